@@ -1,0 +1,186 @@
+"""The machine: one type for a live one, a captured one and one that nobody owns yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from wellfed.hardware.parts import CpuSpec, GpuSpec
+from wellfed.hardware.pcie import PciDevice, PcieLink
+from wellfed.provenance import Assumption
+
+
+class Origin(StrEnum):
+    """How we know the machine."""
+
+    LIVE = "live"
+    SNAPSHOT = "snapshot"
+    DUMP = "dump"
+    PARTS = "parts"
+
+
+@dataclass(frozen=True, slots=True)
+class Dimm:
+    """One memory slot; `bytes` is 0 when empty, None when unknown."""
+
+    slot: str
+    bytes: int | None
+    channel: str | None = None
+    socket: int | None = None
+    mt_s: float | None = None  # as configured
+    rated_mt_s: float | None = None
+    type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """One CPU package and the memory on it. Unknown is None."""
+
+    index: int
+    cpu: CpuSpec | None = None
+    name: str | None = None
+    cores: int | None = None  # physical, online
+    threads: int | None = None
+    channels: int | None = None  # memory channels that have a DIMM
+    mt_s: float | None = None  # configured speed
+    memory_bytes: int | None = None
+    dimms: tuple[Dimm, ...] = ()
+
+    @property
+    def memory_bandwidth_bytes_per_s(self) -> float | None:
+        """Theoretical: populated channels x configured MT/s x bytes per transfer (8, or the part's own)."""
+        if self.channels is None or self.mt_s is None:
+            return None
+        bus_bytes = self.cpu.memory_bus_bytes if self.cpu else 8
+        return self.channels * self.mt_s * 1e6 * bus_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NumaNode:
+    """One NUMA node; `distances` maps node number to the firmware's relative distance (10 = local)."""
+
+    os_index: int
+    socket: int | None = None
+    cpus: tuple[int, ...] = ()
+    memory_bytes: int | None = None
+    memory_free_bytes: int | None = None
+    distances: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU in the machine. `spec` is None for a card the catalogue does not know."""
+
+    index: int
+    spec: GpuSpec | None = None
+    name: str | None = None
+    memory_bytes: int | None = None
+    memory_free_bytes: int | None = None
+    pci_address: str | None = None
+    numa_node: int | None = None
+    socket: int | None = None
+    link: PcieLink | None = None  # the narrowest and slowest hop up to the host, as it would run under load
+    compute_units: int | None = None  # overrides the spec (cut-down Apple GPUs, MIG)
+    power_limit_w: float | None = None
+    # State, read on live machines only.
+    performance_state: int | None = None
+    clock_hz: float | None = None
+    throttle_reasons: tuple[str, ...] = ()
+    ecc_enabled: bool | None = None
+    ecc_uncorrected: int | None = None
+    remapped_rows_pending: bool | None = None
+    persistence: bool | None = None
+    xids: tuple[int, ...] = ()
+    foreign_processes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GpuLink:
+    """A direct link between two GPUs: `kind` is nvlink, nvswitch, xgmi or p2p (PCIe, below a common switch)."""
+
+    a: int
+    b: int
+    kind: str
+    bytes_per_s: float | None = None  # one direction
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    """A network interface worth feeding: InfiniBand, RoCE, Ethernet from 10 Gb/s up."""
+
+    name: str
+    pci_address: str | None = None
+    numa_node: int | None = None
+    bytes_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OsSettings:
+    """What the operating system imposes. None = not readable or absent; `Machine.unknown` has the reason."""
+
+    kernel: str | None = None
+    virtualised: bool | None = None
+    container: bool | None = None
+    cpus_online: tuple[int, ...] | None = None
+    cpus_present: tuple[int, ...] | None = None
+    cpus_allowed: tuple[int, ...] | None = None  # cpuset and affinity of this process
+    cpu_quota: float | None = None  # cores' worth of time, from cgroup cpu.max
+    memory_limit_bytes: int | None = None  # cgroup
+    memory_free_bytes: int | None = None  # MemAvailable
+    swap_total_bytes: int | None = None
+    swap_used_bytes: int | None = None
+    swappiness: int | None = None
+    numa_balancing: bool | None = None
+    transparent_huge_pages: str | None = None  # always | madvise | never
+    huge_pages: Mapping[int, Mapping[int, int]] = field(default_factory=dict)  # node -> page bytes -> count
+    governor: str | None = None
+    memlock_bytes: int | None = None  # -1 = unlimited
+    iommu: str | None = None  # off | passthrough | on
+    fabric_manager_running: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Everything between the models and the plug. `count` equal machines are joined by `network_bytes_per_s`.
+
+    `unknown` tells, for what could not be seen, why: a mapping from a field's or subject's name to a reason.
+    """
+
+    name: str
+    origin: Origin
+    sockets: tuple[Socket, ...] = ()
+    numa_nodes: tuple[NumaNode, ...] = ()
+    gpus: tuple[Gpu, ...] = ()
+    gpu_links: tuple[GpuLink, ...] = ()
+    pci: tuple[PciDevice, ...] = ()
+    nics: tuple[Nic, ...] = ()
+    memory_bytes: int | None = None
+    os: OsSettings = OsSettings()
+    count: int = 1
+    network_bytes_per_s: float | None = None
+    power_supply_w: float | None = None
+    price: float | None = None
+    measured_memory_bandwidth_bytes_per_s: float | None = None  # all sockets, each on its own memory
+    assumptions: tuple[Assumption, ...] = ()
+    unknown: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def memory_bandwidth_bytes_per_s(self) -> float | None:
+        """Theoretical, all sockets together; None as soon as one socket's is unknown."""
+        parts = [socket.memory_bandwidth_bytes_per_s for socket in self.sockets]
+        known = [part for part in parts if part is not None]
+        return sum(known) if known and len(known) == len(parts) else None
+
+    @property
+    def cores(self) -> int | None:
+        """Physical cores of all sockets; None as soon as one socket's is unknown."""
+        known = [socket.cores for socket in self.sockets if socket.cores is not None]
+        return sum(known) if known and len(known) == len(self.sockets) else None
+
+    @property
+    def memory_usable_bytes(self) -> int | None:
+        """RAM this process may use: installed, or less where a cgroup says so."""
+        known = [size for size in (self.memory_bytes, self.os.memory_limit_bytes) if size is not None]
+        return min(known) if known else None

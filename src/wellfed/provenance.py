@@ -1,0 +1,21 @@
+"""Where a number comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A publication and the day it was read (ISO date)."""
+
+    text: str
+    date: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """A value that was taken for want of a known one, and why this one."""
+
+    text: str
+    reason: str = ""
