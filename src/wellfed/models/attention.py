@@ -1,0 +1,180 @@
+"""Attention kinds: their tensors, what they cache for a sequence, and what a step reads and computes.
+
+Each kind answers the same questions (`Attention`); a new architecture is a new kind here, not a branch elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from wellfed.models.tensor import Part, Tensor
+
+
+class Attention(Protocol):
+    """What every attention kind can tell about one layer. Contexts and queries are in tokens."""
+
+    def tensors(self, hidden: int) -> tuple[Tensor, ...]:
+        """The layer's attention weights, for a residual stream of width `hidden`."""
+        ...
+
+    def cache_elements(self, context: int) -> int:
+        """Elements cached for one sequence of `context` tokens."""
+        ...
+
+    def cache_read_elements(self, context: int) -> int:
+        """Elements of that cache that one decode step reads."""
+        ...
+
+    def score_flops(self, queries: int, context: int) -> float:
+        """FLOPs of scores and values, projections excluded, for the last `queries` tokens of `context`."""
+        ...
+
+    def cache_shards(self, tensor_parallel: int) -> int:
+        """Into how many different parts tensor parallelism divides the cache (the rest are copies)."""
+        ...
+
+
+def visible_pairs(queries: int, context: int, window: int | None = None) -> float:
+    """Query-key pairs under a causal mask for the last `queries` of `context` tokens, at most `window` back."""
+    first = context - queries
+    if window is None or context <= window:
+        return queries * first + queries * (queries + 1) / 2
+    ramp = max(0, min(queries, window - first))  # queries that still see everything before them
+    return ramp * first + ramp * (ramp + 1) / 2 + (queries - ramp) * window
+
+
+@dataclass(frozen=True, slots=True)
+class FullAttention:
+    """Multi-head, grouped-query or multi-query attention; with `window`, sliding-window attention."""
+
+    heads: int
+    kv_heads: int
+    head_dim: int
+    value_dim: int | None = None  # where it differs from head_dim
+    window: int | None = None
+    bias: bool = False  # on q, k, v
+    output_bias: bool = False
+    qk_norm: bool = False
+    sinks: bool = False
+    output_gate: bool = False  # q projection twice as wide, the second half gates the output
+
+    def tensors(self, hidden: int) -> tuple[Tensor, ...]:
+        """q, k, v, o and their small companions."""
+        value = self.value_dim or self.head_dim
+        q_rows = self.heads * self.head_dim * (2 if self.output_gate else 1)
+        k_rows, v_rows = self.kv_heads * self.head_dim, self.kv_heads * value
+        matrices = (
+            Tensor("attn_q", Part.ATTENTION, q_rows, hidden),
+            Tensor("attn_k", Part.ATTENTION, k_rows, hidden),
+            Tensor("attn_v", Part.ATTENTION, v_rows, hidden),
+            Tensor("attn_output", Part.ATTENTION, hidden, self.heads * value),
+        )
+        vectors = [Tensor("attn_qkv_bias", Part.NORM, 1, q_rows + k_rows + v_rows)] if self.bias else []
+        if self.output_bias:
+            vectors.append(Tensor("attn_output_bias", Part.NORM, 1, hidden))
+        if self.qk_norm:
+            vectors.append(Tensor("attn_qk_norm", Part.NORM, 1, 2 * self.head_dim))
+        if self.sinks:
+            vectors.append(Tensor("attn_sinks", Part.NORM, 1, self.heads))
+        return (*matrices, *vectors)
+
+    def cache_elements(self, context: int) -> int:
+        """kv_heads x (key + value) for each token in the window."""
+        tokens = context if self.window is None else min(context, self.window)
+        return self.kv_heads * (self.head_dim + (self.value_dim or self.head_dim)) * tokens
+
+    def cache_read_elements(self, context: int) -> int:
+        """All of it."""
+        return self.cache_elements(context)
+
+    def score_flops(self, queries: int, context: int) -> float:
+        """2 x heads x (key + value) per visible pair."""
+        per_pair = 2 * self.heads * (self.head_dim + (self.value_dim or self.head_dim))
+        return per_pair * visible_pairs(queries, context, self.window)
+
+    def cache_shards(self, tensor_parallel: int) -> int:
+        """By KV head; with more ranks than KV heads, heads are copied."""
+        return min(tensor_parallel, self.kv_heads)
+
+
+@dataclass(frozen=True, slots=True)
+class SparseIndexer:
+    """DeepSeek sparse attention's indexer: a small head set that picks `top_k` tokens to attend to."""
+
+    heads: int
+    head_dim: int
+    top_k: int
+
+
+@dataclass(frozen=True, slots=True)
+class LatentAttention:
+    """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434): one latent per token is cached."""
+
+    heads: int
+    kv_rank: int
+    nope_dim: int
+    rope_dim: int
+    value_dim: int
+    q_rank: int | None = None
+    indexer: SparseIndexer | None = None
+
+    def tensors(self, hidden: int) -> tuple[Tensor, ...]:
+        """q (through its rank, if any), the latent's down and up projections, o; the indexer's own."""
+        q_rows = self.heads * (self.nope_dim + self.rope_dim)
+        if self.q_rank is None:
+            query: tuple[Tensor, ...] = (Tensor("attn_q", Part.ATTENTION, q_rows, hidden),)
+        else:
+            query = (
+                Tensor("attn_q_a", Part.ATTENTION, self.q_rank, hidden),
+                Tensor("attn_q_a_norm", Part.NORM, 1, self.q_rank),
+                Tensor("attn_q_b", Part.ATTENTION, q_rows, self.q_rank),
+            )
+        latent = (
+            Tensor("attn_kv_a_mqa", Part.ATTENTION, self.kv_rank + self.rope_dim, hidden),
+            Tensor("attn_kv_a_norm", Part.NORM, 1, self.kv_rank),
+            Tensor("attn_kv_b", Part.ATTENTION, self.heads * (self.nope_dim + self.value_dim), self.kv_rank),
+            Tensor("attn_output", Part.ATTENTION, hidden, self.heads * self.value_dim),
+        )
+        return (*query, *latent, *self._indexer_tensors(hidden))
+
+    def _indexer_tensors(self, hidden: int) -> tuple[Tensor, ...]:
+        if self.indexer is None:
+            return ()
+        rows = self.indexer.heads * self.indexer.head_dim
+        return (
+            Tensor("indexer_q_b", Part.INDEXER, rows, self.q_rank or hidden),
+            Tensor("indexer_k", Part.INDEXER, self.indexer.head_dim, hidden),
+            Tensor("indexer_k_norm", Part.NORM, 1, 2 * self.indexer.head_dim),
+            Tensor("indexer_weights", Part.INDEXER, self.indexer.heads, hidden),
+        )
+
+    def cache_elements(self, context: int) -> int:
+        """(kv_rank + rope_dim) a token, plus the indexer's key."""
+        indexer = self.indexer.head_dim if self.indexer else 0
+        return (self.kv_rank + self.rope_dim + indexer) * context
+
+    def cache_read_elements(self, context: int) -> int:
+        """All latents, or every indexer key and the chosen latents."""
+        if self.indexer is None:
+            return self.cache_elements(context)
+        chosen = min(context, self.indexer.top_k)
+        return self.indexer.head_dim * context + (self.kv_rank + self.rope_dim) * chosen
+
+    def score_flops(self, queries: int, context: int) -> float:
+        """Few queries run absorbed, on the latents; many run expanded, as multi-head attention does."""
+        absorbed = queries <= 16
+        key, value = (
+            (self.kv_rank + self.rope_dim, self.kv_rank)
+            if absorbed
+            else (self.nope_dim + self.rope_dim, self.value_dim)
+        )
+        pairs = visible_pairs(queries, context)
+        if self.indexer is None:
+            return 2 * self.heads * (key + value) * pairs
+        index = 2 * self.indexer.heads * self.indexer.head_dim * pairs
+        return index + 2 * self.heads * (key + value) * visible_pairs(queries, context, self.indexer.top_k)
+
+    def cache_shards(self, tensor_parallel: int) -> int:
+        """One latent serves all heads: every rank holds the whole of it."""
+        return 1

@@ -1,0 +1,68 @@
+"""Feed-forward kinds: dense, and mixture of experts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wellfed.models.tensor import Part, Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class DenseFfn:
+    """up, (gate,) down; gated is SwiGLU and its kin."""
+
+    intermediate: int
+    gated: bool = True
+    bias: bool = False
+
+    def tensors(self, hidden: int) -> tuple[Tensor, ...]:
+        """gate, up and down."""
+        names = ("ffn_gate", "ffn_up") if self.gated else ("ffn_up",)
+        ups = tuple(Tensor(name, Part.DENSE_FFN, self.intermediate, hidden) for name in names)
+        bias = (Tensor("ffn_bias", Part.NORM, 1, self.intermediate * len(names) + hidden),) if self.bias else ()
+        return (*ups, Tensor("ffn_down", Part.DENSE_FFN, hidden, self.intermediate), *bias)
+
+
+@dataclass(frozen=True, slots=True)
+class MoeFfn:
+    """`active` of `experts` per token, plus `shared` experts that every token passes."""
+
+    experts: int
+    active: int
+    intermediate: int
+    shared: int = 0
+    shared_intermediate: int | None = None  # of all shared experts together; None: shared x intermediate
+    gated: bool = True
+    router_bias: bool = False
+    bias: bool = False
+    shared_gate: bool = False
+
+    @property
+    def shared_width(self) -> int:
+        """Intermediate width of all shared experts together."""
+        return self.shared * self.intermediate if self.shared_intermediate is None else self.shared_intermediate
+
+    def tensors(self, hidden: int) -> tuple[Tensor, ...]:
+        """Router, routed experts, shared experts."""
+        names = ("ffn_gate", "ffn_up") if self.gated else ("ffn_up",)
+        routed = [Tensor(f"{n}_exps", Part.ROUTED_EXPERTS, self.intermediate, hidden, self.experts) for n in names]
+        routed.append(Tensor("ffn_down_exps", Part.ROUTED_EXPERTS, hidden, self.intermediate, self.experts))
+        shared: list[Tensor] = []
+        if self.shared_width:
+            shared = [Tensor(f"{n}_shexp", Part.SHARED_EXPERTS, self.shared_width, hidden) for n in names]
+            shared.append(Tensor("ffn_down_shexp", Part.SHARED_EXPERTS, hidden, self.shared_width))
+        small = [Tensor("ffn_gate_inp", Part.ROUTER, self.experts, hidden)]
+        if self.router_bias:
+            small.append(Tensor("exp_probs_b", Part.NORM, 1, self.experts))
+        if self.bias:
+            small.append(Tensor("exps_bias", Part.NORM, self.experts, self.intermediate * len(names) + hidden))
+        if self.shared_gate:
+            small.append(Tensor("ffn_gate_inp_shexp", Part.NORM, 1, hidden))
+        return (*small, *routed, *shared)
+
+    def touched(self, tokens: float) -> float:
+        """Experts that `tokens` independent tokens reach, expected: E (1 - (1 - k/E)^n)."""
+        return self.experts * (1 - (1 - self.active / self.experts) ** tokens)
+
+
+Ffn = DenseFfn | MoeFfn

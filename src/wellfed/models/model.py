@@ -1,0 +1,103 @@
+"""A model: its layers, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from wellfed.models.attention import Attention
+from wellfed.models.ffn import Ffn, MoeFfn
+from wellfed.models.tensor import Part, Tensor
+from wellfed.provenance import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One transformer block. `norms` counts its hidden-wide norm vectors."""
+
+    attention: Attention
+    ffn: Ffn
+    norms: int = 2
+
+    def tensors(self, hidden: int) -> tuple[Tensor, ...]:
+        """All its tensors, without layer numbers."""
+        norms = Tensor("norms", Part.NORM, 1, hidden * self.norms)
+        return (norms, *self.attention.tensors(hidden), *self.ffn.tensors(hidden))
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """An open-weights language model as published; equal layers are equal values."""
+
+    id: str
+    name: str
+    family: str  # deepseek | qwen | llama ...
+    hidden: int
+    vocabulary: int
+    context_limit: int
+    layers: tuple[Layer, ...]
+    tied_embeddings: bool = False
+    native_quantisation: str = "bf16"  # what the publisher's files hold
+    mtp_layers: tuple[Layer, ...] = ()  # multi-token prediction: loaded only for speculative decoding
+    extra_tensors: tuple[Tensor, ...] = ()  # vision towers and the like
+    aliases: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+    released: str | None = None
+    published_parameters: float | None = None
+    published_active_parameters: float | None = None
+
+    @property
+    def is_moe(self) -> bool:
+        """Whether any layer routes to experts."""
+        return any(isinstance(layer.ffn, MoeFfn) for layer in self.layers)
+
+    @property
+    def parameters(self) -> int:
+        """All parameters, multi-token-prediction layers excluded (as publishers count them)."""
+        return sum(tensor.elements for tensor in tensors(self) if tensor.part is not Part.MTP)
+
+    @property
+    def active_parameters(self) -> int:
+        """Parameters a token passes through: of routed experts only its own; the input embedding once."""
+        return round(sum(_active(self, tensor) for tensor in tensors(self) if tensor.part is not Part.MTP))
+
+    def cache_elements(self, context: int) -> int:
+        """KV cache elements of one sequence of `context` tokens, all layers."""
+        return sum(n * layer.attention.cache_elements(context) for layer, n in runs(self))
+
+
+def _active(model: Model, tensor: Tensor) -> float:
+    if tensor.part is not Part.ROUTED_EXPERTS or tensor.layer is None:
+        return tensor.elements
+    ffn = model.layers[tensor.layer].ffn
+    return tensor.elements * ffn.active / ffn.experts if isinstance(ffn, MoeFfn) else tensor.elements
+
+
+@lru_cache(maxsize=64)
+def tensors(model: Model) -> tuple[Tensor, ...]:
+    """Every weight tensor of `model`, in order: embedding, layers, output norm, output head, MTP, extras."""
+    return tuple(_tensors(model))
+
+
+def _tensors(model: Model) -> Iterator[Tensor]:
+    yield Tensor("token_embd", Part.EMBEDDING, model.vocabulary, model.hidden)
+    for index, layer in enumerate(model.layers):
+        for tensor in layer.tensors(model.hidden):
+            yield replace(tensor, layer=index)
+    yield Tensor("output_norm", Part.NORM, 1, model.hidden)
+    if not model.tied_embeddings:
+        yield Tensor("output", Part.OUTPUT, model.vocabulary, model.hidden)
+    for layer in model.mtp_layers:
+        for tensor in layer.tensors(model.hidden):
+            yield replace(tensor, part=Part.MTP)
+    yield from model.extra_tensors
+
+
+@lru_cache(maxsize=256)
+def runs(model: Model) -> tuple[tuple[Layer, int], ...]:
+    """The distinct layers and how often each occurs; a step costs the same wherever a layer stands."""
+    counts: dict[Layer, int] = {}
+    for layer in model.layers:
+        counts[layer] = counts.get(layer, 0) + 1
+    return tuple(counts.items())

@@ -1,0 +1,43 @@
+"""A weight tensor's role, shape and place: what size, speed and quantisation recipes are derived from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Part(StrEnum):
+    """The part of a model a tensor belongs to, as placement and speed see it."""
+
+    EMBEDDING = "embedding"
+    OUTPUT = "output"
+    ATTENTION = "attention"
+    INDEXER = "indexer"
+    DENSE_FFN = "dense ffn"
+    SHARED_EXPERTS = "shared experts"
+    ROUTED_EXPERTS = "routed experts"
+    ROUTER = "router"
+    NORM = "norm"
+    MTP = "mtp"
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """`count` matrices of `rows` (outputs) x `columns` (inputs); named by its GGUF role, e.g. ffn_down_exps."""
+
+    role: str
+    part: Part
+    rows: int
+    columns: int
+    count: int = 1
+    layer: int | None = None
+
+    @property
+    def elements(self) -> int:
+        """Parameters in the tensor."""
+        return self.rows * self.columns * self.count
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether it is multiplied with (vectors are added or scaled, and never quantised)."""
+        return self.rows > 1 and self.columns > 1
