@@ -1,0 +1,50 @@
+"""Calibrations: achieved fractions and overheads, fitted from measurements, with their residuals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Residual:
+    """How far one class of predictions was off when its group was left out of the fit (log errors)."""
+
+    rows: int
+    sigma: float  # of the log error, so that the 80 % interval covers 80 %
+    bias: float = 0.0
+    median_ape: float | None = None
+    mape: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Named parameters of the speed model, each physical, with the units in its name.
+
+    Keys are dotted: `gpu.ada.bandwidth_fraction`, `llama.cpp.launch_us`. A lookup falls back from the most special key
+    to the most general: `value("gpu", "ada", "bandwidth_fraction")` tries gpu.ada.bandwidth_fraction, then
+    gpu.bandwidth_fraction.
+    """
+
+    id: str
+    parameters: Mapping[str, float]
+    residuals: Mapping[str, Residual] = field(default_factory=dict)
+    source: str = ""
+
+    def value(self, *path: str) -> float:
+        """The most special value for `path`, whose last element is the parameter. KeyError if there is none."""
+        *scopes, name = path
+        for depth in range(len(scopes), -1, -1):
+            key = ".".join((*scopes[:depth], name))
+            if key in self.parameters:
+                return self.parameters[key]
+        raise KeyError(".".join(path))
+
+    def sigma(self, cls: str, default: float = 0.4) -> float:
+        """Log error of predictions of class `cls`."""
+        residual = self.residuals.get(cls)
+        return residual.sigma if residual else default
+
+    def with_parameters(self, parameters: Mapping[str, float]) -> Calibration:
+        """The same calibration with some parameters replaced."""
+        return Calibration(self.id, {**self.parameters, **parameters}, self.residuals, self.source)

@@ -1,0 +1,159 @@
+"""Estimates: two ledgers of named terms that add up, and what follows from them, with intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from wellfed.provenance import Assumption
+
+_Z80 = 1.2815515655446004  # standard normal quantile that leaves 10 % on each side
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one op asks of a device, summed over its repetitions in a step.
+
+    `read_bytes` are weights, `cache_bytes` KV cache, `link_bytes` what crosses to other devices; `weight_type` and
+    `math` (fp16, fp8, int8 ...) choose the rates.
+    """
+
+    name: str
+    flops: float = 0.0
+    read_bytes: float = 0.0
+    cache_bytes: float = 0.0
+    write_bytes: float = 0.0
+    link_bytes: float = 0.0
+    launches: float = 0.0
+    weight_type: str = ""
+    math: str = "fp16"
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A named share of a step's time; `limited_by` is memory bandwidth, compute, launches, link ..."""
+
+    name: str
+    seconds: float
+    limited_by: str
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryTerm:
+    """A named share of a device's memory; `device` is gpu0, gpu1 ..., or ram."""
+
+    device: str
+    name: str
+    bytes: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A predicted value with its 80 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def lognormal(cls, value: float, sigma: float) -> Quantity:
+        """80 % interval of a value whose log errs by `sigma`."""
+        factor = math.exp(_Z80 * sigma)
+        return cls(value, value / factor, value * factor)
+
+    @classmethod
+    def exact(cls, value: float) -> Quantity:
+        """A value without an error worth telling."""
+        return cls(value, value, value)
+
+    def scaled(self, factor: float) -> Quantity:
+        """All three times `factor`."""
+        return Quantity(self.value * factor, self.low * factor, self.high * factor)
+
+    def inverse(self) -> Quantity:
+        """1/x: a rate from a time."""
+        return Quantity(1 / self.value, 1 / self.high, 1 / self.low)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMemory:
+    """One device's ledger against what it has."""
+
+    device: str
+    terms: tuple[MemoryTerm, ...]
+    capacity_bytes: float | None
+    free_bytes: float | None = None  # measured now, on a live machine
+
+    @property
+    def needed_bytes(self) -> float:
+        """Sum of the terms."""
+        return math.fsum(term.bytes for term in self.terms)
+
+    @property
+    def available_bytes(self) -> float | None:
+        """Free now where known, else the capacity."""
+        return self.capacity_bytes if self.free_bytes is None else self.free_bytes
+
+    @property
+    def spare_bytes(self) -> float | None:
+        """What is left; negative when it does not fit; None when the capacity is unknown."""
+        return None if self.available_bytes is None else self.available_bytes - self.needed_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The memory ledger of a layout."""
+
+    devices: tuple[DeviceMemory, ...]
+    max_sequences: int | None = None  # of the workload's context that still fit
+    max_context: int | None = None  # of the workload's concurrency that still fits
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether every device has room; None when a capacity is unknown and none overflows."""
+        spares = [device.spare_bytes for device in self.devices]
+        if any(spare is not None and spare < 0 for spare in spares):
+            return False
+        return None if any(spare is None for spare in spares) else True
+
+    @property
+    def tightest(self) -> DeviceMemory | None:
+        """The device with the least room."""
+        known = [device for device in self.devices if device.spare_bytes is not None]
+        return min(known, key=lambda device: device.spare_bytes or 0.0, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a layout would do. Rates are per second; `decode_tok_s` is one user's, `total_tok_s` all output.
+
+    `decode` and `prefill` are the terms of one decode step and of one whole prompt.
+    """
+
+    memory: Memory
+    decode: tuple[Term, ...]
+    prefill: tuple[Term, ...]
+    ttft_s: Quantity
+    tpot_s: Quantity
+    prefill_tok_s: Quantity
+    total_tok_s: Quantity
+    limited_by: str
+    running: float = 1.0  # sequences decoding together, mean
+    load_s: float | None = None
+    ttft_p99_s: float | None = None
+    tpot_p99_s: float | None = None
+    assumptions: tuple[Assumption, ...] = ()
+    calibration: str = ""
+
+    @property
+    def decode_tok_s(self) -> Quantity:
+        """Tokens per second that one user sees: 1 / TPOT."""
+        return self.tpot_s.inverse()
+
+
+def total_seconds(terms: Iterable[Term]) -> float:
+    """Sum of the terms; a step's time is nothing else."""
+    return math.fsum(term.seconds for term in terms)

@@ -1,0 +1,88 @@
+"""How a model is laid out on a machine: engine, quantisation, parallelism, what lives on GPU and what on CPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Engine(StrEnum):
+    """Inference engines wellfed plans for."""
+
+    LLAMA_CPP = "llama.cpp"
+    IK_LLAMA_CPP = "ik_llama.cpp"
+    VLLM = "vllm"
+    SGLANG = "sglang"
+    TENSORRT_LLM = "tensorrt-llm"
+    KTRANSFORMERS = "ktransformers"
+
+
+class NumaPolicy(StrEnum):
+    """Where threads and weights go on a machine of several sockets."""
+
+    ONE_SOCKET = "one socket"  # threads and memory bound to one socket
+    INTERLEAVE = "interleave"  # pages spread, threads on all sockets
+    DUPLICATE = "duplicate"  # a copy of the weights per socket
+    UNBOUND_MEMORY = "unbound memory"  # threads bound or spread, pages wherever first touched
+
+
+@dataclass(frozen=True, slots=True)
+class Offload:
+    """What of a model the GPUs hold. `gpu_layers` None = all layers; 0 = CPU only.
+
+    `cpu_expert_layers`: of the layers on the GPU, how many keep their routed experts in CPU memory; None = all.
+    """
+
+    gpu_layers: int | None = None
+    cpu_expert_layers: int | None = 0
+
+    def layers_on_gpu(self, layers: int) -> int:
+        """How many of `layers` run on the GPU."""
+        return layers if self.gpu_layers is None else min(self.gpu_layers, layers)
+
+    def expert_layers_on_cpu(self, layers: int) -> int:
+        """How many of the GPU's layers leave their routed experts to the CPU."""
+        on_gpu = self.layers_on_gpu(layers)
+        return on_gpu if self.cpu_expert_layers is None else min(self.cpu_expert_layers, on_gpu)
+
+    @property
+    def cpu_only(self) -> bool:
+        """Whether the GPUs hold nothing."""
+        return self.gpu_layers == 0
+
+
+ALL_GPU = Offload()
+CPU_ONLY = Offload(gpu_layers=0)
+EXPERTS_ON_CPU = Offload(cpu_expert_layers=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One way to run a model. Parallel degrees multiply to the GPUs used: tensor x pipeline x data.
+
+    `attention_data_parallel`: data-parallel attention inside the tensor-parallel group (SGLang, TensorRT-LLM, vLLM
+    with expert parallelism): each group of tensor/attention_data_parallel ranks serves its own sequences.
+    """
+
+    engine: Engine
+    quantisation: str
+    kv_type: str = "f16"
+    gpus: int = 1
+    tensor_parallel: int = 1
+    pipeline_parallel: int = 1
+    data_parallel: int = 1
+    expert_parallel: int = 1
+    attention_data_parallel: int = 1
+    offload: Offload = ALL_GPU
+    numa: NumaPolicy = NumaPolicy.INTERLEAVE
+    threads: int | None = None  # None: the physical cores of the sockets used
+    batch_tokens: int = 2048  # llama.cpp -b, vLLM --max-num-batched-tokens, SGLang --chunked-prefill-size
+    ubatch_tokens: int = 512  # llama.cpp -ub
+    max_sequences: int = 1  # slots, --max-num-seqs
+    flash_attention: bool = True
+    latent_cache: bool = True  # MLA models cache latents (False: old engines cache expanded keys and values)
+    cuda_graphs: bool = True
+    huge_pages: bool = False
+    active_experts: int | None = None  # fewer than the model's own (KTransformers' 6-expert runs)
+    prefill_gpus: int = 0  # > 0: prefill/decode disaggregated, this many GPUs prefill
+    options: tuple[tuple[str, str], ...] = ()  # engine switches that matter to speed, e.g. ("rtr", "1")

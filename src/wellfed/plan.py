@@ -1,0 +1,36 @@
+"""A plan: one way to run a model on a machine, what it would do, and why it stands where it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wellfed.estimate import Estimate
+from wellfed.hardware.machine import Machine
+from wellfed.layout import Layout
+from wellfed.models.model import Model
+from wellfed.models.weights import Weights
+from wellfed.workload import Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Machine + model + layout + workload and their estimate."""
+
+    machine: Machine
+    model: Model
+    weights: Weights
+    layout: Layout
+    workload: Workload
+    estimate: Estimate
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The question an estimate answers: this model, so laid out, on this machine, under this load."""
+
+    machine: Machine
+    model: Model
+    weights: Weights
+    layout: Layout
+    workload: Workload
