@@ -31,6 +31,10 @@ class Dimm:
     mt_s: float | None = None  # as configured
     rated_mt_s: float | None = None
     type: str | None = None
+    manufacturer: str | None = None
+    part: str | None = None
+    ranks: int | None = None
+    ecc: bool | None = None  # total width exceeds data width
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,13 @@ class Socket:
     mt_s: float | None = None  # configured speed
     memory_bytes: int | None = None
     dimms: tuple[Dimm, ...] = ()
+    channels_named: int | None = (
+        None  # channels the firmware names, populated or not; None = locators unclear
+    )
+    numa_nodes: tuple[int, ...] = ()
+    l3_bytes: int | None = None  # of one L3 instance
+    isa: frozenset[str] = frozenset()  # the kernel's CPU flags that matter here: avx2 avx512f amx_int8 ...
+    clock_max_hz: float | None = None
 
     @property
     def memory_bandwidth_bytes_per_s(self) -> float | None:
@@ -54,6 +65,18 @@ class Socket:
             return None
         bus_bytes = self.cpu.memory_bus_bytes if self.cpu else 8
         return self.channels * self.mt_s * 1e6 * bus_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """One online hardware thread (PU). Threads with equal `socket` and `core` share a physical core."""
+
+    os_index: int
+    socket: int | None = None
+    core: int | None = None
+    numa_node: int | None = None
+    l3: int | None = None  # id of the L3 it shares (a core complex); None = unknown
+    efficiency: bool | None = None  # True on an E-core of a hybrid part
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +89,7 @@ class NumaNode:
     memory_bytes: int | None = None
     memory_free_bytes: int | None = None
     distances: Mapping[int, int] = field(default_factory=dict)
+    gpu_memory: bool = False  # the node is a GPU's own memory (Grace Hopper, POWER9 with V100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +117,32 @@ class Gpu:
     persistence: bool | None = None
     xids: tuple[int, ...] = ()
     foreign_processes: int | None = None
+    vendor: str | None = None  # nvidia | amd | intel | apple
+    display_only: bool = False  # cannot run models (a virtual display adapter): for checks, not for plans
+    cpu_affinity: tuple[int, ...] = ()
+    link_host_generation: int | None = None  # what the slot's side offers, where the driver tells
+    replays: int | None = None  # PCIe replays since the driver loaded
+    clock_max_hz: float | None = None
+    power_draw_w: float | None = None
+    temperature_c: float | None = None
+    bar1_bytes: int | None = None
+    driver: str | None = None  # driver version
+    mig: bool | None = None
+    virtualisation: str | None = None  # none | pass-through | vgpu ...
+    ecc_pending: bool | None = None  # ECC after the next reset
+    ecc_corrected: int | None = None
+    remapping_failed: bool | None = None
+    retired_pages_pending: bool | None = None
+    fabric_state: str | None = (
+        None  # completed | in progress | not started ...; None = no NVSwitch fabric seen
+    )
+    nvlinks_active: int | None = None
+    nvlinks_total: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class GpuLink:
-    """A direct link between two GPUs: `kind` is nvlink, nvswitch, xgmi or p2p (PCIe, below a common switch)."""
+    """A direct link between two GPUs: `kind` is nvlink, nvswitch, xgmi or p2p (PCIe, one common switch)."""
 
     a: int
     b: int
@@ -114,6 +159,24 @@ class Nic:
     pci_address: str | None = None
     numa_node: int | None = None
     bytes_per_s: float | None = None
+    kind: str | None = None  # infiniband | ethernet
+    up: bool | None = None
+    driver: str | None = None
+    physical: bool = True  # False for bridges and other software interfaces
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePath:
+    """How far apart two devices are, in nvidia-smi's terms: `a` and `b` like GPU0, NIC3.
+
+    PIX = one PCIe bridge between them, PXB = several, PHB = a host bridge, NODE = host bridges of one NUMA
+    node, SYS = the link between NUMA nodes (some drivers say SYS within one node too: do not infer sockets
+    from it), NV# = # bonded NVLinks.
+    """
+
+    a: str
+    b: str
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +202,30 @@ class OsSettings:
     memlock_bytes: int | None = None  # -1 = unlimited
     iommu: str | None = None  # off | passthrough | on
     fabric_manager_running: bool | None = None
+    cpus_offline: tuple[int, ...] | None = None  # present but not online
+    cpus_isolated: tuple[int, ...] | None = None
+    memory_nodes_allowed: tuple[int, ...] | None = None  # cpuset.mems
+    huge_pages_free: Mapping[int, Mapping[int, int]] = field(default_factory=dict)  # like huge_pages
+    transparent_huge_pages_defrag: str | None = None
+    governors: Mapping[str, int] = field(default_factory=dict)  # governor -> number of CPUs under it
+    boost: bool | None = None
+    smt: bool | None = None
+    zone_reclaim_mode: int | None = None
+    command_line: str | None = None  # the kernel's, without identifiers
+    hypervisor: str | None = None
+    architecture: str | None = None  # x86_64, aarch64, ...
+    memory_used_by_cgroup_bytes: int | None = None
+    shared_memory_bytes: int | None = None  # size of /dev/shm
+    nvidia_driver: str | None = None
+    nvswitches: int | None = None  # NVSwitch devices seen on PCI
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
     """Everything between the models and the plug. `count` equal machines are joined by `network_bytes_per_s`.
 
-    `unknown` tells, for what could not be seen, why: a mapping from a field's or subject's name to a reason.
+    `unknown` tells, for what could not be seen, why: a mapping from a field's or subject's name to a reason,
+    with keys such as `pci`, `gpus`, `dimms`, `numa_nodes`, `sockets`, `os.governor`, `gpu0.ecc`, `nics`.
     """
 
     name: str
@@ -165,6 +245,9 @@ class Machine:
     measured_memory_bandwidth_bytes_per_s: float | None = None  # all sockets, each on its own memory
     assumptions: tuple[Assumption, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
+    cpus: tuple[Cpu, ...] = ()  # online and allowed; empty = unknown
+    paths: tuple[DevicePath, ...] = ()
+    pci_complete: bool | None = None  # False: the source shows only some devices; absence proves nothing
 
     @property
     def memory_bandwidth_bytes_per_s(self) -> float | None:

@@ -44,7 +44,12 @@ def generation_of(gigatransfers_per_s: float) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class PciDevice:
-    """One PCI function. `parent` is the address of the bridge above it, None at a root complex."""
+    """One PCI function. `parent` is the address of the bridge above it, None at a root complex.
+
+    Every None is "not told by the source", never "no" or 0. `link_*` belong to the link *above* this function
+    (for a root port or a switch's downstream port, to the link below it). A current link is what was seen at
+    that moment: an idle GPU drops its own link to Gen1.
+    """
 
     address: str  # 0000:01:00.0
     vendor_id: int | None = None
@@ -58,3 +63,62 @@ class PciDevice:
     iommu_group: int | None = None
     acs_redirect: bool | None = None  # ACS sends peer traffic up to the root complex
     replays: int | None = None
+    port: str | None = (
+        None  # root | upstream | downstream | endpoint | integrated | bridge (to conventional PCI)
+    )
+    secondary_bus: int | None = None  # bridges: first bus below
+    subordinate_bus: int | None = None  # bridges: last bus below
+    driver: str | None = None
+    local_cpus: tuple[int, ...] = ()
+    aer_correctable: int | None = None  # errors counted since boot
+    aer_nonfatal: int | None = None
+    aer_fatal: int | None = None
+    chipset: bool | None = None  # set only by sources that show no ids but a shape (lspci -t)
+
+    @property
+    def is_bridge(self) -> bool:
+        """PCI-to-PCI bridge: class 0604."""
+        return self.class_code is not None and self.class_code >> 8 == 0x0604
+
+    @property
+    def bus(self) -> int:
+        """The bus number in the address."""
+        return int(self.address.split(":")[1], 16)
+
+
+def path_up(devices: Mapping[str, PciDevice], address: str) -> tuple[PciDevice, ...]:
+    """The function and its bridges up to the root port, nearest first; empty for an unknown address."""
+    path: list[PciDevice] = []
+    seen: set[str] = set()
+    here = devices.get(address)
+    while here is not None and here.address not in seen:
+        seen.add(here.address)
+        path.append(here)
+        here = devices.get(here.parent) if here.parent else None
+    return tuple(path)
+
+
+_ON_CARD = frozenset(
+    {
+        (0x1002, 0x1478),
+        (0x1002, 0x1479),
+        (0x1022, 0x1500),
+        (0x1022, 0x1501),
+        (0x8086, 0x4FA0),
+        (0x8086, 0x4FA1),
+        (0x8086, 0x4FA4),
+        (0x8086, 0xE2FF),
+        (0x8086, 0xE2F0),
+        (0x8086, 0xE2F1),
+    }
+)
+
+
+def on_card(device: PciDevice) -> bool:
+    """Whether a bridge is the switch soldered onto a Radeon or Instinct card (or Intel's on Arc).
+
+    Ids 1002:1478 (upstream), 1002:1479 (downstream), 1022:1500/1501 (Instinct MI300), 8086:4fa0/4fa1/4fa4
+    and 8086:e2ff/e2f0/e2f1 (Arc). Source: the PCI ID repository, 2025. Such a card is judged at the upstream
+    port's link, which is its edge connector.
+    """
+    return (device.vendor_id, device.device_id) in _ON_CARD
