@@ -1,1 +1,1 @@
-"""."""
+"""Predictions held against measurement tables, and calibrations refitted from them."""
