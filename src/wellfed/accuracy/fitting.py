@@ -55,9 +55,7 @@ def fit(
         soft = np.sign(row_errors) * np.sqrt(2 * (np.sqrt(1 + row_errors**2) - 1))
         return np.concatenate([soft, (x - start) / widths])
 
-    found = least_squares(
-        errors, np.clip(start, bounds[0], bounds[1]), bounds=bounds, x_scale="jac", max_nfev=60
-    )
+    found = least_squares(errors, np.clip(start, bounds[0], bounds[1]), bounds=bounds, x_scale="jac", max_nfev=60)
     return dict(zip([p.name for p in parameters], np.exp(found.x).tolist(), strict=True))
 
 

@@ -50,9 +50,7 @@ class Socket:
     mt_s: float | None = None  # configured speed
     memory_bytes: int | None = None
     dimms: tuple[Dimm, ...] = ()
-    channels_named: int | None = (
-        None  # channels the firmware names, populated or not; None = locators unclear
-    )
+    channels_named: int | None = None  # channels the firmware names, populated or not; None = locators unclear
     numa_nodes: tuple[int, ...] = ()
     l3_bytes: int | None = None  # of one L3 instance
     isa: frozenset[str] = frozenset()  # the kernel's CPU flags that matter here: avx2 avx512f amx_int8 ...
@@ -133,9 +131,7 @@ class Gpu:
     ecc_corrected: int | None = None
     remapping_failed: bool | None = None
     retired_pages_pending: bool | None = None
-    fabric_state: str | None = (
-        None  # completed | in progress | not started ...; None = no NVSwitch fabric seen
-    )
+    fabric_state: str | None = None  # completed | in progress | not started ...; None = no NVSwitch fabric seen
     nvlinks_active: int | None = None
     nvlinks_total: int | None = None
 

@@ -63,9 +63,7 @@ class PciDevice:
     iommu_group: int | None = None
     acs_redirect: bool | None = None  # ACS sends peer traffic up to the root complex
     replays: int | None = None
-    port: str | None = (
-        None  # root | upstream | downstream | endpoint | integrated | bridge (to conventional PCI)
-    )
+    port: str | None = None  # root | upstream | downstream | endpoint | integrated | bridge (to conventional PCI)
     secondary_bus: int | None = None  # bridges: first bus below
     subordinate_bus: int | None = None  # bridges: last bus below
     driver: str | None = None

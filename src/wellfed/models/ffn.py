@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from wellfed.models.tensor import Part, Tensor
@@ -62,7 +63,7 @@ class MoeFfn:
 
     def touched(self, tokens: float) -> float:
         """Experts that `tokens` independent tokens reach, expected: E (1 - (1 - k/E)^n)."""
-        return self.experts * (1 - (1 - self.active / self.experts) ** tokens)
+        return self.experts * (1 - math.pow(1 - self.active / self.experts, tokens))
 
 
 Ffn = DenseFfn | MoeFfn

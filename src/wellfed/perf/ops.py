@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -48,7 +49,7 @@ def part_elements(layer: Layer, hidden: int) -> Mapping[Part, int]:
 def expert_share(ffn: MoeFfn, tokens: float, active: int | None = None) -> float:
     """The share of a layer's routed experts whose weights `tokens` tokens read."""
     chosen = ffn.active if active is None else active
-    return 1 - (1 - chosen / ffn.experts) ** tokens
+    return 1 - math.pow(1 - chosen / ffn.experts, tokens)
 
 
 def layer_works(
@@ -91,9 +92,7 @@ class _Sums:
         self.routed_bytes = self.routed_flops = 0.0
         self.layers = self.moe_layers = 0
 
-    def add(
-        self, model: Model, layer: Layer, weights: Weights, index: int, step: Step, active: int | None
-    ) -> None:
+    def add(self, model: Model, layer: Layer, weights: Weights, index: int, step: Step, active: int | None) -> None:
         size, held = part_elements(layer, model.hidden), weights.layers[index]
         tokens = step.tokens
         per_sequence = max(1, round(tokens / step.sequences))
@@ -107,9 +106,7 @@ class _Sums:
         self.dense_bytes += held.dense_ffn
         self.dense_flops += 2 * size.get(Part.DENSE_FFN, 0) * tokens
         if isinstance(layer.ffn, MoeFfn):
-            self._add_experts(
-                layer.ffn, size, held.shared_experts + held.router, held.routed_experts, tokens, active
-            )
+            self._add_experts(layer.ffn, size, held.shared_experts + held.router, held.routed_experts, tokens, active)
 
     def _add_experts(
         self,
