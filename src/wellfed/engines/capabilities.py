@@ -1,0 +1,162 @@
+"""What each engine can and cannot do, as far as planning needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wellfed.hardware.parts import GpuSpec
+from wellfed.layout import Engine
+from wellfed.models.model import Model
+
+# Compute capability of the first NVIDIA GPUs whose matrix units know a format (CUDA C++ programming guide).
+_FP8_CAPABILITY, _FP4_CAPABILITY = 8.9, 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """One engine. `vendors` maps a GPU vendor to the least compute capability (0 where it has no such number)."""
+
+    engine: Engine
+    label: str
+    vendors: Mapping[str, float]
+    quantisations: tuple[str, ...]  # best quality first
+    kv_types: tuple[str, ...]
+    tensor_parallel: bool = False
+    expert_parallel: bool = False
+    attention_data_parallel: bool = False
+    layer_split: bool = False  # a model's layers divided over GPUs that work in turn
+    cpu_only: bool = False
+    cpu_layers: bool = False  # some layers on the CPU
+    cpu_experts: bool = False  # routed experts on the CPU
+    moe_only: bool = False
+    max_sequences: tuple[int, ...] = (1,)
+    batch_tokens: tuple[int, ...] = (2048,)
+    source: str = ""
+
+
+_GGUF = (
+    "bf16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "iq4_xs", "q3_k_m", "ud-q2_k_xl", "q2_k", "iq2_xxs", "ud-iq1_s",
+)  # fmt: skip
+_SERVED = ("bf16", "fp8", "nvfp4", "mxfp4", "awq")
+_SLOTS = (8, 32, 64, 128, 256, 512, 1024)
+
+CAPABILITIES: Mapping[Engine, Capabilities] = {
+    Engine.LLAMA_CPP: Capabilities(
+        Engine.LLAMA_CPP,
+        "llama.cpp",
+        {"nvidia": 5.0, "amd": 0, "apple": 0, "intel": 0},
+        _GGUF,
+        ("f16", "q8_0"),
+        layer_split=True,
+        cpu_only=True,
+        cpu_layers=True,
+        cpu_experts=True,
+        source="llama.cpp docs/build.md and tools/server/README.md",
+    ),
+    Engine.IK_LLAMA_CPP: Capabilities(
+        Engine.IK_LLAMA_CPP,
+        "ik_llama.cpp",
+        {"nvidia": 7.5},
+        _GGUF,
+        ("f16", "q8_0"),
+        layer_split=True,
+        cpu_only=True,
+        cpu_layers=True,
+        cpu_experts=True,
+        source="ik_llama.cpp README.md",
+    ),
+    Engine.VLLM: Capabilities(
+        Engine.VLLM,
+        "vLLM",
+        {"nvidia": 7.5, "amd": 0},
+        _SERVED,
+        ("f16", "fp8"),
+        tensor_parallel=True,
+        expert_parallel=True,
+        attention_data_parallel=True,
+        max_sequences=_SLOTS,
+        batch_tokens=(2048, 8192, 16384),
+        source="vLLM documentation: supported hardware, quantization",
+    ),
+    Engine.SGLANG: Capabilities(
+        Engine.SGLANG,
+        "SGLang",
+        {"nvidia": 8.0, "amd": 0},
+        _SERVED,
+        ("f16", "fp8"),
+        tensor_parallel=True,
+        expert_parallel=True,
+        attention_data_parallel=True,
+        max_sequences=_SLOTS,
+        batch_tokens=(4096, 8192, 16384),
+        source="SGLang documentation: server arguments, quantization",
+    ),
+    Engine.TENSORRT_LLM: Capabilities(
+        Engine.TENSORRT_LLM,
+        "TensorRT-LLM",
+        {"nvidia": 8.0},
+        _SERVED,
+        ("f16", "fp8"),
+        tensor_parallel=True,
+        expert_parallel=True,
+        attention_data_parallel=True,
+        max_sequences=_SLOTS,
+        batch_tokens=(8192, 16384),
+        source="TensorRT-LLM documentation: support matrix",
+    ),
+    Engine.KTRANSFORMERS: Capabilities(
+        Engine.KTRANSFORMERS,
+        "KTransformers",
+        {"nvidia": 8.0},
+        ("q8_0", "q4_k_m"),
+        ("f16",),
+        cpu_experts=True,
+        moe_only=True,
+        source="KTransformers README.md",
+    ),
+}
+
+
+def why_not(capabilities: Capabilities, model: Model, gpu: GpuSpec | None) -> str | None:
+    """Why this engine cannot run `model` on `gpu` (None: on the CPU alone); None when it can."""
+    if capabilities.moe_only and not model.is_moe:
+        return "runs mixture-of-experts models only"
+    if gpu is None:
+        return None if capabilities.cpu_only else "needs a GPU"
+    if gpu.vendor not in capabilities.vendors:
+        return f"does not support {gpu.vendor} GPUs"
+    least = capabilities.vendors[gpu.vendor]
+    if gpu.compute_capability and float(gpu.compute_capability) < least:
+        return f"needs compute capability {least}, {gpu.name} has {gpu.compute_capability}"
+    return None
+
+
+def usable_quantisations(capabilities: Capabilities, model: Model, gpu: GpuSpec | None) -> tuple[str, ...]:
+    """The engine's formats that this GPU can compute in and this model comes in, best quality first.
+
+    Weights are never expanded: a model published in FP8 is not offered as BF16 by the serving engines.
+    """
+    native = model.native_quantisation.lower()
+    chosen = []
+    for name in capabilities.quantisations:
+        if name == "bf16" and native in {"fp8", "mxfp4", "nvfp4", "int4"}:
+            continue
+        if name == "mxfp4" and native != "mxfp4":
+            continue
+        if native == "mxfp4" and name in {"fp8", "awq"}:
+            continue
+        if name == "fp8" and not _knows(gpu, _FP8_CAPABILITY):
+            continue
+        if name == "nvfp4" and not _knows(gpu, _FP4_CAPABILITY, amd=False):
+            continue
+        chosen.append(name)
+    return tuple(chosen)
+
+
+def _knows(gpu: GpuSpec | None, capability: float, amd: bool = True) -> bool:
+    if gpu is None:
+        return False
+    if gpu.vendor == "amd":
+        return amd and (gpu.peak.fp8 is not None)
+    return gpu.compute_capability is not None and float(gpu.compute_capability) >= capability

@@ -1,0 +1,25 @@
+"""The one estimate: every verb asks here."""
+
+from __future__ import annotations
+
+from wellfed.calibration import Calibration
+from wellfed.estimate import Estimate
+from wellfed.layout import Engine
+from wellfed.plan import Request
+
+LOCAL_ENGINES = frozenset({Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.KTRANSFORMERS})
+
+
+def estimate(request: Request, calibration: Calibration) -> Estimate:
+    """What `request`'s layout would do.
+
+    llama.cpp and its kin are modelled device by device, serving engines as continuous batches. Raises Unsupported for a
+    layout its engine cannot run.
+    """
+    if request.layout.engine in LOCAL_ENGINES:
+        from wellfed.perf.local import estimate_local
+
+        return estimate_local(request, calibration)
+    from wellfed.perf.serving import estimate_serving
+
+    return estimate_serving(request, calibration)
