@@ -1,0 +1,149 @@
+"""The sensible layouts of a model on a machine, before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from wellfed.engines.capabilities import CAPABILITIES, Capabilities, usable_quantisations, why_not
+from wellfed.hardware.machine import Machine
+from wellfed.hardware.parts import GpuSpec
+from wellfed.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
+from wellfed.models.attention import LatentAttention
+from wellfed.models.model import Model
+from wellfed.planner.goal import Goal
+
+# "As much as fits": the search replaces it by the number of layers that do.
+SOME_LAYERS = Offload(gpu_layers=-1)
+SOME_EXPERTS = Offload(cpu_expert_layers=-1)
+
+_UBATCHES = (512, 2048)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a whole engine, or a layout, is out."""
+
+    what: str
+    reason: str
+
+
+def candidates(machine: Machine, model: Model, goal: Goal, refused: list[Refusal]) -> Iterator[Layout]:
+    """Every layout worth estimating; engines that cannot run are told in `refused`."""
+    gpu = machine.gpus[0].spec if machine.gpus else None
+    if machine.gpus and gpu is None:
+        refused.append(Refusal("GPU", f"{machine.gpus[0].name or 'this GPU'} is in no catalogue: its speed is unknown"))
+    for engine, capabilities in CAPABILITIES.items():
+        if goal.engines and engine not in goal.engines:
+            continue
+        reason = why_not(capabilities, model, gpu)
+        if reason is None and gpu is not None:
+            yield from _on_gpu(machine, model, goal, capabilities, gpu)
+        elif reason and gpu is not None:
+            refused.append(Refusal(capabilities.label, reason))
+        elif reason:
+            refused.append(Refusal(capabilities.label, reason))
+        if capabilities.cpu_only and machine.sockets:
+            yield from _on_cpu(machine, model, goal, capabilities)
+
+
+def _formats(capabilities: Capabilities, model: Model, gpu: GpuSpec | None, goal: Goal) -> tuple[str, ...]:
+    usable = usable_quantisations(capabilities, model, gpu)
+    if not goal.quantisations:
+        return usable
+    served = capabilities.tensor_parallel  # serving engines: only what they know; llama.cpp: any GGUF type asked for
+    return tuple(name for name in goal.quantisations if name in usable or not served)
+
+
+def _on_cpu(machine: Machine, model: Model, goal: Goal, capabilities: Capabilities) -> Iterator[Layout]:
+    policies = [NumaPolicy.ONE_SOCKET]
+    if len(machine.sockets) > 1:
+        policies.append(NumaPolicy.INTERLEAVE)
+    for quantisation in _formats(capabilities, model, None, goal):
+        for policy in policies:
+            yield Layout(capabilities.engine, quantisation, gpus=0, offload=CPU_ONLY, numa=policy)
+
+
+def _on_gpu(machine: Machine, model: Model, goal: Goal, capabilities: Capabilities, gpu: GpuSpec) -> Iterator[Layout]:
+    total = len(machine.gpus) * machine.count
+    for quantisation in _formats(capabilities, model, gpu, goal):
+        if capabilities.tensor_parallel:
+            yield from _served(machine, model, capabilities, quantisation, total)
+        else:
+            yield from _local(machine, model, capabilities, quantisation, total)
+
+
+def _local(
+    machine: Machine, model: Model, capabilities: Capabilities, quantisation: str, total: int
+) -> Iterator[Layout]:
+    policies = [NumaPolicy.ONE_SOCKET]
+    if len(machine.sockets) > 1:
+        policies.append(NumaPolicy.DUPLICATE if capabilities.engine is Engine.KTRANSFORMERS else NumaPolicy.INTERLEAVE)
+    for gpus in _counts(total):
+        if capabilities.layer_split or not capabilities.cpu_experts:
+            yield Layout(capabilities.engine, quantisation, gpus=gpus, offload=ALL_GPU, numa=policies[0])
+        if not machine.sockets:
+            continue
+        offloads = [EXPERTS_ON_CPU, SOME_EXPERTS] if model.is_moe and capabilities.cpu_experts else []
+        if capabilities.cpu_layers and not model.is_moe:
+            offloads.append(SOME_LAYERS)
+        for offload in offloads:
+            for policy in policies:
+                for ubatch in _UBATCHES:
+                    yield Layout(
+                        capabilities.engine,
+                        quantisation,
+                        gpus=gpus,
+                        offload=offload,
+                        numa=policy,
+                        batch_tokens=max(2048, ubatch),
+                        ubatch_tokens=ubatch,
+                    )
+
+
+def _served(
+    machine: Machine, model: Model, capabilities: Capabilities, quantisation: str, total: int
+) -> Iterator[Layout]:
+    per_node = len(machine.gpus)
+    latent = isinstance(model.layers[-1].attention, LatentAttention)
+    for tensor in _powers(per_node):
+        for pipeline in _powers(total // tensor):
+            if pipeline > 1 and tensor * pipeline <= per_node and tensor < per_node // 2:
+                continue  # inside a node, pipelines of narrow groups never beat wider groups
+            for data in _powers(total // (tensor * pipeline)):
+                yield from _served_variants(
+                    model, capabilities, quantisation, (tensor, pipeline, data), latent and tensor > 1
+                )
+
+
+def _served_variants(
+    model: Model, capabilities: Capabilities, quantisation: str, degrees: tuple[int, int, int], latent: bool
+) -> Iterator[Layout]:
+    tensor, pipeline, data = degrees
+    experts = [1, tensor] if model.is_moe and tensor > 1 and capabilities.expert_parallel else [1]
+    attention = [1, tensor] if latent and capabilities.attention_data_parallel else [1]
+    for expert_parallel in experts:
+        for attention_data_parallel in attention:
+            for sequences in capabilities.max_sequences:
+                for batch_tokens in capabilities.batch_tokens:
+                    yield Layout(
+                        capabilities.engine,
+                        quantisation,
+                        gpus=tensor * pipeline * data,
+                        tensor_parallel=tensor,
+                        pipeline_parallel=pipeline,
+                        data_parallel=data,
+                        expert_parallel=expert_parallel,
+                        attention_data_parallel=attention_data_parallel,
+                        max_sequences=sequences,
+                        batch_tokens=batch_tokens,
+                    )
+
+
+def _counts(total: int) -> list[int]:
+    """1, 2, 4 ... and all."""
+    return sorted({*_powers(total), total})
+
+
+def _powers(limit: int) -> list[int]:
+    return [2**n for n in range(limit.bit_length()) if 2**n <= limit]

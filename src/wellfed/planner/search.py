@@ -1,0 +1,212 @@
+"""Estimate the candidates, drop what cannot be, rank the rest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from wellfed.calibration import Calibration
+from wellfed.errors import Unsupported
+from wellfed.estimate import Memory
+from wellfed.hardware.machine import Machine
+from wellfed.layout import Layout, Offload
+from wellfed.models.model import Model
+from wellfed.models.quantisation import Quantisation, weights
+from wellfed.perf.estimate import estimate
+from wellfed.perf.memory import memory
+from wellfed.plan import Plan, Request
+from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, Refusal, candidates
+from wellfed.planner.goal import Goal, Objective
+from wellfed.planner.kinds import Kind, kind_of
+from wellfed.workload import Workload
+
+QuantisationOf = Callable[[str], Quantisation]
+_SWEEP = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """The layout that came closest to fitting, and by how much it does not."""
+
+    layout: Layout
+    memory: Memory
+    missing_bytes: float
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Plans that fit, best first; why others are out; how many layouts were looked at."""
+
+    plans: tuple[Plan, ...]
+    refused: tuple[Refusal, ...]
+    considered: int
+    near_miss: NearMiss | None = None
+
+    @property
+    def best(self) -> Plan | None:
+        """The first plan, if any fits."""
+        return self.plans[0] if self.plans else None
+
+    def best_of_each_kind(self) -> tuple[Plan, ...]:
+        """The best plan of each engine, quantisation and placement, in rank order."""
+        seen: dict[object, Plan] = {}
+        for plan in self.plans:
+            seen.setdefault((plan.layout.engine, plan.layout.quantisation, kind_of(plan.layout)), plan)
+        return tuple(seen.values())
+
+    def best_of(self, kind: Kind) -> Plan | None:
+        """The best plan that runs on the CPU, on GPUs, or on both."""
+        return next((plan for plan in self.plans if kind_of(plan.layout) is kind), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Everything a search needs: what to run on what, for what, and the model of speed."""
+
+    machine: Machine
+    model: Model
+    workload: Workload
+    goal: Goal
+    calibration: Calibration
+    quantisation: QuantisationOf
+    sweep: bool = False  # try many concurrencies
+
+    def run(self) -> Ranking:
+        """Rank every candidate layout."""
+        refused: list[Refusal] = []
+        return self.rank(candidates(self.machine, self.model, self.goal, refused), refused)
+
+    def rank(self, layouts: Iterable[Layout], refused: list[Refusal] | None = None) -> Ranking:
+        """Estimate `layouts` and put those that fit in order."""
+        found: list[Plan] = []
+        overflow: Counter[str] = Counter()
+        nearest: NearMiss | None = None
+        count = 0
+        reasons = list(refused or ())
+        for request in self._requests(layouts):
+            count += 1
+            needed = memory(request)
+            if needed.fits is False:
+                overflow[request.layout.engine.value] += 1
+                nearest = _nearer(nearest, request, needed)
+                continue
+            try:
+                found.append(self._plan(request))
+            except Unsupported as error:
+                reasons.append(Refusal(request.layout.engine.value, error.message))
+        reasons += [Refusal(engine, f"{n} layouts need more memory than there is") for engine, n in overflow.items()]
+        return Ranking(tuple(sorted(found, key=self._rank_key)), _distinct(reasons), count, nearest)
+
+    def _requests(self, layouts: Iterable[Layout]) -> Iterator[Request]:
+        for layout in layouts:
+            kind = self.quantisation(layout.quantisation)
+            if kind.bits < self.goal.least_quality_bits and not self.goal.quantisations:
+                continue
+            for workload in self._workloads(layout):
+                request = Request(self.machine, self.model, weights(self.model, kind), layout, workload)
+                yield from _settled(request)
+
+    def _workloads(self, layout: Layout) -> Iterator[Workload]:
+        users = _SWEEP if self.sweep else (self.workload.concurrency,)
+        for concurrency in users:
+            if layout.max_sequences < concurrency and layout.max_sequences != _widest(layout):
+                continue  # the same as a wider one with a queue
+            yield replace(self.workload, concurrency=concurrency)
+
+    def _plan(self, request: Request) -> Plan:
+        return Plan(
+            request.machine,
+            request.model,
+            request.weights,
+            request.layout,
+            request.workload,
+            estimate(request, self.calibration),
+        )
+
+    def _rank_key(self, plan: Plan) -> tuple[float, ...]:
+        late = missed_targets(plan)
+        bits = self.quantisation(plan.layout.quantisation).bits
+        took = plan.estimate.ttft_s.value + plan.workload.output_tokens * plan.estimate.tpot_s.value
+        match self.goal.objective:
+            case Objective.THROUGHPUT:
+                return (late, -plan.estimate.total_tok_s.value, took)
+            case Objective.QUALITY:
+                slow = plan.estimate.decode_tok_s.value < self.goal.usable_tok_s
+                return (late, slow, -bits, took)
+            case Objective.COST:
+                return (late, _price_or_power(plan) / plan.estimate.total_tok_s.value, took)
+            case _:
+                return (late, took, plan.layout.gpus)
+
+
+def missed_targets(plan: Plan) -> int:
+    """How many of the workload's latency targets the plan misses."""
+    ttft, tpot = plan.workload.ttft_target_s, plan.workload.tpot_target_s
+    missed_ttft = ttft is not None and plan.estimate.ttft_s.value > ttft
+    missed_tpot = tpot is not None and plan.estimate.tpot_s.value > tpot
+    return int(missed_ttft) + int(missed_tpot)
+
+
+def _widest(layout: Layout) -> int:
+    return 1024 if layout.tensor_parallel > 1 or layout.max_sequences > 1 else 1
+
+
+def _price_or_power(plan: Plan) -> float:
+    """Money where the machine's price is known, else the watts of the parts in use."""
+    if plan.machine.price is not None:
+        return plan.machine.price
+    boards = [gpu.spec.board_power_w or 300.0 for gpu in plan.machine.gpus if gpu.spec]
+    gpus = sum(boards) / len(boards) * plan.layout.gpus if boards else 0.0
+    return gpus + sum((socket.cpu.power_w or 150.0) if socket.cpu else 150.0 for socket in plan.machine.sockets)
+
+
+def _settled(request: Request) -> Iterator[Request]:
+    """The request, with "as much as fits" replaced by a number; nothing when nothing or everything would fit."""
+    offload = request.layout.offload
+    layers = len(request.model.layers)
+    if offload == SOME_EXPERTS:
+        count = _least(lambda n: _fits(request, Offload(cpu_expert_layers=n)), layers)
+        if count is not None and 0 < count < layers:
+            yield _with_offload(request, Offload(cpu_expert_layers=count))
+    elif offload == SOME_LAYERS:
+        count = _least(lambda n: _fits(request, Offload(gpu_layers=layers - n)), layers)
+        if count is not None and 0 < count < layers:
+            yield _with_offload(request, Offload(gpu_layers=layers - count))
+    else:
+        yield request
+
+
+def _with_offload(request: Request, offload: Offload) -> Request:
+    return replace(request, layout=replace(request.layout, offload=offload))
+
+
+def _fits(request: Request, offload: Offload) -> bool:
+    needed = memory(_with_offload(request, offload))
+    return all((device.spare_bytes or 0) >= 0 for device in needed.devices if device.device != "ram")
+
+
+def _least(holds: Callable[[int], bool], most: int) -> int | None:
+    """The least n in 0..most for which `holds`, which stays true once it is; None when it never is."""
+    if not holds(most):
+        return None
+    low, high = 0, most
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
+
+
+def _nearer(best: NearMiss | None, request: Request, needed: Memory) -> NearMiss | None:
+    tightest = needed.tightest
+    if tightest is None or tightest.spare_bytes is None:
+        return best
+    missing = -tightest.spare_bytes
+    if best is not None and best.missing_bytes <= missing:
+        return best
+    return NearMiss(request.layout, needed, missing, tightest.device)
+
+
+def _distinct(reasons: Iterable[Refusal]) -> tuple[Refusal, ...]:
+    return tuple(dict.fromkeys(reasons))

@@ -1,0 +1,118 @@
+"""The next upgrade: the same question asked of a changed machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from wellfed.hardware.machine import GpuLink, Machine, Socket
+from wellfed.hardware.pcie import PcieLink
+from wellfed.plan import Plan
+from wellfed.planner.candidates import candidates
+from wellfed.planner.search import Search
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """A change of the machine, the best plan on the changed one, and the gain in total tokens/s (1.0 = none)."""
+
+    change: str
+    plan: Plan
+    gain: float
+    ttft_gain: float
+
+
+def upgrades(search: Search, best: Plan | None) -> tuple[Upgrade, ...]:
+    """What each single change would buy, most gain first; every figure is an estimate of the changed machine."""
+    found = []
+    for change, machine in changed_machines(search.machine):
+        goal = search.goal
+        if best is not None:
+            goal = replace(goal, engines=(best.layout.engine,), quantisations=(best.layout.quantisation,))
+        changed = replace(search, machine=machine, goal=goal, sweep=False)
+        if best is not None:
+            changed = replace(changed, workload=best.workload)
+        plan = changed.rank(candidates(machine, search.model, goal, [])).best
+        if plan is not None:
+            found.append(Upgrade(change, plan, *_gains(best, plan)))
+    return tuple(sorted(found, key=lambda upgrade: -upgrade.gain))
+
+
+def _gains(best: Plan | None, plan: Plan) -> tuple[float, float]:
+    if best is None:
+        return float("inf"), float("inf")
+    return (
+        plan.estimate.total_tok_s.value / best.estimate.total_tok_s.value,
+        best.estimate.ttft_s.value / plan.estimate.ttft_s.value,
+    )
+
+
+def changed_machines(machine: Machine) -> Iterator[tuple[str, Machine]]:
+    """Every single change worth asking about."""
+    yield from _more_gpus(machine)
+    yield from _linked_gpus(machine)
+    yield from _wider_slots(machine)
+    yield from _better_memory(machine)
+
+
+def _more_gpus(machine: Machine) -> Iterator[tuple[str, Machine]]:
+    if not machine.gpus or machine.gpus[0].spec is None or machine.gpus[0].spec.form in {"soc", "superchip"}:
+        return
+    first, count = machine.gpus[0], len(machine.gpus)
+    if count >= 8 or (machine.gpus[0].spec.form == "sxm" and count >= 4):
+        return
+    added = count if count in {2, 4} else 1
+    extra = tuple(replace(first, index=count + n, pci_address=None) for n in range(added))
+    text = f"{added} more {first.spec.name}" if first.spec else "another GPU"
+    yield text, replace(machine, gpus=machine.gpus + extra)
+
+
+def _linked_gpus(machine: Machine) -> Iterator[tuple[str, Machine]]:
+    spec = machine.gpus[0].spec if len(machine.gpus) > 1 else None
+    if spec is None or spec.link_bytes_per_s is None or spec.link_peers < 2 or machine.gpu_links:
+        return
+    pairs = [(a, a + 1) for a in range(0, len(machine.gpus) - 1, 2)]
+    links = tuple(GpuLink(a, b, "nvlink", spec.link_bytes_per_s) for a, b in pairs)
+    yield "NVLink bridges", replace(machine, gpu_links=links)
+
+
+def _wider_slots(machine: Machine) -> Iterator[tuple[str, Machine]]:
+    full = tuple(
+        replace(gpu, link=PcieLink(gpu.link.generation, gpu.spec.pcie_lanes))
+        if gpu.link and gpu.spec and gpu.spec.pcie_lanes and gpu.link.width < gpu.spec.pcie_lanes
+        else gpu
+        for gpu in machine.gpus
+    )
+    if full != machine.gpus:
+        narrow = min(gpu.link.width for gpu in machine.gpus if gpu.link)
+        wide = max(gpu.link.width for gpu in full if gpu.link)
+        yield f"x{wide} slots instead of x{narrow}", replace(machine, gpus=full)
+
+
+def _better_memory(machine: Machine) -> Iterator[tuple[str, Machine]]:
+    filled = tuple(_all_channels(socket) for socket in machine.sockets)
+    if filled != machine.sockets:
+        yield "every memory channel filled", replace(machine, sockets=filled)
+    faster = tuple(_full_speed(socket) for socket in machine.sockets)
+    if faster != machine.sockets:
+        yield "memory at the CPU's full speed", replace(machine, sockets=faster)
+    if machine.memory_bytes and not any(gpu.spec and gpu.spec.unified_memory for gpu in machine.gpus):
+        nodes = tuple(
+            replace(node, memory_bytes=node.memory_bytes * 2 if node.memory_bytes else None)
+            for node in machine.numa_nodes
+        )
+        os = replace(machine.os, memory_free_bytes=None, memory_limit_bytes=None)
+        doubled = replace(machine, memory_bytes=machine.memory_bytes * 2, numa_nodes=nodes, os=os)
+        yield "twice the RAM", doubled
+
+
+def _all_channels(socket: Socket) -> Socket:
+    if socket.cpu is None or socket.channels is None or socket.channels >= socket.cpu.memory_channels:
+        return socket
+    return replace(socket, channels=socket.cpu.memory_channels)
+
+
+def _full_speed(socket: Socket) -> Socket:
+    if socket.cpu is None or socket.mt_s is None or socket.mt_s >= socket.cpu.memory_mt_s[0]:
+        return socket
+    return replace(socket, mt_s=socket.cpu.memory_mt_s[0])
