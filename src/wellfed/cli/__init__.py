@@ -1,1 +1,1 @@
-"""."""
+"""The command line: renders values; nothing is computed here."""

@@ -39,8 +39,6 @@ def candidates(machine: Machine, model: Model, goal: Goal, refused: list[Refusal
         reason = why_not(capabilities, model, gpu)
         if reason is None and gpu is not None:
             yield from _on_gpu(machine, model, goal, capabilities, gpu)
-        elif reason and gpu is not None:
-            refused.append(Refusal(capabilities.label, reason))
         elif reason:
             refused.append(Refusal(capabilities.label, reason))
         if capabilities.cpu_only and machine.sockets:

@@ -13,6 +13,7 @@ from wellfed.hardware.machine import Machine
 from wellfed.layout import Layout, Offload
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
+from wellfed.models.weights import Weights
 from wellfed.perf.estimate import estimate
 from wellfed.perf.memory import memory
 from wellfed.plan import Plan, Request
@@ -72,6 +73,7 @@ class Search:
     calibration: Calibration
     quantisation: QuantisationOf
     sweep: bool = False  # try many concurrencies
+    file_weights: Weights | None = None  # of a file that is at hand: no other quantisation is tried
 
     def run(self) -> Ranking:
         """Rank every candidate layout."""
@@ -105,8 +107,8 @@ class Search:
             if kind.bits < self.goal.least_quality_bits and not self.goal.quantisations:
                 continue
             for workload in self._workloads(layout):
-                request = Request(self.machine, self.model, weights(self.model, kind), layout, workload)
-                yield from _settled(request)
+                held = self.file_weights or weights(self.model, kind)
+                yield from _settled(Request(self.machine, self.model, held, layout, workload))
 
     def _workloads(self, layout: Layout) -> Iterator[Workload]:
         users = _SWEEP if self.sweep else (self.workload.concurrency,)

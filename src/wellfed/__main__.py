@@ -1,0 +1,5 @@
+"""`python -m wellfed`."""
+
+from wellfed.cli.main import main
+
+main()

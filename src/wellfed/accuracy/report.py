@@ -1,0 +1,212 @@
+"""Errors of predictions by class, and the row-by-row account behind them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, median
+from typing import Any
+
+from wellfed.accuracy.case import Case, Interpreter, Outcome, Row, Skipped
+from wellfed.calibration import Calibration
+from wellfed.errors import WellfedError
+from wellfed.estimate import Quantity
+
+SCHEMA = "wellfed.accuracy/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A measured value beside its prediction."""
+
+    case: Case
+    predicted: Quantity
+
+    @property
+    def error(self) -> float:
+        """Predicted / measured - 1."""
+        return self.predicted.value / self.case.measured - 1 if self.case.measured else self.predicted.value
+
+    @property
+    def covered(self) -> bool:
+        """Whether the 80 % interval holds the measured value."""
+        slack = 1e-9 * abs(self.case.measured)
+        return self.predicted.low - slack <= self.case.measured <= self.predicted.high + slack
+
+
+@dataclass(frozen=True, slots=True)
+class ClassReport:
+    """Errors of one class. Percentages are fractions; `median_ratio` is the bias, predicted over measured."""
+
+    cls: str
+    rows: int
+    mape: float
+    median_ape: float
+    p90_ape: float
+    median_ratio: float
+    coverage: float
+    outliers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    """Fits against out of memory."""
+
+    fits_right: int = 0
+    fits_wrong: int = 0  # said to overflow, did fit
+    oom_right: int = 0
+    oom_wrong: int = 0  # said to fit, did overflow
+
+    @property
+    def rows(self) -> int:
+        """All of them."""
+        return self.fits_right + self.fits_wrong + self.oom_right + self.oom_wrong
+
+    @property
+    def right(self) -> float:
+        """Share that is right."""
+        return (self.fits_right + self.oom_right) / self.rows
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything `wellfed accuracy` tells about one table."""
+
+    table: str
+    table_rows: int
+    scored: tuple[Scored, ...]
+    skipped: tuple[Skipped, ...]
+    classes: tuple[ClassReport, ...] = ()
+    fit: FitReport | None = None
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def resolved(self) -> float | None:
+        """Share of the rows whose names were understood."""
+        unresolved = {skip.row for skip in self.skipped if skip.unresolved}
+        return 1 - len(unresolved) / self.table_rows if self.table_rows else None
+
+
+def interpret(rows: Iterable[Row], interpreters: Sequence[Interpreter]) -> list[Outcome]:
+    """What each row allows to predict; the first interpreter that knows a row has it."""
+    outcomes: list[Outcome] = []
+    for row in rows:
+        outcomes.extend(_interpret_row(row, interpreters))
+    return outcomes
+
+
+def _interpret_row(row: Row, interpreters: Sequence[Interpreter]) -> tuple[Outcome, ...]:
+    for interpreter in interpreters:
+        try:
+            found = interpreter(row)
+        except WellfedError as error:
+            return (Skipped(row.index, "", "", error.message, unresolved=True),)
+        if found is not None:
+            return found
+    return (Skipped(row.index, "", "", "no kind of measurement that wellfed predicts"),)
+
+
+def report(
+    table: str,
+    rows: Sequence[Row],
+    interpreters: Sequence[Interpreter],
+    calibration: Calibration,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Report:
+    """Predict every row and sum up the errors."""
+    scored: list[Scored] = []
+    skipped: list[Skipped] = []
+    for row in rows:
+        for outcome in _interpret_row(row, interpreters):
+            scored_or_skipped = _score(outcome, calibration)
+            if isinstance(scored_or_skipped, Scored):
+                scored.append(scored_or_skipped)
+            else:
+                skipped.append(scored_or_skipped)
+        progress(row.index)
+    return summed_up(table, len(rows), scored, skipped)
+
+
+def _score(outcome: Outcome, calibration: Calibration) -> Scored | Skipped:
+    if isinstance(outcome, Skipped):
+        return outcome
+    try:
+        return Scored(outcome, outcome.predict(calibration))
+    except WellfedError as error:
+        return Skipped(outcome.row, outcome.cls, outcome.metric, error.message)
+
+
+def summed_up(table: str, rows: int, scored: Sequence[Scored], skipped: Sequence[Skipped]) -> Report:
+    """The report of already scored rows."""
+    speeds = [one for one in scored if one.case.metric != "oom"]
+    names = sorted({one.case.cls for one in speeds})
+    classes = tuple(_class_report(name, [one for one in speeds if one.case.cls == name]) for name in names)
+    reasons: dict[str, int] = {}
+    for skip in skipped:
+        reasons[skip.reason] = reasons.get(skip.reason, 0) + 1
+    fits = [one for one in scored if one.case.metric == "oom"]
+    return Report(table, rows, tuple(scored), tuple(skipped), classes, _fit_report(fits) if fits else None, reasons)
+
+
+def _class_report(name: str, all_rows: Sequence[Scored]) -> ClassReport:
+    rows = [one for one in all_rows if not one.case.outlier] or list(all_rows)
+    errors = sorted(abs(one.error) for one in rows)
+    return ClassReport(
+        cls=name,
+        rows=len(rows),
+        mape=fmean(errors),
+        median_ape=median(errors),
+        p90_ape=errors[min(len(errors) - 1, math.ceil(0.9 * len(errors)) - 1)],
+        median_ratio=median(one.error for one in rows) + 1,
+        coverage=fmean(one.covered for one in rows),
+        outliers=len(all_rows) - len(rows),
+    )
+
+
+def _fit_report(rows: Sequence[Scored]) -> FitReport:
+    def count(measured: float, predicted: float) -> int:
+        return sum(1 for one in rows if one.case.measured == measured and one.predicted.value == predicted)
+
+    return FitReport(count(0, 0), count(0, 1), count(1, 1), count(1, 0))
+
+
+def to_json(found: Report) -> dict[str, Any]:
+    """The report with one entry per row, for `--json`."""
+    return {
+        "schema": SCHEMA,
+        "table": found.table,
+        "table_rows": found.table_rows,
+        "resolved": found.resolved,
+        "classes": [_class_json(one) for one in found.classes],
+        "fit": None if found.fit is None else _fit_json(found.fit),
+        "rows": [_scored_json(one) for one in found.scored] + [_skipped_json(one) for one in found.skipped],
+    }
+
+
+def _class_json(one: ClassReport) -> dict[str, Any]:
+    names = ("rows", "mape", "median_ape", "p90_ape", "median_ratio", "coverage", "outliers")
+    return {"class": one.cls, **{name: getattr(one, name) for name in names}}
+
+
+def _fit_json(one: FitReport) -> dict[str, Any]:
+    names = ("fits_right", "fits_wrong", "oom_right", "oom_wrong", "right")
+    return {name: getattr(one, name) for name in names}
+
+
+def _scored_json(one: Scored) -> dict[str, Any]:
+    case, predicted = one.case, one.predicted
+    entry = {
+        "row": case.row,
+        "class": case.cls,
+        "metric": case.metric,
+        "measured": case.measured,
+        "predicted": predicted.value,
+        "low": predicted.low,
+        "high": predicted.high,
+    }
+    return entry | ({"outlier": case.outlier} if case.outlier else {})
+
+
+def _skipped_json(one: Skipped) -> dict[str, Any]:
+    return {"row": one.row, "class": one.cls, "metric": one.metric, "skipped": one.reason}

@@ -1,0 +1,88 @@
+"""`wellfed accuracy`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from wellfed.accuracy.report import Report
+
+
+@click.command()
+@click.argument("tables", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the report with every row as JSON.")
+@click.option("--calibration", type=click.Path(path_type=Path), help="Use this calibration instead of the bundled one.")
+@click.option("--refit", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
+              help="Refit the bundled calibration from the tables in FOLDER and write it.")  # fmt: skip
+@click.option("--worst", default=0, metavar="N", help="Also show the N rows that are furthest off in each class.")
+def command(tables: tuple[Path, ...], as_json: bool, calibration: Path | None, refit: Path | None, worst: int) -> None:
+    """Predict every row of measurement TABLES (CSV) and report the errors by class.
+
+    A table has the columns model, quant, gpu, gpu_count, cpu ... and prefill_tok_s, decode_tok_s, ttft_ms, tpot_ms or
+    oom; or item, value and unit for logged memory.
+    """
+    from wellfed import api
+
+    if refit is not None:
+        for name, text in api.refit(refit, lambda line: click.echo(line, err=True)):
+            click.echo(f"{name}: {text}")
+        return
+    if not tables:
+        raise click.UsageError("give at least one table", click.get_current_context())
+    reports = [api.accuracy(table, calibration) for table in tables]
+    if as_json:
+        from wellfed.accuracy.report import to_json
+
+        documents = [to_json(report) for report in reports]
+        click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=1))
+        return
+    for report in reports:
+        _print(report, worst)
+
+
+def _print(report: Report, worst: int) -> None:
+    from rich.table import Table
+
+    from wellfed.cli.console import console
+
+    out = console()
+    resolved = "?" if report.resolved is None else f"{report.resolved:.1%}"
+    out.print(f"[bold]{report.table}[/]: {report.table_rows} rows, names understood in {resolved}")
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("class", "rows", "median error", "mean", "90th pct.", "bias", "in 80 % interval", "outliers"):
+        table.add_column(name, justify="left" if name == "class" else "right")
+    for one in report.classes:
+        table.add_row(
+            one.cls, str(one.rows), f"{one.median_ape:.1%}", f"{one.mape:.1%}", f"{one.p90_ape:.1%}",
+            f"{one.median_ratio - 1:+.1%}", f"{one.coverage:.0%}", str(one.outliers or ""),
+        )  # fmt: skip
+    out.print(table)
+    if report.fit is not None:
+        fit = report.fit
+        out.print(
+            f"fits or not: {fit.right:.1%} of {fit.rows} right; {fit.oom_wrong} overflowed though said to fit, "
+            f"{fit.fits_wrong} fitted though said to overflow"
+        )
+    for reason, count in sorted(report.reasons.items(), key=lambda item: -item[1])[:8]:
+        out.print(f"[dim]not predicted: {count} x {reason}[/]")
+    if worst:
+        _print_worst(report, worst)
+
+
+def _print_worst(report: Report, count: int) -> None:
+    from wellfed.cli.console import console
+
+    for one in report.classes:
+        rows = [scored for scored in report.scored if scored.case.cls == one.cls]
+        for scored in sorted(rows, key=lambda scored: -abs(scored.error))[:count]:
+            case = scored.case
+            console().print(
+                f"  {one.cls} row {case.row} {case.metric} [{case.group}]: measured {case.measured:g}, "
+                f"predicted {scored.predicted.value:g} ({scored.error:+.0%}) {case.outlier}",
+                markup=False,
+                highlight=False,
+            )

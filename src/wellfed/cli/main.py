@@ -1,0 +1,89 @@
+"""`wellfed`: commands are imported only when they are called, so that help and planning start fast."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+
+import click
+
+from wellfed import __version__
+from wellfed.errors import WellfedError
+
+# name: (module that has `command`, help of one line)
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "plan": ("wellfed.cli.plan", "Does it fit, how fast, what limits it: CPU, GPU or both."),
+    "accuracy": ("wellfed.cli.accuracy", "Hold predictions against a table of measurements."),
+    "catalog": ("wellfed.cli.catalog", "List the GPUs, CPUs, models and builds that are known by name."),
+    "completion": ("wellfed.cli.completion", "Print the shell completion script."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in modules that are imported on use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of COMMANDS."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table of commands, from COMMANDS alone: help imports none of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the nearest names when there is no such command."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from wellfed.errors import UnknownName, nearest
+
+            raise UnknownName("command", args[0], nearest(args[0], COMMANDS))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="wellfed")
+def cli() -> None:
+    """Is your GPU well fed?
+
+    Plan, check, start and measure open models on your own hardware.
+    """
+
+
+def main() -> None:
+    """Run the command line: exit 0 when all is well, 1 for findings or no fit, 2 for errors of use or of the tool."""
+    try:
+        sys.exit(cli.main(standalone_mode=False) or 0)
+    except WellfedError as error:
+        fail(error.message, error.hint)
+    except click.UsageError as error:
+        fail(error.format_message(), f"see `{error.ctx.command_path if error.ctx else 'wellfed'} --help`")
+    except click.ClickException as error:
+        fail(error.format_message())
+    except (click.Abort, KeyboardInterrupt):
+        fail("interrupted", code=130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def fail(message: str, hint: str | None = None, code: int = 2) -> None:
+    """Say on stderr what happened and what to do, and leave."""
+    click.echo(f"{click.style('error', fg='red', bold=True)}: {message}", err=True)
+    if hint:
+        click.echo(f"{click.style('hint', fg='cyan', bold=True)}: {hint}", err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
