@@ -1,0 +1,34 @@
+"""A machine in one line."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from wellfed.hardware.machine import Machine
+from wellfed.units import format_bandwidth, format_bytes
+
+
+def machine_line(machine: Machine) -> str:
+    """GPUs, CPUs, memory with its theoretical bandwidth; unknown is `?`."""
+    nodes = f"{machine.count} x " if machine.count > 1 else ""
+    memory = f"{format_bytes(machine.memory_usable_bytes)} RAM"
+    bandwidth = machine.memory_bandwidth_bytes_per_s
+    if bandwidth is not None:
+        memory += f" at {format_bandwidth(bandwidth)}"
+    return nodes + ", ".join([*_gpus(machine), *_cpus(machine), memory])
+
+
+def _gpus(machine: Machine) -> list[str]:
+    names = Counter(gpu.spec.name if gpu.spec else gpu.name or "unknown GPU" for gpu in machine.gpus)
+    return [f"{count}x {name}" if count > 1 else name for name, count in names.items()] or ["no GPU"]
+
+
+def _cpus(machine: Machine) -> list[str]:
+    names = Counter(_cpu_name(machine, index) for index in range(len(machine.sockets)))
+    return [f"{count}x {name}" if count > 1 else name for name, count in names.items()]
+
+
+def _cpu_name(machine: Machine, index: int) -> str:
+    socket = machine.sockets[index]
+    name = socket.cpu.name if socket.cpu else socket.name or "unknown CPU"
+    return f"{name} ({socket.cores} cores)" if socket.cores else name

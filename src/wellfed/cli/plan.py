@@ -1,0 +1,94 @@
+"""`wellfed plan`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from wellfed.layout import Engine
+from wellfed.planner.goal import Objective
+from wellfed.workload import PRESETS
+
+_QUALITY = {"any": 0.0, "at-least-q2": 2.0, "at-least-q3": 3.0, "at-least-q4": 4.0, "at-least-q5": 5.0,
+            "at-least-q6": 6.0, "at-least-q8": 8.0, "full": 15.0}  # fmt: skip
+
+
+@click.command()
+@click.argument("model")
+@click.option("--on", metavar="MACHINE", help="A machine in a line, a TOML file, build:NAME or a snapshot; "
+              "without it: this machine.")  # fmt: skip
+@click.option("--nodes", type=click.IntRange(1, 512), default=None, help="So many equal machines.")
+@click.option("--network", metavar="RATE", help="Network between them, e.g. 400Gb.")
+@click.option("--for", "objective", type=click.Choice([o.value for o in Objective]), default="latency",
+              show_default=True, help="What to rank by.")  # fmt: skip
+@click.option("--workload", type=click.Choice(list(PRESETS)), default="chat", show_default=True)
+@click.option("--concurrency", "-c", type=click.IntRange(1, 100_000), help="Users at a time.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Requests per second instead of concurrency.")
+@click.option("--prompt", type=click.IntRange(1), help="Prompt tokens.")
+@click.option("--output", type=click.IntRange(1), help="Output tokens.")
+@click.option("--context", type=click.IntRange(1), help="Longest context to make room for, in tokens.")
+@click.option("--ttft", type=click.FloatRange(0, min_open=True), help="Wanted time to first token, seconds.")
+@click.option("--tpot", type=click.FloatRange(0, min_open=True), help="Wanted time per output token, milliseconds.")
+@click.option("--quality", type=click.Choice(list(_QUALITY)), default=None,
+              help="Coarsest weights to accept  [default: at-least-q4, lower only when nothing fits].")  # fmt: skip
+@click.option("--engine", "-e", "engines", multiple=True, type=click.Choice([e.value for e in Engine]))
+@click.option("--quant", "-q", "quantisations", multiple=True, metavar="TYPE", help="e.g. Q4_K_M, FP8; repeatable.")
+@click.option("--top", default=6, show_default=True, help="Plans to show.")
+@click.option("--explain", is_flag=True, help="Show every term, assumption and source of the best plan.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def command(model: str, as_json: bool, top: int, explain: bool, **options: Any) -> None:
+    """Every sensible way to run MODEL: does it fit, how fast, what limits it; CPU, GPU or both, and why.
+
+    MODEL is a catalogue name (deepseek-r1, r1:70b, "qwen3 30b a3b q4_k_m"), a GGUF file, a folder or file with
+    config.json, or a hub repository id. Exits with 1 when nothing fits.
+    """
+    from wellfed import api
+
+    objective = Objective(options["objective"])
+    asked = api.PlanOptions(
+        on=options["on"],
+        nodes=options["nodes"],
+        network=options["network"],
+        objective=objective,
+        workload=_workload(options),
+        sweep=objective is Objective.THROUGHPUT and options["concurrency"] is None and options["rate"] is None,
+        least_quality_bits=None if options["quality"] is None else _QUALITY[options["quality"]],
+        engines=tuple(Engine(name) for name in options["engines"]),
+        quantisations=options["quantisations"],
+    )
+    answer = api.plan(model, asked)
+    if as_json:
+        from wellfed.cli.plan_json import answer_json
+
+        click.echo(json.dumps(answer_json(answer, top), indent=1))
+    else:
+        from wellfed.cli.plan_text import print_answer
+
+        print_answer(answer, top, explain)
+    if not answer.ranking.plans:
+        raise SystemExit(1)
+
+
+def _workload(options: dict[str, Any]) -> Any:
+    from dataclasses import replace
+
+    preset = PRESETS[options["workload"]]
+    given = {
+        "concurrency": options["concurrency"],
+        "request_rate": options["rate"],
+        "prompt_tokens": options["prompt"],
+        "output_tokens": options["output"],
+        "context_tokens": options["context"],
+        "ttft_target_s": options["ttft"],
+        "tpot_target_s": options["tpot"] / 1000 if options["tpot"] else None,
+    }
+    changed = replace(preset, **{name: value for name, value in given.items() if value is not None})
+    needed = changed.depth_tokens + changed.prompt_tokens + changed.output_tokens
+    if changed.context_tokens is not None and changed.context_tokens < needed:
+        if options["context"] is not None:
+            hint = f"the prompt and the output are {needed} tokens together"
+            raise click.UsageError(f"--context {options['context']} is too short: {hint}")
+        changed = replace(changed, context_tokens=needed)
+    return changed

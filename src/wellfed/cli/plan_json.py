@@ -1,0 +1,98 @@
+"""A plan's answer as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from wellfed.estimate import DeviceMemory, Quantity, Term
+from wellfed.plan import Plan
+from wellfed.planner.answer import Answer
+from wellfed.planner.kinds import describe, kind_of
+
+SCHEMA = "wellfed.plan/1"
+
+
+def answer_json(answer: Answer, top: int) -> dict[str, Any]:
+    """The answer with its best `top` plans of different kinds."""
+    search, ranking = answer.search, answer.ranking
+    miss = ranking.near_miss
+    return {
+        "schema": SCHEMA,
+        "machine": {"name": search.machine.name, "origin": search.machine.origin.value},
+        "model": {
+            "id": search.model.id,
+            "parameters": search.model.parameters,
+            "active_parameters": search.model.active_parameters,
+        },
+        "workload": asdict(search.workload),
+        "objective": search.goal.objective.value,
+        "considered": ranking.considered,
+        "verdict": {"kind": answer.verdict.kind and answer.verdict.kind.value, "why": answer.verdict.why},
+        "plans": [plan_json(plan) for plan in ranking.best_of_each_kind()[:top]],
+        "refused": [asdict(refusal) for refusal in ranking.refused],
+        "near_miss": None
+        if miss is None
+        else {"layout": _layout_json(miss.layout), "device": miss.device, "missing_bytes": miss.missing_bytes},
+        "upgrades": [
+            {"change": upgrade.change, "total_tok_s_gain": _finite(upgrade.gain), "plan": plan_json(upgrade.plan)}
+            for upgrade in answer.upgrades
+        ],
+        "assumptions": [asdict(assumption) for assumption in answer.assumptions],
+    }
+
+
+def _finite(value: float) -> float | None:
+    return None if value == float("inf") else value
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """One plan with its ledgers."""
+    estimate = plan.estimate
+    return {
+        "layout": _layout_json(plan.layout),
+        "placement": kind_of(plan.layout).value,
+        "description": describe(plan.layout),
+        "concurrency": plan.workload.concurrency,
+        "fits": estimate.memory.fits,
+        "memory": [_device_json(device) for device in estimate.memory.devices],
+        "max_sequences": estimate.memory.max_sequences,
+        "max_context": estimate.memory.max_context,
+        "ttft_s": _quantity(estimate.ttft_s),
+        "tpot_s": _quantity(estimate.tpot_s),
+        "decode_tok_s": _quantity(estimate.decode_tok_s),
+        "prefill_tok_s": _quantity(estimate.prefill_tok_s),
+        "total_tok_s": _quantity(estimate.total_tok_s),
+        "running": estimate.running,
+        "ttft_p99_s": estimate.ttft_p99_s,
+        "tpot_p99_s": estimate.tpot_p99_s,
+        "load_s": estimate.load_s,
+        "limited_by": estimate.limited_by,
+        "decode": [_term(term) for term in estimate.decode],
+        "prefill": [_term(term) for term in estimate.prefill],
+        "assumptions": [asdict(assumption) for assumption in estimate.assumptions],
+        "calibration": estimate.calibration,
+    }
+
+
+def _layout_json(layout: Any) -> dict[str, Any]:
+    return {name: value for name, value in asdict(layout).items() if value is not None}
+
+
+def _device_json(device: DeviceMemory) -> dict[str, Any]:
+    return {
+        "device": device.device,
+        "capacity_bytes": device.capacity_bytes,
+        "free_bytes": device.free_bytes,
+        "needed_bytes": device.needed_bytes,
+        "spare_bytes": device.spare_bytes,
+        "terms": [{"name": term.name, "bytes": term.bytes, "note": term.note} for term in device.terms],
+    }
+
+
+def _quantity(quantity: Quantity) -> dict[str, float]:
+    return {"value": quantity.value, "low": quantity.low, "high": quantity.high}
+
+
+def _term(term: Term) -> dict[str, Any]:
+    return {"name": term.name, "seconds": term.seconds, "limited_by": term.limited_by, "device": term.device}

@@ -1,0 +1,199 @@
+"""A plan's answer for a terminal."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+from rich.table import Table
+
+from wellfed.cli.console import console
+from wellfed.cli.machine_text import machine_line
+from wellfed.estimate import DeviceMemory, Quantity, Term, total_seconds
+from wellfed.models.model import Model
+from wellfed.plan import Plan
+from wellfed.planner.answer import Answer
+from wellfed.planner.kinds import describe, kind_of
+from wellfed.planner.search import missed_targets
+from wellfed.planner.upgrades import Upgrade
+from wellfed.units import format_bytes, format_rate, format_seconds
+from wellfed.workload import Workload
+
+
+def print_answer(answer: Answer, top: int, explain: bool) -> None:
+    """Verdict, the best plans, what limits, what would help, why others are out."""
+    out = console()
+    search = answer.search
+    out.print(f"[bold]{escape(model_line(search.model))}[/]")
+    out.print(f"on {escape(machine_line(search.machine))}")
+    out.print(f"[dim]{_workload_line(search.workload, search.sweep)}[/]")
+    _print_verdict(answer)
+    plans = answer.ranking.best_of_each_kind()[:top]
+    if plans:
+        out.print(_plans_table(plans))
+        _print_limits(plans[0])
+    _print_upgrades(answer.upgrades)
+    _print_refused(answer)
+    if explain and plans:
+        print_ledgers(plans[0])
+    _print_assumptions(answer, plans[0] if plans else None, explain)
+
+
+def model_line(model: Model) -> str:
+    """Name, size, layers, context."""
+    total, active = model.parameters / 1e9, model.active_parameters / 1e9
+    size = f"{total:.3g}B parameters" + (f", {active:.3g}B active" if model.is_moe else "")
+    return f"{model.name}: {size}, {len(model.layers)} layers, context {model.context_limit:,}"
+
+
+def _workload_line(workload: Workload, sweep: bool) -> str:
+    users = f"{workload.concurrency} at a time" if workload.request_rate is None else f"{workload.request_rate:g}/s"
+    return (
+        f"{workload.name}: {'any concurrency' if sweep else users}, {workload.prompt_tokens:,} prompt + "
+        f"{workload.output_tokens:,} output tokens, room for {workload.context:,}"
+    )
+
+
+def _print_verdict(answer: Answer) -> None:
+    verdict = answer.verdict
+    if verdict.kind is None:
+        console().print(f"\n[bold red]does not fit[/]: {escape(verdict.why)}")
+    else:
+        console().print(f"\n[bold green]{verdict.kind.value}[/]: {escape(verdict.why)}")
+
+
+def _plans_table(plans: tuple[Plan, ...]) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))
+    several = any(plan.workload.concurrency > 1 for plan in plans)
+    for name in ("engine", "weights", "layout", "spare"):
+        table.add_column(name, justify="right" if name == "spare" else "left")
+    if several:
+        table.add_column("users", justify="right")
+    for name in ("first token", "tokens/s per user", *(["tokens/s total"] if several else []), "limited by"):
+        table.add_column(name, justify="left" if name == "limited by" else "right")
+    for plan in plans:
+        table.add_row(*_cells(plan, several), style="bold" if plan is plans[0] else None)
+    return table
+
+
+def _cells(plan: Plan, several: bool) -> list[str]:
+    estimate, tightest = plan.estimate, plan.estimate.memory.tightest
+    cells = [
+        plan.layout.engine.value,
+        plan.layout.quantisation.upper(),
+        _layout_cell(plan),
+        "?" if tightest is None else format_bytes(tightest.spare_bytes),
+    ]
+    if several:
+        cells.append(str(plan.workload.concurrency))
+    late = " [red]late[/]" if missed_targets(plan) else ""
+    cells += [format_seconds(estimate.ttft_s.value) + late, _range(estimate.decode_tok_s)]
+    if several:
+        cells.append(_range(estimate.total_tok_s))
+    return [*cells, estimate.limited_by]
+
+
+def _layout_cell(plan: Plan) -> str:
+    kind = kind_of(plan.layout).value
+    words = describe(plan.layout)
+    return words if words.startswith(("1 GPU", "CPU", "TP", "PP", "DP", "layers")) else f"{kind}: {words}"
+
+
+def _range(quantity: Quantity) -> str:
+    return f"{format_rate(quantity.value)} [dim]({format_rate(quantity.low)}-{format_rate(quantity.high)})[/]"
+
+
+def _print_limits(plan: Plan) -> None:
+    memory = plan.estimate.memory
+    words = []
+    if memory.tightest is not None:
+        needed, device = memory.tightest.needed_bytes, memory.tightest
+        words.append(
+            f"tightest: {device.device} holds {format_bytes(needed)} of {format_bytes(device.available_bytes)}"
+        )
+    if memory.max_context is not None:
+        words.append(f"context up to {memory.max_context:,} tokens")
+    if memory.max_sequences is not None:
+        words.append(f"up to {memory.max_sequences} such users at a time")
+    if plan.estimate.load_s is not None:
+        words.append(f"loads in about {format_seconds(plan.estimate.load_s)}")
+    console().print(f"\n{'; '.join(words)}")
+
+
+def _print_upgrades(upgrades: tuple[Upgrade, ...]) -> None:
+    if not upgrades:
+        return
+    console().print("\n[bold]next upgrade[/]")
+    for upgrade in upgrades[:4]:
+        if upgrade.gain == float("inf"):
+            text = f"it would run: {format_rate(upgrade.plan.estimate.decode_tok_s.value)} tokens/s"
+        elif max(upgrade.gain, upgrade.ttft_gain) < 1.02:
+            text = "changes nothing"
+        else:
+            text = f"tokens/s x{upgrade.gain:.2f}, first token {upgrade.ttft_gain:.2f}x as soon"
+        console().print(f"  {escape(upgrade.change)}: {text}")
+
+
+def _print_refused(answer: Answer) -> None:
+    if answer.ranking.refused:
+        reasons = "; ".join(f"{refusal.what}: {refusal.reason}" for refusal in answer.ranking.refused)
+        console().print(f"\n[dim]{answer.ranking.considered} layouts considered. Out: {escape(reasons)}[/]")
+    else:
+        console().print(f"\n[dim]{answer.ranking.considered} layouts considered[/]")
+
+
+def _print_assumptions(answer: Answer, best: Plan | None, explain: bool) -> None:
+    found = answer.assumptions + (best.estimate.assumptions if best else ())
+    if not found:
+        return
+    if not explain:
+        console().print(f"[dim]assumed: {escape('; '.join(assumption.text for assumption in found[:4]))}[/]")
+        return
+    console().print("\n[bold]assumptions[/]")
+    for assumption in found:
+        reason = f" ({assumption.reason})" if assumption.reason else ""
+        console().print(f"  {escape(assumption.text + reason)}")
+
+
+def print_ledgers(plan: Plan) -> None:
+    """Every term of memory and time."""
+    console().print("\n[bold]memory[/]")
+    for device in _distinct_devices(plan.estimate.memory.devices):
+        console().print(_memory_table(device))
+    console().print("\n[bold]one decode step[/]")
+    console().print(_time_table(plan.estimate.decode))
+    console().print("\n[bold]the prompt[/]")
+    console().print(_time_table(plan.estimate.prefill))
+    if plan.estimate.calibration:
+        console().print(f"[dim]calibration: {escape(plan.estimate.calibration)}[/]")
+
+
+def _distinct_devices(devices: tuple[DeviceMemory, ...]) -> list[DeviceMemory]:
+    """Devices with equal ledgers are shown once."""
+    seen: dict[tuple[object, ...], DeviceMemory] = {}
+    for device in devices:
+        key = tuple((term.name, round(term.bytes)) for term in device.terms)
+        seen.setdefault(key, device)
+    return list(seen.values())
+
+
+def _memory_table(device: DeviceMemory) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_row(
+        f"[bold]{device.device}[/]", format_bytes(device.needed_bytes), f"of {format_bytes(device.available_bytes)}"
+    )
+    for term in sorted(device.terms, key=lambda term: -term.bytes):
+        table.add_row(f"  {escape(term.name)}", format_bytes(term.bytes), f"[dim]{escape(term.note)}[/]")
+    return table
+
+
+def _time_table(terms: tuple[Term, ...]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    whole = total_seconds(terms) or 1.0
+    for term in terms:
+        share = term.seconds / whole
+        bar = "█" * round(20 * share)
+        table.add_row(
+            f"  {escape(term.name)}", escape(term.device), format_seconds(term.seconds), f"{share:.0%}", bar,
+            f"[dim]{escape(term.limited_by)}[/]",
+        )  # fmt: skip
+    table.add_row("  [bold]sum[/]", "", format_seconds(whole))
+    return table

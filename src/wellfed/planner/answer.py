@@ -1,0 +1,28 @@
+"""The whole answer to `plan`: ranking, verdict, upgrades."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wellfed.planner.search import Ranking, Search
+from wellfed.planner.upgrades import Upgrade, upgrades
+from wellfed.planner.verdict import Verdict, verdict
+from wellfed.provenance import Assumption
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was asked, and what came out."""
+
+    search: Search
+    ranking: Ranking
+    verdict: Verdict
+    upgrades: tuple[Upgrade, ...] = ()
+    assumptions: tuple[Assumption, ...] = ()
+
+
+def answer(search: Search, assumptions: tuple[Assumption, ...] = (), with_upgrades: bool = True) -> Answer:
+    """Rank, judge, and ask what the next upgrade would buy."""
+    ranking = search.run()
+    bought = upgrades(search, ranking.best) if with_upgrades else ()
+    return Answer(search, ranking, verdict(ranking), bought, assumptions)
