@@ -1,0 +1,12 @@
+#!/bin/sh
+# Set up an environment of its own, then: style, types, imports, tests. Needs git and Python 3.11 or newer.
+set -eu
+cd "$(dirname "$0")/.."
+venv=${WELLFED_VENV:-.venv}
+[ -x "$venv/bin/python" ] || "${PYTHON:-python3}" -m venv "$venv"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+"$venv/bin/ruff" check .
+"$venv/bin/ruff" format --check .
+"$venv/bin/mypy"
+"$venv/bin/lint-imports"
+exec "$venv/bin/python" -m pytest -n auto "$@"
