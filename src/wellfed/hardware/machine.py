@@ -242,6 +242,7 @@ class Machine:
     assumptions: tuple[Assumption, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
     cpus: tuple[Cpu, ...] = ()  # online and allowed; empty = unknown
+    dimms: tuple[Dimm, ...] = ()  # every memory slot, also those whose socket is unknown
     paths: tuple[DevicePath, ...] = ()
     pci_complete: bool | None = None  # False: the source shows only some devices; absence proves nothing
 
