@@ -1,0 +1,179 @@
+"""Time on CPUs: weights stream from memory, are unpacked and multiplied; every op ends in a barrier of all threads.
+
+    seconds = (memory^4 + compute^4)^(1/4) + barrier
+    memory  = bytes / bandwidth
+    compute = (unpacked / unpack rate + multiplied / multiply rate) / (busy cores x clock)
+    barrier = launches x threads x barrier time
+
+The fourth-power mean is a smooth maximum: reading and computing overlap, but not perfectly. `unpacked` counts an
+element once per tile of rows that share it, which is why kernels without tiles prefill low-bit types so slowly. More
+threads are never slower up to the cores until barriers outweigh what they add, as on real machines; threads beyond
+the cores add barriers only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from wellfed.calibration import Calibration
+from wellfed.estimate import Term, Work
+from wellfed.hardware.machine import Machine
+from wellfed.layout import Engine, Layout
+from wellfed.models.gguf_types import TYPES, plain
+from wellfed.perf.numa import CpuShare, cpu_share, policy_factor
+from wellfed.provenance import Assumption
+
+_SHARPNESS = 4.0
+_UNTILED = 1e9  # attention: no weights to unpack
+
+# Families of weight types by how their values are unpacked on a CPU.
+_FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "float": ("F32", "F16", "BF16", "FP8", "FP8-UE8M0", "FP8-TENSOR"),
+    "plain": (
+        "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q6_0", "Q8_0", "Q8_1", "Q8_KV", "Q8_K", "IQ4_NL", "MXFP4", "NVFP4", "INT8",
+        "INT4-G128", "INT4-G32", "IQ1_BN", "IQ2_BN", "TQ1_0", "TQ2_0", "Q1_0",
+    ),
+    "k": ("Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_XS"),
+    "iqk": (
+        "IQ2_K", "IQ3_K", "IQ4_K", "IQ5_K", "IQ6_K", "IQ2_KS", "IQ3_KS", "IQ4_KS", "IQ5_KS", "IQ4_KSS", "IQ2_KL",
+    ),
+    "codebook2": ("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S"),
+    "codebook3": ("IQ3_XXS", "IQ3_S"),
+    "trellis": ("IQ1_KT", "IQ2_KT", "IQ3_KT", "IQ4_KT"),
+}  # fmt: skip
+_FAMILY = {name: family for family, names in _FAMILIES.items() for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class CpuRates:
+    """What a CPU share achieves on one kind of work. Fields may be arrays: a fit passes all rows at once."""
+
+    bytes_per_s: float
+    cycles_per_s: float  # busy cores x clock
+    unpack_per_cycle: float  # elements a core unpacks
+    macs_per_cycle: float  # multiply-adds a core does on unpacked elements
+    tile_rows: float  # input rows that share one unpacking
+    barrier_s: float  # of one op
+
+
+def work_seconds(
+    read_bytes: float, elements: float, macs: float, launches: float, rates: CpuRates
+) -> tuple[float, float, float]:
+    """Memory, compute and total seconds; `elements` are the weights read, `macs` the multiply-adds with them."""
+    memory = read_bytes / rates.bytes_per_s
+    unpacked = elements * (1 - 1 / rates.tile_rows) + macs / rates.tile_rows
+    cycles = unpacked / rates.unpack_per_cycle + (macs - elements) / rates.macs_per_cycle
+    compute = cycles / rates.cycles_per_s
+    total = (memory**_SHARPNESS + compute**_SHARPNESS) ** (1 / _SHARPNESS) + launches * rates.barrier_s
+    return memory, compute, total
+
+
+def smooth_minimum(a: float, b: float) -> float:
+    """Nearly the smaller of two rates; a little less where they are alike."""
+    least: float = (a**-_SHARPNESS + b**-_SHARPNESS) ** (-1 / _SHARPNESS)
+    return least
+
+
+def family(weight_type: str) -> str:
+    """The unpacking family of a weight type."""
+    return _FAMILY.get(plain(weight_type), "k")
+
+
+def cpu_bandwidth(
+    machine: Machine, layout: Layout, calibration: Calibration, threads: int | None = None
+) -> tuple[float, tuple[Assumption, ...]]:
+    """Bytes per second at which a layout's CPU share reads weights, and what had to be assumed.
+
+    The least of what the channels (or a benchmark of them), the core complexes' links and the busy cores deliver on
+    one socket, times what the NUMA policy makes of several.
+    """
+    share = cpu_share(machine, layout, threads)
+    return share_bandwidth(share, calibration) * _policy(machine, layout, calibration), share.assumptions
+
+
+def _policy(machine: Machine, layout: Layout, calibration: Calibration) -> float:
+    pages = calibration.value("cpu", "huge_pages_factor") if layout.huge_pages else 1.0
+    return policy_factor(machine, layout, calibration) * pages
+
+
+def share_bandwidth(share: CpuShare, calibration: Calibration) -> float:
+    """One socket's bandwidth under the threads that run on it."""
+    reach = (
+        share.measured_bytes_per_s * calibration.value("cpu", "measured_fraction")
+        if share.measured_bytes_per_s
+        else share.socket_bytes_per_s * calibration.value("cpu", "bandwidth_fraction")
+    )
+    if share.dies_bytes_per_s is not None:
+        reach = smooth_minimum(reach, share.dies_bytes_per_s)
+    core = calibration.value("cpu", share.isa, "core_bytes_per_cycle") * share.clock_hz
+    return smooth_minimum(reach, share.busy / share.sockets * core)
+
+
+def cpu_terms(
+    works: Iterable[Work],
+    machine: Machine,
+    layout: Layout,
+    calibration: Calibration,
+    threads: int | None = None,
+) -> tuple[Term, ...]:
+    """What each work takes on the CPUs, one term a work, and one for the barriers between their ops."""
+    share = cpu_share(machine, layout, threads)
+    bandwidth = share_bandwidth(share, calibration) * _policy(machine, layout, calibration)
+    terms, barriers = [], 0.0
+    for work in works:
+        rates = rates_for(work, share, bandwidth, layout, calibration)
+        memory, compute, total = work_seconds(
+            work.read_bytes + work.cache_bytes, elements_of(work), work.flops / 2, work.launches, rates
+        )
+        ops = total - work.launches * rates.barrier_s
+        barriers += work.launches * rates.barrier_s
+        terms.append(Term(work.name, ops, "memory bandwidth" if memory >= compute else "compute", "cpu"))
+    return (*terms, Term("barriers", barriers, "thread synchronisation", "cpu"))
+
+
+def elements_of(work: Work) -> float:
+    """Weights that a work reads, never more than it multiplies with."""
+    kind = TYPES.get(work.weight_type)
+    bits = kind.bits if kind else 4.5
+    return min(work.read_bytes * 8 / bits, work.flops / 2)
+
+
+def rates_for(work: Work, share: CpuShare, bandwidth: float, layout: Layout, calibration: Calibration) -> CpuRates:
+    """Rates of `share` for one work under the layout's engine."""
+    engine, isa = cpu_engine(layout), share.isa
+    attention = not work.read_bytes
+    kind = family(work.weight_type)
+    unpack = calibration.value("cpu", kind, "unpack_per_cycle") * calibration.value("cpu", engine, "unpack_fraction")
+    if attention:
+        macs, tile = calibration.value("cpu", engine, "attention_macs_per_cycle"), _UNTILED
+    else:
+        macs = calibration.value(
+            "cpu", isa if engine == "ktransformers" or isa != "amx" else "avx512_vnni", "macs_per_cycle"
+        )
+        macs *= calibration.value("cpu", "float_macs_fraction") if kind == "float" else 1.0
+        tile = calibration.value("cpu", tile_scope(layout, work.weight_type), "tile_rows")
+    return CpuRates(
+        bytes_per_s=bandwidth,
+        cycles_per_s=share.busy * share.clock_hz,
+        unpack_per_cycle=unpack,
+        macs_per_cycle=macs,
+        tile_rows=tile,
+        barrier_s=share.threads * calibration.value("cpu", "barrier_ns") * 1e-9,
+    )
+
+
+def cpu_engine(layout: Layout) -> str:
+    """Whose CPU kernels run: SGLang's hybrid mode borrows KTransformers'."""
+    return {
+        Engine.LLAMA_CPP: "llama.cpp",
+        Engine.IK_LLAMA_CPP: "ik_llama.cpp",
+    }.get(layout.engine, "ktransformers")
+
+
+def tile_scope(layout: Layout, weight_type: str) -> str:
+    """Which tile size applies: ik_llama.cpp unpacks large batches once since June 2025, repacked types always."""
+    engine = cpu_engine(layout)
+    built = dict(layout.options).get("built", "")
+    old = engine == "ik_llama.cpp" and built and built < "2025-06-16" and plain(weight_type) == weight_type
+    return "ik_llama.cpp.old" if old else engine

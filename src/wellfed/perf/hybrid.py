@@ -1,0 +1,134 @@
+"""One step of a local engine on CPU, GPU or both: who computes what, what crosses the link, and how long it takes.
+
+llama.cpp keeps the last `gpu_layers` layers on the GPU and, with `--n-cpu-moe` or `-ot exps=CPU`, leaves the routed
+experts of some of them in host memory. One token is computed where its weights are. A large batch is not: weights in
+host memory are copied to the GPU and multiplied there, once per ubatch, so that prefill scales with the ubatch.
+KTransformers computes experts on the CPU whatever the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from wellfed.calibration import Calibration
+from wellfed.estimate import Term, Work
+from wellfed.hardware.machine import Gpu, Machine
+from wellfed.hardware.pcie import PcieLink
+from wellfed.layout import Engine, Layout
+from wellfed.models.ffn import MoeFfn
+from wellfed.models.gguf_types import TYPES
+from wellfed.models.model import Model
+from wellfed.models.weights import Weights
+from wellfed.perf.cpu import cpu_terms
+from wellfed.perf.latent import expanded
+from wellfed.perf.ops import Step, head_work, layer_works
+from wellfed.plan import Request
+
+GpuTerms = Callable[[tuple[Work, ...]], tuple[Term, ...]]
+
+_STREAM_TOKENS = 32  # llama.cpp: a batch this large is worth copying weights for (ggml-cuda's offload_op)
+_LINK = PcieLink(4, 16)  # taken where a GPU's link is unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A step's works by device. `crossings` counts how often the step hands over between them."""
+
+    gpu: tuple[Work, ...]
+    cpu: tuple[Work, ...]
+    crossings: int
+
+
+def step_terms(request: Request, step: Step, calibration: Calibration, gpu_terms: GpuTerms) -> tuple[Term, ...]:
+    """Time of one step, on whatever the layout uses; `gpu_terms` gives the GPU's time for the works it is handed."""
+    layout, machine = request.layout, request.machine
+    split = split_works(request, step)
+    if not split.cpu:
+        return gpu_terms(split.gpu)
+    threads = _threads(layout, step)
+    if not machine.gpus or layout.gpus == 0 or (layout.offload.cpu_only and not _streams(request, step)):
+        return cpu_terms((*split.gpu, *split.cpu), machine, layout, calibration, threads)
+    crossing = split.crossings * calibration.value("hybrid", "crossing_us") * 1e-6
+    if _streams(request, step):
+        moved = tuple(work for work in split.cpu if work.read_bytes)
+        stay = tuple(work for work in split.cpu if not work.read_bytes)
+        seconds = sum(work.read_bytes for work in moved) / link_bytes_per_s(machine, calibration)
+        streamed = Term("weights over PCIe", seconds, "PCIe", "pcie")
+        cpu = cpu_terms(stay, machine, layout, calibration, threads) if stay else ()
+        return (*gpu_terms((*split.gpu, *moved)), streamed, *cpu, Term("handovers", crossing, "latency", "pcie"))
+    cpu = cpu_terms(split.cpu, machine, layout, calibration, threads)
+    gpu = gpu_terms(split.gpu) if split.gpu else ()
+    return (*gpu, *cpu, Term("handovers", crossing, "latency", "pcie"))
+
+
+def split_works(request: Request, step: Step) -> Split:
+    """Works of the GPUs and of the CPUs, by the layout's offload."""
+    layout, weights = request.layout, request.weights
+    model = request.model if layout.latent_cache else expanded(request.model)
+    count, offload = len(model.layers), layout.offload
+    first = count - offload.layers_on_gpu(count)
+    left = offload.expert_layers_on_cpu(count)
+    mixed = [i for i in range(first, count) if isinstance(model.layers[i].ffn, MoeFfn)][:left]
+    whole = sorted(set(range(first, count)) - set(mixed))
+    gpu = [*_works(model, weights, whole, step, layout)]
+    cpu = [*_works(model, weights, range(first), step, layout)]
+    for work in _works(model, weights, mixed, step, layout):
+        (cpu if work.name == "routed experts" else gpu).append(work)
+    head_on_gpu = offload.gpu_layers is None or offload.gpu_layers > count
+    (gpu if head_on_gpu else cpu).append(head_work(model, weights, step))
+    crossings = 2 * len(mixed) + (1 if 0 < first < count else 0) + (0 if head_on_gpu or first == count else 1)
+    return Split(tuple(gpu), tuple(cpu), crossings)
+
+
+def link_bytes_per_s(machine: Machine, calibration: Calibration) -> float:
+    """What copies of weights to the GPU achieve on its link."""
+    link = _link(machine.gpus[0]) if machine.gpus else _LINK
+    return link.bytes_per_s * calibration.value("hybrid", "link_fraction")
+
+
+def kv_element_bytes(kv_type: str) -> float:
+    """Bytes of one cached element."""
+    name = {"FP16": "F16", "FP8": "FP8-TENSOR"}.get(kv_type.upper(), kv_type.upper())
+    kind = TYPES.get(name)
+    return kind.bits / 8 if kind else 2.0
+
+
+def _link(gpu: Gpu) -> PcieLink:
+    if gpu.link is not None:
+        return gpu.link
+    spec = gpu.spec
+    if spec is None or spec.pcie_generation is None or spec.pcie_lanes is None:
+        return _LINK
+    return PcieLink(spec.pcie_generation, spec.pcie_lanes)
+
+
+def _works(model: Model, weights: Weights, layers: Iterable[int], step: Step, layout: Layout) -> tuple[Work, ...]:
+    indices = tuple(layers)
+    if not indices:
+        return ()
+    return layer_works(model, weights, indices, step, kv_element_bytes(layout.kv_type), layout.active_experts)
+
+
+def _streams(request: Request, step: Step) -> bool:
+    """Whether the engine copies host weights to the GPU for a batch of this size.
+
+    llama.cpp from 32 tokens on; ik_llama.cpp, for experts, when each of them gets 32 tokens on average.
+    """
+    layout, model = request.layout, request.model
+    if layout.engine not in (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP) or not request.machine.gpus or layout.gpus == 0:
+        return False
+    options = dict(layout.options)
+    if options.get("rtr") == "1" or options.get("op_offload") == "0":
+        return False
+    needed = float(_STREAM_TOKENS)
+    moe = next((layer.ffn for layer in model.layers if isinstance(layer.ffn, MoeFfn)), None)
+    if layout.engine is Engine.IK_LLAMA_CPP and moe is not None and options.get("built", "9") >= "2025-06-11":
+        needed *= moe.experts / (layout.active_experts or moe.active)
+    return step.tokens >= needed
+
+
+def _threads(layout: Layout, step: Step) -> int | None:
+    """Prefill may run on more threads than decode."""
+    batch = dict(layout.options).get("threads_batch")
+    return int(batch) if batch and step.tokens > step.sequences else None

@@ -1,0 +1,142 @@
+"""Which cores and which memory a layout's CPU share runs on, and what its NUMA policy makes of their bandwidth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wellfed.calibration import Calibration
+from wellfed.hardware.machine import Machine, Socket
+from wellfed.layout import Layout, NumaPolicy
+from wellfed.provenance import Assumption
+
+# What one core complex can read over its link to the memory controllers: 32 bytes per fabric clock, at the
+# fabric clock the platform runs by default. Source: AMD "Software Optimization Guide" 19h/1Ah, EPYC tuning guides.
+_DIE_BYTES_PER_S: Mapping[str, float] = {
+    "zen": 32 * 1.33e9,
+    "zen+": 32 * 1.47e9,
+    "zen2": 32 * 1.6e9,
+    "zen3": 32 * 1.6e9,
+    "zen4": 32 * 1.9e9,
+    "zen5": 32 * 2.0e9,
+}
+_WIDE_LINK_DIES = {"zen4": 4, "zen5": 8}  # server parts with at most so many dies give each two links
+_CLOCK_HZ, _CHANNELS, _MT_S = 3.0e9, 2, 3200.0  # taken where nothing is known, and said so
+
+
+@dataclass(frozen=True, slots=True)
+class CpuShare:
+    """The part of a machine's CPUs that works for a layout. All figures are theoretical."""
+
+    sockets: int
+    cores: float  # physical, performance cores only on hybrid parts
+    threads: float
+    clock_hz: float  # sustained by so many cores
+    socket_bytes_per_s: float  # one socket's channels
+    dies_bytes_per_s: float | None  # one socket's core complexes; None where they are no limit
+    measured_bytes_per_s: float | None  # one socket's, from a benchmark
+    isa: str  # amx | avx512_vnni | avx512 | avx2 | sse | neon | riscv
+    assumptions: tuple[Assumption, ...] = ()
+
+    @property
+    def busy(self) -> float:
+        """Cores at work: a second thread on a core adds nothing."""
+        return min(self.threads, self.cores)
+
+
+def cpu_share(machine: Machine, layout: Layout, threads: int | None = None) -> CpuShare:
+    """The sockets, cores and memory that `layout` uses; `threads` overrides the layout's (prefill may use others)."""
+    notes: list[Assumption] = []
+    sockets = machine.sockets or (Socket(0),)
+    used = 1 if layout.numa is NumaPolicy.ONE_SOCKET else len(sockets)
+    first = sockets[0]
+    cores = sum(_cores(socket, machine, notes) for socket in sockets[:used])
+    asked = threads or layout.threads or cores
+    clock = _clock(first, min(1.0, min(asked, cores) / cores), notes)
+    measured = machine.measured_memory_bandwidth_bytes_per_s
+    return CpuShare(
+        sockets=used,
+        cores=float(cores),
+        threads=float(asked),
+        clock_hz=clock,
+        socket_bytes_per_s=_channels_bytes_per_s(first, measured is None, notes),
+        dies_bytes_per_s=_dies_bytes_per_s(first),
+        measured_bytes_per_s=measured / len(sockets) if measured else None,
+        isa=instruction_set(first),
+        assumptions=tuple(dict.fromkeys(notes)),
+    )
+
+
+def policy_factor(machine: Machine, layout: Layout, calibration: Calibration) -> float:
+    """Bandwidth that a layout's NUMA policy gets, relative to one socket with threads and memory bound to it.
+
+    Interleaved pages are mostly remote and cross the socket link; threads bound without their memory are worse;
+    a copy of the weights per socket gains less than the sockets' sum.
+    """
+    if len(machine.sockets) < 2 or layout.numa is NumaPolicy.ONE_SOCKET:
+        return 1.0
+    name = {
+        NumaPolicy.INTERLEAVE: "interleave_factor",
+        NumaPolicy.DUPLICATE: "duplicate_factor",
+        NumaPolicy.UNBOUND_MEMORY: "unbound_factor",
+    }[layout.numa]
+    return calibration.value("cpu", name)
+
+
+def instruction_set(socket: Socket) -> str:
+    """The widest instructions that inference kernels use there."""
+    flags = set(socket.isa) | set(socket.cpu.isa if socket.cpu else ())
+    if flags & {"neon", "sve", "asimd", "sve2"}:
+        return "neon"
+    if flags & {"amx", "amx_int8", "amx_tile"}:
+        return "amx"
+    if flags & {"avx512_vnni", "avx512vnni", "avx_vnni_512"}:
+        return "avx512_vnni"
+    if flags & {"avx512", "avx512f"}:
+        return "avx512"
+    if "avx2" in flags or not flags:
+        return "avx2"
+    return "riscv" if flags & {"rvv", "rv64gc", "riscv"} else "sse"
+
+
+def _cores(socket: Socket, machine: Machine, notes: list[Assumption]) -> int:
+    spec = socket.cpu
+    if spec is not None and spec.performance_cores:
+        return min(socket.cores or spec.performance_cores, spec.performance_cores)
+    cores = socket.cores or (spec.cores if spec else None)
+    if cores is None:
+        cores = max(1, len(machine.cpus) // 2) if machine.cpus else 8
+        notes.append(Assumption(f"{cores} physical cores", "the number of cores is unknown"))
+    return cores
+
+
+def _clock(socket: Socket, share: float, notes: list[Assumption]) -> float:
+    """Boost with one core at work, halfway down to base with all of them."""
+    spec = socket.cpu
+    boost = (spec.boost_clock_hz if spec else None) or socket.clock_max_hz
+    base = (spec.base_clock_hz if spec else None) or boost
+    if boost is None and base is None:
+        notes.append(Assumption("3 GHz cores", "the clock is unknown"))
+        return _CLOCK_HZ
+    top, bottom = boost or base or _CLOCK_HZ, base or boost or _CLOCK_HZ
+    return top - (top - bottom) * 0.5 * share
+
+
+def _channels_bytes_per_s(socket: Socket, tell: bool, notes: list[Assumption]) -> float:
+    known = socket.memory_bandwidth_bytes_per_s
+    if known is not None:
+        return known
+    spec = socket.cpu
+    channels = socket.channels or (spec.memory_channels if spec else _CHANNELS)
+    speed = socket.mt_s or (spec.memory_mt_s[0] if spec and spec.memory_mt_s else _MT_S)
+    if tell:
+        notes.append(Assumption(f"{channels} memory channels at {speed:.0f} MT/s a socket", "the modules are unknown"))
+    return channels * speed * 1e6 * (spec.memory_bus_bytes if spec else 8)
+
+
+def _dies_bytes_per_s(socket: Socket) -> float | None:
+    spec = socket.cpu
+    if spec is None or spec.dies is None or spec.architecture not in _DIE_BYTES_PER_S:
+        return None
+    links = 2 if spec.sockets_max > 1 and spec.dies <= _WIDE_LINK_DIES.get(spec.architecture, 0) else 1
+    return spec.dies * links * _DIE_BYTES_PER_S[spec.architecture]
