@@ -1,0 +1,85 @@
+"""llama.cpp's server (and ik_llama.cpp's): Plan -> LaunchSpec.
+
+Flags: tools/server/README.md of ggml-org/llama.cpp; the embedded build takes the same ones (launch/embedded.py).
+"""
+
+from __future__ import annotations
+
+from wellfed.engines.placement import binding, threads
+from wellfed.engines.spec import Binding, Endpoint, LaunchSpec
+from wellfed.layout import Engine, NumaPolicy
+from wellfed.plan import Plan
+
+# What of the server's flags this adapter uses: checked against `--help` of an installed one before it is started.
+FLAGS = (
+    "--model", "--ctx-size", "--parallel", "--n-gpu-layers", "--threads", "--batch-size", "--ubatch-size", "--host",
+    "--port", "--metrics", "--cache-type-k", "--cache-type-v", "--flash-attn", "--cpu-moe", "--n-cpu-moe",
+    "--numa", "--split-mode", "--no-mmap", "--alias",
+)  # fmt: skip
+
+
+def launch_spec(plan: Plan, program: tuple[str, ...], model_file: str, endpoint: Endpoint) -> LaunchSpec:
+    """How `program` (llama-server, or the embedded one) serves `model_file` as planned."""
+    bound = binding(plan.machine, plan.layout)
+    ram = next((d.needed_bytes for d in plan.estimate.memory.devices if d.device == "ram"), None)
+    return LaunchSpec(
+        engine=plan.layout.engine,
+        argv=(*program, *_arguments(plan, model_file, endpoint, bound)),
+        endpoint=endpoint,
+        environment=_environment(plan),
+        secrets={"LLAMA_API_KEY": endpoint.api_key} if endpoint.api_key else {},
+        binding=bound,
+        gpus=tuple(range(plan.layout.gpus)),
+        files=(model_file,),
+        memory_bytes=ram,
+        notes=(bound.why,) if bound.why else (),
+    )
+
+
+def _environment(plan: Plan) -> dict[str, str]:
+    used, have = plan.layout.gpus, len(plan.machine.gpus)
+    nvidia = any(gpu.spec and gpu.spec.vendor == "nvidia" for gpu in plan.machine.gpus)
+    return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, range(used)))} if nvidia and 0 < used < have else {}
+
+
+def _arguments(plan: Plan, model_file: str, endpoint: Endpoint, bound: Binding) -> list[str]:
+    layout, workload = plan.layout, plan.workload
+    slots = max(1, min(workload.concurrency, 64))
+    words = ["--model", model_file, "--alias", plan.model.id]
+    words += ["--ctx-size", str(_padded(workload.context) * slots), "--parallel", str(slots)]
+    words += ["--batch-size", str(layout.batch_tokens), "--ubatch-size", str(layout.ubatch_tokens)]
+    count = threads(plan.machine, layout, bound)
+    if count is not None:
+        words += ["--threads", str(count)]
+    words += ["--n-gpu-layers", _gpu_layers(plan)]
+    words += _experts(plan)
+    if layout.kv_type != "f16":
+        words += ["--cache-type-k", layout.kv_type, "--cache-type-v", layout.kv_type]
+    if layout.engine is Engine.LLAMA_CPP:
+        words += ["--flash-attn", "on" if layout.flash_attention else "off"]
+    words += _numa(plan, bound)
+    return [*words, "--host", endpoint.host, "--port", str(endpoint.port), "--metrics"]
+
+
+def _padded(context: int) -> int:
+    return -(-context // 256) * 256
+
+
+def _gpu_layers(plan: Plan) -> str:
+    offload = plan.layout.offload
+    if plan.layout.gpus == 0 or offload.cpu_only:
+        return "0"
+    return "999" if offload.gpu_layers is None else str(offload.gpu_layers)
+
+
+def _experts(plan: Plan) -> list[str]:
+    offload = plan.layout.offload
+    if offload.cpu_only or offload.cpu_expert_layers == 0:
+        return []
+    return ["--cpu-moe"] if offload.cpu_expert_layers is None else ["--n-cpu-moe", str(offload.cpu_expert_layers)]
+
+
+def _numa(plan: Plan, bound: Binding) -> list[str]:
+    if len(plan.machine.numa_nodes) < 2 or not bound.cpus:
+        return []
+    return ["--numa", "distribute" if plan.layout.numa is NumaPolicy.INTERLEAVE else "numactl"]

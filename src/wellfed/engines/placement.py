@@ -1,0 +1,78 @@
+"""Where a plan's threads and pages go: near its GPUs, on one socket or spread, never on more cores than are free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wellfed.engines.spec import Binding, MemoryPolicy
+from wellfed.hardware.machine import Machine, NumaNode
+from wellfed.layout import Layout, NumaPolicy
+
+
+def binding(machine: Machine, layout: Layout) -> Binding:
+    """The binding of a plan's process.
+
+    One NUMA node: nothing to decide beyond the CPUs allowed. Several: threads and pages on the socket of the GPUs used,
+    if they share one and the weights fit the policy; interleaved over all nodes when the plan says so.
+    """
+    nodes = [node for node in machine.numa_nodes if node.cpus]
+    if len(nodes) < 2:
+        return Binding(cpus=_allowed(machine, _cpus(nodes)) if nodes else (), why="one NUMA node")
+    if layout.numa is NumaPolicy.INTERLEAVE:
+        spread = tuple(node.os_index for node in nodes)
+        why = "threads and pages on all nodes, as planned"
+        return Binding(_allowed(machine, _cpus(nodes)), spread, MemoryPolicy.INTERLEAVE, why)
+    if layout.numa is NumaPolicy.DUPLICATE:
+        return Binding(_allowed(machine, _cpus(nodes)), why="the engine keeps a copy of the weights on each node")
+    return _one_socket(machine, layout, nodes)
+
+
+def _one_socket(machine: Machine, layout: Layout, nodes: list[NumaNode]) -> Binding:
+    sockets = {gpu.socket for gpu in machine.gpus[: layout.gpus] if gpu.socket is not None}
+    if len(sockets) > 1:
+        return Binding(_allowed(machine, _cpus(nodes)), why="GPUs of several sockets: each rank binds its own")
+    chosen = next(iter(sockets), None)
+    if chosen is None:
+        chosen = max(
+            (node.socket for node in nodes if node.socket is not None), key=lambda s: _free(nodes, s), default=0
+        )
+    local = [node for node in nodes if node.socket == chosen]
+    if not local:
+        return Binding(_allowed(machine, _cpus(nodes)), why="which node belongs to which socket is unknown")
+    why = f"socket {chosen}: " + ("the GPU's own" if sockets else "the one with most free memory")
+    indices = tuple(node.os_index for node in local)
+    return Binding(_allowed(machine, _cpus(local)), indices, MemoryPolicy.BIND, why)
+
+
+def threads(machine: Machine, layout: Layout, bound: Binding) -> int | None:
+    """Worker threads: one per physical core the process may use, never above the cgroup's quota of time."""
+    if layout.threads is not None:
+        return layout.threads
+    cores = _physical(machine, bound.cpus)
+    if cores is None:
+        return None
+    quota = machine.os.cpu_quota
+    return max(1, min(cores, int(quota)) if quota is not None else cores)
+
+
+def _physical(machine: Machine, cpus: tuple[int, ...]) -> int | None:
+    if not cpus:
+        return machine.cores
+    total_cores = machine.cores
+    total_threads = sum(socket.threads or 0 for socket in machine.sockets)
+    if total_cores is None or total_threads < total_cores:
+        return len(cpus)
+    return max(1, len(cpus) * total_cores // total_threads)
+
+
+def _cpus(nodes: Iterable[NumaNode]) -> tuple[int, ...]:
+    return tuple(cpu for node in nodes for cpu in node.cpus)
+
+
+def _allowed(machine: Machine, cpus: tuple[int, ...]) -> tuple[int, ...]:
+    allowed = machine.os.cpus_allowed
+    return cpus if allowed is None else tuple(cpu for cpu in cpus if cpu in set(allowed))
+
+
+def _free(nodes: list[NumaNode], socket: int | None) -> int:
+    return sum(node.memory_free_bytes or node.memory_bytes or 0 for node in nodes if node.socket == socket)

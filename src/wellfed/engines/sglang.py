@@ -1,0 +1,83 @@
+"""SGLang, and KTransformers' kernels through it: Plan -> LaunchSpec. Flags: SGLang documentation, server arguments."""
+
+from __future__ import annotations
+
+from wellfed.engines.placement import binding, threads
+from wellfed.engines.spec import Endpoint, LaunchSpec
+from wellfed.layout import Engine, NumaPolicy
+from wellfed.plan import Plan
+
+FLAGS = (
+    "--model-path", "--served-model-name", "--host", "--port", "--tp-size", "--pp-size", "--dp-size", "--ep-size",
+    "--context-length", "--max-running-requests", "--chunked-prefill-size", "--kv-cache-dtype", "--quantization",
+    "--enable-dp-attention", "--numa-node", "--nnodes", "--node-rank", "--dist-init-addr", "--enable-metrics",
+    "--kt-weight-path", "--kt-method", "--kt-cpuinfer", "--kt-threadpool-count", "--kt-num-gpu-experts",
+)  # fmt: skip
+
+
+def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endpoint) -> LaunchSpec:
+    """How SGLang serves `model` as planned; the routed experts on the CPU when the plan is KTransformers'."""
+    layout = plan.layout
+    words = [*program, "--model-path", model, "--served-model-name", plan.model.id]
+    words += ["--context-length", str(plan.workload.context), "--max-running-requests", str(layout.max_sequences)]
+    words += ["--chunked-prefill-size", str(layout.batch_tokens)]
+    data = layout.data_parallel * layout.attention_data_parallel
+    for flag, degree in (
+        (
+            "--tp-size",
+            layout.tensor_parallel * layout.data_parallel
+            if layout.attention_data_parallel > 1
+            else layout.tensor_parallel,
+        ),
+        ("--pp-size", layout.pipeline_parallel),
+        ("--dp-size", data),
+        ("--ep-size", layout.expert_parallel),
+    ):
+        if degree > 1:
+            words += [flag, str(degree)]
+    if layout.attention_data_parallel > 1:
+        words.append("--enable-dp-attention")
+    if layout.kv_type == "fp8":
+        words += ["--kv-cache-dtype", "fp8_e4m3"]
+    words += _numa(plan)
+    words += _ktransformers(plan, model)
+    several = plan.machine.count > 1 and layout.gpus > len(plan.machine.gpus)
+    if several:
+        words += ["--nnodes", str(plan.machine.count)]
+    words += ["--host", endpoint.host, "--port", str(endpoint.port), "--enable-metrics"]
+    return LaunchSpec(
+        engine=layout.engine,
+        argv=tuple(words),
+        endpoint=endpoint,
+        secrets={"SGLANG_API_KEY": endpoint.api_key} if endpoint.api_key else {},
+        binding=binding(plan.machine, layout),
+        gpus=tuple(range(min(layout.gpus, len(plan.machine.gpus)))),
+        files=(model,),
+        nodes=plan.machine.count if several else 1,
+        notes=("set --node-rank and --dist-init-addr on each node",) if several else (),
+    )
+
+
+def _numa(plan: Plan) -> list[str]:
+    """One NUMA node per rank, where every GPU's is known."""
+    nodes = [gpu.numa_node for gpu in plan.machine.gpus[: plan.layout.gpus]]
+    if len(plan.machine.numa_nodes) < 2 or not nodes or any(node is None for node in nodes):
+        return []
+    return ["--numa-node", *[str(node) for node in nodes]]
+
+
+def _ktransformers(plan: Plan, model: str) -> list[str]:
+    if plan.layout.engine is not Engine.KTRANSFORMERS:
+        return []
+    bound = binding(plan.machine, plan.layout)
+    pools = len(plan.machine.numa_nodes) if plan.layout.numa is NumaPolicy.DUPLICATE else max(1, len(bound.nodes))
+    words = [
+        "--kt-weight-path",
+        model,
+        "--kt-method",
+        "LLAMAFILE" if plan.layout.quantisation.startswith("q") else "AMXINT4",
+    ]
+    count = threads(plan.machine, plan.layout, bound)
+    if count is not None:
+        words += ["--kt-cpuinfer", str(count)]
+    return [*words, "--kt-threadpool-count", str(pools), "--kt-num-gpu-experts", "0"]

@@ -1,0 +1,96 @@
+"""What is started: a command line, its environment, and where its threads and pages go. A value; nothing runs here."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from wellfed.layout import Engine
+
+
+class MemoryPolicy(StrEnum):
+    """Linux memory policies (set_mempolicy(2))."""
+
+    DEFAULT = "default"  # local to the thread that touches first
+    BIND = "bind"
+    INTERLEAVE = "interleave"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """CPUs a process may run on and NUMA nodes its pages come from. Empty = not restricted."""
+
+    cpus: tuple[int, ...] = ()
+    nodes: tuple[int, ...] = ()
+    policy: MemoryPolicy = MemoryPolicy.DEFAULT
+    why: str = ""
+
+    def numactl(self) -> tuple[str, ...]:
+        """The numactl prefix that does the same; empty when there is nothing to do."""
+        words = []
+        if self.cpus:
+            words.append(f"--physcpubind={ranges(self.cpus)}")
+        if self.policy is MemoryPolicy.BIND and self.nodes:
+            words.append(f"--membind={ranges(self.nodes)}")
+        if self.policy is MemoryPolicy.INTERLEAVE and self.nodes:
+            words.append(f"--interleave={ranges(self.nodes)}")
+        return ("numactl", *words) if words else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the engine listens. `api_key` goes through the environment or a file, never on the command line."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    api_key: str | None = None
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host in {"127.0.0.1", "localhost", "::1"}
+
+    @property
+    def url(self) -> str:
+        """Base URL."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchSpec:
+    """Everything `launch` needs to start an engine, and an export needs to write it down."""
+
+    engine: Engine
+    argv: tuple[str, ...]
+    endpoint: Endpoint
+    environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)  # environment too, never printed
+    binding: Binding = Binding()
+    huge_pages: Mapping[int, int] = field(default_factory=dict)  # NUMA node -> 2 MiB pages
+    gpus: tuple[int, ...] = ()
+    files: tuple[str, ...] = ()
+    health_path: str = "/health"
+    memory_bytes: float | None = None  # RAM the ledger asks for
+    nodes: int = 1
+    notes: tuple[str, ...] = ()
+
+    def command_line(self) -> str:
+        """What a person could paste into a shell; secrets appear as unset variables to fill in."""
+        shown = [f"{name}={shlex.quote(value)}" for name, value in sorted(self.environment.items())]
+        hidden = [f'{name}="${name}"' for name in sorted(self.secrets)]
+        return " ".join([*shown, *hidden, shlex.join([*self.binding.numactl(), *self.argv])])
+
+
+def ranges(numbers: tuple[int, ...]) -> str:
+    """Numbers as the kernel writes lists: 0-3,8."""
+    parts: list[str] = []
+    ordered = sorted(set(numbers))
+    start = 0
+    for index, number in enumerate(ordered):
+        if index + 1 == len(ordered) or ordered[index + 1] != number + 1:
+            parts.append(str(number) if start == index else f"{ordered[start]}-{number}")
+            start = index + 1
+    return ",".join(parts)
