@@ -134,6 +134,7 @@ class Gpu:
     fabric_state: str | None = None  # completed | in progress | not started ...; None = no NVSwitch fabric seen
     nvlinks_active: int | None = None
     nvlinks_total: int | None = None
+    link_under_load: bool = False  # the link was read while copies kept it awake
 
 
 @dataclass(frozen=True, slots=True)
