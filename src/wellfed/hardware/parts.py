@@ -76,6 +76,8 @@ class CpuSpec:
     l3_bytes: int | None = None
     dies: int | None = None  # core complexes that share the memory controllers
     memory_bus_bytes: int = 8  # data bytes per channel and transfer
+    memory_validated_mt_s: float | None = None  # beyond the data sheet, on boards the vendor validated, 1 per channel
+    other_memory_mt_s: tuple[tuple[str, tuple[float, ...]], ...] = ()  # further types: ("MRDIMM", (8800,))
     power_w: float | None = None
     year: int | None = None
     aliases: tuple[str, ...] = ()
