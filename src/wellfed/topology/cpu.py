@@ -1,0 +1,174 @@
+"""CPUs: packages, cores, hardware threads, from /sys/devices/system/cpu and /proc/cpuinfo.
+
+Packages and cores are told by their sibling masks, not by their ids, which firmware repeats at will; a mask that
+contradicts an earlier one is dropped. That is hwloc's rule (linux backend), and counts equal its.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from wellfed.topology.lists import cpu_list, cpu_mask, integer, keyed, kib
+from wellfed.topology.snapshot import Tree
+
+CPU = "/sys/devices/system/cpu"
+# Kernel flag names that decide which CPU kernels an engine can use.
+_ISA = frozenset(
+    {
+        "sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512bw", "avx512vl", "avx512_vnni",
+        "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16", "amx_fp16", "asimd", "asimddp",
+        "asimdhp", "bf16", "i8mm", "sve", "sve2", "svei8mm", "svebf16", "vsx",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """One online hardware thread; `package` and `core` are running numbers, None where the kernel is silent."""
+
+    cpu: int
+    package: int | None
+    core: int | None
+    l3: int | None = None
+    l3_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cpus:
+    """All threads of a machine and what its masks said."""
+
+    threads: tuple[Thread, ...]
+    online: tuple[int, ...] | None
+    present: tuple[int, ...] | None
+    contradictions: tuple[int, ...] = ()  # CPUs whose package mask contradicts the others
+
+
+def read_cpus(tree: Tree) -> Cpus:
+    """Every online thread with its package and core."""
+    numbers = _numbers(tree)
+    online = tuple(cpu for cpu in numbers if _is_online(tree, cpu))
+    online = _known_topology(tree, online)
+    packages, contradictions = _groups(tree, online, ("package_cpus", "core_siblings"))
+    cores = _cores(tree, online)
+    l3 = {cpu: _l3(tree, cpu) for cpu in online}
+    threads = tuple(Thread(cpu, packages.get(cpu), cores.get(cpu), *l3[cpu]) for cpu in online)
+    present = cpu_list(tree.text(f"{CPU}/present")) or numbers
+    return Cpus(threads, online or None, present or None, contradictions)
+
+
+def _numbers(tree: Tree) -> tuple[int, ...]:
+    return tuple(sorted(int(name[3:]) for name in tree.names(CPU) if re.fullmatch(r"cpu\d{1,6}", name)))
+
+
+def _is_online(tree: Tree, cpu: int) -> bool:
+    """`cpuN/online` decides where it exists; CPU 0 and old kernels have none."""
+    own = tree.text(f"{CPU}/cpu{cpu}/online")
+    if own is not None:
+        return own != "0"
+    listed = cpu_list(tree.text(f"{CPU}/online"))
+    return listed is None or not listed or cpu in listed
+
+
+def _known_topology(tree: Tree, cpus: tuple[int, ...]) -> tuple[int, ...]:
+    """CPUs without a topology directory are offline, provided any CPU has one."""
+    known = tuple(cpu for cpu in cpus if tree.names(f"{CPU}/cpu{cpu}/topology"))
+    return known or cpus
+
+
+def mask_of(tree: Tree, cpu: int, names: Collection[str]) -> tuple[int, ...] | None:
+    """The first of a CPU's topology masks that is there, as CPU numbers."""
+    for name in names:
+        found = cpu_mask(tree.text(f"{CPU}/cpu{cpu}/topology/{name}"))
+        if found is None:
+            found = cpu_list(tree.text(f"{CPU}/cpu{cpu}/topology/{name}_list"))
+        if found is not None:
+            return found
+    return None
+
+
+def _groups(tree: Tree, online: tuple[int, ...], names: Collection[str]) -> tuple[dict[int, int], tuple[int, ...]]:
+    """CPU -> running group number: a group is made by the first CPU of its mask."""
+    alive = frozenset(online)
+    sets: list[frozenset[int]] = []
+    contradictions: list[int] = []
+    for cpu in online:
+        mask = mask_of(tree, cpu, names)
+        members = alive.intersection(mask or ())
+        if not members or min(members) != cpu:
+            continue
+        if any(members & other and not (members <= other or other <= members) for other in sets):
+            contradictions.append(cpu)
+        else:
+            sets.append(members)
+    return {cpu: index for index, members in enumerate(sets) for cpu in members}, tuple(contradictions)
+
+
+def _cores(tree: Tree, online: tuple[int, ...]) -> dict[int, int]:
+    alive = frozenset(online)
+    made: dict[int, int] = {}
+    for cpu in online:
+        if cpu in made:
+            continue
+        mask = mask_of(tree, cpu, ("core_cpus", "thread_siblings"))
+        members = alive.intersection(mask or ())
+        if not members or (min(members) != cpu and not _has_own_cores(tree, cpu, members)):
+            continue
+        if _has_own_cores(tree, cpu, members):
+            members = frozenset((cpu,))
+        number = len(set(made.values()))
+        made.update({member: number for member in members if member not in made})
+    return made
+
+
+def _has_own_cores(tree: Tree, cpu: int, members: frozenset[int]) -> bool:
+    """Siblings with different core ids are cores of a module (AMD family 15h), not threads."""
+    other = min(members - {cpu}, default=None)
+    if other is None:
+        return False
+    ids = [integer(tree.text(f"{CPU}/cpu{each}/topology/core_id")) for each in (cpu, other)]
+    return None not in ids and ids[0] != ids[1]
+
+
+def _l3(tree: Tree, cpu: int) -> tuple[int | None, int | None]:
+    """The lowest CPU that shares this CPU's L3, and the L3's bytes."""
+    for index in reversed(tree.names(f"{CPU}/cpu{cpu}/cache")):
+        base = f"{CPU}/cpu{cpu}/cache/{index}"
+        if tree.text(f"{base}/level") == "3":
+            shared = cpu_list(tree.text(f"{base}/shared_cpu_list")) or cpu_mask(tree.text(f"{base}/shared_cpu_map"))
+            return (min(shared) if shared else None), kib(tree.text(f"{base}/size"))
+    return None, None
+
+
+def model_names(tree: Tree) -> dict[int, str]:
+    """CPU number -> model name, from /proc/cpuinfo; key -1 holds the machine-wide one (POWER, ARM)."""
+    found: dict[int, str] = {}
+    cpu = -1
+    for block in (tree.text("/proc/cpuinfo") or "").split("\n\n"):
+        facts = keyed(block)
+        number = integer(facts.get("processor"))
+        cpu = -1 if number is None else number
+        name = facts.get("model name") or facts.get("cpu") or facts.get("cpu model") or facts.get("family")
+        name = name or facts.get("Model Name") or facts.get("Hardware")
+        if name:
+            found.setdefault(cpu, re.sub(r"\s+", " ", name))
+    return found
+
+
+def isa(tree: Tree) -> frozenset[str]:
+    """The CPU flags that matter, of the first CPU."""
+    match = re.search(r"^(?:flags|Features)\s*:(.*)$", tree.text("/proc/cpuinfo") or "", re.MULTILINE)
+    return _ISA.intersection(match[1].split()) if match else frozenset()
+
+
+def efficiency_cpus(tree: Tree) -> frozenset[int] | None:
+    """E-cores of a hybrid Intel part; None where the kernel does not tell cores apart."""
+    small = cpu_list(tree.text("/sys/devices/cpu_atom/cpus"))
+    return frozenset(small) if small is not None else None
+
+
+def clock_max_hz(tree: Tree, cpu: int) -> float | None:
+    """cpufreq's maximum of this CPU."""
+    khz = integer(tree.text(f"{CPU}/cpu{cpu}/cpufreq/cpuinfo_max_freq"))
+    return khz * 1e3 if khz else None

@@ -1,0 +1,212 @@
+"""The last step: conclude from merged facts what no single source tells, and say what stays unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from wellfed.hardware.machine import DevicePath, Dimm, Gpu, Machine, Nic, NumaNode, OsSettings, Socket
+from wellfed.hardware.parts import CpuSpec, GpuSpec
+from wellfed.hardware.pcie import PciDevice
+from wellfed.topology.memory import named_channels, populated_channels, slowest_mt_s
+from wellfed.topology.merge import overlay
+from wellfed.topology.pci_tree import complete, gpus_on_pci, loaded_link, paths_between
+
+Resolve = Callable[[str, int | None], GpuSpec | None]
+ResolveCpu = Callable[[str, int | None], CpuSpec | None]
+
+
+def finish(machine: Machine, gpu_spec: Resolve, cpu_spec: ResolveCpu) -> Machine:
+    """The machine with parents, NUMA homes, links, memory per socket and specs filled in."""
+    machine = replace(machine, pci=complete(machine.pci))
+    machine = replace(machine, gpus=_with_pci_gpus(machine))
+    machine = _with_homes(machine)
+    machine = replace(machine, sockets=_sockets(machine, cpu_spec))
+    machine = replace(machine, gpus=_gpus(machine, gpu_spec), memory_bytes=_memory(machine))
+    machine = replace(machine, paths=machine.paths or _paths(machine), os=_os(machine))
+    return replace(machine, unknown=_unknown(machine))
+
+
+def _with_pci_gpus(machine: Machine) -> tuple[Gpu, ...]:
+    """GPUs of the driver first; cards only PCI shows are added, or lend their address where the counts match."""
+    seen = gpus_on_pci(machine.pci)
+    if not machine.gpus:
+        return seen
+    if all(gpu.pci_address is None for gpu in machine.gpus):
+        same = [card for card in seen if card.vendor in (machine.gpus[0].vendor, None) or not machine.gpus[0].vendor]
+        if len(same) == len(machine.gpus):
+            return tuple(
+                replace(overlay(gpu, card), index=gpu.index) for gpu, card in zip(machine.gpus, same, strict=True)
+            )
+        return machine.gpus
+    known = {gpu.pci_address: gpu for gpu in seen}
+    gpus = [
+        replace(overlay(gpu, known[gpu.pci_address]), index=gpu.index) if gpu.pci_address in known else gpu
+        for gpu in machine.gpus
+    ]
+    listed = {gpu.pci_address for gpu in gpus}
+    first = max(gpu.index for gpu in gpus) + 1
+    missing = [gpu for gpu in seen if gpu.pci_address not in listed and not gpu.display_only]
+    return (*gpus, *(replace(gpu, index=first + i) for i, gpu in enumerate(missing)))
+
+
+def _with_homes(machine: Machine) -> Machine:
+    """NUMA node and socket of nodes, GPUs and NICs."""
+    nodes = tuple(_node_home(machine, node) for node in machine.numa_nodes)
+    known = {device.address: device for device in machine.pci}
+    sockets = {node.os_index: node.socket for node in nodes}
+    gpus = []
+    for gpu in machine.gpus:
+        numa = gpu.numa_node if gpu.numa_node is not None else _numa(known.get(gpu.pci_address or ""), gpu, nodes)
+        home = gpu.socket if gpu.socket is not None or numa is None else sockets.get(numa)
+        gpus.append(replace(gpu, numa_node=numa, socket=home))
+    nics = tuple(_nic_home(nic, known) for nic in machine.nics)
+    return replace(machine, numa_nodes=nodes, gpus=tuple(gpus), nics=nics)
+
+
+def _node_home(machine: Machine, node: NumaNode) -> NumaNode:
+    if node.socket is not None:
+        return node
+    homes = {cpu.socket for cpu in machine.cpus if cpu.os_index in set(node.cpus)}
+    if len(homes) == 1:
+        return replace(node, socket=homes.pop())
+    if not machine.cpus and len(machine.sockets) == 1:
+        return replace(node, socket=machine.sockets[0].index)
+    if not machine.cpus and len(machine.sockets) == len(machine.numa_nodes):
+        order = sorted(other.os_index for other in machine.numa_nodes)
+        return replace(node, socket=machine.sockets[order.index(node.os_index)].index)
+    return node
+
+
+def _numa(device: PciDevice | None, gpu: Gpu, nodes: tuple[NumaNode, ...]) -> int | None:
+    if device is not None and device.numa_node is not None:
+        return device.numa_node
+    if gpu.cpu_affinity:
+        homes = [node.os_index for node in nodes if node.cpus and set(node.cpus) & set(gpu.cpu_affinity)]
+        return homes[0] if len(homes) == 1 else None
+    return nodes[0].os_index if len(nodes) == 1 else None
+
+
+def _nic_home(nic: Nic, known: dict[str, PciDevice]) -> Nic:
+    device = known.get(nic.pci_address or "")
+    if nic.numa_node is None and device is not None:
+        return replace(nic, numa_node=device.numa_node)
+    return nic
+
+
+def _sockets(machine: Machine, cpu_spec: ResolveCpu) -> tuple[Socket, ...]:
+    sockets = machine.sockets or _sockets_of_dimms(machine.dimms)
+    only = len(sockets) == 1
+    return tuple(_socket(machine, socket, only, cpu_spec) for socket in sockets)
+
+
+def _sockets_of_dimms(dimms: tuple[Dimm, ...]) -> tuple[Socket, ...]:
+    numbers = {dimm.socket for dimm in dimms}
+    if not numbers or None in numbers:
+        return ()
+    return tuple(Socket(number) for number in sorted(n for n in numbers if n is not None))
+
+
+def _socket(machine: Machine, socket: Socket, only: bool, cpu_spec: ResolveCpu) -> Socket:
+    slots = tuple(d for d in machine.dimms if d.socket == socket.index or (only and d.socket is None))
+    nodes = tuple(node.os_index for node in machine.numa_nodes if node.socket == socket.index)
+    memory = _sum(n.memory_bytes for n in machine.numa_nodes if n.socket == socket.index and not n.gpu_memory)
+    spec = socket.cpu or (cpu_spec(socket.name, socket.cores) if socket.name else None)
+    believable = machine.os.virtualised is not True
+    return replace(
+        socket,
+        cpu=spec,
+        dimms=slots or socket.dimms,
+        channels=socket.channels or (populated_channels(slots) if believable else None),
+        channels_named=socket.channels_named or (named_channels(slots) if believable else None),
+        mt_s=socket.mt_s or (slowest_mt_s(slots) if believable else None),
+        numa_nodes=nodes or socket.numa_nodes,
+        memory_bytes=socket.memory_bytes if socket.memory_bytes is not None else memory or _installed(slots),
+    )
+
+
+def _installed(slots: tuple[Dimm, ...]) -> int | None:
+    sizes = [slot.bytes for slot in slots]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if known and len(known) == len(sizes) else None
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _gpus(machine: Machine, gpu_spec: Resolve) -> tuple[Gpu, ...]:
+    known = {device.address: device for device in machine.pci}
+    virtual = machine.os.virtualised is True
+    return tuple(_gpu(gpu, known, gpu_spec, virtual) for gpu in machine.gpus)
+
+
+def _gpu(gpu: Gpu, known: dict[str, PciDevice], gpu_spec: Resolve, virtual: bool) -> Gpu:
+    own = known.get(gpu.pci_address or "")
+    if virtual and own is not None:
+        known = {own.address: replace(own, parent=None)}  # a virtual machine's ports show no real link
+    spec = gpu.spec or (gpu_spec(gpu.name, gpu.memory_bytes) if gpu.name else None)
+    return replace(
+        gpu,
+        spec=spec,
+        link=gpu.link or loaded_link(gpu, known),
+        memory_bytes=gpu.memory_bytes if gpu.memory_bytes is not None else spec.memory_bytes if spec else None,
+    )
+
+
+def _memory(machine: Machine) -> int | None:
+    """RAM of all allowed NUMA nodes; what the sockets' slots hold where no node tells."""
+    if machine.memory_bytes is not None:
+        return machine.memory_bytes
+    own = [node.memory_bytes for node in machine.numa_nodes if not node.gpu_memory]
+    total = _sum(own) if own and None not in own else None
+    return total if total is not None else _installed(machine.dimms)
+
+
+def _paths(machine: Machine) -> tuple[DevicePath, ...]:
+    return paths_between(machine.gpus, machine.nics, {device.address: device for device in machine.pci})
+
+
+def _os(machine: Machine) -> OsSettings:
+    """NVSwitches are PCI bridges of class 0680 by NVIDIA."""
+    if machine.os.nvswitches is not None or not machine.pci:
+        return machine.os
+    switches = [d for d in machine.pci if d.vendor_id == 0x10DE and d.class_code and d.class_code >> 8 == 0x0680]
+    if not switches and not (machine.pci_complete and machine.gpus):
+        return machine.os
+    return replace(machine.os, nvswitches=len(switches))
+
+
+def _unknown(machine: Machine) -> dict[str, str]:
+    """Reasons for everything that stayed open and has none yet."""
+    found: dict[str, str] = {}
+    if not machine.pci:
+        found["pci"] = "the source shows no PCI devices"
+    if not machine.sockets:
+        found["sockets"] = "the source shows no CPU packages"
+    if not machine.numa_nodes:
+        found["numa_nodes"] = "the source shows no NUMA nodes"
+    if not machine.dimms:
+        found["dimms"] = "no SMBIOS memory devices (reading /sys/firmware/dmi/tables needs root)"
+    elif any(dimm.socket is None for dimm in machine.dimms) and len(machine.sockets) != 1:
+        found["dimms.socket"] = "the slots' names do not tell their socket"
+    if any(dimm.channel is None for dimm in machine.dimms):
+        found["dimms.channel"] = "the slots' names do not tell their channel"
+    for gpu in machine.gpus:
+        found.update(_unknown_of(gpu))
+    return {**found, **machine.unknown}
+
+
+def _unknown_of(gpu: Gpu) -> dict[str, str]:
+    key = f"gpu{gpu.index}"
+    found: dict[str, str] = {}
+    if gpu.memory_free_bytes is None:
+        found[f"{key}.memory_free_bytes"] = "needs the GPU's driver"
+    if gpu.link is None:
+        found[f"{key}.link"] = "the source shows no link speed and width"
+    if gpu.numa_node is None:
+        found[f"{key}.numa_node"] = "firmware or source does not tell the GPU's NUMA node"
+    if gpu.name is None:
+        found[f"{key}.name"] = "no driver names it and its PCI id is in no table of ours"
+    return found

@@ -1,0 +1,73 @@
+"""AMD GPUs: memory from the amdgpu driver's sysfs files, links between them from the KFD topology.
+
+Kernel documentation: gpu/amdgpu (mem_info_vram_total, mem_info_vram_used, pcie_replay_count); KFD nodes and io_links
+under /sys/class/kfd/kfd/topology (link type 11 is xGMI, uapi/linux/kfd_sysfs.h).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from wellfed.hardware.machine import Gpu, GpuLink
+from wellfed.topology.lists import integer, keyed
+from wellfed.topology.names import gpu_name
+from wellfed.topology.pci import PCI
+from wellfed.topology.snapshot import Tree
+
+KFD = "/sys/class/kfd/kfd/topology/nodes"
+_XGMI = 11
+
+
+def filled(tree: Tree, gpu: Gpu) -> Gpu:
+    """The GPU with what its own directory tells: memory, free memory, name, replays."""
+    base = f"{PCI}/{gpu.pci_address}"
+    total = integer(tree.text(f"{base}/mem_info_vram_total"))
+    used = integer(tree.text(f"{base}/mem_info_vram_used"))
+    ids = [integer(tree.text(f"{base}/{file}"), 16) for file in ("vendor", "device")]
+    return replace(
+        gpu,
+        name=gpu.name or gpu_name(ids[0], ids[1], total),
+        memory_bytes=total,
+        memory_free_bytes=total - used if total is not None and used is not None else None,
+        replays=integer(tree.text(f"{base}/pcie_replay_count")),
+    )
+
+
+def compute_units(tree: Tree) -> dict[str, int]:
+    """PCI address -> compute units, of every KFD node that is a GPU."""
+    found: dict[str, int] = {}
+    for _, facts in _nodes(tree).items():
+        simds, per_unit = integer(facts.get("simd_count")), integer(facts.get("simd_per_cu"))
+        address = _address(facts)
+        if simds and per_unit and address:
+            found[address] = simds // per_unit
+    return found
+
+
+def xgmi_links(tree: Tree, gpus: tuple[Gpu, ...]) -> tuple[GpuLink, ...]:
+    """xGMI links between GPUs; their bandwidth is the driver's `max_bandwidth` (MB/s), where not 0."""
+    index = {gpu.pci_address: gpu.index for gpu in gpus}
+    nodes = _nodes(tree)
+    found: dict[tuple[int, int], float | None] = {}
+    for name in nodes:
+        for link in tree.names(f"{KFD}/{name}/io_links"):
+            facts = keyed(tree.text(f"{KFD}/{name}/io_links/{link}/properties"), " ")
+            ends = [_address(nodes.get(facts.get(key, ""), {})) for key in ("node_from", "node_to")]
+            a, b = (index.get(end) for end in ends)
+            if integer(facts.get("type")) != _XGMI or a is None or b is None or a >= b:
+                continue
+            rate = integer(facts.get("max_bandwidth"))
+            found[a, b] = rate * 1e6 if rate else None
+    return tuple(GpuLink(a, b, "xgmi", rate) for (a, b), rate in sorted(found.items()))
+
+
+def _nodes(tree: Tree) -> dict[str, dict[str, str]]:
+    return {name: keyed(tree.text(f"{KFD}/{name}/properties"), " ") for name in tree.names(KFD)}
+
+
+def _address(facts: dict[str, str]) -> str | None:
+    """`location_id` is bus << 8 | device << 3 | function; 0 for CPUs."""
+    location, domain = integer(facts.get("location_id")), integer(facts.get("domain")) or 0
+    if not location:
+        return None
+    return f"{domain:04x}:{location >> 8 & 0xFF:02x}:{location >> 3 & 0x1F:02x}.{location & 7}"

@@ -1,0 +1,193 @@
+"""From raw texts to a Machine: the system's own files, the GPU driver's answers, pasted dumps, joined."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from wellfed.hardware.machine import Cpu, Gpu, Machine, NumaNode, Socket
+from wellfed.hardware.parts import CpuSpec, GpuSpec
+from wellfed.topology import cgroup, cpu, gpu_amd, memory, numa, smbios
+from wellfed.topology.cgroup import Limits
+from wellfed.topology.collect import collect
+from wellfed.topology.cpu import Cpus
+from wellfed.topology.finish import Resolve, ResolveCpu, finish
+from wellfed.topology.gpu_nvml import read_nvml
+from wellfed.topology.imports import read_dumps
+from wellfed.topology.merge import merge
+from wellfed.topology.nic import read_nics
+from wellfed.topology.numa import Node
+from wellfed.topology.os_settings import Seen, read_meta, read_os
+from wellfed.topology.pci import read_pci
+from wellfed.topology.pci_tree import gpus_on_pci
+from wellfed.topology.snapshot import NVML, Snapshot, Tree
+
+DMI = "/sys/firmware/dmi/tables/DMI"
+
+
+def no_gpu_spec(name: str, memory_bytes: int | None) -> GpuSpec | None:
+    """Knows no card."""
+    return None
+
+
+def no_cpu_spec(name: str, cores: int | None) -> CpuSpec | None:
+    """Knows no CPU."""
+    return None
+
+
+def live(gpu_spec: Resolve = no_gpu_spec, cpu_spec: ResolveCpu = no_cpu_spec) -> Machine:
+    """The machine this runs on."""
+    return parse(collect(Path("/"), redacted=False), gpu_spec, cpu_spec)
+
+
+def parse(snapshot: Snapshot, gpu_spec: Resolve = no_gpu_spec, cpu_spec: ResolveCpu = no_cpu_spec) -> Machine:
+    """The Machine a snapshot describes. What it does not tell is None, with a reason in `Machine.unknown`.
+
+    `gpu_spec(name, memory_bytes)` and `cpu_spec(name, cores)` look parts up in a catalogue.
+    """
+    tree = Tree(snapshot)
+    parts = [replace(part, origin=snapshot.origin) for part in _parts(snapshot, tree)]
+    name = parts[0].name or snapshot.name
+    return finish(replace(merge(parts), name=name, origin=snapshot.origin), gpu_spec, cpu_spec)
+
+
+def _parts(snapshot: Snapshot, tree: Tree) -> list[Machine]:
+    parts = list(read_dumps(snapshot.dumps))
+    if snapshot.files:
+        system = _system(snapshot, tree)
+        nvml = read_nvml(tree.text(NVML))
+        parts = [system, *([nvml] if nvml is not None else []), *parts]
+    return parts or [Machine("", snapshot.origin, unknown={"machine": "the source tells nothing we can read"})]
+
+
+def _system(snapshot: Snapshot, tree: Tree) -> Machine:
+    """What /sys and /proc tell."""
+    limits = cgroup.read_limits(tree)
+    cpus = cpu.read_cpus(tree)
+    nodes = numa.read_nodes(tree, cpus.online or ())
+    pci = read_pci(tree)
+    allowed = _allowed(cpus, limits)
+    kept = tuple(n for n in nodes if limits.memory_nodes is None or n.os_index in limits.memory_nodes)
+    table = tree.data(DMI) or b""
+    return Machine(
+        name=_name(tree),
+        origin=snapshot.origin,
+        sockets=_sockets(tree, allowed, cpus, kept),
+        numa_nodes=tuple(_node(node, frozenset(t.cpu for t in allowed.threads)) for node in kept),
+        gpus=_amd(tree, gpus_on_pci(pci)),
+        gpu_links=gpu_amd.xgmi_links(tree, gpus_on_pci(pci)),
+        pci=pci,
+        nics=read_nics(tree),
+        memory_bytes=_memory(tree, kept, limits),
+        os=read_os(tree, Seen(cpus.online, cpus.present, nodes, limits)),
+        unknown=_reasons(snapshot, tree, cpus),
+        cpus=_cpus(tree, allowed, nodes),
+        dimms=memory.dimms(smbios.memory_devices(table)),
+        pci_complete=bool(pci),
+    )
+
+
+def _name(tree: Tree) -> str:
+    base = "/sys/class/dmi/id"
+    words = [tree.text(f"{base}/sys_vendor"), tree.text(f"{base}/product_name")]
+    return " ".join(word for word in words if word) or tree.text("/proc/device-tree/model") or ""
+
+
+def _allowed(cpus: Cpus, limits: Limits) -> Cpus:
+    """Only threads the cpuset permits; renumbered packages and cores stay distinct."""
+    if limits.cpus is None:
+        return cpus
+    permitted = frozenset(limits.cpus)
+    return replace(cpus, threads=tuple(t for t in cpus.threads if t.cpu in permitted))
+
+
+def _sockets(tree: Tree, allowed: Cpus, all_cpus: Cpus, nodes: tuple[Node, ...]) -> tuple[Socket, ...]:
+    """Packages with a thread or memory that this process may use (a cpuset may leave only the memory)."""
+    homes = {t.cpu: t.package for t in all_cpus.threads}
+    used = {t.package for t in allowed.threads} | {homes.get(each) for node in nodes for each in node.cpus}
+    names, flags = cpu.model_names(tree), cpu.isa(tree)
+    by_package: dict[int, list[cpu.Thread]] = {}
+    for thread in all_cpus.threads:
+        if thread.package is not None and thread.package in used:
+            by_package.setdefault(thread.package, []).append(thread)
+    permitted = frozenset(t.cpu for t in allowed.threads)
+    return tuple(
+        _socket(tree, index, threads, permitted, names, flags) for index, threads in sorted(by_package.items())
+    )
+
+
+def _socket(
+    tree: Tree,
+    index: int,
+    threads: list[cpu.Thread],
+    permitted: frozenset[int],
+    names: dict[int, str],
+    flags: frozenset[str],
+) -> Socket:
+    mine = [t for t in threads if t.cpu in permitted]
+    cores = {t.core for t in mine if t.core is not None}
+    return Socket(
+        index=index,
+        name=names.get(threads[0].cpu) or names.get(-1),
+        cores=len(cores) if cores or not mine else None,
+        threads=len(mine),
+        l3_bytes=max((t.l3_bytes for t in threads if t.l3_bytes), default=None),
+        isa=flags,
+        clock_max_hz=cpu.clock_max_hz(tree, threads[0].cpu),
+    )
+
+
+def _node(node: Node, permitted: frozenset[int]) -> NumaNode:
+    return NumaNode(
+        os_index=node.os_index,
+        cpus=tuple(each for each in node.cpus if each in permitted),
+        memory_bytes=node.memory_bytes,
+        memory_free_bytes=node.free_bytes,
+        distances=node.distances,
+        gpu_memory=node.gpu_memory,
+    )
+
+
+def _cpus(tree: Tree, cpus: Cpus, nodes: tuple[Node, ...]) -> tuple[Cpu, ...]:
+    homes = {each: node.os_index for node in reversed(nodes) for each in node.cpus}
+    small = cpu.efficiency_cpus(tree)
+    return tuple(
+        Cpu(t.cpu, t.package, t.core, homes.get(t.cpu), t.l3, None if small is None else t.cpu in small)
+        for t in cpus.threads
+    )
+
+
+def _memory(tree: Tree, nodes: tuple[Node, ...], limits: Limits) -> int | None:
+    """MemTotal; the permitted nodes' sum where a cpuset narrows them or MemTotal counts GPUs' memory too."""
+    own = [node.memory_bytes for node in nodes if not node.gpu_memory]
+    known = [size for size in own if size is not None]
+    total = numa.meminfo(tree).get("MemTotal")
+    narrowed = limits.memory_nodes is not None or any(node.gpu_memory for node in nodes)
+    if known and len(known) == len(own) and (narrowed or total is None):
+        return sum(known)
+    return total
+
+
+def _amd(tree: Tree, gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
+    """The AMD cards, with what their driver tells; others follow from PCI and NVML."""
+    units = gpu_amd.compute_units(tree)
+    found = []
+    for gpu in gpus:
+        if gpu.vendor == "amd":
+            found.append(gpu_amd.filled(tree, replace(gpu, compute_units=units.get(gpu.pci_address or ""))))
+    return tuple(found)
+
+
+def _reasons(snapshot: Snapshot, tree: Tree, cpus: Cpus) -> dict[str, str]:
+    found: dict[str, str] = {}
+    if not tree.data(DMI):
+        found["dimms"] = tree.why(DMI)
+    if cpus.contradictions:
+        found["sockets"] = f"the kernel contradicts itself about the package of CPU {cpus.contradictions[0]}"
+    if cpus.threads and all(t.core is None for t in cpus.threads):
+        found["cores"] = "the kernel does not tell which threads share a core"
+    if not cpus.threads:
+        found["cpus"] = tree.why(cpu.CPU)
+    for path, why in read_meta(tree).get("unreadable", {}).items():
+        found.setdefault(str(path), str(why))
+    return found

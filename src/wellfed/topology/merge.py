@@ -1,0 +1,83 @@
+"""One machine out of several partial ones: what an earlier part knows, a later one does not overwrite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import MISSING, fields, replace
+from typing import TypeVar, cast
+
+from wellfed.hardware.machine import Gpu, GpuLink, Machine
+
+T = TypeVar("T")
+
+
+def merge(parts: Sequence[Machine]) -> Machine:
+    """Fields of all parts together; lists are joined by address, index or name."""
+    first = parts[0]
+    for part in parts[1:]:
+        first = _join(first, part)
+    return first
+
+
+def _join(a: Machine, b: Machine) -> Machine:
+    return replace(
+        overlay(a, b),
+        name=a.name or b.name,
+        sockets=_keyed(a.sockets, b.sockets, lambda socket: socket.index),
+        numa_nodes=_keyed(a.numa_nodes, b.numa_nodes, lambda node: node.os_index),
+        gpus=join_gpus(a.gpus, b.gpus),
+        gpu_links=_links(a.gpu_links, b.gpu_links),
+        pci=_keyed(a.pci, b.pci, lambda device: device.address),
+        nics=_keyed(a.nics, b.nics, lambda nic: nic.name),
+        os=overlay(a.os, b.os),
+        unknown={**b.unknown, **a.unknown},
+        assumptions=tuple(dict.fromkeys((*a.assumptions, *b.assumptions))),
+    )
+
+
+def overlay(a: T, b: T) -> T:
+    """`a` with every field that is still at its default taken from `b`."""
+    taken = {}
+    for each in fields(cast("type", type(a))):
+        default = each.default if each.default is not MISSING else None
+        if each.default_factory is not MISSING:
+            default = each.default_factory()
+        if getattr(a, each.name) == default and getattr(b, each.name) != default:
+            taken[each.name] = getattr(b, each.name)
+    return replace(a, **taken) if taken else a  # type: ignore[type-var]
+
+
+def _keyed(a: Iterable[T], b: Iterable[T], key: Callable[[T], Hashable]) -> tuple[T, ...]:
+    found: dict[Hashable, T] = {key(item): item for item in a}
+    for item in b:
+        found[key(item)] = overlay(found[key(item)], item) if key(item) in found else item
+    return tuple(found.values())
+
+
+def _links(a: tuple[GpuLink, ...], b: tuple[GpuLink, ...]) -> tuple[GpuLink, ...]:
+    """Links keyed by their ends and kind."""
+    return _keyed(a, b, lambda link: (min(link.a, link.b), max(link.a, link.b), link.kind))
+
+
+def join_gpus(a: tuple[Gpu, ...], b: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
+    """GPUs matched by PCI address, else by index where one side shows no address."""
+    found = list(a)
+    for gpu in b:
+        at = _match(found, gpu)
+        if at is None:
+            taken = {other.index for other in found}
+            index = gpu.index if gpu.index not in taken else max(taken) + 1
+            found.append(replace(gpu, index=index))
+        else:
+            found[at] = overlay(found[at], gpu)
+    return tuple(sorted(found, key=lambda gpu: gpu.index))
+
+
+def _match(gpus: list[Gpu], gpu: Gpu) -> int | None:
+    for at, other in enumerate(gpus):
+        if gpu.pci_address and other.pci_address:
+            if gpu.pci_address == other.pci_address:
+                return at
+        elif other.index == gpu.index:
+            return at
+    return None
