@@ -1,0 +1,87 @@
+"""What one forward pass asks of the GPUs of a local engine: the model's works and what llama.cpp does around them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from wellfed.estimate import Work
+from wellfed.models.ffn import MoeFfn
+from wellfed.models.model import Layer, Model
+from wellfed.perf.ops import Step
+
+_LOGIT_BYTES = 4  # FP32
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One forward pass of `tokens` tokens, `repeats` times over; every other field is of one (average) pass.
+
+    `context_tokens`: visible context summed over layers and sequences; `score_elements`: query x key x head pairs;
+    `hidden_elements`, `ffn_elements`: activations summed over layers; `hop_bytes`: what passes from GPU to GPU;
+    `largest_matrix_bytes`: of a feed-forward matrix held as FP16.
+    """
+
+    works: tuple[Work, ...]
+    tokens: float
+    repeats: float
+    context_tokens: float
+    score_elements: float
+    hidden_elements: float
+    ffn_elements: float
+    hop_bytes: float
+    logits_bytes: float
+    largest_matrix_bytes: float
+
+
+def prompt_steps(prompt: float, depth: float, ubatch: int) -> tuple[Step, int]:
+    """The average micro-batch of a prompt after `depth` cached tokens, and how many there are.
+
+    Micro-batches are taken as equal. What a pass costs is linear in its context but for windows, so the average
+    context stands for all. Logits are computed for the prompt's last token only.
+    """
+    repeats = max(1, math.ceil(prompt / max(1, ubatch)))
+    tokens = prompt / repeats
+    return Step.prefill(tokens, depth + tokens * (repeats + 1) / 2, logits=1 / repeats), repeats
+
+
+def pass_of(model: Model, layers: Sequence[int], works: tuple[Work, ...], step: Step, repeats: float = 1) -> Pass:
+    """The pass that runs `works` of `layers` (indices) for `step`."""
+    chosen = [model.layers[index] for index in layers]
+    seen = [_visible(layer, step.context) for layer in chosen]
+    scored = sum(_heads(layer) * tokens for layer, tokens in zip(chosen, seen, strict=True))
+    return Pass(
+        works=tuple(_head_share(work, step) for work in works),
+        tokens=step.tokens,
+        repeats=repeats,
+        context_tokens=step.sequences * sum(seen),
+        score_elements=step.tokens * scored,
+        hidden_elements=step.tokens * model.hidden * len(chosen),
+        ffn_elements=step.tokens * sum(_ffn_width(layer) for layer in chosen),
+        hop_bytes=step.tokens * model.hidden * _LOGIT_BYTES,
+        logits_bytes=model.vocabulary * _LOGIT_BYTES * step.logits,
+        largest_matrix_bytes=2 * max((_ffn_width(layer) * model.hidden for layer in chosen), default=0),
+    )
+
+
+def _head_share(work: Work, step: Step) -> Work:
+    """Micro-batches without logits skip the head."""
+    if work.name != "output head" or step.logits >= 1:
+        return work
+    return replace(work, read_bytes=work.read_bytes * step.logits, launches=work.launches * step.logits)
+
+
+def _visible(layer: Layer, context: float) -> float:
+    window = getattr(layer.attention, "window", None)
+    return context if window is None else min(context, window)
+
+
+def _heads(layer: Layer) -> int:
+    return int(getattr(layer.attention, "heads", 0))
+
+
+def _ffn_width(layer: Layer) -> int:
+    if isinstance(layer.ffn, MoeFfn):
+        return layer.ffn.active * layer.ffn.intermediate + layer.ffn.shared_width
+    return layer.ffn.intermediate

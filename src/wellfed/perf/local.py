@@ -1,0 +1,137 @@
+"""Estimates for local engines: llama.cpp, ik_llama.cpp and KTransformers, on GPUs, CPUs or both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from wellfed.calibration import Calibration
+from wellfed.estimate import Estimate, Quantity, Term, total_seconds
+from wellfed.perf.gpu import build_name
+from wellfed.perf.local_steps import GpuShare, decode_step, gpu_shares, prompt
+from wellfed.plan import Request
+from wellfed.provenance import Assumption
+from wellfed.workload import Workload
+
+_MOST_SLOTS = 64  # llama-server is started with at most so many
+_ASSUMED_WIDER = 1.3  # intervals on GPUs whose clock, units or link had to be assumed
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """A mean decode step of `running` sequences, one whole prompt, and the GPUs they run on."""
+
+    decode: tuple[Term, ...]
+    prefill: tuple[Term, ...]
+    running: float
+    shares: tuple[GpuShare, ...]
+
+    @property
+    def decode_s(self) -> float:
+        """Seconds of a decode step."""
+        return total_seconds(self.decode)
+
+    @property
+    def prefill_s(self) -> float:
+        """Seconds of a prompt that has the machine for itself."""
+        return total_seconds(self.prefill)
+
+
+def estimate_local(request: Request, calibration: Calibration) -> Estimate:
+    """What a local engine would do. Raises Unsupported for GPUs that are not there or without a data sheet."""
+    from wellfed.perf.memory import memory
+
+    times = local_times(request, calibration)
+    workload = request.workload
+    ttft, tpot = _latencies(times, workload)
+    decode_sigma, prefill_sigma = sigmas(request, calibration, times.shares)
+    output = max(1, workload.output_tokens)
+    cycle = ttft + output * tpot
+    return Estimate(
+        memory=memory(request),
+        decode=times.decode,
+        prefill=times.prefill,
+        ttft_s=Quantity.lognormal(ttft, prefill_sigma),
+        tpot_s=Quantity.lognormal(tpot, decode_sigma),
+        prefill_tok_s=Quantity.lognormal(workload.prompt_tokens / times.prefill_s, prefill_sigma),
+        total_tok_s=Quantity.lognormal(times.running * output / cycle, max(decode_sigma, prefill_sigma)),
+        limited_by=_limit(times.decode),
+        running=times.running,
+        assumptions=_assumptions(times),
+        calibration=calibration.id,
+    )
+
+
+def local_times(request: Request, calibration: Calibration) -> Times:
+    """The terms of both phases, memory left out."""
+    shares = () if request.layout.offload.cpu_only and not request.layout.gpus else gpu_shares(request)
+    workload = request.workload
+    prefill = prompt(request, calibration, shares, max(1, workload.prompt_tokens), workload.depth_tokens)
+
+    def step(sequences: float) -> tuple[Term, ...]:
+        return decode_step(request, calibration, shares, sequences, max(1.0, workload.mean_decode_context))
+
+    running = _running(request, total_seconds(prefill), lambda n: total_seconds(step(n)))
+    return Times(step(running), prefill, running, shares)
+
+
+def _running(request: Request, prefill_s: float, step_s: Callable[[float], float]) -> float:
+    """Sequences that decode together: the users, or what the request rate keeps busy, at most the slots."""
+    workload, layout = request.workload, request.layout
+    slots = float(layout.max_sequences if layout.max_sequences > 1 else _MOST_SLOTS)
+    if workload.request_rate is None:
+        return min(float(max(1, workload.concurrency)), slots)
+    running = 1.0
+    for _ in range(6):  # Little's law: running = rate x time in service
+        busy = workload.request_rate * (prefill_s * running + max(1, workload.output_tokens) * step_s(running))
+        running = min(max(1.0, busy), slots)
+    return running
+
+
+def _latencies(times: Times, workload: Workload) -> tuple[float, float]:
+    """TTFT and TPOT. Prompts of others interrupt decoding; a prompt waits for the one before it, and for a slot."""
+    running, prefill_s, output = times.running, times.prefill_s, max(1, workload.output_tokens)
+    tpot = times.decode_s + (running - 1) * prefill_s / output
+    cycle = prefill_s + output * tpot
+    busy = (running - 1) * prefill_s / cycle
+    queued = max(0.0, workload.concurrency - running) / running if workload.request_rate is None else 0.0
+    return prefill_s * (1 + busy / 2) + queued * cycle, tpot
+
+
+def sigmas(request: Request, calibration: Calibration, shares: Sequence[GpuShare]) -> tuple[float, float]:
+    """Log errors of decode and prefill speeds on this kind of hardware."""
+    if not shares:
+        return calibration.sigma("CPU decode"), calibration.sigma("CPU prefill")
+    count = len(request.model.layers)
+    offload = request.layout.offload
+    if offload.layers_on_gpu(count) < count or (request.model.is_moe and offload.expert_layers_on_cpu(count)):
+        return calibration.sigma("hybrid decode"), calibration.sigma("hybrid prefill")
+    decode, prefill = (
+        max(calibration.sigma(speed_class(phase, request, share.device.vendor)) for share in shares)
+        for phase in ("decode", "prefill")
+    )
+    if any(share.device.assumptions for share in shares):
+        return decode * _ASSUMED_WIDER, prefill * _ASSUMED_WIDER
+    return decode, prefill
+
+
+def speed_class(phase: str, request: Request, vendor: str) -> str:
+    """The class of a GPU speed: its errors are told together, and make its interval."""
+    if build_name(request.layout) != "current":
+        return f"llama.cpp GPU {phase}" if vendor == "nvidia" else f"llama.cpp GPU {phase}, {vendor}"
+    return f"llama.cpp GPU {phase}, current builds" + ("" if vendor == "nvidia" else f", {vendor}")
+
+
+def _limit(terms: tuple[Term, ...]) -> str:
+    """What most of the step's time goes to."""
+    sums: dict[str, float] = {}
+    for term in terms:
+        sums[term.limited_by] = sums.get(term.limited_by, 0.0) + term.seconds
+    return max(sums, key=lambda name: sums[name])
+
+
+def _assumptions(times: Times) -> tuple[Assumption, ...]:
+    found = [assumption for share in times.shares for assumption in share.device.assumptions]
+    if times.running > 1:
+        found.append(Assumption("prompts and answers of all users mix evenly", "llama-server takes prompts in turn"))
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,122 @@
+"""Terms of a decode step and of a whole prompt for a local engine, on GPUs, CPUs or both.
+
+`perf.hybrid` divides a step's works between CPU and GPU; the GPUs' share is timed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from wellfed.calibration import Calibration
+from wellfed.errors import Unsupported
+from wellfed.estimate import Term, Work
+from wellfed.hardware.machine import Gpu
+from wellfed.layout import Layout
+from wellfed.perf import hybrid
+from wellfed.perf.gpu import GpuDevice, GpuRates, build_name, build_number, gpu_device, gpu_rates
+from wellfed.perf.gpu_pass import pass_of, prompt_steps
+from wellfed.perf.gpu_terms import Run, decode_terms, prompt_terms
+from wellfed.perf.ops import Step
+from wellfed.plan import Request
+
+_GRAPH_BUILD = 2817  # llama.cpp replays decode from CUDA graphs from b2817 on (ggml-cuda, May 2024)
+
+
+@dataclass(frozen=True, slots=True)
+class GpuShare:
+    """GPUs of one kind in a layout and the share of the layers they hold."""
+
+    device: GpuDevice
+    share: float
+
+
+def gpu_shares(request: Request) -> tuple[GpuShare, ...]:
+    """The layout's GPUs by kind; layers are divided by memory, as llama.cpp does.
+
+    Raises Unsupported when the machine has fewer GPUs than the layout asks for.
+    """
+    gpus = request.machine.gpus[: request.layout.gpus]
+    if len(gpus) < request.layout.gpus:
+        have, asked = len(request.machine.gpus), request.layout.gpus
+        raise Unsupported(f"the layout uses {asked} GPUs and the machine has {have}", "ask for fewer GPUs")
+    sizes = [_memory(gpu) for gpu in gpus]
+    found: dict[GpuDevice, float] = {}
+    for gpu, size in zip(gpus, sizes, strict=True):
+        device = gpu_device(gpu, request.machine)
+        found[device] = found.get(device, 0.0) + size / sum(sizes)
+    return tuple(GpuShare(device, share) for device, share in found.items())
+
+
+def _memory(gpu: Gpu) -> float:
+    return float(gpu.memory_bytes or (gpu.spec.memory_bytes if gpu.spec else 0) or 1)
+
+
+def run_of(layout: Layout) -> Run:
+    """How an engine's build runs the works."""
+    build = build_number(layout)
+    graphs = layout.cuda_graphs and (build is None or (build >= _GRAPH_BUILD and layout.gpus == 1))
+    return Run(
+        gpus=max(1, layout.gpus),
+        expand=build is not None,
+        flash=layout.flash_attention,
+        replayed=graphs,
+        row_split=dict(layout.options).get("split_mode") == "row",
+    )
+
+
+def decode_step(
+    request: Request, calibration: Calibration, shares: Sequence[GpuShare], sequences: float, context: float
+) -> tuple[Term, ...]:
+    """One token for each of `sequences` with `context` tokens behind it."""
+    step = Step.decode(sequences, context)
+
+    def on_gpus(works: tuple[Work, ...]) -> tuple[Term, ...]:
+        asked = pass_of(request.model, _gpu_layers(request), works, step)
+        return _over(shares, lambda device: decode_terms(asked, device, _rates(request, calibration, device), run))
+
+    run = run_of(request.layout)
+    return hybrid.step_terms(request, step, calibration, on_gpus)
+
+
+def prompt(
+    request: Request, calibration: Calibration, shares: Sequence[GpuShare], tokens: float, depth: float
+) -> tuple[Term, ...]:
+    """A whole prompt of `tokens` after `depth` cached ones."""
+    step, repeats = prompt_steps(tokens, depth, request.layout.ubatch_tokens)
+    run = run_of(request.layout)
+    whole: list[Term] = []  # the GPUs' terms are of the whole prompt, the others' of one micro-batch
+
+    def on_gpus(works: tuple[Work, ...]) -> tuple[Term, ...]:
+        asked = pass_of(request.model, _gpu_layers(request), works, step, repeats)
+        whole.extend(_over(shares, lambda one: prompt_terms(asked, one, _rates(request, calibration, one), run)))
+        return ()
+
+    others = hybrid.step_terms(request, step, calibration, on_gpus)
+    return (*whole, *(replace(term, seconds=term.seconds * repeats) for term in others))
+
+
+def _gpu_layers(request: Request) -> range:
+    count = len(request.model.layers)
+    return range(count - request.layout.offload.layers_on_gpu(count), count)
+
+
+def _rates(request: Request, calibration: Calibration, device: GpuDevice) -> GpuRates:
+    return gpu_rates(calibration, device.vendor, device.architecture, build_name(request.layout))
+
+
+def _over(shares: Sequence[GpuShare], terms_on: Callable[[GpuDevice], tuple[Term, ...]]) -> tuple[Term, ...]:
+    """Terms of works divided over kinds of GPUs that take turns."""
+    if len(shares) == 1:
+        return terms_on(shares[0].device)
+    return _added(
+        replace(term, seconds=term.seconds * share.share) for share in shares for term in terms_on(share.device)
+    )
+
+
+def _added(terms: Iterable[Term]) -> tuple[Term, ...]:
+    found: dict[str, Term] = {}
+    for term in terms:
+        known = found.get(term.name)
+        found[term.name] = term if known is None else replace(known, seconds=known.seconds + term.seconds)
+    return tuple(found.values())
