@@ -1,0 +1,1 @@
+"""Starting engines: bound before they touch memory, watched until they answer, stopped without leftovers."""
