@@ -1,0 +1,20 @@
+"""Memory: ledgers of every engine, what fits and how much more would."""
+
+from __future__ import annotations
+
+from wellfed.perf.memory.kv import kv_bytes_per_sequence, kv_element_bytes
+from wellfed.perf.memory.ledger import memory, running_capacity
+from wellfed.perf.memory.serving import cache_bytes, cache_tokens
+from wellfed.perf.memory.shards import rank_cache_bytes, rank_weights, tp_shard
+
+__all__ = [
+    "cache_bytes",
+    "cache_tokens",
+    "kv_bytes_per_sequence",
+    "kv_element_bytes",
+    "memory",
+    "rank_cache_bytes",
+    "rank_weights",
+    "running_capacity",
+    "tp_shard",
+]

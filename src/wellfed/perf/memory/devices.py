@@ -1,0 +1,84 @@
+"""What a device has to give: memory that programs see, less what the driver and the system keep."""
+
+from __future__ import annotations
+
+from wellfed.hardware.machine import Gpu, Machine, Origin
+from wellfed.units import GIB, MIB
+
+# The driver's share of an NVIDIA card, from sizes CUDA reports beside nominal ones: 4090 23.65 of 24 GiB, 3090 23.58,
+# 4080 15.70 of 16, A100 and H100 79.15 of 80, A6000 47.5 of 48.
+_DRIVER_BYTES, _DRIVER_SHARE = 200 * MIB, 0.007
+# Metal lets a process wire two thirds of RAM up to 32 GiB, three quarters above (recommendedMaxWorkingSetSize).
+_WIRED_SMALL, _WIRED_LARGE, _WIRED_LIMIT = 2 / 3, 3 / 4, 33 * GIB
+_CONTEXT_BYTES, _CONTEXT_PER_UNIT_BYTES = 100 * MIB, 3 * MIB
+_CONTEXT_UNKNOWN_UNITS = 100
+
+
+def gpu_nominal_bytes(gpu: Gpu) -> float | None:
+    """The card's memory as read or as sold."""
+    if gpu.memory_bytes is not None:
+        return gpu.memory_bytes
+    return gpu.spec.memory_bytes if gpu.spec else None
+
+
+def unified(gpu: Gpu) -> bool:
+    """Whether the GPU's memory is the machine's RAM."""
+    return bool(gpu.spec and gpu.spec.unified_memory)
+
+
+def vendor(gpu: Gpu) -> str:
+    """nvidia, amd, intel, apple; nvidia when nothing is known."""
+    return gpu.vendor or (gpu.spec.vendor if gpu.spec else "nvidia")
+
+
+def gpu_capacity_bytes(gpu: Gpu, machine: Machine) -> float | None:
+    """Memory that an engine can allocate on an otherwise idle GPU; None when unknown."""
+    if unified(gpu):
+        shared = machine.memory_usable_bytes or gpu_nominal_bytes(gpu)
+        return None if shared is None else unified_limit_bytes(gpu, shared)
+    nominal = gpu_nominal_bytes(gpu)
+    if nominal is None:
+        return None
+    return max(0.0, nominal * (1 - _DRIVER_SHARE) - _DRIVER_BYTES)
+
+
+def unified_limit_bytes(gpu: Gpu, shared: float) -> float:
+    """How much of shared RAM the GPU may hold: Apple's wired limit; elsewhere all but the system's own."""
+    if vendor(gpu) == "apple":
+        return shared * (_WIRED_SMALL if shared < _WIRED_LIMIT else _WIRED_LARGE)
+    return shared - system_bytes(shared)
+
+
+def system_bytes(total: float) -> float:
+    """RAM that an idle system and its page tables keep: 1 GiB and 1 %."""
+    return min(total, GIB + 0.01 * total)
+
+
+def context_bytes(gpu: Gpu) -> float:
+    """A process's CUDA (HIP, SYCL) context with its loaded kernels: grows with the number of SMs; Metal's is small."""
+    if vendor(gpu) == "apple":
+        return 50 * MIB
+    units = gpu.compute_units or (gpu.spec.compute_units if gpu.spec else None) or _CONTEXT_UNKNOWN_UNITS
+    return _CONTEXT_BYTES + _CONTEXT_PER_UNIT_BYTES * min(units, 200)
+
+
+def ram_capacity_bytes(machine: Machine) -> float | None:
+    """RAM of one node that this process may use."""
+    return machine.memory_usable_bytes
+
+
+def ram_free_bytes(machine: Machine) -> float | None:
+    """RAM available now, on live machines, within the cgroup's limit."""
+    if machine.origin is not Origin.LIVE:
+        return None
+    free = machine.os.memory_free_bytes
+    limit, used = machine.os.memory_limit_bytes, machine.os.memory_used_by_cgroup_bytes
+    if limit is not None and used is not None:
+        left = limit - used
+        free = left if free is None else min(free, left)
+    return free
+
+
+def gpu_free_bytes(gpu: Gpu, machine: Machine) -> float | None:
+    """Free GPU memory now, on live machines."""
+    return gpu.memory_free_bytes if machine.origin is Origin.LIVE and not unified(gpu) else None

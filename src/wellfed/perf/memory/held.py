@@ -1,0 +1,75 @@
+"""Weights by layer as running sums, so that any span of layers costs two look-ups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+
+from wellfed.models.attention import LatentAttention
+from wellfed.models.model import Model
+from wellfed.models.tensor import Part
+from wellfed.models.weights import Weights
+from wellfed.perf.memory.identity import per_object
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Bytes of the first i layers, by what placement tells apart; every tuple has layers + 1 elements.
+
+    `dense` is attention, dense feed-forward and shared experts; `routed` the routed experts; `small` norms, routers.
+    """
+
+    attention: tuple[float, ...]
+    dense: tuple[float, ...]
+    routed: tuple[float, ...]
+    small: tuple[float, ...]
+
+    def resident(self, first: int, last: int) -> float:
+        """Everything but routed experts in first <= layer < last."""
+        return sum(part[last] - part[first] for part in (self.attention, self.dense, self.small))
+
+
+@per_object
+def held(weights: Weights) -> Held:
+    """The running sums of `weights`."""
+    layers = weights.layers
+    return Held(
+        attention=tuple(accumulate((layer.attention for layer in layers), initial=0.0)),
+        dense=tuple(accumulate((layer.dense_ffn + layer.shared_experts for layer in layers), initial=0.0)),
+        routed=tuple(accumulate((layer.routed_experts for layer in layers), initial=0.0)),
+        small=tuple(accumulate((layer.router + layer.norms for layer in layers), initial=0.0)),
+    )
+
+
+_WHOLE = frozenset({"attn_q_a", "attn_kv_a_mqa"})  # MLA's down projections serve all heads: every rank has them
+
+
+@per_object
+def replicated_share(model: Model) -> float:
+    """The share of attention weights that tensor parallelism cannot divide: MLA's down projections, the indexer."""
+    whole = total = 0
+    for layer in model.layers:
+        for tensor in layer.attention.tensors(model.hidden):
+            if tensor.part is Part.ATTENTION or tensor.part is Part.INDEXER:
+                total += tensor.elements
+                if tensor.role in _WHOLE or tensor.part is Part.INDEXER:
+                    whole += tensor.elements
+    return whole / total if total else 0.0
+
+
+@per_object
+def kv_projection_share(model: Model) -> float:
+    """The share of attention weights in k and v projections, which are copied once ranks outnumber KV heads."""
+    some = total = 0
+    for layer in model.layers:
+        for tensor in layer.attention.tensors(model.hidden):
+            if tensor.part is Part.ATTENTION:
+                total += tensor.elements
+                some += tensor.elements if tensor.role in {"attn_k", "attn_v"} else 0
+    return some / total if total else 0.0
+
+
+@per_object
+def has_latent(model: Model) -> bool:
+    """Whether any layer caches latents (MLA)."""
+    return any(isinstance(layer.attention, LatentAttention) for layer in model.layers)

@@ -1,0 +1,102 @@
+"""The memory of KTransformers: attention, shared experts and cache on GPUs, routed experts in RAM."""
+
+from __future__ import annotations
+
+from wellfed.estimate import MemoryTerm
+from wellfed.layout import NumaPolicy
+from wellfed.models.ffn import MoeFfn
+from wellfed.perf.memory.compute import shapes
+from wellfed.perf.memory.devices import (
+    context_bytes,
+    gpu_capacity_bytes,
+    gpu_free_bytes,
+    ram_capacity_bytes,
+    ram_free_bytes,
+    system_bytes,
+)
+from wellfed.perf.memory.held import held
+from wellfed.perf.memory.kv import option
+from wellfed.perf.memory.llamacpp import used_gpus
+from wellfed.perf.memory.shards import rank_cache_bytes, rank_weights
+from wellfed.perf.memory.share import Growth, Share
+from wellfed.perf.memory.split import Span, layer_split
+from wellfed.plan import Request
+from wellfed.units import GIB
+
+_PREFILL_TOKENS = 8192  # tokens of a prefill chunk at most
+_RUNTIME_BYTES = 4 * GIB  # host memory of the server, its workers and pinned transfer buffers
+
+
+def shares(request: Request) -> tuple[Share, ...]:
+    """One share per GPU, then RAM with the routed experts."""
+    gpus = used_gpus(request)
+    layers, layout, machine = len(request.model.layers), request.layout, request.machine
+    if layout.tensor_parallel > 1:
+        spans: tuple[Span, ...] = tuple(Span(0, layers, True) for _ in gpus)
+    else:
+        spans = layer_split(layers, layers, [gpu_capacity_bytes(gpu, machine) or 1.0 for gpu in gpus]) if gpus else ()
+    growths = [_growth(request, span, f"gpu{index}") for index, span in enumerate(spans)]
+    found = []
+    for index, gpu in enumerate(gpus):
+        device = f"gpu{index}"
+        fixed = (
+            MemoryTerm(device, "weights", _gpu_weights(request, spans[index]), "all but the experts in RAM"),
+            MemoryTerm(device, "activations", _activations(request), "one prefill chunk"),
+            MemoryTerm(device, "engine context", context_bytes(gpu), "CUDA context and kernels, by SMs"),
+        )
+        capacity, free = gpu_capacity_bytes(gpu, machine), gpu_free_bytes(gpu, machine)
+        found.append(Share(device, fixed, growths[index], capacity, free))
+    return (*found, _ram(request, bool(gpus)))
+
+
+def gpu_expert_share(request: Request) -> float:
+    """The share of routed experts that GPUs hold: whole layers, and `kt_num_gpu_experts` of each."""
+    layers = len(request.model.layers)
+    in_ram = request.layout.offload.expert_layers_on_cpu(layers)
+    experts = max((x.ffn.experts for x in request.model.layers if isinstance(x.ffn, MoeFfn)), default=0)
+    chosen = int(option(request.layout, "kt_num_gpu_experts") or 0)
+    return 1 - in_ram / layers * (1 - (min(chosen, experts) / experts if experts else 0.0))
+
+
+def _gpu_weights(request: Request, span: Span) -> float:
+    rank = rank_weights(request.model, request.weights, request.layout, span)
+    return rank.total - rank.embedding - rank.routed * (1 - gpu_expert_share(request))
+
+
+def _activations(request: Request) -> float:
+    """Residual, queries and shared experts of a chunk in 16 bits, and one layer's experts' outputs."""
+    shape = shapes(request.model)
+    tokens = min(_PREFILL_TOKENS, max(1, request.workload.context))
+    return tokens * 2.0 * (6 * shape.hidden + 3 * shape.dense + shape.active * shape.hidden)
+
+
+def _growth(request: Request, span: Span, device: str) -> Growth:
+    model, layout = request.model, request.layout
+
+    def growth(context: int, count: int) -> tuple[MemoryTerm, ...]:
+        cache = count * rank_cache_bytes(model, layout, context, span)
+        return (MemoryTerm(device, "kv", cache, f"{layout.kv_type}, {count} x {context} tokens"),)
+
+    return growth
+
+
+def _ram(request: Request, has_gpu: bool) -> Share:
+    machine, sockets = request.machine, max(1, len(request.machine.sockets))
+    capacity, free = ram_capacity_bytes(machine), ram_free_bytes(machine)
+    weights = held(request.weights)
+    experts = weights.routed[-1] * (1 - gpu_expert_share(request)) if has_gpu else request.weights.total
+    embedding = request.weights.embedding if has_gpu else 0.0
+    fixed = [
+        MemoryTerm("ram", "weights", experts + embedding, "routed experts and the token embedding"),
+        MemoryTerm("ram", "engine processes", _RUNTIME_BYTES, "server, workers, pinned transfer buffers"),
+    ]
+    if request.layout.numa is NumaPolicy.DUPLICATE and sockets > 1:
+        fixed.append(MemoryTerm("ram", "weight copies", (sockets - 1) * experts, f"one copy per socket ({sockets})"))
+    if free is None and capacity is not None:
+        fixed.append(MemoryTerm("ram", "system", system_bytes(capacity), "operating system and page tables"))
+    span = Span(0, len(request.model.layers), True)
+    return Share("ram", tuple(fixed), _nothing if has_gpu else _growth(request, span, "ram"), capacity, free)
+
+
+def _nothing(context: int, count: int) -> tuple[MemoryTerm, ...]:
+    return ()

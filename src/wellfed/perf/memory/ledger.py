@@ -1,0 +1,54 @@
+"""The memory ledger of a layout: what each device holds, whether it fits, how much more would."""
+
+from __future__ import annotations
+
+from wellfed.estimate import Memory
+from wellfed.layout import Engine
+from wellfed.perf.memory import ktransformers, llamacpp, serving
+from wellfed.perf.memory.share import Share, longest_context, most_sequences
+from wellfed.plan import Request
+
+_LOCAL = frozenset({Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.KTRANSFORMERS})
+
+
+def memory(request: Request) -> Memory:
+    """The ledger of every device of one node (nodes are alike), and how many sequences and tokens still fit.
+
+    `max_sequences`: of the workload's context, over all replicas; `max_context`: for the sequences in the ledger, at
+    most the model's limit. Both are None where a capacity is unknown. Left out: memory of other programs, unless the
+    machine is live and tells what is free.
+    """
+    found, context = shares(request), request.workload.context
+    most = most_sequences(found, context)
+    count = _sequences(request, most)
+    devices = tuple(share.ledger(context, count) for share in found)
+    limit = max(context, request.model.context_limit)
+    return Memory(devices, _over_replicas(request, most), longest_context(found, count, limit))
+
+
+def running_capacity(request: Request) -> int | None:
+    """Sequences of the workload's mean decode context that the cache admits at once, over all replicas.
+
+    None when a capacity is unknown; 0 when not even one fits.
+    """
+    return _over_replicas(request, most_sequences(shares(request), max(1, round(request.workload.mean_decode_context))))
+
+
+def shares(request: Request) -> tuple[Share, ...]:
+    """Every device's share, GPUs first."""
+    engine = request.layout.engine
+    if engine is Engine.KTRANSFORMERS:
+        return ktransformers.shares(request)
+    return llamacpp.shares(request) if engine in _LOCAL else serving.shares(request)
+
+
+def _sequences(request: Request, most: int | None) -> int:
+    if request.layout.engine in _LOCAL:
+        return llamacpp.sequences(request)
+    return serving.sequences(request, most)
+
+
+def _over_replicas(request: Request, most: int | None) -> int | None:
+    if most is None or request.layout.engine in _LOCAL:
+        return most
+    return most * serving.replicas(request.layout)

@@ -1,0 +1,236 @@
+"""The memory of llama.cpp and ik_llama.cpp: layers split over GPUs, the rest in RAM.
+
+The token embedding always stays in RAM; the head follows the last layer. Tied embeddings are loaded twice, once for
+each. Experts of layers on a GPU may stay in RAM (`-ot exps=CPU`, `--n-cpu-moe`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wellfed.estimate import MemoryTerm
+from wellfed.hardware.machine import Gpu
+from wellfed.layout import Engine, NumaPolicy
+from wellfed.models.gguf_types import plain
+from wellfed.models.tensor import Part
+from wellfed.perf.memory.compute import Duties, compute_bytes, host_bytes, shapes, ubatch
+from wellfed.perf.memory.devices import (
+    context_bytes,
+    gpu_capacity_bytes,
+    gpu_free_bytes,
+    ram_capacity_bytes,
+    ram_free_bytes,
+    system_bytes,
+    unified,
+)
+from wellfed.perf.memory.held import Held, held
+from wellfed.perf.memory.kv import cells, option, span_bytes
+from wellfed.perf.memory.share import Growth, Share
+from wellfed.perf.memory.split import Span, layer_split
+from wellfed.plan import Request
+
+_PIPELINE_COPIES = 4  # GGML_SCHED_MAX_COPIES: inputs of four micro-batches in flight over several GPUs
+_LOGIT_BYTES = 4
+_OFFLOAD_FROM = 32  # tokens from which a CPU matrix is fetched to the GPU for a multiplication
+# Types that llama.cpp's CPU backend interleaves on loading (AVX2 and ARM builds).
+_REPACKED = frozenset({"Q4_0", "Q4_K", "IQ4_NL", "Q2_K", "Q8_0"})
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the layers are: one span per GPU, `cpu_layers` first layers in RAM, experts of `cpu_experts` in RAM."""
+
+    spans: tuple[Span, ...]
+    cpu_layers: int
+    cpu_experts: Span  # layers on GPUs whose routed experts are in RAM
+    rows: bool  # --split-mode row: every matrix over all GPUs, cache and the rest on the first
+
+    @property
+    def output_on_gpu(self) -> bool:
+        """Whether a GPU computes the head."""
+        return any(span.output for span in self.spans)
+
+    def expert_layers(self, span: Span) -> tuple[int, int]:
+        """First and last + 1 of the layers in `span` whose experts its GPU holds."""
+        return max(span.first, min(self.cpu_experts.last, span.last)), span.last
+
+
+def place(request: Request, gpus: tuple[Gpu, ...]) -> Placement:
+    """Layers over `gpus` by their memory; the first expert layers stay in RAM."""
+    layers, offload = len(request.model.layers), request.layout.offload
+    on_gpu = offload.layers_on_gpu(layers) if gpus else 0
+    fractions = [gpu_capacity_bytes(gpu, request.machine) or 1.0 for gpu in gpus]
+    rows = request.layout.tensor_parallel > 1 and len(gpus) > 1
+    spans = layer_split(layers, on_gpu, fractions) if on_gpu and not rows else ()
+    if rows:
+        spans = (Span(layers - on_gpu, layers, on_gpu >= layers), *(Span(layers, layers) for _ in gpus[1:]))
+    start = layers - on_gpu
+    kept = offload.expert_layers_on_cpu(layers) if gpus else 0
+    return Placement(spans, start, Span(start, start + kept), rows)
+
+
+def used_gpus(request: Request) -> tuple[Gpu, ...]:
+    """The GPUs of one node that the layout uses; none for a CPU-only layout."""
+    if request.layout.offload.cpu_only:
+        return ()
+    usable = [gpu for gpu in request.machine.gpus if not gpu.display_only]
+    return tuple(usable[: max(0, min(request.layout.gpus, len(usable)))])
+
+
+def sequences(request: Request) -> int:
+    """Slots whose cache is reserved."""
+    return max(1, request.layout.max_sequences, request.workload.concurrency)
+
+
+def shares(request: Request) -> tuple[Share, ...]:
+    """One share per GPU, then RAM."""
+    gpus = used_gpus(request)
+    placement = place(request, gpus)
+    weights = held(request.weights)
+    found = [_gpu_share(request, placement, weights, index, gpu) for index, gpu in enumerate(gpus)]
+    return (*found, _ram_share(request, placement, weights, gpus, found))
+
+
+def _gpu_share(request: Request, placement: Placement, weights: Held, index: int, gpu: Gpu) -> Share:
+    device = f"gpu{index}"
+    fixed = (
+        MemoryTerm(device, "weights", *_gpu_weights(request, placement, weights, index)),
+        MemoryTerm(device, "engine context", context_bytes(gpu), "CUDA context and kernels, by SMs"),
+    )
+    growth = _gpu_growth(request, placement, weights, index)
+    machine = request.machine
+    return Share(device, fixed, growth, gpu_capacity_bytes(gpu, machine), gpu_free_bytes(gpu, machine))
+
+
+def _gpu_weights(request: Request, placement: Placement, weights: Held, index: int) -> tuple[float, str]:
+    head = request.weights.head + request.weights.other
+    if placement.rows:
+        span = placement.spans[0]
+        first, last = placement.expert_layers(span)
+        total = weights.resident(span.first, span.last) + weights.routed[last] - weights.routed[first]
+        return (total + head) / len(placement.spans), "split by rows"
+    span = placement.spans[index]
+    first, last = placement.expert_layers(span)
+    total = weights.resident(span.first, span.last) + weights.routed[last] - weights.routed[first]
+    note = f"{span.layers} layers, experts of {last - first}" if first > span.first else f"{span.layers} layers"
+    return total + (head if span.output else 0.0), note + (" and the head" if span.output else "")
+
+
+def _gpu_growth(request: Request, placement: Placement, weights: Held, index: int) -> Growth:
+    model, layout, device = request.model, request.layout, f"gpu{index}"
+    span = placement.spans[index]
+    duties = _duties(request, placement, weights, span)
+
+    def growth(context: int, count: int) -> tuple[MemoryTerm, ...]:
+        cache = count * span_bytes(model, layout, cells(layout, context), span.first, span.last)
+        compute = compute_bytes(model, layout, context, duties) if span.layers or span.output else 0.0
+        return (
+            MemoryTerm(device, "kv", cache, f"{layout.kv_type}, {count} x {context} tokens, {span.layers} layers"),
+            MemoryTerm(device, "compute", compute, "activations of one ubatch, largest phase"),
+        )
+
+    return growth
+
+
+def _duties(request: Request, placement: Placement, weights: Held, span: Span) -> Duties:
+    first, last = placement.expert_layers(span)
+    staged = 0.0
+    if placement.cpu_experts.layers and span.layers and offloads_experts(request):
+        staged = max(_matrix_bytes(weights, i) for i in range(placement.cpu_experts.first, placement.cpu_experts.last))
+    return Duties(span.output, weights.routed[last] > weights.routed[first], staged, _copies(placement))
+
+
+def offloads_experts(request: Request) -> bool:
+    """Whether the experts of a full ubatch are fetched to the GPU: ik_llama.cpp waits for 32 tokens per expert."""
+    shape, tokens = shapes(request.model), ubatch(request.layout, request.workload.context)
+    if request.layout.engine is Engine.IK_LLAMA_CPP and shape.active:
+        return tokens >= _OFFLOAD_FROM * shape.experts / shape.active
+    return tokens >= _OFFLOAD_FROM
+
+
+def _matrix_bytes(weights: Held, layer: int) -> float:
+    """One of a layer's three expert matrices; the down projection is often the largest."""
+    return (weights.routed[layer + 1] - weights.routed[layer]) / 3
+
+
+def _copies(placement: Placement) -> int:
+    whole = not placement.rows and not placement.cpu_layers and not placement.cpu_experts.layers
+    return _PIPELINE_COPIES if whole and len(placement.spans) > 1 else 1
+
+
+def _ram_share(
+    request: Request, placement: Placement, weights: Held, gpus: tuple[Gpu, ...], gpu_shares: list[Share]
+) -> Share:
+    machine = request.machine
+    free, capacity = ram_free_bytes(machine), ram_capacity_bytes(machine)
+    fixed = [*_ram_weights(request, placement, weights)]
+    if free is None and capacity is not None:
+        fixed.append(MemoryTerm("ram", "system", system_bytes(capacity), "operating system and page tables"))
+    shared = [share for share, gpu in zip(gpu_shares, gpus, strict=True) if unified(gpu)]
+    fixed += [term for share in shared for term in _as_ram(share.fixed)]
+    growth = _ram_growth(request, placement, bool(gpus), tuple(share.growth for share in shared))
+    return Share("ram", tuple(fixed), growth, capacity, free)
+
+
+def _as_ram(terms: tuple[MemoryTerm, ...]) -> tuple[MemoryTerm, ...]:
+    """What a GPU without memory of its own takes from RAM."""
+    return tuple(MemoryTerm("ram", f"{t.device} {t.name}", t.bytes, "unified memory") for t in terms)
+
+
+def _ram_weights(request: Request, placement: Placement, weights: Held) -> tuple[MemoryTerm, ...]:
+    cpu = placement.cpu_layers
+    total = request.weights.embedding + weights.resident(0, cpu) + weights.routed[cpu]
+    experts = placement.cpu_experts
+    total += weights.routed[experts.last] - weights.routed[experts.first]
+    if not placement.output_on_gpu:
+        total += request.weights.output + request.weights.other
+    terms = [MemoryTerm("ram", "weights", total, "layers and experts in RAM, token embedding; mapped from the file")]
+    sockets = len(request.machine.sockets)
+    if request.layout.numa is NumaPolicy.DUPLICATE and sockets > 1:
+        copies = (sockets - 1) * total
+        terms.append(MemoryTerm("ram", "weight copies", copies, f"one copy for each of {sockets} sockets"))
+    repacked = _repacked_bytes(request, placement, weights)
+    if repacked:
+        note = (
+            f"{repacked / 2**30:.1f} GiB of the mapped file stays cached beside the repacked copy until the system "
+            "needs the room"
+        )
+        terms.append(MemoryTerm("ram", "page cache", 0.0, note))
+    return tuple(terms)
+
+
+def _repacked_bytes(request: Request, placement: Placement, weights: Held) -> float:
+    """Weights that the CPU backend keeps in a second, interleaved copy; none where a GPU is in use."""
+    if placement.spans or request.layout.engine is not Engine.LLAMA_CPP or option(request.layout, "repack") == "0":
+        return 0.0
+    types, last = request.weights.types, len(request.model.layers)
+    parts = (
+        (Part.ATTENTION, weights.attention[last]),
+        (Part.DENSE_FFN, weights.dense[last]),
+        (Part.ROUTED_EXPERTS, weights.routed[last]),
+    )
+    return sum(size for part, size in parts if plain(types.get(part, "")) in _REPACKED)
+
+
+def _ram_growth(request: Request, placement: Placement, has_gpu: bool, shared: tuple[Growth, ...]) -> Growth:
+    model, layout, cpu = request.model, request.layout, placement.cpu_layers
+    copies = _copies(placement)
+    on_cpu = Duties(not placement.output_on_gpu, experts=True, on_cpu=not has_gpu)
+    experts_here = placement.cpu_experts.layers > 0 and not offloads_experts(request)
+
+    def growth(context: int, count: int) -> tuple[MemoryTerm, ...]:
+        cache = count * span_bytes(model, layout, cells(layout, context), 0, cpu)
+        compute = host_bytes(model, layout, context, copies, experts_here) if has_gpu else 0.0
+        if cpu or not has_gpu:
+            compute = max(compute, compute_bytes(model, layout, context, on_cpu))
+        output = model.vocabulary * _LOGIT_BYTES * count
+        terms = [
+            MemoryTerm("ram", "kv", cache, f"{layout.kv_type}, {count} x {context} tokens, {cpu} layers"),
+            MemoryTerm("ram", "compute", compute, "pinned inputs and the CPU's activations"),
+            MemoryTerm("ram", "output", output, "logits of each sequence"),
+        ]
+        for other in shared:
+            terms += _as_ram(other(context, count))
+        return tuple(terms)
+
+    return growth

@@ -1,0 +1,98 @@
+"""What one rank holds of a model under tensor, pipeline and expert parallelism."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil
+
+from wellfed.layout import Layout
+from wellfed.models.attention import FullAttention
+from wellfed.models.model import Model
+from wellfed.models.weights import Weights
+from wellfed.perf.memory.held import held, kv_projection_share, replicated_share
+from wellfed.perf.memory.identity import per_object
+from wellfed.perf.memory.kv import cache_profile, layer_bytes
+from wellfed.perf.memory.split import Span
+
+
+@dataclass(frozen=True, slots=True)
+class RankWeights:
+    """Bytes of one rank: parts that parallelism divides, and parts that every rank repeats."""
+
+    attention: float
+    dense: float
+    routed: float
+    replicated: float
+    embedding: float
+    head: float
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.attention + self.dense + self.routed + self.replicated + self.embedding + self.head
+
+
+def attention_ranks(layout: Layout) -> int:
+    """Ranks that share one sequence's attention: the tensor-parallel group, less data-parallel attention."""
+    return max(1, layout.tensor_parallel // max(1, layout.attention_data_parallel))
+
+
+def expert_ranks(layout: Layout) -> int:
+    """Ranks that share one copy of the routed experts."""
+    most = layout.tensor_parallel * layout.data_parallel
+    return max(1, layout.tensor_parallel, min(layout.expert_parallel, most))
+
+
+def tp_shard(size: float, whole_share: float, ranks: int) -> float:
+    """A rank's part of `size` when `whole_share` of it is on every rank."""
+    return size * (whole_share + (1 - whole_share) / ranks)
+
+
+def stages(layers: int, pipeline: int) -> tuple[Span, ...]:
+    """Even pipeline stages, earlier ones longer; the last has the head."""
+    bounds = [ceil(layers * i / pipeline) for i in range(pipeline + 1)]
+    return tuple(Span(a, b, i == pipeline - 1) for i, (a, b) in enumerate(pairwise(bounds)))
+
+
+@per_object
+def fewest_kv_heads(model: Model) -> int:
+    """Smallest number of KV heads of any layer; large where no layer has heads of its own."""
+    return min((a.kv_heads for a in cache_profile(model).kinds if isinstance(a, FullAttention)), default=1 << 30)
+
+
+def rank_weights(model: Model, weights: Weights, layout: Layout, span: Span) -> RankWeights:
+    """What one rank of the stage `span` holds.
+
+    Vocabulary-parallel embedding and head; norms and routers everywhere; MLA's down projections everywhere; k and v
+    projections copied once ranks outnumber KV heads.
+    """
+    sums, tensor = held(weights), max(1, layout.tensor_parallel)
+    attention = sums.attention[span.last] - sums.attention[span.first]
+    ranks = attention_ranks(layout)
+    copied = kv_projection_share(model)
+    over = max(0.0, 1 / fewest_kv_heads(model) - 1 / ranks) * copied
+    first, last = span.first == 0, span.output
+    return RankWeights(
+        attention=tp_shard(attention, replicated_share(model), ranks) + attention * over,
+        dense=(sums.dense[span.last] - sums.dense[span.first]) / tensor,
+        routed=(sums.routed[span.last] - sums.routed[span.first]) / expert_ranks(layout),
+        replicated=sums.small[span.last] - sums.small[span.first] + (weights.other if last else 0.0),
+        embedding=weights.embedding / tensor if first else 0.0,
+        head=_head(weights, first) / tensor if last else 0.0,
+    )
+
+
+def _head(weights: Weights, embedding_here: bool) -> float:
+    """The head's bytes; with tied embeddings a copy only where the embedding is not."""
+    return weights.output or (0.0 if embedding_here else weights.embedding)
+
+
+def rank_cache_bytes(model: Model, layout: Layout, context: int, span: Span) -> float:
+    """Cache bytes of one sequence on one rank of the stage `span`; latents are whole on every rank."""
+    profile, ranks, total = cache_profile(model), attention_ranks(layout), 0.0
+    for kind, attention in enumerate(profile.kinds):
+        count = profile.count(kind, span.first, span.last)
+        if count:
+            total += count * layer_bytes(attention, layout, context) / attention.cache_shards(ranks)
+    return total

@@ -1,0 +1,92 @@
+"""One device's share of a layout: what it holds whatever the load, and what grows with context and sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import floor
+
+from wellfed.estimate import DeviceMemory, MemoryTerm
+
+# (tokens of context, sequences) -> named bytes
+Growth = Callable[[int, int], tuple[MemoryTerm, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """`fixed` terms and a `growth`; capacities as in `DeviceMemory`."""
+
+    device: str
+    fixed: tuple[MemoryTerm, ...]
+    growth: Growth
+    capacity_bytes: float | None
+    free_bytes: float | None = None
+
+    def ledger(self, context: int, sequences: int) -> DeviceMemory:
+        """The ledger at a load."""
+        return DeviceMemory(
+            self.device, self.fixed + self.growth(context, sequences), self.capacity_bytes, self.free_bytes
+        )
+
+    @property
+    def room_bytes(self) -> float | None:
+        """What is left beside the fixed terms; None when the capacity is unknown."""
+        available = self.capacity_bytes if self.free_bytes is None else self.free_bytes
+        return None if available is None else available - sum(term.bytes for term in self.fixed)
+
+    def grown_bytes(self, context: int, sequences: int) -> float:
+        """Sum of the growing terms."""
+        return sum(term.bytes for term in self.growth(context, sequences))
+
+
+def most_sequences(shares: tuple[Share, ...], context: int) -> int | None:
+    """Sequences of `context` tokens that all shares have room for; None when a capacity is unknown.
+
+    Growth is affine in the number of sequences, so two evaluations per share tell the slope.
+    """
+    most: float | None = None
+    for share in distinct(shares):
+        room = share.room_bytes
+        if room is None:
+            return None
+        first, second = share.grown_bytes(context, 1), share.grown_bytes(context, 2)
+        if first > room:
+            return 0
+        if second > first:
+            fitting = 1 + floor((room - first) / (second - first))
+            most = fitting if most is None else min(most, fitting)
+    return None if most is None else int(most)
+
+
+def longest_context(shares: tuple[Share, ...], sequences: int, limit: int, step: int = 1024) -> int | None:
+    """The longest context up to `limit`, in steps, for which `sequences` fit; None when a capacity is unknown."""
+    longest = limit
+    for share in distinct(shares):
+        room = share.room_bytes
+        if room is None:
+            return None
+        if share.grown_bytes(longest, sequences) > room:
+            longest = _bisect(share, sequences, room, longest, step)
+    return longest
+
+
+def _bisect(share: Share, sequences: int, room: float, limit: int, step: int) -> int:
+    low, high = 0, -(-limit // step)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if share.grown_bytes(middle * step, sequences) <= room:
+            low = middle
+        else:
+            high = middle
+    return low * step
+
+
+def distinct(shares: tuple[Share, ...]) -> tuple[Share, ...]:
+    """The shares without those that grow alike and have no less room: tensor-parallel ranks are all alike."""
+    tightest: dict[int, Share] = {}
+    for share in shares:
+        key = id(share.growth)
+        known = tightest.get(key)
+        if known is None or (share.room_bytes or 0.0) < (known.room_bytes or 0.0):
+            tightest[key] = share
+    return tuple(tightest.values())
