@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -156,10 +157,8 @@ def _signal_group(pid: int, number: int) -> bool:
 
 def _group_exists(pid: int) -> bool:
     """Whether any process of the group still runs; our own ended child is reaped on the way."""
-    try:
+    with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass
     try:
         os.killpg(pid, 0)
     except ProcessLookupError:
