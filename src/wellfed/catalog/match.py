@@ -1,0 +1,172 @@
+"""Find the part a name means: every word of the name must be explained, the most specific part wins.
+
+A part is a candidate when all the words it needs are in the name. Words of the name that the part does not know
+disqualify it ("4080 super" is not a 4080), and so does another memory size or form than the one named. What is left
+differs only in what the name leaves open: the first in the catalogue is taken, and that is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wellfed.catalog import names
+from wellfed.catalog.names import Query
+from wellfed.catalog.tables import Row
+from wellfed.errors import UnknownName, nearest
+from wellfed.provenance import Assumption
+
+_FORM_WORDS = {"sxm": "sxm", "hgx": "sxm", "pcie": "pcie", "nvl": "nvl", "oam": "oam"}
+_SAME_FORM = {("sxm", "superchip"), ("oam", "superchip"), ("sxm", "oam")}
+_PREFIXES = frozenset({"rtx", "gtx", "rx", "core", "i3", "i5", "i7", "i9", "e5", "w3", "w5", "w7", "w9"})
+_NOISE = frozenset(
+    """gpu gpus cpu cpus vram ram memory graphics card cards edition eco oc fe founders virtualized virtualised visible
+    processor processors generation with and the of custom pc system desktop workstation server tower cores core
+    gddr5 gddr5x gddr6 gddr6x gddr7 hbm hbm2 hbm2e hbm3 hbm3e hbm4 lpddr4x lpddr5 lpddr5x tensor accelerator module dev
+    device snc smt off on numactl asus msi gigabyte zotac palit evga pny gainward inno3d sapphire xfx asrock powercolor arm vm cluster""".split()
+)
+_CLASS_DIGITS = {"amd": frozenset("3579"), "intel": frozenset("3579")}
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One way to name a part: the words it takes; `assumed` when it names the part by custom only."""
+
+    needed: frozenset[str]
+    assumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A catalogue row prepared for look-up."""
+
+    row: Row
+    order: int
+    forms: tuple[Form, ...]
+    allowed: frozenset[str]
+    memory_gb: tuple[float, ...]
+    form: str | None
+    cores: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A part that fits the query, by one of its forms."""
+
+    part: Part
+    form: Form
+
+
+def prepare(row: Row, order: int) -> Part:
+    """The look-up entry of a row: its name, its aliases and the names it is assumed for."""
+    values = row.values
+    named = names.words_of(names.normalise(row.name))
+    family_words = frozenset(values.get("words", ())) | {values["vendor"]}
+    texts = [(row.name, False), *((text, False) for text in values.get("aliases", ()))]
+    texts += [(text, True) for text in values.get("assumed_for", ())]
+    forms = tuple(Form(_needed(text, family_words), assumed) for text, assumed in texts)
+    alias_memory = [
+        size for text in values.get("aliases", ()) for size in names.words_of(names.normalise(text)).memory_gb
+    ]
+    sizes = [*named.memory_gb, *alias_memory, values.get("memory_gib")]
+    allowed = family_words | named.words | _CLASS_DIGITS.get(values["vendor"], frozenset())
+    return Part(
+        row,
+        order,
+        forms,
+        allowed | {values["architecture"]},
+        tuple(float(size) for size in sizes if size),
+        values.get("form"),
+        named.cores,
+    )
+
+
+def _needed(text: str, family_words: frozenset[str]) -> frozenset[str]:
+    """The words without which a name does not mean this part: those with its number, or else all."""
+    tokens = names.words_of(names.normalise(text)).words
+    vendorless = tokens - {"nvidia", "amd", "intel", "apple"}
+    core = vendorless - family_words - _PREFIXES - frozenset(_FORM_WORDS) - {"edition", "blackwell"}
+    if not any(character.isdigit() for token in core for character in token):
+        return vendorless
+    return core
+
+
+def find(kind: str, text: str, parts: Sequence[Part]) -> tuple[Part, tuple[Assumption, ...]]:
+    """The part `text` means and what had to be assumed. Raises UnknownName with near matches."""
+    query = names.parse(text)
+    hits = [hit for part in parts if (hit := _fit(query, part)) is not None]
+    if not hits:
+        raise UnknownName(kind, text.strip(), _near(query, parts))
+    hits.sort(key=lambda hit: _rank(query, hit), reverse=True)
+    best = hits[0]
+    return best.part, tuple(_assumptions(query, best, hits))
+
+
+def _fit(query: Query, part: Part) -> Hit | None:
+    if not _memory_fits(query.hard.memory_gb, part) or not _form_fits(query.hard.words, part):
+        return None
+    sizes = {f"{size:g}" for size in part.memory_gb}
+    if part.row.values.get("rare") and not (query.hard.memory_gb or sizes & query.hard.words):
+        return None
+    for form in part.forms:
+        if not form.needed <= query.words or not form.needed:
+            continue
+        known = form.needed | part.allowed | _NOISE | sizes | frozenset(_FORM_WORDS)
+        if query.hard.words <= known:
+            return Hit(part, form)
+    return None
+
+
+def _memory_fits(stated: Sequence[float], part: Part) -> bool:
+    return all(any(_close(size, label) for label in part.memory_gb) for size in stated if part.memory_gb)
+
+
+def _close(stated: float, label: float) -> bool:
+    return abs(stated - label) <= max(0.3, 0.015 * label)
+
+
+def _form_fits(words: frozenset[str], part: Part) -> bool:
+    stated = {_FORM_WORDS[word] for word in words & frozenset(_FORM_WORDS)}
+    return all(form == part.form or (form, part.form) in _SAME_FORM for form in stated if part.form)
+
+
+def _rank(query: Query, hit: Hit) -> tuple[float, ...]:
+    """Larger is better: more of the name explained, then what brackets and core counts say, then catalogue order."""
+    part, needed = hit.part, hit.form.needed
+    return (
+        len(needed & query.hard.words),
+        len(needed),
+        not hit.form.assumed,
+        _cores_match(query.hard.cores, part),
+        bool(query.soft.words & frozenset(_FORM_WORDS)) and _form_fits(query.soft.words, part),
+        bool(query.soft.memory_gb) and _memory_fits(query.soft.memory_gb, part),
+        _cores_match(query.soft.cores, part),
+        -part.order,
+    )
+
+
+def _cores_match(stated: Sequence[int], part: Part) -> bool:
+    return any(count in part.cores for count in stated)
+
+
+def _assumptions(query: Query, best: Hit, hits: Sequence[Hit]) -> list[Assumption]:
+    name = best.part.row.name
+    told = []
+    if best.form.assumed:
+        told.append(Assumption(f"{query.text.strip()!r} taken as {name}", "the name fits no part exactly"))
+    if query.hard.cores and best.part.cores and not _cores_match(query.hard.cores, best.part):
+        told.append(Assumption(f"{best.part.cores[0]} GPU cores", f"{query.hard.cores[0]} cores fit no variant"))
+    equal = _rank(query, best)[:-1]
+    others = [hit.part.row.name for hit in hits[1:] if _rank(query, hit)[:-1] == equal]
+    if others:
+        told.append(Assumption(f"{query.text.strip()!r} taken as {name}", f"could also be {', '.join(others[:4])}"))
+    return told
+
+
+def _near(query: Query, parts: Sequence[Part]) -> tuple[str, ...]:
+    """Parts whose words are all in the name, else those whose names resemble it."""
+    same = [p.row.name for p in parts if any(form.needed and form.needed <= query.words for form in p.forms)]
+    if same:
+        return tuple(same[:4])
+    by_name = {part.row.name.lower(): part.row.name for part in parts}
+    return tuple(by_name[near] for near in nearest(names.normalise(query.text), by_name))

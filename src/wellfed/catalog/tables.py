@@ -1,0 +1,59 @@
+"""The part tables: TOML files of families whose members inherit, turned into named rows.
+
+A family gives the values its members share, `columns` (units in the keys) and `parts`: a name and a row of values,
+with an optional last table that overrides. A list of sizes in `memory_gib` stands for one part per size; `suffixes`
+give further names to every member (13900K, 13900KF); a `rare` part is meant only when its memory size is named.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+DATA = Path(__file__).parent / "data"
+_NOT_INHERITED = frozenset({"columns", "parts", "prefix", "same", "suffixes"})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One part: its name, the family it is from and its values by key (units in the keys)."""
+
+    name: str
+    family: str
+    values: Mapping[str, Any]
+
+
+def read_rows(folder: str) -> Iterator[Row]:
+    """All parts of `folder` (gpus or cpus), in the order of the files' names and lines."""
+    for path in sorted((DATA / folder).glob("*.toml")):
+        for family, table in tomllib.loads(path.read_text(encoding="utf-8")).items():
+            yield from _family_rows(family, table)
+
+
+def _family_rows(family: str, table: Mapping[str, Any]) -> Iterator[Row]:
+    shared = {key: value for key, value in table.items() if key not in _NOT_INHERITED}
+    shared["words"] = [*table.get("words", ()), *table.get("prefix", "").lower().split()]
+    for name, cells in table["parts"].items():
+        values = shared | dict(zip(table["columns"], cells, strict=False))
+        if isinstance(cells[-1], dict):
+            own = cells[-1]
+            values |= own | {"words": [*shared["words"], *own.get("words", ())]}
+        for target, origin in table.get("same", {}).items():
+            values.setdefault(target, values[origin])
+        suffixed = [f"{name}{suffix}" for suffix in table.get("suffixes", ())]
+        values["aliases"] = [*values.get("aliases", ()), *suffixed]
+        full_name = f"{table['prefix']} {name}" if table.get("prefix") else name
+        yield from _by_memory(Row(full_name, family, values))
+
+
+def _by_memory(row: Row) -> Iterator[Row]:
+    sizes = row.values.get("memory_gib")
+    if not isinstance(sizes, list):
+        yield row
+        return
+    for size in sizes:
+        aliases = [f"{alias} {size}GB" for alias in row.values.get("aliases", ())]
+        yield Row(f"{row.name} {size}GB", row.family, {**row.values, "memory_gib": size, "aliases": aliases})
