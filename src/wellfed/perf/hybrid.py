@@ -33,37 +33,44 @@ _LINK = PcieLink(4, 16)  # taken where a GPU's link is unknown
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A step's works by device. `crossings` counts how often the step hands over between them."""
+    """A step's works by device. `streamed_bytes` are weights copied to the GPU for this step.
+
+    `crossings` counts how often the step hands over between devices.
+    """
 
     gpu: tuple[Work, ...]
     cpu: tuple[Work, ...]
-    crossings: int
+    streamed_bytes: float = 0.0
+    crossings: int = 0
 
 
 def step_terms(request: Request, step: Step, calibration: Calibration, gpu_terms: GpuTerms) -> tuple[Term, ...]:
     """Time of one step, on whatever the layout uses; `gpu_terms` gives the GPU's time for the works it is handed."""
-    layout, machine = request.layout, request.machine
     split = split_works(request, step)
-    if not split.cpu:
-        return gpu_terms(split.gpu)
-    threads = _threads(layout, step)
-    if not machine.gpus or layout.gpus == 0 or (layout.offload.cpu_only and not _streams(request, step)):
-        return cpu_terms((*split.gpu, *split.cpu), machine, layout, calibration, threads)
-    crossing = split.crossings * calibration.value("hybrid", "crossing_us") * 1e-6
-    if _streams(request, step):
-        moved = tuple(work for work in split.cpu if work.read_bytes)
-        stay = tuple(work for work in split.cpu if not work.read_bytes)
-        seconds = sum(work.read_bytes for work in moved) / link_bytes_per_s(machine, calibration)
-        streamed = Term("weights over PCIe", seconds, "PCIe", "pcie")
-        cpu = cpu_terms(stay, machine, layout, calibration, threads) if stay else ()
-        return (*gpu_terms((*split.gpu, *moved)), streamed, *cpu, Term("handovers", crossing, "latency", "pcie"))
-    cpu = cpu_terms(split.cpu, machine, layout, calibration, threads)
-    gpu = gpu_terms(split.gpu) if split.gpu else ()
-    return (*gpu, *cpu, Term("handovers", crossing, "latency", "pcie"))
+    terms = list(gpu_terms(split.gpu)) if split.gpu else []
+    if split.streamed_bytes:
+        seconds = split.streamed_bytes / link_bytes_per_s(request.machine, calibration)
+        terms.append(Term("weights over PCIe", seconds, "PCIe", "pcie"))
+    if split.cpu:
+        terms += cpu_terms(split.cpu, request.machine, request.layout, calibration, threads_of(request.layout, step))
+    if split.crossings:
+        seconds = split.crossings * calibration.value("hybrid", "crossing_us") * 1e-6
+        terms.append(Term("handovers", seconds, "latency", "pcie"))
+    return tuple(terms)
 
 
 def split_works(request: Request, step: Step) -> Split:
-    """Works of the GPUs and of the CPUs, by the layout's offload."""
+    """Works of the GPUs and of the CPUs: by the layout's offload, and by what the engine copies over for the step."""
+    placed = _placed(request, step)
+    if not placed.cpu or not streams(request, step):
+        return placed
+    moved = tuple(work for work in placed.cpu if work.read_bytes)
+    stay = tuple(work for work in placed.cpu if not work.read_bytes)
+    read = sum(work.read_bytes for work in moved)
+    return Split((*placed.gpu, *moved), stay, read, placed.crossings)
+
+
+def _placed(request: Request, step: Step) -> Split:
     layout, weights = request.layout, request.weights
     model = request.model if layout.latent_cache else expanded(request.model)
     count, offload = len(model.layers), layout.offload
@@ -77,14 +84,19 @@ def split_works(request: Request, step: Step) -> Split:
         (cpu if work.name == "routed experts" else gpu).append(work)
     head_on_gpu = offload.gpu_layers is None or offload.gpu_layers > count
     (gpu if head_on_gpu else cpu).append(head_work(model, weights, step))
-    crossings = 2 * len(mixed) + (1 if 0 < first < count else 0) + (0 if head_on_gpu or first == count else 1)
-    return Split(tuple(gpu), tuple(cpu), crossings)
+    boundaries = (1 if 0 < first < count else 0) + (0 if head_on_gpu or first == count else 1)
+    return Split(tuple(gpu), tuple(cpu), crossings=2 * len(mixed) + boundaries)
 
 
 def link_bytes_per_s(machine: Machine, calibration: Calibration) -> float:
     """What copies of weights to the GPU achieve on its link."""
+    return raw_link_bytes_per_s(machine) * calibration.value("hybrid", "link_fraction")
+
+
+def raw_link_bytes_per_s(machine: Machine) -> float:
+    """The first GPU's link, after line coding."""
     link = _link(machine.gpus[0]) if machine.gpus else _LINK
-    return link.bytes_per_s * calibration.value("hybrid", "link_fraction")
+    return link.bytes_per_s
 
 
 def kv_element_bytes(kv_type: str) -> float:
@@ -110,7 +122,7 @@ def _works(model: Model, weights: Weights, layers: Iterable[int], step: Step, la
     return layer_works(model, weights, indices, step, kv_element_bytes(layout.kv_type), layout.active_experts)
 
 
-def _streams(request: Request, step: Step) -> bool:
+def streams(request: Request, step: Step) -> bool:
     """Whether the engine copies host weights to the GPU for a batch of this size.
 
     llama.cpp from 32 tokens on; ik_llama.cpp, for experts, when each of them gets 32 tokens on average.
@@ -128,7 +140,7 @@ def _streams(request: Request, step: Step) -> bool:
     return step.tokens >= needed
 
 
-def _threads(layout: Layout, step: Step) -> int | None:
+def threads_of(layout: Layout, step: Step) -> int | None:
     """Prefill may run on more threads than decode."""
     batch = dict(layout.options).get("threads_batch")
     return int(batch) if batch and step.tokens > step.sequences else None
