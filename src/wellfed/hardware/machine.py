@@ -134,6 +134,7 @@ class Gpu:
     fabric_state: str | None = None  # completed | in progress | not started ...; None = no NVSwitch fabric seen
     nvlinks_active: int | None = None
     nvlinks_total: int | None = None
+    nvlink_bytes_per_s: float | None = None  # active links together, one direction
     link_under_load: bool = False  # the link was read while copies kept it awake
 
 
@@ -146,6 +147,7 @@ class GpuLink:
     kind: str
     bytes_per_s: float | None = None  # one direction
     active: bool = True
+    count: int | None = None  # NVLinks bonded
 
 
 @dataclass(frozen=True, slots=True)
