@@ -73,7 +73,7 @@ def _system(snapshot: Snapshot, tree: Tree) -> Machine:
         name=_name(tree),
         origin=snapshot.origin,
         sockets=_sockets(tree, allowed, cpus, kept),
-        numa_nodes=tuple(_node(node, frozenset(t.cpu for t in allowed.threads)) for node in kept),
+        numa_nodes=tuple(_node(node, allowed) for node in kept),
         gpus=_amd(tree, gpus_on_pci(pci)),
         gpu_links=gpu_amd.xgmi_links(tree, gpus_on_pci(pci)),
         pci=pci,
@@ -137,7 +137,8 @@ def _socket(
     )
 
 
-def _node(node: Node, permitted: frozenset[int]) -> NumaNode:
+def _node(node: Node, allowed: Cpus) -> NumaNode:
+    permitted = frozenset(t.cpu for t in allowed.threads) or frozenset(node.cpus)
     return NumaNode(
         os_index=node.os_index,
         cpus=tuple(each for each in node.cpus if each in permitted),

@@ -1,0 +1,255 @@
+"""Snapshots on disk: writing a tar file, and reading whatever people hand in.
+
+`load` takes a snapshot of ours, a tarball or folder that holds a captured /sys and /proc, a pasted dump, or a folder
+of dumps. Tar members are read into memory, never unpacked, so no member can leave its place.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, cast
+
+from wellfed.errors import BadInput
+from wellfed.hardware.machine import Origin
+from wellfed.topology.collect import MAX_FILE_BYTES, MAX_FILES, MAX_PASTED_BYTES, MAX_TOTAL_BYTES, WANTED, collect
+from wellfed.topology.snapshot import Snapshot
+
+_DUMP_SUFFIXES = {".txt", ".log", ".xml", ".md", ".out", ".console", ".json", ".csv", ".tsv", ".lspci", ".output", ""}
+_MAX_DUMPS = 500
+_MAX_ARCHIVE_BYTES = 256 << 20  # decompressed
+_TOP = ("sys", "proc", "dev", "run", "cgroup", "wellfed", ".dockerenv")
+_HINT = "give a wellfed snapshot, a tarball or folder with a captured /sys and /proc, or pasted dumps as text"
+
+
+def save(snapshot: Snapshot, path: Path) -> None:
+    """Write a tar file: .tar.zst (needs the zstandard package), .tar.gz or .tar."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, content in sorted(snapshot.files.items()):
+            archive.addfile(*_member(name, content))
+        for name, target in sorted(snapshot.links.items()):
+            info = tarfile.TarInfo(name.lstrip("/"))
+            info.type, info.linkname = tarfile.SYMTYPE, target
+            archive.addfile(info)
+        for name, text in sorted(snapshot.dumps.items()):
+            archive.addfile(*_member(f"wellfed/dumps/{name}", text.encode()))
+    try:
+        path.write_bytes(_compressed(buffer.getvalue(), path))
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {error.strerror}") from error
+
+
+def _member(name: str, content: bytes) -> tuple[tarfile.TarInfo, io.BytesIO]:
+    info = tarfile.TarInfo(name.lstrip("/").rstrip("/"))
+    info.size, info.mode = len(content), 0o644
+    if name.endswith("/"):
+        info.type, info.mode = tarfile.DIRTYPE, 0o755
+    return info, io.BytesIO(content)
+
+
+def _compressed(data: bytes, path: Path) -> bytes:
+    if path.suffix == ".tar":
+        return data
+    if path.suffix in (".gz", ".tgz"):
+        import gzip
+
+        return gzip.compress(data, mtime=0)
+    if path.suffix == ".zst":
+        return cast("bytes", _zstandard(path).ZstdCompressor().compress(data))
+    raise BadInput(f"unknown kind of snapshot file: {path.name}", "use a name that ends in .tar.gz or .tar.zst")
+
+
+def _zstandard(path: Path) -> Any:
+    try:
+        import zstandard  # type: ignore[import-not-found,unused-ignore]
+    except ImportError as error:
+        raise BadInput(f"{path.name} needs the zstandard package", "pip install zstandard, or use .tar.gz") from error
+    return zstandard
+
+
+def load(path: Path) -> Snapshot:
+    """The snapshot behind a path. Raises BadInput where there is nothing to read."""
+    if path.is_dir():
+        return _load_folder(path)
+    try:
+        if not path.is_file():
+            raise BadInput(f"cannot read {path}: no such file", _HINT)
+        with path.open("rb") as file:
+            content = _all_of(_decompressed(file, path))
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror or error}", _HINT) from error
+    if content[257:262] == b"ustar":
+        return _load_tar(io.BytesIO(content), path)
+    return Snapshot(path.name, Origin.DUMP, dumps={path.name: _decoded(content[:MAX_PASTED_BYTES])})
+
+
+def _all_of(stream: IO[bytes]) -> bytes:
+    """Everything up to the limit, or up to where the compression is damaged."""
+    parts: list[bytes] = []
+    left = _MAX_ARCHIVE_BYTES
+    while left > 0:
+        try:
+            part = stream.read(min(left, 1 << 20))
+        except Exception:  # noqa: BLE001 - gzip, bz2, lzma and zstandard each raise classes of their own
+            break
+        if not part:
+            break
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
+
+
+def _decompressed(file: IO[bytes], path: Path) -> IO[bytes]:
+    """The file without its compression, told by its first bytes."""
+    head = file.read(6)
+    file.seek(0)
+    if head.startswith(b"\x1f\x8b"):
+        import gzip
+
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=file))
+    if head.startswith(b"BZh"):
+        import bz2
+
+        return cast("IO[bytes]", bz2.BZ2File(file))
+    if head.startswith(b"\xfd7zXZ"):
+        import lzma
+
+        return cast("IO[bytes]", lzma.LZMAFile(file))
+    if head.startswith(b"\x28\xb5\x2f\xfd"):
+        return cast("IO[bytes]", _zstandard(path).ZstdDecompressor().stream_reader(file))
+    return file
+
+
+def _load_tar(stream: IO[bytes], path: Path) -> Snapshot:
+    files: dict[str, bytes] = {}
+    links: dict[str, str] = {}
+    problem = _read_members(stream, files, links)
+    prefix = _prefix([*files, *links])
+    inside = {name[len(prefix) :]: data for name, data in files.items() if name.startswith(f"{prefix}/")}
+    targets = {name[len(prefix) :]: target for name, target in links.items() if name.startswith(f"{prefix}/")}
+    system = {name: data for name, data in inside.items() if _is_system(name)}
+    dumps = {
+        name.rpartition("/")[2]: _decoded(data)
+        for name, data in files.items()
+        if name.startswith("/wellfed/dumps/") or (name[len(prefix) :] not in system and _looks_pasted(name))
+    }
+    if not any(not name.endswith("/") for name in system):
+        system = {}
+    if not system and not dumps:
+        raise BadInput(f"{path.name} holds neither /sys nor /proc nor dumps{problem}", _HINT)
+    notes = (f"{path.name} is damaged{problem}",) if problem else ()
+    origin = Origin.SNAPSHOT if system else Origin.DUMP
+    return Snapshot(path.name.split(".tar")[0], origin, system, targets if system else {}, {}, dumps, notes)
+
+
+def _read_members(stream: IO[bytes], files: dict[str, bytes], links: dict[str, str]) -> str:
+    """Fill in all members up to the limits; a damaged end is told, what came before is kept."""
+    total = 0
+    try:
+        with tarfile.open(fileobj=stream, mode="r|") as archive:
+            for member in archive:
+                name = _clean(member.name)
+                full = len(files) + len(links) >= MAX_FILES or total >= MAX_TOTAL_BYTES
+                if name is None or full or not _is_wanted(name):
+                    continue
+                if member.issym():
+                    links[name] = member.linkname
+                elif member.isdir():
+                    files[f"{name}/"] = b""
+                elif member.isfile() and (content := archive.extractfile(member)) is not None:
+                    files[name] = content.read(MAX_PASTED_BYTES if _looks_pasted(name) else MAX_FILE_BYTES)
+                    total += len(files[name])
+    except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError) as error:
+        return f": {error or type(error).__name__}"
+    return ""
+
+
+def _clean(name: str) -> str | None:
+    """An absolute logical path; None for names that try to climb."""
+    parts = PurePosixPath(name).parts
+    if ".." in parts or "\0" in name:
+        return None
+    return "/" + "/".join(part for part in parts if part not in ("/", "."))
+
+
+def _prefix(names: list[str]) -> str:
+    """What stands before /sys or /proc in a capture: `/hostname` or nothing."""
+    for name in names:
+        match = re.match(r"(.*?)/(?:sys/(?:devices|bus|class|kernel)|proc/\w)", name)
+        if match:
+            return match[1]
+    return ""
+
+
+def _is_system(name: str) -> bool:
+    return name.split("/", 2)[1] in _TOP and not name.startswith("/wellfed/dumps/")
+
+
+_WANTED_NAMES = frozenset(
+    name for pattern in WANTED for group in re.findall(r"\{([^}]*)\}", pattern) for name in group.split(",")
+)
+_WANTED_PATHS = re.compile(
+    r"/(?:wellfed|cgroup|cpuset|proc/self|proc/driver|iommu)/|/initiators/node\d+$|env$|/[0-9a-f:]+\.[0-7]$"
+)
+_SYSTEM_PATH = re.compile(r"/(?:sys|proc|dev|run|cgroup)/")
+
+
+def _is_wanted(name: str) -> bool:
+    """Leaves out the bulk of foreign captures: memory blocks, power management, statistics."""
+    if _SYSTEM_PATH.search(f"{name}/") is None:
+        return True
+    last = name.rpartition("/")[2]
+    return last in _WANTED_NAMES or _WANTED_PATHS.search(name) is not None or "/sys/class/" in name
+
+
+def _looks_pasted(name: str) -> bool:
+    plain = _SYSTEM_PATH.search(f"{name}/") is None and not name.endswith("/")
+    return plain and PurePosixPath(name).suffix.lower() in _DUMP_SUFFIXES
+
+
+def _load_folder(path: Path) -> Snapshot:
+    root = _captured_root(path)
+    if root is not None:
+        return collect(root, redacted=False)
+    dumps = dict(_dumps_in(path))
+    if not dumps:
+        raise BadInput(f"{path} holds neither /sys nor /proc nor dumps", _HINT)
+    return Snapshot(path.name, Origin.DUMP, dumps=dumps)
+
+
+def _captured_root(path: Path) -> Path | None:
+    """The folder itself or its only subfolder that holds sys/ or proc/."""
+    try:
+        inner = [child for child in sorted(path.iterdir()) if child.is_dir()]
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}", _HINT) from error
+    roots = [path, *(inner if len(inner) == 1 else [])]
+    return next((root for root in roots if (root / "sys").is_dir() or (root / "proc").is_dir()), None)
+
+
+def _dumps_in(path: Path) -> Iterator[tuple[str, str]]:
+    for number, child in enumerate(sorted(path.iterdir())):
+        if number >= _MAX_DUMPS:
+            return
+        if child.is_file() and child.suffix.lower() in _DUMP_SUFFIXES:
+            yield child.name, _pasted(child)
+
+
+def _pasted(path: Path) -> str:
+    """A text file, cut at the size limit."""
+    try:
+        with path.open("rb") as file:
+            return _decoded(file.read(MAX_PASTED_BYTES))
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}", _HINT) from error
+
+
+def _decoded(content: bytes) -> str:
+    """UTF-8 with or without mark, or UTF-16 (PowerShell's redirection); other bytes are replaced."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", "replace")
+    return content.decode("utf-8-sig", "replace")
