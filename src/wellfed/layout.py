@@ -74,7 +74,7 @@ class Layout:
     expert_parallel: int = 1
     attention_data_parallel: int = 1
     offload: Offload = ALL_GPU
-    numa: NumaPolicy = NumaPolicy.INTERLEAVE
+    numa: NumaPolicy = NumaPolicy.ONE_SOCKET
     threads: int | None = None  # None: the physical cores of the sockets used
     batch_tokens: int = 2048  # llama.cpp -b, vLLM --max-num-batched-tokens, SGLang --chunked-prefill-size
     ubatch_tokens: int = 512  # llama.cpp -ub

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
@@ -18,7 +17,6 @@ IMAGES: Mapping[Engine, str] = {
     Engine.TENSORRT_LLM: "nvcr.io/nvidia/tensorrt-llm/release:latest",
     Engine.KTRANSFORMERS: "lmsysorg/sglang:latest",
 }
-_PROGRAM_WORDS: Mapping[Engine, tuple[str, ...]] = {Engine.VLLM: ("serve",)}
 
 
 def image_of(engine: Engine) -> str:
@@ -34,10 +32,8 @@ def in_container(spec: LaunchSpec) -> tuple[list[str], dict[str, str]]:
     first = spec.files[0] if spec.files else None
     if first in words[:start]:
         start = words.index(first)
-    if spec.engine in (Engine.SGLANG, Engine.KTRANSFORMERS):
-        head = ["python3", "-m", "sglang.launch_server"]
-    else:
-        head = []
+    needs_module = spec.engine in (Engine.SGLANG, Engine.KTRANSFORMERS)
+    head = ["python3", "-m", "sglang.launch_server"] if needs_module else []
     inside = [volumes.get(word, word) for word in words[start:]]
     return [*head, *_listening_on_all(inside)], volumes
 
@@ -48,8 +44,3 @@ def _listening_on_all(words: list[str]) -> list[str]:
     if "--host" in found:
         found[found.index("--host") + 1] = "0.0.0.0"
     return found
-
-
-def with_host(spec: LaunchSpec, host: str) -> LaunchSpec:
-    """The same launch on another address."""
-    return dataclasses.replace(spec, endpoint=dataclasses.replace(spec.endpoint, host=host))

@@ -15,7 +15,8 @@ def ray(spec: LaunchSpec, name: str) -> str:
         "\n".join(
             [
                 "#!/bin/sh",
-                f"# {name} over Ray on {spec.nodes} node(s): run it on the head, then on each worker with HEAD=<head address>",
+                f"# {name} over Ray on {spec.nodes} node(s): run it on the head first,",
+                "# then on each worker with HEAD=<address of the head>",
                 "set -eu",
                 'if [ -n "${HEAD:-}" ]; then',
                 f'  exec ray start --block --address="$HEAD:{_PORT}"{gpus}',

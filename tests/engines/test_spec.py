@@ -1,0 +1,148 @@
+"""Command lines, bindings and exports of a launch."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wellfed.engines.exports import EXPORTS
+from wellfed.engines.exports.systemd import systemd
+from wellfed.engines.placement import binding, threads
+from wellfed.engines.spec import Binding, Endpoint, LaunchSpec, MemoryPolicy, ranges
+from wellfed.hardware.machine import Gpu, Machine, NumaNode, Origin, OsSettings, Socket
+from wellfed.launch.bound import parse_list
+from wellfed.layout import CPU_ONLY, Engine, Layout, NumaPolicy
+
+SECRET = "sk-do-not-print"
+
+
+def two_sockets(gpu_sockets: tuple[int, ...] = (1,), quota: float | None = None) -> Machine:
+    """Two sockets of four cores with two threads each; GPUs on the sockets named."""
+    nodes = tuple(NumaNode(n, socket=n, cpus=tuple(range(8 * n, 8 * n + 8)), memory_bytes=64 * 2**30) for n in range(2))
+    gpus = tuple(Gpu(index, socket=socket, numa_node=socket) for index, socket in enumerate(gpu_sockets))
+    sockets = tuple(Socket(n, cores=4, threads=8) for n in range(2))
+    return Machine("test", Origin.PARTS, sockets, nodes, gpus, os=OsSettings(cpu_quota=quota))
+
+
+def spec(**changes: object) -> LaunchSpec:
+    """A launch with every feature."""
+    fields: dict[str, object] = {
+        "engine": Engine.VLLM,
+        "argv": ("vllm", "serve", "/data/a model", "--host", "127.0.0.1", "--port", "8000"),
+        "endpoint": Endpoint(port=8000, api_key=SECRET),
+        "environment": {"OMP_NUM_THREADS": "1"},
+        "secrets": {"VLLM_API_KEY": SECRET},
+        "binding": Binding((0, 1, 2, 3, 8), (0,), MemoryPolicy.BIND),
+        "gpus": (0, 1),
+        "files": ("/data/a model",),
+        "memory_bytes": 10e9,
+        "huge_pages": {0: 512},
+    }
+    return LaunchSpec(**(fields | changes))  # type: ignore[arg-type]
+
+
+@given(st.lists(st.integers(0, 300), min_size=1, unique=True))
+def test_ranges_are_read_back(numbers: list[int]) -> None:
+    assert parse_list(ranges(tuple(numbers))) == sorted(numbers)
+
+
+def test_single_gpu_binds_to_its_own_socket() -> None:
+    bound = binding(two_sockets((1,)), Layout(Engine.LLAMA_CPP, "q4_k_m", gpus=1))
+    assert bound.nodes == (1,)
+    assert set(bound.cpus) == set(range(8, 16))
+    assert bound.policy is MemoryPolicy.BIND
+
+
+def test_gpus_of_both_sockets_leave_memory_unbound() -> None:
+    bound = binding(two_sockets((0, 1)), Layout(Engine.VLLM, "fp8", gpus=2, tensor_parallel=2))
+    assert bound.nodes == ()
+    assert set(bound.cpus) == set(range(16))
+
+
+def test_interleave_spreads_over_all_nodes() -> None:
+    layout = Layout(Engine.LLAMA_CPP, "q4_k_m", gpus=0, offload=CPU_ONLY, numa=NumaPolicy.INTERLEAVE)
+    bound = binding(two_sockets(()), layout)
+    assert bound.policy is MemoryPolicy.INTERLEAVE
+    assert bound.nodes == (0, 1)
+
+
+@pytest.mark.parametrize(("quota", "expected"), [(None, 4), (2.5, 2), (0.5, 1), (64.0, 4)])
+def test_threads_never_exceed_cores_or_quota(quota: float | None, expected: int) -> None:
+    machine = two_sockets((1,), quota)
+    layout = Layout(Engine.LLAMA_CPP, "q4_k_m")
+    assert threads(machine, layout, binding(machine, layout)) == expected
+
+
+def test_command_line_can_be_pasted_and_keeps_the_key() -> None:
+    text = spec().command_line()
+    assert SECRET not in text
+    assert shlex.split(text)[:2] == ["OMP_NUM_THREADS=1", "VLLM_API_KEY=$VLLM_API_KEY"]
+    assert "--physcpubind=0-3,8" in text and "--membind=0" in text
+    assert shlex.split(text)[-5:] == ["/data/a model", "--host", "127.0.0.1", "--port", "8000"]
+
+
+@pytest.mark.parametrize("name", sorted(EXPORTS))
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_exports_hold_the_plan_and_not_the_key(name: str, nodes: int) -> None:
+    text = EXPORTS[name](spec(nodes=nodes), "r1")
+    assert SECRET not in text
+    assert "VLLM_API_KEY" in text
+    assert "8000" in text
+
+
+def test_compose_is_json_with_cpus_memory_and_devices() -> None:
+    service = json.loads(EXPORTS["compose"](spec(), "r1"))["services"]["engine"]
+    assert service["cpuset"] == "0-3,8"
+    assert int(service["mem_limit"]) >= 10e9
+    assert service["deploy"]["resources"]["reservations"]["devices"][0]["device_ids"] == ["0", "1"]
+    assert "/models/a model" in service["command"]
+
+
+def test_kubernetes_is_guaranteed_and_spans_nodes() -> None:
+    text = EXPORTS["kubernetes"](spec(nodes=2), "r1")
+    body = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+    workload, service = (json.loads(part) for part in body.split("\n---\n"))
+    assert workload["kind"] == "LeaderWorkerSet"
+    container = workload["spec"]["leaderWorkerTemplate"]["workerTemplate"]["spec"]["containers"][0]
+    assert container["resources"]["requests"] == container["resources"]["limits"]
+    assert service["spec"]["ports"][0]["port"] == 8000
+
+
+@pytest.mark.parametrize("name", ["script", "slurm", "ray"])
+def test_scripts_are_valid_shell(name: str) -> None:
+    text = EXPORTS[name](spec(nodes=2), "r1")
+    shell = "bash" if name == "slurm" else "sh"
+    done = subprocess.run([shell, "-n"], input=text, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["script", "slurm", "ray"])
+def test_scripts_pass_shellcheck(name: str) -> None:
+    if shutil.which("shellcheck") is None:
+        pytest.skip("shellcheck is not installed")
+    text = EXPORTS[name](spec(nodes=2), "r1")
+    done = subprocess.run(["shellcheck", "-"], input=text, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_systemd_escapes_and_binds() -> None:
+    text = systemd(spec(argv=("engine", "--name", 'a "b" 100%')), "r1")
+    assert "NUMAPolicy=bind" in text and "NUMAMask=0" in text and "CPUAffinity=0-3 8" in text
+    assert '"a \\"b\\" 100%%"' in text
+
+
+def test_systemd_verifies(tmp_path: object) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    from pathlib import Path
+
+    unit = Path(str(tmp_path)) / "r1.service"
+    unit.write_text(systemd(spec(argv=("/bin/true", "--port", "8000")), "r1"))
+    done = subprocess.run(["systemd-analyze", "verify", str(unit)], text=True, capture_output=True, check=False)
+    assert "r1.service" not in done.stderr, done.stderr
