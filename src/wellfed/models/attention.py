@@ -58,23 +58,29 @@ class FullAttention:
     qk_norm: bool = False
     sinks: bool = False
     output_gate: bool = False  # q projection twice as wide, the second half gates the output
+    fused: bool = False  # one attn_qkv tensor: quantisation mixes treat it as attn_v
+    wide_norm: bool = False  # qk_norm over all heads together
 
     def tensors(self, hidden: int) -> tuple[Tensor, ...]:
         """q, k, v, o and their small companions."""
         value = self.value_dim or self.head_dim
         q_rows = self.heads * self.head_dim * (2 if self.output_gate else 1)
         k_rows, v_rows = self.kv_heads * self.head_dim, self.kv_heads * value
+        rows = (
+            {"attn_qkv": q_rows + k_rows + v_rows}
+            if self.fused
+            else {"attn_q": q_rows, "attn_k": k_rows, "attn_v": v_rows}
+        )
         matrices = (
-            Tensor("attn_q", Part.ATTENTION, q_rows, hidden),
-            Tensor("attn_k", Part.ATTENTION, k_rows, hidden),
-            Tensor("attn_v", Part.ATTENTION, v_rows, hidden),
+            *(Tensor(role, Part.ATTENTION, count, hidden) for role, count in rows.items()),
             Tensor("attn_output", Part.ATTENTION, hidden, self.heads * value),
         )
         vectors = [Tensor("attn_qkv_bias", Part.NORM, 1, q_rows + k_rows + v_rows)] if self.bias else []
         if self.output_bias:
             vectors.append(Tensor("attn_output_bias", Part.NORM, 1, hidden))
         if self.qk_norm:
-            vectors.append(Tensor("attn_qk_norm", Part.NORM, 1, 2 * self.head_dim))
+            width = q_rows + k_rows if self.wide_norm else 2 * self.head_dim
+            vectors.append(Tensor("attn_qk_norm", Part.NORM, 1, width))
         if self.sinks:
             vectors.append(Tensor("attn_sinks", Part.NORM, 1, self.heads))
         return (*matrices, *vectors)

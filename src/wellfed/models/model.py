@@ -47,6 +47,9 @@ class Model:
     published_parameters: float | None = None
     published_active_parameters: float | None = None
 
+    def __hash__(self) -> int:
+        return hash((self.id, self.hidden, len(self.layers)))  # cheap: models are keys of caches in inner loops
+
     @property
     def is_moe(self) -> bool:
         """Whether any layer routes to experts."""
@@ -59,7 +62,7 @@ class Model:
 
     @property
     def active_parameters(self) -> int:
-        """Parameters a token passes through: of routed experts only its own; the input embedding once."""
+        """Parameters a token passes through: of routed experts only its own; of an untied input embedding one row."""
         return round(sum(_active(self, tensor) for tensor in tensors(self) if tensor.part is not Part.MTP))
 
     def cache_elements(self, context: int) -> int:
@@ -68,7 +71,9 @@ class Model:
 
 
 def _active(model: Model, tensor: Tensor) -> float:
-    if tensor.part is not Part.ROUTED_EXPERTS or tensor.layer is None:
+    if tensor.part is Part.EMBEDDING and not model.tied_embeddings:
+        return tensor.columns
+    if tensor.layer is None or not (tensor.part is Part.ROUTED_EXPERTS or tensor.role == "exps_bias"):
         return tensor.elements
     ffn = model.layers[tensor.layer].ffn
     return tensor.elements * ffn.active / ffn.experts if isinstance(ffn, MoeFfn) else tensor.elements
@@ -89,6 +94,7 @@ def _tensors(model: Model) -> Iterator[Tensor]:
     if not model.tied_embeddings:
         yield Tensor("output", Part.OUTPUT, model.vocabulary, model.hidden)
     for layer in model.mtp_layers:
+        yield Tensor("nextn_eh_proj", Part.MTP, model.hidden, 2 * model.hidden)
         for tensor in layer.tensors(model.hidden):
             yield replace(tensor, part=Part.MTP)
     yield from model.extra_tensors

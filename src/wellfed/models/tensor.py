@@ -19,6 +19,7 @@ class Part(StrEnum):
     ROUTER = "router"
     NORM = "norm"
     MTP = "mtp"
+    VISION = "vision"
 
 
 @dataclass(frozen=True, slots=True)

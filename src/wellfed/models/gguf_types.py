@@ -1,0 +1,158 @@
+"""Weight types: how many bytes a block of weights takes. GGUF's own, ik_llama.cpp's, and those of safetensors.
+
+Sources: ggml.h, ggml-common.h and gguf-py of ggml-org/llama.cpp and ikawrakow/ik_llama.cpp (read 2026-11-23); OCP
+microscaling formats 1.0 (MXFP4); NVIDIA's NVFP4 (16 values share an FP8 scale); DeepSeek-V3's checkpoint (FP8 in
+tiles of 128 x 128 with an FP32 scale each).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+
+
+@dataclass(frozen=True, slots=True)
+class WeightType:
+    """`block` weights take `block_bytes`; a row may carry `row_bytes` more, a 128 x 128 tile `tile_bytes` more."""
+
+    name: str
+    block: int
+    block_bytes: float
+    row_bytes: int = 0
+    tile_bytes: int = 0
+
+    @property
+    def bits(self) -> float:
+        """Bits per weight, row and tile scales excluded."""
+        return 8 * self.block_bytes / self.block
+
+    def fits(self, columns: int) -> bool:
+        """Whether a row of `columns` divides into blocks."""
+        return columns % self.block == 0
+
+    def size(self, rows: int, columns: int, count: int = 1) -> float:
+        """Bytes of `count` matrices of `rows` x `columns`."""
+        row = columns / self.block * self.block_bytes + self.row_bytes
+        tiles = ceil(rows / 128) * ceil(columns / 128) * self.tile_bytes
+        return count * (rows * row + tiles)
+
+
+# name: ggml's number, weights per block, bytes per block, bytes per row
+_GGUF: dict[str, tuple[int, int, int, int]] = {
+    "F32": (0, 1, 4, 0),
+    "F16": (1, 1, 2, 0),
+    "Q4_0": (2, 32, 18, 0),
+    "Q4_1": (3, 32, 20, 0),
+    "Q5_0": (6, 32, 22, 0),
+    "Q5_1": (7, 32, 24, 0),
+    "Q8_0": (8, 32, 34, 0),
+    "Q8_1": (9, 32, 36, 0),
+    "Q2_K": (10, 256, 84, 0),
+    "Q3_K": (11, 256, 110, 0),
+    "Q4_K": (12, 256, 144, 0),
+    "Q5_K": (13, 256, 176, 0),
+    "Q6_K": (14, 256, 210, 0),
+    "Q8_K": (15, 256, 292, 0),
+    "IQ2_XXS": (16, 256, 66, 0),
+    "IQ2_XS": (17, 256, 74, 0),
+    "IQ3_XXS": (18, 256, 98, 0),
+    "IQ1_S": (19, 256, 50, 0),
+    "IQ4_NL": (20, 32, 18, 0),
+    "IQ3_S": (21, 256, 110, 0),
+    "IQ2_S": (22, 256, 82, 0),
+    "IQ4_XS": (23, 256, 136, 0),
+    "I8": (24, 1, 1, 0),
+    "I16": (25, 1, 2, 0),
+    "I32": (26, 1, 4, 0),
+    "I64": (27, 1, 8, 0),
+    "F64": (28, 1, 8, 0),
+    "IQ1_M": (29, 256, 56, 0),
+    "BF16": (30, 1, 2, 0),
+    "Q4_0_4_4": (31, 32, 18, 0),
+    "Q4_0_4_8": (32, 32, 18, 0),
+    "Q4_0_8_8": (33, 32, 18, 0),
+    "TQ1_0": (34, 256, 54, 0),
+    "TQ2_0": (35, 256, 66, 0),
+    "MXFP4": (39, 32, 17, 0),
+    "NVFP4": (40, 64, 36, 0),
+    "Q1_0": (41, 128, 18, 0),
+    # ik_llama.cpp
+    "Q6_0": (133, 32, 26, 0),
+    "IQ1_BN": (134, 64, 13, 2),
+    "IQ2_BN": (135, 64, 16, 4),
+    "Q8_K64": (136, 64, 68, 0),
+    "IQ2_K": (137, 256, 76, 0),
+    "IQ3_K": (138, 256, 110, 0),
+    "IQ4_K": (139, 256, 144, 0),
+    "IQ5_K": (140, 256, 176, 0),
+    "IQ6_K": (141, 256, 212, 0),
+    "IQ4_KS": (144, 256, 136, 4),
+    "IQ2_KS": (145, 256, 70, 2),
+    "IQ4_KSS": (146, 256, 128, 4),
+    "Q8_KV": (151, 32, 32, 8),
+    "IQ5_KS": (152, 256, 168, 4),
+    "IQ2_KT": (153, 256, 68, 4),
+    "IQ3_KT": (154, 256, 100, 4),
+    "IQ4_KT": (155, 256, 128, 4),
+    "IQ3_KS": (156, 256, 102, 2),
+    "IQ2_KL": (157, 256, 86, 2),
+    "IQ1_KT": (158, 256, 56, 4),
+    # rows interleaved for the CPU
+    "Q4_0_R8": (202, 32, 18, 0),
+    "Q5_0_R4": (206, 32, 22, 0),
+    "Q8_0_R8": (208, 32, 34, 0),
+    "Q2_K_R4": (210, 256, 84, 0),
+    "Q3_K_R4": (211, 256, 110, 0),
+    "Q4_K_R4": (212, 256, 144, 0),
+    "Q5_K_R4": (213, 256, 176, 0),
+    "Q6_K_R4": (214, 256, 210, 0),
+    "IQ2_XXS_R4": (216, 256, 66, 0),
+    "IQ2_XS_R4": (217, 256, 74, 0),
+    "IQ3_XXS_R4": (218, 256, 98, 0),
+    "IQ1_S_R4": (219, 32, 6, 2),  # not the 1.5625 bits of IQ1_S
+    "IQ4_NL_R4": (220, 32, 18, 0),
+    "IQ3_S_R4": (221, 256, 110, 0),
+    "IQ2_S_R4": (222, 256, 82, 0),
+    "IQ4_XS_R8": (223, 256, 136, 0),
+    "IQ1_M_R4": (229, 32, 7, 2),
+    "BF16_R16": (230, 1, 2, 0),
+    "Q6_0_R4": (233, 32, 26, 0),
+    "IQ2_BN_R4": (335, 64, 16, 4),
+    "IQ2_K_R4": (337, 256, 76, 0),
+    "IQ3_K_R4": (338, 256, 110, 0),
+    "IQ4_K_R4": (339, 256, 144, 0),
+    "IQ5_K_R4": (340, 256, 176, 0),
+    "IQ4_KS_R4": (344, 256, 136, 4),
+    "IQ5_KS_R4": (352, 256, 168, 4),
+    "Q8_KV_R8": (398, 32, 32, 4),
+    "Q8_K_R8": (399, 256, 258, 0),
+}
+
+_SAFETENSORS = (
+    WeightType("FP8", 1, 1, tile_bytes=4),  # 128 x 128 tiles, FP32 scales
+    WeightType("FP8-UE8M0", 1, 1, tile_bytes=1),  # the same with 8-bit exponent scales (DeepSeek-V4)
+    WeightType("FP8-TENSOR", 1, 1),  # one scale a tensor or channel (ModelOpt, compressed-tensors)
+    WeightType("INT8", 1, 1, row_bytes=4),
+    WeightType("INT4-G128", 128, 66.5),  # 4-bit values, FP16 scale and 4-bit zero point per group (AWQ, GPTQ)
+    WeightType("INT4-G32", 32, 18),  # symmetric, BF16 scale per group (compressed-tensors, Kimi-K2-Thinking)
+    WeightType("NVFP4-16", 16, 9),  # E2M1 values, an E4M3 scale per 16
+)
+
+TYPES: dict[str, WeightType] = {
+    **{name: WeightType(name, block, size, row) for name, (_, block, size, row) in _GGUF.items()},
+    **{kind.name: kind for kind in _SAFETENSORS},
+}
+
+BY_NUMBER: dict[int, WeightType] = {number: TYPES[name] for name, (number, *_) in _GGUF.items()}
+
+
+def gguf_type_names() -> Iterator[str]:
+    """Names of all types that a GGUF file can hold."""
+    return iter(_GGUF)
+
+
+def plain(name: str) -> str:
+    """The type whose rows a repacked type interleaves: Q4_K for Q4_K_R4; other names unchanged."""
+    stem, _, suffix = name.rpartition("_")
+    return stem if suffix in {"R4", "R8", "R16"} else name

@@ -1,0 +1,142 @@
+"""Quantisations: what they are called, and the bytes a model takes in each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+from wellfed.models.attention import FullAttention
+from wellfed.models.ffn import MoeFfn
+from wellfed.models.gguf_types import TYPES
+from wellfed.models.model import Model, tensors
+from wellfed.models.recipes import MIXES, Facts, gguf_type
+from wellfed.models.recipes_safetensors import SCHEMES, scheme_type
+from wellfed.models.tensor import Part, Tensor
+from wellfed.models.weights import LayerWeights, Weights
+
+
+@dataclass(frozen=True, slots=True)
+class Quantisation:
+    """How weights are stored. `bits` is nominal, for order; the `file_` sizes where a file's are known."""
+
+    id: str
+    label: str
+    family: str  # gguf | safetensors
+    recipe: str  # a mix of recipes.py or a scheme of recipes_safetensors.py
+    bits: float
+    default_kv: str = "f16"
+    file_bytes: float | None = None
+    file_bits: float | None = None  # per weight, over the whole file
+    aliases: tuple[str, ...] = field(default=(), compare=False)
+
+    def sized(self, file_bytes: float) -> Quantisation:
+        """The same kinds of weights in a file known to hold `file_bytes`."""
+        return replace(self, file_bytes=file_bytes)
+
+
+@lru_cache(maxsize=512)
+def weights(model: Model, quantisation: Quantisation) -> Weights:
+    """Bytes of `model` by part in `quantisation`: by recipe, then scaled to the file's size where that is known."""
+    computed = _by_recipe(model, quantisation)
+    size = quantisation.file_bytes
+    if size is None and quantisation.file_bits is not None:
+        size = quantisation.file_bits * model.parameters / 8
+    return computed if size is None else _of_size(computed, size)
+
+
+def _of_size(computed: Weights, size: float) -> Weights:
+    """Mixes of unknown recipe vary their routed experts and leave the rest; where that cannot be, all is scaled."""
+    experts = sum(layer.routed_experts for layer in computed.layers)
+    left = size - (computed.total - experts)
+    if experts and 0.1 < left / experts < 2:
+        factor = left / experts
+        layers = (replace(layer, routed_experts=layer.routed_experts * factor) for layer in computed.layers)
+        return replace(computed, layers=tuple(layers))
+    inner = sum(layer.total for layer in computed.layers)
+    if size > computed.total - inner:
+        return computed.scaled(size)
+    factor = size / computed.total
+    return replace(
+        computed.scaled(computed.total - inner * (1 - factor)),
+        embedding=computed.embedding * factor,
+        output=computed.output * factor,
+        other=computed.other * factor,
+    )
+
+
+def tensor_type(model: Model, quantisation: Quantisation, tensor: Tensor) -> str:
+    """The name of the weight type `tensor` of `model` has in `quantisation`."""
+    if quantisation.family == "gguf":
+        return gguf_type(MIXES[quantisation.recipe], tensor, _facts(model))
+    return scheme_type(SCHEMES[quantisation.recipe], tensor, model.native_quantisation)
+
+
+@lru_cache(maxsize=64)
+def _facts(model: Model) -> Facts:
+    attention = next((a.attention for a in model.layers if isinstance(a.attention, FullAttention)), None)
+    experts = max((a.ffn.experts for a in model.layers if isinstance(a.ffn, MoeFfn)), default=0)
+    return Facts(
+        layers=len(model.layers),
+        experts=experts,
+        group=attention.heads // attention.kv_heads if attention else 1,
+        vocabulary=model.vocabulary,
+        hidden=model.hidden,
+        tied=model.tied_embeddings,
+        gqa_70b=len(model.layers) == 80 and attention is not None and model.hidden == 8192 and not experts,
+    )
+
+
+_FIELD = {
+    Part.ATTENTION: "attention",
+    Part.INDEXER: "attention",
+    Part.DENSE_FFN: "dense_ffn",
+    Part.ROUTED_EXPERTS: "routed_experts",
+    Part.SHARED_EXPERTS: "shared_experts",
+    Part.ROUTER: "router",
+    Part.NORM: "norms",
+}
+_OUTSIDE = {Part.EMBEDDING: "embedding", Part.OUTPUT: "output", Part.MTP: "mtp"}
+
+
+@dataclass(slots=True)
+class Tally:
+    """Adds up tensors of known type into `Weights`."""
+
+    layers: list[dict[str, float]]
+    outside: dict[str, float] = field(default_factory=lambda: {"embedding": 0, "output": 0, "mtp": 0, "other": 0})
+    by_type: dict[Part, dict[str, float]] = field(default_factory=dict)
+
+    def add(self, part: Part, layer: int | None, kind: str, size: float) -> None:
+        """Count `size` bytes of weight type `kind`."""
+        kinds = self.by_type.setdefault(part, {})
+        kinds[kind] = kinds.get(kind, 0) + size
+        if part in _OUTSIDE or layer is None:
+            name = _OUTSIDE.get(part, "other")
+            self.outside[name] += size
+        else:
+            self.layers[layer][_FIELD[part]] += size
+
+    def weights(self, quantisation: str, exact: bool) -> Weights:
+        """The sum."""
+        return Weights(
+            quantisation=quantisation,
+            layers=tuple(LayerWeights(**layer) for layer in self.layers),
+            types={part: max(kinds, key=lambda k: kinds[k]) for part, kinds in self.by_type.items()},
+            exact=exact,
+            **self.outside,
+        )
+
+
+def tally(layers: int) -> Tally:
+    """An empty tally of a model with `layers` layers."""
+    return Tally([dict.fromkeys(set(_FIELD.values()), 0.0) for _ in range(layers)])
+
+
+def _by_recipe(model: Model, quantisation: Quantisation) -> Weights:
+    sums = tally(len(model.layers))
+    for tensor in tensors(model):
+        if tensor.part is Part.VISION and quantisation.family == "gguf":
+            continue  # lives in a file of its own (mmproj)
+        kind = tensor_type(model, quantisation, tensor)
+        sums.add(tensor.part, tensor.layer, kind, TYPES[kind].size(tensor.rows, tensor.columns, tensor.count))
+    return sums.weights(quantisation.id, exact=False)

@@ -1,0 +1,63 @@
+"""Which type each tensor of a safetensors checkpoint gets, by quantisation scheme.
+
+Sources: config.json and hf_quant_config.json of deepseek-ai/DeepSeek-V3 and V4, nvidia/*-NVFP4 and -FP8,
+moonshotai/Kimi-K2-Thinking, openai/gpt-oss (read 2026-11-23), AutoAWQ and GPTQ defaults (group of 128).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wellfed.models.tensor import Part, Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """The type of the linear layers, and of those parts that have another. Embeddings and head stay BF16."""
+
+    linear: str
+    attention: str = ""
+    shared: str = ""
+    routed: str = ""
+    dense: str = ""
+    mtp: str = ""
+    wide: str = "BF16"  # embeddings, head, norms, router
+
+
+SCHEMES: dict[str, Scheme] = {
+    "fp32": Scheme("F32", wide="F32"),
+    "bf16": Scheme("BF16"),
+    "fp16": Scheme("F16", wide="F16"),
+    "fp8": Scheme("FP8"),
+    "int8": Scheme("INT8"),
+    "int4": Scheme("INT4-G128"),
+    "mxfp4": Scheme("MXFP4", attention="BF16"),
+    "nvfp4": Scheme("NVFP4-16", mtp="BF16"),
+    "nvfp4-ffn": Scheme("NVFP4-16", attention="BF16", mtp="BF16"),  # nvidia's DeepSeek, GLM, Kimi, MiniMax, Qwen3.5
+    "mxfp4-experts": Scheme("BF16", routed="MXFP4"),  # gpt-oss
+    "fp8-fp4-experts": Scheme("FP8-UE8M0", routed="MXFP4"),  # DeepSeek-V4
+    "int4-experts": Scheme("BF16", routed="INT4-G32"),  # Kimi-K2-Thinking and later
+}
+
+_WIDE = {Part.EMBEDDING, Part.OUTPUT, Part.NORM, Part.ROUTER, Part.VISION}
+_QUANTISED_COLUMNS = 64  # narrower matrices (gates, low ranks of linear attention) are left alone
+
+
+def scheme_type(scheme: Scheme, tensor: Tensor, native: str) -> str:
+    """The name of the weight type that `scheme` gives `tensor`; `native` is what the publisher's own files hold."""
+    if tensor.role == "exp_probs_b" or (tensor.part is Part.ROUTER and native == "fp32"):
+        return "F32"
+    if tensor.part in _WIDE or not tensor.is_matrix or tensor.columns < _QUANTISED_COLUMNS:
+        return scheme.wide
+    if tensor.role.startswith(("small_", "indexer_weights")):
+        return scheme.wide
+    by_part = {
+        Part.ATTENTION: scheme.attention,
+        Part.INDEXER: scheme.attention,
+        Part.SHARED_EXPERTS: scheme.shared,
+        Part.ROUTED_EXPERTS: scheme.routed,
+        Part.DENSE_FFN: scheme.dense,
+        Part.MTP: scheme.mtp,
+    }
+    part = Part.ROUTED_EXPERTS if tensor.role.endswith("_exps") and not scheme.mtp else tensor.part
+    return by_part.get(part) or scheme.linear
