@@ -7,20 +7,18 @@ order (the first of several is what the bare name means) and comes back as assum
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from wellfed.catalog import match, names
-from wellfed.catalog.tables import Row, read_rows
+from wellfed.catalog.specs import cpu_spec, gpu_spec
+from wellfed.catalog.tables import files, read_rows
 from wellfed.errors import UnknownName
-from wellfed.hardware.parts import CpuSpec, GpuSpec, PeakRates
-from wellfed.provenance import Assumption, Source
-from wellfed.units import GB, GIB, MIB, TFLOP
+from wellfed.hardware.parts import CpuSpec, GpuSpec
+from wellfed.provenance import Assumption
 
 T = TypeVar("T")
-_RATES = ("fp32", "fp16", "bf16", "fp8", "fp4", "int8", "int4")
 _SEPARATORS = re.compile(r"\s*[;&]\s*|\s*[+,]\s*(?=[a-z0-9])", re.IGNORECASE)
 _NO_GPU = re.compile(r"^\s*(?:none|no gpu|cpu)\b", re.IGNORECASE)
 _DEVICES = re.compile(r"^\s*(\d+)\s*(?:dev|devices?)\s*:\s*", re.IGNORECASE)
@@ -48,28 +46,29 @@ def cpu(name: str) -> CpuSpec:
 @lru_cache(maxsize=1024)
 def resolve_gpu(name: str) -> Resolved[GpuSpec]:
     """As `gpu`, with the assumptions made."""
-    part, assumptions = match.find("GPU", name, _parts("gpus"))
-    return Resolved(_gpu_spec(part.row), assumptions)
+    part, assumptions = _find("GPU", "gpus", name)
+    return Resolved(gpu_spec(part.row), assumptions)
 
 
 @lru_cache(maxsize=1024)
 def resolve_cpu(name: str) -> Resolved[CpuSpec]:
-    """As `cpu`, with the assumptions made. What follows a comma is ignored unless the CPU is named there."""
+    """As `cpu`, with the assumptions made. What follows a comma only helps ("EPYC 7773X, 24 threads")."""
     bare = _without_counts(name)
     head, _, tail = bare.partition(",")
-    text = f"{head} ({re.sub(r'[()]', ' ', tail)})" if tail else bare
-    part, assumptions = match.find("CPU", text, _parts("cpus"))
-    return Resolved(_cpu_spec(part.row), assumptions)
+    part, assumptions = _find("CPU", "cpus", f"{head} ({re.sub('[()]', ' ', tail)})" if tail else bare)
+    return Resolved(cpu_spec(part.row), assumptions)
 
 
+@lru_cache(maxsize=1)
 def gpus() -> tuple[GpuSpec, ...]:
     """Every GPU of the catalogue."""
-    return tuple(_gpu_spec(part.row) for part in _parts("gpus"))
+    return tuple(gpu_spec(part.row) for part in _all_parts("gpus"))
 
 
+@lru_cache(maxsize=1)
 def cpus() -> tuple[CpuSpec, ...]:
     """Every CPU of the catalogue."""
-    return tuple(_cpu_spec(part.row) for part in _parts("cpus"))
+    return tuple(cpu_spec(part.row) for part in _all_parts("cpus"))
 
 
 def gpu_list(text: str) -> tuple[tuple[int, GpuSpec], ...]:
@@ -101,143 +100,30 @@ def cpu_list(text: str) -> tuple[int, CpuSpec]:
 
 def _without_counts(name: str) -> str:
     """ "2x 2xAMD EPYC 9374F" without its counts."""
-    count, rest = names.split_count(name)
+    rest = names.split_count(name)[1]
     return _without_counts(rest) if rest != name.strip() else rest
 
 
-@lru_cache(maxsize=2)
-def _parts(folder: str) -> tuple[match.Part, ...]:
-    return tuple(match.prepare(row, order) for order, row in enumerate(read_rows(folder)))
+def _find(kind: str, folder: str, name: str) -> tuple[match.Part, tuple[Assumption, ...]]:
+    """Look in the files that hold one of the name's numbers, then, for near matches, in all."""
+    query = names.parse(name)
+    numbers = {word for word in query.words if any(character.isdigit() for character in word)}
+    chosen = [
+        path
+        for path, text in files(folder)
+        if not numbers or any(len(number) < 3 or number in text for number in numbers)
+    ]
+    found = match.find(query, [part for path in chosen for part in _parts(path)])
+    found = found or match.find(query, _all_parts(folder))
+    if found is None:
+        raise UnknownName(kind, name.strip(), match.near(query, _all_parts(folder)))
+    return found
 
 
-def part_id(row: Row) -> str:
-    """The part's identifier: its name in lower case with hyphens, without the words everybody leaves out."""
-    dropped = {"nvidia", "amd", "intel", "geforce", "radeon", "instinct", "tesla", "edition"}
-    tokens = re.findall(r"[a-z0-9.]+", row.name.lower())
-    kept = [token for token in tokens if token not in dropped]
-    if not any(character.isdigit() for token in kept for character in token):
-        kept = tokens
-    return "-".join(kept)
+def _all_parts(folder: str) -> list[match.Part]:
+    return [part for path, _ in files(folder) for part in _parts(path)]
 
 
-@lru_cache(maxsize=1024)
-def _gpu_spec_by_name(name: str) -> GpuSpec:
-    part = next(part for part in _parts("gpus") if part.row.name == name)
-    return _build_gpu(part.row)
-
-
-def _gpu_spec(row: Row) -> GpuSpec:
-    return _gpu_spec_by_name(row.name)
-
-
-def _build_gpu(row: Row) -> GpuSpec:
-    v = row.values
-    return GpuSpec(
-        id=part_id(row),
-        name=row.name,
-        vendor=v["vendor"],
-        architecture=v["architecture"],
-        form=v["form"],
-        memory_bytes=_gpu_memory_bytes(v),
-        memory_bandwidth_bytes_per_s=v["memory_bandwidth_gb_s"] * GB,
-        memory_type=v["memory_type"],
-        peak=_peak(v),
-        pcie_generation=v.get("pcie_generation"),
-        pcie_lanes=v.get("pcie_lanes"),
-        link_bytes_per_s=v["link_gb_s"] * GB if v.get("link_gb_s") else None,
-        link_peers=v.get("link_peers", 0),
-        compute_units=v["compute_units"],
-        boost_clock_hz=v["boost_clock_mhz"] * 1e6,
-        l2_bytes=_scaled(v.get("l2_mib"), MIB),
-        board_power_w=v.get("board_power_w"),
-        compute_capability=v.get("compute_capability"),
-        year=v.get("year"),
-        unified_memory=v.get("unified_memory", False),
-        cpu_id=v.get("cpu"),
-        aliases=tuple(v.get("aliases", ())),
-        sources=_sources(v),
-    )
-
-
-def _gpu_memory_bytes(v: Mapping[str, Any]) -> int:
-    """What the driver reports where known; else the nominal size, binary unless given in decimal gigabytes."""
-    if "reported_mib" in v:
-        return int(v["reported_mib"]) * MIB
-    return round(v["memory_gb"] * GB) if "memory_gb" in v else round(v["memory_gib"] * GIB)
-
-
-def _peak(v: Mapping[str, Any]) -> PeakRates:
-    """Published dense rates, else units x boost clock x operations per unit and clock."""
-    clocked = v["compute_units"] * v["boost_clock_mhz"] * 1e6
-    per_clock = v.get("ops_per_unit_and_clock", {})
-    rates = {
-        rate: v[f"{rate}_tflops"] * TFLOP if f"{rate}_tflops" in v else per_clock[rate] * clocked
-        for rate in _RATES
-        if f"{rate}_tflops" in v or rate in per_clock
-    }
-    if "bf16" not in rates and "fp16" not in rates and "fp16_tflops" in v:
-        rates["fp16"] = v["fp16_tflops"] * TFLOP
-    return PeakRates(**rates)
-
-
-def _cpu_spec(row: Row) -> CpuSpec:
-    return _cpu_spec_by_name(row.name)
-
-
-@lru_cache(maxsize=1024)
-def _cpu_spec_by_name(name: str) -> CpuSpec:
-    part = next(part for part in _parts("cpus") if part.row.name == name)
-    return _build_cpu(part.row)
-
-
-def _build_cpu(row: Row) -> CpuSpec:
-    v = row.values
-    others = v.get("other_memory_mt_s", {})
-    return CpuSpec(
-        id=part_id(row),
-        name=row.name,
-        vendor=v["vendor"],
-        architecture=v["architecture"],
-        cores=v["cores"],
-        threads=_threads(v),
-        memory_channels=v["memory_channels"],
-        memory_type=v["memory_type"],
-        memory_mt_s=tuple(float(speed) for speed in v["memory_mt_s"]),
-        pcie_generation=v.get("pcie_generation"),
-        pcie_lanes=v.get("pcie_lanes"),
-        sockets_max=v.get("sockets_max", 1),
-        base_clock_hz=_scaled(v.get("base_ghz"), 1e9),
-        boost_clock_hz=_scaled(v.get("boost_ghz"), 1e9),
-        performance_cores=v.get("performance_cores"),
-        isa=frozenset(v.get("isa", ())),
-        l3_bytes=_scaled(v.get("l3_mib"), MIB),
-        dies=v.get("dies"),
-        memory_bus_bytes=v.get("memory_bus_bytes", 8),
-        memory_validated_mt_s=v.get("validated_mt_s"),
-        other_memory_mt_s=tuple((kind, tuple(map(float, speeds))) for kind, speeds in others.items()),
-        power_w=v.get("power_w"),
-        year=v.get("year"),
-        aliases=tuple(v.get("aliases", ())),
-        sources=_sources(v),
-    )
-
-
-def _threads(v: Mapping[str, Any]) -> int:
-    """Given, or cores x threads per core; hybrid parts run two threads on performance cores only."""
-    per_core = v.get("threads_per_core", 2)
-    if "threads" in v:
-        return int(v["threads"])
-    fast = v.get("performance_cores", v["cores"])
-    return int(v["cores"] + fast * (per_core - 1))
-
-
-def _scaled(value: float | None, factor: float) -> Any:
-    """value x factor, an int where the factor is one; None stays None."""
-    if value is None:
-        return None
-    return round(value * factor) if isinstance(factor, int) else value * factor
-
-
-def _sources(v: Mapping[str, Any]) -> tuple[Source, ...]:
-    note = f" ({v['note']})" if "note" in v else ""
-    return (Source(v["source"] + note, v["date"]),)
+@lru_cache(maxsize=64)
+def _parts(path: str) -> tuple[match.Part, ...]:
+    return tuple(match.prepare(row, order) for order, row in enumerate(read_rows(path)))

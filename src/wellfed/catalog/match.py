@@ -7,23 +7,28 @@ differs only in what the name leaves open: the first in the catalogue is taken, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wellfed.catalog import names
 from wellfed.catalog.names import Query
 from wellfed.catalog.tables import Row
-from wellfed.errors import UnknownName, nearest
+from wellfed.errors import nearest
 from wellfed.provenance import Assumption
 
 _FORM_WORDS = {"sxm": "sxm", "hgx": "sxm", "pcie": "pcie", "nvl": "nvl", "oam": "oam"}
 _SAME_FORM = {("sxm", "superchip"), ("oam", "superchip"), ("sxm", "oam")}
 _PREFIXES = frozenset({"rtx", "gtx", "rx", "core", "i3", "i5", "i7", "i9", "e5", "w3", "w5", "w7", "w9"})
 _NOISE = frozenset(
-    """gpu gpus cpu cpus vram ram memory graphics card cards edition eco oc fe founders virtualized virtualised visible
-    processor processors generation with and the of custom pc system desktop workstation server tower cores core
-    gddr5 gddr5x gddr6 gddr6x gddr7 hbm hbm2 hbm2e hbm3 hbm3e hbm4 lpddr4x lpddr5 lpddr5x tensor accelerator module dev
-    device snc smt off on numactl asus msi gigabyte zotac palit evga pny gainward inno3d sapphire xfx asrock powercolor arm vm cluster""".split()
+    re.findall(
+        r"\w+",
+        """gpu gpus cpu cpus vram ram memory graphics card cards edition eco oc fe founders visible virtualized
+        virtualised processor processors generation with and the of custom pc system desktop workstation server tower cores core
+        gddr5 gddr5x gddr6 gddr6x gddr7 hbm hbm2 hbm2e hbm3 hbm3e hbm4 lpddr4x lpddr5 lpddr5x tensor accelerator
+        module dev device snc smt off on numactl arm vm cluster asus msi gigabyte zotac palit evga pny gainward
+        inno3d sapphire xfx asrock powercolor""",
+    )
 )
 _CLASS_DIGITS = {"amd": frozenset("3579"), "intel": frozenset("3579")}
 
@@ -91,15 +96,13 @@ def _needed(text: str, family_words: frozenset[str]) -> frozenset[str]:
     return core
 
 
-def find(kind: str, text: str, parts: Sequence[Part]) -> tuple[Part, tuple[Assumption, ...]]:
-    """The part `text` means and what had to be assumed. Raises UnknownName with near matches."""
-    query = names.parse(text)
+def find(query: Query, parts: Sequence[Part]) -> tuple[Part, tuple[Assumption, ...]] | None:
+    """The part the query means and what had to be assumed; None where nothing fits."""
     hits = [hit for part in parts if (hit := _fit(query, part)) is not None]
     if not hits:
-        raise UnknownName(kind, text.strip(), _near(query, parts))
+        return None
     hits.sort(key=lambda hit: _rank(query, hit), reverse=True)
-    best = hits[0]
-    return best.part, tuple(_assumptions(query, best, hits))
+    return hits[0].part, tuple(_assumptions(query, hits[0], hits))
 
 
 def _fit(query: Query, part: Part) -> Hit | None:
@@ -163,10 +166,10 @@ def _assumptions(query: Query, best: Hit, hits: Sequence[Hit]) -> list[Assumptio
     return told
 
 
-def _near(query: Query, parts: Sequence[Part]) -> tuple[str, ...]:
+def near(query: Query, parts: Sequence[Part]) -> tuple[str, ...]:
     """Parts whose words are all in the name, else those whose names resemble it."""
     same = [p.row.name for p in parts if any(form.needed and form.needed <= query.words for form in p.forms)]
     if same:
         return tuple(same[:4])
     by_name = {part.row.name.lower(): part.row.name for part in parts}
-    return tuple(by_name[near] for near in nearest(names.normalise(query.text), by_name))
+    return tuple(by_name[like] for like in nearest(names.normalise(query.text), by_name))

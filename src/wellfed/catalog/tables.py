@@ -10,6 +10,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,17 @@ class Row:
     values: Mapping[str, Any]
 
 
-def read_rows(folder: str) -> Iterator[Row]:
-    """All parts of `folder` (gpus or cpus), in the order of the files' names and lines."""
-    for path in sorted((DATA / folder).glob("*.toml")):
-        for family, table in tomllib.loads(path.read_text(encoding="utf-8")).items():
-            yield from _family_rows(family, table)
+@lru_cache(maxsize=4)
+def files(folder: str) -> tuple[tuple[str, str], ...]:
+    """The files of `folder` (gpus or cpus) by name, each with its text in lower case."""
+    paths = sorted(str(path) for path in (DATA / folder).glob("*.toml"))
+    return tuple((path, Path(path).read_text(encoding="utf-8").lower()) for path in paths)
+
+
+def read_rows(path: str) -> Iterator[Row]:
+    """All parts of one file, in the order of its lines."""
+    for family, table in tomllib.loads(Path(path).read_text(encoding="utf-8")).items():
+        yield from _family_rows(family, table)
 
 
 def _family_rows(family: str, table: Mapping[str, Any]) -> Iterator[Row]:
