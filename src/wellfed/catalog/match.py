@@ -24,8 +24,8 @@ _NOISE = frozenset(
     re.findall(
         r"\w+",
         """gpu gpus cpu cpus vram ram memory graphics card cards edition eco oc fe founders visible virtualized
-        virtualised processor processors generation with and the of custom pc system desktop workstation server tower cores core
-        gddr5 gddr5x gddr6 gddr6x gddr7 hbm hbm2 hbm2e hbm3 hbm3e hbm4 lpddr4x lpddr5 lpddr5x tensor accelerator
+        virtualised processor processors generation with and the of custom pc system desktop workstation server tower cores
+        core gddr5 gddr5x gddr6 gddr6x gddr7 hbm hbm2 hbm2e hbm3 hbm3e hbm4 lpddr4x lpddr5 lpddr5x tensor accelerator
         module dev device snc smt off on numactl arm vm cluster asus msi gigabyte zotac palit evga pny gainward
         inno3d sapphire xfx asrock powercolor""",
     )
