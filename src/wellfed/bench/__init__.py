@@ -1,0 +1,1 @@
+"""Measuring: memory, links, engines; and what is learnt from it."""
