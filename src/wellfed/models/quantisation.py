@@ -11,8 +11,11 @@ from wellfed.models.gguf_types import TYPES
 from wellfed.models.model import Model, tensors
 from wellfed.models.recipes import MIXES, Facts, gguf_type
 from wellfed.models.recipes_safetensors import SCHEMES, scheme_type
+from wellfed.models.recipes_unsloth import UNSLOTH
 from wellfed.models.tensor import Part, Tensor
 from wellfed.models.weights import LayerWeights, Weights
+
+ALL_MIXES = {**MIXES, **UNSLOTH}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def _of_size(computed: Weights, size: float) -> Weights:
 def tensor_type(model: Model, quantisation: Quantisation, tensor: Tensor) -> str:
     """The name of the weight type `tensor` of `model` has in `quantisation`."""
     if quantisation.family == "gguf":
-        return gguf_type(MIXES[quantisation.recipe], tensor, _facts(model))
+        return gguf_type(ALL_MIXES[quantisation.recipe], tensor, _facts(model))
     return scheme_type(SCHEMES[quantisation.recipe], tensor, model.native_quantisation)
 
 

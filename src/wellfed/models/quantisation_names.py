@@ -8,8 +8,7 @@ from functools import cache
 
 from wellfed.errors import UnknownName, nearest
 from wellfed.models.gguf_types import TYPES, gguf_type_names, plain
-from wellfed.models.quantisation import Quantisation
-from wellfed.models.recipes import MIXES
+from wellfed.models.quantisation import ALL_MIXES, Quantisation
 from wellfed.units import parse_bytes
 
 _SAFETENSORS = (
@@ -72,7 +71,7 @@ _GGUF_ALIASES = {
 @cache
 def quantisations() -> tuple[Quantisation, ...]:
     """All named quantisations: safetensors' first, then GGUF's, in order of bits."""
-    found = [_gguf(name) for name in MIXES]
+    found = [_gguf(name) for name in ALL_MIXES]
     known = {quant.label for quant in found}
     # repacked types are made by requantising whole files: every tensor of the plain mix, interleaved
     repacked = [n for n in gguf_type_names() if plain(n) != n and n not in known]
@@ -83,7 +82,7 @@ def quantisations() -> tuple[Quantisation, ...]:
 
 
 def _gguf(name: str) -> Quantisation:
-    bits = _BITS.get(name) or _BITS.get(MIXES[name].base) or TYPES[MIXES[name].base].bits
+    bits = _BITS.get(name) or _BITS.get(ALL_MIXES[name].base) or TYPES[ALL_MIXES[name].base].bits
     identity = {"F32": "gguf-f32", "F16": "f16", "BF16": "gguf-bf16", "MXFP4": "gguf-mxfp4"}.get(name, name.lower())
     return Quantisation(identity, name, "gguf", name, bits, "f16", aliases=_GGUF_ALIASES.get(name, ()))
 
