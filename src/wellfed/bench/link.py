@@ -1,0 +1,141 @@
+"""Host-device copies through the CUDA driver: pinned, both directions, per GPU and NUMA node. No CUDA toolkit needed."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from wellfed.errors import WellfedError
+
+if TYPE_CHECKING:
+    from wellfed.hardware.machine import Machine
+
+_SIZE = 256 * 2**20
+_REPEAT = 8
+
+
+class NoGpu(WellfedError):
+    """There is nothing to measure, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One direction measured: bytes/s, median of the repetitions."""
+
+    gpu: int
+    direction: str  # host to device | device to host | device to device
+    node: int | None
+    bytes_per_s: float
+    peer: int | None = None
+
+
+class Driver:
+    """The few calls of libcuda that copies need (CUDA Driver API reference)."""
+
+    def __init__(self, library: Any | None = None) -> None:
+        self._cuda = library if library is not None else _load()
+        self._call("cuInit", 0)
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        code = getattr(self._cuda, name)(*arguments)
+        if code != 0:
+            raise NoGpu(f"the CUDA driver answered {name} with error {code}")
+
+    def count(self) -> int:
+        """GPUs the driver sees."""
+        number = ctypes.c_int()
+        self._call("cuDeviceGetCount", ctypes.byref(number))
+        return number.value
+
+    @contextmanager
+    def context(self, gpu: int) -> Iterator[None]:
+        """GPU `gpu`'s primary context, current in this thread."""
+        device, context = ctypes.c_int(), ctypes.c_void_p()
+        self._call("cuDeviceGet", ctypes.byref(device), gpu)
+        self._call("cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
+        try:
+            self._call("cuCtxSetCurrent", context)
+            yield
+        finally:
+            self._call("cuDevicePrimaryCtxRelease_v2", device)
+
+    @contextmanager
+    def buffers(self, size: int) -> Iterator[tuple[ctypes.c_void_p, ctypes.c_uint64]]:
+        """Pinned host memory, allocated by this thread on its node, and device memory."""
+        host, device = ctypes.c_void_p(), ctypes.c_uint64()
+        self._call("cuMemHostAlloc", ctypes.byref(host), ctypes.c_size_t(size), 0)
+        try:
+            self._call("cuMemAlloc_v2", ctypes.byref(device), ctypes.c_size_t(size))
+            try:
+                yield host, device
+            finally:
+                self._call("cuMemFree_v2", device)
+        finally:
+            self._call("cuMemFreeHost", host)
+
+    def seconds(self, name: str, *arguments: Any) -> float:
+        """GPU time of one asynchronous copy, by events."""
+        begin, end, took = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_float()
+        for event in (begin, end):
+            self._call("cuEventCreate", ctypes.byref(event), 0)
+        self._call("cuEventRecord", begin, None)
+        self._call(name, *arguments, None)
+        self._call("cuEventRecord", end, None)
+        self._call("cuEventSynchronize", end)
+        self._call("cuEventElapsedTime", ctypes.byref(took), begin, end)
+        for event in (begin, end):
+            self._call("cuEventDestroy_v2", event)
+        return took.value / 1e3
+
+
+def _load() -> Any:
+    for name in ("libcuda.so.1", ctypes.util.find_library("cuda")):
+        if name:
+            try:
+                return ctypes.CDLL(name)
+            except OSError:
+                continue
+    raise NoGpu("no CUDA driver (libcuda) here", "host-device copies can be measured on NVIDIA GPUs only")
+
+
+def measure(
+    machine: Machine, driver: Driver | None = None, size: int = _SIZE, progress: Callable[[str], None] = lambda _: None
+) -> list[Copy]:
+    """Both directions of every GPU from every NUMA node. Raises NoGpu with the reason when there is none."""
+    cuda = driver or Driver()
+    count = cuda.count()
+    if count == 0:
+        raise NoGpu("the CUDA driver sees no GPU", "CUDA_VISIBLE_DEVICES may hide it")
+    allowed = os.sched_getaffinity(0)
+    nodes: list[tuple[int | None, list[int]]] = [
+        (node.os_index, own) for node in machine.numa_nodes if (own := [cpu for cpu in node.cpus if cpu in allowed])
+    ] or [(None, sorted(allowed))]
+    found = []
+    try:
+        for gpu in range(count):
+            for node, cpus in nodes:
+                progress(f"GPU {gpu}, node {'?' if node is None else node}")
+                os.sched_setaffinity(0, cpus)
+                found += _both_directions(cuda, gpu, node, size)
+    finally:
+        os.sched_setaffinity(0, allowed)
+    return found
+
+
+def _both_directions(cuda: Driver, gpu: int, node: int | None, size: int) -> list[Copy]:
+    with cuda.context(gpu), cuda.buffers(size) as (host, device):
+        length = ctypes.c_size_t(size)
+        calls = {
+            "host to device": ("cuMemcpyHtoDAsync_v2", device, host, length),
+            "device to host": ("cuMemcpyDtoHAsync_v2", host, device, length),
+        }
+        found = []
+        for direction, call in calls.items():
+            times = sorted(cuda.seconds(*call) for _ in range(_REPEAT + 1))  # the first wakes the link
+            found.append(Copy(gpu, direction, node, size / times[len(times) // 2]))
+    return found

@@ -1,0 +1,164 @@
+"""DRAM bandwidth: read, copy and triad by threads, by NUMA node of threads and pages, with the huge-page state."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wellfed.bench.kernels import BYTES_PER_ELEMENT, compiled
+from wellfed.errors import WellfedError
+
+if TYPE_CHECKING:
+    from wellfed.hardware.machine import Machine
+
+_DEFAULT_BYTES = 256 * 2**20  # per array and thread: far beyond any cache's share
+_MBIND, _MPOL_BIND = {"x86_64": 237, "aarch64": 235}, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One measurement. Bandwidths are bytes/s, best of the repetitions (others are noise from without)."""
+
+    threads: int
+    cpu_node: int | None
+    memory_node: int | None
+    bytes_per_s: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryReport:
+    """Everything measured, with what it must be read against."""
+
+    points: tuple[Point, ...]
+    transparent_huge_pages: str | None
+    theoretical_bytes_per_s: float | None
+    array_bytes: int
+    matrix: Mapping[tuple[int, int], float] = field(default_factory=dict)  # (cpu node, memory node) -> read bytes/s
+
+    def best(self, kernel: str = "read") -> float:
+        """The highest bandwidth seen with threads on their own memory."""
+        return max(point.bytes_per_s[kernel] for point in self.points)
+
+
+def measure(
+    machine: Machine,
+    array_bytes: int | None = None,
+    repetitions: int = 5,
+    progress: Callable[[str], None] = lambda _: None,
+) -> MemoryReport:
+    """Sweep threads over all CPUs allowed; with several NUMA nodes, also every pair of nodes.
+
+    Raises WellfedError when the `bench` extra is missing or too little memory is free.
+    """
+    try:
+        kernels = compiled()
+    except ImportError as error:
+        raise WellfedError("bench memory needs numpy and numba", "pip install 'wellfed[bench]'") from error
+    size = array_bytes or _DEFAULT_BYTES
+    cpus = sorted(os.sched_getaffinity(0))
+    nodes = {node.os_index: [cpu for cpu in node.cpus if cpu in cpus] for node in machine.numa_nodes}
+    nodes = {node: own for node, own in nodes.items() if own}
+    points = []
+    for count in sweep(len(cpus)):
+        progress(f"{count} threads")
+        points.append(_point(kernels, cpus[:count], None, None, size, repetitions))
+    matrix: dict[tuple[int, int], float] = {}
+    if len(nodes) > 1:
+        for cpu_node, own in nodes.items():
+            for memory_node in nodes:
+                progress(f"node {cpu_node} reads node {memory_node}")
+                point = _point(kernels, own, cpu_node, memory_node, size, repetitions)
+                matrix[cpu_node, memory_node] = point.bytes_per_s["read"]
+                points.append(point)
+    return MemoryReport(tuple(points), _thp(), machine.memory_bandwidth_bytes_per_s, size, matrix)
+
+
+def sweep(most: int) -> list[int]:
+    """1, 2, 4 ... and all."""
+    return sorted({*(2**n for n in range(most.bit_length()) if 2**n <= most), most})
+
+
+def _point(
+    kernels: Mapping[str, Callable[..., Any]],
+    cpus: Sequence[int],
+    cpu_node: int | None,
+    memory_node: int | None,
+    size: int,
+    repetitions: int,
+) -> Point:
+    workers = [_Worker(cpu, size, memory_node) for cpu in cpus]
+    found = {name: _best(kernel, name, workers, repetitions) for name, kernel in kernels.items()}
+    return Point(len(cpus), cpu_node, memory_node, found)
+
+
+class _Worker:
+    """Arrays of one thread, touched by it on its own CPU first."""
+
+    def __init__(self, cpu: int, size: int, node: int | None) -> None:
+        import numpy as np
+
+        self.cpu = cpu
+        self._maps = [mmap.mmap(-1, size) for _ in range(3)]
+        for area in self._maps:
+            area.madvise(mmap.MADV_HUGEPAGE) if hasattr(mmap, "MADV_HUGEPAGE") else None
+            if node is not None:
+                _bind_pages(area, size, node)
+        self.arrays = [np.frombuffer(area, dtype=np.float64) for area in self._maps]
+
+    def touch(self) -> None:
+        """First touch, from the thread that will use it."""
+        os.sched_setaffinity(0, [self.cpu])
+        for array in self.arrays:
+            array[:] = 1.0
+
+
+def _bind_pages(area: mmap.mmap, size: int, node: int) -> None:
+    number = _MBIND.get(platform.machine())
+    address = ctypes.addressof(ctypes.c_char.from_buffer(area))
+    mask = ctypes.c_ulong(1 << node)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if number is None or libc.syscall(
+        ctypes.c_long(number), ctypes.c_void_p(address), ctypes.c_ulong(size), _MPOL_BIND, ctypes.byref(mask), 65, 0
+    ):
+        raise WellfedError(f"cannot put memory on node {node}: {os.strerror(ctypes.get_errno())}")
+
+
+def _best(kernel: Callable[..., Any], name: str, workers: Sequence[_Worker], repetitions: int) -> float:
+    """Bytes/s of all workers together, from the first start to the last end; the best repetition."""
+    times = [[(0.0, 0.0)] * repetitions for _ in workers]
+    barrier = threading.Barrier(len(workers))
+
+    def work(index: int) -> None:
+        worker = workers[index]
+        worker.touch()
+        kernel(*worker.arrays)  # compiled, warm
+        for turn in range(repetitions):
+            barrier.wait()
+            begin = time.perf_counter()
+            kernel(*worker.arrays)
+            times[index][turn] = (begin, time.perf_counter())
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(len(workers))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    spans = [max(one[turn][1] for one in times) - min(one[turn][0] for one in times) for turn in range(repetitions)]
+    moved = BYTES_PER_ELEMENT[name] * len(workers[0].arrays[0]) * len(workers)
+    return float(moved / min(spans))
+
+
+def _thp() -> str | None:
+    try:
+        text = Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text()
+    except OSError:
+        return None
+    return text.partition("[")[2].partition("]")[0] or None

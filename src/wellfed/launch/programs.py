@@ -1,0 +1,104 @@
+"""Which program serves an engine: the user's own where it can do more, else the embedded one."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wellfed.engines import llamacpp, sglang, vllm
+from wellfed.errors import BadInput
+from wellfed.layout import Engine
+
+EMBEDDED = (sys.executable, "-m", "wellfed.launch.embedded")
+_HELP_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The words that start an engine, and where they came from."""
+
+    words: tuple[str, ...]
+    origin: str
+
+
+def program(engine: Engine, needs_gpu: bool, given: str | None = None) -> Program:
+    """The program for `engine`. Raises BadInput with what to install when there is none."""
+    if given is not None:
+        found = shutil.which(given)
+        if found is None:
+            raise BadInput(f"no program {given!r}", "give a path or a name on PATH")
+        return Program((found, *_module_words(engine)), "given")
+    match engine:
+        case Engine.LLAMA_CPP:
+            return _llama(needs_gpu)
+        case Engine.IK_LLAMA_CPP:
+            raise BadInput("ik_llama.cpp is not told apart on PATH", "name its llama-server with --program")
+        case Engine.VLLM:
+            return _on_path("vllm", "pip install vllm")
+        case Engine.SGLANG | Engine.KTRANSFORMERS:
+            return _module("sglang", "sglang.launch_server", "pip install 'sglang[all]'")
+        case Engine.TENSORRT_LLM:
+            return _on_path("trtllm-serve", "pip install tensorrt-llm")
+
+
+def _module_words(engine: Engine) -> tuple[str, ...]:
+    return ("-m", "sglang.launch_server") if engine in (Engine.SGLANG, Engine.KTRANSFORMERS) else ()
+
+
+def _llama(needs_gpu: bool) -> Program:
+    own = shutil.which("llama-server")
+    if own is not None:
+        return Program((own,), "llama-server on PATH")
+    if needs_gpu:
+        hint = "install a llama-server built for your GPU and put it on PATH, or plan with the CPU alone"
+        raise BadInput("the embedded llama.cpp is built for the CPU alone, and this plan uses the GPU", hint)
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise BadInput("the embedded llama.cpp is not installed", "pip install xllamacpp")
+    return Program(EMBEDDED, "embedded")
+
+
+def _on_path(name: str, install: str) -> Program:
+    found = shutil.which(name)
+    if found is None:
+        raise BadInput(f"{name} is not installed", f"{install}, or choose another engine with --engine")
+    return Program((found,), f"{name} on PATH")
+
+
+def _module(package: str, module: str, install: str) -> Program:
+    if importlib.util.find_spec(package) is None:
+        raise BadInput(f"{package} is not installed", f"{install}, or choose another engine with --engine")
+    return Program((sys.executable, "-m", module), f"{package} in this environment")
+
+
+def recorded_flags(engine: Engine) -> Sequence[str]:
+    """The flags our adapter may use."""
+    by_engine = {Engine.VLLM: vllm.FLAGS, Engine.SGLANG: sglang.FLAGS, Engine.KTRANSFORMERS: sglang.FLAGS}
+    return by_engine.get(engine, llamacpp.FLAGS)
+
+
+def unknown_flags(words: Sequence[str], help_text: str) -> tuple[str, ...]:
+    """Those of `words` that are flags and that the program's help does not name."""
+    known = set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", help_text))
+    return tuple(word for word in words if word.startswith("--") and word.split("=")[0] not in known)
+
+
+def check_flags(found: Program, words: Sequence[str], engine: Engine) -> None:
+    """Raises BadInput when the installed program does not know a flag; without help text, recorded lists decide."""
+    try:
+        done = subprocess.run(
+            [*found.words, "--help"], capture_output=True, text=True, timeout=_HELP_TIMEOUT_S, check=False
+        )
+        text = done.stdout + done.stderr
+    except (OSError, subprocess.TimeoutExpired):
+        text = ""
+    if "--" not in text:
+        text = " ".join(recorded_flags(engine))
+    missing = unknown_flags(words, text)
+    if missing:
+        hint = "update the engine, or choose another program with --program"
+        raise BadInput(f"{found.words[0]} does not know {', '.join(missing)}", hint)
