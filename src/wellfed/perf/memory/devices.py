@@ -5,9 +5,9 @@ from __future__ import annotations
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.units import GIB, MIB
 
-# The driver's share of an NVIDIA card, from sizes CUDA reports beside nominal ones: 4090 23.65 of 24 GiB, 3090 23.58,
-# 4080 15.70 of 16, A100 and H100 79.15 of 80, A6000 47.5 of 48.
-_DRIVER_BYTES, _DRIVER_SHARE = 200 * MIB, 0.007
+# The driver's share of a card: CUDA reports 23.65 GiB where nvidia-smi lists 23.99 (4090), 15.70 of 15.99 (4080),
+# 79.18 of 79.65 (H100), 139.8 of 140.4 (H200).
+_DRIVER_BYTES, _DRIVER_SHARE = 240 * MIB, 0.003
 # Metal lets a process wire two thirds of RAM up to 32 GiB, three quarters above (recommendedMaxWorkingSetSize).
 _WIRED_SMALL, _WIRED_LARGE, _WIRED_LIMIT = 2 / 3, 3 / 4, 33 * GIB
 _CONTEXT_BYTES, _CONTEXT_PER_UNIT_BYTES = 100 * MIB, 3 * MIB

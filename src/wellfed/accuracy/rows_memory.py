@@ -1,0 +1,266 @@
+"""Rows of logged buffer sizes: weights, cache, compute and output buffers, budgets, out of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wellfed.accuracy import memory_setting as setting
+from wellfed.accuracy.case import Case, Outcome, Row, Skipped
+from wellfed.accuracy.memory_serving import serving_outcome
+from wellfed.calibration import Calibration
+from wellfed.catalog.model_names import ResolvedModel
+from wellfed.errors import UnknownName, WellfedError
+from wellfed.estimate import Memory, Quantity
+from wellfed.hardware.machine import Machine
+from wellfed.layout import Engine, Layout, Offload
+from wellfed.models.attention import LatentAttention
+from wellfed.models.quantisation import weights as weights_of
+from wellfed.models.weights import Weights
+from wellfed.perf.memory import kv_bytes_per_sequence, memory
+from wellfed.plan import Request
+from wellfed.units import GB, GIB, MIB
+from wellfed.workload import Workload
+
+_SIGMAS = {"kv": 0.01, "weights": 0.01, "output": 0.3, "compute": 0.1}
+_SHARED_GPUS = 8  # logs with so many GPUs and no names are of rigs that hold the whole model
+_Skip = tuple[str, bool]  # reason, a name was not understood
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A local engine's run as far as the row tells it."""
+
+    row: Row
+    engine: Engine
+    named: ResolvedModel
+    place: setting.Where
+    context: int | None
+    machine: Machine
+
+    @property
+    def experts_in_ram(self) -> bool:
+        """Whether the experts must have been left in RAM: the file is larger than all GPUs together."""
+        size = setting.file_bytes(self.row) or self.weights.total
+        known = [gpu.spec.memory_bytes for gpu in self.machine.gpus if gpu.spec]
+        if not self.named.model.is_moe or not self.machine.gpus:
+            return False
+        return size > sum(known) if known else len(self.machine.gpus) < _SHARED_GPUS
+
+    @property
+    def weights(self) -> Weights:
+        """The file's weights; 4 bits a weight where nothing is said."""
+        return _weights(self.named)
+
+
+def _weights(named: ResolvedModel) -> Weights:
+    from wellfed.models.quantisation_names import quantisation
+
+    return weights_of(named.model, named.quantisation or quantisation("Q4_K_M"))
+
+
+def interpret(row: Row) -> tuple[Outcome, ...] | None:
+    """The prediction a row with the column `item` allows; None for other tables."""
+    if not row.text("item"):
+        return None
+    return (_outcome(row),)
+
+
+def _outcome(row: Row) -> Outcome:
+    item = row.text("item")
+    engine = setting.engine_of(row)
+    if engine is None and row.text("engine") != "vllm-hpu":
+        return Skipped(row.index, f"memory {item}", item, f"engine {row.text('engine')!r} is not modelled")
+    if engine not in (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP):
+        return serving_outcome(row, engine or Engine.VLLM)
+    cls = f"memory {item}, llama.cpp"
+    try:
+        named = setting.named_model(row)
+    except UnknownName as error:
+        return Skipped(row.index, cls, item, error.message, unresolved=True)
+    try:
+        return _local(row, engine, named, cls)
+    except WellfedError as error:
+        return Skipped(row.index, cls, item, error.message)
+
+
+def _local(row: Row, engine: Engine, named: ResolvedModel | None, cls: str) -> Outcome:
+    item, value, context = row.text("item"), row.number("value"), row.number("ctx")
+    if named is None:
+        return _unnamed(row, engine, cls)
+    place = setting.where(row)
+    if item == "oom":
+        return _oom(row, engine, named, cls)
+    if item == "gpu_total":
+        place = setting.Where("gpu")
+    if value is None or place is None:
+        return Skipped(row.index, cls, item, "a copy or a place that is no device" if place is None else "no value")
+    machine = setting.machine(row, place.index + 1 if place.kind in {"gpu", "host", "split"} else 0)
+    run = Run(row, engine, named, place, None if context is None else int(context), machine)
+    predicted = _PREDICTORS[item](run) if item in _PREDICTORS else ("no such buffer in the model", False)
+    if isinstance(predicted, tuple):
+        return Skipped(row.index, cls, item, predicted[0], predicted[1])
+    return _case(row, cls, item, value, predicted, None)
+
+
+def _unnamed(row: Row, engine: Engine, cls: str) -> Outcome:
+    """A cache total tells the model where only its family is named; such rows are a class of their own."""
+    item, value, context = row.text("item"), row.number("value"), row.number("ctx")
+    if item == "kv" and value is not None and context and row.text("gpu").startswith("all devices total"):
+        found = setting.model_of_cache(row, value * MIB / context)
+        if found is not None:
+            run = Run(row, engine, found, setting.Where("total"), int(context), setting.machine(row))
+            predicted = _kv(run)
+            if isinstance(predicted, float):
+                return _case(row, f"{cls}, size told by the cache", item, value, predicted, None)
+    return Skipped(row.index, cls, item, "the row names no model, or a family without its size")
+
+
+def _case(row: Row, cls: str, item: str, value: float, predicted: float, request: Request | None) -> Case:
+    unit = unit_bytes(row.text("unit"))
+
+    def predict(calibration: Calibration) -> Quantity:
+        return Quantity.lognormal(predicted / unit, calibration.sigma(cls, _SIGMAS.get(item, 0.15)))
+
+    return Case(row.index, cls, item, value, row.text("source").partition(" (")[0], predict, request)
+
+
+def unit_bytes(unit: str) -> float:
+    """Bytes of the table's unit; logs that say "GB(GiB)" mean GiB."""
+    if "GiB" in unit:
+        return GIB
+    return GB if unit.startswith("GB") else MIB
+
+
+def _layout(run: Run, offload: Offload) -> Layout:
+    row, known = run.row, setting.facts(run.row)
+    small, large = setting.batch(row)
+    held = setting.latent(row, run.engine)
+    options = tuple((key, known[key]) for key in ("mla", "amb") if key in known)
+    return Layout(
+        run.engine,
+        run.weights.quantisation,
+        kv_type=setting.cache_type(row) or "f16",
+        gpus=max(1, len(run.machine.gpus)),
+        tensor_parallel=len(run.machine.gpus) if run.place.kind == "split" else 1,
+        offload=offload,
+        batch_tokens=large or 2048,
+        ubatch_tokens=small or 512,
+        flash_attention=row.text("flash_attn") in {"1", "1.0"},
+        latent_cache=held is not False,
+        options=(*options, ("built", setting.built(row))),
+    )
+
+
+def _offload(run: Run) -> Offload:
+    layers = setting.layers_on_gpu(run.row)
+    if not run.machine.gpus:
+        return Offload(gpu_layers=0)
+    if layers is not None and layers[0] < layers[1]:
+        return Offload(gpu_layers=layers[0])
+    return Offload(cpu_expert_layers=None if run.experts_in_ram else 0)
+
+
+def _request(run: Run) -> Request:
+    workload = Workload("row", prompt_tokens=0, output_tokens=0, context_tokens=run.context or 512)
+    return Request(run.machine, run.named.model, run.weights, _layout(run, _offload(run)), workload)
+
+
+def _term(found: Memory, device: str, *names: str) -> float:
+    return sum(term.bytes for one in found.devices if one.device == device for term in one.terms if term.name in names)
+
+
+def _kv(run: Run) -> float | _Skip:
+    row, kind = run.row, run.place.kind
+    notebook = row.text("notes").startswith("notebook log")
+    if run.context is None:
+        return "the context is not stated", False
+    if setting.cache_type(row) is None and not notebook:
+        return "the cache's type is not stated", False
+    is_mla = any(isinstance(layer.attention, LatentAttention) for layer in run.named.model.layers)
+    if is_mla and setting.latent(row, run.engine) is None:
+        return "whether latents were cached is not stated", False
+    whole = run.context * 1.0
+    if kind == "total" or kind == "cpu" or (kind == "gpu" and len(run.machine.gpus) == 1):
+        return kv_bytes_per_sequence(run.named.model, _layout(run, Offload()), int(whole))
+    if not notebook:
+        return "how layers were split over the GPUs is not stated", False
+    return _term(memory(_request(run)), f"gpu{run.place.index}", "kv")
+
+
+def _output(run: Run) -> float | _Skip:
+    """Logits of each sequence; llama-perplexity runs as many as its batch has contexts of 512 tokens."""
+    _, large = setting.batch(run.row)
+    many = run.context is not None and run.context == large and run.context > 512
+    sequences = run.context // 512 if many and run.context is not None else 1
+    return 4.0 * run.named.model.vocabulary * sequences
+
+
+def _compute(run: Run) -> float | _Skip:
+    row, kind = run.row, run.place.kind
+    if run.context is None or (setting.batch(row)[0] is None and not row.text("notes").startswith("notebook log")):
+        return "context and ubatch are not stated", False
+    layers = setting.layers_on_gpu(row)
+    none_on_gpu = layers is not None and layers[0] == 0
+    if kind == "cpu" and not none_on_gpu and (run.machine.gpus or layers is not None):
+        return "the CPU's few operations beside a GPU are not told apart", False
+    if kind in {"gpu", "host"} and none_on_gpu:
+        return "a GPU without layers: only what it is lent for large batches", False
+    found = memory(_request(run))
+    return _term(found, "ram" if kind in {"cpu", "host"} else f"gpu{run.place.index}", "compute")
+
+
+def _weights_of(run: Run) -> float | _Skip:
+    row, kind = run.row, run.place.kind
+    if run.named.quantisation is None:
+        return "the quantisation is not stated", False
+    if "-of-" in row.text("model"):
+        return "one buffer per file: which tensors a part holds is not stated", False
+    layers = setting.layers_on_gpu(row)
+    if kind == "cpu" and not run.machine.gpus and layers is None:
+        return run.weights.total
+    if layers is None:
+        return "what is on which device is not stated", False
+    if layers[0] == 0:
+        return run.weights.total if kind in {"cpu", "host"} else ("no layers on it", False)
+    if layers[0] < layers[1] or run.experts_in_ram or not run.machine.gpus:
+        return "which tensors stay in RAM is not stated", False
+    if kind == "gpu" and len(run.machine.gpus) > 1 and not row.text("notes").startswith("notebook log"):
+        return "how layers were split over the GPUs is not stated", False
+    found = memory(_request(run))
+    if kind == "split":
+        return sum(_term(found, f"gpu{i}", "weights") for i in range(len(run.machine.gpus)))
+    return _term(found, "ram" if kind in {"cpu", "host"} else f"gpu{run.place.index}", "weights")
+
+
+def _gpu_total(run: Run) -> float | _Skip:
+    machine = run.machine if run.machine.gpus else setting.machine(run.row, 1)
+    found = memory(_request(Run(run.row, run.engine, run.named, run.place, run.context, machine)))
+    return _term(found, "gpu0", "weights", "kv", "compute")
+
+
+_PREDICTORS: dict[str, Callable[[Run], float | _Skip]] = {
+    "kv": _kv,
+    "output": _output,
+    "compute": _compute,
+    "weights": _weights_of,
+    "gpu_total": _gpu_total,
+}
+
+
+def _oom(row: Row, engine: Engine, named: ResolvedModel, cls: str) -> Outcome:
+    """An allocation that failed; failing to pin host memory is only a warning."""
+    if "pinned memory" in row.text("notes"):
+        return Skipped(row.index, cls, "oom", "pinning host memory failed, which only costs speed")
+    context = row.number("ctx")
+    machine = setting.machine(row)
+    if not machine.gpus or context is None:
+        return Skipped(row.index, cls, "oom", "the GPUs or the context are not stated")
+    run = Run(row, engine, named, setting.Where("gpu"), int(context), machine)
+    request = _request(run)
+    fits = memory(request).fits
+
+    def predict(calibration: Calibration) -> Quantity:
+        return Quantity.exact(0.0 if fits or fits is None else 1.0)
+
+    return Case(row.index, cls, "oom", 1.0, row.text("source").partition(" (")[0], predict, request)
