@@ -1,0 +1,24 @@
+"""What a GPU's driver was asked, and what it had no answer to."""
+
+from __future__ import annotations
+
+from wellfed.checks.base import missing, reason, skip, unread
+from wellfed.checks.places import name
+from wellfed.finding import Finding
+from wellfed.hardware.machine import Gpu, Machine
+
+
+def queried(gpu: Gpu) -> bool:
+    """Whether the source is a driver (NVML, nvidia-smi, amdgpu) and not only the PCI bus."""
+    told = (gpu.performance_state, gpu.persistence, gpu.clock_hz, gpu.driver, gpu.memory_free_bytes)
+    return any(value is not None for value in told)
+
+
+def untold(machine: Machine, gpu: Gpu, what: str, *keys: str) -> Finding:
+    """The verdict where a GPU has no value: not applicable where its driver was asked, else unknown."""
+    mine = tuple(f"{name(gpu)}.{key}" for key in keys)
+    if reason(machine, *mine):
+        return missing(machine, what, *mine, subject=name(gpu))
+    if queried(gpu):
+        return skip(f"{what}: the driver has no value for this GPU", name(gpu))
+    return unread(machine, what, name(gpu), "nvml", "gpus", subject=name(gpu))

@@ -1,0 +1,58 @@
+"""Repairs that several checks share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from wellfed.checks.pcie_path import gpu_hops, narrowest
+from wellfed.hardware.machine import Gpu, Machine
+from wellfed.hardware.pcie import PciDevice, PcieLink
+
+
+def with_devices(machine: Machine, changed: Mapping[str, PciDevice]) -> Machine:
+    """The machine with some PCI functions replaced, matched by address."""
+    return replace(machine, pci=tuple(changed.get(device.address, device) for device in machine.pci))
+
+
+def with_gpus(machine: Machine, changed: Iterable[Gpu]) -> Machine:
+    """The machine with some GPUs replaced, matched by index."""
+    new = {gpu.index: gpu for gpu in changed}
+    return replace(machine, gpus=tuple(new.get(gpu.index, gpu) for gpu in machine.gpus))
+
+
+def relinked(machine: Machine) -> Machine:
+    """Every GPU's link recomputed from its hops; kept where there are none."""
+    return with_gpus(
+        machine, (replace(gpu, link=narrowest(gpu_hops(machine, gpu)) or gpu.link) for gpu in machine.gpus)
+    )
+
+
+def own_port(machine: Machine, gpu: Gpu) -> Machine:
+    """The card moved into a slot of its own that is wired to a CPU and gives all the card can take."""
+    path = gpu_hops(machine, gpu)
+    if not path:
+        return with_gpus(machine, [replace(gpu, link=full_link(gpu) or gpu.link)])
+    card = path[0].lower
+    link = card.link_max or full_link(gpu) or gpu.link
+    port = PciDevice(
+        address=f"{0x9000 + gpu.index:04x}:00:01.0",
+        vendor_id=0x8086,
+        class_code=0x060400,
+        link_current=link,
+        link_max=link,
+        numa_node=card.numa_node,
+        port="root",
+    )
+    moved = replace(card, parent=port.address, link_current=link or card.link_current)
+    seated = with_devices(machine, {card.address: moved})
+    seated = replace(seated, pci=(*seated.pci, port))
+    return with_gpus(seated, [replace(gpu, link=link or gpu.link)])
+
+
+def full_link(gpu: Gpu) -> PcieLink | None:
+    """What the card can do by its data sheet."""
+    spec = gpu.spec
+    if spec is None or spec.pcie_generation is None or spec.pcie_lanes is None:
+        return None
+    return PcieLink(spec.pcie_generation, spec.pcie_lanes)

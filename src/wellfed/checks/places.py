@@ -1,0 +1,82 @@
+"""Which socket and which node a device belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from wellfed.hardware.machine import Gpu, Machine, Nic
+from wellfed.hardware.pcie import PciDevice
+
+
+def cards(machine: Machine) -> tuple[Gpu, ...]:
+    """GPUs that can run models."""
+    return tuple(gpu for gpu in machine.gpus if not gpu.display_only)
+
+
+def name(gpu: Gpu) -> str:
+    """The subject of findings about a GPU."""
+    return f"gpu{gpu.index}"
+
+
+def socket_of_node(machine: Machine) -> dict[int, int]:
+    """NUMA node -> socket, from the nodes, else from the sockets' own lists."""
+    found = {node: socket.index for socket in machine.sockets for node in socket.numa_nodes}
+    told = {node.os_index: node.socket for node in machine.numa_nodes if node.socket is not None}
+    return found | told
+
+
+def cpu_nodes(machine: Machine) -> tuple[int, ...]:
+    """NUMA nodes that are not a GPU's own memory."""
+    return tuple(node.os_index for node in machine.numa_nodes if not node.gpu_memory)
+
+
+def node_of(machine: Machine, device: Gpu | Nic, devices: Mapping[str, PciDevice]) -> int | None:
+    """The host NUMA node next to a device, never a GPU's own memory node.
+
+    From the device, else its PCI function or a bridge above it, else its CPUs.
+    """
+    own = {node.os_index for node in machine.numa_nodes if node.gpu_memory}
+    if device.numa_node is not None and device.numa_node not in own:
+        return device.numa_node
+    here = devices.get(device.pci_address or "")
+    for _ in range(16):
+        if here is None:
+            break
+        if here.numa_node is not None:
+            return here.numa_node
+        here = devices.get(here.parent or "")
+    affinity = set(device.cpu_affinity) if isinstance(device, Gpu) else set()
+    nodes = [node.os_index for node in machine.numa_nodes if affinity and affinity & set(node.cpus)]
+    return nodes[0] if len(nodes) == 1 else None
+
+
+def socket_of(machine: Machine, device: Gpu | Nic, devices: Mapping[str, PciDevice]) -> int | None:
+    """The socket a device hangs on; None when it cannot be told."""
+    if isinstance(device, Gpu) and device.socket is not None:
+        return device.socket
+    if len(machine.sockets) == 1:
+        return machine.sockets[0].index
+    node = node_of(machine, device, devices)
+    if node is not None and (socket := socket_of_node(machine).get(node)) is not None:
+        return socket
+    return _by_cpus(machine, device.cpu_affinity) if isinstance(device, Gpu) else None
+
+
+def _by_cpus(machine: Machine, affinity: Iterable[int]) -> int | None:
+    wanted = set(affinity)
+    sockets = {cpu.socket for cpu in machine.cpus if cpu.os_index in wanted and cpu.socket is not None}
+    return next(iter(sockets)) if len(sockets) == 1 else None
+
+
+def linked(machine: Machine, a: int, b: int) -> bool:
+    """Whether an active NVLink, NVSwitch or xGMI joins two GPUs."""
+    return any(
+        {link.a, link.b} == {a, b} and link.active and link.kind in ("nvlink", "nvswitch", "xgmi")
+        for link in machine.gpu_links
+    )
+
+
+def all_linked(machine: Machine, indices: Iterable[int]) -> bool:
+    """Whether every pair is joined by a link of its own kind."""
+    group = sorted(indices)
+    return all(linked(machine, a, b) for i, a in enumerate(group) for b in group[i + 1 :])

@@ -1,0 +1,126 @@
+"""All checks, in the order they are shown. A new check is a file in `rules` and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wellfed.checks.base import Check
+from wellfed.checks.rules import (
+    acs,
+    cpu_boost,
+    cpu_governor,
+    cpu_isolated,
+    cpu_offline,
+    cpu_quota,
+    cpuset,
+    fabric_manager,
+    gpu_bar1,
+    gpu_driver,
+    gpu_ecc,
+    gpu_mig,
+    gpu_mixed,
+    gpu_persistence,
+    gpu_power_limit,
+    gpu_row_remap,
+    gpu_socket,
+    gpu_throttle,
+    gpu_xid,
+    hugepages,
+    iommu,
+    kernel_cmdline,
+    mem_bandwidth,
+    mem_channels,
+    mem_mixed_dimms,
+    mem_speed,
+    memlock,
+    nic_link,
+    nic_locality,
+    numa_balancing,
+    numa_hidden,
+    numa_memory,
+    nvlink,
+    pcie_chipset,
+    pcie_replay,
+    pcie_shared_uplink,
+    pcie_speed,
+    pcie_width,
+    ram_free,
+    shared_memory,
+    swap,
+    thp,
+    vram_free,
+    zone_reclaim,
+)
+from wellfed.errors import UnknownName, nearest
+
+ALL: tuple[Check, ...] = (
+    pcie_width.CHECK,
+    pcie_speed.CHECK,
+    pcie_chipset.CHECK,
+    pcie_shared_uplink.CHECK,
+    pcie_replay.CHECK,
+    gpu_socket.CHECK,
+    nic_locality.CHECK,
+    nic_link.CHECK,
+    mem_channels.CHECK,
+    mem_mixed_dimms.CHECK,
+    mem_speed.CHECK,
+    mem_bandwidth.CHECK,
+    numa_hidden.CHECK,
+    numa_memory.CHECK,
+    numa_balancing.CHECK,
+    zone_reclaim.CHECK,
+    thp.CHECK,
+    hugepages.CHECK,
+    cpu_governor.CHECK,
+    cpu_boost.CHECK,
+    cpu_offline.CHECK,
+    cpu_isolated.CHECK,
+    cpu_quota.CHECK,
+    cpuset.CHECK,
+    kernel_cmdline.CHECK,
+    swap.CHECK,
+    memlock.CHECK,
+    shared_memory.CHECK,
+    acs.CHECK,
+    iommu.CHECK,
+    nvlink.CHECK,
+    fabric_manager.CHECK,
+    gpu_driver.CHECK,
+    gpu_ecc.CHECK,
+    gpu_row_remap.CHECK,
+    gpu_xid.CHECK,
+    gpu_throttle.CHECK,
+    gpu_persistence.CHECK,
+    gpu_power_limit.CHECK,
+    gpu_mig.CHECK,
+    gpu_mixed.CHECK,
+    gpu_bar1.CHECK,
+    vram_free.CHECK,
+    ram_free.CHECK,
+)
+
+
+def check(id: str) -> Check:
+    """The check of that id; UnknownName with the nearest ids otherwise."""
+    found = next((each for each in ALL if each.id == id), None)
+    if found is None:
+        raise UnknownName("check", id, nearest(id, (each.id for each in ALL)))
+    return found
+
+
+def select(only: Iterable[str] = (), ignore: Iterable[str] = ()) -> tuple[Check, ...]:
+    """`only` these (all when empty) without `ignore`; an id may end in `*`. Unknown ids raise UnknownName."""
+    wanted = [each for pattern in only for each in _matching(pattern)]
+    left_out = {each.id for pattern in ignore for each in _matching(pattern)}
+    chosen = {each.id for each in wanted} if wanted else {each.id for each in ALL}
+    return tuple(each for each in ALL if each.id in chosen - left_out)
+
+
+def _matching(pattern: str) -> list[Check]:
+    if not pattern.endswith("*"):
+        return [check(pattern)]
+    found = [each for each in ALL if each.id.startswith(pattern[:-1])]
+    if not found:
+        raise UnknownName("check", pattern, nearest(pattern[:-1], (each.id for each in ALL)))
+    return found

@@ -1,0 +1,75 @@
+"""`acs`: do switches send peer traffic up to the CPU?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import SYSTEM, Check, passed, skip, unknown, unread, warn
+from wellfed.checks.mend import with_devices
+from wellfed.checks.pcie_path import by_address
+from wellfed.checks.places import all_linked, cards
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Machine
+from wellfed.hardware.pcie import PciDevice, path_up
+
+WHY = "access control redirects what one GPU sends to the other up to the CPU and back"
+
+
+def bridges(machine: Machine) -> tuple[PciDevice, ...]:
+    """All bridges above GPUs, each once."""
+    devices = by_address(machine)
+    found = {b.address: b for gpu in cards(machine) for b in path_up(devices, gpu.pci_address or "")[1:]}
+    return tuple(found.values())
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding for the machine."""
+    gpus = cards(machine)
+    if len(gpus) < 2:
+        return [skip("fewer than two GPUs")]
+    if machine.os.virtualised:
+        return [skip("a virtual machine: the host decides")]
+    above = bridges(machine)
+    if not above:
+        return [unread(machine, "bridges above the GPUs", "pci")]
+    redirecting = [bridge.address for bridge in above if bridge.acs_redirect]
+    if redirecting and all_linked(machine, (gpu.index for gpu in gpus)):
+        return [passed(SYSTEM, "ACS redirects, but the GPUs talk over links of their own")]
+    if redirecting:
+        fix = [f"setpci -s {address} ECAP_ACS+6.w=0000" for address in redirecting]
+        note = (
+            "# Or switch ACS off in the BIOS for good. Leave it on where cards are passed through to virtual machines."
+        )
+        measured = f"redirect on {len(redirecting)} of {len(above)} bridges"
+        return [warn(SYSTEM, WHY, measured, "off on bare metal", [*fix, note])]
+    blind = [bridge.address for bridge in above if bridge.acs_redirect is None]
+    if len(blind) == len(above):
+        return [unknown("access control of the bridges could not be read; it takes root", fix=["sudo wellfed check"])]
+    return [passed(SYSTEM, "no bridge that tells redirects peer traffic", f"{len(above) - len(blind)} bridges")]
+
+
+def repair(machine: Machine) -> Machine:
+    """No redirection above GPUs."""
+    changed = {b.address: replace(b, acs_redirect=False) for b in bridges(machine) if b.acs_redirect}
+    return with_devices(machine, changed)
+
+
+CHECK = Check(
+    id="acs",
+    title="PCIe access control does not redirect peer traffic",
+    severity=Verdict.WARN,
+    reads="ACSCtl in the PCI configuration space of the bridges above GPUs (root)",
+    why="Below one switch GPUs can copy to each other without the CPU. With ACS redirection every packet goes up to "
+    "the root complex and down again, at a fraction of the rate, or not at all.",
+    rule="Several GPUs on bare metal: request or completion redirection on a bridge above them warns.",
+    judge=judge,
+    traps=(
+        "Passthrough to virtual machines needs it: there it must stay.",
+        "SrcValid alone (source validation) redirects nothing.",
+    ),
+    refs=(
+        "https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html#pci-access-control-services-acs",
+    ),
+    repair=repair,
+)

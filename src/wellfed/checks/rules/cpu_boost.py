@@ -1,0 +1,44 @@
+"""`cpu-boost`: may the cores boost?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Machine
+
+FIX = (
+    "[ -w /sys/devices/system/cpu/intel_pstate/no_turbo ] && echo 0 > /sys/devices/system/cpu/intel_pstate/no_turbo "
+    "|| echo 1 > /sys/devices/system/cpu/cpufreq/boost"
+)
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding for the machine."""
+    if machine.os.boost is None:
+        return [missing(machine, "boost", "os.boost")]
+    if machine.os.boost:
+        return [passed(SYSTEM, "boost is on", "on")]
+    why = "cores stay at base clock: launches and the CPU's share of the model are slower"
+    return [warn(SYSTEM, why, "off", "on", [FIX])]
+
+
+def repair(machine: Machine) -> Machine:
+    """Boost on."""
+    return replace(machine, os=replace(machine.os, boost=True)) if machine.os.boost is False else machine
+
+
+CHECK = Check(
+    id="cpu-boost",
+    title="The cores may boost",
+    severity=Verdict.WARN,
+    reads="intel_pstate/no_turbo, cpufreq/boost",
+    why="The thread that launches GPU work runs alone, and alone a core clocks highest.",
+    rule="Boost off warns.",
+    judge=judge,
+    traps=("Absent files (virtual machines, ARM) are a skip.",),
+    refs=("https://docs.kernel.org/admin-guide/pm/cpufreq.html#frequency-boost-support",),
+    repair=repair,
+)

@@ -1,0 +1,48 @@
+"""`cpu-governor`: do the cores run at full clock?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Machine
+
+FIX = 'for f in /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor; do echo performance > "$f"; done'
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding for the machine."""
+    counts = dict(machine.os.governors) or ({machine.os.governor: 1} if machine.os.governor else {})
+    if not counts:
+        return [missing(machine, "frequency governor", "os.governor", "os.governors")]
+    slow = {governor: count for governor, count in counts.items() if governor != "performance"}
+    measured = ", ".join(f"{governor} on {count} CPUs" for governor, count in sorted(counts.items()))
+    if slow:
+        why = "cores that wait for the GPU look idle, are clocked down, and launch the next kernels late"
+        return [warn(SYSTEM, why, measured, "performance", [FIX])]
+    return [passed(SYSTEM, "all cores under performance", measured)]
+
+
+def repair(machine: Machine) -> Machine:
+    """All CPUs under performance."""
+    if not machine.os.governors and not machine.os.governor:
+        return machine
+    count = sum(machine.os.governors.values())
+    governors = {"performance": count} if count else {}
+    return replace(machine, os=replace(machine.os, governor="performance", governors=governors))
+
+
+CHECK = Check(
+    id="cpu-governor",
+    title="The frequency governor is performance",
+    severity=Verdict.WARN,
+    reads="/sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
+    why="Decode is a chain of short kernel launches; a core that has to wake up and speed up first is late for each.",
+    rule="`performance` on every CPU; anything else warns.",
+    judge=judge,
+    traps=("Virtual machines and some servers have no governor (the firmware decides): skip.",),
+    refs=("https://docs.kernel.org/admin-guide/pm/cpufreq.html",),
+    repair=repair,
+)

@@ -1,0 +1,42 @@
+"""`cpu-isolated`: does the kernel keep CPUs out of scheduling?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
+from wellfed.checks.rules.cpu_offline import spans
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Machine
+
+FIX = "# Remove isolcpus= from the kernel command line, or pin the engine's threads to those CPUs one by one."
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding for the machine."""
+    isolated = machine.os.cpus_isolated
+    if isolated is None:
+        return [missing(machine, "isolated CPUs", "os.cpus_isolated")]
+    if not isolated:
+        return [passed(SYSTEM, "no CPU is isolated", "0 isolated")]
+    why = "threads are never moved onto or off isolated CPUs: unpinned ones pile up on one, or never run there"
+    return [warn(SYSTEM, why, f"CPUs {spans(isolated)}", "none, or threads pinned to them", [FIX])]
+
+
+def repair(machine: Machine) -> Machine:
+    """None isolated."""
+    return replace(machine, os=replace(machine.os, cpus_isolated=())) if machine.os.cpus_isolated else machine
+
+
+CHECK = Check(
+    id="cpu-isolated",
+    title="No CPUs are kept out of scheduling",
+    severity=Verdict.WARN,
+    reads="/sys/devices/system/cpu/isolated",
+    why="isolcpus= is left over from latency experiments or virtual machines; engines count these CPUs as theirs.",
+    rule="Any isolated CPU warns.",
+    judge=judge,
+    refs=("https://docs.kernel.org/admin-guide/kernel-parameters.html",),
+    repair=repair,
+)

@@ -1,0 +1,67 @@
+"""`cpu-offline`: are all CPUs online?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Machine
+
+
+def offline(machine: Machine) -> tuple[int, ...] | None:
+    """CPUs that are there but not online; None when neither list is known."""
+    if machine.os.cpus_offline is not None:
+        return machine.os.cpus_offline
+    present, online = machine.os.cpus_present, machine.os.cpus_online
+    return None if present is None or online is None else tuple(sorted(set(present) - set(online)))
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding for the machine."""
+    missed = offline(machine)
+    if missed is None:
+        return [missing(machine, "offline CPUs", "os.cpus_offline", "os.cpus_present", "cpus")]
+    if not missed:
+        return [passed(SYSTEM, "all CPUs are online", "0 offline")]
+    if machine.os.smt is False and len(missed) == len(machine.os.cpus_online or ()):
+        return [passed(SYSTEM, "SMT is off: one thread of each core is online", f"{len(missed)} offline")]
+    text = spans(missed)
+    fix = [f"echo 1 > /sys/devices/system/cpu/cpu{cpu}/online" for cpu in missed[:64]]
+    why = f"CPU {text} is offline: its core is not used, and threads dealt out by number land beside it"
+    return [warn(SYSTEM, why, f"{len(missed)} offline: {text}", "0 offline", fix)]
+
+
+def spans(cpus: Iterable[int]) -> str:
+    """0-3,8 for 0 1 2 3 8."""
+    runs: list[list[int]] = []
+    for cpu in sorted(cpus):
+        if runs and cpu == runs[-1][1] + 1:
+            runs[-1][1] = cpu
+        else:
+            runs.append([cpu, cpu])
+    return ",".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
+
+
+def repair(machine: Machine) -> Machine:
+    """All present CPUs online."""
+    missed = offline(machine)
+    if not missed:
+        return machine
+    online = tuple(sorted({*(machine.os.cpus_online or ()), *missed}))
+    return replace(machine, os=replace(machine.os, cpus_offline=(), cpus_online=online))
+
+
+CHECK = Check(
+    id="cpu-offline",
+    title="All CPUs are online",
+    severity=Verdict.WARN,
+    reads="/sys/devices/system/cpu/present and online",
+    why="An offline CPU is a core less, and often the sign of a machine-check or a forgotten experiment.",
+    rule="Every CPU present is online.",
+    judge=judge,
+    traps=("With SMT switched off half of the CPUs are offline on purpose: pass.",),
+    refs=("https://docs.kernel.org/core-api/cpu_hotplug.html",),
+    repair=repair,
+)

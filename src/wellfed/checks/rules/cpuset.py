@@ -1,0 +1,76 @@
+"""`cpuset`: may the engine use the CPUs and the memory beside its GPUs?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import SYSTEM, Check, fail, missing, passed, warn
+from wellfed.checks.pcie_path import by_address
+from wellfed.checks.places import cards, node_of
+from wellfed.checks.rules.cpu_offline import spans
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Machine
+
+FIX = (
+    "# Widen the set: docker --cpuset-cpus/--cpuset-mems, systemd AllowedCPUs=, taskset, or the batch system's request."
+)
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding for the machine."""
+    online, allowed = machine.os.cpus_online, machine.os.cpus_allowed
+    if allowed is None or online is None:
+        return [missing(machine, "CPU set", "os.cpus_allowed", "cpuset", "cgroup")]
+    measured, wanted = f"CPUs {spans(allowed)}", f"CPUs {spans(online)}"
+    if stranded := _stranded(machine, set(allowed)):
+        why = f"none of the CPUs beside {', '.join(stranded)} is allowed: all its work crosses the sockets"
+        return [fail(SYSTEM, why, measured, wanted, [FIX])]
+    if lost := _memory_elsewhere(machine, set(allowed)):
+        nodes = ",".join(map(str, machine.os.memory_nodes_allowed or ()))
+        why = f"threads may run on node {', '.join(map(str, lost))}, but have no memory there"
+        return [fail(SYSTEM, why, f"memory of node {nodes}", wanted, [FIX])]
+    if len(set(allowed) & set(online)) < len(online):
+        why = f"the process may use {len(allowed)} of {len(online)} CPUs"
+        return [warn(SYSTEM, why, measured, wanted, [FIX])]
+    return [passed(SYSTEM, "all online CPUs are allowed", measured)]
+
+
+def _stranded(machine: Machine, allowed: set[int]) -> list[str]:
+    cpus = {node.os_index: set(node.cpus) for node in machine.numa_nodes if node.cpus}
+    devices = by_address(machine)
+    homes = {gpu.index: node_of(machine, gpu, devices) for gpu in cards(machine)}
+    return [f"gpu{index}" for index, node in homes.items() if node in cpus and not cpus[node] & allowed]
+
+
+def _memory_elsewhere(machine: Machine, allowed: set[int]) -> list[int]:
+    mems = machine.os.memory_nodes_allowed
+    if mems is None:
+        return []
+    own = [node for node in machine.numa_nodes if node.cpus and node.memory_bytes != 0]
+    return [node.os_index for node in own if set(node.cpus) & allowed and node.os_index not in mems]
+
+
+def repair(machine: Machine) -> Machine:
+    """All online CPUs, all nodes."""
+    if machine.os.cpus_allowed is None or machine.os.cpus_online is None:
+        return machine
+    mems = machine.os.memory_nodes_allowed
+    nodes = None if mems is None else tuple(sorted({*mems, *(node.os_index for node in machine.numa_nodes)}))
+    settings = replace(machine.os, cpus_allowed=machine.os.cpus_online, memory_nodes_allowed=nodes)
+    return replace(machine, os=settings)
+
+
+CHECK = Check(
+    id="cpuset",
+    title="The process may use the CPUs and memory beside its GPUs",
+    severity=Verdict.FAIL,
+    reads="Cpus_allowed_list and Mems_allowed_list of /proc/self/status, cgroup cpuset",
+    why="A container pinned to the wrong socket feeds its GPUs through the other one; memory of another node than the "
+    "threads' costs as much.",
+    rule="For every GPU some CPU of its node is allowed, and memory of every node whose CPUs are (else fail); fewer "
+    "CPUs than online warns.",
+    judge=judge,
+    refs=("https://docs.kernel.org/admin-guide/cgroup-v2.html#cpuset",),
+    repair=repair,
+)

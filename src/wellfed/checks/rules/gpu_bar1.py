@@ -1,0 +1,63 @@
+"""`gpu-bar1`: is all of the card's memory within reach of its peers?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import Check, passed, skip, warn
+from wellfed.checks.driver import untold
+from wellfed.checks.mend import with_gpus
+from wellfed.checks.places import all_linked, cards, name
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Gpu, Machine
+
+FIX = "# BIOS: Above 4G Decoding on, Resizable BAR on, CSM off. Some cards need a VBIOS update first."
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding per GPU."""
+    gpus = cards(machine)
+    if not gpus:
+        return [skip("no GPU")]
+    nvidia = all(gpu.vendor == "nvidia" for gpu in gpus)
+    if nvidia and (len(gpus) < 2 or all_linked(machine, (gpu.index for gpu in gpus))):
+        return [skip("no peers that would reach through it")]
+    return [_judge_gpu(machine, gpu) for gpu in gpus]
+
+
+def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
+    if gpu.bar1_bytes is None or gpu.memory_bytes is None:
+        return untold(machine, gpu, "BAR1 size", "bar1")
+    measured, wanted = f"{gpu.bar1_bytes >> 20} MiB", f"{gpu.memory_bytes >> 20} MiB"
+    if gpu.bar1_bytes < gpu.memory_bytes * 0.9:
+        why = "only a window of the memory is on the bus: copies between cards go through RAM"
+        return warn(name(gpu), why, measured, wanted, [FIX])
+    return passed(name(gpu), "all memory is on the bus", measured, wanted)
+
+
+def repair(machine: Machine) -> Machine:
+    """The whole memory."""
+    return with_gpus(
+        machine,
+        (
+            replace(gpu, bar1_bytes=max(gpu.bar1_bytes, gpu.memory_bytes))
+            for gpu in machine.gpus
+            if gpu.bar1_bytes is not None and gpu.memory_bytes is not None
+        ),
+    )
+
+
+CHECK = Check(
+    id="gpu-bar1",
+    title="Resizable BAR lets peers reach all memory",
+    severity=Verdict.WARN,
+    reads="NVML: BAR1 size; amdgpu: visible memory",
+    why="Peer-to-peer over PCIe maps the other card's memory through its BAR. A 256 MiB window sends every all-reduce "
+    "through RAM, twice.",
+    rule="Several GPUs without NVLink (or any AMD or Intel card): BAR at least 90 % of the memory, else warn.",
+    judge=judge,
+    traps=("A single NVIDIA card has no peers: skip.",),
+    refs=("https://docs.kernel.org/PCI/sysfs-pci.html",),
+    repair=repair,
+)

@@ -1,0 +1,73 @@
+"""`gpu-driver`: has the card a driver that can compute?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import Check, fail, passed, skip, unknown, warn
+from wellfed.checks.driver import queried
+from wellfed.checks.mend import with_devices
+from wellfed.checks.pcie_path import by_address
+from wellfed.checks.places import cards, name
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Gpu, Machine, Origin
+from wellfed.hardware.pcie import PciDevice
+
+OWN = {"nvidia": "nvidia", "amd": "amdgpu", "intel": "xe"}
+COMPUTE = frozenset({"nvidia", "amdgpu", "i915", "xe"})
+INSTALL = "# Install the vendor's driver (distribution package or vendor repository) and reboot."
+UNBIND = "# To use it here: remove the card's ids from vfio-pci's options and reboot. In a virtual machine: leave it."
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding per GPU."""
+    if machine.origin is Origin.PARTS:
+        return [skip("a planned machine has no drivers")]
+    devices = by_address(machine)
+    tells = any(device.driver for device in machine.pci) and machine.origin is not Origin.DUMP
+    return [_judge_gpu(gpu, devices.get(gpu.pci_address or ""), tells) for gpu in cards(machine)] or [skip("no GPU")]
+
+
+def _judge_gpu(gpu: Gpu, device: PciDevice | None, tells: bool) -> Finding:
+    driver = device.driver if device else None
+    if driver == "vfio-pci":
+        return warn(
+            name(gpu), "set aside for virtual machines", driver, OWN.get(gpu.vendor or "", "a driver"), [UNBIND]
+        )
+    if driver is not None and driver not in COMPUTE:
+        why = "this driver shows pictures, but cannot run models"
+        return fail(name(gpu), why, driver, OWN.get(gpu.vendor or "", "the vendor's"), [INSTALL])
+    if driver in COMPUTE or queried(gpu):
+        return passed(name(gpu), "has its driver", gpu.driver or driver)
+    if device is not None and tells:
+        return fail(
+            name(gpu), "no driver is bound to the card", "none", OWN.get(gpu.vendor or "", "a driver"), [INSTALL]
+        )
+    return unknown("driver: the source does not tell", name(gpu))
+
+
+def repair(machine: Machine) -> Machine:
+    """The vendor's driver on every card."""
+    devices = by_address(machine)
+    mine = {gpu.pci_address: gpu for gpu in cards(machine) if gpu.pci_address in devices}
+    changed = {
+        address: replace(devices[address], driver=OWN[gpu.vendor])
+        for address, gpu in mine.items()
+        if address and gpu.vendor in OWN and devices[address].driver not in COMPUTE
+    }
+    return with_devices(machine, changed)
+
+
+CHECK = Check(
+    id="gpu-driver",
+    title="Every GPU has a driver that can compute",
+    severity=Verdict.FAIL,
+    reads="the driver link of the GPU's PCI function; NVML",
+    why="A card without its driver is a card that is not there.",
+    rule="nouveau, or none while other devices have theirs: fail. vfio-pci: warn.",
+    judge=judge,
+    traps=("A dump without drivers proves nothing: unknown.",),
+    refs=("https://docs.kernel.org/driver-api/vfio.html",),
+    repair=repair,
+)

@@ -1,0 +1,69 @@
+"""`gpu-ecc`: is the GPU's memory sound?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import Check, fail, passed, skip, warn
+from wellfed.checks.driver import untold
+from wellfed.checks.mend import with_gpus
+from wellfed.checks.places import cards, name
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Gpu, Machine
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding per GPU."""
+    return [_judge_gpu(machine, gpu) for gpu in cards(machine)] or [skip("no GPU")]
+
+
+def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
+    if gpu.ecc_uncorrected:
+        why = "memory returned wrong data: results and the driver's stability are in doubt"
+        fix = [f"nvidia-smi -i {gpu.index} -r", "# Errors again after the reset: replace the card."]
+        return fail(name(gpu), why, f"{gpu.ecc_uncorrected} uncorrected errors", "0", fix)
+    if gpu.ecc_enabled is None:
+        return untold(machine, gpu, "ECC", "ecc")
+    if gpu.ecc_pending is not None and gpu.ecc_pending != gpu.ecc_enabled:
+        state = "on" if gpu.ecc_pending else "off"
+        fix = [f"nvidia-smi -i {gpu.index} -r"]
+        return warn(name(gpu), f"ECC will be {state} after the next reset", f"pending: {state}", "in effect", fix)
+    if not gpu.ecc_enabled and gpu.spec and gpu.spec.memory_type.upper().startswith("HBM"):
+        why = "ECC is off on a card that has it for free: bit flips go unseen"
+        fix = [f"nvidia-smi -i {gpu.index} -e 1", f"nvidia-smi -i {gpu.index} -r"]
+        return warn(name(gpu), why, "off", "on", fix)
+    return passed(name(gpu), "no uncorrected memory errors", "on" if gpu.ecc_enabled else "off")
+
+
+def repair(machine: Machine) -> Machine:
+    """No errors; ECC as pending, and on where it is free."""
+    return with_gpus(machine, (_mended(gpu) for gpu in machine.gpus))
+
+
+def _mended(gpu: Gpu) -> Gpu:
+    if gpu.ecc_enabled is None:
+        return replace(gpu, ecc_uncorrected=0 if gpu.ecc_uncorrected else gpu.ecc_uncorrected)
+    free = gpu.spec is not None and gpu.spec.memory_type.upper().startswith("HBM")
+    wanted = True if free else gpu.ecc_pending if gpu.ecc_pending is not None else gpu.ecc_enabled
+    pending = None if gpu.ecc_pending is None else wanted
+    zero = 0 if gpu.ecc_uncorrected else gpu.ecc_uncorrected
+    return replace(gpu, ecc_uncorrected=zero, ecc_enabled=wanted, ecc_pending=pending)
+
+
+CHECK = Check(
+    id="gpu-ecc",
+    title="GPU memory has no uncorrected errors",
+    severity=Verdict.FAIL,
+    reads="NVML: ECC mode, pending mode, uncorrected errors",
+    why="An uncorrected error ends the process or, with ECC off, silently changes weights and caches.",
+    rule="Any uncorrected error fails. A mode that waits for a reset, and ECC off on HBM cards (where it costs "
+    "nothing), warn.",
+    judge=judge,
+    traps=(
+        "GeForce cards answer N/A: skip.",
+        "On GDDR cards ECC takes memory and bandwidth: off is a choice, not a fault.",
+    ),
+    refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html",),
+    repair=repair,
+)

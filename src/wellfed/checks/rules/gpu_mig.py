@@ -1,0 +1,46 @@
+"""`gpu-mig`: is the card cut into slices?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import Check, passed, skip, warn
+from wellfed.checks.driver import untold
+from wellfed.checks.mend import with_gpus
+from wellfed.checks.places import cards, name
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Gpu, Machine
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding per GPU."""
+    mine = [gpu for gpu in cards(machine) if gpu.vendor in ("nvidia", None)]
+    return [_judge_gpu(machine, gpu) for gpu in mine] or [skip("no NVIDIA GPU")]
+
+
+def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
+    if gpu.mig is None:
+        return untold(machine, gpu, "MIG mode", "mig")
+    if not gpu.mig:
+        return passed(name(gpu), "the card is whole", "off")
+    why = "slices have a share of memory and compute each, and no NVLink or PCIe peers"
+    return warn(name(gpu), why, "on", "off", [f"nvidia-smi -i {gpu.index} -mig 0"])
+
+
+def repair(machine: Machine) -> Machine:
+    """Whole cards."""
+    return with_gpus(machine, (replace(gpu, mig=False) for gpu in machine.gpus if gpu.mig))
+
+
+CHECK = Check(
+    id="gpu-mig",
+    title="GPUs are not cut into MIG slices",
+    severity=Verdict.WARN,
+    reads="NVML: MIG mode",
+    why="Left from another tenant, MIG makes an 80 GB card look like 10 GB, and tensor parallelism impossible.",
+    rule="On warns.",
+    judge=judge,
+    refs=("https://docs.nvidia.com/datacenter/tesla/mig-user-guide/",),
+    repair=repair,
+)

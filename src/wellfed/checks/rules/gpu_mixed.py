@@ -1,0 +1,69 @@
+"""`gpu-mixed`: are the GPUs alike?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import SYSTEM, Check, passed, skip, unread, warn
+from wellfed.checks.mend import with_gpus
+from wellfed.checks.places import cards
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Gpu, Machine
+from wellfed.units import GIB
+
+
+def kind(gpu: Gpu) -> str | None:
+    """What it is: name and memory to the GiB."""
+    what = gpu.spec.name if gpu.spec else gpu.name
+    memory = f" {round(gpu.memory_bytes / GIB)} GiB" if gpu.memory_bytes else ""
+    return f"{what}{memory}" if what else None
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding for the machine."""
+    gpus = cards(machine)
+    if len(gpus) < 2:
+        return [skip("fewer than two GPUs")]
+    kinds = Counter(kind(gpu) for gpu in gpus)
+    if None in kinds:
+        return [unread(machine, "the GPUs' names", "gpus", "nvml")]
+    measured = ", ".join(f"{count} x {what}" for what, count in kinds.items())
+    if len(kinds) > 1:
+        why = "tensor parallelism gives each GPU the same share: the smallest sets the memory, the slowest the pace"
+        fix = ["# Use groups of equal GPUs, or an engine that splits by layers in proportion (llama.cpp)."]
+        return [warn(SYSTEM, why, measured, "equal GPUs", fix)]
+    return [passed(SYSTEM, "all GPUs are alike", measured)]
+
+
+def repair(machine: Machine) -> Machine:
+    """Every GPU like the largest."""
+    gpus = cards(machine)
+    if len({kind(gpu) for gpu in gpus}) < 2:
+        return machine
+    best = max(gpus, key=lambda gpu: (gpu.memory_bytes or 0, gpu.spec.memory_bandwidth_bytes_per_s if gpu.spec else 0))
+    return with_gpus(machine, (_like(gpu, best) for gpu in gpus))
+
+
+def _like(gpu: Gpu, best: Gpu) -> Gpu:
+    if kind(gpu) == kind(best):
+        return gpu
+    return replace(
+        gpu, spec=best.spec, name=best.name, memory_bytes=best.memory_bytes, memory_free_bytes=best.memory_free_bytes,
+        compute_units=best.compute_units, power_limit_w=best.power_limit_w, clock_max_hz=best.clock_max_hz,
+    )  # fmt: skip
+
+
+CHECK = Check(
+    id="gpu-mixed",
+    title="The GPUs are alike",
+    severity=Verdict.WARN,
+    reads="names and memory of the GPUs",
+    why="Engines that split every layer over the GPUs treat unlike cards as so many of the weakest.",
+    rule="Names and memory (to the GiB) of all GPUs must be equal; otherwise warn.",
+    judge=judge,
+    traps=("A display adapter that cannot compute does not count.",),
+    refs=("https://docs.vllm.ai/en/latest/serving/parallelism_scaling.html",),
+    repair=repair,
+)

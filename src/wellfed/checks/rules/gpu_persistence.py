@@ -1,0 +1,46 @@
+"""`gpu-persistence`: does the driver stay loaded?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import Check, passed, skip, warn
+from wellfed.checks.driver import untold
+from wellfed.checks.mend import with_gpus
+from wellfed.checks.places import cards, name
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Gpu, Machine
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding per NVIDIA GPU."""
+    mine = [gpu for gpu in cards(machine) if gpu.vendor in ("nvidia", None)]
+    return [_judge_gpu(machine, gpu) for gpu in mine] or [skip("no NVIDIA GPU")]
+
+
+def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
+    if gpu.persistence is None:
+        return untold(machine, gpu, "persistence mode", "persistence")
+    if gpu.persistence:
+        return passed(name(gpu), "the driver keeps the GPU ready", "on", "on")
+    why = "the driver shuts the GPU down when the last program leaves: seconds at each start, and settings are lost"
+    return warn(name(gpu), why, "off", "on", [f"nvidia-smi -i {gpu.index} -pm 1"])
+
+
+def repair(machine: Machine) -> Machine:
+    """On."""
+    return with_gpus(machine, (replace(gpu, persistence=True) for gpu in machine.gpus if gpu.persistence is False))
+
+
+CHECK = Check(
+    id="gpu-persistence",
+    title="Persistence mode is on",
+    severity=Verdict.WARN,
+    reads="NVML: persistence mode",
+    why="Starting takes seconds longer, clocks and power limits are forgotten, and links train anew.",
+    rule="On passes, off warns. `systemctl enable --now nvidia-persistenced` keeps it so.",
+    judge=judge,
+    refs=("https://docs.nvidia.com/deploy/driver-persistence/",),
+    repair=repair,
+)

@@ -1,0 +1,60 @@
+"""`gpu-power-limit`: may the card draw what it was built for?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import Check, passed, skip, unread, warn
+from wellfed.checks.driver import untold
+from wellfed.checks.mend import with_gpus
+from wellfed.checks.places import cards, name
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Gpu, Machine, Origin
+
+LOW = 0.9
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding per GPU."""
+    if machine.origin is Origin.PARTS:
+        return [skip("a planned machine has no limits set")]
+    return [_judge_gpu(machine, gpu) for gpu in cards(machine)] or [skip("no GPU")]
+
+
+def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
+    limit, board = gpu.power_limit_w, gpu.spec.board_power_w if gpu.spec else None
+    if limit is None:
+        return untold(machine, gpu, "power limit", "power_limit")
+    if board is None:
+        return unread(machine, "the board's rated power", "gpus", subject=name(gpu))
+    measured, wanted = f"{limit:.0f} W", f"{board:.0f} W"
+    if limit < board * LOW:
+        why = "less power than the card is built for: lower clocks in prefill and batches, little change in decode"
+        return warn(name(gpu), why, measured, wanted, [f"nvidia-smi -i {gpu.index} -pl {board:.0f}"])
+    return passed(name(gpu), "the card may draw its rated power", measured, wanted)
+
+
+def repair(machine: Machine) -> Machine:
+    """Rated power."""
+    return with_gpus(
+        machine,
+        (
+            replace(gpu, power_limit_w=gpu.spec.board_power_w)
+            for gpu in machine.gpus
+            if gpu.power_limit_w and gpu.spec and gpu.spec.board_power_w and gpu.power_limit_w < gpu.spec.board_power_w
+        ),
+    )
+
+
+CHECK = Check(
+    id="gpu-power-limit",
+    title="The power limit is not below the card's rating",
+    severity=Verdict.WARN,
+    reads="NVML: enforced power limit; the card's data sheet",
+    why="Someone saved power or heat and forgot. Often a good trade: hence a warning with its price.",
+    rule=f"Below {LOW:.0%} of the rated board power warns.",
+    judge=judge,
+    refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html",),
+    repair=repair,
+)

@@ -1,0 +1,64 @@
+"""`gpu-row-remap`: are memory rows waiting to be replaced?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import Check, fail, passed, skip, warn
+from wellfed.checks.driver import untold
+from wellfed.checks.mend import with_gpus
+from wellfed.checks.places import cards, name
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Gpu, Machine
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding per GPU."""
+    return [_judge_gpu(machine, gpu) for gpu in cards(machine)] or [skip("no GPU")]
+
+
+def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
+    if gpu.remapping_failed:
+        return fail(name(gpu), "no spare rows are left", "remapping failed", "none", ["# Replace the card."])
+    if gpu.remapped_rows_pending or gpu.retired_pages_pending:
+        why = "bad memory is still in use until the GPU is reset"
+        return warn(name(gpu), why, "pending", "none pending", [f"nvidia-smi -i {gpu.index} -r"])
+    known = (gpu.remapping_failed, gpu.remapped_rows_pending, gpu.retired_pages_pending)
+    if all(value is None for value in known):
+        return untold(machine, gpu, "row remapping", "remapped", "retired_pending")
+    return passed(name(gpu), "no rows or pages wait to be replaced")
+
+
+def repair(machine: Machine) -> Machine:
+    """Nothing pending, nothing failed."""
+    return with_gpus(
+        machine,
+        (
+            replace(
+                gpu,
+                remapping_failed=_no(gpu.remapping_failed),
+                remapped_rows_pending=_no(gpu.remapped_rows_pending),
+                retired_pages_pending=_no(gpu.retired_pages_pending),
+            )
+            for gpu in machine.gpus
+        ),
+    )
+
+
+def _no(value: bool | None) -> bool | None:
+    return None if value is None else False
+
+
+CHECK = Check(
+    id="gpu-row-remap",
+    title="No GPU memory rows wait to be replaced",
+    severity=Verdict.FAIL,
+    reads="NVML: remapped rows (Ampere on), retired pages (before)",
+    why="A row that failed is used on until the GPU is reset, and fails again.",
+    rule="Failed remapping fails; pending remapping or page retirement warns.",
+    judge=judge,
+    traps=("GeForce cards answer N/A: skip.",),
+    refs=("https://docs.nvidia.com/deploy/a100-gpu-mem-error-mgmt/",),
+    repair=repair,
+)

@@ -1,0 +1,69 @@
+"""`gpu-throttle`: is the GPU held back by heat or power?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import Check, fail, passed, reason, skip, warn
+from wellfed.checks.driver import queried, untold
+from wellfed.checks.mend import with_gpus
+from wellfed.checks.places import cards, name
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Gpu, Machine
+
+BAD = ("thermal", "brake", "hw_slowdown")
+FIX = "# Cooling: fans, dust, airflow between cards, inlet temperature. Power: all connectors, supply, chassis brake."
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding per GPU."""
+    return [_judge_gpu(machine, gpu) for gpu in cards(machine)] or [skip("no GPU")]
+
+
+def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
+    reasons = [text.strip().lower().replace(" ", "_") for text in gpu.throttle_reasons]
+    bad = [text for text in reasons if any(mark in text for mark in BAD)]
+    heat = "" if gpu.temperature_c is None else f", {gpu.temperature_c:.0f} °C"
+    if bad:
+        why = "the card clocks itself down to protect itself"
+        return fail(name(gpu), why, ", ".join(bad) + heat, "no slowdown", [FIX])
+    if "sync_boost" in reasons:
+        why = "the card is clocked with the slowest of its group"
+        return warn(
+            name(gpu), why, "sync_boost", "no slowdown", ["# Leave the sync boost group: nvidia-smi boost-slider"]
+        )
+    if not reasons and (not queried(gpu) or reason(machine, f"{name(gpu)}.reasons")):
+        return untold(machine, gpu, "throttle reasons", "reasons")
+    note = "the power limit sets the clock, as it should under load" if "sw_power_cap" in reasons else "no slowdown"
+    return passed(name(gpu), note, (", ".join(reasons) or "none") + heat)
+
+
+def repair(machine: Machine) -> Machine:
+    """No slowdown."""
+    keep = ("gpu_idle", "sw_power_cap", "applications_clocks_setting", "display_clock_setting")
+    return with_gpus(
+        machine,
+        (
+            replace(
+                gpu,
+                throttle_reasons=tuple(r for r in gpu.throttle_reasons if r.strip().lower().replace(" ", "_") in keep),
+            )
+            for gpu in machine.gpus
+        ),
+    )
+
+
+CHECK = Check(
+    id="gpu-throttle",
+    title="GPUs are not slowed down by heat or power brakes",
+    severity=Verdict.FAIL,
+    reads="NVML: clocks event (throttle) reasons, temperature",
+    why="Prefill and batches are compute: a card at half its clock needs twice the time, and the others wait for it.",
+    rule="Thermal and hardware slowdowns and the power brake fail. Idle, application clocks and the power limit are "
+    "normal.",
+    judge=judge,
+    traps=("On an idle GPU heat does not show: look under load.",),
+    refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlClocksEventReasons.html",),
+    repair=repair,
+)

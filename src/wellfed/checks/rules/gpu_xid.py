@@ -1,0 +1,68 @@
+"""`gpu-xid`: has the driver reported errors?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from wellfed.checks.base import Check, fail, missing, passed, reason, skip, unknown, warn
+from wellfed.checks.mend import with_gpus
+from wellfed.checks.places import cards, name
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Gpu, Machine, Origin
+
+# Errors of the hardware or its link; all others (13, 31, 43, 45 ...) are mostly a program's own.
+HARDWARE: Mapping[int, str] = {
+    48: "uncorrected memory error", 61: "internal microcontroller breakpoint", 62: "internal microcontroller halt",
+    63: "row remapping or page retirement", 64: "row remapping failed", 74: "NVLink error",
+    79: "the GPU fell off the bus", 92: "many corrected memory errors", 94: "contained memory error",
+    95: "uncontained memory error", 109: "context switch timeout", 110: "security fault", 119: "GSP timeout",
+    120: "GSP error", 136: "link training failed", 140: "unrecovered ECC error", 143: "GPU initialisation failed",
+    145: "NVLink RLW error", 149: "NVLink NETIR error", 154: "recovery action needed",
+}  # fmt: skip
+KEYS = ("xids", "dmesg", "kernel_log", "os.kernel_log")
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding per NVIDIA GPU."""
+    mine = [gpu for gpu in cards(machine) if gpu.vendor in ("nvidia", None)]
+    return [_judge_gpu(machine, gpu) for gpu in mine] or [skip("no NVIDIA GPU")]
+
+
+def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
+    hard = [xid for xid in gpu.xids if xid in HARDWARE]
+    measured = ", ".join(f"XID {xid}" for xid in dict.fromkeys(gpu.xids))
+    if hard:
+        why = "; ".join(f"{xid}: {HARDWARE[xid]}" for xid in dict.fromkeys(hard))
+        fix = [
+            f"nvidia-smi -i {gpu.index} -r",
+            "# Again after the reset: check seating, power and cooling; then replace.",
+        ]
+        return fail(name(gpu), f"the driver reported faults of the hardware ({why})", measured, "none", fix)
+    if gpu.xids:
+        why = "the driver reported errors that are mostly a program's own"
+        return warn(name(gpu), why, measured, "none", ["# See which program ran then: journalctl -k | grep -i xid"])
+    if unseen := reason(machine, f"{name(gpu)}.xids", *KEYS):
+        return unknown(f"kernel log: {unseen}", name(gpu))
+    if machine.origin is Origin.DUMP or machine.origin is Origin.PARTS:
+        return missing(machine, "kernel log", subject=name(gpu))
+    return passed(name(gpu), "no errors in the kernel log", "none")
+
+
+def repair(machine: Machine) -> Machine:
+    """No errors."""
+    return with_gpus(machine, (replace(gpu, xids=()) for gpu in machine.gpus))
+
+
+CHECK = Check(
+    id="gpu-xid",
+    title="The driver has reported no XID errors",
+    severity=Verdict.FAIL,
+    reads="NVRM Xid lines of the kernel log",
+    why="An XID says what went wrong when an engine died with a vague message; some mean that the card is dying.",
+    rule="XIDs of hardware and link fail, others warn.",
+    judge=judge,
+    traps=("Without the right to read the kernel log: unknown, not pass.", "A dump without a log proves nothing."),
+    refs=("https://docs.nvidia.com/deploy/xid-errors/",),
+    repair=repair,
+)

@@ -1,0 +1,103 @@
+"""`hugepages`: are reserved huge pages in use, and on every node?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from wellfed.checks.base import SYSTEM, Check, missing, passed, skip, warn
+from wellfed.checks.places import cpu_nodes
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Machine
+from wellfed.units import format_bytes
+
+IDLE_SHARE = 0.1  # of RAM, reserved and free: nobody else can have it
+
+
+def reserved_bytes(pages: Mapping[int, Mapping[int, int]]) -> dict[int, int]:
+    """Node -> bytes in huge pages."""
+    return {node: sum(size * count for size, count in sizes.items()) for node, sizes in pages.items()}
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding for the machine."""
+    if not machine.os.huge_pages:
+        return [missing(machine, "huge pages", "os.huge_pages")]
+    reserved = reserved_bytes(machine.os.huge_pages)
+    total = sum(reserved.values())
+    if total == 0:
+        return [skip("none reserved; needed only by a plan with huge pages")]
+    free = sum(reserved_bytes(machine.os.huge_pages_free).values())
+    if machine.memory_bytes and free > machine.memory_bytes * IDLE_SHARE:
+        why = "memory is reserved in huge pages that nobody uses, and nothing else can have it"
+        wanted = "as much as the plan asks for"
+        return [warn(SYSTEM, why, f"{format_bytes(free)} free of {format_bytes(total)}", wanted, _release(machine))]
+    empty = [node for node in cpu_nodes(machine) if not reserved.get(node)]
+    if len(cpu_nodes(machine)) > 1 and empty:
+        why = f"no huge pages on node {', '.join(map(str, empty))}: threads there use another node's"
+        return [warn(SYSTEM, why, format_bytes(total), "the same on every node", _spread(machine))]
+    return [passed(SYSTEM, "huge pages are reserved and used", format_bytes(total))]
+
+
+def _release(machine: Machine) -> list[str]:
+    return [
+        f"echo {machine.os.huge_pages[node].get(size, 0) - count} > {_file(node, size)}"
+        for node, sizes in sorted(machine.os.huge_pages_free.items())
+        for size, count in sorted(sizes.items())
+        if count and node in machine.os.huge_pages
+    ]
+
+
+def _spread(machine: Machine) -> list[str]:
+    nodes = cpu_nodes(machine)
+    sizes = {size for pages in machine.os.huge_pages.values() for size, count in pages.items() if count}
+    return [f"echo {_each(machine, size)} > {_file(node, size)}" for size in sorted(sizes) for node in sorted(nodes)]
+
+
+def _each(machine: Machine, size: int) -> int:
+    total = sum(pages.get(size, 0) for pages in machine.os.huge_pages.values())
+    return -(-total // max(1, len(cpu_nodes(machine))))
+
+
+def _file(node: int, size: int) -> str:
+    return f"/sys/devices/system/node/node{node}/hugepages/hugepages-{size // 1024}kB/nr_hugepages"
+
+
+def repair(machine: Machine) -> Machine:
+    """Unused pages given back; the rest spread over the nodes."""
+    found = next(iter(judge(machine)))
+    if found.verdict is not Verdict.WARN:
+        return machine
+    free = machine.os.huge_pages_free
+    used = {
+        node: {size: count - free.get(node, {}).get(size, 0) for size, count in sizes.items()}
+        for node, sizes in machine.os.huge_pages.items()
+    }
+    given_back = sum(reserved_bytes(free).values())
+    if sum(reserved_bytes(used).values()):
+        sizes = {size for pages in used.values() for size in pages}
+        each = replace(machine, os=replace(machine.os, huge_pages=used))
+        used = {node: {size: _each(each, size) for size in sizes} for node in cpu_nodes(machine)}
+    now = machine.os.memory_free_bytes
+    settings = replace(
+        machine.os,
+        huge_pages=used,
+        huge_pages_free={node: dict.fromkeys(sizes, 0) for node, sizes in used.items()},
+        memory_free_bytes=None if now is None else now + given_back,
+    )
+    return replace(machine, os=settings)
+
+
+CHECK = Check(
+    id="hugepages",
+    title="Reserved huge pages are used, and there are some on every node",
+    severity=Verdict.WARN,
+    reads="/sys/devices/system/node/node*/hugepages/*/nr_hugepages and free_hugepages",
+    why="Reserved pages are taken from everybody else. Reserved on one node only, the other socket's threads read "
+    "across the link.",
+    rule=f"More than {IDLE_SHARE:.0%} of RAM reserved and free warns; so does a node without any while others have "
+    "some. None reserved: skip, no engine needs them unless its plan says so.",
+    judge=judge,
+    refs=("https://docs.kernel.org/admin-guide/mm/hugetlbpage.html",),
+    repair=repair,
+)

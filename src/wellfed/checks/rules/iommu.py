@@ -1,0 +1,52 @@
+"""`iommu`: does every DMA go through translation?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import SYSTEM, Check, missing, passed, skip, warn
+from wellfed.checks.places import all_linked, cards
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Machine
+
+FIX = "# Add iommu=pt to GRUB_CMDLINE_LINUX in /etc/default/grub, update-grub, reboot; or IOMMU off in the BIOS."
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding for the machine."""
+    gpus = cards(machine)
+    if not gpus:
+        return [skip("no GPU")]
+    if machine.os.virtualised:
+        return [skip("a virtual machine: the host decides")]
+    mode = machine.os.iommu
+    if mode is None:
+        return [missing(machine, "IOMMU", "os.iommu")]
+    if mode != "on":
+        return [passed(SYSTEM, "devices reach memory and each other directly", mode)]
+    if len(gpus) < 2 or all_linked(machine, (gpu.index for gpu in gpus)):
+        return [passed(SYSTEM, "translation is on, but no GPUs talk over PCIe", mode)]
+    why = "peer copies between GPUs are translated: slower, and on many machines they hang or corrupt"
+    return [warn(SYSTEM, why, "on, translating", "passthrough or off", [FIX])]
+
+
+def repair(machine: Machine) -> Machine:
+    """Passthrough."""
+    if machine.os.iommu != "on":
+        return machine
+    return replace(machine, os=replace(machine.os, iommu="passthrough"))
+
+
+CHECK = Check(
+    id="iommu",
+    title="The IOMMU does not translate peer traffic",
+    severity=Verdict.WARN,
+    reads="/sys/class/iommu, iommu= on the kernel command line",
+    why="With translation on, peer-to-peer DMA goes through the IOMMU in the root complex.",
+    rule="Several GPUs that talk over PCIe, on bare metal: off or passthrough (iommu=pt); `on` warns.",
+    judge=judge,
+    traps=("Needed when cards are passed through to virtual machines; passthrough mode serves both.",),
+    refs=("https://docs.kernel.org/admin-guide/kernel-parameters.html",),
+    repair=repair,
+)

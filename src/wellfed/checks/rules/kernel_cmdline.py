@@ -1,0 +1,59 @@
+"""`kernel-cmdline`: does the kernel's command line take something away?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Machine
+
+HARMFUL = {
+    r"maxcpus=\d+": "fewer CPUs are started than there are",
+    r"nr_cpus=\d+": "fewer CPUs are started than there are",
+    r"mem=\S+": "less memory is used than there is",
+    r"pcie_aspm=force": "PCIe links fall asleep between copies",
+    r"pcie_aspm\.policy=power\S*": "PCIe links fall asleep between copies",
+    r"pci=(\S*,)?nomsi\b\S*": "GPUs and network cards share slow interrupts",
+    r"pci=(\S*,)?pcie_bus_peer2peer\b\S*": "all PCIe packets are cut to 128 bytes",
+    r"iommu\.strict=1": "every DMA mapping is flushed at once",
+    r"intel_iommu=(\S*,)?strict\b\S*": "every DMA mapping is flushed at once",
+}
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding for the machine."""
+    line = machine.os.command_line
+    if line is None:
+        return [missing(machine, "kernel command line", "os.command_line")]
+    found = {word: why for word in line.split() for pattern, why in HARMFUL.items() if re.fullmatch(pattern, word)}
+    if not found:
+        return [passed(SYSTEM, "nothing on the kernel's command line takes away CPUs, memory or links")]
+    why = "; ".join(f"{word}: {text}" for word, text in found.items())
+    fix = [f"# Remove {' '.join(found)} from GRUB_CMDLINE_LINUX in /etc/default/grub, update-grub, reboot."]
+    return [warn(SYSTEM, why, " ".join(found), "without", fix)]
+
+
+def repair(machine: Machine) -> Machine:
+    """The command line without them."""
+    line = machine.os.command_line
+    if line is None:
+        return machine
+    kept = [word for word in line.split() if not any(re.fullmatch(pattern, word) for pattern in HARMFUL)]
+    return replace(machine, os=replace(machine.os, command_line=" ".join(kept)))
+
+
+CHECK = Check(
+    id="kernel-cmdline",
+    title="The kernel's command line takes nothing away",
+    severity=Verdict.WARN,
+    reads="/proc/cmdline",
+    why="Options left from installation or debugging hide CPUs and memory or slow PCIe, and no other file says so.",
+    rule="maxcpus=, nr_cpus=, mem=, pcie_aspm=force, pci=nomsi, pci=pcie_bus_peer2peer and strict IOMMU flushing warn.",
+    judge=judge,
+    traps=("mitigations=, iommu=pt and the like do no harm here.",),
+    refs=("https://docs.kernel.org/admin-guide/kernel-parameters.html",),
+    repair=repair,
+)

@@ -1,0 +1,62 @@
+"""`mem-bandwidth`: does memory deliver what its channels promise?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import Check, fail, passed, skip, unknown, warn
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Machine, Origin
+from wellfed.units import format_bandwidth
+
+GOOD, POOR = 0.6, 0.4  # desktop parts sustain 0.7 of the theoretical rate, servers 0.75 to 0.9
+LOOK = (
+    "# Compare DIMMs found with DIMMs fitted: a dead one leaves the MT/s as it was. Then BIOS: NUMA and interleaving."
+)
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding for all sockets together."""
+    if machine.origin is Origin.PARTS:
+        return [skip("nothing to measure on a planned machine")]
+    measured, possible = machine.measured_memory_bandwidth_bytes_per_s, machine.memory_bandwidth_bytes_per_s
+    if measured is None:
+        return [unknown("not measured yet", fix=["wellfed bench --memory"])]
+    if possible is None:
+        text = "measured, but what channels and speed promise is not known"
+        return [unknown(text, measured=format_bandwidth(measured))]
+    return [_judge_share(measured, possible)]
+
+
+def _judge_share(measured: float, possible: float) -> Finding:
+    share = measured / possible
+    text = f"{share:.0%} of what the channels promise"
+    seen, wanted = format_bandwidth(measured), f"at least {format_bandwidth(possible * GOOD)}"
+    if share < POOR:
+        return fail("system", text, seen, wanted, [LOOK])
+    if share < GOOD:
+        return warn("system", text, seen, wanted, [LOOK])
+    return passed("system", text, seen, wanted)
+
+
+def repair(machine: Machine) -> Machine:
+    """Memory as good as its channels promise."""
+    measured, possible = machine.measured_memory_bandwidth_bytes_per_s, machine.memory_bandwidth_bytes_per_s
+    if measured is None or possible is None or measured >= possible * GOOD:
+        return machine
+    return replace(machine, measured_memory_bandwidth_bytes_per_s=possible * GOOD)
+
+
+CHECK = Check(
+    id="mem-bandwidth",
+    title="Memory delivers what its channels promise",
+    severity=Verdict.FAIL,
+    reads="channels x configured MT/s x 8 bytes; the measurement of `wellfed bench`",
+    why="Everything computed on the CPU reads its weights from RAM once per token: bandwidth is speed.",
+    rule=f"Measured over promised: at least {GOOD:.0%}; below {POOR:.0%} fails. Not measured: unknown.",
+    judge=judge,
+    traps=("A dead DIMM leaves the MT/s unchanged: only a measurement shows it.",),
+    refs=("https://www.cs.virginia.edu/stream/",),
+    repair=repair,
+)

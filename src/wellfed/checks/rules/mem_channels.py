@@ -1,0 +1,109 @@
+"""`mem-channels`: has every memory channel of every socket a DIMM?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import Check, fail, passed, skip, unknown, unread, warn
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Dimm, Machine, Socket
+
+FILL = "# Add equal DIMMs to the empty channels, in the order of the board's manual."
+
+
+def channels_of(socket: Socket) -> tuple[int | None, int | None]:
+    """Channels with a DIMM, and channels there are; None = unknown.
+
+    By the firmware's channel names where it gives any, else by the counts; the CPU's data sheet tells how many
+    there are.
+    """
+    named = {dimm.channel for dimm in socket.dimms if dimm.channel is not None}
+    filled = {dimm.channel for dimm in socket.dimms if dimm.channel is not None and dimm.bytes}
+    populated = socket.channels if socket.channels is not None else (len(filled) if named else None)
+    there_are = [socket.channels_named, socket.cpu.memory_channels if socket.cpu else None, len(named) or None]
+    return populated, max((count for count in there_are if count is not None), default=None)
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding per socket."""
+    if machine.os.virtualised:
+        return [skip("a virtual machine's DIMMs are invented")]
+    specs = [gpu.spec for gpu in machine.gpus if gpu.spec]
+    if specs and all(spec.unified_memory for spec in specs):
+        return [skip("memory is soldered to the chip")]
+    if not machine.sockets:
+        return [unread(machine, "memory slots", "dimms", "sockets")]
+    return [_judge_socket(machine, socket) for socket in machine.sockets]
+
+
+def _judge_socket(machine: Machine, socket: Socket) -> Finding:
+    subject = f"socket{socket.index}"
+    populated, there_are = channels_of(socket)
+    if populated is None:
+        return _by_slots(machine, socket, subject, there_are)
+    if there_are is None:
+        return unknown("how many channels the CPU has is not known", subject, f"{populated} channels with a DIMM")
+    measured, wanted = f"{populated} channels with a DIMM", f"{there_are} channels"
+    if populated < there_are:
+        text = f"{there_are - populated} of {there_are} channels are empty, and so much bandwidth is missing"
+        return fail(subject, text, measured, wanted, [FILL])
+    return passed(subject, "every channel has a DIMM", measured, wanted)
+
+
+def _by_slots(machine: Machine, socket: Socket, subject: str, there_are: int | None) -> Finding:
+    """Unclear locators: slots are not channels, but fewer DIMMs than channels is certain."""
+    slots = [dimm for dimm in socket.dimms if dimm.bytes is not None]
+    filled = sum(1 for dimm in slots if dimm.bytes)
+    measured = f"{filled} of {len(slots)} slots filled"
+    if not slots:
+        return unread(machine, "memory slots", "dimms", subject=subject)
+    if there_are is not None and filled < there_are:
+        text = f"{filled} DIMMs cannot fill {there_are} channels"
+        return fail(subject, text, measured, f"{there_are} channels", [FILL])
+    if filled == len(slots):
+        return passed(subject, "every slot has a DIMM, so every channel has", measured)
+    if filled * 2 < len(slots):
+        text = "most slots are empty; which channels they belong to, the firmware's locators do not tell"
+        return warn(subject, text, measured, "a DIMM in every channel", [FILL])
+    return unknown("the firmware's locators do not tell the channels", subject, measured)
+
+
+def repair(machine: Machine) -> Machine:
+    """Every channel of every socket filled, at the speed there is."""
+    return replace(machine, sockets=tuple(_filled(socket) for socket in machine.sockets))
+
+
+def _filled(socket: Socket) -> Socket:
+    populated, there_are = channels_of(socket)
+    sizes = [dimm.bytes for dimm in socket.dimms if dimm.bytes]
+    dimms = tuple(
+        dimm if dimm.bytes or not sizes else replace(_like(socket, dimm.slot), channel=dimm.channel, socket=dimm.socket)
+        for dimm in socket.dimms
+    )
+    if there_are is None:
+        return replace(socket, dimms=dimms)
+    return replace(socket, dimms=dimms, channels=max(there_are, populated or 0))
+
+
+def _like(socket: Socket, slot: str) -> Dimm:
+    return replace(next(dimm for dimm in socket.dimms if dimm.bytes), slot=slot)
+
+
+CHECK = Check(
+    id="mem-channels",
+    title="Every memory channel has a DIMM",
+    severity=Verdict.FAIL,
+    reads="SMBIOS type 17 (root), the CPU's data sheet",
+    why="Layers and experts in RAM decode at the speed of memory, and each channel adds its share: half the channels, "
+    "half the tokens.",
+    rule="Per socket, channels with a DIMM must equal the channels there are. Unclear locators: fewer DIMMs than "
+    "channels fails, mostly empty slots warn, anything else is unknown.",
+    judge=judge,
+    traps=(
+        "Slots are not channels: one of two slots of a channel may be empty, and the channel is whole.",
+        "Virtual machines invent DIMMs: skipped.",
+    ),
+    refs=("DMTF DSP0134 SMBIOS 3.7, 7.18 Memory Device",),
+    repair=repair,
+)

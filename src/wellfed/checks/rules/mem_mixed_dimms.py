@@ -1,0 +1,81 @@
+"""`mem-mixed-dimms`: are the DIMMs of a socket alike?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import Check, passed, skip, unread, warn
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Dimm, Machine, Socket
+from wellfed.units import format_bytes
+
+SWAP = "# Use equal DIMMs (size, ranks, speed) in every channel."
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding per socket."""
+    if machine.os.virtualised:
+        return [skip("a virtual machine's DIMMs are invented")]
+    told = [socket for socket in machine.sockets if any(dimm.bytes for dimm in socket.dimms)]
+    if not told:
+        return [unread(machine, "DIMMs", "dimms", "sockets")]
+    return [_judge_socket(socket) for socket in told]
+
+
+def _judge_socket(socket: Socket) -> Finding:
+    filled = [dimm for dimm in socket.dimms if dimm.bytes]
+    subject = f"socket{socket.index}"
+    kinds = [text for text in (_sizes(filled), _speeds(filled), _ranks(filled)) if text]
+    if kinds:
+        text = "unlike DIMMs: the slowest sets the speed, and the larger ones' surplus is not interleaved"
+        return warn(subject, text, "; ".join(kinds), "equal DIMMs", [SWAP])
+    return passed(subject, f"{len(filled)} equal DIMMs")
+
+
+def _sizes(dimms: list[Dimm]) -> str:
+    sizes = sorted({dimm.bytes for dimm in dimms if dimm.bytes})
+    return " and ".join(format_bytes(size) for size in sizes) if len(sizes) > 1 else ""
+
+
+def _speeds(dimms: list[Dimm]) -> str:
+    speeds = sorted({dimm.rated_mt_s for dimm in dimms if dimm.rated_mt_s})
+    return " and ".join(f"{speed:.0f} MT/s" for speed in speeds) if len(speeds) > 1 else ""
+
+
+def _ranks(dimms: list[Dimm]) -> str:
+    ranks = sorted({dimm.ranks for dimm in dimms if dimm.ranks})
+    return " and ".join(f"{rank} rank{'s' * (rank > 1)}" for rank in ranks) if len(ranks) > 1 else ""
+
+
+def repair(machine: Machine) -> Machine:
+    """Every DIMM like the best of its socket, at that one's speed."""
+    return replace(machine, sockets=tuple(_equal(socket) for socket in machine.sockets))
+
+
+def _equal(socket: Socket) -> Socket:
+    filled = [dimm for dimm in socket.dimms if dimm.bytes]
+    if not filled or _judge_socket(socket).verdict is Verdict.PASS:
+        return socket
+    best = max(filled, key=lambda dimm: (dimm.rated_mt_s or 0, dimm.bytes or 0))
+    size = max(dimm.bytes or 0 for dimm in filled)
+    dimms = tuple(
+        replace(dimm, bytes=size, rated_mt_s=best.rated_mt_s, ranks=best.ranks, mt_s=best.mt_s) if dimm.bytes else dimm
+        for dimm in socket.dimms
+    )
+    return replace(socket, dimms=dimms, mt_s=max(socket.mt_s or 0, best.mt_s or 0) or None)
+
+
+CHECK = Check(
+    id="mem-mixed-dimms",
+    title="The DIMMs of a socket are alike",
+    severity=Verdict.WARN,
+    reads="SMBIOS type 17 (root)",
+    why="Memory controllers interleave only what is equal on all channels. The rest of a larger DIMM runs at the speed "
+    "of one channel, and the slowest DIMM sets the clock for all.",
+    rule="Sizes, rated speeds and ranks of the filled slots of a socket must be equal.",
+    judge=judge,
+    traps=("Empty slots and other makers' part numbers do not count.",),
+    refs=("DMTF DSP0134 SMBIOS 3.7, 7.18 Memory Device",),
+    repair=repair,
+)

@@ -1,0 +1,78 @@
+"""`mem-speed`: does memory run at the speed it was bought for?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import Check, passed, skip, unread, warn
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Machine, Socket
+
+PROFILE = "# BIOS: choose the modules' XMP or EXPO profile, or set the memory clock to the modules' rating."
+FEWER = "# With two DIMMs per channel the clock drops: one larger DIMM per channel is faster."
+TOLERANCE = 0.98
+
+
+def possible_mt_s(socket: Socket) -> float | None:
+    """The lesser of what the modules and, where known, the CPU with one DIMM per channel are rated for."""
+    modules = [dimm.rated_mt_s for dimm in socket.dimms if dimm.bytes and dimm.rated_mt_s]
+    official = socket.cpu.memory_mt_s[0] if socket.cpu and socket.cpu.memory_mt_s else None
+    rated = [min(modules)] if modules else []
+    return min([*rated, *([official] if official else [])], default=None)
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding per socket."""
+    if machine.os.virtualised:
+        return [skip("a virtual machine's DIMMs are invented")]
+    if not machine.sockets:
+        return [unread(machine, "memory speed", "dimms", "sockets")]
+    return [_judge_socket(machine, socket) for socket in machine.sockets]
+
+
+def _judge_socket(machine: Machine, socket: Socket) -> Finding:
+    subject, possible, speed = f"socket{socket.index}", possible_mt_s(socket), _speed(socket)
+    if possible is None or speed is None:
+        return unread(machine, "memory speed", "dimms", subject=subject)
+    measured, wanted = f"{speed:.0f} MT/s", f"{possible:.0f} MT/s"
+    if speed < possible * TOLERANCE:
+        filled = sum(1 for dimm in socket.dimms if dimm.bytes)
+        doubled = socket.channels is not None and filled > socket.channels
+        text = "slower than modules and CPU allow" + (": two DIMMs share a channel" if doubled else "")
+        return warn(subject, text, measured, wanted, [FEWER if doubled else PROFILE])
+    return passed(subject, "memory runs at its rating", measured, wanted)
+
+
+def _speed(socket: Socket) -> float | None:
+    speeds = [dimm.mt_s for dimm in socket.dimms if dimm.bytes and dimm.mt_s]
+    return socket.mt_s or min(speeds, default=None)
+
+
+def repair(machine: Machine) -> Machine:
+    """Memory of every socket at the speed that is possible."""
+    return replace(machine, sockets=tuple(_clocked(socket) for socket in machine.sockets))
+
+
+def _clocked(socket: Socket) -> Socket:
+    possible, speed = possible_mt_s(socket), _speed(socket)
+    if possible is None or speed is None or speed >= possible * TOLERANCE:
+        return socket
+    dimms = tuple(replace(dimm, mt_s=possible) if dimm.bytes else dimm for dimm in socket.dimms)
+    return replace(socket, mt_s=possible, dimms=dimms)
+
+
+CHECK = Check(
+    id="mem-speed",
+    title="Memory runs at the speed modules and CPU allow",
+    severity=Verdict.WARN,
+    reads="SMBIOS type 17: speed and configured speed (root); the CPU's data sheet",
+    why="Bandwidth is channels x MT/s x 8 bytes. A forgotten memory profile costs a third of it, four DIMMs on two "
+    "channels of a desktop board often as much.",
+    rule="Configured speed must reach the lesser of the modules' rating and the CPU's official speed with one DIMM per "
+    "channel, within 2 %.",
+    judge=judge,
+    traps=("Faster modules than the CPU's official speed are no fault: the lesser counts.",),
+    refs=("DMTF DSP0134 SMBIOS 3.7, 7.18 Memory Device",),
+    repair=repair,
+)

@@ -1,0 +1,52 @@
+"""`memlock`: may a process pin its memory?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import SYSTEM, Check, fail, missing, passed, warn
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Machine
+from wellfed.units import format_bytes
+
+FIX = (
+    "printf '* soft memlock unlimited\\n* hard memlock unlimited\\n' > /etc/security/limits.d/90-memlock.conf",
+    "# Then log in again. Services: LimitMEMLOCK=infinity. Containers: --ulimit memlock=-1.",
+)
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding for the machine."""
+    limit = machine.os.memlock_bytes
+    if limit is None:
+        return [missing(machine, "limit of locked memory", "os.memlock_bytes")]
+    if limit == -1 or limit >= (machine.memory_bytes or 1 << 62):
+        return [passed(SYSTEM, "memory may be pinned", "unlimited" if limit == -1 else format_bytes(limit))]
+    measured = format_bytes(limit)
+    if any(nic.kind == "infiniband" and nic.up is not False for nic in machine.nics):
+        why = "RDMA registers its buffers as locked memory and fails, or falls back to TCP"
+        return [fail(SYSTEM, why, measured, "unlimited", FIX)]
+    why = "--mlock and pinned buffers in RAM fail beyond it"
+    return [warn(SYSTEM, why, measured, "unlimited", FIX)]
+
+
+def repair(machine: Machine) -> Machine:
+    """Unlimited."""
+    if machine.os.memlock_bytes is None:
+        return machine
+    return replace(machine, os=replace(machine.os, memlock_bytes=-1))
+
+
+CHECK = Check(
+    id="memlock",
+    title="Processes may lock memory",
+    severity=Verdict.FAIL,
+    reads="Max locked memory of /proc/self/limits",
+    why="Locked weights cannot be swapped or dropped from the page cache, and network cards read only locked memory.",
+    rule="Unlimited, or at least all RAM. Less warns; with InfiniBand it fails.",
+    judge=judge,
+    traps=("CUDA's pinned memory does not count against this limit; mlock and RDMA do.",),
+    refs=("https://man7.org/linux/man-pages/man2/getrlimit.2.html",),
+    repair=repair,
+)

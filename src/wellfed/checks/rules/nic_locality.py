@@ -1,0 +1,110 @@
+"""`nic-locality`: do the GPUs of each socket have a network card of their own?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import Check, passed, skip, unread, warn
+from wellfed.checks.pcie_path import by_address
+from wellfed.checks.places import node_of, socket_of, socket_of_node
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Machine, Nic
+
+FAST_BYTES_PER_S = 25e9 / 8  # below 25 Gb/s no one shards a model over it
+MOVE = "# Move a network card to a slot of the socket that has none; or give each socket's ranks its own (NCCL_IB_HCA)."
+
+
+def fast_cards(machine: Machine) -> list[tuple[int, Nic]]:
+    """One interface of each fast network card, with its number; ports of one card count once."""
+    found: dict[str, tuple[int, Nic]] = {}
+    twins = {frozenset((path.a, path.b)) for path in machine.paths if path.kind == "PIX"}
+    for at, nic in enumerate(machine.nics):
+        fast = nic.kind == "infiniband" or (nic.bytes_per_s or 0) >= FAST_BYTES_PER_S
+        if not nic.physical or not fast or nic.up is False:
+            continue
+        same = next((k for k, (i, _) in found.items() if frozenset((f"NIC{i}", f"NIC{at}")) in twins), None)
+        key = nic.pci_address.rpartition(".")[0] if nic.pci_address else same or nic.name
+        found.setdefault(key, (at, nic))
+    return list(found.values())
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding per place (socket, else node) that has GPUs."""
+    if not machine.gpus:
+        return [skip("no GPU")]
+    if len(machine.sockets) == 1:
+        return [skip("one socket")]
+    nics = fast_cards(machine)
+    if not nics:
+        return [skip("no network card of 25 Gb/s or more")]
+    if len(nics) == 1 and machine.count == 1:
+        return [passed("system", "one network card; its ranks belong on its socket")]
+    places = _places(machine, nics)
+    if places is None:
+        return [unread(machine, "which socket network cards and GPUs are on", "nics", "gpus", "pci", "numa_nodes")]
+    gpus, cards = places
+    return [_judge_place(place, gpus[place], cards.get(place, [])) for place in sorted(gpus)]
+
+
+def _judge_place(place: str, gpus: list[str], nics: list[str]) -> Finding:
+    if nics:
+        return passed(place, f"{', '.join(gpus)} have {', '.join(nics)}")
+    text = f"{', '.join(gpus)} reach every network card through the link between the sockets"
+    return warn(place, text, "no fast network card", "one per socket with GPUs", [MOVE])
+
+
+def _places(machine: Machine, nics: list[tuple[int, Nic]]) -> tuple[dict[str, list[str]], dict[str, list[str]]] | None:
+    """Place -> GPUs, place -> cards; sockets where the machine tells them, else NUMA nodes."""
+    devices, homes = by_address(machine), socket_of_node(machine)
+    gpus: dict[str, list[str]] = defaultdict(list)
+    cards: dict[str, list[str]] = defaultdict(list)
+    for gpu in machine.gpus:
+        node = node_of(machine, gpu, devices)
+        socket = socket_of(machine, gpu, devices)
+        if node is None and socket is None:
+            return None
+        gpus[f"node{node}" if socket is None else f"socket{socket}"].append(f"gpu{gpu.index}")
+    for at, nic in nics:
+        node = node_of(machine, nic, devices)
+        node = _near_gpu(machine, at) if node is None else node
+        if node is None:
+            return None
+        cards[f"socket{homes[node]}" if node in homes else f"node{node}"].append(nic.name)
+    return gpus, cards
+
+
+def _near_gpu(machine: Machine, at: int) -> int | None:
+    """The node of a GPU within the same host bridge."""
+    close = {path.a for path in machine.paths if path.b == f"NIC{at}" and path.kind in ("PIX", "PXB", "PHB", "NODE")}
+    devices = by_address(machine)
+    nodes = [node_of(machine, gpu, devices) for gpu in machine.gpus if f"GPU{gpu.index}" in close]
+    return nodes[0] if nodes else None
+
+
+def repair(machine: Machine) -> Machine:
+    """Network cards dealt out to the sockets in order."""
+    homes = [node for socket in machine.sockets for node in socket.numa_nodes[:1]]
+    if not homes:
+        return machine
+    order = {nic.name: n for n, (_, nic) in enumerate(fast_cards(machine))}
+    moved = (
+        replace(nic, numa_node=homes[order[nic.name] % len(homes)]) if nic.name in order else nic
+        for nic in machine.nics
+    )
+    return replace(machine, nics=tuple(moved))
+
+
+CHECK = Check(
+    id="nic-locality",
+    title="GPUs of each socket have a network card beside them",
+    severity=Verdict.WARN,
+    reads="numa_node of network cards and GPUs, else nvidia-smi's path matrix",
+    why="Ranks on the socket without a card send every all-reduce through the link between the sockets first.",
+    rule="Several sockets and several fast cards (InfiniBand, or 25 Gb/s and more): each socket with GPUs has one.",
+    judge=judge,
+    traps=("Two ports of one card are one card.", "Bridges, veth and other software interfaces are not cards."),
+    refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/env.html",),
+    repair=repair,
+)

@@ -1,0 +1,46 @@
+"""`numa-balancing`: does the kernel move pages behind the engine's back?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import SYSTEM, Check, missing, passed, skip, warn
+from wellfed.checks.places import cpu_nodes
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Machine
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding for the machine."""
+    if len(cpu_nodes(machine)) == 1:
+        return [skip("one NUMA node")]
+    on = machine.os.numa_balancing
+    if on is None:
+        return [missing(machine, "automatic NUMA balancing", "os.numa_balancing")]
+    if on:
+        why = "the kernel unmaps and moves weights while the engine reads them"
+        fix = ["sysctl -w kernel.numa_balancing=0"]
+        return [warn(SYSTEM, why, "1", "0", fix)]
+    return [passed(SYSTEM, "automatic NUMA balancing is off", "0")]
+
+
+def repair(machine: Machine) -> Machine:
+    """Balancing off."""
+    off = False if machine.os.numa_balancing else machine.os.numa_balancing
+    return replace(machine, os=replace(machine.os, numa_balancing=off))
+
+
+CHECK = Check(
+    id="numa-balancing",
+    title="Automatic NUMA balancing is off",
+    severity=Verdict.WARN,
+    reads="/proc/sys/kernel/numa_balancing",
+    why="Engines bind threads and memory themselves. Balancing samples by unmapping pages: each sample is a page fault "
+    "in the middle of a matrix product, and moved pages are moved again.",
+    rule="Several NUMA nodes: 0.",
+    judge=judge,
+    traps=("An absent file (a kernel without NUMA balancing) is a skip; so is a single node.",),
+    refs=("https://docs.kernel.org/admin-guide/sysctl/kernel.html#numa-balancing",),
+    repair=repair,
+)

@@ -1,0 +1,66 @@
+"""`numa-hidden`: does the system see the sockets' memory apart?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import Check, passed, skip, unread, warn
+from wellfed.checks.places import cpu_nodes
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Machine, NumaNode
+
+FIX = "# BIOS: switch node (memory) interleaving off / NPS to 1 or more; kernel command line: remove numa=off."
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding for the machine."""
+    if len(machine.sockets) < 2:
+        return [skip("one socket")]
+    nodes = cpu_nodes(machine)
+    if not nodes:
+        return [unread(machine, "NUMA nodes", "numa_nodes")]
+    measured, wanted = f"{len(nodes)} NUMA node(s)", f"{len(machine.sockets)} or more"
+    if len(nodes) < len(machine.sockets):
+        why = "several sockets look like one memory: no program can keep its weights beside its threads"
+        return [warn("system", why, measured, wanted, [FIX])]
+    return [passed("system", "each socket's memory is a node of its own", measured, wanted)]
+
+
+def repair(machine: Machine) -> Machine:
+    """A node per socket."""
+    if len(machine.sockets) < 2 or len(cpu_nodes(machine)) >= len(machine.sockets) or not machine.numa_nodes:
+        return machine
+    whole = machine.numa_nodes[0]
+    count = len(machine.sockets)
+    share = whole.memory_bytes // count if whole.memory_bytes else None
+    free = whole.memory_free_bytes // count if whole.memory_free_bytes else None
+    homes = {cpu.os_index: cpu.socket for cpu in machine.cpus}
+    nodes = tuple(
+        NumaNode(
+            os_index=at,
+            socket=socket.index,
+            cpus=tuple(cpu for cpu in whole.cpus if homes.get(cpu) == socket.index),
+            memory_bytes=share,
+            memory_free_bytes=free,
+            distances={other: 10 if other == at else 20 for other in range(count)},
+        )
+        for at, socket in enumerate(machine.sockets)
+    )
+    sockets = tuple(replace(socket, numa_nodes=(at,)) for at, socket in enumerate(machine.sockets))
+    return replace(machine, numa_nodes=nodes, sockets=sockets)
+
+
+CHECK = Check(
+    id="numa-hidden",
+    title="The system sees which memory belongs to which socket",
+    severity=Verdict.WARN,
+    reads="NUMA nodes against sockets",
+    why="With node interleaving on (or numa=off) half of all reads go to the other socket, and neither binding nor a "
+    "copy of the weights per socket can help.",
+    rule="At least as many NUMA nodes as sockets.",
+    judge=judge,
+    traps=("More nodes than sockets (NPS4, SNC) is fine; a GPU's own memory node does not count.",),
+    refs=("https://docs.kernel.org/admin-guide/mm/numaperf.html",),
+    repair=repair,
+)

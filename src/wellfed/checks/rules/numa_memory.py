@@ -1,0 +1,63 @@
+"""`numa-memory`: has every NUMA node with CPUs memory too?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import Check, fail, passed, skip, unread, warn
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Machine, NumaNode
+from wellfed.units import format_bytes
+
+FILL = "# Fit DIMMs to the socket (or quadrant) that has none; equal memory on every node."
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding per NUMA node with CPUs."""
+    nodes = [node for node in machine.numa_nodes if not node.gpu_memory and node.cpus]
+    if not nodes:
+        return [unread(machine, "NUMA nodes", "numa_nodes")]
+    if len(nodes) == 1:
+        return [skip("one NUMA node")]
+    largest = max(node.memory_bytes or 0 for node in nodes)
+    return [_judge_node(machine, node, largest) for node in nodes]
+
+
+def _judge_node(machine: Machine, node: NumaNode, largest: int) -> Finding:
+    subject = f"node{node.os_index}"
+    if node.memory_bytes is None:
+        return unread(machine, "the node's memory", subject, "numa_nodes", subject=subject)
+    measured, wanted = format_bytes(node.memory_bytes), format_bytes(largest)
+    if node.memory_bytes == 0:
+        return fail(subject, "has CPUs but no memory: every access is remote", measured, wanted, [FILL])
+    if node.memory_bytes < largest * 0.7:
+        return warn(subject, "has much less memory than the largest node", measured, wanted, [FILL])
+    return passed(subject, "has its share of memory", measured)
+
+
+def repair(machine: Machine) -> Machine:
+    """Every node with CPUs as large as the largest."""
+    own = [node for node in machine.numa_nodes if not node.gpu_memory and node.cpus]
+    largest = max((node.memory_bytes or 0 for node in own), default=0)
+    nodes = tuple(
+        replace(node, memory_bytes=largest)
+        if node in own and node.memory_bytes is not None and node.memory_bytes < largest * 0.7
+        else node
+        for node in machine.numa_nodes
+    )
+    return replace(machine, numa_nodes=nodes)
+
+
+CHECK = Check(
+    id="numa-memory",
+    title="Every NUMA node with CPUs has its share of memory",
+    severity=Verdict.FAIL,
+    reads="/sys/devices/system/node/node*/meminfo",
+    why="Threads on a node without memory read all weights over the link to another one.",
+    rule="A node with CPUs and no memory fails; one with less than 70 % of the largest warns.",
+    judge=judge,
+    traps=("A GPU's own memory node (Grace Hopper) and nodes without CPUs (CXL, HBM) do not count.",),
+    refs=("https://docs.kernel.org/admin-guide/mm/numaperf.html",),
+    repair=repair,
+)

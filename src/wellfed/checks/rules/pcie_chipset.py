@@ -1,0 +1,80 @@
+"""`pcie-chipset`: does the card hang on a CPU, or behind the chipset?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wellfed.checks.base import Check, fail, passed, skip, unknown, unread, warn
+from wellfed.checks.chipsets import Place, place_of
+from wellfed.checks.mend import own_port
+from wellfed.checks.pcie_path import by_address
+from wellfed.checks.places import name
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Gpu, Machine, Origin
+
+MOVE = "# Move the card to a slot wired to the CPU (usually the one nearest to it; the board's manual tells)."
+WANTED = "a CPU root port"
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding per GPU."""
+    if not machine.gpus:
+        return [skip("no GPU")]
+    return [_judge_gpu(machine, gpu) for gpu in machine.gpus]
+
+
+def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
+    place, bridge = place_of(by_address(machine), gpu.pci_address, machine.pci_complete)
+    subject, where = name(gpu), bridge.address if bridge else ""
+    if place is Place.CHIPSET:
+        text = f"behind the chipset ({where}): it shares a x4 or x8 uplink with disks, network and USB"
+        return fail(subject, text, f"chipset port {where}", WANTED, [MOVE])
+    if place is Place.EMULATED:
+        text = f"{where} looks like a chipset port, but is an emulated one; the host decides what is behind it"
+        return warn(subject, text, f"emulated chipset port {where}", WANTED)
+    if place is Place.CPU:
+        return passed(subject, "hangs on a CPU", f"root port {where}", WANTED)
+    if place is Place.LEGACY:
+        return unknown(f"{where} belongs to a northbridge of before CPUs had PCIe; not a chipset slot", subject)
+    if place is Place.UNKNOWN:
+        return unknown(f"the bridge {where} is of no known kind", subject)
+    return _without_bridge(machine, gpu)
+
+
+def _without_bridge(machine: Machine, gpu: Gpu) -> Finding:
+    if machine.os.virtualised:
+        return skip("a virtual machine shows no bridge above the card", name(gpu))
+    if machine.origin is Origin.PARTS and gpu.link is not None:
+        return passed(name(gpu), "planned on a CPU's lanes", str(gpu.link), WANTED)
+    if gpu.pci_address and gpu.pci_address in by_address(machine):
+        return unknown("no bridge is visible above the card", name(gpu))
+    return unread(machine, "PCI tree", "pci", subject=name(gpu))
+
+
+def repair(machine: Machine) -> Machine:
+    """Every card behind the chipset moved to a CPU slot."""
+    for gpu in machine.gpus:
+        if _judge_gpu(machine, gpu).verdict in (Verdict.WARN, Verdict.FAIL):
+            machine = own_port(machine, gpu)
+    return machine
+
+
+CHECK = Check(
+    id="pcie-chipset",
+    title="GPUs hang on a CPU, not behind the chipset",
+    severity=Verdict.FAIL,
+    reads="the PCI tree: ids and addresses of the bridges above the GPU",
+    why="A chipset slot has few lanes, and all of them go through one narrow uplink that disks and network use too; "
+    "each copy takes a longer way.",
+    rule="Intel: a root port at device 1a to 1d of the bus whose 1f.0 is the LPC bridge. AMD: an ancestor among the "
+    "Promontory, X399, X570 and Promontory 21 switches. Either: fail. Unknown bridges: unknown.",
+    judge=judge,
+    traps=(
+        "A northbridge may be *named* chipset (4 Series Chipset PCI Express Root Port) and yet be the fast slot of its "
+        "time: unknown, not a failure.",
+        "POWER and ARM machines have no such thing: pass.",
+        "A virtual machine shows the hypervisor's ports, not the host's: a warning at most.",
+    ),
+    refs=("https://pci-ids.ucw.cz", "Intel platform controller hub data sheets, PCI device tables"),
+    repair=repair,
+)

@@ -1,0 +1,83 @@
+"""`pcie-replay`: do the links repeat packets?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import Check, fail, passed, skip, unread, warn
+from wellfed.checks.mend import with_devices, with_gpus
+from wellfed.checks.pcie_path import by_address
+from wellfed.checks.places import name
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Gpu, Machine
+from wellfed.hardware.pcie import PciDevice, path_up
+
+MANY = 8  # DCGM warns at 8 replays a minute; a sound link has none for days
+RESEAT = "# Reseat card and riser, shorten or replace the cable; a lower generation in the BIOS is a stopgap."
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding per GPU, over its whole path."""
+    if not machine.gpus:
+        return [skip("no GPU")]
+    return [_judge_gpu(machine, gpu) for gpu in machine.gpus]
+
+
+def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
+    path = path_up(by_address(machine), gpu.pci_address or "")
+    fatal = sum(device.aer_fatal or 0 for device in path)
+    if fatal:
+        text = "fatal errors on the way to the GPU: a link that loses data"
+        return fail(name(gpu), text, f"{fatal} errors", "0", [RESEAT])
+    counts = [gpu.replays, *(count for device in path for count in _counts(device))]
+    known = [count for count in counts if count is not None]
+    if not known:
+        return unread(machine, "replay counters", f"{name(gpu)}.replays", "pci", subject=name(gpu))
+    worst = max(known)
+    if worst >= MANY:
+        text = "packets were damaged and sent again since the driver loaded"
+        return warn(name(gpu), text, f"{worst} replays", f"fewer than {MANY}", [RESEAT])
+    return passed(name(gpu), "no damaged packets to speak of", f"{worst} replays")
+
+
+def _counts(device: PciDevice) -> tuple[int | None, ...]:
+    return device.replays, device.aer_correctable, device.aer_nonfatal
+
+
+def repair(machine: Machine) -> Machine:
+    """All counters at zero."""
+    devices = by_address(machine)
+    touched = {device.address for gpu in machine.gpus for device in path_up(devices, gpu.pci_address or "")}
+    clean = {
+        address: replace(
+            devices[address],
+            replays=_zero(devices[address].replays),
+            aer_correctable=_zero(devices[address].aer_correctable),
+            aer_nonfatal=_zero(devices[address].aer_nonfatal),
+            aer_fatal=_zero(devices[address].aer_fatal),
+        )
+        for address in touched
+    }
+    return with_gpus(with_devices(machine, clean), (replace(gpu, replays=_zero(gpu.replays)) for gpu in machine.gpus))
+
+
+def _zero(count: int | None) -> int | None:
+    return None if count is None else 0
+
+
+CHECK = Check(
+    id="pcie-replay",
+    title="PCIe links do not repeat packets",
+    severity=Verdict.FAIL,
+    reads="NVML's replay counter, pcie_replay_count, aer_dev_correctable/nonfatal/fatal of every hop",
+    why="Each damaged packet is sent again: bandwidth goes, latency jumps, and a link on the edge drops a generation "
+    "or falls off the bus in the middle of the night.",
+    rule=f"{MANY} or more replays, corrected or non-fatal errors: warn. Any fatal error: fail.",
+    judge=judge,
+    traps=(
+        "A handful of replays at power-up is normal, and so are a few non-fatal errors when the bus is enumerated.",
+    ),
+    refs=("https://docs.kernel.org/PCI/pcieaer-howto.html", "DCGM PCIe watch: 8 replays per minute"),
+    repair=repair,
+)

@@ -1,0 +1,110 @@
+"""`pcie-shared-uplink`: do several GPUs share one link to the host?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import Check, passed, skip, unread, warn
+from wellfed.checks.mend import own_port, with_gpus
+from wellfed.checks.pcie_path import gpu_hops
+from wellfed.checks.places import all_linked, name
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Gpu, Machine
+
+SPREAD = "# For more: move one of the cards to a slot on another root port. Otherwise keep traffic inside the switch."
+
+
+def groups(machine: Machine) -> dict[str, tuple[Gpu, ...]]:
+    """The port above the topmost shared link -> the GPUs that share it; only groups of several."""
+    below: dict[str, list[Gpu]] = defaultdict(list)
+    for gpu in machine.gpus:
+        for hop in gpu_hops(machine, gpu):
+            if hop.upper is not None:  # of several cards below one port, a switch is hidden between
+                below[hop.upper.address].append(gpu)
+    found: dict[str, tuple[Gpu, ...]] = {}
+    taken: set[int] = set()
+    for place, gpus in sorted(below.items(), key=lambda item: -len(item[1])):
+        if len(gpus) > 1 and not taken & {gpu.index for gpu in gpus}:
+            found[place] = tuple(gpus)
+            taken |= {gpu.index for gpu in gpus}
+    return found or _by_paths(machine)
+
+
+def _by_paths(machine: Machine) -> dict[str, tuple[Gpu, ...]]:
+    """Without a tree: GPUs with only bridges between them (PIX, PXB) are below one switch."""
+    if any(gpu_hops(machine, gpu) for gpu in machine.gpus if gpu.pci_address):
+        return {}
+    near = {frozenset((path.a, path.b)) for path in machine.paths if path.kind in ("PIX", "PXB")}
+    found: list[list[Gpu]] = []
+    for gpu in machine.gpus:
+        home = next((g for g in found if any(_pair(gpu, other) in near for other in g)), None)
+        if home is None:
+            found.append([gpu])
+        else:
+            home.append(gpu)
+    return {"+".join(name(gpu) for gpu in group): tuple(group) for group in found if len(group) > 1}
+
+
+def _pair(a: Gpu, b: Gpu) -> frozenset[str]:
+    return frozenset((f"GPU{a.index}", f"GPU{b.index}"))
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding per shared link."""
+    if len(machine.gpus) < 2:
+        return [skip("fewer than two GPUs")]
+    found = groups(machine)
+    if found:
+        return [_judge_group(machine, place, gpus) for place, gpus in found.items()]
+    seen = all(len(gpu_hops(machine, gpu)) > 0 for gpu in machine.gpus)
+    if seen or machine.paths:
+        return [passed("system", "every GPU has a link to the host of its own")]
+    return [unread(machine, "PCI tree", "pci")]
+
+
+def _judge_group(machine: Machine, place: str, gpus: tuple[Gpu, ...]) -> Finding:
+    names = ", ".join(name(gpu) for gpu in gpus)
+    if all_linked(machine, (gpu.index for gpu in gpus)):
+        return passed(place, f"{names} share this link, but talk to each other over their own")
+    text = f"{names} share this link: copies to all of them at once get a share each"
+    return warn(place, text, f"{len(gpus)} GPUs on one link", "a link each", [SPREAD])
+
+
+def repair(machine: Machine) -> Machine:
+    """Every GPU but the first of a group gets a root port of its own."""
+    for gpus in groups(machine).values():
+        for gpu in gpus[1:]:
+            machine = own_port(machine, gpu)
+    return machine
+
+
+def effect(machine: Machine) -> Machine:
+    """Each card's link as it is when all GPUs of a group copy at once."""
+    shared = {gpu.index: len(gpus) for gpus in groups(machine).values() for gpu in gpus}
+    return with_gpus(
+        machine,
+        (
+            replace(gpu, link=replace(gpu.link, width=max(1, gpu.link.width // shared[gpu.index])))
+            for gpu in machine.gpus
+            if gpu.link and gpu.index in shared
+        ),
+    )
+
+
+CHECK = Check(
+    id="pcie-shared-uplink",
+    title="GPUs do not share one link to the host",
+    severity=Verdict.WARN,
+    reads="the PCI tree; else nvidia-smi's path matrix",
+    why="Two GPUs below one switch load weights and exchange data with RAM through one link, at half its rate each. "
+    "Between themselves the switch is faster than two root ports.",
+    rule="Two or more GPUs whose ways to the host share a link: warn, with the price. GPUs joined by NVLink or xGMI: "
+    "pass, as peer traffic goes elsewhere.",
+    judge=judge,
+    traps=("Normal on DGX-like machines: priced, never failed.",),
+    refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html",),
+    repair=repair,
+    effect=effect,
+)

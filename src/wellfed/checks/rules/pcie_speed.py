@@ -1,0 +1,131 @@
+"""`pcie-speed`: does every hop run at the generation both ends can do?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import Check, fail, passed, skip, unknown, unread, warn
+from wellfed.checks.mend import full_link, relinked, with_devices
+from wellfed.checks.pcie_path import Hop, awake, gpu_hops, narrowest
+from wellfed.checks.places import name
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Gpu, Machine
+
+BIOS = "# BIOS: set the slot's PCIe link speed to Auto or its highest generation; try without riser or extension cable."
+LOAD = "wellfed check --load"
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding per GPU: switches' uplinks first, then the card's own link."""
+    if not machine.gpus:
+        return [skip("no GPU")]
+    return [_judge_gpu(machine, gpu) for gpu in machine.gpus]
+
+
+def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
+    path = gpu_hops(machine, gpu)
+    if not path:
+        return _by_spec(machine, gpu)
+    for hop in path[1:]:
+        if _slow(hop):
+            return _fault(gpu, hop)
+    edge = path[0]
+    if edge.current is None or edge.wanted_generation is None:
+        keys = (f"{name(gpu)}.generation", f"{name(gpu)}.width", "pci")
+        return unread(machine, "link speed", *keys, subject=name(gpu))
+    if _slow(edge):
+        return _fault(gpu, edge) if _judgeable(gpu, edge) else _asleep(gpu, edge)
+    blind = [hop.place for hop in path[1:] if hop.current is None]
+    if blind:
+        return unknown(f"the speed at {', '.join(blind)} could not be read", name(gpu), f"Gen{edge.current.generation}")
+    return _whole(gpu, path)
+
+
+def _whole(gpu: Gpu, path: tuple[Hop, ...]) -> Finding:
+    edge, slowest = path[0], narrowest(path)
+    seen, able = edge.current, edge.card
+    offered = min((hop.wanted_generation for hop in path if hop.wanted_generation), default=None)
+    if able and offered and offered < able.generation:
+        text = f"as fast as the platform goes; the card could do Gen{able.generation}"
+        return passed(name(gpu), text, f"Gen{offered}", f"Gen{offered}")
+    return passed(name(gpu), "full speed on every hop", f"{slowest or seen}")
+
+
+def _slow(hop: Hop) -> bool:
+    seen, wanted = hop.current, hop.wanted_generation
+    return seen is not None and wanted is not None and seen.generation < wanted
+
+
+def _judgeable(gpu: Gpu, edge: Hop) -> bool:
+    """Awake, or a card whose driver tells no state and whose link is not at its idle speed."""
+    seen = edge.current
+    state = awake(gpu)
+    return state if state is not None else gpu.vendor == "amd" and seen is not None and seen.generation > 1
+
+
+def _fault(gpu: Gpu, hop: Hop) -> Finding:
+    measured, wanted = f"Gen{hop.current.generation if hop.current else '?'}", f"Gen{hop.wanted_generation}"
+    if hop.slot is None:
+        text = f"slower than the card can, at {hop.place}; what the slot can do is not visible"
+        return warn(name(gpu), text, measured, wanted, [BIOS])
+    return fail(name(gpu), f"slower than both ends can, at {hop.place}", measured, wanted, [BIOS])
+
+
+def _asleep(gpu: Gpu, edge: Hop) -> Finding:
+    state = "idle" if gpu.performance_state is None else f"in P{gpu.performance_state}"
+    text = f"inconclusive: the GPU may be {state}, and an idle GPU lets its link drop; look under load"
+    if gpu.performance_state is not None:
+        text = f"inconclusive: the GPU is {state}, and an idle GPU lets its link drop; look under load"
+    return unknown(text, name(gpu), f"Gen{edge.current.generation if edge.current else '?'}", [LOAD])
+
+
+def _by_spec(machine: Machine, gpu: Gpu) -> Finding:
+    full = full_link(gpu)
+    if gpu.link is None or full is None:
+        return unread(machine, "PCIe link", f"{name(gpu)}.generation", "pci", subject=name(gpu))
+    if gpu.link.generation < full.generation:
+        text = f"as fast as the platform goes; the card could do Gen{full.generation}"
+        return passed(name(gpu), text, f"Gen{gpu.link.generation}")
+    return passed(name(gpu), "full speed", f"Gen{gpu.link.generation}")
+
+
+def repair(machine: Machine) -> Machine:
+    """Every slow hop at the generation both ends can do."""
+    for gpu in machine.gpus:
+        if _judge_gpu(machine, gpu).verdict not in (Verdict.WARN, Verdict.FAIL):
+            continue
+        for hop in gpu_hops(machine, gpu):
+            if not _slow(hop):
+                continue
+            ends = [end for end in (hop.lower, hop.upper) if end and end.link_current]
+            generation = hop.wanted_generation or 0
+            machine = with_devices(
+                machine,
+                {
+                    end.address: replace(end, link_current=replace(end.link_current, generation=generation))
+                    for end in ends
+                    if end.link_current
+                },
+            )
+    return relinked(machine)
+
+
+CHECK = Check(
+    id="pcie-speed",
+    title="Every PCIe hop runs at its full generation",
+    severity=Verdict.FAIL,
+    reads="current_link_speed and max_link_speed of every function from the GPU to its root port; NVML's generation, "
+    "performance state and host maximum",
+    why="Each generation doubles the rate. A bad riser or a BIOS setting drops it silently, and copies take as much "
+    "longer.",
+    rule="At every hop the generation must be the lesser of what both ends can do; the slowest hop counts.",
+    judge=judge,
+    traps=(
+        "An idle GPU drops its own link to Gen1: below its maximum it is judged only in P0 or under load (`--load`), "
+        "otherwise unknown. Switches' uplinks do not drop and are judged at any time.",
+        "A Gen4 card in a Gen3 platform is as fast as the platform goes: said, not failed.",
+    ),
+    refs=("https://docs.kernel.org/PCI/sysfs-pci.html", "PCI Express Base Specification 5.0, 7.5.3"),
+    repair=repair,
+)

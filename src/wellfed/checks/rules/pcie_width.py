@@ -1,0 +1,131 @@
+"""`pcie-width`: does every hop run with all its lanes?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import Check, fail, passed, skip, unknown, unread, warn
+from wellfed.checks.mend import full_link, relinked, with_devices, with_gpus
+from wellfed.checks.pcie_path import Hop, by_address, gpu_hops, root_port
+from wellfed.checks.places import name
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Gpu, Machine
+from wellfed.hardware.pcie import PcieLink
+
+RESEAT = "# Power off, clean and reseat the card and its riser; then the slot's bifurcation setting in the BIOS."
+MOVE = "# Move the card to a slot with all lanes wired (the board's manual lists them), or undo the bifurcation."
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding per GPU, about its worst hop."""
+    if not machine.gpus:
+        return [skip("no GPU")]
+    return [_judge_gpu(machine, gpu) for gpu in machine.gpus]
+
+
+def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
+    path = gpu_hops(machine, gpu)
+    if not path:
+        return _by_spec(machine, gpu)
+    for hop in path:
+        if (found := _short_of_lanes(gpu, hop)) is not None:
+            return found
+    edge = path[0]
+    seen, card = edge.current, edge.card
+    if seen is None:
+        return _shape(machine, gpu)
+    if card and seen.width < card.width:
+        text = "the slot has fewer lanes than the card: bifurcated, or wired that way"
+        return warn(name(gpu), text, f"x{seen.width}", f"x{card.width}", [MOVE])
+    blind = [hop.place for hop in path if hop.current is None or hop.wanted_width is None]
+    if blind and (len(blind) > 1 or seen.width < 16):
+        return unknown(f"widths at {', '.join(blind)} could not be read", name(gpu), f"x{seen.width}")
+    return passed(name(gpu), f"all lanes on {len(path)} hop{'s' * (len(path) > 1)}", f"x{seen.width}")
+
+
+def _short_of_lanes(gpu: Gpu, hop: Hop) -> Finding | None:
+    seen, wanted = hop.current, hop.wanted_width
+    if seen is None or wanted is None or seen.width >= wanted:
+        return None
+    where = f"at {hop.place}"
+    if hop.edge and hop.slot is None:
+        text = f"fewer lanes than the card has, {where}; how many the slot has is not visible"
+        return warn(name(gpu), text, f"x{seen.width}", f"x{wanted}", [RESEAT])
+    text = f"fewer lanes than both ends have, {where}"
+    return fail(name(gpu), text, f"x{seen.width}", f"x{wanted}", [RESEAT])
+
+
+def _by_spec(machine: Machine, gpu: Gpu) -> Finding:
+    full = full_link(gpu)
+    if gpu.link is None or full is None:
+        return unread(machine, "PCIe link", f"{name(gpu)}.width", "pci", subject=name(gpu))
+    if gpu.link.width < full.width:
+        text = "the slot has fewer lanes than the card"
+        return warn(name(gpu), text, f"x{gpu.link.width}", f"x{full.width}", [MOVE])
+    return passed(name(gpu), "all lanes of the card", f"x{gpu.link.width}")
+
+
+def _shape(machine: Machine, gpu: Gpu) -> Finding:
+    """Without widths, neighbouring functions of one root device still tell that cards share its lanes."""
+    devices = by_address(machine)
+    mine = root_port(devices, gpu.pci_address)
+    desktop = any(device.chipset for device in machine.pci)
+    for other in machine.gpus:
+        port = root_port(devices, other.pci_address)
+        near = port and mine and port.address[:-2] == mine.address[:-2] and port.address != mine.address
+        if near and desktop and not mine.chipset if mine else False:
+            text = f"shares the lanes of root device {mine.address[:-2]} with {name(other)}" if mine else ""
+            return warn(name(gpu), text, "x8 at most, by the shape of the tree", "x16", [MOVE])
+    return unread(machine, "link width", f"{name(gpu)}.width", "pci", subject=name(gpu))
+
+
+def repair(machine: Machine) -> Machine:
+    """Every hop of every GPU with all lanes of its lower end."""
+    for gpu in machine.gpus:
+        if _judge_gpu(machine, gpu).verdict not in (Verdict.WARN, Verdict.FAIL):
+            continue
+        path = gpu_hops(machine, gpu)
+        full = full_link(gpu)
+        if not path and gpu.link and full:
+            machine = with_gpus(machine, [replace(gpu, link=replace(gpu.link, width=full.width))])
+        for hop in path:
+            machine = _widened(machine, hop)
+    return relinked(machine)
+
+
+def _widened(machine: Machine, hop: Hop) -> Machine:
+    if hop.card is None:
+        return machine
+    width = hop.card.width
+    ends = [end for end in (hop.lower, hop.upper) if end is not None]
+    changed = {
+        end.address: replace(end, link_current=_wide(end.link_current, width), link_max=_wide(end.link_max, width))
+        for end in ends
+    }
+    return with_devices(machine, changed)
+
+
+def _wide(link: PcieLink | None, width: int) -> PcieLink | None:
+    return replace(link, width=max(width, link.width)) if link else None
+
+
+CHECK = Check(
+    id="pcie-width",
+    title="Every PCIe hop runs with all its lanes",
+    severity=Verdict.FAIL,
+    reads="current_link_width and max_link_width of every function from the GPU to its root port; NVML",
+    why="A card on 4 of 16 lanes loads a model four times slower, and tensor parallelism or experts streamed from "
+    "RAM wait for the same lanes on every step.",
+    rule="At every hop the width must be the lesser of what both ends can do. Fewer: fail (warn when the slot's side "
+    "is not visible). A slot with fewer lanes than the card: warn.",
+    judge=judge,
+    traps=(
+        "The switch on a Radeon's or Arc's board is part of the card: its links always look whole. The card is judged "
+        "at its edge connector.",
+        "Width does not drop when a GPU idles, so it can be judged at any time.",
+        "Cards in cloud slots (a T4 on x8) are often wired that way: the finding is a warning with a price.",
+    ),
+    refs=("https://docs.kernel.org/PCI/sysfs-pci.html", "PCI Express Base Specification 5.0, 7.5.3"),
+    repair=repair,
+)

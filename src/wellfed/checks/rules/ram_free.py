@@ -1,0 +1,85 @@
+"""`ram-free`: is main memory free?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import SYSTEM, Check, fail, passed, skip, unread, warn
+from wellfed.estimate import Estimate
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Machine, Origin
+from wellfed.units import format_bytes
+
+LITTLE, SOME = 0.1, 0.5
+FIX = "# Stop what holds the memory (ps aux --sort -rss | head), or raise the container's memory limit."
+
+
+def available_bytes(machine: Machine) -> int | None:
+    """What this process could still get: MemAvailable, or less where a control group says so."""
+    limit, used = machine.os.memory_limit_bytes, machine.os.memory_used_by_cgroup_bytes
+    left = None if limit is None else max(0, limit - (used or 0))
+    return min((size for size in (machine.os.memory_free_bytes, left) if size is not None), default=None)
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding for the machine."""
+    if machine.origin is Origin.PARTS:
+        return [skip("a planned machine's memory is free")]
+    free, total = available_bytes(machine), machine.memory_bytes
+    if free is None or not total:
+        return [unread(machine, "free memory", "os.memory_free_bytes", "memory", "meminfo")]
+    measured = f"{format_bytes(free)} free of {format_bytes(total)}"
+    if free < total * LITTLE:
+        return [fail(SYSTEM, "hardly any memory is left", measured, f"at least {SOME:.0%}", [FIX])]
+    if free < total * SOME:
+        limited = machine.os.memory_limit_bytes is not None and machine.os.memory_limit_bytes < total
+        why = "others hold most of the memory" + (", or the control group's limit does" if limited else "")
+        return [warn(SYSTEM, why, measured, f"at least {SOME:.0%}", [FIX])]
+    return [passed(SYSTEM, "most of the memory is free", measured)]
+
+
+def against(machine: Machine, estimate: Estimate) -> Iterable[Finding]:
+    """As `judge`, but what the plan needs must fit what is free."""
+    free = available_bytes(machine)
+    needed = next((device.needed_bytes for device in estimate.memory.devices if device.device == "ram"), None)
+    if machine.origin is Origin.PARTS or free is None or needed is None or needed <= free:
+        return judge(machine)
+    measured, wanted = f"{format_bytes(free)} free", f"{format_bytes(needed)} for the plan"
+    return [fail(SYSTEM, "the plan does not fit what is free now", measured, wanted, [FIX])]
+
+
+def repair(machine: Machine) -> Machine:
+    """All memory free, no limit."""
+    if available_bytes(machine) is None or machine.memory_bytes is None:
+        return machine
+    settings = replace(
+        machine.os,
+        memory_free_bytes=machine.memory_bytes,
+        memory_limit_bytes=None,
+        memory_used_by_cgroup_bytes=None,
+    )
+    nodes = tuple(
+        replace(node, memory_free_bytes=node.memory_bytes) if node.memory_free_bytes is not None else node
+        for node in machine.numa_nodes
+    )
+    return replace(machine, os=settings, numa_nodes=nodes)
+
+
+CHECK = Check(
+    id="ram-free",
+    title="Main memory is free",
+    severity=Verdict.FAIL,
+    reads="MemAvailable of /proc/meminfo; memory.max and memory.current of the control group",
+    why="Weights in RAM that do not fit are read from disk for every token, or the process is killed.",
+    rule=f"Less than {SOME:.0%} of installed memory free warns, less than {LITTLE:.0%} fails; a plan that does not fit "
+    "what is free fails.",
+    judge=judge,
+    traps=(
+        "A container's limit counts, not the host's memory.",
+        "The page cache counts as free: the kernel gives it up.",
+    ),
+    refs=("https://docs.kernel.org/filesystems/proc.html#meminfo",),
+    repair=repair,
+    against=against,
+)

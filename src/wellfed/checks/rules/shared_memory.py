@@ -1,0 +1,51 @@
+"""`shared-memory`: is /dev/shm large enough for several ranks?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import SYSTEM, Check, fail, missing, passed, skip
+from wellfed.checks.places import cards
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Machine
+from wellfed.units import GIB, MIB, format_bytes
+
+NEEDED_PER_GPU = 256 * MIB  # NCCL's rings and an engine's message queues; Docker gives 64 MiB in all
+FIX = "# Containers: --ipc=host or --shm-size=16g; Kubernetes: an emptyDir with medium: Memory on /dev/shm."
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding for the machine."""
+    if len(cards(machine)) < 2:
+        return [skip("fewer than two GPUs")]
+    size = machine.os.shared_memory_bytes
+    if size is None:
+        return [missing(machine, "/dev/shm", "os.shared_memory_bytes")]
+    needed = NEEDED_PER_GPU * len(cards(machine))
+    if size < needed:
+        why = "ranks exchange data through /dev/shm: they hang or die when it is full"
+        return [fail(SYSTEM, why, format_bytes(size), f"at least {format_bytes(needed)}", [FIX])]
+    return [passed(SYSTEM, "/dev/shm is large enough", format_bytes(size))]
+
+
+def repair(machine: Machine) -> Machine:
+    """Plenty."""
+    size = machine.os.shared_memory_bytes
+    if size is None:
+        return machine
+    return replace(machine, os=replace(machine.os, shared_memory_bytes=max(size, 16 * GIB)))
+
+
+CHECK = Check(
+    id="shared-memory",
+    title="/dev/shm has room for several ranks",
+    severity=Verdict.FAIL,
+    reads="the size of /dev/shm",
+    why="Tensor parallelism runs a process per GPU; NCCL and the engines pass data and messages through shared memory. "
+    "A container's default of 64 MiB ends in `unhandled system error` or a hang.",
+    rule=f"Two or more GPUs: at least {NEEDED_PER_GPU // MIB} MiB per GPU.",
+    judge=judge,
+    refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html#shared-memory",),
+    repair=repair,
+)

@@ -1,0 +1,46 @@
+"""`swap`: has the system begun to swap?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Machine
+from wellfed.units import GIB, format_bytes
+
+FIX = ("sysctl -w vm.swappiness=10", "# Free memory first, then: swapoff -a && swapon -a")
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding for the machine."""
+    total, used = machine.os.swap_total_bytes, machine.os.swap_used_bytes
+    if total == 0:
+        return [passed(SYSTEM, "no swap", "0 B")]
+    if used is None:
+        return [missing(machine, "swap", "os.swap_used_bytes", "os.swap_total_bytes", "meminfo")]
+    if used > GIB:
+        why = "memory has been swapped out: weights or caches may be next, at a thousandth of the speed"
+        return [warn(SYSTEM, why, f"{format_bytes(used)} used", "at most 1.00 GiB", FIX)]
+    return [passed(SYSTEM, "next to nothing is swapped out", f"{format_bytes(used)} used")]
+
+
+def repair(machine: Machine) -> Machine:
+    """Nothing swapped out."""
+    if not machine.os.swap_used_bytes:
+        return machine
+    return replace(machine, os=replace(machine.os, swap_used_bytes=0))
+
+
+CHECK = Check(
+    id="swap",
+    title="Nothing much is swapped out",
+    severity=Verdict.WARN,
+    reads="SwapTotal and SwapFree of /proc/meminfo",
+    why="A model that just fits pushes something out; each token then waits for the disk.",
+    rule="More than 1 GiB used warns. Swap that is there but unused is fine.",
+    judge=judge,
+    refs=("https://docs.kernel.org/admin-guide/sysctl/vm.html#swappiness",),
+    repair=repair,
+)

@@ -1,0 +1,46 @@
+"""`thp`: may the engine have transparent huge pages?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Machine
+
+FIX = "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled"
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding for the machine."""
+    mode = machine.os.transparent_huge_pages
+    if mode is None:
+        return [missing(machine, "transparent huge pages", "os.transparent_huge_pages")]
+    if mode == "never":
+        why = "weights in RAM are read through 4 KiB pages: one address translation per 4096 bytes"
+        return [warn(SYSTEM, why, mode, "madvise or always", [FIX])]
+    return [passed(SYSTEM, "programs can have huge pages", mode, "madvise or always")]
+
+
+def repair(machine: Machine) -> Machine:
+    """On request."""
+    if machine.os.transparent_huge_pages != "never":
+        return machine
+    return replace(machine, os=replace(machine.os, transparent_huge_pages="madvise"))
+
+
+CHECK = Check(
+    id="thp",
+    title="Transparent huge pages are available",
+    severity=Verdict.WARN,
+    reads="/sys/kernel/mm/transparent_hugepage/enabled",
+    why="CPU decode streams gigabytes per token; with 2 MiB pages the processor translates 512 times fewer addresses. "
+    "Worth 13 to 19 % on one measured platform and nothing on another: hence a warning, and `madvise` rather than "
+    "`always`.",
+    rule="`always` or `madvise` pass, `never` warns.",
+    judge=judge,
+    traps=("An absent file (a kernel without huge pages) is a skip.",),
+    refs=("https://docs.kernel.org/admin-guide/mm/transhuge.html",),
+    repair=repair,
+)

@@ -1,0 +1,86 @@
+"""`vram-free`: is the GPUs' memory free?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import Check, fail, passed, skip, warn
+from wellfed.checks.driver import untold
+from wellfed.checks.mend import with_gpus
+from wellfed.checks.places import cards, name
+from wellfed.estimate import Estimate
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Gpu, Machine, Origin
+from wellfed.units import GIB, format_bytes
+
+SHARE = 0.05
+SEE = "nvidia-smi --query-compute-apps=pid,process_name,used_memory --format=csv"
+FREE = "# Stop what holds the memory, or plan with what is left."
+
+
+def tolerated_bytes(gpu: Gpu) -> float:
+    """What a driver and a desktop may hold."""
+    return max(GIB, SHARE * (gpu.memory_bytes or 0))
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding per GPU."""
+    if machine.origin is Origin.PARTS:
+        return [skip("a planned machine's memory is free")]
+    return [_judge_gpu(machine, gpu) for gpu in cards(machine)] or [skip("no GPU")]
+
+
+def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
+    if gpu.memory_bytes is None or gpu.memory_free_bytes is None:
+        return untold(machine, gpu, "free memory", "memory")
+    used = gpu.memory_bytes - gpu.memory_free_bytes
+    measured = f"{format_bytes(gpu.memory_free_bytes)} free of {format_bytes(gpu.memory_bytes)}"
+    if used > tolerated_bytes(gpu):
+        who = f" ({gpu.foreign_processes} processes)" if gpu.foreign_processes else ""
+        why = f"{format_bytes(used)} are held by others{who}"
+        return warn(name(gpu), why, measured, "all but the driver's share free", [SEE, FREE])
+    return passed(name(gpu), "the memory is free", measured)
+
+
+def against(machine: Machine, estimate: Estimate) -> Iterable[Finding]:
+    """As `judge`, but what the plan needs must fit what is free."""
+    if machine.origin is Origin.PARTS:
+        return judge(machine)
+    needs = {device.device: device.needed_bytes for device in estimate.memory.devices}
+    found = (_against_gpu(machine, gpu, needs.get(name(gpu))) for gpu in cards(machine))
+    return list(found) or [skip("no GPU")]
+
+
+def _against_gpu(machine: Machine, gpu: Gpu, needed: float | None) -> Finding:
+    free = gpu.memory_free_bytes
+    if needed is None or free is None or needed <= free:
+        return _judge_gpu(machine, gpu)
+    measured, wanted = f"{format_bytes(free)} free", f"{format_bytes(needed)} for the plan"
+    return fail(name(gpu), "the plan does not fit what is free now", measured, wanted, [SEE, FREE])
+
+
+def repair(machine: Machine) -> Machine:
+    """All memory free but what the driver holds."""
+    return with_gpus(
+        machine,
+        (
+            replace(gpu, memory_free_bytes=gpu.memory_bytes, foreign_processes=0)
+            for gpu in machine.gpus
+            if gpu.memory_bytes is not None and gpu.memory_free_bytes is not None
+        ),
+    )
+
+
+CHECK = Check(
+    id="vram-free",
+    title="GPU memory is free",
+    severity=Verdict.FAIL,
+    reads="NVML (or amdgpu): total and free memory, processes",
+    why="What others hold is missing for weights and cache: the engine fails to start, or layers move to the CPU.",
+    rule=f"More than 1 GiB and {SHARE:.0%} held warns; a plan that does not fit what is free fails.",
+    judge=judge,
+    refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html",),
+    repair=repair,
+    against=against,
+)

@@ -1,0 +1,43 @@
+"""`zone-reclaim`: does the kernel rather evict than use another node's memory?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import SYSTEM, Check, missing, passed, skip, warn
+from wellfed.checks.places import cpu_nodes
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Machine
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding for the machine."""
+    if len(cpu_nodes(machine)) == 1:
+        return [skip("one NUMA node")]
+    mode = machine.os.zone_reclaim_mode
+    if mode is None:
+        return [missing(machine, "zone reclaim", "os.zone_reclaim_mode")]
+    if mode:
+        why = "a full node drops the model's file from its cache instead of using the other node's free memory"
+        return [warn(SYSTEM, why, str(mode), "0", ["sysctl -w vm.zone_reclaim_mode=0"])]
+    return [passed(SYSTEM, "free memory of other nodes is used before anything is dropped", "0")]
+
+
+def repair(machine: Machine) -> Machine:
+    """Off."""
+    mode = 0 if machine.os.zone_reclaim_mode else machine.os.zone_reclaim_mode
+    return replace(machine, os=replace(machine.os, zone_reclaim_mode=mode))
+
+
+CHECK = Check(
+    id="zone-reclaim",
+    title="Zone reclaim is off",
+    severity=Verdict.WARN,
+    reads="/proc/sys/vm/zone_reclaim_mode",
+    why="A memory-mapped model larger than one node is read from disk again and again while the other node is empty.",
+    rule="Several NUMA nodes: 0.",
+    judge=judge,
+    refs=("https://docs.kernel.org/admin-guide/sysctl/vm.html#zone-reclaim-mode",),
+    repair=repair,
+)

@@ -1,0 +1,40 @@
+"""Run checks over a machine; one that crashes says so and harms no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wellfed.checks.base import Check, skip, stamped, unknown
+from wellfed.checks.registry import ALL
+from wellfed.estimate import Estimate
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Machine
+
+FAULTS = (Verdict.WARN, Verdict.FAIL)
+
+
+def run_checks(
+    machine: Machine, checks: Iterable[Check] = ALL, estimate: Estimate | None = None
+) -> tuple[Finding, ...]:
+    """Every check's findings, in the order of `checks`.
+
+    `estimate`: what a plan needs of this machine; checks that can, judge against it.
+    """
+    return tuple(finding for check in checks for finding in run_check(machine, check, estimate))
+
+
+def run_check(machine: Machine, check: Check, estimate: Estimate | None = None) -> tuple[Finding, ...]:
+    """One check's findings; at least one. An exception inside becomes `unknown` with its error."""
+    try:
+        if estimate is not None and check.against is not None:
+            found = tuple(check.against(machine, estimate))
+        else:
+            found = tuple(check.judge(machine))
+    except Exception as error:  # noqa: BLE001  a broken check must not hide the others' findings
+        found = (unknown(f"the check itself failed: {type(error).__name__}: {error}"),)
+    return tuple(stamped(finding, check) for finding in found or (skip("nothing to judge"),))
+
+
+def faults(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Warnings and failures."""
+    return tuple(finding for finding in findings if finding.verdict in FAULTS)
