@@ -1,4 +1,4 @@
-"""Host-device copies through the CUDA driver: pinned, both directions, per GPU and NUMA node. No CUDA toolkit needed."""
+"""Host-device copies through the CUDA driver: pinned, both ways, per GPU and NUMA node. Needs no CUDA toolkit."""
 
 from __future__ import annotations
 

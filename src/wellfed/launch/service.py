@@ -1,0 +1,115 @@
+"""From a launch to a service that answers: started, awaited, proven, remembered; and kept up if asked."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from wellfed.engines.spec import LaunchSpec
+from wellfed.errors import BadInput
+from wellfed.launch import state
+from wellfed.launch.process import EngineFailed, EngineProcess, start, stop, wait_ready
+from wellfed.launch.proof import Placement, placement
+
+_BACKOFF_S = (1, 2, 5, 10, 30, 60)
+_STABLE_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A started engine with its proof."""
+
+    running: state.Running
+    engine: EngineProcess
+    load_s: float
+    placement: Placement
+
+
+def serve(
+    spec: LaunchSpec,
+    model: str,
+    timeout_s: float,
+    detach: bool = False,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Service:
+    """Start and wait. Whatever goes wrong, nothing is left running. Raises EngineFailed, BadInput."""
+    ensure_safe(spec)
+    ensure_files(spec)
+    name = state.fresh_name(model)
+    log = state.folder() / f"{name}.log"
+    log.write_bytes(b"")
+    engine = start(spec, log, detach)
+    try:
+        load_s = wait_ready(engine, timeout_s, progress)
+        running = state.Running(
+            name=name,
+            pid=engine.pid,
+            started=psutil.Process(engine.pid).create_time(),
+            url=spec.endpoint.url,
+            model=model,
+            engine=spec.engine.value,
+            command=spec.command_line(),
+            log=str(log),
+        )
+        state.save(running)
+    except BaseException:
+        stop(engine.pid)
+        raise
+    return Service(running, engine, load_s, placement(engine.pid))
+
+
+def ensure_safe(spec: LaunchSpec) -> None:
+    """Raises BadInput for an address others can reach without a key."""
+    if not spec.endpoint.is_loopback and not spec.endpoint.api_key and "insecure" not in spec.notes:
+        hint = "give --api-key (or set WELLFED_API_KEY), or --insecure if the network is trusted"
+        raise BadInput(f"{spec.endpoint.host} can be reached by others, and there is no API key", hint)
+
+
+def ensure_files(spec: LaunchSpec) -> None:
+    """Raises BadInput when a local file of the launch is missing or empty."""
+    for file in spec.files:
+        path = Path(file)
+        looks_local = path.is_absolute() or path.suffix == ".gguf"
+        if looks_local and not path.exists():
+            raise BadInput(f"no such file: {file}", "check the path, or give a catalogue name")
+        if looks_local and path.is_file() and path.stat().st_size == 0:
+            raise BadInput(f"{file} is empty", "download it again")
+
+
+def end(running: state.Running, grace_s: float = 10.0) -> bool:
+    """Stop it and forget it; whether it is gone."""
+    gone = stop(running.pid, grace_s) if running.alive else True
+    if gone:
+        state.forget(running.name)
+    return gone
+
+
+def supervise(
+    service: Service,
+    spec: LaunchSpec,
+    restart: bool,
+    timeout_s: float,
+    told: Callable[[str], None],
+) -> EngineFailed | None:
+    """Watch until the engine ends. With `restart`, start it again after 1, 2, 5 ... 60 s; why it died otherwise."""
+    turn, current, since = 0, service, time.monotonic()
+    while True:
+        while current.engine.ended() is None:
+            time.sleep(0.2)
+        failure = current.engine.failure()
+        stop(current.engine.pid)
+        state.forget(current.running.name)
+        if not restart:
+            return failure
+        turn = 0 if time.monotonic() - since > _STABLE_S else turn
+        wait = _BACKOFF_S[min(turn, len(_BACKOFF_S) - 1)]
+        told(f"{failure.message}; starting again in {wait} s")
+        time.sleep(wait)
+        turn, since = turn + 1, time.monotonic()
+        with contextlib.suppress(EngineFailed):
+            current = serve(spec, service.running.model, timeout_s)
