@@ -68,6 +68,7 @@ class CpuSpec:
     memory_mt_s: tuple[float, ...]
     pcie_generation: int | None
     pcie_lanes: int | None  # usable by slots, straight from this CPU
+    pcie_lanes_of_two: int | None = None  # per socket where two are joined and lanes serve the link between them
     sockets_max: int = 1
     base_clock_hz: float | None = None
     boost_clock_hz: float | None = None
