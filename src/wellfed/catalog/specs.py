@@ -89,6 +89,7 @@ def cpu_spec(row: Row) -> CpuSpec:
         memory_mt_s=tuple(float(speed) for speed in v["memory_mt_s"]),
         pcie_generation=v.get("pcie_generation"),
         pcie_lanes=v.get("pcie_lanes"),
+        pcie_lanes_of_two=v.get("pcie_lanes_of_two"),
         sockets_max=v.get("sockets_max", 1),
         base_clock_hz=_scaled(v.get("base_ghz"), 1e9),
         boost_clock_hz=_scaled(v.get("boost_ghz"), 1e9),
