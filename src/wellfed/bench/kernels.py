@@ -14,24 +14,24 @@ BYTES_PER_ELEMENT = {"read": 8, "copy": 16, "triad": 24}
 
 def compiled() -> dict[str, Callable[..., Any]]:
     """name -> kernel(a, b, c): each works on arrays of float64. Raises ImportError without numba."""
-    from numba import njit
+    import numba
 
-    options = {"nogil": True, "fastmath": True, "boundscheck": False}
+    kernel: Any = numba.njit(nogil=True, fastmath=True, boundscheck=False)
 
-    @njit(**options)  # type: ignore[untyped-decorator]
+    @kernel
     def read(a: Any, b: Any, c: Any) -> float:
         total = 0.0
         for i in range(a.shape[0]):
             total += a[i]
         return total
 
-    @njit(**options)  # type: ignore[untyped-decorator]
+    @kernel
     def copy(a: Any, b: Any, c: Any) -> float:
         for i in range(a.shape[0]):
             c[i] = a[i]
         return 0.0
 
-    @njit(**options)  # type: ignore[untyped-decorator]
+    @kernel
     def triad(a: Any, b: Any, c: Any) -> float:
         for i in range(a.shape[0]):
             c[i] = a[i] + 3.0 * b[i]
