@@ -1,0 +1,61 @@
+"""Prefill and decode on GPUs of their own: two pools, the cache handed over between them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from wellfed.perf.serving.knobs import Knobs
+from wellfed.perf.serving.shape import Shape
+from wellfed.perf.serving.step import forward, smaller
+
+_ROUNDS = 10
+_SHARPNESS = 4.0
+
+
+class Split(NamedTuple):
+    """What clients see of both pools together. Seconds, requests per second, sequences."""
+
+    tpot: float
+    ttft: float
+    running: float  # over all decode workers
+    rate: float
+    batch: float  # per decode worker and pass
+    prefill: float  # a prompt through an idle prefill worker
+    transfer: float  # of its cache
+    queue: float  # for prefill workers, decode slots and bursts
+    prefill_rate: float  # requests per second that the prefill pool can take
+
+
+def split(
+    prefill_shape: Shape,
+    decode_shape: Shape,
+    knobs: Knobs,
+    prefill_workers: float,
+    decode_workers: float,
+    clients: float,
+) -> Split:
+    """Closed loop over two pools: a client prefills, hands its cache over, decodes, and asks again.
+
+    Decode passes hold no prefill. The rate is the least of what clients ask for, the prefill pool can take and the
+    decode slots hold, with a rounded knee; Little's law gives the wait. Numbers or arrays.
+    """
+    per_pass = smaller(prefill_shape.prompt, prefill_shape.chunk)
+    passes = prefill_shape.prompt / per_pass
+    # every attention group of a worker takes a prompt of its own
+    together = forward(prefill_shape, knobs, 0.0 * per_pass, per_pass * prefill_shape.groups).seconds
+    prefill = together * passes * prefill_shape.stages
+    most = prefill_workers * prefill_shape.groups * prefill_shape.stages / prefill
+    handed = decode_shape.context_bytes / (decode_shape.link_bandwidth * knobs.kv_transfer_fraction)
+    slots = decode_workers * decode_shape.slots
+    running = smaller(clients + 0 * slots, slots)
+    for _ in range(_ROUNDS):
+        batch = running / decode_workers / decode_shape.stages
+        tpot = forward(decode_shape, knobs, batch, 0.0 * batch).seconds * decode_shape.stages / decode_shape.gain
+        answer = decode_shape.output * tpot
+        idle = knobs.request_s + prefill + handed + knobs.prefill_wait * tpot
+        asked = clients / (answer + idle)
+        rate = (asked**-_SHARPNESS + most**-_SHARPNESS) ** (-1 / _SHARPNESS)
+        running = (running * smaller(rate * answer, slots)) ** 0.5
+    rate = running / answer
+    ttft = clients / rate - answer
+    return Split(tpot, ttft, running, rate, batch, prefill, handed, ttft - idle, most)

@@ -1,0 +1,213 @@
+"""The estimate of a serving layout: from a request to terms, rates, waits and intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from wellfed.calibration import Calibration
+from wellfed.estimate import Estimate, Quantity, Term
+from wellfed.layout import Engine, Layout
+from wellfed.perf.serving.disaggregation import Split, split
+from wellfed.perf.serving.formats import formats, gpu_of
+from wellfed.perf.serving.knobs import Knobs, knobs
+from wellfed.perf.serving.load import Arrived, Served, arrivals, serve
+from wellfed.perf.serving.room import Room, room
+from wellfed.perf.serving.shape import Shape, shape_of
+from wellfed.perf.serving.step import forward, smaller
+from wellfed.perf.serving.terms import heaviest, terms
+from wellfed.plan import Request
+from wellfed.provenance import Assumption
+
+CLASS, DISAGGREGATED, THROUGHPUT = "serving", "serving disaggregated", "serving throughput"
+
+
+def estimate_serving(request: Request, calibration: Calibration) -> Estimate:
+    """What vLLM, SGLang or TensorRT-LLM would do: continuous batching on equal GPUs, closed loop or random arrivals.
+
+    Times are means over a long run; `running` and `total_tok_s` are of all replicas. Left out: start-up and prefix
+    caching. Raises Unsupported for machines without GPUs of a known kind and layouts that do not divide.
+    """
+    if request.layout.prefill_gpus:
+        return _estimate_split(request, calibration)
+    space = room(request)
+    shape, parameters = replica(request, calibration, space.slots)
+    rate = request.workload.request_rate
+    if rate is None:
+        return _estimate(request, calibration, space, shape, parameters, serve(shape, parameters))
+    arrived = arrivals(shape, parameters, rate / max(1, request.layout.data_parallel))
+    found = _estimate(request, calibration, space, shape, parameters, arrived.served)
+    return replace(found, ttft_p99_s=arrived.ttft_p99, assumptions=(*found.assumptions, *_overload(arrived)))
+
+
+def shape_for(request: Request, slots: float) -> Shape:
+    """The shape of one replica with its part of the load."""
+    layout, load = request.layout, request.workload
+    return shape_of(
+        request.machine,
+        request.model,
+        request.weights,
+        layout,
+        load,
+        clients=max(1.0, load.concurrency / max(1, layout.data_parallel)),
+        slots=slots,
+        mixed=layout.engine is not Engine.SGLANG,
+    )
+
+
+def knobs_for(request: Request, calibration: Calibration) -> Knobs:
+    """The calibration's parameters for the request's engine and formats."""
+    return knobs(calibration, request.layout.engine, formats(request.weights, gpu_of(request.machine)))
+
+
+def replica(request: Request, calibration: Calibration, slots: float) -> tuple[Shape, Knobs]:
+    """One replica's shape and the parameters for it."""
+    return shape_for(request, slots), knobs_for(request, calibration)
+
+
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """A disaggregated deployment: the shapes of one worker of each kind, and how many there are."""
+
+    prefill: Shape
+    decode: Shape
+    prefill_workers: int
+    decode_workers: int
+
+
+def pools(request: Request, space: Room) -> Pools:
+    """The pools of a request whose layout has `prefill_gpus`; `data_parallel` counts the decode workers."""
+    first, workers = prefill_layout(request.layout)
+    prompt = shape_for(replace(request, layout=first), space.slots)
+    return Pools(prompt, shape_for(request, space.slots), workers, max(1, request.layout.data_parallel))
+
+
+def _estimate(
+    request: Request, calibration: Calibration, space: Room, shape: Shape, parameters: Knobs, served: Served
+) -> Estimate:
+    replicas = max(1, request.layout.data_parallel)
+    decode = _decode_terms(shape, parameters, served)
+    prefill = _prefill_terms(shape, parameters, served)
+    tpot = Quantity.lognormal(served.tpot, calibration.sigma(f"{CLASS} tpot"))
+    total = Quantity.lognormal(served.rate * shape.output * replicas, calibration.sigma(f"{CLASS} tpot"))
+    return Estimate(
+        memory=space.memory,
+        decode=decode,
+        prefill=prefill,
+        ttft_s=Quantity.lognormal(served.ttft, calibration.sigma(f"{CLASS} ttft")),
+        tpot_s=tpot,
+        prefill_tok_s=Quantity.lognormal(prompt_rate(shape, parameters) * replicas, calibration.sigma(f"{CLASS} ttft")),
+        total_tok_s=total,
+        limited_by=_limited_by(served, space, decode),
+        running=served.running * replicas,
+        assumptions=_assumptions(request, space),
+        calibration=calibration.id,
+    )
+
+
+def prompt_rate(shape: Shape, parameters: Knobs) -> float:
+    """Prompt tokens per second of a replica that does nothing else."""
+    taken = smaller(shape.prompt, shape.chunk) * shape.groups
+    return taken / forward(shape, parameters, 0.0, taken).seconds
+
+
+def _decode_terms(shape: Shape, parameters: Knobs, served: Served) -> tuple[Term, ...]:
+    """Of one token: its passes, and the prompts of others among them."""
+    own = terms(shape, parameters, served.batch, 0.0, shape.stages / shape.gain)
+    others = served.share * served.extra * shape.stages / shape.gain
+    return (*own, Term("prompts of others", others, "prefill", "gpu")) if others > 0 else own
+
+
+def _prefill_terms(shape: Shape, parameters: Knobs, served: Served) -> tuple[Term, ...]:
+    """Of one prompt, from its arrival to its first token."""
+    passes = shape.prompt / smaller(shape.prompt, shape.chunk) * shape.stages
+    own = terms(shape, parameters, served.batch * shape.mixed, served.taken, passes)
+    steps = max(0.0, served.prefill - sum(term.seconds for term in own))
+    rest = max(0.0, served.ttft - served.prefill - served.wait - served.queue)
+    waits = (
+        Term("wait for a pass", steps, "batching", "gpu"),
+        Term("other prompts", served.wait, "prefill", "gpu"),
+        Term("queue for a slot", served.queue, "running sequences", "gpu"),
+        Term("request handling", rest, "host CPU", "host"),
+    )
+    return (*own, *(term for term in waits if term.seconds > 0))
+
+
+def _limited_by(served: Served, space: Room, decode: tuple[Term, ...]) -> str:
+    if served.queue > served.prefill:
+        full = space.cached is not None and space.slots >= space.cached
+        return "memory for the KV cache" if full else "the engine's limit of running sequences"
+    return heaviest(decode)
+
+
+def _assumptions(request: Request, space: Room) -> tuple[Assumption, ...]:
+    found = [Assumption("clients start together and ask again when answered", "as load generators do")]
+    if request.workload.request_rate is not None:
+        found = [Assumption("requests come at random (Poisson)")]
+    if space.cached is None:
+        found.append(Assumption("the cache has room for every sequence", "a GPU's memory is unknown"))
+    return tuple(found)
+
+
+def _overload(arrived: Arrived) -> tuple[Assumption, ...]:
+    if arrived.utilisation < 1:
+        return (Assumption(f"{arrived.utilisation:.0%} of the requests it could take"),)
+    text = f"overloaded: {arrived.utilisation:.1f} times the requests it can take"
+    return (Assumption(text, "the queue grows without end; waits are those of the first ten minutes"),)
+
+
+def prefill_layout(layout: Layout) -> tuple[Layout, int]:
+    """One prefill worker's layout, and how many there are; options `prefill_*` tell where it is not like decode."""
+    options = dict(layout.options)
+
+    def degree(name: str, default: int) -> int:
+        return max(1, int(options.get(f"prefill_{name}", default)))
+
+    tensor = degree("tensor_parallel", min(layout.tensor_parallel, layout.prefill_gpus))
+    worker = replace(
+        layout,
+        gpus=tensor,
+        tensor_parallel=tensor,
+        pipeline_parallel=1,
+        data_parallel=1,
+        expert_parallel=degree("expert_parallel", min(tensor, layout.expert_parallel)),
+        attention_data_parallel=degree("attention_data_parallel", 1),
+        prefill_gpus=0,
+        options=tuple((name, value) for name, value in layout.options if name != "speculative_tokens"),
+    )
+    return worker, max(1, layout.prefill_gpus // tensor)
+
+
+def _estimate_split(request: Request, calibration: Calibration) -> Estimate:
+    """Prefill and decode on pools of their own."""
+    space = room(replace(request, layout=replace(request.layout, prefill_gpus=0)))
+    two, parameters = pools(request, space), knobs_for(request, calibration)
+    shape, prompt_shape = two.decode, two.prefill
+    clients = request.workload.concurrency
+    found = split(prompt_shape, shape, parameters, two.prefill_workers, two.decode_workers, clients)
+    decode = terms(shape, parameters, found.batch, 0.0, shape.stages / shape.gain)
+    return Estimate(
+        memory=space.memory,
+        decode=decode,
+        prefill=_split_terms(prompt_shape, parameters, found),
+        ttft_s=Quantity.lognormal(found.ttft, calibration.sigma(f"{DISAGGREGATED} ttft")),
+        tpot_s=Quantity.lognormal(found.tpot, calibration.sigma(f"{DISAGGREGATED} tpot")),
+        prefill_tok_s=Quantity.lognormal(found.prefill_rate * shape.prompt, calibration.sigma(f"{DISAGGREGATED} ttft")),
+        total_tok_s=Quantity.lognormal(found.rate * shape.output, calibration.sigma(f"{DISAGGREGATED} tpot")),
+        limited_by="prefill workers" if found.rate > 0.8 * found.prefill_rate else heaviest(decode),
+        running=found.running,
+        assumptions=_assumptions(request, space),
+        calibration=calibration.id,
+    )
+
+
+def _split_terms(shape: Shape, parameters: Knobs, found: Split) -> tuple[Term, ...]:
+    taken = smaller(shape.prompt, shape.chunk)
+    own = terms(shape, parameters, 0.0, taken * shape.groups, shape.prompt / taken * shape.stages)
+    rest = max(0.0, found.ttft - found.prefill - found.transfer)
+    queue = max(0.0, found.queue)
+    waits = (
+        Term("cache handed over", found.transfer, "link bandwidth", "link"),
+        Term("queue for a worker", queue, "prefill workers", "gpu"),
+        Term("request handling", rest - queue, "host CPU", "host"),
+    )
+    return (*own, *(term for term in waits if term.seconds > 0))

@@ -1,0 +1,70 @@
+"""Which matrix units a part of a model uses on a GPU, and how wide its stored weights are."""
+
+from __future__ import annotations
+
+from wellfed.errors import Unsupported
+from wellfed.hardware.machine import Machine
+from wellfed.hardware.parts import GpuSpec, PeakRates
+from wellfed.models.tensor import Part
+from wellfed.models.weights import Weights
+
+
+def matrix_format(weight_type: str, peak: PeakRates) -> str:
+    """The format the matrix units compute in: the weights' own where the GPU knows it, else FP16 after unpacking."""
+    name = weight_type.upper()
+    if name.startswith("FP8"):
+        return "fp8" if peak.fp8 else "fp16"
+    if name.startswith("INT8"):
+        return "int8" if peak.int8 else "fp16"
+    if name.startswith("NVFP4"):
+        return "fp4" if peak.fp4 else "fp16"
+    if name.startswith("MXFP4"):
+        return "fp8" if peak.fp4 else "fp16"  # activations are MXFP8 on Blackwell, BF16 before
+    return "fp16"
+
+
+def width(weight_type: str) -> str:
+    """How wide a stored weight is: w16, w8 or w4."""
+    name = weight_type.upper()
+    if name.startswith(("NVFP4", "MXFP4", "INT4")):
+        return "w4"
+    return "w8" if name.startswith(("FP8", "INT8")) else "w16"
+
+
+def peak_rate(kind: str, gpu: GpuSpec) -> float:
+    """FLOP/s of `kind` at the data sheet's dense peak."""
+    peak = gpu.peak
+    rate = {"fp16": peak.bf16 or peak.fp16, "fp8": peak.fp8, "fp4": peak.fp4, "int8": peak.int8}[kind]
+    if not rate:
+        raise Unsupported(f"{gpu.name}: no {kind} rate is known")
+    return rate
+
+
+def gpu_of(machine: Machine) -> GpuSpec:
+    """The GPU all of the machine's are: serving engines need equal ones."""
+    specs = [gpu.spec for gpu in machine.gpus]
+    if not specs:
+        raise Unsupported("this engine needs a GPU")
+    first = specs[0]
+    if first is None:
+        raise Unsupported(f"no data sheet for {machine.gpus[0].name or 'this GPU'}")
+    return min((spec for spec in specs if spec), key=lambda spec: spec.memory_bandwidth_bytes_per_s)
+
+
+def formats(weights: Weights, gpu: GpuSpec) -> dict[str, str]:
+    """The matrix format of each part of the model on this GPU."""
+    kinds = weights.types
+    attention = matrix_format(kinds.get(Part.ATTENTION, ""), gpu.peak)
+    routed = matrix_format(kinds.get(Part.ROUTED_EXPERTS, ""), gpu.peak)
+    return {
+        "attention_read": width(kinds.get(Part.ATTENTION, "")),
+        "dense_read": width(kinds.get(Part.DENSE_FFN, "")),
+        "shared_read": width(kinds.get(Part.SHARED_EXPERTS) or ""),
+        "routed_read": width(kinds.get(Part.ROUTED_EXPERTS, "")),
+        "head_read": width(kinds.get(Part.OUTPUT) or ""),
+        "attention_rate": attention,
+        "dense_rate": matrix_format(kinds.get(Part.DENSE_FFN, ""), gpu.peak),
+        "shared_rate": matrix_format(kinds.get(Part.SHARED_EXPERTS) or "", gpu.peak),
+        "routed_rate": routed,
+        "head_rate": matrix_format(kinds.get(Part.OUTPUT) or "", gpu.peak),
+    }

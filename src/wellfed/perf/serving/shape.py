@@ -1,0 +1,188 @@
+"""A request reduced to the numbers its speed depends on: bytes, FLOPs and counts per GPU. No calibration here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wellfed.errors import Unsupported
+from wellfed.hardware.machine import Machine
+from wellfed.layout import Layout
+from wellfed.models.model import Model
+from wellfed.models.weights import Weights
+from wellfed.perf.serving.formats import formats, gpu_of, peak_rate
+from wellfed.perf.serving.links import link
+from wellfed.perf.serving.totals import totals
+from wellfed.workload import Workload
+
+KV_BYTES: Mapping[str, float] = {
+    "f16": 2,
+    "bf16": 2,
+    "fp16": 2,
+    "auto": 2,
+    "fp8": 1,
+    "q8_0": 34 / 32,
+    "int8": 1,
+    "nvfp4": 9 / 16,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One replica: `ranks` GPUs per pipeline stage, `groups` of them with attention of their own.
+
+    Bytes and FLOPs are those of one rank for all layers of the model; FLOPs are per token of the whole replica. The
+    fields may also be arrays of many replicas: `step` and `load` are arithmetic that holds for both.
+    """
+
+    ranks: float
+    stages: float
+    groups: float
+    # weights a rank reads per pass; routed experts: all it holds
+    attention_bytes: float
+    dense_bytes: float
+    shared_bytes: float
+    routed_bytes: float
+    head_bytes: float
+    # per token
+    attention_flops: float
+    dense_flops: float
+    shared_flops: float
+    routed_flops: float
+    head_flops: float
+    # peak rates for each part's format, FLOP/s, and memory bandwidth, bytes/s
+    attention_peak: float
+    dense_peak: float
+    shared_peak: float
+    routed_peak: float
+    head_peak: float
+    score_peak: float
+    bandwidth: float
+    # routed experts
+    expert_share: float  # of the experts that one token chooses
+    expert_ranks: float  # ranks that hold different experts
+    # attention over the cache
+    cache_bytes: float  # read by one rank of the group per decode step and sequence
+    score_flops: float  # by one rank, averaged over groups, per decode step and sequence of the replica
+    prompt_score_flops: float  # the same for a whole prompt
+    # fixed costs and communication of a pass
+    kernels: float
+    reduces: float  # all-reduces per pass
+    exchanges: float  # expert dispatches and combines per pass
+    reduce_bytes: float  # sent by a rank per token of the replica, all-reduces
+    exchange_bytes: float  # the same, dispatch and combine
+    link_bandwidth: float  # one direction, bytes/s
+    link_factor: float  # latency of this kind of link, NVLink = 1
+    hops: float  # log2 of the ranks
+    # load of one replica
+    clients: float
+    prompt: float
+    output: float
+    chunk: float  # prompt tokens that a pass takes at most
+    slots: float  # sequences that may run, by memory and by the engine's limit
+    mixed: float  # 1: prompts share passes with decodes, 0: they get their own
+    drafts: float  # tokens a sequence brings to a decode pass: 1, or more with speculative decoding
+    gain: float  # tokens it takes away from one, on average
+    context_bytes: float  # KV cache of one prompt, all ranks of a group: what disaggregation moves
+
+
+@dataclass(frozen=True, slots=True)
+class Speculation:
+    """`tokens` drafted per sequence and pass; `gain` = tokens obtained per pass, 1 without speculation."""
+
+    tokens: float = 0.0
+    gain: float = 1.0
+
+
+def speculation(layout: Layout) -> Speculation:
+    """From the options `speculative_tokens` and `acceptance`, the share of drafts kept when those before were."""
+    options = dict(layout.options)
+    if "speculative_tokens" not in options:
+        return Speculation()
+    tokens, kept = float(options["speculative_tokens"]), float(options.get("acceptance", 0.7))
+    return Speculation(tokens, sum(kept**i for i in range(int(tokens) + 1)))
+
+
+def shape_of(
+    machine: Machine,
+    model: Model,
+    weights: Weights,
+    layout: Layout,
+    load: Workload,
+    clients: float,
+    slots: float,
+    mixed: bool,
+) -> Shape:
+    """The shape of one replica that serves `clients` at a time, of which `slots` may run."""
+    gpu, sums = gpu_of(machine), totals(model, weights)
+    ranks, groups = layout.tensor_parallel, max(1, layout.attention_data_parallel)
+    if ranks % groups:
+        raise Unsupported(f"attention data parallelism {groups} does not divide tensor parallelism {ranks}")
+    inner = ranks // groups  # tensor-parallel ranks of an attention group
+    element = KV_BYTES.get(layout.kv_type)
+    if element is None:
+        raise Unsupported(f"KV cache type {layout.kv_type!r}", f"known: {', '.join(sorted(KV_BYTES))}")
+    context = max(1, round(load.mean_decode_context))
+    end = load.depth_tokens + load.prompt_tokens
+    cache = score = prompt = moved = 0.0
+    for layer, count in sums.layers:
+        attention = layer.attention
+        cache += count * attention.cache_read_elements(context) / attention.cache_shards(inner)
+        score += count * attention.score_flops(1, context)
+        prompt += count * attention.score_flops(max(1, load.prompt_tokens), max(1, end))
+        moved += count * attention.cache_elements(max(1, end))
+    kinds = formats(weights, gpu)
+    bandwidth, latency = link(machine, gpu, ranks)
+    spread = groups > 1 and sums.moe_blocks > 0
+    reduces = (
+        (2 * sums.blocks - (sums.moe_blocks if spread else 0) - (sums.blocks if inner == 1 else 0)) if ranks > 1 else 0
+    )
+    width = 2 * model.hidden  # bytes of a token's activation, BF16
+    ring = 2 * (ranks - 1) / ranks
+    reached = min(sums.active, ranks)
+    guess = speculation(layout)
+    return Shape(
+        ranks=ranks,
+        stages=layout.pipeline_parallel,
+        groups=groups,
+        attention_bytes=(sums.attention - sums.replicated) / inner + sums.replicated + sums.small,
+        dense_bytes=sums.dense / ranks,
+        shared_bytes=sums.shared / inner,
+        routed_bytes=sums.routed / ranks,
+        head_bytes=weights.head / inner,
+        attention_flops=sums.attention_flops / ranks,
+        dense_flops=sums.dense_flops / ranks,
+        shared_flops=sums.shared_flops / ranks,
+        routed_flops=sums.routed_flops / ranks,
+        head_flops=sums.head_flops / ranks,
+        attention_peak=peak_rate(kinds["attention_rate"], gpu),
+        dense_peak=peak_rate(kinds["dense_rate"], gpu),
+        shared_peak=peak_rate(kinds["shared_rate"], gpu),
+        routed_peak=peak_rate(kinds["routed_rate"], gpu),
+        head_peak=peak_rate(kinds["head_rate"], gpu),
+        score_peak=peak_rate("fp16", gpu),
+        bandwidth=gpu.memory_bandwidth_bytes_per_s,
+        expert_share=sums.expert_share,
+        expert_ranks=max(1, layout.expert_parallel),
+        cache_bytes=cache * element,
+        score_flops=score / ranks,
+        prompt_score_flops=prompt / ranks,
+        kernels=sums.kernels,
+        reduces=reduces,
+        exchanges=2 * sums.moe_blocks if spread else 0,
+        reduce_bytes=reduces * width * ring,
+        exchange_bytes=(sums.moe_blocks * reached * model.hidden * 3 / ranks * (ranks - 1) / ranks) if spread else 0,
+        link_bandwidth=bandwidth,
+        link_factor=latency,
+        hops=math.log2(ranks) if ranks > 1 else 0.0,
+        clients=clients,
+        prompt=load.prompt_tokens,
+        output=max(1, load.output_tokens),
+        chunk=layout.batch_tokens,
+        slots=slots,
+        mixed=1.0 if mixed else 0.0,
+        drafts=1 + guess.tokens,
+        gain=guess.gain,
+        context_bytes=moved * element,
+    )

@@ -1,0 +1,71 @@
+"""The most that a whole system yields when only output tokens per second count."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from wellfed.calibration import Calibration
+from wellfed.errors import Unsupported
+from wellfed.estimate import Estimate, Quantity
+from wellfed.layout import Layout
+from wellfed.perf.serving.estimate import THROUGHPUT, estimate_serving, replica
+from wellfed.perf.serving.load import serve
+from wellfed.perf.serving.room import room
+from wellfed.plan import Request
+
+_BATCHES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
+
+
+def best_throughput(request: Request, calibration: Calibration, tpot_limit_s: float | None = None) -> Estimate:
+    """The layout and batch that give the most output tokens per second on all GPUs of the request's layout.
+
+    Searched: tensor parallelism in powers of two with data-parallel replicas, and the running batch, as far as memory
+    and `tpot_limit_s` allow. Raises Unsupported when the model fits in no such layout.
+    """
+    best: Estimate | None = None
+    for layout in _layouts(request):
+        found = _best_batch(replace(request, layout=layout), calibration, tpot_limit_s)
+        if found is not None and (best is None or found.total_tok_s.value > best.total_tok_s.value):
+            best = found
+    if best is None:
+        raise Unsupported(f"{request.model.name} does not fit in {request.layout.gpus} GPUs of this machine")
+    sigma = calibration.sigma(THROUGHPUT)
+    return replace(best, total_tok_s=Quantity.lognormal(best.total_tok_s.value, sigma))
+
+
+def _layouts(request: Request) -> list[Layout]:
+    gpus = max(1, request.layout.gpus)
+    node = max(1, len(request.machine.gpus))
+    degrees = [2**power for power in range(5) if gpus % 2**power == 0 and 2**power <= node]
+    return [
+        replace(
+            request.layout,
+            tensor_parallel=degree,
+            pipeline_parallel=1,
+            data_parallel=gpus // degree,
+            expert_parallel=1,
+            attention_data_parallel=1,
+            max_sequences=_BATCHES[-1],
+        )
+        for degree in degrees
+    ]
+
+
+def _best_batch(request: Request, calibration: Calibration, tpot_limit_s: float | None) -> Estimate | None:
+    space = room(request)
+    if space.memory.fits is False or not space.cached:
+        return None
+    shape, parameters = replica(request, calibration, space.slots)
+    steady = replace(parameters, burst=0.0, group_wait=0.0)  # a full queue keeps every pass full
+    chosen, most = 0.0, 0.0
+    for batch in (*(size for size in _BATCHES if size < space.slots), space.slots):
+        served = serve(replace(shape, clients=batch, slots=batch), steady)
+        if served.rate > most and (tpot_limit_s is None or served.tpot <= tpot_limit_s):
+            chosen, most = batch, served.rate
+    if not most:
+        return None
+    replicas = request.layout.data_parallel
+    load = replace(request.workload, concurrency=round(chosen * replicas), request_rate=None)
+    layout = replace(request.layout, max_sequences=round(chosen))
+    found = estimate_serving(replace(request, workload=load, layout=layout), calibration)
+    return replace(found, total_tok_s=Quantity.exact(most * shape.output * replicas))
