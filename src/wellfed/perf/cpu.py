@@ -3,7 +3,7 @@
     seconds = (memory^4 + compute^4)^(1/4) + barrier
     memory  = bytes / bandwidth
     compute = (unpacked / unpack rate + multiplied / multiply rate) / (busy cores x clock)
-    barrier = launches x threads x barrier time
+    barrier = launches x (op overhead + threads^2 x barrier time)
 
 The fourth-power mean is a smooth maximum: reading and computing overlap, but not perfectly. `unpacked` counts an
 element once per tile of rows that share it, which is why kernels without tiles prefill low-bit types so slowly. More
@@ -85,20 +85,15 @@ def cpu_bandwidth(
 ) -> tuple[float, tuple[Assumption, ...]]:
     """Bytes per second at which a layout's CPU share reads weights, and what had to be assumed.
 
-    The least of what the channels (or a benchmark of them), the core complexes' links and the busy cores deliver on
-    one socket, times what the NUMA policy makes of several.
+    The least of what the channels (or a benchmark of them) and the core complexes' links deliver on one socket, times
+    what the NUMA policy makes of several, and of what the busy cores can draw.
     """
     share = cpu_share(machine, layout, threads)
-    return share_bandwidth(share, calibration) * _policy(machine, layout, calibration), share.assumptions
+    return share_bandwidth(share, machine, layout, calibration), share.assumptions
 
 
-def _policy(machine: Machine, layout: Layout, calibration: Calibration) -> float:
-    pages = calibration.value("cpu", "huge_pages_factor") if layout.huge_pages else 1.0
-    return policy_factor(machine, layout, calibration) * pages
-
-
-def share_bandwidth(share: CpuShare, calibration: Calibration) -> float:
-    """One socket's bandwidth under the threads that run on it."""
+def share_bandwidth(share: CpuShare, machine: Machine, layout: Layout, calibration: Calibration) -> float:
+    """The bandwidth of `cpu_bandwidth` for a known share."""
     reach = (
         share.measured_bytes_per_s * calibration.value("cpu", "measured_fraction")
         if share.measured_bytes_per_s
@@ -106,8 +101,10 @@ def share_bandwidth(share: CpuShare, calibration: Calibration) -> float:
     )
     if share.dies_bytes_per_s is not None:
         reach = smooth_minimum(reach, share.dies_bytes_per_s)
-    core = calibration.value("cpu", share.isa, "core_bytes_per_cycle") * share.clock_hz
-    return smooth_minimum(reach, share.busy / share.sockets * core)
+    reach *= policy_factor(machine, layout, calibration)
+    core = calibration.value("cpu", share.fabric, "core_bytes_per_cycle") * share.clock_hz
+    pages = calibration.value("cpu", "huge_pages_factor") if layout.huge_pages else 1.0
+    return smooth_minimum(reach, share.busy * core) * pages
 
 
 def cpu_terms(
@@ -119,7 +116,7 @@ def cpu_terms(
 ) -> tuple[Term, ...]:
     """What each work takes on the CPUs, one term a work, and one for the barriers between their ops."""
     share = cpu_share(machine, layout, threads)
-    bandwidth = share_bandwidth(share, calibration) * _policy(machine, layout, calibration)
+    bandwidth = share_bandwidth(share, machine, layout, calibration)
     terms, barriers = [], 0.0
     for work in works:
         rates = rates_for(work, share, bandwidth, layout, calibration)
@@ -141,17 +138,16 @@ def elements_of(work: Work) -> float:
 
 def rates_for(work: Work, share: CpuShare, bandwidth: float, layout: Layout, calibration: Calibration) -> CpuRates:
     """Rates of `share` for one work under the layout's engine."""
-    engine, isa = cpu_engine(layout), share.isa
-    attention = not work.read_bytes
-    kind = family(work.weight_type)
-    unpack = calibration.value("cpu", kind, "unpack_per_cycle") * calibration.value("cpu", engine, "unpack_fraction")
-    if attention:
-        macs, tile = calibration.value("cpu", engine, "attention_macs_per_cycle"), _UNTILED
+    engine = cpu_engine(layout)
+    if not work.read_bytes:  # attention over the cache
+        unpack, macs, tile = 1.0, calibration.value("cpu", engine, "attention_macs_per_cycle"), _UNTILED
     else:
-        macs = calibration.value(
-            "cpu", isa if engine == "ktransformers" or isa != "amx" else "avx512_vnni", "macs_per_cycle"
+        kind = family(work.weight_type)
+        unpack = calibration.value("cpu", kind, "unpack_per_cycle")
+        unpack *= calibration.value("cpu", engine, "unpack_fraction") * calibration.value(
+            "cpu", share.isa, "unpack_width"
         )
-        macs *= calibration.value("cpu", "float_macs_fraction") if kind == "float" else 1.0
+        macs = calibration.value("cpu", *_mac_scope(work.weight_type, share, engine))
         tile = calibration.value("cpu", tile_scope(layout, work.weight_type), "tile_rows")
     return CpuRates(
         bytes_per_s=bandwidth,
@@ -159,8 +155,16 @@ def rates_for(work: Work, share: CpuShare, bandwidth: float, layout: Layout, cal
         unpack_per_cycle=unpack,
         macs_per_cycle=macs,
         tile_rows=tile,
-        barrier_s=share.threads * calibration.value("cpu", "barrier_ns") * 1e-9,
+        barrier_s=calibration.value("cpu", "op_us") * 1e-6
+        + share.threads**2 * calibration.value("cpu", "barrier_ns") * 1e-9,
     )
+
+
+def _mac_scope(weight_type: str, share: CpuShare, engine: str) -> tuple[str, str]:
+    """Integer products for quantised weights, FP32 for floats but native BF16. Only KTransformers uses AMX."""
+    isa = "avx512_vnni" if share.isa == "amx" and engine != "ktransformers" else share.isa
+    native = weight_type == "BF16" and share.bf16
+    return isa, "float_macs_per_cycle" if family(weight_type) == "float" and not native else "macs_per_cycle"
 
 
 def cpu_engine(layout: Layout) -> str:

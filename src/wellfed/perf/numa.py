@@ -7,20 +7,24 @@ from dataclasses import dataclass
 
 from wellfed.calibration import Calibration
 from wellfed.hardware.machine import Machine, Socket
+from wellfed.hardware.parts import CpuSpec
 from wellfed.layout import Layout, NumaPolicy
 from wellfed.provenance import Assumption
 
 # What one core complex can read over its link to the memory controllers: 32 bytes per fabric clock, at the
 # fabric clock the platform runs by default. Source: AMD "Software Optimization Guide" 19h/1Ah, EPYC tuning guides.
 _DIE_BYTES_PER_S: Mapping[str, float] = {
-    "zen": 32 * 1.33e9,
-    "zen+": 32 * 1.47e9,
     "zen2": 32 * 1.6e9,
     "zen3": 32 * 1.6e9,
     "zen4": 32 * 1.9e9,
     "zen5": 32 * 2.0e9,
 }
 _WIDE_LINK_DIES = {"zen4": 4, "zen5": 8}  # server parts with at most so many dies give each two links
+# Intel server cores hang on a mesh; one of them draws far less memory bandwidth than a desktop core does.
+_MESH = frozenset(
+    {"skylake-sp", "cascade-lake", "cooper-lake", "ice-lake", "ice-lake-sp", "sapphire-rapids", "emerald-rapids",
+     "granite-rapids", "sierra-forest", "haswell", "broadwell", "ivy-bridge", "sandy-bridge"}
+)  # fmt: skip
 _CLOCK_HZ, _CHANNELS, _MT_S = 3.0e9, 2, 3200.0  # taken where nothing is known, and said so
 
 
@@ -35,7 +39,9 @@ class CpuShare:
     socket_bytes_per_s: float  # one socket's channels
     dies_bytes_per_s: float | None  # one socket's core complexes; None where they are no limit
     measured_bytes_per_s: float | None  # one socket's, from a benchmark
-    isa: str  # amx | avx512_vnni | avx512 | avx2 | sse | neon | riscv
+    isa: str  # amx | avx512_vnni | avx512 | avx2 | sse | neon | neon_base | riscv
+    bf16: bool  # multiplies BF16 natively
+    fabric: str  # mesh (Intel servers) | local
     assumptions: tuple[Assumption, ...] = ()
 
     @property
@@ -63,6 +69,8 @@ def cpu_share(machine: Machine, layout: Layout, threads: int | None = None) -> C
         dies_bytes_per_s=_dies_bytes_per_s(first),
         measured_bytes_per_s=measured / len(sockets) if measured else None,
         isa=instruction_set(first),
+        bf16=bool(_flags(first) & {"avx512_bf16", "bf16", "amx_bf16"}),
+        fabric="mesh" if _server_mesh(first.cpu) else "local",
         assumptions=tuple(dict.fromkeys(notes)),
     )
 
@@ -85,18 +93,27 @@ def policy_factor(machine: Machine, layout: Layout, calibration: Calibration) ->
 
 def instruction_set(socket: Socket) -> str:
     """The widest instructions that inference kernels use there."""
-    flags = set(socket.isa) | set(socket.cpu.isa if socket.cpu else ())
-    if flags & {"neon", "sve", "asimd", "sve2"}:
-        return "neon"
+    flags = _flags(socket)
+    if socket.cpu is not None and socket.cpu.architecture.startswith("riscv"):
+        return "riscv"
+    if flags & {"neon", "sve", "asimd", "sve2", "asimddp", "dotprod"}:
+        return "neon" if flags & {"dotprod", "asimddp", "i8mm", "sve", "sve2"} else "neon_base"
     if flags & {"amx", "amx_int8", "amx_tile"}:
         return "amx"
-    if flags & {"avx512_vnni", "avx512vnni", "avx_vnni_512"}:
+    if flags & {"avx512_vnni", "avx512vnni"}:
         return "avx512_vnni"
     if flags & {"avx512", "avx512f"}:
         return "avx512"
-    if "avx2" in flags or not flags:
-        return "avx2"
-    return "riscv" if flags & {"rvv", "rv64gc", "riscv"} else "sse"
+    known = bool(flags) or socket.cpu is not None
+    return "avx2" if "avx2" in flags or not known else "sse"
+
+
+def _flags(socket: Socket) -> frozenset[str]:
+    return socket.isa | (socket.cpu.isa if socket.cpu else frozenset())
+
+
+def _server_mesh(spec: CpuSpec | None) -> bool:
+    return spec is not None and spec.vendor == "intel" and spec.architecture in _MESH
 
 
 def _cores(socket: Socket, machine: Machine, notes: list[Assumption]) -> int:
@@ -119,6 +136,8 @@ def _clock(socket: Socket, share: float, notes: list[Assumption]) -> float:
         notes.append(Assumption("3 GHz cores", "the clock is unknown"))
         return _CLOCK_HZ
     top, bottom = boost or base or _CLOCK_HZ, base or boost or _CLOCK_HZ
+    if _server_mesh(spec) and "avx512" in _flags(socket):
+        return bottom  # what wide instructions leave of the turbo
     return top - (top - bottom) * 0.5 * share
 
 
@@ -136,7 +155,8 @@ def _channels_bytes_per_s(socket: Socket, tell: bool, notes: list[Assumption]) -
 
 def _dies_bytes_per_s(socket: Socket) -> float | None:
     spec = socket.cpu
-    if spec is None or spec.dies is None or spec.architecture not in _DIE_BYTES_PER_S:
+    generation = spec.architecture.rstrip("c") if spec else ""
+    if spec is None or spec.dies is None or generation not in _DIE_BYTES_PER_S:
         return None
-    links = 2 if spec.sockets_max > 1 and spec.dies <= _WIDE_LINK_DIES.get(spec.architecture, 0) else 1
-    return spec.dies * links * _DIE_BYTES_PER_S[spec.architecture]
+    links = 2 if "EPYC" in spec.name and spec.dies <= _WIDE_LINK_DIES.get(generation, 0) else 1
+    return spec.dies * links * _DIE_BYTES_PER_S[generation]

@@ -1,0 +1,191 @@
+"""Refits the CPU's and the hybrids' parameters to measured rows.
+
+Every row becomes arrays of its works, so that all rows are predicted at once by `perf.cpu.work_seconds`; what the GPUs
+take is constant here. A test holds these predictions against `perf.estimate`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wellfed.accuracy.case import Case, read_table
+from wellfed.accuracy.fitting import Parameter
+from wellfed.accuracy.rows_hybrid import interpret
+from wellfed.calibration import Calibration
+from wellfed.estimate import Work
+from wellfed.hardware.machine import Machine
+from wellfed.layout import Layout
+from wellfed.perf.cpu import CpuRates, cpu_engine, elements_of, rates_for, share_bandwidth, tile_scope, work_seconds
+from wellfed.perf.gpu_pass import prompt_steps
+from wellfed.perf.hybrid import raw_link_bytes_per_s, split_works, threads_of
+from wellfed.perf.local import local_times
+from wellfed.perf.numa import CpuShare, cpu_share
+from wellfed.perf.ops import Step
+from wellfed.plan import Request
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float64]
+
+TABLES = ("hybrid.csv", "hybrid_ik_llama.csv", "speed_misc.csv")
+CLASSES = ("CPU decode", "CPU prefill", "hybrid decode", "hybrid prefill")
+
+PARAMETERS = (
+    Parameter("cpu.bandwidth_fraction", 0.75, 0.4, 0.95, 0.1),
+    Parameter("cpu.measured_fraction", 0.9, 0.6, 1.05, 0.1),
+    Parameter("cpu.core_bytes_per_cycle", 8.0, 3.0, 14.0, 0.3),
+    Parameter("cpu.mesh.core_bytes_per_cycle", 1.5, 0.7, 4.0, 0.4),
+    Parameter("cpu.op_us", 10.0, 1.0, 40.0, 0.5),
+    Parameter("cpu.barrier_ns", 3.0, 0.5, 10.0, 0.5),
+    Parameter("cpu.float.unpack_per_cycle", 14.0, 6.0, 30.0, 0.3),
+    Parameter("cpu.plain.unpack_per_cycle", 14.0, 6.0, 30.0, 0.3),
+    Parameter("cpu.k.unpack_per_cycle", 9.0, 4.0, 20.0, 0.3),
+    Parameter("cpu.iqk.unpack_per_cycle", 7.5, 3.0, 15.0, 0.3),
+    Parameter("cpu.codebook2.unpack_per_cycle", 5.0, 2.0, 10.0, 0.3),
+    Parameter("cpu.codebook3.unpack_per_cycle", 3.7, 1.5, 8.0, 0.3),
+    Parameter("cpu.trellis.unpack_per_cycle", 2.5, 1.0, 5.0, 0.3),
+    Parameter("cpu.llama.cpp.unpack_fraction", 0.65, 0.3, 1.2, 0.2),
+    Parameter("cpu.avx2.unpack_width", 0.7, 0.3, 1.0, 0.2),
+    Parameter("cpu.sse.unpack_width", 0.045, 0.01, 0.2, 0.5),
+    Parameter("cpu.neon_base.unpack_width", 0.08, 0.02, 0.4, 0.5),
+    Parameter("cpu.riscv.unpack_width", 0.013, 0.003, 0.1, 0.5),
+    Parameter("cpu.avx2.macs_per_cycle", 15.0, 5.0, 40.0, 0.3),
+    Parameter("cpu.avx512.macs_per_cycle", 15.0, 5.0, 40.0, 0.3),
+    Parameter("cpu.avx512_vnni.macs_per_cycle", 26.0, 10.0, 80.0, 0.3),
+    Parameter("cpu.neon.macs_per_cycle", 30.0, 10.0, 80.0, 0.3),
+    Parameter("cpu.amx.macs_per_cycle", 60.0, 15.0, 300.0, 0.5),
+    Parameter("cpu.float_macs_per_cycle", 8.0, 3.0, 16.0, 0.3),
+    Parameter("cpu.neon.float_macs_per_cycle", 22.0, 8.0, 40.0, 0.3),
+    Parameter("cpu.tile_rows", 64.0, 16.0, 256.0, 0.5),
+    Parameter("cpu.llama.cpp.tile_rows", 2.0, 1.0, 8.0, 0.4),
+    Parameter("cpu.ik_llama.cpp.old.tile_rows", 9.0, 3.0, 32.0, 0.4),
+    Parameter("cpu.attention_macs_per_cycle", 4.0, 1.0, 20.0, 0.5),
+    Parameter("cpu.llama.cpp.attention_macs_per_cycle", 1.0, 0.2, 8.0, 0.5),
+    Parameter("cpu.interleave_factor", 0.7, 0.4, 1.5, 0.2),
+    Parameter("cpu.duplicate_factor", 1.45, 1.0, 2.0, 0.15),
+    Parameter("cpu.unbound_factor", 0.28, 0.1, 0.8, 0.3),
+    Parameter("cpu.huge_pages_factor", 1.1, 0.9, 1.3, 0.1),
+    Parameter("hybrid.crossing_us", 25.0, 3.0, 200.0, 0.5),
+    Parameter("hybrid.link_fraction", 0.8, 0.4, 0.95, 0.15),
+)
+# Held at plausible values: no row tells them apart.
+FIXED = {"cpu.unpack_fraction": 1.0, "cpu.unpack_width": 1.0, "cpu.macs_per_cycle": 15.0, "cpu.sse.macs_per_cycle": 1.0,
+         "cpu.neon_base.macs_per_cycle": 3.0, "cpu.riscv.macs_per_cycle": 0.2}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Works that share their rates: a kind of weights under one share of one machine."""
+
+    work: Work
+    share: CpuShare
+    machine: Machine
+    layout: Layout
+
+
+class Rows:
+    """Measured rows as arrays: their CPU works, what the GPUs add, what crosses the link."""
+
+    def __init__(self, cases: Sequence[Case], calibration: Calibration) -> None:
+        import numpy as np
+
+        self.cases = list(cases)
+        self.kinds: dict[object, int] = {}
+        self.representatives: list[Kind] = []
+        found = [self._row(case, calibration) for case in cases]
+        self.tokens = np.array([row[0] for row in found])
+        self.repeats = np.array([row[1] for row in found])
+        self.gpu_s = np.array([row[2] for row in found])
+        self.link_s = np.array([row[3] for row in found])
+        self.crossings = np.array([row[4] for row in found])
+        works = [(index, *cells) for index, row in enumerate(found) for cells in row[5]]
+        columns = list(zip(*works, strict=True))
+        self.row_of = np.array(columns[0], dtype=int)
+        self.kind_of = np.array(columns[1], dtype=int)
+        self.numbers = [np.array(column, dtype=float) for column in columns[2:]]
+        self.measured = np.array([case.measured for case in self.cases])
+
+    def _row(
+        self, case: Case, calibration: Calibration
+    ) -> tuple[float, int, float, float, int, list[tuple[float, ...]]]:
+        request = case.request
+        assert request is not None  # noqa: S101 - interpret always gives one
+        step, repeats, tokens = measured_step(request, case.metric)
+        split = split_works(request, step)
+        times = local_times(request, calibration)
+        terms = times.decode if case.metric == "decode_tok_s" else times.prefill
+        gpu_s = math.fsum(term.seconds for term in terms if term.device not in ("cpu", "pcie"))
+        link_s = split.streamed_bytes / raw_link_bytes_per_s(request.machine) if split.streamed_bytes else 0.0
+        share = cpu_share(request.machine, request.layout, threads_of(request.layout, step)) if split.cpu else None
+        works = [self._work(work, share, request) for work in split.cpu] if share else []
+        return tokens, repeats, gpu_s, link_s, split.crossings, works
+
+    def _work(self, work: Work, share: CpuShare, request: Request) -> tuple[float, ...]:
+        layout = request.layout
+        key = (work.weight_type, bool(work.read_bytes), share, cpu_engine(layout), layout.numa, layout.huge_pages,
+               tile_scope(layout, work.weight_type), len(request.machine.sockets))  # fmt: skip
+        if key not in self.kinds:
+            self.kinds[key] = len(self.representatives)
+            self.representatives.append(Kind(work, share, request.machine, layout))
+        read = work.read_bytes + work.cache_bytes
+        return self.kinds[key], read, elements_of(work), work.flops / 2, work.launches
+
+    def predict(self, calibration: Calibration) -> Vector:
+        """Tokens per second of every row."""
+        import numpy as np
+
+        rates = [
+            rates_for(
+                kind.work, kind.share, share_bandwidth(kind.share, kind.machine, kind.layout, calibration), kind.layout,
+                calibration,
+            )
+            for kind in self.representatives
+        ]  # fmt: skip
+        names = CpuRates.__dataclass_fields__
+        arrays: dict[str, Any] = {name: np.array([getattr(one, name) for one in rates])[self.kind_of] for name in names}
+        numbers: list[Any] = self.numbers
+        *_, seconds = work_seconds(numbers[0], numbers[1], numbers[2], numbers[3], CpuRates(**arrays))
+        cpu_s = np.bincount(self.row_of, weights=seconds, minlength=len(self.tokens))
+        step_s = cpu_s + self.link_s / calibration.value("hybrid", "link_fraction")
+        step_s += self.crossings * calibration.value("hybrid", "crossing_us") * 1e-6
+        return self.tokens / (self.gpu_s + self.repeats * step_s)
+
+
+def measured_step(request: Request, metric: str) -> tuple[Step, int, float]:
+    """The step a row measures, how often it is repeated, and the tokens it makes."""
+    workload = request.workload
+    if metric == "decode_tok_s":
+        return Step.decode(1, max(1.0, workload.mean_decode_context)), 1, 1.0
+    tokens = max(1, workload.prompt_tokens)
+    step, repeats = prompt_steps(tokens, workload.depth_tokens, request.layout.ubatch_tokens)
+    return step, repeats, float(tokens)
+
+
+def cases_of(folder: Path) -> list[Case]:
+    """The rows that CPUs have a part in, of all tables."""
+    found: list[Case] = []
+    for name in TABLES:
+        for row in read_table(folder / name):
+            found += [one for one in interpret(row) or () if isinstance(one, Case) and _fitted(one)]
+    return found
+
+
+def _fitted(case: Case) -> bool:
+    request = case.request
+    return case.cls in CLASSES and not case.outlier and request is not None and request.workload.concurrency == 1
+
+
+def row_weights(cases: Sequence[Case]) -> Vector:
+    """Groups count by the root of their rows, so that one long table does not decide."""
+    import numpy as np
+
+    sizes: dict[str, int] = {}
+    for case in cases:
+        sizes[case.group] = sizes.get(case.group, 0) + 1
+    return np.array([sizes[case.group] ** -0.5 for case in cases])

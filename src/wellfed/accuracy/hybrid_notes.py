@@ -1,0 +1,212 @@
+"""Facts told in the text columns of a row: lengths, threads, switches, what runs where."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from wellfed.accuracy.case import Row
+from wellfed.layout import Engine, NumaPolicy
+
+_ENGINES = {
+    "llama.cpp": Engine.LLAMA_CPP,
+    "ollama/llama.cpp": Engine.LLAMA_CPP,
+    "ollama": Engine.LLAMA_CPP,
+    "ik_llama.cpp": Engine.IK_LLAMA_CPP,
+    "ik_llama": Engine.IK_LLAMA_CPP,
+    "ktransformers": Engine.KTRANSFORMERS,
+    "sglang+kt-kernel": Engine.KTRANSFORMERS,
+}
+_SHORT_PROMPT = 32  # "short": a question of one line
+_DATE = re.compile(r"\b(20\d\d-\d\d-\d\d)\b")
+_GPU_WORDS = re.compile(r"\b(cuda|gpu|vulkan|metal|mmq|cublas|hip|rocm)\b", re.IGNORECASE)
+_CPU_WORDS = re.compile(r"\b(cpu|avx2|avx512|zen4|zen5|neon|arm_neon)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """Tokens of a measurement: `depth` are cached before it starts."""
+
+    prompt: int | None
+    output: int | None
+    depth: int = 0
+
+
+def engine_of(row: Row) -> Engine | None:
+    """The engine that was measured; a section about mainline llama.cpp overrides the thread's engine."""
+    named = _ENGINES.get(row.text("engine").lower())
+    section = note(row, "section")
+    if named is Engine.IK_LLAMA_CPP and re.search(r"mainline|(?<!ik_)llama\.cpp@", section):
+        return Engine.LLAMA_CPP
+    if row.text("engine").lower() == "sglang" and "cpu" in offload_text(row):
+        return Engine.KTRANSFORMERS
+    return named
+
+
+def note(row: Row, key: str) -> str:
+    """What the notes say of `key`: `key=value`, `key = value` or `key: value`, up to the next delimiter."""
+    stop = r"[^;]*" if key in ("section", "thread", "numa") else r"[^;,]*"
+    found = re.search(rf"(?:^|[;,]\s*){re.escape(key)}\s*[=:]\s*({stop})", row.text("notes"))
+    return found[1].strip() if found else ""
+
+
+def offload_text(row: Row) -> str:
+    """The offload column, in lower case."""
+    return row.text("ngl_or_offload").lower()
+
+
+def built(row: Row) -> str:
+    """The day of the report, as the day of its build; empty when unknown."""
+    found = _DATE.search(row.text("source"))
+    return found[1] if found else ""
+
+
+def lengths(row: Row, decode: bool) -> Lengths:
+    """Prompt, output and depth, from cells such as `512 @ depth 4096`, `0/128`, `short`."""
+    prompt_cell, output_cell = row.text("prompt_len"), row.text("gen_len")
+    prompt, output = _count(prompt_cell, 0 if not decode else -1), _count(output_cell, -1)
+    told = f"{prompt_cell} {output_cell}" if decode else prompt_cell
+    depth = max((int(text) for text in re.findall(r"depth (\d+)", told)), default=0)
+    if prompt_cell.startswith("depth"):
+        prompt = 0
+    elif prompt is None and prompt_cell:
+        prompt = _SHORT_PROMPT
+    if prompt_cell and "/" in prompt_cell and decode:
+        prompt = 0
+    same_test = "@ depth" not in output_cell or "+pp" in output_cell
+    if prompt and not same_test:
+        prompt = 0  # generation at a depth that holds the prompt already
+    return Lengths(prompt, output, depth)
+
+
+def _count(cell: str, choice: int) -> int | None:
+    bare = re.sub(r"@?\s*depth \d+(\+pp)?", "", cell)
+    numbers = [int(text) for text in re.findall(r"\d+", bare) if "prompt" not in bare]
+    if not numbers:
+        return None
+    return numbers[choice] if "/" in bare else numbers[0]
+
+
+def threads(row: Row) -> int | None:
+    """Threads of decode."""
+    for key in ("threads", "n_threads"):
+        value = note(row, key)
+        if value.isdigit():
+            return int(value)
+    found = re.search(r"(\d+) threads", row.text("cpu")) or re.search(r"-t (\d+)", row.text("ngl_or_offload"))
+    return int(found[1]) if found else None
+
+
+def numa_policy(row: Row, sockets: int, engine: Engine) -> NumaPolicy:
+    """What the row says of binding; several sockets without a word are interleaved."""
+    text = f"{offload_text(row)} {row.text('cpu').lower()} {note(row, 'numa').lower()}"
+    if re.search(r"isolate", text):
+        return NumaPolicy.UNBOUND_MEMORY
+    if re.search(r"duplicat|use_numa=1|mirror|over numa|instances", text) or (
+        engine is Engine.KTRANSFORMERS and "dual socket" in text
+    ):
+        return NumaPolicy.DUPLICATE
+    if "distribute" in text:
+        return NumaPolicy.INTERLEAVE
+    if re.search(r"membind|numactl|bound|\(of \d\)|-m ?0", text) or sockets < 2:
+        return NumaPolicy.ONE_SOCKET
+    return NumaPolicy.INTERLEAVE
+
+
+def backend(row: Row) -> str | None:
+    """cpu, cuda, metal or vulkan; None when the row leaves it open."""
+    offload = offload_text(row)
+    told = note(row, "backend").lower()
+    for word in ("vulkan", "metal"):
+        if word in told or offload.startswith(word):
+            return word
+    if offload.startswith("cpu") or told in ("cpu", "blas") or row.text("gpu").lower().startswith(("cpu", "none")):
+        return "cpu"
+    if gpu_layers(row) == 0 and not row.text("gpu"):
+        return "cpu"
+    if re.match(r"ngl\s*=\s*-?\d+", offload) or "cuda" in told or "cuda" in offload:
+        return "cuda"
+    if re.search(r"gpu|experts|rest on cpu|ngl", offload) and "unknown" not in offload:
+        return "cuda"
+    return _backend_by_context(row)
+
+
+def _backend_by_context(row: Row) -> str | None:
+    section, title = note(row, "section"), note(row, "thread")
+    has_cpu, has_gpu = bool(certain(row.text("cpu"))), bool(certain(row.text("gpu")))
+    for text in (section, title):
+        if re.search("vulkan", text, re.IGNORECASE):
+            return "vulkan"
+        if _CPU_WORDS.search(text) and not _GPU_WORDS.search(text):
+            return "cpu"
+        if _GPU_WORDS.search(text) and not _CPU_WORDS.search(text):
+            return "cuda"
+    if has_cpu and not has_gpu:
+        return "cpu"
+    if has_gpu and not has_cpu:
+        return "cuda"
+    if has_cpu and has_gpu:
+        return "cpu" if note(row, "threads") else "cuda"
+    return None
+
+
+def certain(name: str) -> str:
+    """A hardware cell without what its collector took over from elsewhere in the thread."""
+    return "" if "other posts" in name else name
+
+
+def gpu_layers(row: Row) -> int | None:
+    """-ngl, None when not told or negative (all)."""
+    found = re.search(r"ngl\s*=\s*(-?\d+)", offload_text(row)) or re.search(
+        r"n_gpu_layers = (-?\d+)", row.text("notes")
+    )
+    value = int(found[1]) if found else -1
+    return value if value >= 0 else None
+
+
+def experts_on_cpu(row: Row) -> bool:
+    """Whether the routed experts were told to stay on the CPU."""
+    text = f"{offload_text(row)} {row.text('notes')}".lower()
+    return bool(re.search(r"experts? on cpu|exps?=cpu|exps\.?=cpu|expert layers? on gpu|exps offload|-ot\b", text))
+
+
+def expert_layers_on_gpu(row: Row) -> int:
+    """How many layers' routed experts the GPUs hold beside the rest."""
+    text = f"{offload_text(row)} {note(row, 'section')}".lower()
+    found = re.search(r"(\d+) expert layers? on gpu", text) or re.search(r"\+?(\d+) exps offload", text)
+    return int(found[1]) if found else 0
+
+
+def active_experts(row: Row) -> int | None:
+    """An expert count lower than the model's own."""
+    found = re.search(r"(\d+) (?:active )?experts", offload_text(row))
+    return int(found[1]) if found else None
+
+
+def concurrency(row: Row) -> int:
+    """Sequences at a time."""
+    return int(row.number("concurrency_or_batch") or 1)
+
+
+def switches(row: Row) -> dict[str, str]:
+    """llama.cpp's own switches, from the notes."""
+    found = {key: note(row, key) for key in ("fa", "mla", "rtr", "type_k", "fmoe", "amb")}
+    if note(row, "flash_attn"):
+        found["fa"] = note(row, "flash_attn")
+    text = offload_text(row)
+    if "standard" in text or ("flash" in text and "mla" not in text):
+        found["mla"] = "0"
+    if "flash" in text:
+        found["fa"] = "1"
+    if re.search(r"\bmla\b", text):
+        found["mla"] = "1"
+    return {key: value for key, value in found.items() if value and value not in ("N/A", "-")}
+
+
+def number_note(row: Row, *keys: str) -> int | None:
+    """The first of `keys` that the notes give a whole number for."""
+    for key in keys:
+        value = note(row, key)
+        if value.isdigit():
+            return int(value)
+    return None

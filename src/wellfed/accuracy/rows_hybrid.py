@@ -1,0 +1,288 @@
+"""Rows of local engines on CPUs, or on CPUs and GPUs together: what they allow to predict."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wellfed.accuracy.case import Case, Outcome, Row, Skipped
+from wellfed.accuracy.hybrid_machine import machine_of, unused_gpus
+from wellfed.accuracy.hybrid_model import named
+from wellfed.accuracy.hybrid_notes import (
+    Lengths,
+    active_experts,
+    backend,
+    built,
+    concurrency,
+    engine_of,
+    expert_layers_on_gpu,
+    experts_on_cpu,
+    gpu_layers,
+    lengths,
+    note,
+    numa_policy,
+    number_note,
+    offload_text,
+    switches,
+    threads,
+)
+from wellfed.calibration import Calibration
+from wellfed.errors import UnknownName, Unsupported
+from wellfed.estimate import Estimate, Quantity
+from wellfed.hardware.machine import Machine
+from wellfed.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
+from wellfed.models.ffn import MoeFfn
+from wellfed.models.model import Model
+from wellfed.models.quantisation import weights
+from wellfed.models.weights import Weights
+from wellfed.perf.estimate import estimate
+from wellfed.plan import Request
+from wellfed.workload import Workload
+
+_METRICS = ("prefill_tok_s", "decode_tok_s")
+_LATENT_SINCE = {Engine.LLAMA_CPP: "2025-04-15", Engine.IK_LLAMA_CPP: "2025-03-15"}  # latent caches by default
+_UBATCH = {Engine.KTRANSFORMERS: 2048}
+_USABLE_RAM, _USABLE_VRAM = 0.93, 0.92
+
+
+class NotTold(Exception):
+    """The row leaves out something that a prediction needs."""
+
+
+def interpret(row: Row) -> tuple[Outcome, ...] | None:
+    """The speeds of a row of llama.cpp, ik_llama.cpp or KTransformers; None for other engines."""
+    engine = engine_of(row)
+    if engine is None or not _mine(row, engine):
+        return None
+    measured = [(metric, row.number(metric)) for metric in _METRICS]
+    known = [(metric, value) for metric, value in measured if value]
+    if row.text("oom") == "1":
+        return (_outcome(row, engine, "oom", 1.0),)
+    if not known:
+        return (Skipped(row.index, "hybrid", "", "no speed that wellfed predicts"),)
+    return tuple(_outcome(row, engine, metric, value) for metric, value in known)
+
+
+def _mine(row: Row, engine: Engine) -> bool:
+    if engine is not Engine.LLAMA_CPP:
+        return True
+    on_cpu = row.text("gpu").lower() in ("", "none", "cpu only") or "cpu" in offload_text(row)
+    return on_cpu or "all on gpu" not in offload_text(row)
+
+
+def _outcome(row: Row, engine: Engine, metric: str, measured: float) -> Outcome:
+    try:
+        request = request_of(row, engine, decode=metric != "prefill_tok_s")
+    except UnknownName as error:
+        return Skipped(row.index, "hybrid", metric, error.message, unresolved=True)
+    except (NotTold, Unsupported) as error:
+        return Skipped(row.index, "hybrid", metric, str(error))
+    return Case(
+        row=row.index,
+        cls=class_of(request, metric),
+        metric=metric,
+        measured=measured,
+        group=group_of(row),
+        predict=_predictor(row, request, metric),
+        request=request,
+        outlier="its source is doubtful" if re.search("implausible|low quality", row.text("notes")) else "",
+    )
+
+
+def class_of(request: Request, metric: str) -> str:
+    """CPU, hybrid, or the engine's GPU class; decode, prefill or fits."""
+    offload = request.layout.offload
+    what = {"decode_tok_s": "decode", "prefill_tok_s": "prefill", "oom": "fits"}[metric]
+    if offload == ALL_GPU:
+        return f"{request.layout.engine} GPU {what}"
+    return f"CPU {what}" if offload.cpu_only and not request.layout.gpus else f"hybrid {what}"
+
+
+def group_of(row: Row) -> str:
+    """Rows of one thread on one machine stand or fall together."""
+    source = re.sub(r" \(.*|#.*", "", row.text("source"))
+    return f"{source} | {row.text('cpu')} | {row.text('gpu')}"
+
+
+def _predictor(row: Row, request: Request, metric: str) -> Callable[[Calibration], Quantity]:
+    total = concurrency(row) > 1 and bool(re.search(r"batched-bench|aggregate", row.text("notes")))
+
+    def predict(calibration: Calibration) -> Quantity:
+        found: Estimate = estimate(request, calibration)
+        if metric == "oom":
+            return Quantity.exact(0.0 if found.memory.fits else 1.0)
+        if metric == "prefill_tok_s":
+            return found.prefill_tok_s
+        return found.total_tok_s if total else found.decode_tok_s
+
+    return predict
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    machine: Machine
+    offload: Offload
+
+
+def request_of(row: Row, engine: Engine, decode: bool) -> Request:
+    """The question that the row answers. Raises UnknownName, Unsupported or NotTold."""
+    side = backend(row)
+    if side is None:
+        raise NotTold("does not tell whether it ran on CPU or GPU")
+    if side == "vulkan":
+        raise NotTold("Vulkan back end: no calibration")
+    if re.search(r"cluster \(\d+", f"{row.text('cpu')} {row.text('gpu')}".lower()):
+        raise NotTold("several machines over a network")
+    if "paged from" in offload_text(row):
+        raise NotTold("weights paged from disk")
+    found = named(row)
+    if found is None:
+        raise NotTold("the model is not told")
+    model, quant = found.model, found.quantisation
+    if quant is None:
+        raise NotTold("the quantisation is not told")
+    held = weights(model, quant)
+    placed = _place(row, side, model, held)
+    layout = _layout(row, engine, quant.id, placed, decode)
+    return Request(placed.machine, model, held, layout, _workload(row, lengths(row, decode), decode))
+
+
+def _place(row: Row, side: str, model: Model, held: Weights) -> _Placed:
+    if side == "cpu":
+        _need(row.text("cpu") or row.text("gpu"), "the CPU is not told")
+        machine = machine_of(row, use_gpus=False, use_cpu=True)
+        _need(machine.sockets, "the CPU is not told")
+        _check_memory(machine, held.total)
+        return _Placed(machine, CPU_ONLY)
+    if side == "metal":
+        return _Placed(_metal(row), ALL_GPU)
+    _need(not unused_gpus(row) or row.text("gpu"), "the GPU is not told")
+    machine = machine_of(row, use_gpus=True, use_cpu=bool(row.text("cpu")))
+    offload = _offload(row, model, held, sum(gpu.spec.memory_bytes for gpu in machine.gpus if gpu.spec))
+    if offload != ALL_GPU:
+        _need(machine.sockets, "the CPU is not told")
+        _check_memory(machine, _host_bytes(model, held, offload))
+    return _Placed(machine, offload)
+
+
+def _metal(row: Row) -> Machine:
+    from wellfed.accuracy.hybrid_machine import cpu_name, parse_gpus
+    from wellfed.hardware.machine import Origin
+
+    return Machine("row", Origin.PARTS, gpus=parse_gpus(cpu_name(row.text("cpu")).replace("-", " "), 1))
+
+
+def _need(value: object, reason: str) -> None:
+    if not value:
+        raise NotTold(reason)
+
+
+def _check_memory(machine: Machine, host_bytes: float) -> None:
+    if machine.memory_bytes and host_bytes > machine.memory_bytes * _USABLE_RAM:
+        raise NotTold("the weights exceed the memory: speed is the disk's")
+
+
+def _host_bytes(model: Model, held: Weights, offload: Offload) -> float:
+    count = len(model.layers)
+    first = count - offload.layers_on_gpu(count)
+    moe = [i for i in range(first, count) if isinstance(model.layers[i].ffn, MoeFfn)]
+    left = moe[: offload.expert_layers_on_cpu(count)]
+    return sum(held.layers[i].total for i in range(first)) + sum(held.layers[i].routed_experts for i in left)
+
+
+def _offload(row: Row, model: Model, held: Weights, vram_bytes: float) -> Offload:
+    """What the row says of placement; where it says nothing, all on the GPU if it fits, else experts on the CPU."""
+    text, count, told = offload_text(row), len(model.layers), gpu_layers(row)
+    moe = sum(isinstance(layer.ffn, MoeFfn) for layer in model.layers)
+    if re.search(r"all (layers )?on gpu", text):
+        return ALL_GPU
+    if experts_on_cpu(row):
+        kept = expert_layers_on_gpu(row)
+        return Offload(cpu_expert_layers=moe - kept) if kept else EXPERTS_ON_CPU
+    if "-ot" in text or "rest on cpu" in text:
+        return _fitting_experts(model, held, vram_bytes, moe)
+    if "partial" in text:
+        return Offload(gpu_layers=int(count * min(1.0, _USABLE_VRAM * vram_bytes / held.total)))
+    if told is not None and told < count:
+        return CPU_ONLY if told == 0 else Offload(gpu_layers=told)
+    if held.total < vram_bytes * _USABLE_VRAM:
+        return ALL_GPU
+    if not moe:
+        raise NotTold("does not fit the GPUs, and its offload is not told")
+    return EXPERTS_ON_CPU
+
+
+def _fitting_experts(model: Model, held: Weights, vram_bytes: float, moe: int) -> Offload:
+    experts = sum(layer.routed_experts for layer in held.layers)
+    room = _USABLE_VRAM * vram_bytes - (held.total - experts)
+    kept = max(0, min(moe, int(room / experts * moe))) if experts else 0
+    return Offload(cpu_expert_layers=moe - kept)
+
+
+def _layout(row: Row, engine: Engine, quant: str, placed: _Placed, decode: bool) -> Layout:
+    told, day = switches(row), built(row)
+    options: dict[str, str] = {key: told[key] for key in ("mla", "rtr", "fa") if key in told}
+    if day:
+        options["built"] = day
+    batch_threads = number_note(row, "n_threads_batch", "threads_batch")
+    if batch_threads:
+        options["threads_batch"] = str(batch_threads)
+    sockets = len(placed.machine.sockets)
+    policy = numa_policy(row, sockets, engine) if sockets > 1 else NumaPolicy.ONE_SOCKET
+    return Layout(
+        engine=engine,
+        quantisation=quant,
+        kv_type=_kv_type(told.get("type_k", "")),
+        gpus=len(placed.machine.gpus),
+        offload=placed.offload,
+        numa=policy,
+        threads=threads(row),
+        batch_tokens=number_note(row, "n_batch") or 2048,
+        ubatch_tokens=_ubatch(row, engine),
+        max_sequences=concurrency(row),
+        flash_attention=told.get("fa") != "0",
+        latent_cache=_latent(row, engine, told, day),
+        cuda_graphs="no cuda graph" not in offload_text(row),
+        huge_pages="huge pages 1" in offload_text(row),
+        active_experts=active_experts(row),
+        options=tuple(sorted(options.items())),
+    )
+
+
+def _kv_type(name: str) -> str:
+    known = name.lower()
+    return {"fp16": "f16", "": "f16"}.get(known, known)
+
+
+def _ubatch(row: Row, engine: Engine) -> int:
+    """llama-sweep-bench measures one ubatch at a time: its prompt length is the ubatch."""
+    told = number_note(row, "n_ubatch")
+    if told:
+        return told
+    prompt = lengths(row, decode=False).prompt or 0
+    if "sweep-bench" in row.text("notes") and prompt >= 32:
+        return prompt
+    return _UBATCH.get(engine, 512)
+
+
+def _latent(row: Row, engine: Engine, told: dict[str, str], day: str) -> bool:
+    if "mla" in told:
+        return told["mla"] != "0"
+    if re.search(r"\bmla\b|flashmla", note(row, "thread"), re.IGNORECASE):
+        return "std" not in row.text("notes") and "standard fa" not in row.text("notes")
+    since = _LATENT_SINCE.get(engine)
+    return since is None or not day or day >= since
+
+
+def _workload(row: Row, told: Lengths, decode: bool) -> Workload:
+    if decode:
+        output = told.output or 128
+        return Workload(
+            "row",
+            concurrency=concurrency(row),
+            prompt_tokens=told.prompt or 0,
+            output_tokens=output,
+            depth_tokens=told.depth,
+        )
+    return Workload("row", prompt_tokens=told.prompt or 512, output_tokens=1, depth_tokens=told.depth)
