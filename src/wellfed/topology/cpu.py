@@ -159,7 +159,12 @@ def model_names(tree: Tree) -> dict[int, str]:
 def isa(tree: Tree) -> frozenset[str]:
     """The CPU flags that matter, of the first CPU."""
     match = re.search(r"^(?:flags|Features)\s*:(.*)$", tree.text("/proc/cpuinfo") or "", re.MULTILINE)
-    return _ISA.intersection(match[1].split()) if match else frozenset()
+    return kept_flags(match[1]) if match else frozenset()
+
+
+def kept_flags(text: str) -> frozenset[str]:
+    """The flags that matter among all the kernel prints."""
+    return _ISA.intersection(text.split())
 
 
 def efficiency_cpus(tree: Tree) -> frozenset[int] | None:

@@ -47,8 +47,9 @@ def parse(snapshot: Snapshot, gpu_spec: Resolve = no_gpu_spec, cpu_spec: Resolve
     """
     tree = Tree(snapshot)
     parts = [replace(part, origin=snapshot.origin) for part in _parts(snapshot, tree)]
-    name = parts[0].name or snapshot.name
-    return finish(replace(merge(parts), name=name, origin=snapshot.origin), gpu_spec, cpu_spec)
+    merged = merge(parts)
+    machine = replace(merged, name=merged.name or snapshot.name, origin=snapshot.origin)
+    return finish(machine, gpu_spec, cpu_spec)
 
 
 def _parts(snapshot: Snapshot, tree: Tree) -> list[Machine]:

@@ -1,0 +1,24 @@
+"""XML from strangers: no entities, no external files, broken input is an error of ours."""
+
+from __future__ import annotations
+
+import re
+from xml.etree.ElementTree import Element, ParseError, XMLParser
+
+from wellfed.errors import BadInput
+
+
+def parse_xml(text: str, root: str) -> Element:
+    """The element `root` of a text, with anything before and after it ignored. Raises BadInput."""
+    start = text.find(f"<{root}")
+    end = text.rfind(f"</{root}>")
+    if start < 0:
+        raise BadInput(f"no <{root}> element")
+    body = text[start : end + len(root) + 3 if end >= 0 else len(text)]
+    body = re.sub(r"<!DOCTYPE[^>]*>|<!ENTITY[^>]*>", "", body)
+    parser = XMLParser()
+    try:
+        parser.feed(body)
+        return parser.close()
+    except (ParseError, ValueError) as error:
+        raise BadInput(f"broken XML: {error}", "is the file complete?") from error
