@@ -1,0 +1,124 @@
+"""`wellfed run` and `wellfed up`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wellfed.layout import Engine
+
+if TYPE_CHECKING:
+    from wellfed.api_run import Prepared
+    from wellfed.launch.service import Service
+
+_EXPORTS = ["script", "systemd", "compose", "kubernetes", "slurm", "ray"]
+
+
+def run_options(function: Any) -> Any:
+    """The options that `run` and `up` share."""
+    options = [
+        click.argument("model"),
+        click.option("--quant", "-q", metavar="TYPE", help="Weights, e.g. Q4_K_M; without it: the best plan's."),
+        click.option("--engine", "-e", type=click.Choice([engine.value for engine in Engine])),
+        click.option("--program", metavar="PATH", help="The engine's program, instead of the one found."),
+        click.option("--repo", metavar="ID", help="Hub repository of the model's files."),
+        click.option("--concurrency", "-c", type=click.IntRange(1, 4096), default=1, show_default=True),
+        click.option("--context", type=click.IntRange(256), help="Tokens each user has room for."),
+        click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
+        click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True),
+        click.option("--api-key", envvar="WELLFED_API_KEY", help="Key clients must send; better through the variable."),
+        click.option("--insecure", is_flag=True, help="Allow an address that others can reach without a key."),
+        click.option("--timeout", type=click.FloatRange(1), default=1800, show_default=True, help="Seconds to load."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@click.command()
+@run_options
+@click.option("--dry-run", is_flag=True, help="Print exactly what would run, and stop.")
+@click.option("--export", type=click.Choice(_EXPORTS), help="Write the launch down for where it will live, and stop.")
+@click.option("--detach", "-d", is_flag=True, help="Leave it running; see `wellfed ps`, `logs`, `stop`.")
+@click.option("--restart", is_flag=True, help="Start it again when it dies, with growing pauses.")
+@click.option("--huge-pages", is_flag=True, help="Reserve explicit huge pages for it (needs root); given back at stop.")
+def command(
+    model: str, dry_run: bool, export: str | None, detach: bool, restart: bool, huge_pages: bool, **options: Any
+) -> None:
+    """Plan MODEL on this machine, then serve it: bound to the right cores and memory, awaited, proven.
+
+    MODEL is a GGUF file, a catalogue name, or `demo` for the small model of the `demo` extra.
+    """
+    from wellfed import api_run
+
+    prepared = api_run.prepare(model, api_run.RunOptions(**options, huge_pages=huge_pages), lambda line: _say(line))
+    if dry_run:
+        click.echo(prepared.spec.command_line())
+        return
+    if export:
+        click.echo(api_run.exported(prepared, export), nl=False)
+        return
+    print_prepared(prepared)
+    if huge_pages and detach:
+        raise click.UsageError("--huge-pages are given back at stop: they cannot go with --detach")
+    failure = api_run.run(
+        prepared,
+        options["timeout"],
+        detach=detach,
+        restart=restart,
+        progress=lambda elapsed: _loading(elapsed, prepared.plan.estimate.load_s),
+        started=print_service,
+        told=_say,
+    )
+    if failure is not None:
+        click.echo(failure.log_tail[-2000:], err=True)
+        raise failure
+
+
+def print_prepared(prepared: Prepared) -> None:
+    """What was decided, before it happens."""
+    from wellfed.planner.kinds import describe, kind_of
+    from wellfed.units import format_rate
+
+    plan = prepared.plan
+    rate = plan.estimate.decode_tok_s
+    _say(
+        f"{plan.model.name} {plan.layout.quantisation.upper()} on {kind_of(plan.layout)} ({describe(plan.layout)}), "
+        f"{prepared.program.origin}; expected {format_rate(rate.value)} tokens/s "
+        f"({format_rate(rate.low)}-{format_rate(rate.high)})"
+    )
+    for note in prepared.spec.notes:
+        _say(f"  {note}")
+    for line in prepared.warnings:
+        _say(f"  warning: {line}")
+
+
+def print_service(service: Service) -> None:
+    """Where it answers, and the proof of its placement."""
+    from wellfed.engines.spec import ranges
+    from wellfed.units import format_bytes
+
+    _say("")
+    found, spec = service.placement, service.engine.spec
+    cpus = "?" if found.cpus is None else ranges(found.cpus)
+    parts = [f"may run on CPUs {cpus}", f"holds {format_bytes(found.resident_bytes)}"]
+    share = found.share_on(spec.binding.nodes) if spec.binding.nodes else None
+    if share is not None:
+        parts.append(f"{share:.0%} of it on node {ranges(spec.binding.nodes)}")
+    if found.huge_bytes:
+        parts.append(f"{format_bytes(found.huge_bytes)} in huge pages")
+    _say(f"ready after {service.load_s:.1f} s; the engine {', '.join(parts)}")
+    click.echo(f"{service.running.url}/v1")
+
+
+def _loading(elapsed: float, expected: float | None) -> None:
+    if not sys.stderr.isatty():
+        return
+    of = f" of about {expected:.0f}" if expected else ""
+    click.echo(f"\rloading: {elapsed:.0f}{of} s ", nl=False, err=True)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
