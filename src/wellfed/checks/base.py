@@ -114,6 +114,17 @@ def unread(machine: Machine, what: str, *keys: str, subject: str = SYSTEM) -> Fi
     return found
 
 
+def no_gpus(machine: Machine, needed: int = 1) -> Finding:
+    """Why a check of GPUs has fewer than `needed` of them: there are none, or nobody could look."""
+    if machine.gpus and needed > 1:
+        return skip("fewer than two GPUs" if needed == 2 else f"fewer than {needed} GPUs")
+    if why := reason(machine, "gpus", "pci"):
+        return unknown(f"GPUs: {why}")
+    if machine.origin is Origin.DUMP and not machine.pci and not machine.gpus:
+        return unknown("GPUs: the dump does not tell")
+    return skip("no GPU")
+
+
 def stamped(finding: Finding, check: Check) -> Finding:
     """The finding under its check's id, with its references."""
     return replace(finding, id=check.id, refs=finding.refs or check.refs)

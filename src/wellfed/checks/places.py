@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from wellfed.hardware.machine import Gpu, Machine, Nic
+from wellfed.checks.base import SYSTEM
+from wellfed.hardware.machine import Gpu, Machine, Nic, Socket
 from wellfed.hardware.pcie import PciDevice
 
 
@@ -66,6 +67,17 @@ def _by_cpus(machine: Machine, affinity: Iterable[int]) -> int | None:
     wanted = set(affinity)
     sockets = {cpu.socket for cpu in machine.cpus if cpu.os_index in wanted and cpu.socket is not None}
     return next(iter(sockets)) if len(sockets) == 1 else None
+
+
+def memory_homes(machine: Machine) -> tuple[tuple[str, Socket], ...]:
+    """Sockets with the memory slots that are theirs, under the subject of findings about them.
+
+    Slots whose socket is not told are judged together, as one nameless socket.
+    """
+    homes = [(f"socket{socket.index}", socket) for socket in machine.sockets]
+    if any(socket.dimms for socket in machine.sockets) or not machine.dimms:
+        return tuple(homes)
+    return ((SYSTEM, Socket(-1, dimms=machine.dimms)),)
 
 
 def linked(machine: Machine, a: int, b: int) -> bool:

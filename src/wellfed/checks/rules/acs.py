@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import SYSTEM, Check, passed, skip, unknown, unread, warn
+from wellfed.checks.base import SYSTEM, Check, no_gpus, passed, skip, unknown, unread, warn
 from wellfed.checks.mend import with_devices
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import all_linked, cards
@@ -27,7 +27,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     gpus = cards(machine)
     if len(gpus) < 2:
-        return [skip("fewer than two GPUs")]
+        return [no_gpus(machine, 2)]
     if machine.os.virtualised:
         return [skip("a virtual machine: the host decides")]
     above = bridges(machine)

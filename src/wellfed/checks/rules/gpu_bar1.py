@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, passed, skip, warn
+from wellfed.checks.base import Check, no_gpus, passed, skip, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import all_linked, cards, name
@@ -19,7 +19,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per GPU."""
     gpus = cards(machine)
     if not gpus:
-        return [skip("no GPU")]
+        return [no_gpus(machine)]
     nvidia = all(gpu.vendor == "nvidia" for gpu in gpus)
     if nvidia and (len(gpus) < 2 or all_linked(machine, (gpu.index for gpu in gpus))):
         return [skip("no peers that would reach through it")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, fail, passed, skip, unknown, warn
+from wellfed.checks.base import Check, fail, no_gpus, passed, skip, unknown, warn
 from wellfed.checks.driver import queried
 from wellfed.checks.mend import with_devices
 from wellfed.checks.pcie_path import by_address
@@ -26,7 +26,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
         return [skip("a planned machine has no drivers")]
     devices = by_address(machine)
     tells = any(device.driver for device in machine.pci) and machine.origin is not Origin.DUMP
-    return [_judge_gpu(gpu, devices.get(gpu.pci_address or ""), tells) for gpu in cards(machine)] or [skip("no GPU")]
+    return [_judge_gpu(gpu, devices.get(gpu.pci_address or ""), tells) for gpu in cards(machine)] or [no_gpus(machine)]
 
 
 def _judge_gpu(gpu: Gpu, device: PciDevice | None, tells: bool) -> Finding:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import SYSTEM, Check, passed, skip, unread, warn
+from wellfed.checks.base import SYSTEM, Check, no_gpus, passed, unread, warn
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards
 from wellfed.finding import Finding, Verdict
@@ -25,7 +25,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     gpus = cards(machine)
     if len(gpus) < 2:
-        return [skip("fewer than two GPUs")]
+        return [no_gpus(machine, 2)]
     kinds = Counter(kind(gpu) for gpu in gpus)
     if None in kinds:
         return [unread(machine, "the GPUs' names", "gpus", "nvml")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, passed, skip, warn
+from wellfed.checks.base import Check, no_gpus, passed, skip, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
@@ -16,7 +16,7 @@ from wellfed.hardware.machine import Gpu, Machine
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per NVIDIA GPU."""
     mine = [gpu for gpu in cards(machine) if gpu.vendor in ("nvidia", None)]
-    return [_judge_gpu(machine, gpu) for gpu in mine] or [skip("no NVIDIA GPU")]
+    return [_judge_gpu(machine, gpu) for gpu in mine] or [(skip("no NVIDIA GPU") if machine.gpus else no_gpus(machine))]
 
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:

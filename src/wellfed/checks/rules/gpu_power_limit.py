@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, passed, skip, unread, warn
+from wellfed.checks.base import Check, no_gpus, passed, skip, unread, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
@@ -19,7 +19,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per GPU."""
     if machine.origin is Origin.PARTS:
         return [skip("a planned machine has no limits set")]
-    return [_judge_gpu(machine, gpu) for gpu in cards(machine)] or [skip("no GPU")]
+    return [_judge_gpu(machine, gpu) for gpu in cards(machine)] or [no_gpus(machine)]
 
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:

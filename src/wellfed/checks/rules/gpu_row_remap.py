@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, fail, passed, skip, warn
+from wellfed.checks.base import Check, fail, no_gpus, passed, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
@@ -15,7 +15,7 @@ from wellfed.hardware.machine import Gpu, Machine
 
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per GPU."""
-    return [_judge_gpu(machine, gpu) for gpu in cards(machine)] or [skip("no GPU")]
+    return [_judge_gpu(machine, gpu) for gpu in cards(machine)] or [no_gpus(machine)]
 
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:

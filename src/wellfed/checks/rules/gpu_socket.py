@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, fail, passed, skip, unknown, unread, warn
+from wellfed.checks.base import Check, fail, no_gpus, passed, skip, unknown, unread, warn
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import node_of, socket_of
 from wellfed.finding import Finding, Verdict
@@ -18,7 +18,7 @@ MOVE = "# Move GPUs to slots of the other socket (the board's manual tells which
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     if not machine.gpus:
-        return [skip("no GPU")]
+        return [no_gpus(machine)]
     if len(machine.sockets) == 1:
         return [skip("one socket")]
     if not machine.sockets:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from wellfed.checks.base import Check, fail, missing, passed, reason, skip, unknown, warn
+from wellfed.checks.base import Check, fail, missing, no_gpus, passed, reason, skip, unknown, warn
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
 from wellfed.finding import Finding, Verdict
@@ -26,7 +26,7 @@ KEYS = ("xids", "dmesg", "kernel_log", "os.kernel_log")
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per NVIDIA GPU."""
     mine = [gpu for gpu in cards(machine) if gpu.vendor in ("nvidia", None)]
-    return [_judge_gpu(machine, gpu) for gpu in mine] or [skip("no NVIDIA GPU")]
+    return [_judge_gpu(machine, gpu) for gpu in mine] or [(skip("no NVIDIA GPU") if machine.gpus else no_gpus(machine))]
 
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import SYSTEM, Check, missing, passed, skip, warn
+from wellfed.checks.base import SYSTEM, Check, missing, no_gpus, passed, skip, warn
 from wellfed.checks.places import all_linked, cards
 from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine
@@ -17,7 +17,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     gpus = cards(machine)
     if not gpus:
-        return [skip("no GPU")]
+        return [no_gpus(machine)]
     if machine.os.virtualised:
         return [skip("a virtual machine: the host decides")]
     mode = machine.os.iommu

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import Check, fail, passed, skip, unknown, unread, warn
+from wellfed.checks.places import memory_homes
 from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Dimm, Machine, Socket
 
@@ -32,13 +33,13 @@ def judge(machine: Machine) -> Iterable[Finding]:
     specs = [gpu.spec for gpu in machine.gpus if gpu.spec]
     if specs and all(spec.unified_memory for spec in specs):
         return [skip("memory is soldered to the chip")]
-    if not machine.sockets:
+    homes = memory_homes(machine)
+    if not homes:
         return [unread(machine, "memory slots", "dimms", "sockets")]
-    return [_judge_socket(machine, socket) for socket in machine.sockets]
+    return [_judge_socket(machine, subject, socket) for subject, socket in homes]
 
 
-def _judge_socket(machine: Machine, socket: Socket) -> Finding:
-    subject = f"socket{socket.index}"
+def _judge_socket(machine: Machine, subject: str, socket: Socket) -> Finding:
     populated, there_are = channels_of(socket)
     if populated is None:
         return _by_slots(machine, socket, subject, there_are)

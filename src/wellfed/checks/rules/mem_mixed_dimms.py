@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import Check, passed, skip, unread, warn
+from wellfed.checks.places import memory_homes
 from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Dimm, Machine, Socket
 from wellfed.units import format_bytes
@@ -17,15 +18,14 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per socket."""
     if machine.os.virtualised:
         return [skip("a virtual machine's DIMMs are invented")]
-    told = [socket for socket in machine.sockets if any(dimm.bytes for dimm in socket.dimms)]
+    told = [home for home in memory_homes(machine) if any(dimm.bytes for dimm in home[1].dimms)]
     if not told:
         return [unread(machine, "DIMMs", "dimms", "sockets")]
-    return [_judge_socket(socket) for socket in told]
+    return [_judge_socket(subject, socket) for subject, socket in told]
 
 
-def _judge_socket(socket: Socket) -> Finding:
+def _judge_socket(subject: str, socket: Socket) -> Finding:
     filled = [dimm for dimm in socket.dimms if dimm.bytes]
-    subject = f"socket{socket.index}"
     kinds = [text for text in (_sizes(filled), _speeds(filled), _ranks(filled)) if text]
     if kinds:
         text = "unlike DIMMs: the slowest sets the speed, and the larger ones' surplus is not interleaved"
@@ -55,7 +55,7 @@ def repair(machine: Machine) -> Machine:
 
 def _equal(socket: Socket) -> Socket:
     filled = [dimm for dimm in socket.dimms if dimm.bytes]
-    if not filled or _judge_socket(socket).verdict is Verdict.PASS:
+    if not filled or _judge_socket("", socket).verdict is Verdict.PASS:
         return socket
     best = max(filled, key=lambda dimm: (dimm.rated_mt_s or 0, dimm.bytes or 0))
     size = max(dimm.bytes or 0 for dimm in filled)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import Check, passed, skip, unread, warn
+from wellfed.checks.places import memory_homes
 from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine, Socket
 
@@ -26,13 +27,14 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per socket."""
     if machine.os.virtualised:
         return [skip("a virtual machine's DIMMs are invented")]
-    if not machine.sockets:
+    homes = memory_homes(machine)
+    if not homes:
         return [unread(machine, "memory speed", "dimms", "sockets")]
-    return [_judge_socket(machine, socket) for socket in machine.sockets]
+    return [_judge_socket(machine, subject, socket) for subject, socket in homes]
 
 
-def _judge_socket(machine: Machine, socket: Socket) -> Finding:
-    subject, possible, speed = f"socket{socket.index}", possible_mt_s(socket), _speed(socket)
+def _judge_socket(machine: Machine, subject: str, socket: Socket) -> Finding:
+    possible, speed = possible_mt_s(socket), _speed(socket)
     if possible is None or speed is None:
         return unread(machine, "memory speed", "dimms", subject=subject)
     measured, wanted = f"{speed:.0f} MT/s", f"{possible:.0f} MT/s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, passed, skip, unread, warn
+from wellfed.checks.base import Check, missing, passed, reason, skip, unread, warn
 from wellfed.checks.mend import with_devices
 from wellfed.checks.pcie_path import Hop, by_address, hops, loaded
 from wellfed.checks.places import cards
@@ -31,6 +31,8 @@ def judge(machine: Machine) -> Iterable[Finding]:
 def _judge_slow(machine: Machine) -> Finding:
     """A machine that is one of several, or as large as those are, with nothing but slow network cards."""
     rates = {nic.name: nic.bytes_per_s for nic in machine.nics if nic.physical and nic.pci_address and nic.bytes_per_s}
+    if not machine.nics and reason(machine, "nics"):
+        return missing(machine, "network cards", "nics")
     if not rates or (machine.count == 1 and len(cards(machine)) < MANY_GPUS):
         return skip("no network card of 10 Gb/s or more")
     best = max(rates, key=lambda each: rates[each])

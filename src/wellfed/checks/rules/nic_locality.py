@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, passed, skip, unread, warn
+from wellfed.checks.base import Check, missing, no_gpus, passed, reason, skip, unread, warn
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import node_of, socket_of, socket_of_node
 from wellfed.finding import Finding, Verdict
@@ -33,12 +33,13 @@ def fast_cards(machine: Machine) -> list[tuple[int, Nic]]:
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per place (socket, else node) that has GPUs."""
     if not machine.gpus:
-        return [skip("no GPU")]
+        return [no_gpus(machine)]
     if len(machine.sockets) == 1:
         return [skip("one socket")]
     nics = fast_cards(machine)
     if not nics:
-        return [skip("no network card of 25 Gb/s or more")]
+        seen = machine.nics or reason(machine, "nics") is None
+        return [skip("no network card of 25 Gb/s or more") if seen else missing(machine, "network cards", "nics")]
     if len(nics) == 1 and machine.count == 1:
         return [passed("system", "one network card; its ranks belong on its socket")]
     places = _places(machine, nics)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, fail, passed, skip, unread
+from wellfed.checks.base import Check, fail, no_gpus, passed, skip, unread
 from wellfed.checks.driver import queried, untold
 from wellfed.checks.places import cards, linked, name
 from wellfed.finding import Finding, Verdict
@@ -22,7 +22,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per GPU."""
     gpus = cards(machine)
     if len(gpus) < 2:
-        return [skip("fewer than two GPUs")]
+        return [no_gpus(machine, 2)]
     if machine.origin is Origin.PARTS and not machine.gpu_links:
         return [skip("links of a planned machine are as good as its parts")]
     return [_judge_gpu(machine, gpu, gpus) for gpu in gpus]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from wellfed.checks.base import Check, fail, passed, skip, unknown, unread, warn
+from wellfed.checks.base import Check, fail, no_gpus, passed, skip, unknown, unread, warn
 from wellfed.checks.chipsets import Place, place_of
 from wellfed.checks.mend import own_port
 from wellfed.checks.pcie_path import by_address
@@ -19,7 +19,7 @@ WANTED = "a CPU root port"
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per GPU."""
     if not machine.gpus:
-        return [skip("no GPU")]
+        return [no_gpus(machine)]
     return [_judge_gpu(machine, gpu) for gpu in machine.gpus]
 
 

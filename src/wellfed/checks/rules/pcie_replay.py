@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, fail, passed, skip, unread, warn
+from wellfed.checks.base import Check, fail, no_gpus, passed, unread, warn
 from wellfed.checks.mend import with_devices, with_gpus
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import name
@@ -20,7 +20,7 @@ RESEAT = "# Reseat card and riser, shorten or replace the cable; a lower generat
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per GPU, over its whole path."""
     if not machine.gpus:
-        return [skip("no GPU")]
+        return [no_gpus(machine)]
     return [_judge_gpu(machine, gpu) for gpu in machine.gpus]
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, passed, skip, unread, warn
+from wellfed.checks.base import Check, no_gpus, passed, unread, warn
 from wellfed.checks.mend import own_port, with_gpus
 from wellfed.checks.pcie_path import gpu_hops
 from wellfed.checks.places import all_linked, name
@@ -54,7 +54,7 @@ def _pair(a: Gpu, b: Gpu) -> frozenset[str]:
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per shared link."""
     if len(machine.gpus) < 2:
-        return [skip("fewer than two GPUs")]
+        return [no_gpus(machine, 2)]
     found = groups(machine)
     if found:
         return [_judge_group(machine, place, gpus) for place, gpus in found.items()]

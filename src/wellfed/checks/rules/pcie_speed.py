@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, fail, passed, skip, unknown, unread, warn
+from wellfed.checks.base import Check, fail, no_gpus, passed, unknown, unread, warn
 from wellfed.checks.mend import full_link, relinked, with_devices
 from wellfed.checks.pcie_path import Hop, awake, gpu_hops, narrowest
 from wellfed.checks.places import name
@@ -19,7 +19,7 @@ LOAD = "wellfed check --load"
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per GPU: switches' uplinks first, then the card's own link."""
     if not machine.gpus:
-        return [skip("no GPU")]
+        return [no_gpus(machine)]
     return [_judge_gpu(machine, gpu) for gpu in machine.gpus]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, fail, passed, skip, unknown, unread, warn
+from wellfed.checks.base import Check, fail, no_gpus, passed, unknown, unread, warn
 from wellfed.checks.mend import full_link, relinked, with_devices, with_gpus
 from wellfed.checks.pcie_path import Hop, by_address, gpu_hops, root_port
 from wellfed.checks.places import name
@@ -20,7 +20,7 @@ MOVE = "# Move the card to a slot with all lanes wired (the board's manual lists
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per GPU, about its worst hop."""
     if not machine.gpus:
-        return [skip("no GPU")]
+        return [no_gpus(machine)]
     return [_judge_gpu(machine, gpu) for gpu in machine.gpus]
 
 

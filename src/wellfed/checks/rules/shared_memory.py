@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import SYSTEM, Check, fail, missing, passed, skip
+from wellfed.checks.base import SYSTEM, Check, fail, missing, no_gpus, passed
 from wellfed.checks.places import cards
 from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine
@@ -18,7 +18,7 @@ FIX = "# Containers: --ipc=host or --shm-size=16g; Kubernetes: an emptyDir with 
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     if len(cards(machine)) < 2:
-        return [skip("fewer than two GPUs")]
+        return [no_gpus(machine, 2)]
     size = machine.os.shared_memory_bytes
     if size is None:
         return [missing(machine, "/dev/shm", "os.shared_memory_bytes")]

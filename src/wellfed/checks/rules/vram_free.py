@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, fail, passed, skip, warn
+from wellfed.checks.base import Check, fail, no_gpus, passed, skip, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
@@ -28,7 +28,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per GPU."""
     if machine.origin is Origin.PARTS:
         return [skip("a planned machine's memory is free")]
-    return [_judge_gpu(machine, gpu) for gpu in cards(machine)] or [skip("no GPU")]
+    return [_judge_gpu(machine, gpu) for gpu in cards(machine)] or [no_gpus(machine)]
 
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
@@ -49,7 +49,7 @@ def against(machine: Machine, estimate: Estimate) -> Iterable[Finding]:
         return judge(machine)
     needs = {device.device: device.needed_bytes for device in estimate.memory.devices}
     found = (_against_gpu(machine, gpu, needs.get(name(gpu))) for gpu in cards(machine))
-    return list(found) or [skip("no GPU")]
+    return list(found) or [no_gpus(machine)]
 
 
 def _against_gpu(machine: Machine, gpu: Gpu, needed: float | None) -> Finding:

@@ -1,0 +1,51 @@
+"""Findings as JUnit XML, for CI systems: fail and warn are failures, unknown and skip are skipped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from xml.etree import ElementTree
+
+from wellfed.checks.outputs.summary import counts
+from wellfed.finding import Finding, Verdict
+
+_NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def junit_xml(machine: str, findings: Iterable[Finding]) -> str:
+    """One test case per finding; class name = check id, name = subject."""
+    found = tuple(findings)
+    number = counts(found)
+    suite = ElementTree.Element(
+        "testsuite",
+        name=_clean(f"wellfed check {machine}".strip()),
+        tests=str(len(found)),
+        failures=str(number["fail"] + number["warn"]),
+        errors="0",
+        skipped=str(number["skip"] + number["unknown"]),
+    )
+    for finding in found:
+        _case(suite, finding)
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _case(suite: ElementTree.Element, finding: Finding) -> None:
+    case = ElementTree.SubElement(suite, "testcase", classname=f"wellfed.{finding.id}", name=_clean(finding.subject))
+    text = _clean(detail(finding))
+    if finding.verdict in (Verdict.FAIL, Verdict.WARN):
+        ElementTree.SubElement(case, "failure", type=finding.verdict.value, message=_clean(finding.why)).text = text
+    elif finding.verdict in (Verdict.SKIP, Verdict.UNKNOWN):
+        ElementTree.SubElement(case, "skipped", message=_clean(f"{finding.verdict.value}: {finding.why}"))
+
+
+def detail(finding: Finding) -> str:
+    """Measured, wanted and fix, a line each."""
+    lines = [f"measured: {finding.measured}"] if finding.measured else []
+    lines += [f"wanted: {finding.wanted}"] if finding.wanted else []
+    return "\n".join([*lines, *finding.fix])
+
+
+def _clean(text: str) -> str:
+    """Without characters that XML 1.0 forbids."""
+    return _NOT_XML.sub("?", text)

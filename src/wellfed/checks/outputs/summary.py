@@ -1,0 +1,19 @@
+"""How many of each verdict, and the exit code they make."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from wellfed.finding import Finding, Verdict
+
+
+def counts(findings: Iterable[Finding]) -> dict[str, int]:
+    """Verdict -> findings, all verdicts present."""
+    found = Counter(finding.verdict for finding in findings)
+    return {verdict.value: found[verdict] for verdict in Verdict}
+
+
+def exit_code(findings: Iterable[Finding]) -> int:
+    """1 when anything failed or warned, else 0. (2 is for errors of use or of the tool.)"""
+    return int(any(finding.verdict in (Verdict.FAIL, Verdict.WARN) for finding in findings))

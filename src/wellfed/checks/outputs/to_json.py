@@ -1,0 +1,51 @@
+"""Findings as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from wellfed.checks.outputs.summary import counts
+from wellfed.finding import Cost, Finding
+
+SCHEMA = 1
+
+
+def findings_json(machine: Mapping[str, Any], findings: Iterable[Finding], together: Cost | None) -> dict[str, Any]:
+    """The document of `wellfed check --json`; `machine` describes what was checked."""
+    found = tuple(findings)
+    return {
+        "schema": SCHEMA,
+        "machine": dict(machine),
+        "findings": [finding_json(finding) for finding in found],
+        "counts": counts(found),
+        "cost": cost_json(together),
+    }
+
+
+def finding_json(finding: Finding) -> dict[str, Any]:
+    """One finding; values in the units of their names, unknown ones null."""
+    return {
+        "id": finding.id,
+        "verdict": finding.verdict.value,
+        "subject": finding.subject,
+        "measured": finding.measured,
+        "wanted": finding.wanted,
+        "cost": cost_json(finding.cost),
+        "why": finding.why,
+        "fix": list(finding.fix),
+        "refs": list(finding.refs),
+    }
+
+
+def cost_json(cost: Cost | None) -> dict[str, Any] | None:
+    """Tokens/s and seconds that the fault takes away."""
+    if cost is None:
+        return None
+    return {
+        "decode_tok_s": cost.decode_tok_s,
+        "prefill_tok_s": cost.prefill_tok_s,
+        "ttft_s": cost.ttft_s,
+        "load_s": cost.load_s,
+        "note": cost.note,
+    }

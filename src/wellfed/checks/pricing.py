@@ -1,0 +1,111 @@
+"""What each fault costs: the estimate of the repaired machine minus the estimate of this one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from wellfed.checks.base import Check
+from wellfed.checks.run import FAULTS
+from wellfed.errors import WellfedError
+from wellfed.estimate import Estimate
+from wellfed.finding import Cost, Finding
+from wellfed.hardware.machine import Machine
+
+Estimator = Callable[[Machine], Estimate]
+
+NOTHING = "costs nothing for this model"
+UNPRICED = "no repair to price"
+NEGLIGIBLE = 0.002  # of the rate or time itself
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """Findings with their cost, and what all faults cost together (None: no fault has a price)."""
+
+    findings: tuple[Finding, ...]
+    together: Cost | None
+
+
+def price(machine: Machine, findings: Iterable[Finding], checks: Iterable[Check], estimate: Estimator) -> Priced:
+    """Every warning and failure with a cost, singly and all together.
+
+    A check's cost is that of its fault on all subjects, and stands with each of its findings. An estimator that
+    cannot answer (the model does not fit now, say) leaves the reason in the cost's note.
+    """
+    found = tuple(findings)
+    faulty = {finding.id for finding in found if finding.verdict in FAULTS}
+    mendable = [check for check in checks if check.id in faulty]
+    if not mendable:
+        return Priced(found, None)
+    everything = tuple(checks)
+    now = _try(estimate, as_is(machine, everything))
+    costs = {check.id: _cost(machine, [check], everything, now, estimate) for check in mendable}
+    together = _cost(machine, mendable, everything, now, estimate)
+    priced = (
+        replace(finding, cost=costs[finding.id]) if finding.verdict in FAULTS and finding.id in costs else finding
+        for finding in found
+    )
+    return Priced(tuple(priced), together)
+
+
+def as_is(machine: Machine, checks: Iterable[Check]) -> Machine:
+    """The machine as it performs: with the effects of faults that its parts do not show."""
+    for check in checks:
+        if check.effect is not None:
+            machine = check.effect(machine)
+    return machine
+
+
+def mended(machine: Machine, checks: Iterable[Check]) -> Machine:
+    """The machine with these checks' faults repaired, one after the other."""
+    for check in checks:
+        if check.repair is not None:
+            machine = check.repair(machine)
+    return machine
+
+
+def _cost(
+    machine: Machine,
+    checks: list[Check],
+    everything: tuple[Check, ...],
+    now: Estimate | str,
+    estimate: Estimator,
+) -> Cost:
+    if all(check.repair is None for check in checks):
+        return Cost(note=UNPRICED)
+    then = _try(estimate, as_is(mended(machine, checks), everything))
+    if isinstance(then, str):
+        return Cost(note=f"not priced: {then}")
+    if isinstance(now, str):
+        return Cost(note=f"runs only when mended; now: {now}")
+    return difference(now, then)
+
+
+def _try(estimate: Estimator, machine: Machine) -> Estimate | str:
+    try:
+        return estimate(machine)
+    except WellfedError as error:
+        return error.message
+
+
+def difference(now: Estimate, then: Estimate) -> Cost:
+    """`then` minus `now` for rates, `now` minus `then` for times: positive is what the fault costs.
+
+    Differences of less than 0.2 % are nothing.
+    """
+    decode = _gap(now.decode_tok_s.value, then.decode_tok_s.value)
+    prefill = _gap(now.prefill_tok_s.value, then.prefill_tok_s.value)
+    ttft = -_gap(now.ttft_s.value, then.ttft_s.value)
+    load = 0.0 if now.load_s is None or then.load_s is None else -_gap(now.load_s, then.load_s)
+    fits = now.memory.fits is False and then.memory.fits is not False
+    if fits:
+        note = "does not fit now, and does when mended"
+    else:
+        note = "" if any((decode, prefill, ttft, load)) else NOTHING
+    return Cost(decode, prefill, ttft + 0.0, load + 0.0, note)
+
+
+def _gap(now: float, then: float) -> float:
+    gap = then - now
+    return 0.0 if abs(gap) <= NEGLIGIBLE * max(abs(now), abs(then)) else gap
