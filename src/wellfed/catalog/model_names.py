@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from wellfed.catalog.models import architecture, by_id, key, model_ids, names, unknown
+from wellfed.catalog.models import architecture, by_id, key, model_ids, names, published_files, unknown
 from wellfed.errors import UnknownName
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
@@ -238,8 +238,15 @@ def _adapted(
     if chosen.id == "nvfp4" and found.is_moe and found.family in _ATTENTION_LEFT_OUT:
         chosen = quantisation("nvfp4-ffn")
         return chosen, (Assumption("attention is left in BF16", "so do NVIDIA's checkpoints of this family"),)
-    if hints.file_bytes is None or chosen.file_bytes is not None:
+    files = published_files(found.id)
+    if hints.file_bytes is not None:
+        for identity, size in files.items():
+            if abs(size / hints.file_bytes - 1) < 0.001:
+                return quantisation(identity).sized(size), ()
+    if chosen.file_bytes is not None:
         return chosen, ()
+    if hints.file_bytes is None:
+        return (chosen.sized(files[chosen.id]) if chosen.id in files else chosen), ()
     if abs(weights(found, chosen).total / hints.file_bytes - 1) < 0.002:
         return chosen, ()
     return chosen.sized(hints.file_bytes), (Assumption("layers scaled to the file's size", "its recipe is unknown"),)

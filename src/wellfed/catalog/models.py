@@ -110,6 +110,12 @@ def architecture(identity: str) -> str:
     return str(_mapping(_table(identity)["config"])["model_type"])
 
 
+def published_files(identity: str) -> Mapping[str, float]:
+    """Bytes of published GGUF files whose recipe is not public, by quantisation id."""
+    sizes = _mapping(_table(identity).get("files_gib"))
+    return {quant: float(size) * 2**30 for quant, size in sizes.items() if isinstance(size, int | float)}
+
+
 def repository(identity: str) -> str | None:
     """The model's repository on Hugging Face, where it has one."""
     return _text(_table(identity).get("repo"))

@@ -42,12 +42,14 @@ class Config:
             if default is None:
                 raise BadInput(f"config of a {self.kind} model has no {keys[0]}", "is the file complete?")
             return default
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != value or int(value) != value:
-            raise BadInput(f"config: {keys[0]} is {str(value)[:60]!r}, not a whole number")
-        number = int(value)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise BadInput(f"config: {keys[0]} is {repr(value)[:60]}, not a whole number")
+        number = value
         most = MOST_CONTEXT if "position" in keys[0] or "window" in keys[0] else MOST
         if not least <= number <= most:
-            raise BadInput(f"config: {keys[0]} is {number}, outside {least} to {most}")
+            raise BadInput(f"config: {keys[0]} is {number:.3g}, outside {least} to {most}")
         return number
 
     def count(self, *keys: str, default: int = 0) -> int:

@@ -45,6 +45,7 @@ class Mix:
     up: str = ""
     shared: str = ""
     routed: str = ""
+    routed_down: str = ""
     resident: str = ""
 
 
@@ -267,7 +268,7 @@ def _mixed(mix: Mix, tensor: Tensor, facts: Facts) -> str:
     if tensor.part is Part.OUTPUT or (tensor.part is Part.EMBEDDING and facts.tied):
         return mix.output if tensor.columns % 256 == 0 or TYPES[mix.base].block < 256 else "Q8_0"
     if tensor.part is Part.EMBEDDING:
-        return mix.embedding or plain(mix.base)
+        return _decide(mix.embedding, plain(mix.base), index, facts)
     default = mix.base
     if tensor.part is Part.ROUTED_EXPERTS:
         default = mix.routed or mix.base
@@ -275,6 +276,8 @@ def _mixed(mix: Mix, tensor: Tensor, facts: Facts) -> str:
         default = mix.resident
     if tensor.part is Part.SHARED_EXPERTS and mix.shared:
         return _decide(mix.shared, default, index, facts)
+    if tensor.role == "ffn_down_exps" and mix.routed_down:
+        return _decide(mix.routed_down, default, index, facts)
     field = _RULE_OF_ROLE.get(tensor.role)
     return _decide(getattr(mix, field), default, index, facts) if field else default
 

@@ -1,0 +1,162 @@
+"""GGUF metadata as a config: llama.cpp's keys under the names of config.json, so that one set of builders serves both.
+
+Source: gguf-py/gguf/constants.py and conversion code of ggml-org/llama.cpp, read 2026-11-23.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from wellfed.errors import BadInput, Unsupported, nearest
+from wellfed.modelfiles.gguf_header import GgufHeader, Value
+
+# general.architecture: model_type
+_ARCHITECTURES = {
+    "llama": "llama", "mistral3": "mistral3", "qwen2": "qwen2", "qwen3": "qwen3", "qwen2moe": "qwen2_moe",
+    "qwen3moe": "qwen3_moe", "qwen3vl": "qwen3", "qwen3vlmoe": "qwen3_moe", "qwen3next": "qwen3_next",
+    "qwen35": "qwen3_5", "qwen35moe": "qwen3_5_moe", "phi3": "phi3", "gemma": "gemma", "gemma2": "gemma2",
+    "gemma3": "gemma3", "glm4": "glm4", "glm4moe": "glm4_moe", "glm-dsa": "glm_moe_dsa", "gptj": "gptj",
+    "gpt-oss": "gpt_oss", "llama4": "llama4", "minimax-m2": "minimax_m2", "deepseek": "deepseek",
+    "deepseek2": "deepseek_v2", "deepseek32": "deepseek_v32", "dots1": "dots1", "ernie4_5": "ernie4_5",
+    "ernie4_5-moe": "ernie4_5_moe", "hunyuan-dense": "hunyuan_v1_dense", "hunyuan-moe": "hunyuan_v1_moe",
+    "bitnet": "bitnet", "bitnet-25": "bitnet", "bitnet-b1.58": "bitnet", "seed_oss": "seed_oss",
+    "smollm3": "smollm3",
+}  # fmt: skip
+
+# config.json's key: the GGUF key after "<architecture>."
+_KEYS = {
+    "hidden_size": "embedding_length", "num_hidden_layers": "block_count", "max_position_embeddings": "context_length",
+    "intermediate_size": "feed_forward_length", "num_attention_heads": "attention.head_count",
+    "num_key_value_heads": "attention.head_count_kv", "head_dim": "attention.key_length",
+    "sliding_window": "attention.sliding_window", "num_experts": "expert_count",
+    "num_experts_per_tok": "expert_used_count",
+    "moe_intermediate_size": "expert_feed_forward_length", "n_shared_experts": "expert_shared_count",
+    "shared_expert_intermediate_size": "expert_shared_feed_forward_length",
+    "first_k_dense_replace": "leading_dense_block_count", "num_nextn_predict_layers": "nextn_predict_layers",
+    "q_lora_rank": "attention.q_lora_rank", "kv_lora_rank": "attention.kv_lora_rank",
+    "index_n_heads": "attention.indexer.head_count", "index_head_dim": "attention.indexer.key_length",
+    "index_topk": "attention.indexer.top_k", "interleave_moe_layer_step": "interleave_moe_layer_step",
+    "attention_chunk_size": "attention.chunk_size", "linear_conv_kernel_dim": "ssm.conv_kernel",
+    "full_attention_interval": "full_attention_interval", "vocab_size": "vocab_size",
+}  # fmt: skip
+_LATENT = {"deepseek_v2", "deepseek_v32", "glm_moe_dsa"}
+_DELTA = {"qwen3_next", "qwen3_5", "qwen3_5_moe"}
+_SHARED_COUNTED = {"ernie4_5_moe": "moe_num_shared_experts", "hunyuan_v1_moe": "num_shared_expert"}
+
+
+def config_of(header: GgufHeader) -> dict[str, object]:
+    """The header's metadata under config.json's keys. Raises Unsupported for an unknown architecture."""
+    named = header.metadata.get("general.architecture")
+    if not isinstance(named, str) or not named:
+        raise BadInput("the GGUF header names no architecture", "is it a language model?")
+    if named not in _ARCHITECTURES:
+        near = nearest(named, _ARCHITECTURES)
+        raise Unsupported(
+            f"no description of the GGUF architecture {named[:60]!r}", f"nearest known: {', '.join(near)}"
+        )
+    kind = _ARCHITECTURES[named]
+    found = _translated(header.metadata, named)
+    tensors = {tensor.name: tensor.shape for tensor in header.tensors}
+    if "token_embd.weight" in tensors:
+        found["vocab_size"] = tensors["token_embd.weight"][0]
+    found["tie_word_embeddings"] = "output.weight" not in tensors
+    found["model_type"] = kind
+    _by_kind(found, kind, header.metadata, named, tensors)
+    return found
+
+
+def _translated(metadata: Mapping[str, Value], named: str) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, ours in _KEYS.items():
+        value = metadata.get(f"{named}.{ours}")
+        if value is not None and value != ():
+            found[key] = _uniform(value, ours) if isinstance(value, tuple) else value
+    for alias in ("num_local_experts", "n_routed_experts", "moe_num_experts"):
+        if "num_experts" in found:
+            found[alias] = found["num_experts"]
+    return found
+
+
+def _uniform(values: tuple[int | float | bool | str, ...], key: str) -> int | float | bool | str:
+    """A value given once per layer, all alike; layers without (0) are left out of the comparison."""
+    distinct = {value for value in values if value}
+    if len(distinct) != 1:
+        raise Unsupported(f"{key} differs from layer to layer: this architecture variant has no description")
+    return distinct.pop()
+
+
+def _by_kind(
+    found: dict[str, object], kind: str, metadata: Mapping[str, Value], named: str, tensors: Collection[str]
+) -> None:
+    """What an architecture's converter stores in its own way."""
+    if kind == "llama" and found.get("num_experts"):
+        found["model_type"] = "mixtral"
+    if kind in {"llama", "mistral3"}:
+        found.pop("sliding_window", None)  # llama.cpp gives these models full attention
+    if kind in _LATENT:
+        _latent(found, metadata, named)
+    if kind in _DELTA:
+        _delta(found, metadata, named)
+    if kind in {"glm4_moe", "glm_moe_dsa"} and isinstance(found.get("num_nextn_predict_layers"), int):
+        found["num_hidden_layers"] = _less(found.get("num_hidden_layers"), found["num_nextn_predict_layers"])
+    if kind == "gptj":
+        found.update(n_embd=found.get("hidden_size"), n_positions=found.get("max_position_embeddings"))
+    if kind == "qwen3_5" or kind == "qwen3_next":
+        found.setdefault("full_attention_interval", 4)
+    if kind in _SHARED_COUNTED:
+        found[_SHARED_COUNTED[kind]] = found.get("n_shared_experts", 0)
+    _experts(found, kind, metadata, named)
+    found["attention_bias"] = any(name.endswith(("attn_q.bias", "attn_qkv.bias")) for name in tensors)
+    found["use_qk_norm"] = any(name.endswith("attn_q_norm.weight") for name in tensors)
+    if any(name.endswith("exp_probs_b.bias") for name in tensors):
+        found["topk_method"] = "noaux_tc"
+
+
+def _latent(found: dict[str, object], metadata: Mapping[str, Value], named: str) -> None:
+    """Key width is nope + rope; files made for MLA store the latent's widths and the heads' beside them."""
+    key = metadata.get(f"{named}.attention.key_length_mla", metadata.get(f"{named}.attention.key_length"))
+    value = metadata.get(f"{named}.attention.value_length_mla", metadata.get(f"{named}.attention.value_length"))
+    rope = metadata.get(f"{named}.rope.dimension_count")
+    found.update(qk_rope_head_dim=rope, v_head_dim=value, qk_nope_head_dim=_less(key, rope))
+    found.pop("head_dim", None)
+    if not found.get("q_lora_rank"):
+        found.pop("q_lora_rank", None)
+
+
+def _delta(found: dict[str, object], metadata: Mapping[str, Value], named: str) -> None:
+    """State size is the key width; inner size over heads is the value width."""
+    heads, inner = metadata.get(f"{named}.ssm.time_step_rank"), metadata.get(f"{named}.ssm.inner_size")
+    if not isinstance(heads, int) or not isinstance(inner, int) or heads < 1:
+        raise BadInput("the GGUF header has no ssm.time_step_rank and ssm.inner_size")
+    found.update(
+        linear_num_value_heads=heads,
+        linear_value_head_dim=inner // heads,
+        linear_num_key_heads=metadata.get(f"{named}.ssm.group_count"),
+        linear_key_head_dim=metadata.get(f"{named}.ssm.state_size"),
+    )
+
+
+def _experts(found: dict[str, object], kind: str, metadata: Mapping[str, Value], named: str) -> None:
+    """Models whose experts config.json sizes by other keys."""
+    width = found.get("moe_intermediate_size")
+    if kind == "llama4":
+        found["intermediate_size_mlp"] = found.get("intermediate_size")
+        found["intermediate_size"] = width
+    if kind in {"gpt_oss", "minimax_m2"} and width is not None:
+        found["intermediate_size"] = width
+    if kind == "minimax_m2":
+        found["qk_norm_type"] = "per_layer"
+    if kind == "ernie4_5_moe":
+        found["moe_layer_start_index"] = found.get("first_k_dense_replace", 0)
+    if kind == "hunyuan_v1_moe":
+        found["moe_topk"] = found.get("num_experts_per_tok")
+    if kind == "ernie4_5_moe":
+        found["moe_k"] = found.get("num_experts_per_tok")
+    if kind == "gpt_oss":
+        found.setdefault("sliding_window", metadata.get(f"{named}.attention.sliding_window"))
+
+
+def _less(total: object, part: object) -> int:
+    if not isinstance(total, int) or not isinstance(part, int) or total <= part:
+        raise BadInput(f"the GGUF header's sizes do not fit together: {total} less {part}")
+    return total - part

@@ -1,0 +1,206 @@
+"""A GGUF file's header: metadata and tensor table, read without trusting any size in it.
+
+Layout (ggml/docs/gguf.md): magic, version, tensor count, pair count; pairs of key, type, value; per tensor name,
+dimensions, type, offset; then the data. Strings and arrays carry 64-bit lengths, any of which may lie: nothing is
+allocated by them, every read is checked against the file's end.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from wellfed.errors import BadInput, Unsupported
+from wellfed.models.gguf_types import BY_NUMBER, WeightType
+
+Value = int | float | bool | str | tuple[int | float | bool | str, ...]
+
+_MAGIC = b"GGUF"
+_VERSIONS = (2, 3)
+_SCALARS = {
+    0: struct.Struct("<B"), 1: struct.Struct("<b"), 2: struct.Struct("<H"), 3: struct.Struct("<h"),
+    4: struct.Struct("<I"), 5: struct.Struct("<i"), 6: struct.Struct("<f"), 7: struct.Struct("<?"),
+    10: struct.Struct("<Q"), 11: struct.Struct("<q"), 12: struct.Struct("<d"),
+}  # fmt: skip
+_STRING, _ARRAY = 8, 9
+_U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
+_LONGEST_KEPT = 4096  # longer strings (chat templates) and arrays (vocabularies) are skipped
+_LONGEST_NAME = 65_535
+_DEEPEST = 4
+_LEAST_PAIR, _LEAST_TENSOR = 13, 32  # bytes that the shortest of each takes
+_MOST_ELEMENTS = 1 << 48
+
+
+@dataclass(frozen=True, slots=True)
+class GgufTensor:
+    """One entry of the tensor table; `shape` is rows first, as in PyTorch."""
+
+    name: str
+    shape: tuple[int, ...]
+    type: WeightType
+    offset: int  # into the data section
+
+    @property
+    def bytes(self) -> int:
+        """What it takes in the file."""
+        rows = 1
+        for extent in self.shape[:-1]:
+            rows *= extent
+        return round(self.type.size(rows, self.shape[-1]))
+
+
+@dataclass(frozen=True, slots=True)
+class GgufHeader:
+    """What one file says before its data. `lengths` has the sizes of arrays, kept or not."""
+
+    metadata: Mapping[str, Value]
+    lengths: Mapping[str, int]
+    tensors: tuple[GgufTensor, ...]
+
+
+def read_header(path: Path) -> GgufHeader:
+    """The header of the file at `path`.
+
+    Raises BadInput for anything that is not a whole GGUF file, Unsupported for versions and types unknown here.
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _Reader(data, str(path.name)).header()
+    except ValueError as error:  # an empty file cannot be mapped
+        raise BadInput(f"{path.name} is not a GGUF file: {error}") from error
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
+
+
+class _Reader:
+    """A cursor over the mapped file; every step is checked against its end."""
+
+    def __init__(self, data: mmap.mmap, name: str) -> None:
+        self.data, self.name, self.at, self.end = data, name, 0, len(data)
+
+    def header(self) -> GgufHeader:
+        """The whole header, and whether the data it promises is there."""
+        tensors, pairs = self.counts()
+        metadata: dict[str, Value] = {}
+        lengths: dict[str, int] = {}
+        for _ in range(pairs):
+            key = self.string(_LONGEST_NAME)
+            if key in metadata:
+                raise self.broken(f"{key[:60]!r} occurs twice")
+            value, length = self.value(self.number(_U32), 0)
+            metadata[key] = value
+            if length is not None:
+                lengths[key] = length
+        table = tuple(self.tensor() for _ in range(tensors))
+        self.check_data(table, metadata.get("general.alignment", 32))
+        return GgufHeader(metadata, lengths, table)
+
+    def counts(self) -> tuple[int, int]:
+        """How many tensors and pairs there are, if the file can hold so many."""
+        if self.take(4) != _MAGIC:
+            raise BadInput(f"{self.name} is not a GGUF file: it starts with {bytes(self.data[:4])!r}")
+        version = self.number(_U32)
+        if version not in _VERSIONS:
+            hint = "a big-endian file?" if version & 0xFFFF == 0 else "convert it again with a current llama.cpp"
+            raise Unsupported(f"{self.name}: GGUF version {version} (2 and 3 are known)", hint)
+        tensors, pairs = self.number(_U64), self.number(_U64)
+        if tensors * _LEAST_TENSOR + pairs * _LEAST_PAIR > self.end - self.at:
+            raise self.broken(f"{tensors} tensors and {pairs} values do not fit in {self.end} bytes")
+        return tensors, pairs
+
+    def broken(self, what: str) -> BadInput:
+        return BadInput(f"{self.name}: {what}", "the file is damaged or incomplete: download it again")
+
+    def take(self, count: int) -> bytes:
+        if count > self.end - self.at:
+            raise self.broken(f"the header ends at byte {self.end}, {count} more wanted at {self.at}")
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def number(self, kind: struct.Struct) -> int:
+        return int(kind.unpack(self.take(kind.size))[0])
+
+    def string(self, longest: int) -> str:
+        length = self.number(_U64)
+        if length > longest:
+            raise self.broken(f"a name of {length} bytes")
+        return self.take(length).decode("utf-8", "replace")
+
+    def skip(self, count: int) -> None:
+        if count > self.end - self.at:
+            raise self.broken(f"a value of {count} bytes at {self.at} reaches beyond the file's end")
+        self.at += count
+
+    def value(self, kind: int, depth: int) -> tuple[Value, int | None]:
+        """A value and, for an array, its length. What is too long to be of use is skipped and comes back empty."""
+        if kind in _SCALARS:
+            scalar = _SCALARS[kind]
+            value: Value = scalar.unpack(self.take(scalar.size))[0]
+            return value, None
+        if kind == _STRING:
+            length = self.number(_U64)
+            if length <= _LONGEST_KEPT:
+                return self.take(length).decode("utf-8", "replace"), None
+            self.skip(length)
+            return "", None
+        if kind == _ARRAY:
+            return self.array(depth)
+        raise self.broken(f"a value of unknown type {kind}")
+
+    def array(self, depth: int) -> tuple[Value, int]:
+        if depth >= _DEEPEST:
+            raise self.broken("arrays within arrays within arrays")
+        kind, count = self.number(_U32), self.number(_U64)
+        least = _SCALARS[kind].size if kind in _SCALARS else 8
+        if count * least > self.end - self.at:
+            raise self.broken(f"an array of {count} values does not fit in the file")
+        if kind in _SCALARS and count > _LONGEST_KEPT:
+            self.skip(count * least)
+            return (), count
+        if kind == _STRING:
+            self.skip_strings(count)
+            return (), count
+        values = [self.value(kind, depth + 1)[0] for _ in range(count)]
+        return tuple(one for one in values if not isinstance(one, tuple)), count
+
+    def skip_strings(self, count: int) -> None:
+        """Past `count` strings: vocabularies have hundreds of thousands, so this loop is kept tight."""
+        at, end, data, unpack = self.at, self.end, self.data, _U64.unpack_from
+        for _ in range(count):
+            if at + 8 > end:
+                raise self.broken("a list of strings reaches beyond the file's end")
+            at += 8 + unpack(data, at)[0]
+        if at > end:
+            raise self.broken("a list of strings reaches beyond the file's end")
+        self.at = at
+
+    def tensor(self) -> GgufTensor:
+        name = self.string(_LONGEST_NAME)
+        dimensions = self.number(_U32)
+        if not 1 <= dimensions <= 4:
+            raise self.broken(f"tensor {name[:60]!r} has {dimensions} dimensions")
+        extents = [self.number(_U64) for _ in range(dimensions)]
+        elements = 1
+        for extent in extents:
+            elements *= extent
+        if elements < 1 or elements > _MOST_ELEMENTS or max(extents) > _MOST_ELEMENTS:
+            raise self.broken(f"tensor {name[:60]!r} of {' x '.join(map(str, extents))}")
+        number = self.number(_U32)
+        if number not in BY_NUMBER:
+            raise Unsupported(f"{self.name}: tensor {name[:60]!r} has weight type {number}, which is not known here")
+        kind, offset = BY_NUMBER[number], self.number(_U64)
+        if not kind.fits(extents[0]):
+            raise self.broken(f"tensor {name[:60]!r}: {extents[0]} columns are no multiple of {kind.block}")
+        return GgufTensor(name, tuple(reversed(extents)), kind, offset)
+
+    def check_data(self, table: tuple[GgufTensor, ...], alignment: Value) -> None:
+        """Whether every tensor's bytes lie inside the file."""
+        if not isinstance(alignment, int) or not 1 <= alignment <= 1 << 20:
+            raise self.broken(f"an alignment of {alignment}")
+        start = -(-self.at // alignment) * alignment
+        need = start + max((tensor.offset + tensor.bytes for tensor in table), default=0)
+        if table and need > self.end:
+            raise self.broken(f"has {self.end} of at least {need} bytes")

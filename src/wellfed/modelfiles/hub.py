@@ -1,0 +1,65 @@
+"""Configs from a model hub: Hugging Face (or a mirror, by HF_ENDPOINT) or ModelScope, imported only when asked."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from wellfed.errors import BadInput
+from wellfed.modelfiles.hf_config import read_config
+from wellfed.models.model import Model
+
+_REPOSITORY = re.compile(r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$")
+
+
+def is_repository(text: str) -> bool:
+    """Whether `text` has the form owner/name."""
+    return bool(_REPOSITORY.match(text)) and ".." not in text
+
+
+def fetch_config(repository: str, hub: str = "huggingface") -> Model:
+    """The model of a repository, by its config.json from `hub` ("huggingface" or "modelscope") or the local cache.
+
+    HF_ENDPOINT, HF_HUB_OFFLINE and HF_TOKEN are honoured. Raises BadInput when it cannot be had.
+    """
+    if not is_repository(repository):
+        raise BadInput(f"{repository[:80]!r} is no repository", "write it as owner/name")
+    fetchers: dict[str, Callable[[str], Path]] = {"huggingface": _huggingface, "modelscope": _modelscope}
+    if hub not in fetchers:
+        raise BadInput(f"no such hub: {hub!r}", f"known: {', '.join(fetchers)}")
+    model = read_config(fetchers[hub](repository))
+    name = repository.rpartition("/")[2]
+    return replace(model, id=name.lower(), name=name)
+
+
+def _huggingface(repository: str) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(repository, "config.json", etag_timeout=10))
+    except LocalEntryNotFoundError as error:
+        where = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+        hint = "set HF_ENDPOINT to a mirror, use ModelScope, or give a config.json or a catalogue name"
+        raise BadInput(f"cannot reach {where}, and {repository} is not in the local cache", hint) from error
+    except HfHubHTTPError as error:
+        raise BadInput(f"no config.json of {repository}: {str(error).splitlines()[0][:120]}", _REFUSED) from error
+    except (OSError, ValueError) as error:
+        raise BadInput(f"no config.json of {repository}: {str(error)[:120]}", _REFUSED) from error
+
+
+_REFUSED = "check the name; gated models need HF_TOKEN"
+
+
+def _modelscope(repository: str) -> Path:
+    try:
+        from modelscope.hub.file_download import model_file_download
+    except ImportError as error:
+        raise BadInput("ModelScope's client is not installed", "pip install 'wellfed[modelscope]'") from error
+    try:
+        return Path(model_file_download(model_id=repository, file_path="config.json"))
+    except Exception as error:  # the client raises bare exceptions of many kinds
+        raise BadInput(f"no config.json of {repository} on ModelScope: {str(error)[:120]}") from error

@@ -1,0 +1,69 @@
+"""A model from whatever names it: a file, a folder, a catalogue name, a repository."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from wellfed.errors import BadInput, UnknownName
+from wellfed.modelfiles.gguf_file import read_gguf
+from wellfed.modelfiles.hf_config import read_config, read_safetensors
+from wellfed.modelfiles.hub import fetch_config, is_repository
+from wellfed.models.model import Model
+from wellfed.models.weights import Weights
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model, its exact weights where files were at hand, and where it came from."""
+
+    model: Model
+    weights: Weights | None
+    origin: str  # gguf | config | folder | catalogue | hub
+
+
+def load_model(text: str, known: Callable[[str], Model], online: bool = True, hub: str = "huggingface") -> LoadedModel:
+    """The model `text` names. `known` finds catalogue names and raises UnknownName for others.
+
+    Order: an existing file or folder; the catalogue; a repository on `hub`, only when `online`.
+    """
+    path = Path(text).expanduser()
+    if _exists(path) or text.lower().endswith((".gguf", ".json")):
+        return _from_path(path)
+    try:
+        return LoadedModel(known(text), None, "catalogue")
+    except UnknownName:
+        if not (online and is_repository(text)):
+            raise
+    return LoadedModel(fetch_config(text, hub), None, "hub")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # names that no file can have
+        return False
+
+
+def _from_path(path: Path) -> LoadedModel:
+    if path.suffix.lower() == ".gguf":
+        file = read_gguf(path)
+        return LoadedModel(file.model, file.weights, "gguf")
+    if path.is_dir():
+        return _from_folder(path)
+    return LoadedModel(read_config(path), None, "config")
+
+
+def _from_folder(folder: Path) -> LoadedModel:
+    if (folder / "config.json").is_file():
+        model = read_config(folder)
+        weights = read_safetensors(folder, model) if any(folder.glob("*.safetensors")) else None
+        return LoadedModel(model, weights, "folder")
+    ggufs = sorted(folder.glob("*.gguf"))
+    if not ggufs:
+        raise BadInput(f"neither config.json nor a .gguf file in {folder}")
+    whole = [file for file in ggufs if "-of-" not in file.name or "-00001-of-" in file.name]
+    if len(whole) != 1:
+        raise BadInput(f"{len(whole)} GGUF models in {folder}", f"name one: {', '.join(f.name for f in whole[:3])}")
+    return _from_path(whole[0])
