@@ -16,7 +16,11 @@ from wellfed.workload import PRESETS, Workload
 
 if TYPE_CHECKING:
     from wellfed.accuracy.report import Report
+    from wellfed.models.model import Model
+    from wellfed.models.quantisation import Quantisation
+    from wellfed.models.weights import Weights
     from wellfed.planner.answer import Answer
+    from wellfed.provenance import Assumption
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,32 +71,104 @@ def calibration(path: Path | None = None) -> Calibration:
     return bundled() if path is None else merged([bundled(), load(path)])
 
 
-def plan(model: str, options: PlanOptions = PlanOptions()) -> Answer:
-    """Rank every sensible layout of `model`. Raises UnknownName, BadInput, Unsupported."""
+@dataclass(frozen=True, slots=True)
+class NamedModel:
+    """A model as asked for: with its files' exact weights or a quantisation where the name said one."""
+
+    model: Model
+    weights: Weights | None = None
+    quantisation: Quantisation | None = None
+    assumptions: tuple[Assumption, ...] = ()
+
+
+def model(text: str) -> NamedModel:
+    """The model that `text` names: a file or folder, a catalogue name (with a quantisation or not), a repository.
+
+    Raises UnknownName with near matches, BadInput for damaged files, Unsupported for unknown architectures.
+    """
+    from wellfed.catalog.model_names import resolve
     from wellfed.modelfiles.load import load_model
+    from wellfed.models.quantisation_names import quantisation
+
+    said: list[NamedModel] = []
+
+    def known(name: str) -> Model:
+        found = resolve(name)
+        said.append(NamedModel(found.model, None, found.quantisation, found.assumptions))
+        return found.model
+
+    loaded = load_model(text, known)
+    if said:
+        return said[-1]
+    kind = quantisation(loaded.weights.quantisation) if loaded.weights else None
+    return NamedModel(loaded.model, loaded.weights, kind)
+
+
+def plan(model_name: str, options: PlanOptions = PlanOptions()) -> Answer:
+    """Rank every sensible layout of the model. Raises UnknownName, BadInput, Unsupported."""
+    from wellfed.models.quantisation_names import quantisation
     from wellfed.planner.answer import answer
     from wellfed.planner.search import Search
 
-    loaded = load_model(model)
-    quantisations = options.quantisations or ((loaded.quantisation.id,) if loaded.quantisation else ())
+    named = model(model_name)
+    asked = tuple(quantisation(name).id for name in options.quantisations)
+    fixed = asked or ((named.quantisation.id,) if named.quantisation else ())
     goal = Goal(
         objective=options.objective,
         least_quality_bits=4.0 if options.least_quality_bits is None else options.least_quality_bits,
         engines=options.engines,
-        quantisations=quantisations,
+        quantisations=fixed,
     )
     search = Search(
         machine=machine(options.on, options.nodes, options.network),
-        model=loaded.model,
-        workload=_bounded(options.workload, loaded.model.context_limit),
+        model=named.model,
+        workload=_within(options.workload, named.model),
         goal=goal,
         calibration=calibration(),
-        quantisation=_quantisation,
+        quantisation=_resolver(named),
         sweep=options.sweep,
-        file_weights=loaded.weights,
+        file_weights=named.weights,
     )
-    found = answer(search, loaded.assumptions + search.machine.assumptions)
-    if found.ranking.plans or options.least_quality_bits is not None or options.quantisations:
+    found = answer(search, named.assumptions + search.machine.assumptions)
+    if found.ranking.plans or options.least_quality_bits is not None or fixed:
         return found
     coarser = answer(replace(search, goal=replace(goal, least_quality_bits=0.0)), found.assumptions)
     return coarser if coarser.ranking.plans else found
+
+
+def _resolver(named: NamedModel) -> Callable[[str], Quantisation]:
+    """Names to quantisations; the one that came with the model keeps what is known of its file."""
+    from wellfed.models.quantisation_names import quantisation
+
+    def find(name: str) -> Quantisation:
+        own = named.quantisation
+        return own if own is not None and own.id == name else quantisation(name)
+
+    return find
+
+
+def _within(workload: Workload, model: Model) -> Workload:
+    """The workload, its context cut to what the model can do. Raises BadInput when it must be longer."""
+    limit = model.context_limit
+    needed = workload.depth_tokens + workload.prompt_tokens + workload.output_tokens
+    if needed > limit:
+        hint = "shorten --prompt or --output"
+        raise BadInput(f"{needed:,} tokens are asked for, {model.name} can attend to {limit:,}", hint)
+    if workload.context_tokens is not None and workload.context_tokens > limit:
+        return replace(workload, context_tokens=limit)
+    return workload
+
+
+def accuracy(table: Path, calibration_file: Path | None = None) -> Report:
+    """Predict every row of a measurement table. Raises BadInput when it is not one."""
+    from wellfed.accuracy.report import report
+    from wellfed.accuracy.tables import interpreters, rows_of
+
+    return report(str(table), rows_of(table), interpreters(), calibration(calibration_file))
+
+
+def refit(folder: Path, told: Callable[[str], None] = lambda _: None) -> Iterator[tuple[str, str]]:
+    """Refit the bundled calibration from the tables in `folder` and write it; yields what was fitted and how well."""
+    from wellfed.accuracy.refit import refit_all
+
+    yield from refit_all(folder, told)

@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "plan": ("wellfed.cli.plan", "Does it fit, how fast, what limits it: CPU, GPU or both."),
     "accuracy": ("wellfed.cli.accuracy", "Hold predictions against a table of measurements."),
     "catalog": ("wellfed.cli.catalog", "List the GPUs, CPUs, models and builds that are known by name."),
+    "run": ("wellfed.cli.run", "Start it, bound to the right hardware; awaited and proven."),
     "completion": ("wellfed.cli.completion", "Print the shell completion script."),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,7 @@ def command(
     print_prepared(prepared)
     if huge_pages and detach:
         raise click.UsageError("--huge-pages are given back at stop: they cannot go with --detach")
+    signal.signal(signal.SIGTERM, _terminated)
     failure = api_run.run(
         prepared,
         options["timeout"],
@@ -111,6 +113,11 @@ def print_service(service: Service) -> None:
         parts.append(f"{format_bytes(found.huge_bytes)} in huge pages")
     _say(f"ready after {service.load_s:.1f} s; the engine {', '.join(parts)}")
     click.echo(f"{service.running.url}/v1")
+
+
+def _terminated(*_: object) -> None:
+    """SIGTERM ends us as Ctrl-C does: through every `finally`, so that the engine goes too."""
+    raise SystemExit(143)
 
 
 def _loading(elapsed: float, expected: float | None) -> None:

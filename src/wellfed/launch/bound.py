@@ -1,7 +1,8 @@
 """Run a command on chosen CPUs and NUMA nodes: `python -m wellfed.launch.bound --cpus 0-3 --nodes 0 -- COMMAND`.
 
-Does what numactl does, where numactl is not installed: affinity and memory policy are set here and inherited through
-exec, so that the engine's first touch of every page is already right. Standard library only: it runs before the engine.
+Does what numactl does, without needing it: affinity and memory policy are set here and inherited through exec, so that
+the engine's first touch of every page is already right. Unless told to be left alone (--detached yes), the command also
+gets SIGTERM when whoever started it dies. Standard library only: it runs before the engine.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import signal
 import sys
 
 _SET_MEMPOLICY = {"x86_64": 238, "aarch64": 237, "riscv64": 237}  # syscall numbers of set_mempolicy(2)
@@ -20,6 +22,8 @@ def main(argv: list[str]) -> int:
     split = argv.index("--")
     options = dict(zip(argv[:split:2], argv[1:split:2], strict=True))
     command = argv[split + 1 :]
+    if options.get("--detached") != "yes":
+        end_with_parent()
     try:
         bind(parse_list(options.get("--cpus", "")), parse_list(options.get("--nodes", "")), options.get("--policy", ""))
     except OSError as error:
@@ -50,6 +54,12 @@ def bind(cpus: list[int], nodes: list[int], policy: str) -> None:
     if libc.syscall(ctypes.c_long(number), _MODES[policy], mask, ctypes.c_ulong(words * width + 1)) != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
+
+
+def end_with_parent() -> None:
+    """Ask the kernel for SIGTERM at the parent's death (prctl(2), PR_SET_PDEATHSIG: kept through exec). Linux only."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def parse_list(text: str) -> list[int]:

@@ -77,7 +77,6 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0) if stop.is_set() else stop.set())
-    _die_with_parent()
     import xllamacpp as llama
 
     server = llama.Server(parameters(arguments))
@@ -85,15 +84,6 @@ def main() -> int:
     sys.stderr.flush()
     stop.wait()
     os._exit(0)  # the library's own teardown waits for clients that may never leave
-
-
-def _die_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the supervisor dies, unless it said that we outlive it."""
-    if os.environ.get("WELLFED_DETACHED") == "1" or not sys.platform.startswith("linux"):
-        return
-    import ctypes
-
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -63,10 +64,10 @@ def start(spec: LaunchSpec, log: Path, detach: bool = False) -> EngineProcess:
     Raises EngineFailed when the port is taken or the program cannot be started.
     """
     ensure_port_is_free(spec.endpoint)
+    if shutil.which(spec.argv[0]) is None:
+        raise EngineFailed(f"cannot start {spec.argv[0]}: no such program", "install it, or name it with --program")
     environment = {**os.environ, **spec.environment, **spec.secrets}
-    if detach:
-        environment["WELLFED_DETACHED"] = "1"
-    argv = [*bound_prefix(spec.binding), *spec.argv]
+    argv = [*bound_prefix(spec.binding, detach), *spec.argv]
     try:
         with log.open("ab") as output:
             popen = subprocess.Popen(
@@ -78,11 +79,9 @@ def start(spec: LaunchSpec, log: Path, detach: bool = False) -> EngineProcess:
     return EngineProcess(spec, popen, log)
 
 
-def bound_prefix(binding: Binding) -> list[str]:
-    """The wrapper that sets affinity and memory policy, then execs; empty when nothing is bound."""
-    if not binding.numactl():
-        return []
-    words = [sys.executable, "-m", "wellfed.launch.bound"]
+def bound_prefix(binding: Binding, detach: bool) -> list[str]:
+    """The wrapper that sets affinity and memory policy, then execs into the engine."""
+    words = [sys.executable, "-m", "wellfed.launch.bound", "--detached", "yes" if detach else "no"]
     if binding.cpus:
         words += ["--cpus", ranges(binding.cpus)]
     if binding.nodes:
