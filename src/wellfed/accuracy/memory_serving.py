@@ -25,7 +25,8 @@ _TERMS = {"weights": "weights", "activation_peak": "activations", "non_torch_con
           "cuda_graph": "cuda graphs"}  # fmt: skip
 _UTILISATION = re.compile(r"(?:gpu_memory_utilization|\butil|x)\s*(0\.\d+)")
 _FRACTION = re.compile(r"mem-fraction(?:-static)?\s*(0\.\d+)")
-_FIRST_UNSORTED = (0, 11, 0)  # the last vLLM whose profile run samples without sorting
+_FIRST_V1 = (0, 9, 0)  # earlier vLLM profiled with 256 sequences and one copy of the logits
+_LAST_UNSORTED = (0, 11, 0)  # the last vLLM whose profile run samples without sorting
 
 
 def serving_outcome(row: Row, engine: Engine) -> Outcome:
@@ -102,7 +103,8 @@ def _request(row: Row, engine: Engine, named: ResolvedModel) -> Request:
     ranks = int(row.number("tp") or 1)
     machine = setting.machine_with(setting.machine(row, 1), ranks)
     kind = named.quantisation or quantisation(named.model.native_quantisation)
-    context = int(row.number("ctx") or min(named.model.context_limit, 32768))
+    stated = re.search(r"max-model-len (\d+)", row.text("model"))
+    context = int(stated[1]) if stated else int(row.number("ctx") or min(named.model.context_limit, 32768))
     layout = Layout(
         engine,
         kind.id,
@@ -127,9 +129,9 @@ def _options(row: Row, engine: Engine) -> tuple[tuple[str, str], ...]:
     if offload:
         found.append(("cpu_offload_gb", offload[1]))
     version = _version(row)
-    if version is not None and version < (0, 8, 0):
-        found += [("max_num_seqs", "256"), ("batch_tokens", "2048"), ("sampler_bytes", "8")]
-    elif version is not None and version <= _FIRST_UNSORTED and version > (0, 8, 0):
+    if version is not None and version < _FIRST_V1:
+        found += [("max_num_seqs", "256"), ("batch_tokens", "2048"), ("sampler_bytes", "4"), ("nccl_gib", "0.1")]
+    elif version is not None and version <= _LAST_UNSORTED:
         found.append(("sampler_bytes", "17"))
     return tuple(found)
 

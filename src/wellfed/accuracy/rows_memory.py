@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 
 from wellfed.accuracy import memory_setting as setting
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped
@@ -23,6 +25,7 @@ from wellfed.units import GB, GIB, MIB
 from wellfed.workload import Workload
 
 _SIGMAS = {"kv": 0.01, "weights": 0.01, "output": 0.3, "compute": 0.1}
+_COMFORTABLE = 0.6
 _SHARED_GPUS = 8  # logs with so many GPUs and no names are of rigs that hold the whole model
 _Skip = tuple[str, bool]  # reason, a name was not understood
 
@@ -43,7 +46,7 @@ class Run:
         """Whether the experts must have been left in RAM: the file is larger than all GPUs together."""
         size = setting.file_bytes(self.row) or self.weights.total
         known = [gpu.spec.memory_bytes for gpu in self.machine.gpus if gpu.spec]
-        if not self.named.model.is_moe or not self.machine.gpus:
+        if not self.named.model.is_moe or not self.machine.gpus or self.row.text("item") == "gpu_total":
             return False
         return size > sum(known) if known else len(self.machine.gpus) < _SHARED_GPUS
 
@@ -158,7 +161,17 @@ def _offload(run: Run) -> Offload:
         return Offload(gpu_layers=0)
     if layers is not None and layers[0] < layers[1]:
         return Offload(gpu_layers=layers[0])
-    return Offload(cpu_expert_layers=None if run.experts_in_ram else 0)
+    return Offload(cpu_expert_layers=_expert_layers_in_ram(run) if run.experts_in_ram else 0)
+
+
+def _expert_layers_in_ram(run: Run) -> int | None:
+    """Experts of as many layers in RAM as the GPUs lack room for, a fifth of them kept for cache and buffers."""
+    known = [gpu.spec.memory_bytes for gpu in run.machine.gpus if gpu.spec]
+    experts = sum(layer.routed_experts for layer in run.weights.layers)
+    if not known or not experts:
+        return None
+    lacking = run.weights.total - 0.8 * sum(known)
+    return min(len(run.weights.layers), ceil(len(run.weights.layers) * lacking / experts))
 
 
 def _request(run: Run) -> Request:
@@ -180,9 +193,8 @@ def _kv(run: Run) -> float | _Skip:
     is_mla = any(isinstance(layer.attention, LatentAttention) for layer in run.named.model.layers)
     if is_mla and setting.latent(row, run.engine) is None:
         return "whether latents were cached is not stated", False
-    whole = run.context * 1.0
-    if kind == "total" or kind == "cpu" or (kind == "gpu" and len(run.machine.gpus) == 1):
-        return kv_bytes_per_sequence(run.named.model, _layout(run, Offload()), int(whole))
+    if kind in {"total", "cpu"} or (kind == "gpu" and len(setting.gpus_of(row)) == 1):
+        return kv_bytes_per_sequence(run.named.model, _layout(run, Offload()), run.context)
     if not notebook:
         return "how layers were split over the GPUs is not stated", False
     return _term(memory(_request(run)), f"gpu{run.place.index}", "kv")
@@ -212,10 +224,13 @@ def _compute(run: Run) -> float | _Skip:
 
 def _weights_of(run: Run) -> float | _Skip:
     row, kind = run.row, run.place.kind
-    if run.named.quantisation is None:
+    kind_of_file = run.named.quantisation
+    if kind_of_file is None or not (row.text("quant") or row.text("model").endswith(".gguf")):
         return "the quantisation is not stated", False
-    if "-of-" in row.text("model"):
+    if re.search(r"-of-\d+", row.text("model")) or (row.text("gpu").startswith("CPU_Mapped") and setting.facts(row)):
         return "one buffer per file: which tensors a part holds is not stated", False
+    if kind_of_file.file_bytes is not None and kind in {"cpu", "host"}:
+        return "a mix of its own: only the file's size is known", False
     layers = setting.layers_on_gpu(row)
     if kind == "cpu" and not run.machine.gpus and layers is None:
         return run.weights.total
@@ -263,4 +278,17 @@ def _oom(row: Row, engine: Engine, named: ResolvedModel, cls: str) -> Outcome:
     def predict(calibration: Calibration) -> Quantity:
         return Quantity.exact(0.0 if fits or fits is None else 1.0)
 
-    return Case(row.index, cls, "oom", 1.0, row.text("source").partition(" (")[0], predict, request)
+    group = row.text("source").partition(" (")[0]
+    return Case(row.index, cls, "oom", 1.0, group, predict, request, _outlier(row, memory(request)))
+
+
+def _outlier(row: Row, found: Memory) -> str:
+    """Why a failed allocation is not of the named model's making."""
+    gpus = [device for device in found.devices if device.device != "ram"]
+    used = max(device.needed_bytes / (device.capacity_bytes or device.needed_bytes) for device in gpus)
+    if row.text("notes").startswith("notebook log") and used < _COMFORTABLE:
+        return "the notebook ran several models; the one named would leave most of the memory free"
+    asked = re.search(r"allocating ([0-9.]+) MiB", row.text("notes"))
+    if asked and float(asked[1]) * MIB > 10 * max(device.needed_bytes for device in gpus):
+        return "no layout needs that much: a fault of that build"
+    return ""

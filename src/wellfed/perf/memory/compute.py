@@ -59,7 +59,7 @@ class Duties:
 
     output: bool  # the output head
     experts: bool  # routed experts whose weights it holds
-    staged_bytes: float = 0.0  # the largest expert matrix fetched from RAM for a large batch
+    staged_bytes: float = 0.0  # the largest expert matrix, fetched from RAM for a large batch
     copies: int = 1
     on_cpu: bool = False
 
@@ -80,10 +80,13 @@ def compute_bytes(model: Model, layout: Layout, context: int, duties: Duties) ->
     reserved = cells(layout, context)
     mask = mask_bytes(layout, tokens, reserved)
     row = tokens * shape.hidden * _F32
-    phases = [_attention(a, layout, tokens, reserved, duties.on_cpu) + mask + 4 * row for a in shape.attentions]
+    phases = [_attention(a, layout, tokens, reserved, duties.on_cpu) + mask + _rows(a) * row for a in shape.attentions]
     phases.append(_dense(shape, tokens) + mask)
     if shape.active and (duties.experts or duties.staged_bytes):
-        phases.append(duties.staged_bytes + 2 * shape.active * row + 2 * row)
+        phases.append(duties.staged_bytes + (2 * shape.active + 2) * row)
+        if layout.engine is Engine.IK_LLAMA_CPP and duties.staged_bytes:  # up and gate are multiplied in one operation
+            inner = tokens * shape.active * shape.expert_width * _F32
+            phases.append(2 * duties.staged_bytes + inner + 4 * row + mask)
     if duties.output:
         phases.append(tokens * shape.vocabulary * _F32 + row)
     extra = (duties.copies - 1) * (mask + row)
@@ -91,12 +94,17 @@ def compute_bytes(model: Model, layout: Layout, context: int, duties: Duties) ->
 
 
 def host_bytes(model: Model, layout: Layout, context: int, copies: int, experts_here: bool) -> float:
-    """The host side of a GPU's compute: pinned inputs, and the experts' activations when the CPU computes them."""
+    """The host side of a GPU's compute: the mask (always F32 here), and either the embeddings or, when the CPU
+    computes experts, their outputs.
+    """
     shape, tokens = shapes(model), ubatch(layout, context)
-    inputs = copies * mask_bytes(layout, tokens, cells(layout, context)) + tokens * shape.hidden * _F32
-    if not experts_here:
-        return inputs
-    return inputs + tokens * shape.active * (shape.hidden + shape.expert_width) * _F32
+    row = tokens * shape.hidden * _F32
+    return copies * tokens * cells(layout, context) * _F32 + (shape.active * row if experts_here else row)
+
+
+def _rows(attention: Attention) -> int:
+    """Rows of the residual stream alive beside attention; MLA's own terms count its projections."""
+    return 1 if isinstance(attention, LatentAttention) else 4
 
 
 def _dense(shape: Shapes, tokens: int) -> float:

@@ -119,7 +119,7 @@ def _gpu_weights(request: Request, placement: Placement, weights: Held, index: i
 def _gpu_growth(request: Request, placement: Placement, weights: Held, index: int) -> Growth:
     model, layout, device = request.model, request.layout, f"gpu{index}"
     span = placement.spans[index]
-    duties = _duties(request, placement, weights, span)
+    duties = _duties(request, placement, weights, index)
 
     def growth(context: int, count: int) -> tuple[MemoryTerm, ...]:
         cache = count * span_bytes(model, layout, cells(layout, context), span.first, span.last)
@@ -132,20 +132,30 @@ def _gpu_growth(request: Request, placement: Placement, weights: Held, index: in
     return growth
 
 
-def _duties(request: Request, placement: Placement, weights: Held, span: Span) -> Duties:
+def _duties(request: Request, placement: Placement, weights: Held, index: int) -> Duties:
+    """Matrices fetched from RAM go to the first GPU."""
+    span = placement.spans[index]
     first, last = placement.expert_layers(span)
     staged = 0.0
-    if placement.cpu_experts.layers and span.layers and offloads_experts(request):
+    if placement.cpu_experts.layers and span.layers and index == 0 and offloads_experts(request):
         staged = max(_matrix_bytes(weights, i) for i in range(placement.cpu_experts.first, placement.cpu_experts.last))
     return Duties(span.output, weights.routed[last] > weights.routed[first], staged, _copies(placement))
 
 
 def offloads_experts(request: Request) -> bool:
-    """Whether the experts of a full ubatch are fetched to the GPU: ik_llama.cpp waits for 32 tokens per expert."""
-    shape, tokens = shapes(request.model), ubatch(request.layout, request.workload.context)
-    if request.layout.engine is Engine.IK_LLAMA_CPP and shape.active:
-        return tokens >= _OFFLOAD_FROM * shape.experts / shape.active
-    return tokens >= _OFFLOAD_FROM
+    """Whether the experts of a full ubatch are fetched to the GPU for prefill.
+
+    ik_llama.cpp waits for more than 32 tokens per expert, and cannot fetch row-interleaved types: the K-quants' never,
+    its own since June 2025.
+    """
+    layout = request.layout
+    shape, tokens = shapes(request.model), ubatch(layout, request.workload.context)
+    if layout.engine is not Engine.IK_LLAMA_CPP or not shape.active:
+        return tokens >= _OFFLOAD_FROM
+    kind = request.weights.types.get(Part.ROUTED_EXPERTS) or layout.quantisation.upper()
+    if plain(kind) != kind and not (kind.startswith("IQ") and option(layout, "built", "9999") >= "2025-06"):
+        return False
+    return tokens > _OFFLOAD_FROM * shape.experts / shape.active
 
 
 def _matrix_bytes(weights: Held, layer: int) -> float:

@@ -37,8 +37,7 @@ _BLOCK = 16  # tokens of a cache page
 _LARGE_GPU_BYTES = 70 * GIB  # from here on vLLM's defaults are 1024 sequences and 8192 tokens, else 256 and 2048
 # The profile run samples for every sequence: logits, probabilities, sorted values and indices of the vocabulary.
 _SAMPLER_BYTES = 38.3
-_SAMPLER_BYTES_UNSORTED = 17.0
-_NON_TORCH_BYTES, _NON_TORCH_PARALLEL_BYTES = 0.13 * GIB, 0.42 * GIB
+_NON_TORCH_BYTES, _NON_TORCH_PARALLEL_GIB = 0.13 * GIB, 0.42
 _GRAPH_BYTES_PER_LAYER = 25 * MIB
 _PROCESS_BYTES = 3 * GIB  # host memory of one rank: runtime, CUDA libraries, pinned buffers
 
@@ -128,12 +127,13 @@ def budget(model: Model, layout: Layout, capacity: float | None, free: float | N
     """What an engine uses and keeps beside weights and cache on a GPU of `capacity` bytes."""
     total = capacity or 0.0
     peak = activation_bytes(model, layout, capacity)
-    context = _NON_TORCH_BYTES + (_NON_TORCH_PARALLEL_BYTES if layout.tensor_parallel > 1 else 0.0)
+    parallel = float(option(layout, "nccl_gib") or _NON_TORCH_PARALLEL_GIB) * GIB
+    context = _NON_TORCH_BYTES + (parallel if layout.tensor_parallel > 1 else 0.0)
     graphs = _GRAPH_BYTES_PER_LAYER * len(model.layers) if layout.cuda_graphs else 0.0
     others = 0.0 if free is None else max(0.0, total - free)
     if layout.engine is Engine.SGLANG:
         share = float(option(layout, "mem_fraction_static") or _static_fraction(layout, total))
-        kept = max(0.0, (1 - share) * total - peak - context - graphs - others)
+        kept = max(0.0, (1 - share) * total - peak - graphs - others)
         return Budget(peak, context, graphs, kept, f"mem_fraction_static {share:.3f}")
     if layout.engine is Engine.TENSORRT_LLM:
         share = float(option(layout, "free_gpu_memory_fraction") or 0.9)

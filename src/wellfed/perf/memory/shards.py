@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 
-from wellfed.layout import Layout
+from wellfed.layout import Engine, Layout
 from wellfed.models.attention import FullAttention
+from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Model
+from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
 from wellfed.perf.memory.held import held, kv_projection_share, replicated_share
 from wellfed.perf.memory.identity import per_object
 from wellfed.perf.memory.kv import cache_profile, layer_bytes
 from wellfed.perf.memory.split import Span
+
+_MXFP4_WIDTH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +74,34 @@ def rank_weights(model: Model, weights: Weights, layout: Layout, span: Span) -> 
     sums, tensor = held(weights), max(1, layout.tensor_parallel)
     attention = sums.attention[span.last] - sums.attention[span.first]
     ranks = attention_ranks(layout)
+    routed = sums.routed[span.last] - sums.routed[span.first]
     copied = kv_projection_share(model)
     over = max(0.0, 1 / fewest_kv_heads(model) - 1 / ranks) * copied
     first, last = span.first == 0, span.output
     return RankWeights(
         attention=tp_shard(attention, replicated_share(model), ranks) + attention * over,
         dense=(sums.dense[span.last] - sums.dense[span.first]) / tensor,
-        routed=(sums.routed[span.last] - sums.routed[span.first]) / expert_ranks(layout),
+        routed=(sums.routed[span.last] - sums.routed[span.first])
+        / expert_ranks(layout)
+        * _padding(model, weights, layout),
         replicated=sums.small[span.last] - sums.small[span.first] + (weights.other if last else 0.0),
         embedding=weights.embedding / tensor if first else 0.0,
         head=_head(weights, first) / tensor if last else 0.0,
     )
+
+
+def _padding(model: Model, weights: Weights, layout: Layout) -> float:
+    """vLLM rounds MXFP4 experts' widths up to 256: gpt-oss's 2880 takes the room of 3072."""
+    if layout.engine is not Engine.VLLM or weights.types.get(Part.ROUTED_EXPERTS) != "MXFP4":
+        return 1.0
+    width = expert_width(model)
+    return ceil(width / _MXFP4_WIDTH) * _MXFP4_WIDTH / width if width else 1.0
+
+
+@per_object
+def expert_width(model: Model) -> int:
+    """Intermediate width of the routed experts; 0 without any."""
+    return max((layer.ffn.intermediate for layer in model.layers if isinstance(layer.ffn, MoeFfn)), default=0)
 
 
 def _head(weights: Weights, embedding_here: bool) -> float:
