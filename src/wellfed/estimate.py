@@ -28,6 +28,8 @@ class Work:
     launches: float = 0.0
     weight_type: str = ""
     math: str = "fp16"
+    elements: float = 0.0  # weights read
+    mix: tuple[tuple[str, float], ...] = ()  # weight types and their shares of `elements`
 
 
 @dataclass(frozen=True, slots=True)

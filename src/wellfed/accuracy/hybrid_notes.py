@@ -38,8 +38,6 @@ def engine_of(row: Row) -> Engine | None:
     section = note(row, "section")
     if named is Engine.IK_LLAMA_CPP and re.search(r"mainline|(?<!ik_)llama\.cpp@", section):
         return Engine.LLAMA_CPP
-    if row.text("engine").lower() == "sglang" and "cpu" in offload_text(row):
-        return Engine.KTRANSFORMERS
     return named
 
 
@@ -167,7 +165,7 @@ def gpu_layers(row: Row) -> int | None:
 def experts_on_cpu(row: Row) -> bool:
     """Whether the routed experts were told to stay on the CPU."""
     text = f"{offload_text(row)} {row.text('notes')}".lower()
-    return bool(re.search(r"experts? on cpu|exps?=cpu|exps\.?=cpu|expert layers? on gpu|exps offload|-ot\b", text))
+    return bool(re.search(r"experts? on cpu|exps?=cpu|exps\.?=cpu|expert layers? on gpu|exps offload", text))
 
 
 def expert_layers_on_gpu(row: Row) -> int:

@@ -52,6 +52,8 @@ class NotTold(Exception):
 
 def interpret(row: Row) -> tuple[Outcome, ...] | None:
     """The speeds of a row of llama.cpp, ik_llama.cpp or KTransformers; None for other engines."""
+    if row.text("engine").lower() == "sglang" and "cpu" in offload_text(row):
+        return (Skipped(row.index, "CPU decode", "decode_tok_s", "SGLang on CPUs alone is not modelled"),)
     engine = engine_of(row)
     if engine is None or not _mine(row, engine):
         return None
@@ -86,8 +88,14 @@ def _outcome(row: Row, engine: Engine, metric: str, measured: float) -> Outcome:
         group=group_of(row),
         predict=_predictor(row, request, metric),
         request=request,
-        outlier="its source is doubtful" if re.search("implausible|low quality", row.text("notes")) else "",
+        outlier=_outlier(row),
     )
+
+
+def _outlier(row: Row) -> str:
+    if re.search("implausible|low quality", row.text("notes")):
+        return "its source is doubtful"
+    return "a type of another project, run without its kernels" if "I2_S" in row.text("model") else ""
 
 
 def class_of(request: Request, metric: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -125,9 +126,21 @@ class Tally:
             quantisation=quantisation,
             layers=tuple(LayerWeights(**layer) for layer in self.layers),
             types={part: max(kinds, key=lambda k: kinds[k]) for part, kinds in self.by_type.items()},
+            mixes={part: _shares(kinds) for part, kinds in self.by_type.items()},
             exact=exact,
             **self.outside,
         )
+
+
+def _shares(kinds: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
+    """Each type's share of the weights (not of the bytes), largest first."""
+    counts = {kind: size / TYPES[kind].bits for kind, size in kinds.items() if kind in TYPES}
+    whole = sum(counts.values())
+    return (
+        tuple(sorted(((kind, count / whole) for kind, count in counts.items()), key=lambda one: -one[1]))
+        if whole
+        else ()
+    )
 
 
 def tally(layers: int) -> Tally:

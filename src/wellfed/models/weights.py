@@ -32,7 +32,7 @@ class LayerWeights:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Bytes by part; `layers[i]` belongs to layer i. `types` names the weight type of most of a part's bytes."""
+    """Bytes by part; `layers[i]` belongs to layer i. `types` names the type of most of a part's bytes, `mixes` all."""
 
     quantisation: str
     embedding: float
@@ -42,6 +42,7 @@ class Weights:
     mtp: float = 0
     types: Mapping[Part, str] = field(default_factory=dict)
     exact: bool = False  # read from a file's own table, not computed by recipe
+    mixes: Mapping[Part, tuple[tuple[str, float], ...]] = field(default_factory=dict)  # type, share of a part's weights
 
     @property
     def total(self) -> float:

@@ -20,7 +20,7 @@ from wellfed.calibration import Calibration
 from wellfed.estimate import Term, Work
 from wellfed.hardware.machine import Machine
 from wellfed.layout import Engine, Layout
-from wellfed.models.gguf_types import TYPES, plain
+from wellfed.models.gguf_types import plain
 from wellfed.perf.numa import CpuShare, cpu_share, policy_factor
 from wellfed.provenance import Assumption
 
@@ -131,9 +131,7 @@ def cpu_terms(
 
 def elements_of(work: Work) -> float:
     """Weights that a work reads, never more than it multiplies with."""
-    kind = TYPES.get(work.weight_type)
-    bits = kind.bits if kind else 4.5
-    return min(work.read_bytes * 8 / bits, work.flops / 2)
+    return min(work.elements, work.flops / 2)
 
 
 def rates_for(work: Work, share: CpuShare, bandwidth: float, layout: Layout, calibration: Calibration) -> CpuRates:
@@ -142,22 +140,29 @@ def rates_for(work: Work, share: CpuShare, bandwidth: float, layout: Layout, cal
     if not work.read_bytes:  # attention over the cache
         unpack, macs, tile = 1.0, calibration.value("cpu", engine, "attention_macs_per_cycle"), _UNTILED
     else:
-        kind = family(work.weight_type)
-        unpack = calibration.value("cpu", kind, "unpack_per_cycle")
-        unpack *= calibration.value("cpu", engine, "unpack_fraction") * calibration.value(
-            "cpu", share.isa, "unpack_width"
-        )
-        macs = calibration.value("cpu", *_mac_scope(work.weight_type, share, engine))
+        mix = work.mix or ((work.weight_type, 1.0),)
+        unpack = 1 / sum(part / _unpack_per_cycle(kind, share, engine, calibration) for kind, part in mix)
+        macs = 1 / sum(part / calibration.value("cpu", *_mac_scope(kind, share, engine)) for kind, part in mix)
         tile = calibration.value("cpu", tile_scope(layout, work.weight_type), "tile_rows")
+    scattered = calibration.value("cpu", "expert_fraction") if work.name == "routed experts" else 1.0
+    barrier = share.threads**2 * calibration.value("cpu", "barrier_ns") * 1e-9
     return CpuRates(
-        bytes_per_s=bandwidth,
+        bytes_per_s=bandwidth * scattered,
         cycles_per_s=share.busy * share.clock_hz,
         unpack_per_cycle=unpack,
         macs_per_cycle=macs,
         tile_rows=tile,
-        barrier_s=calibration.value("cpu", "op_us") * 1e-6
-        + share.threads**2 * calibration.value("cpu", "barrier_ns") * 1e-9,
+        barrier_s=calibration.value("cpu", "op_us") * 1e-6 + barrier,
     )
+
+
+def _unpack_per_cycle(weight_type: str, share: CpuShare, engine: str, calibration: Calibration) -> float:
+    rate = calibration.value("cpu", family(weight_type), "unpack_per_cycle")
+    engine_share, width = (
+        calibration.value("cpu", engine, "unpack_fraction"),
+        calibration.value("cpu", share.isa, "unpack_width"),
+    )
+    return rate * engine_share * width
 
 
 def _mac_scope(weight_type: str, share: CpuShare, engine: str) -> tuple[str, str]:

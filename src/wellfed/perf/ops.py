@@ -75,21 +75,27 @@ def head_work(model: Model, weights: Weights, step: Step) -> Work:
     """The output projection."""
     flops = 2 * model.vocabulary * model.hidden * step.logits
     kind = weights.types.get(Part.OUTPUT) or weights.types.get(Part.EMBEDDING, "")
-    return Work("output head", flops=flops, read_bytes=weights.head, launches=1, weight_type=kind)
+    mix = weights.mixes.get(Part.OUTPUT) or weights.mixes.get(Part.EMBEDDING, ())
+    elements = model.vocabulary * model.hidden
+    return Work(
+        "output head", flops=flops, read_bytes=weights.head, launches=1, weight_type=kind, elements=elements, mix=mix
+    )
 
 
 class _Sums:
     """Running sums over layers; plain attributes, since planners call this thousands of times."""
 
     __slots__ = (
-        "attention_bytes", "attention_flops", "cache_elements", "dense_bytes", "dense_flops", "layers", "moe_layers",
-        "routed_bytes", "routed_flops", "score_flops", "shared_bytes", "shared_flops",
+        "attention_bytes", "attention_elements", "attention_flops", "cache_elements", "dense_bytes", "dense_elements",
+        "dense_flops", "layers", "moe_layers", "routed_bytes", "routed_elements", "routed_flops", "score_flops",
+        "shared_bytes", "shared_elements", "shared_flops",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.attention_bytes = self.attention_flops = self.cache_elements = self.score_flops = 0.0
         self.dense_bytes = self.dense_flops = self.shared_bytes = self.shared_flops = 0.0
         self.routed_bytes = self.routed_flops = 0.0
+        self.attention_elements = self.dense_elements = self.shared_elements = self.routed_elements = 0.0
         self.layers = self.moe_layers = 0
 
     def add(self, model: Model, layer: Layer, weights: Weights, index: int, step: Step, active: int | None) -> None:
@@ -101,9 +107,11 @@ class _Sums:
         attention = size.get(Part.ATTENTION, 0) + size.get(Part.INDEXER, 0)
         self.attention_bytes += held.attention + held.norms
         self.attention_flops += 2 * attention * tokens
+        self.attention_elements += attention
         self.cache_elements += layer.attention.cache_read_elements(context) * step.sequences
         self.score_flops += layer.attention.score_flops(per_sequence, context) * step.sequences
         self.dense_bytes += held.dense_ffn
+        self.dense_elements += size.get(Part.DENSE_FFN, 0)
         self.dense_flops += 2 * size.get(Part.DENSE_FFN, 0) * tokens
         if isinstance(layer.ffn, MoeFfn):
             self._add_experts(layer.ffn, size, held.shared_experts + held.router, held.routed_experts, tokens, active)
@@ -118,19 +126,24 @@ class _Sums:
         active: int | None,
     ) -> None:
         self.moe_layers += 1
+        shared, touched = size.get(Part.SHARED_EXPERTS, 0) + size.get(Part.ROUTER, 0), expert_share(ffn, tokens, active)
         self.shared_bytes += shared_bytes
-        self.shared_flops += 2 * (size.get(Part.SHARED_EXPERTS, 0) + size.get(Part.ROUTER, 0)) * tokens
-        self.routed_bytes += routed_bytes * expert_share(ffn, tokens, active)
+        self.shared_elements += shared
+        self.shared_flops += 2 * shared * tokens
+        self.routed_bytes += routed_bytes * touched
+        self.routed_elements += size.get(Part.ROUTED_EXPERTS, 0) * touched
         chosen = (ffn.active if active is None else active) / ffn.experts
         self.routed_flops += 2 * size.get(Part.ROUTED_EXPERTS, 0) * chosen * tokens
 
     def works(self, step: Step, kv_element_bytes: float, weights: Weights) -> tuple[Work, ...]:
-        kind = weights.types
+        kind, mixes = weights.types, weights.mixes
         found = [
             Work(
                 "attention weights",
                 flops=self.attention_flops,
                 read_bytes=self.attention_bytes,
+                elements=self.attention_elements,
+                mix=mixes.get(Part.ATTENTION, ()),
                 launches=4 * self.layers,
                 weight_type=kind.get(Part.ATTENTION, ""),
             ),
@@ -147,6 +160,8 @@ class _Sums:
                     "dense ffn",
                     flops=self.dense_flops,
                     read_bytes=self.dense_bytes,
+                    elements=self.dense_elements,
+                    mix=mixes.get(Part.DENSE_FFN, ()),
                     launches=3 * (self.layers - self.moe_layers),
                     weight_type=kind.get(Part.DENSE_FFN, ""),
                 )
@@ -157,6 +172,8 @@ class _Sums:
                     "shared experts",
                     flops=self.shared_flops,
                     read_bytes=self.shared_bytes,
+                    elements=self.shared_elements,
+                    mix=mixes.get(Part.SHARED_EXPERTS, ()),
                     launches=4 * self.moe_layers,
                     weight_type=kind.get(Part.SHARED_EXPERTS) or kind.get(Part.ATTENTION, ""),
                 )
@@ -166,6 +183,8 @@ class _Sums:
                     "routed experts",
                     flops=self.routed_flops,
                     read_bytes=self.routed_bytes,
+                    elements=self.routed_elements,
+                    mix=mixes.get(Part.ROUTED_EXPERTS, ()),
                     launches=3 * self.moe_layers,
                     weight_type=kind.get(Part.ROUTED_EXPERTS, ""),
                 )
