@@ -119,6 +119,8 @@ class Gpu:
     display_only: bool = False  # cannot run models (a virtual display adapter): for checks, not for plans
     cpu_affinity: tuple[int, ...] = ()
     link_host_generation: int | None = None  # what the slot's side offers, where the driver tells
+    link_generation: int | None = None  # where only the driver tells, and no width: current ...
+    link_generation_max: int | None = None  # ... and the card's own maximum
     replays: int | None = None  # PCIe replays since the driver loaded
     clock_max_hz: float | None = None
     power_draw_w: float | None = None
