@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from wellfed.hardware.machine import DevicePath, Dimm, Gpu, Machine, Nic, NumaNode, OsSettings, Socket
+from wellfed.hardware.machine import (
+    DevicePath,
+    Dimm,
+    Gpu,
+    GpuLink,
+    Machine,
+    Nic,
+    NumaNode,
+    OsSettings,
+    Socket,
+)
 from wellfed.hardware.parts import CpuSpec, GpuSpec
-from wellfed.hardware.pcie import PciDevice
+from wellfed.hardware.pcie import PciDevice, PcieLink
 from wellfed.topology.memory import named_channels, populated_channels, slowest_mt_s
 from wellfed.topology.merge import overlay
+from wellfed.topology.os_settings import iommu_of
 from wellfed.topology.pci_tree import complete, gpus_on_pci, loaded_link, paths_between
 
 Resolve = Callable[[str, int | None], GpuSpec | None]
@@ -19,11 +30,12 @@ ResolveCpu = Callable[[str, int | None], CpuSpec | None]
 def finish(machine: Machine, gpu_spec: Resolve, cpu_spec: ResolveCpu) -> Machine:
     """The machine with parents, NUMA homes, links, memory per socket and specs filled in."""
     machine = replace(machine, pci=complete(machine.pci))
+    machine = replace(machine, os=_os(machine), nics=machine.nics or _nics_on_pci(machine.pci))
     machine = replace(machine, gpus=_with_pci_gpus(machine))
     machine = _with_homes(machine)
     machine = replace(machine, sockets=_sockets(machine, cpu_spec))
     machine = replace(machine, gpus=_gpus(machine, gpu_spec), memory_bytes=_memory(machine))
-    machine = replace(machine, paths=machine.paths or _paths(machine), os=_os(machine))
+    machine = replace(machine, paths=machine.paths or _paths(machine), gpu_links=_rated(machine))
     return replace(machine, unknown=_unknown(machine))
 
 
@@ -95,7 +107,7 @@ def _nic_home(nic: Nic, known: dict[str, PciDevice]) -> Nic:
 
 
 def _sockets(machine: Machine, cpu_spec: ResolveCpu) -> tuple[Socket, ...]:
-    sockets = machine.sockets or _sockets_of_dimms(machine.dimms)
+    sockets = machine.sockets or (() if machine.os.virtualised else _sockets_of_dimms(machine.dimms))
     only = len(sockets) == 1
     return tuple(_socket(machine, socket, only, cpu_spec) for socket in sockets)
 
@@ -150,9 +162,13 @@ def _gpu(gpu: Gpu, known: dict[str, PciDevice], gpu_spec: Resolve, virtual: bool
     return replace(
         gpu,
         spec=spec,
-        link=gpu.link or loaded_link(gpu, known),
+        link=_lesser(gpu.link, loaded_link(gpu, known)),
         memory_bytes=gpu.memory_bytes if gpu.memory_bytes is not None else spec.memory_bytes if spec else None,
     )
+
+
+def _lesser(a: PcieLink | None, b: PcieLink | None) -> PcieLink | None:
+    return min((link for link in (a, b) if link is not None), key=lambda link: link.bytes_per_s, default=None)
 
 
 def _memory(machine: Machine) -> int | None:
@@ -169,13 +185,51 @@ def _paths(machine: Machine) -> tuple[DevicePath, ...]:
 
 
 def _os(machine: Machine) -> OsSettings:
-    """NVSwitches are PCI bridges of class 0680 by NVIDIA."""
-    if machine.os.nvswitches is not None or not machine.pci:
-        return machine.os
-    switches = [d for d in machine.pci if d.vendor_id == 0x10DE and d.class_code and d.class_code >> 8 == 0x0680]
-    if not switches and not (machine.pci_complete and machine.gpus):
-        return machine.os
-    return replace(machine.os, nvswitches=len(switches))
+    """What PCI tells of the system: NVSwitches (NVIDIA bridges of class 0680), and whether it is virtual."""
+    found = machine.os
+    switches = [d for d in machine.pci if d.vendor_id == 0x10DE and (d.class_code or 0) >> 8 == 0x0680]
+    if found.nvswitches is None and (switches or machine.pci_complete):
+        found = replace(found, nvswitches=len(switches))
+    if found.virtualised is None and any(d.vendor_id in _VIRTUAL_VENDORS for d in machine.pci):
+        found = replace(found, virtualised=True)
+    if found.iommu is None and found.command_line is not None:
+        found = replace(found, iommu=iommu_of(found.command_line))
+    return found
+
+
+_VIRTUAL_VENDORS = {0x1B36, 0x1AF4, 0x1414, 0x15AD, 0x80EE, 0x5853}  # QEMU, virtio, Hyper-V, VMware, VirtualBox, Xen
+
+
+def _nics_on_pci(devices: tuple[PciDevice, ...]) -> tuple[Nic, ...]:
+    """Network controllers by address where nothing names interfaces."""
+    kinds = {0x0200: "ethernet", 0x0207: "infiniband"}
+    return tuple(
+        Nic(device.address, device.address, device.numa_node, kind=kinds[device.class_code >> 8])
+        for device in devices
+        if device.class_code is not None and device.class_code >> 8 in kinds
+    )
+
+
+def _rated(machine: Machine) -> tuple[GpuLink, ...]:
+    """Bandwidth of GPU links from the data sheet: all of a GPU's links together through a switch, or its share."""
+    specs = {gpu.index: gpu.spec for gpu in machine.gpus}
+    return tuple(_rate(link, specs.get(link.a), specs.get(link.b)) for link in machine.gpu_links)
+
+
+def _rate(link: GpuLink, a: GpuSpec | None, b: GpuSpec | None) -> GpuLink:
+    if link.bytes_per_s is not None or a is None or b is None:
+        return link
+    full = min(a.link_bytes_per_s or 0, b.link_bytes_per_s or 0)
+    if link.kind == "nvswitch" and full:
+        return replace(link, bytes_per_s=full)
+    single = _NVLINK_BYTES_PER_S.get(a.architecture)
+    return replace(link, bytes_per_s=link.count * single) if link.kind == "nvlink" and link.count and single else link
+
+
+# One NVLink, one direction, by GPU architecture (NVIDIA data sheets: P100, V100, A100, H100, B200)
+_NVLINK_BYTES_PER_S = {
+    "pascal": 20e9, "volta": 25e9, "turing": 25e9, "ampere": 25e9, "hopper": 25e9, "blackwell": 50e9
+}  # fmt: skip
 
 
 def _unknown(machine: Machine) -> dict[str, str]:
@@ -195,7 +249,21 @@ def _unknown(machine: Machine) -> dict[str, str]:
         found["dimms.channel"] = "the slots' names do not tell their channel"
     for gpu in machine.gpus:
         found.update(_unknown_of(gpu))
-    return {**found, **machine.unknown}
+    kept = {key: why for key, why in machine.unknown.items() if not _settled(machine, key)}
+    return {**found, **kept}
+
+
+def _settled(machine: Machine, key: str) -> bool:
+    """Whether another source has filled what one source did not tell."""
+    if key == "pci":
+        return bool(machine.pci_complete)
+    if key == "pci.link":
+        return any(device.link_current is not None for device in machine.pci)
+    if key == "pci.numa_node":
+        return any(device.numa_node is not None for device in machine.pci)
+    if key == "pci.ids":
+        return any(device.device_id is not None for device in machine.pci)
+    return key == "dimms" and bool(machine.dimms)
 
 
 def _unknown_of(gpu: Gpu) -> dict[str, str]:

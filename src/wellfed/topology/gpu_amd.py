@@ -6,12 +6,14 @@ under /sys/class/kfd/kfd/topology (link type 11 is xGMI, uapi/linux/kfd_sysfs.h)
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from wellfed.hardware.machine import Gpu, GpuLink
+from wellfed.hardware.pcie import PcieLink
 from wellfed.topology.lists import integer, keyed
 from wellfed.topology.names import gpu_name
-from wellfed.topology.pci import PCI
+from wellfed.topology.pci import PCI, link_of
 from wellfed.topology.snapshot import Tree
 
 KFD = "/sys/class/kfd/kfd/topology/nodes"
@@ -30,7 +32,14 @@ def filled(tree: Tree, gpu: Gpu) -> Gpu:
         memory_bytes=total,
         memory_free_bytes=total - used if total is not None and used is not None else None,
         replays=integer(tree.text(f"{base}/pcie_replay_count")),
+        link=fastest_level(tree.text(f"{base}/pp_dpm_pcie")),
     )
+
+
+def fastest_level(levels: str | None) -> PcieLink | None:
+    """The last level of `pp_dpm_pcie` (`1: 16.0GT/s, x8 1143Mhz *`): the most the card's edge may run."""
+    found = re.findall(r"\d+:\s*([\d.]+)\s*GT/s,\s*x(\d+)", levels or "")
+    return link_of(*found[-1]) if found else None
 
 
 def compute_units(tree: Tree) -> dict[str, int]:

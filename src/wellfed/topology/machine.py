@@ -91,7 +91,8 @@ def _system(snapshot: Snapshot, tree: Tree) -> Machine:
 def _name(tree: Tree) -> str:
     base = "/sys/class/dmi/id"
     words = [tree.text(f"{base}/sys_vendor"), tree.text(f"{base}/product_name")]
-    return " ".join(word for word in words if word) or tree.text("/proc/device-tree/model") or ""
+    name = " ".join(word for word in words if word) or tree.text("/proc/device-tree/model")
+    return name or smbios.system_name(tree.data(DMI) or b"") or ""
 
 
 def _allowed(cpus: Cpus, limits: Limits) -> Cpus:

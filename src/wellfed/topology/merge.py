@@ -30,6 +30,7 @@ def _join(a: Machine, b: Machine) -> Machine:
         pci=_keyed(a.pci, b.pci, lambda device: device.address),
         nics=_keyed(a.nics, b.nics, lambda nic: nic.name),
         os=overlay(a.os, b.os),
+        pci_complete=True if a.pci_complete or b.pci_complete else overlay(a, b).pci_complete,
         unknown={**b.unknown, **a.unknown},
         assumptions=tuple(dict.fromkeys((*a.assumptions, *b.assumptions))),
     )

@@ -12,7 +12,7 @@ GIB = 1 << 30
 _NVIDIA = {
     0x1B80: "GeForce GTX 1080", 0x1B06: "GeForce GTX 1080 Ti", 0x1B38: "Tesla P40", 0x15F8: "Tesla P100-PCIE-16GB",
     0x15F9: "Tesla P100-SXM2-16GB", 0x17C2: "GeForce GTX TITAN X", 0x1B00: "TITAN X (Pascal)",
-    0x1C20: "GeForce GTX 1060 Mobile", 0x1D10: "GeForce MX150", 0x0FE4: "GeForce GT 750M",
+    0x1C20: "GeForce GTX 1060 Mobile", 0x1D10: "GeForce MX150", 0x1D12: "GeForce MX150", 0x0FE4: "GeForce GT 750M",
     0x1DB1: "Tesla V100-SXM2-16GB", 0x1DB4: "Tesla V100-PCIE-16GB", 0x1DB5: "Tesla V100-SXM2-32GB",
     0x1DB6: "Tesla V100-PCIE-32GB", 0x1DB2: "Tesla V100-DGXS-16GB", 0x1DB7: "Tesla V100-DGXS-32GB",
     0x1DB8: "Tesla V100-SXM3-32GB", 0x1E04: "GeForce RTX 2080 Ti", 0x1E07: "GeForce RTX 2080 Ti",

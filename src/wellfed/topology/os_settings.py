@@ -148,14 +148,20 @@ def _memlock(tree: Tree) -> int | None:
 
 
 def _iommu(tree: Tree) -> str | None:
-    """off without IOMMU devices; passthrough when the command line says so (iommu=pt)."""
-    options = (tree.text("/proc/cmdline") or "").split()
-    units = tree.names("/sys/class/iommu")
-    if not units:
-        absent = tree.text("/proc/cmdline") is not None and tree.exists("/sys/bus/pci/devices")
-        return "off" if absent or {"iommu=off", "amd_iommu=off", "intel_iommu=off"} & set(options) else None
-    passthrough = {"iommu=pt", "iommu.passthrough=1"} & set(options)
-    return "passthrough" if passthrough else "on"
+    """Off without IOMMU devices, else what the command line says."""
+    line = tree.text("/proc/cmdline")
+    if tree.names("/sys/class/iommu"):
+        return iommu_of(line or "") or "on"
+    absent = line is not None and tree.exists("/sys/bus/pci/devices")
+    return "off" if absent else iommu_of(line or "")
+
+
+def iommu_of(command_line: str) -> str | None:
+    """What kernel parameters say for sure: off or passthrough; None = not said."""
+    options = set(command_line.split())
+    if options & {"iommu=off", "amd_iommu=off", "intel_iommu=off"}:
+        return "off"
+    return "passthrough" if options & {"iommu=pt", "iommu.passthrough=1"} else None
 
 
 def _hypervisor(tree: Tree) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -87,7 +88,13 @@ def gpus_on_pci(devices: tuple[PciDevice, ...]) -> tuple[Gpu, ...]:
 
 
 def _name(device: PciDevice) -> str | None:
-    return device.name or gpu_name(device.vendor_id, device.device_id)
+    """By id, else the bracketed marketing name that lspci prints; a name for several cards is none."""
+    name = gpu_name(device.vendor_id, device.device_id)
+    match = re.search(r"\[([^\[\]/]+)\]\s*$", device.name or "")
+    if name or match is None:
+        return name
+    brand = {0x10DE: "NVIDIA", 0x1002: "AMD", 0x8086: "Intel"}.get(device.vendor_id or 0, "")
+    return f"{brand} {match[1]}".strip()
 
 
 def loaded_link(gpu: Gpu, known: Mapping[str, PciDevice]) -> PcieLink | None:
@@ -149,13 +156,11 @@ def paths_between(
 
 
 def _relation(a: list[str], b: list[str], node_a: int | None, node_b: int | None) -> str | None:
-    if len(a) < 2 or len(b) < 2:
-        return None
     common = next((address for address in a if address in b), None)
     if common is not None:
         bridges = a.index(common) + b.index(common) - 2
         return "PIX" if bridges <= 2 else "PXB"
-    if _root_bus(a) == _root_bus(b):
+    if len(a) > 1 and len(b) > 1 and _root_bus(a) == _root_bus(b) and not a[-1].startswith("ffff:"):
         return "PHB"
     if node_a is None or node_b is None:
         return None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from wellfed.errors import WellfedError
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.topology.imports import (
+    cmdline,
     dmesg,
     dmidecode,
     lscpu,
@@ -41,6 +42,8 @@ FORMATS: tuple[Format, ...] = (
     Format("nvidia-smi -q -x", nvidia_smi_xml.recognises, nvidia_smi_xml.parse),
     Format("nvidia-smi -q", nvidia_smi_text.recognises, nvidia_smi_text.parse),
     Format("nvidia-smi --query-gpu", nvidia_smi_csv.recognises, nvidia_smi_csv.parse),
+    Format("lscpu", lscpu.recognises, lscpu.parse),
+    Format("numactl -H", numactl.recognises, numactl.parse),
     Format("nvidia-smi topo -m", topo_matrix.recognises, topo_matrix.parse),
     Format("nvidia-smi nvlink --status", nvlink_status.recognises, nvlink_status.parse),
     Format("lspci", lspci.recognises, lspci.parse),
@@ -49,10 +52,9 @@ FORMATS: tuple[Format, ...] = (
     Format("lstopo XML", lstopo_xml.recognises, lstopo_xml.parse),
     Format("lstopo console", lstopo_console.recognises, lstopo_console.parse),
     Format("NCCL topology XML", nccl_xml.recognises, nccl_xml.parse),
-    Format("lscpu", lscpu.recognises, lscpu.parse),
-    Format("numactl -H", numactl.recognises, numactl.parse),
     Format("dmidecode", dmidecode.recognises, dmidecode.parse),
     Format("dmesg", dmesg.recognises, dmesg.parse),
+    Format("/proc/cmdline", cmdline.recognises, cmdline.parse),
     Format("sysfs excerpt", sysfs_lines.recognises, sysfs_lines.parse),
 )
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from wellfed.hardware.machine import Gpu, Machine, Origin, OsSettings
 from wellfed.hardware.pcie import PciDevice
+from wellfed.provenance import Assumption
 from wellfed.topology.pci import link_of, normal_address
 
 _A = r"((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])"
@@ -44,10 +45,14 @@ def parse(text: str) -> Machine:
     for match in _AVAILABLE.finditer(text):
         _put(devices, match[1], link_current=link_of(match[2], match[3]))
     _homes(devices, text)
+    cards = _hidden_cards(devices)
     return Machine(
         "",
         Origin.DUMP,
-        gpus=_gpus(text),
+        gpus=_gpus(text) or cards,
+        assumptions=tuple(
+            Assumption(f"a Radeon card at {card.pci_address}", "its on-card switch is logged") for card in cards
+        ),
         pci=tuple(sorted(_parents(devices, text).values(), key=lambda device: device.address)),
         os=OsSettings(command_line=_command_line(text), numa_balancing=_balancing(text)),
         unknown={"pci": "a kernel log names only some PCI functions"} if devices else {},
@@ -108,6 +113,14 @@ def _gpus(text: str) -> tuple[Gpu, ...]:
         Gpu(index, pci_address=address, vendor="nvidia", xids=tuple(dict.fromkeys(xids)))
         for index, (address, xids) in enumerate(sorted(found.items()))
     )
+
+
+def _hidden_cards(devices: dict[str, PciDevice]) -> tuple[Gpu, ...]:
+    """Radeon cards of which the excerpt shows only the on-card switch's upstream port (1002:1478)."""
+    graphics = {d.bus for d in devices.values() if (d.class_code or 0) >> 16 == 0x03}
+    edges = [a for a, d in sorted(devices.items()) if (d.vendor_id, d.device_id) == (0x1002, 0x1478)]
+    shown = [edge for edge in edges if not graphics & {devices[edge].bus + 1, devices[edge].bus + 2}]
+    return tuple(Gpu(index, pci_address=edge, vendor="amd") for index, edge in enumerate(shown))
 
 
 def _command_line(text: str) -> str | None:

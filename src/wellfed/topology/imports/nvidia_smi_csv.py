@@ -73,8 +73,14 @@ def _gpu(row: int, fields: dict[str, str], units: dict[str, str]) -> tuple[Gpu, 
         vendor="nvidia",
         driver=known(fields.get("driver_version")),
         link_host_generation=count(fields.get("pcie.link.gen.hostmax")),
+        link_generation=_first(fields, "pcie.link.gen.gpucurrent", "pcie.link.gen.current"),
+        link_generation_max=_first(fields, "pcie.link.gen.gpumax", "pcie.link.gen.max"),
     )
     return gpu, device
+
+
+def _first(fields: dict[str, str], *names: str) -> int | None:
+    return next((value for name in names if (value := count(fields.get(name))) is not None), None)
 
 
 def _loaded(current: PcieLink | None, state: re.Match[str] | None) -> PcieLink | None:

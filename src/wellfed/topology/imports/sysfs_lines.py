@@ -12,18 +12,21 @@ from dataclasses import replace
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.hardware.pcie import PciDevice
 from wellfed.provenance import Assumption
+from wellfed.topology.cgroup import read_limits
+from wellfed.topology.gpu_amd import fastest_level
+from wellfed.topology.os_settings import Seen, read_os
 from wellfed.topology.pci import normal_address, read_pci
 from wellfed.topology.snapshot import Snapshot, Tree
 
-_LINE = re.compile(r"^\s*(/(?:sys|proc)/[^\s:=]*(?::[0-9a-f][^\s=]*?)?)(?:\s*[:=]\s*|\s+)(\S.*?)\s*$")
-_PCI_FILE = re.compile(r"/([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])/([a-z_]+)$")
+_PCI_LINE = re.compile(r"^\s*\S*?([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])/([a-z_]+)\s*(?:[:=]\s*|\s)\s*(\S.*?)\s*$")
+_FILE_LINE = re.compile(r"^\s*(/(?:sys|proc)/[^\s:=]+)\s*(?:[:=]\s*|\s)\s*(\S.*?)\s*$")
 _SHORT = re.compile(r"^\s*((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])[:=]?\s+(-?\d+)\s*$")
 
 
 def recognises(text: str) -> bool:
     """At least one line with a PCI function's file, or the short NUMA form."""
     lines = text.splitlines()
-    if any((m := _LINE.match(line)) and _PCI_FILE.search(m[1]) for line in lines):
+    if any(_PCI_LINE.match(line) or _FILE_LINE.match(line) for line in lines):
         return True
     return "numa_node" in text and any(_SHORT.match(line) for line in lines)
 
@@ -38,25 +41,31 @@ def parse(text: str) -> Machine:
         if line.lstrip().startswith("#"):
             comment = line
             continue
-        match, short = _LINE.match(line), _SHORT.match(line)
-        pci = _PCI_FILE.search(match[1]) if match else None
-        if match and pci:
-            files[f"/sys/bus/pci/devices/{pci[1]}/{pci[2]}"] = match[2].encode()
+        pci, short, file = _PCI_LINE.match(line), _SHORT.match(line), _FILE_LINE.match(line)
+        if pci:
+            files[f"/sys/bus/pci/devices/{pci[1]}/{pci[2]}"] = pci[3].encode()
             roles.setdefault(normal_address(pci[1]), comment)
+        elif file:
+            files[file[1]] = file[2].encode()
         elif short and "numa_node" in text:
             numa[normal_address(short[1])] = int(short[2])
             roles.setdefault(normal_address(short[1]), comment)
-    devices = {d.address: d for d in read_pci(Tree(Snapshot("", Origin.DUMP, files)))}
+    tree = Tree(Snapshot("", Origin.DUMP, files))
+    devices = {d.address: d for d in read_pci(tree)}
     for address, node in numa.items():
         device = devices.get(address, PciDevice(address))
         devices[address] = replace(device, numa_node=node if node >= 0 else None)
     devices, gpus = _with_roles(devices, roles, "pp_dpm" in text or "Radeon" in text or "amdgpu" in text)
+    level = fastest_level(text[text.find("pp_dpm_pcie") :] if "pp_dpm_pcie" in text else None)
+    if level is not None and len(gpus) == 1:
+        gpus = (replace(gpus[0], link=level),)
     assumed = [Assumption(f"{gpu.pci_address} is a GPU", "the excerpt's comment says so") for gpu in gpus]
     return Machine(
         "",
         Origin.DUMP,
         gpus=gpus,
         pci=tuple(devices.values()),
+        os=read_os(tree, Seen(None, None, (), read_limits(tree))),
         assumptions=tuple(assumed),
         unknown={"pci": "an excerpt names only some PCI functions"},
         pci_complete=False,
