@@ -12,13 +12,17 @@ import click
 from wellfed import __version__
 from wellfed.errors import WellfedError
 
-# name: (module that has `command`, help of one line)
+# name: (module:command, help of one line)
 COMMANDS: Mapping[str, tuple[str, str]] = {
-    "plan": ("wellfed.cli.plan", "Does it fit, how fast, what limits it: CPU, GPU or both."),
-    "accuracy": ("wellfed.cli.accuracy", "Hold predictions against a table of measurements."),
-    "catalog": ("wellfed.cli.catalog", "List the GPUs, CPUs, models and builds that are known by name."),
-    "run": ("wellfed.cli.run", "Start it, bound to the right hardware; awaited and proven."),
-    "completion": ("wellfed.cli.completion", "Print the shell completion script."),
+    "plan": ("wellfed.cli.plan:command", "Does it fit, how fast, what limits it: CPU, GPU or both."),
+    "run": ("wellfed.cli.run:command", "Start it, bound to the right hardware; awaited and proven."),
+    "bench": ("wellfed.cli.bench:command", "Measure memory, links and engines."),
+    "ps": ("wellfed.cli.ps:ps", "Engines that wellfed started."),
+    "logs": ("wellfed.cli.ps:logs", "The log of an engine."),
+    "stop": ("wellfed.cli.ps:stop", "Stop an engine."),
+    "accuracy": ("wellfed.cli.accuracy:command", "Hold predictions against a table of measurements."),
+    "catalog": ("wellfed.cli.catalog:command", "GPUs, CPUs, models and builds that are known by name."),
+    "completion": ("wellfed.cli.completion:command", "Print the shell completion script."),
 }
 
 
@@ -33,7 +37,8 @@ class LazyGroup(click.Group):
         """Import the command's module."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(COMMANDS[cmd_name][0]).command
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -39,9 +39,14 @@ def print_answer(answer: Answer, top: int, explain: bool) -> None:
 
 def model_line(model: Model) -> str:
     """Name, size, layers, context."""
-    total, active = model.parameters / 1e9, model.active_parameters / 1e9
-    size = f"{total:.3g}B parameters" + (f", {active:.3g}B active" if model.is_moe else "")
+    size = f"{_count(model.parameters)} parameters"
+    if model.is_moe:
+        size += f", {_count(model.active_parameters)} active"
     return f"{model.name}: {size}, {len(model.layers)} layers, context {model.context_limit:,}"
+
+
+def _count(parameters: int) -> str:
+    return f"{parameters / 1e12:.2f}T" if parameters >= 1e12 else f"{parameters / 1e9:.3g}B"
 
 
 def _workload_line(workload: Workload, sweep: bool) -> str:
