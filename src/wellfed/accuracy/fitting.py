@@ -39,8 +39,12 @@ def fit(
     measured: Vector,
     weights: Vector | None = None,
     loss_scale: float = 0.15,
+    begin: Mapping[str, float] | None = None,
 ) -> dict[str, float]:
-    """Parameters (searched in logs) that minimise the soft-L1 log error plus the priors."""
+    """Parameters (searched in logs) that minimise the soft-L1 log error plus the priors.
+
+    `begin` is where the search starts, when the solution of a similar fit is known; the priors stay where they are.
+    """
     import numpy as np
     from scipy.optimize import least_squares
 
@@ -55,7 +59,8 @@ def fit(
         soft = np.sign(row_errors) * np.sqrt(2 * (np.sqrt(1 + row_errors**2) - 1))
         return np.concatenate([soft, (x - start) / widths])
 
-    found = least_squares(errors, np.clip(start, bounds[0], bounds[1]), bounds=bounds, x_scale="jac", max_nfev=60)
+    first = start if begin is None else np.log([begin[parameter.name] for parameter in parameters])
+    found = least_squares(errors, np.clip(first, bounds[0], bounds[1]), bounds=bounds, x_scale="jac", max_nfev=60)
     return dict(zip([p.name for p in parameters], np.exp(found.x).tolist(), strict=True))
 
 
@@ -66,6 +71,7 @@ def leave_one_group_out(
     groups: Sequence[str],
     weights: Vector | None = None,
     loss_scale: float = 0.15,
+    begin: Mapping[str, float] | None = None,
 ) -> Vector:
     """Predictions of every row by a fit that has seen no row of its group. `predict` gives all rows each time."""
     import numpy as np
@@ -75,7 +81,7 @@ def leave_one_group_out(
     for group in sorted(set(groups)):
         held = labels == group
         masked = (np.ones(len(measured)) if weights is None else weights) * ~held
-        found = fit(parameters, predict, measured, masked, loss_scale)
+        found = fit(parameters, predict, measured, masked, loss_scale, begin)
         out[held] = predict(found)[held]
     return out
 
