@@ -21,7 +21,7 @@ from wellfed.models.gguf_types import TYPES
 from wellfed.models.model import Model
 from wellfed.models.weights import Weights
 from wellfed.perf.cpu import cpu_terms
-from wellfed.perf.latent import expanded
+from wellfed.perf.latent import as_run, expansion_work
 from wellfed.perf.ops import Step, head_work, layer_works
 from wellfed.plan import Request
 
@@ -72,7 +72,7 @@ def split_works(request: Request, step: Step) -> Split:
 
 def _placed(request: Request, step: Step) -> Split:
     layout, weights = request.layout, request.weights
-    model = request.model if layout.latent_cache else expanded(request.model)
+    model = as_run(request.model, layout)
     count, offload = len(model.layers), layout.offload
     first = count - offload.layers_on_gpu(count)
     left = offload.expert_layers_on_cpu(count)
@@ -119,7 +119,9 @@ def _works(model: Model, weights: Weights, layers: Iterable[int], step: Step, la
     indices = tuple(layers)
     if not indices:
         return ()
-    return layer_works(model, weights, indices, step, kv_element_bytes(layout.kv_type), layout.active_experts)
+    works = layer_works(model, weights, indices, step, kv_element_bytes(layout.kv_type), layout.active_experts)
+    expansion = expansion_work(model, weights, indices, step, layout)
+    return works if expansion is None else (*works, expansion)
 
 
 def streams(request: Request, step: Step) -> bool:

@@ -1,12 +1,25 @@
-"""Latent attention as engines without MLA run it: keys and values expanded before they are cached."""
+"""Latent attention as engines run it: on the latents (absorbed), or on keys and values expanded from them.
+
+llama.cpp runs on latents throughout, ik_llama.cpp (-mla 2, 3) expands the whole cache for every large batch, and
+engines without MLA expand before they cache.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
+from wellfed.estimate import Work
+from wellfed.layout import Engine, Layout
 from wellfed.models.attention import LatentAttention, visible_pairs
+from wellfed.models.gguf_types import TYPES
 from wellfed.models.model import Model
+from wellfed.models.tensor import Part
+from wellfed.models.weights import Weights
+from wellfed.perf.ops import Step
+
+_FEW = 16  # queries up to which latent attention runs absorbed
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +47,68 @@ class ExpandedLatentAttention(LatentAttention):
         return min(tensor_parallel, self.heads)
 
 
-@lru_cache(maxsize=32)
-def expanded(model: Model) -> Model:
-    """`model` with every latent attention expanded; other models unchanged."""
+@dataclass(frozen=True, slots=True)
+class AbsorbedLatentAttention(LatentAttention):
+    """Runs on the latents whatever the batch: fewer bytes, more arithmetic."""
+
+    def score_flops(self, queries: int, context: int) -> float:
+        """2 x heads x (two latents and the rotary part) per pair."""
+        per_pair = 2.0 * self.heads * (2 * self.kv_rank + self.rope_dim)
+        if self.indexer is None:
+            return per_pair * visible_pairs(queries, context)
+        index = 2.0 * self.indexer.heads * self.indexer.head_dim * visible_pairs(queries, context)
+        return index + per_pair * visible_pairs(queries, context, self.indexer.top_k)
+
+
+def as_run(model: Model, layout: Layout) -> Model:
+    """`model` with latent attention as the layout's engine runs it; other models unchanged."""
+    if not layout.latent_cache:
+        return _with(model, ExpandedLatentAttention)
+    if layout.engine is Engine.LLAMA_CPP or dict(layout.options).get("mla") == "1":
+        return _with(model, AbsorbedLatentAttention)
+    return model
+
+
+def expansion_work(model: Model, weights: Weights, layers: Sequence[int], step: Step, layout: Layout) -> Work | None:
+    """ik_llama.cpp's expansion of the tokens already cached, for a batch: keys and values of all heads, every layer."""
+    known = step.context - step.tokens / step.sequences
+    if (
+        layout.engine is not Engine.IK_LLAMA_CPP
+        or as_run(model, layout) is not model
+        or step.tokens <= _FEW
+        or known <= 0
+    ):
+        return None
+    found = [model.layers[index].attention for index in layers]
+    elements = sum(_up_projection(one) for one in found if isinstance(one, LatentAttention) and one.indexer is None)
+    if not elements:
+        return None
+    mix = weights.mixes.get(Part.ATTENTION, ())
+    kind = weights.types.get(Part.ATTENTION, "")
+    bits = TYPES[kind].bits if kind in TYPES else 16
+    return Work(
+        "cache expansion",
+        flops=2 * elements * known * step.sequences,
+        read_bytes=elements * bits / 8,
+        launches=len(found),
+        weight_type=kind,
+        elements=elements,
+        mix=mix,
+    )
+
+
+def _up_projection(attention: LatentAttention) -> int:
+    return attention.heads * (attention.nope_dim + attention.value_dim) * attention.kv_rank
+
+
+@lru_cache(maxsize=64)
+def _with(model: Model, kind: type[LatentAttention]) -> Model:
     layers = tuple(
-        replace(layer, attention=_expand(layer.attention)) if isinstance(layer.attention, LatentAttention) else layer
+        replace(layer, attention=_as(layer.attention, kind)) if isinstance(layer.attention, LatentAttention) else layer
         for layer in model.layers
     )
-    return replace(model, layers=layers)
+    return model if layers == model.layers else replace(model, layers=layers)
 
 
-def _expand(attention: LatentAttention) -> ExpandedLatentAttention:
-    return ExpandedLatentAttention(**{field.name: getattr(attention, field.name) for field in fields(attention)})
+def _as(attention: LatentAttention, kind: type[LatentAttention]) -> LatentAttention:
+    return kind(**{field.name: getattr(attention, field.name) for field in fields(attention)})
