@@ -20,8 +20,10 @@ from wellfed.provenance import Assumption
 # llama.cpp b3200 (June 2024) made int8 matrix-unit kernels the default for quantised prefill; before, weights were
 # expanded to FP16 for cuBLAS.
 _FIRST_CURRENT_BUILD = 3200
+_FIRST_LAYER_SPLIT_BUILD = 1850  # January 2024: layers over GPUs in turn, instead of every matrix over all of them
 _CLOCK_BY_VENDOR_HZ = {"nvidia": 1.8e9, "amd": 2.3e9, "intel": 2.4e9, "apple": 1.4e9}
 _HOST_CLOCK_HZ = 3.5e9
+_UNLIMITED_W = 1e4
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +31,13 @@ class GpuDevice:
     """One GPU's peaks. `issue_hz` is compute units x clock: how many instructions per second its units start."""
 
     vendor: str
-    architecture: str
+    architecture: str  # see `chip`
     bandwidth: float  # bytes/s
     issue_hz: float
     clock_hz: float
     matrix_flops: float  # FP16, accumulating in FP16 where that is faster (llama.cpp does)
     int8_ops: float  # or matrix_flops, where none is known
+    power_w: float  # what the board may draw: it caps matrix products
     host_link: float  # bytes/s to the host, raw
     host_clock_hz: float = _HOST_CLOCK_HZ
     assumptions: tuple[Assumption, ...] = ()
@@ -55,16 +58,24 @@ def gpu_device(gpu: Gpu, machine: Machine) -> GpuDevice:
     link = gpu.link or _default_link(spec, assumed)
     return GpuDevice(
         vendor=spec.vendor,
-        architecture=spec.architecture,
+        architecture=chip(spec),
         bandwidth=spec.memory_bandwidth_bytes_per_s * _ecc_factor(gpu, spec),
         issue_hz=units * clock,
         clock_hz=clock,
         matrix_flops=matrix,
         int8_ops=spec.peak.int8 or matrix,
+        power_w=_power(gpu, spec),
         host_link=spec.memory_bandwidth_bytes_per_s if spec.unified_memory else link.bytes_per_s,
         host_clock_hz=_host_clock(machine, assumed),
         assumptions=tuple(assumed),
     )
+
+
+def chip(spec: GpuSpec) -> str:
+    """The architecture, chips with HBM or LPDDR apart: A100 and RTX 3090 are both Ampere and little alike."""
+    kind = spec.memory_type.upper()
+    suffix = "-hbm" if kind.startswith("HBM") else "-lpddr" if kind.startswith("LPDDR") else ""
+    return f"{spec.architecture}{suffix}" if spec.vendor == "nvidia" else spec.architecture
 
 
 def _units_and_clock(gpu: Gpu, spec: GpuSpec, assumed: list[Assumption]) -> tuple[float, float]:
@@ -95,6 +106,11 @@ def _matrix_flops(spec: GpuSpec, issue_hz: float, assumed: list[Assumption]) -> 
 def _has_matrix_units(spec: GpuSpec) -> bool:
     peak = spec.peak
     return bool(peak.fp16 and (peak.fp32 is None or peak.fp16 > 1.5 * peak.fp32))
+
+
+def _power(gpu: Gpu, spec: GpuSpec) -> float:
+    """Watts; where nobody tells, so many that they do not limit."""
+    return gpu.power_limit_w or spec.board_power_w or _UNLIMITED_W
 
 
 def _default_link(spec: GpuSpec, assumed: list[Assumption]) -> PcieLink:
@@ -146,9 +162,12 @@ class GpuRates:
     link_fraction: float  # achieved share of the host link
     hop_us: float  # handing activations to the next GPU
     row_sync_us: float  # per op and GPU, where matrices are split by rows
+    row_passes: float  # times the residual stream crosses to each further GPU, per layer, where they are
     cache_fraction: float  # achieved share of bandwidth on the KV cache with flash attention
     cache_cycles: float  # clocks per layer and token of context, without flash attention
     gemm_fraction: float  # of matrix_flops, or of int8_ops where quantised weights multiply as int8
+    joules_per_tflop: float  # of matrix products
+    joules_per_gb: float  # of matrix-vector products
     gemm_pad: float  # tokens that a matrix product wastes in tiles
     unpack_per_cycle: float  # weights a unit expands to FP16 before matrix products
     attention_fraction: float  # of matrix_flops
@@ -166,11 +185,22 @@ WEIGHT_KINDS = ("float", "block", "k", "codebook")
 
 
 def gpu_rates(calibration: Calibration, vendor: str, architecture: str, build: str) -> GpuRates:
-    """The rates of a vendor's GPUs under a build (`may2024`, `current`): the most special values there are."""
-    scopes = ("local", "gpu", vendor, build, architecture)
-    values = {name: calibration.value(*scopes, name) for name in _SCALARS}
-    kinds = {kind: calibration.value(*scopes, f"weights_per_cycle_{kind}") for kind in WEIGHT_KINDS}
-    return GpuRates(weights_per_cycle=kinds, **values)
+    """The rates of a vendor's GPUs under a build (`dec2023`, `may2024`, `current`): the most special there are.
+
+    Looked up by vendor, build and chip, then vendor and chip, then vendor and build, then vendor, then for all.
+    """
+    tails = ((vendor, build, architecture), (vendor, architecture), (vendor, build), (vendor,), ())
+    scopes = tuple(".".join(("local.gpu", *tail, "")) for tail in tails)
+    known = calibration.parameters
+
+    def value(name: str) -> float:
+        for scope in scopes:
+            if scope + name in known:
+                return known[scope + name]
+        raise KeyError(f"local.gpu.{name}")
+
+    kinds = {kind: value(f"weights_per_cycle_{kind}") for kind in WEIGHT_KINDS}
+    return GpuRates(weights_per_cycle=kinds, **{name: value(name) for name in _SCALARS})
 
 
 def weight_kind(weight_type: str) -> str:
@@ -191,7 +221,8 @@ def weight_bits(weight_type: str) -> float:
 
 def build_name(layout: Layout) -> str:
     """Which calibration a layout's build is under: told by its option `build` (b2824); current when there is none."""
-    return "current" if build_number(layout) is None else "may2024"
+    number = build_number(layout)
+    return "current" if number is None else "dec2023" if number < _FIRST_LAYER_SPLIT_BUILD else "may2024"
 
 
 def build_number(layout: Layout) -> int | None:

@@ -12,6 +12,8 @@ from wellfed.models.model import Layer, Model
 from wellfed.perf.ops import Step
 
 _LOGIT_BYTES = 4  # FP32
+_VECTOR_TOKENS = 8  # llama.cpp multiplies up to 8 tokens as vectors (MMVQ_MAX_BATCH_SIZE in ggml-cuda)
+_LARGE_MATRIX_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,7 @@ class Pass:
 
     `context_tokens`: visible context summed over layers and sequences; `score_elements`: query x key x head pairs;
     `hidden_elements`, `ffn_elements`: activations summed over layers; `hop_bytes`: what passes from GPU to GPU;
-    `largest_matrix_bytes`: of a feed-forward matrix held as FP16.
+    `batched`: too many tokens to multiply as vectors; `large_matrices`: feed-forward ones of over 256 MiB as FP16.
     """
 
     works: tuple[Work, ...]
@@ -32,7 +34,8 @@ class Pass:
     ffn_elements: float
     hop_bytes: float
     logits_bytes: float
-    largest_matrix_bytes: float
+    batched: bool
+    large_matrices: bool
 
 
 def prompt_steps(prompt: float, depth: float, ubatch: int) -> tuple[Step, int]:
@@ -61,7 +64,8 @@ def pass_of(model: Model, layers: Sequence[int], works: tuple[Work, ...], step: 
         ffn_elements=step.tokens * sum(_ffn_width(layer) for layer in chosen),
         hop_bytes=step.tokens * model.hidden * _LOGIT_BYTES,
         logits_bytes=model.vocabulary * _LOGIT_BYTES * step.logits,
-        largest_matrix_bytes=2 * max((_ffn_width(layer) * model.hidden for layer in chosen), default=0),
+        batched=step.tokens > _VECTOR_TOKENS,
+        large_matrices=any(2 * _ffn_width(layer) * model.hidden > _LARGE_MATRIX_BYTES for layer in chosen),
     )
 
 

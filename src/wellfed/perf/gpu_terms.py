@@ -9,8 +9,7 @@ from wellfed.perf import gpu_time
 from wellfed.perf.gpu import GpuDevice, GpuRates, weight_kind
 from wellfed.perf.gpu_pass import Pass
 
-_VECTOR_TOKENS = 8  # llama.cpp multiplies up to 8 tokens as vectors (MMVQ_MAX_BATCH_SIZE in ggml-cuda)
-_LARGE_MATRIX_BYTES = 256 * 2**20
+CACHE = "kv cache"  # the work of attention itself, as perf.ops names it
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ def decode_terms(step: Pass, device: GpuDevice, rates: GpuRates, run: Run) -> tu
     terms = [_decode_term(work, step, device, rates, run) for work in step.works]
     terms.append(Term("launches", gpu_time.decode_launches(step, device, rates, run.replayed), "launch latency", "gpu"))
     terms.append(Term("logits and host", gpu_time.host_and_link(step, device, rates), "host and link", "gpu"))
-    if run.gpus > 1 and run.row_split:
+    if run.row_split:
         terms.append(Term("row split", gpu_time.row_sync(step, run.gpus, device, rates), "GPU links", "gpu"))
     elif run.gpus > 1:
         seconds = (run.gpus - 1) * gpu_time.hop(step, device, rates)
@@ -41,12 +40,12 @@ def decode_terms(step: Pass, device: GpuDevice, rates: GpuRates, run: Run) -> tu
 
 
 def _decode_term(work: Work, step: Pass, device: GpuDevice, rates: GpuRates, run: Run) -> Term:
-    if not work.read_bytes:
+    if work.name == CACHE:
         seconds = gpu_time.decode_cache(work, step, device, rates, run.flash)
         return Term(work.name, seconds, "memory bandwidth", "gpu")
     divided = run.gpus if run.row_split else 1
     cost = gpu_time.matvec(work, step.tokens, device, rates)
-    if step.tokens > _VECTOR_TOKENS:
+    if step.batched:
         batched = gpu_time.matmul(work, device, rates, expand=False)
         cost = min(cost, batched, key=lambda one: one.total)
     return Term(work.name, cost.total / divided, cost.limited_by, "gpu")
@@ -54,7 +53,8 @@ def _decode_term(work: Work, step: Pass, device: GpuDevice, rates: GpuRates, run
 
 def prompt_terms(step: Pass, device: GpuDevice, rates: GpuRates, run: Run) -> tuple[Term, ...]:
     """A whole prompt: all its micro-batches; several GPUs work on different ones at the same time."""
-    share = 1.0 if run.gpus == 1 else gpu_time.pipeline_share(step, run.gpus, rates, _expand_loss(step, rates, run))
+    in_turn = run.gpus > 1 and not run.row_split
+    share = gpu_time.pipeline_share(step, run.gpus, rates, _expand_loss(step, rates, run)) if in_turn else 1.0
     times = step.repeats * share
     terms = []
     for work in step.works:
@@ -63,26 +63,30 @@ def prompt_terms(step: Pass, device: GpuDevice, rates: GpuRates, run: Run) -> tu
     seconds = gpu_time.prompt_launches(step, rates) * times
     terms.append(Term("launches", seconds, "launch latency", "gpu"))
     terms.append(Term("logits and host", gpu_time.host_and_link(step, device, rates), "host and link", "gpu"))
-    if run.gpus > 1:
+    if run.row_split:
+        seconds = gpu_time.row_sync(step, run.gpus, device, rates) * times
+        terms.append(Term("row split", seconds, "GPU links", "gpu"))
+    elif in_turn:
         seconds = (step.repeats + run.gpus - 2) * gpu_time.hop(step, device, rates)
         terms.append(Term("GPU to GPU", seconds, "GPU links", "gpu"))
     return tuple(terms)
 
 
 def _prompt_work(work: Work, step: Pass, device: GpuDevice, rates: GpuRates, run: Run, times: float) -> list[Term]:
-    if not work.read_bytes:
+    if work.name == CACHE:
         seconds = gpu_time.prompt_attention(work, step, device, rates, run.flash)
         return [Term(work.name, seconds * times, "compute" if run.flash else "memory bandwidth", "gpu")]
     expand = run.expand and weight_kind(work.weight_type) != "float"
     cost = gpu_time.matmul(work, device, rates, expand)
-    terms = [Term(work.name, cost.total * times, cost.limited_by, "gpu")]
+    divided = times / run.gpus if run.row_split else times
+    terms = [Term(work.name, cost.total * divided, cost.limited_by, "gpu")]
     if expand:
         written = gpu_time.expansion(work, device, rates)
-        terms.append(Term(f"{work.name}: to FP16", written.total * times, written.limited_by, "gpu"))
+        terms.append(Term(f"{work.name}: to FP16", written.total * divided, written.limited_by, "gpu"))
     return terms
 
 
 def _expand_loss(step: Pass, rates: GpuRates, run: Run) -> float:
-    """Builds that expand matrices of more than 256 MiB hardly overlap GPUs; seen on 70B, the cause not known."""
-    quantised = any(weight_kind(work.weight_type) != "float" for work in step.works if work.read_bytes)
-    return rates.expanded_loss if run.expand and quantised and step.largest_matrix_bytes > _LARGE_MATRIX_BYTES else 0.0
+    """Builds that expand large matrices hardly overlap GPUs while they do; seen on 70B, the cause not known."""
+    quantised = any(weight_kind(work.weight_type) != "float" for work in step.works if work.name != CACHE)
+    return rates.expanded_loss if run.expand and quantised and step.large_matrices else 0.0

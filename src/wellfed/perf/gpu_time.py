@@ -26,8 +26,7 @@ class Cost:
     @property
     def total(self) -> float:
         """The p-norm of both."""
-        joined: float = (self.memory**self.norm + self.compute**self.norm) ** (1 / self.norm)
-        return joined
+        return joined(self.memory, self.compute, self.norm)
 
     @property
     def limited_by(self) -> str:
@@ -35,6 +34,12 @@ class Cost:
         if not isinstance(self.memory, float):
             return ""
         return "memory bandwidth" if self.memory >= self.compute else "compute"
+
+
+def joined(one: float, other: float, norm: float) -> float:
+    """The p-norm of two times: about the longer one, more where they are close."""
+    both: float = (one**norm + other**norm) ** (1 / norm)
+    return both
 
 
 def elements(work: Work) -> float:
@@ -48,8 +53,9 @@ def matvec(work: Work, tokens: float, device: GpuDevice, rates: GpuRates) -> Cos
     Unpacking runs on the ordinary units: on a GPU with much bandwidth per unit and clock (A100, H100) it decides.
     """
     per_second = device.issue_hz * rates.weights_per_cycle[weight_kind(work.weight_type)]
+    power = work.read_bytes * 1e-9 * rates.joules_per_gb / device.power_w
     return Cost(
-        memory=work.read_bytes / (device.bandwidth * rates.bandwidth_fraction),
+        memory=joined(work.read_bytes / (device.bandwidth * rates.bandwidth_fraction), power, rates.norm),
         compute=elements(work) * (1 + rates.matvec_token_share * (tokens - 1)) / per_second,
         norm=rates.norm,
     )
@@ -66,7 +72,13 @@ def matmul(work: Work, device: GpuDevice, rates: GpuRates, expand: bool) -> Cost
     peak = device.int8_ops if quantised and not expand else device.matrix_flops
     bandwidth = device.bandwidth * rates.bandwidth_fraction
     read = 2 * count if expand else work.read_bytes
-    return Cost(memory=read / bandwidth, compute=padded / (peak * rates.gemm_fraction), norm=rates.norm)
+    units = padded / (peak * rates.gemm_fraction)
+    return Cost(read / bandwidth, joined(units, _power(padded, device, rates), 2.0), rates.norm)
+
+
+def _power(flops: float, device: GpuDevice, rates: GpuRates) -> float:
+    """Seconds in which the board's power allows so many multiplications."""
+    return flops * 1e-12 * rates.joules_per_tflop / device.power_w
 
 
 def expansion(work: Work, device: GpuDevice, rates: GpuRates) -> Cost:
@@ -90,7 +102,8 @@ def decode_cache(work: Work, step: Pass, device: GpuDevice, rates: GpuRates, fla
 
 def prompt_attention(work: Work, step: Pass, device: GpuDevice, rates: GpuRates, flash: bool) -> float:
     """Attention of a prompt's pass; without flash attention the scores travel to memory and back."""
-    compute = work.flops / (device.matrix_flops * rates.attention_fraction)
+    units = work.flops / (device.matrix_flops * rates.attention_fraction)
+    compute = joined(units, _power(work.flops, device, rates), 2.0)
     if flash:
         return compute + work.cache_bytes / (device.bandwidth * rates.cache_fraction)
     return compute + step.score_elements * rates.score_bytes / (device.bandwidth * rates.bandwidth_fraction)
@@ -133,7 +146,8 @@ def hop(step: Pass, device: GpuDevice, rates: GpuRates) -> float:
 
 def row_sync(step: Pass, gpus: float, device: GpuDevice, rates: GpuRates) -> float:
     """Row split: after each op the parts of its result come together on one GPU."""
-    moved = step.hidden_elements * _ACTIVATION_BYTES * 2 * (gpus - 1) / (device.host_link * rates.link_fraction)
+    crossed = step.hidden_elements * _ACTIVATION_BYTES * rates.row_passes
+    moved = crossed * (gpus - 1) / (device.host_link * rates.link_fraction)
     return launches(step.works) * gpus * rates.row_sync_us * 1e-6 + moved
 
 

@@ -9,6 +9,7 @@ from wellfed.calibration import Calibration
 from wellfed.estimate import Estimate, Quantity, Term, total_seconds
 from wellfed.perf.gpu import build_name
 from wellfed.perf.local_steps import GpuShare, decode_step, gpu_shares, prompt
+from wellfed.perf.memory import memory
 from wellfed.plan import Request
 from wellfed.provenance import Assumption
 from wellfed.workload import Workload
@@ -39,8 +40,6 @@ class Times:
 
 def estimate_local(request: Request, calibration: Calibration) -> Estimate:
     """What a local engine would do. Raises Unsupported for GPUs that are not there or without a data sheet."""
-    from wellfed.perf.memory import memory
-
     times = local_times(request, calibration)
     workload = request.workload
     ttft, tpot = _latencies(times, workload)
@@ -117,6 +116,8 @@ def sigmas(request: Request, calibration: Calibration, shares: Sequence[GpuShare
 
 def speed_class(phase: str, request: Request, vendor: str) -> str:
     """The class of a GPU speed: its errors are told together, and make its interval."""
+    if request.layout.tensor_parallel > 1:
+        return f"llama.cpp GPU {phase}, split by rows"
     if build_name(request.layout) != "current":
         return f"llama.cpp GPU {phase}" if vendor == "nvidia" else f"llama.cpp GPU {phase}, {vendor}"
     return f"llama.cpp GPU {phase}, current builds" + ("" if vendor == "nvidia" else f", {vendor}")

@@ -61,7 +61,7 @@ def run_of(layout: Layout) -> Run:
         expand=build is not None,
         flash=layout.flash_attention,
         replayed=graphs,
-        row_split=dict(layout.options).get("split_mode") == "row",
+        row_split=layout.tensor_parallel > 1 and layout.gpus > 1,  # llama.cpp has no other tensor parallelism
     )
 
 
