@@ -30,7 +30,7 @@ class PlanOptions:
     on: str | None = None
     nodes: int | None = None
     network: str | None = None
-    objective: Objective = Objective.LATENCY
+    objective: Objective = Objective.BALANCED
     workload: Workload = PRESETS["chat"]
     sweep: bool = False
     least_quality_bits: float | None = None
@@ -47,7 +47,7 @@ def machine(on: str | None = None, nodes: int | None = None, network: str | None
 
         found = described(on)
     if nodes is not None or network is not None:
-        from wellfed.catalog.machines import network_bytes_per_s
+        from wellfed.catalog.machine_line import network_bytes_per_s
 
         found = replace(
             found,

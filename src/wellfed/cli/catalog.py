@@ -82,7 +82,7 @@ def _model_facts(model: Any) -> dict[str, Any]:
 def _builds() -> list[tuple[Any, ...]]:
     from wellfed.catalog.machines import builds
 
-    return [({"name": name, "line": line}, f"build:{name}", line) for name, line in builds().items()]
+    return [(build, f"build:{build.id}", build.title, build.machine) for build in builds()]
 
 
 _ROWS = {"gpus": _gpus, "cpus": _cpus, "models": _models, "builds": _builds}

@@ -21,7 +21,7 @@ _QUALITY = {"any": 0.0, "at-least-q2": 2.0, "at-least-q3": 3.0, "at-least-q4": 4
               "without it: this machine.")  # fmt: skip
 @click.option("--nodes", type=click.IntRange(1, 512), default=None, help="So many equal machines.")
 @click.option("--network", metavar="RATE", help="Network between them, e.g. 400Gb.")
-@click.option("--for", "objective", type=click.Choice([o.value for o in Objective]), default="latency",
+@click.option("--for", "objective", type=click.Choice([o.value for o in Objective]), default="balanced",
               show_default=True, help="What to rank by.")  # fmt: skip
 @click.option("--workload", type=click.Choice(list(PRESETS)), default="chat", show_default=True)
 @click.option("--concurrency", "-c", type=click.IntRange(1, 100_000), help="Users at a time.")

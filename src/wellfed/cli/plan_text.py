@@ -69,11 +69,11 @@ def _plans_table(plans: tuple[Plan, ...]) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))
     several = any(plan.workload.concurrency > 1 for plan in plans)
     for name in ("engine", "weights", "layout", "spare"):
-        table.add_column(name, justify="right" if name == "spare" else "left")
+        table.add_column(name, justify="right" if name == "spare" else "left", no_wrap=name != "layout")
     if several:
         table.add_column("users", justify="right")
-    for name in ("first token", "tokens/s per user", *(["tokens/s total"] if several else []), "limited by"):
-        table.add_column(name, justify="left" if name == "limited by" else "right")
+    for name in ("TTFT", "tok/s each" if several else "tok/s", *(["tok/s all"] if several else []), "limited by"):
+        table.add_column(name, justify="left" if name == "limited by" else "right", no_wrap=name != "limited by")
     for plan in plans:
         table.add_row(*_cells(plan, several), style="bold" if plan is plans[0] else None)
     return table

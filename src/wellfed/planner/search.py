@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from wellfed.calibration import Calibration
+from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.errors import Unsupported
 from wellfed.estimate import Memory
 from wellfed.hardware.machine import Machine
@@ -18,7 +19,7 @@ from wellfed.perf.estimate import estimate
 from wellfed.perf.memory import memory
 from wellfed.plan import Plan, Request
 from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, Refusal, candidates
-from wellfed.planner.goal import Goal, Objective
+from wellfed.planner.goal import Goal, Objective, coarseness
 from wellfed.planner.kinds import Kind, kind_of
 from wellfed.workload import Workload
 
@@ -112,10 +113,11 @@ class Search:
 
     def _workloads(self, layout: Layout) -> Iterator[Workload]:
         users = _SWEEP if self.sweep else (self.workload.concurrency,)
+        slots = CAPABILITIES[layout.engine].max_sequences
         for concurrency in users:
-            if layout.max_sequences < concurrency and layout.max_sequences != _widest(layout):
-                continue  # the same as a wider one with a queue
-            yield replace(self.workload, concurrency=concurrency)
+            enough = next((count for count in slots if count >= concurrency), slots[-1])
+            if layout.max_sequences in (enough, 1):
+                yield replace(self.workload, concurrency=concurrency)  # more slots than users change nothing
 
     def _plan(self, request: Request) -> Plan:
         return Plan(
@@ -139,8 +141,10 @@ class Search:
                 return (late, slow, -bits, took)
             case Objective.COST:
                 return (late, _price_or_power(plan) / plan.estimate.total_tok_s.value, took)
-            case _:
+            case Objective.LATENCY:
                 return (late, took, plan.layout.gpus)
+            case Objective.BALANCED:
+                return (late, took * coarseness(bits), plan.layout.gpus)
 
 
 def missed_targets(plan: Plan) -> int:
@@ -149,10 +153,6 @@ def missed_targets(plan: Plan) -> int:
     missed_ttft = ttft is not None and plan.estimate.ttft_s.value > ttft
     missed_tpot = tpot is not None and plan.estimate.tpot_s.value > tpot
     return int(missed_ttft) + int(missed_tpot)
-
-
-def _widest(layout: Layout) -> int:
-    return 1024 if layout.tensor_parallel > 1 or layout.max_sequences > 1 else 1
 
 
 def _price_or_power(plan: Plan) -> float:
