@@ -39,6 +39,7 @@ class Check:
     repair: Change | None = None
     effect: Change | None = None
     against: Callable[[Machine, Estimate], Iterable[Finding]] | None = None
+    modelled: bool = False  # estimates of speed and memory know what this fault does
 
 
 def say(

@@ -15,7 +15,8 @@ from wellfed.hardware.machine import Machine
 Estimator = Callable[[Machine], Estimate]
 
 NOTHING = "costs nothing for this model"
-UNPRICED = "no repair to price"
+FITS = "does not fit now, and does when mended"
+UNPRICED = "what it does to speed is not in the estimate"
 NEGLIGIBLE = 0.002  # of the rate or time itself
 
 
@@ -30,7 +31,8 @@ class Priced:
 def price(machine: Machine, findings: Iterable[Finding], checks: Iterable[Check], estimate: Estimator) -> Priced:
     """Every warning and failure with a cost, singly and all together.
 
-    A check's cost is that of its fault on all subjects, and stands with each of its findings. An estimator that
+    A check's cost is that of its fault on all subjects, and stands with each of its findings. Where the estimate does
+    not know what a fault does (`Check.modelled`), the note says so, instead of a cost of nothing. An estimator that
     cannot answer (the model does not fit now, say) leaves the reason in the cost's note.
     """
     found = tuple(findings)
@@ -72,7 +74,7 @@ def _cost(
     now: Estimate | str,
     estimate: Estimator,
 ) -> Cost:
-    if all(check.repair is None for check in checks):
+    if not any(check.repair and check.modelled for check in checks):
         return Cost(note=UNPRICED)
     then = _try(estimate, as_is(mended(machine, checks), everything))
     if isinstance(then, str):
@@ -99,10 +101,7 @@ def difference(now: Estimate, then: Estimate) -> Cost:
     ttft = -_gap(now.ttft_s.value, then.ttft_s.value)
     load = 0.0 if now.load_s is None or then.load_s is None else -_gap(now.load_s, then.load_s)
     fits = now.memory.fits is False and then.memory.fits is not False
-    if fits:
-        note = "does not fit now, and does when mended"
-    else:
-        note = "" if any((decode, prefill, ttft, load)) else NOTHING
+    note = FITS if fits else "" if any((decode, prefill, ttft, load)) else NOTHING
     return Cost(decode, prefill, ttft + 0.0, load + 0.0, note)
 
 

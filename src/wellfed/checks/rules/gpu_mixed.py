@@ -66,4 +66,5 @@ CHECK = Check(
     traps=("A display adapter that cannot compute does not count.",),
     refs=("https://docs.vllm.ai/en/latest/serving/parallelism_scaling.html",),
     repair=repair,
+    modelled=True,
 )

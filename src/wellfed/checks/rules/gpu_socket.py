@@ -106,4 +106,5 @@ CHECK = Check(
     ),
     refs=("https://docs.kernel.org/admin-guide/mm/numaperf.html",),
     repair=repair,
+    modelled=True,
 )

@@ -100,4 +100,5 @@ CHECK = Check(
     judge=judge,
     refs=("https://docs.kernel.org/admin-guide/mm/hugetlbpage.html",),
     repair=repair,
+    modelled=True,
 )

@@ -107,4 +107,5 @@ CHECK = Check(
     ),
     refs=("DMTF DSP0134 SMBIOS 3.7, 7.18 Memory Device",),
     repair=repair,
+    modelled=True,
 )

@@ -78,4 +78,5 @@ CHECK = Check(
     traps=("Empty slots and other makers' part numbers do not count.",),
     refs=("DMTF DSP0134 SMBIOS 3.7, 7.18 Memory Device",),
     repair=repair,
+    modelled=True,
 )

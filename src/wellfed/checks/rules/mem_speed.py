@@ -77,4 +77,5 @@ CHECK = Check(
     traps=("Faster modules than the CPU's official speed are no fault: the lesser counts.",),
     refs=("DMTF DSP0134 SMBIOS 3.7, 7.18 Memory Device",),
     repair=repair,
+    modelled=True,
 )

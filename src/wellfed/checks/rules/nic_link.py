@@ -67,14 +67,36 @@ def _short(hop: Hop) -> bool:
 
 
 def repair(machine: Machine) -> Machine:
-    """Every network card's hops at what both ends can do."""
+    """Every network card's hops at what both ends can do, and wide enough for its rate; no card below 10 Gb/s."""
+    if _judge_all(machine) == "slow cards":
+        nics = (replace(n, bytes_per_s=max(n.bytes_per_s or 0, SLOW_BYTES_PER_S)) for n in machine.nics)
+        machine = replace(machine, nics=tuple(nics))
     for nic in machine.nics:
         for hop in hops(by_address(machine), nic.pci_address):
-            if _short(hop) and hop.wanted_generation and hop.wanted_width:
-                link = PcieLink(hop.wanted_generation, hop.wanted_width)
-                ends = [end for end in (hop.lower, hop.upper) if end]
-                machine = with_devices(machine, {end.address: replace(end, link_current=link) for end in ends})
+            machine = _widened(machine, hop, nic.bytes_per_s or 0)
     return machine
+
+
+def _judge_all(machine: Machine) -> str:
+    found = list(judge(machine))
+    return "slow cards" if len(found) == 1 and found[0].verdict is Verdict.WARN and "fastest" in found[0].why else ""
+
+
+def _widened(machine: Machine, hop: Hop, rate: float) -> Machine:
+    if hop.current is None or not hop.wanted_generation or not hop.wanted_width:
+        return machine
+    able = PcieLink(hop.wanted_generation, hop.wanted_width)
+    more = (PcieLink(g, w) for g in range(able.generation, 7) for w in (able.width, 16) if w >= able.width)
+    link = next((each for each in more if each.bytes_per_s >= rate), able)
+    ends = [end for end in (hop.lower, hop.upper) if end]
+    return with_devices(
+        machine,
+        {end.address: replace(end, link_current=link, link_max=_most(end.link_max, link)) for end in ends},
+    )
+
+
+def _most(known: PcieLink | None, link: PcieLink) -> PcieLink | None:
+    return PcieLink(max(known.generation, link.generation), max(known.width, link.width)) if known else None
 
 
 CHECK = Check(

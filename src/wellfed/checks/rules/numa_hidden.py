@@ -63,4 +63,5 @@ CHECK = Check(
     traps=("More nodes than sockets (NPS4, SNC) is fine; a GPU's own memory node does not count.",),
     refs=("https://docs.kernel.org/admin-guide/mm/numaperf.html",),
     repair=repair,
+    modelled=True,
 )

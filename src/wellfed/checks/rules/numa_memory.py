@@ -60,4 +60,5 @@ CHECK = Check(
     traps=("A GPU's own memory node (Grace Hopper) and nodes without CPUs (CXL, HBM) do not count.",),
     refs=("https://docs.kernel.org/admin-guide/mm/numaperf.html",),
     repair=repair,
+    modelled=True,
 )

@@ -128,4 +128,5 @@ CHECK = Check(
     ),
     refs=("https://docs.nvidia.com/datacenter/tesla/fabric-manager-user-guide/",),
     repair=repair,
+    modelled=True,
 )

@@ -77,4 +77,5 @@ CHECK = Check(
     ),
     refs=("https://pci-ids.ucw.cz", "Intel platform controller hub data sheets, PCI device tables"),
     repair=repair,
+    modelled=True,
 )

@@ -106,5 +106,6 @@ CHECK = Check(
     traps=("Normal on DGX-like machines: priced, never failed.",),
     refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html",),
     repair=repair,
+    modelled=True,
     effect=effect,
 )

@@ -81,5 +81,6 @@ CHECK = Check(
     ),
     refs=("https://docs.kernel.org/filesystems/proc.html#meminfo",),
     repair=repair,
+    modelled=True,
     against=against,
 )

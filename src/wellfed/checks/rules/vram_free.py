@@ -82,5 +82,6 @@ CHECK = Check(
     judge=judge,
     refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html",),
     repair=repair,
+    modelled=True,
     against=against,
 )
