@@ -97,12 +97,17 @@ def _words(text: str) -> list[str]:
     return re.findall(r"[a-z0-9]+(?:(?<=\d)\.(?=\d)[0-9a-z]+)*", text.lower())
 
 
+_VERSION = re.compile(r"[a-z]?\d+(?:\.\d+)*")
+
+
 def _spans(words: list[str]) -> Iterator[tuple[int, str]]:
-    """Runs of neighbouring words, joined, with how long they are."""
+    """Runs of neighbouring words, joined, with how long they are; none that cuts a version off a bare family name."""
     for start in range(len(words)):
-        for length in range(1, min(_MOST_WORDS, len(words) - start) + 1):
-            joined = "".join(words[start : start + length])
-            yield len(joined), joined
+        for end in range(start + 1, min(start + _MOST_WORDS, len(words)) + 1):
+            joined = "".join(words[start:end])
+            bare = not any(letter.isdigit() for letter in joined)
+            if not (bare and end < len(words) and _VERSION.fullmatch(words[end])):
+                yield len(joined), joined
 
 
 _TOO_SHORT = 4  # names like r1 and v3 count only when they are the whole text
@@ -141,7 +146,7 @@ def _plausible(identity: str, hints: _Hints) -> bool:
 def _of_size(text: str, identity: str, hints: _Hints) -> tuple[Model, tuple[Assumption, ...]]:
     """A brother of `identity` with the right number of parameters: 'DeepSeek-R1-Distill-8B', 'llama ?B' of 3.99 B."""
     family = by_id(identity).family
-    brothers = [by_id(one) for one in model_ids() if by_id(one).family == family and _plausible(one, hints)]
+    brothers = [one for one in map(by_id, model_ids()) if one.family == family and _distance(one, hints) < 0.085]
     if not brothers:
         return _by_facts(text, hints)
     words = set(_words(text))
@@ -159,6 +164,7 @@ _ARCHITECTURES = {
     "qwen3moe": {"qwen3_moe"}, "deepseek2": {"deepseek_v2", "deepseek_v3", "kimi_k2"}, "gemma2": {"gemma2"},
     "gemma3": {"gemma3_text"}, "phi3": {"phi3"}, "glm4": {"glm4"}, "glm4moe": {"glm4_moe"}, "bitnet": {"bitnet"},
 }  # fmt: skip
+_BENCH = re.compile(r"^\s*\w+ (?:\?|[0-9.]+)B\b")  # how llama-bench names a model: 'qwen2 ?B Q4_K - Medium'
 _BARE_SIZE = re.compile(r"^\s*([0-9.]+)B\b", re.IGNORECASE)
 _BARE = {"8": "llama-3.1-8b", "70": "llama-3.1-70b", "7": "llama-2-7b", "13": "llama-2-13b"}
 
@@ -169,8 +175,9 @@ def _by_facts(text: str, hints: _Hints) -> tuple[Model, tuple[Assumption, ...]]:
     if bare and bare[1] in _BARE:
         found = by_id(_BARE[bare[1]])
         return found, (Assumption(f"a {bare[1]}B model is {found.name}", "no family is named"),)
+    bench = _BENCH.match(text)
     kinds = {kind for word in _words(text) for kind in _ARCHITECTURES.get(word, ())}
-    facts = (hints.layers, hints.kv_bytes_per_token, hints.parameters if kinds else None)
+    facts = (hints.layers, hints.kv_bytes_per_token, hints.parameters if kinds and bench else None)
     if all(fact is None for fact in facts):
         raise unknown(text)
     fitting = [by_id(one) for one in model_ids() if _fits(one, kinds, hints)]
@@ -190,7 +197,7 @@ def _fits(identity: str, kinds: set[str], hints: _Hints) -> bool:
     if hints.parameters is not None and _distance(one, hints) > 0.02:
         return False
     per_token = 2 * (one.cache_elements(1024) - one.cache_elements(512)) / 512
-    return hints.kv_bytes_per_token is None or abs(per_token / hints.kv_bytes_per_token - 1) < 0.02
+    return hints.kv_bytes_per_token is None or abs(per_token / hints.kv_bytes_per_token - 1) < 0.005
 
 
 _UNSTATED = {"", "unset", "unknown", "unknown, may not work", "n/a", "-"}

@@ -14,10 +14,11 @@ from wellfed.models.config_dense import dense, gemma, gptj
 from wellfed.models.config_hybrid import delta_hybrid
 from wellfed.models.config_moe import ernie, glm_moe, gpt_oss, hunyuan, llama4, mimo_v2, minimax, mixtral, qwen_moe
 from wellfed.models.config_reader import Config, Shape
-from wellfed.models.model import Model
+from wellfed.models.model import Model, runs
 from wellfed.models.tensor import Part, Tensor
 
 Builder = Callable[[Config], Shape]
+_MOST_PARAMETERS = 10**14  # a hundred times the largest open model
 
 # model_type: builder, and the family the model is shown under
 BUILDERS: dict[str, tuple[Builder, str]] = {
@@ -89,7 +90,7 @@ def from_config(config: Mapping[str, object], identity: str, name: str | None = 
     shape = build(reader)
     hidden = reader.whole("hidden_size", "n_embd")
     vocabulary = reader.whole("vocab_size")
-    return Model(
+    model = Model(
         id=identity,
         name=name or identity,
         family=family,
@@ -102,6 +103,10 @@ def from_config(config: Mapping[str, object], identity: str, name: str | None = 
         mtp_layers=shape.mtp_layers,
         extra_tensors=(*shape.extra, *_vision(config)),
     )
+    parameters = sum(n * sum(t.elements for t in layer.tensors(hidden)) for layer, n in runs(model))
+    if parameters > _MOST_PARAMETERS:
+        raise BadInput(f"config describes {parameters:.3g} parameters", "a damaged or made-up config")
+    return model
 
 
 def _text_settings(config: Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
@@ -121,7 +126,9 @@ def _text_settings(config: Mapping[str, object]) -> tuple[str, Mapping[str, obje
 def _vision(config: Mapping[str, object]) -> tuple[Tensor, ...]:
     """A vision tower, as one lump of the parameters the publisher states (catalogue key vision_parameters)."""
     count = config.get("vision_parameters")
-    return (Tensor("vision", Part.VISION, 1, int(count)),) if isinstance(count, int | float) and count > 0 else ()
+    if not isinstance(count, int) or not 0 < count < _MOST_PARAMETERS:
+        return ()
+    return (Tensor("vision", Part.VISION, 1, count),)
 
 
 _QUANT_METHODS = {"fp8": "fp8", "awq": "int4", "gptq": "int4", "mxfp4": "mxfp4-experts", "bitnet": "bf16"}

@@ -22,10 +22,12 @@ def grouped_attention(config: Config, window: int | None = None) -> FullAttentio
     """Multi-head or grouped-query attention under the common keys."""
     heads = config.whole("num_attention_heads", "n_head")
     hidden = config.whole("hidden_size", "n_embd")
+    kv_heads = config.whole("num_key_value_heads", default=heads)
+    config.divided(heads, kv_heads, "query heads per key-value head")
     bias = config.flag("attention_bias", config.kind in _QKV_BIAS) or config.flag("qkv_bias")
     return FullAttention(
         heads=heads,
-        kv_heads=config.whole("num_key_value_heads", default=heads),
+        kv_heads=kv_heads,
         head_dim=config.optional("head_dim") or config.divided(hidden, heads, "hidden_size per head"),
         window=window,
         bias=bias,

@@ -1,0 +1,93 @@
+"""Parameters computed from the architecture are the published ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from wellfed.catalog.models import by_id, model_ids
+from wellfed.models.model import tensors
+from wellfed.models.tensor import Part
+
+_PUBLISHED = [one for one in model_ids() if by_id(one).published_parameters]
+_ACTIVE = [one for one in model_ids() if by_id(one).published_active_parameters]
+
+
+def test_most_of_the_catalogue_has_a_published_count() -> None:
+    assert len(_PUBLISHED) >= 0.9 * len(model_ids())
+
+
+@pytest.mark.parametrize("identity", _PUBLISHED)
+def test_total_parameters(identity: str) -> None:
+    model = by_id(identity)
+    assert model.parameters == pytest.approx(model.published_parameters, rel=0.005)
+
+
+@pytest.mark.parametrize("identity", _ACTIVE)
+def test_active_parameters(identity: str) -> None:
+    """Publishers count the input embedding or leave it out, and round or cut at the last digit they state."""
+    model = by_id(identity)
+    published = model.published_active_parameters
+    assert published is not None
+    embedding = 0 if model.tied_embeddings else model.vocabulary * model.hidden
+    last_digit = 1e9 / 10 ** len(f"{published / 1e9:g}".partition(".")[2])
+    tolerance = max(0.005 * published, last_digit)
+    counts = (model.active_parameters, model.active_parameters + embedding)
+    assert min(abs(count - published) for count in counts) <= tolerance
+
+
+def test_deepseek_v3_with_its_mtp_layer_is_what_the_checkpoint_holds() -> None:
+    """684.5 billion in the index: 671 and an MTP layer that brings copies of embedding and head."""
+    model = by_id("deepseek-v3")
+    mtp = sum(tensor.elements for tensor in tensors(model) if tensor.part is Part.MTP)
+    copies = 2 * model.vocabulary * model.hidden
+    assert model.parameters + mtp + copies == pytest.approx(684.53e9, rel=0.001)
+
+
+@pytest.mark.parametrize("identity", model_ids())
+def test_every_model_is_whole(identity: str) -> None:
+    model = by_id(identity)
+    assert model.id == identity
+    assert model.sources and model.sources[0].text and model.sources[0].date
+    assert 0 < model.active_parameters <= model.parameters
+    assert model.context_limit >= 2048
+    assert all(tensor.elements > 0 for tensor in tensors(model))
+    assert model.is_moe == (model.active_parameters < 0.9 * model.parameters) or not model.is_moe
+
+
+_DEEPSEEK = [
+    "deepseek-llm-7b",
+    "deepseek-llm-67b",
+    "deepseek-coder-1.3b",
+    "deepseek-coder-6.7b",
+    "deepseek-coder-33b",
+    "deepseek-coder-7b-v1.5",
+    "deepseek-moe-16b",
+    "deepseek-math-7b",
+    "deepseek-v2",
+    "deepseek-v2-lite",
+    "deepseek-coder-v2",
+    "deepseek-coder-v2-lite",
+    "deepseek-v2.5",
+    "deepseek-v3",
+    "deepseek-v3-0324",
+    "deepseek-v3.1",
+    "deepseek-v3.1-terminus",
+    "deepseek-v3.2-exp",
+    "deepseek-v3.2",
+    "deepseek-r1",
+    "deepseek-r1-0528",
+    "deepseek-r1-zero",
+    "deepseek-r1-0528-qwen3-8b",
+    "deepseek-r1-distill-qwen-1.5b",
+    "deepseek-r1-distill-qwen-7b",
+    "deepseek-r1-distill-qwen-14b",
+    "deepseek-r1-distill-qwen-32b",
+    "deepseek-r1-distill-llama-8b",
+    "deepseek-r1-distill-llama-70b",
+    "deepseek-v4-flash",
+    "deepseek-v4-pro",
+]
+
+
+def test_every_open_release_of_deepseek_is_there() -> None:
+    assert set(_DEEPSEEK) <= set(model_ids())
