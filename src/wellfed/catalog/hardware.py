@@ -59,6 +59,40 @@ def resolve_cpu(name: str) -> Resolved[CpuSpec]:
     return Resolved(cpu_spec(part.row), assumptions)
 
 
+def find_gpu(name: str) -> Resolved[GpuSpec] | None:
+    """As `resolve_gpu`, None where the name fits nothing."""
+    found = _look("gpus", names.parse(name))
+    return Resolved(gpu_spec(found[0].row), found[1]) if found else None
+
+
+def find_cpu(name: str) -> Resolved[CpuSpec] | None:
+    """As `resolve_cpu`, None where the name fits nothing."""
+    found = _look("cpus", names.parse(name))
+    return Resolved(cpu_spec(found[0].row), found[1]) if found else None
+
+
+def gpu_or_none(name: str, memory_bytes: int | None = None) -> GpuSpec | None:
+    """The GPU a driver names, of the variant whose memory is nearest to what the driver reports."""
+    if memory_bytes is None:
+        found = find_gpu(name)
+        return found.spec if found else None
+    variants = match.variants(names.parse(name), _all_parts("gpus"))
+    specs = [gpu_spec(part.row) for part in variants]
+    return min(specs, key=lambda spec: abs(spec.memory_bytes - memory_bytes), default=None)
+
+
+def cpu_or_none(name: str, cores: int | None = None) -> CpuSpec | None:
+    """The CPU a kernel names. `cores` may be fewer than the part has (cpusets, virtual machines)."""
+    found = find_cpu(_without_counts(name))
+    return found.spec if found and (cores is None or cores <= found.spec.cores) else None
+
+
+def near_parts(name: str) -> tuple[str, ...]:
+    """GPUs and CPUs that resemble a name."""
+    query = names.parse(name)
+    return (*match.near(query, _all_parts("gpus"))[:2], *match.near(query, _all_parts("cpus"))[:2])
+
+
 @lru_cache(maxsize=1)
 def gpus() -> tuple[GpuSpec, ...]:
     """Every GPU of the catalogue."""
@@ -105,19 +139,23 @@ def _without_counts(name: str) -> str:
 
 
 def _find(kind: str, folder: str, name: str) -> tuple[match.Part, tuple[Assumption, ...]]:
-    """Look in the files that hold one of the name's numbers, then, for near matches, in all."""
+    """The part a name means. Raises UnknownName with near matches."""
     query = names.parse(name)
+    found = _look(folder, query) or match.find(query, _all_parts(folder))
+    if found is None:
+        raise UnknownName(kind, name.strip(), match.near(query, _all_parts(folder)))
+    return found
+
+
+def _look(folder: str, query: names.Query) -> tuple[match.Part, tuple[Assumption, ...]] | None:
+    """Only in the files that hold one of the query's numbers, where it has long ones."""
     numbers = {word for word in query.words if any(character.isdigit() for character in word)}
     chosen = [
         path
         for path, text in files(folder)
         if not numbers or any(len(number) < 3 or number in text for number in numbers)
     ]
-    found = match.find(query, [part for path in chosen for part in _parts(path)])
-    found = found or match.find(query, _all_parts(folder))
-    if found is None:
-        raise UnknownName(kind, name.strip(), match.near(query, _all_parts(folder)))
-    return found
+    return match.find(query, [part for path in chosen for part in _parts(path)])
 
 
 def _all_parts(folder: str) -> list[match.Part]:

@@ -17,6 +17,7 @@ from wellfed.catalog.tables import Row
 from wellfed.errors import nearest
 from wellfed.provenance import Assumption
 
+_BRANDS = frozenset({"geforce", "radeon", "instinct", "tesla"})
 _FORM_WORDS = {"sxm": "sxm", "hgx": "sxm", "pcie": "pcie", "nvl": "nvl", "oam": "oam"}
 _SAME_FORM = {("sxm", "superchip"), ("oam", "superchip"), ("sxm", "oam")}
 _PREFIXES = frozenset({"rtx", "gtx", "rx", "core", "i3", "i5", "i7", "i9", "e5", "w3", "w5", "w7", "w9"})
@@ -24,10 +25,10 @@ _NOISE = frozenset(
     re.findall(
         r"\w+",
         """gpu gpus cpu cpus vram ram memory graphics card cards edition eco oc fe founders visible virtualized
-        virtualised processor processors generation with and the of custom pc system desktop workstation server tower cores
-        core gddr5 gddr5x gddr6 gddr6x gddr7 hbm hbm2 hbm2e hbm3 hbm3e hbm4 lpddr4x lpddr5 lpddr5x tensor accelerator
-        module dev device snc smt off on numactl arm vm cluster asus msi gigabyte zotac palit evga pny gainward
-        inno3d sapphire xfx asrock powercolor""",
+        virtualised processor processors generation with and the of custom pc system desktop workstation server tower
+        cores core gddr5 gddr5x gddr6 gddr6x gddr7 hbm hbm2 hbm2e hbm3 hbm3e hbm4 lpddr4x lpddr5 lpddr5x
+        tensor accelerator module dev device snc smt off on numactl arm vm cluster asus msi gigabyte zotac palit evga
+        pny gainward inno3d sapphire xfx asrock powercolor""",
     )
 )
 _CLASS_DIGITS = {"amd": frozenset("3579"), "intel": frozenset("3579")}
@@ -105,11 +106,18 @@ def find(query: Query, parts: Sequence[Part]) -> tuple[Part, tuple[Assumption, .
     return hits[0].part, tuple(_assumptions(query, hits[0], hits))
 
 
-def _fit(query: Query, part: Part) -> Hit | None:
-    if not _memory_fits(query.hard.memory_gb, part) or not _form_fits(query.hard.words, part):
+def variants(query: Query, parts: Sequence[Part]) -> list[Part]:
+    """The parts that differ only in memory or form from the best one, whatever memory the query states."""
+    hits = [hit for part in parts if (hit := _fit(query, part, any_size=True)) is not None]
+    best = max((_rank(query, hit)[:3] for hit in hits), default=None)
+    return [hit.part for hit in hits if _rank(query, hit)[:3] == best]
+
+
+def _fit(query: Query, part: Part, any_size: bool = False) -> Hit | None:
+    if not _form_fits(query.hard.words, part) or not (any_size or _memory_fits(query.hard.memory_gb, part)):
         return None
     sizes = {f"{size:g}" for size in part.memory_gb}
-    if part.row.values.get("rare") and not (query.hard.memory_gb or sizes & query.hard.words):
+    if part.row.values.get("rare") and not any_size and not (query.hard.memory_gb or sizes & query.hard.words):
         return None
     for form in part.forms:
         if not form.needed <= query.words or not form.needed:
@@ -171,5 +179,5 @@ def near(query: Query, parts: Sequence[Part]) -> tuple[str, ...]:
     same = [p.row.name for p in parts if any(form.needed and form.needed <= query.words for form in p.forms)]
     if same:
         return tuple(same[:4])
-    by_name = {part.row.name.lower(): part.row.name for part in parts}
+    by_name = {" ".join(w for w in p.row.name.lower().split() if w not in _BRANDS): p.row.name for p in parts}
     return tuple(by_name[like] for like in nearest(names.normalise(query.text), by_name))
