@@ -132,8 +132,7 @@ def plan(model_name: str, options: PlanOptions = PlanOptions()) -> Answer:
     found = answer(search, named.assumptions + search.machine.assumptions)
     if found.ranking.plans or options.least_quality_bits is not None or fixed:
         return found
-    coarser = answer(replace(search, goal=replace(goal, least_quality_bits=0.0)), found.assumptions)
-    return coarser if coarser.ranking.plans else found
+    return answer(replace(search, goal=replace(goal, least_quality_bits=0.0)), found.assumptions)
 
 
 def _resolver(named: NamedModel) -> Callable[[str], Quantisation]:

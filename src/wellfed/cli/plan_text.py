@@ -11,7 +11,7 @@ from wellfed.estimate import DeviceMemory, Quantity, Term, total_seconds
 from wellfed.models.model import Model
 from wellfed.plan import Plan
 from wellfed.planner.answer import Answer
-from wellfed.planner.kinds import describe, kind_of
+from wellfed.planner.kinds import describe
 from wellfed.planner.search import missed_targets
 from wellfed.planner.upgrades import Upgrade
 from wellfed.units import format_bytes, format_rate, format_seconds
@@ -84,22 +84,17 @@ def _cells(plan: Plan, several: bool) -> list[str]:
     cells = [
         plan.layout.engine.value,
         plan.layout.quantisation.upper(),
-        _layout_cell(plan),
+        describe(plan.layout),
         "?" if tightest is None else format_bytes(tightest.spare_bytes),
     ]
     if several:
         cells.append(str(plan.workload.concurrency))
     late = " [red]late[/]" if missed_targets(plan) else ""
-    cells += [format_seconds(estimate.ttft_s.value) + late, _range(estimate.decode_tok_s)]
+    cells.append(format_seconds(estimate.ttft_s.value) + late)
     if several:
-        cells.append(_range(estimate.total_tok_s))
+        cells.append(format_rate(estimate.decode_tok_s.value))
+    cells.append(_range(estimate.total_tok_s if several else estimate.decode_tok_s))
     return [*cells, estimate.limited_by]
-
-
-def _layout_cell(plan: Plan) -> str:
-    kind = kind_of(plan.layout).value
-    words = describe(plan.layout)
-    return words if words.startswith(("1 GPU", "CPU", "TP", "PP", "DP", "layers")) else f"{kind}: {words}"
 
 
 def _range(quantity: Quantity) -> str:

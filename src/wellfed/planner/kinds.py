@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from wellfed.layout import Layout
+from wellfed.layout import Layout, NumaPolicy
 
 
 class Kind(StrEnum):
@@ -25,36 +25,30 @@ def kind_of(layout: Layout) -> Kind:
 
 
 def describe(layout: Layout) -> str:
-    """The layout in a few words: `TP4 x PP2`, `experts on CPU`, `33/80 layers on GPU`."""
-    words = []
-    for name, degree in (
+    """The layout in a few words: `TP4 x PP2`, `4 GPUs`, `GPU, 33 layers; rest on CPU`, `GPU, experts on CPU`."""
+    if kind_of(layout) is Kind.CPU:
+        return "CPU" if layout.numa is NumaPolicy.ONE_SOCKET else f"CPU, memory: {layout.numa}"
+    degrees = (
         ("TP", layout.tensor_parallel),
         ("PP", layout.pipeline_parallel),
         ("DP", layout.data_parallel),
-    ):
-        if degree > 1:
-            words.append(f"{name}{degree}")
-    if layout.expert_parallel > 1:
-        words.append(f"EP{layout.expert_parallel}")
-    if layout.attention_data_parallel > 1:
-        words.append(f"DP-attention {layout.attention_data_parallel}")
-    if layout.gpus > 1 and not words:
-        words.append(f"layers over {layout.gpus} GPUs")
-    words += _offload_words(layout)
-    if layout.offload.cpu_only:
-        words.append(f"NUMA: {layout.numa}")
-    return ", ".join(words) or ("1 GPU" if layout.gpus == 1 else "CPU")
+        ("EP", layout.expert_parallel),
+        ("DP-attention ", layout.attention_data_parallel),
+    )
+    words = " x ".join(f"{name}{degree}" for name, degree in degrees if degree > 1)
+    gpus = words or ("1 GPU" if layout.gpus == 1 else f"{layout.gpus} GPUs, layers split")
+    return "; ".join([gpus, *_on_cpu(layout)])
 
 
-def _offload_words(layout: Layout) -> list[str]:
+def _on_cpu(layout: Layout) -> list[str]:
     offload = layout.offload
-    if offload.cpu_only:
-        return []
     words = []
     if offload.gpu_layers is not None:
-        words.append(f"{offload.gpu_layers} layers on GPU")
+        words.append(f"all but {offload.gpu_layers} layers on CPU")
     if offload.cpu_expert_layers is None:
         words.append("experts on CPU")
     elif offload.cpu_expert_layers:
         words.append(f"experts of {offload.cpu_expert_layers} layers on CPU")
+    if words and layout.numa is not NumaPolicy.ONE_SOCKET:
+        words.append(f"memory: {layout.numa}")
     return words
