@@ -25,6 +25,7 @@ _TERMS = {"weights": "weights", "activation_peak": "activations", "non_torch_con
           "cuda_graph": "cuda graphs"}  # fmt: skip
 _UTILISATION = re.compile(r"(?:gpu_memory_utilization|\butil|x)\s*(0\.\d+)")
 _FRACTION = re.compile(r"mem-fraction(?:-static)?\s*(0\.\d+)")
+_POOL = re.compile(r"([0-9.]+) GiB / |\bK ([0-9.]+) \+ V ([0-9.]+) GB")  # SGLang's GB are GiB
 _FIRST_V1 = (0, 9, 0)  # earlier vLLM profiled with 256 sequences and one copy of the logits
 _LAST_UNSORTED = (0, 11, 0)  # the last vLLM whose profile run samples without sorting
 
@@ -79,11 +80,14 @@ def _unit(row: Row) -> float:
 
 def _kv(row: Row, request: Request) -> tuple[float, Request] | str:
     found = cache_bytes(request)
-    return (found / _unit(row), request) if found is not None else "the GPU's size is unknown"
+    return (max(0.0, found) / _unit(row), request) if found is not None else "the GPU's size is unknown"
 
 
 def _tokens(row: Row, request: Request) -> tuple[float, Request] | str:
-    found = cache_tokens(request)
+    """From the cache's bytes where the row tells them, else from the whole budget."""
+    told = _POOL.search(row.text("notes"))
+    pool = sum(float(number) for number in told.groups() if number) * GIB if told else None
+    found = cache_tokens(request, pool)
     return (found, request) if found is not None else "the GPU's size is unknown"
 
 

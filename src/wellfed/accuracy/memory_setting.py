@@ -109,10 +109,12 @@ def gpus_of(row: Row) -> tuple[GpuSpec, ...]:
     if "[" not in text and (_DEVICE.match(text) or text.startswith(("CPU", "all devices", "AMX"))):
         return ()
     bare = re.sub(r"\(.*?\)|\?|\b(mem-fraction|util)\s*[0-9.]+", " ", text) if "[" not in text else text
+    stated = re.search(r"\[(\d+) dev:", text)
     try:
-        return tuple(spec for count, spec in gpu_list(bare) for _ in range(count))
+        found = tuple(spec for count, spec in gpu_list(bare) for _ in range(count))
     except UnknownName:
         return ()
+    return found[: int(stated[1])] if stated else found
 
 
 def _named(name: str) -> tuple[GpuSpec, ...]:

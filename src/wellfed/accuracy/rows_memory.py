@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from wellfed.accuracy import memory_setting as setting
@@ -26,6 +26,7 @@ from wellfed.workload import Workload
 
 _SIGMAS = {"kv": 0.01, "weights": 0.01, "output": 0.3, "compute": 0.1}
 _COMFORTABLE = 0.6
+_UNDECIDED = 0.15
 _SHARED_GPUS = 8  # logs with so many GPUs and no names are of rigs that hold the whole model
 _Skip = tuple[str, bool]  # reason, a name was not understood
 
@@ -190,8 +191,7 @@ def _kv(run: Run) -> float | _Skip:
         return "the context is not stated", False
     if setting.cache_type(row) is None and not notebook:
         return "the cache's type is not stated", False
-    is_mla = any(isinstance(layer.attention, LatentAttention) for layer in run.named.model.layers)
-    if is_mla and setting.latent(row, run.engine) is None:
+    if _is_mla(run) and setting.latent(row, run.engine) is None:
         return "whether latents were cached is not stated", False
     if kind in {"total", "cpu"} or (kind == "gpu" and len(setting.gpus_of(row)) == 1):
         return kv_bytes_per_sequence(run.named.model, _layout(run, Offload()), run.context)
@@ -218,8 +218,30 @@ def _compute(run: Run) -> float | _Skip:
         return "the CPU's few operations beside a GPU are not told apart", False
     if kind in {"gpu", "host"} and none_on_gpu:
         return "a GPU without layers: only what it is lent for large batches", False
-    found = memory(_request(run))
-    return _term(found, "ram" if kind in {"cpu", "host"} else f"gpu{run.place.index}", "compute")
+    if kind == "cpu" and setting.cache_type(row) is None and _is_mla(run) and row.text("flash_attn") == "1":
+        return "the cache's type is not stated", False
+    if kind != "gpu":
+        return _term(memory(_request(run)), "ram", "compute")
+    if run.named.quantisation is None and run.experts_in_ram and run.place.index == 0:
+        return "the experts' type is not stated, and prefill copies one of their matrices to the GPU", False
+    return _gpu_compute(run)
+
+
+def _gpu_compute(run: Run) -> float | _Skip:
+    """Where the row does not list the GPUs, this one may or may not be the last, which has the head."""
+    device = f"gpu{run.place.index}"
+    last = _term(memory(_request(run)), device, "compute")
+    if setting.gpus_of(run.row):
+        return last
+    wider = replace(run, machine=setting.machine(run.row, run.place.index + 2))
+    inner = _term(memory(_request(wider)), device, "compute")
+    if abs(last / inner - 1) > _UNDECIDED:
+        return "whether the head is on this GPU is not stated", False
+    return last
+
+
+def _is_mla(run: Run) -> bool:
+    return any(isinstance(layer.attention, LatentAttention) for layer in run.named.model.layers)
 
 
 def _weights_of(run: Run) -> float | _Skip:

@@ -59,7 +59,8 @@ class Duties:
 
     output: bool  # the output head
     experts: bool  # routed experts whose weights it holds
-    staged_bytes: float = 0.0  # the largest expert matrix, fetched from RAM for a large batch
+    staged_bytes: float = 0.0  # the largest expert matrix that is fetched from RAM for large batches
+    fetch_from: float = 0.0  # tokens from which it is
     copies: int = 1
     on_cpu: bool = False
 
@@ -82,24 +83,25 @@ def compute_bytes(model: Model, layout: Layout, context: int, duties: Duties) ->
     row = tokens * shape.hidden * _F32
     phases = [_attention(a, layout, tokens, reserved, duties.on_cpu) + mask + _rows(a) * row for a in shape.attentions]
     phases.append(_dense(shape, tokens) + mask)
-    if shape.active and (duties.experts or duties.staged_bytes):
-        phases.append(duties.staged_bytes + (2 * shape.active + 2) * row)
-        if layout.engine is Engine.IK_LLAMA_CPP and duties.staged_bytes:  # up and gate are multiplied in one operation
+    staged = duties.staged_bytes if tokens >= duties.fetch_from else 0.0
+    if shape.active and (duties.experts or staged):
+        phases.append(staged + (2 * shape.active + 2) * row)
+        if layout.engine is Engine.IK_LLAMA_CPP and staged:  # up and gate are multiplied in one operation
             inner = tokens * shape.active * shape.expert_width * _F32
-            phases.append(2 * duties.staged_bytes + inner + 4 * row + mask)
+            phases.append(2 * staged + inner + 4 * row + mask)
     if duties.output:
         phases.append(tokens * shape.vocabulary * _F32 + row)
     extra = (duties.copies - 1) * (mask + row)
     return max(phases) + extra
 
 
-def host_bytes(model: Model, layout: Layout, context: int, copies: int, experts_here: bool) -> float:
-    """The host side of a GPU's compute: the mask (always F32 here), and either the embeddings or, when the CPU
-    computes experts, their outputs.
+def host_bytes(model: Model, layout: Layout, context: int, copies: int, expert_tokens: float) -> float:
+    """The host side of a GPU's compute: the mask (always F32 here), and the larger of the embeddings and the outputs
+    of the experts that the CPU computes, for batches of at most `expert_tokens`.
     """
     shape, tokens = shapes(model), ubatch(layout, context)
-    row = tokens * shape.hidden * _F32
-    return copies * tokens * cells(layout, context) * _F32 + (shape.active * row if experts_here else row)
+    rows = max(tokens, shape.active * min(tokens, expert_tokens))
+    return copies * tokens * cells(layout, context) * _F32 + rows * shape.hidden * _F32
 
 
 def _rows(attention: Attention) -> int:
@@ -162,15 +164,15 @@ def _groups(attention: LatentAttention, layout: Layout, context: int) -> int:
 def _expanding(attention: LatentAttention, layout: Layout, tokens: int, context: int, on_cpu: bool) -> float:
     """`-mla 2/3` prefill: the cached latents are expanded to keys and values, one head group at a time.
 
-    Alive: the group in F32, its values, its keys twice (parts, then whole), the queries. Builds before July 2025
-    (option `built`) kept every group's keys and values until the layer's end.
+    Alive: the group in F32, its values, its keys twice (parts, then whole), the queries. Builds before August
+    2025 (option `built`) kept every group's keys and values until the layer's end.
     """
     element = kv_element_bytes(layout.kv_type) if on_cpu else _F16
     groups = _groups(attention, layout, context)
     key, value = attention.nope_dim + attention.rope_dim, attention.value_dim
     group_heads = attention.heads / groups
     raw = group_heads * (attention.nope_dim + value) * context * _F32
-    keeps_all = option(layout, "built", "9999") < "2025-07"
+    keeps_all = option(layout, "built", "9999") < "2025-08"
     kept = attention.heads * (key + value) if keeps_all and groups > 1 else group_heads * value
     query = attention.heads * key * tokens * _F32
     dequantised = attention.kv_rank * context * _F16 if layout.kv_type != "f16" and not on_cpu else 0

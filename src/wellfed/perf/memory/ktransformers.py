@@ -18,7 +18,7 @@ from wellfed.perf.memory.held import held
 from wellfed.perf.memory.kv import option
 from wellfed.perf.memory.llamacpp import used_gpus
 from wellfed.perf.memory.shards import rank_cache_bytes, rank_weights
-from wellfed.perf.memory.share import Growth, Share
+from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span, layer_split
 from wellfed.plan import Request
 from wellfed.units import GIB
@@ -35,7 +35,7 @@ def shares(request: Request) -> tuple[Share, ...]:
         spans: tuple[Span, ...] = tuple(Span(0, layers, True) for _ in gpus)
     else:
         spans = layer_split(layers, layers, [gpu_capacity_bytes(gpu, machine) or 1.0 for gpu in gpus]) if gpus else ()
-    growths = [_growth(request, span, f"gpu{index}") for index, span in enumerate(spans)]
+    growths = [_growth(request, span) for span in spans]
     found = []
     for index, gpu in enumerate(gpus):
         device = f"gpu{index}"
@@ -70,12 +70,12 @@ def _activations(request: Request) -> float:
     return tokens * 2.0 * (6 * shape.hidden + 3 * shape.dense + shape.active * shape.hidden)
 
 
-def _growth(request: Request, span: Span, device: str) -> Growth:
+def _growth(request: Request, span: Span) -> Growth:
     model, layout = request.model, request.layout
 
-    def growth(context: int, count: int) -> tuple[MemoryTerm, ...]:
+    def growth(context: int, count: int) -> tuple[Named, ...]:
         cache = count * rank_cache_bytes(model, layout, context, span)
-        return (MemoryTerm(device, "kv", cache, f"{layout.kv_type}, {count} x {context} tokens"),)
+        return (("kv", cache, f"{layout.kv_type}, {count} x {context} tokens"),)
 
     return growth
 
@@ -95,8 +95,8 @@ def _ram(request: Request, has_gpu: bool) -> Share:
     if free is None and capacity is not None:
         fixed.append(MemoryTerm("ram", "system", system_bytes(capacity), "operating system and page tables"))
     span = Span(0, len(request.model.layers), True)
-    return Share("ram", tuple(fixed), _nothing if has_gpu else _growth(request, span, "ram"), capacity, free)
+    return Share("ram", tuple(fixed), _nothing if has_gpu else _growth(request, span), capacity, free)
 
 
-def _nothing(context: int, count: int) -> tuple[MemoryTerm, ...]:
+def _nothing(context: int, count: int) -> tuple[Named, ...]:
     return ()

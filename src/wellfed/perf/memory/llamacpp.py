@@ -7,13 +7,14 @@ each. Experts of layers on a GPU may stay in RAM (`-ot exps=CPU`, `--n-cpu-moe`)
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from wellfed.estimate import MemoryTerm
 from wellfed.hardware.machine import Gpu
 from wellfed.layout import Engine, NumaPolicy
 from wellfed.models.gguf_types import plain
 from wellfed.models.tensor import Part
-from wellfed.perf.memory.compute import Duties, compute_bytes, host_bytes, shapes, ubatch
+from wellfed.perf.memory.compute import Duties, compute_bytes, host_bytes, shapes
 from wellfed.perf.memory.devices import (
     context_bytes,
     gpu_capacity_bytes,
@@ -25,7 +26,7 @@ from wellfed.perf.memory.devices import (
 )
 from wellfed.perf.memory.held import Held, held
 from wellfed.perf.memory.kv import cells, option, span_bytes
-from wellfed.perf.memory.share import Growth, Share
+from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span, layer_split
 from wellfed.plan import Request
 
@@ -117,16 +118,16 @@ def _gpu_weights(request: Request, placement: Placement, weights: Held, index: i
 
 
 def _gpu_growth(request: Request, placement: Placement, weights: Held, index: int) -> Growth:
-    model, layout, device = request.model, request.layout, f"gpu{index}"
+    model, layout = request.model, request.layout
     span = placement.spans[index]
     duties = _duties(request, placement, weights, index)
 
-    def growth(context: int, count: int) -> tuple[MemoryTerm, ...]:
+    def growth(context: int, count: int) -> tuple[Named, ...]:
         cache = count * span_bytes(model, layout, cells(layout, context), span.first, span.last)
         compute = compute_bytes(model, layout, context, duties) if span.layers or span.output else 0.0
         return (
-            MemoryTerm(device, "kv", cache, f"{layout.kv_type}, {count} x {context} tokens, {span.layers} layers"),
-            MemoryTerm(device, "compute", compute, "activations of one ubatch, largest phase"),
+            ("kv", cache, f"{layout.kv_type}, {count} x {context} tokens, {span.layers} layers"),
+            ("compute", compute, "activations of one ubatch, largest phase"),
         )
 
     return growth
@@ -137,25 +138,26 @@ def _duties(request: Request, placement: Placement, weights: Held, index: int) -
     span = placement.spans[index]
     first, last = placement.expert_layers(span)
     staged = 0.0
-    if placement.cpu_experts.layers and span.layers and index == 0 and offloads_experts(request):
+    if placement.cpu_experts.layers and span.layers and index == 0:
         staged = max(_matrix_bytes(weights, i) for i in range(placement.cpu_experts.first, placement.cpu_experts.last))
-    return Duties(span.output, weights.routed[last] > weights.routed[first], staged, _copies(placement))
+    holds = weights.routed[last] > weights.routed[first]
+    return Duties(span.output, holds, staged, fetch_from(request), _copies(placement))
 
 
-def offloads_experts(request: Request) -> bool:
-    """Whether the experts of a full ubatch are fetched to the GPU for prefill.
+def fetch_from(request: Request) -> float:
+    """Tokens of a batch from which experts in RAM are fetched to the GPU and multiplied there.
 
     ik_llama.cpp waits for more than 32 tokens per expert, and cannot fetch row-interleaved types: the K-quants' never,
     its own since June 2025.
     """
-    layout = request.layout
-    shape, tokens = shapes(request.model), ubatch(layout, request.workload.context)
+    layout, shape = request.layout, shapes(request.model)
     if layout.engine is not Engine.IK_LLAMA_CPP or not shape.active:
-        return tokens >= _OFFLOAD_FROM
-    kind = request.weights.types.get(Part.ROUTED_EXPERTS) or layout.quantisation.upper()
-    if plain(kind) != kind and not (kind.startswith("IQ") and option(layout, "built", "9999") >= "2025-06"):
-        return False
-    return tokens > _OFFLOAD_FROM * shape.experts / shape.active
+        return _OFFLOAD_FROM
+    kinds = (request.weights.types.get(Part.ROUTED_EXPERTS, ""), request.weights.quantisation.upper())
+    interleaved = next((kind for kind in kinds if plain(kind) != kind), "")
+    if interleaved and not (interleaved.startswith("IQ") and option(layout, "built", "9999") >= "2025-06"):
+        return inf
+    return 1 + _OFFLOAD_FROM * shape.experts / shape.active
 
 
 def _matrix_bytes(weights: Held, layer: int) -> float:
@@ -178,7 +180,7 @@ def _ram_share(
         fixed.append(MemoryTerm("ram", "system", system_bytes(capacity), "operating system and page tables"))
     shared = [share for share, gpu in zip(gpu_shares, gpus, strict=True) if unified(gpu)]
     fixed += [term for share in shared for term in _as_ram(share.fixed)]
-    growth = _ram_growth(request, placement, bool(gpus), tuple(share.growth for share in shared))
+    growth = _ram_growth(request, placement, bool(gpus), tuple((share.device, share.growth) for share in shared))
     return Share("ram", tuple(fixed), growth, capacity, free)
 
 
@@ -222,25 +224,27 @@ def _repacked_bytes(request: Request, placement: Placement, weights: Held) -> fl
     return sum(size for part, size in parts if plain(types.get(part, "")) in _REPACKED)
 
 
-def _ram_growth(request: Request, placement: Placement, has_gpu: bool, shared: tuple[Growth, ...]) -> Growth:
+def _ram_growth(
+    request: Request, placement: Placement, has_gpu: bool, shared: tuple[tuple[str, Growth], ...]
+) -> Growth:
     model, layout, cpu = request.model, request.layout, placement.cpu_layers
     copies = _copies(placement)
     on_cpu = Duties(not placement.output_on_gpu, experts=True, on_cpu=not has_gpu)
-    experts_here = placement.cpu_experts.layers > 0 and not offloads_experts(request)
+    expert_tokens = fetch_from(request) - 1 if placement.cpu_experts.layers else 0.0
 
-    def growth(context: int, count: int) -> tuple[MemoryTerm, ...]:
+    def growth(context: int, count: int) -> tuple[Named, ...]:
         cache = count * span_bytes(model, layout, cells(layout, context), 0, cpu)
-        compute = host_bytes(model, layout, context, copies, experts_here) if has_gpu else 0.0
+        compute = host_bytes(model, layout, context, copies, expert_tokens) if has_gpu else 0.0
         if cpu or not has_gpu:
             compute = max(compute, compute_bytes(model, layout, context, on_cpu))
         output = model.vocabulary * _LOGIT_BYTES * count
-        terms = [
-            MemoryTerm("ram", "kv", cache, f"{layout.kv_type}, {count} x {context} tokens, {cpu} layers"),
-            MemoryTerm("ram", "compute", compute, "pinned inputs and the CPU's activations"),
-            MemoryTerm("ram", "output", output, "logits of each sequence"),
+        terms: list[Named] = [
+            ("kv", cache, f"{layout.kv_type}, {count} x {context} tokens, {cpu} layers"),
+            ("compute", compute, "pinned inputs and the CPU's activations"),
+            ("output", output, "logits of each sequence"),
         ]
-        for other in shared:
-            terms += _as_ram(other(context, count))
+        for device, other in shared:
+            terms += [(f"{device} {name}", size, "unified memory") for name, size, _ in other(context, count)]
         return tuple(terms)
 
     return growth

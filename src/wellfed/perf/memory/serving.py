@@ -28,7 +28,7 @@ from wellfed.perf.memory.devices import (
 )
 from wellfed.perf.memory.kv import option
 from wellfed.perf.memory.shards import rank_cache_bytes, rank_weights, stages
-from wellfed.perf.memory.share import Growth, Share
+from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span
 from wellfed.plan import Request
 from wellfed.units import GB, GIB, MIB
@@ -57,7 +57,7 @@ def shares(request: Request) -> tuple[Share, ...]:
     """One share per GPU of a node, then RAM."""
     gpus = _gpus(request)
     spans = stages(len(request.model.layers), max(1, request.layout.pipeline_parallel))
-    growths = [_growth(request, span, f"gpu{i}") for i, span in enumerate(spans)]
+    growths = [_growth(request, span) for span in spans]
     budgets: dict[tuple[float | None, float | None, int], Budget] = {}
     found = []
     for index, gpu in enumerate(gpus):
@@ -112,13 +112,13 @@ def _fixed(request: Request, device: str, span: Span, found: Budget) -> tuple[Me
     )
 
 
-def _growth(request: Request, span: Span, device: str) -> Growth:
+def _growth(request: Request, span: Span) -> Growth:
     model, layout = request.model, request.layout
 
-    def growth(context: int, count: int) -> tuple[MemoryTerm, ...]:
+    def growth(context: int, count: int) -> tuple[Named, ...]:
         tokens = ceil(context / _BLOCK) * _BLOCK
         cache = count * rank_cache_bytes(model, layout, tokens, span)
-        return (MemoryTerm(device, "kv", cache, f"{layout.kv_type}, {count} x {context} tokens"),)
+        return (("kv", cache, f"{layout.kv_type}, {count} x {context} tokens"),)
 
     return growth
 
@@ -187,20 +187,23 @@ def activation_bytes(model: Model, layout: Layout, capacity: float | None) -> fl
     return max(layer, rows * shape.vocabulary * per_logit) + tokens * shape.hidden * 2
 
 
-def cache_tokens(request: Request) -> float | None:
-    """Tokens of cache that one replica's budget holds, in whole pages; None when the capacity is unknown."""
-    found = shares(request)
+def cache_tokens(request: Request, pool: float | None = None) -> float | None:
+    """Tokens that one replica's cache holds in whole pages: in `pool` bytes a GPU, else in what the budget leaves.
+
+    None when a GPU's size is unknown.
+    """
     context = request.workload.context
-    best: float | None = None
-    for share in found:
+    padded = ceil(context / _BLOCK) * _BLOCK
+    fewest: float | None = None
+    for share in shares(request):
+        room = share.room_bytes if pool is None else pool
         if share.device == "ram":
             continue
-        if share.room_bytes is None:
+        if room is None:
             return None
-        per_token = share.grown_bytes(context, 1) / (ceil(context / _BLOCK) * _BLOCK)
-        pages = max(0.0, share.room_bytes / (per_token * _BLOCK))
-        best = pages if best is None else min(best, pages)
-    return None if best is None else int(best) * float(_BLOCK)
+        pages = max(0.0, room / (share.grown_bytes(context, 1) / padded * _BLOCK))
+        fewest = pages if fewest is None else min(fewest, pages)
+    return None if fewest is None else int(fewest) * float(_BLOCK)
 
 
 def cache_bytes(request: Request) -> float | None:
@@ -221,9 +224,9 @@ def _ram(request: Request, ranks: int) -> Share:
     if free is None and capacity is not None:
         fixed.append(MemoryTerm("ram", "system", system_bytes(capacity), "operating system and page tables"))
     span = Span(0, len(request.model.layers), True)
-    growth = _growth(request, span, "ram") if not ranks else _nothing
+    growth = _growth(request, span) if not ranks else _nothing
     return Share("ram", tuple(fixed), growth, capacity, free)
 
 
-def _nothing(context: int, count: int) -> tuple[MemoryTerm, ...]:
+def _nothing(context: int, count: int) -> tuple[Named, ...]:
     return ()

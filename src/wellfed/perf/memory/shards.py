@@ -74,16 +74,14 @@ def rank_weights(model: Model, weights: Weights, layout: Layout, span: Span) -> 
     sums, tensor = held(weights), max(1, layout.tensor_parallel)
     attention = sums.attention[span.last] - sums.attention[span.first]
     ranks = attention_ranks(layout)
-    routed = sums.routed[span.last] - sums.routed[span.first]
+    routed = (sums.routed[span.last] - sums.routed[span.first]) * _padding(model, weights, layout)
     copied = kv_projection_share(model)
     over = max(0.0, 1 / fewest_kv_heads(model) - 1 / ranks) * copied
     first, last = span.first == 0, span.output
     return RankWeights(
         attention=tp_shard(attention, replicated_share(model), ranks) + attention * over,
         dense=(sums.dense[span.last] - sums.dense[span.first]) / tensor,
-        routed=(sums.routed[span.last] - sums.routed[span.first])
-        / expert_ranks(layout)
-        * _padding(model, weights, layout),
+        routed=routed / expert_ranks(layout),
         replicated=sums.small[span.last] - sums.small[span.first] + (weights.other if last else 0.0),
         embedding=weights.embedding / tensor if first else 0.0,
         head=_head(weights, first) / tensor if last else 0.0,

@@ -8,8 +8,8 @@ from math import floor
 
 from wellfed.estimate import DeviceMemory, MemoryTerm
 
-# (tokens of context, sequences) -> named bytes
-Growth = Callable[[int, int], tuple[MemoryTerm, ...]]
+Named = tuple[str, float, str]  # name, bytes, note
+Growth = Callable[[int, int], tuple[Named, ...]]  # (tokens of context, sequences) -> what they take
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,9 @@ class Share:
 
     def ledger(self, context: int, sequences: int) -> DeviceMemory:
         """The ledger at a load."""
-        return DeviceMemory(
-            self.device, self.fixed + self.growth(context, sequences), self.capacity_bytes, self.free_bytes
-        )
+        device = self.device
+        grown = tuple([MemoryTerm(device, *named) for named in self.growth(context, sequences)])
+        return DeviceMemory(device, self.fixed + grown, self.capacity_bytes, self.free_bytes)
 
     @property
     def room_bytes(self) -> float | None:
@@ -36,7 +36,7 @@ class Share:
 
     def grown_bytes(self, context: int, sequences: int) -> float:
         """Sum of the growing terms."""
-        return sum(term.bytes for term in self.growth(context, sequences))
+        return sum([size for _, size, _ in self.growth(context, sequences)])
 
 
 def most_sequences(shares: tuple[Share, ...], context: int) -> int | None:
