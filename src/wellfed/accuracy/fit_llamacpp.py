@@ -189,17 +189,17 @@ def _fit_stage(stage: Stage, cases: Sequence[Asked], base: Calibration) -> Fitte
     stacks, measured = stacked(cases), np.array([one.case.measured for one in cases])
 
     def predict(values: Mapping[str, float]) -> Vector:
-        return rate(stacks, len(cases), base.with_parameters(stage.expand(values)))
+        return rate(stacks, len(cases), base.with_parameters(stage.expand(values, base.parameters)))
 
     if not cases:
         starts = {parameter.name: parameter.start for parameter in stage.parameters}
-        return Fitted(stage, (), stage.expand(starts), measured, measured)
+        return Fitted(stage, (), stage.expand(starts, base.parameters), measured, measured)
     values = fit(stage.parameters, predict, measured)
     groups = [one.case.group for one in cases]
     left_out = (
         leave_one_group_out(stage.parameters, predict, measured, groups) if len(set(groups)) > 1 else predict(values)
     )
-    return Fitted(stage, tuple(cases), stage.expand(values), predict(values), left_out)
+    return Fitted(stage, tuple(cases), stage.expand(values, base.parameters), predict(values), left_out)
 
 
 def residuals(found: Iterable[Fitted]) -> dict[str, Residual]:

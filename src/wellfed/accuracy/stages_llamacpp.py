@@ -37,7 +37,8 @@ START: Mapping[str, float] = {
         "cache_cycles": 17.0,
         "gemm_fraction": 0.4,
         "joules_per_tflop": 0.01,
-        "gemm_pad": 16.0,
+        "gemm_pad": 8.0,
+        "expert_pad": 32.0,
         "unpack_per_cycle": 3.0,
         "attention_fraction": 0.15,
         "score_bytes": 14.0,
@@ -47,7 +48,7 @@ START: Mapping[str, float] = {
         "pipeline_loss": 0.00055,
         "expanded_loss": 2.0,
     }.items()
-} | {_MAY + "token_host_us": 1.0, _DEC + "token_host_us": 1.0, _APPLE + "joules_per_tflop": 0.01}
+} | {old + name: value for old in (_MAY, _DEC) for name, value in {"token_host_us": 1.0, "link_fraction": 0.85}.items()}
 
 Values = Mapping[str, float]
 
@@ -56,7 +57,7 @@ Values = Mapping[str, float]
 class Stage:
     """One fit: the rows of `phase` on `vendor` GPUs under `builds`, split by rows or not, tell `parameters`.
 
-    `expand` turns the searched parameters into the calibration's: copies, ratios held.
+    `expand` turns the searched parameters, with those of earlier stages, into the calibration's: copies, ratios held.
     """
 
     name: str
@@ -65,10 +66,10 @@ class Stage:
     builds: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     row_split: bool = False
-    expand: Callable[[Values], dict[str, float]] = dict
+    expand: Callable[[Values, Values], dict[str, float]] = lambda found, _: dict(found)
 
 
-def _as_in_may(values: Values) -> dict[str, float]:
+def _as_in_may(values: Values, _: Values) -> dict[str, float]:
     """Builds of December 2023 decode as those of May 2024 do."""
     return {**values, **{name.replace(_MAY, _DEC): value for name, value in values.items()}}
 
@@ -78,7 +79,7 @@ _TIMES = ("joules_per_tflop", "score_bytes", "activation_hidden", "activation_ff
 _RATES = ("gemm_fraction", "unpack_per_cycle", "attention_fraction")
 
 
-def _slower_than_may(values: Values) -> dict[str, float]:
+def _slower_than_may(values: Values, _: Values) -> dict[str, float]:
     """Builds of December 2023 prefill like those of May 2024, all of it slower by one factor."""
     found = {name: value for name, value in values.items() if name != _SLOWNESS}
     for name, value in tuple(found.items()):
@@ -90,16 +91,27 @@ def _slower_than_may(values: Values) -> dict[str, float]:
 _UNPACKING = "unpacking against nvidia"
 
 
-def _unpacks_alike(prefix: str) -> Callable[[Values], dict[str, float]]:
+def _unpacks_alike(prefix: str) -> Callable[[Values, Values], dict[str, float]]:
     """Few rows: all kinds of weights are unpacked at one ratio to the general rates."""
 
-    def expand(values: Values) -> dict[str, float]:
+    def expand(values: Values, _: Values) -> dict[str, float]:
         found = {name: value for name, value in values.items() if name != _UNPACKING}
         for kind in ("float", "block", "k", "codebook"):
             found[f"{prefix}weights_per_cycle_{kind}"] = START[f"{_GPU}weights_per_cycle_{kind}"] * values[_UNPACKING]
         return found
 
     return expand
+
+
+def _chips_as_in_may(values: Values, earlier: Values) -> dict[str, float]:
+    """Chips that no current build was measured on stand to the general rates as they did in May 2024."""
+    found = dict(values)
+    for name in ("gemm_fraction", "joules_per_tflop"):
+        for chip in ("ampere", "ampere-hbm", "hopper-hbm"):
+            then = earlier.get(f"{_MAY}{chip}.{name}")
+            if then is not None:
+                found[f"{_NV}{chip}.{name}"] = values[_NV + name] * then / earlier[_MAY + name]
+    return found
 
 
 def stages() -> tuple[Stage, ...]:
@@ -110,7 +122,7 @@ def stages() -> tuple[Stage, ...]:
         Stage("old builds, prefill", "nvidia", "prefill", old, _OLD_PREFILL, expand=_slower_than_may),
         Stage("old builds, split by rows", "nvidia", "both", ("dec2023",), _ROWS, row_split=True),
         Stage("current builds, decode", "nvidia", "decode", ("current",), _NEW_DECODE),
-        Stage("current builds, prefill", "nvidia", "prefill", ("current",), _NEW_PREFILL),
+        Stage("current builds, prefill", "nvidia", "prefill", ("current",), _NEW_PREFILL, expand=_chips_as_in_may),
         Stage("apple, decode", "apple", "decode", every, _APPLE_DECODE),
         Stage("apple, prefill", "apple", "prefill", every, _APPLE_PREFILL),
         Stage("amd, decode", "amd", "decode", ("current",), _other(_AMD), expand=_unpacks_alike(_AMD)),
@@ -165,7 +177,7 @@ _NEW_DECODE = (
 )
 _NEW_PREFILL = (
     Parameter(_NV + "gemm_fraction", 0.4, 0.05, 1, 0.4),
-    Parameter(_NV + "gemm_pad", 32, 4, 128, 0.7),
+    Parameter(_NV + "expert_pad", 32, 4, 128, 0.7),
     Parameter(_NV + "attention_fraction", 0.2, 0.02, 1, 0.7),
     Parameter(_NV + "joules_per_tflop", 1, 0.1, 10, 0.5),
     Parameter(_NV + "prefill_launch_us", 9, 1, 300, 0.4),

@@ -169,6 +169,7 @@ class GpuRates:
     joules_per_tflop: float  # of matrix products
     joules_per_gb: float  # of matrix-vector products
     gemm_pad: float  # tokens that a matrix product wastes in tiles
+    expert_pad: float  # the same for routed experts, whose shares of a batch are ragged
     unpack_per_cycle: float  # weights a unit expands to FP16 before matrix products
     attention_fraction: float  # of matrix_flops
     score_bytes: float  # memory traffic per element of a score matrix that is written out

@@ -12,7 +12,6 @@ from wellfed.models.model import Layer, Model
 from wellfed.perf.ops import Step
 
 _LOGIT_BYTES = 4  # FP32
-_VECTOR_TOKENS = 8  # llama.cpp multiplies up to 8 tokens as vectors (MMVQ_MAX_BATCH_SIZE in ggml-cuda)
 _LARGE_MATRIX_BYTES = 256 * 2**20
 
 
@@ -22,7 +21,8 @@ class Pass:
 
     `context_tokens`: visible context summed over layers and sequences; `score_elements`: query x key x head pairs;
     `hidden_elements`, `ffn_elements`: activations summed over layers; `hop_bytes`: what passes from GPU to GPU;
-    `batched`: too many tokens to multiply as vectors; `large_matrices`: feed-forward ones of over 256 MiB as FP16.
+    `batched`: several tokens, which may multiply as a matrix; `large_matrices`: some feed-forward one is over 256 MiB
+    as FP16.
     """
 
     works: tuple[Work, ...]
@@ -64,7 +64,7 @@ def pass_of(model: Model, layers: Sequence[int], works: tuple[Work, ...], step: 
         ffn_elements=step.tokens * sum(_ffn_width(layer) for layer in chosen),
         hop_bytes=step.tokens * model.hidden * _LOGIT_BYTES,
         logits_bytes=model.vocabulary * _LOGIT_BYTES * step.logits,
-        batched=step.tokens > _VECTOR_TOKENS,
+        batched=step.tokens > 1,
         large_matrices=any(2 * _ffn_width(layer) * model.hidden > _LARGE_MATRIX_BYTES for layer in chosen),
     )
 

@@ -67,7 +67,8 @@ def matmul(work: Work, device: GpuDevice, rates: GpuRates, expand: bool) -> Cost
     `expand`: builds that write quantised weights out as FP16 first and read them back.
     """
     count = elements(work)
-    padded = work.flops + 2 * count * rates.gemm_pad
+    pad = rates.expert_pad if work.name == "routed experts" else rates.gemm_pad
+    padded = work.flops + 2 * count * pad
     quantised = weight_kind(work.weight_type) != "float"
     peak = device.int8_ops if quantised and not expand else device.matrix_flops
     bandwidth = device.bandwidth * rates.bandwidth_fraction
