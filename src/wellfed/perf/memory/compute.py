@@ -60,7 +60,6 @@ class Duties:
     output: bool  # the output head
     experts: bool  # routed experts whose weights it holds
     staged_bytes: float = 0.0  # the largest expert matrix that is fetched from RAM for large batches
-    fetch_from: float = 0.0  # tokens from which it is
     copies: int = 1
     on_cpu: bool = False
 
@@ -83,7 +82,7 @@ def compute_bytes(model: Model, layout: Layout, context: int, duties: Duties) ->
     row = tokens * shape.hidden * _F32
     phases = [_attention(a, layout, tokens, reserved, duties.on_cpu) + mask + _rows(a) * row for a in shape.attentions]
     phases.append(_dense(shape, tokens) + mask)
-    staged = duties.staged_bytes if tokens >= duties.fetch_from else 0.0
+    staged = duties.staged_bytes
     if shape.active and (duties.experts or staged):
         phases.append(staged + (2 * shape.active + 2) * row)
         if layout.engine is Engine.IK_LLAMA_CPP and staged:  # up and gate are multiplied in one operation
@@ -95,12 +94,12 @@ def compute_bytes(model: Model, layout: Layout, context: int, duties: Duties) ->
     return max(phases) + extra
 
 
-def host_bytes(model: Model, layout: Layout, context: int, copies: int, expert_tokens: float) -> float:
-    """The host side of a GPU's compute: the mask (always F32 here), and the larger of the embeddings and the outputs
-    of the experts that the CPU computes, for batches of at most `expert_tokens`.
+def host_bytes(model: Model, layout: Layout, context: int, copies: int, experts_here: bool) -> float:
+    """The host side of a GPU's compute: the mask (always F32 here), and the embeddings or, where the CPU computes
+    experts, their outputs.
     """
     shape, tokens = shapes(model), ubatch(layout, context)
-    rows = max(tokens, shape.active * min(tokens, expert_tokens))
+    rows = tokens * shape.active if experts_here else tokens
     return copies * tokens * cells(layout, context) * _F32 + rows * shape.hidden * _F32
 
 

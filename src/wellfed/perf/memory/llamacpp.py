@@ -7,7 +7,6 @@ each. Experts of layers on a GPU may stay in RAM (`-ot exps=CPU`, `--n-cpu-moe`)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
 
 from wellfed.estimate import MemoryTerm
 from wellfed.hardware.machine import Gpu
@@ -138,26 +137,27 @@ def _duties(request: Request, placement: Placement, weights: Held, index: int) -
     span = placement.spans[index]
     first, last = placement.expert_layers(span)
     staged = 0.0
-    if placement.cpu_experts.layers and span.layers and index == 0:
+    if placement.cpu_experts.layers and span.layers and index == 0 and fetches_experts(request):
         staged = max(_matrix_bytes(weights, i) for i in range(placement.cpu_experts.first, placement.cpu_experts.last))
     holds = weights.routed[last] > weights.routed[first]
-    return Duties(span.output, holds, staged, fetch_from(request), _copies(placement))
+    return Duties(span.output, holds, staged, _copies(placement))
 
 
-def fetch_from(request: Request) -> float:
-    """Tokens of a batch from which experts in RAM are fetched to the GPU and multiplied there.
+def fetches_experts(request: Request) -> bool:
+    """Whether experts in RAM are fetched to the GPU for a full ubatch and multiplied there.
 
     ik_llama.cpp waits for more than 32 tokens per expert, and cannot fetch row-interleaved types: the K-quants' never,
     its own since June 2025.
     """
     layout, shape = request.layout, shapes(request.model)
+    tokens = min(layout.ubatch_tokens, layout.batch_tokens)
     if layout.engine is not Engine.IK_LLAMA_CPP or not shape.active:
-        return _OFFLOAD_FROM
+        return tokens >= _OFFLOAD_FROM
     kinds = (request.weights.types.get(Part.ROUTED_EXPERTS, ""), request.weights.quantisation.upper())
     interleaved = next((kind for kind in kinds if plain(kind) != kind), "")
     if interleaved and not (interleaved.startswith("IQ") and option(layout, "built", "9999") >= "2025-06"):
-        return inf
-    return 1 + _OFFLOAD_FROM * shape.experts / shape.active
+        return False
+    return tokens > _OFFLOAD_FROM * shape.experts / shape.active
 
 
 def _matrix_bytes(weights: Held, layer: int) -> float:
@@ -230,11 +230,11 @@ def _ram_growth(
     model, layout, cpu = request.model, request.layout, placement.cpu_layers
     copies = _copies(placement)
     on_cpu = Duties(not placement.output_on_gpu, experts=True, on_cpu=not has_gpu)
-    expert_tokens = fetch_from(request) - 1 if placement.cpu_experts.layers else 0.0
+    experts_here = placement.cpu_experts.layers > 0 and not fetches_experts(request)
 
     def growth(context: int, count: int) -> tuple[Named, ...]:
         cache = count * span_bytes(model, layout, cells(layout, context), 0, cpu)
-        compute = host_bytes(model, layout, context, copies, expert_tokens) if has_gpu else 0.0
+        compute = host_bytes(model, layout, context, copies, experts_here) if has_gpu else 0.0
         if cpu or not has_gpu:
             compute = max(compute, compute_bytes(model, layout, context, on_cpu))
         output = model.vocabulary * _LOGIT_BYTES * count
