@@ -51,7 +51,8 @@ def place_of(
 
     `complete` is False for a source that shows only some devices: an absent LPC bridge then proves nothing.
     """
-    bridges = path_up(devices, address or "")[1:]
+    path = path_up(devices, address or "")
+    bridges = tuple(bridge for bridge in path[1:] if not on_card(bridge))
     if not bridges:
         return Place.NO_BRIDGE, None
     for bridge in bridges:
@@ -62,8 +63,7 @@ def place_of(
         return (Place.EMULATED if root.vendor_id == QEMU else Place.CHIPSET), root
     if any(_strange(bridge) for bridge in bridges[:-1]):
         return Place.UNKNOWN, next(bridge for bridge in bridges if _strange(bridge))
-    direct = not [bridge for bridge in bridges[:-1] if not on_card(bridge)]
-    return _root_place(root, direct=direct or root.chipset is False), root
+    return _root_place(root, direct=len(bridges) == 1 or root.chipset is False), root
 
 
 def _intel_chipset_port(devices: Mapping[str, PciDevice], root: PciDevice, complete: bool | None) -> bool:
@@ -79,9 +79,7 @@ def _intel_chipset_port(devices: Mapping[str, PciDevice], root: PciDevice, compl
 
 def _strange(bridge: PciDevice) -> bool:
     """A bridge below the root port that is neither a known packet switch nor part of a card."""
-    if bridge.vendor_id is None or bridge.vendor_id in SWITCH_VENDORS | {INTEL, QEMU, 0xFFFF} or on_card(bridge):
-        return False
-    return bridge.vendor_id != ATI
+    return bridge.vendor_id is not None and bridge.vendor_id not in SWITCH_VENDORS | {INTEL, QEMU, ATI, 0xFFFF}
 
 
 def _root_place(root: PciDevice, direct: bool) -> Place:
@@ -93,8 +91,8 @@ def _root_place(root: PciDevice, direct: bool) -> Place:
         return Place.LEGACY if _intel_hub(device) else Place.CPU
     if vendor == AMD:
         return Place.LEGACY if device is not None and device >> 8 == 0x96 else Place.CPU
-    if vendor in NO_CHIPSET_VENDORS or vendor == QEMU or vendor == 0xFFFF:
-        return Place.CPU
+    if vendor in NO_CHIPSET_VENDORS | SWITCH_VENDORS | {QEMU, 0xFFFF}:
+        return Place.CPU  # a packet switch on top: the source leaves root ports out
     return Place.LEGACY if vendor == ATI else Place.UNKNOWN
 
 

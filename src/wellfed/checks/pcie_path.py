@@ -76,7 +76,7 @@ def hops(devices: Mapping[str, PciDevice], address: str | None) -> tuple[Hop, ..
     below = False
     for at, device in enumerate(path):
         below = device.port in ("endpoint", "upstream") if device.port else not below
-        if device.port == "bridge" or (at == 0 and device.port != "integrated"):
+        if device.port == "bridge" or (at == 0 and (device.port != "integrated" or device.link_current)):
             below = True
         if below:
             found.append(Hop(device, path[at + 1] if at + 1 < len(path) else None, edge=not found))

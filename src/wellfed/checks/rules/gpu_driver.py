@@ -15,6 +15,7 @@ from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.hardware.pcie import PciDevice
 
 OWN = {"nvidia": "nvidia", "amd": "amdgpu", "intel": "xe"}
+PICTURE = frozenset({"nouveau", "nvidiafb", "radeon", "simple-framebuffer", "efifb", "vesafb"})
 COMPUTE = frozenset({"nvidia", "amdgpu", "i915", "xe"})
 INSTALL = "# Install the vendor's driver (distribution package or vendor repository) and reboot."
 UNBIND = "# To use it here: remove the card's ids from vfio-pci's options and reboot. In a virtual machine: leave it."
@@ -35,11 +36,13 @@ def _judge_gpu(gpu: Gpu, device: PciDevice | None, tells: bool) -> Finding:
         return warn(
             name(gpu), "set aside for virtual machines", driver, OWN.get(gpu.vendor or "", "a driver"), [UNBIND]
         )
-    if driver is not None and driver not in COMPUTE:
+    if driver in PICTURE:
         why = "this driver shows pictures, but cannot run models"
         return fail(name(gpu), why, driver, OWN.get(gpu.vendor or "", "the vendor's"), [INSTALL])
     if driver in COMPUTE or queried(gpu):
         return passed(name(gpu), "has its driver", gpu.driver or driver)
+    if driver is not None:
+        return unknown(f"{driver} is a driver that wellfed does not know", name(gpu), driver)
     if device is not None and tells:
         return fail(
             name(gpu), "no driver is bound to the card", "none", OWN.get(gpu.vendor or "", "a driver"), [INSTALL]

@@ -19,8 +19,8 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     if not machine.gpus:
         return [no_gpus(machine)]
-    if len(machine.sockets) == 1:
-        return [skip("one socket")]
+    if len(machine.gpus) == 1 or len(machine.sockets) == 1:
+        return [skip("one GPU" if len(machine.gpus) == 1 else "one socket")]
     if not machine.sockets:
         return [_by_nodes(machine)]
     devices = by_address(machine)

@@ -59,6 +59,8 @@ def _without(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...]) -> Finding:
         return _down(gpu, "no link up", "all")
     if gpu.spec is not None and (not gpu.spec.link_bytes_per_s or not _built_in(gpu)):
         return skip("the card has no links, or no bridge is fitted", name(gpu))
+    if any(f"GPU{gpu.index}" in (path.a, path.b) for path in machine.paths) and not machine.pci:
+        return skip("nvidia-smi's matrix shows no links between GPUs", name(gpu))
     if gpu.spec is None and not gpu.name:
         return unread(machine, "links between GPUs", "gpus", "nvml", subject=name(gpu))
     return untold(machine, gpu, "links between GPUs", "nvlinks")

@@ -47,6 +47,13 @@ def _by_paths(machine: Machine) -> dict[str, tuple[Gpu, ...]]:
     return {"+".join(name(gpu) for gpu in group): tuple(group) for group in found if len(group) > 1}
 
 
+def _all_paths(machine: Machine) -> bool:
+    """Whether the source tells the way between every two GPUs (NV# hides it)."""
+    told = {frozenset((path.a, path.b)) for path in machine.paths}
+    gpus = machine.gpus
+    return not machine.pci and all(_pair(a, b) in told for i, a in enumerate(gpus) for b in gpus[i + 1 :])
+
+
 def _pair(a: Gpu, b: Gpu) -> frozenset[str]:
     return frozenset((f"GPU{a.index}", f"GPU{b.index}"))
 
@@ -58,8 +65,8 @@ def judge(machine: Machine) -> Iterable[Finding]:
     found = groups(machine)
     if found:
         return [_judge_group(machine, place, gpus) for place, gpus in found.items()]
-    seen = all(len(gpu_hops(machine, gpu)) > 0 for gpu in machine.gpus)
-    if seen or machine.paths:
+    ways = [gpu_hops(machine, gpu) for gpu in machine.gpus]
+    if all(way and way[-1].upper for way in ways) or _all_paths(machine):
         return [passed("system", "every GPU has a link to the host of its own")]
     return [unread(machine, "PCI tree", "pci")]
 

@@ -10,7 +10,8 @@ from wellfed.checks.mend import full_link, relinked, with_devices
 from wellfed.checks.pcie_path import Hop, awake, gpu_hops, narrowest
 from wellfed.checks.places import name
 from wellfed.finding import Finding, Verdict
-from wellfed.hardware.machine import Gpu, Machine
+from wellfed.hardware.machine import Gpu, Machine, Origin
+from wellfed.hardware.pcie import PciDevice, PcieLink
 
 BIOS = "# BIOS: set the slot's PCIe link speed to Auto or its highest generation; try without riser or extension cable."
 LOAD = "wellfed check --load"
@@ -26,7 +27,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     path = gpu_hops(machine, gpu)
     if not path:
-        return _by_spec(machine, gpu)
+        return _by_driver(machine, gpu) if gpu.link_generation else _by_spec(machine, gpu)
     for hop in path[1:]:
         if _slow(hop):
             return _fault(gpu, hop)
@@ -80,9 +81,24 @@ def _asleep(gpu: Gpu, edge: Hop) -> Finding:
     return unknown(text, name(gpu), f"Gen{edge.current.generation if edge.current else '?'}", [LOAD])
 
 
+def _by_driver(machine: Machine, gpu: Gpu) -> Finding:
+    """Generations from a table of the driver's, without widths and ports."""
+    able, offered = gpu.link_generation_max, gpu.link_host_generation
+    wanted = min((each for each in (able, offered) if each), default=None)
+    seen = PcieLink(gpu.link_generation or 1, 16)
+    card = PciDevice(name(gpu), link_current=seen, link_max=PcieLink(able, 16) if able else None)
+    slot = PciDevice("slot", link_max=PcieLink(offered, 16)) if offered else None
+    edge = Hop(card, slot, edge=True)
+    if wanted is None:
+        return unread(machine, "the link's maximum", f"{name(gpu)}.link", subject=name(gpu))
+    if not _slow(edge):
+        return passed(name(gpu), "full speed", f"Gen{seen.generation}", f"Gen{wanted}")
+    return _fault(gpu, edge) if _judgeable(gpu, edge) else _asleep(gpu, edge)
+
+
 def _by_spec(machine: Machine, gpu: Gpu) -> Finding:
     full = full_link(gpu)
-    if gpu.link is None or full is None:
+    if gpu.link is None or full is None or machine.origin is not Origin.PARTS:
         return unread(machine, "PCIe link", f"{name(gpu)}.generation", "pci", subject=name(gpu))
     if gpu.link.generation < full.generation:
         text = f"as fast as the platform goes; the card could do Gen{full.generation}"
