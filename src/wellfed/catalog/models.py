@@ -19,7 +19,7 @@ from wellfed.models.model import Model
 from wellfed.provenance import Source
 
 _DATA = Path(__file__).parent / "data" / "models"
-_SECTION = re.compile(r"^\[([^\]\n]+)\]\n", re.MULTILINE)
+_SECTION = re.compile(r'^\["?([^\]"\n]+)"?\]\n', re.MULTILINE)
 _NAMES = re.compile(r"^(?:name|repo|aliases) = (.+)$", re.MULTILINE)
 _QUOTED = re.compile(r'"([^"]+)"')
 _READ = "2026-11-23"
