@@ -55,19 +55,21 @@ class Budget:
 
 def shares(request: Request) -> tuple[Share, ...]:
     """One share per GPU of a node, then RAM."""
+    layout, machine = request.layout, request.machine
     gpus = _gpus(request)
-    spans = stages(len(request.model.layers), max(1, request.layout.pipeline_parallel))
+    spans = stages(len(request.model.layers), max(1, layout.pipeline_parallel))
     growths = [_growth(request, span) for span in spans]
-    budgets: dict[tuple[float | None, float | None, int], Budget] = {}
+    known: dict[tuple[float | None, float | None, int], tuple[Named, ...]] = {}
     found = []
     for index, gpu in enumerate(gpus):
-        stage = index // max(1, request.layout.tensor_parallel) % len(spans)
-        capacity, free = gpu_capacity_bytes(gpu, request.machine), gpu_free_bytes(gpu, request.machine)
+        stage = index // max(1, layout.tensor_parallel) % len(spans)
+        capacity, free = gpu_capacity_bytes(gpu, machine), gpu_free_bytes(gpu, machine)
         key = (capacity, free, stage)
-        if key not in budgets:
-            budgets[key] = budget(request.model, request.layout, capacity, free, _weights(request, spans[stage]))
-        fixed = _fixed(request, f"gpu{index}", spans[stage], budgets[key])
-        found.append(Share(f"gpu{index}", fixed, growths[stage], capacity, free))
+        if key not in known:
+            known[key] = _fixed(request, spans[stage], capacity, free)
+        device = f"gpu{index}"
+        fixed = tuple([MemoryTerm(device, *named) for named in known[key]])
+        found.append(Share(device, fixed, growths[stage], capacity, free))
     return (*found, _ram(request, len(gpus)))
 
 
@@ -100,15 +102,16 @@ def _offloaded(layout: Layout) -> float:
     return float(text) * GB if text else 0.0
 
 
-def _fixed(request: Request, device: str, span: Span, found: Budget) -> tuple[MemoryTerm, ...]:
-    layout = request.layout
+def _fixed(request: Request, span: Span, capacity: float | None, free: float | None) -> tuple[Named, ...]:
+    layout, weights = request.layout, _weights(request, span)
+    found = budget(request.model, layout, capacity, free, weights)
     ways = f"TP {layout.tensor_parallel}, EP {layout.expert_parallel}, {span.layers} layers"
     return (
-        MemoryTerm(device, "weights", _weights(request, span), ways),
-        MemoryTerm(device, "activations", found.activations, "peak of the profile run: tokens, logits, sampling"),
-        MemoryTerm(device, "engine context", found.non_torch, "CUDA context, NCCL and all-reduce buffers"),
-        MemoryTerm(device, "cuda graphs", found.graphs, "captured decode steps"),
-        MemoryTerm(device, "kept free", found.kept, found.note),
+        ("weights", weights, ways),
+        ("activations", found.activations, "peak of the profile run: tokens, logits, sampling"),
+        ("engine context", found.non_torch, "CUDA context, NCCL and all-reduce buffers"),
+        ("cuda graphs", found.graphs, "captured decode steps"),
+        ("kept free", found.kept, found.note),
     )
 
 

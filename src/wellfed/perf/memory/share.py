@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import floor
+from math import floor, inf
 
 from wellfed.estimate import DeviceMemory, MemoryTerm
 
@@ -32,7 +32,7 @@ class Share:
     def room_bytes(self) -> float | None:
         """What is left beside the fixed terms; None when the capacity is unknown."""
         available = self.capacity_bytes if self.free_bytes is None else self.free_bytes
-        return None if available is None else available - sum(term.bytes for term in self.fixed)
+        return None if available is None else available - sum([term.bytes for term in self.fixed])
 
     def grown_bytes(self, context: int, sequences: int) -> float:
         """Sum of the growing terms."""
@@ -83,10 +83,11 @@ def _bisect(share: Share, sequences: int, room: float, limit: int, step: int) ->
 
 def distinct(shares: tuple[Share, ...]) -> tuple[Share, ...]:
     """The shares without those that grow alike and have no less room: tensor-parallel ranks are all alike."""
-    tightest: dict[int, Share] = {}
+    tightest: dict[int, tuple[float, Share]] = {}
     for share in shares:
-        key = id(share.growth)
+        room = share.room_bytes
+        key, order = id(share.growth), -inf if room is None else room
         known = tightest.get(key)
-        if known is None or (share.room_bytes or 0.0) < (known.room_bytes or 0.0):
-            tightest[key] = share
-    return tuple(tightest.values())
+        if known is None or order < known[0]:
+            tightest[key] = (order, share)
+    return tuple([share for _, share in tightest.values()])
