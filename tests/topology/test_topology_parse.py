@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from machines_builder import (
     GIB,
     Box,
@@ -21,7 +22,6 @@ from machines_builder import (
     switch,
     two_socket_box,
 )
-
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.pcie import PciDevice, PcieLink, path_up
 from wellfed.topology.to_json import counts, topology_json

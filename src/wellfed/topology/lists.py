@@ -42,10 +42,11 @@ def cpu_list(text: str | None) -> tuple[int, ...] | None:
 
 @lru_cache(maxsize=4096)
 def cpu_mask(text: str | None) -> tuple[int, ...] | None:
-    """`000000ff,0000ffff` (32-bit words, most significant first) as sorted numbers; nonsense is None."""
+    """`000000ff,0000ffff` or `0xff,,0x0` (32-bit words, highest first) as sorted numbers; nonsense is None."""
     if text is None or len(text) > _MAX_CPU:
         return None
     words = [word.strip().removeprefix("0x") for word in text.strip().split(",")]
+    words = [word or "0" for word in words] if len(words) > 1 else words  # hwloc leaves zero words out
     if not all(re.fullmatch(r"[0-9a-fA-F]{1,8}", word) for word in words):
         return _wide_mask(words)
     value = 0

@@ -115,7 +115,8 @@ def _nearest(tree: Tree, node: Node) -> set[int]:
     for other, cpus in with_cpus.items():
         if node.distances[other] == least:
             found.update(cpus)
-    return found
+    everyone = {cpu for cpus in with_cpus.values() for cpu in cpus}
+    return set() if found == everyone else found  # equally near to all is near to none
 
 
 def _gpu_nodes(tree: Tree) -> frozenset[int]:

@@ -82,7 +82,7 @@ def _walk(element: Element, place: Place, found: Found) -> None:
         place = _pci(element, place, found)
     elif kind == "OSDev" and element.get("osdev_type") in ("2", "3") and place.device:
         found.nics.append(Nic(element.get("name") or "?", place.device))
-    nodes = cpu_mask((element.get("nodeset") or "").replace("0x", "") or None)
+    nodes = cpu_mask(element.get("nodeset"))
     if nodes and kind not in ("Bridge", "PCIDev", "OSDev"):
         place = _replace(place, nodes=nodes)
     for child in element.findall("object"):
@@ -96,7 +96,7 @@ def _replace(place: Place, **changes: int | str | tuple[int, ...] | None) -> Pla
 
 
 def _node(element: Element, index: int) -> NumaNode:
-    cpus = cpu_mask((element.get("cpuset") or "").replace("0x", "") or None)
+    cpus = cpu_mask(element.get("cpuset"))
     return NumaNode(index, cpus=cpus or (), memory_bytes=integer(element.get("local_memory")))
 
 
