@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from wellfed.models.quantisation import Quantisation
     from wellfed.models.weights import Weights
     from wellfed.planner.answer import Answer
+    from wellfed.planner.search import Search
     from wellfed.provenance import Assumption
 
 
@@ -106,21 +107,30 @@ def model(text: str) -> NamedModel:
 
 def plan(model_name: str, options: PlanOptions = PlanOptions()) -> Answer:
     """Rank every sensible layout of the model. Raises UnknownName, BadInput, Unsupported."""
-    from wellfed.models.quantisation_names import quantisation
     from wellfed.planner.answer import answer
+
+    asked, assumptions = search(model_name, options, machine(options.on, options.nodes, options.network))
+    found = answer(asked, assumptions)
+    if found.ranking.plans or options.least_quality_bits is not None or asked.goal.quantisations:
+        return found
+    return answer(replace(asked, goal=replace(asked.goal, least_quality_bits=0.0)), assumptions)
+
+
+def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Search, tuple[Assumption, ...]]:
+    """The search behind `plan` on a machine at hand, and what was assumed of model and machine."""
+    from wellfed.models.quantisation_names import quantisation
     from wellfed.planner.search import Search
 
     named = model(model_name)
     asked = tuple(quantisation(name).id for name in options.quantisations)
-    fixed = asked or ((named.quantisation.id,) if named.quantisation else ())
     goal = Goal(
         objective=options.objective,
         least_quality_bits=4.0 if options.least_quality_bits is None else options.least_quality_bits,
         engines=options.engines,
-        quantisations=fixed,
+        quantisations=asked or ((named.quantisation.id,) if named.quantisation else ()),
     )
-    search = Search(
-        machine=machine(options.on, options.nodes, options.network),
+    found = Search(
+        machine=where,
         model=named.model,
         workload=_within(options.workload, named.model),
         goal=goal,
@@ -129,10 +139,7 @@ def plan(model_name: str, options: PlanOptions = PlanOptions()) -> Answer:
         sweep=options.sweep,
         file_weights=named.weights,
     )
-    found = answer(search, named.assumptions + search.machine.assumptions)
-    if found.ranking.plans or options.least_quality_bits is not None or fixed:
-        return found
-    return answer(replace(search, goal=replace(goal, least_quality_bits=0.0)), found.assumptions)
+    return found, named.assumptions + where.assumptions
 
 
 def _resolver(named: NamedModel) -> Callable[[str], Quantisation]:

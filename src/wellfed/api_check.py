@@ -1,0 +1,199 @@
+"""The verbs that judge a machine: read it, check it, price what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wellfed import api
+from wellfed.checks.pricing import Priced, as_is, price
+from wellfed.checks.registry import select
+from wellfed.checks.run import run_checks
+from wellfed.errors import BadInput, Unsupported, WellfedError
+from wellfed.finding import Cost, Finding
+from wellfed.hardware.machine import Machine
+from wellfed.workload import PRESETS, Workload
+
+if TYPE_CHECKING:
+    from wellfed.estimate import Estimate
+    from wellfed.layout import Layout
+    from wellfed.plan import Plan
+    from wellfed.planner.search import Search
+
+SLIGHT = 0.002  # differences that do not count
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check found. `plan` is the plan the costs are of; None without a model, or when none fits."""
+
+    machine: Machine
+    findings: tuple[Finding, ...]
+    together: Cost | None = None
+    plan: Plan | None = None
+
+
+def read_machine(on: str | None = None, path: Path | None = None) -> Machine:
+    """The machine of a line, TOML file or build (`on`), of a snapshot, dump or folder of them (`path`), or this one.
+
+    Raises BadInput where there is nothing to read, UnknownName for parts that are in no catalogue.
+    """
+    if on is not None and path is not None:
+        raise BadInput("a machine is either described (--on) or read from a path (--from), not both")
+    if path is None:
+        return api.machine(on)
+    from wellfed.catalog.hardware import cpu_or_none, gpu_or_none
+    from wellfed.topology.machine import parse
+    from wellfed.topology.snapshot_io import load
+
+    return parse(load(path), gpu_spec=gpu_or_none, cpu_spec=cpu_or_none)
+
+
+def check(
+    machine: Machine,
+    model: str | None = None,
+    workload: Workload = PRESETS["chat"],
+    only: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+) -> Checked:
+    """Run the checks; with a model, price every fault for it. Raises UnknownName for ids and models not known."""
+    checks = select(only, ignore)
+    if model is None:
+        return Checked(machine, run_checks(machine, checks))
+    pricer = Pricer.of(machine, model, workload)
+    found = run_checks(machine, checks, pricer.plan.estimate if pricer.plan else None)
+    priced: Priced = price(machine, found, checks, pricer)
+    return Checked(machine, priced.findings, priced.together, pricer.plan)
+
+
+def check_plan(plan: Plan) -> Checked:
+    """The checks of a plan's machine, each fault with its cost for that plan."""
+    from wellfed.perf.estimate import estimate
+    from wellfed.plan import Request
+
+    def again(machine: Machine) -> Estimate:
+        request = Request(machine, plan.model, plan.weights, plan.layout, plan.workload)
+        return estimate(request, api.calibration())
+
+    checks = select()
+    found = run_checks(plan.machine, checks, plan.estimate)
+    priced = price(plan.machine, found, checks, again)
+    return Checked(plan.machine, priced.findings, priced.together, plan)
+
+
+@dataclass(frozen=True, slots=True)
+class Pricer:
+    """An estimator: the speed of the best layout, engine and weights being those of the machine as it is.
+
+    A repaired machine runs the same layout, or a better one of the same engine and weights where the repair makes room
+    for it (more layers on the GPU, more GPUs in a group): the better one in every respect, so that no repair costs.
+    """
+
+    search: Search
+    plan: Plan | None
+
+    @classmethod
+    def of(cls, machine: Machine, model: str, workload: Workload) -> Pricer:
+        """Plan `model` on the machine as it performs now. Raises what `plan` raises."""
+        from wellfed.planner.answer import answer
+
+        performing = as_is(machine, select())
+        search, _ = api.search(model, api.PlanOptions(workload=workload), performing)
+        best = answer(search, with_upgrades=False).ranking.best
+        if best is None:
+            search = replace(search, goal=replace(search.goal, least_quality_bits=0.0))
+            best = answer(search, with_upgrades=False).ranking.best
+        return cls(search, best)
+
+    def __call__(self, machine: Machine) -> Estimate:
+        """The estimate on `machine`. Raises Unsupported where no layout fits."""
+        same = self._same_layout(machine)
+        if self.plan is not None and same is not None and machine == self.plan.machine:
+            return same
+        again = self._planned_again(machine)
+        if same is not None and (again is None or not _better(again, same)):
+            return same
+        if again is None:
+            raise Unsupported("no layout of this model fits")
+        return again
+
+    def _same_layout(self, machine: Machine) -> Estimate | None:
+        from wellfed.perf.estimate import estimate
+        from wellfed.plan import Request
+
+        if self.plan is None:
+            return None
+        request = Request(machine, self.plan.model, self.plan.weights, self.plan.layout, self.plan.workload)
+        try:
+            return estimate(request, self.search.calibration)
+        except WellfedError:
+            return None
+
+    def _planned_again(self, machine: Machine) -> Estimate | None:
+        goal = self.search.goal
+        if self.plan is not None:
+            layout: Layout = self.plan.layout
+            goal = replace(goal, engines=(layout.engine,), quantisations=(layout.quantisation,))
+        best = replace(self.search, machine=machine, goal=goal).run().best
+        return best.estimate if best else None
+
+
+def _better(new: Estimate, old: Estimate) -> bool:
+    """Better in one respect, and worse in none."""
+    gains = (
+        new.decode_tok_s.value / old.decode_tok_s.value,
+        new.prefill_tok_s.value / old.prefill_tok_s.value,
+        old.ttft_s.value / new.ttft_s.value,
+        (old.load_s / new.load_s) if old.load_s and new.load_s else 1.0,
+    )
+    return min(gains) >= 1 - SLIGHT and max(gains) > 1 + SLIGHT
+
+
+def check_document(checked: Checked) -> dict[str, Any]:
+    """The JSON document of `wellfed check --json`."""
+    from wellfed.checks.outputs.to_json import findings_json
+    from wellfed.topology.to_json import counts
+
+    machine = checked.machine
+    summary = {
+        "name": machine.name,
+        "origin": machine.origin.value,
+        "counts": counts(machine),
+        "memory_bytes": machine.memory_bytes,
+        "unknown": dict(sorted(machine.unknown.items())),
+    }
+    document = findings_json(summary, checked.findings, checked.together)
+    document["plan"] = _plan_summary(checked.plan)
+    return document
+
+
+def _plan_summary(plan: Plan | None) -> dict[str, Any] | None:
+    if plan is None:
+        return None
+    from wellfed.planner.kinds import describe
+
+    return {
+        "model": plan.model.id,
+        "engine": plan.layout.engine.value,
+        "quantisation": plan.layout.quantisation,
+        "layout": describe(plan.layout),
+        "decode_tok_s": plan.estimate.decode_tok_s.value,
+        "prefill_tok_s": plan.estimate.prefill_tok_s.value,
+        "ttft_s": plan.estimate.ttft_s.value,
+        "load_s": plan.estimate.load_s,
+        "limited_by": plan.estimate.limited_by,
+    }
+
+
+def snapshot(out: Path) -> tuple[int, tuple[str, ...]]:
+    """Write what can be read of this machine to `out`: the file's bytes, and what could not be read and why."""
+    from wellfed.topology.collect import collect
+    from wellfed.topology.machine import parse
+    from wellfed.topology.snapshot_io import save
+
+    taken = collect()
+    save(taken, out)
+    gaps = parse(taken).unknown
+    return out.stat().st_size, tuple(f"{what}: {why}" for what, why in sorted(gaps.items()))
