@@ -1,0 +1,102 @@
+"""Prices that the user gives: of parts, with source and date. wellfed has none of its own."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wellfed.catalog.hardware import find_cpu, find_gpu
+from wellfed.errors import BadInput, UnknownName
+from wellfed.hardware.machine import Machine
+from wellfed.units import GIB
+
+_HINT = '[parts] "rtx 4090" = { price = 1600, source = "shop", date = "2026-11-01" }; memory: "ddr5 per gib"'
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What one part costs, where that was read, and when (ISO date)."""
+
+    amount: float
+    source: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Prices by part id; memory by type ("DDR5") and GiB; `base` is the rest of a machine (board, case, supply)."""
+
+    currency: str
+    parts: Mapping[str, Price]
+    memory_per_gib: Mapping[str, Price]
+    base: Price | None = None
+
+    def of(self, machine: Machine) -> tuple[float | None, str]:
+        """(the machine's price, "") or (None, which part has none). All nodes together."""
+        total = self.base.amount if self.base else 0.0
+        included = any(gpu.spec is not None and gpu.spec.cpu_id for gpu in machine.gpus)
+        wanted = [gpu.spec.id if gpu.spec else "?" for gpu in machine.gpus]
+        if not included:
+            wanted += [socket.cpu.id if socket.cpu else "?" for socket in machine.sockets]
+        for part in wanted:
+            if part not in self.parts:
+                return None, f"no price of {part}"
+            total += self.parts[part].amount
+        if included:
+            return total * machine.count, ""
+        memory = self._memory(machine)
+        return (None, "no price of its memory") if memory is None else ((total + memory) * machine.count, "")
+
+    def _memory(self, machine: Machine) -> float | None:
+        kinds = {socket.cpu.memory_type.upper() for socket in machine.sockets if socket.cpu}
+        price = next((self.memory_per_gib[kind] for kind in kinds if kind in self.memory_per_gib), None)
+        if price is None or machine.memory_bytes is None:
+            return None
+        return price.amount * machine.memory_bytes / GIB
+
+
+def load_prices(path: Path) -> Prices:
+    """Read a price file. Raises BadInput when it is damaged or a price lacks its source or date."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}", "give the path of a TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is not TOML: {error}", _HINT) from error
+    entries = table.get("parts")
+    if not isinstance(entries, dict) or not entries:
+        raise BadInput(f"{path} has no [parts]", _HINT)
+    parts: dict[str, Price] = {}
+    memory: dict[str, Price] = {}
+    base = None
+    for name, entry in entries.items():
+        price = _price(path, name, entry)
+        if name.lower().endswith("per gib"):
+            memory[name.split()[0].upper()] = price
+        elif name.lower() == "base":
+            base = price
+        else:
+            parts[_part_id(path, name)] = price
+    return Prices(str(table.get("currency", "")), parts, memory, base)
+
+
+def _price(path: Path, name: str, entry: Any) -> Price:
+    if not isinstance(entry, dict):
+        raise BadInput(f"{path}: {name} is not a price", _HINT)
+    amount = entry.get("price")
+    if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not 0 <= amount < 1e9:
+        raise BadInput(f"{path}: {name} has no usable price", _HINT)
+    source, date = entry.get("source"), entry.get("date")
+    if not source or not date:
+        raise BadInput(f"{path}: the price of {name} needs a source and a date", _HINT)
+    return Price(float(amount), str(source), str(date))
+
+
+def _part_id(path: Path, name: str) -> str:
+    found = find_gpu(name) or find_cpu(name)
+    if found is None:
+        raise UnknownName(f"part in {path}", name)
+    return found.spec.id

@@ -1,0 +1,272 @@
+"""Whole machines for a model: every GPU of the catalogue, in every count, in every host that takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from wellfed.calibration import Calibration
+from wellfed.catalog.hardware import gpus
+from wellfed.catalog.hosts import Host, hosted, hosts, own_machine
+from wellfed.catalog.prices import Prices
+from wellfed.engines.capabilities import CAPABILITIES, usable_quantisations, why_not
+from wellfed.errors import WellfedError
+from wellfed.estimate import Estimate
+from wellfed.hardware.machine import Machine
+from wellfed.hardware.parts import GpuSpec
+from wellfed.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy
+from wellfed.models.model import Model
+from wellfed.models.quantisation import weights
+from wellfed.models.weights import Weights
+from wellfed.perf.estimate import estimate
+from wellfed.perf.memory import memory
+from wellfed.plan import Plan, Request
+from wellfed.planner.goal import Goal, Objective
+from wellfed.planner.power import power
+from wellfed.planner.search import QuantisationOf, missed_targets
+from wellfed.planner.sensitivity import Sensitivity, sensitivities
+from wellfed.workload import Workload
+
+_COUNTS = (1, 2, 4, 8)
+_ROOM_BYTES = 1.5e9  # context and cache on each GPU, a first bound only; the ledger decides
+_WHOLE = ("soc", "superchip")
+_OLDEST = 2016  # GPUs before that are in no engine's support list
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A machine, its plan, what it draws and what it costs (None without prices, with the reason)."""
+
+    machine: Machine
+    plan: Plan
+    power_w: float | None
+    price: float | None
+    price_reason: str = ""
+
+    @property
+    def parts(self) -> int:
+        """GPUs and CPUs together: the fewer, the simpler."""
+        return len(self.machine.gpus) + len(self.machine.sockets)
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """Offers, best first; how many machines were looked at."""
+
+    offers: tuple[Offer, ...]
+    machines: int
+    feasible: int
+    weakest: tuple[Sensitivity, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What the machine is bought for. `budget` is in the currency of the prices."""
+
+    model: Model
+    workload: Workload
+    goal: Goal
+    quantisation: QuantisationOf
+    calibration: Calibration
+    prices: Prices | None = None
+    budget: float | None = None
+    most_power_w: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """The same GPUs in several hosts. Where the GPUs hold the model, hosts differ little: the first speaks for all."""
+
+    machines: tuple[Callable[[], Machine], ...]
+    alike: bool
+
+
+def market(demand: Demand, keep: int = 12) -> Market:
+    """Every machine's likely best layout, estimated; the best `keep` machines of different GPUs and counts.
+
+    Offers that meet the latency targets come first. Then: the price per tokens/s where prices are given, else power,
+    then the count of parts; for `throughput` and `latency` the speed decides, for `quality` the bits. Of GPUs that hold
+    the model themselves, one host is tried first, and the others for the front runners.
+    """
+    first: list[tuple[Offer, _Family]] = []
+    count = 0
+    for family in _families(demand):
+        count += len(family.machines)
+        tried = family.machines[:1] if family.alike else family.machines
+        first += [(offer, family) for made in tried if (offer := _offer(demand, made)) is not None]
+    first.sort(key=lambda pair: _rank(demand, pair[0]))
+    offers = [offer for offer, _ in first]
+    for _, family in first[: 2 * keep]:
+        rest = family.machines[1:] if family.alike else ()
+        offers += [offer for made in rest if (offer := _offer(demand, made)) is not None]
+    offers.sort(key=lambda offer: _rank(demand, offer))
+    chosen = _different(offers, keep)
+    found = _sensitivities(demand, chosen[0].plan) if chosen else ()
+    return Market(tuple(chosen), count, len(offers), found)
+
+
+def _families(demand: Demand) -> Iterator[_Family]:
+    """Every GPU in every count, in the hosts that take it; machines that come whole; hosts alone."""
+    least = _least_bytes(demand)
+    for gpu in gpus():
+        if (gpu.year is not None and gpu.year < _OLDEST) or "laptop" in gpu.id:
+            continue
+        if gpu.form in _WHOLE:
+            yield _Family((partial(own_machine, gpu),), alike=False)
+            continue
+        for count in _COUNTS:
+            family = _hosted(gpu, count, demand.model, least)
+            if family.machines:
+                yield family
+    for host in hosts():
+        module = next((size for size in host.module_gib if host.memory_bytes(size) > least), None)
+        if module is not None:
+            yield _Family((partial(hosted, host, None, 0, module),), alike=False)
+
+
+def _least_bytes(demand: Demand) -> float:
+    """The weights at the coarsest quality that is accepted."""
+    coarsest = (
+        "ud-iq1_s" if demand.goal.least_quality_bits < 2 else "q2_k" if demand.goal.least_quality_bits < 4 else "iq4_xs"
+    )
+    names = demand.goal.quantisations or (coarsest,)
+    return min(weights(demand.model, demand.quantisation(name)).total for name in names)
+
+
+def _hosted(gpu: GpuSpec, count: int, model: Model, least: float) -> _Family:
+    on_gpus = count * (gpu.memory_bytes - _ROOM_BYTES) > least
+    found: list[Callable[[], Machine]] = []
+    if on_gpus or (model.is_moe and count == 1):
+        for host in hosts():
+            if not host.takes(gpu, count) or not _sensible(host, gpu, count):
+                continue
+            enough = host.memory_bytes(host.module_gib[0]) if on_gpus else least + 16e9
+            module = next((size for size in host.module_gib if host.memory_bytes(size) >= enough), None)
+            if module is not None:
+                found.append(partial(hosted, host, gpu, count, module))
+    return _Family(tuple(found), alike=on_gpus)
+
+
+def _sensible(host: Host, gpu: GpuSpec, count: int) -> bool:
+    """Hosts whose PCIe generation is not behind the card's, desktops only for what fits a desktop."""
+    if gpu.form in ("sxm", "oam"):
+        return count in (4, 8)
+    newer = (gpu.pcie_generation or 4) >= 5
+    if host.id == "server-used":
+        return not newer
+    return host.id != "desktop" or (gpu.board_power_w or 300) * count <= 1200
+
+
+def _best_plan(demand: Demand, machine: Machine) -> Plan | None:
+    best: tuple[tuple[float, ...], Plan] | None = None
+    for layout, held in _likely(demand, machine):
+        request = Request(machine, demand.model, held, layout, demand.workload)
+        if memory(request).fits is not True:
+            continue
+        try:
+            found: Estimate = estimate(request, demand.calibration)
+        except WellfedError:
+            continue
+        plan = Plan(machine, demand.model, held, layout, demand.workload, found)
+        key = (float(missed_targets(plan)), -found.total_tok_s.value)
+        if best is None or key < best[0]:
+            best = key, plan
+    return best[1] if best else None
+
+
+def _likely(demand: Demand, machine: Machine) -> Iterator[tuple[Layout, Weights]]:
+    """The few layouts that usually win: all on GPUs in the finest weights that fit, experts on CPU, CPU alone."""
+    gpu = machine.gpus[0].spec if machine.gpus else None
+    if gpu is None:
+        yield from _first_fitting(demand, Engine.LLAMA_CPP, None, machine.memory_bytes or 0.0, _cpu_layout(machine))
+        return
+    room = sum((g.memory_bytes or 0) - _ROOM_BYTES for g in machine.gpus)
+    count = len(machine.gpus)
+    several = count > 1 or demand.workload.concurrency > 1
+    engine = (
+        Engine.VLLM if several and why_not(CAPABILITIES[Engine.VLLM], demand.model, gpu) is None else Engine.LLAMA_CPP
+    )
+    tensor = count if engine is Engine.VLLM else 1
+    slots = next((n for n in CAPABILITIES[engine].max_sequences if n >= demand.workload.concurrency), 1024)
+    on_gpu = Layout(engine, "", gpus=count, tensor_parallel=tensor, max_sequences=slots, offload=ALL_GPU)
+    found = list(_first_fitting(demand, engine, gpu, room * 0.9, on_gpu))
+    yield from found
+    if not found and demand.model.is_moe and machine.sockets:
+        policy = NumaPolicy.ONE_SOCKET if len(machine.sockets) == 1 else NumaPolicy.INTERLEAVE
+        mixed = Layout(Engine.LLAMA_CPP, "", gpus=1, offload=EXPERTS_ON_CPU, numa=policy, ubatch_tokens=2048)
+        yield from _first_fitting(demand, Engine.LLAMA_CPP, gpu, machine.memory_bytes or 0.0, mixed)
+
+
+def _cpu_layout(machine: Machine) -> Layout:
+    policy = NumaPolicy.ONE_SOCKET if len(machine.sockets) == 1 else NumaPolicy.INTERLEAVE
+    return Layout(Engine.LLAMA_CPP, "", gpus=0, offload=CPU_ONLY, numa=policy)
+
+
+def _first_fitting(
+    demand: Demand, engine: Engine, gpu: GpuSpec | None, room: float, layout: Layout
+) -> Iterator[tuple[Layout, Weights]]:
+    """The layout in the finest weights that fit, among those at least as fine as asked; 4 to 8 bits unless quality."""
+    names = demand.goal.quantisations or usable_quantisations(CAPABILITIES[engine], demand.model, gpu)
+    for name in names:
+        kind = demand.quantisation(name)
+        if kind.bits < demand.goal.least_quality_bits:
+            continue
+        if kind.bits > 9 and demand.goal.objective is not Objective.QUALITY and not demand.goal.quantisations:
+            continue
+        held = weights(demand.model, kind)
+        if held.total <= room:
+            yield replace(layout, quantisation=name), held
+            return
+
+
+def _offer(demand: Demand, made: Callable[[], Machine]) -> Offer | None:
+    """The machine with its best likely plan; None where it cannot be built, cannot run the model or is too dear."""
+    try:
+        machine = made()
+    except WellfedError:
+        return None  # the lanes do not suffice
+    plan = _best_plan(demand, machine)
+    if plan is None:
+        return None
+    price, reason = (None, "no prices were given") if demand.prices is None else demand.prices.of(machine)
+    offer = Offer(machine, plan, power(machine).total_w, price, reason)
+    return offer if _affordable(demand, offer) else None
+
+
+def _affordable(demand: Demand, offer: Offer) -> bool:
+    if demand.budget is not None and (offer.price is None or offer.price > demand.budget):
+        return False
+    return demand.most_power_w is None or (offer.power_w is not None and offer.power_w <= demand.most_power_w)
+
+
+def _rank(demand: Demand, offer: Offer) -> tuple[float, ...]:
+    missed = float(missed_targets(offer.plan))
+    speed = offer.plan.estimate.total_tok_s.value
+    match demand.goal.objective:
+        case Objective.THROUGHPUT:
+            return (missed, -speed)
+        case Objective.LATENCY:
+            return (missed, offer.plan.estimate.tpot_s.value)
+        case Objective.QUALITY:
+            return (missed, -demand.quantisation(offer.plan.layout.quantisation).bits, -speed)
+        case _:
+            unknown = float("inf")
+            if demand.prices is not None:
+                return (missed, unknown if offer.price is None else offer.price / speed, offer.parts)
+            return (missed, unknown if offer.power_w is None else offer.power_w, offer.parts, -speed)
+
+
+def _different(offers: Sequence[Offer], keep: int) -> list[Offer]:
+    """One offer for each GPU and count."""
+    seen: dict[tuple[str, int], Offer] = {}
+    for offer in offers:
+        gpu = offer.machine.gpus[0].spec.id if offer.machine.gpus and offer.machine.gpus[0].spec else "cpu"
+        seen.setdefault((gpu, len(offer.machine.gpus)), offer)
+        if len(seen) == keep:
+            break
+    return list(seen.values())
+
+
+def _sensitivities(demand: Demand, plan: Plan) -> tuple[Sensitivity, ...]:
+    return sensitivities(plan, lambda request: estimate(request, demand.calibration))
