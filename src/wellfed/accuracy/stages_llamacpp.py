@@ -36,7 +36,7 @@ START: Mapping[str, float] = {
         "cache_fraction": 0.75,
         "cache_cycles": 17.0,
         "gemm_fraction": 0.4,
-        "joules_per_tflop": 0.01,
+        "joules_per_tflop": 2.0,
         "gemm_pad": 8.0,
         "expert_pad": 32.0,
         "unpack_per_cycle": 3.0,

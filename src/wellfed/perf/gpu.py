@@ -36,10 +36,11 @@ class GpuDevice:
     issue_hz: float
     clock_hz: float
     matrix_flops: float  # FP16, accumulating in FP16 where that is faster (llama.cpp does)
-    int8_ops: float  # or matrix_flops, where none is known
+    int8_ops: float  # what quantised weights multiply at: matrix_flops where that is faster
     power_w: float  # what the board may draw: it caps matrix products
     host_link: float  # bytes/s to the host, raw
     host_clock_hz: float = _HOST_CLOCK_HZ
+    guessed: bool = False  # some of its own figures are assumed
     assumptions: tuple[Assumption, ...] = ()
 
 
@@ -56,6 +57,7 @@ def gpu_device(gpu: Gpu, machine: Machine) -> GpuDevice:
     units, clock = _units_and_clock(gpu, spec, assumed)
     matrix = _matrix_flops(spec, units * clock, assumed)
     link = gpu.link or _default_link(spec, assumed)
+    guessed = bool(assumed)
     return GpuDevice(
         vendor=spec.vendor,
         architecture=chip(spec),
@@ -63,10 +65,11 @@ def gpu_device(gpu: Gpu, machine: Machine) -> GpuDevice:
         issue_hz=units * clock,
         clock_hz=clock,
         matrix_flops=matrix,
-        int8_ops=spec.peak.int8 or matrix,
+        int8_ops=max(spec.peak.int8 or 0.0, matrix),
         power_w=_power(gpu, spec),
         host_link=spec.memory_bandwidth_bytes_per_s if spec.unified_memory else link.bytes_per_s,
         host_clock_hz=_host_clock(machine, assumed),
+        guessed=guessed,
         assumptions=tuple(assumed),
     )
 

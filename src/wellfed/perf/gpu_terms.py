@@ -45,9 +45,10 @@ def _decode_term(work: Work, step: Pass, device: GpuDevice, rates: GpuRates, run
         return Term(work.name, seconds, "memory bandwidth", "gpu")
     divided = run.gpus if run.row_split else 1
     cost = gpu_time.matvec(work, step.tokens, device, rates)
-    if step.batched:
+    if step.batched:  # whichever kernel is faster; never faster than for one token
         batched = gpu_time.matmul(work, device, rates, expand=False)
         cost = min(cost, batched, key=lambda one: one.total)
+        cost = max(cost, gpu_time.matvec(work, 1.0, device, rates), key=lambda one: one.total)
     return Term(work.name, cost.total / divided, cost.limited_by, "gpu")
 
 

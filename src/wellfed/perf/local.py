@@ -109,7 +109,7 @@ def sigmas(request: Request, calibration: Calibration, shares: Sequence[GpuShare
         max(calibration.sigma(speed_class(phase, request, share.device.vendor)) for share in shares)
         for phase in ("decode", "prefill")
     )
-    if any(share.device.assumptions for share in shares):
+    if any(share.device.guessed for share in shares):
         return decode * _ASSUMED_WIDER, prefill * _ASSUMED_WIDER
     return decode, prefill
 
