@@ -40,10 +40,12 @@ def fit(
     weights: Vector | None = None,
     loss_scale: float = 0.15,
     begin: Mapping[str, float] | None = None,
+    tolerance: float = 1e-8,
 ) -> dict[str, float]:
     """Parameters (searched in logs) that minimise the soft-L1 log error plus the priors.
 
     `begin` is where the search starts, when the solution of a similar fit is known; the priors stay where they are.
+    `tolerance` ends the search: the relative gain in cost, or change of parameters, that is not worth another step.
     """
     import numpy as np
     from scipy.optimize import least_squares
@@ -60,7 +62,8 @@ def fit(
         return np.concatenate([soft, (x - start) / widths])
 
     first = start if begin is None else np.log([begin[parameter.name] for parameter in parameters])
-    found = least_squares(errors, np.clip(first, bounds[0], bounds[1]), bounds=bounds, x_scale="jac", max_nfev=60)
+    settings = {"bounds": bounds, "x_scale": "jac", "max_nfev": 60, "ftol": tolerance, "xtol": tolerance}
+    found = least_squares(errors, np.clip(first, bounds[0], bounds[1]), **settings)
     return dict(zip([p.name for p in parameters], np.exp(found.x).tolist(), strict=True))
 
 
@@ -72,6 +75,7 @@ def leave_one_group_out(
     weights: Vector | None = None,
     loss_scale: float = 0.15,
     begin: Mapping[str, float] | None = None,
+    tolerance: float = 1e-8,
 ) -> Vector:
     """Predictions of every row by a fit that has seen no row of its group. `predict` gives all rows each time."""
     import numpy as np
@@ -81,7 +85,7 @@ def leave_one_group_out(
     for group in sorted(set(groups)):
         held = labels == group
         masked = (np.ones(len(measured)) if weights is None else weights) * ~held
-        found = fit(parameters, predict, measured, masked, loss_scale, begin)
+        found = fit(parameters, predict, measured, masked, loss_scale, begin, tolerance)
         out[held] = predict(found)[held]
     return out
 
