@@ -48,14 +48,13 @@ def test_arrays_predict_what_production_predicts() -> None:
 def test_a_fit_finds_the_machine_behind_the_rows() -> None:
     stage = stages()[0]
     cases = [one for one in made_up() if one.phase == "decode" and one.device.vendor == "nvidia"]
-    truth = Calibration(
-        "truth", {**START, "local.gpu.nvidia.may2024.launch_us": 8.0, "local.gpu.bandwidth_fraction": 0.7}
-    )
+    machine = {"bandwidth_fraction": 0.88, "joules_per_gb": 0.2, "may2024.weights_per_cycle_float": 6.0}
+    truth = Calibration("truth", {**START, **{f"local.gpu.nvidia.{name}": value for name, value in machine.items()}})
     speeds = rate(stacked(cases), len(cases), truth)
     measured = [replace(one, case=replace(one.case, measured=float(v))) for one, v in zip(cases, speeds, strict=True)]
     found = _fit_stage(stage, measured, Calibration("start", dict(START)))
     assert np.abs(found.predicted / speeds - 1).max() < 0.04
-    assert np.abs(found.left_out / speeds - 1).max() < 0.12
+    assert np.abs(found.left_out / speeds - 1).max() < 0.15
 
 
 def test_bundled_calibration_tells_errors_of_gpus_left_out() -> None:
