@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -140,6 +140,50 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
         file_weights=named.weights,
     )
     return found, named.assumptions + where.assumptions
+
+
+def buy(
+    model_name: str,
+    options: PlanOptions = PlanOptions(),
+    prices: Path | None = None,
+    budget: float | None = None,
+    most_power_w: float | None = None,
+    keep: int = 12,
+) -> Market:
+    """Whole machines for the model, best first. Without latency targets: 10 s to the first token, 100 ms for each."""
+    from wellfed.catalog.prices import load_prices
+    from wellfed.models.quantisation_names import quantisation
+    from wellfed.planner.market import Demand, market
+
+    named = model(model_name)
+    workload = _within(options.workload, named.model)
+    if workload.ttft_target_s is None and workload.tpot_target_s is None:
+        workload = replace(workload, ttft_target_s=10.0, tpot_target_s=0.1)
+    goal = Goal(
+        objective=options.objective,
+        least_quality_bits=4.0 if options.least_quality_bits is None else options.least_quality_bits,
+        engines=options.engines,
+        quantisations=tuple(quantisation(name).id for name in options.quantisations),
+    )
+    money = load_prices(prices) if prices else None
+    demand = Demand(named.model, workload, goal, quantisation, calibration(), money, budget, most_power_w)
+    return market(demand, keep)
+
+
+def compare(machines: Sequence[str], model_name: str, options: PlanOptions = PlanOptions()) -> list[Compared]:
+    """The best plan of the same model on each machine."""
+    from wellfed.planner.compare import Compared
+    from wellfed.planner.power import power
+    from wellfed.planner.sensitivity import sensitivities
+
+    found = []
+    for text in machines:
+        answer = plan(model_name, replace(options, on=text))
+        best = answer.ranking.best
+        asked = answer.search
+        weakest = sensitivities(best, asked.estimate) if best else ()
+        found.append(Compared(text, asked.machine, best, answer.verdict.why, power(asked.machine), weakest))
+    return found
 
 
 def _resolver(named: NamedModel) -> Callable[[str], Quantisation]:

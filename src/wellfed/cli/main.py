@@ -15,6 +15,7 @@ from wellfed.errors import WellfedError
 # name: (module:command, help of one line)
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "plan": ("wellfed.cli.plan:command", "Does it fit, how fast, what limits it: CPU, GPU or both."),
+    "compare": ("wellfed.cli.compare:command", "The same model on several machines, side by side."),
     "run": ("wellfed.cli.run:command", "Start it, bound to the right hardware; awaited and proven."),
     "bench": ("wellfed.cli.bench:command", "Measure memory, links and engines."),
     "ps": ("wellfed.cli.ps:ps", "Engines that wellfed started."),
@@ -78,9 +79,17 @@ def main() -> None:
         fail(error.format_message())
     except (click.Abort, KeyboardInterrupt):
         fail("interrupted", code=130)
+    except SystemExit:
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        fail(f"{error.filename or 'input/output'}: {error.strerror or error}")
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a user sees no traceback
+        if os.environ.get("WELLFED_DEBUG"):
+            raise
+        fail(f"internal error: {type(error).__name__}: {error}", "WELLFED_DEBUG=1 shows where; please report it")
 
 
 def fail(message: str, hint: str | None = None, code: int = 2) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wellfed.layout import Engine
 from wellfed.planner.goal import Objective
 from wellfed.workload import PRESETS
+
+if TYPE_CHECKING:
+    from wellfed import api
 
 _QUALITY = {"any": 0.0, "at-least-q2": 2.0, "at-least-q3": 3.0, "at-least-q4": 4.0, "at-least-q5": 5.0,
             "at-least-q6": 6.0, "at-least-q8": 8.0, "full": 15.0}  # fmt: skip
@@ -36,6 +40,10 @@ _QUALITY = {"any": 0.0, "at-least-q2": 2.0, "at-least-q3": 3.0, "at-least-q4": 4
 @click.option("--engine", "-e", "engines", multiple=True, type=click.Choice([e.value for e in Engine]))
 @click.option("--quant", "-q", "quantisations", multiple=True, metavar="TYPE", help="e.g. Q4_K_M, FP8; repeatable.")
 @click.option("--top", default=6, show_default=True, help="Plans to show.")
+@click.option("--buy", is_flag=True, help="Design whole machines for MODEL instead: GPUs and what keeps them fed.")
+@click.option("--prices", type=click.Path(path_type=Path), help="With --buy: a TOML file of part prices.")
+@click.option("--budget", type=click.FloatRange(0, min_open=True), help="With --buy and --prices: spend at most this.")
+@click.option("--power", type=click.FloatRange(0, min_open=True), help="With --buy: draw at most so many watts.")
 @click.option("--explain", is_flag=True, help="Show every term, assumption and source of the best plan.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def command(model: str, as_json: bool, top: int, explain: bool, **options: Any) -> None:
@@ -47,17 +55,12 @@ def command(model: str, as_json: bool, top: int, explain: bool, **options: Any) 
     from wellfed import api
 
     objective = Objective(options["objective"])
-    asked = api.PlanOptions(
-        on=options["on"],
-        nodes=options["nodes"],
-        network=options["network"],
-        objective=objective,
-        workload=_workload(options),
-        sweep=objective is Objective.THROUGHPUT and options["concurrency"] is None and options["rate"] is None,
-        least_quality_bits=None if options["quality"] is None else _QUALITY[options["quality"]],
-        engines=tuple(Engine(name) for name in options["engines"]),
-        quantisations=options["quantisations"],
-    )
+    asked = _asked(options, objective)
+    if options["buy"]:
+        _buy(model, asked, options, top, as_json)
+        return
+    if options["prices"] or options["budget"] or options["power"]:
+        raise click.UsageError("--prices, --budget and --power go with --buy")
     answer = api.plan(model, asked)
     if as_json:
         from wellfed.cli.plan_json import answer_json
@@ -68,6 +71,39 @@ def command(model: str, as_json: bool, top: int, explain: bool, **options: Any) 
 
         print_answer(answer, top, explain)
     if not answer.ranking.plans:
+        raise SystemExit(1)
+
+
+def _asked(options: dict[str, Any], objective: Objective) -> api.PlanOptions:
+    from wellfed import api
+
+    return api.PlanOptions(
+        on=options["on"],
+        nodes=options["nodes"],
+        network=options["network"],
+        objective=objective,
+        workload=_workload(options),
+        sweep=objective is Objective.THROUGHPUT and options["concurrency"] is None and options["rate"] is None,
+        least_quality_bits=None if options["quality"] is None else _QUALITY[options["quality"]],
+        engines=tuple(Engine(name) for name in options["engines"]),
+        quantisations=options["quantisations"],
+    )
+
+
+def _buy(model: str, asked: api.PlanOptions, options: dict[str, Any], top: int, as_json: bool) -> None:
+    from wellfed import api
+    from wellfed.cli.market_text import market_json, print_market
+
+    if options["on"]:
+        raise click.UsageError("--buy designs a machine: leave --on out, or use `wellfed compare`")
+    if options["budget"] and not options["prices"]:
+        raise click.UsageError("--budget needs --prices: wellfed has no prices of its own")
+    found = api.buy(model, asked, options["prices"], options["budget"], options["power"], keep=top)
+    if as_json:
+        click.echo(json.dumps(market_json(found), indent=1))
+    else:
+        print_market(found, asked.workload)
+    if not found.offers:
         raise SystemExit(1)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from wellfed.calibration import Calibration
 from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.errors import Unsupported
-from wellfed.estimate import Memory
+from wellfed.estimate import Estimate, Memory
 from wellfed.hardware.machine import Machine
 from wellfed.layout import Layout, Offload
 from wellfed.models.model import Model
@@ -76,6 +76,10 @@ class Search:
     sweep: bool = False  # try many concurrencies
     file_weights: Weights | None = None  # of a file that is at hand: no other quantisation is tried
 
+    def estimate(self, request: Request) -> Estimate:
+        """The one estimate, with this search's calibration."""
+        return estimate(request, self.calibration)
+
     def run(self) -> Ranking:
         """Rank every candidate layout."""
         refused: list[Refusal] = []
@@ -126,7 +130,7 @@ class Search:
             request.weights,
             request.layout,
             request.workload,
-            estimate(request, self.calibration),
+            self.estimate(request),
         )
 
     def _rank_key(self, plan: Plan) -> tuple[float, ...]:

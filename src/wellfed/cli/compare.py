@@ -1,0 +1,100 @@
+"""`wellfed compare`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wellfed.workload import PRESETS
+
+if TYPE_CHECKING:
+    from wellfed.planner.compare import Compared
+
+
+@click.command()
+@click.argument("machines", nargs=-1, required=True)
+@click.option("--model", "-m", required=True, help="The model to run on each.")
+@click.option("--workload", type=click.Choice(list(PRESETS)), default="chat", show_default=True)
+@click.option("--concurrency", "-c", type=click.IntRange(1, 100_000))
+@click.option("--quant", "-q", "quantisations", multiple=True, metavar="TYPE")
+@click.option("--svg", type=click.Path(path_type=Path), help="Also draw the comparison here (SVG).")
+@click.option("--json", "as_json", is_flag=True)
+def command(
+    machines: tuple[str, ...],
+    model: str,
+    workload: str,
+    concurrency: int | None,
+    quantisations: tuple[str, ...],
+    svg: Path | None,
+    as_json: bool,
+) -> None:
+    """The same MODEL on several MACHINES, side by side: speed, power, tokens per joule, the weakest part of each.
+
+    wellfed compare "4x rtx 4090" "2x a100 80gb" build:mac-studio --model r1:70b
+    """
+    from wellfed import api
+
+    load = PRESETS[workload] if concurrency is None else replace(PRESETS[workload], concurrency=concurrency)
+    found = api.compare(machines, model, api.PlanOptions(workload=load, quantisations=quantisations))
+    if svg is not None:
+        from wellfed.cli.svg import bars
+
+        rows = [(one.machine.name, 0.0 if one.plan is None else one.plan.estimate.total_tok_s.value) for one in found]
+        svg.write_text(bars(f"{model}: tokens per second", rows))
+    if as_json:
+        click.echo(json.dumps({"schema": "wellfed.compare/1", "machines": [_json(one) for one in found]}, indent=1))
+        return
+    _print(found)
+
+
+def _print(found: list[Compared]) -> None:
+    from rich.table import Table
+
+    from wellfed.cli.console import console
+    from wellfed.planner.kinds import describe
+    from wellfed.units import format_rate, format_seconds
+
+    most = max((one.plan.estimate.total_tok_s.value for one in found if one.plan), default=1.0)
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("machine", "plan", "TTFT", "tok/s", "", "power", "tok/J", "weakest part"):
+        table.add_column(name, justify="right" if name in ("TTFT", "tok/s", "power", "tok/J") else "left")
+    for one in found:
+        watts = "?" if one.power.total_w is None else f"{one.power.total_w:.0f} W"
+        if one.plan is None:
+            table.add_row(one.machine.name, f"[red]{one.why}[/]", "", "", "", watts, "", "")
+            continue
+        rate, layout = one.plan.estimate.total_tok_s.value, one.plan.layout
+        weak = one.weakest
+        table.add_row(
+            one.machine.name,
+            f"{layout.engine} {layout.quantisation.upper()}, {describe(layout)}",
+            format_seconds(one.plan.estimate.ttft_s.value),
+            format_rate(rate),
+            "█" * max(1, round(10 * rate / most)),
+            watts,
+            "?" if one.tokens_per_joule is None else f"{one.tokens_per_joule:.3g}",
+            "none" if weak is None else f"{weak.part} (x{weak.factor:g} buys x{weak.gain:.2f})",
+        )
+    console().print(table)
+
+
+def _json(one: Compared) -> dict[str, Any]:
+    from wellfed.cli.market_text import sensitivity_json
+    from wellfed.cli.plan_json import plan_json
+
+    return {
+        "asked": one.asked,
+        "machine": one.machine.name,
+        "fits": one.plan is not None,
+        "why": one.why,
+        "power_w": one.power.total_w,
+        "supply_w": one.power.supply_w,
+        "tokens_per_joule": one.tokens_per_joule,
+        "weakest": one.weakest.part if one.weakest else None,
+        "sensitivities": [sensitivity_json(each) for each in one.sensitivities],
+        "plan": plan_json(one.plan) if one.plan else None,
+    }

@@ -1,0 +1,90 @@
+"""Whole machines for a model, for a terminal and as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from wellfed.cli.console import console
+from wellfed.cli.machine_text import machine_line
+from wellfed.cli.plan_json import plan_json
+from wellfed.planner.kinds import describe, kind_of
+from wellfed.planner.market import Market, Offer
+from wellfed.planner.search import missed_targets
+from wellfed.planner.sensitivity import Sensitivity
+from wellfed.units import format_rate, format_seconds
+from wellfed.workload import Workload
+
+SCHEMA = "wellfed.market/1"
+
+
+def print_market(market: Market, workload: Workload) -> None:
+    """The offers as a table, then what the parts of the first are worth."""
+    out = console()
+    if not market.offers:
+        out.print(f"[bold red]none of {market.machines} machines can do it[/] within what was asked")
+        return
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("machine", "plan", "TTFT", "tok/s all", "power", "price"):
+        table.add_column(name, justify="left" if name in ("machine", "plan") else "right")
+    for offer in market.offers:
+        table.add_row(*_cells(offer), style="bold" if offer is market.offers[0] else None)
+    out.print(table)
+    out.print(f"\n[dim]{market.machines} machines considered, {market.feasible} estimated in full that can do it[/]")
+    best = market.offers[0]
+    out.print(f"\n[bold]{escape(best.machine.name)}[/]: {escape(machine_line(best.machine))}")
+    print_sensitivities(market.weakest)
+    if best.price is None:
+        out.print(f"[dim]price: ? ({escape(best.price_reason)})[/]")
+
+
+def print_sensitivities(found: tuple[Sensitivity, ...]) -> None:
+    """What each part, half as good again, would buy."""
+    for one in found:
+        if one.limits:
+            text = f"tokens/s x{one.gain:.2f}, first token {one.ttft_gain:.2f}x as soon"
+        else:
+            text = "changes nothing"
+        console().print(f"  {one.part} x{one.factor:g}: {text}")
+
+
+def _cells(offer: Offer) -> list[str]:
+    estimate, layout = offer.plan.estimate, offer.plan.layout
+    late = " [red]late[/]" if missed_targets(offer.plan) else ""
+    return [
+        escape(offer.machine.name),
+        f"{kind_of(layout)}, {layout.engine} {layout.quantisation.upper()}, {describe(layout)}",
+        format_seconds(estimate.ttft_s.value) + late,
+        format_rate(estimate.total_tok_s.value),
+        "?" if offer.power_w is None else f"{offer.power_w:.0f} W",
+        "?" if offer.price is None else f"{offer.price:,.0f}",
+    ]
+
+
+def market_json(market: Market) -> dict[str, Any]:
+    """The offers with their plans."""
+    return {
+        "schema": SCHEMA,
+        "machines": market.machines,
+        "feasible": market.feasible,
+        "offers": [
+            {
+                "machine": offer.machine.name,
+                "parts": machine_line(offer.machine),
+                "power_w": offer.power_w,
+                "price": offer.price,
+                "price_reason": offer.price_reason or None,
+                "plan": plan_json(offer.plan),
+            }
+            for offer in market.offers
+        ],
+        "sensitivities": [sensitivity_json(one) for one in market.weakest],
+    }
+
+
+def sensitivity_json(one: Sensitivity) -> dict[str, Any]:
+    """One part's worth."""
+    names = ("part", "factor", "decode_gain", "total_gain", "ttft_gain")
+    return {name: getattr(one, name) for name in names}
