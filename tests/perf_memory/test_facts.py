@@ -170,6 +170,22 @@ def test_requests_beyond_the_cache_wait() -> None:
     assert found.fits
 
 
+def test_unknown_ram_does_not_hide_how_much_the_cards_hold() -> None:
+    for layout in (local(), served(1)):
+        known = memory(request(LLAMA_8B, "Q4_K_M", machine(1), layout, 8192, 4))
+        unknown = memory(request(LLAMA_8B, "Q4_K_M", machine(1, ram_gib=None), layout, 8192, 4))
+        assert unknown.max_sequences == known.max_sequences
+        assert unknown.fits is None
+
+
+def test_a_stated_fraction_stands_and_a_default_one_is_raised() -> None:
+    tight = replace(machine(1), gpus=(Gpu(0, spec(19.5)),))
+    default = request(LLAMA_8B, "BF16", tight, served(1), 2048)
+    stated = replace(default, layout=served(1, options=(("gpu_memory_utilization", "0.85"),)))
+    assert memory(default).fits
+    assert not memory(stated).fits
+
+
 def test_what_cannot_hold_one_sequence_does_not_fit() -> None:
     assert memory(request(DEEPSEEK_R1, "FP8", machine(8, 80), served(8), 8192)).fits is False
 

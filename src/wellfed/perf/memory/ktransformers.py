@@ -95,7 +95,8 @@ def _ram(request: Request, has_gpu: bool) -> Share:
     if free is None and capacity is not None:
         fixed.append(MemoryTerm("ram", "system", system_bytes(capacity), "operating system and page tables"))
     span = Span(0, len(request.model.layers), True)
-    return Share("ram", tuple(fixed), _nothing if has_gpu else _growth(request, span), capacity, free)
+    growth = _nothing if has_gpu else _growth(request, span)
+    return Share("ram", tuple(fixed), growth, capacity, free, caches=not has_gpu)
 
 
 def _nothing(context: int, count: int) -> tuple[Named, ...]:

@@ -181,7 +181,8 @@ def _ram_share(
     shared = [share for share, gpu in zip(gpu_shares, gpus, strict=True) if unified(gpu)]
     fixed += [term for share in shared for term in _as_ram(share.fixed)]
     growth = _ram_growth(request, placement, bool(gpus), tuple((share.device, share.growth) for share in shared))
-    return Share("ram", tuple(fixed), growth, capacity, free)
+    caches = placement.cpu_layers > 0 or not gpus
+    return Share("ram", tuple(fixed), growth, capacity, free, caches)
 
 
 def _as_ram(terms: tuple[MemoryTerm, ...]) -> tuple[MemoryTerm, ...]:

@@ -11,14 +11,12 @@ requests beyond that wait. Sources: the engines' documentation and source (worke
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil
 
 from wellfed.estimate import MemoryTerm
 from wellfed.hardware.machine import Gpu, Machine
-from wellfed.layout import Engine, Layout
-from wellfed.models.model import Model
-from wellfed.perf.memory.compute import shapes
+from wellfed.layout import Layout
+from wellfed.perf.memory.budget import budget
 from wellfed.perf.memory.devices import (
     gpu_capacity_bytes,
     gpu_free_bytes,
@@ -31,26 +29,10 @@ from wellfed.perf.memory.shards import rank_cache_bytes, rank_weights, stages
 from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span
 from wellfed.plan import Request
-from wellfed.units import GB, GIB, MIB
+from wellfed.units import GB, GIB
 
 _BLOCK = 16  # tokens of a cache page
-_LARGE_GPU_BYTES = 70 * GIB  # from here on vLLM's defaults are 1024 sequences and 8192 tokens, else 256 and 2048
-# The profile run samples for every sequence: logits, probabilities, sorted values and indices of the vocabulary.
-_SAMPLER_BYTES = 38.3
-_NON_TORCH_BYTES, _NON_TORCH_PARALLEL_GIB = 0.13 * GIB, 0.42
-_GRAPH_BYTES_PER_LAYER = 25 * MIB
 _PROCESS_BYTES = 3 * GIB  # host memory of one rank: runtime, CUDA libraries, pinned buffers
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """One GPU's bytes outside weights and cache, each with its note; `kept` is what the engine leaves unused."""
-
-    activations: float
-    non_torch: float
-    graphs: float
-    kept: float
-    note: str
 
 
 def shares(request: Request) -> tuple[Share, ...]:
@@ -126,70 +108,6 @@ def _growth(request: Request, span: Span) -> Growth:
     return growth
 
 
-def budget(model: Model, layout: Layout, capacity: float | None, free: float | None, weights: float) -> Budget:
-    """What an engine uses and keeps beside weights and cache on a GPU of `capacity` bytes."""
-    total = capacity or 0.0
-    peak = activation_bytes(model, layout, capacity)
-    parallel = float(option(layout, "nccl_gib") or _NON_TORCH_PARALLEL_GIB) * GIB
-    context = _NON_TORCH_BYTES + (parallel if layout.tensor_parallel > 1 else 0.0)
-    graphs = _GRAPH_BYTES_PER_LAYER * len(model.layers) if layout.cuda_graphs else 0.0
-    others = 0.0 if free is None else max(0.0, total - free)
-    if layout.engine is Engine.SGLANG:
-        share = float(option(layout, "mem_fraction_static") or _static_fraction(layout, total))
-        kept = max(0.0, (1 - share) * total - peak - graphs - others)
-        return Budget(peak, context, graphs, kept, f"mem_fraction_static {share:.3f}")
-    if layout.engine is Engine.TENSORRT_LLM:
-        share = float(option(layout, "free_gpu_memory_fraction") or 0.9)
-        kept = (1 - share) * max(0.0, total - others - weights - peak - context - graphs)
-        return Budget(peak, context, graphs, kept, f"free_gpu_memory_fraction {share:g}")
-    share = float(option(layout, "gpu_memory_utilization") or 0.92)
-    kept = max(0.0, (1 - share) * total - others)
-    if option(layout, "graphs_in_budget", "1") == "0":  # before 0.12 graphs were captured into what was kept free
-        kept, graphs = max(0.0, kept - graphs), min(graphs, kept)
-    return Budget(peak, context, graphs, kept, f"gpu_memory_utilization {share:g}")
-
-
-def _static_fraction(layout: Layout, total: float) -> float:
-    """SGLang's default: room for chunked prefill, graphs and metadata, at least 10 GiB on large cards."""
-    if not total:
-        return 0.88
-    mib = total / MIB
-    chunk, batch = _sglang_defaults(layout, mib)
-    reserved = 512 + 1.5 * max(2048, chunk) + 2 * batch + layout.tensor_parallel * layout.pipeline_parallel * 128
-    if layout.attention_data_parallel > 1:
-        reserved += 3 * batch
-    if mib > 60 * 1024:
-        reserved = max(reserved, 10 * 1024)
-    return max(0.3, round((mib - reserved) / mib, 3))
-
-
-def _sglang_defaults(layout: Layout, mib: float) -> tuple[int, int]:
-    """Chunked-prefill tokens and the largest graph's batch by GPU memory."""
-    wide = layout.tensor_parallel >= 4
-    table = ((20, 2048, 8), (35, 2048, 80 if wide else 24), (60, 4096, 160 if wide else 32))
-    for gib, chunk, batch in table:
-        if mib < gib * 1024:
-            return chunk, batch
-    return (8192 if mib < 160 * 1024 else 16384), 512 if wide else 256
-
-
-def activation_bytes(model: Model, layout: Layout, capacity: float | None) -> float:
-    """Peak of the profile run: the larger of one full batch through a layer and sampling for all sequences.
-
-    Sampling: sequences x vocabulary x 38 bytes (17 up to vLLM 0.11.0). A layer: tokens x (residual, feed-forward or
-    experts' in- and outputs) in 16 bits.
-    """
-    large = capacity is None or capacity >= _LARGE_GPU_BYTES
-    tokens = int(option(layout, "batch_tokens") or (8192 if large else 2048))
-    rows = int(option(layout, "max_num_seqs") or (1024 if large else 256))
-    shape, ranks = shapes(model), max(1, layout.tensor_parallel)
-    per_logit = _SAMPLER_BYTES if layout.engine is Engine.VLLM else 8.0
-    per_logit = float(option(layout, "sampler_bytes") or per_logit)
-    experts = shape.active * (3 * shape.expert_width / ranks + shape.hidden)
-    layer = tokens * 2 * max(3 * shape.dense / ranks, experts)
-    return max(layer, rows * shape.vocabulary * per_logit) + tokens * shape.hidden * 2
-
-
 def cache_tokens(request: Request, pool: float | None = None) -> float | None:
     """Tokens that one replica's cache holds in whole pages: in `pool` bytes a GPU, else in what the budget leaves.
 
@@ -228,7 +146,7 @@ def _ram(request: Request, ranks: int) -> Share:
         fixed.append(MemoryTerm("ram", "system", system_bytes(capacity), "operating system and page tables"))
     span = Span(0, len(request.model.layers), True)
     growth = _growth(request, span) if not ranks else _nothing
-    return Share("ram", tuple(fixed), growth, capacity, free)
+    return Share("ram", tuple(fixed), growth, capacity, free, caches=not ranks)
 
 
 def _nothing(context: int, count: int) -> tuple[Named, ...]:

@@ -14,13 +14,17 @@ Growth = Callable[[int, int], tuple[Named, ...]]  # (tokens of context, sequence
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """`fixed` terms and a `growth`; capacities as in `DeviceMemory`."""
+    """`fixed` terms and a `growth`; capacities as in `DeviceMemory`.
+
+    `caches`: part of the cache is here, so an unknown capacity leaves open how many sequences fit.
+    """
 
     device: str
     fixed: tuple[MemoryTerm, ...]
     growth: Growth
     capacity_bytes: float | None
     free_bytes: float | None = None
+    caches: bool = True
 
     def ledger(self, context: int, sequences: int) -> DeviceMemory:
         """The ledger at a load."""
@@ -40,13 +44,15 @@ class Share:
 
 
 def most_sequences(shares: tuple[Share, ...], context: int) -> int | None:
-    """Sequences of `context` tokens that all shares have room for; None when a capacity is unknown.
+    """Sequences of `context` tokens that all shares have room for; None when a capacity is unknown that matters.
 
     Growth is affine in the number of sequences, so two evaluations per share tell the slope.
     """
     most: float | None = None
     for share in distinct(shares):
         room = share.room_bytes
+        if room is None and not share.caches:
+            continue
         if room is None:
             return None
         first, second = share.grown_bytes(context, 1), share.grown_bytes(context, 2)
@@ -59,10 +65,14 @@ def most_sequences(shares: tuple[Share, ...], context: int) -> int | None:
 
 
 def longest_context(shares: tuple[Share, ...], sequences: int, limit: int, step: int = 1024) -> int | None:
-    """The longest context up to `limit`, in steps, for which `sequences` fit; None when a capacity is unknown."""
+    """The longest context up to `limit`, in steps, for which `sequences` fit; None when a capacity is unknown that
+    matters.
+    """
     longest = limit
     for share in distinct(shares):
         room = share.room_bytes
+        if room is None and not share.caches:
+            continue
         if room is None:
             return None
         if share.grown_bytes(longest, sequences) > room:

@@ -1,0 +1,125 @@
+"""What a serving engine uses on a GPU beside weights and cache, and what its budget leaves unused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wellfed.layout import Engine, Layout
+from wellfed.models.model import Model
+from wellfed.perf.memory.compute import shapes
+from wellfed.perf.memory.kv import option
+from wellfed.units import GIB, MIB
+
+_LARGE_GPU_BYTES = 70 * GIB  # from here on vLLM's defaults are 1024 sequences and 8192 tokens, else 256 and 2048
+# The profile run samples for every sequence: logits, probabilities, sorted values and indices of the vocabulary.
+_SAMPLER_BYTES, _SAMPLER_BYTES_ELSEWHERE = 38.3, 8.0
+_NON_TORCH_BYTES, _NON_TORCH_PARALLEL_GIB = 0.13 * GIB, 0.42
+_GRAPH_BYTES_PER_LAYER = 25 * MIB
+_LEAST_CACHE_BYTES, _LEAST_KEPT_BYTES = 4 * GIB, GIB
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """One GPU's bytes outside weights and cache, each with its note; `kept` is what the engine leaves unused."""
+
+    activations: float
+    non_torch: float
+    graphs: float
+    kept: float
+    note: str
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.activations + self.non_torch + self.graphs + self.kept
+
+
+def budget(model: Model, layout: Layout, capacity: float | None, free: float | None, weights: float) -> Budget:
+    """What an engine uses and keeps beside weights and cache on a GPU of `capacity` bytes, `free` of them free."""
+    total = capacity or 0.0
+    others = 0.0 if free is None else max(0.0, total - free)
+    peak = activation_bytes(model, layout, capacity)
+    parallel = float(option(layout, "nccl_gib") or _NON_TORCH_PARALLEL_GIB) * GIB
+    context = _NON_TORCH_BYTES + (parallel if layout.tensor_parallel > 1 else 0.0)
+    graphs = _GRAPH_BYTES_PER_LAYER * len(model.layers) if layout.cuda_graphs else 0.0
+    used = Budget(peak, context, graphs, 0.0, "")
+    if layout.engine is Engine.TENSORRT_LLM:
+        return _tensorrt_llm(used, layout, total - others - weights)
+    kept = (
+        _sglang(used, layout, total, others) if layout.engine is Engine.SGLANG else _vllm(used, layout, total, others)
+    )
+    return _raised(kept, layout, total - others - weights)
+
+
+def _vllm(used: Budget, layout: Layout, total: float, others: float) -> Budget:
+    """`gpu_memory_utilization` of all memory is the engine's, other programs' share included."""
+    share = float(option(layout, "gpu_memory_utilization") or 0.92)
+    kept, graphs = max(0.0, (1 - share) * total - others), used.graphs
+    if option(layout, "graphs_in_budget", "1") == "0":  # before 0.12 graphs were captured into what was kept free
+        kept, graphs = max(0.0, kept - graphs), min(graphs, kept)
+    return Budget(used.activations, used.non_torch, graphs, kept, f"gpu_memory_utilization {share:g}")
+
+
+def _sglang(used: Budget, layout: Layout, total: float, others: float) -> Budget:
+    """`mem_fraction_static` is for weights and cache; activations and graphs live in the rest."""
+    share = float(option(layout, "mem_fraction_static") or _static_fraction(layout, total))
+    kept = max(0.0, (1 - share) * total - used.activations - used.graphs - others)
+    return Budget(used.activations, used.non_torch, used.graphs, kept, f"mem_fraction_static {share:.3f}")
+
+
+def _tensorrt_llm(used: Budget, layout: Layout, left: float) -> Budget:
+    """The cache takes a fraction of what weights and a profile run leave."""
+    share = float(option(layout, "free_gpu_memory_fraction") or 0.9)
+    kept = (1 - share) * max(0.0, left - used.total)
+    return Budget(used.activations, used.non_torch, used.graphs, kept, f"free_gpu_memory_fraction {share:g}")
+
+
+def _raised(found: Budget, layout: Layout, left: float) -> Budget:
+    """A default fraction that leaves no cache is raised by whoever starts the engine; a stated one stands."""
+    stated = option(layout, "gpu_memory_utilization") or option(layout, "mem_fraction_static")
+    if stated or left - found.total >= _LEAST_CACHE_BYTES:
+        return found
+    used = found.total - found.kept
+    kept = min(found.kept, max(_LEAST_KEPT_BYTES, left - used - _LEAST_CACHE_BYTES))
+    return Budget(found.activations, found.non_torch, found.graphs, kept, f"{found.note}, raised to leave a cache")
+
+
+def _static_fraction(layout: Layout, total: float) -> float:
+    """SGLang's default: room for chunked prefill, graphs and metadata, at least 10 GiB on large cards."""
+    if not total:
+        return 0.88
+    mib = total / MIB
+    chunk, batch = _sglang_defaults(layout, mib)
+    reserved = 512 + 1.5 * max(2048, chunk) + 2 * batch + layout.tensor_parallel * layout.pipeline_parallel * 128
+    if layout.attention_data_parallel > 1:
+        reserved += 3 * batch
+    if mib > 60 * 1024:
+        reserved = max(reserved, 10 * 1024)
+    return max(0.3, round((mib - reserved) / mib, 3))
+
+
+def _sglang_defaults(layout: Layout, mib: float) -> tuple[int, int]:
+    """Chunked-prefill tokens and the largest graph's batch by GPU memory."""
+    wide = layout.tensor_parallel >= 4
+    table = ((20, 2048, 8), (35, 2048, 80 if wide else 24), (60, 4096, 160 if wide else 32))
+    for gib, chunk, batch in table:
+        if mib < gib * 1024:
+            return chunk, batch
+    return (8192 if mib < 160 * 1024 else 16384), 512 if wide else 256
+
+
+def activation_bytes(model: Model, layout: Layout, capacity: float | None) -> float:
+    """Peak of the profile run: the larger of one full batch through a layer and sampling for all sequences.
+
+    Sampling: sequences x vocabulary x 38 bytes (17 up to vLLM 0.11.0). A layer: tokens x (residual, feed-forward or
+    experts' in- and outputs) in 16 bits.
+    """
+    large = capacity is None or capacity >= _LARGE_GPU_BYTES
+    tokens = int(option(layout, "batch_tokens") or (8192 if large else 2048))
+    rows = int(option(layout, "max_num_seqs") or (1024 if large else 256))
+    shape, ranks = shapes(model), max(1, layout.tensor_parallel)
+    per_logit = _SAMPLER_BYTES if layout.engine is Engine.VLLM else 8.0
+    per_logit = float(option(layout, "sampler_bytes") or per_logit)
+    experts = shape.active * (3 * shape.expert_width / ranks + shape.hidden)
+    layer = tokens * 2 * max(3 * shape.dense / ranks, experts)
+    return max(layer, rows * shape.vocabulary * per_logit) + tokens * shape.hidden * 2
