@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from wellfed.models.quantisation import Quantisation
     from wellfed.models.weights import Weights
     from wellfed.planner.answer import Answer
+    from wellfed.planner.compare import Compared
+    from wellfed.planner.market import Market
     from wellfed.planner.search import Search
     from wellfed.provenance import Assumption
 

@@ -86,7 +86,7 @@ def main() -> None:
         sys.exit(0)
     except OSError as error:
         fail(f"{error.filename or 'input/output'}: {error.strerror or error}")
-    except Exception as error:  # noqa: BLE001 - the last line of defence: a user sees no traceback
+    except Exception as error:  # the last line of defence: a user sees no traceback
         if os.environ.get("WELLFED_DEBUG"):
             raise
         fail(f"internal error: {type(error).__name__}: {error}", "WELLFED_DEBUG=1 shows where; please report it")

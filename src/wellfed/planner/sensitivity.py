@@ -42,11 +42,13 @@ def sensitivities(plan: Plan, estimate: Estimator, factor: float = 1.5) -> tuple
     now = plan.estimate
     found = []
     for part, machine in improved(plan.machine, factor):
+        # links come in powers of two
+        times = 2.0 if part == "PCIe link" else factor
         then = estimate(Request(machine, plan.model, plan.weights, plan.layout, plan.workload))
         found.append(
             Sensitivity(
                 part,
-                factor,
+                times,
                 now.tpot_s.value / then.tpot_s.value,
                 then.total_tok_s.value / now.total_tok_s.value,
                 now.ttft_s.value / then.ttft_s.value,

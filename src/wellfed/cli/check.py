@@ -1,0 +1,108 @@
+"""`wellfed check`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wellfed.workload import PRESETS
+
+if TYPE_CHECKING:
+    from wellfed.api_check import Checked
+    from wellfed.hardware.machine import Machine
+
+
+@click.command()
+@click.option("--model", "-m", help="Price every fault for this model: a name, a GGUF file, a repository.")
+@click.option("--workload", "-w", type=click.Choice(list(PRESETS)), default="chat", show_default=True)
+@click.option("--on", metavar="MACHINE", help="A machine in a line, a TOML file or build:NAME.")
+@click.option("--from", "path", type=click.Path(path_type=Path), metavar="PATH",
+              help="A snapshot, a pasted dump, a folder of dumps, or a captured /sys and /proc.")  # fmt: skip
+@click.option("--select", "-s", "only", multiple=True, metavar="ID", help="Only these checks; pcie-* is a group.")
+@click.option("--ignore", "-i", multiple=True, metavar="ID", help="Not these.")
+@click.option("--load", is_flag=True, help="Copy to the GPUs meanwhile, so that idle links show their true speed.")
+@click.option("--all", "everything", is_flag=True, help="Show what passed and what was skipped, too.")
+@click.option("--list", "listed", is_flag=True, help="List the checks and leave.")
+@click.option("--fix", is_flag=True, help="Print a script with all fixes to review; nothing is changed.")
+@click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML ('-': stdout).")
+@click.option("--prometheus", type=click.Path(path_type=Path), metavar="FILE", help="Write a textfile ('-': stdout).")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def command(listed: bool, load: bool, **options: Any) -> None:
+    """What is wrong between CPU, memory, PCIe, NUMA and GPUs, what it costs for MODEL, and how to fix it.
+
+    Exits with 1 when anything warns or fails.
+    """
+    if listed:
+        _list()
+        return
+    from wellfed import api_check
+    from wellfed.checks.outputs.summary import exit_code
+
+    if load and (options["on"] or options["path"]):
+        raise click.UsageError("--load copies to the GPUs of this machine; leave out --on and --from")
+    machine = api_check.read_machine(options["on"], options["path"])
+    if load:
+        machine = _under_load(machine)
+    workload = PRESETS[options["workload"]]
+    checked = api_check.check(machine, options["model"], workload, options["only"], options["ignore"])
+    _show(checked, options)
+    code = exit_code(checked.findings)
+    if code:
+        raise SystemExit(code)
+
+
+def _under_load(machine: Machine) -> Machine:
+    from wellfed.api_check import under_load
+    from wellfed.bench.link import NoGpu
+
+    try:
+        return under_load(machine)
+    except NoGpu as error:
+        click.echo(f"not looked at under load: {error.message}", err=True)
+        return machine
+
+
+def _show(checked: Checked, options: dict[str, Any]) -> None:
+    from wellfed.checks.outputs.junit import junit_xml
+    from wellfed.checks.outputs.prometheus import prometheus_text
+
+    written = [_write(options["junit"], junit_xml(checked.machine.name, checked.findings))]
+    written.append(_write(options["prometheus"], prometheus_text(checked.findings)))
+    if options["as_json"]:
+        from wellfed.api_check import check_document
+
+        click.echo(json.dumps(check_document(checked), indent=1))
+    elif options["fix"]:
+        from wellfed.checks.outputs.script import fix_script
+
+        click.echo(fix_script(checked.findings), nl=False)
+    elif "-" not in written:
+        from wellfed.cli.check_text import print_checked
+
+        print_checked(checked, options["everything"])
+
+
+def _write(path: Path | None, text: str) -> str | None:
+    """Write to the file; `-` is stdout, and then findings for humans are not printed."""
+    if path is None:
+        return None
+    if str(path) == "-":
+        sys.stdout.write(text)
+        return "-"
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.FileError(str(path), error.strerror) from error
+    return str(path)
+
+
+def _list() -> None:
+    from wellfed.checks.registry import ALL
+
+    width = max(len(check.id) for check in ALL)
+    for check in ALL:
+        click.echo(f"{check.id.ljust(width)}  {check.title}")

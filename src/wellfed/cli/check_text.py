@@ -1,0 +1,110 @@
+"""Findings for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.padding import Padding
+
+from wellfed.checks.outputs.summary import counts
+from wellfed.cli.console import console
+from wellfed.cli.machine_text import machine_line
+from wellfed.finding import Cost, Finding, Verdict
+from wellfed.units import format_rate, format_seconds
+
+if TYPE_CHECKING:
+    from wellfed.api_check import Checked
+    from wellfed.plan import Plan
+
+_STYLES = {
+    Verdict.FAIL: ("FAIL", "bold red"),
+    Verdict.WARN: ("WARN", "yellow"),
+    Verdict.UNKNOWN: ("?", "magenta"),
+    Verdict.PASS: ("pass", "green"),
+    Verdict.SKIP: ("skip", "dim"),
+}
+_ORDER = tuple(_STYLES)
+
+
+def print_checked(checked: Checked, everything: bool) -> None:
+    """Faults first with cost and fix, then what could not be seen, then how many passed."""
+    out = console()
+    out.print(escape(machine_line(checked.machine)))
+    if checked.plan is not None:
+        out.print(f"[dim]costs are for {escape(_plan_line(checked.plan))}[/]")
+    shown = _ORDER if everything else (Verdict.FAIL, Verdict.WARN, Verdict.UNKNOWN)
+    for verdict in shown:
+        for finding in _grouped(each for each in checked.findings if each.verdict is verdict):
+            _print_finding(finding)
+    _print_summary(checked, everything)
+
+
+def _plan_line(plan: Plan) -> str:
+    from wellfed.planner.kinds import describe
+
+    layout = f"{plan.layout.engine.value}, {plan.layout.quantisation.upper()}, {describe(plan.layout)}"
+    speed = f"{format_rate(plan.estimate.decode_tok_s.value)} tok/s, TTFT {format_seconds(plan.estimate.ttft_s.value)}"
+    return f"{plan.model.name} ({layout}: {speed})"
+
+
+def _grouped(findings: Iterable[Finding]) -> list[Finding]:
+    """Findings that differ in their subject alone become one, with all subjects."""
+    found: dict[Finding, list[str]] = {}
+    for finding in findings:
+        told = finding.why.replace(finding.subject, "it")
+        found.setdefault(replace(finding, subject="", why=told, fix=()), []).append(finding.subject)
+    first = {replace(f, subject="", why=f.why.replace(f.subject, "it"), fix=()): f for f in reversed(list(findings))}
+    return [replace(first.get(key, key), subject=", ".join(subjects)) for key, subjects in found.items()]
+
+
+def _print_finding(finding: Finding) -> None:
+    word, style = _STYLES[finding.verdict]
+    out = console()
+    head = f"[{style}]{word:>4}[/] [bold]{escape(finding.id)}[/] [dim]{escape(finding.subject)}[/]"
+    out.print(f"{head}  {escape(finding.why)}", soft_wrap=False)
+    if finding.verdict in (Verdict.PASS, Verdict.SKIP):
+        return
+    lines = []
+    if finding.measured:
+        wanted = f"; should be {finding.wanted}" if finding.wanted else ""
+        lines.append(escape(f"is {finding.measured}{wanted}"))
+    if finding.cost is not None:
+        lines.append(f"[bold]{escape(cost_text(finding.cost))}[/]")
+    lines += [f"[cyan]{escape(line)}[/]" for line in finding.fix[:4]]
+    if len(finding.fix) > 4:
+        lines.append(f"[dim]{len(finding.fix) - 4} more lines: --fix[/]")
+    for line in lines:
+        out.print(Padding(line, (0, 0, 0, 7)))
+
+
+def cost_text(cost: Cost) -> str:
+    """What the fault takes away, in words."""
+    parts = []
+    if cost.decode_tok_s:
+        parts.append(f"{format_rate(cost.decode_tok_s)} tok/s of decode")
+    if cost.prefill_tok_s:
+        parts.append(f"{format_rate(cost.prefill_tok_s)} tok/s of prefill")
+    if cost.ttft_s:
+        parts.append(f"{format_seconds(cost.ttft_s)} to the first token")
+    if cost.load_s:
+        parts.append(f"{format_seconds(cost.load_s)} of loading")
+    text = "costs " + ", ".join(parts) if parts else ""
+    return "; ".join(part for part in (text, cost.note) if part)
+
+
+def _print_summary(checked: Checked, everything: bool) -> None:
+    number = counts(checked.findings)
+    words = [
+        f"[bold red]{number['fail']} failed[/]" if number["fail"] else "",
+        f"[yellow]{number['warn']} warned[/]" if number["warn"] else "",
+        f"[magenta]{number['unknown']} could not be told[/]" if number["unknown"] else "",
+        f"[green]{number['pass']} passed[/]" if number["pass"] else "",
+        f"[dim]{number['skip']} do not apply[/]" if number["skip"] else "",
+    ]
+    hint = "" if everything else " [dim](--all shows them)[/]"
+    console().print("\n" + ", ".join(word for word in words if word) + hint)
+    if checked.together is not None:
+        console().print(f"mended all together: {escape(cost_text(checked.together))}")
