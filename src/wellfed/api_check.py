@@ -51,6 +51,14 @@ def read_machine(on: str | None = None, path: Path | None = None) -> Machine:
     return parse(load(path), gpu_spec=gpu_or_none, cpu_spec=cpu_or_none)
 
 
+def under_load(machine: Machine) -> Machine:
+    """This machine with its GPUs' links as they are while data is copied. Raises NoGpu where that cannot be done."""
+    from wellfed.bench.awake import links_under_load
+    from wellfed.checks.mend import awakened
+
+    return awakened(machine, links_under_load())
+
+
 def check(
     machine: Machine,
     model: str | None = None,

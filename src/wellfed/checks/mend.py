@@ -28,6 +28,20 @@ def relinked(machine: Machine) -> Machine:
     )
 
 
+def awakened(machine: Machine, links: Mapping[str, PcieLink]) -> Machine:
+    """The machine with the links of some cards as they were seen under load."""
+    ends: dict[str, PciDevice] = {}
+    for device in machine.pci:
+        link = links.get(device.address)
+        if link is not None:
+            ends[device.address] = replace(device, link_current=link)
+            port = next((other for other in machine.pci if other.address == device.parent), None)
+            if port is not None and port.link_current is not None:
+                ends[port.address] = replace(port, link_current=link)
+    seen = (replace(gpu, link_under_load=True) for gpu in machine.gpus if gpu.pci_address in links)
+    return relinked(with_gpus(with_devices(machine, ends), seen))
+
+
 def own_port(machine: Machine, gpu: Gpu) -> Machine:
     """The card moved into a slot of its own that is wired to a CPU and gives all the card can take."""
     path = gpu_hops(machine, gpu)

@@ -51,13 +51,24 @@ def _plan_line(plan: Plan) -> str:
 
 
 def _grouped(findings: Iterable[Finding]) -> list[Finding]:
-    """Findings that differ in their subject alone become one, with all subjects."""
-    found: dict[Finding, list[str]] = {}
-    for finding in findings:
-        told = finding.why.replace(finding.subject, "it")
-        found.setdefault(replace(finding, subject="", why=told, fix=()), []).append(finding.subject)
-    first = {replace(f, subject="", why=f.why.replace(f.subject, "it"), fix=()): f for f in reversed(list(findings))}
-    return [replace(first.get(key, key), subject=", ".join(subjects)) for key, subjects in found.items()]
+    """Findings that differ in their subject alone become one, with all subjects and fixes."""
+    groups: dict[tuple[str | None, ...], list[Finding]] = {}
+    for each in findings:
+        groups.setdefault((each.id, each.why, each.measured, each.wanted), []).append(each)
+    return [
+        replace(
+            group[0],
+            subject=_subjects([each.subject for each in group]),
+            fix=tuple(dict.fromkeys(line for each in group for line in each.fix)),
+        )
+        for group in groups.values()
+    ]
+
+
+def _subjects(subjects: list[str]) -> str:
+    if len(subjects) <= 4:
+        return ", ".join(subjects)
+    return f"{subjects[0]}, {subjects[1]} ... {subjects[-1]} ({len(subjects)})"
 
 
 def _print_finding(finding: Finding) -> None:
