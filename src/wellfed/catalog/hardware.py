@@ -82,9 +82,14 @@ def gpu_or_none(name: str, memory_bytes: int | None = None) -> GpuSpec | None:
 
 
 def cpu_or_none(name: str, cores: int | None = None) -> CpuSpec | None:
-    """The CPU a kernel names. `cores` may be fewer than the part has (cpusets, virtual machines)."""
+    """The CPU a kernel names, none for a hypervisor's generic one.
+
+    `cores` may be fewer than the part has (cpusets, virtual machines), not more.
+    """
     found = find_cpu(_without_counts(name))
-    return found.spec if found and (cores is None or cores <= found.spec.cores) else None
+    if found is None or found.assumptions or (cores is not None and cores > found.spec.cores):
+        return None
+    return found.spec
 
 
 def near_parts(name: str) -> tuple[str, ...]:

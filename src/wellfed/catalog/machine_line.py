@@ -147,7 +147,7 @@ def _take_memory(parts: PartsList, piece: str) -> tuple[PartsList, str]:
         per_socket="per " in tail,
     )
     rest = f"{piece[: found.start()]} {piece[found.end() :]}".strip()
-    return replace(parts, memory=_merged(parts.memory, stated, piece)), rest
+    return _take_memory(replace(parts, memory=_merged(parts.memory, stated, piece)), rest)
 
 
 def _memory_kind(text: str) -> str:
@@ -211,14 +211,27 @@ def _with_gpus(
         raise BadInput(
             f"{len(parts.cards) + count} GPUs in one machine", f"1 to {GPUS_MAX}; several machines: add nodes=N"
         )
-    if found.spec.form == "soc" and count > 1:
-        text = f"{count} machines with one {found.spec.name} each"
-        parts = replace(parts, count=count, assumptions=(*parts.assumptions, Assumption(text, "it is a whole system")))
-        count = 1
+    if found.spec.form == "soc":
+        return _with_systems(parts, found, count, seat)
     return replace(
         parts,
         cards=(*parts.cards, *[Card(found.spec, seat)] * count),
         assumptions=(*parts.assumptions, *found.assumptions, *notes),
+    )
+
+
+def _with_systems(parts: PartsList, found: Resolved[GpuSpec], count: int, seat: Seat) -> PartsList:
+    """A part that is a whole system ("2x dgx spark"): so many machines with one each."""
+    before = next((card.spec for card in parts.cards if card.spec.form == "soc"), None)
+    if before is not None and before != found.spec:
+        raise BadInput(f"{before.name} and {found.spec.name} are two systems", "describe one at a time")
+    count += parts.count if before is not None else 0
+    text, reason = f"{count} machines with one {found.spec.name} each", "it is a whole system"
+    return replace(
+        parts,
+        cards=parts.cards if before is not None else (*parts.cards, Card(found.spec, seat)),
+        count=max(count, parts.count),
+        assumptions=(*parts.assumptions, *found.assumptions, *([Assumption(text, reason)] if count > 1 else [])),
     )
 
 
