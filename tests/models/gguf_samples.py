@@ -100,6 +100,21 @@ SAMPLES = (
         },
     ),
     Sample(
+        "deepseek4",
+        "deepseek4",
+        {
+            "model_type": "deepseek_v4", **_ROUTED, "num_key_value_heads": 1, "q_lora_rank": 64, "o_lora_rank": 32,
+            "o_groups": 2, "sliding_window": 128, "index_n_heads": 2, "index_head_dim": 32, "index_topk": 16,
+            "hc_mult": 4, "compress_ratios": [0, 4, 128], "topk_method": "noaux_tc",
+        },
+        {
+            **_ROUTED_GGUF, "attention.head_count_kv": 1, "attention.q_lora_rank": 64,
+            "attention.output_lora_rank": 32, "attention.output_group_count": 2, "attention.sliding_window": 128,
+            "attention.indexer.head_count": 2, "attention.indexer.key_length": 32, "attention.indexer.top_k": 16,
+            "hyper_connection.count": 4, "attention.compress_ratios": [0, 4, 128],
+        },
+    ),
+    Sample(
         "glm4moe with an MTP layer",
         "glm4moe",
         {
@@ -191,8 +206,10 @@ def write_gguf(path: Path, sample: Sample, kind: str = "Q8_0", vocabulary: int =
     writer = GGUFWriter(path, sample.architecture)
     writer.add_name(sample.name)
     for key, value in {**_COMMON_GGUF, **sample.metadata}.items():
-        assert isinstance(value, int)
-        writer.add_uint32(f"{sample.architecture}.{key}", value)
+        if isinstance(value, list):
+            writer.add_array(f"{sample.architecture}.{key}", value)
+        else:
+            writer.add_uint32(f"{sample.architecture}.{key}", int(value))
     writer.add_token_list([f"token{index}" for index in range(vocabulary)])
     for tensor in tensors(model):
         _add(writer, _name(tensor, len(model.layers)), tensor, kind)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from wellfed.catalog.model_names import resolve
 from wellfed.catalog.models import by_id, key, model, model_ids, names, repository
 from wellfed.errors import UnknownName, WellfedError
+from wellfed.models.quantisation import weights
 
 
 @pytest.mark.parametrize("identity", model_ids())
@@ -74,6 +75,18 @@ def test_a_logged_size_makes_the_weights_that_big() -> None:
     assert found.quantisation is not None
     assert found.quantisation.file_bytes == pytest.approx(307.2 * 2**30, rel=1e-6)
     assert found.assumptions
+
+
+def test_hand_mixed_files_keep_everything_but_experts_in_8_bits() -> None:
+    """ubergarm's DeepSeek-V3-0324-IQ4_K_R4: 17 744 MiB on the GPU and 939 MiB of embedding beside the experts."""
+    found = resolve("DeepSeek V3 0324", None, "IQ4_K_R4 - 4.5 bpw", "post log; msize=386.183 GiB; mtype=671B")
+    assert found.quantisation is not None
+    logged = weights(found.model, found.quantisation)
+    experts = sum(layer.routed_experts for layer in logged.layers)
+    assert experts == pytest.approx(376768 * 2**20, rel=0.003)  # that file holds kv_b twice
+    assert logged.embedding == pytest.approx(938.98 * 2**20, rel=0.001)
+    assert logged.total - experts - logged.embedding == pytest.approx(17744 * 2**20, rel=0.06)
+    assert resolve("DeepSeek-V3-0324-IQ4_K_R4-00001-of-00005.gguf").quantisation == found.quantisation
 
 
 def test_what_was_guessed_is_said() -> None:

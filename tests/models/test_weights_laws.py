@@ -90,6 +90,8 @@ def test_a_mix_of_unknown_recipe_changes_the_experts_alone() -> None:
     plain_q8, sized = weights(model, quantisation("q8_0")), weights(model, quantisation("Q8_0 (307.2 GiB)"))
     assert sum(layer.resident for layer in sized.layers) == sum(layer.resident for layer in plain_q8.layers)
     assert sized.total == pytest.approx(307.2 * 2**30)
+    assert sized.types[Part.ATTENTION] == "Q8_0"
+    assert TYPES[sized.types[Part.ROUTED_EXPERTS]].bits < 5
 
 
 def test_vision_towers_are_not_in_the_gguf() -> None:

@@ -245,15 +245,34 @@ def _adapted(
     if chosen.id == "nvfp4" and found.is_moe and found.family in _ATTENTION_LEFT_OUT:
         chosen = quantisation("nvfp4-ffn")
         return chosen, (Assumption("attention is left in BF16", "so do NVIDIA's checkpoints of this family"),)
+    return _as_published(found, chosen, hints.file_bytes)
+
+
+def _as_published(
+    found: Model, chosen: Quantisation, file_bytes: float | None
+) -> tuple[Quantisation, tuple[Assumption, ...]]:
+    """The file of that size, or the published file of that quantisation where its recipe is not the standard one."""
     files = published_files(found.id)
-    if hints.file_bytes is not None:
-        for identity, size in files.items():
-            if abs(size / hints.file_bytes - 1) < 0.001:
-                return quantisation(identity).sized(size), ()
-    if chosen.file_bytes is not None:
+    if file_bytes is None:
+        if chosen.file_bytes is not None or chosen.id not in files:
+            return chosen, ()
+        return _by_hand(found, chosen.sized(files[chosen.id])), ()
+    for identity, size in files.items():
+        if abs(size / file_bytes - 1) < 0.001:
+            return _by_hand(found, quantisation(identity).sized(size)), ()
+    if chosen.file_bytes is not None or abs(weights(found, chosen).total / file_bytes - 1) < 0.002:
         return chosen, ()
-    if hints.file_bytes is None:
-        return (chosen.sized(files[chosen.id]) if chosen.id in files else chosen), ()
-    if abs(weights(found, chosen).total / hints.file_bytes - 1) < 0.002:
-        return chosen, ()
-    return chosen.sized(hints.file_bytes), (Assumption("layers scaled to the file's size", "its recipe is unknown"),)
+    said = (Assumption("layers scaled to the file's size", "its recipe is unknown"),)
+    return _by_hand(found, chosen.sized(file_bytes)), said
+
+
+def _by_hand(found: Model, chosen: Quantisation) -> Quantisation:
+    """ik_llama.cpp's types above their standard size: everything but the routed experts is Q8_0, by custom."""
+    plain_size = weights(found, replace(chosen, file_bytes=None)).total
+    own = chosen.id.endswith(("_r4", "_r8")) or chosen.recipe in _OF_IK
+    by_hand = found.is_moe and own and chosen.file_bytes is not None and chosen.file_bytes > 1.02 * plain_size
+    return replace(chosen, resident="Q8_0") if by_hand else chosen
+
+
+_OF_IK = {"IQ2_K", "IQ3_K", "IQ4_K", "IQ5_K", "IQ6_K", "IQ2_KS", "IQ3_KS", "IQ4_KS", "IQ4_KSS", "IQ5_KS", "IQ2_KL",
+          "IQ2_KT", "IQ3_KT", "IQ4_KT"}  # fmt: skip

@@ -17,7 +17,8 @@ _ARCHITECTURES = {
     "qwen35": "qwen3_5", "qwen35moe": "qwen3_5_moe", "phi3": "phi3", "gemma": "gemma", "gemma2": "gemma2",
     "gemma3": "gemma3", "glm4": "glm4", "glm4moe": "glm4_moe", "glm-dsa": "glm_moe_dsa", "gptj": "gptj",
     "gpt-oss": "gpt_oss", "llama4": "llama4", "minimax-m2": "minimax_m2", "deepseek": "deepseek",
-    "deepseek2": "deepseek_v2", "deepseek32": "deepseek_v32", "dots1": "dots1", "ernie4_5": "ernie4_5",
+    "deepseek2": "deepseek_v2", "deepseek32": "deepseek_v32", "deepseek4": "deepseek_v4",
+    "dots1": "dots1", "ernie4_5": "ernie4_5",
     "ernie4_5-moe": "ernie4_5_moe", "hunyuan-dense": "hunyuan_v1_dense", "hunyuan-moe": "hunyuan_v1_moe",
     "bitnet": "bitnet", "bitnet-25": "bitnet", "bitnet-b1.58": "bitnet", "seed_oss": "seed_oss",
     "smollm3": "smollm3",
@@ -38,8 +39,11 @@ _KEYS = {
     "index_topk": "attention.indexer.top_k", "interleave_moe_layer_step": "interleave_moe_layer_step",
     "attention_chunk_size": "attention.chunk_size", "linear_conv_kernel_dim": "ssm.conv_kernel",
     "full_attention_interval": "full_attention_interval", "vocab_size": "vocab_size",
+    "o_lora_rank": "attention.output_lora_rank", "o_groups": "attention.output_group_count",
+    "hc_mult": "hyper_connection.count",
 }  # fmt: skip
 _LATENT = {"deepseek_v2", "deepseek_v32", "glm_moe_dsa"}
+_MTP_COUNTED = {"glm4_moe", "glm_moe_dsa", "deepseek_v4"}  # block_count includes the MTP layers
 _DELTA = {"qwen3_next", "qwen3_5", "qwen3_5_moe"}
 _SHARED_COUNTED = {"ernie4_5_moe": "moe_num_shared_experts", "hunyuan_v1_moe": "num_shared_expert"}
 
@@ -97,7 +101,9 @@ def _by_kind(
         _latent(found, metadata, named)
     if kind in _DELTA:
         _delta(found, metadata, named)
-    if kind in {"glm4_moe", "glm_moe_dsa"} and isinstance(found.get("num_nextn_predict_layers"), int):
+    if kind == "deepseek_v4":
+        found["compress_ratios"] = metadata.get(f"{named}.attention.compress_ratios")
+    if kind in _MTP_COUNTED and isinstance(found.get("num_nextn_predict_layers"), int):
         found["num_hidden_layers"] = _less(found.get("num_hidden_layers"), found["num_nextn_predict_layers"])
     if kind == "gptj":
         found.update(n_embd=found.get("hidden_size"), n_positions=found.get("max_position_embeddings"))

@@ -138,8 +138,17 @@ def read_safetensors(folder: str | Path, model: Model) -> Weights:
     for file in files:
         for tensor in read_safetensors_header(file):
             part, layer = _place(tensor, len(model.layers))
-            sums.add(part, layer, tensor.dtype, tensor.bytes)
+            sums.add(part, layer, _weight_type(tensor.dtype, model.native_quantisation), tensor.bytes)
     return sums.weights(model.native_quantisation, exact=True)
+
+
+_TYPE_OF_DTYPE = {"F8_E4M3": "FP8", "F8_E5M2": "FP8", "I8": "INT8", "U8": "MXFP4", "I32": "INT4-G128"}
+
+
+def _weight_type(dtype: str, native: str) -> str:
+    """The weight type a dtype stands for; packed 4-bit values are stored as bytes or words."""
+    packed = "NVFP4-16" if dtype == "U8" and native.startswith("nvfp4") else None
+    return packed or _TYPE_OF_DTYPE.get(dtype, dtype)
 
 
 def _place(tensor: SafetensorsTensor, layers: int) -> tuple[Part, int | None]:

@@ -60,17 +60,18 @@ class FullAttention:
     output_gate: bool = False  # q projection twice as wide, the second half gates the output
     fused: bool = False  # one attn_qkv tensor: quantisation mixes treat it as attn_v
     wide_norm: bool = False  # qk_norm over all heads together
+    shared_projection: bool = False  # one projection gives key and value (both are cached)
 
     def tensors(self, hidden: int) -> tuple[Tensor, ...]:
         """q, k, v, o and their small companions."""
         value = self.value_dim or self.head_dim
         q_rows = self.heads * self.head_dim * (2 if self.output_gate else 1)
         k_rows, v_rows = self.kv_heads * self.head_dim, self.kv_heads * value
-        rows = (
-            {"attn_qkv": q_rows + k_rows + v_rows}
-            if self.fused
-            else {"attn_q": q_rows, "attn_k": k_rows, "attn_v": v_rows}
-        )
+        rows = {"attn_q": q_rows, "attn_k": k_rows, "attn_v": v_rows}
+        if self.fused:
+            rows = {"attn_qkv": q_rows + k_rows + v_rows}
+        elif self.shared_projection:
+            del rows["attn_v"]
         matrices = (
             *(Tensor(role, Part.ATTENTION, count, hidden) for role, count in rows.items()),
             Tensor("attn_output", Part.ATTENTION, hidden, self.heads * value),

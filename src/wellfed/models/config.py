@@ -12,7 +12,18 @@ from wellfed.errors import BadInput, Unsupported, nearest
 from wellfed.models.config_deepseek import compressed, latent, plain_moe
 from wellfed.models.config_dense import dense, gemma, gptj
 from wellfed.models.config_hybrid import delta_hybrid
-from wellfed.models.config_moe import ernie, glm_moe, gpt_oss, hunyuan, llama4, mimo_v2, minimax, mixtral, qwen_moe
+from wellfed.models.config_moe import (
+    ernie,
+    gemma4,
+    glm_moe,
+    gpt_oss,
+    hunyuan,
+    llama4,
+    mimo_v2,
+    minimax,
+    mixtral,
+    qwen_moe,
+)
 from wellfed.models.config_reader import Config, Shape
 from wellfed.models.model import Model, runs
 from wellfed.models.tensor import Part, Tensor
@@ -40,6 +51,8 @@ BUILDERS: dict[str, tuple[Builder, str]] = {
     "gemma2": (gemma, "gemma"),
     "gemma3": (gemma, "gemma"),
     "gemma3_text": (gemma, "gemma"),
+    "gemma4": (gemma4, "gemma"),
+    "gemma4_text": (gemma4, "gemma"),
     "gptj": (gptj, "gptj"),
     "mixtral": (mixtral, "mistral"),
     "phimoe": (mixtral, "phi"),

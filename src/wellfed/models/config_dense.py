@@ -13,7 +13,7 @@ from wellfed.models.tensor import Part, Tensor
 _QKV_BIAS = {"qwen2", "qwen2_moe", "seed_oss", "glm4_moe"}
 _QK_NORM = {"qwen3", "qwen3_moe", "qwen3_vl", "qwen3_vl_text", "qwen3_vl_moe", "qwen3_vl_moe_text", "dots1",
             "hunyuan_v1_moe", "hunyuan_v1_dense", "gemma3", "gemma3_text"}  # fmt: skip
-_TIED_BY_DEFAULT = {"gemma", "gemma2", "gemma3", "gemma3_text"}
+_TIED_BY_DEFAULT = {"gemma", "gemma2", "gemma3", "gemma3_text", "gemma4", "gemma4_text"}
 _NORMS = {"glm4": 4, "gemma2": 4, "gemma3": 4, "gemma3_text": 4, "bitnet": 3}
 _FUSED = {"phi3"}
 

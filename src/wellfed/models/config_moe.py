@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from wellfed.errors import Unsupported
 from wellfed.models.attention import FullAttention
 from wellfed.models.config_dense import grouped_attention, tied, windows
 from wellfed.models.config_reader import Config, Shape
@@ -157,5 +158,35 @@ def mimo_v2(config: Config) -> Shape:
     def layer(index: int) -> Layer:
         attention = window if hybrid is not None and hybrid[index] else full
         return Layer(attention, moe if routed is None or routed[index] else wide)
+
+    return Shape(tuple(layer(index) for index in range(config.layers)), tied(config))
+
+
+def gemma4(config: Config) -> Shape:
+    """Gemma 4: windows between full layers, which have wider heads and one projection for key and value.
+
+    With `enable_moe_block` a dense feed-forward runs beside the experts, as a shared expert does.
+    """
+    if config.count("hidden_size_per_layer_input") or config.count("num_kv_shared_layers"):
+        raise Unsupported("per-layer embeddings and shared key-value layers (Gemma's E models) have no description")
+    kinds = config.per_layer("layer_types")
+    near = replace(grouped_attention(config, config.whole("sliding_window")), qk_norm=True)
+    far = replace(
+        near,
+        window=None,
+        head_dim=config.whole("global_head_dim", default=near.head_dim),
+        kv_heads=config.whole("num_global_key_value_heads", default=near.kv_heads),
+        shared_projection=config.flag("attention_k_eq_v"),
+    )
+    wide = config.whole("intermediate_size")
+    ffn: Ffn = DenseFfn(wide)
+    if config.flag("enable_moe_block"):
+        experts, active = config.whole("num_experts"), config.whole("top_k_experts", "num_experts_per_tok")
+        width = config.whole("moe_intermediate_size")
+        ffn = MoeFfn(experts, min(active, experts), width, shared=1, shared_intermediate=wide)
+
+    def layer(index: int) -> Layer:
+        full = (index + 1) % 6 == 0 if kinds is None else str(kinds[index]).startswith("full")
+        return Layer(far if full else near, ffn, norms=4)
 
     return Shape(tuple(layer(index) for index in range(config.layers)), tied(config))

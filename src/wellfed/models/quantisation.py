@@ -10,7 +10,7 @@ from wellfed.models.attention import FullAttention
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.gguf_types import TYPES
 from wellfed.models.model import Model, tensors
-from wellfed.models.recipes import MIXES, Facts, gguf_type
+from wellfed.models.recipes import MIXES, Facts, Mix, gguf_type
 from wellfed.models.recipes_safetensors import SCHEMES, scheme_type
 from wellfed.models.recipes_unsloth import UNSLOTH
 from wellfed.models.tensor import Part, Tensor
@@ -31,6 +31,7 @@ class Quantisation:
     default_kv: str = "f16"
     file_bytes: float | None = None
     file_bits: float | None = None  # per weight, over the whole file
+    resident: str = ""  # the type of all but routed experts, in files mixed by hand
     aliases: tuple[str, ...] = field(default=(), compare=False)
 
     def sized(self, file_bytes: float) -> Quantisation:
@@ -54,8 +55,11 @@ def _of_size(computed: Weights, size: float) -> Weights:
     left = size - (computed.total - experts)
     if experts and 0.1 < left / experts < 2:
         factor = left / experts
-        layers = (replace(layer, routed_experts=layer.routed_experts * factor) for layer in computed.layers)
-        return replace(computed, layers=tuple(layers))
+        layers = tuple(replace(layer, routed_experts=layer.routed_experts * factor) for layer in computed.layers)
+        kind = _rescaled(computed.types[Part.ROUTED_EXPERTS], factor)
+        types = {**computed.types, Part.ROUTED_EXPERTS: kind}
+        mixes = computed.mixes if abs(factor - 1) < 0.1 else {**computed.mixes, Part.ROUTED_EXPERTS: ((kind, 1.0),)}
+        return replace(computed, layers=layers, types=types, mixes=mixes)
     inner = sum(layer.total for layer in computed.layers)
     if size > computed.total - inner:
         return computed.scaled(size)
@@ -68,10 +72,21 @@ def _of_size(computed: Weights, size: float) -> Weights:
     )
 
 
+_COMMON = ("IQ1_S", "IQ2_XXS", "Q2_K", "IQ3_XXS", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "F16")
+
+
+def _rescaled(kind: str, factor: float) -> str:
+    """The common type of about `factor` times the bits of `kind`; `kind` itself where they hardly differ."""
+    bits = TYPES[kind].bits * factor
+    return kind if abs(factor - 1) < 0.1 else min(_COMMON, key=lambda name: abs(TYPES[name].bits - bits))
+
+
 def tensor_type(model: Model, quantisation: Quantisation, tensor: Tensor) -> str:
     """The name of the weight type `tensor` of `model` has in `quantisation`."""
     if quantisation.family == "gguf":
-        return gguf_type(ALL_MIXES[quantisation.recipe], tensor, _facts(model))
+        by_hand = quantisation.resident and tensor.part is not Part.ROUTED_EXPERTS
+        mix = Mix(quantisation.resident, output=quantisation.resident) if by_hand else ALL_MIXES[quantisation.recipe]
+        return gguf_type(mix, tensor, _facts(model))
     return scheme_type(SCHEMES[quantisation.recipe], tensor, model.native_quantisation)
 
 
