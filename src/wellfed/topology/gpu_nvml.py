@@ -195,21 +195,21 @@ def read_nvml(text: str | None) -> Machine | None:
         return None
     if "error" in answer:
         return Machine("", Origin.LIVE, unknown={"nvml": str(answer["error"])})
-    entries = [entry if isinstance(entry, dict) else {} for entry in answer.get("gpus") or []]
+    entries = [_dict(entry) for entry in _list(answer.get("gpus"))]
     gpus = tuple(_gpu(index, entry, answer) for index, entry in enumerate(entries))
     unknown = {
         f"gpu{index}.{key}": str(why)
         for index, entry in enumerate(entries)
         for key, why in _dict(entry.get("errors")).items()
     }
-    driver = answer.get("driver")
+    driver = _text(answer.get("driver"))
     return Machine(
         "",
         Origin.LIVE,
         gpus=gpus,
         pci=tuple(device for entry in entries if (device := _pci(_dict(entry.get("values")))) is not None),
         gpu_links=_links(entries, gpus),
-        os=OsSettings(nvidia_driver=driver if isinstance(driver, str) else None),
+        os=OsSettings(nvidia_driver=driver),
         unknown=unknown,
     )
 
@@ -217,10 +217,10 @@ def read_nvml(text: str | None) -> Machine | None:
 def _gpu(index: int, entry: Mapping[str, Any], answer: Mapping[str, Any]) -> Gpu:
     v = _dict(entry.get("values"))
     memory, ecc, remapped = _dict(v.get("memory")), v.get("ecc"), v.get("remapped")
-    links = [_dict(link) for link in v.get("nvlinks") or []]
+    links = [_dict(link) for link in _list(v.get("nvlinks"))]
     return Gpu(
         index=index,
-        name=v.get("name"),
+        name=_text(v.get("name")),
         memory_bytes=_int(memory.get("total")),
         memory_free_bytes=_int(memory.get("free")),
         pci_address=_bus(v),
@@ -241,14 +241,14 @@ def _gpu(index: int, entry: Mapping[str, Any], answer: Mapping[str, Any]) -> Gpu
         power_draw_w=_scaled(v.get("power"), 1e-3),
         temperature_c=_scaled(v.get("temperature"), 1),
         bar1_bytes=_int(_dict(v.get("bar1")).get("bar1Total")),
-        driver=answer.get("driver"),
+        driver=_text(answer.get("driver")),
         mig=_pair(v.get("mig"), 0),
-        virtualisation=_VIRTUAL.get(v.get("virtualisation", -1)),
+        virtualisation=_VIRTUAL.get(_number(v.get("virtualisation"))),
         ecc_pending=_pair(ecc, 1),
         ecc_corrected=_int(v.get("ecc_corrected")),
         remapping_failed=_pair(remapped, 3),
         retired_pages_pending=_bool(v.get("retired_pending")),
-        fabric_state=_FABRIC.get(v["fabric"]) if isinstance(v.get("fabric"), int) else None,
+        fabric_state=_FABRIC.get(_number(v.get("fabric"))),
         nvlinks_active=sum(bool(link.get("active")) for link in links) if links else None,
         nvlinks_total=len(links) if links else None,
     )
@@ -283,10 +283,10 @@ def _links(entries: list[dict[str, Any]], gpus: tuple[Gpu, ...]) -> tuple[GpuLin
     direct: dict[tuple[int, int], float] = {}
     switched: dict[int, float] = {}
     for index, entry in enumerate(entries):
-        for link in _dict(entry.get("values")).get("nvlinks") or []:
-            if not _dict(link).get("active"):
+        for link in (_dict(each) for each in _list(_dict(entry.get("values")).get("nvlinks"))):
+            if not link.get("active"):
                 continue
-            rate = _NVLINK_BYTES_PER_S.get(link.get("version") or 0, 25e9)
+            rate = _NVLINK_BYTES_PER_S.get(_number(link.get("version")), 25e9)
             remote = places.get(normal_address(str(_dict(link.get("remote")).get("bus", ""))))
             if remote is None:
                 switched[index] = switched.get(index, 0) + rate
@@ -302,6 +302,19 @@ def _links(entries: list[dict[str, Any]], gpus: tuple[Gpu, ...]) -> tuple[GpuLin
 
 def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _number(value: Any) -> int:
+    """The integer, or -1 for anything else."""
+    return value if isinstance(value, int) else -1
 
 
 def _int(value: Any) -> int | None:

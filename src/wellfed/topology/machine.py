@@ -191,6 +191,6 @@ def _reasons(snapshot: Snapshot, tree: Tree, cpus: Cpus) -> dict[str, str]:
         found["cores"] = "the kernel does not tell which threads share a core"
     if not cpus.threads:
         found["cpus"] = tree.why(cpu.CPU)
-    for path, why in read_meta(tree).get("unreadable", {}).items():
-        found.setdefault(str(path), str(why))
+    for need in read_meta(tree).get("needs_root", []):
+        found.setdefault(f"root: {str(need).partition(' (')[0]}", str(need))
     return found

@@ -76,13 +76,21 @@ def read_os(tree: Tree, seen: Seen) -> OsSettings:
     )
 
 
+_META_TYPES = {
+    "architecture": str, "shared_memory_bytes": int, "container": bool, "fabric_manager_running": bool,
+    "root": bool, "needs_root": list,
+}  # fmt: skip
+
+
 def read_meta(tree: Tree) -> dict[str, Any]:
     """What the collector noted beside the files; empty for other people's captures."""
     try:
         found = json.loads(tree.text(META) or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    return {key: found[key] for key, kind in _META_TYPES.items() if isinstance(found.get(key), kind)}
 
 
 def _both(a: tuple[int, ...] | None, b: tuple[int, ...] | None) -> tuple[int, ...] | None:

@@ -9,13 +9,18 @@ from dataclasses import replace
 from wellfed.hardware.machine import DevicePath, Gpu, Nic
 from wellfed.hardware.pcie import PciDevice, PcieLink, on_card, path_up
 from wellfed.topology.names import VENDORS, gpu_name
+from wellfed.topology.pci import ADDRESS
 
 _QEMU = 0x1B36  # emulated ports show invented links
 _CONSOLES = {0x1A03, 0x102B, 0x1AF4, 0x1013, 0x1234, 0x15AD, 0x80EE, 0x1414, _QEMU, 0x1B21, 0x18CA}
 
 
 def complete(devices: tuple[PciDevice, ...]) -> tuple[PciDevice, ...]:
-    """Parents from bus numbers where the source has no tree; port types from the shape where no ids tell."""
+    """Parents from bus numbers where the source has no tree; port types from the shape where no ids tell.
+
+    Functions with a garbled address are dropped.
+    """
+    devices = tuple(device for device in devices if ADDRESS.fullmatch(device.address))
     owners = {
         (device.address.split(":")[0], device.secondary_bus): device.address
         for device in devices
