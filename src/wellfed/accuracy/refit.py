@@ -26,9 +26,14 @@ def refit_all(folder: Path, told: Callable[[str], None] = lambda _: None) -> Ite
 
 def _parts() -> tuple[tuple[str, Callable[[Path], Calibration]], ...]:
     """In the order of their needs: a hybrid's CPU share is fitted with the GPU share known."""
-    from wellfed.accuracy import fit_cpu, fit_llamacpp, fit_serving
+    from wellfed.accuracy import fit_cpu, fit_llamacpp, fit_memory, fit_serving
 
-    return (("llamacpp_gpu", fit_llamacpp.refit), ("cpu", fit_cpu.refit), ("serving", fit_serving.refit))
+    return (
+        ("memory", fit_memory.refit),
+        ("llamacpp_gpu", fit_llamacpp.refit),
+        ("cpu", fit_cpu.refit),
+        ("serving", fit_serving.refit),
+    )
 
 
 def summary(found: Calibration) -> str:

@@ -1,0 +1,295 @@
+"""The usual advice held against the catalogue and the estimates: what is right, what is wrong, and the right value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+from wellfed.calibration import Calibration
+from wellfed.catalog.calibration import bundled
+from wellfed.catalog.hardware import cpu, gpu
+from wellfed.catalog.machines import machine
+from wellfed.catalog.models import model
+from wellfed.hardware.pcie import PcieLink
+from wellfed.models.quantisation_names import quantisation
+from wellfed.plan import Plan
+from wellfed.planner.goal import Goal
+from wellfed.planner.search import Ranking, Search
+from wellfed.planner.sensitivity import sensitivities
+from wellfed.units import GB, format_bytes
+from wellfed.workload import PRESETS
+
+_SEVEN, _THIRTY_TWO, _SEVENTY = "deepseek-r1-distill-qwen-7b", "deepseek-r1-distill-qwen-32b", "r1:70b"
+
+
+class Standing(StrEnum):
+    """What a claim is worth."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    MISLEADING = "misleading"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A claim's standing and the figures that decide it."""
+
+    standing: Standing
+    figures: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Advice as it is usually given, and how it is held against the figures."""
+
+    id: str
+    tier: str
+    text: str
+    hold: Callable[[], Held]
+
+
+def _is(holds: bool, figures: str) -> Held:
+    return Held(Standing.RIGHT if holds else Standing.WRONG, figures)
+
+
+@lru_cache(maxsize=64)
+def _best(name: str, where: str, weights: str) -> Plan | None:
+    return _ranked(name, where, weights).best
+
+
+def _ranked(name: str, where: str, weights: str) -> Ranking:
+    found: Calibration = bundled()
+    kind = quantisation(weights)
+    goal = Goal(quantisations=(kind.id,))
+    return Search(machine(where), model(name), PRESETS["chat"], goal, found, quantisation).run()
+
+
+def _speed(name: str, where: str, weights: str) -> str:
+    plan = _best(name, where, weights)
+    if plan is None:
+        miss = _ranked(name, where, weights).near_miss
+        short = f": {format_bytes(miss.missing_bytes)} short on {miss.device}" if miss else ""
+        return f"does not fit{short}"
+    rate = plan.estimate.decode_tok_s
+    layout = plan.layout
+    return f"{rate.value:.0f} tokens/s ({rate.low:.0f}-{rate.high:.0f}), {layout.engine} {layout.quantisation}"
+
+
+def _fits(name: str, where: str, weights: str) -> Held:
+    return _is(_best(name, where, weights) is not None, _speed(name, where, weights))
+
+
+def _pcie(name: str, claimed: int) -> Held:
+    part = cpu(name)
+    generation = part.pcie_generation or 0
+    rate = PcieLink(generation, 16).bytes_per_s / GB
+    text = f"PCIe {generation}.0, {part.pcie_lanes} lanes; x16 carries {rate:.1f} GB/s before protocol overhead"
+    return _is(generation >= claimed, text)
+
+
+def _card_generation(names: Sequence[str], claimed: int) -> Held:
+    parts = [gpu(name) for name in names]
+    text = ", ".join(f"{part.name}: PCIe {part.pcie_generation}.0" for part in parts)
+    return _is(all((part.pcie_generation or 0) >= claimed for part in parts), text)
+
+
+def _cores(name: str, cores: int, threads: int) -> Held:
+    part = cpu(name)
+    return _is((part.cores, part.threads) == (cores, threads), f"{part.name}: {part.cores}C/{part.threads}T")
+
+
+def _memory(name: str, kind: str, channels: int) -> Held:
+    part = cpu(name)
+    bandwidth = part.memory_bandwidth_bytes_per_s() / GB
+    text = f"{part.memory_channels} channels of {part.memory_type}-{part.memory_mt_s[0]:.0f}: {bandwidth:.1f} GB/s"
+    return _is(part.memory_type.upper() == kind and part.memory_channels == channels, text)
+
+
+def _arithmetic(channels: int, mt_s: float, claimed_gb_s: float) -> Held:
+    right = channels * mt_s * 8 / 1000
+    text = f"{channels} channels x {mt_s:.0f} MT/s x 8 bytes = {right:.1f} GB/s"
+    return _is(abs(right - claimed_gb_s) < 0.05, text)
+
+
+def _clock(names: Sequence[str], least_ghz: float) -> Held:
+    parts = [cpu(name) for name in names]
+    clocks = [(part.boost_clock_hz or 0) / 1e9 for part in parts]
+    gain = _part_gain(_SEVEN, "build:entry-7b", "q4_k_m", "CPU clock")
+    text = ", ".join(f"{part.name} boosts to {clock:.1f} GHz" for part, clock in zip(parts, clocks, strict=True))
+    return _is(min(clocks) >= least_ghz, f"{text}; half as fast again would buy x{gain:.2f} tokens/s")
+
+
+def _part_gain(name: str, where: str, weights: str, part: str) -> float:
+    plan = _best(name, where, weights)
+    if plan is None:
+        return 1.0
+    search = Search(plan.machine, plan.model, plan.workload, Goal(), bundled(), quantisation)
+    return next((one.gain for one in sensitivities(plan, search.estimate) if one.part == part), 1.0)
+
+
+def _bandwidth_floor() -> Held:
+    gain = _part_gain(_SEVEN, "build:entry-7b", "q4_k_m", "DRAM bandwidth")
+    text = f"with the model in VRAM, half as much DRAM bandwidth again buys x{gain:.2f} tokens/s"
+    return Held(Standing.MISLEADING if gain < 1.01 else Standing.RIGHT, text)
+
+
+def _quad_channel() -> Held:
+    parts = [cpu("ryzen 9 7950x"), cpu("core i7-13700k")]
+    four = machine("ryzen 9 7950x, 4x32GB ddr5-5600").memory_bandwidth_bytes_per_s or 0.0
+    two = machine("ryzen 9 7950x, 2x32GB ddr5-5600").memory_bandwidth_bytes_per_s or 0.0
+    text = ", ".join(f"{part.name}: {part.memory_channels} channels" for part in parts)
+    text += f"; four modules on the 7950X carry {four / GB:.1f} GB/s, two carry {two / GB:.1f}"
+    return _is(all(part.memory_channels >= 4 for part in parts), text)
+
+
+def _nvlink(names: Sequence[str]) -> Held:
+    parts = [gpu(name) for name in names]
+    text = "; ".join(f"{part.name}: {_link(part.link_bytes_per_s)}" for part in parts)
+    return _is(all(part.link_bytes_per_s for part in parts), text)
+
+
+def _link(rate: float | None) -> str:
+    return "no NVLink" if rate is None else f"{2 * rate / GB:.0f} GB/s, both directions together"
+
+
+def _nvlink_rate(name: str, claimed_gb_s: float) -> Held:
+    part = gpu(name)
+    rate = 2 * (part.link_bytes_per_s or 0.0) / GB
+    return _is(rate >= claimed_gb_s * 0.999, f"{part.name}: {_link(part.link_bytes_per_s)} (half of it each way)")
+
+
+def _same_bandwidth(first: str, second: str) -> Held:
+    a, b = gpu(first), gpu(second)
+    rates = [part.memory_bandwidth_bytes_per_s / GB for part in (a, b)]
+    text = f"{a.name}: {rates[0]:.0f} GB/s; {b.name}: {rates[1]:.0f} GB/s"
+    return _is(abs(rates[0] / rates[1] - 1) < 0.05, text)
+
+
+def _has_bandwidth(name: str, claimed_gb_s: float) -> Held:
+    part = gpu(name)
+    rate = part.memory_bandwidth_bytes_per_s / GB
+    return _is(rate >= claimed_gb_s * 0.95, f"{part.name}: {rate:.0f} GB/s")
+
+
+def _pooled() -> Held:
+    """What is forbidden has a price, and here it is."""
+    consumer = _best(_SEVENTY, "build:4090x4", "awq") or _best(_SEVENTY, "build:4090x4", "q4_k_m")
+    large = _best(_SEVENTY, "build:large-70b", "awq")
+    if consumer is None:
+        return Held(Standing.RIGHT, "four RTX 4090 cannot hold it")
+    rate = consumer.estimate.decode_tok_s.value
+    text = f"four RTX 4090 run a 70B at {rate:.0f} tokens/s ({consumer.layout.engine}, {consumer.layout.quantisation})"
+    if large is not None:
+        share = rate / large.estimate.decode_tok_s.value
+        text += f", {share:.0%} of four A100 80GB SXM in the same weights"
+    return Held(Standing.WRONG, text)
+
+
+def _own_gpus() -> Held:
+    found = machine("build:large-70b")
+    counts = [sum(1 for g in found.gpus if g.socket == socket.index) for socket in found.sockets]
+    return _is(min(counts) >= 2, f"four GPUs over two sockets: {' and '.join(map(str, counts))}")
+
+
+def _official_speed() -> Held:
+    part = cpu("ryzen 9 7950x")
+    text = f"{part.name} is rated for {part.memory_type}-{part.memory_mt_s[0]:.0f}; faster modules are overclocking"
+    return _is(part.memory_mt_s[0] >= 5600, text)
+
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        "4090-fp16-7b",
+        "7B",
+        "an RTX 4090 24GB runs a 7B in FP16 in real time",
+        lambda: _fits(_SEVEN, "build:entry-7b", "f16"),
+    ),
+    Claim(
+        "3060-q4-7b",
+        "7B",
+        "an RTX 3060 12GB runs a 7B in Q4_K_M",
+        lambda: _fits(_SEVEN, "build:entry-7b-3060", "q4_k_m"),
+    ),
+    Claim(
+        "4080-q4-7b",
+        "7B",
+        "an RTX 4080 16GB runs a 7B in Q4_K_M",
+        lambda: _fits(_SEVEN, "build:entry-7b-4080", "q4_k_m"),
+    ),
+    Claim("7950x-cores", "7B", "Ryzen 9 7950X is 16C/32T", lambda: _cores("ryzen 9 7950x", 16, 32)),
+    Claim("13700k-cores", "7B", "Core i7-13700K is 16C/24T", lambda: _cores("core i7-13700k", 16, 24)),
+    Claim("5ghz", "7B", "the CPU should reach 5.0 GHz", lambda: _clock(("ryzen 9 7950x", "core i7-13700k"), 5.0)),
+    Claim("7950x-5600", "7B", "Ryzen 9 7950X takes dual-channel DDR5-5600", _official_speed),
+    Claim("7b-51.2", "7B", "a 7B needs 51.2 GB/s, which is dual-channel DDR5-4800", lambda: _arithmetic(2, 4800, 51.2)),
+    Claim("ddr-limits-vram", "7B", "DRAM bandwidth limits a model held in VRAM", _bandwidth_floor),
+    Claim("quad-channel", "7B", "the 7950X and the 13700K can host four channels", _quad_channel),
+    Claim(
+        "pcie5-cards",
+        "7B",
+        "PCIe 5.0 x16 helps RTX 4090, 4080, 3060, RTX 6000 Ada and A100",
+        lambda: _card_generation(("rtx 4090", "rtx 4080", "rtx 3060 12gb", "rtx 6000 ada", "a100 pcie 80gb"), 5),
+    ),
+    Claim(
+        "geforce-nvlink",
+        "7B",
+        "RTX 4090, 4080 and RTX 6000 Ada have NVLink",
+        lambda: _nvlink(("rtx 4090", "rtx 4080", "rtx 6000 ada")),
+    ),
+    Claim("7543-pcie5", "13B-32B", "an EPYC 7543 board gives PCIe 5.0 x16", lambda: _pcie("epyc 7543", 5)),
+    Claim(
+        "8380-pcie5", "13B-32B", "a Xeon Platinum 8380 board gives PCIe 5.0 x16", lambda: _pcie("xeon platinum 8380", 5)
+    ),
+    Claim("7543-cores", "13B-32B", "EPYC 7543 is 32C/64T", lambda: _cores("epyc 7543", 32, 64)),
+    Claim("8380-cores", "13B-32B", "Xeon Platinum 8380 is 32C/64T", lambda: _cores("xeon platinum 8380", 32, 64)),
+    Claim("7543-ddr5", "13B-32B", "EPYC 7543 has eight channels of DDR5", lambda: _memory("epyc 7543", "DDR5", 8)),
+    Claim(
+        "8380-ddr5",
+        "13B-32B",
+        "Xeon Platinum 8380 has eight channels of DDR5",
+        lambda: _memory("xeon platinum 8380", "DDR5", 8),
+    ),
+    Claim(
+        "32b-102.4",
+        "13B-32B",
+        "a 32B needs 102.4 GB/s, which is quad-channel DDR5-5600",
+        lambda: _arithmetic(4, 5600, 102.4),
+    ),
+    Claim(
+        "2xa100-32b",
+        "13B-32B",
+        "two A100 40GB with NVLink run a 32B in FP16",
+        lambda: _fits(_THIRTY_TWO, "build:middle-32b-40gb", "bf16"),
+    ),
+    Claim("a100-nvlink-600", "13B-32B", "A100 NVLink carries 600 GB/s", lambda: _nvlink_rate("a100 pcie 80gb", 600)),
+    Claim(
+        "6000ada-32b-fp16",
+        "13B-32B",
+        "one RTX 6000 Ada 48GB runs a 32B in FP16",
+        lambda: _fits(_THIRTY_TWO, "build:middle-32b-6000ada", "bf16"),
+    ),
+    Claim("a100-40-2tb", "13B-32B", "A100 40GB has 2 TB/s", lambda: _has_bandwidth("a100 pcie 40gb", 2000)),
+    Claim("h100-pcie-sxm", "70B", "H100 PCIe is as fast as H100 SXM", lambda: _same_bandwidth("h100 pcie", "h100 sxm")),
+    Claim(
+        "4xa100-70b",
+        "70B",
+        "four A100 80GB run a 70B in FP16 with tensor parallelism",
+        lambda: _fits(_SEVENTY, "build:large-70b", "bf16"),
+    ),
+    Claim(
+        "4xh100-70b",
+        "70B",
+        "four H100 80GB run a 70B in FP16 with tensor parallelism",
+        lambda: _fits(_SEVENTY, "build:large-70b-h100", "bf16"),
+    ),
+    Claim("8480-cores", "70B", "Xeon Platinum 8480+ is 56C/112T", lambda: _cores("xeon platinum 8480+", 56, 112)),
+    Claim("9654-cores", "70B", "EPYC 9654 is 96C/192T", lambda: _cores("epyc 9654", 96, 192)),
+    Claim("own-gpus", "70B", "each of two CPUs has at least two GPUs of its own", _own_gpus),
+    Claim("no-pooling", "70B", "consumer cards must not be pooled for a 70B", _pooled),
+)
+
+
+def held() -> list[tuple[Claim, Held]]:
+    """Every claim with its standing."""
+    return [(claim, claim.hold()) for claim in CLAIMS]
