@@ -33,10 +33,14 @@ ENGINES = {
 _RANGE = re.compile(r"range ratio ~?([0-9.]+)-1\b")
 _BATCH_TOKENS = 8192
 _REACHABLE = 0.8  # of the data sheet's FLOP/s: more has never been shown over a whole serving run
-# Rows that name one worker a pool and no batch sum up deployments of several workers, most with the model's own
-# multi-token prediction. What such rows leave out is taken as follows.
-_UNTOLD_WORKERS = 2
-_UNTOLD_DRAFTS = (("speculative_tokens", "1"), ("acceptance", "0.2"))
+# Rows that name one worker a pool and no batch sum up deployments of several workers. What they leave out is taken as
+# follows: (clients per decode GPU up to here, workers, tokens drafted by models with prediction heads of their own).
+_UNTOLD = ((8.0, 2, 2), (64.0, 2, 1), (float("inf"), 4, 0))
+_UNTOLD_OTHERS = 2  # workers of models without
+_UNTOLD_WIDEST = 16  # GPUs; larger workers are told whole
+_UNTOLD_ACCEPTANCE = 0.75
+# Some aggregated rows of TensorRT-LLM use it without saying so: all are taken to gain half of what one draft may.
+_UNSAID_ACCEPTANCE = 0.5
 _UNTOLD_SPREAD_CLIENTS = 8  # clients per decode GPU from which attention is data-parallel
 
 
@@ -88,6 +92,8 @@ def request_of(row: Row, engine: Engine) -> Request:
     else:
         clients = round(row.number("concurrency_or_batch") or 1)
         layout = _layout(engine, kind, degrees(notes, gpus, model.is_moe), clients)
+        if engine is Engine.TENSORRT_LLM and _drafts_itself(model) and gpus <= _UNTOLD_WIDEST // 2:
+            layout = replace(layout, options=_speculation(1, _UNSAID_ACCEPTANCE))
     return Request(machine_of(spec, layout.gpus), model, held, layout, _workload(row, clients))
 
 
@@ -140,8 +146,8 @@ def _split_layout(
     workers, firsts = second.workers, first.workers
     options: tuple[tuple[str, str], ...] = ()
     if second.batch is None:
-        workers, firsts = _UNTOLD_WORKERS, _UNTOLD_WORKERS
-        options = _UNTOLD_DRAFTS if model.family in {"deepseek", "glm"} else ()
+        workers, options = _untold_workers(model, second.degrees.tensor, clients)
+        firsts = workers
         first, second = _untold(first, model, clients), _untold(second, model, clients)
     layout = _layout(engine, kind, second.degrees, clients)
     prefill = first.degrees
@@ -159,6 +165,25 @@ def _split_layout(
         options=(*ways, *options),
     )
     return layout, clients
+
+
+def _untold_workers(model: Model, gpus: int, clients: int) -> tuple[int, tuple[tuple[str, str], ...]]:
+    """How many workers there were, and with what speculation."""
+    if gpus > _UNTOLD_WIDEST:
+        return 1, ()
+    if not _drafts_itself(model):
+        return _UNTOLD_OTHERS, ()
+    workers, drafts = next((count, tokens) for most, count, tokens in _UNTOLD if clients / gpus <= most)
+    return workers, _speculation(drafts, _UNTOLD_ACCEPTANCE)
+
+
+def _speculation(tokens: int, acceptance: float) -> tuple[tuple[str, str], ...]:
+    return (("speculative_tokens", str(tokens)), ("acceptance", str(acceptance))) if tokens else ()
+
+
+def _drafts_itself(model: Model) -> bool:
+    """Whether deployments draft with the model's own multi-token prediction: DeepSeek-V3 and R1."""
+    return model.family == "deepseek"
 
 
 def _untold(pool: Pool, model: Model, clients: int) -> Pool:

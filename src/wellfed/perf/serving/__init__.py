@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from wellfed.perf.serving.estimate import estimate_serving
-from wellfed.perf.serving.throughput import best_throughput
+from wellfed.perf.serving.throughput import best_load, best_throughput
 
-__all__ = ["best_throughput", "estimate_serving"]
+__all__ = ["best_load", "best_throughput", "estimate_serving"]

@@ -43,14 +43,14 @@ def split(
     passes = prefill_shape.prompt / per_pass
     # every attention group of a worker takes a prompt of its own
     together = forward(prefill_shape, knobs, 0.0 * per_pass, per_pass * prefill_shape.groups).seconds
-    prefill = together * passes * prefill_shape.stages
+    prefill = together * passes
     most = prefill_workers * prefill_shape.groups * prefill_shape.stages / prefill
     handed = decode_shape.context_bytes / (decode_shape.link_bandwidth * knobs.kv_transfer_fraction)
     slots = decode_workers * decode_shape.slots
     running = smaller(clients + 0 * slots, slots)
     for _ in range(_ROUNDS):
         batch = running / decode_workers / decode_shape.stages
-        tpot = forward(decode_shape, knobs, batch, 0.0 * batch).seconds * decode_shape.stages / decode_shape.gain
+        tpot = forward(decode_shape, knobs, batch, 0.0 * batch).seconds / decode_shape.gain
         answer = decode_shape.output * tpot
         idle = knobs.request_s + prefill + handed + knobs.prefill_wait * tpot
         asked = clients / (answer + idle)

@@ -107,19 +107,19 @@ def _estimate(
 def prompt_rate(shape: Shape, parameters: Knobs) -> float:
     """Prompt tokens per second of a replica that does nothing else."""
     taken = smaller(shape.prompt, shape.chunk) * shape.groups
-    return taken / forward(shape, parameters, 0.0, taken).seconds
+    return taken * shape.stages / forward(shape, parameters, 0.0, taken).seconds
 
 
 def _decode_terms(shape: Shape, parameters: Knobs, served: Served) -> tuple[Term, ...]:
     """Of one token: its passes, and the prompts of others among them."""
-    own = terms(shape, parameters, served.batch, 0.0, shape.stages / shape.gain)
-    others = served.share * served.extra * shape.stages / shape.gain
+    own = terms(shape, parameters, served.batch, 0.0, 1 / shape.gain)
+    others = served.share * served.extra / shape.gain
     return (*own, Term("prompts of others", others, "prefill", "gpu")) if others > 0 else own
 
 
 def _prefill_terms(shape: Shape, parameters: Knobs, served: Served) -> tuple[Term, ...]:
     """Of one prompt, from its arrival to its first token."""
-    passes = shape.prompt / smaller(shape.prompt, shape.chunk) * shape.stages
+    passes = shape.prompt / smaller(shape.prompt, shape.chunk)
     own = terms(shape, parameters, served.batch * shape.mixed, served.taken, passes)
     steps = max(0.0, served.prefill - sum(term.seconds for term in own))
     rest = max(0.0, served.ttft - served.prefill - served.wait - served.queue)
@@ -184,7 +184,7 @@ def _estimate_split(request: Request, calibration: Calibration) -> Estimate:
     shape, prompt_shape = two.decode, two.prefill
     clients = request.workload.concurrency
     found = split(prompt_shape, shape, parameters, two.prefill_workers, two.decode_workers, clients)
-    decode = terms(shape, parameters, found.batch, 0.0, shape.stages / shape.gain)
+    decode = terms(shape, parameters, found.batch, 0.0, 1 / shape.gain)
     return Estimate(
         memory=space.memory,
         decode=decode,
@@ -202,7 +202,7 @@ def _estimate_split(request: Request, calibration: Calibration) -> Estimate:
 
 def _split_terms(shape: Shape, parameters: Knobs, found: Split) -> tuple[Term, ...]:
     taken = smaller(shape.prompt, shape.chunk)
-    own = terms(shape, parameters, 0.0, taken * shape.groups, shape.prompt / taken * shape.stages)
+    own = terms(shape, parameters, 0.0, taken * shape.groups, shape.prompt / taken)
     rest = max(0.0, found.ttft - found.prefill - found.transfer)
     queue = max(0.0, found.queue)
     waits = (

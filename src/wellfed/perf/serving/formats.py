@@ -19,7 +19,7 @@ def matrix_format(weight_type: str, peak: PeakRates) -> str:
     if name.startswith("NVFP4"):
         return "fp4" if peak.fp4 else "fp16"
     if name.startswith("MXFP4"):
-        return "fp8" if peak.fp4 else "fp16"  # activations are MXFP8 on Blackwell, BF16 before
+        return "fp8" if peak.fp4 else "fp16"  # activations are MXFP8 where FP4 is known, else BF16
     return "fp16"
 
 
@@ -31,13 +31,26 @@ def width(weight_type: str) -> str:
     return "w8" if name.startswith(("FP8", "INT8")) else "w16"
 
 
+# Watts per dense FP16 TFLOP/s of the modules that are sold with power for their whole rate (H100 SXM5: 700 W, 989;
+# MI325X: 1,000 W, 1,307). Cards of the same chip with less power cannot hold their data sheet's rate.
+_WATTS_PER_TFLOP = {"hopper": 0.7, "cdna3": 0.765}
+
+
+def sustained(gpu: GpuSpec) -> float:
+    """The share of its peak rates that a GPU's power allows: energy per operation is the chip's."""
+    watts, fp16 = _WATTS_PER_TFLOP.get(gpu.architecture), gpu.peak.bf16 or gpu.peak.fp16
+    if watts is None or gpu.board_power_w is None or not fp16:
+        return 1.0
+    return min(1.0, gpu.board_power_w / (watts * fp16 / 1e12))
+
+
 def peak_rate(kind: str, gpu: GpuSpec) -> float:
-    """FLOP/s of `kind` at the data sheet's dense peak."""
+    """FLOP/s of `kind`: the data sheet's dense peak, as far as power allows."""
     peak = gpu.peak
     rate = {"fp16": peak.bf16 or peak.fp16, "fp8": peak.fp8, "fp4": peak.fp4, "int8": peak.int8}[kind]
     if not rate:
         raise Unsupported(f"{gpu.name}: no {kind} rate is known")
-    return rate
+    return rate * sustained(gpu)
 
 
 def gpu_of(machine: Machine) -> GpuSpec:

@@ -27,6 +27,7 @@ class Knobs:
     head_rate: float
     score_rate: float  # attention scores and values, fp16
     expert_rate: float  # of routed experts' grouped multiplications, on top of routed_rate
+    expert_half_width: float  # width of a rank's expert at which their multiplications run at half their rate
     expert_tile: float  # tokens each touched expert is padded by
     expert_imbalance: float  # extra load of the busiest rank under expert parallelism
     kernel_s: float  # time a small kernel takes at least, CUDA graphs on
@@ -49,6 +50,7 @@ _COMMON: Mapping[str, str] = {
     "cache_fraction": "cache_bandwidth_fraction",
     "score_rate": "score_compute_fraction",
     "expert_rate": "expert_compute_fraction",
+    "expert_half_width": "expert_half_width",
     "expert_tile": "expert_tile_tokens",
     "expert_imbalance": "expert_imbalance",
     "reduce_s": "reduce_s",

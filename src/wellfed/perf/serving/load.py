@@ -37,7 +37,8 @@ def serve(shape: Shape, knobs: Knobs) -> Served:
     Of the clients, `slots` at most run; the rest wait (closed loop: wait = (clients - running) / rate). A running
     sequence sees, per token it gets, prompt/output prompt tokens of every other one pass by; they come in chunks, alone
     (SGLang) or in passes shared with decodes (vLLM, TensorRT-LLM). Clients start together and answers are alike in
-    length, so prompts arrive in bursts: `burst` of the others' stand before one's own.
+    length, so prompts arrive in bursts: `burst` of the others' stand before one's own. Pipeline stages work on as many
+    batches at a time, each a part of the running sequences; a pass goes through all of them.
     """
     admitted = smaller(shape.clients, shape.slots)
     per_pass = smaller(shape.prompt, shape.chunk)
@@ -50,8 +51,8 @@ def serve(shape: Shape, knobs: Knobs) -> Served:
         together = forward(shape, knobs, batch * shape.mixed, taken).seconds
         extra = together - alone * shape.mixed
         share = arriving / taken
-        tpot = (alone + share * extra) * shape.stages / shape.gain
-        prefill = (shape.prompt / per_pass * together + knobs.prefill_wait * alone) * shape.stages
+        tpot = (alone + share * extra) / shape.gain
+        prefill = shape.prompt / per_pass * together + knobs.prefill_wait * alone
         answer = shape.output * tpot
         decoding = admitted * answer / (answer + prefill)
     others = larger(admitted - 1, 0.0 * admitted)
@@ -88,7 +89,7 @@ def arrivals(shape: Shape, knobs: Knobs, rate: float) -> Arrived:
         return Arrived(served, knobs.request_s + late, load)
     found = _steady(shape, knobs, rate)
     held = shape.output * found.tpot + found.prefill
-    busy = min(0.99, found.share * (found.extra / (found.tpot * shape.gain / shape.stages)))
+    busy = min(0.99, found.share * found.extra / (found.tpot * shape.gain))
     prompts = found.taken / shape.prompt
     wait = busy / (2 * (1 - busy)) * found.extra / max(1.0, prompts) + knobs.group_wait * found.tpot * (
         1 - 1 / shape.groups

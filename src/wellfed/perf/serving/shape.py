@@ -13,7 +13,7 @@ from wellfed.models.model import Model
 from wellfed.models.weights import Weights
 from wellfed.perf.serving.formats import formats, gpu_of, peak_rate
 from wellfed.perf.serving.links import link
-from wellfed.perf.serving.totals import totals
+from wellfed.perf.serving.totals import Totals, totals
 from wellfed.workload import Workload
 
 KV_BYTES: Mapping[str, float] = {
@@ -62,6 +62,7 @@ class Shape:
     # routed experts
     expert_share: float  # of the experts that one token chooses
     expert_ranks: float  # ranks that hold different experts
+    expert_width: float  # columns of one expert that a rank multiplies by
     # attention over the cache
     cache_bytes: float  # read by one rank of the group per decode step and sequence
     score_flops: float  # by one rank, averaged over groups, per decode step and sequence of the replica
@@ -102,6 +103,16 @@ def speculation(layout: Layout) -> Speculation:
         return Speculation()
     tokens, kept = float(options["speculative_tokens"]), float(options.get("acceptance", 0.7))
     return Speculation(tokens, sum(kept**i for i in range(int(tokens) + 1)))
+
+
+def _conversions(sums: Totals, kinds: Mapping[str, str]) -> float:
+    """Kernels that bring activations into FP8 or FP4 before a multiplication in that format: two a block."""
+    blocks = (
+        ("attention_rate", sums.blocks),
+        ("dense_rate", sums.blocks - sums.moe_blocks),
+        ("routed_rate", sums.moe_blocks),
+    )
+    return sum(2.0 * count for name, count in blocks if kinds[name] in {"fp8", "fp4"})
 
 
 def shape_of(
@@ -165,11 +176,12 @@ def shape_of(
         bandwidth=gpu.memory_bandwidth_bytes_per_s,
         expert_share=sums.expert_share,
         expert_ranks=max(1, layout.expert_parallel),
+        expert_width=sums.expert_width * max(1, layout.expert_parallel) / ranks,
         cache_bytes=cache * element,
         score_flops=score / ranks,
         prompt_score_flops=prompt / ranks,
-        kernels=sums.kernels,
-        reduces=reduces,
+        kernels=sums.kernels + _conversions(sums, kinds),
+        reduces=reduces + (sums.wide_norms if inner > 1 else 0),
         exchanges=2 * sums.moe_blocks if spread else 0,
         reduce_bytes=reduces * width * ring,
         exchange_bytes=(sums.moe_blocks * reached * model.hidden * 3 / ranks * (ranks - 1) / ranks) if spread else 0,

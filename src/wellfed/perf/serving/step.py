@@ -66,6 +66,7 @@ def forward(shape: Shape, knobs: Knobs, decodes: float, prefill: float) -> Pass:
     bandwidth = shape.bandwidth
     share = touched(shape, knobs, tokens)
     skew = 1 + knobs.expert_imbalance * (1 - 1 / shape.expert_ranks)
+    wide = shape.expert_width / (shape.expert_width + knobs.expert_half_width)
     padded = tokens + share / shape.expert_share * knobs.expert_tile
     prompts = prefill / shape.prompt
     ends = drafted + prompts
@@ -91,7 +92,7 @@ def forward(shape: Shape, knobs: Knobs, decodes: float, prefill: float) -> Pass:
         experts=skew
         * either(
             shape.routed_bytes * share / (bandwidth * knobs.routed_read),
-            shape.routed_flops * padded / (shape.routed_peak * knobs.routed_rate * knobs.expert_rate),
+            shape.routed_flops * padded / (shape.routed_peak * knobs.routed_rate * knobs.expert_rate * wide),
         ),
         head=either(
             shape.head_bytes / (bandwidth * knobs.head_read),

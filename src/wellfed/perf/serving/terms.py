@@ -35,6 +35,7 @@ def terms(shape: Shape, knobs: Knobs, decodes: float, prefill: float, times: flo
 def _limits(shape: Shape, knobs: Knobs, decodes: float, prefill: float, one: Pass) -> dict[str, str]:
     tokens = decodes * shape.drafts + prefill
     share = touched(shape, knobs, tokens)
+    wide = shape.expert_width / (shape.expert_width + knobs.expert_half_width)
     ends = decodes * shape.drafts + prefill / shape.prompt
 
     def bound(read: float, fraction: float, flops: float, rate: float) -> str:
@@ -64,7 +65,7 @@ def _limits(shape: Shape, knobs: Knobs, decodes: float, prefill: float, one: Pas
             shape.routed_bytes * share,
             knobs.routed_read,
             shape.routed_flops * tokens,
-            shape.routed_peak * knobs.routed_rate * knobs.expert_rate,
+            shape.routed_peak * knobs.routed_rate * knobs.expert_rate * wide,
         ),
         "head": bound(shape.head_bytes, knobs.head_read, shape.head_flops * ends, shape.head_peak * knobs.head_rate),
         "link": "link bandwidth" if wire > one.link / 2 else "link latency",

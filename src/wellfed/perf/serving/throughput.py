@@ -13,24 +13,26 @@ from wellfed.perf.serving.load import serve
 from wellfed.perf.serving.room import room
 from wellfed.plan import Request
 
-_BATCHES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
+_BATCHES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 
 
-def best_throughput(request: Request, calibration: Calibration, tpot_limit_s: float | None = None) -> Estimate:
+def best_throughput(
+    request: Request, calibration: Calibration, tpot_limit_s: float | None = None, streamed: bool = True
+) -> Estimate:
     """The layout and batch that give the most output tokens per second on all GPUs of the request's layout.
 
     Searched: tensor parallelism in powers of two with data-parallel replicas, and the running batch, as far as memory
-    and `tpot_limit_s` allow. Raises Unsupported when the model fits in no such layout.
+    and `tpot_limit_s` allow. Not `streamed`: whole answers count, so no host work goes into single tokens. Raises
+    Unsupported when the model fits in no such layout.
     """
     best: Estimate | None = None
     for layout in _layouts(request):
-        found = _best_batch(replace(request, layout=layout), calibration, tpot_limit_s)
+        found = _best_batch(replace(request, layout=layout), calibration, tpot_limit_s, streamed)
         if found is not None and (best is None or found.total_tok_s.value > best.total_tok_s.value):
             best = found
     if best is None:
         raise Unsupported(f"{request.model.name} does not fit in {request.layout.gpus} GPUs of this machine")
-    sigma = calibration.sigma(THROUGHPUT)
-    return replace(best, total_tok_s=Quantity.lognormal(best.total_tok_s.value, sigma))
+    return replace(best, total_tok_s=_likely(best.total_tok_s.value, calibration))
 
 
 def _layouts(request: Request) -> list[Layout]:
@@ -51,12 +53,29 @@ def _layouts(request: Request) -> list[Layout]:
     ]
 
 
-def _best_batch(request: Request, calibration: Calibration, tpot_limit_s: float | None) -> Estimate | None:
+def best_load(request: Request, calibration: Calibration, tpot_limit_s: float | None = None) -> Estimate:
+    """As `best_throughput`, for the request's own layout: only the running batch is searched."""
+    layout = replace(request.layout, max_sequences=_BATCHES[-1])
+    found = _best_batch(replace(request, layout=layout), calibration, tpot_limit_s, True)
+    if found is None:
+        raise Unsupported(f"{request.model.name} does not fit in this layout")
+    return replace(found, total_tok_s=_likely(found.total_tok_s.value, calibration))
+
+
+def _likely(rate: float, calibration: Calibration) -> Quantity:
+    return Quantity.lognormal(rate, calibration.sigma(THROUGHPUT))
+
+
+def _best_batch(
+    request: Request, calibration: Calibration, tpot_limit_s: float | None, streamed: bool
+) -> Estimate | None:
     space = room(request)
     if space.memory.fits is False or not space.cached:
         return None
     shape, parameters = replica(request, calibration, space.slots)
     steady = replace(parameters, burst=0.0, group_wait=0.0)  # a full queue keeps every pass full
+    if not streamed:
+        steady = replace(steady, sequence_s=0.0)
     chosen, most = 0.0, 0.0
     for batch in (*(size for size in _BATCHES if size < space.slots), space.slots):
         served = serve(replace(shape, clients=batch, slots=batch), steady)

@@ -31,9 +31,11 @@ class Totals:
     expert_share: float
     experts: int
     active: int
+    expert_width: int  # of one expert's intermediate layer
     kernels: float
     blocks: int
     moe_blocks: int
+    wide_norms: int  # layers whose query and key norms span all heads: one more all-reduce under tensor parallelism
 
 
 _memo: dict[tuple[int, int], tuple[Model, Weights, Totals]] = {}
@@ -55,20 +57,11 @@ def _totals(model: Model, weights: Weights) -> Totals:
     distinct = runs(model)
     flops = dict.fromkeys(("attention", "dense", "shared", "routed"), 0.0)
     kernels, moe, replicated = 3.0, 0, 0.0
-    per_byte = sum(layer.attention for layer in weights.layers) / max(
-        1,
-        sum(
-            (
-                part_elements(layer, model.hidden).get(Part.ATTENTION, 0)
-                + part_elements(layer, model.hidden).get(Part.INDEXER, 0)
-            )
-            * n
-            for layer, n in distinct
-        ),
-    )
+    elements = sum(count * _attention_elements(layer, model.hidden) for layer, count in distinct)
+    per_byte = sum(layer.attention for layer in weights.layers) / max(1, elements)
     for layer, count in distinct:
         size = part_elements(layer, model.hidden)
-        flops["attention"] += 2 * count * (size.get(Part.ATTENTION, 0) + size.get(Part.INDEXER, 0))
+        flops["attention"] += 2 * count * _attention_elements(layer, model.hidden)
         flops["dense"] += 2 * count * size.get(Part.DENSE_FFN, 0)
         flops["shared"] += 2 * count * (size.get(Part.SHARED_EXPERTS, 0) + size.get(Part.ROUTER, 0))
         replicated += count * per_byte * _replicated_elements(layer, model.hidden)
@@ -94,10 +87,17 @@ def _totals(model: Model, weights: Weights) -> Totals:
         expert_share=ffn.active / ffn.experts if ffn else 1.0,
         experts=ffn.experts if ffn else 1,
         active=ffn.active if ffn else 1,
+        expert_width=ffn.intermediate if ffn else 1,
         kernels=kernels,
         blocks=len(model.layers),
         moe_blocks=moe,
+        wide_norms=sum(n for layer, n in distinct if getattr(layer.attention, "wide_norm", False)),
     )
+
+
+def _attention_elements(layer: Layer, hidden: int) -> int:
+    size = part_elements(layer, hidden)
+    return size.get(Part.ATTENTION, 0) + size.get(Part.INDEXER, 0)
 
 
 def layer_kernels(layer: Layer) -> float:

@@ -1,0 +1,195 @@
+"""Rows that tell what a whole system yields: MLPerf inference, engines at their highest load."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from wellfed.accuracy.case import Case, Outcome, Row, Skipped
+from wellfed.accuracy.rows_serving import ENGINES
+from wellfed.accuracy.serving_machine import machine_of
+from wellfed.calibration import Calibration
+from wellfed.catalog.hardware import gpu as gpu_spec
+from wellfed.catalog.model_names import resolve
+from wellfed.estimate import Estimate, Quantity
+from wellfed.hardware.parts import GpuSpec
+from wellfed.layout import Engine, Layout
+from wellfed.models.model import Model
+from wellfed.models.quantisation import Quantisation, weights
+from wellfed.models.quantisation_names import quantisation
+from wellfed.perf.serving import best_load, best_throughput, estimate_serving
+from wellfed.plan import Request
+from wellfed.workload import Workload
+
+_SCENARIO = re.compile(r"MLPerf (\w+)", re.IGNORECASE)
+_SPREAD = re.compile(r"\b(D?T?EP|TP|PP)(\d+)\b")
+_SEVERAL = re.compile(r"\s*([^,]+?)\s*\(x(\d+)\)\s*(?:,|$)")
+_ENGINE = (
+    (re.compile(r"tensorrt|cuda|jetpack", re.IGNORECASE), Engine.TENSORRT_LLM),
+    (re.compile(r"sglang", re.IGNORECASE), Engine.SGLANG),
+    (re.compile(r"vllm|mango|pytorch", re.IGNORECASE), Engine.VLLM),
+)
+# MLPerf inference rules v5.1: 99th percentile of the time per output token, by model (server, interactive), seconds.
+_TPOT_LIMITS = {
+    "llama2-70b": (0.2, 0.04),
+    "llama3.1-8b": (0.1, 0.03),
+    "llama3.1-405b": (0.175, 0.08),
+    "deepseek-r1": (0.08, 0.08),
+    "mixtral-8x7b": (0.2, 0.2),
+}
+_MEAN_OF_P99 = 0.75  # the mean a server keeps so that the 99th percentile holds
+# Means of the data sets where a table leaves them out: GPT-J summarises CNN/DailyMail with four beams.
+_LENGTHS = {"gptj": (870, 69)}
+_BEAMS = {"gptj": 4}
+_BEAM_READS = 2  # of four beams' common prompt in the cache: what two read, the L2 cache still holds for the others
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """GPUs of one kind in the system."""
+
+    spec: GpuSpec
+    count: int
+
+
+def interpret(row: Row) -> tuple[Outcome, ...] | None:
+    """Predictions of whole-system throughput; None for rows of another kind."""
+    scenario = _SCENARIO.search(row.text("concurrency_or_batch"))
+    if scenario:
+        return _mlperf(row, scenario[1].lower())
+    engine = ENGINES.get(row.text("engine").lower())
+    if engine is None or row.number("tpot_ms"):
+        return None
+    return _under_load(row, engine)
+
+
+def _mlperf(row: Row, scenario: str) -> tuple[Outcome, ...]:
+    cls, measured = f"MLPerf {scenario}", row.number("total_tok_s")
+    if not measured:
+        return (Skipped(row.index, cls, "total_tok_s", "not told in tokens"),)
+    if row.text("gpu").lower().startswith("none"):
+        return (Skipped(row.index, cls, "total_tok_s", "serving engines on CPUs are not modelled"),)
+    engine = next((engine for pattern, engine in _ENGINE if pattern.search(row.text("engine"))), None)
+    if engine is None:
+        return (Skipped(row.index, cls, "total_tok_s", f"engine {row.text('engine')!r}"),)
+    requests = [_system(row, engine, share) for share in _shares(row)]
+    beams, limit = _beams(row), _tpot_limit(row.text("model"), scenario)
+
+    def predict(calibration: Calibration) -> Quantity:
+        parts = [best_throughput(one, calibration, limit, streamed=scenario != "offline") for one in requests]
+        total = sum(part.total_tok_s.value for part in parts) / min(beams, _BEAM_READS)
+        return Quantity.lognormal(total, calibration.sigma(cls))
+
+    group = f"{requests[0].model.id} on {row.text('gpu')}"
+    return (Case(row.index, cls, "total_tok_s", measured, group, predict, requests[0], _outlier(row)),)
+
+
+def _outlier(row: Row) -> str:
+    if "open division" in row.text("notes"):
+        return "open division: the model or its weights may have been changed, labels are unreliable"
+    return ""
+
+
+def _shares(row: Row) -> list[_Share]:
+    several = _SEVERAL.findall(row.text("gpu"))
+    if several:
+        return [_Share(gpu_spec(name), int(count)) for name, count in several]
+    return [_Share(gpu_spec(row.text("gpu")), max(1, round(row.number("gpu_count") or 1)))]
+
+
+def _tpot_limit(model: str, scenario: str) -> float | None:
+    if scenario not in {"server", "interactive"}:
+        return None
+    limits = next((limits for name, limits in _TPOT_LIMITS.items() if model.startswith(name)), None)
+    return limits[scenario == "interactive"] * _MEAN_OF_P99 if limits else None
+
+
+def _system(row: Row, engine: Engine, share: _Share) -> Request:
+    model = resolve(_plain(row.text("model"))).model
+    kind = _kind(model, row.text("quant"), share.spec)
+    known = next((lengths for name, lengths in _LENGTHS.items() if row.text("model").startswith(name)), (512, 256))
+    beams, prompt = _beams(row), round(row.number("prompt_len") or known[0])
+    reads = min(beams, _BEAM_READS)
+    load = Workload(
+        "offline",
+        prompt_tokens=max(1, prompt // reads),
+        output_tokens=max(1, round(row.number("gen_len") or known[1])),
+        depth_tokens=prompt - prompt // reads,
+    )
+    drafts = beams // reads - 1  # further beams of a sequence: a token each to every pass, none kept
+    options = (("speculative_tokens", str(drafts)), ("acceptance", "0")) if drafts else ()
+    # every beam brings a token to a pass, and one of them stays
+    options = (("speculative_tokens", str(beams - 1)), ("acceptance", "0")) if beams > 1 else ()
+    layout = Layout(engine, kind.id, kv_type=_cache_type(kind), gpus=share.count, batch_tokens=8192, options=options)
+    return Request(machine_of(share.spec, share.count), model, weights(model, kind), layout, load)
+
+
+def _beams(row: Row) -> int:
+    """Beams of a beam search: the prompt is computed once for all of them, and one answer counts."""
+    return next((beams for name, beams in _BEAMS.items() if row.text("model").startswith(name)), 1)
+
+
+def _plain(name: str) -> str:
+    """MLPerf's names without the accuracy target: llama2-70b-99.9."""
+    return re.sub(r"-(?:99(?:\.9)?|edge)$", "", name)
+
+
+@lru_cache(maxsize=256)
+def _kind(model: Model, label: str, spec: GpuSpec) -> Quantisation:
+    """The weights' format. Labels of 16 or 32 bits are those of the model submitted, not of the weights that ran:
+    submissions on GPUs with FP8 or FP4 units have used them since there are such units."""
+    text = label.lower()
+    if text in {"fp16", "fp32", "unset", "bf16", ""}:
+        text = "nvfp4" if spec.peak.fp4 and spec.vendor == "nvidia" else "fp8" if spec.peak.fp8 else "int4"
+    return resolve(model.id, quant=text).quantisation or quantisation(text)
+
+
+def _cache_type(kind: Quantisation) -> str:
+    return "fp8" if kind.id.startswith(("fp8", "nvfp4", "mxfp4")) else "f16"
+
+
+def _under_load(row: Row, engine: Engine) -> tuple[Outcome, ...] | None:
+    """Throughput at a told concurrency, or at the load that yields most."""
+    measured = row.number("total_tok_s")
+    most = "max load" in row.text("concurrency_or_batch")
+    cls = "serving max load" if most else "serving throughput"
+    if not measured or not row.number("gen_len"):
+        return (Skipped(row.index, cls, "total_tok_s", "no total or no lengths"),)
+    request = _loaded(row, engine)
+
+    def predict(calibration: Calibration) -> Quantity:
+        make: Callable[[Request, Calibration], Estimate] = best_load if most else estimate_serving
+        return Quantity.lognormal(make(request, calibration).total_tok_s.value, calibration.sigma(cls))
+
+    group = f"{request.model.id} on {row.text('gpu')}"
+    return (Case(row.index, cls, "total_tok_s", measured, group, predict, request),)
+
+
+def _loaded(row: Row, engine: Engine) -> Request:
+    found = resolve(row.text("model"), quant=row.text("quant") or None)
+    kind = found.quantisation or quantisation(found.model.native_quantisation)
+    gpus = max(1, round(row.number("gpu_count") or 1))
+    clients = max(1, round(row.number("concurrency_or_batch") or 1))
+    spread = _SPREAD.search(row.text("notes"))
+    way = spread[1] if spread else "TP"
+    layout = Layout(
+        engine,
+        kind.id,
+        kv_type=_cache_type(kind),
+        gpus=gpus,
+        tensor_parallel=1 if way == "PP" else gpus,
+        pipeline_parallel=gpus if way == "PP" else 1,
+        expert_parallel=gpus if "EP" in way else 1,
+        attention_data_parallel=gpus if way == "DEP" else 1,
+        batch_tokens=8192,
+        max_sequences=max(256, clients),
+    )
+    load = Workload(
+        "row",
+        concurrency=clients,
+        prompt_tokens=max(1, round(row.number("prompt_len") or 1)),
+        output_tokens=max(1, round(row.number("gen_len") or 1)),
+    )
+    return Request(machine_of(gpu_spec(row.text("gpu")), gpus), found.model, weights(found.model, kind), layout, load)
