@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from wellfed.layout import Layout
     from wellfed.plan import Plan
     from wellfed.planner.search import Search
+    from wellfed.topology.picture import Box
 
 SLIGHT = 0.002  # differences that do not count
 
@@ -43,12 +45,33 @@ def read_machine(on: str | None = None, path: Path | None = None) -> Machine:
     if on is not None and path is not None:
         raise BadInput("a machine is either described (--on) or read from a path (--from), not both")
     if path is None:
-        return api.machine(on)
+        return api.machine(on) if on is not None else _with_measured_memory(api.machine())
     from wellfed.catalog.hardware import cpu_or_none, gpu_or_none
     from wellfed.topology.machine import parse
     from wellfed.topology.snapshot_io import load
 
     return parse(load(path), gpu_spec=gpu_or_none, cpu_spec=cpu_or_none)
+
+
+def _with_measured_memory(machine: Machine) -> Machine:
+    """This machine with the memory bandwidth that `wellfed bench memory` last measured on it, if it ever did."""
+    from wellfed.bench.store import folder
+
+    try:
+        result = json.loads((folder() / "memory.json").read_text(encoding="utf-8"))["result"]
+        rates = [float(point["bytes_per_s"]["read"]) for point in result["points"]]
+    except (OSError, ValueError, KeyError, TypeError, WellfedError):
+        return machine
+    if not rates or result.get("theoretical_bytes_per_s") != machine.memory_bandwidth_bytes_per_s:
+        return machine  # of another machine that shares the home folder, or before memory was changed
+    return replace(machine, measured_memory_bandwidth_bytes_per_s=max(rates))
+
+
+def draw(machine: Machine) -> Box:
+    """The machine as nested boxes, marked with the checks that complain of them."""
+    from wellfed.topology.picture import picture
+
+    return picture(machine, run_checks(machine))
 
 
 def under_load(machine: Machine) -> Machine:

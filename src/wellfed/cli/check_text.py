@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
-from rich.padding import Padding
+from rich.table import Table
 
 from wellfed.checks.outputs.summary import counts
 from wellfed.cli.console import console
@@ -27,6 +27,8 @@ _STYLES = {
     Verdict.SKIP: ("skip", "dim"),
 }
 _ORDER = tuple(_STYLES)
+_UNTOLD = "the dump does not tell"
+_FIXES = 4
 
 
 def print_checked(checked: Checked, everything: bool) -> None:
@@ -36,9 +38,13 @@ def print_checked(checked: Checked, everything: bool) -> None:
     if checked.plan is not None:
         out.print(f"[dim]costs are for {escape(_plan_line(checked.plan))}[/]")
     shown = _ORDER if everything else (Verdict.FAIL, Verdict.WARN, Verdict.UNKNOWN)
+    untold = [each for each in checked.findings if each.why.endswith(_UNTOLD) and not everything]
     for verdict in shown:
-        for finding in _grouped(each for each in checked.findings if each.verdict is verdict):
+        for finding in _grouped(each for each in checked.findings if each.verdict is verdict and each not in untold):
             _print_finding(finding)
+    if untold:
+        ids = ", ".join(dict.fromkeys(each.id for each in untold))
+        out.print(_row("?", "magenta", f"the dump tells nothing of: {escape(ids)}"))
     _print_summary(checked, everything)
 
 
@@ -74,21 +80,36 @@ def _subjects(subjects: list[str]) -> str:
 def _print_finding(finding: Finding) -> None:
     word, style = _STYLES[finding.verdict]
     out = console()
-    head = f"[{style}]{word:>4}[/] [bold]{escape(finding.id)}[/] [dim]{escape(finding.subject)}[/]"
-    out.print(f"{head}  {escape(finding.why)}", soft_wrap=False)
+    head = f"[bold]{escape(finding.id)}[/] [dim]{escape(finding.subject)}[/]  {escape(finding.why)}"
+    out.print(_row(word, style, head))
     if finding.verdict in (Verdict.PASS, Verdict.SKIP):
         return
-    lines = []
     if finding.measured:
         wanted = f"; should be {finding.wanted}" if finding.wanted else ""
-        lines.append(escape(f"is {finding.measured}{wanted}"))
+        out.print(_row("", "", escape(f"  is {finding.measured}{wanted}")))
     if finding.cost is not None:
-        lines.append(f"[bold]{escape(cost_text(finding.cost))}[/]")
-    lines += [f"[cyan]{escape(line)}[/]" for line in finding.fix[:4]]
-    if len(finding.fix) > 4:
-        lines.append(f"[dim]{len(finding.fix) - 4} more lines: --fix[/]")
-    for line in lines:
-        out.print(Padding(line, (0, 0, 0, 7)))
+        out.print(_row("", "", f"  [bold]{escape(cost_text(finding.cost))}[/]"))
+    for line in finding.fix[:_FIXES]:
+        _print_fix(line)
+    if len(finding.fix) > _FIXES:
+        out.print(_row("", "", f"  [dim]and {len(finding.fix) - _FIXES} more lines: --fix[/]"))
+
+
+def _row(word: str, style: str, text: str) -> Table:
+    """A verdict and its text, which keeps to its column when it is long."""
+    row = Table.grid(padding=(0, 1))
+    row.add_column(width=4, justify="right", style=style)
+    row.add_column()
+    row.add_row(word, text)
+    return row
+
+
+def _print_fix(line: str) -> None:
+    """Commands in one piece, to be copied; advice as text."""
+    if line.startswith("#"):
+        console().print(_row("", "", f"  [cyan]{escape(line.lstrip('# '))}[/]"))
+    else:
+        console().print(f"       [cyan]$ {escape(line)}[/]", soft_wrap=True)
 
 
 def cost_text(cost: Cost) -> str:

@@ -17,10 +17,9 @@ def command(out: Path, quiet: bool) -> None:
     `wellfed check --from OUT` and `wellfed topology --from OUT` read it anywhere.
     """
     from wellfed.api_check import snapshot
-    from wellfed.units import format_bytes
 
     size, gaps = snapshot(out)
-    click.echo(f"{out}: {format_bytes(size)}")
+    click.echo(f"{out}: {size / 1024:.0f} KiB")
     if gaps and not quiet:
         click.echo("not in it:", err=True)
         for gap in gaps:

@@ -22,7 +22,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
         return [skip("nothing to measure on a planned machine")]
     measured, possible = machine.measured_memory_bandwidth_bytes_per_s, machine.memory_bandwidth_bytes_per_s
     if measured is None:
-        return [unknown("not measured yet", fix=["wellfed bench --memory"])]
+        return [unknown("not measured yet", fix=["wellfed bench memory"])]
     if possible is None:
         text = "measured, but what channels and speed promise is not known"
         return [unknown(text, measured=format_bandwidth(measured))]

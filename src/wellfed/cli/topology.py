@@ -1,0 +1,72 @@
+"""`wellfed topology`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+    from wellfed.topology.picture import Box
+
+_STYLES = {"machine": "bold", "socket": "bold cyan", "memory": "green", "gpu": "bold magenta", "nic": "cyan"}
+
+
+@click.command()
+@click.option("--on", metavar="MACHINE", help="A machine in a line, a TOML file or build:NAME.")
+@click.option("--from", "path", type=click.Path(path_type=Path), metavar="PATH",
+              help="A snapshot, a pasted dump, a folder of dumps, or a captured /sys and /proc.")  # fmt: skip
+@click.option("--svg", "svg_file", type=click.Path(path_type=Path), metavar="FILE",
+              help="Write the picture as SVG ('-': stdout).")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print all that is known of the machine as JSON.")
+def command(on: str | None, path: Path | None, svg_file: Path | None, as_json: bool) -> None:
+    """Draw sockets, memory channels, PCIe hops with their speeds, GPUs and links; faults in red."""
+    from wellfed import api_check
+
+    machine = api_check.read_machine(on, path)
+    if as_json:
+        from wellfed.topology.to_json import topology_json
+
+        click.echo(json.dumps(topology_json(machine), indent=1, default=sorted))
+        return
+    drawn = api_check.draw(machine)
+    if svg_file is not None:
+        from wellfed.topology.svg import svg
+
+        _write(svg_file, svg(drawn))
+        return
+    from wellfed.cli.console import console
+
+    console().print(_tree(drawn))
+
+
+def _tree(box: Box, above: Tree | None = None) -> Tree:
+    from rich.tree import Tree
+
+    here = Tree(_label(box)) if above is None else above.add(_label(box))
+    for child in box.children:
+        _tree(child, here)
+    return here
+
+
+def _label(box: Box) -> str:
+    from rich.markup import escape
+
+    style = "red" if box.faults else _STYLES.get(box.kind, "default")
+    faults = f"  [red]✗ {escape(', '.join(box.faults))}[/]" if box.faults else ""
+    return f"[{style}]{escape(box.title)}[/] [dim]{escape(box.detail)}[/]{faults}"
+
+
+def _write(path: Path, text: str) -> None:
+    if str(path) == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.FileError(str(path), error.strerror) from error

@@ -1,0 +1,193 @@
+"""A machine as nested boxes: sockets, memory, the PCIe ways to GPUs and network cards, links between GPUs. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Gpu, GpuLink, Machine, Nic, Socket
+from wellfed.hardware.pcie import PciDevice, path_up
+from wellfed.units import format_bandwidth, format_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One thing on the picture; `faults` are the ids of checks that warn or fail on it."""
+
+    kind: str  # machine | socket | memory | node | port | switch | bridge | gpu | nic | links
+    title: str
+    detail: str = ""
+    faults: tuple[str, ...] = ()
+    children: tuple[Box, ...] = ()
+
+
+def picture(machine: Machine, findings: Iterable[Finding] = ()) -> Box:
+    """The machine's box; what hangs on no known socket hangs on the machine itself."""
+    faults = _Faults.of(findings)
+    homes = _homes(machine)
+    sockets = tuple(_socket(machine, socket, homes, faults) for socket in machine.sockets)
+    known = {socket.index for socket in machine.sockets}
+    loose = [device for device, home in homes.items() if home not in known]
+    links = _links(machine, faults)
+    children = (*sockets, *_ways(machine, loose, faults), *links)
+    title = machine.name or "machine"
+    detail = f"{format_bytes(machine.memory_bytes)} RAM" if machine.memory_bytes else ""
+    return Box("machine", title, detail, faults.at("system"), children)
+
+
+@dataclass(frozen=True, slots=True)
+class _Faults:
+    """Which checks complain of what."""
+
+    by_subject: Mapping[str, tuple[str, ...]]
+    reasons: tuple[tuple[str, str], ...]  # (id, why and measured) to find addresses in
+
+    @classmethod
+    def of(cls, findings: Iterable[Finding]) -> _Faults:
+        found: dict[str, list[str]] = defaultdict(list)
+        reasons = []
+        for each in findings:
+            if each.verdict in (Verdict.WARN, Verdict.FAIL):
+                found[each.subject].append(each.id)
+                reasons.append((each.id, f"{each.why} {each.measured}"))
+        return cls({key: tuple(dict.fromkeys(ids)) for key, ids in found.items()}, tuple(reasons))
+
+    def at(self, *subjects: str) -> tuple[str, ...]:
+        """Of any of these subjects."""
+        return tuple(dict.fromkeys(id for subject in subjects for id in self.by_subject.get(subject, ())))
+
+    def about(self, address: str) -> tuple[str, ...]:
+        """Of this subject, or in whose reason the address stands."""
+        said = (id for id, text in self.reasons if address in text)
+        return tuple(dict.fromkeys((*self.at(address), *said)))
+
+
+def _homes(machine: Machine) -> dict[Gpu | Nic, int | None]:
+    """GPUs and real network cards -> socket."""
+    sockets = {node.os_index: node.socket for node in machine.numa_nodes}
+    only = machine.sockets[0].index if len(machine.sockets) == 1 else None
+    found: dict[Gpu | Nic, int | None] = {}
+    for gpu in machine.gpus:
+        home = gpu.socket if gpu.socket is not None else sockets.get(-1 if gpu.numa_node is None else gpu.numa_node)
+        found[gpu] = only if home is None else home
+    for nic in machine.nics:
+        if nic.physical and nic.pci_address:
+            home = sockets.get(-1 if nic.numa_node is None else nic.numa_node)
+            found[nic] = only if home is None else home
+    return found
+
+
+def _socket(machine: Machine, socket: Socket, homes: Mapping[Gpu | Nic, int | None], faults: _Faults) -> Box:
+    name = socket.cpu.name if socket.cpu else socket.name or "unknown CPU"
+    cores = f"{socket.cores} cores" if socket.cores else ""
+    nodes = [node for node in machine.numa_nodes if node.socket == socket.index and not node.gpu_memory]
+    children = [_memory(socket, faults)] if socket.channels or socket.memory_bytes else []
+    if len(nodes) > 1 or any(faults.at(f"node{node.os_index}") for node in nodes):
+        children += [
+            Box("node", f"node{n.os_index}", format_bytes(n.memory_bytes), faults.at(f"node{n.os_index}"))
+            for n in nodes
+        ]
+    mine = [device for device, home in homes.items() if home == socket.index]
+    bad = tuple(id for id in faults.at(f"socket{socket.index}") if not id.startswith("mem-"))
+    return Box("socket", f"socket{socket.index}: {name}", cores, bad, (*children, *_ways(machine, mine, faults)))
+
+
+def _memory(socket: Socket, faults: _Faults) -> Box:
+    there_are = max(socket.channels_named or 0, socket.cpu.memory_channels if socket.cpu else 0)
+    channels = f"{socket.channels} of {there_are}" if there_are else f"{socket.channels}"
+    words = [f"{channels} channels" if socket.channels else "", f"{socket.mt_s:.0f} MT/s" if socket.mt_s else ""]
+    bandwidth = socket.memory_bandwidth_bytes_per_s
+    words.append(format_bandwidth(bandwidth) if bandwidth else "")
+    bad = tuple(id for id in faults.at(f"socket{socket.index}") if id.startswith("mem-"))
+    title = f"{format_bytes(socket.memory_bytes)} RAM" if socket.memory_bytes else "RAM"
+    return Box("memory", title, ", ".join(word for word in words if word), bad)
+
+
+def _ways(machine: Machine, devices: Iterable[Gpu | Nic], faults: _Faults) -> tuple[Box, ...]:
+    """The bridges above these devices as a tree, with the devices as its leaves."""
+    tree = {device.address: device for device in machine.pci}
+    below: dict[str | None, list[str]] = defaultdict(list)
+    leaves: dict[str, list[Gpu | Nic]] = defaultdict(list)
+    bare = []
+    for device in devices:
+        path = path_up(tree, device.pci_address or "")
+        if not path:
+            bare.append(_leaf(device, None, faults))
+            continue
+        leaves[path[0].address].append(device)
+        for lower, upper in zip(path, (*path[1:], None), strict=True):
+            key = upper.address if upper else None
+            if lower.address not in below[key]:
+                below[key].append(lower.address)
+    grown = tuple(box for address in sorted(below[None]) for box in _grow(address, tree, below, leaves, faults, 0))
+    return (*grown, *bare)
+
+
+def _grow(
+    address: str,
+    tree: Mapping[str, PciDevice],
+    below: Mapping[str | None, list[str]],
+    leaves: Mapping[str, list[Gpu | Nic]],
+    faults: _Faults,
+    depth: int,
+) -> tuple[Box, ...]:
+    device = tree[address]
+    if address in leaves:
+        return tuple(_leaf(each, device, faults) for each in leaves[address])
+    if depth > 32:
+        return ()
+    children = tuple(
+        box for each in sorted(below.get(address, ())) for box in _grow(each, tree, below, leaves, faults, depth + 1)
+    )
+    kind = {"root": "port", "upstream": "switch", "downstream": "port"}.get(device.port or "", "bridge")
+    word = {"root": "root port", "upstream": "switch", "downstream": "port"}.get(device.port or "", "bridge")
+    return (Box(kind, f"{word} {address}", link_text(device), faults.about(address), children),)
+
+
+def _leaf(each: Gpu | Nic, device: PciDevice | None, faults: _Faults) -> Box:
+    address = each.pci_address or ""
+    about = faults.about(address) if address else ()
+    if isinstance(each, Nic):
+        rate = f"{each.bytes_per_s * 8e-9:g} Gb/s" if each.bytes_per_s else ""
+        detail = ", ".join(word for word in (rate, link_text(device) if device else "") if word)
+        return Box(
+            "nic", f"{each.name} {address}".strip(), detail, tuple(dict.fromkeys((*faults.at(each.name), *about)))
+        )
+    name = each.spec.name if each.spec else each.name or "GPU"
+    words = [format_bytes(each.memory_bytes) if each.memory_bytes else "", _gpu_link(each, device)]
+    ids = tuple(dict.fromkeys((*faults.at(f"gpu{each.index}"), *about)))
+    return Box("gpu", f"gpu{each.index} {name} {address}".strip(), ", ".join(word for word in words if word), ids)
+
+
+def _gpu_link(gpu: Gpu, device: PciDevice | None) -> str:
+    if device is not None and link_text(device):
+        return link_text(device)
+    return str(gpu.link) if gpu.link else ""
+
+
+def link_text(device: PciDevice) -> str:
+    """Gen4 x8 of Gen5 x16: as seen, and at most."""
+    seen, most = device.link_current, device.link_max
+    if seen and most and seen != most:
+        return f"{seen} of {most}"
+    return str(seen or most or "")
+
+
+def _links(machine: Machine, faults: _Faults) -> tuple[Box, ...]:
+    """Links between GPUs; alike ones are counted where there are many."""
+    if not machine.gpu_links:
+        return ()
+    if len(machine.gpu_links) <= 6:
+        lines = tuple(Box("links", f"gpu{x.a} - gpu{x.b}", _link_words(x)) for x in machine.gpu_links)
+    else:
+        alike = Counter(_link_words(link) for link in machine.gpu_links)
+        lines = tuple(Box("links", f"{count} pairs", words) for words, count in alike.items())
+    bad = ("nvlink",) if any("nvlink" in ids for ids in faults.by_subject.values()) else ()
+    return (Box("links", "links between GPUs", "", bad, lines),)
+
+
+def _link_words(link: GpuLink) -> str:
+    rate = f", {format_bandwidth(link.bytes_per_s)} each way" if link.bytes_per_s else ""
+    return f"{link.kind}{rate}{'' if link.active else ', down'}"
