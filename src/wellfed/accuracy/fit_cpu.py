@@ -7,15 +7,16 @@ take is constant here. A test holds these predictions against `perf.estimate`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from wellfed.accuracy.case import Case, read_table
-from wellfed.accuracy.fitting import Parameter
+from wellfed.accuracy.fitting import Parameter, fit, leave_one_group_out, residual
 from wellfed.accuracy.rows_hybrid import interpret
-from wellfed.calibration import Calibration
+from wellfed.calibration import Calibration, Residual
+from wellfed.catalog.calibration import bundled
 from wellfed.estimate import Work
 from wellfed.hardware.machine import Machine
 from wellfed.layout import Layout
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float64]
 
+_TOLERANCE = 1e-4
 TABLES = ("hybrid.csv", "hybrid_ik_llama.csv", "speed_misc.csv")
 CLASSES = ("CPU decode", "CPU prefill", "hybrid decode", "hybrid prefill")
 
@@ -66,6 +68,7 @@ PARAMETERS = (
     Parameter("cpu.tile_rows", 64.0, 16.0, 256.0, 0.5),
     Parameter("cpu.llama.cpp.tile_rows", 2.0, 1.0, 8.0, 0.4),
     Parameter("cpu.ik_llama.cpp.old.tile_rows", 9.0, 3.0, 32.0, 0.4),
+    Parameter("cpu.ktransformers.tile_rows", 16.0, 2.0, 128.0, 0.5),
     Parameter("cpu.attention_macs_per_cycle", 4.0, 1.0, 20.0, 0.5),
     Parameter("cpu.llama.cpp.attention_macs_per_cycle", 1.0, 0.2, 8.0, 0.5),
     Parameter("cpu.interleave_factor", 0.7, 0.4, 1.5, 0.2),
@@ -129,8 +132,9 @@ class Rows:
 
     def _work(self, work: Work, share: CpuShare, request: Request) -> tuple[float, ...]:
         layout = request.layout
-        key = (work.name == "routed experts", work.mix, bool(work.read_bytes), share, cpu_engine(layout), layout.numa, layout.huge_pages,
-               tile_scope(layout, work.weight_type), len(request.machine.sockets))  # fmt: skip
+        how = (cpu_engine(layout), layout.numa, layout.huge_pages, tile_scope(layout, work.weight_type))
+        what = (work.name == "routed experts", work.mix, bool(work.read_bytes))
+        key = (what, how, share, len(request.machine.sockets))
         if key not in self.kinds:
             self.kinds[key] = len(self.representatives)
             self.representatives.append(Kind(work, share, request.machine, layout))
@@ -141,21 +145,41 @@ class Rows:
         """Tokens per second of every row."""
         import numpy as np
 
-        rates = [
-            rates_for(
-                kind.work, kind.share, share_bandwidth(kind.share, kind.machine, kind.layout, calibration), kind.layout,
-                calibration,
-            )
-            for kind in self.representatives
-        ]  # fmt: skip
-        names = CpuRates.__dataclass_fields__
-        arrays: dict[str, Any] = {name: np.array([getattr(one, name) for one in rates])[self.kind_of] for name in names}
+        bandwidths: dict[tuple[object, ...], float] = {}
+        remembered = cast(Calibration, _Remembered(calibration))
+        rates = [_rates(kind, remembered, bandwidths) for kind in self.representatives]
+        arrays: dict[str, Any] = {
+            name: np.array([getattr(one, name) for one in rates])[self.kind_of]
+            for name in CpuRates.__dataclass_fields__
+        }
         numbers: list[Any] = self.numbers
         *_, seconds = work_seconds(numbers[0], numbers[1], numbers[2], numbers[3], CpuRates(**arrays))
         cpu_s = np.bincount(self.row_of, weights=seconds, minlength=len(self.tokens))
         step_s = cpu_s + self.link_s / calibration.value("hybrid", "link_fraction")
         step_s += self.crossings * calibration.value("hybrid", "crossing_us") * 1e-6
         return self.tokens / (self.gpu_s + self.repeats * step_s)
+
+
+class _Remembered:
+    """A calibration that looks every path up once."""
+
+    def __init__(self, calibration: Calibration) -> None:
+        self._calibration = calibration
+        self._known: dict[tuple[str, ...], float] = {}
+
+    def value(self, *path: str) -> float:
+        found = self._known.get(path)
+        if found is None:
+            found = self._known[path] = self._calibration.value(*path)
+        return found
+
+
+def _rates(kind: Kind, calibration: Calibration, bandwidths: dict[tuple[object, ...], float]) -> CpuRates:
+    layout = kind.layout
+    key = (kind.share, layout.numa, layout.huge_pages, len(kind.machine.sockets))
+    if key not in bandwidths:
+        bandwidths[key] = share_bandwidth(kind.share, kind.machine, layout, calibration)
+    return rates_for(kind.work, kind.share, bandwidths[key], layout, calibration)
 
 
 def measured_step(request: Request, metric: str) -> tuple[Step, int, float]:
@@ -193,7 +217,42 @@ def row_weights(cases: Sequence[Case]) -> Vector:
 
 
 def _trust(case: Case) -> float:
-    """Rows that do not tell how a many-channel machine is filled say little of its bandwidth."""
+    """Rows that do not tell how a many-channel machine is filled, or name it elsewhere, say little of its bandwidth."""
     machine = case.request.machine if case.request else None
     many = machine is not None and any((one.channels or 0) > 2 for one in machine.sockets)
-    return 0.3 if machine is not None and machine.assumptions and many else 1.0
+    doubtful = machine is not None and machine.assumptions and many
+    return 0.3 if doubtful or "other posts" in case.group else 1.0
+
+
+def refit(folder: Path) -> Calibration:
+    """The calibration of CPUs and hybrids from the tables in `folder`; residuals are of groups left out."""
+    base = bundled().with_parameters({**FIXED, **{one.name: one.start for one in PARAMETERS}})
+    cases = cases_of(folder)
+    rows, weights = Rows(cases, base), row_weights(cases)
+
+    def predict(values: Mapping[str, float]) -> Vector:
+        return rows.predict(base.with_parameters(values))
+
+    found = fit(PARAMETERS, predict, rows.measured, weights, tolerance=_TOLERANCE)
+    groups = [case.group for case in cases]
+    left_out = leave_one_group_out(
+        PARAMETERS, predict, rows.measured, groups, weights, begin=found, tolerance=_TOLERANCE
+    )
+    return Calibration(
+        id="cpu",
+        parameters={**FIXED, **{name: float(f"{value:.5g}") for name, value in found.items()}},
+        residuals=residuals_of(cases, rows.measured, left_out),
+        source="rows of llama.cpp, ik_llama.cpp and KTransformers on CPUs; errors on groups left out",
+    )
+
+
+def residuals_of(cases: Sequence[Case], measured: Vector, predicted: Vector) -> dict[str, Residual]:
+    """Errors by class."""
+    import numpy as np
+
+    found = {}
+    for name in CLASSES:
+        mine = np.array([case.cls == name for case in cases])
+        if mine.any():
+            found[name] = residual(measured[mine], predicted[mine])
+    return found

@@ -67,8 +67,8 @@ def lengths(row: Row, decode: bool) -> Lengths:
     depth = max((int(text) for text in re.findall(r"depth (\d+)", told)), default=0)
     if prompt_cell.startswith("depth"):
         prompt = 0
-    elif prompt is None and prompt_cell:
-        prompt = _SHORT_PROMPT
+    elif prompt is None and prompt_cell and decode:
+        prompt = _SHORT_PROMPT  # matters little there; what it prefills at depends on it
     if prompt_cell and "/" in prompt_cell and decode:
         prompt = 0
     same_test = "@ depth" not in output_cell or "+pp" in output_cell
@@ -154,17 +154,21 @@ def certain(name: str) -> str:
 
 
 def gpu_layers(row: Row) -> int | None:
-    """-ngl, None when not told or negative (all)."""
+    """-ngl; None when not told. A log's -1 is the default: none before December 2025, then all that fit."""
     found = re.search(r"ngl\s*=\s*(-?\d+)", offload_text(row)) or re.search(
         r"n_gpu_layers = (-?\d+)", row.text("notes")
     )
-    value = int(found[1]) if found else -1
-    return value if value >= 0 else None
+    value = int(found[1]) if found else None
+    if value is not None and value < 0:
+        return 0 if "" < built(row) < "2025-12" else None
+    return value
 
 
 def experts_on_cpu(row: Row) -> bool:
     """Whether the routed experts were told to stay on the CPU."""
     text = f"{offload_text(row)} {row.text('notes')}".lower()
+    if "unknown" in offload_text(row) and certain(row.text("cpu")) and certain(row.text("gpu")):
+        return True  # a CPU that is named beside the GPU, and nothing said of layers: it has a part
     return bool(re.search(r"experts? on cpu|exps?=cpu|exps\.?=cpu|expert layers? on gpu|exps offload", text))
 
 

@@ -14,6 +14,7 @@ from wellfed.accuracy.hybrid_notes import (
     active_experts,
     backend,
     built,
+    certain,
     concurrency,
     engine_of,
     expert_layers_on_gpu,
@@ -110,7 +111,8 @@ def class_of(request: Request, metric: str) -> str:
 def group_of(row: Row) -> str:
     """Rows of one thread on one machine stand or fall together."""
     source = re.sub(r" \(.*|#.*", "", row.text("source"))
-    return f"{source} | {row.text('cpu')} | {row.text('gpu')}"
+    cpu = re.sub(r",.*| numactl.*", "", row.text("cpu"))
+    return f"{source} | {cpu} | {certain(row.text('gpu'))}"
 
 
 def _predictor(row: Row, request: Request, metric: str) -> Callable[[Calibration], Quantity]:
@@ -205,7 +207,7 @@ def _offload(row: Row, model: Model, held: Weights, vram_bytes: float) -> Offloa
     moe = sum(isinstance(layer.ffn, MoeFfn) for layer in model.layers)
     if re.search(r"all (layers )?on gpu", text):
         return ALL_GPU
-    if experts_on_cpu(row):
+    if moe and experts_on_cpu(row):
         kept = expert_layers_on_gpu(row)
         return Offload(cpu_expert_layers=moe - kept) if kept else EXPERTS_ON_CPU
     if "-ot" in text or "rest on cpu" in text:
@@ -284,6 +286,8 @@ def _latent(row: Row, engine: Engine, told: dict[str, str], day: str) -> bool:
 
 
 def _workload(row: Row, told: Lengths, decode: bool) -> Workload:
+    if not decode and not told.prompt:
+        raise NotTold("the prompt's length is not told")
     if decode:
         output = told.output or 128
         return Workload(
@@ -293,4 +297,4 @@ def _workload(row: Row, told: Lengths, decode: bool) -> Workload:
             output_tokens=output,
             depth_tokens=told.depth,
         )
-    return Workload("row", prompt_tokens=told.prompt or 512, output_tokens=1, depth_tokens=told.depth)
+    return Workload("row", prompt_tokens=told.prompt or 1, output_tokens=1, depth_tokens=told.depth)

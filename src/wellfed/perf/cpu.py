@@ -8,7 +8,7 @@
 The fourth-power mean is a smooth maximum: reading and computing overlap, but not perfectly. `unpacked` counts an
 element once per tile of rows that share it, which is why kernels without tiles prefill low-bit types so slowly. More
 threads are never slower up to the cores until barriers outweigh what they add, as on real machines; threads beyond
-the cores add barriers only.
+the cores add barriers only. Where each socket has its own copy of the weights it also has its own pool of threads.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from wellfed.calibration import Calibration
 from wellfed.estimate import Term, Work
 from wellfed.hardware.machine import Machine
-from wellfed.layout import Engine, Layout
+from wellfed.layout import Engine, Layout, NumaPolicy
 from wellfed.models.gguf_types import plain
 from wellfed.perf.numa import CpuShare, cpu_share, policy_factor
 from wellfed.provenance import Assumption
@@ -145,7 +145,8 @@ def rates_for(work: Work, share: CpuShare, bandwidth: float, layout: Layout, cal
         macs = 1 / sum(part / calibration.value("cpu", *_mac_scope(kind, share, engine)) for kind, part in mix)
         tile = calibration.value("cpu", tile_scope(layout, work.weight_type), "tile_rows")
     scattered = calibration.value("cpu", "expert_fraction") if work.name == "routed experts" else 1.0
-    barrier = share.threads**2 * calibration.value("cpu", "barrier_ns") * 1e-9
+    pool = share.threads / share.sockets if layout.numa is NumaPolicy.DUPLICATE else share.threads
+    barrier = pool**2 * calibration.value("cpu", "barrier_ns") * 1e-9
     return CpuRates(
         bytes_per_s=bandwidth * scattered,
         cycles_per_s=share.busy * share.clock_hz,
@@ -166,8 +167,12 @@ def _unpack_per_cycle(weight_type: str, share: CpuShare, engine: str, calibratio
 
 
 def _mac_scope(weight_type: str, share: CpuShare, engine: str) -> tuple[str, str]:
-    """Integer products for quantised weights, FP32 for floats but native BF16. Only KTransformers uses AMX."""
-    isa = "avx512_vnni" if share.isa == "amx" and engine != "ktransformers" else share.isa
+    """Integer products for quantised weights, FP32 for floats but native BF16.
+
+    AMX only in KTransformers and for its own INT8, INT4 and BF16 weights: GGUF types run llamafile's kernels there.
+    """
+    tiles = engine == "ktransformers" and (weight_type.startswith("INT") or weight_type == "BF16")
+    isa = "avx512_vnni" if share.isa == "amx" and not tiles else share.isa
     native = weight_type == "BF16" and share.bf16
     return isa, "float_macs_per_cycle" if family(weight_type) == "float" and not native else "macs_per_cycle"
 

@@ -9,13 +9,14 @@ KTransformers computes experts on the CPU whatever the batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wellfed.calibration import Calibration
 from wellfed.estimate import Term, Work
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.pcie import PcieLink
 from wellfed.layout import Engine, Layout
+from wellfed.models.attention import LatentAttention
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.gguf_types import TYPES
 from wellfed.models.model import Model
@@ -27,6 +28,7 @@ from wellfed.plan import Request
 
 GpuTerms = Callable[[tuple[Work, ...]], tuple[Term, ...]]
 
+_ROUTED_OPS, _LATENT_OPS = 4.0, 1.75
 _STREAM_TOKENS = 32  # llama.cpp: a batch this large is worth copying weights for (ggml-cuda's offload_op)
 _LINK = PcieLink(4, 16)  # taken where a GPU's link is unknown
 
@@ -81,7 +83,12 @@ def _placed(request: Request, step: Step) -> Split:
     gpu = [*_works(model, weights, whole, step, layout)]
     cpu = [*_works(model, weights, range(first), step, layout)]
     for work in _works(model, weights, mixed, step, layout):
-        (cpu if work.name == "routed experts" else gpu).append(work)
+        if work.name == "routed experts":  # products on the CPU, routing on the GPU
+            products = work.launches / _ROUTED_OPS
+            cpu.append(replace(work, launches=products))
+            gpu[-1] = replace(gpu[-1], launches=gpu[-1].launches + work.launches - products)
+        else:
+            gpu.append(work)
     head_on_gpu = offload.gpu_layers is None or offload.gpu_layers > count
     (gpu if head_on_gpu else cpu).append(head_work(model, weights, step))
     boundaries = (1 if 0 < first < count else 0) + (0 if head_on_gpu or first == count else 1)
@@ -119,9 +126,27 @@ def _works(model: Model, weights: Weights, layers: Iterable[int], step: Step, la
     indices = tuple(layers)
     if not indices:
         return ()
-    works = layer_works(model, weights, indices, step, kv_element_bytes(layout.kv_type), layout.active_experts)
+    works = [
+        _with_graph_ops(work, model)
+        for work in layer_works(model, weights, indices, step, kv_element_bytes(layout.kv_type), layout.active_experts)
+    ]
     expansion = expansion_work(model, weights, indices, step, layout)
-    return works if expansion is None else (*works, expansion)
+    return tuple(works) if expansion is None else (*works, expansion)
+
+
+def _with_graph_ops(work: Work, model: Model) -> Work:
+    """Launches as these engines' graphs have them, in units of a dense layer's.
+
+    A dense layer is 17 graph ops for 8 launches. Routing (scores, bias, groups, top-k, normalising, weighing, adding up
+    the experts) makes the routed experts about 26 ops for their 3; latent attention 17 for its 5. Source: llm_graph
+    build_moe_ffn and build_deepseek2 of llama.cpp and ik_llama.cpp (read 2025).
+    """
+    if work.name == "routed experts":
+        return replace(work, launches=work.launches * _ROUTED_OPS)
+    latent = any(isinstance(layer.attention, LatentAttention) for layer in model.layers[:1])
+    if work.name == "attention weights" and latent:
+        return replace(work, launches=work.launches * _LATENT_OPS)
+    return work
 
 
 def streams(request: Request, step: Step) -> bool:
