@@ -14,6 +14,7 @@ from wellfed.errors import WellfedError
 from wellfed.estimate import Quantity
 
 SCHEMA = "wellfed.accuracy/1"
+INTERNAL = "internal error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,8 @@ def _interpret_row(row: Row, interpreters: Sequence[Interpreter]) -> tuple[Outco
             found = interpreter(row)
         except WellfedError as error:
             return (Skipped(row.index, "", "", error.message, unresolved=True),)
+        except Exception as error:  # one strange row must not cost the report of all others
+            return (Skipped(row.index, "", "", f"{INTERNAL}: {type(error).__name__}: {error}", unresolved=True),)
         if found is not None:
             return found
     return (Skipped(row.index, "", "", "no kind of measurement that wellfed predicts"),)
@@ -135,6 +138,8 @@ def _score(outcome: Outcome, calibration: Calibration) -> Scored | Skipped:
         return Scored(outcome, outcome.predict(calibration))
     except WellfedError as error:
         return Skipped(outcome.row, outcome.cls, outcome.metric, error.message)
+    except Exception as error:
+        return Skipped(outcome.row, outcome.cls, outcome.metric, f"{INTERNAL}: {type(error).__name__}: {error}")
 
 
 def summed_up(table: str, rows: int, scored: Sequence[Scored], skipped: Sequence[Skipped]) -> Report:
