@@ -103,7 +103,7 @@ def _interpret_row(row: Row, interpreters: Sequence[Interpreter]) -> tuple[Outco
             found = interpreter(row)
         except WellfedError as error:
             return (Skipped(row.index, "", "", error.message, unresolved=True),)
-        except Exception as error:  # one strange row must not cost the report of all others
+        except Exception as error:  # noqa: BLE001 - one strange row must not cost the report of all others
             return (Skipped(row.index, "", "", f"{INTERNAL}: {type(error).__name__}: {error}", unresolved=True),)
         if found is not None:
             return found
@@ -138,7 +138,7 @@ def _score(outcome: Outcome, calibration: Calibration) -> Scored | Skipped:
         return Scored(outcome, outcome.predict(calibration))
     except WellfedError as error:
         return Skipped(outcome.row, outcome.cls, outcome.metric, error.message)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - as above
         return Skipped(outcome.row, outcome.cls, outcome.metric, f"{INTERNAL}: {type(error).__name__}: {error}")
 
 
