@@ -153,13 +153,9 @@ def _find(kind: str, folder: str, name: str) -> tuple[match.Part, tuple[Assumpti
 
 
 def _look(folder: str, query: names.Query) -> tuple[match.Part, tuple[Assumption, ...]] | None:
-    """Only in the files that hold one of the query's numbers, where it has long ones."""
-    numbers = {word for word in query.words if any(character.isdigit() for character in word)}
-    chosen = [
-        path
-        for path, text in files(folder)
-        if not numbers or any(len(number) < 3 or number in text for number in numbers)
-    ]
+    """Only in the files that hold one of the query's numbers; single digits ("Ryzen 9") tell nothing."""
+    numbers = [word for word in query.words if len(word) > 1 and any(character.isdigit() for character in word)]
+    chosen = [path for path, text in files(folder) if not numbers or any(number in text for number in numbers)]
     return match.find(query, [part for path in chosen for part in _parts(path)])
 
 

@@ -107,14 +107,14 @@ def _line(path: Path, table: Mapping[str, Any]) -> str:
     return ", ".join(word for word in (*words, *(text for key, text in written.items() if key in table)) if word)
 
 
-@lru_cache(maxsize=1)
-def _tables() -> Mapping[str, Any]:
-    return tomllib.loads((DATA / "builds.toml").read_text(encoding="utf-8"))
+@lru_cache(maxsize=2)
+def _table(name: str) -> Mapping[str, Any]:
+    return tomllib.loads((DATA / name).read_text(encoding="utf-8"))
 
 
 def builds() -> tuple[Build, ...]:
     """The named builds."""
-    return tuple(Build(id=key, **values) for key, values in _tables()["builds"].items())
+    return tuple(Build(id=key, **values) for key, values in _table("builds.toml").items())
 
 
 def _build_machine(name: str) -> Machine:
@@ -126,8 +126,10 @@ def _build_machine(name: str) -> Machine:
 
 def _expanded(text: str) -> str:
     """The line with names of whole systems ("dgx h100") replaced by their parts."""
-    systems: Mapping[str, str] = _tables()["systems"]
     plain = names.normalise(text).replace("-", " ")
+    if not re.search("[dh]gx|nvl", plain):
+        return text
+    systems: Mapping[str, str] = _table("systems.toml")
     for name in sorted(systems, key=len, reverse=True):
         pattern = rf"(?:(?P<count>\d{{1,3}})\s*x\s*)?(?:nvidia\s+)?\b{re.escape(name)}\b"
         found = re.search(pattern, plain)
