@@ -1,0 +1,118 @@
+"""What must hold of CPU speeds, whatever the calibration says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.perf_cpu.cpu_parts import CALIBRATION, LAYOUT, cpu_step, machine, request, seconds
+
+from wellfed.estimate import total_seconds
+from wellfed.layout import Engine, NumaPolicy
+from wellfed.perf.cpu import cpu_bandwidth, cpu_terms
+from wellfed.perf.hybrid import split_works
+from wellfed.perf.ops import Step
+
+CPUS = st.sampled_from(["ryzen 9 7950x", "epyc 9354", "xeon platinum 8480+", "threadripper pro 7965wx", "apple m2 max"])
+MODELS = st.sampled_from(["llama-3.1-8b", "deepseek-v2-lite", "qwen3-30b-a3b"])
+QUANTS = st.sampled_from(["q4_k_m", "q8_0", "iq2_xxs", "f16", "iq4_ks"])
+CONTEXTS = st.integers(1, 60_000)
+few = settings(max_examples=40, deadline=None)
+
+
+@few
+@given(CPUS, MODELS, QUANTS, st.integers(1, 8), CONTEXTS)
+def test_more_channels_are_never_slower(cpu: str, model: str, quant: str, channels: int, context: int) -> None:
+    step = Step.decode(1, context)
+    fewer, more = (request(machine(cpu, channels=n), model, quant) for n in (channels, channels + 1))
+    assert seconds(more, step) <= seconds(fewer, step) * (1 + 1e-12)
+
+
+@few
+@given(CPUS, MODELS, QUANTS, st.integers(1600, 6400), st.integers(0, 3200))
+def test_faster_memory_is_never_slower(cpu: str, model: str, quant: str, speed: int, gain: int) -> None:
+    step = Step.decode(1, 1000)
+    slow, fast = (request(machine(cpu, mt_s=mt_s), model, quant) for mt_s in (speed, speed + gain))
+    assert seconds(fast, step) <= seconds(slow, step) * (1 + 1e-12)
+
+
+@few
+@given(CPUS, MODELS, QUANTS, CONTEXTS, st.integers(0, 20_000))
+def test_longer_context_is_never_faster(cpu: str, model: str, quant: str, context: int, more: int) -> None:
+    asked = request(machine(cpu), model, quant)
+    assert seconds(asked, Step.decode(1, context)) <= seconds(asked, Step.decode(1, context + more)) * (1 + 1e-12)
+
+
+@few
+@given(CPUS, MODELS, QUANTS, st.integers(1, 31))
+def test_more_threads_never_slow_the_ops(cpu: str, model: str, quant: str, threads: int) -> None:
+    """Up to the cores; barriers, which grow with threads, are a term of their own."""
+    on = machine(cpu)
+    cores = on.sockets[0].cores or 1
+    asked = request(on, model, quant)
+    works = split_works(asked, Step.decode(1, 500)).cpu
+
+    def ops(count: int) -> float:
+        terms = cpu_terms(works, on, replace(LAYOUT, threads=min(count, cores)), CALIBRATION)
+        return total_seconds(term for term in terms if term.name != "barriers")
+
+    assert ops(threads + 1) <= ops(threads) * (1 + 1e-12)
+
+
+@few
+@given(st.sampled_from(["epyc 9354", "xeon platinum 8480+", "xeon gold 6330", "epyc 7713"]), MODELS, QUANTS)
+def test_a_copy_of_the_weights_per_socket_is_never_slower_than_one_socket(cpu: str, model: str, quant: str) -> None:
+    step = Step.decode(1, 1000)
+    one = seconds(request(machine(cpu), model, quant), step)
+    both = replace(LAYOUT, numa=NumaPolicy.DUPLICATE)
+    assert seconds(request(machine(cpu, sockets=2), model, quant, both), step) <= one * (1 + 1e-12)
+
+
+@few
+@given(CPUS, MODELS, QUANTS, st.integers(1, 2048), st.integers(0, 30_000))
+def test_terms_are_positive_and_add_up_over_works(cpu: str, model: str, quant: str, tokens: int, depth: int) -> None:
+    asked = request(machine(cpu), model, quant)
+    step = Step.prefill(tokens, depth + tokens)
+    terms = cpu_step(asked, step)
+    assert all(term.seconds >= 0 and term.device == "cpu" for term in terms)
+    works = split_works(asked, step).cpu
+    apart = sum(total_seconds(cpu_terms([work], asked.machine, asked.layout, CALIBRATION)) for work in works)
+    assert total_seconds(terms) == pytest.approx(apart)
+
+
+def test_binding_to_one_of_two_sockets_equals_a_machine_of_one() -> None:
+    step = Step.decode(1, 1000)
+    one, two = request(machine("epyc 9354")), request(machine("epyc 9354", sockets=2))
+    assert seconds(two, step) == pytest.approx(seconds(one, step))
+
+
+@pytest.mark.parametrize("policy", [NumaPolicy.INTERLEAVE, NumaPolicy.UNBOUND_MEMORY])
+def test_a_badly_used_second_socket_makes_reading_slower(policy: NumaPolicy) -> None:
+    on = machine("xeon platinum 8480+", sockets=2)
+    bound, _ = cpu_bandwidth(on, LAYOUT, CALIBRATION)
+    spread, _ = cpu_bandwidth(on, replace(LAYOUT, numa=policy), CALIBRATION)
+    assert spread < bound
+
+
+def test_the_policy_means_nothing_with_one_socket() -> None:
+    on = machine()
+    found = {cpu_bandwidth(on, replace(LAYOUT, numa=policy), CALIBRATION)[0] for policy in NumaPolicy}
+    assert len(found) == 1
+
+
+def test_threads_beyond_the_cores_cost_barriers_and_gain_nothing() -> None:
+    on = machine()
+    asked = request(on)
+    works = split_works(asked, Step.decode(1, 100)).cpu
+    at_cores = total_seconds(cpu_terms(works, on, replace(LAYOUT, threads=16), CALIBRATION))
+    beyond = total_seconds(cpu_terms(works, on, replace(LAYOUT, threads=32), CALIBRATION))
+    assert beyond > at_cores
+
+
+def test_an_engine_with_tiled_kernels_prefills_low_bit_types_faster() -> None:
+    step = Step.prefill(512, 512)
+    plain = request(machine(), quant="iq3_s")
+    tiled = replace(plain, layout=replace(plain.layout, engine=Engine.IK_LLAMA_CPP))
+    assert seconds(tiled, step) < seconds(plain, step) / 2
