@@ -10,17 +10,20 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wellfed.accuracy.case import Case, Row
+from wellfed.accuracy import rows_hybrid
+from wellfed.accuracy.case import Case, Outcome, Row
 from wellfed.accuracy.fitting import fit, leave_one_group_out, residual
 from wellfed.accuracy.rows_llamacpp import interpret
 from wellfed.accuracy.stages_llamacpp import START, Stage, stages
 from wellfed.accuracy.tables import rows_of
 from wellfed.calibration import Calibration, Residual
+from wellfed.errors import WellfedError
 from wellfed.estimate import Work
 from wellfed.perf import hybrid
 from wellfed.perf.gpu import GpuDevice, build_name, gpu_rates
 from wellfed.perf.gpu_pass import Pass, pass_of, prompt_steps
 from wellfed.perf.gpu_terms import Run, decode_terms, prompt_terms
+from wellfed.perf.latent import as_run
 from wellfed.perf.local import speed_class
 from wellfed.perf.local_steps import gpu_shares, run_of
 from wellfed.perf.ops import Step
@@ -31,7 +34,10 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float64]
 
-TABLES = ("gpu_llamacpp.csv", "speed_misc.csv")
+TABLES = ("gpu_llamacpp.csv", "speed_misc.csv", "hybrid_ik_llama.csv", "hybrid.csv")
+_GROUP_ROWS = 16  # a group of more rows, one rig's sweep, counts as this many
+_CURRENT_SINCE = "2025-06-01"  # experts multiplied together, flash attention on tensor cores for most head sizes
+_MISREAD = 4.0  # speeds so far from the start values did not run where the row seems to say
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ class Asked:
     def shape(self) -> tuple[object, ...]:
         """What must be equal for cases to share arrays."""
         works = tuple((work.name, work.weight_type) for work in self.asked.works)
-        flags = (self.asked.batched, self.asked.large_matrices)
+        flags = (self.asked.batched, self.asked.large_matrices, self.asked.latent)
         return (self.phase, self.run, self.build, self.device.vendor, self.device.architecture, works, flags)
 
 
@@ -65,7 +71,7 @@ def asked_of(case: Case) -> Asked:
     else:
         step, repeats = prompt_steps(workload.prompt_tokens, workload.depth_tokens, request.layout.ubatch_tokens)
     works = hybrid.split_works(request, step).gpu
-    asked = pass_of(request.model, range(len(request.model.layers)), works, step, repeats)
+    asked = pass_of(as_run(request.model, request.layout), range(len(request.model.layers)), works, step, repeats)
     return Asked(case, phase, asked, share.device, run_of(request.layout), build_name(request.layout))
 
 
@@ -148,18 +154,27 @@ def refit(folder: Path) -> Calibration:
 def cases_of(folder: Path) -> list[Asked]:
     """Every speed that can be fitted, from the tables that exist."""
     rows: list[Row] = [row for name in TABLES if (folder / name).exists() for row in rows_of(folder / name)]
-    outcomes = [outcome for row in rows for outcome in (_interpreted(row) or ())]
+    outcomes = [outcome for row in rows for outcome in _interpreted(row)]
     cases = [one for one in outcomes if isinstance(one, Case) and one.metric != "oom" and not one.outlier]
-    return [asked_of(case) for case in cases]
+    return _plausible([asked_of(case) for case in cases if "GPU" in case.cls])
 
 
-def _interpreted(row: Row) -> tuple[Any, ...]:
-    from wellfed.errors import WellfedError
-
+def _interpreted(row: Row) -> tuple[Outcome, ...]:
     try:
-        return interpret(row) or ()
+        found = interpret(row)
+        return (rows_hybrid.interpret(row) if found is None else found) or ()
     except WellfedError:
         return ()
+
+
+def _plausible(cases: Sequence[Asked]) -> list[Asked]:
+    """Cases that are not plainly of something else: the tables of threads do not always tell what ran where."""
+    expected = rate(stacked(cases), len(cases), Calibration("start", dict(START)))
+    return [
+        one
+        for one, speed in zip(cases, expected, strict=True)
+        if one.build in ("may2024", "dec2023") or 1 / _MISREAD < one.case.measured / speed < _MISREAD
+    ]
 
 
 def fitted(cases: Sequence[Asked]) -> tuple[dict[str, float], list[Fitted]]:
@@ -175,6 +190,10 @@ def fitted(cases: Sequence[Asked]) -> tuple[dict[str, float], list[Fitted]]:
 
 
 def _belongs(one: Asked, stage: Stage) -> bool:
+    request = one.case.request
+    built = dict(request.layout.options).get("built") if request else None
+    if one.build == "current" and built and built < _CURRENT_SINCE:
+        return False
     return (
         one.device.vendor == stage.vendor
         and one.build in stage.builds
@@ -200,6 +219,12 @@ def _fit_stage(stage: Stage, cases: Sequence[Asked], base: Calibration) -> Fitte
         leave_one_group_out(stage.parameters, predict, measured, groups) if len(set(groups)) > 1 else predict(values)
     )
     return Fitted(stage, tuple(cases), stage.expand(values, base.parameters), predict(values), left_out)
+
+
+def group_of(one: Asked) -> str:
+    """The GPU, whatever the row calls it."""
+    spec = one.case.request.machine.gpus[0].spec if one.case.request else None
+    return spec.name if spec else one.case.group
 
 
 def residuals(found: Iterable[Fitted]) -> dict[str, Residual]:

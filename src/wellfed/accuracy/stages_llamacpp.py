@@ -12,7 +12,7 @@ from wellfed.accuracy.fitting import Parameter
 
 _GPU = "local.gpu."
 _NV, _APPLE, _AMD, _INTEL = (f"{_GPU}{vendor}." for vendor in ("nvidia", "apple", "amd", "intel"))
-_MAY, _DEC = _NV + "may2024.", _NV + "dec2023."
+_MAY, _DEC, _IK = _NV + "may2024.", _NV + "dec2023.", _NV + "ik."
 
 # Taken where nothing more special is known, and kept where no row tells.
 START: Mapping[str, float] = {
@@ -41,6 +41,7 @@ START: Mapping[str, float] = {
         "expert_pad": 32.0,
         "unpack_per_cycle": 3.0,
         "attention_fraction": 0.15,
+        "latent_attention_fraction": 0.1,
         "score_bytes": 14.0,
         "activation_hidden": 3.0,
         "activation_ffn": 1.0,
@@ -66,6 +67,7 @@ class Stage:
     builds: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     row_split: bool = False
+    balanced: bool = False  # rows of one rig's long sweep count less
     expand: Callable[[Values, Values], dict[str, float]] = lambda found, _: dict(found)
 
 
@@ -121,8 +123,18 @@ def stages() -> tuple[Stage, ...]:
         Stage("old builds, decode", "nvidia", "decode", old, _OLD_DECODE, expand=_as_in_may),
         Stage("old builds, prefill", "nvidia", "prefill", old, _OLD_PREFILL, expand=_slower_than_may),
         Stage("old builds, split by rows", "nvidia", "both", ("dec2023",), _ROWS, row_split=True),
-        Stage("current builds, decode", "nvidia", "decode", ("current",), _NEW_DECODE),
-        Stage("current builds, prefill", "nvidia", "prefill", ("current",), _NEW_PREFILL, expand=_chips_as_in_may),
+        Stage("current builds, decode", "nvidia", "decode", ("current",), _NEW_DECODE, balanced=True),
+        Stage(
+            "current builds, prefill",
+            "nvidia",
+            "prefill",
+            ("current",),
+            _NEW_PREFILL,
+            balanced=True,
+            expand=_chips_as_in_may,
+        ),
+        Stage("ik_llama.cpp, decode", "nvidia", "decode", ("ik",), _IK_DECODE, balanced=True),
+        Stage("ik_llama.cpp, prefill", "nvidia", "prefill", ("ik",), _IK_PREFILL, balanced=True),
         Stage("apple, decode", "apple", "decode", every, _APPLE_DECODE),
         Stage("apple, prefill", "apple", "prefill", every, _APPLE_PREFILL),
         Stage("amd, decode", "amd", "decode", ("current",), _other(_AMD), expand=_unpacks_alike(_AMD)),
@@ -181,6 +193,22 @@ _NEW_PREFILL = (
     Parameter(_NV + "attention_fraction", 0.2, 0.02, 1, 0.7),
     Parameter(_NV + "joules_per_tflop", 1, 0.1, 10, 0.5),
     Parameter(_NV + "prefill_launch_us", 9, 1, 300, 0.4),
+)
+_IK_DECODE = (
+    Parameter(_IK + "weights_per_cycle_codebook", 10, 2, 60, 0.5),
+    Parameter(_IK + "weights_per_cycle_k", 14, 4, 60, 0.4),
+    Parameter(_IK + "weights_per_cycle_block", 15, 4, 60, 0.4),
+    Parameter(_IK + "launch_us", 3, 0.1, 50, 0.7),
+    Parameter(_IK + "host_launch_us", 2, 0.05, 30),
+    Parameter(_IK + "cache_fraction", 0.5, 0.05, 1, 0.7),
+)
+_IK_PREFILL = (
+    Parameter(_IK + "gemm_fraction", 0.4, 0.05, 1, 0.5),
+    Parameter(_IK + "expert_pad", 64, 4, 256, 0.7),
+    Parameter(_IK + "attention_fraction", 0.2, 0.02, 1, 0.7),
+    Parameter(_IK + "latent_attention_fraction", 0.1, 0.01, 1, 0.7),
+    Parameter(_IK + "prefill_launch_us", 9, 1, 300, 0.7),
+    Parameter(_IK + "pipeline_loss", 0.001, 0.0001, 0.1),
 )
 _APPLE_DECODE = (
     Parameter(_APPLE + "bandwidth_fraction", 0.85, 0.5, 1, 0.1),

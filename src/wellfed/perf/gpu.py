@@ -175,6 +175,7 @@ class GpuRates:
     expert_pad: float  # the same for routed experts, whose shares of a batch are ragged
     unpack_per_cycle: float  # weights a unit expands to FP16 before matrix products
     attention_fraction: float  # of matrix_flops
+    latent_attention_fraction: float  # the same for MLA, whose head sizes fewer kernels are made for
     score_bytes: float  # memory traffic per element of a score matrix that is written out
     activation_hidden: float  # passes over the residual stream, per layer
     activation_ffn: float  # passes over the feed-forward activations, per layer
@@ -189,7 +190,7 @@ WEIGHT_KINDS = ("float", "block", "k", "codebook")
 
 
 def gpu_rates(calibration: Calibration, vendor: str, architecture: str, build: str) -> GpuRates:
-    """The rates of a vendor's GPUs under a build (`dec2023`, `may2024`, `current`): the most special there are.
+    """The rates of a vendor's GPUs under a build (`dec2023`, `may2024`, `current`, `ik`): the most special there are.
 
     Looked up by vendor, build and chip, then vendor and chip, then vendor and build, then vendor, then for all.
     """
@@ -224,7 +225,9 @@ def weight_bits(weight_type: str) -> float:
 
 
 def build_name(layout: Layout) -> str:
-    """Which calibration a layout's build is under: told by its option `build` (b2824); current when there is none."""
+    """Which calibration a layout's build is under: ik_llama.cpp's, or by the option `build` (b2824), or `current`."""
+    if layout.engine is Engine.IK_LLAMA_CPP:
+        return "ik"
     number = build_number(layout)
     return "current" if number is None else "dec2023" if number < _FIRST_LAYER_SPLIT_BUILD else "may2024"
 

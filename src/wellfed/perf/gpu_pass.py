@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from wellfed.estimate import Work
+from wellfed.models.attention import LatentAttention
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Layer, Model
 from wellfed.perf.ops import Step
@@ -22,7 +23,7 @@ class Pass:
     `context_tokens`: visible context summed over layers and sequences; `score_elements`: query x key x head pairs;
     `hidden_elements`, `ffn_elements`: activations summed over layers; `hop_bytes`: what passes from GPU to GPU;
     `batched`: several tokens, which may multiply as a matrix; `large_matrices`: some feed-forward one is over 256 MiB
-    as FP16.
+    as FP16; `latent`: attention is MLA.
     """
 
     works: tuple[Work, ...]
@@ -36,6 +37,7 @@ class Pass:
     logits_bytes: float
     batched: bool
     large_matrices: bool
+    latent: bool
 
 
 def prompt_steps(prompt: float, depth: float, ubatch: int) -> tuple[Step, int]:
@@ -66,6 +68,7 @@ def pass_of(model: Model, layers: Sequence[int], works: tuple[Work, ...], step: 
         logits_bytes=model.vocabulary * _LOGIT_BYTES * step.logits,
         batched=step.tokens > 1,
         large_matrices=any(2 * _ffn_width(layer) * model.hidden > _LARGE_MATRIX_BYTES for layer in chosen),
+        latent=any(isinstance(layer.attention, LatentAttention) for layer in chosen),
     )
 
 

@@ -94,7 +94,7 @@ def expansion(work: Work, device: GpuDevice, rates: GpuRates) -> Cost:
 
 def decode_cache(work: Work, step: Pass, device: GpuDevice, rates: GpuRates, flash: bool) -> float:
     """Attention of a decode step: reading the cache, and without flash attention a latency per context token."""
-    compute = work.flops / (device.matrix_flops * rates.attention_fraction)
+    compute = work.flops / _attention_flops(step, device, rates)
     if flash:
         return work.cache_bytes / (device.bandwidth * rates.cache_fraction) + compute
     read = work.cache_bytes / (device.bandwidth * rates.bandwidth_fraction)
@@ -103,11 +103,16 @@ def decode_cache(work: Work, step: Pass, device: GpuDevice, rates: GpuRates, fla
 
 def prompt_attention(work: Work, step: Pass, device: GpuDevice, rates: GpuRates, flash: bool) -> float:
     """Attention of a prompt's pass; without flash attention the scores travel to memory and back."""
-    units = work.flops / (device.matrix_flops * rates.attention_fraction)
+    units = work.flops / _attention_flops(step, device, rates)
     compute = joined(units, _power(work.flops, device, rates), 2.0)
     if flash:
         return compute + work.cache_bytes / (device.bandwidth * rates.cache_fraction)
     return compute + step.score_elements * rates.score_bytes / (device.bandwidth * rates.bandwidth_fraction)
+
+
+def _attention_flops(step: Pass, device: GpuDevice, rates: GpuRates) -> float:
+    fraction = rates.latent_attention_fraction if step.latent else rates.attention_fraction
+    return device.matrix_flops * fraction
 
 
 def activations(step: Pass, device: GpuDevice, rates: GpuRates) -> float:

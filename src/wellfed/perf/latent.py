@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from wellfed.estimate import Work
 from wellfed.layout import Engine, Layout
-from wellfed.models.attention import LatentAttention, visible_pairs
+from wellfed.models.attention import FullAttention, LatentAttention, visible_pairs
 from wellfed.models.gguf_types import TYPES
 from wellfed.models.model import Model
 from wellfed.models.tensor import Part
@@ -61,12 +61,28 @@ class AbsorbedLatentAttention(LatentAttention):
 
 
 def as_run(model: Model, layout: Layout) -> Model:
-    """`model` with latent attention as the layout's engine runs it; other models unchanged."""
+    """`model` with latent attention as the layout's engine runs it, and for ik_llama.cpp without sliding windows.
+
+    ik_llama.cpp caches and reads the whole context in windowed layers too. Other models are unchanged.
+    """
+    if layout.engine is Engine.IK_LLAMA_CPP:
+        model = _without_windows(model)
     if not layout.latent_cache:
         return _with(model, ExpandedLatentAttention)
     if layout.engine is Engine.LLAMA_CPP or dict(layout.options).get("mla") == "1":
         return _with(model, AbsorbedLatentAttention)
     return model
+
+
+@lru_cache(maxsize=64)
+def _without_windows(model: Model) -> Model:
+    layers = tuple(
+        replace(layer, attention=replace(layer.attention, window=None))
+        if isinstance(layer.attention, FullAttention) and layer.attention.window is not None
+        else layer
+        for layer in model.layers
+    )
+    return model if layers == model.layers else replace(model, layers=layers)
 
 
 def expansion_work(model: Model, weights: Weights, layers: Sequence[int], step: Step, layout: Layout) -> Work | None:

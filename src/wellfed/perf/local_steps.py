@@ -12,11 +12,12 @@ from wellfed.calibration import Calibration
 from wellfed.errors import Unsupported
 from wellfed.estimate import Term, Work
 from wellfed.hardware.machine import Gpu
-from wellfed.layout import Layout
+from wellfed.layout import Engine, Layout
 from wellfed.perf import hybrid
 from wellfed.perf.gpu import GpuDevice, GpuRates, build_name, build_number, gpu_device, gpu_rates
 from wellfed.perf.gpu_pass import pass_of, prompt_steps
 from wellfed.perf.gpu_terms import Run, decode_terms, prompt_terms
+from wellfed.perf.latent import as_run
 from wellfed.perf.ops import Step
 from wellfed.plan import Request
 
@@ -55,7 +56,11 @@ def _memory(gpu: Gpu) -> float:
 def run_of(layout: Layout) -> Run:
     """How an engine's build runs the works."""
     build = build_number(layout)
-    graphs = layout.cuda_graphs and (build is None or (build >= _GRAPH_BUILD and layout.gpus == 1))
+    graphs = (
+        layout.cuda_graphs
+        and layout.engine is not Engine.IK_LLAMA_CPP
+        and (build is None or (build >= _GRAPH_BUILD and layout.gpus == 1))
+    )
     return Run(
         gpus=max(1, layout.gpus),
         expand=build is not None,
@@ -72,7 +77,7 @@ def decode_step(
     step = Step.decode(sequences, context)
 
     def on_gpus(works: tuple[Work, ...]) -> tuple[Term, ...]:
-        asked = pass_of(request.model, _gpu_layers(request), works, step)
+        asked = pass_of(as_run(request.model, request.layout), _gpu_layers(request), works, step)
         return _over(shares, lambda device: decode_terms(asked, device, _rates(request, calibration, device), run))
 
     run = run_of(request.layout)
@@ -88,7 +93,7 @@ def prompt(
     whole: list[Term] = []  # the GPUs' terms are of the whole prompt, the others' of one micro-batch
 
     def on_gpus(works: tuple[Work, ...]) -> tuple[Term, ...]:
-        asked = pass_of(request.model, _gpu_layers(request), works, step, repeats)
+        asked = pass_of(as_run(request.model, request.layout), _gpu_layers(request), works, step, repeats)
         whole.extend(_over(shares, lambda one: prompt_terms(asked, one, _rates(request, calibration, one), run)))
         return ()
 
