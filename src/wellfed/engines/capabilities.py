@@ -38,7 +38,7 @@ class Capabilities:
 _GGUF = (
     "bf16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "iq4_xs", "q3_k_m", "ud-q2_k_xl", "q2_k", "iq2_xxs", "ud-iq1_s",
 )  # fmt: skip
-_SERVED = ("bf16", "fp8", "nvfp4", "mxfp4", "awq")
+_SERVED = ("bf16", "fp8", "nvfp4", "mxfp4", "int4")
 _SLOTS = (8, 32, 64, 128, 256, 512, 1024)
 
 CAPABILITIES: Mapping[Engine, Capabilities] = {
@@ -144,7 +144,7 @@ def usable_quantisations(capabilities: Capabilities, model: Model, gpu: GpuSpec 
             continue
         if name == "mxfp4" and native != "mxfp4":
             continue
-        if native == "mxfp4" and name in {"fp8", "awq"}:
+        if native == "mxfp4" and name in {"fp8", "int4"}:
             continue
         if name == "fp8" and not _knows(gpu, _FP8_CAPABILITY):
             continue

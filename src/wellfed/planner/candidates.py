@@ -11,6 +11,7 @@ from wellfed.hardware.parts import GpuSpec
 from wellfed.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
 from wellfed.models.attention import LatentAttention
 from wellfed.models.model import Model
+from wellfed.models.quantisation_names import quantisation as quantisation_named
 from wellfed.planner.goal import Goal
 
 # "As much as fits": the search replaces it by the number of layers that do.
@@ -46,11 +47,17 @@ def candidates(machine: Machine, model: Model, goal: Goal, refused: list[Refusal
 
 
 def _formats(capabilities: Capabilities, model: Model, gpu: GpuSpec | None, goal: Goal) -> tuple[str, ...]:
+    """What to try: the engine's own formats, or those asked for that it reads (of GGUF, any type)."""
     usable = usable_quantisations(capabilities, model, gpu)
     if not goal.quantisations:
         return usable
-    served = capabilities.tensor_parallel  # serving engines: only what they know; llama.cpp: any GGUF type asked for
-    return tuple(name for name in goal.quantisations if name in usable or not served)
+    known = {quantisation_named(name).id for name in usable}
+    reads_gguf = not capabilities.tensor_parallel
+    return tuple(
+        name
+        for name in goal.quantisations
+        if name in known or (reads_gguf and quantisation_named(name).family == "gguf")
+    )
 
 
 def _on_cpu(machine: Machine, model: Model, goal: Goal, capabilities: Capabilities) -> Iterator[Layout]:

@@ -16,6 +16,7 @@ from wellfed.hardware.pcie import PcieLink
 from wellfed.models.quantisation_names import quantisation
 from wellfed.plan import Plan
 from wellfed.planner.goal import Goal
+from wellfed.planner.kinds import Kind
 from wellfed.planner.search import Ranking, Search
 from wellfed.planner.sensitivity import sensitivities
 from wellfed.units import GB, format_bytes
@@ -56,7 +57,8 @@ def _is(holds: bool, figures: str) -> Held:
 
 @lru_cache(maxsize=64)
 def _best(name: str, where: str, weights: str) -> Plan | None:
-    return _ranked(name, where, weights).best
+    """The best plan that the GPUs carry out alone: what such advice means."""
+    return _ranked(name, where, weights).best_of(Kind.GPU)
 
 
 def _ranked(name: str, where: str, weights: str) -> Ranking:
@@ -175,8 +177,8 @@ def _has_bandwidth(name: str, claimed_gb_s: float) -> Held:
 
 def _pooled() -> Held:
     """What is forbidden has a price, and here it is."""
-    consumer = _best(_SEVENTY, "build:4090x4", "awq") or _best(_SEVENTY, "build:4090x4", "q4_k_m")
-    large = _best(_SEVENTY, "build:large-70b", "awq")
+    consumer = _best(_SEVENTY, "build:4090x4", "int4")
+    large = _best(_SEVENTY, "build:large-70b", "int4")
     if consumer is None:
         return Held(Standing.RIGHT, "four RTX 4090 cannot hold it")
     rate = consumer.estimate.decode_tok_s.value
