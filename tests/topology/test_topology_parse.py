@@ -61,6 +61,21 @@ def test_packages_with_equal_ids_stay_apart(tmp_path: Path) -> None:
     assert counts(read(root))["packages"] == 2
 
 
+def test_modules_of_two_cores_are_two_cores(tmp_path: Path) -> None:
+    root = build(Box(cores=2, threads=2), tmp_path)
+    info = root / "proc/cpuinfo"
+    assert counts(read(root))["cores"] == 2
+    info.write_text(info.read_text().replace("model name", "vendor_id\t: AuthenticAMD\ncpu family\t: 21\nmodel name"))
+    assert counts(read(root))["cores"] == 4
+
+
+def test_node_that_claims_anothers_cpus_is_no_node(tmp_path: Path) -> None:
+    root = build(Box(sockets=2, cores=2), tmp_path)
+    nodes = root / "sys/devices/system/node"
+    (nodes / "node1/cpumap").write_text((nodes / "node0/cpumap").read_text())
+    assert [node.os_index for node in read(root).numa_nodes] == [0]
+
+
 def test_gpu_below_two_levels_of_switches(tmp_path: Path) -> None:
     deep = switch("0000:03:00.0", (downstream("0000:04:00.0", gpu("0000:05:00.0")),))
     tree = switch("0000:01:00.0", (downstream("0000:02:00.0", deep), downstream("0000:02:01.0", gpu("0000:06:00.0"))))

@@ -66,6 +66,7 @@ WANTED: tuple[str, ...] = (
     "/proc/sys/kernel/{numa_balancing,osrelease,ostype}",
     "/proc/driver/nvidia/{version}",
     "/proc/driver/nvidia/gpus/*/{numa_status}",
+    "/wellfed/{meta.json,nvml.json}",
     "/.dockerenv",
     "/run/.containerenv",
 )

@@ -106,29 +106,25 @@ def _groups(tree: Tree, online: tuple[int, ...], names: Collection[str]) -> tupl
 
 
 def _cores(tree: Tree, online: tuple[int, ...]) -> dict[int, int]:
+    """CPU -> running core number: a core is made by the first CPU of its mask."""
+    if _has_modules(tree):
+        return {cpu: number for number, cpu in enumerate(online)}
     alive = frozenset(online)
     made: dict[int, int] = {}
+    count = 0
     for cpu in online:
-        if cpu in made:
+        members = alive.intersection(mask_of(tree, cpu, ("core_cpus", "thread_siblings")) or ())
+        if not members or min(members) != cpu or cpu in made:
             continue
-        mask = mask_of(tree, cpu, ("core_cpus", "thread_siblings"))
-        members = alive.intersection(mask or ())
-        if not members or (min(members) != cpu and not _has_own_cores(tree, cpu, members)):
-            continue
-        if _has_own_cores(tree, cpu, members):
-            members = frozenset((cpu,))
-        number = len(set(made.values()))
-        made.update({member: number for member in members if member not in made})
+        made.update({member: count for member in members if member not in made})
+        count += 1
     return made
 
 
-def _has_own_cores(tree: Tree, cpu: int, members: frozenset[int]) -> bool:
-    """Siblings with different core ids are cores of a module (AMD family 15h), not threads."""
-    other = min(members - {cpu}, default=None)
-    if other is None:
-        return False
-    ids = [integer(tree.text(f"{CPU}/cpu{each}/topology/core_id")) for each in (cpu, other)]
-    return None not in ids and ids[0] != ids[1]
+def _has_modules(tree: Tree) -> bool:
+    """AMD family 15h (21): the kernel's thread siblings are the two cores of a module."""
+    facts = keyed((tree.text("/proc/cpuinfo") or "").partition("\n\n")[0])
+    return (facts.get("vendor_id"), facts.get("cpu family")) == ("AuthenticAMD", "21")
 
 
 def _l3(tree: Tree, cpu: int) -> tuple[int | None, int | None]:

@@ -79,7 +79,8 @@ def _with_homes(machine: Machine) -> Machine:
 def _node_home(machine: Machine, node: NumaNode) -> NumaNode:
     if node.socket is not None:
         return node
-    homes = {cpu.socket for cpu in machine.cpus if cpu.os_index in set(node.cpus)}
+    members = frozenset(node.cpus)
+    homes = {cpu.socket for cpu in machine.cpus if cpu.os_index in members}
     if len(homes) == 1:
         return replace(node, socket=homes.pop())
     if not machine.cpus and len(machine.sockets) == 1:

@@ -17,14 +17,15 @@ from wellfed.hardware.machine import Gpu, GpuLink, Machine, Origin, OsSettings
 from wellfed.hardware.pcie import PciDevice, PcieLink
 from wellfed.topology.pci import normal_address
 
-_MAX_LINKS = 18
-_NVLINK_BYTES_PER_S = {1: 20e9, 2: 25e9, 3: 25e9, 4: 25e9, 5: 50e9}  # one link, one direction, by NVLink version
+_MAX_LINKS = 36
+# One link, one direction, by nvmlNvlinkVersion_t (1.0, 2.0, 2.2, 3.0, 3.1, 4.0, 5.0); NVIDIA data sheets
+_NVLINK_BYTES_PER_S = {1: 20e9, 2: 25e9, 3: 25e9, 4: 25e9, 5: 25e9, 6: 25e9, 7: 50e9}
 _REASONS = {  # nvmlClocksEventReasons
     0x1: "gpu_idle", 0x2: "applications_clocks_setting", 0x4: "sw_power_cap", 0x8: "hw_slowdown",
     0x10: "sync_boost", 0x20: "sw_thermal_slowdown", 0x40: "hw_thermal_slowdown",
     0x80: "hw_power_brake_slowdown", 0x100: "display_clock_setting",
 }  # fmt: skip
-_FABRIC = {0: "not supported", 1: "not started", 2: "in progress", 3: "completed"}
+_FABRIC = {1: "not started", 2: "in progress", 3: "completed"}
 _VIRTUAL = {0: "none", 1: "pass-through", 2: "vgpu", 3: "host vgpu", 4: "host vsga"}
 _PATHS = {0: "PIX", 10: "PIX", 20: "PXB", 30: "PHB", 40: "NODE", 50: "SYS"}  # nvmlGpuTopologyLevel
 
@@ -251,6 +252,7 @@ def _gpu(index: int, entry: Mapping[str, Any], answer: Mapping[str, Any]) -> Gpu
         fabric_state=_FABRIC.get(_number(v.get("fabric"))),
         nvlinks_active=sum(bool(link.get("active")) for link in links) if links else None,
         nvlinks_total=len(links) if links else None,
+        nvlink_bytes_per_s=sum(_rate(link) for link in links if link.get("active")) if links else None,
     )
 
 
@@ -286,7 +288,7 @@ def _links(entries: list[dict[str, Any]], gpus: tuple[Gpu, ...]) -> tuple[GpuLin
         for link in (_dict(each) for each in _list(_dict(entry.get("values")).get("nvlinks"))):
             if not link.get("active"):
                 continue
-            rate = _NVLINK_BYTES_PER_S.get(_number(link.get("version")), 25e9)
+            rate = _rate(link)
             remote = places.get(normal_address(str(_dict(link.get("remote")).get("bus", ""))))
             if remote is None:
                 switched[index] = switched.get(index, 0) + rate
@@ -298,6 +300,11 @@ def _links(entries: list[dict[str, Any]], gpus: tuple[Gpu, ...]) -> tuple[GpuLin
         GpuLink(a, b, "nvswitch", min(switched[a], switched[b])) for i, a in enumerate(known) for b in known[i + 1 :]
     ]
     return tuple(pairs)
+
+
+def _rate(link: Mapping[str, Any]) -> float:
+    """Versions not known yet count as the most common rate."""
+    return _NVLINK_BYTES_PER_S.get(_number(link.get("version")), 25e9)
 
 
 def _dict(value: Any) -> dict[str, Any]:

@@ -72,12 +72,16 @@ def _read(tree: Tree, number: int, numbers: tuple[int, ...], gpu_memory: bool) -
 
 
 def _kept(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Without empty nodes, and without nodes that claim an earlier node's CPUs (a firmware error)."""
     some_without_cpus = any(node.memory_bytes and not node.cpus and not node.gpu_memory for node in nodes)
-    return tuple(
-        node
-        for node in nodes
-        if node.memory_bytes or (node.cpus and not some_without_cpus) or node.memory_bytes is None
-    )
+    taken: set[int] = set()
+    found = []
+    for node in nodes:
+        empty = node.memory_bytes == 0 and (not node.cpus or some_without_cpus)
+        if not empty and taken.isdisjoint(node.cpus):
+            found.append(node)
+            taken.update(node.cpus)
+    return tuple(found)
 
 
 def _with_localities(tree: Tree, kept: tuple[Node, ...]) -> tuple[Node, ...]:

@@ -35,7 +35,7 @@ def clean_text(text: str) -> str:
 def _clean(path: str, data: bytes, groups: dict[str, str]) -> bytes:
     if path == _DMI:
         return _dmi(data)
-    if path.endswith(("/config", "/smbios_entry_point")):
+    if path.endswith(("/config", "/smbios_entry_point")) or path.startswith("/sys/devices/system/"):
         return data
     text = data.decode("utf-8", "surrogateescape")
     if path in ("/proc/mounts", "/proc/self/mounts"):
