@@ -79,7 +79,7 @@ def _system(snapshot: Snapshot, tree: Tree) -> Machine:
         gpu_links=gpu_amd.xgmi_links(tree, gpus_on_pci(pci)),
         pci=pci,
         nics=read_nics(tree),
-        memory_bytes=_memory(tree, kept, limits),
+        memory_bytes=_memory(tree, kept, narrowed=len(kept) < len(nodes)),
         os=read_os(tree, Seen(cpus.online, cpus.present, nodes, limits)),
         unknown=_reasons(snapshot, tree, cpus),
         cpus=_cpus(tree, allowed, nodes),
@@ -160,13 +160,13 @@ def _cpus(tree: Tree, cpus: Cpus, nodes: tuple[Node, ...]) -> tuple[Cpu, ...]:
     )
 
 
-def _memory(tree: Tree, nodes: tuple[Node, ...], limits: Limits) -> int | None:
+def _memory(tree: Tree, nodes: tuple[Node, ...], narrowed: bool) -> int | None:
     """MemTotal; the permitted nodes' sum where a cpuset narrows them or MemTotal counts GPUs' memory too."""
     own = [node.memory_bytes for node in nodes if not node.gpu_memory]
     known = [size for size in own if size is not None]
     total = numa.meminfo(tree).get("MemTotal")
-    narrowed = limits.memory_nodes is not None or any(node.gpu_memory for node in nodes)
-    if known and len(known) == len(own) and (narrowed or total is None):
+    apart = narrowed or any(node.gpu_memory for node in nodes)
+    if known and len(known) == len(own) and (apart or total is None):
         return sum(known)
     return total
 
