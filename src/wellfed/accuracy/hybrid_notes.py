@@ -72,7 +72,7 @@ def lengths(row: Row, decode: bool) -> Lengths:
     if prompt_cell and "/" in prompt_cell and decode:
         prompt = 0
     same_test = "@ depth" not in output_cell or "+pp" in output_cell
-    if prompt and not same_test:
+    if prompt and decode and not same_test:
         prompt = 0  # generation at a depth that holds the prompt already
     return Lengths(prompt, output, depth)
 

@@ -20,6 +20,7 @@ from wellfed.provenance import Assumption
 # llama.cpp b3200 (June 2024) made int8 matrix-unit kernels the default for quantised prefill; before, weights were
 # expanded to FP16 for cuBLAS.
 _FIRST_CURRENT_BUILD = 3200
+_IK_LATENT_KERNELS = "2025-05-01"  # builds of ik_llama.cpp from about here run MLA on CUDA several times faster
 _FIRST_LAYER_SPLIT_BUILD = 1850  # January 2024: layers over GPUs in turn, instead of every matrix over all of them
 _CLOCK_BY_VENDOR_HZ = {"nvidia": 1.8e9, "amd": 2.3e9, "intel": 2.4e9, "apple": 1.4e9}
 _HOST_CLOCK_HZ = 3.5e9
@@ -190,11 +191,20 @@ WEIGHT_KINDS = ("float", "block", "k", "codebook")
 
 
 def gpu_rates(calibration: Calibration, vendor: str, architecture: str, build: str) -> GpuRates:
-    """The rates of a vendor's GPUs under a build (`dec2023`, `may2024`, `current`, `ik`): the most special there are.
+    """The rates of a vendor's GPUs under a build (`may2024`, `current`, `ik` ...): the most special there are.
 
     Looked up by vendor, build and chip, then vendor and chip, then vendor and build, then vendor, then for all.
     """
-    tails = ((vendor, build, architecture), (vendor, architecture), (vendor, build), (vendor,), ())
+    family = build.partition(".")[0]
+    tails = (
+        (vendor, build, architecture),
+        (vendor, family, architecture),
+        (vendor, architecture),
+        (vendor, build),
+        (vendor, family),
+        (vendor,),
+        (),
+    )
     scopes = tuple(".".join(("local.gpu", *tail, "")) for tail in tails)
     known = calibration.parameters
 
@@ -225,9 +235,13 @@ def weight_bits(weight_type: str) -> float:
 
 
 def build_name(layout: Layout) -> str:
-    """Which calibration a layout's build is under: ik_llama.cpp's, or by the option `build` (b2824), or `current`."""
+    """Which calibration a layout's build is under: ik_llama.cpp's, or by the option `build` (b2824), or `current`.
+
+    `ik.early` are builds of ik_llama.cpp before its fast flash attention on latents; all else they share with `ik`.
+    """
     if layout.engine is Engine.IK_LLAMA_CPP:
-        return "ik"
+        built = dict(layout.options).get("built", "")
+        return "ik.early" if "" < built < _IK_LATENT_KERNELS else "ik"
     number = build_number(layout)
     return "current" if number is None else "dec2023" if number < _FIRST_LAYER_SPLIT_BUILD else "may2024"
 

@@ -118,7 +118,7 @@ def speed_class(phase: str, request: Request, vendor: str) -> str:
     """The class of a GPU speed: its errors are told together, and make its interval."""
     if request.layout.tensor_parallel > 1:
         return f"llama.cpp GPU {phase}, split by rows"
-    if build_name(request.layout) == "ik":
+    if build_name(request.layout).startswith("ik"):
         return f"ik_llama.cpp GPU {phase}"
     if build_name(request.layout) != "current":
         return f"llama.cpp GPU {phase}" if vendor == "nvidia" else f"llama.cpp GPU {phase}, {vendor}"
