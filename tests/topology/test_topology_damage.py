@@ -7,9 +7,9 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from dump_samples import SAMPLES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_topology_imports import SAMPLES
 
 from machines_builder import build, two_socket_box
 from wellfed.errors import WellfedError
