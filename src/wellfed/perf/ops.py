@@ -65,10 +65,7 @@ def layer_works(
     Routed experts read the expected number of distinct experts and compute only the chosen ones. Activations,
     which fit the caches in decode and hide behind compute in prefill, are left out.
     """
-    sums = _Sums()
-    for index in layers:
-        sums.add(model, model.layers[index], weights, index, step, active_experts)
-    return sums.works(step, kv_element_bytes, weights)
+    return _works(_span(model, weights, tuple(layers)), weights, step, kv_element_bytes, active_experts)
 
 
 def head_work(model: Model, weights: Weights, step: Step) -> Work:
@@ -82,111 +79,139 @@ def head_work(model: Model, weights: Weights, step: Step) -> Work:
     )
 
 
-class _Sums:
-    """Running sums over layers; plain attributes, since planners call this thousands of times."""
+@dataclass(slots=True)
+class _Kind:
+    """Equal layers of a span: how many, and what their routed experts hold together."""
 
-    __slots__ = (
-        "attention_bytes", "attention_elements", "attention_flops", "cache_elements", "dense_bytes", "dense_elements",
-        "dense_flops", "layers", "moe_layers", "routed_bytes", "routed_elements", "routed_flops", "score_flops",
-        "shared_bytes", "shared_elements", "shared_flops",
-    )  # fmt: skip
+    layer: Layer
+    count: int = 0
+    routed_bytes: float = 0.0
+    routed_elements: int = 0
 
-    def __init__(self) -> None:
-        self.attention_bytes = self.attention_flops = self.cache_elements = self.score_flops = 0.0
-        self.dense_bytes = self.dense_flops = self.shared_bytes = self.shared_flops = 0.0
-        self.routed_bytes = self.routed_flops = 0.0
-        self.attention_elements = self.dense_elements = self.shared_elements = self.routed_elements = 0.0
-        self.layers = self.moe_layers = 0
 
-    def add(self, model: Model, layer: Layer, weights: Weights, index: int, step: Step, active: int | None) -> None:
-        size, held = part_elements(layer, model.hidden), weights.layers[index]
-        tokens = step.tokens
-        per_sequence = max(1, round(tokens / step.sequences))
-        context = max(per_sequence, round(step.context))
-        self.layers += 1
-        attention = size.get(Part.ATTENTION, 0) + size.get(Part.INDEXER, 0)
-        self.attention_bytes += held.attention + held.norms
-        self.attention_flops += 2 * attention * tokens
-        self.attention_elements += attention
-        self.cache_elements += layer.attention.cache_read_elements(context) * step.sequences
-        self.score_flops += layer.attention.score_flops(per_sequence, context) * step.sequences
-        self.dense_bytes += held.dense_ffn
-        self.dense_elements += size.get(Part.DENSE_FFN, 0)
-        self.dense_flops += 2 * size.get(Part.DENSE_FFN, 0) * tokens
+@dataclass(slots=True)
+class _Span:
+    """What does not change from step to step of a run of layers."""
+
+    kinds: tuple[_Kind, ...] = ()
+    layers: int = 0
+    moe_layers: int = 0
+    attention_bytes: float = 0.0
+    attention_elements: int = 0
+    dense_bytes: float = 0.0
+    dense_elements: int = 0
+    shared_bytes: float = 0.0
+    shared_elements: int = 0
+
+
+# Planners ask thousands of times about the same few spans; models and weights are too large to hash, so identity counts.
+_spans: dict[tuple[int, int, tuple[int, ...]], tuple[Model, Weights, _Span]] = {}
+_MOST_SPANS = 512
+
+
+def _span(model: Model, weights: Weights, layers: tuple[int, ...]) -> _Span:
+    key = (id(model), id(weights), layers)
+    found = _spans.get(key)
+    if found is not None and found[0] is model and found[1] is weights:
+        return found[2]
+    if len(_spans) >= _MOST_SPANS:
+        _spans.clear()
+    span = _summed(model, weights, layers)
+    _spans[key] = (model, weights, span)
+    return span
+
+
+def _summed(model: Model, weights: Weights, layers: tuple[int, ...]) -> _Span:
+    span, kinds = _Span(layers=len(layers)), dict[Layer, _Kind]()
+    for index in layers:
+        layer, held = model.layers[index], weights.layers[index]
+        size = part_elements(layer, model.hidden)
+        kind = kinds.setdefault(layer, _Kind(layer))
+        kind.count += 1
+        span.attention_bytes += held.attention + held.norms
+        span.attention_elements += size.get(Part.ATTENTION, 0) + size.get(Part.INDEXER, 0)
+        span.dense_bytes += held.dense_ffn
+        span.dense_elements += size.get(Part.DENSE_FFN, 0)
         if isinstance(layer.ffn, MoeFfn):
-            self._add_experts(layer.ffn, size, held.shared_experts + held.router, held.routed_experts, tokens, active)
+            span.moe_layers += 1
+            span.shared_bytes += held.shared_experts + held.router
+            span.shared_elements += size.get(Part.SHARED_EXPERTS, 0) + size.get(Part.ROUTER, 0)
+            kind.routed_bytes += held.routed_experts
+            kind.routed_elements += size.get(Part.ROUTED_EXPERTS, 0)
+    span.kinds = tuple(kinds.values())
+    return span
 
-    def _add_experts(
-        self,
-        ffn: MoeFfn,
-        size: Mapping[Part, int],
-        shared_bytes: float,
-        routed_bytes: float,
-        tokens: float,
-        active: int | None,
-    ) -> None:
-        self.moe_layers += 1
-        shared, touched = size.get(Part.SHARED_EXPERTS, 0) + size.get(Part.ROUTER, 0), expert_share(ffn, tokens, active)
-        self.shared_bytes += shared_bytes
-        self.shared_elements += shared
-        self.shared_flops += 2 * shared * tokens
-        self.routed_bytes += routed_bytes * touched
-        self.routed_elements += size.get(Part.ROUTED_EXPERTS, 0) * touched
-        chosen = (ffn.active if active is None else active) / ffn.experts
-        self.routed_flops += 2 * size.get(Part.ROUTED_EXPERTS, 0) * chosen * tokens
 
-    def works(self, step: Step, kv_element_bytes: float, weights: Weights) -> tuple[Work, ...]:
-        kind, mixes = weights.types, weights.mixes
-        found = [
+def _works(span: _Span, weights: Weights, step: Step, kv_element_bytes: float, active: int | None) -> tuple[Work, ...]:
+    types, mixes, tokens = weights.types, weights.mixes, step.tokens
+    cache, scores = _cache_and_scores(span, step)
+    found = [
+        Work(
+            "attention weights",
+            flops=2 * span.attention_elements * tokens,
+            read_bytes=span.attention_bytes,
+            elements=span.attention_elements,
+            mix=mixes.get(Part.ATTENTION, ()),
+            launches=4 * span.layers,
+            weight_type=types.get(Part.ATTENTION, ""),
+        ),
+        Work("kv cache", flops=scores, cache_bytes=cache * kv_element_bytes, launches=span.layers),
+    ]
+    if span.dense_bytes:
+        found.append(
             Work(
-                "attention weights",
-                flops=self.attention_flops,
-                read_bytes=self.attention_bytes,
-                elements=self.attention_elements,
-                mix=mixes.get(Part.ATTENTION, ()),
-                launches=4 * self.layers,
-                weight_type=kind.get(Part.ATTENTION, ""),
-            ),
+                "dense ffn",
+                flops=2 * span.dense_elements * tokens,
+                read_bytes=span.dense_bytes,
+                elements=span.dense_elements,
+                mix=mixes.get(Part.DENSE_FFN, ()),
+                launches=3 * (span.layers - span.moe_layers),
+                weight_type=types.get(Part.DENSE_FFN, ""),
+            )
+        )
+    if span.moe_layers:
+        found.append(
             Work(
-                "kv cache",
-                flops=self.score_flops,
-                cache_bytes=self.cache_elements * kv_element_bytes,
-                launches=self.layers,
-            ),
-        ]
-        if self.dense_bytes:
-            found.append(
-                Work(
-                    "dense ffn",
-                    flops=self.dense_flops,
-                    read_bytes=self.dense_bytes,
-                    elements=self.dense_elements,
-                    mix=mixes.get(Part.DENSE_FFN, ()),
-                    launches=3 * (self.layers - self.moe_layers),
-                    weight_type=kind.get(Part.DENSE_FFN, ""),
-                )
+                "shared experts",
+                flops=2 * span.shared_elements * tokens,
+                read_bytes=span.shared_bytes,
+                elements=span.shared_elements,
+                mix=mixes.get(Part.SHARED_EXPERTS, ()),
+                launches=4 * span.moe_layers,
+                weight_type=types.get(Part.SHARED_EXPERTS) or types.get(Part.ATTENTION, ""),
             )
-        if self.moe_layers:
-            found.append(
-                Work(
-                    "shared experts",
-                    flops=self.shared_flops,
-                    read_bytes=self.shared_bytes,
-                    elements=self.shared_elements,
-                    mix=mixes.get(Part.SHARED_EXPERTS, ()),
-                    launches=4 * self.moe_layers,
-                    weight_type=kind.get(Part.SHARED_EXPERTS) or kind.get(Part.ATTENTION, ""),
-                )
-            )
-            found.append(
-                Work(
-                    "routed experts",
-                    flops=self.routed_flops,
-                    read_bytes=self.routed_bytes,
-                    elements=self.routed_elements,
-                    mix=mixes.get(Part.ROUTED_EXPERTS, ()),
-                    launches=3 * self.moe_layers,
-                    weight_type=kind.get(Part.ROUTED_EXPERTS, ""),
-                )
-            )
-        return tuple(found)
+        )
+        found.append(_routed(span, weights, tokens, active))
+    return tuple(found)
+
+
+def _cache_and_scores(span: _Span, step: Step) -> tuple[float, float]:
+    """Cache elements read and score FLOPs of a step, over all sequences."""
+    queries = max(1, round(step.tokens / step.sequences))
+    context = max(queries, round(step.context))
+    cache = scores = 0.0
+    for kind in span.kinds:
+        cache += kind.count * kind.layer.attention.cache_read_elements(context)
+        scores += kind.count * kind.layer.attention.score_flops(queries, context)
+    return cache * step.sequences, scores * step.sequences
+
+
+def _routed(span: _Span, weights: Weights, tokens: float, active: int | None) -> Work:
+    read_bytes = elements = flops = 0.0
+    for kind in span.kinds:
+        ffn = kind.layer.ffn
+        if not isinstance(ffn, MoeFfn):
+            continue
+        touched = expert_share(ffn, tokens, active)
+        read_bytes += kind.routed_bytes * touched
+        elements += kind.routed_elements * touched
+        flops += 2 * kind.routed_elements * (ffn.active if active is None else active) / ffn.experts * tokens
+    return Work(
+        "routed experts",
+        flops=flops,
+        read_bytes=read_bytes,
+        elements=elements,
+        mix=weights.mixes.get(Part.ROUTED_EXPERTS, ()),
+        launches=3 * span.moe_layers,
+        weight_type=weights.types.get(Part.ROUTED_EXPERTS, ""),
+    )
