@@ -104,7 +104,7 @@ class _Span:
     shared_elements: int = 0
 
 
-# Planners ask thousands of times about the same few spans; models and weights are too large to hash, so identity counts.
+# Planners ask thousands of times about the same few spans; models are too large to hash, so identity counts.
 _spans: dict[tuple[int, int, tuple[int, ...]], tuple[Model, Weights, _Span]] = {}
 _MOST_SPANS = 512
 

@@ -20,7 +20,7 @@ from wellfed.models.model import Model
 from wellfed.models.quantisation import weights
 from wellfed.models.weights import Weights
 from wellfed.perf.estimate import estimate
-from wellfed.perf.memory import memory
+from wellfed.perf.memory import ledgers
 from wellfed.plan import Plan, Request
 from wellfed.planner.goal import Goal, Objective
 from wellfed.planner.power import power
@@ -162,7 +162,7 @@ def _best_plan(demand: Demand, machine: Machine) -> Plan | None:
     best: tuple[tuple[float, ...], Plan] | None = None
     for layout, held in _likely(demand, machine):
         request = Request(machine, demand.model, held, layout, demand.workload)
-        if memory(request).fits is not True:
+        if ledgers(request).fits is not True:
             continue
         try:
             found: Estimate = estimate(request, demand.calibration)

@@ -16,7 +16,7 @@ from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.weights import Weights
 from wellfed.perf.estimate import estimate
-from wellfed.perf.memory import memory
+from wellfed.perf.memory import ledgers
 from wellfed.plan import Plan, Request
 from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, Refusal, candidates
 from wellfed.planner.goal import Goal, Objective, coarseness
@@ -94,7 +94,7 @@ class Search:
         reasons = list(refused or ())
         for request in self._requests(layouts):
             count += 1
-            needed = memory(request)
+            needed = ledgers(request)
             if needed.fits is False:
                 overflow[request.layout.engine.value] += 1
                 nearest = _nearer(nearest, request, needed)
@@ -189,7 +189,7 @@ def _with_offload(request: Request, offload: Offload) -> Request:
 
 
 def _fits(request: Request, offload: Offload) -> bool:
-    needed = memory(_with_offload(request, offload))
+    needed = ledgers(_with_offload(request, offload))
     return all((device.spare_bytes or 0) >= 0 for device in needed.devices if device.device != "ram")
 
 

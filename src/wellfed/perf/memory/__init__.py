@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wellfed.perf.memory.kv import kv_bytes_per_sequence, kv_element_bytes
-from wellfed.perf.memory.ledger import memory, running_capacity
+from wellfed.perf.memory.ledger import ledgers, memory, running_capacity
 from wellfed.perf.memory.serving import cache_bytes, cache_tokens
 from wellfed.perf.memory.shards import rank_cache_bytes, rank_weights, tp_shard
 
@@ -12,6 +12,7 @@ __all__ = [
     "cache_tokens",
     "kv_bytes_per_sequence",
     "kv_element_bytes",
+    "ledgers",
     "memory",
     "rank_cache_bytes",
     "rank_weights",

@@ -2,7 +2,8 @@
 
 The graph allocator reuses memory, so a buffer is the maximum over the phases of a layer, not their sum. Each phase
 below lists what is alive in it, in bytes for `tokens` = one ubatch: attention scores without flash attention, MLA's
-expanded keys and values, the experts' outputs, the widest dense feed-forward, the logits of every token.
+expanded keys and values, the experts' outputs, the widest dense feed-forward, the logits of every token (builds that
+reserve a row per sequence instead, as the embedded one does, are told by the option `logits`).
 
 Sources: the graphs of ggml-org/llama.cpp and ikawrakow/ik_llama.cpp (read 2026-11-23); logged buffer sizes, which the
 phases reproduce to a few MiB for dense models and to a few per cent for MLA.
@@ -89,7 +90,8 @@ def compute_bytes(model: Model, layout: Layout, context: int, duties: Duties) ->
             inner = tokens * shape.active * shape.expert_width * _F32
             phases.append(2 * staged + inner + 4 * row + mask)
     if duties.output:
-        phases.append(tokens * shape.vocabulary * _F32 + row)
+        rows = tokens if option(layout, "logits", "all") == "all" else 1
+        phases.append(rows * shape.vocabulary * _F32 + row)
     extra = (duties.copies - 1) * (mask + row)
     return max(phases) + extra
 

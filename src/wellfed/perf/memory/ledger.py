@@ -26,6 +26,14 @@ def memory(request: Request) -> Memory:
     return Memory(devices, _over_replicas(request, most), longest_context(found, count, limit))
 
 
+def ledgers(request: Request) -> Memory:
+    """The ledgers alone, without asking how much more would fit: what searches ask first of every layout."""
+    found, context = shares(request), request.workload.context
+    local = request.layout.engine in _LOCAL
+    count = _sequences(request, None if local else most_sequences(found, context))
+    return Memory(tuple(share.ledger(context, count) for share in found))
+
+
 def running_capacity(request: Request) -> int | None:
     """Sequences of the workload's mean decode context that the cache admits at once, over all replicas.
 

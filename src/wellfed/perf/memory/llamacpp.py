@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from wellfed.estimate import MemoryTerm
 from wellfed.hardware.machine import Gpu
 from wellfed.layout import Engine, NumaPolicy
-from wellfed.models.gguf_types import plain
+from wellfed.models.gguf_types import TYPES, plain
 from wellfed.models.tensor import Part
 from wellfed.perf.memory.compute import Duties, compute_bytes, host_bytes, shapes
 from wellfed.perf.memory.devices import (
@@ -28,12 +28,16 @@ from wellfed.perf.memory.kv import cells, option, span_bytes
 from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span, layer_split
 from wellfed.plan import Request
+from wellfed.units import MIB
 
 _PIPELINE_COPIES = 4  # GGML_SCHED_MAX_COPIES: inputs of four micro-batches in flight over several GPUs
 _LOGIT_BYTES = 4
 _OFFLOAD_FROM = 32  # tokens from which a CPU matrix is fetched to the GPU for a multiplication
-# Types that llama.cpp's CPU backend interleaves on loading (AVX2 and ARM builds).
-_REPACKED = frozenset({"Q4_0", "Q4_K", "IQ4_NL", "Q2_K", "Q8_0"})
+# Types that llama.cpp's CPU backend interleaves on loading (AVX2 builds: ggml-cpu/repack.cpp).
+_REPACKED = frozenset({"Q4_0", "Q4_K", "IQ4_NL"})
+# The server's own: code and libraries, then what it keeps of each token of the vocabulary. Measured on the embedded
+# build with vocabularies of 512 to 151,936 tokens.
+_PROGRAM_BYTES, _TOKEN_BYTES = 34 * MIB, 430
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +212,9 @@ def _ram_weights(request: Request, placement: Placement, weights: Held) -> tuple
             f"{repacked / 2**30:.1f} GiB of the mapped file stays cached beside the repacked copy until the system "
             "needs the room"
         )
-        terms.append(MemoryTerm("ram", "page cache", 0.0, note))
+        terms.append(MemoryTerm("ram", "page cache", 0.0, note, repacked))
+    program = _PROGRAM_BYTES + _TOKEN_BYTES * request.model.vocabulary
+    terms.append(MemoryTerm("ram", "engine", program, "program, libraries, vocabulary"))
     return tuple(terms)
 
 
@@ -216,13 +222,23 @@ def _repacked_bytes(request: Request, placement: Placement, weights: Held) -> fl
     """Weights that the CPU backend keeps in a second, interleaved copy; none where a GPU is in use."""
     if placement.spans or request.layout.engine is not Engine.LLAMA_CPP or option(request.layout, "repack") == "0":
         return 0.0
-    types, last = request.weights.types, len(request.model.layers)
+    last = len(request.model.layers)
     parts = (
         (Part.ATTENTION, weights.attention[last]),
-        (Part.DENSE_FFN, weights.dense[last]),
+        (Part.DENSE_FFN, sum(layer.dense_ffn for layer in request.weights.layers)),
+        (Part.SHARED_EXPERTS, sum(layer.shared_experts for layer in request.weights.layers)),
         (Part.ROUTED_EXPERTS, weights.routed[last]),
+        (Part.OUTPUT, request.weights.output),
     )
-    return sum(size for part, size in parts if plain(types.get(part, "")) in _REPACKED)
+    return sum(size * _repacked_share(request, part) for part, size in parts)
+
+
+def _repacked_share(request: Request, part: Part) -> float:
+    """The share of a part's bytes that are of types the CPU backend interleaves."""
+    mix = request.weights.mixes.get(part) or ((request.weights.types.get(part, ""), 1.0),)
+    sizes = {kind: share * TYPES[plain(kind)].bits for kind, share in mix if plain(kind) in TYPES}
+    whole = sum(sizes.values())
+    return sum(size for kind, size in sizes.items() if plain(kind) in _REPACKED) / whole if whole else 0.0
 
 
 def _ram_growth(
