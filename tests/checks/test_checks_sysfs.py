@@ -27,6 +27,7 @@ from machines_builder import (
 )
 from wellfed.checks.run import FAULTS, run_checks
 from wellfed.finding import Finding
+from wellfed.hardware.machine import Machine, Origin
 
 Change = Callable[[Box], Box]
 CARDS = ("0000:11:00.0", "0000:51:00.0")  # gpu0 on socket 0, gpu1 on socket 1
@@ -34,9 +35,13 @@ LIMITS = "/proc/self/limits"
 CGROUP = "/sys/fs/cgroup/user.slice/session-1.scope"
 
 
-def findings(box: Box) -> tuple[Finding, ...]:
+def read_box(box: Box) -> Machine:
     with tempfile.TemporaryDirectory() as folder:
-        return run_checks(read(build(box, Path(folder))))
+        return read(build(box, Path(folder)))
+
+
+def findings(box: Box) -> tuple[Finding, ...]:
+    return run_checks(read_box(box))
 
 
 def found(box: Box) -> dict[tuple[str, str], str]:
@@ -180,7 +185,7 @@ def test_one_fault_is_found_and_no_other(name):
     assert faults(change(BASE)) == expected
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(sorted(ONE_FAULT)), st.sampled_from(["thp", "numa", "governor", "offline"]))
 def test_another_fault_hides_none(name, other):
     change, expected = ONE_FAULT[name]
@@ -233,3 +238,24 @@ def test_a_virtual_machine_is_not_judged_by_invented_hardware():
     box = replace(slots(without("C"))(BASE), files={**BASE.files, "/sys/class/dmi/id/sys_vendor": "QEMU\n"})
     verdicts = found(box)
     assert verdicts["mem-channels", "system"] == verdicts["acs", "system"] == verdicts["iommu", "system"] == "skip"
+
+
+def test_numbers_missing_between_the_nodes_are_offline_cpus():
+    machine = read_box(BASE)
+    nodes = tuple(replace(n, cpus=tuple(cpu for cpu in n.cpus if cpu != 21)) for n in machine.numa_nodes)
+    unsaid = replace(machine.os, cpus_offline=None, cpus_present=None)
+    dump = replace(machine, origin=Origin.DUMP, os=unsaid, numa_nodes=nodes)
+    said = [f for f in run_checks(dump) if f.id == "cpu-offline"]
+    assert [f.verdict for f in said] == ["warn"] and "21" in said[0].why
+    one_shown = replace(dump, numa_nodes=nodes[:1])
+    assert [f.verdict for f in run_checks(one_shown) if f.id == "cpu-offline"] == ["unknown"]
+    assert [f.verdict for f in run_checks(one_shown) if f.id == "numa-hidden"] == ["unknown"]
+
+
+def test_graphics_inside_the_cpu_are_not_one_of_the_gpus():
+    inside = gpu("0000:05:00.0", (0x1002, 0x164E), class_code=0x030000)
+    port = replace(root_port("0000:00:08.1", below=(inside,)), ids=(0x1022, 0x14DD))
+    cards_too = replace(BASE, pci=(*cards()(BASE).pci, port))
+    assert {f.subject for f in findings(cards_too) if f.id == "gpu-ecc"} == {"gpu1", "gpu2"}
+    alone = replace(BASE, pci=(host_bridge(), port))
+    assert {f.subject for f in findings(alone) if f.id == "gpu-ecc"} == {"gpu0"}

@@ -10,8 +10,19 @@ from wellfed.hardware.pcie import PciDevice
 
 
 def cards(machine: Machine) -> tuple[Gpu, ...]:
-    """GPUs that can run models."""
-    return tuple(gpu for gpu in machine.gpus if not gpu.display_only)
+    """GPUs that can run models; graphics inside an AMD CPU count only where there are no others."""
+    able = tuple(gpu for gpu in machine.gpus if not gpu.display_only)
+    devices = {device.address: device for device in machine.pci}
+    return tuple(gpu for gpu in able if not _inside_cpu(devices, gpu)) or able
+
+
+def _inside_cpu(devices: Mapping[str, PciDevice], gpu: Gpu) -> bool:
+    """AMD's internal bridges are device 08 of bus 0 (PCI ID repository: Internal PCIe GPP Bridge to bus)."""
+    own = devices.get(gpu.pci_address or "")
+    port = devices.get(own.parent or "") if own else None
+    if port is None or gpu.vendor != "amd":
+        return False
+    return port.parent is None and port.vendor_id in (0x1022, None) and ":00:08." in port.address
 
 
 def name(gpu: Gpu) -> str:

@@ -9,13 +9,26 @@ from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
 from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine
 
+FEW = 8  # more missing numbers than that are nodes that the source does not show
+
 
 def offline(machine: Machine) -> tuple[int, ...] | None:
-    """CPUs that are there but not online; None when neither list is known."""
+    """CPUs that are there but not online; None when neither list is known.
+
+    Where only NUMA nodes are told, a few numbers that are missing between theirs are as good a sign.
+    """
     if machine.os.cpus_offline is not None:
         return machine.os.cpus_offline
     present, online = machine.os.cpus_present, machine.os.cpus_online
-    return None if present is None or online is None else tuple(sorted(set(present) - set(online)))
+    if present is not None and online is not None:
+        return tuple(sorted(set(present) - set(online)))
+    return _gaps(machine)
+
+
+def _gaps(machine: Machine) -> tuple[int, ...] | None:
+    told = {cpu for node in machine.numa_nodes for cpu in node.cpus}
+    gaps = set(range(max(told, default=0))) - told
+    return tuple(sorted(gaps)) if 0 < len(gaps) <= min(FEW, len(told) // 8) else None
 
 
 def judge(machine: Machine) -> Iterable[Finding]:

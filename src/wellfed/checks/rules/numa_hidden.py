@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, passed, skip, unread, warn
+from wellfed.checks.base import Check, passed, skip, unknown, unread, warn
 from wellfed.checks.places import cpu_nodes
 from wellfed.finding import Finding, Verdict
-from wellfed.hardware.machine import Machine, NumaNode
+from wellfed.hardware.machine import Machine, NumaNode, Origin
 
 FIX = "# BIOS: switch node (memory) interleaving off / NPS to 1 or more; kernel command line: remove numa=off."
 
@@ -20,11 +20,20 @@ def judge(machine: Machine) -> Iterable[Finding]:
     nodes = cpu_nodes(machine)
     if not nodes:
         return [unread(machine, "NUMA nodes", "numa_nodes")]
+    if machine.origin is Origin.DUMP and len(nodes) < len(machine.sockets) and not _all_cpus(machine):
+        return [unknown("the dump may not show every NUMA node", measured=f"{len(nodes)} seen")]
     measured, wanted = f"{len(nodes)} NUMA node(s)", f"{len(machine.sockets)} or more"
     if len(nodes) < len(machine.sockets):
         why = "several sockets look like one memory: no program can keep its weights beside its threads"
         return [warn("system", why, measured, wanted, [FIX])]
     return [passed("system", "each socket's memory is a node of its own", measured, wanted)]
+
+
+def _all_cpus(machine: Machine) -> bool:
+    """Whether the nodes that are shown have all threads of all sockets."""
+    shown = {cpu for node in machine.numa_nodes for cpu in node.cpus}
+    threads = [socket.threads for socket in machine.sockets]
+    return all(threads) and len(shown) >= sum(count or 0 for count in threads)
 
 
 def repair(machine: Machine) -> Machine:
