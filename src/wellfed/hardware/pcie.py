@@ -118,7 +118,7 @@ def on_card(device: PciDevice) -> bool:
     """Whether a bridge is the switch soldered onto a Radeon or Instinct card (or Intel's on Arc).
 
     Ids 1002:1478 (upstream), 1002:1479 (downstream), 1022:1470/1471 (Vega 10), 1022:1500/1501 (Instinct MI300),
-    8086:4fa0/4fa1/4fa4 and 8086:e2ff/e2f0/e2f1 (Arc). Source: the PCI ID repository, 2025. Such a card is judged at the upstream
-    port's link, which is its edge connector.
+    8086:4fa0/4fa1/4fa4 and 8086:e2ff/e2f0/e2f1 (Arc). Source: the PCI ID repository, 2025. Such a
+    card is judged at the upstream port's link, which is its edge connector.
     """
     return (device.vendor_id, device.device_id) in _ON_CARD
