@@ -5,6 +5,10 @@ docs/cli.md comes from the commands' own help, docs/accuracy.md from the measure
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -96,6 +100,19 @@ def claims_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def with_outputs(text: str) -> str:
+    """The text with the real output of each command between its `output:` and `end` marks."""
+    return re.sub(r"(<!-- output: wellfed (.*?) -->\n```text\n).*?(```\n<!-- end -->)", _filled, text, flags=re.DOTALL)
+
+
+def _filled(found: re.Match[str]) -> str:
+    words = [sys.executable, "-m", "wellfed", *shlex.split(found[2])]
+    environment = {**os.environ, "COLUMNS": "104", "NO_COLOR": "1"}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
+    lines = [line.rstrip() for line in (done.stdout or done.stderr).splitlines()]
+    return found[1] + "\n".join(lines) + "\n" + found[3]
+
+
 def main(arguments: list[str]) -> int:
     """Write or check."""
     check = "--check" in arguments
@@ -103,13 +120,15 @@ def main(arguments: list[str]) -> int:
     pages = {"cli.md": cli_page(), "claims.md": claims_page()}
     if folders:
         pages["accuracy.md"] = accuracy_page(folders[0])
+    for name in ("../README.md", "../README.zh-CN.md"):
+        pages[name] = with_outputs((DOCS / name).read_text())
     stale = [name for name, text in pages.items() if not _same(DOCS / name, text)]
     if check:
         print(f"stale: {', '.join(stale)}" if stale else "pages are fresh")
         return 1 if stale else 0
     for name in stale:
         (DOCS / name).write_text(pages[name])
-        print(f"wrote docs/{name}")
+        print(f"wrote {(DOCS / name).resolve().relative_to(DOCS.parent)}")
     return 0
 
 
