@@ -44,12 +44,16 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class MemoryTerm:
-    """A named share of a device's memory; `device` is gpu0, gpu1 ..., or ram."""
+    """A named share of a device's memory; `device` is gpu0, gpu1 ..., or ram.
+
+    `cached_bytes` are resident too, but file pages that the system takes back when it needs the room.
+    """
 
     device: str
     name: str
     bytes: float
     note: str = ""
+    cached_bytes: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,11 @@ class DeviceMemory:
     def needed_bytes(self) -> float:
         """Sum of the terms."""
         return math.fsum(term.bytes for term in self.terms)
+
+    @property
+    def resident_bytes(self) -> float:
+        """What the engine's process shows as resident while nothing else asks for memory: the terms, and file pages."""
+        return self.needed_bytes + math.fsum(term.cached_bytes for term in self.terms)
 
     @property
     def available_bytes(self) -> float | None:
