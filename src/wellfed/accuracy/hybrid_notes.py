@@ -185,6 +185,12 @@ def active_experts(row: Row) -> int | None:
     return int(found[1]) if found else None
 
 
+def allocated_context(row: Row) -> int | None:
+    """The context that the cache was made for: `ctx 65536 allocated`, `n_kv_max = 32768`."""
+    found = re.search(r"\bctx (\d+)", offload_text(row)) or re.search(r"n_kv_max = (\d+)", row.text("notes"))
+    return int(found[1]) if found else None
+
+
 def concurrency(row: Row) -> int:
     """Sequences at a time."""
     return int(row.number("concurrency_or_batch") or 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped
 from wellfed.accuracy.hybrid_machine import machine_of, unused_gpus
@@ -12,6 +12,7 @@ from wellfed.accuracy.hybrid_model import named
 from wellfed.accuracy.hybrid_notes import (
     Lengths,
     active_experts,
+    allocated_context,
     backend,
     built,
     certain,
@@ -38,6 +39,7 @@ from wellfed.models.model import Model
 from wellfed.models.quantisation import weights
 from wellfed.models.weights import Weights
 from wellfed.perf.estimate import estimate
+from wellfed.perf.local import speed_class
 from wellfed.plan import Request
 from wellfed.workload import Workload
 
@@ -100,12 +102,15 @@ def _outlier(row: Row) -> str:
 
 
 def class_of(request: Request, metric: str) -> str:
-    """CPU, hybrid, or the engine's GPU class; decode, prefill or fits."""
+    """CPU, hybrid, or the class of such GPU speeds; decode, prefill or fits."""
     offload = request.layout.offload
-    what = {"decode_tok_s": "decode", "prefill_tok_s": "prefill", "oom": "fits"}[metric]
+    phase = {"decode_tok_s": "decode", "prefill_tok_s": "prefill", "oom": "fits"}[metric]
     if offload == ALL_GPU:
-        return f"{request.layout.engine} GPU {what}"
-    return f"CPU {what}" if offload.cpu_only and not request.layout.gpus else f"hybrid {what}"
+        vendor = (
+            request.machine.gpus[0].spec.vendor if request.machine.gpus and request.machine.gpus[0].spec else "nvidia"
+        )
+        return speed_class(phase, request, vendor)
+    return f"CPU {phase}" if offload.cpu_only and not request.layout.gpus else f"hybrid {phase}"
 
 
 def group_of(row: Row) -> str:
@@ -288,6 +293,12 @@ def _latent(row: Row, engine: Engine, told: dict[str, str], day: str) -> bool:
 def _workload(row: Row, told: Lengths, decode: bool) -> Workload:
     if not decode and not told.prompt:
         raise NotTold("the prompt's length is not told")
+    workload = _asked(row, told, decode)
+    room = allocated_context(row)
+    return replace(workload, context_tokens=max(room, workload.context)) if room else workload
+
+
+def _asked(row: Row, told: Lengths, decode: bool) -> Workload:
     if decode:
         output = told.output or 128
         return Workload(
