@@ -8,7 +8,7 @@ from wellfed.perf.serving.knobs import Knobs
 from wellfed.perf.serving.shape import Shape
 from wellfed.perf.serving.step import forward, smaller
 
-_ROUNDS = 10
+_ROUNDS = 8
 _SHARPNESS = 4.0
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from wellfed.calibration import Calibration
+from wellfed.errors import BadInput
 from wellfed.layout import Engine
 
 
@@ -57,9 +58,6 @@ _COMMON: Mapping[str, str] = {
     "reduce_hop_s": "reduce_hop_s",
     "link_fraction": "link_fraction",
     "exchange_s": "exchange_s",
-    "burst": "burst_share",
-    "group_wait": "group_wait_steps",
-    "prefill_wait": "prefill_wait_steps",
     "kv_transfer_fraction": "kv_transfer_fraction",
 }
 _BY_ENGINE: Mapping[str, str] = {
@@ -67,6 +65,9 @@ _BY_ENGINE: Mapping[str, str] = {
     "step_s": "step_s",
     "sequence_s": "sequence_s",
     "request_s": "request_s",
+    "burst": "burst_share",
+    "prefill_wait": "prefill_wait_steps",
+    "group_wait": "group_wait_steps",
 }
 _READS = ("attention_read", "dense_read", "shared_read", "routed_read", "head_read")
 _RATES = ("attention_rate", "dense_rate", "shared_rate", "routed_rate", "head_rate")
@@ -81,9 +82,13 @@ def keys(engine: Engine, formats: Mapping[str, str]) -> dict[str, str]:
 
 
 def knobs(calibration: Calibration, engine: Engine, formats: Mapping[str, str]) -> Knobs:
-    """The parameters for one engine and one set of matrix formats. KeyError where the calibration has none."""
+    """The parameters for one engine and one set of matrix formats. Raises BadInput where the calibration has none."""
     parameters = calibration.parameters
-    return Knobs(**{field: parameters[key] for field, key in keys(engine, formats).items()})
+    try:
+        return Knobs(**{field: parameters[key] for field, key in keys(engine, formats).items()})
+    except KeyError as error:
+        hint = "`wellfed accuracy --refit` makes calibrations that hold all of them"
+        raise BadInput(f"calibration {calibration.id} has no {error.args[0]}", hint) from error
 
 
 def required(engines: Iterable[Engine]) -> tuple[str, ...]:

@@ -7,8 +7,6 @@ from typing import NamedTuple
 from wellfed.perf.serving.knobs import Knobs
 from wellfed.perf.serving.shape import Shape
 
-_SHARPNESS = 3.0
-
 
 class Pass(NamedTuple):
     """Seconds of one forward pass, by what takes them; the sum is its duration."""
@@ -34,7 +32,7 @@ class Pass(NamedTuple):
 
 def either(memory_s: float, compute_s: float) -> float:
     """A roofline with a rounded ridge: near it, neither memory nor matrix units run at their best."""
-    norm: float = (memory_s**_SHARPNESS + compute_s**_SHARPNESS) ** (1 / _SHARPNESS)
+    norm: float = (memory_s * memory_s + compute_s * compute_s) ** 0.5
     return norm
 
 
