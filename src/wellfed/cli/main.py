@@ -16,7 +16,7 @@ from wellfed.errors import WellfedError
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "plan": ("wellfed.cli.plan:command", "Does it fit, how fast, what limits it: CPU, GPU or both."),
     "compare": ("wellfed.cli.compare:command", "The same model on several machines, side by side."),
-    "check": ("wellfed.cli.check:command", "Does this machine feed its GPUs? Faults, priced for your model, with fixes."),
+    "check": ("wellfed.cli.check:command", "Does this machine feed its GPUs? Faults, priced for a model, with fixes."),
     "topology": ("wellfed.cli.topology:command", "Sockets, channels, PCIe hops, GPUs and links, drawn."),
     "snapshot": ("wellfed.cli.snapshot:command", "Capture this machine, without names and serials."),
     "run": ("wellfed.cli.run:command", "Start it, bound to the right hardware; awaited and proven."),
