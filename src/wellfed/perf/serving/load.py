@@ -10,7 +10,7 @@ from wellfed.perf.serving.knobs import Knobs
 from wellfed.perf.serving.shape import Shape
 from wellfed.perf.serving.step import forward, larger, smaller
 
-_ROUNDS = 3
+_ROUNDS = 4
 _OVERLOAD_WINDOW_S = 600.0  # the waits of an overloaded server are told for its first minutes
 _P99 = math.log(100)
 

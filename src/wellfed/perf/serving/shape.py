@@ -11,21 +11,11 @@ from wellfed.hardware.machine import Machine
 from wellfed.layout import Layout
 from wellfed.models.model import Model
 from wellfed.models.weights import Weights
+from wellfed.perf.memory.kv import kv_element_bytes
 from wellfed.perf.serving.formats import formats, gpu_of, peak_rate
 from wellfed.perf.serving.links import link
 from wellfed.perf.serving.totals import Totals, totals
 from wellfed.workload import Workload
-
-KV_BYTES: Mapping[str, float] = {
-    "f16": 2,
-    "bf16": 2,
-    "fp16": 2,
-    "auto": 2,
-    "fp8": 1,
-    "q8_0": 34 / 32,
-    "int8": 1,
-    "nvfp4": 9 / 16,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +121,7 @@ def shape_of(
     if ranks % groups:
         raise Unsupported(f"attention data parallelism {groups} does not divide tensor parallelism {ranks}")
     inner = ranks // groups  # tensor-parallel ranks of an attention group
-    element = KV_BYTES.get(layout.kv_type)
-    if element is None:
-        raise Unsupported(f"KV cache type {layout.kv_type!r}", f"known: {', '.join(sorted(KV_BYTES))}")
+    element = kv_element_bytes(layout.kv_type)
     context = max(1, round(load.mean_decode_context))
     end = load.depth_tokens + load.prompt_tokens
     cache = score = prompt = moved = 0.0
