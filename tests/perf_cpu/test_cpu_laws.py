@@ -116,3 +116,11 @@ def test_an_engine_with_tiled_kernels_prefills_low_bit_types_faster() -> None:
     plain = request(machine(), quant="iq3_s")
     tiled = replace(plain, layout=replace(plain.layout, engine=Engine.IK_LLAMA_CPP))
     assert seconds(tiled, step) < seconds(plain, step) / 2
+
+
+def test_llama_cpp_prefills_the_types_it_repacks_as_fast_as_tiled_kernels() -> None:
+    step = Step.prefill(512, 512)
+    now = request(machine())
+    before = replace(now, layout=replace(now.layout, options=(("built", "2024-12-24"),)))
+    assert seconds(now, step) < 0.6 * seconds(before, step)
+    assert seconds(now, Step.decode(1, 100)) == pytest.approx(seconds(before, Step.decode(1, 100)))

@@ -140,7 +140,7 @@ class Rows:
 
     def _work(self, work: Work, share: CpuShare, request: Request) -> tuple[float, ...]:
         layout = request.layout
-        how = (cpu_engine(layout), layout.numa, layout.huge_pages, tile_scope(layout, work.weight_type))
+        how = (cpu_engine(layout), layout.numa, layout.huge_pages, tile_scope(layout, work))
         what = (work.name == "routed experts", work.mix, bool(work.read_bytes))
         key = (what, how, share, len(request.machine.sockets))
         if key not in self.kinds:

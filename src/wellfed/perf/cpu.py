@@ -27,6 +27,8 @@ from wellfed.provenance import Assumption
 _SHARPNESS = 4.0
 _UNTILED = 1e9  # attention: no weights to unpack
 
+_REPACKED = frozenset({"Q4_0", "Q4_K", "IQ4_NL"})
+
 # Families of weight types by how their values are unpacked on a CPU.
 _FAMILIES: Mapping[str, tuple[str, ...]] = {
     "float": ("F32", "F16", "BF16", "FP8", "FP8-UE8M0", "FP8-TENSOR"),
@@ -143,7 +145,7 @@ def rates_for(work: Work, share: CpuShare, bandwidth: float, layout: Layout, cal
         mix = work.mix or ((work.weight_type, 1.0),)
         unpack = 1 / sum(part / _unpack_per_cycle(kind, share, engine, calibration) for kind, part in mix)
         macs = 1 / sum(part / calibration.value("cpu", *_mac_scope(kind, share, engine)) for kind, part in mix)
-        tile = calibration.value("cpu", tile_scope(layout, work.weight_type), "tile_rows")
+        tile = calibration.value("cpu", tile_scope(layout, work), "tile_rows")
     scattered = calibration.value("cpu", "expert_fraction") if work.name == "routed experts" else 1.0
     pool = share.threads / share.sockets if layout.numa is NumaPolicy.DUPLICATE else share.threads
     barrier = pool**2 * calibration.value("cpu", "barrier_ns") * 1e-9
@@ -185,9 +187,16 @@ def cpu_engine(layout: Layout) -> str:
     }.get(layout.engine, "ktransformers")
 
 
-def tile_scope(layout: Layout, weight_type: str) -> str:
-    """Which tile size applies: ik_llama.cpp unpacks large batches once since June 2025, repacked types always."""
-    engine = cpu_engine(layout)
-    built = dict(layout.options).get("built", "")
-    old = engine == "ik_llama.cpp" and built and built < "2025-06-16" and plain(weight_type) == weight_type
-    return "ik_llama.cpp.old" if old else engine
+def tile_scope(layout: Layout, work: Work) -> str:
+    """Which tile size applies.
+
+    ik_llama.cpp unpacks large batches once since June 2025, repacked types always; llama.cpp interleaves the rows of
+    some 4-bit types when it loads them (CPU_REPACK: matrices, not experts), since March 2025 on x86.
+    """
+    engine, kind, built = cpu_engine(layout), work.weight_type, dict(layout.options).get("built", "")
+    if engine == "ik_llama.cpp" and "" < built < "2025-06-16" and plain(kind) == kind:
+        return "ik_llama.cpp.old"
+    current = not built or built >= "2025-03-20"
+    if engine == "llama.cpp" and current and kind in _REPACKED and work.name != "routed experts":
+        return "llama.cpp.repacked"
+    return engine
