@@ -114,7 +114,7 @@ def _print_limits(plan: Plan) -> None:
     if memory.max_sequences is not None:
         words.append(f"up to {memory.max_sequences} such users at a time")
     if plan.estimate.load_s is not None:
-        words.append(f"loads in about {format_seconds(plan.estimate.load_s)}")
+        words.append(f"loads in {format_seconds(plan.estimate.load_s)} from the page cache")
     console().print(f"\n{'; '.join(words)}")
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from wellfed.calibration import Calibration
 from wellfed.estimate import Estimate
 from wellfed.layout import Engine
+from wellfed.perf.load import load_seconds
 from wellfed.plan import Request
 
 LOCAL_ENGINES = frozenset({Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.KTRANSFORMERS})
@@ -16,6 +19,12 @@ def estimate(request: Request, calibration: Calibration) -> Estimate:
     llama.cpp and its kin are modelled device by device, serving engines as continuous batches. Raises Unsupported for a
     layout its engine cannot run.
     """
+    found = _estimate(request, calibration)
+    seconds = load_seconds(request.machine, found.memory)
+    return found if seconds is None else replace(found, load_s=seconds)
+
+
+def _estimate(request: Request, calibration: Calibration) -> Estimate:
     if request.layout.engine in LOCAL_ENGINES:
         from wellfed.perf.local import estimate_local
 

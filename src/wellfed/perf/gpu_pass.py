@@ -10,7 +10,7 @@ from wellfed.estimate import Work
 from wellfed.models.attention import LatentAttention
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Layer, Model
-from wellfed.perf.ops import Step
+from wellfed.perf.ops import Step, layer_kinds
 
 _LOGIT_BYTES = 4  # FP32
 _LARGE_MATRIX_BYTES = 256 * 2**20
@@ -53,22 +53,22 @@ def prompt_steps(prompt: float, depth: float, ubatch: int) -> tuple[Step, int]:
 
 def pass_of(model: Model, layers: Sequence[int], works: tuple[Work, ...], step: Step, repeats: float = 1) -> Pass:
     """The pass that runs `works` of `layers` (indices) for `step`."""
-    chosen = [model.layers[index] for index in layers]
-    seen = [_visible(layer, step.context) for layer in chosen]
-    scored = sum(_heads(layer) * tokens for layer, tokens in zip(chosen, seen, strict=True))
+    kinds = layer_kinds(model, layers)
+    seen = [_visible(layer, step.context) for layer, _ in kinds]
+    scored = sum(count * _heads(layer) * tokens for (layer, count), tokens in zip(kinds, seen, strict=True))
     return Pass(
         works=tuple(_head_share(work, step) for work in works),
         tokens=step.tokens,
         repeats=repeats,
-        context_tokens=step.sequences * sum(seen),
+        context_tokens=step.sequences * sum(count * tokens for (_, count), tokens in zip(kinds, seen, strict=True)),
         score_elements=step.tokens * scored,
-        hidden_elements=step.tokens * model.hidden * len(chosen),
-        ffn_elements=step.tokens * sum(_ffn_width(layer) for layer in chosen),
+        hidden_elements=step.tokens * model.hidden * len(layers),
+        ffn_elements=step.tokens * sum(count * _ffn_width(layer) for layer, count in kinds),
         hop_bytes=step.tokens * model.hidden * _LOGIT_BYTES,
         logits_bytes=model.vocabulary * _LOGIT_BYTES * step.logits,
         batched=step.tokens > 1,
-        large_matrices=any(2 * _ffn_width(layer) * model.hidden > _LARGE_MATRIX_BYTES for layer in chosen),
-        latent=any(isinstance(layer.attention, LatentAttention) for layer in chosen),
+        large_matrices=any(2 * _ffn_width(layer) * model.hidden > _LARGE_MATRIX_BYTES for layer, _ in kinds),
+        latent=any(isinstance(layer.attention, LatentAttention) for layer, _ in kinds),
     )
 
 

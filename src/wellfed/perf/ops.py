@@ -68,6 +68,24 @@ def layer_works(
     return _works(_span(model, weights, tuple(layers)), weights, step, kv_element_bytes, active_experts)
 
 
+_kinds: dict[tuple[int, tuple[int, ...]], tuple[Model, tuple[tuple[Layer, int], ...]]] = {}
+
+
+def layer_kinds(model: Model, layers: Iterable[int]) -> tuple[tuple[Layer, int], ...]:
+    """The distinct layers among `layers` (indices) and how often each occurs."""
+    key = (id(model), tuple(layers))
+    found = _kinds.get(key)
+    if found is not None and found[0] is model:
+        return found[1]
+    if len(_kinds) >= _MOST_SPANS:
+        _kinds.clear()
+    counts: dict[Layer, int] = {}
+    for index in key[1]:
+        counts[model.layers[index]] = counts.get(model.layers[index], 0) + 1
+    _kinds[key] = (model, tuple(counts.items()))
+    return _kinds[key][1]
+
+
 def head_work(model: Model, weights: Weights, step: Step) -> Work:
     """The output projection."""
     flops = 2 * model.vocabulary * model.hidden * step.logits

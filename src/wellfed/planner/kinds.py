@@ -25,7 +25,7 @@ def kind_of(layout: Layout) -> Kind:
 
 
 def describe(layout: Layout) -> str:
-    """The layout in a few words: `TP4 x PP2`, `4 GPUs`, `GPU, 33 layers; rest on CPU`, `GPU, experts on CPU`."""
+    """The layout in a few words: `TP4 x PP2`, `1 GPU; experts on CPU`. DPA is data-parallel attention."""
     if kind_of(layout) is Kind.CPU:
         return "CPU" if layout.numa is NumaPolicy.ONE_SOCKET else f"CPU, memory: {layout.numa}"
     degrees = (
@@ -33,7 +33,7 @@ def describe(layout: Layout) -> str:
         ("PP", layout.pipeline_parallel),
         ("DP", layout.data_parallel),
         ("EP", layout.expert_parallel),
-        ("DP-attention ", layout.attention_data_parallel),
+        ("DPA", layout.attention_data_parallel),
     )
     words = " x ".join(f"{name}{degree}" for name, degree in degrees if degree > 1)
     gpus = words or ("1 GPU" if layout.gpus == 1 else f"{layout.gpus} GPUs, layers split")

@@ -24,7 +24,9 @@ from wellfed.planner.kinds import Kind, kind_of
 from wellfed.workload import Workload
 
 QuantisationOf = Callable[[str], Quantisation]
-_SWEEP = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+_COARSE, _FINE = (1, 16, 128, 1024), (2, 4, 8, 32, 64, 256, 512)
+_REFINED = 24  # layouts whose whole curve is computed
+_MOST_LOCAL_USERS = 64  # llama.cpp's server keeps that many slots at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +83,30 @@ class Search:
         return estimate(request, self.calibration)
 
     def run(self) -> Ranking:
-        """Rank every candidate layout."""
+        """Rank every candidate layout; a sweep computes the whole curve of the front runners only."""
         refused: list[Refusal] = []
-        return self.rank(candidates(self.machine, self.model, self.goal, refused), refused)
+        found = candidates(self.machine, self.model, self.goal, refused)
+        if not self.sweep:
+            return self.rank(found, refused)
+        coarse = self.rank(found, refused, _COARSE)
+        front = dict.fromkeys(plan.layout for plan in coarse.plans)
+        widths = {
+            replace(layout, max_sequences=1): layout for layout in front
+        }  # one curve for each, whatever the slots
+        fine = self.rank(_with_slots(list(widths)[:_REFINED]), None, _FINE)
+        plans = tuple(sorted((*coarse.plans, *fine.plans), key=self._rank_key))
+        return replace(coarse, plans=plans, considered=coarse.considered + fine.considered)
 
-    def rank(self, layouts: Iterable[Layout], refused: list[Refusal] | None = None) -> Ranking:
-        """Estimate `layouts` and put those that fit in order."""
+    def rank(
+        self, layouts: Iterable[Layout], refused: list[Refusal] | None = None, users: tuple[int, ...] = ()
+    ) -> Ranking:
+        """Estimate `layouts` at each of `users` at a time (none: the workload's) and put those that fit in order."""
         found: list[Plan] = []
         overflow: Counter[str] = Counter()
         nearest: NearMiss | None = None
         count = 0
         reasons = list(refused or ())
-        for request in self._requests(layouts):
+        for request in self._requests(layouts, users or (self.workload.concurrency,)):
             count += 1
             needed = ledgers(request)
             if needed.fits is False:
@@ -106,19 +120,20 @@ class Search:
         reasons += [Refusal(engine, f"{n} layouts need more memory than there is") for engine, n in overflow.items()]
         return Ranking(tuple(sorted(found, key=self._rank_key)), _distinct(reasons), count, nearest)
 
-    def _requests(self, layouts: Iterable[Layout]) -> Iterator[Request]:
+    def _requests(self, layouts: Iterable[Layout], users: tuple[int, ...]) -> Iterator[Request]:
         for layout in layouts:
             kind = self.quantisation(layout.quantisation)
             if kind.bits < self.goal.least_quality_bits and not self.goal.quantisations:
                 continue
-            for workload in self._workloads(layout):
+            for workload in self._workloads(layout, users):
                 held = self.file_weights or weights(self.model, kind)
                 yield from _settled(Request(self.machine, self.model, held, layout, workload))
 
-    def _workloads(self, layout: Layout) -> Iterator[Workload]:
-        users = _SWEEP if self.sweep else (self.workload.concurrency,)
+    def _workloads(self, layout: Layout, users: tuple[int, ...]) -> Iterator[Workload]:
         slots = CAPABILITIES[layout.engine].max_sequences
         for concurrency in users:
+            if slots == (1,) and len(users) > 1 and concurrency > _MOST_LOCAL_USERS:
+                continue
             enough = next((count for count in slots if count >= concurrency), slots[-1])
             if layout.max_sequences in (enough, 1):
                 yield replace(self.workload, concurrency=concurrency)  # more slots than users change nothing
@@ -149,6 +164,13 @@ class Search:
                 return (late, took, plan.layout.gpus)
             case Objective.BALANCED:
                 return (late, took * coarseness(bits), plan.layout.gpus)
+
+
+def _with_slots(layouts: Iterable[Layout]) -> Iterator[Layout]:
+    """Each layout in every number of slots its engine is tried with."""
+    for layout in layouts:
+        for slots in CAPABILITIES[layout.engine].max_sequences:
+            yield replace(layout, max_sequences=slots)
 
 
 def missed_targets(plan: Plan) -> int:

@@ -35,7 +35,7 @@ def _reasons(chosen: Kind, best: Plan, sides: tuple[tuple[Kind, Plan], ...]) -> 
         if kind is chosen:
             continue
         ratio = best.estimate.total_tok_s.value / plan.estimate.total_tok_s.value
-        reasons.append(f"{kind} would reach {_times(1 / ratio)} the tokens/s ({plan.layout.engine})")
+        reasons.append(f"{kind} would reach {_share(1 / ratio)} of the tokens/s ({plan.layout.engine})")
     missing = [kind for kind in Kind if kind not in {kind for kind, _ in sides}]
     if Kind.GPU in missing and best.machine.gpus:
         reasons.append("the GPUs alone cannot hold it")
@@ -44,8 +44,8 @@ def _reasons(chosen: Kind, best: Plan, sides: tuple[tuple[Kind, Plan], ...]) -> 
     return reasons
 
 
-def _times(ratio: float) -> str:
-    return f"{ratio:.2f}x" if ratio < 0.995 or ratio > 1.005 else "the same as"
+def _share(ratio: float) -> str:
+    return "less than 1 %" if ratio < 0.01 else f"{ratio:.0%}".replace("%", " %")
 
 
 def _room(plan: Plan) -> str:

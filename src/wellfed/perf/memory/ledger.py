@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from wellfed.estimate import Memory
+from wellfed.estimate import DeviceMemory, Memory
 from wellfed.layout import Engine
 from wellfed.perf.memory import ktransformers, llamacpp, serving
-from wellfed.perf.memory.share import Share, longest_context, most_sequences
+from wellfed.perf.memory.share import Named, Share, longest_context, most_sequences
 from wellfed.plan import Request
 
 _LOCAL = frozenset({Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.KTRANSFORMERS})
@@ -21,7 +21,7 @@ def memory(request: Request) -> Memory:
     found, context = shares(request), request.workload.context
     most = most_sequences(found, context)
     count = _sequences(request, most)
-    devices = tuple(share.ledger(context, count) for share in found)
+    devices = _devices(found, context, count)
     limit = max(context, request.model.context_limit)
     return Memory(devices, _over_replicas(request, most), longest_context(found, count, limit))
 
@@ -31,7 +31,16 @@ def ledgers(request: Request) -> Memory:
     found, context = shares(request), request.workload.context
     local = request.layout.engine in _LOCAL
     count = _sequences(request, None if local else most_sequences(found, context))
-    return Memory(tuple(share.ledger(context, count) for share in found))
+    return Memory(_devices(found, context, count))
+
+
+def _devices(found: tuple[Share, ...], context: int, count: int) -> tuple[DeviceMemory, ...]:
+    """Every device's ledger; ranks that grow alike are computed once."""
+    grown: dict[int, tuple[Named, ...]] = {}
+    for share in found:
+        if id(share.growth) not in grown:
+            grown[id(share.growth)] = share.growth(context, count)
+    return tuple(share.ledger_of(grown[id(share.growth)]) for share in found)
 
 
 def running_capacity(request: Request) -> int | None:

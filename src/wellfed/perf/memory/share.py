@@ -28,8 +28,12 @@ class Share:
 
     def ledger(self, context: int, sequences: int) -> DeviceMemory:
         """The ledger at a load."""
+        return self.ledger_of(self.growth(context, sequences))
+
+    def ledger_of(self, terms: tuple[Named, ...]) -> DeviceMemory:
+        """The ledger with what grows already known."""
         device = self.device
-        grown = tuple([MemoryTerm(device, *named) for named in self.growth(context, sequences)])
+        grown = tuple([MemoryTerm(device, *named) for named in terms])
         return DeviceMemory(device, self.fixed + grown, self.capacity_bytes, self.free_bytes)
 
     @property
