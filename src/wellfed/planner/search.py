@@ -117,7 +117,9 @@ class Search:
                 found.append(self._plan(request))
             except Unsupported as error:
                 reasons.append(Refusal(request.layout.engine.value, error.message))
-        reasons += [Refusal(engine, f"{n} layouts need more memory than there is") for engine, n in overflow.items()]
+        if overflow:
+            counts = ", ".join(f"{engine} {n}" for engine, n in overflow.items())
+            reasons.append(Refusal("memory", f"too little for {overflow.total()} layouts ({counts})"))
         return Ranking(tuple(sorted(found, key=self._rank_key)), _distinct(reasons), count, nearest)
 
     def _requests(self, layouts: Iterable[Layout], users: tuple[int, ...]) -> Iterator[Request]:
