@@ -48,6 +48,8 @@ _COMMON = (
     Parameter("reduce_hop_s", 1.5e-6, 1e-8, 1e-5, 0.7),
     Parameter("link_fraction", 0.5, 0.1, 1.0, 0.4),
     Parameter("exchange_s", 1.5e-5, 1e-6, 1e-4, 0.7),
+    Parameter("burst_share", 0.1, 0.001, 1.0, 0.5),
+    Parameter("prefill_wait_steps", 2.0, 0.01, 60, 0.5),
     Parameter("kv_transfer_fraction", 0.3, 0.01, 1.0, 1.0),
 )
 _BY_ENGINE = (
@@ -55,9 +57,7 @@ _BY_ENGINE = (
     Parameter("step_s", 5e-4, 1e-6, 1e-2, 0.8),
     Parameter("sequence_s", 1e-5, 1e-7, 2e-4, 1.0),
     Parameter("request_s", 0.03, 0.001, 0.5, 0.8),
-    Parameter("burst_share", 0.1, 0.001, 1.0, 0.5),
     Parameter("group_wait_steps", 5, 0.1, 300, 1.0),
-    Parameter("prefill_wait_steps", 2.0, 0.01, 60, 0.5),
 )
 ENGINES = ("vllm", "sglang", "tensorrt-llm")
 

@@ -39,6 +39,7 @@ _TPOT_LIMITS = {
     "deepseek-r1": (0.08, 0.08),
     "mixtral-8x7b": (0.2, 0.2),
 }
+_FILLED = 0.9  # of the GPUs' memory at most, for weights
 _MEAN_OF_P99 = 0.75  # the mean a server keeps so that the 99th percentile holds
 # Means of the data sets where a table leaves them out: GPT-J summarises CNN/DailyMail with four beams.
 _LENGTHS = {"gptj": (870, 69)}
@@ -108,7 +109,7 @@ def _tpot_limit(model: str, scenario: str) -> float | None:
 
 def _system(row: Row, engine: Engine, share: _Share) -> Request:
     model = resolve(_plain(row.text("model"))).model
-    kind = _kind(model, row.text("quant"), share.spec)
+    kind = _kind(model, row.text("quant"), share.spec, share.count)
     known = next((lengths for name, lengths in _LENGTHS.items() if row.text("model").startswith(name)), (512, 256))
     beams, prompt = _beams(row), round(row.number("prompt_len") or known[0])
     reads = min(beams, _BEAM_READS)
@@ -137,12 +138,14 @@ def _plain(name: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _kind(model: Model, label: str, spec: GpuSpec) -> Quantisation:
+def _kind(model: Model, label: str, spec: GpuSpec, count: int) -> Quantisation:
     """The weights' format. Labels of 16 or 32 bits are those of the model submitted, not of the weights that ran:
     submissions on GPUs with FP8 or FP4 units have used them since there are such units."""
     text = label.lower()
     if text in {"fp16", "fp32", "unset", "bf16", ""}:
         text = "nvfp4" if spec.peak.fp4 and spec.vendor == "nvidia" else "fp8" if spec.peak.fp8 else "int4"
+        if text == "fp8" and model.parameters > _FILLED * count * spec.memory_bytes:
+            text = "int4"
     return resolve(model.id, quant=text).quantisation or quantisation(text)
 
 

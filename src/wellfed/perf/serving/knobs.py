@@ -58,6 +58,8 @@ _COMMON: Mapping[str, str] = {
     "reduce_hop_s": "reduce_hop_s",
     "link_fraction": "link_fraction",
     "exchange_s": "exchange_s",
+    "prefill_wait": "prefill_wait_steps",
+    "burst": "burst_share",
     "kv_transfer_fraction": "kv_transfer_fraction",
 }
 _BY_ENGINE: Mapping[str, str] = {
@@ -65,8 +67,6 @@ _BY_ENGINE: Mapping[str, str] = {
     "step_s": "step_s",
     "sequence_s": "sequence_s",
     "request_s": "request_s",
-    "burst": "burst_share",
-    "prefill_wait": "prefill_wait_steps",
     "group_wait": "group_wait_steps",
 }
 _READS = ("attention_read", "dense_read", "shared_read", "routed_read", "head_read")
