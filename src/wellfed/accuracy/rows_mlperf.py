@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped
-from wellfed.accuracy.rows_serving import ENGINES
+from wellfed.accuracy.rows_serving import engine_of
 from wellfed.accuracy.serving_machine import machine_of
 from wellfed.calibration import Calibration
 from wellfed.catalog.hardware import gpu as gpu_spec
@@ -43,6 +43,7 @@ _FILLED = 0.9  # of the GPUs' memory at most, for weights
 _MEAN_OF_P99 = 0.75  # the mean a server keeps so that the 99th percentile holds
 # Means of the data sets where a table leaves them out: GPT-J summarises CNN/DailyMail with four beams.
 _LENGTHS = {"gptj": (870, 69)}
+_UNTOLD_LENGTHS = (512, 256)
 _BEAMS = {"gptj": 4}
 _BEAM_READS = 2  # of four beams' common prompt in the cache: what two read, the L2 cache still holds for the others
 
@@ -60,8 +61,8 @@ def interpret(row: Row) -> tuple[Outcome, ...] | None:
     scenario = _SCENARIO.search(row.text("concurrency_or_batch"))
     if scenario:
         return _mlperf(row, scenario[1].lower())
-    engine = ENGINES.get(row.text("engine").lower())
-    if engine is None or row.number("tpot_ms"):
+    engine = engine_of(row.text("engine"))
+    if engine is None or row.number("tpot_ms") or row.text("gpu").lower().startswith(("none", "cpu")):
         return None
     return _under_load(row, engine)
 
@@ -110,7 +111,7 @@ def _tpot_limit(model: str, scenario: str) -> float | None:
 def _system(row: Row, engine: Engine, share: _Share) -> Request:
     model = resolve(_plain(row.text("model"))).model
     kind = _kind(model, row.text("quant"), share.spec, share.count)
-    known = next((lengths for name, lengths in _LENGTHS.items() if row.text("model").startswith(name)), (512, 256))
+    known = next((lengths for name, lengths in _LENGTHS.items() if row.text("model").startswith(name)), _UNTOLD_LENGTHS)
     beams, prompt = _beams(row), round(row.number("prompt_len") or known[0])
     reads = min(beams, _BEAM_READS)
     load = Workload(
@@ -154,20 +155,23 @@ def _cache_type(kind: Quantisation) -> str:
 
 
 def _under_load(row: Row, engine: Engine) -> tuple[Outcome, ...] | None:
-    """Throughput at a told concurrency, or at the load that yields most."""
-    measured = row.number("total_tok_s")
-    most = "max load" in row.text("concurrency_or_batch")
-    cls = "serving max load" if most else "serving throughput"
-    if not measured or not row.number("gen_len"):
-        return (Skipped(row.index, cls, "total_tok_s", "no total or no lengths"),)
+    """Throughput at a told concurrency or at the load that yields most; one user's rate where no total is told."""
+    metric = "total_tok_s" if row.number("total_tok_s") else "decode_tok_s"
+    measured, most = row.number(metric), "max load" in row.text("concurrency_or_batch")
+    cls = "serving max load" if most else "serving throughput" if metric == "total_tok_s" else "serving decode"
+    if not measured or "unnamed" in row.text("gpu"):
+        return (Skipped(row.index, cls, metric, "no output rate, or no GPU named"),)
     request = _loaded(row, engine)
 
     def predict(calibration: Calibration) -> Quantity:
         make: Callable[[Request, Calibration], Estimate] = best_load if most else estimate_serving
-        return Quantity.lognormal(make(request, calibration).total_tok_s.value, calibration.sigma(cls))
+        found = make(request, calibration)
+        if metric == "decode_tok_s":
+            return found.decode_tok_s
+        return Quantity.lognormal(found.total_tok_s.value, calibration.sigma(cls))
 
     group = f"{request.model.id} on {row.text('gpu')}"
-    return (Case(row.index, cls, "total_tok_s", measured, group, predict, request),)
+    return (Case(row.index, cls, metric, measured, group, predict, request),)
 
 
 def _loaded(row: Row, engine: Engine) -> Request:
@@ -192,7 +196,7 @@ def _loaded(row: Row, engine: Engine) -> Request:
     load = Workload(
         "row",
         concurrency=clients,
-        prompt_tokens=max(1, round(row.number("prompt_len") or 1)),
-        output_tokens=max(1, round(row.number("gen_len") or 1)),
+        prompt_tokens=max(1, round(row.number("prompt_len") or _UNTOLD_LENGTHS[0])),
+        output_tokens=max(1, round(row.number("gen_len") or _UNTOLD_LENGTHS[1])),
     )
     return Request(machine_of(gpu_spec(row.text("gpu")), gpus), found.model, weights(found.model, kind), layout, load)

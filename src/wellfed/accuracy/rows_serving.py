@@ -24,12 +24,13 @@ from wellfed.perf.serving.totals import totals
 from wellfed.plan import Request
 from wellfed.workload import Workload
 
-ENGINES = {
+_ENGINES = {
     "vllm": Engine.VLLM,
     "sglang": Engine.SGLANG,
     "trtllm": Engine.TENSORRT_LLM,
     "tensorrt-llm": Engine.TENSORRT_LLM,
 }
+_ENGINE = re.compile(rf"({'|'.join(_ENGINES)})(?:\s+v?\d\S*)?", re.IGNORECASE)
 _RANGE = re.compile(r"range ratio ~?([0-9.]+)-1\b")
 _BATCH_TOKENS = 8192
 _REACHABLE = 0.8  # of the data sheet's FLOP/s: more has never been shown over a whole serving run
@@ -46,7 +47,7 @@ _UNTOLD_SPREAD_CLIENTS = 8  # clients per decode GPU from which attention is dat
 
 def interpret(row: Row) -> tuple[Outcome, ...] | None:
     """Predictions of a row of vLLM, SGLang or TensorRT-LLM that has latencies; None for any other row."""
-    engine = ENGINES.get(row.text("engine").lower())
+    engine = engine_of(row.text("engine"))
     if engine is None or not (row.number("tpot_ms") or row.number("ttft_ms")):
         return None
     request = request_of(row, engine)
@@ -61,6 +62,12 @@ def interpret(row: Row) -> tuple[Outcome, ...] | None:
         if measured and measured > 0:
             cases.append(Case(row.index, name, metric, measured, group, _predictor(request, metric), request, outlier))
     return tuple(cases) or (Skipped(row.index, kind, "", "nothing measured"),)
+
+
+def engine_of(text: str) -> Engine | None:
+    """The serving engine named by a cell, with or without its version; None for any other text."""
+    match = _ENGINE.fullmatch(text)
+    return _ENGINES[match[1].lower()] if match else None
 
 
 class _Predictor:
