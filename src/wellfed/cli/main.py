@@ -20,7 +20,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "topology": ("wellfed.cli.topology:command", "Sockets, channels, PCIe hops, GPUs and links, drawn."),
     "snapshot": ("wellfed.cli.snapshot:command", "Capture this machine, without names and serials."),
     "run": ("wellfed.cli.run:command", "Start it, bound to the right hardware; awaited and proven."),
+    "up": ("wellfed.cli.up:command", "Start it, ask once, compare with the prediction."),
     "bench": ("wellfed.cli.bench:command", "Measure memory, links and engines."),
+    "watch": ("wellfed.cli.watch:command", "It is slow now: why?"),
     "ps": ("wellfed.cli.ps:ps", "Engines that wellfed started."),
     "logs": ("wellfed.cli.ps:logs", "The log of an engine."),
     "stop": ("wellfed.cli.ps:stop", "Stop an engine."),
@@ -75,7 +77,9 @@ def main() -> None:
     try:
         sys.exit(cli.main(standalone_mode=False) or 0)
     except WellfedError as error:
-        fail(error.message, error.hint)
+        if error.details:
+            click.echo(error.details, err=True)
+        fail(error.message, error.hint, error.exit_code)
     except click.UsageError as error:
         fail(error.format_message(), f"see `{error.ctx.command_path if error.ctx else 'wellfed'} --help`")
     except click.ClickException as error:

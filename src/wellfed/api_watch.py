@@ -1,0 +1,158 @@
+"""The verb that looks at what runs: sample it, diagnose it, price what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from wellfed.errors import WellfedError
+from wellfed.finding import Cost, Finding, Verdict
+from wellfed.watch.diagnose import Diagnosis, findings
+from wellfed.watch.rules.base import Rule
+from wellfed.watch.sample import Sample
+from wellfed.watch.target import Target, find
+from wellfed.watch.trace import Promise, read
+from wellfed.watch.view import View
+from wellfed.watch.watcher import Sampler, Sliding, replay
+
+SCHEMA = "wellfed.watch/1"
+_MODELS = "--model", "-m"
+
+
+@dataclass(frozen=True, slots=True)
+class WatchOptions:
+    """How to watch. `window` in samples."""
+
+    interval_s: float = 1.0
+    window: int = 20
+    seconds: float | None = None
+    model: str | None = None
+    key: str | None = None
+    concurrency: int = 1
+
+
+def target(name: str | None = None, pid: int | None = None, url: str | None = None) -> Target:
+    """What to watch. Raises BadInput when it cannot be found."""
+    return find(name, pid, url)
+
+
+def promise(model: str, concurrency: int = 1, engine: str | None = None) -> Promise:
+    """What the best plan for `model` on this machine promises. Raises what `plan` raises."""
+    from wellfed import api
+    from wellfed.errors import Unsupported
+    from wellfed.layout import Engine
+    from wellfed.workload import PRESETS
+
+    known = {each.value for each in Engine}
+    options = api.PlanOptions(
+        workload=replace(PRESETS["chat"], concurrency=concurrency),
+        engines=(Engine(engine),) if engine in known else (),
+    )
+    answer = api.plan(model, options)
+    best = answer.ranking.best
+    if best is None:
+        raise Unsupported(f"no plan of {model} fits this machine now", "`wellfed plan` tells by how much")
+    estimate = best.estimate
+    rate = estimate.decode_tok_s
+    machine = best.machine
+    bandwidth = machine.measured_memory_bandwidth_bytes_per_s or machine.memory_bandwidth_bytes_per_s
+    return Promise(
+        decode_tok_s=rate.value,
+        decode_low_tok_s=rate.low,
+        decode_high_tok_s=rate.high,
+        limited_by=estimate.limited_by,
+        prefill_tok_s=estimate.prefill_tok_s.value,
+        total_tok_s=estimate.total_tok_s.value,
+        bytes_per_token=None,
+        memory_bytes_per_s=bandwidth,
+        source=f"plan of {best.model.id}, {best.layout.quantisation}, {best.layout.engine.value}",
+    )
+
+
+def model_of(chosen: Target) -> str | None:
+    """The model file that the target's command line names, where it can be read."""
+    if chosen.pid is None:
+        return None
+    try:
+        words = Path(f"/proc/{chosen.pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
+    except OSError:
+        return None
+    for index, word in enumerate(words[:-1]):
+        if word in _MODELS and Path(words[index + 1]).exists():
+            return words[index + 1]
+    return None
+
+
+def promise_or_why(chosen: Target, options: WatchOptions) -> Promise | str:
+    """The promise for the model that was named or that the engine's command names; else why there is none."""
+    model = options.model or model_of(chosen)
+    if model is None:
+        return "no plan to compare with: name the model with --model"
+    try:
+        return promise(model, options.concurrency, chosen.engine)
+    except WellfedError as error:
+        if options.model is not None:
+            raise
+        return f"no plan to compare with: {error.message}"
+
+
+def live(chosen: Target, options: WatchOptions, promised: Promise | None) -> Iterator[tuple[Sample, Diagnosis]]:
+    """Sample and diagnose until `options.seconds` are over, or for ever."""
+    sliding = Sliding(options.window, promised)
+    with Sampler(chosen, options.interval_s, options.key) as sampler:
+        for sample in sampler.every(options.interval_s, options.seconds):
+            sliding.add(sample)
+            yield sample, sliding.diagnose()
+
+
+def replayed(path: Path, options: WatchOptions) -> tuple[Target, Promise | None, Iterator[tuple[Sample, Diagnosis]]]:
+    """A recorded trace again. Raises BadInput for a damaged one."""
+    trace = read(path)
+    steps = replay(trace.samples, options.window, trace.header.promise)
+    return Target(trace.header.target or str(path)), trace.header.promise, steps
+
+
+def price(rule: Rule, view: View) -> Cost | None:
+    """What a fault costs: the plan's estimate, which is made without it, minus what the engine does now."""
+    promised, engine = view.promise, view.engine
+    if promised is None or engine is None:
+        return None
+    if rule.id in ("slow-client", "context-full", "memory-runs-out"):
+        return Cost(note="does not slow the engine now")
+    rate = engine.user_tok_s if engine.user_tok_s is not None else (0.0 if rule.id in ("stopped", "gone") else None)
+    if rate is None:
+        return Cost(note="tokens/s could not be seen")
+    gap = max(0.0, promised.decode_tok_s - rate)
+    return Cost(decode_tok_s=gap, note=f"the plan promises {promised.decode_tok_s:.3g} tokens/s, now {rate:.3g}")
+
+
+def told(diagnosis: Diagnosis) -> tuple[Finding, ...]:
+    """The diagnosis as priced findings."""
+    return findings(diagnosis, price)
+
+
+def exit_code(diagnosis: Diagnosis) -> int:
+    """1 when a fault is named, else 0: unknown is not a fault."""
+    return 1 if any(each.verdict in (Verdict.WARN, Verdict.FAIL) for each in told(diagnosis)) else 0
+
+
+def document(chosen: Target, sample: Sample, diagnosis: Diagnosis) -> dict[str, Any]:
+    """One line of `wellfed watch --json`."""
+    from wellfed.checks.outputs.to_json import finding_json
+    from wellfed.watch.codec import to_json
+
+    view = diagnosis.view
+    return {
+        "schema": SCHEMA,
+        "target": chosen.name,
+        "time": sample.wall,
+        "diagnosis": diagnosis.id,
+        "ill": diagnosis.ill,
+        "findings": [finding_json(each) for each in told(diagnosis)],
+        "next": list(diagnosis.next),
+        "window": {"seconds": view.seconds, "samples": view.samples, "coverage": view.coverage},
+        "engine": to_json(view.engine),
+        "promise": to_json(view.promise),
+    }

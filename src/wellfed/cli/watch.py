@@ -1,0 +1,141 @@
+"""`wellfed watch`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from wellfed.api_watch import WatchOptions
+    from wellfed.watch.diagnose import Diagnosis
+    from wellfed.watch.sample import Sample
+    from wellfed.watch.target import Target
+    from wellfed.watch.trace import Promise
+
+Steps = Iterator[tuple["Sample", "Diagnosis"]]
+_ONCE_S = 5.0
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--pid", type=click.IntRange(1), help="The engine's process, instead of NAME.")
+@click.option("--url", metavar="URL", help="The engine's address, instead of NAME.")
+@click.option("--model", "-m", help="Compare with the best plan for this model; without it, what the command names.")
+@click.option("--concurrency", "-c", type=click.IntRange(1), default=1, show_default=True, help="Users of that plan.")
+@click.option("--interval", type=click.FloatRange(0.1, 60), default=1.0, show_default=True, help="Seconds.")
+@click.option(
+    "--window", type=click.FloatRange(2, 3600), default=20.0, show_default=True, help="Seconds judged at once."
+)
+@click.option("--once", is_flag=True, help=f"Look for {_ONCE_S:.0f} s, report and leave.")
+@click.option("--for", "seconds", metavar="TIME", help="Look for so long (60s, 5m), report and leave.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line per look; with --once or --for, only the last.")
+@click.option("--record", type=click.Path(path_type=Path), metavar="FILE", help="Keep every sample in FILE.")
+@click.option("--replay", type=click.Path(path_type=Path, exists=True), metavar="FILE", help="Judge a recording.")
+@click.option("--export", metavar="[HOST]:PORT", help="Serve the findings and rates to Prometheus.")
+@click.option("--api-key", envvar="WELLFED_API_KEY", help="Key the engine wants; better through the variable.")
+def command(as_json: bool, record: Path | None, export: str | None, **options: Any) -> None:
+    """It is slow now: why?
+
+    Looks at a running engine (NAME of `wellfed ps`, --pid or --url; without any, the one that runs), at its machine
+    and at the plan it should follow. Exits with 1 when a fault is named.
+    """
+    from wellfed import api_watch
+
+    settings = _settings(options)
+    with ExitStack() as stack:
+        target, promise, steps = _steps(options, settings)
+        if record is not None:
+            steps = _recorded(stack, record, target, promise, steps)
+        if export is not None:
+            steps = _exported(stack, export, target, steps)
+        last = _show(target, steps, as_json, brief=settings.seconds is not None or options["replay"] is not None)
+    if last is not None and (code := api_watch.exit_code(last)):
+        raise SystemExit(code)
+
+
+def _settings(options: dict[str, Any]) -> WatchOptions:
+    from wellfed.api_watch import WatchOptions
+
+    interval = min(options["interval"], 0.5) if options["once"] else options["interval"]
+    seconds = _seconds(options["seconds"]) if options["seconds"] else _ONCE_S if options["once"] else None
+    return WatchOptions(
+        interval_s=interval,
+        window=round(min(options["window"], seconds or options["window"]) / interval) + 1,
+        seconds=seconds,
+        model=options["model"],
+        key=options["api_key"],
+        concurrency=options["concurrency"],
+    )
+
+
+def _seconds(text: str) -> float:
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1.0)
+    try:
+        found = float(number) * unit
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no time", param_hint="--for") from error
+    if not 2 <= found <= 7 * 86400:
+        raise click.BadParameter("from 2 s to 7 days", param_hint="--for")
+    return found
+
+
+def _steps(options: dict[str, Any], settings: WatchOptions) -> tuple[Target, Promise | None, Steps]:
+    from wellfed import api_watch
+
+    if options["replay"] is not None:
+        return api_watch.replayed(options["replay"], settings)
+    target = api_watch.target(options["name"], options["pid"], options["url"])
+    promised = api_watch.promise_or_why(target, settings)
+    if isinstance(promised, str):
+        click.echo(promised, err=True)
+        return target, None, api_watch.live(target, settings, None)
+    return target, promised, api_watch.live(target, settings, promised)
+
+
+def _recorded(stack: ExitStack, path: Path, target: Target, promise: Promise | None, steps: Steps) -> Steps:
+    from wellfed.watch.trace import Recorder
+
+    try:
+        recorder = Recorder(stack.enter_context(path.open("w", encoding="utf-8")), target.name, promise)
+    except OSError as error:
+        raise click.FileError(str(path), error.strerror) from error
+    for sample, diagnosis in steps:
+        recorder.write(sample)
+        yield sample, diagnosis
+
+
+def _exported(stack: ExitStack, address: str, target: Target, steps: Steps) -> Steps:
+    from wellfed.watch.export import Exporter, listen
+
+    exporter: Exporter = stack.enter_context(listen(address))
+    click.echo(f"serving {exporter.url}", err=True)
+    for sample, diagnosis in steps:
+        exporter.update(target.name, diagnosis)
+        yield sample, diagnosis
+
+
+def _show(target: Target, steps: Steps, as_json: bool, brief: bool) -> Diagnosis | None:
+    from wellfed import api_watch
+    from wellfed.cli.watch_text import live, report
+
+    if not as_json and not brief:
+        return live(target, steps)
+    last: tuple[Sample, Diagnosis] | None = None
+    seen: list[Diagnosis] = []
+    for last in steps:
+        seen.append(last[1])
+        if as_json and not brief:
+            click.echo(json.dumps(api_watch.document(target, *last)))
+    if last is None:
+        return None
+    if as_json and brief:
+        click.echo(json.dumps(api_watch.document(target, *last)))
+    elif not as_json:
+        report(target, last[1], seen)
+    return last[1]

@@ -1,0 +1,173 @@
+"""What `wellfed watch` shows: the live view with its bars, and the report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from wellfed.cli.console import console
+from wellfed.finding import Finding, Verdict
+from wellfed.units import format_bytes, format_rate
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from wellfed.watch.diagnose import Diagnosis
+    from wellfed.watch.sample import Sample
+    from wellfed.watch.target import Target
+    from wellfed.watch.view import View
+
+_COLOURS = {Verdict.FAIL: "red", Verdict.WARN: "yellow", Verdict.PASS: "green", Verdict.UNKNOWN: "cyan"}
+_WIDTH = 24
+
+
+def report(target: Target, diagnosis: Diagnosis, seen: Sequence[Diagnosis]) -> None:
+    """The last window's findings, its figures, and what else was seen on the way."""
+    out = console()
+    out.print(f"[bold]{target.name}[/]: {diagnosis.id}", highlight=False)
+    for line in lines(diagnosis):
+        out.print(line, soft_wrap=True)
+    out.print()
+    out.print(bars(diagnosis.view))
+    before = Counter(each.id for each in seen if each.view.samples > 3)
+    if len(before) > 1:
+        parts = ", ".join(f"{name} {100 * count / sum(before.values()):.0f} %" for name, count in before.most_common())
+        out.print(f"\nover the whole time: {parts}", soft_wrap=True)
+
+
+def live(target: Target, steps: Iterator[tuple[Sample, Diagnosis]]) -> Diagnosis | None:
+    """Redraw at every sample, until interrupted. On no terminal: a line when the diagnosis changes."""
+    out, last = console(), None
+    if not out.is_terminal:
+        return _log(steps)
+    from rich.live import Live
+
+    with Live(console=out, auto_refresh=False, transient=False) as screen:
+        try:
+            for _, last in steps:
+                screen.update(_frame(target, last), refresh=True)
+        except KeyboardInterrupt:
+            return last
+    return last
+
+
+def _log(steps: Iterator[tuple[Sample, Diagnosis]]) -> Diagnosis | None:
+    last: Diagnosis | None = None
+    for _, diagnosis in steps:
+        if last is None or diagnosis.id != last.id:
+            for line in lines(diagnosis):
+                console().print(line, soft_wrap=True)
+        last = diagnosis
+    return last
+
+
+def _frame(target: Target, diagnosis: Diagnosis) -> RenderableType:
+    from rich.console import Group
+    from rich.text import Text
+
+    head = Text.from_markup(f"[bold]{target.name}[/]  {target.url or ''}  (Ctrl-C ends)")
+    return Group(head, Text(""), bars(diagnosis.view), Text(""), *(Text.from_markup(line) for line in lines(diagnosis)))
+
+
+def lines(diagnosis: Diagnosis) -> list[str]:
+    """Every finding: verdict, why, evidence, cost, fix."""
+    from wellfed.api_watch import told
+
+    found: list[str] = []
+    for each in told(diagnosis):
+        found += _finding(each)
+    return found
+
+
+def _finding(finding: Finding) -> list[str]:
+    from rich.markup import escape
+
+    colour = _COLOURS.get(finding.verdict, "white")
+    verdict = f"[{colour}]{finding.verdict.value.upper():7}[/]"
+    found = [f"{verdict} [bold]{finding.id}[/] on {finding.subject}: {escape(finding.why)}"]
+    if finding.measured:
+        found.append(f"        seen: {escape(finding.measured)}")
+    if finding.cost is not None and (finding.cost.note or finding.cost.decode_tok_s):
+        taken = f"{format_rate(finding.cost.decode_tok_s)} tokens/s: " if finding.cost.decode_tok_s else ""
+        found.append(f"        costs: {taken}{escape(finding.cost.note)}")
+    found += [f"        fix: {escape(line.removeprefix('# '))}" for line in finding.fix]
+    return found
+
+
+def bars(view: View) -> RenderableType:
+    """GPUs, cores by node, links, memory, tokens per second against the plan's."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    for label, share, note in [*_gpu_rows(view), *_cpu_rows(view), *_memory_rows(view), *_engine_rows(view)]:
+        table.add_row(label, bar(share), note)
+    return table
+
+
+def bar(share: float | None) -> str:
+    """A bar of fixed width; `?` where nothing is known."""
+    if share is None:
+        return "?".ljust(_WIDTH)
+    full = round(min(1.0, max(0.0, share)) * _WIDTH)
+    return "█" * full + "░" * (_WIDTH - full)
+
+
+Row = tuple[str, float | None, str]
+
+
+def _gpu_rows(view: View) -> Iterator[Row]:
+    for gpu in view.gpus or ():
+        power = "" if gpu.power_share is None else f", {100 * gpu.power_share:.0f} % power"
+        yield gpu.subject, gpu.busy, f"{_percent(gpu.busy)} busy{power}"
+        yield f"{gpu.subject} memory", gpu.memory_share, f"of {format_bytes(gpu.memory_total_bytes)}"
+        yield f"{gpu.subject} link", gpu.link_share, gpu.link
+
+
+def _cpu_rows(view: View) -> Iterator[Row]:
+    host = view.host
+    if host is None:
+        return
+    nodes = sorted({host.node_of_cpu.get(cpu, 0) for cpu in host.busy_by_cpu})
+    for node in nodes:
+        cpus = [busy for cpu, busy in host.busy_by_cpu.items() if host.node_of_cpu.get(cpu, 0) == node]
+        yield f"node{node} cores", sum(cpus) / len(cpus), f"{sum(cpus):.1f} of {len(cpus)} busy"
+    if view.process and view.process.cores is not None:
+        foreign = f", others {host.foreign_cores:.1f}" if host.foreign_cores is not None else ""
+        share = view.process.cores / host.cpus if host.cpus else None
+        yield "engine", share, f"{view.process.cores:.1f} cores{foreign}"
+
+
+def _memory_rows(view: View) -> Iterator[Row]:
+    host, group, process = view.host, view.cgroup, view.process
+    if host and host.memory_total_bytes and host.memory_available_bytes is not None:
+        used = 1 - host.memory_available_bytes / host.memory_total_bytes
+        held = f", the engine {format_bytes(process.rss_bytes)}" if process else ""
+        yield "memory", used, f"{format_bytes(host.memory_available_bytes)} free{held}"
+    if group and group.memory_limit_bytes and group.memory_bytes is not None:
+        yield (
+            "memory limit",
+            group.memory_bytes / group.memory_limit_bytes,
+            f"of {format_bytes(group.memory_limit_bytes)}",
+        )
+
+
+def _engine_rows(view: View) -> Iterator[Row]:
+    engine = view.engine
+    if engine is None:
+        return
+    note = f"{format_rate(engine.tok_s)} tokens/s, {format_rate(engine.prompt_tok_s)} prompt"
+    if view.promise is not None:
+        note += f"; planned {format_rate(view.promise.decode_tok_s)} for one user"
+    yield "tokens/s", view.against_promise, note
+    slots = engine.running / engine.slots if engine.running is not None and engine.slots else None
+    waiting = f"{format_rate(engine.running)} running, {format_rate(engine.waiting)} waiting"
+    yield "requests", slots, waiting
+    if engine.kv_usage is not None:
+        yield "KV cache", engine.kv_usage, _percent(engine.kv_usage)
+    if engine.context_fill is not None:
+        yield "context", engine.context_fill, _percent(engine.context_fill)
+
+
+def _percent(share: float | None) -> str:
+    return "?" if share is None else f"{100 * share:.0f} %"

@@ -1,0 +1,105 @@
+"""The limits an engine runs at when nothing is wrong: only another layout or another part helps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wellfed.watch.rules.base import ENGINE, Kind, Rule, Sign, hot, percent, rates, sign
+from wellfed.watch.view import View
+
+_BUSY = 0.85
+
+
+def hbm(view: View) -> Iterable[Sign]:
+    """Decode with the GPU always busy."""
+    gpus = [gpu for gpu in view.engine_gpus if gpu.busy is not None]
+    if not view.on_gpu or not gpus or view.engine is None or not view.engine.decoding:
+        return []
+    busy = min(gpu.busy or 0.0 for gpu in gpus)
+    if busy < _BUSY:
+        return []
+    memory = [gpu.memory_busy for gpu in gpus if gpu.memory_busy is not None]
+    return sign(
+        busy,
+        gpus[0].subject,
+        "decode at the GPU's memory bandwidth",
+        f"busy {percent(busy)} of the time",
+        f"memory busy {percent(max(memory))}" if memory else None,
+        rates(view),
+    )
+
+
+def prefill(view: View) -> Iterable[Sign]:
+    """Prompts with the GPU always busy."""
+    gpus = [gpu for gpu in view.engine_gpus if gpu.busy is not None]
+    engine = view.engine
+    if not view.on_gpu or not gpus or engine is None or not engine.serving or engine.decoding:
+        return []
+    if (engine.prompt_tok_s or 0.0) <= 0 or min(gpu.busy or 0.0 for gpu in gpus) < _BUSY:
+        return []
+    busy = min(gpu.busy or 0.0 for gpu in gpus)
+    return sign(busy, gpus[0].subject, "prompts at the GPU's rate of computing", f"busy {percent(busy)} of the time",
+                f"{engine.prompt_tok_s:.4g} prompt tokens/s")  # fmt: skip
+
+
+def cpu(view: View) -> Iterable[Sign]:
+    """A CPU engine whose threads run all the time."""
+    process, engine = view.process, view.engine
+    if view.on_gpu or process is None or engine is None or not engine.serving or not process.wanting:
+        return []
+    waiting = process.waiting_share
+    if waiting is not None and waiting >= 0.15:
+        return []
+    bound = _dram(view)
+    what = "decode at the memory's bandwidth" if bound else "decode" if engine.decoding else "prompts"
+    return sign(
+        1 - (waiting or 0.0),
+        ENGINE,
+        f"{what}: its threads run all the time, and nobody disturbs them",
+        bound,
+        hot(view),
+        rates(view) or (f"{engine.prompt_tok_s:.4g} prompt tokens/s" if engine.prompt_tok_s else None),
+    )
+
+
+def _dram(view: View) -> str | None:
+    """Steps per second x bytes per token against the memory's bandwidth, where the plan knows both."""
+    promise, engine = view.promise, view.engine
+    if promise is None or engine is None or not promise.bytes_per_token or not promise.memory_bytes_per_s:
+        return None
+    steps = engine.steps_per_s if engine.decoding else None
+    if steps is None:
+        return None
+    share = steps * promise.bytes_per_token / promise.memory_bytes_per_s
+    return f"reads {percent(share)} of the memory's bandwidth" if share >= 0.5 else None
+
+
+HBM = Rule(
+    id="hbm-bound",
+    title="Decode at the GPU's memory bandwidth (healthy)",
+    kind=Kind.HEALTHY,
+    reads="NVML utilisation; the engine's rates",
+    rule="Decoding, every GPU of the engine busy at least 85 % of the time.",
+    judge=hbm,
+    fix=(
+        "# Fewer bits per weight, more requests at once (throughput), or more bandwidth: `wellfed plan` prices each.",
+    ),
+)
+PREFILL = Rule(
+    id="compute-bound-prefill",
+    title="Prompts at the GPU's compute rate (healthy)",
+    kind=Kind.HEALTHY,
+    reads="NVML utilisation; prompt tokens/s",
+    rule="Reading prompts, every GPU of the engine busy at least 85 % of the time.",
+    judge=prefill,
+    fix=("# Prefix caching, shorter prompts, or more compute.",),
+)
+CPU = Rule(
+    id="cpu-bound",
+    title="CPU engine at its memory bandwidth or compute rate (healthy)",
+    kind=Kind.HEALTHY,
+    reads="/proc/PID/task/*/schedstat; bytes per token and bandwidth where a plan is known",
+    rule="Requests run, hot threads wait less than 15 % of the time they want to run.",
+    judge=cpu,
+    fix=("# Fewer bits per weight, more memory channels, or layers on a GPU: `wellfed plan` prices each.",),
+)

@@ -1,0 +1,92 @@
+"""Asks a running engine's endpoint in a thread of its own: an engine that does not answer must not stop the watch."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from contextlib import closing
+from urllib.parse import urlsplit
+
+from wellfed.errors import BadInput
+from wellfed.watch.sample import Engine
+from wellfed.watch.samplers import llamacpp, sglang, vllm
+
+_MOST_BYTES = 8 * 2**20
+_SILENT_S = 2.0  # unanswered for longer than this is told
+
+
+class EndpointSampler:
+    """Asks every `interval_s`; `sample` gives the last answer, or that there is none yet. Close it at the end."""
+
+    def __init__(self, url: str, interval_s: float = 1.0, timeout_s: float = 120.0, key: str | None = None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise BadInput(f"{url!r} is no http address", "for example http://127.0.0.1:8080")
+        self._parts, self._interval_s, self._timeout_s = parts, interval_s, timeout_s
+        self._headers = {"Connection": "close", **({"Authorization": f"Bearer {key}"} if key else {})}
+        self._lock = threading.Lock()
+        self._last: Engine | None = None
+        self._asked: float | None = None
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._ask_on, name="wellfed-ask", daemon=True)
+        self._thread.start()
+
+    def sample(self) -> Engine | None:
+        """The last answer with how long the open question has waited; None before the first."""
+        now = time.monotonic()
+        with self._lock:
+            last, asked = self._last, self._asked
+        waited = None if asked is None else now - asked
+        if waited is not None and waited > _SILENT_S:
+            kind = last.kind if last else None
+            return Engine(t=now, kind=kind, answers=False, waited_s=waited, slots=last.slots if last else None)
+        return last
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._end.set()
+
+    def _ask_on(self) -> None:
+        while not self._end.is_set():
+            begin = time.monotonic()
+            with self._lock:
+                self._asked = begin
+            answer = self._ask(begin)
+            with self._lock:
+                self._last, self._asked = answer, None
+            self._end.wait(max(0.05, self._interval_s - (time.monotonic() - begin)))
+
+    def _ask(self, begin: float) -> Engine:
+        try:
+            status, text = self._get("/metrics")
+            slots: object = None
+            if status != 200 or llamacpp.PREFIX in text:
+                slots_status, slots_text = self._get("/slots")
+                slots = json.loads(slots_text) if slots_status == 200 else None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            name = type(error).__name__
+            return Engine(t=time.monotonic(), answers=False, error=f"{name}: {error}"[:200])
+        now = time.monotonic()
+        return parsed(now, now - begin, status, text, slots)
+
+    def _get(self, path: str) -> tuple[int, str]:
+        kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
+        host, port = self._parts.hostname or "", self._parts.port
+        with closing(kind(host, port, timeout=self._timeout_s)) as connection:
+            connection.request("GET", self._parts.path.rstrip("/") + path, headers=self._headers)
+            response = connection.getresponse()
+            return response.status, response.read(_MOST_BYTES).decode("utf-8", "replace")
+
+
+def parsed(t: float, answer_s: float, status: int, text: str, slots: object) -> Engine:
+    """What an engine's answers say; `kind` stays None for an engine that is not known."""
+    if status == 200 and vllm.PREFIX in text:
+        return vllm.engine(t, answer_s, text)
+    if status == 200 and sglang.PREFIX in text:
+        return sglang.engine(t, answer_s, text)
+    if (status == 200 and llamacpp.PREFIX in text) or isinstance(slots, list):
+        return llamacpp.engine(t, answer_s, text if status == 200 else "", slots)
+    why = "it has no /metrics" if status != 200 else "its /metrics are of no engine known here"
+    return Engine(t=t, answers=True, answer_s=answer_s, error=why)

@@ -1,0 +1,109 @@
+"""Rates of counters that may lie: resets, clock jumps, gaps, missing values, NaN."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import TypeVar
+
+T = TypeVar("T")
+Point = tuple[float, float]  # time in seconds, value
+
+_LONGEST_GAP = 6.0  # times the usual interval: what happened in between is not known
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Growth per second over the intervals that can be trusted, and what share of the span they are."""
+
+    per_s: float
+    seconds: float
+    intervals: int
+
+
+def finite(value: float | None) -> float | None:
+    """The value, or None for what is not a number one can reckon with."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def rate(points: Iterable[Point], most_per_s: float = math.inf, least_seconds: float = 0.5) -> Rate | None:
+    """Growth per second; None with less than `least_seconds` of trustworthy intervals.
+
+    An interval counts when time went forward, not much further than usual, and the counter did not fall or grow faster
+    than `most_per_s`, which nothing physical could.
+    """
+    pairs = list(_pairs(points))
+    if not pairs:
+        return None
+    usual = median(dt for dt, _ in pairs)
+    kept = [(dt, dv) for dt, dv in pairs if dt <= _LONGEST_GAP * usual and 0 <= dv <= most_per_s * dt]
+    seconds = math.fsum(dt for dt, _ in kept)
+    if seconds < least_seconds:
+        return None
+    return Rate(math.fsum(dv for _, dv in kept) / seconds, seconds, len(kept))
+
+
+def growth(points: Iterable[Point]) -> float | None:
+    """How much a counter grew in all, falls (resets) left out; None with fewer than two values."""
+    pairs = list(_pairs(points))
+    return math.fsum(max(0.0, dv) for _, dv in pairs) if pairs else None
+
+
+def slope(points: Iterable[Point]) -> float | None:
+    """Change per second of a gauge by Theil and Sen: the median of all pairs' slopes, which a few lies cannot move."""
+    known = _ordered(points)
+    if len(known) < 4:
+        return None
+    step = max(1, len(known) // 40)
+    few = known[::step]
+    slopes = [(b[1] - a[1]) / (b[0] - a[0]) for i, a in enumerate(few) for b in few[i + 1 :] if b[0] > a[0]]
+    return median(slopes) if slopes else None
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """The mean of what is known and finite."""
+    known = [value for value in map(finite, values) if value is not None]
+    return math.fsum(known) / len(known) if known else None
+
+
+def middle(values: Iterable[float | None]) -> float | None:
+    """The median of what is known and finite."""
+    known = [value for value in map(finite, values) if value is not None]
+    return median(known) if known else None
+
+
+def share(samples: Sequence[T], test: Callable[[T], bool | None]) -> float | None:
+    """The share of samples for which `test` holds, of those for which it can be told."""
+    told = [answer for answer in map(test, samples) if answer is not None]
+    return sum(told) / len(told) if told else None
+
+
+def last(values: Iterable[T | None]) -> T | None:
+    """The last known value."""
+    found: T | None = None
+    for value in values:
+        found = value if value is not None else found
+    return found
+
+
+def _pairs(points: Iterable[Point]) -> Iterator[tuple[float, float]]:
+    """(dt, dv) of neighbours whose time went forward."""
+    before: Point | None = None
+    for now in points:
+        if not (math.isfinite(now[0]) and math.isfinite(now[1])):
+            continue
+        if before is not None and now[0] > before[0]:
+            yield now[0] - before[0], now[1] - before[1]
+        if before is None or now[0] != before[0]:
+            before = now
+
+
+def _ordered(points: Iterable[Point]) -> list[Point]:
+    """Finite points whose time goes forward."""
+    found: list[Point] = []
+    for point in points:
+        if math.isfinite(point[0]) and math.isfinite(point[1]) and (not found or point[0] > found[-1][0]):
+            found.append(point)
+    return found

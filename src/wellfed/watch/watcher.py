@@ -1,0 +1,125 @@
+"""Samples as they come, live; and views over a sliding window of them, live or replayed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+
+from wellfed.watch.diagnose import Diagnosis, diagnose
+from wellfed.watch.sample import Sample
+from wellfed.watch.samplers.cgroup import CgroupSampler
+from wellfed.watch.samplers.endpoint import EndpointSampler
+from wellfed.watch.samplers.files import number, text
+from wellfed.watch.samplers.host import HostSampler
+from wellfed.watch.samplers.nvml import open_nvml
+from wellfed.watch.samplers.proc import ProcessSampler
+from wellfed.watch.samplers.sockets import sockets
+from wellfed.watch.target import Target
+from wellfed.watch.trace import Promise
+from wellfed.watch.view import Baseline, View
+from wellfed.watch.window import view
+
+_LEARN_SAMPLES = 5
+_QUIET_CORES = 0.25
+_NO_WAIT = 0.1
+
+
+class Sampler:
+    """Everything that can be read of one target. Use it as a context: it holds a thread and the GPU driver."""
+
+    def __init__(self, target: Target, interval_s: float = 1.0, key: str | None = None, gpus: bool = True) -> None:
+        self._target = target
+        self._process = ProcessSampler(target.pid) if target.pid else None
+        self._cgroup = CgroupSampler(target.pid) if target.pid else None
+        self._host = HostSampler() if target.pid else None
+        self._endpoint = EndpointSampler(target.url, interval_s, key=key) if target.url else None
+        opened = open_nvml(_pci_node) if gpus and target.pid else "not asked for"
+        self._gpus = None if isinstance(opened, str) else opened
+        self.no_gpus = opened if isinstance(opened, str) else ""
+
+    def __enter__(self) -> Sampler:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if self._endpoint is not None:
+            self._endpoint.close()
+        if self._gpus is not None:
+            self._gpus.close()
+
+    def sample(self) -> Sample:
+        """Now."""
+        target = self._target
+        used = os.times()
+        return Sample(
+            t=time.monotonic(),
+            wall=time.time(),
+            process=self._process.sample() if self._process else None,
+            host=self._host.sample() if self._host else None,
+            cgroup=self._cgroup.sample() if self._cgroup else None,
+            sockets=sockets(target.port, pid=target.pid) if target.pid and target.port else None,
+            gpus=self._gpus.sample() if self._gpus else None,
+            engine=self._endpoint.sample() if self._endpoint else None,
+            watcher_cpu_s=used.user + used.system,
+        )
+
+    def every(self, interval_s: float, seconds: float | None = None) -> Iterator[Sample]:
+        """Samples at a steady pace, for `seconds` or for ever; late ones are not made up for."""
+        begin = due = time.monotonic()
+        while seconds is None or time.monotonic() - begin <= seconds:
+            yield self.sample()
+            due = max(due + interval_s, time.monotonic())
+            time.sleep(max(0.0, due - time.monotonic()))
+
+
+class Sliding:
+    """A window that slides over samples, and the baseline learnt on the way."""
+
+    def __init__(self, samples: int = 20, promise: Promise | None = None) -> None:
+        self._samples: deque[Sample] = deque(maxlen=max(3, samples))
+        self._promise = promise
+        self._baseline: Baseline | None = None
+
+    def add(self, sample: Sample) -> None:
+        """One more; the oldest leaves."""
+        self._samples.append(sample)
+
+    def view(self) -> View:
+        """The window's view."""
+        found = view(tuple(self._samples), self._promise, self._baseline)
+        self._learn(found)
+        return found
+
+    def diagnose(self) -> Diagnosis:
+        """What the window says."""
+        return diagnose(self.view())
+
+    def _learn(self, seen: View) -> None:
+        """Keep the best pace of work while nobody disturbed it."""
+        pace, engine, process, host = seen.steps_per_cpu_s, seen.engine, seen.process, seen.host
+        if pace is None or engine is None or process is None or host is None or seen.samples < _LEARN_SAMPLES:
+            return
+        if (host.foreign_cores_anywhere or 0.0) > _QUIET_CORES or (process.waiting_share or 0.0) > _NO_WAIT:
+            return
+        known = self._baseline
+        if engine.running and (known is None or pace > known.steps_per_cpu_s):
+            self._baseline = Baseline(pace, engine.running)
+
+
+def replay(
+    samples: Iterable[Sample], window: int, promise: Promise | None = None
+) -> Iterator[tuple[Sample, Diagnosis]]:
+    """The diagnosis after each sample of a trace."""
+    sliding = Sliding(window, promise)
+    for sample in samples:
+        sliding.add(sample)
+        yield sample, sliding.diagnose()
+
+
+def _pci_node(address: str) -> int | None:
+    node = number((text(f"/sys/bus/pci/devices/{address}/numa_node") or "").strip() or None)
+    return node if node is not None and node >= 0 else None
