@@ -214,7 +214,7 @@ def _fit_stage(stage: Stage, cases: Sequence[Asked], base: Calibration) -> Fitte
         starts = {parameter.name: parameter.start for parameter in stage.parameters}
         return Fitted(stage, (), stage.expand(starts, base.parameters), measured, measured)
     values = fit(stage.parameters, predict, measured)
-    groups = [one.case.group for one in cases]
+    groups = [group_of(one) for one in cases]
     left_out = (
         leave_one_group_out(stage.parameters, predict, measured, groups) if len(set(groups)) > 1 else predict(values)
     )
@@ -231,13 +231,13 @@ def residuals(found: Iterable[Fitted]) -> dict[str, Residual]:
     """Errors with whole GPUs left out, by the classes that intervals are made of."""
     import numpy as np
 
-    rows: dict[str, list[tuple[float, float]]] = {}
+    rows: dict[str, list[tuple[float, float, str]]] = {}
     for one in found:
         for asked, predicted in zip(one.cases, one.left_out, strict=True):
             if asked.case.request is not None:
                 name = speed_class(asked.phase, asked.case.request, asked.device.vendor)
-                rows.setdefault(name, []).append((asked.case.measured, float(predicted)))
+                rows.setdefault(name, []).append((asked.case.measured, float(predicted), group_of(asked)))
     return {
-        name: residual(np.array([m for m, _ in pairs]), np.array([p for _, p in pairs]))
-        for name, pairs in sorted(rows.items())
+        name: residual(np.array([m for m, _, _ in told]), np.array([p for _, p, _ in told]), [g for _, _, g in told])
+        for name, told in sorted(rows.items())
     }
