@@ -64,14 +64,27 @@ def _live() -> Machine:
     from wellfed.catalog.hardware import cpu_or_none, gpu_or_none
     from wellfed.topology.machine import live
 
-    return live(gpu_spec=gpu_or_none, cpu_spec=cpu_or_none)
+    return _with_measured_memory(live(gpu_spec=gpu_or_none, cpu_spec=cpu_or_none))
 
 
-def calibration(path: Path | None = None) -> Calibration:
-    """The bundled calibration, with the file's values in place of its own."""
+def _with_measured_memory(machine: Machine) -> Machine:
+    """This machine with the memory bandwidth that its own calibration holds, if it has one."""
+    from wellfed.bench.store import own_for
+
+    own = own_for(machine)
+    return machine if own is None else replace(machine, measured_memory_bandwidth_bytes_per_s=own.memory_bytes_per_s)
+
+
+def calibration(path: Path | None = None, machine: Machine | None = None) -> Calibration:
+    """The bundled calibration, with the values of a file, or of `machine`'s own calibration, in place of its own."""
     from wellfed.catalog.calibration import bundled, load, merged
 
-    return bundled() if path is None else merged([bundled(), load(path)])
+    if path is not None:
+        return merged([bundled(), load(path)])
+    from wellfed.bench.store import own_for
+
+    own = own_for(machine) if machine is not None else None
+    return bundled() if own is None else merged([bundled(), own.calibration])
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +149,7 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
         model=named.model,
         workload=_within(options.workload, named.model),
         goal=goal,
-        calibration=calibration(),
+        calibration=calibration(machine=where),
         quantisation=_resolver(named),
         sweep=options.sweep,
         file_weights=named.weights,

@@ -106,7 +106,7 @@ def check_plan(plan: Plan) -> Checked:
 
     def again(machine: Machine) -> Estimate:
         request = Request(machine, plan.model, plan.weights, plan.layout, plan.workload)
-        return estimate(request, api.calibration())
+        return estimate(request, api.calibration(machine=plan.machine))
 
     checks = select()
     found = run_checks(plan.machine, checks, plan.estimate)

@@ -1,7 +1,8 @@
-"""The verbs that start things: prepare a launch, run it, bring it up with a measured request."""
+"""The verbs that start things: prepare a launch, write it down, run it."""
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -10,20 +11,24 @@ from typing import TYPE_CHECKING
 
 from wellfed import api
 from wellfed.engines.exports import EXPORTS
+from wellfed.engines.placement import binding, threads
 from wellfed.engines.spec import Endpoint, LaunchSpec
 from wellfed.errors import BadInput
+from wellfed.hardware.machine import Machine, Origin
 from wellfed.launch.preflight import DoesNotFit, ensure_fits
 from wellfed.launch.programs import Program, check_flags, program
-from wellfed.layout import Engine
-from wellfed.plan import Plan
+from wellfed.layout import Engine, Layout
+from wellfed.plan import Plan, Request
 from wellfed.workload import PRESETS
 
 if TYPE_CHECKING:
+    from wellfed.calibration import Calibration
     from wellfed.launch.process import EngineFailed
     from wellfed.launch.service import Service
-    from wellfed.planner.search import Ranking
+    from wellfed.planner.answer import Answer
 
 _LOCAL = (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP)
+Told = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +39,10 @@ class RunOptions:
     engine: str | None = None
     program: str | None = None
     repo: str | None = None
+    hub: str = "huggingface"
     concurrency: int = 1
     context: int | None = None
+    threads: int | None = None
     host: str = "127.0.0.1"
     port: int = 8080
     api_key: str | None = None
@@ -54,50 +61,70 @@ class Prepared:
     warnings: tuple[str, ...] = ()
 
 
-def prepare(model: str, options: RunOptions, told: Callable[[str], None] = lambda _: None) -> Prepared:
+def prepare(model: str, options: RunOptions, told: Told = lambda _: None) -> Prepared:
     """Plan, choose the engine's program, get the files, write the launch. Raises before anything is started."""
-    if not options.insecure and not options.api_key and not Endpoint(options.host).is_loopback:
-        hint = "give --api-key (or set WELLFED_API_KEY), or --insecure if the network is trusted"
-        raise BadInput(f"{options.host} can be reached by others, and there is no API key", hint)
-    named = _demo_or(model)
-    answer = api.plan(named, _plan_options(options))
-    plan, found = _first_runnable(answer.ranking, options)
-    ensure_fits(plan)
     endpoint = Endpoint(options.host, options.port, options.api_key)
-    files = _files(named, plan, options, told)
-    spec = launch_spec(plan, found, files, endpoint)
+    ensure_key(endpoint, options.insecure)
+    named = demo_or(model)
+    planned, found = _first_runnable(api.plan(named, _plan_options(named, options)), options)
+    plan, warnings = as_started(planned, found, options.threads)
+    ensure_fits(plan)
+    spec = launch_spec(plan, found, _files(named, plan, options, told), endpoint)
     check_flags(found, spec.argv[len(found.words) :], plan.layout.engine)
-    if options.insecure:
-        spec = replace(spec, notes=(*spec.notes, "insecure"))
     if options.huge_pages:
         spec = replace(spec, huge_pages=_huge_pages(plan, spec))
-    return Prepared(plan, spec, found, tuple(_costly_findings(plan)))
+    spec = replace(spec, insecure=options.insecure)
+    return Prepared(plan, spec, found, (*warnings, *costly_findings(plan)))
 
 
-def _plan_options(options: RunOptions) -> api.PlanOptions:
+def ensure_key(endpoint: Endpoint, insecure: bool) -> None:
+    """Raises BadInput for an address that others can reach without a key."""
+    if not insecure and not endpoint.api_key and not endpoint.is_loopback:
+        hint = "give --api-key (or set WELLFED_API_KEY), or --insecure if the network is trusted"
+        raise BadInput(f"{endpoint.host} can be reached by others, and there is no API key", hint)
+
+
+def _plan_options(model: str, options: RunOptions) -> api.PlanOptions:
     workload = replace(PRESETS["chat"], concurrency=options.concurrency)
-    if options.context is not None:
-        half = max(1, options.context // 2)
-        workload = replace(
-            workload,
-            context_tokens=options.context,
-            prompt_tokens=min(workload.prompt_tokens, half),
-            output_tokens=min(workload.output_tokens, half),
-        )
+    context = options.context or _context_limit(model, workload.context)
+    half = max(1, context // 2)
+    workload = replace(
+        workload,
+        context_tokens=context,
+        prompt_tokens=min(workload.prompt_tokens, half),
+        output_tokens=min(workload.output_tokens, half),
+    )
     return api.PlanOptions(
         workload=workload,
         engines=(Engine(options.engine),) if options.engine else (),
-        quantisations=(options.quant,) if options.quant else (),
+        quantisations=_quantisations(model, options.quant),
     )
 
 
-def _first_runnable(ranking: Ranking, options: RunOptions) -> tuple[Plan, Program]:
+def _context_limit(model: str, wanted: int) -> int:
+    return min(wanted, api.model(model).model.context_limit)
+
+
+def _quantisations(model: str, quant: str | None) -> tuple[str, ...]:
+    """What was asked for. Raises BadInput when a file at hand holds something else."""
+    if quant is None:
+        return ()
+    from wellfed.models.quantisation_names import quantisation
+
+    held = api.model(model).weights
+    asked = quantisation(quant).id
+    if held is not None and quantisation(held.quantisation).id != asked:
+        raise BadInput(f"{model} holds {held.quantisation.upper()}, not {quant.upper()}", "leave --quant out")
+    return (asked,)
+
+
+def _first_runnable(answer: Answer, options: RunOptions) -> tuple[Plan, Program]:
     """The best plan whose engine is installed. Raises DoesNotFit, or why the best one's engine is not there."""
+    ranking = answer.ranking
     if not ranking.plans:
-        miss = ranking.near_miss
-        hint = "`wellfed plan` shows what would be needed"
-        short = f": {miss.device} is {miss.missing_bytes / 2**30:.1f} GiB short" if miss else ""
-        raise DoesNotFit(f"nothing fits this machine now{short}", hint)
+        if ranking.near_miss is None and ranking.refused:
+            raise BadInput("; ".join(f"{refusal.what}: {refusal.reason}" for refusal in ranking.refused[:2]))
+        raise _nothing_fits(answer)
     first_error: BadInput | None = None
     tried: set[tuple[Engine, bool]] = set()
     for plan in ranking.plans:
@@ -110,6 +137,60 @@ def _first_runnable(ranking: Ranking, options: RunOptions) -> tuple[Plan, Progra
         except BadInput as error:
             first_error = first_error or error
     raise first_error or BadInput("no engine is installed")
+
+
+def _nothing_fits(answer: Answer) -> DoesNotFit:
+    """What is short, and the longest context or coarser weights that would fit, where some would."""
+    miss = answer.ranking.near_miss
+    hint = "`wellfed plan` shows what would be needed"
+    if miss is None:
+        return DoesNotFit("nothing fits this machine now", hint)
+    longest = miss.memory.max_context
+    if longest and longest < answer.search.workload.context:
+        hint = f"--context {longest} fits; `wellfed plan` shows other ways"
+    short = f"{miss.device} is {miss.missing_bytes / 2**30:.2f} GiB short"
+    return DoesNotFit(f"nothing fits this machine now: {short}", hint)
+
+
+def as_started(plan: Plan, found: Program, asked_threads: int | None = None) -> tuple[Plan, tuple[str, ...]]:
+    """The plan with what is known of the program, and the threads it will have; estimated anew. And what to warn of."""
+    layout = plan.layout
+    if plan.layout.engine is Engine.LLAMA_CPP and found.origin == "embedded":
+        layout = replace(layout, options=(*layout.options, *embedded_options()))
+    count, warnings = _threads(plan.machine, layout, asked_threads)
+    layout = replace(layout, threads=count)
+    return (plan if layout == plan.layout else estimated(plan, layout)), warnings
+
+
+def embedded_options() -> tuple[tuple[str, str], ...]:
+    """What the embedded build does that others need not: a row of logits per sequence; on x86 nothing past AVX2."""
+    x86 = (("isa", "avx2"),) if platform.machine() in {"x86_64", "AMD64"} else ()
+    return (("logits", "sequences"), *x86)
+
+
+def estimated(plan: Plan, layout: Layout, calibration: Calibration | None = None) -> Plan:
+    """The plan with another layout, under the machine's calibration or another one."""
+    from wellfed.perf.estimate import estimate
+
+    request = Request(plan.machine, plan.model, plan.weights, layout, plan.workload)
+    chosen = calibration or api.calibration(machine=plan.machine)
+    return replace(plan, layout=layout, estimate=estimate(request, chosen))
+
+
+def _threads(machine: Machine, layout: Layout, asked: int | None) -> tuple[int | None, tuple[str, ...]]:
+    """Threads as asked, else one per core of the binding, and on this machine never more than cores are idle."""
+    from wellfed.launch.cores import idle_cores, threads_now
+
+    bound = binding(machine, layout)
+    planned = asked or threads(machine, layout, bound)
+    if layout.engine not in _LOCAL or planned is None or asked or machine.origin is not Origin.LIVE:
+        return planned, ()
+    idle = idle_cores(bound.cpus)
+    count = threads_now(planned, idle)
+    if count == planned:
+        return planned, ()
+    line = f"other programs keep cores busy ({idle:.1f} idle): {count} threads instead of {planned}; see --threads"
+    return count, (line,)
 
 
 def launch_spec(plan: Plan, found: Program, model_file: str, endpoint: Endpoint) -> LaunchSpec:
@@ -127,23 +208,25 @@ def launch_spec(plan: Plan, found: Program, model_file: str, endpoint: Endpoint)
             raise BadInput("wellfed does not start TensorRT-LLM", "use --engine vllm or --engine sglang")
 
 
-def _demo_or(model: str) -> str:
+def demo_or(model: str) -> str:
+    """The demo model's file for `demo`, else the name itself."""
     from wellfed.launch.models import DEMO, demo_file
 
     return str(demo_file()) if model in {"demo", DEMO} else model
 
 
-def _files(model: str, plan: Plan, options: RunOptions, told: Callable[[str], None]) -> str:
+def _files(model: str, plan: Plan, options: RunOptions, told: Told) -> str:
     """The model's file, or the repository that a serving engine loads by itself."""
     from wellfed.launch.models import fetch, gguf_download
     from wellfed.units import format_bytes
 
-    if Path(model).exists():
-        return model
+    path = Path(model).expanduser()
+    if path.exists():
+        return str(path.resolve())
     repository = options.repo or hub_repository(plan)
     if plan.layout.engine not in _LOCAL:
         return repository
-    download = gguf_download(repository, plan.layout.quantisation)
+    download = gguf_download(repository, plan.layout.quantisation, options.hub)
     told(f"fetching {format_bytes(download.size_bytes)} from {repository}")
     return str(fetch(download))
 
@@ -163,9 +246,22 @@ def _huge_pages(plan: Plan, spec: LaunchSpec) -> dict[int, int]:
     return {node: pages_for((spec.memory_bytes or 0) / len(nodes)) for node in nodes}
 
 
-def _costly_findings(plan: Plan) -> list[str]:
-    """Faults of this machine that cost this plan more than a few percent."""
-    return []
+def costly_findings(plan: Plan, least: float = 0.03) -> tuple[str, ...]:
+    """Faults of this machine that cost this plan more than `least` of its decode or prefill speed."""
+    from wellfed.api_check import check_plan
+    from wellfed.finding import Verdict
+
+    found = []
+    for finding in check_plan(plan).findings:
+        cost = finding.cost
+        if cost is None or finding.verdict not in (Verdict.WARN, Verdict.FAIL):
+            continue
+        lost = max(
+            cost.decode_tok_s / plan.estimate.decode_tok_s.value, cost.prefill_tok_s / plan.estimate.prefill_tok_s.value
+        )
+        if lost > least:
+            found.append(f"{finding.subject}: {finding.why}; costs {lost:.0%} here; see `wellfed check` ({finding.id})")
+    return tuple(found)
 
 
 def exported(prepared: Prepared, form: str) -> str:
@@ -180,7 +276,7 @@ def run(
     restart: bool = False,
     progress: Callable[[float], None] = lambda _: None,
     started: Callable[[Service], None] = lambda _: None,
-    told: Callable[[str], None] = lambda _: None,
+    told: Told = lambda _: None,
 ) -> EngineFailed | None:
     """Serve until it ends or is interrupted; with `detach`, return once it answers."""
     from wellfed.launch.pages import reserved

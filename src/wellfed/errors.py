@@ -7,7 +7,13 @@ from difflib import get_close_matches
 
 
 class WellfedError(Exception):
-    """A failure to tell the user about: what happened, then `hint` says what to do."""
+    """A failure to tell the user about: what happened, then `hint` says what to do.
+
+    `exit_code`: 2 for errors of use or of the tool, 1 for findings and what does not fit. `details` may be many lines.
+    """
+
+    exit_code = 2
+    details = ""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)

@@ -5,26 +5,23 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import asdict, is_dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from wellfed.calibration import Calibration
-from wellfed.catalog.calibration import dump, load
+from wellfed.catalog.calibration import dump, parse
 from wellfed.errors import BadInput
+from wellfed.hardware.machine import Machine, Origin
 
 SCHEMA = "wellfed.bench/1"
 
 
 def folder() -> Path:
-    """$XDG_DATA_HOME/wellfed; made on first use."""
+    """$XDG_DATA_HOME/wellfed."""
     base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    path = Path(base) / "wellfed"
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror}", "set XDG_DATA_HOME to a writable folder") from error
-    return path
+    return Path(base) / "wellfed"
 
 
 def document(kind: str, content: Any) -> dict[str, Any]:
@@ -36,7 +33,7 @@ def plain(value: Any) -> Any:
     """Dataclasses, tuples and mappings as JSON has them; keys that are tuples become "a-b"."""
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {_key(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
@@ -48,14 +45,17 @@ def _key(key: Any) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Write whole or not at all. Raises BadInput when the disk refuses."""
+    """Write whole or not at all, making the folder. Raises BadInput when the disk refuses."""
     draft = path.with_name(path.name + ".tmp")
     try:
-        draft.write_text(text)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(text, encoding="utf-8")
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise BadInput(f"cannot write {path}: {error.strerror}", "free some space, or give another path") from error
+        if draft.exists():
+            draft.unlink()
+        hint = "free some space, or point XDG_DATA_HOME (or the path given) at a writable folder"
+        raise BadInput(f"cannot write {path}: {error.strerror}", hint) from error
 
 
 def save(kind: str, content: Any) -> Path:
@@ -65,19 +65,96 @@ def save(kind: str, content: Any) -> Path:
     return path
 
 
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One measured speed beside what was predicted of it with the bundled calibration, and with this machine's own."""
+
+    what: str
+    unit: str
+    measured: float
+    bundled: float
+    own: float
+
+    def error(self, calibrated: bool) -> float:
+        """Relative error of a prediction: 0.1 is 10 % too high."""
+        return (self.own if calibrated else self.bundled) / self.measured - 1
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCalibration:
+    """What was measured on one machine: its memory bandwidth, the parameters fitted, and the proof of both."""
+
+    machine: str  # identity of the machine
+    memory_bytes_per_s: float | None
+    calibration: Calibration
+    observations: tuple[Observation, ...] = ()
+    taken: str = ""
+
+
+def identity(machine: Machine) -> str:
+    """What makes a measurement this machine's: its CPUs, cores, memory and GPUs; not the host's name."""
+    cpus = "+".join(f"{socket.name or '?'} {socket.cores or '?'}c" for socket in machine.sockets)
+    gpus = "+".join(gpu.name or "?" for gpu in machine.gpus)
+    memory = None if machine.memory_bytes is None else round(machine.memory_bytes / 2**30)
+    return f"{cpus} | {memory} GiB | {gpus or 'no GPU'}"
+
+
 def calibration_file() -> Path:
     """Where this machine's calibration is kept."""
     return folder() / "calibration.json"
 
 
-def own_calibration() -> Calibration | None:
-    """This machine's calibration, None when there is none. Raises BadInput when the file is damaged or foreign."""
+def save_calibration(own: OwnCalibration) -> Path:
+    """Keep it; `plan`, `check` and `run` use it from now on."""
+    data = json.loads(dump(own.calibration))
+    data["machine"] = own.machine
+    data["taken"] = own.taken or time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    data["memory_bytes_per_s"] = own.memory_bytes_per_s
+    data["observations"] = plain(own.observations)
     path = calibration_file()
-    return load(path) if path.exists() else None
-
-
-def save_calibration(calibration: Calibration) -> Path:
-    """Keep it; `plan` and `check` use it from now on."""
-    path = calibration_file()
-    write(path, dump(calibration))
+    write(path, json.dumps(data, indent=1) + "\n")
     return path
+
+
+def own_calibration(path: Path | None = None) -> OwnCalibration | None:
+    """This machine's calibration, None when there is none. Raises BadInput when the file is damaged or foreign."""
+    path = path or calibration_file()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise _refused(path, error) from error
+    try:
+        calibration = parse(text, str(path))
+        data = json.loads(text)
+        rate = data["memory_bytes_per_s"]
+        observations = tuple(Observation(**one) for one in data["observations"])
+        own = OwnCalibration(
+            machine=str(data["machine"]),
+            memory_bytes_per_s=None if rate is None else float(rate),
+            calibration=calibration,
+            observations=observations,
+            taken=str(data["taken"]),
+        )
+    except BadInput as error:
+        raise _refused(path, error.message) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise _refused(path, error) from error
+    values = [*own.calibration.parameters.values(), *([own.memory_bytes_per_s] if rate is not None else [])]
+    if not all(value is not None and 0 < value < float("inf") for value in values):
+        raise _refused(path, "it holds numbers that no measurement gives")
+    return own
+
+
+def _refused(path: Path, why: object) -> BadInput:
+    hint = f"remove it (rm {path}) or measure again: `wellfed bench calibrate`"
+    return BadInput(f"{path} is not a calibration of this program: {why}", hint)
+
+
+def own_for(machine: Machine) -> OwnCalibration | None:
+    """The calibration that applies to `machine`: this machine's own, on the machine it was taken on."""
+    if machine.origin is not Origin.LIVE:
+        return None
+    own = own_calibration()
+    return own if own is not None and own.machine == identity(machine) else None

@@ -1,4 +1,4 @@
-"""`wellfed run` and `wellfed up`."""
+"""`wellfed run`."""
 
 from __future__ import annotations
 
@@ -25,8 +25,16 @@ def run_options(function: Any) -> Any:
         click.option("--engine", "-e", type=click.Choice([engine.value for engine in Engine])),
         click.option("--program", metavar="PATH", help="The engine's program, instead of the one found."),
         click.option("--repo", metavar="ID", help="Hub repository of the model's files."),
+        click.option(
+            "--hub",
+            type=click.Choice(["huggingface", "modelscope"]),
+            default="huggingface",
+            show_default=True,
+            help="Where to fetch from; HF_ENDPOINT names a mirror of the first.",
+        ),
         click.option("--concurrency", "-c", type=click.IntRange(1, 4096), default=1, show_default=True),
         click.option("--context", type=click.IntRange(256), help="Tokens each user has room for."),
+        click.option("--threads", "-t", type=click.IntRange(1), help="Instead of one per idle core."),
         click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
         click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True),
         click.option("--api-key", envvar="WELLFED_API_KEY", help="Key clients must send; better through the variable."),
@@ -54,7 +62,10 @@ def command(
     """
     from wellfed import api_run
 
-    prepared = api_run.prepare(model, api_run.RunOptions(**options, huge_pages=huge_pages), lambda line: _say(line))
+    if detach and (restart or huge_pages):
+        raise click.UsageError("--restart and --huge-pages need wellfed to stay: they cannot go with --detach")
+    signal.signal(signal.SIGTERM, terminated)
+    prepared = api_run.prepare(model, api_run.RunOptions(**options, huge_pages=huge_pages), say)
     if dry_run:
         click.echo(prepared.spec.command_line())
         return
@@ -62,20 +73,16 @@ def command(
         click.echo(api_run.exported(prepared, export), nl=False)
         return
     print_prepared(prepared)
-    if huge_pages and detach:
-        raise click.UsageError("--huge-pages are given back at stop: they cannot go with --detach")
-    signal.signal(signal.SIGTERM, _terminated)
     failure = api_run.run(
         prepared,
         options["timeout"],
         detach=detach,
         restart=restart,
-        progress=lambda elapsed: _loading(elapsed, prepared.plan.estimate.load_s),
+        progress=lambda elapsed: loading(elapsed, prepared.plan.estimate.load_s),
         started=print_service,
-        told=_say,
+        told=say,
     )
     if failure is not None:
-        click.echo(failure.log_tail[-2000:], err=True)
         raise failure
 
 
@@ -86,23 +93,24 @@ def print_prepared(prepared: Prepared) -> None:
 
     plan = prepared.plan
     rate = plan.estimate.decode_tok_s
-    _say(
+    say(
         f"{plan.model.name} {plan.layout.quantisation.upper()} on {kind_of(plan.layout)} ({describe(plan.layout)}), "
         f"{prepared.program.origin}; expected {format_rate(rate.value)} tokens/s "
         f"({format_rate(rate.low)}-{format_rate(rate.high)})"
     )
     for note in prepared.spec.notes:
-        _say(f"  {note}")
+        say(f"  {note}")
     for line in prepared.warnings:
-        _say(f"  warning: {line}")
+        say(f"  warning: {line}")
 
 
-def print_service(service: Service) -> None:
-    """Where it answers, and the proof of its placement."""
+def print_service(service: Service, talk: bool = False) -> None:
+    """Where it answers (on stderr when it is only `talk`), and the proof of its placement."""
     from wellfed.engines.spec import ranges
     from wellfed.units import format_bytes
 
-    _say("")
+    if sys.stderr.isatty():
+        say("")
     found, spec = service.placement, service.engine.spec
     cpus = "?" if found.cpus is None else ranges(found.cpus)
     parts = [f"may run on CPUs {cpus}", f"holds {format_bytes(found.resident_bytes)}"]
@@ -111,21 +119,23 @@ def print_service(service: Service) -> None:
         parts.append(f"{share:.0%} of it on node {ranges(spec.binding.nodes)}")
     if found.huge_bytes:
         parts.append(f"{format_bytes(found.huge_bytes)} in huge pages")
-    _say(f"ready after {service.load_s:.1f} s; the engine {', '.join(parts)}")
-    click.echo(f"{service.running.url}/v1")
+    say(f"ready after {service.load_s:.1f} s; the engine {', '.join(parts)}")
+    click.echo(f"{service.running.url}/v1", err=talk)
 
 
-def _terminated(*_: object) -> None:
+def terminated(*_: object) -> None:
     """SIGTERM ends us as Ctrl-C does: through every `finally`, so that the engine goes too."""
     raise SystemExit(143)
 
 
-def _loading(elapsed: float, expected: float | None) -> None:
+def loading(elapsed: float, expected: float | None) -> None:
+    """Progress, where somebody watches."""
     if not sys.stderr.isatty():
         return
     of = f" of about {expected:.0f}" if expected else ""
     click.echo(f"\rloading: {elapsed:.0f}{of} s ", nl=False, err=True)
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Talk goes to stderr."""
     click.echo(line, err=True)

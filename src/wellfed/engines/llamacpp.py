@@ -16,6 +16,7 @@ FLAGS = (
     "--port", "--metrics", "--cache-type-k", "--cache-type-v", "--flash-attn", "--cpu-moe", "--n-cpu-moe",
     "--numa", "--split-mode", "--no-mmap", "--alias",
 )  # fmt: skip
+MOST_SLOTS = 64
 
 
 def launch_spec(plan: Plan, program: tuple[str, ...], model_file: str, endpoint: Endpoint) -> LaunchSpec:
@@ -32,6 +33,7 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model_file: str, endpoint:
         gpus=tuple(range(plan.layout.gpus)),
         files=(model_file,),
         memory_bytes=ram,
+        cores=threads(plan.machine, plan.layout, bound),
         notes=(bound.why,) if bound.why else (),
     )
 
@@ -44,7 +46,7 @@ def _environment(plan: Plan) -> dict[str, str]:
 
 def _arguments(plan: Plan, model_file: str, endpoint: Endpoint, bound: Binding) -> list[str]:
     layout, workload = plan.layout, plan.workload
-    slots = max(1, min(workload.concurrency, 64))
+    slots = max(1, min(workload.concurrency, MOST_SLOTS))
     words = ["--model", model_file, "--alias", plan.model.id]
     words += ["--ctx-size", str(_padded(workload.context) * slots), "--parallel", str(slots)]
     words += ["--batch-size", str(layout.batch_tokens), "--ubatch-size", str(layout.ubatch_tokens)]

@@ -12,12 +12,13 @@ from wellfed.layout import Layout, NumaPolicy
 def binding(machine: Machine, layout: Layout) -> Binding:
     """The binding of a plan's process.
 
-    One NUMA node: nothing to decide beyond the CPUs allowed. Several: threads and pages on the socket of the GPUs used,
-    if they share one and the weights fit the policy; interleaved over all nodes when the plan says so.
+    One NUMA node: nothing to bind, but to the performance cores of a hybrid part. Several: threads and pages on the
+    socket of the GPUs used, if they share one; interleaved over all nodes when the plan says so.
     """
     nodes = [node for node in machine.numa_nodes if node.cpus]
     if len(nodes) < 2:
-        return Binding(cpus=_allowed(machine, _cpus(nodes)) if nodes else (), why="one NUMA node")
+        fast = _performance_cores(machine)
+        return Binding(_allowed(machine, fast), why="performance cores only") if fast else Binding()
     if layout.numa is NumaPolicy.INTERLEAVE:
         spread = tuple(node.os_index for node in nodes)
         why = "threads and pages on all nodes, as planned"
@@ -58,11 +59,21 @@ def threads(machine: Machine, layout: Layout, bound: Binding) -> int | None:
 def _physical(machine: Machine, cpus: tuple[int, ...]) -> int | None:
     if not cpus:
         return machine.cores
+    placed = {(cpu.socket, cpu.core) for cpu in machine.cpus if cpu.os_index in set(cpus) and cpu.core is not None}
+    if placed:
+        return len(placed)
     total_cores = machine.cores
     total_threads = sum(socket.threads or 0 for socket in machine.sockets)
     if total_cores is None or total_threads < total_cores:
         return len(cpus)
     return max(1, len(cpus) * total_cores // total_threads)
+
+
+def _performance_cores(machine: Machine) -> tuple[int, ...]:
+    """CPUs of the fast cores of a hybrid part; none on others."""
+    if not any(cpu.efficiency for cpu in machine.cpus):
+        return ()
+    return tuple(cpu.os_index for cpu in machine.cpus if not cpu.efficiency)
 
 
 def _cpus(nodes: Iterable[NumaNode]) -> tuple[int, ...]:

@@ -74,6 +74,8 @@ class LaunchSpec:
     files: tuple[str, ...] = ()
     health_path: str = "/health"
     memory_bytes: float | None = None  # RAM the ledger asks for
+    cores: int | None = None  # that it keeps busy
+    insecure: bool = False  # whoever starts it accepts that others reach it without a key
     nodes: int = 1
     notes: tuple[str, ...] = ()
 

@@ -85,5 +85,5 @@ def explain(log: str, returncode: int | None) -> tuple[str, str]:
     if returncode == 125:
         return "the kernel refused the binding", "run without --bind, or ask for the CPUs and nodes of this cpuset"
     if returncode is not None and returncode < 0:
-        return f"the engine died of signal {-returncode}", "the end of its log is below"
-    return f"the engine exited with status {returncode}", "the end of its log is below"
+        return f"the engine died of signal {-returncode}", "the end of its log is above"
+    return f"the engine exited with status {returncode}", "the end of its log is above"

@@ -22,6 +22,7 @@ class Download:
 
     repository: str
     files: tuple[tuple[str, int], ...]
+    hub: str = "huggingface"
 
     @property
     def size_bytes(self) -> int:
@@ -39,20 +40,36 @@ def demo_file() -> Path:
     return path
 
 
-def gguf_download(repository: str, quantisation: str) -> Download:
+def gguf_download(repository: str, quantisation: str, hub: str = "huggingface") -> Download:
     """The GGUF files of `quantisation` in a hub repository. Raises BadInput when there are none."""
-    from huggingface_hub import HfApi
-
-    try:
-        tree = HfApi(endpoint=os.environ.get("HF_ENDPOINT")).list_repo_tree(repository, recursive=True)
-        files = [(item.path, int(item.size)) for item in tree if hasattr(item, "size")]
-    except Exception as error:  # the hub library raises many kinds, its own and its HTTP client's
-        raise _offline(repository, error) from error
+    files = _modelscope_files(repository) if hub == "modelscope" else _huggingface_files(repository)
     chosen = choose_gguf(files, quantisation)
     if not chosen:
         names = ", ".join(sorted({Path(name).name for name, _ in files if name.endswith(".gguf")})[:8])
         raise BadInput(f"{repository} has no GGUF in {quantisation}", f"it has: {names or 'no GGUF at all'}")
-    return Download(repository, tuple(chosen))
+    return Download(repository, tuple(chosen), hub)
+
+
+def _huggingface_files(repository: str) -> list[tuple[str, int]]:
+    from huggingface_hub import HfApi
+
+    try:
+        tree = HfApi(endpoint=os.environ.get("HF_ENDPOINT")).list_repo_tree(repository, recursive=True)
+        return [(item.path, int(item.size)) for item in tree if hasattr(item, "size")]
+    except Exception as error:  # the hub library raises many kinds, its own and its HTTP client's
+        raise _offline(repository, error) from error
+
+
+def _modelscope_files(repository: str) -> list[tuple[str, int]]:
+    try:
+        from modelscope.hub.api import HubApi
+    except ImportError as error:
+        raise BadInput("ModelScope's client is not installed", "pip install 'wellfed[modelscope]'") from error
+    try:
+        found = HubApi().get_model_files(repository, recursive=True)
+        return [(str(item["Path"]), int(item["Size"])) for item in found if item.get("Type") != "tree"]
+    except Exception as error:  # as above
+        raise _offline(repository, error) from error
 
 
 def choose_gguf(files: Sequence[tuple[str, int]], quantisation: str) -> list[tuple[str, int]]:
@@ -71,27 +88,44 @@ def ensure_disk_has_room(download: Download, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < download.size_bytes * 1.02:
         needed = format_bytes(download.size_bytes)
-        hint = "free some, or point HF_HOME at another disk"
+        home = "MODELSCOPE_CACHE" if download.hub == "modelscope" else "HF_HOME"
+        hint = f"free some, or point {home} at another disk"
         raise WellfedError(f"{folder} has {format_bytes(free)} free, the model needs {needed}", hint)
 
 
 def fetch(download: Download, folder: Path | None = None) -> Path:
     """Fetch, resuming what is partly there; the first file's path. Progress is the hub library's own bars."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    target = folder or Path(HF_HUB_CACHE)
+    target = folder or _cache(download.hub)
     target.mkdir(parents=True, exist_ok=True)
     ensure_disk_has_room(download, target)
-    paths = []
-    for name, _ in download.files:
-        try:
-            paths.append(Path(hf_hub_download(download.repository, name, endpoint=os.environ.get("HF_ENDPOINT"))))
-        except Exception as error:  # as above
-            raise _offline(download.repository, error) from error
+    one = _from_modelscope if download.hub == "modelscope" else _from_huggingface
+    try:
+        paths = [one(download.repository, name) for name, _ in download.files]
+    except Exception as error:  # as above
+        raise _offline(download.repository, error) from error
     return paths[0]
 
 
+def _cache(hub: str) -> Path:
+    if hub == "modelscope":
+        return Path(os.environ.get("MODELSCOPE_CACHE") or Path.home() / ".cache" / "modelscope")
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return Path(HF_HUB_CACHE)
+
+
+def _from_huggingface(repository: str, name: str) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    return Path(hf_hub_download(repository, name, endpoint=os.environ.get("HF_ENDPOINT")))
+
+
+def _from_modelscope(repository: str, name: str) -> Path:
+    from modelscope.hub.file_download import model_file_download
+
+    return Path(model_file_download(model_id=repository, file_path=name))
+
+
 def _offline(repository: str, error: Exception) -> WellfedError:
-    hint = "offline? give a local file; a mirror is named by HF_ENDPOINT"
+    hint = "offline? give a local file; a mirror is named by HF_ENDPOINT, another hub by --hub modelscope"
     return WellfedError(f"cannot reach {repository} on the hub ({type(error).__name__})", hint)

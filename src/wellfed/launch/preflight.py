@@ -10,6 +10,8 @@ from wellfed.units import format_bytes
 class DoesNotFit(WellfedError):
     """The plan needs more memory than is free now."""
 
+    exit_code = 1
+
 
 def ensure_fits(plan: Plan) -> None:
     """Raises DoesNotFit when a device's ledger exceeds what is free, naming the largest terms."""

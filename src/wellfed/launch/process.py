@@ -20,7 +20,7 @@ from wellfed.engines.spec import Binding, Endpoint, LaunchSpec, ranges
 from wellfed.errors import WellfedError
 from wellfed.launch.failures import explain
 
-_TAIL_BYTES = 4000
+_TAIL_BYTES, _SHOWN_LINES = 4000, 10
 
 
 class EngineFailed(WellfedError):
@@ -29,6 +29,7 @@ class EngineFailed(WellfedError):
     def __init__(self, message: str, hint: str, log_tail: str = "") -> None:
         super().__init__(message, hint)
         self.log_tail = log_tail
+        self.details = "\n".join(log_tail.splitlines()[-_SHOWN_LINES:])
 
 
 @dataclass(slots=True)
@@ -100,6 +101,13 @@ def ensure_port_is_free(endpoint: Endpoint) -> None:
             hint = "choose another with --port, or stop what listens there (`wellfed ps`)"
             where = f"{endpoint.host} port {endpoint.port}"
             raise EngineFailed(f"cannot listen on {where}: {error.strerror}", hint) from error
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def wait_ready(

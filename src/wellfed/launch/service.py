@@ -65,7 +65,7 @@ def serve(
 
 def ensure_safe(spec: LaunchSpec) -> None:
     """Raises BadInput for an address others can reach without a key."""
-    if not spec.endpoint.is_loopback and not spec.endpoint.api_key and "insecure" not in spec.notes:
+    if not spec.endpoint.is_loopback and not spec.endpoint.api_key and not spec.insecure:
         hint = "give --api-key (or set WELLFED_API_KEY), or --insecure if the network is trusted"
         raise BadInput(f"{spec.endpoint.host} can be reached by others, and there is no API key", hint)
 
@@ -82,8 +82,9 @@ def ensure_files(spec: LaunchSpec) -> None:
 
 
 def end(running: state.Running, grace_s: float = 10.0) -> bool:
-    """Stop it and forget it; whether it is gone."""
-    gone = stop(running.pid, grace_s) if running.alive else True
+    """Stop it, with whatever it started, and forget it; whether it is gone."""
+    ours = running.alive or not psutil.pid_exists(running.pid)  # a group can outlive its leader; a reused pid is not it
+    gone = stop(running.pid, grace_s) if ours else True
     if gone:
         state.forget(running.name)
     return gone
@@ -96,20 +97,26 @@ def supervise(
     timeout_s: float,
     told: Callable[[str], None],
 ) -> EngineFailed | None:
-    """Watch until the engine ends. With `restart`, start it again after 1, 2, 5 ... 60 s; why it died otherwise."""
+    """Watch until the engine ends. With `restart`, start it again after 1, 2, 5 ... 60 s; why it died otherwise.
+
+    However this is left, no engine stays behind.
+    """
     turn, current, since = 0, service, time.monotonic()
-    while True:
-        while current.engine.ended() is None:
-            time.sleep(0.2)
-        failure = current.engine.failure()
-        stop(current.engine.pid)
-        state.forget(current.running.name)
-        if not restart:
-            return failure
-        turn = 0 if time.monotonic() - since > _STABLE_S else turn
-        wait = _BACKOFF_S[min(turn, len(_BACKOFF_S) - 1)]
-        told(f"{failure.message}; starting again in {wait} s")
-        time.sleep(wait)
-        turn, since = turn + 1, time.monotonic()
-        with contextlib.suppress(EngineFailed):
-            current = serve(spec, service.running.model, timeout_s)
+    try:
+        while True:
+            while current.engine.ended() is None:
+                time.sleep(0.2)
+            failure = current.engine.failure()
+            end(current.running)
+            if not restart:
+                return failure
+            turn = 0 if time.monotonic() - since > _STABLE_S else turn
+            wait = _BACKOFF_S[min(turn, len(_BACKOFF_S) - 1)]
+            told(f"{failure.message}; starting again in {wait} s")
+            time.sleep(wait)
+            turn, since = turn + 1, time.monotonic()
+            with contextlib.suppress(EngineFailed):
+                current = serve(spec, service.running.model, timeout_s)
+                told(f"ready again after {current.load_s:.1f} s, pid {current.engine.pid}")
+    finally:
+        end(current.running)

@@ -1,0 +1,134 @@
+"""`bench calibrate`: measure memory and a model on this machine, fit, keep; later predictions start from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from wellfed import api, api_bench
+from wellfed.api_run import Prepared, RunOptions, Told, estimated, prepare
+from wellfed.api_up import asked
+from wellfed.bench.calibrate import Measured, own
+from wellfed.bench.store import OwnCalibration, identity, save, save_calibration
+from wellfed.calibration import Calibration
+from wellfed.errors import WellfedError
+from wellfed.hardware.machine import Machine
+from wellfed.launch.process import free_port
+from wellfed.launch.service import end, serve
+from wellfed.planner.kinds import Kind, kind_of
+
+if TYPE_CHECKING:
+    from wellfed.bench.load import Measurement
+    from wellfed.plan import Plan
+
+# (prompt, output) tokens: decode with a short context, prefill, decode behind a long one.
+SCENARIOS = ((32, 64), (512, 8), (1536, 32))
+_CONTEXT = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`memory_bytes`: of each array and thread; 0 leaves memory out. `requests`: of each scenario."""
+
+    models: tuple[str, ...] = ()
+    memory_bytes: int = 256 * 2**20
+    requests: int = 3
+    threads: int | None = None
+    program: str | None = None
+
+
+def calibrate(options: Options, told: Told = lambda _: None) -> OwnCalibration:
+    """Measure and fit; nothing is written. Raises WellfedError where memory or a model cannot be measured."""
+    from wellfed.catalog.calibration import bundled
+
+    machine, rate = _memory(replace(api.machine(), measured_memory_bandwidth_bytes_per_s=None), options, told)
+    measured: list[Measured] = []
+    keys: dict[str, float] = {}
+    for model in options.models:
+        run = RunOptions(context=_CONTEXT, port=free_port(), threads=options.threads, program=options.program)
+        prepared = prepare(model, run, told)
+        if kind_of(prepared.plan.layout) is not Kind.CPU:
+            raise WellfedError("only plans on the CPU can be calibrated yet", "GPU predictions keep the bundled values")
+        prepared = replace(prepared, plan=replace(prepared.plan, machine=machine))
+        measured += _measured(prepared, options.requests, told)
+        keys |= parameters(prepared.plan, bundled())
+    source = f"bench memory; {', '.join(options.models) or 'no model'}"
+    return own(identity(machine), rate, bundled(), keys, measured, source)
+
+
+def keep(found: OwnCalibration) -> str:
+    """Write it; the path."""
+    return str(save_calibration(found))
+
+
+def _memory(machine: Machine, options: Options, told: Told) -> tuple[Machine, float | None]:
+    if not options.memory_bytes:
+        return machine, None
+    report = api_bench.memory(machine, options.memory_bytes, told)
+    save("memory", report)
+    rate = report.best()
+    return replace(machine, measured_memory_bandwidth_bytes_per_s=rate), rate
+
+
+def _measured(prepared: Prepared, requests: int, told: Told) -> list[Measured]:
+    """Each scenario's prefill and decode speed. The engine is gone afterwards."""
+    service = serve(prepared.spec, prepared.plan.model.id, timeout_s=1800)
+    try:
+        found = []
+        for prompt, output in SCENARIOS:
+            told(f"{prepared.plan.model.id}: {prompt} prompt tokens, {output} to answer")
+            found += observed(prepared.plan, asked(prepared, prompt, output, requests))
+        return found
+    finally:
+        end(service.running)
+
+
+def observed(plan: Plan, found: Measurement) -> list[Measured]:
+    """What one scenario tells: the prefill rate of prompts that are long enough, the decode rate behind them."""
+    workload = replace(
+        plan.workload,
+        concurrency=1,
+        prompt_tokens=max(1, round(found.prompt_tokens)),
+        output_tokens=max(1, round(found.output_tokens)),
+    )
+    asked_for = replace(plan, workload=workload)
+    what = f"{plan.model.id} {plan.weights.quantisation.upper()}, {workload.prompt_tokens} prompt tokens"
+    rows = []
+    if found.prefill_tok_s and workload.prompt_tokens >= 256:
+        rows.append(
+            Measured(f"prefill, {what}", "CPU prefill", "tok/s", found.prefill_tok_s, _predicts(asked_for, False))
+        )
+    if found.decode_tok_s and workload.output_tokens >= 16:
+        rows.append(Measured(f"decode, {what}", "CPU decode", "tok/s", found.decode_tok_s, _predicts(asked_for, True)))
+    return rows
+
+
+def _predicts(plan: Plan, decode: bool) -> Callable[[Calibration], float]:
+    """Decode rate, or prompt tokens over time to first token, as a calibration predicts it."""
+
+    def predict(calibration: Calibration) -> float:
+        found = estimated(plan, plan.layout, calibration).estimate
+        return found.decode_tok_s.value if decode else plan.workload.prompt_tokens / found.ttft_s.value
+
+    return predict
+
+
+def parameters(plan: Plan, base: Calibration) -> dict[str, float]:
+    """The parameters that a CPU plan's speed hangs on most, by their most special keys, with their bundled values."""
+    from wellfed.models.tensor import Part
+    from wellfed.perf.cpu import cpu_engine, family
+    from wellfed.perf.numa import cpu_share
+
+    share, engine = cpu_share(plan.machine, plan.layout), cpu_engine(plan.layout)
+    parts = (Part.ATTENTION, Part.DENSE_FFN, Part.ROUTED_EXPERTS)
+    kinds = [kind for part in parts if (kind := plan.weights.types.get(part))]
+    paths = [
+        ("measured_fraction",) if share.measured_bytes_per_s else ("bandwidth_fraction",),
+        (share.fabric, "core_bytes_per_cycle"),
+        (share.isa, "macs_per_cycle"),
+        (engine, "attention_macs_per_cycle"),
+        ("op_us",),
+        *((family(kind), "unpack_per_cycle") for kind in kinds),
+    ]
+    return {".".join(("cpu", *path)): base.value("cpu", *path) for path in paths}

@@ -1,0 +1,117 @@
+"""`up`: a planned launch started, asked once, and held against its prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from wellfed import api
+from wellfed.api_run import Prepared, Told
+from wellfed.bench.client import Target
+from wellfed.bench.load import Measurement, Scenario, measure
+from wellfed.estimate import Estimate, Quantity
+from wellfed.launch.proof import placement
+from wellfed.launch.service import Service, end, serve
+from wellfed.planner.kinds import Kind, kind_of
+
+if TYPE_CHECKING:
+    from wellfed.plan import Plan
+
+PROMPT_TOKENS, OUTPUT_TOKENS = 512, 64
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One prediction held against its measurement. Units: s, tok/s, B. None = not measured, or not predicted."""
+
+    what: str
+    unit: str
+    predicted: Quantity | None
+    measured: float | None
+
+    @property
+    def error(self) -> float | None:
+        """0.1: the prediction is 10 % too high."""
+        if self.predicted is None or not self.measured:
+            return None
+        return self.predicted.value / self.measured - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `up` found. `url` is None when the engine was stopped again."""
+
+    prepared: Prepared
+    rows: tuple[Held, ...]
+    measurement: Measurement
+    url: str | None
+
+
+def up(
+    prepared: Prepared,
+    timeout_s: float,
+    keep: bool = False,
+    progress: Callable[[float], None] = lambda _: None,
+    started: Callable[[Service], None] = lambda _: None,
+    told: Told = lambda _: None,
+) -> Report:
+    """Start, warm, ask, compare; then stop, unless `keep`. Whatever goes wrong, nothing is left running."""
+    service = serve(prepared.spec, prepared.plan.model.id, timeout_s, keep, progress)
+    done = False
+    try:
+        started(service)
+        prompt, output = _lengths(prepared.plan)
+        told(f"asking once: {prompt} prompt tokens, {output} to answer")
+        found = asked(prepared, prompt, output)
+        rows = compared(prepared.plan, found, service)
+        done = True
+        return Report(prepared, rows, found, service.running.url if keep else None)
+    finally:
+        if not (keep and done):
+            end(service.running)
+
+
+def _lengths(plan: Plan) -> tuple[int, int]:
+    room = plan.workload.context
+    return min(PROMPT_TOKENS, room // 2), min(OUTPUT_TOKENS, room // 4)
+
+
+def asked(prepared: Prepared, prompt: int, output: int, requests: int = 1) -> Measurement:
+    """Requests of one user, one after the other, after a short one that warms the engine."""
+    endpoint = prepared.spec.endpoint
+    target = Target(endpoint.url, prepared.plan.model.id, endpoint.api_key)
+    return measure(target, Scenario(1, prompt, output, requests))
+
+
+def predicted(plan: Plan, prompt: float, output: float) -> Estimate:
+    """The estimate of one user's request of these lengths, under the plan's layout."""
+    from wellfed.perf.estimate import estimate
+    from wellfed.plan import Request
+
+    workload = replace(
+        plan.workload,
+        concurrency=1,
+        prompt_tokens=max(1, round(prompt)),
+        output_tokens=max(1, round(output)),
+        context_tokens=plan.workload.context,
+    )
+    request = Request(plan.machine, plan.model, plan.weights, plan.layout, workload)
+    return estimate(request, api.calibration(machine=plan.machine))
+
+
+def compared(plan: Plan, found: Measurement, service: Service) -> tuple[Held, ...]:
+    """Time to first token, decode rate, load time and resident memory, predicted and measured."""
+    expected = predicted(plan, found.prompt_tokens, found.output_tokens)
+    ttft = found.ttft_s.median if found.ttft_s else None
+    load = None if plan.estimate.load_s is None else Quantity.exact(plan.estimate.load_s)
+    rows = [
+        Held("time to first token", "s", expected.ttft_s, ttft),
+        Held("decode", "tok/s", expected.decode_tok_s, found.decode_tok_s),
+        Held("load", "s", load, service.load_s),
+    ]
+    if kind_of(plan.layout) is Kind.CPU:
+        ram = next((device.resident_bytes for device in plan.estimate.memory.devices if device.device == "ram"), None)
+        resident = placement(service.engine.pid).resident_bytes
+        rows.append(Held("resident memory", "B", None if ram is None else Quantity.exact(ram), resident))
+    return tuple(rows)

@@ -1,0 +1,106 @@
+"""`wellfed up`."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wellfed.cli.run import loading, print_prepared, print_service, run_options, say, terminated
+
+if TYPE_CHECKING:
+    from wellfed.api_up import Held, Report
+
+SCHEMA = "wellfed.up/1"
+
+
+@click.command()
+@run_options
+@click.option("--keep", "--detach", "-d", "keep", is_flag=True, help="Leave it running; see `wellfed ps`, `stop`.")
+@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
+def command(model: str, keep: bool, as_json: bool, **options: Any) -> None:
+    """Check, plan, start, ask once, and hold what was measured against what was predicted.
+
+    MODEL is a GGUF file, a catalogue name, or `demo` for the small model of the `demo` extra. The engine is stopped
+    again unless --keep is given.
+    """
+    from wellfed import api_run, api_up
+
+    signal.signal(signal.SIGTERM, terminated)
+    prepared = api_run.prepare(model, api_run.RunOptions(**options), say)
+    print_prepared(prepared)
+    report = api_up.up(
+        prepared,
+        options["timeout"],
+        keep,
+        progress=lambda elapsed: loading(elapsed, prepared.plan.estimate.load_s),
+        started=lambda service: print_service(service, talk=True),
+        told=say,
+    )
+    if as_json:
+        click.echo(json.dumps(report_json(report), indent=1))
+    else:
+        print_report(report)
+
+
+def print_report(report: Report) -> None:
+    """The comparison as a table."""
+    click.echo(f"{'':<22}{'predicted':>26}{'measured':>12}{'error':>9}")
+    for row in report.rows:
+        error = "?" if row.error is None else f"{row.error:+.1%}"
+        click.echo(f"{row.what:<22}{_range(row):>26}{shown(row.measured, row.unit):>12}{error:>9}")
+    for message in report.measurement.errors:
+        click.echo(f"failed: {message}", err=True)
+    if report.url:
+        click.echo(f"{report.url}/v1")
+
+
+def _range(row: Held) -> str:
+    if row.predicted is None:
+        return "?"
+    value, low, high = (shown(x, row.unit) for x in (row.predicted.value, row.predicted.low, row.predicted.high))
+    return value if row.predicted.low == row.predicted.high else f"{value} ({low} to {high})"
+
+
+def shown(value: float | None, unit: str) -> str:
+    """A quantity in a human's unit."""
+    from wellfed.units import format_bytes, format_rate, format_seconds
+
+    match unit:
+        case "B":
+            return format_bytes(value)
+        case "s":
+            return format_seconds(value)
+        case _:
+            return f"{format_rate(value)} {unit}"
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    """The document of `wellfed up --json`."""
+    plan = report.prepared.plan
+    return {
+        "schema": SCHEMA,
+        "model": plan.model.id,
+        "engine": plan.layout.engine.value,
+        "quantisation": plan.layout.quantisation,
+        "threads": plan.layout.threads,
+        "command": report.prepared.spec.command_line(),
+        "warnings": list(report.prepared.warnings),
+        "url": report.url,
+        "prompt_tokens": report.measurement.prompt_tokens,
+        "output_tokens": report.measurement.output_tokens,
+        "rows": [
+            {
+                "what": row.what,
+                "unit": row.unit,
+                "predicted": row.predicted.value if row.predicted else None,
+                "low": row.predicted.low if row.predicted else None,
+                "high": row.predicted.high if row.predicted else None,
+                "measured": row.measured,
+                "error": row.error,
+            }
+            for row in report.rows
+        ],
+    }
