@@ -20,7 +20,7 @@ Told = Callable[[str], None]
 class EngineOptions:
     """What to send to an endpoint, at each of several concurrencies."""
 
-    model: str = "default"
+    model: str | None = None  # None: the first that the endpoint lists
     concurrency: tuple[int, ...] = (1,)
     prompt: int = 512
     output: int = 128
@@ -43,15 +43,22 @@ def link(machine: Machine, told: Told = lambda _: None) -> list[Copy]:
     return measure(machine, progress=told)
 
 
-def engine(url: str, options: EngineOptions, told: Told = lambda _: None) -> list[Measurement]:
-    """Each concurrency in turn against an OpenAI-compatible endpoint."""
-    from wellfed.bench.client import Target
+def engine(
+    url: str,
+    options: EngineOptions,
+    told: Told = lambda _: None,
+    step: Callable[[int, int], None] = lambda *_: None,
+) -> list[Measurement]:
+    """Each concurrency in turn against an OpenAI-compatible endpoint. Raises WellfedError when nothing answers."""
+    from wellfed.bench.client import Target, first_model
     from wellfed.bench.load import Scenario, measure
 
-    target = Target(url.rstrip("/").removesuffix("/v1"), options.model, options.api_key)
+    base = url.rstrip("/").removesuffix("/v1")
+    model = options.model or first_model(base, options.api_key)
+    target = Target(base, model, options.api_key)
     found = []
     for users in options.concurrency:
         scenario = Scenario(users, options.prompt, options.output, options.requests, seed=options.seed)
-        told(f"{users} at a time, {scenario.count} requests")
-        found.append(measure(target, scenario))
+        told(f"{model}: {users} at a time, {scenario.count} requests")
+        found.append(measure(target, scenario, step))
     return found

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 import httpx
 
+from wellfed.errors import WellfedError
+
+_CLOSED = "the server closed the connection without an answer"
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -55,8 +59,28 @@ class Target:
         return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
 
 
+def first_model(base_url: str, api_key: str | None = None) -> str:
+    """The first model an endpoint lists. Raises WellfedError when it does not answer."""
+    hint = "name the model with --model, and check the address and the key"
+    try:
+        target = Target(base_url, "", api_key)
+        answer = httpx.get(f"{base_url}/v1/models", headers=target.headers, timeout=10, trust_env=False)
+        answer.raise_for_status()
+        return str(answer.json()["data"][0]["id"])
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, IndexError, TypeError) as error:
+        raise WellfedError(f"{base_url} lists no models: {error}", hint) from error
+
+
 async def complete(client: httpx.AsyncClient, target: Target, prompt: str, output_tokens: int, seed: int) -> Reply:
-    """Stream one completion of exactly `output_tokens` where the server can ignore end-of-text. Never raises."""
+    """Stream one completion of exactly `output_tokens` where the server can ignore end-of-text. Never raises.
+
+    A kept connection that the server has closed meanwhile says nothing of the server: asked again, once.
+    """
+    reply = await _complete(client, target, prompt, output_tokens, seed)
+    return reply if reply.error != _CLOSED else await _complete(client, target, prompt, output_tokens, seed)
+
+
+async def _complete(client: httpx.AsyncClient, target: Target, prompt: str, output_tokens: int, seed: int) -> Reply:
     body = {
         "model": target.model,
         "prompt": prompt,
@@ -84,6 +108,8 @@ async def complete(client: httpx.AsyncClient, target: Target, prompt: str, outpu
                 usage = chunk.get("usage") or usage
                 if any(choice.get("text") for choice in chunk.get("choices", ())):
                     times.append(time.perf_counter() - started)
+    except httpx.RemoteProtocolError as error:
+        return Reply(started, tuple(times), error=str(error) if times else _CLOSED)
     except (httpx.HTTPError, ValueError) as error:
         return Reply(started, tuple(times), error=f"{type(error).__name__}: {error}")
     if not times:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wellfed.bench.kernels import BYTES_PER_ELEMENT, compiled
+from wellfed.bench.kernels import BYTES_PER_ELEMENT, compiled, plain
 from wellfed.errors import WellfedError
+from wellfed.units import format_bytes
 
 if TYPE_CHECKING:
     from wellfed.hardware.machine import Machine
@@ -42,6 +43,7 @@ class MemoryReport:
     theoretical_bytes_per_s: float | None
     array_bytes: int
     matrix: Mapping[tuple[int, int], float] = field(default_factory=dict)  # (cpu node, memory node) -> read bytes/s
+    kernels: str = "numba"
 
     def best(self, kernel: str = "read") -> float:
         """The highest bandwidth seen with threads on their own memory."""
@@ -58,12 +60,10 @@ def measure(
 
     Raises WellfedError when the `bench` extra is missing or too little memory is free.
     """
-    try:
-        kernels = compiled()
-    except ImportError as error:
-        raise WellfedError("bench memory needs numpy and numba", "pip install 'wellfed[bench]'") from error
+    kernels, kind = _kernels()
     size = array_bytes or _DEFAULT_BYTES
     cpus = sorted(os.sched_getaffinity(0))
+    _ensure_room(3 * size * len(cpus))
     nodes = {node.os_index: [cpu for cpu in node.cpus if cpu in cpus] for node in machine.numa_nodes}
     nodes = {node: own for node, own in nodes.items() if own}
     points = []
@@ -78,7 +78,27 @@ def measure(
                 point = _point(kernels, own, cpu_node, memory_node, size, repetitions)
                 matrix[cpu_node, memory_node] = point.bytes_per_s["read"]
                 points.append(point)
-    return MemoryReport(tuple(points), _thp(), machine.memory_bandwidth_bytes_per_s, size, matrix)
+    return MemoryReport(tuple(points), _thp(), machine.memory_bandwidth_bytes_per_s, size, matrix, kind)
+
+
+def _kernels() -> tuple[dict[str, Callable[..., Any]], str]:
+    try:
+        return compiled(), "numba"
+    except ImportError:
+        pass
+    try:
+        return plain(), "numpy (install numba for the triad)"
+    except ImportError as error:
+        raise WellfedError("bench memory needs numpy", "pip install 'wellfed[bench]'") from error
+
+
+def _ensure_room(needed: int) -> None:
+    import psutil
+
+    free = psutil.virtual_memory().available
+    if needed > 0.8 * free:
+        hint = "smaller arrays: --mib; they must still be far larger than the caches"
+        raise WellfedError(f"arrays of {format_bytes(needed)} do not fit {format_bytes(free)} of free memory", hint)
 
 
 def sweep(most: int) -> list[int]:

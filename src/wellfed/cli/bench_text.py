@@ -1,0 +1,113 @@
+"""What was measured, as tables, and progress while it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from wellfed.units import format_bandwidth, format_rate
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from wellfed.bench.link import Copy
+    from wellfed.bench.load import Measurement, Spread
+    from wellfed.bench.memory import MemoryReport
+    from wellfed.bench.store import OwnCalibration
+
+
+class Shown:
+    """Progress of requests: a bar where somebody watches, lines elsewhere."""
+
+    def __init__(self, bar: Progress | None) -> None:
+        self._bar = bar
+        self._task = bar.add_task("requests", total=None) if bar is not None else None
+
+    def say(self, line: str) -> None:
+        """What comes now."""
+        if self._bar is None or self._task is None:
+            click.echo(line, err=True)
+        else:
+            self._bar.reset(self._task, description=line, total=None)
+
+    def step(self, done: int, total: int) -> None:
+        """How many requests are done."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=done, total=total)
+
+
+@contextmanager
+def progress() -> Iterator[Shown]:
+    """Live on a terminal."""
+    from wellfed.cli.console import talk
+
+    if not talk().is_terminal:
+        yield Shown(None)
+        return
+    from rich.progress import Progress
+
+    with Progress(console=talk(), transient=True) as bar:
+        yield Shown(bar)
+
+
+def memory_text(report: MemoryReport) -> None:
+    """A line per measurement; the matrix of nodes where there are several; the theory."""
+    click.echo(f"{'threads':>8} {'cpu node':>9} {'memory node':>12} {'read':>10} {'copy':>10} {'triad':>10}")
+    for point in report.points:
+        cells = [format_bandwidth(point.bytes_per_s[name]) for name in ("read", "copy", "triad")]
+        where = ["any" if node is None else str(node) for node in (point.cpu_node, point.memory_node)]
+        click.echo(f"{point.threads:>8} {where[0]:>9} {where[1]:>12} " + " ".join(f"{cell:>10}" for cell in cells))
+    theory = report.theoretical_bytes_per_s
+    share = "" if theory is None else f" ({report.best() / theory:.0%} of it reached)"
+    click.echo(f"theoretical {format_bandwidth(theory)}{share}; {report.kernels}")
+    click.echo(f"transparent huge pages: {report.transparent_huge_pages or '?'}")
+
+
+def link_text(copies: Sequence[Copy]) -> None:
+    """A line per direction."""
+    for copy in copies:
+        node = "?" if copy.node is None else copy.node
+        where = f"to GPU {copy.peer}" if copy.peer is not None else f"node {node}"
+        click.echo(f"GPU {copy.gpu}  {where:<9} {copy.direction:<16} {format_bandwidth(copy.bytes_per_s)}")
+
+
+def engine_text(measurements: Sequence[Measurement]) -> None:
+    """A line per concurrency: medians with the 5th and 95th percentile."""
+    click.echo(
+        f"{'users':>6} {'first token':>28} {'per token':>26} {'tok/s per user':>15} {'tok/s total':>12} {'failed':>7}"
+    )
+    for one in measurements:
+        click.echo(
+            f"{one.scenario.concurrency:>6} {_spread(one.ttft_s):>28} {_spread(one.tpot_s):>26} "
+            f"{format_rate(one.decode_tok_s):>15} {format_rate(one.total_tok_s):>12} {one.failed:>7}"
+        )
+    for error in dict.fromkeys(error for one in measurements for error in one.errors):
+        click.echo(f"failed: {error}", err=True)
+
+
+def engine_svg(measurements: Sequence[Measurement]) -> str:
+    """Throughput over concurrency."""
+    from wellfed.cli.svg import bars
+
+    return bars(
+        "tokens/s, all users together", [(f"{m.scenario.concurrency} users", m.total_tok_s) for m in measurements]
+    )
+
+
+def compare_text(own: OwnCalibration) -> None:
+    """Predicted, measured, error; with the bundled calibration and with this machine's own."""
+    click.echo(f"{own.machine}; {own.taken}")
+    click.echo(f"memory: {format_bandwidth(own.memory_bytes_per_s)} read")
+    if own.observations:
+        click.echo(f"{'':<58} {'measured':>9} {'bundled':>9} {'error':>7} {'own':>9} {'error':>7}")
+    for one in own.observations:
+        cells = [format_rate(value) for value in (one.measured, one.bundled, one.own)]
+        before, after = one.error(calibrated=False), one.error(calibrated=True)
+        click.echo(f"{one.what:<58} {cells[0]:>9} {cells[1]:>9} {before:>+7.0%} {cells[2]:>9} {after:>+7.0%}")
+
+
+def _spread(spread: Spread | None) -> str:
+    return "?" if spread is None else f"{1e3 * spread.median:.1f} ({1e3 * spread.p05:.1f}-{1e3 * spread.p95:.1f}) ms"
