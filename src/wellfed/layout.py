@@ -30,7 +30,8 @@ class NumaPolicy(StrEnum):
 class Offload:
     """What of a model the GPUs hold. `gpu_layers` None = all layers; 0 = CPU only.
 
-    `cpu_expert_layers`: of the layers on the GPU, how many keep their routed experts in CPU memory; None = all.
+    `cpu_expert_layers`: of the layers on the GPU that have routed experts, how many (the first ones) keep them in CPU
+    memory; None = all. Layers without routed experts do not count.
     """
 
     gpu_layers: int | None = None

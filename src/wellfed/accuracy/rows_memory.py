@@ -172,7 +172,7 @@ def _expert_layers_in_ram(run: Run) -> int | None:
     if not known or not experts:
         return None
     lacking = run.weights.total - 0.8 * sum(known)
-    return min(len(run.weights.layers), ceil(len(run.weights.layers) * lacking / experts))
+    return min(run.named.model.expert_layers, ceil(run.named.model.expert_layers * lacking / experts))
 
 
 def _request(run: Run) -> Request:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from wellfed.engines.placement import binding, threads
 from wellfed.engines.spec import Binding, Endpoint, LaunchSpec
 from wellfed.layout import Engine, NumaPolicy
+from wellfed.models.ffn import MoeFfn
 from wellfed.plan import Plan
 
 # What of the server's flags this adapter uses: checked against `--help` of an installed one before it is started.
@@ -78,7 +79,15 @@ def _experts(plan: Plan) -> list[str]:
     offload = plan.layout.offload
     if offload.cpu_only or offload.cpu_expert_layers == 0:
         return []
-    return ["--cpu-moe"] if offload.cpu_expert_layers is None else ["--n-cpu-moe", str(offload.cpu_expert_layers)]
+    if offload.cpu_expert_layers is None:
+        return ["--cpu-moe"]
+    return ["--n-cpu-moe", str(_layers_until(plan, offload.cpu_expert_layers))]
+
+
+def _layers_until(plan: Plan, experts: int) -> int:
+    """llama.cpp counts all layers from the first, those without experts too."""
+    routed = [index for index, layer in enumerate(plan.model.layers) if isinstance(layer.ffn, MoeFfn)]
+    return routed[min(experts, len(routed)) - 1] + 1 if routed and experts else 0
 
 
 def _numa(plan: Plan, bound: Binding) -> list[str]:

@@ -65,6 +65,11 @@ class Model:
         """Parameters a token passes through: of routed experts only its own; of an untied input embedding one row."""
         return round(sum(_active(self, tensor) for tensor in tensors(self) if tensor.part is not Part.MTP))
 
+    @property
+    def expert_layers(self) -> int:
+        """Layers that route to experts."""
+        return sum(isinstance(layer.ffn, MoeFfn) for layer in self.layers)
+
     def cache_elements(self, context: int) -> int:
         """KV cache elements of one sequence of `context` tokens, all layers."""
         return sum(n * layer.attention.cache_elements(context) for layer, n in runs(self))

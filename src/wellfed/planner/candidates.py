@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from wellfed.engines.capabilities import CAPABILITIES, Capabilities, usable_quantisations, why_not
-from wellfed.hardware.machine import Machine
+from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.parts import GpuSpec
 from wellfed.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
 from wellfed.models.attention import LatentAttention
@@ -42,7 +42,7 @@ def candidates(machine: Machine, model: Model, goal: Goal, refused: list[Refusal
             yield from _on_gpu(machine, model, goal, capabilities, gpu)
         elif reason:
             refused.append(Refusal(capabilities.label, reason))
-        if capabilities.cpu_only and machine.sockets:
+        if capabilities.cpu_only and (machine.sockets or machine.origin is Origin.LIVE):  # a live one has a CPU
             yield from _on_cpu(machine, model, goal, capabilities)
 
 

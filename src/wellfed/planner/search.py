@@ -197,8 +197,9 @@ def _settled(request: Request) -> Iterator[Request]:
     offload = request.layout.offload
     layers = len(request.model.layers)
     if offload == SOME_EXPERTS:
-        count = _least(lambda n: _fits(request, Offload(cpu_expert_layers=n)), layers)
-        if count is not None and 0 < count < layers:
+        experts = request.model.expert_layers
+        count = _least(lambda n: _fits(request, Offload(cpu_expert_layers=n)), experts)
+        if count is not None and 0 < count < experts:
             yield _with_offload(request, Offload(cpu_expert_layers=count))
     elif offload == SOME_LAYERS:
         count = _least(lambda n: _fits(request, Offload(gpu_layers=layers - n)), layers)

@@ -6,12 +6,15 @@ each. Experts of layers on a GPU may stay in RAM (`-ot exps=CPU`, `--n-cpu-moe`)
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from wellfed.estimate import MemoryTerm
 from wellfed.hardware.machine import Gpu
 from wellfed.layout import Engine, NumaPolicy
+from wellfed.models.ffn import MoeFfn
 from wellfed.models.gguf_types import TYPES, plain
+from wellfed.models.model import Model
 from wellfed.models.tensor import Part
 from wellfed.perf.memory.compute import Duties, compute_bytes, host_bytes, shapes
 from wellfed.perf.memory.devices import (
@@ -24,6 +27,7 @@ from wellfed.perf.memory.devices import (
     unified,
 )
 from wellfed.perf.memory.held import Held, held
+from wellfed.perf.memory.identity import per_object
 from wellfed.perf.memory.kv import cells, option, span_bytes
 from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span, layer_split
@@ -70,7 +74,19 @@ def place(request: Request, gpus: tuple[Gpu, ...]) -> Placement:
         spans = (Span(layers - on_gpu, layers, on_gpu >= layers), *(Span(layers, layers) for _ in gpus[1:]))
     start = layers - on_gpu
     kept = offload.expert_layers_on_cpu(layers) if gpus else 0
-    return Placement(spans, start, Span(start, start + kept), rows)
+    return Placement(spans, start, Span(start, _after(expert_layers(request.model), start, kept)), rows)
+
+
+def _after(experts: tuple[int, ...], start: int, kept: int) -> int:
+    """The layer after the first `kept` of those with experts, from `start` on."""
+    here = experts[bisect_left(experts, start) :][:kept]
+    return here[-1] + 1 if here else start
+
+
+@per_object
+def expert_layers(model: Model) -> tuple[int, ...]:
+    """Indices of the layers that route to experts."""
+    return tuple(index for index, layer in enumerate(model.layers) if isinstance(layer.ffn, MoeFfn))
 
 
 def used_gpus(request: Request) -> tuple[Gpu, ...]:
