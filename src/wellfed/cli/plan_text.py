@@ -113,6 +113,8 @@ def _print_limits(plan: Plan) -> None:
         words.append(f"context up to {memory.max_context:,} tokens")
     if memory.max_sequences is not None:
         words.append(f"up to {memory.max_sequences} such users at a time")
+    if plan.estimate.ttft_p99_s is not None:
+        words.append(f"one request in a hundred waits {format_seconds(plan.estimate.ttft_p99_s)} for its first token")
     if plan.estimate.load_s is not None:
         words.append(f"loads in {format_seconds(plan.estimate.load_s)} from the page cache")
     console().print(f"\n{'; '.join(words)}")
@@ -164,6 +166,17 @@ def print_ledgers(plan: Plan) -> None:
     console().print(_time_table(plan.estimate.prefill))
     if plan.estimate.calibration:
         console().print(f"[dim]calibration: {escape(plan.estimate.calibration)}[/]")
+    _print_sources(plan)
+
+
+def _print_sources(plan: Plan) -> None:
+    """Where the figures of the parts and the model come from."""
+    parts = [gpu.spec for gpu in plan.machine.gpus[:1] if gpu.spec]
+    cpus = [socket.cpu for socket in plan.machine.sockets[:1] if socket.cpu]
+    console().print("\n[bold]sources[/]")
+    for item in (*parts, *cpus, plan.model):
+        for source in item.sources:
+            console().print(f"  {escape(item.name)}: {escape(source.text)} [dim]({source.date or 'no date'})[/]")
 
 
 def _distinct_devices(devices: tuple[DeviceMemory, ...]) -> list[DeviceMemory]:
