@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from wellfed.units import format_bytes
 from wellfed.watch.rules.base import Kind, Rule, Sign, percent, rates, sign
 from wellfed.watch.view import View
 
@@ -20,7 +19,7 @@ def judge(view: View) -> Iterable[Sign]:
         0.5,
         "client",
         "tokens are made and sent, and a client does not read them: what it sees as slow is its own end or the network",
-        f"unread bytes in {percent(sockets.stuck)} of samples, {format_bytes(sockets.unread_bytes)} in all",
+        f"unread bytes in {percent(sockets.stuck)} of samples, {(sockets.unread_bytes or 0) / 1024:.0f} KiB in all",
         rates(view),
     )
 
