@@ -181,7 +181,7 @@ def _normal(dims: tuple[int, ...], chance: np.random.Generator) -> np.ndarray[An
 
 
 def vocabulary(size: int) -> tuple[list[str], list[int], list[str]]:
-    """(tokens, their types, merges): bytes, pairs of common letters, two control tokens, padding."""
+    """(tokens, their types, merges): bytes, pairs of common letters, two control tokens, padding that prints itself."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in printable]
     tokens = [chr(byte) for byte in printable] + [chr(256 + n) for n in range(len(others))]
@@ -190,7 +190,7 @@ def vocabulary(size: int) -> tuple[list[str], list[int], list[str]]:
     types = [1] * (len(tokens) - 2) + [3, 3]
     wanted = size or -(-len(tokens) // 256) * 256
     padding = [f"[PAD{n}]" for n in range(len(tokens), wanted)]
-    return tokens + padding, types + [5] * len(padding), [f"{a} {b}" for a, b in pairs]
+    return tokens + padding, types + [1] * len(padding), [f"{a} {b}" for a, b in pairs]
 
 
 def write(path: Path, name: str, recipe: str, seed: int = 0) -> Path:

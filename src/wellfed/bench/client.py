@@ -106,7 +106,7 @@ async def _complete(client: httpx.AsyncClient, target: Target, prompt: str, outp
                     continue
                 chunk = json.loads(line[6:])
                 usage = chunk.get("usage") or usage
-                if any(choice.get("text") for choice in chunk.get("choices", ())):
+                if any(_is_token(choice) for choice in chunk.get("choices", ())):
                     times.append(time.perf_counter() - started)
     except httpx.RemoteProtocolError as error:
         return Reply(started, tuple(times), error=str(error) if times else _CLOSED)
@@ -121,6 +121,11 @@ async def _complete(client: httpx.AsyncClient, target: Target, prompt: str, outp
         output_tokens=_count(usage.get("completion_tokens")) or len(times),
         cached_tokens=_cached(usage),
     )
+
+
+def _is_token(choice: dict[str, object]) -> bool:
+    """Whether a chunk brings a token: some have no text of their own (half a character); the last chunk only ends."""
+    return bool(choice.get("text")) or choice.get("finish_reason") is None
 
 
 def _count(value: object) -> int | None:

@@ -75,16 +75,14 @@ def _on_gpu(machine: Machine, model: Model, goal: Goal, capabilities: Capabiliti
         if capabilities.tensor_parallel:
             yield from _served(machine, model, capabilities, quantisation, total)
         else:
-            yield from _local(machine, model, capabilities, quantisation, total)
+            yield from _local(machine, model, capabilities, quantisation)
 
 
-def _local(
-    machine: Machine, model: Model, capabilities: Capabilities, quantisation: str, total: int
-) -> Iterator[Layout]:
+def _local(machine: Machine, model: Model, capabilities: Capabilities, quantisation: str) -> Iterator[Layout]:
     policies = [NumaPolicy.ONE_SOCKET]
     if len(machine.sockets) > 1:
         policies.append(NumaPolicy.DUPLICATE if capabilities.engine is Engine.KTRANSFORMERS else NumaPolicy.INTERLEAVE)
-    for gpus in _counts(total):
+    for gpus in _counts(len(machine.gpus)):
         if capabilities.layer_split or not capabilities.cpu_experts:
             yield Layout(capabilities.engine, quantisation, gpus=gpus, offload=ALL_GPU, numa=policies[0])
         if not machine.sockets:
