@@ -171,12 +171,13 @@ def print_ledgers(plan: Plan) -> None:
 
 def _print_sources(plan: Plan) -> None:
     """Where the figures of the parts and the model come from."""
-    parts = [gpu.spec for gpu in plan.machine.gpus[:1] if gpu.spec]
-    cpus = [socket.cpu for socket in plan.machine.sockets[:1] if socket.cpu]
+    told = [(gpu.spec.name, gpu.spec.sources) for gpu in plan.machine.gpus[:1] if gpu.spec]
+    told += [(socket.cpu.name, socket.cpu.sources) for socket in plan.machine.sockets[:1] if socket.cpu]
+    told.append((plan.model.name, plan.model.sources))
     console().print("\n[bold]sources[/]")
-    for item in (*parts, *cpus, plan.model):
-        for source in item.sources:
-            console().print(f"  {escape(item.name)}: {escape(source.text)} [dim]({source.date or 'no date'})[/]")
+    for name, sources in told:
+        for source in sources:
+            console().print(f"  {escape(name)}: {escape(source.text)} [dim]({source.date or 'no date'})[/]")
 
 
 def _distinct_devices(devices: tuple[DeviceMemory, ...]) -> list[DeviceMemory]:

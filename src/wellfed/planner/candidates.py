@@ -9,10 +9,14 @@ from wellfed.engines.capabilities import CAPABILITIES, Capabilities, usable_quan
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.parts import GpuSpec
 from wellfed.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
-from wellfed.models.attention import LatentAttention
+from wellfed.models.attention import Attention, FullAttention, LatentAttention
+from wellfed.models.compressed_attention import CompressedAttention
+from wellfed.models.ffn import Ffn
+from wellfed.models.linear_attention import LinearAttention
 from wellfed.models.model import Model
 from wellfed.models.quantisation_names import quantisation as quantisation_named
 from wellfed.planner.goal import Goal
+from wellfed.planner.usable import equal_ones
 
 # "As much as fits": the search replaces it by the number of layers that do.
 SOME_LAYERS = Offload(gpu_layers=-1)
@@ -34,6 +38,9 @@ def candidates(machine: Machine, model: Model, goal: Goal, refused: list[Refusal
     gpu = machine.gpus[0].spec if machine.gpus else None
     if machine.gpus and gpu is None:
         refused.append(Refusal("GPU", f"{machine.gpus[0].name or 'this GPU'} is in no catalogue: its speed is unknown"))
+    if gpu is not None and equal_ones(machine) < len(machine.gpus):
+        text = f"they divide a model over equal GPUs: only {equal_ones(machine)}x {gpu.name}"
+        refused.append(Refusal("serving engines", text))
     for engine, capabilities in CAPABILITIES.items():
         if goal.engines and engine not in goal.engines:
             continue
@@ -104,14 +111,14 @@ def _local(machine: Machine, model: Model, capabilities: Capabilities, quantisat
                     )
 
 
-def _served(
-    machine: Machine, model: Model, capabilities: Capabilities, quantisation: str, total: int
-) -> Iterator[Layout]:
-    per_node = len(machine.gpus)
+def _served(machine: Machine, model: Model, capabilities: Capabilities, quantisation: str) -> Iterator[Layout]:
+    per_node = equal_ones(machine)
+    total = per_node * machine.count
     latent = isinstance(model.layers[-1].attention, LatentAttention)
-    for tensor in _powers(per_node):
+    degrees = [degree for degree in _powers(per_node) if divides(model, degree)]
+    for tensor in degrees:
         for pipeline in _powers(total // tensor):
-            if pipeline > 1 and tensor * pipeline <= per_node and tensor < per_node // 2:
+            if pipeline > 1 and tensor * pipeline <= per_node and tensor < min(per_node // 2, degrees[-1]):
                 continue  # inside a node, pipelines of narrow groups never beat wider groups
             for data in _powers(total // (tensor * pipeline)):
                 yield from _served_variants(
@@ -141,6 +148,26 @@ def _served_variants(
                         max_sequences=sequences,
                         batch_tokens=batch_tokens,
                     )
+
+
+def divides(model: Model, tensor: int) -> bool:
+    """Whether tensor parallelism of this degree divides every layer: whole heads, whole columns for each rank."""
+    return all(_heads_divide(layer.attention, tensor) and _columns(layer.ffn) % tensor == 0 for layer in model.layers)
+
+
+def _heads_divide(attention: Attention, tensor: int) -> bool:
+    if isinstance(attention, FullAttention):
+        shared = attention.kv_heads % tensor == 0 or tensor % attention.kv_heads == 0  # fewer heads than ranks: copies
+        return attention.heads % tensor == 0 and shared
+    if isinstance(attention, LinearAttention):
+        return attention.key_heads % tensor == 0 and attention.value_heads % tensor == 0
+    if isinstance(attention, LatentAttention | CompressedAttention):
+        return attention.heads % tensor == 0
+    return True
+
+
+def _columns(ffn: Ffn) -> int:
+    return ffn.intermediate
 
 
 def _counts(total: int) -> list[int]:

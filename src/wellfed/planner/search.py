@@ -137,7 +137,7 @@ class Search:
             if slots == (1,) and len(users) > 1 and concurrency > _MOST_LOCAL_USERS:
                 continue
             enough = next((count for count in slots if count >= concurrency), slots[-1])
-            if layout.max_sequences in (enough, 1):
+            if layout.max_sequences in (enough, 1) or self.workload.request_rate is not None:
                 yield replace(self.workload, concurrency=concurrency)  # more slots than users change nothing
 
     def _plan(self, request: Request) -> Plan:

@@ -1,0 +1,47 @@
+"""The GPUs a plan can use, in the order in which it uses them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from wellfed.hardware.machine import Gpu, Machine
+from wellfed.provenance import Assumption
+
+
+def usable(machine: Machine) -> Machine:
+    """The machine with the GPUs that an estimate can be made for, fastest memory first.
+
+    CUDA numbers devices that way too (CUDA_DEVICE_ORDER=FASTEST_FIRST). Cards of another vendor than the best one's
+    need another build of the engine and are left out. A machine of which no GPU is known keeps them all, so that the
+    search can say why none is used.
+    """
+    known = [gpu for gpu in machine.gpus if gpu.spec is not None and not gpu.display_only]
+    if not known:
+        return machine
+    best = max(known, key=_worth)
+    kept = [gpu for gpu in known if _vendor(gpu) == _vendor(best)]
+    kept.sort(key=_worth, reverse=True)  # stable: equal cards stay in their order
+    if tuple(kept) == machine.gpus:
+        return machine
+    left = [gpu for gpu in machine.gpus if gpu not in kept]
+    return replace(machine, gpus=tuple(kept), assumptions=machine.assumptions + tuple(map(_without, left)))
+
+
+def equal_ones(machine: Machine) -> int:
+    """How many GPUs of one node, counted from the first, are alike: what a serving engine divides a model over."""
+    first = machine.gpus[0].spec if machine.gpus else None
+    return next((n for n, gpu in enumerate(machine.gpus) if gpu.spec != first), len(machine.gpus))
+
+
+def _worth(gpu: Gpu) -> tuple[float, float]:
+    return (gpu.spec.memory_bandwidth_bytes_per_s, gpu.spec.memory_bytes) if gpu.spec else (0.0, 0.0)
+
+
+def _vendor(gpu: Gpu) -> str | None:
+    return gpu.spec.vendor if gpu.spec else None
+
+
+def _without(gpu: Gpu) -> Assumption:
+    name = gpu.spec.name if gpu.spec else gpu.name or f"GPU {gpu.index}"
+    reason = "another vendor's engine builds" if gpu.spec else "no data sheet"
+    return Assumption(f"{name} is not used", reason)
