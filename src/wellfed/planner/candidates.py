@@ -80,7 +80,7 @@ def _on_gpu(machine: Machine, model: Model, goal: Goal, capabilities: Capabiliti
     total = len(machine.gpus) * machine.count
     for quantisation in _formats(capabilities, model, gpu, goal):
         if capabilities.tensor_parallel:
-            yield from _served(machine, model, capabilities, quantisation, total)
+            yield from _served(machine, model, capabilities, quantisation)
         else:
             yield from _local(machine, model, capabilities, quantisation)
 

@@ -25,6 +25,7 @@ from wellfed.workload import Workload
 
 QuantisationOf = Callable[[str], Quantisation]
 _COARSE, _FINE = (1, 16, 128, 1024), (2, 4, 8, 32, 64, 256, 512)
+_RATE_SLOTS = (64, 1024)  # under a request rate nobody knows how many run: few and many
 _REFINED = 24  # layouts whose whole curve is computed
 _MOST_LOCAL_USERS = 64  # llama.cpp's server keeps that many slots at most
 
@@ -137,7 +138,8 @@ class Search:
             if slots == (1,) and len(users) > 1 and concurrency > _MOST_LOCAL_USERS:
                 continue
             enough = next((count for count in slots if count >= concurrency), slots[-1])
-            if layout.max_sequences in (enough, 1) or self.workload.request_rate is not None:
+            tried = (enough, 1) if self.workload.request_rate is None else (*_RATE_SLOTS, 1)
+            if layout.max_sequences in tried:
                 yield replace(self.workload, concurrency=concurrency)  # more slots than users change nothing
 
     def _plan(self, request: Request) -> Plan:
