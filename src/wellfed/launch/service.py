@@ -18,6 +18,7 @@ from wellfed.launch.proof import Placement, placement
 
 _BACKOFF_S = (1, 2, 5, 10, 30, 60)
 _STABLE_S = 300
+_LOG_ROOM_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def serve(
     ensure_files(spec)
     name = state.fresh_name(model)
     log = state.folder() / f"{name}.log"
-    log.write_bytes(b"")
+    _ensure_writable(log)
     engine = start(spec, log, detach)
     try:
         load_s = wait_ready(engine, timeout_s, progress)
@@ -61,6 +62,17 @@ def serve(
         stop(engine.pid)
         raise
     return Service(running, engine, load_s, placement(engine.pid))
+
+
+def _ensure_writable(log: Path) -> None:
+    """An empty log, on a disk with room for more. Raises BadInput where there is none: an engine dies of it."""
+    try:
+        log.write_bytes(bytes(_LOG_ROOM_BYTES))
+        log.write_bytes(b"")
+    except OSError as error:
+        log.unlink(missing_ok=True)
+        hint = "free some space, or set XDG_STATE_HOME to a folder with room"
+        raise BadInput(f"cannot write {log}: {error.strerror}", hint) from error
 
 
 def ensure_safe(spec: LaunchSpec) -> None:
