@@ -135,7 +135,9 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
     """The search behind `plan` on a machine at hand, and what was assumed of model and machine."""
     from wellfed.models.quantisation_names import quantisation
     from wellfed.planner.search import Search
+    from wellfed.planner.usable import usable
 
+    where = usable(where)
     named = model(model_name)
     asked = tuple(quantisation(name).id for name in options.quantisations)
     goal = Goal(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wellfed.hardware.parts import GpuSpec
 from wellfed.layout import Engine
@@ -32,9 +32,11 @@ class Capabilities:
     moe_only: bool = False
     max_sequences: tuple[int, ...] = (1,)
     batch_tokens: tuple[int, ...] = (2048,)
+    architectures: Mapping[str, frozenset[str]] = field(default_factory=dict)  # of a vendor, where not all
     source: str = ""
 
 
+_INTEL_GRAPHICS = {"intel": frozenset({"xe", "xe-hpg", "xe-hpc", "xe2", "xe3"})}  # SYCL and Vulkan, no Gaudi
 _GGUF = (
     "bf16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "iq4_xs", "q3_k_m", "ud-q2_k_xl", "q2_k", "iq2_xxs", "ud-iq1_s",
 )  # fmt: skip
@@ -52,6 +54,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         cpu_only=True,
         cpu_layers=True,
         cpu_experts=True,
+        architectures=_INTEL_GRAPHICS,
         source="llama.cpp docs/build.md and tools/server/README.md",
     ),
     Engine.IK_LLAMA_CPP: Capabilities(
@@ -77,7 +80,8 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         attention_data_parallel=True,
         max_sequences=_SLOTS,
         batch_tokens=(2048, 8192, 16384),
-        source="vLLM documentation: supported hardware, quantization",
+        architectures={"amd": frozenset({"cdna2", "cdna3", "cdna4", "rdna3", "rdna3.5", "rdna4"})},
+        source="vLLM documentation: supported hardware (ROCm: MI200 to MI350, Radeon 7000 and 9000), quantization",
     ),
     Engine.SGLANG: Capabilities(
         Engine.SGLANG,
@@ -90,7 +94,8 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         attention_data_parallel=True,
         max_sequences=_SLOTS,
         batch_tokens=(4096, 8192, 16384),
-        source="SGLang documentation: server arguments, quantization",
+        architectures={"amd": frozenset({"cdna3", "cdna4"})},
+        source="SGLang documentation: server arguments, quantization, AMD GPUs (MI300 and MI350 series)",
     ),
     Engine.TENSORRT_LLM: Capabilities(
         Engine.TENSORRT_LLM,
@@ -126,6 +131,9 @@ def why_not(capabilities: Capabilities, model: Model, gpu: GpuSpec | None) -> st
         return None if capabilities.cpu_only else "needs a GPU"
     if gpu.vendor not in capabilities.vendors:
         return f"does not support {gpu.vendor} GPUs"
+    known = capabilities.architectures.get(gpu.vendor)
+    if known is not None and gpu.architecture not in known:
+        return f"does not support {gpu.name} ({gpu.architecture})"
     least = capabilities.vendors[gpu.vendor]
     if gpu.compute_capability and float(gpu.compute_capability) < least:
         return f"needs compute capability {least}, {gpu.name} has {gpu.compute_capability}"

@@ -17,8 +17,8 @@ def load_seconds(machine: Machine, memory: Memory) -> float | None:
     """
     slowest = 0.0
     by_name = {device.device: device for device in memory.devices}
-    for gpu in machine.gpus:
-        device = by_name.get(f"gpu{gpu.index}")
+    for position, gpu in enumerate(machine.gpus):
+        device = by_name.get(f"gpu{position}")
         size = sum(term.bytes for term in device.terms if term.name == "weights") if device else 0.0
         if not size:
             continue

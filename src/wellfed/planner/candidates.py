@@ -77,7 +77,6 @@ def _on_cpu(machine: Machine, model: Model, goal: Goal, capabilities: Capabiliti
 
 
 def _on_gpu(machine: Machine, model: Model, goal: Goal, capabilities: Capabilities, gpu: GpuSpec) -> Iterator[Layout]:
-    total = len(machine.gpus) * machine.count
     for quantisation in _formats(capabilities, model, gpu, goal):
         if capabilities.tensor_parallel:
             yield from _served(machine, model, capabilities, quantisation)

@@ -106,7 +106,7 @@ class Search:
         overflow: Counter[str] = Counter()
         nearest: NearMiss | None = None
         count = 0
-        reasons = list(refused or ())
+        reasons: list[Refusal] = []
         for request in self._requests(layouts, users or (self.workload.concurrency,)):
             count += 1
             needed = ledgers(request)
@@ -118,6 +118,7 @@ class Search:
                 found.append(self._plan(request))
             except Unsupported as error:
                 reasons.append(Refusal(request.layout.engine.value, error.message))
+        reasons = [*(refused or ()), *reasons]  # known once the layouts have been made
         if overflow:
             counts = ", ".join(f"{engine} {n}" for engine, n in overflow.items())
             reasons.append(Refusal("memory", f"too little for {overflow.total()} layouts ({counts})"))
