@@ -13,11 +13,13 @@ from dataclasses import dataclass, replace
 
 from wellfed.catalog import names
 from wellfed.catalog.hardware import Resolved, find_cpu, find_gpu, near_parts
+from wellfed.catalog.written import plain_line
 from wellfed.errors import BadInput, UnknownName
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.provenance import Assumption
 
 GPUS_MAX = 72  # in one machine: an NVL72 rack
+_MODULES_ON_BOARDS = frozenset({"sxm", "oam", "superchip"})
 _PIECES = re.compile(r"[,;\n]|\s\+\s|\+(?=[a-z0-9])|\s&\s|\b(?:and|with|plus)\b", re.IGNORECASE)
 _SPEED = r"(?P<kind>lpddr\dx?|mrdimm|mcrdimm|ddr\d)(?:[\s-]*(?P<mt>\d{3,5}))?(?:\s*mt/?s|\s*mhz)?"
 _MODULES = re.compile(
@@ -32,8 +34,11 @@ _TOTAL = re.compile(
     r"(?P<tail>(?:\s*(?:ecc|ram|memory|oc|expo|xmp|per socket|per cpu))*)",
     re.IGNORECASE,
 )
-_SIZE_ONLY = re.compile(r"^\s*(?P<size>\d{1,4})\s*(?P<unit>[gt])i?b\s*$", re.IGNORECASE)
-_SPEED_ONLY = re.compile(rf"^\s*(?:{_SPEED})(?P<tail>(?:\s*(?:oc|expo|xmp|ecc|ram))*)\s*$", re.IGNORECASE)
+_SIZE_ONLY = re.compile(r"^\s*(?P<size>\d{1,4})\s*(?P<unit>[gt])(?:i?b)?\s*$", re.IGNORECASE)
+_SPEED_ONLY = re.compile(
+    rf"^\s*(?:{_SPEED})(?:\s+(?P<size>\d{{1,4}})\s*(?P<unit>[gt])(?:i?b)?)?(?P<tail>(?:\s*(?:oc|expo|xmp|ecc|ram))*)\s*$",
+    re.IGNORECASE,
+)
 _MEMORY = (_MODULES, _TOTAL, _SIZE_ONLY, _SPEED_ONLY)
 _NVLINK_ASIDE = re.compile(r"\s+(?:with\s+)?nvlink(?:\s*bridges?)?$", re.IGNORECASE)
 _ORDINALS = {"first": 0, "second": 1, "third": 2, "fourth": 3, "1st": 0, "2nd": 1, "3rd": 2, "4th": 3, "last": -1}
@@ -98,7 +103,7 @@ class PartsList:
 def read_line(text: str) -> PartsList:
     """The parts of a line. Raises BadInput or UnknownName, with a hint."""
     parts = PartsList()
-    for piece in _PIECES.split(text.replace("＋", "+")):
+    for piece in _PIECES.split(plain_line(text)):
         if piece.strip():
             parts = _read_piece(parts, piece.strip())
     if not parts.cards and parts.cpu is None:
@@ -190,12 +195,22 @@ def _named(parts: PartsList, piece: str) -> PartsList | None:
     seat, name = take_seat(bare, counted)
     name, count = _trailing_count(name, stated)
     if found := find_gpu(name):
+        if not counted and found.spec.form in _MODULES_ON_BOARDS and seat.width is not None:
+            count, seat = seat.width, replace(seat, width=None)  # "H800 x8": modules have no lanes to choose
         unsure = seat.width is not None and not counted and seat == Seat(width=seat.width)
         text, reason = f"one {found.spec.name} on {seat.width} lanes", f"for several cards write {seat.width}x first"
         return _with_gpus(parts, found, count, seat, (Assumption(text, reason),) if unsure else ())
     if (found_cpu := find_cpu(name)) and seat == Seat():
-        return _with_cpu(parts, found_cpu, count)
+        return _with_memory_of(_with_cpu(parts, found_cpu, count), name, piece)
     return None
+
+
+def _with_memory_of(parts: PartsList, name: str, piece: str) -> PartsList:
+    """A CPU has no memory of its own: "epyc 9654 384gb" names the machine's."""
+    sizes = [size for size in names.parse(name).hard.memory_gb if size >= 1]
+    if not sizes:
+        return parts
+    return replace(parts, memory=_merged(parts.memory, Modules(total_gib=sizes[0]), piece))
 
 
 def _trailing_count(name: str, count: int) -> tuple[str, int]:

@@ -32,7 +32,7 @@ _QUANT = re.compile(
     re.IGNORECASE,
 )
 _SHARD = re.compile(r"-\d{5}-of-\d{5}|\.(?:gguf|safetensors)\b", re.IGNORECASE)
-_PARAMETERS = re.compile(r"(?<![0-9.x])([0-9]+(?:\.[0-9]+)?)\s*([BMT])(?![A-Za-z0-9])", re.IGNORECASE)
+_PARAMETERS = re.compile(r"(?<![0-9.x])(?<!\bA)([0-9]+(?:\.[0-9]+)?)\s*([BMT])(?![A-Za-z0-9])", re.IGNORECASE)
 _TIMES = {"M": 1e6, "B": 1e9, "T": 1e12}
 _MOST_WORDS = 8
 
