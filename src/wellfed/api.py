@@ -45,6 +45,8 @@ def machine(on: str | None = None, nodes: int | None = None, network: str | None
     """The machine that `on` describes (a line, a TOML file, build:NAME, a snapshot); None is this one."""
     if on is None:
         found = _live()
+    elif _is_capture(on):
+        found = captured(Path(on))
     else:
         from wellfed.catalog.machines import machine as described
 
@@ -67,12 +69,29 @@ def _live() -> Machine:
     return _with_measured_memory(live(gpu_spec=gpu_or_none, cpu_spec=cpu_or_none))
 
 
+def captured(path: Path) -> Machine:
+    """The machine of a snapshot, a pasted dump, a folder of dumps, or a captured /sys and /proc."""
+    from wellfed.catalog.hardware import cpu_or_none, gpu_or_none
+    from wellfed.topology.machine import parse
+    from wellfed.topology.snapshot_io import load
+
+    return parse(load(path), gpu_spec=gpu_or_none, cpu_spec=cpu_or_none)
+
+
+def _is_capture(on: str) -> bool:
+    try:
+        return Path(on).exists() and not on.endswith(".toml")
+    except (OSError, ValueError):  # no file can have such a name
+        return False
+
+
 def _with_measured_memory(machine: Machine) -> Machine:
-    """This machine with the memory bandwidth that its own calibration holds, if it has one."""
-    from wellfed.bench.store import own_for
+    """This machine with the memory bandwidth of its own calibration, or else of the last `wellfed bench memory`."""
+    from wellfed.bench.store import last_memory_bytes_per_s, own_for
 
     own = own_for(machine)
-    return machine if own is None else replace(machine, measured_memory_bandwidth_bytes_per_s=own.memory_bytes_per_s)
+    measured = last_memory_bytes_per_s(machine) if own is None else own.memory_bytes_per_s
+    return machine if measured is None else replace(machine, measured_memory_bandwidth_bytes_per_s=measured)
 
 
 def calibration(path: Path | None = None, machine: Machine | None = None) -> Calibration:

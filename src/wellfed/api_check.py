@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,27 +43,7 @@ def read_machine(on: str | None = None, path: Path | None = None) -> Machine:
     """
     if on is not None and path is not None:
         raise BadInput("a machine is either described (--on) or read from a path (--from), not both")
-    if path is None:
-        return api.machine(on) if on is not None else _with_measured_memory(api.machine())
-    from wellfed.catalog.hardware import cpu_or_none, gpu_or_none
-    from wellfed.topology.machine import parse
-    from wellfed.topology.snapshot_io import load
-
-    return parse(load(path), gpu_spec=gpu_or_none, cpu_spec=cpu_or_none)
-
-
-def _with_measured_memory(machine: Machine) -> Machine:
-    """This machine with the memory bandwidth that `wellfed bench memory` last measured on it, if it ever did."""
-    from wellfed.bench.store import folder
-
-    try:
-        result = json.loads((folder() / "memory.json").read_text(encoding="utf-8"))["result"]
-        rates = [float(point["bytes_per_s"]["read"]) for point in result["points"]]
-    except (OSError, ValueError, KeyError, TypeError, WellfedError):
-        return machine
-    if not rates or result.get("theoretical_bytes_per_s") != machine.memory_bandwidth_bytes_per_s:
-        return machine  # of another machine that shares the home folder, or before memory was changed
-    return replace(machine, measured_memory_bandwidth_bytes_per_s=max(rates))
+    return api.machine(on) if path is None else api.captured(path)
 
 
 def draw(machine: Machine) -> Box:

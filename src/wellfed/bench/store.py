@@ -12,7 +12,7 @@ from typing import Any
 
 from wellfed.calibration import Calibration
 from wellfed.catalog.calibration import dump, parse
-from wellfed.errors import BadInput
+from wellfed.errors import BadInput, WellfedError
 from wellfed.hardware.machine import Machine, Origin
 
 SCHEMA = "wellfed.bench/1"
@@ -35,6 +35,8 @@ def plain(value: Any) -> Any:
         return plain(asdict(value))
     if isinstance(value, Mapping):
         return {_key(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return sorted(plain(item) for item in value)
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value
@@ -158,3 +160,15 @@ def own_for(machine: Machine) -> OwnCalibration | None:
         return None
     own = own_calibration()
     return own if own is not None and own.machine == identity(machine) else None
+
+
+def last_memory_bytes_per_s(machine: Machine) -> float | None:
+    """Read bandwidth of the last `wellfed bench memory`; None when it never ran, or ran on other memory."""
+    try:
+        result = json.loads((folder() / "memory.json").read_text(encoding="utf-8"))["result"]
+        rates = [float(point["bytes_per_s"]["read"]) for point in result["points"]]
+    except (OSError, ValueError, KeyError, TypeError, WellfedError):
+        return None
+    if not rates or result.get("theoretical_bytes_per_s") != machine.memory_bandwidth_bytes_per_s:
+        return None  # of another machine that shares the home folder, or before memory was changed
+    return max(rates)

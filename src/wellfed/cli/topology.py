@@ -12,6 +12,7 @@ import click
 if TYPE_CHECKING:
     from rich.tree import Tree
 
+    from wellfed.hardware.machine import Machine
     from wellfed.topology.picture import Box
 
 _STYLES = {"machine": "bold", "socket": "bold cyan", "memory": "green", "gpu": "bold magenta", "nic": "cyan"}
@@ -43,6 +44,22 @@ def command(on: str | None, path: Path | None, svg_file: Path | None, as_json: b
     from wellfed.cli.console import console
 
     console().print(_tree(drawn))
+    if on is None and path is None:
+        _print_cross_check(machine)
+
+
+def _print_cross_check(machine: Machine) -> None:
+    """Whether hwloc, where it is installed, counts the same."""
+    from wellfed.cli.console import console
+    from wellfed.topology.crosscheck import cross_check
+
+    found = cross_check(machine)
+    if found.reason is not None:
+        console().print(f"[dim]not compared with hwloc: {found.reason}[/]")
+    elif not found.differences:
+        console().print("[dim]hwloc counts the same packages, cores, hardware threads and NUMA nodes[/]")
+    for name, (ours, theirs) in found.differences.items():
+        console().print(f"[yellow]hwloc counts {theirs} {name}, we count {ours}[/]")
 
 
 def _tree(box: Box, above: Tree | None = None) -> Tree:

@@ -1,0 +1,46 @@
+"""What hwloc says of this machine, where it is installed: a second pair of eyes on the counts."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+from wellfed.errors import WellfedError
+from wellfed.hardware.machine import Machine, Origin
+from wellfed.topology.machine import parse
+from wellfed.topology.snapshot import Snapshot
+from wellfed.topology.to_json import counts
+
+_PROGRAMS = ("lstopo-no-graphics", "lstopo")
+_COMPARED = ("packages", "cores", "pus", "numa_nodes")
+_TIMEOUT_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class CrossCheck:
+    """Counts that differ: name -> (ours, hwloc's). `reason` tells why there was no comparison."""
+
+    differences: dict[str, tuple[int, int]]
+    reason: str | None = None
+
+
+def cross_check(machine: Machine) -> CrossCheck:
+    """Compare a live machine's counts with lstopo's. Never raises: what cannot be compared has its reason."""
+    program = next((found for name in _PROGRAMS if (found := shutil.which(name))), None)
+    if program is None:
+        return CrossCheck({}, "hwloc is not installed")
+    try:
+        done = subprocess.run(
+            [program, "--of", "xml", "-"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+        )
+        snapshot = Snapshot("lstopo", Origin.DUMP, dumps={"lstopo.xml": done.stdout})
+        theirs = counts(parse(snapshot))
+    except (OSError, subprocess.TimeoutExpired, WellfedError) as error:
+        return CrossCheck({}, f"lstopo failed: {error}")
+    ours = counts(machine)
+    return CrossCheck({name: pair for name in _COMPARED if (pair := _pair(ours[name], theirs[name])) is not None})
+
+
+def _pair(ours: int | None, theirs: int | None) -> tuple[int, int] | None:
+    return (ours, theirs) if ours and theirs and ours != theirs else None
