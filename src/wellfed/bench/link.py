@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 from wellfed.errors import WellfedError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _SIZE = 256 * 2**20
 _REPEAT = 8
+_ALREADY_ENABLED = 704  # CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED
 
 
 class NoGpu(WellfedError):
@@ -32,6 +34,7 @@ class Copy:
     node: int | None
     bytes_per_s: float
     peer: int | None = None
+    direct: bool | None = None  # between GPUs: without a stop in host memory
 
 
 class Driver:
@@ -53,14 +56,14 @@ class Driver:
         return number.value
 
     @contextmanager
-    def context(self, gpu: int) -> Iterator[None]:
+    def context(self, gpu: int) -> Iterator[ctypes.c_void_p]:
         """GPU `gpu`'s primary context, current in this thread."""
         device, context = ctypes.c_int(), ctypes.c_void_p()
         self._call("cuDeviceGet", ctypes.byref(device), gpu)
         self._call("cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
         try:
             self._call("cuCtxSetCurrent", context)
-            yield
+            yield context
         finally:
             self._call("cuDevicePrimaryCtxRelease_v2", device)
 
@@ -77,6 +80,26 @@ class Driver:
                 self._call("cuMemFree_v2", device)
         finally:
             self._call("cuMemFreeHost", host)
+
+    @contextmanager
+    def device_memory(self, size: int) -> Iterator[ctypes.c_uint64]:
+        """Memory of the current context's GPU."""
+        device = ctypes.c_uint64()
+        self._call("cuMemAlloc_v2", ctypes.byref(device), ctypes.c_size_t(size))
+        try:
+            yield device
+        finally:
+            self._call("cuMemFree_v2", device)
+
+    def reach(self, gpu: int, peer: int, context: ctypes.c_void_p) -> bool:
+        """Let the current context (of `gpu`) read `peer`'s memory directly; whether the platform can."""
+        able, here, there = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+        self._call("cuDeviceGet", ctypes.byref(here), gpu)
+        self._call("cuDeviceGet", ctypes.byref(there), peer)
+        self._call("cuDeviceCanAccessPeer", ctypes.byref(able), here, there)
+        if able.value and self._cuda.cuCtxEnablePeerAccess(context, 0) not in (0, _ALREADY_ENABLED):
+            return False
+        return bool(able.value)
 
     def seconds(self, name: str, *arguments: Any) -> float:
         """GPU time of one asynchronous copy, by events."""
@@ -106,7 +129,10 @@ def _load() -> Any:
 def measure(
     machine: Machine, driver: Driver | None = None, size: int = _SIZE, progress: Callable[[str], None] = lambda _: None
 ) -> list[Copy]:
-    """Both directions of every GPU from every NUMA node. Raises NoGpu with the reason when there is none."""
+    """Both directions of every GPU from every NUMA node, and every pair of GPUs.
+
+    Raises NoGpu with the reason when there is none.
+    """
     cuda = driver or Driver()
     count = cuda.count()
     if count == 0:
@@ -122,9 +148,22 @@ def measure(
                 progress(f"GPU {gpu}, node {'?' if node is None else node}")
                 os.sched_setaffinity(0, cpus)
                 found += _both_directions(cuda, gpu, node, size)
+        os.sched_setaffinity(0, allowed)
+        for gpu, peer in permutations(range(count), 2):
+            progress(f"GPU {gpu} to GPU {peer}")
+            found.append(_between(cuda, gpu, peer, size))
     finally:
         os.sched_setaffinity(0, allowed)
     return found
+
+
+def _between(cuda: Driver, gpu: int, peer: int, size: int) -> Copy:
+    with cuda.context(peer) as other, cuda.device_memory(size) as there, cuda.context(gpu) as own:
+        direct = cuda.reach(gpu, peer, other)
+        with cuda.device_memory(size) as here:
+            call = ("cuMemcpyPeerAsync", there, other, here, own, ctypes.c_size_t(size))
+            times = sorted(cuda.seconds(*call) for _ in range(_REPEAT + 1))
+    return Copy(gpu, "device to device", None, size / times[len(times) // 2], peer, direct)
 
 
 def _both_directions(cuda: Driver, gpu: int, node: int | None, size: int) -> list[Copy]:

@@ -21,6 +21,7 @@ _WORDS = (
     "program", "question", "work", "government", "number", "night", "point", "home", "water", "room", "mother",
     "area", "money", "story", "fact",
 )  # fmt: skip
+_TRIAL_WORDS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ async def _measure(target: Target, scenario: Scenario, progress: Callable[[int, 
         chance = random.Random(scenario.seed)
         prompts = [_prompt(chance, round(scenario.prompt_tokens * words)) for _ in range(scenario.count)]
         for index in range(scenario.warmup):
-            await complete(client, target, _prompt(chance, 32), 8, index)
+            await complete(client, target, _prompt(chance, _TRIAL_WORDS), 8, index)
         begin = time.perf_counter()
         replies = await _closed_loop(client, target, scenario, prompts, progress)
         seconds = time.perf_counter() - begin
@@ -97,10 +98,10 @@ async def _measure(target: Target, scenario: Scenario, progress: Callable[[int, 
 
 async def _words_per_token(client: httpx.AsyncClient, target: Target, scenario: Scenario) -> float:
     """How many of our words make a token for this server's tokenizer, from its own count of a trial prompt."""
-    trial = await complete(client, target, _prompt(random.Random(scenario.seed + 1), 64), 2, 0)
+    trial = await complete(client, target, _prompt(random.Random(scenario.seed + 1), _TRIAL_WORDS), 2, 0)
     if trial.error:
         raise WellfedError(f"the endpoint does not answer: {trial.error}", f"is {target.base_url} the right address?")
-    return 64 / trial.prompt_tokens if trial.prompt_tokens else 1.0
+    return _TRIAL_WORDS / trial.prompt_tokens if trial.prompt_tokens else 1.0
 
 
 async def _closed_loop(

@@ -71,7 +71,8 @@ def link_text(copies: Sequence[Copy]) -> None:
     for copy in copies:
         node = "?" if copy.node is None else copy.node
         where = f"to GPU {copy.peer}" if copy.peer is not None else f"node {node}"
-        click.echo(f"GPU {copy.gpu}  {where:<9} {copy.direction:<16} {format_bandwidth(copy.bytes_per_s)}")
+        detour = "  through host memory" if copy.direct is False else ""
+        click.echo(f"GPU {copy.gpu}  {where:<9} {copy.direction:<16} {format_bandwidth(copy.bytes_per_s)}{detour}")
 
 
 def engine_text(measurements: Sequence[Measurement]) -> None:
