@@ -82,6 +82,14 @@ class Lab:
         for _ in range(count):
             threading.Thread(target=_user, args=(self.port, tokens, words, stop), daemon=True).start()
 
+    def users_apart(self, count: int) -> None:
+        """Users in a process of their own, so that this one's CPU time is the watch's alone."""
+        here = str(Path(__file__).parent)
+        ask = f"_user({self.port}, 200, 12, threading.Event())"
+        code = f"import sys, threading; sys.path.insert(0, {here!r}); from watch_faults import _user; {ask}"
+        for _ in range(count):
+            self._spawn([sys.executable, "-c", code], lambda: None)
+
     def beside(self, code: str, count: int = 1) -> None:
         """Other processes, at the engine's priority."""
         for _ in range(count):

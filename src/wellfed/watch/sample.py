@@ -46,6 +46,7 @@ class Process:
     major_faults: int | None = None
     read_bytes_total: int | None = None  # from storage
     pages: tuple[NodePages, ...] | None = None
+    uses_gpu: bool | None = None  # has a GPU's device file open
 
 
 @dataclass(frozen=True, slots=True)

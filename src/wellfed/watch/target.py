@@ -13,7 +13,13 @@ from wellfed.launch import state
 from wellfed.watch.samplers.files import names, number, text
 
 _LISTEN = "0A"
-_PROGRAMS = ("llama-server", "wellfed.launch.embedded", "vllm", "sglang", "trtllm-serve")
+_PROGRAMS = {  # words of their command lines, and the engine as layouts name it
+    "llama-server": "llama.cpp",
+    "wellfed.launch.embedded": "llama.cpp",
+    "vllm": "vllm",
+    "sglang": "sglang",
+    "trtllm-serve": "tensorrt-llm",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +67,20 @@ def _given(pid: int | None, url: str | None) -> Target:
     elif url is not None and pid is None and _is_local(url):
         port = urlsplit(url).port or (443 if url.startswith("https") else 80)
         pid = owner(port)
-    return Target(url or f"process {pid}", pid, url)
+    return Target(url or f"process {pid}", pid, url, engine=engine_of(pid) if pid is not None else None)
+
+
+def engine_of(pid: int) -> str | None:
+    """The engine whose program the process runs, by its command line."""
+    words = (text(f"/proc/{pid}/cmdline") or "").split("\0")[:4]
+    return next((engine for program, engine in _PROGRAMS.items() if any(program in word for word in words)), None)
 
 
 def _looked_for() -> Target:
     found = []
     for name in names("/proc"):
         if name.isdigit() and int(name) != os.getpid():
-            words = (text(f"/proc/{name}/cmdline") or "").split("\0")
-            if any(program in word for word in words[:4] for program in _PROGRAMS) and listening(int(name)):
+            if engine_of(int(name)) is not None and listening(int(name)):
                 found.append(int(name))
     if len(found) == 1:
         return _given(found[0], None)

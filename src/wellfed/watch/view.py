@@ -44,6 +44,7 @@ class ProcessView:
     rss_growth_bytes_per_s: float | None = None
     swap_bytes: int | None = None
     pages: Mapping[int, int] | None = None  # node -> bytes
+    uses_gpu: bool | None = None
 
     @property
     def wanting(self) -> tuple[ThreadView, ...]:
@@ -212,7 +213,11 @@ class View:
     @property
     def on_gpu(self) -> bool:
         """Whether the engine computes on a GPU."""
-        return any(gpu.engine_here or (gpu.engine_here is None and (gpu.busy or 0) > 0.02) for gpu in self.gpus or ())
+        if any(gpu.engine_here for gpu in self.gpus or ()):
+            return True
+        untold = [gpu for gpu in self.gpus or () if gpu.engine_here is None]
+        opened = self.process is None or self.process.uses_gpu is not False
+        return opened and any((gpu.busy or 0.0) > 0.02 for gpu in untold)
 
     @property
     def steps_per_cpu_s(self) -> float | None:

