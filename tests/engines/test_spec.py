@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from wellfed.engines.exports import EXPORTS
 from wellfed.engines.exports.systemd import systemd
 from wellfed.engines.placement import binding, threads
 from wellfed.engines.spec import Binding, Endpoint, LaunchSpec, MemoryPolicy, ranges
-from wellfed.hardware.machine import Gpu, Machine, NumaNode, Origin, OsSettings, Socket
+from wellfed.hardware.machine import Cpu, Gpu, Machine, NumaNode, Origin, OsSettings, Socket
 from wellfed.launch.bound import parse_list
 from wellfed.layout import CPU_ONLY, Engine, Layout, NumaPolicy
 
@@ -104,14 +105,60 @@ def test_compose_is_json_with_cpus_memory_and_devices() -> None:
     assert "/models/a model" in service["command"]
 
 
-def test_kubernetes_is_guaranteed_and_spans_nodes() -> None:
-    text = EXPORTS["kubernetes"](spec(nodes=2), "r1")
+def manifests(made: LaunchSpec, name: str = "r1") -> tuple[dict[str, object], ...]:
+    """The documents of a Kubernetes export."""
+    text = EXPORTS["kubernetes"](made, name)
     body = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
-    workload, service = (json.loads(part) for part in body.split("\n---\n"))
+    return tuple(json.loads(part) for part in body.split("\n---\n"))
+
+
+def dig(document: object, *path: str | int) -> object:
+    """What is at a path of keys and indices."""
+    for step in path:
+        document = document[step]  # type: ignore[index]
+    return document
+
+
+POD = ("spec", "containers", 0)
+
+
+def test_kubernetes_is_guaranteed_and_reached() -> None:
+    workload, service = manifests(spec())
+    container = dig(workload, "spec", "template", *POD)
+    assert dig(container, "resources", "requests") == dig(container, "resources", "limits")
+    assert dig(workload, "spec", "selector", "matchLabels") == dig(workload, "spec", "template", "metadata", "labels")
+    assert dig(service, "spec", "selector") == dig(workload, "spec", "template", "metadata", "labels")
+    assert dig(service, "spec", "ports", 0, "port") == 8000
+    volumes = {dig(volume, "name") for volume in dig(workload, "spec", "template", "spec", "volumes")}  # type: ignore[attr-defined]
+    mounts = {dig(mount, "name") for mount in dig(container, "volumeMounts")}  # type: ignore[attr-defined]
+    assert mounts == volumes
+
+
+@pytest.mark.parametrize("name", ["DeepSeek-R1_0528.Q4", "7b", "x" * 99, "a..b--c."])
+def test_kubernetes_names_are_dns_labels(name: str) -> None:
+    label = str(dig(manifests(spec(), name)[1], "metadata", "name"))
+    assert re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", label) and len(label) <= 63
+
+
+@pytest.mark.parametrize(
+    ("engine", "leader", "worker"),
+    [
+        (Engine.VLLM, "ray start --head", "ray start --block"),
+        (Engine.SGLANG, '--node-rank "$LWS_WORKER_INDEX"', '--dist-init-addr "$LWS_LEADER_ADDRESS:20000"'),
+    ],
+)
+def test_several_nodes_are_a_leader_and_its_workers(engine: Engine, leader: str, worker: str) -> None:
+    workload, service = manifests(spec(nodes=2, engine=engine))
     assert workload["kind"] == "LeaderWorkerSet"
-    container = workload["spec"]["leaderWorkerTemplate"]["workerTemplate"]["spec"]["containers"][0]
-    assert container["resources"]["requests"] == container["resources"]["limits"]
-    assert service["spec"]["ports"][0]["port"] == 8000
+    group = dig(workload, "spec", "leaderWorkerTemplate")
+    commands = [dig(group, f"{role}Template", *POD, "command", 2) for role in ("leader", "worker")]
+    assert leader in str(commands[0]) and worker in str(commands[1])
+    for command in commands:
+        assert subprocess.run(["sh", "-n"], input=str(command), text=True, check=False).returncode == 0
+    assert "serve" in str(commands[0]) if engine is Engine.VLLM else "launch_server" in str(commands[0])
+    assert dig(group, "size") == 2
+    assert dig(service, "spec", "selector") == dig(group, "leaderTemplate", "metadata", "labels")
+    assert "readinessProbe" not in dig(group, "workerTemplate", *POD)  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("name", ["script", "slurm", "ray"])
@@ -135,6 +182,19 @@ def test_systemd_escapes_and_binds() -> None:
     text = systemd(spec(argv=("engine", "--name", 'a "b" 100%')), "r1")
     assert "NUMAPolicy=bind" in text and "NUMAMask=0" in text and "CPUAffinity=0-3 8" in text
     assert '"a \\"b\\" 100%%"' in text
+
+
+def test_one_node_needs_no_binding() -> None:
+    one = Machine("one", Origin.PARTS, (Socket(0, cores=4, threads=8),), (NumaNode(0, 0, tuple(range(8))),))
+    assert binding(one, Layout(Engine.LLAMA_CPP, "q4_k_m", gpus=0, offload=CPU_ONLY)) == Binding()
+
+
+def test_hybrid_parts_keep_to_their_fast_cores() -> None:
+    cpus = tuple(Cpu(n, 0, n // 2 if n < 4 else n, efficiency=n >= 4) for n in range(8))
+    one = Machine("one", Origin.PARTS, (Socket(0, cores=6, threads=8),), (NumaNode(0, 0, tuple(range(8))),), cpus=cpus)
+    layout = Layout(Engine.LLAMA_CPP, "q4_k_m", gpus=0, offload=CPU_ONLY)
+    assert binding(one, layout).cpus == (0, 1, 2, 3)
+    assert threads(one, layout, binding(one, layout)) == 2
 
 
 def test_systemd_verifies(tmp_path: object) -> None:

@@ -40,7 +40,8 @@ _INTEL_GRAPHICS = {"intel": frozenset({"xe", "xe-hpg", "xe-hpc", "xe2", "xe3"})}
 _GGUF = (
     "bf16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "iq4_xs", "q3_k_m", "ud-q2_k_xl", "q2_k", "iq2_xxs", "ud-iq1_s",
 )  # fmt: skip
-_SERVED = ("bf16", "fp8", "nvfp4", "mxfp4", "int4")
+_SERVED = ("bf16", "fp8", "nvfp4", "int4")
+_WIDE = frozenset({"bf16", "fp16", "fp32"})  # published formats from which narrower ones are made
 _SLOTS = (8, 32, 64, 128, 256, 512, 1024)
 
 CAPABILITIES: Mapping[Engine, Capabilities] = {
@@ -145,21 +146,34 @@ def usable_quantisations(capabilities: Capabilities, model: Model, gpu: GpuSpec 
 
     Weights are never expanded: a model published in FP8 is not offered as BF16 by the serving engines.
     """
-    native = model.native_quantisation.lower()
     chosen = []
-    for name in capabilities.quantisations:
-        if name == "bf16" and native in {"fp8", "mxfp4", "nvfp4", "int4"}:
-            continue
-        if name == "mxfp4" and native != "mxfp4":
-            continue
-        if native == "mxfp4" and name in {"fp8", "int4"}:
-            continue
-        if name == "fp8" and not _knows(gpu, _FP8_CAPABILITY):
+    for name in _published(capabilities, model):
+        if name in {"fp8", "fp8-fp4-experts"} and not _knows(gpu, _FP8_CAPABILITY):
             continue
         if name == "nvfp4" and not _knows(gpu, _FP4_CAPABILITY, amd=False):
             continue
         chosen.append(name)
     return tuple(chosen)
+
+
+def reads_on_request(capabilities: Capabilities, model: Model, usable: tuple[str, ...]) -> tuple[str, ...]:
+    """Formats that the engine loads, too, but that nobody would choose by themselves: half precision, INT8."""
+    if not capabilities.tensor_parallel:
+        return ("fp16", "bf16")  # GGUF's F16 and BF16
+    native = model.native_quantisation.lower()
+    halves = ("fp16", "fp32") if "bf16" in usable else ()
+    experts = ("mxfp4",) if native == "mxfp4-experts" else ()
+    return (*halves, *experts, *(("int8",) if native in _WIDE else ()))
+
+
+def _published(capabilities: Capabilities, model: Model) -> tuple[str, ...]:
+    """What the model is published in and made into; files narrower than FP8 are served as they are."""
+    native = model.native_quantisation.lower()
+    if not capabilities.tensor_parallel or native in _WIDE:
+        return capabilities.quantisations
+    if native == "fp8":
+        return tuple(name for name in capabilities.quantisations if name != "bf16")
+    return (native,)
 
 
 def _knows(gpu: GpuSpec | None, capability: float, amd: bool = True) -> bool:

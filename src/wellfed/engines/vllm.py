@@ -11,6 +11,7 @@ FLAGS = (
     "--host", "--port", "--served-model-name", "--max-model-len", "--max-num-seqs", "--max-num-batched-tokens",
     "--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size", "--enable-expert-parallel",
     "--kv-cache-dtype", "--quantization", "--gpu-memory-utilization", "--numa-bind", "--nnodes", "--cpu-offload-gb",
+    "--distributed-executor-backend",
 )  # fmt: skip
 
 

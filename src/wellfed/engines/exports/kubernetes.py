@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from wellfed.engines.exports.images import image_of, in_container
+from wellfed.engines.exports.leader_worker import LEADER, leader_command, worker_command
 from wellfed.engines.spec import LaunchSpec
 from wellfed.units import MIB
 
@@ -14,20 +16,31 @@ _NOTES = (
     "  cpuManagerPolicy: static, topologyManagerPolicy: single-numa-node (restricted when ranks span sockets),",
     "  memoryManagerPolicy: Static. Requests equal limits, so that the pod is Guaranteed.",
 )
+_SEVERAL = ("Several nodes need the LeaderWorkerSet controller: https://lws.sigs.k8s.io",)
 
 
 def kubernetes(spec: LaunchSpec, name: str) -> str:
     """YAML (as JSON documents) for kubectl apply."""
-    label = {"app": name.lower().replace("_", "-").replace(".", "-")}
-    workload = _leader_worker_set(spec, label) if spec.nodes > 1 else _deployment(spec, label)
+    label = {"app": dns_label(name)}
+    several = spec.nodes > 1
+    workload = leader_worker_set(spec, label) if several else _deployment(spec, label)
     service = {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": label["app"], "labels": label},
-        "spec": {"selector": label, "ports": [{"port": spec.endpoint.port, "targetPort": spec.endpoint.port}]},
+        "spec": {
+            "selector": {**label, **LEADER} if several else label,
+            "ports": [{"port": spec.endpoint.port, "targetPort": spec.endpoint.port}],
+        },
     }
-    notes = "".join(f"# {note}\n" for note in (*_NOTES, *spec.notes))
+    notes = "".join(f"# {note}\n" for note in (*_NOTES, *(_SEVERAL if several else ()), *spec.notes))
     return notes + "\n---\n".join(json.dumps(document, indent=2) for document in (workload, service)) + "\n"
+
+
+def dns_label(name: str) -> str:
+    """A name that Kubernetes takes for a Service (RFC 1035): letters, digits and dashes, 63 at most, a letter first."""
+    text = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return (text if text[:1].isalpha() else f"m-{text}")[:63].rstrip("-")
 
 
 def _deployment(spec: LaunchSpec, label: dict[str, str]) -> dict[str, Any]:
@@ -39,21 +52,15 @@ def _deployment(spec: LaunchSpec, label: dict[str, str]) -> dict[str, Any]:
             "replicas": 1,
             "strategy": {"type": "Recreate"},
             "selector": {"matchLabels": label},
-            "template": _pod(spec, label),
+            "template": pod(spec, label),
         },
     }
 
 
-def _leader_worker_set(spec: LaunchSpec, label: dict[str, str]) -> dict[str, Any]:
-    return {
-        "apiVersion": "leaderworkerset.x-k8s.io/v1",
-        "kind": "LeaderWorkerSet",
-        "metadata": {"name": label["app"], "labels": label},
-        "spec": {"replicas": 1, "leaderWorkerTemplate": {"size": spec.nodes, "workerTemplate": _pod(spec, label)}},
-    }
-
-
-def _pod(spec: LaunchSpec, label: dict[str, str]) -> dict[str, Any]:
+def pod(
+    spec: LaunchSpec, label: dict[str, str], command: list[str] | None = None, ready: bool = True
+) -> dict[str, Any]:
+    """The pod template: the image's own entry point with the plan's arguments, or `command` in its place."""
     argv, volumes = in_container(spec)
     mounts = [
         {"name": f"model-{n}", "mountPath": inside, "readOnly": True} for n, inside in enumerate(volumes.values())
@@ -63,18 +70,37 @@ def _pod(spec: LaunchSpec, label: dict[str, str]) -> dict[str, Any]:
     container: dict[str, Any] = {
         "name": "engine",
         "image": image_of(spec.engine),
-        "args": argv,
+        **({"args": argv} if command is None else {"command": command}),
         "env": _environment(spec, label),
         "ports": [{"containerPort": spec.endpoint.port}],
         "resources": {"requests": _resources(spec), "limits": _resources(spec)},
         "volumeMounts": [*mounts, {"name": "shm", "mountPath": "/dev/shm"}],
-        "readinessProbe": {
+    }
+    if ready:
+        container["readinessProbe"] = {
             "httpGet": {"path": spec.health_path, "port": spec.endpoint.port},
             "periodSeconds": 5,
             "failureThreshold": 360,
+        }
+    return {"metadata": {"labels": label}, "spec": {"containers": [container], "volumes": [*sources, shared]}}
+
+
+def leader_worker_set(spec: LaunchSpec, label: dict[str, str]) -> dict[str, Any]:
+    """One group of `spec.nodes` pods: the leader serves, the workers join it."""
+    return {
+        "apiVersion": "leaderworkerset.x-k8s.io/v1",
+        "kind": "LeaderWorkerSet",
+        "metadata": {"name": label["app"], "labels": label},
+        "spec": {
+            "replicas": 1,
+            "leaderWorkerTemplate": {
+                "size": spec.nodes,
+                "restartPolicy": "RecreateGroupOnPodRestart",
+                "leaderTemplate": pod(spec, {**label, **LEADER}, leader_command(spec)),
+                "workerTemplate": pod(spec, label, worker_command(spec), ready=False),
+            },
         },
     }
-    return {"metadata": {"labels": label}, "spec": {"containers": [container], "volumes": [*sources, shared]}}
 
 
 def _environment(spec: LaunchSpec, label: dict[str, str]) -> list[dict[str, Any]]:
@@ -87,7 +113,7 @@ def _environment(spec: LaunchSpec, label: dict[str, str]) -> list[dict[str, Any]
 
 
 def _resources(spec: LaunchSpec) -> dict[str, str]:
-    found = {"cpu": str(max(1, len(spec.binding.cpus)))}
+    found = {"cpu": str(max(1, spec.cores or len(spec.binding.cpus)))}
     if spec.memory_bytes is not None:
         found["memory"] = f"{round(spec.memory_bytes * 1.1 / MIB)}Mi"
     if spec.gpus:

@@ -17,8 +17,9 @@ def slurm(spec: LaunchSpec, name: str) -> str:
     ]
     if spec.gpus:
         lines += [f"#SBATCH --gpus-per-node={len(spec.gpus)}", "#SBATCH --gres-flags=enforce-binding"]
-    if spec.binding.cpus:
-        lines += [f"#SBATCH --cpus-per-task={len(spec.binding.cpus)}", "#SBATCH --hint=nomultithread"]
+    cores = spec.cores or len(spec.binding.cpus)
+    if cores:
+        lines += [f"#SBATCH --cpus-per-task={cores}", "#SBATCH --hint=nomultithread"]
     if spec.memory_bytes is not None:
         lines.append(f"#SBATCH --mem={round(spec.memory_bytes * 1.1 / MIB)}M")
     lines += ["#SBATCH --mem-bind=local", "set -euo pipefail"]
