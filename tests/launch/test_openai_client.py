@@ -1,0 +1,28 @@
+"""The client most programs use streams from what `run` starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from launch.conftest import Wellfed
+
+pytestmark = pytest.mark.engine
+
+
+def test_openai_client_streams(wellfed: Wellfed, tiny: Path) -> None:
+    openai = pytest.importorskip("openai")
+    done = wellfed(*wellfed.run(tiny, "-d"), WELLFED_API_KEY="sk-of-the-test")
+    assert done.returncode == 0, done.stderr
+    client = openai.OpenAI(base_url=done.stdout.strip(), api_key="sk-of-the-test")
+    name = client.models.list().data[0].id
+    stream = client.chat.completions.create(
+        model=name, messages=[{"role": "user", "content": "time"}], max_tokens=8, stream=True
+    )
+    chunks = list(stream)
+    assert len(chunks) >= 8
+    assert chunks[-1].choices[0].finish_reason in {"length", "stop"} or chunks[-2].choices[0].finish_reason == "length"
+    with pytest.raises(openai.AuthenticationError):
+        openai.OpenAI(base_url=done.stdout.strip(), api_key="another", max_retries=0).completions.create(
+            model=name, prompt="time", max_tokens=1
+        )
