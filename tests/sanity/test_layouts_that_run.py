@@ -84,3 +84,44 @@ def test_a_card_without_data_sheet_does_not_hide_the_others() -> None:
     assert usable(made) is made
     alone = Machine("laptop", Origin.PARTS, gpus=(odd,))
     assert usable(alone) is alone  # the search says that its speed is unknown
+
+
+@pytest.mark.parametrize(
+    ("model", "machine", "served"),
+    [
+        ("gpt-oss-120b", "8x h100 sxm", {"mxfp4-experts"}),  # files narrower than FP8 are served as published
+        ("kimi-k2-thinking", "8x b200", {"int4-experts"}),
+        ("deepseek-v4-flash", "8x h100 sxm", {"fp8-fp4-experts"}),
+        ("deepseek-r1", "8x h200 sxm", {"fp8", "int4"}),
+        ("llama 3.1 8b", "8x h100 sxm", {"bf16", "fp8", "int4"}),
+    ],
+)
+def test_serving_engines_are_planned_in_formats_that_exist(model: str, machine: str, served: set[str]) -> None:
+    serving = (Engine.VLLM, Engine.SGLANG, Engine.TENSORRT_LLM)
+    assert {layout.quantisation for layout in layouts(model, machine, engines=serving)} == served
+
+
+@pytest.mark.parametrize(
+    ("asked", "engine", "found"),
+    [
+        ("fp16", Engine.VLLM, "fp16"),
+        ("fp16", Engine.LLAMA_CPP, "f16"),
+        ("bf16", Engine.LLAMA_CPP, "bf16"),
+        ("int8", Engine.VLLM, "int8"),
+        ("q5_k_s", Engine.LLAMA_CPP, "q5_k_s"),
+    ],
+)
+def test_formats_asked_for_are_planned_by_engines_that_load_them(asked: str, engine: Engine, found: str) -> None:
+    got = layouts("llama 3.1 8b", "rtx 4090, 7950x", quantisations=(asked,), engines=(engine,))
+    assert {layout.quantisation for layout in got} == {found}
+
+
+def test_gpt_oss_in_gguf_keeps_its_experts() -> None:
+    found = layouts("gpt-oss-20b", "rtx 4090, 7950x", engines=(Engine.LLAMA_CPP,))
+    assert {layout.quantisation for layout in found} == {"gguf-mxfp4"}
+
+
+def test_engines_that_are_out_are_told() -> None:
+    answer = plan("llama 3.1 8b", "epyc 9654", quantisations=("fp8",))
+    assert {refusal.what for refusal in answer.ranking.refused} >= {"llama.cpp", "vLLM", "KTransformers"}
+    assert any("FP8" in refusal.reason for refusal in answer.ranking.refused)

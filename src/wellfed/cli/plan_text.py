@@ -112,7 +112,7 @@ def _print_limits(plan: Plan) -> None:
     if memory.max_context is not None:
         words.append(f"context up to {memory.max_context:,} tokens")
     if memory.max_sequences is not None:
-        words.append(f"up to {memory.max_sequences} such users at a time")
+        words.append(f"room for {memory.max_sequences:,} such user{'' if memory.max_sequences == 1 else 's'} at a time")
     if plan.estimate.ttft_p99_s is not None:
         words.append(f"one request in a hundred waits {format_seconds(plan.estimate.ttft_p99_s)} for its first token")
     if plan.estimate.load_s is not None:
@@ -136,7 +136,10 @@ def _print_upgrades(upgrades: tuple[Upgrade, ...]) -> None:
 
 def _print_refused(answer: Answer) -> None:
     if answer.ranking.refused:
-        reasons = "; ".join(f"{refusal.what}: {refusal.reason}" for refusal in answer.ranking.refused)
+        same: dict[str, list[str]] = {}
+        for refusal in answer.ranking.refused:
+            same.setdefault(refusal.reason, []).append(refusal.what)
+        reasons = "; ".join(f"{', '.join(who)}: {reason}" for reason, who in same.items())
         console().print(f"\n[dim]{answer.ranking.considered} layouts considered. Out: {escape(reasons)}[/]")
     else:
         console().print(f"\n[dim]{answer.ranking.considered} layouts considered[/]")

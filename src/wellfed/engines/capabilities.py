@@ -159,7 +159,7 @@ def usable_quantisations(capabilities: Capabilities, model: Model, gpu: GpuSpec 
 def reads_on_request(capabilities: Capabilities, model: Model, usable: tuple[str, ...]) -> tuple[str, ...]:
     """Formats that the engine loads, too, but that nobody would choose by themselves: half precision, INT8."""
     if not capabilities.tensor_parallel:
-        return ("fp16", "bf16")  # GGUF's F16 and BF16
+        return ("bf16",)  # GGUF's own types are all read
     native = model.native_quantisation.lower()
     halves = ("fp16", "fp32") if "bf16" in usable else ()
     experts = ("mxfp4",) if native == "mxfp4-experts" else ()
@@ -169,6 +169,8 @@ def reads_on_request(capabilities: Capabilities, model: Model, usable: tuple[str
 def _published(capabilities: Capabilities, model: Model) -> tuple[str, ...]:
     """What the model is published in and made into; files narrower than FP8 are served as they are."""
     native = model.native_quantisation.lower()
+    if capabilities.layer_split and native == "mxfp4-experts":
+        return ("gguf-mxfp4",)  # K-quants need rows of 256; every GGUF keeps the experts as published
     if not capabilities.tensor_parallel or native in _WIDE:
         return capabilities.quantisations
     if native == "fp8":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from wellfed.engines.capabilities import CAPABILITIES, Capabilities, usable_quantisations, why_not
+from wellfed.engines.capabilities import CAPABILITIES, Capabilities, reads_on_request, usable_quantisations, why_not
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.parts import GpuSpec
 from wellfed.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
@@ -23,6 +23,7 @@ SOME_LAYERS = Offload(gpu_layers=-1)
 SOME_EXPERTS = Offload(cpu_expert_layers=-1)
 
 _UBATCHES = (512, 2048)
+_AS_GGUF = {"mxfp4": "gguf-mxfp4", "mxfp4-experts": "gguf-mxfp4", "fp16": "f16", "fp32": "gguf-f32"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,9 @@ def candidates(machine: Machine, model: Model, goal: Goal, refused: list[Refusal
         if goal.engines and engine not in goal.engines:
             continue
         reason = why_not(capabilities, model, gpu)
+        if reason is None and not _formats(capabilities, model, gpu, goal):
+            asked = " or ".join(quantisation_named(name).label for name in goal.quantisations) or "its formats"
+            reason = f"does not run {asked} of {model.name} here"
         if reason is None and gpu is not None:
             yield from _on_gpu(machine, model, goal, capabilities, gpu)
         elif reason:
@@ -58,13 +62,10 @@ def _formats(capabilities: Capabilities, model: Model, gpu: GpuSpec | None, goal
     usable = usable_quantisations(capabilities, model, gpu)
     if not goal.quantisations:
         return usable
-    known = {quantisation_named(name).id for name in usable}
+    known = {quantisation_named(name).id for name in (*usable, *reads_on_request(capabilities, model, usable))}
     reads_gguf = not capabilities.tensor_parallel
-    return tuple(
-        name
-        for name in goal.quantisations
-        if name in known or (reads_gguf and quantisation_named(name).family == "gguf")
-    )
+    asked = [_AS_GGUF.get(name, name) if reads_gguf else name for name in goal.quantisations]
+    return tuple(name for name in asked if name in known or (reads_gguf and quantisation_named(name).family == "gguf"))
 
 
 def _on_cpu(machine: Machine, model: Model, goal: Goal, capabilities: Capabilities) -> Iterator[Layout]:

@@ -121,7 +121,8 @@ class Search:
         reasons = [*(refused or ()), *reasons]  # known once the layouts have been made
         if overflow:
             counts = ", ".join(f"{engine} {n}" for engine, n in overflow.items())
-            reasons.append(Refusal("memory", f"too little for {overflow.total()} layouts ({counts})"))
+            noun = "layout" if overflow.total() == 1 else "layouts"
+            reasons.append(Refusal("memory", f"too little for {overflow.total()} {noun} ({counts})"))
         return Ranking(tuple(sorted(found, key=self._rank_key)), _distinct(reasons), count, nearest)
 
     def _requests(self, layouts: Iterable[Layout], users: tuple[int, ...]) -> Iterator[Request]:

@@ -57,7 +57,7 @@ def _room(plan: Plan) -> str:
 
 def _nothing_fits(ranking: Ranking) -> str:
     if ranking.near_miss is None:
-        return "no engine can run this model on this machine"
+        return "no engine runs this on this machine"
     miss = ranking.near_miss
     return (
         f"nothing fits: the closest ({miss.layout.engine}, {miss.layout.quantisation}) "
