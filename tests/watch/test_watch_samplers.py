@@ -19,7 +19,7 @@ from wellfed.watch.samplers.host import HostSampler
 from wellfed.watch.samplers.nvml import GpuSampler
 from wellfed.watch.samplers.proc import ProcessSampler
 from wellfed.watch.samplers.prometheus import metrics
-from wellfed.watch.samplers.sockets import sockets
+from wellfed.watch.samplers.sockets import SocketSampler
 from wellfed.watch.target import find
 
 STAT = (
@@ -132,7 +132,7 @@ def test_no_cgroup_and_no_host_files(tmp_path: Path) -> None:
     host = HostSampler(str(tmp_path)).sample()
     assert host.cpus is None
     assert host.pressure is None
-    assert sockets(8080, str(tmp_path)) is None
+    assert SocketSampler(8080, str(tmp_path)).sample() is None
 
 
 def test_the_host(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_unread_bytes_at_both_ends(tmp_path: Path) -> None:
    4: 0100007F:1F91 0200000A:C003 01 0000FFFF:00000000 00:00000000 00000000     0        0 5
 """
     put(tmp_path, proc__net__tcp=rows)
-    found = sockets(8080, str(tmp_path))
+    found = SocketSampler(8080, str(tmp_path)).sample()
     assert found is not None
     assert (found.connections, found.unread_bytes, found.stuck, found.accepting) == (2, 0x2100, 1, 2)
 

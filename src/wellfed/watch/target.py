@@ -79,9 +79,9 @@ def engine_of(pid: int) -> str | None:
 def _looked_for() -> Target:
     found = []
     for name in names("/proc"):
-        if name.isdigit() and int(name) != os.getpid():
-            if engine_of(int(name)) is not None and listening(int(name)):
-                found.append(int(name))
+        other = name.isdigit() and int(name) != os.getpid()
+        if other and engine_of(int(name)) is not None and listening(int(name)):
+            found.append(int(name))
     if len(found) == 1:
         return _given(found[0], None)
     if found:

@@ -16,7 +16,7 @@ from wellfed.watch.samplers.files import number, text
 from wellfed.watch.samplers.host import HostSampler
 from wellfed.watch.samplers.nvml import open_nvml
 from wellfed.watch.samplers.proc import ProcessSampler
-from wellfed.watch.samplers.sockets import sockets
+from wellfed.watch.samplers.sockets import SocketSampler
 from wellfed.watch.target import Target
 from wellfed.watch.trace import Promise
 from wellfed.watch.view import Baseline, View
@@ -31,10 +31,10 @@ class Sampler:
     """Everything that can be read of one target. Use it as a context: it holds a thread and the GPU driver."""
 
     def __init__(self, target: Target, interval_s: float = 1.0, key: str | None = None, gpus: bool = True) -> None:
-        self._target = target
         self._process = ProcessSampler(target.pid) if target.pid else None
         self._cgroup = CgroupSampler(target.pid) if target.pid else None
         self._host = HostSampler() if target.pid else None
+        self._sockets = SocketSampler(target.port, pid=target.pid) if target.pid and target.port else None
         self._endpoint = EndpointSampler(target.url, interval_s, key=key) if target.url else None
         opened = open_nvml(_pci_node) if gpus and target.pid else "not asked for"
         self._gpus = None if isinstance(opened, str) else opened
@@ -53,7 +53,6 @@ class Sampler:
 
     def sample(self) -> Sample:
         """Now."""
-        target = self._target
         used = os.times()
         return Sample(
             t=time.monotonic(),
@@ -61,7 +60,7 @@ class Sampler:
             process=self._process.sample() if self._process else None,
             host=self._host.sample() if self._host else None,
             cgroup=self._cgroup.sample() if self._cgroup else None,
-            sockets=sockets(target.port, pid=target.pid) if target.pid and target.port else None,
+            sockets=self._sockets.sample() if self._sockets else None,
             gpus=self._gpus.sample() if self._gpus else None,
             engine=self._endpoint.sample() if self._endpoint else None,
             watcher_cpu_s=used.user + used.system,
