@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wellfed.errors import WellfedError
 from wellfed.finding import Cost, Finding, Verdict
@@ -16,6 +16,9 @@ from wellfed.watch.target import Target, find
 from wellfed.watch.trace import Promise, read
 from wellfed.watch.view import View
 from wellfed.watch.watcher import Sampler, Sliding, replay
+
+if TYPE_CHECKING:
+    from wellfed.layout import Layout
 
 SCHEMA = "wellfed.watch/1"
 _MODELS = "--model", "-m"
@@ -38,11 +41,16 @@ def target(name: str | None = None, pid: int | None = None, url: str | None = No
     return find(name, pid, url)
 
 
-def promise(model: str, concurrency: int = 1, engine: str | None = None) -> Promise:
-    """What the best plan for `model` on this machine promises. Raises what `plan` raises."""
+def promise(model: str, concurrency: int = 1, engine: str | None = None, command: Sequence[str] = ()) -> Promise:
+    """What the best plan for `model` on this machine promises, with the threads and GPUs that `command` asks for.
+
+    Raises what `plan` raises.
+    """
     from wellfed import api
     from wellfed.errors import Unsupported
     from wellfed.layout import Engine
+    from wellfed.perf.estimate import estimate as estimated
+    from wellfed.plan import Request
     from wellfed.workload import PRESETS
 
     known = {each.value for each in Engine}
@@ -54,7 +62,11 @@ def promise(model: str, concurrency: int = 1, engine: str | None = None) -> Prom
     best = answer.ranking.best
     if best is None:
         raise Unsupported(f"no plan of {model} fits this machine now", "`wellfed plan` tells by how much")
+    layout = as_started(best.layout, command)
     estimate = best.estimate
+    if layout != best.layout:
+        request = Request(best.machine, best.model, best.weights, layout, best.workload)
+        estimate = estimated(request, api.calibration())
     rate = estimate.decode_tok_s
     machine = best.machine
     bandwidth = machine.measured_memory_bandwidth_bytes_per_s or machine.memory_bandwidth_bytes_per_s
@@ -71,27 +83,50 @@ def promise(model: str, concurrency: int = 1, engine: str | None = None) -> Prom
     )
 
 
-def model_of(chosen: Target) -> str | None:
-    """The model file that the target's command line names, where it can be read."""
-    if chosen.pid is None:
-        return None
-    try:
-        words = Path(f"/proc/{chosen.pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
-    except OSError:
-        return None
-    for index, word in enumerate(words[:-1]):
-        if word in _MODELS and Path(words[index + 1]).exists():
-            return words[index + 1]
+def as_started(layout: Layout, command: Sequence[str]) -> Layout:
+    """The layout with what the engine's own command line decides otherwise."""
+    from wellfed.layout import CPU_ONLY
+
+    if threads := _option(command, "--threads", "-t"):
+        layout = replace(layout, threads=threads)
+    if _option(command, "--n-gpu-layers", "-ngl") == 0:
+        layout = replace(layout, offload=CPU_ONLY, gpus=0)
+    if sequences := _option(command, "--parallel", "-np", "--max-num-seqs"):
+        layout = replace(layout, max_sequences=sequences)
+    return layout
+
+
+def _option(command: Sequence[str], *names: str) -> int | None:
+    for index, word in enumerate(command):
+        name, _, value = word.partition("=")
+        if name in names:
+            value = value or (command[index + 1] if index + 1 < len(command) else "")
+            return int(value) if value.isdigit() else None
     return None
+
+
+def command_of(chosen: Target) -> tuple[str, ...]:
+    """The words of the target's command line, where they can be read."""
+    try:
+        return tuple(Path(f"/proc/{chosen.pid or 0}/cmdline").read_bytes().decode("utf-8", "replace").split("\0"))
+    except OSError:
+        return ()
+
+
+def model_of(command: Sequence[str]) -> str | None:
+    """The model file that a command line names, where it is there."""
+    named = (command[index + 1] for index, word in enumerate(command[:-1]) if word in _MODELS)
+    return next((name for name in named if Path(name).exists()), None)
 
 
 def promise_or_why(chosen: Target, options: WatchOptions) -> Promise | str:
     """The promise for the model that was named or that the engine's command names; else why there is none."""
-    model = options.model or model_of(chosen)
+    command = command_of(chosen)
+    model = options.model or model_of(command)
     if model is None:
         return "no plan to compare with: name the model with --model"
     try:
-        return promise(model, options.concurrency, chosen.engine)
+        return promise(model, options.concurrency, chosen.engine, command)
     except WellfedError as error:
         if options.model is not None:
             raise

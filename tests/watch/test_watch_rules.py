@@ -180,3 +180,28 @@ def test_a_rule_that_crashes_harms_no_other() -> None:
     found = diagnose(view(QUIET.samples()), (bad, *ALL))
     assert found.id == "cpu-bound"
     assert found.crashed == ("broken: ZeroDivisionError: ",)
+
+
+def test_decode_at_the_memorys_bandwidth_is_told_as_such() -> None:
+    kept = said(QUIET, promise=PROMISE).causes[0].sign
+    assert "memory" in kept.why
+    read = said(QUIET, promise=replace(PROMISE, bytes_per_token=4e9, memory_bytes_per_s=200e9)).causes[0].sign
+    assert any("80 % of the memory's bandwidth" in each for each in read.evidence)
+    compute = said(QUIET, promise=replace(PROMISE, limited_by="compute")).causes[0].sign
+    assert "memory" not in compute.why
+
+
+def test_the_promise_follows_the_engines_own_command() -> None:
+    from wellfed.api_watch import as_started, model_of
+    from wellfed.layout import Engine, Layout
+
+    layout = Layout(Engine.LLAMA_CPP, "q4_k_m", gpus=1, threads=8)
+    words = ("llama-server", "-m", "/none.gguf", "--threads", "3", "--parallel=4", "-ngl", "0")
+    found = as_started(layout, words)
+    assert (found.threads, found.max_sequences, found.gpus) == (3, 4, 0)
+    assert found.offload.cpu_only
+    assert as_started(layout, ()) == layout
+    assert as_started(layout, ("--threads",)) == layout
+    assert as_started(layout, ("--threads", "many")) == layout
+    assert model_of(words) is None
+    assert model_of(("x", "--model", __file__)) == __file__

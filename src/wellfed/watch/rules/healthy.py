@@ -63,15 +63,15 @@ def cpu(view: View) -> Iterable[Sign]:
 
 
 def _dram(view: View) -> str | None:
-    """Steps per second x bytes per token against the memory's bandwidth, where the plan knows both."""
+    """Bytes read per second against the memory's bandwidth; without those, the plan's own word where it is kept."""
     promise, engine = view.promise, view.engine
-    if promise is None or engine is None or not promise.bytes_per_token or not promise.memory_bytes_per_s:
+    if promise is None or engine is None or not engine.decoding:
         return None
-    steps = engine.steps_per_s if engine.decoding else None
-    if steps is None:
-        return None
-    share = steps * promise.bytes_per_token / promise.memory_bytes_per_s
-    return f"reads {percent(share)} of the memory's bandwidth" if share >= 0.5 else None
+    if promise.bytes_per_token and promise.memory_bytes_per_s and engine.steps_per_s is not None:
+        share = engine.steps_per_s * promise.bytes_per_token / promise.memory_bytes_per_s
+        return f"reads {percent(share)} of the memory's bandwidth" if share >= 0.5 else None
+    kept = view.against_promise is not None and view.against_promise >= promise.decode_low_tok_s / promise.decode_tok_s
+    return "as fast as planned, and the plan is limited by memory" if kept and "memory" in promise.limited_by else None
 
 
 HBM = Rule(
