@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.watch.fake_nvml import FakeNvml
 
 from wellfed.errors import BadInput
 from wellfed.watch.samplers.cgroup import CgroupSampler
@@ -286,37 +287,6 @@ def test_addresses_and_processes_that_are_none() -> None:
         EndpointSampler("ftp://x")
     with pytest.raises(BadInput):
         find(pid=2**22 + 5)
-
-
-class FakeNvml:
-    """The calls we make, driven by a scene: a dictionary of answers by function name, errors as exceptions."""
-
-    class NVMLError(Exception):
-        """What the driver raises."""
-
-    NVML_CLOCK_SM, NVML_TEMPERATURE_GPU, NVML_PCIE_UTIL_TX_BYTES, NVML_PCIE_UTIL_RX_BYTES = 1, 0, 0, 1
-    NVML_MEMORY_ERROR_TYPE_UNCORRECTED = 1
-
-    def __init__(self, **answers: Any) -> None:
-        self.answers = {"nvmlDeviceGetCount": 1, "nvmlInit": None, "nvmlShutdown": None, **answers}
-        self.asked: list[str] = []
-
-    def __getattr__(self, name: str) -> Any:
-        if not name.startswith("nvml"):
-            raise AttributeError(name)
-
-        def call(*arguments: Any) -> Any:
-            self.asked.append(name)
-            if name == "nvmlDeviceGetHandleByIndex":
-                return f"gpu{arguments[0]}"
-            if name not in self.answers:
-                raise FakeNvml.NVMLError("Not Supported")
-            answer = self.answers[name]
-            if isinstance(answer, Exception):
-                raise answer
-            return answer(*arguments) if callable(answer) else answer
-
-        return call
 
 
 def test_a_gpu_with_every_answer() -> None:
