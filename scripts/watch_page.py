@@ -30,8 +30,9 @@ wellfed watch --export :9100        Prometheus on this machine's loopback; docs/
 ## How to read the answer
 
 - Several causes are ranked. One that follows from another names it (a queue behind throttled threads).
-- *Costs* is the plan's estimate, which is made without the fault, minus what the engine does now. The plan comes from
-  `--model`, or from the model file in the engine's command line. Without a plan there is no price.
+- *Costs* is the rate with the fault lifted minus the rate now. Lifted, an engine does what its plan promises (plans
+  are made without faults), and at least what the share of time that the fault takes would add. The plan comes from
+  `--model`, or from the model file in the engine's command line.
 - `unknown` says what to measure next. It is given for too few samples, for gaps, when nothing fits, and when the
   engine is far slower than its plan and no cause is seen.
 - Figures that cannot be read are `?`, never 0. Counters that fall, clocks that jump and samples that are missing are

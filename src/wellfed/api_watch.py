@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wellfed.errors import WellfedError
 from wellfed.finding import Cost, Finding, Verdict
-from wellfed.watch.diagnose import Diagnosis, findings
-from wellfed.watch.rules.base import Rule
+from wellfed.watch.diagnose import Cause, Diagnosis, findings
 from wellfed.watch.sample import Sample
 from wellfed.watch.target import Target, find
 from wellfed.watch.trace import Promise, read
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 
 SCHEMA = "wellfed.watch/1"
 _MODELS = "--model", "-m"
+_HARMLESS_NOW = ("slow-client", "context-full", "memory-runs-out")
+_NOTHING_COMES = ("stopped", "gone", "unresponsive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,18 +150,31 @@ def replayed(path: Path, options: WatchOptions) -> tuple[Target, Promise | None,
     return Target(trace.header.target or str(path)), trace.header.promise, steps
 
 
-def price(rule: Rule, view: View) -> Cost | None:
-    """What a fault costs: the plan's estimate, which is made without it, minus what the engine does now."""
-    promised, engine = view.promise, view.engine
-    if promised is None or engine is None:
-        return None
-    if rule.id in ("slow-client", "context-full", "memory-runs-out"):
+def price(cause: Cause, view: View) -> Cost | None:
+    """What a fault costs: the rate with it lifted minus the rate now.
+
+    Lifted, the engine does what the plan promises (plans are made without faults), and at least what the share of time
+    that the fault takes (`Rule.loss`) would add to what it does now: the larger of both that are known.
+    """
+    if cause.rule.id in _HARMLESS_NOW:
         return Cost(note="does not slow the engine now")
-    rate = engine.user_tok_s if engine.user_tok_s is not None else (0.0 if rule.id in ("stopped", "gone") else None)
+    engine = view.engine
+    rate = engine.user_tok_s if engine is not None else None
+    if rate is None and cause.rule.id in _NOTHING_COMES:
+        rate = 0.0
+    lost = cause.sign.strength
     if rate is None:
-        return Cost(note="tokens/s could not be seen")
-    gap = max(0.0, promised.decode_tok_s - rate)
-    return Cost(decode_tok_s=gap, note=f"the plan promises {promised.decode_tok_s:.3g} tokens/s, now {rate:.3g}")
+        return Cost(note=f"{100 * lost:.0f} % of the time") if cause.rule.loss else None
+    gaps = [(0.0, "nothing below what the plan promises")] if view.promise else []
+    if view.promise is not None:
+        promised = view.promise.decode_tok_s
+        gaps.append((promised - rate, f"the plan promises {promised:.3g} tokens/s for one user, now {rate:.3g}"))
+    if cause.rule.loss and lost < 0.99:
+        gaps.append((rate * lost / (1 - lost), f"it takes {100 * lost:.0f} % of the time, now {rate:.3g} tokens/s"))
+    if not gaps:
+        return None
+    gap, note = max(gaps)
+    return Cost(decode_tok_s=gap, note=note)
 
 
 def told(diagnosis: Diagnosis) -> tuple[Finding, ...]:

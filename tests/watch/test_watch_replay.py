@@ -111,7 +111,9 @@ def test_prices_are_the_plan_minus_what_is_seen(tmp_path: Path) -> None:
     cost = api_watch.told(last)[0].cost
     assert cost is not None
     rate = last.view.engine.user_tok_s if last.view.engine else None
-    assert cost.decode_tok_s == pytest.approx(max(0.0, PROMISE.decode_tok_s - (rate or 0.0)))
+    assert rate is not None
+    lost = last.causes[0].sign.strength
+    assert cost.decode_tok_s == pytest.approx(max(PROMISE.decode_tok_s - rate, rate * lost / (1 - lost)))
 
 
 def test_the_exporter_serves_what_it_was_given() -> None:

@@ -168,7 +168,7 @@ def test_a_cpu_engine_beside_somebody_elses_gpu_is_a_cpu_engine() -> None:
 
 def test_costs_stand_with_faults_that_nothing_explains() -> None:
     scene = Scene(threads=(T(0.5, 0.5), T(0.5, 0.5)), allowed=(3,), waiting=5.0)
-    told = findings(said(scene), lambda rule, view: Cost(decode_tok_s=7.0))
+    told = findings(said(scene), lambda cause, view: Cost(decode_tok_s=7.0))
     assert [each.cost is not None for each in told] == [True, False]
 
 
@@ -205,3 +205,26 @@ def test_the_promise_follows_the_engines_own_command() -> None:
     assert as_started(layout, ("--threads", "many")) == layout
     assert model_of(words) is None
     assert model_of(("x", "--model", __file__)) == __file__
+
+
+def test_lost_time_is_priced_without_a_plan_and_a_plan_only_adds() -> None:
+    from wellfed.api_watch import told
+
+    scene = Scene(threads=(T(0.5, 0.5), T(0.5, 0.5)), cpus=2, foreign=1.0, tok_s=10.0)
+    alone = told(said(scene))[0].cost
+    assert alone is not None
+    assert alone.decode_tok_s == pytest.approx(10.0)  # half of the time is taken: twice as fast without
+    planned = told(said(scene, promise=PROMISE))[0].cost
+    assert planned is not None
+    assert planned.decode_tok_s == pytest.approx(PROMISE.decode_tok_s - 10.0)
+    modest = told(said(scene, promise=replace(PROMISE, decode_tok_s=11.0)))[0].cost
+    assert modest is not None
+    assert modest.decode_tok_s == pytest.approx(10.0)
+
+
+def test_a_stopped_engine_costs_all_that_was_promised() -> None:
+    from wellfed.api_watch import told
+
+    cost = told(said(ILL["stopped"][0], promise=PROMISE))[0].cost
+    assert cost is not None
+    assert cost.decode_tok_s == PROMISE.decode_tok_s

@@ -16,8 +16,6 @@ _LEAST_SECONDS = 1.5
 _LEAST_COVERAGE = 0.5
 _GRAVE = 0.4
 
-Pricer = Callable[[Rule, View], Cost | None]
-
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -26,6 +24,9 @@ class Cause:
     rule: Rule
     sign: Sign
     of: str | None = None
+
+
+Pricer = Callable[[Cause, View], Cost | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,7 @@ def _finding(cause: Cause, view: View, price: Pricer | None) -> Finding:
         wanted=None,
         fix=cause.sign.fix or cause.rule.fix,
         refs=cause.rule.refs,
-        cost=price(cause.rule, view) if ill and cause.of is None and price is not None else None,
+        cost=price(cause, view) if ill and cause.of is None and price is not None else None,
     )
 
 

@@ -38,6 +38,7 @@ class Rule:
 
     `reads`: the evidence it needs. `then`: what to measure next when it is the suspect. `explains`: diagnoses that
     follow from this one and are not named beside it. `check`: the id of the `wellfed check` that knows the same fault.
+    `loss`: its strength is the share of speed or time that the fault takes.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Rule:
     then: str = ""
     explains: tuple[str, ...] = ()
     check: str | None = None
+    loss: bool = False
     refs: tuple[str, ...] = ()
 
 

@@ -27,6 +27,7 @@ RULE = Rule(
     id="cpu-clocks",
     title="CPU clocks low under load",
     kind=Kind.ILL,
+    loss=True,
     reads="cpufreq scaling_cur_freq and cpuinfo_max_freq of CPUs that are busy",
     rule="Busy CPUs run below 45 % of their highest clock (wide vectors on all cores lower it to 60 %).",
     judge=judge,

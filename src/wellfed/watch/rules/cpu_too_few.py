@@ -30,6 +30,7 @@ RULE = Rule(
     id="cpu-too-few",
     title="More busy threads than CPUs (cpuset or affinity too small)",
     kind=Kind.ILL,
+    loss=True,
     reads="/proc/PID/task/*/schedstat: time run and time waited; Cpus_allowed_list",
     rule="Hot threads wait at least 15 % of the time they want to run, and at least 10 % for each other.",
     judge=judge,

@@ -33,6 +33,7 @@ RULE = Rule(
     id="gpu-launch-bound",
     title="CPU cannot feed the GPU: launch-bound",
     kind=Kind.ILL,
+    loss=True,
     reads="NVML utilisation and PCIe throughput; CPU time of the engine's hottest thread",
     rule="GPU busy below 85 % while serving, one engine thread above 90 % of a core, PCIe below half of its link.",
     judge=judge,

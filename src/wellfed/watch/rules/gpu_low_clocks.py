@@ -30,6 +30,7 @@ RULE = Rule(
     id="gpu-low-clocks",
     title="GPU clocks low without a reason",
     kind=Kind.ILL,
+    loss=True,
     reads="NVML clocks, performance state, utilisation",
     rule="Busy at least 70 % of the time at less than 60 % of the highest clock.",
     judge=judge,

@@ -37,6 +37,7 @@ RULE = Rule(
     id="gpu-throttled",
     title="GPU throttled by power or heat",
     kind=Kind.ILL,
+    loss=True,
     reads="NVML clocks event reasons, clocks, power, temperature",
     rule="A slowdown in 30 % of samples with clocks below 95 %, or the power cap in half with clocks below 80 %.",
     judge=judge,

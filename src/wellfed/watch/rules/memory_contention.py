@@ -47,6 +47,7 @@ RULE = Rule(
     id="memory-contention",
     title="Another tenant on the memory bus",
     kind=Kind.ILL,
+    loss=True,
     reads="decode steps per second of the engine's CPU time; an undisturbed time before, or a plan; others' CPU time",
     rule="Threads do not wait, others use >= 0.3 cores, and work per CPU second is below 75 % of the reference.",
     judge=judge,

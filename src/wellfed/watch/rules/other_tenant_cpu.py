@@ -29,6 +29,7 @@ RULE = Rule(
     id="other-tenant-cpu",
     title="Another tenant on the engine's CPUs",
     kind=Kind.ILL,
+    loss=True,
     reads="/proc/stat against the engine's own CPU time; /proc/PID/task/*/schedstat",
     rule="Hot threads wait at least 15 % of the time they want to run, at least 10 % for others that use >= 0.2 cores.",
     judge=judge,

@@ -28,6 +28,7 @@ RULE = Rule(
     id="cpu-stolen",
     title="CPU time stolen by the hypervisor",
     kind=Kind.ILL,
+    loss=True,
     reads="/proc/stat: steal",
     rule="At least 10 % of the CPU time that is wanted is stolen.",
     judge=judge,
