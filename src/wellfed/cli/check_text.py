@@ -139,4 +139,4 @@ def _print_summary(checked: Checked, everything: bool) -> None:
     hint = "" if everything else " [dim](--all shows them)[/]"
     console().print("\n" + ", ".join(word for word in words if word) + hint)
     if checked.together is not None:
-        console().print(f"mended all together: {escape(cost_text(checked.together))}")
+        console().print(f"all faults together: {escape(cost_text(checked.together))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Mapping
@@ -74,12 +75,19 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line: exit 0 when all is well, 1 for findings or no fit, 2 for errors of use or of the tool."""
+    out = sys.stdout
+    for stream in (out, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows ? for what it lacks
     try:
-        sys.exit(cli.main(standalone_mode=False) or 0)
+        sys.exit(cli.main(args=[_text(word) for word in sys.argv[1:]], standalone_mode=False) or 0)
     except WellfedError as error:
         if error.details:
             click.echo(error.details, err=True)
         fail(error.message, error.hint, error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(2)
     except click.UsageError as error:
         fail(error.format_message(), f"see `{error.ctx.command_path if error.ctx else 'wellfed'} --help`")
     except click.ClickException as error:
@@ -87,6 +95,8 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         fail("interrupted", code=130)
     except SystemExit:
+        if sys.stdout is not out:  # click met a closed pipe and put its own stream there: the reader had enough
+            sys.exit(0)
         raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -97,6 +107,14 @@ def main() -> None:
         if os.environ.get("WELLFED_DEBUG"):
             raise
         fail(f"internal error: {type(error).__name__}: {error}", "WELLFED_DEBUG=1 shows where; please report it")
+
+
+def _text(word: str) -> str:
+    """An argument as UTF-8, whatever the locale made of its bytes; paths that are not stay as they are."""
+    try:
+        return os.fsencode(word).decode("utf-8")
+    except UnicodeError:
+        return word
 
 
 def fail(message: str, hint: str | None = None, code: int = 2) -> None:

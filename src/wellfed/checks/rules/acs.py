@@ -10,7 +10,7 @@ from wellfed.checks.mend import with_devices
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import all_linked, cards
 from wellfed.finding import Finding, Verdict
-from wellfed.hardware.machine import Machine
+from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.pcie import PciDevice, path_up
 
 WHY = "access control redirects what one GPU sends to the other up to the CPU and back"
@@ -30,6 +30,8 @@ def judge(machine: Machine) -> Iterable[Finding]:
         return [no_gpus(machine, 2)]
     if machine.os.virtualised:
         return [skip("a virtual machine: the host decides")]
+    if machine.origin is Origin.PARTS:
+        return [skip("a planned machine: firmware and kernel decide")]
     above = bridges(machine)
     if not above:
         return [unread(machine, "bridges above the GPUs", "pci")]
