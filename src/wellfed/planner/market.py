@@ -22,6 +22,7 @@ from wellfed.models.weights import Weights
 from wellfed.perf.estimate import estimate
 from wellfed.perf.memory import ledgers
 from wellfed.plan import Plan, Request
+from wellfed.planner.candidates import divides
 from wellfed.planner.goal import Goal, Objective
 from wellfed.planner.power import power
 from wellfed.planner.search import QuantisationOf, missed_targets
@@ -187,15 +188,24 @@ def _likely(demand: Demand, machine: Machine) -> Iterator[tuple[Layout, Weights]
     engine = (
         Engine.VLLM if several and why_not(CAPABILITIES[Engine.VLLM], demand.model, gpu) is None else Engine.LLAMA_CPP
     )
-    tensor = count if engine is Engine.VLLM else 1
+    tensor = _tensor(demand, count) if engine is Engine.VLLM else 1
     slots = next((n for n in CAPABILITIES[engine].max_sequences if n >= demand.workload.concurrency), 1024)
-    on_gpu = Layout(engine, "", gpus=count, tensor_parallel=tensor, max_sequences=slots, offload=ALL_GPU)
+    replicas = count // tensor if engine is Engine.VLLM else 1
+    on_gpu = Layout(
+        engine, "", gpus=count, tensor_parallel=tensor, data_parallel=replicas, max_sequences=slots, offload=ALL_GPU
+    )
+    room = room / replicas
     found = list(_first_fitting(demand, engine, gpu, room * 0.9, on_gpu))
     yield from found
     if not found and demand.model.is_moe and machine.sockets:
         policy = NumaPolicy.ONE_SOCKET if len(machine.sockets) == 1 else NumaPolicy.INTERLEAVE
         mixed = Layout(Engine.LLAMA_CPP, "", gpus=1, offload=EXPERTS_ON_CPU, numa=policy, ubatch_tokens=2048)
         yield from _first_fitting(demand, Engine.LLAMA_CPP, gpu, machine.memory_bytes or 0.0, mixed)
+
+
+def _tensor(demand: Demand, count: int) -> int:
+    """The widest tensor parallelism that divides the model and the GPUs; the rest are replicas."""
+    return max(n for n in range(1, count + 1) if count % n == 0 and divides(demand.model, n))
 
 
 def _cpu_layout(machine: Machine) -> Layout:

@@ -48,6 +48,7 @@ class Ranking:
     refused: tuple[Refusal, ...]
     considered: int
     near_miss: NearMiss | None = None
+    too_big: frozenset[Kind] = frozenset()  # placements of which some layout was tried and found too big
 
     @property
     def best(self) -> Plan | None:
@@ -105,6 +106,7 @@ class Search:
         found: list[Plan] = []
         overflow: Counter[str] = Counter()
         nearest: NearMiss | None = None
+        too_big: set[Kind] = set()
         count = 0
         reasons: list[Refusal] = []
         for request in self._requests(layouts, users or (self.workload.concurrency,)):
@@ -113,6 +115,7 @@ class Search:
             if needed.fits is False:
                 overflow[request.layout.engine.value] += 1
                 nearest = _nearer(nearest, request, needed)
+                too_big.add(kind_of(request.layout))
                 continue
             try:
                 found.append(self._plan(request))
@@ -123,7 +126,8 @@ class Search:
             counts = ", ".join(f"{engine} {n}" for engine, n in overflow.items())
             noun = "layout" if overflow.total() == 1 else "layouts"
             reasons.append(Refusal("memory", f"too little for {overflow.total()} {noun} ({counts})"))
-        return Ranking(tuple(sorted(found, key=self._rank_key)), _distinct(reasons), count, nearest)
+        ordered = tuple(sorted(found, key=self._rank_key))
+        return Ranking(ordered, _distinct(reasons), count, nearest, frozenset(too_big))
 
     def _requests(self, layouts: Iterable[Layout], users: tuple[int, ...]) -> Iterator[Request]:
         for layout in layouts:

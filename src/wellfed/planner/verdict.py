@@ -26,10 +26,10 @@ def verdict(ranking: Ranking) -> Verdict:
     if best is None:
         return Verdict(None, _nothing_fits(ranking))
     chosen = next(kind for kind, plan in sides if plan is best)
-    return Verdict(chosen, "; ".join(_reasons(chosen, best, sides)), sides)
+    return Verdict(chosen, "; ".join(_reasons(ranking, chosen, best, sides)), sides)
 
 
-def _reasons(chosen: Kind, best: Plan, sides: tuple[tuple[Kind, Plan], ...]) -> list[str]:
+def _reasons(ranking: Ranking, chosen: Kind, best: Plan, sides: tuple[tuple[Kind, Plan], ...]) -> list[str]:
     reasons = [_room(best)]
     for kind, plan in sides:
         if kind is chosen:
@@ -37,8 +37,8 @@ def _reasons(chosen: Kind, best: Plan, sides: tuple[tuple[Kind, Plan], ...]) -> 
         ratio = best.estimate.total_tok_s.value / plan.estimate.total_tok_s.value
         reasons.append(f"{kind} would reach {_share(1 / ratio)} of the tokens/s ({plan.layout.engine})")
     missing = [kind for kind in Kind if kind not in {kind for kind, _ in sides}]
-    if Kind.GPU in missing and best.machine.gpus:
-        reasons.append("the GPUs alone cannot hold it")
+    if Kind.GPU in missing and Kind.GPU in ranking.too_big:
+        reasons.append(f"the {'GPU' if len(best.machine.gpus) == 1 else 'GPUs'} alone cannot hold it")
     if not best.machine.gpus:
         reasons.append("this machine has no GPU that wellfed knows")
     return reasons
