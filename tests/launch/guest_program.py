@@ -6,13 +6,17 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from wellfed import api
+from wellfed import api, api_run
 from wellfed.engines.spec import Binding, MemoryPolicy
+from wellfed.launch import state
 from wellfed.launch.process import bound_prefix
 from wellfed.launch.proof import placement
+from wellfed.launch.service import end, serve
+from wellfed.layout import NumaPolicy
 
 _HOLD = "import time; held = bytearray(b'x') * (64 << 20); print('up', flush=True); time.sleep(60)"
 
@@ -45,11 +49,21 @@ def engine(model: str) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         return {"error": done.stderr}
-    listed = subprocess.run(
-        [sys.executable, "-m", "wellfed", "ps", "--json"], capture_output=True, text=True, check=True
-    )
-    (running,) = json.loads(listed.stdout)["engines"]
-    return {**where(running["pid"]), "said": done.stderr, "command": running["command"]}
+    (running,) = state.listed()
+    found = {**where(running.pid), "said": done.stderr, "command": running.command}
+    end(running)
+    return found
+
+
+def on_one_socket(model: str) -> dict[str, Any]:
+    """The same plan kept to one socket."""
+    prepared = api_run.prepare(model, api_run.RunOptions(context=4096, threads=2, port=8081))
+    plan = api_run.estimated(prepared.plan, replace(prepared.plan.layout, numa=NumaPolicy.ONE_SOCKET))
+    spec = api_run.launch_spec(plan, prepared.program, model, prepared.spec.endpoint)
+    service = serve(spec, "one-socket", 120)
+    found = {**where(service.engine.pid), "nodes": spec.binding.nodes, "command": spec.command_line()}
+    end(service.running)
+    return found
 
 
 def main() -> None:
@@ -61,6 +75,7 @@ def main() -> None:
         "bound": [held(Binding((2 * n, 2 * n + 1), (n,), MemoryPolicy.BIND)) for n in (0, 1)],
         "interleaved": held(Binding((0, 1, 2, 3), (0, 1), MemoryPolicy.INTERLEAVE)),
         "engine": engine(sys.argv[1]),
+        "one socket": on_one_socket(sys.argv[1]),
         "seconds": time.monotonic() - begin,
     }
     print("RESULT " + json.dumps(found))

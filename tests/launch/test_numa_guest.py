@@ -9,6 +9,8 @@ import pytest
 
 from launch.guest import boot
 
+_INHERITED = 2**20  # the stack that the program was started with lies where its parent ran
+
 pytestmark = [pytest.mark.qemu, pytest.mark.engine]
 
 
@@ -20,14 +22,20 @@ def test_threads_and_pages_are_where_the_binding_says(tmp_path: Path, tiny: Path
     assert found["nodes"] == [[0, [0, 1]], [1, [2, 3]]]
     for node, place in enumerate(found["bound"]):
         assert place["cpus"] == [2 * node, 2 * node + 1]
-        assert place["anonymous"][str(1 - node)] == 0
+        assert place["anonymous"][str(1 - node)] < _INHERITED
         assert place["anonymous"][str(node)] > 60 * 2**20
-    spread = found["interleaved"]["anonymous"]
-    assert spread["0"] == pytest.approx(spread["1"], rel=0.1)
-    engine = found["engine"]
+    assert even(found["interleaved"]["anonymous"])
+    engine = found["engine"]  # so small a model is faster on both sockets, says the estimate
     assert "error" not in engine, engine["error"]
-    chosen = 0 if engine["cpus"] == [0, 1] else 1
-    assert engine["cpus"] == [2 * chosen, 2 * chosen + 1]
-    assert engine["anonymous"][str(1 - chosen)] == 0
-    assert f"--membind={chosen}" in engine["command"] and "--numa numactl" in engine["command"]
-    assert f"on node {chosen}" in engine["said"]
+    assert engine["cpus"] == [0, 1, 2, 3] and even(engine["anonymous"])
+    assert "--interleave=0-1" in engine["command"] and "on node 0-1" in engine["said"]
+    bound = found["one socket"]
+    (node,) = bound["nodes"]
+    assert bound["cpus"] == [2 * node, 2 * node + 1]
+    assert bound["anonymous"][str(1 - node)] < _INHERITED
+    assert f"--membind={node}" in bound["command"] and "--numa numactl" in bound["command"]
+
+
+def even(pages: dict[str, int]) -> bool:
+    """Whether two nodes hold about the same."""
+    return abs(pages["0"] - pages["1"]) < 0.2 * sum(pages.values())
