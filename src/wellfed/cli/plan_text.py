@@ -65,36 +65,49 @@ def _print_verdict(answer: Answer) -> None:
         console().print(f"\n[bold green]{verdict.kind.value}[/]: {escape(verdict.why)}")
 
 
+_WRAPPED = {"layout": 7, "limited by": 9}  # may break, at so many columns
+_ROOMY = 110  # columns from which every column stands unbroken
+
+
 def _plans_table(plans: tuple[Plan, ...]) -> Table:
+    """One row for each plan. With several users on a narrow terminal, spare memory and intervals make room."""
     table = Table(box=None, header_style="dim", pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))
     several = any(plan.workload.concurrency > 1 for plan in plans)
-    for name in ("engine", "weights", "layout", "spare"):
-        table.add_column(name, justify="right" if name == "spare" else "left", no_wrap=name != "layout")
-    if several:
-        table.add_column("users", justify="right")
-    for name in ("TTFT", "tok/s each" if several else "tok/s", *(["tok/s all"] if several else []), "limited by"):
-        table.add_column(name, justify="left" if name == "limited by" else "right", no_wrap=name != "limited by")
+    narrow = several and console().width < _ROOMY
+    names = [name for name in _columns(several) if not (narrow and name == "spare")]
+    for name in names:
+        right = name in {"spare", "users", "TTFT"} or name.startswith("tok/s")
+        header = name.replace(" ", "\n", 1) if narrow else name
+        table.add_column(
+            header, justify="right" if right else "left", no_wrap=name not in _WRAPPED, min_width=_WRAPPED.get(name)
+        )
     for plan in plans:
-        table.add_row(*_cells(plan, several), style="bold" if plan is plans[0] else None)
+        cells = _cells(plan, several, narrow)
+        table.add_row(*(cells[name] for name in names), style="bold" if plan is plans[0] else None)
     return table
 
 
-def _cells(plan: Plan, several: bool) -> list[str]:
+def _columns(several: bool) -> tuple[str, ...]:
+    speeds = ("users", "TTFT", "tok/s each", "tok/s all") if several else ("TTFT", "tok/s")
+    return ("engine", "weights", "layout", "spare", *speeds, "limited by")
+
+
+def _cells(plan: Plan, several: bool, narrow: bool) -> dict[str, str]:
     estimate, tightest = plan.estimate, plan.estimate.memory.tightest
-    cells = [
-        plan.layout.engine.value,
-        plan.layout.quantisation.upper(),
-        describe(plan.layout),
-        "?" if tightest is None else format_bytes(tightest.spare_bytes),
-    ]
-    if several:
-        cells.append(str(plan.workload.concurrency))
     late = " [red]late[/]" if missed_targets(plan) else ""
-    cells.append(format_seconds(estimate.ttft_s.value) + late)
-    if several:
-        cells.append(format_rate(estimate.decode_tok_s.value))
-    cells.append(_range(estimate.total_tok_s if several else estimate.decode_tok_s))
-    return [*cells, estimate.limited_by]
+    total = format_rate(estimate.total_tok_s.value) if narrow else _range(estimate.total_tok_s)
+    return {
+        "engine": plan.layout.engine.value,
+        "weights": plan.layout.quantisation.upper(),
+        "layout": describe(plan.layout),
+        "spare": "?" if tightest is None else format_bytes(tightest.spare_bytes),
+        "users": f"{plan.workload.concurrency:,}",
+        "TTFT": format_seconds(estimate.ttft_s.value) + late,
+        "tok/s": _range(estimate.decode_tok_s),
+        "tok/s each": format_rate(estimate.decode_tok_s.value),
+        "tok/s all": total,
+        "limited by": estimate.limited_by,
+    }
 
 
 def _range(quantity: Quantity) -> str:
@@ -127,11 +140,18 @@ def _print_upgrades(upgrades: tuple[Upgrade, ...]) -> None:
     for upgrade in upgrades[:4]:
         if upgrade.gain == float("inf"):
             text = f"it would run: {format_rate(upgrade.plan.estimate.decode_tok_s.value)} tokens/s"
+        elif upgrade.finer is not None:
+            rate = format_rate(upgrade.plan.estimate.decode_tok_s.value)
+            text = f"room for finer weights: {upgrade.finer.upper()} at {rate} tokens/s"
         elif max(upgrade.gain, upgrade.ttft_gain) < 1.02:
             text = "changes nothing"
         else:
-            text = f"tokens/s x{upgrade.gain:.2f}, first token {upgrade.ttft_gain:.2f}x as soon"
+            text = f"tokens/s x{_times(upgrade.gain)}, first token {_times(upgrade.ttft_gain)}x as soon"
         console().print(f"  {escape(upgrade.change)}: {text}")
+
+
+def _times(gain: float) -> str:
+    return f"{gain:.2f}" if gain < 10 else f"{gain:.0f}"
 
 
 def _print_refused(answer: Answer) -> None:

@@ -5,21 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from wellfed.hardware.machine import GpuLink, Machine, Socket
+from wellfed.hardware.machine import Gpu, GpuLink, Machine, Socket
 from wellfed.hardware.pcie import PcieLink
 from wellfed.plan import Plan
 from wellfed.planner.candidates import candidates
 from wellfed.planner.search import Search
 
+USUAL_BITS = 4.0  # what a plan asks of weights when nothing is said: below, answers get visibly worse
+_USUAL_CARD = "rtx 4090"
+
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """A change of the machine, the best plan on the changed one, and the gain in total tokens/s (1.0 = none)."""
+    """A change of the machine, the best plan on the changed one, and the gain in total tokens/s (1.0 = none).
+
+    `finer`: the change makes room for weights of this quantisation, where now only coarser ones than 4 bits fit.
+    """
 
     change: str
     plan: Plan
     gain: float
     ttft_gain: float
+    finer: str | None = None
 
 
 def upgrades(search: Search, best: Plan | None) -> tuple[Upgrade, ...]:
@@ -33,9 +40,24 @@ def upgrades(search: Search, best: Plan | None) -> tuple[Upgrade, ...]:
         if best is not None:
             changed = replace(changed, workload=best.workload)
         plan = changed.rank(candidates(machine, search.model, goal, [])).best
-        if plan is not None:
+        finer = _finer(search, machine, best)
+        if finer is not None:
+            found.append(Upgrade(change, finer, *_gains(best, finer), finer.layout.quantisation))
+        elif plan is not None:
             found.append(Upgrade(change, plan, *_gains(best, plan)))
-    return tuple(sorted(found, key=lambda upgrade: -upgrade.gain))
+    return tuple(sorted(found, key=lambda upgrade: (upgrade.finer is None, -upgrade.gain)))
+
+
+def _finer(search: Search, machine: Machine, best: Plan | None) -> Plan | None:
+    """The best plan in weights of 4 bits or more, where the machine as it is holds only coarser ones."""
+    goal = search.goal
+    if best is None or goal.quantisations or goal.least_quality_bits >= USUAL_BITS:
+        return None
+    if search.quantisation(best.layout.quantisation).bits >= USUAL_BITS:
+        return None
+    goal = replace(goal, engines=(best.layout.engine,), least_quality_bits=USUAL_BITS)
+    changed = replace(search, machine=machine, goal=goal, sweep=False, workload=best.workload)
+    return changed.rank(candidates(machine, search.model, goal, [])).best
 
 
 def _gains(best: Plan | None, plan: Plan) -> tuple[float, float]:
@@ -49,10 +71,24 @@ def _gains(best: Plan | None, plan: Plan) -> tuple[float, float]:
 
 def changed_machines(machine: Machine) -> Iterator[tuple[str, Machine]]:
     """Every single change worth asking about."""
+    yield from _first_gpu(machine)
     yield from _more_gpus(machine)
     yield from _linked_gpus(machine)
     yield from _wider_slots(machine)
     yield from _better_memory(machine)
+
+
+def _first_gpu(machine: Machine) -> Iterator[tuple[str, Machine]]:
+    """A usual card for a machine without any; whether case and supply take it is not asked."""
+    if machine.gpus:
+        return
+    from wellfed.catalog.hardware import gpu
+
+    spec = gpu(_USUAL_CARD)
+    link = PcieLink(spec.pcie_generation or 4, spec.pcie_lanes or 16)
+    socket = machine.sockets[0].index if machine.sockets else None
+    card = Gpu(0, spec, spec.name, spec.memory_bytes, socket=socket, link=link)
+    yield f"a {spec.name}", replace(machine, gpus=(card,))
 
 
 def _more_gpus(machine: Machine) -> Iterator[tuple[str, Machine]]:
