@@ -2,72 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import threading
-import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.stranger import Stranger
 from wellfed import api_bench
 from wellfed.bench.client import Reply
 from wellfed.bench.load import Scenario, spread, summary
 from wellfed.errors import WellfedError
-
-
-class Stranger(BaseHTTPRequestHandler):
-    """Answers like an OpenAI-compatible server; `faults` says how it misbehaves."""
-
-    faults: ClassVar[set[str]] = set()
-    seen: ClassVar[list[dict[str, object]]] = []
-
-    def do_GET(self) -> None:
-        self._send(200, json.dumps({"data": [{"id": "first"}, {"id": "second"}]}))
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.seen.append({**body, "key": self.headers.get("Authorization")})
-        if "refuses" in self.faults or ("sometimes" in self.faults and len(self.seen) % 2 == 0):
-            self._send(503, "overloaded")
-            return
-        self.send_response(200)
-        self.end_headers()
-        for index in range(int(body["max_tokens"])):
-            time.sleep(0.002)
-            self._chunk({"choices": [{"text": "" if index % 3 == 1 else "x", "finish_reason": None}]})
-            if "dies" in self.faults and index == 2:
-                self.wfile.write(b"data: {half")
-                return
-        usage = {"prompt_tokens": len(body["prompt"].split()) * 2, "completion_tokens": body["max_tokens"]}
-        self._chunk({"choices": [{"text": "", "finish_reason": "length"}], "usage": usage})
-        self.wfile.write(b"data: [DONE]\n\n")
-
-    def _chunk(self, content: object) -> None:
-        self.wfile.write(f"data: {json.dumps(content)}\n\n".encode())
-
-    def _send(self, code: int, text: str) -> None:
-        self.send_response(code)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, *words: object) -> None:
-        """Quiet."""
-
-
-@pytest.fixture
-def url() -> Iterator[str]:
-    """Where the stranger listens."""
-    Stranger.faults, Stranger.seen = set(), []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Stranger)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
 
 
 def options(**changes: object) -> api_bench.EngineOptions:
