@@ -39,10 +39,11 @@ def _huggingface(repository: str) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+    where = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    offline = not _reachable(where)
     try:
-        return Path(hf_hub_download(repository, "config.json", etag_timeout=10))
+        return Path(hf_hub_download(repository, "config.json", etag_timeout=10, local_files_only=offline))
     except LocalEntryNotFoundError as error:
-        where = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
         hint = "set HF_ENDPOINT to a mirror, use ModelScope, or give a config.json or a catalogue name"
         raise BadInput(f"cannot reach {where}, and {repository} is not in the local cache", hint) from error
     except HfHubHTTPError as error:
@@ -51,6 +52,26 @@ def _huggingface(repository: str) -> Path:
         raise BadInput(f"no config.json of {repository}: {str(error)[:120]}", _REFUSED) from error
 
 
+def _reachable(endpoint: str) -> bool:
+    """Whether something listens there: the client would try for half a minute. Behind a proxy it is asked instead."""
+    import socket
+    from urllib.parse import urlsplit
+    from urllib.request import getproxies
+
+    address = urlsplit(endpoint)
+    if address.scheme not in ("http", "https"):
+        raise BadInput(f"HF_ENDPOINT is {endpoint!r}", "write it with https://")
+    if address.hostname is None or getproxies().get(address.scheme):
+        return True
+    try:
+        port = address.port or (80 if address.scheme == "http" else 443)
+        socket.create_connection((address.hostname, port), _CONNECT_S).close()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+_CONNECT_S = 5.0
 _REFUSED = "check the name; gated models need HF_TOKEN"
 
 
