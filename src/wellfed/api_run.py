@@ -49,6 +49,7 @@ class RunOptions:
     insecure: bool = False
     timeout: float = 1800.0
     huge_pages: bool = False
+    elsewhere: bool = False  # it will not be started here and now: what other programs do now does not matter
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def prepare(model: str, options: RunOptions, told: Told = lambda _: None) -> Pre
     ensure_key(endpoint, options.insecure)
     named = demo_or(model)
     planned, found = _first_runnable(api.plan(named, _plan_options(named, options)), options)
-    plan, warnings = as_started(planned, found, options.threads)
+    plan, warnings = as_started(planned, found, options.threads, options.elsewhere)
     ensure_fits(plan)
     spec = launch_spec(plan, found, _files(named, plan, options, told), endpoint)
     check_flags(found, spec.argv[len(found.words) :], plan.layout.engine)
@@ -152,12 +153,14 @@ def _nothing_fits(answer: Answer) -> DoesNotFit:
     return DoesNotFit(f"nothing fits this machine now: {short}", hint)
 
 
-def as_started(plan: Plan, found: Program, asked_threads: int | None = None) -> tuple[Plan, tuple[str, ...]]:
+def as_started(
+    plan: Plan, found: Program, asked_threads: int | None = None, elsewhere: bool = False
+) -> tuple[Plan, tuple[str, ...]]:
     """The plan with what is known of the program, and the threads it will have; estimated anew. And what to warn of."""
     layout = plan.layout
     if plan.layout.engine is Engine.LLAMA_CPP and found.origin == "embedded":
         layout = replace(layout, options=(*layout.options, *embedded_options()))
-    count, warnings = _threads(plan.machine, layout, asked_threads)
+    count, warnings = _threads(plan.machine, layout, asked_threads, elsewhere)
     layout = replace(layout, threads=count)
     return (plan if layout == plan.layout else estimated(plan, layout)), warnings
 
@@ -177,13 +180,15 @@ def estimated(plan: Plan, layout: Layout, calibration: Calibration | None = None
     return replace(plan, layout=layout, estimate=estimate(request, chosen))
 
 
-def _threads(machine: Machine, layout: Layout, asked: int | None) -> tuple[int | None, tuple[str, ...]]:
+def _threads(
+    machine: Machine, layout: Layout, asked: int | None, elsewhere: bool
+) -> tuple[int | None, tuple[str, ...]]:
     """Threads as asked, else one per core of the binding, and on this machine never more than cores are idle."""
     from wellfed.launch.cores import idle_cores, threads_now
 
     bound = binding(machine, layout)
     planned = asked or threads(machine, layout, bound)
-    if layout.engine not in _LOCAL or planned is None or asked or machine.origin is not Origin.LIVE:
+    if layout.engine not in _LOCAL or planned is None or asked or elsewhere or machine.origin is not Origin.LIVE:
         return planned, ()
     idle = idle_cores(bound.cpus)
     count = threads_now(planned, idle)

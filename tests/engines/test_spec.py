@@ -135,9 +135,20 @@ def test_kubernetes_is_guaranteed_and_reached() -> None:
 
 
 @pytest.mark.parametrize("name", ["DeepSeek-R1_0528.Q4", "7b", "x" * 99, "a..b--c."])
-def test_kubernetes_names_are_dns_labels(name: str) -> None:
-    label = str(dig(manifests(spec(), name)[1], "metadata", "name"))
-    assert re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", label) and len(label) <= 63
+def test_names_are_dns_labels(name: str) -> None:
+    for label in (
+        str(dig(manifests(spec(), name)[1], "metadata", "name")),
+        json.loads(EXPORTS["compose"](spec(), name))["name"],
+    ):
+        assert re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", label) and len(label) <= 63
+
+
+@pytest.mark.parametrize(("gpus", "image"), [((), "llama.cpp:server"), ((0,), "llama.cpp:server-cuda")])
+def test_images_are_of_what_the_plan_uses(gpus: tuple[int, ...], image: str) -> None:
+    made = spec(engine=Engine.LLAMA_CPP, gpus=gpus)
+    service = json.loads(EXPORTS["compose"](made, "r1"))["services"]["engine"]
+    assert service["image"].endswith(image)
+    assert ("deploy" in service) is bool(gpus)
 
 
 @pytest.mark.parametrize(

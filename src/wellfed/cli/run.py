@@ -65,7 +65,8 @@ def command(
     if detach and (restart or huge_pages):
         raise click.UsageError("--restart and --huge-pages need wellfed to stay: they cannot go with --detach")
     signal.signal(signal.SIGTERM, terminated)
-    prepared = api_run.prepare(model, api_run.RunOptions(**options, huge_pages=huge_pages), say)
+    asked = api_run.RunOptions(**options, huge_pages=huge_pages, elsewhere=export is not None)
+    prepared = api_run.prepare(model, asked, say)
     if dry_run:
         click.echo(prepared.spec.command_line())
         return

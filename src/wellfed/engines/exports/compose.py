@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from wellfed.engines.exports.images import image_of, in_container
+from wellfed.engines.exports.images import dns_label, image_of, in_container
 from wellfed.engines.spec import LaunchSpec, ranges
 
 
@@ -13,7 +13,7 @@ def compose(spec: LaunchSpec, name: str) -> str:
     """One service with cpuset, memory limit, GPU devices and a health check. JSON is YAML, and needs no library."""
     argv, volumes = in_container(spec)
     service: dict[str, Any] = {
-        "image": image_of(spec.engine),
+        "image": image_of(spec),
         "command": [word.replace("$", "$$") for word in argv],
         "ports": [f"{spec.endpoint.host}:{spec.endpoint.port}:{spec.endpoint.port}"],
         "volumes": [f"{host}:{inside}:ro" for host, inside in volumes.items()],
@@ -36,4 +36,4 @@ def compose(spec: LaunchSpec, name: str) -> str:
         device = {"driver": "nvidia", "device_ids": [str(gpu) for gpu in spec.gpus], "capabilities": ["gpu"]}
         service["deploy"] = {"resources": {"reservations": {"devices": [device]}}}
     comments = "".join(f"# {note}\n" for note in spec.notes)
-    return comments + json.dumps({"name": name.lower(), "services": {"engine": service}}, indent=2) + "\n"
+    return comments + json.dumps({"name": dns_label(name), "services": {"engine": service}}, indent=2) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
@@ -17,11 +18,20 @@ IMAGES: Mapping[Engine, str] = {
     Engine.TENSORRT_LLM: "nvcr.io/nvidia/tensorrt-llm/release:latest",
     Engine.KTRANSFORMERS: "lmsysorg/sglang:latest",
 }
+_CPU_IMAGES: Mapping[Engine, str] = {
+    Engine.LLAMA_CPP: "ghcr.io/ggml-org/llama.cpp:server",
+}
 
 
-def image_of(engine: Engine) -> str:
-    """The engine's published image."""
-    return IMAGES[engine]
+def image_of(spec: LaunchSpec) -> str:
+    """The engine's published image; for the CPU alone where there is such a one."""
+    return _CPU_IMAGES.get(spec.engine, IMAGES[spec.engine]) if not spec.gpus else IMAGES[spec.engine]
+
+
+def dns_label(name: str) -> str:
+    """A name that Kubernetes and compose take (RFC 1035): letters, digits and dashes, 63 at most, a letter first."""
+    text = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return (text if text[:1].isalpha() else f"m-{text}")[:63].rstrip("-")
 
 
 def in_container(spec: LaunchSpec) -> tuple[list[str], dict[str, str]]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
-from wellfed.engines.exports.images import image_of, in_container
+from wellfed.engines.exports.images import dns_label, image_of, in_container
 from wellfed.engines.exports.leader_worker import LEADER, leader_command, worker_command
 from wellfed.engines.spec import LaunchSpec
 from wellfed.units import MIB
@@ -37,12 +36,6 @@ def kubernetes(spec: LaunchSpec, name: str) -> str:
     return notes + "\n---\n".join(json.dumps(document, indent=2) for document in (workload, service)) + "\n"
 
 
-def dns_label(name: str) -> str:
-    """A name that Kubernetes takes for a Service (RFC 1035): letters, digits and dashes, 63 at most, a letter first."""
-    text = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    return (text if text[:1].isalpha() else f"m-{text}")[:63].rstrip("-")
-
-
 def _deployment(spec: LaunchSpec, label: dict[str, str]) -> dict[str, Any]:
     return {
         "apiVersion": "apps/v1",
@@ -69,7 +62,7 @@ def pod(
     shared = {"name": "shm", "emptyDir": {"medium": "Memory"}}
     container: dict[str, Any] = {
         "name": "engine",
-        "image": image_of(spec.engine),
+        "image": image_of(spec),
         **({"args": argv} if command is None else {"command": command}),
         "env": _environment(spec, label),
         "ports": [{"containerPort": spec.endpoint.port}],
