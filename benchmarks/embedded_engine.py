@@ -134,6 +134,8 @@ def main() -> None:
             memory.append((name, what, predicted, measured))
             off = predicted / measured - 1 if measured else 0.0
             print(f"  {what:<22} {predicted / MIB:10.2f} {measured / MIB:10.2f} MiB {off:+8.2%}", flush=True)
+    if arguments.memory:
+        return
     print(f"{'':<64} {'measured':>9} {'memory':>15} {'others':>15} {'all':>15}")
     speeds = speed_rows(seen)
     for what, measured, *predicted in speeds:

@@ -16,6 +16,7 @@ from wellfed.launch import state
 from wellfed.launch.failures import explain
 from wellfed.launch.process import EngineFailed, start, stop, wait_ready
 from wellfed.launch.proof import numa_pages, placement
+from wellfed.launch.service import end, serve
 from wellfed.layout import Engine
 
 SERVER = """
@@ -166,3 +167,21 @@ def test_state_survives_damage_and_reused_pids(tmp_path: Path, monkeypatch: pyte
 )
 def test_logs_are_explained(log: str, part: str) -> None:
     assert part in explain(log, 3)[0]
+
+
+def test_what_an_engine_started_goes_even_when_the_engine_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    running = serve(serving(), "m", 30).running
+    child = int(Path(running.log).read_text().split()[0])
+    os.kill(running.pid, signal.SIGKILL)
+    while running.alive:
+        time.sleep(0.02)
+    assert not gone(child)
+    assert end(running)
+    for _ in range(100):
+        if gone(child):
+            break
+        time.sleep(0.05)
+    assert gone(child)

@@ -95,8 +95,7 @@ def ensure_files(spec: LaunchSpec) -> None:
 
 def end(running: state.Running, grace_s: float = 10.0) -> bool:
     """Stop it, with whatever it started, and forget it; whether it is gone."""
-    ours = running.alive or not psutil.pid_exists(running.pid)  # a group can outlive its leader; a reused pid is not it
-    gone = stop(running.pid, grace_s) if ours else True
+    gone = stop(running.pid, grace_s) if running.owns_pid else True  # a group can outlive its leader
     if gone:
         state.forget(running.name)
     return gone

@@ -30,9 +30,17 @@ class Running:
     def alive(self) -> bool:
         """Whether that very process still runs."""
         try:
-            process = psutil.Process(self.pid)
-            ended = process.status() == psutil.STATUS_ZOMBIE
-            return not ended and abs(process.create_time() - self.started) < 1.0
+            return self.owns_pid and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
+
+    @property
+    def owns_pid(self) -> bool:
+        """Whether the pid is that process's, running or not yet reaped, or nobody's: no stranger has it now."""
+        try:
+            return abs(psutil.Process(self.pid).create_time() - self.started) < 1.0
+        except psutil.NoSuchProcess:
+            return True
         except psutil.Error:
             return False
 
