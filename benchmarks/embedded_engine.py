@@ -57,7 +57,7 @@ def file_of(name: str, folder: Path) -> Path:
     return path if path.exists() else write(path, name, RECIPES[name])
 
 
-def run(name: str, path: Path, rate: float, requests: int, threads: int | None) -> Seen:
+def run(name: str, path: Path, rate: float, requests: int, threads: int | None, memory_only: bool) -> Seen:
     """Start as `wellfed run` does, with a verbose log, and ask."""
     options = RunOptions(context=4096, port=free_port(), threads=threads)
     prepared = prepare(str(path), options)
@@ -70,7 +70,8 @@ def run(name: str, path: Path, rate: float, requests: int, threads: int | None) 
     service = serve(prepared.spec, name, 600)
     try:
         found: list[Measured] = []
-        for prompt, output in SHORT if path.stat().st_size > 3e9 else SCENARIOS:
+        scenarios = SHORT if path.stat().st_size > 3e9 else SCENARIOS
+        for prompt, output in ((600, 4),) if memory_only else scenarios:
             found += observed(prepared.plan, asked(prepared, prompt, output, requests))
         resident = placement(service.engine.pid).resident_bytes or 0
         log = Path(service.running.log).read_text(errors="replace")
@@ -119,6 +120,7 @@ def main() -> None:
     parser.add_argument("--models", default="smollm2,qwen2-1.5b,qwen2-7b,deepseek-v2-lite")
     parser.add_argument("--requests", type=int, default=2)
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--memory", action="store_true", help="One prompt longer than a ubatch, and no speeds.")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -129,11 +131,13 @@ def main() -> None:
     for name in arguments.models.split(","):
         path = file_of(name, arguments.folder)
         print(f"{name}: idle cores {idle_cores():.1f}", flush=True)
-        seen.append(run(name, path, rate, arguments.requests, arguments.threads))
+        seen.append(run(name, path, rate, arguments.requests, arguments.threads, arguments.memory))
         for what, predicted, measured in memory_rows(seen[-1]):
             memory.append((name, what, predicted, measured))
             off = predicted / measured - 1 if measured else 0.0
             print(f"  {what:<22} {predicted / MIB:10.2f} {measured / MIB:10.2f} MiB {off:+8.2%}", flush=True)
+    if arguments.memory:
+        return
     if arguments.memory:
         return
     print(f"{'':<64} {'measured':>9} {'memory':>15} {'others':>15} {'all':>15}")

@@ -30,7 +30,8 @@ class Running:
     def alive(self) -> bool:
         """Whether that very process still runs."""
         try:
-            return self.owns_pid and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
+            status: str = psutil.Process(self.pid).status()
+            return self.owns_pid and status != "zombie"
         except psutil.Error:
             return False
 
@@ -38,7 +39,8 @@ class Running:
     def owns_pid(self) -> bool:
         """Whether the pid is that process's, running or not yet reaped, or nobody's: no stranger has it now."""
         try:
-            return abs(psutil.Process(self.pid).create_time() - self.started) < 1.0
+            began: float = psutil.Process(self.pid).create_time()
+            return abs(began - self.started) < 1.0
         except psutil.NoSuchProcess:
             return True
         except psutil.Error:
