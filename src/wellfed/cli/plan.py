@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,20 @@ _QUALITY = {"any": 0.0, "at-least-q2": 2.0, "at-least-q3": 3.0, "at-least-q4": 4
             "at-least-q6": 6.0, "at-least-q8": 8.0, "full": 15.0}  # fmt: skip
 
 
+class Positive(click.FloatRange):
+    """A number above 0 that ends: neither nan nor inf."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click does, then that."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no number to plan with.", param, ctx)
+        return number
+
+
+POSITIVE = Positive(0, min_open=True)
+
+
 @click.command()
 @click.argument("model")
 @click.option("--on", metavar="MACHINE", help="A machine in a line, a TOML file, build:NAME or a snapshot; "
@@ -29,21 +44,21 @@ _QUALITY = {"any": 0.0, "at-least-q2": 2.0, "at-least-q3": 3.0, "at-least-q4": 4
               show_default=True, help="What to rank by.")  # fmt: skip
 @click.option("--workload", type=click.Choice(list(PRESETS)), default="chat", show_default=True)
 @click.option("--concurrency", "-c", type=click.IntRange(1, 100_000), help="Users at a time.")
-@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Requests per second instead of concurrency.")
+@click.option("--rate", type=POSITIVE, help="Requests per second instead of concurrency.")
 @click.option("--prompt", type=click.IntRange(1), help="Prompt tokens.")
 @click.option("--output", type=click.IntRange(1), help="Output tokens.")
 @click.option("--context", type=click.IntRange(1), help="Longest context to make room for, in tokens.")
-@click.option("--ttft", type=click.FloatRange(0, min_open=True), help="Wanted time to first token, seconds.")
-@click.option("--tpot", type=click.FloatRange(0, min_open=True), help="Wanted time per output token, milliseconds.")
+@click.option("--ttft", type=POSITIVE, help="Wanted time to first token, seconds.")
+@click.option("--tpot", type=POSITIVE, help="Wanted time per output token, milliseconds.")
 @click.option("--quality", type=click.Choice(list(_QUALITY)), default=None,
               help="Coarsest weights to accept  [default: at-least-q4, lower only when nothing fits].")  # fmt: skip
 @click.option("--engine", "-e", "engines", multiple=True, type=click.Choice([e.value for e in Engine]))
 @click.option("--quant", "-q", "quantisations", multiple=True, metavar="TYPE", help="e.g. Q4_K_M, FP8; repeatable.")
-@click.option("--top", default=6, show_default=True, help="Plans to show.")
+@click.option("--top", type=click.IntRange(1), default=6, show_default=True, help="Plans to show.")
 @click.option("--buy", is_flag=True, help="Design whole machines for MODEL instead: GPUs and what keeps them fed.")
 @click.option("--prices", type=click.Path(path_type=Path), help="With --buy: a TOML file of part prices.")
-@click.option("--budget", type=click.FloatRange(0, min_open=True), help="With --buy and --prices: spend at most this.")
-@click.option("--power", type=click.FloatRange(0, min_open=True), help="With --buy: draw at most so many watts.")
+@click.option("--budget", type=POSITIVE, help="With --buy and --prices: spend at most this.")
+@click.option("--power", type=POSITIVE, help="With --buy: draw at most so many watts.")
 @click.option("--explain", is_flag=True, help="Show every term, assumption and source of the best plan.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def command(model: str, as_json: bool, top: int, explain: bool, **options: Any) -> None:

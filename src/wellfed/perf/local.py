@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from wellfed.calibration import Calibration
 from wellfed.estimate import Estimate, Quantity, Term, total_seconds
+from wellfed.layout import Layout
 from wellfed.perf.gpu import build_name
 from wellfed.perf.local_steps import GpuShare, decode_step, gpu_shares, prompt
 from wellfed.perf.memory import memory
@@ -15,6 +17,7 @@ from wellfed.provenance import Assumption
 from wellfed.workload import Workload
 
 _MOST_SLOTS = 64  # llama-server is started with at most so many
+_OBSERVED_S = 600.0  # how long an overload is watched
 _ASSUMED_WIDER = 1.3  # intervals on GPUs whose clock, units or link had to be assumed
 
 
@@ -26,6 +29,7 @@ class Times:
     prefill: tuple[Term, ...]
     running: float
     shares: tuple[GpuShare, ...]
+    utilisation: float | None = None  # requests that arrive over those that could be served with every slot busy
 
     @property
     def decode_s(self) -> float:
@@ -46,6 +50,11 @@ def estimate_local(request: Request, calibration: Calibration) -> Estimate:
     decode_sigma, prefill_sigma = sigmas(request, calibration, times.shares)
     output = max(1, workload.output_tokens)
     cycle = ttft + output * tpot
+    total = times.running * output / cycle
+    busy = times.utilisation
+    if workload.request_rate is not None and busy is not None:
+        total = output * workload.request_rate / max(1.0, busy)
+        ttft += _queue_s(busy, _slots(request.layout), times.prefill_s + output * tpot)
     return Estimate(
         memory=memory(request),
         decode=times.decode,
@@ -53,10 +62,10 @@ def estimate_local(request: Request, calibration: Calibration) -> Estimate:
         ttft_s=Quantity.lognormal(ttft, prefill_sigma),
         tpot_s=Quantity.lognormal(tpot, decode_sigma),
         prefill_tok_s=Quantity.lognormal(workload.prompt_tokens / times.prefill_s, prefill_sigma),
-        total_tok_s=Quantity.lognormal(times.running * output / cycle, max(decode_sigma, prefill_sigma)),
-        limited_by=_limit(times.decode),
+        total_tok_s=Quantity.lognormal(total, max(decode_sigma, prefill_sigma)),
+        limited_by=_limit(times.decode) if busy is None or busy < 1 else "the server's slots",
         running=times.running,
-        assumptions=_assumptions(times),
+        assumptions=(*_assumptions(times), *_arrivals(busy)),
         calibration=calibration.id,
     )
 
@@ -70,14 +79,19 @@ def local_times(request: Request, calibration: Calibration) -> Times:
     def step(sequences: float) -> tuple[Term, ...]:
         return decode_step(request, calibration, shares, sequences, max(1.0, workload.mean_decode_context))
 
-    running = _running(request, total_seconds(prefill), lambda n: total_seconds(step(n)))
-    return Times(step(running), prefill, running, shares)
+    prefill_s = total_seconds(prefill)
+    running = _running(request, prefill_s, lambda n: total_seconds(step(n)))
+    busy = None
+    if workload.request_rate is not None:
+        slots = _slots(request.layout)
+        service_s = prefill_s * slots + max(1, workload.output_tokens) * total_seconds(step(slots))
+        busy = workload.request_rate * service_s / slots
+    return Times(step(running), prefill, running, shares, busy)
 
 
 def _running(request: Request, prefill_s: float, step_s: Callable[[float], float]) -> float:
     """Sequences that decode together: the users, or what the request rate keeps busy, at most the slots."""
-    workload, layout = request.workload, request.layout
-    slots = float(layout.max_sequences if layout.max_sequences > 1 else _MOST_SLOTS)
+    workload, slots = request.workload, _slots(request.layout)
     if workload.request_rate is None:
         return min(float(max(1, workload.concurrency)), slots)
     running = 1.0
@@ -85,6 +99,31 @@ def _running(request: Request, prefill_s: float, step_s: Callable[[float], float
         busy = workload.request_rate * (prefill_s * running + max(1, workload.output_tokens) * step_s(running))
         running = min(max(1.0, busy), slots)
     return running
+
+
+def _slots(layout: Layout) -> float:
+    return float(layout.max_sequences if layout.max_sequences > 1 else _MOST_SLOTS)
+
+
+def _queue_s(busy: float, slots: float, service_s: float) -> float:
+    """Mean wait for a slot: random arrivals, equal requests (Sakasegawa 1977); overloaded, over the first ten minutes.
+
+    What arrives beyond capacity waits for all before it: after T seconds T x (1 - 1/busy), half of that on average.
+    """
+    grown = _OBSERVED_S / 2 * max(0.0, 1 - 1 / busy) if busy > 0 else 0.0
+    if busy >= 1:
+        return grown
+    wait: float = 0.5 * service_s * busy ** (math.sqrt(2 * (slots + 1)) - 1) / (slots * (1 - busy))
+    return min(wait, _OBSERVED_S / 2)
+
+
+def _arrivals(busy: float | None) -> tuple[Assumption, ...]:
+    if busy is None:
+        return ()
+    if busy < 1:
+        return (Assumption("requests come at random (Poisson)"),)
+    reason = "the queue grows without end; waits are those of the first ten minutes"
+    return (Assumption(f"overloaded: {busy:.1f} times the requests it can take", reason),)
 
 
 def _latencies(times: Times, workload: Workload) -> tuple[float, float]:

@@ -27,6 +27,8 @@ QuantisationOf = Callable[[str], Quantisation]
 _COARSE, _FINE = (1, 16, 128, 1024), (2, 4, 8, 32, 64, 256, 512)
 _RATE_SLOTS = (64, 1024)  # under a request rate nobody knows how many run: few and many
 _REFINED = 24  # layouts whose whole curve is computed
+KEEPS_UP = 0.99  # of the requests: what serves more is not overloaded
+_LOCAL_RATE_SLOTS = (4, 16, 64)
 _MOST_LOCAL_USERS = 64  # llama.cpp's server keeps that many slots at most
 
 
@@ -134,9 +136,16 @@ class Search:
             kind = self.quantisation(layout.quantisation)
             if kind.bits < self.goal.least_quality_bits and not self.goal.quantisations:
                 continue
+            held = self.file_weights or weights(self.model, kind)
             for workload in self._workloads(layout, users):
-                held = self.file_weights or weights(self.model, kind)
-                yield from _settled(Request(self.machine, self.model, held, layout, workload))
+                for slotted in self._slotted(layout):
+                    yield from _settled(Request(self.machine, self.model, held, slotted, workload))
+
+    def _slotted(self, layout: Layout) -> tuple[Layout, ...]:
+        """The layout; of local engines under a request rate, with few and with many slots: each takes memory."""
+        if self.workload.request_rate is None or CAPABILITIES[layout.engine].max_sequences != (1,):
+            return (layout,)
+        return tuple(replace(layout, max_sequences=slots) for slots in _LOCAL_RATE_SLOTS)
 
     def _workloads(self, layout: Layout, users: tuple[int, ...]) -> Iterator[Workload]:
         slots = CAPABILITIES[layout.engine].max_sequences
@@ -159,6 +168,10 @@ class Search:
         )
 
     def _rank_key(self, plan: Plan) -> tuple[float, ...]:
+        share = served_share(plan)
+        return (0.0 if share > KEEPS_UP else 1 - share, *self._key(plan))
+
+    def _key(self, plan: Plan) -> tuple[float, ...]:
         late = missed_targets(plan)
         bits = self.quantisation(plan.layout.quantisation).bits
         took = plan.estimate.ttft_s.value + plan.workload.output_tokens * plan.estimate.tpot_s.value
@@ -181,6 +194,12 @@ def _with_slots(layouts: Iterable[Layout]) -> Iterator[Layout]:
     for layout in layouts:
         for slots in CAPABILITIES[layout.engine].max_sequences:
             yield replace(layout, max_sequences=slots)
+
+
+def served_share(plan: Plan) -> float:
+    """The share of the requests that the plan keeps up with; 1 where no rate was asked for."""
+    rate = plan.workload.request_rate
+    return 1.0 if rate is None else min(1.0, plan.estimate.total_tok_s.value / (rate * plan.workload.output_tokens))
 
 
 def missed_targets(plan: Plan) -> int:

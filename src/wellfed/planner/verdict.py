@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from wellfed.plan import Plan
 from wellfed.planner.kinds import Kind
-from wellfed.planner.search import Ranking
+from wellfed.planner.search import KEEPS_UP, Ranking, served_share
 from wellfed.units import format_bytes
 
 
@@ -31,6 +31,9 @@ def verdict(ranking: Ranking) -> Verdict:
 
 def _reasons(ranking: Ranking, chosen: Kind, best: Plan, sides: tuple[tuple[Kind, Plan], ...]) -> list[str]:
     reasons = [_room(best)]
+    if (share := served_share(best)) < KEEPS_UP:
+        asked = best.workload.request_rate or 0.0
+        reasons.append(f"it cannot keep up: it answers {share * asked:.3g} of {asked:g} requests/s")
     for kind, plan in sides:
         if kind is chosen:
             continue
