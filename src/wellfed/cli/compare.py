@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from wellfed.planner.compare import Compared
 
 
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
 @click.command()
 @click.argument("machines", nargs=-1, required=True)
 @click.option("--model", "-m", required=True, help="The model to run on each.")
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--concurrency", "-c", type=click.IntRange(1, 100_000))
 @click.option("--quant", "-q", "quantisations", multiple=True, metavar="TYPE")
 @click.option("--svg", type=click.Path(path_type=Path), help="Also draw the comparison here (SVG).")
+@click.option("--png", type=click.Path(path_type=Path), help="The same as PNG (needs the `png` extra).")
 @click.option("--json", "as_json", is_flag=True)
 def command(
     machines: tuple[str, ...],
@@ -30,6 +34,7 @@ def command(
     concurrency: int | None,
     quantisations: tuple[str, ...],
     svg: Path | None,
+    png: Path | None,
     as_json: bool,
 ) -> None:
     """The same MODEL on several MACHINES, side by side: speed, power, tokens per joule, the weakest part of each.
@@ -40,18 +45,24 @@ def command(
 
     load = PRESETS[workload] if concurrency is None else replace(PRESETS[workload], concurrency=concurrency)
     found = api.compare(machines, model, api.PlanOptions(workload=load, quantisations=quantisations))
-    if svg is not None:
-        from wellfed.cli.svg import bars
+    if svg is not None or png is not None:
+        from wellfed.cli.svg import bars, rasterised
 
         rows = [(one.machine.name, 0.0 if one.plan is None else one.plan.estimate.total_tok_s.value) for one in found]
-        svg.write_text(bars(f"{model}: tokens per second", rows))
+        drawn = bars(f"{model}: tokens per second", rows)
+        if svg is not None:
+            svg.write_text(drawn)
+        if png is not None:
+            png.write_bytes(rasterised(drawn))
     if as_json:
-        click.echo(json.dumps({"schema": "wellfed.compare/1", "machines": [_json(one) for one in found]}, indent=1))
+        entries = [{**_json(one), "break_even_price_ratio": one.worth(found[0])} for one in found]
+        click.echo(json.dumps({"schema": "wellfed.compare/1", "machines": entries}, indent=1))
         return
     _print(found)
 
 
 def _print(found: list[Compared]) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     from wellfed.cli.console import console
@@ -59,18 +70,20 @@ def _print(found: list[Compared]) -> None:
     from wellfed.units import format_rate, format_seconds
 
     most = max((one.plan.estimate.total_tok_s.value for one in found if one.plan), default=1.0)
+    for letter, one in zip(_LETTERS, found, strict=False):
+        console().print(f"[bold]{letter}[/] {escape(one.machine.name)}")
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("machine", "plan", "TTFT", "tok/s", "", "power", "tok/J", "weakest part"):
+    for name in ("", "plan", "TTFT", "tok/s", "", "power", "tok/J", "weakest part"):
         table.add_column(name, justify="right" if name in ("TTFT", "tok/s", "power", "tok/J") else "left")
-    for one in found:
+    for letter, one in zip(_LETTERS, found, strict=False):
         watts = "?" if one.power.total_w is None else f"{one.power.total_w:.0f} W"
         if one.plan is None:
-            table.add_row(one.machine.name, f"[red]{one.why}[/]", "", "", "", watts, "", "")
+            table.add_row(letter, f"[red]{escape(one.why)}[/]", "", "", "", watts, "", "")
             continue
         rate, layout = one.plan.estimate.total_tok_s.value, one.plan.layout
         weak = one.weakest
         table.add_row(
-            one.machine.name,
+            letter,
             f"{layout.engine} {layout.quantisation.upper()}, {describe(layout)}",
             format_seconds(one.plan.estimate.ttft_s.value),
             format_rate(rate),
@@ -80,6 +93,10 @@ def _print(found: list[Compared]) -> None:
             "none" if weak is None else f"{weak.part} (x{weak.factor:g} buys x{weak.gain:.2f})",
         )
     console().print(table)
+    for letter, one in zip(_LETTERS[1:], found[1:], strict=False):
+        worth = one.worth(found[0])
+        if worth is not None:
+            console().print(f"[dim]{letter} gives as many tokens/s for the money as A at {worth:.2f} x A's price[/]")
 
 
 def _json(one: Compared) -> dict[str, Any]:

@@ -26,3 +26,14 @@ def bars(title: str, rows: Sequence[tuple[str, float]]) -> str:
         shown = "does not fit" if value == 0 else f"{value:,.3g}"
         parts.append(f'<text x="{_LABEL + width + 6:.1f}" y="{y + 14}">{shown}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def rasterised(svg: str) -> bytes:
+    """The picture as PNG. Raises BadInput without the `png` extra."""
+    from wellfed.errors import BadInput
+
+    try:
+        import resvg_py
+    except ImportError as error:
+        raise BadInput("PNG needs resvg-py", "pip install 'wellfed[png]', or write SVG") from error
+    return bytes(resvg_py.svg_to_bytes(svg_string=svg))

@@ -32,3 +32,12 @@ class Compared:
         if self.plan is None or self.power.total_w is None:
             return None
         return self.plan.estimate.total_tok_s.value / self.power.total_w
+
+    def worth(self, other: Compared) -> float | None:
+        """How many times the price of `other` this machine may cost before `other` gives more tokens/s for the money.
+
+        The break-even of a second-hand GPU against more channels, say; None when one of the two does not fit.
+        """
+        if self.plan is None or other.plan is None:
+            return None
+        return self.plan.estimate.total_tok_s.value / other.plan.estimate.total_tok_s.value
