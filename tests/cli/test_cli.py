@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -77,8 +78,6 @@ def test_bad_use_is_exit_two_with_one_clear_error(words: tuple[str, ...]) -> Non
 
 
 def test_truncated_model_file(tmp_path: object) -> None:
-    from pathlib import Path
-
     path = Path(str(tmp_path)) / "cut.gguf"
     path.write_bytes(b"GGUF\x03\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\x0f")
     done = wellfed("plan", str(path))
@@ -91,6 +90,16 @@ def test_compare_and_buy_speak_json() -> None:
     assert [one["fits"] for one in json.loads(done.stdout)["machines"]] == [True, True]
     done = wellfed("plan", "deepseek-r1:7b", "--buy", "--top", "3", "--json")
     assert len(json.loads(done.stdout)["offers"]) == 3
+
+
+def test_compare_draws(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    svg, png = tmp_path / "c.svg", tmp_path / "c.png"
+    done = wellfed("compare", "rtx 4090", "rtx 3060", "-m", "deepseek-r1:70b", "--svg", str(svg), "--png", str(png))
+    assert done.returncode == 0, done.stderr
+    assert "<svg" in svg.read_text()
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert "for the money as A" in done.stdout
 
 
 def test_broken_pipe_is_quiet() -> None:

@@ -46,14 +46,14 @@ def command(
     load = PRESETS[workload] if concurrency is None else replace(PRESETS[workload], concurrency=concurrency)
     found = api.compare(machines, model, api.PlanOptions(workload=load, quantisations=quantisations))
     if svg is not None or png is not None:
-        from wellfed.cli.svg import bars, rasterised
+        from wellfed.cli.svg import bars, bars_png
 
         rows = [(one.machine.name, 0.0 if one.plan is None else one.plan.estimate.total_tok_s.value) for one in found]
-        drawn = bars(f"{model}: tokens per second", rows)
+        title = f"{model}: tokens per second"
         if svg is not None:
-            svg.write_text(drawn)
+            svg.write_text(bars(title, rows))
         if png is not None:
-            png.write_bytes(rasterised(drawn))
+            png.write_bytes(bars_png(title, rows))
     if as_json:
         entries = [{**_json(one), "break_even_price_ratio": one.worth(found[0])} for one in found]
         click.echo(json.dumps({"schema": "wellfed.compare/1", "machines": entries}, indent=1))
