@@ -43,6 +43,11 @@ def test_what_was_measured_is_met_and_the_rest_stays() -> None:
     assert found["cpu.c"] == 5.0
 
 
+def test_one_disturbed_measurement_does_not_bend_the_others() -> None:
+    found = fitted(BASE, {"cpu.a": 2.0}, [measured("a", 3.0), measured("a", 3.05), measured("a", 0.3)])
+    assert found["cpu.a"] == pytest.approx(3.0, rel=0.05)
+
+
 def test_kept_and_read_back() -> None:
     before = own(store.identity(here()), 40e9, BASE, {"cpu.a": 2.0}, [measured("a", 3.0)], "a test")
     store.save_calibration(before)

@@ -14,6 +14,7 @@ from wellfed.bench.store import Observation, OwnCalibration
 from wellfed.calibration import Calibration, Residual
 
 _MEASUREMENT_SIGMA, _PARAMETER_SIGMA = 0.04, 0.7  # logs: repeatability of a measurement, doubt about a parameter
+_TOLERANCE = 3.0  # sigmas from which a measurement begins to count as disturbed
 _FIRST_STEP, _LAST_STEP = 0.4, 0.005
 _LEAST_SIGMA = 0.08  # few measurements: their spread says little of what the next one will be off
 
@@ -38,7 +39,7 @@ def fitted(base: Calibration, keys: Mapping[str, float], measured: Sequence[Meas
 
     def loss() -> float:
         calibration = base.with_parameters(values())
-        misfit = sum((math.log(m.predict(calibration) / m.value) / _MEASUREMENT_SIGMA) ** 2 for m in measured)
+        misfit = sum(_misfit(math.log(m.predict(calibration) / m.value)) for m in measured)
         return misfit + sum((shift / _PARAMETER_SIGMA) ** 2 for shift in logs.values())
 
     best, step = loss(), _FIRST_STEP
@@ -54,6 +55,11 @@ def fitted(base: Calibration, keys: Mapping[str, float], measured: Sequence[Meas
                 logs[key] -= sign
         step = step if improved else step / 2
     return values()
+
+
+def _misfit(error: float) -> float:
+    """Squared while small, then ever flatter (Cauchy's): one disturbed measurement must not bend all the others."""
+    return _TOLERANCE**2 * math.log1p((error / _MEASUREMENT_SIGMA / _TOLERANCE) ** 2)
 
 
 def own(
