@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from wellfed.checks.outputs.summary import counts
-from wellfed.cli.console import console
+from wellfed.cli.console import console, talk
 from wellfed.cli.machine_text import machine_line
 from wellfed.finding import Cost, Finding, Verdict
 from wellfed.units import format_rate, format_seconds
@@ -27,6 +27,7 @@ _STYLES = {
     Verdict.SKIP: ("skip", "dim"),
 }
 _ORDER = tuple(_STYLES)
+_MANY = 3  # checks from which a common reason is said once
 _UNTOLD = "the dump does not tell"
 _FIXES = 4
 
@@ -35,17 +36,40 @@ def print_checked(checked: Checked, everything: bool) -> None:
     """Faults first with cost and fix, then what could not be seen, then how many passed."""
     out = console()
     out.print(escape(machine_line(checked.machine)))
+    for name, reason in checked.machine.unknown.items():
+        if name == "snapshot" or name.startswith("dump "):
+            talk().print(f"[yellow]warning[/]: {escape(name)}: {escape(reason)}")
     if checked.plan is not None:
         out.print(f"[dim]costs are for {escape(_plan_line(checked.plan))}[/]")
     shown = _ORDER if everything else (Verdict.FAIL, Verdict.WARN, Verdict.UNKNOWN)
     untold = [each for each in checked.findings if each.why.endswith(_UNTOLD) and not everything]
+    blind = [] if everything else _for_one_reason(each for each in checked.findings if each not in untold)
     for verdict in shown:
-        for finding in _grouped(each for each in checked.findings if each.verdict is verdict and each not in untold):
+        for finding in _grouped(
+            each for each in checked.findings if each.verdict is verdict and each not in untold and each not in blind
+        ):
             _print_finding(finding)
+    for why, blinded in _ids_by_reason(blind).items():
+        out.print(_row("?", "magenta", f"{escape(why)}: [dim]{escape(', '.join(blinded))}[/]"))
     if untold:
         ids = ", ".join(dict.fromkeys(each.id for each in untold))
         out.print(_row("?", "magenta", f"the dump tells nothing of: {escape(ids)}"))
     _print_summary(checked, everything)
+
+
+def _for_one_reason(findings: Iterable[Finding]) -> list[Finding]:
+    """Those that could not be told, where many checks give the same reason and nothing else."""
+    untold = [one for one in findings if one.verdict is Verdict.UNKNOWN and not one.measured and not one.fix]
+    return [one for one in untold if sum(other.why == one.why for other in untold) >= _MANY]
+
+
+def _ids_by_reason(findings: Iterable[Finding]) -> dict[str, list[str]]:
+    reasons: dict[str, list[str]] = {}
+    for one in findings:
+        ids = reasons.setdefault(one.why, [])
+        if one.id not in ids:
+            ids.append(one.id)
+    return reasons
 
 
 def _plan_line(plan: Plan) -> str:

@@ -57,8 +57,10 @@ def command(
     if as_json:
         entries = [{**_json(one), "break_even_price_ratio": one.worth(found[0])} for one in found]
         click.echo(json.dumps({"schema": "wellfed.compare/1", "machines": entries}, indent=1))
-        return
-    _print(found)
+    else:
+        _print(found)
+    if all(one.plan is None for one in found):
+        raise SystemExit(1)
 
 
 def _print(found: list[Compared]) -> None:

@@ -48,7 +48,8 @@ def parse(snapshot: Snapshot, gpu_spec: Resolve = no_gpu_spec, cpu_spec: Resolve
     tree = Tree(snapshot)
     parts = [replace(part, origin=snapshot.origin) for part in _parts(snapshot, tree)]
     merged = merge(parts)
-    machine = replace(merged, name=merged.name or snapshot.name, origin=snapshot.origin)
+    unknown = {**merged.unknown, **({"snapshot": "; ".join(snapshot.notes)} if snapshot.notes else {})}
+    machine = replace(merged, name=merged.name or snapshot.name, origin=snapshot.origin, unknown=unknown)
     return finish(machine, gpu_spec, cpu_spec)
 
 

@@ -79,28 +79,34 @@ def load(path: Path) -> Snapshot:
         if not path.is_file():
             raise BadInput(f"cannot read {path}: no such file", _HINT)
         with path.open("rb") as file:
-            content = _all_of(_decompressed(file, path))
+            content, cut = _all_of(_decompressed(file, path))
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror or error}", _HINT) from error
     if content[257:262] == b"ustar":
-        return _load_tar(io.BytesIO(content), path)
-    return Snapshot(path.name, Origin.DUMP, dumps={path.name: _decoded(content[:MAX_PASTED_BYTES])})
+        return _load_tar(io.BytesIO(content), path, cut)
+    if cut:
+        raise BadInput(f"{path.name} is damaged{cut}", _HINT)
+    text = _decoded(content[:MAX_PASTED_BYTES])
+    if "\0" in text or text.count("\ufffd") > len(text) // 20:
+        raise BadInput(f"{path.name} is neither a snapshot nor text", _HINT)
+    return Snapshot(path.name, Origin.DUMP, dumps={path.name: text})
 
 
-def _all_of(stream: IO[bytes]) -> bytes:
-    """Everything up to the limit, or up to where the compression is damaged."""
+def _all_of(stream: IO[bytes]) -> tuple[bytes, str]:
+    """Everything up to the limit, or up to where the compression is damaged, and then how."""
     parts: list[bytes] = []
     left = _MAX_ARCHIVE_BYTES
+    read = getattr(stream, "read1", stream.read)  # what is there, where more would meet the damage
     while left > 0:
         try:
-            part = stream.read(min(left, 1 << 20))
-        except Exception:  # noqa: BLE001 - gzip, bz2, lzma and zstandard each raise classes of their own
-            break
+            part = read(min(left, 1 << 20))
+        except Exception as error:  # noqa: BLE001 - gzip, bz2, lzma and zstandard each raise classes of their own
+            return b"".join(parts), f": {error or type(error).__name__}"
         if not part:
             break
         parts.append(part)
         left -= len(part)
-    return b"".join(parts)
+    return b"".join(parts), ""
 
 
 def _decompressed(file: IO[bytes], path: Path) -> IO[bytes]:
@@ -124,10 +130,10 @@ def _decompressed(file: IO[bytes], path: Path) -> IO[bytes]:
     return file
 
 
-def _load_tar(stream: IO[bytes], path: Path) -> Snapshot:
+def _load_tar(stream: IO[bytes], path: Path, cut: str = "") -> Snapshot:
     files: dict[str, bytes] = {}
     links: dict[str, str] = {}
-    problem = _read_members(stream, files, links)
+    problem = _read_members(stream, files, links) or cut
     prefix = _prefix([*files, *links])
     inside = {name[len(prefix) :]: data for name, data in files.items() if name.startswith(f"{prefix}/")}
     targets = {name[len(prefix) :]: target for name, target in links.items() if name.startswith(f"{prefix}/")}

@@ -57,6 +57,7 @@ FORMATS: tuple[Format, ...] = (
     Format("/proc/cmdline", cmdline.recognises, cmdline.parse),
     Format("sysfs excerpt", sysfs_lines.recognises, sysfs_lines.parse),
 )
+NOT_KNOWN, EMPTY = "no known kind of dump", "it is empty"
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -67,10 +68,9 @@ def read_dumps(dumps: Mapping[str, str]) -> Iterator[Machine]:
         parts = list(_parts(name, text))
         found += parts
         if not parts and text.strip():
-            why = "no known kind of dump"
-            found.append((len(FORMATS), Machine("", Origin.DUMP, unknown={f"dump {name}": why})))
+            found.append((len(FORMATS), Machine("", Origin.DUMP, unknown={f"dump {name}": NOT_KNOWN})))
         elif not parts:
-            found.append((len(FORMATS), Machine("", Origin.DUMP, unknown={f"dump {name}": "it is empty"})))
+            found.append((len(FORMATS), Machine("", Origin.DUMP, unknown={f"dump {name}": EMPTY})))
     for _, part in sorted(found, key=lambda pair: pair[0]):
         yield part
 
