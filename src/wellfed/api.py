@@ -70,7 +70,10 @@ def _live() -> Machine:
 
 
 def captured(path: Path) -> Machine:
-    """The machine of a snapshot, a pasted dump, a folder of dumps, or a captured /sys and /proc."""
+    """The machine of a snapshot, a pasted dump, a folder of dumps, or a captured /sys and /proc.
+
+    Raises BadInput where there is nothing to read.
+    """
     from wellfed.catalog.hardware import cpu_or_none, gpu_or_none
     from wellfed.topology.machine import parse
     from wellfed.topology.snapshot_io import load
