@@ -290,10 +290,11 @@ def run(
     pages = reserved(prepared.spec.huge_pages) if prepared.spec.huge_pages else nullcontext()
     with pages:
         service = serve(prepared.spec, prepared.plan.model.id, timeout_s, detach, progress)
-        started(service)
         if detach:
+            started(service)
             return None
         try:
+            started(service)
             return supervise(service, prepared.spec, restart, timeout_s, told)
         finally:
             end(service.running)

@@ -57,11 +57,13 @@ def serve(
             command=spec.command_line(),
             log=str(log),
         )
+        service = Service(running, engine, load_s, placement(engine.pid))
         state.save(running)
-    except BaseException:
+        return service
+    except BaseException:  # an interrupt as it comes up, too
         stop(engine.pid)
+        state.forget(name)
         raise
-    return Service(running, engine, load_s, placement(engine.pid))
 
 
 def _ensure_writable(log: Path) -> None:
