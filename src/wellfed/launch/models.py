@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wellfed.errors import BadInput, WellfedError
+from wellfed.modelfiles.hub import reachable
 from wellfed.units import format_bytes
 
 DEMO = "smollm2-135m"
@@ -53,6 +54,8 @@ def gguf_download(repository: str, quantisation: str, hub: str = "huggingface") 
 def _huggingface_files(repository: str) -> list[tuple[str, int]]:
     from huggingface_hub import HfApi
 
+    if not reachable(os.environ.get("HF_ENDPOINT") or "https://huggingface.co"):
+        raise _offline(repository, ConnectionError())
     try:
         tree = HfApi(endpoint=os.environ.get("HF_ENDPOINT")).list_repo_tree(repository, recursive=True)
         return [(item.path, int(item.size)) for item in tree if hasattr(item, "size")]

@@ -40,7 +40,7 @@ def _huggingface(repository: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     where = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    offline = not _reachable(where)
+    offline = not reachable(where)
     try:
         return Path(hf_hub_download(repository, "config.json", etag_timeout=10, local_files_only=offline))
     except LocalEntryNotFoundError as error:
@@ -52,7 +52,7 @@ def _huggingface(repository: str) -> Path:
         raise BadInput(f"no config.json of {repository}: {str(error)[:120]}", _REFUSED) from error
 
 
-def _reachable(endpoint: str) -> bool:
+def reachable(endpoint: str) -> bool:
     """Whether something listens there: the client would try for half a minute. Behind a proxy it is asked instead."""
     import socket
     from urllib.parse import urlsplit
