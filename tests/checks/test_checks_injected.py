@@ -79,7 +79,7 @@ def redirecting(index: int) -> Fault:
 FAULTY: st.SearchStrategy[Fault] = st.one_of(
     st.tuples(gpus, st.sampled_from([1, 2, 4, 8])).map(narrow),
     st.tuples(gpus, st.integers(1, 3)).map(slow),
-    st.tuples(sockets, st.integers(1, 6)).map(empty_channels),
+    st.tuples(sockets, st.integers(2, 7)).map(empty_channels),
     st.tuples(sockets, st.sampled_from([16, 64, 128])).map(mixed),
     st.tuples(sockets, st.sampled_from([1600.0, 2133.0, 2933.0])).map(
         lambda d: (with_socket(d[0], mt_s=d[1]), {("mem-speed", f"socket{d[0]}")})
