@@ -46,7 +46,8 @@ class Term:
 class MemoryTerm:
     """A named share of a device's memory; `device` is gpu0, gpu1 ..., or ram.
 
-    `cached_bytes` are resident too, but file pages that the system takes back when it needs the room.
+    `cached_bytes` are resident too, but file pages that the system takes back when it needs the room. `late_bytes` of
+    `bytes` are not resident when the engine is up, but fill as it is used.
     """
 
     device: str
@@ -54,6 +55,7 @@ class MemoryTerm:
     bytes: float
     note: str = ""
     cached_bytes: float = 0.0
+    late_bytes: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,10 @@ class DeviceMemory:
 
     @property
     def resident_bytes(self) -> float:
-        """What the engine's process shows as resident while nothing else asks for memory: the terms, and file pages."""
-        return self.needed_bytes + math.fsum(term.cached_bytes for term in self.terms)
+        """What the engine's process shows as resident once it is up and nothing else asks for memory: the terms, less
+        what fills with use, and file pages.
+        """
+        return self.needed_bytes + math.fsum(term.cached_bytes - term.late_bytes for term in self.terms)
 
     @property
     def available_bytes(self) -> float | None:

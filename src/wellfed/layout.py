@@ -84,6 +84,7 @@ class Layout:
     latent_cache: bool = True  # MLA models cache latents (False: old engines cache expanded keys and values)
     cuda_graphs: bool = True
     huge_pages: bool = False
+    prompt_cache_bytes: int | None = None  # llama.cpp --cache-ram: prompts kept in RAM, at most; None: not decided
     active_experts: int | None = None  # fewer than the model's own (KTransformers' 6-expert runs)
     prefill_gpus: int = 0  # > 0: prefill/decode disaggregated, this many GPUs prefill
     options: tuple[tuple[str, str], ...] = ()  # engine switches that matter to speed, e.g. ("rtr", "1")

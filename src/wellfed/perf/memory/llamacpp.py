@@ -231,6 +231,10 @@ def _ram_weights(request: Request, placement: Placement, weights: Held) -> tuple
         terms.append(MemoryTerm("ram", "page cache", 0.0, note, repacked))
     program = _PROGRAM_BYTES + _TOKEN_BYTES * request.model.vocabulary
     terms.append(MemoryTerm("ram", "engine", program, "program, libraries, vocabulary"))
+    kept = request.layout.prompt_cache_bytes
+    if kept:
+        note = "prompts that the server keeps for whoever comes back (--cache-ram), at most; fills with use"
+        terms.append(MemoryTerm("ram", "prompt cache (at most)", kept, note, late_bytes=kept))
     return tuple(terms)
 
 
