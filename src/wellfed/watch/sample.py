@@ -157,6 +157,7 @@ class Gpu:
     xids: tuple[int, ...] | None = None  # since the watch began
     processes: tuple[GpuProcess, ...] | None = None
     node: int | None = None  # NUMA node its slot hangs on
+    address: str | None = None  # on PCI: 0000:65:00.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +179,66 @@ class Engine:
     preemptions_total: float | None = None
     kv_usage: float | None = None  # 0..1
     context_fill: float | None = None  # fullest sequence, 0..1
-    queue_s_total: float | None = None
+    queue_s_total: float | None = None  # these four: seconds over all requests (tpot: tokens), and how many
+    queue_count: float | None = None
     ttft_s_total: float | None = None
     ttft_count: float | None = None
+    tpot_s_total: float | None = None
+    tpot_count: float | None = None
+    prefill_s_total: float | None = None
+    prefill_count: float | None = None
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Requests of our own: how many ended so far, and what the last one saw. `waited_s`: how long one is unanswered.
+
+    `connect_s` is the time to connect, `ttft_s` from the question to the first token, `tpot_s` between tokens after it.
+    """
+
+    number: int
+    failures: int = 0
+    waited_s: float | None = None
+    connect_s: float | None = None
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+    prompt_tokens: int | None = None
+    tokens: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KernelXid:
+    """An error of NVIDIA's driver in the kernel's log, by PCI address."""
+
+    address: str
+    xid: int
+
+
+@dataclass(frozen=True, slots=True)
+class PcieErrors:
+    """Advanced error reporting of one PCIe device: counters since boot. `replays` are correctable errors too."""
+
+    address: str
+    correctable: int | None = None
+    replays: int | None = None
+    nonfatal: int | None = None
+    fatal: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """Errors that the kernel knows of: its log (lines since the watch began) and its counters in /sys."""
+
+    log_readable: bool
+    xids: tuple[KernelXid, ...] | None = None
+    log_pcie: tuple[str, ...] | None = None  # addresses that reported PCIe errors in the log
+    log_gpu_resets: tuple[str, ...] | None = None  # addresses of AMD GPUs that were reset
+    log_memory: int | None = None  # lines of machine checks and of memory controllers
+    pcie: tuple[PcieErrors, ...] | None = None
+    memory_corrected: int | None = None
+    memory_uncorrected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,4 +253,6 @@ class Sample:
     sockets: Sockets | None = None
     gpus: tuple[Gpu, ...] | None = None
     engine: Engine | None = None
+    probe: Probe | None = None
+    kernel: Kernel | None = None
     watcher_cpu_s: float | None = None

@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 
 from wellfed.errors import BadInput
 from wellfed.watch.sample import Engine
-from wellfed.watch.samplers import llamacpp, sglang, vllm
+from wellfed.watch.samplers import llamacpp
+from wellfed.watch.samplers.sglang import SGLANG
+from wellfed.watch.samplers.vllm import VLLM
 
 _MOST_BYTES = 8 * 2**20
 _SILENT_S = 2.0  # unanswered for longer than this is told
@@ -82,10 +84,9 @@ class EndpointSampler:
 
 def parsed(t: float, answer_s: float, status: int, text: str, slots: object) -> Engine:
     """What an engine's answers say; `kind` stays None for an engine that is not known."""
-    if status == 200 and vllm.PREFIX in text:
-        return vllm.engine(t, answer_s, text)
-    if status == 200 and sglang.PREFIX in text:
-        return sglang.engine(t, answer_s, text)
+    for dialect in (VLLM, SGLANG) if status == 200 else ():
+        if dialect.speaks(text):
+            return dialect.engine(t, answer_s, text)
     if (status == 200 and llamacpp.PREFIX in text) or isinstance(slots, list):
         return llamacpp.engine(t, answer_s, text if status == 200 else "", slots)
     why = "it has no /metrics" if status != 200 else "its /metrics are of no engine known here"

@@ -4,20 +4,45 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 _LINE = re.compile(r'^([a-zA-Z_:][\w:]*)(?:\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\})?\s+(\S+)(?:\s+-?\d+)?\s*$')
+_LABEL = re.compile(r'([a-zA-Z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One value with its labels."""
+
+    labels: Mapping[str, str]
+    value: float
+
 
 Metrics = dict[str, list[float]]
+Found = Mapping[str, list[Series]]
 
 
 def metrics(text: str, prefix: str = "") -> Metrics:
     """Finite values by name, one per label set. Damaged lines and histogram buckets are passed over."""
-    found: Metrics = {}
-    for line in text.splitlines():
-        if not line.startswith(prefix) or line.startswith("#"):
-            continue
-        match = _LINE.match(line)
+    lines = (line for line in text.splitlines() if line.startswith(prefix))
+    return {name: [each.value for each in found] for name, found in _series(lines).items()}
+
+
+def series(text: str, wanted: Collection[str]) -> Found:
+    """Finite values of the `wanted` names with their labels; other lines are not looked at."""
+    names = frozenset(wanted)
+    return _series(line for line in text.splitlines() if _name(line) in names)
+
+
+def _name(line: str) -> str:
+    return line.partition(" ")[0].partition("{")[0]
+
+
+def _series(lines: Iterable[str]) -> dict[str, list[Series]]:
+    found: dict[str, list[Series]] = {}
+    for line in lines:
+        match = None if line.startswith("#") else _LINE.match(line)
         if match is None or match[1].endswith("_bucket"):
             continue
         try:
@@ -25,18 +50,13 @@ def metrics(text: str, prefix: str = "") -> Metrics:
         except ValueError:
             continue
         if math.isfinite(value):
-            found.setdefault(match[1], []).append(value)
+            found.setdefault(match[1], []).append(Series(dict(_LABEL.findall(match[2] or "")), value))
     return found
 
 
 def total(found: Metrics, *names: str) -> float | None:
-    """The sum over label sets (several engines behind one server) of the first name that is there."""
+    """The sum over label sets of the first name that is there."""
     return _first(found, sum, *names)
-
-
-def most(found: Metrics, *names: str) -> float | None:
-    """The largest over label sets of the first name that is there."""
-    return _first(found, max, *names)
 
 
 def _first(found: Metrics, fold: Callable[[list[float]], float], *names: str) -> float | None:
