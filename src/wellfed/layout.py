@@ -63,6 +63,9 @@ class Layout:
 
     `attention_data_parallel`: data-parallel attention inside the tensor-parallel group (SGLang, TensorRT-LLM, vLLM
     with expert parallelism): each group of tensor/attention_data_parallel ranks serves its own sequences.
+
+    `split`: how many layers each GPU holds, the output head counted as one more on the GPU it is on (llama.cpp's
+    `--tensor-split`); empty: as the engine divides them by itself, by memory.
     """
 
     engine: Engine
@@ -75,6 +78,7 @@ class Layout:
     expert_parallel: int = 1
     attention_data_parallel: int = 1
     offload: Offload = ALL_GPU
+    split: tuple[int, ...] = ()
     numa: NumaPolicy = NumaPolicy.ONE_SOCKET
     threads: int | None = None  # None: the physical cores of the sockets used
     batch_tokens: int = 2048  # llama.cpp -b, vLLM --max-num-batched-tokens, SGLang --chunked-prefill-size

@@ -7,8 +7,10 @@ each. Experts of layers on a GPU may stay in RAM (`-ot exps=CPU`, `--n-cpu-moe`)
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from wellfed.errors import Unsupported
 from wellfed.estimate import MemoryTerm
 from wellfed.hardware.machine import Gpu
 from wellfed.layout import Engine, NumaPolicy
@@ -64,10 +66,13 @@ class Placement:
 
 
 def place(request: Request, gpus: tuple[Gpu, ...]) -> Placement:
-    """Layers over `gpus` by their memory; the first expert layers stay in RAM."""
+    """Layers over `gpus` by the layout's split, or by their memory; the first expert layers stay in RAM.
+
+    Raises Unsupported for a split over another number of GPUs.
+    """
     layers, offload = len(request.model.layers), request.layout.offload
     on_gpu = offload.layers_on_gpu(layers) if gpus else 0
-    fractions = [gpu_capacity_bytes(gpu, request.machine) or 1.0 for gpu in gpus]
+    fractions = _fractions(request, gpus)
     rows = request.layout.tensor_parallel > 1 and len(gpus) > 1
     spans = layer_split(layers, on_gpu, fractions) if on_gpu and not rows else ()
     if rows:
@@ -75,6 +80,15 @@ def place(request: Request, gpus: tuple[Gpu, ...]) -> Placement:
     start = layers - on_gpu
     kept = offload.expert_layers_on_cpu(layers) if gpus else 0
     return Placement(spans, start, Span(start, _after(expert_layers(request.model), start, kept)), rows)
+
+
+def _fractions(request: Request, gpus: tuple[Gpu, ...]) -> Sequence[float]:
+    split = request.layout.split
+    if not split or not gpus:
+        return [gpu_capacity_bytes(gpu, request.machine) or 1.0 for gpu in gpus]
+    if len(split) != len(gpus) or not sum(split):
+        raise Unsupported(f"the split {split} is not one over {len(gpus)} GPUs", "name the layers of each GPU")
+    return split
 
 
 def _after(experts: tuple[int, ...], start: int, kept: int) -> int:
