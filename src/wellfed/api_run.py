@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from wellfed import api
 from wellfed.engines.exports import EXPORTS
 from wellfed.engines.placement import binding, threads
+from wellfed.engines.prompt_cache import prompt_cache_bytes
 from wellfed.engines.spec import Endpoint, LaunchSpec
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.launch.preflight import DoesNotFit, ensure_fits
-from wellfed.launch.programs import Program, check_flags, program
+from wellfed.launch.programs import Program, known_words, program
 from wellfed.layout import Engine, Layout
 from wellfed.plan import Plan, Request
 from wellfed.workload import PRESETS
@@ -71,7 +72,8 @@ def prepare(model: str, options: RunOptions, told: Told = lambda _: None) -> Pre
     plan, warnings = as_started(planned, found, options.threads, options.elsewhere)
     ensure_fits(plan)
     spec = launch_spec(plan, found, _files(named, plan, options, told), endpoint)
-    check_flags(found, spec.argv[len(found.words) :], plan.layout.engine)
+    words = known_words(found, spec.argv[len(found.words) :], plan.layout.engine)
+    spec = replace(spec, argv=(*found.words, *words))
     if options.huge_pages:
         spec = replace(spec, huge_pages=_huge_pages(plan, spec))
     spec = replace(spec, insecure=options.insecure)
@@ -156,13 +158,21 @@ def _nothing_fits(answer: Answer) -> DoesNotFit:
 def as_started(
     plan: Plan, found: Program, asked_threads: int | None = None, elsewhere: bool = False
 ) -> tuple[Plan, tuple[str, ...]]:
-    """The plan with what is known of the program, and the threads it will have; estimated anew. And what to warn of."""
+    """The plan with what is known of the program, its threads and its prompt cache; estimated anew. And warnings."""
     layout = plan.layout
     if plan.layout.engine is Engine.LLAMA_CPP and found.origin == "embedded":
         layout = replace(layout, options=(*layout.options, *embedded_options()))
     count, warnings = _threads(plan.machine, layout, asked_threads, elsewhere)
     layout = replace(layout, threads=count)
-    return (plan if layout == plan.layout else estimated(plan, layout)), warnings
+    return _with_prompt_cache(plan if layout == plan.layout else estimated(plan, layout)), warnings
+
+
+def _with_prompt_cache(plan: Plan) -> Plan:
+    """The plan with a bound on the prompts that llama.cpp's server keeps in RAM."""
+    if plan.layout.engine not in _LOCAL or plan.layout.prompt_cache_bytes is not None:
+        return plan
+    kept = prompt_cache_bytes(plan.estimate.memory, plan.workload.concurrency)
+    return plan if kept is None else estimated(plan, replace(plan.layout, prompt_cache_bytes=kept))
 
 
 def embedded_options() -> tuple[tuple[str, str], ...]:

@@ -5,18 +5,21 @@ Flags: tools/server/README.md of ggml-org/llama.cpp; the embedded build takes th
 
 from __future__ import annotations
 
+from wellfed.engines.layer_split import expert_words, split_words
 from wellfed.engines.placement import binding, threads
 from wellfed.engines.spec import Binding, Endpoint, LaunchSpec
 from wellfed.layout import Engine, NumaPolicy
-from wellfed.models.ffn import MoeFfn
 from wellfed.plan import Plan
+from wellfed.units import MIB
 
 # What of the server's flags this adapter uses: checked against `--help` of an installed one before it is started.
 FLAGS = (
     "--model", "--ctx-size", "--parallel", "--n-gpu-layers", "--threads", "--batch-size", "--ubatch-size", "--host",
     "--port", "--metrics", "--cache-type-k", "--cache-type-v", "--flash-attn", "--cpu-moe", "--n-cpu-moe",
-    "--numa", "--split-mode", "--no-mmap", "--alias",
+    "--tensor-split", "--override-tensor", "--numa", "--split-mode", "--no-mmap", "--alias", "--cache-ram",
 )  # fmt: skip
+# Left out where a program does not know them: before October 2025 (pull request 16391) no prompts were kept in RAM.
+OPTIONAL = ("--cache-ram",)
 MOST_SLOTS = 64
 
 
@@ -40,9 +43,18 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model_file: str, endpoint:
 
 
 def _environment(plan: Plan) -> dict[str, str]:
+    """Which GPUs are seen; where layers are split over unequal ones, in the plan's order too.
+
+    CUDA puts the fastest first and leaves the others' order open, so that they are named by PCI order (NVML's).
+    """
     used, have = plan.layout.gpus, len(plan.machine.gpus)
-    nvidia = any(gpu.spec and gpu.spec.vendor == "nvidia" for gpu in plan.machine.gpus)
-    return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, range(used)))} if nvidia and 0 < used < have else {}
+    if not used or not any(gpu.spec and gpu.spec.vendor == "nvidia" for gpu in plan.machine.gpus):
+        return {}
+    gpus = plan.machine.gpus[:used]
+    if plan.layout.split and len({(gpu.spec, gpu.memory_free_bytes) for gpu in gpus}) > 1:
+        order = ",".join(str(gpu.index) for gpu in gpus)
+        return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": order}
+    return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, range(used)))} if used < have else {}
 
 
 def _arguments(plan: Plan, model_file: str, endpoint: Endpoint, bound: Binding) -> list[str]:
@@ -55,11 +67,13 @@ def _arguments(plan: Plan, model_file: str, endpoint: Endpoint, bound: Binding) 
     if count is not None:
         words += ["--threads", str(count)]
     words += ["--n-gpu-layers", _gpu_layers(plan)]
-    words += _experts(plan)
+    words += [*split_words(plan), *expert_words(plan)]
     if layout.kv_type != "f16":
         words += ["--cache-type-k", layout.kv_type, "--cache-type-v", layout.kv_type]
     if layout.engine is Engine.LLAMA_CPP:
         words += ["--flash-attn", "on" if layout.flash_attention else "off"]
+    if layout.prompt_cache_bytes is not None:
+        words += ["--cache-ram", str(layout.prompt_cache_bytes // MIB)]
     words += _numa(plan, bound)
     return [*words, "--host", endpoint.host, "--port", str(endpoint.port), "--metrics"]
 
@@ -73,21 +87,6 @@ def _gpu_layers(plan: Plan) -> str:
     if plan.layout.gpus == 0 or offload.cpu_only:
         return "0"
     return "999" if offload.gpu_layers is None else str(offload.gpu_layers)
-
-
-def _experts(plan: Plan) -> list[str]:
-    offload = plan.layout.offload
-    if offload.cpu_only or offload.cpu_expert_layers == 0:
-        return []
-    if offload.cpu_expert_layers is None:
-        return ["--cpu-moe"]
-    return ["--n-cpu-moe", str(_layers_until(plan, offload.cpu_expert_layers))]
-
-
-def _layers_until(plan: Plan, experts: int) -> int:
-    """llama.cpp counts all layers from the first, those without experts too."""
-    routed = [index for index, layer in enumerate(plan.model.layers) if isinstance(layer.ffn, MoeFfn)]
-    return routed[min(experts, len(routed)) - 1] + 1 if routed and experts else 0
 
 
 def _numa(plan: Plan, bound: Binding) -> list[str]:

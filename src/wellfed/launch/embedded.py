@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--port", type=int, default=8080)
     for name, default in (
         ("--ctx-size", 4096), ("--parallel", 1), ("--n-gpu-layers", 0), ("--batch-size", 2048), ("--ubatch-size", 512),
-        ("--threads", None), ("--n-cpu-moe", None),
+        ("--threads", None), ("--n-cpu-moe", None), ("--cache-ram", 8192),
     ):  # fmt: skip
         found.add_argument(name, type=int, default=default)
     found.add_argument("--cache-type-k", default="f16")
@@ -58,6 +58,7 @@ def parameters(arguments: argparse.Namespace) -> Any:
     mode = "NONE" if arguments.no_mmap else "MLOCK" if arguments.mlock else "AUTO"
     params.load_mode = getattr(llama.llama_load_mode, f"LLAMA_LOAD_MODE_{mode}")
     params.no_extra_bufts = arguments.no_repack
+    params.cache_ram_mib = arguments.cache_ram
     params.endpoint_metrics, params.endpoint_slots = arguments.metrics, True
     params.fit_params = False  # the plan has decided; a silent change of it would not be what was asked
     params.verbosity = 4 if arguments.verbose else 3

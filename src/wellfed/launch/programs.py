@@ -87,8 +87,11 @@ def unknown_flags(words: Sequence[str], help_text: str) -> tuple[str, ...]:
     return tuple(word for word in words if word.startswith("--") and word.split("=")[0] not in known)
 
 
-def check_flags(found: Program, words: Sequence[str], engine: Engine) -> None:
-    """Raises BadInput when the installed program does not know a flag; without help text, recorded lists decide."""
+def known_words(found: Program, words: Sequence[str], engine: Engine) -> tuple[str, ...]:
+    """`words` less the optional flags that the installed program does not know. Raises BadInput for any other.
+
+    Its help decides; without help text, the recorded lists.
+    """
     try:
         done = subprocess.run(
             [*found.words, "--help"], capture_output=True, text=True, timeout=_HELP_TIMEOUT_S, check=False
@@ -99,6 +102,14 @@ def check_flags(found: Program, words: Sequence[str], engine: Engine) -> None:
     if "--" not in text:
         text = " ".join(recorded_flags(engine))
     missing = unknown_flags(words, text)
-    if missing:
+    refused = [flag for flag in missing if flag not in llamacpp.OPTIONAL]
+    if refused:
         hint = "update the engine, or choose another program with --program"
-        raise BadInput(f"{found.words[0]} does not know {', '.join(missing)}", hint)
+        raise BadInput(f"{found.words[0]} does not know {', '.join(refused)}", hint)
+    return without(words, missing)
+
+
+def without(words: Sequence[str], flags: Sequence[str]) -> tuple[str, ...]:
+    """`words` without `flags` and the value that follows each."""
+    left = [index for index, word in enumerate(words) if word in flags]
+    return tuple(word for index, word in enumerate(words) if index not in left and index - 1 not in left)
