@@ -18,6 +18,7 @@ from wellfed.perf.gpu import GpuDevice, GpuRates, build_name, build_number, gpu_
 from wellfed.perf.gpu_pass import pass_of, prompt_steps
 from wellfed.perf.gpu_terms import Run, decode_terms, prompt_terms
 from wellfed.perf.latent import as_run
+from wellfed.perf.memory.llamacpp import expert_layers, place, used_gpus
 from wellfed.perf.ops import Step
 from wellfed.plan import Request
 
@@ -26,14 +27,26 @@ _GRAPH_BUILD = 2817  # llama.cpp replays decode from CUDA graphs from b2817 on (
 
 @dataclass(frozen=True, slots=True)
 class GpuShare:
-    """GPUs of one kind in a layout and the share of the layers they hold."""
+    """GPUs of one kind in a layout and the share of the layers they hold.
+
+    Where the layout says how layers are split, the shares of single works differ: `experts` of the routed experts that
+    GPUs hold, `streamed` of all routed experts in a step that copies those in RAM to the first GPU, `head` of the head.
+    """
 
     device: GpuDevice
     share: float
+    experts: float | None = None
+    streamed: float | None = None
+    head: float | None = None
+
+    def of(self, work: str, streamed: bool) -> float:
+        """The share of the work of this name."""
+        own = {"routed experts": self.streamed if streamed else self.experts, "output head": self.head}.get(work)
+        return self.share if own is None else own
 
 
 def gpu_shares(request: Request) -> tuple[GpuShare, ...]:
-    """The layout's GPUs by kind; layers are divided by memory, as llama.cpp does.
+    """The layout's GPUs by kind; layers are divided as the layout says, or by memory as llama.cpp does.
 
     Raises Unsupported when the machine has fewer GPUs than the layout asks for.
     """
@@ -41,12 +54,39 @@ def gpu_shares(request: Request) -> tuple[GpuShare, ...]:
     if len(gpus) < request.layout.gpus:
         have, asked = len(request.machine.gpus), request.layout.gpus
         raise Unsupported(f"the layout uses {asked} GPUs and the machine has {have}", "ask for fewer GPUs")
+    devices = [gpu_device(gpu, request.machine) for gpu in gpus]
+    if request.layout.split and len(set(devices)) > 1:
+        return _split_shares(request, devices)
     sizes = [_memory(gpu) for gpu in gpus]
+    return tuple(GpuShare(device, share) for device, share in _by_kind(devices, sizes).items())
+
+
+def _split_shares(request: Request, devices: Sequence[GpuDevice]) -> tuple[GpuShare, ...]:
+    """Shares of the layers that the split gives to each kind, and of the experts in them."""
+    placement = place(request, used_gpus(request))
+    experts = expert_layers(request.model)
+    held = [_within(experts, *placement.expert_layers(span)) for span in placement.spans]
+    in_ram = _within(experts, placement.cpu_experts.first, placement.cpu_experts.last)
+    layers = _by_kind(devices, [span.layers for span in placement.spans])
+    whole = _by_kind(devices, held)
+    copied = _by_kind(devices, [held[0] + in_ram, *held[1:]])
+    head = _by_kind(devices, [span.output for span in placement.spans])
+    return tuple(
+        GpuShare(device, share, whole[device], copied[device], head[device]) for device, share in layers.items()
+    )
+
+
+def _within(layers: Sequence[int], first: int, last: int) -> int:
+    return sum(first <= layer < last for layer in layers)
+
+
+def _by_kind(devices: Sequence[GpuDevice], sizes: Sequence[float]) -> dict[GpuDevice, float]:
+    """Each kind's share of the sum of `sizes`; zeros where that is nothing."""
     found: dict[GpuDevice, float] = {}
-    for gpu, size in zip(gpus, sizes, strict=True):
-        device = gpu_device(gpu, request.machine)
-        found[device] = found.get(device, 0.0) + size / sum(sizes)
-    return tuple(GpuShare(device, share) for device, share in found.items())
+    total = sum(sizes) or 1.0
+    for device, size in zip(devices, sizes, strict=True):
+        found[device] = found.get(device, 0.0) + size / total
+    return found
 
 
 def _memory(gpu: Gpu) -> float:
@@ -75,10 +115,13 @@ def decode_step(
 ) -> tuple[Term, ...]:
     """One token for each of `sequences` with `context` tokens behind it."""
     step = Step.decode(sequences, context)
+    streamed = hybrid.streams(request, step)
 
     def on_gpus(works: tuple[Work, ...]) -> tuple[Term, ...]:
         asked = pass_of(as_run(request.model, request.layout), _gpu_layers(request), works, step)
-        return _over(shares, lambda device: decode_terms(asked, device, _rates(request, calibration, device), run))
+        return _over(
+            shares, lambda device: decode_terms(asked, device, _rates(request, calibration, device), run), streamed
+        )
 
     run = run_of(request.layout)
     return hybrid.step_terms(request, step, calibration, on_gpus)
@@ -89,12 +132,14 @@ def prompt(
 ) -> tuple[Term, ...]:
     """A whole prompt of `tokens` after `depth` cached ones."""
     step, repeats = prompt_steps(tokens, depth, request.layout.ubatch_tokens)
-    run = run_of(request.layout)
+    run, streamed = run_of(request.layout), hybrid.streams(request, step)
     whole: list[Term] = []  # the GPUs' terms are of the whole prompt, the others' of one micro-batch
 
     def on_gpus(works: tuple[Work, ...]) -> tuple[Term, ...]:
         asked = pass_of(as_run(request.model, request.layout), _gpu_layers(request), works, step, repeats)
-        whole.extend(_over(shares, lambda one: prompt_terms(asked, one, _rates(request, calibration, one), run)))
+        whole.extend(
+            _over(shares, lambda one: prompt_terms(asked, one, _rates(request, calibration, one), run), streamed)
+        )
         return ()
 
     others = hybrid.step_terms(request, step, calibration, on_gpus)
@@ -110,12 +155,16 @@ def _rates(request: Request, calibration: Calibration, device: GpuDevice) -> Gpu
     return gpu_rates(calibration, device.vendor, device.architecture, build_name(request.layout))
 
 
-def _over(shares: Sequence[GpuShare], terms_on: Callable[[GpuDevice], tuple[Term, ...]]) -> tuple[Term, ...]:
-    """Terms of works divided over kinds of GPUs that take turns."""
+def _over(
+    shares: Sequence[GpuShare], terms_on: Callable[[GpuDevice], tuple[Term, ...]], streamed: bool
+) -> tuple[Term, ...]:
+    """Terms of works divided over kinds of GPUs that take turns: each is linear in what it works on."""
     if len(shares) == 1:
         return terms_on(shares[0].device)
     return _added(
-        replace(term, seconds=term.seconds * share.share) for share in shares for term in terms_on(share.device)
+        replace(term, seconds=term.seconds * share.of(term.name.partition(":")[0], streamed))
+        for share in shares
+        for term in terms_on(share.device)
     )
 
 

@@ -36,8 +36,13 @@ def describe(layout: Layout) -> str:
         ("DPA", layout.attention_data_parallel),
     )
     words = " x ".join(f"{name}{degree}" for name, degree in degrees if degree > 1)
-    gpus = words or ("1 GPU" if layout.gpus == 1 else f"{layout.gpus} GPUs, layers split")
+    gpus = words or ("1 GPU" if layout.gpus == 1 else f"{layout.gpus} GPUs, layers split{_split(layout)}")
     return "; ".join([gpus, *_on_cpu(layout)])
+
+
+def _split(layout: Layout) -> str:
+    """Layers of each GPU, the head among them, where it is not the engine that divides them."""
+    return f" {'+'.join(map(str, layout.split))}" if layout.split else ""
 
 
 def _on_cpu(layout: Layout) -> list[str]:

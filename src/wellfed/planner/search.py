@@ -11,12 +11,12 @@ from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.errors import Unsupported
 from wellfed.estimate import Estimate, Memory
 from wellfed.hardware.machine import Machine
-from wellfed.layout import Layout, Offload
+from wellfed.layout import Layout, NumaPolicy, Offload
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.weights import Weights
 from wellfed.perf.estimate import estimate
-from wellfed.perf.memory import ledgers
+from wellfed.perf.memory import can_fill, fullest, ledgers
 from wellfed.plan import Plan, Request
 from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, Refusal, candidates
 from wellfed.planner.goal import Goal, Objective, coarseness
@@ -223,7 +223,9 @@ def _settled(request: Request) -> Iterator[Request]:
     """The request, with "as much as fits" replaced by a number; nothing when nothing or everything would fit."""
     offload = request.layout.offload
     layers = len(request.model.layers)
-    if offload == SOME_EXPERTS:
+    if offload == SOME_EXPERTS and can_fill(request):
+        yield from _filled(request)
+    elif offload == SOME_EXPERTS:
         experts = request.model.expert_layers
         count = _least(lambda n: _fits(request, Offload(cpu_expert_layers=n)), experts)
         if count is not None and 0 < count < experts:
@@ -234,6 +236,26 @@ def _settled(request: Request) -> Iterator[Request]:
             yield _with_offload(request, Offload(gpu_layers=layers - count))
     else:
         yield request
+
+
+def _filled(request: Request) -> Iterator[Request]:
+    """As few layers as possible with their experts in RAM, split over the GPUs to that end where the engine's own
+    division, by memory alone, would need more.
+    """
+    found = fullest(request)
+    if found is None:
+        return
+    offload, experts = Offload(cpu_expert_layers=found.cpu_experts), request.model.expert_layers
+    if _fits(request, offload):
+        if 0 < found.cpu_experts < experts:
+            yield _with_offload(request, offload)
+        return
+    used = len(found.split)
+    while not found.split[used - 1]:
+        used -= 1
+    layout = replace(request.layout, offload=offload, split=found.split[:used], gpus=used)
+    if found.cpu_experts or layout.numa is NumaPolicy.ONE_SOCKET:  # on GPUs alone, host memory does not matter
+        yield replace(request, layout=layout)
 
 
 def _with_offload(request: Request, offload: Offload) -> Request:

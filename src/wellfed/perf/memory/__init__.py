@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from wellfed.perf.memory.fill import Fill, can_fill, fullest
 from wellfed.perf.memory.kv import kv_bytes_per_sequence, kv_element_bytes
 from wellfed.perf.memory.ledger import ledgers, memory, running_capacity
 from wellfed.perf.memory.serving import cache_bytes, cache_tokens
 from wellfed.perf.memory.shards import rank_cache_bytes, rank_weights, tp_shard
 
 __all__ = [
+    "Fill",
     "cache_bytes",
     "cache_tokens",
+    "can_fill",
+    "fullest",
     "kv_bytes_per_sequence",
     "kv_element_bytes",
     "ledgers",

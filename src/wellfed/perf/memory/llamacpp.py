@@ -36,7 +36,7 @@ from wellfed.perf.memory.split import Span, layer_split
 from wellfed.plan import Request
 from wellfed.units import MIB
 
-_PIPELINE_COPIES = 4  # GGML_SCHED_MAX_COPIES: inputs of four micro-batches in flight over several GPUs
+PIPELINE_COPIES = 4  # GGML_SCHED_MAX_COPIES: inputs of four micro-batches in flight over several GPUs
 _LOGIT_BYTES = 4
 _OFFLOAD_FROM = 32  # tokens from which a CPU matrix is fetched to the GPU for a multiplication
 # Types that llama.cpp's CPU backend interleaves on loading (AVX2 builds: ggml-cpu/repack.cpp).
@@ -172,7 +172,7 @@ def _duties(request: Request, placement: Placement, weights: Held, index: int) -
     first, last = placement.expert_layers(span)
     staged = 0.0
     if placement.cpu_experts.layers and span.layers and index == 0 and fetches_experts(request):
-        staged = max(_matrix_bytes(weights, i) for i in range(placement.cpu_experts.first, placement.cpu_experts.last))
+        staged = max(matrix_bytes(weights, i) for i in range(placement.cpu_experts.first, placement.cpu_experts.last))
     holds = weights.routed[last] > weights.routed[first]
     return Duties(span.output, holds, staged, _copies(placement))
 
@@ -194,14 +194,14 @@ def fetches_experts(request: Request) -> bool:
     return tokens > _OFFLOAD_FROM * shape.experts / shape.active
 
 
-def _matrix_bytes(weights: Held, layer: int) -> float:
+def matrix_bytes(weights: Held, layer: int) -> float:
     """One of a layer's three expert matrices; the down projection is often the largest."""
     return (weights.routed[layer + 1] - weights.routed[layer]) / 3
 
 
 def _copies(placement: Placement) -> int:
     whole = not placement.rows and not placement.cpu_layers and not placement.cpu_experts.layers
-    return _PIPELINE_COPIES if whole and len(placement.spans) > 1 else 1
+    return PIPELINE_COPIES if whole and len(placement.spans) > 1 else 1
 
 
 def _ram_share(

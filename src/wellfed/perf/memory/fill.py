@@ -1,0 +1,170 @@
+"""Layers divided over GPUs so that as many routed experts as possible are on one: what is set by hand otherwise.
+
+llama.cpp divides layers by the GPUs' memory whatever they weigh. Once the experts of the first layers are in RAM, the
+first GPUs hold light layers only and one of the last overflows. Here the GPUs are filled in turn instead: light layers
+first, then whole ones, each GPU to the same margin.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
+
+from wellfed.hardware.machine import Gpu
+from wellfed.layout import Engine
+from wellfed.perf.memory.compute import Duties, compute_bytes
+from wellfed.perf.memory.devices import context_bytes, gpu_capacity_bytes, gpu_free_bytes
+from wellfed.perf.memory.held import Held, held
+from wellfed.perf.memory.kv import cache_profile, cells, layer_bytes
+from wellfed.perf.memory.llamacpp import (
+    PIPELINE_COPIES,
+    expert_layers,
+    fetches_experts,
+    matrix_bytes,
+    sequences,
+    used_gpus,
+)
+from wellfed.plan import Request
+
+_ROUNDING_BYTES = 1024.0  # sums in another order than the ledger's
+_EVENING_STEPS = 5  # halvings of the largest layer in search of the margin
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """`cpu_experts` of the layers with experts, the first ones, leave them in RAM; `split` layers are on each GPU.
+
+    The output head counts as one more layer on the GPU it is on, so that the split sums to layers + 1.
+    """
+
+    cpu_experts: int
+    split: tuple[int, ...]
+
+
+def can_fill(request: Request) -> bool:
+    """Whether the engine takes a split of layers over the GPUs that this layout uses."""
+    layout = request.layout
+    return layout.engine in (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP) and layout.gpus > 1 and layout.tensor_parallel == 1
+
+
+def fullest(request: Request) -> Fill | None:
+    """All layers on the GPUs with as few as possible leaving their experts in RAM, whatever the layout's own offload.
+
+    Among the splits with so few, one that leaves every GPU about the same margin. None where not even the layers
+    without experts fit, or a GPU's memory is unknown.
+    """
+    packing = _packing(request)
+    if packing is None:
+        return None
+    low, high = 0, len(packing.experts)
+    if packing.split(high) is None:
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if packing.split(middle) else (middle + 1, high)
+    return Fill(low, _evened(packing, low))
+
+
+def _evened(packing: _Packing, cpu_experts: int) -> tuple[int, ...]:
+    """The split with the largest margin on every GPU, found to a part of a layer."""
+    best = packing.split(cpu_experts) or ()
+    low, high = 0.0, packing.largest_layer
+    for _ in range(_EVENING_STEPS):
+        margin = (low + high) / 2
+        found = packing.split(cpu_experts, margin)
+        if found is None:
+            high = margin
+        else:
+            low, best = margin, found
+    return best
+
+
+@dataclass(slots=True)
+class _Packing:
+    """What a split needs, as running sums over the layers, and what each GPU has."""
+
+    request: Request
+    weights: Held
+    experts: tuple[int, ...]  # indices of the layers that have them
+    light: tuple[float, ...]  # weights but experts, and cache, of the first i layers
+    staged: tuple[float, ...]  # largest expert matrix of the first i layers; zeros where none are fetched
+    rooms: tuple[float, ...]
+    computed: dict[Duties, float] = field(default_factory=dict)
+
+    @property
+    def largest_layer(self) -> float:
+        """Weights and cache of the largest layer, experts included."""
+        whole = [a + b for a, b in zip(self.light, self.weights.routed, strict=True)]
+        return max(b - a for a, b in pairwise(whole))
+
+    def split(self, cpu_experts: int, margin: float = 0.0) -> tuple[int, ...] | None:
+        """Each GPU filled up to `margin` in turn; None where layers are left over."""
+        routed, layers = self.weights.routed, len(self.light) - 1
+        cut = self.experts[cpu_experts - 1] + 1 if cpu_experts else 0
+        base = routed[cut]
+        sums = [*self.light[:cut], *(a + b - base for a, b in zip(self.light[cut:], routed[cut:], strict=True))]
+        first = bisect_right(routed, base) - 1  # up to here there are no experts on GPUs
+        position, found = 0, []
+        for index, room in enumerate(self.rooms):
+            staged = self.staged[cut] if index == 0 else 0.0
+            copies = 1 if cpu_experts else PIPELINE_COPIES
+            end = self._end(sums, position, first, room - margin, staged, copies)
+            found.append(end - position)
+            position = end
+            if position > layers:
+                return (*found, *(0 for _ in self.rooms[index + 1 :]))
+        return None
+
+    def _end(self, sums: Sequence[float], start: int, first: int, room: float, staged: float, copies: int) -> int:
+        """How far a GPU reaches that begins at layer `start`: one past the last layer with the head on it."""
+        layers = len(sums) - 1
+        if start < layers:
+            plain = room - self._compute(Duties(False, False, staged, copies))
+            full = room - self._compute(Duties(False, True, staged, copies))
+            end = max(start, min(first, _reach(sums, start, plain)), _reach(sums, start, full))
+            if end < layers:
+                return end
+        holds = self.weights.routed[layers] > self.weights.routed[max(first, min(start, layers))]
+        last = Duties(True, holds, staged if start < layers else 0.0, copies)
+        head = self.request.weights.head + self.request.weights.other
+        need = sums[layers] - sums[min(start, layers)] + head + self._compute(last)
+        return layers + 1 if need <= room else layers
+
+    def _compute(self, duties: Duties) -> float:
+        known = self.computed.get(duties)
+        if known is None:
+            asked = self.request
+            known = compute_bytes(asked.model, asked.layout, asked.workload.context, duties)
+            self.computed[duties] = known
+        return known
+
+
+def _reach(sums: Sequence[float], start: int, room: float) -> int:
+    return max(start, bisect_right(sums, sums[start] + room) - 1)
+
+
+def _packing(request: Request) -> _Packing | None:
+    rooms = [_room(gpu, request) for gpu in used_gpus(request)]
+    if not rooms or any(room is None for room in rooms):
+        return None
+    weights, layers = held(request.weights), len(request.model.layers)
+    count, profile = sequences(request), cache_profile(request.model)
+    context = cells(request.layout, request.workload.context)
+    sizes = [layer_bytes(kind, request.layout, context) for kind in profile.kinds]
+    light = [
+        weights.resident(0, i)
+        + count * sum(before[i] * size for before, size in zip(profile.before, sizes, strict=True))
+        for i in range(layers + 1)
+    ]
+    fetched = fetches_experts(request)
+    staged = accumulate((matrix_bytes(weights, i) if fetched else 0.0 for i in range(layers)), max, initial=0.0)
+    known = tuple(room for room in rooms if room is not None)
+    return _Packing(request, weights, expert_layers(request.model), tuple(light), tuple(staged), known)
+
+
+def _room(gpu: Gpu, request: Request) -> float | None:
+    free = gpu_free_bytes(gpu, request.machine)
+    room = gpu_capacity_bytes(gpu, request.machine) if free is None else free
+    return None if room is None else room - context_bytes(gpu) - _ROUNDING_BYTES
