@@ -10,13 +10,16 @@ from wellfed.engines.placement import binding, threads
 from wellfed.engines.spec import Binding, Endpoint, LaunchSpec
 from wellfed.layout import Engine, NumaPolicy
 from wellfed.plan import Plan
+from wellfed.units import MIB
 
 # What of the server's flags this adapter uses: checked against `--help` of an installed one before it is started.
 FLAGS = (
     "--model", "--ctx-size", "--parallel", "--n-gpu-layers", "--threads", "--batch-size", "--ubatch-size", "--host",
     "--port", "--metrics", "--cache-type-k", "--cache-type-v", "--flash-attn", "--cpu-moe", "--n-cpu-moe",
-    "--tensor-split", "--override-tensor", "--numa", "--split-mode", "--no-mmap", "--alias",
+    "--tensor-split", "--override-tensor", "--numa", "--split-mode", "--no-mmap", "--alias", "--cache-ram",
 )  # fmt: skip
+# Left out where a program does not know them: before October 2025 (pull request 16391) no prompts were kept in RAM.
+OPTIONAL = ("--cache-ram",)
 MOST_SLOTS = 64
 
 
@@ -69,6 +72,8 @@ def _arguments(plan: Plan, model_file: str, endpoint: Endpoint, bound: Binding) 
         words += ["--cache-type-k", layout.kv_type, "--cache-type-v", layout.kv_type]
     if layout.engine is Engine.LLAMA_CPP:
         words += ["--flash-attn", "on" if layout.flash_attention else "off"]
+    if layout.prompt_cache_bytes is not None:
+        words += ["--cache-ram", str(layout.prompt_cache_bytes // MIB)]
     words += _numa(plan, bound)
     return [*words, "--host", endpoint.host, "--port", str(endpoint.port), "--metrics"]
 
