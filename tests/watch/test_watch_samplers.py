@@ -17,6 +17,7 @@ from wellfed.errors import BadInput
 from wellfed.watch.samplers.cgroup import CgroupSampler
 from wellfed.watch.samplers.endpoint import EndpointSampler, parsed
 from wellfed.watch.samplers.host import HostSampler
+from wellfed.watch.samplers.http import Address
 from wellfed.watch.samplers.nvml import GpuSampler
 from wellfed.watch.samplers.proc import ProcessSampler
 from wellfed.watch.samplers.prometheus import metrics
@@ -265,7 +266,7 @@ class Silent(BaseHTTPRequestHandler):
 def test_an_engine_that_falls_silent_is_told_and_does_not_block() -> None:
     server = HTTPServer(("127.0.0.1", 0), Silent)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    sampler = EndpointSampler(f"http://127.0.0.1:{server.server_address[1]}", interval_s=0.1)
+    sampler = EndpointSampler(Address(f"http://127.0.0.1:{server.server_address[1]}"), interval_s=0.1)
     try:
         seen = []
         end = time.monotonic() + 15
@@ -284,7 +285,7 @@ def test_an_engine_that_falls_silent_is_told_and_does_not_block() -> None:
 
 def test_addresses_and_processes_that_are_none() -> None:
     with pytest.raises(BadInput):
-        EndpointSampler("ftp://x")
+        Address("ftp://x")
     with pytest.raises(BadInput):
         find(pid=2**22 + 5)
 

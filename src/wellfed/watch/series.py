@@ -45,6 +45,17 @@ def rate(points: Iterable[Point], most_per_s: float = math.inf, least_seconds: f
     return Rate(math.fsum(dv for _, dv in kept) / seconds, seconds, len(kept))
 
 
+def per_s(points: Iterable[tuple[float, float | None]], most_per_s: float = math.inf) -> float | None:
+    """The rate of what is known of a counter."""
+    found = rate(known_points(points), most_per_s)
+    return None if found is None else found.per_s
+
+
+def known_points(points: Iterable[tuple[float, float | None]]) -> list[Point]:
+    """Points that have a value."""
+    return [(t, value) for t, value in points if value is not None]
+
+
 def growth(points: Iterable[Point]) -> float | None:
     """How much a counter grew in all, falls (resets) left out; None with fewer than two values."""
     pairs = list(_pairs(points))

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from wellfed.watch.trace import Promise
 
+_PROMPT_TOKENS = 40  # of a probe, where the endpoint does not tell: a line and a chat's template
+
 
 @dataclass(frozen=True, slots=True)
 class ThreadView:
@@ -119,6 +121,10 @@ class EngineView:
     kv_usage: float | None = None
     context_fill: float | None = None
     queue_s_per_s: float | None = None
+    queue_s: float | None = None  # these four: means of what was counted in the window
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+    prefill_s: float | None = None
     error: str | None = None
 
     @property
@@ -135,6 +141,57 @@ class EngineView:
     def decoding(self) -> bool:
         """Whether most of the work is making tokens, not reading prompts."""
         return self.serving and (self.tok_s or 0.0) > 0 and (self.prompt_tok_s or 0.0) < 20 * (self.tok_s or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeView:
+    """What requests of our own saw. `asked`: how many ended in the window; times are medians of those that answered."""
+
+    asked: int
+    failed: float | None = None  # share of them
+    waited_s: float | None = None  # longest that one has waited for its next token
+    waiting: bool = False  # one waits now
+    connect_s: float | None = None
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+    prompt_tokens: float | None = None
+    error: str | None = None
+
+    @property
+    def answered(self) -> int:
+        """How many were answered."""
+        return round(self.asked * (1 - (self.failed or 0.0)))
+
+    @property
+    def tok_s(self) -> float | None:
+        """Tokens per second that one user gets."""
+        return 1 / self.tpot_s if self.tpot_s else None
+
+    @property
+    def idle_s(self) -> float | None:
+        """Of the time to the first token, at least so much nobody computed for it.
+
+        A prompt is never read slower, token by token, than tokens are made.
+        """
+        if self.ttft_s is None or self.tpot_s is None:
+            return None
+        return max(0.0, self.ttft_s - (self.prompt_tokens or _PROMPT_TOKENS) * self.tpot_s)
+
+
+@dataclass(frozen=True, slots=True)
+class KernelView:
+    """Errors that the kernel told of in the window. Counters by PCI address, only of what grew."""
+
+    log_readable: bool
+    xids: tuple[tuple[str, int], ...] = ()
+    log_pcie: tuple[str, ...] = ()
+    log_gpu_resets: tuple[str, ...] = ()
+    log_memory: int = 0
+    pcie_correctable: Mapping[str, float] = field(default_factory=dict)
+    pcie_replays: Mapping[str, float] = field(default_factory=dict)
+    pcie_uncorrectable: Mapping[str, float] = field(default_factory=dict)
+    memory_corrected: float | None = None
+    memory_uncorrected: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +229,7 @@ class GpuView:
     xids: tuple[int, ...] = ()
     node: int | None = None
     engine_here: bool | None = None
+    address: str | None = None
 
     @property
     def subject(self) -> str:
@@ -200,6 +258,8 @@ class View:
     sockets: SocketView | None = None
     gpus: tuple[GpuView, ...] | None = None
     engine: EngineView | None = None
+    probe: ProbeView | None = None
+    kernel: KernelView | None = None
     promise: Promise | None = None
     baseline: Baseline | None = None
     watcher_cores: float | None = None

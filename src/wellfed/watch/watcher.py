@@ -12,9 +12,11 @@ from wellfed.watch.diagnose import Diagnosis, diagnose
 from wellfed.watch.sample import Sample
 from wellfed.watch.samplers.cgroup import CgroupSampler
 from wellfed.watch.samplers.endpoint import EndpointSampler
-from wellfed.watch.samplers.files import number, text
+from wellfed.watch.samplers.gpus import GpuSamplers
 from wellfed.watch.samplers.host import HostSampler
-from wellfed.watch.samplers.nvml import open_nvml
+from wellfed.watch.samplers.http import Address
+from wellfed.watch.samplers.kernel import KernelSampler
+from wellfed.watch.samplers.probe import ProbeSampler
 from wellfed.watch.samplers.proc import ProcessSampler
 from wellfed.watch.samplers.sockets import SocketSampler
 from wellfed.watch.target import Target
@@ -30,15 +32,34 @@ _NO_WAIT = 0.1
 class Sampler:
     """Everything that can be read of one target. Use it as a context: it holds a thread and the GPU driver."""
 
-    def __init__(self, target: Target, interval_s: float = 1.0, key: str | None = None, gpus: bool = True) -> None:
+    def __init__(
+        self,
+        target: Target,
+        interval_s: float = 1.0,
+        key: str | None = None,
+        gpus: bool = True,
+        probe_s: float | None = None,
+        model: str | None = None,
+    ) -> None:
+        """With `probe_s`, `target`'s endpoint is asked for a few tokens every so many seconds, of `model` if it has it.
+
+        Raises BadInput for an address or a key that cannot be.
+        """
+        address = Address(target.url, key) if target.url else None
         self._process = ProcessSampler(target.pid) if target.pid else None
         self._cgroup = CgroupSampler(target.pid) if target.pid else None
         self._host = HostSampler() if target.pid else None
         self._sockets = SocketSampler(target.port, pid=target.pid) if target.pid and target.port else None
-        self._endpoint = EndpointSampler(target.url, interval_s, key=key) if target.url else None
-        opened = open_nvml(_pci_node) if gpus and target.pid else "not asked for"
-        self._gpus = None if isinstance(opened, str) else opened
-        self.no_gpus = opened if isinstance(opened, str) else ""
+        self._kernel = KernelSampler() if target.pid else None
+        self._gpus = GpuSamplers() if gpus and target.pid else None
+        self._endpoint = EndpointSampler(address, interval_s) if address else None
+        self._probe = ProbeSampler(address, probe_s, model) if address and probe_s else None
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """What could not be read, and what is missed by it."""
+        log = self._kernel.unread if self._kernel is not None else ""
+        return (f"the kernel's log is not readable ({log}): errors that only it tells are not seen",) if log else ()
 
     def __enter__(self) -> Sampler:
         return self
@@ -46,10 +67,9 @@ class Sampler:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        if self._endpoint is not None:
-            self._endpoint.close()
-        if self._gpus is not None:
-            self._gpus.close()
+        for each in (self._probe, self._endpoint, self._gpus, self._kernel):
+            if each is not None:
+                each.close()
 
     def sample(self) -> Sample:
         """Now."""
@@ -63,6 +83,8 @@ class Sampler:
             sockets=self._sockets.sample() if self._sockets else None,
             gpus=self._gpus.sample() if self._gpus else None,
             engine=self._endpoint.sample() if self._endpoint else None,
+            probe=self._probe.sample() if self._probe else None,
+            kernel=self._kernel.sample() if self._kernel else None,
             watcher_cpu_s=used.user + used.system,
         )
 
@@ -117,8 +139,3 @@ def replay(
     for sample in samples:
         sliding.add(sample)
         yield sample, sliding.diagnose()
-
-
-def _pci_node(address: str) -> int | None:
-    node = number((text(f"/sys/bus/pci/devices/{address}/numa_node") or "").strip() or None)
-    return node if node is not None and node >= 0 else None

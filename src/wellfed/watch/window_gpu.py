@@ -60,6 +60,7 @@ def _gpu(index: int, samples: Sequence[Sample], own: set[int] | None) -> GpuView
         ecc_uncorrected=growth([(t, float(g.ecc_uncorrected)) for t, g in series if g.ecc_uncorrected is not None]),
         xids=tuple(sorted({xid for gpu in states for xid in gpu.xids or ()})),
         node=last(gpu.node for gpu in states),
+        address=last(gpu.address for gpu in states),
         engine_here=None if owners is None or own is None else any(each.pid in own for each in owners),
     )
 

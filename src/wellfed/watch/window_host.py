@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from wellfed.watch.sample import Cgroup, Cpu, Host, Sample
-from wellfed.watch.series import Point, growth, last, mean, rate, slope
+from wellfed.watch.series import Point, growth, known_points, last, mean, per_s, rate, slope
 from wellfed.watch.view import CgroupView, HostView, ProcessView
 
 _MOST_CORES = 1.3
@@ -20,7 +20,7 @@ def host(samples: Sequence[Sample], engine: ProcessView | None) -> HostView | No
     busy = _by_cpu(known, "busy_s")
     allowed = [cpu for cpu in busy if engine is None or not engine.cpus_allowed or cpu in engine.cpus_allowed]
     own = (engine.cores if engine else None) or 0.0
-    watcher = _per_s((s.t, s.watcher_cpu_s) for s in samples) or 0.0
+    watcher = per_s((s.t, s.watcher_cpu_s) for s in samples) or 0.0
     everywhere = sum(busy.values()) if busy else None
     here = sum(busy[cpu] for cpu in allowed) if busy else None
     newest = known[-1][1]
@@ -36,14 +36,12 @@ def host(samples: Sequence[Sample], engine: ProcessView | None) -> HostView | No
         memory_total_bytes=last(h.memory_total_bytes for _, h in known),
         memory_available_bytes=last(h.memory_available_bytes for _, h in known),
         memory_falling_bytes_per_s=_falling(known),
-        refaults_per_s=_per_s((t, h.refaults) for t, h in known),
-        swap_pages_per_s=_sum(
-            _per_s((t, h.swapped_in) for t, h in known), _per_s((t, h.swapped_out) for t, h in known)
-        ),
+        refaults_per_s=per_s((t, h.refaults) for t, h in known),
+        swap_pages_per_s=_sum(per_s((t, h.swapped_in) for t, h in known), per_s((t, h.swapped_out) for t, h in known)),
         remote_pages_per_s=_remote(known),
-        memory_pressure=_per_s((t, h.pressure.memory_some_s if h.pressure else None) for t, h in known),
-        io_pressure=_per_s((t, h.pressure.io_some_s if h.pressure else None) for t, h in known),
-        cpu_pressure=_per_s((t, h.pressure.cpu_some_s if h.pressure else None) for t, h in known),
+        memory_pressure=per_s((t, h.pressure.memory_some_s if h.pressure else None) for t, h in known),
+        io_pressure=per_s((t, h.pressure.io_some_s if h.pressure else None) for t, h in known),
+        cpu_pressure=per_s((t, h.pressure.cpu_some_s if h.pressure else None) for t, h in known),
     )
 
 
@@ -52,17 +50,17 @@ def cgroup(samples: Sequence[Sample]) -> CgroupView | None:
     known: list[tuple[float, Cgroup]] = [(s.t, s.cgroup) for s in samples if s.cgroup is not None]
     if not known:
         return None
-    periods = growth(_known((t, c.periods) for t, c in known))
-    throttled = growth(_known((t, c.throttled) for t, c in known))
+    periods = growth(known_points((t, c.periods) for t, c in known))
+    throttled = growth(known_points((t, c.throttled) for t, c in known))
     return CgroupView(
         quota_cores=last(c.quota_cores for _, c in known),
         throttled_periods=min(1.0, throttled / periods) if periods and throttled is not None else None,
         memory_bytes=last(c.memory_bytes for _, c in known),
         memory_limit_bytes=last(c.memory_limit_bytes for _, c in known),
-        stalls_per_s=_per_s((t, c.memory_stalls) for t, c in known),
-        refaults_per_s=_per_s((t, c.refaults) for t, c in known),
-        oom_kills=growth(_known((t, c.oom_kills) for t, c in known)),
-        growth_bytes_per_s=slope(_known((t, c.memory_bytes) for t, c in known)),
+        stalls_per_s=per_s((t, c.memory_stalls) for t, c in known),
+        refaults_per_s=per_s((t, c.refaults) for t, c in known),
+        oom_kills=growth(known_points((t, c.oom_kills) for t, c in known)),
+        growth_bytes_per_s=slope(known_points((t, c.memory_bytes) for t, c in known)),
     )
 
 
@@ -87,7 +85,7 @@ def _clock_share(cpus: tuple[Cpu, ...] | None, busy: dict[int, float]) -> float 
 
 
 def _falling(known: Sequence[tuple[float, Host]]) -> float | None:
-    change = slope(_known((t, h.memory_available_bytes) for t, h in known))
+    change = slope(known_points((t, h.memory_available_bytes) for t, h in known))
     return None if change is None else -change
 
 
@@ -96,16 +94,7 @@ def _remote(known: Sequence[tuple[float, Host]]) -> float | None:
         values = [node.other for node in each.nodes or () if node.other is not None]
         return float(sum(values)) if values else None
 
-    return _per_s((t, count(h)) for t, h in known)
-
-
-def _known(points: Iterable[tuple[float, float | None]]) -> list[Point]:
-    return [(t, value) for t, value in points if value is not None]
-
-
-def _per_s(points: Iterable[tuple[float, float | None]]) -> float | None:
-    found = rate(_known(points))
-    return None if found is None else found.per_s
+    return per_s((t, count(h)) for t, h in known)
 
 
 def _sum(*values: float | None) -> float | None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import threading
 import time
 from contextlib import closing
-from urllib.parse import urlsplit
 
-from wellfed.errors import BadInput
 from wellfed.watch.sample import Engine
 from wellfed.watch.samplers import llamacpp
+from wellfed.watch.samplers.http import Address, Failure
 from wellfed.watch.samplers.sglang import SGLANG
 from wellfed.watch.samplers.vllm import VLLM
 
@@ -22,12 +20,8 @@ _SILENT_S = 2.0  # unanswered for longer than this is told
 class EndpointSampler:
     """Asks every `interval_s`; `sample` gives the last answer, or that there is none yet. Close it at the end."""
 
-    def __init__(self, url: str, interval_s: float = 1.0, timeout_s: float = 120.0, key: str | None = None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise BadInput(f"{url!r} is no http address", "for example http://127.0.0.1:8080")
-        self._parts, self._interval_s, self._timeout_s = parts, interval_s, timeout_s
-        self._headers = {"Connection": "close", **({"Authorization": f"Bearer {key}"} if key else {})}
+    def __init__(self, address: Address, interval_s: float = 1.0, timeout_s: float = 120.0) -> None:
+        self._address, self._interval_s, self._timeout_s = address, interval_s, timeout_s
         self._lock = threading.Lock()
         self._last: Engine | None = None
         self._asked: float | None = None
@@ -66,20 +60,25 @@ class EndpointSampler:
             slots: object = None
             if status != 200 or llamacpp.PREFIX in text:
                 slots_status, slots_text = self._get("/slots")
-                slots = json.loads(slots_text) if slots_status == 200 else None
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            name = type(error).__name__
-            return Engine(t=time.monotonic(), answers=False, error=f"{name}: {error}"[:200])
+                slots = _json(slots_text) if slots_status == 200 else None
+        except Failure as error:
+            return Engine(t=time.monotonic(), answers=False, error=self._address.told(error))
         now = time.monotonic()
         return parsed(now, now - begin, status, text, slots)
 
     def _get(self, path: str) -> tuple[int, str]:
-        kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
-        host, port = self._parts.hostname or "", self._parts.port
-        with closing(kind(host, port, timeout=self._timeout_s)) as connection:
-            connection.request("GET", self._parts.path.rstrip("/") + path, headers=self._headers)
+        with closing(self._address.connection(self._timeout_s)) as connection:
+            connection.request("GET", self._address.base + path, headers=self._address.headers)
             response = connection.getresponse()
             return response.status, response.read(_MOST_BYTES).decode("utf-8", "replace")
+
+
+def _json(text: str) -> object:
+    """The value, or None: a gateway answers every path, with a page of its own."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def parsed(t: float, answer_s: float, status: int, text: str, slots: object) -> Engine:

@@ -27,11 +27,15 @@ class GpuSampler:
         nvml.nvmlInit()
         count = self._try(nvml.nvmlDeviceGetCount) or 0
         self._handles = [self._ask("nvmlDeviceGetHandleByIndex", index) for index in range(count)]
-        self._nodes = [self._node(handle, nodes) for handle in self._handles]
+        self._addresses = [self._address(handle) for handle in self._handles]
+        self._nodes = [nodes(each) if each is not None else None for each in self._addresses]
         self._slow: dict[int, dict[str, Any]] = {}
         self._xids: dict[int, set[int]] = {}
         self._events = self._event_set()
         self._count = 0
+
+    def __len__(self) -> int:
+        return len(self._handles)
 
     def sample(self) -> tuple[Gpu, ...]:
         """Now."""
@@ -65,6 +69,7 @@ class GpuSampler:
             processes=_processes(ask("nvmlDeviceGetComputeRunningProcesses", handle)),
             xids=tuple(sorted(self._xids.get(index, ()))) if self._events is not None else None,
             node=self._nodes[index],
+            address=self._addresses[index],
             **self._slow[index],
         )
 
@@ -103,12 +108,12 @@ class GpuSampler:
             index = next((i for i, each in enumerate(self._handles) if _same(each, event.device)), 0)
             self._xids.setdefault(index, set()).add(xid)
 
-    def _node(self, handle: Any, nodes: Callable[[str], int | None]) -> int | None:
+    def _address(self, handle: Any) -> str | None:
         info = self._ask("nvmlDeviceGetPciInfo", handle) if handle is not None else None
-        address = getattr(info, "busId", None)
-        if isinstance(address, bytes):
-            address = address.decode("ascii", "replace")
-        return nodes(address.lower()[-12:]) if isinstance(address, str) else None
+        told = getattr(info, "busId", None)
+        if isinstance(told, bytes):
+            told = told.decode("ascii", "replace")
+        return told.lower()[-12:] if isinstance(told, str) else None
 
     def _ask(self, name: str, *arguments: Any) -> Any:
         function = getattr(self._nvml, name, None)
