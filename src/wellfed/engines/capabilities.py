@@ -27,6 +27,7 @@ class Capabilities:
     attention_data_parallel: bool = False
     layer_split: bool = False  # a model's layers divided over GPUs that work in turn
     cpu_only: bool = False
+    cpu_on_request: tuple[str, ...] = ()  # formats of a build for CPUs, offered to those who name the engine
     cpu_layers: bool = False  # some layers on the CPU
     cpu_experts: bool = False  # routed experts on the CPU
     moe_only: bool = False
@@ -81,6 +82,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         attention_data_parallel=True,
         max_sequences=_SLOTS,
         batch_tokens=(2048, 8192, 16384),
+        cpu_on_request=("bf16",),
         architectures={"amd": frozenset({"cdna2", "cdna3", "cdna4", "rdna3", "rdna3.5", "rdna4"})},
         source="vLLM documentation: supported hardware (ROCm: MI200 to MI350, Radeon 7000 and 9000), quantization",
     ),
@@ -124,12 +126,15 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
 }
 
 
-def why_not(capabilities: Capabilities, model: Model, gpu: GpuSpec | None) -> str | None:
-    """Why this engine cannot run `model` on `gpu` (None: on the CPU alone); None when it can."""
+def why_not(capabilities: Capabilities, model: Model, gpu: GpuSpec | None, named: bool = False) -> str | None:
+    """Why this engine cannot run `model` on `gpu` (None: on the CPU alone); None when it can.
+
+    `named`: it was asked for by name, so that a build of its own for CPUs may be meant.
+    """
     if capabilities.moe_only and not model.is_moe:
         return "runs mixture-of-experts models only"
     if gpu is None:
-        return None if capabilities.cpu_only else "needs a GPU"
+        return None if capabilities.cpu_only or (named and capabilities.cpu_on_request) else "needs a GPU"
     if gpu.vendor not in capabilities.vendors:
         return f"does not support {gpu.vendor} GPUs"
     known = capabilities.architectures.get(gpu.vendor)
@@ -146,6 +151,8 @@ def usable_quantisations(capabilities: Capabilities, model: Model, gpu: GpuSpec 
 
     Weights are never expanded: a model published in FP8 is not offered as BF16 by the serving engines.
     """
+    if gpu is None and capabilities.cpu_on_request:
+        return tuple(name for name in _published(capabilities, model) if name in capabilities.cpu_on_request)
     chosen = []
     for name in _published(capabilities, model):
         if name in {"fp8", "fp8-fp4-experts"} and not _knows(gpu, _FP8_CAPABILITY):

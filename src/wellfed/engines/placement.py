@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from wellfed.engines.spec import Binding, MemoryPolicy
 from wellfed.hardware.machine import Machine, NumaNode
-from wellfed.layout import Layout, NumaPolicy
+from wellfed.layout import Engine, Layout, NumaPolicy
 
 
 def binding(machine: Machine, layout: Layout) -> Binding:
@@ -16,6 +16,8 @@ def binding(machine: Machine, layout: Layout) -> Binding:
     socket of the GPUs used, if they share one; interleaved over all nodes when the plan says so.
     """
     nodes = [node for node in machine.numa_nodes if node.cpus]
+    if layout.gpus == 0 and layout.tensor_parallel > 1 and len(nodes) > 1:
+        return Binding(_allowed(machine, _cpus(nodes)), why="each rank binds its own threads and pages")
     if len(nodes) < 2:
         fast = _performance_cores(machine)
         return Binding(_allowed(machine, fast), why="performance cores only") if fast else Binding()
@@ -45,11 +47,47 @@ def _one_socket(machine: Machine, layout: Layout, nodes: list[NumaNode]) -> Bind
     return Binding(_allowed(machine, _cpus(local)), indices, MemoryPolicy.BIND, why)
 
 
+def rank_cpus(machine: Machine, layout: Layout, bound: Binding) -> tuple[tuple[int, ...], ...] | None:
+    """CPUs for the threads of each tensor-parallel rank on the CPU: one thread of each physical core of its node.
+
+    Ranks beyond the nodes divide a node's cores. Every rank leaves one core to the server and the scheduler, if it has
+    more than one; `layout.threads` are of all ranks together. None where the machine's threads are unknown.
+    """
+    ranks, known = max(1, layout.tensor_parallel), _first_threads(machine, bound.cpus)
+    if not known:
+        return None
+    nodes = sorted({node for _, node in known})
+    alike = len(nodes) >= ranks > 1
+    pools = [[cpu for cpu, node in known if node == nodes[rank]] for rank in range(ranks)] if alike else []
+    size = len(known) // ranks
+    pools = pools or [[cpu for cpu, _ in known[rank * size : (rank + 1) * size]] for rank in range(ranks)]
+    if not all(pools):
+        return None
+    spare = 0 if layout.threads is not None else 1
+    most = max(1, layout.threads // ranks) if layout.threads is not None else None
+    return tuple(tuple(pool[: max(1, len(pool) - spare)][:most]) for pool in pools)
+
+
+def _first_threads(machine: Machine, cpus: tuple[int, ...]) -> list[tuple[int, int]]:
+    """The first hardware thread of each physical core among `cpus` (all, when empty) with its NUMA node, in order."""
+    chosen = set(_allowed(machine, cpus or tuple(cpu.os_index for cpu in machine.cpus)))
+    first: dict[object, tuple[int, int]] = {}
+    for cpu in sorted(machine.cpus, key=lambda cpu: cpu.os_index):
+        core = cpu.os_index if cpu.core is None else (cpu.socket, cpu.core)
+        if cpu.os_index in chosen and core not in first:
+            first[core] = (cpu.os_index, cpu.numa_node or 0)
+    return sorted(first.values(), key=lambda entry: (entry[1], entry[0]))
+
+
 def threads(machine: Machine, layout: Layout, bound: Binding) -> int | None:
     """Worker threads: one per physical core the process may use, never above the cgroup's quota of time."""
     if layout.threads is not None:
         return layout.threads
-    cores = _physical(machine, bound.cpus)
+    if layout.engine is Engine.VLLM and layout.gpus == 0:
+        ranks = rank_cpus(machine, layout, bound)
+        cores = None if ranks is None else sum(len(cpus) for cpus in ranks)
+    else:
+        cores = _physical(machine, bound.cpus)
     if cores is None:
         return None
     quota = machine.os.cpu_quota

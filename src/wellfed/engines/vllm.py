@@ -1,25 +1,54 @@
-"""vLLM: Plan -> LaunchSpec. Flags: vLLM documentation, `vllm serve` arguments."""
+"""vLLM on GPUs or CPUs: Plan -> LaunchSpec. Flags: `vllm serve --help=all` of 0.32.0; its CPU platform's variables."""
 
 from __future__ import annotations
 
-from wellfed.engines.placement import binding
-from wellfed.engines.spec import Endpoint, LaunchSpec
-from wellfed.plan import Plan
-from wellfed.units import GIB
+from wellfed.engines.placement import binding, rank_cpus
+from wellfed.engines.spec import Endpoint, LaunchSpec, ranges
+from wellfed.layout import Layout
+from wellfed.perf.memory import rank_pool_bytes
+from wellfed.plan import Plan, Request
 
 FLAGS = (
     "--host", "--port", "--served-model-name", "--max-model-len", "--max-num-seqs", "--max-num-batched-tokens",
     "--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size", "--enable-expert-parallel",
     "--kv-cache-dtype", "--quantization", "--gpu-memory-utilization", "--numa-bind", "--nnodes", "--cpu-offload-gb",
-    "--distributed-executor-backend",
+    "--distributed-executor-backend", "--kv-cache-memory-bytes", "--dtype", "--load-format",
 )  # fmt: skip
 
 
 def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endpoint) -> LaunchSpec:
     """How `vllm serve` serves `model` (a folder or a repository) as planned."""
+    layout, bound = plan.layout, binding(plan.machine, plan.layout)
+    several = plan.machine.count > 1 and layout.gpus > len(plan.machine.gpus)
+    words = [*program, "serve", model, *_common(plan), *(_on_gpus(plan) if layout.gpus else _on_cpus(plan))]
+    words += ["--host", endpoint.host, "--port", str(endpoint.port)]
+    if several:
+        words += ["--distributed-executor-backend", "ray"]
+    return LaunchSpec(
+        engine=layout.engine,
+        argv=tuple(words),
+        endpoint=endpoint,
+        environment={"OMP_NUM_THREADS": "1"} if layout.gpus else _cpu_environment(plan),
+        secrets={"VLLM_API_KEY": endpoint.api_key} if endpoint.api_key else {},
+        binding=bound,
+        gpus=tuple(range(min(layout.gpus, len(plan.machine.gpus)))),
+        files=(model,),
+        memory_bytes=None if layout.gpus else plan.estimate.memory.devices[-1].needed_bytes,
+        cores=None if layout.gpus else layout.threads,
+        nodes=plan.machine.count if several else 1,
+        notes=_notes(plan),
+    )
+
+
+def _common(plan: Plan) -> list[str]:
     layout, workload = plan.layout, plan.workload
-    words = [*program, "serve", model, "--served-model-name", plan.model.id, "--max-model-len", str(workload.context)]
+    words = ["--served-model-name", plan.model.id, "--max-model-len", str(workload.context)]
     words += ["--max-num-seqs", str(layout.max_sequences), "--max-num-batched-tokens", str(layout.batch_tokens)]
+    return [*words, *_degrees(layout)]
+
+
+def _degrees(layout: Layout) -> list[str]:
+    words = []
     for flag, degree in (
         ("--tensor-parallel-size", layout.tensor_parallel),
         ("--pipeline-parallel-size", layout.pipeline_parallel),
@@ -27,33 +56,33 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
     ):
         if degree > 1:
             words += [flag, str(degree)]
-    if layout.expert_parallel > 1:
-        words.append("--enable-expert-parallel")
+    return [*words, "--enable-expert-parallel"] if layout.expert_parallel > 1 else words
+
+
+def _on_gpus(plan: Plan) -> list[str]:
+    layout, words = plan.layout, []
     if layout.kv_type == "fp8":
         words += ["--kv-cache-dtype", "fp8"]
     if layout.quantisation.lower() == "fp8" and plan.model.native_quantisation.lower() != "fp8":
         words += ["--quantization", "fp8"]
+    return [*words, "--numa-bind"] if len(plan.machine.numa_nodes) > 1 else words
+
+
+def _on_cpus(plan: Plan) -> list[str]:
+    """The cache in bytes of each rank: the default, a share of all memory, is taken by every rank anew."""
+    request = Request(plan.machine, plan.model, plan.weights, plan.layout, plan.workload)
+    return ["--dtype", "bfloat16", "--kv-cache-memory-bytes", str(rank_pool_bytes(request))]
+
+
+def _cpu_environment(plan: Plan) -> dict[str, str]:
+    """The CPUs of each rank's threads; left to vLLM, which wants a NUMA node for each, where they are not known."""
+    ranks = rank_cpus(plan.machine, plan.layout, binding(plan.machine, plan.layout))
+    return {} if ranks is None else {"VLLM_CPU_OMP_THREADS_BIND": "|".join(ranges(cpus) for cpus in ranks)}
+
+
+def _notes(plan: Plan) -> tuple[str, ...]:
+    layout = plan.layout
+    if not layout.gpus:
+        return ("vLLM on CPUs: its speed is an assumption, its memory is measured",)
     sockets = {gpu.socket for gpu in plan.machine.gpus[: layout.gpus] if gpu.socket is not None}
-    if len(plan.machine.numa_nodes) > 1:
-        words.append("--numa-bind")
-    words += ["--host", endpoint.host, "--port", str(endpoint.port)]
-    several = plan.machine.count > 1 and layout.gpus > len(plan.machine.gpus)
-    if several:
-        words += ["--distributed-executor-backend", "ray"]
-    return LaunchSpec(
-        engine=layout.engine,
-        argv=tuple(words),
-        endpoint=endpoint,
-        environment={"OMP_NUM_THREADS": "1"} if layout.gpus else {"VLLM_CPU_KVCACHE_SPACE": _cpu_cache_gib(plan)},
-        secrets={"VLLM_API_KEY": endpoint.api_key} if endpoint.api_key else {},
-        binding=binding(plan.machine, layout),
-        gpus=tuple(range(min(layout.gpus, len(plan.machine.gpus)))),
-        files=(model,),
-        nodes=plan.machine.count if several else 1,
-        notes=("ranks of GPUs on several sockets are bound by --numa-bind",) if len(sockets) > 1 else (),
-    )
-
-
-def _cpu_cache_gib(plan: Plan) -> str:
-    terms = [t.bytes for d in plan.estimate.memory.devices for t in d.terms if "kv" in t.name.lower()]
-    return str(max(1, round(sum(terms) / GIB)))
+    return ("ranks of GPUs on several sockets are bound by --numa-bind",) if len(sockets) > 1 else ()

@@ -16,7 +16,8 @@ LOCAL_ENGINES = frozenset({Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.KTRANSF
 def estimate(request: Request, calibration: Calibration) -> Estimate:
     """What `request`'s layout would do.
 
-    llama.cpp and its kin are modelled device by device, serving engines as continuous batches. Raises Unsupported for a
+    llama.cpp and its kin are modelled device by device, serving engines as continuous batches (vLLM on CPUs as a local
+    engine). Raises Unsupported for a
     layout its engine cannot run.
     """
     found = _estimate(request, calibration)
@@ -29,6 +30,10 @@ def _estimate(request: Request, calibration: Calibration) -> Estimate:
         from wellfed.perf.local import estimate_local
 
         return estimate_local(request, calibration)
+    if request.layout.engine is Engine.VLLM and request.layout.gpus == 0:
+        from wellfed.perf.served_cpu import estimate_served_cpu
+
+        return estimate_served_cpu(request, calibration)
     from wellfed.perf.serving import estimate_serving
 
     return estimate_serving(request, calibration)

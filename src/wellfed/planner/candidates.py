@@ -45,7 +45,7 @@ def candidates(machine: Machine, model: Model, goal: Goal, refused: list[Refusal
     for engine, capabilities in CAPABILITIES.items():
         if goal.engines and engine not in goal.engines:
             continue
-        reason = why_not(capabilities, model, gpu)
+        reason = why_not(capabilities, model, gpu, named=engine in goal.engines and not machine.gpus)
         if reason is None and not _formats(capabilities, model, gpu, goal):
             asked = " or ".join(quantisation_named(name).label for name in goal.quantisations) or "its formats"
             reason = f"does not run {asked} of {model.name} here"
@@ -53,6 +53,8 @@ def candidates(machine: Machine, model: Model, goal: Goal, refused: list[Refusal
             yield from _on_gpu(machine, model, goal, capabilities, gpu)
         elif reason:
             refused.append(Refusal(capabilities.label, reason))
+        elif gpu is None and capabilities.cpu_on_request:
+            yield from _served_on_cpu(machine, model, goal, capabilities)
         if capabilities.cpu_only and (machine.sockets or machine.origin is Origin.LIVE):  # a live one has a CPU
             yield from _on_cpu(machine, model, goal, capabilities)
 
@@ -75,6 +77,24 @@ def _on_cpu(machine: Machine, model: Model, goal: Goal, capabilities: Capabiliti
     for quantisation in _formats(capabilities, model, None, goal):
         for policy in policies:
             yield Layout(capabilities.engine, quantisation, gpus=0, offload=CPU_ONLY, numa=policy)
+
+
+def _served_on_cpu(machine: Machine, model: Model, goal: Goal, capabilities: Capabilities) -> Iterator[Layout]:
+    """One rank per NUMA node, which is how such engines bind their threads and memory; or one node alone."""
+    nodes = max(1, sum(bool(node.cpus) for node in machine.numa_nodes) or len(machine.sockets))
+    for quantisation in _formats(capabilities, model, None, goal):
+        for ranks in sorted({1, nodes}):
+            if not divides(model, ranks) or (ranks == 1 and nodes > max(1, len(machine.sockets))):
+                continue  # a rank keeps to one node: one of several in a socket wastes the others
+            for sequences in capabilities.max_sequences:
+                yield Layout(
+                    capabilities.engine,
+                    quantisation,
+                    gpus=0,
+                    offload=CPU_ONLY,
+                    tensor_parallel=ranks,
+                    max_sequences=sequences,
+                )
 
 
 def _on_gpu(machine: Machine, model: Model, goal: Goal, capabilities: Capabilities, gpu: GpuSpec) -> Iterator[Layout]:

@@ -7,6 +7,7 @@ from wellfed.perf.memory.kv import kv_bytes_per_sequence, kv_element_bytes
 from wellfed.perf.memory.ledger import ledgers, memory, running_capacity
 from wellfed.perf.memory.serving import cache_bytes, cache_tokens
 from wellfed.perf.memory.shards import rank_cache_bytes, rank_weights, tp_shard
+from wellfed.perf.memory.vllm_cpu import pool_tokens, rank_pool_bytes
 
 __all__ = [
     "Fill",
@@ -18,7 +19,9 @@ __all__ = [
     "kv_element_bytes",
     "ledgers",
     "memory",
+    "pool_tokens",
     "rank_cache_bytes",
+    "rank_pool_bytes",
     "rank_weights",
     "running_capacity",
     "tp_shard",

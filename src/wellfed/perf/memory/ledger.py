@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wellfed.estimate import DeviceMemory, Memory
 from wellfed.layout import Engine
-from wellfed.perf.memory import ktransformers, llamacpp, serving
+from wellfed.perf.memory import ktransformers, llamacpp, serving, vllm_cpu
 from wellfed.perf.memory.share import Named, Share, longest_context, most_sequences
 from wellfed.plan import Request
 
@@ -56,12 +56,16 @@ def shares(request: Request) -> tuple[Share, ...]:
     engine = request.layout.engine
     if engine is Engine.KTRANSFORMERS:
         return ktransformers.shares(request)
+    if vllm_cpu.on_cpu(request.layout):
+        return vllm_cpu.shares(request)
     return llamacpp.shares(request) if engine in _LOCAL else serving.shares(request)
 
 
 def _sequences(request: Request, most: int | None) -> int:
     if request.layout.engine in _LOCAL:
         return llamacpp.sequences(request)
+    if vllm_cpu.on_cpu(request.layout):
+        return vllm_cpu.planned_sequences(request)
     return serving.sequences(request, most)
 
 

@@ -1,0 +1,48 @@
+"""vLLM on CPUs: the CPU model's terms for BF16 weights, with a wide interval, since no measurement backs them.
+
+Every rank reads its shard from its own node's memory, as engines do that keep a copy of the weights on each socket;
+that is the policy whose achieved bandwidth is taken. Left out: the ranks' reductions over shared memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from wellfed.calibration import Calibration
+from wellfed.estimate import Estimate, Quantity
+from wellfed.layout import Layout, NumaPolicy
+from wellfed.perf.local import estimate_local
+from wellfed.perf.memory import memory, running_capacity
+from wellfed.plan import Request
+from wellfed.provenance import Assumption
+
+_SIGMA = 0.7  # a factor of two either way, and a little: unverified
+_UNVERIFIED = Assumption(
+    "vLLM computes on CPUs as fast as other engines' BF16 kernels do",
+    "no measurement of vLLM on CPUs is in the calibration: a factor of two either way",
+)
+
+
+def estimate_served_cpu(request: Request, calibration: Calibration) -> Estimate:
+    """Speed and memory of vLLM on CPUs; sequences beyond the cache's room wait."""
+    fitting = running_capacity(request)
+    layout = request.layout
+    slots = max(1, layout.max_sequences if fitting is None else min(layout.max_sequences, fitting))
+    found = estimate_local(replace(request, layout=replace(_read_locally(layout), max_sequences=slots)), calibration)
+    return replace(
+        found,
+        memory=memory(request),
+        ttft_s=_wide(found.ttft_s),
+        tpot_s=_wide(found.tpot_s),
+        prefill_tok_s=_wide(found.prefill_tok_s),
+        total_tok_s=_wide(found.total_tok_s),
+        assumptions=(*found.assumptions, _UNVERIFIED),
+    )
+
+
+def _read_locally(layout: Layout) -> Layout:
+    return replace(layout, numa=NumaPolicy.DUPLICATE) if layout.tensor_parallel > 1 else layout
+
+
+def _wide(quantity: Quantity) -> Quantity:
+    return Quantity.lognormal(quantity.value, _SIGMA)
