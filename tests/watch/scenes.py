@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,9 +14,11 @@ from wellfed.watch.sample import (
     Gpu,
     GpuProcess,
     Host,
+    Kernel,
     Node,
     NodePages,
     Pressure,
+    Probe,
     Process,
     Sample,
     Sockets,
@@ -28,6 +31,7 @@ from wellfed.watch.window import view
 PID = 4000
 QUIET_SOCKETS = Sockets(1, 0, 0, 0)
 GIB = 2**30
+PROBE = Probe(number=0, connect_s=0.001, ttft_s=0.1, tpot_s=0.025, prompt_tokens=30, tokens=16)
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,9 @@ class Scene:
     sockets: Sockets | None = QUIET_SOCKETS
     gpus: tuple[Gpu, ...] | None = None
     gpu_growth: dict[str, float] = field(default_factory=dict)
+    stranger: bool = False  # only its endpoint can be seen
+    probe: dict[str, Any] | None = None  # one every two seconds
+    kernel: Callable[[float], Kernel] | None = None
 
     def samples(self, seconds: int = 12, t0: float = 1000.0) -> tuple[Sample, ...]:
         """One a second."""
@@ -77,12 +84,14 @@ class Scene:
         return Sample(
             t=t,
             wall=1.7e9 + t,
-            process=self._process(s),
-            host=self._host(s),
-            cgroup=self._cgroup(s),
-            sockets=self.sockets,
+            process=None if self.stranger else self._process(s),
+            host=None if self.stranger else self._host(s),
+            cgroup=None if self.stranger else self._cgroup(s),
+            sockets=None if self.stranger else self.sockets,
             gpus=self._gpus(s),
             engine=self._engine(t, s),
+            probe=None if self.probe is None else replace(PROBE, **{"number": int(s / 2), **self.probe}),
+            kernel=None if self.kernel is None else self.kernel(s),
             watcher_cpu_s=0.004 * s,
         )
 

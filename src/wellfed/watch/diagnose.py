@@ -95,12 +95,16 @@ def _ranked(causes: list[Cause]) -> list[Cause]:
 
 def _explained(cause: Cause, others: Sequence[Cause]) -> str | None:
     for other in others:
-        ids = other.rule.explains
-        if other.rule.id != cause.rule.id and (cause.rule.id in ids or "*" in ids):
+        if other.rule.id != cause.rule.id and _explains(other.rule, cause.rule):
             if cause.rule.explains and "*" in cause.rule.explains:
                 continue  # two that explain everything do not explain each other
             return other.rule.id
     return None
+
+
+def _explains(rule: Rule, follows: Rule) -> bool:
+    ids = rule.explains
+    return follows.id in ids or "*" in ids or (follows.like is not None and follows.like in (rule.id, *ids))
 
 
 def _slower_than_planned(view: View) -> str:
@@ -114,6 +118,8 @@ def _slower_than_planned(view: View) -> str:
 
 
 def _nothing_fits(view: View) -> str:
+    if view.probe is not None and view.probe.error and not view.probe.answered:
+        return f"requests of our own are not answered: {view.probe.error}"
     if view.process is None and view.engine is None:
         return "neither the process nor the endpoint could be read"
     if view.engine is None:
@@ -131,8 +137,12 @@ def _what_next(view: View) -> tuple[str, ...]:
         found.append("Watch on the engine's own machine, in its PID namespace, as its user: threads could not be read.")
     elif view.process.waiting_share is None and view.process.wanting:
         found.append("This kernel does not tell how long threads wait for a CPU (schedstat): `top -H` meanwhile.")
+    if view.probe is None and (view.engine is None or view.engine.error):
+        found.append("Let it be asked: `wellfed watch --probe` measures what a user gets.")
     if view.promise is None:
-        found.append("Give the plan to compare with: `wellfed watch --model MODEL`.")
+        found.append("Give the plan to compare with: `wellfed watch --model MODEL`, or a rate with --expect.")
+    elif view.process is None:
+        found.append("Watch it on its own machine: without its process and counters only the speed can be told.")
     else:
         found.append("Measure what the plan builds on: `wellfed bench memory`, then `wellfed bench engine`.")
     return tuple(found)

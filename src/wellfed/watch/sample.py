@@ -225,6 +225,7 @@ class PcieErrors:
     replays: int | None = None
     nonfatal: int | None = None
     fatal: int | None = None
+    logged: int | None = None  # lines of the kernel's log since the watch began
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +234,6 @@ class Kernel:
 
     log_readable: bool
     xids: tuple[KernelXid, ...] | None = None
-    log_pcie: tuple[str, ...] | None = None  # addresses that reported PCIe errors in the log
     log_gpu_resets: tuple[str, ...] | None = None  # addresses of AMD GPUs that were reset
     log_memory: int | None = None  # lines of machine checks and of memory controllers
     pcie: tuple[PcieErrors, ...] | None = None

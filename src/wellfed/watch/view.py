@@ -184,12 +184,12 @@ class KernelView:
 
     log_readable: bool
     xids: tuple[tuple[str, int], ...] = ()
-    log_pcie: tuple[str, ...] = ()
     log_gpu_resets: tuple[str, ...] = ()
     log_memory: int = 0
     pcie_correctable: Mapping[str, float] = field(default_factory=dict)
     pcie_replays: Mapping[str, float] = field(default_factory=dict)
     pcie_uncorrectable: Mapping[str, float] = field(default_factory=dict)
+    pcie_logged: Mapping[str, float] = field(default_factory=dict)  # of devices without counters
     memory_corrected: float | None = None
     memory_uncorrected: float | None = None
 

@@ -18,12 +18,12 @@ def kernel(samples: Sequence[Sample]) -> KernelView | None:
     return KernelView(
         log_readable=newest.log_readable,
         xids=tuple((each.address, each.xid) for each in newest.xids or ()),
-        log_pcie=newest.log_pcie or (),
         log_gpu_resets=newest.log_gpu_resets or (),
         log_memory=round(growth(known_points((t, each.log_memory) for t, each in known)) or 0),
         pcie_correctable=_grown(known, lambda each: each.correctable),
         pcie_replays=_grown(known, lambda each: each.replays),
         pcie_uncorrectable=_grown(known, _uncorrectable),
+        pcie_logged=_grown(known, lambda each: each.logged if each.correctable is None else None),
         memory_corrected=growth(known_points((t, each.memory_corrected) for t, each in known)),
         memory_uncorrected=growth(known_points((t, each.memory_uncorrected) for t, each in known)),
     )

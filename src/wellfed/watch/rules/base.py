@@ -38,7 +38,8 @@ class Rule:
 
     `reads`: the evidence it needs. `then`: what to measure next when it is the suspect. `explains`: diagnoses that
     follow from this one and are not named beside it. `check`: the id of the `wellfed check` that knows the same fault.
-    `loss`: its strength is the share of speed or time that the fault takes.
+    `loss`: its strength is the share of speed or time that the fault takes. `like`: a symptom: it follows from that
+    diagnosis, and from whatever explains that one.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Rule:
     explains: tuple[str, ...] = ()
     check: str | None = None
     loss: bool = False
+    like: str | None = None
     refs: tuple[str, ...] = ()
 
 

@@ -74,6 +74,23 @@ def _dram(view: View) -> str | None:
     return "as fast as planned, and the plan is limited by memory" if kept and "memory" in promise.limited_by else None
 
 
+def asked(view: View) -> Iterable[Sign]:
+    """An endpoint that tells nothing of itself, and answers as promised."""
+    probe, promise, engine = view.probe, view.promise, view.engine
+    if probe is None or promise is None or probe.answered < 2 or probe.tok_s is None or probe.ttft_s is None:
+        return []
+    silent = engine is None or engine.running is None
+    if not silent or (probe.failed or 0.0) > 0 or probe.tok_s < promise.decode_low_tok_s:
+        return []
+    return sign(
+        0.5,
+        ENGINE,
+        "asked, it answers as fast as promised",
+        f"{probe.answered} requests of our own: {probe.tok_s:.3g} tokens/s, the first after {probe.ttft_s:.2g} s",
+        f"promised {promise.decode_tok_s:.3g}" + (f" ({promise.source})" if promise.source else ""),
+    )
+
+
 HBM = Rule(
     id="hbm-bound",
     title="Decode at the GPU's memory bandwidth (healthy)",
@@ -102,4 +119,12 @@ CPU = Rule(
     rule="Requests run, hot threads wait less than 15 % of the time they want to run.",
     judge=cpu,
     fix=("# Fewer bits per weight, more memory channels, or layers on a GPU: `wellfed plan` prices each.",),
+)
+ASKED = Rule(
+    id="as-promised",
+    title="It answers as fast as promised (healthy)",
+    kind=Kind.HEALTHY,
+    reads="requests of our own (--probe), the plan or --expect; of an engine without metrics",
+    rule="At least 2 answers, none failed, tokens no slower than the promise's low end.",
+    judge=asked,
 )

@@ -11,7 +11,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,7 +42,7 @@ class Log:
     """Errors in the lines seen so far; PCIe errors of any device."""
 
     xids: dict[KernelXid, None] = field(default_factory=dict)
-    pcie: dict[str, None] = field(default_factory=dict)
+    pcie: dict[str, int] = field(default_factory=dict)
     resets: dict[str, None] = field(default_factory=dict)
     memory: int = 0
 
@@ -62,7 +62,9 @@ class Log:
             _keep(self.resets, address(found[1]))
         elif (found := _PCIE.match(line)) and ("rror" in line or "DPC" in line):
             source = _FROM.search(line)
-            _keep(self.pcie, address(source[1] if source else found[1]))
+            where = address(source[1] if source else found[1])
+            if where in self.pcie or len(self.pcie) < _MOST_KEPT:
+                self.pcie[where] = self.pcie.get(where, 0) + 1
         elif _MEMORY.match(line):
             self.memory += 1
 
@@ -85,7 +87,7 @@ class KernelSampler:
         self._root, self._count, self._log = root, 0, Log()
         self._handle, self.unread = _opened(at(root, "dev/kmsg"))
         self._devices = _ways_to_gpus(root)
-        self._pcie: tuple[PcieErrors, ...] | None = None
+        self._pcie: tuple[PcieErrors, ...] = ()
         self._memory: tuple[int | None, int | None] = (None, None)
 
     def sample(self) -> Kernel:
@@ -93,18 +95,17 @@ class KernelSampler:
         for record in self._records():
             self._log.add(record)
         if self._count % _EVERY == 0:
-            self._pcie = tuple(map(_pcie_errors, self._devices.items())) or None
+            self._pcie = tuple(map(_pcie_errors, self._devices.items()))
             self._memory = self._edac("ce_count"), self._edac("ue_count")
         self._count += 1
         log, told = self._log, self._handle is not None
-        near = tuple(each for each in log.pcie if each in self._devices)
+        pcie = (replace(each, logged=log.pcie.get(each.address, 0) if told else None) for each in self._pcie)
         return Kernel(
             log_readable=told,
             xids=tuple(log.xids) if told else None,
-            log_pcie=near if told else None,
             log_gpu_resets=tuple(log.resets) if told else None,
             log_memory=log.memory if told else None,
-            pcie=self._pcie,
+            pcie=tuple(pcie) or None,
             memory_corrected=self._memory[0],
             memory_uncorrected=self._memory[1],
         )
