@@ -50,6 +50,7 @@ class RunOptions:
     insecure: bool = False
     timeout: float = 1800.0
     huge_pages: bool = False
+    extra: tuple[str, ...] = ()  # words for the engine as they are
     elsewhere: bool = False  # it will not be started here and now: what other programs do now does not matter
 
 
@@ -72,7 +73,7 @@ def prepare(model: str, options: RunOptions, told: Told = lambda _: None) -> Pre
     plan, warnings = as_started(planned, found, options.threads, options.elsewhere)
     ensure_fits(plan)
     spec = launch_spec(plan, found, _files(named, plan, options, told), endpoint)
-    words = known_words(found, spec.argv[len(found.words) :], plan.layout.engine)
+    words = known_words(found, (*spec.argv[len(found.words) :], *options.extra), plan.layout.engine)
     spec = replace(spec, argv=(*found.words, *words))
     if options.huge_pages:
         spec = replace(spec, huge_pages=_huge_pages(plan, spec))
@@ -210,6 +211,12 @@ def _threads(
 
 def launch_spec(plan: Plan, found: Program, model_file: str, endpoint: Endpoint) -> LaunchSpec:
     """The engine's own adapter applied."""
+    used = plan.machine.gpus[:1] if plan.layout.gpus else ()
+    vendor = next((gpu.vendor or (gpu.spec.vendor if gpu.spec else None) for gpu in used), None)
+    return replace(_adapted(plan, found, model_file, endpoint), gpu_vendor=vendor or "nvidia")
+
+
+def _adapted(plan: Plan, found: Program, model_file: str, endpoint: Endpoint) -> LaunchSpec:
     from wellfed.engines import llamacpp, sglang, vllm
 
     match plan.layout.engine:

@@ -11,7 +11,7 @@ FLAGS = (
     "--model-path", "--served-model-name", "--host", "--port", "--tp-size", "--pp-size", "--dp-size", "--ep-size",
     "--context-length", "--max-running-requests", "--chunked-prefill-size", "--kv-cache-dtype", "--quantization",
     "--enable-dp-attention", "--numa-node", "--nnodes", "--node-rank", "--dist-init-addr", "--enable-metrics",
-    "--kt-weight-path", "--kt-method", "--kt-cpuinfer", "--kt-threadpool-count", "--kt-num-gpu-experts",
+    "--config", "--kt-weight-path", "--kt-method", "--kt-cpuinfer", "--kt-threadpool-count", "--kt-num-gpu-experts",
 )  # fmt: skip
 
 
@@ -50,6 +50,7 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
         argv=tuple(words),
         endpoint=endpoint,
         secrets={"SGLANG_API_KEY": endpoint.api_key} if endpoint.api_key else {},
+        key_flag="--config",  # the server reads its key from no variable: srt/server_args.py, version 0.5.23
         binding=binding(plan.machine, layout),
         gpus=tuple(range(min(layout.gpus, len(plan.machine.gpus)))),
         files=(model,),

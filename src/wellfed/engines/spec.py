@@ -9,6 +9,8 @@ from enum import StrEnum
 
 from wellfed.layout import Engine
 
+KEY_FILE = "WELLFED_KEY_FILE"  # a .yaml file, readable by its owner alone, of one line: api-key: KEY
+
 
 class MemoryPolicy(StrEnum):
     """Linux memory policies (set_mempolicy(2))."""
@@ -68,9 +70,11 @@ class LaunchSpec:
     endpoint: Endpoint
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)  # environment too, never printed
+    key_flag: str = ""  # names a YAML file with the API key, of engines that read no such variable
     binding: Binding = Binding()
     huge_pages: Mapping[int, int] = field(default_factory=dict)  # NUMA node -> 2 MiB pages
     gpus: tuple[int, ...] = ()
+    gpu_vendor: str = "nvidia"
     files: tuple[str, ...] = ()
     health_path: str = "/health"
     memory_bytes: float | None = None  # RAM the ledger asks for
@@ -79,11 +83,22 @@ class LaunchSpec:
     nodes: int = 1
     notes: tuple[str, ...] = ()
 
+    @property
+    def key_in_file(self) -> bool:
+        """Whether there is a key, and the engine takes it from a file."""
+        return bool(self.secrets and self.key_flag)
+
+    @property
+    def secret_names(self) -> tuple[str, ...]:
+        """Variables that must be set to start it by hand; the file's name where the key is in one."""
+        return (KEY_FILE,) if self.key_in_file else tuple(sorted(self.secrets))
+
     def command_line(self) -> str:
         """What a person could paste into a shell; secrets appear as unset variables to fill in."""
         shown = [f"{name}={shlex.quote(value)}" for name, value in sorted(self.environment.items())]
-        hidden = [f'{name}="${name}"' for name in sorted(self.secrets)]
-        return " ".join([*shown, *hidden, shlex.join([*self.binding.numactl(), *self.argv])])
+        hidden = [] if self.key_in_file else [f'{name}="${name}"' for name in sorted(self.secrets)]
+        key = [f'{self.key_flag} "${KEY_FILE}"'] if self.key_in_file else []
+        return " ".join([*shown, *hidden, shlex.join([*self.binding.numactl(), *self.argv]), *key])
 
 
 def ranges(numbers: tuple[int, ...]) -> str:

@@ -5,35 +5,79 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from wellfed.engines.exports.images import dns_label, image_of, in_container
-from wellfed.engines.spec import LaunchSpec, ranges
+from wellfed.engines.exports.images import dns_label, environment_of, image_of, in_container, one_line
+from wellfed.engines.exports.keys import FILE, LINE, key_words
+from wellfed.engines.spec import KEY_FILE, LaunchSpec, MemoryPolicy, ranges
+from wellfed.errors import Unsupported
+
+_SECRETS = "/run/secrets"
+_DEVICES = {"amd": ["/dev/kfd", "/dev/dri"], "intel": ["/dev/dri"]}
 
 
 def compose(spec: LaunchSpec, name: str) -> str:
-    """One service with cpuset, memory limit, GPU devices and a health check. JSON is YAML, and needs no library."""
+    """One service with cpuset, memory limit, GPU devices and a health check. JSON is YAML, and needs no library.
+
+    Raises Unsupported for a plan of several machines.
+    """
+    if spec.nodes > 1:
+        raise Unsupported(f"a compose file is for one machine, the plan takes {spec.nodes}", "use kubernetes or slurm")
     argv, volumes = in_container(spec)
+    argv += key_words(spec, _SECRETS)
+    host = f"[{spec.endpoint.host}]" if ":" in spec.endpoint.host else spec.endpoint.host
     service: dict[str, Any] = {
         "image": image_of(spec),
-        "command": [word.replace("$", "$$") for word in argv],
-        "ports": [f"{spec.endpoint.host}:{spec.endpoint.port}:{spec.endpoint.port}"],
-        "volumes": [f"{host}:{inside}:ro" for host, inside in volumes.items()],
+        "command": [_escaped(word) for word in argv],
+        "ports": [f"{host}:{spec.endpoint.port}:{spec.endpoint.port}"],
+        "volumes": [
+            {"type": "bind", "source": _escaped(source), "target": _escaped(inside), "read_only": True}
+            for source, inside in volumes.items()
+        ],
         "ipc": "host",
         "ulimits": {"memlock": {"soft": -1, "hard": -1}},
         "restart": "unless-stopped",
+        "healthcheck": _healthcheck(spec),
+        **_hardware(spec),
     }
-    environment = dict(spec.environment)
-    for secret in spec.secrets:
-        environment[secret] = f"${{{secret}:?set {secret}}}"
+    environment = {key: _escaped(value) for key, value in environment_of(spec).items()}
+    if not spec.key_in_file:
+        environment |= {secret: f"${{{secret}:?set {secret}}}" for secret in spec.secrets}
     if environment:
         service["environment"] = environment
+    document: dict[str, Any] = {"name": dns_label(name), "services": {"engine": service}}
+    if spec.key_in_file:
+        service["secrets"] = [{"source": "key", "target": f"{_SECRETS}/{FILE}"}]
+        document["secrets"] = {"key": {"file": f"${{{KEY_FILE}:?set {KEY_FILE} to a file with the line {LINE}}}"}}
+    comments = "".join(f"# {one_line(note)}\n" for note in (*spec.notes, *_notes(spec)))
+    return comments + json.dumps(document, indent=2) + "\n"
+
+
+def _healthcheck(spec: LaunchSpec) -> dict[str, Any]:
+    url = f"http://localhost:{spec.endpoint.port}{spec.health_path}"
+    return {"test": ["CMD", "curl", "-fs", url], "interval": "10s", "start_period": "30m", "start_interval": "2s"}
+
+
+def _hardware(spec: LaunchSpec) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     if spec.binding.cpus:
-        service["cpuset"] = ranges(spec.binding.cpus)
+        found["cpuset"] = ranges(spec.binding.cpus)
     if spec.memory_bytes is not None:
-        service["mem_limit"] = str(round(spec.memory_bytes * 1.1))
+        found["mem_limit"] = str(round(spec.memory_bytes * 1.1))
     if spec.binding.nodes:
-        service["cap_add"] = ["SYS_NICE"]
-    if spec.gpus:
+        found["cap_add"] = ["SYS_NICE"]
+    if spec.gpus and spec.gpu_vendor in _DEVICES:
+        found["devices"] = [f"{path}:{path}" for path in _DEVICES[spec.gpu_vendor]]
+    elif spec.gpus:
         device = {"driver": "nvidia", "device_ids": [str(gpu) for gpu in spec.gpus], "capabilities": ["gpu"]}
-        service["deploy"] = {"resources": {"reservations": {"devices": [device]}}}
-    comments = "".join(f"# {note}\n" for note in spec.notes)
-    return comments + json.dumps({"name": dns_label(name), "services": {"engine": service}}, indent=2) + "\n"
+        found["deploy"] = {"resources": {"reservations": {"devices": [device]}}}
+    return found
+
+
+def _notes(spec: LaunchSpec) -> tuple[str, ...]:
+    """What a compose file cannot say."""
+    if spec.binding.policy is MemoryPolicy.DEFAULT:
+        return ()
+    return ("compose has no memory policy: pages follow the CPUs of the cpuset by first touch",)
+
+
+def _escaped(word: str) -> str:
+    return word.replace("$", "$$")

@@ -18,14 +18,21 @@ IMAGES: Mapping[Engine, str] = {
     Engine.TENSORRT_LLM: "nvcr.io/nvidia/tensorrt-llm/release:latest",
     Engine.KTRANSFORMERS: "lmsysorg/sglang:latest",
 }
-_CPU_IMAGES: Mapping[Engine, str] = {
-    Engine.LLAMA_CPP: "ghcr.io/ggml-org/llama.cpp:server",
+# llama.cpp docs/docker.md; vLLM documentation, installation on CPUs and on ROCm.
+_OTHERS: Mapping[tuple[Engine, str], str] = {
+    (Engine.LLAMA_CPP, "cpu"): "ghcr.io/ggml-org/llama.cpp:server",
+    (Engine.LLAMA_CPP, "amd"): "ghcr.io/ggml-org/llama.cpp:server-rocm",
+    (Engine.LLAMA_CPP, "intel"): "ghcr.io/ggml-org/llama.cpp:server-intel",
+    (Engine.VLLM, "cpu"): "vllm/vllm-openai-cpu:latest-x86_64",
+    (Engine.VLLM, "amd"): "vllm/vllm-openai-rocm:latest",
 }
+_PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
+_DEVICES = frozenset({"CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"})
 
 
 def image_of(spec: LaunchSpec) -> str:
-    """The engine's published image; for the CPU alone where there is such a one."""
-    return _CPU_IMAGES.get(spec.engine, IMAGES[spec.engine]) if not spec.gpus else IMAGES[spec.engine]
+    """The engine's published image for this vendor's GPUs, or for the CPU alone, where there is such a one."""
+    return _OTHERS.get((spec.engine, spec.gpu_vendor if spec.gpus else "cpu"), IMAGES[spec.engine])
 
 
 def dns_label(name: str) -> str:
@@ -34,9 +41,24 @@ def dns_label(name: str) -> str:
     return (text if text[:1].isalpha() else f"m-{text}")[:63].rstrip("-")
 
 
+def one_line(text: str) -> str:
+    """A name or a note as a comment."""
+    return " ".join(text.split())
+
+
+def parts(file: str) -> tuple[str, ...]:
+    """All files of a GGUF that is split (-00001-of-00003.gguf), in order; else the file itself."""
+    found = _PART.search(file)
+    if found is None:
+        return (file,)
+    stem, count = file[: found.start()], int(found[2])
+    return tuple(f"{stem}-{n:05}-of-{count:05}.gguf" for n in range(1, count + 1))
+
+
 def in_container(spec: LaunchSpec) -> tuple[list[str], dict[str, str]]:
     """(arguments for the image's entry point, host path -> path inside): models appear under /models."""
-    volumes = {file: f"/models/{PurePosixPath(file).name}" for file in spec.files if file.startswith(("/", "./", "~"))}
+    local = [part for file in spec.files if file.startswith(("/", "./", "~")) for part in parts(file)]
+    volumes = {file: f"/models/{PurePosixPath(file).name}" for file in local}
     words = list(spec.argv)
     start = next((index for index, word in enumerate(words) if word.startswith("--")), len(words))
     first = spec.files[0] if spec.files else None
@@ -54,3 +76,8 @@ def _listening_on_all(words: list[str]) -> list[str]:
     if "--host" in found:
         found[found.index("--host") + 1] = "0.0.0.0"
     return found
+
+
+def environment_of(spec: LaunchSpec) -> dict[str, str]:
+    """The environment where a scheduler or a container runtime hands the GPUs out: without the choice of them."""
+    return {name: value for name, value in sorted(spec.environment.items()) if name not in _DEVICES}

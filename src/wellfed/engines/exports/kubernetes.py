@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from wellfed.engines.exports.images import dns_label, image_of, in_container
+from wellfed.engines.exports.images import dns_label, environment_of, image_of, in_container
+from wellfed.engines.exports.keys import FILE, FOLDER, LINE, asking_for_a_key, key_words
 from wellfed.engines.exports.leader_worker import LEADER, leader_command, worker_command
 from wellfed.engines.spec import LaunchSpec
 from wellfed.units import MIB
@@ -15,11 +16,13 @@ _NOTES = (
     "  cpuManagerPolicy: static, topologyManagerPolicy: single-numa-node (restricted when ranks span sockets),",
     "  memoryManagerPolicy: Static. Requests equal limits, so that the pod is Guaranteed.",
 )
+_GPU = {"amd": "amd.com/gpu", "intel": "gpu.intel.com/xe"}  # the vendors' device plugins
 _SEVERAL = ("Several nodes need the LeaderWorkerSet controller: https://lws.sigs.k8s.io",)
 
 
 def kubernetes(spec: LaunchSpec, name: str) -> str:
     """YAML (as JSON documents) for kubectl apply."""
+    spec = asking_for_a_key(spec)
     label = {"app": dns_label(name)}
     several = spec.nodes > 1
     workload = leader_worker_set(spec, label) if several else _deployment(spec, label)
@@ -32,8 +35,22 @@ def kubernetes(spec: LaunchSpec, name: str) -> str:
             "ports": [{"port": spec.endpoint.port, "targetPort": spec.endpoint.port}],
         },
     }
-    notes = "".join(f"# {note}\n" for note in (*_NOTES, *(_SEVERAL if several else ()), *spec.notes))
+    said = (*_NOTES, *(_SEVERAL if several else ()), *_key_notes(spec, label), *spec.notes)
+    notes = "".join(f"# {note.replace(chr(10), ' ')}\n" for note in (*said, *_memory_notes(spec)))
     return notes + "\n---\n".join(json.dumps(document, indent=2) for document in (workload, service)) + "\n"
+
+
+def _key_notes(spec: LaunchSpec, label: dict[str, str]) -> tuple[str, ...]:
+    if not spec.secrets:
+        return ()
+    held = f"{FILE}={FILE} (the line {LINE})" if spec.key_in_file else f"{''.join(sorted(spec.secrets))}=FILE"
+    return (f"The API key: kubectl create secret generic {label['app']}-key --from-file={held}",)
+
+
+def _memory_notes(spec: LaunchSpec) -> tuple[str, ...]:
+    if spec.memory_bytes is not None:
+        return ()
+    return ("Memory requests and limits are missing: the plan does not tell this engine's RAM. Add them.",)
 
 
 def _deployment(spec: LaunchSpec, label: dict[str, str]) -> dict[str, Any]:
@@ -55,11 +72,18 @@ def pod(
 ) -> dict[str, Any]:
     """The pod template: the image's own entry point with the plan's arguments, or `command` in its place."""
     argv, volumes = in_container(spec)
-    mounts = [
+    argv += key_words(spec)
+    mounts: list[dict[str, Any]] = [
         {"name": f"model-{n}", "mountPath": inside, "readOnly": True} for n, inside in enumerate(volumes.values())
     ]
-    sources = [{"name": f"model-{n}", "hostPath": {"path": host}} for n, host in enumerate(volumes)]
-    shared = {"name": "shm", "emptyDir": {"medium": "Memory"}}
+    sources: list[dict[str, Any]] = [
+        {"name": f"model-{n}", "hostPath": {"path": host}} for n, host in enumerate(volumes)
+    ]
+    sources.append({"name": "shm", "emptyDir": {"medium": "Memory"}})
+    mounts.append({"name": "shm", "mountPath": "/dev/shm"})
+    if spec.key_in_file:
+        sources.append({"name": "key", "secret": {"secretName": f"{label['app']}-key", "defaultMode": 0o400}})
+        mounts.append({"name": "key", "mountPath": FOLDER, "readOnly": True})
     container: dict[str, Any] = {
         "name": "engine",
         "image": image_of(spec),
@@ -67,7 +91,7 @@ def pod(
         "env": _environment(spec, label),
         "ports": [{"containerPort": spec.endpoint.port}],
         "resources": {"requests": _resources(spec), "limits": _resources(spec)},
-        "volumeMounts": [*mounts, {"name": "shm", "mountPath": "/dev/shm"}],
+        "volumeMounts": mounts,
     }
     if ready:
         container["readinessProbe"] = {
@@ -75,7 +99,7 @@ def pod(
             "periodSeconds": 5,
             "failureThreshold": 360,
         }
-    return {"metadata": {"labels": label}, "spec": {"containers": [container], "volumes": [*sources, shared]}}
+    return {"metadata": {"labels": label}, "spec": {"containers": [container], "volumes": sources}}
 
 
 def leader_worker_set(spec: LaunchSpec, label: dict[str, str]) -> dict[str, Any]:
@@ -97,7 +121,9 @@ def leader_worker_set(spec: LaunchSpec, label: dict[str, str]) -> dict[str, Any]
 
 
 def _environment(spec: LaunchSpec, label: dict[str, str]) -> list[dict[str, Any]]:
-    plain: list[dict[str, Any]] = [{"name": key, "value": value} for key, value in sorted(spec.environment.items())]
+    plain: list[dict[str, Any]] = [{"name": key, "value": value} for key, value in environment_of(spec).items()]
+    if spec.key_in_file:
+        return plain
     secret = [
         {"name": key, "valueFrom": {"secretKeyRef": {"name": f"{label['app']}-key", "key": key}}}
         for key in sorted(spec.secrets)
@@ -106,11 +132,11 @@ def _environment(spec: LaunchSpec, label: dict[str, str]) -> list[dict[str, Any]
 
 
 def _resources(spec: LaunchSpec) -> dict[str, str]:
-    found = {"cpu": str(max(1, spec.cores or len(spec.binding.cpus)))}
+    found = {"cpu": str(max(1, spec.cores or len(spec.binding.cpus) or 2 * (len(spec.gpus) + 2)))}
     if spec.memory_bytes is not None:
         found["memory"] = f"{round(spec.memory_bytes * 1.1 / MIB)}Mi"
     if spec.gpus:
-        found["nvidia.com/gpu"] = str(len(spec.gpus))
+        found[_GPU.get(spec.gpu_vendor, "nvidia.com/gpu")] = str(len(spec.gpus))
     if spec.huge_pages:
         found["hugepages-2Mi"] = f"{2 * sum(spec.huge_pages.values())}Mi"
     return found

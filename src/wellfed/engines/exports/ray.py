@@ -1,30 +1,39 @@
-"""A shell script that forms a Ray cluster and starts the engine's own distribution on it."""
+"""A shell script that forms a Ray cluster and starts vLLM's own distribution on it."""
 
 from __future__ import annotations
 
-from wellfed.engines.exports.script import body
+from wellfed.engines.exports.images import one_line
+from wellfed.engines.exports.script import preparation, wrapped
 from wellfed.engines.spec import LaunchSpec
+from wellfed.errors import Unsupported
+from wellfed.layout import Engine
 
 _PORT = 6379
 
 
 def ray(spec: LaunchSpec, name: str) -> str:
-    """To be run on every node: with HEAD unset it is the head, with HEAD=ADDRESS a worker."""
+    """To be run on every node: with HEAD unset it is the head, with HEAD=ADDRESS a worker.
+
+    Raises Unsupported for engines that do not run over Ray.
+    """
+    if spec.engine is not Engine.VLLM:
+        raise Unsupported(f"{spec.engine} does not run over Ray here", "use script, slurm or kubernetes")
     gpus = f" --num-gpus={len(spec.gpus)}" if spec.gpus else ""
     return (
         "\n".join(
             [
                 "#!/bin/sh",
-                f"# {name} over Ray on {spec.nodes} node(s): run it on the head first,",
+                f"# {one_line(name)} over Ray on {spec.nodes} node(s): run it on the head first,",
                 "# then on each worker with HEAD=<address of the head>",
                 "set -eu",
                 'if [ -n "${HEAD:-}" ]; then',
                 f'  exec ray start --block --address="$HEAD:{_PORT}"{gpus}',
                 "fi",
+                *preparation(spec),
                 f"ray start --head --port={_PORT}{gpus}",
                 "trap 'ray stop' EXIT INT TERM",
                 f"until [ \"$(ray status 2>/dev/null | grep -c ' node_')\" -ge {spec.nodes} ]; do sleep 2; done",
-                *[line.replace("exec ", "", 1) if line.startswith("exec ") else line for line in body(spec)],
+                wrapped(spec),
             ]
         )
         + "\n"

@@ -2,25 +2,60 @@
 
 from __future__ import annotations
 
+from wellfed.engines.exports.images import dns_label, one_line
+from wellfed.engines.exports.keys import FILE, LINE
 from wellfed.engines.spec import LaunchSpec, MemoryPolicy, ranges
+from wellfed.errors import Unsupported
 
 
 def systemd(spec: LaunchSpec, name: str) -> str:
-    """A service with the plan's CPU set, NUMA policy and memory limit; the API key comes from a credential file."""
-    unit = ["[Unit]", f"Description={name} served by {spec.engine}", "After=network-online.target"]
+    """A service with the plan's CPU set, NUMA policy and memory limit; the API key comes from a file of root's.
+
+    Raises Unsupported for a plan of several machines.
+    """
+    if spec.nodes > 1:
+        raise Unsupported(f"a unit is for one machine, the plan takes {spec.nodes}", "use kubernetes, slurm or script")
+    label = dns_label(name)
+    unit = ["[Unit]", f"Description={_percent(one_line(name))} served by {spec.engine}", "After=network-online.target"]
     unit += ["Wants=network-online.target", ""]
-    service = ["[Service]", "Type=exec", f"ExecStart={' '.join(_quoted(word) for word in spec.argv)}"]
-    service += [f'Environment="{key}={value}"' for key, value in sorted(spec.environment.items())]
-    if spec.secrets:
-        service.append(f"EnvironmentFile=/etc/wellfed/{name}.env")
+    words = [_quoted(word) for word in spec.argv]
+    if spec.key_in_file:
+        words += [spec.key_flag, f"%d/{FILE}"]
+    service = ["[Service]", "Type=exec", *_huge_pages(spec), f"ExecStart={' '.join(words)}"]
+    service += [f"Environment={_assigned(key, value)}" for key, value in sorted(spec.environment.items())]
+    if spec.key_in_file:
+        service.append(f"LoadCredential={FILE}:{_key_path(spec, label)}")
+    elif spec.secrets:
+        service.append(f"EnvironmentFile={_key_path(spec, label)}")
     service += _placement(spec)
     if spec.memory_bytes is not None and not spec.gpus:
         service.append(f"MemoryHigh={round(spec.memory_bytes * 1.1)}")
-    service += ["LimitMEMLOCK=infinity", "Restart=on-failure", "RestartSec=5", "KillMode=mixed", "TimeoutStopSec=30"]
-    comments = [f"# {note}" for note in spec.notes]
-    if spec.secrets:
-        comments.append(f"# /etc/wellfed/{name}.env (mode 600) must hold: {', '.join(sorted(spec.secrets))}")
+    service += ["LimitMEMLOCK=infinity", "NoNewPrivileges=yes"]
+    service += ["Restart=on-failure", "RestartSec=5", "KillMode=mixed", "TimeoutStopSec=30"]
+    comments = [f"# {one_line(note)}" for note in (*spec.notes, *_notes(spec, label))]
     return "\n".join([*comments, *unit, *service, "", "[Install]", "WantedBy=multi-user.target"]) + "\n"
+
+
+def _key_path(spec: LaunchSpec, label: str) -> str:
+    return f"/etc/wellfed/{label}.{'yaml' if spec.key_in_file else 'env'}"
+
+
+def _notes(spec: LaunchSpec, label: str) -> list[str]:
+    notes = ["It runs as root unless User= names somebody who may read the model."]
+    if spec.secrets:
+        lines = LINE if spec.key_in_file else ", ".join(f"{name}=KEY" for name in sorted(spec.secrets))
+        notes.append(f"{_key_path(spec, label)} (mode 600) must hold: {lines}")
+    return notes
+
+
+def _huge_pages(spec: LaunchSpec) -> list[str]:
+    """Reserved before, given back after, both as root whoever serves."""
+    if not spec.huge_pages:
+        return []
+    path = "/sys/devices/system/node/node{}/hugepages/hugepages-2048kB/nr_hugepages"
+    before = "; ".join(f"echo {pages} > {path.format(node)}" for node, pages in sorted(spec.huge_pages.items()))
+    after = "; ".join(f"echo 0 > {path.format(node)}" for node in sorted(spec.huge_pages))
+    return [f'ExecStartPre=+/bin/sh -c "{before}"', f'ExecStopPost=+/bin/sh -c "{after}"']
 
 
 def _placement(spec: LaunchSpec) -> list[str]:
@@ -32,6 +67,15 @@ def _placement(spec: LaunchSpec) -> list[str]:
     return lines
 
 
+def _percent(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def _assigned(key: str, value: str) -> str:
+    escaped = _percent(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{key}={escaped}"'
+
+
 def _quoted(word: str) -> str:
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    escaped = _percent(word).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
     return f'"{escaped}"' if not word or any(c.isspace() or c in "\"';\\" for c in word) else escaped
