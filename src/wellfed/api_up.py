@@ -11,7 +11,7 @@ from wellfed.api_run import Prepared, Told
 from wellfed.bench.client import Target
 from wellfed.bench.load import Measurement, Scenario, measure
 from wellfed.estimate import Estimate, Quantity
-from wellfed.launch.proof import placement
+from wellfed.launch.proof import group_placement
 from wellfed.launch.service import Service, end, serve
 from wellfed.planner.kinds import Kind, kind_of
 
@@ -112,6 +112,6 @@ def compared(plan: Plan, found: Measurement, service: Service) -> tuple[Held, ..
     ]
     if kind_of(plan.layout) is Kind.CPU:
         ram = next((device.resident_bytes for device in plan.estimate.memory.devices if device.device == "ram"), None)
-        resident = placement(service.engine.pid).resident_bytes
+        resident = group_placement(service.engine.pid).resident_bytes
         rows.append(Held("resident memory", "B", None if ram is None else Quantity.exact(ram), resident))
     return tuple(rows)

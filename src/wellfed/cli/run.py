@@ -18,10 +18,18 @@ _EXPORTS = ["script", "systemd", "compose", "kubernetes", "slurm", "ray"]
 
 
 def run_options(function: Any) -> Any:
+def _for_engine(context: click.Context, _: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Words after `--`. A first word that is no flag was meant for us."""
+    if words and not words[0].startswith("-"):
+        raise click.UsageError(f"unexpected argument {words[0]!r}; flags for the engine go after --", context)
+    return words
+
+
     """The options that `run` and `up` share."""
     options = [
         click.argument("model"),
         click.option("--quant", "-q", metavar="TYPE", help="Weights, e.g. Q4_K_M; without it: the best plan's."),
+        click.argument("extra", metavar="[-- FLAGS]", nargs=-1, type=click.UNPROCESSED, callback=_for_engine),
         click.option("--engine", "-e", type=click.Choice([engine.value for engine in Engine])),
         click.option("--program", metavar="PATH", help="The engine's program, instead of the one found."),
         click.option("--repo", metavar="ID", help="Hub repository of the model's files."),
@@ -58,7 +66,8 @@ def command(
 ) -> None:
     """Plan MODEL on this machine, then serve it: bound to the right cores and memory, awaited, proven.
 
-    MODEL is a GGUF file, a catalogue name, or `demo` for the small model of the `demo` extra.
+    MODEL is a GGUF file, a catalogue name, or `demo` for the small model of the `demo` extra. FLAGS go to the engine
+    as they are.
     """
     from wellfed import api_run
 

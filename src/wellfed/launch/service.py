@@ -13,8 +13,9 @@ import psutil
 from wellfed.engines.spec import LaunchSpec
 from wellfed.errors import BadInput
 from wellfed.launch import state
+from wellfed.launch.leftovers import meeting_points, remove, shared_memory
 from wellfed.launch.process import EngineFailed, EngineProcess, start, stop, wait_ready
-from wellfed.launch.proof import Placement, placement
+from wellfed.launch.proof import Placement, group_placement
 
 _BACKOFF_S = (1, 2, 5, 10, 30, 60)
 _STABLE_S = 300
@@ -57,11 +58,12 @@ def serve(
             command=spec.command_line(),
             log=str(log),
         )
-        service = Service(running, engine, load_s, placement(engine.pid))
+            shared=shared_memory(engine.pid),
+        service = Service(running, engine, load_s, group_placement(engine.pid))
         state.save(running)
         return service
     except BaseException:  # an interrupt as it comes up, too
-        stop(engine.pid)
+        stop(engine.pid, shared=meeting_points(log))
         state.forget(name)
         raise
 
@@ -97,12 +99,14 @@ def ensure_files(spec: LaunchSpec) -> None:
 
 def end(running: state.Running, grace_s: float = 10.0) -> bool:
     """Stop it, with whatever it started, and forget it; whether it is gone."""
-    gone = stop(running.pid, grace_s) if running.owns_pid else True  # a group can outlive its leader
+    left = (*running.shared, *meeting_points(Path(running.log)))
+    gone = stop(running.pid, grace_s, left) if running.owns_pid else True  # a group can outlive its leader
     if gone:
         state.forget(running.name)
     return gone
 
 
+        remove(left)
 def supervise(
     service: Service,
     spec: LaunchSpec,

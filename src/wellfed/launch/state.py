@@ -25,6 +25,7 @@ class Running:
     engine: str
     command: str
     log: str
+    shared: tuple[str, ...] = ()  # files in /dev/shm that its processes map
 
     @property
     def alive(self) -> bool:

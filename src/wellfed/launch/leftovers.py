@@ -1,0 +1,77 @@
+"""Shared memory of an engine's processes: known while they live, removed if they leave it behind.
+
+Engines of several processes pass tensors through files in /dev/shm. Killed ones leave them there, where they take
+memory until the next boot; vLLM's ranks on CPUs leave theirs even when told to stop, and the file through which they
+met in the temporary folder, which their log names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+_FOLDER = "/dev/shm/"
+_MEETING = re.compile(r"distributed_init_method=file://(/\S*/vllm_dist_[0-9a-f]+)\s")
+_READ_BYTES = 256 * 1024  # of a log: ranks meet before anything else
+
+
+def shared_memory(group: int, proc: Path = Path("/proc")) -> tuple[str, ...]:
+    """Files in /dev/shm that processes of the process group `group` map; none where /proc tells nothing."""
+    return tuple(sorted({path for pid in _members(group, proc) for path in _mapped(proc / str(pid) / "maps")}))
+
+
+def remove(paths: Iterable[str], proc: Path = Path("/proc")) -> None:
+    """Remove those of `paths` that are ours and that no process maps any more."""
+    left = [Path(path) for path in paths if _ours(Path(path))]
+    if not left:
+        return
+    used = {path for pid in _pids(proc) for path in _mapped(proc / str(pid) / "maps")}
+    for path in left:
+        if str(path) not in used:
+            path.unlink(missing_ok=True)
+
+
+def meeting_points(log: Path) -> tuple[str, ...]:
+    """Files that a vLLM log names as its ranks' meeting point."""
+    try:
+        with log.open("rb") as file:
+            text = file.read(_READ_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ()
+    return tuple(dict.fromkeys(_MEETING.findall(text)))
+
+
+def _ours(path: Path) -> bool:
+    try:
+        found = path.lstat()
+        return found.st_uid == os.getuid() and stat.S_ISREG(found.st_mode)
+    except OSError:
+        return False
+
+
+def _members(group: int, proc: Path) -> Iterator[int]:
+    for pid in _pids(proc):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            if int((proc / str(pid) / "stat").read_text().rpartition(")")[2].split()[2]) == group:
+                yield pid
+
+
+def _pids(proc: Path) -> tuple[int, ...]:
+    try:
+        return tuple(int(entry.name) for entry in proc.iterdir() if entry.name.isdigit())
+    except OSError:
+        return ()
+
+
+def _mapped(maps: Path) -> set[str]:
+    """Paths in /dev/shm of a maps file (proc(5): the sixth field); deleted ones need no care."""
+    try:
+        lines = maps.read_text(errors="replace").splitlines()
+    except OSError:
+        return set()
+    paths = (fields[5] for fields in (line.split(maxsplit=5) for line in lines) if len(fields) == 6)
+    return {path for path in paths if path.startswith(_FOLDER) and not path.endswith(" (deleted)")}
