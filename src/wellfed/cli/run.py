@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 _EXPORTS = ["script", "systemd", "compose", "kubernetes", "slurm", "ray"]
 
 
-def run_options(function: Any) -> Any:
 def _for_engine(context: click.Context, _: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
     """Words after `--`. A first word that is no flag was meant for us."""
     if words and not words[0].startswith("-"):
@@ -25,11 +24,12 @@ def _for_engine(context: click.Context, _: click.Parameter, words: tuple[str, ..
     return words
 
 
+def run_options(function: Any) -> Any:
     """The options that `run` and `up` share."""
     options = [
         click.argument("model"),
-        click.option("--quant", "-q", metavar="TYPE", help="Weights, e.g. Q4_K_M; without it: the best plan's."),
         click.argument("extra", metavar="[-- FLAGS]", nargs=-1, type=click.UNPROCESSED, callback=_for_engine),
+        click.option("--quant", "-q", metavar="TYPE", help="Weights, e.g. Q4_K_M; without it: the best plan's."),
         click.option("--engine", "-e", type=click.Choice([engine.value for engine in Engine])),
         click.option("--program", metavar="PATH", help="The engine's program, instead of the one found."),
         click.option("--repo", metavar="ID", help="Hub repository of the model's files."),

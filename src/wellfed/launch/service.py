@@ -57,8 +57,8 @@ def serve(
             engine=spec.engine.value,
             command=spec.command_line(),
             log=str(log),
-        )
             shared=shared_memory(engine.pid),
+        )
         service = Service(running, engine, load_s, group_placement(engine.pid))
         state.save(running)
         return service
@@ -102,11 +102,11 @@ def end(running: state.Running, grace_s: float = 10.0) -> bool:
     left = (*running.shared, *meeting_points(Path(running.log)))
     gone = stop(running.pid, grace_s, left) if running.owns_pid else True  # a group can outlive its leader
     if gone:
+        remove(left)
         state.forget(running.name)
     return gone
 
 
-        remove(left)
 def supervise(
     service: Service,
     spec: LaunchSpec,
