@@ -20,10 +20,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from make_gguf import write
 from wellfed import api, api_bench
-from wellfed.api_calibrate import SCENARIOS, observed, parameters
+from wellfed.api_calibrate import SCENARIOS, measured_as, observed, parameters
 from wellfed.api_run import Prepared, RunOptions, prepare
 from wellfed.api_up import asked
 from wellfed.bench.calibrate import Measured, fitted
+from wellfed.bench.memory import MemoryReport
 from wellfed.catalog.calibration import bundled
 from wellfed.launch.cores import idle_cores
 from wellfed.launch.logged import buffers
@@ -57,11 +58,11 @@ def file_of(name: str, folder: Path) -> Path:
     return path if path.exists() else write(path, name, RECIPES[name])
 
 
-def run(name: str, path: Path, rate: float, requests: int, threads: int | None, memory_only: bool) -> Seen:
+def run(name: str, path: Path, memory: MemoryReport, requests: int, threads: int | None, memory_only: bool) -> Seen:
     """Start as `wellfed run` does, with a verbose log, and ask."""
     options = RunOptions(context=4096, port=free_port(), threads=threads)
     prepared = prepare(str(path), options)
-    machine = replace(prepared.plan.machine, measured_memory_bandwidth_bytes_per_s=rate)
+    machine = measured_as(prepared.plan.machine, memory)
     prepared = replace(
         prepared,
         plan=replace(prepared.plan, machine=machine),
@@ -125,19 +126,17 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     print(f"idle cores before: {idle_cores():.1f}")
-    rate = api_bench.memory(api.machine(), 256 * 2**20).best()
-    print(f"memory read {format_bandwidth(rate)}")
+    report = api_bench.memory(api.machine(), 256 * 2**20)
+    print(f"memory read {format_bandwidth(report.best())}, clock {(report.clock_hz or 0) / 1e9:.2f} GHz")
     seen, memory = [], []
     for name in arguments.models.split(","):
         path = file_of(name, arguments.folder)
         print(f"{name}: idle cores {idle_cores():.1f}", flush=True)
-        seen.append(run(name, path, rate, arguments.requests, arguments.threads, arguments.memory))
+        seen.append(run(name, path, report, arguments.requests, arguments.threads, arguments.memory))
         for what, predicted, measured in memory_rows(seen[-1]):
             memory.append((name, what, predicted, measured))
             off = predicted / measured - 1 if measured else 0.0
             print(f"  {what:<22} {predicted / MIB:10.2f} {measured / MIB:10.2f} MiB {off:+8.2%}", flush=True)
-    if arguments.memory:
-        return
     if arguments.memory:
         return
     print(f"{'':<64} {'measured':>9} {'memory':>15} {'others':>15} {'all':>15}")
@@ -145,7 +144,9 @@ def main() -> None:
     for what, measured, *predicted in speeds:
         print(f"{what:<64} {measured:9.1f} " + " ".join(f"{p:8.1f} {p / measured - 1:+6.0%}" for p in predicted))
     if arguments.json:
-        arguments.json.write_text(json.dumps({"read": rate, "memory": memory, "speed": speeds}, indent=1))
+        arguments.json.write_text(
+            json.dumps({"read": report.best(), "clock": report.clock_hz, "memory": memory, "speed": speeds}, indent=1)
+        )
 
 
 if __name__ == "__main__":

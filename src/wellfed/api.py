@@ -89,12 +89,12 @@ def _is_capture(on: str) -> bool:
 
 
 def _with_measured_memory(machine: Machine) -> Machine:
-    """This machine with the memory bandwidth of its own calibration, or else of the last `wellfed bench memory`."""
-    from wellfed.bench.store import last_memory_bytes_per_s, own_for
+    """This machine with the bandwidth and clock of its own calibration, or else of the last `wellfed bench memory`."""
+    from wellfed.bench.store import last_memory, own_for
 
     own = own_for(machine)
-    measured = last_memory_bytes_per_s(machine) if own is None else own.memory_bytes_per_s
-    return machine if measured is None else replace(machine, measured_memory_bandwidth_bytes_per_s=measured)
+    rate, clock = last_memory(machine) if own is None else (own.memory_bytes_per_s, own.clock_hz)
+    return replace(machine, measured_memory_bandwidth_bytes_per_s=rate, measured_clock_hz=clock)
 
 
 def calibration(path: Path | None = None, machine: Machine | None = None) -> Calibration:

@@ -11,7 +11,7 @@ from wellfed.api_run import Prepared, RunOptions, Told, estimated, prepare
 from wellfed.api_up import asked
 from wellfed.bench.calibrate import Measured, own
 from wellfed.bench.store import OwnCalibration, identity, save, save_calibration
-from wellfed.calibration import Calibration
+from wellfed.calibration import Calibration, Watched
 from wellfed.errors import WellfedError
 from wellfed.hardware.machine import Machine
 from wellfed.launch.process import free_port
@@ -20,6 +20,7 @@ from wellfed.planner.kinds import Kind, kind_of
 
 if TYPE_CHECKING:
     from wellfed.bench.load import Measurement
+    from wellfed.bench.memory import MemoryReport
     from wellfed.plan import Plan
 
 # (prompt, output) tokens: decode with a short context, prefill, decode behind a long one.
@@ -42,7 +43,8 @@ def calibrate(options: Options, told: Told = lambda _: None) -> OwnCalibration:
     """Measure and fit; nothing is written. Raises WellfedError where memory or a model cannot be measured."""
     from wellfed.catalog.calibration import bundled
 
-    machine, rate = _memory(replace(api.machine(), measured_memory_bandwidth_bytes_per_s=None), options, told)
+    unknown = replace(api.machine(), measured_memory_bandwidth_bytes_per_s=None, measured_clock_hz=None)
+    machine = _with_memory(unknown, options, told)
     measured: list[Measured] = []
     keys: dict[str, float] = {}
     for model in options.models:
@@ -54,7 +56,8 @@ def calibrate(options: Options, told: Told = lambda _: None) -> OwnCalibration:
         measured += _measured(prepared, options.requests, told)
         keys |= parameters(prepared.plan, bundled())
     source = f"bench memory; {', '.join(options.models) or 'no model'}"
-    return own(identity(machine), rate, bundled(), keys, measured, source)
+    memory = machine.measured_memory_bandwidth_bytes_per_s, machine.measured_clock_hz
+    return own(identity(machine), memory, bundled(), keys, measured, source)
 
 
 def keep(found: OwnCalibration) -> str:
@@ -62,13 +65,17 @@ def keep(found: OwnCalibration) -> str:
     return str(save_calibration(found))
 
 
-def _memory(machine: Machine, options: Options, told: Told) -> tuple[Machine, float | None]:
+def _with_memory(machine: Machine, options: Options, told: Told) -> Machine:
     if not options.memory_bytes:
-        return machine, None
+        return machine
     report = api_bench.memory(machine, options.memory_bytes, told)
     save("memory", report)
-    rate = report.best()
-    return replace(machine, measured_memory_bandwidth_bytes_per_s=rate), rate
+    return measured_as(machine, report)
+
+
+def measured_as(machine: Machine, report: MemoryReport) -> Machine:
+    """The machine with what `bench memory` found of it."""
+    return replace(machine, measured_memory_bandwidth_bytes_per_s=report.best(), measured_clock_hz=report.clock_hz)
 
 
 def _measured(prepared: Prepared, requests: int, told: Told) -> list[Measured]:
@@ -114,21 +121,19 @@ def _predicts(plan: Plan, decode: bool) -> Callable[[Calibration], float]:
     return predict
 
 
-def parameters(plan: Plan, base: Calibration) -> dict[str, float]:
-    """The parameters that a CPU plan's speed hangs on most, by their most special keys, with their bundled values."""
-    from wellfed.models.tensor import Part
-    from wellfed.perf.cpu import cpu_engine, family
-    from wellfed.perf.numa import cpu_share
+# What a machine's own kernels, cores and memory differ in from those that the bundled values were fitted to.
+_FITTED = frozenset(
+    {"measured_fraction", "bandwidth_fraction", "core_bytes_per_cycle", "unpack_fraction", "macs_per_cycle",
+     "float_macs_per_cycle", "attention_macs_per_cycle", "pair_cycles", "tile_rows", "expert_fraction", "op_us"}
+)  # fmt: skip
 
-    share, engine = cpu_share(plan.machine, plan.layout), cpu_engine(plan.layout)
-    parts = (Part.ATTENTION, Part.DENSE_FFN, Part.ROUTED_EXPERTS)
-    kinds = [kind for part in parts if (kind := plan.weights.types.get(part))]
-    paths = [
-        ("measured_fraction",) if share.measured_bytes_per_s else ("bandwidth_fraction",),
-        (share.fabric, "core_bytes_per_cycle"),
-        (share.isa, "macs_per_cycle"),
-        (engine, "attention_macs_per_cycle"),
-        ("op_us",),
-        *((family(kind), "unpack_per_cycle") for kind in kinds),
-    ]
-    return {".".join(("cpu", *path)): base.value("cpu", *path) for path in paths}
+
+def parameters(plan: Plan, base: Calibration) -> dict[str, float]:
+    """The parameters that a CPU plan's speed is computed from, by their most special keys, with their bundled values.
+
+    They are those that an estimate looks up, so that a change of the model needs none here.
+    """
+    watched = Watched.of(base)
+    estimated(plan, plan.layout, watched)
+    paths = {path for path in watched.asked if path[0] == "cpu" and path[-1] in _FITTED}
+    return {".".join(path): value for path in sorted(paths) if (value := base.value(*path)) > 0}

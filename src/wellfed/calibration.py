@@ -48,3 +48,21 @@ class Calibration:
     def with_parameters(self, parameters: Mapping[str, float]) -> Calibration:
         """The same calibration with some parameters replaced."""
         return Calibration(self.id, {**self.parameters, **parameters}, self.residuals, self.source)
+
+
+@dataclass(frozen=True, slots=True)
+class Watched(Calibration):
+    """A calibration that remembers what it was asked for."""
+
+    asked: set[tuple[str, ...]] = field(default_factory=set)
+
+    @staticmethod
+    def of(calibration: Calibration) -> Watched:
+        """One of the same values."""
+        return Watched(calibration.id, calibration.parameters, calibration.residuals, calibration.source)
+
+    def value(self, *path: str) -> float:
+        """As `Calibration.value`; a path that has no value is not remembered."""
+        found = Calibration.value(self, *path)
+        self.asked.add(path)
+        return found

@@ -30,6 +30,7 @@ class Work:
     math: str = "fp16"
     elements: float = 0.0  # weights read
     mix: tuple[tuple[str, float], ...] = ()  # weight types and their shares of `elements`
+    lone_pairs: float = 0.0  # head-key pairs of sequences with a single query, which share no tile
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -65,3 +66,15 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
 @pytest.mark.parametrize(("most", "steps"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])])
 def test_sweep_ends_with_all(most: int, steps: list[int]) -> None:
     assert memory.sweep(most) == steps
+
+
+def test_the_clock_is_a_clock() -> None:
+    pytest.importorskip("numba")
+    found = memory.clock_hz(sorted(os.sched_getaffinity(0))[:1])
+    assert found is not None
+    assert 0.2e9 < found < 8e9
+
+
+def test_without_numba_the_clock_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    assert memory.clock_hz([0]) is None

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from wellfed import api
+from wellfed.api_calibrate import _predicts, parameters
 from wellfed.bench import store
 from wellfed.bench.calibrate import Measured, fitted, own
 from wellfed.calibration import Calibration
 from wellfed.catalog.calibration import bundled
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import Machine, Origin, Socket
+from wellfed.layout import Engine
 
 BASE = Calibration("base", {"cpu.a": 2.0, "cpu.b": 10.0, "cpu.c": 5.0})
 
@@ -49,14 +51,25 @@ def test_one_disturbed_measurement_does_not_bend_the_others() -> None:
 
 
 def test_kept_and_read_back() -> None:
-    before = own(store.identity(here()), 40e9, BASE, {"cpu.a": 2.0}, [measured("a", 3.0)], "a test")
+    before = own(store.identity(here()), (40e9, 3.5e9), BASE, {"cpu.a": 2.0}, [measured("a", 3.0)], "a test")
     store.save_calibration(before)
     after = store.own_calibration()
     assert after is not None
     assert replace(after, taken="") == before
+    assert (after.memory_bytes_per_s, after.clock_hz) == (40e9, 3.5e9)
     assert after.observations[0].error(calibrated=False) == pytest.approx(2 / 3 - 1)
     assert abs(after.observations[0].error(calibrated=True)) < 0.02
     assert after.calibration.residuals["CPU decode"].rows == 1
+
+
+def test_a_file_from_before_clocks_were_measured_is_read() -> None:
+    path = store.save_calibration(store.OwnCalibration(store.identity(here()), 40e9, BASE, clock_hz=3.5e9))
+    data = json.loads(path.read_text())
+    del data["clock_hz"]
+    path.write_text(json.dumps(data))
+    found = store.own_calibration()
+    assert found is not None
+    assert found.clock_hz is None
 
 
 def test_it_changes_predictions_of_this_machine_and_of_no_other() -> None:
@@ -116,3 +129,14 @@ def test_results_are_json_whatever_they_are_made_of() -> None:
     document = store.document("x", {(0, 1): Socket(0), "list": ((1, 2),)})
     assert document["result"]["0-1"]["index"] == 0
     assert json.loads(json.dumps(document))["schema"] == store.SCHEMA
+
+
+def test_what_is_fitted_is_what_an_estimate_looks_up() -> None:
+    options = api.PlanOptions(on="ryzen 9 7950x", quantisations=("q8_0",), engines=(Engine.LLAMA_CPP,))
+    plan = api.plan("qwen2.5-1.5b", options).ranking.best
+    assert plan is not None
+    keys = parameters(plan, bundled())
+    names = {key.rpartition(".")[2] for key in keys}
+    assert names >= {"op_us", "core_bytes_per_cycle", "bandwidth_fraction", "unpack_fraction", "pair_cycles"}
+    doubled = bundled().with_parameters({key: 2 * value for key, value in keys.items()})
+    assert _predicts(plan, decode=True)(doubled) != _predicts(plan, decode=True)(bundled())

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.perf_cpu.cpu_parts import CALIBRATION, LAYOUT, cpu_step, machine, request, seconds
 
-from wellfed.estimate import total_seconds
+from wellfed.estimate import Work, total_seconds
 from wellfed.layout import Engine, NumaPolicy
-from wellfed.perf.cpu import cpu_bandwidth, cpu_terms
+from wellfed.perf.cpu import CpuRates, cpu_bandwidth, cpu_terms, elements_of, rates_for, work_seconds
 from wellfed.perf.hybrid import split_works
+from wellfed.perf.numa import cpu_share
 from wellfed.perf.ops import Step
 
 CPUS = st.sampled_from(["ryzen 9 7950x", "epyc 9354", "xeon platinum 8480+", "threadripper pro 7965wx", "apple m2 max"])
@@ -124,3 +125,26 @@ def test_llama_cpp_prefills_the_types_it_repacks_as_fast_as_tiled_kernels() -> N
     before = replace(now, layout=replace(now.layout, options=(("built", "2024-12-24"),)))
     assert seconds(now, step) < 0.6 * seconds(before, step)
     assert seconds(now, Step.decode(1, 100)) == pytest.approx(seconds(before, Step.decode(1, 100)))
+
+
+def test_kernels_without_tiles_take_as_long_a_row_in_a_batch_as_alone() -> None:
+    """Most of llama.cpp's dot products: 512 rows cost 512 times the arithmetic of one."""
+    asked = request(machine(), quant="iq3_s")
+    weights_only = [work for work in split_works(asked, Step.prefill(512, 512)).cpu if work.name == "dense ffn"]
+    alone = [work for work in split_works(asked, Step.decode(1, 1)).cpu if work.name == "dense ffn"]
+    share = cpu_share(asked.machine, asked.layout)
+    cycles = [_cycles(one, rates_for(one, share, 1e15, asked.layout, CALIBRATION)) for one in (*weights_only, *alone)]
+    assert cycles[0] == pytest.approx(512 * cycles[1], rel=0.01)
+
+
+def _cycles(work: Work, rates: CpuRates) -> float:
+    found: float = work_seconds(0.0, elements_of(work), work.flops / 2, 0.0, 0.0, rates)[1]
+    return found
+
+
+def test_a_single_query_pays_for_every_head_and_key_in_llama_cpp_alone() -> None:
+    deep, short = Step.decode(1, 8000), Step.decode(1, 10)
+    plain = request(machine(), layout=replace(LAYOUT, threads=2))
+    tiled = replace(plain, layout=replace(plain.layout, engine=Engine.IK_LLAMA_CPP))
+    grows = [seconds(one, deep) - seconds(one, short) for one in (plain, tiled)]
+    assert grows[0] > 1.5 * grows[1]

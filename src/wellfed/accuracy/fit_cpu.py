@@ -20,7 +20,7 @@ from wellfed.catalog.calibration import bundled
 from wellfed.estimate import Work
 from wellfed.hardware.machine import Machine
 from wellfed.layout import Layout
-from wellfed.perf.cpu import CpuRates, cpu_engine, elements_of, rates_for, share_bandwidth, tile_scope, work_seconds
+from wellfed.perf.cpu import CpuRates, cpu_engine, elements_of, rates_for, share_bandwidth, work_seconds
 from wellfed.perf.gpu_pass import prompt_steps
 from wellfed.perf.hybrid import raw_link_bytes_per_s, split_works, threads_of
 from wellfed.perf.local import local_times
@@ -54,7 +54,8 @@ PARAMETERS = (
     Parameter("cpu.codebook2.unpack_per_cycle", 5.0, 2.0, 10.0, 0.3),
     Parameter("cpu.codebook3.unpack_per_cycle", 3.7, 1.5, 8.0, 0.3),
     Parameter("cpu.trellis.unpack_per_cycle", 2.5, 1.0, 5.0, 0.3),
-    Parameter("cpu.llama.cpp.unpack_fraction", 0.65, 0.3, 1.2, 0.2),
+    Parameter("cpu.llama.cpp.unpack_fraction", 1.0, 0.5, 1.5, 0.2),
+    Parameter("cpu.llama.cpp.x86.plain.unpack_fraction", 0.3, 0.1, 1.0, 0.3),
     Parameter("cpu.avx2.unpack_width", 0.7, 0.3, 1.0, 0.2),
     Parameter("cpu.sse.unpack_width", 0.045, 0.01, 0.2, 0.5),
     Parameter("cpu.neon_base.unpack_width", 0.08, 0.02, 0.4, 0.5),
@@ -67,11 +68,12 @@ PARAMETERS = (
     Parameter("cpu.float_macs_per_cycle", 8.0, 3.0, 16.0, 0.3),
     Parameter("cpu.neon.float_macs_per_cycle", 22.0, 8.0, 40.0, 0.3),
     Parameter("cpu.tile_rows", 64.0, 16.0, 256.0, 0.5),
-    Parameter("cpu.llama.cpp.tile_rows", 2.0, 1.0, 8.0, 0.4),
+    Parameter("cpu.avx2.llama.cpp.macs_per_cycle", 18.0, 8.0, 32.0, 0.2),
+    Parameter("cpu.avx2.llama.cpp.float_macs_per_cycle", 11.5, 5.0, 16.0, 0.2),
+    Parameter("cpu.llama.cpp.blas.tile_rows", 6.0, 2.0, 32.0, 0.4),
     Parameter("cpu.ik_llama.cpp.old.tile_rows", 9.0, 3.0, 32.0, 0.4),
     Parameter("cpu.ktransformers.tile_rows", 16.0, 2.0, 128.0, 0.5),
     Parameter("cpu.attention_macs_per_cycle", 4.0, 1.0, 20.0, 0.5),
-    Parameter("cpu.llama.cpp.attention_macs_per_cycle", 1.0, 0.2, 8.0, 0.5),
     Parameter("cpu.interleave_factor", 0.7, 0.4, 1.5, 0.2),
     Parameter("cpu.duplicate_factor", 1.45, 1.0, 2.0, 0.15),
     Parameter("cpu.unbound_factor", 0.28, 0.1, 0.8, 0.3),
@@ -79,8 +81,14 @@ PARAMETERS = (
     Parameter("hybrid.crossing_us", 25.0, 3.0, 200.0, 0.5),
     Parameter("hybrid.link_fraction", 0.8, 0.4, 0.95, 0.15),
 )
-# Held at plausible values: no row tells them apart. The last is seen in hybrids' prefill at depth alone.
+# Held at plausible values: no row tells them apart. The last is seen in hybrids' prefill at depth alone. Pairs: what
+# llama.cpp's one-query attention does beside the products of each head and key (conversion, exp, rescaling): with it,
+# a cache of 128-wide FP16 heads is read at an eighth of the bandwidth that its weights are read at.
 FIXED = {
+    "cpu.pair_cycles": 0.0,
+    "cpu.llama.cpp.pair_cycles": 70.0,
+    "cpu.llama.cpp.tile_rows": 1.0,
+    "cpu.avx2.llama.cpp.unpack_width": 1.0,
     "cpu.unpack_fraction": 1.0,
     "cpu.unpack_width": 1.0,
     "cpu.macs_per_cycle": 15.0,
@@ -140,14 +148,14 @@ class Rows:
 
     def _work(self, work: Work, share: CpuShare, request: Request) -> tuple[float, ...]:
         layout = request.layout
-        how = (cpu_engine(layout), layout.numa, layout.huge_pages, tile_scope(layout, work))
+        how = (cpu_engine(layout), layout.numa, layout.huge_pages, dict(layout.options).get("built", ""))
         what = (work.name == "routed experts", work.mix, bool(work.read_bytes))
         key = (what, how, share, len(request.machine.sockets))
         if key not in self.kinds:
             self.kinds[key] = len(self.representatives)
             self.representatives.append(Kind(work, share, request.machine, layout))
         read = work.read_bytes + work.cache_bytes
-        return self.kinds[key], read, elements_of(work), work.flops / 2, work.launches
+        return self.kinds[key], read, elements_of(work), work.flops / 2, work.lone_pairs, work.launches
 
     def predict(self, calibration: Calibration) -> Vector:
         """Tokens per second of every row."""
@@ -161,7 +169,8 @@ class Rows:
             for name in CpuRates.__dataclass_fields__
         }
         numbers: list[Any] = self.numbers
-        *_, seconds = work_seconds(numbers[0], numbers[1], numbers[2], numbers[3], CpuRates(**arrays))
+        read, elements, macs, pairs, launches = numbers
+        *_, seconds = work_seconds(read, elements, macs, pairs, launches, CpuRates(**arrays))
         cpu_s = np.bincount(self.row_of, weights=seconds, minlength=len(self.tokens))
         step_s = cpu_s + self.link_s / calibration.value("hybrid", "link_fraction")
         step_s += self.crossings * calibration.value("hybrid", "crossing_us") * 1e-6

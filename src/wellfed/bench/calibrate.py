@@ -64,13 +64,15 @@ def _misfit(error: float) -> float:
 
 def own(
     identity: str,
-    memory_bytes_per_s: float | None,
+    memory: tuple[float | None, float | None],
     base: Calibration,
     keys: Mapping[str, float],
     measured: Sequence[Measured],
     source: str,
 ) -> OwnCalibration:
-    """The machine's calibration: fitted values, their residuals by class, and every observation that made it."""
+    """The machine's calibration; `memory` is its (bandwidth in bytes/s, clock in Hz).
+
+    It holds the fitted values, their residuals by class, and every observation that made it."""
     found = fitted(base, keys, measured)
     after = base.with_parameters(found)
     observations = tuple(
@@ -81,9 +83,9 @@ def own(
         kind: _residual([o for o, m in zip(observations, measured, strict=True) if m.kind == kind]) for kind in kinds
     }
     kept = found if measured else {}
-    return OwnCalibration(
-        identity, memory_bytes_per_s, Calibration("this-machine", kept, residuals, source), observations
-    )
+    rate, clock = memory
+    calibration = Calibration("this-machine", kept, residuals, source)
+    return OwnCalibration(identity, rate, calibration, observations, clock_hz=clock)
 
 
 def _residual(observations: Sequence[Observation]) -> Residual:

@@ -1,4 +1,4 @@
-"""STREAM-like kernels, compiled: sum (read), copy and triad over doubles, without the interpreter's lock.
+"""STREAM-like kernels and a clock, compiled: sum (read), copy and triad over doubles, without the interpreter's lock.
 
 numba with fast-math reaches what C STREAM does where huge pages back the arrays (J. McCalpin's STREAM counts bytes the
 same way: read 8, copy 16, triad 24 per element, write-allocate not counted).
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+CYCLES_PER_STEP = 6  # of `chain`: each of its shifts and exclusive ors waits for the one before, a cycle each
 BYTES_PER_ELEMENT = {"read": 8, "copy": 16, "triad": 24}
 
 
@@ -54,3 +55,23 @@ def compiled() -> dict[str, Callable[..., Any]]:
         return 0.0
 
     return {"read": read, "copy": copy, "triad": triad}
+
+
+def chain() -> Callable[[int], int]:
+    """chain(steps): a xorshift generator (G. Marsaglia, 2003), whose time is cycles alone. ImportError: no numba."""
+    import numba
+    import numpy as np
+
+    kernel: Any = numba.njit(nogil=True, boundscheck=False)
+    left, right, last = np.uint64(13), np.uint64(7), np.uint64(17)
+
+    @kernel
+    def run(steps: int) -> Any:
+        x = np.uint64(88172645463325252)
+        for _ in range(steps):
+            x ^= x << left
+            x ^= x >> right
+            x ^= x << last
+        return x
+
+    return lambda steps: int(run(steps))

@@ -1,4 +1,7 @@
-"""DRAM bandwidth: read, copy and triad by threads, by NUMA node of threads and pages, with the huge-page state."""
+"""DRAM bandwidth: read, copy and triad by threads, by NUMA node of threads and pages, with the huge-page state.
+
+And the clock that the cores keep with all of them at work, which machines in the cloud do not tell.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from wellfed.bench.kernels import BYTES_PER_ELEMENT, compiled, plain
+from wellfed.bench.kernels import BYTES_PER_ELEMENT, CYCLES_PER_STEP, chain, compiled, plain
 from wellfed.errors import WellfedError
 from wellfed.units import format_bytes
 
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from wellfed.hardware.machine import Machine
 
 _DEFAULT_BYTES = 256 * 2**20  # per array and thread: far beyond any cache's share
+_CLOCK_STEPS = 100_000_000  # about 0.2 s: turbo states settle within a few ms
 _MBIND, _MPOL_BIND = {"x86_64": 237, "aarch64": 235}, 2
 
 
@@ -44,6 +49,7 @@ class MemoryReport:
     array_bytes: int
     matrix: Mapping[tuple[int, int], float] = field(default_factory=dict)  # (cpu node, memory node) -> read bytes/s
     kernels: str = "numba"
+    clock_hz: float | None = None  # of a core with all at work; None where it cannot be told
 
     def best(self, kernel: str = "read") -> float:
         """The highest bandwidth seen with threads on their own memory."""
@@ -78,7 +84,32 @@ def measure(
                 point = _point(kernels, own, cpu_node, memory_node, size, repetitions)
                 matrix[cpu_node, memory_node] = point.bytes_per_s["read"]
                 points.append(point)
-    return MemoryReport(tuple(points), _thp(), machine.memory_bandwidth_bytes_per_s, size, matrix, kind)
+    return MemoryReport(tuple(points), _thp(), machine.memory_bandwidth_bytes_per_s, size, matrix, kind, clock_hz(cpus))
+
+
+def clock_hz(cpus: Sequence[int]) -> float | None:
+    """The median core's clock with one thread at work on each of `cpus`; None without numba."""
+    try:
+        steps = chain()
+    except ImportError:
+        return None
+    steps(1000)  # compiled, warm
+    found = [0.0] * len(cpus)
+    together = threading.Barrier(len(cpus))
+
+    def work(index: int) -> None:
+        os.sched_setaffinity(0, [cpus[index]])
+        together.wait()
+        begin = time.perf_counter()
+        steps(_CLOCK_STEPS)
+        found[index] = CYCLES_PER_STEP * _CLOCK_STEPS / (time.perf_counter() - begin)
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(len(cpus))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return median(found)
 
 
 def _kernels() -> tuple[dict[str, Callable[..., Any]], str]:

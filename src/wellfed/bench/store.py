@@ -91,6 +91,7 @@ class OwnCalibration:
     calibration: Calibration
     observations: tuple[Observation, ...] = ()
     taken: str = ""
+    clock_hz: float | None = None  # of a core with all at work
 
 
 def identity(machine: Machine) -> str:
@@ -112,6 +113,7 @@ def save_calibration(own: OwnCalibration) -> Path:
     data["machine"] = own.machine
     data["taken"] = own.taken or time.strftime("%Y-%m-%dT%H:%M:%S%z")
     data["memory_bytes_per_s"] = own.memory_bytes_per_s
+    data["clock_hz"] = own.clock_hz
     data["observations"] = plain(own.observations)
     path = calibration_file()
     write(path, json.dumps(data, indent=1) + "\n")
@@ -130,7 +132,7 @@ def own_calibration(path: Path | None = None) -> OwnCalibration | None:
     try:
         calibration = parse(text, str(path))
         data = json.loads(text)
-        rate = data["memory_bytes_per_s"]
+        rate, clock = data["memory_bytes_per_s"], data.get("clock_hz")
         observations = tuple(Observation(**one) for one in data["observations"])
         own = OwnCalibration(
             machine=str(data["machine"]),
@@ -138,13 +140,14 @@ def own_calibration(path: Path | None = None) -> OwnCalibration | None:
             calibration=calibration,
             observations=observations,
             taken=str(data["taken"]),
+            clock_hz=None if clock is None else float(clock),
         )
     except BadInput as error:
         raise _refused(path, error.message) from error
     except (ValueError, KeyError, TypeError) as error:
         raise _refused(path, error) from error
-    values = [*own.calibration.parameters.values(), *([own.memory_bytes_per_s] if rate is not None else [])]
-    if not all(value is not None and 0 < value < float("inf") for value in values):
+    values = [*own.calibration.parameters.values(), own.memory_bytes_per_s, own.clock_hz]
+    if not all(0 < value < float("inf") for value in values if value is not None):
         raise _refused(path, "it holds numbers that no measurement gives")
     return own
 
@@ -162,13 +165,15 @@ def own_for(machine: Machine) -> OwnCalibration | None:
     return own if own is not None and own.machine == identity(machine) else None
 
 
-def last_memory_bytes_per_s(machine: Machine) -> float | None:
-    """Read bandwidth of the last `wellfed bench memory`; None when it never ran, or ran on other memory."""
+def last_memory(machine: Machine) -> tuple[float | None, float | None]:
+    """Read bandwidth and clock of the last `wellfed bench memory`; None when it never ran, or ran on other memory."""
     try:
         result = json.loads((folder() / "memory.json").read_text(encoding="utf-8"))["result"]
         rates = [float(point["bytes_per_s"]["read"]) for point in result["points"]]
+        clock = result.get("clock_hz")
+        clock = None if clock is None else float(clock)
     except (OSError, ValueError, KeyError, TypeError, WellfedError):
-        return None
+        return None, None
     if not rates or result.get("theoretical_bytes_per_s") != machine.memory_bandwidth_bytes_per_s:
-        return None  # of another machine that shares the home folder, or before memory was changed
-    return max(rates)
+        return None, None  # of another machine that shares the home folder, or before memory was changed
+    return max(rates), clock

@@ -63,6 +63,8 @@ def memory_text(report: MemoryReport) -> None:
     theory = report.theoretical_bytes_per_s
     share = "" if theory is None else f" ({report.best() / theory:.0%} of it reached)"
     click.echo(f"theoretical {format_bandwidth(theory)}{share}; {report.kernels}")
+    clock = "? (install numba to measure it)" if report.clock_hz is None else f"{report.clock_hz / 1e9:.2f} GHz"
+    click.echo(f"clock with all cores at work: {clock}")
     click.echo(f"transparent huge pages: {report.transparent_huge_pages or '?'}")
 
 

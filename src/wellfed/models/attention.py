@@ -30,6 +30,10 @@ class Attention(Protocol):
         """FLOPs of scores and values, projections excluded, for the last `queries` tokens of `context`."""
         ...
 
+    def score_pairs(self, queries: int, context: int) -> float:
+        """Head-key pairs that are scored for the last `queries` tokens of `context`."""
+        ...
+
     def cache_shards(self, tensor_parallel: int) -> int:
         """Into how many different parts tensor parallelism divides the cache (the rest are copies)."""
         ...
@@ -99,6 +103,10 @@ class FullAttention:
         """2 x heads x (key + value) per visible pair."""
         per_pair = 2 * self.heads * (self.head_dim + (self.value_dim or self.head_dim))
         return per_pair * visible_pairs(queries, context, self.window)
+
+    def score_pairs(self, queries: int, context: int) -> float:
+        """Heads x visible pairs."""
+        return self.heads * visible_pairs(queries, context, self.window)
 
     def cache_shards(self, tensor_parallel: int) -> int:
         """By KV head; with more ranks than KV heads, heads are copied."""
@@ -181,6 +189,13 @@ class LatentAttention:
             return 2 * self.heads * (key + value) * pairs
         index = 2 * self.indexer.heads * self.indexer.head_dim * pairs
         return index + 2 * self.heads * (key + value) * visible_pairs(queries, context, self.indexer.top_k)
+
+    def score_pairs(self, queries: int, context: int) -> float:
+        """Heads x visible pairs; with an indexer, its heads see all and the others what it picks."""
+        pairs = visible_pairs(queries, context)
+        if self.indexer is None:
+            return self.heads * pairs
+        return self.indexer.heads * pairs + self.heads * visible_pairs(queries, context, self.indexer.top_k)
 
     def cache_shards(self, tensor_parallel: int) -> int:
         """One latent serves all heads: every rank holds the whole of it."""

@@ -98,6 +98,17 @@ class CompressedAttention:
         chosen = visible_pairs(queries, context, self.indexer.top_k * self.ratio) / self.ratio
         return flops + per_pair * chosen + 2 * self.indexer.heads * self.indexer.head_dim * pairs
 
+    def score_pairs(self, queries: int, context: int) -> float:
+        """Heads x visible entries; the indexer's heads x compressed entries."""
+        own = self.heads * visible_pairs(queries, context, self.window)
+        if not self.ratio:
+            return own
+        pairs = visible_pairs(queries, context) / self.ratio
+        if self.indexer is None:
+            return own + self.heads * pairs
+        chosen = visible_pairs(queries, context, self.indexer.top_k * self.ratio) / self.ratio
+        return own + self.heads * chosen + self.indexer.heads * pairs
+
     def cache_shards(self, tensor_parallel: int) -> int:
         """One head serves all: every rank holds the whole of it."""
         return 1

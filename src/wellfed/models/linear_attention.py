@@ -49,6 +49,10 @@ class LinearAttention:
         """Decay, delta update and read-out: about 8 FLOPs per state element and token."""
         return 8.0 * queries * self.value_heads * self.key_dim * self.value_dim
 
+    def score_pairs(self, queries: int, context: int) -> float:
+        """None: a state is updated, no keys are compared."""
+        return 0.0
+
     def cache_shards(self, tensor_parallel: int) -> int:
         """By value head."""
         return min(tensor_parallel, self.key_heads)

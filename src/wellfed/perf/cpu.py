@@ -1,12 +1,14 @@
 """Time on CPUs: weights stream from memory, are unpacked and multiplied; every op ends in a barrier of all threads.
 
-    seconds = (memory^4 + compute^4)^(1/4) + barrier
+    seconds = (memory^s + compute^s)^(1/s) + barrier
     memory  = bytes / bandwidth
-    compute = (unpacked / unpack rate + multiplied / multiply rate) / (busy cores x clock)
+    compute = (unpacked / unpack rate + multiplied / multiply rate + pairs x pair cycles) / (busy cores x clock)
     barrier = launches x (op overhead + threads^2 x barrier time)
 
-The fourth-power mean is a smooth maximum: reading and computing overlap, but not perfectly. `unpacked` counts an
-element once per tile of rows that share it, which is why kernels without tiles prefill low-bit types so slowly. More
+The power mean is a smooth maximum: reading and computing overlap, but not perfectly. A weight is unpacked, and
+multiplied on the way, once per tile of input rows; the tile's other rows only multiply. Kernels without tiles unpack
+for every row, which is why they prefill low-bit types so slowly. `pairs` are head-key pairs of single queries: no tile
+shares what a kernel does around each. More
 threads are never slower up to the cores until barriers outweigh what they add, as on real machines; threads beyond
 the cores add barriers only. Where each socket has its own copy of the weights it also has its own pool of threads.
 """
@@ -25,9 +27,15 @@ from wellfed.perf.numa import CpuShare, cpu_share, policy_factor
 from wellfed.provenance import Assumption
 
 _SHARPNESS = 4.0
-_UNTILED = 1e9  # attention: no weights to unpack
 
-_REPACKED = frozenset({"Q4_0", "Q4_K", "IQ4_NL"})
+# llama.cpp interleaves the rows of these matrices (not experts) when it loads them, since (x86, Arm).
+_REPACKED: Mapping[str, tuple[str, str]] = {
+    "Q4_0": ("2024-12-01", "2024-12-01"),
+    "Q4_K": ("2025-03-20", "2025-03-20"),
+    "IQ4_NL": ("2025-03-20", "2024-12-01"),
+}
+_BLAS = frozenset({"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q5_0", "IQ4_NL"})  # llama.cpp tiles these on x86 (sgemm.cpp)
+_X86_WIDE = frozenset({"avx512", "avx512_vnni", "amx"})
 
 # Families of weight types by how their values are unpacked on a CPU.
 _FAMILIES: Mapping[str, tuple[str, ...]] = {
@@ -53,19 +61,18 @@ class CpuRates:
 
     bytes_per_s: float
     cycles_per_s: float  # busy cores x clock
-    unpack_per_cycle: float  # elements a core unpacks
-    macs_per_cycle: float  # multiply-adds a core does on unpacked elements
-    tile_rows: float  # input rows that share one unpacking
+    cycles_per_element: float  # of a weight read, beside what every multiply-add with it costs
+    cycles_per_mac: float
+    cycles_per_pair: float  # of a single query's head and key
     barrier_s: float  # of one op
 
 
 def work_seconds(
-    read_bytes: float, elements: float, macs: float, launches: float, rates: CpuRates
+    read_bytes: float, elements: float, macs: float, pairs: float, launches: float, rates: CpuRates
 ) -> tuple[float, float, float]:
     """Memory, compute and total seconds; `elements` are the weights read, `macs` the multiply-adds with them."""
     memory = read_bytes / rates.bytes_per_s
-    unpacked = elements * (1 - 1 / rates.tile_rows) + macs / rates.tile_rows
-    cycles = unpacked / rates.unpack_per_cycle + (macs - elements) / rates.macs_per_cycle
+    cycles = elements * rates.cycles_per_element + macs * rates.cycles_per_mac + pairs * rates.cycles_per_pair
     compute = cycles / rates.cycles_per_s
     total = (memory**_SHARPNESS + compute**_SHARPNESS) ** (1 / _SHARPNESS) + launches * rates.barrier_s
     return memory, compute, total
@@ -123,7 +130,7 @@ def cpu_terms(
     for work in works:
         rates = rates_for(work, share, bandwidth, layout, calibration)
         memory, compute, total = work_seconds(
-            work.read_bytes + work.cache_bytes, elements_of(work), work.flops / 2, work.launches, rates
+            work.read_bytes + work.cache_bytes, elements_of(work), work.flops / 2, work.lone_pairs, work.launches, rates
         )
         ops = total - work.launches * rates.barrier_s
         barriers += work.launches * rates.barrier_s
@@ -139,44 +146,71 @@ def elements_of(work: Work) -> float:
 def rates_for(work: Work, share: CpuShare, bandwidth: float, layout: Layout, calibration: Calibration) -> CpuRates:
     """Rates of `share` for one work under the layout's engine."""
     engine = cpu_engine(layout)
-    if not work.read_bytes:  # attention over the cache
-        unpack, macs, tile = 1.0, calibration.value("cpu", engine, "attention_macs_per_cycle"), _UNTILED
-    else:
-        mix = work.mix or ((work.weight_type, 1.0),)
-        unpack = 1 / sum(part / _unpack_per_cycle(kind, share, engine, calibration) for kind, part in mix)
-        macs = 1 / sum(part / calibration.value("cpu", *_mac_scope(kind, share, engine)) for kind, part in mix)
-        tile = calibration.value("cpu", tile_scope(layout, work), "tile_rows")
+    if work.read_bytes:
+        parts = [(part, _cycles(kind, work, share, layout, calibration)) for kind, part in _mix(work)]
+        per_element, per_mac = (sum(part * cycles[place] for part, cycles in parts) for place in (0, 1))
+    else:  # attention over the cache: no weights to unpack
+        per_element, per_mac = 0.0, 1 / calibration.value("cpu", engine, "attention_macs_per_cycle")
     scattered = calibration.value("cpu", "expert_fraction") if work.name == "routed experts" else 1.0
     pool = share.threads / share.sockets if layout.numa is NumaPolicy.DUPLICATE else share.threads
     barrier = pool**2 * calibration.value("cpu", "barrier_ns") * 1e-9
     return CpuRates(
         bytes_per_s=bandwidth * scattered,
         cycles_per_s=share.busy * share.clock_hz,
-        unpack_per_cycle=unpack,
-        macs_per_cycle=macs,
-        tile_rows=tile,
+        cycles_per_element=per_element,
+        cycles_per_mac=per_mac,
+        cycles_per_pair=calibration.value("cpu", engine, "pair_cycles"),
         barrier_s=calibration.value("cpu", "op_us") * 1e-6 + barrier,
     )
 
 
-def _unpack_per_cycle(weight_type: str, share: CpuShare, engine: str, calibration: Calibration) -> float:
-    rate = calibration.value("cpu", family(weight_type), "unpack_per_cycle")
-    engine_share, width = (
-        calibration.value("cpu", engine, "unpack_fraction"),
-        calibration.value("cpu", share.isa, "unpack_width"),
-    )
-    return rate * engine_share * width
+def _mix(work: Work) -> tuple[tuple[str, float], ...]:
+    return work.mix or ((work.weight_type, 1.0),)
 
 
-def _mac_scope(weight_type: str, share: CpuShare, engine: str) -> tuple[str, str]:
+def _cycles(kind: str, work: Work, share: CpuShare, layout: Layout, calibration: Calibration) -> tuple[float, float]:
+    """Cycles of a core per element read and per multiply-add.
+
+    With tiles of t rows, u elements unpacked and m multiplied a cycle: unpacked = elements (1 - 1/t) + macs / t, and
+    cycles = unpacked / u + (macs - unpacked) / m.
+    """
+    engine, tile = cpu_engine(layout), tile_scope(layout, work.name, kind, share.isa)
+    again = 1 / calibration.value("cpu", tile, "tile_rows")
+    unpack = 1 / _unpack_per_cycle(kind, share, engine, tile, calibration)
+    multiply = 1 / calibration.value("cpu", *_mac_scope(kind, share, engine))
+    return (1 - again) * (unpack - multiply), again * unpack + (1 - again) * multiply
+
+
+def _unpack_per_cycle(kind: str, share: CpuShare, engine: str, tile: str, calibration: Calibration) -> float:
+    """Interleaved rows take the engine's usual share of a family's rate, whatever the family's own loop does."""
+    of_engine = (engine,) if tile.endswith("repacked") else (engine, _side(share.isa), family(kind))
+    rate = calibration.value("cpu", family(kind), "unpack_per_cycle")
+    width = calibration.value("cpu", _code(share.isa, engine), engine, "unpack_width")
+    return rate * calibration.value("cpu", *of_engine, "unpack_fraction") * width
+
+
+def _code(isa: str, engine: str) -> str:
+    """The instructions that an engine's kernels are written in: llama.cpp's on x86 are AVX2, nearly all of them."""
+    return "avx2" if engine == "llama.cpp" and isa in _X86_WIDE else isa
+
+
+def _side(isa: str) -> str:
+    return "arm" if isa.startswith("neon") else isa if isa == "riscv" else "x86"
+
+
+def _mac_scope(kind: str, share: CpuShare, engine: str) -> tuple[str, str, str]:
     """Integer products for quantised weights, FP32 for floats but native BF16.
 
     AMX only in KTransformers and for its own INT8, INT4 and BF16 weights: GGUF types run llamafile's kernels there.
     """
-    tiles = engine == "ktransformers" and (weight_type.startswith("INT") or weight_type == "BF16")
+    tiles = engine == "ktransformers" and (kind.startswith("INT") or kind == "BF16")
     isa = "avx512_vnni" if share.isa == "amx" and not tiles else share.isa
-    native = weight_type == "BF16" and share.bf16
-    return isa, "float_macs_per_cycle" if family(weight_type) == "float" and not native else "macs_per_cycle"
+    native = kind == "BF16" and share.bf16 and engine != "llama.cpp"
+    return (
+        _code(isa, engine),
+        engine,
+        "float_macs_per_cycle" if family(kind) == "float" and not native else "macs_per_cycle",
+    )
 
 
 def cpu_engine(layout: Layout) -> str:
@@ -187,16 +221,18 @@ def cpu_engine(layout: Layout) -> str:
     }.get(layout.engine, "ktransformers")
 
 
-def tile_scope(layout: Layout, work: Work) -> str:
-    """Which tile size applies.
+def tile_scope(layout: Layout, name: str, kind: str, isa: str) -> str:
+    """Which tile size applies to weights of type `kind` in the work `name`.
 
-    ik_llama.cpp unpacks large batches once since June 2025, repacked types always; llama.cpp interleaves the rows of
-    some 4-bit types when it loads them (CPU_REPACK: matrices, not experts), since March 2025 on x86.
+    ik_llama.cpp unpacks large batches once since June 2025, repacked types always. llama.cpp has tiles for interleaved
+    rows and for plain types on x86; the dot products of all others take one row at a time.
     """
-    engine, kind, built = cpu_engine(layout), work.weight_type, dict(layout.options).get("built", "")
+    engine, built = cpu_engine(layout), dict(layout.options).get("built", "")
     if engine == "ik_llama.cpp" and "" < built < "2025-06-16" and plain(kind) == kind:
         return "ik_llama.cpp.old"
-    current = not built or built >= "2025-03-20"
-    if engine == "llama.cpp" and current and kind in _REPACKED and work.name != "routed experts":
+    if engine != "llama.cpp":
+        return engine
+    since = _REPACKED.get(kind, ("9999", "9999"))[_side(isa) == "arm"]
+    if name != "routed experts" and since <= (built or "9998"):
         return "llama.cpp.repacked"
-    return engine
+    return "llama.cpp.blas" if kind in _BLAS and _side(isa) == "x86" else engine

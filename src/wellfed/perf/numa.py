@@ -58,7 +58,7 @@ def cpu_share(machine: Machine, layout: Layout, threads: int | None = None) -> C
     first = sockets[0]
     cores = sum(_cores(socket, machine, notes) for socket in sockets[:used])
     asked = threads or layout.threads or cores
-    clock = _clock(first, min(1.0, min(asked, cores) / cores), notes)
+    clock = machine.measured_clock_hz or _clock(first, min(1.0, min(asked, cores) / cores), notes)
     measured = machine.measured_memory_bandwidth_bytes_per_s
     return CpuShare(
         sockets=used,

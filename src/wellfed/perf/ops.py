@@ -162,7 +162,7 @@ def _summed(model: Model, weights: Weights, layers: tuple[int, ...]) -> _Span:
 
 def _works(span: _Span, weights: Weights, step: Step, kv_element_bytes: float, active: int | None) -> tuple[Work, ...]:
     types, mixes, tokens = weights.types, weights.mixes, step.tokens
-    cache, scores = _cache_and_scores(span, step)
+    cache, scores, lone = _cache_and_scores(span, step)
     found = [
         Work(
             "attention weights",
@@ -173,7 +173,13 @@ def _works(span: _Span, weights: Weights, step: Step, kv_element_bytes: float, a
             launches=4 * span.layers,
             weight_type=types.get(Part.ATTENTION, ""),
         ),
-        Work("kv cache", flops=scores, cache_bytes=cache * kv_element_bytes, launches=span.layers),
+        Work(
+            "kv cache",
+            flops=scores,
+            cache_bytes=cache * kv_element_bytes,
+            launches=span.layers,
+            lone_pairs=lone,
+        ),
     ]
     if span.dense_bytes:
         found.append(
@@ -203,15 +209,17 @@ def _works(span: _Span, weights: Weights, step: Step, kv_element_bytes: float, a
     return tuple(found)
 
 
-def _cache_and_scores(span: _Span, step: Step) -> tuple[float, float]:
-    """Cache elements read and score FLOPs of a step, over all sequences."""
+def _cache_and_scores(span: _Span, step: Step) -> tuple[float, float, float]:
+    """Cache elements read, score FLOPs and head-key pairs of single queries of a step, over all sequences."""
     queries = max(1, round(step.tokens / step.sequences))
     context = max(queries, round(step.context))
-    cache = scores = 0.0
+    cache = scores = lone = 0.0
     for kind in span.kinds:
-        cache += kind.count * kind.layer.attention.cache_read_elements(context)
-        scores += kind.count * kind.layer.attention.score_flops(queries, context)
-    return cache * step.sequences, scores * step.sequences
+        attention = kind.layer.attention
+        cache += kind.count * attention.cache_read_elements(context)
+        scores += kind.count * attention.score_flops(queries, context)
+        lone += kind.count * attention.score_pairs(1, context) if queries == 1 else 0.0
+    return cache * step.sequences, scores * step.sequences, lone * step.sequences
 
 
 def _routed(span: _Span, weights: Weights, tokens: float, active: int | None) -> Work:
