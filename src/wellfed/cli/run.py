@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wellfed.cli.keys import key_options, with_key
 from wellfed.layout import Engine
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def run_options(function: Any) -> Any:
         click.option("--threads", "-t", type=click.IntRange(1), help="Instead of one per idle core."),
         click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
         click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True),
-        click.option("--api-key", envvar="WELLFED_API_KEY", help="Key clients must send; better through the variable."),
+        *key_options(),
         click.option("--insecure", is_flag=True, help="Allow an address that others can reach without a key."),
         click.option("--timeout", type=click.FloatRange(1), default=1800, show_default=True, help="Seconds to load."),
     ]
@@ -74,6 +75,7 @@ def command(
     if detach and (restart or huge_pages):
         raise click.UsageError("--restart and --huge-pages need wellfed to stay: they cannot go with --detach")
     signal.signal(signal.SIGTERM, terminated)
+    options = with_key(options)
     asked = api_run.RunOptions(**options, huge_pages=huge_pages, elsewhere=export is not None)
     prepared = api_run.prepare(model, asked, say)
     if dry_run:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wellfed.cli.keys import with_key
 from wellfed.cli.run import loading, print_prepared, print_service, run_options, say, terminated
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def command(model: str, keep: bool, as_json: bool, **options: Any) -> None:
     from wellfed import api_run, api_up
 
     signal.signal(signal.SIGTERM, terminated)
-    prepared = api_run.prepare(model, api_run.RunOptions(**options), say)
+    prepared = api_run.prepare(model, api_run.RunOptions(**with_key(options)), say)
     print_prepared(prepared)
     report = api_up.up(
         prepared,

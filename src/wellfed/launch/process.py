@@ -19,6 +19,7 @@ from pathlib import Path
 from wellfed.engines.spec import Binding, Endpoint, LaunchSpec, ranges
 from wellfed.errors import WellfedError
 from wellfed.launch.failures import explain
+from wellfed.launch.key_file import forget_key, key_words
 from wellfed.launch.leftovers import remove, shared_memory
 
 _TAIL_BYTES, _SHOWN_LINES = 4000, 10
@@ -63,19 +64,21 @@ class EngineProcess:
 def start(spec: LaunchSpec, log: Path, detach: bool = False) -> EngineProcess:
     """Start `spec`, bound, in a process group of its own, with its output in `log`.
 
-    Raises EngineFailed when the port is taken or the program cannot be started.
+    A key that goes through a file lies beside the log until `forget_key`. Raises EngineFailed when the port is taken
+    or the program cannot be started.
     """
     ensure_port_is_free(spec.endpoint)
     if shutil.which(spec.argv[0]) is None:
         raise EngineFailed(f"cannot start {spec.argv[0]}: no such program", "install it, or name it with --program")
-    environment = {**os.environ, **spec.environment, **spec.secrets}
-    argv = [*bound_prefix(spec.binding, detach), *spec.argv]
+    environment = {**os.environ, **spec.environment, **({} if spec.key_in_file else spec.secrets)}
+    argv = [*bound_prefix(spec.binding, detach), *spec.argv, *key_words(spec, log)]
     try:
         with log.open("ab") as output:
             popen = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, start_new_session=True
             )
     except OSError as error:
+        forget_key(log)
         hint = "install the engine, or name its program with --program"
         raise EngineFailed(f"cannot start {argv[0]}: {error.strerror}", hint) from error
     return EngineProcess(spec, popen, log)

@@ -13,6 +13,7 @@ import psutil
 from wellfed.engines.spec import LaunchSpec
 from wellfed.errors import BadInput
 from wellfed.launch import state
+from wellfed.launch.key_file import forget_key
 from wellfed.launch.leftovers import meeting_points, remove, shared_memory
 from wellfed.launch.process import EngineFailed, EngineProcess, start, stop, wait_ready
 from wellfed.launch.proof import Placement, group_placement
@@ -66,11 +67,14 @@ def serve(
         stop(engine.pid, shared=meeting_points(log))
         state.forget(name)
         raise
+    finally:
+        forget_key(log)
 
 
 def _ensure_writable(log: Path) -> None:
     """An empty log, on a disk with room for more. Raises BadInput where there is none: an engine dies of it."""
     try:
+        log.touch(0o600)
         log.write_bytes(bytes(_LOG_ROOM_BYTES))
         log.write_bytes(b"")
     except OSError as error:

@@ -1,0 +1,62 @@
+"""The API key of `run` and `up`: from the environment or a file, so that no list of processes shows it."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from wellfed.errors import BadInput
+
+VARIABLE = "WELLFED_API_KEY"
+_MOST_BYTES = 4096
+
+
+def key_options() -> list[Any]:
+    """The ways to give a key."""
+    return [
+        click.option("--api-key", envvar=VARIABLE, metavar="KEY", help=f"Key clients must send; better in {VARIABLE}."),
+        click.option("--api-key-file", metavar="FILE", help="File with the key; - reads it from standard input."),
+    ]
+
+
+def with_key(options: dict[str, Any]) -> dict[str, Any]:
+    """The options with the key in `api_key`, wherever it came from. Raises BadInput for a key nobody can send."""
+    file = options.pop("api_key_file")
+    context = click.get_current_context()
+    on_line = context.get_parameter_source("api_key") is ParameterSource.COMMANDLINE
+    if file is not None and on_line:
+        raise click.UsageError("--api-key and --api-key-file: give one of them", context)
+    if on_line:
+        click.echo(f"warning: everybody on this machine can read the key in `ps`: use {VARIABLE}", err=True)
+    key = options["api_key"] if file is None else _read(file)
+    return {**options, "api_key": None if key is None else _sound(key)}
+
+
+def _read(file: str) -> str:
+    """The key in `file`, or on standard input."""
+    if file == "-":
+        return sys.stdin.read(_MOST_BYTES).strip()
+    path = Path(file).expanduser()
+    try:
+        with path.open() as opened:
+            text = opened.read(_MOST_BYTES)
+        others = path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "not a text"
+        raise BadInput(f"cannot read the key in {file}: {why}", "give a file of one line, the key") from error
+    if others:
+        click.echo(f"warning: others can read {file}: chmod 600 {file}", err=True)
+    return text.strip()
+
+
+def _sound(key: str) -> str:
+    """A key that fits a header and an environment variable."""
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        hint = "letters, digits and signs without spaces, in one line: openssl rand -hex 32"
+        raise BadInput("the API key is empty or holds what clients cannot send", hint)
+    return key
