@@ -1,193 +1,37 @@
 """Real faults on the real embedded engine, one at a time: for the confusion matrix and for marked tests.
 
-Control groups and affinity need root and cgroup v1 or v2 with writable cpu and memory controllers. On a machine that
-others use meanwhile, `priority` (a negative nice value) keeps them from being one more fault.
+What they need is said in `missing`: control groups, two NUMA nodes, two CPUs.
 """
 
 from __future__ import annotations
 
 import contextlib
-import http.client
-import json
 import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
+from watch_lab import Lab, body, can_group, get, group, limit_cores, limit_memory
+
+from wellfed.engines.spec import Binding, MemoryPolicy
+from wellfed.launch.bound import parse_list
 from wellfed.watch.sample import Sample
-from wellfed.watch.target import Target
-from wellfed.watch.watcher import Sampler
 from wellfed.watch.window import view
 
-STORY = "Once upon a time there was a small town by the sea, and in it lived people of many trades. "
+__all__ = ["FAULTS", "Lab", "expected", "get", "kept", "missing"]
+
 BUSY_LOOP = "while True: pass"
+# One byte of every cache line, read and written: all of a line crosses the bus twice for next to no computing.
 HOG = """
-import numpy, sys
-size = 64 * 2**20
-a, b = numpy.ones(size, dtype=numpy.float32), numpy.zeros(size, dtype=numpy.float32)
-while True: numpy.copyto(b, a); numpy.copyto(a, b)
+import numpy
+lines = numpy.ones(2**28, dtype=numpy.uint8)[::64]
+while True: numpy.add(lines, 1, out=lines)
 """
-
-
-@dataclass
-class Lab:
-    """One engine with its load and its fault. Everything it started is ended by `close`."""
-
-    model: Path
-    priority: int = 0
-    threads: int = 1
-    parallel: int = 2
-    context: int = 4096
-    affinity: tuple[int, ...] = ()
-    groups: tuple[Path, ...] = ()
-    ended: list[Callable[[], object]] = field(default_factory=list)
-    process: subprocess.Popen[bytes] | None = None
-    port: int = 0
-
-    def start(self) -> Lab:
-        """The engine, answering."""
-        self.port = free_port()
-        words = ["--model", str(self.model), "--port", str(self.port), "--ctx-size", str(self.context), "--metrics"]
-        words += ["--threads", str(self.threads), "--parallel", str(self.parallel)]
-        self.process = self._spawn([sys.executable, "-m", "wellfed.launch.embedded", *words], self._enter)
-        for _ in range(600):
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                if get(self.port, "/health")[0] == 200:
-                    return self
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.1)
-        self.close()
-        raise RuntimeError("the engine did not start")
-
-    @property
-    def pid(self) -> int:
-        """The engine's."""
-        if self.process is None:
-            raise RuntimeError("not started")
-        return self.process.pid
-
-    def users(self, count: int, tokens: int = 200, words: int = 12) -> None:
-        """So many users who ask, read the whole answer, and ask again."""
-        stop = threading.Event()
-        self.ended.append(stop.set)
-        for _ in range(count):
-            threading.Thread(target=_user, args=(self.port, tokens, words, stop), daemon=True).start()
-
-    def users_apart(self, count: int) -> None:
-        """Users in a process of their own, so that this one's CPU time is the watch's alone."""
-        here = str(Path(__file__).parent)
-        ask = f"_user({self.port}, 200, 12, threading.Event())"
-        code = f"import sys, threading; sys.path.insert(0, {here!r}); from watch_faults import _user; {ask}"
-        for _ in range(count):
-            self._spawn([sys.executable, "-c", code], lambda: None)
-
-    def beside(self, code: str, count: int = 1) -> None:
-        """Other processes, at the engine's priority."""
-        for _ in range(count):
-            self._spawn([sys.executable, "-c", code], lambda: self._nice())
-
-    def watch(self, seconds: float, interval_s: float = 0.5) -> list[Sample]:
-        """What is seen of it."""
-        target = Target("lab", self.pid, f"http://127.0.0.1:{self.port}", str(self.model), "llama.cpp")
-        with Sampler(target, interval_s) as sampler:
-            return list(sampler.every(interval_s, seconds))
-
-    def close(self) -> None:
-        """End everything, last first."""
-        for end in reversed(self.ended):
-            with contextlib.suppress(OSError):
-                end()
-        self.ended.clear()
-
-    def _spawn(self, argv: list[str], before: Callable[[], None]) -> subprocess.Popen[bytes]:
-        quiet = subprocess.DEVNULL
-        started = subprocess.Popen(argv, stdin=quiet, stdout=quiet, stderr=quiet, preexec_fn=before)
-
-        def end() -> None:
-            with contextlib.suppress(ProcessLookupError):
-                started.send_signal(signal.SIGCONT)
-                started.kill()
-            started.wait()
-
-        self.ended.append(end)
-        return started
-
-    def _enter(self) -> None:
-        self._nice()
-        for group in self.groups:
-            (group / "cgroup.procs").write_text(str(os.getpid()))
-        if self.affinity:
-            os.sched_setaffinity(0, self.affinity)
-
-    def _nice(self) -> None:
-        os.setsid()
-        if self.priority:
-            os.setpriority(os.PRIO_PROCESS, 0, self.priority)
-            with contextlib.suppress(OSError):  # where sessions are scheduled as groups, nice counts only inside them
-                Path("/proc/self/autogroup").write_text(str(self.priority))
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def get(port: int, path: str) -> tuple[int, bytes]:
-    """One GET."""
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return response.status, response.read()
-
-
-def _body(tokens: int, words: int) -> str:
-    prompt = " ".join((STORY * (1 + words // 18)).split()[:words])
-    return json.dumps({"prompt": prompt, "max_tokens": tokens, "stream": True, "ignore_eos": True, "temperature": 0})
-
-
-def _user(port: int, tokens: int, words: int, stop: threading.Event) -> None:
-    while not stop.is_set():
-        try:
-            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
-                connection.request("POST", "/v1/completions", _body(tokens, words))
-                response = connection.getresponse()
-                while not stop.is_set() and response.read1(65536):
-                    pass
-        except (OSError, http.client.HTTPException):
-            time.sleep(0.2)
-
-
-@contextlib.contextmanager
-def group(controller: str, settings: dict[str, str]) -> Iterator[Path]:
-    """A control group of ours (v1: `settings` are its files), removed at the end."""
-    folder = Path("/sys/fs/cgroup") / controller / f"wellfed-lab-{os.getpid()}-{time.monotonic_ns()}"
-    folder.mkdir()
-    try:
-        for name, value in settings.items():
-            (folder / name).write_text(value)
-        yield folder
-    finally:
-        for _ in range(50):
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-                break
-            time.sleep(0.1)
-
-
-def can_group() -> bool:
-    """Whether control groups (v1) can be made here."""
-    return os.geteuid() == 0 and Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").exists()
+_MOST_HOGS = 8
 
 
 # --- the faults; each yields what was seen --------------------------------------------------------------------------
@@ -218,8 +62,8 @@ def cpu_too_few(model: Path, priority: int, seconds: float) -> list[Sample]:
 
 def cpu_quota(model: Path, priority: int, seconds: float) -> list[Sample]:
     """Half a core."""
-    settings = {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "50000"}
-    with group("cpu", settings) as folder, contextlib.closing(Lab(model, priority, groups=(folder,)).start()) as lab:
+    with group("cpu") as folder, contextlib.closing(Lab(model, priority, groups=(folder,)).start()) as lab:
+        limit_cores(folder, 0.5)
         lab.users(1)
         time.sleep(1.5)
         return lab.watch(seconds)
@@ -235,15 +79,26 @@ def other_tenant_cpu(model: Path, priority: int, seconds: float) -> list[Sample]
 
 
 def memory_contention(model: Path, priority: int, seconds: float) -> list[Sample]:
-    """A quiet time first, then copies on the other core. With 16-bit weights: unpacking 4-bit ones hides memory."""
+    """A quiet time first, then processes on the other CPUs that do little but move cache lines."""
+    return _beside(model, priority, seconds, HOG)
+
+
+def busy_neighbour(model: Path, priority: int, seconds: float) -> list[Sample]:
+    """The same with processes that only compute."""
+    return _beside(model, priority, seconds, BUSY_LOOP)
+
+
+def _beside(model: Path, priority: int, seconds: float, code: str) -> list[Sample]:
+    """One thread on the first CPU, the others elsewhere. With 16-bit weights: unpacking 4-bit ones hides memory."""
+    first, *others = sorted(os.sched_getaffinity(0))
     wide = widened(model)
     try:
-        with contextlib.closing(Lab(wide, priority).start()) as lab:
+        with contextlib.closing(Lab(wide, priority, affinity=(first,)).start()) as lab:
             lab.users(1)
             time.sleep(1.5)
             quiet = lab.watch(seconds)
-            lab.beside(HOG, 1)
-            time.sleep(1.0)
+            lab.beside(code, min(len(others), _MOST_HOGS), tuple(others))
+            time.sleep(1.5)
             return [*quiet, *lab.watch(seconds)]
     finally:
         wide.unlink(missing_ok=True)
@@ -293,15 +148,80 @@ def paging(model: Path, priority: int, seconds: float) -> list[Sample]:
     try:
         with copy.open("rb") as file:
             os.fsync(file.fileno())
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        with group("memory", {}) as folder, contextlib.closing(Lab(copy, priority, groups=(folder,)).start()) as lab:
-            used = int((folder / "memory.usage_in_bytes").read_text())
-            (folder / "memory.limit_in_bytes").write_text(str(used - copy.stat().st_size // 2))
-            lab.users(1)
-            time.sleep(2.5)
-            return lab.watch(seconds)
+        return paging_of(copy, priority, seconds)
     finally:
         copy.unlink(missing_ok=True)
+
+
+def paging_of(model: Path, priority: int, seconds: float) -> list[Sample]:
+    """The same with a file that nobody else has mapped and that is on a disk."""
+    forget(model)
+    with group("memory") as folder, contextlib.closing(Lab(model, priority, groups=(folder,)).start()) as lab:
+        limit_memory(folder, model.stat().st_size // 2)
+        lab.users(1)
+        time.sleep(2.5)
+        return lab.watch(seconds)
+
+
+def forget(file: Path) -> None:
+    """Drop a file's clean pages from the page cache."""
+    with file.open("rb") as opened:
+        os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def numa_remote(model: Path, priority: int, seconds: float) -> list[Sample]:
+    """Threads on the first node, every page on the second."""
+    (here, cpus), (there, _) = nodes()[:2]
+    return _bound(model, priority, seconds, Binding(cpus, (there,), MemoryPolicy.BIND, f"not {here}"))
+
+
+def numa_cached(model: Path, priority: int, seconds: float) -> list[Sample]:
+    """Bound as it should be, but an earlier reader left the file's pages on the other node, where they stay."""
+    (here, cpus), (there, _) = nodes()[:2]
+    forget(model)
+    _bound(model, priority, 0.1, Binding(cpus, (there,), MemoryPolicy.BIND), mapped=True)
+    return _bound(model, priority, seconds, Binding(cpus, (here,), MemoryPolicy.BIND), mapped=True)
+
+
+def numa_one_node(model: Path, priority: int, seconds: float) -> list[Sample]:
+    """Threads on both nodes, every page on the first: first touch by one thread does that."""
+    first, *_ = pair = nodes()[:2]
+    cpus = tuple(cpu for _, each in pair for cpu in each)
+    return _bound(model, priority, seconds, Binding(cpus, (first[0],), MemoryPolicy.BIND), threads=2)
+
+
+def numa_local(model: Path, priority: int, seconds: float) -> list[Sample]:
+    """Threads and pages on the first node."""
+    node, cpus = nodes()[0]
+    return _bound(model, priority, seconds, Binding(cpus, (node,), MemoryPolicy.BIND))
+
+
+def numa_even(model: Path, priority: int, seconds: float) -> list[Sample]:
+    """Threads on both nodes, pages too, in turns."""
+    pair = nodes()[:2]
+    cpus = tuple(cpu for _, each in pair for cpu in each)
+    binding = Binding(cpus, tuple(node for node, _ in pair), MemoryPolicy.INTERLEAVE)
+    return _bound(model, priority, seconds, binding, threads=2)
+
+
+def _bound(
+    model: Path, priority: int, seconds: float, binding: Binding, threads: int = 1, mapped: bool = False
+) -> list[Sample]:
+    words = (() if mapped else ("--no-mmap",)) + (("--numa", "distribute") if threads > 1 else ())
+    with contextlib.closing(Lab(model, priority, threads, binding=binding, words=words).start()) as lab:
+        lab.users(1)
+        time.sleep(2.5)
+        return lab.watch(seconds)
+
+
+def nodes() -> list[tuple[int, tuple[int, ...]]]:
+    """NUMA nodes that have CPUs, with those."""
+    found = []
+    for folder in Path("/sys/devices/system/node").glob("node[0-9]*"):
+        cpus = tuple(parse_list((folder / "cpulist").read_text().strip()))
+        if cpus:
+            found.append((int(folder.name.removeprefix("node")), cpus))
+    return sorted(found)
 
 
 def stopped(model: Path, priority: int, seconds: float) -> list[Sample]:
@@ -320,10 +240,9 @@ def slow_client(model: Path, priority: int, seconds: float) -> list[Sample]:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.connect(("127.0.0.1", lab.port))
         lab.ended.append(deaf.close)
-        body = _body(2000, 12)
-        deaf.sendall(
-            f"POST /v1/completions HTTP/1.1\r\nHost: lab\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
-        )
+        question = body(2000, 12)
+        head = f"POST /v1/completions HTTP/1.1\r\nHost: lab\r\nContent-Length: {len(question)}\r\n\r\n"
+        deaf.sendall((head + question).encode())
         time.sleep(2.0)
         return lab.watch(seconds)
 
@@ -335,23 +254,45 @@ FAULTS: dict[str, Callable[[Path, int, float], list[Sample]]] = {
     "cpu-quota": cpu_quota,
     "other-tenant-cpu": other_tenant_cpu,
     "memory-contention": memory_contention,
+    "busy-neighbour": busy_neighbour,
     "queueing": queueing,
     "context-full": context_full,
     "paging": paging,
     "stopped": stopped,
     "slow-client": slow_client,
+    "numa-remote": numa_remote,
+    "numa-cached": numa_cached,
+    "numa-one-node": numa_one_node,
+    "numa-local": numa_local,
+    "numa-even": numa_even,
 }
+NEED_CPUS = ("memory-contention", "busy-neighbour")
 NEED_GROUPS = ("cpu-quota", "paging")
-SAME = {"healthy": "cpu-bound"}  # what a healthy engine is called
+SAME = {  # what is said of them
+    **dict.fromkeys(("healthy", "busy-neighbour", "numa-local", "numa-even"), "cpu-bound"),
+    **dict.fromkeys(("numa-cached", "numa-one-node"), "numa-remote"),
+}
+HURT = 0.75  # a fault that leaves more of the engine's speed than this is none
+
+
+def missing(fault: str) -> str:
+    """Why the fault cannot be made here; empty where it can."""
+    if fault in NEED_GROUPS and not can_group():
+        return "needs root and control groups"
+    if fault in NEED_CPUS and len(os.sched_getaffinity(0)) < 2:
+        return "needs two CPUs"
+    if fault.startswith("numa-") and len(nodes()) < 2:
+        return "needs two NUMA nodes"
+    return ""
 
 
 def expected(fault: str, samples: list[Sample]) -> str:
     """The diagnosis that is right.
 
-    One core's copies do not take a quarter of every machine's bandwidth; where the engine's work per CPU second kept
-    more than that, it was not hurt, and healthy is right.
+    Not every machine's bandwidth can be used up by so few; where the engine's work per CPU second stayed, it was not
+    hurt, and healthy is right.
     """
-    if fault == "memory-contention" and kept(samples) > 0.75:
+    if fault == "memory-contention" and kept(samples) > HURT:
         return "cpu-bound"
     return SAME.get(fault, fault)
 

@@ -60,6 +60,7 @@ class Cpu:
     clock_hz: float | None = None
     clock_max_hz: float | None = None
     node: int | None = None
+    core: int | None = None  # the first of the hyperthreads of its core
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,7 @@ class HostView:
     cpus: int | None = None  # the engine may use
     busy_by_cpu: Mapping[int, float] = field(default_factory=dict)
     node_of_cpu: Mapping[int, int] = field(default_factory=dict)
+    core_of_cpu: Mapping[int, int] = field(default_factory=dict)
     busy_cores: float | None = None
     foreign_cores: float | None = None
     foreign_cores_anywhere: float | None = None
@@ -243,6 +244,7 @@ class Baseline:
 
     steps_per_cpu_s: float
     running: float
+    clock_share: float | None = None  # of the highest clock, where busy
 
 
 @dataclass(frozen=True, slots=True)

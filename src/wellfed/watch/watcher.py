@@ -128,7 +128,7 @@ class Sliding:
             return
         known = self._baseline
         if engine.running and (known is None or pace > known.steps_per_cpu_s):
-            self._baseline = Baseline(pace, engine.running)
+            self._baseline = Baseline(pace, engine.running, host.clock_share)
 
 
 def replay(

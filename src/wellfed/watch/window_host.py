@@ -28,6 +28,7 @@ def host(samples: Sequence[Sample], engine: ProcessView | None) -> HostView | No
         cpus=len(allowed) if busy else None,
         busy_by_cpu=busy,
         node_of_cpu={cpu.cpu: cpu.node for cpu in newest.cpus or () if cpu.node is not None},
+        core_of_cpu={cpu.cpu: cpu.core for cpu in newest.cpus or () if cpu.core is not None},
         busy_cores=everywhere,
         foreign_cores=None if here is None else max(0.0, here - own - watcher),
         foreign_cores_anywhere=None if everywhere is None else max(0.0, everywhere - own - watcher),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 
@@ -20,6 +21,7 @@ class HostSampler:
         self._tick_s = 1.0 / os.sysconf("SC_CLK_TCK")
         self._count = 0
         self._nodes = self._node_cpus()
+        self._cores = self._siblings()
         self._clocks: dict[int, tuple[float | None, float | None]] = {}
 
     def sample(self) -> Host:
@@ -62,6 +64,7 @@ class HostSampler:
             clock_hz=clock[0],
             clock_max_hz=clock[1],
             node=self._nodes.get(cpu),
+            core=self._cores.get(cpu),
         )
 
     def _read_clocks(self) -> dict[int, tuple[float | None, float | None]]:
@@ -86,6 +89,16 @@ class HostSampler:
             except ValueError:
                 continue
         return found
+
+    def _siblings(self) -> dict[int, int]:
+        """The first hyperthread of each CPU's core; only where cores have several."""
+        found: dict[int, int] = {}
+        for name in names(self._at("sys/devices/system/cpu")):
+            listed = text(self._at(f"sys/devices/system/cpu/{name}/topology/thread_siblings_list"))
+            if re.fullmatch(r"cpu\d+", name) and listed:
+                with contextlib.suppress(ValueError):
+                    found[int(name[3:])] = min(parse_list(listed.strip()), default=int(name[3:]))
+        return found if len(set(found.values())) < len(found) else {}
 
     def _numastat(self) -> tuple[Node, ...] | None:
         found = []
