@@ -109,7 +109,7 @@ def _local(machine: Machine, model: Model, capabilities: Capabilities, quantisat
     policies = [NumaPolicy.ONE_SOCKET]
     if len(machine.sockets) > 1:
         policies.append(NumaPolicy.DUPLICATE if capabilities.engine is Engine.KTRANSFORMERS else NumaPolicy.INTERLEAVE)
-    for gpus in _counts(len(machine.gpus)):
+    for gpus in counts(len(machine.gpus)):
         if capabilities.layer_split or not capabilities.cpu_experts:
             yield Layout(capabilities.engine, quantisation, gpus=gpus, offload=ALL_GPU, numa=policies[0])
         if not machine.sockets:
@@ -190,8 +190,8 @@ def _columns(ffn: Ffn) -> int:
     return ffn.intermediate
 
 
-def _counts(total: int) -> list[int]:
-    """1, 2, 4 ... and all."""
+def counts(total: int) -> list[int]:
+    """How many GPUs to try: 1, 2, 4 ... and all."""
     return sorted({*_powers(total), total})
 
 

@@ -16,9 +16,9 @@ from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.weights import Weights
 from wellfed.perf.estimate import estimate
-from wellfed.perf.memory import can_fill, fullest, ledgers
+from wellfed.perf.memory import Fill, can_fill, fullest, ledgers
 from wellfed.plan import Plan, Request
-from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, Refusal, candidates
+from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, Refusal, candidates, counts
 from wellfed.planner.goal import Goal, Objective, coarseness
 from wellfed.planner.kinds import Kind, kind_of
 from wellfed.workload import Workload
@@ -240,22 +240,31 @@ def _settled(request: Request) -> Iterator[Request]:
 
 def _filled(request: Request) -> Iterator[Request]:
     """As few layers as possible with their experts in RAM, split over the GPUs to that end where the engine's own
-    division, by memory alone, would need more.
+    division, by memory alone, would need more. Where all fit: on no more GPUs than they need.
     """
-    found = fullest(request)
-    if found is None:
+    found, alone = fullest(request), request.layout.numa is NumaPolicy.ONE_SOCKET
+    if found is None or (not found.cpu_experts and not alone):  # on GPUs alone, host memory does not matter
         return
-    offload, experts = Offload(cpu_expert_layers=found.cpu_experts), request.model.expert_layers
-    if _fits(request, offload):
-        if 0 < found.cpu_experts < experts:
-            yield _with_offload(request, offload)
-        return
-    used = len(found.split)
-    while not found.split[used - 1]:
-        used -= 1
-    layout = replace(request.layout, offload=offload, split=found.split[:used], gpus=used)
-    if found.cpu_experts or layout.numa is NumaPolicy.ONE_SOCKET:  # on GPUs alone, host memory does not matter
-        yield replace(request, layout=layout)
+    given = request.layout.gpus
+    if not found.cpu_experts:
+        request, found = _on_fewest(request, found)
+    offload = Offload(cpu_expert_layers=found.cpu_experts)
+    if not _fits(request, offload):
+        yield replace(request, layout=replace(request.layout, offload=offload, split=found.split))
+    elif found.cpu_experts < request.model.expert_layers and (found.cpu_experts or request.layout.gpus < given):
+        yield _with_offload(request, offload)
+
+
+def _on_fewest(request: Request, found: Fill) -> tuple[Request, Fill]:
+    """The request on as few GPUs as hold all layers, but for counts that are candidates of their own."""
+    given = request.layout.gpus
+    known = max(count for count in counts(len(request.machine.gpus)) if count < given)
+    for gpus in range(known, given):
+        fewer = replace(request, layout=replace(request.layout, gpus=gpus))
+        filled = fullest(fewer)
+        if filled is not None and not filled.cpu_experts:
+            return (request, found) if gpus == known else (fewer, filled)
+    return request, found
 
 
 def _with_offload(request: Request, offload: Offload) -> Request:
