@@ -103,7 +103,8 @@ def engine_svg(measurements: Sequence[Measurement]) -> str:
 def compare_text(own: OwnCalibration) -> None:
     """Predicted, measured, error; with the bundled calibration and with this machine's own."""
     click.echo(f"{own.machine}; {own.taken}")
-    click.echo(f"memory: {format_bandwidth(own.memory_bytes_per_s)} read")
+    clock = "" if own.clock_hz is None else f"; cores at {own.clock_hz / 1e9:.2f} GHz"
+    click.echo(f"memory: {format_bandwidth(own.memory_bytes_per_s)} read{clock}")
     if own.observations:
         click.echo(f"{'':<58} {'measured':>9} {'bundled':>9} {'error':>7} {'own':>9} {'error':>7}")
     for one in own.observations:
