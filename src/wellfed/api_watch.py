@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from wellfed.api_promise import promise
 from wellfed.errors import WellfedError
 from wellfed.finding import Cost, Finding, Verdict
 from wellfed.watch.diagnose import Cause, Diagnosis, findings
@@ -16,9 +17,6 @@ from wellfed.watch.trace import Promise, read
 from wellfed.watch.view import View
 from wellfed.watch.watcher import Sampler, Sliding, replay
 
-if TYPE_CHECKING:
-    from wellfed.layout import Layout
-
 SCHEMA = "wellfed.watch/1"
 _MODELS = "--model", "-m"
 _HARMLESS_NOW = ("slow-client", "context-full", "memory-runs-out")
@@ -27,7 +25,10 @@ _NOTHING_COMES = ("stopped", "gone", "unresponsive")
 
 @dataclass(frozen=True, slots=True)
 class WatchOptions:
-    """How to watch. `window` in samples."""
+    """How to watch. `window` in samples; `probe_s` between requests of our own, None for none.
+
+    `expect_tok_s` is what one user was promised, where no plan can tell.
+    """
 
     interval_s: float = 1.0
     window: int = 20
@@ -35,75 +36,13 @@ class WatchOptions:
     model: str | None = None
     key: str | None = None
     concurrency: int = 1
+    probe_s: float | None = None
+    expect_tok_s: float | None = None
 
 
 def target(name: str | None = None, pid: int | None = None, url: str | None = None) -> Target:
     """What to watch. Raises BadInput when it cannot be found."""
     return find(name, pid, url)
-
-
-def promise(model: str, concurrency: int = 1, engine: str | None = None, command: Sequence[str] = ()) -> Promise:
-    """What the best plan for `model` on this machine promises, with the threads and GPUs that `command` asks for.
-
-    Raises what `plan` raises.
-    """
-    from wellfed import api
-    from wellfed.errors import Unsupported
-    from wellfed.layout import Engine
-    from wellfed.perf.estimate import estimate as estimated
-    from wellfed.plan import Request
-    from wellfed.workload import PRESETS
-
-    known = {each.value for each in Engine}
-    options = api.PlanOptions(
-        workload=replace(PRESETS["chat"], concurrency=concurrency),
-        engines=(Engine(engine),) if engine in known else (),
-    )
-    answer = api.plan(model, options)
-    best = answer.ranking.best
-    if best is None:
-        raise Unsupported(f"no plan of {model} fits this machine now", "`wellfed plan` tells by how much")
-    layout = as_started(best.layout, command)
-    estimate = best.estimate
-    if layout != best.layout:
-        request = Request(best.machine, best.model, best.weights, layout, best.workload)
-        estimate = estimated(request, api.calibration())
-    rate = estimate.decode_tok_s
-    machine = best.machine
-    bandwidth = machine.measured_memory_bandwidth_bytes_per_s or machine.memory_bandwidth_bytes_per_s
-    return Promise(
-        decode_tok_s=rate.value,
-        decode_low_tok_s=rate.low,
-        decode_high_tok_s=rate.high,
-        limited_by=estimate.limited_by,
-        prefill_tok_s=estimate.prefill_tok_s.value,
-        total_tok_s=estimate.total_tok_s.value,
-        bytes_per_token=None,
-        memory_bytes_per_s=bandwidth,
-        source=f"plan of {best.model.id}, {best.layout.quantisation}, {best.layout.engine.value}",
-    )
-
-
-def as_started(layout: Layout, command: Sequence[str]) -> Layout:
-    """The layout with what the engine's own command line decides otherwise."""
-    from wellfed.layout import CPU_ONLY
-
-    if threads := _option(command, "--threads", "-t"):
-        layout = replace(layout, threads=threads)
-    if _option(command, "--n-gpu-layers", "-ngl") == 0:
-        layout = replace(layout, offload=CPU_ONLY, gpus=0)
-    if sequences := _option(command, "--parallel", "-np", "--max-num-seqs"):
-        layout = replace(layout, max_sequences=sequences)
-    return layout
-
-
-def _option(command: Sequence[str], *names: str) -> int | None:
-    for index, word in enumerate(command):
-        name, _, value = word.partition("=")
-        if name in names:
-            value = value or (command[index + 1] if index + 1 < len(command) else "")
-            return int(value) if value.isdigit() else None
-    return None
 
 
 def command_of(chosen: Target) -> tuple[str, ...]:
@@ -121,7 +60,15 @@ def model_of(command: Sequence[str]) -> str | None:
 
 
 def promise_or_why(chosen: Target, options: WatchOptions) -> Promise | str:
-    """The promise for the model that was named or that the engine's command names; else why there is none."""
+    """The promise for the model that was named or that the engine's command names; else why there is none.
+
+    A plan is one for this machine: an engine elsewhere can only be held against what was expected of it.
+    """
+    if options.expect_tok_s is not None:
+        rate = options.expect_tok_s
+        return Promise(rate, 0.9 * rate, 1.1 * rate, "", source="as expected of it")
+    if chosen.pid is None:
+        return "no plan to compare with: it runs elsewhere; --expect gives it a rate to keep"
     command = command_of(chosen)
     model = options.model or model_of(command)
     if model is None:
@@ -134,10 +81,17 @@ def promise_or_why(chosen: Target, options: WatchOptions) -> Promise | str:
         return f"no plan to compare with: {error.message}"
 
 
-def live(chosen: Target, options: WatchOptions, promised: Promise | None) -> Iterator[tuple[Sample, Diagnosis]]:
-    """Sample and diagnose until `options.seconds` are over, or for ever."""
+def live(
+    chosen: Target,
+    options: WatchOptions,
+    promised: Promise | None,
+    told: Callable[[str], None] = lambda _: None,
+) -> Iterator[tuple[Sample, Diagnosis]]:
+    """Sample and diagnose until `options.seconds` are over, or for ever. `told` hears once of what cannot be read."""
     sliding = Sliding(options.window, promised)
-    with Sampler(chosen, options.interval_s, options.key) as sampler:
+    with Sampler(chosen, options.interval_s, options.key, probe_s=options.probe_s, model=options.model) as sampler:
+        for line in sampler.unread:
+            told(line)
         for sample in sampler.every(options.interval_s, options.seconds):
             sliding.add(sample)
             yield sample, sliding.diagnose()
@@ -167,14 +121,22 @@ def price(cause: Cause, view: View) -> Cost | None:
         return Cost(note=f"{100 * lost:.0f} % of the time") if cause.rule.loss else None
     gaps = [(0.0, "nothing below what the plan promises")] if view.promise else []
     if view.promise is not None:
-        promised = view.promise.decode_tok_s
-        gaps.append((promised - rate, f"the plan promises {promised:.3g} tokens/s for one user, now {rate:.3g}"))
+        promised, as_what = _lifted(cause, view.promise)
+        gaps.append((promised - rate, f"{as_what} {promised:.3g} tokens/s for one user, now {rate:.3g}"))
     if cause.rule.loss and lost < 0.99:
         gaps.append((rate * lost / (1 - lost), f"it takes {100 * lost:.0f} % of the time, now {rate:.3g} tokens/s"))
     if not gaps:
         return None
     gap, note = max(gaps)
     return Cost(decode_tok_s=gap, note=note)
+
+
+def _lifted(cause: Cause, promise: Promise) -> tuple[float, str]:
+    """The rate with the fault lifted: plans are made without faults, but for those of the machine itself."""
+    for each in promise.mended:
+        if each.rule == cause.rule.id:
+            return each.decode_tok_s, "on the mended machine the plan promises"
+    return promise.decode_tok_s, "the plan promises" if promise.limited_by else "expected are"
 
 
 def told(diagnosis: Diagnosis) -> tuple[Finding, ...]:
@@ -203,5 +165,6 @@ def document(chosen: Target, sample: Sample, diagnosis: Diagnosis) -> dict[str, 
         "next": list(diagnosis.next),
         "window": {"seconds": view.seconds, "samples": view.samples, "coverage": view.coverage},
         "engine": to_json(view.engine),
+        "probe": to_json(view.probe),
         "promise": to_json(view.promise),
     }

@@ -193,7 +193,8 @@ def test_decode_at_the_memorys_bandwidth_is_told_as_such() -> None:
 
 
 def test_the_promise_follows_the_engines_own_command() -> None:
-    from wellfed.api_watch import as_started, model_of
+    from wellfed.api_promise import as_started
+    from wellfed.api_watch import model_of
     from wellfed.layout import Engine, Layout
 
     layout = Layout(Engine.LLAMA_CPP, "q4_k_m", gpus=1, threads=8)

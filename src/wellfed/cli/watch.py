@@ -37,6 +37,23 @@ _ONCE_S = 5.0
 @click.option("--record", type=click.Path(path_type=Path), metavar="FILE", help="Keep every sample in FILE.")
 @click.option("--replay", type=click.Path(path_type=Path, exists=True), metavar="FILE", help="Judge a recording.")
 @click.option("--export", metavar="[HOST]:PORT", help="Serve the findings and rates to Prometheus.")
+@click.option(
+    "--probe",
+    is_flag=True,
+    help="Also ask it, one short request at a time: each costs about 40 tokens to read and 16 to answer.",
+)
+@click.option(
+    "--probe-every", type=click.FloatRange(1, 3600), default=5.0, show_default=True, help="Seconds between them."
+)
+@click.option(
+    "--expect",
+    type=click.FloatRange(0, min_open=True),
+    metavar="RATE",
+    help="Tokens/s that a user was promised, where no plan can tell.",
+)
+@click.option(
+    "--api-key-file", type=click.Path(path_type=Path), metavar="FILE", help="Where the key stands, in its first line."
+)
 @click.option("--api-key", envvar="WELLFED_API_KEY", help="Key the engine wants; better through the variable.")
 def command(as_json: bool, record: Path | None, export: str | None, **options: Any) -> None:
     """It is slow now: why?
@@ -68,9 +85,22 @@ def _settings(options: dict[str, Any]) -> WatchOptions:
         window=round(min(options["window"], seconds or options["window"]) / interval) + 1,
         seconds=seconds,
         model=options["model"],
-        key=options["api_key"],
+        key=_key(options["api_key_file"]) if options["api_key_file"] else options["api_key"],
         concurrency=options["concurrency"],
+        probe_s=options["probe_every"] if options["probe"] else None,
+        expect_tok_s=options["expect"],
     )
+
+
+def _key(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8") as file:
+            key = file.readline().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.FileError(str(path), getattr(error, "strerror", None) or "not text") from error
+    if not key:
+        raise click.FileError(str(path), "its first line is empty")
+    return key
 
 
 def _seconds(text: str) -> float:
@@ -93,9 +123,13 @@ def _steps(options: dict[str, Any], settings: WatchOptions) -> tuple[Target, Pro
     target = api_watch.target(options["name"], options["pid"], options["url"])
     promised = api_watch.promise_or_why(target, settings)
     if isinstance(promised, str):
-        click.echo(promised, err=True)
-        return target, None, api_watch.live(target, settings, None)
-    return target, promised, api_watch.live(target, settings, promised)
+        _say(promised)
+    known = None if isinstance(promised, str) else promised
+    return target, known, api_watch.live(target, settings, known, _say)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _recorded(stack: ExitStack, path: Path, target: Target, promise: Promise | None, steps: Steps) -> Steps:

@@ -100,7 +100,8 @@ def bars(view: View) -> RenderableType:
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
-    for label, share, note in [*_gpu_rows(view), *_cpu_rows(view), *_memory_rows(view), *_engine_rows(view)]:
+    rows = [*_gpu_rows(view), *_cpu_rows(view), *_memory_rows(view), *_engine_rows(view), *_probe_rows(view)]
+    for label, share, note in rows:
         table.add_row(label, bar(share), note)
     return table
 
@@ -167,6 +168,19 @@ def _engine_rows(view: View) -> Iterator[Row]:
         yield "KV cache", engine.kv_usage, _percent(engine.kv_usage)
     if engine.context_fill is not None:
         yield "context", engine.context_fill, _percent(engine.context_fill)
+
+
+def _probe_rows(view: View) -> Iterator[Row]:
+    from rich.markup import escape
+
+    probe = view.probe
+    if probe is None:
+        return
+    share = probe.tok_s / view.promise.decode_tok_s if view.promise is not None and probe.tok_s is not None else None
+    first = "?" if probe.ttft_s is None else f"{1e3 * probe.ttft_s:.0f} ms"
+    failed = f", {_percent(probe.failed)} failed: {escape(probe.error or '?')}" if probe.failed else ""
+    note = f"{format_rate(probe.tok_s)} tokens/s, the first after {first}, {probe.asked} requests{failed}"
+    yield "probes", share, note
 
 
 def _percent(share: float | None) -> str:

@@ -120,6 +120,9 @@ def _slower_than_planned(view: View) -> str:
 def _nothing_fits(view: View) -> str:
     if view.probe is not None and view.probe.error and not view.probe.answered:
         return f"requests of our own are not answered: {view.probe.error}"
+    if view.probe is not None and view.probe.tok_s is not None and view.promise is not None and view.process is None:
+        share = view.probe.tok_s / view.promise.decode_tok_s
+        return f"asked, it gives {100 * share:.0f} % of the tokens/s that were promised: neither slow nor as promised"
     if view.process is None and view.engine is None:
         return "neither the process nor the endpoint could be read"
     if view.engine is None:

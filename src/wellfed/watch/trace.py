@@ -16,10 +16,21 @@ SCHEMA = "wellfed.trace/1"
 
 
 @dataclass(frozen=True, slots=True)
+class Mended:
+    """What the plan would promise without a fault of the machine that `rule` sees at work."""
+
+    rule: str
+    decode_tok_s: float
+    prefill_tok_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Promise:
     """What a plan promised of this engine: decode and prefill rates with their 80 % interval, and what limits them.
 
-    `decode_tok_s` is one user's rate, `total_tok_s` everybody's. Also kept in traces, so that a replay can price.
+    `decode_tok_s` is one user's rate, `total_tok_s` everybody's. `bytes_per_token` is what a decode step of `running`
+    sequences reads from the memory that has `memory_bytes_per_s`; `memory` says how that is known. Also kept in traces,
+    so that a replay can price.
     """
 
     decode_tok_s: float
@@ -30,6 +41,9 @@ class Promise:
     total_tok_s: float | None = None
     bytes_per_token: float | None = None
     memory_bytes_per_s: float | None = None
+    memory: str = ""
+    running: float | None = None
+    mended: tuple[Mended, ...] = ()
     source: str = ""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from wellfed.watch.rules.base import ENGINE, Kind, Rule, Sign, hot, percent, rates, sign
 from wellfed.watch.view import View
 
-_BUSY = 0.85
+_BUSY, _NEAR = 0.85, 0.5
 
 
 def hbm(view: View) -> Iterable[Sign]:
@@ -25,6 +25,7 @@ def hbm(view: View) -> Iterable[Sign]:
         "decode at the GPU's memory bandwidth",
         f"busy {percent(busy)} of the time",
         f"memory busy {percent(max(memory))}" if memory else None,
+        _told(view),
         rates(view),
     )
 
@@ -50,28 +51,49 @@ def cpu(view: View) -> Iterable[Sign]:
     waiting = process.waiting_share
     if waiting is not None and waiting >= 0.15:
         return []
-    bound = _dram(view)
+    bound = _memory_bound(view)
     what = "decode at the memory's bandwidth" if bound else "decode" if engine.decoding else "prompts"
     return sign(
         1 - (waiting or 0.0),
         ENGINE,
         f"{what}: its threads run all the time, and nobody disturbs them",
-        bound,
+        _told(view) or ("as fast as planned, and the plan is limited by memory" if bound else None),
         hot(view),
         rates(view) or (f"{engine.prompt_tok_s:.4g} prompt tokens/s" if engine.prompt_tok_s else None),
     )
 
 
-def _dram(view: View) -> str | None:
-    """Bytes read per second against the memory's bandwidth; without those, the plan's own word where it is kept."""
+def _memory_bound(view: View) -> bool:
+    """By the bytes that are read; where those are not known, by the plan's own word, where it is kept."""
+    share, promise, kept = _bandwidth_share(view), view.promise, view.against_promise
+    if share is not None:
+        return share >= _NEAR
+    if promise is None or kept is None or "memory" not in promise.limited_by:
+        return False
+    return kept >= promise.decode_low_tok_s / promise.decode_tok_s
+
+
+def _bandwidth_share(view: View) -> float | None:
+    """Decode steps per second x bytes that a step reads, over the bandwidth of the memory they are in.
+
+    Bytes are the plan's, for as many sequences as it has; more read more.
+    """
     promise, engine = view.promise, view.engine
-    if promise is None or engine is None or not engine.decoding:
+    if promise is None or engine is None or not engine.decoding or engine.steps_per_s is None:
         return None
-    if promise.bytes_per_token and promise.memory_bytes_per_s and engine.steps_per_s is not None:
-        share = engine.steps_per_s * promise.bytes_per_token / promise.memory_bytes_per_s
-        return f"reads {percent(share)} of the memory's bandwidth" if share >= 0.5 else None
-    kept = view.against_promise is not None and view.against_promise >= promise.decode_low_tok_s / promise.decode_tok_s
-    return "as fast as planned, and the plan is limited by memory" if kept and "memory" in promise.limited_by else None
+    if not promise.bytes_per_token or not promise.memory_bytes_per_s:
+        return None
+    return engine.steps_per_s * promise.bytes_per_token / promise.memory_bytes_per_s
+
+
+def _told(view: View) -> str | None:
+    share, promise = _bandwidth_share(view), view.promise
+    if share is None or promise is None:
+        return None
+    reads = f"{(promise.bytes_per_token or 0) / 1e9:.3g} GB a step"
+    bandwidth = f"{(promise.memory_bytes_per_s or 0) / 1e9:.3g} GB/s"
+    known = f", {promise.memory}" if promise.memory else ""
+    return f"reads {reads}: {percent(share)} of the memory's bandwidth ({bandwidth}{known})"
 
 
 def asked(view: View) -> Iterable[Sign]:

@@ -47,6 +47,7 @@ class Address:
         return kind(parts.hostname or "", parts.port, timeout=timeout_s)
 
     def told(self, error: BaseException | str) -> str:
-        """An error in a line, without the key."""
+        """An error in a line that any terminal can show, without the key."""
         text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
-        return " ".join((text.replace(self.key, _HIDDEN) if self.key else text).split())[:200]
+        line = " ".join((text.replace(self.key, _HIDDEN) if self.key else text).split())[:200]
+        return "".join(letter if letter.isprintable() else "?" for letter in line)

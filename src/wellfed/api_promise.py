@@ -1,0 +1,141 @@
+"""What a running engine should do: its plan made again, with the layout that its command line shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from wellfed import api
+from wellfed.engines import embedded
+from wellfed.errors import Unsupported, WellfedError
+from wellfed.layout import CPU_ONLY, Engine, Layout
+from wellfed.watch.trace import Mended, Promise
+from wellfed.workload import PRESETS
+
+if TYPE_CHECKING:
+    from wellfed.calibration import Calibration
+    from wellfed.hardware.machine import Machine
+    from wellfed.plan import Plan, Request
+
+# Faults of the machine that a plan is made with: the rule that sees them at work, and the checks that mend them
+_MENDING = {"pcie-bound": ("pcie-width", "pcie-speed", "pcie-chipset", "pcie-shared-uplink")}
+
+
+def promise(model: str, concurrency: int = 1, engine: str | None = None, command: Sequence[str] = ()) -> Promise:
+    """What a plan for `model` on this machine promises, laid out as `command` asks.
+
+    What is free now does not matter: the engine holds its memory already. Raises what `plan` raises.
+    """
+    plan = running_plan(model, concurrency, engine, command)
+    return promised(plan, api.calibration(machine=plan.machine))
+
+
+def running_plan(model: str, concurrency: int, engine: str | None, command: Sequence[str]) -> Plan:
+    """The best plan of the engine, changed to what the command line decides otherwise, and estimated anew."""
+    from wellfed.checks.pricing import as_is
+    from wellfed.checks.registry import select
+    from wellfed.planner.answer import answer
+
+    known = {each.value for each in Engine}
+    options = api.PlanOptions(
+        workload=replace(PRESETS["chat"], concurrency=concurrency),
+        engines=(Engine(engine),) if engine in known else (),
+    )
+    machine = at_rest(as_is(api.machine(), select()))
+    search, assumptions = api.search(model, options, machine)
+    best = answer(search, assumptions, with_upgrades=False).ranking.best
+    if best is None:
+        search = replace(search, goal=replace(search.goal, least_quality_bits=0.0))
+        best = answer(search, assumptions, with_upgrades=False).ranking.best
+    if best is None:
+        raise Unsupported(f"no plan of {model} fits this machine", "`wellfed plan` tells by how much")
+    return _estimated(replace(best, layout=as_started(best.layout, command)), search.calibration)
+
+
+def at_rest(machine: Machine) -> Machine:
+    """The machine with nothing running: what is free now is not told."""
+    return replace(
+        machine,
+        os=replace(machine.os, memory_free_bytes=None),
+        gpus=tuple(replace(gpu, memory_free_bytes=None) for gpu in machine.gpus),
+        numa_nodes=tuple(replace(node, memory_free_bytes=None) for node in machine.numa_nodes),
+    )
+
+
+def promised(plan: Plan, calibration: Calibration) -> Promise:
+    """A plan's figures as watch keeps them."""
+    from wellfed.perf.traffic import decode_traffic
+
+    estimate = plan.estimate
+    rate, traffic = estimate.decode_tok_s, decode_traffic(_request(plan), calibration, estimate.running)
+    return Promise(
+        decode_tok_s=rate.value,
+        decode_low_tok_s=rate.low,
+        decode_high_tok_s=rate.high,
+        limited_by=estimate.limited_by,
+        prefill_tok_s=estimate.prefill_tok_s.value,
+        total_tok_s=estimate.total_tok_s.value,
+        bytes_per_token=None if traffic is None else traffic.step_bytes,
+        memory_bytes_per_s=None if traffic is None else traffic.bytes_per_s,
+        memory="" if traffic is None else traffic.memory,
+        running=estimate.running,
+        mended=mended(plan, calibration),
+        source=f"plan of {plan.model.id}, {plan.layout.quantisation}, {plan.layout.engine.value}",
+    )
+
+
+def mended(plan: Plan, calibration: Calibration) -> tuple[Mended, ...]:
+    """The plan on a machine without faults of its own that watch sees at work; only where that makes it faster."""
+    from wellfed.checks.pricing import as_is, difference
+    from wellfed.checks.pricing import mended as repaired
+    from wellfed.checks.registry import select
+
+    everything, found = select(), []
+    for rule, ids in _MENDING.items():
+        machine = as_is(repaired(plan.machine, [check for check in everything if check.id in ids]), everything)
+        if machine == plan.machine:
+            continue
+        try:
+            better = _estimated(replace(plan, machine=machine), calibration)
+        except WellfedError:
+            continue
+        cost = difference(plan.estimate, better.estimate)
+        if cost.decode_tok_s > 0 or cost.prefill_tok_s > 0:
+            rates = better.estimate.decode_tok_s.value, better.estimate.prefill_tok_s.value
+            found.append(Mended(rule, *rates))
+    return tuple(found)
+
+
+def as_started(layout: Layout, command: Sequence[str]) -> Layout:
+    """The layout with what the engine's own command line decides otherwise."""
+    if embedded.MODULE in command:
+        layout = replace(layout, options=tuple(dict((*layout.options, *embedded.options())).items()))
+    if threads := _option(command, "--threads", "-t"):
+        layout = replace(layout, threads=threads)
+    if _option(command, "--n-gpu-layers", "-ngl") == 0:
+        layout = replace(layout, offload=CPU_ONLY, gpus=0)
+    if sequences := _option(command, "--parallel", "-np", "--max-num-seqs"):
+        layout = replace(layout, max_sequences=sequences)
+    return layout
+
+
+def _option(command: Sequence[str], *names: str) -> int | None:
+    for index, word in enumerate(command):
+        name, _, value = word.partition("=")
+        if name in names:
+            value = value or (command[index + 1] if index + 1 < len(command) else "")
+            return int(value) if value.isascii() and value.isdigit() else None
+    return None
+
+
+def _estimated(plan: Plan, calibration: Calibration) -> Plan:
+    from wellfed.perf.estimate import estimate
+
+    return replace(plan, estimate=estimate(_request(plan), calibration))
+
+
+def _request(plan: Plan) -> Request:
+    from wellfed.plan import Request
+
+    return Request(plan.machine, plan.model, plan.weights, plan.layout, plan.workload)
