@@ -69,6 +69,7 @@ SHAPES = {
     "deepseek-v2-lite": Shape(
         "deepseek2", 2048, 27, 16, 1, 192, 10944, 102400, 163840, Latent(512, 64, 128, 128), Experts(64, 6, 2, 1408)
     ),
+    "small": Shape("llama", 768, 4, 6, 3, 128, 2048, context=8192),
     "tiny": Shape("llama", 256, 4, 4, 2, 64, 512, context=8192),
     "tiny-latent": Shape(
         "deepseek2", 256, 27, 4, 1, 64, 512, 0, 8192, Latent(64, 32, 32, 32), Experts(8, 2, 1, 128)

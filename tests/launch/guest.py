@@ -28,6 +28,7 @@ busybox mount -t devtmpfs dev /dev
 for module in {modules} {modules}; do busybox insmod /$module 2> /dev/null; done  # twice: order differs by kernel
 busybox mount -t 9p -o trans=virtio,version=9p2000.L,msize=524288,cache=loose,ro host /host || busybox poweroff -f
 for folder in proc sys dev; do busybox mount --bind /$folder /host/$folder; done
+busybox mount -t cgroup2 none /host/sys/fs/cgroup
 busybox mount -t tmpfs none /host/mnt
 busybox ifconfig lo 127.0.0.1 up
 busybox chroot /host /usr/bin/env -i HOME=/mnt PATH=/usr/bin:/bin TMPDIR=/mnt XDG_STATE_HOME=/mnt/state \

@@ -33,12 +33,14 @@ def priority() -> int:
     return -15 if os.geteuid() == 0 else 0
 
 
-@pytest.mark.parametrize("name", [name for name in lab.FAULTS if name != "memory-contention"])
+@pytest.mark.parametrize("name", lab.FAULTS)
 def test_each_fault_is_told(name: str, model: Path, priority: int) -> None:
-    if name in lab.NEED_GROUPS and not lab.can_group():
-        pytest.skip("needs root and control groups")
+    if lab.missing(name):
+        pytest.skip(lab.missing(name))
     if not priority and name not in ("no-demand", "stopped", "slow-client"):
         pytest.skip("needs root: others on this machine would be one more fault")
     samples = lab.FAULTS[name](model, priority, 8.0)
+    if name == "memory-contention" and lab.kept(samples) > lab.HURT:
+        pytest.skip(f"the engine keeps {lab.kept(samples):.0%} of its speed: so few do not use up this machine's memory")
     found = [each for _, each in replay(samples, window=16)]
     assert found[-1].id == lab.expected(name, samples), [cause.sign for cause in found[-1].causes]

@@ -1,4 +1,7 @@
-"""Recorded faults of a real engine (benchmarks/watch_faults.py on a 2-core machine), replayed; and the command line."""
+"""Recorded faults of a real engine, replayed; and the command line.
+
+Made by benchmarks/watch_faults.py on a 2-core machine; those of NUMA and of control groups v2 in test_watch_guest.py.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,12 @@ from wellfed.watch.watcher import replay
 from wellfed.watch.window import view
 
 TRACES = sorted((Path(__file__).parent / "traces").glob("*.jsonl"))
-NAMES = {"healthy": "cpu-bound", "busy-neighbour": "cpu-bound"}
+NAMES = {
+    **dict.fromkeys(("healthy", "busy-neighbour", "numa-local", "numa-even"), "cpu-bound"),
+    **dict.fromkeys(("numa-cached", "numa-one-node"), "numa-remote"),
+    "cpu-quota-v2": "cpu-quota",
+    "paging-v2": "paging",
+}
 DASHBOARD = Path(__file__).resolve().parents[2] / "docs" / "grafana-watch.json"
 
 

@@ -57,7 +57,7 @@ def _pages(view: View, nodes: dict[int, float]) -> list[Sign]:
         if remote >= _MUCH
         else "one node's memory serves threads on several: the others' channels idle, and their threads read remotely",
         f"threads run on node {', '.join(map(str, sorted(nodes)))}; pages: {where}",
-        f"{growing:.0f} pages/s allocated for other nodes" if growing else None,
+        f"{growing:.0f} pages/s allocated for other nodes" if growing and growing >= 1 else None,
         fix=() if remote >= _MUCH else _SPREAD,
     )
 
