@@ -84,6 +84,16 @@ FAILURES: Sequence[Failure] = (
 )
 
 
+def until_cause(log: str) -> str:
+    """The log up to the end of the line that names a known cause; empty when none does."""
+    for failure in FAILURES:
+        found = failure.pattern.search(log)
+        if found:
+            end = log.find("\n", found.end())
+            return log if end < 0 else log[:end]
+    return ""
+
+
 def explain(log: str, returncode: int | None) -> tuple[str, str]:
     """(message, hint) for an engine that died; signals are told by name, and without a known cause the log speaks."""
     for failure in FAILURES:

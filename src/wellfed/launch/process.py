@@ -18,11 +18,12 @@ from pathlib import Path
 
 from wellfed.engines.spec import Binding, Endpoint, LaunchSpec, ranges
 from wellfed.errors import WellfedError
-from wellfed.launch.failures import explain
+from wellfed.launch.failures import explain, until_cause
 from wellfed.launch.key_file import forget_key, key_words
 from wellfed.launch.leftovers import remove, shared_memory
 
 _TAIL_BYTES, _SHOWN_LINES = 4000, 10
+_WIDE_TAIL_BYTES = 64 * 1024  # engines of several processes tell the cause first, then every process its own end
 
 
 class EngineFailed(WellfedError):
@@ -57,8 +58,9 @@ class EngineProcess:
 
     def failure(self) -> EngineFailed:
         """Why it died."""
-        message, hint = explain(self.log_tail(), self.ended())
-        return EngineFailed(message, hint, self.log_tail())
+        said = until_cause(self.log_tail()) or until_cause(tail(self.log, _WIDE_TAIL_BYTES)) or self.log_tail()
+        message, hint = explain(said, self.ended())
+        return EngineFailed(message, hint, said[-_TAIL_BYTES:])
 
 
 def start(spec: LaunchSpec, log: Path, detach: bool = False) -> EngineProcess:
