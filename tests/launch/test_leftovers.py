@@ -9,7 +9,7 @@ import pytest
 
 from wellfed.errors import BadInput
 from wellfed.launch import leftovers
-from wellfed.launch.failures import explain
+from wellfed.launch.failures import explain, until_cause
 from wellfed.launch.programs import Program, known_words
 from wellfed.layout import Engine
 
@@ -91,3 +91,10 @@ def test_without_its_help_the_recorded_flags_decide(tmp_path: Path) -> None:
 )
 def test_vllms_failures_are_explained(log: str, message: str) -> None:
     assert message in explain(log, 1)[0]
+
+
+def test_the_cause_is_found_before_what_came_of_it() -> None:
+    cause = "ValueError: Available memory on node 0 (1/2 GiB) on kv cache allocation is less than requested"
+    log = f"starting\n{cause}\n" + "RuntimeError: Engine core initialization failed. See root cause above.\n" * 9
+    assert until_cause(log) == f"starting\n{cause}"
+    assert until_cause("all is well\n") == ""
