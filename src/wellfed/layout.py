@@ -55,6 +55,7 @@ class Offload:
 ALL_GPU = Offload()
 CPU_ONLY = Offload(gpu_layers=0)
 EXPERTS_ON_CPU = Offload(cpu_expert_layers=None)
+MOST_SLOTS = 64  # that llama.cpp's server and its kin are started with; further users queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +93,7 @@ class Layout:
     active_experts: int | None = None  # fewer than the model's own (KTransformers' 6-expert runs)
     prefill_gpus: int = 0  # > 0: prefill/decode disaggregated, this many GPUs prefill
     options: tuple[tuple[str, str], ...] = ()  # engine switches that matter to speed, e.g. ("rtr", "1")
+
+    def slots(self, users: int) -> int:
+        """How many sequences a local engine keeps room for: as said, or one for each user up to `MOST_SLOTS`."""
+        return self.max_sequences if self.max_sequences > 1 else max(1, min(users, MOST_SLOTS))

@@ -121,8 +121,13 @@ def test_most_sequences_fit_and_one_more_does_not(name: str, layout: Layout, con
     most = memory(asked).max_sequences
     assert most is not None
     if most:
-        assert memory(replace(asked, workload=replace(asked.workload, concurrency=most))).fits
-    assert not memory(replace(asked, workload=replace(asked.workload, concurrency=most + 1))).fits
+        assert memory(_with_slots(asked, most)).fits
+    assert not memory(_with_slots(asked, most + 1)).fits
+
+
+def _with_slots(asked: Request, slots: int) -> Request:
+    workload = replace(asked.workload, concurrency=slots)
+    return replace(asked, workload=workload, layout=replace(asked.layout, max_sequences=slots))
 
 
 @given(names, layouts)

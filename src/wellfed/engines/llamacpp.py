@@ -20,7 +20,6 @@ FLAGS = (
 )  # fmt: skip
 # Left out where a program does not know them: before October 2025 (pull request 16391) no prompts were kept in RAM.
 OPTIONAL = ("--cache-ram",)
-MOST_SLOTS = 64
 
 
 def launch_spec(plan: Plan, program: tuple[str, ...], model_file: str, endpoint: Endpoint) -> LaunchSpec:
@@ -59,7 +58,7 @@ def _environment(plan: Plan) -> dict[str, str]:
 
 def _arguments(plan: Plan, model_file: str, endpoint: Endpoint, bound: Binding) -> list[str]:
     layout, workload = plan.layout, plan.workload
-    slots = max(1, min(workload.concurrency, MOST_SLOTS))
+    slots = layout.slots(workload.concurrency)
     words = ["--model", model_file, "--alias", plan.model.id]
     words += ["--ctx-size", str(_padded(workload.context) * slots), "--parallel", str(slots)]
     words += ["--batch-size", str(layout.batch_tokens), "--ubatch-size", str(layout.ubatch_tokens)]

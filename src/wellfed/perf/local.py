@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from wellfed.calibration import Calibration
 from wellfed.estimate import Estimate, Quantity, Term, total_seconds
-from wellfed.layout import Layout
+from wellfed.layout import MOST_SLOTS, Layout
 from wellfed.perf.gpu import build_name
 from wellfed.perf.local_steps import GpuShare, decode_step, gpu_shares, prompt
 from wellfed.perf.memory import memory
@@ -16,7 +16,6 @@ from wellfed.plan import Request
 from wellfed.provenance import Assumption
 from wellfed.workload import Workload
 
-_MOST_SLOTS = 64  # llama-server is started with at most so many
 _OBSERVED_S = 600.0  # how long an overload is watched
 _ASSUMED_WIDER = 1.3  # intervals on GPUs whose clock, units or link had to be assumed
 
@@ -65,7 +64,7 @@ def estimate_local(request: Request, calibration: Calibration) -> Estimate:
         total_tok_s=Quantity.lognormal(total, max(decode_sigma, prefill_sigma)),
         limited_by=_limit(times.decode) if busy is None or busy < 1 else "the server's slots",
         running=times.running,
-        assumptions=(*_assumptions(times), *_arrivals(busy)),
+        assumptions=(*_assumptions(times), *_arrivals(busy), *_waiting(workload, times)),
         calibration=calibration.id,
     )
 
@@ -102,7 +101,7 @@ def _running(request: Request, prefill_s: float, step_s: Callable[[float], float
 
 
 def _slots(layout: Layout) -> float:
-    return float(layout.max_sequences if layout.max_sequences > 1 else _MOST_SLOTS)
+    return float(layout.max_sequences if layout.max_sequences > 1 else MOST_SLOTS)
 
 
 def _queue_s(busy: float, slots: float, service_s: float) -> float:
@@ -124,6 +123,13 @@ def _arrivals(busy: float | None) -> tuple[Assumption, ...]:
         return (Assumption("requests come at random (Poisson)"),)
     reason = "the queue grows without end; waits are those of the first ten minutes"
     return (Assumption(f"overloaded: {busy:.1f} times the requests it can take", reason),)
+
+
+def _waiting(workload: Workload, times: Times) -> tuple[Assumption, ...]:
+    if workload.request_rate is not None or workload.concurrency <= times.running:
+        return ()
+    text = f"{times.running:.0f} of {workload.concurrency} users are answered at a time"
+    return (Assumption(text, "the server is started with so many slots; the others wait for one"),)
 
 
 def _latencies(times: Times, workload: Workload) -> tuple[float, float]:

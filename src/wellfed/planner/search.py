@@ -11,7 +11,7 @@ from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.errors import Unsupported
 from wellfed.estimate import Estimate, Memory
 from wellfed.hardware.machine import Machine
-from wellfed.layout import Layout, NumaPolicy, Offload
+from wellfed.layout import MOST_SLOTS, Layout, NumaPolicy, Offload
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.weights import Weights
@@ -29,7 +29,6 @@ _RATE_SLOTS = (64, 1024)  # under a request rate nobody knows how many run: few 
 _REFINED = 24  # layouts whose whole curve is computed
 KEEPS_UP = 0.99  # of the requests: what serves more is not overloaded
 _LOCAL_RATE_SLOTS = (4, 16, 64)
-_MOST_LOCAL_USERS = 64  # llama.cpp's server keeps that many slots at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +149,7 @@ class Search:
     def _workloads(self, layout: Layout, users: tuple[int, ...]) -> Iterator[Workload]:
         slots = CAPABILITIES[layout.engine].max_sequences
         for concurrency in users:
-            if slots == (1,) and len(users) > 1 and concurrency > _MOST_LOCAL_USERS:
+            if slots == (1,) and len(users) > 1 and concurrency > MOST_SLOTS:
                 continue
             enough = next((count for count in slots if count >= concurrency), slots[-1])
             tried = (enough, 1) if self.workload.request_rate is None else (*_RATE_SLOTS, 1)

@@ -113,7 +113,7 @@ def used_gpus(request: Request) -> tuple[Gpu, ...]:
 
 def sequences(request: Request) -> int:
     """Slots whose cache is reserved."""
-    return max(1, request.layout.max_sequences, request.workload.concurrency)
+    return request.layout.slots(request.workload.concurrency)
 
 
 def shares(request: Request) -> tuple[Share, ...]:
