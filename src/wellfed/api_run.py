@@ -16,6 +16,7 @@ from wellfed.engines.prompt_cache import prompt_cache_bytes
 from wellfed.engines.spec import Endpoint, LaunchSpec
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import Machine, Origin
+from wellfed.launch.pages import release_left_behind
 from wellfed.launch.preflight import DoesNotFit, ensure_fits
 from wellfed.launch.programs import Program, known_words, program
 from wellfed.layout import Engine, Layout
@@ -66,6 +67,8 @@ class Prepared:
 
 def prepare(model: str, options: RunOptions, told: Told = lambda _: None) -> Prepared:
     """Plan, choose the engine's program, get the files, write the launch. Raises before anything is started."""
+    if options.huge_pages:
+        release_left_behind()  # what is free now is looked at below
     endpoint = Endpoint(options.host, options.port, options.api_key)
     ensure_key(endpoint, options.insecure)
     named = demo_or(model)
@@ -73,10 +76,9 @@ def prepare(model: str, options: RunOptions, told: Told = lambda _: None) -> Pre
     plan, warnings = as_started(planned, found, options.threads, options.elsewhere)
     ensure_fits(plan)
     spec = launch_spec(plan, found, _files(named, plan, options, told), endpoint)
+    spec = in_huge_pages(plan, spec) if options.huge_pages else spec
     words = known_words(found, (*spec.argv[len(found.words) :], *options.extra), plan.layout.engine)
     spec = replace(spec, argv=(*found.words, *words))
-    if options.huge_pages:
-        spec = replace(spec, huge_pages=_huge_pages(plan, spec))
     spec = replace(spec, insecure=options.insecure)
     return Prepared(plan, spec, found, (*warnings, *costly_findings(plan)))
 
@@ -261,11 +263,22 @@ def hub_repository(plan: Plan) -> str:
     return f"unsloth/{own.rpartition('/')[2]}-GGUF" if plan.layout.engine in _LOCAL else own
 
 
-def _huge_pages(plan: Plan, spec: LaunchSpec) -> dict[int, int]:
-    from wellfed.launch.pages import pages_for
+def in_huge_pages(plan: Plan, spec: LaunchSpec) -> LaunchSpec:
+    """The launch with its memory in explicit huge pages of its nodes. Raises BadInput for engines that use none."""
+    from wellfed.launch import pages
 
+    if plan.layout.engine not in _LOCAL:
+        raise BadInput(f"--huge-pages is for llama.cpp, not for {plan.layout.engine}", "start without it")
+    pages.ensure_usable()
+    ram = next((device for device in plan.estimate.memory.devices if device.device == "ram"), None)
+    size = sum(term.bytes - term.late_bytes for term in ram.terms) if ram else 0.0
     nodes = spec.binding.nodes or (plan.machine.numa_nodes[0].os_index if plan.machine.numa_nodes else 0,)
-    return {node: pages_for((spec.memory_bytes or 0) / len(nodes)) for node in nodes}
+    return replace(
+        spec,
+        argv=(*spec.argv, *(() if pages.FLAG in spec.argv else (pages.FLAG,))),
+        environment={**spec.environment, **pages.ENVIRONMENT},
+        huge_pages={node: pages.pages_for(size / len(nodes)) for node in nodes},
+    )
 
 
 def costly_findings(plan: Plan, least: float = 0.03) -> tuple[str, ...]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from wellfed import api, api_check, api_run
 from wellfed.errors import BadInput, WellfedError
 from wellfed.finding import Cost, Finding, Verdict
 from wellfed.hardware.machine import Machine
-from wellfed.launch import models, pages
+from wellfed.launch import models, pages, state
 from wellfed.launch.cores import idle_cores, threads_now
 from wellfed.launch.models import Download, choose_gguf, ensure_disk_has_room
 from wellfed.launch.preflight import DoesNotFit
@@ -24,8 +27,9 @@ NODE0 = "sys/devices/system/node/node0/hugepages/hugepages-2048kB/nr_hugepages"
 
 @pytest.fixture(autouse=True)
 def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No calibration of the machine that tests run on."""
+    """No calibration of the machine that tests run on, and no state of its user."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
 def prepared(tiny: Path, **changes: object) -> api_run.Prepared:
@@ -137,8 +141,12 @@ def test_huge_pages_that_the_kernel_does_not_find_are_not_kept(tmp_path: Path, m
 def test_huge_pages_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = huge(tmp_path)
 
-    def denied(*_: object) -> None:
-        raise PermissionError(13, "Permission denied")
+    write = Path.write_text
+
+    def denied(self: Path, text: str) -> None:
+        if self == path:
+            raise PermissionError(13, "Permission denied")
+        write(self, text)
 
     monkeypatch.setattr(Path, "write_text", denied)
     with pytest.raises(WellfedError, match="may not reserve") as refused, pages.reserved({0: 7}, tmp_path):
@@ -146,6 +154,58 @@ def test_huge_pages_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "--huge-pages" in str(refused.value.hint)
     monkeypatch.undo()
     assert path.read_text() == "5\n"
+
+
+def killed_while_reserving(tmp_path: Path, moment: str) -> None:
+    """A process that reserves 7 pages and is killed, at once (`moment`: before the write) or while it holds them."""
+    code = f"""
+import os, signal
+from pathlib import Path
+from wellfed.launch import pages
+def die(*_): os.kill(os.getpid(), signal.SIGKILL)
+if {moment!r} == "before": pages._write = die
+with pages.reserved({{0: 7}}, Path({str(tmp_path)!r})): die()
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(("moment", "given"), [("during", 7), ("before", 0)])
+def test_huge_pages_of_a_killed_run_are_given_back(tmp_path: Path, moment: str, given: int) -> None:
+    path = huge(tmp_path)
+    killed_while_reserving(tmp_path, moment)
+    assert int(path.read_text()) == 5 + given
+    assert pages.release_left_behind() == given
+    assert int(path.read_text()) == 5
+    assert pages.release_left_behind() == 0
+
+
+def test_huge_pages_of_a_run_that_lives_are_left_alone(tmp_path: Path) -> None:
+    path = huge(tmp_path)
+    with pages.reserved({0: 7}, tmp_path):
+        assert pages.release_left_behind() == 0
+        assert path.read_text() == "12"
+    assert list(state.folder().iterdir()) == []
+
+
+def test_huge_pages_of_others_stay(tmp_path: Path) -> None:
+    path = huge(tmp_path)
+    with pages.reserved({0: 7}, tmp_path):
+        path.write_text("112")  # somebody adds a hundred
+    assert path.read_text() == "105"
+
+
+@pytest.mark.parametrize("libc", [("musl", "1.2"), ("glibc", "2.31"), ("", "")])
+def test_huge_pages_that_malloc_cannot_use_are_refused(libc: tuple[str, str]) -> None:
+    with pytest.raises(BadInput, match=r"need glibc 2\.35"):
+        pages.ensure_usable(libc)
+
+
+def test_huge_pages_are_told_to_the_engine(tiny: Path) -> None:
+    found = prepared(tiny, huge_pages=True)
+    assert "--no-mmap" in found.spec.argv and "glibc.malloc.hugetlb=2" in found.spec.command_line()
+    late = next(t.bytes for d in found.plan.estimate.memory.devices for t in d.terms if t.late_bytes)
+    assert found.spec.memory_bytes is not None
+    assert sum(found.spec.huge_pages.values()) * 2 * 2**20 < found.spec.memory_bytes - late + 2**22
 
 
 def test_no_huge_pages_at_all(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_calibration_is_used_by_the_next_prediction(wellfed: Wellfed, tiny: Path
     done = wellfed(*words)
     assert done.returncode == 0, done.stderr
     own = json.loads(done.stdout)["result"]
-    assert own["memory_bytes_per_s"] > 0
+    assert own["memory"]["read_bytes_per_s"] > 0
     assert any(one["what"].startswith("decode") for one in own["observations"])
     planned = wellfed("plan", str(tiny), "--json").stdout
     assert "this-machine" in planned

@@ -16,6 +16,7 @@ def ps(as_json: bool) -> None:
     """Engines that wellfed started."""
     from wellfed.launch import state
 
+    _release()
     known = list(state.listed())
     if as_json:
         entries = [{**asdict(running), "alive": running.alive} for running in known]
@@ -55,6 +56,7 @@ def stop(name: str | None, everything: bool, grace: float) -> None:
     """Stop engine NAME."""
     from wellfed.launch import service, state
 
+    _release()
     if name is None and not everything:
         raise click.UsageError("name an engine (`wellfed ps`), or give --all")
     chosen = list(state.listed()) if everything else [state.find(str(name))]
@@ -62,3 +64,12 @@ def stop(name: str | None, everything: bool, grace: float) -> None:
         if not service.end(running, grace):
             raise click.ClickException(f"{running.name} (pid {running.pid}) does not end")
         click.echo(f"{running.name} stopped", err=True)
+
+
+def _release() -> None:
+    """Huge pages of runs that were killed go back to the system."""
+    from wellfed.launch.pages import release_left_behind
+
+    pages = release_left_behind()
+    if pages:
+        click.echo(f"gave back {pages} huge pages that a killed run had reserved", err=True)

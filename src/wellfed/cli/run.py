@@ -74,7 +74,7 @@ def command(
 
     if detach and (restart or huge_pages):
         raise click.UsageError("--restart and --huge-pages need wellfed to stay: they cannot go with --detach")
-    signal.signal(signal.SIGTERM, terminated)
+    end_on_signals()
     options = with_key(options)
     asked = api_run.RunOptions(**options, huge_pages=huge_pages, elsewhere=export is not None)
     prepared = api_run.prepare(model, asked, say)
@@ -135,9 +135,15 @@ def print_service(service: Service, talk: bool = False) -> None:
     click.echo(f"{service.running.url}/v1", err=talk)
 
 
-def terminated(*_: object) -> None:
-    """SIGTERM ends us as Ctrl-C does: through every `finally`, so that the engine goes too."""
-    raise SystemExit(143)
+def end_on_signals() -> None:
+    """SIGTERM and a closed terminal end us as Ctrl-C does: through every `finally`, so that the engine goes too."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _terminated)
+
+
+def _terminated(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def loading(elapsed: float, expected: float | None) -> None:

@@ -23,7 +23,7 @@ def main(argv: list[str]) -> int:
     options = dict(zip(argv[:split:2], argv[1:split:2], strict=True))
     command = argv[split + 1 :]
     if options.get("--detached") != "yes":
-        end_with_parent()
+        end_with_parent(int(options.get("--parent", 0)))
     try:
         bind(parse_list(options.get("--cpus", "")), parse_list(options.get("--nodes", "")), options.get("--policy", ""))
     except OSError as error:
@@ -56,10 +56,15 @@ def bind(cpus: list[int], nodes: list[int], policy: str) -> None:
         raise OSError(code, os.strerror(code))
 
 
-def end_with_parent() -> None:
-    """Ask the kernel for SIGTERM at the parent's death (prctl(2), PR_SET_PDEATHSIG: kept through exec). Linux only."""
+def end_with_parent(parent: int) -> None:
+    """Ask the kernel for SIGTERM at the parent's death (prctl(2), PR_SET_PDEATHSIG: kept through exec). Linux only.
+
+    A parent that died before we could ask sends none: then we end here. `parent` 0: not known.
+    """
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    if parent and os.getppid() != parent:
+        sys.exit(128 + signal.SIGTERM)
 
 
 def parse_list(text: str) -> list[int]:

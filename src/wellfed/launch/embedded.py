@@ -75,12 +75,13 @@ def _ggml_type(llama: Any, name: str) -> Any:
 def main() -> int:
     """Serve until SIGTERM or SIGINT."""
     arguments = parser().parse_args()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: os._exit(0) if stop.is_set() else stop.set())
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # loading is one long call: signals must not wait for its end
     import xllamacpp as llama
 
     server = llama.Server(parameters(arguments))
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0) if stop.is_set() else stop.set())
     sys.stderr.write(f"listening on {server.listening_address}\n")
     sys.stderr.flush()
     stop.wait()

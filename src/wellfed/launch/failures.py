@@ -102,6 +102,9 @@ def explain(log: str, returncode: int | None) -> tuple[str, str]:
     if returncode == -9:
         hint = "`dmesg` tells whether the kernel's out-of-memory killer did it; a cgroup limit may be lower than RAM"
         return "the engine was killed (SIGKILL)", hint
+    if returncode == -7:
+        hint = "the file was cut or changed while it was in use, or its disk fails: check it, and start again"
+        return "the engine could not read the model's file any more (SIGBUS)", hint
     if returncode == 125:
         return "the kernel refused the binding", "run without --bind, or ask for the CPUs and nodes of this cpuset"
     if returncode is not None and returncode < 0:

@@ -1,14 +1,27 @@
-"""Explicit huge pages: reserved per NUMA node when asked and permitted, given back afterwards."""
+"""Explicit huge pages: reserved per NUMA node when asked and permitted, given back afterwards, whatever happens.
+
+llama.cpp asks for none itself: glibc's malloc does for it, when told so (GLIBC_TUNABLES, glibc 2.35 and newer), and
+only weights that are not mapped from their file come from malloc. Where the pages run out, ordinary ones serve.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from wellfed.errors import WellfedError
+import psutil
+
+from wellfed.errors import BadInput, WellfedError
+from wellfed.launch import state
 
 _PAGE = 2 * 2**20
+_GLIBC = (2, 35)
+ENVIRONMENT: Mapping[str, str] = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=2"}
+FLAG = "--no-mmap"
 
 
 def pages_for(size_bytes: float) -> int:
@@ -16,34 +29,107 @@ def pages_for(size_bytes: float) -> int:
     return -(-round(size_bytes) // _PAGE)
 
 
+def ensure_usable(libc: tuple[str, str] | None = None) -> None:
+    """Raises BadInput where malloc cannot be told to use huge pages: they would only be lost."""
+    name, version = libc or platform.libc_ver()
+    if name == "glibc" and tuple(int(part) for part in version.split(".")[:2]) >= _GLIBC:
+        return
+    hint = "start without --huge-pages; transparent huge pages may still serve"
+    raise BadInput(f"huge pages need glibc {_GLIBC[0]}.{_GLIBC[1]} or newer, this is {name} {version}".rstrip(), hint)
+
+
 @contextmanager
 def reserved(wanted: Mapping[int, int], root: Path = Path("/")) -> Iterator[None]:
-    """Add `wanted` (node -> pages) to what is reserved, and put the old numbers back at the end.
+    """Add `wanted` (node -> pages) to what is reserved, and take as many away at the end.
 
-    Raises WellfedError when the kernel refuses or cannot find so many; nothing stays reserved then.
+    What was added is written down first, so that `release_left_behind` finds it if we are killed. Raises WellfedError
+    when the kernel refuses or cannot find so many; nothing stays reserved then.
     """
-    before: dict[Path, str] = {}
+    added: dict[str, int] = {}
+    note = _note(os.getpid())
     try:
         for node, count in wanted.items():
             path = root / f"sys/devices/system/node/node{node}/hugepages/hugepages-2048kB/nr_hugepages"
-            before[path] = _read(path)
-            _write(path, int(before[path]) + count)
-            got = int(_read(path)) - int(before[path])
-            if got < count:
+            before = _read(path)
+            _remember(note, added, {str(path): (count, before)})
+            _write(path, before + count)
+            added[str(path)] = _read(path) - before
+            _remember(note, added)
+            if added[str(path)] < count:
                 hint = "memory is fragmented: reserve at boot with hugepages=, or free memory first"
-                raise WellfedError(f"node {node} gave {got} of {count} huge pages", hint)
+                raise WellfedError(f"node {node} gave {added[str(path)]} of {count} huge pages", hint)
         yield
     finally:
-        for path, text in before.items():
-            _put_back(path, text)
+        _give_back(added)
+        note.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> str:
+def release_left_behind() -> int:
+    """Give back what runs that were killed had reserved; how many pages."""
+    total = 0
+    for note in sorted(state.folder().glob("*.pages")):
+        try:
+            kept = json.loads(note.read_text())
+            if _runs(kept["pid"], kept["started"]):
+                continue
+            total += _give_back(kept["added"]) + _give_back(_half_added(kept["adding"]))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, WellfedError):
+            pass  # not ours
+        note.unlink(missing_ok=True)
+    return total
+
+
+def _note(pid: int) -> Path:
+    return state.folder() / f"{pid}.pages"
+
+
+def _half_added(adding: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+    """Of what was about to be added when the run was killed, what has been."""
+    return {path: max(0, min(count, _read(Path(path)) - before)) for path, (count, before) in adding.items()}
+
+
+def _remember(note: Path, added: Mapping[str, int], adding: Mapping[str, tuple[int, int]] | None = None) -> None:
+    """On disk before anything is reserved. Raises BadInput where it cannot be written."""
+    who = {"pid": os.getpid(), "started": psutil.Process().create_time()}
+    text = json.dumps({**who, "added": added, "adding": adding or {}})
     try:
-        return path.read_text().strip()
+        draft = note.with_suffix(".tmp")
+        draft.write_text(text)
+        draft.replace(note)
     except OSError as error:
+        hint = "free some space, or set XDG_STATE_HOME to a folder with room"
+        raise BadInput(f"cannot write {note}: {error.strerror}", hint) from error
+
+
+def _runs(pid: int, started: float) -> bool:
+    try:
+        process = psutil.Process(pid)
+        began: float = process.create_time()
+        return abs(began - started) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _give_back(added: Mapping[str, int]) -> int:
+    given = 0
+    for name, count in added.items():
+        path = Path(name)
+        try:
+            now = int(path.read_text())
+            path.write_text(str(max(0, now - count)))
+        except (OSError, ValueError):
+            continue  # it could not be raised either
+        given += min(now, count)
+    return given
+
+
+def _read(path: Path) -> int:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError) as error:
         hint = "start without --huge-pages; transparent huge pages may still serve"
-        raise WellfedError(f"no huge pages here: {path}: {error.strerror}", hint) from error
+        why = error.strerror if isinstance(error, OSError) else "no number"
+        raise WellfedError(f"no huge pages here: {path}: {why}", hint) from error
 
 
 def _write(path: Path, count: int) -> None:
@@ -52,10 +138,3 @@ def _write(path: Path, count: int) -> None:
     except OSError as error:
         hint = f"as root: echo {count} > {path}; or start without --huge-pages"
         raise WellfedError(f"may not reserve huge pages: {error.strerror}", hint) from error
-
-
-def _put_back(path: Path, text: str) -> None:
-    try:
-        path.write_text(text)
-    except OSError:
-        return  # it could not be raised either

@@ -89,6 +89,7 @@ def start(spec: LaunchSpec, log: Path, detach: bool = False) -> EngineProcess:
 def bound_prefix(binding: Binding, detach: bool) -> list[str]:
     """The wrapper that sets affinity and memory policy, then execs into the engine."""
     words = [sys.executable, "-m", "wellfed.launch.bound", "--detached", "yes" if detach else "no"]
+    words += ["--parent", str(os.getpid())]
     if binding.cpus:
         words += ["--cpus", ranges(binding.cpus)]
     if binding.nodes:

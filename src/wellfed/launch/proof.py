@@ -37,7 +37,7 @@ def placement(pid: int, proc: Path = Path("/proc")) -> Placement:
     return Placement(
         cpus=tuple(parse_list(allowed[1])) if allowed else None,
         threads=int(threads[1]) if threads else None,
-        resident_bytes=_kilobytes(status, "VmRSS"),
+        resident_bytes=_sum_or_none(_kilobytes(status, "VmRSS"), _kilobytes(status, "HugetlbPages")),
         huge_bytes=_sum_or_none(
             _kilobytes(rollup, "AnonHugePages"),
             _kilobytes(rollup, "Private_Hugetlb"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -123,11 +122,12 @@ def supervise(
     However this is left, no engine stays behind.
     """
     turn, current, since = 0, service, time.monotonic()
+    failed: EngineFailed | None = None
     try:
         while True:
             while current.engine.ended() is None:
                 time.sleep(0.2)
-            failure = current.engine.failure()
+            failure = failed or current.engine.failure()
             end(current.running)
             if not restart:
                 return failure
@@ -136,8 +136,12 @@ def supervise(
             told(f"{failure.message}; starting again in {wait} s")
             time.sleep(wait)
             turn, since = turn + 1, time.monotonic()
-            with contextlib.suppress(EngineFailed):
+            failed = None
+            try:
                 current = serve(spec, service.running.model, timeout_s)
+            except EngineFailed as error:
+                failed = error
+            else:
                 told(f"ready again after {current.load_s:.1f} s, pid {current.engine.pid}")
     finally:
         end(current.running)
