@@ -72,7 +72,9 @@ def read_header(path: Path) -> GgufHeader:
     except ValueError as error:  # an empty file cannot be mapped
         raise BadInput(f"{path.name} is not a GGUF file: {error}") from error
     except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
+        raise BadInput(
+            f"cannot read {path}: {error.strerror or error}", "check the path and its permissions"
+        ) from error
 
 
 class _Reader:

@@ -44,7 +44,9 @@ def read_json(file: Path) -> Mapping[str, object]:
             raise BadInput(f"{file.name} has {size} bytes: not a config")
         values = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise BadInput(f"cannot read {file}: {error.strerror or error}") from error
+        raise BadInput(
+            f"cannot read {file}: {error.strerror or error}", "check the path and its permissions"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{file.name} is not valid JSON: {str(error)[:100]}") from error
     if not isinstance(values, dict):
@@ -104,7 +106,9 @@ def read_safetensors_header(path: Path) -> tuple[SafetensorsTensor, ...]:
                 raise BadInput(f"{path.name}: a header of {length} bytes in a file of {size}", "download it again")
             entries = json.loads(file.read(length))
     except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
+        raise BadInput(
+            f"cannot read {path}: {error.strerror or error}", "check the path and its permissions"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{path.name} has no valid safetensors header: {str(error)[:100]}") from error
     if not isinstance(entries, dict):

@@ -62,7 +62,7 @@ def _from_folder(folder: Path) -> LoadedModel:
         return LoadedModel(model, weights, "folder")
     ggufs = sorted(folder.glob("*.gguf"))
     if not ggufs:
-        raise BadInput(f"neither config.json nor a .gguf file in {folder}")
+        raise BadInput(f"neither config.json nor a .gguf file in {folder}", "name the model's folder or its .gguf file")
     whole = [file for file in ggufs if "-of-" not in file.name or "-00001-of-" in file.name]
     if len(whole) != 1:
         raise BadInput(f"{len(whole)} GGUF models in {folder}", f"name one: {', '.join(f.name for f in whole[:3])}")
