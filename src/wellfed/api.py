@@ -161,6 +161,7 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
 
     where = usable(where)
     named = model(model_name)
+    workload, cut = _within(options.workload, named.model)
     asked = tuple(quantisation(name).id for name in options.quantisations)
     goal = Goal(
         objective=options.objective,
@@ -171,14 +172,14 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
     found = Search(
         machine=where,
         model=named.model,
-        workload=_within(options.workload, named.model),
+        workload=workload,
         goal=goal,
         calibration=calibration(machine=where),
         quantisation=_resolver(named),
         sweep=options.sweep,
         file_weights=named.weights,
     )
-    return found, named.assumptions + where.assumptions
+    return found, cut + named.assumptions + where.assumptions
 
 
 def buy(
@@ -195,7 +196,7 @@ def buy(
     from wellfed.planner.market import Demand, market
 
     named = model(model_name)
-    workload = _within(options.workload, named.model)
+    workload, _ = _within(options.workload, named.model)
     if workload.ttft_target_s is None and workload.tpot_target_s is None:
         workload = replace(workload, ttft_target_s=10.0, tpot_target_s=0.1)
     goal = Goal(
@@ -236,16 +237,21 @@ def _resolver(named: NamedModel) -> Callable[[str], Quantisation]:
     return find
 
 
-def _within(workload: Workload, model: Model) -> Workload:
-    """The workload, its context cut to what the model can do. Raises BadInput when it must be longer."""
+def _within(workload: Workload, model: Model) -> tuple[Workload, tuple[Assumption, ...]]:
+    """The workload, its context cut to what the model can do, and a word of that. Raises BadInput when it must be
+    longer.
+    """
     limit = model.context_limit
     needed = workload.depth_tokens + workload.prompt_tokens + workload.output_tokens
     if needed > limit:
         hint = "shorten --prompt or --output"
         raise BadInput(f"{needed:,} tokens are asked for, {model.name} can attend to {limit:,}", hint)
     if workload.context_tokens is not None and workload.context_tokens > limit:
-        return replace(workload, context_tokens=limit)
-    return workload
+        from wellfed.provenance import Assumption
+
+        text = f"room for {limit:,} tokens, not {workload.context_tokens:,}"
+        return replace(workload, context_tokens=limit), (Assumption(text, f"{model.name} can attend to no more"),)
+    return workload, ()
 
 
 def accuracy(table: Path, calibration_file: Path | None = None) -> Report:
