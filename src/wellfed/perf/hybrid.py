@@ -101,7 +101,12 @@ def link_bytes_per_s(machine: Machine, calibration: Calibration) -> float:
 
 
 def raw_link_bytes_per_s(machine: Machine) -> float:
-    """The first GPU's link, after line coding."""
+    """The first GPU's link, after line coding.
+
+    All copies take it, whichever GPU holds the rest of a layer: an op whose weights are in host memory goes to the
+    first device that accepts it. Source: ggml_backend_sched_backend_id_from_cur in ggml-backend.cpp of llama.cpp and
+    ik_llama.cpp (read 2026-11-23).
+    """
     link = _link(machine.gpus[0]) if machine.gpus else _LINK
     return link.bytes_per_s
 
