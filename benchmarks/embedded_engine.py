@@ -13,14 +13,14 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from make_gguf import write
 from wellfed import api, api_bench
-from wellfed.api_calibrate import SCENARIOS, measured_as, observed, parameters
+from wellfed.api_calibrate import SCENARIOS, figures, observed, parameters
 from wellfed.api_run import Prepared, RunOptions, prepare
 from wellfed.api_up import asked
 from wellfed.bench.calibrate import Measured, fitted
@@ -62,7 +62,7 @@ def run(name: str, path: Path, memory: MemoryReport, requests: int, threads: int
     """Start as `wellfed run` does, with a verbose log, and ask."""
     options = RunOptions(context=4096, port=free_port(), threads=threads)
     prepared = prepare(str(path), options)
-    machine = measured_as(prepared.plan.machine, memory)
+    machine = figures(memory).of(prepared.plan.machine)
     prepared = replace(
         prepared,
         plan=replace(prepared.plan, machine=machine),
@@ -128,7 +128,8 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     print(f"idle cores before: {idle_cores():.1f}")
     report = api_bench.memory(api.machine(), 256 * 2**20)
-    print(f"memory read {format_bandwidth(report.best())}, clock {(report.clock_hz or 0) / 1e9:.2f} GHz")
+    small = format_bandwidth(report.small_pages_bytes_per_s)
+    print(f"read {format_bandwidth(report.best())}, small pages {small}; {(report.clock_hz or 0) / 1e9:.2f} GHz")
     seen, memory = [], []
     for name in arguments.models.split(","):
         path = file_of(name, arguments.folder)
@@ -146,7 +147,7 @@ def main() -> None:
         print(f"{what:<64} {measured:9.1f} " + " ".join(f"{p:8.1f} {p / measured - 1:+6.0%}" for p in predicted))
     if arguments.json:
         arguments.json.write_text(
-            json.dumps({"read": report.best(), "clock": report.clock_hz, "memory": memory, "speed": speeds}, indent=1)
+            json.dumps({"figures": asdict(figures(report)), "memory": memory, "speed": speeds}, indent=1)
         )
 
 

@@ -93,8 +93,8 @@ def _with_measured_memory(machine: Machine) -> Machine:
     from wellfed.bench.store import last_memory, own_for
 
     own = own_for(machine)
-    rate, clock = last_memory(machine) if own is None else (own.memory_bytes_per_s, own.clock_hz)
-    return replace(machine, measured_memory_bandwidth_bytes_per_s=rate, measured_clock_hz=clock)
+    figures = last_memory(machine) if own is None else own.memory
+    return machine if figures is None else figures.of(machine)
 
 
 def calibration(path: Path | None = None, machine: Machine | None = None) -> Calibration:

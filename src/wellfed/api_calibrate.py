@@ -10,10 +10,9 @@ from wellfed import api, api_bench
 from wellfed.api_run import Prepared, RunOptions, Told, estimated, prepare
 from wellfed.api_up import asked
 from wellfed.bench.calibrate import Measured, own
-from wellfed.bench.store import OwnCalibration, identity, save, save_calibration
+from wellfed.bench.store import MemoryFigures, OwnCalibration, identity, save, save_calibration
 from wellfed.calibration import Calibration, Watched
 from wellfed.errors import WellfedError
-from wellfed.hardware.machine import Machine
 from wellfed.launch.process import free_port
 from wellfed.launch.service import end, serve
 from wellfed.planner.kinds import Kind, kind_of
@@ -43,8 +42,8 @@ def calibrate(options: Options, told: Told = lambda _: None) -> OwnCalibration:
     """Measure and fit; nothing is written. Raises WellfedError where memory or a model cannot be measured."""
     from wellfed.catalog.calibration import bundled
 
-    unknown = replace(api.machine(), measured_memory_bandwidth_bytes_per_s=None, measured_clock_hz=None)
-    machine = _with_memory(unknown, options, told)
+    memory = _memory(options, told)
+    machine = memory.of(api.machine())
     measured: list[Measured] = []
     keys: dict[str, float] = {}
     for model in options.models:
@@ -56,7 +55,6 @@ def calibrate(options: Options, told: Told = lambda _: None) -> OwnCalibration:
         measured += _measured(prepared, options.requests, told)
         keys |= parameters(prepared.plan, bundled())
     source = f"bench memory; {', '.join(options.models) or 'no model'}"
-    memory = machine.measured_memory_bandwidth_bytes_per_s, machine.measured_clock_hz
     return own(identity(machine), memory, bundled(), keys, measured, source)
 
 
@@ -65,17 +63,17 @@ def keep(found: OwnCalibration) -> str:
     return str(save_calibration(found))
 
 
-def _with_memory(machine: Machine, options: Options, told: Told) -> Machine:
+def _memory(options: Options, told: Told) -> MemoryFigures:
     if not options.memory_bytes:
-        return machine
-    report = api_bench.memory(machine, options.memory_bytes, told)
+        return MemoryFigures()
+    report = api_bench.memory(api.machine(), options.memory_bytes, told)
     save("memory", report)
-    return measured_as(machine, report)
+    return figures(report)
 
 
-def measured_as(machine: Machine, report: MemoryReport) -> Machine:
-    """The machine with what `bench memory` found of it."""
-    return replace(machine, measured_memory_bandwidth_bytes_per_s=report.best(), measured_clock_hz=report.clock_hz)
+def figures(report: MemoryReport) -> MemoryFigures:
+    """What predictions take from a report."""
+    return MemoryFigures(report.best(), report.small_pages_bytes_per_s, report.clock_hz)
 
 
 def _measured(prepared: Prepared, requests: int, told: Told) -> list[Measured]:

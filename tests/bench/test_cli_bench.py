@@ -57,7 +57,9 @@ def test_a_key_is_not_repeated(url: str) -> None:
 
 def test_compare_shows_errors_before_and_after() -> None:
     seen = store.Observation("decode, m Q8_0, 32 prompt tokens", "tok/s", 10.0, 15.0, 10.4)
-    store.save_calibration(store.OwnCalibration("A CPU 4c", 40e9, Calibration("this-machine", {}), (seen,)))
+    store.save_calibration(
+        store.OwnCalibration("A CPU 4c", store.MemoryFigures(40e9), Calibration("this-machine", {}), (seen,))
+    )
     line = next(line for line in called("compare").stdout.splitlines() if line.startswith("decode"))
     assert line.split()[-5:] == ["10", "15", "+50%", "10.4", "+4%"]
 

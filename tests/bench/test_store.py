@@ -51,31 +51,28 @@ def test_one_disturbed_measurement_does_not_bend_the_others() -> None:
 
 
 def test_kept_and_read_back() -> None:
-    before = own(store.identity(here()), (40e9, 3.5e9), BASE, {"cpu.a": 2.0}, [measured("a", 3.0)], "a test")
+    before = own(
+        store.identity(here()),
+        store.MemoryFigures(40e9, 30e9, 3.5e9),
+        BASE,
+        {"cpu.a": 2.0},
+        [measured("a", 3.0)],
+        "a test",
+    )
     store.save_calibration(before)
     after = store.own_calibration()
     assert after is not None
     assert replace(after, taken="") == before
-    assert (after.memory_bytes_per_s, after.clock_hz) == (40e9, 3.5e9)
+    assert after.memory == store.MemoryFigures(40e9, 30e9, 3.5e9)
     assert after.observations[0].error(calibrated=False) == pytest.approx(2 / 3 - 1)
     assert abs(after.observations[0].error(calibrated=True)) < 0.02
     assert after.calibration.residuals["CPU decode"].rows == 1
 
 
-def test_a_file_from_before_clocks_were_measured_is_read() -> None:
-    path = store.save_calibration(store.OwnCalibration(store.identity(here()), 40e9, BASE, clock_hz=3.5e9))
-    data = json.loads(path.read_text())
-    del data["clock_hz"]
-    path.write_text(json.dumps(data))
-    found = store.own_calibration()
-    assert found is not None
-    assert found.clock_hz is None
-
-
 def test_it_changes_predictions_of_this_machine_and_of_no_other() -> None:
     rate = bundled().value("cpu", "measured_fraction")
     mine = Calibration("this-machine", {"cpu.measured_fraction": rate / 2})
-    store.save_calibration(store.OwnCalibration(store.identity(here()), 40e9, mine))
+    store.save_calibration(store.OwnCalibration(store.identity(here()), store.MemoryFigures(40e9), mine))
     assert api.calibration(machine=here()).value("cpu", "measured_fraction") == rate / 2
     other = replace(here(), memory_bytes=32 * 2**30)
     for machine in (other, replace(here(), origin=Origin.PARTS), None):
@@ -92,13 +89,13 @@ def test_it_changes_predictions_of_this_machine_and_of_no_other() -> None:
         lambda text: text.replace('"schema": 1', '"schema": 99'),
         lambda text: text.replace('"observations"', '"something"'),
         lambda text: json.dumps({**json.loads(text), "parameters": {"cpu.a": -1}}),
-        lambda text: json.dumps({**json.loads(text), "memory_bytes_per_s": 0}),
+        lambda text: json.dumps({**json.loads(text), "memory": {"read_bytes_per_s": 0}}),
         lambda text: '{"schema": "another.tool/3", "data": []}',
         lambda text: "\x00\xff" * 50,
     ],
 )
 def test_damaged_or_foreign_files_are_refused_with_a_hint(damage: object, data: Path) -> None:
-    store.save_calibration(store.OwnCalibration("m", 40e9, Calibration("x", {"cpu.a": 1.0})))
+    store.save_calibration(store.OwnCalibration("m", store.MemoryFigures(40e9), Calibration("x", {"cpu.a": 1.0})))
     path = store.calibration_file()
     path.write_text(damage(path.read_text()))  # type: ignore[operator]
     with pytest.raises(BadInput) as refused:

@@ -36,6 +36,13 @@ def test_measured_bandwidth_beats_the_data_sheet() -> None:
     assert cpu_bandwidth(told, LAYOUT, CALIBRATION)[0] <= 225e9
 
 
+def test_without_huge_pages_no_more_is_read_than_was_measured_without_them() -> None:
+    told = replace(machine(), measured_memory_bandwidth_bytes_per_s=55e9, measured_small_pages_bytes_per_s=32e9)
+    small, _ = cpu_bandwidth(told, LAYOUT, CALIBRATION)
+    huge, _ = cpu_bandwidth(told, replace(LAYOUT, huge_pages=True), CALIBRATION)
+    assert 30e9 < small <= 32e9 < huge
+
+
 def test_a_measured_clock_beats_the_data_sheet_and_any_assumption() -> None:
     told = replace(machine(), measured_clock_hz=4.2e9)
     unknown = Machine("?", Origin.LIVE, (Socket(0, cores=4),), measured_clock_hz=3.5e9)

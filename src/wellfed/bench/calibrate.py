@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from wellfed.bench.store import Observation, OwnCalibration
+from wellfed.bench.store import MemoryFigures, Observation, OwnCalibration
 from wellfed.calibration import Calibration, Residual
 
 _MEASUREMENT_SIGMA, _PARAMETER_SIGMA = 0.04, 0.7  # logs: repeatability of a measurement, doubt about a parameter
@@ -64,15 +64,13 @@ def _misfit(error: float) -> float:
 
 def own(
     identity: str,
-    memory: tuple[float | None, float | None],
+    memory: MemoryFigures,
     base: Calibration,
     keys: Mapping[str, float],
     measured: Sequence[Measured],
     source: str,
 ) -> OwnCalibration:
-    """The machine's calibration; `memory` is its (bandwidth in bytes/s, clock in Hz).
-
-    It holds the fitted values, their residuals by class, and every observation that made it."""
+    """The machine's calibration: fitted values, their residuals by class, and every observation that made it."""
     found = fitted(base, keys, measured)
     after = base.with_parameters(found)
     observations = tuple(
@@ -83,9 +81,7 @@ def own(
         kind: _residual([o for o, m in zip(observations, measured, strict=True) if m.kind == kind]) for kind in kinds
     }
     kept = found if measured else {}
-    rate, clock = memory
-    calibration = Calibration("this-machine", kept, residuals, source)
-    return OwnCalibration(identity, rate, calibration, observations, clock_hz=clock)
+    return OwnCalibration(identity, memory, Calibration("this-machine", kept, residuals, source), observations)
 
 
 def _residual(observations: Sequence[Observation]) -> Residual:

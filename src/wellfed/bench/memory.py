@@ -50,6 +50,8 @@ class MemoryReport:
     matrix: Mapping[tuple[int, int], float] = field(default_factory=dict)  # (cpu node, memory node) -> read bytes/s
     kernels: str = "numba"
     clock_hz: float | None = None  # of a core with all at work; None where it cannot be told
+    small_pages_bytes_per_s: float | None = None  # read by all threads, no huge pages behind the arrays
+    huge_share: float | None = None  # of the arrays behind `points`, backed by huge pages
 
     def best(self, kernel: str = "read") -> float:
         """The highest bandwidth seen with threads on their own memory."""
@@ -72,19 +74,26 @@ def measure(
     _ensure_room(3 * size * len(cpus))
     nodes = {node.os_index: [cpu for cpu in node.cpus if cpu in cpus] for node in machine.numa_nodes}
     nodes = {node: own for node, own in nodes.items() if own}
-    points = []
+    points, huge = [], None
     for count in sweep(len(cpus)):
         progress(f"{count} threads")
-        points.append(_point(kernels, cpus[:count], None, None, size, repetitions))
+        workers = [_Worker(cpu, size, None) for cpu in cpus[:count]]
+        points.append(_point(kernels, workers, None, None, repetitions))
+        huge = _huge_share(size * len(_Worker.ARRAYS) * count)
+        del workers
+    progress("small pages")
+    small = _best(kernels["read"], "read", [_Worker(cpu, size, None, huge=False) for cpu in cpus], repetitions)
     matrix: dict[tuple[int, int], float] = {}
     if len(nodes) > 1:
         for cpu_node, own in nodes.items():
             for memory_node in nodes:
                 progress(f"node {cpu_node} reads node {memory_node}")
-                point = _point(kernels, own, cpu_node, memory_node, size, repetitions)
+                workers = [_Worker(cpu, size, memory_node) for cpu in own]
+                point = _point(kernels, workers, cpu_node, memory_node, repetitions)
                 matrix[cpu_node, memory_node] = point.bytes_per_s["read"]
                 points.append(point)
-    return MemoryReport(tuple(points), _thp(), machine.memory_bandwidth_bytes_per_s, size, matrix, kind, clock_hz(cpus))
+    theory, clock = machine.memory_bandwidth_bytes_per_s, clock_hz(cpus)
+    return MemoryReport(tuple(points), _thp(), theory, size, matrix, kind, clock, small, huge)
 
 
 def clock_hz(cpus: Sequence[int]) -> float | None:
@@ -139,27 +148,32 @@ def sweep(most: int) -> list[int]:
 
 def _point(
     kernels: Mapping[str, Callable[..., Any]],
-    cpus: Sequence[int],
+    workers: Sequence[_Worker],
     cpu_node: int | None,
     memory_node: int | None,
-    size: int,
     repetitions: int,
 ) -> Point:
-    workers = [_Worker(cpu, size, memory_node) for cpu in cpus]
     found = {name: _best(kernel, name, workers, repetitions) for name, kernel in kernels.items()}
-    return Point(len(cpus), cpu_node, memory_node, found)
+    return Point(len(workers), cpu_node, memory_node, found)
 
 
 class _Worker:
-    """Arrays of one thread, touched by it on its own CPU first."""
+    """Arrays of one thread, touched by it on its own CPU first.
 
-    def __init__(self, cpu: int, size: int, node: int | None) -> None:
+    They are private memory: what is shared is of another kind, which huge pages back only where told to.
+    """
+
+    ARRAYS = range(3)
+
+    def __init__(self, cpu: int, size: int, node: int | None, huge: bool = True) -> None:
         import numpy as np
 
         self.cpu = cpu
-        self._maps = [mmap.mmap(-1, size) for _ in range(3)]
+        self._maps = [mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) for _ in self.ARRAYS]
+        advice = getattr(mmap, "MADV_HUGEPAGE" if huge else "MADV_NOHUGEPAGE", None)
         for area in self._maps:
-            area.madvise(mmap.MADV_HUGEPAGE) if hasattr(mmap, "MADV_HUGEPAGE") else None
+            if advice is not None:
+                area.madvise(advice)
             if node is not None:
                 _bind_pages(area, size, node)
         self.arrays = [np.frombuffer(area, dtype=np.float64) for area in self._maps]
@@ -205,6 +219,16 @@ def _best(kernel: Callable[..., Any], name: str, workers: Sequence[_Worker], rep
     spans = [max(one[turn][1] for one in times) - min(one[turn][0] for one in times) for turn in range(repetitions)]
     moved = BYTES_PER_ELEMENT[name] * len(workers[0].arrays[0]) * len(workers)
     return float(moved / min(spans))
+
+
+def _huge_share(size: int) -> float | None:
+    """Huge pages of this process over `size` bytes; None where the kernel does not tell."""
+    try:
+        lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return None
+    found = next((line.split()[1] for line in lines if line.startswith("AnonHugePages:")), None)
+    return None if found is None else min(1.0, int(found) * 1024 / size)
 
 
 def _thp() -> str | None:

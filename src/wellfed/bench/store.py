@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, astuple, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,15 +83,32 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryFigures:
+    """What `bench memory` tells a prediction. None = not measured."""
+
+    read_bytes_per_s: float | None = None
+    small_pages_bytes_per_s: float | None = None  # the same without huge pages
+    clock_hz: float | None = None  # of a core with all at work
+
+    def of(self, machine: Machine) -> Machine:
+        """The machine with these figures."""
+        return replace(
+            machine,
+            measured_memory_bandwidth_bytes_per_s=self.read_bytes_per_s,
+            measured_small_pages_bytes_per_s=self.small_pages_bytes_per_s,
+            measured_clock_hz=self.clock_hz,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class OwnCalibration:
-    """What was measured on one machine: its memory bandwidth, the parameters fitted, and the proof of both."""
+    """What was measured on one machine: its memory, the parameters fitted, and the proof of both."""
 
     machine: str  # identity of the machine
-    memory_bytes_per_s: float | None
+    memory: MemoryFigures
     calibration: Calibration
     observations: tuple[Observation, ...] = ()
     taken: str = ""
-    clock_hz: float | None = None  # of a core with all at work
 
 
 def identity(machine: Machine) -> str:
@@ -112,8 +129,7 @@ def save_calibration(own: OwnCalibration) -> Path:
     data = json.loads(dump(own.calibration))
     data["machine"] = own.machine
     data["taken"] = own.taken or time.strftime("%Y-%m-%dT%H:%M:%S%z")
-    data["memory_bytes_per_s"] = own.memory_bytes_per_s
-    data["clock_hz"] = own.clock_hz
+    data["memory"] = plain(own.memory)
     data["observations"] = plain(own.observations)
     path = calibration_file()
     write(path, json.dumps(data, indent=1) + "\n")
@@ -132,21 +148,20 @@ def own_calibration(path: Path | None = None) -> OwnCalibration | None:
     try:
         calibration = parse(text, str(path))
         data = json.loads(text)
-        rate, clock = data["memory_bytes_per_s"], data.get("clock_hz")
+        memory = MemoryFigures(**{name: None if one is None else float(one) for name, one in data["memory"].items()})
         observations = tuple(Observation(**one) for one in data["observations"])
         own = OwnCalibration(
             machine=str(data["machine"]),
-            memory_bytes_per_s=None if rate is None else float(rate),
+            memory=memory,
             calibration=calibration,
             observations=observations,
             taken=str(data["taken"]),
-            clock_hz=None if clock is None else float(clock),
         )
     except BadInput as error:
         raise _refused(path, error.message) from error
     except (ValueError, KeyError, TypeError) as error:
         raise _refused(path, error) from error
-    values = [*own.calibration.parameters.values(), own.memory_bytes_per_s, own.clock_hz]
+    values = [*own.calibration.parameters.values(), *astuple(own.memory)]
     if not all(0 < value < float("inf") for value in values if value is not None):
         raise _refused(path, "it holds numbers that no measurement gives")
     return own
@@ -165,15 +180,14 @@ def own_for(machine: Machine) -> OwnCalibration | None:
     return own if own is not None and own.machine == identity(machine) else None
 
 
-def last_memory(machine: Machine) -> tuple[float | None, float | None]:
-    """Read bandwidth and clock of the last `wellfed bench memory`; None when it never ran, or ran on other memory."""
+def last_memory(machine: Machine) -> MemoryFigures | None:
+    """The figures of the last `wellfed bench memory`; None when it never ran, or ran on other memory."""
     try:
         result = json.loads((folder() / "memory.json").read_text(encoding="utf-8"))["result"]
-        rates = [float(point["bytes_per_s"]["read"]) for point in result["points"]]
-        clock = result.get("clock_hz")
-        clock = None if clock is None else float(clock)
+        read = max(float(point["bytes_per_s"]["read"]) for point in result["points"])
+        small, clock = result["small_pages_bytes_per_s"], result["clock_hz"]
+        found = MemoryFigures(read, None if small is None else float(small), None if clock is None else float(clock))
     except (OSError, ValueError, KeyError, TypeError, WellfedError):
-        return None, None
-    if not rates or result.get("theoretical_bytes_per_s") != machine.memory_bandwidth_bytes_per_s:
-        return None, None  # of another machine that shares the home folder, or before memory was changed
-    return max(rates), clock
+        return None
+    same = result.get("theoretical_bytes_per_s") == machine.memory_bandwidth_bytes_per_s
+    return found if same else None  # another machine that shares the home folder, or memory was changed since

@@ -65,7 +65,9 @@ def memory_text(report: MemoryReport) -> None:
     click.echo(f"theoretical {format_bandwidth(theory)}{share}; {report.kernels}")
     clock = "? (install numba to measure it)" if report.clock_hz is None else f"{report.clock_hz / 1e9:.2f} GHz"
     click.echo(f"clock with all cores at work: {clock}")
-    click.echo(f"transparent huge pages: {report.transparent_huge_pages or '?'}")
+    huge = "?" if report.huge_share is None else f"{report.huge_share:.0%} of the arrays above"
+    click.echo(f"transparent huge pages: {report.transparent_huge_pages or '?'}; {huge}")
+    click.echo(f"read by all threads without them: {format_bandwidth(report.small_pages_bytes_per_s)}")
 
 
 def link_text(copies: Sequence[Copy]) -> None:
@@ -103,8 +105,8 @@ def engine_svg(measurements: Sequence[Measurement]) -> str:
 def compare_text(own: OwnCalibration) -> None:
     """Predicted, measured, error; with the bundled calibration and with this machine's own."""
     click.echo(f"{own.machine}; {own.taken}")
-    clock = "" if own.clock_hz is None else f"; cores at {own.clock_hz / 1e9:.2f} GHz"
-    click.echo(f"memory: {format_bandwidth(own.memory_bytes_per_s)} read{clock}")
+    clock = "" if own.memory.clock_hz is None else f"; cores at {own.memory.clock_hz / 1e9:.2f} GHz"
+    click.echo(f"memory: {format_bandwidth(own.memory.read_bytes_per_s)} read{clock}")
     if own.observations:
         click.echo(f"{'':<58} {'measured':>9} {'bundled':>9} {'error':>7} {'own':>9} {'error':>7}")
     for one in own.observations:

@@ -244,6 +244,7 @@ class Machine:
     power_supply_w: float | None = None
     price: float | None = None
     measured_memory_bandwidth_bytes_per_s: float | None = None  # all sockets, each on its own memory
+    measured_small_pages_bytes_per_s: float | None = None  # the same where no huge pages back the memory
     measured_clock_hz: float | None = None  # of a core with all cores at work
     assumptions: tuple[Assumption, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)

@@ -110,6 +110,8 @@ def share_bandwidth(share: CpuShare, machine: Machine, layout: Layout, calibrati
     )
     if share.dies_bytes_per_s is not None:
         reach = smooth_minimum(reach, share.dies_bytes_per_s)
+    if share.small_pages_bytes_per_s is not None and not layout.huge_pages:
+        reach = min(reach, share.small_pages_bytes_per_s)  # a file's pages are small, and virtual machines pay twice
     reach *= policy_factor(machine, layout, calibration)
     core = calibration.value("cpu", share.fabric, "core_bytes_per_cycle") * share.clock_hz
     pages = calibration.value("cpu", "huge_pages_factor") if layout.huge_pages else 1.0

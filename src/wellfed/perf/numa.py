@@ -39,6 +39,7 @@ class CpuShare:
     socket_bytes_per_s: float  # one socket's channels
     dies_bytes_per_s: float | None  # one socket's core complexes; None where they are no limit
     measured_bytes_per_s: float | None  # one socket's, from a benchmark
+    small_pages_bytes_per_s: float | None  # the same without huge pages
     isa: str  # amx | avx512_vnni | avx512 | avx2 | sse | neon | neon_base | riscv
     bf16: bool  # multiplies BF16 natively
     fabric: str  # mesh (Intel servers) | local
@@ -59,7 +60,7 @@ def cpu_share(machine: Machine, layout: Layout, threads: int | None = None) -> C
     cores = sum(_cores(socket, machine, notes) for socket in sockets[:used])
     asked = threads or layout.threads or cores
     clock = machine.measured_clock_hz or _clock(first, min(1.0, min(asked, cores) / cores), notes)
-    measured = machine.measured_memory_bandwidth_bytes_per_s
+    measured, small = machine.measured_memory_bandwidth_bytes_per_s, machine.measured_small_pages_bytes_per_s
     return CpuShare(
         sockets=used,
         cores=float(cores),
@@ -68,6 +69,7 @@ def cpu_share(machine: Machine, layout: Layout, threads: int | None = None) -> C
         socket_bytes_per_s=_channels_bytes_per_s(first, measured is None, notes),
         dies_bytes_per_s=_dies_bytes_per_s(first),
         measured_bytes_per_s=measured / len(sockets) if measured else None,
+        small_pages_bytes_per_s=small / len(sockets) if small else None,
         isa=dict(layout.options).get("isa") or instruction_set(first),  # a build may use less
         bf16=bool(_flags(first) & {"avx512_bf16", "bf16", "amx_bf16"}),
         fabric="mesh" if _server_mesh(first.cpu) else "local",
