@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from wellfed.bench.store import MemoryFigures, Observation, OwnCalibration
 from wellfed.calibration import Calibration, Residual
 
-_MEASUREMENT_SIGMA, _PARAMETER_SIGMA = 0.04, 0.7  # logs: repeatability of a measurement, doubt about a parameter
+_MEASUREMENT_SIGMA, _PARAMETER_SIGMA = 0.04, 0.35  # logs: repeatability of a measurement, doubt about a parameter
 _TOLERANCE = 3.0  # sigmas from which a measurement begins to count as disturbed
 _FIRST_STEP, _LAST_STEP = 0.4, 0.005
 _LEAST_SIGMA = 0.08  # few measurements: their spread says little of what the next one will be off
