@@ -70,6 +70,20 @@ def test_a_queue_that_is_seen_explains_the_late_token() -> None:
     assert {cause.rule.id: cause.of for cause in said(throttled).causes}["start-slow"] == "cpu-quota"
 
 
+def test_a_probe_that_waits_for_the_only_slot_is_no_queue_of_others() -> None:
+    one = replace(QUIET, running=1.0, waiting=1.0, engine_now={"slots": 1})
+    late = {"ttft_s": 9.0, "waited_s": 1.0, "streams": False}
+    assert said(one).id == "queueing"
+    assert not said(replace(one, probe=late)).ill
+    assert said(replace(one, waiting=2.0, probe=late)).id == "queueing"
+    assert said(replace(one, waiting=0.0, engine_now={"slots": 4}, probe={"ttft_s": 9.0})).id == "start-slow"
+
+
+def test_a_probe_is_no_demand() -> None:
+    idle = replace(QUIET, running=1.0, tok_s=3.0, steps_s=3.0, threads=(T(0.05),), probe={"streams": True})
+    assert said(idle).id == "no-demand"
+
+
 @pytest.mark.parametrize(
     ("probe", "name"),
     [

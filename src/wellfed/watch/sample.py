@@ -201,6 +201,7 @@ class Probe:
     number: int
     failures: int = 0
     waited_s: float | None = None
+    streams: bool | None = None  # the open one gets tokens already; None: none is open
     connect_s: float | None = None
     ttft_s: float | None = None
     tpot_s: float | None = None

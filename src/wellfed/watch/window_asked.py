@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from wellfed.watch.sample import Engine, Sample
+from wellfed.watch.sample import Engine, Probe, Sample
 from wellfed.watch.series import finite, growth, known_points, last, mean, middle, per_s, share, slope
 from wellfed.watch.view import EngineView, ProbeView
 
@@ -13,7 +14,7 @@ _MOST_TOK_S = 1e6  # no engine makes more
 
 def engine(samples: Sequence[Sample]) -> EngineView | None:
     """The engine's words over the window, each answer counted once."""
-    told = [s.engine for s in samples if s.engine is not None]
+    told = [_of_others(s.engine, s.probe) for s in samples if s.engine is not None]
     if not told:
         return None
     unique = [a for a, b in zip(told, [*told[1:], None], strict=True) if b is None or a.t != b.t]
@@ -44,6 +45,17 @@ def engine(samples: Sequence[Sample]) -> EngineView | None:
         prefill_s=_each(answers, "prefill"),
         error=last(each.error for each in told),
     )
+
+
+def _of_others(engine: Engine, probe: Probe | None) -> Engine:
+    """Without the request of our own that is open: it is the last that came, and waits where anybody does."""
+    if probe is None or probe.streams is None:
+        return engine
+    if not probe.streams and engine.waiting is not None and engine.waiting >= 1:
+        return replace(engine, waiting=engine.waiting - 1)
+    if engine.running is not None and engine.running >= 1:
+        return replace(engine, running=engine.running - 1)
+    return engine
 
 
 def _tokens(answers: Sequence[Engine]) -> float | None:

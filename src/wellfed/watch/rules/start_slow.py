@@ -19,6 +19,8 @@ def judge(view: View) -> Iterable[Sign]:
     if probe.idle_s < _LEAST_S or probe.idle_s < _SHARE * probe.ttft_s:
         return []
     engine = view.engine
+    if engine is not None and engine.slots and (engine.running or 0.0) >= 0.8 * engine.slots and not engine.waiting:
+        return []  # its slots are taken, and the only one that waits for one is the probe
     counted = engine.queue_s if engine is not None else None
     return sign(
         min(0.9, probe.idle_s / (probe.idle_s + 10.0)),

@@ -64,6 +64,7 @@ class ProbeSampler:
         self._lock = threading.Lock()
         self._last: Probe | None = None
         self._waits_since: float | None = None  # for the next token of the open question
+        self._streams = False
         self._connection: http.client.HTTPConnection | None = None
         self._end = threading.Event()
         threading.Thread(target=self._ask_on, name="wellfed-probe", daemon=True).start()
@@ -71,11 +72,10 @@ class ProbeSampler:
     def sample(self) -> Probe | None:
         """Now; None before anything was asked."""
         with self._lock:
-            last, since = self._last, self._waits_since
-        waited = None if since is None else time.monotonic() - since
-        if last is None:
-            return None if waited is None else Probe(number=0, waited_s=waited)
-        return replace(last, waited_s=waited)
+            last, since, streams = self._last, self._waits_since, self._streams
+        if since is None:
+            return last
+        return replace(last or Probe(number=0), waited_s=time.monotonic() - since, streams=streams)
 
     def close(self) -> None:
         """Ask no more, and let an open question go."""
@@ -153,7 +153,7 @@ class ProbeSampler:
             if _has_token(chunk):
                 times.append(time.monotonic() - asked)
                 with self._lock:
-                    self._waits_since = time.monotonic()
+                    self._waits_since, self._streams = time.monotonic(), True
                 if len(times) > 4 * TOKENS:
                     break
         if not times:
@@ -172,7 +172,7 @@ class ProbeSampler:
     def _open(self) -> closing[http.client.HTTPConnection]:
         connection = self._address.connection(_LONGEST_S)
         with self._lock:
-            self._connection, self._waits_since = connection, time.monotonic()
+            self._connection, self._waits_since, self._streams = connection, time.monotonic(), False
         return closing(connection)
 
     def _send(self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None) -> None:
