@@ -28,6 +28,9 @@ class Stranger(BaseHTTPRequestHandler):
         for index in range(int(body["max_tokens"])):
             time.sleep(0.002)
             self._chunk({"choices": [{"text": "" if index % 3 == 1 else "x", "finish_reason": None}]})
+            if "fails" in self.faults and index == 1:
+                self._chunk({"error": {"message": "out of cache", "code": 500}})
+                return
             if "dies" in self.faults and index == 2:
                 self.wfile.write(b"data: {half")
                 return

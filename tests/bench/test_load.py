@@ -58,7 +58,9 @@ def test_failures_are_counted_and_told(url: str) -> None:
     assert found.errors == ("HTTP 503: overloaded",)
 
 
-@pytest.mark.parametrize(("fault", "part"), [("refuses", "HTTP 503"), ("dies", "does not answer|failed")])
+@pytest.mark.parametrize(
+    ("fault", "part"), [("refuses", "HTTP 503"), ("dies", "does not answer|failed"), ("fails", "out of cache")]
+)
 def test_an_endpoint_that_never_answers_is_an_error(url: str, fault: str, part: str) -> None:
     Stranger.faults = {fault}
     with pytest.raises(WellfedError, match=part):

@@ -38,6 +38,6 @@ def write(folder: Path, kind: str) -> Path:
     empty = dict.fromkeys(("truncation", "padding", "normalizer", "post_processor", "decoder"))
     tokenizer = {"version": "1.0", "added_tokens": [], **empty, "pre_tokenizer": {"type": "Whitespace"}, "model": model}
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    kind_of = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 4096}
+    kind_of = {"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "w0", "model_max_length": 4096}
     (folder / "tokenizer_config.json").write_text(json.dumps(kind_of))
     return folder

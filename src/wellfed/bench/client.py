@@ -105,6 +105,8 @@ async def _complete(client: httpx.AsyncClient, target: Target, prompt: str, outp
                 if not line.startswith("data: ") or line == "data: [DONE]":
                     continue
                 chunk = json.loads(line[6:])
+                if chunk.get("error"):
+                    return Reply(started, tuple(times), error=f"the server says: {_said(chunk['error'])}")
                 usage = chunk.get("usage") or usage
                 if any(_is_token(choice) for choice in chunk.get("choices", ())):
                     times.append(time.perf_counter() - started)
@@ -126,6 +128,11 @@ async def _complete(client: httpx.AsyncClient, target: Target, prompt: str, outp
 def _is_token(choice: dict[str, object]) -> bool:
     """Whether a chunk brings a token: some have no text of their own (half a character); the last chunk only ends."""
     return bool(choice.get("text")) or choice.get("finish_reason") is None
+
+
+def _said(error: object) -> str:
+    """An error sent in the stream, where the status was already 200."""
+    return str(error.get("message") or error if isinstance(error, dict) else error)[:200]
 
 
 def _count(value: object) -> int | None:

@@ -12,23 +12,20 @@ from wellfed.calibration import Calibration
 from wellfed.estimate import Estimate, Quantity
 from wellfed.layout import Layout, NumaPolicy
 from wellfed.perf.local import estimate_local
-from wellfed.perf.memory import memory, running_capacity
+from wellfed.perf.memory import memory
 from wellfed.plan import Request
 from wellfed.provenance import Assumption
 
-_SIGMA = 0.7  # a factor of two either way, and a little: unverified
+_SIGMA = 0.7  # a factor of two and a half either way
 _UNVERIFIED = Assumption(
     "vLLM computes on CPUs as fast as other engines' BF16 kernels do",
-    "no measurement of vLLM on CPUs is in the calibration: a factor of two either way",
+    "no measurement of vLLM on CPUs is in the calibration: a factor of two and a half either way",
 )
 
 
 def estimate_served_cpu(request: Request, calibration: Calibration) -> Estimate:
-    """Speed and memory of vLLM on CPUs; sequences beyond the cache's room wait."""
-    fitting = running_capacity(request)
-    layout = request.layout
-    slots = max(1, layout.max_sequences if fitting is None else min(layout.max_sequences, fitting))
-    found = estimate_local(replace(request, layout=replace(_read_locally(layout), max_sequences=slots)), calibration)
+    """Speed and memory of vLLM on CPUs."""
+    found = estimate_local(replace(request, layout=_read_locally(request.layout)), calibration)
     return replace(
         found,
         memory=memory(request),
