@@ -24,6 +24,8 @@ wellfed watch --once                look for 5 s, report, leave (exit 1: a fault
 wellfed watch --for 60s --json      look for a minute, one JSON document
 wellfed watch --record trace.jsonl  keep every sample
 wellfed watch --replay trace.jsonl  judge a recording again
+wellfed watch --probe               also ask it: what a user gets of an engine that tells nothing of itself
+wellfed watch --url https://far --probe --expect 60 --api-key-file KEY
 wellfed watch --export :9100        Prometheus on this machine's loopback; docs/grafana-watch.json is a dashboard
 ```
 
@@ -32,11 +34,22 @@ wellfed watch --export :9100        Prometheus on this machine's loopback; docs/
 - Several causes are ranked. One that follows from another names it (a queue behind throttled threads).
 - *Costs* is the rate with the fault lifted minus the rate now. Lifted, an engine does what its plan promises (plans
   are made without faults), and at least what the share of time that the fault takes would add. The plan comes from
-  `--model`, or from the model file in the engine's command line.
+  `--model`, or from the model file in the engine's command line; what is free now does not matter to it. A fault of
+  the machine itself that the plan was made with (a narrow link) is priced by the plan on the mended machine.
 - `unknown` says what to measure next. It is given for too few samples, for gaps, when nothing fits, and when the
   engine is far slower than its plan and no cause is seen.
 - Figures that cannot be read are `?`, never 0. Counters that fall, clocks that jump and samples that are missing are
   left out of the rates.
+
+## Requests of its own
+
+Only with `--probe`. Each asks for 16 tokens after a line of prompt (about 40 tokens with a chat's template), streamed,
+and costs an engine that much of its time and a user of a hosted one that much money: at the usual 5 s between them
+some 11,500 tokens made and 29,000 read an hour. One is open at a time; the next waits for the last to end, and for at
+least half the time between two. An engine's own figures are told without them. The key comes from
+`WELLFED_API_KEY` or `--api-key-file`, goes into one header, and is in no trace or message.
+
+An engine elsewhere has no plan here: `--expect` says what rate it was to keep.
 
 ## What it does not see
 
@@ -45,6 +58,11 @@ wellfed watch --export :9100        Prometheus on this machine's loopback; docs/
 - Which other process it is: it tells how much CPU others take, `top` tells who.
 - NVML's utilisation is the share of time with any kernel running; a GPU that is busy with tiny kernels looks busy.
 - In a container, NVML may count processes differently; then the engine's GPUs are those that are busy.
+- Why AMD's GPUs lower their clocks, and what crosses their links: /sys does not tell. Graphics programs on them (Vulkan)
+  are not listed as processes.
+- The kernel's log without the right to read it (root, or `kernel.dmesg_restrict=0`): said once. XIDs then come from NVML,
+  PCIe and memory errors from counters in /sys.
+- SGLang's gauges change every 40 decode steps or so, and stay for a while when it falls idle.
 - llama.cpp's `/metrics` needs `--metrics`; requests that fail are not counted.
 
 ## Diagnoses
