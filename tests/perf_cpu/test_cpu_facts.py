@@ -9,8 +9,9 @@ from tests.perf_cpu.cpu_parts import CALIBRATION, LAYOUT, cpu_step, machine, req
 
 from wellfed.hardware.machine import Machine, Origin, Socket
 from wellfed.models.gguf_types import gguf_type_names
-from wellfed.perf.cpu import _FAMILY, cpu_bandwidth, family
+from wellfed.perf.cpu import cpu_bandwidth
 from wellfed.perf.hybrid import kv_element_bytes
+from wellfed.perf.kernels import _FAMILY, family
 from wellfed.perf.numa import cpu_share, instruction_set
 from wellfed.perf.ops import Step
 

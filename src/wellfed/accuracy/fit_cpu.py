@@ -20,9 +20,10 @@ from wellfed.catalog.calibration import bundled
 from wellfed.estimate import Work
 from wellfed.hardware.machine import Machine
 from wellfed.layout import Layout
-from wellfed.perf.cpu import CpuRates, cpu_engine, elements_of, rates_for, share_bandwidth, work_seconds
+from wellfed.perf.cpu import CpuRates, elements_of, rates_for, share_bandwidth, work_seconds
 from wellfed.perf.gpu_pass import prompt_steps
 from wellfed.perf.hybrid import raw_link_bytes_per_s, split_works, threads_of
+from wellfed.perf.kernels import cpu_engine
 from wellfed.perf.local import local_times
 from wellfed.perf.numa import CpuShare, cpu_share
 from wellfed.perf.ops import Step

@@ -8,51 +8,25 @@
 The power mean is a smooth maximum: reading and computing overlap, but not perfectly. A weight is unpacked, and
 multiplied on the way, once per tile of input rows; the tile's other rows only multiply. Kernels without tiles unpack
 for every row, which is why they prefill low-bit types so slowly. `pairs` are head-key pairs of single queries: no tile
-shares what a kernel does around each. More
-threads are never slower up to the cores until barriers outweigh what they add, as on real machines; threads beyond
-the cores add barriers only. Where each socket has its own copy of the weights it also has its own pool of threads.
+shares what a kernel does around each. More threads are never slower up to the cores until barriers outweigh what they
+add, as on real machines; threads beyond the cores add barriers only. Where each socket has its own copy of the weights
+it also has its own pool of threads. `perf.kernels` knows the cycles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wellfed.calibration import Calibration
 from wellfed.estimate import Term, Work
 from wellfed.hardware.machine import Machine
-from wellfed.layout import Engine, Layout, NumaPolicy
-from wellfed.models.gguf_types import plain
+from wellfed.layout import Layout, NumaPolicy
+from wellfed.perf.kernels import cpu_engine, cycles_of
 from wellfed.perf.numa import CpuShare, cpu_share, policy_factor
 from wellfed.provenance import Assumption
 
 _SHARPNESS = 4.0
-
-# llama.cpp interleaves the rows of these matrices (not experts) when it loads them, since (x86, Arm).
-_REPACKED: Mapping[str, tuple[str, str]] = {
-    "Q4_0": ("2024-12-01", "2024-12-01"),
-    "Q4_K": ("2025-03-20", "2025-03-20"),
-    "IQ4_NL": ("2025-03-20", "2024-12-01"),
-}
-_BLAS = frozenset({"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q5_0", "IQ4_NL"})  # llama.cpp tiles these on x86 (sgemm.cpp)
-_X86_WIDE = frozenset({"avx512", "avx512_vnni", "amx"})
-
-# Families of weight types by how their values are unpacked on a CPU.
-_FAMILIES: Mapping[str, tuple[str, ...]] = {
-    "float": ("F32", "F16", "BF16", "FP8", "FP8-UE8M0", "FP8-TENSOR"),
-    "plain": (
-        "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q6_0", "Q8_0", "Q8_1", "Q8_KV", "Q8_K", "IQ4_NL", "MXFP4", "NVFP4", "INT8",
-        "INT4-G128", "INT4-G32", "IQ1_BN", "IQ2_BN", "TQ1_0", "TQ2_0", "Q1_0",
-    ),
-    "k": ("Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_XS"),
-    "iqk": (
-        "IQ2_K", "IQ3_K", "IQ4_K", "IQ5_K", "IQ6_K", "IQ2_KS", "IQ3_KS", "IQ4_KS", "IQ5_KS", "IQ4_KSS", "IQ2_KL",
-    ),
-    "codebook2": ("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S"),
-    "codebook3": ("IQ3_XXS", "IQ3_S"),
-    "trellis": ("IQ1_KT", "IQ2_KT", "IQ3_KT", "IQ4_KT"),
-}  # fmt: skip
-_FAMILY = {name: family for family, names in _FAMILIES.items() for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +56,6 @@ def smooth_minimum(a: float, b: float) -> float:
     """Nearly the smaller of two rates; a little less where they are alike."""
     least: float = (a**-_SHARPNESS + b**-_SHARPNESS) ** (-1 / _SHARPNESS)
     return least
-
-
-def family(weight_type: str) -> str:
-    """The unpacking family of a weight type."""
-    return _FAMILY.get(plain(weight_type), "k")
 
 
 def cpu_bandwidth(
@@ -149,7 +118,7 @@ def rates_for(work: Work, share: CpuShare, bandwidth: float, layout: Layout, cal
     """Rates of `share` for one work under the layout's engine."""
     engine = cpu_engine(layout)
     if work.read_bytes:
-        parts = [(part, _cycles(kind, work, share, layout, calibration)) for kind, part in _mix(work)]
+        parts = [(part, cycles_of(kind, work.name, share, layout, calibration)) for kind, part in _mix(work)]
         per_element, per_mac = (sum(part * cycles[place] for part, cycles in parts) for place in (0, 1))
     else:  # attention over the cache: no weights to unpack
         per_element, per_mac = 0.0, 1 / calibration.value("cpu", engine, "attention_macs_per_cycle")
@@ -168,73 +137,3 @@ def rates_for(work: Work, share: CpuShare, bandwidth: float, layout: Layout, cal
 
 def _mix(work: Work) -> tuple[tuple[str, float], ...]:
     return work.mix or ((work.weight_type, 1.0),)
-
-
-def _cycles(kind: str, work: Work, share: CpuShare, layout: Layout, calibration: Calibration) -> tuple[float, float]:
-    """Cycles of a core per element read and per multiply-add.
-
-    With tiles of t rows, u elements unpacked and m multiplied a cycle: unpacked = elements (1 - 1/t) + macs / t, and
-    cycles = unpacked / u + (macs - unpacked) / m.
-    """
-    engine, tile = cpu_engine(layout), tile_scope(layout, work.name, kind, share.isa)
-    again = 1 / calibration.value("cpu", tile, "tile_rows")
-    unpack = 1 / _unpack_per_cycle(kind, share, engine, tile, calibration)
-    multiply = 1 / calibration.value("cpu", *_mac_scope(kind, share, engine))
-    return (1 - again) * (unpack - multiply), again * unpack + (1 - again) * multiply
-
-
-def _unpack_per_cycle(kind: str, share: CpuShare, engine: str, tile: str, calibration: Calibration) -> float:
-    """Interleaved rows take the engine's usual share of a family's rate, whatever the family's own loop does."""
-    of_engine = (engine,) if tile.endswith("repacked") else (engine, _side(share.isa), family(kind))
-    rate = calibration.value("cpu", family(kind), "unpack_per_cycle")
-    width = calibration.value("cpu", _code(share.isa, engine), engine, "unpack_width")
-    return rate * calibration.value("cpu", *of_engine, "unpack_fraction") * width
-
-
-def _code(isa: str, engine: str) -> str:
-    """The instructions that an engine's kernels are written in: llama.cpp's on x86 are AVX2, nearly all of them."""
-    return "avx2" if engine == "llama.cpp" and isa in _X86_WIDE else isa
-
-
-def _side(isa: str) -> str:
-    return "arm" if isa.startswith("neon") else isa if isa == "riscv" else "x86"
-
-
-def _mac_scope(kind: str, share: CpuShare, engine: str) -> tuple[str, str, str]:
-    """Integer products for quantised weights, FP32 for floats but native BF16.
-
-    AMX only in KTransformers and for its own INT8, INT4 and BF16 weights: GGUF types run llamafile's kernels there.
-    """
-    tiles = engine == "ktransformers" and (kind.startswith("INT") or kind == "BF16")
-    isa = "avx512_vnni" if share.isa == "amx" and not tiles else share.isa
-    native = kind == "BF16" and share.bf16 and engine != "llama.cpp"
-    return (
-        _code(isa, engine),
-        engine,
-        "float_macs_per_cycle" if family(kind) == "float" and not native else "macs_per_cycle",
-    )
-
-
-def cpu_engine(layout: Layout) -> str:
-    """Whose CPU kernels run: SGLang's hybrid mode borrows KTransformers'."""
-    return {
-        Engine.LLAMA_CPP: "llama.cpp",
-        Engine.IK_LLAMA_CPP: "ik_llama.cpp",
-    }.get(layout.engine, "ktransformers")
-
-
-def tile_scope(layout: Layout, name: str, kind: str, isa: str) -> str:
-    """Which tile size applies to weights of type `kind` in the work `name`.
-
-    ik_llama.cpp unpacks large batches once since June 2025, repacked types always. llama.cpp has tiles for interleaved
-    rows and for plain types on x86; the dot products of all others take one row at a time.
-    """
-    engine, built = cpu_engine(layout), dict(layout.options).get("built", "")
-    if engine == "ik_llama.cpp" and "" < built < "2025-06-16" and plain(kind) == kind:
-        return "ik_llama.cpp.old"
-    if engine != "llama.cpp":
-        return engine
-    since = _REPACKED.get(kind, ("9999", "9999"))[_side(isa) == "arm"]
-    if name != "routed experts" and since <= (built or "9998"):
-        return "llama.cpp.repacked"
-    return "llama.cpp.blas" if kind in _BLAS and _side(isa) == "x86" else engine
