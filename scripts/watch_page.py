@@ -58,10 +58,10 @@ An engine elsewhere has no plan here: `--expect` says what rate it was to keep.
 - Which other process it is: it tells how much CPU others take, `top` tells who.
 - NVML's utilisation is the share of time with any kernel running; a GPU that is busy with tiny kernels looks busy.
 - In a container, NVML may count processes differently; then the engine's GPUs are those that are busy.
-- Why AMD's GPUs lower their clocks, and what crosses their links: /sys does not tell. Graphics programs on them (Vulkan)
-  are not listed as processes.
-- The kernel's log without the right to read it (root, or `kernel.dmesg_restrict=0`): said once. XIDs then come from NVML,
-  PCIe and memory errors from counters in /sys.
+- Why AMD's GPUs lower their clocks, and what crosses their links: /sys does not tell. Programs that use them through
+  Vulkan are not listed as processes.
+- The kernel's log without the right to read it (root, or `kernel.dmesg_restrict=0`): said once. XIDs then come from
+  NVML, PCIe and memory errors from counters in /sys.
 - SGLang's gauges change every 40 decode steps or so, and stay for a while when it falls idle.
 - llama.cpp's `/metrics` needs `--metrics`; requests that fail are not counted.
 
