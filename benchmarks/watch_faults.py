@@ -25,13 +25,12 @@ from wellfed.watch.window import view
 __all__ = ["FAULTS", "Lab", "expected", "get", "kept", "missing"]
 
 BUSY_LOOP = "while True: pass"
-# One byte of every cache line, read and written: all of a line crosses the bus twice for next to no computing.
-HOG = """
-import numpy
-lines = numpy.ones(2**28, dtype=numpy.uint8)[::64]
-while True: numpy.add(lines, 1, out=lines)
-"""
-_MOST_HOGS = 8
+# A byte of every cache line, or all of it, read and written: lines cross the bus twice for next to no computing.
+HOGS = tuple(
+    f"import numpy as n\nlines = n.ones({size}, dtype=n.{kind})[::{step}]\nwhile True: n.add(lines, 1, out=lines)"
+    for size, kind, step in ((2**28, "uint8", 64), (2**27, "float32", 1), (2**26, "uint8", 64))
+)
+_MOST_HOGS, _ENGINES = 8, 3
 
 
 # --- the faults; each yields what was seen --------------------------------------------------------------------------
@@ -79,8 +78,17 @@ def other_tenant_cpu(model: Path, priority: int, seconds: float) -> list[Sample]
 
 
 def memory_contention(model: Path, priority: int, seconds: float) -> list[Sample]:
-    """A quiet time first, then processes on the other CPUs that do little but move cache lines."""
-    return _beside(model, priority, seconds, HOG)
+    """A quiet time first, then processes on the other CPUs that do little but move cache lines.
+
+    How much they take depends on where their pages and the engine's lie, which nobody chooses: the first that hurts
+    is taken.
+    """
+    seen: list[Sample] = []
+    for _ in range(_ENGINES):
+        seen = _beside(model, priority, seconds, *HOGS)
+        if kept(seen) <= HURT:
+            break
+    return seen
 
 
 def busy_neighbour(model: Path, priority: int, seconds: float) -> list[Sample]:
@@ -88,7 +96,7 @@ def busy_neighbour(model: Path, priority: int, seconds: float) -> list[Sample]:
     return _beside(model, priority, seconds, BUSY_LOOP)
 
 
-def _beside(model: Path, priority: int, seconds: float, code: str) -> list[Sample]:
+def _beside(model: Path, priority: int, seconds: float, *codes: str) -> list[Sample]:
     """One thread on the first CPU, the others elsewhere. With 16-bit weights: unpacking 4-bit ones hides memory."""
     first, *others = sorted(os.sched_getaffinity(0))
     wide = widened(model)
@@ -97,9 +105,15 @@ def _beside(model: Path, priority: int, seconds: float, code: str) -> list[Sampl
             lab.users(1)
             time.sleep(1.5)
             quiet = lab.watch(seconds)
-            lab.beside(code, min(len(others), _MOST_HOGS), tuple(others))
-            time.sleep(1.5)
-            return [*quiet, *lab.watch(seconds)]
+            seen: list[Sample] = []
+            for code in codes:
+                end = lab.beside(code, min(len(others), _MOST_HOGS), tuple(others))
+                time.sleep(1.5)
+                seen = [*quiet, *lab.watch(seconds)]
+                if kept(seen) <= HURT:
+                    break
+                end()
+            return seen
     finally:
         wide.unlink(missing_ok=True)
 

@@ -7,6 +7,7 @@ others use meanwhile, `priority` (a negative nice value) keeps them from being o
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import http.client
 import json
 import os
@@ -85,13 +86,22 @@ class Lab:
         ask = f"_user({self.port}, 200, 12, threading.Event())"
         code = f"import sys, threading; sys.path.insert(0, {here!r}); from watch_lab import _user; {ask}"
         for _ in range(count):
-            self._spawn([sys.executable, "-c", code], lambda: None)
+            self._spawn([sys.executable, "-c", code], _end_with_parent)
 
-    def beside(self, code: str, count: int = 1, cpus: tuple[int, ...] = ()) -> None:
-        """Other processes, at the engine's priority, each on one of `cpus` where they are given."""
+    def beside(self, code: str, count: int = 1, cpus: tuple[int, ...] = ()) -> Callable[[], None]:
+        """Other processes, and what ends them: at the engine's priority, or each on one of `cpus` at the watch's."""
+        before = len(self.ended)
         for index in range(count):
             where = (cpus[index % len(cpus)],) if cpus else ()
-            self._spawn([sys.executable, "-c", code], lambda where=where: self._nice(where))  # type: ignore[misc]
+            self._spawn([sys.executable, "-c", code], lambda where=where: self._nice(where, not where))  # type: ignore[misc]
+        mine = self.ended[before:]
+
+        def end() -> None:
+            for each in mine:
+                each()
+                self.ended.remove(each)
+
+        return end
 
     def watch(self, seconds: float, interval_s: float = 0.5) -> list[Sample]:
         """What is seen of it."""
@@ -124,14 +134,20 @@ class Lab:
         for group in self.groups:
             (group / "cgroup.procs").write_text(str(os.getpid()))
 
-    def _nice(self, cpus: tuple[int, ...] = ()) -> None:
+    def _nice(self, cpus: tuple[int, ...] = (), before_others: bool = True) -> None:
+        _end_with_parent()
         os.setsid()
         if cpus:
             os.sched_setaffinity(0, cpus)
-        if self.priority:
+        if self.priority and before_others:
             os.setpriority(os.PRIO_PROCESS, 0, self.priority)
             with contextlib.suppress(OSError):  # where sessions are scheduled as groups, nice counts only inside them
                 Path("/proc/self/autogroup").write_text(str(self.priority))
+
+
+def _end_with_parent() -> None:
+    """A lab that is killed leaves no engine and no hog behind (prctl(2), PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def free_port() -> int:

@@ -41,6 +41,6 @@ def test_each_fault_is_told(name: str, model: Path, priority: int) -> None:
         pytest.skip("needs root: others on this machine would be one more fault")
     samples = lab.FAULTS[name](model, priority, 8.0)
     if name == "memory-contention" and lab.kept(samples) > lab.HURT:
-        pytest.skip(f"the engine keeps {lab.kept(samples):.0%} of its speed: so few do not use up this machine's memory")
+        pytest.skip(f"the engine keeps {lab.kept(samples):.0%} of its speed: they do not use up this memory")
     found = [each for _, each in replay(samples, window=16)]
     assert found[-1].id == lab.expected(name, samples), [cause.sign for cause in found[-1].causes]

@@ -11,7 +11,7 @@ from typing import TypeVar
 T = TypeVar("T")
 Point = tuple[float, float]  # time in seconds, value
 
-_LONGEST_GAP = 6.0  # times the usual interval: what happened in between is not known
+LONGEST_GAP = 6.0  # times the usual interval: what happened in between is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def rate(points: Iterable[Point], most_per_s: float = math.inf, least_seconds: f
     if not pairs:
         return None
     usual = median(dt for dt, _ in pairs)
-    kept = [(dt, dv) for dt, dv in pairs if dt <= _LONGEST_GAP * usual and 0 <= dv <= most_per_s * dt]
+    kept = [(dt, dv) for dt, dv in pairs if dt <= LONGEST_GAP * usual and 0 <= dv <= most_per_s * dt]
     seconds = math.fsum(dt for dt, _ in kept)
     if seconds < least_seconds:
         return None

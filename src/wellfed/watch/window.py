@@ -8,7 +8,7 @@ from statistics import median
 
 from wellfed.watch import window_asked, window_gpu, window_host, window_kernel
 from wellfed.watch.sample import Process, Sample, Sockets, Thread
-from wellfed.watch.series import finite, known_points, last, mean, per_s, rate, share, slope
+from wellfed.watch.series import LONGEST_GAP, finite, known_points, last, mean, per_s, rate, share, slope
 from wellfed.watch.trace import Promise
 from wellfed.watch.view import Baseline, ProcessView, SocketView, ThreadView, View
 
@@ -21,7 +21,7 @@ def view(samples: Sequence[Sample], promise: Promise | None = None, baseline: Ba
     steps = [b.t - a.t for a, b in pairwise(good) if b.t > a.t]
     seconds = sum(steps)
     usual = median(steps) if steps else 0.0
-    covered = sum(step for step in steps if step <= 6 * usual)
+    covered = sum(step for step in steps if step <= LONGEST_GAP * usual)
     engine_process = process(good)
     return View(
         seconds=seconds,
@@ -79,7 +79,8 @@ def _threads(known: Sequence[tuple[float, Process]]) -> tuple[ThreadView, ...] |
     for t, each in known:
         for thread in each.threads or ():
             series.setdefault(thread.tid, []).append((t, thread))
-    span = sum(b - a for (a, _), (b, _) in pairwise(known) if b > a)
+    steps = [b - a for (a, _), (b, _) in pairwise(known) if b > a]
+    span = sum(step for step in steps if step <= LONGEST_GAP * median(steps))  # as the rates themselves have it
     found = [view for each in series.values() if (view := _thread(each, span)) is not None]
     return tuple(found) if found else None
 
