@@ -112,6 +112,8 @@ def price(cause: Cause, view: View) -> Cost | None:
     """
     if cause.rule.id in _HARMLESS_NOW:
         return Cost(note="does not slow the engine now")
+    if cause.rule.id == "start-slow" and view.probe is not None and view.probe.idle_s is not None:
+        return Cost(ttft_s=view.probe.idle_s, note=f"{view.probe.idle_s:.2g} s of the time to the first token")
     engine = view.engine
     rate = engine.user_tok_s if engine is not None else None
     if rate is None and cause.rule.id in _NOTHING_COMES:

@@ -75,8 +75,17 @@ def test_a_probe_that_waits_for_the_only_slot_is_no_queue_of_others() -> None:
     late = {"ttft_s": 9.0, "waited_s": 1.0, "streams": False}
     assert said(one).id == "queueing"
     assert not said(replace(one, probe=late)).ill
+    torn = replace(one, running=0.75, waiting=0.125, probe={"ttft_s": 9.0})  # seen a moment apart
+    assert "start-slow" not in {cause.rule.id for cause in said(torn).causes}
     assert said(replace(one, waiting=2.0, probe=late)).id == "queueing"
     assert said(replace(one, waiting=0.0, engine_now={"slots": 4}, probe={"ttft_s": 9.0})).id == "start-slow"
+
+
+def test_a_users_rate_is_not_made_better_by_leaving_probes_out() -> None:
+    shared = replace(QUIET, running=2.0, tok_s=40.0, probe={"streams": True})
+    engine = said(shared).view.engine
+    assert engine is not None
+    assert (engine.running, engine.user_tok_s) == (1.0, pytest.approx(20.0))
 
 
 def test_a_probe_is_no_demand() -> None:

@@ -179,7 +179,8 @@ def _probe_rows(view: View) -> Iterator[Row]:
     share = probe.tok_s / view.promise.decode_tok_s if view.promise is not None and probe.tok_s is not None else None
     first = "?" if probe.ttft_s is None else f"{1e3 * probe.ttft_s:.0f} ms"
     failed = f", {_percent(probe.failed)} failed: {escape(probe.error or '?')}" if probe.failed else ""
-    note = f"{format_rate(probe.tok_s)} tokens/s, first after {first}, {probe.asked} asked{failed}"
+    waits = f", one waits for {probe.waited_s:.0f} s" if probe.waiting and (probe.waited_s or 0.0) >= 1 else ""
+    note = f"{format_rate(probe.tok_s)} tokens/s, first after {first}, {probe.asked} answers{waits}{failed}"
     yield "probes", share, note
 
 

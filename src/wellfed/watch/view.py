@@ -109,6 +109,7 @@ class EngineView:
     waited_s: float | None = None
     refused: float | None = None
     running: float | None = None
+    served: float | None = None  # running, with requests of our own
     waiting: float | None = None
     waiting_always: bool | None = None
     waiting_slope_per_s: float | None = None
@@ -131,7 +132,8 @@ class EngineView:
     @property
     def user_tok_s(self) -> float | None:
         """Tokens per second of one running sequence."""
-        return self.tok_s / self.running if self.tok_s is not None and self.running else None
+        together = self.served or self.running
+        return self.tok_s / together if self.tok_s is not None and together and self.running else None
 
     @property
     def serving(self) -> bool:

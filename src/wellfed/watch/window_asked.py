@@ -26,6 +26,7 @@ def engine(samples: Sequence[Sample]) -> EngineView | None:
         waited_s=max((each.waited_s for each in told if finite(each.waited_s) is not None), default=None),  # type: ignore[type-var]
         refused=share(told, lambda each: each.answers is False and each.waited_s is None),
         running=mean(each.running for each in answers),
+        served=mean(s.engine.running for s in samples if s.engine is not None and s.engine.error is None),
         waiting=mean(each.waiting for each in answers),
         waiting_always=_always(answers),
         waiting_slope_per_s=slope(known_points((each.t, each.waiting) for each in answers)),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from wellfed.watch.rules.base import ENGINE, Kind, Rule, Sign, sign
-from wellfed.watch.view import View
+from wellfed.watch.view import EngineView, View
 
 _LEAST_S, _LEAST = 1.0, 2
 _SHARE = 0.5
+_TAKEN = 0.6  # of its slots: the engine and the probe are not looked at in the same instant
 
 
 def judge(view: View) -> Iterable[Sign]:
@@ -19,7 +20,7 @@ def judge(view: View) -> Iterable[Sign]:
     if probe.idle_s < _LEAST_S or probe.idle_s < _SHARE * probe.ttft_s:
         return []
     engine = view.engine
-    if engine is not None and engine.slots and (engine.running or 0.0) >= 0.8 * engine.slots and not engine.waiting:
+    if engine is not None and _full(engine):
         return []  # its slots are taken, and the only one that waits for one is the probe
     counted = engine.queue_s if engine is not None else None
     return sign(
@@ -30,6 +31,12 @@ def judge(view: View) -> Iterable[Sign]:
         + (f" (connecting takes {1e3 * probe.connect_s:.0f} ms)" if probe.connect_s is not None else ""),
         None if counted is None else f"its own queue holds requests for {counted:.2g} s on average",
     )
+
+
+def _full(engine: EngineView) -> bool:
+    if not engine.slots or engine.running is None or engine.waiting is None:
+        return False
+    return engine.waiting < 1 and engine.running + engine.waiting >= _TAKEN * engine.slots
 
 
 RULE = Rule(
