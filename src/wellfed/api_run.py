@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from wellfed.planner.answer import Answer
 
 _LOCAL = (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP)
+# Serving engines fetch by themselves; from ModelScope when told so (vLLM and SGLang documentation).
+_MODELSCOPE: Mapping[Engine, Mapping[str, str]] = {
+    Engine.VLLM: {"VLLM_USE_MODELSCOPE": "True"},
+    Engine.SGLANG: {"SGLANG_USE_MODELSCOPE": "true"},
+    Engine.KTRANSFORMERS: {"SGLANG_USE_MODELSCOPE": "true"},
+}
 Told = Callable[[str], None]
 
 
@@ -52,6 +58,7 @@ class RunOptions:
     timeout: float = 1800.0
     huge_pages: bool = False
     extra: tuple[str, ...] = ()  # words for the engine as they are
+    fetch: bool = True  # False: only written down, so nothing is downloaded
     elsewhere: bool = False  # it will not be started here and now: what other programs do now does not matter
 
 
@@ -76,6 +83,8 @@ def prepare(model: str, options: RunOptions, told: Told = lambda _: None) -> Pre
     plan, warnings = as_started(planned, found, options.threads, options.elsewhere)
     ensure_fits(plan)
     spec = launch_spec(plan, found, _files(named, plan, options, told), endpoint)
+    if options.hub == "modelscope" and plan.layout.engine not in _LOCAL:
+        spec = replace(spec, environment={**spec.environment, **_MODELSCOPE.get(plan.layout.engine, {})})
     spec = in_huge_pages(plan, spec) if options.huge_pages else spec
     words = known_words(found, (*spec.argv[len(found.words) :], *options.extra), plan.layout.engine)
     spec = replace(spec, argv=(*found.words, *words))
@@ -241,7 +250,7 @@ def demo_or(model: str) -> str:
 
 def _files(model: str, plan: Plan, options: RunOptions, told: Told) -> str:
     """The model's file, or the repository that a serving engine loads by itself."""
-    from wellfed.launch.models import fetch, gguf_download
+    from wellfed.launch.models import at_hand, fetch, gguf_download
     from wellfed.units import format_bytes
 
     path = Path(model).expanduser()
@@ -251,6 +260,10 @@ def _files(model: str, plan: Plan, options: RunOptions, told: Told) -> str:
     if plan.layout.engine not in _LOCAL:
         return repository
     download = gguf_download(repository, plan.layout.quantisation, options.hub)
+    if not options.fetch and at_hand(download) is None:
+        file = download.files[0][0]
+        told(f"not fetched: {format_bytes(download.size_bytes)} from {repository} will be; written as ./{file}")
+        return f"./{file}"
     told(f"fetching {format_bytes(download.size_bytes)} from {repository}")
     return str(fetch(download))
 

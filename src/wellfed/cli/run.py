@@ -76,7 +76,9 @@ def command(
         raise click.UsageError("--restart and --huge-pages need wellfed to stay: they cannot go with --detach")
     end_on_signals()
     options = with_key(options)
-    asked = api_run.RunOptions(**options, huge_pages=huge_pages, elsewhere=export is not None)
+    asked = api_run.RunOptions(
+        **options, huge_pages=huge_pages, fetch=not (dry_run or export), elsewhere=export is not None
+    )
     prepared = api_run.prepare(model, asked, say)
     if dry_run:
         click.echo(prepared.spec.command_line())

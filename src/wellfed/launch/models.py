@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wellfed.errors import BadInput, WellfedError
+from wellfed.launch.hub_errors import endpoint, explained, unreachable
+from wellfed.launch.resume import blobs_folder, continued, ensure_published
 from wellfed.modelfiles.hub import reachable
 from wellfed.units import format_bytes
 
@@ -24,6 +26,7 @@ class Download:
     repository: str
     files: tuple[tuple[str, int], ...]
     hub: str = "huggingface"
+    sha256: Mapping[str, str] = field(default_factory=dict)  # as published, of files that the hub has it of
 
     @property
     def size_bytes(self) -> int:
@@ -42,37 +45,59 @@ def demo_file() -> Path:
 
 
 def gguf_download(repository: str, quantisation: str, hub: str = "huggingface") -> Download:
-    """The GGUF files of `quantisation` in a hub repository. Raises BadInput when there are none."""
-    files = _modelscope_files(repository) if hub == "modelscope" else _huggingface_files(repository)
+    """The GGUF files of `quantisation` in a hub repository; those at hand where the hub cannot be reached.
+
+    Raises BadInput when there are none, WellfedError when the hub refuses.
+    """
+    known = _modelscope_files(repository) if hub == "modelscope" else _huggingface_files(repository)
+    files = [(name, size) for name, size, _ in known]
     chosen = choose_gguf(files, quantisation)
     if not chosen:
         names = ", ".join(sorted({Path(name).name for name, _ in files if name.endswith(".gguf")})[:8])
         raise BadInput(f"{repository} has no GGUF in {quantisation}", f"it has: {names or 'no GGUF at all'}")
-    return Download(repository, tuple(chosen), hub)
+    wanted = {name for name, _ in chosen}
+    return Download(repository, tuple(chosen), hub, {name: sha for name, _, sha in known if name in wanted and sha})
 
 
-def _huggingface_files(repository: str) -> list[tuple[str, int]]:
+def _huggingface_files(repository: str) -> list[tuple[str, int, str]]:
     from huggingface_hub import HfApi
 
-    if not reachable(os.environ.get("HF_ENDPOINT") or "https://huggingface.co"):
-        raise _offline(repository, ConnectionError())
+    if not reachable(endpoint()):
+        cached = _cached_files(repository)
+        if cached:
+            return cached
+        raise unreachable(repository)
     try:
-        tree = HfApi(endpoint=os.environ.get("HF_ENDPOINT")).list_repo_tree(repository, recursive=True)
-        return [(item.path, int(item.size)) for item in tree if hasattr(item, "size")]
+        tree = HfApi(endpoint=endpoint()).list_repo_tree(repository, recursive=True)
+        return [(item.path, int(item.size), _sha256(item)) for item in tree if hasattr(item, "size")]
     except Exception as error:  # the hub library raises many kinds, its own and its HTTP client's
-        raise _offline(repository, error) from error
+        raise explained(repository, error) from error
 
 
-def _modelscope_files(repository: str) -> list[tuple[str, int]]:
+def _sha256(item: object) -> str:
+    return str(getattr(getattr(item, "lfs", None), "sha256", "") or "")
+
+
+def _cached_files(repository: str) -> list[tuple[str, int, str]]:
+    """The files of the repository's newest snapshot in the local cache, whole ones."""
+    folder = _cache("huggingface") / f"models--{repository.replace('/', '--')}" / "snapshots"
+    snapshots = sorted(folder.glob("*"), key=lambda path: path.stat().st_mtime)
+    if not snapshots:
+        return []
+    found = [path for path in snapshots[-1].rglob("*") if path.is_file()]
+    return [(str(path.relative_to(snapshots[-1])), path.stat().st_size, "") for path in found]
+
+
+def _modelscope_files(repository: str) -> list[tuple[str, int, str]]:
     try:
         from modelscope.hub.api import HubApi
     except ImportError as error:
         raise BadInput("ModelScope's client is not installed", "pip install 'wellfed[modelscope]'") from error
     try:
         found = HubApi().get_model_files(repository, recursive=True)
-        return [(str(item["Path"]), int(item["Size"])) for item in found if item.get("Type") != "tree"]
-    except Exception as error:  # as above
-        raise _offline(repository, error) from error
+        return [(item["Path"], int(item.get("Size") or 0), "") for item in found if item.get("Type") != "tree"]
+    except Exception as error:  # bare exceptions of many kinds
+        raise explained(repository, error, "modelscope") from error
 
 
 def choose_gguf(files: Sequence[tuple[str, int]], quantisation: str) -> list[tuple[str, int]]:
@@ -86,27 +111,68 @@ def choose_gguf(files: Sequence[tuple[str, int]], quantisation: str) -> list[tup
     )
 
 
-def ensure_disk_has_room(download: Download, folder: Path) -> None:
-    """Raises WellfedError when the disk cannot hold what is still to come."""
-    free = shutil.disk_usage(folder).free
-    if free < download.size_bytes * 1.02:
-        needed = format_bytes(download.size_bytes)
+def ensure_disk_has_room(download: Download, folder: Path, have_bytes: int = 0) -> None:
+    """Raises WellfedError when the disk cannot hold what is still to come, beside `have_bytes` that are there."""
+    free, missing = shutil.disk_usage(folder).free, max(0, download.size_bytes - have_bytes)
+    if free < missing * 1.02:
         home = "MODELSCOPE_CACHE" if download.hub == "modelscope" else "HF_HOME"
         hint = f"free some, or point {home} at another disk"
-        raise WellfedError(f"{folder} has {format_bytes(free)} free, the model needs {needed}", hint)
+        message = f"{folder} has {format_bytes(free)} free, the model needs {format_bytes(missing)}"
+        raise WellfedError(message if not have_bytes else f"{message} more", hint)
 
 
 def fetch(download: Download, folder: Path | None = None) -> Path:
-    """Fetch, resuming what is partly there; the first file's path. Progress is the hub library's own bars."""
+    """Fetch, resuming what is partly there; the first file's path. Progress is the hub library's own bars.
+
+    A file that had to be fetched is held against its published checksum. Raises WellfedError when it differs.
+    """
     target = folder or _cache(download.hub)
-    target.mkdir(parents=True, exist_ok=True)
-    ensure_disk_has_room(download, target)
-    one = _from_modelscope if download.hub == "modelscope" else _from_huggingface
     try:
-        paths = [one(download.repository, name) for name, _ in download.files]
+        target.mkdir(parents=True, exist_ok=True)
+        ensure_disk_has_room(download, target, here_bytes(download))
+        paths = [_one(download, name) for name, _ in download.files]
     except Exception as error:  # as above
-        raise _offline(download.repository, error) from error
+        raise explained(download.repository, error, download.hub) from error
     return paths[0]
+
+
+def at_hand(download: Download) -> Path | None:
+    """The first file's path, if all are in the local cache and whole."""
+    paths = [_at_hand(download, name) for name, _ in download.files]
+    return None if None in paths else paths[0]
+
+
+def here_bytes(download: Download) -> int:
+    """What of it is in the local cache: whole files, and parts of those that were interrupted."""
+    whole = sum(size for name, size in download.files if _at_hand(download, name) is not None)
+    if download.hub == "modelscope":
+        return whole
+    blobs = blobs_folder(_cache(download.hub), download.repository)
+    return whole + sum(path.stat().st_size for path in blobs.glob("*.part"))
+
+
+def _at_hand(download: Download, name: str) -> Path | None:
+    """The file in the local cache, if it is whole."""
+    if download.hub == "modelscope":
+        return None  # its client looks by itself, and skips what is there
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(download.repository, name)
+    return Path(found) if isinstance(found, str) else None
+
+
+def _one(download: Download, name: str) -> Path:
+    if download.hub == "modelscope":
+        return _from_modelscope(download.repository, name)
+    known = _at_hand(download, name)
+    if known is not None and not reachable(endpoint()):
+        return known
+    if known is None:
+        continued(download.repository, name, _cache(download.hub), endpoint())
+    path = _from_huggingface(download.repository, name)
+    if known is None:
+        ensure_published(path, download.sha256.get(name, ""), name)
+    return path
 
 
 def _cache(hub: str) -> Path:
@@ -120,15 +186,10 @@ def _cache(hub: str) -> Path:
 def _from_huggingface(repository: str, name: str) -> Path:
     from huggingface_hub import hf_hub_download
 
-    return Path(hf_hub_download(repository, name, endpoint=os.environ.get("HF_ENDPOINT")))
+    return Path(hf_hub_download(repository, name, endpoint=endpoint()))
 
 
 def _from_modelscope(repository: str, name: str) -> Path:
     from modelscope.hub.file_download import model_file_download
 
     return Path(model_file_download(model_id=repository, file_path=name))
-
-
-def _offline(repository: str, error: Exception) -> WellfedError:
-    hint = "offline? give a local file; a mirror is named by HF_ENDPOINT, another hub by --hub modelscope"
-    return WellfedError(f"cannot reach {repository} on the hub ({type(error).__name__})", hint)
