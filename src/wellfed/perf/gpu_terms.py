@@ -24,6 +24,7 @@ class Run:
     flash: bool = True
     replayed: bool = True
     row_split: bool = False
+    pipelined: bool = True  # micro-batches of a prompt, over several GPUs
 
 
 def decode_terms(step: Pass, device: GpuDevice, rates: GpuRates, run: Run) -> tuple[Term, ...]:
@@ -54,7 +55,7 @@ def _decode_term(work: Work, step: Pass, device: GpuDevice, rates: GpuRates, run
 
 def prompt_terms(step: Pass, device: GpuDevice, rates: GpuRates, run: Run) -> tuple[Term, ...]:
     """A whole prompt: all its micro-batches; several GPUs work on different ones at the same time."""
-    in_turn = run.gpus > 1 and not run.row_split
+    in_turn = run.gpus > 1 and run.pipelined and not run.row_split
     share = gpu_time.pipeline_share(step, run.gpus, rates, _expand_loss(step, rates, run)) if in_turn else 1.0
     times = step.repeats * share
     terms = []

@@ -94,7 +94,7 @@ def _memory(gpu: Gpu) -> float:
 
 
 def run_of(layout: Layout) -> Run:
-    """How an engine's build runs the works."""
+    """How an engine's build runs the works. Only models wholly on GPUs are pipelined (llama-context.cpp)."""
     build = build_number(layout)
     graphs = (
         layout.cuda_graphs
@@ -106,6 +106,7 @@ def run_of(layout: Layout) -> Run:
         expand=build is not None,
         flash=layout.flash_attention,
         replayed=graphs,
+        pipelined=layout.offload.gpu_layers is None and layout.offload.cpu_expert_layers == 0,
         row_split=layout.tensor_parallel > 1 and layout.gpus > 1,  # llama.cpp has no other tensor parallelism
     )
 
