@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wellfed import api
+from wellfed.engines import embedded
 from wellfed.engines.exports import EXPORTS
 from wellfed.engines.placement import binding, threads
 from wellfed.engines.prompt_cache import prompt_cache_bytes
@@ -173,7 +173,7 @@ def as_started(
     """The plan with what is known of the program, its threads and its prompt cache; estimated anew. And warnings."""
     layout = plan.layout
     if plan.layout.engine is Engine.LLAMA_CPP and found.origin == "embedded":
-        layout = replace(layout, options=(*layout.options, *embedded_options()))
+        layout = replace(layout, options=(*layout.options, *embedded.options()))
     count, warnings = _threads(plan.machine, layout, asked_threads, elsewhere)
     layout = replace(layout, threads=count)
     return _with_prompt_cache(plan if layout == plan.layout else estimated(plan, layout)), warnings
@@ -185,12 +185,6 @@ def _with_prompt_cache(plan: Plan) -> Plan:
         return plan
     kept = prompt_cache_bytes(plan.estimate.memory, plan.workload.concurrency)
     return plan if kept is None else estimated(plan, replace(plan.layout, prompt_cache_bytes=kept))
-
-
-def embedded_options() -> tuple[tuple[str, str], ...]:
-    """What the embedded build does that others need not: a row of logits per sequence; on x86 nothing past AVX2."""
-    x86 = (("isa", "avx2"),) if platform.machine() in {"x86_64", "AMD64"} else ()
-    return (("logits", "sequences"), *x86)
 
 
 def estimated(plan: Plan, layout: Layout, calibration: Calibration | None = None) -> Plan:
