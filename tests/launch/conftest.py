@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -108,6 +109,8 @@ def gone(pid: int, seconds: float = 15) -> bool:
 @pytest.fixture
 def wellfed(tmp_path: Path) -> Iterator[Wellfed]:
     """Whatever a test leaves running is stopped."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in a shell's background: inherited otherwise
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     found = Wellfed(tmp_path)
     yield found
     if (tmp_path / "state").exists():
