@@ -9,8 +9,8 @@ from wellfed.layout import Engine, Layout
 from wellfed.models.gguf_types import plain
 from wellfed.perf.numa import CpuShare
 
-# llama.cpp interleaves the rows of these matrices (not experts) when it loads them, since (x86, Arm).
-_REPACKED: Mapping[str, tuple[str, str]] = {
+# llama.cpp interleaves the rows of these types when it loads them (ggml-cpu/repack.cpp), since (x86, Arm).
+REPACKED: Mapping[str, tuple[str, str]] = {
     "Q4_0": ("2024-12-01", "2024-12-01"),
     "Q4_K": ("2025-03-20", "2025-03-20"),
     "IQ4_NL": ("2025-03-20", "2024-12-01"),
@@ -105,7 +105,7 @@ def tile_scope(layout: Layout, name: str, kind: str, isa: str) -> str:
         return "ik_llama.cpp.old"
     if engine != "llama.cpp":
         return engine
-    since = _REPACKED.get(kind, ("9999", "9999"))[_side(isa) == "arm"]
+    since = REPACKED.get(kind, ("9999", "9999"))[_side(isa) == "arm"]
     if name != "routed experts" and since <= (built or "9998"):
         return "llama.cpp.repacked"
     return "llama.cpp.blas" if kind in _BLAS and _side(isa) == "x86" else engine

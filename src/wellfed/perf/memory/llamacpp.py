@@ -18,6 +18,7 @@ from wellfed.models.ffn import MoeFfn
 from wellfed.models.gguf_types import TYPES, plain
 from wellfed.models.model import Model
 from wellfed.models.tensor import Part
+from wellfed.perf.kernels import REPACKED
 from wellfed.perf.memory.compute import Duties, compute_bytes, host_bytes, shapes
 from wellfed.perf.memory.devices import (
     context_bytes,
@@ -39,8 +40,6 @@ from wellfed.units import MIB
 PIPELINE_COPIES = 4  # GGML_SCHED_MAX_COPIES: inputs of four micro-batches in flight over several GPUs
 _LOGIT_BYTES = 4
 _OFFLOAD_FROM = 32  # tokens from which a CPU matrix is fetched to the GPU for a multiplication
-# Types that llama.cpp's CPU backend interleaves on loading (AVX2 builds: ggml-cpu/repack.cpp).
-_REPACKED = frozenset({"Q4_0", "Q4_K", "IQ4_NL"})
 # The server's own: code and libraries, then what it keeps of each token of the vocabulary. Measured on the embedded
 # build with vocabularies of 512 to 151,936 tokens.
 _PROGRAM_BYTES, _TOKEN_BYTES = 34 * MIB, 430
@@ -272,7 +271,7 @@ def _repacked_share(request: Request, part: Part) -> float:
     mix = request.weights.mixes.get(part) or ((request.weights.types.get(part, ""), 1.0),)
     sizes = {kind: share * TYPES[plain(kind)].bits for kind, share in mix if plain(kind) in TYPES}
     whole = sum(sizes.values())
-    return sum(size for kind, size in sizes.items() if plain(kind) in _REPACKED) / whole if whole else 0.0
+    return sum(size for kind, size in sizes.items() if plain(kind) in REPACKED) / whole if whole else 0.0
 
 
 def _ram_growth(
