@@ -13,7 +13,6 @@ from collections import Counter
 from pathlib import Path
 
 from watch_faults import FAULTS, expected, kept, missing
-
 from wellfed.watch.diagnose import Diagnosis
 from wellfed.watch.sample import Sample
 from wellfed.watch.trace import Recorder

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from watch_faults import Lab, get
-
 from wellfed.watch.samplers.cgroup import CgroupSampler
 from wellfed.watch.samplers.host import HostSampler
 from wellfed.watch.samplers.proc import ProcessSampler
