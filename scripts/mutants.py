@@ -5,8 +5,8 @@
     python scripts/mutants.py --list
 
 A mutant is an entry `[[mutant]]`: `name`, `file` (under src/wellfed), `before` (text that occurs there exactly once),
-`after`, `tests` (what pytest is to run, the fewest that notice). A text that is no longer there is an error too: whoever
-changes a formula carries its mutants along. Exit code 1 where one survives or is stale.
+`after`, `tests` (what pytest is to run, the fewest that notice). A text that is no longer there is an error too:
+whoever changes a formula carries its mutants along. Exit code 1 where one survives or is stale.
 """
 
 from __future__ import annotations
@@ -96,9 +96,8 @@ def main() -> int:
     parser.add_argument("words", nargs="*", help="only mutants whose file or name holds one of these")
     parser.add_argument("--list", action="store_true", help="tell their names and do nothing")
     args = parser.parse_args()
-    chosen = [
-        one for one in mutants() if not args.words or any(word in f"{one.group} {one.name}" for word in args.words)
-    ]
+    words = args.words or [""]
+    chosen = [one for one in mutants() if any(word in f"{one.group} {one.name}" for word in words)]
     if args.list:
         sys.stdout.write("".join(f"{one.group}: {one.name}\n" for one in chosen))
         return 0

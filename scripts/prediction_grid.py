@@ -85,9 +85,8 @@ def _gpu_cases() -> Iterator[GridCase]:
     for count, card in ((2, "rtx 3090"), (4, "rtx 3090"), (2, "rx 7900 xtx"), (8, "rtx 4090")):
         layout = Layout(_LLAMA, "q4_k_m", gpus=count)
         yield GridCase(f"{count}x {card}, epyc 7543", "llama-3.3-70b", "q4_k_m", layout)
-    yield GridCase(
-        "rtx 4090 + rtx 3090, epyc 7543", "qwen3-32b", "q6_k", Layout(_LLAMA, "q6_k", gpus=2, split=(40, 25)), note="split"
-    )  # fmt: skip
+    uneven = Layout(_LLAMA, "q6_k", gpus=2, split=(40, 25))
+    yield GridCase("rtx 4090 + rtx 3090, epyc 7543", "qwen3-32b", "q6_k", uneven, note="split")
 
 
 def _switch_cases() -> Iterator[GridCase]:
@@ -114,7 +113,8 @@ def _switch_cases() -> Iterator[GridCase]:
 
 _HOSTS = (
     "ryzen 9 7950x, 2x32GB ddr5-5200", "core i9-14900k, 2x32GB ddr5-5600", "epyc 7551, 8x32GB ddr4-2666",
-    "epyc 9654, 12x64GB ddr5-4800", "2x xeon platinum 8480+, 16x64GB ddr5-4800", "threadripper pro 5975wx, 8x32GB ddr4-3200",
+    "epyc 9654, 12x64GB ddr5-4800", "2x xeon platinum 8480+, 16x64GB ddr5-4800",
+    "threadripper pro 5975wx, 8x32GB ddr4-3200",
     "xeon e5-2690 v4, 4x32GB ddr4-2400", "raspberry pi 5",
 )  # fmt: skip
 
@@ -164,7 +164,8 @@ def _hybrid_cases() -> Iterator[GridCase]:
 
 _SERVED = (
     ("rtx 4090, ryzen 9 7950x", "llama-3.1-8b", "fp8", 1), ("l4, xeon gold 6248", "llama-3.1-8b", "fp8", 1),
-    ("a100 80gb sxm, epyc 7543", "llama-3.1-8b", "bf16", 1), ("8x h100 sxm, 2x xeon platinum 8480+", "llama-3.3-70b", "fp8", 8),
+    ("a100 80gb sxm, epyc 7543", "llama-3.1-8b", "bf16", 1),
+    ("8x h100 sxm, 2x xeon platinum 8480+", "llama-3.3-70b", "fp8", 8),
     ("8x h200 sxm, 2x epyc 9575f", "deepseek-r1", "fp8", 8), ("8x h100 sxm, 2x epyc 7551", "llama-3.3-70b", "fp8", 4),
     ("8x b200, 2x xeon 6960p", "deepseek-r1", "fp4", 8), ("8x mi300x, 2x epyc 9654", "qwen3-235b-a22b", "fp8", 8),
     ("4x rtx 3090, epyc 7543", "qwen3-32b", "awq", 4), ("2x rtx pro 6000, epyc 9575f", "gpt-oss-120b", "mxfp4", 2),
@@ -320,16 +321,16 @@ def dumped(found: Mapping[str, Any]) -> str:
     return "{\n" + ",\n".join(blocks) + "\n}\n"
 
 
-def summary(found: list[Difference]) -> list[str]:
+def summary(changes: list[Difference]) -> list[str]:
     """How many points moved and by how much, by engine and rate."""
     ratios: dict[str, list[float]] = {}
-    for one in found:
+    for one in changes:
         rate = one.path.removesuffix(".value")
         if one.ratio is not None and rate in ("decode_tok_s", "prefill_tok_s", "ttft_s"):
             ratios.setdefault(f"{one.label.partition(' | ')[0]} {rate}", []).append(one.ratio)
     return [
-        f"{name}: {len(values)} points, x{min(values):.2f} .. x{max(values):.2f}, median x{statistics.median(values):.2f}"
-        for name, values in sorted(ratios.items())
+        f"{name}: {len(found)} points, x{min(found):.2f} .. x{max(found):.2f}, median x{statistics.median(found):.2f}"
+        for name, found in sorted(ratios.items())
     ]
 
 

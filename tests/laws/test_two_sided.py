@@ -113,7 +113,7 @@ class TestGpuDecode:
         here = estimated(request(CARD, "gemma-3-4b", load=load)).decode
         nearer = estimated(request(CARD, "gemma-3-4b", load=replace(load, depth_tokens=16384))).decode
         ratio = part(here, "kv cache") / part(nearer, "kv cache")
-        assert 1.4 < ratio < 2.0
+        assert 1.4 < ratio < 1.9
 
     def test_users_share_weights(self) -> None:
         """Four at a time: more than one user's pace together, less than four times it."""
@@ -168,7 +168,7 @@ class TestCpu:
         assert 3 < starved / full < 6
 
     def test_placement_on_two_sockets(self) -> None:
-        """One bound socket is the measure: spread pages cost, copies gain less than twofold, pages elsewhere are worst."""
+        """One bound socket is the measure: spread pages cost, copies gain less than twofold."""
         found = {policy: decode_s(on_cpu(TWO_SOCKETS, numa=policy)) for policy in NumaPolicy}
         one = found[NumaPolicy.ONE_SOCKET]
         assert 0.5 * one < found[NumaPolicy.DUPLICATE] < 0.95 * one
@@ -206,7 +206,7 @@ class TestCpu:
 
 class TestHybrid:
     def test_experts_go_over_the_link_for_long_prompts(self) -> None:
-        """Once for each micro-batch, all of them: their bytes over the slot's rate, not faster, not three times slower."""
+        """Once a micro-batch, all of them: their bytes over the slot's rate, not faster, not three times slower."""
         line = "rtx 4090 pcie 4.0 x16, epyc 9654, 12x64GB ddr5-4800"
         asked = hybrid(line, load=Workload(prompt_tokens=4096, output_tokens=2), ubatch_tokens=4096)
         routed = sum(layer.routed_experts for layer in asked.weights.layers)
