@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -84,12 +85,12 @@ def main() -> None:
     except WellfedError as error:
         if error.details:
             click.echo(error.details, err=True)
-        fail(error.message, error.hint, error.exit_code)
+        fail(error.message, error.hint, error.exit_code, error.kind)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         sys.exit(2)
     except click.UsageError as error:
-        fail(error.format_message(), f"see `{error.ctx.command_path if error.ctx else 'wellfed'} --help`")
+        fail(error.format_message(), f"see `{error.ctx.command_path if error.ctx else 'wellfed'} --help`", kind="usage")
     except click.ClickException as error:
         fail(error.format_message())
     except (click.Abort, KeyboardInterrupt):
@@ -117,8 +118,11 @@ def _text(word: str) -> str:
         return word
 
 
-def fail(message: str, hint: str | None = None, code: int = 2) -> None:
-    """Say on stderr what happened and what to do, and leave."""
+def fail(message: str, hint: str | None = None, code: int = 2, kind: str = "error") -> None:
+    """Say on stderr what happened and what to do, and leave; with --json as an object on stdout too."""
+    own = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
+    if "--json" in own:
+        click.echo(json.dumps({"error": {"kind": kind, "message": message, "hint": hint}}, ensure_ascii=False))
     click.echo(f"{click.style('error', fg='red', bold=True)}: {message}", err=True)
     if hint:
         click.echo(f"{click.style('hint', fg='cyan', bold=True)}: {hint}", err=True)
