@@ -22,7 +22,6 @@ _DATA = Path(__file__).parent / "data" / "models"
 _SECTION = re.compile(r'^\["?([^\]"\n]+)"?\]\n', re.MULTILINE)
 _NAMES = re.compile(r"^(?:name|repo|aliases) = (.+)$", re.MULTILINE)
 _QUOTED = re.compile(r'"([^"]+)"')
-_READ = "2026-11-23"
 _INHERITED = ("native", "family", "parameters", "active")
 
 
@@ -90,7 +89,7 @@ def by_id(identity: str) -> Model:
         family=str(table.get("family", built.family)),
         native_quantisation=str(table.get("native", "bf16")),
         aliases=tuple(str(alias) for alias in aliases) if isinstance(aliases, list) else (),
-        sources=(Source(str(table["source"]), _READ),),
+        sources=(Source(str(table["source"]), str(table["date"])),),
         released=_text(table.get("released")),
         published_parameters=_number(table.get("parameters")),
         published_active_parameters=_number(table.get("active")),
