@@ -36,7 +36,9 @@ def read_text(path: Path | str, most_bytes: int = MOST_BYTES, encoding: str = "u
     try:
         return read_bytes(path, most_bytes, idle_s).decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise BadInput(message("file.no-text", "{path} is not {encoding} text", path=_shown(path), encoding=encoding)) from error
+        raise BadInput(
+            message("file.no-text", "{path} is not {encoding} text", path=_shown(path), encoding=encoding)
+        ) from error
 
 
 def lines(path: Path | str, most_bytes: int, most_line_bytes: int, idle_s: float = IDLE_S) -> Iterator[bytes]:
