@@ -14,15 +14,16 @@ from wellfed.hardware.machine import (
     Machine,
     Nic,
     NumaNode,
+    Origin,
     OsSettings,
     Socket,
 )
 from wellfed.hardware.nvlink import nvlink_bytes_per_s
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.hardware.pcie import PciDevice, PcieLink
-from wellfed.topology.names import nvidia_names
 from wellfed.topology.memory import named_channels, populated_channels, slowest_mt_s
 from wellfed.topology.merge import overlay
+from wellfed.topology.names import nvidia_names
 from wellfed.topology.os_settings import iommu_of
 from wellfed.topology.pci_tree import complete, gpus_on_pci, loaded_link, paths_between
 
@@ -243,11 +244,14 @@ def _on_root_bus(device: PciDevice) -> bool:
     """A card without any bridge above it: PCI Express cards hang below a root port, only hypervisors put them here."""
     card = device.class_code is not None and device.class_code >> 8 in (0x0300, 0x0302)
     known = device.vendor_id == 0x10DE or (device.vendor_id is None and (device.class_code or 0) >> 8 == 0x0302)
-    return card and known and device.bus == 0 and device.parent is None
+    bare = device.parent is None or device.parent.startswith("ffff:")  # NCCL's stand-in for what a guest hides
+    return card and known and device.bus == 0 and bare
 
 
 def _is_mobile(name: str | None) -> bool:
-    return bool(name) and re.search(r"Laptop GPU|Mobile\b|MX\d{3}\b|Max-Q(?! Workstation)|\dM\b", name or "") is not None
+    return (
+        bool(name) and re.search(r"Laptop GPU|Mobile\b|MX\d{3}\b|Max-Q(?! Workstation)|\dM\b", name or "") is not None
+    )
 
 
 _VIRTUAL_VENDORS = {0x1B36, 0x1AF4, 0x1414, 0x15AD, 0x80EE, 0x5853}  # QEMU, virtio, Hyper-V, VMware, VirtualBox, Xen
@@ -293,8 +297,6 @@ def _single(gpu: Gpu) -> float | None:
     return nvlink_bytes_per_s(gpu.spec) if gpu.spec else None
 
 
-
-
 def _unknown(machine: Machine) -> dict[str, str]:
     """Reasons for everything that stayed open and has none yet."""
     found: dict[str, str] = {}
@@ -326,7 +328,12 @@ def _settled(machine: Machine, key: str) -> bool:
         return any(device.numa_node is not None for device in machine.pci)
     if key == "pci.ids":
         return any(device.device_id is not None for device in machine.pci)
+    if key == "numa_nodes.partial":
+        return machine.origin is not Origin.DUMP or any(kind in _ALL_NODES for kind in machine.kinds_read)
     return key == "dimms" and bool(machine.dimms)
+
+
+_ALL_NODES = ("lscpu", "numactl -H", "lstopo XML", "lstopo console")
 
 
 def _unknown_of(gpu: Gpu) -> dict[str, str]:

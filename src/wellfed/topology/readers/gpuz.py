@@ -8,7 +8,11 @@ from wellfed.hardware.machine import Gpu, Machine, OsSettings
 from wellfed.hardware.pcie import PcieLink
 from wellfed.topology.readers.reader import Reader, told
 
-_BUS = re.compile(r"^\s*Bus Interface\s*[:=]?\s*PCI(?:e|-E|-Express)?\s*(?:x(\d+)\s+)?(\d)\.\d\s*(?:x(\d+)\s*)?@\s*x?(\d+)\s+(\d)\.\d", re.M)  # fmt: skip
+_BUS = re.compile(
+    r"^\s*Bus Interface\s*[:=]?\s*PCI(?:e|-E|-Express)?\s*(?:x(\d+)\s+)?(\d)\.\d\s*(?:x(\d+)\s*)?"
+    r"@\s*x?(\d+)\s+(\d)\.\d",
+    re.M,
+)
 _UNITS = {"KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 
 
@@ -27,7 +31,13 @@ def parse(text: str) -> Machine:
     name = _field(text, "Name") or _field(text, "Card Name")
     memory = re.search(r"^\s*Memory Size\s*[:=]?\s*(\d+)\s*(KB|MB|GB)", text, re.M)
     bus = _BUS.search(text)
-    vendor = "nvidia" if re.search(r"NVIDIA|GeForce|Quadro", name or "") else "amd" if re.search(r"AMD|Radeon", name or "") else None
+    vendor = (
+        "nvidia"
+        if re.search(r"NVIDIA|GeForce|Quadro", name or "")
+        else "amd"
+        if re.search(r"AMD|Radeon", name or "")
+        else None
+    )
     most = _link(bus[2], bus[1] or bus[3]) if bus else None
     seen = _link(bus[5], bus[4]) if bus else None
     return told(

@@ -7,16 +7,17 @@ from dataclasses import replace
 
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.pcie import PciDevice, PcieLink
-from wellfed.topology.readers.pci_words import class_of, device_of, vendor_of
 from wellfed.topology.lists import integer
 from wellfed.topology.pci import link_of, normal_address
+from wellfed.topology.readers.pci_words import class_of, device_of, vendor_of
 from wellfed.topology.readers.reader import Reader
 
 _HEADER = re.compile(
     r"^[ \t]*((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])\s+([A-Z0-9][^:\[]*?)(?:\s*\[([0-9a-f]{4})\])?:\s+(.*)$"
 )
 _NUMERIC = re.compile(
-    r"^[ \t]*((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])\s+(?:Class )?([0-9a-f]{4}): ([0-9a-f]{4}):([0-9a-f]{4})\b"
+    r"^[ \t]*((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])\s+"
+    r"(?:Class )?([0-9a-f]{4}): ([0-9a-f]{4}):([0-9a-f]{4})\b"
 )
 _PORTS = (
     ("Root Complex Integrated", "integrated"), ("Root Complex Event", "integrated"), ("Root Port", "root"),
@@ -136,5 +137,5 @@ READER = Reader(
     (":",),
     recognises,
     parse,
-    adds_up=True, 
+    adds_up=True,
 )

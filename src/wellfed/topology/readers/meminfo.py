@@ -8,7 +8,9 @@ from wellfed.hardware.machine import Machine, OsSettings
 from wellfed.provenance import Assumption
 from wellfed.topology.readers.reader import Reader, told
 
-_MEMINFO = re.compile(r"^\s*(MemTotal|MemFree|MemAvailable|Buffers|Cached|SwapTotal|SwapFree):\s+(\d{1,18}) kB\s*$", re.M)
+_MEMINFO = re.compile(
+    r"^\s*(MemTotal|MemFree|MemAvailable|Buffers|Cached|SwapTotal|SwapFree):\s+(\d{1,18}) kB\s*$", re.M
+)
 _HEAD = re.compile(r"^\s*total\s+used\s+free\b([^\n]*)$", re.M)
 _LINE = re.compile(r"^\s*(Mem|Swap)\s*:[ \t]+(\d[\d.BKMGTPi \t]*)$", re.M)
 _VALUE = re.compile(r"([\d.]+)([BKMGTP])?(i)?")
@@ -41,7 +43,7 @@ def recognises_free(text: str) -> bool:
 
 
 def parse_free(text: str) -> Machine:
-    """RAM and swap. Numbers without a unit are what the command says (-b, -k, -m, -g), else what their size suggests."""
+    """RAM and swap. Bare numbers are what the command says (-b, -k, -m, -g), else what their size suggests."""
     head = _HEAD.search(text)
     columns = ["total", "used", "free", *(head[1].split() if head else [])]
     lines = {m[1]: m[2].split() for m in _LINE.finditer(text)}

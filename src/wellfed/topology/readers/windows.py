@@ -25,6 +25,7 @@ _GPU_NAME = re.compile(r"NVIDIA|GeForce|Quadro|Tesla|Radeon|AMD .*Graphics|Arc\(
 _CPU_NAME = re.compile(r"Intel\(R\) (?:Core|Xeon)|AMD (?:Ryzen|EPYC|Athlon)|Processor|CPU\b")
 _TYPES = {20: "DDR", 21: "DDR2", 24: "DDR3", 26: "DDR4", 34: "DDR5", 35: "LPDDR5"}
 _FOUR_GIB = (1 << 32) - (1 << 21)  # AdapterRAM has 32 bits: from 4 GiB on it says nothing
+_VIRTUAL = re.compile(r"virtual machine|vmware|virtualbox|kvm|qemu", re.I)
 _SYSTEM = re.compile(r"^\s*(?:OS Name|Host Name|System Manufacturer|System Model|Total Physical Memory)\s*:", re.M)
 _DXDIAG = re.compile(r"^\s*(?:Card name|Dedicated Memory|System Model|Operating System):", re.M)
 
@@ -62,7 +63,7 @@ def parse(text: str) -> Machine:
         os=OsSettings(
             family="windows",
             chassis="laptop" if re.search(r"laptop|notebook|book\b", model, re.I) or _type(records) == 2 else None,
-            virtualised=True if re.search(r"virtual machine|vmware|virtualbox|kvm|qemu", f"{model} {maker}", re.I) else None,
+            virtualised=True if _VIRTUAL.search(f"{model} {maker}") else None,
             memory_free_bytes=_free(text, records),
         ),
     )  # fmt: skip
@@ -73,10 +74,10 @@ def _lists(text: str) -> Iterator[dict[str, str]]:
     record: dict[str, str] = {}
     for line in text.splitlines():
         match = _PAIR.match(line)
-        if match is None or match[1] in record:
-            if record and (match is not None or not line.strip()):
-                yield record
-                record = {}
+        again = match is not None and match[1] in record
+        if record and (again or not line.strip()):
+            yield record
+            record = {}
         if match is not None:
             record[match[1]] = match[2]
     if record:
@@ -92,7 +93,11 @@ def _tables(text: str) -> Iterator[dict[str, str]]:
             continue
         starts = [match.start() for match in re.finditer(r"\S+", line)]
         rows = [row for row in lines[at + 1 : at + 40] if not re.fullmatch(r"[\s-]+", row)]
-        if len(words) == 1 and words[0] == "Name" and not any(_GPU_NAME.search(r) or _CPU_NAME.search(r) for r in rows[:4]):
+        if (
+            len(words) == 1
+            and words[0] == "Name"
+            and not any(_GPU_NAME.search(r) or _CPU_NAME.search(r) for r in rows[:4])
+        ):
             continue
         for row in rows:
             if re.match(r"\S*[>$#] ", row) or row.strip().split()[:1] == words[:1]:
@@ -114,7 +119,13 @@ def _clean(name: str) -> str:
 def _gpu(index: int, record: Mapping[str, str]) -> Gpu:
     name = _clean(record.get("Name") or record.get("Caption") or record.get("VideoProcessor", ""))
     memory = integer(record.get("AdapterRAM"))
-    vendor = "nvidia" if re.search(r"NVIDIA|GeForce|Quadro|Tesla", name) else "amd" if re.search(r"Radeon|AMD", name) else "intel"
+    vendor = (
+        "nvidia"
+        if re.search(r"NVIDIA|GeForce|Quadro|Tesla", name)
+        else "amd"
+        if re.search(r"Radeon|AMD", name)
+        else "intel"
+    )
     return Gpu(
         index, name=name, vendor=vendor, memory_bytes=memory if memory and 0 < memory < _FOUR_GIB else None,
         display_only=vendor == "intel" and "Arc" not in name,
