@@ -51,10 +51,12 @@ def command(listed: bool, load: bool, **options: Any) -> None:
     if load and (options["on"] or options["path"]):
         raise click.UsageError("--load copies to the GPUs of this machine; leave out --on and --from")
     try:
-        machine = api_check.read_machine(options["on"], options["path"], options["nodes"], options["network"])
+        machine = api_check.read_machine(options["on"], options["path"])
     except WellfedError as error:
         _write_error(options["junit"], error)
         raise
+    if options["nodes"] or options["network"]:
+        machine = api_check.joined(machine, options["nodes"], options["network"])
     if load:
         machine = _under_load(machine)
     workload = PRESETS[options["workload"]]
