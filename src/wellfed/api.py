@@ -145,7 +145,7 @@ def model(text: str) -> NamedModel:
 
 def plan(model_name: str, options: PlanOptions = PlanOptions()) -> Answer:
     """Rank every sensible layout of the model. Raises UnknownName, BadInput, Unsupported."""
-    from wellfed.planner.answer import answer
+    from wellfed.planner.answer import answer, with_way_out
 
     asked, assumptions = search(model_name, options, machine(options.on, options.nodes, options.network))
     found = answer(asked, assumptions)
@@ -153,7 +153,7 @@ def plan(model_name: str, options: PlanOptions = PlanOptions()) -> Answer:
         if found.ranking.plans:
             break
         found = answer(replace(asked, goal=coarser), assumptions)
-    return found
+    return with_way_out(found)
 
 
 def _coarser(goal: Goal, options: PlanOptions) -> Iterator[Goal]:
