@@ -30,7 +30,6 @@ from wellfed.models.model import Model
 from wellfed.provenance import Source
 
 _DATA = Path(__file__).parent / "data" / "models"
-_READ = "2026-11-23"  # of tables that bear no date of their own
 _INHERITED = ("native", "family", "parameters", "total_parameters", "active", "context", "task")
 
 
@@ -184,7 +183,7 @@ def entry(identity: str) -> Entry:
 
 
 def _source(table: Mapping[str, Any]) -> Source:
-    return Source(str(table.get("source", "")), str(table.get("date", _READ)))
+    return Source(str(table["source"]), str(table["date"]))
 
 
 @cache
