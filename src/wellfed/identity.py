@@ -108,8 +108,16 @@ def _of_files(loaded: LoadedModel, how: How, source: str) -> NamedModel:
     from wellfed.models.quantisation_names import quantisation
 
     kind = quantisation(loaded.weights.quantisation) if loaded.weights else None
-    model = loaded.model
+    # a file may call itself anything
+    model = replace(loaded.model, id=_shown(loaded.model.id), name=_shown(loaded.model.name))
     return NamedModel(model.id, model.name, how, model, None, loaded.weights, None, kind, source)
+
+
+def _shown(name: str) -> str:
+    return plain(name)[:_LONGEST_SHOWN]
+
+
+_LONGEST_SHOWN = 200
 
 
 def _of_catalogue(identity: Identity) -> NamedModel:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from wellfed.catalog.models import Entry, by_id, entry
-from wellfed.catalog.name_match import explains_sizes, spellings, without_sizes
+from wellfed.catalog.name_match import explains_sizes, matched, spellings, without_sizes
 from wellfed.catalog.name_words import Name, billions, is_active
 from wellfed.message import message
 from wellfed.models.counts import counts
@@ -19,6 +19,7 @@ from wellfed.models.tensor import Part
 from wellfed.provenance import Assumption
 
 _CUT = frozenset({"reap", "ream", "pruned"})
+_LEAST_SHARE = 0.25  # no published cut goes further than half
 _ROUNDING = 0.03  # names round: 82B is 81.9
 
 
@@ -26,8 +27,8 @@ def pruned(name: Name) -> tuple[Entry, Model, Assumption] | None:
     """The original's entry, the cut model, and what was assumed; None where the name is of no such model."""
     words = name.distinguishing
     left = [billions(word) for word in words if billions(word) and not is_active(word)]
-    if not words & _CUT or len(left) != 1 or left[0] is None:
-        return None
+    if not words & _CUT or len(left) != 1 or left[0] is None or matched(words - _CUT) is not None:
+        return None  # the size is the original's own: how much was cut is not told
     bare = without_sizes(words - _CUT)
     active = frozenset(filter(is_active, words))
     for identity in {line.id for line in spellings() if line.telling and without_sizes(line.words) == bare}:
@@ -48,7 +49,7 @@ def _cut_to(identity: str, parameters: float, name: Name) -> tuple[Entry, Model,
         return None
     remaining = experts - round((counts(whole).parameters - parameters) / share)
     cut = with_experts(whole, remaining, name.core)
-    if not 1 < remaining < experts or abs(counts(cut).parameters / parameters - 1) > _ROUNDING:
+    if not experts * _LEAST_SHARE <= remaining < experts or abs(counts(cut).parameters / parameters - 1) > _ROUNDING:
         return None
     text = message(
         "resolve.pruned",
