@@ -21,6 +21,7 @@ from wellfed.launch.preflight import DoesNotFit, ensure_fits
 from wellfed.launch.programs import Program, known_words, program
 from wellfed.layout import Engine, Layout
 from wellfed.plan import Plan, Request
+from wellfed.provenance import ABOUT_NAME
 from wellfed.workload import PRESETS
 
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ def prepare(model: str, options: RunOptions, told: Told = lambda _: None) -> Pre
     endpoint = Endpoint(options.host, options.port, options.api_key)
     ensure_key(endpoint, options.insecure)
     named = demo_or(model, told, options.fetch)
+    for assumption in api.model(named).assumptions:
+        if assumption.about == ABOUT_NAME:
+            told(f"{assumption.text} ({assumption.reason})")
     planned, found = _first_runnable(api.plan(named, _plan_options(named, options)), options)
     plan, warnings = as_started(planned, found, options.threads, options.elsewhere)
     ensure_fits(plan)
@@ -257,7 +261,7 @@ def _files(model: str, plan: Plan, options: RunOptions, told: Told) -> str:
     path = Path(model).expanduser()
     if path.exists():
         return str(path.resolve())
-    repository = options.repo or hub_repository(plan)
+    repository = options.repo or _asked_for(model, plan) or hub_repository(plan)
     if plan.layout.engine not in _LOCAL:
         return repository
     download = gguf_download(repository, plan.layout.quantisation, options.hub)
@@ -269,9 +273,19 @@ def _files(model: str, plan: Plan, options: RunOptions, told: Told) -> str:
     return str(fetch(download))
 
 
+def _asked_for(model: str, plan: Plan) -> str | None:
+    """The repository that the model was named by, where it holds what the engine loads."""
+    from wellfed.catalog.name_words import plain, repository_in
+
+    named = repository_in(plain(model))
+    return named if named and ("gguf" in named.lower()) is (plan.layout.engine in _LOCAL) else None
+
+
 def hub_repository(plan: Plan) -> str:
     """Where the model's files are published; for GGUF, the naming that most quantisers follow."""
-    own = next((alias for alias in plan.model.aliases if "/" in alias), None)
+    from wellfed.catalog.models import repository_of
+
+    own = repository_of(plan.model.id)
     if own is None:
         raise BadInput(f"no repository is known for {plan.model.name}", "name it with --repo, or give a local file")
     return f"unsloth/{own.rpartition('/')[2]}-GGUF" if plan.layout.engine in _LOCAL else own
