@@ -12,8 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-from wellfed.catalog.models import entry, entry_ids
-
 _PART_BYTES = 49.9e9
 _OWN_FP8 = frozenset({"qwen", "zai-org", "minimaxai"})  # who publish FP8 beside BF16
 _OPENAI_GGUF = "ggml-org"
@@ -31,11 +29,6 @@ class Published:
     def size_bytes(self) -> int:
         """Of all files."""
         return sum(size for _, size in self.files)
-
-
-def repository_of(model_id: str) -> str | None:
-    """The publisher's own repository, owner/name; None for models that are in no catalogue."""
-    return entry(model_id).repository if model_id in entry_ids() else None
 
 
 def gguf_repositories(repository: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wellfed.cli.naming import say_how_read
 from wellfed.layout import Engine
 from wellfed.planner.goal import QUALITY, Objective
 from wellfed.workload import PRESETS
@@ -128,6 +129,7 @@ def _buy(model: str, asked: api.PlanOptions, options: dict[str, Any], top: int, 
         raise click.UsageError("--buy designs a machine: leave --on out, or use `wellfed compare`")
     if options["budget"] and not options["prices"]:
         raise click.UsageError("--budget needs --prices: wellfed has no prices of its own")
+    say_how_read(model)
     found = api.buy(model, asked, options["prices"], options["budget"], options["power"], keep=top)
     if as_json:
         click.echo(json.dumps(market_json(found), indent=1))

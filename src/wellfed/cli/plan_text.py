@@ -17,6 +17,7 @@ from wellfed.planner.answer import Answer
 from wellfed.planner.kinds import describe
 from wellfed.planner.search import missed_targets
 from wellfed.planner.upgrades import Upgrade
+from wellfed.provenance import ABOUT_NAME
 from wellfed.units import format_bytes, format_rate, format_seconds
 from wellfed.verbs.next_steps import NextSteps, disk_line
 from wellfed.workload import Workload
@@ -27,6 +28,9 @@ def print_answer(answer: Answer, top: int, explain: bool, steps: Callable[[Plan]
     out = console()
     search = answer.search
     out.print(f"[bold]{escape(model_line(search.model))}[/]")
+    for assumption in answer.assumptions:
+        if assumption.about == ABOUT_NAME:
+            out.print(f"[yellow]{escape(assumption.text)}[/]: {escape(assumption.reason)}")
     out.print(f"on {escape(machine_line(search.machine))}")
     out.print(f"[dim]{_workload_line(search.workload, search.sweep)}[/]")
     _print_verdict(answer)
@@ -205,7 +209,8 @@ def _print_refused(answer: Answer) -> None:
 
 
 def _print_assumptions(answer: Answer, best: Plan | None, explain: bool) -> None:
-    found = answer.assumptions + (best.estimate.assumptions if best else ())
+    told = tuple(assumption for assumption in answer.assumptions if assumption.about != ABOUT_NAME)  # at the top
+    found = told + (best.estimate.assumptions if best else ())
     if not found:
         return
     if not explain:

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wellfed.catalog.published import Published, gguf_files, repository_of, served_repository
+from wellfed.catalog.models import repository_of
+from wellfed.catalog.name_words import plain, repository_in
+from wellfed.catalog.published import Published, gguf_files, served_repository
 from wellfed.engines.spec import Endpoint, LaunchSpec
 from wellfed.errors import BadInput
 from wellfed.launch.programs import Program, nominal
@@ -71,10 +73,14 @@ def model_reference(model: str, plan: Plan, repo: str | None = None) -> ModelRef
 
 
 def known_repository(model: str, plan: Plan) -> str | None:
-    """The publisher's repository of the model: the catalogue's, else as named; None where neither tells."""
-    from wellfed.modelfiles.hub import is_repository
-
-    return repository_of(plan.model.id) or (model if is_repository(model) else None)
+    """The model's repository: the one it was named by, where that holds what the engine loads; else the publisher's by
+    the catalogue; None where neither tells.
+    """
+    named = repository_in(plain(model))
+    reads_gguf = plan.layout.engine in READS_GGUF
+    if named and ("gguf" in named.lower()) is reads_gguf:
+        return named
+    return repository_of(plan.model.id) or named
 
 
 def hub_repository(model: str, plan: Plan) -> str:
