@@ -5,37 +5,50 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+from wellfed.message import Message
+
 
 class WellfedError(Exception):
     """A failure to tell the user about: what happened, then `hint` says what to do.
 
     `exit_code`: 2 for errors of use or of the tool, 1 for findings and what does not fit. `details` may be many lines.
+    `message` and `hint` are English; `said` and `advice` are what can be put into other languages. `kind` is what
+    programs read: stable, in kebab case.
     """
 
     exit_code = 2
     details = ""
+    kind = "error"
 
-    def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+    def __init__(self, message: str | Message, hint: str | Message | None = None) -> None:
+        super().__init__(str(message))
+        self.said = message
+        self.advice = hint
+        self.message = str(message)
+        self.hint = None if hint is None else str(hint)
 
 
 class BadInput(WellfedError):
     """A file or an argument that cannot be used as it is."""
 
+    kind = "bad-input"
+
 
 class Unsupported(WellfedError):
     """Well-formed input that wellfed has no model for; the message says what is missing."""
+
+    kind = "unsupported"
 
 
 class UnknownName(BadInput):
     """A name that is in no catalogue; carries the nearest ones that are."""
 
-    def __init__(self, kind: str, name: str, near: Sequence[str] = ()) -> None:
+    kind = "unknown"
+
+    def __init__(self, what: str, name: str, near: Sequence[str] = ()) -> None:
         hint = f"did you mean {', '.join(near)}?" if near else None
-        super().__init__(f"unknown {kind}: {name!r}", hint)
-        self.kind = kind
+        super().__init__(f"unknown {what}: {name!r}", hint)
+        self.what = what
         self.name = name
         self.near = tuple(near)
 

@@ -106,3 +106,20 @@ def test_broken_pipe_is_quiet() -> None:
     script = f"{sys.executable} -m wellfed catalog gpus | head -1"
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (("plan", "no-such-model-7x", "--json"), "unknown"),
+        (("plan", "--frob", "--json"), "usage"),
+        (("accuracy", "/nowhere.csv", "--json"), "bad-input"),
+    ],
+)
+def test_errors_under_json_are_an_object_on_stdout(words: tuple[str, ...], kind: str) -> None:
+    done = wellfed(*words)
+    assert done.returncode == 2
+    error = json.loads(done.stdout)["error"]
+    assert set(error) == {"kind", "message", "hint"}
+    assert error["kind"] == kind
+    assert error["message"] in done.stderr

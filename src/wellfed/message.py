@@ -1,0 +1,130 @@
+"""Messages are values: a stable id, an English template and typed parameters; words come at the edge.
+
+Nothing decides by a message's text. `str(message)` is the English text; `wellfed.messages` puts it into other
+languages. An extractor finds every call of `message` and `counted` (id = context, template = message).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from wellfed.units import format_bandwidth, format_bytes, format_rate, format_seconds
+
+Parameter: TypeAlias = "str | int | float | Amount | Message | Listing | None"
+Translate: TypeAlias = "Callable[[Message], str]"
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A quantity in a base unit, so that each language can write it its own way. None = unknown, written `?`.
+
+    Units: B, B/s, s, tok/s, req/s, W, J, % (0.12 is 12 %), x (a factor), and "" for a bare number.
+    """
+
+    value: float | None
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Several parameters as one enumeration."""
+
+    items: tuple[Parameter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One sentence. `template` names its parameters in braces; `plural` is the template for counts other than one.
+
+    Equal ids have equal templates everywhere. `arguments` in the order they were given.
+    """
+
+    id: str
+    template: str
+    arguments: tuple[tuple[str, Parameter], ...] = ()
+    plural: str | None = None
+    count: int | None = None
+
+    @property
+    def params(self) -> Mapping[str, Parameter]:
+        """The parameters by name."""
+        return dict(self.arguments)
+
+    def __str__(self) -> str:
+        """In English."""
+        return render(self)
+
+    def to_dict(self) -> dict[str, object]:
+        """For `--json`: id, parameters as numbers and text, and the English text."""
+        return {"id": self.id, "params": {k: _plain(v) for k, v in self.arguments}, "text": str(self)}
+
+
+def message(id: str, template: str, **params: Parameter) -> Message:
+    """A sentence with its parameters: `message("plan.spare", "{device} has {spare} to spare", ...)`."""
+    return Message(id, template, tuple(params.items()))
+
+
+def counted(id: str, singular: str, plural: str, count: int, **params: Parameter) -> Message:
+    """A sentence that depends on a number, which both templates may name `{count}`."""
+    return Message(id, singular, (("count", count), *params.items()), plural, count)
+
+
+def render(said: Message, template: str | None = None, words: Translate | None = None) -> str:
+    """The text, from `template` (a translation) or the English one; messages inside it by `words`."""
+    if template is None:
+        one = said.plural is None or said.count == 1
+        template = said.template if one else said.plural or said.template
+    return template.format_map({name: written(value, words or str) for name, value in said.arguments})
+
+
+def written(value: Parameter, words: Translate = str) -> str:
+    """One parameter as text; `words` puts messages into a language."""
+    match value:
+        case None:
+            return "?"
+        case Message():
+            return words(value)
+        case Listing():
+            return ", ".join(written(item, words) for item in value.items)
+        case Amount():
+            return format_amount(value)
+        case bool() | str():
+            return str(value)
+        case int():
+            return f"{value:,}"
+        case _:
+            return f"{value:.3g}" if value < 1e6 else f"{value:,.0f}"
+
+
+def format_amount(amount: Amount) -> str:
+    """`3.20 GiB`, `412 ms`, `17.1 tok/s`, `12 %`, `x1.03`; `?` where unknown."""
+    value = amount.value
+    if value is None:
+        return "?"
+    match amount.unit:
+        case "B":
+            return format_bytes(value)
+        case "B/s":
+            return format_bandwidth(value)
+        case "s":
+            return format_seconds(value)
+        case "%":
+            return f"{value * 100:.3g} %"
+        case "x":
+            return f"x{value:.3g}"
+        case unit:
+            return f"{format_rate(value)} {unit}".rstrip()
+
+
+def _plain(value: Parameter) -> object:
+    match value:
+        case Amount(number, unit):
+            return {"value": number, "unit": unit}
+        case Listing(items):
+            return [_plain(item) for item in items]
+        case Message():
+            return value.to_dict()
+        case _:
+            return value
