@@ -52,7 +52,7 @@ def bert(config: Config) -> Shape:
 
 
 def nomic_bert(config: Config) -> Shape:
-    """Nomic's embedders: rotary positions, gated feed-forward, no biases unless given; v2 routes in every second layer."""
+    """Nomic's embedders: rotary positions, gated feed-forward; version 2 routes in every second layer."""
     bias = config.flag("qkv_proj_bias") or config.flag("attention_bias")
     traits = Traits("bert", bias=bias, output_bias=bias, fused=True)
     own = _bidirectional(config, traits)
@@ -93,7 +93,7 @@ def modern_bert(config: Config) -> Shape:
 
 
 def bidirectional(build: Callable[[Config], Shape]) -> Callable[[Config], Shape]:
-    """A decoder's builder for a model made from it that sees both ways and caches nothing (EmbeddingGemma, NV-Embed)."""
+    """A decoder's builder, for the embedder made from it: it sees both ways and caches nothing."""
 
     def shape(config: Config) -> Shape:
         plain = build(config)

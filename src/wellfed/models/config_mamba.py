@@ -145,6 +145,7 @@ def jamba(config: Config) -> Shape:
 def falcon_h1(config: Config) -> Shape:
     """Falcon-H1: attention and Mamba-2 side by side in every layer."""
     plain = mamba2(config)
+    config.knows("mamba_d_ssm")  # heads times their width
     mixer = Mamba2(
         plain.heads,
         plain.head_dim,

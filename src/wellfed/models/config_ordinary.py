@@ -23,10 +23,11 @@ def ordinary(config: Config) -> Shape:
         Layer(_with_extras(config, traits, index, span), ffn(config, traits, index), traits.norms)
         for index, span in enumerate(spans)
     )
+    ahead = layers[0] if traits.mtp_dense else layers[-1]
     return Shape(
         layers,
         tied(config, traits),
-        mtp_layers=mtp(config, layers[-1]),
+        mtp_layers=mtp(config, ahead),
         extra=_outside(config, traits),
         mtp_copies=traits.mtp_copies,
         notes=(traits.note,) if traits.note else (),
@@ -238,7 +239,7 @@ def _expert_width(config: Config, traits: Traits, index: int) -> int:
     names = ("moe_intermediate_size", "intermediate_size")
     key = names[0] if config.find(names[0]) else traits.expert_width
     value = config.find(key, names[1])
-    if isinstance(value, list):
+    if isinstance(value, list) and value:
         value = value[index] if index < len(value) else value[0]
     return config.whole(key) if value is None else config.checked(value, key)
 

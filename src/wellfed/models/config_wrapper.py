@@ -13,8 +13,9 @@ _SHARED = ("tie_word_embeddings", "vocab_size")
 _DEFAULT_KIND = {
     "gemma3": "gemma3_text", "gemma3n": "gemma3n_text", "gemma4": "gemma4_text", "kimi_k25": "kimi_k2",
     "mistral3": "mistral", "llava": "llama", "llava_next": "llama", "pixtral": "mistral", "mllama": "mllama_text_model",
-    "llama4": "llama4_text", "multi_modality": "llama", "deepseek_vl_v2": "deepseek_v2", "qwen2_5_vl": "qwen2_5_vl_text",
-    "qwen2_vl": "qwen2_vl_text", "qwen3_vl": "qwen3_vl_text", "qwen3_vl_moe": "qwen3_vl_moe_text",
+    "llama4": "llama4_text", "multi_modality": "llama", "deepseek_vl_v2": "deepseek_v2",
+    "qwen2_5_vl": "qwen2_5_vl_text", "qwen2_vl": "qwen2_vl_text", "qwen3_vl": "qwen3_vl_text",
+    "qwen3_vl_moe": "qwen3_vl_moe_text",
     "qwen3_5": "qwen3_5_text", "qwen3_5_moe": "qwen3_5_moe_text", "glm4v": "glm4v_text", "glm4v_moe": "glm4v_moe_text",
     "paligemma": "gemma", "voxtral": "llama",
 }  # fmt: skip

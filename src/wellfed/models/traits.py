@@ -37,6 +37,7 @@ class Traits:
     dense_layers: int = 0  # leading dense layers where the config gives none
     gate: str = ""  # "" none, "head" a row a head, "channel" a row a channel; by `gating_key` where given
     mtp_copies: bool = False
+    mtp_dense: bool = False  # the MTP layers are like the first layer, not like the last
     note: str = ""
 
 
@@ -56,7 +57,7 @@ _GPT_OSS = Traits(
     expert_bias=True,
     expert_width="intermediate_size",
 )
-_STEP = Traits("step", qk_norm="head", router_bias=True, shared=1, dense_layers=1, gate="head")
+_STEP = Traits("step", qk_norm="head", router_bias=True, shared=1, dense_layers=1, gate="head", mtp_dense=True)
 
 _MLA = Traits("deepseek", mtp_copies=True)
 
