@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wellfed.catalog.model_names import resolve
-from wellfed.catalog.models import by_id, key, model, model_ids, names, repository
+from wellfed.catalog.models import by_id, entry, entry_ids, key, model, model_ids, names, repository
 from wellfed.errors import UnknownName, WellfedError
 from wellfed.models.quantisation import weights
 
@@ -25,11 +25,11 @@ def test_ids_names_aliases_and_repositories(identity: str) -> None:
 
 def test_no_alias_belongs_to_two_models() -> None:
     claims: dict[str, set[str]] = {}
-    for identity in model_ids():
-        for name in (identity, by_id(identity).name, *by_id(identity).aliases):
+    for identity in entry_ids():
+        for name in entry(identity).spellings:
             claims.setdefault(key(name), set()).add(identity)
     assert {name: owners for name, owners in claims.items() if len(owners) > 1} == {}
-    assert set(names().values()) == set(model_ids())
+    assert set(names().values()) == set(entry_ids())
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ class Model:
     @property
     def active_parameters(self) -> int:
         """Parameters a token passes through: of routed experts only its own; of an untied input embedding one row."""
-        return round(sum(_active(self, tensor) for tensor in tensors(self) if tensor.part is not Part.MTP))
+        return round(sum(_active(self, t) for t in tensors(self) if t.part not in (Part.MTP, Part.VISION)))
 
     @property
     def expert_layers(self) -> int:
