@@ -15,7 +15,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Assumption:
-    """A value that was taken for want of a known one, and why this one."""
+    """A value that was taken for want of a known one, and why this one.
+
+    `about`: "name" where it tells how a name was read, which is shown at the top of an answer; "" otherwise.
+    """
 
     text: str
     reason: str = ""
+    about: str = ""

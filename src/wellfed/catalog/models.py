@@ -110,7 +110,7 @@ def _build(tables: Tables) -> dict[str, Any]:
                 continue
             names.setdefault(key(name), identity)
             names.setdefault(key(name.rpartition("/")[2]), identity)
-            words.append([identity, index < _OWN_NAMES, sorted(name_words.parse(name).distinguishing)])
+            words.append([identity, index >= _OWN_NAMES, sorted(name_words.parse(name).distinguishing)])
     return {
         "tables": whole,
         "names": {**_tag_names(tables), **names},
@@ -135,17 +135,17 @@ _OWN_NAMES = 3  # id, name and repository name the model itself; an alias may be
 
 
 def _with_parent(identity: str, tables: Tables, seen: tuple[str, ...]) -> dict[str, Any]:
-    own = _plain(tables[identity])
-    parent = own.get("like")
+    table = _plain(tables[identity])
+    parent = table.get("like")
     if parent is None:
-        return own
+        return table
     if parent not in tables or parent in seen:
         raise BadInput(f"{identity} is like {parent!r}, which is no other model")
     base = _with_parent(str(parent), tables, (*seen, identity))
     taken = {name: base[name] for name in _INHERITED if name in base}
-    merged = {**taken, **own}
-    if "config" in base or "config" in own:
-        merged["config"] = {**_mapping(base.get("config")), **_mapping(own.get("config"))}
+    merged = {**taken, **table}
+    if "config" in base or "config" in table:
+        merged["config"] = {**_mapping(base.get("config")), **_mapping(table.get("config"))}
     return merged
 
 
@@ -181,8 +181,8 @@ def entry_ids() -> tuple[str, ...]:
 
 def names() -> Mapping[str, str]:
     """Every exact name (as `key` writes it) and its entry's id."""
-    found: Mapping[str, str] = _compiled()["names"]
-    return found
+    exact: Mapping[str, str] = _compiled()["names"]
+    return exact
 
 
 def tags() -> Mapping[str, str]:
@@ -208,9 +208,9 @@ def repackagings(identity: str) -> tuple[Repackaging, ...]:
 
 
 def spelling_words() -> list[tuple[str, bool, list[str]]]:
-    """Entry's id, whether the spelling is its own name (not an alias), and the spelling's distinguishing words."""
-    found: list[tuple[str, bool, list[str]]] = _compiled()["words"]
-    return found
+    """Entry's id, whether the spelling is an alias (not its id, name or repository), and its distinguishing words."""
+    spellings: list[tuple[str, bool, list[str]]] = _compiled()["words"]
+    return spellings
 
 
 @cache
@@ -305,7 +305,10 @@ def model(name: str) -> Model:
         return by_id(exact)
     from wellfed.catalog.model_names import resolve  # only loose names need it
 
-    return resolve(name).model
+    identity = resolve(name)
+    if identity.model is None:
+        raise sizes_only(identity.entry)
+    return identity.model
 
 
 def unknown(name: str) -> UnknownName:
