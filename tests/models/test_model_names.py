@@ -47,9 +47,8 @@ def test_no_alias_belongs_to_two_models() -> None:
 @pytest.mark.parametrize("identity", model_ids())
 def test_counts_are_the_models_own(identity: str) -> None:
     built, count = by_id(identity), counts(by_id(identity))
-    towers = sum(tensor.elements for tensor in built.extra_tensors if tensor.part == "vision")
-    assert count.parameters == built.parameters - towers
-    assert abs(count.active - (built.active_parameters - towers)) <= 2
+    assert count.parameters == built.parameters
+    assert abs(count.active - built.active_parameters) <= 2
     assert count.total >= count.parameters >= count.active > 0
 
 

@@ -114,7 +114,10 @@ _FIELD = {
     Part.ROUTER: "router",
     Part.NORM: "norms",
 }
-_OUTSIDE = {Part.EMBEDDING: "embedding", Part.OUTPUT: "output", Part.MTP: "mtp"}
+_OUTSIDE = {
+    Part.EMBEDDING: "embedding", Part.OUTPUT: "output", Part.MTP: "mtp", Part.VISION: "towers", Part.AUDIO: "towers",
+    Part.LOOKUP: "lookup",
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -122,7 +125,9 @@ class Tally:
     """Adds up tensors of known type into `Weights`."""
 
     layers: list[dict[str, float]]
-    outside: dict[str, float] = field(default_factory=lambda: {"embedding": 0, "output": 0, "mtp": 0, "other": 0})
+    outside: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("embedding", "output", "mtp", "towers", "lookup", "other"), 0.0)
+    )
     by_type: dict[Part, dict[str, float]] = field(default_factory=dict)
 
     def add(self, part: Part, layer: int | None, kind: str, size: float) -> None:
@@ -166,7 +171,7 @@ def tally(layers: int) -> Tally:
 def _by_recipe(model: Model, quantisation: Quantisation) -> Weights:
     sums = tally(len(model.layers))
     for tensor in tensors(model):
-        if tensor.part is Part.VISION and quantisation.family == "gguf":
+        if tensor.part in (Part.VISION, Part.AUDIO) and quantisation.family == "gguf":
             continue  # lives in a file of its own (mmproj)
         kind = tensor_type(model, quantisation, tensor)
         sums.add(tensor.part, tensor.layer, kind, TYPES[kind].size(tensor.rows, tensor.columns, tensor.count))

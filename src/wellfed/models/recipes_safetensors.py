@@ -39,7 +39,7 @@ SCHEMES: dict[str, Scheme] = {
     "int4-experts": Scheme("BF16", routed="INT4-G32"),  # Kimi-K2-Thinking and later
 }
 
-_WIDE = {Part.EMBEDDING, Part.OUTPUT, Part.NORM, Part.ROUTER, Part.VISION}
+_WIDE = {Part.EMBEDDING, Part.OUTPUT, Part.NORM, Part.ROUTER, Part.VISION, Part.AUDIO, Part.LOOKUP}
 _QUANTISED_COLUMNS = 64  # narrower matrices (gates, low ranks of linear attention) are left alone
 
 
