@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from wellfed.models.ffn import MoeFfn
-from wellfed.models.model import Layer, Model, runs, tensors
+from wellfed.models.model import BESIDE, Layer, Model, runs, tensors
 from wellfed.models.tensor import Part
 
-_APART = frozenset({Part.MTP, Part.VISION})
+_APART = BESIDE
 
 
 @dataclass(frozen=True, slots=True)
