@@ -48,11 +48,11 @@ def machine(on: str | None = None, nodes: int | None = None, network: str | None
     elif _is_capture(on):
         found = captured(Path(on))
     else:
-        from wellfed.catalog.machines import machine as described
+        from wellfed.written.machines import machine as described
 
         found = described(on)
     if nodes is not None or network is not None:
-        from wellfed.catalog.machine_line import network_bytes_per_s
+        from wellfed.written.settings import network_bytes_per_s
 
         found = replace(
             found,

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wellfed import api
-from wellfed.catalog.machines import builds, machine
+from wellfed.written.machines import builds, machine
 from wellfed.catalog.prices import load_prices
 from wellfed.errors import BadInput
 from wellfed.perf.estimate import estimate

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from wellfed.catalog.machine_line import PartsList
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import GpuLink
 from wellfed.hardware.parts import GpuSpec
+from wellfed.written.parts_list import PartsList
 
 
 def gpu_links(parts: PartsList) -> tuple[GpuLink, ...]:

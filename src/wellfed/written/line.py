@@ -1,0 +1,198 @@
+"""A machine in a line, read into its parts: "2x rtx 4090, ryzen 9 7950x, 2x32GB ddr5-5600".
+
+Pieces stand between commas, semicolons or plus signs, in any order. A piece is GPUs or a CPU (each may carry a count),
+memory, or a setting: `nvlink`, `nps4`, `nodes=2`, `network=400Gb`, `psu 1600w`, `price=4200`. A GPU may say how it is
+connected: `x8`, `gen4 x8`, `chipset`, `oculink`, `socket 1`, `@300w`; "second gpu chipset x4" says it of one card.
+What can mean two things comes back as an assumption that is a `reading`: callers tell it first.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from wellfed.catalog import names
+from wellfed.catalog.hardware import Resolved, find_cpu, find_gpu, near_parts
+from wellfed.errors import BadInput, UnknownName
+from wellfed.hardware.parts import CpuSpec, GpuSpec
+from wellfed.provenance import Assumption
+from wellfed.written.modules import take_memory, with_size
+from wellfed.written.parts_list import GPUS_MAX, SYSTEM_FORMS, Card, PartsList, Seat, UnnamedCpu
+from wellfed.written.seats import seat_of_some, seated, take_seat
+from wellfed.written.settings import with_nodes, with_setting
+from wellfed.written.spelling import plain_line
+from wellfed.written.unnamed import unnamed_cpu
+
+_MODULES_ON_BOARDS = frozenset({"sxm", "oam", "superchip"})
+_PIECES = re.compile(r"[,;\n|]|\s\+\s|\+(?=[a-z0-9])|\s&\s|\s/\s|\b(?:and|with|plus)\b", re.IGNORECASE)
+_NVLINK_ASIDE = re.compile(r"\s+(?:with\s+)?(?:nvlink|nv-link)(?:\s*bridges?|ed)?$", re.IGNORECASE)
+_EXAMPLE = 'for example: "2x rtx 4090, ryzen 9 7950x, 2x32GB ddr5"'
+_NODES = re.compile(
+    r"^(\d{1,3})\s*x?\s*(?:nodes?|machines?|servers?|hosts?)\s*(?:of|with|x|:)?\s*(?=\S)", re.IGNORECASE
+)
+
+
+def read_line(text: str) -> PartsList:
+    """The parts of a line. Raises BadInput or UnknownName, with a hint."""
+    parts = PartsList()
+    for piece in _PIECES.split(plain_line(text)):
+        if piece.strip():
+            parts = read_piece(parts, piece.strip())
+    return complete(parts, text)
+
+
+def complete(parts: PartsList, text: str) -> PartsList:
+    """The list once everything is read. Raises BadInput where it names no GPU and no CPU."""
+    if not parts.cards and parts.cpu is None and parts.unnamed_cpu is None:
+        raise BadInput(f"no GPU and no CPU in {text.strip()!r}", _EXAMPLE)
+    if parts.network_bytes_per_s is not None and parts.count == 1:
+        told = Assumption("one machine: its network carries nothing", "several machines: add nodes=N", reading=True)
+        parts = replace(parts, assumptions=(*parts.assumptions, told))
+    return seated(parts)
+
+
+def read_piece(parts: PartsList, piece: str) -> PartsList:
+    """The list with one more piece of the line. Raises BadInput or UnknownName."""
+    changed = with_setting(parts, piece)
+    if changed is not None:
+        return changed
+    if (some := seat_of_some(piece)) is not None:
+        return replace(parts, seats=(*parts.seats, some))
+    if match := _NODES.match(piece):
+        parts, piece = with_nodes(parts, int(match[1])), piece[match.end() :]
+    if match := _NVLINK_ASIDE.search(piece):
+        parts, piece = replace(parts, nvlink=True), piece[: match.start()]
+    memory, rest = take_memory(parts.memory, piece)
+    parts = replace(parts, memory=memory)
+    return _read_parts(parts, rest) if rest else parts
+
+
+def _read_parts(parts: PartsList, piece: str) -> PartsList:
+    """GPUs or a CPU; where neither fits as a whole, both one after the other ("epyc 9654 rtx 4090")."""
+    whole = _named(parts, piece)
+    if whole is not None:
+        return whole
+    words = piece.split()
+    for at in range(1, len(words)):
+        first = _named(parts, " ".join(words[:at]))
+        second = first and _named(first, " ".join(words[at:]))
+        if second:
+            return second
+    unnamed = unnamed_cpu(piece)
+    if unnamed is None:
+        bare = take_seat(names.split_count(piece)[1], counted=False)[1]
+        raise UnknownName("part", piece, near_parts(bare))
+    return _with_unnamed_cpu(parts, unnamed, names.split_count(names.normalise(piece))[0])
+
+
+def _named(parts: PartsList, piece: str) -> PartsList | None:
+    plain = names.normalise(piece)
+    stated, bare = names.split_count(plain)
+    inner, innermost = names.split_count(bare)
+    if innermost != bare:
+        return _machines_of(parts, stated, inner, innermost, piece)
+    counted = bare != plain
+    seat, name = take_seat(bare, counted)
+    name, count = _trailing_count(name, stated)
+    if found := find_gpu(name):
+        if not counted and found.spec.form in _MODULES_ON_BOARDS and seat.width is not None:
+            count, seat = seat.width, replace(seat, width=None)  # "H800 x8": modules have no lanes to choose
+        unsure = seat.width is not None and not counted and seat == Seat(width=seat.width)
+        text, reason = f"one {found.spec.name} on {seat.width} lanes", f"for several cards write {seat.width}x first"
+        return _with_gpus(parts, found, count, seat, (Assumption(text, reason, reading=True),) if unsure else ())
+    if (found_cpu := find_cpu(name)) and seat == Seat():
+        return _with_memory_of(_with_cpu(parts, found_cpu, count, name), name, piece)
+    return None
+
+
+def _machines_of(parts: PartsList, machines: int, cards: int, name: str, piece: str) -> PartsList | None:
+    """ "3x 8x h200": three machines with eight each. "2x 1x epyc 9654" is a count said twice."""
+    found = find_gpu(name)
+    if found is None:
+        return _named(parts, f"{machines * cards}x {name}") if min(machines, cards) == 1 else None
+    if machines == 1:
+        return _named(parts, f"{cards}x {name}")
+    text = f"{machines} machines with {cards} {found.spec.name} each"
+    told = Assumption(text, f"{piece!r} counts twice; for one machine write {machines * cards}x", reading=True)
+    return _with_gpus(with_nodes(parts, machines), found, cards, Seat(), (told,))
+
+
+def _with_memory_of(parts: PartsList, name: str, piece: str) -> PartsList:
+    """A CPU has no memory of its own: "epyc 9654 384gb" names the machine's."""
+    sizes = [size for size in names.parse(name).hard.memory_gb if size >= 1]
+    return replace(parts, memory=with_size(parts.memory, sizes[0], piece)) if sizes else parts
+
+
+def _trailing_count(name: str, count: int) -> tuple[str, int]:
+    """ "rtx 3090 x3" is three cards (x1, x4, x8 and x16 were read as lanes before)."""
+    match = re.search(r"(?:\s[x×*]\s?|\*|(?<=[a-z0-9])x(?=\d{1,2}$))(\d{1,2})$", name)
+    return (name[: match.start()].strip(), int(match[1])) if match else (name, count)
+
+
+def _with_gpus(
+    parts: PartsList, found: Resolved[GpuSpec], count: int, seat: Seat, notes: tuple[Assumption, ...]
+) -> PartsList:
+    if count == 0 or len(parts.cards) + count > GPUS_MAX:
+        raise BadInput(
+            f"{len(parts.cards) + count} GPUs in one machine", f"1 to {GPUS_MAX}; several machines: add nodes=N"
+        )
+    if found.spec.form in SYSTEM_FORMS:
+        return _with_systems(parts, found, count, seat)
+    return replace(
+        parts,
+        cards=(*parts.cards, *[Card(found.spec, seat)] * count),
+        assumptions=(*parts.assumptions, *found.assumptions, *notes),
+    )
+
+
+def _with_systems(parts: PartsList, found: Resolved[GpuSpec], count: int, seat: Seat) -> PartsList:
+    """A part that is a whole system ("2x dgx spark"): so many machines with one each."""
+    before = next((card.spec for card in parts.cards if card.spec.form in SYSTEM_FORMS), None)
+    if before is not None and before != found.spec:
+        raise BadInput(f"{before.name} and {found.spec.name} are two systems", "describe one at a time")
+    count += parts.count if before is not None else 0
+    text, reason = f"{count} machines with one {found.spec.name} each", "it is a whole system"
+    return replace(
+        parts,
+        cards=parts.cards if before is not None else (*parts.cards, Card(found.spec, seat)),
+        count=max(count, parts.count),
+        assumptions=(
+            *parts.assumptions,
+            *found.assumptions,
+            *([Assumption(text, reason, reading=True)] if count > 1 else []),
+        ),
+    )
+
+
+def _with_cpu(parts: PartsList, found: Resolved[CpuSpec], count: int, name: str) -> PartsList:
+    if parts.unnamed_cpu is not None or (parts.cpu is not None and parts.cpu != found.spec):
+        other = parts.cpu.name if parts.cpu else parts.unnamed_cpu.text if parts.unnamed_cpu else "?"
+        raise BadInput(f"two kinds of CPU: {other} and {found.spec.name}", "a machine has one kind")
+    sockets = count + (parts.sockets if parts.cpu is not None else 0)
+    if not 1 <= sockets <= found.spec.sockets_max:
+        most = found.spec.sockets_max
+        raise BadInput(
+            f"{sockets} sockets of {found.spec.name}",
+            f"it runs in machines of {'one socket' if most == 1 else f'up to {most} sockets'}",
+        )
+    notes = (*parts.assumptions, *found.assumptions, *_other_core_count(found.spec, name))
+    return replace(parts, cpu=found.spec, sockets=sockets, assumptions=notes)
+
+
+def _other_core_count(spec: CpuSpec, name: str) -> tuple[Assumption, ...]:
+    query = names.parse(name)
+    stated = [count for count in (*query.hard.cores, *query.soft.cores) if count]
+    if not stated or spec.cores in stated or spec.threads in stated:
+        return ()
+    text = f"{spec.name} with all its {spec.cores} cores, not {stated[0]}"
+    return (Assumption(text, "the catalogue's part has so many; a share of it is not a machine", reading=True),)
+
+
+def _with_unnamed_cpu(parts: PartsList, unnamed: UnnamedCpu, count: int) -> PartsList:
+    if parts.cpu is not None or (parts.unnamed_cpu is not None and parts.unnamed_cpu != unnamed):
+        other = parts.cpu.name if parts.cpu else parts.unnamed_cpu.text if parts.unnamed_cpu else "?"
+        raise BadInput(f"two kinds of CPU: {other} and {unnamed.text}", "a machine has one kind")
+    if not 1 <= count <= 8:
+        raise BadInput(f"{count} sockets", "1 to 8")
+    before = parts.sockets if parts.unnamed_cpu is not None else 0
+    return replace(parts, unnamed_cpu=unnamed, sockets=before + count)

@@ -1,0 +1,100 @@
+"""Machines that nobody needs to own: from a line, a TOML file or a named build.
+
+`machine("2x rtx 4090, ryzen 9 7950x, 2x32GB ddr5-5600")`, `machine("box.toml")`, `machine("build:entry-7b")`,
+`machine("dgx h100")`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from wellfed.catalog import names
+from wellfed.catalog.tables import table
+from wellfed.errors import BadInput, UnknownName, nearest
+from wellfed.hardware.machine import Machine
+from wellfed.written.build import build
+from wellfed.written.file import parts_of_table, read_table
+from wellfed.written.line import read_line
+from wellfed.written.parts_list import PartsList
+from wellfed.written.settings import network_bytes_per_s
+from wellfed.written.spelling import plain_line
+
+__all__ = ["Build", "builds", "load_machine", "machine", "network_bytes_per_s", "parse_machine"]
+
+LINE_MAX = 2000  # characters; what is longer is no machine
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A named machine: its line, what it is for, and where the advice comes from."""
+
+    id: str
+    title: str
+    machine: str
+    tier: str
+    source: str
+    date: str
+
+
+def machine(text: str) -> Machine:
+    """The machine of a line, of a TOML file's path, or of `build:NAME`. Raises BadInput, UnknownName."""
+    stated = text.strip()
+    if stated.startswith("build:"):
+        return _build_machine(stated.removeprefix("build:").strip())
+    if stated.endswith(".toml"):
+        return load_machine(Path(stated))
+    return parse_machine(stated)
+
+
+def parse_machine(text: str) -> Machine:
+    """The machine a line describes; what it leaves out is assumed and said so in `Machine.assumptions`.
+
+    Raises BadInput for machines that cannot be, UnknownName for parts that are in no catalogue.
+    """
+    if not text.strip() or len(text) > LINE_MAX:
+        raise BadInput("not a machine", 'for example: "2x rtx 4090, ryzen 9 7950x, 2x32GB ddr5-5600"')
+    return build(read_line(_expanded(text)))
+
+
+def load_machine(path: Path) -> Machine:
+    """The machine a TOML file describes: `machine` (a line), or `gpus`, `cpu`, `memory` and settings.
+
+    Raises BadInput for a file that cannot be read, and whatever its parts raise.
+    """
+    keys = read_table(path)
+    start = read_line(_expanded(str(keys["machine"]))) if keys.get("machine") else PartsList()
+    made = build(parts_of_table(keys, start))
+    return replace(made, name=str(keys["name"])) if "name" in keys else made
+
+
+def builds() -> tuple[Build, ...]:
+    """The named builds."""
+    return tuple(Build(id=key, **values) for key, values in table("builds.toml").items())
+
+
+def _build_machine(name: str) -> Machine:
+    by_id = {build.id: build for build in builds()}
+    if name not in by_id:
+        raise UnknownName("build", name, nearest(name, by_id) or tuple(by_id)[:3])
+    return replace(parse_machine(by_id[name].machine), name=by_id[name].title)
+
+
+def _expanded(text: str) -> str:
+    """The line with names of whole systems ("dgx h100") replaced by their parts."""
+    plain = names.normalise(text).replace("-", " ")
+    systems: Mapping[str, str] = table("systems.toml")
+    if not any(name.split()[0] in plain for name in systems):
+        return text
+    plain = plain_line(plain)
+    for name in sorted(systems, key=len, reverse=True):
+        pattern = rf"(?:(?P<count>\d{{1,3}})\s*x\s*)?(?:nvidia\s+)?\b{re.escape(name)}\b"
+        match = re.search(pattern, plain)
+        if match is None:
+            continue
+        count = f", nodes={match['count']}" if match["count"] else ""
+        rest = f"{plain[: match.start()]} {plain[match.end() :]}".strip(" ,;")
+        return f"{systems[name]}{count}{', ' + rest if rest else ''}"
+    return text
