@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wellfed.written.machines import builds, load_machine, machine, network_bytes_per_s, parse_machine
 from wellfed.errors import BadInput, UnknownName, WellfedError
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.pcie import PcieLink, path_up
 from wellfed.units import GIB
+from wellfed.written.machines import builds, load_machine, machine, network_bytes_per_s, parse_machine
 
 DESK = "2x rtx 4090, ryzen 9 7950x, 2x32GB ddr5-5600"
 

@@ -13,7 +13,7 @@ def describe(parts: PartsList, sockets: Sequence[Socket], network_bytes_per_s: f
     """The parts in the order GPUs, CPU, memory, settings."""
     words = [_cards(card, len(list(same))) for card, same in groupby(parts.cards)]
     cpu = sockets[0].cpu
-    own_cpu = any(card.spec.cpu_id for card in parts.cards)
+    own_cpu = any(card.spec.cpu_id and not card.spec.memory_of_host for card in parts.cards)
     if cpu is not None and not own_cpu:
         words.append(f"{len(sockets)}x {cpu.name}" if len(sockets) > 1 else cpu.name)
     words += _memory(parts, sockets, own_cpu)
