@@ -193,7 +193,9 @@ def test_cpus_are_plausible() -> None:
         assert spec.sockets_max in (1, 2, 4, 8), spec.name
         if spec.base_clock_hz and spec.boost_clock_hz:
             assert 0.7e9 <= spec.base_clock_hz <= spec.boost_clock_hz < 6.3e9, spec.name
-        assert ("avx2" in spec.isa) or spec.vendor not in ("intel", "amd") or spec.architecture in WITHOUT_AVX2, spec.name
+        assert ("avx2" in spec.isa) or spec.vendor not in ("intel", "amd") or spec.architecture in WITHOUT_AVX2, (
+            spec.name
+        )
         assert ("amx" not in spec.isa) or "avx512_vnni" in spec.isa, spec.name
 
 

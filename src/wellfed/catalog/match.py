@@ -85,7 +85,7 @@ def prepare(row: Row, order: int) -> Part:
         allowed | {values["architecture"]},
         tuple(float(size) for size in sizes if size),
         values.get("form"),
-        named.cores,
+        named.cores or ((values["cores"],) if "cores" in values else ()),
     )
 
 
@@ -182,8 +182,8 @@ def _assumptions(query: Query, best: Hit, hits: Sequence[Hit]) -> list[Assumptio
         told.append(
             Assumption(f"{query.text.strip()!r} taken as {name}", "the name fits no part exactly", reading=True)
         )
-    if query.hard.cores and best.part.cores and not _cores_match(query.hard.cores, best.part):
-        text = f"{best.part.cores[0]} GPU cores"
+    if query.hard.cores and "form" in best.part.row.values and not _cores_match(query.hard.cores, best.part):
+        text = f"{best.part.cores[0] if best.part.cores else '?'} GPU cores"
         told.append(Assumption(text, f"{query.hard.cores[0]} cores fit no variant", reading=True))
     equal = _rank(query, best)[:-1]
     others = [hit.part.row.name for hit in hits if hit is not best and _rank(query, hit)[:-1] == equal]

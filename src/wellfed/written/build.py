@@ -166,7 +166,8 @@ def _cpus(parts: PartsList) -> Iterator[tuple[CpuSpec, int, tuple[Assumption, ..
 def _own_cpu(parts: PartsList, own: GpuSpec, cpu_id: str) -> tuple[CpuSpec, int, tuple[Assumption, ...]]:
     included = cpu_named(cpu_id)
     if parts.cpu is not None and parts.cpu.id != included.id:
-        if parts.cpu.graphics_id != own.id:
+        inside = parts.cpu.graphics_id
+        if not own.memory_of_host or parts.cpu.vendor != own.vendor or inside not in (None, own.id):
             raise BadInput(f"{own.name} comes with {included.name}, not {parts.cpu.name}", "leave the CPU out")
         return parts.cpu, parts.sockets, ()
     told = ()

@@ -23,9 +23,15 @@ from wellfed.written.settings import with_nodes, with_setting
 from wellfed.written.spelling import plain_line
 from wellfed.written.unnamed import unnamed_cpu
 
+_DESKTOP_BYTES = 40e9  # cards with more memory are a data centre's
 _MODULES_ON_BOARDS = frozenset({"sxm", "oam", "superchip"})
-_PIECES = re.compile(r"[,;\n|]|\s\+\s|\+(?=[a-z0-9])|\s&\s|\s/\s|\b(?:and|with|plus)\b", re.IGNORECASE)
+_PIECES = re.compile(
+    r"[,;\n|]|\s\+\s|\+(?=[a-z0-9])|\s&\s|\s/\s|\b(?:and|with)\b|"
+    r"\bplus\b(?=\s+(?:an?|one|two|\d+\s*x|rtx|gtx|rx|gpu|ryzen|core|i\d|xeon|epyc|threadripper|cpu)\b)",
+    re.IGNORECASE,
+)
 _NVLINK_ASIDE = re.compile(r"\s+(?:with\s+)?(?:nvlink|nv-link)(?:\s*bridges?|ed)?$", re.IGNORECASE)
+_PLURAL = re.compile(r"(?<=\d)s\b", re.IGNORECASE)
 _EXAMPLE = 'for example: "2x rtx 4090, ryzen 9 7950x, 2x32GB ddr5"'
 _NODES = re.compile(
     r"^(\d{1,3})\s*x?\s*(?:nodes?|machines?|servers?|hosts?)\s*(?:of|with|x|:)?\s*(?=\S)", re.IGNORECASE
@@ -94,15 +100,51 @@ def _named(parts: PartsList, piece: str) -> PartsList | None:
     counted = bare != plain
     seat, name = take_seat(bare, counted)
     name, count = _trailing_count(name, stated)
-    if found := find_gpu(name):
-        if not counted and found.spec.form in _MODULES_ON_BOARDS and seat.width is not None:
-            count, seat = seat.width, replace(seat, width=None)  # "H800 x8": modules have no lanes to choose
+    if found := find_gpu(name) or find_gpu(_PLURAL.sub("", name)):
+        if not counted and seat == Seat(width=seat.width) and seat.width is not None and _counts_by_x(found.spec):
+            count, seat = seat.width, Seat()  # "H800 x8": modules have no lanes to choose, nobody starves an L20
         unsure = seat.width is not None and not counted and seat == Seat(width=seat.width)
         text, reason = f"one {found.spec.name} on {seat.width} lanes", f"for several cards write {seat.width}x first"
         return _with_gpus(parts, found, count, seat, (Assumption(text, reason, reading=True),) if unsure else ())
-    if (found_cpu := find_cpu(name)) and seat == Seat():
+    if seat != Seat():
+        return None
+    name, sample = _without_sample(name)
+    name, count = _trailing_sockets(name, count)
+    if found_cpu := find_cpu(name):
+        parts = replace(parts, assumptions=(*parts.assumptions, *_sample_note(found_cpu.spec, sample)))
         return _with_memory_of(_with_cpu(parts, found_cpu, count, name), name, piece)
     return None
+
+
+_SAMPLE = re.compile(r"\b(?:es\d?|qs|engineering samples?|qualification samples?)\b")
+_SOCKETS = re.compile(r"\b(\d)\s*(?:sockets?|cpus?|way|p)$|\b(dual|single|quad)[\s-]*(?:sockets?|cpus?)$")
+
+
+def _without_sample(name: str) -> tuple[str, bool]:
+    """An engineering sample's name without the words that say so: its public twin's."""
+    return " ".join(_SAMPLE.sub(" ", name).split()), bool(_SAMPLE.search(name))
+
+
+def _sample_note(spec: CpuSpec, sample: bool) -> tuple[Assumption, ...]:
+    if not sample:
+        return ()
+    text = f"engineering sample taken as its public twin, {spec.name}"
+    return (Assumption(text, "samples run at lower clocks, and some with fewer features", reading=True),)
+
+
+def _trailing_sockets(name: str, count: int) -> tuple[str, int]:
+    """ "xeon gold 6248 2 sockets"."""
+    match = _SOCKETS.search(name)
+    if match is None or count != 1:
+        return name, count
+    stated = {"single": 1, "dual": 2, "quad": 4}.get(match[2] or "") or int(match[1])
+    return name[: match.start()].strip(), stated
+
+
+def _counts_by_x(spec: GpuSpec) -> bool:
+    """Whether "NAME x8" means eight of them: modules on boards and data-centre cards; a desktop's card is on x8."""
+    large = spec.memory_type.startswith("HBM") or spec.memory_bytes > _DESKTOP_BYTES or spec.serving_build is not None
+    return spec.form in _MODULES_ON_BOARDS or (spec.form != "soc" and large)
 
 
 def _machines_of(parts: PartsList, machines: int, cards: int, name: str, piece: str) -> PartsList | None:
@@ -189,10 +231,17 @@ def _other_core_count(spec: CpuSpec, name: str) -> tuple[Assumption, ...]:
 
 
 def _with_unnamed_cpu(parts: PartsList, unnamed: UnnamedCpu, count: int) -> PartsList:
-    if parts.cpu is not None or (parts.unnamed_cpu is not None and parts.unnamed_cpu != unnamed):
-        other = parts.cpu.name if parts.cpu else parts.unnamed_cpu.text if parts.unnamed_cpu else "?"
+    if parts.cpu is not None and unnamed.only_counts:
+        text = f"{parts.cpu.name} with all its {parts.cpu.cores} cores, not {unnamed.text!r}"
+        told = Assumption(text, "a share of a machine is not planned", reading=True)
+        return replace(parts, assumptions=(*parts.assumptions, told))
+    before = parts.unnamed_cpu
+    if before is not None and unnamed.only_counts:
+        joined = replace(before, cores=before.cores or unnamed.cores, threads=before.threads or unnamed.threads)
+        return replace(parts, unnamed_cpu=joined)
+    if parts.cpu is not None or (before is not None and before != unnamed):
+        other = parts.cpu.name if parts.cpu else before.text if before else "?"
         raise BadInput(f"two kinds of CPU: {other} and {unnamed.text}", "a machine has one kind")
     if not 1 <= count <= 8:
         raise BadInput(f"{count} sockets", "1 to 8")
-    before = parts.sockets if parts.unnamed_cpu is not None else 0
-    return replace(parts, unnamed_cpu=unnamed, sockets=before + count)
+    return replace(parts, unnamed_cpu=unnamed, sockets=(parts.sockets if before is not None else 0) + count)

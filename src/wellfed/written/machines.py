@@ -90,11 +90,14 @@ def _expanded(text: str) -> str:
         return text
     plain = plain_line(plain)
     for name in sorted(systems, key=len, reverse=True):
-        pattern = rf"(?:(?P<count>\d{{1,3}})\s*x\s*)?(?:nvidia\s+)?\b{re.escape(name)}\b"
+        pattern = (
+            rf"(?:(?P<count>\d{{1,3}})\s*x\s*)?(?:nvidia\s+)?\b{re.escape(name)}\b(?:\s*[x*]\s*(?P<after>\d{{1,3}})\b)?"
+        )
         match = re.search(pattern, plain)
         if match is None:
             continue
-        count = f", nodes={match['count']}" if match["count"] else ""
+        stated = match["count"] or match["after"]
+        count = f", nodes={stated}" if stated else ""
         rest = f"{plain[: match.start()]} {plain[match.end() :]}".strip(" ,;")
         return f"{systems[name]}{count}{', ' + rest if rest else ''}"
     return text

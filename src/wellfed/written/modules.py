@@ -45,13 +45,15 @@ _RAM_FIRST = re.compile(
     re.IGNORECASE,
 )
 _SIZE_ONLY = re.compile(
-    r"^\s*(?P<size>\d{1,4}(?:\.\d+)?)\s*(?P<unit>[gt])(?:i?b|igs?|igabytes?)?(?P<tail>(?:\s*(?:total|in total))?)\s*$",
+    r"^\s*(?:(?P<size>\d{1,3}(?:\.\d+)?)\s*(?P<unit>[gt])(?:i?b|igs?|igabytes?)?|(?P<large>\d{4})\s*gi?b)"
+    r"(?P<tail>(?:\s*(?:total|in total))?)\s*$",
     re.IGNORECASE,
 )
 _SPEED_ONLY = re.compile(
     rf"^\s*(?:{_SPEED})(?:\s+(?P<size>\d{{1,4}})\s*(?P<unit>[gt])(?:i?b)?)?(?P<tail>{_ASIDES})\s*$", re.IGNORECASE
 )
 _PATTERNS = (_SPEED_FIRST, _REVERSED, _COUNTED, _TOTAL, _RAM_FIRST, _SIZE_ONLY, _SPEED_ONLY)
+_BRACKETED = re.compile(r"\(\s*(\d{1,3}\s*[x×*]\s*\d{1,4}\s*gi?b?[^()]*)\)", re.IGNORECASE)
 _VRAM = re.compile(r"\b(?:vram|hbm\w*|gddr\w*|video)\b", re.IGNORECASE)
 
 
@@ -60,7 +62,7 @@ def take_memory(before: Modules | None, piece: str) -> tuple[Modules | None, str
 
     Raises BadInput where two sizes contradict each other.
     """
-    stated, rest = before, piece
+    stated, rest = before, _BRACKETED.sub(r" \1 ", piece)
     if channels := _CHANNELS.search(rest):
         text = channels["channels"].lower()
         count = _CHANNEL_WORDS.get(text) or int(text)
@@ -77,6 +79,8 @@ def _first(text: str) -> re.Match[str] | None:
     """The first pattern's match; what stands before "VRAM" or "HBM" is a card's memory."""
     for pattern in _PATTERNS:
         for match in pattern.finditer(text):
+            if pattern is _REVERSED and match.start() and not match["kind"]:
+                continue  # "rtx 4090 48g x2" are two cards
             if not _VRAM.match(text, match.end()) and not re.match(r"\s*vram", text[match.end() :], re.IGNORECASE):
                 return match
     return None
@@ -85,8 +89,8 @@ def _first(text: str) -> re.Match[str] | None:
 def _stated(match: re.Match[str]) -> Modules:
     given = match.groupdict()
     tail = (given.get("tail") or "").lower()
-    size, count = given.get("size"), given.get("count")
-    unit = (given.get("unit") or "").lower()
+    size, count = given.get("size") or given.get("large"), given.get("count")
+    unit = (given.get("unit") or ("g" if given.get("large") else "")).lower()
     return Modules(
         count=int(count) if count else None,
         module_gib=int(size) if size and count else None,

@@ -60,6 +60,7 @@ class UnnamedCpu:
     threads: int | None = None
     boost_ghz: float | None = None
     server: bool = False
+    only_counts: bool = False  # nothing but cores and threads: it may speak of a CPU named elsewhere
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ _WORDS: tuple[tuple[re.Pattern[str], Callable[[Seat, re.Match[str]], Seat]], ...
     ),
 )
 _LANES = re.compile(
-    r"(?:@\s*|\b(?:in|at)\s+(?:an?\s+)?)?(?<![\w×])x\s?(16|8|4|2|1)\b(?:\s*(?:lanes?|slots?|link|riser|each))*"
+    r"(?:@\s*|\b(?:in|at)\s+(?:an?\s+)?)?(?<![\w×-])x\s?(16|8|4|2|1)\b(?:\s*(?:lanes?|slots?|link|riser|each))*"
 )
 
 

@@ -62,7 +62,13 @@ def _price(parts: PartsList, match: re.Match[str]) -> PartsList:
 
 
 _SETTINGS: tuple[tuple[re.Pattern[str], Callable[[PartsList, re.Match[str]], PartsList]], ...] = (
-    (re.compile(r"nodes?\s*[=:]\s*(\d{1,5})|(\d{1,5})\s*x?\s*nodes?|x\s?(\d{1,5})\s*nodes?", re.IGNORECASE), _nodes),
+    (
+        re.compile(
+            r"nodes?\s*[=:]\s*(\d{1,5})|(\d{1,5})\s*x?\s*(?:nodes?|machines?|servers?|hosts?)|x\s?(\d{1,5})\s*nodes?",
+            re.IGNORECASE,
+        ),
+        _nodes,
+    ),
     (re.compile(r"(?:network|net|interconnect|fabric)\s*[=:]?\s*(.+)", re.IGNORECASE), _network),
     (
         re.compile(r"((?:\d{1,2}x)?\d{1,4}\s?(?:gbe|gbps|gbit)\b.*|.*\b(?:infiniband|ethernet|roce))", re.IGNORECASE),

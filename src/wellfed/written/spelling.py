@@ -19,6 +19,7 @@ _NUMBER = r"(?P<count>\d{1,3})"
 _UNIT = r"(?:块|张|颗|个|卡|片|枚|路|台|根|条)"
 _BEFORE = re.compile(rf"^\s*(?:{_NUMBER}\s*{_UNIT}|(?P<pair>双|单)(?=\s*[\w]))\s*(?=\S)")
 _AFTER = re.compile(rf"\s*{_NUMBER}\s*{_UNIT}\s*$")
+_WITHIN = re.compile(rf"\s{_NUMBER}\s*[路颗]\s")
 _TIMES = re.compile(r"(?P<name>\S.*?)\s*(?:\*\s*|(?<=\))\s*[x×]\s*|\s[x×]\s+)(?P<count>\d{1,2})\s*$", re.IGNORECASE)
 _STOPS = str.maketrans({"、": ",", "。": ",", "×": "x", "✕": "x", "—": "-", "–": "-", "−": "-", "＊": "*"})
 _AND = re.compile(r"[和加与及配]|搭配")
@@ -103,6 +104,9 @@ def _counted_in_han(piece: str) -> str:
         counts.append(match["count"])
         piece = piece[: match.start()].strip()
     before: list[str] = []
+    if match := _WITHIN.search(piece):
+        before.append(match["count"])
+        piece = f"{piece[: match.start()]} {piece[match.end() :]}".strip()
     while match := _BEFORE.match(piece):
         said = match["count"] or match["pair"] or "1"
         before.append(said if said.isdigit() else str(_DIGITS[said]))

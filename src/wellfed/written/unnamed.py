@@ -53,6 +53,7 @@ def unnamed_cpu(text: str) -> UnnamedCpu | None:
         threads=threads,
         boost_ghz=float(clock[1]) if clock else None,
         server=bool(_SERVERS.search(said)),
+        only_counts=not _FAMILIES.search(said),
     )
 
 
