@@ -39,6 +39,7 @@ class PlanOptions:
     least_quality_bits: float | None = None
     engines: tuple[Engine, ...] = ()
     quantisations: tuple[str, ...] = ()
+    kv_types: tuple[str, ...] = ()  # empty: each engine's own; coarser ones only when nothing fits. ("any",): all
 
 
 def machine(on: str | None = None, nodes: int | None = None, network: str | None = None) -> Machine:
@@ -148,9 +149,25 @@ def plan(model_name: str, options: PlanOptions = PlanOptions()) -> Answer:
 
     asked, assumptions = search(model_name, options, machine(options.on, options.nodes, options.network))
     found = answer(asked, assumptions)
-    if found.ranking.plans or options.least_quality_bits is not None or asked.goal.quantisations:
-        return found
-    return answer(replace(asked, goal=replace(asked.goal, least_quality_bits=0.0)), assumptions)
+    for coarser in _coarser(asked.goal, options):
+        if found.ranking.plans:
+            break
+        found = answer(replace(asked, goal=coarser), assumptions)
+    return found
+
+
+def _coarser(goal: Goal, options: PlanOptions) -> Iterator[Goal]:
+    """What to try when nothing fits, least loss first: a quantised KV cache, coarser weights, both. What was named is
+    never changed.
+    """
+    may_quantise_cache = not (goal.kv_types or goal.any_kv)
+    may_coarsen_weights = options.least_quality_bits is None and not goal.quantisations
+    if may_quantise_cache:
+        yield replace(goal, any_kv=True)
+    if may_coarsen_weights:
+        yield replace(goal, least_quality_bits=0.0)
+    if may_quantise_cache and may_coarsen_weights:
+        yield replace(goal, least_quality_bits=0.0, any_kv=True)
 
 
 def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Search, tuple[Assumption, ...]]:
@@ -168,6 +185,8 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
         least_quality_bits=4.0 if options.least_quality_bits is None else options.least_quality_bits,
         engines=options.engines,
         quantisations=asked or ((named.quantisation.id,) if named.quantisation else ()),
+        kv_types=_kv_types(options.kv_types),
+        any_kv="any" in options.kv_types,
     )
     found = Search(
         machine=where,
@@ -180,6 +199,20 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
         file_weights=named.weights,
     )
     return found, cut + named.assumptions + where.assumptions
+
+
+def _kv_types(names: Sequence[str]) -> tuple[str, ...]:
+    """Raises BadInput for a name that no engine has."""
+    from wellfed.engines.capabilities import CAPABILITIES, reads_kv_type
+    from wellfed.message import Listing, message
+
+    chosen = tuple(name.lower() for name in names if name != "any")
+    for name in chosen:
+        if not any(reads_kv_type(capabilities, name) for capabilities in CAPABILITIES.values()):
+            kinds = {kind for c in CAPABILITIES.values() for kind in (*c.kv_types, *c.kv_on_request)}
+            hint = message("kv.types", "engines have: {types}; `any` tries all", types=Listing(tuple(sorted(kinds))))
+            raise BadInput(message("kv.unknown", "no engine has a KV cache of type {name}", name=name), hint)
+    return chosen
 
 
 def buy(

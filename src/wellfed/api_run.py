@@ -78,7 +78,7 @@ def prepare(model: str, options: RunOptions, told: Told = lambda _: None) -> Pre
         release_left_behind()  # what is free now is looked at below
     endpoint = Endpoint(options.host, options.port, options.api_key)
     ensure_key(endpoint, options.insecure)
-    named = demo_or(model)
+    named = demo_or(model, told, options.fetch)
     planned, found = _first_runnable(api.plan(named, _plan_options(named, options)), options)
     plan, warnings = as_started(planned, found, options.threads, options.elsewhere)
     ensure_fits(plan)
@@ -235,18 +235,25 @@ def _adapted(plan: Plan, found: Program, model_file: str, endpoint: Endpoint) ->
             raise BadInput("wellfed does not start TensorRT-LLM", "use --engine vllm or --engine sglang")
 
 
-def demo_or(model: str) -> str:
-    """The demo model's file for `demo`, else the name itself."""
-    from wellfed.launch.models import DEMO, demo_file
+def demo_or(model: str, say: Told = lambda _: None, fetch: bool = True) -> str:
+    """The demo model's file for `demo`, else the name itself; where nothing is fetched, the catalogue's name for it."""
+    from wellfed.launch.demo import CATALOGUE_NAME, DEMO_NAMES, demo_at_hand, demo_file
 
-    return str(demo_file()) if model in {"demo", DEMO} else model
+    if model not in DEMO_NAMES:
+        return model
+    if not fetch and demo_at_hand() is None:
+        return CATALOGUE_NAME
+    return str(demo_file(lambda text: say(str(text))))
 
 
 def _files(model: str, plan: Plan, options: RunOptions, told: Told) -> str:
     """The model's file, or the repository that a serving engine loads by itself."""
+    from wellfed.launch.demo import CATALOGUE_NAME, demo_path
     from wellfed.launch.models import at_hand, fetch, gguf_download
     from wellfed.units import format_bytes
 
+    if model == CATALOGUE_NAME:
+        return str(demo_path())
     path = Path(model).expanduser()
     if path.exists():
         return str(path.resolve())

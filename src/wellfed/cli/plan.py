@@ -54,6 +54,9 @@ POSITIVE = Positive(0, min_open=True)
               help="Coarsest weights to accept  [default: at-least-q4, lower only when nothing fits].")  # fmt: skip
 @click.option("--engine", "-e", "engines", multiple=True, type=click.Choice([e.value for e in Engine]))
 @click.option("--quant", "-q", "quantisations", multiple=True, metavar="TYPE", help="e.g. Q4_K_M, FP8; repeatable.")
+@click.option("--kv-type", "kv_types", multiple=True, metavar="TYPE",
+              help="KV cache, e.g. q8_0, fp8, q8_0/f16; `any` tries all  [default: the engine's own; coarser only when "
+              "nothing fits].")  # fmt: skip
 @click.option("--top", type=click.IntRange(1), default=6, show_default=True, help="Plans to show.")
 @click.option("--buy", is_flag=True, help="Design whole machines for MODEL instead: GPUs and what keeps them fed.")
 @click.option("--prices", type=click.Path(path_type=Path), help="With --buy: a TOML file of part prices.")
@@ -102,6 +105,7 @@ def _asked(options: dict[str, Any], objective: Objective) -> api.PlanOptions:
         least_quality_bits=None if options["quality"] is None else _QUALITY[options["quality"]],
         engines=tuple(Engine(name) for name in options["engines"]),
         quantisations=options["quantisations"],
+        kv_types=options["kv_types"],
     )
 
 

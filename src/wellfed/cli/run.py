@@ -67,7 +67,7 @@ def command(
 ) -> None:
     """Plan MODEL on this machine, then serve it: bound to the right cores and memory, awaited, proven.
 
-    MODEL is a GGUF file, a catalogue name, or `demo` for the small model of the `demo` extra. FLAGS go to the engine
+    MODEL is a GGUF file, a catalogue name, or `demo` for a small model from the package index. FLAGS go to the engine
     as they are.
     """
     from wellfed import api_run

@@ -23,7 +23,7 @@ SCHEMA = "wellfed.up/1"
 def command(model: str, keep: bool, as_json: bool, **options: Any) -> None:
     """Check, plan, start, ask once, and hold what was measured against what was predicted.
 
-    MODEL is a GGUF file, a catalogue name, or `demo` for the small model of the `demo` extra. The engine is stopped
+    MODEL is a GGUF file, a catalogue name, or `demo` for a small model from the package index. The engine is stopped
     again unless --keep is given. FLAGS go to the engine as they are.
     """
     from wellfed import api_run, api_up

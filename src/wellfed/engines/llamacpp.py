@@ -68,7 +68,8 @@ def _arguments(plan: Plan, model_file: str, endpoint: Endpoint, bound: Binding) 
     words += ["--n-gpu-layers", _gpu_layers(plan)]
     words += [*split_words(plan), *expert_words(plan)]
     if layout.kv_type != "f16":
-        words += ["--cache-type-k", layout.kv_type, "--cache-type-v", layout.kv_type]
+        keys, _, values = layout.kv_type.partition("/")
+        words += ["--cache-type-k", keys, "--cache-type-v", values or keys]
     if layout.engine is Engine.LLAMA_CPP:
         words += ["--flash-attn", "on" if layout.flash_attention else "off"]
     if layout.prompt_cache_bytes is not None:

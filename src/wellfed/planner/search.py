@@ -17,9 +17,10 @@ from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.weights import Weights
 from wellfed.perf.estimate import estimate
 from wellfed.perf.memory import Fill, can_fill, fullest, ledgers
+from wellfed.perf.memory.kv import kv_element_bytes
 from wellfed.plan import Plan, Request
 from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, Refusal, candidates, counts
-from wellfed.planner.goal import Goal, Objective, coarseness
+from wellfed.planner.goal import Goal, Objective, coarseness, kv_coarseness
 from wellfed.planner.kinds import Kind, kind_of
 from wellfed.workload import Workload
 
@@ -57,10 +58,11 @@ class Ranking:
         return self.plans[0] if self.plans else None
 
     def best_of_each_kind(self) -> tuple[Plan, ...]:
-        """The best plan of each engine, quantisation and placement, in rank order."""
+        """The best plan of each engine, quantisation, KV cache type and placement, in rank order."""
         seen: dict[object, Plan] = {}
         for plan in self.plans:
-            seen.setdefault((plan.layout.engine, plan.layout.quantisation, kind_of(plan.layout)), plan)
+            layout = plan.layout
+            seen.setdefault((layout.engine, layout.quantisation, layout.kv_type, kind_of(layout)), plan)
         return tuple(seen.values())
 
     def best_of(self, kind: Kind) -> Plan | None:
@@ -179,13 +181,14 @@ class Search:
                 return (late, -plan.estimate.total_tok_s.value, took)
             case Objective.QUALITY:
                 slow = plan.estimate.decode_tok_s.value < self.goal.usable_tok_s
-                return (late, slow, -bits, took)
+                return (late, slow, -bits, -kv_element_bytes(plan.layout.kv_type), took)
             case Objective.COST:
                 return (late, _price_or_power(plan) / plan.estimate.total_tok_s.value, took)
             case Objective.LATENCY:
                 return (late, took, plan.layout.gpus)
             case Objective.BALANCED:
-                return (late, took * coarseness(bits), plan.layout.gpus)
+                coarse = coarseness(bits) * kv_coarseness(kv_element_bytes(plan.layout.kv_type))
+                return (late, took * coarse, plan.layout.gpus)
 
 
 def _with_slots(layouts: Iterable[Layout]) -> Iterator[Layout]:
