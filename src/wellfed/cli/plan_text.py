@@ -14,6 +14,7 @@ from wellfed.planner.answer import Answer
 from wellfed.planner.kinds import describe
 from wellfed.planner.search import missed_targets
 from wellfed.planner.upgrades import Upgrade
+from wellfed.provenance import Assumption
 from wellfed.units import format_bytes, format_rate, format_seconds
 from wellfed.workload import Workload
 
@@ -24,6 +25,8 @@ def print_answer(answer: Answer, top: int, explain: bool) -> None:
     search = answer.search
     out.print(f"[bold]{escape(model_line(search.model))}[/]")
     out.print(f"on {escape(machine_line(search.machine))}")
+    for reading in readings(search.machine.assumptions + answer.assumptions):
+        out.print(f"[yellow]note:[/] {escape(reading)}")
     out.print(f"[dim]{_workload_line(search.workload, search.sweep)}[/]")
     _print_verdict(answer)
     plans = answer.ranking.best_of_each_kind()[:top]
@@ -165,8 +168,15 @@ def _print_refused(answer: Answer) -> None:
         console().print(f"\n[dim]{answer.ranking.considered} layouts considered[/]")
 
 
+def readings(assumptions: tuple[Assumption, ...]) -> tuple[str, ...]:
+    """What was taken of several things that the words could mean, each once, to stand above the answer."""
+    told = (f"{each.text} ({each.reason})" if each.reason else each.text for each in assumptions if each.reading)
+    return tuple(dict.fromkeys(told))
+
+
 def _print_assumptions(answer: Answer, best: Plan | None, explain: bool) -> None:
     found = answer.assumptions + (best.estimate.assumptions if best else ())
+    found = tuple(assumption for assumption in found if not assumption.reading)
     if not found:
         return
     if not explain:

@@ -170,7 +170,7 @@ def _own_cpu(parts: PartsList, own: GpuSpec, cpu_id: str) -> tuple[CpuSpec, int,
         if not own.memory_of_host or parts.cpu.vendor != own.vendor or inside not in (None, own.id):
             raise BadInput(f"{own.name} comes with {included.name}, not {parts.cpu.name}", "leave the CPU out")
         return parts.cpu, parts.sockets, ()
-    told = ()
+    told: tuple[Assumption, ...] = ()
     if own.memory_of_host and parts.cpu is None:
         told = (Assumption(included.name, f"{own.name} comes with several CPUs; this one was taken", reading=True),)
     chips = sum(1 for card in parts.cards if card.spec.cpu_id)

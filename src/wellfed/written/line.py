@@ -51,9 +51,6 @@ def complete(parts: PartsList, text: str) -> PartsList:
     """The list once everything is read. Raises BadInput where it names no GPU and no CPU."""
     if not parts.cards and parts.cpu is None and parts.unnamed_cpu is None:
         raise BadInput(f"no GPU and no CPU in {text.strip()!r}", _EXAMPLE)
-    if parts.network_bytes_per_s is not None and parts.count == 1:
-        told = Assumption("one machine: its network carries nothing", "several machines: add nodes=N", reading=True)
-        parts = replace(parts, assumptions=(*parts.assumptions, told))
     return seated(parts)
 
 

@@ -15,11 +15,12 @@ from wellfed.catalog import names
 from wellfed.catalog.tables import table
 from wellfed.errors import BadInput, UnknownName, nearest
 from wellfed.hardware.machine import Machine
+from wellfed.provenance import Assumption
 from wellfed.written.build import build
 from wellfed.written.file import parts_of_table, read_table
 from wellfed.written.line import read_line
 from wellfed.written.parts_list import PartsList
-from wellfed.written.settings import network_bytes_per_s
+from wellfed.written.settings import network_bytes_per_s, with_nodes
 from wellfed.written.spelling import plain_line
 
 __all__ = ["Build", "builds", "load_machine", "machine", "network_bytes_per_s", "parse_machine"]
@@ -39,14 +40,22 @@ class Build:
     date: str
 
 
-def machine(text: str) -> Machine:
-    """The machine of a line, of a TOML file's path, or of `build:NAME`. Raises BadInput, UnknownName."""
+def machine(text: str, nodes: int | None = None, network: str | None = None) -> Machine:
+    """The machine of a line, of a TOML file's path, or of `build:NAME`. Raises BadInput, UnknownName.
+
+    `nodes` and `network` (as in `network=400Gb`) take the place of what it says itself.
+    """
     stated = text.strip()
+    title: str | None = None
     if stated.startswith("build:"):
-        return _build_machine(stated.removeprefix("build:").strip())
-    if stated.endswith(".toml"):
-        return load_machine(Path(stated))
-    return parse_machine(stated)
+        named = _named_build(stated.removeprefix("build:").strip())
+        parts, title = _parts(named.machine), named.title
+    elif stated.endswith(".toml"):
+        parts, title = _parts_of_file(Path(stated))
+    else:
+        parts = _parts(stated)
+    made = build(_with_network(parts, nodes, network))
+    return replace(made, name=title) if title is not None else made
 
 
 def parse_machine(text: str) -> Machine:
@@ -54,9 +63,7 @@ def parse_machine(text: str) -> Machine:
 
     Raises BadInput for machines that cannot be, UnknownName for parts that are in no catalogue.
     """
-    if not text.strip() or len(text) > LINE_MAX:
-        raise BadInput("not a machine", 'for example: "2x rtx 4090, ryzen 9 7950x, 2x32GB ddr5-5600"')
-    return build(read_line(_expanded(text)))
+    return build(_with_network(_parts(text), None, None))
 
 
 def load_machine(path: Path) -> Machine:
@@ -64,10 +71,30 @@ def load_machine(path: Path) -> Machine:
 
     Raises BadInput for a file that cannot be read, and whatever its parts raise.
     """
+    return machine(str(path))
+
+
+def _parts(text: str) -> PartsList:
+    if not text.strip() or len(text) > LINE_MAX:
+        raise BadInput("not a machine", 'for example: "2x rtx 4090, ryzen 9 7950x, 2x32GB ddr5-5600"')
+    return read_line(_expanded(text))
+
+
+def _parts_of_file(path: Path) -> tuple[PartsList, str | None]:
     keys = read_table(path)
     start = read_line(_expanded(str(keys["machine"]))) if keys.get("machine") else PartsList()
-    made = build(parts_of_table(keys, start))
-    return replace(made, name=str(keys["name"])) if "name" in keys else made
+    return parts_of_table(keys, start), str(keys["name"]) if "name" in keys else None
+
+
+def _with_network(parts: PartsList, nodes: int | None, network: str | None) -> PartsList:
+    """The list for so many machines; a network that joins nothing is told, not dropped in silence."""
+    parts = parts if nodes is None else with_nodes(parts, nodes)
+    if network is not None:
+        parts = replace(parts, network_bytes_per_s=network_bytes_per_s(network))
+    if parts.network_bytes_per_s is None or parts.count > 1:
+        return parts
+    told = Assumption("one machine: its network carries nothing", "several machines: add nodes=N", reading=True)
+    return replace(parts, assumptions=(*parts.assumptions, told))
 
 
 def builds() -> tuple[Build, ...]:
@@ -75,11 +102,11 @@ def builds() -> tuple[Build, ...]:
     return tuple(Build(id=key, **values) for key, values in table("builds.toml").items())
 
 
-def _build_machine(name: str) -> Machine:
+def _named_build(name: str) -> Build:
     by_id = {build.id: build for build in builds()}
     if name not in by_id:
         raise UnknownName("build", name, nearest(name, by_id) or tuple(by_id)[:3])
-    return replace(parse_machine(by_id[name].machine), name=by_id[name].title)
+    return by_id[name]
 
 
 def _expanded(text: str) -> str:

@@ -98,7 +98,7 @@ def _sold(kind: str) -> Mapping[str, Any]:
 
 def _split(cpu: CpuSpec, count: int, total_gib: float, kind: str, channels: int | None) -> tuple[int, ...]:
     """Modules that make up a total: one per channel if they exist, then two, then fewer channels, then unequal ones."""
-    sizes = _sold(kind).get("sizes_gib", ())
+    sizes: tuple[int, ...] = tuple(_sold(kind).get("sizes_gib", ()))
     slots = min(channels or cpu.memory_channels, cpu.memory_channels) * count
     deepest = _deepest(cpu, kind)
     tries = [slots, *(slots * depth for depth in range(2, deepest + 1)), *range(slots - 1, 0, -1)]
