@@ -45,23 +45,17 @@ class PlanOptions:
 
 def machine(on: str | None = None, nodes: int | None = None, network: str | None = None) -> Machine:
     """The machine that `on` describes (a line, a TOML file, build:NAME, a snapshot); None is this one."""
-    if on is None:
-        found = _live()
-    elif _is_capture(on):
-        found = captured(Path(on))
-    else:
-        from wellfed.catalog.machines import machine as described
+    if on is not None and not _is_capture(on):
+        from wellfed.written.machines import machine as described
 
-        found = described(on)
-    if nodes is not None or network is not None:
-        from wellfed.catalog.machine_line import network_bytes_per_s
+        return described(on, nodes, network)
+    seen = _live() if on is None else captured(Path(on))
+    if nodes is None and network is None:
+        return seen
+    from wellfed.written.settings import network_bytes_per_s
 
-        found = replace(
-            found,
-            count=nodes or found.count,
-            network_bytes_per_s=network_bytes_per_s(network) if network else found.network_bytes_per_s,
-        )
-    return found
+    rate = network_bytes_per_s(network) if network else seen.network_bytes_per_s
+    return replace(seen, count=nodes or seen.count, network_bytes_per_s=rate)
 
 
 def _live() -> Machine:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from wellfed.catalog.machine_line import Card
 from wellfed.errors import BadInput
 from wellfed.hardware.parts import CpuSpec
 from wellfed.hardware.pcie import PciDevice, PcieLink
 from wellfed.provenance import Assumption
+from wellfed.written.parts_list import Card
 
 _VENDOR_IDS = {"amd": 0x1022, "intel": 0x8086, "nvidia": 0x10DE, "ampere": 0x1DEF}
 _GPU_VENDOR_IDS = {"nvidia": 0x10DE, "amd": 0x1002, "intel": 0x8086}

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from wellfed.catalog.tables import table
 from wellfed.hardware.machine import Cpu, NumaNode, Socket
 from wellfed.hardware.parts import CpuSpec
-
-# ACPI SLIT values as firmware commonly reports them: within a socket, and to another one.
-_NEAR, _FAR, _FAR_DEFAULT = 12, {"amd": 32, "nvidia": 80}, 21
 
 
 def numa_nodes(sockets: Sequence[Socket], per_socket: int, cpu: CpuSpec) -> tuple[NumaNode, ...]:
@@ -21,7 +19,8 @@ def numa_nodes(sockets: Sequence[Socket], per_socket: int, cpu: CpuSpec) -> tupl
         only = sockets[0].index if len(sockets) == 1 else None
         return (NumaNode(0, only, tuple(sorted(t.os_index for t in threads)), memory, distances={0: 10}),)
     homes = [socket.index for socket in sockets for _ in range(per_socket)]
-    far = _FAR.get(cpu.vendor, _FAR_DEFAULT)
+    distances = table("memory.toml")["distances"]
+    near, far = int(distances["near"]), int(distances["far_of"].get(cpu.vendor, distances["far"]))
     nodes = []
     for index, home in enumerate(homes):
         mine = [thread for thread in threads if thread.socket == home]
@@ -33,8 +32,7 @@ def numa_nodes(sockets: Sequence[Socket], per_socket: int, cpu: CpuSpec) -> tupl
                 cpus=tuple(sorted(t.os_index for t in mine if _slice(t, mine, per_socket) == index % per_socket)),
                 memory_bytes=memory // per_socket if memory is not None else None,
                 distances={
-                    other: 10 if other == index else _NEAR if there == home else far
-                    for other, there in enumerate(homes)
+                    other: 10 if other == index else near if there == home else far for other, there in enumerate(homes)
                 },
             )
         )

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib.resources import files
 
 from wellfed.catalog.hardware import cpu
-from wellfed.catalog.machine_build import build
-from wellfed.catalog.machine_line import Card, Modules, PartsList
-from wellfed.catalog.machine_links import gpu_links
-from wellfed.catalog.machine_slots import negotiated, place
+from wellfed.catalog.tables import table
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.units import GIB
+from wellfed.written.build import build
+from wellfed.written.links import gpu_links
+from wellfed.written.parts_list import Card, Modules, PartsList
+from wellfed.written.slots import negotiated, place
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +42,18 @@ class Host:
 @lru_cache(maxsize=1)
 def hosts() -> Sequence[Host]:
     """All of them."""
-    text = (files("wellfed.catalog") / "data" / "hosts.toml").read_text()
-    found = []
-    for identity, entry in tomllib.loads(text)["hosts"].items():
-        found.append(
-            Host(
-                identity,
-                entry["title"],
-                cpu(entry["cpu"]),
-                entry["sockets"],
-                entry["most_gpus"],
-                tuple(entry["module_gib"]),
-                tuple(entry.get("forms", ())),
-            )
+    return tuple(
+        Host(
+            identity,
+            entry["title"],
+            cpu(entry["cpu"]),
+            entry["sockets"],
+            entry["most_gpus"],
+            tuple(entry["module_gib"]),
+            tuple(entry.get("forms", ())),
         )
-    return tuple(found)
+        for identity, entry in table("hosts.toml")["hosts"].items()
+    )
 
 
 def hosted(host: Host, gpu: GpuSpec | None, count: int, module_gib: int) -> Machine:

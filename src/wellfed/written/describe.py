@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from wellfed.catalog.machine_line import Card, PartsList, Seat
 from wellfed.hardware.machine import Socket
+from wellfed.written.parts_list import Card, PartsList, Seat
 
 
 def describe(parts: PartsList, sockets: Sequence[Socket], network_bytes_per_s: float | None) -> str:
     """The parts in the order GPUs, CPU, memory, settings."""
     words = [_cards(card, len(list(same))) for card, same in groupby(parts.cards)]
     cpu = sockets[0].cpu
-    own_cpu = any(card.spec.cpu_id for card in parts.cards)
+    own_cpu = any(card.spec.cpu_id and not card.spec.memory_of_host for card in parts.cards)
     if cpu is not None and not own_cpu:
         words.append(f"{len(sockets)}x {cpu.name}" if len(sockets) > 1 else cpu.name)
     words += _memory(parts, sockets, own_cpu)
@@ -47,6 +47,9 @@ def _memory(parts: PartsList, sockets: Sequence[Socket], own_cpu: bool) -> list[
     dimms = [dimm for each in sockets for dimm in each.dimms]
     if dimms and dimms[0].bytes:
         overclocked = " oc" if parts.memory and parts.memory.overclocked else ""
-        return [f"{len(dimms)}x{dimms[0].bytes >> 30}GB {dimms[0].type}-{dimms[0].rated_mt_s:g}{overclocked}"]
+        sizes = [dimm.bytes or 0 for dimm in dimms]
+        channels = f"{parts.memory.channels}-channel " if parts.memory and parts.memory.channels else ""
+        many = f"{len(dimms)}x{sizes[0] >> 30}" if len(set(sizes)) == 1 else f"{sum(sizes) >> 30}"
+        return [f"{channels}{many}GB {dimms[0].type}-{dimms[0].rated_mt_s:g}{overclocked}"]
     size = sockets[0].memory_bytes
     return [f"{size * len(sockets) >> 30}GB ram"] if size and not own_cpu else []

@@ -6,33 +6,33 @@ runs at the lesser of that and what the modules are rated for.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from wellfed.catalog.machine_line import Modules
+from wellfed.catalog.tables import table
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import Dimm, Socket
 from wellfed.hardware.parts import CpuSpec
 from wellfed.provenance import Assumption
 from wellfed.units import GIB
+from wellfed.written.parts_list import Modules
 
-# Sizes sold (GiB) and rated speeds (MT/s) from the slowest standard grade to the fastest kits. JEDEC JESD79-3, -4, -5.
-_SIZES = {
-    "DDR3": (1, 2, 4, 8, 16, 32),
-    "DDR4": (4, 8, 16, 32, 64, 128, 256),
-    "DDR5": (8, 16, 24, 32, 48, 64, 96, 128, 256, 512),
-    "MRDIMM": (32, 64, 96, 128, 256),
-}
-_SPEEDS = {"DDR3": (800, 3200), "DDR4": (1600, 5400), "DDR5": (3200, 10000), "MRDIMM": (8000, 12800)}
-_USUAL_GIB = {("DDR5", True): 64, ("DDR5", False): 32, ("DDR4", True): 32, ("DDR4", False): 16, ("DDR3", False): 8}
+SERVER_CHANNELS = 3  # a part with as many is a workstation's or a server's
 
 
 @dataclass(frozen=True, slots=True)
 class _Kit:
-    count: int
-    module_gib: int
+    """Modules to plug in: their sizes in slot order (channel after channel), type and rated speed."""
+
+    sizes_gib: tuple[int, ...]
     kind: str
     rated_mt_s: float | None
     overclocked: bool
+
+    @property
+    def count(self) -> int:
+        return len(self.sizes_gib)
 
 
 def sockets_with_memory(
@@ -42,7 +42,7 @@ def sockets_with_memory(
 
     Raises BadInput for modules that do not exist or do not fit.
     """
-    if cpu.memory_type.startswith(("LPDDR", "HBM")):
+    if ((stated and stated.kind) or cpu.memory_type).startswith(("LPDDR", "HBM")):
         return _soldered(cpu, count, stated, soldered_bytes)
     kit, notes = _kit(cpu, count, stated)
     _exists(cpu, kit)
@@ -55,33 +55,63 @@ def sockets_with_memory(
         )
     speed, more = _speed(cpu, kit, -(-max(per_socket) // cpu.memory_channels))
     notes = (*notes, *more, *_uneven(cpu, per_socket))
-    return tuple(_socket(cpu, index, kit, modules, speed) for index, modules in enumerate(per_socket)), notes
+    starts = [sum(per_socket[:index]) for index in range(count)]
+    sizes = [kit.sizes_gib[at : at + modules] for at, modules in zip(starts, per_socket, strict=True)]
+    return tuple(_socket(cpu, index, kit, mine, speed) for index, mine in enumerate(sizes)), notes
 
 
 def _kit(cpu: CpuSpec, count: int, stated: Modules | None) -> tuple[_Kit, tuple[Assumption, ...]]:
     given = stated or Modules()
     kind = given.kind or cpu.memory_type
-    server = cpu.sockets_max > 1 or cpu.memory_channels > 2
     notes: list[Assumption] = []
+    sizes: tuple[int, ...]
     if given.count is not None and given.module_gib is not None:
-        modules, size = given.count * (count if given.per_socket else 1), given.module_gib
+        sizes = (given.module_gib,) * (given.count * (count if given.per_socket else 1))
     elif given.total_gib is not None:
-        modules, size = _split(cpu, count, given.total_gib * (count if given.per_socket else 1), kind)
-        notes.append(Assumption(f"{modules}x{size} GiB modules", "how the memory is divided was not said"))
+        sizes = _split(cpu, count, given.total_gib * (count if given.per_socket else 1), kind, given.channels)
+        notes.append(Assumption(f"{_modules(sizes)} GiB modules", "how the memory is divided was not said"))
     else:
-        modules, size = cpu.memory_channels * count, _USUAL_GIB.get((kind, server), 64)
-        notes.append(Assumption(f"{modules}x{size} GiB {kind}", "no memory was named: one module per channel"))
-    return _Kit(modules, size, kind, given.rated_mt_s, given.overclocked), tuple(notes)
+        channels = min(given.channels or cpu.memory_channels, cpu.memory_channels)
+        sizes = (_usual_gib(cpu, kind),) * (channels * count)
+        notes.append(Assumption(f"{_modules(sizes)} GiB {kind}", "no memory was named: one module per channel"))
+    if given.channels and given.channels > cpu.memory_channels:
+        raise BadInput(f"{cpu.name} has {cpu.memory_channels} memory channels, not {given.channels}", "another CPU")
+    return _Kit(sizes, kind, given.rated_mt_s, given.overclocked), tuple(notes)
 
 
-def _split(cpu: CpuSpec, count: int, total_gib: float, kind: str) -> tuple[int, int]:
-    """Modules that make up a total: one per channel if they exist, then two, then fewer channels."""
-    channels = cpu.memory_channels * count
-    tries = [channels, *(channels * depth for depth in range(2, _deepest(cpu, kind) + 1)), *range(channels - 1, 0, -1)]
+def _modules(sizes: tuple[int, ...]) -> str:
+    """ "2x32" or "2x16 + 2x8"."""
+    return " + ".join(f"{sizes.count(size)}x{size}" for size in dict.fromkeys(sizes))
+
+
+def _usual_gib(cpu: CpuSpec, kind: str) -> int:
+    usual = _sold(kind).get("usual_gib", {})
+    server = cpu.sockets_max > 1 or cpu.memory_channels >= SERVER_CHANNELS
+    return int(usual.get("server" if server else "desktop", 64))
+
+
+def _sold(kind: str) -> Mapping[str, Any]:
+    """The catalogue's row of a module type; empty for soldered memory."""
+    kinds: Mapping[str, Mapping[str, Any]] = table("memory.toml")["modules"]
+    return kinds.get(kind, {})
+
+
+def _split(cpu: CpuSpec, count: int, total_gib: float, kind: str, channels: int | None) -> tuple[int, ...]:
+    """Modules that make up a total: one per channel if they exist, then two, then fewer channels, then unequal ones."""
+    sizes: tuple[int, ...] = tuple(_sold(kind).get("sizes_gib", ()))
+    slots = min(channels or cpu.memory_channels, cpu.memory_channels) * count
+    deepest = _deepest(cpu, kind)
+    tries = [slots, *(slots * depth for depth in range(2, deepest + 1)), *range(slots - 1, 0, -1)]
     for modules in tries:
         size = total_gib / modules
-        if size in _SIZES.get(kind, ()):
-            return modules, int(size)
+        if size in sizes:
+            return (int(size),) * modules
+    for depth in range(1, deepest + 1):
+        for large in sizes:
+            for small in (size for size in sizes if size < large):
+                pair = slots * depth // 2
+                if pair and (large + small) * pair == total_gib:
+                    return (large,) * pair + (small,) * pair
     raise BadInput(f"no set of {kind} modules makes {total_gib:g} GiB", "write it as modules, for example 8x64GB")
 
 
@@ -89,13 +119,13 @@ def _exists(cpu: CpuSpec, kit: _Kit) -> None:
     kinds = (cpu.memory_type, *(kind for kind, _ in cpu.other_memory_mt_s))
     if kit.kind not in kinds:
         raise BadInput(f"{cpu.name} takes {' or '.join(kinds)}, not {kit.kind}", "another CPU, or other modules")
-    sizes, (slowest, fastest) = _SIZES[kit.kind], _SPEEDS[kit.kind]
+    sold = _sold(kit.kind)
+    sizes, (slowest, fastest) = sold.get("sizes_gib", ()), sold.get("speeds_mt_s", (0, 1e9))
     if kit.count < 1:
         raise BadInput("no memory modules", "at least one is needed")
-    if kit.module_gib not in sizes:
-        raise BadInput(
-            f"there is no {kit.module_gib} GiB {kit.kind} module", f"sizes: {', '.join(map(str, sizes))} GiB"
-        )
+    for size in dict.fromkeys(kit.sizes_gib):
+        if size not in sizes:
+            raise BadInput(f"there is no {size} GiB {kit.kind} module", f"sizes: {', '.join(map(str, sizes))} GiB")
     if kit.rated_mt_s is not None and not slowest <= kit.rated_mt_s <= fastest:
         raise BadInput(f"there is no {kit.kind}-{kit.rated_mt_s:g}", f"{kit.kind} runs at {slowest} to {fastest} MT/s")
 
@@ -136,24 +166,24 @@ def _uneven(cpu: CpuSpec, per_socket: list[int]) -> tuple[Assumption, ...]:
     return ()
 
 
-def _socket(cpu: CpuSpec, index: int, kit: _Kit, modules: int, speed: float) -> Socket:
+def _socket(cpu: CpuSpec, index: int, kit: _Kit, sizes_gib: tuple[int, ...], speed: float) -> Socket:
     dimms = tuple(
         Dimm(
             slot=f"S{index}-{chr(65 + at % cpu.memory_channels)}{at // cpu.memory_channels + 1}",
-            bytes=kit.module_gib * GIB,
+            bytes=size * GIB,
             channel=chr(65 + at % cpu.memory_channels),
             socket=index,
             mt_s=speed,
             rated_mt_s=kit.rated_mt_s or speed,
             type=kit.kind,
         )
-        for at in range(modules)
+        for at, size in enumerate(sizes_gib)
     )
     return replace(
         bare_socket(cpu, index),
-        channels=min(modules, cpu.memory_channels),
+        channels=min(len(sizes_gib), cpu.memory_channels),
         mt_s=speed,
-        memory_bytes=modules * kit.module_gib * GIB,
+        memory_bytes=sum(sizes_gib) * GIB,
         dimms=dimms,
     )
 
@@ -177,10 +207,15 @@ def _soldered(
 ) -> tuple[tuple[Socket, ...], tuple[Assumption, ...]]:
     if stated is not None and stated.count is not None:
         raise BadInput(f"the memory of {cpu.name} is soldered", "say how much it has in all, for example 128GB ram")
+    kind = (stated.kind if stated else None) or cpu.memory_type
+    kinds = (cpu.memory_type, *(other for other, _ in cpu.other_memory_mt_s))
+    if kind not in kinds:
+        raise BadInput(f"{cpu.name} takes {' or '.join(kinds)}, not {kind}", "another CPU, or other memory")
     size = round(stated.total_gib * GIB / count) if stated and stated.total_gib else soldered_bytes
     told = (
         () if size else (Assumption("memory size unknown", f"{cpu.name} comes with several; say for example 16GB ram"),)
     )
-    socket = bare_socket(cpu, 0)
-    filled = replace(socket, channels=cpu.memory_channels, mt_s=cpu.memory_mt_s[0], memory_bytes=size)
+    official = _official(cpu, kind)[0]
+    speed = min(official, stated.rated_mt_s) if stated and stated.rated_mt_s else official
+    filled = replace(bare_socket(cpu, 0), channels=cpu.memory_channels, mt_s=speed, memory_bytes=size)
     return tuple(replace(filled, index=index) for index in range(count)), told

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from wellfed.catalog.machine_line import PartsList
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import GpuLink
 from wellfed.hardware.parts import GpuSpec
+from wellfed.written.parts_list import PartsList
 
 
 def gpu_links(parts: PartsList) -> tuple[GpuLink, ...]:
@@ -33,11 +33,23 @@ def _group_links(parts: PartsList, spec: GpuSpec, members: Sequence[int]) -> Ite
         return
     if spec.form in ("sxm", "oam", "superchip"):
         yield from _baseboard(spec, rate, members)
-    elif parts.nvlink or spec.form == "nvl":
+    elif parts.nvlink or spec.form == "nvl" or spec.vendor in _BRIDGED_AS_SOLD:
         for start in range(0, len(members), spec.link_peers):
             bridged = members[start : start + spec.link_peers]
             for a, b in combinations(bridged, 2):
-                yield GpuLink(a, b, "nvlink" if spec.vendor == "nvidia" else "xgmi", rate / (len(bridged) - 1))
+                yield GpuLink(a, b, _kind(spec, switched=False), rate / (len(bridged) - 1))
+
+
+_BRIDGED_AS_SOLD = frozenset({"hygon", "moorethreads", "metax", "cambricon", "biren", "iluvatar"})  # in their servers
+
+
+def _kind(spec: GpuSpec, switched: bool) -> str:
+    """The link's name: the part's own, else the vendor's."""
+    if spec.link_kind is not None:
+        return spec.link_kind
+    if spec.vendor != "nvidia":
+        return "xgmi"
+    return "nvswitch" if switched else "nvlink"
 
 
 def _baseboard(spec: GpuSpec, rate: float, members: Sequence[int]) -> Iterator[GpuLink]:
@@ -46,7 +58,6 @@ def _baseboard(spec: GpuSpec, rate: float, members: Sequence[int]) -> Iterator[G
         raise BadInput(
             f"{len(members)} {spec.name} in one machine", f"{most} share a board: write {most}x {spec.name}, nodes=N"
         )
-    switched = spec.vendor == "nvidia" and spec.architecture not in ("pascal", "volta")
-    kind = "nvswitch" if switched else "nvlink" if spec.vendor == "nvidia" else "xgmi"
+    switched = spec.link_switched or (spec.vendor == "nvidia" and spec.architecture not in ("pascal", "volta"))
     for a, b in combinations(members, 2):
-        yield GpuLink(a, b, kind, rate if switched else rate / (spec.link_peers - 1))
+        yield GpuLink(a, b, _kind(spec, switched), rate if switched else rate / (spec.link_peers - 1))
