@@ -13,7 +13,7 @@ from wellfed.topology.collect import collect
 from wellfed.topology.cpu import Cpus
 from wellfed.topology.finish import Resolve, ResolveCpu, finish
 from wellfed.topology.gpu_nvml import read_nvml
-from wellfed.topology.imports import read_dumps
+from wellfed.topology.readers import read_dumps
 from wellfed.topology.merge import merge
 from wellfed.topology.nic import read_nics
 from wellfed.topology.numa import Node

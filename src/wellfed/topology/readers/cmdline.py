@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from wellfed.hardware.machine import Machine, Origin, OsSettings
+from wellfed.topology.readers.reader import Reader
 
 
 def recognises(text: str) -> bool:
@@ -16,3 +17,14 @@ def parse(text: str) -> Machine:
     """The command line without identifiers."""
     line = re.sub(r"UUID=\S+", "UUID=redacted", text.strip())
     return Machine("", Origin.DUMP, os=OsSettings(command_line=line))
+
+
+READER = Reader(
+    "/proc/cmdline",
+    "cat /proc/cmdline",
+    "kernel parameters",
+    ("BOOT_IMAGE=", "root=", "ro ", "quiet "),
+    recognises,
+    parse,
+    
+)

@@ -6,9 +6,10 @@ import re
 from xml.etree.ElementTree import Element
 
 from wellfed.hardware.machine import Machine, Origin, OsSettings
-from wellfed.topology.imports.numbers import known
-from wellfed.topology.imports.smi_fields import address_of, gpu_of, key_of, pci_of
-from wellfed.topology.imports.xml import parse_xml
+from wellfed.topology.readers.numbers import known
+from wellfed.topology.readers.smi_fields import address_of, gpu_of, key_of, pci_of
+from wellfed.topology.readers.xml import parse_xml
+from wellfed.topology.readers.reader import Reader
 
 
 def recognises(text: str) -> bool:
@@ -45,3 +46,14 @@ def _flat(element: Element, prefix: str = "") -> dict[str, str]:
         if (processes is not None and known(processes.text) is not None) or (processes is not None and len(processes)):
             found["process_count"] = str(len(processes.findall("process_info")))
     return found
+
+
+READER = Reader(
+    "nvidia-smi -q -x",
+    "nvidia-smi -q -x",
+    "all that the driver knows of each GPU: link, memory, errors, clocks, limits",
+    ("<nvidia_smi_log",),
+    recognises,
+    parse,
+    
+)

@@ -26,10 +26,11 @@ from dump_samples import (
     TOPO,
     UDEV,
 )
+from dump_samples_more import MORE
 
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.pcie import PciDevice, PcieLink
-from wellfed.topology.imports import FORMATS, read_dumps
+from wellfed.topology.readers import READERS, read_dumps
 from wellfed.topology.machine import parse
 from wellfed.topology.snapshot import Snapshot
 
@@ -44,16 +45,18 @@ def devices(machine: Machine) -> dict[str, PciDevice]:
     return {device.address: device for device in machine.pci}
 
 
-@pytest.mark.parametrize("name", [kind.name for kind in FORMATS])
-def test_each_format_knows_its_own_and_only_its_own(name: str) -> None:
-    found = [kind.name for kind in FORMATS if kind.recognises(SAMPLES[name])]
-    assert found == [name]
+ALL_SAMPLES = {**SAMPLES, **MORE}
 
 
-@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("name", [reader.title for reader in READERS])
+def test_each_reader_knows_its_own_and_only_its_own(name: str) -> None:
+    assert [reader.title for reader in READERS if reader.reads(ALL_SAMPLES[name])] == [name]
+
+
+@pytest.mark.parametrize("name", ALL_SAMPLES)
 def test_windows_line_ends_and_colours_change_nothing(name: str) -> None:
-    plain = list(read_dumps({"a": SAMPLES[name]}))
-    dressed = list(read_dumps({"a": "\x1b[4m" + SAMPLES[name].replace("\n", "\r\n") + "\x1b[0m"}))
+    plain = list(read_dumps({"a": ALL_SAMPLES[name]}))
+    dressed = list(read_dumps({"a": "\x1b[4m" + ALL_SAMPLES[name].replace("\n", "\r\n") + "\x1b[0m"}))
     assert dressed == plain or name in ("/proc/cmdline", "nvidia-smi -q -x", "lstopo XML")
 
 

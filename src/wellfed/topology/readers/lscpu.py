@@ -9,17 +9,27 @@ from collections.abc import Mapping
 from wellfed.hardware.machine import Machine, NumaNode, Origin, OsSettings, Socket
 from wellfed.topology.cpu import kept_flags
 from wellfed.topology.lists import cpu_list, integer, keyed, number
+from wellfed.topology.readers.reader import Reader
 
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
+_KEYS = frozenset(
+    {"Architecture", "CPU op-mode(s)", "Address sizes", "CPU(s)", "On-line CPU(s) list", "Off-line CPU(s) list",
+     "Vendor ID", "Model name", "BIOS Model name", "BIOS Vendor ID", "CPU family", "Thread(s) per core",
+     "Core(s) per socket", "Core(s) per cluster", "Socket(s)", "Cluster(s)", "BogoMIPS", "L3 cache", "NUMA node(s)",
+     "CPU max MHz", "Hypervisor vendor", "Virtualization type", "Stepping"}
+)  # fmt: skip
+_ENOUGH = 3  # keys: fewer may stand in any text
+_AFTER_HYPERVISOR = ("L1d cache", "L2 cache", "L3 cache", "NUMA node(s)")  # printed behind the hypervisor's lines
+
+
 def recognises(text: str) -> bool:
-    """`Architecture:` and `CPU(s):` lines, or lscpu's JSON."""
+    """Several of lscpu's keys, however much is cut off, or its JSON."""
     if '"lscpu"' in text[:400]:
         return True
-    return bool(
-        re.search(r"^\s*CPU\(s\):\s*\d+", text, re.M) and re.search(r"^\s*(Architecture|Socket\(s\)):", text, re.M)
-    )
+    keys = {match[1] for match in re.finditer(r"^\s*([A-Z][\w() -]{3,22}):\s", text, re.M)}
+    return len(keys & _KEYS) >= _ENOUGH and bool(keys & {"CPU(s)", "Model name", "BIOS Model name", "Socket(s)"})
 
 
 def parse(text: str) -> Machine:
@@ -29,21 +39,45 @@ def parse(text: str) -> Machine:
     offline = cpu_list(facts.get("Off-line CPU(s) list")) or ()
     nodes = _nodes(facts)
     hypervisor = facts.get("Hypervisor vendor")
-    known = "Vendor ID" in facts or "Model name" in facts
     return Machine(
         "",
         Origin.DUMP,
         sockets=_sockets(facts, nodes, online),
         numa_nodes=nodes,
+        cpu_name=_name(facts),
         os=OsSettings(
-            virtualised=True if hypervisor else False if known else None,
+            virtualised=_virtual(facts),
             cpus_online=online,
             cpus_present=tuple(sorted({*online, *offline})) if online else None,
             cpus_offline=offline if online else None,
             hypervisor=hypervisor.lower() if hypervisor else None,
             architecture=facts.get("Architecture"),
+            smt=_several_threads(facts),
         ),
+        unknown={} if integer(facts.get("Socket(s)")) else {"sockets": "lscpu does not tell the number of sockets"},
     )
+
+
+def _name(facts: Mapping[str, str]) -> str | None:
+    """The kernel's name; the firmware's where lines are cut off. A dash is none."""
+    names = (facts.get(key, "").strip() for key in ("Model name", "BIOS Model name"))
+    return next((name for name in names if name not in ("", "-", "Not Specified")), None)
+
+
+def _virtual(facts: Mapping[str, str]) -> bool | None:
+    """A hypervisor's name or flag; none only where the lines that would name it are there."""
+    if facts.get("Hypervisor vendor") or facts.get("Virtualization type") in ("full", "para"):
+        return True
+    flags = f" {facts.get('Flags', '')} "
+    if " hypervisor " in flags:
+        return True
+    whole = any(key in facts for key in _AFTER_HYPERVISOR)
+    return False if whole and ("Vendor ID" in facts or "Model name" in facts) else None
+
+
+def _several_threads(facts: Mapping[str, str]) -> bool | None:
+    threads = integer(facts.get("Thread(s) per core"))
+    return None if threads is None else threads > 1
 
 
 def _json(text: str) -> dict[str, str]:
@@ -53,7 +87,9 @@ def _json(text: str) -> dict[str, str]:
         pending = list(json.loads(text[text.index("{") :])["lscpu"])
     except (ValueError, KeyError, TypeError):
         return found
-    while pending:
+    for _ in range(10_000):
+        if not pending:
+            break
         entry = pending.pop(0)
         if isinstance(entry, dict):
             key, data = str(entry.get("field", "")).rstrip(":"), entry.get("data")
@@ -81,7 +117,7 @@ def _sockets(
     return tuple(
         Socket(
             index=index,
-            name=facts.get("Model name"),
+            name=_name(facts),
             cores=_cores(facts),
             threads=_threads(index, count, facts, nodes, online),
             l3_bytes=_l3(facts),
@@ -126,3 +162,14 @@ def _l3(facts: Mapping[str, str]) -> int | None:
 def _clock(facts: Mapping[str, str]) -> float | None:
     megahertz = number(facts.get("CPU max MHz"))
     return megahertz * 1e6 if megahertz else None
+
+
+READER = Reader(
+    "lscpu",
+    "lscpu",
+    "CPUs, packages, cores, caches, NUMA nodes, hypervisor",
+    ("CPU(s)", "Model name", "Core(s)", "Thread(s) per core", '"lscpu"'),
+    recognises,
+    parse,
+    
+)

@@ -9,6 +9,7 @@ from wellfed.hardware.machine import Gpu, Machine, Origin, OsSettings
 from wellfed.hardware.pcie import PciDevice
 from wellfed.provenance import Assumption
 from wellfed.topology.pci import link_of, normal_address
+from wellfed.topology.readers.reader import Reader
 
 _A = r"((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])"
 _SEEN = re.compile(rf"pci {_A}: \[([0-9a-f]{{4}}):([0-9a-f]{{4}})\] type ([0-9a-f]{{2}}) class (0x[0-9a-f]+)(.*)")
@@ -20,13 +21,25 @@ _AVAILABLE = re.compile(rf"{_A}: [\d.]+ Gb/s available PCIe bandwidth \(([\d.]+)
 _BRIDGE = re.compile(rf"pci {_A}: PCI bridge to \[bus ([0-9a-f]{{2}})(?:-([0-9a-f]{{2}}))?\]")
 _NODE = re.compile(r"pci_bus ([0-9a-f]{4,8}):([0-9a-f]{2}): on NUMA node (\d+)")
 _XID = re.compile(r"NVRM: Xid \(PCI:([0-9a-f:.]+)\): (\d+)", re.I)
+_FELL = re.compile(r"NVRM: (?:The NVIDIA )?GPU (?:at )?(?:PCI:)?([0-9a-f:.]+)[^\n]*(?:has fallen off the bus|is lost)", re.I)
+_ERROR = re.compile(rf"{_A}: PCIe Bus Error: severity=(Corrected|Correctable|Uncorrected|Uncorrectable)( \((?:Non-)?Fatal\))?", re.I)
+_RECEIVED = re.compile(
+    rf"{_A}: AER: (?:Multiple )?(Corrected|Correctable|Uncorrected|Uncorrectable)( \((?:Non-)?Fatal\))? error (?:message )?received"
+    rf"(?: from {_A})?", re.I,
+)
+_BROADCAST = re.compile(rf"{_A}: (?:AER: )?broadcast error_detected message|{_A}: AER: device recovery")
+_BELOW = re.compile(rf"(?:nvidia|amdgpu|xe|i915|nouveau) {_A}: (?:AER: )?(?:device has no AER-aware driver|can't recover)")
+_SEVERITIES = ("correctable", "nonfatal", "fatal")
 
 
 def recognises(text: str) -> bool:
     """Any line we can use, in the kernel's form."""
     return bool(
-        re.search(r"available PCIe bandwidth|pci [0-9a-f:.]+: \[[0-9a-f]{4}:[0-9a-f]{4}\] type|NVRM: Xid", text)
-        or re.search(r"^\[\s*\d+\.\d+\] ", text, re.M)
+        re.search(
+            r"available PCIe bandwidth|pci [0-9a-f:.]+: \[[0-9a-f]{4}:[0-9a-f]{4}\] type|NVRM: |PCIe Bus Error: severity|"
+            r": AER: ", text,
+        )
+        or re.search(r"^\[\s*\d+\.\d+\] |^\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}\] | kernel: ", text, re.M)
     )
 
 
@@ -44,6 +57,7 @@ def parse(text: str) -> Machine:
         _limit(devices, match)
     for match in _AVAILABLE.finditer(text):
         _put(devices, match[1], link_current=link_of(match[2], match[3]))
+    _errors(devices, text)
     _homes(devices, text)
     cards = _hidden_cards(devices)
     return Machine(
@@ -82,6 +96,31 @@ def _limit(devices: dict[str, PciDevice], match: re.Match[str]) -> None:
         _put(devices, device, link_max=link_of(own_rate, own_lanes))
 
 
+def _errors(devices: dict[str, PciDevice], text: str) -> None:
+    """The worst that the log says of each function's link, and which card hangs below a port that failed."""
+    for match in (*_ERROR.finditer(text), *_RECEIVED.finditer(text)):
+        severity = _severity(match[2], match[3])
+        key = normal_address(match[1])
+        before = devices[key].errors_logged if key in devices else None
+        worst = max((before or severity, severity), key=_SEVERITIES.index)
+        _put(devices, key, errors_logged=worst)
+        source = normal_address(match[4]) if match.re is _RECEIVED and match[4] else key
+        if source != key and not source.endswith(":00:00.0"):
+            _put(devices, source, parent=key)
+    for match in _BROADCAST.finditer(text):
+        port = normal_address(match[1] or match[2])
+        below = _BELOW.search(text, match.end(), match.end() + 2000)
+        if below and normal_address(below[1]) != port:
+            _put(devices, port, class_code=0x060400)
+            _put(devices, below[1], parent=port)
+
+
+def _severity(word: str, bracket: str | None) -> str:
+    if word.lower().startswith("correct"):
+        return "correctable"
+    return "nonfatal" if bracket and "non" in bracket.lower() else "fatal"
+
+
 def _parents(devices: dict[str, PciDevice], text: str) -> dict[str, PciDevice]:
     """Where no bridge line tells the bus, the limiting port is at least somewhere above."""
     owned = {(d.address.split(":")[0], d.secondary_bus) for d in devices.values() if d.secondary_bus}
@@ -106,13 +145,20 @@ def _gpus(text: str) -> tuple[Gpu, ...]:
     """GPUs with errors reported by the NVIDIA driver."""
     found: dict[str, list[int]] = {}
     for match in _XID.finditer(text):
-        address = match[1].lower()
-        address = address if "." in address else f"{address}.0" if address.count(":") > 1 else f"{address}:00.0"
-        found.setdefault(normal_address(address), []).append(int(match[2]))
+        found.setdefault(_whole(match[1]), []).append(int(match[2]))
+    for match in _FELL.finditer(text):
+        found.setdefault(_whole(match[1]), []).append(79)
     return tuple(
         Gpu(index, pci_address=address, vendor="nvidia", xids=tuple(dict.fromkeys(xids)))
         for index, (address, xids) in enumerate(sorted(found.items()))
     )
+
+
+def _whole(address: str) -> str:
+    """`0000:01:00` as the driver writes it, with its device and function."""
+    address = address.lower().rstrip(":.")
+    address = address if "." in address else f"{address}.0" if address.count(":") > 1 else f"{address}:00.0"
+    return normal_address(address)
 
 
 def _hidden_cards(devices: dict[str, PciDevice]) -> tuple[Gpu, ...]:
@@ -130,3 +176,14 @@ def _command_line(text: str) -> str | None:
 
 def _balancing(text: str) -> bool | None:
     return True if "Enabling automatic NUMA balancing" in text else None
+
+
+READER = Reader(
+    "kernel log",
+    "sudo dmesg (or journalctl -k)",
+    "PCIe errors (AER), GPU errors (Xid), links below what the card can do",
+    ("pci", "NVRM", "] ", "kernel:", "AER"),
+    recognises,
+    parse,
+    adds_up=True, 
+)

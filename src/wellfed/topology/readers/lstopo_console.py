@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from wellfed.hardware.machine import Cpu, Machine, Nic, NumaNode, Origin, Socket
+from wellfed.hardware.machine import Cpu, Gpu, Machine, Nic, NumaNode, Origin, Socket
 from wellfed.hardware.pcie import PciDevice
-from wellfed.topology.imports.lstopo_xml import Found, Place
+from wellfed.topology.readers.lstopo_xml import Found, Place
 from wellfed.topology.pci import normal_address
+from wellfed.topology.readers.reader import Reader
 
 _KIND = re.compile(
-    r"(Package|Socket|NUMANode|Core|PU|HostBridge|PCIBridge|PCI|Net|Network|OpenFabrics|Group0|Die|L\d[di]?Cache|L\d[di]?)"
+    r"(Package|Socket|NUMANode|Core|PU|HostBridge|PCIBridge|PCI|Net|Network|OpenFabrics|CoProc|GPU|Group0|Die|L\d[di]?Cache|L\d[di]?)"
     r"(?:\([^)]*\))?(?: L#(\d+))?"
 )
 _SIZES = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
@@ -51,6 +52,22 @@ def parse(text: str) -> Machine:
         nics=tuple(found.nics),
         cpus=cpus,
         pci_complete=False if found.pci else None,
+        gpus=_named(found),
+        unknown={"pci.cut": "lines of the listing are missing"} if _is_cut(text) else {},
+    )
+
+
+def _is_cut(text: str) -> bool:
+    """hwloc numbers hardware threads without gaps; a gap is a line that was left out."""
+    numbers = [int(number) for number in re.findall(r"\bPU L#(\d{1,6})", text)]
+    return bool(numbers) and set(numbers) != set(range(len(numbers)))
+
+
+def _named(found: Found) -> tuple[Gpu, ...]:
+    """Functions that a GPU's programming interface calls its own, with their name where -v shows it."""
+    return tuple(
+        Gpu(index, name=name or None, pci_address=address, vendor=vendor or None)
+        for index, (address, (name, vendor)) in enumerate(sorted(found.cards.items()))
     )
 
 
@@ -89,6 +106,8 @@ def _take(item: _Item, place: Place, found: Found) -> Place:
     if item.kind in ("Net", "Network", "OpenFabrics") and place.device:
         name = re.search(r'"([^"]+)"', item.text)
         found.nics.append(Nic(name[1] if name else "?", place.device))
+    if item.kind in ("CoProc", "GPU") and place.device:
+        found.card(place.device, item.text)
     return place
 
 
@@ -115,7 +134,7 @@ def _pci(item: _Item, place: Place, found: Found) -> Place:
         r"PCI ((?:[0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.\d)", item.text
     )
     if bus is None:
-        return place
+        return _nameless(place, found) if item.kind == "PCIBridge" else place
     ids = re.search(r"id=([0-9a-f]{4}):([0-9a-f]{4})", item.text)
     kind = re.search(r"class=([0-9a-f]{4})", item.text)
     address = normal_address(bus[1])
@@ -138,6 +157,16 @@ def _pci(item: _Item, place: Place, found: Found) -> Place:
     return replace(place, device=address, bridge=address)
 
 
+def _nameless(place: Place, found: Found) -> Place:
+    """A bridge of the short form: it is there, but its address is not told, so it gets one that no machine has."""
+    number = sum(device.address.startswith("ffff:") for device in found.pci)
+    if number >= 1 << 15:
+        return place
+    address = f"ffff:{number >> 8:02x}:{number >> 3 & 0x1F:02x}.{number & 7}"
+    found.pci.append(PciDevice(address, class_code=0x060400, parent=place.bridge))
+    return replace(place, bridge=address)
+
+
 def _only_node(place: Place, found: Found) -> int | None:
     """Below a package: that package's node, where it has just one."""
     if place.socket is None or not found.nodes:
@@ -154,3 +183,14 @@ def _counted(socket: Socket, cpus: tuple[Cpu, ...]) -> Socket:
 
 def _homed(node: NumaNode, cpus: tuple[Cpu, ...]) -> NumaNode:
     return replace(node, cpus=tuple(cpu.os_index for cpu in cpus if cpu.numa_node == node.os_index))
+
+
+READER = Reader(
+    "lstopo console",
+    "lstopo-no-graphics -v",
+    "packages, cores, NUMA nodes, PCI tree",
+    ("Machine",),
+    recognises,
+    parse,
+    
+)

@@ -10,10 +10,12 @@ from wellfed.hardware.machine import Machine, Origin, OsSettings, Socket
 from wellfed.topology.lists import integer, keyed, number
 from wellfed.topology.memory import dimms
 from wellfed.topology.smbios import MemoryDevice
+from wellfed.topology.readers.reader import Reader
 
 _UNITS = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
-_TITLES = {"Memory Device": 17, "Processor Information": 4, "System Information": 1, "Physical Memory Array": 16}
-_VIRTUAL = ("QEMU", "VMware", "innotek", "Xen", "Google Compute Engine", "Bochs", "OpenStack", "KVM")
+_TITLES = {"Memory Device": 17, "Processor Information": 4, "System Information": 1, "Chassis Information": 3, "Physical Memory Array": 16}
+_VIRTUAL = ("VirtualBox", "Virtual Machine", "Alibaba Cloud", "Amazon EC2", "QEMU", "VMware", "innotek", "Xen",
+            "Google Compute Engine", "Bochs", "OpenStack", "KVM")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,12 @@ def parse(text: str) -> Machine:
     devices = [_device(b.facts) for b in blocks if b.type == 17 and b.facts.get("Array Handle") not in other]
     name = next((_name(b.facts) for b in blocks if b.type == 1), "")
     virtual = any(mark in name for mark in _VIRTUAL)
+    chassis = next((chassis_of(b.facts.get("Type", "")) for b in blocks if b.type == 3), None)
     return Machine(
         name,
         Origin.DUMP,
         sockets=_sockets([b.facts for b in blocks if b.type == 4]),
-        os=OsSettings(virtualised=True if virtual else None),
+        os=OsSettings(virtualised=True if virtual else None, chassis=chassis),
         dimms=dimms(devices),
     )
 
@@ -91,7 +94,20 @@ def size_bytes(text: str | None) -> int | None:
 
 def _known(facts: Mapping[str, str], key: str) -> str | None:
     value = facts.get(key)
-    return None if value in (None, "", "Unknown", "Not Specified", "None", "NO DIMM", "<OUT OF SPEC>") else value
+    return None if value in _NOTHING or value is None else value
+
+
+_NOTHING = ("", "Unknown", "Not Specified", "None", "NO DIMM", "<OUT OF SPEC>", "Not Installed", "Not Provided", "N/A")
+
+
+def chassis_of(kind: str) -> str | None:
+    """laptop, desktop or server by the chassis type's name (DSP0134 7.4.1)."""
+    words = kind.lower()
+    if any(word in words for word in ("laptop", "notebook", "portable", "convertible", "detachable", "tablet", "hand held")):
+        return "laptop"
+    if any(word in words for word in ("rack mount", "blade", "multi-system", "main server")):
+        return "server"
+    return "desktop" if any(word in words for word in ("desktop", "tower", "mini pc", "all in one", "space-saving")) else None
 
 
 def _bits(facts: Mapping[str, str], key: str) -> int | None:
@@ -115,3 +131,14 @@ def _sockets(processors: list[dict[str, str] | Mapping[str, str]]) -> tuple[Sock
         )
         for index, facts in enumerate(filled)
     )
+
+
+READER = Reader(
+    "dmidecode",
+    "sudo dmidecode -t 1,3,4,16,17",
+    "memory slots and modules, processors, what kind of machine",
+    ("DMI type", "Memory Device"),
+    recognises,
+    parse,
+    adds_up=True, 
+)

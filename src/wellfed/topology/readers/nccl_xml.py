@@ -1,7 +1,7 @@
 """NCCL's and RCCL's topology XML (NCCL_TOPO_DUMP_FILE): CPUs by NUMA node, PCI tree, NVLink and xGMI.
 
 A `pci` element's link is what NCCL counts on between it and its parent (maxima of both ends, read from sysfs), so it
-is taken as the current link too, which is said as an assumption. Bus ids ffff:ff:* are stand-ins for hidden switches.
+is taken as the current link, which is said as an assumption; what a card could do by itself the file does not tell. Bus ids ffff:ff:* are stand-ins for hidden switches.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from xml.etree.ElementTree import Element
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Nic, NumaNode, Origin
 from wellfed.hardware.pcie import PciDevice
 from wellfed.provenance import Assumption
-from wellfed.topology.imports.xml import parse_xml
+from wellfed.topology.readers.xml import parse_xml
 from wellfed.topology.lists import cpu_mask, integer, number
 from wellfed.topology.names import VENDORS, gpu_name
 from wellfed.topology.pci import link_of, normal_address
+from wellfed.topology.readers.reader import Reader
 
 _ASSUMED = Assumption("links run as NCCL's topology states them", "the file has no current link state")
 _GPU_CLASSES = ("0x0300", "0x0302", "0x0380", "0x1200")
@@ -148,3 +149,14 @@ def _nodes(root: Element) -> tuple[NumaNode, ...]:
             mask = cpu_mask(",".join(word.zfill(8) for word in words)) if words else None
             found[node] = NumaNode(node, cpus=mask or ())
     return tuple(found[node] for node in sorted(found))
+
+
+READER = Reader(
+    "NCCL topology XML",
+    "NCCL_TOPO_DUMP_FILE=topo.xml (an engine with NCCL or RCCL)",
+    "PCI tree with links, NUMA nodes, NVLink and xGMI, network cards",
+    ("<system",),
+    recognises,
+    parse,
+    
+)

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
 
-from wellfed.hardware.machine import Cpu, Machine, Nic, NumaNode, Origin, Socket
+from wellfed.hardware.machine import Cpu, Gpu, Machine, Nic, NumaNode, Origin, Socket
 from wellfed.hardware.pcie import PciDevice
-from wellfed.topology.imports.xml import parse_xml
+from wellfed.topology.readers.xml import parse_xml
 from wellfed.topology.lists import cpu_mask, integer
 from wellfed.topology.pci import normal_address
+from wellfed.topology.readers.reader import Reader
 
 
 @dataclass(slots=True)
@@ -24,6 +25,16 @@ class Found:
     pci: list[PciDevice] = field(default_factory=list)
     nics: list[Nic] = field(default_factory=list)
     cores: int = 0
+    cards: dict[str, tuple[str, str]] = field(default_factory=dict)  # address -> name and vendor, "" where not told
+
+    def card(self, address: str, text: str) -> None:
+        """Note a GPU's operating system device: CUDA, NVML, RSMI, LevelZero; not OpenCL, which CPUs have, too."""
+        match = re.search(r'GPUModel="([^"]*)"', text)
+        vendor = "nvidia" if re.search(r"cuda\d|nvml\d|CUDA|NVML", text) else "amd" if re.search(r"rsmi\d|RSMI", text) else ""
+        if not match and not vendor:
+            return
+        name, before = self.cards.get(address, ("", ""))
+        self.cards[address] = (match[1] if match else name, vendor or before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,10 @@ def parse(text: str) -> Machine:
         nics=tuple(found.nics),
         unknown={"pci.link": "lstopo tells a link's bandwidth, not its generation and width"} if found.pci else {},
         cpus=tuple(sorted(found.cpus, key=lambda cpu: cpu.os_index)),
+        gpus=tuple(
+            Gpu(index, name=name or None, pci_address=address, vendor=vendor or None)
+            for index, (address, (name, vendor)) in enumerate(sorted(found.cards.items()))
+        ),
         pci_complete=False if found.pci else None,
     )
 
@@ -80,6 +95,9 @@ def _walk(element: Element, place: Place, found: Found) -> None:
         found.cpus.append(Cpu(index, place.socket, place.core))
     elif kind in ("Bridge", "PCIDev"):
         place = _pci(element, place, found)
+    elif kind == "OSDev" and element.get("osdev_type") in ("1", "5") and place.device:
+        model = _info(element, "GPUModel")
+        found.card(place.device, f'{element.get("name")} GPUModel="{model}"' if model else element.get("name") or "")
     elif kind == "OSDev" and element.get("osdev_type") in ("2", "3") and place.device:
         found.nics.append(Nic(element.get("name") or "?", place.device))
     nodes = cpu_mask(element.get("nodeset"))
@@ -164,3 +182,14 @@ def _counted(socket: Socket, cpus: list[Cpu]) -> Socket:
     mine = [cpu for cpu in cpus if cpu.socket == socket.index]
     cores = {cpu.core for cpu in mine if cpu.core is not None}
     return replace(socket, cores=len(cores) or None, threads=len(mine))
+
+
+READER = Reader(
+    "lstopo XML",
+    "lstopo-no-graphics --of xml",
+    "packages, cores, NUMA nodes with distances, PCI tree",
+    ("<topology",),
+    recognises,
+    parse,
+    
+)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from wellfed.hardware.machine import Gpu
 from wellfed.hardware.pcie import PciDevice, PcieLink
-from wellfed.topology.imports.numbers import count, known, quantity, size, switch
+from wellfed.topology.readers.numbers import count, known, quantity, size, switch
 from wellfed.topology.pci import normal_address
 
 Fields = Mapping[str, str]
@@ -72,6 +72,9 @@ def gpu_of(index: int, address: str | None, fields: Fields, driver: str | None) 
             )
         ),
         fabric_state=_lower(_get(fields, "fabric/state")),
+        memory_clock_hz=_megahertz(fields, "clocks/mem_clock", "clocks/memory"),
+        memory_clock_max_hz=_megahertz(fields, "max_clocks/mem_clock", "max_clocks/memory"),
+        power_limit_default_w=_power(fields, "default_power_limit"),
     )
 
 
@@ -113,6 +116,11 @@ def address_of(text: str | None) -> str | None:
 def _link(generation: str | None, width: str | None) -> PcieLink | None:
     gen, lanes = count(generation), count(width)
     return PcieLink(gen, lanes) if gen and lanes and 1 <= gen <= 6 and lanes <= 32 else None
+
+
+def _megahertz(fields: Fields, *names: str) -> float | None:
+    value = quantity(_get(fields, *names))
+    return value * 1e6 if value is not None else None
 
 
 def _lower(text: str | None) -> str | None:

@@ -8,6 +8,7 @@ from wellfed.hardware.machine import Machine, Nic, Origin
 from wellfed.hardware.pcie import PciDevice
 from wellfed.topology.lists import integer
 from wellfed.topology.pci import ADDRESS, normal_address
+from wellfed.topology.readers.reader import Reader
 
 
 def recognises(text: str) -> bool:
@@ -65,3 +66,14 @@ def _device(path: str, facts: dict[str, str]) -> PciDevice:
 def _last_address(path: str) -> str | None:
     found = [name for name in path.split("/") if ADDRESS.fullmatch(name)]
     return normal_address(found[-1]) if found else None
+
+
+READER = Reader(
+    "udevadm",
+    "udevadm info --export-db",
+    "PCI functions with ids and drivers",
+    ("P: /devices/",),
+    recognises,
+    parse,
+    
+)

@@ -17,6 +17,7 @@ from wellfed.topology.gpu_amd import fastest_level
 from wellfed.topology.os_settings import Seen, read_os
 from wellfed.topology.pci import normal_address, read_pci
 from wellfed.topology.snapshot import Snapshot, Tree
+from wellfed.topology.readers.reader import Reader
 
 _PCI_LINE = re.compile(r"^\s*\S*?([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])/([a-z_]+)\s*(?:[:=]\s*|\s)\s*(\S.*?)\s*$")
 _FILE_LINE = re.compile(r"^\s*(/(?:sys|proc)/[^\s:=]+)\s*(?:[:=]\s*|\s)\s*(\S.*?)\s*$")
@@ -91,3 +92,14 @@ def _with_roles(
         vendor = "amd" if radeon else None
         gpus.append(Gpu(index, pci_address=address, numa_node=found[address].numa_node, vendor=vendor))
     return found, tuple(gpus)
+
+
+READER = Reader(
+    "files of /sys",
+    "grep . /sys/bus/pci/devices/*/{numa_node,current_link_width,max_link_width,current_link_speed,max_link_speed}",
+    "what the files say of PCI functions and the system",
+    ("/sys/", "/proc/", "numa_node", ":"),
+    recognises,
+    parse,
+    adds_up=True, 
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from wellfed.hardware.machine import Machine, NumaNode, Origin
+from wellfed.topology.readers.reader import Reader
 
 MIB = 1 << 20
 
@@ -60,3 +61,14 @@ def _distances(text: str) -> dict[int, dict[int, int]]:
             if len(values) == len(columns):
                 found[int(match[1])] = dict(zip(columns, values, strict=True))
     return found
+
+
+READER = Reader(
+    "numactl -H",
+    "numactl -H",
+    "NUMA nodes with memory and distances",
+    ("node ",),
+    recognises,
+    parse,
+    
+)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from wellfed.hardware.machine import Machine, Origin, OsSettings
-from wellfed.topology.imports.numbers import known
-from wellfed.topology.imports.smi_fields import address_of, gpu_of, key_of, pci_of
+from wellfed.topology.readers.numbers import known
+from wellfed.topology.readers.smi_fields import address_of, gpu_of, key_of, pci_of
+from wellfed.topology.readers.reader import Reader
 
 _GPU = re.compile(r"^GPU ([0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.\d)\s*$", re.M)
 
@@ -54,3 +55,14 @@ def _fields(block: str) -> dict[str, str]:
     if processes or found.get("processes"):
         found["process_count"] = str(processes)
     return found
+
+
+READER = Reader(
+    "nvidia-smi -q",
+    "nvidia-smi -q",
+    "all that the driver knows of each GPU: link, memory, errors, clocks, limits",
+    ("NVSMI LOG", "Product Name"),
+    recognises,
+    parse,
+    
+)

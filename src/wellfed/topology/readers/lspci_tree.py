@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.hardware.pcie import PciDevice
 from wellfed.provenance import Assumption
-from wellfed.topology.imports.pci_words import vendor_of
+from wellfed.topology.readers.pci_words import vendor_of
+from wellfed.topology.readers.reader import Reader
 
 _TOKEN = re.compile(r"\[(?:([0-9a-f]{4,8}):)?([0-9a-f]{2})(?:-([0-9a-f]{2}))?\]|([0-9a-f]{2})\.([0-7])(?![0-9a-f])")
 _WIRES = re.compile(r"[-+\\|\s]*")
@@ -180,3 +181,14 @@ def _assumptions(devices: dict[str, PciDevice], gpus: tuple[Gpu, ...]) -> list[A
             Assumption(f"{marked[0]} is the AMD chipset's switch", "its ports lead to several on-board devices")
         )
     return found
+
+
+READER = Reader(
+    "lspci -tv",
+    "lspci -tnnv",
+    "the shape of the PCI tree",
+    ("-[",),
+    recognises,
+    parse,
+    adds_up=True, 
+)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.pcie import PciDevice, PcieLink
-from wellfed.topology.imports.pci_words import class_of, device_of, vendor_of
+from wellfed.topology.readers.pci_words import class_of, device_of, vendor_of
 from wellfed.topology.lists import integer
 from wellfed.topology.pci import link_of, normal_address
+from wellfed.topology.readers.reader import Reader
 
 _HEADER = re.compile(
     r"^[ \t]*((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])\s+([A-Z0-9][^:\[]*?)(?:\s*\[([0-9a-f]{4})\])?:\s+(.*)$"
+)
+_NUMERIC = re.compile(
+    r"^[ \t]*((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])\s+(?:Class )?([0-9a-f]{4}): ([0-9a-f]{4}):([0-9a-f]{4})\b"
 )
 _PORTS = (
     ("Root Complex Integrated", "integrated"), ("Root Complex Event", "integrated"), ("Root Port", "root"),
@@ -22,7 +27,7 @@ _PORTS = (
 
 def recognises(text: str) -> bool:
     """At least one line such as `00:01.1 PCI bridge: ...`."""
-    return any(_HEADER.match(line) for line in text.splitlines())
+    return any(_HEADER.match(line) or _NUMERIC.match(line) for line in text.splitlines())
 
 
 def parse(text: str) -> Machine:
@@ -43,7 +48,7 @@ def parse(text: str) -> Machine:
 def _blocks(text: str) -> list[tuple[re.Match[str], str]]:
     found: list[tuple[re.Match[str], list[str]]] = []
     for line in text.splitlines():
-        match = _HEADER.match(line)
+        match = _NUMERIC.match(line) or _HEADER.match(line)
         if match:
             found.append((match, []))
         elif found:
@@ -52,15 +57,31 @@ def _blocks(text: str) -> list[tuple[re.Match[str], str]]:
 
 
 def _device(header: re.Match[str], body: str) -> PciDevice:
+    if header.re is _NUMERIC:
+        return _numeric(header, body)
     address, word, code, description = header.groups()
     ids = re.search(r"\[([0-9a-f]{4}):([0-9a-f]{4})\](?!.*\[[0-9a-f]{4}:[0-9a-f]{4}\])", description)
     vendor = int(ids[1], 16) if ids else vendor_of(description)
-    return PciDevice(
-        address=normal_address(address),
+    return replace(
+        _by_body(address, body),
         vendor_id=vendor,
         device_id=int(ids[2], 16) if ids else device_of(vendor, description),
         class_code=int(code, 16) << 8 if code else class_of(word),
         name=_name(description),
+    )
+
+
+def _numeric(header: re.Match[str], body: str) -> PciDevice:
+    """`lspci -n`: class and ids alone."""
+    address, code, vendor, device = header.groups()
+    return replace(
+        _by_body(address, body), vendor_id=int(vendor, 16), device_id=int(device, 16), class_code=int(code, 16) << 8
+    )
+
+
+def _by_body(address: str, body: str) -> PciDevice:
+    return PciDevice(
+        address=normal_address(address),
         link_current=_link(body, "LnkSta"),
         link_max=_link(body, "LnkCap"),
         numa_node=_number(r"NUMA node:\s*(\d+)", body),
@@ -106,3 +127,14 @@ def _number(pattern: str, body: str) -> int | None:
 def _word(pattern: str, body: str) -> str | None:
     match = re.search(pattern, body)
     return match[1] if match else None
+
+
+READER = Reader(
+    "lspci",
+    "sudo lspci -nnvv",
+    "the PCI tree with the link of every hop, ACS, NUMA nodes, drivers",
+    (":",),
+    recognises,
+    parse,
+    adds_up=True, 
+)
