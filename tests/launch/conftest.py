@@ -81,13 +81,13 @@ class Wellfed:
             return json.load(response)
 
     def pid_when_up(self, other_than: int = 0, seconds: float = 60) -> int:
-        """The engine's pid as soon as it is remembered."""
+        """The engine's pid as soon as it serves."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             for path in (self.folder / "state" / "wellfed").glob("*.json"):
-                pid = int(json.loads(path.read_text())["pid"])
-                if pid != other_than:
-                    return pid
+                record = json.loads(path.read_text())
+                if record["phase"] == "serving" and record["pid"] != other_than:
+                    return int(record["pid"])
             time.sleep(0.05)
         raise AssertionError("nothing was started")
 
