@@ -17,7 +17,7 @@ from statistics import median
 from wellfed import api_run
 from wellfed.api_up import asked
 from wellfed.engines.spec import Binding
-from wellfed.launch.models import demo_file
+from wellfed.launch.demo import demo_file
 from wellfed.launch.process import EngineProcess, free_port, stop, wait_ready
 from wellfed.launch.service import end, serve
 

@@ -27,8 +27,8 @@ from wellfed.bench.calibrate import Measured, fitted
 from wellfed.bench.memory import MemoryReport
 from wellfed.catalog.calibration import bundled
 from wellfed.launch.cores import idle_cores
+from wellfed.launch.demo import demo_file
 from wellfed.launch.logged import buffers
-from wellfed.launch.models import demo_file
 from wellfed.launch.process import free_port
 from wellfed.launch.proof import placement
 from wellfed.launch.service import end, serve

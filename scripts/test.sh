@@ -5,8 +5,10 @@ cd "$(dirname "$0")/.."
 venv=${WELLFED_VENV:-.venv}
 [ -x "$venv/bin/python" ] || "${PYTHON:-python3}" -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+# tests with a real engine use the demo model; without an index they skip
+"$venv/bin/python" -c 'from wellfed.launch.demo import demo_file; print("demo model:", demo_file())' || true
 "$venv/bin/ruff" check .
 "$venv/bin/ruff" format --check .
 "$venv/bin/mypy"
 "$venv/bin/lint-imports"
-exec "$venv/bin/python" -m pytest -n auto "$@"
+exec "$venv/bin/python" -m pytest -n auto --durations=10 "$@"

@@ -36,7 +36,7 @@ compute_units boost_clock_mhz l2_mib board_power_w year compute_capability pcie_
 link_gb_s link_peers ops_per_unit_and_clock fp32_tflops fp16_tflops bf16_tflops fp8_tflops fp4_tflops
 int8_tflops int4_tflops cores performance_cores threads threads_per_core base_ghz boost_ghz l3_mib power_w
 dies memory_channels memory_mt_s memory_bus_bytes validated_mt_s other_memory_mt_s pcie_lanes_of_two
-sockets_max isa"""
+sockets_max isa single_thread single_thread_per_ghz"""
 
 
 def rows(folder: str) -> list[tuple[str, str, dict[str, object], list[object]]]:
@@ -185,6 +185,31 @@ def test_cpus_are_plausible() -> None:
             assert 1e9 < spec.base_clock_hz <= spec.boost_clock_hz < 6.3e9, spec.name
         assert ("avx2" in spec.isa) or spec.vendor not in ("intel", "amd") or spec.year in (2009, 2012), spec.name
         assert ("amx" not in spec.isa) or "avx512_vnni" in spec.isa, spec.name
+
+
+@pytest.mark.parametrize(
+    ("name", "rating"),
+    [("epyc 7551", 1738), ("epyc 9575f", 4173), ("7950x", 4252), ("9950x", 4727), ("core ultra 9 285k", 5085)],
+)
+def test_single_thread_ratings_are_the_charts(name: str, rating: float) -> None:
+    part = cpu(name)
+    assert (part.single_thread_rating, part.single_thread_derived) == (rating, False)
+    assert any("PassMark" in source.text for source in part.sources)
+
+
+def test_every_cpu_has_a_single_thread_rating_that_its_clock_explains() -> None:
+    for spec in cpus():
+        assert spec.single_thread_rating is not None and spec.boost_clock_hz is not None, spec.name
+        assert 180 <= spec.single_thread_rating / spec.boost_clock_hz * 1e9 <= 1250, spec.name
+    published = [spec for spec in cpus() if not spec.single_thread_derived]
+    assert len(published) > 350
+
+
+def test_a_derived_rating_grows_with_the_boost_clock_of_the_same_core() -> None:
+    slow, fast = cpu("xeon 6756e"), cpu("xeon 6710e")
+    assert slow.single_thread_derived and fast.single_thread_derived
+    assert slow.single_thread_rating is not None and fast.single_thread_rating is not None
+    assert slow.single_thread_rating / fast.single_thread_rating == pytest.approx(2.6 / 3.2, rel=0.01)
 
 
 def test_every_own_cpu_of_a_gpu_exists() -> None:

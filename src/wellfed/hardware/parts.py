@@ -81,6 +81,9 @@ class CpuSpec:
     other_memory_mt_s: tuple[tuple[str, tuple[float, ...]], ...] = ()  # further types: ("MRDIMM", (8800,))
     power_w: float | None = None
     year: int | None = None
+    # PassMark CPU Mark, single-thread rating (one core at its boost clock): what launches, samples and tokenises.
+    single_thread_rating: float | None = None
+    single_thread_derived: bool = False  # True: not published; from parts of the same core, by boost clock
     aliases: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
 

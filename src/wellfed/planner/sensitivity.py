@@ -135,4 +135,5 @@ def _faster(cpu: CpuSpec, factor: float) -> CpuSpec:
         cpu,
         base_clock_hz=cpu.base_clock_hz * factor if cpu.base_clock_hz else None,
         boost_clock_hz=cpu.boost_clock_hz * factor if cpu.boost_clock_hz else None,
+        single_thread_rating=cpu.single_thread_rating * factor if cpu.single_thread_rating else None,
     )
