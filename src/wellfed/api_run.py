@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from wellfed.engines.prompt_cache import prompt_cache_bytes
 from wellfed.engines.spec import Endpoint, LaunchSpec
 from wellfed.errors import BadInput, WellfedError
 from wellfed.hardware.machine import Machine, Origin
+from wellfed.launch.extra_flags import ensure_not_ours
 from wellfed.launch.pages import release_left_behind
 from wellfed.launch.preflight import DoesNotFit, ensure_fits
 from wellfed.launch.programs import Program, known_words, nominal, program
@@ -65,6 +67,7 @@ class RunOptions:
     port: int = 8080
     api_key: str | None = None
     insecure: bool = False
+    no_key: bool = False  # none is made for it
     timeout: float = 1800.0
     huge_pages: bool = False
     extra: tuple[str, ...] = ()  # words for the engine as they are
@@ -95,10 +98,11 @@ class Prepared:
 
 def prepare(model: str, options: RunOptions, told: Told = lambda _: None) -> Prepared:
     """Plan, choose the engine's program, get the files, write the launch. Raises before anything is started."""
+    ensure_not_ours(options.extra)
     if options.huge_pages:
         release_left_behind()  # what is free now is looked at below
-    endpoint = Endpoint(options.host, options.port, options.api_key)
-    ensure_key(endpoint, options.insecure)
+    ensure_key(Endpoint(options.host, options.port, options.api_key), options.insecure)
+    endpoint = keyed(options)
     named = demo_or(model, told, options.fetch)
     for assumption in api.model(named).assumptions:
         if assumption.reading:
@@ -113,10 +117,30 @@ def prepare(model: str, options: RunOptions, told: Told = lambda _: None) -> Pre
     if options.hub == "modelscope" and plan.layout.engine not in READS_GGUF:
         spec = replace(spec, environment={**spec.environment, **_MODELSCOPE.get(plan.layout.engine, {})})
     spec = in_huge_pages(plan, spec) if options.huge_pages else spec
-    words = known_words(found, (*spec.argv[len(found.words) :], *options.extra), plan.layout.engine)
+    given = (*spec.argv[len(found.words) :], *closed_to_other_pages(plan, endpoint, options), *options.extra)
+    words = known_words(found, given, plan.layout.engine)
     spec = replace(spec, argv=(*found.words, *words))
     spec = replace(spec, insecure=options.insecure)
     return Prepared(plan, spec, found, (*warnings, *costly_findings(plan)))
+
+
+def closed_to_other_pages(plan: Plan, endpoint: Endpoint, options: RunOptions) -> tuple[str, ...]:
+    """llama.cpp's server lets any page that a browser shows ask it, unless told which may: its own alone."""
+    if plan.layout.engine is not Engine.LLAMA_CPP or "--cors-origins" in options.extra:
+        return ()
+    return ("--cors-origins", endpoint.url)
+
+
+def keyed(options: RunOptions) -> Endpoint:
+    """Where it will listen, with a key: the one given, else one that is made for this engine alone.
+
+    None is made for what others start, with `no_key`, and where an open address was asked for.
+    """
+    own = Endpoint(options.host, options.port, options.api_key)
+    open_to_all = options.insecure and not own.is_loopback
+    if options.api_key or options.no_key or options.elsewhere or open_to_all:
+        return own
+    return replace(own, api_key=secrets.token_urlsafe(32), key_is_made=True)
 
 
 def ensure_key(endpoint: Endpoint, insecure: bool) -> None:

@@ -30,8 +30,8 @@ from dump_samples_more import MORE
 
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.pcie import PciDevice, PcieLink
-from wellfed.topology.readers import READERS, read_dumps
 from wellfed.topology.machine import parse
+from wellfed.topology.readers import READERS, read_dumps
 from wellfed.topology.snapshot import Snapshot
 
 GIB = 1 << 30

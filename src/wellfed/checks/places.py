@@ -9,7 +9,6 @@ from wellfed.checks.base import SYSTEM
 from wellfed.hardware.machine import Gpu, Machine, Nic, Socket
 from wellfed.hardware.pcie import PciDevice
 
-
 # Code names of AMD's CPUs with graphics inside (PCI ID repository); Strix Halo's is large enough to run models
 _APU = re.compile(
     r"\b(?:Raphael|Granite Ridge|Phoenix\d?|Hawk ?Point\d?|Rembrandt|Cezanne|Renoir|Lucienne|Barcelo|Picasso|Raven|Mendocino|"

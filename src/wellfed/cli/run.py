@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -117,6 +118,8 @@ def command(
         if export:
             click.echo(api_run.exported(prepared, export), nl=False)
         else:
+            if prepared.spec.endpoint.key_is_made:
+                say("a key is made when it starts (--no-key: none); by hand, set the variable to one of yours")
             click.echo(prepared.spec.command_line())
         raise SystemExit(0 if prepared.fits else 1)
     print_prepared(prepared)
@@ -176,6 +179,8 @@ def print_service(service: Service, talk: bool = False) -> None:
         parts.append(f"{format_bytes(found.huge_bytes)} in huge pages")
     say(f"ready after {service.load_s:.1f} s; the engine {', '.join(parts)}")
     click.echo(f"{service.running.url}/v1", err=talk)
+    if service.running.key_file:
+        say(f'clients need its key: export OPENAI_API_KEY="$(cat {shlex.quote(service.running.key_file)})"')
 
 
 def end_on_signals() -> None:

@@ -20,9 +20,9 @@ from wellfed.hardware.machine import (
 from wellfed.hardware.nvlink import nvlink_bytes_per_s
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.hardware.pcie import PciDevice, PcieLink
-from wellfed.topology.names import nvidia_names
 from wellfed.topology.memory import named_channels, populated_channels, slowest_mt_s
 from wellfed.topology.merge import overlay
+from wellfed.topology.names import nvidia_names
 from wellfed.topology.os_settings import iommu_of
 from wellfed.topology.pci_tree import complete, gpus_on_pci, loaded_link, paths_between
 
@@ -247,7 +247,9 @@ def _on_root_bus(device: PciDevice) -> bool:
 
 
 def _is_mobile(name: str | None) -> bool:
-    return bool(name) and re.search(r"Laptop GPU|Mobile\b|MX\d{3}\b|Max-Q(?! Workstation)|\dM\b", name or "") is not None
+    return (
+        bool(name) and re.search(r"Laptop GPU|Mobile\b|MX\d{3}\b|Max-Q(?! Workstation)|\dM\b", name or "") is not None
+    )
 
 
 _VIRTUAL_VENDORS = {0x1B36, 0x1AF4, 0x1414, 0x15AD, 0x80EE, 0x5853}  # QEMU, virtio, Hyper-V, VMware, VirtualBox, Xen
@@ -291,8 +293,6 @@ def _single(gpu: Gpu) -> float | None:
     if gpu.nvlink_bytes_per_s and gpu.nvlinks_active:
         return gpu.nvlink_bytes_per_s / gpu.nvlinks_active
     return nvlink_bytes_per_s(gpu.spec) if gpu.spec else None
-
-
 
 
 def _unknown(machine: Machine) -> dict[str, str]:

@@ -174,23 +174,28 @@ def _table(text: str) -> Iterator[tuple[Gpu, PciDevice | None]]:
         power = re.search(r"(\d+)/(\d+)\s*W", head[3])
         heat = re.search(r"(\d+)\s*°?C", head[3])
         name = re.sub(r"\s*\.{3}$|\.\.$", "", head[2]).strip()
-        yield Gpu(
-            int(second[1]) if second else at,
-            name=name or None,
-            vendor="amd",
-            pci_address=normal_address(head[1]),
-            memory_bytes=int(second[3]) << 20 if second else None,
-            memory_free_bytes=max(0, int(second[3]) - int(second[2])) << 20 if second else None,
-            power_draw_w=float(power[1]) if power else None,
-            power_limit_w=float(power[2]) if power else None,
-            temperature_c=float(heat[1]) if heat else None,
-        ), None
+        yield (
+            Gpu(
+                int(second[1]) if second else at,
+                name=name or None,
+                vendor="amd",
+                pci_address=normal_address(head[1]),
+                memory_bytes=int(second[3]) << 20 if second else None,
+                memory_free_bytes=max(0, int(second[3]) - int(second[2])) << 20 if second else None,
+                power_draw_w=float(power[1]) if power else None,
+                power_limit_w=float(power[2]) if power else None,
+                temperature_c=float(heat[1]) if heat else None,
+            ),
+            None,
+        )
 
 
 def _topology(text: str) -> tuple[tuple[str, ...], dict[tuple[str, str], float | None]]:
     """Addresses in order; pairs joined by xGMI with their rate, where the table of bandwidths (MB/s) tells it."""
     kinds, rates = _matrix(text, "LINK TYPE TABLE"), _matrix(text, "NUMA BW TABLE")
-    places = tuple(dict.fromkeys(a for a, _ in kinds)) or tuple(dict.fromkeys(a for a, _ in _matrix(text, "ACCESS TABLE")))
+    places = tuple(dict.fromkeys(a for a, _ in kinds)) or tuple(
+        dict.fromkeys(a for a, _ in _matrix(text, "ACCESS TABLE"))
+    )
     links: dict[tuple[str, str], float | None] = {}
     for pair, kind in kinds.items():
         if kind == "XGMI":

@@ -26,5 +26,4 @@ READER = Reader(
     ("BOOT_IMAGE=", "root=", "ro ", "quiet "),
     recognises,
     parse,
-    
 )

@@ -21,14 +21,21 @@ _AVAILABLE = re.compile(rf"{_A}: [\d.]+ Gb/s available PCIe bandwidth \(([\d.]+)
 _BRIDGE = re.compile(rf"pci {_A}: PCI bridge to \[bus ([0-9a-f]{{2}})(?:-([0-9a-f]{{2}}))?\]")
 _NODE = re.compile(r"pci_bus ([0-9a-f]{4,8}):([0-9a-f]{2}): on NUMA node (\d+)")
 _XID = re.compile(r"NVRM: Xid \(PCI:([0-9a-f:.]+)\): (\d+)", re.I)
-_FELL = re.compile(r"NVRM: (?:The NVIDIA )?GPU (?:at )?(?:PCI:)?([0-9a-f:.]+)[^\n]*(?:has fallen off the bus|is lost)", re.I)
-_ERROR = re.compile(rf"{_A}: PCIe Bus Error: severity=(Corrected|Correctable|Uncorrected|Uncorrectable)( \((?:Non-)?Fatal\))?", re.I)
+_FELL = re.compile(
+    r"NVRM: (?:The NVIDIA )?GPU (?:at )?(?:PCI:)?([0-9a-f:.]+)[^\n]*(?:has fallen off the bus|is lost)", re.I
+)
+_ERROR = re.compile(
+    rf"{_A}: PCIe Bus Error: severity=(Corrected|Correctable|Uncorrected|Uncorrectable)( \((?:Non-)?Fatal\))?", re.I
+)
 _RECEIVED = re.compile(
     rf"{_A}: AER: (?:Multiple )?(Corrected|Correctable|Uncorrected|Uncorrectable)( \((?:Non-)?Fatal\))? error (?:message )?received"
-    rf"(?: from {_A})?", re.I,
+    rf"(?: from {_A})?",
+    re.I,
 )
 _BROADCAST = re.compile(rf"{_A}: (?:AER: )?broadcast error_detected message|{_A}: AER: device recovery")
-_BELOW = re.compile(rf"(?:nvidia|amdgpu|xe|i915|nouveau) {_A}: (?:AER: )?(?:device has no AER-aware driver|can't recover)")
+_BELOW = re.compile(
+    rf"(?:nvidia|amdgpu|xe|i915|nouveau) {_A}: (?:AER: )?(?:device has no AER-aware driver|can't recover)"
+)
 _SEVERITIES = ("correctable", "nonfatal", "fatal")
 
 
@@ -37,9 +44,12 @@ def recognises(text: str) -> bool:
     return bool(
         re.search(
             r"available PCIe bandwidth|pci [0-9a-f:.]+: \[[0-9a-f]{4}:[0-9a-f]{4}\] type|NVRM: |PCIe Bus Error: severity|"
-            r": AER: ", text,
+            r": AER: ",
+            text,
         )
-        or re.search(r"^\[\s*\d+\.\d+\] |^\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}\] | kernel: ", text, re.M)
+        or re.search(
+            r"^\[\s*\d+\.\d+\] |^\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}\] | kernel: ", text, re.M
+        )
     )
 
 
@@ -185,5 +195,5 @@ READER = Reader(
     ("pci", "NVRM", "] ", "kernel:", "AER"),
     recognises,
     parse,
-    adds_up=True, 
+    adds_up=True,
 )

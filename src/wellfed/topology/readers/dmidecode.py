@@ -9,11 +9,17 @@ from dataclasses import dataclass
 from wellfed.hardware.machine import Machine, Origin, OsSettings, Socket
 from wellfed.topology.lists import integer, keyed, number
 from wellfed.topology.memory import dimms
-from wellfed.topology.smbios import MemoryDevice
 from wellfed.topology.readers.reader import Reader
+from wellfed.topology.smbios import MemoryDevice
 
 _UNITS = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
-_TITLES = {"Memory Device": 17, "Processor Information": 4, "System Information": 1, "Chassis Information": 3, "Physical Memory Array": 16}
+_TITLES = {
+    "Memory Device": 17,
+    "Processor Information": 4,
+    "System Information": 1,
+    "Chassis Information": 3,
+    "Physical Memory Array": 16,
+}
 _VIRTUAL = ("VirtualBox", "Virtual Machine", "Alibaba Cloud", "Amazon EC2", "QEMU", "VMware", "innotek", "Xen",
             "Google Compute Engine", "Bochs", "OpenStack", "KVM")  # fmt: skip
 
@@ -103,11 +109,17 @@ _NOTHING = ("", "Unknown", "Not Specified", "None", "NO DIMM", "<OUT OF SPEC>", 
 def chassis_of(kind: str) -> str | None:
     """laptop, desktop or server by the chassis type's name (DSP0134 7.4.1)."""
     words = kind.lower()
-    if any(word in words for word in ("laptop", "notebook", "portable", "convertible", "detachable", "tablet", "hand held")):
+    if any(
+        word in words for word in ("laptop", "notebook", "portable", "convertible", "detachable", "tablet", "hand held")
+    ):
         return "laptop"
     if any(word in words for word in ("rack mount", "blade", "multi-system", "main server")):
         return "server"
-    return "desktop" if any(word in words for word in ("desktop", "tower", "mini pc", "all in one", "space-saving")) else None
+    return (
+        "desktop"
+        if any(word in words for word in ("desktop", "tower", "mini pc", "all in one", "space-saving"))
+        else None
+    )
 
 
 def _bits(facts: Mapping[str, str], key: str) -> int | None:
@@ -140,5 +152,5 @@ READER = Reader(
     ("DMI type", "Memory Device"),
     recognises,
     parse,
-    adds_up=True, 
+    adds_up=True,
 )

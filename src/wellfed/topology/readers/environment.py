@@ -12,7 +12,9 @@ from wellfed.hardware.machine import Gpu, Machine, OsSettings
 from wellfed.provenance import Assumption
 from wellfed.topology.readers.reader import Reader, told
 
-_FIRST = re.compile(r"^\s*(Collecting environment information|GPU models and configuration\s*:|PyTorch version\s*:)", re.M)
+_FIRST = re.compile(
+    r"^\s*(Collecting environment information|GPU models and configuration\s*:|PyTorch version\s*:)", re.M
+)
 _SGLANG = re.compile(r"^\s*(GPU[\d, ]+Compute Capability:|sglang(?:-kernel)?: \d|CUDA available: )", re.M)
 _NUMBERED = re.compile(
     r"^[ \t]*(?:GPU models and configuration\s*:[ \t]*)?(GPU|NPU|XPU) (\d{1,3}(?:,[ ]?\d{1,3})*):[ \t]*([^\n]+)$", re.M
@@ -40,7 +42,9 @@ def parse(text: str) -> Machine:
     gpus = _gpus(text, driver[1] if driver else None)
     once = len(gpus) > 1 and not _NUMBERED.search(text)
     kernel = re.match(r"Linux-([^\n]+?)-(?:x86_64|aarch64|ppc64le|riscv64)", platform[1]) if platform else None
-    machine = re.search(r"(x86_64|aarch64|arm64|ppc64le)", (system[1] if system else "") + (platform[1] if platform else ""))
+    machine = re.search(
+        r"(x86_64|aarch64|arm64|ppc64le)", (system[1] if system else "") + (platform[1] if platform else "")
+    )
     return told(
         gpus=gpus,
         assumptions=(Assumption(f"all GPUs are {gpus[0].name}", "the report names only the first"),) if once else (),
@@ -102,7 +106,14 @@ READER = Reader(
     "environment report",
     "vllm collect-env, or python3 -m sglang.check_env",
     "names of the GPUs, driver, hypervisor; lscpu and the topology in it are read as such",
-    ("environment information", "GPU models and", "PyTorch version", "Compute Capability:", "sglang", "CUDA available:"),
+    (
+        "environment information",
+        "GPU models and",
+        "PyTorch version",
+        "Compute Capability:",
+        "sglang",
+        "CUDA available:",
+    ),
     recognises,
     parse,
 )

@@ -27,7 +27,13 @@ def parse(text: str) -> Machine:
     name = _field(text, "Name") or _field(text, "Card Name")
     memory = re.search(r"^\s*Memory Size\s*[:=]?\s*(\d+)\s*(KB|MB|GB)", text, re.M)
     bus = _BUS.search(text)
-    vendor = "nvidia" if re.search(r"NVIDIA|GeForce|Quadro", name or "") else "amd" if re.search(r"AMD|Radeon", name or "") else None
+    vendor = (
+        "nvidia"
+        if re.search(r"NVIDIA|GeForce|Quadro", name or "")
+        else "amd"
+        if re.search(r"AMD|Radeon", name or "")
+        else None
+    )
     most = _link(bus[2], bus[1] or bus[3]) if bus else None
     seen = _link(bus[5], bus[4]) if bus else None
     return told(

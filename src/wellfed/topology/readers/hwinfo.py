@@ -45,7 +45,9 @@ def parse(text: str) -> Machine:
 
 def gpu_at(index: int, device: PciDevice) -> Gpu:
     """The card of a function."""
-    return Gpu(index, name=bracketed_name(device), vendor=_BRANDS[device.vendor_id or 0], pci_address=device.address or None)
+    return Gpu(
+        index, name=bracketed_name(device), vendor=_BRANDS[device.vendor_id or 0], pci_address=device.address or None
+    )
 
 
 def _blocks(text: str) -> Iterator[tuple[str, str]]:
@@ -97,7 +99,6 @@ def _memory(block: str) -> int | None:
         return None
     units = {"GB": 1 << 30, "MB": 1 << 20}
     return int(match[1]) * units[match[2]] + (int(match[3]) * units[match[4]] if match[3] else 0)
-
 
 
 READER = Reader(

@@ -44,7 +44,16 @@ def parse(text: str) -> Machine:
     memory = sections.get("Memory", "")
     every = f"{memory} {sections.get('Info', '')}"
     kind = re.search(r"Type:\s*(\w+)", sections.get("Machine", ""))
-    virtual = kind is not None and kind[1].lower() in ("kvm", "vmware", "virtualbox", "vm", "xen", "qemu", "hyper", "docker")
+    virtual = kind is not None and kind[1].lower() in (
+        "kvm",
+        "vmware",
+        "virtualbox",
+        "vm",
+        "xen",
+        "qemu",
+        "hyper",
+        "docker",
+    )
     name, cores, count = _cpu(sections.get("CPU", ""))
     return told(
         gpus=tuple(gpu for gpu, _ in cards),

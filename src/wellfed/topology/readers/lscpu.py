@@ -171,5 +171,4 @@ READER = Reader(
     ("CPU(s)", "Model name", "Core(s)", "Thread(s) per core", '"lscpu"'),
     recognises,
     parse,
-    
 )

@@ -18,7 +18,9 @@ from wellfed.topology.readers.reader import Reader, told
 from wellfed.topology.smbios import MemoryDevice
 
 _NODE = re.compile(r"^[ \t]*\*-([a-z0-9]+(?::\d+)?)(?:[ \t]+(?:DISABLED|UNCLAIMED))?[ \t]*$", re.M)
-_SHORT = re.compile(r"^(/[\w/.]*)?\s+(?:\S+\s+)?(display|memory|processor|network|storage|system)\s{2,}(\S[^\n]*)$", re.M)
+_SHORT = re.compile(
+    r"^(/[\w/.]*)?\s+(?:\S+\s+)?(display|memory|processor|network|storage|system)\s{2,}(\S[^\n]*)$", re.M
+)
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _BRANDS = {0x10DE: "nvidia", 0x1002: "amd"}
 _Facts = Mapping[str, str]
@@ -39,12 +41,19 @@ def parse(text: str) -> Machine:
     banks = [facts for name, facts in nodes if name.partition(":")[0] == "bank"]
     cards = [_card(index, facts) for index, facts in enumerate(f for n, f in nodes if n.partition(":")[0] == "display")]
     cards = [card for card in cards if card is not None]
-    cpus = [facts for name, facts in nodes if name.partition(":")[0] == "cpu" and "processor" in facts.get("class", "processor")]
+    cpus = [
+        facts
+        for name, facts in nodes
+        if name.partition(":")[0] == "cpu" and "processor" in facts.get("class", "processor")
+    ]
     sockets = [facts for facts in cpus if facts.get("product") and "empty" not in facts.get("description", "").lower()]
     memory = [_size(f.get("size")) for n, f in nodes if n.partition(":")[0] == "memory" and _is_main(f)]
     known = [size for size in memory if size]
     kind = " ".join(f.get("description", "") for n, f in nodes[:1])
-    virtual = any(re.search(r"KVM|QEMU|VMware|VirtualBox|Virtual Machine", f.get("product", "") + f.get("vendor", "")) for _, f in nodes[:2])
+    virtual = any(
+        re.search(r"KVM|QEMU|VMware|VirtualBox|Virtual Machine", f.get("product", "") + f.get("vendor", ""))
+        for _, f in nodes[:2]
+    )
     return told(
         gpus=tuple(gpu for gpu, _ in cards),
         pci=tuple(device for _, device in cards if device is not None),
@@ -63,7 +72,9 @@ def parse(text: str) -> Machine:
 
 def _is_main(facts: _Facts) -> bool:
     text = facts.get("description", "").lower()
-    return "system memory" in text or facts.get("short") == "memory" and "system memory" in facts.get("product", "").lower()
+    return "system memory" in text or (
+        facts.get("short") == "memory" and "system memory" in facts.get("product", "").lower()
+    )
 
 
 def _nodes(text: str) -> Iterator[tuple[str, dict[str, str]]]:
@@ -95,7 +106,11 @@ def _flat(value: Any, depth: int) -> Iterator[tuple[str, dict[str, str]]]:
         for inner in value:
             yield from _flat(inner, depth)
     elif isinstance(value, dict) and depth < 30 and isinstance(value.get("id"), str) and "class" in value:
-        facts = {str(key).replace("businfo", "bus info"): str(each) for key, each in value.items() if isinstance(each, str | int | float)}
+        facts = {
+            str(key).replace("businfo", "bus info"): str(each)
+            for key, each in value.items()
+            if isinstance(each, str | int | float)
+        }
         if "units" in value and value.get("units") == "bytes" and "size" in value:
             facts["size"] = f"{value['size']}B"
         if isinstance(value.get("configuration"), dict):
@@ -161,7 +176,6 @@ def _size(text: str | None) -> int | None:
     if match is None or match[1].count(".") > 1:
         return None
     return round(float(match[1]) * (_UNITS[match[2]] if match[2] else 1))
-
 
 
 READER = Reader(

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.pcie import PciDevice, PcieLink
-from wellfed.topology.readers.pci_words import class_of, device_of, vendor_of
 from wellfed.topology.lists import integer
 from wellfed.topology.pci import link_of, normal_address
+from wellfed.topology.readers.pci_words import class_of, device_of, vendor_of
 from wellfed.topology.readers.reader import Reader
 
 _HEADER = re.compile(
@@ -136,5 +136,5 @@ READER = Reader(
     (":",),
     recognises,
     parse,
-    adds_up=True, 
+    adds_up=True,
 )

@@ -190,5 +190,5 @@ READER = Reader(
     ("-[",),
     recognises,
     parse,
-    adds_up=True, 
+    adds_up=True,
 )

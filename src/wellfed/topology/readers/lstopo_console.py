@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from wellfed.hardware.machine import Cpu, Gpu, Machine, Nic, NumaNode, Origin, Socket
 from wellfed.hardware.pcie import PciDevice
-from wellfed.topology.readers.lstopo_xml import Found, Place
 from wellfed.topology.pci import normal_address
+from wellfed.topology.readers.lstopo_xml import Found, Place
 from wellfed.topology.readers.reader import Reader
 
 _KIND = re.compile(
@@ -192,5 +192,4 @@ READER = Reader(
     ("Machine",),
     recognises,
     parse,
-    
 )

@@ -9,10 +9,10 @@ from xml.etree.ElementTree import Element
 
 from wellfed.hardware.machine import Cpu, Gpu, Machine, Nic, NumaNode, Origin, Socket
 from wellfed.hardware.pcie import PciDevice
-from wellfed.topology.readers.xml import parse_xml
 from wellfed.topology.lists import cpu_mask, integer
 from wellfed.topology.pci import normal_address
 from wellfed.topology.readers.reader import Reader
+from wellfed.topology.readers.xml import parse_xml
 
 
 @dataclass(slots=True)
@@ -30,7 +30,13 @@ class Found:
     def card(self, address: str, text: str) -> None:
         """Note a GPU's operating system device: CUDA, NVML, RSMI, LevelZero; not OpenCL, which CPUs have, too."""
         match = re.search(r'GPUModel="([^"]*)"', text)
-        vendor = "nvidia" if re.search(r"cuda\d|nvml\d|CUDA|NVML", text) else "amd" if re.search(r"rsmi\d|RSMI", text) else ""
+        vendor = (
+            "nvidia"
+            if re.search(r"cuda\d|nvml\d|CUDA|NVML", text)
+            else "amd"
+            if re.search(r"rsmi\d|RSMI", text)
+            else ""
+        )
         if not match and not vendor:
             return
         name, before = self.cards.get(address, ("", ""))
@@ -191,5 +197,4 @@ READER = Reader(
     ("<topology",),
     recognises,
     parse,
-    
 )

@@ -25,7 +25,9 @@ def parse(text: str) -> Machine:
     """The chip with its GPU, graphics cards, RAM."""
     chip = _field(text, "Chip") or _field(text, "machdep.cpu.brand_string")
     name = chip or _field(text, "Processor Name")
-    cores = re.search(r"^\s*(?:Total Number of Cores|hw\.physicalcpu): (\d{1,3})", text.partition("Chipset Model")[0], re.M)
+    cores = re.search(
+        r"^\s*(?:Total Number of Cores|hw\.physicalcpu): (\d{1,3})", text.partition("Chipset Model")[0], re.M
+    )
     count = _field(text, "Number of Processors")
     gpus = tuple(_cards(text)) or _of_chip(chip)
     model = _field(text, "Model Name") or ""

@@ -8,7 +8,9 @@ from wellfed.hardware.machine import Machine, OsSettings
 from wellfed.provenance import Assumption
 from wellfed.topology.readers.reader import Reader, told
 
-_MEMINFO = re.compile(r"^\s*(MemTotal|MemFree|MemAvailable|Buffers|Cached|SwapTotal|SwapFree):\s+(\d{1,18}) kB\s*$", re.M)
+_MEMINFO = re.compile(
+    r"^\s*(MemTotal|MemFree|MemAvailable|Buffers|Cached|SwapTotal|SwapFree):\s+(\d{1,18}) kB\s*$", re.M
+)
 _HEAD = re.compile(r"^\s*total\s+used\s+free\b([^\n]*)$", re.M)
 _LINE = re.compile(r"^\s*(Mem|Swap)\s*:[ \t]+(\d[\d.BKMGTPi \t]*)$", re.M)
 _VALUE = re.compile(r"([\d.]+)([BKMGTP])?(i)?")

@@ -13,7 +13,9 @@ _FIRST = re.compile(
     r"^\|\s*(\d{1,3})\s+((?:MetaX|MXC|C\d{3}|N\d{3})[^|]*?)\s*\|\s*([0-9a-fA-F]{4}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.\d)\s*\|",
     re.M,
 )
-_SECOND = re.compile(r"^\|\s*(?:(\d+)C)?\s*(?:([\d.]+)\s*W\s*/\s*([\d.]+)\s*W)?[^|\n]*\|\s*(\d+)\s*/\s*(\d+)\s*MiB", re.M)
+_SECOND = re.compile(
+    r"^\|\s*(?:(\d+)C)?\s*(?:([\d.]+)\s*W\s*/\s*([\d.]+)\s*W)?[^|\n]*\|\s*(\d+)\s*/\s*(\d+)\s*MiB", re.M
+)
 _METAX = 0x9999
 
 

@@ -88,9 +88,7 @@ def _nics(text: str) -> list[Nic]:
     match = _IB.search(text)
     if match:
         cards = {name: kind for name, kind in _HCA.findall(match[1])}
-        return [
-            Nic(name, kind="ethernet" if kind == "RoCE" else "infiniband", up=True) for name, kind in cards.items()
-        ]
+        return [Nic(name, kind="ethernet" if kind == "RoCE" else "infiniband", up=True) for name, kind in cards.items()]
     match = _SOCKET.search(text)
     names = re.findall(r"\[\d+\]([\w.-]+?):", match[1]) if match else []
     return [Nic(name, kind="ethernet", up=True) for name in dict.fromkeys(names)]

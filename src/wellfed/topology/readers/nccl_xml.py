@@ -13,11 +13,11 @@ from xml.etree.ElementTree import Element
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Nic, NumaNode, Origin
 from wellfed.hardware.pcie import PciDevice
 from wellfed.provenance import Assumption
-from wellfed.topology.readers.xml import parse_xml
 from wellfed.topology.lists import cpu_mask, integer, number
 from wellfed.topology.names import VENDORS, gpu_name
 from wellfed.topology.pci import link_of, normal_address
 from wellfed.topology.readers.reader import Reader
+from wellfed.topology.readers.xml import parse_xml
 
 _ASSUMED = Assumption("links run as NCCL's topology states them", "the file has no current link state")
 _GPU_CLASSES = ("0x0300", "0x0302", "0x0380", "0x1200")
@@ -158,5 +158,4 @@ READER = Reader(
     ("<system",),
     recognises,
     parse,
-    
 )

@@ -70,5 +70,4 @@ READER = Reader(
     ("node ",),
     recognises,
     parse,
-    
 )

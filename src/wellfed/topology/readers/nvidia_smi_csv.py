@@ -7,14 +7,18 @@ import re
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.hardware.pcie import PciDevice, PcieLink
 from wellfed.topology.readers.numbers import count, known, quantity, size, switch
-from wellfed.topology.readers.smi_fields import address_of
 from wellfed.topology.readers.reader import Reader
+from wellfed.topology.readers.smi_fields import address_of
 
 _COLUMN = re.compile(r"^(?:index|name|pstate|uuid|pci\.bus_id|pcie\.link\.|memory\.|gpu_|clocks|power\.|ecc\.|driver)")
 
 
-_QUERY = re.compile(r"--query-gpu[= ]([\w.,]+)[^\n]*--format[= ]\S*noheader|--format[= ]\S*noheader\S*[^\n]*--query-gpu[= ]([\w.,]+)")
-_STRICT = re.compile(r"pstate|pci\.bus_id|gpu_bus_id|pcie\.link|memory\.(total|free|used)|gpu_name|driver_version|power\.limit|compute_cap")
+_QUERY = re.compile(
+    r"--query-gpu[= ]([\w.,]+)[^\n]*--format[= ]\S*noheader|--format[= ]\S*noheader\S*[^\n]*--query-gpu[= ]([\w.,]+)"
+)
+_STRICT = re.compile(
+    r"pstate|pci\.bus_id|gpu_bus_id|pcie\.link|memory\.(total|free|used)|gpu_name|driver_version|power\.limit|compute_cap"
+)
 _MOST_LINES = 4000
 
 
@@ -31,8 +35,10 @@ def _table(text: str) -> tuple[list[str], list[str]] | None:
         if query:
             return (query[1] or query[2]).split(","), lines[number + 1 :]
         titles = [title.strip() for title in line.split(",")]
-        if len(titles) >= 2 and sum(bool(_COLUMN.match(title)) for title in titles) >= 2 and any(
-            _STRICT.match(title) for title in titles
+        if (
+            len(titles) >= 2
+            and sum(bool(_COLUMN.match(title)) for title in titles) >= 2
+            and any(_STRICT.match(title) for title in titles)
         ):
             return titles, lines[number + 1 :]
     return None
@@ -49,7 +55,9 @@ def parse(text: str) -> Machine:
         if len(cells) != len(names):
             continue
         fields = {name: value.strip() for name, value in zip(names, cells, strict=True)}
-        key = next((fields[name] for name in ("pci.bus_id", "gpu_bus_id", "index", "uuid", "gpu_uuid") if name in fields), "")
+        key = next(
+            (fields[name] for name in ("pci.bus_id", "gpu_bus_id", "index", "uuid", "gpu_uuid") if name in fields), ""
+        )
         if key in ("pci.bus_id", "index", "uuid"):
             continue
         gpu, device = _gpu(len(rows), fields, units)
@@ -149,5 +157,4 @@ READER = Reader(
     (",",),
     recognises,
     parse,
-    
 )

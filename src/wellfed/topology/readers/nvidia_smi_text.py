@@ -6,8 +6,8 @@ import re
 
 from wellfed.hardware.machine import Machine, Origin, OsSettings
 from wellfed.topology.readers.numbers import known
-from wellfed.topology.readers.smi_fields import address_of, gpu_of, key_of, pci_of
 from wellfed.topology.readers.reader import Reader
+from wellfed.topology.readers.smi_fields import address_of, gpu_of, key_of, pci_of
 
 _GPU = re.compile(r"^GPU ([0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.\d)\s*$", re.M)
 
@@ -64,5 +64,4 @@ READER = Reader(
     ("NVSMI LOG", "Product Name"),
     recognises,
     parse,
-    
 )

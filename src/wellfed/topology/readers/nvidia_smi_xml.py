@@ -7,9 +7,9 @@ from xml.etree.ElementTree import Element
 
 from wellfed.hardware.machine import Machine, Origin, OsSettings
 from wellfed.topology.readers.numbers import known
+from wellfed.topology.readers.reader import Reader
 from wellfed.topology.readers.smi_fields import address_of, gpu_of, key_of, pci_of
 from wellfed.topology.readers.xml import parse_xml
-from wellfed.topology.readers.reader import Reader
 
 
 def recognises(text: str) -> bool:
@@ -55,5 +55,4 @@ READER = Reader(
     ("<nvidia_smi_log",),
     recognises,
     parse,
-    
 )

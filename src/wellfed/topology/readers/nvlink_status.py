@@ -54,5 +54,4 @@ READER = Reader(
     ("Link ", "NVLink"),
     recognises,
     parse,
-    
 )

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from wellfed.hardware.machine import Gpu
 from wellfed.hardware.pcie import PciDevice, PcieLink
-from wellfed.topology.readers.numbers import count, known, quantity, size, switch
 from wellfed.topology.pci import normal_address
+from wellfed.topology.readers.numbers import count, known, quantity, size, switch
 
 Fields = Mapping[str, str]
 

@@ -68,16 +68,12 @@ def parse(text: str) -> Machine:
         gpus=tuple(gpus),
         pci=tuple(_device(gpu) for gpu in gpus),
         pci_complete=False,
-        os=OsSettings(
-            nvidia_driver=driver[1] if driver and not intel else None, family="windows" if windows else None
-        ),
+        os=OsSettings(nvidia_driver=driver[1] if driver and not intel else None, family="windows" if windows else None),
         unknown={"gpus": f"nvidia-smi says: {failed[0].strip()}"} if failed and not gpus else {},
     )
 
 
-def _first_line(
-    first: tuple[re.Match[str], re.Match[str]], cells: list[str], vendor: str, driver: str | None
-) -> Gpu:
+def _first_line(first: tuple[re.Match[str], re.Match[str]], cells: list[str], vendor: str, driver: str | None) -> Gpu:
     head, place = first
     mode = head[3] if head.re is _HEAD else None
     ecc = cells[2].strip() if len(cells) > 2 else ""

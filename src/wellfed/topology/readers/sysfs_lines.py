@@ -16,8 +16,8 @@ from wellfed.topology.cgroup import read_limits
 from wellfed.topology.gpu_amd import fastest_level
 from wellfed.topology.os_settings import Seen, read_os
 from wellfed.topology.pci import normal_address, read_pci
-from wellfed.topology.snapshot import Snapshot, Tree
 from wellfed.topology.readers.reader import Reader
+from wellfed.topology.snapshot import Snapshot, Tree
 
 _PCI_LINE = re.compile(r"^\s*\S*?([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])/([a-z_]+)\s*(?:[:=]\s*|\s)\s*(\S.*?)\s*$")
 _FILE_LINE = re.compile(r"^\s*(/(?:sys|proc)/[^\s:=]+)\s*(?:[:=]\s*|\s)\s*(\S.*?)\s*$")
@@ -101,5 +101,5 @@ READER = Reader(
     ("/sys/", "/proc/", "numa_node", ":"),
     recognises,
     parse,
-    adds_up=True, 
+    adds_up=True,
 )

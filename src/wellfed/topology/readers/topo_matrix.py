@@ -130,7 +130,7 @@ def _links(paths: tuple[DevicePath, ...], count: int) -> tuple[GpuLink, ...]:
     links = {int(path.kind[2:]) for path in pairs if path.kind.startswith("NV")}
     everyone = len(pairs) == count * (count - 1) // 2
     least = min(links, default=0)
-    switched = everyone and (count > 4 and least >= _SWITCHED or count == 4 and least >= 2 * _SWITCHED)
+    switched = everyone and ((count > 4 and least >= _SWITCHED) or (count == 4 and least >= 2 * _SWITCHED))
     return tuple(
         GpuLink(
             int(path.a[3:]),

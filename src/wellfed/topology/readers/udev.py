@@ -75,5 +75,4 @@ READER = Reader(
     ("P: /devices/",),
     recognises,
     parse,
-    
 )

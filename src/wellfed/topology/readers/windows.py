@@ -92,7 +92,11 @@ def _tables(text: str) -> Iterator[dict[str, str]]:
             continue
         starts = [match.start() for match in re.finditer(r"\S+", line)]
         rows = [row for row in lines[at + 1 : at + 40] if not re.fullmatch(r"[\s-]+", row)]
-        if len(words) == 1 and words[0] == "Name" and not any(_GPU_NAME.search(r) or _CPU_NAME.search(r) for r in rows[:4]):
+        if (
+            len(words) == 1
+            and words[0] == "Name"
+            and not any(_GPU_NAME.search(r) or _CPU_NAME.search(r) for r in rows[:4])
+        ):
             continue
         for row in rows:
             if re.match(r"\S*[>$#] ", row) or row.strip().split()[:1] == words[:1]:
@@ -114,7 +118,13 @@ def _clean(name: str) -> str:
 def _gpu(index: int, record: Mapping[str, str]) -> Gpu:
     name = _clean(record.get("Name") or record.get("Caption") or record.get("VideoProcessor", ""))
     memory = integer(record.get("AdapterRAM"))
-    vendor = "nvidia" if re.search(r"NVIDIA|GeForce|Quadro|Tesla", name) else "amd" if re.search(r"Radeon|AMD", name) else "intel"
+    vendor = (
+        "nvidia"
+        if re.search(r"NVIDIA|GeForce|Quadro|Tesla", name)
+        else "amd"
+        if re.search(r"Radeon|AMD", name)
+        else "intel"
+    )
     return Gpu(
         index, name=name, vendor=vendor, memory_bytes=memory if memory and 0 < memory < _FOUR_GIB else None,
         display_only=vendor == "intel" and "Arc" not in name,
