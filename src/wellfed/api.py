@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wellfed.models.weights import Weights
     from wellfed.planner.answer import Answer
     from wellfed.planner.compare import Compared
+    from wellfed.planner.fit import Fit
     from wellfed.planner.market import Market
     from wellfed.planner.search import Search
     from wellfed.provenance import Assumption
@@ -232,6 +233,17 @@ def buy(
     money = load_prices(prices) if prices else None
     demand = Demand(named.model, workload, goal, quantisation, calibration(), money, budget, most_power_w)
     return market(demand, keep)
+
+
+def fit(on: str | None = None, use: str = "chat", top: int = 10, whole_families: bool = False) -> Fit:
+    """The models of the catalogue that a machine serves well, best first. Raises BadInput for an unknown use."""
+    from wellfed.planner.fit import USES, fit
+    from wellfed.planner.usable import usable
+
+    if use not in USES:
+        raise BadInput(f"no such use: {use!r}", f"one of {', '.join(USES)}")
+    where = usable(machine(on))
+    return fit(where, USES[use], calibration(machine=where), top, whole_families)
 
 
 def compare(machines: Sequence[str], model_name: str, options: PlanOptions = PlanOptions()) -> list[Compared]:
