@@ -6,7 +6,6 @@ import pytest
 
 from wellfed.catalog.models import by_id, entry, model_ids
 from wellfed.models.model import tensors
-from wellfed.models.tensor import Part
 
 _PUBLISHED = [one for one in model_ids() if by_id(one).published_parameters]
 _ACTIVE = [one for one in model_ids() if by_id(one).published_active_parameters]
