@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,11 +132,8 @@ def _of_catalogue(identity: Identity) -> NamedModel:
         format=identity.format,
         quantisation=identity.quantisation,
         source=f"{facts.source.text} ({facts.source.date})",
-        assumptions=tuple(replace(assumption, about=NAME) for assumption in identity.assumptions),
+        assumptions=tuple(replace(assumption, reading=True) for assumption in identity.assumptions),
     )
-
-
-NAME = "name"  # what an assumption is about that tells how a name was read
 
 
 def _cached(repository: str, text: str) -> NamedModel | None:
@@ -167,7 +165,7 @@ def _based(base: str, repository: str, text: str, how: How) -> NamedModel | None
         return None
     said = message("resolve.base", "{name} is made from {base}, says its card", name=repository, base=base)
     named = _of_catalogue(identity)
-    return replace(named, how=how, assumptions=(*named.assumptions, Assumption(str(said), "its model card", NAME)))
+    return replace(named, how=how, assumptions=(*named.assumptions, Assumption(str(said), "its model card", True)))
 
 
 def _elsewhere(repository: str, text: str, hub: str | None) -> NamedModel:
@@ -183,13 +181,14 @@ def _elsewhere(repository: str, text: str, hub: str | None) -> NamedModel:
         error.details = "\n".join(filter(None, (error.details, fetched.message)))
         raise
     said = message("resolve.hub-silent", "{why}: read by its name", why=fetched.message)
-    return replace(named, assumptions=(*named.assumptions, Assumption(str(said), "no hub answered for it", NAME)))
+    return replace(named, assumptions=(*named.assumptions, Assumption(str(said), "no hub answered for it", True)))
 
 
 def _offline() -> BadInput:
     return BadInput("no hub was asked: HF_HUB_OFFLINE is set")
 
 
+@lru_cache(maxsize=256)
 def _fetched(repository: str, text: str, hub: str) -> NamedModel | BadInput:
     """The repository's config from the hub within three seconds, or why not. Raises Unsupported for unknown layers."""
     from threading import Thread

@@ -17,9 +17,9 @@ class Source:
 class Assumption:
     """A value that was taken for want of a known one, and why this one.
 
-    `about`: "name" where it tells how a name was read, which is shown at the top of an answer; "" otherwise.
+    `reading`: what was asked can mean something else, so callers tell it before the answer, not behind it.
     """
 
     text: str
     reason: str = ""
-    about: str = ""
+    reading: bool = False

@@ -79,3 +79,23 @@ def test_a_model_file_is_read_not_guessed(tmp_path: Path) -> None:
 def test_text_tells_size_format_and_what_is_assumed() -> None:
     shown = resolve("unsloth/Qwen3-8B-GGUF").stdout.decode()
     assert "qwen3-8b" in shown and "loose" in shown and "assumed: " in shown
+
+
+def test_plan_tells_at_the_top_what_a_name_was_taken_for() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "wellfed", "plan", "unsloth/Qwen3-8B-GGUF", "--on", "rtx 4090"],
+        capture_output=True, text=True, check=False, env={**os.environ, "NO_COLOR": "1", "HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    header = done.stdout.split("layout", 1)[0]
+    assert "is taken for Qwen3-8B" in header
+    assert "HF_HUB_OFFLINE" in header
+
+
+@pytest.mark.parametrize("command", [("compare", "rtx 4090", "-m"), ("check", "--on", "rtx 4090", "-m")])
+def test_every_verb_tells_it(command: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "wellfed", *command, "qwen3"],
+        capture_output=True, text=True, check=False, env={**os.environ, "NO_COLOR": "1"},
+    )  # fmt: skip
+    assert "qwen3 is taken for Qwen3-8B" in done.stderr

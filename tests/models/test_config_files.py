@@ -11,9 +11,11 @@ from gguf_samples import SAMPLES, Sample, config_of, model_of, write_gguf
 
 from wellfed.catalog.models import by_id, entry_ids, model, model_ids
 from wellfed.errors import BadInput, UnknownName, Unsupported
-from wellfed.modelfiles.hf_config import read_config, read_safetensors, read_safetensors_index
+from wellfed.modelfiles.checkpoint import read_safetensors
+from wellfed.modelfiles.hf_config import read_config
 from wellfed.modelfiles.hub import fetch_config, is_repository
 from wellfed.modelfiles.load import load_model
+from wellfed.modelfiles.safetensors_file import read_safetensors_index
 from wellfed.models.model import tensors
 from wellfed.models.tensor import Part
 
@@ -108,7 +110,7 @@ def test_quantised_checkpoints_are_recognised(tmp_path: Path) -> None:
     assert native({"torch_dtype": "float16"}) == "fp16"
     assert native({"quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}}) == "fp8"
     assert native({"quantization_config": {"quant_method": "awq", "bits": 4}}) == "int4"
-    assert native({"quantization_config": {"quant_method": "mxfp4"}}) == "mxfp4-experts"
+    assert native({"quantization_config": {"quant_method": "mxfp4"}}) == "mxfp4"
     assert native({"expert_dtype": "fp4"}) == "fp8-fp4-experts"
     (tmp_path / "hf_quant_config.json").write_text('{"quantization": {"quant_algo": "NVFP4"}}')
     assert native({}) == "nvfp4"

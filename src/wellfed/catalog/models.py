@@ -293,9 +293,9 @@ def published_files(identity: str) -> Mapping[str, float]:
     return {quant: float(size) * 2**30 for quant, size in sizes.items() if isinstance(size, int | float)}
 
 
-def repository(identity: str) -> str | None:
-    """The model's repository on Hugging Face, where it has one."""
-    return entry(identity).repository
+def repository_of(identity: str) -> str | None:
+    """The repository on Hugging Face of an entry, where it has one; None for other ids too."""
+    return entry(identity).repository if identity in _compiled()["tables"] else None
 
 
 def model(name: str) -> Model:

@@ -19,8 +19,10 @@ from wellfed.models.config_ordinary import ordinary
 from wellfed.models.config_reader import Config, Shape
 from wellfed.models.config_towers import NOTE, towers
 from wellfed.models.config_wrapper import language_model, task_of
+from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Model, runs
-from wellfed.models.native_formats import native_quantisation
+from wellfed.models.native_formats import native_kv, native_recipe
+from wellfed.models.recipe import Recipe
 from wellfed.models.traits import TRAITS
 
 Builder = Callable[[Config], Shape]
@@ -97,29 +99,51 @@ def from_config(config: Mapping[str, object], identity: str, name: str | None = 
             f"a {kind} model with {', '.join(unread)}: its description here does not know that part",
             "the files themselves (.safetensors or .gguf) tell the sizes of any architecture",
         )
+    return from_layers(config, reader, shape, identity, name, family)
+
+
+def from_layers(
+    config: Mapping[str, object],
+    reader: Config,
+    shape: Shape,
+    identity: str,
+    name: str | None = None,
+    family: str | None = None,
+) -> Model:
+    """The model of the layers that were found, with what else its config says. Raises as `from_config` does."""
+    kind = reader.kind
     hidden = reader.whole("hidden_size")
     beside = towers(config, hidden)
     stated = "vision_parameters" in config
+    recipe = native_recipe(config)
     model = Model(
         id=identity,
         name=name or identity,
-        family=family,
+        family=family or kind,
         hidden=hidden,
         vocabulary=reader.whole("vocab_size"),
         context_limit=reader.whole("max_position_embeddings", default=2048),
         layers=shape.layers,
         tied_embeddings=shape.tied,
-        native_quantisation=native_quantisation(config),
+        native_quantisation=_native(recipe, shape),
+        native_recipe=recipe if recipe.default or recipe.rules else None,
+        native_kv=native_kv(config),
         mtp_layers=shape.mtp_layers,
         mtp_copies=shape.mtp_copies,
         extra_tensors=(*shape.extra, *beside),
         task=task_of(kind, config, ENCODERS, ENCODER_DECODERS),
-        notes=(*shape.notes, *((NOTE,) if beside and not stated else ())),
+        notes=(*shape.notes, *((NOTE,) if beside and not stated else ()), *recipe.notes),
     )
     parameters = sum(n * sum(t.elements for t in layer.tensors(hidden)) for layer, n in runs(model))
     if parameters > _MOST_PARAMETERS:
         raise BadInput(f"config describes {parameters:.3g} parameters", "a damaged or made-up config")
     return model
+
+
+def _native(recipe: Recipe, shape: Shape) -> str:
+    """The recipe's id; experts in 4 bits beside attention in 16 are named so."""
+    routed = any(isinstance(layer.ffn, MoeFfn) for layer in shape.layers)
+    return "mxfp4-experts" if recipe.method == "mxfp4" and routed else recipe.format
 
 
 def _unknown(kind: str) -> Unsupported:

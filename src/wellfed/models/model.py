@@ -9,6 +9,7 @@ from functools import lru_cache
 from wellfed.models.attention import Attention
 from wellfed.models.ffn import Ffn, MoeFfn
 from wellfed.models.joint_attention import NoAttention
+from wellfed.models.recipe import Recipe
 from wellfed.models.tensor import Part, Tensor
 from wellfed.provenance import Source
 
@@ -41,6 +42,8 @@ class Model:
     layers: tuple[Layer, ...]
     tied_embeddings: bool = False
     native_quantisation: str = "bf16"  # what the publisher's files hold
+    native_recipe: Recipe | None = None  # which type each module has in them, where they are quantised
+    native_kv: str | None = None  # the key-value type that the publisher's config asks for
     mtp_layers: tuple[Layer, ...] = ()  # multi-token prediction: loaded only for speculative decoding
     mtp_copies: bool = False  # the MTP layers' files repeat embedding and head
     extra_tensors: tuple[Tensor, ...] = ()  # towers, look-up tables and the like
@@ -48,6 +51,7 @@ class Model:
     notes: tuple[str, ...] = ()  # what was assumed
     aliases: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
+    counted_parameters: tuple[int, int] | None = None  # the language model's and all, as its files were counted
     released: str | None = None
     published_parameters: float | None = None
     published_active_parameters: float | None = None
@@ -63,11 +67,15 @@ class Model:
     @property
     def parameters(self) -> int:
         """The language model's parameters: without MTP layers and towers, tied weights once."""
+        if self.counted_parameters is not None:
+            return self.counted_parameters[0]
         return sum(tensor.elements for tensor in tensors(self) if tensor.part not in BESIDE)
 
     @property
     def total_parameters(self) -> int:
         """Everything that the repository holds: MTP layers and towers for pictures and sound too."""
+        if self.counted_parameters is not None:
+            return self.counted_parameters[1]
         return sum(tensor.elements for tensor in tensors(self))
 
     @property

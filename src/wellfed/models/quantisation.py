@@ -11,7 +11,7 @@ from wellfed.models.ffn import MoeFfn
 from wellfed.models.gguf_types import TYPES
 from wellfed.models.model import Model, tensors
 from wellfed.models.recipes import MIXES, Facts, Mix, gguf_type
-from wellfed.models.recipes_safetensors import SCHEMES, scheme_type
+from wellfed.models.recipes_safetensors import scheme, scheme_type
 from wellfed.models.recipes_unsloth import UNSLOTH
 from wellfed.models.tensor import Part, Tensor
 from wellfed.models.weights import LayerWeights, Weights
@@ -87,7 +87,10 @@ def tensor_type(model: Model, quantisation: Quantisation, tensor: Tensor) -> str
         by_hand = quantisation.resident and tensor.part is not Part.ROUTED_EXPERTS
         mix = Mix(quantisation.resident, output=quantisation.resident) if by_hand else ALL_MIXES[quantisation.recipe]
         return gguf_type(mix, tensor, _facts(model))
-    return scheme_type(SCHEMES[quantisation.recipe], tensor, model.native_quantisation)
+    recipe = model.native_recipe
+    if recipe is not None and quantisation.id == model.native_quantisation:
+        return recipe.type_of(tensor, len(model.layers), model.family)
+    return scheme_type(scheme(quantisation.recipe), tensor, model.native_quantisation)
 
 
 @lru_cache(maxsize=64)
