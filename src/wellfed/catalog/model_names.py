@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from wellfed.catalog.model_formats import of_format
-from wellfed.catalog.models import Entry, Task, by_id, entry, key, names
+from wellfed.catalog.models import Entry, Task, by_id, entry, key, names, repackaging, tags
 from wellfed.catalog.name_match import explains_sizes, largest, matched, spellings, without_sizes
 from wellfed.catalog.name_words import Name, billions, is_active, parse, plain, repository_in
 from wellfed.catalog.neighbours import unknown_model
@@ -62,13 +62,21 @@ def resolve(text: str) -> Identity:
 def exact(text: str) -> Identity | None:
     """The entry with exactly this name, a format behind it or not; None where there is none.
 
-    `owner/name` must be the entry's own repository. Raises NotALanguageModel.
+    A tag of Ollama's library comes first, then `owner/name` as the entry's own repository or a known repackaging of
+    it. Raises NotALanguageModel.
     """
     if len(text) > _LONGEST:
         return None
     name, repository = parse(text), repository_in(plain(text))
     if name.owner is not None and repository is None:
         return None
+    tagged = None if repository else tags().get(plain(text).lower()) or tags().get(name.core.lower())
+    if tagged is not None:
+        return _identity(entry(tagged), How.EXACT, name, ())
+    packed = repackaging(repository) if repository else None
+    if packed is not None:
+        facts = entry(packed.model_id)
+        return _identity(facts, How.EXACT, name, _differs(facts, name) or (_packed(facts, name),))
     for spelling in (repository,) if repository else (plain(text), name.core):
         identity = names().get(key(spelling))
         if identity is not None:
