@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 from wellfed.catalog.chinese_names import in_latin
 
@@ -168,17 +169,20 @@ def size_word(billions: float) -> str:
     return f"{billions:.6g}b"
 
 
+@lru_cache(maxsize=8192)
 def billions(word: str) -> float | None:
     """The number of a size word, '7b' or 'a3b'; None for other words."""
     match = re.fullmatch(r"a?(\d+(?:\.\d+)?)b", word)
     return float(match[1]) if match else None
 
 
+@lru_cache(maxsize=8192)
 def is_active(word: str) -> bool:
     """Whether the word tells the parameters a token passes through: 'a3b'."""
     return bool(_ACTIVE.fullmatch(word))
 
 
+@lru_cache(maxsize=8192)
 def is_size(word: str) -> bool:
     """Whether the word tells a size: '7b', 'a3b', '8x7b', '16e'."""
     return billions(word) is not None or bool(re.fullmatch(r"\d+x\d+(?:\.\d+)?b|\d+e", word))
