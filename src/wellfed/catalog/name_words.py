@@ -102,11 +102,11 @@ def _without_brand(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 _FORMAT = re.compile(
-    r"(?<![A-Za-z0-9])(?<!\d\.)(?:"
+    r"(?<![A-Za-z0-9])(?:"
     r"(?:UD-|i1-|smol-|mix-)?(?:I?Q[1-8]_[A-Z0-9]+(?:_[A-Z0-9]+)*|I?Q[1-8]|TQ[12]_0|I2_S)"
     r"|(?:MX|NV)FP[468](?:[_-]MOE)?|BF16|FP(?:32|16|8|4)(?:[_-](?:dynamic|block|static|per-?tensor))?|F(?:32|16)|E4M3"
     r"|GPTQ|AWQ|HQQ|AQLM|VPTQ|torchao|Quark|autoround|auto-round|bnb|bitsandbytes|EXL[23]|MLX|DWQ|QAT|OptiQ"
-    r"|U?INT[2348]|W[48]A(?:16|[48])(?:FP8)?|[2-8][ -]?bits?|\d(?:\.\d+)?[ -]?bpw"
+    r"|U?INT[2348]|W[48]A(?:16|[48])(?:FP8)?|(?<!\d\.)(?:[2-8][ -]?bits?|\d(?:\.\d+)?[ -]?bpw)"
     r"|ONNX|OpenVINO|CoreML|TensorRT|TRT-?LLM|LiteRT"
     r")(?![A-Za-z0-9])(?!\.\d)",
     re.IGNORECASE,
