@@ -114,7 +114,7 @@ _TOO_SHORT = 4  # names like r1 and v3 count only when they are the whole text
 
 
 def _model(text: str, hints: _Hints) -> tuple[Model, tuple[Assumption, ...]]:
-    known = names()
+    known = {name: identity for name, identity in names().items() if identity in set(model_ids())}
     sizes = ("", f" {hints.parameters / 1e9:g}B") if hints.parameters else ("",)
     for size in sizes:
         exact = known.get(key(text + size))

@@ -1,35 +1,75 @@
 """The bundled models: facts in data/models/*.toml, built on demand.
 
-Every file is one family's; a table is one model. Only the asked-for table is parsed, which keeps a look-up at a few
-milliseconds.
+Every file is one family's; a table is one model:
+
+- `name`, `repo` (owner/name on Hugging Face), `aliases`: what it is called; `sizes` (["7b"]): further sizes under
+  which it is published; `task` (see `Task`) and, for what is no language model, `kind_of`.
+- `config`: the keys of its config.json that matter, or `like`: another model whose config (and native format, family,
+  counts, task) it shares, with its own `config` on top. An entry with neither is one of published sizes only:
+  `parameters`, `total_parameters`, `active`, `context`.
+- `native`: the quantisation of the publisher's files; `files_gib`: published GGUF files whose recipe is not public.
+- `source`, `date` (ISO, when it was read), `released`.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from wellfed.errors import UnknownName, nearest
+from wellfed.catalog import name_words
+from wellfed.catalog.compiled import Tables, compiled
+from wellfed.errors import BadInput, UnknownName, Unsupported, nearest
+from wellfed.message import Amount, message
 from wellfed.models.config import from_config
 from wellfed.models.model import Model
 from wellfed.provenance import Source
 
 _DATA = Path(__file__).parent / "data" / "models"
-_SECTION = re.compile(r'^\["?([^\]"\n]+)"?\]\n', re.MULTILINE)
-_NAMES = re.compile(r"^(?:name|repo|aliases) = (.+)$", re.MULTILINE)
-_QUOTED = re.compile(r'"([^"]+)"')
-_READ = "2026-11-23"
-_INHERITED = ("native", "family", "parameters", "active")
+_INHERITED = ("native", "family", "parameters", "total_parameters", "active", "context", "task")
+
+
+class Task(StrEnum):
+    """What a model is for."""
+
+    TEXT = "text"
+    VISION_LANGUAGE = "vision-language"
+    OMNI = "omni"
+    OCR = "ocr"
+    EMBEDDING = "embedding"
+    RERANKER = "reranker"
+    NOT_A_LANGUAGE_MODEL = "not-a-language-model"
 
 
 @dataclass(frozen=True, slots=True)
-class _Index:
-    tables: Mapping[str, str]  # id: its TOML text
-    names: Mapping[str, str]  # normalised name: id
+class Entry:
+    """What the catalogue tells of a model without building it. Counts are as published; None where not told."""
+
+    id: str
+    name: str
+    repository: str | None
+    aliases: tuple[str, ...]
+    sizes: tuple[str, ...]
+    task: Task
+    kind_of: str | None  # of what is no language model: image, video, speech ...
+    family: str | None
+    native_quantisation: str
+    parameters: float | None
+    total_parameters: float | None
+    active_parameters: float | None
+    context: int | None
+    released: str | None
+    source: Source
+    has_config: bool
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """Id, name, repository, aliases."""
+        return (self.id, self.name, *((self.repository,) if self.repository else ()), *self.aliases)
 
 
 def key(name: str) -> str:
@@ -38,63 +78,144 @@ def key(name: str) -> str:
 
 
 @cache
-def _index() -> _Index:
-    tables: dict[str, str] = {}
-    for path in sorted(_DATA.glob("*.toml")):
-        parts = _SECTION.split(path.read_text(encoding="utf-8"))
-        tables.update(zip(parts[1::2], parts[2::2], strict=True))
+def _compiled() -> dict[str, Any]:
+    return compiled(_DATA, (Path(__file__), Path(name_words.__file__)), _build)
+
+
+def _build(tables: Tables) -> dict[str, Any]:
+    """Every table with what it takes from the one it is `like`, every exact name, and the words of every name."""
+    whole = {identity: _with_parent(identity, tables, ()) for identity in tables}
     names: dict[str, str] = {}
-    for identity, text in tables.items():
-        listed = [identity, *(name for line in _NAMES.findall(text) for name in _QUOTED.findall(line))]
-        for name in listed:
+    words: list[list[Any]] = []
+    for identity, table in whole.items():
+        repository = str(table.get("repo", ""))
+        for index, name in enumerate((identity, str(table["name"]), repository, *_texts(table.get("aliases")))):
+            if not name:
+                continue
             names.setdefault(key(name), identity)
             names.setdefault(key(name.rpartition("/")[2]), identity)
-    return _Index(tables, names)
+            words.append([identity, index < _OWN_NAMES, sorted(name_words.parse(name).distinguishing)])
+    return {"tables": whole, "names": names, "words": words}
 
 
-def model_ids() -> tuple[str, ...]:
-    """Every model in the catalogue, in the files' order."""
-    return tuple(_index().tables)
+_OWN_NAMES = 3  # id, name and repository name the model itself; an alias may be a sibling's of the same shape
 
 
-def names() -> Mapping[str, str]:
-    """Every known name (as `key` writes it) and the model's id."""
-    return _index().names
+def _with_parent(identity: str, tables: Tables, seen: tuple[str, ...]) -> dict[str, Any]:
+    own = _plain(tables[identity])
+    parent = own.get("like")
+    if parent is None:
+        return own
+    if parent not in tables or parent in seen:
+        raise BadInput(f"{identity} is like {parent!r}, which is no other model")
+    base = _with_parent(str(parent), tables, (*seen, identity))
+    taken = {name: base[name] for name in _INHERITED if name in base}
+    merged = {**taken, **own}
+    if "config" in base or "config" in own:
+        merged["config"] = {**_mapping(base.get("config")), **_mapping(own.get("config"))}
+    return merged
+
+
+def _plain(table: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has no dates."""
+    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in table.items()}
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(str(item) for item in value) if isinstance(value, list) else ()
+
+
+def _table(identity: str) -> Mapping[str, Any]:
+    table: Mapping[str, Any] = _compiled()["tables"][identity]
+    return table
 
 
 @cache
-def _table(identity: str) -> Mapping[str, object]:
-    """The model's table, with what it takes from the one it is `like`."""
-    own = tomllib.loads(_index().tables[identity])
-    parent = own.get("like")
-    if not isinstance(parent, str):
-        return own
-    base = _table(parent)
-    config = {**_mapping(base.get("config")), **_mapping(own.get("config"))}
-    taken = {name: base[name] for name in _INHERITED if name in base}
-    return {**taken, **own, "config": config}
+def model_ids() -> tuple[str, ...]:
+    """Every model whose layers are known, in the files' order."""
+    tables: Tables = _compiled()["tables"]
+    return tuple(identity for identity, table in tables.items() if "config" in table)
 
 
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}
+def entry_ids() -> tuple[str, ...]:
+    """Every entry: also those of published sizes only, and what is no language model."""
+    return tuple(_compiled()["tables"])
+
+
+def names() -> Mapping[str, str]:
+    """Every exact name (as `key` writes it) and its entry's id."""
+    found: Mapping[str, str] = _compiled()["names"]
+    return found
+
+
+def spelling_words() -> list[tuple[str, bool, list[str]]]:
+    """Entry's id, whether the spelling is its own name (not an alias), and the spelling's distinguishing words."""
+    found: list[tuple[str, bool, list[str]]] = _compiled()["words"]
+    return found
+
+
+@cache
+def entry(identity: str) -> Entry:
+    """The entry with exactly this id."""
+    table = _table(identity)
+    return Entry(
+        id=identity,
+        name=str(table["name"]),
+        repository=_text(table.get("repo")),
+        aliases=_texts(table.get("aliases")),
+        sizes=_texts(table.get("sizes")),
+        task=Task(table.get("task", "text")),
+        kind_of=_text(table.get("kind_of")),
+        family=_text(table.get("family")),
+        native_quantisation=str(table.get("native", "bf16")),
+        parameters=_number(table.get("parameters")),
+        total_parameters=_number(table.get("total_parameters")),
+        active_parameters=_number(table.get("active")),
+        context=None if table.get("context") is None else int(table["context"]),
+        released=_text(table.get("released")),
+        source=_source(table),
+        has_config="config" in table,
+    )
+
+
+def _source(table: Mapping[str, Any]) -> Source:
+    return Source(str(table["source"]), str(table["date"]))
 
 
 @cache
 def by_id(identity: str) -> Model:
-    """The model with exactly this id."""
-    table = _table(identity)
-    built = from_config(_mapping(table["config"]), identity, str(table["name"]))
-    aliases = table.get("aliases")
+    """The model with exactly this id. Raises Unsupported where only its sizes are published."""
+    facts = entry(identity)
+    if not facts.has_config:
+        raise sizes_only(facts)
+    built = from_config(_mapping(_table(identity)["config"]), identity, facts.name)
     return replace(
         built,
-        family=str(table.get("family", built.family)),
-        native_quantisation=str(table.get("native", "bf16")),
-        aliases=tuple(str(alias) for alias in aliases) if isinstance(aliases, list) else (),
-        sources=(Source(str(table["source"]), _READ),),
-        released=_text(table.get("released")),
-        published_parameters=_number(table.get("parameters")),
-        published_active_parameters=_number(table.get("active")),
+        family=facts.family or built.family,
+        native_quantisation=facts.native_quantisation,
+        aliases=facts.aliases,
+        sources=(facts.source,),
+        released=facts.released,
+        published_parameters=facts.parameters,
+        published_active_parameters=facts.active_parameters,
     )
+
+
+def sizes_only(facts: Entry) -> Unsupported:
+    """Why an entry of published sizes cannot be planned, and what would tell."""
+    said = message(
+        "model.sizes-only",
+        "of {name} only its published size is known ({billions} billion parameters), not its layers: "
+        "its cache, speed and fit cannot be told",
+        name=facts.name,
+        billions=Amount(None if facts.parameters is None else facts.parameters / 1e9, ""),
+    )
+    hint = message("model.sizes-only.hint", "give its config.json, its folder or a GGUF file, or name it as owner/name")
+    return Unsupported(said, hint)
 
 
 def _text(value: object) -> str | None:
@@ -118,14 +239,14 @@ def published_files(identity: str) -> Mapping[str, float]:
 
 def repository(identity: str) -> str | None:
     """The model's repository on Hugging Face, where it has one."""
-    return _text(_table(identity).get("repo"))
+    return entry(identity).repository
 
 
 def model(name: str) -> Model:
     """The model called `name`: id, alias, repository, tag (`r1:70b`) or a loose name. Raises UnknownName."""
-    found = names().get(key(name))
-    if found is not None:
-        return by_id(found)
+    exact = names().get(key(name))
+    if exact is not None:
+        return by_id(exact)
     from wellfed.catalog.model_names import resolve  # only loose names need it
 
     return resolve(name).model
