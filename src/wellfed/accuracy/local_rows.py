@@ -131,7 +131,8 @@ class GpuRows:
             seconds = sum(term.seconds for term in make(stack.step, stack.device, rates, stack.first.run))
             tokens = stack.step.tokens * stack.step.repeats if stack.first.phase == "prefill" else 1.0
             out[stack.places] = tokens / seconds
-        return out / self._whole
+        spoken: Vector = out / self._whole
+        return spoken
 
 
 def _output_over_request(one: GpuCase) -> float:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped, source_of
 from wellfed.accuracy.hybrid_machine import machine_of, unused_gpus
 from wellfed.accuracy.hybrid_model import named
-from wellfed.accuracy.llamacpp_notes import back_end
 from wellfed.accuracy.hybrid_notes import (
     Lengths,
     active_experts,
@@ -30,6 +29,7 @@ from wellfed.accuracy.hybrid_notes import (
     switches,
     threads,
 )
+from wellfed.accuracy.llamacpp_notes import back_end
 from wellfed.calibration import Calibration
 from wellfed.errors import UnknownName, Unsupported
 from wellfed.estimate import Estimate, Quantity

@@ -16,7 +16,7 @@ from wellfed.catalog.hardware import cpu as cpu_spec
 from wellfed.catalog.models import model as resolve
 from wellfed.errors import UnknownName
 from wellfed.estimate import Estimate, Quantity
-from wellfed.hardware.machine import Gpu, Machine, Origin, Socket
+from wellfed.hardware.machine import Machine, Origin, Socket
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.hardware.pcie import PcieLink
 from wellfed.layout import Engine, Layout

@@ -1,7 +1,7 @@
 """What is fitted for local engines on GPUs, with today's builds: parameters of back ends, engines and chips.
 
-Start values are physically plausible ones; `prior_sigma` says how firmly they are held where rows are few. A chip's factors
-stand on the general rates: few rows leave them near 1 (partial pooling).
+Start values are physically plausible ones; `prior_sigma` says how firmly they are held where rows are few. A chip's
+factors stand on the general rates: few rows leave them near 1 (partial pooling).
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ START: Mapping[str, float] = {
     }.items()
 }
 BACK_ENDS = ("cuda", "rocm", "vulkan", "sycl", "metal")
-# What a unit unpacks a cycle against an SM of 128 lanes: compute units of GCN and CDNA have 64, of RDNA 64 that may issue
-# twice; an Xe core and an Apple core have 128.
+# What a unit unpacks a cycle against an SM of 128 lanes: compute units of GCN and CDNA have 64, of RDNA 64 that may
+# issue twice; an Xe core and an Apple core have 128.
 LANES: Mapping[str, float] = {
     "gcn": 0.4, "cdna": 0.4, "cdna2": 0.4, "cdna3": 0.4, "cdna4": 0.4, "rdna1": 0.5, "rdna2": 0.5, "rdna3": 0.6,
     "rdna3.5": 0.6, "rdna4": 0.7,

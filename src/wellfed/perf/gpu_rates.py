@@ -1,7 +1,7 @@
 """What a build achieves on GPUs (`GpuRates`), put together from what engines and what chips are found to reach.
 
-Parameters of a back end (`local.cuda.launch_us`) hold for all its chips, those of a chip (`chip.ada.gemm_factor`) for all
-engines on it; both stand on general ones (`local.launch_us`). Builds of before mid 2024 have values of their own under
+Parameters of a back end (`local.cuda.launch_us`) hold for all its chips, those of a chip (`chip.ada.gemm_factor`) for
+all engines on it; both stand on general ones (`local.launch_us`). Builds of before mid 2024 have values of their own,
 `local.gpu.*`, which only `accuracy` loads.
 """
 
@@ -83,7 +83,7 @@ def _assembled(value: Callable[[str], float]) -> GpuRates:
 
 def _value(calibration: Calibration, engine: str, build: str, back_end: str) -> Callable[[str], float]:
     """The engine's own value, else the back end's, else the general one."""
-    scopes = tuple(f"local.{scope}." for scope in (build, engine, back_end)) + ("local.",)
+    scopes = (*(f"local.{scope}." for scope in (build, engine, back_end)), "local.")
     known = calibration.parameters
 
     def value(name: str) -> float:
@@ -104,9 +104,10 @@ def _old_value(calibration: Calibration, device: GpuDevice, build: str) -> Calla
     today = _value(calibration, "current", "current", device.back_end.value)
 
     def value(name: str) -> float:
+        shared = "gemm_fraction" if name == "float_gemm_fraction" else name  # all went through one library's products
         for scope in scopes:
-            if scope + name in known:
-                return known[scope + name]
+            if scope + shared in known:
+                return known[scope + shared]
         return today(name)
 
     return value
@@ -114,9 +115,7 @@ def _old_value(calibration: Calibration, device: GpuDevice, build: str) -> Calla
 
 def _on_chip(rates: GpuRates, calibration: Calibration, chip: str) -> GpuRates:
     """The same on one chip: what it reaches against the others of its peaks; 1 where no row tells."""
-    bandwidth, unpack, gemm = (
-        calibration.parameters.get(f"chip.{chip}.{name}_factor", 1.0) for name in FACTORS
-    )
+    bandwidth, unpack, gemm = (calibration.parameters.get(f"chip.{chip}.{name}_factor", 1.0) for name in FACTORS)
     return replace(
         rates,
         bandwidth_fraction=rates.bandwidth_fraction * bandwidth,

@@ -41,7 +41,7 @@ def decode_terms(step: Pass, device: GpuDevice, rates: GpuRates, run: Run) -> tu
     if not run.replayed:
         terms.append(_launching(terms, gpu_time.host_launches(step, device, rates), run))
     terms.append(Term("host", gpu_time.host_work(step, device, rates), "host CPU", "host"))
-    terms.append(Term("logits", gpu_time.logits(step, device, rates), "host link", "pcie"))
+    terms.append(Term("logits", gpu_time.logits(step, device, rates), "host link", "gpu"))
     if run.row_split:
         terms.append(Term("row split", gpu_time.row_sync(step, run.gpus, device, rates), "GPU links", "gpu"))
     elif run.gpus > 1:
@@ -86,7 +86,7 @@ def prompt_terms(step: Pass, device: GpuDevice, rates: GpuRates, run: Run) -> tu
     if run.ahead:
         terms.append(_launching(terms, gpu_time.host_launches(step, device, rates) * step.repeats, run))
     terms.append(Term("host", gpu_time.host_work(step, device, rates), "host CPU", "host"))
-    terms.append(Term("logits", gpu_time.logits(step, device, rates), "host link", "pcie"))
+    terms.append(Term("logits", gpu_time.logits(step, device, rates), "host link", "gpu"))
     if run.row_split:
         seconds = gpu_time.row_sync(step, run.gpus, device, rates) * times
         terms.append(Term("row split", seconds, "GPU links", "gpu"))
@@ -115,5 +115,7 @@ def _prompt_work(work: Work, step: Pass, device: GpuDevice, rates: GpuRates, run
 
 def _expand_loss(step: Pass, rates: GpuRates, run: Run) -> float:
     """Builds that expand large matrices hardly overlap GPUs while they do; seen on 70B, the cause not known."""
-    quantised = any(weight_kind(work.weight_type) != "float" for work in step.works if work.name not in (CACHE, RECURRENT))
+    quantised = any(
+        weight_kind(work.weight_type) != "float" for work in step.works if work.name not in (CACHE, RECURRENT)
+    )
     return rates.expanded_loss if run.expand and quantised and step.large_matrices else 0.0

@@ -81,11 +81,12 @@ def _power(flops: float, device: GpuDevice, rates: GpuRates) -> float:
 
 
 def _watts(device: GpuDevice) -> float:
-    """What the board's limit is worth: below its own, clocks and voltage fall, and with them the joules of an operation.
+    """What the board's limit is worth: below its own, clocks and voltage fall, and with them an operation's joules.
 
     The square root of the share stands for that; of the rest, leakage and fans are assumed to be a part of each.
     """
-    return (device.power_w * device.nominal_w) ** 0.5
+    watts: float = (device.power_w * device.nominal_w) ** 0.5
+    return watts
 
 
 def expansion(work: Work, device: GpuDevice, rates: GpuRates) -> Cost:
@@ -159,10 +160,8 @@ def prompt_launches(step: Pass, rates: GpuRates) -> float:
 
 
 def host_work(step: Pass, device: GpuDevice, rates: GpuRates) -> float:
-    """The host's own work per step, which the GPU waits for: the graph built or checked, sampling, the server's loop."""
-    served = (
-        rates.token_host_us + rates.sample_ns * 1e-3 * step.logits_bytes / _LOGIT_BYTES if step.served else 0.0
-    )
+    """The host's own work per step, which the GPU waits for: graph built or checked, sampling, the server's loop."""
+    served = rates.token_host_us + rates.sample_ns * 1e-3 * step.logits_bytes / _LOGIT_BYTES if step.served else 0.0
     return (launches(step.works, rates) * rates.host_op_us + served) * 1e-6 / device.host_ratio
 
 

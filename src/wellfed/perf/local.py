@@ -151,12 +151,38 @@ def sigmas(request: Request, calibration: Calibration, shares: Sequence[GpuShare
     if offload.layers_on_gpu(count) < count or (request.model.is_moe and offload.expert_layers_on_cpu(count)):
         return calibration.sigma("hybrid decode"), calibration.sigma("hybrid prefill")
     decode, prefill = (
-        max(calibration.sigma(speed_class(phase, request, share.device)) for share in shares)
-        for phase in ("decode", "prefill")
+        max(_sigma(phase, request, calibration, share.device) for share in shares) for phase in ("decode", "prefill")
     )
     if any(share.device.guessed for share in shares):
         return decode * _ASSUMED_WIDER, prefill * _ASSUMED_WIDER
     return decode, prefill
+
+
+NEW_CHIP, NEW_BACK_END = "a chip without rows", "a back end without rows"
+_FEW_ROWS = 3  # of a chip under a back end: fewer are as good as none
+
+
+def _sigma(phase: str, request: Request, calibration: Calibration, device: GpuDevice) -> float:
+    """Log error of a phase on a GPU: wider where no row is of its chip, wider still where none is of its back end."""
+    build = build_name(request.layout)
+    known = calibration.residuals
+    name = speed_class(phase, request, device)
+    general = f"llama.cpp GPU {phase}, current builds, any"
+    sigma = calibration.sigma(name if name in known else general)
+    if build != "current":
+        return sigma
+    if calibration.support.get(support_key(phase, device, build), 0) >= _FEW_ROWS:
+        return sigma
+    side = f"{phase} {device.back_end.value} "
+    seen = any(key.startswith(side) and count >= _FEW_ROWS for key, count in calibration.support.items())
+    far = f"llama.cpp GPU {phase}, {NEW_CHIP if seen else NEW_BACK_END}"
+    return max(sigma, calibration.sigma(far, sigma))
+
+
+def support_key(phase: str, device: GpuDevice, build: str) -> str:
+    """What measured rows are counted by."""
+    ik = "" if build == "current" else f" {build.partition('.')[0]}"
+    return f"{phase} {device.back_end.value} {device.architecture}{ik}"
 
 
 def speed_class(phase: str, request: Request, device: GpuDevice | None = None) -> str:

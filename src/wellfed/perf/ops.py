@@ -14,7 +14,6 @@ from wellfed.models.model import Layer, Model
 from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
 
-
 RECURRENT = "recurrent state"  # the work of gated delta rules and their kin
 _STATE_BYTES = 2.0  # per element as `cache_elements` counts them
 _LAUNCHES_PER_NORM = 0.45
