@@ -11,9 +11,9 @@ from wellfed.accuracy import llamacpp_notes as notes
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped, source_of
 from wellfed.accuracy.hybrid_machine import parse_gpus
 from wellfed.accuracy.llamacpp_notes import Timed
+from wellfed.accuracy.names import model as resolve
 from wellfed.calibration import Calibration
 from wellfed.catalog.hardware import cpu as cpu_spec
-from wellfed.catalog.models import model as resolve
 from wellfed.errors import UnknownName
 from wellfed.estimate import Estimate, Quantity
 from wellfed.hardware.machine import Machine, Origin, Socket

@@ -2,7 +2,8 @@
 
 A part is a candidate when all the words it needs are in the name. Words of the name that the part does not know
 disqualify it ("4080 super" is not a 4080), and so does another memory size or form than the one named. What is left
-differs only in what the name leaves open: the first in the catalogue is taken, and that is said.
+differs only in what the name leaves open: of twins with more and less memory the smaller, else the first in the
+catalogue is taken, and that is said.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ _NOISE = frozenset(
         pny gainward inno3d sapphire xfx asrock powercolor""",
     )
 )
+_SIZES = re.compile(r" (?:\d+GB|\d+-core)\b")
 _CLASS_DIGITS = {"amd": frozenset("3579"), "intel": frozenset("3579")}
 
 
@@ -83,7 +85,7 @@ def prepare(row: Row, order: int) -> Part:
         allowed | {values["architecture"]},
         tuple(float(size) for size in sizes if size),
         values.get("form"),
-        named.cores,
+        named.cores or ((values["cores"],) if "cores" in values else ()),
     )
 
 
@@ -103,7 +105,20 @@ def find(query: Query, parts: Sequence[Part]) -> tuple[Part, tuple[Assumption, .
     if not hits:
         return None
     hits.sort(key=lambda hit: _rank(query, hit), reverse=True)
-    return hits[0].part, tuple(_assumptions(query, hits[0], hits))
+    best = _smallest_twin(query, hits)
+    return best.part, tuple(_assumptions(query, best, hits))
+
+
+def _smallest_twin(query: Query, hits: Sequence[Hit]) -> Hit:
+    """The best hit; of twins that only memory and cores tell apart, the one that promises least."""
+    best = hits[0]
+    equal = [hit for hit in hits if _rank(query, hit)[:-1] == _rank(query, best)[:-1]]
+    twins = [hit for hit in equal if _without_size(hit) == _without_size(best)]
+    return min(twins, key=lambda hit: (min(hit.part.memory_gb, default=0.0), min(hit.part.cores, default=0)))
+
+
+def _without_size(hit: Hit) -> str:
+    return _SIZES.sub("", hit.part.row.name)
 
 
 def variants(query: Query, parts: Sequence[Part]) -> list[Part]:
@@ -164,13 +179,17 @@ def _assumptions(query: Query, best: Hit, hits: Sequence[Hit]) -> list[Assumptio
     name = best.part.row.name
     told = []
     if best.form.assumed:
-        told.append(Assumption(f"{query.text.strip()!r} taken as {name}", "the name fits no part exactly"))
-    if query.hard.cores and best.part.cores and not _cores_match(query.hard.cores, best.part):
-        told.append(Assumption(f"{best.part.cores[0]} GPU cores", f"{query.hard.cores[0]} cores fit no variant"))
+        told.append(
+            Assumption(f"{query.text.strip()!r} taken as {name}", "the name fits no part exactly", reading=True)
+        )
+    if query.hard.cores and "form" in best.part.row.values and not _cores_match(query.hard.cores, best.part):
+        text = f"{best.part.cores[0] if best.part.cores else '?'} GPU cores"
+        told.append(Assumption(text, f"{query.hard.cores[0]} cores fit no variant", reading=True))
     equal = _rank(query, best)[:-1]
-    others = [hit.part.row.name for hit in hits[1:] if _rank(query, hit)[:-1] == equal]
+    others = [hit.part.row.name for hit in hits if hit is not best and _rank(query, hit)[:-1] == equal]
     if others:
-        told.append(Assumption(f"{query.text.strip()!r} taken as {name}", f"could also be {', '.join(others[:4])}"))
+        reason = f"could also be {', '.join(others[:4])}"
+        told.append(Assumption(f"{query.text.strip()!r} taken as {name}", reason, reading=True))
     return told
 
 
