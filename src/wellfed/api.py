@@ -294,8 +294,10 @@ def accuracy(table: Path, calibration_file: Path | None = None) -> Report:
     """Predict every row of a measurement table. Raises BadInput when it is not one."""
     from wellfed.accuracy.report import report
     from wellfed.accuracy.tables import interpreters, rows_of
+    from wellfed.catalog.calibration import with_old_builds
 
-    return report(str(table), rows_of(table), interpreters(), calibration(calibration_file))
+    known = with_old_builds(calibration(calibration_file))
+    return report(str(table), rows_of(table), interpreters(), known)
 
 
 def refit(folder: Path, told: Callable[[str], None] = lambda _: None) -> Iterator[tuple[str, str]]:
