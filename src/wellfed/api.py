@@ -67,15 +67,18 @@ def _live() -> Machine:
 
 
 def captured(path: Path) -> Machine:
-    """The machine of a snapshot, a pasted dump, a folder of dumps, or a captured /sys and /proc.
+    """The machine of a snapshot, a pasted dump, a folder of dumps, or a captured /sys and /proc; `-`: standard input.
 
-    Raises BadInput where there is nothing to read.
+    Raises BadInput where there is nothing to read, or nothing in it is understood.
     """
     from wellfed.catalog.hardware import cpu_or_none, gpu_or_none
     from wellfed.topology.machine import parse
+    from wellfed.topology.readers.refusal import refuse_unread
     from wellfed.topology.snapshot_io import load
 
-    return parse(load(path), gpu_spec=gpu_or_none, cpu_spec=cpu_or_none)
+    found = parse(load(path), gpu_spec=gpu_or_none, cpu_spec=cpu_or_none)
+    refuse_unread(found, path.name)
+    return found
 
 
 def _is_capture(on: str) -> bool:
