@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from wellfed.models.weights import Weights
     from wellfed.planner.answer import Answer
     from wellfed.planner.compare import Compared
+    from wellfed.planner.fit import Fit
     from wellfed.planner.market import Market
     from wellfed.planner.search import Search
     from wellfed.provenance import Assumption
+    from wellfed.resolution import Refused, Resolved
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +46,17 @@ class PlanOptions:
 
 def machine(on: str | None = None, nodes: int | None = None, network: str | None = None) -> Machine:
     """The machine that `on` describes (a line, a TOML file, build:NAME, a snapshot); None is this one."""
-    if on is None:
-        found = _live()
-    elif _is_capture(on):
-        found = captured(Path(on))
-    else:
-        from wellfed.catalog.machines import machine as described
+    if on is not None and not _is_capture(on):
+        from wellfed.written.machines import machine as described
 
-        found = described(on)
-    if nodes is not None or network is not None:
-        from wellfed.catalog.machine_line import network_bytes_per_s
+        return described(on, nodes, network)
+    seen = _live() if on is None else captured(Path(on))
+    if nodes is None and network is None:
+        return seen
+    from wellfed.written.settings import network_bytes_per_s
 
-        found = replace(
-            found,
-            count=nodes or found.count,
-            network_bytes_per_s=network_bytes_per_s(network) if network else found.network_bytes_per_s,
-        )
-    return found
+    rate = network_bytes_per_s(network) if network else seen.network_bytes_per_s
+    return replace(seen, count=nodes or seen.count, network_bytes_per_s=rate)
 
 
 def _live() -> Machine:
@@ -126,29 +122,25 @@ class NamedModel:
 def model(text: str) -> NamedModel:
     """The model that `text` names: a file or folder, a catalogue name (with a quantisation or not), a repository.
 
-    Raises UnknownName with near matches, BadInput for damaged files, Unsupported for unknown architectures.
+    `identity.identify` tells the order. Raises UnknownName with near matches, BadInput for damaged files, Unsupported
+    for unknown architectures, and for models and formats of which only the size is known.
     """
-    from wellfed.catalog.model_names import resolve
-    from wellfed.modelfiles.load import load_model
-    from wellfed.models.quantisation_names import quantisation
+    from wellfed.identity import identify
 
-    said: list[NamedModel] = []
+    named = identify(text, hub="huggingface")
+    return NamedModel(named.planned(), named.weights, named.quantisation, named.assumptions)
 
-    def known(name: str) -> Model:
-        found = resolve(name)
-        said.append(NamedModel(found.model, None, found.quantisation, found.assumptions))
-        return found.model
 
-    loaded = load_model(text, known)
-    if said:
-        return said[-1]
-    kind = quantisation(loaded.weights.quantisation) if loaded.weights else None
-    return NamedModel(loaded.model, loaded.weights, kind)
+def resolve(names: Sequence[str], hub: str | None = None) -> tuple[Resolved | Refused, ...]:
+    """What is known of each name, in order; a refusal is an answer too. No hub is asked unless `hub` names one."""
+    from wellfed import resolution
+
+    return resolution.resolve(names, hub)
 
 
 def plan(model_name: str, options: PlanOptions = PlanOptions()) -> Answer:
     """Rank every sensible layout of the model. Raises UnknownName, BadInput, Unsupported."""
-    from wellfed.planner.answer import answer
+    from wellfed.planner.answer import answer, with_way_out
 
     asked, assumptions = search(model_name, options, machine(options.on, options.nodes, options.network))
     found = answer(asked, assumptions)
@@ -156,7 +148,7 @@ def plan(model_name: str, options: PlanOptions = PlanOptions()) -> Answer:
         if found.ranking.plans:
             break
         found = answer(replace(asked, goal=coarser), assumptions)
-    return found
+    return with_way_out(found)
 
 
 def _coarser(goal: Goal, options: PlanOptions) -> Iterator[Goal]:
@@ -246,6 +238,17 @@ def buy(
     return market(demand, keep)
 
 
+def fit(on: str | None = None, use: str = "chat", top: int = 10, whole_families: bool = False) -> Fit:
+    """The models of the catalogue that a machine serves well, best first. Raises BadInput for an unknown use."""
+    from wellfed.planner.fit import USES, fit
+    from wellfed.planner.usable import usable
+
+    if use not in USES:
+        raise BadInput(f"no such use: {use!r}", f"one of {', '.join(USES)}")
+    where = usable(machine(on))
+    return fit(where, USES[use], calibration(machine=where), top, whole_families)
+
+
 def compare(machines: Sequence[str], model_name: str, options: PlanOptions = PlanOptions()) -> list[Compared]:
     """The best plan of the same model on each machine."""
     from wellfed.planner.compare import Compared
@@ -294,8 +297,10 @@ def accuracy(table: Path, calibration_file: Path | None = None) -> Report:
     """Predict every row of a measurement table. Raises BadInput when it is not one."""
     from wellfed.accuracy.report import report
     from wellfed.accuracy.tables import interpreters, rows_of
+    from wellfed.catalog.calibration import with_old_builds
 
-    return report(str(table), rows_of(table), interpreters(), calibration(calibration_file))
+    known = with_old_builds(calibration(calibration_file))
+    return report(str(table), rows_of(table), interpreters(), known)
 
 
 def refit(folder: Path, told: Callable[[str], None] = lambda _: None) -> Iterator[tuple[str, str]]:

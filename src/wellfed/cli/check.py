@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wellfed.cli.naming import say_how_read
 from wellfed.errors import WellfedError
 from wellfed.workload import PRESETS
 
@@ -60,6 +61,8 @@ def command(listed: bool, load: bool, **options: Any) -> None:
     if load:
         machine = _under_load(machine)
     workload = PRESETS[options["workload"]]
+    if options["model"]:
+        say_how_read(options["model"])
     if options["users"]:
         workload = replace(workload, concurrency=options["users"])
     checked = api_check.check(machine, options["model"], workload, options["only"], options["ignore"])

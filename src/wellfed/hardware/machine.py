@@ -145,7 +145,10 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class GpuLink:
-    """A direct link between two GPUs: `kind` is nvlink, nvswitch, xgmi or p2p (PCIe, one common switch)."""
+    """A direct link between two GPUs: `kind` is nvlink, nvswitch, xgmi, another vendor's own (hccs, mtlink ...) or p2p.
+
+    p2p is PCIe with one common switch; every other kind carries no PCIe traffic.
+    """
 
     a: int
     b: int
@@ -302,6 +305,15 @@ class Machine:
         """Physical cores of all sockets; None as soon as one socket's is unknown."""
         known = [socket.cores for socket in self.sockets if socket.cores is not None]
         return sum(known) if known and len(known) == len(self.sockets) else None
+
+    @property
+    def unified_memory(self) -> bool:
+        """Whether CPU and GPU share one pool of memory (Apple, DGX Spark, Jetson, Strix Halo, integrated graphics).
+
+        What both need must fit `memory_bytes` together. GH200 and GB200 are not such: two pools behind one address
+        space.
+        """
+        return any(gpu.spec is not None and gpu.spec.unified_memory for gpu in self.gpus)
 
     @property
     def memory_usable_bytes(self) -> int | None:
