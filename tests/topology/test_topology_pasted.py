@@ -1,7 +1,5 @@
 """However a dump is wrapped, it reads as the bare one; whatever is thrown at the readers, they end and do not crash."""
 
-
-
 from __future__ import annotations
 
 import json

@@ -227,9 +227,7 @@ def collect(root: Path = Path("/"), redacted: bool = True) -> Snapshot:
     return redact(snapshot) if redacted else snapshot
 
 
-def _of_this_process(
-    files: dict[str, bytes], links: dict[str, str]
-) -> tuple[dict[str, bytes], dict[str, str]]:
+def _of_this_process(files: dict[str, bytes], links: dict[str, str]) -> tuple[dict[str, bytes], dict[str, str]]:
     """/proc/self is a link to this process's number, which means nothing elsewhere: its files go under /proc/self."""
     target = links.get("/proc/self", "").rstrip("/").rpartition("/")[2]
     if not target.isdigit():

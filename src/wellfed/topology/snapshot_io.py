@@ -224,7 +224,12 @@ def _is_wanted(name: str) -> bool:
     if _SYSTEM_PATH.search(f"{name}/") is None:
         return True
     last = name.rpartition("/")[2]
-    return last in _WANTED_NAMES or _SELF.search(name) is not None or _WANTED_PATHS.search(name) is not None or "/sys/class/" in name
+    return (
+        last in _WANTED_NAMES
+        or _SELF.search(name) is not None
+        or _WANTED_PATHS.search(name) is not None
+        or "/sys/class/" in name
+    )
 
 
 def _looks_pasted(name: str) -> bool:

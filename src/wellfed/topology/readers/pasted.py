@@ -28,6 +28,7 @@ _STAMP = re.compile(
     r")[ \t]?"
 )
 _STAMPED_SHARE = 0.7
+_LOOKED_AT = 400  # lines that tell what stands before each
 _SERVICE = re.compile(r"[\w.-]+[ \t]+\| ?")  # worker-0  | of a compose log
 
 
@@ -127,12 +128,12 @@ def _unquoted(text: str) -> str:
 
 def _without_service(lines: list[str]) -> list[str]:
     """Without a compose log's service name, where almost every line has the same."""
-    first = next((match[0] for line in lines if (match := _SERVICE.match(line))), None)
-    filled = [line for line in lines if line.strip()]
-    if first is None or len(filled) < 3:
+    head = [line for line in lines[:_LOOKED_AT] if line.strip()]
+    first = next((match[0] for line in head[:5] if (match := _SERVICE.match(line))), None)
+    if first is None or len(head) < 3:
         return lines
     bare = first.rstrip()
-    if sum(line.startswith(bare) for line in filled) < _STAMPED_SHARE * len(filled):
+    if sum(line.startswith(bare) for line in head) < _STAMPED_SHARE * len(head):
         return lines
     return [line.removeprefix(bare).removeprefix(" ") if line.startswith(bare) else line for line in lines]
 
@@ -142,18 +143,12 @@ def _unstamped(text: str) -> str:
 
     Kernel logs keep theirs: they are part of that kind.
     """
-    lines = _without_service(text.split("\n"))
-    text = "\n".join(lines)
-    filled = [line for line in lines if line.strip()]
-    stamped = sum(_STAMP.match(line) is not None for line in filled[:400])
-    if not filled or stamped < 3 or stamped < _STAMPED_SHARE * min(len(filled), 400):
-        return text
-    if " kernel: " in text:
-        return text
+    lines = text.split("\n")
+    bare = _without_service(lines)
     for _ in range(4):
-        if stamped < _STAMPED_SHARE * min(len(filled), 400):
+        head = [line for line in bare[:_LOOKED_AT] if line.strip()]
+        stamped = sum(_STAMP.match(line) is not None for line in head)
+        if stamped < 3 or stamped < _STAMPED_SHARE * len(head) or " kernel: " in head[0]:
             break
-        lines = [_STAMP.sub("", line, count=1) for line in lines]
-        filled = [line for line in lines if line.strip()]
-        stamped = sum(_STAMP.match(line) is not None for line in filled[:400])
-    return "\n".join(lines)
+        bare = [_STAMP.sub("", line, count=1) for line in bare]
+    return text if bare is lines else "\n".join(bare)
