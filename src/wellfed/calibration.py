@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,25 @@ class Residual:
     bias: float = 0.0
     median_ape: float | None = None
     mape: float | None = None
+
+
+class Known(StrEnum):
+    """How a parameter's value is known."""
+
+    FITTED = "fitted"  # from rows, held near its prior
+    PRIOR = "prior"  # a physically plausible value that no row moved
+    TIED = "tied"  # to another parameter's
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Where a parameter's value comes from: its unit, how it is known, from how many rows, and its log doubt."""
+
+    unit: str = ""
+    origin: Known = Known.FITTED
+    rows: int = 0
+    sigma: float | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +50,7 @@ class Calibration:
     parameters: Mapping[str, float]
     residuals: Mapping[str, Residual] = field(default_factory=dict)
     source: str = ""
+    facts: Mapping[str, Fact] = field(default_factory=dict)  # of parameters, where they are told
 
     def value(self, *path: str) -> float:
         """The most special value for `path`, whose last element is the parameter. KeyError if there is none."""
@@ -47,7 +68,7 @@ class Calibration:
 
     def with_parameters(self, parameters: Mapping[str, float]) -> Calibration:
         """The same calibration with some parameters replaced."""
-        return Calibration(self.id, {**self.parameters, **parameters}, self.residuals, self.source)
+        return replace(self, parameters={**self.parameters, **parameters})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +80,8 @@ class Watched(Calibration):
     @staticmethod
     def of(calibration: Calibration) -> Watched:
         """One of the same values."""
-        return Watched(calibration.id, calibration.parameters, calibration.residuals, calibration.source)
+        values = calibration.parameters, calibration.residuals, calibration.source, calibration.facts
+        return Watched(calibration.id, *values)
 
     def value(self, *path: str) -> float:
         """As `Calibration.value`; a path that has no value is not remembered."""

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from wellfed.calibration import Calibration, Residual
+from wellfed.calibration import Calibration, Fact, Known, Residual
 from wellfed.errors import BadInput
 
 SCHEMA = 1
@@ -27,12 +27,14 @@ def merged(parts: Iterable[Calibration]) -> Calibration:
     """One calibration with all parameters and residuals; later parts win."""
     parameters: dict[str, float] = {}
     residuals: dict[str, Residual] = {}
+    facts: dict[str, Fact] = {}
     names = []
     for part in parts:
         parameters.update(part.parameters)
         residuals.update(part.residuals)
+        facts.update(part.facts)
         names.append(part.id)
-    return Calibration("+".join(names), parameters, residuals)
+    return Calibration("+".join(names), parameters, residuals, facts=facts)
 
 
 def load(path: Path) -> Calibration:
@@ -51,13 +53,37 @@ def parse(text: str, where: str) -> Calibration:
             raise BadInput(f"{where}: calibration schema {data['schema']}, this version reads {SCHEMA}")
         return Calibration(
             id=str(data["id"]),
-            parameters={str(key): float(value) for key, value in data["parameters"].items()},
+            parameters={str(key): _value(entry) for key, entry in data["parameters"].items()},
             residuals={str(key): Residual(**value) for key, value in data["residuals"].items()},
             source=str(data.get("source", "")),
+            facts={str(key): _fact(entry) for key, entry in data["parameters"].items() if isinstance(entry, dict)},
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         hint = "files of `wellfed bench --calibrate` and `wellfed accuracy --refit` are calibrations"
         raise BadInput(f"{where}: not a calibration ({error})", hint) from error
+
+
+def _value(entry: Any) -> float:
+    """A parameter's value, with or without what is known of it."""
+    return float(entry["value"] if isinstance(entry, dict) else entry)
+
+
+def _fact(entry: dict[str, Any]) -> Fact:
+    sigma = entry.get("sigma")
+    return Fact(
+        unit=str(entry.get("unit", "")),
+        origin=Known(entry.get("origin", "fitted")),
+        rows=int(entry.get("rows", 0)),
+        sigma=None if sigma is None else float(sigma),
+        source=str(entry.get("source", "")),
+    )
+
+
+def _parameter(value: float, fact: Fact | None) -> float | dict[str, Any]:
+    if fact is None:
+        return value
+    return {"value": value, "unit": fact.unit, "origin": fact.origin.value, "rows": fact.rows, "sigma": fact.sigma,
+            "source": fact.source}  # fmt: skip
 
 
 def dump(calibration: Calibration) -> str:
@@ -70,7 +96,10 @@ def dump(calibration: Calibration) -> str:
         "schema": SCHEMA,
         "id": calibration.id,
         "source": calibration.source,
-        "parameters": dict(sorted(calibration.parameters.items())),
+        "parameters": {
+            name: _parameter(value, calibration.facts.get(name))
+            for name, value in sorted(calibration.parameters.items())
+        },
         "residuals": residuals,
     }
     return json.dumps(data, indent=1) + "\n"
