@@ -14,10 +14,10 @@ from pathlib import Path
 
 from watch_faults import FAULTS, expected, kept, missing
 
-from wellfed.watch.diagnose import Diagnosis
-from wellfed.watch.sample import Sample
-from wellfed.watch.trace import Recorder
-from wellfed.watch.watcher import replay
+from wellfed.watching.diagnose import Diagnosis
+from wellfed.watching.sample import Sample
+from wellfed.watching.trace import Recorder
+from wellfed.watching.watcher import replay
 
 
 def main() -> int:

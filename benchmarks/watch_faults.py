@@ -19,8 +19,8 @@ from watch_lab import Lab, body, can_group, get, group, limit_cores, limit_memor
 
 from wellfed.engines.spec import Binding, MemoryPolicy
 from wellfed.launch.bound import parse_list
-from wellfed.watch.sample import Sample
-from wellfed.watch.window import view
+from wellfed.watching.sample import Sample
+from wellfed.watching.window import view
 
 __all__ = ["FAULTS", "Lab", "expected", "get", "kept", "missing"]
 

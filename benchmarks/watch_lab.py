@@ -23,9 +23,9 @@ from pathlib import Path
 
 from wellfed.engines.spec import Binding
 from wellfed.launch.process import bound_prefix
-from wellfed.watch.sample import Sample
-from wellfed.watch.target import Target
-from wellfed.watch.watcher import Sampler
+from wellfed.watching.sample import Sample
+from wellfed.watching.target import Target
+from wellfed.watching.watcher import Sampler
 
 STORY = "Once upon a time there was a small town by the sea, and in it lived people of many trades. "
 _CONTROL = Path("/sys/fs/cgroup")

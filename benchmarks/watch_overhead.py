@@ -16,13 +16,13 @@ from pathlib import Path
 
 from watch_faults import Lab, get
 
-from wellfed.watch.samplers.cgroup import CgroupSampler
-from wellfed.watch.samplers.host import HostSampler
-from wellfed.watch.samplers.proc import ProcessSampler
-from wellfed.watch.samplers.prometheus import metrics
-from wellfed.watch.samplers.sockets import SocketSampler
-from wellfed.watch.target import Target
-from wellfed.watch.watcher import Sampler, Sliding
+from wellfed.watching.samplers.cgroup import CgroupSampler
+from wellfed.watching.samplers.host import HostSampler
+from wellfed.watching.samplers.proc import ProcessSampler
+from wellfed.watching.samplers.prometheus import metrics
+from wellfed.watching.samplers.sockets import SocketSampler
+from wellfed.watching.target import Target
+from wellfed.watching.watcher import Sampler, Sliding
 
 
 def main() -> int:

@@ -9,8 +9,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from wellfed.watch.sample import Sample, Thread
-from wellfed.watch.trace import Recorder, read
+from wellfed.watching.sample import Sample, Thread
+from wellfed.watching.trace import Recorder, read
 
 
 def trimmed(samples: tuple[Sample, ...]) -> list[Sample]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from wellfed.watch.registry import ALL
-from wellfed.watch.rules.base import Kind, Rule
+from wellfed.watching.registry import ALL
+from wellfed.watching.rules.base import Kind, Rule
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "watch.md"
 HEAD = """# watch: it is slow now: why?

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from wellfed.models.weights import Weights
     from wellfed.planner.answer import Answer
     from wellfed.planner.compare import Compared
+    from wellfed.planner.fit import Fit
     from wellfed.planner.market import Market
     from wellfed.planner.search import Search
     from wellfed.provenance import Assumption
+    from wellfed.resolution import Refused, Resolved
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +41,22 @@ class PlanOptions:
     least_quality_bits: float | None = None
     engines: tuple[Engine, ...] = ()
     quantisations: tuple[str, ...] = ()
+    kv_types: tuple[str, ...] = ()  # empty: each engine's own; coarser ones only when nothing fits. ("any",): all
 
 
 def machine(on: str | None = None, nodes: int | None = None, network: str | None = None) -> Machine:
     """The machine that `on` describes (a line, a TOML file, build:NAME, a snapshot); None is this one."""
-    if on is None:
-        found = _live()
-    elif _is_capture(on):
-        found = captured(Path(on))
-    else:
-        from wellfed.catalog.machines import machine as described
+    if on is not None and not _is_capture(on):
+        from wellfed.written.machines import machine as described
 
-        found = described(on)
-    if nodes is not None or network is not None:
-        from wellfed.catalog.machine_line import network_bytes_per_s
+        return described(on, nodes, network)
+    seen = _live() if on is None else captured(Path(on))
+    if nodes is None and network is None:
+        return seen
+    from wellfed.written.settings import network_bytes_per_s
 
-        found = replace(
-            found,
-            count=nodes or found.count,
-            network_bytes_per_s=network_bytes_per_s(network) if network else found.network_bytes_per_s,
-        )
-    return found
+    rate = network_bytes_per_s(network) if network else seen.network_bytes_per_s
+    return replace(seen, count=nodes or seen.count, network_bytes_per_s=rate)
 
 
 def _live() -> Machine:
@@ -122,35 +119,47 @@ class NamedModel:
 def model(text: str) -> NamedModel:
     """The model that `text` names: a file or folder, a catalogue name (with a quantisation or not), a repository.
 
-    Raises UnknownName with near matches, BadInput for damaged files, Unsupported for unknown architectures.
+    `identity.identify` tells the order. Raises UnknownName with near matches, BadInput for damaged files, Unsupported
+    for unknown architectures, and for models and formats of which only the size is known.
     """
-    from wellfed.catalog.model_names import resolve
-    from wellfed.modelfiles.load import load_model
-    from wellfed.models.quantisation_names import quantisation
+    from wellfed.identity import identify
 
-    said: list[NamedModel] = []
+    named = identify(text, hub="huggingface")
+    return NamedModel(named.planned(), named.weights, named.quantisation, named.assumptions)
 
-    def known(name: str) -> Model:
-        found = resolve(name)
-        said.append(NamedModel(found.model, None, found.quantisation, found.assumptions))
-        return found.model
 
-    loaded = load_model(text, known)
-    if said:
-        return said[-1]
-    kind = quantisation(loaded.weights.quantisation) if loaded.weights else None
-    return NamedModel(loaded.model, loaded.weights, kind)
+def resolve(names: Sequence[str], hub: str | None = None) -> tuple[Resolved | Refused, ...]:
+    """What is known of each name, in order; a refusal is an answer too. No hub is asked unless `hub` names one."""
+    from wellfed import resolution
+
+    return resolution.resolve(names, hub)
 
 
 def plan(model_name: str, options: PlanOptions = PlanOptions()) -> Answer:
     """Rank every sensible layout of the model. Raises UnknownName, BadInput, Unsupported."""
-    from wellfed.planner.answer import answer
+    from wellfed.planner.answer import answer, with_way_out
 
     asked, assumptions = search(model_name, options, machine(options.on, options.nodes, options.network))
     found = answer(asked, assumptions)
-    if found.ranking.plans or options.least_quality_bits is not None or asked.goal.quantisations:
-        return found
-    return answer(replace(asked, goal=replace(asked.goal, least_quality_bits=0.0)), assumptions)
+    for coarser in _coarser(asked.goal, options):
+        if found.ranking.plans:
+            break
+        found = answer(replace(asked, goal=coarser), assumptions)
+    return with_way_out(found)
+
+
+def _coarser(goal: Goal, options: PlanOptions) -> Iterator[Goal]:
+    """What to try when nothing fits, least loss first: a quantised KV cache, coarser weights, both. What was named is
+    never changed.
+    """
+    may_quantise_cache = not (goal.kv_types or goal.any_kv)
+    may_coarsen_weights = options.least_quality_bits is None and not goal.quantisations
+    if may_quantise_cache:
+        yield replace(goal, any_kv=True)
+    if may_coarsen_weights:
+        yield replace(goal, least_quality_bits=0.0)
+    if may_quantise_cache and may_coarsen_weights:
+        yield replace(goal, least_quality_bits=0.0, any_kv=True)
 
 
 def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Search, tuple[Assumption, ...]]:
@@ -168,6 +177,8 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
         least_quality_bits=4.0 if options.least_quality_bits is None else options.least_quality_bits,
         engines=options.engines,
         quantisations=asked or ((named.quantisation.id,) if named.quantisation else ()),
+        kv_types=_kv_types(options.kv_types),
+        any_kv="any" in options.kv_types,
     )
     found = Search(
         machine=where,
@@ -180,6 +191,20 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
         file_weights=named.weights,
     )
     return found, cut + named.assumptions + where.assumptions
+
+
+def _kv_types(names: Sequence[str]) -> tuple[str, ...]:
+    """Raises BadInput for a name that no engine has."""
+    from wellfed.engines.capabilities import CAPABILITIES, reads_kv_type
+    from wellfed.message import Listing, message
+
+    chosen = tuple(name.lower() for name in names if name != "any")
+    for name in chosen:
+        if not any(reads_kv_type(capabilities, name) for capabilities in CAPABILITIES.values()):
+            kinds = {kind for c in CAPABILITIES.values() for kind in (*c.kv_types, *c.kv_on_request)}
+            hint = message("kv.types", "engines have: {types}; `any` tries all", types=Listing(tuple(sorted(kinds))))
+            raise BadInput(message("kv.unknown", "no engine has a KV cache of type {name}", name=name), hint)
+    return chosen
 
 
 def buy(
@@ -208,6 +233,17 @@ def buy(
     money = load_prices(prices) if prices else None
     demand = Demand(named.model, workload, goal, quantisation, calibration(), money, budget, most_power_w)
     return market(demand, keep)
+
+
+def fit(on: str | None = None, use: str = "chat", top: int = 10, whole_families: bool = False) -> Fit:
+    """The models of the catalogue that a machine serves well, best first. Raises BadInput for an unknown use."""
+    from wellfed.planner.fit import USES, fit
+    from wellfed.planner.usable import usable
+
+    if use not in USES:
+        raise BadInput(f"no such use: {use!r}", f"one of {', '.join(USES)}")
+    where = usable(machine(on))
+    return fit(where, USES[use], calibration(machine=where), top, whole_families)
 
 
 def compare(machines: Sequence[str], model_name: str, options: PlanOptions = PlanOptions()) -> list[Compared]:

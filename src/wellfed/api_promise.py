@@ -10,7 +10,7 @@ from wellfed import api
 from wellfed.engines import embedded
 from wellfed.errors import Unsupported, WellfedError
 from wellfed.layout import CPU_ONLY, Engine, Layout
-from wellfed.watch.trace import Mended, Promise
+from wellfed.watching.trace import Mended, Promise
 from wellfed.workload import PRESETS
 
 if TYPE_CHECKING:

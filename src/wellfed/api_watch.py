@@ -10,12 +10,12 @@ from typing import Any
 from wellfed.api_promise import promise
 from wellfed.errors import WellfedError
 from wellfed.finding import Cost, Finding, Verdict
-from wellfed.watch.diagnose import Cause, Diagnosis, findings
-from wellfed.watch.sample import Sample
-from wellfed.watch.target import Target, find
-from wellfed.watch.trace import Promise, read
-from wellfed.watch.view import View
-from wellfed.watch.watcher import Sampler, Sliding, replay
+from wellfed.watching.diagnose import Cause, Diagnosis, findings
+from wellfed.watching.sample import Sample
+from wellfed.watching.target import Target, find
+from wellfed.watching.trace import Promise, read
+from wellfed.watching.view import View
+from wellfed.watching.watcher import Sampler, Sliding, replay
 
 SCHEMA = "wellfed.watch/1"
 _MODELS = "--model", "-m"
@@ -154,7 +154,7 @@ def exit_code(diagnosis: Diagnosis) -> int:
 def document(chosen: Target, sample: Sample, diagnosis: Diagnosis) -> dict[str, Any]:
     """One line of `wellfed watch --json`."""
     from wellfed.checks.outputs.to_json import finding_json
-    from wellfed.watch.codec import to_json
+    from wellfed.watching.codec import to_json
 
     view = diagnosis.view
     return {

@@ -15,7 +15,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Assumption:
-    """A value that was taken for want of a known one, and why this one."""
+    """A value that was taken for want of a known one, and why this one.
+
+    `reading`: what was asked can mean something else, so callers tell it before the answer, not behind it.
+    """
 
     text: str
     reason: str = ""
+    reading: bool = False

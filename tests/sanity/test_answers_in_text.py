@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -35,13 +36,16 @@ def printed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     [
         ("qwen2.5-0.5b", "--on", "dgx h100", "--for", "throughput", "--workload", "batch"),
         ("deepseek-v3.2", "--on", "8x h200 sxm", "--nodes", "2", "--network", "400Gb", "--concurrency", "64"),
-        ("70b", "--on", "core i7-13700k, 24GB"),
+        ("llama-3.1-70b", "--on", "core i7-13700k, 24GB"),
         ("r1:70b", "--on", "2x rtx 4090"),
     ],
 )
 def test_narrow_terminals_lose_no_column_and_cut_no_number(printed: Callable[..., str], words: tuple[str, ...]) -> None:
     text = printed(*words)
-    assert max(map(len, text.splitlines())) <= 80
+    lines = text.splitlines()
+    commands = {line for before, line in itertools.pairwise(lines) if before.startswith("  # ")}
+    assert max(len(line) for line in lines if line not in commands) <= 80
+    assert len(commands) == 2, "commands are not folded, so that they can be copied"
     assert "…" not in text
     assert "layout" in text and "limited" in text and "TTFT" in text
 

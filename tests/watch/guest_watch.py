@@ -23,9 +23,9 @@ import watch_faults as lab
 from watch_lab import Lab
 
 from wellfed.engines.spec import Binding, MemoryPolicy
-from wellfed.watch.sample import Sample
-from wellfed.watch.trace import Recorder
-from wellfed.watch.watcher import replay
+from wellfed.watching.sample import Sample
+from wellfed.watching.trace import Recorder
+from wellfed.watching.watcher import replay
 
 SECONDS = 12.0
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from wellfed.watch.diagnose import Diagnosis, diagnose
-from wellfed.watch.sample import (
+from wellfed.watching.diagnose import Diagnosis, diagnose
+from wellfed.watching.sample import (
     Cgroup,
     Cpu,
     Engine,
@@ -24,9 +24,9 @@ from wellfed.watch.sample import (
     Sockets,
     Thread,
 )
-from wellfed.watch.trace import Promise
-from wellfed.watch.view import Baseline
-from wellfed.watch.window import view
+from wellfed.watching.trace import Promise
+from wellfed.watching.view import Baseline
+from wellfed.watching.window import view
 
 PID = 4000
 QUIET_SOCKETS = Sockets(1, 0, 0, 0)

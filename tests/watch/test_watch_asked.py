@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.watch.scenes import H100, PROMISE, QUIET, Scene, T, said
 
-from wellfed.watch.codec import from_json, to_json
-from wellfed.watch.diagnose import findings
-from wellfed.watch.sample import Kernel, KernelXid, PcieErrors, Sample
+from wellfed.watching.codec import from_json, to_json
+from wellfed.watching.diagnose import findings
+from wellfed.watching.sample import Kernel, KernelXid, PcieErrors, Sample
 
 MUTE: dict[str, Any] = {"kind": None, "error": "it has no /metrics", "running": None, "tokens_total": None}
 STRANGER = Scene(stranger=True, engine_now=MUTE, probe={})

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from wellfed.launch.demo import demo_at_hand
-from wellfed.watch.watcher import replay
+from wellfed.watching.watcher import replay
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 import watch_faults as lab

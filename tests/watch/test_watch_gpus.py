@@ -10,9 +10,9 @@ import pytest
 from tests.watch.fake_nvml import FakeNvml
 from tests.watch.scenes import PID, Scene, T
 
-from wellfed.watch.diagnose import Diagnosis, diagnose
-from wellfed.watch.samplers.nvml import GpuSampler
-from wellfed.watch.window import view
+from wellfed.watching.diagnose import Diagnosis, diagnose
+from wellfed.watching.samplers.nvml import GpuSampler
+from wellfed.watching.window import view
 
 GIB = 2**30
 FED: dict[str, Any] = {

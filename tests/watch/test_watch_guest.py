@@ -15,8 +15,8 @@ import pytest
 
 from launch.guest import boot
 from make_gguf import write
-from wellfed.watch.trace import read
-from wellfed.watch.watcher import replay
+from wellfed.watching.trace import read
+from wellfed.watching.watcher import replay
 
 pytestmark = [pytest.mark.qemu, pytest.mark.engine]
 

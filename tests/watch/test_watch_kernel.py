@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wellfed.watch.sample import GpuProcess, KernelXid
-from wellfed.watch.samplers.amdgpu import AmdSampler
-from wellfed.watch.samplers.kernel import KernelSampler, Log, address
+from wellfed.watching.sample import GpuProcess, KernelXid
+from wellfed.watching.samplers.amdgpu import AmdSampler
+from wellfed.watching.samplers.kernel import KernelSampler, Log, address
 
 XID = "NVRM: Xid (PCI:0000:65:00): 79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus."
 

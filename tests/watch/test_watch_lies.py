@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.watch.scenes import H100, PID, QUIET, Scene, T
 
-from wellfed.watch.diagnose import diagnose, findings
-from wellfed.watch.sample import Sample
-from wellfed.watch.series import growth, rate, slope
-from wellfed.watch.view import View
-from wellfed.watch.watcher import replay
-from wellfed.watch.window import view
+from wellfed.watching.diagnose import diagnose, findings
+from wellfed.watching.sample import Sample
+from wellfed.watching.series import growth, rate, slope
+from wellfed.watching.view import View
+from wellfed.watching.watcher import replay
+from wellfed.watching.window import view
 
 FAIR = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 HEALTHY = (

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from tests.watch.scenes import QUIET, Scene, T, pages, said
 
-from wellfed.watch.samplers.host import HostSampler
-from wellfed.watch.view import Baseline
-from wellfed.watch.window import view
+from wellfed.watching.samplers.host import HostSampler
+from wellfed.watching.view import Baseline
+from wellfed.watching.window import view
 
 BOTH = Scene(nodes=2, threads=(T(0.95, cpu=0), T(0.95, cpu=1), T(0.95, cpu=6), T(0.95, cpu=7)))
 SLOW = Scene(threads=(T(0.98),), tok_s=24.0, steps_s=24.0, foreign=3.0)
@@ -65,7 +65,7 @@ def test_busy_hyperthreads_beside_its_own_are_said() -> None:
         for each in samples
         if each.host and each.host.cpus
     )
-    from wellfed.watch.diagnose import diagnose
+    from wellfed.watching.diagnose import diagnose
 
     found = diagnose(view(shared, None, BEFORE))
     assert found.id == "memory-contention"

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from tests.watch.fake_openai import Behaviour, serving
 
 from wellfed.errors import BadInput
-from wellfed.watch.codec import to_json
-from wellfed.watch.sample import Probe
-from wellfed.watch.samplers.endpoint import EndpointSampler
-from wellfed.watch.samplers.http import Address
-from wellfed.watch.samplers.probe import TOKENS, ProbeSampler
+from wellfed.watching.codec import to_json
+from wellfed.watching.sample import Probe
+from wellfed.watching.samplers.endpoint import EndpointSampler
+from wellfed.watching.samplers.http import Address
+from wellfed.watching.samplers.probe import TOKENS, ProbeSampler
 
 KEY = "sk-very-secret"
 

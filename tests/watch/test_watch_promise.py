@@ -20,9 +20,9 @@ from wellfed.layout import Engine
 from wellfed.perf.estimate import estimate
 from wellfed.perf.traffic import decode_traffic
 from wellfed.plan import Plan, Request
-from wellfed.watch.codec import from_json, to_json
-from wellfed.watch.target import Target
-from wellfed.watch.trace import Mended, Promise
+from wellfed.watching.codec import from_json, to_json
+from wellfed.watching.target import Target
+from wellfed.watching.trace import Mended, Promise
 
 
 def planned(model: str, machine: str) -> Plan:

@@ -18,12 +18,12 @@ from tests.watch.scenes import QUIET
 
 from wellfed import api_watch
 from wellfed.errors import BadInput
-from wellfed.watch.diagnose import diagnose
-from wellfed.watch.export import listen, prometheus_text
-from wellfed.watch.registry import ALL
-from wellfed.watch.trace import Recorder, read
-from wellfed.watch.watcher import replay
-from wellfed.watch.window import view
+from wellfed.watching.diagnose import diagnose
+from wellfed.watching.export import listen, prometheus_text
+from wellfed.watching.registry import ALL
+from wellfed.watching.trace import Recorder, read
+from wellfed.watching.watcher import replay
+from wellfed.watching.window import view
 
 TRACES = sorted((Path(__file__).parent / "traces").glob("*.jsonl"))
 NAMES = {

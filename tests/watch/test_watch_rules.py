@@ -8,12 +8,12 @@ import pytest
 from tests.watch.scenes import GIB, H100, PID, PROMISE, QUIET, Scene, T, pages, said
 
 from wellfed.finding import Cost, Verdict
-from wellfed.watch.diagnose import diagnose, findings
-from wellfed.watch.registry import ALL
-from wellfed.watch.rules.base import Kind, Rule
-from wellfed.watch.sample import GpuProcess, Sockets
-from wellfed.watch.view import Baseline, View
-from wellfed.watch.window import view
+from wellfed.watching.diagnose import diagnose, findings
+from wellfed.watching.registry import ALL
+from wellfed.watching.rules.base import Kind, Rule
+from wellfed.watching.sample import GpuProcess, Sockets
+from wellfed.watching.view import Baseline, View
+from wellfed.watching.window import view
 
 GPU = Scene(gpus=(H100,), threads=(T(0.3), T(0.97, pid=PID + 100)), engine_now={"kind": "vllm"})
 IDLE_GPU = replace(H100, busy=0.35, memory_busy=0.2, power_w=210.0)

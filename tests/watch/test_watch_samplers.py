@@ -14,15 +14,15 @@ import pytest
 from tests.watch.fake_nvml import FakeNvml
 
 from wellfed.errors import BadInput
-from wellfed.watch.samplers.cgroup import CgroupSampler
-from wellfed.watch.samplers.endpoint import EndpointSampler, parsed
-from wellfed.watch.samplers.host import HostSampler
-from wellfed.watch.samplers.http import Address
-from wellfed.watch.samplers.nvml import GpuSampler
-from wellfed.watch.samplers.proc import ProcessSampler
-from wellfed.watch.samplers.prometheus import metrics
-from wellfed.watch.samplers.sockets import SocketSampler
-from wellfed.watch.target import find
+from wellfed.watching.samplers.cgroup import CgroupSampler
+from wellfed.watching.samplers.endpoint import EndpointSampler, parsed
+from wellfed.watching.samplers.host import HostSampler
+from wellfed.watching.samplers.http import Address
+from wellfed.watching.samplers.nvml import GpuSampler
+from wellfed.watching.samplers.proc import ProcessSampler
+from wellfed.watching.samplers.prometheus import metrics
+from wellfed.watching.samplers.sockets import SocketSampler
+from wellfed.watching.target import find
 
 STAT = (
     "{pid} (llama )x( server) {state} {parent} 1 1 0 -1 0 500 0 7 0 {utime} {stime} 0 0 20 0 2 0 99 1000 2048 "

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.watch.scenes import said
 
-from wellfed.watch.sample import Engine
-from wellfed.watch.samplers.endpoint import parsed
-from wellfed.watch.samplers.prometheus import series
-from wellfed.watch.samplers.sglang import SGLANG
-from wellfed.watch.samplers.vllm import VLLM
+from wellfed.watching.sample import Engine
+from wellfed.watching.samplers.endpoint import parsed
+from wellfed.watching.samplers.prometheus import series
+from wellfed.watching.samplers.sglang import SGLANG
+from wellfed.watching.samplers.vllm import VLLM
 
 VLLM_NEW = """# HELP vllm:num_requests_running Number of requests in model execution batches.
 # TYPE vllm:num_requests_running gauge

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tests.watch.scenes import H100, PROMISE, QUIET, Scene, pages
 
 from wellfed.errors import BadInput
-from wellfed.watch.codec import to_json
-from wellfed.watch.sample import Sample
-from wellfed.watch.trace import SCHEMA, Recorder, parse, read
+from wellfed.watching.codec import to_json
+from wellfed.watching.sample import Sample
+from wellfed.watching.trace import SCHEMA, Recorder, parse, read
 
 RICH = Scene(gpus=(H100,), process_now={"pages": pages(1.0, 2.0)}, throttled=0.5)
 

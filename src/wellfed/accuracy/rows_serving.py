@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped, source_of
+from wellfed.accuracy.names import resolve
 from wellfed.accuracy.serving_conditions import Conditions, conditions, speculation
 from wellfed.accuracy.serving_defaults import served_defaults
 from wellfed.accuracy.serving_machine import machine_of
@@ -15,7 +16,6 @@ from wellfed.accuracy.serving_notes import Degrees, Pool, degrees, pools, weight
 from wellfed.calibration import Calibration
 from wellfed.catalog.hardware import gpu as gpu_spec
 from wellfed.catalog.hardware import gpu_or_none
-from wellfed.catalog.model_names import resolve
 from wellfed.estimate import Estimate, Quantity
 from wellfed.hardware.parts import GpuSpec
 from wellfed.layout import Engine, Layout, Speculation

@@ -1,35 +1,91 @@
 """The bundled models: facts in data/models/*.toml, built on demand.
 
-Every file is one family's; a table is one model. Only the asked-for table is parsed, which keeps a look-up at a few
-milliseconds.
+Every file is one family's; a table is one model:
+
+- `name`, `repo` (owner/name on Hugging Face), `aliases`: what it is called; `sizes` (["7b"]): further sizes under
+  which it is published; `task` (see `Task`) and, for what is no language model, `kind_of`.
+- `config`: the keys of its config.json that matter, or `like`: another model whose config (and native format, family,
+  counts, task) it shares, with its own `config` on top. An entry with neither is one of published sizes only:
+  `parameters`, `total_parameters`, `active`, `context`.
+- `native`: the quantisation of the publisher's files; `files_gib`: published GGUF files whose recipe is not public.
+- `tags`: what Ollama's library calls it today. `qwen3:4b` there is not the `Qwen3-4B` of the hub, so a tag with its
+  colon is looked up before anything else.
+- `published` = [{ repo = "owner/NAME-AWQ", format = "awq", bytes = 5.2e9, files_gib = { q4_k_m = 4.7 } }]: repackagings
+  by others; `bytes` and `files_gib` (of a repository of GGUF files) only where they are known.
+- `source`, `date` (ISO, when it was read), `released`.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from wellfed.errors import UnknownName, nearest
+from wellfed.catalog import name_words
+from wellfed.catalog.compiled import Tables, compiled
+from wellfed.errors import BadInput, UnknownName, Unsupported, nearest
+from wellfed.message import Amount, message
 from wellfed.models.config import from_config
 from wellfed.models.model import Model
 from wellfed.provenance import Source
 
 _DATA = Path(__file__).parent / "data" / "models"
-_SECTION = re.compile(r'^\["?([^\]"\n]+)"?\]\n', re.MULTILINE)
-_NAMES = re.compile(r"^(?:name|repo|aliases) = (.+)$", re.MULTILINE)
-_QUOTED = re.compile(r'"([^"]+)"')
-_READ = "2026-11-23"
-_INHERITED = ("native", "family", "parameters", "active")
+_INHERITED = ("native", "family", "parameters", "total_parameters", "active", "context", "task")
+
+
+class Task(StrEnum):
+    """What a model is for."""
+
+    TEXT = "text"
+    VISION_LANGUAGE = "vision-language"
+    OMNI = "omni"
+    OCR = "ocr"
+    EMBEDDING = "embedding"
+    RERANKER = "reranker"
+    NOT_A_LANGUAGE_MODEL = "not-a-language-model"
 
 
 @dataclass(frozen=True, slots=True)
-class _Index:
-    tables: Mapping[str, str]  # id: its TOML text
-    names: Mapping[str, str]  # normalised name: id
+class Entry:
+    """What the catalogue tells of a model without building it. Counts are as published; None where not told."""
+
+    id: str
+    name: str
+    repository: str | None
+    aliases: tuple[str, ...]
+    sizes: tuple[str, ...]
+    task: Task
+    kind_of: str | None  # of what is no language model: image, video, speech ...
+    family: str | None
+    native_quantisation: str
+    parameters: float | None
+    total_parameters: float | None
+    active_parameters: float | None
+    context: int | None
+    released: str | None
+    source: Source
+    has_config: bool
+    tags: tuple[str, ...] = ()
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """Id, name, repository, aliases."""
+        return (self.id, self.name, *((self.repository,) if self.repository else ()), *self.aliases)
+
+
+@dataclass(frozen=True, slots=True)
+class Repackaging:
+    """A repository that holds another's model in a format of its own; sizes None or empty where not known."""
+
+    repository: str
+    model_id: str
+    format: str  # a quantisation id, or a container with many: gguf, mlx, exl2 ...
+    bytes: float | None = None
+    files_bytes: Mapping[str, float] = field(default_factory=dict)  # of GGUF repositories: quantisation id to bytes
 
 
 def key(name: str) -> str:
@@ -38,63 +94,184 @@ def key(name: str) -> str:
 
 
 @cache
-def _index() -> _Index:
-    tables: dict[str, str] = {}
-    for path in sorted(_DATA.glob("*.toml")):
-        parts = _SECTION.split(path.read_text(encoding="utf-8"))
-        tables.update(zip(parts[1::2], parts[2::2], strict=True))
+def _compiled() -> dict[str, Any]:
+    return compiled(_DATA, (Path(__file__), Path(name_words.__file__)), _build)
+
+
+def _build(tables: Tables) -> dict[str, Any]:
+    """Every table with what it takes from the one it is `like`, every exact name, and the words of every name."""
+    whole = {identity: _with_parent(identity, tables, ()) for identity in tables}
     names: dict[str, str] = {}
-    for identity, text in tables.items():
-        listed = [identity, *(name for line in _NAMES.findall(text) for name in _QUOTED.findall(line))]
-        for name in listed:
+    words: list[list[Any]] = []
+    for identity, table in whole.items():
+        repository = str(table.get("repo", ""))
+        for index, name in enumerate((identity, str(table["name"]), repository, *_texts(table.get("aliases")))):
+            if not name:
+                continue
             names.setdefault(key(name), identity)
             names.setdefault(key(name.rpartition("/")[2]), identity)
-    return _Index(tables, names)
+            words.append([identity, index >= _OWN_NAMES, sorted(name_words.parse(name).distinguishing)])
+    return {
+        "tables": whole,
+        "names": {**_tag_names(tables), **names},
+        "words": words,
+        "tags": {tag.lower(): identity for identity, table in tables.items() for tag in _texts(table.get("tags"))},
+        "published": _published(tables),
+    }
 
 
-def model_ids() -> tuple[str, ...]:
-    """Every model in the catalogue, in the files' order."""
-    return tuple(_index().tables)
+def _tag_names(tables: Tables) -> dict[str, str]:
+    """Tags written in any way (`r1:70b` as R1-70B): used where no name of that key is known."""
+    return {key(tag): identity for identity, table in tables.items() for tag in _texts(table.get("tags"))}
 
 
-def names() -> Mapping[str, str]:
-    """Every known name (as `key` writes it) and the model's id."""
-    return _index().names
+def _published(tables: Tables) -> dict[str, list[Any]]:
+    """Each repackaging's repository in lower case: the entry's id and its row."""
+    rows = ((identity, row) for identity, table in tables.items() for row in table.get("published", ()))
+    return {str(row["repo"]).lower(): [identity, dict(row)] for identity, row in rows}
+
+
+_OWN_NAMES = 3  # id, name and repository name the model itself; an alias may be a sibling's of the same shape
+
+
+def _with_parent(identity: str, tables: Tables, seen: tuple[str, ...]) -> dict[str, Any]:
+    table = _plain(tables[identity])
+    parent = table.get("like")
+    if parent is None:
+        return table
+    if parent not in tables or parent in seen:
+        raise BadInput(f"{identity} is like {parent!r}, which is no other model")
+    base = _with_parent(str(parent), tables, (*seen, identity))
+    taken = {name: base[name] for name in _INHERITED if name in base}
+    merged = {**taken, **table}
+    if "config" in base or "config" in table:
+        merged["config"] = {**_mapping(base.get("config")), **_mapping(table.get("config"))}
+    return merged
+
+
+def _plain(table: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has no dates."""
+    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in table.items()}
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(str(item) for item in value) if isinstance(value, list) else ()
+
+
+def _table(identity: str) -> Mapping[str, Any]:
+    table: Mapping[str, Any] = _compiled()["tables"][identity]
+    return table
 
 
 @cache
-def _table(identity: str) -> Mapping[str, object]:
-    """The model's table, with what it takes from the one it is `like`."""
-    own = tomllib.loads(_index().tables[identity])
-    parent = own.get("like")
-    if not isinstance(parent, str):
-        return own
-    base = _table(parent)
-    config = {**_mapping(base.get("config")), **_mapping(own.get("config"))}
-    taken = {name: base[name] for name in _INHERITED if name in base}
-    return {**taken, **own, "config": config}
+def model_ids() -> tuple[str, ...]:
+    """Every model whose layers are known, in the files' order."""
+    tables: Tables = _compiled()["tables"]
+    return tuple(identity for identity, table in tables.items() if "config" in table)
 
 
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}
+def entry_ids() -> tuple[str, ...]:
+    """Every entry: also those of published sizes only, and what is no language model."""
+    return tuple(_compiled()["tables"])
+
+
+def names() -> Mapping[str, str]:
+    """Every exact name (as `key` writes it) and its entry's id."""
+    exact: Mapping[str, str] = _compiled()["names"]
+    return exact
+
+
+def tags() -> Mapping[str, str]:
+    """Every tag of Ollama's library, in lower case with its colon (`qwen3:4b`), and its entry's id."""
+    found: Mapping[str, str] = _compiled()["tags"]
+    return found
+
+
+def repackaging(repository: str) -> Repackaging | None:
+    """The known repackaging in `owner/NAME`, upper and lower case alike; None where it is not known."""
+    found = _compiled()["published"].get(repository.lower())
+    if found is None:
+        return None
+    identity, row = found
+    files = {quant: float(size) * 2**30 for quant, size in _mapping(row.get("files_gib")).items()}
+    return Repackaging(str(row["repo"]), str(identity), str(row["format"]), _number(row.get("bytes")), files)
+
+
+def repackagings(identity: str) -> tuple[Repackaging, ...]:
+    """All known repackagings of a model."""
+    found = (repackaging(str(row["repo"])) for row in _table(identity).get("published", ()))
+    return tuple(row for row in found if row is not None)
+
+
+def spelling_words() -> list[tuple[str, bool, list[str]]]:
+    """Entry's id, whether the spelling is an alias (not its id, name or repository), and its distinguishing words."""
+    spellings: list[tuple[str, bool, list[str]]] = _compiled()["words"]
+    return spellings
+
+
+@cache
+def entry(identity: str) -> Entry:
+    """The entry with exactly this id."""
+    table = _table(identity)
+    return Entry(
+        id=identity,
+        name=str(table["name"]),
+        repository=_text(table.get("repo")),
+        aliases=_texts(table.get("aliases")),
+        sizes=_texts(table.get("sizes")),
+        task=Task(table.get("task", "text")),
+        kind_of=_text(table.get("kind_of")),
+        family=_text(table.get("family")),
+        native_quantisation=str(table.get("native", "bf16")),
+        parameters=_number(table.get("parameters")),
+        total_parameters=_number(table.get("total_parameters")),
+        active_parameters=_number(table.get("active")),
+        context=None if table.get("context") is None else int(table["context"]),
+        released=_text(table.get("released")),
+        source=_source(table),
+        has_config="config" in table,
+        tags=_texts(table.get("tags")),
+    )
+
+
+def _source(table: Mapping[str, Any]) -> Source:
+    return Source(str(table["source"]), str(table["date"]))
 
 
 @cache
 def by_id(identity: str) -> Model:
-    """The model with exactly this id."""
-    table = _table(identity)
-    built = from_config(_mapping(table["config"]), identity, str(table["name"]))
-    aliases = table.get("aliases")
+    """The model with exactly this id. Raises Unsupported where only its sizes are published."""
+    facts = entry(identity)
+    if not facts.has_config:
+        raise sizes_only(facts)
+    built = from_config(_mapping(_table(identity)["config"]), identity, facts.name)
     return replace(
         built,
-        family=str(table.get("family", built.family)),
-        native_quantisation=str(table.get("native", "bf16")),
-        aliases=tuple(str(alias) for alias in aliases) if isinstance(aliases, list) else (),
-        sources=(Source(str(table["source"]), _READ),),
-        released=_text(table.get("released")),
-        published_parameters=_number(table.get("parameters")),
-        published_active_parameters=_number(table.get("active")),
+        family=facts.family or built.family,
+        native_quantisation=facts.native_quantisation,
+        aliases=facts.aliases,
+        sources=(facts.source,),
+        released=facts.released,
+        published_parameters=facts.parameters,
+        published_active_parameters=facts.active_parameters,
     )
+
+
+def sizes_only(facts: Entry) -> Unsupported:
+    """Why an entry of published sizes cannot be planned, and what would tell."""
+    said = message(
+        "model.sizes-only",
+        "of {name} only its published size is known ({billions} billion parameters), not its layers: "
+        "its cache, speed and fit cannot be told",
+        name=facts.name,
+        billions=Amount(None if facts.parameters is None else facts.parameters / 1e9, ""),
+    )
+    hint = message("model.sizes-only.hint", "give its config.json, its folder or a GGUF file, or name it as owner/name")
+    return Unsupported(said, hint)
 
 
 def _text(value: object) -> str | None:
@@ -116,19 +293,22 @@ def published_files(identity: str) -> Mapping[str, float]:
     return {quant: float(size) * 2**30 for quant, size in sizes.items() if isinstance(size, int | float)}
 
 
-def repository(identity: str) -> str | None:
-    """The model's repository on Hugging Face, where it has one."""
-    return _text(_table(identity).get("repo"))
+def repository_of(identity: str) -> str | None:
+    """The repository on Hugging Face of an entry, where it has one; None for other ids too."""
+    return entry(identity).repository if identity in _compiled()["tables"] else None
 
 
 def model(name: str) -> Model:
     """The model called `name`: id, alias, repository, tag (`r1:70b`) or a loose name. Raises UnknownName."""
-    found = names().get(key(name))
-    if found is not None:
-        return by_id(found)
+    exact = tags().get(name.strip().lower()) or names().get(key(name))
+    if exact is not None:
+        return by_id(exact)
     from wellfed.catalog.model_names import resolve  # only loose names need it
 
-    return resolve(name).model
+    identity = resolve(name)
+    if identity.model is None:
+        raise sizes_only(identity.entry)
+    return identity.model
 
 
 def unknown(name: str) -> UnknownName:

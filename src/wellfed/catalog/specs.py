@@ -40,7 +40,10 @@ def gpu_spec(row: Row) -> GpuSpec:
         pcie_generation=v.get("pcie_generation"),
         pcie_lanes=v.get("pcie_lanes"),
         link_bytes_per_s=v["link_gb_s"] * GB if v.get("link_gb_s") else None,
+        link_kind=v.get("link_kind"),
+        link_switched=v.get("link_switched", False),
         link_peers=v.get("link_peers", 0),
+        serving_build=v.get("vllm"),
         compute_units=v["compute_units"],
         boost_clock_hz=v["boost_clock_mhz"] * 1e6,
         l2_bytes=_scaled(v.get("l2_mib"), MIB),
@@ -48,6 +51,8 @@ def gpu_spec(row: Row) -> GpuSpec:
         compute_capability=v.get("compute_capability"),
         year=v.get("year"),
         unified_memory=v.get("unified_memory", False),
+        memory_of_host=v.get("memory_of_host", False),
+        network_bytes_per_s=v["network_gbit_s"] * GB / 8 if v.get("network_gbit_s") else None,
         cpu_id=v.get("cpu"),
         aliases=tuple(v.get("aliases", ())),
         sources=_sources(v),
@@ -100,11 +105,30 @@ def cpu_spec(row: Row) -> CpuSpec:
         memory_bus_bytes=v.get("memory_bus_bytes", 8),
         memory_validated_mt_s=v.get("validated_mt_s"),
         other_memory_mt_s=tuple((kind, tuple(map(float, speeds))) for kind, speeds in others.items()),
+        soldered_memory_bytes=_scaled(v.get("soldered_memory_gb"), 10**9),
         power_w=v.get("power_w"),
         year=v.get("year"),
+        single_thread_rating=_single_thread_rating(v),
+        graphics_id=v.get("graphics"),
+        single_thread_derived="single_thread_rating" not in v,
         aliases=tuple(v.get("aliases", ())),
-        sources=_sources(v),
+        sources=(*_sources(v), *_chart_source(v)),
     )
+
+
+def _single_thread_rating(v: Mapping[str, Any]) -> float | None:
+    """From the chart, else what the family reaches per GHz x boost clock; None where neither is known."""
+    if "single_thread_rating" in v:
+        return float(v["single_thread_rating"])
+    per_ghz, boost_ghz = v.get("single_thread_per_ghz"), v.get("boost_ghz")
+    if isinstance(per_ghz, Mapping):
+        per_ghz = per_ghz.get(v["architecture"])
+    return round(per_ghz * boost_ghz, 0) if per_ghz and boost_ghz else None
+
+
+def _chart_source(v: Mapping[str, Any]) -> tuple[Source, ...]:
+    chart = v.get("single_thread_chart")
+    return (Source("PassMark CPU Mark, single-thread chart (cpubenchmark.net)", chart),) if chart else ()
 
 
 def _threads(v: Mapping[str, Any]) -> int:

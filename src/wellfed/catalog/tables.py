@@ -3,6 +3,8 @@
 A family gives the values its members share, `columns` (units in the keys) and `parts`: a name and a row of values,
 with an optional last table that overrides. A list of sizes in `memory_gib` stands for one part per size; `suffixes`
 give further names to every member (13900K, 13900KF); a `rare` part is meant only when its memory size is named.
+`single_thread` holds CPU ratings by the date of the chart they are from; members that are on none get the family's
+`single_thread_per_ghz` times their boost clock.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 DATA = Path(__file__).parent / "data"
-_NOT_INHERITED = frozenset({"columns", "parts", "prefix", "same", "suffixes"})
+_NOT_INHERITED = frozenset({"columns", "parts", "prefix", "same", "suffixes", "single_thread"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,12 @@ class Row:
     name: str
     family: str
     values: Mapping[str, Any]
+
+
+@lru_cache(maxsize=8)
+def table(name: str) -> Mapping[str, Any]:
+    """One of the small tables beside the parts: hosts.toml, systems.toml, memory.toml ..."""
+    return tomllib.loads((DATA / name).read_text(encoding="utf-8"))
 
 
 @lru_cache(maxsize=4)
@@ -48,6 +56,9 @@ def _family_rows(family: str, table: Mapping[str, Any]) -> Iterator[Row]:
         if isinstance(cells[-1], dict):
             own = cells[-1]
             values |= own | {"words": [*shared["words"], *own.get("words", ())]}
+        for chart, ratings in table.get("single_thread", {}).items():
+            if name in ratings:
+                values |= {"single_thread_rating": ratings[name], "single_thread_chart": chart}
         for target, origin in table.get("same", {}).items():
             values.setdefault(target, values[origin])
         suffixed = [f"{name}{suffix}" for suffix in table.get("suffixes", ())]

@@ -1,9 +1,9 @@
-"""The one console: NO_COLOR, width and pipes are respected by rich."""
+"""The one console: NO_COLOR, width and pipes are respected by rich; controls in what is shown are escaped."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -12,14 +12,25 @@ if TYPE_CHECKING:
 @lru_cache(maxsize=1)
 def console() -> Console:
     """stdout."""
-    from rich.console import Console
-
-    return Console(highlight=False, soft_wrap=False)
+    return _safe(highlight=False, soft_wrap=False)
 
 
 @lru_cache(maxsize=1)
 def talk() -> Console:
     """stderr."""
-    from rich.console import Console
+    return _safe(stderr=True, highlight=False)
 
-    return Console(stderr=True, highlight=False)
+
+def _safe(**options: Any) -> Console:
+    """A console whose own styles alone move or colour anything: what a text brings of that comes from strangers."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from wellfed.printable import printable_lines
+
+    class Safe(Console):
+        def render_str(self, text: str, **how: Any) -> Text:
+            """As rich's, of a text that is safe to show."""
+            return super().render_str(printable_lines(text), **how)
+
+    return Safe(**options)

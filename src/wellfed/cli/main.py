@@ -8,15 +8,18 @@ import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
+from typing import TextIO, cast
 
 import click
 
 from wellfed import __version__
 from wellfed.errors import WellfedError
+from wellfed.printable import Guarded, printable_lines
 
 # name: (module:command, help of one line)
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "plan": ("wellfed.cli.plan:command", "Does it fit, how fast, what limits it: CPU, GPU or both."),
+    "fit": ("wellfed.cli.fit:command", "Which models this machine serves well."),
     "compare": ("wellfed.cli.compare:command", "The same model on several machines, side by side."),
     "check": ("wellfed.cli.check:command", "Does this machine feed its GPUs? Faults, priced for a model, with fixes."),
     "topology": ("wellfed.cli.topology:command", "Sockets, channels, PCIe hops, GPUs and links, drawn."),
@@ -29,7 +32,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "logs": ("wellfed.cli.ps:logs", "The log of an engine."),
     "stop": ("wellfed.cli.ps:stop", "Stop an engine."),
     "accuracy": ("wellfed.cli.accuracy:command", "Hold predictions against a table of measurements."),
+    "resolve": ("wellfed.cli.resolve:command", "Which model is meant by a name, and how large it is."),
     "catalog": ("wellfed.cli.catalog:command", "GPUs, CPUs, models and builds that are known by name."),
+    "explain": ("wellfed.cli.explain:command", "What a term means."),
     "completion": ("wellfed.cli.completion:command", "Print the shell completion script."),
 }
 
@@ -76,15 +81,12 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line: exit 0 when all is well, 1 for findings or no fit, 2 for errors of use or of the tool."""
-    out = sys.stdout
-    for stream in (out, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows ? for what it lacks
+    out = _guard_streams()
     try:
         sys.exit(cli.main(args=[_text(word) for word in sys.argv[1:]], standalone_mode=False) or 0)
     except WellfedError as error:
         if error.details:
-            click.echo(error.details, err=True)
+            click.echo(printable_lines(error.details), err=True)
         fail(error.message, error.hint, error.exit_code, error.kind)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
@@ -110,6 +112,15 @@ def main() -> None:
         fail(f"internal error: {type(error).__name__}: {error}", "WELLFED_DEBUG=1 shows where; please report it")
 
 
+def _guard_streams() -> TextIO:
+    """Both streams so that they show ? for what a terminal without UTF-8 lacks, and pass no stranger's controls on."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    sys.stdout, sys.stderr = cast(TextIO, Guarded(sys.stdout)), cast(TextIO, Guarded(sys.stderr))
+    return sys.stdout
+
+
 def _text(word: str) -> str:
     """An argument as UTF-8, whatever the locale made of its bytes; paths that are not stay as they are."""
     try:
@@ -123,9 +134,9 @@ def fail(message: str, hint: str | None = None, code: int = 2, kind: str = "erro
     own = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
     if "--json" in own:
         click.echo(json.dumps({"error": {"kind": kind, "message": message, "hint": hint}}, ensure_ascii=False))
-    click.echo(f"{click.style('error', fg='red', bold=True)}: {message}", err=True)
+    click.echo(f"{click.style('error', fg='red', bold=True)}: {printable_lines(message)}", err=True)
     if hint:
-        click.echo(f"{click.style('hint', fg='cyan', bold=True)}: {hint}", err=True)
+        click.echo(f"{click.style('hint', fg='cyan', bold=True)}: {printable_lines(hint)}", err=True)
     sys.exit(code)
 
 

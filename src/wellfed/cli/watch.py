@@ -12,10 +12,10 @@ import click
 
 if TYPE_CHECKING:
     from wellfed.api_watch import WatchOptions
-    from wellfed.watch.diagnose import Diagnosis
-    from wellfed.watch.sample import Sample
-    from wellfed.watch.target import Target
-    from wellfed.watch.trace import Promise
+    from wellfed.watching.diagnose import Diagnosis
+    from wellfed.watching.sample import Sample
+    from wellfed.watching.target import Target
+    from wellfed.watching.trace import Promise
 
 Steps = Iterator[tuple["Sample", "Diagnosis"]]
 _ONCE_S = 5.0
@@ -133,7 +133,7 @@ def _say(line: str) -> None:
 
 
 def _recorded(stack: ExitStack, path: Path, target: Target, promise: Promise | None, steps: Steps) -> Steps:
-    from wellfed.watch.trace import Recorder
+    from wellfed.watching.trace import Recorder
 
     try:
         recorder = Recorder(stack.enter_context(path.open("w", encoding="utf-8")), target.name, promise)
@@ -145,7 +145,7 @@ def _recorded(stack: ExitStack, path: Path, target: Target, promise: Promise | N
 
 
 def _exported(stack: ExitStack, address: str, target: Target, steps: Steps) -> Steps:
-    from wellfed.watch.export import Exporter, listen
+    from wellfed.watching.export import Exporter, listen
 
     exporter: Exporter = stack.enter_context(listen(address))
     click.echo(f"serving {exporter.url}", err=True)

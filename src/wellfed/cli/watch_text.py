@@ -13,10 +13,10 @@ from wellfed.units import format_bytes, format_rate
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from wellfed.watch.diagnose import Diagnosis
-    from wellfed.watch.sample import Sample
-    from wellfed.watch.target import Target
-    from wellfed.watch.view import View
+    from wellfed.watching.diagnose import Diagnosis
+    from wellfed.watching.sample import Sample
+    from wellfed.watching.target import Target
+    from wellfed.watching.view import View
 
 _COLOURS = {Verdict.FAIL: "red", Verdict.WARN: "yellow", Verdict.PASS: "green", Verdict.UNKNOWN: "cyan"}
 _WIDTH = 24

@@ -17,9 +17,11 @@ FLAGS = (
     "--model", "--ctx-size", "--parallel", "--n-gpu-layers", "--threads", "--batch-size", "--ubatch-size", "--host",
     "--port", "--metrics", "--cache-type-k", "--cache-type-v", "--flash-attn", "--cpu-moe", "--n-cpu-moe",
     "--tensor-split", "--override-tensor", "--numa", "--split-mode", "--no-mmap", "--alias", "--cache-ram",
+    "--cors-origins",
 )  # fmt: skip
 # Left out where a program does not know them: before October 2025 (pull request 16391) no prompts were kept in RAM.
-OPTIONAL = ("--cache-ram",)
+# Before 2026 any page that a browser shows could ask the server (pull request 25655); a key protects those.
+OPTIONAL = ("--cache-ram", "--cors-origins")
 
 
 def launch_spec(plan: Plan, program: tuple[str, ...], model_file: str, endpoint: Endpoint) -> LaunchSpec:
@@ -68,7 +70,8 @@ def _arguments(plan: Plan, model_file: str, endpoint: Endpoint, bound: Binding) 
     words += ["--n-gpu-layers", _gpu_layers(plan)]
     words += [*split_words(plan), *expert_words(plan)]
     if layout.kv_type != "f16":
-        words += ["--cache-type-k", layout.kv_type, "--cache-type-v", layout.kv_type]
+        keys, _, values = layout.kv_type.partition("/")
+        words += ["--cache-type-k", keys, "--cache-type-v", values or keys]
     if layout.engine is Engine.LLAMA_CPP:
         words += ["--flash-attn", "on" if layout.flash_attention else "off"]
     if layout.prompt_cache_bytes is not None:

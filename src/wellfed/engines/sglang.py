@@ -37,8 +37,8 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
             words += [flag, str(degree)]
     if layout.attention_data_parallel > 1:
         words.append("--enable-dp-attention")
-    if layout.kv_type == "fp8":
-        words += ["--kv-cache-dtype", "fp8_e4m3"]
+    if layout.kv_type != "f16":
+        words += ["--kv-cache-dtype", {"fp8": "fp8_e4m3", "bf16": "bfloat16"}.get(layout.kv_type, layout.kv_type)]
     words += _numa(plan)
     words += _ktransformers(plan, model)
     several = plan.machine.count > 1 and layout.gpus > len(plan.machine.gpus)

@@ -61,8 +61,8 @@ def _degrees(layout: Layout) -> list[str]:
 
 def _on_gpus(plan: Plan) -> list[str]:
     layout, words = plan.layout, []
-    if layout.kv_type == "fp8":
-        words += ["--kv-cache-dtype", "fp8"]
+    if layout.kv_type != "f16":
+        words += ["--kv-cache-dtype", {"bf16": "bfloat16"}.get(layout.kv_type, layout.kv_type)]
     if layout.quantisation.lower() == "fp8" and plan.model.native_quantisation.lower() != "fp8":
         words += ["--quantization", "fp8"]
     return [*words, "--numa-bind"] if len(plan.machine.numa_nodes) > 1 else words

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from wellfed.engines.capabilities import CAPABILITIES, Capabilities, reads_on_request, usable_quantisations, why_not
+from wellfed.engines.capabilities import (
+    CAPABILITIES,
+    Capabilities,
+    reads_kv_type,
+    reads_on_request,
+    usable_quantisations,
+    why_not,
+)
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.parts import GpuSpec
 from wellfed.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
@@ -36,6 +43,13 @@ class Refusal:
 
 def candidates(machine: Machine, model: Model, goal: Goal, refused: list[Refusal]) -> Iterator[Layout]:
     """Every layout worth estimating; engines that cannot run are told in `refused`."""
+    for layout in _placements(machine, model, goal, refused):
+        for kv_type in kv_types(CAPABILITIES[layout.engine], goal):
+            yield layout if kv_type == layout.kv_type else replace(layout, kv_type=kv_type)
+
+
+def _placements(machine: Machine, model: Model, goal: Goal, refused: list[Refusal]) -> Iterator[Layout]:
+    """Every engine, format, degree of parallelism and division between GPU and CPU."""
     gpu = machine.gpus[0].spec if machine.gpus else None
     if machine.gpus and gpu is None:
         refused.append(Refusal("GPU", f"{machine.gpus[0].name or 'this GPU'} is in no catalogue: its speed is unknown"))
@@ -49,6 +63,8 @@ def candidates(machine: Machine, model: Model, goal: Goal, refused: list[Refusal
         if reason is None and not _formats(capabilities, model, gpu, goal):
             asked = " or ".join(quantisation_named(name).label for name in goal.quantisations) or "its formats"
             reason = f"does not run {asked} of {model.name} here"
+        if reason is None and not kv_types(capabilities, goal):
+            reason = f"has no KV cache in {' or '.join(goal.kv_types)}"
         if reason is None and gpu is not None:
             yield from _on_gpu(machine, model, goal, capabilities, gpu)
         elif reason:
@@ -57,6 +73,13 @@ def candidates(machine: Machine, model: Model, goal: Goal, refused: list[Refusal
             yield from _served_on_cpu(machine, model, goal, capabilities)
         if capabilities.cpu_only and (machine.sockets or machine.origin is Origin.LIVE):  # a live one has a CPU
             yield from _on_cpu(machine, model, goal, capabilities)
+
+
+def kv_types(capabilities: Capabilities, goal: Goal) -> tuple[str, ...]:
+    """The KV caches to try with an engine: its default, those named that it has, or all that are worth a trial."""
+    if goal.kv_types:
+        return tuple(name for name in goal.kv_types if reads_kv_type(capabilities, name))
+    return capabilities.kv_types if goal.any_kv else capabilities.kv_types[:1]
 
 
 def _formats(capabilities: Capabilities, model: Model, gpu: GpuSpec | None, goal: Goal) -> tuple[str, ...]:

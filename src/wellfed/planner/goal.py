@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -21,15 +22,24 @@ class Objective(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """`least_quality` is in bits per weight; empty tuples mean any. `usable_tok_s` is what quality may not go below."""
+    """`least_quality` is in bits per weight; empty tuples mean any. `usable_tok_s` is what quality may not go below.
+
+    `kv_types`: KV caches to try, by name; empty: each engine's own default. `any_kv`: all that engines are tried with.
+    """
 
     objective: Objective = Objective.BALANCED
     least_quality_bits: float = 4.0
     engines: tuple[Engine, ...] = ()
     quantisations: tuple[str, ...] = ()
     kv_types: tuple[str, ...] = ()
+    any_kv: bool = False
     usable_tok_s: float = 5.0
 
+
+QUALITY: Mapping[str, float] = {
+    "any": 0.0, "at-least-q2": 2.0, "at-least-q3": 3.0, "at-least-q4": 4.0, "at-least-q5": 5.0, "at-least-q6": 6.0,
+    "at-least-q8": 8.0, "full": 15.0,
+}  # fmt: skip
 
 # A preference, not a measurement: how much faster coarser weights must be before a balanced ranking takes them.
 _COARSENESS = ((7.5, 1.0), (5.9, 1.05), (4.9, 1.1), (3.9, 1.25), (2.9, 1.8), (0.0, 3.0))
@@ -38,3 +48,12 @@ _COARSENESS = ((7.5, 1.0), (5.9, 1.05), (4.9, 1.1), (3.9, 1.25), (2.9, 1.8), (0.
 def coarseness(bits: float) -> float:
     """The factor by which a balanced ranking multiplies the time of a plan with weights of `bits`."""
     return next(factor for least, factor in _COARSENESS if bits >= least)
+
+
+# Likewise for a quantised KV cache: what 8 and 4 bits of it must gain before they are taken.
+_KV_COARSENESS = ((2.0, 1.0), (1.0, 1.03), (0.7, 1.15), (0.0, 1.3))
+
+
+def kv_coarseness(element_bytes: float) -> float:
+    """The factor by which a balanced ranking multiplies the time of a plan with such a KV cache."""
+    return next(factor for least, factor in _KV_COARSENESS if element_bytes >= least)

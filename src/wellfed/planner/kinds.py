@@ -26,6 +26,10 @@ def kind_of(layout: Layout) -> Kind:
 
 def describe(layout: Layout) -> str:
     """The layout in a few words: `TP4 x PP2`, `1 GPU; experts on CPU`. DPA is data-parallel attention."""
+    return "; ".join([_where(layout), *([] if layout.kv_type == "f16" else [f"KV {layout.kv_type}"])])
+
+
+def _where(layout: Layout) -> str:
     if kind_of(layout) is Kind.CPU:
         return "CPU" if layout.numa is NumaPolicy.ONE_SOCKET else f"CPU, memory: {layout.numa}"
     degrees = (
@@ -49,7 +53,7 @@ def _on_cpu(layout: Layout) -> list[str]:
     offload = layout.offload
     words = []
     if offload.gpu_layers is not None:
-        words.append(f"all but {offload.gpu_layers} layers on CPU")
+        words.append(f"{offload.gpu_layers} layers on GPU, the rest on CPU")
     if offload.cpu_expert_layers is None:
         words.append("experts on CPU")
     elif offload.cpu_expert_layers:

@@ -55,7 +55,8 @@ def _room(plan: Plan) -> str:
     tightest = plan.estimate.memory.tightest
     if tightest is None:
         return "whether it fits is not known: the memory of this machine could not be read"
-    return f"fits with {format_bytes(tightest.spare_bytes)} to spare on {tightest.device}"
+    cache = "" if plan.layout.kv_type == "f16" else f", its KV cache in {plan.layout.kv_type}"
+    return f"fits with {format_bytes(tightest.spare_bytes)} to spare on {tightest.device}{cache}"
 
 
 def _nothing_fits(ranking: Ranking) -> str:

@@ -1,0 +1,181 @@
+"""A view to ranked causes: what is wrong, what follows from it, what is healthy, or what to measure next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from wellfed.finding import Cost, Finding, Verdict
+from wellfed.watching.registry import ALL
+from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign
+from wellfed.watching.view import View
+
+UNKNOWN = "unknown"
+_LEAST_SAMPLES = 3
+_LEAST_SECONDS = 1.5
+_LEAST_COVERAGE = 0.5
+_GRAVE = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A rule that fired. `of`: the cause that explains this one, if any."""
+
+    rule: Rule
+    sign: Sign
+    of: str | None = None
+
+
+Pricer = Callable[[Cause, View], Cost | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What a window says. `causes` are ranked; `id` is the first one's, `unknown` where there is none."""
+
+    view: View
+    causes: tuple[Cause, ...]
+    why_unknown: str = ""
+    next: tuple[str, ...] = ()
+    crashed: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The diagnosis in a word."""
+        return self.causes[0].rule.id if self.causes else UNKNOWN
+
+    @property
+    def ill(self) -> bool:
+        """Whether a fault is named."""
+        return any(cause.rule.kind is Kind.ILL for cause in self.causes)
+
+
+def diagnose(view: View, rules: Sequence[Rule] = ALL) -> Diagnosis:
+    """Every rule over the view. Faults come before healthy limits; with neither, or with a contradiction, unknown."""
+    thin = _too_thin(view)
+    if thin:
+        return Diagnosis(view, (), thin, ("Watch for longer: `wellfed watch --for 30`.",))
+    fired, crashed = _fired(view, rules)
+    ills = _ranked([cause for cause in fired if cause.rule.kind is Kind.ILL])
+    if ills:
+        return Diagnosis(view, tuple(ills), crashed=crashed)
+    healthy = [cause for cause in fired if cause.rule.kind is Kind.HEALTHY]
+    contradiction = _slower_than_planned(view)
+    if healthy and not contradiction:
+        return Diagnosis(view, tuple(healthy), crashed=crashed)
+    return Diagnosis(view, (), contradiction or _nothing_fits(view), _what_next(view), crashed)
+
+
+def _too_thin(view: View) -> str:
+    if view.samples < _LEAST_SAMPLES or view.seconds < _LEAST_SECONDS:
+        return f"too little was seen: {view.samples} samples over {view.seconds:.1f} s"
+    if view.coverage < _LEAST_COVERAGE:
+        return f"samples have gaps: they cover {100 * view.coverage:.0f} % of {view.seconds:.0f} s"
+    return ""
+
+
+def _fired(view: View, rules: Sequence[Rule]) -> tuple[list[Cause], tuple[str, ...]]:
+    found: list[Cause] = []
+    crashed: list[str] = []
+    for rule in rules:
+        try:
+            found += [Cause(rule, each) for each in rule.judge(view)]
+        except Exception as error:  # noqa: BLE001  a broken rule must not hide the others
+            crashed.append(f"{rule.id}: {type(error).__name__}: {error}")
+    return found, tuple(crashed)
+
+
+def _ranked(causes: list[Cause]) -> list[Cause]:
+    """By strength; what another one explains comes last, and names it."""
+    order = sorted(causes, key=lambda cause: -cause.sign.strength)
+    marked = [Cause(cause.rule, cause.sign, _explained(cause, order)) for cause in order]
+    first = [cause for cause in marked if cause.of is None]
+    return first + [cause for cause in marked if cause.of is not None]
+
+
+def _explained(cause: Cause, others: Sequence[Cause]) -> str | None:
+    for other in others:
+        if other.rule.id != cause.rule.id and _explains(other.rule, cause.rule):
+            if cause.rule.explains and "*" in cause.rule.explains:
+                continue  # two that explain everything do not explain each other
+            return other.rule.id
+    return None
+
+
+def _explains(rule: Rule, follows: Rule) -> bool:
+    ids = rule.explains
+    return follows.id in ids or "*" in ids or (follows.like is not None and follows.like in (rule.id, *ids))
+
+
+def _slower_than_planned(view: View) -> str:
+    promise, share = view.promise, view.against_promise
+    if promise is None or share is None or view.engine is None or (view.engine.running or 0) > 1.5:
+        return ""
+    least = 0.7 * promise.decode_low_tok_s / promise.decode_tok_s
+    if share >= least:
+        return ""
+    return f"{100 * share:.0f} % of the plan's tokens/s, and no cause is seen"
+
+
+def _nothing_fits(view: View) -> str:
+    if view.probe is not None and view.probe.error and not view.probe.answered:
+        return f"requests of our own are not answered: {view.probe.error}"
+    if view.probe is not None and view.probe.tok_s is not None and view.promise is not None and view.process is None:
+        share = view.probe.tok_s / view.promise.decode_tok_s
+        return f"asked, it gives {100 * share:.0f} % of the tokens/s that were promised: neither slow nor as promised"
+    if view.process is None and view.engine is None:
+        return "neither the process nor the endpoint could be read"
+    if view.engine is None:
+        return "the engine's own metrics could not be read"
+    if view.engine.error:
+        return f"the engine tells nothing: {view.engine.error}"
+    return "nothing seen explains what the engine does"
+
+
+def _what_next(view: View) -> tuple[str, ...]:
+    found = []
+    if view.engine is None or view.engine.error or view.engine.running is None:
+        found.append("Start the engine with its metrics on (llama.cpp and SGLang: --metrics, --enable-metrics).")
+    if view.process is None or view.process.threads is None:
+        found.append("Watch on the engine's own machine, in its PID namespace, as its user: threads could not be read.")
+    elif view.process.waiting_share is None and view.process.wanting:
+        found.append("This kernel does not tell how long threads wait for a CPU (schedstat): `top -H` meanwhile.")
+    if view.probe is None and (view.engine is None or view.engine.error):
+        found.append("Let it be asked: `wellfed watch --probe` measures what a user gets.")
+    if view.promise is None:
+        found.append("Give the plan to compare with: `wellfed watch --model MODEL`, or a rate with --expect.")
+    elif view.process is None:
+        found.append("Watch it on its own machine: without its process and counters only the speed can be told.")
+    else:
+        found.append("Measure what the plan builds on: `wellfed bench memory`, then `wellfed bench engine`.")
+    return tuple(found)
+
+
+def findings(diagnosis: Diagnosis, price: Pricer | None = None) -> tuple[Finding, ...]:
+    """The diagnosis as findings, the first cause first; costs only for causes that no other explains."""
+    if not diagnosis.causes:
+        why = diagnosis.why_unknown + "".join(f"; {each}" for each in diagnosis.crashed)
+        return (Finding(UNKNOWN, Verdict.UNKNOWN, ENGINE, why, fix=tuple(f"# {each}" for each in diagnosis.next)),)
+    return tuple(_finding(cause, diagnosis.view, price) for cause in diagnosis.causes)
+
+
+def _finding(cause: Cause, view: View, price: Pricer | None) -> Finding:
+    ill = cause.rule.kind is Kind.ILL
+    grave = cause.sign.strength >= _GRAVE and cause.of is None
+    why = cause.sign.why + (f" (follows from {cause.of})" if cause.of else "")
+    return Finding(
+        id=cause.rule.id,
+        verdict=(Verdict.FAIL if grave else Verdict.WARN) if ill else Verdict.PASS,
+        subject=cause.sign.subject,
+        why=why,
+        measured="; ".join(cause.sign.evidence) or None,
+        wanted=None,
+        fix=cause.sign.fix or cause.rule.fix,
+        refs=cause.rule.refs,
+        cost=price(cause, view) if ill and cause.of is None and price is not None else None,
+    )
+
+
+def names(diagnoses: Iterable[Diagnosis]) -> tuple[str, ...]:
+    """Ids in order of appearance, each once."""
+    return tuple(dict.fromkeys(diagnosis.id for diagnosis in diagnoses))

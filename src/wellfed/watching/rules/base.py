@@ -1,0 +1,87 @@
+"""What a rule of diagnosis is, and the words in which it judges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wellfed.watching.view import View
+
+
+class Kind(StrEnum):
+    """`ill` names a fault; `healthy` names the limit an engine runs at when nothing is wrong."""
+
+    ILL = "ill"
+    HEALTHY = "healthy"
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """What a rule saw. `strength` 0..1: the share of speed it takes, where that can be told; else how sure it is."""
+
+    strength: float
+    subject: str
+    why: str
+    evidence: tuple[str, ...]
+    fix: tuple[str, ...] = ()
+
+
+Judge = Callable[[View], Iterable[Sign]]
+
+ENGINE, SYSTEM = "engine", "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One diagnosis, with its own documentation.
+
+    `reads`: the evidence it needs. `then`: what to measure next when it is the suspect. `explains`: diagnoses that
+    follow from this one and are not named beside it. `check`: the id of the `wellfed check` that knows the same fault.
+    `loss`: its strength is the share of speed or time that the fault takes. `like`: a symptom: it follows from that
+    diagnosis, and from whatever explains that one.
+    """
+
+    id: str
+    title: str
+    kind: Kind
+    reads: str
+    rule: str
+    judge: Judge
+    fix: tuple[str, ...] = ()
+    then: str = ""
+    explains: tuple[str, ...] = ()
+    check: str | None = None
+    loss: bool = False
+    like: str | None = None
+    refs: tuple[str, ...] = ()
+
+
+def sign(strength: float, subject: str, why: str, *evidence: str | None, fix: Iterable[str] = ()) -> list[Sign]:
+    """One sign, its strength cut to 0..1; evidence that is None is left out."""
+    told = tuple(each for each in evidence if each)
+    return [Sign(min(1.0, max(0.0, strength)), subject, why, told, tuple(fix))]
+
+
+def percent(share: float | None) -> str:
+    """A share as a person reads it."""
+    return "?" if share is None else f"{100 * share:.0f} %"
+
+
+def hot(view: View) -> str | None:
+    """The hottest thread, for evidence."""
+    threads = view.process.wanting if view.process else ()
+    if not threads:
+        return None
+    first = threads[0]
+    waits = "" if first.waiting is None else f", waits {percent(first.waiting)}"
+    return f"thread {first.name} ({first.tid}) runs {percent(first.busy)} of the time{waits}"
+
+
+def rates(view: View) -> str | None:
+    """What the engine makes, against the plan where there is one."""
+    engine = view.engine
+    if engine is None or engine.tok_s is None:
+        return None
+    plan = f", {percent(view.against_promise)} of the plan's" if view.against_promise is not None else ""
+    return f"{engine.tok_s:.3g} tokens/s{plan}"

@@ -1,0 +1,35 @@
+"""`context-full`: a sequence is at the end of its context."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
+from wellfed.watching.view import View
+
+_FULL = 0.9
+
+
+def judge(view: View) -> Iterable[Sign]:
+    """The fullest sequence beyond 90 % of its room."""
+    fill = view.engine.context_fill if view.engine else None
+    if fill is None or fill < _FULL:
+        return []
+    return sign(
+        0.3 + 0.6 * (fill - _FULL) / (1 - _FULL),
+        ENGINE,
+        "a sequence nearly fills its context: soon it ends, or is cut, and attention over so much is slow",
+        f"the fullest sequence uses {percent(fill)} of its context",
+    )
+
+
+RULE = Rule(
+    id="context-full",
+    title="Context nearly full",
+    kind=Kind.ILL,
+    reads="llama.cpp /slots: tokens and context of each slot",
+    rule="The fullest sequence uses 90 % of its context or more, in a quarter of the samples.",
+    judge=judge,
+    fix=("# A larger --ctx-size (it is shared by all slots of llama.cpp), fewer slots, or shorter histories.",),
+    then="`wellfed plan --context N`: the memory that a larger one takes.",
+)

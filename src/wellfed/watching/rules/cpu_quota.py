@@ -1,0 +1,48 @@
+"""`cpu-quota`: the control group's CPU time is used up before each period ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, percent, sign
+from wellfed.watching.view import View
+
+_OFTEN = 0.1
+
+
+def judge(view: View) -> Iterable[Sign]:
+    """More than a tenth of the periods cut short."""
+    group = view.cgroup
+    if group is None or group.throttled_periods is None or group.throttled_periods < _OFTEN:
+        return []
+    return sign(
+        group.throttled_periods,
+        SYSTEM,
+        "its control group's CPU time is used up early, and all its threads stand still until the next period",
+        f"{percent(group.throttled_periods)} of periods were throttled",
+        None if group.quota_cores is None else f"the quota is {group.quota_cores:g} cores",
+        None if view.process is None or view.process.cores is None else f"it uses {view.process.cores:.2f} cores",
+    )
+
+
+RULE = Rule(
+    id="cpu-quota",
+    title="CPU quota of the control group used up",
+    kind=Kind.ILL,
+    reads="cgroup cpu.stat: nr_periods, nr_throttled, of every group on the way up",
+    rule="At least 10 % of the periods were throttled.",
+    judge=judge,
+    fix=("# Raise it: docker --cpus, systemd CPUQuota=, Kubernetes resources.limits.cpu; or start fewer threads.",),
+    then="Whether the engine's threads exceed the quota: `wellfed check --select cpu-quota`.",
+    explains=(
+        "cpu-too-few",
+        "other-tenant-cpu",
+        "queueing",
+        "unresponsive",
+        "gpu-launch-bound",
+        "tokeniser-bound",
+        "memory-contention",
+    ),
+    check="cpu-quota",
+    refs=("https://docs.kernel.org/scheduler/sched-bwc.html",),
+)

@@ -1,0 +1,41 @@
+"""`cpu-too-few`: more busy threads than CPUs they may run on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, hot, percent, rates, sign
+from wellfed.watching.rules.cpu_shares import wait
+from wellfed.watching.view import View
+
+
+def judge(view: View) -> Iterable[Sign]:
+    """The threads wait for each other."""
+    found = wait(view)
+    if found is None or found.own < 0.1:
+        return []
+    return sign(
+        found.own,
+        ENGINE,
+        "it has more busy threads than CPUs: at every barrier those that run spin, waiting for one that cannot",
+        f"{found.threads} busy threads may use {found.cpus} CPU{'s' if found.cpus > 1 else ''}",
+        f"they wait {percent(found.own)} of the time they want to run, for each other",
+        hot(view),
+        rates(view),
+        fix=(f"# Start it with --threads {found.cpus}, or give it {found.threads} CPUs (taskset, cpuset, --bind).",),
+    )
+
+
+RULE = Rule(
+    id="cpu-too-few",
+    title="More busy threads than CPUs (cpuset or affinity too small)",
+    kind=Kind.ILL,
+    loss=True,
+    reads="/proc/PID/task/*/schedstat: time run and time waited; Cpus_allowed_list",
+    rule="Hot threads wait at least 15 % of the time they want to run, and at least 10 % for each other.",
+    judge=judge,
+    fix=("# As many threads as CPUs it may use: --threads, or a larger cpuset.",),
+    then="`wellfed check --select cpuset`.",
+    explains=("queueing", "unresponsive", "gpu-launch-bound", "tokeniser-bound", "memory-contention"),
+    check="cpuset",
+)

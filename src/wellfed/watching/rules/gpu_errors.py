@@ -1,0 +1,96 @@
+"""`gpu-errors`: the driver, the kernel or the link reports errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from wellfed.watching.rules.base import Kind, Rule, Sign, percent, sign
+from wellfed.watching.view import GpuView, KernelView, View
+
+# NVIDIA, "XID Errors" (docs.nvidia.com/deploy/xid-errors): those that name the hardware
+_HARDWARE = frozenset({48, 61, 62, 63, 64, 74, 79, 92, 94, 95, 119, 120})
+_REPLAYS = 20.0
+
+
+def judge(view: View) -> Iterable[Sign]:
+    """New XIDs, uncorrected ECC errors, replays, lanes lost; PCIe errors of the devices on the way to a GPU."""
+    kernel = view.kernel or KernelView(log_readable=False)
+    gpus = view.gpus or ()
+    known = {gpu.address for gpu in gpus if gpu.address is not None}
+    found = [each for gpu in gpus for each in _judge(gpu, kernel)]
+    others = {place for place, _ in kernel.xids} | set(kernel.log_gpu_resets) | _noisy(kernel)
+    return [*found, *(each for place in sorted(others - known) for each in _device(place, kernel))]
+
+
+def _judge(gpu: GpuView, kernel: KernelView) -> list[Sign]:
+    logged = {xid for place, xid in kernel.xids if place == gpu.address}
+    xids = sorted({*gpu.xids, *logged})
+    lost = gpu.link_lost is not None and gpu.link_lost >= 0.3
+    signs = (
+        _xids(xids),
+        f"{gpu.ecc_uncorrected:.0f} uncorrected memory errors" if gpu.ecc_uncorrected else None,
+        f"{gpu.replays:.0f} PCIe replays" if (gpu.replays or 0.0) >= _REPLAYS else None,
+        f"the link lost lanes in {percent(gpu.link_lost)} of samples: now {gpu.link}" if lost else None,
+        *(_pcie(gpu.address, kernel) if gpu.address else ()),
+    )
+    grave = any(xid in _HARDWARE for xid in xids) or bool(gpu.ecc_uncorrected) or _fatal(gpu.address, kernel)
+    return _sign(gpu.subject, grave, lost, signs)
+
+
+def _device(place: str, kernel: KernelView) -> list[Sign]:
+    """A GPU that no driver lists (it may have fallen off the bus), or a bridge above one."""
+    xids = sorted({xid for where, xid in kernel.xids if where == place})
+    grave = any(xid in _HARDWARE for xid in xids) or _fatal(place, kernel)
+    return _sign(f"PCIe device {place}", grave, False, (_xids(xids), *_pcie(place, kernel)))
+
+
+def _sign(subject: str, grave: bool, lost: bool, signs: Iterable[str | None]) -> list[Sign]:
+    told = [each for each in signs if each]
+    if not told:
+        return []
+    why = "the hardware reports errors" if grave or lost else "errors: repeated transfers, or a program's fault"
+    return sign(0.95 if grave else 0.6, subject, why, *told)
+
+
+def _xids(xids: Iterable[int]) -> str | None:
+    told = ", ".join(map(str, xids))
+    return f"XID {told}" if told else None
+
+
+def _pcie(place: str, kernel: KernelView) -> Iterable[str | None]:
+    replays, errors = kernel.pcie_replays.get(place, 0.0), kernel.pcie_correctable.get(place, 0.0)
+    many = f", {replays:.0f} of them replays" if replays else ""
+    uncorrectable = kernel.pcie_uncorrectable.get(place)
+    yield f"{errors:.0f} PCIe errors that were corrected{many}" if errors >= _REPLAYS else None
+    yield f"{uncorrectable:.0f} PCIe errors that could not be corrected" if uncorrectable else None
+    logged = kernel.pcie_logged.get(place)
+    yield f"{logged:.0f} lines of PCIe errors in the kernel's log" if logged else None
+    yield "the driver reset the GPU" if place in kernel.log_gpu_resets else None
+
+
+def _noisy(kernel: KernelView) -> set[str]:
+    tables: tuple[Mapping[str, float], ...] = (kernel.pcie_correctable, kernel.pcie_uncorrectable, kernel.pcie_logged)
+    return {place for table in tables for place in table}
+
+
+def _fatal(place: str | None, kernel: KernelView) -> bool:
+    return place is not None and (bool(kernel.pcie_uncorrectable.get(place)) or place in kernel.log_gpu_resets)
+
+
+RULE = Rule(
+    id="gpu-errors",
+    title="GPU or link errors",
+    kind=Kind.ILL,
+    reads="NVML events (XID), ECC and replay counters, link width; the kernel's log where readable (XID, AER, DPC, "
+    "amdgpu resets); aer_dev_* of the GPU and of every bridge above it",
+    rule="A new XID or reset, an uncorrected ECC or PCIe error, 20 replays or corrected PCIe errors in a window "
+    "(without counters: one in the log), or fewer lanes than before.",
+    judge=judge,
+    fix=(
+        "# Reset or reboot; reseat the card or its riser; if it comes back, replace it.",
+        "nvidia-smi -q -d ECC,ROW_REMAPPER",
+    ),
+    then="`dmesg | grep -i -e xid -e aer`.",
+    explains=("queueing", "unresponsive"),
+    check="gpu-xid",
+)

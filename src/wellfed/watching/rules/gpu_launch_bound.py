@@ -1,0 +1,47 @@
+"""`gpu-launch-bound`: the GPU waits for one CPU thread that cannot launch fast enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wellfed.watching.rules.base import Kind, Rule, Sign, hot, percent, rates, sign
+from wellfed.watching.rules.feeding import hottest, waiting_gpu
+from wellfed.watching.view import View
+
+
+def judge(view: View) -> Iterable[Sign]:
+    """A GPU idle part of the time in decode, one engine thread at 100 % of a core, PCIe quiet."""
+    gpu = waiting_gpu(view)
+    if gpu is None or view.engine is None or not view.engine.serving:
+        return []
+    thread = hottest(view, api=False)
+    if thread is None or thread.busy < 0.9 or (gpu.link_share or 0.0) > 0.5:
+        return []
+    return sign(
+        1 - (gpu.busy or 0.0),
+        gpu.subject,
+        "the CPU cannot feed the GPU: kernels end before one busy thread has launched the next",
+        f"the GPU is busy {percent(gpu.busy)} of the time",
+        hot(view),
+        None if gpu.link_share is None else f"PCIe at {percent(gpu.link_share)} of {gpu.link or 'its link'}",
+        None if gpu.power_share is None else f"draws {percent(gpu.power_share)} of its power limit",
+        rates(view),
+    )
+
+
+RULE = Rule(
+    id="gpu-launch-bound",
+    title="CPU cannot feed the GPU: launch-bound",
+    kind=Kind.ILL,
+    loss=True,
+    reads="NVML utilisation and PCIe throughput; CPU time of the engine's hottest thread",
+    rule="GPU busy below 85 % while serving, one engine thread above 90 % of a core, PCIe below half of its link.",
+    judge=judge,
+    fix=(
+        "# CUDA graphs on (vLLM without --enforce-eager; llama.cpp: GGML_CUDA_DISABLE_GRAPHS unset), larger batches,",
+        "# CPU governor at performance, the engine alone on its cores; a CPU with faster single threads.",
+    ),
+    then="Tokens/s with two requests at once: launch-bound engines make nearly twice as many.",
+    explains=("queueing",),
+    check="cpu-governor",
+)

@@ -1,0 +1,40 @@
+"""`gpu-low-clocks`: a busy GPU stays at low clocks without being throttled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wellfed.watching.rules.base import Kind, Rule, Sign, percent, sign
+from wellfed.watching.view import View
+
+
+def judge(view: View) -> Iterable[Sign]:
+    """Below 60 % of its clock, while it is busy most of the time."""
+    found: list[Sign] = []
+    for gpu in view.engine_gpus:
+        if gpu.clock_share is None or gpu.clock_share >= 0.6 or (gpu.busy or 0.0) < 0.7:
+            continue
+        fixed = gpu.reasons.get("applications_clocks_setting", 0.0) >= 0.5
+        found += sign(
+            1 - gpu.clock_share,
+            gpu.subject,
+            "its clocks are set low" if fixed else "busy, and yet in a low performance state",
+            f"clock at {percent(gpu.clock_share)} of its highest, busy {percent(gpu.busy)}",
+            None if gpu.pstate is None else f"P{gpu.pstate}",
+            fix=("nvidia-smi --reset-gpu-clocks", "nvidia-smi --reset-applications-clocks") if fixed else (),
+        )
+    return found
+
+
+RULE = Rule(
+    id="gpu-low-clocks",
+    title="GPU clocks low without a reason",
+    kind=Kind.ILL,
+    loss=True,
+    reads="NVML clocks, performance state, utilisation",
+    rule="Busy at least 70 % of the time at less than 60 % of the highest clock.",
+    judge=judge,
+    fix=("nvidia-smi --reset-gpu-clocks",),
+    then="`nvidia-smi -q -d CLOCK,PERFORMANCE`: who set them.",
+    explains=("queueing",),
+)

@@ -1,0 +1,48 @@
+"""`gpu-throttled`: power, heat or the board slows the GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wellfed.watching.rules.base import Kind, Rule, Sign, percent, sign
+from wellfed.watching.view import GpuView, View
+
+_HARD = ("hw_slowdown", "hw_thermal_slowdown", "sw_thermal_slowdown", "hw_power_brake_slowdown")
+
+
+def judge(view: View) -> Iterable[Sign]:
+    """A reason of throttling in most samples, with clocks that show it."""
+    return [each for gpu in view.engine_gpus for each in _judge(gpu)]
+
+
+def _judge(gpu: GpuView) -> list[Sign]:
+    clock = gpu.clock_share
+    hard = {name: gpu.reasons[name] for name in _HARD if gpu.reasons.get(name, 0.0) >= 0.3}
+    capped = gpu.reasons.get("sw_power_cap", 0.0) >= 0.5
+    if clock is None or not ((hard and clock < 0.95) or (capped and clock < 0.8)):
+        return []
+    names = ", ".join(sorted(hard) or ["sw_power_cap"])
+    return sign(
+        1 - clock,
+        gpu.subject,
+        "the GPU is slowed: " + ("heat or the board's power supply" if hard else "its power limit"),
+        f"{names} in {percent(max(hard.values(), default=gpu.reasons.get('sw_power_cap', 0.0)))} of samples",
+        f"clock at {percent(clock)} of its highest",
+        None if gpu.temperature_c is None else f"{gpu.temperature_c:.0f} degrees C",
+        None if gpu.power_share is None else f"{percent(gpu.power_share)} of its power limit",
+    )
+
+
+RULE = Rule(
+    id="gpu-throttled",
+    title="GPU throttled by power or heat",
+    kind=Kind.ILL,
+    loss=True,
+    reads="NVML clocks event reasons, clocks, power, temperature",
+    rule="A slowdown in 30 % of samples with clocks below 95 %, or the power cap in half with clocks below 80 %.",
+    judge=judge,
+    fix=("# Airflow and dust; a higher limit where the card allows: nvidia-smi -pl WATTS; check the power cables.",),
+    then="`wellfed check --select gpu-throttle,gpu-power-limit`; temperatures over ten minutes.",
+    explains=("queueing", "gpu-low-clocks"),
+    check="gpu-throttle",
+)

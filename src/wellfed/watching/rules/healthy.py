@@ -1,0 +1,152 @@
+"""The limits an engine runs at when nothing is wrong: only another layout or another part helps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, hot, percent, rates, sign
+from wellfed.watching.view import View
+
+_BUSY, _NEAR = 0.85, 0.5
+
+
+def hbm(view: View) -> Iterable[Sign]:
+    """Decode with the GPU always busy."""
+    gpus = [gpu for gpu in view.engine_gpus if gpu.busy is not None]
+    if not view.on_gpu or not gpus or view.engine is None or not view.engine.decoding:
+        return []
+    busy = min(gpu.busy or 0.0 for gpu in gpus)
+    if busy < _BUSY:
+        return []
+    memory = [gpu.memory_busy for gpu in gpus if gpu.memory_busy is not None]
+    return sign(
+        busy,
+        gpus[0].subject,
+        "decode at the GPU's memory bandwidth",
+        f"busy {percent(busy)} of the time",
+        f"memory busy {percent(max(memory))}" if memory else None,
+        _told(view),
+        rates(view),
+    )
+
+
+def prefill(view: View) -> Iterable[Sign]:
+    """Prompts with the GPU always busy."""
+    gpus = [gpu for gpu in view.engine_gpus if gpu.busy is not None]
+    engine = view.engine
+    if not view.on_gpu or not gpus or engine is None or not engine.serving or engine.decoding:
+        return []
+    if (engine.prompt_tok_s or 0.0) <= 0 or min(gpu.busy or 0.0 for gpu in gpus) < _BUSY:
+        return []
+    busy = min(gpu.busy or 0.0 for gpu in gpus)
+    return sign(busy, gpus[0].subject, "prompts at the GPU's rate of computing", f"busy {percent(busy)} of the time",
+                f"{engine.prompt_tok_s:.4g} prompt tokens/s")  # fmt: skip
+
+
+def cpu(view: View) -> Iterable[Sign]:
+    """A CPU engine whose threads run all the time."""
+    process, engine = view.process, view.engine
+    if view.on_gpu or process is None or engine is None or not engine.serving or not process.wanting:
+        return []
+    waiting = process.waiting_share
+    if waiting is not None and waiting >= 0.15:
+        return []
+    bound = _memory_bound(view)
+    what = "decode at the memory's bandwidth" if bound else "decode" if engine.decoding else "prompts"
+    return sign(
+        1 - (waiting or 0.0),
+        ENGINE,
+        f"{what}: its threads run all the time, and nobody disturbs them",
+        _told(view) or ("as fast as planned, and the plan is limited by memory" if bound else None),
+        hot(view),
+        rates(view) or (f"{engine.prompt_tok_s:.4g} prompt tokens/s" if engine.prompt_tok_s else None),
+    )
+
+
+def _memory_bound(view: View) -> bool:
+    """By the bytes that are read; where those are not known, by the plan's own word, where it is kept."""
+    share, promise, kept = _bandwidth_share(view), view.promise, view.against_promise
+    if share is not None:
+        return share >= _NEAR
+    if promise is None or kept is None or "memory" not in promise.limited_by:
+        return False
+    return kept >= promise.decode_low_tok_s / promise.decode_tok_s
+
+
+def _bandwidth_share(view: View) -> float | None:
+    """Decode steps per second x bytes that a step reads, over the bandwidth of the memory they are in.
+
+    Bytes are the plan's, for as many sequences as it has; more read more.
+    """
+    promise, engine = view.promise, view.engine
+    if promise is None or engine is None or not engine.decoding or engine.steps_per_s is None:
+        return None
+    if not promise.bytes_per_token or not promise.memory_bytes_per_s:
+        return None
+    return engine.steps_per_s * promise.bytes_per_token / promise.memory_bytes_per_s
+
+
+def _told(view: View) -> str | None:
+    share, promise = _bandwidth_share(view), view.promise
+    if share is None or promise is None:
+        return None
+    reads = f"{(promise.bytes_per_token or 0) / 1e9:.3g} GB a step"
+    bandwidth = f"{(promise.memory_bytes_per_s or 0) / 1e9:.3g} GB/s"
+    known = f", {promise.memory}" if promise.memory else ""
+    return f"reads {reads}: {percent(share)} of the memory's bandwidth ({bandwidth}{known})"
+
+
+def asked(view: View) -> Iterable[Sign]:
+    """An endpoint that tells nothing of itself, and answers as promised."""
+    probe, promise, engine = view.probe, view.promise, view.engine
+    if probe is None or promise is None or probe.answered < 2 or probe.tok_s is None or probe.ttft_s is None:
+        return []
+    silent = engine is None or engine.running is None
+    if not silent or (probe.failed or 0.0) > 0 or probe.tok_s < promise.decode_low_tok_s:
+        return []
+    return sign(
+        0.5,
+        ENGINE,
+        "asked, it answers as fast as promised",
+        f"{probe.answered} requests of our own: {probe.tok_s:.3g} tokens/s, the first after {probe.ttft_s:.2g} s",
+        f"promised {promise.decode_tok_s:.3g}" + (f" ({promise.source})" if promise.source else ""),
+    )
+
+
+HBM = Rule(
+    id="hbm-bound",
+    title="Decode at the GPU's memory bandwidth (healthy)",
+    kind=Kind.HEALTHY,
+    reads="NVML utilisation; the engine's rates",
+    rule="Decoding, every GPU of the engine busy at least 85 % of the time.",
+    judge=hbm,
+    fix=(
+        "# Fewer bits per weight, more requests at once (throughput), or more bandwidth: `wellfed plan` prices each.",
+    ),
+)
+PREFILL = Rule(
+    id="compute-bound-prefill",
+    title="Prompts at the GPU's compute rate (healthy)",
+    kind=Kind.HEALTHY,
+    reads="NVML utilisation; prompt tokens/s",
+    rule="Reading prompts, every GPU of the engine busy at least 85 % of the time.",
+    judge=prefill,
+    fix=("# Prefix caching, shorter prompts, or more compute.",),
+)
+CPU = Rule(
+    id="cpu-bound",
+    title="CPU engine at its memory bandwidth or compute rate (healthy)",
+    kind=Kind.HEALTHY,
+    reads="/proc/PID/task/*/schedstat; bytes per token and bandwidth where a plan is known",
+    rule="Requests run, hot threads wait less than 15 % of the time they want to run.",
+    judge=cpu,
+    fix=("# Fewer bits per weight, more memory channels, or layers on a GPU: `wellfed plan` prices each.",),
+)
+ASKED = Rule(
+    id="as-promised",
+    title="It answers as fast as promised (healthy)",
+    kind=Kind.HEALTHY,
+    reads="requests of our own (--probe), the plan or --expect; of an engine without metrics",
+    rule="At least 2 answers, none failed, tokens no slower than the promise's low end.",
+    judge=asked,
+)

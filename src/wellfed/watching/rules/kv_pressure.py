@@ -1,0 +1,42 @@
+"""`kv-pressure`: the KV cache is full, and running sequences are thrown out or held back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
+from wellfed.watching.view import View
+
+
+def judge(view: View) -> Iterable[Sign]:
+    """Preemptions, or a cache above 90 % with requests waiting."""
+    engine = view.engine
+    if engine is None or (engine.kv_usage is None and not engine.preemptions):
+        return []
+    full = (engine.kv_usage or 0.0) >= 0.9
+    if not (engine.preemptions and (engine.kv_usage or 1.0) >= 0.7) and not (full and engine.waiting):
+        return []
+    return sign(
+        0.5 + (0.3 if engine.preemptions else 0.0) + (0.1 if full else 0.0),
+        ENGINE,
+        "the KV cache is full: sequences wait for room, and those thrown out are computed again",
+        f"the cache is {percent(engine.kv_usage)} full",
+        f"{engine.preemptions:.0f} preemptions" if engine.preemptions else None,
+        f"{engine.waiting:.1f} requests wait" if engine.waiting else None,
+    )
+
+
+RULE = Rule(
+    id="kv-pressure",
+    title="KV cache under pressure",
+    kind=Kind.ILL,
+    reads="vLLM kv_cache_usage_perc, num_preemptions_total; SGLang token_usage, retractions",
+    rule="Sequences were preempted with the cache above 70 %, or requests wait with it above 90 %.",
+    judge=judge,
+    fix=(
+        "# More room: --gpu-memory-utilization, an 8-bit KV cache, a smaller quantisation, tensor parallelism;",
+        "# or less need: --max-model-len, --max-num-seqs.",
+    ),
+    then="`wellfed plan`: how many sequences of this context fit.",
+    explains=("queueing",),
+)

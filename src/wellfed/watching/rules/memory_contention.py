@@ -1,0 +1,84 @@
+"""`memory-contention`: the threads run all the time, and yet each step takes longer, while others are busy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, percent, rates, sign
+from wellfed.watching.view import Baseline, View
+
+_SLOWER = 0.75  # of the baseline, or of the low end of the plan's interval
+_FOREIGN_CORES = 0.3
+_APART = (
+    "# Keep others off both hyperthreads of its cores (cpuset: `lscpu -e` tells which belong together), or stop them.",
+)
+
+
+def judge(view: View) -> Iterable[Sign]:
+    """Slower per CPU second than before or than planned, with others running and no waiting for CPUs."""
+    process, host, engine = view.process, view.host, view.engine
+    if process is None or host is None or engine is None or view.on_gpu or not process.wanting:
+        return []
+    foreign = host.foreign_cores_anywhere
+    if foreign is None or foreign < _FOREIGN_CORES or (process.waiting_share or 0.0) >= 0.15:
+        return []
+    kept, against = _kept(view)
+    if kept is None or kept > _SLOWER:
+        return []
+    beside = _beside(view)
+    return sign(
+        1 - kept,
+        SYSTEM,
+        "others run on the other hyperthreads of its cores: they share units, caches and memory with it"
+        if beside
+        else "it has its CPUs to itself, yet each step takes longer: others use up memory bandwidth or shared cache",
+        f"work per CPU second is {percent(kept)} of {against}",
+        f"others use {foreign:.2f} cores",
+        f"hyperthreads beside its own are busy {percent(beside)} of the time" if beside else None,
+        rates(view),
+        fix=_APART if beside else (),
+    )
+
+
+def _kept(view: View) -> tuple[float | None, str]:
+    now, before = view.steps_per_cpu_s, view.baseline
+    running = view.engine.running if view.engine else None
+    if before is not None and now is not None and running and abs(running - before.running) <= 0.25 * before.running:
+        share, clocks = now / before.steps_per_cpu_s, _clocks(view, before)
+        return share / clocks, "what it was before in this watch" + (" at the same clocks" if clocks < 1 else "")
+    rate = view.engine.user_tok_s if view.engine and view.engine.decoding else None
+    if view.promise is not None and rate is not None and running is not None and running < 1.5:
+        return rate / view.promise.decode_low_tok_s, "the least that the plan expects"
+    return None, ""
+
+
+def _clocks(view: View, before: Baseline) -> float:
+    """What busier neighbours leave of the clocks: that much slower is no memory's fault. 1 where it cannot be told."""
+    now = view.host.clock_share if view.host else None
+    return min(1.0, now / before.clock_share) if now and before.clock_share else 1.0
+
+
+def _beside(view: View) -> float | None:
+    """How busy the hyperthreads are that share a core with the engine's hot threads; None when they rest."""
+    process, host = view.process, view.host
+    if process is None or host is None:
+        return None
+    own = {thread.cpu for thread in process.wanting if thread.cpu is not None}
+    cores = {host.core_of_cpu[cpu] for cpu in own if cpu in host.core_of_cpu}
+    others = [busy for cpu, busy in host.busy_by_cpu.items() if cpu not in own and host.core_of_cpu.get(cpu) in cores]
+    busiest = max(others, default=0.0)
+    return busiest if busiest >= _FOREIGN_CORES else None
+
+
+RULE = Rule(
+    id="memory-contention",
+    title="Another tenant on the memory bus",
+    kind=Kind.ILL,
+    loss=True,
+    reads="decode steps per second of the engine's CPU time; an undisturbed time before, or a plan; others' CPU time",
+    rule="Threads do not wait, others use >= 0.3 cores, and work per CPU second is below 75 % of the reference.",
+    judge=judge,
+    fix=("# Stop or move the others, to another socket where there is one; bandwidth can be rationed (resctrl MBA).",),
+    then="`wellfed bench memory` now and when the others are gone.",
+    explains=("queueing",),
+)

@@ -1,0 +1,51 @@
+"""`memory-runs-out`: at this pace the limit is met soon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wellfed.units import format_bytes, format_seconds
+from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, sign
+from wellfed.watching.view import View
+
+_SOON_S = 900.0
+_LEAST_BYTES_PER_S = 1e6
+_LEAST_WINDOW_S = 8.0
+
+
+def judge(view: View) -> Iterable[Sign]:
+    """The engine grows, and what is left lasts less than a quarter of an hour."""
+    process, host, group = view.process, view.host, view.cgroup
+    if process is None or view.seconds < _LEAST_WINDOW_S or view.engine is None or not view.engine.serving:
+        return []  # while loading, all engines grow
+    pace = process.rss_growth_bytes_per_s or 0.0
+    if pace < _LEAST_BYTES_PER_S:
+        return []
+    rooms: list[tuple[float, str]] = []
+    falling = (host.memory_falling_bytes_per_s if host else None) or 0.0
+    if host and host.memory_available_bytes is not None and falling >= 0.5 * pace:
+        rooms.append((host.memory_available_bytes / falling, "the machine's memory"))
+    if group and group.memory_limit_bytes is not None and process.rss_bytes is not None:
+        rooms.append((max(0, group.memory_limit_bytes - process.rss_bytes) / pace, "its control group's limit"))
+    left, which = min(rooms, default=(_SOON_S, ""))
+    if left >= _SOON_S:
+        return []
+    return sign(
+        0.3 + 0.6 * (1 - left / _SOON_S),
+        ENGINE,
+        f"it grows, and meets {which} in {format_seconds(left)}; then it is killed",
+        f"grows by {format_bytes(60 * pace)} a minute, holds {format_bytes(process.rss_bytes)}",
+    )
+
+
+RULE = Rule(
+    id="memory-runs-out",
+    title="Memory about to run out",
+    kind=Kind.ILL,
+    reads="resident size over time, MemAvailable, the control group's limit",
+    rule="While serving it grows by at least 1 MB/s (median slope), and what is left lasts less than 15 minutes.",
+    judge=judge,
+    fix=("# A smaller prompt cache or context, a higher limit, or a restart at a quiet hour.",),
+    then="Which part grows: `pmap -x PID` twice.",
+    check="ram-free",
+)

@@ -1,0 +1,42 @@
+"""`other-tenant-cpu`: other processes take the engine's CPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, hot, percent, rates, sign
+from wellfed.watching.rules.cpu_shares import wait
+from wellfed.watching.view import View
+
+
+def judge(view: View) -> Iterable[Sign]:
+    """The threads wait for others."""
+    found = wait(view)
+    if found is None or found.others < 0.1 or found.foreign_cores < 0.2:
+        return []
+    return sign(
+        found.others,
+        SYSTEM,
+        "other processes take its CPUs; one thread that waits makes all others spin at the next barrier",
+        f"others use {found.foreign_cores:.2f} of its {found.cpus} CPUs",
+        f"its threads wait {percent(found.others)} of the time they want to run, for others",
+        hot(view),
+        rates(view),
+    )
+
+
+RULE = Rule(
+    id="other-tenant-cpu",
+    title="Another tenant on the engine's CPUs",
+    kind=Kind.ILL,
+    loss=True,
+    reads="/proc/stat against the engine's own CPU time; /proc/PID/task/*/schedstat",
+    rule="Hot threads wait at least 15 % of the time they want to run, at least 10 % for others that use >= 0.2 cores.",
+    judge=judge,
+    fix=(
+        "# Stop or move the others (`top` names them), lower their priority (renice 19), or reserve CPUs (cpuset);",
+        "# until then start the engine with as many threads as CPUs are free.",
+    ),
+    then="`top -H`: who it is.",
+    explains=("queueing", "unresponsive", "gpu-launch-bound", "tokeniser-bound", "memory-contention"),
+)

@@ -1,0 +1,41 @@
+"""`pcie-bound`: the GPU waits for data that crosses PCIe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wellfed.watching.rules.base import Kind, Rule, Sign, percent, rates, sign
+from wellfed.watching.view import View
+
+
+def judge(view: View) -> Iterable[Sign]:
+    """Traffic near what the negotiated link achieves."""
+    found: list[Sign] = []
+    for gpu in view.engine_gpus:
+        if gpu.link_share is not None and gpu.link_share >= 0.65:
+            found += sign(
+                min(1.0, gpu.link_share),
+                gpu.subject,
+                "data crosses PCIe as fast as this link can: weights or experts in RAM, or GPUs without NVLink",
+                f"{percent(gpu.link_share)} of what {gpu.link} achieves",
+                f"the GPU is busy {percent(gpu.busy)} of the time",
+                rates(view),
+            )
+    return found
+
+
+RULE = Rule(
+    id="pcie-bound",
+    title="PCIe-bound",
+    kind=Kind.ILL,
+    reads="NVML PCIe throughput against the link's negotiated generation and width",
+    rule="At least 65 % of what the negotiated link achieves (85 % of its line rate after coding).",
+    judge=judge,
+    fix=(
+        "# Fewer layers or experts on the CPU, or compute them there; pipeline instead of tensor parallelism;",
+        "# `wellfed check --load` tells whether the link itself is narrower than the slot.",
+    ),
+    then="`wellfed check --load --select pcie-*`.",
+    explains=("queueing", "gpu-launch-bound"),
+    check="pcie-width",
+)

@@ -1,0 +1,40 @@
+"""`queueing`: more is asked than it can serve at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, rates, sign
+from wellfed.watching.view import View
+
+
+def judge(view: View) -> Iterable[Sign]:
+    """Requests wait in nearly all samples while others run."""
+    engine = view.engine
+    if engine is None or not engine.waiting_always or not engine.waiting or not engine.running:
+        return []
+    grows = engine.waiting_slope_per_s
+    return sign(
+        engine.waiting / (engine.waiting + engine.running),
+        ENGINE,
+        "more requests come than it runs at once: each waits for others to end before its first token",
+        f"{engine.waiting:.1f} waiting beside {engine.running:.1f} running"
+        + (f" of {engine.slots} slots" if engine.slots else ""),
+        f"the queue grows by {60 * grows:.1f} a minute" if grows is not None and grows > 0.01 else None,
+        rates(view),
+    )
+
+
+RULE = Rule(
+    id="queueing",
+    title="Offered load above capacity: requests queue",
+    kind=Kind.ILL,
+    reads="the engine's running and waiting requests",
+    rule="Requests wait in at least 80 % of samples.",
+    judge=judge,
+    fix=(
+        "# More sequences at once (llama.cpp --parallel, vLLM --max-num-seqs), where memory allows (`wellfed plan`);",
+        "# or a second copy of the engine, or fewer clients.",
+    ),
+    then="`wellfed plan --concurrency N`: whether more slots fit, and what each user then gets.",
+)

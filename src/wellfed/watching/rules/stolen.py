@@ -1,0 +1,38 @@
+"""`cpu-stolen`: the hypervisor gives this machine's CPUs to others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, percent, sign
+from wellfed.watching.view import View
+
+
+def judge(view: View) -> Iterable[Sign]:
+    """Steal above a tenth of the busy time, while the engine wants CPUs."""
+    host, process = view.host, view.process
+    if host is None or process is None or not host.stolen_cores or not host.busy_cores or not process.wanting:
+        return []
+    share = host.stolen_cores / (host.stolen_cores + host.busy_cores)
+    if share < 0.1:
+        return []
+    return sign(
+        share,
+        SYSTEM,
+        "the hypervisor runs other machines on these CPUs",
+        f"{host.stolen_cores:.2f} cores stolen, {percent(share)} of the time wanted",
+    )
+
+
+RULE = Rule(
+    id="cpu-stolen",
+    title="CPU time stolen by the hypervisor",
+    kind=Kind.ILL,
+    loss=True,
+    reads="/proc/stat: steal",
+    rule="At least 10 % of the CPU time that is wanted is stolen.",
+    judge=judge,
+    fix=("# Dedicated or pinned vCPUs, or another instance type.",),
+    then="Steal over a day: neighbours come and go.",
+    explains=("queueing", "unresponsive", "gpu-launch-bound", "tokeniser-bound", "memory-contention"),
+)

@@ -1,0 +1,36 @@
+"""`stopped`: the process is stopped by a signal or a debugger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
+from wellfed.watching.view import View
+
+
+def judge(view: View) -> Iterable[Sign]:
+    """State T in most samples."""
+    process = view.process
+    if process is None or process.stopped is None or process.stopped < 0.5:
+        return []
+    return sign(
+        1.0,
+        ENGINE,
+        "the process is stopped: it gets no CPU until it is continued",
+        f"state T in {percent(process.stopped)} of samples",
+        f"unanswered for {view.engine.waited_s:.0f} s" if view.engine and view.engine.waited_s else None,
+        fix=(f"kill -CONT {process.pid}",),
+    )
+
+
+RULE = Rule(
+    id="stopped",
+    title="The engine is stopped (SIGSTOP, job control, debugger, frozen)",
+    kind=Kind.ILL,
+    reads="/proc/PID/stat: the state",
+    rule="State T or t in at least half of the samples.",
+    judge=judge,
+    fix=("kill -CONT PID",),
+    then="Who stopped it: a shell's job control (Ctrl-Z), a debugger, `docker pause`.",
+    explains=("*",),
+)

@@ -1,0 +1,40 @@
+"""`swapping`: memory goes to swap and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wellfed.units import format_bytes
+from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, percent, sign
+from wellfed.watching.view import View
+
+_PAGES_PER_S = 100.0
+
+
+def judge(view: View) -> Iterable[Sign]:
+    """The engine has memory in swap, and pages move."""
+    process, host = view.process, view.host
+    if process is None or host is None or not process.swap_bytes or (host.swap_pages_per_s or 0.0) < _PAGES_PER_S:
+        return []
+    return sign(
+        max(0.6, host.memory_pressure or 0.0),
+        SYSTEM,
+        "memory is short: the engine's own pages go to swap and come back",
+        f"{format_bytes(process.swap_bytes)} of the engine is in swap",
+        f"{host.swap_pages_per_s:.0f} pages/s move",
+        f"somebody waited for memory {percent(host.memory_pressure)} of the time" if host.memory_pressure else None,
+    )
+
+
+RULE = Rule(
+    id="swapping",
+    title="Swapping",
+    kind=Kind.ILL,
+    reads="/proc/PID/status VmSwap; /proc/vmstat pswpin, pswpout",
+    rule="The engine has pages in swap while at least 100 pages/s move.",
+    judge=judge,
+    fix=("# Less on this machine, a smaller model or context; --mlock keeps the model in RAM.",),
+    then="`wellfed plan`: what the model needs against what is free.",
+    explains=("queueing", "unresponsive", "memory-runs-out", "memory-contention"),
+    check="swap",
+)

@@ -1,0 +1,43 @@
+"""`tokeniser-bound`: the API server's thread is the bottleneck, not the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, rates, sign
+from wellfed.watching.rules.feeding import hottest, waiting_gpu
+from wellfed.watching.view import View
+
+
+def judge(view: View) -> Iterable[Sign]:
+    """API thread at 100 % of a core, engine threads and GPU with time to spare."""
+    api, engine = hottest(view, api=True), hottest(view, api=False)
+    if api is None or api.busy < 0.9 or engine is None or engine.busy >= 0.85:
+        return []
+    gpu = waiting_gpu(view)
+    if view.on_gpu and gpu is None:
+        return []
+    idle = 1 - (gpu.busy or 0.0) if gpu else 1 - engine.busy
+    accepting = view.sockets.accepting if view.sockets else None
+    return sign(
+        idle,
+        ENGINE,
+        "one thread of the API server is busy with text (templates, tokens, JSON), and the engine behind it waits",
+        f"API thread {api.name} runs {percent(api.busy)} of the time; engine threads at most {percent(engine.busy)}",
+        f"the GPU is busy {percent(gpu.busy)} of the time" if gpu else None,
+        f"{accepting:.0f} connections not accepted yet" if accepting else None,
+        rates(view),
+    )
+
+
+RULE = Rule(
+    id="tokeniser-bound",
+    title="Tokenisation or API server is the bottleneck",
+    kind=Kind.ILL,
+    reads="CPU time by thread of the API server's process and of the engine's; NVML utilisation",
+    rule="A thread of the API server above 90 % of a core, every engine thread below 85 %, GPU busy below 85 %.",
+    judge=judge,
+    fix=("# More API processes (vLLM --api-server-count), several tokenizer workers, shorter prompts, streaming off.",),
+    then="The same load with prompts of token ids instead of text.",
+    explains=("queueing",),
+)

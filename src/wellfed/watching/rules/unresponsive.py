@@ -1,0 +1,66 @@
+"""`unresponsive`: asked, it does not answer, and it does not work either."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
+from wellfed.watching.view import View
+
+_IDLE_CORES = 0.05
+_LEAST, _LONG_S = 2, 20.0
+
+
+def judge(view: View) -> Iterable[Sign]:
+    """Silent or refusing in most samples while its threads sleep; or most requests of our own fail."""
+    engine, process = view.engine, view.process
+    asleep = process is not None and process.cores is not None and process.cores <= _IDLE_CORES
+    silent = (engine.silent or 0.0) + (engine.refused or 0.0) if engine is not None else 0.0
+    if (asleep or process is None) and silent >= 0.5:
+        return _silent(view, silent, asleep)
+    return _failing(view) if asleep or process is None or process.cores is None else []
+
+
+def _silent(view: View, silent: float, asleep: bool) -> list[Sign]:
+    cores = view.process.cores if view.process is not None else None
+    why = "its threads do not run: a deadlock, or it waits for something outside" if asleep else "nothing else is seen"
+    return sign(
+        0.9,
+        ENGINE,
+        f"it does not answer, and {why}",
+        f"no answer in {percent(silent)} of samples",
+        None if cores is None else f"uses {cores:.2f} cores",
+        view.engine.error if view.engine else None,
+    )
+
+
+def _failing(view: View) -> list[Sign]:
+    """By probes: at least two, most of them failed; or one that has waited long, with none answered."""
+    probe = view.probe
+    if probe is None or (probe.error or "").startswith("HTTP 4"):  # the question was refused: a key, a name, a limit
+        return []
+    failed = probe.asked >= _LEAST and (probe.failed or 0.0) >= 0.5
+    hangs = probe.waiting and not probe.answered and (probe.waited_s or 0.0) >= _LONG_S
+    if not failed and not hangs:
+        return []
+    return sign(
+        0.9,
+        ENGINE,
+        "requests fail" if failed else "requests are not answered",
+        f"{percent(probe.failed)} of {probe.asked} requests of our own failed" if failed else None,
+        f"one has waited for {probe.waited_s:.0f} s" if hangs else None,
+        probe.error,
+    )
+
+
+RULE = Rule(
+    id="unresponsive",
+    title="The engine does not answer and does not work",
+    kind=Kind.ILL,
+    reads="the endpoint, CPU time of all threads; requests of our own (--probe)",
+    rule="No answer in half of the samples, or half of at least 2 probes failed, or the only one has waited for 20 s; "
+    "and less than 0.05 cores used, where that can be seen.",
+    judge=judge,
+    fix=("# Restart it; before that, `py-spy dump` or gdb tells where its threads wait.",),
+    then="Where its threads wait: /proc/PID/task/*/wchan and stack.",
+)

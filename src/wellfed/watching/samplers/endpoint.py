@@ -1,0 +1,92 @@
+"""Asks a running engine's endpoint in a thread of its own: an engine that does not answer must not stop the watch."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from contextlib import closing
+
+from wellfed.watching.sample import Engine
+from wellfed.watching.samplers import llamacpp
+from wellfed.watching.samplers.http import Address, Failure
+from wellfed.watching.samplers.sglang import SGLANG
+from wellfed.watching.samplers.vllm import VLLM
+
+_MOST_BYTES = 8 * 2**20
+_SILENT_S = 2.0  # unanswered for longer than this is told
+
+
+class EndpointSampler:
+    """Asks every `interval_s`; `sample` gives the last answer, or that there is none yet. Close it at the end."""
+
+    def __init__(self, address: Address, interval_s: float = 1.0, timeout_s: float = 120.0) -> None:
+        self._address, self._interval_s, self._timeout_s = address, interval_s, timeout_s
+        self._lock = threading.Lock()
+        self._last: Engine | None = None
+        self._asked: float | None = None
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._ask_on, name="wellfed-ask", daemon=True)
+        self._thread.start()
+
+    def sample(self) -> Engine | None:
+        """The last answer with how long the open question has waited; None before the first."""
+        now = time.monotonic()
+        with self._lock:
+            last, asked = self._last, self._asked
+        waited = None if asked is None else now - asked
+        if waited is not None and waited > _SILENT_S:
+            kind = last.kind if last else None
+            return Engine(t=now, kind=kind, answers=False, waited_s=waited, slots=last.slots if last else None)
+        return last
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._end.set()
+
+    def _ask_on(self) -> None:
+        while not self._end.is_set():
+            begin = time.monotonic()
+            with self._lock:
+                self._asked = begin
+            answer = self._ask(begin)
+            with self._lock:
+                self._last, self._asked = answer, None
+            self._end.wait(max(0.05, self._interval_s - (time.monotonic() - begin)))
+
+    def _ask(self, begin: float) -> Engine:
+        try:
+            status, text = self._get("/metrics")
+            slots: object = None
+            if status != 200 or llamacpp.PREFIX in text:
+                slots_status, slots_text = self._get("/slots")
+                slots = _json(slots_text) if slots_status == 200 else None
+        except Failure as error:
+            return Engine(t=time.monotonic(), answers=False, error=self._address.told(error))
+        now = time.monotonic()
+        return parsed(now, now - begin, status, text, slots)
+
+    def _get(self, path: str) -> tuple[int, str]:
+        with closing(self._address.connection(self._timeout_s)) as connection:
+            connection.request("GET", self._address.base + path, headers=self._address.headers)
+            response = connection.getresponse()
+            return response.status, response.read(_MOST_BYTES).decode("utf-8", "replace")
+
+
+def _json(text: str) -> object:
+    """The value, or None: a gateway answers every path, with a page of its own."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def parsed(t: float, answer_s: float, status: int, text: str, slots: object) -> Engine:
+    """What an engine's answers say; `kind` stays None for an engine that is not known."""
+    for dialect in (VLLM, SGLANG) if status == 200 else ():
+        if dialect.speaks(text):
+            return dialect.engine(t, answer_s, text)
+    if (status == 200 and llamacpp.PREFIX in text) or isinstance(slots, list):
+        return llamacpp.engine(t, answer_s, text if status == 200 else "", slots)
+    why = "it has no /metrics" if status != 200 else "its /metrics are of no engine known here"
+    return Engine(t=t, answers=True, answer_s=answer_s, error=why)

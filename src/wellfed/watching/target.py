@@ -1,0 +1,138 @@
+"""Which process and which endpoint: from a name, a pid, an address, or by looking for one."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from wellfed.errors import BadInput
+from wellfed.launch import state
+from wellfed.watching.samplers.files import names, number, text
+
+_LISTEN = "0A"
+_PROGRAMS = {  # words of their command lines, and the engine as layouts name it
+    "llama-server": "llama.cpp",
+    "wellfed.launch.embedded": "llama.cpp",
+    "vllm": "vllm",
+    "sglang": "sglang",
+    "trtllm-serve": "tensorrt-llm",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to watch. Without `pid` only the endpoint is, without `url` only the process."""
+
+    name: str
+    pid: int | None = None
+    url: str | None = None
+    model: str | None = None
+    engine: str | None = None
+
+    @property
+    def port(self) -> int | None:
+        """The port that the engine listens on."""
+        return urlsplit(self.url).port if self.url else None
+
+
+def find(name: str | None = None, pid: int | None = None, url: str | None = None) -> Target:
+    """The target. Raises BadInput when there is none, or several to choose from."""
+    if name is not None:
+        return _running(state.find(name))
+    if pid is not None or url is not None:
+        return _given(pid, url)
+    alive = [running for running in state.listed() if running.alive]
+    if len(alive) == 1:
+        return _running(alive[0])
+    if alive:
+        raise BadInput("several engines run", f"name one: {', '.join(each.name for each in alive)}")
+    return _looked_for()
+
+
+def _running(running: state.Running) -> Target:
+    if not running.alive:
+        raise BadInput(f"{running.name} has ended", f"`wellfed logs {running.name}` tells why")
+    return Target(running.name, running.pid, running.url, running.model, running.engine)
+
+
+def _given(pid: int | None, url: str | None) -> Target:
+    if pid is not None and not Path(f"/proc/{pid}").is_dir():
+        raise BadInput(f"no process {pid}", "`wellfed ps`, or `ps aux`")
+    if url is None and pid is not None:
+        ports = listening(pid)
+        url = f"http://127.0.0.1:{ports[0]}" if ports else None
+    elif url is not None and pid is None and _is_local(url):
+        port = urlsplit(url).port or (443 if url.startswith("https") else 80)
+        pid = owner(port)
+    return Target(url or f"process {pid}", pid, url, engine=engine_of(pid) if pid is not None else None)
+
+
+def engine_of(pid: int) -> str | None:
+    """The engine whose program the process runs, by its command line."""
+    words = (text(f"/proc/{pid}/cmdline") or "").split("\0")[:4]
+    return next((engine for program, engine in _PROGRAMS.items() if any(program in word for word in words)), None)
+
+
+def _looked_for() -> Target:
+    found = []
+    for name in names("/proc"):
+        other = name.isdigit() and int(name) != os.getpid()
+        if other and engine_of(int(name)) is not None and listening(int(name)):
+            found.append(int(name))
+    if len(found) == 1:
+        return _given(found[0], None)
+    if found:
+        raise BadInput("several engines run", f"choose one with --pid: {', '.join(map(str, found))}")
+    raise BadInput("no running engine was found", "name one: --url http://127.0.0.1:8080, or --pid")
+
+
+def _is_local(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    if host in ("localhost", "127.0.0.1", "::1", "0.0.0.0"):
+        return True
+    try:
+        addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False
+    return any(address.startswith("127.") or address == "::1" for address in addresses)
+
+
+def listening(pid: int) -> list[int]:
+    """Ports that the process listens on, lowest first."""
+    inodes = _inodes(pid)
+    return sorted(port for port, inode in _listeners(f"/proc/{pid}/net") if inode in inodes)
+
+
+def owner(port: int) -> int | None:
+    """The process that listens on `port` here; of several that share it, the oldest. None when it cannot be seen."""
+    wanted = {inode for found, inode in _listeners("/proc/net") if found == port}
+    if not wanted:
+        return None
+    pids = sorted(int(name) for name in names("/proc") if name.isdigit())
+    return next((pid for pid in pids if wanted & _inodes(pid)), None)
+
+
+def _listeners(folder: str) -> list[tuple[int, int]]:
+    found = []
+    for name in ("tcp", "tcp6"):
+        for line in (text(f"{folder}/{name}") or "").splitlines()[1:]:
+            words = line.split()
+            inode = number(words[9]) if len(words) > 9 and words[3] == _LISTEN else None
+            if inode is not None:
+                found.append((int(words[1].rpartition(":")[2], 16), inode))
+    return found
+
+
+def _inodes(pid: int) -> set[int]:
+    found = set()
+    for name in names(f"/proc/{pid}/fd"):
+        try:
+            link = str(Path(f"/proc/{pid}/fd/{name}").readlink())
+        except OSError:
+            continue
+        if link.startswith("socket:["):
+            found.add(int(link[8:-1]))
+    return found

@@ -1,0 +1,123 @@
+"""Samples to a view: every rate is made over the intervals of one window that can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from statistics import median
+
+from wellfed.watching import window_asked, window_gpu, window_host, window_kernel
+from wellfed.watching.sample import Process, Sample, Sockets, Thread
+from wellfed.watching.series import LONGEST_GAP, finite, known_points, last, mean, per_s, rate, share, slope
+from wellfed.watching.trace import Promise
+from wellfed.watching.view import Baseline, ProcessView, SocketView, ThreadView, View
+
+_MOST_CORES = 1.3  # of one thread: clocks of kernel and monotonic differ a little
+
+
+def view(samples: Sequence[Sample], promise: Promise | None = None, baseline: Baseline | None = None) -> View:
+    """What `samples`, in the order taken, amount to. Any sample may lack or misreport anything."""
+    good = [sample for sample in samples if finite(sample.t) is not None]
+    steps = [b.t - a.t for a, b in pairwise(good) if b.t > a.t]
+    seconds = sum(steps)
+    usual = median(steps) if steps else 0.0
+    covered = sum(step for step in steps if step <= LONGEST_GAP * usual)
+    engine_process = process(good)
+    return View(
+        seconds=seconds,
+        samples=len(good),
+        coverage=covered / seconds if seconds > 0 else 0.0,
+        process=engine_process,
+        host=window_host.host(good, engine_process),
+        cgroup=window_host.cgroup(good),
+        sockets=sockets(good),
+        gpus=window_gpu.gpus(good),
+        engine=window_asked.engine(good),
+        probe=window_asked.probe(good),
+        kernel=window_kernel.kernel(good),
+        promise=promise,
+        baseline=baseline,
+        watcher_cores=per_s((s.t, s.watcher_cpu_s) for s in good),
+    )
+
+
+def process(samples: Sequence[Sample]) -> ProcessView | None:
+    """The engine's processes over the window; of a process that was replaced, the last."""
+    known = [(s.t, s.process) for s in samples if s.process is not None]
+    if not known:
+        return None
+    pid = known[-1][1].pid
+    mine = [(t, each) for t, each in known if each.pid == pid]
+    alive = [(t, each) for t, each in mine if each.alive]
+    threads = _threads(alive)
+    return ProcessView(
+        pid=pid,
+        gone=not mine[-1][1].alive and not (len(mine) > 1 and mine[-2][1].alive),
+        stopped=share([each for _, each in alive], lambda p: None if p.state is None else p.state in "Tt"),
+        sleeping_on_disk=share([each for _, each in alive], lambda p: None if p.state is None else p.state == "D"),
+        threads=threads,
+        cores=sum(thread.busy for thread in threads) if threads is not None else None,
+        waiting_cores=_total(thread.waiting for thread in threads or ()),
+        cpus_allowed=last(each.cpus_allowed for _, each in alive),
+        major_faults_per_s=per_s((t, p.major_faults) for t, p in alive),
+        read_bytes_per_s=per_s((t, p.read_bytes_total) for t, p in alive),
+        rss_bytes=last(p.rss_bytes for _, p in alive),
+        rss_growth_bytes_per_s=slope(known_points((t, p.rss_bytes) for t, p in alive)),
+        swap_bytes=last(p.swap_bytes for _, p in alive),
+        pages=_pages(last(p.pages for _, p in alive)),
+        uses_gpu=last(p.uses_gpu for _, p in alive),
+    )
+
+
+def _pages(pages: object) -> dict[int, int] | None:
+    return {each.node: each.size_bytes for each in pages} if isinstance(pages, tuple) else None
+
+
+def _threads(known: Sequence[tuple[float, Process]]) -> tuple[ThreadView, ...] | None:
+    """Each thread over the time it was there. None when no rate can be told."""
+    series: dict[int, list[tuple[float, Thread]]] = {}
+    for t, each in known:
+        for thread in each.threads or ():
+            series.setdefault(thread.tid, []).append((t, thread))
+    steps = [b - a for (a, _), (b, _) in pairwise(known) if b > a]
+    span = sum(step for step in steps if step <= LONGEST_GAP * median(steps))  # as the rates themselves have it
+    found = [view for each in series.values() if (view := _thread(each, span)) is not None]
+    return tuple(found) if found else None
+
+
+def _thread(series: Sequence[tuple[float, Thread]], span: float) -> ThreadView | None:
+    busy = rate(known_points((t, each.cpu_s) for t, each in series), _MOST_CORES)
+    if busy is None:
+        return None
+    waiting = rate(known_points((t, each.wait_s) for t, each in series), _MOST_CORES)
+    switched = per_s((t, each.involuntary) for t, each in series)
+    there = min(1.0, busy.seconds / span) if span > 0 else 1.0  # a thread of a moment is not a hot thread
+    newest = series[-1][1]
+    return ThreadView(
+        tid=newest.tid,
+        pid=newest.pid,
+        name=newest.name or "?",
+        busy=min(1.0, busy.per_s) * there,
+        waiting=None if waiting is None else min(1.0, waiting.per_s) * there,
+        involuntary_per_s=switched,
+        cpu=newest.cpu,
+    )
+
+
+def sockets(samples: Sequence[Sample]) -> SocketView | None:
+    """Queues at the port."""
+    known: list[tuple[float, Sockets]] = [(s.t, s.sockets) for s in samples if s.sockets is not None]
+    if not known:
+        return None
+    return SocketView(
+        connections=mean(each.connections for _, each in known),
+        stuck=share([each for _, each in known], lambda each: each.stuck > 0),
+        unread_bytes=mean(each.unread_bytes for _, each in known),
+        unread_slope_bytes_per_s=slope([(t, float(each.unread_bytes)) for t, each in known]),
+        accepting=mean(each.accepting for _, each in known),
+    )
+
+
+def _total(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
