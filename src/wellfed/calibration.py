@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,20 +17,14 @@ class Residual:
     mape: float | None = None
 
 
-class Known(StrEnum):
-    """How a parameter's value is known."""
-
-    FITTED = "fitted"  # from rows, held near its prior
-    PRIOR = "prior"  # a physically plausible value that no row moved
-    TIED = "tied"  # to another parameter's
-
-
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Where a parameter's value comes from: its unit, how it is known, from how many rows, and its log doubt."""
+    """What a parameter's value is: `fitted` (from so many `rows`), a `prior`, or `tied` to others.
 
-    unit: str = ""
-    origin: Known = Known.FITTED
+    `sigma` is the log doubt of the value; None where nobody worked it out.
+    """
+
+    origin: str  # fitted | prior | tied
     rows: int = 0
     sigma: float | None = None
     source: str = ""
@@ -50,7 +43,8 @@ class Calibration:
     parameters: Mapping[str, float]
     residuals: Mapping[str, Residual] = field(default_factory=dict)
     source: str = ""
-    facts: Mapping[str, Fact] = field(default_factory=dict)  # of parameters, where they are told
+    facts: Mapping[str, Fact] = field(default_factory=dict)  # of parameters
+    support: Mapping[str, int] = field(default_factory=dict)  # measured rows by what they are of: "decode cuda ada"
 
     def value(self, *path: str) -> float:
         """The most special value for `path`, whose last element is the parameter. KeyError if there is none."""
@@ -80,8 +74,8 @@ class Watched(Calibration):
     @staticmethod
     def of(calibration: Calibration) -> Watched:
         """One of the same values."""
-        values = calibration.parameters, calibration.residuals, calibration.source, calibration.facts
-        return Watched(calibration.id, *values)
+        known = (calibration.id, calibration.parameters, calibration.residuals, calibration.source)
+        return Watched(*known, calibration.facts, calibration.support)
 
     def value(self, *path: str) -> float:
         """As `Calibration.value`; a path that has no value is not remembered."""

@@ -13,7 +13,7 @@ from wellfed.accuracy.fitting import Parameter, doubts, fit, leave_one_group_out
 from wellfed.accuracy.rows_mlperf import interpret as interpret_throughput
 from wellfed.accuracy.rows_serving import interpret
 from wellfed.accuracy.serving_stack import Aggregated, Disaggregated
-from wellfed.calibration import Calibration, Fact, Known, Residual
+from wellfed.calibration import Calibration, Fact, Residual
 from wellfed.errors import WellfedError
 from wellfed.perf.serving.estimate import THROUGHPUT
 
@@ -59,8 +59,8 @@ _COMMON = (
 )
 _BY_ENGINE = (
     Parameter("kernel_share", 1.0, 0.3, 2.0, 0.15),
-    Parameter("launch_s", 2e-5, 2e-6, 1e-4, 0.7),
-    Parameter("step_s", 6e-4, 1e-6, 1e-2, 0.5),
+    Parameter("launch_s", 4e-5, 2e-6, 1e-4, 0.3),
+    Parameter("step_s", 1e-3, 1e-6, 1e-2, 0.3),
     Parameter("sequence_s", 8e-6, 1e-7, 2e-4, 0.5),
     Parameter("request_s", 0.008, 0.001, 0.1, 0.3),
     Parameter("frontend_s", 1.5e-3, 1e-4, 1e-2, 0.2),
@@ -68,7 +68,7 @@ _BY_ENGINE = (
     Parameter("group_wait_steps", 5, 0.1, 300, 1.0),
 )
 # Factors of kinds of devices on the common values: near 1 unless rows say otherwise.
-_KINDS = ("ampere", "ada", "hopper", "blackwell-gddr", "lpddr", "gddr", "amd", "cdna3")
+_KINDS = ("ampere", "ada", "hopper", "blackwell-gddr", "lpddr", "gddr", "amd", "cdna3", "huawei")
 _FACTORS = (
     Parameter("memory_factor", 1.0, 0.3, 1.2, 0.05),
     Parameter("compute_factor", 1.0, 0.2, 1.6, 0.1),
@@ -175,8 +175,8 @@ class Fit:
         found = {}
         for one in parameters():
             moved = rows[one.name] > 0 and given[one.name] < _MOVED * one.prior_sigma
-            origin, sigma = Known.FITTED if moved else Known.PRIOR, round(given[one.name], 3)
-            found[one.name] = Fact(unit_of(one.name), origin, rows[one.name], sigma, _SOURCE)
+            origin = "fitted" if moved else "prior"
+            found[one.name] = Fact(origin, rows[one.name], round(given[one.name], 3), _SOURCE)
         return found
 
     def residuals(self, predicted: Vector) -> dict[str, Residual]:
@@ -197,16 +197,6 @@ def _kind(cases: Sequence[Case], split: bool) -> list[Case]:
 
 def _offset(source: str) -> str:
     return f"offset of {source}"
-
-
-def unit_of(name: str) -> str:
-    """A parameter's unit, from its name."""
-    short = name.split(".", 1)[1]
-    if any(part.endswith("_s") for part in short.split(".")):
-        return "s"
-    if "factor" in short or "fraction" in short or "share" in short:
-        return "share"
-    return {"steps": "passes", "tokens": "tokens"}.get(short.rsplit("_", 1)[-1], "")
 
 
 def units(cases: Sequence[Case]) -> Callable[[Case], str]:

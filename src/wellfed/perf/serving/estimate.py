@@ -18,6 +18,7 @@ from wellfed.perf.serving.terms import HOST, heaviest, terms
 from wellfed.plan import Request
 from wellfed.provenance import Assumption
 
+_NOTHING_S = 1e-9
 CLASS, DISAGGREGATED, THROUGHPUT = "serving", "serving disaggregated", "serving throughput"
 
 
@@ -130,7 +131,7 @@ def _prefill_terms(shape: Shape, parameters: Knobs, served: Served) -> tuple[Ter
         Term("queue for a slot", served.queue, "running sequences", "gpu"),
         Term("request handling", served.handling, HOST, "host"),
     )
-    return (*own, *(term for term in waits if term.seconds > 0))
+    return (*own, *(term for term in waits if term.seconds > _NOTHING_S))
 
 
 def _limited_by(served: Served, space: Room, decode: tuple[Term, ...]) -> str:

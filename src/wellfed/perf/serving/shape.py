@@ -84,6 +84,7 @@ class Shape:
     inverse: float  # mean of 1 / length of the answers
     spread: float  # of the lengths: 0 alike, 1 evenly between nothing and twice the mean
     # the host
+    rounds: float  # host work of a pass against that of one rank's without drafts
     pace: float  # of its cores against the reference core, threads that wait for a core included
     overlapped: float  # 1: the next step is prepared while the GPU works
     launches: float  # kernels of a decode pass that no graph replays
@@ -92,7 +93,9 @@ class Shape:
 
 # Kernels of a layer that graphs leave out where they are captured piece by piece (vLLM up to 0.10): attention's.
 _PIECEWISE = 3
-_COMPILED = 0.5  # of the kernels are left to launch where the model is compiled but not captured
+_COMPILED = 0.35  # of the kernels are left to launch where the model is compiled but not captured
+_PER_DOUBLING = 0.15  # more host work of a pass for every doubling of the ranks that are handed it
+_MOST_DRAFTS = 4  # drafting passes of trees: wide ones are no deeper
 _FRONT_THREADS = 3  # beside the ranks': engine core, API server, detokeniser
 
 
@@ -100,6 +103,7 @@ _FRONT_THREADS = 3  # beside the ranks': engine core, API server, detokeniser
 class HostShape:
     """What a layout asks of the host: see the fields of `Shape` with these names."""
 
+    rounds: float
     pace: float
     overlapped: float
     launches: float
@@ -114,7 +118,11 @@ def host_shape(machine: Machine, layout: Layout, kernels: float, blocks: int) ->
     piecewise = dict(layout.options).get("graphs") == "piecewise"
     compiled = 1.0 if layout.engine is Engine.SGLANG or not layout.cuda_graphs else _COMPILED
     launches = 0.0 if not piecewise else _PIECEWISE * float(blocks)
+    guess = layout.speculation
+    drafts = min(guess.tokens, _MOST_DRAFTS) if guess and guess.draft_share else 0
+    together = layout.tensor_parallel * layout.pipeline_parallel
     return HostShape(
+        rounds=(1 + _PER_DOUBLING * math.log2(max(1, together))) * (1 + drafts),
         pace=pace,
         overlapped=0.0 if layout.async_scheduling is False else 1.0,
         launches=launches if layout.cuda_graphs else kernels,
@@ -231,6 +239,7 @@ def shape_of(
         requests=load.requests * clients / max(1, load.concurrency) if load.requests else math.inf,
         inverse=mean_inverse(answer, load.length_spread),
         spread=load.length_spread,
+        rounds=host.rounds,
         pace=host.pace,
         overlapped=host.overlapped,
         launches=host.launches,

@@ -157,7 +157,7 @@ def forward(shape: Shape, knobs: Knobs, decodes: float, prefill: float) -> Pass:
     prompted = prefill / (prefill + 1e-9)
     launched = (shape.launches + prompted * (shape.prompt_launches - shape.launches)) * knobs.launch_s / shape.pace
     launches = beyond(busy, launched)
-    work = (knobs.step_s + knobs.sequence_s * decodes / shape.groups) / shape.pace
+    work = (knobs.step_s * shape.rounds + knobs.sequence_s * decodes / shape.groups) / shape.pace
     hidden = shape.overlapped * knobs.hidden * work
     host = work - hidden + beyond(busy + launches, hidden)
     return Pass(attention, cache, dense, shared, experts, head, drafts, link, kernels, launches, host)
