@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from wellfed.planner.host_cost import HostCost, host_cost
 from wellfed.planner.levers import Lever, levers
 from wellfed.planner.search import Ranking, Search
-from wellfed.planner.upgrades import Upgrade, upgrades
+from wellfed.planner.upgrades import Upgrade, upgrades, with_host
 from wellfed.planner.verdict import Verdict, verdict
 from wellfed.provenance import Assumption
 
@@ -30,6 +30,8 @@ def answer(search: Search, assumptions: tuple[Assumption, ...] = (), with_upgrad
     ranking = search.run()
     bought = upgrades(search, ranking.best) if with_upgrades else ()
     host = _host(search, ranking) if with_upgrades else None
+    if host is not None and host.counts:
+        bought = with_host(bought, host)
     return Answer(search, ranking, verdict(ranking), bought, assumptions, host=host)
 
 
