@@ -51,7 +51,7 @@ def read_machine(on: str | None = None, path: Path | None = None) -> Machine:
 
 def joined(machine: Machine, nodes: int | None, network: str | None) -> Machine:
     """So many of that machine, joined by a network of that rate. Raises BadInput for a rate that is none."""
-    from wellfed.catalog.machine_line import network_bytes_per_s
+    from wellfed.written.settings import network_bytes_per_s
 
     rate = machine.network_bytes_per_s if network is None else network_bytes_per_s(network)
     return replace(machine, count=nodes or machine.count, network_bytes_per_s=rate)

@@ -126,8 +126,9 @@ def _write(path: Path | None, text: str) -> str | None:
 
 
 def _list() -> None:
-    from wellfed.checks.registry import ALL
+    from wellfed.checks.registry import ALL, foreign
 
-    width = max(len(check.id) for check in ALL)
-    for check in ALL:
+    checks = (*ALL, *foreign())
+    width = max(len(check.id) for check in checks)
+    for check in checks:
         click.echo(f"{check.id.ljust(width)}  {check.code}  {check.title}")
