@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from wellfed.engines.exports.compose import compose
+from wellfed.engines.exports.handover import llama_swap, lmstudio, ollama
 from wellfed.engines.exports.kubernetes import kubernetes
 from wellfed.engines.exports.ray import ray
 from wellfed.engines.exports.script import script
@@ -19,4 +20,7 @@ EXPORTS: Mapping[str, Callable[[LaunchSpec, str], str]] = {
     "kubernetes": kubernetes,
     "slurm": slurm,
     "ray": ray,
+    "ollama": ollama,
+    "lmstudio": lmstudio,
+    "llama-swap": llama_swap,
 }
