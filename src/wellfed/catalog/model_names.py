@@ -133,11 +133,7 @@ _LIBRARY = "Ollama's library means that by it today"
 
 def _differs(facts: Entry, name: Name, why: str = _LISTED) -> tuple[Assumption, ...]:
     """What is assumed where the asked words are not the entry's own: another variant's, or fewer than it has."""
-    if any(
-        _same(facts.id, line.words, name.distinguishing)
-        for line in spellings()
-        if line.id == facts.id and not line.alias
-    ):
+    if any(_same(facts.id, line.words, name.distinguishing) for line in spellings(facts.id) if not line.alias):
         return ()
     text = message("resolve.taken-for", "{name} is taken for {model}", name=name.core, model=facts.name)
     return (Assumption(str(text), why),)
