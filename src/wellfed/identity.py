@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wellfed.catalog.model_names import How, Identity, exact, loose
+from wellfed.catalog.model_names import LONGEST, How, Identity, exact, loose
 from wellfed.catalog.models import Entry, Task, sizes_only
 from wellfed.catalog.name_words import parse, plain, repository_in
 from wellfed.errors import BadInput, Unsupported, WellfedError
@@ -70,7 +70,7 @@ def identify(text: str, hub: str | None = None) -> NamedModel:
     path = _path(text)
     if path is not None:
         return _of_path(path)
-    identity = exact(text)
+    identity = exact(text) if len(text) <= LONGEST else loose(text)  # which refuses it
     if identity is not None:
         return _of_catalogue(identity)
     repository = repository_in(plain(text))

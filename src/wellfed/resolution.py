@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from wellfed.catalog.model_names import LONGEST
 from wellfed.catalog.models import Entry
 from wellfed.catalog.name_words import plain
 from wellfed.errors import UnknownName, WellfedError
@@ -62,13 +63,18 @@ def resolve(names: Iterable[str], hub: str | None = None) -> tuple[Resolved | Re
     return tuple(_answer(name, hub) for name in names)
 
 
+def shown(text: str) -> str:
+    """A name as it may be printed: no controls, no endless line."""
+    return plain(text[: LONGEST + 1])[:LONGEST]
+
+
 def _answer(text: str, hub: str | None) -> Resolved | Refused:
     try:
         return _facts(text, identify(text, hub))
     except WellfedError as error:
         near = error.near if isinstance(error, UnknownName) else ()
         kind_of = getattr(error, "kind_of", None)
-        return Refused(plain(text), error.kind, plain(error.message), error.hint, near, kind_of)
+        return Refused(shown(text), error.kind, plain(error.message), error.hint, near, kind_of)
 
 
 def _facts(text: str, named: NamedModel) -> Resolved:
@@ -77,7 +83,7 @@ def _facts(text: str, named: NamedModel) -> Resolved:
     count = counts(named.model)
     form, size, loaded = _size(named, named.model)
     return Resolved(
-        text=plain(text),
+        text=shown(text),
         id=plain(named.id),
         name=plain(named.name),
         task=named.task.value,
@@ -129,7 +135,7 @@ def _published(text: str, named: NamedModel) -> Resolved:
     chosen = named.quantisation or (quantisation(entry.native_quantisation) if entry and not named.format else None)
     size = None if total is None or chosen is None else round(total * _bits(chosen) / 8)
     return Resolved(
-        text=plain(text),
+        text=shown(text),
         id=named.id,
         name=named.name,
         task=named.task.value,

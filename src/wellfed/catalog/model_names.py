@@ -48,7 +48,7 @@ class Identity:
     assumptions: tuple[Assumption, ...] = ()
 
 
-_LONGEST = 300  # letters of a name; hub ids have at most 193
+LONGEST = 300  # letters of a name; hub ids have at most 193
 
 
 def resolve(text: str) -> Identity:
@@ -65,7 +65,7 @@ def exact(text: str) -> Identity | None:
     A tag of Ollama's library comes first, then `owner/name` as the entry's own repository or a known repackaging of
     it. Raises NotALanguageModel.
     """
-    if len(text) > _LONGEST:
+    if len(text) > LONGEST:
         return None
     name, repository = parse(text), repository_in(plain(text))
     if name.owner is not None and repository is None:
@@ -86,8 +86,8 @@ def exact(text: str) -> Identity | None:
 
 def loose(text: str) -> Identity:
     """The one entry that explains every word of `text`. Raises UnknownName, NotALanguageModel."""
-    shown = plain(text[:_LONGEST])
-    if len(text) > _LONGEST:
+    shown = plain(text[:LONGEST])
+    if len(text) > LONGEST:
         raise unknown_model(f"{shown} ...", frozenset())
     name = parse(text)
     words = name.distinguishing

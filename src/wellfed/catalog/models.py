@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfed.catalog import chinese_names, name_index, name_words
-from wellfed.catalog.compiled import Tables, compiled
+from wellfed.catalog.compiled import Tables, compiled, written
 from wellfed.errors import BadInput, UnknownName, Unsupported, nearest
 from wellfed.message import Amount, message
 from wellfed.models.config import from_config
@@ -94,10 +94,17 @@ def key(name: str) -> str:
     return re.sub(r"[^a-z0-9.]|(?<!\d)\.|\.(?!\d)", "", name.lower())
 
 
+_CODE = (*(Path(str(room.__file__)) for room in (name_words, name_index, chinese_names)), Path(__file__))
+
+
 @cache
 def _compiled() -> dict[str, Any]:
-    code = (__file__, name_words.__file__, name_index.__file__, chinese_names.__file__)
-    return compiled(_DATA, tuple(map(Path, code)), _build)
+    return compiled(_DATA, _CODE, _build)
+
+
+def write_compiled(into: Path) -> Path:
+    """The compiled catalogue as a file in `into`, to be shipped in data/models/; for builders of packages."""
+    return written(_DATA, _CODE, _build, into)
 
 
 def _build(tables: Tables) -> dict[str, Any]:
