@@ -48,6 +48,7 @@ class Model:
     mtp_copies: bool = False  # the MTP layers' files repeat embedding and head
     extra_tensors: tuple[Tensor, ...] = ()  # towers, look-up tables and the like
     task: str = "text"  # text | vision-language | audio-language | omni | embedding | reranker | encoder-decoder
+    architecture: str = ""  # the model_type of its config
     notes: tuple[str, ...] = ()  # what was assumed
     aliases: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
