@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from wellfed.catalog.model_formats import by_label
 from wellfed.catalog.model_names import LONGEST
 from wellfed.catalog.models import Entry
 from wellfed.catalog.name_words import plain
@@ -14,7 +15,6 @@ from wellfed.identity import NamedModel, identify
 from wellfed.models.counts import Counts, counts
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
-from wellfed.models.quantisation_names import quantisation
 from wellfed.provenance import Assumption
 
 SCHEMA = "wellfed.resolve/1"
@@ -115,7 +115,9 @@ def _size(named: NamedModel, model: Model) -> tuple[str | None, int | None, int 
     if chosen is None:
         if named.format:
             return named.format, None, None
-        chosen = quantisation(model.native_quantisation)
+        chosen = by_label(model.native_quantisation)
+    if chosen is None:
+        return model.native_quantisation, None, None
     held = weights(model, chosen)
     return chosen.label, *_bytes(held.total, 0 if chosen.family == "gguf" else held.mtp)
 
@@ -132,7 +134,7 @@ def _published(text: str, named: NamedModel) -> Resolved:
     entry = named.entry
     parameters = entry.parameters if entry else None
     total = (entry.total_parameters if entry else None) or parameters
-    chosen = named.quantisation or (quantisation(entry.native_quantisation) if entry and not named.format else None)
+    chosen = named.quantisation or (by_label(entry.native_quantisation) if entry and not named.format else None)
     size = None if total is None or chosen is None else round(total * _bits(chosen) / 8)
     return Resolved(
         text=shown(text),
