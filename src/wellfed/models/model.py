@@ -83,7 +83,7 @@ class Model:
     @property
     def active_parameters(self) -> int:
         """Parameters a token passes through: of routed experts only its own; of an untied input embedding one row."""
-        return round(sum(_active(self, tensor) for tensor in tensors(self) if tensor.part not in BESIDE))
+        return round(sum(passed(self, tensor) for tensor in tensors(self) if tensor.part not in BESIDE))
 
     @property
     def expert_layers(self) -> int:
@@ -98,7 +98,8 @@ class Model:
 BESIDE = frozenset({Part.MTP, Part.VISION, Part.AUDIO})  # parts that are not the language model's own
 
 
-def _active(model: Model, tensor: Tensor) -> float:
+def passed(model: Model, tensor: Tensor) -> float:
+    """Elements of `tensor` that one token passes: its own experts, its row of a table that is only looked up."""
     if tensor.part is Part.EMBEDDING and not model.tied_embeddings:
         return tensor.columns
     if tensor.part is Part.LOOKUP:
