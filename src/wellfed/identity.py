@@ -49,7 +49,9 @@ class NamedModel:
     @property
     def task(self) -> Task:
         """What it is for; text where no more is known."""
-        return self.entry.task if self.entry else Task.TEXT
+        if self.entry is not None or self.model is None:
+            return self.entry.task if self.entry else Task.TEXT
+        return next((task for task in Task if task.value == self.model.task), Task.TEXT)
 
     def planned(self) -> Model:
         """The model, for those who need its layers. Raises Unsupported where these, or its format, are not known."""
