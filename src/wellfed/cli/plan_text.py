@@ -44,7 +44,20 @@ def print_answer(answer: Answer, top: int, explain: bool, steps: Callable[[Plan]
     _print_refused(answer)
     if explain and plans:
         print_ledgers(plans[0])
+        _print_host(answer)
     _print_assumptions(answer, plans[0] if plans else None, explain)
+
+
+def _print_host(answer: Answer) -> None:
+    """What the CPU costs, and what holds it down."""
+    cost = answer.host
+    if cost is None:
+        return
+    console().print("\n[bold]the host[/]")
+    console().print(f"  {escape(str(cost.told()))}")
+    console().print(f"  [dim]one core: {cost.ratio:.2f} of a Ryzen 9 7950X's, {cost.fastest_ratio:.2f} at best[/]")
+    for cause, left in cost.speed.losses:
+        console().print(f"  [dim]{escape(cause.value)}: {left:.0%} is left[/]")
 
 
 def model_line(model: Model) -> str:
