@@ -49,7 +49,9 @@ class NamedModel:
     @property
     def task(self) -> Task:
         """What it is for; text where no more is known."""
-        return self.entry.task if self.entry else Task.TEXT
+        if self.entry is not None or self.model is None:
+            return self.entry.task if self.entry else Task.TEXT
+        return next((task for task in Task if task.value == self.model.task), Task.TEXT)
 
     def planned(self) -> Model:
         """The model, for those who need its layers. Raises Unsupported where these, or its format, are not known."""
@@ -81,7 +83,7 @@ def identify(text: str, hub: str | None = None) -> NamedModel:
 
 def _path(text: str) -> Path | None:
     """The file or folder that is there, or a .json that should be."""
-    path = Path(text).expanduser() if len(text) < _LONGEST_PATH else None
+    path = Path(text).expanduser() if text.strip() and len(text) < _LONGEST_PATH else None
     try:
         return path if path is not None and (path.exists() or text.lower().endswith(".json")) else None
     except (OSError, ValueError):  # no file can have such a name
@@ -224,5 +226,5 @@ def _with_format(named: NamedModel, text: str) -> NamedModel:
     from wellfed.catalog.model_formats import of_format
 
     name = parse(text)
-    quantisation, assumptions = of_format(named.model, name.format, name.owner)
+    quantisation, assumptions = of_format(named.model, name)
     return replace(named, format=name.format, quantisation=quantisation, assumptions=assumptions)

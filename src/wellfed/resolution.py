@@ -12,9 +12,11 @@ from wellfed.catalog.models import Entry
 from wellfed.catalog.name_words import plain
 from wellfed.errors import UnknownName, WellfedError
 from wellfed.identity import NamedModel, identify
+from wellfed.models.checkpoint_formats import GGUF
 from wellfed.models.counts import Counts, counts
+from wellfed.models.file_size import file_size
 from wellfed.models.model import Model
-from wellfed.models.quantisation import Quantisation, weights
+from wellfed.models.quantisation import Quantisation
 from wellfed.provenance import Assumption
 
 SCHEMA = "wellfed.resolve/1"
@@ -81,7 +83,7 @@ def _facts(text: str, named: NamedModel) -> Resolved:
     if named.model is None:
         return _published(text, named)
     count = counts(named.model)
-    form, size, loaded = _size(named, named.model)
+    form, size, loaded, spread = _size(named, named.model)
     return Resolved(
         text=shown(text),
         id=plain(named.id),
@@ -94,10 +96,10 @@ def _facts(text: str, named: NamedModel) -> Resolved:
         format=form,
         weight_bytes=size,
         loaded_bytes=loaded,
-        weight_bytes_range=None,
+        weight_bytes_range=spread,
         how=named.how.value,
         source=named.source,
-        assumptions=named.assumptions,
+        assumptions=(*named.assumptions, *(Assumption(note, "") for note in named.model.notes)),
     )
 
 
@@ -107,19 +109,28 @@ def _total(entry: Entry | None, count: Counts) -> int:
     return max(count.total, round(published)) if published else count.total
 
 
-def _size(named: NamedModel, model: Model) -> tuple[str | None, int | None, int | None]:
-    """Format, bytes of the files, bytes that are loaded where these are fewer."""
+_Size = tuple[str | None, int | None, int | None, tuple[int, int] | None]
+
+
+def _size(named: NamedModel, model: Model) -> _Size:
+    """Format, bytes of the files, bytes that are loaded where these are fewer, the range where makers differ."""
     if named.weights is not None:
-        return named.weights.quantisation, *_bytes(named.weights.total, named.weights.mtp)
+        return named.weights.quantisation, *_bytes(named.weights.total, named.weights.mtp), None
     chosen = named.quantisation
     if chosen is None:
         if named.format:
-            return named.format, None, None
+            return named.format, None, None, None
+        if model.files == GGUF:
+            return GGUF, None, None, None  # a repository of many sizes
         chosen = by_label(model.native_quantisation)
     if chosen is None:
-        return model.native_quantisation, None, None
-    held = weights(model, chosen)
-    return chosen.label, *_bytes(held.total, 0 if chosen.family == "gguf" else held.mtp)
+        return model.native_quantisation, None, None, None
+    size = file_size(model, chosen)
+    loaded = round(size.loaded) if size.loaded < 0.999 * size.bytes else None
+    spread = (round(size.low), round(size.high)) if size.is_range else None
+    recipe = model.native_recipe
+    label = named.format.upper() if recipe and named.format and chosen.id == recipe.format else chosen.label
+    return label, round(size.bytes), loaded, spread
 
 
 def _bytes(loaded: float, ahead: float) -> tuple[int, int | None]:

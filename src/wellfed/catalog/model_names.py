@@ -13,6 +13,7 @@ from wellfed.catalog.model_formats import by_label, of_format
 from wellfed.catalog.models import Entry, Repackaging, Task, by_id, entry, key, names, repackaging, tags
 from wellfed.catalog.name_match import explains_sizes, largest, matched, spellings, without_sizes
 from wellfed.catalog.name_words import Name, billions, is_active, parse, plain, repository_in
+from wellfed.catalog.named_formats import as_published
 from wellfed.catalog.neighbours import unknown_model
 from wellfed.catalog.other_kinds import NotALanguageModel, kind_by_words
 from wellfed.catalog.pruned import pruned
@@ -112,7 +113,8 @@ def _identity(
     if facts.task is Task.NOT_A_LANGUAGE_MODEL:
         raise NotALanguageModel(facts.name, facts.kind_of or "?")
     built = model or (by_id(facts.id) if facts.has_config else None)
-    quantisation, more = of_format(built, name.format, name.owner)
+    built = None if built is None else as_published(built, name)
+    quantisation, more = of_format(built, name)
     how = How.SIZES if built is None else how
     return Identity(facts, how, built, name.format, quantisation, (*assumptions, *more))
 
