@@ -129,7 +129,7 @@ def _repackaged(identity: Identity, packed: Repackaging) -> Identity:
     return replace(identity, quantisation=quantisation.sized(size), format=identity.format or packed.format)
 
 
-_LISTED = "the catalogue lists that name with it, or nothing else explains all its words"
+_LISTED = "the usual one where a name says no more"
 _LIBRARY = "Ollama's library means that by it today"
 
 
@@ -137,8 +137,12 @@ def _differs(facts: Entry, name: Name, why: str = _LISTED) -> tuple[Assumption, 
     """What is assumed where the asked words are not the entry's own: another variant's, or fewer than it has."""
     if any(_same(facts.id, line.words, name.distinguishing) for line in spellings(facts.id) if not line.alias):
         return ()
-    text = message("resolve.taken-for", "{name} is taken for {model}", name=name.core, model=facts.name)
-    return (Assumption(str(text), why),)
+    shorter = any(without_sizes(name.distinguishing) <= line.words for line in spellings(facts.id) if not line.alias)
+    if shorter or why is not _LISTED:
+        text = message("resolve.taken-for", "{name} is taken for {model}", name=name.core, model=facts.name)
+        return (Assumption(str(text), why),)
+    text = message("resolve.same-layers", "{name} is planned as {model}", name=name.core, model=facts.name)
+    return (Assumption(str(text), "another model, whose layers are the same, says the catalogue"),)
 
 
 def _same(identity: str, spelling: frozenset[str], request: frozenset[str]) -> bool:
