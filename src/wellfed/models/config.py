@@ -13,7 +13,7 @@ from wellfed.errors import BadInput, Unsupported, nearest
 from wellfed.models.config_encoder import bert, bidirectional, gte, mllama, modern_bert, nomic_bert, t5
 from wellfed.models.config_gemma import gemma3n, gemma4
 from wellfed.models.config_hybrid import bailing_hybrid, delta_hybrid, kimi_linear, lightning
-from wellfed.models.config_latent import compressed, latent, longcat
+from wellfed.models.config_latent import compressed, latent, longcat, streamed
 from wellfed.models.config_mamba import falcon_h1, granite_hybrid, jamba, lfm2, nemotron_h, searched
 from wellfed.models.config_ordinary import ordinary
 from wellfed.models.config_reader import Config, Shape
@@ -36,6 +36,8 @@ BUILDERS: dict[str, tuple[Builder, str]] = {
     **{kind: (ordinary, traits.family) for kind, traits in TRAITS.items()},
     **{kind: (latent, TRAITS[kind].family) for kind in _LATENT},
     "deepseek_v4": (compressed, "deepseek"),
+    "deepseek_v41": (streamed, "deepseek"),
+    "deepseek_v41_text": (streamed, "deepseek"),
     "longcat_flash": (longcat, "longcat"),
     "longcat_flash_ngram": (longcat, "longcat"),
     "qwen3_next": (delta_hybrid, "qwen"),
