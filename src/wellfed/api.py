@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from wellfed.planner.market import Market
     from wellfed.planner.search import Search
     from wellfed.provenance import Assumption
+    from wellfed.resolution import Refused, Resolved
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,29 +118,25 @@ class NamedModel:
 def model(text: str) -> NamedModel:
     """The model that `text` names: a file or folder, a catalogue name (with a quantisation or not), a repository.
 
-    Raises UnknownName with near matches, BadInput for damaged files, Unsupported for unknown architectures.
+    `identity.identify` tells the order. Raises UnknownName with near matches, BadInput for damaged files, Unsupported
+    for unknown architectures, and for models and formats of which only the size is known.
     """
-    from wellfed.catalog.model_names import resolve
-    from wellfed.modelfiles.load import load_model
-    from wellfed.models.quantisation_names import quantisation
+    from wellfed.identity import identify
 
-    said: list[NamedModel] = []
+    named = identify(text, hub="huggingface")
+    return NamedModel(named.planned(), named.weights, named.quantisation, named.assumptions)
 
-    def known(name: str) -> Model:
-        found = resolve(name)
-        said.append(NamedModel(found.model, None, found.quantisation, found.assumptions))
-        return found.model
 
-    loaded = load_model(text, known)
-    if said:
-        return said[-1]
-    kind = quantisation(loaded.weights.quantisation) if loaded.weights else None
-    return NamedModel(loaded.model, loaded.weights, kind)
+def resolve(names: Sequence[str], hub: str | None = None) -> tuple[Resolved | Refused, ...]:
+    """What is known of each name, in order; a refusal is an answer too. No hub is asked unless `hub` names one."""
+    from wellfed import resolution
+
+    return resolution.resolve(names, hub)
 
 
 def plan(model_name: str, options: PlanOptions = PlanOptions()) -> Answer:
     """Rank every sensible layout of the model. Raises UnknownName, BadInput, Unsupported."""
-    from wellfed.planner.answer import answer
+    from wellfed.planner.answer import answer, with_way_out
 
     asked, assumptions = search(model_name, options, machine(options.on, options.nodes, options.network))
     found = answer(asked, assumptions)
@@ -147,7 +144,7 @@ def plan(model_name: str, options: PlanOptions = PlanOptions()) -> Answer:
         if found.ranking.plans:
             break
         found = answer(replace(asked, goal=coarser), assumptions)
-    return found
+    return with_way_out(found)
 
 
 def _coarser(goal: Goal, options: PlanOptions) -> Iterator[Goal]:

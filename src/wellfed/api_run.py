@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wellfed import api
+from wellfed.catalog.published import Published, gguf_repositories
 from wellfed.engines import embedded
 from wellfed.engines.exports import EXPORTS
 from wellfed.engines.placement import binding, threads
 from wellfed.engines.prompt_cache import prompt_cache_bytes
 from wellfed.engines.spec import Endpoint, LaunchSpec
-from wellfed.errors import BadInput
+from wellfed.errors import BadInput, WellfedError
 from wellfed.hardware.machine import Machine, Origin
+from wellfed.launch.extra_flags import ensure_not_ours
 from wellfed.launch.pages import release_left_behind
 from wellfed.launch.preflight import DoesNotFit, ensure_fits
-from wellfed.launch.programs import Program, known_words, program
+from wellfed.launch.programs import Program, known_words, nominal, program
 from wellfed.layout import Engine, Layout
 from wellfed.plan import Plan, Request
+from wellfed.planner.goal import Objective
+from wellfed.verbs.commands import (
+    READS_GGUF,
+    command_for,
+    hub_repository,
+    launch_spec,
+    model_reference,
+    near_miss_plan,
+)
 from wellfed.workload import PRESETS
 
 if TYPE_CHECKING:
     from wellfed.calibration import Calibration
+    from wellfed.launch.models import Download
     from wellfed.launch.process import EngineFailed
     from wellfed.launch.service import Service
     from wellfed.planner.answer import Answer
 
-_LOCAL = (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP)
 # Serving engines fetch by themselves; from ModelScope when told so (vLLM and SGLang documentation).
 _MODELSCOPE: Mapping[Engine, Mapping[str, str]] = {
     Engine.VLLM: {"VLLM_USE_MODELSCOPE": "True"},
@@ -55,11 +67,21 @@ class RunOptions:
     port: int = 8080
     api_key: str | None = None
     insecure: bool = False
+    no_key: bool = False  # none is made for it
     timeout: float = 1800.0
     huge_pages: bool = False
     extra: tuple[str, ...] = ()  # words for the engine as they are
-    fetch: bool = True  # False: only written down, so nothing is downloaded
+    fetch: bool = True  # False: only written down: no hub is asked, no file and no engine is needed
     elsewhere: bool = False  # it will not be started here and now: what other programs do now does not matter
+    on: str | None = None  # another machine than this one: only written down
+    nodes: int | None = None
+    network: str | None = None
+    objective: Objective = Objective.BALANCED
+    workload: str = "chat"  # a preset
+    prompt: int | None = None
+    output: int | None = None
+    least_quality_bits: float | None = None
+    kv_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +92,55 @@ class Prepared:
     spec: LaunchSpec
     program: Program
     warnings: tuple[str, ...] = ()
+    downloads: Published | None = None  # by the catalogue and its rules, where nothing was asked of a hub
+    fits: bool = True
 
 
 def prepare(model: str, options: RunOptions, told: Told = lambda _: None) -> Prepared:
     """Plan, choose the engine's program, get the files, write the launch. Raises before anything is started."""
+    ensure_not_ours(options.extra)
     if options.huge_pages:
         release_left_behind()  # what is free now is looked at below
-    endpoint = Endpoint(options.host, options.port, options.api_key)
-    ensure_key(endpoint, options.insecure)
+    ensure_key(Endpoint(options.host, options.port, options.api_key), options.insecure)
+    endpoint = keyed(options)
     named = demo_or(model, told, options.fetch)
-    planned, found = _first_runnable(api.plan(named, _plan_options(named, options)), options)
+    for assumption in api.model(named).assumptions:
+        if assumption.reading:
+            told(f"{assumption.text} ({assumption.reason})")
+    answer = api.plan(named, _plan_options(named, options))
+    if not options.fetch:
+        return _written(named, answer, options, endpoint)
+    planned, found = _first_runnable(answer, options)
     plan, warnings = as_started(planned, found, options.threads, options.elsewhere)
     ensure_fits(plan)
     spec = launch_spec(plan, found, _files(named, plan, options, told), endpoint)
-    if options.hub == "modelscope" and plan.layout.engine not in _LOCAL:
+    if options.hub == "modelscope" and plan.layout.engine not in READS_GGUF:
         spec = replace(spec, environment={**spec.environment, **_MODELSCOPE.get(plan.layout.engine, {})})
     spec = in_huge_pages(plan, spec) if options.huge_pages else spec
-    words = known_words(found, (*spec.argv[len(found.words) :], *options.extra), plan.layout.engine)
+    given = (*spec.argv[len(found.words) :], *closed_to_other_pages(plan, endpoint, options), *options.extra)
+    words = known_words(found, given, plan.layout.engine)
     spec = replace(spec, argv=(*found.words, *words))
     spec = replace(spec, insecure=options.insecure)
     return Prepared(plan, spec, found, (*warnings, *costly_findings(plan)))
+
+
+def closed_to_other_pages(plan: Plan, endpoint: Endpoint, options: RunOptions) -> tuple[str, ...]:
+    """llama.cpp's server lets any page that a browser shows ask it, unless told which may: its own alone."""
+    if plan.layout.engine is not Engine.LLAMA_CPP or "--cors-origins" in options.extra:
+        return ()
+    return ("--cors-origins", endpoint.url)
+
+
+def keyed(options: RunOptions) -> Endpoint:
+    """Where it will listen, with a key: the one given, else one that is made for this engine alone.
+
+    None is made for what others start, with `no_key`, and where an open address was asked for.
+    """
+    own = Endpoint(options.host, options.port, options.api_key)
+    open_to_all = options.insecure and not own.is_loopback
+    if options.api_key or options.no_key or options.elsewhere or open_to_all:
+        return own
+    return replace(own, api_key=secrets.token_urlsafe(32), key_is_made=True)
 
 
 def ensure_key(endpoint: Endpoint, insecure: bool) -> None:
@@ -100,19 +151,25 @@ def ensure_key(endpoint: Endpoint, insecure: bool) -> None:
 
 
 def _plan_options(model: str, options: RunOptions) -> api.PlanOptions:
-    workload = replace(PRESETS["chat"], concurrency=options.concurrency)
+    workload = replace(PRESETS[options.workload], concurrency=options.concurrency)
     context = options.context or _context_limit(model, workload.context)
     half = max(1, context // 2)
     workload = replace(
         workload,
         context_tokens=context,
-        prompt_tokens=min(workload.prompt_tokens, half),
-        output_tokens=min(workload.output_tokens, half),
+        prompt_tokens=options.prompt or min(workload.prompt_tokens, half),
+        output_tokens=options.output or min(workload.output_tokens, half),
     )
     return api.PlanOptions(
+        on=options.on,
+        nodes=options.nodes,
+        network=options.network,
+        objective=options.objective,
         workload=workload,
+        least_quality_bits=options.least_quality_bits,
         engines=(Engine(options.engine),) if options.engine else (),
         quantisations=_quantisations(model, options.quant),
+        kv_types=options.kv_types,
     )
 
 
@@ -131,6 +188,42 @@ def _quantisations(model: str, quant: str | None) -> tuple[str, ...]:
     if held is not None and quantisation(held.quantisation).id != asked:
         raise BadInput(f"{model} holds {held.quantisation.upper()}, not {quant.upper()}", "leave --quant out")
     return (asked,)
+
+
+def _written(model: str, answer: Answer, options: RunOptions, endpoint: Endpoint) -> Prepared:
+    """The launch as text alone: where its engine is not installed, by the name it is usually called by. Where nothing
+    fits, that of the nearest miss, with a warning.
+    """
+    try:
+        planned, found = _nominal(answer, options) if options.on else _first_runnable(answer, options)
+    except DoesNotFit as error:
+        nearest = near_miss_plan(answer)
+        if nearest is None:
+            raise
+        spec = command_for(nearest, model_reference(model, nearest, options.repo), endpoint, options.program)
+        spec = replace(spec, argv=(*spec.argv, *options.extra), insecure=options.insecure)
+        return Prepared(nearest, spec, Program(spec.argv[:1], "named"), (error.message,), fits=False)
+    except BadInput:
+        if not answer.ranking.plans or options.program:
+            raise
+        planned, found = _nominal(answer, options)
+    elsewhere = options.elsewhere or options.on is not None
+    plan, warnings = as_started(planned, found, options.threads, elsewhere)
+    reference = model_reference(model, plan, options.repo)
+    spec = launch_spec(plan, found, reference.argument, endpoint)
+    if options.hub == "modelscope" and plan.layout.engine not in READS_GGUF:
+        spec = replace(spec, environment={**spec.environment, **_MODELSCOPE.get(plan.layout.engine, {})})
+    spec = in_huge_pages(plan, spec) if options.huge_pages else spec
+    spec = replace(spec, argv=(*spec.argv, *options.extra), insecure=options.insecure)
+    return Prepared(plan, spec, found, warnings, downloads=reference.downloads)
+
+
+def _nominal(answer: Answer, options: RunOptions) -> tuple[Plan, Program]:
+    """The best plan, and the program it would be started by wherever it will live."""
+    best = answer.ranking.best
+    if best is None:
+        raise _nothing_fits(answer)
+    return best, nominal(best.layout.engine, options.program)
 
 
 def _first_runnable(answer: Answer, options: RunOptions) -> tuple[Plan, Program]:
@@ -181,7 +274,7 @@ def as_started(
 
 def _with_prompt_cache(plan: Plan) -> Plan:
     """The plan with a bound on the prompts that llama.cpp's server keeps in RAM."""
-    if plan.layout.engine not in _LOCAL or plan.layout.prompt_cache_bytes is not None:
+    if plan.layout.engine not in READS_GGUF or plan.layout.prompt_cache_bytes is not None:
         return plan
     kept = prompt_cache_bytes(plan.estimate.memory, plan.workload.concurrency)
     return plan if kept is None else estimated(plan, replace(plan.layout, prompt_cache_bytes=kept))
@@ -204,7 +297,7 @@ def _threads(
 
     bound = binding(machine, layout)
     planned = asked or threads(machine, layout, bound)
-    if layout.engine not in _LOCAL or planned is None or asked or elsewhere or machine.origin is not Origin.LIVE:
+    if layout.engine not in READS_GGUF or planned is None or asked or elsewhere or machine.origin is not Origin.LIVE:
         return planned, ()
     idle = idle_cores(bound.cpus)
     count = threads_now(planned, idle)
@@ -212,27 +305,6 @@ def _threads(
         return planned, ()
     line = f"other programs keep cores busy ({idle:.1f} idle): {count} threads instead of {planned}; see --threads"
     return count, (line,)
-
-
-def launch_spec(plan: Plan, found: Program, model_file: str, endpoint: Endpoint) -> LaunchSpec:
-    """The engine's own adapter applied."""
-    used = plan.machine.gpus[:1] if plan.layout.gpus else ()
-    vendor = next((gpu.vendor or (gpu.spec.vendor if gpu.spec else None) for gpu in used), None)
-    return replace(_adapted(plan, found, model_file, endpoint), gpu_vendor=vendor or "nvidia")
-
-
-def _adapted(plan: Plan, found: Program, model_file: str, endpoint: Endpoint) -> LaunchSpec:
-    from wellfed.engines import llamacpp, sglang, vllm
-
-    match plan.layout.engine:
-        case Engine.LLAMA_CPP | Engine.IK_LLAMA_CPP:
-            return llamacpp.launch_spec(plan, found.words, model_file, endpoint)
-        case Engine.VLLM:
-            return vllm.launch_spec(plan, found.words, model_file, endpoint)
-        case Engine.SGLANG | Engine.KTRANSFORMERS:
-            return sglang.launch_spec(plan, found.words, model_file, endpoint)
-        case Engine.TENSORRT_LLM:
-            raise BadInput("wellfed does not start TensorRT-LLM", "use --engine vllm or --engine sglang")
 
 
 def demo_or(model: str, say: Told = lambda _: None, fetch: bool = True) -> str:
@@ -249,7 +321,7 @@ def demo_or(model: str, say: Told = lambda _: None, fetch: bool = True) -> str:
 def _files(model: str, plan: Plan, options: RunOptions, told: Told) -> str:
     """The model's file, or the repository that a serving engine loads by itself."""
     from wellfed.launch.demo import CATALOGUE_NAME, demo_path
-    from wellfed.launch.models import at_hand, fetch, gguf_download
+    from wellfed.launch.models import at_hand, fetch
     from wellfed.units import format_bytes
 
     if model == CATALOGUE_NAME:
@@ -257,31 +329,35 @@ def _files(model: str, plan: Plan, options: RunOptions, told: Told) -> str:
     path = Path(model).expanduser()
     if path.exists():
         return str(path.resolve())
-    repository = options.repo or hub_repository(plan)
-    if plan.layout.engine not in _LOCAL:
-        return repository
-    download = gguf_download(repository, plan.layout.quantisation, options.hub)
-    if not options.fetch and at_hand(download) is None:
-        file = download.files[0][0]
-        told(f"not fetched: {format_bytes(download.size_bytes)} from {repository} will be; written as ./{file}")
-        return f"./{file}"
-    told(f"fetching {format_bytes(download.size_bytes)} from {repository}")
+    if plan.layout.engine not in READS_GGUF:
+        return model_reference(model, plan, options.repo).argument
+    places = (options.repo,) if options.repo else gguf_repositories(hub_repository(model, plan))
+    download = _first_with_files(places, plan.layout.quantisation, options.hub)
+    if at_hand(download) is None:
+        told(f"fetching {format_bytes(download.size_bytes)} from {download.repository}")
     return str(fetch(download))
 
 
-def hub_repository(plan: Plan) -> str:
-    """Where the model's files are published; for GGUF, the naming that most quantisers follow."""
-    own = next((alias for alias in plan.model.aliases if "/" in alias), None)
-    if own is None:
-        raise BadInput(f"no repository is known for {plan.model.name}", "name it with --repo, or give a local file")
-    return f"unsloth/{own.rpartition('/')[2]}-GGUF" if plan.layout.engine in _LOCAL else own
+def _first_with_files(repositories: Sequence[str], quantisation: str, hub: str) -> Download:
+    """The files in the first repository that has them. Raises the first one's error when none has."""
+    from wellfed.launch.models import gguf_download
+
+    first_error: WellfedError | None = None
+    for repository in repositories:
+        try:
+            return gguf_download(repository, quantisation, hub)
+        except WellfedError as error:
+            first_error = first_error or error
+            if error.kind == "unreachable":
+                break
+    raise first_error or BadInput("no repository is known")
 
 
 def in_huge_pages(plan: Plan, spec: LaunchSpec) -> LaunchSpec:
     """The launch with its memory in explicit huge pages of its nodes. Raises BadInput for engines that use none."""
     from wellfed.launch import pages
 
-    if plan.layout.engine not in _LOCAL:
+    if plan.layout.engine not in READS_GGUF:
         raise BadInput(f"--huge-pages is for llama.cpp, not for {plan.layout.engine}", "start without it")
     pages.ensure_usable()
     ram = next((device for device in plan.estimate.memory.devices if device.device == "ram"), None)

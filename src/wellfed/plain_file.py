@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import select
@@ -13,6 +14,7 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from wellfed.errors import BadInput
 from wellfed.message import Amount, message
@@ -36,9 +38,18 @@ def read_text(path: Path | str, most_bytes: int = MOST_BYTES, encoding: str = "u
     try:
         return read_bytes(path, most_bytes, idle_s).decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise BadInput(
-            message("file.no-text", "{path} is not {encoding} text", path=_shown(path), encoding=encoding)
-        ) from error
+        what = message("file.no-text", "{path} is not {encoding} text", path=_shown(path), encoding=encoding)
+        raise BadInput(what) from error
+
+
+def read_json(path: Path | str, most_bytes: int = MOST_BYTES) -> Any:
+    """The JSON value in it. Raises BadInput as `read_text`, and for what is no JSON or is nested without end."""
+    text = read_text(path, most_bytes)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        why = str(error) if isinstance(error, ValueError) else "it is nested too deep"
+        raise BadInput(message("file.no-json", "{path} is not JSON: {why}", path=_shown(path), why=why)) from error
 
 
 def lines(path: Path | str, most_bytes: int, most_line_bytes: int, idle_s: float = IDLE_S) -> Iterator[bytes]:

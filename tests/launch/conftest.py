@@ -74,20 +74,25 @@ class Wellfed:
 
     def ask(self, path: str, body: dict[str, Any] | None = None, key: str = "") -> Any:
         """One request to what was started."""
+        key = key or self.key()
         headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, headers)
         with urllib.request.urlopen(request, timeout=60) as response:
             return json.load(response)
 
+    def key(self) -> str:
+        """The key that was made for the engine; empty where there is none."""
+        return next((path.read_text().strip() for path in (self.folder / "state").rglob("*.key")), "")
+
     def pid_when_up(self, other_than: int = 0, seconds: float = 60) -> int:
-        """The engine's pid as soon as it is remembered."""
+        """The engine's pid as soon as it serves."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             for path in (self.folder / "state" / "wellfed").glob("*.json"):
-                pid = int(json.loads(path.read_text())["pid"])
-                if pid != other_than:
-                    return pid
+                record = json.loads(path.read_text())
+                if record["phase"] == "serving" and record["pid"] != other_than:
+                    return int(record["pid"])
             time.sleep(0.05)
         raise AssertionError("nothing was started")
 
@@ -111,6 +116,8 @@ def wellfed(tmp_path: Path) -> Iterator[Wellfed]:
     """Whatever a test leaves running is stopped."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in a shell's background: inherited otherwise
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # started under nohup: inherited otherwise
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     found = Wellfed(tmp_path)
     yield found
     if (tmp_path / "state").exists():

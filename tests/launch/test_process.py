@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -147,12 +148,17 @@ def test_placement_of_nobody_is_unknown(tmp_path: Path) -> None:
 
 def test_state_survives_damage_and_reused_pids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    state.save(state.Running("a", os.getpid(), 0.0, "http://x", "m", "llama.cpp", "cmd", "log"))
+    running = state.reserve("a", url="http://x")
+    stranger = subprocess.Popen(["sleep", "60"])
+    state.advance(running, state.Phase.SERVING, pid=stranger.pid, ticks=1)
     (tmp_path / "wellfed" / "broken.json").write_text('{"name": "half')
-    found = list(state.listed())
-    assert [running.name for running in found] == ["a"]
-    assert not found[0].alive  # our pid, but not the process that was started then
-    state.forget("a")
+    (found,) = state.listed()
+    assert found.name == "a" and found.status is state.Phase.ENDED
+    assert not found.alive  # a pid that runs, but not the process that was started then
+    assert [bad.name for bad in state.records().unreadable] == ["broken"]
+    assert end(found) and stranger.poll() is None
+    stranger.kill()
+    stranger.wait()
     assert list(state.listed()) == []
 
 

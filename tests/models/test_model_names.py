@@ -1,154 +1,195 @@
-"""Names as people, logs and files write them."""
+"""What a name means: every word explained, or another model."""
 
 from __future__ import annotations
 
-import csv
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wellfed.catalog.model_names import resolve
-from wellfed.catalog.models import by_id, key, model, model_ids, names, repository
-from wellfed.errors import UnknownName, WellfedError
-from wellfed.models.quantisation import weights
+from wellfed.catalog.model_names import How, exact, loose, resolve
+from wellfed.catalog.models import Task, by_id, entry, entry_ids, key, model, model_ids, names
+from wellfed.catalog.name_match import without_sizes
+from wellfed.catalog.name_words import parse
+from wellfed.catalog.other_kinds import NotALanguageModel
+from wellfed.errors import UnknownName, Unsupported, WellfedError
+from wellfed.models.counts import counts
+
+LANGUAGE_MODELS = [i for i in entry_ids() if entry(i).task is not Task.NOT_A_LANGUAGE_MODEL]
 
 
-@pytest.mark.parametrize("identity", model_ids())
+@pytest.mark.parametrize("identity", LANGUAGE_MODELS)
 def test_ids_names_aliases_and_repositories(identity: str) -> None:
-    found = by_id(identity)
-    spellings = [identity, identity.upper(), found.name, *found.aliases, repository(identity) or identity]
-    assert [model(spelling).id for spelling in spellings] == [identity] * len(spellings)
+    facts = entry(identity)
+    for spelling in (*facts.spellings, identity.upper()):
+        found = exact(spelling)
+        assert found is not None and found.entry.id == identity
+
+
+@pytest.mark.parametrize("identity", sorted(set(entry_ids()) - set(LANGUAGE_MODELS)))
+def test_what_is_no_language_model_is_refused_with_its_kind(identity: str) -> None:
+    for spelling in entry(identity).spellings:
+        with pytest.raises(NotALanguageModel) as refusal:
+            resolve(spelling)
+        assert refusal.value.kind_of == entry(identity).kind_of
 
 
 def test_no_alias_belongs_to_two_models() -> None:
     claims: dict[str, set[str]] = {}
-    for identity in model_ids():
-        for name in (identity, by_id(identity).name, *by_id(identity).aliases):
+    for identity in entry_ids():
+        for name in entry(identity).spellings:
             claims.setdefault(key(name), set()).add(identity)
     assert {name: owners for name, owners in claims.items() if len(owners) > 1} == {}
-    assert set(names().values()) == set(model_ids())
+    assert set(names().values()) == set(entry_ids())
+
+
+@pytest.mark.parametrize("identity", model_ids())
+def test_counts_are_the_models_own(identity: str) -> None:
+    built, count = by_id(identity), counts(by_id(identity))
+    assert count.parameters == built.parameters
+    assert abs(count.active - built.active_parameters) <= 2
+    assert count.total >= count.parameters >= count.active > 0
 
 
 @pytest.mark.parametrize(
-    ("text", "identity", "quant"),
+    ("text", "identity", "quantisation"),
     [
         ("r1:70b", "deepseek-r1-distill-llama-70b", None),
-        ("deepseek-r1:671b", "deepseek-r1", None),
+        ("deepseek-r1:671b", "deepseek-r1-0528", None),
         ("llama3.1:8b", "llama-3.1-8b", None),
         ("DeepSeek-R1-Distill-Llama-70B", "deepseek-r1-distill-llama-70b", None),
-        ("deepseek2 671B Q8_0", "deepseek-v3", "q8_0"),
-        ("llama 8B IQ4_KS", "llama-3.1-8b", "iq4_ks"),
-        ("qwen3moe 30B.A3B IQ4_XS - 4.25 bpw", "qwen3-30b-a3b", "iq4_xs"),
-        (r"C:\models\Qwen3-235B-A22B-mix-IQ3_K-00001-of-00003.gguf", "qwen3-235b-a22b", "iq3_k"),
-        ("llama2-70b-99.9", "llama-2-70b", None),
-        ("zhipuai/GLM-5", "glm-5", None),
-        ("unsloth_DeepSeek R1 BF16", "deepseek-r1", "bf16"),
-        ("THUDM_GLM-Z1-32B-0414-IQ4_XS.gguf", "glm-4-32b-0414", "iq4_xs"),
+        ("qwen3 30b a3b iq4_xs", "qwen3-30b-a3b", "iq4_xs"),
+        ("Qwen3-30B-A3B UD-Q4_K_XL", "qwen3-30b-a3b", "ud-q4_k_xl"),
         ("bartowski/Meta-Llama-3.1-8B-Instruct-GGUF", "llama-3.1-8b", None),
+        ("Qwen_Qwen3-8B-Q4_K_M.gguf", "qwen3-8b", "q4_k_m"),
         ("nvidia/DeepSeek-V3.1-NVFP4", "deepseek-v3.1", "nvfp4-ffn"),
-        ("DeepSeek-R1-Distill-8B", "deepseek-r1-distill-llama-8b", None),
         ("gemma3:27b-it-q4_K_M", "gemma-3-27b", "q4_k_m"),
         ("Kimi-K2.6 1T", "kimi-k2.6", None),
-        ("8B Q4_K - Small", "llama-3.1-8b", "q4_k_s"),
         ("gpt-oss-120b MXFP4", "gpt-oss-120b", "mxfp4-experts"),
+        ("gpt-oss-120b-mxfp4-00001-of-00003.gguf", "gpt-oss-120b", "mxfp4-experts"),
+        ("https://huggingface.co/Qwen/Qwen3-8B", "qwen3-8b", None),
+        ("https://huggingface.co/Qwen/Qwen3-8B/tree/main", "qwen3-8b", None),
+        ("https://www.modelscope.cn/models/Qwen/Qwen3-8B/summary", "qwen3-8b", None),
+        ("hf.co/unsloth/Qwen3-8B-GGUF:Q4_K_M", "qwen3-8b", "q4_k_m"),
+        ("https://ollama.com/library/qwen3:8b", "qwen3-8b", None),
+        ("ollama run qwen3:8b", "qwen3-8b", None),
+        ("TheBloke/Llama-2-70B-Chat-AWQ", "llama-2-70b", "int4"),
+        ("RedHatAI/Llama-3.3-70B-Instruct-quantized.w8a8", "llama-3.3-70b", "int8"),
+        ("Llama-4-Scout-17B-16E", "llama-4-scout", None),
+        ("通义千问3 32B", "qwen3-32b", None),
+        ("千问3-320亿", "qwen3-32b", None),
+        ("深度求索 R1 70B", "deepseek-r1-distill-llama-70b", None),
+        ("深度求索 R1 满血版", "deepseek-r1", None),
+        ("DeepSeek-R1 满血版 671B", "deepseek-r1", None),
+        ("DeepSeek R1 蒸馏版 32B", "deepseek-r1-distill-qwen-32b", None),
+        ("智谱 GLM-4.5 Air", "glm-4.5-air", None),
+        ("ｑｗｅｎ３ ８ｂ", "qwen3-8b", None),
     ],
 )
-def test_loose_names(text: str, identity: str, quant: str | None) -> None:
+def test_names_as_people_write_them(text: str, identity: str, quantisation: str | None) -> None:
     found = resolve(text)
-    assert found.model.id == identity
-    assert (found.quantisation.id if found.quantisation else None) == quant
+    assert found.entry.id == identity
+    assert (found.quantisation.id if found.quantisation else None) == quantisation
 
 
-def test_parameters_tell_brothers_apart() -> None:
-    assert resolve("LLaMA v2", params="13B").model.id == "llama-2-13b"
-    assert resolve("llama ?B Q2_K - Small", params="3.99 B").model.id == "trilm-3.9b"
-    assert resolve("qwen2 ?B", params="32.76 B").model.parameters == pytest.approx(32.76e9, rel=0.001)
-    assert resolve("LLaMA v2", kv_bytes_per_token=512 * 1024).model.id in {"llama-1-7b", "llama-2-7b"}
-    assert resolve("Models", notes="msize=198.259 GiB; nlay=95/95").model.id == "qwen3-235b-a22b"
-
-
-def test_a_logged_size_makes_the_weights_that_big() -> None:
-    found = resolve("deepseek2 671B Q8_0", "672.05 B", "Q8_0", "llama-bench; size=307.20 GiB; threads=88")
-    assert found.quantisation is not None
-    assert found.quantisation.file_bytes == pytest.approx(307.2 * 2**30, rel=1e-6)
-    assert found.assumptions
-
-
-def test_hand_mixed_files_keep_everything_but_experts_in_8_bits() -> None:
-    """ubergarm's DeepSeek-V3-0324-IQ4_K_R4: 17 744 MiB on the GPU and 939 MiB of embedding beside the experts."""
-    found = resolve("DeepSeek V3 0324", None, "IQ4_K_R4 - 4.5 bpw", "post log; msize=386.183 GiB; mtype=671B")
-    assert found.quantisation is not None
-    logged = weights(found.model, found.quantisation)
-    experts = sum(layer.routed_experts for layer in logged.layers)
-    assert experts == pytest.approx(376768 * 2**20, rel=0.003)  # that file holds kv_b twice
-    assert logged.embedding == pytest.approx(938.98 * 2**20, rel=0.001)
-    assert logged.total - experts - logged.embedding == pytest.approx(17744 * 2**20, rel=0.06)
-    assert resolve("DeepSeek-V3-0324-IQ4_K_R4-00001-of-00005.gguf").quantisation == found.quantisation
-
-
-def test_what_was_guessed_is_said() -> None:
-    assert resolve("8B BF16").assumptions
+def test_what_differs_from_the_name_is_told() -> None:
     assert not resolve("DeepSeek-R1 Q4_K_M").assumptions
+    assert not resolve("deepseek-r1:671b").assumptions
+    assert resolve("qwen3").assumptions  # no size is named
+    assert resolve("unsloth/Qwen3-8B-GGUF").assumptions
+    assert resolve("someone/Qwen3-8B").how is How.LOOSE
 
 
-@pytest.mark.parametrize("text", ["gpt5", "claude 3 opus", "models", "", "foo-7b", "llamma", "7"])
-def test_unknown_names_are_not_guessed(text: str) -> None:
-    with pytest.raises(UnknownName):
+def test_experts_that_were_cut_make_up_the_named_size() -> None:
+    cut = resolve("cerebras/GLM-4.5-Air-REAP-82B-A12B")
+    assert cut.model is not None and cut.model.id != "glm-4.5-air"
+    assert counts(cut.model).parameters == pytest.approx(82e9, rel=0.01)
+    assert counts(cut.model).active == pytest.approx(counts(by_id("glm-4.5-air")).active, rel=0.01)
+    assert cut.assumptions
+    for impossible in ("GLM-4.5-Air-REAP-820B-A12B", "Qwen3-8B-REAP-4B", "GLM-4.5-Air-REAP"):
+        with pytest.raises(UnknownName):
+            resolve(impossible)
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("deepseek-v33", "deepseek-v3"),
+        ("deepseek-v9", "deepseek-v"),
+        ("qwen3-9b", "qwen3-8b"),
+        ("lama 3.1 8b", "llama"),
+    ],
+)
+def test_neighbours_are_of_the_family(text: str, near: str) -> None:
+    with pytest.raises(UnknownName) as refusal:
+        resolve(text)
+    assert any(offered.startswith(near) for offered in refusal.value.near)
+    assert near in (refusal.value.hint or "")
+
+
+@pytest.mark.parametrize("text", ["gpt5", "claude 3 opus", "models", "", "foo-7b", "7", "8b", "r", "-", "q4_k_m"])
+def test_unknown_names_are_not_guessed_and_told_how_to_name(text: str) -> None:
+    with pytest.raises(UnknownName) as refusal:
         model(text)
+    assert "config.json" in (refusal.value.hint or "")
 
 
-def test_near_matches_are_offered() -> None:
-    with pytest.raises(UnknownName) as caught:
-        model("deepseek-v33")
-    assert "deepseek-v3" in caught.value.near
-    assert "deepseek-v3" in (caught.value.hint or "")
+@given(
+    st.sampled_from(LANGUAGE_MODELS),
+    st.sampled_from(["flash", "mini", "lite", "nano", "ocr", "vl", "omni", "coder", "math", "reap", "base"]),
+)
+def test_a_variant_that_is_not_the_entrys_is_another_model(identity: str, variant: str) -> None:
+    """A variant's word at the end of an id means another model, which some other entry has or nothing has."""
+    if variant in parse(identity).words:
+        return
+    try:
+        found = resolve(f"{identity}-{variant}")
+    except WellfedError:
+        return
+    assert variant in {word for spelling in found.entry.spellings for word in parse(spelling).words}
 
 
-@given(st.text(max_size=200))
+_PIECES = """qwen 3 3.5 v3 v3.2 r1 deepseek llama glm 4.5 4.7 flash air mini vl coder 8b 30b a3b 70b 671b 32b instruct
+base gguf q4_k_m fp8 2507 0528 kimi k2 k2.5 gemma gpt oss 20b 120b full distill unsloth/ :latest reap tts"""
+
+
+@given(st.lists(st.sampled_from(_PIECES.split()), min_size=1, max_size=6).map("-".join))
+def test_no_id_differs_from_the_name_without_an_assumption(text: str) -> None:
+    """Where nothing is assumed, the name has the words of the model's own id, name or repository, sizes aside."""
+    try:
+        found = resolve(text)
+    except WellfedError:
+        return
+    if found.assumptions or found.model is None:
+        return
+    own = (found.entry.id, found.entry.name, found.entry.repository or found.entry.id)
+    assert _bare(text) in {_bare(spelling) for spelling in own}
+
+
+def _bare(text: str) -> frozenset[str]:
+    return without_sizes(parse(text).distinguishing)
+
+
+@given(st.text(max_size=400))
 def test_any_text_is_a_model_or_a_clear_error(text: str) -> None:
     try:
-        assert resolve(text).model.id in model_ids()
+        assert resolve(text).entry.id in entry_ids()
     except WellfedError as error:
-        assert error.message
+        assert error.message and error.hint
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", error.message)
 
 
-_THREAD = re.compile(r"^\d+ - |^see thread")
-_TABLES = ("gpu_llamacpp", "serving", "mlperf", "hybrid", "hybrid_ik_llama", "speed_misc", "memory")
+def test_long_names_are_refused_at_once() -> None:
+    for text in ("a" * 1_000_000, "qwen3-" * 100_000, "1." * 200_000, "-" * 500_000, "a/" * 200_000):
+        with pytest.raises(UnknownName):
+            loose(text)
 
 
-def _resolved(row: dict[str, str]) -> bool:
-    kv = None
-    if row.get("item") == "kv" and row["unit"] == "MiB" and row.get("ctx", "").isdigit() and int(row["ctx"]) > 0:
-        kv = float(row["value"]) * 2**20 / int(row["ctx"])
-    whole = "all devices" in row.get("gpu", "")
-    try:
-        resolve(row["model"], row.get("params"), row.get("quant") or None, row["notes"], kv if whole else None)
-    except UnknownName:
-        return False
-    return True
-
-
-@pytest.mark.shared
-def test_published_tables_are_understood(shared: Path) -> None:
-    """Rows whose model column is the title of a discussion name no model; all others must resolve."""
-    rows = [row for table in _TABLES for row in csv.DictReader((shared / "truth" / f"{table}.csv").open())]
-    named = [row for row in rows if not _THREAD.match(row["model"])]
-    assert len(named) > 6000
-    assert sum(map(_resolved, named)) / len(named) >= 0.97
-
-
-@pytest.mark.shared
-def test_logged_mla_caches(shared: Path) -> None:
-    """Every logged KV total of a DeepSeek run with MLA: layers x (512 + 64) x bytes x context."""
-    checked = 0
-    for row in csv.DictReader((shared / "truth" / "memory.csv").open()):
-        formula = re.search(r"formula (\d+)x(\d+)xB", row["notes"])
-        if formula is None or _THREAD.match(row["model"]):
-            continue
-        found = resolve(row["model"], None, None, row["notes"]).model
-        assert found.cache_elements(1000) == int(formula[1]) * int(formula[2]) * 1000
-        checked += 1
-    assert checked >= 20
+def test_sizes_alone_cannot_be_planned() -> None:
+    for identity in entry_ids():
+        facts = entry(identity)
+        if not facts.has_config and facts.task is not Task.NOT_A_LANGUAGE_MODEL:
+            assert resolve(identity).how is How.SIZES
+            with pytest.raises(Unsupported):
+                model(identity)

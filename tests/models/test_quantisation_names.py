@@ -59,7 +59,7 @@ def test_ids_are_unique() -> None:
     assert len(identities) == len(set(identities))
 
 
-@pytest.mark.parametrize("text", ["Q9_K", "int3", "", "4x", "fp7", "900 bpw"])
+@pytest.mark.parametrize("text", ["Q9_K", "int9", "", "4x", "fp7", "900 bpw"])
 def test_unknown(text: str) -> None:
     with pytest.raises(UnknownName):
         quantisation(text)

@@ -17,7 +17,7 @@ from wellfed.plan import Request
 from wellfed.planner.claims import CLAIMS, Standing
 from wellfed.planner.goal import Objective
 from wellfed.planner.power import power
-from wellfed.planner.search import missed_targets
+from wellfed.planner.search import lateness
 from wellfed.planner.sensitivity import improved, sensitivities, weakest
 from wellfed.written.machines import builds, machine
 
@@ -80,7 +80,7 @@ def test_market_offers_meet_targets_first_and_fit() -> None:
     found = api.buy("deepseek-r1:7b", keep=8)
     assert found.machines > 1000
     assert len(found.offers) == 8
-    missed = [missed_targets(offer.plan) for offer in found.offers]
+    missed = [lateness(offer.plan) for offer in found.offers]
     assert missed == sorted(missed)
     assert all(offer.plan.estimate.memory.fits for offer in found.offers)
     assert all(offer.price is None and offer.price_reason for offer in found.offers)

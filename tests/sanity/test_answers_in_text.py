@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -41,7 +42,10 @@ def printed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
 )
 def test_narrow_terminals_lose_no_column_and_cut_no_number(printed: Callable[..., str], words: tuple[str, ...]) -> None:
     text = printed(*words)
-    assert max(map(len, text.splitlines())) <= 80
+    lines = text.splitlines()
+    commands = {line for before, line in itertools.pairwise(lines) if before.startswith("  # ")}
+    assert max(len(line) for line in lines if line not in commands) <= 80
+    assert len(commands) == 2, "commands are not folded, so that they can be copied"
     assert "…" not in text
     assert "layout" in text and "limited" in text and "TTFT" in text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wellfed import api
-from wellfed.catalog.model_names import resolve
+from wellfed.catalog.models import model as by_name
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.layout import Engine, Layout
 from wellfed.planner.answer import Answer
@@ -35,7 +35,7 @@ def layouts(model: str, on: str, **options: object) -> list[Layout]:
     ],
 )
 def test_heads_are_divided_whole(model: str, degree: int, whole: bool) -> None:
-    assert divides(resolve(model).model, degree) is whole
+    assert divides(by_name(model), degree) is whole
 
 
 def test_no_plan_divides_a_head() -> None:

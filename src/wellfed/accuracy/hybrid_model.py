@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from wellfed.accuracy.case import Row
 from wellfed.accuracy.hybrid_notes import note
-from wellfed.catalog.model_names import ResolvedModel, resolve
+from wellfed.accuracy.names import ResolvedModel, resolve
 from wellfed.errors import UnknownName
 
 _TITLE = re.compile(r"^(\d+ - |see thread)")  # collectors put the thread's title where a table names no model

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from wellfed.accuracy import memory_setting as setting
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped
+from wellfed.accuracy.names import ResolvedModel
 from wellfed.calibration import Calibration
-from wellfed.catalog.model_names import ResolvedModel
 from wellfed.errors import UnknownName, WellfedError
 from wellfed.estimate import Quantity
 from wellfed.layout import Engine, Layout

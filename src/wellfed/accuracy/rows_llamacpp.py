@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped
+from wellfed.accuracy.names import model as resolve
 from wellfed.calibration import Calibration
 from wellfed.catalog.hardware import cpu as cpu_spec
 from wellfed.catalog.hardware import gpu as gpu_spec
-from wellfed.catalog.models import model as resolve
 from wellfed.errors import UnknownName
 from wellfed.estimate import Quantity
 from wellfed.hardware.machine import Gpu, Machine, Origin, Socket

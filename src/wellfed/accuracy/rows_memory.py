@@ -10,8 +10,8 @@ from math import ceil
 from wellfed.accuracy import memory_setting as setting
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped
 from wellfed.accuracy.memory_serving import serving_outcome
+from wellfed.accuracy.names import ResolvedModel
 from wellfed.calibration import Calibration
-from wellfed.catalog.model_names import ResolvedModel
 from wellfed.errors import UnknownName, WellfedError
 from wellfed.estimate import Memory, Quantity
 from wellfed.hardware.machine import Machine

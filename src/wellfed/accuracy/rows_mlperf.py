@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped
+from wellfed.accuracy.names import resolve
 from wellfed.accuracy.rows_serving import engine_of
 from wellfed.accuracy.serving_machine import machine_of
 from wellfed.calibration import Calibration
 from wellfed.catalog.hardware import gpu as gpu_spec
-from wellfed.catalog.model_names import resolve
 from wellfed.estimate import Estimate, Quantity
 from wellfed.hardware.parts import GpuSpec
 from wellfed.layout import Engine, Layout

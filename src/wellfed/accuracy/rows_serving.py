@@ -7,11 +7,11 @@ from dataclasses import replace
 from functools import lru_cache
 
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped
+from wellfed.accuracy.names import resolve
 from wellfed.accuracy.serving_machine import machine_of
 from wellfed.accuracy.serving_notes import Degrees, Pool, degrees, pools, weight_format
 from wellfed.calibration import Calibration
 from wellfed.catalog.hardware import gpu as gpu_spec
-from wellfed.catalog.model_names import resolve
 from wellfed.estimate import Estimate, Quantity
 from wellfed.layout import Engine, Layout
 from wellfed.models.model import Model

@@ -1,278 +1,148 @@
-"""Models as people, logs and files name them: a model, a quantisation, and what had to be assumed."""
+"""Models as people name them. Every word of a name is explained by the model, or it is another model.
+
+An exact name (id, name, repository, alias; a format may follow) names its model. Else it is read loosely, see
+`name_match`. The owner of a repository explains nothing. Whatever is not the name itself is told as an assumption.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from enum import StrEnum
 
-from wellfed.catalog.models import architecture, by_id, key, model_ids, names, published_files, unknown
-from wellfed.errors import UnknownName
+from wellfed.catalog.model_formats import of_format
+from wellfed.catalog.models import Entry, Task, by_id, entry, key, names, repackaging, tags
+from wellfed.catalog.name_match import explains_sizes, largest, matched, spellings, without_sizes
+from wellfed.catalog.name_words import Name, billions, is_active, parse, plain, repository_in
+from wellfed.catalog.neighbours import unknown_model
+from wellfed.catalog.other_kinds import NotALanguageModel, kind_by_words
+from wellfed.catalog.pruned import pruned
+from wellfed.message import message
 from wellfed.models.model import Model
-from wellfed.models.quantisation import Quantisation, weights
-from wellfed.models.quantisation_names import quantisation, sized_gguf
+from wellfed.models.quantisation import Quantisation
 from wellfed.provenance import Assumption
-from wellfed.units import parse_bytes
+
+
+class How(StrEnum):
+    """By which reading a name was understood."""
+
+    PATH = "path"
+    EXACT = "exact"
+    CACHE = "cache"
+    HUB = "hub"
+    LOOSE = "loose"
+    SIZES = "sizes"  # an entry of published sizes only
 
 
 @dataclass(frozen=True, slots=True)
-class ResolvedModel:
-    """What a text names. `quantisation` is None where none is said; `assumptions` tell what was guessed."""
+class Identity:
+    """The entry that a name means. `model` is None where only sizes are published.
 
-    model: Model
+    `format`: as the name says it, None where it says none; `quantisation`: what it is, None where it is not known.
+    """
+
+    entry: Entry
+    how: How
+    model: Model | None
+    format: str | None = None
     quantisation: Quantisation | None = None
     assumptions: tuple[Assumption, ...] = ()
 
 
-_QUANT = re.compile(
-    r"(?<![A-Za-z0-9])((?:UD-|smol-|mix-)?(?:I?Q[1-8]_[A-Z0-9]+(?:_[A-Z0-9]+)*|TQ[12]_0|I2_S|UD-I?Q[1-8]\w*)"
-    r"(?: - (?:Small|Medium|Large|[0-9.]+ bpw))?"
-    r"|(?:BF|FP|F)(?:16|32)|FP[48]|INT[48]|[NM][XV]FP4|AWQ|GPTQ|W[48]A(?:16|[48]))"
-    r"(?![A-Za-z0-9])",
-    re.IGNORECASE,
-)
-_SHARD = re.compile(r"-\d{5}-of-\d{5}|\.(?:gguf|safetensors)\b", re.IGNORECASE)
-_PARAMETERS = re.compile(r"(?<![0-9.x])(?<!\bA)([0-9]+(?:\.[0-9]+)?)\s*([BMT])(?![A-Za-z0-9])", re.IGNORECASE)
-_TIMES = {"M": 1e6, "B": 1e9, "T": 1e12}
-_MOST_WORDS = 8
+_LONGEST = 300  # letters of a name; hub ids have at most 193
 
 
-def resolve(
-    text: str,
-    params: str | None = None,
-    quant: str | None = None,
-    notes: str = "",
-    kv_bytes_per_token: float | None = None,
-) -> ResolvedModel:
-    """The model that `text` names, with the help of its parameter count, quantisation and notes as published.
+def resolve(text: str) -> Identity:
+    """What `text` names in the catalogue.
 
-    `notes` may carry a log's `mtype=70B`, `nlay=62/62`, `msize=307.2 GiB`, or `section: file.gguf`.
-    Raises UnknownName with near matches; a name that fits nothing is never guessed.
+    Raises UnknownName with neighbours by family and size, and NotALanguageModel.
     """
-    hints = _hints(text, params, notes, kv_bytes_per_token)
-    found, assumptions = _model(_base_name(text), hints)
-    chosen, more = _quantisation(found, text, quant, hints)
-    return ResolvedModel(found, chosen, (*assumptions, *more))
+    return exact(text) or loose(text)
 
 
-@dataclass(frozen=True, slots=True)
-class _Hints:
-    parameters: float | None
-    layers: int | None
-    file_bytes: int | None
-    kv_bytes_per_token: float | None
-    section: str
+def exact(text: str) -> Identity | None:
+    """The entry with exactly this name, a format behind it or not; None where there is none.
+
+    A tag of Ollama's library comes first, then `owner/name` as the entry's own repository or a known repackaging of
+    it. Raises NotALanguageModel.
+    """
+    if len(text) > _LONGEST:
+        return None
+    name, repository = parse(text), repository_in(plain(text))
+    if name.owner is not None and repository is None:
+        return None
+    tagged = None if repository else tags().get(plain(text).lower()) or tags().get(name.core.lower())
+    if tagged is not None:
+        return _identity(entry(tagged), How.EXACT, name, ())
+    packed = repackaging(repository) if repository else None
+    if packed is not None:
+        facts = entry(packed.model_id)
+        return _identity(facts, How.EXACT, name, _differs(facts, name) or (_packed(facts, name),))
+    for spelling in (repository,) if repository else (plain(text), name.core):
+        identity = names().get(key(spelling))
+        if identity is not None:
+            return _identity(entry(identity), How.EXACT, name, _differs(entry(identity), name))
+    return None
 
 
-def _hints(text: str, params: str | None, notes: str, kv: float | None) -> _Hints:
-    stated = re.search(r"\bmtype=([0-9.]+ ?[BMT])", notes)
-    layers = re.search(r"\bnlay=\d+/(\d+)", notes)
-    size = re.search(r"\b(?:msize|size)=([0-9.]+) ?([GMK]i?B)", notes)
-    section = re.search(r"section: ([^;]+)", notes)
-    number = _count(stated[1] if stated else "") or _count(params or "") or _count(text)
-    return _Hints(
-        parameters=number,
-        layers=int(layers[1]) - 1 if layers else None,  # logs count the output layer
-        file_bytes=parse_bytes(size[1] + size[2]) if size else None,
-        kv_bytes_per_token=kv,
-        section=section[1] if section else "",
+def loose(text: str) -> Identity:
+    """The one entry that explains every word of `text`. Raises UnknownName, NotALanguageModel."""
+    shown = plain(text[:_LONGEST])
+    if len(text) > _LONGEST:
+        raise unknown_model(f"{shown} ...", frozenset())
+    name = parse(text)
+    words = name.distinguishing
+    chosen = largest(words - {_FULL}) if _FULL in words else matched(words)
+    if chosen is not None:
+        return _identity(chosen, How.LOOSE, name, _differs(chosen, name) or (_packed(chosen, name),))
+    cut = pruned(name)
+    if cut is not None:
+        return _identity(cut[0], How.LOOSE, name, (cut[2],), cut[1])
+    kind = kind_by_words(name.core)
+    if kind is not None:
+        raise NotALanguageModel(shown, kind)
+    raise unknown_model(shown, words)
+
+
+_FULL = "full"  # the whole model, not a distilled one
+
+
+def _identity(
+    facts: Entry, how: How, name: Name, assumptions: tuple[Assumption, ...], model: Model | None = None
+) -> Identity:
+    if facts.task is Task.NOT_A_LANGUAGE_MODEL:
+        raise NotALanguageModel(facts.name, facts.kind_of or "?")
+    built = model or (by_id(facts.id) if facts.has_config else None)
+    quantisation, more = of_format(built, name.format, name.owner)
+    how = How.SIZES if built is None else how
+    return Identity(facts, how, built, name.format, quantisation, (*assumptions, *more))
+
+
+def _differs(facts: Entry, name: Name) -> tuple[Assumption, ...]:
+    """What is assumed where the asked words are not the entry's own: another variant's, or fewer than it has."""
+    if any(
+        _same(facts.id, line.words, name.distinguishing)
+        for line in spellings()
+        if line.id == facts.id and not line.alias
+    ):
+        return ()
+    text = message("resolve.taken-for", "{name} is taken for {model}", name=name.core, model=facts.name)
+    return (Assumption(str(text), "the catalogue lists that name with it, or nothing else explains all its words"),)
+
+
+def _same(identity: str, spelling: frozenset[str], request: frozenset[str]) -> bool:
+    """Whether words differ at most in how the same size is written; a size may be left out only where none tells."""
+    sized = [word for word in spelling if billions(word) and not is_active(word)]
+    complete = not sized or any(word in request for word in sized)
+    return (
+        complete and without_sizes(spelling) == without_sizes(request) and explains_sizes(identity, request - spelling)
     )
 
 
-def _count(text: str) -> float | None:
-    """Parameters in '671B', '32.76 B', '1T'; None when there is no such number."""
-    match = _PARAMETERS.search(text)
-    return float(match[1]) * _TIMES[match[2].upper()] if match else None
-
-
-def _base_name(text: str) -> str:
-    """A file's name without folders, shard numbers and extension; other texts unchanged."""
-    if re.search(r"\.gguf$", text, re.IGNORECASE):
-        text = re.split(r"[\\/]", text)[-1]
-    return _SHARD.sub("", text)
-
-
-def _words(text: str) -> list[str]:
-    """Lower-case words; a dot stays only between digits."""
-    return re.findall(r"[a-z0-9]+(?:(?<=\d)\.(?=\d)[0-9a-z]+)*", text.lower())
-
-
-_VERSION = re.compile(r"[a-z]?\d+(?:\.\d+)*")
-
-
-def _spans(words: list[str]) -> Iterator[tuple[int, str]]:
-    """Runs of neighbouring words, joined, with how long they are; none that cuts a version off a bare family name."""
-    for start in range(len(words)):
-        for end in range(start + 1, min(start + _MOST_WORDS, len(words)) + 1):
-            joined = "".join(words[start:end])
-            bare = not any(letter.isdigit() for letter in joined)
-            if not (bare and end < len(words) and _VERSION.fullmatch(words[end])):
-                yield len(joined), joined
-
-
-_TOO_SHORT = 4  # names like r1 and v3 count only when they are the whole text
-
-
-def _model(text: str, hints: _Hints) -> tuple[Model, tuple[Assumption, ...]]:
-    known = {name: identity for name, identity in names().items() if identity in set(model_ids())}
-    sizes = ("", f" {hints.parameters / 1e9:g}B") if hints.parameters else ("",)
-    for size in sizes:
-        exact = known.get(key(text + size))
-        if exact is not None and _plausible(exact, hints):
-            return by_id(exact), ()
-    hits = [(length, known[span]) for length, span in _spans(_words(text)) if span in known and length >= _TOO_SHORT]
-    hits.sort(key=lambda hit: -hit[0])
-    for _, identity in hits:
-        if _plausible(identity, hints):
-            return by_id(identity), ()
-    if hits and hints.parameters is not None:
-        return _of_size(text, hits[0][1], hints)
-    if hints.section:
-        try:
-            return _model(hints.section, replace(hints, section="", layers=None, kv_bytes_per_token=None))
-        except UnknownName:
-            return _by_facts(text, hints)
-    return _by_facts(text, hints)
-
-
-def _plausible(identity: str, hints: _Hints) -> bool:
-    """Whether the model has about as many parameters as the text says: names round, 3B is 3.8 and 1B is 1.2."""
-    if hints.parameters is None:
-        return True
-    ratio = hints.parameters / by_id(identity).parameters
-    return 0.75 < ratio < 1.3
-
-
-def _of_size(text: str, identity: str, hints: _Hints) -> tuple[Model, tuple[Assumption, ...]]:
-    """A brother of `identity` with the right number of parameters: 'DeepSeek-R1-Distill-8B', 'llama ?B' of 3.99 B."""
-    family = by_id(identity).family
-    brothers = [one for one in map(by_id, model_ids()) if one.family == family and _distance(one, hints) < 0.085]
-    if not brothers:
-        return _by_facts(text, hints)
-    words = set(_words(text))
-    best = max(brothers, key=lambda one: (len(words & set(_words(one.name))), -_distance(one, hints)))
-    return best, (Assumption(f"{text} is {best.name}", "nearest in size among its family"),)
-
-
-def _distance(one: Model, hints: _Hints) -> float:
-    return abs(one.parameters / (hints.parameters or one.parameters) - 1)
-
-
-# what llama.cpp calls an architecture: the model_types it covers
-_ARCHITECTURES = {
-    "llama": {"llama", "mistral", "mixtral"}, "qwen2": {"qwen2"}, "qwen3": {"qwen3"}, "qwen2moe": {"qwen2_moe"},
-    "qwen3moe": {"qwen3_moe"}, "deepseek2": {"deepseek_v2", "deepseek_v3", "kimi_k2"}, "gemma2": {"gemma2"},
-    "gemma3": {"gemma3_text"}, "phi3": {"phi3"}, "glm4": {"glm4"}, "glm4moe": {"glm4_moe"}, "bitnet": {"bitnet"},
-}  # fmt: skip
-_BENCH = re.compile(r"^\s*\w+ (?:\?|[0-9.]+)B\b")  # how llama-bench names a model: 'qwen2 ?B Q4_K - Medium'
-_BARE_SIZE = re.compile(r"^\s*([0-9.]+)B\b", re.IGNORECASE)
-_BARE = {"8": "llama-3.1-8b", "70": "llama-3.1-70b", "7": "llama-2-7b", "13": "llama-2-13b"}
-
-
-def _by_facts(text: str, hints: _Hints) -> tuple[Model, tuple[Assumption, ...]]:
-    """By layers, cache and parameters alone; only where they leave one shape."""
-    bare = _BARE_SIZE.match(text)
-    if bare and bare[1] in _BARE:
-        found = by_id(_BARE[bare[1]])
-        return found, (Assumption(f"a {bare[1]}B model is {found.name}", "no family is named"),)
-    bench = _BENCH.match(text)
-    kinds = {kind for word in _words(text) for kind in _ARCHITECTURES.get(word, ())}
-    facts = (hints.layers, hints.kv_bytes_per_token, hints.parameters if kinds and bench else None)
-    if all(fact is None for fact in facts):
-        raise unknown(text)
-    fitting = [by_id(one) for one in model_ids() if _fits(one, kinds, hints)]
-    shapes = {(one.layers, one.vocabulary if hints.parameters else 0) for one in fitting}
-    if not fitting or (len(shapes) > 1 and hints.parameters is None):
-        raise unknown(text)
-    best = min(fitting, key=lambda one: (_distance(one, hints), one.family != "llama"))
-    return best, (Assumption(f"{text!r} is {best.name}", "the only shape with the logged layers, cache or size"),)
-
-
-def _fits(identity: str, kinds: set[str], hints: _Hints) -> bool:
-    if kinds and architecture(identity) not in kinds:
-        return False
-    one = by_id(identity)
-    if hints.layers is not None and len(one.layers) != hints.layers:
-        return False
-    if hints.parameters is not None and _distance(one, hints) > 0.02:
-        return False
-    per_token = 2 * (one.cache_elements(1024) - one.cache_elements(512)) / 512
-    return hints.kv_bytes_per_token is None or abs(per_token / hints.kv_bytes_per_token - 1) < 0.005
-
-
-_UNSTATED = {"", "unset", "unknown", "unknown, may not work", "n/a", "-"}
-_ATTENTION_LEFT_OUT = {"deepseek", "glm", "kimi", "minimax"}  # of nvidia's NVFP4 checkpoints
-
-
-def _quantisation(
-    found: Model, text: str, stated: str | None, hints: _Hints
-) -> tuple[Quantisation | None, tuple[Assumption, ...]]:
-    said = None if stated is None or stated.strip().lower() in _UNSTATED else stated
-    written = said or _in_text(text) or _in_text(hints.section)
-    if written is None:
-        if hints.file_bytes is None:
-            return None, ()
-        chosen = sized_gguf(found.parameters, hints.file_bytes)
-        return chosen, (Assumption(f"quantised like {chosen.recipe}", "only the file's size is known"),)
-    try:
-        chosen = quantisation(written)
-    except UnknownName:
-        if hints.file_bytes is None:
-            raise
-        chosen = sized_gguf(found.parameters, hints.file_bytes)
-    return _adapted(found, written, chosen, hints)
-
-
-def _in_text(text: str) -> str | None:
-    match = _QUANT.search(text)
-    return match[1] if match else None
-
-
-def _adapted(
-    found: Model, written: str, chosen: Quantisation, hints: _Hints
-) -> tuple[Quantisation, tuple[Assumption, ...]]:
-    """What a general label means for this model: its publisher's own files, or a file of the logged size."""
-    if "ollama" in written.lower():
-        chosen = quantisation("gguf-mxfp4" if found.native_quantisation == "mxfp4-experts" else "q4_k_m")
-    native = found.native_quantisation
-    if native in {"mxfp4-experts", "fp8-fp4-experts"} and chosen.id in {"fp8", "nvfp4", "mxfp4"}:
-        own = quantisation(native)
-        return own, (
-            Assumption(f"{written} weights are {own.label}", "as published; the rest is named by activations"),
-        )
-    if native == "int4-experts" and chosen.id == "int4":
-        return quantisation(native), ()
-    if chosen.id == "nvfp4" and found.is_moe and found.family in _ATTENTION_LEFT_OUT:
-        chosen = quantisation("nvfp4-ffn")
-        return chosen, (Assumption("attention is left in BF16", "so do NVIDIA's checkpoints of this family"),)
-    return _as_published(found, chosen, hints.file_bytes)
-
-
-def _as_published(
-    found: Model, chosen: Quantisation, file_bytes: float | None
-) -> tuple[Quantisation, tuple[Assumption, ...]]:
-    """The file of that size, or the published file of that quantisation where its recipe is not the standard one."""
-    files = published_files(found.id)
-    if file_bytes is None:
-        if chosen.file_bytes is not None or chosen.id not in files:
-            return chosen, ()
-        return _by_hand(found, chosen.sized(files[chosen.id])), ()
-    for identity, size in files.items():
-        if abs(size / file_bytes - 1) < 0.001:
-            return _by_hand(found, quantisation(identity).sized(size)), ()
-    if chosen.file_bytes is not None or abs(weights(found, chosen).total / file_bytes - 1) < 0.002:
-        return chosen, ()
-    said = (Assumption("layers scaled to the file's size", "its recipe is unknown"),)
-    return _by_hand(found, chosen.sized(file_bytes)), said
-
-
-def _by_hand(found: Model, chosen: Quantisation) -> Quantisation:
-    """ik_llama.cpp's types above their standard size: everything but the routed experts is Q8_0, by custom."""
-    plain_size = weights(found, replace(chosen, file_bytes=None)).total
-    own = chosen.id.endswith(("_r4", "_r8")) or chosen.recipe in _OF_IK
-    by_hand = found.is_moe and own and chosen.file_bytes is not None and chosen.file_bytes > 1.02 * plain_size
-    return replace(chosen, resident="Q8_0") if by_hand else chosen
-
-
-_OF_IK = {"IQ2_K", "IQ3_K", "IQ4_K", "IQ5_K", "IQ6_K", "IQ2_KS", "IQ3_KS", "IQ4_KS", "IQ4_KSS", "IQ5_KS", "IQ2_KL",
-          "IQ2_KT", "IQ3_KT", "IQ4_KT"}  # fmt: skip
+def _packed(facts: Entry, name: Name) -> Assumption:
+    """The entry's own words, but not its own repository or spelling."""
+    if name.owner is None:
+        text = message("resolve.taken-for", "{name} is taken for {model}", name=name.core, model=facts.name)
+    else:
+        template = "{name} as {owner} has it is taken for {model}"
+        text = message("resolve.packed", template, name=name.core, owner=name.owner, model=facts.name)
+    return Assumption(str(text), "every word of its name is one of that model's")

@@ -8,6 +8,10 @@ Every file is one family's; a table is one model:
   counts, task) it shares, with its own `config` on top. An entry with neither is one of published sizes only:
   `parameters`, `total_parameters`, `active`, `context`.
 - `native`: the quantisation of the publisher's files; `files_gib`: published GGUF files whose recipe is not public.
+- `tags`: what Ollama's library calls it today. `qwen3:4b` there is not the `Qwen3-4B` of the hub, so a tag with its
+  colon is looked up before anything else.
+- `published` = [{ repo = "owner/NAME-AWQ", format = "awq", bytes = 5.2e9, files_gib = { q4_k_m = 4.7 } }]: repackagings
+  by others; `bytes` and `files_gib` (of a repository of GGUF files) only where they are known.
 - `source`, `date` (ISO, when it was read), `released`.
 """
 
@@ -15,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -65,11 +69,23 @@ class Entry:
     released: str | None
     source: Source
     has_config: bool
+    tags: tuple[str, ...] = ()
 
     @property
     def spellings(self) -> tuple[str, ...]:
         """Id, name, repository, aliases."""
         return (self.id, self.name, *((self.repository,) if self.repository else ()), *self.aliases)
+
+
+@dataclass(frozen=True, slots=True)
+class Repackaging:
+    """A repository that holds another's model in a format of its own; sizes None or empty where not known."""
+
+    repository: str
+    model_id: str
+    format: str  # a quantisation id, or a container with many: gguf, mlx, exl2 ...
+    bytes: float | None = None
+    files_bytes: Mapping[str, float] = field(default_factory=dict)  # of GGUF repositories: quantisation id to bytes
 
 
 def key(name: str) -> str:
@@ -94,25 +110,42 @@ def _build(tables: Tables) -> dict[str, Any]:
                 continue
             names.setdefault(key(name), identity)
             names.setdefault(key(name.rpartition("/")[2]), identity)
-            words.append([identity, index < _OWN_NAMES, sorted(name_words.parse(name).distinguishing)])
-    return {"tables": whole, "names": names, "words": words}
+            words.append([identity, index >= _OWN_NAMES, sorted(name_words.parse(name).distinguishing)])
+    return {
+        "tables": whole,
+        "names": {**_tag_names(tables), **names},
+        "words": words,
+        "tags": {tag.lower(): identity for identity, table in tables.items() for tag in _texts(table.get("tags"))},
+        "published": _published(tables),
+    }
+
+
+def _tag_names(tables: Tables) -> dict[str, str]:
+    """Tags written in any way (`r1:70b` as R1-70B): used where no name of that key is known."""
+    return {key(tag): identity for identity, table in tables.items() for tag in _texts(table.get("tags"))}
+
+
+def _published(tables: Tables) -> dict[str, list[Any]]:
+    """Each repackaging's repository in lower case: the entry's id and its row."""
+    rows = ((identity, row) for identity, table in tables.items() for row in table.get("published", ()))
+    return {str(row["repo"]).lower(): [identity, dict(row)] for identity, row in rows}
 
 
 _OWN_NAMES = 3  # id, name and repository name the model itself; an alias may be a sibling's of the same shape
 
 
 def _with_parent(identity: str, tables: Tables, seen: tuple[str, ...]) -> dict[str, Any]:
-    own = _plain(tables[identity])
-    parent = own.get("like")
+    table = _plain(tables[identity])
+    parent = table.get("like")
     if parent is None:
-        return own
+        return table
     if parent not in tables or parent in seen:
         raise BadInput(f"{identity} is like {parent!r}, which is no other model")
     base = _with_parent(str(parent), tables, (*seen, identity))
     taken = {name: base[name] for name in _INHERITED if name in base}
-    merged = {**taken, **own}
-    if "config" in base or "config" in own:
-        merged["config"] = {**_mapping(base.get("config")), **_mapping(own.get("config"))}
+    merged = {**taken, **table}
+    if "config" in base or "config" in table:
+        merged["config"] = {**_mapping(base.get("config")), **_mapping(table.get("config"))}
     return merged
 
 
@@ -148,14 +181,36 @@ def entry_ids() -> tuple[str, ...]:
 
 def names() -> Mapping[str, str]:
     """Every exact name (as `key` writes it) and its entry's id."""
-    found: Mapping[str, str] = _compiled()["names"]
+    exact: Mapping[str, str] = _compiled()["names"]
+    return exact
+
+
+def tags() -> Mapping[str, str]:
+    """Every tag of Ollama's library, in lower case with its colon (`qwen3:4b`), and its entry's id."""
+    found: Mapping[str, str] = _compiled()["tags"]
     return found
+
+
+def repackaging(repository: str) -> Repackaging | None:
+    """The known repackaging in `owner/NAME`, upper and lower case alike; None where it is not known."""
+    found = _compiled()["published"].get(repository.lower())
+    if found is None:
+        return None
+    identity, row = found
+    files = {quant: float(size) * 2**30 for quant, size in _mapping(row.get("files_gib")).items()}
+    return Repackaging(str(row["repo"]), str(identity), str(row["format"]), _number(row.get("bytes")), files)
+
+
+def repackagings(identity: str) -> tuple[Repackaging, ...]:
+    """All known repackagings of a model."""
+    found = (repackaging(str(row["repo"])) for row in _table(identity).get("published", ()))
+    return tuple(row for row in found if row is not None)
 
 
 def spelling_words() -> list[tuple[str, bool, list[str]]]:
-    """Entry's id, whether the spelling is its own name (not an alias), and the spelling's distinguishing words."""
-    found: list[tuple[str, bool, list[str]]] = _compiled()["words"]
-    return found
+    """Entry's id, whether the spelling is an alias (not its id, name or repository), and its distinguishing words."""
+    spellings: list[tuple[str, bool, list[str]]] = _compiled()["words"]
+    return spellings
 
 
 @cache
@@ -179,6 +234,7 @@ def entry(identity: str) -> Entry:
         released=_text(table.get("released")),
         source=_source(table),
         has_config="config" in table,
+        tags=_texts(table.get("tags")),
     )
 
 
@@ -237,19 +293,22 @@ def published_files(identity: str) -> Mapping[str, float]:
     return {quant: float(size) * 2**30 for quant, size in sizes.items() if isinstance(size, int | float)}
 
 
-def repository(identity: str) -> str | None:
-    """The model's repository on Hugging Face, where it has one."""
-    return entry(identity).repository
+def repository_of(identity: str) -> str | None:
+    """The repository on Hugging Face of an entry, where it has one; None for other ids too."""
+    return entry(identity).repository if identity in _compiled()["tables"] else None
 
 
 def model(name: str) -> Model:
     """The model called `name`: id, alias, repository, tag (`r1:70b`) or a loose name. Raises UnknownName."""
-    exact = names().get(key(name))
+    exact = tags().get(name.strip().lower()) or names().get(key(name))
     if exact is not None:
         return by_id(exact)
     from wellfed.catalog.model_names import resolve  # only loose names need it
 
-    return resolve(name).model
+    identity = resolve(name)
+    if identity.model is None:
+        raise sizes_only(identity.entry)
+    return identity.model
 
 
 def unknown(name: str) -> UnknownName:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from wellfed.checks.base import SYSTEM
 from wellfed.hardware.machine import Gpu, Machine, Nic, Socket
 from wellfed.hardware.pcie import PciDevice
+
+# Code names of AMD's CPUs with graphics inside (PCI ID repository); Strix Halo's is large enough to run models
+_APU = re.compile(
+    r"\b(?:Raphael|Granite Ridge|Phoenix\d?|Hawk ?Point\d?|Rembrandt|Cezanne|Renoir|Lucienne|Barcelo|Picasso|Raven|Mendocino|"
+    r"Krackan|Strix(?! Halo)|Dragon Range)\b"
+)
 
 
 def cards(machine: Machine) -> tuple[Gpu, ...]:
@@ -19,6 +26,8 @@ def cards(machine: Machine) -> tuple[Gpu, ...]:
 def _inside_cpu(devices: Mapping[str, PciDevice], gpu: Gpu) -> bool:
     """AMD's internal bridges are device 08 of bus 0 (PCI ID repository: Internal PCIe GPP Bridge to bus)."""
     own = devices.get(gpu.pci_address or "")
+    if own is not None and own.vendor_id == 0x1002 and _APU.search(own.name or ""):
+        return True
     port = devices.get(own.parent or "") if own else None
     if port is None or gpu.vendor != "amd":
         return False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wellfed.cli.naming import say_how_read
 from wellfed.workload import PRESETS
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def command(listed: bool, load: bool, **options: Any) -> None:
     if load:
         machine = _under_load(machine)
     workload = PRESETS[options["workload"]]
+    if options["model"]:
+        say_how_read(options["model"])
     checked = api_check.check(machine, options["model"], workload, options["only"], options["ignore"])
     _show(checked, options)
     code = exit_code(checked.findings)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wellfed.cli.naming import say_how_read
 from wellfed.workload import PRESETS
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def command(
     """
     from wellfed import api
 
+    say_how_read(model)
     load = PRESETS[workload] if concurrency is None else replace(PRESETS[workload], concurrency=concurrency)
     found = api.compare(machines, model, api.PlanOptions(workload=load, quantisations=quantisations))
     if svg is not None or png is not None:

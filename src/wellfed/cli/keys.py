@@ -21,6 +21,7 @@ def key_options() -> list[Any]:
     return [
         click.option("--api-key", envvar=VARIABLE, metavar="KEY", help=f"Key clients must send; better in {VARIABLE}."),
         click.option("--api-key-file", metavar="FILE", help="File with the key; - reads it from standard input."),
+        click.option("--no-key", is_flag=True, help="Make no key for it: anybody on this machine may ask it."),
     ]
 
 
@@ -31,6 +32,10 @@ def with_key(options: dict[str, Any]) -> dict[str, Any]:
     on_line = context.get_parameter_source("api_key") is ParameterSource.COMMANDLINE
     if file is not None and on_line:
         raise click.UsageError("--api-key and --api-key-file: give one of them", context)
+    if options["no_key"] and (on_line or file is not None):
+        raise click.UsageError("--no-key and a key: give one of them", context)
+    if options["no_key"]:
+        return {**options, "api_key": None}
     if on_line:
         click.echo(f"warning: everybody on this machine can read the key in `ps`: use {VARIABLE}", err=True)
     key = options["api_key"] if file is None else _read(file)

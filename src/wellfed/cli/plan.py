@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wellfed.cli.naming import say_how_read
 from wellfed.layout import Engine
-from wellfed.planner.goal import Objective
+from wellfed.planner.goal import QUALITY, Objective
 from wellfed.workload import PRESETS
 
 if TYPE_CHECKING:
-    from wellfed import api
+    from collections.abc import Callable
 
-_QUALITY = {"any": 0.0, "at-least-q2": 2.0, "at-least-q3": 3.0, "at-least-q4": 4.0, "at-least-q5": 5.0,
-            "at-least-q6": 6.0, "at-least-q8": 8.0, "full": 15.0}  # fmt: skip
+    from wellfed import api
+    from wellfed.plan import Plan
+    from wellfed.verbs.next_steps import NextSteps
 
 
 class Positive(click.FloatRange):
@@ -50,7 +52,7 @@ POSITIVE = Positive(0, min_open=True)
 @click.option("--context", type=click.IntRange(1), help="Longest context to make room for, in tokens.")
 @click.option("--ttft", type=POSITIVE, help="Wanted time to first token, seconds.")
 @click.option("--tpot", type=POSITIVE, help="Wanted time per output token, milliseconds.")
-@click.option("--quality", type=click.Choice(list(_QUALITY)), default=None,
+@click.option("--quality", type=click.Choice(list(QUALITY)), default=None,
               help="Coarsest weights to accept  [default: at-least-q4, lower only when nothing fits].")  # fmt: skip
 @click.option("--engine", "-e", "engines", multiple=True, type=click.Choice([e.value for e in Engine]))
 @click.option("--quant", "-q", "quantisations", multiple=True, metavar="TYPE", help="e.g. Q4_K_M, FP8; repeatable.")
@@ -68,9 +70,11 @@ def command(model: str, as_json: bool, top: int, explain: bool, **options: Any) 
     """Every sensible way to run MODEL: does it fit, how fast, what limits it; CPU, GPU or both, and why.
 
     MODEL is a catalogue name (deepseek-r1, r1:70b, "qwen3 30b a3b q4_k_m"), a GGUF file, a folder or file with
-    config.json, or a hub repository id. Exits with 1 when nothing fits.
+    config.json, or a hub repository id. Exits with 1 when nothing fits, or nothing meets
+    the targets or keeps up with the rate.
     """
     from wellfed import api
+    from wellfed.planner.search import meets_targets
 
     objective = Objective(options["objective"])
     asked = _asked(options, objective)
@@ -83,13 +87,21 @@ def command(model: str, as_json: bool, top: int, explain: bool, **options: Any) 
     if as_json:
         from wellfed.cli.plan_json import answer_json
 
-        click.echo(json.dumps(answer_json(answer, top), indent=1))
+        click.echo(json.dumps(answer_json(answer, top, _steps(model, asked)), indent=1))
     else:
         from wellfed.cli.plan_text import print_answer
 
-        print_answer(answer, top, explain)
-    if not answer.ranking.plans:
+        print_answer(answer, top, explain, _steps(model, asked))
+    best = answer.ranking.best
+    if best is None or meets_targets(best) is False:
         raise SystemExit(1)
+
+
+def _steps(model: str, request: api.PlanOptions) -> Callable[[Plan], NextSteps]:
+    """What to type for a plan of this answer."""
+    from wellfed.verbs.next_steps import next_steps
+
+    return lambda plan: next_steps(model, plan, request.on, request.network)
 
 
 def _asked(options: dict[str, Any], objective: Objective) -> api.PlanOptions:
@@ -102,7 +114,7 @@ def _asked(options: dict[str, Any], objective: Objective) -> api.PlanOptions:
         objective=objective,
         workload=_workload(options),
         sweep=objective is Objective.THROUGHPUT and options["concurrency"] is None and options["rate"] is None,
-        least_quality_bits=None if options["quality"] is None else _QUALITY[options["quality"]],
+        least_quality_bits=None if options["quality"] is None else QUALITY[options["quality"]],
         engines=tuple(Engine(name) for name in options["engines"]),
         quantisations=options["quantisations"],
         kv_types=options["kv_types"],
@@ -117,6 +129,7 @@ def _buy(model: str, asked: api.PlanOptions, options: dict[str, Any], top: int, 
         raise click.UsageError("--buy designs a machine: leave --on out, or use `wellfed compare`")
     if options["budget"] and not options["prices"]:
         raise click.UsageError("--budget needs --prices: wellfed has no prices of its own")
+    say_how_read(model)
     found = api.buy(model, asked, options["prices"], options["budget"], options["power"], keep=top)
     if as_json:
         click.echo(json.dumps(market_json(found), indent=1))

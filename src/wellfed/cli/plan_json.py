@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -9,11 +10,13 @@ from wellfed.estimate import DeviceMemory, Quantity, Term
 from wellfed.plan import Plan
 from wellfed.planner.answer import Answer
 from wellfed.planner.kinds import describe, kind_of
+from wellfed.planner.search import meets_targets, missed_targets
+from wellfed.verbs.next_steps import NextSteps
 
 SCHEMA = "wellfed.plan/1"
 
 
-def answer_json(answer: Answer, top: int) -> dict[str, Any]:
+def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> dict[str, Any]:
     """The answer with its best `top` plans of different kinds."""
     search, ranking = answer.search, answer.ranking
     miss = ranking.near_miss
@@ -28,17 +31,45 @@ def answer_json(answer: Answer, top: int) -> dict[str, Any]:
         "workload": asdict(search.workload),
         "objective": search.goal.objective.value,
         "considered": ranking.considered,
+        "meets_targets": None if ranking.best is None else meets_targets(ranking.best),
         "verdict": {"kind": answer.verdict.kind and answer.verdict.kind.value, "why": answer.verdict.why},
-        "plans": [plan_json(plan) for plan in ranking.best_of_each_kind()[:top]],
+        "plans": [{**plan_json(plan), **steps_json(steps(plan))} for plan in ranking.best_of_each_kind()[:top]],
         "refused": [asdict(refusal) for refusal in ranking.refused],
         "near_miss": None
         if miss is None
-        else {"layout": _layout_json(miss.layout), "device": miss.device, "missing_bytes": miss.missing_bytes},
+        else {
+            "layout": _layout_json(miss.layout),
+            "device": miss.device,
+            "missing_bytes": miss.missing_bytes,
+            "memory": [_device_json(device) for device in miss.memory.devices],
+            "levers": [
+                {
+                    "kind": lever.kind.value,
+                    "change": str(lever.change),
+                    "message": lever.change.to_dict(),
+                    "plan": {**plan_json(lever.plan), "model": lever.plan.model.id},
+                }
+                for lever in answer.levers
+            ],
+        },
         "upgrades": [
             {"change": upgrade.change, "total_tok_s_gain": _finite(upgrade.gain), "plan": plan_json(upgrade.plan)}
             for upgrade in answer.upgrades
         ],
         "assumptions": [asdict(assumption) for assumption in answer.assumptions],
+    }
+
+
+def steps_json(steps: NextSteps) -> dict[str, Any]:
+    """What to type, and what is fetched: names and sizes are by rule unless `exact`."""
+    files = steps.downloads.files if steps.downloads else ()
+    return {
+        "next": [{"what": step.what.to_dict()["text"], "command": step.command} for step in steps.steps],
+        "downloads": [
+            {"repository": steps.downloads.repository, "file": name, "bytes": size, "exact": steps.downloads.exact}
+            for name, size in files
+            if steps.downloads
+        ],
     }
 
 
@@ -68,6 +99,8 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "tpot_p99_s": estimate.tpot_p99_s,
         "load_s": estimate.load_s,
         "limited_by": estimate.limited_by,
+        "meets_targets": meets_targets(plan),
+        "missed": [{"target": missed.target, "by": missed.by} for missed in missed_targets(plan)],
         "decode": [_term(term) for term in estimate.decode],
         "prefill": [_term(term) for term in estimate.prefill],
         "assumptions": [asdict(assumption) for assumption in estimate.assumptions],

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rich.markup import escape
 from rich.table import Table
 
 from wellfed.cli.console import console
 from wellfed.cli.machine_text import machine_line
+from wellfed.engines.usual import can_be_started
 from wellfed.estimate import DeviceMemory, Quantity, Term, total_seconds
 from wellfed.models.model import Model
 from wellfed.plan import Plan
@@ -16,10 +19,11 @@ from wellfed.planner.search import missed_targets
 from wellfed.planner.upgrades import Upgrade
 from wellfed.provenance import Assumption
 from wellfed.units import format_bytes, format_rate, format_seconds
+from wellfed.verbs.next_steps import NextSteps, disk_line
 from wellfed.workload import Workload
 
 
-def print_answer(answer: Answer, top: int, explain: bool) -> None:
+def print_answer(answer: Answer, top: int, explain: bool, steps: Callable[[Plan], NextSteps]) -> None:
     """Verdict, the best plans, what limits, what would help, why others are out."""
     out = console()
     search = answer.search
@@ -33,6 +37,9 @@ def print_answer(answer: Answer, top: int, explain: bool) -> None:
     if plans:
         out.print(_plans_table(plans))
         _print_limits(plans[0])
+        _print_steps(steps(plans[0]))
+    else:
+        _print_way_out(answer)
     _print_upgrades(answer.upgrades)
     _print_refused(answer)
     if explain and plans:
@@ -97,17 +104,18 @@ def _columns(several: bool) -> tuple[str, ...]:
 
 def _cells(plan: Plan, several: bool, narrow: bool) -> dict[str, str]:
     estimate, tightest = plan.estimate, plan.estimate.memory.tightest
-    late = " [red]late[/]" if missed_targets(plan) else ""
+    late = {missed.target: " [red]late[/]" for missed in missed_targets(plan)}
+    late_tpot = late.get("tpot", "")
     total = format_rate(estimate.total_tok_s.value) if narrow else _range(estimate.total_tok_s)
     return {
         "engine": plan.layout.engine.value,
         "weights": plan.layout.quantisation.upper(),
-        "layout": describe(plan.layout),
+        "layout": describe(plan.layout) + ("" if can_be_started(plan.machine, plan.layout) else " (estimate only)"),
         "spare": "?" if tightest is None else format_bytes(tightest.spare_bytes),
         "users": f"{plan.workload.concurrency:,}",
-        "TTFT": format_seconds(estimate.ttft_s.value) + late,
-        "tok/s": _range(estimate.decode_tok_s),
-        "tok/s each": format_rate(estimate.decode_tok_s.value),
+        "TTFT": format_seconds(estimate.ttft_s.value) + late.get("ttft", ""),
+        "tok/s": _range(estimate.decode_tok_s) + late_tpot,
+        "tok/s each": format_rate(estimate.decode_tok_s.value) + late_tpot,
         "tok/s all": total,
         "limited by": estimate.limited_by,
     }
@@ -134,6 +142,37 @@ def _print_limits(plan: Plan) -> None:
     if plan.estimate.load_s is not None:
         words.append(f"loads in {format_seconds(plan.estimate.load_s)} from the page cache")
     console().print(f"\n{'; '.join(words)}")
+
+
+def _print_way_out(answer: Answer) -> None:
+    """What is short, term by term, and what would fit instead."""
+    miss = answer.ranking.near_miss
+    if miss is None:
+        return
+    for device in miss.memory.devices:
+        if (device.spare_bytes or 0) < 0:
+            console().print(_memory_table(device))
+            break
+    if answer.levers:
+        console().print("\n[bold]what would fit[/], least loss first")
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
+    for lever in answer.levers:
+        plan = lever.plan
+        rate = f"{_range(plan.estimate.decode_tok_s)} tok/s"
+        table.add_row(escape(str(lever.change)), f"{plan.layout.engine.value} {plan.layout.quantisation.upper()}", rate)
+    console().print(table)
+
+
+def _print_steps(steps: NextSteps) -> None:
+    """What to type now; commands are never folded, so that they can be copied."""
+    if not steps.steps:
+        return
+    console().print("\n[bold]what to type[/]")
+    for step in steps.steps:
+        console().print(f"  [dim]# {escape(str(step.what))}[/]")
+        console().print(f"  {escape(step.command)}", soft_wrap=True)
+    if steps.downloads is not None:
+        console().print(f"  [dim]{escape(str(disk_line(steps.downloads)))}[/]")
 
 
 def _print_upgrades(upgrades: tuple[Upgrade, ...]) -> None:

@@ -9,24 +9,61 @@ from pathlib import Path
 
 import click
 
+from wellfed.errors import BadInput, WellfedError
+from wellfed.launch.state import Phase, Running
+from wellfed.message import message
+from wellfed.printable import printable, printable_lines
+
+_GRACE = click.FloatRange(0, 86400)
+_FOLLOWED = 2**20  # characters at a time
+
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True)
 def ps(as_json: bool) -> None:
-    """Engines that wellfed started."""
+    """Engines that wellfed started: starting, loading, serving, stopping, ended, or lost (it cannot be told here)."""
     from wellfed.launch import state
+    from wellfed.launch.service import settled
 
     _release()
-    known = list(state.listed())
+    records = state.records()
+    known = [settled(running) for running in records.running]
+    for bad in records.unreadable:
+        click.echo(f"warning: {state.refused(bad).message}", err=True)
     if as_json:
-        entries = [{**asdict(running), "alive": running.alive} for running in known]
-        click.echo(json.dumps({"schema": "wellfed.ps/1", "engines": entries}, indent=1))
+        entries = [_entry(running) for running in known]
+        bad_files = [asdict(bad) for bad in records.unreadable]
+        document = {"schema": "wellfed.ps/1", "engines": entries, "unreadable": bad_files}
+        click.echo(json.dumps(document, indent=1))
         return
     for running in known:
-        status = "running" if running.alive else "ended"
-        click.echo(f"{running.name}  {status}  pid {running.pid}  {running.engine}  {running.url}")
+        click.echo(_line(running))
     if not known:
         click.echo("nothing is running", err=True)
+
+
+def _entry(running: Running) -> dict[str, object]:
+    """The record with what is true of it now; `alive` is whether its process runs."""
+    why = running.why_lost
+    return {
+        **asdict(running),
+        "alive": running.alive,
+        "phase": running.status.value,
+        "left_behind": list(running.outlived_by()),
+        "why_lost": None if why is None else why.to_dict(),
+    }
+
+
+def _line(running: Running) -> str:
+    pid = "?" if running.pid is None else running.pid
+    parts = [running.name, running.status.value, f"pid {pid}", running.engine, running.url]
+    if running.why_lost is not None:
+        parts.append(f"({running.why_lost})")
+    if running.status is Phase.ENDED and (left := running.outlived_by()):
+        parts.append(f"(left behind: {', '.join(map(str, left))})")
+    if running.key_file:
+        parts.append(f"key in {running.key_file}")
+    return printable("  ".join(map(str, parts)))
 
 
 @click.command()
@@ -36,34 +73,78 @@ def logs(name: str, follow: bool) -> None:
     """The log of engine NAME."""
     from wellfed.launch import state
     from wellfed.launch.process import tail
+    from wellfed.plain_file import ensure_file
 
     running = state.find(name)
-    click.echo(tail(Path(running.log), 200_000), nl=False)
+    log = Path(running.log)
+    click.echo(printable_lines(tail(log, 200_000)), nl=False)
     if not follow:
         return
-    with Path(running.log).open(errors="replace") as file:
+    ensure_file(log)
+    with log.open(errors="replace") as file:
         file.seek(0, 2)
         while running.alive:
-            click.echo(file.read(), nl=False)
+            click.echo(printable_lines(file.read(_FOLLOWED)), nl=False)
             time.sleep(0.3)
 
 
 @click.command()
 @click.argument("name", required=False)
 @click.option("--all", "everything", is_flag=True, help="Stop all of them.")
-@click.option("--grace", default=10.0, show_default=True, help="Seconds before it is killed.")
-def stop(name: str | None, everything: bool, grace: float) -> None:
+@click.option("--grace", default=10.0, type=_GRACE, show_default=True, help="Seconds before it is killed.")
+@click.option("--forget", is_flag=True, help="Forget a lost one, and touch no process.")
+def stop(name: str | None, everything: bool, grace: float, forget: bool) -> None:
     """Stop engine NAME."""
-    from wellfed.launch import service, state
+    from wellfed.launch import state
 
     _release()
-    if name is None and not everything:
+    if (name is None) == (not everything):
         raise click.UsageError("name an engine (`wellfed ps`), or give --all")
-    chosen = list(state.listed()) if everything else [state.find(str(name))]
-    for running in chosen:
-        if not service.end(running, grace):
-            raise click.ClickException(f"{running.name} (pid {running.pid}) does not end")
-        click.echo(f"{running.name} stopped", err=True)
+    records = state.records()
+    if not everything:
+        _stop(state.find(str(name)), grace, forget)
+        return
+    failures: list[WellfedError] = [state.refused(bad) for bad in records.unreadable]
+    for running in records.running:
+        try:
+            _stop(running, grace, forget)
+        except WellfedError as error:
+            failures.append(error)  # the others are stopped first
+    for failure in failures[:-1]:
+        click.echo(f"error: {failure.message}", err=True)
+    if failures:
+        raise failures[-1]
+
+
+def _stop(running: Running, grace: float, forget: bool) -> None:
+    """Raises WellfedError for one that is still there, or may be."""
+    from wellfed.launch import service, state
+
+    if forget and running.why_lost is None and (running.alive or running.kept or running.left_behind()):
+        raise BadInput(message("stop.forget", "{name} is not lost: stop it", name=running.name))
+    if forget:
+        state.forget(running)
+        click.echo(f"{running.name} forgotten", err=True)
+        return
+    ended = running.status is Phase.ENDED and not running.left_behind()
+    if not service.end(running, grace, _Waiting(running)):
+        hint = message("stop.stays.hint", "it waits for the kernel: try `wellfed stop` again later")
+        what = "{name} (pid {pid}) does not end, though it was killed"
+        raise WellfedError(message("stop.stays", what, name=running.name, pid=str(running.pid)), hint)
+    click.echo(f"{running.name} {'had ended' if ended else 'stopped'}", err=True)
+
+
+class _Waiting:
+    """Says every few seconds that the end is still awaited."""
+
+    def __init__(self, running: Running) -> None:
+        self._running, self._next_s = running, 5.0
+
+    def __call__(self, elapsed_s: float) -> None:
+        if elapsed_s >= self._next_s:
+            self._next_s += 5.0
+            running = self._running
+            click.echo(f"waiting for {running.name} (pid {running.pid}) to end: {elapsed_s:.0f} s", err=True)
 
 
 def _release() -> None:

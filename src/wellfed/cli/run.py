@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ import click
 
 from wellfed.cli.keys import key_options, with_key
 from wellfed.layout import Engine
+from wellfed.planner.goal import QUALITY, Objective
+from wellfed.workload import PRESETS
 
 if TYPE_CHECKING:
     from wellfed.api_run import Prepared
@@ -43,6 +46,19 @@ def run_options(function: Any) -> Any:
         ),
         click.option("--concurrency", "-c", type=click.IntRange(1, 4096), default=1, show_default=True),
         click.option("--context", type=click.IntRange(256), help="Tokens each user has room for."),
+        click.option(
+            "--for",
+            "objective",
+            type=click.Choice([o.value for o in Objective]),
+            default="balanced",
+            show_default=True,
+            help="What to rank by.",
+        ),
+        click.option("--workload", type=click.Choice(list(PRESETS)), default="chat", show_default=True),
+        click.option("--prompt", type=click.IntRange(1), help="Prompt tokens."),
+        click.option("--output", type=click.IntRange(1), help="Output tokens."),
+        click.option("--quality", type=click.Choice(list(QUALITY)), default=None, help="Coarsest weights to accept."),
+        click.option("--kv-type", "kv_types", multiple=True, metavar="TYPE", help="KV cache, e.g. q8_0, fp8."),
         click.option("--threads", "-t", type=click.IntRange(1), help="Instead of one per idle core."),
         click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
         click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True),
@@ -55,8 +71,21 @@ def run_options(function: Any) -> Any:
     return function
 
 
+def chosen(options: dict[str, Any]) -> dict[str, Any]:
+    """The options as `RunOptions` has them."""
+    quality = options.pop("quality")
+    return {
+        **options,
+        "objective": Objective(options["objective"]),
+        "least_quality_bits": None if quality is None else QUALITY[quality],
+    }
+
+
 @click.command()
 @run_options
+@click.option("--on", metavar="MACHINE", help="With --dry-run or --export: another machine, as `plan` takes it.")
+@click.option("--nodes", type=click.IntRange(1, 512), default=None, help="With --on: so many equal machines.")
+@click.option("--network", metavar="RATE", help="With --nodes: network between them, e.g. 400Gb.")
 @click.option("--dry-run", is_flag=True, help="Print exactly what would run, and stop.")
 @click.option("--export", type=click.Choice(_EXPORTS), help="Write the launch down for where it will live, and stop.")
 @click.option("--detach", "-d", is_flag=True, help="Leave it running; see `wellfed ps`, `logs`, `stop`.")
@@ -74,18 +103,25 @@ def command(
 
     if detach and (restart or huge_pages):
         raise click.UsageError("--restart and --huge-pages need wellfed to stay: they cannot go with --detach")
+    if (options["on"] or options["nodes"] or options["network"]) and not (dry_run or export):
+        raise click.UsageError("--on, --nodes and --network write it down only: add --dry-run or --export FORM")
     end_on_signals()
-    options = with_key(options)
+    options = with_key(chosen(options))
     asked = api_run.RunOptions(
         **options, huge_pages=huge_pages, fetch=not (dry_run or export), elsewhere=export is not None
     )
     prepared = api_run.prepare(model, asked, say)
-    if dry_run:
-        click.echo(prepared.spec.command_line())
-        return
-    if export:
-        click.echo(api_run.exported(prepared, export), nl=False)
-        return
+    if dry_run or export:
+        for line in prepared.warnings:
+            say(f"warning: {line}")
+        print_downloads(prepared)
+        if export:
+            click.echo(api_run.exported(prepared, export), nl=False)
+        else:
+            if prepared.spec.endpoint.key_is_made:
+                say("a key is made when it starts (--no-key: none); by hand, set the variable to one of yours")
+            click.echo(prepared.spec.command_line())
+        raise SystemExit(0 if prepared.fits else 1)
     print_prepared(prepared)
     failure = api_run.run(
         prepared,
@@ -98,6 +134,14 @@ def command(
     )
     if failure is not None:
         raise failure
+
+
+def print_downloads(prepared: Prepared) -> None:
+    """What would be fetched."""
+    from wellfed.verbs.next_steps import disk_line
+
+    if prepared.downloads is not None:
+        say(str(disk_line(prepared.downloads)))
 
 
 def print_prepared(prepared: Prepared) -> None:
@@ -135,6 +179,8 @@ def print_service(service: Service, talk: bool = False) -> None:
         parts.append(f"{format_bytes(found.huge_bytes)} in huge pages")
     say(f"ready after {service.load_s:.1f} s; the engine {', '.join(parts)}")
     click.echo(f"{service.running.url}/v1", err=talk)
+    if service.running.key_file:
+        say(f'clients need its key: export OPENAI_API_KEY="$(cat {shlex.quote(service.running.key_file)})"')
 
 
 def end_on_signals() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wellfed.cli.keys import with_key
-from wellfed.cli.run import end_on_signals, loading, print_prepared, print_service, run_options, say
+from wellfed.cli.run import chosen, end_on_signals, loading, print_prepared, print_service, run_options, say
 
 if TYPE_CHECKING:
     from wellfed.api_up import Held, Report
@@ -29,7 +29,7 @@ def command(model: str, keep: bool, as_json: bool, **options: Any) -> None:
     from wellfed import api_run, api_up
 
     end_on_signals()
-    prepared = api_run.prepare(model, api_run.RunOptions(**with_key(options)), say)
+    prepared = api_run.prepare(model, api_run.RunOptions(**with_key(chosen(options))), say)
     print_prepared(prepared)
     report = api_up.up(
         prepared,

@@ -17,9 +17,11 @@ FLAGS = (
     "--model", "--ctx-size", "--parallel", "--n-gpu-layers", "--threads", "--batch-size", "--ubatch-size", "--host",
     "--port", "--metrics", "--cache-type-k", "--cache-type-v", "--flash-attn", "--cpu-moe", "--n-cpu-moe",
     "--tensor-split", "--override-tensor", "--numa", "--split-mode", "--no-mmap", "--alias", "--cache-ram",
+    "--cors-origins",
 )  # fmt: skip
 # Left out where a program does not know them: before October 2025 (pull request 16391) no prompts were kept in RAM.
-OPTIONAL = ("--cache-ram",)
+# Before 2026 any page that a browser shows could ask the server (pull request 25655); a key protects those.
+OPTIONAL = ("--cache-ram", "--cors-origins")
 
 
 def launch_spec(plan: Plan, program: tuple[str, ...], model_file: str, endpoint: Endpoint) -> LaunchSpec:

@@ -48,6 +48,7 @@ class Endpoint:
     host: str = "127.0.0.1"
     port: int = 8080
     api_key: str | None = None
+    key_is_made: bool = False  # by wellfed, for this engine: kept beside its record
 
     @property
     def is_loopback(self) -> bool:

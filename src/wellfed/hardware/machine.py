@@ -138,6 +138,9 @@ class Gpu:
     nvlinks_total: int | None = None
     nvlink_bytes_per_s: float | None = None  # active links together, one direction
     link_under_load: bool = False  # the link was read while copies kept it awake
+    memory_clock_hz: float | None = None
+    memory_clock_max_hz: float | None = None
+    power_limit_default_w: float | None = None  # as the card leaves the factory
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +187,30 @@ class DevicePath:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerAccess:
+    """Whether two GPUs can copy to each other without going through RAM, as a driver or NCCL says; `why` in its words."""
+
+    a: int
+    b: int
+    works: bool
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A place where files lie. `kind`: nvme | ssd | hdd | usb | network | overlay | memory; None = not told."""
+
+    name: str
+    kind: str | None = None
+    pci_address: str | None = None
+    bytes: int | None = None
+    free_bytes: int | None = None
+    file_system: str | None = None
+    mount: str | None = None
+    holds_models: bool = False  # the folder that models are kept in lies on it
+
+
+@dataclass(frozen=True, slots=True)
 class OsSettings:
     """What the operating system imposes. None = not readable or absent; `Machine.unknown` has the reason."""
 
@@ -222,6 +249,11 @@ class OsSettings:
     shared_memory_bytes: int | None = None  # size of /dev/shm
     nvidia_driver: str | None = None
     nvswitches: int | None = None  # NVSwitch devices seen on PCI
+    family: str | None = None  # linux | windows | macos
+    wsl: bool | None = None  # Windows Subsystem for Linux
+    chassis: str | None = None  # laptop | desktop | server
+    cloud: str | None = None  # whose cloud: aws, azure, google ...
+    rocm: str | None = None  # ROCm version
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +287,10 @@ class Machine:
     dimms: tuple[Dimm, ...] = ()  # every memory slot, also those whose socket is unknown
     paths: tuple[DevicePath, ...] = ()
     pci_complete: bool | None = None  # False: the source shows only some devices; absence proves nothing
+    peers: tuple[PeerAccess, ...] = ()  # pairs of GPUs for which peer access was told
+    disks: tuple[Disk, ...] = ()
+    cpu_name: str | None = None  # where a source names the CPU and no packages
+    kinds_read: tuple[str, ...] = ()  # the kinds of dump that were read, by their readers' titles
 
     @property
     def memory_bandwidth_bytes_per_s(self) -> float | None:

@@ -2,7 +2,8 @@
 
 Does what numactl does, without needing it: affinity and memory policy are set here and inherited through exec, so that
 the engine's first touch of every page is already right. Unless told to be left alone (--detached yes), the command also
-gets SIGTERM when whoever started it dies. Standard library only: it runs before the engine.
+gets SIGTERM when whoever started it dies. With --go FD it waits for a byte there first: whoever starts it writes down
+its pid meanwhile, so that no engine ever runs that nobody knows of. Standard library only: it runs before the engine.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ def main(argv: list[str]) -> int:
     split = argv.index("--")
     options = dict(zip(argv[:split:2], argv[1:split:2], strict=True))
     command = argv[split + 1 :]
+    if "--go" in options and not may_go(int(options["--go"])):
+        return 128 + signal.SIGTERM
     if options.get("--detached") != "yes":
         end_with_parent(int(options.get("--parent", 0)))
     try:
@@ -34,6 +37,13 @@ def main(argv: list[str]) -> int:
     except OSError as error:
         sys.stderr.write(f"wellfed: cannot start {command[0]}: {error.strerror}\n")
         return 127
+
+
+def may_go(descriptor: int) -> bool:
+    """Whether the word came; its end without one means that whoever started this has died, or thought better of it."""
+    word = os.read(descriptor, 1)
+    os.close(descriptor)
+    return bool(word)
 
 
 def bind(cpus: list[int], nodes: list[int], policy: str) -> None:

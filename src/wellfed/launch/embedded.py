@@ -15,7 +15,7 @@ from typing import Any
 
 def parser() -> argparse.ArgumentParser:
     """llama-server's names for what the adapter sets."""
-    found = argparse.ArgumentParser(prog="wellfed.launch.embedded", description=__doc__)
+    found = argparse.ArgumentParser(prog="wellfed.launch.embedded", description=__doc__, allow_abbrev=False)
     found.add_argument("--model", required=True)
     found.add_argument("--alias")
     found.add_argument("--host", default="127.0.0.1")
@@ -25,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
         ("--threads", None), ("--n-cpu-moe", None), ("--cache-ram", 8192),
     ):  # fmt: skip
         found.add_argument(name, type=int, default=default)
+    found.add_argument("--cors-origins", help="Pages of which origin browsers may let ask it; only its own by itself.")
     found.add_argument("--cache-type-k", default="f16")
     found.add_argument("--cache-type-v", default="f16")
     found.add_argument("--flash-attn", choices=["on", "off", "auto"], default="auto")
@@ -44,6 +45,7 @@ def parameters(arguments: argparse.Namespace) -> Any:
         params.model_alias = [arguments.alias]
     params.hostnames = [arguments.host]
     params.port = arguments.port
+    _close_to_other_pages(params, arguments)
     params.n_ctx, params.n_parallel = arguments.ctx_size, arguments.parallel
     params.n_batch, params.n_ubatch = arguments.batch_size, arguments.ubatch_size
     params.n_gpu_layers = arguments.n_gpu_layers
@@ -66,6 +68,15 @@ def parameters(arguments: argparse.Namespace) -> Any:
     if key:
         params.api_keys = [key]
     return params
+
+
+def _close_to_other_pages(params: Any, arguments: argparse.Namespace) -> None:
+    """The library tells browsers that any page may ask it, with what they hold: only its own may, unless told so."""
+    if not hasattr(params, "cors_origins"):
+        return
+    host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+    params.cors_origins = arguments.cors_origins or f"http://{host}:{arguments.port}"
+    params.cors_origins_explicit, params.cors_credentials = True, False
 
 
 def _ggml_type(llama: Any, name: str) -> Any:

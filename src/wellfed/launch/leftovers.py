@@ -16,6 +16,7 @@ from pathlib import Path
 
 _FOLDER = "/dev/shm/"
 _MEETING = re.compile(r"distributed_init_method=file://(/\S*/vllm_dist_[0-9a-f]+)\s")
+_MEETING_FILE = re.compile(r"/\S*/vllm_dist_[0-9a-f]+")
 _READ_BYTES = 256 * 1024  # of a log: ranks meet before anything else
 
 
@@ -26,13 +27,18 @@ def shared_memory(group: int, proc: Path = Path("/proc")) -> tuple[str, ...]:
 
 def remove(paths: Iterable[str], proc: Path = Path("/proc")) -> None:
     """Remove those of `paths` that are ours and that no process maps any more."""
-    left = [Path(path) for path in paths if _ours(Path(path))]
+    left = [Path(path) for path in paths if _may_be_left(path) and _ours(Path(path))]
     if not left:
         return
     used = {path for pid in _pids(proc) for path in _mapped(proc / str(pid) / "maps")}
     for path in left:
         if str(path) not in used:
             path.unlink(missing_ok=True)
+
+
+def _may_be_left(path: str) -> bool:
+    """Whether it is of a place where engines leave things: a record may have been written by anybody."""
+    return ".." not in path.split("/") and (path.startswith(_FOLDER) or bool(_MEETING_FILE.fullmatch(path)))
 
 
 def meeting_points(log: Path) -> tuple[str, ...]:

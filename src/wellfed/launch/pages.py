@@ -17,6 +17,7 @@ import psutil
 
 from wellfed.errors import BadInput, WellfedError
 from wellfed.launch import state
+from wellfed.launch.folder import made_folder
 
 _PAGE = 2 * 2**20
 _GLIBC = (2, 35)
@@ -47,6 +48,7 @@ def reserved(wanted: Mapping[int, int], root: Path = Path("/")) -> Iterator[None
     """
     added: dict[str, int] = {}
     note = _note(os.getpid())
+    made_folder()
     try:
         for node, count in wanted.items():
             path = root / f"sys/devices/system/node/node{node}/hugepages/hugepages-2048kB/nr_hugepages"

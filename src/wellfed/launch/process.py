@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import http.client
 import os
 import shutil
 import signal
@@ -10,19 +10,22 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from wellfed.engines.spec import Binding, Endpoint, LaunchSpec, ranges
 from wellfed.errors import WellfedError
 from wellfed.launch.failures import explain, until_cause
+from wellfed.launch.identity import MARK, PROC, members
 from wellfed.launch.key_file import forget_key, key_words
 from wellfed.launch.leftovers import remove, shared_memory
+from wellfed.message import message
 
 _TAIL_BYTES, _SHOWN_LINES = 4000, 10
+KILLED_S = 120.0  # after SIGKILL: a terabyte of pages is given back in about a minute
 _WIDE_TAIL_BYTES = 64 * 1024  # engines of several processes tell the cause first, then every process its own end
 
 
@@ -63,33 +66,62 @@ class EngineProcess:
         return EngineFailed(message, hint, said[-_TAIL_BYTES:])
 
 
-def start(spec: LaunchSpec, log: Path, detach: bool = False) -> EngineProcess:
+def start(
+    spec: LaunchSpec,
+    log: Path,
+    detach: bool = False,
+    token: str = "",
+    remember: Callable[[int], None] = lambda _: None,
+) -> EngineProcess:
     """Start `spec`, bound, in a process group of its own, with its output in `log`.
 
-    A key that goes through a file lies beside the log until `forget_key`. Raises EngineFailed when the port is taken
-    or the program cannot be started.
+    `remember` hears the pid before the engine's program is run, and may still stop it by raising. Everything that the
+    engine starts inherits `token`. A key that goes through a file lies beside the log until `forget_key`. Raises
+    EngineFailed when the port is taken or the program cannot be started.
     """
     ensure_port_is_free(spec.endpoint)
     if shutil.which(spec.argv[0]) is None:
         raise EngineFailed(f"cannot start {spec.argv[0]}: no such program", "install it, or name it with --program")
-    environment = {**os.environ, **spec.environment, **({} if spec.key_in_file else spec.secrets)}
-    argv = [*bound_prefix(spec.binding, detach), *spec.argv, *key_words(spec, log)]
+    marked = {MARK: token} if token else {}
+    environment = {**os.environ, **spec.environment, **({} if spec.key_in_file else spec.secrets), **marked}
+    waits, go = os.pipe()
+    argv = [*bound_prefix(spec.binding, detach, waits), *spec.argv, *key_words(spec, log)]
+    popen: subprocess.Popen[bytes] | None = None
     try:
-        with log.open("ab") as output:
-            popen = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, start_new_session=True
-            )
-    except OSError as error:
+        with os.fdopen(go, "wb", buffering=0) as word:
+            popen = _opened(argv, log, environment, waits)
+            remember(popen.pid)
+            with suppress(BrokenPipeError):  # it has died already: it is awaited below
+                word.write(b"!")
+    except BaseException as error:
         forget_key(log)
+        if popen is not None:
+            stop(popen.pid, grace_s=0.0)
+        if not isinstance(error, OSError):
+            raise
         hint = "install the engine, or name its program with --program"
         raise EngineFailed(f"cannot start {argv[0]}: {error.strerror}", hint) from error
     return EngineProcess(spec, popen, log)
 
 
-def bound_prefix(binding: Binding, detach: bool) -> list[str]:
+def _opened(argv: list[str], log: Path, environment: dict[str, str], waits: int) -> subprocess.Popen[bytes]:
+    """The process, which waits for its word; the end of the pipe that it reads is its alone."""
+    try:
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, start_new_session=True,
+                pass_fds=(waits,),
+            )  # fmt: skip
+    finally:
+        os.close(waits)
+
+
+def bound_prefix(binding: Binding, detach: bool, waits: int | None = None) -> list[str]:
     """The wrapper that sets affinity and memory policy, then execs into the engine."""
     words = [sys.executable, "-m", "wellfed.launch.bound", "--detached", "yes" if detach else "no"]
     words += ["--parent", str(os.getpid())]
+    if waits is not None:
+        words += ["--go", str(waits)]
     if binding.cpus:
         words += ["--cpus", ranges(binding.cpus)]
     if binding.nodes:
@@ -129,7 +161,7 @@ def wait_ready(
     while (elapsed := time.monotonic() - begin) < timeout_s:
         if engine.ended() is not None:
             raise engine.failure()
-        if _answers(url):
+        if answers(url):
             return elapsed
         progress(elapsed)
         time.sleep(poll_s)
@@ -137,37 +169,57 @@ def wait_ready(
     raise EngineFailed(f"the engine did not answer within {timeout_s:.0f} s", hint, engine.log_tail())
 
 
-def _answers(url: str) -> bool:
+def answers(url: str, timeout_s: float = 2.0) -> bool:
+    """Whether a health check is answered with 200, by whoever listens there and nobody else."""
     try:
-        with urllib.request.urlopen(url, timeout=2) as response:
+        with _ASK.open(url, timeout=timeout_s) as response:
             return bool(response.status == 200)
-    except (urllib.error.URLError, OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):
         return False
 
 
-def stop(pid: int, grace_s: float = 10.0, shared: Iterable[str] = ()) -> bool:
-    """SIGTERM to the engine's process group, SIGKILL after `grace_s`; whether it is gone.
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        return None
 
-    Shared memory that the group maps, or `shared` that it did, is removed if it was left behind.
+
+_ASK = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
+
+
+def stop(
+    pid: int,
+    grace_s: float = 10.0,
+    shared: Iterable[str] = (),
+    told: Callable[[float], None] = lambda _: None,
+    killed_s: float = KILLED_S,
+) -> bool:
+    """SIGTERM to the engine's process group, SIGKILL after `grace_s`; whether it is gone `killed_s` later.
+
+    A process that holds hundreds of gigabytes takes seconds to die; `told` hears how long it has taken. Shared memory
+    that the group maps, or `shared` that it did, is removed if it was left behind. Raises WellfedError for a pid that
+    is no engine's: 0, 1, a negative one, this process's own group.
     """
+    if pid <= 1 or pid in (os.getpid(), os.getpgrp()):
+        raise WellfedError(message("stop.no-engine", "process {pid} is no engine: nothing was stopped", pid=str(pid)))
     mapped = {*shared, *shared_memory(pid)}
-    gone = _end_group(pid, grace_s)
+    gone = _end_group(pid, grace_s, killed_s, told)
     if gone:
         remove(mapped)
     return gone
 
 
-def _end_group(pid: int, grace_s: float) -> bool:
-    if not _signal_group(pid, signal.SIGTERM):
-        return True
-    end = time.monotonic() + grace_s
-    while time.monotonic() < end:
-        if not _group_exists(pid):
+def _end_group(pid: int, grace_s: float, killed_s: float, told: Callable[[float], None]) -> bool:
+    begin = time.monotonic()
+    for number, seconds in ((signal.SIGTERM, grace_s), (signal.SIGKILL, killed_s)):
+        if not _signal_group(pid, number):
             return True
-        time.sleep(0.05)
-    _signal_group(pid, signal.SIGKILL)
-    time.sleep(0.1)
-    return not _group_exists(pid)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if not _group_runs(pid):
+                return True
+            told(time.monotonic() - begin)
+            time.sleep(0.05)
+    return not _group_runs(pid)
 
 
 def _signal_group(pid: int, number: int) -> bool:
@@ -180,9 +232,9 @@ def _signal_group(pid: int, number: int) -> bool:
     return True
 
 
-def _group_exists(pid: int) -> bool:
-    """Whether any process of the group still runs; our own ended child is reaped on the way."""
-    with contextlib.suppress(ChildProcessError):
+def _group_runs(pid: int) -> bool:
+    """Whether any process of the group still runs; our own ended child is reaped on the way, zombies do not count."""
+    with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     try:
         os.killpg(pid, 0)
@@ -190,12 +242,14 @@ def _group_exists(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    return not PROC.joinpath("self").exists() or any(True for _ in members(pid))
 
 
 def tail(path: Path, size: int = _TAIL_BYTES) -> str:
     """The end of a file; empty when there is none."""
     try:
+        if not path.is_file():
+            return ""
         with path.open("rb") as file:
             file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - size))

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wellfed.engines import llamacpp, sglang, vllm
+from wellfed.engines import llamacpp, sglang, tensorrt_llm, vllm
 from wellfed.errors import BadInput
 from wellfed.layout import Engine
 
@@ -48,6 +48,23 @@ def program(engine: Engine, needs_gpu: bool, given: str | None = None) -> Progra
             return _on_path("trtllm-serve", "pip install tensorrt-llm")
 
 
+_NOMINAL = {
+    Engine.LLAMA_CPP: ("llama-server",),
+    Engine.IK_LLAMA_CPP: ("llama-server",),
+    Engine.VLLM: ("vllm",),
+    Engine.SGLANG: ("python3", "-m", "sglang.launch_server"),
+    Engine.KTRANSFORMERS: ("python3", "-m", "sglang.launch_server"),
+    Engine.TENSORRT_LLM: ("trtllm-serve",),
+}
+
+
+def nominal(engine: Engine, given: str | None = None) -> Program:
+    """What the engine's program is usually called, where it need not be installed here; or as `given`."""
+    if given is not None:
+        return Program((given, *_module_words(engine)), "given")
+    return Program(_NOMINAL[engine], "named")
+
+
 def _module_words(engine: Engine) -> tuple[str, ...]:
     return ("-m", "sglang.launch_server") if engine in (Engine.SGLANG, Engine.KTRANSFORMERS) else ()
 
@@ -79,7 +96,12 @@ def _module(package: str, module: str, install: str) -> Program:
 
 def recorded_flags(engine: Engine) -> Sequence[str]:
     """The flags our adapter may use."""
-    by_engine = {Engine.VLLM: vllm.FLAGS, Engine.SGLANG: sglang.FLAGS, Engine.KTRANSFORMERS: sglang.FLAGS}
+    by_engine = {
+        Engine.VLLM: vllm.FLAGS,
+        Engine.SGLANG: sglang.FLAGS,
+        Engine.KTRANSFORMERS: sglang.FLAGS,
+        Engine.TENSORRT_LLM: tensorrt_llm.FLAGS,
+    }
     return by_engine.get(engine, llamacpp.FLAGS)
 
 

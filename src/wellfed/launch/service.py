@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from wellfed.engines.spec import LaunchSpec
-from wellfed.errors import BadInput
-from wellfed.launch import state
+from wellfed.errors import BadInput, WellfedError
+from wellfed.launch import identity, state
+from wellfed.launch.folder import write_over
 from wellfed.launch.key_file import forget_key
 from wellfed.launch.leftovers import meeting_points, remove, shared_memory
-from wellfed.launch.process import EngineFailed, EngineProcess, start, stop, wait_ready
+from wellfed.launch.process import KILLED_S, EngineFailed, EngineProcess, answers, start, stop, wait_ready
 from wellfed.launch.proof import Placement, group_placement
+from wellfed.launch.state import Phase, Running, Superseded
+from wellfed.message import message
 
 _BACKOFF_S = (1, 2, 5, 10, 30, 60)
 _STABLE_S = 300
@@ -26,7 +28,7 @@ _LOG_ROOM_BYTES = 64 * 1024
 class Service:
     """A started engine with its proof."""
 
-    running: state.Running
+    running: Running
     engine: EngineProcess
     load_s: float
     placement: Placement
@@ -39,35 +41,67 @@ def serve(
     detach: bool = False,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Service:
-    """Start and wait. Whatever goes wrong, nothing is left running. Raises EngineFailed, BadInput."""
+    """Start and wait. Whatever goes wrong, nothing is left running; a wellfed that is killed leaves a true record.
+
+    Each step is written down before it is taken: the name, the process before it runs the engine, that it serves.
+    Raises EngineFailed, BadInput, Superseded when somebody stops it meanwhile.
+    """
     ensure_safe(spec)
     ensure_files(spec)
-    name = state.fresh_name(model)
-    log = state.folder() / f"{name}.log"
-    _ensure_writable(log)
-    engine = start(spec, log, detach)
+    running = state.reserve(
+        model, url=spec.endpoint.url, engine=spec.engine.value, command=spec.command_line(), health=spec.health_path
+    )
+    log, engine = Path(running.log), None
     try:
-        load_s = wait_ready(engine, timeout_s, progress)
-        running = state.Running(
-            name=name,
-            pid=engine.pid,
-            started=psutil.Process(engine.pid).create_time(),
-            url=spec.endpoint.url,
-            model=model,
-            engine=spec.engine.value,
-            command=spec.command_line(),
-            log=str(log),
-            shared=shared_memory(engine.pid),
-        )
-        service = Service(running, engine, load_s, group_placement(engine.pid))
-        state.save(running)
-        return service
+        _ensure_writable(log)
+        running = _with_key(running, spec)
+
+        def remember(pid: int) -> None:
+            nonlocal running
+            process = identity.stat(pid)
+            ticks = process.ticks if process is not None else 0
+            running = state.advance(running, Phase.LOADING, pid=pid, ticks=ticks, started=time.time())
+
+        engine = start(spec, log, detach, running.token, remember)
+        load_s = _awaited(engine, running, timeout_s, progress)
+        running = state.advance(running, Phase.SERVING, shared=shared_memory(engine.pid))
+        return Service(running, engine, load_s, group_placement(engine.pid))
     except BaseException:  # an interrupt as it comes up, too
-        stop(engine.pid, shared=meeting_points(log))
-        state.forget(name)
+        if engine is None or stop(engine.pid, shared=meeting_points(log)):
+            state.forget(running)
         raise
     finally:
         forget_key(log)
+
+
+def _with_key(running: Running, spec: LaunchSpec) -> Running:
+    """The record that names the file of the key that was made for this engine, and the file."""
+    key = spec.endpoint.api_key
+    if key is None or not spec.endpoint.key_is_made:
+        return running
+    path = Path(running.log).with_suffix(".key")
+    running = state.advance(running, Phase.STARTING, key_file=str(path))
+    write_over(path, key + "\n")
+    return running
+
+
+def _awaited(engine: EngineProcess, running: Running, timeout_s: float, progress: Callable[[float], None]) -> float:
+    try:
+        return wait_ready(engine, timeout_s, progress)
+    except EngineFailed:
+        if state.is_stopping(running):
+            raise state.stopped(running) from None
+        raise
+
+
+def settled(running: Running) -> Running:
+    """The record as it is now: an engine that came up after its wellfed was killed serves."""
+    orphan = running.phase is Phase.LOADING and running.alive and not running.kept
+    if not orphan or not answers(running.url + running.health, timeout_s=0.5):
+        return running
+    with suppress(WellfedError):
+        return state.advance(running, Phase.SERVING, shared=shared_memory(running.pid or 0))
+    return running
 
 
 def _ensure_writable(log: Path) -> None:
@@ -100,14 +134,63 @@ def ensure_files(spec: LaunchSpec) -> None:
             raise BadInput(f"{file} is empty", "download it again")
 
 
-def end(running: state.Running, grace_s: float = 10.0) -> bool:
-    """Stop it, with whatever it started, and forget it; whether it is gone."""
+def end(
+    running: Running,
+    grace_s: float = 10.0,
+    told: Callable[[float], None] = lambda _: None,
+    killed_s: float = KILLED_S,
+) -> bool:
+    """Stop it, with whatever it started, and forget it; whether it is gone.
+
+    Raises WellfedError for one that had to be left alone: nothing is claimed of it then, and nothing forgotten.
+    """
+    ensure_ours(running)
+    if running.pid is None:
+        return _end_before_it_runs(running, grace_s, told, killed_s)
+    with suppress(WellfedError):  # on a full disk it is stopped all the same: the process itself tells
+        running = state.advance(running, Phase.STOPPING)
     left = (*running.shared, *meeting_points(Path(running.log)))
-    gone = stop(running.pid, grace_s, left) if running.owns_pid else True  # a group can outlive its leader
+    there = running.process() is not None or bool(running.left_behind())
+    gone = not there or running.pid is None or stop(running.pid, grace_s, left, told, killed_s)
     if gone:
         remove(left)
-        state.forget(running.name)
+        state.forget(running)
     return gone
+
+
+def ensure_ours(running: Running) -> None:
+    """Raises WellfedError for an engine of which it cannot be told here whether it runs, or what still does."""
+    hint = message("stop.lost.hint", "`wellfed stop {name} --forget` forgets it and touches nothing", name=running.name)
+    why = running.why_lost
+    if why is not None:
+        raise WellfedError(message("stop.lost", "{name} was left alone: {why}", name=running.name, why=why), hint)
+    unproven = running.outlived_by() if running.process() is None and not running.left_behind() else ()
+    if unproven:
+        what = "{name} has ended, and was left alone: processes {pids} may be its own, or not"
+        pids = ", ".join(map(str, unproven))
+        raise WellfedError(message("stop.unproven", what, name=running.name, pids=pids), hint)
+
+
+def _end_before_it_runs(running: Running, grace_s: float, told: Callable[[float], None], killed_s: float) -> bool:
+    """A launch that has no process yet: whoever makes it hears of it before it goes on."""
+    if running.kept:
+        with suppress(Superseded):
+            running = state.advance(running, Phase.STOPPING)
+    begin = time.monotonic()
+    while running.kept:
+        current = next((each for each in state.listed() if each.token == running.token), None)
+        if current is None:
+            return True
+        if current.pid is not None:
+            return end(current, grace_s, told, killed_s)
+        elapsed = time.monotonic() - begin
+        told(elapsed)
+        if elapsed > grace_s:
+            what = "{name} is being started by process {pid}, which does not hear: end that"
+            raise WellfedError(message("stop.starting", what, name=running.name, pid=str(running.keeper)))
+        time.sleep(0.05)
+    state.forget(running)
+    return True
 
 
 def supervise(
@@ -128,7 +211,11 @@ def supervise(
             while current.engine.ended() is None:
                 time.sleep(0.2)
             failure = failed or current.engine.failure()
+            stopped = failed is None and state.is_stopping(current.running)
             end(current.running)
+            if stopped:
+                told(f"{current.running.name} was stopped")
+                return None
             if not restart:
                 return failure
             turn = 0 if time.monotonic() - since > _STABLE_S else turn
@@ -139,6 +226,9 @@ def supervise(
             failed = None
             try:
                 current = serve(spec, service.running.model, timeout_s)
+            except Superseded as error:
+                told(error.message)
+                return None
             except EngineFailed as error:
                 failed = error
             else:

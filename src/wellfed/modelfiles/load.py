@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wellfed.errors import BadInput, UnknownName
+from wellfed.modelfiles.checkpoint import read_checkpoint
 from wellfed.modelfiles.gguf_file import read_gguf
-from wellfed.modelfiles.hf_config import read_config, read_safetensors
+from wellfed.modelfiles.hf_config import read_config
 from wellfed.modelfiles.hub import fetch_config, is_repository
 from wellfed.models.model import Model
 from wellfed.models.weights import Weights
@@ -57,9 +58,10 @@ def _from_path(path: Path) -> LoadedModel:
 
 def _from_folder(folder: Path) -> LoadedModel:
     if (folder / "config.json").is_file():
-        model = read_config(folder)
-        weights = read_safetensors(folder, model) if any(folder.glob("*.safetensors")) else None
-        return LoadedModel(model, weights, "folder")
+        if not any(folder.glob("*.safetensors")):
+            return LoadedModel(read_config(folder), None, "folder")
+        checkpoint = read_checkpoint(folder)
+        return LoadedModel(checkpoint.model, checkpoint.weights, "folder")
     ggufs = sorted(folder.glob("*.gguf"))
     if not ggufs:
         raise BadInput(f"neither config.json nor a .gguf file in {folder}", "name the model's folder or its .gguf file")

@@ -49,8 +49,25 @@ def visible_pairs(queries: int, context: int, window: int | None = None) -> floa
 
 
 @dataclass(frozen=True, slots=True)
+class SparseIndexer:
+    """A small head set that picks which `top_k` tokens (or DeepSeek-V4 entries) the other heads attend to.
+
+    A `shared` one has no weights and no keys: the layer uses what an earlier layer picked (GLM-5.2).
+    """
+
+    heads: int
+    head_dim: int
+    top_k: int
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class FullAttention:
-    """Multi-head, grouped-query or multi-query attention; with `window`, sliding-window attention."""
+    """Multi-head, grouped-query or multi-query attention; with `window`, sliding-window attention.
+
+    `shares_cache`: the layer reads keys and values that an earlier layer cached, and has no projections for them
+    (Gemma 3n and 4). `bidirectional`: an encoder's layer, which sees everything and caches nothing.
+    """
 
     heads: int
     kv_heads: int
@@ -65,6 +82,19 @@ class FullAttention:
     fused: bool = False  # one attn_qkv tensor: quantisation mixes treat it as attn_v
     wide_norm: bool = False  # qk_norm over all heads together
     shared_projection: bool = False  # one projection gives key and value (both are cached)
+    gate_rows: int = 0  # rows of a separate output gate: one a head, or one a channel
+    shares_cache: bool = False
+    keeps_projections: bool = False  # of a layer that shares its cache: in the file, never used (Gemma 3n)
+    bidirectional: bool = False
+    indexer: SparseIndexer | None = None  # MiniMax-M3: picks blocks of tokens; `top_k` counts tokens
+
+    @property
+    def _lacks_keys(self) -> bool:
+        return self.shares_cache and not self.keeps_projections
+
+    @property
+    def _pair_width(self) -> int:
+        return self.head_dim + (self.value_dim or self.head_dim)
 
     def tensors(self, hidden: int) -> tuple[Tensor, ...]:
         """q, k, v, o and their small companions."""
@@ -74,52 +104,80 @@ class FullAttention:
         rows = {"attn_q": q_rows, "attn_k": k_rows, "attn_v": v_rows}
         if self.fused:
             rows = {"attn_qkv": q_rows + k_rows + v_rows}
+        elif self._lacks_keys:
+            rows, k_rows, v_rows = {"attn_q": q_rows}, 0, 0
         elif self.shared_projection:
             del rows["attn_v"]
+        if self.gate_rows:
+            rows["attn_gate"] = self.gate_rows
         matrices = (
             *(Tensor(role, Part.ATTENTION, count, hidden) for role, count in rows.items()),
             Tensor("attn_output", Part.ATTENTION, hidden, self.heads * value),
         )
+        return (*matrices, *self._vectors(hidden, q_rows, k_rows, v_rows), *self._indexer_tensors(hidden))
+
+    def _vectors(self, hidden: int, q_rows: int, k_rows: int, v_rows: int) -> list[Tensor]:
         vectors = [Tensor("attn_qkv_bias", Part.NORM, 1, q_rows + k_rows + v_rows)] if self.bias else []
         if self.output_bias:
             vectors.append(Tensor("attn_output_bias", Part.NORM, 1, hidden))
         if self.qk_norm:
-            width = q_rows + k_rows if self.wide_norm else 2 * self.head_dim
+            width = q_rows + k_rows if self.wide_norm else (1 if self._lacks_keys else 2) * self.head_dim
             vectors.append(Tensor("attn_qk_norm", Part.NORM, 1, width))
         if self.sinks:
             vectors.append(Tensor("attn_sinks", Part.NORM, 1, self.heads))
-        return (*matrices, *vectors)
+        return vectors
+
+    def _indexer_tensors(self, hidden: int) -> tuple[Tensor, ...]:
+        if self.indexer is None or self.indexer.shared:
+            return ()
+        return (
+            Tensor("indexer_q", Part.INDEXER, self.indexer.heads * self.indexer.head_dim, hidden),
+            Tensor("indexer_k", Part.INDEXER, self.indexer.head_dim, hidden),
+            Tensor("indexer_qk_norm", Part.NORM, 1, 2 * self.indexer.head_dim),
+        )
+
+    def _tokens(self, context: int) -> int:
+        return context if self.window is None else min(context, self.window)
 
     def cache_elements(self, context: int) -> int:
-        """kv_heads x (key + value) for each token in the window."""
-        tokens = context if self.window is None else min(context, self.window)
-        return self.kv_heads * (self.head_dim + (self.value_dim or self.head_dim)) * tokens
+        """kv_heads x (key + value) for each token in the window, and the indexer's key."""
+        if self.shares_cache or self.bidirectional:
+            return 0
+        index = self.indexer.head_dim if self.indexer and not self.indexer.shared else 0
+        return (self.kv_heads * self._pair_width + index) * self._tokens(context)
 
     def cache_read_elements(self, context: int) -> int:
-        """All of it."""
-        return self.cache_elements(context)
+        """All in the window (of an earlier layer's cache where it is shared); with an indexer what it picks."""
+        if self.bidirectional:
+            return 0
+        tokens, index = self._tokens(context), 0
+        if self.indexer is not None:
+            index = self.indexer.head_dim * tokens
+            tokens = min(tokens, self.indexer.top_k)
+        return self.kv_heads * self._pair_width * tokens + index
+
+    def _pairs(self, queries: int, context: int) -> float:
+        if self.bidirectional:
+            return float(queries * self._tokens(context))
+        window = self.window
+        if self.indexer is not None:
+            window = min(window or self.indexer.top_k, self.indexer.top_k)
+        return visible_pairs(queries, context, window)
 
     def score_flops(self, queries: int, context: int) -> float:
-        """2 x heads x (key + value) per visible pair."""
-        per_pair = 2 * self.heads * (self.head_dim + (self.value_dim or self.head_dim))
-        return per_pair * visible_pairs(queries, context, self.window)
+        """2 x heads x (key + value) per visible pair; the indexer 2 x heads x dim for all pairs."""
+        flops = 2 * self.heads * self._pair_width * self._pairs(queries, context)
+        if self.indexer is None or self.indexer.shared:
+            return flops
+        return flops + 2 * self.indexer.heads * self.indexer.head_dim * visible_pairs(queries, context)
 
     def score_pairs(self, queries: int, context: int) -> float:
         """Heads x visible pairs."""
-        return self.heads * visible_pairs(queries, context, self.window)
+        return self.heads * self._pairs(queries, context)
 
     def cache_shards(self, tensor_parallel: int) -> int:
         """By KV head; with more ranks than KV heads, heads are copied."""
         return min(tensor_parallel, self.kv_heads)
-
-
-@dataclass(frozen=True, slots=True)
-class SparseIndexer:
-    """DeepSeek sparse attention's indexer: a small head set that picks `top_k` tokens to attend to."""
-
-    heads: int
-    head_dim: int
-    top_k: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +191,14 @@ class LatentAttention:
     value_dim: int
     q_rank: int | None = None
     indexer: SparseIndexer | None = None
+    gate_rows: int = 0  # rows of a separate output gate (Kimi-K3, Ling 3)
+    bias: bool = False  # on the down projections and the output
 
     def tensors(self, hidden: int) -> tuple[Tensor, ...]:
-        """q (through its rank, if any), the latent's down and up projections, o; the indexer's own."""
+        """q (through its rank, if any), the latent's down and up projections, o; the indexer's own.
+
+        The up projection is one matrix in safetensors and two in GGUF: `attn_k_b` and `attn_v_b`, a matrix a head.
+        """
         q_rows = self.heads * (self.nope_dim + self.rope_dim)
         if self.q_rank is None:
             query: tuple[Tensor, ...] = (Tensor("attn_q", Part.ATTENTION, q_rows, hidden),)
@@ -148,13 +211,17 @@ class LatentAttention:
         latent = (
             Tensor("attn_kv_a_mqa", Part.ATTENTION, self.kv_rank + self.rope_dim, hidden),
             Tensor("attn_kv_a_norm", Part.NORM, 1, self.kv_rank),
-            Tensor("attn_kv_b", Part.ATTENTION, self.heads * (self.nope_dim + self.value_dim), self.kv_rank),
+            Tensor("attn_k_b", Part.ATTENTION, self.kv_rank, self.nope_dim, self.heads),
+            Tensor("attn_v_b", Part.ATTENTION, self.value_dim, self.kv_rank, self.heads),
             Tensor("attn_output", Part.ATTENTION, hidden, self.heads * self.value_dim),
         )
-        return (*query, *latent, *self._indexer_tensors(hidden))
+        gate = (Tensor("attn_gate", Part.ATTENTION, self.gate_rows, hidden),) if self.gate_rows else ()
+        biased = (self.q_rank or 0) + self.kv_rank + self.rope_dim + hidden
+        bias = (Tensor("attn_bias", Part.NORM, 1, biased),) if self.bias else ()
+        return (*query, *latent, *gate, *bias, *self._indexer_tensors(hidden))
 
     def _indexer_tensors(self, hidden: int) -> tuple[Tensor, ...]:
-        if self.indexer is None:
+        if self.indexer is None or self.indexer.shared:
             return ()
         rows = self.indexer.heads * self.indexer.head_dim
         return (
@@ -166,7 +233,7 @@ class LatentAttention:
 
     def cache_elements(self, context: int) -> int:
         """(kv_rank + rope_dim) a token, plus the indexer's key."""
-        indexer = self.indexer.head_dim if self.indexer else 0
+        indexer = self.indexer.head_dim if self.indexer and not self.indexer.shared else 0
         return (self.kv_rank + self.rope_dim + indexer) * context
 
     def cache_read_elements(self, context: int) -> int:
@@ -174,7 +241,8 @@ class LatentAttention:
         if self.indexer is None:
             return self.cache_elements(context)
         chosen = min(context, self.indexer.top_k)
-        return self.indexer.head_dim * context + (self.kv_rank + self.rope_dim) * chosen
+        keys = 0 if self.indexer.shared else self.indexer.head_dim * context
+        return keys + (self.kv_rank + self.rope_dim) * chosen
 
     def score_flops(self, queries: int, context: int) -> float:
         """Few queries run absorbed, on the latents; many run expanded, as multi-head attention does."""
@@ -187,7 +255,7 @@ class LatentAttention:
         pairs = visible_pairs(queries, context)
         if self.indexer is None:
             return 2 * self.heads * (key + value) * pairs
-        index = 2 * self.indexer.heads * self.indexer.head_dim * pairs
+        index = 0 if self.indexer.shared else 2 * self.indexer.heads * self.indexer.head_dim * pairs
         return index + 2 * self.heads * (key + value) * visible_pairs(queries, context, self.indexer.top_k)
 
     def score_pairs(self, queries: int, context: int) -> float:
@@ -195,7 +263,8 @@ class LatentAttention:
         pairs = visible_pairs(queries, context)
         if self.indexer is None:
             return self.heads * pairs
-        return self.indexer.heads * pairs + self.heads * visible_pairs(queries, context, self.indexer.top_k)
+        own = 0.0 if self.indexer.shared else self.indexer.heads * pairs
+        return own + self.heads * visible_pairs(queries, context, self.indexer.top_k)
 
     def cache_shards(self, tensor_parallel: int) -> int:
         """One latent serves all heads: every rank holds the whole of it."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wellfed.errors import BadInput
 from wellfed.models.model import Layer
 from wellfed.models.tensor import Tensor
+from wellfed.models.values import SIZE_GIVING, is_given, names_of
 
 MOST = 1 << 24  # no width, head count or vocabulary of a real model is beyond
 MOST_CONTEXT = 1 << 33
@@ -16,24 +17,46 @@ MOST_LAYERS = 2048
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a builder finds: the layers, and what lies outside them."""
+    """What a builder finds: the layers, and what lies outside them.
+
+    `mtp_copies`: the MTP layers' files repeat embedding and head. `mtp_extra` are their tensors beyond a layer's own.
+    """
 
     layers: tuple[Layer, ...]
     tied: bool = False
     mtp_layers: tuple[Layer, ...] = ()
     extra: tuple[Tensor, ...] = ()
+    mtp_copies: bool = False
+    notes: tuple[str, ...] = ()  # what was assumed
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A mapping with checked access; `kind` is its model_type."""
+    """A mapping with checked access by the vocabulary of `values`; `kind` is its model_type.
+
+    `asked` collects the names that a builder asked for, so that what it does not know can be told from what it does.
+    """
 
     values: Mapping[str, object]
     kind: str
+    asked: set[str] = field(default_factory=set, compare=False)
 
     def find(self, *keys: str) -> object:
-        """The first of `keys` that is present and not null, else None."""
-        return next((self.values[key] for key in keys if self.values.get(key) is not None), None)
+        """The first of `keys`, under any of its names, that is present and not null, else None."""
+        for key in keys:
+            self.asked.add(key)
+            for name in names_of(key):
+                if self.values.get(name) is not None:
+                    return self.values[name]
+        return None
+
+    def knows(self, *keys: str) -> None:
+        """Note that `keys` were thought of, where they change nothing."""
+        self.asked.update(keys)
+
+    def unread(self) -> tuple[str, ...]:
+        """Size-giving names that are given and that nobody asked for."""
+        return tuple(name for name in SIZE_GIVING if name not in self.asked and is_given(self.values, name))
 
     def whole(self, *keys: str, default: int | None = None, least: int = 1) -> int:
         """A whole number from `least` up. Raises BadInput when missing without default, or impossible."""
@@ -42,15 +65,18 @@ class Config:
             if default is None:
                 raise BadInput(f"config of a {self.kind} model has no {keys[0]}", "is the file complete?")
             return default
+        return self.checked(value, keys[0], least)
+
+    def checked(self, value: object, key: str, least: int = 1) -> int:
+        """`value` as a whole number from `least` up to what real models have. Raises BadInput."""
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise BadInput(f"config: {keys[0]} is {repr(value)[:60]}, not a whole number")
-        number = value
-        most = MOST_CONTEXT if "position" in keys[0] or "window" in keys[0] else MOST
-        if not least <= number <= most:
-            raise BadInput(f"config: {keys[0]} is {number:.3g}, outside {least} to {most}")
-        return number
+            raise BadInput(f"config: {key} is {repr(value)[:60]}, not a whole number")
+        most = MOST_CONTEXT if "position" in key or "window" in key else MOST
+        if not least <= value <= most:
+            raise BadInput(f"config: {key} is {float(value):.3g}, outside {least} to {most}")
+        return value
 
     def count(self, *keys: str, default: int = 0) -> int:
         """A whole number from 0 up, `default` when absent."""
@@ -58,7 +84,7 @@ class Config:
 
     def flag(self, key: str, default: bool = False) -> bool:
         """A truth value."""
-        value = self.values.get(key)
+        value = self.find(key)
         if value is None:
             return default
         if not isinstance(value, bool):
@@ -66,25 +92,41 @@ class Config:
         return value
 
     def optional(self, *keys: str) -> int | None:
-        """A positive whole number, or None when absent or null."""
-        return None if self.find(*keys) is None else self.whole(*keys)
+        """A positive whole number, or None when absent, null or 0."""
+        return self.whole(*keys) if self.find(*keys) else None
+
+    def mapping(self, key: str) -> Mapping[str, object]:
+        """A nested mapping, empty when absent."""
+        value = self.find(key)
+        return value if isinstance(value, Mapping) else {}
+
+    def inner(self, key: str) -> Config:
+        """A nested mapping to read in the same way."""
+        return Config(self.mapping(key), self.kind)
 
     @property
     def layers(self) -> int:
         """How many layers there are."""
-        number = self.whole("num_hidden_layers", "n_layer", "num_layers")
+        number = self.whole("num_hidden_layers")
         if number > MOST_LAYERS:
             raise BadInput(f"config: {number} layers, more than {MOST_LAYERS}")
         return number
 
     def per_layer(self, key: str) -> Sequence[object] | None:
         """A list with one entry a layer, or None; a list that is too short is an error."""
-        value = self.values.get(key)
+        value = self.find(key)
         if not isinstance(value, list | tuple):
             return None
         if len(value) < self.layers:
             raise BadInput(f"config: {key} has {len(value)} entries for {self.layers} layers")
         return value
+
+    def at(self, key: str, index: int, default: int | None = None, least: int = 1) -> int:
+        """A whole number that is given once, or once a layer."""
+        listed = self.per_layer(key)
+        return (
+            self.whole(key, default=default, least=least) if listed is None else self.checked(listed[index], key, least)
+        )
 
     def divided(self, total: int, parts: int, what: str) -> int:
         """total / parts where that must be whole."""

@@ -7,6 +7,7 @@ tiles of 128 x 128 with an FP32 scale each).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
@@ -14,13 +15,15 @@ from math import ceil
 
 @dataclass(frozen=True, slots=True)
 class WeightType:
-    """`block` weights take `block_bytes`; a row may carry `row_bytes` more, a 128 x 128 tile `tile_bytes` more."""
+    """`block` weights take `block_bytes`; rows, columns, 128 x 128 tiles and whole matrices may carry more bytes."""
 
     name: str
     block: int
     block_bytes: float
     row_bytes: int = 0
     tile_bytes: int = 0
+    column_bytes: int = 0
+    matrix_bytes: int = 0
 
     @property
     def bits(self) -> float:
@@ -35,7 +38,7 @@ class WeightType:
         """Bytes of `count` matrices of `rows` x `columns`."""
         row = columns / self.block * self.block_bytes + self.row_bytes
         tiles = ceil(rows / 128) * ceil(columns / 128) * self.tile_bytes
-        return count * (rows * row + tiles)
+        return count * (rows * row + tiles + columns * self.column_bytes + self.matrix_bytes)
 
 
 # name: ggml's number, weights per block, bytes per block, bytes per row
@@ -137,12 +140,61 @@ _SAFETENSORS = (
     WeightType("INT4-G128", 128, 66.5),  # 4-bit values, FP16 scale and 4-bit zero point per group (AWQ, GPTQ)
     WeightType("INT4-G32", 32, 18),  # symmetric, BF16 scale per group (compressed-tensors, Kimi-K2-Thinking)
     WeightType("NVFP4-16", 16, 9),  # E2M1 values, an E4M3 scale per 16
+    WeightType("FP8-ROW", 1, 1, row_bytes=4),  # an FP32 scale a row (fbgemm, compressed-tensors by channel)
+    WeightType("MXFP8", 32, 33),
+    WeightType("MXFP6", 32, 25),
+    WeightType("NF4", 64, 33.015625),  # bitsandbytes: a scale per 64, itself in 8 bits with one more per 256
+    WeightType("NF4-PLAIN", 64, 36),  # the same without nested scales
+    WeightType("TERNARY", 4, 1),  # BitNet: four values a byte
 )
 
-TYPES: dict[str, WeightType] = {
-    **{name: WeightType(name, block, size, row) for name, (_, block, size, row) in _GGUF.items()},
-    **{kind.name: kind for kind in _SAFETENSORS},
-}
+_AQLM_CODEBOOK = 65_536 * 8 * 2  # 2^16 vectors of 8 in FP16, one for each matrix
+
+# Types that are told by numbers in a config: INT3-G64 (scale and zero point a group), INT4-G32S (scale only),
+# INT4-G128X (GPTQ: both, and a group index a column), INT8-R (a scale a row), HQQ4-G64, MLX4-G64, EXL4.25, AQLM2.
+_INTEGER = re.compile(r"INT([1-8])-(?:G(\d{1,4})([SX]?)|R)")
+_FLAT = re.compile(r"(HQQ|MLX)([1-8])-G(\d{1,4})")
+_MEAN = re.compile(r"(EXL|VPTQ|AQLM)(\d{1,2}(?:\.\d{1,4})?)")
+
+
+def _told(name: str) -> WeightType | None:
+    """The type that `name` tells by its numbers."""
+    if match := _INTEGER.fullmatch(name):
+        bits, group, kind = int(match[1]), int(match[2] or 1), match[3] or ""
+        if match[2] is None:
+            return WeightType(name, 1, bits / 8, row_bytes=4)
+        extra = 2.0 if kind == "S" else 2 + bits / 8
+        return WeightType(name, group, group * bits / 8 + extra, column_bytes=4 if kind == "X" else 0)
+    if match := _FLAT.fullmatch(name):
+        bits, group = int(match[2]), int(match[3])
+        return WeightType(name, group, group * bits / 8 + 4)  # scale and zero point (or bias), 16 bits each
+    if match := _MEAN.fullmatch(name):
+        bits_each = float(match[2])
+        around = {"EXL": (2, 2, 0), "VPTQ": (0, 4, 0), "AQLM": (2, 0, _AQLM_CODEBOOK)}[match[1]]
+        row, column, matrix = around
+        return WeightType(name, 1, bits_each / 8, row_bytes=row, column_bytes=column, matrix_bytes=matrix)
+    return None
+
+
+class _Types(dict[str, WeightType]):
+    """Types by name: those listed, and those that are told by their numbers."""
+
+    def __missing__(self, name: str) -> WeightType:
+        kind = _told(name)
+        if kind is None:
+            raise KeyError(name)
+        return kind
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or (isinstance(name, str) and _told(name) is not None)
+
+
+TYPES: dict[str, WeightType] = _Types(
+    {
+        **{name: WeightType(name, block, size, row) for name, (_, block, size, row) in _GGUF.items()},
+        **{kind.name: kind for kind in _SAFETENSORS},
+    }
+)
 
 BY_NUMBER: dict[int, WeightType] = {number: TYPES[name] for name, (number, *_) in _GGUF.items()}
 

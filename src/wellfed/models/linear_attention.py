@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wellfed.models.state_space import KimiDelta, LightningAttention, Mamba1, Mamba2, ShortConvolution
 from wellfed.models.tensor import Part, Tensor
 
 
@@ -56,3 +57,6 @@ class LinearAttention:
     def cache_shards(self, tensor_parallel: int) -> int:
         """By value head."""
         return min(tensor_parallel, self.key_heads)
+
+
+RECURRENT = (LinearAttention, Mamba1, Mamba2, ShortConvolution, KimiDelta, LightningAttention)  # a state, no cache

@@ -8,22 +8,25 @@ from functools import lru_cache
 
 from wellfed.models.attention import Attention
 from wellfed.models.ffn import Ffn, MoeFfn
+from wellfed.models.joint_attention import NoAttention
+from wellfed.models.recipe import Recipe
 from wellfed.models.tensor import Part, Tensor
 from wellfed.provenance import Source
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One transformer block. `norms` counts its hidden-wide norm vectors."""
+    """One transformer block. `norms` counts its hidden-wide vectors; `extra` belongs to neither of its two halves."""
 
     attention: Attention
     ffn: Ffn
     norms: int = 2
+    extra: tuple[Tensor, ...] = ()
 
     def tensors(self, hidden: int) -> tuple[Tensor, ...]:
         """All its tensors, without layer numbers."""
-        norms = Tensor("norms", Part.NORM, 1, hidden * self.norms)
-        return (norms, *self.attention.tensors(hidden), *self.ffn.tensors(hidden))
+        norms = (Tensor("norms", Part.NORM, 1, hidden * self.norms),) if self.norms else ()
+        return (*norms, *self.attention.tensors(hidden), *self.ffn.tensors(hidden), *self.extra)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +42,16 @@ class Model:
     layers: tuple[Layer, ...]
     tied_embeddings: bool = False
     native_quantisation: str = "bf16"  # what the publisher's files hold
+    native_recipe: Recipe | None = None  # which type each module has in them, where they are quantised
+    native_kv: str | None = None  # the key-value type that the publisher's config asks for
     mtp_layers: tuple[Layer, ...] = ()  # multi-token prediction: loaded only for speculative decoding
-    extra_tensors: tuple[Tensor, ...] = ()  # vision towers and the like
+    mtp_copies: bool = False  # the MTP layers' files repeat embedding and head
+    extra_tensors: tuple[Tensor, ...] = ()  # towers, look-up tables and the like
+    task: str = "text"  # text | vision-language | audio-language | omni | embedding | reranker | encoder-decoder
+    notes: tuple[str, ...] = ()  # what was assumed
     aliases: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
+    counted_parameters: tuple[int, int] | None = None  # the language model's and all, as its files were counted
     released: str | None = None
     published_parameters: float | None = None
     published_active_parameters: float | None = None
@@ -57,13 +66,22 @@ class Model:
 
     @property
     def parameters(self) -> int:
-        """All parameters, multi-token-prediction layers excluded (as publishers count them)."""
-        return sum(tensor.elements for tensor in tensors(self) if tensor.part is not Part.MTP)
+        """The language model's parameters: without MTP layers and towers, tied weights once."""
+        if self.counted_parameters is not None:
+            return self.counted_parameters[0]
+        return sum(tensor.elements for tensor in tensors(self) if tensor.part not in BESIDE)
+
+    @property
+    def total_parameters(self) -> int:
+        """Everything that the repository holds: MTP layers and towers for pictures and sound too."""
+        if self.counted_parameters is not None:
+            return self.counted_parameters[1]
+        return sum(tensor.elements for tensor in tensors(self))
 
     @property
     def active_parameters(self) -> int:
         """Parameters a token passes through: of routed experts only its own; of an untied input embedding one row."""
-        return round(sum(_active(self, tensor) for tensor in tensors(self) if tensor.part is not Part.MTP))
+        return round(sum(_active(self, tensor) for tensor in tensors(self) if tensor.part not in BESIDE))
 
     @property
     def expert_layers(self) -> int:
@@ -75,9 +93,14 @@ class Model:
         return sum(n * layer.attention.cache_elements(context) for layer, n in runs(self))
 
 
+BESIDE = frozenset({Part.MTP, Part.VISION, Part.AUDIO})  # parts that are not the language model's own
+
+
 def _active(model: Model, tensor: Tensor) -> float:
     if tensor.part is Part.EMBEDDING and not model.tied_embeddings:
         return tensor.columns
+    if tensor.part is Part.LOOKUP:
+        return tensor.columns * tensor.count
     if tensor.layer is None or not (tensor.part is Part.ROUTED_EXPERTS or tensor.role == "exps_bias"):
         return tensor.elements
     ffn = model.layers[tensor.layer].ffn
@@ -99,9 +122,13 @@ def _tensors(model: Model) -> Iterator[Tensor]:
     if not model.tied_embeddings:
         yield Tensor("output", Part.OUTPUT, model.vocabulary, model.hidden)
     for layer in model.mtp_layers:
-        yield Tensor("nextn_eh_proj", Part.MTP, model.hidden, 2 * model.hidden)
+        if not isinstance(layer.attention, NoAttention):  # a predictor's second block has none of its own
+            yield Tensor("nextn_eh_proj", Part.MTP, model.hidden, 2 * model.hidden)
         for tensor in layer.tensors(model.hidden):
             yield replace(tensor, part=Part.MTP)
+        if model.mtp_copies:
+            yield Tensor("nextn_embed_tokens", Part.MTP, model.vocabulary, model.hidden)
+            yield Tensor("nextn_shared_head_head", Part.MTP, model.vocabulary, model.hidden)
     yield from model.extra_tensors
 
 

@@ -11,7 +11,7 @@ from wellfed.models.ffn import MoeFfn
 from wellfed.models.gguf_types import TYPES
 from wellfed.models.model import Model, tensors
 from wellfed.models.recipes import MIXES, Facts, Mix, gguf_type
-from wellfed.models.recipes_safetensors import SCHEMES, scheme_type
+from wellfed.models.recipes_safetensors import scheme, scheme_type
 from wellfed.models.recipes_unsloth import UNSLOTH
 from wellfed.models.tensor import Part, Tensor
 from wellfed.models.weights import LayerWeights, Weights
@@ -87,7 +87,10 @@ def tensor_type(model: Model, quantisation: Quantisation, tensor: Tensor) -> str
         by_hand = quantisation.resident and tensor.part is not Part.ROUTED_EXPERTS
         mix = Mix(quantisation.resident, output=quantisation.resident) if by_hand else ALL_MIXES[quantisation.recipe]
         return gguf_type(mix, tensor, _facts(model))
-    return scheme_type(SCHEMES[quantisation.recipe], tensor, model.native_quantisation)
+    recipe = model.native_recipe
+    if recipe is not None and quantisation.id == model.native_quantisation:
+        return recipe.type_of(tensor, len(model.layers), model.family)
+    return scheme_type(scheme(quantisation.recipe), tensor, model.native_quantisation)
 
 
 @lru_cache(maxsize=64)
@@ -114,7 +117,10 @@ _FIELD = {
     Part.ROUTER: "router",
     Part.NORM: "norms",
 }
-_OUTSIDE = {Part.EMBEDDING: "embedding", Part.OUTPUT: "output", Part.MTP: "mtp"}
+_OUTSIDE = {
+    Part.EMBEDDING: "embedding", Part.OUTPUT: "output", Part.MTP: "mtp", Part.VISION: "towers", Part.AUDIO: "towers",
+    Part.LOOKUP: "lookup",
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -122,7 +128,9 @@ class Tally:
     """Adds up tensors of known type into `Weights`."""
 
     layers: list[dict[str, float]]
-    outside: dict[str, float] = field(default_factory=lambda: {"embedding": 0, "output": 0, "mtp": 0, "other": 0})
+    outside: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("embedding", "output", "mtp", "towers", "lookup", "other"), 0.0)
+    )
     by_type: dict[Part, dict[str, float]] = field(default_factory=dict)
 
     def add(self, part: Part, layer: int | None, kind: str, size: float) -> None:
@@ -166,7 +174,7 @@ def tally(layers: int) -> Tally:
 def _by_recipe(model: Model, quantisation: Quantisation) -> Weights:
     sums = tally(len(model.layers))
     for tensor in tensors(model):
-        if tensor.part is Part.VISION and quantisation.family == "gguf":
+        if tensor.part in (Part.VISION, Part.AUDIO) and quantisation.family == "gguf":
             continue  # lives in a file of its own (mmproj)
         kind = tensor_type(model, quantisation, tensor)
         sums.add(tensor.part, tensor.layer, kind, TYPES[kind].size(tensor.rows, tensor.columns, tensor.count))

@@ -31,6 +31,17 @@ _SAFETENSORS = (
     Quantisation("mxfp4", "MXFP4", "safetensors", "mxfp4", 4.25, "bf16"),
     Quantisation("mxfp4-experts", "MXFP4 experts, rest BF16", "safetensors", "mxfp4-experts", 4.25, "bf16"),
     Quantisation("fp8-fp4-experts", "FP4 experts, rest FP8", "safetensors", "fp8-fp4-experts", 4.5, "fp8"),
+    Quantisation("int2", "INT2", "safetensors", "int2", 2.2, "bf16", aliases=("gptq-int2", "w2a16", "2bit")),
+    Quantisation("int3", "INT3", "safetensors", "int3", 3.2, "bf16", aliases=("gptq-int3", "w3a16", "3bit")),
+    Quantisation("int5", "INT5 (MLX)", "safetensors", "int5", 5.5, "bf16", aliases=("5bit",)),
+    Quantisation("int6", "INT6 (MLX)", "safetensors", "int6", 6.5, "bf16", aliases=("6bit",)),
+    Quantisation("nf4", "NF4 (bitsandbytes)", "safetensors", "nf4", 4.13, "bf16", aliases=("bnb-4bit", "bnb-nf4")),
+    Quantisation("bnb-fp4", "FP4 (bitsandbytes)", "safetensors", "bnb-fp4", 4.5, "bf16"),
+    Quantisation("aqlm", "AQLM", "safetensors", "aqlm", 2.3, "bf16", aliases=("aqlm-2bit",)),
+    Quantisation("vptq", "VPTQ", "safetensors", "vptq", 3.0, "bf16"),
+    Quantisation("mxfp6", "MXFP6", "safetensors", "mxfp6", 6.25, "bf16"),
+    Quantisation("mxfp8", "MXFP8", "safetensors", "mxfp8", 8.25, "bf16"),
+    Quantisation("ternary", "ternary (BitNet)", "safetensors", "ternary", 2, "bf16", aliases=("1.58bit",)),
     Quantisation("int4-experts", "INT4 experts, rest BF16", "safetensors", "int4-experts", 4.5, "bf16"),
 )  # fmt: skip
 
@@ -116,6 +127,9 @@ def quantisation(name: str) -> Quantisation:
     A size in GiB is taken over; bits per weight only where nothing else is known. Raises UnknownName.
     """
     text = name.strip()
+    trellis = _EXL.fullmatch(text)
+    if trellis is not None:
+        return exl(float(trellis[1]))
     size, bits = _SIZE.search(text), _BPW.search(text)
     bare = _SIZE.sub("", _BPW.sub("", text))
     found = _find(bare)
@@ -124,6 +138,17 @@ def quantisation(name: str) -> Quantisation:
     if found is None:
         found = _by_bits(float(bits[1])) if bits else replace(_by_name()["q4km"], id="gguf-sized")
     return found.sized(parse_bytes(size[1] + size[2])) if size else found
+
+
+_EXL = re.compile(r"(?:exl[23][-_ ]?)?(\d{1,2}(?:\.\d{1,2})?)\s?bpw(?:[-_ ]?h\d)?(?:[-_ ]exl[23])?", re.IGNORECASE)
+
+
+def exl(bits: float) -> Quantisation:
+    """EXL2 or EXL3 with `bits` per weight, embeddings in FP16. Raises UnknownName for a number nobody publishes."""
+    if not 1 <= bits <= 8.5:
+        raise UnknownName("quantisation", f"{bits:g}bpw")
+    label = f"{bits:g}bpw" if bits % 1 else f"{bits:.1f}bpw"
+    return Quantisation(label, f"EXL {label}", "safetensors", label, bits, "fp16")
 
 
 def _find(text: str) -> Quantisation | None:

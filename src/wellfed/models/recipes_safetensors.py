@@ -36,11 +36,29 @@ SCHEMES: dict[str, Scheme] = {
     "nvfp4-ffn": Scheme("NVFP4-16", attention="BF16", mtp="BF16"),  # nvidia's DeepSeek, GLM, Kimi, MiniMax, Qwen3.5
     "mxfp4-experts": Scheme("BF16", routed="MXFP4"),  # gpt-oss
     "fp8-fp4-experts": Scheme("FP8-UE8M0", routed="MXFP4"),  # DeepSeek-V4
+    "int2": Scheme("INT2-G128X"),
+    "int3": Scheme("INT3-G128X"),
+    "int5": Scheme("MLX5-G64"),
+    "int6": Scheme("MLX6-G64"),
+    "nf4": Scheme("NF4"),
+    "bnb-fp4": Scheme("NF4-PLAIN"),
+    "aqlm": Scheme("AQLM2"),
+    "vptq": Scheme("VPTQ3"),
+    "mxfp6": Scheme("MXFP6"),
+    "mxfp8": Scheme("MXFP8"),
+    "ternary": Scheme("TERNARY"),
     "int4-experts": Scheme("BF16", routed="INT4-G32"),  # Kimi-K2-Thinking and later
 }
 
-_WIDE = {Part.EMBEDDING, Part.OUTPUT, Part.NORM, Part.ROUTER, Part.VISION}
+_WIDE = {Part.EMBEDDING, Part.OUTPUT, Part.NORM, Part.ROUTER, Part.VISION, Part.AUDIO, Part.LOOKUP}
 _QUANTISED_COLUMNS = 64  # narrower matrices (gates, low ranks of linear attention) are left alone
+
+
+def scheme(name: str) -> Scheme:
+    """The scheme called `name`; "4.25bpw" is EXL's with so many bits. Raises KeyError."""
+    if name.endswith("bpw"):
+        return Scheme(f"EXL{float(name.removesuffix('bpw')):g}", wide="F16")
+    return SCHEMES[name]
 
 
 def scheme_type(scheme: Scheme, tensor: Tensor, native: str) -> str:

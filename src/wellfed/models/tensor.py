@@ -20,6 +20,8 @@ class Part(StrEnum):
     NORM = "norm"
     MTP = "mtp"
     VISION = "vision"
+    AUDIO = "audio"
+    LOOKUP = "lookup"  # tables of which a token takes a few rows: per-layer embeddings, n-gram tables
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ class Weights:
     layers: tuple[LayerWeights, ...]
     other: float = 0  # output norm, extras
     mtp: float = 0
+    towers: float = 0  # for pictures and sound
+    lookup: float = 0  # tables of which a token takes a few rows (per-layer embeddings)
     types: Mapping[Part, str] = field(default_factory=dict)
     exact: bool = False  # read from a file's own table, not computed by recipe
     mixes: Mapping[Part, tuple[tuple[str, float], ...]] = field(default_factory=dict)  # type, share of a part's weights
@@ -47,7 +49,8 @@ class Weights:
     @property
     def total(self) -> float:
         """What a loaded model holds, multi-token-prediction layers excluded."""
-        return self.embedding + self.output + self.other + sum(layer.total for layer in self.layers)
+        outside = self.embedding + self.output + self.other + self.towers + self.lookup
+        return outside + sum(layer.total for layer in self.layers)
 
     @property
     def head(self) -> float:

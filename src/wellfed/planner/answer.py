@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from wellfed.planner.levers import Lever, levers
 from wellfed.planner.search import Ranking, Search
 from wellfed.planner.upgrades import Upgrade, upgrades
 from wellfed.planner.verdict import Verdict, verdict
@@ -19,6 +20,7 @@ class Answer:
     verdict: Verdict
     upgrades: tuple[Upgrade, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
+    levers: tuple[Lever, ...] = ()  # where nothing fits: what would, least loss first
 
 
 def answer(search: Search, assumptions: tuple[Assumption, ...] = (), with_upgrades: bool = True) -> Answer:
@@ -26,3 +28,10 @@ def answer(search: Search, assumptions: tuple[Assumption, ...] = (), with_upgrad
     ranking = search.run()
     bought = upgrades(search, ranking.best) if with_upgrades else ()
     return Answer(search, ranking, verdict(ranking), bought, assumptions)
+
+
+def with_way_out(answer: Answer) -> Answer:
+    """The answer with its levers, where nothing fits."""
+    if answer.ranking.plans:
+        return answer
+    return replace(answer, levers=levers(answer.search, answer.upgrades))

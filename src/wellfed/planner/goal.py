@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -34,6 +35,11 @@ class Goal:
     any_kv: bool = False
     usable_tok_s: float = 5.0
 
+
+QUALITY: Mapping[str, float] = {
+    "any": 0.0, "at-least-q2": 2.0, "at-least-q3": 3.0, "at-least-q4": 4.0, "at-least-q5": 5.0, "at-least-q6": 6.0,
+    "at-least-q8": 8.0, "full": 15.0,
+}  # fmt: skip
 
 # A preference, not a measurement: how much faster coarser weights must be before a balanced ranking takes them.
 _COARSENESS = ((7.5, 1.0), (5.9, 1.05), (4.9, 1.1), (3.9, 1.25), (2.9, 1.8), (0.0, 3.0))

@@ -24,7 +24,7 @@ from wellfed.plan import Plan, Request
 from wellfed.planner.candidates import divides
 from wellfed.planner.goal import Goal, Objective
 from wellfed.planner.power import power
-from wellfed.planner.search import QuantisationOf, missed_targets
+from wellfed.planner.search import QuantisationOf, lateness
 from wellfed.planner.sensitivity import Sensitivity, sensitivities
 from wellfed.workload import Workload
 from wellfed.written.hosts import Host, hosted, hosts, own_machine
@@ -170,7 +170,7 @@ def _best_plan(demand: Demand, machine: Machine) -> Plan | None:
         except WellfedError:
             continue
         plan = Plan(machine, demand.model, held, layout, demand.workload, found)
-        key = (float(missed_targets(plan)), -found.total_tok_s.value)
+        key = (lateness(plan), -found.total_tok_s.value)
         if best is None or key < best[0]:
             best = key, plan
     return best[1] if best else None
@@ -251,7 +251,7 @@ def _affordable(demand: Demand, offer: Offer) -> bool:
 
 
 def _rank(demand: Demand, offer: Offer) -> tuple[float, ...]:
-    missed = float(missed_targets(offer.plan))
+    missed = lateness(offer.plan)
     speed = offer.plan.estimate.total_tok_s.value
     match demand.goal.objective:
         case Objective.THROUGHPUT:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from wellfed.calibration import Calibration
 from wellfed.engines.capabilities import CAPABILITIES
+from wellfed.engines.usual import can_be_started, is_usual
 from wellfed.errors import Unsupported
 from wellfed.estimate import Estimate, Memory
 from wellfed.hardware.machine import Machine
@@ -33,13 +35,26 @@ _LOCAL_RATE_SLOTS = (4, 16, 64)
 
 
 @dataclass(frozen=True, slots=True)
+class Missed:
+    """A latency target ("ttft" or "tpot") that a plan misses: `by` 0.5 is half as long again as wanted."""
+
+    target: str
+    by: float
+
+
+@dataclass(frozen=True, slots=True)
 class NearMiss:
     """The layout that came closest to fitting, and by how much it does not."""
 
-    layout: Layout
+    request: Request
     memory: Memory
     missing_bytes: float
     device: str
+
+    @property
+    def layout(self) -> Layout:
+        """How the model would be laid out."""
+        return self.request.layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +147,10 @@ class Search:
         ordered = tuple(sorted(found, key=self._rank_key))
         return Ranking(ordered, _distinct(reasons), count, nearest, frozenset(too_big))
 
+    def requests(self, layouts: Iterable[Layout]) -> Iterator[Request]:
+        """The layouts as questions under the workload, with "as much as fits" replaced by a number."""
+        return self._requests(layouts, (self.workload.concurrency,))
+
     def _requests(self, layouts: Iterable[Layout], users: tuple[int, ...]) -> Iterator[Request]:
         for layout in layouts:
             kind = self.quantisation(layout.quantisation)
@@ -170,10 +189,13 @@ class Search:
 
     def _rank_key(self, plan: Plan) -> tuple[float, ...]:
         share = served_share(plan)
-        return (0.0 if share > KEEPS_UP else 1 - share, *self._key(plan))
+        late, *rest = self._key(plan)
+        unstartable = not can_be_started(plan.machine, plan.layout)
+        rare = not (self.goal.engines or is_usual(plan.machine, plan.model, plan.layout))
+        return (0.0 if share > KEEPS_UP else 1 - share, late, unstartable, rare, *rest)
 
     def _key(self, plan: Plan) -> tuple[float, ...]:
-        late = missed_targets(plan)
+        late = lateness(plan)
         bits = self.quantisation(plan.layout.quantisation).bits
         took = plan.estimate.ttft_s.value + plan.workload.output_tokens * plan.estimate.tpot_s.value
         match self.goal.objective:
@@ -204,12 +226,26 @@ def served_share(plan: Plan) -> float:
     return 1.0 if rate is None else min(1.0, plan.estimate.total_tok_s.value / (rate * plan.workload.output_tokens))
 
 
-def missed_targets(plan: Plan) -> int:
-    """How many of the workload's latency targets the plan misses."""
-    ttft, tpot = plan.workload.ttft_target_s, plan.workload.tpot_target_s
-    missed_ttft = ttft is not None and plan.estimate.ttft_s.value > ttft
-    missed_tpot = tpot is not None and plan.estimate.tpot_s.value > tpot
-    return int(missed_ttft) + int(missed_tpot)
+def missed_targets(plan: Plan) -> tuple[Missed, ...]:
+    """The latency targets of the workload that the plan misses."""
+    wanted = (
+        ("ttft", plan.workload.ttft_target_s, plan.estimate.ttft_s.value),
+        ("tpot", plan.workload.tpot_target_s, plan.estimate.tpot_s.value),
+    )
+    return tuple(Missed(name, value / most - 1) for name, most, value in wanted if most is not None and value > most)
+
+
+def lateness(plan: Plan) -> float:
+    """By how much the targets are missed, as a factor over each, multiplied: 0.0 where all are met."""
+    return math.prod(1 + missed.by for missed in missed_targets(plan)) - 1
+
+
+def meets_targets(plan: Plan) -> bool | None:
+    """Whether the plan keeps every target and keeps up with the rate; None where nothing was asked for."""
+    workload = plan.workload
+    if workload.ttft_target_s is None and workload.tpot_target_s is None and workload.request_rate is None:
+        return None
+    return not missed_targets(plan) and served_share(plan) > KEEPS_UP
 
 
 def _price_or_power(plan: Plan) -> float:
@@ -296,7 +332,7 @@ def _nearer(best: NearMiss | None, request: Request, needed: Memory) -> NearMiss
     missing = -tightest.spare_bytes
     if best is not None and best.missing_bytes <= missing:
         return best
-    return NearMiss(request.layout, needed, missing, tightest.device)
+    return NearMiss(request, needed, missing, tightest.device)
 
 
 def _distinct(reasons: Iterable[Refusal]) -> tuple[Refusal, ...]:

@@ -9,6 +9,8 @@ from math import ceil
 from wellfed.errors import BadInput, nearest
 from wellfed.layout import Engine, Layout
 from wellfed.models.attention import Attention, FullAttention, LatentAttention
+from wellfed.models.joint_attention import JointAttention
+from wellfed.models.linear_attention import RECURRENT
 from wellfed.models.model import Model
 from wellfed.perf.memory.identity import per_object
 
@@ -81,9 +83,15 @@ def layer_bytes(attention: Attention, layout: Layout, context: int) -> float:
     also keeps the latents transposed.
     """
     keys, values = _pair(layout.kv_type)
+    if isinstance(attention, JointAttention):
+        return sum(layer_bytes(part, layout, context) for part in attention.parts)
+    if isinstance(attention, RECURRENT):
+        return 2.0 * attention.cache_elements(context)  # the state's own type, whatever the cache's
     if isinstance(attention, LatentAttention):
         return _latent_bytes(attention, layout, context, keys, values)
     if isinstance(attention, FullAttention):
+        if attention.shares_cache or attention.bidirectional:
+            return 0.0
         tokens = _window_tokens(attention, layout, context)
         value_dim = attention.value_dim or attention.head_dim
         return attention.kv_heads * tokens * (attention.head_dim * keys + value_dim * values)

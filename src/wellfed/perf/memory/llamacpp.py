@@ -225,7 +225,7 @@ def _as_ram(terms: tuple[MemoryTerm, ...]) -> tuple[MemoryTerm, ...]:
 
 def _ram_weights(request: Request, placement: Placement, weights: Held) -> tuple[MemoryTerm, ...]:
     cpu = placement.cpu_layers
-    total = request.weights.embedding + weights.resident(0, cpu) + weights.routed[cpu]
+    total = request.weights.embedding + request.weights.lookup + weights.resident(0, cpu) + weights.routed[cpu]
     experts = placement.cpu_experts
     total += weights.routed[experts.last] - weights.routed[experts.first]
     if not placement.output_on_gpu:

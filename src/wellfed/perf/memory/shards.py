@@ -82,10 +82,18 @@ def rank_weights(model: Model, weights: Weights, layout: Layout, span: Span) -> 
         attention=tp_shard(attention, replicated_share(model), ranks) + attention * over,
         dense=(sums.dense[span.last] - sums.dense[span.first]) / tensor,
         routed=routed / expert_ranks(layout),
-        replicated=sums.small[span.last] - sums.small[span.first] + (weights.other if last else 0.0),
-        embedding=weights.embedding / tensor if first else 0.0,
+        replicated=sums.small[span.last]
+        - sums.small[span.first]
+        + (weights.other if last else 0.0)
+        + _towers(weights, first),
+        embedding=(weights.embedding + weights.lookup) / tensor if first else 0.0,
         head=_head(weights, first) / tensor if last else 0.0,
     )
+
+
+def _towers(weights: Weights, first: bool) -> float:
+    """Towers for pictures and sound are whole on every rank that takes the prompt in."""
+    return weights.towers if first else 0.0
 
 
 def _padding(model: Model, weights: Weights, layout: Layout) -> float:

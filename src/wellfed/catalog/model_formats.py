@@ -1,0 +1,109 @@
+"""What a quantisation's label means for one model: its publisher's files, published GGUF files, hand-made mixes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from wellfed.catalog.models import published_files
+from wellfed.errors import UnknownName
+from wellfed.message import message
+from wellfed.models.model import Model
+from wellfed.models.quantisation import Quantisation, weights
+from wellfed.models.quantisation_names import quantisation
+from wellfed.provenance import Assumption
+
+_ATTENTION_LEFT_OUT = {"deepseek", "glm", "kimi", "minimax"}  # of nvidia's NVFP4 checkpoints
+
+
+def adapted(
+    found: Model, written: str, chosen: Quantisation, file_bytes: float | None = None
+) -> tuple[Quantisation, tuple[Assumption, ...]]:
+    """What a general label means for this model: its publisher's own files, or a file of `file_bytes`.
+
+    `written` is the label as the name or log has it. Gives what had to be assumed too.
+    """
+    if "ollama" in written.lower():
+        chosen = quantisation("gguf-mxfp4" if found.native_quantisation == "mxfp4-experts" else "q4_k_m")
+    native = found.native_quantisation
+    if native in {"mxfp4-experts", "fp8-fp4-experts"} and chosen.id in {"fp8", "nvfp4", "mxfp4"}:
+        own = quantisation(native)
+        return own, (
+            Assumption(f"{written} weights are {own.label}", "as published; the rest is named by activations"),
+        )
+    if native == "int4-experts" and chosen.id == "int4":
+        return quantisation(native), ()
+    if chosen.id == "nvfp4" and found.is_moe and found.family in _ATTENTION_LEFT_OUT:
+        chosen = quantisation("nvfp4-ffn")
+        return chosen, (Assumption("attention is left in BF16", "so do NVIDIA's checkpoints of this family"),)
+    return _as_published(found, chosen, file_bytes)
+
+
+def _as_published(
+    found: Model, chosen: Quantisation, file_bytes: float | None
+) -> tuple[Quantisation, tuple[Assumption, ...]]:
+    """The file of that size, or the published file of that quantisation where its recipe is not the standard one."""
+    files = published_files(found.id)
+    if file_bytes is None:
+        if chosen.file_bytes is not None or chosen.id not in files:
+            return chosen, ()
+        return _by_hand(found, chosen.sized(files[chosen.id])), ()
+    for identity, size in files.items():
+        if abs(size / file_bytes - 1) < 0.001:
+            return _by_hand(found, quantisation(identity).sized(size)), ()
+    if chosen.file_bytes is not None or abs(weights(found, chosen).total / file_bytes - 1) < 0.002:
+        return chosen, ()
+    said = (Assumption("layers scaled to the file's size", "its recipe is unknown"),)
+    return _by_hand(found, chosen.sized(file_bytes)), said
+
+
+def _by_hand(found: Model, chosen: Quantisation) -> Quantisation:
+    """ik_llama.cpp's types above their standard size: everything but the routed experts is Q8_0, by custom."""
+    plain_size = weights(found, replace(chosen, file_bytes=None)).total
+    own = chosen.id.endswith(("_r4", "_r8")) or chosen.recipe in _OF_IK
+    by_hand = found.is_moe and own and chosen.file_bytes is not None and chosen.file_bytes > 1.02 * plain_size
+    return replace(chosen, resident="Q8_0") if by_hand else chosen
+
+
+_OF_IK = {"IQ2_K", "IQ3_K", "IQ4_K", "IQ5_K", "IQ6_K", "IQ2_KS", "IQ3_KS", "IQ4_KS", "IQ4_KSS", "IQ5_KS", "IQ2_KL",
+          "IQ2_KT", "IQ3_KT", "IQ4_KT"}  # fmt: skip
+
+
+def of_format(
+    model: Model | None, written: str | None, owner: str | None
+) -> tuple[Quantisation | None, tuple[Assumption, ...]]:
+    """The quantisation that a name's format words mean for `model`; None where there are none, or none is known.
+
+    `owner`: who packed it, which tells what "4bit" is.
+    """
+    if written is None:
+        return None, ()
+    chosen = next(filter(None, map(_recipe, _labels(written, owner))), None)
+    if chosen is None:
+        text = message("resolve.format", "no recipe is known for {format} files", format=written.upper())
+        return None, (Assumption(str(text), "their size cannot be told from the name"),)
+    return (chosen, ()) if model is None else adapted(model, written, chosen)
+
+
+def _labels(written: str, owner: str | None) -> Iterator[str]:
+    """The label whole, then what it may mean, then its parts."""
+    yield _MEANT.get(written, written)
+    parts = written.split("-")
+    if any(re.fullmatch(r"\dbit", part) for part in parts) and (owner in _MLX or "mlx" in parts):
+        yield f"mlx-{next(part for part in parts if part.endswith('bit'))}"
+    if len(parts) > 1 and not _OTHER_ENGINES & set(parts):
+        yield "-".join(parts[:2])
+        yield from parts
+
+
+_MEANT = {"qat": "q4_0", "8bit": "int8"}  # Google's quantisation-aware checkpoints are Q4_0 files
+_MLX = {"mlx-community", "lmstudio-community"}
+_OTHER_ENGINES = {"onnx", "openvino", "coreml", "litert", "tensorrt", "exl2", "exl3", "bnb", "mlx"}
+
+
+def _recipe(label: str) -> Quantisation | None:
+    try:
+        return quantisation(label)
+    except UnknownName:
+        return None

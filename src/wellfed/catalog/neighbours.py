@@ -1,0 +1,85 @@
+"""What to offer when a name is unknown: models of the same family, near in generation and size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from difflib import SequenceMatcher, get_close_matches
+from functools import cache
+
+from wellfed.catalog.models import Task, entry, entry_ids
+from wellfed.catalog.name_match import Spelling, spellings, without_sizes
+from wellfed.catalog.name_words import billions, is_active, parse
+from wellfed.errors import UnknownName
+from wellfed.message import Listing, message
+
+_OFFERED = 3
+
+
+class UnknownModel(UnknownName):
+    """A name that no model explains; `near` are ids of the same family. The hint tells how to name a model."""
+
+    def __init__(self, name: str, near: tuple[str, ...]) -> None:
+        super().__init__("model", name, near)
+        how = "name it by its hub id (owner/name), its folder with config.json, or a GGUF file"
+        advice = (
+            message("resolve.unknown.hint.near", "did you mean {near}? Otherwise " + how, near=Listing(near))
+            if near
+            else message("resolve.unknown.hint", how)
+        )
+        self.advice = advice
+        self.hint = str(advice)
+
+
+def unknown_model(shown: str, words: frozenset[str]) -> UnknownModel:
+    """The error for a name, with its neighbours."""
+    return UnknownModel(shown, neighbours(words))
+
+
+def neighbours(words: frozenset[str], count: int = _OFFERED) -> tuple[str, ...]:
+    """Ids of the family that `words` name, nearest in variant, generation and size first; empty without a family."""
+    called = _called(words)
+    size = next((billions(word) for word in words if billions(word) and not is_active(word)), None)
+    ranked: dict[str, tuple[float, float]] = {}
+    for line in spellings():
+        if _families().get(line.id) in called:
+            rank = _rank(line, without_sizes(words), size)
+            ranked[line.id] = max(rank, ranked.get(line.id, rank))
+    return tuple(sorted(ranked, key=lambda identity: ranked[identity], reverse=True)[:count])
+
+
+@cache
+def _families() -> Mapping[str, str]:
+    """The first word of every language model's id: its family."""
+    return {
+        identity: parse(identity).words[0]
+        for identity in entry_ids()
+        if entry(identity).task is not Task.NOT_A_LANGUAGE_MODEL
+    }
+
+
+def _called(words: frozenset[str]) -> frozenset[str]:
+    """The families among the words; where none is, those that a word may be a misspelling of."""
+    families = frozenset(_families().values())
+    if words & families:
+        return words & families
+    letters = [word for word in words if word.isalpha() and len(word) >= _LEAST_LETTERS]
+    return frozenset(near for word in letters for near in get_close_matches(word, families, 1, _LIKENESS))
+
+
+_LEAST_LETTERS, _LIKENESS = 4, 0.8
+
+
+def _rank(line: Spelling, words: frozenset[str], size: float | None) -> tuple[float, float]:
+    """How many words are shared (an extra one counts half against it), then likeness of the rest and of the size."""
+    bare = without_sizes(line.words)
+    shared = len(bare & words) - 0.5 * len(bare - words)
+    likeness = SequenceMatcher(None, " ".join(sorted(bare)), " ".join(sorted(words))).ratio()
+    return shared, likeness - _distance(line.id, size)
+
+
+def _distance(identity: str, size: float | None) -> float:
+    """How far apart the sizes are, in decades; half of one where a size is not known."""
+    facts = entry(identity)
+    count = facts.parameters or facts.total_parameters
+    return 0.5 if size is None or not count else abs(math.log10(count / 1e9 / size))

@@ -1,0 +1,90 @@
+"""Mixtures of experts from which experts were cut (REAP and its kin): 'GLM-4.5-Air-REAP-82B-A12B'.
+
+Such a model is the original with fewer experts in every layer, and its name tells how many parameters are left; so the
+name alone gives its shape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from wellfed.catalog.models import Entry, by_id, entry
+from wellfed.catalog.name_match import explains_sizes, matched, spellings, without_sizes
+from wellfed.catalog.name_words import Name, billions, is_active
+from wellfed.message import message
+from wellfed.models.counts import counts
+from wellfed.models.ffn import MoeFfn
+from wellfed.models.model import Layer, Model
+from wellfed.models.tensor import Part
+from wellfed.provenance import Assumption
+
+_CUT = frozenset({"reap", "ream", "pruned"})
+_LEAST_SHARE = 0.25  # no published cut goes further than half
+_ROUNDING = 0.03  # names round: 82B is 81.9
+
+
+def pruned(name: Name) -> tuple[Entry, Model, Assumption] | None:
+    """The original's entry, the cut model, and what was assumed; None where the name is of no such model."""
+    words = name.distinguishing
+    left = [billions(word) for word in words if billions(word) and not is_active(word)]
+    if not words & _CUT or len(left) != 1 or left[0] is None or matched(words - _CUT) is not None:
+        return None  # the size is the original's own: how much was cut is not told
+    bare = without_sizes(words - _CUT)
+    active = frozenset(filter(is_active, words))
+    for identity in {line.id for line in spellings() if line.telling and without_sizes(line.words) == bare}:
+        cut = _cut_to(identity, left[0] * 1e9, name) if explains_sizes(identity, active) else None
+        if cut is not None:
+            return cut
+    return None
+
+
+def _cut_to(identity: str, parameters: float, name: Name) -> tuple[Entry, Model, Assumption] | None:
+    facts = entry(identity)
+    if not facts.has_config:
+        return None
+    whole = by_id(identity)
+    experts = max((layer.ffn.experts for layer in whole.layers if isinstance(layer.ffn, MoeFfn)), default=0)
+    share = _parameters_of_one_expert(whole)
+    if not share:
+        return None
+    remaining = experts - round((counts(whole).parameters - parameters) / share)
+    cut = with_experts(whole, remaining, name.core)
+    if not experts * _LEAST_SHARE <= remaining < experts or abs(counts(cut).parameters / parameters - 1) > _ROUNDING:
+        return None
+    text = message(
+        "resolve.pruned",
+        "{name} is {original} with {remaining} of its {experts} experts in each layer: so many make up its size",
+        name=name.core,
+        original=facts.name,
+        remaining=remaining,
+        experts=experts,
+    )
+    return facts, cut, Assumption(str(text), "the name tells how many parameters are left")
+
+
+def _parameters_of_one_expert(model: Model) -> float:
+    """Parameters that one expert takes in all layers together."""
+    return sum(
+        tensor.elements / layer.ffn.experts
+        for layer in model.layers
+        if isinstance(layer.ffn, MoeFfn)
+        for tensor in layer.tensors(model.hidden)
+        if tensor.part in (Part.ROUTED_EXPERTS, Part.ROUTER) or tensor.role in ("exps_bias", "exp_probs_b")
+    )
+
+
+def with_experts(model: Model, experts: int, name: str) -> Model:
+    """The model with so many routed experts in every layer that has any."""
+    return replace(
+        model,
+        id=name.lower(),
+        name=name,
+        layers=tuple(_cut(layer, experts) for layer in model.layers),
+        mtp_layers=tuple(_cut(layer, experts) for layer in model.mtp_layers),
+        aliases=(),
+        published_parameters=None,
+    )
+
+
+def _cut(layer: Layer, experts: int) -> Layer:
+    return replace(layer, ffn=replace(layer.ffn, experts=experts)) if isinstance(layer.ffn, MoeFfn) else layer

@@ -1,0 +1,79 @@
+"""Where a model's files are published, in which format, by the catalogue and by the rules that publishers follow.
+
+Nothing is asked of a hub. Names by rule are said to be so: `exact` is False. Rules, as the publishers' own pages show
+them: GGUF files lie in `unsloth/NAME-GGUF` as `NAME-TYPE.gguf`, those over 50 GB in parts in a folder of the type;
+`bartowski/OWNER_NAME-GGUF` follows the same form; 4-bit weights of serving engines lie beside the model as `NAME-AWQ`
+(Qwen) or in `RedHatAI/NAME-quantized.w4a16`, NVFP4 in `nvidia/NAME-NVFP4`, FP8 beside the model as `NAME-FP8` (Qwen),
+else it is made from BF16 when the engine starts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+_PART_BYTES = 49.9e9
+_OWN_FP8 = frozenset({"qwen", "zai-org", "minimaxai"})  # who publish FP8 beside BF16
+_OPENAI_GGUF = "ggml-org"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Files of a repository with their sizes in bytes; names and sizes by rule unless `exact`."""
+
+    repository: str
+    files: tuple[tuple[str, int], ...]
+    exact: bool = False
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all files."""
+        return sum(size for _, size in self.files)
+
+
+def gguf_repositories(repository: str) -> tuple[str, ...]:
+    """Where GGUF files of a repository's model are looked for, most usual first."""
+    owner, _, name = repository.rpartition("/")
+    if name.lower().endswith("-gguf"):
+        return (repository,)
+    first = (f"{_OPENAI_GGUF}/{name}-GGUF",) if owner == "openai" else ()
+    return (*first, f"unsloth/{name}-GGUF", f"bartowski/{owner}_{name}-GGUF", f"ggml-org/{name}-GGUF")
+
+
+def gguf_files(repository: str, quantisation: str, size_bytes: float, own: bool = False) -> Published:
+    """The GGUF files of a type by rule: one, or parts of at most 50 GB. `own`: the repository is the GGUF's itself."""
+    place = repository if own else gguf_repositories(repository)[0]
+    stem = place.rpartition("/")[2]
+    stem = stem[: -len("-GGUF")] if stem.lower().endswith("-gguf") else stem
+    if place.startswith(f"{_OPENAI_GGUF}/"):
+        return Published(place, ((f"{stem}-mxfp4.gguf", round(size_bytes)),))
+    kind = _spelt(quantisation)
+    parts = ceil(size_bytes / _PART_BYTES)
+    if parts == 1:
+        return Published(place, ((f"{stem}-{kind}.gguf", round(size_bytes)),))
+    names = [f"{kind}/{stem}-{kind}-{n:05}-of-{parts:05}.gguf" for n in range(1, parts + 1)]
+    return Published(place, tuple((name, round(size_bytes / parts)) for name in names))
+
+
+def _spelt(quantisation: str) -> str:
+    """As file names have it: Q4_K_M, UD-Q2_K_XL, BF16, MXFP4."""
+    known = {"gguf-mxfp4": "MXFP4_MOE", "gguf-f32": "F32", "f16": "F16"}
+    return known.get(quantisation.lower(), quantisation.upper())
+
+
+def served_repository(repository: str, native: str, quantisation: str) -> str:
+    """The repository of a serving engine's format: the publisher's own where the format is native or made at start."""
+    owner, _, name = repository.rpartition("/")
+    match quantisation.lower():
+        case kind if kind == native.lower():
+            return repository
+        case "fp8" if owner.lower() in _OWN_FP8:
+            return f"{repository}-FP8"
+        case "int4":
+            return f"{repository}-AWQ" if owner.lower() == "qwen" else f"RedHatAI/{name}-quantized.w4a16"
+        case "int8":
+            return f"RedHatAI/{name}-quantized.w8a8"
+        case "nvfp4" | "nvfp4-ffn":
+            return f"nvidia/{name}-NVFP4"
+        case _:
+            return repository  # halves are cast, FP8 is made, when the engine starts

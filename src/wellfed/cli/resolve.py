@@ -1,0 +1,95 @@
+"""`wellfed resolve`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from wellfed.errors import BadInput
+
+if TYPE_CHECKING:
+    from wellfed.resolution import Refused, Resolved
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--hub", type=click.Choice(["huggingface", "modelscope"]), is_flag=False, flag_value="huggingface",
+              help="Ask this hub for owner/name that nothing here explains  [alone: huggingface].")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
+def command(names: tuple[str, ...], hub: str | None, as_json: bool) -> None:
+    """What wellfed understands by a model's NAME: which model, its size, format and bytes, or why it is refused.
+
+    A NAME is what `plan` takes: an id of a hub, a catalogue name, an Ollama tag, a GGUF file, a folder; a format may
+    follow ("GLM-4.7-Flash Q8_0"). `-` reads names from standard input, one a line. Exits with 1 when any is refused.
+    """
+    from wellfed.resolution import Refused, resolve, to_json
+
+    answers = resolve(_lines(names), hub)
+    if as_json:
+        click.echo(json.dumps(to_json(answers), ensure_ascii=False, indent=1))
+    else:
+        for answer in answers:
+            _print(answer)
+    if any(isinstance(answer, Refused) for answer in answers):
+        raise SystemExit(1)
+
+
+_MOST_BYTES = 16 << 20
+
+
+def _lines(names: tuple[str, ...]) -> list[str]:
+    """The names, with those of standard input in place of `-`."""
+    lines: list[str] = []
+    for name in names:
+        lines += _from_stdin() if name == "-" else [name]
+    return lines
+
+
+def _from_stdin() -> list[str]:
+    content = sys.stdin.buffer.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise BadInput(f"more than {_MOST_BYTES >> 20} MiB of names", "one name a line")
+    coding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    lines = content.decode(coding, errors="replace").splitlines()
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _print(answer: Resolved | Refused) -> None:
+    from wellfed.resolution import Refused
+
+    if isinstance(answer, Refused):
+        click.echo(f"{answer.text}: {click.style('refused', fg='red')} ({answer.kind}): {answer.message}")
+        if answer.hint:
+            click.echo(f"  hint: {answer.hint}")
+        return
+    click.echo(f"{answer.text}: {click.style(answer.name, bold=True)} ({answer.id}), {answer.how}")
+    click.echo("  " + "; ".join(_figures(answer)))
+    for assumption in answer.assumptions:
+        click.echo(f"  assumed: {assumption.text}" + (f" ({assumption.reason})" if assumption.reason else ""))
+
+
+def _figures(answer: Resolved) -> list[str]:
+    from wellfed.units import format_bytes
+
+    size = "?" if answer.weight_bytes is None else format_bytes(answer.weight_bytes)
+    if answer.weight_bytes_range:
+        low, high = answer.weight_bytes_range
+        size += f" ({format_bytes(low)} to {format_bytes(high)})"
+    if answer.loaded_bytes is not None:
+        size += f", of which {format_bytes(answer.loaded_bytes)} are loaded"
+    count = f"{_count(answer.parameters)} parameters"
+    if answer.total_parameters != answer.parameters:
+        count += f" ({_count(answer.total_parameters)} with all that is in the repository)"
+    if answer.active_parameters != answer.parameters:
+        count += f", {_count(answer.active_parameters)} active"
+    context = "?" if answer.context is None else f"{answer.context:,}"
+    return [answer.task, count, f"context {context}", f"{answer.format or '?'}: {size}"]
+
+
+def _count(parameters: int | None) -> str:
+    if parameters is None:
+        return "?"
+    return f"{parameters / 1e12:.2f}T" if parameters >= 1e12 else f"{parameters / 1e9:.4g}B"

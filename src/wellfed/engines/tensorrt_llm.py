@@ -1,0 +1,55 @@
+"""TensorRT-LLM's server: Plan -> LaunchSpec.
+
+Flags: `trtllm-serve serve --help` in NVIDIA/TensorRT-LLM, docs/source/commands/trtllm-serve. What has no flag (type of
+the KV cache, attention data parallelism) goes into the YAML file of `--extra_llm_api_options`, of which the
+environment variable names the content.
+"""
+
+from __future__ import annotations
+
+from wellfed.engines.placement import binding
+from wellfed.engines.spec import Endpoint, LaunchSpec
+from wellfed.plan import Plan
+
+FLAGS = (
+    "--host", "--port", "--backend", "--tp_size", "--pp_size", "--ep_size", "--max_batch_size", "--max_num_tokens",
+    "--max_seq_len", "--kv_cache_free_gpu_memory_fraction", "--extra_llm_api_options",
+)  # fmt: skip
+
+
+def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endpoint) -> LaunchSpec:
+    """How `trtllm-serve` serves `model` (a folder or a repository) as planned."""
+    layout = plan.layout
+    words = [*program, model, "--backend", "pytorch", "--max_batch_size", str(layout.max_sequences)]
+    words += ["--max_num_tokens", str(layout.batch_tokens), "--max_seq_len", str(plan.workload.context)]
+    for flag, degree in (
+        ("--tp_size", layout.tensor_parallel),
+        ("--pp_size", layout.pipeline_parallel),
+        ("--ep_size", layout.expert_parallel),
+    ):
+        if degree > 1:
+            words += [flag, str(degree)]
+    extra = extra_options(plan)
+    if extra:
+        words += ["--extra_llm_api_options", "extra.yaml"]
+    several = plan.machine.count > 1 and layout.gpus > len(plan.machine.gpus)
+    return LaunchSpec(
+        engine=layout.engine,
+        argv=(*words, "--host", endpoint.host, "--port", str(endpoint.port)),
+        endpoint=endpoint,
+        binding=binding(plan.machine, layout),
+        gpus=tuple(range(min(layout.gpus, len(plan.machine.gpus)))),
+        files=(model,),
+        nodes=plan.machine.count if several else 1,
+        notes=(f"extra.yaml holds: {'; '.join(extra)}",) if extra else (),
+    )
+
+
+def extra_options(plan: Plan) -> tuple[str, ...]:
+    """Lines of the YAML file of what has no flag."""
+    lines = []
+    if plan.layout.attention_data_parallel > 1:
+        lines.append("enable_attention_dp: true")
+    if plan.layout.kv_type != "f16":
+        lines.append(f"kv_cache_config: {{dtype: {plan.layout.kv_type}}}")
+    return tuple(lines)

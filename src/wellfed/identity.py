@@ -1,0 +1,228 @@
+"""What a person's word for a model means: a path, an exact name, local hub caches, the hub, a loose name; in order.
+
+Every verb asks here. The hub is asked only for `owner/name` and addresses, for three seconds at most, and never with
+HF_HUB_OFFLINE; what could not be asked is told.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wellfed.catalog.model_names import How, Identity, exact, loose
+from wellfed.catalog.models import Entry, Task, sizes_only
+from wellfed.catalog.name_words import parse, plain, repository_in
+from wellfed.errors import BadInput, Unsupported, WellfedError
+from wellfed.message import message
+from wellfed.provenance import Assumption
+
+if TYPE_CHECKING:
+    from wellfed.modelfiles.load import LoadedModel
+    from wellfed.models.model import Model
+    from wellfed.models.quantisation import Quantisation
+    from wellfed.models.weights import Weights
+
+_HUB_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class NamedModel:
+    """A model as it was asked for. `model` is None where only published sizes are known (`entry` has them).
+
+    `weights` are exact where a file is at hand; `format` is what the name says, `quantisation` what that is.
+    """
+
+    id: str
+    name: str
+    how: How
+    model: Model | None
+    entry: Entry | None = None
+    weights: Weights | None = None
+    format: str | None = None
+    quantisation: Quantisation | None = None
+    source: str = ""
+    assumptions: tuple[Assumption, ...] = ()
+
+    @property
+    def task(self) -> Task:
+        """What it is for; text where no more is known."""
+        return self.entry.task if self.entry else Task.TEXT
+
+    def planned(self) -> Model:
+        """The model, for those who need its layers. Raises Unsupported where these, or its format, are not known."""
+        if self.model is None:
+            raise sizes_only(self.entry) if self.entry else Unsupported(f"no layers of {self.name} are known")
+        if self.format and self.quantisation is None and self.weights is None:
+            said = message("model.format-unknown", "no recipe is known for {format} files", format=self.format.upper())
+            hint = message("model.format-unknown.hint", "name the model without it to plan its other formats")
+            raise Unsupported(said, hint)
+        return self.model
+
+
+def identify(text: str, hub: str | None = None) -> NamedModel:
+    """The model that `text` names. `hub`: "huggingface" or "modelscope", None: no hub is asked.
+
+    Raises UnknownName with neighbours, NotALanguageModel, BadInput for damaged files, Unsupported for unknown layers.
+    """
+    path = _path(text)
+    if path is not None:
+        return _of_path(path)
+    identity = exact(text)
+    if identity is not None:
+        return _of_catalogue(identity)
+    repository = repository_in(plain(text))
+    if repository is None:
+        return _of_catalogue(loose(text))
+    return _cached(repository, text) or _elsewhere(repository, text, hub)
+
+
+def _path(text: str) -> Path | None:
+    """The file or folder that is there, or a .json that should be."""
+    path = Path(text).expanduser() if len(text) < _LONGEST_PATH else None
+    try:
+        return path if path is not None and (path.exists() or text.lower().endswith(".json")) else None
+    except (OSError, ValueError):  # no file can have such a name
+        return None
+
+
+_LONGEST_PATH = 4096
+
+
+def _of_path(path: Path) -> NamedModel:
+    loaded = _loaded(path)
+    return _of_files(loaded, How.PATH, str(path))
+
+
+def _loaded(path: Path) -> LoadedModel:
+    from wellfed.modelfiles.load import load_model
+
+    def nowhere(name: str) -> Model:
+        raise BadInput(f"{name}: no such file or folder")
+
+    return load_model(str(path), nowhere, online=False)
+
+
+def _of_files(loaded: LoadedModel, how: How, source: str) -> NamedModel:
+    from wellfed.models.quantisation_names import quantisation
+
+    kind = quantisation(loaded.weights.quantisation) if loaded.weights else None
+    # a file may call itself anything
+    model = replace(loaded.model, id=_shown(loaded.model.id), name=_shown(loaded.model.name))
+    return NamedModel(model.id, model.name, how, model, None, loaded.weights, None, kind, source)
+
+
+def _shown(name: str) -> str:
+    return plain(name)[:_LONGEST_SHOWN]
+
+
+_LONGEST_SHOWN = 200
+
+
+def _of_catalogue(identity: Identity) -> NamedModel:
+    facts, model = identity.entry, identity.model
+    return NamedModel(
+        id=model.id if model else facts.id,
+        name=model.name if model else facts.name,
+        how=identity.how,
+        model=model,
+        entry=facts,
+        format=identity.format,
+        quantisation=identity.quantisation,
+        source=f"{facts.source.text} ({facts.source.date})",
+        assumptions=tuple(replace(assumption, reading=True) for assumption in identity.assumptions),
+    )
+
+
+def _cached(repository: str, text: str) -> NamedModel | None:
+    """The repository in a local hub cache; a GGUF repository whose files leave a choice by its card's base model."""
+    from wellfed.modelfiles.local_caches import base_model, cached_folder
+
+    folder = cached_folder(repository)
+    if folder is None:
+        return None
+    try:
+        return _of_files(_loaded(_file_of(folder, text)), How.CACHE, str(folder))
+    except BadInput:
+        base = base_model(folder)
+        return _based(base, repository, text, How.CACHE) if base else None
+
+
+def _file_of(folder: Path, text: str) -> Path:
+    """The folder, or the one GGUF file in it whose name has the format that is asked for."""
+    wanted = parse(text).format
+    files = [file for file in sorted(folder.glob("*.gguf")) if wanted and parse(file.name).format == wanted]
+    return files[0] if files else folder
+
+
+def _based(base: str, repository: str, text: str, how: How) -> NamedModel | None:
+    """The base model that a card names, with the format of the name that was asked for."""
+    form = parse(text).format
+    identity = exact(f"{base} {form}" if form else base)
+    if identity is None:
+        return None
+    said = message("resolve.base", "{name} is made from {base}, says its card", name=repository, base=base)
+    named = _of_catalogue(identity)
+    return replace(named, how=how, assumptions=(*named.assumptions, Assumption(str(said), "its model card", True)))
+
+
+def _elsewhere(repository: str, text: str, hub: str | None) -> NamedModel:
+    """From the hub if it may be asked, else by the words of the name."""
+    if hub is None:
+        return _of_catalogue(loose(text))
+    fetched = _offline() if os.environ.get("HF_HUB_OFFLINE") else _fetched(repository, text, hub)
+    if isinstance(fetched, NamedModel):
+        return fetched
+    try:
+        named = _of_catalogue(loose(text))
+    except WellfedError as error:
+        error.details = "\n".join(filter(None, (error.details, fetched.message)))
+        raise
+    said = message("resolve.hub-silent", "{why}: read by its name", why=fetched.message)
+    return replace(named, assumptions=(*named.assumptions, Assumption(str(said), "no hub answered for it", True)))
+
+
+def _offline() -> BadInput:
+    return BadInput("no hub was asked: HF_HUB_OFFLINE is set")
+
+
+@lru_cache(maxsize=256)
+def _fetched(repository: str, text: str, hub: str) -> NamedModel | BadInput:
+    """The repository's config from the hub within three seconds, or why not. Raises Unsupported for unknown layers."""
+    from threading import Thread
+
+    answers: list[NamedModel | WellfedError] = []
+    # a thread of its own: a hub that hangs must hold up neither the answer nor the end of the program
+    request = Thread(target=lambda: answers.append(_answer(repository, text, hub)), daemon=True)
+    request.start()
+    request.join(_HUB_S)
+    answer = answers[0] if answers else BadInput(f"{hub} did not answer within {_HUB_S:g} s")
+    if isinstance(answer, NamedModel | BadInput):
+        return answer
+    raise answer
+
+
+def _answer(repository: str, text: str, hub: str) -> NamedModel | WellfedError:
+    from wellfed.modelfiles.hub import fetch_config
+    from wellfed.modelfiles.hub_card import fetch_base_model
+    from wellfed.modelfiles.load import LoadedModel
+
+    try:
+        loaded = LoadedModel(fetch_config(repository, hub), None, "hub")
+    except BadInput as error:
+        base = fetch_base_model(repository, hub)
+        return (_based(base, repository, text, How.HUB) if base else None) or error
+    except WellfedError as error:
+        return error
+    return _with_format(_of_files(loaded, How.HUB, f"{hub}: {repository}"), text)
+
+
+def _with_format(named: NamedModel, text: str) -> NamedModel:
+    """With the format that the name says, where the config says none."""
+    from wellfed.catalog.model_formats import of_format
+
+    name = parse(text)
+    quantisation, assumptions = of_format(named.model, name.format, name.owner)
+    return replace(named, format=name.format, quantisation=quantisation, assumptions=assumptions)

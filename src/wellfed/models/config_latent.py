@@ -1,0 +1,131 @@
+"""Builders of models with latent or compressed attention: DeepSeek-V2 to V4, Kimi-K2, GLM-5, LongCat and kin."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from wellfed.errors import BadInput
+from wellfed.models.attention import LatentAttention, SparseIndexer
+from wellfed.models.compressed_attention import CompressedAttention
+from wellfed.models.config_ordinary import ffn, moe, mtp, ordinary, tied
+from wellfed.models.config_reader import Config, Shape
+from wellfed.models.ffn import DenseFfn, MoeFfn
+from wellfed.models.model import Layer
+from wellfed.models.tensor import Part, Tensor
+from wellfed.models.traits import TRAITS
+
+
+def latent_attention(config: Config, index: int = 0) -> LatentAttention:
+    """MLA of layer `index`, with the sparse attention's indexer where the config has one."""
+    return LatentAttention(
+        heads=config.whole("num_attention_heads"),
+        kv_rank=config.whole("kv_lora_rank"),
+        nope_dim=config.whole("qk_nope_head_dim"),
+        rope_dim=config.count("qk_rope_head_dim"),
+        value_dim=config.whole("v_head_dim"),
+        q_rank=config.optional("q_lora_rank"),
+        indexer=_indexer(config, index),
+        bias=config.flag("attention_bias"),
+    )
+
+
+def _indexer(config: Config, index: int) -> SparseIndexer | None:
+    if not config.find("index_topk"):
+        return None
+    heads, width = config.whole("index_n_heads"), config.whole("index_head_dim")
+    return SparseIndexer(heads, width, config.whole("index_topk"), shared=_shares_index(config, index))
+
+
+def _shares_index(config: Config, index: int) -> bool:
+    """GLM-5.2: most layers attend to the tokens that an earlier layer's indexer picked."""
+    kinds = config.per_layer("indexer_types")
+    if kinds is not None:
+        return kinds[index] == "shared"
+    period, offset = config.whole("index_topk_freq", default=1), config.count("index_skip_topk_offset")
+    return period > 1 and index >= offset and (index - offset + 1) % period != 0
+
+
+def latent(config: Config) -> Shape:
+    """DeepSeek-V2 to V3.2, Kimi-K2, GLM-5, Mistral 4; without a latent rank plain attention (DeepSeek-VL2, OCR)."""
+    if not config.find("kv_lora_rank") or config.find("use_mla") is False:
+        return ordinary(Config(config.values, "deepseek", config.asked))
+    traits = TRAITS[config.kind]
+    layers = tuple(
+        Layer(latent_attention(config, index), ffn(config, traits, index), traits.norms)
+        for index in range(config.layers)
+    )
+    last = layers[-1]
+    if isinstance(last.attention, LatentAttention) and last.attention.indexer is not None:
+        last = replace(last, attention=replace(last.attention, indexer=replace(last.attention.indexer, shared=False)))
+    return Shape(layers, tied(config), mtp_layers=mtp(config, last), mtp_copies=traits.mtp_copies)
+
+
+def longcat(config: Config) -> Shape:
+    """LongCat-Flash: a published layer is two of attention and dense feed-forward, with routed experts beside one.
+
+    Told as two layers; the first one's dense feed-forward stands as the shared expert it acts as. Some of the experts
+    that a token picks have no weights: as many as chance gives are taken for idle.
+    """
+    attention = latent_attention(config)
+    wide = config.whole("intermediate_size")
+    experts, idle = config.whole("num_experts"), config.count("zero_expert_num")
+    picked = config.whole("num_experts_per_tok")
+    active = max(1, round(picked * experts / (experts + idle)))
+    routed = MoeFfn(
+        experts,
+        active,
+        config.whole("moe_intermediate_size"),
+        shared=1,
+        shared_intermediate=wide,
+        router_bias=True,
+        idle_experts=idle,
+    )
+    layers = (Layer(attention, routed), Layer(attention, DenseFfn(wide))) * config.layers
+    extra = _ngrams(config)
+    note = f"{active} of the {picked} experts a token picks are taken to have weights"
+    return Shape(layers, tied(config), mtp_layers=mtp(config, layers[1]), extra=extra, notes=(note,) if idle else ())
+
+
+def _ngrams(config: Config) -> tuple[Tensor, ...]:
+    """LongCat's n-gram embeddings: hashed tables for the last tokens, each projected up."""
+    ratio = config.find("ngram_vocab_size_ratio")
+    if not ratio:
+        return ()
+    hidden, vocabulary = config.whole("hidden_size"), config.whole("vocab_size")
+    tables = config.whole("emb_split_num", default=4) * (config.whole("emb_neighbor_num", default=4) - 1)
+    rows = config.whole("ngram_vocab_size_ratio") * vocabulary
+    width = hidden // tables
+    return (
+        Tensor("ngram_embd", Part.LOOKUP, rows + tables, width, tables),
+        Tensor("ngram_proj", Part.ATTENTION, hidden, width, tables),
+    )
+
+
+def compressed(config: Config) -> Shape:
+    """DeepSeek-V4: each layer's compression by `compress_ratios`, hyper-connections, experts in every layer."""
+    ratios = config.per_layer("compress_ratios")
+    if ratios is None:
+        raise BadInput("config of a deepseek_v4 model has no compress_ratios", "is the file complete?")
+    routed = moe(config, TRAITS["deepseek_v3"])
+    streams = config.count("hc_mult")
+    indexer = SparseIndexer(config.whole("index_n_heads"), config.whole("index_head_dim"), config.whole("index_topk"))
+
+    def layer(index: int) -> Layer:
+        ratio = config.checked(ratios[index], "compress_ratios", least=0)
+        attention = CompressedAttention(
+            heads=config.whole("num_attention_heads"),
+            head_dim=config.whole("head_dim"),
+            window=config.whole("sliding_window"),
+            ratio=ratio,
+            q_rank=config.whole("q_lora_rank"),
+            output_groups=config.whole("o_groups"),
+            output_rank=config.whole("o_lora_rank"),
+            indexer=indexer if ratio == 4 else None,
+            streams=streams,
+        )
+        return Layer(attention, routed)
+
+    layers = tuple(layer(index) for index in range(config.layers))
+    head = Tensor("hyper_head", Part.NORM, 1, streams * streams * config.whole("hidden_size"))
+    plain = [one for one in layers if not getattr(one.attention, "ratio", 0)] or [layers[-1]]
+    return Shape(layers, tied(config), mtp_layers=mtp(config, plain[-1]), extra=(head,) if streams else ())

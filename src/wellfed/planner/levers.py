@@ -1,0 +1,186 @@
+"""The way out when nothing fits: single changes in order of least loss, each with the plan that it makes possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from wellfed.catalog.models import by_id, entry, entry_ids
+from wellfed.engines.capabilities import CAPABILITIES
+from wellfed.message import Amount, Message, message
+from wellfed.perf.memory import ledgers
+from wellfed.plan import Plan, Request
+from wellfed.planner.candidates import candidates
+from wellfed.planner.goal import Goal
+from wellfed.planner.search import Search
+from wellfed.planner.upgrades import Upgrade
+from wellfed.workload import Workload
+
+_CONTEXT_STEP = 256
+_SIBLINGS = 12  # models of the family that are tried, largest first
+
+
+class LeverKind(StrEnum):
+    """What is changed."""
+
+    CONTEXT = "context"
+    KV_TYPE = "kv-type"
+    USERS = "users"
+    WEIGHTS = "weights"
+    ENGINE = "engine"
+    MODEL = "model"
+    PART = "part"
+
+
+@dataclass(frozen=True, slots=True)
+class Lever:
+    """One change that makes a plan fit, and that plan."""
+
+    kind: LeverKind
+    change: Message
+    plan: Plan
+
+
+def levers(search: Search, upgrades: tuple[Upgrade, ...] = ()) -> tuple[Lever, ...]:
+    """What would fit instead, least loss first: each changes one thing of what was asked."""
+    ways: tuple[Callable[[Search], Lever | None], ...] = (_shorter, _cache, _fewer_users, _coarser, _engine, _sibling)
+    made = [lever for way in ways if (lever := way(search)) is not None]
+    bought = next((upgrade for upgrade in upgrades if upgrade.gain == float("inf")), None)
+    if bought is not None:
+        made.append(Lever(LeverKind.PART, message("lever.part", "add {part}", part=bought.change), bought.plan))
+    return tuple(made)
+
+
+def fits_anyhow(search: Search) -> bool:
+    """Whether some layout has room; asks ledgers alone."""
+    return any(ledgers(request).fits is not False for request in _requests(search))
+
+
+def _requests(search: Search) -> Iterator[Request]:
+    return search.requests(candidates(search.machine, search.model, search.goal, []))
+
+
+def _best(search: Search) -> Plan | None:
+    return replace(search, sweep=False).run().best
+
+
+def _in_context(search: Search, tokens: int) -> Search:
+    return replace(search, workload=replace(search.workload, context_tokens=tokens))
+
+
+def _with_users(search: Search, count: int) -> Search:
+    return replace(search, workload=replace(search.workload, concurrency=count))
+
+
+def _most(fits: Callable[[int], bool], low: int, high: int) -> int | None:
+    """The largest n in low..high for which `fits`, which holds below every n for which it does; None where none is."""
+    if not fits(low):
+        return None
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
+def _shorter(search: Search) -> Lever | None:
+    """The largest context that fits, prompts and answers as long as asked for."""
+    workload = search.workload
+    least = -(-_needed(workload) // _CONTEXT_STEP)
+    most = workload.context // _CONTEXT_STEP
+    if most <= least:
+        return None
+    steps = _most(lambda n: fits_anyhow(_in_context(search, n * _CONTEXT_STEP)), least, most)
+    if steps is None:
+        return None
+    tokens = steps * _CONTEXT_STEP
+    plan = _best(_in_context(search, tokens))
+    text = "room for {tokens} tokens of context instead of {wanted}"
+    said = message("lever.context", text, tokens=tokens, wanted=workload.context)
+    return None if plan is None else Lever(LeverKind.CONTEXT, said, plan)
+
+
+def _needed(workload: Workload) -> int:
+    return workload.depth_tokens + workload.prompt_tokens + workload.output_tokens
+
+
+def _cache(search: Search) -> Lever | None:
+    if search.goal.any_kv:
+        return None
+    plan = _best(replace(search, goal=replace(search.goal, kv_types=(), any_kv=True)))
+    if plan is None:
+        return None
+    return Lever(LeverKind.KV_TYPE, message("lever.kv", "the KV cache in {kind}", kind=plan.layout.kv_type), plan)
+
+
+def _fewer_users(search: Search) -> Lever | None:
+    users = search.workload.concurrency
+    if users <= 1 or search.workload.request_rate is not None:
+        return None
+    count = _most(lambda n: fits_anyhow(_with_users(search, n)), 1, users - 1)
+    if count is None:
+        return None
+    plan = _best(_with_users(search, count))
+    said = message("lever.users", "{count} users at a time instead of {wanted}", count=count, wanted=users)
+    return None if plan is None else Lever(LeverKind.USERS, said, plan)
+
+
+def _coarser(search: Search) -> Lever | None:
+    goal = search.goal
+    if search.file_weights is not None or (not goal.quantisations and goal.least_quality_bits == 0.0):
+        return None
+    plan = _finest(search, replace(goal, quantisations=()))
+    if plan is None:
+        return None
+    kind = plan.layout.quantisation.upper()
+    return Lever(LeverKind.WEIGHTS, message("lever.weights", "weights in {kind}", kind=kind), plan)
+
+
+def _finest(search: Search, goal: Goal) -> Plan | None:
+    """The best plan in weights of 4 bits or more, else in any."""
+    for bits in (4.0, 0.0):
+        plan = _best(replace(search, goal=replace(goal, least_quality_bits=bits)))
+        if plan is not None:
+            return plan
+    return None
+
+
+def _engine(search: Search) -> Lever | None:
+    if not search.goal.engines:
+        return None
+    plan = _finest(search, replace(search.goal, engines=()))
+    if plan is None:
+        return None
+    label = CAPABILITIES[plan.layout.engine].label
+    return Lever(LeverKind.ENGINE, message("lever.engine", "{engine} instead", engine=label), plan)
+
+
+def _sibling(search: Search) -> Lever | None:
+    """The largest smaller model of the same family that fits and answers at a usable speed; else the largest."""
+    own = search.model
+    known = [entry(identity) for identity in entry_ids() if identity != own.id]
+    smaller = [e for e in known if e.has_config and e.family == own.family and e.task == _task(own.id)]
+    sized = sorted((-(e.parameters or 0.0), e.id) for e in smaller if 0 < (e.parameters or 0.0) < own.parameters)
+    goal = replace(search.goal, quantisations=(), least_quality_bits=min(4.0, search.goal.least_quality_bits or 4.0))
+    first: Lever | None = None
+    for _, identity in sized[:_SIBLINGS]:
+        model = by_id(identity)
+        if model.context_limit < _needed(search.workload):
+            continue
+        context = min(search.workload.context, model.context_limit)
+        workload = replace(search.workload, context_tokens=context)
+        plan = _best(replace(search, model=model, workload=workload, goal=goal, file_weights=None))
+        if plan is not None:
+            said = message(
+                "lever.model", "{model} ({billions} billion parameters)",
+                model=model.name, billions=Amount(model.parameters / 1e9, ""),
+            )  # fmt: skip
+            lever = Lever(LeverKind.MODEL, said, plan)
+            if plan.estimate.decode_tok_s.value >= search.goal.usable_tok_s:
+                return lever
+            first = first or lever
+    return first
+
+
+def _task(identity: str) -> object:
+    return entry(identity).task if identity in entry_ids() else "text"

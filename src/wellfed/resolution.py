@@ -1,0 +1,172 @@
+"""What is known of a name, as facts: the schema `wellfed.resolve/1`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from wellfed.catalog.models import Entry
+from wellfed.catalog.name_words import plain
+from wellfed.errors import UnknownName, WellfedError
+from wellfed.identity import NamedModel, identify
+from wellfed.models.counts import Counts, counts
+from wellfed.models.model import Model
+from wellfed.models.quantisation import Quantisation, weights
+from wellfed.models.quantisation_names import quantisation
+from wellfed.provenance import Assumption
+
+SCHEMA = "wellfed.resolve/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A name that is understood. Counts in parameters, sizes in bytes; None is unknown.
+
+    `parameters`: the language model without multi-token-prediction layers and towers, tied weights once;
+    `total_parameters`: everything in the repository. `weight_bytes`: the files in `format`; `loaded_bytes` where an
+    engine loads less; `weight_bytes_range`: low and high, where the size is not exactly known.
+    """
+
+    text: str
+    id: str
+    name: str
+    task: str
+    parameters: int | None
+    total_parameters: int | None
+    active_parameters: int | None
+    context: int | None
+    format: str | None
+    weight_bytes: int | None
+    loaded_bytes: int | None
+    weight_bytes_range: tuple[int, int] | None
+    how: str
+    source: str
+    assumptions: tuple[Assumption, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A name that is not understood. `kind`: unknown, unsupported, not-a-language-model or bad-input."""
+
+    text: str
+    kind: str
+    message: str
+    hint: str | None
+    near: tuple[str, ...] = ()
+    kind_of: str | None = None
+
+
+def resolve(names: Iterable[str], hub: str | None = None) -> tuple[Resolved | Refused, ...]:
+    """One answer for each name, in order. No hub is asked unless `hub` names one."""
+    return tuple(_answer(name, hub) for name in names)
+
+
+def _answer(text: str, hub: str | None) -> Resolved | Refused:
+    try:
+        return _facts(text, identify(text, hub))
+    except WellfedError as error:
+        near = error.near if isinstance(error, UnknownName) else ()
+        kind_of = getattr(error, "kind_of", None)
+        return Refused(plain(text), error.kind, plain(error.message), error.hint, near, kind_of)
+
+
+def _facts(text: str, named: NamedModel) -> Resolved:
+    if named.model is None:
+        return _published(text, named)
+    count = counts(named.model)
+    form, size, loaded = _size(named, named.model)
+    return Resolved(
+        text=plain(text),
+        id=plain(named.id),
+        name=plain(named.name),
+        task=named.task.value,
+        parameters=count.parameters,
+        total_parameters=_total(named.entry, count),
+        active_parameters=count.active,
+        context=named.model.context_limit,
+        format=form,
+        weight_bytes=size,
+        loaded_bytes=loaded,
+        weight_bytes_range=None,
+        how=named.how.value,
+        source=named.source,
+        assumptions=named.assumptions,
+    )
+
+
+def _total(entry: Entry | None, count: Counts) -> int:
+    """As published where that is told; else counted."""
+    published = entry.total_parameters if entry else None
+    return max(count.total, round(published)) if published else count.total
+
+
+def _size(named: NamedModel, model: Model) -> tuple[str | None, int | None, int | None]:
+    """Format, bytes of the files, bytes that are loaded where these are fewer."""
+    if named.weights is not None:
+        return named.weights.quantisation, *_bytes(named.weights.total, named.weights.mtp)
+    chosen = named.quantisation
+    if chosen is None:
+        if named.format:
+            return named.format, None, None
+        chosen = quantisation(model.native_quantisation)
+    held = weights(model, chosen)
+    return chosen.label, *_bytes(held.total, 0 if chosen.family == "gguf" else held.mtp)
+
+
+def _bytes(loaded: float, ahead: float) -> tuple[int, int | None]:
+    return round(loaded + ahead), round(loaded) if ahead else None
+
+
+_SIZES_SLACK = 0.06  # published counts are rounded, and what a format leaves wide is not known
+
+
+def _published(text: str, named: NamedModel) -> Resolved:
+    """An entry of published sizes: weights by bits, as a range."""
+    entry = named.entry
+    parameters = entry.parameters if entry else None
+    total = (entry.total_parameters if entry else None) or parameters
+    chosen = named.quantisation or (quantisation(entry.native_quantisation) if entry and not named.format else None)
+    size = None if total is None or chosen is None else round(total * _bits(chosen) / 8)
+    return Resolved(
+        text=plain(text),
+        id=named.id,
+        name=named.name,
+        task=named.task.value,
+        parameters=_whole(parameters),
+        total_parameters=_whole(total),
+        active_parameters=_whole(entry.active_parameters if entry else None),
+        context=entry.context if entry else None,
+        format=chosen.label if chosen else named.format,
+        weight_bytes=size,
+        loaded_bytes=None,
+        weight_bytes_range=None if size is None else _around(size),
+        how=named.how.value,
+        source=named.source,
+        assumptions=named.assumptions,
+    )
+
+
+def _around(size: int) -> tuple[int, int]:
+    return round(size * (1 - _SIZES_SLACK)), round(size * (1 + _SIZES_SLACK))
+
+
+def _bits(chosen: Quantisation) -> float:
+    return chosen.file_bits or chosen.bits
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def to_json(answers: Iterable[Resolved | Refused]) -> dict[str, Any]:
+    """The document of schema `wellfed.resolve/1`."""
+    return {"schema": SCHEMA, "names": [_entry(answer) for answer in answers]}
+
+
+def _entry(answer: Resolved | Refused) -> dict[str, Any]:
+    if isinstance(answer, Resolved):
+        facts = asdict(answer)
+        return {"asked": facts.pop("text"), **facts}
+    error = {"kind": answer.kind, "message": answer.message, "hint": answer.hint, "near": list(answer.near)}
+    return {"asked": answer.text, "error": error | ({"kind_of": answer.kind_of} if answer.kind_of else {})}

@@ -1,0 +1,118 @@
+"""A plan as the engine's own command: its program, its arguments, the model's files. Nothing is started or fetched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wellfed.catalog.models import repository_of
+from wellfed.catalog.name_words import plain, repository_in
+from wellfed.catalog.published import Published, gguf_files, served_repository
+from wellfed.engines.spec import Endpoint, LaunchSpec
+from wellfed.errors import BadInput
+from wellfed.launch.programs import Program, nominal
+from wellfed.layout import Engine
+from wellfed.plan import Plan
+
+if TYPE_CHECKING:
+    from wellfed.planner.answer import Answer
+
+READS_GGUF = (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP)
+
+
+def near_miss_plan(answer: Answer) -> Plan | None:
+    """The layout that came closest to fitting as a plan, estimated as if it did."""
+    miss, search = answer.ranking.near_miss, answer.search
+    if miss is None:
+        return None
+    request = miss.request
+    return Plan(
+        request.machine, request.model, request.weights, request.layout, request.workload, search.estimate(request)
+    )
+
+
+def command_for(
+    plan: Plan, reference: ModelReference, endpoint: Endpoint | None = None, program: str | None = None
+) -> LaunchSpec:
+    """The engine's own command for a plan, by the name its program is usually called by."""
+    return launch_spec(plan, nominal(plan.layout.engine, program), reference.argument, endpoint or Endpoint())
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReference:
+    """What an engine is given as its model, and what is to be fetched for it (None: files at hand)."""
+
+    argument: str
+    downloads: Published | None = None
+
+
+def model_reference(model: str, plan: Plan, repo: str | None = None) -> ModelReference:
+    """A file or folder at hand; else the repository and files by the catalogue and its rules. No hub is asked.
+
+    A model of which no repository is known is a file in this folder, for the user to put there.
+    """
+    from wellfed.launch.demo import CATALOGUE_NAME, demo_path
+
+    if model == CATALOGUE_NAME:
+        return ModelReference(str(demo_path()))
+    path = Path(model).expanduser()
+    if path.exists():
+        return ModelReference(str(path.resolve()))
+    repository = repo or known_repository(model, plan)
+    if repository is None:
+        return ModelReference(_file_of_ones_own(plan))
+    local = plan.layout.engine in READS_GGUF
+    if local:
+        own = repo is not None or repository.lower().endswith("-gguf")
+        files = gguf_files(repository, plan.layout.quantisation, plan.weights.total, own)
+        return ModelReference(f"./{files.files[0][0]}", files)
+    if repo is None:
+        repository = served_repository(repository, plan.model.native_quantisation, plan.layout.quantisation)
+    return ModelReference(repository, Published(repository, (("*.safetensors", round(plan.weights.total)),)))
+
+
+def known_repository(model: str, plan: Plan) -> str | None:
+    """The model's repository: the one it was named by, where that holds what the engine loads; else the publisher's by
+    the catalogue; None where neither tells.
+    """
+    named = repository_in(plain(model))
+    reads_gguf = plan.layout.engine in READS_GGUF
+    if named and ("gguf" in named.lower()) is reads_gguf:
+        return named
+    return repository_of(plan.model.id) or named
+
+
+def hub_repository(model: str, plan: Plan) -> str:
+    """`known_repository`. Raises BadInput where there is none."""
+    known = known_repository(model, plan)
+    if known is None:
+        raise BadInput(f"no repository is known for {plan.model.name}", "name it with --repo, or give a local file")
+    return known
+
+
+def _file_of_ones_own(plan: Plan) -> str:
+    """Where the user's own files of a model stand in for a repository that nobody knows."""
+    name = plan.model.id.replace("/", "--")
+    return f"./{name}-{plan.layout.quantisation.upper()}.gguf" if plan.layout.engine in READS_GGUF else f"./{name}"
+
+
+def launch_spec(plan: Plan, found: Program, model_file: str, endpoint: Endpoint) -> LaunchSpec:
+    """The engine's own adapter applied."""
+    used = plan.machine.gpus[:1] if plan.layout.gpus else ()
+    vendor = next((gpu.vendor or (gpu.spec.vendor if gpu.spec else None) for gpu in used), None)
+    return replace(_adapted(plan, found, model_file, endpoint), gpu_vendor=vendor or "nvidia")
+
+
+def _adapted(plan: Plan, found: Program, model_file: str, endpoint: Endpoint) -> LaunchSpec:
+    from wellfed.engines import llamacpp, sglang, tensorrt_llm, vllm
+
+    match plan.layout.engine:
+        case Engine.LLAMA_CPP | Engine.IK_LLAMA_CPP:
+            return llamacpp.launch_spec(plan, found.words, model_file, endpoint)
+        case Engine.VLLM:
+            return vllm.launch_spec(plan, found.words, model_file, endpoint)
+        case Engine.SGLANG | Engine.KTRANSFORMERS:
+            return sglang.launch_spec(plan, found.words, model_file, endpoint)
+        case Engine.TENSORRT_LLM:
+            return tensorrt_llm.launch_spec(plan, found.words, model_file, endpoint)

@@ -1,0 +1,95 @@
+"""What to type now: for every plan the command that starts it, the engine's own command, and what is to be fetched."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from wellfed.catalog.published import Published
+from wellfed.engines.usual import can_be_started
+from wellfed.layout import Engine
+from wellfed.message import Amount, Message, message
+from wellfed.plan import Plan
+from wellfed.verbs.commands import ModelReference, command_for, model_reference
+
+_PULLS = frozenset({Engine.LLAMA_CPP})  # whose server fetches GGUF files by itself: -hf OWNER/NAME:TYPE
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to type, and what it does."""
+
+    what: Message
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class NextSteps:
+    """How to come from a plan to a served model. `downloads` is None for files at hand."""
+
+    steps: tuple[Step, ...]
+    downloads: Published | None = None
+
+
+def next_steps(model: str, plan: Plan, on: str | None = None, network: str | None = None) -> NextSteps:
+    """The steps for `plan` of `model` as it was named, on this machine, or `on` one that was written down.
+
+    None where the plan is an estimate only: nothing starts it.
+    """
+    if not can_be_started(plan.machine, plan.layout):
+        return NextSteps(())
+    reference = model_reference(model, plan)
+    steps = (
+        Step(*_by_wellfed(model, plan, on, network)),
+        Step(*_by_engine(plan, reference.argument, reference.downloads)),
+    )
+    return NextSteps(steps, reference.downloads)
+
+
+def _by_wellfed(model: str, plan: Plan, on: str | None, network: str | None) -> tuple[Message, str]:
+    words = ["wellfed", "run", model, "--engine", plan.layout.engine.value]
+    if plan.layout.quantisation and not _is_file(model):
+        words += ["--quant", plan.layout.quantisation.upper()]
+    if plan.layout.kv_type != "f16":
+        words += ["--kv-type", plan.layout.kv_type]
+    if plan.workload.concurrency > 1:
+        words += ["--concurrency", str(plan.workload.concurrency)]
+    words += ["--context", str(plan.workload.context)]
+    if on is None:
+        return message("next.run", "start it, bound, awaited and proven"), shlex.join(words)
+    words += ["--on", on]
+    if plan.machine.count > 1:
+        words += ["--nodes", str(plan.machine.count), *(["--network", network] if network else [])]
+    several = plan.machine.count > 1 and plan.layout.gpus > len(plan.machine.gpus)
+    words += ["--export", "kubernetes" if several else "script"]
+    if several:
+        return message("next.export-nodes", "write it down for the machines (also slurm, ray)"), shlex.join(words)
+    said = "write it down for that machine (also systemd, compose, kubernetes, slurm)"
+    return message("next.export", said), shlex.join(words)
+
+
+def _is_file(model: str) -> bool:
+    return model.lower().endswith(".gguf")
+
+
+def _by_engine(plan: Plan, argument: str, downloads: Published | None) -> tuple[Message, str]:
+    spec = command_for(plan, ModelReference(argument))
+    line = spec.command_line()
+    if downloads is not None and plan.layout.engine in _PULLS:
+        pulled = f"-hf {downloads.repository}:{plan.layout.quantisation.upper()}"
+        line = line.replace(f"--model {shlex.quote(argument)}", pulled, 1)
+    engine = plan.layout.engine.value
+    return message("next.engine", "the same by hand ({engine})", engine=engine), line
+
+
+def disk_line(downloads: Published) -> Message:
+    """What is fetched from where, and the disk it takes."""
+    if downloads.exact:
+        return message(
+            "next.fetch", "fetches {size} from {repository}",
+            size=Amount(downloads.size_bytes, "B"), repository=downloads.repository,
+        )  # fmt: skip
+    return message(
+        "next.fetch-by-rule", "fetches about {size} from {repository} (named by rule; --repo for another)",
+        size=Amount(downloads.size_bytes, "B"), repository=downloads.repository,
+    )  # fmt: skip

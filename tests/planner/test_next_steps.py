@@ -1,0 +1,120 @@
+"""Every plan ends with what to type, and what is typed works; where nothing fits, the way out stands there."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+from click.testing import CliRunner, Result
+
+from wellfed import api
+from wellfed.catalog.models import model_ids
+from wellfed.cli.main import cli
+from wellfed.layout import Engine
+from wellfed.verbs.next_steps import next_steps
+
+LARGE = "8x b300, 2x epyc 9575f, 24x128gb ddr5-6400"  # holds any model of the catalogue
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(cli, list(words))
+
+
+@pytest.mark.parametrize("name", model_ids())
+def test_every_model_of_the_catalogue_has_a_command(name: str) -> None:
+    done = run("run", name, "--on", LARGE, "--dry-run", "--context", "512", "--prompt", "128", "--output", "64")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("model", "on", "nodes"),
+    [
+        ("qwen3-32b", "rtx 4090, ryzen 9 7950x, 2x32gb ddr5-5600", None),
+        ("deepseek-r1", "8x h200 sxm, 2x xeon 8480+", 3),
+        ("llama-3.1-8b", "ryzen 9 7950x, 2x32gb ddr5-5600", None),
+    ],
+)
+def test_what_is_to_be_typed_works(model: str, on: str, nodes: int | None) -> None:
+    words = ["plan", model, "--on", on, *(["--nodes", str(nodes), "--network", "400Gb"] if nodes else []), "--json"]
+    answer = json.loads(run(*words).stdout)
+    assert answer["plans"][0]["next"], "what stands first can be started"
+    for plan in answer["plans"]:
+        if not plan["next"]:
+            assert plan["layout"]["engine"] == "tensorrt-llm" and nodes, "an estimate only"
+            continue
+        ours, engines_own = plan["next"]
+        typed = shlex.split(ours["command"])
+        assert typed[:2] == ["wellfed", "run"]
+        done = run(*typed[1:])
+        assert done.exit_code == 0, done.output
+        assert engines_own["command"]
+        assert all(file["repository"] and file["bytes"] > 1e9 for file in plan["downloads"])
+
+
+def test_several_nodes_are_a_leader_worker_set() -> None:
+    words = ("run", "deepseek-r1", "--on", "8x h100 sxm, 2x xeon 8480+", "--nodes", "2", "--network", "400Gb",
+             "--engine", "vllm", "--quant", "fp8", "--export", "kubernetes")  # fmt: skip
+    done = run(*words)
+    assert done.exit_code == 0, done.output
+    assert "LeaderWorkerSet" in done.stdout
+
+
+def test_another_machine_is_only_written_down() -> None:
+    done = run("run", "qwen3-8b", "--on", "rtx 4090")
+    assert done.exit_code != 0
+
+
+@pytest.mark.parametrize("engine", list(Engine))
+def test_every_engine_that_a_plan_may_show_has_a_command(engine: Engine) -> None:
+    on = "8x h100 sxm, 2x epyc 9654, 24x64gb ddr5-4800"
+    best = api.plan("qwen3-235b-a22b", api.PlanOptions(on=on, engines=(engine,))).ranking.best
+    assert best is not None
+    steps = next_steps("qwen3-235b-a22b", best, on)
+    assert len(steps.steps) == 2 and steps.downloads is not None
+    assert steps.downloads.size_bytes > 1e11
+
+
+def test_where_nothing_fits_the_nearest_command_is_printed_with_a_warning() -> None:
+    done = run("run", "deepseek-r1", "--on", "rtx 3060 12gb, ryzen 5 5600, 2x8gb ddr4-3200", "--dry-run")
+    assert done.exit_code == 1
+    assert "short" in done.stderr and "llama-server" in done.stdout
+
+
+def levers(*words: str) -> dict[str, dict[str, object]]:
+    done = run("plan", *words, "--json")
+    assert done.exit_code == 1, done.output
+    return {lever["kind"]: lever for lever in json.loads(done.stdout)["near_miss"]["levers"]}
+
+
+def test_each_lever_is_a_plan_that_fits() -> None:
+    found = levers("qwen3-32b", "--on", "rtx 4090, ryzen 9 7950x, 64gb", "-e", "vllm", "-c", "32", "--context", "32000")
+    assert {"context", "engine", "part"} <= set(found)
+    for lever in found.values():
+        assert lever["plan"]["fits"] is True  # type: ignore[index]
+        assert lever["change"]
+
+
+def test_the_context_lever_is_the_largest_that_fits() -> None:
+    words = ("qwen3-32b", "--on", "rtx 4090, ryzen 9 7950x, 64gb", "-e", "vllm", "--kv-type", "fp8", "--context")
+    tokens = levers(*words, "40000")["context"]["message"]["params"]["tokens"]  # type: ignore[index]
+    assert run("plan", *words, str(tokens)).exit_code == 0
+    assert run("plan", *words, str(tokens + 256)).exit_code == 1
+
+
+def test_the_model_lever_is_of_the_family() -> None:
+    found = levers("deepseek-r1", "--on", "rtx 3060 12gb, ryzen 5 5600, 2x16gb ddr4-3200")
+    assert "deepseek-r1-distill" in str(found["model"]["plan"]["model"])  # type: ignore[index]
+
+
+def test_missed_targets_are_told_and_end_with_one() -> None:
+    words = ("plan", "llama-3.1-70b", "--on", "2x rtx 3090, ryzen 9 7950x, 64gb", "--tpot", "1", "--ttft", "0.01")
+    done = run(*words, "--json")
+    answer = json.loads(done.stdout)
+    assert done.exit_code == 1 and answer["meets_targets"] is False
+    late = [sum(missed["by"] for missed in plan["missed"]) for plan in answer["plans"]]
+    assert all(by > 0 for by in late)
+    relaxed = run(*words[:-4], "--tpot", "10000", "--json")
+    assert relaxed.exit_code == 0 and json.loads(relaxed.stdout)["meets_targets"] is True
+    assert json.loads(run(*words[:-4], "--json").stdout)["meets_targets"] is None
