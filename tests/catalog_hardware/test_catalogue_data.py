@@ -39,7 +39,8 @@ link_gb_s link_peers ops_per_unit_and_clock fp32_tflops fp16_tflops bf16_tflops 
 int8_tflops int4_tflops cores performance_cores threads threads_per_core base_ghz boost_ghz l3_mib power_w
 dies memory_channels memory_mt_s memory_bus_bytes validated_mt_s other_memory_mt_s pcie_lanes_of_two
 sockets_max isa single_thread single_thread_per_ghz soldered_memory_gb
-network_gbit_s memory_of_host graphics link_kind link_switched vllm"""
+network_gbit_s memory_of_host graphics link_kind link_switched vllm
+ecc_default mesh"""
 
 
 def rows(folder: str) -> list[tuple[str, str, dict[str, object], list[object]]]:
