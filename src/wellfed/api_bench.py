@@ -52,10 +52,12 @@ def engine(
     """Each concurrency in turn against an OpenAI-compatible endpoint. Raises WellfedError when nothing answers."""
     from wellfed.bench.client import Target, first_model
     from wellfed.bench.load import Scenario, measure
+    from wellfed.launch.state import key_at
 
     base = url.rstrip("/").removesuffix("/v1")
-    model = options.model or first_model(base, options.api_key)
-    target = Target(base, model, options.api_key)
+    key = options.api_key or key_at(base)
+    model = options.model or first_model(base, key)
+    target = Target(base, model, key)
     found = []
     for users in options.concurrency:
         scenario = Scenario(users, options.prompt, options.output, options.requests, seed=options.seed)

@@ -89,7 +89,8 @@ def live(
 ) -> Iterator[tuple[Sample, Diagnosis]]:
     """Sample and diagnose until `options.seconds` are over, or for ever. `told` hears once of what cannot be read."""
     sliding = Sliding(options.window, promised)
-    with Sampler(chosen, options.interval_s, options.key, probe_s=options.probe_s, model=options.model) as sampler:
+    key = options.key or chosen.key
+    with Sampler(chosen, options.interval_s, key, probe_s=options.probe_s, model=options.model) as sampler:
         for line in sampler.unread:
             told(line)
         for sample in sampler.every(options.interval_s, options.seconds):

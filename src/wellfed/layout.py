@@ -17,6 +17,29 @@ class Engine(StrEnum):
     KTRANSFORMERS = "ktransformers"
 
 
+class BackEnd(StrEnum):
+    """What a local engine's build computes with on GPUs."""
+
+    CUDA = "cuda"
+    ROCM = "rocm"
+    VULKAN = "vulkan"
+    SYCL = "sycl"
+    METAL = "metal"
+    CANN = "cann"
+
+    def runs_on(self, vendor: str) -> bool:
+        """Whether there is such a back end for a vendor's cards."""
+        only = {BackEnd.CUDA: "nvidia", BackEnd.ROCM: "amd", BackEnd.METAL: "apple", BackEnd.CANN: "huawei"}
+        return only.get(self, vendor) == vendor
+
+    @classmethod
+    def usual(cls, vendor: str) -> BackEnd:
+        """What people install for a vendor's cards."""
+        return {"nvidia": cls.CUDA, "amd": cls.ROCM, "intel": cls.SYCL, "apple": cls.METAL, "huawei": cls.CANN}.get(
+            vendor, cls.VULKAN
+        )
+
+
 class NumaPolicy(StrEnum):
     """Where threads and weights go on a machine of several sockets."""
 
@@ -93,6 +116,7 @@ class Layout:
     active_experts: int | None = None  # fewer than the model's own (KTransformers' 6-expert runs)
     prefill_gpus: int = 0  # > 0: prefill/decode disaggregated, this many GPUs prefill
     options: tuple[tuple[str, str], ...] = ()  # engine switches that matter to speed, e.g. ("rtr", "1")
+    back_end: BackEnd | None = None  # of a local engine's build; None: what is usual for the cards
 
     def slots(self, users: int) -> int:
         """How many sequences a local engine keeps room for: as said, or one for each user up to `MOST_SLOTS`."""

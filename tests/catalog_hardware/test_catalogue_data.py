@@ -182,20 +182,10 @@ def test_memory_bandwidth_of_cpus(name: str, gb_per_s: float) -> None:
     assert cpu(name).memory_bandwidth_bytes_per_s() / GB == pytest.approx(gb_per_s, rel=0.005)
 
 
-WITHOUT_AVX2 = frozenset(
-    [
-        "penryn",
-        "nehalem",
-        "westmere",
-        "sandy-bridge",
-        "ivy-bridge",
-        "k10",
-        "bulldozer",
-        "piledriver",
-        "goldmont-plus",
-        "tremont",
-    ]
-)
+WITHOUT_AVX2 = {"penryn", "nehalem", "westmere", "sandy-bridge", "ivy-bridge", "k10", "bulldozer", "piledriver"} | {
+    "goldmont-plus",
+    "tremont",
+}
 
 
 def test_cpus_are_plausible() -> None:

@@ -11,7 +11,7 @@ from wellfed.accuracy.names import resolve
 from wellfed.accuracy.serving_machine import machine_of
 from wellfed.accuracy.serving_notes import Degrees, Pool, degrees, pools, weight_format
 from wellfed.calibration import Calibration
-from wellfed.catalog.hardware import gpu as gpu_spec
+from wellfed.catalog.hardware import measured_gpu as gpu_spec
 from wellfed.estimate import Estimate, Quantity
 from wellfed.layout import Engine, Layout
 from wellfed.models.model import Model

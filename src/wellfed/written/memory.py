@@ -105,7 +105,7 @@ def _split(cpu: CpuSpec, count: int, total_gib: float, kind: str, channels: int 
     for modules in tries:
         size = total_gib / modules
         if size in sizes:
-            return tuple([int(size)] * modules)
+            return tuple(int(size) for _ in range(modules))
     for depth in range(1, deepest + 1):
         for large in sizes:
             for small in (size for size in sizes if size < large):

@@ -28,7 +28,8 @@ _ERROR = re.compile(
     rf"{_A}: PCIe Bus Error: severity=(Corrected|Correctable|Uncorrected|Uncorrectable)( \((?:Non-)?Fatal\))?", re.I
 )
 _RECEIVED = re.compile(
-    rf"{_A}: AER: (?:Multiple )?(Corrected|Correctable|Uncorrected|Uncorrectable)( \((?:Non-)?Fatal\))? error (?:message )?received"
+    rf"{_A}: AER: (?:Multiple )?(Corrected|Correctable|Uncorrected|Uncorrectable)"
+    r"( \((?:Non-)?Fatal\))? error (?:message )?received"
     rf"(?: from {_A})?",
     re.I,
 )
@@ -43,8 +44,8 @@ def recognises(text: str) -> bool:
     """Any line we can use, in the kernel's form."""
     return bool(
         re.search(
-            r"available PCIe bandwidth|pci [0-9a-f:.]+: \[[0-9a-f]{4}:[0-9a-f]{4}\] type|NVRM: |PCIe Bus Error: severity|"
-            r": AER: ",
+            r"available PCIe bandwidth|pci [0-9a-f:.]+: \[[0-9a-f]{4}:[0-9a-f]{4}\] type|NVRM: |: AER: |"
+            r"PCIe Bus Error: severity",
             text,
         )
         or re.search(

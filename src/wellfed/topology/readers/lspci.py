@@ -16,7 +16,8 @@ _HEADER = re.compile(
     r"^[ \t]*((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])\s+([A-Z0-9][^:\[]*?)(?:\s*\[([0-9a-f]{4})\])?:\s+(.*)$"
 )
 _NUMERIC = re.compile(
-    r"^[ \t]*((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])\s+(?:Class )?([0-9a-f]{4}): ([0-9a-f]{4}):([0-9a-f]{4})\b"
+    r"^[ \t]*((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])\s+"
+    r"(?:Class )?([0-9a-f]{4}): ([0-9a-f]{4}):([0-9a-f]{4})\b"
 )
 _PORTS = (
     ("Root Complex Integrated", "integrated"), ("Root Complex Event", "integrated"), ("Root Port", "root"),

@@ -152,7 +152,9 @@ def _memory(fields: dict[str, str], units: dict[str, str], name: str) -> int | N
 
 READER = Reader(
     "nvidia-smi --query-gpu",
-    "nvidia-smi --query-gpu=index,name,pci.bus_id,pstate,pcie.link.gen.gpucurrent,pcie.link.gen.gpumax,pcie.link.gen.hostmax,pcie.link.width.current,pcie.link.width.max,memory.total,memory.free,power.limit,clocks.max.memory --format=csv",
+    "nvidia-smi --query-gpu=index,name,pci.bus_id,pstate,pcie.link.gen.gpucurrent,pcie.link.gen.gpumax,"
+    "pcie.link.gen.hostmax,pcie.link.width.current,pcie.link.width.max,memory.total,memory.free,power.limit,"
+    "clocks.max.memory --format=csv",
     "what was asked for of each GPU",
     (",",),
     recognises,

@@ -76,10 +76,11 @@ def parse(text: str) -> Machine:
         numa_nodes=_nodes(gpus),
         gpus=gpus,
         gpu_links=_links(paths, len(gpus)),
-        nics=tuple(Nic(_nic_names(text).get(name, name)) for name in matrix.columns if name not in cards),
+        nics=tuple(Nic(_nic_names(text).get(name, name), kind="rdma") for name in matrix.columns if name not in cards),
         unknown={
             "pci": "topo -m shows no addresses and links",
-            **{f"gpu{gpu.index}.numa_node": why for gpu, name in zip(gpus, cards, strict=True)
+            "numa_nodes.partial": "only nodes that have GPUs are named",
+            **{f"gpu{gpu.index}.numa_node.several": why for gpu, name in zip(gpus, cards, strict=True)
                if (why := _several(matrix, name))},
         },
         paths=paths,
@@ -135,11 +136,17 @@ def _links(paths: tuple[DevicePath, ...], count: int) -> tuple[GpuLink, ...]:
         GpuLink(
             int(path.a[3:]),
             int(path.b[3:]),
-            ("nvswitch" if switched else "nvlink") if path.kind.startswith("NV") else "hccs" if path.kind[0] in "HS" else "xelink",
+            _kind(path.kind, switched),
             count=int(path.kind[2:]) if re.fullmatch(r"(?:NV|XL)\d+", path.kind) else None,
         )
         for path in pairs
     )  # fmt: skip
+
+
+def _kind(path: str, switched: bool) -> str:
+    if path.startswith("NV"):
+        return "nvswitch" if switched else "nvlink"
+    return "xelink" if path.startswith("XL") else "hccs"
 
 
 def _nodes(gpus: tuple[Gpu, ...]) -> tuple[NumaNode, ...]:
