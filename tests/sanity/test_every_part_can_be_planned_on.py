@@ -108,3 +108,27 @@ def test_an_export_names_the_vendors_image_and_devices(line: str, expected: list
     assert run.exit_code == 0, run.output
     assert all(word in run.stdout for word in expected), run.stdout
     assert absent not in run.stdout
+
+
+def test_graphics_inside_the_cpu_share_its_memory_and_stand_back_behind_a_card() -> None:
+    alone = api.machine("780m, 64gb ddr5-5600")
+    assert alone.unified_memory and alone.gpus[0].memory_bytes == alone.memory_bytes
+    assert alone.gpus[0].spec is not None
+    assert alone.gpus[0].spec.memory_bandwidth_bytes_per_s == alone.memory_bandwidth_bytes_per_s == 89.6e9
+    slower = api.machine("780m, 32gb ddr5-4800").gpus[0].spec
+    assert slower is not None and slower.memory_bandwidth_bytes_per_s == 76.8e9
+    beside = api.plan("llama-3.2-3b", api.PlanOptions(on="1x rx 7600m xt, 780m, 32gb ddr5"))
+    assert {plan.layout.gpus for plan in beside.ranking.plans} <= {0, 1}
+    assert any("780M is not used" in each.text for each in beside.assumptions)
+
+
+@pytest.mark.parametrize(
+    ("line", "unified"),
+    [
+        ("dgx spark", True), ("jetson agx orin 64gb", True), ("strix halo 128gb", True), ("m4 max 128gb", True),
+        ("890m, 32gb", True), ("arc 140v, 32gb", True), ("mi300a", True), ("gh200", False), ("gb200", False),
+        ("rtx 4090", False), ("epyc 9654", False),
+    ],
+)  # fmt: skip
+def test_one_pool_is_a_property_of_the_machine(line: str, unified: bool) -> None:
+    assert api.machine(line).unified_memory is unified
