@@ -25,14 +25,24 @@ _OTHERS: Mapping[tuple[Engine, str], str] = {
     (Engine.LLAMA_CPP, "intel"): "ghcr.io/ggml-org/llama.cpp:server-intel",
     (Engine.VLLM, "cpu"): "vllm/vllm-openai-cpu:latest-x86_64",
     (Engine.VLLM, "amd"): "vllm/vllm-openai-rocm:latest",
+    (Engine.VLLM, "huawei"): "quay.io/ascend/vllm-ascend:latest",
+    (Engine.LLAMA_CPP, "moorethreads"): "ghcr.io/ggml-org/llama.cpp:server-musa",
 }
+_PUBLISHED_FOR = frozenset({"nvidia", "amd", "intel", "apple", "cpu"})
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
-_DEVICES = frozenset({"CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"})
+_DEVICES = frozenset(
+    {"CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ASCEND_RT_VISIBLE_DEVICES"}
+)
 
 
 def image_of(spec: LaunchSpec) -> str:
-    """The engine's published image for this vendor's GPUs, or for the CPU alone, where there is such a one."""
-    return _OTHERS.get((spec.engine, spec.gpu_vendor if spec.gpus else "cpu"), IMAGES[spec.engine])
+    """The engine's published image for this vendor's GPUs, or for the CPU alone, where there is such a one.
+
+    Vendors that hand their build out themselves get a name to be filled in: an image of another's would not start.
+    """
+    hardware = spec.gpu_vendor if spec.gpus else "cpu"
+    usual = IMAGES[spec.engine] if hardware in _PUBLISHED_FOR else f"{spec.engine.value}-{hardware}:local"
+    return _OTHERS.get((spec.engine, hardware), usual)
 
 
 def dns_label(name: str) -> str:
