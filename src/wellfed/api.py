@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wellfed.models.weights import Weights
     from wellfed.planner.answer import Answer
     from wellfed.planner.compare import Compared
+    from wellfed.planner.fit import Fit
     from wellfed.planner.market import Market
     from wellfed.planner.search import Search
     from wellfed.provenance import Assumption
@@ -45,23 +46,17 @@ class PlanOptions:
 
 def machine(on: str | None = None, nodes: int | None = None, network: str | None = None) -> Machine:
     """The machine that `on` describes (a line, a TOML file, build:NAME, a snapshot); None is this one."""
-    if on is None:
-        found = _live()
-    elif _is_capture(on):
-        found = captured(Path(on))
-    else:
-        from wellfed.catalog.machines import machine as described
+    if on is not None and not _is_capture(on):
+        from wellfed.written.machines import machine as described
 
-        found = described(on)
-    if nodes is not None or network is not None:
-        from wellfed.catalog.machine_line import network_bytes_per_s
+        return described(on, nodes, network)
+    seen = _live() if on is None else captured(Path(on))
+    if nodes is None and network is None:
+        return seen
+    from wellfed.written.settings import network_bytes_per_s
 
-        found = replace(
-            found,
-            count=nodes or found.count,
-            network_bytes_per_s=network_bytes_per_s(network) if network else found.network_bytes_per_s,
-        )
-    return found
+    rate = network_bytes_per_s(network) if network else seen.network_bytes_per_s
+    return replace(seen, count=nodes or seen.count, network_bytes_per_s=rate)
 
 
 def _live() -> Machine:
@@ -72,15 +67,18 @@ def _live() -> Machine:
 
 
 def captured(path: Path) -> Machine:
-    """The machine of a snapshot, a pasted dump, a folder of dumps, or a captured /sys and /proc.
+    """The machine of a snapshot, a pasted dump, a folder of dumps, or a captured /sys and /proc; `-`: standard input.
 
-    Raises BadInput where there is nothing to read.
+    Raises BadInput where there is nothing to read, or nothing in it is understood.
     """
     from wellfed.catalog.hardware import cpu_or_none, gpu_or_none
     from wellfed.topology.machine import parse
+    from wellfed.topology.readers.refusal import refuse_unread
     from wellfed.topology.snapshot_io import load
 
-    return parse(load(path), gpu_spec=gpu_or_none, cpu_spec=cpu_or_none)
+    found = parse(load(path), gpu_spec=gpu_or_none, cpu_spec=cpu_or_none)
+    refuse_unread(found, path.name)
+    return found
 
 
 def _is_capture(on: str) -> bool:
@@ -240,6 +238,17 @@ def buy(
     return market(demand, keep)
 
 
+def fit(on: str | None = None, use: str = "chat", top: int = 10, whole_families: bool = False) -> Fit:
+    """The models of the catalogue that a machine serves well, best first. Raises BadInput for an unknown use."""
+    from wellfed.planner.fit import USES, fit
+    from wellfed.planner.usable import usable
+
+    if use not in USES:
+        raise BadInput(f"no such use: {use!r}", f"one of {', '.join(USES)}")
+    where = usable(machine(on))
+    return fit(where, USES[use], calibration(machine=where), top, whole_families)
+
+
 def compare(machines: Sequence[str], model_name: str, options: PlanOptions = PlanOptions()) -> list[Compared]:
     """The best plan of the same model on each machine."""
     from wellfed.planner.compare import Compared
@@ -288,8 +297,10 @@ def accuracy(table: Path, calibration_file: Path | None = None) -> Report:
     """Predict every row of a measurement table. Raises BadInput when it is not one."""
     from wellfed.accuracy.report import report
     from wellfed.accuracy.tables import interpreters, rows_of
+    from wellfed.catalog.calibration import with_old_builds
 
-    return report(str(table), rows_of(table), interpreters(), calibration(calibration_file))
+    known = with_old_builds(calibration(calibration_file))
+    return report(str(table), rows_of(table), interpreters(), known)
 
 
 def refit(folder: Path, told: Callable[[str], None] = lambda _: None) -> Iterator[tuple[str, str]]:

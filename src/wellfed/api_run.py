@@ -25,7 +25,6 @@ from wellfed.launch.programs import Program, known_words, nominal, program
 from wellfed.layout import Engine, Layout
 from wellfed.plan import Plan, Request
 from wellfed.planner.goal import Objective
-from wellfed.provenance import ABOUT_NAME
 from wellfed.verbs.commands import (
     READS_GGUF,
     command_for,
@@ -106,7 +105,7 @@ def prepare(model: str, options: RunOptions, told: Told = lambda _: None) -> Pre
     endpoint = keyed(options)
     named = demo_or(model, told, options.fetch)
     for assumption in api.model(named).assumptions:
-        if assumption.about == ABOUT_NAME:
+        if assumption.reading:
             told(f"{assumption.text} ({assumption.reason})")
     answer = api.plan(named, _plan_options(named, options))
     if not options.fetch:

@@ -17,7 +17,7 @@ from wellfed.catalog.models import Entry, Task, sizes_only
 from wellfed.catalog.name_words import parse, plain, repository_in
 from wellfed.errors import BadInput, Unsupported, WellfedError
 from wellfed.message import message
-from wellfed.provenance import ABOUT_NAME, Assumption
+from wellfed.provenance import Assumption
 
 if TYPE_CHECKING:
     from wellfed.modelfiles.load import LoadedModel
@@ -132,7 +132,7 @@ def _of_catalogue(identity: Identity) -> NamedModel:
         format=identity.format,
         quantisation=identity.quantisation,
         source=f"{facts.source.text} ({facts.source.date})",
-        assumptions=tuple(replace(assumption, about=ABOUT_NAME) for assumption in identity.assumptions),
+        assumptions=tuple(replace(assumption, reading=True) for assumption in identity.assumptions),
     )
 
 
@@ -165,9 +165,7 @@ def _based(base: str, repository: str, text: str, how: How) -> NamedModel | None
         return None
     said = message("resolve.base", "{name} is made from {base}, says its card", name=repository, base=base)
     named = _of_catalogue(identity)
-    return replace(
-        named, how=how, assumptions=(*named.assumptions, Assumption(str(said), "its model card", ABOUT_NAME))
-    )
+    return replace(named, how=how, assumptions=(*named.assumptions, Assumption(str(said), "its model card", True)))
 
 
 def _elsewhere(repository: str, text: str, hub: str | None) -> NamedModel:
@@ -183,7 +181,7 @@ def _elsewhere(repository: str, text: str, hub: str | None) -> NamedModel:
         error.details = "\n".join(filter(None, (error.details, fetched.message)))
         raise
     said = message("resolve.hub-silent", "{why}: read by its name", why=fetched.message)
-    return replace(named, assumptions=(*named.assumptions, Assumption(str(said), "no hub answered for it", ABOUT_NAME)))
+    return replace(named, assumptions=(*named.assumptions, Assumption(str(said), "no hub answered for it", True)))
 
 
 def _offline() -> BadInput:

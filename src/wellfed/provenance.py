@@ -13,16 +13,13 @@ class Source:
     date: str = ""
 
 
-ABOUT_NAME = "name"
-
-
 @dataclass(frozen=True, slots=True)
 class Assumption:
     """A value that was taken for want of a known one, and why this one.
 
-    `about`: ABOUT_NAME where it tells how a name was read, which is shown at the top of an answer; "" otherwise.
+    `reading`: what was asked can mean something else, so callers tell it before the answer, not behind it.
     """
 
     text: str
     reason: str = ""
-    about: str = ""
+    reading: bool = False

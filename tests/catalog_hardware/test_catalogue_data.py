@@ -16,16 +16,18 @@ from wellfed.units import GB, TFLOP
 DATA = Path(wellfed.catalog.__file__).parent / "data"
 # Gb/s per pin that the memory type reaches, from its slowest to its fastest use in the tables.
 PIN_RATES = {
-    "GDDR5": (6, 9.5),
+    "GDDR5": (3.2, 9.5),
     "GDDR5X": (9.5, 12),
     "GDDR6": (9.9, 20.5),
     "GDDR6X": (18.5, 23.5),
     "GDDR7": (17.5, 32),
+    "HBM": (1, 1),
     "HBM2": (1.4, 2.5),
     "HBM2e": (2.4, 3.7),
     "HBM3": (3.8, 5.4),
     "HBM3e": (5.8, 8.2),
-    "LPDDR4X": (4, 4.3),
+    "LPDDR4": (3.1, 3.3),
+    "LPDDR4X": (3.7, 4.3),
     "LPDDR5": (4.2, 6.5),
     "LPDDR5X": (7.4, 9.7),
 }
@@ -36,7 +38,8 @@ compute_units boost_clock_mhz l2_mib board_power_w year compute_capability pcie_
 link_gb_s link_peers ops_per_unit_and_clock fp32_tflops fp16_tflops bf16_tflops fp8_tflops fp4_tflops
 int8_tflops int4_tflops cores performance_cores threads threads_per_core base_ghz boost_ghz l3_mib power_w
 dies memory_channels memory_mt_s memory_bus_bytes validated_mt_s other_memory_mt_s pcie_lanes_of_two
-sockets_max isa single_thread single_thread_per_ghz"""
+sockets_max isa single_thread single_thread_per_ghz soldered_memory_gb
+network_gbit_s memory_of_host graphics link_kind link_switched vllm"""
 
 
 def rows(folder: str) -> list[tuple[str, str, dict[str, object], list[object]]]:
@@ -77,6 +80,8 @@ def test_ids_are_unique() -> None:
 def test_memory_bandwidth_is_bus_width_times_a_rate_of_that_memory() -> None:
     buses = {name: (table, cells) for _, name, table, cells in rows("gpus")}
     for spec in gpus():
+        if spec.memory_of_host:
+            continue  # as fast as the machine's modules are
         base = re.sub(r" \d+GB$", "", spec.name) if spec.name not in buses else spec.name
         table, cells = buses[base]
         columns = table["columns"]
@@ -176,14 +181,21 @@ def test_memory_bandwidth_of_cpus(name: str, gb_per_s: float) -> None:
     assert cpu(name).memory_bandwidth_bytes_per_s() / GB == pytest.approx(gb_per_s, rel=0.005)
 
 
+WITHOUT_AVX2 = {"penryn", "nehalem", "westmere", "sandy-bridge", "ivy-bridge", "k10", "bulldozer", "piledriver"} | {
+    "goldmont-plus",
+    "tremont",
+}
+
+
 def test_cpus_are_plausible() -> None:
     for spec in cpus():
         assert 0 < spec.cores <= spec.threads <= 2 * spec.cores, spec.name
         assert all(a >= b for a, b in zip(spec.memory_mt_s, spec.memory_mt_s[1:], strict=False)), spec.name
         assert spec.sockets_max in (1, 2, 4, 8), spec.name
         if spec.base_clock_hz and spec.boost_clock_hz:
-            assert 1e9 < spec.base_clock_hz <= spec.boost_clock_hz < 6.3e9, spec.name
-        assert ("avx2" in spec.isa) or spec.vendor not in ("intel", "amd") or spec.year in (2009, 2012), spec.name
+            assert 0.7e9 <= spec.base_clock_hz <= spec.boost_clock_hz < 6.3e9, spec.name
+        old = spec.architecture in WITHOUT_AVX2 or spec.name.startswith(("Pentium", "Celeron"))
+        assert ("avx2" in spec.isa) or spec.vendor not in ("intel", "amd") or old, spec.name
         assert ("amx" not in spec.isa) or "avx512_vnni" in spec.isa, spec.name
 
 

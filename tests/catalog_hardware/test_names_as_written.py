@@ -95,7 +95,7 @@ def test_unknown_names_come_with_near_ones() -> None:
 
 @pytest.mark.parametrize(
     ("text", "assumed"),
-    [("a100", "A100 SXM4 80GB"), ("h100", "H100 SXM5 80GB"), ("3060", "RTX 3060 12GB"), ("rtx 6000", "RTX 6000 Ada")],
+    [("a100", "A100 SXM4 40GB"), ("h100", "H100 SXM5 80GB"), ("3060", "RTX 3060 8GB"), ("rtx 6000", "RTX 6000 Ada")],
 )
 def test_what_a_name_leaves_open_is_said(text: str, assumed: str) -> None:
     found = resolve_gpu(text)

@@ -95,7 +95,8 @@ def test_names_as_people_write_them(text: str, identity: str, quantisation: str 
 
 def test_what_differs_from_the_name_is_told() -> None:
     assert not resolve("DeepSeek-R1 Q4_K_M").assumptions
-    assert not resolve("deepseek-r1:671b").assumptions
+    assert not resolve("deepseek-v3.1:671b").assumptions
+    assert resolve("deepseek-r1:671b").assumptions  # R1-0528 in Ollama's library
     assert resolve("qwen3").assumptions  # no size is named
     assert resolve("unsloth/Qwen3-8B-GGUF").assumptions
     assert resolve("someone/Qwen3-8B").how is How.LOOSE

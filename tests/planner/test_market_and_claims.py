@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wellfed import api
-from wellfed.catalog.machines import builds, machine
 from wellfed.catalog.prices import load_prices
 from wellfed.errors import BadInput
 from wellfed.perf.estimate import estimate
@@ -20,6 +19,7 @@ from wellfed.planner.goal import Objective
 from wellfed.planner.power import power
 from wellfed.planner.search import lateness
 from wellfed.planner.sensitivity import improved, sensitivities, weakest
+from wellfed.written.machines import builds, machine
 
 # What the vendors' figures and the arithmetic say; the estimates must agree.
 EXPECTED = {

@@ -55,7 +55,7 @@ def test_memory_and_sockets_are_the_ones_named(line: str, sockets: int, gib: int
     assert found.memory_bytes == gib * GIB
 
 
-@pytest.mark.parametrize("line", ["昇腾910B", "寒武纪, rtx 4090", "rtx 4090 魔改"])
+@pytest.mark.parametrize("line", ["某某芯片 8卡", "寒武纪, rtx 4090", "rtx 4090 魔改"])
 def test_words_it_cannot_read_are_not_dropped(line: str) -> None:
     with pytest.raises(BadInput):
         api.machine(line)

@@ -93,9 +93,13 @@ def cpu_or_none(name: str, cores: int | None = None) -> CpuSpec | None:
 
 
 def near_parts(name: str) -> tuple[str, ...]:
-    """GPUs and CPUs that resemble a name."""
+    """Parts that resemble a name: of its kind and family where it tells one ("rtx 4095": RTX cards), else of both."""
     query = names.parse(name)
-    return (*match.near(query, _all_parts("gpus"))[:2], *match.near(query, _all_parts("cpus"))[:2])
+    cards, processors = _all_parts("gpus"), _all_parts("cpus")
+    for kind in (cards, processors):
+        if family := match.relatives(query, kind):
+            return match.near(query, kind) if kind is cards else family
+    return (*match.near(query, cards)[:2], *match.near(query, processors)[:2])
 
 
 @lru_cache(maxsize=1)
@@ -153,10 +157,20 @@ def _find(kind: str, folder: str, name: str) -> tuple[match.Part, tuple[Assumpti
 
 
 def _look(folder: str, query: names.Query) -> tuple[match.Part, tuple[Assumption, ...]] | None:
-    """Only in the files that hold one of the query's numbers; single digits ("Ryzen 9") tell nothing."""
+    """Only in the files that hold the query's numbers, all of them or else one; single digits ("Ryzen 9") tell nothing.
+
+    A part explains every word of its name, so its file holds them; a name that spells a number otherwise is rare.
+    """
     numbers = [word for word in query.words if len(word) > 1 and any(character.isdigit() for character in word)]
-    chosen = [path for path, text in files(folder) if not numbers or any(number in text for number in numbers)]
-    return match.find(query, [part for path in chosen for part in _parts(path)])
+    tried: list[str] = []
+    for enough in (all, any):
+        chosen = [path for path, text in files(folder) if not numbers or enough(number in text for number in numbers)]
+        if chosen and chosen != tried:
+            found = match.find(query, [part for path in chosen for part in _parts(path)])
+            if found is not None:
+                return found
+        tried = chosen
+    return None
 
 
 def _all_parts(folder: str) -> list[match.Part]:

@@ -2,7 +2,8 @@
 
 A part is a candidate when all the words it needs are in the name. Words of the name that the part does not know
 disqualify it ("4080 super" is not a 4080), and so does another memory size or form than the one named. What is left
-differs only in what the name leaves open: the first in the catalogue is taken, and that is said.
+differs only in what the name leaves open: of twins with more and less memory the smaller, else the first in the
+catalogue is taken, and that is said.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ _NOISE = frozenset(
         pny gainward inno3d sapphire xfx asrock powercolor""",
     )
 )
+_SIZES = re.compile(r" (?:\d+GB|\d+-core)\b")
 _CLASS_DIGITS = {"amd": frozenset("3579"), "intel": frozenset("3579")}
 
 
@@ -83,7 +85,7 @@ def prepare(row: Row, order: int) -> Part:
         allowed | {values["architecture"]},
         tuple(float(size) for size in sizes if size),
         values.get("form"),
-        named.cores,
+        named.cores or ((values["cores"],) if "cores" in values else ()),
     )
 
 
@@ -103,7 +105,20 @@ def find(query: Query, parts: Sequence[Part]) -> tuple[Part, tuple[Assumption, .
     if not hits:
         return None
     hits.sort(key=lambda hit: _rank(query, hit), reverse=True)
-    return hits[0].part, tuple(_assumptions(query, hits[0], hits))
+    best = _smallest_twin(query, hits)
+    return best.part, tuple(_assumptions(query, best, hits))
+
+
+def _smallest_twin(query: Query, hits: Sequence[Hit]) -> Hit:
+    """The best hit; of twins that only memory and cores tell apart, the one that promises least."""
+    best = hits[0]
+    equal = [hit for hit in hits if _rank(query, hit)[:-1] == _rank(query, best)[:-1]]
+    twins = [hit for hit in equal if _without_size(hit) == _without_size(best)]
+    return min(twins, key=lambda hit: (min(hit.part.memory_gb, default=0.0), min(hit.part.cores, default=0)))
+
+
+def _without_size(hit: Hit) -> str:
+    return _SIZES.sub("", hit.part.row.name)
 
 
 def variants(query: Query, parts: Sequence[Part]) -> list[Part]:
@@ -164,20 +179,52 @@ def _assumptions(query: Query, best: Hit, hits: Sequence[Hit]) -> list[Assumptio
     name = best.part.row.name
     told = []
     if best.form.assumed:
-        told.append(Assumption(f"{query.text.strip()!r} taken as {name}", "the name fits no part exactly"))
-    if query.hard.cores and best.part.cores and not _cores_match(query.hard.cores, best.part):
-        told.append(Assumption(f"{best.part.cores[0]} GPU cores", f"{query.hard.cores[0]} cores fit no variant"))
+        told.append(
+            Assumption(f"{query.text.strip()!r} taken as {name}", "the name fits no part exactly", reading=True)
+        )
+    if query.hard.cores and "form" in best.part.row.values and not _cores_match(query.hard.cores, best.part):
+        text = f"{best.part.cores[0] if best.part.cores else '?'} GPU cores"
+        told.append(Assumption(text, f"{query.hard.cores[0]} cores fit no variant", reading=True))
     equal = _rank(query, best)[:-1]
-    others = [hit.part.row.name for hit in hits[1:] if _rank(query, hit)[:-1] == equal]
+    others = [hit.part.row.name for hit in hits if hit is not best and _rank(query, hit)[:-1] == equal]
     if others:
-        told.append(Assumption(f"{query.text.strip()!r} taken as {name}", f"could also be {', '.join(others[:4])}"))
+        reason = f"could also be {', '.join(others[:4])}"
+        told.append(Assumption(f"{query.text.strip()!r} taken as {name}", reason, reading=True))
     return told
 
 
 def near(query: Query, parts: Sequence[Part]) -> tuple[str, ...]:
-    """Parts whose words are all in the name, else those whose names resemble it."""
+    """Parts whose words are all in the name (of another size, say), else of its family, else with a like name."""
     same = [p.row.name for p in parts if any(form.needed and form.needed <= query.words for form in p.forms)]
     if same:
         return tuple(same[:4])
+    if family := relatives(query, parts):
+        return family
     by_name = {" ".join(w for w in p.row.name.lower().split() if w not in _BRANDS): p.row.name for p in parts}
     return tuple(by_name[like] for like in nearest(names.normalise(query.text), by_name))
+
+
+def relatives(query: Query, parts: Sequence[Part]) -> tuple[str, ...]:
+    """Up to four parts of the query's family (its RTX, Xeon Gold, MI ...), the nearest model numbers first."""
+    letters, number = _letters(query.words), _number(query.words)
+    scored = []
+    for part in parts:
+        own = names.words_of(names.normalise(part.row.name)).words
+        shared = len(letters & _letters(own | part.allowed & letters))
+        distance = abs((_number(own) or 0) - number) / max(number, 1) if number is not None else 0.0
+        if shared:
+            scored.append((-shared, distance, part.order, part.row.name))
+    most = min((score[0] for score in scored), default=0)
+    return tuple(dict.fromkeys(score[3] for score in sorted(scored) if score[0] == most))[:4]
+
+
+def _letters(words: frozenset[str]) -> frozenset[str]:
+    """The words of letters, and what letters the others begin with: "mi300x" is of the family "mi"."""
+    starts = (re.match(r"[a-z]{2,}", word) for word in words)
+    return frozenset(match[0] for match in starts if match) - _NOISE - {"super", "ti", "xt", "xtx", "gb"}
+
+
+def _number(words: frozenset[str]) -> int | None:
+    """The model number: the longest run of digits."""
+    runs = [run for word in words for run in re.findall(r"\d{2,}", word)]
+    return int(max(runs, key=len)) if runs else None

@@ -79,7 +79,7 @@ def of_format(
     """
     if written is None:
         return None, ()
-    chosen = next(filter(None, map(_recipe, _labels(written, owner))), None)
+    chosen = next(filter(None, map(by_label, _labels(written, owner))), None)
     if chosen is None:
         text = message("resolve.format", "no recipe is known for {format} files", format=written.upper())
         return None, (Assumption(str(text), "their size cannot be told from the name"),)
@@ -102,7 +102,8 @@ _MLX = {"mlx-community", "lmstudio-community"}
 _OTHER_ENGINES = {"onnx", "openvino", "coreml", "litert", "tensorrt", "exl2", "exl3", "bnb", "mlx"}
 
 
-def _recipe(label: str) -> Quantisation | None:
+def by_label(label: str) -> Quantisation | None:
+    """The quantisation called so; None where none is."""
     try:
         return quantisation(label)
     except UnknownName:

@@ -6,11 +6,11 @@ An exact name (id, name, repository, alias; a format may follow) names its model
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from wellfed.catalog.model_formats import of_format
-from wellfed.catalog.models import Entry, Task, by_id, entry, key, names, repackaging, tags
+from wellfed.catalog.model_formats import by_label, of_format
+from wellfed.catalog.models import Entry, Repackaging, Task, by_id, entry, key, names, repackaging, tags
 from wellfed.catalog.name_match import explains_sizes, largest, matched, spellings, without_sizes
 from wellfed.catalog.name_words import Name, billions, is_active, parse, plain, repository_in
 from wellfed.catalog.neighbours import unknown_model
@@ -72,11 +72,11 @@ def exact(text: str) -> Identity | None:
         return None
     tagged = None if repository else tags().get(plain(text).lower()) or tags().get(name.core.lower())
     if tagged is not None:
-        return _identity(entry(tagged), How.EXACT, name, ())
+        return _identity(entry(tagged), How.EXACT, name, _differs(entry(tagged), name, _LIBRARY))
     packed = repackaging(repository) if repository else None
     if packed is not None:
         facts = entry(packed.model_id)
-        return _identity(facts, How.EXACT, name, _differs(facts, name) or (_packed(facts, name),))
+        return _repackaged(_identity(facts, How.EXACT, name, (_packed(facts, name),)), packed)
     for spelling in (repository,) if repository else (plain(text), name.core):
         identity = names().get(key(spelling))
         if identity is not None:
@@ -117,7 +117,21 @@ def _identity(
     return Identity(facts, how, built, name.format, quantisation, (*assumptions, *more))
 
 
-def _differs(facts: Entry, name: Name) -> tuple[Assumption, ...]:
+def _repackaged(identity: Identity, packed: Repackaging) -> Identity:
+    """With the format that the repository holds, and its bytes, where these are known."""
+    quantisation = identity.quantisation or by_label(packed.format)
+    size = packed.files_bytes.get(quantisation.id) if quantisation else None
+    size = size or (packed.bytes if identity.format in (None, packed.format) or not packed.files_bytes else None)
+    if quantisation is None or size is None:
+        return replace(identity, quantisation=quantisation, format=identity.format or packed.format)
+    return replace(identity, quantisation=quantisation.sized(size), format=identity.format or packed.format)
+
+
+_LISTED = "the catalogue lists that name with it, or nothing else explains all its words"
+_LIBRARY = "Ollama's library means that by it today"
+
+
+def _differs(facts: Entry, name: Name, why: str = _LISTED) -> tuple[Assumption, ...]:
     """What is assumed where the asked words are not the entry's own: another variant's, or fewer than it has."""
     if any(
         _same(facts.id, line.words, name.distinguishing)
@@ -126,7 +140,7 @@ def _differs(facts: Entry, name: Name) -> tuple[Assumption, ...]:
     ):
         return ()
     text = message("resolve.taken-for", "{name} is taken for {model}", name=name.core, model=facts.name)
-    return (Assumption(str(text), "the catalogue lists that name with it, or nothing else explains all its words"),)
+    return (Assumption(str(text), why),)
 
 
 def _same(identity: str, spelling: frozenset[str], request: frozenset[str]) -> bool:

@@ -6,7 +6,7 @@ entry is published. Only a size or a month of release may be missing, and only w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -23,13 +23,21 @@ class Spelling:
     alias: bool
     words: frozenset[str]
     telling: bool  # it says enough to be part of a longer name: not 'r1' or '3.2' alone
+    without_active: frozenset[str]
+    firm: frozenset[str]  # without what may be left out: sizes, and the month of a release
 
 
 @cache
 def spellings() -> tuple[Spelling, ...]:
     """Every name in the catalogue."""
     lines = ((identity, alias, frozenset(words)) for identity, alias, words in spelling_words())
-    return tuple(Spelling(identity, alias, words, _telling(words)) for identity, alias, words in lines)
+    return tuple(_spelling(identity, alias, words) for identity, alias, words in lines)
+
+
+def _spelling(identity: str, alias: bool, words: frozenset[str]) -> Spelling:
+    without_active = frozenset(word for word in words if not is_active(word))
+    firm = frozenset(word for word in words if not (is_size(word) or is_month(word)))
+    return Spelling(identity, alias, words, _telling(words), without_active, firm)
 
 
 _SHORT = 2
@@ -49,7 +57,8 @@ def without_sizes(words: frozenset[str]) -> frozenset[str]:
 def sizes(identity: str) -> frozenset[str]:
     """Every size word under which the entry is published."""
     written = {word for line in spellings() if line.id == identity for word in line.words if is_size(word)}
-    return frozenset(written | {word for size in entry(identity).sizes for word in parse(size).words})
+    listed = (*entry(identity).sizes, *entry(identity).tags)
+    return frozenset(written | {word for text in listed for word in parse(text).words if is_size(word)})
 
 
 def matched(words: frozenset[str]) -> Entry | None:
@@ -59,7 +68,9 @@ def matched(words: frozenset[str]) -> Entry | None:
         longest = max(len(line.words) for line in whole)
         best = [line for line in whole if len(line.words) == longest]
         return _only(line.id for line in best if not line.alias) or _only(line.id for line in best)
-    return _only(_lacking(words, is_active)) or (_only(_lacking(words, _may_lack)) if _narrow(words) else None)
+    without_active = (line for line in spellings() if line.without_active <= words)
+    firm = (line for line in spellings() if line.firm <= words) if _narrow(words) else ()
+    return _only(_fitting(without_active, words)) or _only(_fitting(firm, words))
 
 
 def largest(words: frozenset[str]) -> Entry | None:
@@ -70,15 +81,9 @@ def largest(words: frozenset[str]) -> Entry | None:
     return max(fitting, key=lambda facts: _count(facts) or 0.0, default=None)
 
 
-def _lacking(words: frozenset[str], optional: Callable[[str], bool]) -> Iterable[str]:
-    """Entries of whose spelling only optional words are missing."""
-    for line in spellings():
-        if line.telling and all(map(optional, line.words - words)) and _explained(line, words):
-            yield line.id
-
-
-def _may_lack(word: str) -> bool:
-    return is_size(word) or is_month(word)
+def _fitting(lines: Iterable[Spelling], words: frozenset[str]) -> Iterable[str]:
+    """The entries of those spellings that explain the words."""
+    return (line.id for line in lines if line.telling and _explained(line, words))
 
 
 def _narrow(words: frozenset[str]) -> bool:

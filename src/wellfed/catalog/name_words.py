@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 from wellfed.catalog.chinese_names import in_latin
 
@@ -101,11 +102,11 @@ def _without_brand(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 _FORMAT = re.compile(
-    r"(?<![A-Za-z0-9])(?<!\d\.)(?:"
+    r"(?<![A-Za-z0-9])(?:"
     r"(?:UD-|i1-|smol-|mix-)?(?:I?Q[1-8]_[A-Z0-9]+(?:_[A-Z0-9]+)*|I?Q[1-8]|TQ[12]_0|I2_S)"
     r"|(?:MX|NV)FP[468](?:[_-]MOE)?|BF16|FP(?:32|16|8|4)(?:[_-](?:dynamic|block|static|per-?tensor))?|F(?:32|16)|E4M3"
     r"|GPTQ|AWQ|HQQ|AQLM|VPTQ|torchao|Quark|autoround|auto-round|bnb|bitsandbytes|EXL[23]|MLX|DWQ|QAT|OptiQ"
-    r"|U?INT[2348]|W[48]A(?:16|[48])(?:FP8)?|[2-8][ -]?bits?|\d(?:\.\d+)?[ -]?bpw"
+    r"|U?INT[2348]|W[48]A(?:16|[48])(?:FP8)?|(?<!\d\.)(?:[2-8][ -]?bits?|\d(?:\.\d+)?[ -]?bpw)"
     r"|ONNX|OpenVINO|CoreML|TensorRT|TRT-?LLM|LiteRT"
     r")(?![A-Za-z0-9])(?!\.\d)",
     re.IGNORECASE,
@@ -168,17 +169,20 @@ def size_word(billions: float) -> str:
     return f"{billions:.6g}b"
 
 
+@lru_cache(maxsize=8192)
 def billions(word: str) -> float | None:
     """The number of a size word, '7b' or 'a3b'; None for other words."""
     match = re.fullmatch(r"a?(\d+(?:\.\d+)?)b", word)
     return float(match[1]) if match else None
 
 
+@lru_cache(maxsize=8192)
 def is_active(word: str) -> bool:
     """Whether the word tells the parameters a token passes through: 'a3b'."""
     return bool(_ACTIVE.fullmatch(word))
 
 
+@lru_cache(maxsize=8192)
 def is_size(word: str) -> bool:
     """Whether the word tells a size: '7b', 'a3b', '8x7b', '16e'."""
     return billions(word) is not None or bool(re.fullmatch(r"\d+x\d+(?:\.\d+)?b|\d+e", word))

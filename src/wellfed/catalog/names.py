@@ -20,10 +20,11 @@ _MEMORY = re.compile(
 _CORES = re.compile(r"\b(\d+)[ -]?(?:gpu[ -]?)?cores?\b(?:[ -]?gpus?\b)?")
 _ASIDES = re.compile(
     r"\bw/.*$|\bwith radeon.*$|\b\d+th\b|"
-    r"@?\s*\b\d+(?:\.\d+)?\s*ghz\b|\b\d+w\b|\bnps\d\b|\bspx\b|\b\d+\s*threads?\b|\b\d{1,3}c(?:/\d+t)?\b|\b\d+-bit\b"
+    r"@?\s*\b\d+(?:\.\d+)?\s*ghz\b|\b\d+w\b|\bnps\d\b|\bspx\b|\b\d+\s*threads?\b|\b(?!910c)\d{1,3}c(?:/\d+t)?\b|\b\d+-bit\b"
 )
 _SPLITS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(rtx|gtx|rx|titan|radeon|arc|tesla|quadro|epyc|ryzen|xeon)(?=[a-z]?\d)"), r"\1 "),
+    (re.compile(r"\btr(?=\s?(?:pro\b|\d{4}w?x\b))"), "threadripper"),
     (re.compile(r"\b(\d{4})s\b"), r"\1 super"),
     (re.compile(r"\b(\d{3,4})(ti|super|d|xt|xtx|gre)(?=super|\b)"), r"\1 \2 "),
     (re.compile(r"\b(\d{4})(v[2-4])\b"), r"\1 \2"),

@@ -29,6 +29,12 @@ class Row:
     values: Mapping[str, Any]
 
 
+@lru_cache(maxsize=8)
+def table(name: str) -> Mapping[str, Any]:
+    """One of the small tables beside the parts: hosts.toml, systems.toml, memory.toml ..."""
+    return tomllib.loads((DATA / name).read_text(encoding="utf-8"))
+
+
 @lru_cache(maxsize=4)
 def files(folder: str) -> tuple[tuple[str, str], ...]:
     """The files of `folder` (gpus or cpus) by name, each with its text in lower case."""

@@ -80,7 +80,7 @@ def _model_facts(model: Any) -> dict[str, Any]:
 
 
 def _builds() -> list[tuple[Any, ...]]:
-    from wellfed.catalog.machines import builds
+    from wellfed.written.machines import builds
 
     return [(build, f"build:{build.id}", build.title, build.machine) for build in builds()]
 

@@ -19,6 +19,7 @@ from wellfed.printable import Guarded, printable_lines
 # name: (module:command, help of one line)
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "plan": ("wellfed.cli.plan:command", "Does it fit, how fast, what limits it: CPU, GPU or both."),
+    "fit": ("wellfed.cli.fit:command", "Which models this machine serves well."),
     "compare": ("wellfed.cli.compare:command", "The same model on several machines, side by side."),
     "check": ("wellfed.cli.check:command", "Does this machine feed its GPUs? Faults, priced for a model, with fixes."),
     "topology": ("wellfed.cli.topology:command", "Sockets, channels, PCIe hops, GPUs and links, drawn."),
@@ -33,6 +34,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "accuracy": ("wellfed.cli.accuracy:command", "Hold predictions against a table of measurements."),
     "resolve": ("wellfed.cli.resolve:command", "Which model is meant by a name, and how large it is."),
     "catalog": ("wellfed.cli.catalog:command", "GPUs, CPUs, models and builds that are known by name."),
+    "explain": ("wellfed.cli.explain:command", "What a term means."),
     "completion": ("wellfed.cli.completion:command", "Print the shell completion script."),
 }
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import click
 
-from wellfed.provenance import ABOUT_NAME
-
 
 def say_how_read(name: str) -> None:
     """On stderr, where the name was not read exactly: the model it is taken for, and why. Raises as `plan`."""
     from wellfed import api
 
     for assumption in api.model(name).assumptions:
-        if assumption.about == ABOUT_NAME:
+        if assumption.reading:
             click.echo(f"{click.style('name', fg='yellow')}: {assumption.text} ({assumption.reason})", err=True)

@@ -17,7 +17,7 @@ from wellfed.planner.answer import Answer
 from wellfed.planner.kinds import describe
 from wellfed.planner.search import missed_targets
 from wellfed.planner.upgrades import Upgrade
-from wellfed.provenance import ABOUT_NAME
+from wellfed.provenance import Assumption
 from wellfed.units import format_bytes, format_rate, format_seconds
 from wellfed.verbs.next_steps import NextSteps, disk_line
 from wellfed.workload import Workload
@@ -28,10 +28,9 @@ def print_answer(answer: Answer, top: int, explain: bool, steps: Callable[[Plan]
     out = console()
     search = answer.search
     out.print(f"[bold]{escape(model_line(search.model))}[/]")
-    for assumption in answer.assumptions:
-        if assumption.about == ABOUT_NAME:
-            out.print(f"[yellow]{escape(assumption.text)}[/]: {escape(assumption.reason)}")
     out.print(f"on {escape(machine_line(search.machine))}")
+    for reading in readings(search.machine.assumptions + answer.assumptions):
+        out.print(f"[yellow]note:[/] {escape(reading)}")
     out.print(f"[dim]{_workload_line(search.workload, search.sweep)}[/]")
     _print_verdict(answer)
     plans = answer.ranking.best_of_each_kind()[:top]
@@ -45,7 +44,20 @@ def print_answer(answer: Answer, top: int, explain: bool, steps: Callable[[Plan]
     _print_refused(answer)
     if explain and plans:
         print_ledgers(plans[0])
+        _print_host(answer)
     _print_assumptions(answer, plans[0] if plans else None, explain)
+
+
+def _print_host(answer: Answer) -> None:
+    """What the CPU costs, and what holds it down."""
+    cost = answer.host
+    if cost is None:
+        return
+    console().print("\n[bold]the host[/]")
+    console().print(f"  {escape(str(cost.told()))}")
+    console().print(f"  [dim]one core: {cost.ratio:.2f} of a Ryzen 9 7950X's, {cost.fastest_ratio:.2f} at best[/]")
+    for cause, left in cost.speed.losses:
+        console().print(f"  [dim]{escape(cause.value)}: {left:.0%} is left[/]")
 
 
 def model_line(model: Model) -> str:
@@ -208,9 +220,15 @@ def _print_refused(answer: Answer) -> None:
         console().print(f"\n[dim]{answer.ranking.considered} layouts considered[/]")
 
 
+def readings(assumptions: tuple[Assumption, ...]) -> tuple[str, ...]:
+    """What was taken of several things that the words could mean, each once, to stand above the answer."""
+    told = (f"{each.text} ({each.reason})" if each.reason else each.text for each in assumptions if each.reading)
+    return tuple(dict.fromkeys(told))
+
+
 def _print_assumptions(answer: Answer, best: Plan | None, explain: bool) -> None:
-    told = tuple(assumption for assumption in answer.assumptions if assumption.about != ABOUT_NAME)  # at the top
-    found = told + (best.estimate.assumptions if best else ())
+    found = answer.assumptions + (best.estimate.assumptions if best else ())
+    found = tuple(assumption for assumption in found if not assumption.reading)
     if not found:
         return
     if not explain:

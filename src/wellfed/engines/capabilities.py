@@ -38,7 +38,16 @@ class Capabilities:
     source: str = ""
 
 
-_INTEL_GRAPHICS = {"intel": frozenset({"xe", "xe-hpg", "xe-hpc", "xe2", "xe3"})}  # SYCL and Vulkan, no Gaudi
+_INTEL_GRAPHICS = {  # SYCL and Vulkan, no Gaudi
+    "intel": frozenset({"xe", "xe-lpg", "xe-hpg", "xe-hpc", "xe2", "xe3"})
+}
+# Vendors whose own build of vLLM a part names (`GpuSpec.serving_build`): vllm-ascend, vllm-musa, vLLM-metax ...
+_OWN_BUILDS: Mapping[str, float] = dict.fromkeys(
+    ("huawei", "hygon", "moorethreads", "metax", "cambricon", "kunlun", "biren", "iluvatar", "enflame", "thead"), 0.0
+)
+# llama.cpp's back ends for three of them: CANN, HIP, MUSA (docs/build.md).
+_BACKENDS: Mapping[str, float] = {"huawei": 0, "hygon": 0, "moorethreads": 0}
+_CANN_TYPES = frozenset({"bf16", "q8_0", "q4_0"})  # llama.cpp docs/backend/CANN.md
 _GGUF = (
     "bf16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "iq4_xs", "q3_k_m", "ud-q2_k_xl", "q2_k", "iq2_xxs", "ud-iq1_s",
 )  # fmt: skip
@@ -50,7 +59,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
     Engine.LLAMA_CPP: Capabilities(
         Engine.LLAMA_CPP,
         "llama.cpp",
-        {"nvidia": 5.0, "amd": 0, "apple": 0, "intel": 0},
+        {"nvidia": 5.0, "amd": 0, "apple": 0, "intel": 0, **_BACKENDS},
         _GGUF,
         ("f16", "q8_0", "q5_1", "q4_0"),
         ("f32", "bf16", "q5_0", "q4_1", "iq4_nl"),
@@ -77,7 +86,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
     Engine.VLLM: Capabilities(
         Engine.VLLM,
         "vLLM",
-        {"nvidia": 7.5, "amd": 0},
+        {"nvidia": 7.5, "amd": 0, **_OWN_BUILDS},
         _SERVED,
         ("f16", "fp8"),
         ("bf16", "fp8_e4m3", "fp8_e5m2"),
@@ -93,7 +102,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
     Engine.SGLANG: Capabilities(
         Engine.SGLANG,
         "SGLang",
-        {"nvidia": 8.0, "amd": 0},
+        {"nvidia": 8.0, "amd": 0, "huawei": 0, "hygon": 0, "moorethreads": 0, "metax": 0, "kunlun": 0},
         _SERVED,
         ("f16", "fp8"),
         ("bf16", "fp8_e4m3", "fp8_e5m2"),
@@ -102,7 +111,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         attention_data_parallel=True,
         max_sequences=_SLOTS,
         batch_tokens=(4096, 8192, 16384),
-        architectures={"amd": frozenset({"cdna3", "cdna4"})},
+        architectures={"amd": frozenset({"cdna3", "cdna4"}), "huawei": frozenset({"davinci"})},
         source="SGLang documentation: server arguments, quantization, AMD GPUs (MI300 and MI350 series)",
     ),
     Engine.TENSORRT_LLM: Capabilities(
@@ -168,14 +177,24 @@ def usable_quantisations(capabilities: Capabilities, model: Model, gpu: GpuSpec 
     """
     if gpu is None and capabilities.cpu_on_request:
         return tuple(name for name in _published(capabilities, model) if name in capabilities.cpu_on_request)
+    if gpu is not None and gpu.vendor == "huawei" and capabilities.layer_split:
+        return tuple(name for name in _published(capabilities, model) if name in _CANN_TYPES)
     chosen = []
-    for name in _published(capabilities, model):
+    for name in _with_int8(capabilities, gpu, _published(capabilities, model)):
         if name in {"fp8", "fp8-fp4-experts"} and not _knows(gpu, _FP8_CAPABILITY):
             continue
         if name == "nvfp4" and not _knows(gpu, _FP4_CAPABILITY, amd=False):
             continue
         chosen.append(name)
     return tuple(chosen)
+
+
+def _with_int8(capabilities: Capabilities, gpu: GpuSpec | None, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Vendors whose chips have no FP8 publish models in INT8 (W8A8): it stands before INT4."""
+    if gpu is None or gpu.serving_build is None or not capabilities.tensor_parallel or "int4" not in names:
+        return names
+    at = names.index("int4")
+    return (*names[:at], "int8", *names[at:])
 
 
 def reads_on_request(capabilities: Capabilities, model: Model, usable: tuple[str, ...]) -> tuple[str, ...]:
@@ -203,6 +222,6 @@ def _published(capabilities: Capabilities, model: Model) -> tuple[str, ...]:
 def _knows(gpu: GpuSpec | None, capability: float, amd: bool = True) -> bool:
     if gpu is None:
         return False
-    if gpu.vendor == "amd":
+    if gpu.vendor != "nvidia":
         return amd and (gpu.peak.fp8 is not None)
     return gpu.compute_capability is not None and float(gpu.compute_capability) >= capability

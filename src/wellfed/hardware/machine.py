@@ -138,11 +138,17 @@ class Gpu:
     nvlinks_total: int | None = None
     nvlink_bytes_per_s: float | None = None  # active links together, one direction
     link_under_load: bool = False  # the link was read while copies kept it awake
+    memory_clock_hz: float | None = None
+    memory_clock_max_hz: float | None = None
+    power_limit_default_w: float | None = None  # as the card leaves the factory
 
 
 @dataclass(frozen=True, slots=True)
 class GpuLink:
-    """A direct link between two GPUs: `kind` is nvlink, nvswitch, xgmi or p2p (PCIe, one common switch)."""
+    """A direct link between two GPUs: `kind` is nvlink, nvswitch, xgmi, another vendor's own (hccs, mtlink ...) or p2p.
+
+    p2p is PCIe with one common switch; every other kind carries no PCIe traffic.
+    """
 
     a: int
     b: int
@@ -160,7 +166,7 @@ class Nic:
     pci_address: str | None = None
     numa_node: int | None = None
     bytes_per_s: float | None = None
-    kind: str | None = None  # infiniband | ethernet
+    kind: str | None = None  # infiniband | ethernet | rdma (one of both, as nvidia-smi lists them)
     up: bool | None = None
     driver: str | None = None
     physical: bool = True  # False for bridges and other software interfaces
@@ -178,6 +184,30 @@ class DevicePath:
     a: str
     b: str
     kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerAccess:
+    """Whether two GPUs can copy to each other without a detour by RAM, as driver or NCCL say; `why` in their words."""
+
+    a: int
+    b: int
+    works: bool
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A place where files lie. `kind`: nvme | ssd | hdd | usb | network | overlay | memory; None = not told."""
+
+    name: str
+    kind: str | None = None
+    pci_address: str | None = None
+    bytes: int | None = None
+    free_bytes: int | None = None
+    file_system: str | None = None
+    mount: str | None = None
+    holds_models: bool = False  # the folder that models are kept in lies on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +249,11 @@ class OsSettings:
     shared_memory_bytes: int | None = None  # size of /dev/shm
     nvidia_driver: str | None = None
     nvswitches: int | None = None  # NVSwitch devices seen on PCI
+    family: str | None = None  # linux | windows | macos
+    wsl: bool | None = None  # Windows Subsystem for Linux
+    chassis: str | None = None  # laptop | desktop | server
+    cloud: str | None = None  # whose cloud: aws, azure, google ...
+    rocm: str | None = None  # ROCm version
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +287,11 @@ class Machine:
     dimms: tuple[Dimm, ...] = ()  # every memory slot, also those whose socket is unknown
     paths: tuple[DevicePath, ...] = ()
     pci_complete: bool | None = None  # False: the source shows only some devices; absence proves nothing
+    peers: tuple[PeerAccess, ...] = ()  # pairs of GPUs for which peer access was told
+    disks: tuple[Disk, ...] = ()
+    cpu_name: str | None = None  # where a source names the CPU and no packages
+    unsupported: frozenset[str] = frozenset()  # keys of `unknown` that the driver answered with: this card has none
+    kinds_read: tuple[str, ...] = ()  # the kinds of dump that were read, by their readers' titles
 
     @property
     def memory_bandwidth_bytes_per_s(self) -> float | None:
@@ -265,6 +305,15 @@ class Machine:
         """Physical cores of all sockets; None as soon as one socket's is unknown."""
         known = [socket.cores for socket in self.sockets if socket.cores is not None]
         return sum(known) if known and len(known) == len(self.sockets) else None
+
+    @property
+    def unified_memory(self) -> bool:
+        """Whether CPU and GPU share one pool of memory (Apple, DGX Spark, Jetson, Strix Halo, integrated graphics).
+
+        What both need must fit `memory_bytes` together. GH200 and GB200 are not such: two pools behind one address
+        space.
+        """
+        return any(gpu.spec is not None and gpu.spec.unified_memory for gpu in self.gpus)
 
     @property
     def memory_usable_bytes(self) -> int | None:

@@ -30,9 +30,9 @@ class GpuSpec:
 
     id: str
     name: str
-    vendor: str  # nvidia | amd | intel | apple
+    vendor: str  # nvidia | amd | intel | apple | huawei | hygon | moorethreads | metax | cambricon | kunlun ...
     architecture: str  # pascal turing ampere ada hopper blackwell | rdna2.. cdna3.. | xe2 | m1..
-    form: str  # pcie | sxm | nvl | oam | superchip | soc
+    form: str  # pcie | mobile | sxm | nvl | oam | superchip | soc
     memory_bytes: int
     memory_bandwidth_bytes_per_s: float
     memory_type: str
@@ -40,6 +40,8 @@ class GpuSpec:
     pcie_generation: int | None
     pcie_lanes: int | None
     link_bytes_per_s: float | None = None  # NVLink / Infinity Fabric, one direction, all links together
+    link_kind: str | None = None  # nvlink | nvswitch | xgmi | hccs | ub | mtlink ... None: as the vendor's other parts
+    link_switched: bool = False  # every pair at the full rate (a switch), else wired pair by pair
     link_peers: int = 0  # largest group it joins: 2 for a bridge, 8 for a baseboard, 72 for a rack; 0 none
     compute_units: int | None = None  # SMs, CUs, Xe cores, Apple GPU cores
     boost_clock_hz: float | None = None
@@ -47,7 +49,10 @@ class GpuSpec:
     board_power_w: float | None = None
     compute_capability: str | None = None
     year: int | None = None
-    unified_memory: bool = False  # shares the CPU's memory (Apple, Strix Halo, GB10)
+    unified_memory: bool = False  # shares the CPU's memory (Apple, Strix Halo, GB10): one pool, not two
+    serving_build: str | None = None  # what "vLLM" means on it, where that is a build of the vendor's own
+    memory_of_host: bool = False  # integrated graphics: its memory is the machine's modules, whatever these are
+    network_bytes_per_s: float | None = None  # of a network port that is built in, one direction
     cpu_id: str | None = None  # the CPU that comes with it (superchips and SoCs)
     aliases: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
@@ -79,11 +84,14 @@ class CpuSpec:
     memory_bus_bytes: int = 8  # data bytes per channel and transfer
     memory_validated_mt_s: float | None = None  # beyond the data sheet, on boards the vendor validated, 1 per channel
     other_memory_mt_s: tuple[tuple[str, tuple[float, ...]], ...] = ()  # further types: ("MRDIMM", (8800,))
+    soldered_memory_bytes: int | None = None  # where one size comes with the part (Grace)
     power_w: float | None = None
     year: int | None = None
     # PassMark CPU Mark, single-thread rating (one core at its boost clock): what launches, samples and tokenises.
     single_thread_rating: float | None = None
     single_thread_derived: bool = False  # True: not published; from parts of the same core, by boost clock
+    stands_for_unknown: bool = False  # True: usual figures for a CPU that no catalogue has; speeds are a guess
+    graphics_id: str | None = None  # the GPU inside it that can run models (APUs)
     aliases: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
 

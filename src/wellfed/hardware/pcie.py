@@ -71,6 +71,7 @@ class PciDevice:
     aer_correctable: int | None = None  # errors counted since boot
     aer_nonfatal: int | None = None
     aer_fatal: int | None = None
+    errors_logged: str | None = None  # worst in a kernel log: correctable | nonfatal | fatal
     chipset: bool | None = None  # set only by sources that show no ids but a shape (lspci -t)
 
     @property

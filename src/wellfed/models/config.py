@@ -120,6 +120,7 @@ def from_layers(
         id=identity,
         name=name or identity,
         family=family or kind,
+        architecture=kind,
         hidden=hidden,
         vocabulary=reader.whole("vocab_size"),
         context_limit=reader.whole("max_position_embeddings", default=2048),

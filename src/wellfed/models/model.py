@@ -48,6 +48,7 @@ class Model:
     mtp_copies: bool = False  # the MTP layers' files repeat embedding and head
     extra_tensors: tuple[Tensor, ...] = ()  # towers, look-up tables and the like
     task: str = "text"  # text | vision-language | audio-language | omni | embedding | reranker | encoder-decoder
+    architecture: str = ""  # the model_type of its config
     notes: tuple[str, ...] = ()  # what was assumed
     aliases: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
@@ -81,7 +82,7 @@ class Model:
     @property
     def active_parameters(self) -> int:
         """Parameters a token passes through: of routed experts only its own; of an untied input embedding one row."""
-        return round(sum(_active(self, tensor) for tensor in tensors(self) if tensor.part not in BESIDE))
+        return round(sum(passed(self, tensor) for tensor in tensors(self) if tensor.part not in BESIDE))
 
     @property
     def expert_layers(self) -> int:
@@ -96,7 +97,8 @@ class Model:
 BESIDE = frozenset({Part.MTP, Part.VISION, Part.AUDIO})  # parts that are not the language model's own
 
 
-def _active(model: Model, tensor: Tensor) -> float:
+def passed(model: Model, tensor: Tensor) -> float:
+    """Elements of `tensor` that one token passes: its own experts, its row of a table that is only looked up."""
     if tensor.part is Part.EMBEDDING and not model.tied_embeddings:
         return tensor.columns
     if tensor.part is Part.LOOKUP:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from wellfed.calibration import Calibration
 from wellfed.estimate import Estimate
 from wellfed.layout import Engine
+from wellfed.perf.doubt import with_doubt
 from wellfed.perf.load import load_seconds
 from wellfed.plan import Request
 
@@ -20,7 +21,7 @@ def estimate(request: Request, calibration: Calibration) -> Estimate:
     engine). Raises Unsupported for a
     layout its engine cannot run.
     """
-    found = _estimate(request, calibration)
+    found = with_doubt(_estimate(request, calibration), request, calibration)
     seconds = load_seconds(request.machine, found.memory)
     return found if seconds is None else replace(found, load_s=seconds)
 

@@ -8,7 +8,6 @@ from functools import partial
 
 from wellfed.calibration import Calibration
 from wellfed.catalog.hardware import gpus
-from wellfed.catalog.hosts import Host, hosted, hosts, own_machine
 from wellfed.catalog.prices import Prices
 from wellfed.engines.capabilities import CAPABILITIES, usable_quantisations, why_not
 from wellfed.errors import WellfedError
@@ -28,6 +27,7 @@ from wellfed.planner.power import power
 from wellfed.planner.search import QuantisationOf, lateness
 from wellfed.planner.sensitivity import Sensitivity, sensitivities
 from wellfed.workload import Workload
+from wellfed.written.hosts import Host, hosted, hosts, own_machine
 
 _COUNTS = (1, 2, 4, 8)
 _ROOM_BYTES = 1.5e9  # context and cache on each GPU, a first bound only; the ledger decides

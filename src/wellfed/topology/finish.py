@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -13,13 +14,16 @@ from wellfed.hardware.machine import (
     Machine,
     Nic,
     NumaNode,
+    Origin,
     OsSettings,
     Socket,
 )
+from wellfed.hardware.nvlink import nvlink_bytes_per_s
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.hardware.pcie import PciDevice, PcieLink
 from wellfed.topology.memory import named_channels, populated_channels, slowest_mt_s
 from wellfed.topology.merge import overlay
+from wellfed.topology.names import nvidia_names
 from wellfed.topology.os_settings import iommu_of
 from wellfed.topology.pci_tree import complete, gpus_on_pci, loaded_link, paths_between
 
@@ -30,6 +34,7 @@ ResolveCpu = Callable[[str, int | None], CpuSpec | None]
 def finish(machine: Machine, gpu_spec: Resolve, cpu_spec: ResolveCpu) -> Machine:
     """The machine with parents, NUMA homes, links, memory per socket and specs filled in."""
     machine = replace(machine, pci=complete(machine.pci))
+    machine = replace(machine, sockets=machine.sockets or _sockets_of_threads(machine, cpu_spec))
     machine = replace(machine, os=_os(machine), nics=machine.nics or _nics_on_pci(machine.pci))
     machine = replace(machine, gpus=_with_pci_gpus(machine))
     machine = _with_homes(machine)
@@ -113,6 +118,22 @@ def _sockets(machine: Machine, cpu_spec: ResolveCpu) -> tuple[Socket, ...]:
     return tuple(_socket(machine, socket, only, cpu_spec) for socket in sockets)
 
 
+def _sockets_of_threads(machine: Machine, cpu_spec: ResolveCpu) -> tuple[Socket, ...]:
+    """Packages where a source names the CPU and counts threads, but not packages: as many as those threads fill.
+
+    Only whole numbers of packages that this CPU is made for count; a virtual machine's threads tell nothing of them.
+    """
+    spec = cpu_spec(machine.cpu_name, None) if machine.cpu_name else None
+    threads = machine.os.cpus_present or machine.os.cpus_online
+    if spec is None or not threads or machine.os.smt is None or machine.os.virtualised:
+        return ()
+    each = spec.threads if machine.os.smt else spec.cores
+    count, rest = divmod(len(threads), each)
+    if rest or count not in (1, 2, 4, 8) or count > max(spec.sockets_max, 1):
+        return ()
+    return tuple(Socket(index, name=machine.cpu_name, cores=spec.cores, threads=each) for index in range(count))
+
+
 def _sockets_of_dimms(dimms: tuple[Dimm, ...]) -> tuple[Socket, ...]:
     numbers = {dimm.socket for dimm in dimms}
     if not numbers or None in numbers:
@@ -159,13 +180,30 @@ def _gpu(gpu: Gpu, known: dict[str, PciDevice], gpu_spec: Resolve, virtual: bool
     own = known.get(gpu.pci_address or "")
     if virtual and own is not None:
         known = {own.address: replace(own, parent=None)}  # a virtual machine's ports show no real link
-    spec = gpu.spec or (gpu_spec(gpu.name, gpu.memory_bytes) if gpu.name else None)
+    name = _whole_name(gpu, gpu_spec)
+    spec = gpu.spec or (gpu_spec(name, gpu.memory_bytes) if name else None)
     return replace(
         gpu,
+        name=name,
         spec=spec,
         link=_lesser(gpu.link, loaded_link(gpu, known)),
         memory_bytes=gpu.memory_bytes if gpu.memory_bytes is not None else spec.memory_bytes if spec else None,
     )
+
+
+def _whole_name(gpu: Gpu, gpu_spec: Resolve) -> str | None:
+    """A name that old versions of nvidia-smi cut with dots, where its memory tells which one it is."""
+    if gpu.name is None or not gpu.name.endswith("..."):
+        return gpu.name
+    start = gpu.name.removesuffix("...").removeprefix("NVIDIA ").strip()
+    fits = [
+        name
+        for name in nvidia_names(start)
+        if (spec := gpu_spec(name, gpu.memory_bytes)) is not None
+        and gpu.memory_bytes is not None
+        and abs(spec.memory_bytes - gpu.memory_bytes) < spec.memory_bytes * 0.07
+    ]
+    return fits[0] if len(fits) == 1 else gpu.name
 
 
 def _lesser(a: PcieLink | None, b: PcieLink | None) -> PcieLink | None:
@@ -191,11 +229,29 @@ def _os(machine: Machine) -> OsSettings:
     switches = [d for d in machine.pci if d.vendor_id == 0x10DE and (d.class_code or 0) >> 8 == 0x0680]
     if found.nvswitches is None and (switches or machine.pci_complete):
         found = replace(found, nvswitches=len(switches))
-    if found.virtualised is None and any(d.vendor_id in _VIRTUAL_VENDORS for d in machine.pci):
+    if found.virtualised is None and (found.wsl or any(d.vendor_id in _VIRTUAL_VENDORS for d in machine.pci)):
         found = replace(found, virtualised=True)
+    if found.virtualised is None and any(_on_root_bus(d) for d in machine.pci):
+        found = replace(found, virtualised=True)
+    if found.chassis is None and any(_is_mobile(gpu.name) for gpu in machine.gpus):
+        found = replace(found, chassis="laptop")
     if found.iommu is None and found.command_line is not None:
         found = replace(found, iommu=iommu_of(found.command_line))
     return found
+
+
+def _on_root_bus(device: PciDevice) -> bool:
+    """A card without any bridge above it: PCI Express cards hang below a root port, only hypervisors put them here."""
+    card = device.class_code is not None and device.class_code >> 8 in (0x0300, 0x0302)
+    known = device.vendor_id == 0x10DE or (device.vendor_id is None and (device.class_code or 0) >> 8 == 0x0302)
+    bare = device.parent is None or device.parent.startswith("ffff:")  # NCCL's stand-in for what a guest hides
+    return card and known and device.bus == 0 and bare
+
+
+def _is_mobile(name: str | None) -> bool:
+    return (
+        bool(name) and re.search(r"Laptop GPU|Mobile\b|MX\d{3}\b|Max-Q(?! Workstation)|\dM\b", name or "") is not None
+    )
 
 
 _VIRTUAL_VENDORS = {0x1B36, 0x1AF4, 0x1414, 0x15AD, 0x80EE, 0x5853}  # QEMU, virtio, Hyper-V, VMware, VirtualBox, Xen
@@ -213,24 +269,32 @@ def _nics_on_pci(devices: tuple[PciDevice, ...]) -> tuple[Nic, ...]:
 
 def _rated(machine: Machine) -> tuple[GpuLink, ...]:
     """Bandwidth of GPU links from the data sheet: all of a GPU's links together through a switch, or its share."""
-    specs = {gpu.index: gpu.spec for gpu in machine.gpus}
-    return tuple(_rate(link, specs.get(link.a), specs.get(link.b)) for link in machine.gpu_links)
+    cards = {gpu.index: gpu for gpu in machine.gpus}
+    return tuple(_rate(link, cards.get(link.a), cards.get(link.b)) for link in machine.gpu_links)
 
 
-def _rate(link: GpuLink, a: GpuSpec | None, b: GpuSpec | None) -> GpuLink:
-    if link.bytes_per_s is not None or a is None or b is None:
+def _rate(link: GpuLink, a: Gpu | None, b: Gpu | None) -> GpuLink:
+    if link.bytes_per_s is not None or link.kind not in ("nvlink", "nvswitch"):
         return link
-    full = min(a.link_bytes_per_s or 0, b.link_bytes_per_s or 0)
-    if link.kind == "nvswitch" and full:
-        return replace(link, bytes_per_s=full)
-    single = _NVLINK_BYTES_PER_S.get(a.architecture)
-    return replace(link, bytes_per_s=link.count * single) if link.kind == "nvlink" and link.count and single else link
+    if link.kind == "nvswitch":
+        both = [rate for gpu in (a, b) if (rate := _together(gpu)) is not None]
+        return replace(link, bytes_per_s=min(both)) if len(both) == 2 else link
+    single = [rate for gpu in (a, b) if gpu is not None and (rate := _single(gpu)) is not None]
+    return replace(link, bytes_per_s=link.count * min(single)) if link.count and single else link
 
 
-# One NVLink, one direction, by GPU architecture (NVIDIA data sheets: P100, V100, A100, H100, B200)
-_NVLINK_BYTES_PER_S = {
-    "pascal": 20e9, "volta": 25e9, "turing": 25e9, "ampere": 25e9, "hopper": 25e9, "blackwell": 50e9
-}  # fmt: skip
+def _together(gpu: Gpu | None) -> float | None:
+    """All links of a card: as its driver says, else the data sheet."""
+    if gpu is None:
+        return None
+    return gpu.nvlink_bytes_per_s or (gpu.spec.link_bytes_per_s if gpu.spec else None)
+
+
+def _single(gpu: Gpu) -> float | None:
+    """One link of a card, one direction: as its driver says, else the data sheet."""
+    if gpu.nvlink_bytes_per_s and gpu.nvlinks_active:
+        return gpu.nvlink_bytes_per_s / gpu.nvlinks_active
+    return nvlink_bytes_per_s(gpu.spec) if gpu.spec else None
 
 
 def _unknown(machine: Machine) -> dict[str, str]:
@@ -239,7 +303,7 @@ def _unknown(machine: Machine) -> dict[str, str]:
     if not machine.pci:
         found["pci"] = "the source shows no PCI devices"
     if not machine.sockets:
-        found["sockets"] = "the source shows no CPU packages"
+        found["sockets"] = machine.unknown.get("sockets", "the source shows no CPU packages")
     if not machine.numa_nodes:
         found["numa_nodes"] = "the source shows no NUMA nodes"
     if not machine.dimms:
@@ -264,7 +328,12 @@ def _settled(machine: Machine, key: str) -> bool:
         return any(device.numa_node is not None for device in machine.pci)
     if key == "pci.ids":
         return any(device.device_id is not None for device in machine.pci)
+    if key == "numa_nodes.partial":
+        return machine.origin is not Origin.DUMP or any(kind in _ALL_NODES for kind in machine.kinds_read)
     return key == "dimms" and bool(machine.dimms)
+
+
+_ALL_NODES = ("lscpu", "numactl -H", "lstopo XML", "lstopo console")
 
 
 def _unknown_of(gpu: Gpu) -> dict[str, str]:

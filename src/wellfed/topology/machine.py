@@ -13,13 +13,13 @@ from wellfed.topology.collect import collect
 from wellfed.topology.cpu import Cpus
 from wellfed.topology.finish import Resolve, ResolveCpu, finish
 from wellfed.topology.gpu_nvml import read_nvml
-from wellfed.topology.imports import read_dumps
 from wellfed.topology.merge import merge
 from wellfed.topology.nic import read_nics
 from wellfed.topology.numa import Node
 from wellfed.topology.os_settings import Seen, read_meta, read_os
 from wellfed.topology.pci import read_pci
 from wellfed.topology.pci_tree import gpus_on_pci
+from wellfed.topology.readers import read_dumps
 from wellfed.topology.snapshot import NVML, Snapshot, Tree
 
 DMI = "/sys/firmware/dmi/tables/DMI"

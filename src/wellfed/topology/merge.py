@@ -33,6 +33,10 @@ def _join(a: Machine, b: Machine) -> Machine:
         pci_complete=True if a.pci_complete or b.pci_complete else overlay(a, b).pci_complete,
         unknown={**b.unknown, **a.unknown},
         assumptions=tuple(dict.fromkeys((*a.assumptions, *b.assumptions))),
+        peers=_keyed(a.peers, b.peers, lambda pair: (min(pair.a, pair.b), max(pair.a, pair.b))),
+        disks=_keyed(a.disks, b.disks, lambda disk: (disk.name, disk.mount)),
+        unsupported=a.unsupported | b.unsupported,
+        kinds_read=tuple(dict.fromkeys((*a.kinds_read, *b.kinds_read))),
     )
 
 

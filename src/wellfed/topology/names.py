@@ -60,3 +60,8 @@ def gpu_name(vendor_id: int | None, device_id: int | None, memory_bytes: int | N
         size = round(memory_bytes / GIB) if memory_bytes else 0
         name = name.get(size)
     return f"{_BRANDS[vendor_id or 0]} {name}" if name else None
+
+
+def nvidia_names(start: str) -> tuple[str, ...]:
+    """Every NVIDIA name of the table that begins so."""
+    return tuple(dict.fromkeys(f"NVIDIA {name}" for name in _NVIDIA.values() if name.startswith(start)))

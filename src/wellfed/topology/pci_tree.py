@@ -81,7 +81,7 @@ def gpus_on_pci(devices: tuple[PciDevice, ...]) -> tuple[Gpu, ...]:
     return tuple(
         Gpu(
             index=index,
-            name=_name(device),
+            name=bracketed_name(device),
             pci_address=device.address,
             vendor=VENDORS.get(device.vendor_id or 0),
             display_only=device.vendor_id is not None and device.vendor_id not in VENDORS,
@@ -92,10 +92,11 @@ def gpus_on_pci(devices: tuple[PciDevice, ...]) -> tuple[Gpu, ...]:
     )
 
 
-def _name(device: PciDevice) -> str | None:
+def bracketed_name(device: PciDevice) -> str | None:
     """By id, else the bracketed marketing name that lspci prints; a name for several cards is none."""
     name = gpu_name(device.vendor_id, device.device_id)
-    match = re.search(r"\[([^\[\]/]+)\]\s*$", device.name or "")
+    told = re.sub(r"\s+(?:Mobile / Max-Q|Max-Q / Mobile|Mobile)\]", " Laptop GPU]", device.name or "")
+    match = re.search(r"\[([^\[\]/]+)\]\s*$", told)
     if name or match is None:
         return name
     brand = {0x10DE: "NVIDIA", 0x1002: "AMD", 0x8086: "Intel"}.get(device.vendor_id or 0, "")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -72,7 +73,9 @@ def _zstandard(path: Path) -> Any:
 
 
 def load(path: Path) -> Snapshot:
-    """The snapshot behind a path. Raises BadInput where there is nothing to read."""
+    """The snapshot behind a path; `-` is a paste on standard input. Raises BadInput where there is nothing to read."""
+    if str(path) == "-":
+        return _load_stream(sys.stdin.buffer)
     if path.is_dir():
         return _load_folder(path)
     try:
@@ -90,6 +93,17 @@ def load(path: Path) -> Snapshot:
     if "\0" in text or text.count("\ufffd") > len(text) // 20:
         raise BadInput(f"{path.name} is neither a snapshot nor text", _HINT)
     return Snapshot(path.name, Origin.DUMP, dumps={path.name: text})
+
+
+def _load_stream(stream: IO[bytes]) -> Snapshot:
+    """Everything on a stream, up to the limit of a pasted text, as one paste; a snapshot's archive works, too."""
+    content, _ = _all_of(stream)
+    if content[257:262] == b"ustar" or content[:2] == b"\x1f\x8b" or content[:4] == b"\x28\xb5\x2f\xfd":
+        whole = io.BytesIO(content)
+        unpacked, cut = _all_of(_decompressed(whole, Path("standard input")))
+        if unpacked[257:262] == b"ustar":
+            return _load_tar(io.BytesIO(unpacked), Path("standard input"), cut)
+    return Snapshot("standard input", Origin.DUMP, dumps={"standard input": _decoded(content[:MAX_PASTED_BYTES])})
 
 
 def _all_of(stream: IO[bytes]) -> tuple[bytes, str]:

@@ -8,7 +8,6 @@ from wellfed.hardware.parts import GpuSpec
 from wellfed.hardware.pcie import PcieLink
 
 _PCIE_BYTES_PER_S = {3: 13e9, 4: 26e9, 5: 55e9, 6: 105e9}  # achieved, x16, one direction
-_DIRECT = frozenset({"nvlink", "nvswitch", "xgmi"})
 _PCIE_LATENCY, _NETWORK_LATENCY = 3.0, 4.0  # against NVLink
 
 
@@ -34,7 +33,7 @@ def _direct(machine: Machine, gpu: GpuSpec, ranks: int) -> float | None:
     """
     if gpu.link_bytes_per_s is None or ranks > gpu.link_peers:
         return None
-    used = [link for link in machine.gpu_links if link.kind in _DIRECT and max(link.a, link.b) < ranks]
+    used = [link for link in machine.gpu_links if link.kind != "p2p" and max(link.a, link.b) < ranks]
     if any(not link.active for link in used) or (not used and gpu.form == "pcie" and ranks > 1):
         return None
     return gpu.link_bytes_per_s

@@ -1,0 +1,77 @@
+"""How much wider an interval must be where no measurement stands behind it: a vendor without rows, an unknown CPU."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from wellfed.calibration import Calibration
+from wellfed.estimate import Estimate, Quantity
+from wellfed.hardware.machine import Machine
+from wellfed.plan import Request
+from wellfed.provenance import Assumption
+
+# Log errors, assumed. A vendor without rows: what leaving a whole vendor out of the local fit costs (AMD and Intel
+# from NVIDIA's constants: medians of 27 to 48 %), so that 80 % lie within about x2. An unknown CPU: its single-thread
+# rate and memory may be off by half; it matters where the CPU computes, little where it only launches.
+_VENDOR, _CPU_COMPUTES, _CPU_LAUNCHES = 0.5, 0.45, 0.15
+_Z80 = 1.2815515655446004  # standard normal quantile that leaves 10 % on each side
+
+
+def with_doubt(estimate: Estimate, request: Request, calibration: Calibration) -> Estimate:
+    """The estimate with the intervals that its machine deserves, and with the reasons among its assumptions."""
+    told = tuple(_vendor_doubts(request, calibration)) + tuple(_cpu_doubts(request))
+    if not told:
+        return estimate
+    sigma = math.hypot(*(extra for extra, _ in told))
+    return replace(
+        estimate,
+        ttft_s=_wider(estimate.ttft_s, sigma),
+        tpot_s=_wider(estimate.tpot_s, sigma),
+        prefill_tok_s=_wider(estimate.prefill_tok_s, sigma),
+        total_tok_s=_wider(estimate.total_tok_s, sigma),
+        assumptions=(*estimate.assumptions, *(assumption for _, assumption in told)),
+    )
+
+
+def _wider(quantity: Quantity, sigma: float) -> Quantity:
+    """The same middle, with independent log errors added to the interval's own."""
+    if not (0 < quantity.low <= quantity.high) or not math.isfinite(quantity.high):
+        return quantity
+    own = math.log(quantity.high / quantity.low) / 2
+    factor = math.exp(math.hypot(own, _Z80 * sigma) - own)
+    return replace(quantity, low=quantity.low / factor, high=quantity.high * factor)
+
+
+def _vendor_doubts(request: Request, calibration: Calibration) -> list[tuple[float, Assumption]]:
+    if request.layout.gpus == 0:
+        return []
+    vendors = {gpu.spec.vendor: gpu.spec.serving_build for gpu in request.machine.gpus if gpu.spec is not None}
+    doubts = []
+    for vendor, build in vendors.items():
+        if _has_rows(vendor, calibration):
+            continue
+        how = f"; vLLM means {build}" if build else ""
+        text = f"no measurement of {vendor} GPUs stands behind these speeds{how}"
+        doubts.append((_VENDOR, Assumption(text, "other vendors' GPUs say how far peaks are reached: a wide interval")))
+    return doubts
+
+
+def _has_rows(vendor: str, calibration: Calibration) -> bool:
+    prefix = f"local.gpu.{vendor}."
+    return vendor == "nvidia" or any(key.startswith(prefix) for key in calibration.parameters)
+
+
+def _cpu_doubts(request: Request) -> list[tuple[float, Assumption]]:
+    if not _unknown_cpu(request.machine):
+        return []
+    offload = request.layout.offload
+    layers = len(request.model.layers)
+    computes = request.layout.gpus == 0 or offload.layers_on_gpu(layers) < layers
+    computes = computes or bool(request.model.is_moe and offload.expert_layers_on_cpu(layers))
+    sigma = _CPU_COMPUTES if computes else _CPU_LAUNCHES
+    return [(sigma, Assumption("the CPU is not known", "its usual class stands for it: a wide interval"))]
+
+
+def _unknown_cpu(machine: Machine) -> bool:
+    return any(socket.cpu is not None and socket.cpu.stands_for_unknown for socket in machine.sockets)

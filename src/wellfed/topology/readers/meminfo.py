@@ -1,0 +1,91 @@
+"""`free` and /proc/meminfo: RAM and swap, in all and what is left."""
+
+from __future__ import annotations
+
+import re
+
+from wellfed.hardware.machine import Machine, OsSettings
+from wellfed.provenance import Assumption
+from wellfed.topology.readers.reader import Reader, told
+
+_MEMINFO = re.compile(
+    r"^\s*(MemTotal|MemFree|MemAvailable|Buffers|Cached|SwapTotal|SwapFree):\s+(\d{1,18}) kB\s*$", re.M
+)
+_HEAD = re.compile(r"^\s*total\s+used\s+free\b([^\n]*)$", re.M)
+_LINE = re.compile(r"^\s*(Mem|Swap)\s*:[ \t]+(\d[\d.BKMGTPi \t]*)$", re.M)
+_VALUE = re.compile(r"([\d.]+)([BKMGTP])?(i)?")
+_POWERS = {"B": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
+
+
+def recognises_meminfo(text: str) -> bool:
+    """The kernel's own lines."""
+    return any(match[1] == "MemTotal" for match in _MEMINFO.finditer(text))
+
+
+def parse_meminfo(text: str) -> Machine:
+    """Sizes in bytes."""
+    sizes: dict[str, int] = {}
+    for match in _MEMINFO.finditer(text):
+        sizes.setdefault(match[1], int(match[2]) << 10)
+    swap = sizes.get("SwapTotal")
+    left = None if swap is None or "SwapFree" not in sizes else swap - sizes["SwapFree"]
+    return told(
+        memory_bytes=sizes["MemTotal"],
+        os=OsSettings(
+            memory_free_bytes=sizes.get("MemAvailable"), swap_total_bytes=swap, swap_used_bytes=left, family="linux"
+        ),
+    )
+
+
+def recognises_free(text: str) -> bool:
+    """The head and the line of RAM."""
+    return bool(_HEAD.search(text)) and any(match[1] == "Mem" for match in _LINE.finditer(text))
+
+
+def parse_free(text: str) -> Machine:
+    """RAM and swap. Bare numbers are what the command says (-b, -k, -m, -g), else what their size suggests."""
+    head = _HEAD.search(text)
+    columns = ["total", "used", "free", *(head[1].split() if head else [])]
+    lines = {m[1]: m[2].split() for m in _LINE.finditer(text)}
+    memory = lines["Mem"]
+    scale, assumption = _scale(text, memory[0])
+    sizes = dict(zip(columns, (_bytes(value, scale) for value in memory), strict=False))
+    swap = [_bytes(value, scale) for value in lines.get("Swap", [])]
+    return told(
+        memory_bytes=sizes["total"] or None,
+        os=OsSettings(
+            memory_free_bytes=sizes.get("available"),
+            swap_total_bytes=swap[0] if swap else None,
+            swap_used_bytes=swap[1] if len(swap) > 1 else None,
+            family="linux",
+        ),
+        assumptions=(Assumption(assumption, "the output names no unit"),) if assumption else (),
+    )
+
+
+def _scale(text: str, total: str) -> tuple[int, str]:
+    """Bytes a bare number counts, and what was assumed."""
+    if not total.isdigit():
+        return 1, ""
+    command = re.search(r"\bfree\s+(?:-\w+\s+)*-\w*?([bkmg])\w*\b|\bfree\s+--(b|k|m|g)\w*", text)
+    if command:
+        return 1 << 10 * "bkmg".index(command[1] or command[2]), ""
+    value = int(total)
+    if value >= 1 << 33:
+        return 1, "free counts bytes"
+    if value >= 1 << 21:
+        return 1 << 10, ""  # the tool's own default
+    return (1 << 20, "free counts MiB") if value >= 4096 else (1 << 30, "free counts GiB")
+
+
+def _bytes(text: str, scale: int) -> int:
+    """`31Gi` is 31 GiB; `3.7G` of older versions is 3.7 GiB, too (it counts in 1024s)."""
+    match = _VALUE.match(text)
+    if match is None or match[1].count(".") > 1:
+        return 0
+    factor = 1024 ** _POWERS[match[2]] if match[2] else scale
+    return round(float(match[1].strip(".") or 0) * factor)
+
+
+MEMINFO = Reader("/proc/meminfo", "cat /proc/meminfo", "RAM and swap", ("MemTotal",), recognises_meminfo, parse_meminfo)
+FREE = Reader("free", "free -b", "RAM and swap", ("Mem:",), recognises_free, parse_free)

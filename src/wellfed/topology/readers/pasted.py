@@ -1,0 +1,144 @@
+"""From what people paste to clean pieces: fenced blocks and the text around them, without quotes, colours, time stamps.
+
+Nothing here knows a kind of dump. A paste may be markdown, an e-mail's quote, a log with a stamp on every line, the
+JSON of a forum's interface with escaped line ends, or all of these.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+MAX_DEPTH = 12  # of nested JSON
+MAX_LINE = 16_384  # characters of a line of text; no tool prints longer ones (XML and JSON may)
+_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")
+_LOST_ESCAPES = re.compile(r"(?:␛|\^\[|\\x1b|\\033|\\e)\[[0-9;]*m")
+_FENCE = re.compile(r"^[ \t]*(?:[-*+]|\d+\.)?[ \t]*(?:`{3,}|~{3,})[^\n`]*$|</?(?:pre|code)(?: [^>\n]*)?>", re.M)
+_QUOTE = re.compile(r"^[ \t]*(?:>[ \t]?)+", re.M)
+_STAMP = re.compile(
+    r"^(?:"
+    r"\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?"  # 2026-01-31T12:00:00.123Z
+    r"|[\w.-]+[ \t]+\|(?=[ \t])(?![^\n]*\|[ \t]*$)"  # worker-0  | of a compose log; a table's row ends in a bar
+    r"|\([\w ]+pid=\d+\)"  # (EngineCore pid=123)
+    r")[ \t]?"
+)
+_STAMPED_SHARE = 0.7
+
+
+def pieces(text: str) -> Iterator[str]:
+    """The clean pieces of a paste, in its order. Empty ones are left out."""
+    text = _plain(text)
+    for body in _bodies(text):
+        yield from _parts(body)
+
+
+def _plain(text: str) -> str:
+    """Line ends as they should be, no colours, no marks of encodings."""
+    text = text.lstrip("\ufeff")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if "\x1b" in text:
+        text = _ESCAPES.sub("", text)
+    if "[" in text and ("\\x1b[" in text or "\\033[" in text or "␛[" in text or "^[[" in text or "\\e[" in text):
+        text = _LOST_ESCAPES.sub("", text)
+    if "\u00a0" in text:
+        text = text.replace("\u00a0", " ")
+    return text.replace("\u200b", "") if "\u200b" in text else text
+
+
+def _bodies(text: str) -> Iterator[str]:
+    """The text itself and, where it is JSON, every string in it that has lines; escaped line ends are line ends."""
+    start = text.lstrip()[:1]
+    if start in ('"', "{", "["):
+        document = _json(text)
+        if document is not None:
+            yield text
+            yield from (_plain(body) for body in _strings(document, 0) if "\n" in body)
+            return
+    yield _unescaped(text)
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _strings(value: Any, depth: int) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif depth < MAX_DEPTH and isinstance(value, dict):
+        for inner in value.values():
+            yield from _strings(inner, depth + 1)
+    elif depth < MAX_DEPTH and isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner, depth + 1)
+
+
+def _unescaped(text: str) -> str:
+    """A JSON string's inside, pasted without its frame: many `\\n`, hardly a line end."""
+    escaped = text.count("\\n")
+    if escaped < 3 or escaped < 2 * text.count("\n"):
+        return text
+    known = {"n": "\n", "t": "\t", "r": "", '"': '"', "\\": "\\", "/": "/"}
+    text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), text)
+    return _plain(re.sub(r'\\([ntr"\\/])', lambda match: known[match[1]], text))
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Fenced blocks and what stands between them; a fence that never closes runs to the end."""
+    text = _unquoted(text)
+    if "&lt;" in text or "&gt;" in text:
+        text = html.unescape(text)
+    at = 0
+    for match in _FENCE.finditer(text):
+        yield from _one(text[at : match.start()])
+        at = match.end()
+    yield from _one(text[at:])
+
+
+def _one(part: str) -> Iterator[str]:
+    if part.strip():
+        part = _unstamped(_cut(part))
+        yield textwrap.dedent(part) if part.startswith(("  ", "\n  ")) else part
+
+
+def _cut(part: str) -> str:
+    """Without the tails of endless lines, on which patterns would spend forever."""
+    if len(part) <= MAX_LINE or part.lstrip()[:1] in ("<", "{", "["):
+        return part
+    return "\n".join(line[:MAX_LINE] for line in part.split("\n"))
+
+
+def _unquoted(text: str) -> str:
+    """Without the `> ` of a quote, where several lines have it (XML may start one line with it, too)."""
+    if ">" not in text:
+        return text
+    marked = len(re.findall(r"^[ \t]*>", text, re.M))
+    return _QUOTE.sub("", text) if marked >= 2 else text
+
+
+def _unstamped(text: str) -> str:
+    """Without the time stamp, container name or process name that a log puts before every line.
+
+    Kernel logs keep theirs: they are part of that kind.
+    """
+    lines = text.split("\n")
+    filled = [line for line in lines if line.strip()]
+    stamped = sum(_STAMP.match(line) is not None for line in filled[:400])
+    if not filled or stamped < 3 or stamped < _STAMPED_SHARE * min(len(filled), 400):
+        return text
+    if " kernel: " in text:
+        return text
+    for _ in range(4):
+        if stamped < _STAMPED_SHARE * min(len(filled), 400):
+            break
+        lines = [_STAMP.sub("", line, count=1) for line in lines]
+        filled = [line for line in lines if line.strip()]
+        stamped = sum(_STAMP.match(line) is not None for line in filled[:400])
+    return "\n".join(lines)

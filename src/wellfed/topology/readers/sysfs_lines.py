@@ -1,0 +1,105 @@
+"""Excerpts of /sys and /proc as people paste them: `path: value`, `path value`, `path=value`, one per line.
+
+Also the short form `0000:9f:00.0 0` below a comment that names numa_node. Comments that call a function the GPU or
+the upstream port of an on-card switch are believed, and said as assumptions.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from wellfed.hardware.machine import Gpu, Machine, Origin
+from wellfed.hardware.pcie import PciDevice
+from wellfed.provenance import Assumption
+from wellfed.topology.cgroup import read_limits
+from wellfed.topology.gpu_amd import fastest_level
+from wellfed.topology.os_settings import Seen, read_os
+from wellfed.topology.pci import normal_address, read_pci
+from wellfed.topology.readers.reader import Reader
+from wellfed.topology.snapshot import Snapshot, Tree
+
+_PCI_LINE = re.compile(r"^\s*\S*?([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])/([a-z_]+)\s*(?:[:=]\s*|\s)\s*(\S.*?)\s*$")
+_FILE_LINE = re.compile(r"^\s*(/(?:sys|proc)/[^\s:=]+)\s*(?:[:=]\s*|\s)\s*(\S.*?)\s*$")
+_SHORT = re.compile(r"^\s*((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])[:=]?\s+(-?\d+)\s*$")
+
+
+def recognises(text: str) -> bool:
+    """At least one line with a PCI function's file, or the short NUMA form."""
+    lines = text.splitlines()
+    if any(_PCI_LINE.match(line) or _FILE_LINE.match(line) for line in lines):
+        return True
+    return "numa_node" in text and any(_SHORT.match(line) for line in lines)
+
+
+def parse(text: str) -> Machine:
+    """PCI functions with what the lines say of them."""
+    files: dict[str, bytes] = {}
+    roles: dict[str, str] = {}
+    numa: dict[str, int] = {}
+    comment = ""
+    for line in text.splitlines():
+        if line.lstrip().startswith("#"):
+            comment = line
+            continue
+        pci, short, file = _PCI_LINE.match(line), _SHORT.match(line), _FILE_LINE.match(line)
+        if pci:
+            files[f"/sys/bus/pci/devices/{pci[1]}/{pci[2]}"] = pci[3].encode()
+            roles.setdefault(normal_address(pci[1]), comment)
+        elif file:
+            files[file[1]] = file[2].encode()
+        elif short and "numa_node" in text:
+            numa[normal_address(short[1])] = int(short[2])
+            roles.setdefault(normal_address(short[1]), comment)
+    tree = Tree(Snapshot("", Origin.DUMP, files))
+    devices = {d.address: d for d in read_pci(tree)}
+    for address, node in numa.items():
+        device = devices.get(address, PciDevice(address))
+        devices[address] = replace(device, numa_node=node if node >= 0 else None)
+    devices, gpus = _with_roles(devices, roles, "pp_dpm" in text or "Radeon" in text or "amdgpu" in text)
+    level = fastest_level(text[text.find("pp_dpm_pcie") :] if "pp_dpm_pcie" in text else None)
+    if level is not None and len(gpus) == 1:
+        gpus = (replace(gpus[0], link=level),)
+    assumed = [Assumption(f"{gpu.pci_address} is a GPU", "the excerpt's comment says so") for gpu in gpus]
+    return Machine(
+        "",
+        Origin.DUMP,
+        gpus=gpus,
+        pci=tuple(devices.values()),
+        os=read_os(tree, Seen(None, None, (), read_limits(tree))),
+        assumptions=tuple(assumed),
+        unknown={"pci": "an excerpt names only some PCI functions"},
+        pci_complete=False,
+    )
+
+
+def _with_roles(
+    devices: dict[str, PciDevice], roles: dict[str, str], radeon: bool
+) -> tuple[dict[str, PciDevice], tuple[Gpu, ...]]:
+    """Which functions the comments call GPUs, and which on-card switch they hang on."""
+    found = dict(devices)
+    edges = [a for a, comment in roles.items() if re.search(r"card edge|upstream port", comment, re.I)]
+    cards = [a for a, comment in roles.items() if re.search(r"\bGPUs?\b", comment) and a not in edges]
+    for address in edges:
+        found[address] = replace(found[address], class_code=0x060400, port="upstream", parent=None)
+        if radeon:
+            found[address] = replace(found[address], vendor_id=0x1002, device_id=0x1478)
+    gpus = []
+    for index, address in enumerate(sorted(cards)):
+        above = [edge for edge in edges if edge < address]
+        if above and found[address].parent is None:
+            found[address] = replace(found[address], parent=max(above))
+        vendor = "amd" if radeon else None
+        gpus.append(Gpu(index, pci_address=address, numa_node=found[address].numa_node, vendor=vendor))
+    return found, tuple(gpus)
+
+
+READER = Reader(
+    "files of /sys",
+    "grep . /sys/bus/pci/devices/*/{numa_node,current_link_width,max_link_width,current_link_speed,max_link_speed}",
+    "what the files say of PCI functions and the system",
+    ("/sys/", "/proc/", "numa_node", ":"),
+    recognises,
+    parse,
+    adds_up=True,
+)

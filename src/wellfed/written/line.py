@@ -1,0 +1,275 @@
+"""A machine in a line, read into its parts: "2x rtx 4090, ryzen 9 7950x, 2x32GB ddr5-5600".
+
+Pieces stand between commas, semicolons or plus signs, in any order. A piece is GPUs or a CPU (each may carry a count),
+memory, or a setting: `nvlink`, `nps4`, `nodes=2`, `network=400Gb`, `psu 1600w`, `price=4200`. A GPU may say how it is
+connected: `x8`, `gen4 x8`, `chipset`, `oculink`, `socket 1`, `@300w`; "second gpu chipset x4" says it of one card.
+What can mean two things comes back as an assumption that is a `reading`: callers tell it first.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from wellfed.catalog import names
+from wellfed.catalog.hardware import Resolved, find_cpu, find_gpu, near_parts
+from wellfed.catalog.hardware import gpu as gpu_named
+from wellfed.errors import BadInput, UnknownName
+from wellfed.hardware.parts import CpuSpec, GpuSpec
+from wellfed.provenance import Assumption
+from wellfed.written.modules import take_memory, with_size
+from wellfed.written.parts_list import GPUS_MAX, SYSTEM_FORMS, Card, PartsList, Seat, UnnamedCpu
+from wellfed.written.seats import seat_of_some, seated, take_seat
+from wellfed.written.settings import with_nodes, with_setting
+from wellfed.written.spelling import plain_line
+from wellfed.written.unnamed import speaks_of_card, unnamed_cpu
+
+_DESKTOP_BYTES = 40e9  # cards with more memory are a data centre's
+_MODULES_ON_BOARDS = frozenset({"sxm", "oam", "superchip"})
+_PIECES = re.compile(
+    r"[,;\n|]|\s\+\s|\+(?=[a-z0-9])|\s&\s|\s/\s|\b(?:and|with)\b|"
+    r"\bplus\b(?=\s+(?:an?|one|two|\d+\s*x|rtx|gtx|rx|gpu|ryzen|core|i\d|xeon|epyc|threadripper|cpu)\b)",
+    re.IGNORECASE,
+)
+_NVLINK_ASIDE = re.compile(r"\s+(?:with\s+)?(?:nvlink|nv-link)(?:\s*bridges?|ed)?$", re.IGNORECASE)
+_PLURAL = re.compile(r"(?<=\d)s\b", re.IGNORECASE)
+_EXAMPLE = 'for example: "2x rtx 4090, ryzen 9 7950x, 2x32GB ddr5"'
+_NODES = re.compile(
+    r"^(\d{1,3})\s*x?\s*(?:nodes?|machines?|servers?|hosts?)\s*(?:of|with|x|:)?\s*(?=\S)", re.IGNORECASE
+)
+
+
+def read_line(text: str) -> PartsList:
+    """The parts of a line. Raises BadInput or UnknownName, with a hint."""
+    parts = PartsList()
+    for piece in _PIECES.split(plain_line(text)):
+        if piece.strip():
+            parts = read_piece(parts, piece.strip())
+    return complete(parts, text)
+
+
+def complete(parts: PartsList, text: str) -> PartsList:
+    """The list once everything is read. Raises BadInput where it names no GPU and no CPU."""
+    if not parts.cards and parts.cpu is None and parts.unnamed_cpu is None:
+        raise BadInput(f"no GPU and no CPU in {text.strip()!r}", _EXAMPLE)
+    return seated(parts)
+
+
+def read_piece(parts: PartsList, piece: str) -> PartsList:
+    """The list with one more piece of the line. Raises BadInput or UnknownName."""
+    changed = with_setting(parts, piece)
+    if changed is not None:
+        return changed
+    if (some := seat_of_some(piece)) is not None:
+        return replace(parts, seats=(*parts.seats, some))
+    if match := _NODES.match(piece):
+        parts, piece = with_nodes(parts, int(match[1])), piece[match.end() :]
+    if match := _NVLINK_ASIDE.search(piece):
+        parts, piece = replace(parts, nvlink=True), piece[: match.start()]
+    memory, rest = take_memory(parts.memory, piece)
+    parts = replace(parts, memory=memory)
+    return _read_parts(parts, rest) if rest else parts
+
+
+def _read_parts(parts: PartsList, piece: str) -> PartsList:
+    """GPUs or a CPU; where neither fits as a whole, both one after the other ("epyc 9654 rtx 4090")."""
+    whole = _named(parts, piece)
+    if whole is not None:
+        return whole
+    words = piece.split()
+    for at in range(1, len(words)):
+        first = _named(parts, " ".join(words[:at]))
+        second = first and _named(first, " ".join(words[at:]))
+        if second:
+            return second
+    known = _without_unknown_start(parts, words)
+    if known is not None:
+        return known
+    unnamed = unnamed_cpu(piece)
+    if unnamed is None:
+        bare = take_seat(names.split_count(piece)[1], counted=False)[1]
+        raise UnknownName("part", piece, near_parts(bare))
+    count = names.split_count(names.normalise(piece))[0]
+    return _with_memory_of(_with_unnamed_cpu(parts, unnamed, count), piece, piece)
+
+
+def _without_unknown_start(parts: PartsList, words: list[str]) -> PartsList | None:
+    """ "ThinkPad T480 i5-8350U": a product's name before the part that is known; it is said that it tells nothing."""
+    for at in range(1, len(words)):
+        start = " ".join(words[:at])
+        if speaks_of_card(start) or unnamed_cpu(start) is not None:
+            return None
+        rest = _named(parts, " ".join(words[at:]))
+        if rest is not None:
+            told = Assumption(f"{start!r} is left out", "no part is called so", reading=True)
+            return replace(rest, assumptions=(*rest.assumptions, told))
+    return None
+
+
+def _named(parts: PartsList, piece: str) -> PartsList | None:
+    plain = names.normalise(piece)
+    stated, bare = names.split_count(plain)
+    inner, innermost = names.split_count(bare)
+    if innermost != bare:
+        return _machines_of(parts, stated, inner, innermost, piece)
+    counted = bare != plain
+    seat, name = take_seat(bare, counted)
+    name, count = _trailing_count(name, stated)
+    if found := find_gpu(name) or find_gpu(_PLURAL.sub("", name)):
+        if not counted and seat == Seat(width=seat.width) and seat.width is not None and _counts_by_x(found.spec):
+            count, seat = seat.width, Seat()  # "H800 x8": modules have no lanes to choose, nobody starves an L20
+        unsure = seat.width is not None and not counted and seat == Seat(width=seat.width)
+        text, reason = f"one {found.spec.name} on {seat.width} lanes", f"for several cards write {seat.width}x first"
+        return _with_gpus(parts, found, count, seat, (Assumption(text, reason, reading=True),) if unsure else ())
+    if seat == Seat(width=seat.width) and seat.width is not None and not counted:
+        count, seat = seat.width, Seat()  # "epyc 9965 x4": sockets have no lanes
+    return None if seat != Seat() else _named_cpu(parts, name, count, piece)
+
+
+def _named_cpu(parts: PartsList, text: str, count: int, piece: str) -> PartsList | None:
+    name, sample = _without_sample(_PRODUCTS.sub(" ", text))
+    name, count = _trailing_sockets(name, count)
+    inside = _INSIDE.search(name)
+    found = find_cpu(_INSIDE.sub(" ", name))
+    if found is None or (inside and found.spec.graphics_id is None):
+        return None
+    parts = replace(parts, assumptions=(*parts.assumptions, *_sample_note(found.spec, sample)))
+    parts = _with_memory_of(_with_cpu(parts, found, count, name), name, piece)
+    if inside and found.spec.graphics_id is not None:
+        return replace(parts, cards=(*parts.cards, Card(gpu_named(found.spec.graphics_id))))
+    return parts
+
+
+_PRODUCTS = re.compile(r"\b(?:laptop|notebook|mini\s?pc|nuc)\b")
+_INSIDE = re.compile(r"\b(?:igpu|integrated graphics|apu graphics)\b")
+_SAMPLE = re.compile(r"\b(?:es\d?|qs|engineering samples?|qualification samples?)\b")
+_SOCKETS = re.compile(r"\b(\d)\s*(?:sockets?|cpus?|way|p)$|\b(dual|single|quad)[\s-]*(?:sockets?|cpus?)$")
+
+
+def _without_sample(name: str) -> tuple[str, bool]:
+    """An engineering sample's name without the words that say so: its public twin's."""
+    return " ".join(_SAMPLE.sub(" ", name).split()), bool(_SAMPLE.search(name))
+
+
+def _sample_note(spec: CpuSpec, sample: bool) -> tuple[Assumption, ...]:
+    if not sample:
+        return ()
+    text = f"engineering sample taken as its public twin, {spec.name}"
+    return (Assumption(text, "samples run at lower clocks, and some with fewer features", reading=True),)
+
+
+def _trailing_sockets(name: str, count: int) -> tuple[str, int]:
+    """ "xeon gold 6248 2 sockets"."""
+    match = _SOCKETS.search(name)
+    if match is None or count != 1:
+        return name, count
+    stated = {"single": 1, "dual": 2, "quad": 4}.get(match[2] or "") or int(match[1])
+    return name[: match.start()].strip(), stated
+
+
+def _counts_by_x(spec: GpuSpec) -> bool:
+    """Whether "NAME x8" means eight of them: modules on boards and data-centre cards; a desktop's card is on x8."""
+    large = spec.memory_type.startswith("HBM") or spec.memory_bytes > _DESKTOP_BYTES or spec.serving_build is not None
+    return spec.form in _MODULES_ON_BOARDS or (spec.form != "soc" and large)
+
+
+def _machines_of(parts: PartsList, machines: int, cards: int, name: str, piece: str) -> PartsList | None:
+    """ "3x 8x h200": three machines with eight each. "2x 1x epyc 9654" is a count said twice."""
+    found = find_gpu(name)
+    if found is None:
+        return _named(parts, f"{machines * cards}x {name}") if min(machines, cards) == 1 else None
+    if machines == 1:
+        return _named(parts, f"{cards}x {name}")
+    text = f"{machines} machines with {cards} {found.spec.name} each"
+    told = Assumption(text, f"{piece!r} counts twice; for one machine write {machines * cards}x", reading=True)
+    return _with_gpus(with_nodes(parts, machines), found, cards, Seat(), (told,))
+
+
+def _with_memory_of(parts: PartsList, name: str, piece: str) -> PartsList:
+    """A CPU has no memory of its own: "epyc 9654 384gb" names the machine's."""
+    sizes = [size for size in names.parse(name).hard.memory_gb if size >= 1]
+    return replace(parts, memory=with_size(parts.memory, sizes[0], piece)) if sizes else parts
+
+
+def _trailing_count(name: str, count: int) -> tuple[str, int]:
+    """ "rtx 3090 x3" is three cards (x1, x4, x8 and x16 were read as lanes before)."""
+    match = re.search(r"(?:\s[x×*]\s?|\*|(?<=[a-z0-9])x(?=\d{1,2}$))(\d{1,2})$|\sx(\d{1,2})(?=\s+\d{1,3}\s?gb?$)", name)
+    if match is None:
+        return name, count
+    return f"{name[: match.start()]} {name[match.end() :]}".strip(), int(match[1] or match[2])
+
+
+def _with_gpus(
+    parts: PartsList, found: Resolved[GpuSpec], count: int, seat: Seat, notes: tuple[Assumption, ...]
+) -> PartsList:
+    if count == 0 or len(parts.cards) + count > GPUS_MAX:
+        raise BadInput(
+            f"{len(parts.cards) + count} GPUs in one machine", f"1 to {GPUS_MAX}; several machines: add nodes=N"
+        )
+    if found.spec.form in SYSTEM_FORMS:
+        return _with_systems(parts, found, count, seat)
+    return replace(
+        parts,
+        cards=(*parts.cards, *[Card(found.spec, seat)] * count),
+        assumptions=(*parts.assumptions, *found.assumptions, *notes),
+    )
+
+
+def _with_systems(parts: PartsList, found: Resolved[GpuSpec], count: int, seat: Seat) -> PartsList:
+    """A part that is a whole system ("2x dgx spark"): so many machines with one each."""
+    before = next((card.spec for card in parts.cards if card.spec.form in SYSTEM_FORMS), None)
+    if before is not None and before != found.spec:
+        raise BadInput(f"{before.name} and {found.spec.name} are two systems", "describe one at a time")
+    count += parts.count if before is not None else 0
+    text, reason = f"{count} machines with one {found.spec.name} each", "it is a whole system"
+    return replace(
+        parts,
+        cards=parts.cards if before is not None else (*parts.cards, Card(found.spec, seat)),
+        count=max(count, parts.count),
+        assumptions=(
+            *parts.assumptions,
+            *found.assumptions,
+            *([Assumption(text, reason, reading=True)] if count > 1 else []),
+        ),
+    )
+
+
+def _with_cpu(parts: PartsList, found: Resolved[CpuSpec], count: int, name: str) -> PartsList:
+    if parts.unnamed_cpu is not None or (parts.cpu is not None and parts.cpu != found.spec):
+        other = parts.cpu.name if parts.cpu else parts.unnamed_cpu.text if parts.unnamed_cpu else "?"
+        raise BadInput(f"two kinds of CPU: {other} and {found.spec.name}", "a machine has one kind")
+    sockets = count + (parts.sockets if parts.cpu is not None else 0)
+    if not 1 <= sockets <= found.spec.sockets_max:
+        most = found.spec.sockets_max
+        raise BadInput(
+            f"{sockets} sockets of {found.spec.name}",
+            f"it runs in machines of {'one socket' if most == 1 else f'up to {most} sockets'}",
+        )
+    notes = (*parts.assumptions, *found.assumptions, *_other_core_count(found.spec, name))
+    return replace(parts, cpu=found.spec, sockets=sockets, assumptions=notes)
+
+
+def _other_core_count(spec: CpuSpec, name: str) -> tuple[Assumption, ...]:
+    query = names.parse(name)
+    stated = [count for count in (*query.hard.cores, *query.soft.cores) if count]
+    if not stated or spec.cores in stated or spec.threads in stated:
+        return ()
+    text = f"{spec.name} with all its {spec.cores} cores, not {stated[0]}"
+    return (Assumption(text, "the catalogue's part has so many; a share of it is not a machine", reading=True),)
+
+
+def _with_unnamed_cpu(parts: PartsList, unnamed: UnnamedCpu, count: int) -> PartsList:
+    if parts.cpu is not None and unnamed.only_counts:
+        text = f"{parts.cpu.name} with all its {parts.cpu.cores} cores, not {unnamed.text!r}"
+        told = Assumption(text, "a share of a machine is not planned", reading=True)
+        return replace(parts, assumptions=(*parts.assumptions, told))
+    before = parts.unnamed_cpu
+    if before is not None and unnamed.only_counts:
+        joined = replace(before, cores=before.cores or unnamed.cores, threads=before.threads or unnamed.threads)
+        return replace(parts, unnamed_cpu=joined)
+    if parts.cpu is not None or (before is not None and before != unnamed):
+        other = parts.cpu.name if parts.cpu else before.text if before else "?"
+        raise BadInput(f"two kinds of CPU: {other} and {unnamed.text}", "a machine has one kind")
+    if not 1 <= count <= 8:
+        raise BadInput(f"{count} sockets", "1 to 8")
+    return replace(parts, unnamed_cpu=unnamed, sockets=(parts.sockets if before is not None else 0) + count)

@@ -1,0 +1,221 @@
+"""Where the modules of a planned machine go, and how fast they then run.
+
+A channel with more modules runs slower: `CpuSpec.memory_mt_s[n - 1]` is the official speed with n of them. The machine
+runs at the lesser of that and what the modules are rated for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from wellfed.catalog.tables import table
+from wellfed.errors import BadInput
+from wellfed.hardware.machine import Dimm, Socket
+from wellfed.hardware.parts import CpuSpec
+from wellfed.provenance import Assumption
+from wellfed.units import GIB
+from wellfed.written.parts_list import Modules
+
+SERVER_CHANNELS = 3  # a part with as many is a workstation's or a server's
+
+
+@dataclass(frozen=True, slots=True)
+class _Kit:
+    """Modules to plug in: their sizes in slot order (channel after channel), type and rated speed."""
+
+    sizes_gib: tuple[int, ...]
+    kind: str
+    rated_mt_s: float | None
+    overclocked: bool
+
+    @property
+    def count(self) -> int:
+        return len(self.sizes_gib)
+
+
+def sockets_with_memory(
+    cpu: CpuSpec, count: int, stated: Modules | None, soldered_bytes: int | None
+) -> tuple[tuple[Socket, ...], tuple[Assumption, ...]]:
+    """`count` sockets with their modules. `soldered_bytes`: memory of a part that comes with it, per socket.
+
+    Raises BadInput for modules that do not exist or do not fit.
+    """
+    if ((stated and stated.kind) or cpu.memory_type).startswith(("LPDDR", "HBM")):
+        return _soldered(cpu, count, stated, soldered_bytes)
+    kit, notes = _kit(cpu, count, stated)
+    _exists(cpu, kit)
+    per_socket = [kit.count // count + (index < kit.count % count) for index in range(count)]
+    if max(per_socket) > cpu.memory_channels * _deepest(cpu, kit.kind):
+        most = cpu.memory_channels * _deepest(cpu, kit.kind) * count
+        raise BadInput(
+            f"{kit.count} modules on {count} {cpu.name}",
+            f"{cpu.memory_channels} channels per socket take at most {most} modules in all",
+        )
+    speed, more = _speed(cpu, kit, -(-max(per_socket) // cpu.memory_channels))
+    notes = (*notes, *more, *_uneven(cpu, per_socket))
+    starts = [sum(per_socket[:index]) for index in range(count)]
+    sizes = [kit.sizes_gib[at : at + modules] for at, modules in zip(starts, per_socket, strict=True)]
+    return tuple(_socket(cpu, index, kit, mine, speed) for index, mine in enumerate(sizes)), notes
+
+
+def _kit(cpu: CpuSpec, count: int, stated: Modules | None) -> tuple[_Kit, tuple[Assumption, ...]]:
+    given = stated or Modules()
+    kind = given.kind or cpu.memory_type
+    notes: list[Assumption] = []
+    sizes: tuple[int, ...]
+    if given.count is not None and given.module_gib is not None:
+        sizes = (given.module_gib,) * (given.count * (count if given.per_socket else 1))
+    elif given.total_gib is not None:
+        sizes = _split(cpu, count, given.total_gib * (count if given.per_socket else 1), kind, given.channels)
+        notes.append(Assumption(f"{_modules(sizes)} GiB modules", "how the memory is divided was not said"))
+    else:
+        channels = min(given.channels or cpu.memory_channels, cpu.memory_channels)
+        sizes = (_usual_gib(cpu, kind),) * (channels * count)
+        notes.append(Assumption(f"{_modules(sizes)} GiB {kind}", "no memory was named: one module per channel"))
+    if given.channels and given.channels > cpu.memory_channels:
+        raise BadInput(f"{cpu.name} has {cpu.memory_channels} memory channels, not {given.channels}", "another CPU")
+    return _Kit(sizes, kind, given.rated_mt_s, given.overclocked), tuple(notes)
+
+
+def _modules(sizes: tuple[int, ...]) -> str:
+    """ "2x32" or "2x16 + 2x8"."""
+    return " + ".join(f"{sizes.count(size)}x{size}" for size in dict.fromkeys(sizes))
+
+
+def _usual_gib(cpu: CpuSpec, kind: str) -> int:
+    usual = _sold(kind).get("usual_gib", {})
+    server = cpu.sockets_max > 1 or cpu.memory_channels >= SERVER_CHANNELS
+    return int(usual.get("server" if server else "desktop", 64))
+
+
+def _sold(kind: str) -> Mapping[str, Any]:
+    """The catalogue's row of a module type; empty for soldered memory."""
+    kinds: Mapping[str, Mapping[str, Any]] = table("memory.toml")["modules"]
+    return kinds.get(kind, {})
+
+
+def _split(cpu: CpuSpec, count: int, total_gib: float, kind: str, channels: int | None) -> tuple[int, ...]:
+    """Modules that make up a total: one per channel if they exist, then two, then fewer channels, then unequal ones."""
+    sizes: tuple[int, ...] = tuple(_sold(kind).get("sizes_gib", ()))
+    slots = min(channels or cpu.memory_channels, cpu.memory_channels) * count
+    deepest = _deepest(cpu, kind)
+    tries = [slots, *(slots * depth for depth in range(2, deepest + 1)), *range(slots - 1, 0, -1)]
+    for modules in tries:
+        size = total_gib / modules
+        if size in sizes:
+            return tuple(int(size) for _ in range(modules))
+    for depth in range(1, deepest + 1):
+        for large in sizes:
+            for small in (size for size in sizes if size < large):
+                pair = slots * depth // 2
+                if pair and (large + small) * pair == total_gib:
+                    return (int(large),) * pair + (int(small),) * pair
+    raise BadInput(f"no set of {kind} modules makes {total_gib:g} GiB", "write it as modules, for example 8x64GB")
+
+
+def _exists(cpu: CpuSpec, kit: _Kit) -> None:
+    kinds = (cpu.memory_type, *(kind for kind, _ in cpu.other_memory_mt_s))
+    if kit.kind not in kinds:
+        raise BadInput(f"{cpu.name} takes {' or '.join(kinds)}, not {kit.kind}", "another CPU, or other modules")
+    sold = _sold(kit.kind)
+    sizes, (slowest, fastest) = sold.get("sizes_gib", ()), sold.get("speeds_mt_s", (0, 1e9))
+    if kit.count < 1:
+        raise BadInput("no memory modules", "at least one is needed")
+    for size in dict.fromkeys(kit.sizes_gib):
+        if size not in sizes:
+            raise BadInput(f"there is no {size} GiB {kit.kind} module", f"sizes: {', '.join(map(str, sizes))} GiB")
+    if kit.rated_mt_s is not None and not slowest <= kit.rated_mt_s <= fastest:
+        raise BadInput(f"there is no {kit.kind}-{kit.rated_mt_s:g}", f"{kit.kind} runs at {slowest} to {fastest} MT/s")
+
+
+def _official(cpu: CpuSpec, kind: str) -> tuple[float, ...]:
+    return cpu.memory_mt_s if kind == cpu.memory_type else dict(cpu.other_memory_mt_s)[kind]
+
+
+def _deepest(cpu: CpuSpec, kind: str) -> int:
+    """Modules a channel takes."""
+    return len(cpu.memory_mt_s if kind == cpu.memory_type else dict(cpu.other_memory_mt_s).get(kind, (0.0,)))
+
+
+def _speed(cpu: CpuSpec, kit: _Kit, depth: int) -> tuple[float, tuple[Assumption, ...]]:
+    """MT/s with `depth` modules on the fullest channel, and what to say about it."""
+    official = _official(cpu, kit.kind)[depth - 1]
+    if kit.overclocked and kit.rated_mt_s:
+        return kit.rated_mt_s, (Assumption(f"memory at {kit.rated_mt_s:g} MT/s", "overclocked, as stated"),)
+    if depth == 1 and kit.rated_mt_s and cpu.memory_validated_mt_s and kit.kind == cpu.memory_type:
+        fast = min(kit.rated_mt_s, cpu.memory_validated_mt_s)
+        if fast > official:
+            return fast, (
+                Assumption(f"memory at {fast:g} MT/s", f"on boards validated for it; officially {official:g}"),
+            )
+    if kit.rated_mt_s is None or kit.rated_mt_s <= official:
+        return kit.rated_mt_s or official, ()
+    why = f"official speed of {cpu.name} with {depth} per channel" if depth > 1 else f"official speed of {cpu.name}"
+    return official, (
+        Assumption(f"{kit.kind}-{kit.rated_mt_s:g} at {official:g} MT/s", f"{why}; 'oc' takes the kit's"),
+    )
+
+
+def _uneven(cpu: CpuSpec, per_socket: list[int]) -> tuple[Assumption, ...]:
+    if any(modules == 0 for modules in per_socket):
+        return (Assumption("a socket without memory of its own", "fewer modules than sockets"),)
+    if any(modules > cpu.memory_channels and modules % cpu.memory_channels for modules in per_socket):
+        return (Assumption("channels hold unequal amounts", "the last part of memory is on fewer channels"),)
+    return ()
+
+
+def _socket(cpu: CpuSpec, index: int, kit: _Kit, sizes_gib: tuple[int, ...], speed: float) -> Socket:
+    dimms = tuple(
+        Dimm(
+            slot=f"S{index}-{chr(65 + at % cpu.memory_channels)}{at // cpu.memory_channels + 1}",
+            bytes=size * GIB,
+            channel=chr(65 + at % cpu.memory_channels),
+            socket=index,
+            mt_s=speed,
+            rated_mt_s=kit.rated_mt_s or speed,
+            type=kit.kind,
+        )
+        for at, size in enumerate(sizes_gib)
+    )
+    return replace(
+        bare_socket(cpu, index),
+        channels=min(len(sizes_gib), cpu.memory_channels),
+        mt_s=speed,
+        memory_bytes=sum(sizes_gib) * GIB,
+        dimms=dimms,
+    )
+
+
+def bare_socket(cpu: CpuSpec, index: int) -> Socket:
+    """A socket with its CPU and no memory."""
+    return Socket(
+        index=index,
+        cpu=cpu,
+        name=cpu.name,
+        cores=cpu.cores,
+        threads=cpu.threads,
+        channels_named=cpu.memory_channels,
+        l3_bytes=cpu.l3_bytes // max(1, cpu.dies or 1) if cpu.l3_bytes else None,
+        clock_max_hz=cpu.boost_clock_hz,
+    )
+
+
+def _soldered(
+    cpu: CpuSpec, count: int, stated: Modules | None, soldered_bytes: int | None
+) -> tuple[tuple[Socket, ...], tuple[Assumption, ...]]:
+    if stated is not None and stated.count is not None:
+        raise BadInput(f"the memory of {cpu.name} is soldered", "say how much it has in all, for example 128GB ram")
+    kind = (stated.kind if stated else None) or cpu.memory_type
+    kinds = (cpu.memory_type, *(other for other, _ in cpu.other_memory_mt_s))
+    if kind not in kinds:
+        raise BadInput(f"{cpu.name} takes {' or '.join(kinds)}, not {kind}", "another CPU, or other memory")
+    size = round(stated.total_gib * GIB / count) if stated and stated.total_gib else soldered_bytes
+    told = (
+        () if size else (Assumption("memory size unknown", f"{cpu.name} comes with several; say for example 16GB ram"),)
+    )
+    official = _official(cpu, kind)[0]
+    speed = min(official, stated.rated_mt_s) if stated and stated.rated_mt_s else official
+    filled = replace(bare_socket(cpu, 0), channels=cpu.memory_channels, mt_s=speed, memory_bytes=size)
+    return tuple(replace(filled, index=index) for index in range(count)), told

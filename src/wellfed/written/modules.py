@@ -1,0 +1,143 @@
+"""Memory as people write it: "2x32GB ddr5-5600", "768GB ram", "12-channel ddr5-4800", "64g"."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from wellfed.errors import BadInput
+from wellfed.written.parts_list import Modules
+
+_SPEED = (
+    r"(?P<kind>lpddr\dx?|mrdimm|mcrdimm|(?<![gl])ddr\s?\dl?)"
+    r"(?:[\s\-@/]*(?P<mt>\d{4,5}|[89]\d\d)(?!\s*gi?b?\b))?(?:\s*mt/?s|\s*mhz)?"
+)
+_ASIDES = (
+    r"(?:\s*(?:[rul]r?dimms?|so-?dimms?|cu?dimms?|dimms?|sticks?|modules?|ecc|non-ecc|unbuffered|"
+    r"reg(?:istered)?|kit|ram|memory|oc|expo|xmp|each|total|in total|"
+    r"per socket|per cpu|per channel|mt/?s))*"
+)
+_CHANNELS = re.compile(
+    r"\b(?P<channels>\d{1,2}|single|dual|triple|quad|hexa|six|octa|eight|twelve)[\s-]*(?:ch|chan|channels?)\b(?:\s*of)?",
+    re.I,
+)
+_CHANNEL_WORDS = {
+    "single": 1, "dual": 2, "triple": 3, "quad": 4, "hexa": 6, "six": 6, "octa": 8, "eight": 8, "twelve": 12,
+}  # fmt: skip
+_COUNTED = re.compile(
+    rf"\b(?P<count>\d{{1,3}})\s*[x×*]\s*(?P<size>\d{{1,4}})\s*(?:(?:gi?b?|gigs?)\b|(?=\s*ddr))(?:\s*(?:{_SPEED}))?(?P<tail>{_ASIDES})",
+    re.IGNORECASE,
+)
+_REVERSED = re.compile(
+    rf"\b(?P<size>\d{{1,4}})\s*(?:gi?b?|gigs?)\s*(?:{_SPEED})?\s*[x×*]\s*(?P<count>\d{{1,3}})\b(?P<tail>{_ASIDES})",
+    re.IGNORECASE,
+)
+_SPEED_FIRST = re.compile(
+    rf"{_SPEED}\s*(?P<count>\d{{1,3}})\s*[x×*]\s*(?P<size>\d{{1,4}})\s*gi?b?\b(?P<tail>{_ASIDES})", re.IGNORECASE
+)
+_TOTAL = re.compile(
+    rf"\b(?P<size>\d{{1,4}}(?:\.\d+)?)\s*(?P<unit>[gt])(?:i?b|igs?|igabytes?)?\b\s*(?:of\s+)?(?:total\s+)?(?:system\s+)?"
+    rf"(?:(?:{_SPEED})|(?:ecc\s+)?(?:ram|memory|unified)\b)(?P<tail>{_ASIDES})",
+    re.IGNORECASE,
+)
+_RAM_FIRST = re.compile(
+    rf"\b(?:ram|memory|mem)\s*[:=]?\s*(?P<size>\d{{1,4}}(?:\.\d+)?)\s*(?P<unit>[gt])(?:i?b)?\b(?:\s*(?:{_SPEED}))?(?P<tail>{_ASIDES})",
+    re.IGNORECASE,
+)
+_SIZE_ONLY = re.compile(
+    r"^\s*(?:(?P<size>\d{1,3}(?:\.\d+)?)\s*(?P<unit>[gt])(?:i?b|igs?|igabytes?)?|(?P<large>\d{4})\s*gi?b)"
+    r"(?P<tail>(?:\s*(?:total|in total))?)\s*$",
+    re.IGNORECASE,
+)
+_SPEED_ONLY = re.compile(
+    rf"^\s*(?:{_SPEED})(?:\s+(?P<size>\d{{1,4}})\s*(?P<unit>[gt])(?:i?b)?)?(?P<tail>{_ASIDES})\s*$", re.IGNORECASE
+)
+_PATTERNS = (_SPEED_FIRST, _REVERSED, _COUNTED, _TOTAL, _RAM_FIRST, _SIZE_ONLY, _SPEED_ONLY)
+_BRACKETED = re.compile(r"\(\s*(\d{1,3}\s*[x×*]\s*\d{1,4}\s*gi?b?[^()]*)\)", re.IGNORECASE)
+_VRAM = re.compile(r"\b(?:vram|hbm\w*|gddr\w*|video)\b", re.IGNORECASE)
+
+
+def take_memory(before: Modules | None, piece: str) -> tuple[Modules | None, str]:
+    """The memory of a piece, joined with what was said before, and the piece without it.
+
+    Raises BadInput where two sizes contradict each other.
+    """
+    stated, rest = before, _BRACKETED.sub(r" \1 ", piece)
+    if channels := _CHANNELS.search(rest):
+        text = channels["channels"].lower()
+        count = _CHANNEL_WORDS.get(text) or int(text)
+        stated = _merged(stated, Modules(channels=count), piece)
+        rest = f"{rest[: channels.start()]} {rest[channels.end() :]}".strip()
+        rest = re.sub(r"^(?:ram|memory)$", "", rest, flags=re.IGNORECASE)
+    while match := _first(rest):
+        stated = _merged(stated, _stated(match), piece)
+        rest = f"{rest[: match.start()]} {rest[match.end() :]}".strip()
+    return stated, rest
+
+
+def _first(text: str) -> re.Match[str] | None:
+    """The first pattern's match; what stands before "VRAM" or "HBM" is a card's memory."""
+    for pattern in _PATTERNS:
+        for match in pattern.finditer(text):
+            if pattern is _REVERSED and match.start() and not match["kind"]:
+                continue  # "rtx 4090 48g x2" are two cards
+            if not _VRAM.match(text, match.end()) and not re.match(r"\s*vram", text[match.end() :], re.IGNORECASE):
+                return match
+    return None
+
+
+def _stated(match: re.Match[str]) -> Modules:
+    given = match.groupdict()
+    tail = (given.get("tail") or "").lower()
+    size, count = given.get("size") or given.get("large"), given.get("count")
+    unit = (given.get("unit") or ("g" if given.get("large") else "")).lower()
+    return Modules(
+        count=int(count) if count else None,
+        module_gib=int(size) if size and count else None,
+        total_gib=float(size) * (1024 if unit == "t" else 1) if size and unit else None,
+        kind=_kind(given["kind"]) if given.get("kind") else None,
+        rated_mt_s=float(given["mt"]) if given.get("mt") else None,
+        overclocked=bool(re.search(r"\b(oc|expo|xmp)\b", tail)),
+        per_socket="per socket" in tail or "per cpu" in tail,
+        bare=match.re is _SIZE_ONLY,
+    )
+
+
+def _kind(text: str) -> str:
+    plain = re.sub(r"\s", "", text.lower())
+    return "MRDIMM" if plain in ("mrdimm", "mcrdimm") else re.sub(r"^(ddr\d)l$", r"\1", plain).upper()
+
+
+def _merged(before: Modules | None, now: Modules, piece: str) -> Modules:
+    """A size in one piece and a speed in another are one statement; two sizes contradict."""
+    if before is None:
+        return now
+    if before.sized and now.sized:
+        return _one_size(before, now, piece)
+    sized, speed = (before, now) if before.sized else (now, before)
+    return replace(
+        sized,
+        kind=sized.kind or speed.kind,
+        rated_mt_s=sized.rated_mt_s or speed.rated_mt_s,
+        overclocked=sized.overclocked or speed.overclocked,
+        channels=sized.channels or speed.channels,
+    )
+
+
+def _one_size(before: Modules, now: Modules, piece: str) -> Modules:
+    """ "64GB (2x32GB)": the modules, where they make up the total that was said."""
+    for modules, total in ((before, now), (now, before)):
+        if modules.count and modules.module_gib and total.total_gib == modules.count * modules.module_gib:
+            return replace(
+                modules,
+                kind=modules.kind or total.kind,
+                rated_mt_s=modules.rated_mt_s or total.rated_mt_s,
+                overclocked=modules.overclocked or total.overclocked,
+                channels=modules.channels or total.channels,
+            )
+    raise BadInput(f"memory is given twice, the second time in {piece!r}", "name one set of equal modules")
+
+
+def with_size(before: Modules | None, total_gib: float, piece: str) -> Modules:
+    """What was said so far with a total that stood inside a CPU's name ("epyc 9654 384gb")."""
+    return _merged(before, Modules(total_gib=total_gib), piece)

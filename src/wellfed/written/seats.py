@@ -1,0 +1,88 @@
+"""How a card is connected, from the words behind its name: `x8`, `gen4 x8`, `chipset`, `oculink`, `@300w`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+from wellfed.catalog import names
+from wellfed.errors import BadInput
+from wellfed.written.parts_list import PartsList, Seat
+
+_ORDINALS = {"first": 0, "second": 1, "third": 2, "fourth": 3, "1st": 0, "2nd": 1, "3rd": 2, "4th": 3, "last": -1}
+_ORDINAL = re.compile(
+    rf"^(?:the\s+)?(?:(?P<word>{'|'.join(_ORDINALS)})\s+(?:gpu|card)|(?:gpu|card)\s?(?P<number>\d)|"
+    r"(?P<all>all|each|every|both)(?:\s+(?:gpu|card)s?)?)\b",
+    re.IGNORECASE,
+)
+_WORDS: tuple[tuple[re.Pattern[str], Callable[[Seat, re.Match[str]], Seat]], ...] = (
+    (
+        re.compile(r"(?:@|\b(?:power\s*)?limit(?:ed)?(?:\s*to)?)\s*(\d{2,4})\s*w(?:atts?)?\b"),
+        lambda seat, match: replace(seat, power_limit_w=float(match[1])),
+    ),
+    (
+        re.compile(r"\bgen\s*([1-6])\b|(?:(?<=pcie )|(?<=pcie))([1-6])(?:\.0)?(?=\s|$)"),
+        lambda seat, match: replace(seat, generation=int(match[1] or match[2])),
+    ),
+    (
+        re.compile(r"\b(?:on|at|cpu|numa)?\s*socket\s*([0-7])\b"),
+        lambda seat, match: replace(seat, socket=int(match[1])),
+    ),
+    (
+        re.compile(r"\b(?:(?:behind|on|via)\s+)?(?:the\s+)?chipset(?:\s+slot)?\b"),
+        lambda seat, match: replace(seat, chipset=True),
+    ),
+    (
+        re.compile(r"\b(?:behind|on|via)\s+(?:a\s+|one\s+|the\s+)?(?:pcie?\s+)?switch\b|\bplx\b"),
+        lambda seat, match: replace(seat, switch=True),
+    ),
+    (re.compile(r"\boculink\b"), lambda seat, match: replace(seat, width=4, generation=seat.generation or 4)),
+    (
+        re.compile(r"\b(?:(?:via|over|by)\s+)?(?:thunderbolt|usb4|tb)\s?\d?\b|\be-?gpu\b"),
+        lambda seat, match: replace(seat, width=4, generation=seat.generation or 3),
+    ),
+)
+_LANES = re.compile(
+    r"(?:@\s*|\b(?:in|at)\s+(?:an?\s+)?)?(?<![\w×-])x\s?(16|8|4|2|1)\b(?:\s*(?:lanes?|slots?|link|riser|each))*"
+)
+
+
+def take_seat(text: str, counted: bool) -> tuple[Seat, str]:
+    """The connection a piece tells, and what is left of it. `x2` is lanes only where cards were counted before."""
+    seat, rest = Seat(), names.normalise(text)
+    for pattern, change in _WORDS:
+        if match := pattern.search(rest):
+            seat, rest = change(seat, match), f"{rest[: match.start()]} {rest[match.end() :]}"
+    lanes = _LANES.search(rest)
+    if lanes and (counted or seat != Seat() or lanes[1] != "2"):
+        seat = replace(seat, width=int(lanes[1]))
+        rest = f"{rest[: lanes.start()]} {rest[lanes.end() :]}"
+    return seat, " ".join(rest.split())
+
+
+def seat_of_some(piece: str) -> tuple[int | None, Seat] | None:
+    """ "second gpu chipset x4" is (1, its seat); (None, seat) is said of all; None where it says of none.
+
+    Raises BadInput where the words behind the ordinal are no connection.
+    """
+    match = _ORDINAL.match(piece)
+    if match is None:
+        return None
+    seat, rest = take_seat(piece[match.end() :], counted=True)
+    if rest or seat == Seat():
+        raise BadInput(f"cannot read {piece!r}", 'say for example "second gpu chipset x4" or "gpu1 gen3 x8"')
+    if match["all"]:
+        return None, seat
+    return (int(match["number"]) if match["number"] else _ORDINALS[match["word"].lower()]), seat
+
+
+def seated(parts: PartsList) -> PartsList:
+    """The cards with what "second gpu x4" says of them. Raises BadInput for a card that is not there."""
+    cards = list(parts.cards)
+    for which, seat in parts.seats:
+        for at in range(len(cards)) if which is None else [which]:
+            if not -len(cards) <= at < len(cards):
+                raise BadInput(f"there is no GPU {at}", f"the line names {len(cards)}, counted from 0")
+            cards[at] = replace(cards[at], seat=seat)
+    return replace(parts, cards=tuple(cards))

@@ -1,0 +1,107 @@
+"""What a line sets besides its parts: `nvlink`, `nps4`, `nodes=2`, `network=400Gb`, `psu 1600w`, `price=4200`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+from wellfed.errors import BadInput
+from wellfed.written.parts_list import PartsList
+
+_RATES = {"sdr": 10, "qdr": 40, "fdr": 56, "edr": 100, "hdr": 200, "ndr": 400, "xdr": 800}
+_NETWORK = re.compile(
+    r"(?:(\d{1,2})\s*[x×]\s*)?(?:(\d{1,4}(?:\.\d+)?)\s*(g|gb|gbe|gbit|gbps|gb/s|gbit/s|gib/s)?|(sdr|qdr|fdr|edr|hdr|ndr|xdr))"
+    r"(?:\s*(?:ethernet|eth|infiniband|ib|roce|rdma|network|net|nics?))*",
+    re.IGNORECASE,
+)
+NODES_MAX = 512
+_NODES_PER_SOCKET = (0, 1, 2, 3, 4, 6)
+
+
+def network_bytes_per_s(text: str) -> float:
+    """One direction, of "400Gb", "8x400Gb", "100GbE", "NDR" (bits) or "50GB/s" (bytes). Raises BadInput."""
+    stated = re.sub(r"^(?:ib|infiniband|roce|rdma|ethernet)\s+", "", text.strip(), flags=re.IGNORECASE)
+    match = _NETWORK.fullmatch(stated)
+    if match is None:
+        raise BadInput(f"not a network speed: {text!r}", 'for example "400Gb", "8x400Gb", "100GbE" or "50GB/s"')
+    rails, amount, unit, generation = match.groups()
+    gigabits = float(_RATES[generation.lower()]) if generation else float(amount)
+    bits_per_unit = 1.0 if unit is not None and unit.startswith("GB/") else 1 / 8
+    rate = gigabits * 1e9 * bits_per_unit * int(rails or 1)
+    if rate <= 0:
+        raise BadInput(f"not a network speed: {text!r}", "it must be more than nothing")
+    return rate
+
+
+def with_nodes(parts: PartsList, count: int) -> PartsList:
+    """So many equal machines. Raises BadInput beyond what is planned."""
+    if not 1 <= count <= NODES_MAX:
+        raise BadInput(f"{count} nodes", f"1 to {NODES_MAX}")
+    return replace(parts, count=count)
+
+
+def with_nodes_per_socket(parts: PartsList, count: int, text: str) -> PartsList:
+    """NUMA nodes that firmware makes of a socket. Raises BadInput for a number that no firmware offers."""
+    if count not in _NODES_PER_SOCKET:
+        raise BadInput(f"{text} does not exist", "nps1, nps2, nps4, snc2, snc3 or snc4")
+    return replace(parts, nodes_per_socket=count)
+
+
+def _nodes(parts: PartsList, match: re.Match[str]) -> PartsList:
+    return with_nodes(parts, next(int(group) for group in match.groups() if group))
+
+
+def _network(parts: PartsList, match: re.Match[str]) -> PartsList:
+    return replace(parts, network_bytes_per_s=network_bytes_per_s(match[1]))
+
+
+def _price(parts: PartsList, match: re.Match[str]) -> PartsList:
+    thousands = {"k": 1e3, "w": 1e4}.get((match[2] or "").lower(), 1)
+    return replace(parts, price=float(match[1]) * thousands)
+
+
+_SETTINGS: tuple[tuple[re.Pattern[str], Callable[[PartsList, re.Match[str]], PartsList]], ...] = (
+    (
+        re.compile(
+            r"nodes?\s*[=:]\s*(\d{1,5})|(\d{1,5})\s*x?\s*(?:nodes?|machines?|servers?|hosts?)|x\s?(\d{1,5})\s*nodes?",
+            re.IGNORECASE,
+        ),
+        _nodes,
+    ),
+    (re.compile(r"(?:network|net|interconnect|fabric)\s*[=:]?\s*(.+)", re.IGNORECASE), _network),
+    (
+        re.compile(r"((?:\d{1,2}x)?\d{1,4}\s?(?:gbe|gbps|gbit)\b.*|.*\b(?:infiniband|ethernet|roce))", re.IGNORECASE),
+        _network,
+    ),
+    (
+        re.compile(r"(?:nps|snc)\s*[=-]?\s*(\d)", re.IGNORECASE),
+        lambda parts, match: with_nodes_per_socket(parts, int(match[1]), match[0]),
+    ),
+    (re.compile(r"snc\s*off", re.IGNORECASE), lambda parts, match: parts),
+    (
+        re.compile(r"(?:with\s+)?nvlink(?:\s*bridges?)?|nvlink\s*=\s*(?:true|yes|on)", re.IGNORECASE),
+        lambda parts, match: replace(parts, nvlink=True),
+    ),
+    (
+        re.compile(r"no nvlink|without nvlink|nvlink\s*=\s*(?:false|no|off)", re.IGNORECASE),
+        lambda parts, match: replace(parts, nvlink=False),
+    ),
+    (
+        re.compile(r"(?:psu|power supply)\s*[=:]?\s*(\d{2,6})\s*w|(\d{2,6})\s*w\s*(?:psu|power supply)", re.IGNORECASE),
+        lambda parts, match: replace(parts, power_supply_w=float(match[1] or match[2])),
+    ),
+    (re.compile(r"price\s*[=:]?\s*[¥$€]?\s*(\d{1,9}(?:\.\d{1,2})?)\s*(k|w)?(?:\s*(?:cny|rmb|usd|eur))?", re.I), _price),
+    (
+        re.compile(r"(?:no|without)\s+(?:a\s+|any\s+)?(?:gpu|graphics(?: card)?)s?|cpu only", re.I),
+        lambda parts, match: parts,
+    ),
+)
+
+
+def with_setting(parts: PartsList, piece: str) -> PartsList | None:
+    """The list with what a piece sets; None where it is no setting. Raises BadInput for an impossible value."""
+    for pattern, change in _SETTINGS:
+        if match := pattern.fullmatch(piece):
+            return change(parts, match)
+    return None

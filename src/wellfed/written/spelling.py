@@ -1,0 +1,154 @@
+"""Machine lines as people type them in Chinese, with full-width signs or counts in words, brought to one form.
+
+"两张4090、锐龙 9 7950X；64GB 内存" becomes "2x 4090, ryzen 9 7950X, 64GB ram"; "dual 3090" becomes "2x 3090".
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from wellfed.catalog.tables import table
+from wellfed.errors import BadInput
+
+_DIGITS = dict(zip("一单二两双三四五六七八九十", (1, 1, 2, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10), strict=True))
+_HAN_NUMBER = re.compile(r"([二三四五六七八九]?)十([一二三四五六七八九]?)|[一单二两双三四五六七八九]")
+_COUNTED_THINGS = r"(?:块|张|颗|个|卡|片|枚|路|台|根|条|通道|节点|核|线程)"
+_NUMBER = r"(?P<count>\d{1,3})"
+_UNIT = r"(?:块|张|颗|个|卡|片|枚|路|台|根|条)"
+_BEFORE = re.compile(rf"^\s*(?:{_NUMBER}\s*{_UNIT}|(?P<pair>双|单)(?=\s*[\w]))\s*(?=\S)")
+_AFTER = re.compile(rf"\s*{_NUMBER}\s*{_UNIT}\s*$")
+_COUNTED = re.compile(rf"(?:\d{{1,3}}|双|单){_UNIT}")
+_COUNT_ALONE = re.compile(rf"(?:\d{{1,3}}|双|单){_UNIT}")
+_WITHIN = re.compile(rf"\s{_NUMBER}\s*[路颗]\s")
+_TIMES = re.compile(r"(?P<name>\S.*?)\s*(?:\*\s*|(?<=\))\s*[x×]\s*|\s[x×]\s+)(?P<count>\d{1,2})\s*$", re.IGNORECASE)
+_STOPS = str.maketrans({"、": ",", "。": ",", "×": "x", "✕": "x", "—": "-", "–": "-", "−": "-", "＊": "*"})
+_AND = re.compile(r"[和加与及配]|搭配")
+_PRICE = re.compile(
+    r"(?:price|价格|售价|预算|约|共)*\s*[:=]?\s*[¥￥]?\s*(\d+(?:\.\d+)?)\s*(万元?|元|块钱)", re.IGNORECASE
+)
+_MODDED = re.compile(r"(?:魔改|改装)(?=[^,]*\d\s*g)|(?<=\dg)\s*(?:魔改|改装)|(?<=\dgb)\s*(?:魔改|改装)", re.IGNORECASE)
+_RAM_FIRST = re.compile(r"^\s*(?:ram|memory)\s*[:=]?\s*(?=\d)", re.IGNORECASE)
+_HAN = re.compile(r"[\u3400-\u9fff]+")
+_COUNTS = {
+    "a pair of": 2, "one": 1, "single": 1, "two": 2, "dual": 2, "double": 2, "twin": 2, "three": 3, "triple": 3,
+    "four": 4, "quad": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "ten": 10, "sixteen": 16,
+}  # fmt: skip
+_COUNT_WORD = re.compile(
+    rf"^\s*(?P<word>{'|'.join(_COUNTS)})[\s-]+(?!socket\b)(?!(?:ch|chan|channels?|cores?|ranks?)\b)(?:x\s+)?(?=\S)",
+    re.IGNORECASE,
+)
+_SOCKETS_WORD = re.compile(r"^\s*(?P<word>single|one|dual|two|2|quad|four|4|8)[\s-]+sockets?\s+(?=\S)", re.IGNORECASE)
+_BARE_COUNT = re.compile(
+    r"^\s*(?P<count>\d{1,2})\s+(?=(?:nvidia|geforce|rtx|gtx|rx|radeon|tesla|quadro|amd|intel|xeon|epyc|ascend|huawei|"
+    r"[ahvlb]\d{2,3}\b|mi\d|p40|p100|[2345]0[56789]0\b))",
+    re.IGNORECASE,
+)
+
+
+def plain_line(text: str) -> str:
+    """The line with ASCII signs and English words. Raises BadInput for Chinese words that it cannot read."""
+    line = unicodedata.normalize("NFKC", text).translate(_STOPS)
+    line = re.sub(r"[;\n|]|\s\+\s", ",", line)
+    line = _PRICE.sub(_price, _MODDED.sub(" ", line))
+    line = re.sub(rf"({_HAN_NUMBER.pattern})(?=\s*{_COUNTED_THINGS})", lambda match: f" {_number(match[1])}", line)
+    if _HAN.search(line):
+        line = _AND.sub(",", _names_with_and(line))
+    pieces = [_piece(part) for piece in line.split(",") for part in _parts_by_count(piece.strip())]
+    return ", ".join(piece for piece in pieces if piece.strip())
+
+
+def _price(match: re.Match[str]) -> str:
+    amount = float(match[1]) * (1e4 if match[2].startswith("万") else 1)
+    return f" price={amount:.10g} "
+
+
+def _number(text: str) -> int:
+    """十二 is 12, 二十四 is 24, 双 is 2."""
+    tens, ten, ones = text.partition("十")
+    if not ten:
+        return _DIGITS[text]
+    return (_DIGITS[tens] if tens else 1) * 10 + (_DIGITS[ones] if ones else 0)
+
+
+def _names_with_and(line: str) -> str:
+    """The line with those names in English that hold a Chinese word for "and" (none is cut in two)."""
+    for han, word in _words():
+        line = line.replace(han, f" {word} ") if _AND.search(han) else line
+    return line
+
+
+@lru_cache(maxsize=1)
+def _words() -> tuple[tuple[str, str], ...]:
+    """The catalogue's words, the longest first."""
+    words = {han: word for group in table("spelling.toml").values() for han, word in group.items()}
+    return tuple(sorted(words.items(), key=lambda pair: -len(pair[0])))
+
+
+def _parts_by_count(piece: str) -> list[str]:
+    """Pieces where spaces alone stand between parts with their counts: "A800 8卡 双路8358" are two.
+
+    A count on its own belongs to what stands before it, and ends it; a count with a name begins the next part.
+    """
+    words = piece.split()
+    if not any(_COUNTED.match(word) for word in words):
+        return [piece]
+    parts: list[list[str]] = [[]]
+    for at, word in enumerate(words):
+        part = parts[-1]
+        alone = _COUNT_ALONE.fullmatch(word) is not None
+        named = any(not _COUNT_ALONE.fullmatch(before) for before in part)
+        counted = any(_COUNTED.match(before) for before in part) and not word.endswith("台")
+        if alone and counted and at == len(words) - 1 and len(part) > 1:
+            parts.append([part.pop(), word])
+        elif named and _COUNTED.match(word) and (counted or not alone):
+            parts.append([word])
+        else:
+            part.append(word)
+            if alone and named:
+                parts.append([])
+    return [" ".join(part) for part in parts if part]
+
+
+def _piece(piece: str) -> str:
+    piece = _counted_in_han(piece)
+    if _HAN.search(piece):
+        for han, word in _words():
+            piece = piece.replace(han, f" {word} ")
+    piece = _RAM_FIRST.sub("", piece.strip())
+    if left := _HAN.search(piece):
+        raise BadInput(
+            f"cannot read {left[0]!r} in {piece!r}", 'for example: "2x rtx 4090, ryzen 9 7950x, 2x32GB ddr5"'
+        )
+    return _counted_in_words(piece.strip())
+
+
+def _counted_in_han(piece: str) -> str:
+    """ "2张4090", "4090 2张", "8卡H20 2台" with their counts before an x."""
+    counts: list[str] = []
+    while match := _AFTER.search(piece):
+        counts.append(match["count"])
+        piece = piece[: match.start()].strip()
+    before: list[str] = []
+    if match := _WITHIN.search(piece):
+        before.append(match["count"])
+        piece = f"{piece[: match.start()]} {piece[match.end() :]}".strip()
+    while match := _BEFORE.match(piece):
+        said = match["count"] or match["pair"] or "1"
+        before.append(said if said.isdigit() else str(_DIGITS[said]))
+        piece = piece[match.end() :].strip()
+    if not counts and not before and (match := _TIMES.fullmatch(piece)):
+        return f"{match['count']}x {match['name']}"
+    return "".join(f"{count}x " for count in (*reversed(counts), *before)) + piece
+
+
+def _counted_in_words(piece: str) -> str:
+    if match := _SOCKETS_WORD.match(piece):
+        word = match["word"].lower()
+        return f"{word if word.isdigit() else _COUNTS[word]}x {piece[match.end() :]}"
+    if match := _COUNT_WORD.match(piece):
+        return f"{_COUNTS[match['word'].lower()]}x {piece[match.end() :]}"
+    if match := _BARE_COUNT.match(piece):
+        return f"{match['count']}x {piece[match.end() :]}"
+    return piece
