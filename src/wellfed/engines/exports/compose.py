@@ -5,7 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from wellfed.engines.exports.images import dns_label, environment_of, image_of, in_container, one_line
+from wellfed.engines.exports.images import (
+    dns_label,
+    environment_of,
+    image_of,
+    in_container,
+    locks_memory,
+    one_line,
+    shares_memory,
+)
 from wellfed.engines.exports.keys import FILE, LINE, key_words
 from wellfed.engines.spec import KEY_FILE, LaunchSpec, MemoryPolicy, ranges
 from wellfed.errors import Unsupported
@@ -43,8 +51,10 @@ def compose(spec: LaunchSpec, name: str) -> str:
             {"type": "bind", "source": _escaped(source), "target": _escaped(inside), "read_only": True}
             for source, inside in volumes.items()
         ],
-        "ipc": "host",
-        "ulimits": {"memlock": {"soft": -1, "hard": -1}},
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        **({"ipc": "host"} if shares_memory(spec) else {}),
+        **({"ulimits": {"memlock": {"soft": -1, "hard": -1}}} if locks_memory(spec) else {}),
         "restart": "unless-stopped",
         "healthcheck": _healthcheck(spec),
         **_hardware(spec),
@@ -59,7 +69,7 @@ def compose(spec: LaunchSpec, name: str) -> str:
         service["secrets"] = [{"source": "key", "target": f"{_SECRETS}/{FILE}"}]
         document["secrets"] = {"key": {"file": f"${{{KEY_FILE}:?set {KEY_FILE} to a file with the line {LINE}}}"}}
     comments = "".join(f"# {one_line(note)}\n" for note in (*spec.notes, *_notes(spec)))
-    return comments + json.dumps(document, indent=2) + "\n"
+    return comments + json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _healthcheck(spec: LaunchSpec) -> dict[str, Any]:
