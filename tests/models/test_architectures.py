@@ -13,8 +13,8 @@ from wellfed.modelfiles.hf_config import read_config
 from wellfed.models.attention import FullAttention, LatentAttention
 from wellfed.models.config import BUILDERS, from_config
 from wellfed.models.ffn import MoeFfn
-from wellfed.models.linear_attention import RECURRENT
 from wellfed.models.model import Model, tensors
+from wellfed.models.recurrent import Recurrent
 from wellfed.models.tensor import Part
 
 _SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "models"
@@ -55,7 +55,7 @@ def test_layers_that_share_a_cache_have_none_of_their_own() -> None:
 
 def test_states_do_not_grow() -> None:
     for name in ("granite4-h-tiny", "jamba-v0.1", "kimi-linear", "minimax-m1", "lfm2-1.2b", "nemotron-h-56b"):
-        states = [layer.attention for layer in _model(name).layers if isinstance(layer.attention, RECURRENT)]
+        states = [layer.attention for layer in _model(name).layers if isinstance(layer.attention, Recurrent)]
         assert states
         assert all(state.cache_elements(100) == state.cache_elements(100_000) > 0 for state in states)
         assert all(state.cache_elements(0) == 0 for state in states)

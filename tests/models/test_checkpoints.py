@@ -211,3 +211,9 @@ def test_a_config_alone_binds_no_gguf_engine() -> None:
 
 def _nothing(name: str) -> Model:
     raise AssertionError(name)
+
+
+def test_a_tower_s_file_beside_a_gguf_is_no_second_model(tmp_path: Path) -> None:
+    write_gguf(tmp_path / "tiny.gguf", Sample("llama", "llama", {"model_type": "llama"}, {}))
+    (tmp_path / "mmproj-F16.gguf").write_bytes(b"GGUF")
+    assert load_model(str(tmp_path), known=_nothing).origin == "gguf"

@@ -57,9 +57,17 @@ def _cpus() -> list[tuple[Any, ...]]:
             cpu.name,
             f"{cpu.cores} cores",
             f"{cpu.memory_channels} x {cpu.memory_type}-{cpu.memory_mt_s[0]:.0f}",
+            _rating(cpu),
         )
         for cpu in cpus()
     ]
+
+
+def _rating(cpu: Any) -> str:
+    """PassMark's single-thread rating; `~` before one that is derived from parts of the same core."""
+    if cpu.single_thread_rating is None:
+        return "?"
+    return f"{'~' if cpu.single_thread_derived else ''}{cpu.single_thread_rating:.0f} single-thread"
 
 
 def _models() -> list[tuple[Any, ...]]:

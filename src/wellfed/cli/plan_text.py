@@ -17,6 +17,8 @@ from wellfed.messages.words import phrase, words
 from wellfed.models.model import Model
 from wellfed.plan import Plan
 from wellfed.planner.answer import Answer
+from wellfed.planner.kinds import describe
+from wellfed.planner.sweep import MostUsers
 from wellfed.planner.upgrades import Upgrade
 from wellfed.provenance import Assumption
 from wellfed.units import format_rate
@@ -133,6 +135,23 @@ def limits(plan: Plan) -> tuple[Message, ...]:
             message("plan.load", "loads in {seconds} from the page cache", seconds=Amount(estimate.load_s, "s"))
         )
     return tuple(said)
+
+
+def print_most_users(most: MostUsers | None) -> None:
+    """How many users keep the targets, and on which plan."""
+    if most is None:
+        console().print(f"\n{phrase('plan.most-users-none', 'not even one user keeps the targets')}")
+        return
+    engine, weights, layout = most.plan.layout.engine.value, most.plan.layout.quantisation, describe(most.plan.layout)
+    described = f"{engine} {weights.upper()}, {layout}"
+    if most.at_least:
+        text = message("plan.most-users-at-least", "{count} users and more keep the targets ({plan})",
+                       count=most.users, plan=described)  # fmt: skip
+    else:
+        text = message("plan.most-users", "up to {count} users at a time keep the targets ({plan})",
+                       count=most.users, plan=described)  # fmt: skip
+    line = words(text)
+    console().print(f"\n[bold]{escape(line)}[/]")
 
 
 def _print_way_out(answer: Answer) -> None:

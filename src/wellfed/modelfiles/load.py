@@ -63,10 +63,13 @@ def _from_folder(folder: Path) -> LoadedModel:
             return LoadedModel(read_config(folder), None, "folder")
         checkpoint = read_checkpoint(folder)
         return LoadedModel(replace(checkpoint.model, files=SAFETENSORS), checkpoint.weights, "folder")
-    ggufs = sorted(folder.glob("*.gguf"))
+    ggufs = [file for file in sorted(folder.glob("*.gguf")) if not file.name.lower().startswith(_BESIDE)]
     if not ggufs:
         raise BadInput(f"neither config.json nor a .gguf file in {folder}", "name the model's folder or its .gguf file")
     whole = [file for file in ggufs if "-of-" not in file.name or "-00001-of-" in file.name]
     if len(whole) != 1:
         raise BadInput(f"{len(whole)} GGUF models in {folder}", f"name one: {', '.join(f.name for f in whole[:3])}")
     return _from_path(whole[0])
+
+
+_BESIDE = ("mmproj", "imatrix")  # towers and importance matrices that lie beside a model

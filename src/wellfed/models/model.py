@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from wellfed.models.attention import Attention
 from wellfed.models.ffn import Ffn, MoeFfn
-from wellfed.models.joint_attention import NoAttention
-from wellfed.models.recipe import Recipe
 from wellfed.models.tensor import Part, Tensor
 from wellfed.provenance import Source
+
+if TYPE_CHECKING:
+    from wellfed.models.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def _tensors(model: Model) -> Iterator[Tensor]:
     if not model.tied_embeddings:
         yield Tensor("output", Part.OUTPUT, model.vocabulary, model.hidden)
     for layer in model.mtp_layers:
-        if not isinstance(layer.attention, NoAttention):  # a predictor's second block has none of its own
+        if layer.attention.tensors(model.hidden):  # a predictor's second block, without attention, has none of its own
             yield Tensor("nextn_eh_proj", Part.MTP, model.hidden, 2 * model.hidden)
         for tensor in layer.tensors(model.hidden):
             yield replace(tensor, part=Part.MTP)
