@@ -133,7 +133,7 @@ _DETAIL = re.compile(
     r"quantized|calibrated|ud|imat)(?![A-Za-z0-9.])",
     re.IGNORECASE,
 )
-_TOKEN = re.compile(r"[a-z0-9]+(?:(?<=\d)\.(?=\d)[0-9a-z]+)*")
+_TOKEN = re.compile(r"[a-z0-9]+(?:(?<=\d)\.(?=\d)[0-9a-z]+)*|[^\W\d_a-z]+")  # letters of other scripts are words too
 _APART = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*(?:billion|bn|b)\b(?! ?/s)")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([bmt])")
 _ACTIVE = re.compile(r"a(\d+(?:\.\d+)?)([bm])")
