@@ -39,19 +39,22 @@ class Checked:
     no_price: Message | None = None  # why nothing could be priced
 
 
-def read_machine(
-    on: str | None = None, path: Path | None = None, nodes: int | None = None, network: str | None = None
-) -> Machine:
+def read_machine(on: str | None = None, path: Path | None = None) -> Machine:
     """The machine of a line, TOML file or build (`on`), of a snapshot, dump or folder of them (`path`), or this one.
 
-    Raises BadInput where there is nothing to read, UnknownName for parts that are in no catalogue.
+    Raises BadInput where there is nothing to read or nothing is understood, UnknownName for parts in no catalogue.
     """
     if on is not None and path is not None:
         raise BadInput("a machine is either described (--on) or read from a path (--from), not both")
-    if path is None:
-        return api.machine(on, nodes, network)
-    found = api.captured(path)
-    return found if nodes is None and network is None else api.machine(str(path), nodes, network)
+    return api.machine(on) if path is None else api.captured(path)
+
+
+def joined(machine: Machine, nodes: int | None, network: str | None) -> Machine:
+    """So many of that machine, joined by a network of that rate. Raises BadInput for a rate that is none."""
+    from wellfed.written.settings import network_bytes_per_s
+
+    rate = machine.network_bytes_per_s if network is None else network_bytes_per_s(network)
+    return replace(machine, count=nodes or machine.count, network_bytes_per_s=rate)
 
 
 def draw(machine: Machine) -> Box:

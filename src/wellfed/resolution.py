@@ -6,15 +6,17 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from wellfed.catalog.model_formats import by_label
+from wellfed.catalog.model_names import LONGEST
 from wellfed.catalog.models import Entry
 from wellfed.catalog.name_words import plain
 from wellfed.errors import UnknownName, WellfedError
 from wellfed.identity import NamedModel, identify
+from wellfed.models.checkpoint_formats import GGUF
 from wellfed.models.counts import Counts, counts
 from wellfed.models.file_size import file_size
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation
-from wellfed.models.quantisation_names import quantisation
 from wellfed.provenance import Assumption
 
 SCHEMA = "wellfed.resolve/1"
@@ -63,13 +65,18 @@ def resolve(names: Iterable[str], hub: str | None = None) -> tuple[Resolved | Re
     return tuple(_answer(name, hub) for name in names)
 
 
+def shown(text: str) -> str:
+    """A name as it may be printed: no controls, no endless line."""
+    return plain(text[: LONGEST + 1])[:LONGEST]
+
+
 def _answer(text: str, hub: str | None) -> Resolved | Refused:
     try:
         return _facts(text, identify(text, hub))
     except WellfedError as error:
         near = error.near if isinstance(error, UnknownName) else ()
         kind_of = getattr(error, "kind_of", None)
-        return Refused(plain(text), error.kind, plain(error.message), error.hint, near, kind_of)
+        return Refused(shown(text), error.kind, plain(error.message), error.hint, near, kind_of)
 
 
 def _facts(text: str, named: NamedModel) -> Resolved:
@@ -78,7 +85,7 @@ def _facts(text: str, named: NamedModel) -> Resolved:
     count = counts(named.model)
     form, size, loaded, spread = _size(named, named.model)
     return Resolved(
-        text=plain(text),
+        text=shown(text),
         id=plain(named.id),
         name=plain(named.name),
         task=named.task.value,
@@ -113,11 +120,17 @@ def _size(named: NamedModel, model: Model) -> _Size:
     if chosen is None:
         if named.format:
             return named.format, None, None, None
-        chosen = quantisation(model.native_quantisation)
+        if model.files == GGUF:
+            return GGUF, None, None, None  # a repository of many sizes
+        chosen = by_label(model.native_quantisation)
+    if chosen is None:
+        return model.native_quantisation, None, None, None
     size = file_size(model, chosen)
     loaded = round(size.loaded) if size.loaded < 0.999 * size.bytes else None
     spread = (round(size.low), round(size.high)) if size.is_range else None
-    return chosen.label, round(size.bytes), loaded, spread
+    recipe = model.native_recipe
+    label = named.format.upper() if recipe and named.format and chosen.id == recipe.format else chosen.label
+    return label, round(size.bytes), loaded, spread
 
 
 def _bytes(loaded: float, ahead: float) -> tuple[int, int | None]:
@@ -132,10 +145,10 @@ def _published(text: str, named: NamedModel) -> Resolved:
     entry = named.entry
     parameters = entry.parameters if entry else None
     total = (entry.total_parameters if entry else None) or parameters
-    chosen = named.quantisation or (quantisation(entry.native_quantisation) if entry and not named.format else None)
+    chosen = named.quantisation or (by_label(entry.native_quantisation) if entry and not named.format else None)
     size = None if total is None or chosen is None else round(total * _bits(chosen) / 8)
     return Resolved(
-        text=plain(text),
+        text=shown(text),
         id=named.id,
         name=named.name,
         task=named.task.value,

@@ -20,7 +20,8 @@ from wellfed.modelfiles.local_caches import base_in_card
 
 TINY = {
     "model_type": "qwen3", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "head_dim": 16, "intermediate_size": 128, "vocab_size": 1000, "max_position_embeddings": 4096,
+    "num_key_value_heads": 2, "head_dim": 16, "intermediate_size": 128, "vocab_size": 1000,
+    "max_position_embeddings": 4096,
 }  # fmt: skip
 CARD = "---\nlicense: mit\nbase_model:\n- Qwen/Qwen3-8B\ntags: [gguf]\n---\n# A model\n"
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wellfed.api_run import Prepared
     from wellfed.launch.service import Service
 
-_EXPORTS = ["script", "systemd", "compose", "kubernetes", "slurm", "ray"]
+_EXPORTS = ["script", "systemd", "compose", "kubernetes", "slurm", "ray", "ollama", "lmstudio", "llama-swap"]
 
 
 def _for_engine(context: click.Context, _: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
