@@ -42,6 +42,9 @@ class PlanOptions:
     engines: tuple[Engine, ...] = ()
     quantisations: tuple[str, ...] = ()
     kv_types: tuple[str, ...] = ()  # empty: each engine's own; coarser ones only when nothing fits. ("any",): all
+    vram_free: str | None = None  # of every GPU, or of each by commas
+    ram_free: str | None = None
+    system: str | None = None  # linux, windows, wsl2, macos
 
 
 def machine(on: str | None = None, nodes: int | None = None, network: str | None = None) -> Machine:
@@ -169,8 +172,10 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
     """The search behind `plan` on a machine at hand, and what was assumed of model and machine."""
     from wellfed.models.quantisation_names import quantisation
     from wellfed.planner.search import Search
+    from wellfed.planner.stated import with_stated
     from wellfed.planner.usable import usable
 
+    where = with_stated(where, options.vram_free, options.ram_free, options.system)
     where = usable(where)
     named = model(model_name)
     workload, cut = _within(options.workload, named.model)

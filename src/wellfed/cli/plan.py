@@ -44,6 +44,9 @@ POSITIVE = Positive(0, min_open=True)
               "without it: this machine.")  # fmt: skip
 @click.option("--nodes", type=click.IntRange(1, 512), default=None, help="So many equal machines.")
 @click.option("--network", metavar="RATE", help="Network between them, e.g. 400Gb.")
+@click.option("--vram-free", metavar="SIZE[,SIZE...]", help="Free memory of every GPU, or of each.")
+@click.option("--ram-free", metavar="SIZE", help="Free RAM.")
+@click.option("--os", "system", type=click.Choice(["linux", "windows", "wsl2", "macos"]), help="What it runs.")
 @click.option("--for", "objective", type=click.Choice([o.value for o in Objective]), default="balanced",
               show_default=True, help="What to rank by.")  # fmt: skip
 @click.option("--workload", type=click.Choice(list(PRESETS)), default="chat", show_default=True)
@@ -146,6 +149,9 @@ def _asked(options: dict[str, Any], objective: Objective) -> api.PlanOptions:
         engines=tuple(Engine(name) for name in options["engines"]),
         quantisations=options["quantisations"],
         kv_types=options["kv_types"],
+        vram_free=options["vram_free"],
+        ram_free=options["ram_free"],
+        system=options["system"],
     )
 
 
