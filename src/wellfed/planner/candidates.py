@@ -18,6 +18,7 @@ from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.parts import GpuSpec
 from wellfed.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
 from wellfed.models.attention import Attention, FullAttention, LatentAttention
+from wellfed.models.checkpoint_formats import why_not_loaded
 from wellfed.models.ffn import Ffn
 from wellfed.models.joint_attention import JointAttention
 from wellfed.models.linear_attention import LinearAttention
@@ -68,6 +69,10 @@ def _placements(machine: Machine, model: Model, goal: Goal, refused: list[Refusa
         refused.append(Refusal("serving engines", text))
     for engine, capabilities in CAPABILITIES.items():
         if (goal.engines and engine not in goal.engines) or (goal.pins and goal.pinned(engine) is None):
+            continue
+        unread = why_not_loaded(model, engine.value)
+        if unread is not None:  # on the CPU no more than on a GPU
+            refused.append(Refusal(capabilities.label, unread))
             continue
         reason = why_not(capabilities, model, gpu, named=engine in goal.engines and not machine.gpus)
         if reason is None and not _formats(capabilities, model, gpu, goal):
