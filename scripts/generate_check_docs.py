@@ -92,8 +92,8 @@ def readers() -> str:
         "# What can be pasted\n\n"
         "`wellfed check --from FILE` (or a folder, or `-` for standard input), `topology --from` and `plan --on` read "
         "the output of these tools, whole or in parts, several in one paste: in code blocks or outside them, "
-        "quoted, with time stamps before each line, as the JSON of an issue. What is not told stays unknown; a paste of which "
-        "nothing is understood is an error (exit code 2).\n\n| kind | made by | tells |\n|---|---|---|\n"
+        "quoted, with time stamps before each line, as the JSON of an issue. What is not told stays unknown; a paste "
+        "of which nothing is understood is an error (exit code 2).\n\n| kind | made by | tells |\n|---|---|---|\n"
     )
     return NOTE.replace("check's declaration", "readers' declarations") + "\n" + head + "".join(rows)
 

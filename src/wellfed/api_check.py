@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wellfed import api
+from wellfed.checks.places import cards
 from wellfed.checks.pricing import Priced, as_is, price, unpriced
 from wellfed.checks.registry import select
 from wellfed.checks.run import run_checks
@@ -94,7 +95,7 @@ def check(
 
 def no_price(machine: Machine) -> Message | None:
     """Why no speed of this machine can be told: a GPU without data sheet, RAM or CPU that nobody told."""
-    nameless = [gpu for gpu in machine.gpus if gpu.spec is None and not gpu.display_only]
+    nameless = [gpu for gpu in cards(machine) if gpu.spec is None]
     if nameless:
         names = tuple(dict.fromkeys(gpu.name or "?" for gpu in nameless))
         return message("price.gpu-unknown", "no data sheet for the GPU ({names})", names=Listing(names))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from wellfed.hardware.machine import Machine, Origin
 from wellfed.topology.collect import collect
 from wellfed.topology.machine import parse
 from wellfed.topology.snapshot_io import load, save
+from wellfed.topology.to_json import counts
 
 
 def verdicts(machine: Machine) -> list[tuple[str, str, str, str | None]]:
@@ -53,3 +55,27 @@ def test_a_built_machine_recorded_has_its_findings(tmp_path: Path, process: str 
     bare = parse(collect(root, redacted=False))
     assert verdicts(recorded(root, tmp_path)) == verdicts(bare)
     assert bare.os.cpus_allowed is not None
+
+
+def test_what_a_partial_capture_lacks_is_not_offline(tmp_path: Path) -> None:
+    """Directories of half the CPUs: the others are not captured, which is no fault of theirs."""
+    root = build(two_socket_box(), tmp_path / "root")
+    cpus = root / "sys" / "devices" / "system" / "cpu"
+    for folder in cpus.glob("cpu[0-9]*"):
+        if int(folder.name[3:]) % 16 >= 4:
+            shutil.rmtree(folder)
+    machine = parse(collect(root, redacted=False))
+    assert counts(machine)["pus"] == len(machine.cpus) == 8
+    assert machine.os.cpus_offline == ()
+    assert not [f for f in run_checks(machine) if f.id == "cpu-offline" and f.verdict.value != "pass"]
+
+
+def test_a_cpuset_of_cpus_that_were_not_captured_hides_nothing(tmp_path: Path) -> None:
+    group = "/sys/fs/cgroup"
+    files = {
+        "/proc/self/cgroup": "0::/\n", "/proc/mounts": f"cgroup2 {group} cgroup2 rw 0 0\n",
+        f"{group}/cpuset.cpus.effective": "200-207\n", f"{group}/cpuset.mems.effective": "7\n",
+    }  # fmt: skip
+    machine = parse(collect(build(replace(two_socket_box(), files=files), tmp_path / "root"), redacted=False))
+    assert (counts(machine)["packages"], counts(machine)["numa_nodes"]) == (2, 2)
+    assert counts(machine)["cores"] == 16

@@ -13,6 +13,7 @@ from posixpath import join, normpath
 
 from wellfed.hardware.machine import Origin
 from wellfed.topology.cgroup import groups
+from wellfed.topology.disks import look, model_folders
 from wellfed.topology.gpu_nvml import query
 from wellfed.topology.redact import redact
 from wellfed.topology.snapshot import META, NVML, Snapshot, Tree
@@ -280,6 +281,7 @@ def _add_live(reader: Reader) -> None:
         "root": os.geteuid() == 0,
         "container": any(Path(mark).exists() for mark in ("/.dockerenv", "/run/.containerenv")) or None,
         "fabric_manager_running": _fabric_manager(reader),
+        "disks": look(model_folders()),
         "needs_root": [] if os.geteuid() == 0 else list(_NEEDS_ROOT.values()),
     }
     reader.files[META] = json.dumps({k: v for k, v in meta.items() if v is not None}).encode()

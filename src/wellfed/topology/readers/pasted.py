@@ -98,6 +98,9 @@ def _parts(text: str) -> Iterator[str]:
     text = _unquoted(text)
     if "&lt;" in text or "&gt;" in text:
         text = html.unescape(text)
+    if not any(mark in text for mark in ("```", "~~~", "<pre", "<code")):
+        yield from _one(text)
+        return
     at = 0
     for match in _FENCE.finditer(text):
         yield from _one(text[at : match.start()])
