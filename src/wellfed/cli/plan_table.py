@@ -75,7 +75,9 @@ def _needed(columns: tuple[Column, ...], plans: tuple[Plan, ...]) -> int:
 
 def _columns(several: bool, intervals: bool) -> tuple[Column, ...]:
     rate = _range if intervals else _value
-    speeds: tuple[Column, ...] = (Column("tok/s", lambda plan: rate(plan.estimate.decode_tok_s) + _late(plan, "tpot"), True),)
+    speeds: tuple[Column, ...] = (
+        Column("tok/s", lambda plan: rate(plan.estimate.decode_tok_s) + _late(plan, "tpot"), True),
+    )
     if several:
         speeds = (
             Column(phrase("table.users", "users"), _users, True),
