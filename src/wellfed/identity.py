@@ -74,11 +74,20 @@ def identify(text: str, hub: str | None = None) -> NamedModel:
         return _of_path(path)
     identity = exact(text) if len(text) <= LONGEST else loose(text)  # which refuses it
     if identity is not None:
-        return _of_catalogue(identity)
+        return _as_no_file(_of_catalogue(identity), text)
     repository = repository_in(plain(text))
     if repository is None:
-        return _of_catalogue(loose(text))
+        return _as_no_file(_of_catalogue(loose(text)), text)
     return _cached(repository, text) or _elsewhere(repository, text, hub)
+
+
+def _as_no_file(named: NamedModel, text: str) -> NamedModel:
+    """Told where the text looks like a file, and none is there."""
+    if not text.lower().endswith(".gguf") or "://" in text:
+        return named
+    said = message("resolve.no-file", "no file {name} is here", name=plain(text)[:_LONGEST_SHOWN])
+    assumption = Assumption(str(said), "its name tells what it would be", reading=True)
+    return replace(named, assumptions=(*named.assumptions, assumption))
 
 
 def _path(text: str) -> Path | None:

@@ -10,7 +10,8 @@ from wellfed.catalog.model_formats import by_label
 from wellfed.catalog.model_names import LONGEST
 from wellfed.catalog.models import Entry
 from wellfed.catalog.name_words import plain
-from wellfed.errors import UnknownName, WellfedError
+from wellfed.catalog.other_kinds import NotALanguageModel
+from wellfed.errors import UnknownName, Unsupported, WellfedError
 from wellfed.identity import NamedModel, identify
 from wellfed.models.checkpoint_formats import GGUF
 from wellfed.models.counts import Counts, counts
@@ -50,7 +51,7 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A name that is not understood. `kind`: unknown, unsupported, not-a-language-model or bad-input."""
+    """A name that is not understood. `kind`: unknown, unsupported (damaged files too) or not-a-language-model."""
 
     text: str
     kind: str
@@ -75,8 +76,14 @@ def _answer(text: str, hub: str | None) -> Resolved | Refused:
         return _facts(text, identify(text, hub))
     except WellfedError as error:
         near = error.near if isinstance(error, UnknownName) else ()
-        kind_of = getattr(error, "kind_of", None)
-        return Refused(shown(text), error.kind, plain(error.message), error.hint, near, kind_of)
+        kind = error.kind if error.kind in _KINDS else Unsupported.kind
+        return Refused(shown(text), kind, plain(error.message), error.hint, near, getattr(error, "kind_of", None))
+    except (OSError, ValueError, RecursionError) as error:  # of a file that cannot be read: the other names go on
+        return Refused(shown(text), Unsupported.kind, plain(f"cannot read it: {error}")[:LONGEST], _CHECK)
+
+
+_KINDS = (UnknownName.kind, Unsupported.kind, NotALanguageModel.kind)
+_CHECK = "check the path and its permissions"
 
 
 def _facts(text: str, named: NamedModel) -> Resolved:

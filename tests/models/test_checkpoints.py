@@ -217,3 +217,48 @@ def test_a_tower_s_file_beside_a_gguf_is_no_second_model(tmp_path: Path) -> None
     write_gguf(tmp_path / "tiny.gguf", Sample("llama", "llama", {"model_type": "llama"}, {}))
     (tmp_path / "mmproj-F16.gguf").write_bytes(b"GGUF")
     assert load_model(str(tmp_path), known=_nothing).origin == "gguf"
+
+
+_HYBRIDS = [
+    Sample(
+        "short convolutions",
+        "lfm2",
+        {
+            "model_type": "lfm2", "layer_types": ["conv", "full_attention", "conv"], "block_auto_adjust_ff_dim": False,
+            "conv_L_cache": 3,
+        },
+        {"attention.head_count_kv": [0, 2, 0], "shortconv.l_cache": 3},
+    ),
+    Sample(
+        "Mamba-2 beside attention layers",
+        "granitehybrid",
+        {
+            "model_type": "granitemoehybrid", "layer_types": ["mamba", "mamba", "attention"], "mamba_n_heads": 8,
+            "mamba_d_head": 64, "mamba_d_state": 32, "mamba_n_groups": 1, "mamba_d_conv": 4,
+        },
+        {
+            "attention.head_count_kv": [0, 0, 2], "ssm.conv_kernel": 4, "ssm.state_size": 32, "ssm.group_count": 1,
+            "ssm.inner_size": 512, "ssm.time_step_rank": 8,
+        },
+    ),
+    Sample(
+        "both in one layer",
+        "falcon-h1",
+        {
+            "model_type": "falcon_h1", "mamba_n_heads": 8, "mamba_d_head": 64, "mamba_d_state": 32,
+            "mamba_n_groups": 1, "mamba_d_conv": 4, "mamba_d_ssm": 512,
+        },
+        {"ssm.conv_kernel": 4, "ssm.state_size": 32, "ssm.group_count": 1, "ssm.inner_size": 512,
+         "ssm.time_step_rank": 8},
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sample", _HYBRIDS, ids=lambda sample: sample.name)
+def test_hybrid_ggufs_are_read_from_their_tensors(sample: Sample, tmp_path: Path) -> None:
+    write_gguf(tmp_path / "tiny.gguf", sample)
+    read, wanted = read_gguf(tmp_path / "tiny.gguf").model, model_of(sample)
+    assert read.parameters == wanted.parameters
+    for layer, other in zip(read.layers, wanted.layers, strict=True):
+        assert type(layer.attention) is type(other.attention)
+        assert layer.attention.cache_elements(1000) == other.attention.cache_elements(1000)

@@ -55,6 +55,14 @@ def test_a_path_comes_first(caches: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert named.how is How.PATH and named.model is not None and named.model.parameters < 1e6
 
 
+def test_a_file_that_is_not_there_is_read_as_a_name_and_told(caches: Path) -> None:
+    named = identify("/models/Qwen3-14B-Q6_K.gguf")
+    assert (named.id, named.how) == ("qwen3-14b", How.EXACT)
+    assert any("no file" in assumption.text and assumption.reading for assumption in named.assumptions)
+    with pytest.raises(UnknownName):
+        identify("/models/nobody-knows-this.gguf")
+
+
 def test_an_exact_name_needs_no_cache(caches: Path) -> None:
     snapshot(caches, "Qwen/Qwen3-8B", {"config.json": json.dumps(TINY)})
     assert identify("Qwen/Qwen3-8B").how is How.EXACT

@@ -68,7 +68,8 @@ def test_counts_are_the_models_own(identity: str) -> None:
         ("gemma3:27b-it-q4_K_M", "gemma-3-27b", "q4_k_m"),
         ("Kimi-K2.6 1T", "kimi-k2.6", None),
         ("gpt-oss-120b MXFP4", "gpt-oss-120b", "mxfp4-experts"),
-        ("gpt-oss-120b-mxfp4-00001-of-00003.gguf", "gpt-oss-120b", "mxfp4-experts"),
+        ("gpt-oss-120b-mxfp4-00001-of-00003.gguf", "gpt-oss-120b", "gguf-mxfp4"),
+        ("unsloth/Qwen3-8B-GGUF:BF16", "qwen3-8b", "gguf-bf16"),
         ("https://huggingface.co/Qwen/Qwen3-8B", "qwen3-8b", None),
         ("https://huggingface.co/Qwen/Qwen3-8B/tree/main", "qwen3-8b", None),
         ("https://www.modelscope.cn/models/Qwen/Qwen3-8B/summary", "qwen3-8b", None),
@@ -149,7 +150,8 @@ def test_a_variant_that_is_not_the_entrys_is_another_model(identity: str, varian
         found = resolve(f"{identity}-{variant}")
     except WellfedError:
         return
-    assert variant in {word for spelling in found.entry.spellings for word in parse(spelling).words}
+    known_as = (*found.entry.spellings, *found.entry.tags)
+    assert variant in {word for spelling in known_as for word in parse(spelling).words}
 
 
 _PIECES = """qwen 3 3.5 v3 v3.2 r1 deepseek llama glm 4.5 4.7 flash air mini vl coder 8b 30b a3b 70b 671b 32b instruct

@@ -78,13 +78,17 @@ def of_format(model: Model | None, name: Name) -> tuple[Quantisation | None, tup
     if model is not None and model.native_recipe is not None and _made_so(model.native_recipe.method, written, name):
         return by_label(model.native_quantisation), ()
     for label in _labels(written):
-        chosen = by_label(label)
+        chosen = by_label(_IN_GGUF.get(label, label) if name.is_gguf else label)
         if chosen is not None:
             wider = _wider(written)
             quantisation, more = (chosen, ()) if model is None else adapted(model, written, chosen)
             return quantisation, (*wider, *more)
     text = message("resolve.format", "no recipe is known for {format} files", format=written.upper())
     return None, (Assumption(str(text), "their size cannot be told from the name"),)
+
+
+# what safetensors' names mean of a GGUF file
+_IN_GGUF = {"bf16": "gguf-bf16", "fp16": "f16", "fp32": "gguf-f32", "f32": "gguf-f32", "mxfp4": "gguf-mxfp4"}
 
 
 def _wider(written: str) -> tuple[Assumption, ...]:

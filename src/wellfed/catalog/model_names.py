@@ -79,7 +79,7 @@ def exact(text: str) -> Identity | None:
         facts = entry(packed.model_id)
         return _repackaged(_identity(facts, How.EXACT, name, (_packed(facts, name),)), packed)
     for spelling in (repository,) if repository else (plain(text), name.core):
-        identity = names().get(key(spelling))
+        identity = names().get(key(spelling)) if spelling.isascii() else None  # a key has no other letters
         if identity is not None:
             return _identity(entry(identity), How.EXACT, name, _differs(entry(identity), name))
     return None
@@ -92,9 +92,9 @@ def loose(text: str) -> Identity:
         raise unknown_model(f"{shown} ...", frozenset())
     name = parse(text)
     words = name.distinguishing
-    chosen = largest(words - {_FULL}) if _FULL in words else matched(words)
+    chosen = _undiminished(name) if _FULL in words else matched(words)
     if chosen is not None:
-        return _identity(chosen, How.LOOSE, name, _differs(chosen, name) or (_packed(chosen, name),))
+        return _identity(chosen, How.LOOSE, name, _loosely(chosen, name))
     cut = pruned(name)
     if cut is not None:
         return _identity(cut[0], How.LOOSE, name, (cut[2],), cut[1])
@@ -104,7 +104,19 @@ def loose(text: str) -> Identity:
     raise unknown_model(shown, words)
 
 
+def _loosely(chosen: Entry, name: Name) -> tuple[Assumption, ...]:
+    why = _WHOLE if _FULL in name.words else _LISTED
+    return _differs(chosen, name, why) or (_packed(chosen, name),)
+
+
 _FULL = "full"  # the whole model, not a distilled one
+
+
+def _undiminished(name: Name) -> Entry | None:
+    """The largest model of what is named besides; a short name (R1) counts where it is all that is left."""
+    named = largest(name.distinguishing - {_FULL})
+    identity = names().get(key("".join(word for word in name.words if word != _FULL)))
+    return named or (entry(identity) if identity else None)
 
 
 def _identity(
@@ -130,6 +142,7 @@ def _repackaged(identity: Identity, packed: Repackaging) -> Identity:
 
 
 _LISTED = "the usual one where a name says no more"
+_WHOLE = "the undiminished model is the largest of that name"
 _LIBRARY = "Ollama's library means that by it today"
 
 

@@ -23,7 +23,7 @@ class Name:
     core: str
     words: tuple[str, ...]  # in order, the neutral ones too
     format: str | None  # the format's words joined by hyphens: gptq-int4, ud-q4_k_xl, bnb-4bit
-    is_gguf_file: bool = False
+    is_gguf: bool = False  # a GGUF file's name, or one that says GGUF
 
     @property
     def distinguishing(self) -> frozenset[str]:
@@ -84,11 +84,12 @@ def parse(text: str) -> Name:
     """The parts of a name of any kind: hub id or address, Ollama tag, file name, or words."""
     bare = _INSIDE.sub("", _ADDRESS.sub("", plain(text)))
     bare = in_latin(bare.partition("?")[0].rstrip("/"))
-    folders = re.split(r"[\\/]", bare) if _FILE.search(bare) else bare.split("/")
-    owner = folders[-2].lower() if len(folders) > 1 else None
+    is_file = _FILE.search(bare) is not None
+    folders = re.split(r"[\\/]", bare) if is_file else bare.split("/")
+    owner = folders[-2].lower() if len(folders) > 1 and not is_file else None
     core, form = _without_format(_FILE.sub("", folders[-1]))
     core, packer = _without_packer(core)
-    is_gguf = bool(re.search(r"\.gguf$", folders[-1], re.IGNORECASE))
+    is_gguf = bool(re.search(r"(?<![a-z])gguf(?![a-z])", folders[-1], re.IGNORECASE))
     return Name(text, owner or packer, core, _without_brand(_words(core)), form, is_gguf)
 
 
@@ -129,10 +130,10 @@ _BITS = re.compile(r"^(\d)-?bits?$")
 # beside a format: bits of the head, group sizes, kernels, ways of calibration
 _DETAIL = re.compile(
     r"(?<![A-Za-z0-9.])(?:h[68]|(?:32|64|128|1024)g|g(?:s|roup)?_?(?:32|64|128)|marlin|actorder|a?sym|unsloth|dynamic|"
-    r"quantized|calibrated|skip-?vis)(?![A-Za-z0-9.])",
+    r"quantized|calibrated|ud|imat)(?![A-Za-z0-9.])",
     re.IGNORECASE,
 )
-_TOKEN = re.compile(r"[a-z0-9]+(?:(?<=\d)\.(?=\d)[0-9a-z]+)*")
+_TOKEN = re.compile(r"[a-z0-9]+(?:(?<=\d)\.(?=\d)[0-9a-z]+)*|[^\W\d_a-z]+")  # letters of other scripts are words too
 _APART = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*(?:billion|bn|b)\b(?! ?/s)")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([bmt])")
 _ACTIVE = re.compile(r"a(\d+(?:\.\d+)?)([bm])")

@@ -24,7 +24,7 @@ _GROUP = {"mlx": 64, "hqq": 64, "gptq": 128}
 
 def as_published(model: Model, name: Name) -> Model:
     """`model` as a repository of that name holds it; itself where the name tells no such format."""
-    if "gguf" in name.words or name.is_gguf_file:
+    if name.is_gguf:
         return replace(model, files=GGUF)
     settings = _settings(name)
     if settings is None:

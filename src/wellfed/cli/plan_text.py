@@ -22,6 +22,7 @@ from wellfed.planner.sweep import MostUsers
 from wellfed.planner.upgrades import Upgrade
 from wellfed.provenance import Assumption
 from wellfed.units import format_rate
+from wellfed.verbs.from_command import AsItIs
 from wellfed.verbs.next_steps import NextSteps, disk_line
 from wellfed.workload import Workload
 
@@ -152,6 +153,28 @@ def print_most_users(most: MostUsers | None) -> None:
                        count=most.users, plan=described)  # fmt: skip
     line = words(text)
     console().print(f"\n[bold]{escape(line)}[/]")
+
+
+def print_as_it_is(found: AsItIs) -> None:
+    """A command line as an estimate, what it is short of, and what the best plan does otherwise."""
+    out, plan = console(), found.plan
+    out.print(f"[bold]{escape(model_line(plan.model))}[/]")
+    out.print(escape(phrase("plan.on", "on {machine}", machine=machine_line(plan.machine))))
+    head = phrase("command.head", "as it is")
+    if found.fits is False:
+        head = phrase("command.no-fit", "as it is: does not fit")
+    best = found.better.ranking.best
+    out.print(f"\n[bold]{head}[/]")
+    out.print(plans_table((plan,)))
+    out.print(escape("; ".join(words(said) for said in limits(plan))))
+    for device in plan.estimate.memory.devices:
+        if (device.spare_bytes or 0) < 0:
+            out.print(memory_table(device))
+    if best is not None:
+        out.print(f"\n[bold]{phrase('command.better', 'the best plan with this engine')}[/]")
+        out.print(plans_table((best,)))
+    for change in found.changes:
+        out.print(f"  {escape(words(change))}")
 
 
 def _print_way_out(answer: Answer) -> None:
