@@ -1,7 +1,5 @@
 """More dumps of our own making: vendors' tools, environment reports, logs, other systems."""
 
-
-
 from __future__ import annotations
 
 SMI_TABLE = """\

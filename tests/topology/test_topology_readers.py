@@ -1,7 +1,5 @@
 """Pasted dumps: each format is recognised, tells what it shows and nothing more. Samples are our own."""
 
-
-
 from __future__ import annotations
 
 import pytest

@@ -1,7 +1,5 @@
 """Tools of all vendors, environment reports, logs and other systems: each tells what it shows and nothing more."""
 
-
-
 from __future__ import annotations
 
 import json
@@ -281,3 +279,19 @@ def test_lscpu_cut_short_tells_what_it_tells(text: str, cores: int | None, socke
     assert len(machine.sockets) == sockets
     assert all(socket.cores == cores for socket in machine.sockets)
     assert machine.os.virtualised is guest
+
+
+def test_the_only_node_shown_is_not_the_only_node() -> None:
+    cut = "CPU(s): 192\nModel name: Kunpeng-920\nSocket(s): 4\nCore(s) per socket: 48\nNUMA node(s): 8\nNUMA node0 CPU(s): 0-23\n"
+    assert [gpu.numa_node for gpu in machine_of(cut, samples.NPU).gpus] == [None, None]
+    assert "numa_nodes.cut" in machine_of(cut).unknown
+
+
+def test_old_lstopo_names_functions_by_their_ids() -> None:
+    text = (
+        "Machine (252GB)\n  NUMANode L#0 (P#0 126GB)\n    Socket L#0\n      Core L#0\n        PU L#0 (P#0)\n"
+        '    HostBridge L#0\n      PCIBridge\n        PCI 10de:15f8\n          GPU L#0 "card1"\n'
+    )
+    machine = machine_of(text)
+    assert [(gpu.name, gpu.numa_node) for gpu in machine.gpus] == [("NVIDIA Tesla P100-PCIE-16GB", 0)]
+    assert machine.os.virtualised is None
