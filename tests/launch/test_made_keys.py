@@ -1,4 +1,4 @@
-"""The key that wellfed makes for an engine: asked for by it, known to its own, closed to others; and what `--` refuses."""
+"""The key that wellfed makes for an engine: asked for, known to its own, closed to others; and what `--` refuses."""
 
 from __future__ import annotations
 
