@@ -29,8 +29,8 @@ THROUGHPUT_TABLES = ("mlperf.csv", "speed_misc.csv")
 SPLIT = "serving disaggregated"
 # How much a row of each class counts: times to first token scatter with the load generator's start, rows of
 # disaggregated deployments leave half of them untold.
-_WEIGHTS = {"serving tpot": 1.0, "serving ttft": 0.25, f"{SPLIT} tpot": 0.1, f"{SPLIT} ttft": 0.02}
-_LEAST = 0.25  # what a row of the largest source counts
+_WEIGHTS = {"serving tpot": 1.0, "serving ttft": 0.25, f"{SPLIT} tpot": 0.25, f"{SPLIT} ttft": 0.03}
+_LEAST = 0.35  # what a row of the largest source counts
 _CROWD = 25  # rows of one source that count whole; of more, as many as their root says
 
 _COMMON = (
@@ -189,7 +189,10 @@ class Fit:
         for name in _WEIGHTS:
             for kind, chosen in [("", names == name), *((f" {k}", (names == name) & (near == k)) for k in _NEAR)]:
                 if chosen.any() and not (kind and name.startswith(SPLIT)):
-                    found[f"{name}{kind}"] = residual(self.measured[chosen], predicted[chosen])
+                    # of the next source, whoever it is: each source weighs the same, how many rows it has
+                    groups = [one.source for one, kept in zip(self.cases, chosen, strict=True) if kept]
+                    equal = groups if name.endswith("tpot") and kind in {" near", " far"} else None
+                    found[f"{name}{kind}"] = residual(self.measured[chosen], predicted[chosen], equal)
         return found
 
     def support(self) -> dict[str, int]:
@@ -230,14 +233,14 @@ def units(cases: Sequence[Case]) -> Callable[[Case], str]:
 
 
 def with_submitted(folder: Path, calibration: Calibration) -> Calibration:
-    """The calibration with what submissions to a comparison reach beyond tuned servers: offline rows, by one factor."""
+    """The calibration with what submissions to a comparison reach beyond tuned servers: one factor for all of them."""
     import numpy as np
 
     cases = [
         case
         for row in read_table(folder / THROUGHPUT_TABLES[0])
         for case in interpret_throughput(row) or ()
-        if isinstance(case, Case) and not case.outlier and case.cls == "MLPerf offline"
+        if isinstance(case, Case) and not case.outlier and case.cls in {"MLPerf offline", "MLPerf server"}
     ]
     errors = {}
     for factor in _SUBMISSIONS:
@@ -245,7 +248,7 @@ def with_submitted(folder: Path, calibration: Calibration) -> Calibration:
         pairs = [(case.measured, _value(case, tried)) for case in cases]
         errors[factor] = float(np.median([abs(np.log(value / measured)) for measured, value in pairs if value]))
     best = min(errors, key=errors.__getitem__)
-    fact = Fact("fitted", len(cases), 0.05, "offline rows of a comparison of submissions")
+    fact = Fact("fitted", len(cases), 0.05, "rows of a comparison of submissions")
     return replace(calibration.with_parameters({_SUBMITTED: best}), facts={**calibration.facts, _SUBMITTED: fact})
 
 
