@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wellfed.models.weights import Weights
     from wellfed.planner.answer import Answer
     from wellfed.planner.compare import Compared
+    from wellfed.planner.fit import Fit
     from wellfed.planner.market import Market
     from wellfed.planner.search import Search
     from wellfed.provenance import Assumption
@@ -41,6 +42,9 @@ class PlanOptions:
     engines: tuple[Engine, ...] = ()
     quantisations: tuple[str, ...] = ()
     kv_types: tuple[str, ...] = ()  # empty: each engine's own; coarser ones only when nothing fits. ("any",): all
+    vram_free: str | None = None  # of every GPU, or of each by commas
+    ram_free: str | None = None
+    system: str | None = None  # linux, windows, wsl2, macos
 
 
 def machine(on: str | None = None, nodes: int | None = None, network: str | None = None) -> Machine:
@@ -66,15 +70,18 @@ def _live() -> Machine:
 
 
 def captured(path: Path) -> Machine:
-    """The machine of a snapshot, a pasted dump, a folder of dumps, or a captured /sys and /proc.
+    """The machine of a snapshot, a pasted dump, a folder of dumps, or a captured /sys and /proc; `-`: standard input.
 
-    Raises BadInput where there is nothing to read.
+    Raises BadInput where there is nothing to read, or nothing in it is understood.
     """
     from wellfed.catalog.hardware import cpu_or_none, gpu_or_none
     from wellfed.topology.machine import parse
+    from wellfed.topology.readers.refusal import refuse_unread
     from wellfed.topology.snapshot_io import load
 
-    return parse(load(path), gpu_spec=gpu_or_none, cpu_spec=cpu_or_none)
+    found = parse(load(path), gpu_spec=gpu_or_none, cpu_spec=cpu_or_none)
+    refuse_unread(found, path.name)
+    return found
 
 
 def _is_capture(on: str) -> bool:
@@ -165,8 +172,10 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
     """The search behind `plan` on a machine at hand, and what was assumed of model and machine."""
     from wellfed.models.quantisation_names import quantisation
     from wellfed.planner.search import Search
+    from wellfed.planner.stated import with_stated
     from wellfed.planner.usable import usable
 
+    where = with_stated(where, options.vram_free, options.ram_free, options.system)
     where = usable(where)
     named = model(model_name)
     workload, cut = _within(options.workload, named.model)
@@ -234,6 +243,17 @@ def buy(
     return market(demand, keep)
 
 
+def fit(on: str | None = None, use: str = "chat", top: int = 10, whole_families: bool = False) -> Fit:
+    """The models of the catalogue that a machine serves well, best first. Raises BadInput for an unknown use."""
+    from wellfed.planner.fit import USES, fit
+    from wellfed.planner.usable import usable
+
+    if use not in USES:
+        raise BadInput(f"no such use: {use!r}", f"one of {', '.join(USES)}")
+    where = usable(machine(on))
+    return fit(where, USES[use], calibration(machine=where), top, whole_families)
+
+
 def compare(machines: Sequence[str], model_name: str, options: PlanOptions = PlanOptions()) -> list[Compared]:
     """The best plan of the same model on each machine."""
     from wellfed.planner.compare import Compared
@@ -282,8 +302,10 @@ def accuracy(table: Path, calibration_file: Path | None = None) -> Report:
     """Predict every row of a measurement table. Raises BadInput when it is not one."""
     from wellfed.accuracy.report import report
     from wellfed.accuracy.tables import interpreters, rows_of
+    from wellfed.catalog.calibration import with_old_builds
 
-    return report(str(table), rows_of(table), interpreters(), calibration(calibration_file))
+    known = with_old_builds(calibration(calibration_file))
+    return report(str(table), rows_of(table), interpreters(), known)
 
 
 def refit(folder: Path, told: Callable[[str], None] = lambda _: None) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,19 @@ class Residual:
     bias: float = 0.0
     median_ape: float | None = None
     mape: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What a parameter's value is: `fitted` (from so many `rows`), a `prior`, or `tied` to others.
+
+    `sigma` is the log doubt of the value; None where nobody worked it out.
+    """
+
+    origin: str  # fitted | prior | tied
+    rows: int = 0
+    sigma: float | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +43,8 @@ class Calibration:
     parameters: Mapping[str, float]
     residuals: Mapping[str, Residual] = field(default_factory=dict)
     source: str = ""
+    facts: Mapping[str, Fact] = field(default_factory=dict)  # of parameters
+    support: Mapping[str, int] = field(default_factory=dict)  # measured rows by what they are of: "decode cuda ada"
 
     def value(self, *path: str) -> float:
         """The most special value for `path`, whose last element is the parameter. KeyError if there is none."""
@@ -47,7 +62,7 @@ class Calibration:
 
     def with_parameters(self, parameters: Mapping[str, float]) -> Calibration:
         """The same calibration with some parameters replaced."""
-        return Calibration(self.id, {**self.parameters, **parameters}, self.residuals, self.source)
+        return replace(self, parameters={**self.parameters, **parameters})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +74,8 @@ class Watched(Calibration):
     @staticmethod
     def of(calibration: Calibration) -> Watched:
         """One of the same values."""
-        return Watched(calibration.id, calibration.parameters, calibration.residuals, calibration.source)
+        known = (calibration.id, calibration.parameters, calibration.residuals, calibration.source)
+        return Watched(*known, calibration.facts, calibration.support)
 
     def value(self, *path: str) -> float:
         """As `Calibration.value`; a path that has no value is not remembered."""

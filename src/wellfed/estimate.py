@@ -26,6 +26,7 @@ class Work:
     write_bytes: float = 0.0
     link_bytes: float = 0.0
     launches: float = 0.0
+    fusable: float = 0.0  # of `launches`: those that newer builds run as one kernel
     weight_type: str = ""
     math: str = "fp16"
     elements: float = 0.0  # weights read

@@ -36,7 +36,7 @@ def test_llama_bench_decodes_from_an_empty_cache_on_an_old_build() -> None:
     assert request is not None
     assert request.workload.mean_decode_context == 512
     assert (request.layout.gpus, request.layout.flash_attention) == (2, False)
-    assert dict(request.layout.options) == {"build": "b2824"}
+    assert dict(request.layout.options) == {"bench": "1", "build": "b2824"}
     assert request.machine.sockets[0].cpu is not None
     assert speed.group == "GeForce RTX 3090"
 

@@ -225,7 +225,7 @@ def test_what_an_engine_left_is_proven_or_left_alone() -> None:
             os.kill(left, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("pid", [0, 1, -1, os.getpid(), os.getpgrp()])
+@pytest.mark.parametrize("pid", [0, 1, -1, os.getpid(), os.getpgrp()], ids=["0", "1", "-1", "own", "own group"])
 def test_pids_that_are_no_engines(pid: int, home: Path) -> None:
     with pytest.raises(WellfedError):
         stop_pid(pid)

@@ -37,8 +37,9 @@ class Row:
 class Case:
     """One measured value and how to predict it.
 
-    `group` names what must be left out together when errors are told (a GPU, a model, a thread). For `oom` rows
-    `measured` is 1 or 0 and the prediction is 1 where it does not fit. `request` is there for fits and explanations.
+    `group` names what must be left out together when errors are told (a GPU, a model, a thread), `source` who measured.
+    For `oom` rows `measured` is 1 or 0 and the prediction is 1 where it does not fit. `request` is there for fits and
+    explanations.
     """
 
     row: int
@@ -49,6 +50,21 @@ class Case:
     predict: Callable[[Calibration], Quantity]
     request: Request | None = None
     outlier: str = ""  # why the row is reported but not fitted
+    source: str = ""
+    whole_request: bool = False  # a rate of answers over the whole request's time
+
+
+def source_of(row: Row) -> str:
+    """Who measured: a repository, a thread, a file; of a community's collection, its machine."""
+    text = re.split(r"\s*[(<]", row.text("source"))[0].strip()
+    repository = re.match(r"(?:https?://)?(github)(?:\.com/|:)([\w.-]+/[\w.-]+)(.*)", text)
+    if repository is None:
+        return text
+    name, rest = repository[2], repository[3]
+    thread = re.search(r"(issue|pull|discussion)s?[ /]+(\d+)", rest)
+    shared = "community" in rest or "leaderboard" in rest or "/ai-benchmarks" in name
+    machine = f" {row.text('gpu')} {row.text('cpu')}" if shared else ""
+    return f"{name}{f' {thread[1]} {thread[2]}' if thread else ''}{machine}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ PARAMETERS = (
     Parameter("hybrid.crossing_us", 25.0, 3.0, 200.0, 0.5),
     Parameter("hybrid.link_fraction", 0.8, 0.4, 0.95, 0.15),
 )
-# Held at plausible values: no row tells them apart. The last is seen in hybrids' prefill at depth alone. Pairs: what
+# Held at plausible values: no row tells them apart. Pairs: what
 # llama.cpp's one-query attention does beside the products of each head and key (conversion, exp, rescaling): with it,
 # a cache of 128-wide FP16 heads is read at an eighth of the bandwidth that its weights are read at.
 FIXED = {
@@ -96,7 +96,6 @@ FIXED = {
     "cpu.sse.macs_per_cycle": 1.0,
     "cpu.neon_base.macs_per_cycle": 3.0,
     "cpu.riscv.macs_per_cycle": 0.2,
-    "local.gpu.nvidia.ik.latent_attention_fraction": 0.2,
 }
 
 

@@ -69,11 +69,12 @@ def _least_sigmas(folder: Path, calibration: Calibration) -> dict[str, float]:
 
 def _parts() -> tuple[tuple[str, Callable[[Path], Calibration]], ...]:
     """In the order of their needs: a hybrid's CPU share is fitted with the GPU share known."""
-    from wellfed.accuracy import fit_cpu, fit_llamacpp, fit_memory, fit_serving
+    from wellfed.accuracy import fit_cpu, fit_local, fit_memory, fit_old_builds, fit_serving
 
     return (
         ("memory", fit_memory.refit),
-        ("llamacpp_gpu", fit_llamacpp.refit),
+        ("llamacpp_gpu", fit_local.refit),
+        ("old/llamacpp_2024", fit_old_builds.refit),
         ("cpu", fit_cpu.refit),
         ("serving", fit_serving.refit),
     )

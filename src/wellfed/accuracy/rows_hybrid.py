@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from wellfed.accuracy.case import Case, Outcome, Row, Skipped
+from wellfed.accuracy.case import Case, Outcome, Row, Skipped, source_of
 from wellfed.accuracy.hybrid_machine import machine_of, unused_gpus
 from wellfed.accuracy.hybrid_model import named
 from wellfed.accuracy.hybrid_notes import (
@@ -29,6 +29,7 @@ from wellfed.accuracy.hybrid_notes import (
     switches,
     threads,
 )
+from wellfed.accuracy.llamacpp_notes import back_end
 from wellfed.calibration import Calibration
 from wellfed.errors import UnknownName, Unsupported
 from wellfed.estimate import Estimate, Quantity
@@ -92,6 +93,7 @@ def _outcome(row: Row, engine: Engine, metric: str, measured: float) -> Outcome:
         predict=_predictor(row, request, metric),
         request=request,
         outlier=_outlier(row),
+        source=source_of(row),
     )
 
 
@@ -105,11 +107,8 @@ def class_of(request: Request, metric: str) -> str:
     """CPU, hybrid, or the class of such GPU speeds; decode, prefill or fits."""
     offload = request.layout.offload
     phase = {"decode_tok_s": "decode", "prefill_tok_s": "prefill", "oom": "fits"}[metric]
-    if offload == ALL_GPU:
-        vendor = (
-            request.machine.gpus[0].spec.vendor if request.machine.gpus and request.machine.gpus[0].spec else "nvidia"
-        )
-        return speed_class(phase, request, vendor)
+    if offload == ALL_GPU and request.machine.gpus:
+        return speed_class(phase, request)
     return f"CPU {phase}" if offload.cpu_only and not request.layout.gpus else f"hybrid {phase}"
 
 
@@ -145,8 +144,8 @@ def request_of(row: Row, engine: Engine, decode: bool) -> Request:
     side = backend(row)
     if side is None:
         raise NotTold("does not tell whether it ran on CPU or GPU")
-    if side == "vulkan":
-        raise NotTold("Vulkan back end: no calibration")
+    if side == "vulkan" and engine is Engine.IK_LLAMA_CPP:
+        raise NotTold("ik_llama.cpp on Vulkan: no calibration")
     if re.search(r"cluster \(\d+", f"{row.text('cpu')} {row.text('gpu')}".lower()):
         raise NotTold("several machines over a network")
     if "paged from" in offload_text(row):
@@ -262,6 +261,7 @@ def _layout(row: Row, engine: Engine, quant: str, placed: _Placed, decode: bool)
         huge_pages="huge pages 1" in offload_text(row),
         active_experts=active_experts(row),
         options=tuple(sorted(options.items())),
+        back_end=back_end(row) if engine is Engine.LLAMA_CPP and len(placed.machine.gpus) else None,
     )
 
 

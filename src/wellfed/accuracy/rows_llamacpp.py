@@ -3,42 +3,36 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
-from wellfed.accuracy.case import Case, Outcome, Row, Skipped
+from wellfed.accuracy import llamacpp_notes as notes
+from wellfed.accuracy.case import Case, Outcome, Row, Skipped, source_of
+from wellfed.accuracy.hybrid_machine import parse_gpus
+from wellfed.accuracy.llamacpp_notes import Timed
 from wellfed.accuracy.names import model as resolve
 from wellfed.calibration import Calibration
 from wellfed.catalog.hardware import cpu as cpu_spec
-from wellfed.catalog.hardware import gpu as gpu_spec
 from wellfed.errors import UnknownName
-from wellfed.estimate import Quantity
-from wellfed.hardware.machine import Gpu, Machine, Origin, Socket
+from wellfed.estimate import Estimate, Quantity
+from wellfed.hardware.machine import Machine, Origin, Socket
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.hardware.pcie import PcieLink
 from wellfed.layout import Engine, Layout
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation
 from wellfed.perf.estimate import estimate
-from wellfed.perf.gpu import build_name
+from wellfed.perf.gpu import build_number
+from wellfed.perf.local import speed_class
 from wellfed.perf.memory import memory
 from wellfed.plan import Request
 from wellfed.workload import Workload
 
 _ENGINE = re.compile(r"^(ollama/)?llama\.cpp", re.IGNORECASE)
 _OLLAMA_DEFAULT = {"gpt-oss": "mxfp4_moe"}  # by model; others are Q4_K_M (ollama's library)
-_SHORT_PROMPT, _SHORT_ANSWER = 32, 512  # "short": a question of a line and its answer
-_DECEMBER_2023_BUILD = "b1600"
+_ON_GPU = re.compile(r"all layers on gpu|all on gpu|metal$|ngl\s*=\s*(99|999)\b")
 _FITS = "fits or out of memory"
-
-
-@dataclass(frozen=True, slots=True)
-class _Test:
-    """What was timed."""
-
-    prompt: int
-    output: int
-    depth: int = 0
 
 
 def interpret(row: Row) -> tuple[Outcome, ...] | None:
@@ -64,7 +58,7 @@ def interpret(row: Row) -> tuple[Outcome, ...] | None:
 
 def _all_on_gpu(row: Row) -> bool:
     offload, gpu = row.text("ngl_or_offload").lower(), row.text("gpu").lower()
-    return bool(gpu) and not gpu.startswith(("cpu", "none")) and offload.startswith(("all layers on gpu", "all on gpu"))
+    return bool(gpu) and not gpu.startswith(("cpu", "none")) and bool(_ON_GPU.match(offload))
 
 
 def _tells_memory(row: Row) -> bool:
@@ -73,19 +67,50 @@ def _tells_memory(row: Row) -> bool:
 
 
 def _speed_case(row: Row, request: Request, metric: str, phase: str, measured: float, group: str) -> Case:
+    return Case(
+        row.index,
+        speed_class(phase, request),
+        metric,
+        measured,
+        group,
+        _predictor(row, request, phase),
+        request,
+        outlier=_outlier(row, request),
+        source=source_of(row),
+        whole_request=phase == "decode" and notes.timed(row).whole_request,
+    )
+
+
+def _predictor(row: Row, request: Request, phase: str) -> Callable[[Calibration], Quantity]:
+    whole = phase == "decode" and notes.timed(row).whole_request
+    batched = request.workload.concurrency > 1 and "batched-bench" in row.text("notes")
+
     def predict(calibration: Calibration) -> Quantity:
         found = estimate(request, calibration)
-        return found.decode_tok_s if phase == "decode" else found.prefill_tok_s
+        if phase == "prefill":
+            return found.prefill_tok_s
+        if batched:
+            return found.total_tok_s
+        return _over_the_request(found, request) if whole else found.decode_tok_s
 
-    current = ", current builds" if build_name(request.layout) == "current" else ""
-    legacy = ", split by rows" if request.layout.tensor_parallel > 1 else ""
-    cls = f"llama.cpp GPU {phase}{current}{legacy}"
-    return Case(row.index, cls, metric, measured, group, predict, request, outlier=_outlier(request))
+    return predict
 
 
-def _outlier(request: Request) -> str:
+def _over_the_request(found: Estimate, request: Request) -> Quantity:
+    """Tokens of the answer over the whole time, its prompt's included."""
+    output, ttft, tpot = request.workload.output_tokens, found.ttft_s, found.tpot_s
+    value, low, high = (
+        output / (first + output * each)
+        for first, each in ((ttft.value, tpot.value), (ttft.high, tpot.high), (ttft.low, tpot.low))
+    )
+    return Quantity(value, low, high)
+
+
+def _outlier(row: Row, request: Request) -> str:
     """A speed that was measured although the model does not fit is one of swapping."""
-    return "the model does not fit these GPUs: parts were swapped" if memory(request).fits is False else ""
+    if memory(request).fits is False:
+        return "the model does not fit these GPUs: parts were swapped"
+    return "reported as the fault of one machine" if "a fault of this machine" in row.text("notes") else ""
 
 
 def _fit_case(row: Row, request: Request, group: str) -> Case:
@@ -99,10 +124,14 @@ def _fit_case(row: Row, request: Request, group: str) -> Case:
 def _request(row: Row) -> Request:
     model = resolve(row.text("model"))
     kind = quantisation(_quantisation(row))
-    machine, test = machine_of(row), _test(row)
-    layout = layout_of(row, kind.id)
-    workload = Workload("row", prompt_tokens=test.prompt, output_tokens=test.output, depth_tokens=test.depth)
-    return Request(machine, model, weights(model, kind), layout, workload)
+    machine, test = machine_of(row), notes.timed(row)
+    layout = layout_of(row, kind.id, len(machine.gpus))
+    return Request(machine, model, weights(model, kind), layout, _workload(row, test))
+
+
+def _workload(row: Row, test: Timed) -> Workload:
+    users = int(row.number("concurrency_or_batch") or 1)
+    return Workload("row", users, test.prompt, test.output, depth_tokens=test.depth)
 
 
 def _quantisation(row: Row) -> str:
@@ -113,45 +142,41 @@ def _quantisation(row: Row) -> str:
     return _OLLAMA_DEFAULT.get(family, "Q4_K_M")
 
 
-def layout_of(row: Row, kind: str) -> Layout:
+def layout_of(row: Row, kind: str, gpus: int | None = None) -> Layout:
     """The layout as run. Builds are told by their number, or by the date of the table."""
-    build = re.search(r"\bb(\d{4,5})\b", row.text("engine_version"))
-    number = build[0] if build else _DECEMBER_2023_BUILD if "Dec 2023" in row.text("source") else ""
-    gpus = int(row.number("gpu_count") or 1)
-    by_rows = gpus > 1 and "row-split" in row.text("notes")
-    flash = not number or bool(re.search(r"\bFA\b|flash", row.text("notes")))
-    return Layout(
+    number = notes.build(row)
+    count = gpus or int(row.number("gpu_count") or 1)
+    layout = Layout(
         Engine.LLAMA_CPP,
         kind,
-        gpus=gpus,
-        tensor_parallel=gpus if by_rows else 1,
-        flash_attention=flash,
-        options=(("build", number),) if number else (),
+        kv_type=notes.cache_type(row),
+        gpus=count,
+        tensor_parallel=count if count > 1 and notes.split_by_rows(row) else 1,
+        ubatch_tokens=notes.micro_batch(row),
+        max_sequences=int(row.number("concurrency_or_batch") or 1),
+        cuda_graphs=notes.graphs(row),
+        options=(*((("bench", "1"),) if notes.benched(row) else ()), *((("build", number),) if number else ())),
+        back_end=notes.back_end(row),
     )
-
-
-def _test(row: Row) -> _Test:
-    """llama-bench starts from an empty cache; `depth 16384` measures decode behind so many tokens."""
-    cell, output = row.text("prompt_len"), int(row.number("gen_len") or 0)
-    if cell.startswith("depth"):
-        return _Test(0, max(1, output), int(row.number("prompt_len") or 0))
-    if cell == "short":
-        return _Test(_SHORT_PROMPT, output or _SHORT_ANSWER)
-    return _Test(int(row.number("prompt_len") or 0), max(1, output))
+    return replace(layout, flash_attention=notes.flash_attention(row, build_number(layout) is not None))
 
 
 def machine_of(row: Row) -> Machine:
     """The row's machine: its GPUs, and its host where the catalogue knows it."""
-    spec = gpu_spec(row.text("gpu"))
     host = _host(row.text("cpu"))
-    gpu = Gpu(0, spec, spec.name, link=_link(spec, host))
-    count = int(row.number("gpu_count") or 1)
+    cards = parse_gpus(row.text("gpu"), row.number("gpu_count"))
+    watts = notes.power_limit_w(row)
+    gpus = tuple(replace(card, link=_link(row, card.spec, host), power_limit_w=watts) for card in cards)
     sockets = (Socket(0, host, cores=host.cores),) if host else ()
-    return Machine("row", Origin.PARTS, sockets, gpus=tuple(replace(gpu, index=index) for index in range(count)))
+    return Machine("row", Origin.PARTS, sockets, gpus=gpus)
 
 
-def _link(spec: GpuSpec, host: CpuSpec | None) -> PcieLink | None:
-    """The slot the host can offer, where that is less than the card's."""
+def _link(row: Row, spec: GpuSpec | None, host: CpuSpec | None) -> PcieLink | None:
+    """The link as told, else the slot the host can offer, where that is less than the card's."""
+    if spec is None or spec.unified_memory:
+        return None
+    if (told := notes.told_link(row)) is not None:
+        return told
     if host is None or not host.pcie_generation or not host.pcie_lanes:
         return None
     generation, lanes = spec.pcie_generation or host.pcie_generation, spec.pcie_lanes or 16

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from wellfed.calibration import Calibration, Residual
+from wellfed.calibration import Calibration, Fact, Residual
 from wellfed.errors import BadInput
 
 SCHEMA = 1
+_INNER = re.compile(r"\{[^{}]*\}(?=,?\n  )")  # the innermost objects stand on a line each
 
 
 @lru_cache(maxsize=1)
@@ -23,16 +25,26 @@ def bundled() -> Calibration:
     return merged([parse(text, "bundled calibration") for text in texts])
 
 
+def with_old_builds(calibration: Calibration) -> Calibration:
+    """The same, with the values of builds that only measured tables are of."""
+    file = files("wellfed.catalog") / "data" / "calibration" / "old" / "llamacpp_2024.json"
+    return merged([parse(file.read_text(), "bundled calibration of old builds"), calibration])
+
+
 def merged(parts: Iterable[Calibration]) -> Calibration:
     """One calibration with all parameters and residuals; later parts win."""
     parameters: dict[str, float] = {}
     residuals: dict[str, Residual] = {}
+    facts: dict[str, Fact] = {}
+    support: dict[str, int] = {}
     names = []
     for part in parts:
         parameters.update(part.parameters)
         residuals.update(part.residuals)
+        facts.update(part.facts)
+        support.update(part.support)
         names.append(part.id)
-    return Calibration("+".join(names), parameters, residuals)
+    return Calibration("+".join(names), parameters, residuals, facts=facts, support=support)
 
 
 def load(path: Path) -> Calibration:
@@ -51,13 +63,50 @@ def parse(text: str, where: str) -> Calibration:
             raise BadInput(f"{where}: calibration schema {data['schema']}, this version reads {SCHEMA}")
         return Calibration(
             id=str(data["id"]),
-            parameters={str(key): float(value) for key, value in data["parameters"].items()},
+            parameters={str(key): _number(value) for key, value in data["parameters"].items()},
             residuals={str(key): Residual(**value) for key, value in data["residuals"].items()},
             source=str(data.get("source", "")),
+            facts={str(key): _fact(value) for key, value in data["parameters"].items() if isinstance(value, dict)},
+            support={str(key): int(value) for key, value in data.get("support", {}).items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         hint = "files of `wellfed bench --calibrate` and `wellfed accuracy --refit` are calibrations"
         raise BadInput(f"{where}: not a calibration ({error})", hint) from error
+
+
+def _number(value: Any) -> float:
+    return float(value["value"] if isinstance(value, dict) else value)
+
+
+def _fact(value: Any) -> Fact:
+    return Fact(str(value["origin"]), int(value.get("rows", 0)), value.get("sigma"), str(value.get("source", "")))
+
+
+def unit_of(parameter: str) -> str:
+    """The unit that a parameter's name ends in; a share or a factor where it names none."""
+    name = parameter.rpartition(".")[2]
+    for ending, unit in _UNITS.items():
+        if name.endswith(ending):
+            return unit
+    return "1"
+
+
+_UNITS = {
+    "_us": "us", "_ns": "ns", "_s": "s", "_cycles": "clocks", "per_cycle": "1/clock", "_per_tflop": "J/TFLOP",
+    "_per_gb": "J/GB", "_bytes": "bytes", "_pad": "tokens", "_tile": "tokens", "_rows": "rows", "_tokens": "tokens",
+}  # fmt: skip
+
+
+def _written(calibration: Calibration, name: str, value: float) -> Any:
+    fact = calibration.facts.get(name)
+    if fact is None:
+        return value
+    known = {"value": value, "unit": unit_of(name), "origin": fact.origin}
+    if fact.rows:
+        known["rows"] = fact.rows
+    if fact.sigma is not None:
+        known["sigma"] = fact.sigma
+    return known | ({"source": fact.source} if fact.source else {})
 
 
 def dump(calibration: Calibration) -> str:
@@ -70,7 +119,11 @@ def dump(calibration: Calibration) -> str:
         "schema": SCHEMA,
         "id": calibration.id,
         "source": calibration.source,
-        "parameters": dict(sorted(calibration.parameters.items())),
+        "parameters": {
+            name: _written(calibration, name, value) for name, value in sorted(calibration.parameters.items())
+        },
         "residuals": residuals,
     }
-    return json.dumps(data, indent=1) + "\n"
+    if calibration.support:
+        data["support"] = dict(sorted(calibration.support.items()))
+    return _INNER.sub(lambda found: " ".join(found[0].split()), json.dumps(data, indent=1)) + "\n"

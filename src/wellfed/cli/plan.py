@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from wellfed import api
     from wellfed.plan import Plan
+    from wellfed.planner.answer import Answer
+    from wellfed.planner.sweep import MostUsers
     from wellfed.verbs.next_steps import NextSteps
 
 
@@ -42,6 +44,9 @@ POSITIVE = Positive(0, min_open=True)
               "without it: this machine.")  # fmt: skip
 @click.option("--nodes", type=click.IntRange(1, 512), default=None, help="So many equal machines.")
 @click.option("--network", metavar="RATE", help="Network between them, e.g. 400Gb.")
+@click.option("--vram-free", metavar="SIZE[,SIZE...]", help="Free memory of every GPU, or of each.")
+@click.option("--ram-free", metavar="SIZE", help="Free RAM.")
+@click.option("--os", "system", type=click.Choice(["linux", "windows", "wsl2", "macos"]), help="What it runs.")
 @click.option("--for", "objective", type=click.Choice([o.value for o in Objective]), default="balanced",
               show_default=True, help="What to rank by.")  # fmt: skip
 @click.option("--workload", type=click.Choice(list(PRESETS)), default="chat", show_default=True)
@@ -64,6 +69,8 @@ POSITIVE = Positive(0, min_open=True)
 @click.option("--prices", type=click.Path(path_type=Path), help="With --buy: a TOML file of part prices.")
 @click.option("--budget", type=POSITIVE, help="With --buy and --prices: spend at most this.")
 @click.option("--power", type=POSITIVE, help="With --buy: draw at most so many watts.")
+@click.option("--max-users", is_flag=True, help="How many users at a time keep --ttft and --tpot.")
+@click.option("--report", type=click.Path(path_type=Path), help="Also write the whole answer here (.html or .md).")
 @click.option("--explain", is_flag=True, help="Show every term, assumption and source of the best plan.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def command(model: str, as_json: bool, top: int, explain: bool, **options: Any) -> None:
@@ -83,18 +90,42 @@ def command(model: str, as_json: bool, top: int, explain: bool, **options: Any) 
         return
     if options["prices"] or options["budget"] or options["power"]:
         raise click.UsageError("--prices, --budget and --power go with --buy")
+    if options["max_users"] and not (options["ttft"] or options["tpot"]):
+        raise click.UsageError("--max-users needs a target: --ttft or --tpot")
     answer = api.plan(model, asked)
-    if as_json:
-        from wellfed.cli.plan_json import answer_json
+    most = _most_users(answer) if options["max_users"] else None
+    if options["report"]:
+        from wellfed.cli.report import write_report
 
-        click.echo(json.dumps(answer_json(answer, top, _steps(model, asked)), indent=1))
+        write_report(options["report"], answer, top, _steps(model, asked))
+    if as_json:
+        from wellfed.cli.plan_json import answer_json, plan_json
+
+        document = answer_json(answer, top, _steps(model, asked))
+        if options["max_users"]:
+            document["max_users"] = most and {
+                "users": most.users,
+                "at_least": most.at_least,
+                "plan": plan_json(most.plan),
+            }
+        click.echo(json.dumps(document, indent=1))
     else:
         from wellfed.cli.plan_text import print_answer
 
         print_answer(answer, top, explain, _steps(model, asked))
+        if options["max_users"]:
+            from wellfed.cli.plan_text import print_most_users
+
+            print_most_users(most)
     best = answer.ranking.best
     if best is None or meets_targets(best) is False:
         raise SystemExit(1)
+
+
+def _most_users(answer: Answer) -> MostUsers | None:
+    from wellfed.planner.sweep import most_users
+
+    return most_users(answer.search)
 
 
 def _steps(model: str, request: api.PlanOptions) -> Callable[[Plan], NextSteps]:
@@ -118,6 +149,9 @@ def _asked(options: dict[str, Any], objective: Objective) -> api.PlanOptions:
         engines=tuple(Engine(name) for name in options["engines"]),
         quantisations=options["quantisations"],
         kv_types=options["kv_types"],
+        vram_free=options["vram_free"],
+        ram_free=options["ram_free"],
+        system=options["system"],
     )
 
 

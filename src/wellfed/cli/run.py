@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wellfed.api_run import Prepared
     from wellfed.launch.service import Service
 
-_EXPORTS = ["script", "systemd", "compose", "kubernetes", "slurm", "ray"]
+_EXPORTS = ["script", "systemd", "compose", "kubernetes", "slurm", "ray", "ollama", "lmstudio", "llama-swap"]
 
 
 def _for_engine(context: click.Context, _: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
@@ -118,8 +118,8 @@ def command(
         if export:
             click.echo(api_run.exported(prepared, export), nl=False)
         else:
-            if prepared.spec.endpoint.key_is_made:
-                say("a key is made when it starts (--no-key: none); by hand, set the variable to one of yours")
+            if not (asked.api_key or asked.no_key or asked.insecure):
+                say("without --dry-run, a key is made for it, in its environment (--no-key: none)")
             click.echo(prepared.spec.command_line())
         raise SystemExit(0 if prepared.fits else 1)
     print_prepared(prepared)

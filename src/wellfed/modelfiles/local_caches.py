@@ -32,7 +32,7 @@ _BASE = re.compile(r"""^base_model:[ \t]*(?:\n?[ \t]*-[ \t]*)?["']?([\w.-]+/[\w.
 
 def base_in_card(text: str) -> str | None:
     """The first `base_model` in a model card's front matter."""
-    head = _HEAD.match(text)
+    head = _HEAD.match(text.replace("\r\n", "\n"))
     base = _BASE.search(head[1]) if head else None
     return base[1] if base else None
 

@@ -1,20 +1,18 @@
-"""What of a GPU and an engine's build decides speed: `GpuDevice` (peaks, from the catalogue) and `GpuRates` (achieved).
+"""What of a GPU and its host decides speed: `GpuDevice`, peaks from the catalogue. All its numbers may be arrays.
 
-All fields are plain numbers, so that a fit may put arrays of many rows in their place and call the same formulas.
+A fit puts arrays of many rows in the place of numbers and calls the same formulas.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wellfed.calibration import Calibration
 from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.parts import GpuSpec
 from wellfed.hardware.pcie import PcieLink
-from wellfed.layout import Engine, Layout
-from wellfed.models.gguf_types import TYPES, plain
+from wellfed.layout import BackEnd, Engine, Layout
+from wellfed.perf.host import host_speed
 from wellfed.provenance import Assumption
 
 # llama.cpp b3200 (June 2024) made int8 matrix-unit kernels the default for quantised prefill; before, weights were
@@ -23,8 +21,11 @@ _FIRST_CURRENT_BUILD = 3200
 _IK_LATENT_KERNELS = "2025-05-01"  # builds of ik_llama.cpp from about here run MLA on CUDA several times faster
 _FIRST_LAYER_SPLIT_BUILD = 1850  # January 2024: layers over GPUs in turn, instead of every matrix over all of them
 _CLOCK_BY_VENDOR_HZ = {"nvidia": 1.8e9, "amd": 2.3e9, "intel": 2.4e9, "apple": 1.4e9}
-_HOST_CLOCK_HZ = 3.5e9
 _UNLIMITED_W = 1e4
+# Back ends whose kernels multiply quantised weights as int8, activations quantised too (ggml-cuda's MMQ, and its HIP
+# build); the others expand weights in registers and multiply as FP16.
+_X86_ONLY = frozenset({BackEnd.ROCM, BackEnd.SYCL})  # as their vendors distribute them
+_INTEGER_PRODUCTS = frozenset({BackEnd.CUDA, BackEnd.ROCM})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +38,17 @@ class GpuDevice:
     issue_hz: float
     clock_hz: float
     matrix_flops: float  # FP16, accumulating in FP16 where that is faster (llama.cpp does)
-    int8_ops: float  # what quantised weights multiply at: matrix_flops where that is faster
+    int8_ops: float  # what quantised weights multiply at: matrix_flops where that is faster, or int8 is not used
     power_w: float  # what the board may draw: it caps matrix products
+    nominal_w: float  # what it draws as sold
     host_link: float  # bytes/s to the host, raw
-    host_clock_hz: float = _HOST_CLOCK_HZ
+    host_ratio: float = 1.0  # of the host's single-thread speed, a Ryzen 9 7950X = 1
     guessed: bool = False  # some of its own figures are assumed
+    back_end: BackEnd = BackEnd.CUDA
     assumptions: tuple[Assumption, ...] = ()
 
 
-def gpu_device(gpu: Gpu, machine: Machine) -> GpuDevice:
+def gpu_device(gpu: Gpu, machine: Machine, back_end: BackEnd | None = None) -> GpuDevice:
     """The peaks of a GPU in its machine; unknown clocks and units are assumed, and said so.
 
     Raises Unsupported for a GPU without a data sheet.
@@ -54,11 +57,14 @@ def gpu_device(gpu: Gpu, machine: Machine) -> GpuDevice:
     if spec is None:
         name = gpu.name or f"GPU {gpu.index}"
         raise Unsupported(f"no data sheet for {name}", "describe it in a machine file, or name a catalogued GPU")
+    computes = back_end if back_end and back_end.runs_on(spec.vendor) else usual_back_end(spec.vendor, machine)
     assumed: list[Assumption] = []
     units, clock = _units_and_clock(gpu, spec, assumed)
     matrix = _matrix_flops(spec, units * clock, assumed)
+    integer = (spec.peak.int8 or 0.0) if computes in _INTEGER_PRODUCTS else 0.0
     link = gpu.link or _default_link(spec, assumed)
     guessed = bool(assumed)
+    host = host_speed(machine)
     return GpuDevice(
         vendor=spec.vendor,
         architecture=chip(spec),
@@ -66,13 +72,22 @@ def gpu_device(gpu: Gpu, machine: Machine) -> GpuDevice:
         issue_hz=units * clock,
         clock_hz=clock,
         matrix_flops=matrix,
-        int8_ops=max(spec.peak.int8 or 0.0, matrix),
+        int8_ops=max(integer, matrix),
         power_w=_power(gpu, spec),
+        nominal_w=spec.board_power_w or _power(gpu, spec),
         host_link=spec.memory_bandwidth_bytes_per_s if spec.unified_memory else link.bytes_per_s,
-        host_clock_hz=_host_clock(machine, assumed),
+        host_ratio=host.ratio,
         guessed=guessed,
-        assumptions=tuple(assumed),
+        back_end=computes,
+        assumptions=(*assumed, *host.assumptions),
     )
+
+
+def usual_back_end(vendor: str, machine: Machine) -> BackEnd:
+    """What people install: the vendor's own, where there is one for the host's processor."""
+    usual = BackEnd.usual(vendor)
+    foreign = any(socket.cpu and socket.cpu.vendor not in ("amd", "intel") for socket in machine.sockets)
+    return BackEnd.VULKAN if foreign and usual in _X86_ONLY else usual
 
 
 def chip(spec: GpuSpec) -> str:
@@ -127,111 +142,8 @@ def _ecc_factor(gpu: Gpu, spec: GpuSpec) -> float:
     """In-band ECC on GDDR takes 1/16 of the bandwidth: on where read so, and by default on server cards."""
     if not spec.memory_type.upper().startswith("GDDR"):
         return 1.0  # HBM carries its ECC beside the data
-    enabled = gpu.ecc_enabled if gpu.ecc_enabled is not None else _ecc_by_default(spec)
+    enabled = gpu.ecc_enabled if gpu.ecc_enabled is not None else spec.ecc_by_default
     return 15 / 16 if enabled else 1.0
-
-
-def _ecc_by_default(spec: GpuSpec) -> bool:
-    """NVIDIA ships its passively cooled GDDR cards (A10, A40, L4, L40, L40S, T4 ...) with ECC on, the others off."""
-    short = spec.name.upper().replace("NVIDIA", "").replace("TESLA", "").strip().split()
-    return spec.vendor == "nvidia" and bool(short) and short[0] in _SERVER_GDDR
-
-
-_SERVER_GDDR = frozenset({"A2", "A10", "A10G", "A16", "A40", "L4", "L20", "L40", "L40S", "T4"})
-
-
-def _host_clock(machine: Machine, assumed: list[Assumption]) -> float:
-    clocks = [s.clock_max_hz or (s.cpu.boost_clock_hz if s.cpu else None) for s in machine.sockets]
-    known = [clock for clock in clocks if clock]
-    if known:
-        return min(known)
-    assumed.append(Assumption(f"the host's cores reach {_HOST_CLOCK_HZ / 1e9:.1f} GHz", "its CPU is not known"))
-    return _HOST_CLOCK_HZ
-
-
-@dataclass(frozen=True, slots=True)
-class GpuRates:
-    """What a build achieves on a vendor's GPUs. Fractions are of peaks; `*_per_cycle` are per compute unit and clock.
-
-    `weights_per_cycle`: weights a unit can unpack and multiply in matrix-vector products, by kind (see `weight_kind`).
-    """
-
-    bandwidth_fraction: float
-    weights_per_cycle: Mapping[str, float]
-    matvec_token_share: float  # cost of a further token in a matrix-vector product, against unpacking the weight
-    launch_cycles: float  # GPU clocks between dependent kernels, per op
-    launch_us: float  # the same in time that no clock shortens
-    host_launch_us: float  # per op, on a 3.5 GHz host, where no graph replays the launches
-    token_host_us: float  # sampling and the server's loop, per step, on a 3.5 GHz host
-    link_fraction: float  # achieved share of the host link
-    hop_us: float  # handing activations to the next GPU
-    row_sync_us: float  # per op and GPU, where matrices are split by rows
-    row_passes: float  # times the residual stream crosses to each further GPU, per layer, where they are
-    cache_fraction: float  # achieved share of bandwidth on the KV cache with flash attention
-    cache_cycles: float  # clocks per layer and token of context, without flash attention
-    gemm_fraction: float  # of matrix_flops, or of int8_ops where quantised weights multiply as int8
-    joules_per_tflop: float  # of matrix products
-    joules_per_gb: float  # of matrix-vector products
-    gemm_pad: float  # tokens that a matrix product wastes in tiles
-    expert_pad: float  # the same for routed experts, whose shares of a batch are ragged
-    unpack_per_cycle: float  # weights a unit expands to FP16 before matrix products
-    attention_fraction: float  # of matrix_flops
-    latent_attention_fraction: float  # the same for MLA, whose head sizes fewer kernels are made for
-    score_bytes: float  # memory traffic per element of a score matrix that is written out
-    activation_hidden: float  # passes over the residual stream, per layer
-    activation_ffn: float  # passes over the feed-forward activations, per layer
-    prefill_launch_us: float  # per op and ubatch
-    pipeline_loss: float  # per op: the share of perfect GPU pipelining lost
-    expanded_loss: float  # the same loss, in all, while large matrices are expanded
-    norm: float = 3.0  # how sharply the slower of two resources decides
-
-
-_SCALARS = tuple(name for name in GpuRates.__dataclass_fields__ if name not in ("weights_per_cycle", "norm"))
-WEIGHT_KINDS = ("float", "block", "k", "codebook")
-
-
-def gpu_rates(calibration: Calibration, vendor: str, architecture: str, build: str) -> GpuRates:
-    """The rates of a vendor's GPUs under a build (`may2024`, `current`, `ik` ...): the most special there are.
-
-    Looked up by vendor, build and chip, then vendor and chip, then vendor and build, then vendor, then for all.
-    """
-    family = build.partition(".")[0]
-    tails = (
-        (vendor, build, architecture),
-        (vendor, family, architecture),
-        (vendor, architecture),
-        (vendor, build),
-        (vendor, family),
-        (vendor,),
-        (),
-    )
-    scopes = tuple(".".join(("local.gpu", *tail, "")) for tail in tails)
-    known = calibration.parameters
-
-    def value(name: str) -> float:
-        for scope in scopes:
-            if scope + name in known:
-                return known[scope + name]
-        raise KeyError(f"local.gpu.{name}")
-
-    kinds = {kind: value(f"weights_per_cycle_{kind}") for kind in WEIGHT_KINDS}
-    return GpuRates(weights_per_cycle=kinds, **{name: value(name) for name in _SCALARS})
-
-
-def weight_kind(weight_type: str) -> str:
-    """How a type's weights are unpacked: `float`, `block` (Q4_0, Q8_0 ...), `k` or by `codebook`."""
-    name = plain(weight_type.upper())
-    if name in ("F32", "F16", "BF16", ""):
-        return "float"
-    if name.startswith(("IQ", "TQ")) and name not in ("IQ4_NL", "IQ4_XS"):
-        return "codebook"
-    return "k" if "_K" in name or name == "IQ4_XS" else "block"
-
-
-def weight_bits(weight_type: str) -> float:
-    """Bits per weight of a type; 16 where it is not known."""
-    known = TYPES.get(weight_type.upper()) or TYPES.get(plain(weight_type.upper()))
-    return known.bits if known else 16.0
 
 
 def build_name(layout: Layout) -> str:

@@ -23,7 +23,7 @@ class Pass:
     `context_tokens`: visible context summed over layers and sequences; `score_elements`: query x key x head pairs;
     `hidden_elements`, `ffn_elements`: activations summed over layers; `hop_bytes`: what passes from GPU to GPU;
     `batched`: several tokens, which may multiply as a matrix; `large_matrices`: some feed-forward one is over 256 MiB
-    as FP16; `latent`: attention is MLA.
+    as FP16; `latent`: attention is MLA; `served`: a server samples and answers, which `llama-bench` does not.
     """
 
     works: tuple[Work, ...]
@@ -38,6 +38,7 @@ class Pass:
     batched: bool
     large_matrices: bool
     latent: bool
+    served: bool = True
 
 
 def prompt_steps(prompt: float, depth: float, ubatch: int) -> tuple[Step, int]:
@@ -51,7 +52,9 @@ def prompt_steps(prompt: float, depth: float, ubatch: int) -> tuple[Step, int]:
     return Step.prefill(tokens, depth + tokens * (repeats + 1) / 2, logits=1 / repeats), repeats
 
 
-def pass_of(model: Model, layers: Sequence[int], works: tuple[Work, ...], step: Step, repeats: float = 1) -> Pass:
+def pass_of(
+    model: Model, layers: Sequence[int], works: tuple[Work, ...], step: Step, repeats: float = 1, served: bool = True
+) -> Pass:
     """The pass that runs `works` of `layers` (indices) for `step`."""
     kinds = layer_kinds(model, layers)
     seen = [_visible(layer, step.context) for layer, _ in kinds]
@@ -69,6 +72,7 @@ def pass_of(model: Model, layers: Sequence[int], works: tuple[Work, ...], step: 
         batched=step.tokens > 1,
         large_matrices=any(2 * _ffn_width(layer) * model.hidden > _LARGE_MATRIX_BYTES for layer, _ in kinds),
         latent=any(isinstance(layer.attention, LatentAttention) for layer, _ in kinds),
+        served=served,
     )
 
 
@@ -76,7 +80,10 @@ def _head_share(work: Work, step: Step) -> Work:
     """Micro-batches without logits skip the head."""
     if work.name != "output head" or step.logits >= 1:
         return work
-    return replace(work, read_bytes=work.read_bytes * step.logits, launches=work.launches * step.logits)
+    share = step.logits
+    return replace(
+        work, read_bytes=work.read_bytes * share, elements=work.elements * share, launches=work.launches * share
+    )
 
 
 def _visible(layer: Layer, context: float) -> float:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wellfed.estimate import Work
-from wellfed.perf.gpu import GpuDevice, GpuRates, weight_bits, weight_kind
+from wellfed.perf.gpu import GpuDevice
 from wellfed.perf.gpu_pass import Pass
+from wellfed.perf.gpu_rates import GpuRates, weight_kind
 
-_HOST_CLOCK_HZ = 3.5e9  # the clock at which host times are quoted
+_LOGIT_BYTES = 4
 _ACTIVATION_BYTES = 4  # llama.cpp keeps activations in FP32
 
 
@@ -42,21 +43,16 @@ def joined(one: float, other: float, norm: float) -> float:
     return both
 
 
-def elements(work: Work) -> float:
-    """Weights a work reads."""
-    return work.read_bytes * 8 / weight_bits(work.weight_type)
-
-
 def matvec(work: Work, tokens: float, device: GpuDevice, rates: GpuRates) -> Cost:
     """Matrix-vector products for a few tokens: weights are read once, unpacked once, multiplied per token.
 
     Unpacking runs on the ordinary units: on a GPU with much bandwidth per unit and clock (A100, H100) it decides.
     """
     per_second = device.issue_hz * rates.weights_per_cycle[weight_kind(work.weight_type)]
-    power = work.read_bytes * 1e-9 * rates.joules_per_gb / device.power_w
+    power = work.read_bytes * 1e-9 * rates.joules_per_gb / _watts(device)
     return Cost(
         memory=joined(work.read_bytes / (device.bandwidth * rates.bandwidth_fraction), power, rates.norm),
-        compute=elements(work) * (1 + rates.matvec_token_share * (tokens - 1)) / per_second,
+        compute=work.elements * (1 + rates.matvec_token_share * (tokens - 1)) / per_second,
         norm=rates.norm,
     )
 
@@ -66,25 +62,36 @@ def matmul(work: Work, device: GpuDevice, rates: GpuRates, expand: bool) -> Cost
 
     `expand`: builds that write quantised weights out as FP16 first and read them back.
     """
-    count = elements(work)
+    count = work.elements
     pad = rates.expert_pad if work.name == "routed experts" else rates.gemm_pad
     padded = work.flops + 2 * count * pad
     quantised = weight_kind(work.weight_type) != "float"
-    peak = device.int8_ops if quantised and not expand else device.matrix_flops
+    integer = quantised and not expand
+    peak = device.int8_ops if integer else device.matrix_flops
+    fraction = rates.gemm_fraction if quantised else rates.float_gemm_fraction
     bandwidth = device.bandwidth * rates.bandwidth_fraction
     read = 2 * count if expand else work.read_bytes
-    units = padded / (peak * rates.gemm_fraction)
+    units = padded / (peak * fraction)
     return Cost(read / bandwidth, joined(units, _power(padded, device, rates), 2.0), rates.norm)
 
 
 def _power(flops: float, device: GpuDevice, rates: GpuRates) -> float:
     """Seconds in which the board's power allows so many multiplications."""
-    return flops * 1e-12 * rates.joules_per_tflop / device.power_w
+    return flops * 1e-12 * rates.joules_per_tflop / _watts(device)
+
+
+def _watts(device: GpuDevice) -> float:
+    """What the board's limit is worth: below its own, clocks and voltage fall, and with them an operation's joules.
+
+    The square root of the share stands for that; of the rest, leakage and fans are assumed to be a part of each.
+    """
+    watts: float = (device.power_w * device.nominal_w) ** 0.5
+    return watts
 
 
 def expansion(work: Work, device: GpuDevice, rates: GpuRates) -> Cost:
     """Writing quantised weights out as FP16."""
-    count = elements(work)
+    count = work.elements
     return Cost(
         memory=(2 * count + work.read_bytes) / (device.bandwidth * rates.bandwidth_fraction),
         compute=count / (device.issue_hz * rates.unpack_per_cycle),
@@ -94,9 +101,10 @@ def expansion(work: Work, device: GpuDevice, rates: GpuRates) -> Cost:
 
 def decode_cache(work: Work, step: Pass, device: GpuDevice, rates: GpuRates, flash: bool) -> float:
     """Attention of a decode step: reading the cache, and without flash attention a latency per context token."""
-    compute = work.flops / _attention_flops(step, device, rates)
     if flash:
-        return work.cache_bytes / (device.bandwidth * rates.cache_fraction) + compute
+        scores = work.flops / (device.issue_hz * rates.score_flops_per_cycle)
+        return joined(work.cache_bytes / (device.bandwidth * rates.cache_fraction), scores, 2.0)
+    compute = work.flops / _attention_flops(step, device, rates)
     read = work.cache_bytes / (device.bandwidth * rates.bandwidth_fraction)
     return read + step.context_tokens * rates.cache_cycles / device.clock_hz + compute
 
@@ -106,7 +114,8 @@ def prompt_attention(work: Work, step: Pass, device: GpuDevice, rates: GpuRates,
     units = work.flops / _attention_flops(step, device, rates)
     compute = joined(units, _power(work.flops, device, rates), 2.0)
     if flash:
-        return compute + work.cache_bytes / (device.bandwidth * rates.cache_fraction)
+        reads = 1 + step.tokens / rates.attention_tile
+        return joined(compute, work.cache_bytes * reads / (device.bandwidth * rates.cache_fraction), 2.0)
     return compute + step.score_elements * rates.score_bytes / (device.bandwidth * rates.bandwidth_fraction)
 
 
@@ -121,28 +130,44 @@ def activations(step: Pass, device: GpuDevice, rates: GpuRates) -> float:
     return passed * _ACTIVATION_BYTES / (device.bandwidth * rates.bandwidth_fraction)
 
 
-def launches(works: tuple[Work, ...]) -> float:
-    """Ops of a pass."""
-    return sum(work.launches for work in works)
+def state(work: Work, device: GpuDevice, rates: GpuRates) -> Cost:
+    """Recurrent states: read and written, and updated token by token on the ordinary units."""
+    return Cost(
+        memory=work.cache_bytes / (device.bandwidth * rates.bandwidth_fraction),
+        compute=work.flops / (device.issue_hz * rates.state_flops_per_cycle),
+        norm=rates.norm,
+    )
 
 
-def decode_launches(step: Pass, device: GpuDevice, rates: GpuRates, replayed: bool) -> float:
-    """Latency between dependent kernels; the host's share too where no CUDA graph replays them."""
-    each = rates.launch_cycles / device.clock_hz + rates.launch_us * 1e-6
-    if not replayed:
-        each = each + rates.host_launch_us * 1e-6 * _HOST_CLOCK_HZ / device.host_clock_hz
-    return launches(step.works) * each
+def launches(works: tuple[Work, ...], rates: GpuRates) -> float:
+    """Ops of a pass, less what the build fuses."""
+    return sum(work.launches - work.fusable * (1 - rates.routing_share) for work in works)
+
+
+def decode_launches(step: Pass, device: GpuDevice, rates: GpuRates) -> float:
+    """Latency between dependent kernels."""
+    return launches(step.works, rates) * (rates.launch_cycles / device.clock_hz + rates.launch_us * 1e-6)
+
+
+def host_launches(step: Pass, device: GpuDevice, rates: GpuRates) -> float:
+    """The host's time to launch a pass, op by op."""
+    return launches(step.works, rates) * rates.host_launch_us * 1e-6 / device.host_ratio
 
 
 def prompt_launches(step: Pass, rates: GpuRates) -> float:
     """Gaps between a prompt's kernels."""
-    return launches(step.works) * rates.prefill_launch_us * 1e-6
+    return launches(step.works, rates) * rates.prefill_launch_us * 1e-6
 
 
-def host_and_link(step: Pass, device: GpuDevice, rates: GpuRates) -> float:
-    """Logits to the host, and the host's own work per step."""
-    host = rates.token_host_us * 1e-6 * _HOST_CLOCK_HZ / device.host_clock_hz
-    return host + step.logits_bytes / (device.host_link * rates.link_fraction)
+def host_work(step: Pass, device: GpuDevice, rates: GpuRates) -> float:
+    """The host's own work per step, which the GPU waits for: graph built or checked, sampling, the server's loop."""
+    served = rates.token_host_us + rates.sample_ns * 1e-3 * step.logits_bytes / _LOGIT_BYTES if step.served else 0.0
+    return (launches(step.works, rates) * rates.host_op_us + served) * 1e-6 / device.host_ratio
+
+
+def logits(step: Pass, device: GpuDevice, rates: GpuRates) -> float:
+    """Logits to the host."""
+    return step.logits_bytes / (device.host_link * rates.link_fraction)
 
 
 def hop(step: Pass, device: GpuDevice, rates: GpuRates) -> float:
@@ -154,7 +179,7 @@ def row_sync(step: Pass, gpus: float, device: GpuDevice, rates: GpuRates) -> flo
     """Row split: after each op the parts of its result come together on one GPU."""
     crossed = step.hidden_elements * _ACTIVATION_BYTES * rates.row_passes
     moved = crossed * (gpus - 1) / (device.host_link * rates.link_fraction)
-    return launches(step.works) * gpus * rates.row_sync_us * 1e-6 + moved
+    return launches(step.works, rates) * gpus * rates.row_sync_us * 1e-6 + moved
 
 
 def pipeline_share(step: Pass, gpus: float, rates: GpuRates, expand_loss: float) -> float:
@@ -163,6 +188,6 @@ def pipeline_share(step: Pass, gpus: float, rates: GpuRates, expand_loss: float)
     Perfect: (m + g - 1) / (m g). Lost of the rest: a share that grows with the ops to launch per micro-batch.
     """
     perfect = (step.repeats + gpus - 1) / (step.repeats * gpus)
-    loss = rates.pipeline_loss * launches(step.works) + expand_loss
+    loss = rates.pipeline_loss * launches(step.works, rates) + expand_loss
     loss = loss / (1 + loss)
     return perfect + (1 - perfect) * loss

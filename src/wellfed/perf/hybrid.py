@@ -85,8 +85,9 @@ def _placed(request: Request, step: Step) -> Split:
     for work in _works(model, weights, mixed, step, layout):
         if work.name == "routed experts":  # products on the CPU, routing on the GPU
             products = work.launches / _ROUTED_OPS
-            cpu.append(replace(work, launches=products))
-            gpu[-1] = replace(gpu[-1], launches=gpu[-1].launches + work.launches - products)
+            cpu.append(replace(work, launches=products, fusable=0.0))
+            routing = work.launches - products
+            gpu[-1] = replace(gpu[-1], launches=gpu[-1].launches + routing, fusable=gpu[-1].fusable + routing)
         else:
             gpu.append(work)
     head_on_gpu = offload.gpu_layers is None or offload.gpu_layers > count
@@ -147,7 +148,8 @@ def _with_graph_ops(work: Work, model: Model) -> Work:
     build_moe_ffn and build_deepseek2 of llama.cpp and ik_llama.cpp (read 2025).
     """
     if work.name == "routed experts":
-        return replace(work, launches=work.launches * _ROUTED_OPS)
+        routing = work.launches * (_ROUTED_OPS - 1)
+        return replace(work, launches=work.launches + routing, fusable=routing)
     latent = any(isinstance(layer.attention, LatentAttention) for layer in model.layers[:1])
     if work.name == "attention weights" and latent:
         return replace(work, launches=work.launches * _LATENT_OPS)

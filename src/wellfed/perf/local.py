@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from wellfed.calibration import Calibration
 from wellfed.estimate import Estimate, Quantity, Term, total_seconds
-from wellfed.layout import MOST_SLOTS, Layout
-from wellfed.perf.gpu import build_name
+from wellfed.layout import MOST_SLOTS, BackEnd, Layout
+from wellfed.perf.gpu import GpuDevice, build_name
 from wellfed.perf.local_steps import GpuShare, decode_step, gpu_shares, prompt
 from wellfed.perf.memory import memory
 from wellfed.plan import Request
@@ -151,23 +151,56 @@ def sigmas(request: Request, calibration: Calibration, shares: Sequence[GpuShare
     if offload.layers_on_gpu(count) < count or (request.model.is_moe and offload.expert_layers_on_cpu(count)):
         return calibration.sigma("hybrid decode"), calibration.sigma("hybrid prefill")
     decode, prefill = (
-        max(calibration.sigma(speed_class(phase, request, share.device.vendor)) for share in shares)
-        for phase in ("decode", "prefill")
+        max(_sigma(phase, request, calibration, share.device) for share in shares) for phase in ("decode", "prefill")
     )
     if any(share.device.guessed for share in shares):
         return decode * _ASSUMED_WIDER, prefill * _ASSUMED_WIDER
     return decode, prefill
 
 
-def speed_class(phase: str, request: Request, vendor: str) -> str:
-    """The class of a GPU speed: its errors are told together, and make its interval."""
+NEW_CHIP, NEW_BACK_END = "a chip without rows", "a back end without rows"
+_FEW_ROWS = 3  # of a chip under a back end: fewer are as good as none
+
+
+def _sigma(phase: str, request: Request, calibration: Calibration, device: GpuDevice) -> float:
+    """Log error of a phase on a GPU: wider where no row is of its chip, wider still where none is of its back end."""
+    build = build_name(request.layout)
+    known = calibration.residuals
+    name = speed_class(phase, request, device)
+    general = f"llama.cpp GPU {phase}, current builds, any"
+    sigma = calibration.sigma(name if name in known else general)
+    if build != "current":
+        return sigma
+    if calibration.support.get(support_key(phase, device, build), 0) >= _FEW_ROWS:
+        return sigma
+    side = f"{phase} {device.back_end.value} "
+    seen = any(key.startswith(side) and count >= _FEW_ROWS for key, count in calibration.support.items())
+    far = f"llama.cpp GPU {phase}, {NEW_CHIP if seen else NEW_BACK_END}"
+    return max(sigma, calibration.sigma(far, sigma))
+
+
+def support_key(phase: str, device: GpuDevice, build: str) -> str:
+    """What measured rows are counted by."""
+    ik = "" if build == "current" else f" {build.partition('.')[0]}"
+    return f"{phase} {device.back_end.value} {device.architecture}{ik}"
+
+
+def speed_class(phase: str, request: Request, device: GpuDevice | None = None) -> str:
+    """The class of a GPU speed, of the layout's first GPU unless another is named: its errors are told together.
+
+    By engine and age of the build, and by vendor and back end where that is not NVIDIA's CUDA.
+    """
+    one = device or gpu_shares(request)[0].device
+    vendor = one.vendor
     if request.layout.tensor_parallel > 1:
         return f"llama.cpp GPU {phase}, split by rows"
     if build_name(request.layout).startswith("ik"):
         return f"ik_llama.cpp GPU {phase}"
     if build_name(request.layout) != "current":
         return f"llama.cpp GPU {phase}" if vendor == "nvidia" else f"llama.cpp GPU {phase}, {vendor}"
-    return f"llama.cpp GPU {phase}, current builds" + ("" if vendor == "nvidia" else f", {vendor}")
+    usual = one.back_end is BackEnd.usual(vendor)
+    names = ("" if vendor == "nvidia" and usual else f", {vendor}") + ("" if usual else f", {one.back_end.value}")
+    return f"llama.cpp GPU {phase}, current builds{names}"
 
 
 def _limit(terms: tuple[Term, ...]) -> str:

@@ -12,10 +12,11 @@ from wellfed.calibration import Calibration
 from wellfed.errors import Unsupported
 from wellfed.estimate import Term, Work
 from wellfed.hardware.machine import Gpu
-from wellfed.layout import Engine, Layout
+from wellfed.layout import BackEnd, Engine, Layout
 from wellfed.perf import hybrid
-from wellfed.perf.gpu import GpuDevice, GpuRates, build_name, build_number, gpu_device, gpu_rates
+from wellfed.perf.gpu import GpuDevice, build_name, build_number, gpu_device
 from wellfed.perf.gpu_pass import pass_of, prompt_steps
+from wellfed.perf.gpu_rates import GpuRates, gpu_rates
 from wellfed.perf.gpu_terms import Run, decode_terms, prompt_terms
 from wellfed.perf.latent import as_run
 from wellfed.perf.memory.llamacpp import expert_layers, place, used_gpus
@@ -54,7 +55,7 @@ def gpu_shares(request: Request) -> tuple[GpuShare, ...]:
     if len(gpus) < request.layout.gpus:
         have, asked = len(request.machine.gpus), request.layout.gpus
         raise Unsupported(f"the layout uses {asked} GPUs and the machine has {have}", "ask for fewer GPUs")
-    devices = [gpu_device(gpu, request.machine) for gpu in gpus]
+    devices = [gpu_device(gpu, request.machine, request.layout.back_end) for gpu in gpus]
     if request.layout.split and len(set(devices)) > 1:
         return _split_shares(request, devices)
     sizes = [_memory(gpu) for gpu in gpus]
@@ -93,22 +94,30 @@ def _memory(gpu: Gpu) -> float:
     return float(gpu.memory_bytes or (gpu.spec.memory_bytes if gpu.spec else 0) or 1)
 
 
-def run_of(layout: Layout) -> Run:
+def run_of(layout: Layout, back_end: BackEnd) -> Run:
     """How an engine's build runs the works. Only models wholly on GPUs are pipelined (llama-context.cpp)."""
     build = build_number(layout)
-    graphs = (
-        layout.cuda_graphs
-        and layout.engine is not Engine.IK_LLAMA_CPP
-        and (build is None or (build >= _GRAPH_BUILD and layout.gpus == 1))
-    )
     return Run(
         gpus=max(1, layout.gpus),
         expand=build is not None,
         flash=layout.flash_attention,
-        replayed=graphs,
+        replayed=_replayed(layout, build, back_end),
         pipelined=layout.offload.gpu_layers is None and layout.offload.cpu_expert_layers == 0,
         row_split=layout.tensor_parallel > 1 and layout.gpus > 1,  # llama.cpp has no other tensor parallelism
+        ahead=build is None,
     )
+
+
+def _replayed(layout: Layout, build: int | None, back_end: BackEnd) -> bool:
+    """CUDA alone replays decode steps from graphs by default; layers on the CPU cut them (ggml-cuda, llama.cpp)."""
+    if back_end is not BackEnd.CUDA or not layout.cuda_graphs or layout.engine is Engine.IK_LLAMA_CPP:
+        return False
+    return build is None or (build >= _GRAPH_BUILD and layout.gpus == 1)
+
+
+def served(layout: Layout) -> bool:
+    """Whether a server samples and answers; the option `bench` is for `llama-bench` and its kin, which do not."""
+    return dict(layout.options).get("bench") != "1"
 
 
 def decode_step(
@@ -119,12 +128,13 @@ def decode_step(
     streamed = hybrid.streams(request, step)
 
     def on_gpus(works: tuple[Work, ...]) -> tuple[Term, ...]:
-        asked = pass_of(as_run(request.model, request.layout), _gpu_layers(request), works, step)
+        model, layers = as_run(request.model, request.layout), _gpu_layers(request)
+        asked = pass_of(model, layers, works, step, served=served(request.layout))
         return _over(
             shares, lambda device: decode_terms(asked, device, _rates(request, calibration, device), run), streamed
         )
 
-    run = run_of(request.layout)
+    run = _run(request, shares)
     return hybrid.step_terms(request, step, calibration, on_gpus)
 
 
@@ -133,11 +143,12 @@ def prompt(
 ) -> tuple[Term, ...]:
     """A whole prompt of `tokens` after `depth` cached ones."""
     step, repeats = prompt_steps(tokens, depth, request.layout.ubatch_tokens)
-    run, streamed = run_of(request.layout), hybrid.streams(request, step)
+    run, streamed = _run(request, shares), hybrid.streams(request, step)
     whole: list[Term] = []  # the GPUs' terms are of the whole prompt, the others' of one micro-batch
 
     def on_gpus(works: tuple[Work, ...]) -> tuple[Term, ...]:
-        asked = pass_of(as_run(request.model, request.layout), _gpu_layers(request), works, step, repeats)
+        model, layers = as_run(request.model, request.layout), _gpu_layers(request)
+        asked = pass_of(model, layers, works, step, repeats, served(request.layout))
         whole.extend(
             _over(shares, lambda one: prompt_terms(asked, one, _rates(request, calibration, one), run), streamed)
         )
@@ -147,13 +158,17 @@ def prompt(
     return (*whole, *(replace(term, seconds=term.seconds * repeats) for term in others))
 
 
+def _run(request: Request, shares: Sequence[GpuShare]) -> Run:
+    return run_of(request.layout, shares[0].device.back_end if shares else BackEnd.CUDA)
+
+
 def _gpu_layers(request: Request) -> range:
     count = len(request.model.layers)
     return range(count - request.layout.offload.layers_on_gpu(count), count)
 
 
 def _rates(request: Request, calibration: Calibration, device: GpuDevice) -> GpuRates:
-    return gpu_rates(calibration, device.vendor, device.architecture, build_name(request.layout))
+    return gpu_rates(calibration, device, build_name(request.layout))
 
 
 def _over(

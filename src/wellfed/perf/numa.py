@@ -20,11 +20,6 @@ _DIE_BYTES_PER_S: Mapping[str, float] = {
     "zen5": 32 * 2.0e9,
 }
 _WIDE_LINK_DIES = {"zen4": 4, "zen5": 8}  # server parts with at most so many dies give each two links
-# Intel server cores hang on a mesh; one of them draws far less memory bandwidth than a desktop core does.
-_MESH = frozenset(
-    {"skylake-sp", "cascade-lake", "cooper-lake", "ice-lake", "ice-lake-sp", "sapphire-rapids", "emerald-rapids",
-     "granite-rapids", "sierra-forest", "haswell", "broadwell", "ivy-bridge", "sandy-bridge"}
-)  # fmt: skip
 _CLOCK_HZ, _CHANNELS, _MT_S = 3.0e9, 2, 3200.0  # taken where nothing is known, and said so
 
 
@@ -115,7 +110,8 @@ def _flags(socket: Socket) -> frozenset[str]:
 
 
 def _server_mesh(spec: CpuSpec | None) -> bool:
-    return spec is not None and spec.vendor == "intel" and spec.architecture in _MESH
+    """Intel server cores hang on a mesh; one of them draws far less memory bandwidth than a desktop core does."""
+    return spec is not None and spec.mesh
 
 
 def _cores(socket: Socket, machine: Machine, notes: list[Assumption]) -> int:

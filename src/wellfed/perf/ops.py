@@ -10,8 +10,14 @@ from functools import lru_cache
 from wellfed.estimate import Work
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Layer, Model
+from wellfed.models.recurrent import Recurrent
 from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
+
+RECURRENT = "recurrent state"  # the work of gated delta rules and their kin
+_STATE_BYTES = 2.0  # per element as `cache_elements` counts them
+_LAUNCHES_PER_NORM = 0.45
+_RECURRENT_OPS = 4.0  # convolution, activations, norms, gates and the rule itself, in launches of a dense layer's ops
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +120,8 @@ class _Span:
     kinds: tuple[_Kind, ...] = ()
     layers: int = 0
     moe_layers: int = 0
+    recurrent_layers: int = 0
+    extra_ops: float = 0.0
     attention_bytes: float = 0.0
     attention_elements: int = 0
     dense_bytes: float = 0.0
@@ -157,12 +165,24 @@ def _summed(model: Model, weights: Weights, layers: tuple[int, ...]) -> _Span:
             kind.routed_bytes += held.routed_experts
             kind.routed_elements += size.get(Part.ROUTED_EXPERTS, 0)
     span.kinds = tuple(kinds.values())
+    span.recurrent_layers = sum(kind.count for kind in span.kinds if isinstance(kind.layer.attention, Recurrent))
+    span.extra_ops = sum(kind.count * _extra_ops(kind.layer) for kind in span.kinds)
     return span
+
+
+def _extra_ops(layer: Layer) -> float:
+    """Norms beyond the usual two (Gemma's sandwich, norms of queries and keys), in the launches of a dense layer's ops.
+
+    A dense layer is 8 launches for its 17 or so kernels.
+    """
+    norms = layer.norms - 2 + (2 if getattr(layer.attention, "qk_norm", False) else 0)
+    return _LAUNCHES_PER_NORM * max(0, norms)
 
 
 def _works(span: _Span, weights: Weights, step: Step, kv_element_bytes: float, active: int | None) -> tuple[Work, ...]:
     types, mixes, tokens = weights.types, weights.mixes, step.tokens
     cache, scores, lone = _cache_and_scores(span, step)
+    attending = sum(kind.count for kind in span.kinds if kind.layer.attention.score_pairs(1, 1))
     found = [
         Work(
             "attention weights",
@@ -170,17 +190,19 @@ def _works(span: _Span, weights: Weights, step: Step, kv_element_bytes: float, a
             read_bytes=span.attention_bytes,
             elements=span.attention_elements,
             mix=mixes.get(Part.ATTENTION, ()),
-            launches=4 * span.layers,
+            launches=4 * span.layers + span.extra_ops,
             weight_type=types.get(Part.ATTENTION, ""),
         ),
         Work(
             "kv cache",
             flops=scores,
             cache_bytes=cache * kv_element_bytes,
-            launches=span.layers,
+            launches=attending,
             lone_pairs=lone,
         ),
     ]
+    if span.recurrent_layers:
+        found.append(_recurrent(span, step))
     if span.dense_bytes:
         found.append(
             Work(
@@ -216,10 +238,28 @@ def _cache_and_scores(span: _Span, step: Step) -> tuple[float, float, float]:
     cache = scores = lone = 0.0
     for kind in span.kinds:
         attention = kind.layer.attention
+        if isinstance(attention, Recurrent):
+            continue
         cache += kind.count * attention.cache_read_elements(context)
         scores += kind.count * attention.score_flops(queries, context)
         lone += kind.count * attention.score_pairs(1, context) if queries == 1 else 0.0
     return cache * step.sequences, scores * step.sequences, lone * step.sequences
+
+
+def _recurrent(span: _Span, step: Step) -> Work:
+    """States of layers without a cache: read and written once a step, updated by every token in turn."""
+    queries = max(1, round(step.tokens / step.sequences))
+    elements = flops = 0.0
+    for kind in span.kinds:
+        if isinstance(kind.layer.attention, Recurrent):
+            elements += kind.count * kind.layer.attention.cache_elements(1)
+            flops += kind.count * kind.layer.attention.score_flops(queries, queries)
+    return Work(
+        RECURRENT,
+        flops=flops * step.sequences,
+        cache_bytes=2 * elements * _STATE_BYTES * step.sequences,
+        launches=_RECURRENT_OPS * span.recurrent_layers,
+    )
 
 
 def _routed(span: _Span, weights: Weights, tokens: float, active: int | None) -> Work:

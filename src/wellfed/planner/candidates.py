@@ -17,8 +17,8 @@ from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.parts import GpuSpec
 from wellfed.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
 from wellfed.models.attention import Attention, FullAttention, LatentAttention
-from wellfed.models.compressed_attention import CompressedAttention
 from wellfed.models.ffn import Ffn
+from wellfed.models.joint_attention import JointAttention
 from wellfed.models.linear_attention import LinearAttention
 from wellfed.models.model import Model
 from wellfed.models.quantisation_names import quantisation as quantisation_named
@@ -204,9 +204,10 @@ def _heads_divide(attention: Attention, tensor: int) -> bool:
         return attention.heads % tensor == 0 and shared
     if isinstance(attention, LinearAttention):
         return attention.key_heads % tensor == 0 and attention.value_heads % tensor == 0
-    if isinstance(attention, LatentAttention | CompressedAttention):
-        return attention.heads % tensor == 0
-    return True
+    if isinstance(attention, JointAttention):
+        return all(_heads_divide(part, tensor) for part in attention.parts)
+    heads = getattr(attention, "heads", tensor)  # of latent, compressed and recurrent kinds; others have none
+    return heads % tensor == 0
 
 
 def _columns(ffn: Ffn) -> int:

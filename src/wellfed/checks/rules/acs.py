@@ -59,6 +59,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="acs",
+    code="P2P-01",
     title="PCIe access control does not redirect peer traffic",
     severity=Verdict.WARN,
     reads="ACSCtl in the PCI configuration space of the bridges above GPUs (root)",
@@ -70,6 +71,7 @@ CHECK = Check(
         "Passthrough to virtual machines needs it: there it must stay.",
         "SrcValid alone (source validation) redirects nothing.",
     ),
+    ask=("sudo lspci -nnvv",),
     refs=(
         "https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html#pci-access-control-services-acs",
     ),

@@ -1,4 +1,4 @@
-"""What is fitted for local engines' GPUs, stage by stage: which rows tell which rates, and where the search starts.
+"""What is fitted for llama.cpp's builds of 2023 and 2024: which rows tell which rates, and where the search starts.
 
 Start values are physically plausible ones; `prior_sigma` says how firmly they are held where rows are few.
 """
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from wellfed.accuracy.fitting import Parameter
 
 _GPU = "local.gpu."
-_NV, _APPLE, _AMD, _INTEL = (f"{_GPU}{vendor}." for vendor in ("nvidia", "apple", "amd", "intel"))
-_MAY, _DEC, _IK = _NV + "may2024.", _NV + "dec2023.", _NV + "ik."
+_NV, _APPLE = (f"{_GPU}{vendor}." for vendor in ("nvidia", "apple"))
+_MAY, _DEC = _NV + "may2024.", _NV + "dec2023."
 
 # Taken where nothing more special is known, and kept where no row tells.
 START: Mapping[str, float] = {
@@ -28,7 +28,13 @@ START: Mapping[str, float] = {
         "launch_cycles": 5000.0,
         "launch_us": 4.0,
         "host_launch_us": 1.0,
-        "token_host_us": 170.0,
+        "token_host_us": 1.0,
+        "sample_ns": 0.0,
+        "host_op_us": 0.0,
+        "routing_share": 1.0,
+        "score_flops_per_cycle": 64.0,
+        "attention_tile": 32.0,
+        "state_flops_per_cycle": 64.0,
         "link_fraction": 0.85,
         "hop_us": 80.0,
         "row_sync_us": 20.0,
@@ -49,7 +55,7 @@ START: Mapping[str, float] = {
         "pipeline_loss": 0.00055,
         "expanded_loss": 2.0,
     }.items()
-} | {old + name: value for old in (_MAY, _DEC) for name, value in {"token_host_us": 1.0, "link_fraction": 0.85}.items()}
+}
 
 Values = Mapping[str, float]
 
@@ -67,7 +73,6 @@ class Stage:
     builds: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     row_split: bool = False
-    balanced: bool = False  # rows of one rig's long sweep count less
     expand: Callable[[Values, Values], dict[str, float]] = lambda found, _: dict(found)
 
 
@@ -90,55 +95,15 @@ def _slower_than_may(values: Values, _: Values) -> dict[str, float]:
     return found
 
 
-_UNPACKING = "unpacking against nvidia"
-
-
-def _unpacks_alike(prefix: str) -> Callable[[Values, Values], dict[str, float]]:
-    """Few rows: all kinds of weights are unpacked at one ratio to the general rates."""
-
-    def expand(values: Values, _: Values) -> dict[str, float]:
-        found = {name: value for name, value in values.items() if name != _UNPACKING}
-        for kind in ("float", "block", "k", "codebook"):
-            found[f"{prefix}weights_per_cycle_{kind}"] = START[f"{_GPU}weights_per_cycle_{kind}"] * values[_UNPACKING]
-        return found
-
-    return expand
-
-
-def _chips_as_in_may(values: Values, earlier: Values) -> dict[str, float]:
-    """Chips that no current build was measured on stand to the general rates as they did in May 2024."""
-    found = dict(values)
-    for name in ("gemm_fraction", "joules_per_tflop"):
-        for chip in ("ampere", "ampere-hbm", "hopper-hbm"):
-            then = earlier.get(f"{_MAY}{chip}.{name}")
-            if then is not None:
-                found[f"{_NV}{chip}.{name}"] = values[_NV + name] * then / earlier[_MAY + name]
-    return found
-
-
 def stages() -> tuple[Stage, ...]:
     """In order: later stages stand on what earlier ones found."""
-    old, every = ("may2024", "dec2023"), ("may2024", "dec2023", "current")
+    old = ("may2024", "dec2023")
     return (
-        Stage("old builds, decode", "nvidia", "decode", old, _OLD_DECODE, expand=_as_in_may),
-        Stage("old builds, prefill", "nvidia", "prefill", old, _OLD_PREFILL, expand=_slower_than_may),
-        Stage("old builds, split by rows", "nvidia", "both", ("dec2023",), _ROWS, row_split=True),
-        Stage("current builds, decode", "nvidia", "decode", ("current",), _NEW_DECODE, balanced=True),
-        Stage(
-            "current builds, prefill",
-            "nvidia",
-            "prefill",
-            ("current",),
-            _NEW_PREFILL,
-            balanced=True,
-            expand=_chips_as_in_may,
-        ),
-        Stage("ik_llama.cpp, decode", "nvidia", "decode", ("ik", "ik.early"), _IK_DECODE, balanced=True),
-        Stage("ik_llama.cpp, prefill", "nvidia", "prefill", ("ik", "ik.early"), _IK_PREFILL, balanced=True),
-        Stage("apple, decode", "apple", "decode", every, _APPLE_DECODE),
-        Stage("apple, prefill", "apple", "prefill", every, _APPLE_PREFILL),
-        Stage("amd, decode", "amd", "decode", ("current",), _other(_AMD), expand=_unpacks_alike(_AMD)),
-        Stage("intel, decode", "intel", "decode", ("current",), _other(_INTEL), expand=_unpacks_alike(_INTEL)),
+        Stage("decode", "nvidia", "decode", old, _OLD_DECODE, expand=_as_in_may),
+        Stage("prefill", "nvidia", "prefill", old, _OLD_PREFILL, expand=_slower_than_may),
+        Stage("split by rows", "nvidia", "both", ("dec2023",), _ROWS, row_split=True),
+        Stage("apple, decode", "apple", "decode", old, _APPLE_DECODE),
+        Stage("apple, prefill", "apple", "prefill", old, _APPLE_PREFILL),
     )
 
 
@@ -176,40 +141,6 @@ _ROWS = (
     Parameter(_NV + "row_sync_us", 20, 1, 500),
     Parameter(_NV + "row_passes", 8, 1, 100),
 )
-_NEW_DECODE = (
-    Parameter(_NV + "weights_per_cycle_float", 12, 4, 100, 0.4),
-    Parameter(_NV + "weights_per_cycle_k", 15, 4, 100, 0.3),
-    Parameter(_NV + "weights_per_cycle_block", 20, 4, 100, 0.3),
-    Parameter(_NV + "launch_us", 1.5, 0.05, 20),
-    Parameter(_NV + "launch_cycles", 3000, 10, 1e5),
-    Parameter(_NV + "blackwell-lpddr.bandwidth_fraction", 0.8, 0.4, 1, 0.15),
-    Parameter(_NV + "cache_fraction", 0.75, 0.2, 1, 0.3),
-    Parameter(_NV + "token_host_us", 300, 1, 5000),
-    Parameter(_GPU + "link_fraction", 0.8, 0.3, 1, 0.2),
-)
-_NEW_PREFILL = (
-    Parameter(_NV + "gemm_fraction", 0.4, 0.05, 1, 0.4),
-    Parameter(_NV + "expert_pad", 32, 4, 128, 0.7),
-    Parameter(_NV + "attention_fraction", 0.2, 0.02, 1, 0.7),
-    Parameter(_NV + "joules_per_tflop", 1, 0.1, 10, 0.5),
-    Parameter(_NV + "prefill_launch_us", 9, 1, 300, 0.4),
-)
-_IK_DECODE = (
-    Parameter(_IK + "weights_per_cycle_codebook", 10, 2, 60, 0.5),
-    Parameter(_IK + "weights_per_cycle_k", 14, 4, 60, 0.4),
-    Parameter(_IK + "weights_per_cycle_block", 15, 4, 60, 0.4),
-    Parameter(_IK + "launch_us", 3, 0.1, 50, 0.7),
-    Parameter(_IK + "host_launch_us", 2, 0.05, 30),
-    Parameter(_IK + "cache_fraction", 0.5, 0.05, 1, 0.7),
-)
-_IK_PREFILL = (
-    Parameter(_IK + "gemm_fraction", 0.4, 0.05, 1, 0.5),
-    Parameter(_IK + "expert_pad", 64, 4, 256, 0.7),
-    Parameter(_IK + "attention_fraction", 0.2, 0.02, 1, 0.7),
-    Parameter(_IK + "early.latent_attention_fraction", 0.1, 0.01, 1, 0.7),
-    Parameter(_IK + "prefill_launch_us", 9, 1, 300, 0.7),
-    Parameter(_IK + "pipeline_loss", 0.001, 0.0001, 0.1),
-)
 _APPLE_DECODE = (
     Parameter(_APPLE + "bandwidth_fraction", 0.85, 0.5, 1, 0.1),
     Parameter(_APPLE + "weights_per_cycle_float", 15, 3, 100, 0.5),
@@ -225,11 +156,3 @@ _APPLE_PREFILL = (
     Parameter(_APPLE + "attention_fraction", 0.3, 0.02, 1, 0.5),
     Parameter(_APPLE + "score_bytes", 14, 4, 60, 0.5),
 )
-
-
-def _other(prefix: str) -> tuple[Parameter, ...]:
-    return (
-        Parameter(prefix + "bandwidth_fraction", 0.8, 0.2, 1, 0.2),
-        Parameter(_UNPACKING, 0.5, 0.05, 2, 0.7),
-        Parameter(prefix + "launch_us", 6, 0.5, 100, 1),
-    )

@@ -1,0 +1,48 @@
+"""The rows of all tables that a fit may take, folder by folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from wellfed.accuracy import rows_hybrid, rows_llamacpp
+from wellfed.accuracy.case import Case, Outcome, Row
+from wellfed.accuracy.tables import rows_of
+from wellfed.errors import WellfedError
+
+LOCAL_TABLES = ("gpu_llamacpp.csv", "speed_misc.csv", "hybrid_ik_llama.csv", "hybrid.csv", "local.csv", "cpu.csv")
+
+
+def folders(folder: Path) -> tuple[Path, ...]:
+    """`folder` and those beside it of the same name and a later year: `truth`, `truth_2026`."""
+    later = sorted(path for path in folder.parent.glob(f"{folder.name}_20[0-9][0-9]") if path.is_dir())
+    return (folder, *later)
+
+
+@lru_cache(maxsize=2)
+def local_cases(folder: Path) -> tuple[Case, ...]:
+    """Speeds of local engines of every table there is, one user at a time; outliers and misread rows left out."""
+    return tuple(case for row in _rows(folder) for case in _interpreted(row) if _fitted(case))
+
+
+def _rows(folder: Path) -> Iterator[Row]:
+    for place in folders(folder):
+        for name in LOCAL_TABLES:
+            if (place / name).exists():
+                yield from rows_of(place / name)
+
+
+def _interpreted(row: Row) -> tuple[Case, ...]:
+    found: tuple[Outcome, ...] | None
+    try:
+        found = rows_llamacpp.interpret(row)
+        found = rows_hybrid.interpret(row) if found is None else found
+    except WellfedError:
+        return ()
+    return tuple(one for one in found or () if isinstance(one, Case))
+
+
+def _fitted(case: Case) -> bool:
+    alone = case.request is not None and case.request.workload.concurrency == 1
+    return case.metric != "oom" and not case.outlier and alone

@@ -1,0 +1,142 @@
+"""What a build achieves on GPUs (`GpuRates`), put together from what engines and what chips are found to reach.
+
+Parameters of a back end (`local.cuda.launch_us`) hold for all its chips, those of a chip (`chip.ada.gemm_factor`) for
+all engines on it; both stand on general ones (`local.launch_us`). Builds of before mid 2024 have values of their own,
+`local.gpu.*`, which only `accuracy` loads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from wellfed.calibration import Calibration
+from wellfed.models.gguf_types import TYPES, plain
+from wellfed.perf.gpu import GpuDevice
+
+OLD_BUILDS = frozenset({"may2024", "dec2023"})
+
+
+@dataclass(frozen=True, slots=True)
+class GpuRates:
+    """Fractions are of peaks; `*_per_cycle` are per compute unit and clock.
+
+    `weights_per_cycle`: weights a unit can unpack and multiply in matrix-vector products, by kind (see `weight_kind`).
+    Host times are those of the reference core (`perf.host`).
+    """
+
+    bandwidth_fraction: float
+    weights_per_cycle: Mapping[str, float]
+    matvec_token_share: float  # cost of a further token in a matrix-vector product, against unpacking the weight
+    launch_cycles: float  # GPU clocks between dependent kernels, per op
+    launch_us: float  # the same in time that no clock shortens
+    host_launch_us: float  # of the host, per op, where no graph replays the launches
+    host_op_us: float  # of the host, per op, before each step: the graph built or checked
+    token_host_us: float  # of the host, per step: the server's loop
+    sample_ns: float  # of the host, per step and word of the vocabulary: sampling
+    routing_share: float  # ops of experts' routing that are left after fusing, of those in the graph
+    link_fraction: float  # achieved share of the host link
+    hop_us: float  # handing activations to the next GPU
+    row_sync_us: float  # per op and GPU, where matrices are split by rows
+    row_passes: float  # times the residual stream crosses to each further GPU, per layer, where they are
+    cache_fraction: float  # achieved share of bandwidth on the KV cache with flash attention
+    cache_cycles: float  # clocks per layer and token of context, without flash attention
+    score_flops_per_cycle: float  # of a decode step's attention, per unit
+    attention_tile: float  # queries of a prompt that share one read of the cache
+    state_flops_per_cycle: float  # of recurrent states (gated delta rule), per unit
+    gemm_fraction: float  # of int8_ops, of quantised weights' matrix products
+    float_gemm_fraction: float  # of matrix_flops, of weights in 16 bits
+    joules_per_tflop: float  # of matrix products
+    joules_per_gb: float  # of matrix-vector products
+    gemm_pad: float  # tokens that a matrix product wastes in tiles
+    expert_pad: float  # the same for routed experts, whose shares of a batch are ragged
+    unpack_per_cycle: float  # weights a unit expands to FP16 before matrix products
+    attention_fraction: float  # of matrix_flops
+    latent_attention_fraction: float  # the same for MLA, whose head sizes fewer kernels are made for
+    score_bytes: float  # memory traffic per element of a score matrix that is written out
+    activation_hidden: float  # passes over the residual stream, per layer
+    activation_ffn: float  # passes over the feed-forward activations, per layer
+    prefill_launch_us: float  # per op and ubatch
+    pipeline_loss: float  # per op: the share of perfect GPU pipelining lost
+    expanded_loss: float  # the same loss, in all, while large matrices are expanded
+    norm: float = 3.0  # how sharply the slower of two resources decides
+
+
+SCALARS = tuple(name for name in GpuRates.__dataclass_fields__ if name not in ("weights_per_cycle", "norm"))
+WEIGHT_KINDS = ("float", "block", "k", "codebook")
+FACTORS = ("bandwidth", "unpack", "gemm")  # by which chips differ
+
+
+def gpu_rates(calibration: Calibration, device: GpuDevice, build: str) -> GpuRates:
+    """The rates of a build (`current`, `ik`, `may2024` ...) on a GPU."""
+    if build in OLD_BUILDS:
+        return _assembled(_old_value(calibration, device, build))
+    engine = build.partition(".")[0]
+    rates = _assembled(_value(calibration, engine, build, device.back_end.value))
+    return _on_chip(rates, calibration, device.architecture)
+
+
+def _assembled(value: Callable[[str], float]) -> GpuRates:
+    kinds = {kind: value(f"weights_per_cycle_{kind}") for kind in WEIGHT_KINDS}
+    return GpuRates(weights_per_cycle=kinds, **{name: value(name) for name in SCALARS})
+
+
+def _value(calibration: Calibration, engine: str, build: str, back_end: str) -> Callable[[str], float]:
+    """The engine's own value, else the back end's, else the general one."""
+    scopes = (*(f"local.{scope}." for scope in (build, engine, back_end)), "local.")
+    known = calibration.parameters
+
+    def value(name: str) -> float:
+        for scope in scopes:
+            if scope + name in known:
+                return known[scope + name]
+        raise KeyError(f"local.{name}")
+
+    return value
+
+
+def _old_value(calibration: Calibration, device: GpuDevice, build: str) -> Callable[[str], float]:
+    """Of an old build: by vendor, build and chip, then vendor and build, then vendor; the general one last."""
+    vendor, chip = device.vendor, device.architecture
+    tails = ((vendor, build, chip), (vendor, chip), (vendor, build), (vendor,), ())
+    scopes = tuple(".".join(("local.gpu", *tail, "")) for tail in tails)
+    known = calibration.parameters
+    today = _value(calibration, "current", "current", device.back_end.value)
+
+    def value(name: str) -> float:
+        shared = "gemm_fraction" if name == "float_gemm_fraction" else name  # all went through one library's products
+        for scope in scopes:
+            if scope + shared in known:
+                return known[scope + shared]
+        return today(name)
+
+    return value
+
+
+def _on_chip(rates: GpuRates, calibration: Calibration, chip: str) -> GpuRates:
+    """The same on one chip: what it reaches against the others of its peaks; 1 where no row tells."""
+    bandwidth, unpack, gemm = (calibration.parameters.get(f"chip.{chip}.{name}_factor", 1.0) for name in FACTORS)
+    return replace(
+        rates,
+        bandwidth_fraction=rates.bandwidth_fraction * bandwidth,
+        weights_per_cycle={kind: rate * unpack for kind, rate in rates.weights_per_cycle.items()},
+        gemm_fraction=rates.gemm_fraction * gemm,
+        float_gemm_fraction=rates.float_gemm_fraction * gemm,
+        attention_fraction=rates.attention_fraction * gemm,
+    )
+
+
+def weight_kind(weight_type: str) -> str:
+    """How a type's weights are unpacked: `float`, `block` (Q4_0, Q8_0 ...), `k` or by `codebook`."""
+    name = plain(weight_type.upper())
+    if name in ("F32", "F16", "BF16", ""):
+        return "float"
+    if name.startswith(("IQ", "TQ")) and name not in ("IQ4_NL", "IQ4_XS"):
+        return "codebook"
+    return "k" if "_K" in name or name == "IQ4_XS" else "block"
+
+
+def weight_bits(weight_type: str) -> float:
+    """Bits per weight of a type; 16 where it is not known."""
+    known = TYPES.get(weight_type.upper()) or TYPES.get(plain(weight_type.upper()))
+    return known.bits if known else 16.0
