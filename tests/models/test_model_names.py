@@ -150,7 +150,8 @@ def test_a_variant_that_is_not_the_entrys_is_another_model(identity: str, varian
         found = resolve(f"{identity}-{variant}")
     except WellfedError:
         return
-    assert variant in {word for spelling in found.entry.spellings for word in parse(spelling).words}
+    known_as = (*found.entry.spellings, *found.entry.tags)
+    assert variant in {word for spelling in known_as for word in parse(spelling).words}
 
 
 _PIECES = """qwen 3 3.5 v3 v3.2 r1 deepseek llama glm 4.5 4.7 flash air mini vl coder 8b 30b a3b 70b 671b 32b instruct
