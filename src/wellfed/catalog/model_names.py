@@ -73,7 +73,7 @@ def exact(text: str) -> Identity | None:
         return None
     tagged = None if repository else tags().get(plain(text).lower()) or tags().get(name.core.lower())
     if tagged is not None:
-        return _identity(entry(tagged), How.EXACT, name, _differs(entry(tagged), name, _LIBRARY))
+        return _of_ollama(_identity(entry(tagged), How.EXACT, name, _differs(entry(tagged), name, _LIBRARY)))
     packed = repackaging(repository) if repository else None
     if packed is not None:
         facts = entry(packed.model_id)
@@ -83,6 +83,12 @@ def exact(text: str) -> Identity | None:
         if identity is not None:
             return _identity(entry(identity), How.EXACT, name, _differs(entry(identity), name))
     return None
+
+
+def _of_ollama(identity: Identity) -> Identity:
+    """With its library's own recipe of the format that the tag names."""
+    made = identity.quantisation
+    return identity if made is None else replace(identity, quantisation=made.made_by("ollama"))
 
 
 def loose(text: str) -> Identity:
