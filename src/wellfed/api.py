@@ -16,6 +16,7 @@ from wellfed.workload import PRESETS, Workload
 
 if TYPE_CHECKING:
     from wellfed.accuracy.report import Report
+    from wellfed.engines.pins import Pins
     from wellfed.models.model import Model
     from wellfed.models.quantisation import Quantisation
     from wellfed.models.weights import Weights
@@ -42,6 +43,10 @@ class PlanOptions:
     engines: tuple[Engine, ...] = ()
     quantisations: tuple[str, ...] = ()
     kv_types: tuple[str, ...] = ()  # empty: each engine's own; coarser ones only when nothing fits. ("any",): all
+    pins: tuple[str, ...] = ()  # KEY=VALUE by the engine's own flag names
+    vram_free: str | None = None  # of every GPU, or of each by commas
+    ram_free: str | None = None
+    system: str | None = None  # linux, windows, wsl2, macos
 
 
 def machine(on: str | None = None, nodes: int | None = None, network: str | None = None) -> Machine:
@@ -169,11 +174,14 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
     """The search behind `plan` on a machine at hand, and what was assumed of model and machine."""
     from wellfed.models.quantisation_names import quantisation
     from wellfed.planner.search import Search
+    from wellfed.planner.stated import with_stated
     from wellfed.planner.usable import usable
 
+    where = with_stated(where, options.vram_free, options.ram_free, options.system)
     where = usable(where)
     named = model(model_name)
-    workload, cut = _within(options.workload, named.model)
+    pinned = _pins(options)
+    workload, cut = _within(_with_pinned_context(options.workload, pinned), named.model)
     asked = tuple(quantisation(name).id for name in options.quantisations)
     goal = Goal(
         objective=options.objective,
@@ -182,6 +190,7 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
         quantisations=asked or ((named.quantisation.id,) if named.quantisation else ()),
         kv_types=_kv_types(options.kv_types),
         any_kv="any" in options.kv_types,
+        pins=pinned,
     )
     found = Search(
         machine=where,
@@ -194,6 +203,20 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
         file_weights=named.weights,
     )
     return found, cut + named.assumptions + where.assumptions
+
+
+def _pins(options: PlanOptions) -> tuple[tuple[Engine, Pins], ...]:
+    """The settings of each engine that has all of them. Raises BadInput where none has."""
+    if not options.pins:
+        return ()
+    from wellfed.engines.pins import pins_by_engine
+
+    return tuple(pins_by_engine(options.engines or tuple(Engine), options.pins).items())
+
+
+def _with_pinned_context(workload: Workload, pinned: tuple[tuple[Engine, Pins], ...]) -> Workload:
+    context = next((pins.context for _, pins in pinned if pins.context), None)
+    return workload if context is None else replace(workload, context_tokens=context)
 
 
 def _kv_types(names: Sequence[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wellfed import api
+from wellfed.checks.places import cards
 from wellfed.checks.pricing import Priced, as_is, price, unpriced
 from wellfed.checks.registry import select
 from wellfed.checks.run import run_checks
@@ -39,19 +40,22 @@ class Checked:
     no_price: Message | None = None  # why nothing could be priced
 
 
-def read_machine(
-    on: str | None = None, path: Path | None = None, nodes: int | None = None, network: str | None = None
-) -> Machine:
+def read_machine(on: str | None = None, path: Path | None = None) -> Machine:
     """The machine of a line, TOML file or build (`on`), of a snapshot, dump or folder of them (`path`), or this one.
 
-    Raises BadInput where there is nothing to read, UnknownName for parts that are in no catalogue.
+    Raises BadInput where there is nothing to read or nothing is understood, UnknownName for parts in no catalogue.
     """
     if on is not None and path is not None:
         raise BadInput("a machine is either described (--on) or read from a path (--from), not both")
-    if path is None:
-        return api.machine(on, nodes, network)
-    found = api.captured(path)
-    return found if nodes is None and network is None else api.machine(str(path), nodes, network)
+    return api.machine(on) if path is None else api.captured(path)
+
+
+def joined(machine: Machine, nodes: int | None, network: str | None) -> Machine:
+    """So many of that machine, joined by a network of that rate. Raises BadInput for a rate that is none."""
+    from wellfed.written.settings import network_bytes_per_s
+
+    rate = machine.network_bytes_per_s if network is None else network_bytes_per_s(network)
+    return replace(machine, count=nodes or machine.count, network_bytes_per_s=rate)
 
 
 def draw(machine: Machine) -> Box:
@@ -91,7 +95,7 @@ def check(
 
 def no_price(machine: Machine) -> Message | None:
     """Why no speed of this machine can be told: a GPU without data sheet, RAM or CPU that nobody told."""
-    nameless = [gpu for gpu in machine.gpus if gpu.spec is None and not gpu.display_only]
+    nameless = [gpu for gpu in cards(machine) if gpu.spec is None]
     if nameless:
         names = tuple(dict.fromkeys(gpu.name or "?" for gpu in nameless))
         return message("price.gpu-unknown", "no data sheet for the GPU ({names})", names=Listing(names))

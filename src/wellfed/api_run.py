@@ -82,6 +82,7 @@ class RunOptions:
     output: int | None = None
     least_quality_bits: float | None = None
     kv_types: tuple[str, ...] = ()
+    pins: tuple[str, ...] = ()  # KEY=VALUE by the engine's own flag names
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,7 @@ def _plan_options(model: str, options: RunOptions) -> api.PlanOptions:
         engines=(Engine(options.engine),) if options.engine else (),
         quantisations=_quantisations(model, options.quant),
         kv_types=options.kv_types,
+        pins=options.pins,
     )
 
 

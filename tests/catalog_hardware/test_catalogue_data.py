@@ -17,7 +17,7 @@ DATA = Path(wellfed.catalog.__file__).parent / "data"
 # Gb/s per pin that the memory type reaches, from its slowest to its fastest use in the tables.
 PIN_RATES = {
     "GDDR5": (3.2, 9.5),
-    "GDDR5X": (9.5, 12),
+    "GDDR5X": (9, 12),
     "GDDR6": (9.9, 20.5),
     "GDDR6X": (18.5, 23.5),
     "GDDR7": (17.5, 32),
@@ -39,7 +39,8 @@ link_gb_s link_peers ops_per_unit_and_clock fp32_tflops fp16_tflops bf16_tflops 
 int8_tflops int4_tflops cores performance_cores threads threads_per_core base_ghz boost_ghz l3_mib power_w
 dies memory_channels memory_mt_s memory_bus_bytes validated_mt_s other_memory_mt_s pcie_lanes_of_two
 sockets_max isa single_thread single_thread_per_ghz soldered_memory_gb
-network_gbit_s memory_of_host graphics link_kind link_switched vllm"""
+network_gbit_s memory_of_host graphics link_kind link_switched vllm
+ecc_default mesh"""
 
 
 def rows(folder: str) -> list[tuple[str, str, dict[str, object], list[object]]]:

@@ -74,6 +74,9 @@ def serving(hub: Hub) -> Iterator[Hub]:
             self.end_headers()
 
         def file(self, name: PurePosixPath, body: bool) -> None:
+            if str(name) not in hub.files:
+                self.send(b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT}, body, 404)
+                return
             whole = hub.files[str(name)]
             digest = hashlib.sha256(whole).hexdigest()
             digest = hub.etag or digest

@@ -13,8 +13,10 @@ from wellfed.modelfiles.checkpoint import read_checkpoint
 from wellfed.modelfiles.gguf_file import read_gguf
 from wellfed.modelfiles.load import load_model
 from wellfed.models.attention import FullAttention
+from wellfed.models.checkpoint_formats import why_not_loaded
 from wellfed.models.config import from_config
 from wellfed.models.ffn import MoeFfn
+from wellfed.models.model import Model
 from wellfed.models.tensor import Part
 
 _PARAMETERS = from_config(CONFIG, "plain").parameters
@@ -173,3 +175,90 @@ def test_a_gguf_with_experts_of_an_unknown_architecture(tmp_path: Path) -> None:
     read = read_gguf(tmp_path / "new.gguf").model
     assert read.active_parameters == pytest.approx(model_of(sample).active_parameters, rel=0.001)
     assert isinstance(read.layers[0].ffn, MoeFfn)
+
+
+def test_files_at_hand_bind_the_engines(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "plain", CONFIG, dense())
+    write_gguf(tmp_path / "tiny.gguf", Sample("llama", "llama", {"model_type": "llama"}, {}))
+    plain = load_model(str(tmp_path / "plain"), known=_nothing).model
+    packed = load_model(str(tmp_path / "tiny.gguf"), known=_nothing).model
+    assert why_not_loaded(plain, "vllm") is None
+    assert "safetensors" in (why_not_loaded(plain, "llama.cpp") or "")
+    assert why_not_loaded(packed, "llama.cpp") is None
+    assert "GGUF" in (why_not_loaded(packed, "vllm") or "")
+
+
+@pytest.mark.parametrize(
+    ("settings", "loads", "refuses"),
+    [
+        ({"quant_method": "exl3", "bits": 4.0}, "exllamav3", "vllm"),
+        ({"group_size": 64, "bits": 4}, "mlx", "vllm"),
+        ({"quant_method": "awq", "bits": 4}, "vllm", "tensorrt-llm"),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, "tensorrt-llm", "exllamav3"),
+        ({"quant_method": "vptq"}, "transformers", "sglang"),
+    ],
+)
+def test_a_format_binds_the_engines_that_load_it(settings: dict[str, object], loads: str, refuses: str) -> None:
+    model = from_config({**CONFIG, "quantization_config": settings}, "packed")
+    assert why_not_loaded(model, loads) is None
+    assert loads in (why_not_loaded(model, refuses) or "")
+
+
+def test_a_config_alone_binds_no_gguf_engine() -> None:
+    assert why_not_loaded(from_config(CONFIG, "plain"), "llama.cpp") is None
+    assert why_not_loaded(from_config(CONFIG, "plain"), "vllm") is None
+
+
+def _nothing(name: str) -> Model:
+    raise AssertionError(name)
+
+
+def test_a_tower_s_file_beside_a_gguf_is_no_second_model(tmp_path: Path) -> None:
+    write_gguf(tmp_path / "tiny.gguf", Sample("llama", "llama", {"model_type": "llama"}, {}))
+    (tmp_path / "mmproj-F16.gguf").write_bytes(b"GGUF")
+    assert load_model(str(tmp_path), known=_nothing).origin == "gguf"
+
+
+_HYBRIDS = [
+    Sample(
+        "short convolutions",
+        "lfm2",
+        {
+            "model_type": "lfm2", "layer_types": ["conv", "full_attention", "conv"], "block_auto_adjust_ff_dim": False,
+            "conv_L_cache": 3,
+        },
+        {"attention.head_count_kv": [0, 2, 0], "shortconv.l_cache": 3},
+    ),
+    Sample(
+        "Mamba-2 beside attention layers",
+        "granitehybrid",
+        {
+            "model_type": "granitemoehybrid", "layer_types": ["mamba", "mamba", "attention"], "mamba_n_heads": 8,
+            "mamba_d_head": 64, "mamba_d_state": 32, "mamba_n_groups": 1, "mamba_d_conv": 4,
+        },
+        {
+            "attention.head_count_kv": [0, 0, 2], "ssm.conv_kernel": 4, "ssm.state_size": 32, "ssm.group_count": 1,
+            "ssm.inner_size": 512, "ssm.time_step_rank": 8,
+        },
+    ),
+    Sample(
+        "both in one layer",
+        "falcon-h1",
+        {
+            "model_type": "falcon_h1", "mamba_n_heads": 8, "mamba_d_head": 64, "mamba_d_state": 32,
+            "mamba_n_groups": 1, "mamba_d_conv": 4, "mamba_d_ssm": 512,
+        },
+        {"ssm.conv_kernel": 4, "ssm.state_size": 32, "ssm.group_count": 1, "ssm.inner_size": 512,
+         "ssm.time_step_rank": 8},
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sample", _HYBRIDS, ids=lambda sample: sample.name)
+def test_hybrid_ggufs_are_read_from_their_tensors(sample: Sample, tmp_path: Path) -> None:
+    write_gguf(tmp_path / "tiny.gguf", sample)
+    read, wanted = read_gguf(tmp_path / "tiny.gguf").model, model_of(sample)
+    assert read.parameters == wanted.parameters
+    for layer, other in zip(read.layers, wanted.layers, strict=True):
+        assert type(layer.attention) is type(other.attention)
+        assert layer.attention.cache_elements(1000) == other.attention.cache_elements(1000)

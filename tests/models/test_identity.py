@@ -20,7 +20,8 @@ from wellfed.modelfiles.local_caches import base_in_card
 
 TINY = {
     "model_type": "qwen3", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "head_dim": 16, "intermediate_size": 128, "vocab_size": 1000, "max_position_embeddings": 4096,
+    "num_key_value_heads": 2, "head_dim": 16, "intermediate_size": 128, "vocab_size": 1000,
+    "max_position_embeddings": 4096,
 }  # fmt: skip
 CARD = "---\nlicense: mit\nbase_model:\n- Qwen/Qwen3-8B\ntags: [gguf]\n---\n# A model\n"
 
@@ -52,6 +53,14 @@ def test_a_path_comes_first(caches: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.chdir(caches)
     named = identify("deepseek-r1")
     assert named.how is How.PATH and named.model is not None and named.model.parameters < 1e6
+
+
+def test_a_file_that_is_not_there_is_read_as_a_name_and_told(caches: Path) -> None:
+    named = identify("/models/Qwen3-14B-Q6_K.gguf")
+    assert (named.id, named.how) == ("qwen3-14b", How.EXACT)
+    assert any("no file" in assumption.text and assumption.reading for assumption in named.assumptions)
+    with pytest.raises(UnknownName):
+        identify("/models/nobody-knows-this.gguf")
 
 
 def test_an_exact_name_needs_no_cache(caches: Path) -> None:

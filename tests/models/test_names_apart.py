@@ -237,6 +237,12 @@ WORDS = """
 深度求索 V3.1                                           =deepseek-v3.1
 深度求索 R1 蒸馏版 14B                                   =deepseek-r1-distill-qwen-14b
 深度求索 R1 满血版                                       =deepseek-r1
+qwen3 8b 某某版                                         !
+qwen3 8b дообученная                                   !
+千问3 8B 蒸馏版                                          !
+R1满血版                                                =deepseek-r1
+滿血版 deepseek-r1                                      =deepseek-r1
+Qwen3 满血版                                            =qwen3-235b-a22b
 DeepSeek-R1 满血 Q4_K_M                                 =deepseek-r1
 智谱 GLM-4.5                                            =glm-4.5
 月之暗面 Kimi K2.6                                       =kimi-k2.6

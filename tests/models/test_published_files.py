@@ -130,3 +130,17 @@ def test_known_files_are_within_one_percent_or_in_their_range(row: dict[str, str
     sized = file_size(model, quant.made_by("ollama") if "ollama" in row["source"] else quant)
     size = float(row["file_gib"]) * GIB
     assert sized.low <= size <= sized.high or sized.bytes == pytest.approx(size, rel=0.01)
+
+
+# GiB, as the cards of ubergarm's repositories list them (huggingface.co/ubergarm, known from before).
+_OF_IK = {
+    "glm-4.5-air": "IQ5_K 77.704 IQ4_K 62.910 IQ4_KSS 54.801 IQ3_KS 49.072 IQ2_KL 43.870 IQ1_KT 36.039",
+    "qwen3-235b-a22b": "IQ4_K 134.183 IQ3_K 106.644 IQ2_KL 81.866",
+    "kimi-k2": "IQ4_KS 554.421 IQ2_KL 349.389 IQ2_KS 289.820 IQ1_KT 218.936",
+}
+
+
+@pytest.mark.parametrize(("identity", "kind", "size"), _pairs(_OF_IK))
+def test_mixes_of_ik_llama_cpp_lie_in_their_range(identity: str, kind: str, size: float) -> None:
+    sized = file_size(by_id(identity), quantisation(kind))
+    assert sized.low <= size * GIB <= sized.high

@@ -12,21 +12,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from wellfed.accuracy.case import Case, read_table
-from wellfed.accuracy.fitting import Parameter, fit, leave_one_group_out, residual
-from wellfed.accuracy.rows_hybrid import interpret
-from wellfed.calibration import Calibration, Residual
+from wellfed.accuracy.case import Case
+from wellfed.accuracy.fitting import Parameter, fit, leave_groups_out, linearised, residual
+from wellfed.accuracy.measured import local_cases
+from wellfed.calibration import Calibration, Fact, Residual
 from wellfed.catalog.calibration import bundled
 from wellfed.estimate import Work
 from wellfed.hardware.machine import Machine
 from wellfed.layout import Layout
 from wellfed.perf.cpu import CpuRates, elements_of, rates_for, share_bandwidth, work_seconds
 from wellfed.perf.gpu_pass import prompt_steps
-from wellfed.perf.hybrid import raw_link_bytes_per_s, split_works, threads_of
+from wellfed.perf.hybrid import (
+    copied_bytes_per_s,
+    micro_batch,
+    pinned,
+    ram_bytes_per_s,
+    raw_link_bytes_per_s,
+    split_works,
+    threads_of,
+)
 from wellfed.perf.kernels import cpu_engine
 from wellfed.perf.local import local_times
 from wellfed.perf.numa import CpuShare, cpu_share
-from wellfed.perf.ops import Step
+from wellfed.perf.ops import RECURRENT, Step
 from wellfed.plan import Request
 
 if TYPE_CHECKING:
@@ -36,8 +44,8 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
 
 _TOLERANCE = 1e-4
+_MISREAD = 5.0  # speeds so far from the start values did not run where the row seems to say
 Z80 = 1.2815515655446004  # standard normal quantile that leaves 10 % on each side
-TABLES = ("hybrid.csv", "hybrid_ik_llama.csv", "speed_misc.csv")
 CLASSES = ("CPU decode", "CPU prefill", "hybrid decode", "hybrid prefill")
 
 PARAMETERS = (
@@ -75,12 +83,14 @@ PARAMETERS = (
     Parameter("cpu.ik_llama.cpp.old.tile_rows", 9.0, 3.0, 32.0, 0.4),
     Parameter("cpu.ktransformers.tile_rows", 16.0, 2.0, 128.0, 0.5),
     Parameter("cpu.attention_macs_per_cycle", 4.0, 1.0, 20.0, 0.5),
+    Parameter("cpu.state_macs_per_cycle", 2.0, 0.2, 20.0, 0.7),
     Parameter("cpu.interleave_factor", 0.7, 0.4, 1.5, 0.2),
     Parameter("cpu.duplicate_factor", 1.45, 1.0, 2.0, 0.15),
     Parameter("cpu.unbound_factor", 0.28, 0.1, 0.8, 0.3),
     Parameter("cpu.huge_pages_factor", 1.1, 0.9, 1.3, 0.1),
     Parameter("hybrid.crossing_us", 25.0, 3.0, 200.0, 0.5),
     Parameter("hybrid.link_fraction", 0.8, 0.4, 0.95, 0.15),
+    Parameter("hybrid.copy_passes", 3.0, 1.0, 5.0, 0.3),
 )
 # Held at plausible values: no row tells them apart. Pairs: what
 # llama.cpp's one-query attention does beside the products of each head and key (conversion, exp, rescaling): with it,
@@ -122,7 +132,8 @@ class Rows:
         self.tokens = np.array([row[0] for row in found])
         self.repeats = np.array([row[1] for row in found])
         self.gpu_s = np.array([row[2] for row in found])
-        self.link_s = np.array([row[3] for row in found])
+        self.streamed, self.links, self.ram = (np.array([row[3][place] for row in found]) for place in range(3))
+        self.pinned = np.array([pinned(case.request.layout) if case.request else False for case in cases])
         self.crossings = np.array([row[4] for row in found])
         works = [(index, *cells) for index, row in enumerate(found) for cells in row[5]]
         columns = list(zip(*works, strict=True))
@@ -133,7 +144,7 @@ class Rows:
 
     def _row(
         self, case: Case, calibration: Calibration
-    ) -> tuple[float, int, float, float, int, list[tuple[float, ...]]]:
+    ) -> tuple[float, int, float, tuple[float, float, float], int, list[tuple[float, ...]]]:
         request = case.request
         assert request is not None  # noqa: S101 - interpret always gives one
         step, repeats, tokens = measured_step(request, case.metric)
@@ -141,15 +152,15 @@ class Rows:
         times = local_times(request, calibration)
         terms = times.decode if case.metric == "decode_tok_s" else times.prefill
         gpu_s = math.fsum(term.seconds for term in terms if term.device not in ("cpu", "pcie"))
-        link_s = split.streamed_bytes / raw_link_bytes_per_s(request.machine) if split.streamed_bytes else 0.0
+        link = (split.streamed_bytes, raw_link_bytes_per_s(request.machine), ram_bytes_per_s(request.machine))
         share = cpu_share(request.machine, request.layout, threads_of(request.layout, step)) if split.cpu else None
         works = [self._work(work, share, request) for work in split.cpu] if share else []
-        return tokens, repeats, gpu_s, link_s, split.crossings, works
+        return tokens, repeats, gpu_s, link, split.crossings, works
 
     def _work(self, work: Work, share: CpuShare, request: Request) -> tuple[float, ...]:
         layout = request.layout
         how = (cpu_engine(layout), layout.numa, layout.huge_pages, dict(layout.options).get("built", ""))
-        what = (work.name == "routed experts", work.mix, bool(work.read_bytes))
+        what = (work.name in ("routed experts", RECURRENT) and work.name, work.mix, bool(work.read_bytes))
         key = (what, how, share, len(request.machine.sockets))
         if key not in self.kinds:
             self.kinds[key] = len(self.representatives)
@@ -172,9 +183,12 @@ class Rows:
         read, elements, macs, pairs, launches = numbers
         *_, seconds = work_seconds(read, elements, macs, pairs, launches, CpuRates(**arrays))
         cpu_s = np.bincount(self.row_of, weights=seconds, minlength=len(self.tokens))
-        step_s = cpu_s + self.link_s / calibration.value("hybrid", "link_fraction")
+        links, ram = cast(Any, self.links), cast(Any, self.ram)
+        rates_of = [copied_bytes_per_s(links, ram, kept, calibration) for kept in (False, True)]
+        step_s = cpu_s + self.streamed / np.where(self.pinned, rates_of[1], rates_of[0])
         step_s += self.crossings * calibration.value("hybrid", "crossing_us") * 1e-6
-        return self.tokens / (self.gpu_s + self.repeats * step_s)
+        speeds: Vector = self.tokens / (self.gpu_s + self.repeats * step_s)
+        return speeds
 
 
 class _Remembered:
@@ -205,22 +219,22 @@ def measured_step(request: Request, metric: str) -> tuple[Step, int, float]:
     if metric == "decode_tok_s":
         return Step.decode(1, max(1.0, workload.mean_decode_context)), 1, 1.0
     tokens = max(1, workload.prompt_tokens)
-    step, repeats = prompt_steps(tokens, workload.depth_tokens, request.layout.ubatch_tokens)
+    step, repeats = prompt_steps(tokens, workload.depth_tokens, micro_batch(request.layout))
     return step, repeats, float(tokens)
 
 
 def cases_of(folder: Path) -> list[Case]:
     """The rows that CPUs have a part in, of all tables."""
-    found: list[Case] = []
-    for name in TABLES:
-        for row in read_table(folder / name):
-            found += [one for one in interpret(row) or () if isinstance(one, Case) and _fitted(one)]
-    return found
+    chosen = [case for case in local_cases(folder) if case.cls in CLASSES]
+    expected = Rows(chosen, starting()).predict(starting())
+    return [
+        case for case, speed in zip(chosen, expected, strict=True) if 1 / _MISREAD < case.measured / speed < _MISREAD
+    ]
 
 
-def _fitted(case: Case) -> bool:
-    request = case.request
-    return case.cls in CLASSES and not case.outlier and request is not None and request.workload.concurrency == 1
+def starting() -> Calibration:
+    """The calibration before a row is seen, beside what the GPUs' fit found."""
+    return bundled().with_parameters({**FIXED, **{one.name: one.start for one in PARAMETERS}})
 
 
 def row_weights(cases: Sequence[Case]) -> Vector:
@@ -251,7 +265,7 @@ def _trust(case: Case) -> float:
 
 def refit(folder: Path) -> Calibration:
     """The calibration of CPUs and hybrids from the tables in `folder`; residuals are of groups left out."""
-    base = bundled().with_parameters({**FIXED, **{one.name: one.start for one in PARAMETERS}})
+    base = starting()
     cases = cases_of(folder)
     rows, weights = Rows(cases, base), fit_weights(cases)
 
@@ -259,15 +273,20 @@ def refit(folder: Path) -> Calibration:
         return rows.predict(base.with_parameters(values))
 
     found = fit(PARAMETERS, predict, rows.measured, weights, tolerance=_TOLERANCE)
-    groups = [case.group for case in cases]
-    left_out = leave_one_group_out(
-        PARAMETERS, predict, rows.measured, groups, weights, begin=found, tolerance=_TOLERANCE
-    )
+    linear = linearised(PARAMETERS, predict, rows.measured, found, weights)
+    names = [parameter.name for parameter in PARAMETERS]
+    left_out = leave_groups_out(linear, names, predict, rows.measured, [case.source for case in cases])
+    learnt = zip(PARAMETERS, linear.doubts(), linear.rows_behind(), strict=True)
+    facts = {
+        one.name: Fact("fitted" if doubt < 0.8 * one.prior_sigma else "prior", int(count), round(float(doubt), 3))
+        for one, doubt, count in learnt
+    }
     return Calibration(
         id="cpu",
         parameters={**FIXED, **{name: float(f"{value:.5g}") for name, value in found.items()}},
         residuals=residuals_of(cases, rows.measured, left_out, row_weights(cases)),
-        source="rows of llama.cpp, ik_llama.cpp and KTransformers on CPUs; errors on groups left out",
+        source="rows of llama.cpp, ik_llama.cpp and KTransformers on CPUs; errors with whole sources left out",
+        facts=facts | {name: Fact("prior", source="assumed") for name in FIXED},
     )
 
 

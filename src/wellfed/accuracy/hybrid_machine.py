@@ -111,7 +111,7 @@ def _channels(text: str) -> int | None:
 
 def _measured(text: str) -> float | None:
     """`~225-256 GB/s` is taken at its middle. Figures that repeat the theoretical bandwidth do no harm."""
-    found = re.search(r"~?(\d+)(?:-(\d+))?\s*GB/s", text)
+    found = re.search(r"~?(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?\s*GB/s", text)
     if not found:
         return None
     return (float(found[1]) + float(found[2] or found[1])) / 2 * 1e9

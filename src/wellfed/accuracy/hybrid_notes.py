@@ -64,7 +64,8 @@ def lengths(row: Row, decode: bool) -> Lengths:
     prompt_cell, output_cell = row.text("prompt_len"), row.text("gen_len")
     prompt, output = _count(prompt_cell, 0 if not decode else -1), _count(output_cell, -1)
     told = f"{prompt_cell} {output_cell}" if decode else prompt_cell
-    depth = max((int(text) for text in re.findall(r"depth (\d+)", told)), default=0)
+    noted = re.search(r"(?:^|;\s*)depth (\d+)", row.text("notes"))
+    depth = max((int(text) for text in re.findall(r"depth (\d+)", told)), default=int(noted[1]) if noted else 0)
     if prompt_cell.startswith("depth"):
         prompt = 0
     elif prompt is None and prompt_cell and decode:
@@ -122,7 +123,7 @@ def backend(row: Row) -> str | None:
         return "cpu"
     if gpu_layers(row) == 0 and not row.text("gpu"):
         return "cpu"
-    if re.match(r"ngl\s*=\s*-?\d+", offload) or "cuda" in told or "cuda" in offload:
+    if re.match(r"ngl\s*=\s*-?\d+", offload) or "cuda" in told or "cuda" in offload or "n-cpu-moe" in offload:
         return "cuda"
     if re.search(r"gpu|experts|rest on cpu|ngl", offload) and "unknown" not in offload:
         return "cuda"
@@ -162,6 +163,12 @@ def gpu_layers(row: Row) -> int | None:
     if value is not None and value < 0:
         return 0 if "" < built(row) < "2025-12" else None
     return value
+
+
+def expert_layers_in_ram(row: Row) -> int | None:
+    """`--n-cpu-moe 36`: of how many layers the routed experts stay in RAM."""
+    found = re.search(r"--?n-cpu-moe\s+(\d+)", f"{offload_text(row)} {row.text('notes')}")
+    return int(found[1]) if found else None
 
 
 def experts_on_cpu(row: Row) -> bool:
@@ -208,6 +215,8 @@ def switches(row: Row) -> dict[str, str]:
         found["fa"] = "1"
     if re.search(r"\bmla\b", text):
         found["mla"] = "1"
+    if cache := re.search(r"\b(q\d_\d|f16) kv\b", row.text("notes").lower()):
+        found["type_k"] = cache[1]
     return {key: value for key, value in found.items() if value and value not in ("N/A", "-")}
 
 

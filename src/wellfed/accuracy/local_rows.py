@@ -63,7 +63,7 @@ def gpu_case(case: Case) -> GpuCase | None:
     if phase == "decode":
         step, repeats = Step.decode(1, max(1.0, workload.mean_decode_context)), 1
     else:
-        step, repeats = prompt_steps(workload.prompt_tokens, workload.depth_tokens, request.layout.ubatch_tokens)
+        step, repeats = prompt_steps(workload.prompt_tokens, workload.depth_tokens, hybrid.micro_batch(request.layout))
     split = hybrid.split_works(request, step)
     if split.cpu or split.streamed_bytes:
         return None

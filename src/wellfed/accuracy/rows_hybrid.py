@@ -18,6 +18,7 @@ from wellfed.accuracy.hybrid_notes import (
     certain,
     concurrency,
     engine_of,
+    expert_layers_in_ram,
     expert_layers_on_gpu,
     experts_on_cpu,
     gpu_layers,
@@ -100,7 +101,8 @@ def _outcome(row: Row, engine: Engine, metric: str, measured: float) -> Outcome:
 def _outlier(row: Row) -> str:
     if re.search("implausible|low quality", row.text("notes")):
         return "its source is doubtful"
-    return "a type of another project, run without its kernels" if "I2_S" in row.text("model") else ""
+    foreign = re.search("i2_s", f"{row.text('model')} {row.text('quant')}", re.IGNORECASE)
+    return "a type of another project, run without its kernels" if foreign else ""
 
 
 def class_of(request: Request, metric: str) -> str:
@@ -211,6 +213,9 @@ def _offload(row: Row, model: Model, held: Weights, vram_bytes: float) -> Offloa
     moe = sum(isinstance(layer.ffn, MoeFfn) for layer in model.layers)
     if re.search(r"all (layers )?on gpu", text):
         return ALL_GPU
+    in_ram = expert_layers_in_ram(row)
+    if moe and in_ram is not None:
+        return Offload(cpu_expert_layers=min(moe, in_ram))
     if moe and experts_on_cpu(row):
         kept = expert_layers_on_gpu(row)
         return Offload(cpu_expert_layers=moe - kept) if kept else EXPERTS_ON_CPU
@@ -237,8 +242,10 @@ def _fitting_experts(model: Model, held: Weights, vram_bytes: float, moe: int) -
 def _layout(row: Row, engine: Engine, quant: str, placed: _Placed, decode: bool) -> Layout:
     told, day = switches(row), built(row)
     options: dict[str, str] = {key: told[key] for key in ("mla", "rtr", "fa") if key in told}
-    if day:
+    if day and engine is not Engine.KTRANSFORMERS:
         options["built"] = day
+    if engine is Engine.KTRANSFORMERS and not row.text("engine_version").startswith("2026") and day < "2026":
+        options["gpu_prefill"] = "0"  # layers are streamed for long prompts since kt-kernel 0.5, early in 2026
     batch_threads = number_note(row, "n_threads_batch", "threads_batch")
     if batch_threads:
         options["threads_batch"] = str(batch_threads)
@@ -252,7 +259,7 @@ def _layout(row: Row, engine: Engine, quant: str, placed: _Placed, decode: bool)
         offload=placed.offload,
         numa=policy,
         threads=threads(row),
-        batch_tokens=number_note(row, "n_batch") or 2048,
+        batch_tokens=number_note(row, "n_batch") or (_chunk(row) if engine is Engine.KTRANSFORMERS else 2048),
         ubatch_tokens=_ubatch(row, engine),
         max_sequences=concurrency(row),
         flash_attention=told.get("fa") != "0",
@@ -279,6 +286,12 @@ def _ubatch(row: Row, engine: Engine) -> int:
     if "sweep-bench" in row.text("notes") and prompt >= 32:
         return prompt
     return _UBATCH.get(engine, 512)
+
+
+def _chunk(row: Row) -> int:
+    """SGLang's chunk under KTransformers: whoever streams layers for prompts makes it as long as these."""
+    prompt = lengths(row, decode=False).prompt or 0
+    return max(2048, min(prompt, 32768)) if built(row) >= "2026" or "layerwise" in offload_text(row) else 2048
 
 
 def _latent(row: Row, engine: Engine, told: dict[str, str], day: str) -> bool:

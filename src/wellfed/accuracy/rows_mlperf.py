@@ -12,7 +12,7 @@ from wellfed.accuracy.names import resolve
 from wellfed.accuracy.rows_serving import TUNED, engine_of
 from wellfed.accuracy.serving_machine import machine_of
 from wellfed.calibration import Calibration
-from wellfed.catalog.hardware import gpu as gpu_spec
+from wellfed.catalog.hardware import measured_gpu as gpu_spec
 from wellfed.estimate import Estimate, Quantity
 from wellfed.hardware.parts import GpuSpec
 from wellfed.layout import Engine, Layout, Speculation

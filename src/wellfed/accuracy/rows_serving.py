@@ -14,8 +14,8 @@ from wellfed.accuracy.serving_defaults import served_defaults
 from wellfed.accuracy.serving_machine import machine_of
 from wellfed.accuracy.serving_notes import Degrees, Pool, degrees, pools, weight_format
 from wellfed.calibration import Calibration
-from wellfed.catalog.hardware import gpu as gpu_spec
 from wellfed.catalog.hardware import gpu_or_none
+from wellfed.catalog.hardware import measured_gpu as gpu_spec
 from wellfed.estimate import Estimate, Quantity
 from wellfed.hardware.parts import GpuSpec
 from wellfed.layout import Engine, Layout, Speculation

@@ -99,13 +99,16 @@ def _needed(text: str, family_words: frozenset[str]) -> frozenset[str]:
     return core
 
 
-def find(query: Query, parts: Sequence[Part]) -> tuple[Part, tuple[Assumption, ...]] | None:
-    """The part the query means and what had to be assumed; None where nothing fits."""
+def find(query: Query, parts: Sequence[Part], least: bool = True) -> tuple[Part, tuple[Assumption, ...]] | None:
+    """The part the query means and what had to be assumed; None where nothing fits.
+
+    `least`: of twins the one that promises least; else the catalogue's first, which has most.
+    """
     hits = [hit for part in parts if (hit := _fit(query, part)) is not None]
     if not hits:
         return None
     hits.sort(key=lambda hit: _rank(query, hit), reverse=True)
-    best = _smallest_twin(query, hits)
+    best = _smallest_twin(query, hits) if least else hits[0]
     return best.part, tuple(_assumptions(query, best, hits))
 
 

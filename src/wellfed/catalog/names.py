@@ -33,7 +33,8 @@ _SPLITS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(gb\d00)(nvl\d*)\b"), r"\1 \2"),
     (re.compile(r"\bsxm\d\b"), "sxm"),
     (re.compile(r"\b(mac|macbook) pro\b"), r"\1"),
-    (re.compile(r"\bmax[ -]q\b"), "maxq"),
+    (re.compile(r"\b(?:with )?max[ -]q(?: design)?\b"), "maxq"),
+    (re.compile(r"\bascend(?=\d)"), "ascend "),
     (re.compile(r"\bgen(?:eration)?\b"), " "),
 )
 _WORD = re.compile(r"[a-z0-9]+(?:\.[0-9]+)?")

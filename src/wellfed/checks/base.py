@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from wellfed.estimate import Estimate
-from wellfed.finding import Finding, Reach, Remedy, Safety, Verdict
+from wellfed.finding import Cost, Finding, Reach, Remedy, Safety, Verdict
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.message import Message, counted, message
 
@@ -42,6 +42,7 @@ class Check:
     against: Callable[[Machine, Estimate], Iterable[Finding]] | None = None
     modelled: bool = False  # estimates of speed and memory know what this fault does
     code: str = ""  # short, for tables and filters: PCI-01
+    price: Callable[[Machine, Estimate], Cost] | None = None  # its own, where the estimate does not have it
     ask: tuple[str, ...] = ()  # commands whose output would tell, for a dump that does not
     hardware: bool = False  # a broken part: counts even where it costs nothing
 
@@ -82,6 +83,11 @@ def command(text: str, safety: Safety = Safety.SAFE, reach: Reach = Reach.SYSTEM
 def look(text: str) -> Remedy:
     """A command that only looks."""
     return Remedy(text, Safety.SAFE, Reach.LOOK)
+
+
+ROOT = look("sudo wellfed check")
+LOAD = look("wellfed check --load")
+BENCH = look("wellfed bench memory")
 
 
 def passed(

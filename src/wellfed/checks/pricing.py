@@ -96,6 +96,12 @@ def _cost(
     now: Estimate | str,
     estimate: Estimator,
 ) -> Cost:
+    if len(checks) == 1 and checks[0].price is not None:
+        return (
+            _noted(message("cost.not-priced", "not priced: {why}", why=now))
+            if isinstance(now, str)
+            else (checks[0].price(machine, now))
+        )
     if not any(check.repair and check.modelled for check in checks):
         return _noted(UNPRICED)
     then = _try(estimate, as_is(mended(machine, checks), everything))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from wellfed.checks.base import Check, by_hand
+from wellfed.checks.base import BENCH, LOAD, ROOT, Check, by_hand
 from wellfed.checks.setting import Setting
 from wellfed.finding import Finding, Reach, Remedy, Verdict
 from wellfed.message import Listing, Message, message
@@ -18,6 +18,7 @@ _LAPTOP = message(
     "remedy.laptop", "A laptop is wired as it is: nothing to move; an eGPU or another machine is the way."
 )
 _ON_HOST = message("remedy.container", "A container cannot set this: run the next command on its host.")
+OURS = (ROOT, LOAD, BENCH)  # commands of ours, which only help where the machine is
 _FARAWAY = (Reach.HARDWARE, Reach.FIRMWARE)
 
 
@@ -42,8 +43,10 @@ def _fitting(remedies: tuple[Remedy, ...], setting: Setting) -> Iterator[Remedy]
         elif setting.container and _writes(remedy):
             yield by_hand(_ON_HOST)
             yield remedy
-        elif setting.stranger and remedy.text.startswith("sudo wellfed"):
+        elif setting.stranger and remedy.reach is Reach.LOOK and remedy in OURS:
             continue
+        elif setting.recorded and remedy in OURS:
+            yield by_hand(message("remedy.there", "On that machine: {command}", command=remedy.text), Reach.LOOK)
         else:
             yield remedy
 

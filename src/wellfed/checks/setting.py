@@ -20,7 +20,8 @@ _BASEBOARDS = re.compile(r"\b(HGX|DGX)\b")
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """None = not told. `read` are the kinds of dump behind it; `stranger`: nobody can run a command on it from here."""
+    """None = not told. `read` are the kinds of dump behind it; `stranger`: nobody can run a command on it from here;
+    `recorded`: a snapshot, taken there."""
 
     guest: bool | None
     hypervisor: str | None
@@ -30,6 +31,7 @@ class Setting:
     baseboard: bool
     cloud: str | None
     stranger: bool
+    recorded: bool
     family: str | None
     read: tuple[str, ...]
 
@@ -73,6 +75,7 @@ def setting_of(machine: Machine) -> Setting:
         baseboard=modules >= BASEBOARD_GPUS or switched or bool(_BASEBOARDS.search(machine.name)),
         cloud=system.cloud or next((name for mark, name in _CLOUDS if mark in told), None),
         stranger=machine.origin is Origin.DUMP,
+        recorded=machine.origin is Origin.SNAPSHOT,
         family=system.family,
         read=machine.kinds_read,
     )

@@ -52,10 +52,12 @@ def command(listed: bool, load: bool, **options: Any) -> None:
     if load and (options["on"] or options["path"]):
         raise click.UsageError("--load copies to the GPUs of this machine; leave out --on and --from")
     try:
-        machine = api_check.read_machine(options["on"], options["path"], options["nodes"], options["network"])
+        machine = api_check.read_machine(options["on"], options["path"])
     except WellfedError as error:
         _write_error(options["junit"], error)
         raise
+    if options["nodes"] or options["network"]:
+        machine = api_check.joined(machine, options["nodes"], options["network"])
     if load:
         machine = _under_load(machine)
     workload = PRESETS[options["workload"]]
@@ -124,8 +126,9 @@ def _write(path: Path | None, text: str) -> str | None:
 
 
 def _list() -> None:
-    from wellfed.checks.registry import ALL
+    from wellfed.checks.registry import ALL, foreign
 
-    width = max(len(check.id) for check in ALL)
-    for check in ALL:
+    checks = (*ALL, *foreign())
+    width = max(len(check.id) for check in checks)
+    for check in checks:
         click.echo(f"{check.id.ljust(width)}  {check.code}  {check.title}")

@@ -33,7 +33,11 @@ def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) ->
         "objective": search.goal.objective.value,
         "considered": ranking.considered,
         "meets_targets": None if ranking.best is None else meets_targets(ranking.best),
-        "verdict": {"kind": answer.verdict.kind and answer.verdict.kind.value, "why": answer.verdict.why},
+        "verdict": {
+            "kind": answer.verdict.kind and answer.verdict.kind.value,
+            "why": answer.verdict.why,
+            "reasons": [reason.to_dict() for reason in answer.verdict.reasons],
+        },
         "plans": [{**plan_json(plan), **steps_json(steps(plan))} for plan in ranking.best_of_each_kind()[:top]],
         "refused": [asdict(refusal) for refusal in ranking.refused],
         "near_miss": None

@@ -292,6 +292,7 @@ class Machine:
     cpu_name: str | None = None  # where a source names the CPU and no packages
     unsupported: frozenset[str] = frozenset()  # keys of `unknown` that the driver answered with: this card has none
     kinds_read: tuple[str, ...] = ()  # the kinds of dump that were read, by their readers' titles
+    free_stated: bool = False  # what is free of GPUs and RAM was said by whoever asks, and holds for any origin
 
     @property
     def memory_bandwidth_bytes_per_s(self) -> float | None:

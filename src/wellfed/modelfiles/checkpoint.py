@@ -51,7 +51,12 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         table += read_safetensors_header(file)
         if len(table) > _MOST_TENSORS:
             raise BadInput(f"more than {_MOST_TENSORS} tensors in {folder}")
-    model = model_of(Path(folder), table)
+    return checkpoint_of(config_file(folder), table, files)
+
+
+def checkpoint_of(config: Path, table: Sequence[SafetensorsTensor], files: tuple[Path, ...] = ()) -> Checkpoint:
+    """The model of the config.json at `config` whose files hold the tensors in `table`."""
+    model = model_of(config, table)
     weights, counted, total = sums(model, table)
     return Checkpoint(exactly(model, counted, total), weights, counted, total, files)
 
@@ -63,16 +68,16 @@ def exactly(model: Model, counted: int, total: int) -> Model:
     return replace(model, counted_parameters=(counted, total))
 
 
-def model_of(folder: Path, table: Sequence[SafetensorsTensor]) -> Model:
+def model_of(config: Path, table: Sequence[SafetensorsTensor]) -> Model:
     """The model by its config's builder, else by the shapes in `table`."""
     try:
-        return read_config(folder)
+        return read_config(config)
     except Unsupported as error:
-        values = config_values(config_file(folder))
+        values = config_values(config)
         kind, settings = language_model(values, ())
         reader = Config(settings, kind)
         try:
-            return _recognised(values, reader, table, folder.name)
+            return _recognised(values, reader, table, config.parent.name)
         except (BadInput, Unsupported) as second:
             raise Unsupported(f"{error.message}; {second.message}", second.hint or error.hint) from second
 

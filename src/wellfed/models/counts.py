@@ -31,9 +31,12 @@ def counts(model: Model) -> Counts:
     apart = sum(tensor.elements for tensor in around if tensor.part in _APART)
     own = [tensor for tensor in around if tensor.part not in _APART]
     language = layers + sum(tensor.elements for tensor in own)
+    total = language + apart
+    if model.counted_parameters is not None:  # its files were counted
+        language, total = model.counted_parameters
     idle = sum(_idle(layer, model.hidden) * times for layer, times in shapes)
     active = layers - idle + sum(passed(model, tensor) for tensor in own)
-    return Counts(language, language + apart, round(active))
+    return Counts(language, total, round(active))
 
 
 def _idle(layer: Layer, hidden: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -194,11 +194,28 @@ def tally(layers: int) -> Tally:
     return Tally([dict.fromkeys(set(_FIELD.values()), 0.0) for _ in range(layers)])
 
 
+def _kinds(model: Model, quantisation: Quantisation) -> Callable[[Tensor], str]:
+    """`tensor_type` of one model; of a recipe by modules, layers that no pattern names are looked up once."""
+    recipe = model.native_recipe
+    if recipe is None or quantisation.id != model.native_quantisation:
+        return lambda tensor: tensor_type(model, quantisation, tensor)
+    own, seen = recipe.own_layers(), dict[Tensor, str]()
+
+    def kind(tensor: Tensor) -> str:
+        alike = own is not None and tensor.layer is not None and tensor.layer not in own
+        key = replace(tensor, layer=-1) if alike else tensor
+        if key not in seen:
+            seen[key] = recipe.type_of(tensor, len(model.layers), model.family)
+        return seen[key]
+
+    return kind
+
+
 def _by_recipe(model: Model, quantisation: Quantisation) -> Weights:
-    sums = tally(len(model.layers))
+    sums, kind_of = tally(len(model.layers)), _kinds(model, quantisation)
     for tensor in tensors(model):
         if tensor.part in (Part.VISION, Part.AUDIO) and quantisation.family == "gguf":
             continue  # lives in a file of its own (mmproj)
-        kind = tensor_type(model, quantisation, tensor)
+        kind = kind_of(tensor)
         sums.add(tensor.part, tensor.layer, kind, TYPES[kind].size(tensor.rows, tensor.columns, tensor.count))
     return sums.weights(quantisation.id, exact=False)

@@ -24,6 +24,7 @@ from wellfed.hardware.machine import Machine
 from wellfed.layout import Layout, NumaPolicy
 from wellfed.perf.kernels import cpu_engine, cycles_of
 from wellfed.perf.numa import CpuShare, cpu_share, policy_factor
+from wellfed.perf.ops import RECURRENT
 from wellfed.provenance import Assumption
 
 _SHARPNESS = 4.0
@@ -82,7 +83,7 @@ def share_bandwidth(share: CpuShare, machine: Machine, layout: Layout, calibrati
     if share.small_pages_bytes_per_s is not None and not layout.huge_pages:
         reach = min(reach, share.small_pages_bytes_per_s)  # a file's pages are small, and virtual machines pay twice
     reach *= policy_factor(machine, layout, calibration)
-    core = calibration.value("cpu", share.fabric, "core_bytes_per_cycle") * share.clock_hz
+    core = calibration.value("cpu", share.fabric, "core_bytes_per_cycle") * share.clock_hz * share.width
     pages = calibration.value("cpu", "huge_pages_factor") if layout.huge_pages else 1.0
     return smooth_minimum(reach, share.busy * core) * pages
 
@@ -121,13 +122,14 @@ def rates_for(work: Work, share: CpuShare, bandwidth: float, layout: Layout, cal
         parts = [(part, cycles_of(kind, work.name, share, layout, calibration)) for kind, part in _mix(work)]
         per_element, per_mac = (sum(part * cycles[place] for part, cycles in parts) for place in (0, 1))
     else:  # attention over the cache: no weights to unpack
-        per_element, per_mac = 0.0, 1 / calibration.value("cpu", engine, "attention_macs_per_cycle")
+        rate = "state_macs_per_cycle" if work.name == RECURRENT else "attention_macs_per_cycle"
+        per_element, per_mac = 0.0, 1 / calibration.value("cpu", engine, rate)
     scattered = calibration.value("cpu", "expert_fraction") if work.name == "routed experts" else 1.0
     pool = share.threads / share.sockets if layout.numa is NumaPolicy.DUPLICATE else share.threads
     barrier = pool**2 * calibration.value("cpu", "barrier_ns") * 1e-9
     return CpuRates(
         bytes_per_s=bandwidth * scattered,
-        cycles_per_s=share.busy * share.clock_hz,
+        cycles_per_s=share.busy * share.clock_hz * share.width,
         cycles_per_element=per_element,
         cycles_per_mac=per_mac,
         cycles_per_pair=calibration.value("cpu", engine, "pair_cycles"),

@@ -3,7 +3,7 @@
 llama.cpp keeps the last `gpu_layers` layers on the GPU and, with `--n-cpu-moe` or `-ot exps=CPU`, leaves the routed
 experts of some of them in host memory. One token is computed where its weights are. A large batch is not: weights in
 host memory are copied to the GPU and multiplied there, once per ubatch, so that prefill scales with the ubatch.
-KTransformers computes experts on the CPU whatever the batch.
+KTransformers computes experts on the CPU, and since 2026 copies layer by layer for long chunks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from wellfed.models.ffn import MoeFfn
 from wellfed.models.gguf_types import TYPES
 from wellfed.models.model import Model
 from wellfed.models.weights import Weights
-from wellfed.perf.cpu import cpu_terms
+from wellfed.perf.cpu import cpu_terms, smooth_minimum
 from wellfed.perf.latent import as_run, expansion_work
 from wellfed.perf.ops import Step, head_work, layer_works
 from wellfed.plan import Request
@@ -30,6 +30,8 @@ GpuTerms = Callable[[tuple[Work, ...]], tuple[Term, ...]]
 
 _ROUTED_OPS, _LATENT_OPS = 4.0, 1.75
 _STREAM_TOKENS = 32  # llama.cpp: a batch this large is worth copying weights for (ggml-cuda's offload_op)
+_LAYERWISE_TOKENS = 2048
+_UNLIMITED = 1e12
 _LINK = PcieLink(4, 16)  # taken where a GPU's link is unknown
 
 
@@ -51,7 +53,7 @@ def step_terms(request: Request, step: Step, calibration: Calibration, gpu_terms
     split = split_works(request, step)
     terms = list(gpu_terms(split.gpu)) if split.gpu else []
     if split.streamed_bytes:
-        seconds = split.streamed_bytes / link_bytes_per_s(request.machine, calibration)
+        seconds = split.streamed_bytes / link_bytes_per_s(request.machine, request.layout, calibration)
         terms.append(Term("weights over PCIe", seconds, "PCIe", "pcie"))
     if split.cpu:
         terms += cpu_terms(split.cpu, request.machine, request.layout, calibration, threads_of(request.layout, step))
@@ -96,9 +98,36 @@ def _placed(request: Request, step: Step) -> Split:
     return Split(tuple(gpu), tuple(cpu), crossings=2 * len(mixed) + boundaries)
 
 
-def link_bytes_per_s(machine: Machine, calibration: Calibration) -> float:
-    """What copies of weights to the GPU achieve on its link."""
-    return raw_link_bytes_per_s(machine) * calibration.value("hybrid", "link_fraction")
+def link_bytes_per_s(machine: Machine, layout: Layout, calibration: Calibration) -> float:
+    """What copies of weights to the GPU achieve: what its link does, or what the host's memory gives them."""
+    return copied_bytes_per_s(raw_link_bytes_per_s(machine), ram_bytes_per_s(machine), pinned(layout), calibration)
+
+
+def copied_bytes_per_s(link: float, ram: float, kept_pinned: bool, calibration: Calibration) -> float:
+    """Achieved share of the link, at most the memory's bandwidth over the passes that a copy makes through it.
+
+    A mapped file's pages are not pinned: the driver reads them, writes them to a buffer of its own and reads that.
+    """
+    passes = 1.0 if kept_pinned else calibration.value("hybrid", "copy_passes")
+    rate = link * calibration.value("hybrid", "link_fraction")
+    return smooth_minimum(rate, ram * calibration.value("cpu", "bandwidth_fraction") / passes)
+
+
+def pinned(layout: Layout) -> bool:
+    """Whether an engine holds weights in memory that the GPU may read: KTransformers does."""
+    return layout.engine is Engine.KTRANSFORMERS
+
+
+def ram_bytes_per_s(machine: Machine) -> float:
+    """One socket's memory in theory: a copy is from where its pages are; without limit where nothing is known."""
+    known = [socket.memory_bandwidth_bytes_per_s for socket in machine.sockets]
+    found = [rate for rate in known if rate]
+    return max(found) if found else _UNLIMITED
+
+
+def micro_batch(layout: Layout) -> int:
+    """Tokens of a prompt that are computed together: llama.cpp's ubatch, the chunk of SGLang under KTransformers."""
+    return layout.batch_tokens if layout.engine is Engine.KTRANSFORMERS else layout.ubatch_tokens
 
 
 def raw_link_bytes_per_s(machine: Machine) -> float:
@@ -159,9 +188,12 @@ def _with_graph_ops(work: Work, model: Model) -> Work:
 def streams(request: Request, step: Step) -> bool:
     """Whether the engine copies host weights to the GPU for a batch of this size.
 
-    llama.cpp from 32 tokens on; ik_llama.cpp, for experts, when each of them gets 32 tokens on average.
+    llama.cpp from 32 tokens on; ik_llama.cpp, for experts, when each of them gets 32 tokens on average; KTransformers,
+    layer by layer, chunks of more than 2,048 tokens.
     """
     layout, model = request.layout, request.model
+    if layout.engine is Engine.KTRANSFORMERS:
+        return bool(request.machine.gpus) and step.tokens > _LAYERWISE_TOKENS and _layerwise(layout)
     if layout.engine not in (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP) or not request.machine.gpus or layout.gpus == 0:
         return False
     options = dict(layout.options)
@@ -172,6 +204,11 @@ def streams(request: Request, step: Step) -> bool:
     if layout.engine is Engine.IK_LLAMA_CPP and moe is not None and options.get("built", "9") >= "2025-06-11":
         needed *= moe.experts / (layout.active_experts or moe.active)
     return step.tokens >= needed
+
+
+def _layerwise(layout: Layout) -> bool:
+    """Since early 2026; the option `gpu_prefill` 0 stands for older ones."""
+    return dict(layout.options).get("gpu_prefill") != "0"
 
 
 def threads_of(layout: Layout, step: Step) -> int | None:

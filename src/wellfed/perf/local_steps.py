@@ -142,7 +142,7 @@ def prompt(
     request: Request, calibration: Calibration, shares: Sequence[GpuShare], tokens: float, depth: float
 ) -> tuple[Term, ...]:
     """A whole prompt of `tokens` after `depth` cached ones."""
-    step, repeats = prompt_steps(tokens, depth, request.layout.ubatch_tokens)
+    step, repeats = prompt_steps(tokens, depth, hybrid.micro_batch(request.layout))
     run, streamed = _run(request, shares), hybrid.streams(request, step)
     whole: list[Term] = []  # the GPUs' terms are of the whole prompt, the others' of one micro-batch
 

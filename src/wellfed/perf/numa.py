@@ -20,11 +20,14 @@ _DIE_BYTES_PER_S: Mapping[str, float] = {
     "zen5": 32 * 2.0e9,
 }
 _WIDE_LINK_DIES = {"zen4": 4, "zen5": 8}  # server parts with at most so many dies give each two links
-# Intel server cores hang on a mesh; one of them draws far less memory bandwidth than a desktop core does.
-_MESH = frozenset(
-    {"skylake-sp", "cascade-lake", "cooper-lake", "ice-lake", "ice-lake-sp", "sapphire-rapids", "emerald-rapids",
-     "granite-rapids", "sierra-forest", "haswell", "broadwell", "ivy-bridge", "sandy-bridge"}
-)  # fmt: skip
+# Vector units of a core against the usual of its instruction set (x86: two of 256 bits, Arm: four of 128 bits).
+# Source: vendors' software optimisation guides and core descriptions.
+_VECTOR_WIDTH: Mapping[str, float] = {
+    "zen1": 0.5, "gracemont": 0.5, "tremont": 0.25, "skymont": 0.8, "penryn": 0.5,
+    "cortex-a53": 0.25, "cortex-a55": 0.25, "cortex-a520": 0.25, "cortex-a72": 0.5, "cortex-a76": 0.5,
+    "cortex-a78": 0.5, "cortex-a78ae": 0.5, "cortex-a720": 0.5, "neoverse-n1": 0.5, "neoverse-n2": 0.5,
+    "ampereone": 0.5, "tsv110": 0.5, "cortex-x925": 1.5,
+}  # fmt: skip
 _CLOCK_HZ, _CHANNELS, _MT_S = 3.0e9, 2, 3200.0  # taken where nothing is known, and said so
 
 
@@ -43,6 +46,7 @@ class CpuShare:
     isa: str  # amx | avx512_vnni | avx512 | avx2 | sse | neon | neon_base | riscv
     bf16: bool  # multiplies BF16 natively
     fabric: str  # mesh (Intel servers) | local
+    width: float = 1.0  # of a core's vector units, against the usual of its instruction set
     assumptions: tuple[Assumption, ...] = ()
 
     @property
@@ -73,6 +77,7 @@ def cpu_share(machine: Machine, layout: Layout, threads: int | None = None) -> C
         isa=dict(layout.options).get("isa") or instruction_set(first),  # a build may use less
         bf16=bool(_flags(first) & {"avx512_bf16", "bf16", "amx_bf16"}),
         fabric="mesh" if _server_mesh(first.cpu) else "local",
+        width=_VECTOR_WIDTH.get(first.cpu.architecture, 1.0) if first.cpu else 1.0,
         assumptions=tuple(dict.fromkeys(notes)),
     )
 
@@ -115,7 +120,8 @@ def _flags(socket: Socket) -> frozenset[str]:
 
 
 def _server_mesh(spec: CpuSpec | None) -> bool:
-    return spec is not None and spec.vendor == "intel" and spec.architecture in _MESH
+    """Intel server cores hang on a mesh; one of them draws far less memory bandwidth than a desktop core does."""
+    return spec is not None and spec.mesh
 
 
 def _cores(socket: Socket, machine: Machine, notes: list[Assumption]) -> int:

@@ -216,6 +216,7 @@ _WANTED_PATHS = re.compile(
     r"/(?:wellfed|cgroup|cpuset|proc/self|proc/driver|iommu)/|/initiators/node\d+$|env$|/[0-9a-f:]+\.[0-7]$"
 )
 _SYSTEM_PATH = re.compile(r"/(?:sys|proc|dev|run|cgroup)/")
+_SELF = re.compile(r"/proc/(?:self|mounts)$")  # links of captures that keep a process's own number
 
 
 def _is_wanted(name: str) -> bool:
@@ -223,7 +224,12 @@ def _is_wanted(name: str) -> bool:
     if _SYSTEM_PATH.search(f"{name}/") is None:
         return True
     last = name.rpartition("/")[2]
-    return last in _WANTED_NAMES or _WANTED_PATHS.search(name) is not None or "/sys/class/" in name
+    return (
+        last in _WANTED_NAMES
+        or _SELF.search(name) is not None
+        or _WANTED_PATHS.search(name) is not None
+        or "/sys/class/" in name
+    )
 
 
 def _looks_pasted(name: str) -> bool:

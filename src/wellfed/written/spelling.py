@@ -19,6 +19,7 @@ _NUMBER = r"(?P<count>\d{1,3})"
 _UNIT = r"(?:块|张|颗|个|卡|片|枚|路|台|根|条)"
 _BEFORE = re.compile(rf"^\s*(?:{_NUMBER}\s*{_UNIT}|(?P<pair>双|单)(?=\s*[\w]))\s*(?=\S)")
 _AFTER = re.compile(rf"\s*{_NUMBER}\s*{_UNIT}\s*$")
+_IN_BRACKETS = re.compile(r"\([^()]*\)")
 _COUNTED = re.compile(rf"(?:\d{{1,3}}|双|单){_UNIT}")
 _COUNT_ALONE = re.compile(rf"(?:\d{{1,3}}|双|单){_UNIT}")
 _WITHIN = re.compile(rf"\s{_NUMBER}\s*[路颗]\s")
@@ -51,6 +52,7 @@ def plain_line(text: str) -> str:
     """The line with ASCII signs and English words. Raises BadInput for Chinese words that it cannot read."""
     line = unicodedata.normalize("NFKC", text).translate(_STOPS)
     line = re.sub(r"[;\n|]|\s\+\s", ",", line)
+    line = _IN_BRACKETS.sub(lambda match: match[0].replace(",", " "), line)
     line = _PRICE.sub(_price, _MODDED.sub(" ", line))
     line = re.sub(rf"({_HAN_NUMBER.pattern})(?=\s*{_COUNTED_THINGS})", lambda match: f" {_number(match[1])}", line)
     if _HAN.search(line):

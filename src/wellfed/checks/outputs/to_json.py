@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wellfed.checks.outputs.summary import counts, untold
+from wellfed.faults.fault import Fault
+from wellfed.faults.registry import of_behaviour, of_state
 from wellfed.finding import Cost, Finding
 
 SCHEMA = 1
@@ -48,7 +50,14 @@ def finding_json(finding: Finding) -> dict[str, Any]:
             for remedy in finding.remedies
         ],
         "places": list(finding.places),
+        "faults": [fault.id for fault in _faults(finding.id)],
     }
+
+
+def _faults(id: str) -> tuple[Fault, ...]:
+    """The faults that a check or a diagnosis is evidence of."""
+    shown = of_behaviour(id)
+    return tuple(dict.fromkeys((*of_state(id), *([shown] if shown else []))))
 
 
 def cost_json(cost: Cost | None) -> dict[str, Any] | None:

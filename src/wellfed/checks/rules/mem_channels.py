@@ -69,8 +69,8 @@ def _by_slots(machine: Machine, socket: Socket, subject: str, there_are: int | N
     if filled == len(slots):
         return passed(subject, "every slot has a DIMM, so every channel has", measured)
     if there_are and _evenly(slots, there_are):
-        text = message("mem-channels.evenly", "every group of neighbouring slots has equally many DIMMs")
-        return passed(subject, text, measured, f"{there_are} channels")
+        evenly = message("mem-channels.evenly", "every group of neighbouring slots has equally many DIMMs")
+        return passed(subject, evenly, measured, f"{there_are} channels")
     if filled * 2 < len(slots):
         text = "most slots are empty; which channels they belong to, the firmware's locators do not tell"
         return warn(subject, text, measured, "a DIMM in every channel", [FILL])

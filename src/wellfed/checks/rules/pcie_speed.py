@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, by_hand, fail, look, no_gpus, passed, unknown, unread, warn
+from wellfed.checks.base import LOAD, Check, by_hand, fail, no_gpus, passed, unknown, unread, warn
 from wellfed.checks.mend import full_link, relinked, with_devices
 from wellfed.checks.pcie_path import Hop, awake, gpu_hops, narrowest
 from wellfed.checks.places import name
@@ -20,7 +20,6 @@ BIOS = by_hand(
     ),
     Reach.FIRMWARE,
 )
-LOAD = look("wellfed check --load")
 
 
 def judge(machine: Machine) -> Iterable[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from wellfed.engines.exports.compose import compose
+from wellfed.engines.exports.handover import llama_swap, lmstudio, ollama
 from wellfed.engines.exports.kubernetes import kubernetes
 from wellfed.engines.exports.ray import ray
 from wellfed.engines.exports.script import script
@@ -48,4 +49,7 @@ EXPORTS: Mapping[str, Form] = {
     "kubernetes": _clean(kubernetes),
     "slurm": _clean(slurm),
     "ray": _clean(ray),
+    "ollama": _clean(ollama),
+    "lmstudio": _clean(lmstudio),
+    "llama-swap": _clean(llama_swap),
 }

@@ -19,7 +19,18 @@ from wellfed.engines.spec import KEY_FILE, LaunchSpec, MemoryPolicy, ranges
 from wellfed.errors import Unsupported
 
 _SECRETS = "/run/secrets"
-_DEVICES = {"amd": ["/dev/kfd", "/dev/dri"], "intel": ["/dev/dri"]}
+# Device files by vendor; {gpu} is a card's number. vllm-ascend, GPUStack and the vendors' own installation pages.
+_DEVICES = {
+    "amd": ("/dev/kfd", "/dev/dri"),
+    "intel": ("/dev/dri",),
+    "huawei": ("/dev/davinci{gpu}", "/dev/davinci_manager", "/dev/devmm_svm", "/dev/hisi_hdc"),
+    "hygon": ("/dev/kfd", "/dev/mkfd", "/dev/dri"),
+    "moorethreads": ("/dev/dri", "/dev/mtgpu.{gpu}"),
+    "metax": ("/dev/mxcd", "/dev/dri"),
+    "cambricon": ("/dev/cambricon_dev{gpu}", "/dev/cambricon_ctl"),
+    "kunlun": ("/dev/xpu{gpu}", "/dev/xpuctrl"),
+    "iluvatar": ("/dev/iluvatar{gpu}",),
+}
 
 
 def compose(spec: LaunchSpec, name: str) -> str:
@@ -75,11 +86,16 @@ def _hardware(spec: LaunchSpec) -> dict[str, Any]:
     if spec.binding.nodes:
         found["cap_add"] = ["SYS_NICE"]
     if spec.gpus and spec.gpu_vendor in _DEVICES:
-        found["devices"] = [f"{path}:{path}" for path in _DEVICES[spec.gpu_vendor]]
-    elif spec.gpus:
+        found["devices"] = [f"{path}:{path}" for path in _device_files(spec)]
+    elif spec.gpus and spec.gpu_vendor == "nvidia":
         device = {"driver": "nvidia", "device_ids": [str(gpu) for gpu in spec.gpus], "capabilities": ["gpu"]}
         found["deploy"] = {"resources": {"reservations": {"devices": [device]}}}
     return found
+
+
+def _device_files(spec: LaunchSpec) -> list[str]:
+    named = (path.format(gpu=gpu) for path in _DEVICES[spec.gpu_vendor] for gpu in spec.gpus)
+    return list(dict.fromkeys(named))
 
 
 def _notes(spec: LaunchSpec) -> tuple[str, ...]:

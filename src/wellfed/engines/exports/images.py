@@ -27,14 +27,24 @@ _OTHERS: Mapping[tuple[Engine, str], str] = {
     (Engine.LLAMA_CPP, "intel"): f"ghcr.io/ggml-org/llama.cpp:server-intel-{_LLAMA}",
     (Engine.VLLM, "cpu"): f"vllm/vllm-openai-cpu:{_VLLM}-x86_64",
     (Engine.VLLM, "amd"): f"vllm/vllm-openai-rocm:{_VLLM}",
+    (Engine.LLAMA_CPP, "moorethreads"): f"ghcr.io/ggml-org/llama.cpp:server-musa-{_LLAMA}",
+    (Engine.VLLM, "huawei"): f"quay.io/ascend/vllm-ascend:{_VLLM}",
 }
+_PUBLISHED_FOR = frozenset({"nvidia", "amd", "intel", "apple", "cpu"})
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
-_DEVICES = frozenset({"CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"})
+_DEVICES = frozenset(
+    {"CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ASCEND_RT_VISIBLE_DEVICES"}
+)
 
 
 def image_of(spec: LaunchSpec) -> str:
-    """The engine's published image for this vendor's GPUs, or for the CPU alone, where there is such a one."""
-    return _OTHERS.get((spec.engine, spec.gpu_vendor if spec.gpus else "cpu"), IMAGES[spec.engine])
+    """The engine's published image for this vendor's GPUs, or for the CPU alone, where there is such a one.
+
+    Vendors that hand their build out themselves get a name to be filled in: an image of another's would not start.
+    """
+    hardware = spec.gpu_vendor if spec.gpus else "cpu"
+    usual = IMAGES[spec.engine] if hardware in _PUBLISHED_FOR else f"{spec.engine.value}-{hardware}:local"
+    return _OTHERS.get((spec.engine, hardware), usual)
 
 
 def dns_label(name: str) -> str:

@@ -29,7 +29,18 @@ _POD = {
     "seccompProfile": {"type": "RuntimeDefault"},
 }
 _CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-_GPU = {"amd": "amd.com/gpu", "intel": "gpu.intel.com/xe"}  # the vendors' device plugins
+_GPU = {  # the vendors' device plugins
+    "amd": "amd.com/gpu",
+    "intel": "gpu.intel.com/xe",
+    "huawei": "huawei.com/Ascend910",
+    "hygon": "hygon.com/dcu",
+    "moorethreads": "mthreads.com/gpu",
+    "metax": "metax-tech.com/gpu",
+    "cambricon": "cambricon.com/mlu",
+    "kunlun": "kunlunxin.com/xpu",
+    "iluvatar": "iluvatar.com/gpu",
+    "enflame": "enflame.com/gcu",
+}
 _SEVERAL = ("Several nodes need the LeaderWorkerSet controller: https://lws.sigs.k8s.io",)
 
 
@@ -176,7 +187,8 @@ def _resources(spec: LaunchSpec) -> dict[str, str]:
     if spec.memory_bytes is not None:
         found["memory"] = f"{round(spec.memory_bytes * 1.1 / MIB)}Mi"
     if spec.gpus:
-        found[_GPU.get(spec.gpu_vendor, "nvidia.com/gpu")] = str(len(spec.gpus))
+        vendor = spec.gpu_vendor
+        found[_GPU.get(vendor, f"{vendor}.com/gpu")] = str(len(spec.gpus))
     if spec.huge_pages:
         found["hugepages-2Mi"] = f"{2 * sum(spec.huge_pages.values())}Mi"
     return found

@@ -156,7 +156,20 @@ READER = Reader(
     "pcie.link.gen.hostmax,pcie.link.width.current,pcie.link.width.max,memory.total,memory.free,power.limit,"
     "clocks.max.memory --format=csv",
     "what was asked for of each GPU",
-    (",",),
+    (
+        "memory.total",
+        "memory.free",
+        "memory.used",
+        "pci.bus_id",
+        "gpu_bus_id",
+        "pcie.link",
+        "pstate",
+        "gpu_name",
+        "driver_version",
+        "power.limit",
+        "compute_cap",
+        "--query-gpu",
+    ),
     recognises,
     parse,
 )

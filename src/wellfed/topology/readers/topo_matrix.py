@@ -19,6 +19,7 @@ _NIC = r"NIC\d+|(?:mlx|hfi|bnxt|irdma|efa|rdmap|roce|qib|ib)[A-Za-z0-9_-]*\d[A-Z
 _DEVICE = re.compile(rf"(?:GPU|NPU)\d{{1,3}}|{_NIC}")
 _CELL = re.compile(r"X|PIX|PXB|PHB|NODE|SYS|SOC|NV\d+|PSB|C2C|N/A|HCCS(?:_SW)?|SIO|HCCS\d*|XL\d*|PIX_XL|MDF|S")
 _NAMES = re.compile(r"CPU ?Affinity|NUMA ?Affinity|GPU NUMA ID|NUMA ?ID")
+_HEAD = re.compile(r"^\s*(?:GPU|NPU)\d", re.M)
 _KINDS = {"SOC": "SYS", "PSB": "PIX"}
 _SWITCHED = 6  # as many bonded links to each of five or more GPUs only come through NVSwitches
 
@@ -36,9 +37,13 @@ def recognises(text: str) -> bool:
 
 
 def _matrices(text: str) -> Iterator[_Matrix]:
-    lines = [re.sub(r"\b(GPU|XPU) (\d+)/0\b", r"GPU\2", line.replace("|", " ")) for line in text.splitlines()]
+    if "/0" in text:
+        text = re.sub(r"\b(?:GPU|XPU) (\d+)/0\b", r"GPU\1", text.replace("|", " "))  # xpu-smi's GPU 0/0|GPU 1/0
+    if not _HEAD.search(text):
+        return
+    lines = text.splitlines()
     for at, line in enumerate(lines):
-        if not re.match(r"\s*(?:GPU|NPU)\d", line):
+        if not _HEAD.match(line):
             continue
         columns = _columns(line)
         if not columns:
