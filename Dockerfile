@@ -2,7 +2,7 @@
 FROM python:3.12-slim-bookworm
 
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY src ./src
 RUN pip install --no-cache-dir --only-binary=:all: . \
     && useradd --create-home --uid 10001 wellfed

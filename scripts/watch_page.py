@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from wellfed.faults.registry import of_behaviour
 from wellfed.watching.registry import ALL
 from wellfed.watching.rules.base import Kind, Rule
 
@@ -91,8 +92,9 @@ def _section(rule: Rule) -> str:
         lines.append(f"- next: {rule.then}")
     if rule.explains and "*" not in rule.explains:
         lines.append("- explains: " + ", ".join(f"`{each}`" for each in rule.explains))
-    if rule.check:
-        lines.append(f"- the same fault, on a machine at rest: `wellfed check --select {rule.check}`")
+    fault = of_behaviour(rule.id)
+    if fault is not None:
+        lines.append(f"- the same fault, on a machine at rest: `wellfed check --select {','.join(fault.states)}`")
     return "\n".join(lines)
 
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("wellfed", deadline=None)  # how fast a busy machine is proves nothing
+settings.load_profile("wellfed")
 
 
 @pytest.fixture(scope="session")

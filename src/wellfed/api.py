@@ -16,11 +16,13 @@ from wellfed.workload import PRESETS, Workload
 
 if TYPE_CHECKING:
     from wellfed.accuracy.report import Report
+    from wellfed.engines.pins import Pins
     from wellfed.models.model import Model
     from wellfed.models.quantisation import Quantisation
     from wellfed.models.weights import Weights
     from wellfed.planner.answer import Answer
     from wellfed.planner.compare import Compared
+    from wellfed.planner.fit import Fit
     from wellfed.planner.market import Market
     from wellfed.planner.search import Search
     from wellfed.provenance import Assumption
@@ -41,6 +43,10 @@ class PlanOptions:
     engines: tuple[Engine, ...] = ()
     quantisations: tuple[str, ...] = ()
     kv_types: tuple[str, ...] = ()  # empty: each engine's own; coarser ones only when nothing fits. ("any",): all
+    pins: tuple[str, ...] = ()  # KEY=VALUE by the engine's own flag names
+    vram_free: str | None = None  # of every GPU, or of each by commas
+    ram_free: str | None = None
+    system: str | None = None  # linux, windows, wsl2, macos
 
 
 def machine(on: str | None = None, nodes: int | None = None, network: str | None = None) -> Machine:
@@ -66,15 +72,18 @@ def _live() -> Machine:
 
 
 def captured(path: Path) -> Machine:
-    """The machine of a snapshot, a pasted dump, a folder of dumps, or a captured /sys and /proc.
+    """The machine of a snapshot, a pasted dump, a folder of dumps, or a captured /sys and /proc; `-`: standard input.
 
-    Raises BadInput where there is nothing to read.
+    Raises BadInput where there is nothing to read, or nothing in it is understood.
     """
     from wellfed.catalog.hardware import cpu_or_none, gpu_or_none
     from wellfed.topology.machine import parse
+    from wellfed.topology.readers.refusal import refuse_unread
     from wellfed.topology.snapshot_io import load
 
-    return parse(load(path), gpu_spec=gpu_or_none, cpu_spec=cpu_or_none)
+    found = parse(load(path), gpu_spec=gpu_or_none, cpu_spec=cpu_or_none)
+    refuse_unread(found, path.name)
+    return found
 
 
 def _is_capture(on: str) -> bool:
@@ -165,11 +174,14 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
     """The search behind `plan` on a machine at hand, and what was assumed of model and machine."""
     from wellfed.models.quantisation_names import quantisation
     from wellfed.planner.search import Search
+    from wellfed.planner.stated import with_stated
     from wellfed.planner.usable import usable
 
+    where = with_stated(where, options.vram_free, options.ram_free, options.system)
     where = usable(where)
     named = model(model_name)
-    workload, cut = _within(options.workload, named.model)
+    pinned = _pins(options)
+    workload, cut = _within(_with_pinned_context(options.workload, pinned), named.model)
     asked = tuple(quantisation(name).id for name in options.quantisations)
     goal = Goal(
         objective=options.objective,
@@ -178,6 +190,7 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
         quantisations=asked or ((named.quantisation.id,) if named.quantisation else ()),
         kv_types=_kv_types(options.kv_types),
         any_kv="any" in options.kv_types,
+        pins=pinned,
     )
     found = Search(
         machine=where,
@@ -190,6 +203,20 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
         file_weights=named.weights,
     )
     return found, cut + named.assumptions + where.assumptions
+
+
+def _pins(options: PlanOptions) -> tuple[tuple[Engine, Pins], ...]:
+    """The settings of each engine that has all of them. Raises BadInput where none has."""
+    if not options.pins:
+        return ()
+    from wellfed.engines.pins import pins_by_engine
+
+    return tuple(pins_by_engine(options.engines or tuple(Engine), options.pins).items())
+
+
+def _with_pinned_context(workload: Workload, pinned: tuple[tuple[Engine, Pins], ...]) -> Workload:
+    context = next((pins.context for _, pins in pinned if pins.context), None)
+    return workload if context is None else replace(workload, context_tokens=context)
 
 
 def _kv_types(names: Sequence[str]) -> tuple[str, ...]:
@@ -232,6 +259,17 @@ def buy(
     money = load_prices(prices) if prices else None
     demand = Demand(named.model, workload, goal, quantisation, calibration(), money, budget, most_power_w)
     return market(demand, keep)
+
+
+def fit(on: str | None = None, use: str = "chat", top: int = 10, whole_families: bool = False) -> Fit:
+    """The models of the catalogue that a machine serves well, best first. Raises BadInput for an unknown use."""
+    from wellfed.planner.fit import USES, fit
+    from wellfed.planner.usable import usable
+
+    if use not in USES:
+        raise BadInput(f"no such use: {use!r}", f"one of {', '.join(USES)}")
+    where = usable(machine(on))
+    return fit(where, USES[use], calibration(machine=where), top, whole_families)
 
 
 def compare(machines: Sequence[str], model_name: str, options: PlanOptions = PlanOptions()) -> list[Compared]:

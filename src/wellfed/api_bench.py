@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from wellfed.hardware.machine import Machine
 
 if TYPE_CHECKING:
+    from wellfed.asking.address import Address
     from wellfed.bench.link import Copy
     from wellfed.bench.load import Measurement
     from wellfed.bench.memory import MemoryReport
@@ -27,6 +28,7 @@ class EngineOptions:
     requests: int | None = None
     seed: int = 0
     api_key: str | None = None
+    timeout_s: float = 600.0  # of one request
 
 
 def memory(machine: Machine, array_bytes: int, told: Told = lambda _: None) -> MemoryReport:
@@ -50,15 +52,35 @@ def engine(
     step: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Measurement]:
     """Each concurrency in turn against an OpenAI-compatible endpoint. Raises WellfedError when nothing answers."""
-    from wellfed.bench.client import Target, first_model
-    from wellfed.bench.load import Scenario, measure
+    from wellfed.asking.address import Address
+    from wellfed.bench.load import Scenario, Target, measure
+    from wellfed.launch.state import key_at
 
     base = url.rstrip("/").removesuffix("/v1")
-    model = options.model or first_model(base, options.api_key)
-    target = Target(base, model, options.api_key)
+    address = Address(base, options.api_key or key_at(base))
+    target = Target(address, options.model or first_model(address))
     found = []
     for users in options.concurrency:
-        scenario = Scenario(users, options.prompt, options.output, options.requests, seed=options.seed)
-        told(f"{model}: {users} at a time, {scenario.count} requests")
-        found.append(measure(target, scenario, step))
+        scenario = Scenario(
+            users, options.prompt, options.output, options.requests, seed=options.seed, timeout_s=options.timeout_s
+        )
+        told(f"{target.model}: {users} at a time, {scenario.count} requests")
+        found.append(measure(target, scenario, step, told))
     return found
+
+
+def first_model(address: Address) -> str:
+    """The first model an endpoint lists. Raises WellfedError when it lists none."""
+    from wellfed.asking.address import AskingError, Trouble
+    from wellfed.asking.document import served_models
+    from wellfed.errors import WellfedError
+    from wellfed.message import message
+
+    try:
+        return served_models(address)[0]
+    except AskingError as error:
+        hint = "name the model with --model, and check the address and the key"
+        if error.trouble is Trouble.KEY:
+            hint = "give its key in the variable WELLFED_API_KEY"
+        what = message("bench.no-models", "{url} lists no models: {why}", url=address.root, why=str(error))
+        raise WellfedError(what, hint) from error

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wellfed import api
-from wellfed.checks.pricing import Priced, as_is, price
+from wellfed.checks.places import cards
+from wellfed.checks.pricing import Priced, as_is, price, unpriced
 from wellfed.checks.registry import select
 from wellfed.checks.run import run_checks
 from wellfed.errors import BadInput, Unsupported, WellfedError
 from wellfed.finding import Cost, Finding
-from wellfed.hardware.machine import Machine
+from wellfed.hardware.machine import Machine, Origin
+from wellfed.message import Amount, Listing, Message, message
 from wellfed.workload import PRESETS, Workload
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from wellfed.topology.picture import Box
 
 SLIGHT = 0.002  # differences that do not count
+DIFFERENT = 0.05  # of RAM: nodes and total that differ by more are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +37,25 @@ class Checked:
     findings: tuple[Finding, ...]
     together: Cost | None = None
     plan: Plan | None = None
+    no_price: Message | None = None  # why nothing could be priced
 
 
 def read_machine(on: str | None = None, path: Path | None = None) -> Machine:
     """The machine of a line, TOML file or build (`on`), of a snapshot, dump or folder of them (`path`), or this one.
 
-    Raises BadInput where there is nothing to read, UnknownName for parts that are in no catalogue.
+    Raises BadInput where there is nothing to read or nothing is understood, UnknownName for parts in no catalogue.
     """
     if on is not None and path is not None:
         raise BadInput("a machine is either described (--on) or read from a path (--from), not both")
     return api.machine(on) if path is None else api.captured(path)
+
+
+def joined(machine: Machine, nodes: int | None, network: str | None) -> Machine:
+    """So many of that machine, joined by a network of that rate. Raises BadInput for a rate that is none."""
+    from wellfed.written.settings import network_bytes_per_s
+
+    rate = machine.network_bytes_per_s if network is None else network_bytes_per_s(network)
+    return replace(machine, count=nodes or machine.count, network_bytes_per_s=rate)
 
 
 def draw(machine: Machine) -> Box:
@@ -72,10 +84,28 @@ def check(
     checks = select(only, ignore)
     if model is None:
         return Checked(machine, run_checks(machine, checks))
+    if (why := no_price(machine)) is not None:
+        api.model(model)  # a name that nobody knows is an error, whatever the machine
+        return Checked(machine, unpriced(run_checks(machine, checks), why).findings, no_price=why)
     pricer = Pricer.of(machine, model, workload)
     found = run_checks(machine, checks, pricer.plan.estimate if pricer.plan else None)
     priced: Priced = price(machine, found, checks, pricer)
     return Checked(machine, priced.findings, priced.together, pricer.plan)
+
+
+def no_price(machine: Machine) -> Message | None:
+    """Why no speed of this machine can be told: a GPU without data sheet, RAM or CPU that nobody told."""
+    nameless = [gpu for gpu in cards(machine) if gpu.spec is None]
+    if nameless:
+        names = tuple(dict.fromkeys(gpu.name or "?" for gpu in nameless))
+        return message("price.gpu-unknown", "no data sheet for the GPU ({names})", names=Listing(names))
+    if machine.origin is not Origin.DUMP:
+        return None
+    if machine.memory_bytes is None and not any(gpu.spec and gpu.spec.unified_memory for gpu in machine.gpus):
+        return message("price.ram-unknown", "how much RAM the machine has is not told")
+    if not machine.gpus and not any(socket.cpu for socket in machine.sockets):
+        return message("price.cpu-unknown", "neither a GPU nor a CPU with a data sheet is told")
+    return None
 
 
 def check_plan(plan: Plan) -> Checked:
@@ -161,6 +191,32 @@ def _better(new: Estimate, old: Estimate) -> bool:
     return min(gains) >= 1 - SLIGHT and max(gains) > 1 + SLIGHT
 
 
+def header(machine: Machine) -> tuple[Message, ...]:
+    """What kind of machine it is and what was read of it; what a dump lacks."""
+    from wellfed.checks.setting import setting_of
+    from wellfed.topology.readers.refusal import without_gpu
+
+    lacking = without_gpu(machine)
+    return (*setting_of(machine).words, *totals_differ(machine), *([lacking] if lacking else []))
+
+
+def totals_differ(machine: Machine) -> tuple[Message, ...]:
+    """RAM in all against the sum of its NUMA nodes, where they do not agree (a part that is offline or reserved)."""
+    sizes = [node.memory_bytes for node in machine.numa_nodes if not node.gpu_memory]
+    known = [size for size in sizes if size is not None]
+    if machine.memory_bytes is None or not known or len(known) != len(sizes):
+        return ()
+    gap = abs(machine.memory_bytes - sum(known))
+    if gap <= machine.memory_bytes * DIFFERENT:
+        return ()
+    return (
+        message(
+            "header.totals", "RAM in all is {total}, its NUMA nodes have {nodes}: they do not agree",
+            total=Amount(machine.memory_bytes, "B"), nodes=Amount(sum(known), "B"),
+        ),
+    )  # fmt: skip
+
+
 def check_document(checked: Checked) -> dict[str, Any]:
     """The JSON document of `wellfed check --json`."""
     from wellfed.checks.outputs.to_json import findings_json
@@ -173,9 +229,12 @@ def check_document(checked: Checked) -> dict[str, Any]:
         "counts": counts(machine),
         "memory_bytes": machine.memory_bytes,
         "unknown": dict(sorted(machine.unknown.items())),
+        "kinds_read": list(machine.kinds_read),
+        "setting": [said.to_dict() for said in header(machine)],
     }
     document = findings_json(summary, checked.findings, checked.together)
     document["plan"] = _plan_summary(checked.plan)
+    document["no_price"] = checked.no_price.to_dict() if checked.no_price else None
     return document
 
 

@@ -82,6 +82,7 @@ class RunOptions:
     output: int | None = None
     least_quality_bits: float | None = None
     kv_types: tuple[str, ...] = ()
+    pins: tuple[str, ...] = ()  # KEY=VALUE by the engine's own flag names
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +135,11 @@ def closed_to_other_pages(plan: Plan, endpoint: Endpoint, options: RunOptions) -
 def keyed(options: RunOptions) -> Endpoint:
     """Where it will listen, with a key: the one given, else one that is made for this engine alone.
 
-    None is made for what others start, with `no_key`, and where an open address was asked for.
+    None is made for what is only written down, with `no_key`, and where an open address was asked for.
     """
     own = Endpoint(options.host, options.port, options.api_key)
     open_to_all = options.insecure and not own.is_loopback
-    if options.api_key or options.no_key or options.elsewhere or open_to_all:
+    if options.api_key or options.no_key or options.elsewhere or not options.fetch or open_to_all:
         return own
     return replace(own, api_key=secrets.token_urlsafe(32), key_is_made=True)
 
@@ -170,6 +171,7 @@ def _plan_options(model: str, options: RunOptions) -> api.PlanOptions:
         engines=(Engine(options.engine),) if options.engine else (),
         quantisations=_quantisations(model, options.quant),
         kv_types=options.kv_types,
+        pins=options.pins,
     )
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from wellfed import api
 from wellfed.api_run import Prepared, Told
-from wellfed.bench.client import Target
-from wellfed.bench.load import Measurement, Scenario, measure
+from wellfed.asking.address import Address
+from wellfed.bench.load import Measurement, Scenario, Target, measure
 from wellfed.estimate import Estimate, Quantity
 from wellfed.launch.proof import group_placement
 from wellfed.launch.service import Service, end, serve
@@ -80,7 +80,7 @@ def _lengths(plan: Plan) -> tuple[int, int]:
 def asked(prepared: Prepared, prompt: int, output: int, requests: int = 1) -> Measurement:
     """Requests of one user, one after the other, after a short one that warms the engine."""
     endpoint = prepared.spec.endpoint
-    target = Target(endpoint.url, prepared.plan.model.id, endpoint.api_key)
+    target = Target(Address(endpoint.url, endpoint.api_key), prepared.plan.model.id)
     return measure(target, Scenario(1, prompt, output, requests))
 
 

@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from wellfed.api_promise import promise
-from wellfed.errors import WellfedError
+from wellfed.errors import BadInput, WellfedError
 from wellfed.finding import Cost, Finding, Verdict
+from wellfed.message import message
 from wellfed.watching.diagnose import Cause, Diagnosis, findings
 from wellfed.watching.sample import Sample
 from wellfed.watching.target import Target, find
-from wellfed.watching.trace import Promise, read
+from wellfed.watching.trace import Promise, stream
 from wellfed.watching.view import View
 from wellfed.watching.watcher import Sampler, Sliding, replay
 
 SCHEMA = "wellfed.watch/1"
 _MODELS = "--model", "-m"
+_LISTENS_S = 2.0
 _HARMLESS_NOW = ("slow-client", "context-full", "memory-runs-out")
 _NOTHING_COMES = ("stopped", "gone", "unresponsive")
 
@@ -43,6 +45,22 @@ class WatchOptions:
 def target(name: str | None = None, pid: int | None = None, url: str | None = None) -> Target:
     """What to watch. Raises BadInput when it cannot be found."""
     return find(name, pid, url)
+
+
+def ensure_somebody_listens(chosen: Target) -> None:
+    """Raises BadInput for an address given alone at which nothing listens now."""
+    from wellfed.asking.address import Address, AskingError, Trouble
+    from wellfed.asking.document import fetch
+
+    if chosen.url is None or chosen.pid is not None:
+        return
+    try:
+        fetch(Address(chosen.url), "/health", most_bytes=2**20, within_s=_LISTENS_S)
+    except AskingError as error:
+        if error.trouble in (Trouble.CLOSED, Trouble.UNREACHABLE):
+            what = message("watch.nobody", "nothing answers at {url}: {why}", url=chosen.url, why=str(error))
+            hint = message("watch.nobody.hint", "is the address right, and has the engine been started? `wellfed ps`")
+            raise BadInput(what, hint) from error
 
 
 def command_of(chosen: Target) -> tuple[str, ...]:
@@ -89,7 +107,8 @@ def live(
 ) -> Iterator[tuple[Sample, Diagnosis]]:
     """Sample and diagnose until `options.seconds` are over, or for ever. `told` hears once of what cannot be read."""
     sliding = Sliding(options.window, promised)
-    with Sampler(chosen, options.interval_s, options.key, probe_s=options.probe_s, model=options.model) as sampler:
+    key = options.key or chosen.key
+    with Sampler(chosen, options.interval_s, key, probe_s=options.probe_s, model=options.model) as sampler:
         for line in sampler.unread:
             told(line)
         for sample in sampler.every(options.interval_s, options.seconds):
@@ -99,9 +118,9 @@ def live(
 
 def replayed(path: Path, options: WatchOptions) -> tuple[Target, Promise | None, Iterator[tuple[Sample, Diagnosis]]]:
     """A recorded trace again. Raises BadInput for a damaged one."""
-    trace = read(path)
-    steps = replay(trace.samples, options.window, trace.header.promise)
-    return Target(trace.header.target or str(path)), trace.header.promise, steps
+    header, samples = stream(path)
+    steps = replay(samples, options.window, header.promise)
+    return Target(header.target or str(path)), header.promise, steps
 
 
 def price(cause: Cause, view: View) -> Cost | None:

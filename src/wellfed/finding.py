@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from wellfed.message import Message
+
 
 class Verdict(StrEnum):
     """`skip` does not apply; `unknown` applies but could not be read, and never counts as pass."""
@@ -25,11 +27,44 @@ class Cost:
     ttft_s: float = 0.0
     load_s: float = 0.0
     note: str = ""
+    said: Message | None = None  # the note as a value
+
+
+class Safety(StrEnum):
+    """What a remedy asks for: a command that harms nothing, one after which something must start anew, or hands."""
+
+    SAFE = "safe"
+    RESTART = "needs a restart"
+    BY_HAND = "by hand"
+
+
+class Reach(StrEnum):
+    """Where a remedy acts: not everywhere can everybody act (a guest has no BIOS, a laptop no slots)."""
+
+    LOOK = "look"  # changes nothing
+    SYSTEM = "system"
+    KERNEL = "kernel command line"
+    FIRMWARE = "firmware"
+    HARDWARE = "hardware"
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """One step towards mending a fault. `text` is a shell command, or advice for a human after `# `."""
+
+    text: str
+    safety: Safety = Safety.SAFE
+    reach: Reach = Reach.SYSTEM
+    said: Message | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One verdict on one subject (gpu0, node1, socket0, system ...)."""
+    """One verdict on one subject (gpu0, node1, socket0, system ...).
+
+    `why` and `fix` are English; `said` is the sentence as a value, where the check gives one. `remedies` are the lines
+    of `fix` with what they ask for; `places` the PCI addresses it is about; `code` the check's short code.
+    """
 
     id: str
     verdict: Verdict
@@ -40,3 +75,8 @@ class Finding:
     fix: tuple[str, ...] = ()
     refs: tuple[str, ...] = ()
     cost: Cost | None = None
+    said: Message | None = None
+    remedies: tuple[Remedy, ...] = ()
+    places: tuple[str, ...] = ()
+    code: str | None = None
+    counts: bool = True  # False: a fault that costs the model nothing, and breaks nothing

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wellfed.catalog.model_names import How, Identity, exact, loose
+from wellfed.catalog.model_names import LONGEST, How, Identity, exact, loose
 from wellfed.catalog.models import Entry, Task, sizes_only
 from wellfed.catalog.name_words import parse, plain, repository_in
 from wellfed.errors import BadInput, Unsupported, WellfedError
@@ -49,7 +49,9 @@ class NamedModel:
     @property
     def task(self) -> Task:
         """What it is for; text where no more is known."""
-        return self.entry.task if self.entry else Task.TEXT
+        if self.entry is not None or self.model is None:
+            return self.entry.task if self.entry else Task.TEXT
+        return next((task for task in Task if task.value == self.model.task), Task.TEXT)
 
     def planned(self) -> Model:
         """The model, for those who need its layers. Raises Unsupported where these, or its format, are not known."""
@@ -70,18 +72,27 @@ def identify(text: str, hub: str | None = None) -> NamedModel:
     path = _path(text)
     if path is not None:
         return _of_path(path)
-    identity = exact(text)
+    identity = exact(text) if len(text) <= LONGEST else loose(text)  # which refuses it
     if identity is not None:
-        return _of_catalogue(identity)
+        return _as_no_file(_of_catalogue(identity), text)
     repository = repository_in(plain(text))
     if repository is None:
-        return _of_catalogue(loose(text))
+        return _as_no_file(_of_catalogue(loose(text)), text)
     return _cached(repository, text) or _elsewhere(repository, text, hub)
+
+
+def _as_no_file(named: NamedModel, text: str) -> NamedModel:
+    """Told where the text looks like a file, and none is there."""
+    if not text.lower().endswith(".gguf") or "://" in text:
+        return named
+    said = message("resolve.no-file", "no file {name} is here", name=plain(text)[:_LONGEST_SHOWN])
+    assumption = Assumption(str(said), "its name tells what it would be", reading=True)
+    return replace(named, assumptions=(*named.assumptions, assumption))
 
 
 def _path(text: str) -> Path | None:
     """The file or folder that is there, or a .json that should be."""
-    path = Path(text).expanduser() if len(text) < _LONGEST_PATH else None
+    path = Path(text).expanduser() if text.strip() and len(text) < _LONGEST_PATH else None
     try:
         return path if path is not None and (path.exists() or text.lower().endswith(".json")) else None
     except (OSError, ValueError):  # no file can have such a name
@@ -224,5 +235,5 @@ def _with_format(named: NamedModel, text: str) -> NamedModel:
     from wellfed.catalog.model_formats import of_format
 
     name = parse(text)
-    quantisation, assumptions = of_format(named.model, name.format, name.owner)
+    quantisation, assumptions = of_format(named.model, name)
     return replace(named, format=name.format, quantisation=quantisation, assumptions=assumptions)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from wellfed.errors import BadInput
+
 
 class Engine(StrEnum):
     """Inference engines wellfed plans for."""
@@ -82,6 +84,28 @@ MOST_SLOTS = 64  # that llama.cpp's server and its kin are started with; further
 
 
 @dataclass(frozen=True, slots=True)
+class Speculation:
+    """Speculative decoding: `tokens` are drafted for every sequence and verified in one pass.
+
+    `acceptance_length`: tokens that a pass yields on average, the verified model's own included: 1 (nothing drafted is
+    ever right) up to tokens + 1. It depends on the text and is an input. `draft_share`: what one drafted token costs to
+    draft, as a share of a pass over the model's active weights (n-grams and suffixes 0, a model's own prediction layer
+    about 1 / layers, a draft model its size over the model's). `draft_bytes`: memory of the draft's weights.
+    """
+
+    tokens: int
+    acceptance_length: float
+    draft_share: float = 0.0
+    draft_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises BadInput for lengths that no drafting yields."""
+        if self.tokens < 0 or not 1 <= self.acceptance_length <= self.tokens + 1:
+            hint = "the acceptance length counts the verified token too: from 1 to drafted tokens + 1"
+            raise BadInput(f"{self.acceptance_length:g} accepted of {self.tokens} drafted tokens", hint)
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """One way to run a model. Parallel degrees multiply to the GPUs used: tensor x pipeline x data.
 
@@ -117,6 +141,8 @@ class Layout:
     prefill_gpus: int = 0  # > 0: prefill/decode disaggregated, this many GPUs prefill
     options: tuple[tuple[str, str], ...] = ()  # engine switches that matter to speed, e.g. ("rtr", "1")
     back_end: BackEnd | None = None  # of a local engine's build; None: what is usual for the cards
+    async_scheduling: bool | None = None  # the next step is prepared while GPUs work; None: as the engine does now
+    speculation: Speculation | None = None
 
     def slots(self, users: int) -> int:
         """How many sequences a local engine keeps room for: as said, or one for each user up to `MOST_SLOTS`."""

@@ -6,14 +6,18 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from wellfed.catalog.model_formats import by_label
+from wellfed.catalog.model_names import LONGEST
 from wellfed.catalog.models import Entry
 from wellfed.catalog.name_words import plain
-from wellfed.errors import UnknownName, WellfedError
+from wellfed.catalog.other_kinds import NotALanguageModel
+from wellfed.errors import UnknownName, Unsupported, WellfedError
 from wellfed.identity import NamedModel, identify
+from wellfed.models.checkpoint_formats import GGUF
 from wellfed.models.counts import Counts, counts
+from wellfed.models.file_size import file_size
 from wellfed.models.model import Model
-from wellfed.models.quantisation import Quantisation, weights
-from wellfed.models.quantisation_names import quantisation
+from wellfed.models.quantisation import Quantisation
 from wellfed.provenance import Assumption
 
 SCHEMA = "wellfed.resolve/1"
@@ -47,7 +51,7 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A name that is not understood. `kind`: unknown, unsupported, not-a-language-model or bad-input."""
+    """A name that is not understood. `kind`: unknown, unsupported (damaged files too) or not-a-language-model."""
 
     text: str
     kind: str
@@ -62,22 +66,33 @@ def resolve(names: Iterable[str], hub: str | None = None) -> tuple[Resolved | Re
     return tuple(_answer(name, hub) for name in names)
 
 
+def shown(text: str) -> str:
+    """A name as it may be printed: no controls, no endless line."""
+    return plain(text[: LONGEST + 1])[:LONGEST]
+
+
 def _answer(text: str, hub: str | None) -> Resolved | Refused:
     try:
         return _facts(text, identify(text, hub))
     except WellfedError as error:
         near = error.near if isinstance(error, UnknownName) else ()
-        kind_of = getattr(error, "kind_of", None)
-        return Refused(plain(text), error.kind, plain(error.message), error.hint, near, kind_of)
+        kind = error.kind if error.kind in _KINDS else Unsupported.kind
+        return Refused(shown(text), kind, plain(error.message), error.hint, near, getattr(error, "kind_of", None))
+    except (OSError, ValueError, RecursionError) as error:  # of a file that cannot be read: the other names go on
+        return Refused(shown(text), Unsupported.kind, plain(f"cannot read it: {error}")[:LONGEST], _CHECK)
+
+
+_KINDS = (UnknownName.kind, Unsupported.kind, NotALanguageModel.kind)
+_CHECK = "check the path and its permissions"
 
 
 def _facts(text: str, named: NamedModel) -> Resolved:
     if named.model is None:
         return _published(text, named)
     count = counts(named.model)
-    form, size, loaded = _size(named, named.model)
+    form, size, loaded, spread = _size(named, named.model)
     return Resolved(
-        text=plain(text),
+        text=shown(text),
         id=plain(named.id),
         name=plain(named.name),
         task=named.task.value,
@@ -88,10 +103,10 @@ def _facts(text: str, named: NamedModel) -> Resolved:
         format=form,
         weight_bytes=size,
         loaded_bytes=loaded,
-        weight_bytes_range=None,
+        weight_bytes_range=spread,
         how=named.how.value,
         source=named.source,
-        assumptions=named.assumptions,
+        assumptions=(*named.assumptions, *(Assumption(note, "") for note in named.model.notes)),
     )
 
 
@@ -101,17 +116,28 @@ def _total(entry: Entry | None, count: Counts) -> int:
     return max(count.total, round(published)) if published else count.total
 
 
-def _size(named: NamedModel, model: Model) -> tuple[str | None, int | None, int | None]:
-    """Format, bytes of the files, bytes that are loaded where these are fewer."""
+_Size = tuple[str | None, int | None, int | None, tuple[int, int] | None]
+
+
+def _size(named: NamedModel, model: Model) -> _Size:
+    """Format, bytes of the files, bytes that are loaded where these are fewer, the range where makers differ."""
     if named.weights is not None:
-        return named.weights.quantisation, *_bytes(named.weights.total, named.weights.mtp)
+        return named.weights.quantisation, *_bytes(named.weights.total, named.weights.mtp), None
     chosen = named.quantisation
     if chosen is None:
         if named.format:
-            return named.format, None, None
-        chosen = quantisation(model.native_quantisation)
-    held = weights(model, chosen)
-    return chosen.label, *_bytes(held.total, 0 if chosen.family == "gguf" else held.mtp)
+            return named.format, None, None, None
+        if model.files == GGUF:
+            return GGUF, None, None, None  # a repository of many sizes
+        chosen = by_label(model.native_quantisation)
+    if chosen is None:
+        return model.native_quantisation, None, None, None
+    size = file_size(model, chosen)
+    loaded = round(size.loaded) if size.loaded < 0.999 * size.bytes else None
+    spread = (round(size.low), round(size.high)) if size.is_range else None
+    recipe = model.native_recipe
+    label = named.format.upper() if recipe and named.format and chosen.id == recipe.format else chosen.label
+    return label, round(size.bytes), loaded, spread
 
 
 def _bytes(loaded: float, ahead: float) -> tuple[int, int | None]:
@@ -126,10 +152,10 @@ def _published(text: str, named: NamedModel) -> Resolved:
     entry = named.entry
     parameters = entry.parameters if entry else None
     total = (entry.total_parameters if entry else None) or parameters
-    chosen = named.quantisation or (quantisation(entry.native_quantisation) if entry and not named.format else None)
+    chosen = named.quantisation or (by_label(entry.native_quantisation) if entry and not named.format else None)
     size = None if total is None or chosen is None else round(total * _bits(chosen) / 8)
     return Resolved(
-        text=plain(text),
+        text=shown(text),
         id=named.id,
         name=named.name,
         task=named.task.value,

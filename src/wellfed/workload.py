@@ -11,7 +11,9 @@ class Workload:
     """`concurrency` sequences at a time, or `request_rate` requests a second that arrive at random.
 
     `context_tokens` is the longest sequence to make room for; None means prompt + output.
-    `depth_tokens` are already in the cache when the prompt arrives (later turns of a chat).
+    `depth_tokens` are already in the cache when the prompt arrives (later turns of a chat). `requests` come in all,
+    the first `concurrency` of them at once; None: so many that the start does not count. `length_spread`: 0 when
+    lengths are alike, 1 when they are drawn evenly between nothing and twice the mean.
     """
 
     name: str = "chat"
@@ -23,6 +25,8 @@ class Workload:
     request_rate: float | None = None
     ttft_target_s: float | None = None
     tpot_target_s: float | None = None
+    requests: int | None = None
+    length_spread: float = 0.0
 
     @property
     def context(self) -> int:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bench.stranger import Stranger
 from wellfed import api_bench
-from wellfed.bench.client import Reply
+from wellfed.asking.stream import Reply
 from wellfed.bench.load import Scenario, spread, summary
 from wellfed.errors import WellfedError
 
@@ -70,7 +70,7 @@ def test_an_endpoint_that_never_answers_is_an_error(url: str, fault: str, part: 
 def test_nobody_there() -> None:
     with pytest.raises(WellfedError, match="lists no models"):
         api_bench.engine("http://127.0.0.1:9", options())
-    with pytest.raises(WellfedError, match="lists no models"):
+    with pytest.raises(WellfedError, match="no http address"):
         api_bench.engine("nonsense", options())
 
 

@@ -27,7 +27,7 @@ from check_machines import (
     with_socket,
 )
 
-from wellfed.hardware.machine import Dimm, Gpu, GpuLink, Machine, Nic, Origin
+from wellfed.hardware.machine import DevicePath, Dimm, Disk, Gpu, GpuLink, Machine, Nic, Origin, PeerAccess
 from wellfed.hardware.pcie import PciDevice, PcieLink
 
 Change = Callable[[Machine], Machine]
@@ -167,6 +167,55 @@ def measured(share: float | None) -> Change:
 
 def unlinked(machine: Machine) -> Machine:
     return replace(machine, gpu_links=tuple(replace(x, active=0 not in (x.a, x.b)) for x in machine.gpu_links))
+
+
+def on_disk(kind: str | None, free_bytes: int = 1 << 40, lanes: int = 4) -> Change:
+    """Models on such a disk; an NVMe one with its port and link."""
+
+    def change(machine: Machine) -> Machine:
+        link, most = PcieLink(4, lanes), PcieLink(4, 4)
+        port = PciDevice("0000:e0:01.1", 0x1022, 0x1483, 0x060400, link_current=link, link_max=most, port="root")
+        card = PciDevice("0000:e1:00.0", 0x144D, 0xA80A, 0x010802, parent=port.address, link_current=link,
+                         link_max=PcieLink(4, 4), port="endpoint")  # fmt: skip
+        disk = Disk(
+            "/dev/disk", kind, "0000:e1:00.0" if kind == "nvme" else None, 1 << 41, free_bytes, "ext4", None, True
+        )
+        pci = (*machine.pci, port, card) if kind == "nvme" else machine.pci
+        return replace(machine, disks=(disk,), pci=pci, origin=Origin.DUMP if kind is None else machine.origin)
+
+    return change
+
+
+def clocked(hertz: float) -> Change:
+    """All GPUs awake, their memory at that clock of 7.25 GHz."""
+    return chain(*(with_gpu(n, memory_clock_hz=hertz, memory_clock_max_hz=7.25e9) for n in range(4)))
+
+
+PAIRS = tuple((a, b) for a in range(4) for b in range(a + 1, 4))
+
+
+def peers(works: bool, pairs: tuple[tuple[int, int], ...] = PAIRS) -> Change:
+    """The driver's word on pairs of GPUs."""
+
+    def change(machine: Machine) -> Machine:
+        told = {frozenset((pair.a, pair.b)): pair for pair in machine.peers}
+        told |= {
+            frozenset(pair): PeerAccess(*pair, works, None if works else "chipset not supported") for pair in pairs
+        }
+        return replace(machine, peers=tuple(told.values()))
+
+    return change
+
+
+def many_nics(kind: str | None) -> Change:
+    """A fast card for each GPU, with the path to it."""
+
+    def change(machine: Machine) -> Machine:
+        nics = tuple(Nic(f"mlx5_{n}", None, n // 2, 50e9, "infiniband", True) for n in range(4))
+        paths = tuple(DevicePath(f"GPU{n}", f"NIC{n}", kind) for n in range(4) if kind)
+        return replace(machine, nics=nics, paths=paths)
+
+    return change
 
 
 BOARD, ONE = board, one_socket
@@ -556,6 +605,40 @@ CASES: dict[str, dict[str, list[tuple[Callable[[], Machine], Change]]]] = {
         "bad": [(healthy, with_gpu(0, power_limit_w=200.0))],
         "unknown": [(healthy, gpu_untold("power_limit", power_limit_w=None)), (healthy, with_gpu(0, spec=None))],
         "skip": [(healthy, paper), (healthy, bare)],
+    },
+    "model-disk": {
+        "pass": [(healthy, on_disk("nvme")), (healthy, on_disk("ssd"))],
+        "bad": [
+            (healthy, on_disk("hdd")),
+            (healthy, on_disk("usb")),
+            (healthy, on_disk("network")),
+            (healthy, on_disk("overlay")),
+            (healthy, on_disk("nvme", free_bytes=1 << 30)),
+            (healthy, on_disk("nvme", lanes=2)),
+        ],
+        "unknown": [(healthy, dump), (healthy, on_disk(None))],
+        "skip": [(healthy, paper)],
+    },
+    "gpu-memory-clock": {
+        "pass": [(healthy, clocked(7.2e9))],
+        "bad": [(healthy, clocked(5.0e9))],
+        "unknown": [
+            (healthy, gpu_untold("memory_clock", memory_clock_hz=None)),
+            (healthy, chain(clocked(0.4e9), with_all_gpus(performance_state=8))),
+        ],
+        "skip": [(healthy, paper), (healthy, bare)],
+    },
+    "gpu-p2p": {
+        "pass": [(healthy, peers(True))],
+        "bad": [(healthy, peers(False)), (healthy, chain(peers(True), peers(False, ((0, 1),))))],
+        "unknown": [(healthy, dump)],
+        "skip": [(healthy, bare), (board, same)],
+    },
+    "nic-per-gpu": {
+        "pass": [(healthy, many_nics("PIX")), (healthy, many_nics("PXB"))],
+        "bad": [(healthy, many_nics("NODE"))],
+        "unknown": [(healthy, chain(many_nics(None), dump))],
+        "skip": [(healthy, same), (healthy, with_os(virtualised=True))],
     },
     "gpu-mig": {
         "pass": [(healthy, same)],

@@ -7,6 +7,10 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+from wellfed.checks.registry import ALL, check
+from wellfed.checks.run import run_check
+from wellfed.estimate import Estimate, Memory, Quantity
+from wellfed.finding import Finding
 from wellfed.hardware.machine import (
     Cpu,
     Dimm,
@@ -203,3 +207,25 @@ def chain(*changes: Callable[[Machine], Machine]) -> Callable[[Machine], Machine
         return machine
 
     return change
+
+
+def plan() -> Estimate:
+    """A plan that needs next to nothing: for checks that only judge what runs."""
+    exact = Quantity.exact
+    return Estimate(
+        memory=Memory(()), decode=(), prefill=(), ttft_s=exact(1.0), tpot_s=exact(0.1), prefill_tok_s=exact(100.0),
+        total_tok_s=exact(10.0), limited_by="memory", load_s=1.0,
+    )  # fmt: skip
+
+
+ENGINES = ("memlock", "shared-memory")  # judged for a plan alone
+
+
+def judged(machine: Machine, id: str) -> tuple[Finding, ...]:
+    """One check's findings, with a plan where it takes one."""
+    return run_check(machine, check(id), plan() if id in ENGINES else None)
+
+
+def every_finding(machine: Machine) -> tuple[Finding, ...]:
+    """All checks' findings, those that take a plan with one."""
+    return tuple(finding for each in ALL for finding in judged(machine, each.id))

@@ -10,6 +10,7 @@ from check_machines import (
     GIB,
     board,
     chain,
+    every_finding,
     healthy,
     with_device,
     with_gpu,
@@ -20,7 +21,7 @@ from check_machines import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wellfed.checks.run import FAULTS, run_checks
+from wellfed.checks.run import FAULTS
 from wellfed.finding import Finding
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.pcie import PcieLink
@@ -117,13 +118,13 @@ def verdicts(findings: tuple[Finding, ...]) -> dict[tuple[str, str], str]:
     return {(finding.id, finding.subject): finding.verdict.value for finding in findings}
 
 
-HEALTHY = verdicts(run_checks(healthy()))
+HEALTHY = verdicts(every_finding(healthy()))
 
 
 @given(FAULTY)
 def test_exactly_the_expected_findings_change(fault):
     change, expected = fault
-    found = run_checks(change(healthy()))
+    found = every_finding(change(healthy()))
     assert {(f.id, f.subject) for f in found if f.verdict in FAULTS} == expected
     now = verdicts(found)
     changed = {key for key in HEALTHY.keys() | now.keys() if HEALTHY.get(key) != now.get(key)}
@@ -133,12 +134,12 @@ def test_exactly_the_expected_findings_change(fault):
 
 @given(gpus, st.integers(0, 11))
 def test_a_link_down_is_told_of_the_gpu_that_lost_it(index, up):
-    found = run_checks(with_gpu(index, nvlinks_active=up)(board()))
+    found = every_finding(with_gpu(index, nvlinks_active=up)(board()))
     assert {(f.id, f.subject) for f in found if f.verdict in FAULTS} == {("nvlink", f"gpu{index}")}
 
 
 @given(FAULTY, FAULTY)
 def test_two_faults_are_found_as_surely_as_one(one, two):
     both = chain(one[0], two[0])(healthy())
-    found = {(f.id, f.subject) for f in run_checks(both) if f.verdict in FAULTS}
+    found = {(f.id, f.subject) for f in every_finding(both) if f.verdict in FAULTS}
     assert two[1] <= found

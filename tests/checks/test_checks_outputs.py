@@ -54,7 +54,8 @@ def test_json_has_every_field_of_every_finding():
     document = json.loads(json.dumps(findings_json({"name": "box"}, found, Cost(decode_tok_s=2.0))))
     assert document["schema"] == 1 and document["machine"] == {"name": "box"}
     assert document["cost"]["decode_tok_s"] == 2.0
-    fields = {"id", "verdict", "subject", "measured", "wanted", "cost", "why", "fix", "refs"}
+    fields = {"id", "verdict", "subject", "measured", "wanted", "cost", "why", "fix", "refs", "code", "counts",
+              "message", "remedies", "places", "faults"}  # fmt: skip
     assert all(set(finding) == fields for finding in document["findings"])
     assert len(document["findings"]) == len(found) == sum(document["counts"].values())
 

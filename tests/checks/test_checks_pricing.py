@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from check_cases import CASES, half_channels, switched
-from check_machines import GIB, board, chain, healthy, with_gpu, with_link, with_os
+from check_machines import GIB, board, chain, every_finding, healthy, with_gpu, with_link, with_os
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,7 +39,7 @@ BAD = [(id, make, change) for id, cases in CASES.items() for make, change in cas
 
 
 def priced(machine: Machine):
-    return price(machine, run_checks(machine), ALL, estimate)
+    return price(machine, every_finding(machine), ALL, estimate)
 
 
 @pytest.mark.parametrize(("id", "make", "change"), BAD)
@@ -67,12 +67,12 @@ def test_a_narrow_link_costs_loading_and_not_decoding_when_weights_are_resident(
 
 def test_empty_channels_cost_nothing_when_all_weights_are_on_the_gpus_and_this_is_said():
     cost = next(f.cost for f in priced(half_channels(healthy())).findings if f.id == "mem-channels" and f.cost)
-    assert (cost.decode_tok_s, cost.load_s, cost.note) == (0, 0, NOTHING)
+    assert (cost.decode_tok_s, cost.load_s, cost.said) == (0, 0, NOTHING)
 
 
 def test_what_the_estimate_does_not_know_is_not_said_to_be_free():
     cost = next(f.cost for f in priced(with_os(governor="powersave", governors={})(healthy())).findings if f.cost)
-    assert cost.note == UNPRICED and UNPRICED != NOTHING
+    assert cost.said == UNPRICED and UNPRICED != NOTHING
 
 
 def test_a_shared_uplink_costs_though_each_card_has_all_its_lanes():
@@ -110,7 +110,7 @@ def test_a_model_that_fits_only_when_mended_says_so():
     machine = with_gpu(0, memory_free_bytes=4 * GIB)(healthy())
     answer = price(machine, run_checks(machine, ALL, tight(machine)), ALL, tight)
     finding = next(f for f in answer.findings if f.id == "vram-free" and f.cost)
-    assert finding.verdict is Verdict.FAIL and finding.cost.note == FITS
+    assert finding.verdict is Verdict.FAIL and finding.cost.said == FITS
 
 
 def test_a_plan_that_fits_what_is_free_is_no_failure():

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from check_machines import every_finding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -41,7 +42,7 @@ def read_box(box: Box) -> Machine:
 
 
 def findings(box: Box) -> tuple[Finding, ...]:
-    return run_checks(read_box(box))
+    return every_finding(read_box(box))
 
 
 def found(box: Box) -> dict[tuple[str, str], str]:

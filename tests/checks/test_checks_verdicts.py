@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from check_cases import CASES
-from check_machines import board, healthy, one_socket
+from check_machines import board, every_finding, healthy, judged, one_socket
 
 from wellfed.checks.registry import ALL, check
-from wellfed.checks.run import FAULTS, faults, run_check, run_checks
+from wellfed.checks.run import FAULTS, faults, run_checks
 from wellfed.finding import Verdict
 from wellfed.hardware.machine import Machine, Origin
 
@@ -23,13 +23,13 @@ ORDER = (Verdict.FAIL, Verdict.WARN, Verdict.UNKNOWN, Verdict.PASS, Verdict.SKIP
 
 def worst(id: str, machine: Machine) -> Verdict:
     """The worst verdict of a check; a skip on one subject shows only where no other subject has a fault."""
-    found = {finding.verdict for finding in run_check(machine, check(id))}
+    found = {finding.verdict for finding in judged(machine, id)}
     return next(verdict for verdict in ORDER if verdict in found)
 
 
 @pytest.mark.parametrize(("id", "wanted", "make", "change"), EVERY)
 def test_verdict(id, wanted, make, change):
-    found = run_check(change(make()), check(id))
+    found = judged(change(make()), id)
     verdicts = {finding.verdict.value for finding in found}
     assert not any("check itself failed" in finding.why for finding in found)
     if wanted == "bad":
@@ -49,7 +49,7 @@ def test_every_check_has_every_kind_of_case():
 
 @pytest.mark.parametrize(("id", "wanted", "make", "change"), BAD)
 def test_faults_say_what_is_wanted_and_what_to_do(id, wanted, make, change):
-    for finding in faults(run_check(change(make()), check(id))):
+    for finding in faults(judged(change(make()), id)):
         assert finding.id == id
         assert finding.why and finding.measured and finding.wanted and finding.refs
         assert finding.fix or "emulated" in finding.why
@@ -65,14 +65,14 @@ def test_a_repaired_machine_has_the_fault_no_more(id, wanted, make, change):
     broken = change(make())
     repair = check(id).repair
     assert repair is not None
-    assert not faults(run_check(repair(broken), check(id)))
+    assert not faults(judged(repair(broken), id))
 
 
 @pytest.mark.parametrize(("id", "wanted", "make", "change"), BAD)
 def test_a_repair_breaks_nothing_else(id, wanted, make, change):
     broken = change(make())
-    before = {(finding.id, finding.subject) for finding in faults(run_checks(broken))}
-    after = {(finding.id, finding.subject) for finding in faults(run_checks(check(id).repair(broken)))}
+    before = {(finding.id, finding.subject) for finding in faults(every_finding(broken))}
+    after = {(finding.id, finding.subject) for finding in faults(every_finding(check(id).repair(broken)))}
     assert after <= before
 
 
@@ -80,9 +80,9 @@ def test_a_repair_breaks_nothing_else(id, wanted, make, change):
 @pytest.mark.parametrize("each", ALL, ids=lambda each: each.id)
 def test_repairing_a_healthy_machine_changes_no_verdict(each, make):
     machine = make()
-    verdicts = [finding.verdict for finding in run_checks(machine) if finding.verdict in FAULTS]
+    verdicts = [finding.verdict for finding in every_finding(machine) if finding.verdict in FAULTS]
     assert not verdicts
-    assert not faults(run_checks(each.repair(machine)))
+    assert not faults(every_finding(each.repair(machine)))
 
 
 @pytest.mark.parametrize("origin", list(Origin))

@@ -32,7 +32,7 @@ def answers(*words: str, stdin: bytes = b"") -> list[dict[str, Any]]:
 
 
 def test_one_answer_a_name_in_order_with_all_fields() -> None:
-    first, second, third = answers("deepseek-r1", "no-such-model-7x", "qwen3:30b q8_0")
+    first, second, third = answers("deepseek-r1", "no-such-model-7x", "qwen3 30b a3b q8_0")
     assert first.keys() == third.keys() == FIELDS
     assert (first["id"], first["how"], first["task"]) == ("deepseek-r1", "exact", "text")
     assert first["parameters"] < first["total_parameters"]  # a layer for multi-token prediction

@@ -83,7 +83,8 @@ class Wellfed:
 
     def key(self) -> str:
         """The key that was made for the engine; empty where there is none."""
-        return next((path.read_text().strip() for path in (self.folder / "state").rglob("*.key")), "")
+        state = Path(self.environment["XDG_STATE_HOME"])
+        return next((path.read_text().strip() for path in state.rglob("*.key")), "")
 
     def pid_when_up(self, other_than: int = 0, seconds: float = 60) -> int:
         """The engine's pid as soon as it serves."""

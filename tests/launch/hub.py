@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import PurePosixPath
@@ -23,6 +23,11 @@ class Hub:
     code: str = ""  # X-Error-Code of a refusal
     cut_after: int | None = None  # bytes of a file after which every connection breaks
     damaged: bool = False  # the right number of wrong bytes
+    etag: str | None = None  # in place of the checksum
+    commit: str = COMMIT
+    path: str | None = None  # in the listing, in place of every file's own
+    endless: bool = False  # a body without end
+    told_size: int | None = None  # at the file, in place of its own
     asked: list[tuple[str, str, str]] = field(default_factory=list)  # method, path, range
     url: str = ""
 
@@ -31,7 +36,7 @@ class Hub:
         found = []
         for name, content in self.files.items():
             lfs = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 100}
-            found.append({"type": "file", "path": name, "size": len(content), "oid": "0" * 40, "lfs": lfs})
+            found.append({"type": "file", "path": self.path or name, "size": len(content), "oid": "0" * 40, "lfs": lfs})
         return found
 
 
@@ -69,10 +74,17 @@ def serving(hub: Hub) -> Iterator[Hub]:
             self.end_headers()
 
         def file(self, name: PurePosixPath, body: bool) -> None:
+            if str(name) not in hub.files:
+                self.send(b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT}, body, 404)
+                return
             whole = hub.files[str(name)]
             digest = hashlib.sha256(whole).hexdigest()
-            headers = {"ETag": f'"{digest}"', "X-Repo-Commit": COMMIT, "X-Linked-Etag": f'"{digest}"'}
-            headers |= {"X-Linked-Size": str(len(whole)), "Accept-Ranges": "bytes"}
+            digest = hub.etag or digest
+            headers = {"ETag": f'"{digest}"', "X-Repo-Commit": hub.commit, "X-Linked-Etag": f'"{digest}"'}
+            headers |= {"X-Linked-Size": str(hub.told_size or len(whole)), "Accept-Ranges": "bytes"}
+            if hub.endless and body:
+                self.without_end(headers)
+                return
             content = bytes(len(whole)) if hub.damaged else whole
             wanted = self.headers.get("Range", "")
             if not wanted:
@@ -82,6 +94,16 @@ def serving(hub: Hub) -> Iterator[Hub]:
             end = int(last) + 1 if last else len(content)
             headers["Content-Range"] = f"bytes {first}-{end - 1}/{len(content)}"
             self.send(content[int(first) : end], headers, body, 206)
+
+        def without_end(self, headers: dict[str, str]) -> None:
+            self.send_response(206)
+            for key, value in headers.items():
+                self.send_header(key, value)
+            self.end_headers()
+            self.close_connection = True
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(bytes(65536))
 
         def send(self, content: bytes, headers: dict[str, str], body: bool, status: int = 200) -> None:
             self.send_response(status)

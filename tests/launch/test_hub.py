@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,6 +104,40 @@ def test_a_damaged_download_is_told_and_not_kept(hub: Hub, tmp_path: Path, tiny:
     assert said.startswith("error: ") and "checksum differs" in said and "mirror" in said
     assert not list((tmp_path / "hf").rglob(FILE))
     hub.damaged = False
+    assert Path(fetched(hub, tmp_path)).read_bytes() == tiny.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"etag": "/tmp/wellfed-owned"}, {"etag": "../../../owned"}, {"etag": "owned"}, {"commit": "../../owned"},
+        {"commit": "main"}, {"path": "../../owned.Q8_0.gguf"}, {"path": "/tmp/owned.Q8_0.gguf"}, {"told_size": 10**6},
+        {"path": "a/\x1b[31m.Q8_0.gguf"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_hub_that_lies_writes_nothing(hub: Hub, tmp_path: Path, lie: dict[str, Any]) -> None:
+    for name, value in lie.items():
+        setattr(hub, name, value)
+    said = fetched(hub, tmp_path)
+    assert said.startswith("error: ") and "not to be trusted" in said, said
+    assert not Path("/tmp/wellfed-owned").exists()
+    assert not [path for path in tmp_path.rglob("*") if "owned" in path.name or path.suffix == ".gguf"]
+
+
+def test_a_body_without_end_stops_at_its_size(hub: Hub, tmp_path: Path, tiny: Path) -> None:
+    hub.endless = True
+    said = fetched(hub, tmp_path)
+    assert said.startswith("error: ") and "longer than it is" in said, said
+    assert sum(path.stat().st_size for path in (tmp_path / "hf").rglob("*") if path.is_file()) < 10**6
+
+
+def test_what_is_at_hand_is_checked_once(hub: Hub, tmp_path: Path, tiny: Path) -> None:
+    path = Path(fetched(hub, tmp_path))
+    blob = path.resolve()
+    blob.write_bytes(bytes(blob.stat().st_size))
+    said = fetched(hub, tmp_path)
+    assert said.startswith("error: ") and "checksum differs" in said
     assert Path(fetched(hub, tmp_path)).read_bytes() == tiny.read_bytes()
 
 

@@ -189,7 +189,12 @@ def config_of(sample: Sample) -> dict[str, object]:
     return {**_COMMON, **sample.config}
 
 
-_NAMES = {"attn_qk_norm": "attn_q_norm.weight", "attn_qkv_bias": "attn_q.bias", "exp_probs_b": "exp_probs_b.bias"}
+_NAMES = {
+    "attn_qk_norm": "attn_q_norm.weight", "attn_qkv_bias": "attn_q.bias", "exp_probs_b": "exp_probs_b.bias",
+    "small_conv1d": "ssm_conv1d.weight", "shortconv_in": "shortconv.in_proj.weight",
+    "shortconv_out": "shortconv.out_proj.weight", "small_shortconv": "shortconv.conv.weight",
+    "ssm_vectors": "ssm_norm.weight",
+}  # fmt: skip
 _OUTSIDE = {Part.EMBEDDING, Part.OUTPUT}
 
 

@@ -13,8 +13,8 @@ from wellfed.modelfiles.hf_config import read_config
 from wellfed.models.attention import FullAttention, LatentAttention
 from wellfed.models.config import BUILDERS, from_config
 from wellfed.models.ffn import MoeFfn
-from wellfed.models.linear_attention import RECURRENT
 from wellfed.models.model import Model, tensors
+from wellfed.models.recurrent import Recurrent
 from wellfed.models.tensor import Part
 
 _SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "models"
@@ -55,7 +55,7 @@ def test_layers_that_share_a_cache_have_none_of_their_own() -> None:
 
 def test_states_do_not_grow() -> None:
     for name in ("granite4-h-tiny", "jamba-v0.1", "kimi-linear", "minimax-m1", "lfm2-1.2b", "nemotron-h-56b"):
-        states = [layer.attention for layer in _model(name).layers if isinstance(layer.attention, RECURRENT)]
+        states = [layer.attention for layer in _model(name).layers if isinstance(layer.attention, Recurrent)]
         assert states
         assert all(state.cache_elements(100) == state.cache_elements(100_000) > 0 for state in states)
         assert all(state.cache_elements(0) == 0 for state in states)
@@ -143,3 +143,26 @@ def test_real_configs_are_read_and_counted(row: dict[str, str]) -> None:
     if row["total_b"]:
         counted = row["how_known"].startswith("counted")
         assert model.parameters / 1e9 == pytest.approx(float(row["total_b"]), rel=0.001 if counted else 0.03)
+
+
+def test_shared_streams_and_engrams() -> None:
+    """DeepSeek-V4.1: only source layers keep compressed entries; n-gram tables are looked up, not multiplied with."""
+    config: dict[str, object] = {
+        "model_type": "deepseek_v41",
+        "text_config": {
+            "hidden_size": 512, "num_hidden_layers": 4, "num_attention_heads": 8, "head_dim": 64, "vocab_size": 1000,
+            "compress_ratios": [0, 1, 2, 2], "kv_source_layer_ids": [1, 2], "index_source_layer_ids": [1, 3],
+            "sliding_window": 128, "q_lora_rank": 64, "o_groups": 2, "o_lora_rank": 64, "hc_mult": 2,
+            "index_n_heads": 4, "index_head_dim": 32, "index_topk": 64, "n_routed_experts": 8,
+            "num_experts_per_tok": 2, "moe_intermediate_size": 128, "n_shared_experts": 1,
+            "engram_layer_ids": [1], "engram_num_embeddings": [100_000_000], "engram_head_dim": 16,
+            "engram_n_heads": 2, "engram_max_ngram_size": 3,
+        },
+    }  # fmt: skip
+    model = from_config(config, "streams")
+    caches = [layer.attention.cache_elements(10_000) for layer in model.layers]
+    assert caches[0] == caches[3] == 64 * 128
+    assert caches[1] > caches[2] > caches[0]
+    lookup = sum(tensor.elements for tensor in tensors(model) if tensor.part is Part.LOOKUP)
+    assert lookup == 1_600_000_000
+    assert model.active_parameters < 20_000_000 < model.parameters

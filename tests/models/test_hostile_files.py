@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import tracemalloc
 from pathlib import Path
@@ -12,9 +13,12 @@ from gguf_samples import SAMPLES, config_of, write_gguf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from wellfed.catalog.models import by_id
 from wellfed.errors import BadInput, WellfedError
 from wellfed.modelfiles.gguf_file import read_gguf
 from wellfed.modelfiles.hf_config import read_config
+from wellfed.modelfiles.load import load_model
+from wellfed.modelfiles.safetensors_file import read_safetensors_header
 from wellfed.models.model import Model
 
 _MEMORY = 64 << 20
@@ -98,6 +102,89 @@ def test_classic_lies(header: bytes, tmp_path: Path) -> None:
     path.write_bytes(header + bytes(64) if header else header)
     with pytest.raises(WellfedError):
         read_gguf(path)
+
+
+def _sparse(path: Path, head: bytes) -> Path:
+    """A file of 5 GB that takes no room, with `head` at its start."""
+    with path.open("wb") as file:
+        file.write(head)
+        file.truncate(5 * 10**9)
+    return path
+
+
+_STRINGS = struct.pack("<4sIQQQ4sII", b"GGUF", 3, 1, 1, 4, b"name", 9, 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        ("a.gguf", _STRINGS + struct.pack("<Q", 10_000_000)),
+        ("a.gguf", struct.pack("<4sIQQ", b"GGUF", 3, 100_001, 0)),
+        ("a.gguf", struct.pack("<4sIQQQ", b"GGUF", 3, 1, 0, 201) + b"n" * 201),
+        ("a.gguf", b""),
+        ("model.safetensors", struct.pack("<Q", 10**8)),
+        ("model.safetensors", struct.pack("<Q", 2 * 10**7) + b'{"'),
+        ("config.json", b"{"),
+        ("hf_quant_config.json", b"{"),
+    ],
+)
+def test_huge_files_of_nothing_are_refused(name: str, head: bytes, tmp_path: Path) -> None:
+    if name != "config.json":
+        (tmp_path / "config.json").write_text(json.dumps(config_of(SAMPLES[0])))
+    path = _sparse(tmp_path / name, head)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadInput):
+            load_model(str(path if name.endswith(".gguf") else tmp_path), known=by_id)
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 4 * _MEMORY
+
+
+@pytest.mark.parametrize("name", ["model.gguf", "config.json"])
+def test_a_pipe_is_refused_and_not_waited_for(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(BadInput, match="no regular file"):
+        load_model(str(tmp_path / name), known=by_id)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_configs_in_any_unicode_are_read(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes(json.dumps(config_of(SAMPLES[0])).encode(encoding))
+    assert read_config(tmp_path).parameters > 0
+
+
+def test_a_key_that_comes_twice_is_refused(tmp_path: Path) -> None:
+    text = json.dumps(config_of(SAMPLES[0]))
+    (tmp_path / "config.json").write_text(text[:-1] + ', "hidden_size": 4096}')
+    with pytest.raises(BadInput, match=r"hidden_size.*twice"):
+        read_config(tmp_path)
+
+
+_DIMENSIONS = st.lists(st.integers(-2, 2**45) | st.none() | st.text(max_size=3), max_size=9)
+_ENTRY = st.fixed_dictionaries(
+    {"dtype": st.sampled_from(["BF16", "U8", "", "F8_E4M3"]), "shape": _DIMENSIONS},
+    optional={"data_offsets": st.lists(st.integers(-5, 2**50), max_size=3), "x": st.none()},
+)
+
+
+@_RELAXED
+@given(
+    entries=st.dictionaries(st.text(min_size=1, max_size=30), _ENTRY | st.none(), max_size=5), lie=st.integers(0, 99)
+)
+def test_any_safetensors_header_is_a_table_or_a_clear_error(
+    entries: dict[str, object], lie: int, tmp_path: Path
+) -> None:
+    text = json.dumps(entries).encode()
+    file = tmp_path / "x.safetensors"
+    file.write_bytes(struct.pack("<Q", len(text) + (lie if lie > 90 else 0)) + text + bytes(64))
+    try:
+        table = read_safetensors_header(file)
+    except BadInput as error:
+        assert error.message
+        return
+    assert all(tensor.bytes <= 64 for tensor in table)
 
 
 def test_arrays_within_arrays_end(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from tests.perf_serving.serving_requests import CALIBRATION, request, with_gpu
 
 from wellfed.calibration import Calibration
 from wellfed.errors import BadInput, Unsupported
-from wellfed.layout import Engine
+from wellfed.layout import Engine, Speculation
 from wellfed.perf.serving import best_load, best_throughput, estimate_serving
 from wellfed.plan import Request
 
@@ -93,8 +93,8 @@ def test_a_pipeline_yields_about_its_stages_and_is_no_quicker_for_one() -> None:
 
 def test_speculation_pays_at_small_batches() -> None:
     plain = request("deepseek-r1", "fp8", clients=1)
-    options = (("speculative_tokens", "1"), ("acceptance", "0.8"))
-    drafted = replace(plain, layout=replace(plain.layout, options=options))
+    guess = Speculation(1, acceptance_length=1.8)
+    drafted = replace(plain, layout=replace(plain.layout, speculation=guess))
     gain = estimate_serving(plain, CALIBRATION).tpot_s.value / estimate_serving(drafted, CALIBRATION).tpot_s.value
     assert 1.3 < gain < 1.8
 

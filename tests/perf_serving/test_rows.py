@@ -91,7 +91,7 @@ def test_all_rows_at_once_equal_one_by_one(engine: str, model: str) -> None:
     for clients in ("1", "16", "700"):
         cells = {"engine": engine, "model": model, "concurrency_or_batch": clients, "gen_len": "300"}
         found += cases(rows_serving.interpret(row(**cells)))
-    together = Aggregated(found).predict(CALIBRATION.parameters)
+    together = Aggregated(found, CALIBRATION.parameters).predict(CALIBRATION.parameters)
     assert together.tolist() == pytest.approx([case.predict(CALIBRATION).value for case in found])
 
 
@@ -100,7 +100,7 @@ def test_all_split_rows_at_once_equal_one_by_one(notes: str) -> None:
     found = []
     for clients in ("4", "256", "4000"):
         found += cases(rows_serving.interpret(row(notes=notes, concurrency_or_batch=clients, gpu_count="32")))
-    together = Disaggregated(found).predict(CALIBRATION.parameters)
+    together = Disaggregated(found, CALIBRATION.parameters).predict(CALIBRATION.parameters)
     assert together.tolist() == pytest.approx([case.predict(CALIBRATION).value for case in found])
 
 

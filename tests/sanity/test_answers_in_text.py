@@ -36,7 +36,7 @@ def printed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     [
         ("qwen2.5-0.5b", "--on", "dgx h100", "--for", "throughput", "--workload", "batch"),
         ("deepseek-v3.2", "--on", "8x h200 sxm", "--nodes", "2", "--network", "400Gb", "--concurrency", "64"),
-        ("70b", "--on", "core i7-13700k, 24GB"),
+        ("llama-3.1-70b", "--on", "core i7-13700k, 24GB"),
         ("r1:70b", "--on", "2x rtx 4090"),
     ],
 )

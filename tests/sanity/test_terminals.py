@@ -28,7 +28,7 @@ def test_ascii_terminals_get_what_they_can_show(words: tuple[str, ...]) -> None:
     done = wellfed(*words, env=_POSIX)
     assert done.returncode == 0, done.stderr
     assert done.stdout.isascii() and b"4090" in done.stdout
-    assert done.stderr == b""
+    assert done.stderr.isascii()  # talk, such as how a name was read
 
 
 def test_arguments_are_utf8_whatever_the_locale() -> None:

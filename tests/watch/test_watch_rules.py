@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from tests.watch.scenes import GIB, H100, PID, PROMISE, QUIET, Scene, T, pages, said
 
+from wellfed.faults.registry import ALL as FAULTS
 from wellfed.finding import Cost, Verdict
 from wellfed.watching.diagnose import diagnose, findings
 from wellfed.watching.registry import ALL
@@ -104,7 +105,8 @@ def test_ids_that_rules_explain_exist() -> None:
 def test_checks_that_rules_name_exist() -> None:
     from wellfed.checks.registry import ALL as CHECKS
 
-    assert {rule.check for rule in ALL if rule.check} <= {check.id for check in CHECKS}
+    assert {id for fault in FAULTS for id in fault.states} <= {check.id for check in CHECKS}
+    assert {id for fault in FAULTS for id in fault.behaviours} <= {rule.id for rule in ALL}
 
 
 def test_memory_contention_needs_a_reference_and_others() -> None:

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from tests.watch.fake_nvml import FakeNvml
 
+from wellfed.asking.address import Address
 from wellfed.errors import BadInput
 from wellfed.watching.samplers.cgroup import CgroupSampler
 from wellfed.watching.samplers.endpoint import EndpointSampler, parsed
 from wellfed.watching.samplers.host import HostSampler
-from wellfed.watching.samplers.http import Address
 from wellfed.watching.samplers.nvml import GpuSampler
 from wellfed.watching.samplers.proc import ProcessSampler
 from wellfed.watching.samplers.prometheus import metrics

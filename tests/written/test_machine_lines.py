@@ -323,6 +323,15 @@ def test_from_a_file(tmp_path: Path) -> None:
     assert load_machine(path) == machine("dgx h100")
 
 
+def test_brackets_and_commas_in_a_file_are_no_separators(tmp_path: Path) -> None:
+    path = tmp_path / "box.toml"
+    path.write_text('gpus = "RTX 4090 (24 GB, Founders Edition)"\ncpu = "2x AMD EPYC 7313 (16 cores, 32 threads)"\n')
+    made = machine(str(path))
+    assert [gpu.spec.id for gpu in made.gpus if gpu.spec] == ["rtx-4090"]
+    assert [socket.cpu.id for socket in made.sockets if socket.cpu] == ["epyc-7313"] * 2
+    assert machine("RTX 4090 (24 GB, FE), 2x AMD EPYC 7313 (16 cores, 32 threads)").name == made.name
+
+
 @pytest.mark.parametrize(
     "text",
     ['gpu = "rtx 4090"', "nodes = true", "nodes = 'two'", "gpus = 3", "not toml", "", 'machine = "rtx 9999"', "\x00"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from wellfed.calibration import Calibration
 from wellfed.errors import BadInput
 from wellfed.estimate import Quantity
+from wellfed.plain_file import read_text
 from wellfed.plan import Request
 
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
@@ -78,6 +80,7 @@ class Skipped:
     unresolved: bool = False
 
 
+_MOST_BYTES = 64 * 2**20
 Outcome = Case | Skipped
 Interpreter = Callable[[Row], tuple[Outcome, ...] | None]  # None: not a row of this kind
 
@@ -85,7 +88,7 @@ Interpreter = Callable[[Row], tuple[Outcome, ...] | None]  # None: not a row of 
 def read_table(path: Path) -> Iterator[Row]:
     """The rows of a CSV file. Raises BadInput when it is not one."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with io.StringIO(read_text(path, _MOST_BYTES), newline="") as file:
             reader = csv.DictReader(file)
             if not reader.fieldnames or not {"item", "decode_tok_s", "effect"} & set(reader.fieldnames):
                 hint = "it needs the columns model, quant, gpu ... and decode_tok_s, or item, value, unit"
@@ -93,7 +96,7 @@ def read_table(path: Path) -> Iterator[Row]:
             told: dict[str, str] = {}
             for index, cells in enumerate(reader):
                 yield Row(index, _with_earlier(cells, told) if "effect" in cells else cells)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except csv.Error as error:
         raise BadInput(f"cannot read {path}: {error}") from error
 
 

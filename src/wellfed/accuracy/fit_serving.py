@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wellfed.accuracy.case import Case, read_table
-from wellfed.accuracy.fitting import Parameter, fit, leave_one_group_out, residual
+from wellfed.accuracy.case import Case, Outcome, Row, read_table
+from wellfed.accuracy.fitting import Parameter, doubts, fit, leave_one_group_out, residual
 from wellfed.accuracy.rows_mlperf import interpret as interpret_throughput
 from wellfed.accuracy.rows_serving import interpret
 from wellfed.accuracy.serving_stack import Aggregated, Disaggregated
-from wellfed.calibration import Calibration, Residual
+from wellfed.calibration import Calibration, Fact, Residual
 from wellfed.errors import WellfedError
 from wellfed.perf.serving.estimate import THROUGHPUT
 
@@ -27,55 +28,95 @@ THROUGHPUT_TABLES = ("mlperf.csv", "speed_misc.csv")
 SPLIT = "serving disaggregated"
 # How much a row of each class counts: times to first token scatter with the load generator's start, rows of
 # disaggregated deployments leave half of them untold.
-_WEIGHTS = {"serving tpot": 1.0, "serving ttft": 0.15, f"{SPLIT} tpot": 0.2, f"{SPLIT} ttft": 0.03}
+_WEIGHTS = {"serving tpot": 1.0, "serving ttft": 0.15, f"{SPLIT} tpot": 0.1, f"{SPLIT} ttft": 0.02}
+_CROWD = 25  # rows of one source that count whole; of more, as many as their root says
 
 _COMMON = (
-    Parameter("bandwidth_fraction.w16", 0.85, 0.5, 0.97, 0.1),
-    Parameter("bandwidth_fraction.w8", 0.85, 0.5, 0.97, 0.1),
-    Parameter("bandwidth_fraction.w4", 0.75, 0.3, 0.97, 0.2),
-    Parameter("cache_bandwidth_fraction", 0.6, 0.15, 0.95, 0.3),
-    Parameter("score_compute_fraction", 0.5, 0.05, 1.5, 0.3),
-    Parameter("compute_fraction.fp16", 0.65, 0.2, 0.95, 0.2),
-    Parameter("compute_fraction.fp8", 0.6, 0.2, 0.95, 0.2),
-    Parameter("compute_fraction.fp4", 0.45, 0.1, 0.95, 0.3),
-    Parameter("compute_fraction.int8", 0.6, 0.2, 0.95, 0.2),
-    Parameter("expert_compute_fraction", 0.8, 0.1, 1.2, 0.2),
-    Parameter("expert_half_width", 500, 10, 5000, 1.0),
-    Parameter("expert_tile_tokens", 8, 0.01, 128, 1.0),
-    Parameter("expert_imbalance", 0.3, 0.001, 2, 1.0),
-    Parameter("expert_spread", 0.8, 0.2, 1.0, 0.3),
-    Parameter("reduce_s", 5e-6, 5e-7, 3e-5, 0.5),
-    Parameter("reduce_hop_s", 1.5e-6, 1e-8, 1e-5, 0.7),
-    Parameter("link_fraction", 0.5, 0.1, 1.0, 0.4),
-    Parameter("exchange_s", 1.5e-5, 1e-6, 1e-4, 0.7),
-    Parameter("burst_share", 0.1, 0.001, 1.0, 0.5),
-    Parameter("prefill_wait_steps", 2.0, 0.01, 60, 0.5),
+    Parameter("bandwidth_fraction.w16", 0.82, 0.5, 0.93, 0.05),
+    Parameter("bandwidth_fraction.w8", 0.82, 0.5, 0.93, 0.05),
+    Parameter("bandwidth_fraction.w4", 0.82, 0.3, 0.93, 0.08),
+    Parameter("cache_bandwidth_fraction", 0.65, 0.15, 0.93, 0.2),
+    Parameter("score_compute_fraction", 0.5, 0.05, 0.93, 0.3),
+    Parameter("compute_fraction.fp16", 0.58, 0.2, 0.93, 0.1),
+    Parameter("compute_fraction.fp8", 0.52, 0.2, 0.93, 0.1),
+    Parameter("compute_fraction.fp4", 0.42, 0.1, 0.93, 0.1),
+    Parameter("compute_fraction.int8", 0.55, 0.2, 0.93, 0.2),
+    Parameter("compute_fraction.unpacked", 0.45, 0.1, 0.93, 0.2),
+    Parameter("expert_bandwidth_fraction", 0.9, 0.3, 1.0, 0.1),
+    Parameter("expert_compute_fraction", 0.8, 0.1, 1.0, 0.15),
+    Parameter("expert_half_width", 300, 10, 5000, 0.5),
+    Parameter("expert_tile_tokens", 8, 0.01, 128, 0.5),
+    Parameter("expert_imbalance", 0.3, 0.001, 2, 0.5),
+    Parameter("expert_spread", 0.75, 0.2, 1.0, 0.15),
+    Parameter("kernel_s", 3e-6, 5e-7, 1.5e-5, 0.2),
+    Parameter("hidden_share", 0.8, 0.2, 0.98, 0.2),
+    Parameter("reduce_s", 7e-6, 5e-7, 3e-5, 0.3),
+    Parameter("reduce_hop_s", 1.2e-6, 1e-8, 1e-5, 0.5),
+    Parameter("link_fraction", 0.45, 0.1, 0.93, 0.3),
+    Parameter("exchange_s", 1e-5, 1e-6, 1e-4, 0.7),
+    Parameter("clumping", 0.5, 0.02, 3.0, 0.5),
     Parameter("kv_transfer_fraction", 0.3, 0.01, 1.0, 1.0),
 )
 _BY_ENGINE = (
-    Parameter("kernel_s", 2.5e-6, 5e-7, 1.5e-5, 0.4),
-    Parameter("step_s", 5e-4, 1e-6, 1e-2, 0.8),
-    Parameter("sequence_s", 1e-5, 1e-7, 2e-4, 1.0),
-    Parameter("request_s", 0.03, 0.001, 0.5, 0.8),
+    Parameter("kernel_share", 1.0, 0.3, 2.0, 0.15),
+    Parameter("launch_s", 4e-5, 2e-6, 1e-4, 0.3),
+    Parameter("step_s", 1e-3, 1e-6, 1e-2, 0.3),
+    Parameter("sequence_s", 8e-6, 1e-7, 2e-4, 0.5),
+    Parameter("request_s", 0.008, 0.001, 0.1, 0.3),
+    Parameter("frontend_s", 1.5e-3, 1e-4, 1e-2, 0.2),
+    Parameter("prefill_wait_steps", 1.5, 0.01, 30, 0.4),
     Parameter("group_wait_steps", 5, 0.1, 300, 1.0),
 )
+# Factors of kinds of devices on the common values: near 1 unless rows say otherwise.
+_KINDS = ("ampere", "ada", "hopper", "blackwell-gddr", "lpddr", "gddr", "amd", "cdna3", "huawei")
+_FACTORS = (
+    Parameter("memory_factor", 1.0, 0.3, 1.2, 0.05),
+    Parameter("compute_factor", 1.0, 0.2, 1.6, 0.1),
+    Parameter("kernel_factor", 1.0, 0.3, 4.0, 0.3),
+)
+# Left at 1: large chips of one maker reach the same share of their peaks, and a slower source is the source's matter.
+_TIED = frozenset({"compute_factor.hopper", "compute_factor.blackwell-gddr", "memory_factor.cdna3"})
+_TUNED = (Parameter("compute_factor.tuned", 1.1, 0.8, 1.5, 0.1), Parameter("kernel_factor.tuned", 0.95, 0.5, 1.5, 0.1))
 ENGINES = ("vllm", "sglang", "tensorrt-llm")
+_TOLERANCE = 1e-5
+_MOVED = 0.9  # of a prior's width: a parameter whose doubt is more is its prior
+_SOURCE = "serving tables"
+_FEW, _OFFSET_SIGMA = 8, 0.3  # rows of a source that has an offset of its own, and how far sources differ
+_ALONE, _FOLDS = 100, 8  # rows of a unit that is left out by itself; fits that leave the others out
+_OWN_GROUP = 1000  # rows of one source from which its models on GPUs are left out one by one
 
 
 def parameters() -> tuple[Parameter, ...]:
     """All of them, with their calibration keys."""
     named = [(f"serving.{one.name}", one) for one in _COMMON]
     named += [(f"serving.{engine}.{one.name}", one) for engine in ENGINES for one in _BY_ENGINE]
+    kinds = [(f"{one.name}.{kind}", one) for kind in _KINDS for one in _FACTORS]
+    named += [(f"serving.{name}", one) for name, one in kinds if name not in _TIED]
+    named += [(f"serving.{one.name}", one) for one in _TUNED]
     return tuple(Parameter(name, o.start, o.low, o.high, o.prior_sigma) for name, o in named)
 
 
+def folders(folder: Path) -> list[Path]:
+    """The folder and those beside it that continue it: tables, tables_2026 ..."""
+    later = sorted(path for path in folder.resolve().parent.glob(f"{folder.resolve().name}_*") if path.is_dir())
+    return [folder, *later]
+
+
 def cases_of(folder: Path) -> list[Case]:
-    """The latency rows of serving engines in the folder's tables."""
+    """The latency rows of serving engines in the tables of the folder and of those that continue it."""
     found: list[Case] = []
-    for name in TABLES:
-        for row in read_table(folder / name):
-            found += [one for one in interpret(row) or () if isinstance(one, Case)]
+    for path in (each / name for each in folders(folder) for name in TABLES if (each / name).exists()):
+        for row in read_table(path):
+            found += [one for one in interpreted(row) if isinstance(one, Case)]
     return found
+
+
+def interpreted(row: Row) -> tuple[Outcome, ...]:
+    """What a row gives, nothing where its names are not understood."""
+    try:
+        return interpret(row) or ()
+    except WellfedError:
+        return ()
 
 
 class Fit:
@@ -85,25 +126,58 @@ class Fit:
         import numpy as np
 
         one, two = _kind(cases, split=False), _kind(cases, split=True)
-        self.aggregated, self.disaggregated = Aggregated(one), Disaggregated(two)
+        names = {parameter.name for parameter in parameters()}
+        self.aggregated, self.disaggregated = Aggregated(one, names), Disaggregated(two, names)
         self.cases = [*one, *two]
         self.measured: Vector = np.array([case.measured for case in self.cases])
-        self.weights: Vector = np.array([_WEIGHTS[case.cls] * (not case.outlier) for case in self.cases])
+        crowd = Counter(case.source for case in self.cases)
+        self.weights: Vector = np.array(
+            [
+                _WEIGHTS[case.cls] * (not case.outlier) * min(1.0, (_CROWD / crowd[case.source]) ** 0.5)
+                for case in self.cases
+            ]
+        )
+
+        self.sources = sorted(name for name, rows in crowd.items() if _FEW <= rows < _OWN_GROUP)
+        place = {name: at + 1 for at, name in enumerate(self.sources)}
+        self.source_at = np.array([place.get(case.source, 0) for case in self.cases])
 
     def predict(self, values: Mapping[str, float]) -> Vector:
-        """Milliseconds of all cases."""
+        """Milliseconds of all cases, as their sources measure where `values` has the sources' offsets."""
         import numpy as np
 
-        return np.concatenate([self.aggregated.predict(values), self.disaggregated.predict(values)])
+        offsets = np.array([1.0, *(values.get(_offset(name), 1.0) for name in self.sources)])
+        physics = np.concatenate([self.aggregated.predict(values), self.disaggregated.predict(values)])
+        found: Vector = physics * offsets[self.source_at]
+        return found
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The model's, and an offset for each source: what one source does to its machines is no property of theirs."""
+        offsets = tuple(Parameter(_offset(name), 1.0, 0.3, 3.0, _OFFSET_SIGMA) for name in self.sources)
+        return (*parameters(), *offsets)
 
     def fitted(self) -> dict[str, float]:
-        """The parameters that suit all rows best."""
-        return fit(parameters(), self.predict, self.measured, self.weights)
+        """The parameters that suit all rows best, sources' offsets among them."""
+        return fit(self.parameters, self.predict, self.measured, self.weights, tolerance=_TOLERANCE)
 
-    def left_out(self, group: Callable[[Case], str]) -> Vector:
-        """Every row's prediction by a fit that has seen no row of its group."""
+    def left_out(self, group: Callable[[Case], str], begin: Mapping[str, float]) -> Vector:
+        """Every row's prediction by a fit that has seen no row of its group; searches begin at the whole fit's end."""
         groups = [group(case) for case in self.cases]
-        return leave_one_group_out(parameters(), self.predict, self.measured, groups, self.weights)
+        return leave_one_group_out(
+            self.parameters, self.predict, self.measured, groups, self.weights, begin=begin, tolerance=_TOLERANCE
+        )
+
+    def facts(self, values: Mapping[str, float]) -> dict[str, Fact]:
+        """What is known of each parameter: from how many rows, give or take what."""
+        given = doubts(self.parameters, self.predict, values, self.weights)
+        rows = Counter(self.aggregated.rows_by_parameter()) + Counter(self.disaggregated.rows_by_parameter())
+        found = {}
+        for one in parameters():
+            moved = rows[one.name] > 0 and given[one.name] < _MOVED * one.prior_sigma
+            origin = "fitted" if moved else "prior"
+            found[one.name] = Fact(origin, rows[one.name], round(given[one.name], 3), _SOURCE)
+        return found
 
     def residuals(self, predicted: Vector) -> dict[str, Residual]:
         """Errors by class, outliers excepted."""
@@ -121,19 +195,21 @@ def _kind(cases: Sequence[Case], split: bool) -> list[Case]:
     return [case for case in cases if case.cls.startswith(SPLIT) == split]
 
 
-def model_and_gpu(case: Case) -> str:
-    """The group of a row: a model on a GPU."""
-    return case.group
+def _offset(source: str) -> str:
+    return f"offset of {source}"
 
 
-def gpu_alone(case: Case) -> str:
-    """The group of a row: a GPU."""
-    return case.group.partition(" on ")[2]
+def units(cases: Sequence[Case]) -> Callable[[Case], str]:
+    """What is left out together: a source; of one with very many rows, a model on a GPU. Small ones share a fit."""
+    crowd = Counter(case.source for case in cases)
 
+    def unit(case: Case) -> str:
+        return case.source if crowd[case.source] < _OWN_GROUP else f"{case.source}: {case.group}"
 
-def model_alone(case: Case) -> str:
-    """The group of a row: a model."""
-    return case.group.partition(" on ")[0]
+    sizes = Counter(unit(case) for case in cases)
+    small = sorted(name for name, size in sizes.items() if size < _ALONE)
+    folds = {name: f"fold {place % _FOLDS}" for place, name in enumerate(small)}
+    return lambda case: folds.get(unit(case), unit(case))
 
 
 def throughput_residuals(folder: Path, calibration: Calibration) -> dict[str, Residual]:
@@ -160,10 +236,14 @@ def _value(case: Case, calibration: Calibration) -> float:
 
 
 def refit(folder: Path) -> Calibration:
-    """The serving calibration from the tables in `folder`; residuals are those of models on GPUs left out."""
+    """The serving calibration from the tables in `folder` and those that continue it (`folders`).
+
+    Residuals are those of sources left out, of the largest source those of models on GPUs left out.
+    """
     found = Fit(cases_of(folder))
-    values = {name: float(f"{value:.5g}") for name, value in found.fitted().items()}
-    source = "refit of serving.csv; sigmas with models on GPUs left out, those of throughput from rows never fitted"
-    fitted = Calibration("serving", values, source=source)
-    sigmas = found.residuals(found.left_out(model_and_gpu)) | throughput_residuals(folder, fitted)
+    whole = found.fitted()
+    values = {one.name: float(f"{whole[one.name]:.5g}") for one in parameters()}
+    source = "refit of serving.csv; sigmas with sources left out, those of throughput from rows never fitted"
+    fitted = Calibration("serving", values, source=source, facts=found.facts(whole))
+    sigmas = found.residuals(found.left_out(units(found.cases), whole)) | throughput_residuals(folder, fitted)
     return replace(fitted, residuals=sigmas)

@@ -9,8 +9,8 @@ from functools import lru_cache
 
 from wellfed.accuracy.case import Row
 from wellfed.accuracy.names import ResolvedModel, resolve
-from wellfed.catalog.hardware import gpu as gpu_spec
 from wellfed.catalog.hardware import gpu_list
+from wellfed.catalog.hardware import measured_gpu as gpu_spec
 from wellfed.catalog.models import by_id, model_ids
 from wellfed.errors import UnknownName
 from wellfed.hardware.machine import Gpu, Machine, Origin

@@ -6,8 +6,9 @@ Only tables meet this reading; what users ask for is read strictly, in `wellfed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from wellfed.catalog.model_formats import adapted
 from wellfed.catalog.models import architecture, by_id, key, model_ids, names, unknown
@@ -35,6 +36,43 @@ _QUANT = re.compile(
     r"(?![A-Za-z0-9])",
     re.IGNORECASE,
 )
+# what llama.cpp and its forks call a model in logs and llama-bench tables: architecture and size
+_LOGGED: Mapping[str, str] = {
+    "glm4 9B": "glm-4-9b-0414",
+    "glm4 32B": "glm-4-32b-0414",
+    "glm4moe 106B.A12B": "glm-4.5-air",
+    "glm4moe 355B.A32B": "glm-4.5",
+    "llama 8x7B": "mixtral-8x7b",
+    "llama 7B": "llama-2-7b",
+    "llama 13B": "llama-2-13b",
+    "llama 34B": "codellama-34b",
+    "llama 8B": "llama-3.1-8b",
+    "llama 70B": "llama-3.1-70b",
+    "llama 405B": "llama-3.1-405b",
+    "llama 1B": "llama-3.2-1b",
+    "llama 3B": "llama-3.2-3b",
+    "qwen2 14B": "qwen2.5-14b",
+    "qwen2 32B": "qwen2.5-32b",
+    "qwen2moe 57B.A14B": "qwen2-57b-a14b",
+    "qwen3moe 30B.A3B": "qwen3-30b-a3b",
+    "qwen3moe 30B": "qwen3-30b-a3b",
+    "qwen3moe 235B.A22B": "qwen3-235b-a22b",
+    "deepseek2 16B": "deepseek-v2-lite",
+    "deepseek2 236B": "deepseek-v2",
+    "deepseek2 671B": "deepseek-v3",
+    "256x20b": "deepseek-v3",
+    "deepseek-256x21b-v3-0324": "deepseek-v3-0324",
+    "deepseek-256x21b-r1-0528": "deepseek-r1-0528",
+    "deepseek4 284B": "deepseek-v4-flash",
+    "deepseek2 1T": "kimi-k2",
+    "deepseek2 1.0T": "kimi-k2",
+    "gptj-99": "gpt-j-6b",
+    "gptj-99.9": "gpt-j-6b",
+    "dots1 142B": "dots.llm1",
+    "ernie4_5-moe 21B.A3B": "ernie-4.5-21b-a3b",
+    "ernie4_5-moe 300B.A47B": "ernie-4.5-300b-a47b",
+    "hunyuan-moe A13B": "hunyuan-a13b",
+}
 _SHARD = re.compile(r"-\d{5}-of-\d{5}|\.(?:gguf|safetensors)\b", re.IGNORECASE)
 _PARAMETERS = re.compile(r"(?<![0-9.x])(?<!\bA)([0-9]+(?:\.[0-9]+)?)\s*([BMT])(?![A-Za-z0-9])", re.IGNORECASE)
 _TIMES = {"M": 1e6, "B": 1e9, "T": 1e12}
@@ -117,8 +155,16 @@ def _spans(words: list[str]) -> Iterator[tuple[int, str]]:
 _TOO_SHORT = 4  # names like r1 and v3 count only when they are the whole text
 
 
+@lru_cache(maxsize=1)
+def _names() -> Mapping[str, str]:
+    """Every exact name of a model whose layers are known, those of logs among them."""
+    described = set(model_ids())
+    users = {name: identity for name, identity in names().items() if identity in described}
+    return {**{key(name): identity for name, identity in _LOGGED.items()}, **users}
+
+
 def _model(text: str, hints: _Hints) -> tuple[Model, tuple[Assumption, ...]]:
-    known = {name: identity for name, identity in names().items() if identity in set(model_ids())}
+    known = _names()
     sizes = ("", f" {hints.parameters / 1e9:g}B") if hints.parameters else ("",)
     for size in sizes:
         exact = known.get(key(text + size))
@@ -233,5 +279,5 @@ def _in_text(text: str) -> str | None:
 
 def model(name: str) -> Model:
     """The model called `name` in a table: an exact name first, then read leniently. Raises UnknownName."""
-    exact = names().get(key(name))
-    return by_id(exact) if exact in model_ids() else resolve(name).model
+    exact = _names().get(key(name))
+    return by_id(exact) if exact else resolve(name).model

@@ -9,13 +9,13 @@ from functools import lru_cache
 
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped
 from wellfed.accuracy.names import resolve
-from wellfed.accuracy.rows_serving import engine_of
+from wellfed.accuracy.rows_serving import TUNED, engine_of
 from wellfed.accuracy.serving_machine import machine_of
 from wellfed.calibration import Calibration
-from wellfed.catalog.hardware import gpu as gpu_spec
+from wellfed.catalog.hardware import measured_gpu as gpu_spec
 from wellfed.estimate import Estimate, Quantity
 from wellfed.hardware.parts import GpuSpec
-from wellfed.layout import Engine, Layout
+from wellfed.layout import Engine, Layout, Speculation
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.quantisation_names import quantisation
@@ -120,12 +120,22 @@ def _system(row: Row, engine: Engine, share: _Share) -> Request:
         output_tokens=max(1, round(row.number("gen_len") or known[1])),
         depth_tokens=prompt - prompt // reads,
     )
-    drafts = beams // reads - 1  # further beams of a sequence: a token each to every pass, none kept
-    options = (("speculative_tokens", str(drafts)), ("acceptance", "0")) if drafts else ()
-    # every beam brings a token to a pass, and one of them stays
-    options = (("speculative_tokens", str(beams - 1)), ("acceptance", "0")) if beams > 1 else ()
-    layout = Layout(engine, kind.id, kv_type=_cache_type(kind), gpus=share.count, batch_tokens=8192, options=options)
-    return Request(machine_of(share.spec, share.count), model, weights(model, kind), layout, load)
+    guess = Speculation(beams - 1, 1.0) if beams > 1 else None  # every beam brings a token to a pass, and one stays
+    layout = Layout(
+        engine,
+        kind.id,
+        kv_type=_cache_type(kind),
+        gpus=share.count,
+        batch_tokens=8192,
+        speculation=guess,
+        options=TUNED,
+    )
+    return Request(machine_of(share.spec, share.count, _host(row)), model, weights(model, kind), layout, load)
+
+
+def _host(row: Row) -> str:
+    """The CPU's name without its number and cores: `2x AMD EPYC 9575F (64 cores each)`."""
+    return re.sub(r"^\s*\d+\s*x\s*|\(.*", "", row.text("cpu"), flags=re.IGNORECASE).strip()
 
 
 def _beams(row: Row) -> int:
@@ -192,6 +202,7 @@ def _loaded(row: Row, engine: Engine) -> Request:
         attention_data_parallel=gpus if way == "DEP" else 1,
         batch_tokens=8192,
         max_sequences=max(256, clients),
+        options=TUNED,
     )
     load = Workload(
         "row",

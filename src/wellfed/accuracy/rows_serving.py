@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 
-from wellfed.accuracy.case import Case, Outcome, Row, Skipped
+from wellfed.accuracy.case import Case, Outcome, Row, Skipped, source_of
 from wellfed.accuracy.names import resolve
+from wellfed.accuracy.serving_conditions import Conditions, conditions, speculation
+from wellfed.accuracy.serving_defaults import served_defaults
 from wellfed.accuracy.serving_machine import machine_of
 from wellfed.accuracy.serving_notes import Degrees, Pool, degrees, pools, weight_format
 from wellfed.calibration import Calibration
-from wellfed.catalog.hardware import gpu as gpu_spec
+from wellfed.catalog.hardware import gpu_or_none
+from wellfed.catalog.hardware import measured_gpu as gpu_spec
 from wellfed.estimate import Estimate, Quantity
-from wellfed.layout import Engine, Layout
+from wellfed.hardware.parts import GpuSpec
+from wellfed.layout import Engine, Layout, Speculation
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.quantisation_names import quantisation
-from wellfed.models.weights import Weights
+from wellfed.perf.memory import memory
 from wellfed.perf.serving import estimate_serving
 from wellfed.perf.serving.formats import formats, peak_rate
 from wellfed.perf.serving.totals import totals
@@ -33,6 +38,11 @@ _ENGINES = {
 _ENGINE = re.compile(rf"({'|'.join(_ENGINES)})(?:\s+v?\d\S*)?", re.IGNORECASE)
 _RANGE = re.compile(r"range ratio ~?([0-9.]+)-1\b")
 _BATCH_TOKENS = 8192
+_PAGE = 16  # tokens of a prompt that a prefix cache leaves to compute, at least
+_CAMPAIGN = "origin="  # rows of benchmark campaigns that set an engine's limits to the load, and send ten rounds
+_CAMPAIGN_ROUNDS = 10
+TUNED = (("tuned", "1"),)  # whose engines vendors set up and tune: as with MLPerf's submissions
+_CAMPAIGN_CROWD = 16  # clients from which its SGLang on Blackwell looks for requests every 30 passes instead of 10
 _REACHABLE = 0.8  # of the data sheet's FLOP/s: more has never been shown over a whole serving run
 # Rows that name one worker a pool and no batch sum up deployments of several workers. What they leave out is taken as
 # follows: (clients per decode GPU up to here, workers, tokens drafted by models with prediction heads of their own).
@@ -50,18 +60,55 @@ def interpret(row: Row) -> tuple[Outcome, ...] | None:
     engine = engine_of(row.text("engine"))
     if engine is None or not (row.number("tpot_ms") or row.number("ttft_ms")):
         return None
-    request = request_of(row, engine)
     split = "DISAGG" in row.text("notes")
     kind = "serving disaggregated" if split else "serving"
+    if not row.text("gpu"):
+        return (Skipped(row.index, kind, "", "no GPU named"),)
+    request = request_of(row, engine)
+    if why := _too_large(request):
+        return (Skipped(row.index, kind, "", why),)
     group = f"{request.model.id} on {row.text('gpu')}"
+    return tuple(_cases(row, request, kind, group)) or (Skipped(row.index, kind, "", "nothing measured"),)
+
+
+def _cases(row: Row, request: Request, kind: str, group: str) -> Iterator[Outcome]:
+    """One for each latency that is told. Prompts that were cached count as depth, but for the first token's time."""
+    told = _conditions(row, request.layout.engine, request.workload.concurrency)
     outlier = _impossible(row, request)
-    cases: list[Outcome] = []
     for metric in ("tpot_ms", "ttft_ms"):
         measured = row.number(metric)
+        if not measured or measured <= 0:
+            continue
+        why, asked = outlier, request
+        if metric == "ttft_ms" and told.maybe_cached:
+            why = "prompts may come from a prefix cache"
+        elif metric == "tpot_ms" and told.cached_prompt:
+            asked, why = _at_depth(request), ""
         name = f"{kind} {metric[:4]}"
-        if measured and measured > 0:
-            cases.append(Case(row.index, name, metric, measured, group, _predictor(request, metric), request, outlier))
-    return tuple(cases) or (Skipped(row.index, kind, "", "nothing measured"),)
+        predict, source = _Predictor(asked, metric, told.whole_request), source_of(row)
+        yield Case(row.index, name, metric, measured, group, predict, asked, why, source)
+
+
+def _too_large(request: Request) -> str:
+    """Why `plan` would refuse a row: the weights alone need more memory than its GPUs have."""
+    ledger = memory(request)
+    for device in ledger.devices:
+        held = sum(term.bytes for term in device.terms if term.name == "weights")
+        if device.capacity_bytes is not None and held > device.capacity_bytes:
+            return f"{request.model.name} does not fit: {held / 1e9:.0f} GB of weights for {device.device}"
+    return ""
+
+
+def _at_depth(request: Request) -> Request:
+    """The same answers to prompts whose tokens are all but a page in the cache already."""
+    load = request.workload
+    new = min(_PAGE, load.prompt_tokens)
+    load = replace(load, prompt_tokens=new, depth_tokens=load.depth_tokens + load.prompt_tokens - new)
+    return replace(request, workload=load)
+
+
+def _conditions(row: Row, engine: Engine, clients: int) -> Conditions:
+    return conditions(row.text("notes"), engine, row.text("engine_version"), row.text("source"), clients)
 
 
 def engine_of(text: str) -> Engine | None:
@@ -73,35 +120,74 @@ def engine_of(text: str) -> Engine | None:
 class _Predictor:
     """The prediction of one metric; equal requests are estimated once."""
 
-    __slots__ = ("metric", "request")
+    __slots__ = ("metric", "request", "whole")
 
-    def __init__(self, request: Request, metric: str) -> None:
-        self.request, self.metric = request, metric
+    def __init__(self, request: Request, metric: str, whole: bool) -> None:
+        self.request, self.metric, self.whole = request, metric, whole
 
     def __call__(self, calibration: Calibration) -> Quantity:
         found: Estimate = estimate_serving(self.request, calibration)
-        return (found.tpot_s if self.metric == "tpot_ms" else found.ttft_s).scaled(1000)
-
-
-def _predictor(request: Request, metric: str) -> _Predictor:
-    return _Predictor(request, metric)
+        if self.metric == "ttft_ms":
+            return found.ttft_s.scaled(1000)
+        first = found.ttft_s.value / self.request.workload.output_tokens if self.whole else 0.0
+        return found.tpot_s.scaled(1000 * (1 + first / found.tpot_s.value))
 
 
 def request_of(row: Row, engine: Engine) -> Request:
     """What was run, from the row's cells and notes."""
     notes = row.text("notes")
     model, kind = _model(row.text("model"), weight_format(notes) or row.text("quant"))
-    held, spec = weights(model, kind), gpu_spec(row.text("gpu"))
     gpus = max(1, round(row.number("gpu_count") or 1))
+    held, spec = weights(model, kind), _card(row, gpus)
+    clients = max(1, round(row.number("concurrency_or_batch") or 1))
+    told = _conditions(row, engine, clients)
     found = pools(notes, model.is_moe)
     if found:
         layout, clients = _split_layout(row, engine, kind, model, found)
     else:
-        clients = round(row.number("concurrency_or_batch") or 1)
-        layout = _layout(engine, kind, degrees(notes, gpus, model.is_moe), clients)
-        if engine is Engine.TENSORRT_LLM and _drafts_itself(model) and gpus <= _UNTOLD_WIDEST // 2:
-            layout = replace(layout, options=_speculation(1, _UNSAID_ACCEPTANCE))
-    return Request(machine_of(spec, layout.gpus), model, held, layout, _workload(row, clients))
+        layout = _aggregated(row, engine, kind, model, spec, degrees(notes, gpus, model.is_moe), clients, told)
+    machine = machine_of(spec, layout.gpus, row.text("cpu"), told.power_w)
+    return Request(machine, model, held, layout, _workload(row, clients, told))
+
+
+def _card(row: Row, gpus: int) -> GpuSpec:
+    """The GPU named. Several of a kind that is sold as module and as card are modules where nothing speaks of PCIe."""
+    name = row.text("gpu")
+    found = gpu_spec(name)
+    if gpus == 1 or found.form != "pcie" or "pci" in f"{name} {row.text('interconnect')} {row.text('notes')}".lower():
+        return found
+    module = gpu_or_none(f"{name} SXM")
+    return module if module is not None and module.architecture == found.architecture else found
+
+
+def _aggregated(
+    row: Row, engine: Engine, kind: Quantisation, model: Model, spec: GpuSpec, spread: Degrees, clients: int,
+    told: Conditions,
+) -> Layout:  # fmt: skip
+    """The layout of a row whose replicas do both prefill and decode: as told, else the engine's defaults."""
+    notes = row.text("notes")
+    layout = _layout(engine, kind, spread, clients)
+    guess = speculation(notes, model, weights(model, kind))
+    options: tuple[tuple[str, str], ...] = (("graphs", "piecewise"),) if told.piecewise_graphs else ()
+    if _CAMPAIGN in notes:
+        options = TUNED
+        if engine is Engine.SGLANG and spec.architecture == "blackwell":
+            options = (*TUNED, ("recv_interval", "30" if clients >= _CAMPAIGN_CROWD else "10"))
+        if engine is Engine.TENSORRT_LLM and _drafts_itself(model) and spread.tensor <= _UNTOLD_WIDEST // 2:
+            guess = _drafting(1, _UNSAID_ACCEPTANCE)
+    else:
+        sequences, chunk = served_defaults(engine, spec, spread.tensor)
+        cache = "fp8" if told.fp8_cache else "f16"
+        layout = replace(layout, kv_type=cache, batch_tokens=chunk, max_sequences=sequences)
+    return replace(
+        layout,
+        cuda_graphs=not told.eager,
+        async_scheduling=told.async_scheduling,
+        speculation=guess,
+        batch_tokens=told.chunk or layout.batch_tokens,
+        max_sequences=min(told.sequences or layout.max_sequences, max(layout.max_sequences, clients)),
+        options=options,
+    )
 
 
 @lru_cache(maxsize=256)
@@ -110,8 +196,9 @@ def _model(name: str, label: str) -> tuple[Model, Quantisation]:
     return found.model, found.quantisation or quantisation(found.model.native_quantisation)
 
 
-def _workload(row: Row, clients: int) -> Workload:
+def _workload(row: Row, clients: int, told: Conditions) -> Workload:
     """Lengths drawn evenly from a share of the nominal one up to it have the middle as mean."""
+    requests = _CAMPAIGN_ROUNDS * clients if _CAMPAIGN in row.text("notes") else told.requests
     match = _RANGE.search(row.text("notes"))
     mean = (1 + float(match[1])) / 2 if match else 1.0
     prompt, output = row.number("prompt_len") or 1024, row.number("gen_len") or 256
@@ -120,6 +207,8 @@ def _workload(row: Row, clients: int) -> Workload:
         concurrency=max(1, clients),
         prompt_tokens=max(1, round(prompt * mean)),
         output_tokens=max(1, round(output * mean)),
+        requests=requests,
+        length_spread=told.spread,
     )
 
 
@@ -151,9 +240,9 @@ def _split_layout(
     if not clients:
         clients = (second.batch or 1) * second.workers * second.degrees.groups
     workers, firsts = second.workers, first.workers
-    options: tuple[tuple[str, str], ...] = ()
+    guess: Speculation | None = None
     if second.batch is None:
-        workers, options = _untold_workers(model, second.degrees.tensor, clients)
+        workers, guess = _untold_workers(model, second.degrees.tensor, clients)
         firsts = workers
         first, second = _untold(first, model, clients), _untold(second, model, clients)
     layout = _layout(engine, kind, second.degrees, clients)
@@ -169,23 +258,25 @@ def _split_layout(
         gpus=gpus + second.degrees.tensor * workers,
         data_parallel=workers,
         prefill_gpus=gpus,
-        options=(*ways, *options),
+        options=(*ways, *TUNED),
+        speculation=guess,
     )
     return layout, clients
 
 
-def _untold_workers(model: Model, gpus: int, clients: int) -> tuple[int, tuple[tuple[str, str], ...]]:
+def _untold_workers(model: Model, gpus: int, clients: int) -> tuple[int, Speculation | None]:
     """How many workers there were, and with what speculation."""
     if gpus > _UNTOLD_WIDEST:
-        return 1, ()
+        return 1, None
     if not _drafts_itself(model):
-        return _UNTOLD_OTHERS, ()
+        return _UNTOLD_OTHERS, None
     workers, drafts = next((count, tokens) for most, count, tokens in _UNTOLD if clients / gpus <= most)
-    return workers, _speculation(drafts, _UNTOLD_ACCEPTANCE)
+    return workers, _drafting(drafts, _UNTOLD_ACCEPTANCE)
 
 
-def _speculation(tokens: int, acceptance: float) -> tuple[tuple[str, str], ...]:
-    return (("speculative_tokens", str(tokens)), ("acceptance", str(acceptance))) if tokens else ()
+def _drafting(tokens: int, acceptance: float) -> Speculation | None:
+    """Drafts of which each is kept with `acceptance` when those before it were."""
+    return Speculation(tokens, sum(acceptance**i for i in range(tokens + 1))) if tokens else None
 
 
 def _drafts_itself(model: Model) -> bool:
@@ -208,17 +299,19 @@ def _impossible(row: Row, request: Request) -> str:
         return ""
     load = request.workload
     rate = load.concurrency / ((ttft + tpot * load.output_tokens) / 1000)
-    needed = rate * (load.prompt_tokens + load.output_tokens) * _seconds_per_token(request.model, request.weights, row)
+    needed = rate * (load.prompt_tokens + load.output_tokens) * _seconds_per_token(request)
     share = needed / request.layout.gpus
     if share < _REACHABLE:
         return ""
     return f"needs {share:.0%} of the GPUs' peak arithmetic: more GPUs than told, or prompts not computed"
 
 
-def _seconds_per_token(model: Model, held: Weights, row: Row) -> float:
+def _seconds_per_token(request: Request) -> float:
     """Of one GPU at its peak, projections and feed-forward only."""
-    spec = gpu_spec(row.text("gpu"))
-    sums, kinds = totals(model, held), formats(held, spec)
+    spec = request.machine.gpus[0].spec
+    if spec is None:
+        return 0.0
+    sums, kinds = totals(request.model, request.weights), formats(request.weights, spec)
     parts = (
         (sums.attention_flops, "attention_rate"),
         (sums.dense_flops, "dense_rate"),

@@ -11,8 +11,12 @@ from statistics import median
 
 import httpx
 
-from wellfed.bench.client import Reply, Target, complete
+from wellfed.asking.address import Address, Trouble
+from wellfed.asking.client import ask, asking
+from wellfed.asking.question import LOADS, Form, question
+from wellfed.asking.stream import Reply
 from wellfed.errors import WellfedError
+from wellfed.message import message
 
 # Common English words: about one token each for every tokenizer in use.
 _WORDS = (
@@ -22,6 +26,16 @@ _WORDS = (
     "area", "money", "story", "fact",
 )  # fmt: skip
 _TRIAL_WORDS = 24
+_LEAST_S = 1e-6  # no clock tells less
+_PATIENCE_S = 5.0  # without an answer, somebody is told that it is waited for
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An endpoint, and the model's name there."""
+
+    address: Address
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,10 @@ class Measurement:
     seconds: float
     failed: int
     errors: tuple[str, ...] = ()
+    short: int = 0  # answers that ended by themselves before as many tokens as were asked for
+    bursts: int = 0  # answers that came from a buffer: they tell no time per token
+    doubted: int = 0  # answers whose count of tokens does not fit with what came: the pieces were counted
+    odd: int = 0  # pieces of answers that could not be read
 
     @property
     def decode_tok_s(self) -> float | None:
@@ -77,39 +95,77 @@ class Measurement:
         return self.prompt_tokens / self.ttft_s.median if self.ttft_s else None
 
 
-def measure(target: Target, scenario: Scenario, progress: Callable[[int, int], None] = lambda *_: None) -> Measurement:
-    """Run a scenario. Raises WellfedError when every request failed."""
-    return asyncio.run(_measure(target, scenario, progress))
+def measure(
+    target: Target,
+    scenario: Scenario,
+    progress: Callable[[int, int], None] = lambda *_: None,
+    told: Callable[[str], None] = lambda _: None,
+) -> Measurement:
+    """Run a scenario. Raises WellfedError when every request failed. `told` hears of long waits."""
+    return asyncio.run(_measure(target, scenario, progress, told))
 
 
-async def _measure(target: Target, scenario: Scenario, progress: Callable[[int, int], None]) -> Measurement:
-    limits = httpx.Limits(max_connections=scenario.concurrency + 4)
-    async with httpx.AsyncClient(timeout=scenario.timeout_s, limits=limits, trust_env=False) as client:
-        words = await _words_per_token(client, target, scenario)
+async def _measure(
+    target: Target, scenario: Scenario, progress: Callable[[int, int], None], told: Callable[[str], None]
+) -> Measurement:
+    async with asking(scenario.concurrency + 4) as client:
+        load = _Load(client, target, scenario)
+        waiting = asyncio.ensure_future(_patient(told))
+        try:
+            words = await load.words_per_token()
+        finally:
+            waiting.cancel()
         chance = random.Random(scenario.seed)
         prompts = [_prompt(chance, round(scenario.prompt_tokens * words)) for _ in range(scenario.count)]
         for index in range(scenario.warmup):
-            await complete(client, target, _prompt(chance, _TRIAL_WORDS), 8, index)
+            await load.ask(_prompt(chance, _TRIAL_WORDS), min(8, scenario.output_tokens), index)
         begin = time.perf_counter()
-        replies = await _closed_loop(client, target, scenario, prompts, progress)
+        replies = await _closed_loop(load, scenario, prompts, progress)
         seconds = time.perf_counter() - begin
     return summary(scenario, replies, seconds)
 
 
-async def _words_per_token(client: httpx.AsyncClient, target: Target, scenario: Scenario) -> float:
-    """How many of our words make a token for this server's tokenizer, from its own count of a trial prompt."""
-    trial = await complete(client, target, _prompt(random.Random(scenario.seed + 1), _TRIAL_WORDS), 2, 0)
-    if trial.error:
-        raise WellfedError(f"the endpoint does not answer: {trial.error}", f"is {target.base_url} the right address?")
-    return _TRIAL_WORDS / trial.prompt_tokens if trial.prompt_tokens else 1.0
+async def _patient(told: Callable[[str], None]) -> None:
+    waited = 0.0
+    while True:
+        await asyncio.sleep(_PATIENCE_S)
+        waited += _PATIENCE_S
+        told(f"no answer yet to a first short question, after {waited:.0f} s (Ctrl-C ends)")
+
+
+class _Load:
+    """Asks one endpoint in the fullest form that it takes."""
+
+    def __init__(self, client: httpx.AsyncClient, target: Target, scenario: Scenario) -> None:
+        self._client, self._target, self._scenario = client, target, scenario
+        self._form: Form = LOADS[0]
+
+    async def ask(self, prompt: str, output_tokens: int, seed: int) -> Reply:
+        """One request; of exactly `output_tokens` where the server can go on past the end of a text."""
+        asked = question(self._form, self._target.model, prompt, output_tokens, seed)
+        return await ask(self._client, self._target.address, asked, self._scenario.timeout_s)
+
+    async def words_per_token(self) -> float:
+        """How many of our words make a token for this server's tokenizer, from its own count of a trial prompt."""
+        prompt = _prompt(random.Random(self._scenario.seed + 1), _TRIAL_WORDS)
+        for self._form in LOADS:
+            trial = await self.ask(prompt, 2, 0)
+            if trial.trouble is not Trouble.REFUSED:
+                break
+        if trial.error:
+            what = message("bench.no-answer", "the endpoint does not answer: {why}", why=trial.error)
+            raise WellfedError(what, _hint(trial.trouble, self._target.address))
+        return _TRIAL_WORDS / trial.prompt_tokens if trial.prompt_tokens else 1.0
+
+
+def _hint(trouble: Trouble | None, address: Address) -> str:
+    if trouble is Trouble.KEY:
+        return "give its key in the variable WELLFED_API_KEY"
+    return f"is {address.root} the right address?"
 
 
 async def _closed_loop(
-    client: httpx.AsyncClient,
-    target: Target,
-    scenario: Scenario,
-    prompts: Sequence[str],
-    progress: Callable[[int, int], None],
+    load: _Load, scenario: Scenario, prompts: Sequence[str], progress: Callable[[int, int], None]
 ) -> list[Reply]:
     """Each user sends the next prompt as soon as the last answer is complete."""
     waiting = list(enumerate(prompts))[::-1]
@@ -118,10 +174,10 @@ async def _closed_loop(
     async def user() -> None:
         while waiting:
             index, prompt = waiting.pop()
-            replies.append(await complete(client, target, prompt, scenario.output_tokens, scenario.seed + index))
+            replies.append(await load.ask(prompt, scenario.output_tokens, scenario.seed + index))
             progress(len(replies), len(prompts))
 
-    await asyncio.gather(*(user() for _ in range(scenario.concurrency)))
+    await asyncio.gather(*(user() for _ in range(min(scenario.concurrency, len(prompts)))))
     return replies
 
 
@@ -134,19 +190,24 @@ def summary(scenario: Scenario, replies: Sequence[Reply], seconds: float) -> Mea
     good = [reply for reply in replies if reply.error is None]
     errors = tuple(dict.fromkeys(reply.error for reply in replies if reply.error))
     if not good:
-        raise WellfedError(f"every request failed: {errors[0] if errors else 'none was sent'}")
+        why = errors[0] if errors else "none was sent"
+        raise WellfedError(message("bench.all-failed", "every request failed: {why}", why=why))
     tokens = [reply.output_tokens for reply in good]
     prompts = [reply.prompt_tokens or scenario.prompt_tokens for reply in good]
     return Measurement(
         scenario=scenario,
         ttft_s=spread([reply.ttft_s for reply in good if reply.ttft_s is not None]),
         tpot_s=spread([reply.tpot_s for reply in good if reply.tpot_s is not None]),
-        total_tok_s=sum(tokens) / seconds,
+        total_tok_s=sum(tokens) / max(seconds, _LEAST_S),
         prompt_tokens=median(prompts),
         output_tokens=median(tokens),
         seconds=seconds,
         failed=len(replies) - len(good),
         errors=errors,
+        short=sum(reply.short for reply in good),
+        bursts=sum(reply.burst for reply in good),
+        doubted=sum(reply.doubted for reply in good),
+        odd=sum(reply.odd for reply in replies),
     )
 
 

@@ -14,14 +14,22 @@ from wellfed.calibration import Calibration
 from wellfed.catalog.calibration import dump, parse
 from wellfed.errors import BadInput, WellfedError
 from wellfed.hardware.machine import Machine, Origin
+from wellfed.plain_file import read_text
 
 SCHEMA = "wellfed.bench/1"
+_NOWHERE = Path("/dev/null/no-home")  # of a user without a home: nothing is there, nothing can be made
+_MOST_BYTES = 16 * 2**20
 
 
 def folder() -> Path:
     """$XDG_DATA_HOME/wellfed."""
-    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(base) / "wellfed"
+    base = os.environ.get("XDG_DATA_HOME")
+    if base:
+        return Path(base) / "wellfed"
+    try:
+        return Path.home() / ".local" / "share" / "wellfed"
+    except RuntimeError:
+        return _NOWHERE
 
 
 def document(kind: str, content: Any) -> dict[str, Any]:
@@ -139,17 +147,17 @@ def save_calibration(own: OwnCalibration) -> Path:
 def own_calibration(path: Path | None = None) -> OwnCalibration | None:
     """This machine's calibration, None when there is none. Raises BadInput when the file is damaged or foreign."""
     path = path or calibration_file()
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    if not _is_there(path):
         return None
-    except (OSError, UnicodeDecodeError) as error:
+    try:
+        text = read_text(path, _MOST_BYTES)
+    except WellfedError as error:
         raise _refused(path, error) from error
     try:
         calibration = parse(text, str(path))
         data = json.loads(text)
         memory = MemoryFigures(**{name: None if one is None else float(one) for name, one in data["memory"].items()})
-        observations = tuple(Observation(**one) for one in data["observations"])
+        observations = tuple(_observation(one) for one in data["observations"])
         own = OwnCalibration(
             machine=str(data["machine"]),
             memory=memory,
@@ -159,12 +167,30 @@ def own_calibration(path: Path | None = None) -> OwnCalibration | None:
         )
     except BadInput as error:
         raise _refused(path, error.message) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise _refused(path, error) from error
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise _refused(path, f"{type(error).__name__}: {error}") from error
     values = [*own.calibration.parameters.values(), *astuple(own.memory)]
     if not all(0 < value < float("inf") for value in values if value is not None):
         raise _refused(path, "it holds numbers that no measurement gives")
     return own
+
+
+def _observation(values: dict[str, Any]) -> Observation:
+    """Raises ValueError or TypeError for what is none."""
+    figures = {name: float(values[name]) for name in ("measured", "bundled", "own")}
+    if not all(0 < figure < float("inf") for figure in figures.values()):
+        raise ValueError("an observation of no speed")
+    return Observation(str(values["what"]), str(values["unit"]), **figures)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _refused(path: Path, why: object) -> BadInput:
@@ -183,11 +209,11 @@ def own_for(machine: Machine) -> OwnCalibration | None:
 def last_memory(machine: Machine) -> MemoryFigures | None:
     """The figures of the last `wellfed bench memory`; None when it never ran, or ran on other memory."""
     try:
-        result = json.loads((folder() / "memory.json").read_text(encoding="utf-8"))["result"]
+        result = json.loads(read_text(folder() / "memory.json", _MOST_BYTES))["result"]
         read = max(float(point["bytes_per_s"]["read"]) for point in result["points"])
         small, clock = result["small_pages_bytes_per_s"], result["clock_hz"]
         found = MemoryFigures(read, None if small is None else float(small), None if clock is None else float(clock))
-    except (OSError, ValueError, KeyError, TypeError, WellfedError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, WellfedError):
         return None
     same = result.get("theoretical_bytes_per_s") == machine.memory_bandwidth_bytes_per_s
     return found if same else None  # another machine that shares the home folder, or memory was changed since

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable
 from functools import lru_cache
@@ -12,6 +13,7 @@ from typing import Any
 
 from wellfed.calibration import Calibration, Fact, Residual
 from wellfed.errors import BadInput
+from wellfed.plain_file import read_text
 
 SCHEMA = 1
 _INNER = re.compile(r"\{[^{}]*\}(?=,?\n  )")  # the innermost objects stand on a line each
@@ -49,10 +51,7 @@ def merged(parts: Iterable[Calibration]) -> Calibration:
 
 def load(path: Path) -> Calibration:
     """A calibration file. Raises BadInput for anything that is not one."""
-    try:
-        return parse(path.read_text(), str(path))
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}") from error
+    return parse(read_text(path), str(path))
 
 
 def parse(text: str, where: str) -> Calibration:
@@ -64,14 +63,22 @@ def parse(text: str, where: str) -> Calibration:
         return Calibration(
             id=str(data["id"]),
             parameters={str(key): _number(value) for key, value in data["parameters"].items()},
-            residuals={str(key): Residual(**value) for key, value in data["residuals"].items()},
+            residuals={str(key): _residual(value) for key, value in data["residuals"].items()},
             source=str(data.get("source", "")),
             facts={str(key): _fact(value) for key, value in data["parameters"].items() if isinstance(value, dict)},
             support={str(key): int(value) for key, value in data.get("support", {}).items()},
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         hint = "files of `wellfed bench --calibrate` and `wellfed accuracy --refit` are calibrations"
         raise BadInput(f"{where}: not a calibration ({error})", hint) from error
+
+
+def _residual(value: Any) -> Residual:
+    """Finite numbers alone. Raises ValueError."""
+    for name, figure in value.items():
+        if isinstance(figure, bool) or not isinstance(figure, int | float) or not math.isfinite(figure):
+            raise ValueError(f"{name} of a residual is {figure!r}"[:200])
+    return Residual(**value)
 
 
 def _number(value: Any) -> float:

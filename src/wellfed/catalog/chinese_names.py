@@ -16,7 +16,8 @@ _NAMES: Mapping[str, str] = {
     "稀宇科技": "minimax", "谷歌": "", "英伟达": "nvidia", "微软": "", "阿里": "", "腾讯": "", "百度": "", "字节": "",
 }  # fmt: skip
 _WORDS: Mapping[str, str] = {
-    "满血版": "full", "满血": "full", "完整版": "full", "蒸馏版": "distill", "蒸馏": "distill",
+    "满血版": "full", "满血": "full", "滿血版": "full", "滿血": "full", "完整版": "full",
+    "蒸餾版": "distill", "蒸餾": "distill", "蒸馏版": "distill", "蒸馏": "distill",
     "量化版": "", "量化": "", "指令版": "instruct", "指令": "instruct", "对话版": "chat", "对话": "chat",
     "聊天": "chat", "基座": "base", "基础版": "base", "预览版": "preview", "预览": "preview",
     "思考版": "thinking", "思考": "thinking", "推理版": "reasoning", "视觉": "vl", "多模态": "vl",

@@ -1,7 +1,7 @@
 """The models' tables compiled: all TOML files parsed once, then kept as one JSON file in the user's cache.
 
-The cache is keyed by a digest of everything it follows from, so an edited table, a new version or an editable install
-never meets an old one. Where no cache can be written (a read-only home), the files are parsed each time.
+Its name is a digest of everything it follows from, so an edited table, a new version or an editable install never meets
+an old one. Wheels ship it made (hatch_build.py); where neither that nor a cache can be had, the files are parsed anew.
 """
 
 from __future__ import annotations
@@ -22,22 +22,40 @@ Tables = Mapping[str, Mapping[str, Any]]
 
 
 def compiled(folder: Path, code: tuple[Path, ...], build: Callable[[Tables], dict[str, Any]]) -> dict[str, Any]:
-    """What `build` makes of the tables in `folder`, from the cache where it is there.
+    """What `build` makes of the tables in `folder`: as shipped in a wheel, or cached, or else made now.
 
-    `code`: the sources whose change makes the cache stale. What `build` gives must be plain JSON.
+    `code`: the sources whose change makes both stale. What `build` gives must be plain JSON.
     """
     sources = sorted(folder.glob("*.toml"))
     texts = [path.read_bytes() for path in sources]
+    name = _file_name(texts, code)
+    for place in (folder / name, _cache() / name):
+        stored = _stored(place)
+        if stored is not None:
+            return stored
+    made = build(_parsed(sources, texts))
+    _store(_cache() / name, made)
+    return made
+
+
+def written(folder: Path, code: tuple[Path, ...], build: Callable[[Tables], dict[str, Any]], into: Path) -> Path:
+    """The same as a file in `into`, to be shipped beside the tables."""
+    sources = sorted(folder.glob("*.toml"))
+    texts = [path.read_bytes() for path in sources]
+    place = into / _file_name(texts, code)
+    place.write_text(_json(build(_parsed(sources, texts))), encoding="utf-8")
+    return place
+
+
+def _file_name(texts: list[bytes], code: tuple[Path, ...]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for text in (*texts, *(path.read_bytes() for path in code if path.is_file())):
         digest.update(len(text).to_bytes(8, "little") + text)
-    place = _cache() / f"models-{digest.hexdigest()}.json"
-    stored = _stored(place)
-    if stored is not None:
-        return stored
-    made = build(_parsed(sources, texts))
-    _store(place, made)
-    return made
+    return f"models-{digest.hexdigest()}.json"
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _cache() -> Path:
@@ -59,7 +77,7 @@ def _store(place: Path, value: dict[str, Any]) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=place.parent, suffix=".part")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(value, file, ensure_ascii=False, separators=(",", ":"))
+            file.write(_json(value))
         Path(name).replace(place)
         stale = sorted(place.parent.glob("models-*.json"), key=lambda path: path.stat().st_mtime)[:-_KEPT]
         for path in stale:

@@ -41,11 +41,16 @@ def facts(config: Mapping[str, object]) -> dict[str, object]:
     for key, value in config.items():
         if value is None or key in _SAID_ELSEWHERE or not _describes(key):
             continue
-        if isinstance(value, Mapping):
-            value = facts(value)
-        if value not in ({}, []):
-            kept[key] = value
+        described = _inner(value)
+        if described not in ({}, []):
+            kept[key] = described
     return kept
+
+
+def _inner(value: object) -> object:
+    if isinstance(value, Mapping):
+        return facts(value)
+    return [_inner(item) for item in value] if isinstance(value, list) else value
 
 
 def _describes(key: str) -> bool:

@@ -38,6 +38,12 @@ def gpu(name: str) -> GpuSpec:
     return resolve_gpu(name).spec
 
 
+@lru_cache(maxsize=1024)
+def measured_gpu(name: str) -> GpuSpec:
+    """As `gpu`, for a table of measurements: of twins the one with most memory, since what was run had room."""
+    return gpu_spec(_find("GPU", "gpus", name, least=False)[0].row)
+
+
 def cpu(name: str) -> CpuSpec:
     """The CPU meant by `name`; a leading count is ignored. Raises UnknownName with near matches."""
     return resolve_cpu(name).spec
@@ -93,9 +99,13 @@ def cpu_or_none(name: str, cores: int | None = None) -> CpuSpec | None:
 
 
 def near_parts(name: str) -> tuple[str, ...]:
-    """GPUs and CPUs that resemble a name."""
+    """Parts that resemble a name: of its kind and family where it tells one ("rtx 4095": RTX cards), else of both."""
     query = names.parse(name)
-    return (*match.near(query, _all_parts("gpus"))[:2], *match.near(query, _all_parts("cpus"))[:2])
+    cards, processors = _all_parts("gpus"), _all_parts("cpus")
+    for kind in (cards, processors):
+        if family := match.relatives(query, kind):
+            return match.near(query, kind) if kind is cards else family
+    return (*match.near(query, cards)[:2], *match.near(query, processors)[:2])
 
 
 @lru_cache(maxsize=1)
@@ -111,7 +121,7 @@ def cpus() -> tuple[CpuSpec, ...]:
 
 
 def gpu_list(text: str) -> tuple[tuple[int, GpuSpec], ...]:
-    """The GPUs of a text with counts or several names: "5090; 2x3090" is ((1, 5090), (2, 3090)).
+    """The GPUs of a measurement, with counts or several names: "5090; 2x3090" is ((1, 5090), (2, 3090)).
 
     "4 dev: A; B" names kinds and a total: what the kinds leave over is given to the first. "none" and "CPU only" are
     the empty tuple. Raises UnknownName.
@@ -124,7 +134,7 @@ def gpu_list(text: str) -> tuple[tuple[int, GpuSpec], ...]:
     pieces = [piece for piece in _SEPARATORS.split(_DEVICES.sub("", inner)) if piece.strip()]
     if not pieces:
         raise UnknownName("GPU", text.strip())
-    counted = [(names.split_count(names.normalise(piece))[0], gpu(piece)) for piece in pieces]
+    counted = [(names.split_count(names.normalise(piece))[0], measured_gpu(piece)) for piece in pieces]
     missing = int(devices[1]) - sum(count for count, _ in counted) if devices else 0
     if missing > 0:
         counted[0] = (counted[0][0] + missing, counted[0][1])
@@ -143,20 +153,30 @@ def _without_counts(name: str) -> str:
     return _without_counts(rest) if rest != name.strip() else rest
 
 
-def _find(kind: str, folder: str, name: str) -> tuple[match.Part, tuple[Assumption, ...]]:
+def _find(kind: str, folder: str, name: str, least: bool = True) -> tuple[match.Part, tuple[Assumption, ...]]:
     """The part a name means. Raises UnknownName with near matches."""
     query = names.parse(name)
-    found = _look(folder, query) or match.find(query, _all_parts(folder))
+    found = _look(folder, query, least) or match.find(query, _all_parts(folder), least)
     if found is None:
         raise UnknownName(kind, name.strip(), match.near(query, _all_parts(folder)))
     return found
 
 
-def _look(folder: str, query: names.Query) -> tuple[match.Part, tuple[Assumption, ...]] | None:
-    """Only in the files that hold one of the query's numbers; single digits ("Ryzen 9") tell nothing."""
+def _look(folder: str, query: names.Query, least: bool = True) -> tuple[match.Part, tuple[Assumption, ...]] | None:
+    """Only in the files that hold the query's numbers, all of them or else one; single digits ("Ryzen 9") tell nothing.
+
+    A part explains every word of its name, so its file holds them; a name that spells a number otherwise is rare.
+    """
     numbers = [word for word in query.words if len(word) > 1 and any(character.isdigit() for character in word)]
-    chosen = [path for path, text in files(folder) if not numbers or any(number in text for number in numbers)]
-    return match.find(query, [part for path in chosen for part in _parts(path)])
+    tried: list[str] = []
+    for enough in (all, any):
+        chosen = [path for path, text in files(folder) if not numbers or enough(number in text for number in numbers)]
+        if chosen and chosen != tried:
+            found = match.find(query, [part for path in chosen for part in _parts(path)], least)
+            if found is not None:
+                return found
+        tried = chosen
+    return None
 
 
 def _all_parts(folder: str) -> list[match.Part]:

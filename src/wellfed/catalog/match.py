@@ -99,13 +99,16 @@ def _needed(text: str, family_words: frozenset[str]) -> frozenset[str]:
     return core
 
 
-def find(query: Query, parts: Sequence[Part]) -> tuple[Part, tuple[Assumption, ...]] | None:
-    """The part the query means and what had to be assumed; None where nothing fits."""
+def find(query: Query, parts: Sequence[Part], least: bool = True) -> tuple[Part, tuple[Assumption, ...]] | None:
+    """The part the query means and what had to be assumed; None where nothing fits.
+
+    `least`: of twins the one that promises least; else the catalogue's first, which has most.
+    """
     hits = [hit for part in parts if (hit := _fit(query, part)) is not None]
     if not hits:
         return None
     hits.sort(key=lambda hit: _rank(query, hit), reverse=True)
-    best = _smallest_twin(query, hits)
+    best = _smallest_twin(query, hits) if least else hits[0]
     return best.part, tuple(_assumptions(query, best, hits))
 
 
@@ -194,9 +197,37 @@ def _assumptions(query: Query, best: Hit, hits: Sequence[Hit]) -> list[Assumptio
 
 
 def near(query: Query, parts: Sequence[Part]) -> tuple[str, ...]:
-    """Parts whose words are all in the name, else those whose names resemble it."""
+    """Parts whose words are all in the name (of another size, say), else of its family, else with a like name."""
     same = [p.row.name for p in parts if any(form.needed and form.needed <= query.words for form in p.forms)]
     if same:
         return tuple(same[:4])
+    if family := relatives(query, parts):
+        return family
     by_name = {" ".join(w for w in p.row.name.lower().split() if w not in _BRANDS): p.row.name for p in parts}
     return tuple(by_name[like] for like in nearest(names.normalise(query.text), by_name))
+
+
+def relatives(query: Query, parts: Sequence[Part]) -> tuple[str, ...]:
+    """Up to four parts of the query's family (its RTX, Xeon Gold, MI ...), the nearest model numbers first."""
+    letters, number = _letters(query.words), _number(query.words)
+    scored = []
+    for part in parts:
+        own = names.words_of(names.normalise(part.row.name)).words
+        shared = len(letters & _letters(own | part.allowed & letters))
+        distance = abs((_number(own) or 0) - number) / max(number, 1) if number is not None else 0.0
+        if shared:
+            scored.append((-shared, distance, part.order, part.row.name))
+    most = min((score[0] for score in scored), default=0)
+    return tuple(dict.fromkeys(score[3] for score in sorted(scored) if score[0] == most))[:4]
+
+
+def _letters(words: frozenset[str]) -> frozenset[str]:
+    """The words of letters, and what letters the others begin with: "mi300x" is of the family "mi"."""
+    starts = (re.match(r"[a-z]{2,}", word) for word in words)
+    return frozenset(match[0] for match in starts if match) - _NOISE - {"super", "ti", "xt", "xtx", "gb"}
+
+
+def _number(words: frozenset[str]) -> int | None:
+    """The model number: the longest run of digits."""
+    runs = [run for word in words for run in re.findall(r"\d{2,}", word)]
+    return int(max(runs, key=len)) if runs else None

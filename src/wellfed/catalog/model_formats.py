@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from wellfed.catalog.models import published_files
+from wellfed.catalog.name_words import Name
 from wellfed.errors import UnknownName
 from wellfed.message import message
 from wellfed.models.model import Model
@@ -70,39 +70,60 @@ _OF_IK = {"IQ2_K", "IQ3_K", "IQ4_K", "IQ5_K", "IQ6_K", "IQ2_KS", "IQ3_KS", "IQ4_
           "IQ2_KT", "IQ3_KT", "IQ4_KT"}  # fmt: skip
 
 
-def of_format(
-    model: Model | None, written: str | None, owner: str | None
-) -> tuple[Quantisation | None, tuple[Assumption, ...]]:
-    """The quantisation that a name's format words mean for `model`; None where there are none, or none is known.
-
-    `owner`: who packed it, which tells what "4bit" is.
-    """
+def of_format(model: Model | None, name: Name) -> tuple[Quantisation | None, tuple[Assumption, ...]]:
+    """The quantisation that a name's format words mean for `model`; None where there are none, or none is known."""
+    written = name.format
     if written is None:
         return None, ()
-    chosen = next(filter(None, map(_recipe, _labels(written, owner))), None)
-    if chosen is None:
-        text = message("resolve.format", "no recipe is known for {format} files", format=written.upper())
-        return None, (Assumption(str(text), "their size cannot be told from the name"),)
-    return (chosen, ()) if model is None else adapted(model, written, chosen)
+    if model is not None and model.native_recipe is not None and _made_so(model.native_recipe.method, written, name):
+        return by_label(model.native_quantisation), ()
+    for label in _labels(written):
+        chosen = by_label(_IN_GGUF.get(label, label) if name.is_gguf else label)
+        if chosen is not None:
+            wider = _wider(written)
+            quantisation, more = (chosen, ()) if model is None else adapted(model, written, chosen)
+            return quantisation, (*wider, *more)
+    text = message("resolve.format", "no recipe is known for {format} files", format=written.upper())
+    return None, (Assumption(str(text), "their size cannot be told from the name"),)
 
 
-def _labels(written: str, owner: str | None) -> Iterator[str]:
+# what safetensors' names mean of a GGUF file
+_IN_GGUF = {"bf16": "gguf-bf16", "fp16": "f16", "fp32": "gguf-f32", "f32": "gguf-f32", "mxfp4": "gguf-mxfp4"}
+
+
+def _wider(written: str) -> tuple[Assumption, ...]:
+    """Files called Q4_K_L and the like are the M mix with a wider embedding and head."""
+    if written not in _LARGE:
+        return ()
+    text = message("resolve.large", "{format} is taken for {mix}", format=written.upper(), mix=_LARGE[written].upper())
+    return (Assumption(str(text), "its embedding and head are wider: it is a few per cent larger"),)
+
+
+_LARGE = {"q2_k_l": "q2_k", "q4_k_l": "q4_k_m", "q5_k_l": "q5_k_m", "q6_k_l": "q6_k"}
+
+
+def _made_so(method: str, written: str, name: Name) -> bool:
+    """Whether the model's recipe came from these words of the name."""
+    return method in written.split("-") or (method == "mlx" and name.owner is not None)
+
+
+def _labels(written: str) -> Iterator[str]:
     """The label whole, then what it may mean, then its parts."""
-    yield _MEANT.get(written, written)
+    yield _MEANT.get(written) or _LARGE.get(written, written)
     parts = written.split("-")
-    if any(re.fullmatch(r"\dbit", part) for part in parts) and (owner in _MLX or "mlx" in parts):
-        yield f"mlx-{next(part for part in parts if part.endswith('bit'))}"
     if len(parts) > 1 and not _OTHER_ENGINES & set(parts):
         yield "-".join(parts[:2])
-        yield from parts
+        yield from (_MEANT.get(part, part) for part in parts)
 
 
-_MEANT = {"qat": "q4_0", "8bit": "int8"}  # Google's quantisation-aware checkpoints are Q4_0 files
-_MLX = {"mlx-community", "lmstudio-community"}
-_OTHER_ENGINES = {"onnx", "openvino", "coreml", "litert", "tensorrt", "exl2", "exl3", "bnb", "mlx"}
+# Google's quantisation-aware checkpoints are Q4_0 files; plain bits are said of GGUF files most often
+_MEANT = {"qat": "q4_0", "4bit": "q4_k_m", "8bit": "q8_0", "6bit": "q6_k", "5bit": "q5_k_m", "3bit": "q3_k_m",
+          "2bit": "q2_k", "nvfp4a16": "nvfp4", "mxfp4a16": "mxfp4"}  # fmt: skip
+_OTHER_ENGINES = {"onnx", "openvino", "coreml", "litert", "tensorrt", "exl2", "exl3", "mlx", "hqq"}
 
 
-def _recipe(label: str) -> Quantisation | None:
+def by_label(label: str) -> Quantisation | None:
+    """The quantisation called so; None where none is."""
     try:
         return quantisation(label)
     except UnknownName:

@@ -6,13 +6,14 @@ An exact name (id, name, repository, alias; a format may follow) names its model
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from wellfed.catalog.model_formats import of_format
-from wellfed.catalog.models import Entry, Task, by_id, entry, key, names, repackaging, tags
+from wellfed.catalog.model_formats import by_label, of_format
+from wellfed.catalog.models import Entry, Repackaging, Task, by_id, entry, key, names, repackaging, tags
 from wellfed.catalog.name_match import explains_sizes, largest, matched, spellings, without_sizes
 from wellfed.catalog.name_words import Name, billions, is_active, parse, plain, repository_in
+from wellfed.catalog.named_formats import as_published
 from wellfed.catalog.neighbours import unknown_model
 from wellfed.catalog.other_kinds import NotALanguageModel, kind_by_words
 from wellfed.catalog.pruned import pruned
@@ -48,7 +49,7 @@ class Identity:
     assumptions: tuple[Assumption, ...] = ()
 
 
-_LONGEST = 300  # letters of a name; hub ids have at most 193
+LONGEST = 300  # letters of a name; hub ids have at most 193
 
 
 def resolve(text: str) -> Identity:
@@ -65,20 +66,20 @@ def exact(text: str) -> Identity | None:
     A tag of Ollama's library comes first, then `owner/name` as the entry's own repository or a known repackaging of
     it. Raises NotALanguageModel.
     """
-    if len(text) > _LONGEST:
+    if len(text) > LONGEST:
         return None
     name, repository = parse(text), repository_in(plain(text))
     if name.owner is not None and repository is None:
         return None
     tagged = None if repository else tags().get(plain(text).lower()) or tags().get(name.core.lower())
     if tagged is not None:
-        return _identity(entry(tagged), How.EXACT, name, ())
+        return _identity(entry(tagged), How.EXACT, name, _differs(entry(tagged), name, _LIBRARY))
     packed = repackaging(repository) if repository else None
     if packed is not None:
         facts = entry(packed.model_id)
-        return _identity(facts, How.EXACT, name, _differs(facts, name) or (_packed(facts, name),))
+        return _repackaged(_identity(facts, How.EXACT, name, (_packed(facts, name),)), packed)
     for spelling in (repository,) if repository else (plain(text), name.core):
-        identity = names().get(key(spelling))
+        identity = names().get(key(spelling)) if spelling.isascii() else None  # a key has no other letters
         if identity is not None:
             return _identity(entry(identity), How.EXACT, name, _differs(entry(identity), name))
     return None
@@ -86,14 +87,14 @@ def exact(text: str) -> Identity | None:
 
 def loose(text: str) -> Identity:
     """The one entry that explains every word of `text`. Raises UnknownName, NotALanguageModel."""
-    shown = plain(text[:_LONGEST])
-    if len(text) > _LONGEST:
+    shown = plain(text[:LONGEST])
+    if len(text) > LONGEST:
         raise unknown_model(f"{shown} ...", frozenset())
     name = parse(text)
     words = name.distinguishing
-    chosen = largest(words - {_FULL}) if _FULL in words else matched(words)
+    chosen = _undiminished(name) if _FULL in words else matched(words)
     if chosen is not None:
-        return _identity(chosen, How.LOOSE, name, _differs(chosen, name) or (_packed(chosen, name),))
+        return _identity(chosen, How.LOOSE, name, _loosely(chosen, name))
     cut = pruned(name)
     if cut is not None:
         return _identity(cut[0], How.LOOSE, name, (cut[2],), cut[1])
@@ -103,7 +104,19 @@ def loose(text: str) -> Identity:
     raise unknown_model(shown, words)
 
 
+def _loosely(chosen: Entry, name: Name) -> tuple[Assumption, ...]:
+    why = _WHOLE if _FULL in name.words else _LISTED
+    return _differs(chosen, name, why) or (_packed(chosen, name),)
+
+
 _FULL = "full"  # the whole model, not a distilled one
+
+
+def _undiminished(name: Name) -> Entry | None:
+    """The largest model of what is named besides; a short name (R1) counts where it is all that is left."""
+    named = largest(name.distinguishing - {_FULL})
+    identity = names().get(key("".join(word for word in name.words if word != _FULL)))
+    return named or (entry(identity) if identity else None)
 
 
 def _identity(
@@ -112,21 +125,37 @@ def _identity(
     if facts.task is Task.NOT_A_LANGUAGE_MODEL:
         raise NotALanguageModel(facts.name, facts.kind_of or "?")
     built = model or (by_id(facts.id) if facts.has_config else None)
-    quantisation, more = of_format(built, name.format, name.owner)
+    built = None if built is None else as_published(built, name)
+    quantisation, more = of_format(built, name)
     how = How.SIZES if built is None else how
     return Identity(facts, how, built, name.format, quantisation, (*assumptions, *more))
 
 
-def _differs(facts: Entry, name: Name) -> tuple[Assumption, ...]:
+def _repackaged(identity: Identity, packed: Repackaging) -> Identity:
+    """With the format that the repository holds, and its bytes, where these are known."""
+    quantisation = identity.quantisation or by_label(packed.format)
+    size = packed.files_bytes.get(quantisation.id) if quantisation else None
+    size = size or (packed.bytes if identity.format in (None, packed.format) or not packed.files_bytes else None)
+    if quantisation is None or size is None:
+        return replace(identity, quantisation=quantisation, format=identity.format or packed.format)
+    return replace(identity, quantisation=quantisation.sized(size), format=identity.format or packed.format)
+
+
+_LISTED = "the usual one where a name says no more"
+_WHOLE = "the undiminished model is the largest of that name"
+_LIBRARY = "Ollama's library means that by it today"
+
+
+def _differs(facts: Entry, name: Name, why: str = _LISTED) -> tuple[Assumption, ...]:
     """What is assumed where the asked words are not the entry's own: another variant's, or fewer than it has."""
-    if any(
-        _same(facts.id, line.words, name.distinguishing)
-        for line in spellings()
-        if line.id == facts.id and not line.alias
-    ):
+    if any(_same(facts.id, line.words, name.distinguishing) for line in spellings(facts.id) if not line.alias):
         return ()
-    text = message("resolve.taken-for", "{name} is taken for {model}", name=name.core, model=facts.name)
-    return (Assumption(str(text), "the catalogue lists that name with it, or nothing else explains all its words"),)
+    shorter = any(without_sizes(name.distinguishing) <= line.words for line in spellings(facts.id) if not line.alias)
+    if shorter or why is not _LISTED:
+        text = message("resolve.taken-for", "{name} is taken for {model}", name=name.core, model=facts.name)
+        return (Assumption(str(text), why),)
+    text = message("resolve.same-layers", "{name} is planned as {model}", name=name.core, model=facts.name)
+    return (Assumption(str(text), "another model, whose layers are the same, says the catalogue"),)
 
 
 def _same(identity: str, spelling: frozenset[str], request: frozenset[str]) -> bool:

@@ -17,6 +17,7 @@ Every file is one family's; a table is one model:
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -25,8 +26,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from wellfed.catalog import name_words
-from wellfed.catalog.compiled import Tables, compiled
+from wellfed.catalog import chinese_names, name_index, name_words
+from wellfed.catalog.compiled import Tables, compiled, written
 from wellfed.errors import BadInput, UnknownName, Unsupported, nearest
 from wellfed.message import Amount, message
 from wellfed.models.config import from_config
@@ -93,28 +94,26 @@ def key(name: str) -> str:
     return re.sub(r"[^a-z0-9.]|(?<!\d)\.|\.(?!\d)", "", name.lower())
 
 
+_CODE = (*(Path(str(room.__file__)) for room in (name_words, name_index, chinese_names)), Path(__file__))
+
+
 @cache
 def _compiled() -> dict[str, Any]:
-    return compiled(_DATA, (Path(__file__), Path(name_words.__file__)), _build)
+    return compiled(_DATA, _CODE, _build)
+
+
+def write_compiled(into: Path) -> Path:
+    """The compiled catalogue as a file in `into`, to be shipped in data/models/; for builders of packages."""
+    return written(_DATA, _CODE, _build, into)
 
 
 def _build(tables: Tables) -> dict[str, Any]:
     """Every table with what it takes from the one it is `like`, every exact name, and the words of every name."""
     whole = {identity: _with_parent(identity, tables, ()) for identity in tables}
-    names: dict[str, str] = {}
-    words: list[list[Any]] = []
-    for identity, table in whole.items():
-        repository = str(table.get("repo", ""))
-        for index, name in enumerate((identity, str(table["name"]), repository, *_texts(table.get("aliases")))):
-            if not name:
-                continue
-            names.setdefault(key(name), identity)
-            names.setdefault(key(name.rpartition("/")[2]), identity)
-            words.append([identity, index >= _OWN_NAMES, sorted(name_words.parse(name).distinguishing)])
-    return {
-        "tables": whole,
-        "names": {**_tag_names(tables), **names},
-        "words": words,
+    made = name_index.index(whole, key)
+    return made | {
+        "names": {**_tag_names(tables), **made["names"]},
+        "described": [identity for identity, table in whole.items() if "config" in table],
         "tags": {tag.lower(): identity for identity, table in tables.items() for tag in _texts(table.get("tags"))},
         "published": _published(tables),
     }
@@ -129,9 +128,6 @@ def _published(tables: Tables) -> dict[str, list[Any]]:
     """Each repackaging's repository in lower case: the entry's id and its row."""
     rows = ((identity, row) for identity, table in tables.items() for row in table.get("published", ()))
     return {str(row["repo"]).lower(): [identity, dict(row)] for identity, row in rows}
-
-
-_OWN_NAMES = 3  # id, name and repository name the model itself; an alias may be a sibling's of the same shape
 
 
 def _with_parent(identity: str, tables: Tables, seen: tuple[str, ...]) -> dict[str, Any]:
@@ -162,21 +158,21 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(str(item) for item in value) if isinstance(value, list) else ()
 
 
+@cache
 def _table(identity: str) -> Mapping[str, Any]:
-    table: Mapping[str, Any] = _compiled()["tables"][identity]
+    table: Mapping[str, Any] = json.loads(_compiled()["texts"][identity])
     return table
 
 
 @cache
 def model_ids() -> tuple[str, ...]:
     """Every model whose layers are known, in the files' order."""
-    tables: Tables = _compiled()["tables"]
-    return tuple(identity for identity, table in tables.items() if "config" in table)
+    return tuple(_compiled()["described"])
 
 
 def entry_ids() -> tuple[str, ...]:
     """Every entry: also those of published sizes only, and what is no language model."""
-    return tuple(_compiled()["tables"])
+    return tuple(_compiled()["texts"])
 
 
 def names() -> Mapping[str, str]:
@@ -207,10 +203,22 @@ def repackagings(identity: str) -> tuple[Repackaging, ...]:
     return tuple(row for row in found if row is not None)
 
 
-def spelling_words() -> list[tuple[str, bool, list[str]]]:
-    """Entry's id, whether the spelling is an alias (not its id, name or repository), and its distinguishing words."""
-    spellings: list[tuple[str, bool, list[str]]] = _compiled()["words"]
-    return spellings
+def spelling_words(identity: str) -> list[tuple[bool, str]]:
+    """Of each spelling: whether it is an alias (not the id, name or repository), and its distinguishing words."""
+    words: list[tuple[bool, str]] = _compiled()["words"][identity]
+    return words
+
+
+def anchored(word: str) -> list[str]:
+    """Entries that have a spelling of which `word` is the rarest: a name without it cannot mean that spelling."""
+    identities: list[str] = _compiled()["anchors"].get(word, [])
+    return identities
+
+
+def families() -> Mapping[str, list[str]]:
+    """The first word of ids, and the entries whose ids begin so."""
+    first: Mapping[str, list[str]] = _compiled()["families"]
+    return first
 
 
 @cache
@@ -295,7 +303,7 @@ def published_files(identity: str) -> Mapping[str, float]:
 
 def repository_of(identity: str) -> str | None:
     """The repository on Hugging Face of an entry, where it has one; None for other ids too."""
-    return entry(identity).repository if identity in _compiled()["tables"] else None
+    return entry(identity).repository if identity in _compiled()["texts"] else None
 
 
 def model(name: str) -> Model:

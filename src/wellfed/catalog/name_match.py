@@ -6,38 +6,42 @@ entry is published. Only a size or a month of release may be missing, and only w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
 
-from wellfed.catalog.models import Entry, by_id, entry, spelling_words
-from wellfed.catalog.name_words import billions, is_active, is_month, is_size, parse
+from wellfed.catalog.models import Entry, anchored, by_id, entry, spelling_words
+from wellfed.catalog.name_index import firm, telling, without_active
+from wellfed.catalog.name_words import billions, is_active, is_size, parse
 from wellfed.models.counts import counts
 
 
-@dataclass(frozen=True, slots=True)
-class Spelling:
+class Spelling(NamedTuple):
     """One name of an entry as words. `alias`: neither its id nor its name nor its repository."""
 
     id: str
     alias: bool
     words: frozenset[str]
-    telling: bool  # it says enough to be part of a longer name: not 'r1' or '3.2' alone
+    telling: bool
+    without_active: frozenset[str]
+    firm: frozenset[str]
 
 
-@cache
-def spellings() -> tuple[Spelling, ...]:
-    """Every name in the catalogue."""
-    lines = ((identity, alias, frozenset(words)) for identity, alias, words in spelling_words())
-    return tuple(Spelling(identity, alias, words, _telling(words)) for identity, alias, words in lines)
+@lru_cache(maxsize=4096)
+def spellings(identity: str) -> tuple[Spelling, ...]:
+    """Every name of an entry."""
+    return tuple(_spelling(identity, alias, frozenset(text.split())) for alias, text in spelling_words(identity))
 
 
-_SHORT = 2
+def _spelling(identity: str, alias: bool, words: frozenset[str]) -> Spelling:
+    return Spelling(identity, alias, words, telling(words), without_active(words), firm(words))
 
 
-def _telling(words: frozenset[str]) -> bool:
-    letters = [word for word in words if word[0].isalpha() and not is_size(word)]
-    return len(letters) > 1 or (len(letters) == 1 and (len(letters[0]) > _SHORT or len(words) > 1))
+def _possible(words: frozenset[str]) -> list[Spelling]:
+    """The spellings that say enough and whose firm words are all there."""
+    identities = {identity for word in words for identity in anchored(word)}
+    lines = (line for identity in sorted(identities) for line in spellings(identity))
+    return [line for line in lines if line.telling and line.firm <= words]
 
 
 def without_sizes(words: frozenset[str]) -> frozenset[str]:
@@ -45,49 +49,42 @@ def without_sizes(words: frozenset[str]) -> frozenset[str]:
     return frozenset(word for word in words if not is_size(word))
 
 
-@cache
+@lru_cache(maxsize=4096)
 def sizes(identity: str) -> frozenset[str]:
     """Every size word under which the entry is published."""
-    written = {word for line in spellings() if line.id == identity for word in line.words if is_size(word)}
-    return frozenset(written | {word for size in entry(identity).sizes for word in parse(size).words})
+    written = {word for line in spellings(identity) for word in line.words if is_size(word)}
+    listed = (*entry(identity).sizes, *entry(identity).tags)
+    return frozenset(written | {word for text in listed for word in parse(text).words if is_size(word)})
 
 
 def matched(words: frozenset[str]) -> Entry | None:
     """The entry that explains all of `words`; None where there is none, or where several do equally well."""
-    whole = [line for line in spellings() if line.telling and line.words <= words and _explained(line, words)]
+    possible = [line for line in _possible(words) if explains_sizes(line.id, words - line.words)]
+    whole = [line for line in possible if line.words <= words]
     if whole:
         longest = max(len(line.words) for line in whole)
         best = [line for line in whole if len(line.words) == longest]
         return _only(line.id for line in best if not line.alias) or _only(line.id for line in best)
-    return _only(_lacking(words, is_active)) or (_only(_lacking(words, _may_lack)) if _narrow(words) else None)
+    lacking = [line.id for line in possible if line.without_active <= words]
+    return _only(lacking) or (_only(line.id for line in possible) if _narrow(words) else None)
 
 
 def largest(words: frozenset[str]) -> Entry | None:
     """The entry with most parameters among those called so, whatever their sizes: the undiminished model."""
     wanted = without_sizes(words)
-    called = {line.id for line in spellings() if line.telling and without_sizes(line.words) == wanted}
+    called = {line.id for line in _possible(words) if without_sizes(line.words) == wanted}
     fitting = [entry(identity) for identity in called if explains_sizes(identity, words - wanted)]
     return max(fitting, key=lambda facts: _count(facts) or 0.0, default=None)
 
 
-def _lacking(words: frozenset[str], optional: Callable[[str], bool]) -> Iterable[str]:
-    """Entries of whose spelling only optional words are missing."""
-    for line in spellings():
-        if line.telling and all(map(optional, line.words - words)) and _explained(line, words):
-            yield line.id
-
-
-def _may_lack(word: str) -> bool:
-    return is_size(word) or is_month(word)
+def called(words: frozenset[str]) -> frozenset[str]:
+    """The ids of all entries that have these words for a name, sizes aside."""
+    return frozenset(line.id for line in _possible(words) if without_sizes(line.words) == words)
 
 
 def _narrow(words: frozenset[str]) -> bool:
     """Whether words say more than a family's name: a generation, a variant."""
     return len(without_sizes(words)) > 1
-
-
-def _explained(line: Spelling, words: frozenset[str]) -> bool:
-    return explains_sizes(line.id, words - line.words)
 
 
 def explains_sizes(identity: str, words: frozenset[str]) -> bool:

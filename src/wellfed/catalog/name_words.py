@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 from wellfed.catalog.chinese_names import in_latin
 
@@ -22,6 +23,7 @@ class Name:
     core: str
     words: tuple[str, ...]  # in order, the neutral ones too
     format: str | None  # the format's words joined by hyphens: gptq-int4, ud-q4_k_xl, bnb-4bit
+    is_gguf: bool = False  # a GGUF file's name, or one that says GGUF
 
     @property
     def distinguishing(self) -> frozenset[str]:
@@ -82,11 +84,13 @@ def parse(text: str) -> Name:
     """The parts of a name of any kind: hub id or address, Ollama tag, file name, or words."""
     bare = _INSIDE.sub("", _ADDRESS.sub("", plain(text)))
     bare = in_latin(bare.partition("?")[0].rstrip("/"))
-    folders = re.split(r"[\\/]", bare) if _FILE.search(bare) else bare.split("/")
-    owner = folders[-2].lower() if len(folders) > 1 else None
+    is_file = _FILE.search(bare) is not None
+    folders = re.split(r"[\\/]", bare) if is_file else bare.split("/")
+    owner = folders[-2].lower() if len(folders) > 1 and not is_file else None
     core, form = _without_format(_FILE.sub("", folders[-1]))
     core, packer = _without_packer(core)
-    return Name(text, owner or packer, core, _without_brand(_words(core)), form)
+    is_gguf = bool(re.search(r"(?<![a-z])gguf(?![a-z])", folders[-1], re.IGNORECASE))
+    return Name(text, owner or packer, core, _without_brand(_words(core)), form, is_gguf)
 
 
 def _without_packer(core: str) -> tuple[str, str | None]:
@@ -101,11 +105,11 @@ def _without_brand(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 _FORMAT = re.compile(
-    r"(?<![A-Za-z0-9])(?<!\d\.)(?:"
+    r"(?<![A-Za-z0-9])(?:"
     r"(?:UD-|i1-|smol-|mix-)?(?:I?Q[1-8]_[A-Z0-9]+(?:_[A-Z0-9]+)*|I?Q[1-8]|TQ[12]_0|I2_S)"
-    r"|(?:MX|NV)FP[468](?:[_-]MOE)?|BF16|FP(?:32|16|8|4)(?:[_-](?:dynamic|block|static|per-?tensor))?|F(?:32|16)|E4M3"
+    r"|(?:MX|NV)FP[468](?:A16)?(?:[_-]MOE)?|BF16|FP(?:32|16|8|4)(?:[_-](?:dynamic|block|static|per-?tensor))?|F(?:32|16)|E4M3"
     r"|GPTQ|AWQ|HQQ|AQLM|VPTQ|torchao|Quark|autoround|auto-round|bnb|bitsandbytes|EXL[23]|MLX|DWQ|QAT|OptiQ"
-    r"|U?INT[2348]|W[48]A(?:16|[48])(?:FP8)?|[2-8][ -]?bits?|\d(?:\.\d+)?[ -]?bpw"
+    r"|U?INT[2348]|W[48]A(?:16|[48])(?:FP8)?|(?<!\d\.)(?:[2-8][ -]?bits?|\d(?:\.\d+)?[ -]?bpw)"
     r"|ONNX|OpenVINO|CoreML|TensorRT|TRT-?LLM|LiteRT"
     r")(?![A-Za-z0-9])(?!\.\d)",
     re.IGNORECASE,
@@ -116,12 +120,20 @@ def _without_format(text: str) -> tuple[str, str | None]:
     """The name without the words of its format, and these."""
     written = [re.sub(r"[ _]?-[ _]?|\s", "-", match).lower() for match in _FORMAT.findall(text)]
     rest = _FORMAT.sub(" ", text)
+    if written:
+        rest = _DETAIL.sub(" ", rest)
     words = dict.fromkeys(_BITS.sub(r"\1bit", word) for word in written)
     return re.sub(r"\s+", " ", rest).strip(" -_.:,()"), "-".join(words) or None
 
 
 _BITS = re.compile(r"^(\d)-?bits?$")
-_TOKEN = re.compile(r"[a-z0-9]+(?:(?<=\d)\.(?=\d)[0-9a-z]+)*")
+# beside a format: bits of the head, group sizes, kernels, ways of calibration
+_DETAIL = re.compile(
+    r"(?<![A-Za-z0-9.])(?:h[68]|(?:32|64|128|1024)g|g(?:s|roup)?_?(?:32|64|128)|marlin|actorder|a?sym|unsloth|dynamic|"
+    r"quantized|calibrated|ud|imat)(?![A-Za-z0-9.])",
+    re.IGNORECASE,
+)
+_TOKEN = re.compile(r"[a-z0-9]+(?:(?<=\d)\.(?=\d)[0-9a-z]+)*|[^\W\d_a-z]+")  # letters of other scripts are words too
 _APART = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*(?:billion|bn|b)\b(?! ?/s)")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([bmt])")
 _ACTIVE = re.compile(r"a(\d+(?:\.\d+)?)([bm])")
@@ -168,17 +180,20 @@ def size_word(billions: float) -> str:
     return f"{billions:.6g}b"
 
 
+@lru_cache(maxsize=8192)
 def billions(word: str) -> float | None:
     """The number of a size word, '7b' or 'a3b'; None for other words."""
     match = re.fullmatch(r"a?(\d+(?:\.\d+)?)b", word)
     return float(match[1]) if match else None
 
 
+@lru_cache(maxsize=8192)
 def is_active(word: str) -> bool:
     """Whether the word tells the parameters a token passes through: 'a3b'."""
     return bool(_ACTIVE.fullmatch(word))
 
 
+@lru_cache(maxsize=8192)
 def is_size(word: str) -> bool:
     """Whether the word tells a size: '7b', 'a3b', '8x7b', '16e'."""
     return billions(word) is not None or bool(re.fullmatch(r"\d+x\d+(?:\.\d+)?b|\d+e", word))

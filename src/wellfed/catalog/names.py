@@ -24,6 +24,7 @@ _ASIDES = re.compile(
 )
 _SPLITS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(rtx|gtx|rx|titan|radeon|arc|tesla|quadro|epyc|ryzen|xeon)(?=[a-z]?\d)"), r"\1 "),
+    (re.compile(r"\btr(?=\s?(?:pro\b|\d{4}w?x\b))"), "threadripper"),
     (re.compile(r"\b(\d{4})s\b"), r"\1 super"),
     (re.compile(r"\b(\d{3,4})(ti|super|d|xt|xtx|gre)(?=super|\b)"), r"\1 \2 "),
     (re.compile(r"\b(\d{4})(v[2-4])\b"), r"\1 \2"),
@@ -32,7 +33,8 @@ _SPLITS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(gb\d00)(nvl\d*)\b"), r"\1 \2"),
     (re.compile(r"\bsxm\d\b"), "sxm"),
     (re.compile(r"\b(mac|macbook) pro\b"), r"\1"),
-    (re.compile(r"\bmax[ -]q\b"), "maxq"),
+    (re.compile(r"\b(?:with )?max[ -]q(?: design)?\b"), "maxq"),
+    (re.compile(r"\bascend(?=\d)"), "ascend "),
     (re.compile(r"\bgen(?:eration)?\b"), " "),
 )
 _WORD = re.compile(r"[a-z0-9]+(?:\.[0-9]+)?")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from difflib import SequenceMatcher, get_close_matches
-from functools import cache
 
-from wellfed.catalog.models import Task, entry, entry_ids
+from wellfed.catalog.models import Task, entry, families
 from wellfed.catalog.name_match import Spelling, spellings, without_sizes
-from wellfed.catalog.name_words import billions, is_active, parse
+from wellfed.catalog.name_words import billions, is_active
 from wellfed.errors import UnknownName
 from wellfed.message import Listing, message
 
@@ -21,11 +19,18 @@ class UnknownModel(UnknownName):
 
     def __init__(self, name: str, near: tuple[str, ...]) -> None:
         super().__init__("model", name, near)
-        how = "name it by its hub id (owner/name), its folder with config.json, or a GGUF file"
         advice = (
-            message("resolve.unknown.hint.near", "did you mean {near}? Otherwise " + how, near=Listing(near))
+            message(
+                "resolve.unknown.hint.near",
+                "did you mean {near}? Otherwise name it by its hub id (owner/name), its folder with config.json, "
+                "or a GGUF file",
+                near=Listing(near),
+            )
             if near
-            else message("resolve.unknown.hint", how)
+            else message(
+                "resolve.unknown.hint",
+                "name it by its hub id (owner/name), its folder with config.json, or a GGUF file",
+            )
         )
         self.advice = advice
         self.hint = str(advice)
@@ -38,33 +43,24 @@ def unknown_model(shown: str, words: frozenset[str]) -> UnknownModel:
 
 def neighbours(words: frozenset[str], count: int = _OFFERED) -> tuple[str, ...]:
     """Ids of the family that `words` name, nearest in variant, generation and size first; empty without a family."""
-    called = _called(words)
     size = next((billions(word) for word in words if billions(word) and not is_active(word)), None)
-    ranked: dict[str, tuple[float, float]] = {}
-    for line in spellings():
-        if _families().get(line.id) in called:
-            rank = _rank(line, without_sizes(words), size)
-            ranked[line.id] = max(rank, ranked.get(line.id, rank))
-    return tuple(sorted(ranked, key=lambda identity: ranked[identity], reverse=True)[:count])
-
-
-@cache
-def _families() -> Mapping[str, str]:
-    """The first word of every language model's id: its family."""
-    return {
-        identity: parse(identity).words[0]
-        for identity in entry_ids()
+    bare = without_sizes(words)
+    ranked = {
+        identity: max(_rank(line, bare, size) for line in spellings(identity))
+        for family in _called(words)
+        for identity in families()[family]
         if entry(identity).task is not Task.NOT_A_LANGUAGE_MODEL
     }
+    return tuple(sorted(ranked, key=lambda identity: ranked[identity], reverse=True)[:count])
 
 
 def _called(words: frozenset[str]) -> frozenset[str]:
     """The families among the words; where none is, those that a word may be a misspelling of."""
-    families = frozenset(_families().values())
-    if words & families:
-        return words & families
+    listed = frozenset(families())
+    if words & listed:
+        return words & listed
     letters = [word for word in words if word.isalpha() and len(word) >= _LEAST_LETTERS]
-    return frozenset(near for word in letters for near in get_close_matches(word, families, 1, _LIKENESS))
+    return frozenset(near for word in letters for near in get_close_matches(word, listed, 1, _LIKENESS))
 
 
 _LEAST_LETTERS, _LIKENESS = 4, 0.8

@@ -41,9 +41,9 @@ _KINDS: Mapping[str, str] = {
         moonshine transcribe\w* stt diarization pyannote conformer speechbrain vad diarize\w*""",
     "video": r"""\w*video(?:gen|edit)? wan\d*(?:\.\d+)? wanx ltxv? cogvideox? mochi opensora animatediff skyreels t2v
         i2v ti2v s2v vace text2video image2video text2world video2world seedance longvie""",
-    "image": r"""\w*image(?:edit|gen)? sdxl sd\d(?:\.\d+)? sd flux\d* kolors pixart sana kandinsky\d* hidream auraflow
-        chroma\d* hunyuandit dit text2image txt2img img2img t2i i2i controlnet inpainting inpaint lumina omnigen\d*
-        seedream deepfloyd dreamshaper animagine cogview\d* lcm upscaler \w*esrgan vae \w*diffusers""",
+    "image": r"""\w*image(?:edit|gen)? sdxl sd\d(?:\.\d+)? sd flux(?:\.?\d+)? kolors pixart sana kandinsky\d* hidream
+        auraflow chroma\d* hunyuandit dit text2image txt2img img2img t2i i2i controlnet inpainting inpaint lumina
+        omnigen\d* seedream deepfloyd dreamshaper animagine cogview\d* lcm upscaler \w*esrgan vae \w*diffusers""",
     "diffusion": r"\w*diffusion\w* llada\w* diffucoder",
     "music and sound": r"musicgen audiogen audioldm\d* acestep songgen\w* riffusion music songbloom \w*sfx",
     "3D": r"hunyuan3d 3d trellis triposr triposg pointe",

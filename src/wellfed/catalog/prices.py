@@ -11,6 +11,7 @@ from typing import Any
 from wellfed.catalog.hardware import find_cpu, find_gpu
 from wellfed.errors import BadInput, UnknownName
 from wellfed.hardware.machine import Machine
+from wellfed.plain_file import read_text
 from wellfed.units import GIB
 
 _HINT = '[parts] "rtx 4090" = { price = 1600, source = "shop", date = "2026-11-01" }; memory: "ddr5 per gib"'
@@ -61,10 +62,8 @@ class Prices:
 def load_prices(path: Path) -> Prices:
     """Read a price file. Raises BadInput when it is damaged or a price lacks its source or date."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}", "give the path of a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        table = tomllib.loads(read_text(path))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadInput(f"{path} is not TOML: {error}", _HINT) from error
     entries = table.get("parts")
     if not isinstance(entries, dict) or not entries:

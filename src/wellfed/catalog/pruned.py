@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from wellfed.catalog.models import Entry, by_id, entry
-from wellfed.catalog.name_match import explains_sizes, matched, spellings, without_sizes
+from wellfed.catalog.name_match import called, explains_sizes, matched, without_sizes
 from wellfed.catalog.name_words import Name, billions, is_active
 from wellfed.message import message
 from wellfed.models.counts import counts
@@ -31,7 +31,7 @@ def pruned(name: Name) -> tuple[Entry, Model, Assumption] | None:
         return None  # the size is the original's own: how much was cut is not told
     bare = without_sizes(words - _CUT)
     active = frozenset(filter(is_active, words))
-    for identity in {line.id for line in spellings() if line.telling and without_sizes(line.words) == bare}:
+    for identity in sorted(called(bare)):
         cut = _cut_to(identity, left[0] * 1e9, name) if explains_sizes(identity, active) else None
         if cut is not None:
             return cut

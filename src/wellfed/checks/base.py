@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from wellfed.estimate import Estimate
-from wellfed.finding import Finding, Verdict
+from wellfed.finding import Cost, Finding, Reach, Remedy, Safety, Verdict
 from wellfed.hardware.machine import Machine, Origin
+from wellfed.message import Message, counted, message
 
 Judge = Callable[[Machine], Iterable[Finding]]
 Change = Callable[[Machine], Machine]
 
 SYSTEM = "system"
-_NOT_SUPPORTED = re.compile(r"not supported|n/a", re.IGNORECASE)
+NOT_SHOWN = ("check.unread", "check.not-read")  # ids of messages with a reader's reason
+UNTOLD = "check.untold"  # the id of the message that a dump does not tell something
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,48 +41,98 @@ class Check:
     effect: Change | None = None
     against: Callable[[Machine, Estimate], Iterable[Finding]] | None = None
     modelled: bool = False  # estimates of speed and memory know what this fault does
+    code: str = ""  # short, for tables and filters: PCI-01
+    price: Callable[[Machine, Estimate], Cost] | None = None  # its own, where the estimate does not have it
+    ask: tuple[str, ...] = ()  # commands whose output would tell, for a dump that does not
+    hardware: bool = False  # a broken part: counts even where it costs nothing
 
 
 def say(
     verdict: Verdict,
     subject: str,
-    why: str,
+    why: str | Message,
     measured: str | None = None,
     wanted: str | None = None,
-    fix: Iterable[str] = (),
+    fix: Iterable[str | Remedy] = (),
+    places: Iterable[str] = (),
 ) -> Finding:
-    """A finding whose id and references the runner fills in.
+    """A finding whose id, code and references the runner fills in."""
+    remedies = tuple(each if isinstance(each, Remedy) else plain(each) for each in fix)
+    lines = tuple(each.text for each in remedies)
+    said = why if isinstance(why, Message) else None
+    return Finding(
+        "", verdict, subject, str(why), measured, wanted, lines, said=said, remedies=remedies, places=tuple(places)
+    )
 
-    A line of `fix` that starts with `#` is for a human; any other is a shell command.
-    """
-    return Finding("", verdict, subject, why, measured, wanted, tuple(fix))
+
+def plain(line: str) -> Remedy:
+    """A line that starts with `#` is for a human; any other is a shell command that harms nothing."""
+    return Remedy(line, Safety.BY_HAND if line.startswith("#") else Safety.SAFE)
 
 
-def passed(subject: str, why: str, measured: str | None = None, wanted: str | None = None) -> Finding:
+def by_hand(text: str | Message, reach: Reach = Reach.SYSTEM) -> Remedy:
+    """Advice for a human."""
+    return Remedy(f"# {text}", Safety.BY_HAND, reach, text if isinstance(text, Message) else None)
+
+
+def command(text: str, safety: Safety = Safety.SAFE, reach: Reach = Reach.SYSTEM) -> Remedy:
+    """A shell command."""
+    return Remedy(text, safety, reach)
+
+
+def look(text: str) -> Remedy:
+    """A command that only looks."""
+    return Remedy(text, Safety.SAFE, Reach.LOOK)
+
+
+ROOT = look("sudo wellfed check")
+LOAD = look("wellfed check --load")
+BENCH = look("wellfed bench memory")
+
+
+def passed(
+    subject: str,
+    why: str | Message,
+    measured: str | None = None,
+    wanted: str | None = None,
+    places: Iterable[str] = (),
+) -> Finding:
     """All is well."""
-    return say(Verdict.PASS, subject, why, measured, wanted)
+    return say(Verdict.PASS, subject, why, measured, wanted, places=places)
 
 
 def warn(
-    subject: str, why: str, measured: str | None = None, wanted: str | None = None, fix: Iterable[str] = ()
+    subject: str,
+    why: str | Message,
+    measured: str | None = None,
+    wanted: str | None = None,
+    fix: Iterable[str | Remedy] = (),
+    places: Iterable[str] = (),
 ) -> Finding:
     """Costs something, or may."""
-    return say(Verdict.WARN, subject, why, measured, wanted, fix)
+    return say(Verdict.WARN, subject, why, measured, wanted, fix, places)
 
 
 def fail(
-    subject: str, why: str, measured: str | None = None, wanted: str | None = None, fix: Iterable[str] = ()
+    subject: str,
+    why: str | Message,
+    measured: str | None = None,
+    wanted: str | None = None,
+    fix: Iterable[str | Remedy] = (),
+    places: Iterable[str] = (),
 ) -> Finding:
     """A fault."""
-    return say(Verdict.FAIL, subject, why, measured, wanted, fix)
+    return say(Verdict.FAIL, subject, why, measured, wanted, fix, places)
 
 
-def skip(why: str, subject: str = SYSTEM) -> Finding:
+def skip(why: str | Message, subject: str = SYSTEM) -> Finding:
     """Does not apply here."""
     return say(Verdict.SKIP, subject, why)
 
 
-def unknown(why: str, subject: str = SYSTEM, measured: str | None = None, fix: Iterable[str] = ()) -> Finding:
+def unknown(
+    why: str | Message, subject: str = SYSTEM, measured: str | None = None, fix: Iterable[str | Remedy] = ()
+) -> Finding:
     """Applies, but could not be read."""
     return say(Verdict.UNKNOWN, subject, why, measured, None, fix)
 
@@ -94,38 +145,41 @@ def reason(machine: Machine, *keys: str) -> str | None:
 def missing(machine: Machine, what: str, *keys: str, subject: str = SYSTEM) -> Finding:
     """The verdict on a setting that has no value.
 
-    A reason on record makes it unknown (or a skip, when the reason is that the hardware has no such thing); so does
+    A reason on record makes it unknown (or a skip, when the driver said that the hardware has no such thing); so does
     a dump, which tells only some things. A setting that a live machine does not have is skipped, and one that a
     machine on paper cannot have yet, too.
     """
-    if why := reason(machine, *keys):
-        return skip(f"{what}: {why}", subject) if _NOT_SUPPORTED.search(why) else unknown(f"{what}: {why}", subject)
+    why = reason(machine, *keys)
+    if any(key in machine.unsupported for key in keys):
+        return skip(message("check.unsupported", "{what}: the driver says that this card has none", what=what), subject)
+    if why:
+        return unknown(message("check.unread", "{what}: {why}", what=what, why=why), subject)
     if machine.origin is Origin.DUMP:
-        return unknown(f"{what}: the dump does not tell", subject)
+        return unknown(message(UNTOLD, "{what}: the dump does not tell", what=what), subject)
     if machine.origin is Origin.PARTS:
-        return skip(f"{what}: not decided on a planned machine", subject)
-    return skip(f"{what}: not present on this machine", subject)
+        return skip(message("check.planned", "{what}: not decided on a planned machine", what=what), subject)
+    return skip(message("check.absent", "{what}: not present on this machine", what=what), subject)
 
 
 def unread(machine: Machine, what: str, *keys: str, subject: str = SYSTEM) -> Finding:
     """Like `missing`, for what every machine has: where it has no value, nobody could look."""
     found = missing(machine, what, *keys, subject=subject)
     if found.verdict is Verdict.SKIP and machine.origin is not Origin.PARTS:
-        return unknown(f"{what}: could not be read", subject)
+        return unknown(message("check.not-read", "{what}: could not be read", what=what), subject)
     return found
 
 
 def no_gpus(machine: Machine, needed: int = 1) -> Finding:
     """Why a check of GPUs has fewer than `needed` of them: there are none, or nobody could look."""
     if machine.gpus and needed > 1:
-        return skip("fewer than two GPUs" if needed == 2 else f"fewer than {needed} GPUs")
+        return skip(counted("check.fewer-gpus", "one GPU", "fewer than {needed} GPUs", needed - 1, needed=needed))
     if why := reason(machine, "gpus", "pci"):
-        return unknown(f"GPUs: {why}")
-    if machine.origin is Origin.DUMP and not machine.pci and not machine.gpus:
-        return unknown("GPUs: the dump does not tell")
-    return skip("no GPU")
+        return unknown(message("check.unread", "{what}: {why}", what="GPUs", why=why))
+    if machine.origin is Origin.DUMP and not machine.pci_complete and not machine.gpus:
+        return unknown(message(UNTOLD, "{what}: the dump does not tell", what="GPUs"))
+    return skip(message("check.no-gpu", "no GPU"))
 
 
 def stamped(finding: Finding, check: Check) -> Finding:
     """The finding under its check's id, with its references."""
-    return replace(finding, id=check.id, refs=finding.refs or check.refs)
+    return replace(finding, id=check.id, refs=finding.refs or check.refs, code=check.code)

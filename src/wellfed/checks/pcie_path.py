@@ -13,12 +13,14 @@ from wellfed.hardware.pcie import PciDevice, PcieLink, on_card, path_up
 class Hop:
     """One PCIe link: the function below it and, where visible, the port above it.
 
-    `edge`: the link of the card itself, at its connector; an idle GPU lets only this one drop.
+    `edge`: the link of the card itself, at its connector; an idle GPU lets only this one drop. `offered_generation`:
+    what the driver says the slot can do where its port is not visible; how many lanes the slot has it does not say.
     """
 
     lower: PciDevice
     upper: PciDevice | None
     edge: bool = False
+    offered_generation: int | None = None
 
     @property
     def current(self) -> PcieLink | None:
@@ -43,7 +45,13 @@ class Hop:
     @property
     def wanted_generation(self) -> int | None:
         """The lesser of both ends; None when neither tells."""
-        return min((link.generation for link in (self.slot, self.card) if link), default=None)
+        ends = [link.generation for link in (self.slot, self.card) if link]
+        return min([*ends, *([self.offered_generation] if self.offered_generation else [])], default=None)
+
+    @property
+    def both_ends_told(self) -> bool:
+        """Whether the slot's generation is known, too."""
+        return self.slot is not None or self.offered_generation is not None
 
     @property
     def place(self) -> str:
@@ -88,8 +96,7 @@ def gpu_hops(machine: Machine, gpu: Gpu) -> tuple[Hop, ...]:
     found = hops(by_address(machine), gpu.pci_address)
     if not found or found[0].slot or not gpu.link_host_generation or not found[0].card:
         return found
-    offered = PciDevice("slot", link_max=PcieLink(gpu.link_host_generation, found[0].card.width))
-    return (replace(found[0], upper=found[0].upper or offered), *found[1:])
+    return (replace(found[0], offered_generation=gpu.link_host_generation), *found[1:])
 
 
 def root_port(devices: Mapping[str, PciDevice], address: str | None) -> PciDevice | None:

@@ -11,8 +11,8 @@ from wellfed.hardware.pcie import PciDevice
 
 # Code names of AMD's CPUs with graphics inside (PCI ID repository); Strix Halo's is large enough to run models
 _APU = re.compile(
-    r"\b(?:Raphael|Granite Ridge|Phoenix\d?|Hawk ?Point\d?|Rembrandt|Cezanne|Renoir|Lucienne|Barcelo|Picasso|Raven|Mendocino|"
-    r"Krackan|Strix(?! Halo)|Dragon Range)\b"
+    r"\b(?:Raphael|Granite Ridge|Phoenix\d?|Hawk ?Point\d?|Rembrandt|Cezanne|Renoir|Lucienne|Barcelo|Picasso|Raven|"
+    r"Mendocino|Krackan|Strix(?! Halo)|Dragon Range)\b"
 )
 
 
@@ -100,15 +100,35 @@ def memory_homes(machine: Machine) -> tuple[tuple[str, Socket], ...]:
     return ((SYSTEM, Socket(-1, dimms=machine.dimms)),)
 
 
+DIRECT = frozenset({"nvlink", "nvswitch", "xgmi", "hccs", "xelink"})
+
+
 def linked(machine: Machine, a: int, b: int) -> bool:
-    """Whether an active NVLink, NVSwitch or xGMI joins two GPUs."""
-    return any(
-        {link.a, link.b} == {a, b} and link.active and link.kind in ("nvlink", "nvswitch", "xgmi")
-        for link in machine.gpu_links
-    )
+    """Whether an active link of the GPUs' own kind joins two of them."""
+    return any({link.a, link.b} == {a, b} and link.active and link.kind in DIRECT for link in machine.gpu_links)
 
 
 def all_linked(machine: Machine, indices: Iterable[int]) -> bool:
     """Whether every pair is joined by a link of its own kind."""
     group = sorted(indices)
     return all(linked(machine, a, b) for i, a in enumerate(group) for b in group[i + 1 :])
+
+
+_GEFORCE_WITHOUT_PEERS = frozenset({"turing", "ampere", "ada", "blackwell"})
+
+
+def without_peers(gpu: Gpu) -> bool:
+    """GeForce cards from Turing on: NVIDIA's driver gives them peer access over NVLink alone, never over PCIe."""
+    spec = gpu.spec
+    return spec is not None and "geforce" in spec.name.lower() and spec.architecture in _GEFORCE_WITHOUT_PEERS
+
+
+def some_nodes_only(machine: Machine) -> bool:
+    """Whether the source names only those NUMA nodes that GPUs are on."""
+    return "numa_nodes.partial" in machine.unknown
+
+
+def pairs_without_links(machine: Machine) -> tuple[frozenset[int], ...]:
+    """Pairs of GPUs that must talk over PCIe."""
+    gpus = [gpu.index for gpu in cards(machine)]
+    return tuple(frozenset((a, b)) for i, a in enumerate(gpus) for b in gpus[i + 1 :] if not linked(machine, a, b))

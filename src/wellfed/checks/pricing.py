@@ -11,12 +11,13 @@ from wellfed.errors import WellfedError
 from wellfed.estimate import Estimate
 from wellfed.finding import Cost, Finding
 from wellfed.hardware.machine import Machine
+from wellfed.message import Message, message
 
 Estimator = Callable[[Machine], Estimate]
 
-NOTHING = "costs nothing for this model"
-FITS = "does not fit now, and does when mended"
-UNPRICED = "what it does to speed is not in the estimate"
+NOTHING = message("cost.nothing", "costs nothing for this model")
+FITS = message("cost.fits", "does not fit now, and does when mended")
+UNPRICED = message("cost.unpriced", "what it does to speed is not in the estimate")
 NEGLIGIBLE = 0.002  # of the rate or time itself
 
 
@@ -44,11 +45,32 @@ def price(machine: Machine, findings: Iterable[Finding], checks: Iterable[Check]
     now = _try(estimate, as_is(machine, everything))
     costs = {check.id: _cost(machine, [check], everything, now, estimate) for check in mendable}
     together = _cost(machine, mendable, everything, now, estimate)
+    hardware = {check.id for check in mendable if check.hardware}
     priced = (
-        replace(finding, cost=costs[finding.id]) if finding.verdict in FAULTS and finding.id in costs else finding
+        _with_cost(finding, costs[finding.id], finding.id in hardware)
+        if finding.verdict in FAULTS and finding.id in costs
+        else finding
         for finding in found
     )
     return Priced(tuple(priced), together)
+
+
+def unpriced(findings: Iterable[Finding], why: Message) -> Priced:
+    """Findings of a machine that cannot be priced, each fault with the reason."""
+    cost = _noted(message("cost.not-priced", "not priced: {why}", why=why))
+    return Priced(tuple(replace(each, cost=cost) if each.verdict in FAULTS else each for each in findings), None)
+
+
+def _with_cost(finding: Finding, cost: Cost, hardware: bool) -> Finding:
+    """The finding with its cost. One that costs nothing says so first, and counts only as a broken part."""
+    if cost.said != NOTHING:
+        return replace(finding, cost=cost)
+    why = message("check.costs-nothing", "costs nothing for this model: {why}", why=finding.said or finding.why)
+    return replace(finding, cost=cost, why=str(why), said=why, counts=hardware)
+
+
+def _noted(note: Message) -> Cost:
+    return Cost(note=str(note), said=note)
 
 
 def as_is(machine: Machine, checks: Iterable[Check]) -> Machine:
@@ -74,13 +96,19 @@ def _cost(
     now: Estimate | str,
     estimate: Estimator,
 ) -> Cost:
+    if len(checks) == 1 and checks[0].price is not None:
+        return (
+            _noted(message("cost.not-priced", "not priced: {why}", why=now))
+            if isinstance(now, str)
+            else (checks[0].price(machine, now))
+        )
     if not any(check.repair and check.modelled for check in checks):
-        return Cost(note=UNPRICED)
+        return _noted(UNPRICED)
     then = _try(estimate, as_is(mended(machine, checks), everything))
     if isinstance(then, str):
-        return Cost(note=f"not priced: {then}")
+        return _noted(message("cost.not-priced", "not priced: {why}", why=then))
     if isinstance(now, str):
-        return Cost(note=f"runs only when mended; now: {now}")
+        return _noted(message("cost.only-mended", "runs only when mended; now: {why}", why=now))
     return difference(now, then)
 
 
@@ -101,8 +129,8 @@ def difference(now: Estimate, then: Estimate) -> Cost:
     ttft = -_gap(now.ttft_s.value, then.ttft_s.value)
     load = 0.0 if now.load_s is None or then.load_s is None else -_gap(now.load_s, then.load_s)
     fits = now.memory.fits is False and then.memory.fits is not False
-    note = FITS if fits else "" if any((decode, prefill, ttft, load)) else NOTHING
-    return Cost(decode, prefill, ttft + 0.0, load + 0.0, note)
+    note = FITS if fits else None if any((decode, prefill, ttft, load)) else NOTHING
+    return Cost(decode, prefill, ttft + 0.0, load + 0.0, str(note or ""), note)
 
 
 def _gap(now: float, then: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from wellfed.checks.base import Check
 from wellfed.checks.rules import (
@@ -17,8 +18,10 @@ from wellfed.checks.rules import (
     gpu_bar1,
     gpu_driver,
     gpu_ecc,
+    gpu_memory_clock,
     gpu_mig,
     gpu_mixed,
+    gpu_p2p,
     gpu_persistence,
     gpu_power_limit,
     gpu_row_remap,
@@ -33,8 +36,10 @@ from wellfed.checks.rules import (
     mem_mixed_dimms,
     mem_speed,
     memlock,
+    model_disk,
     nic_link,
     nic_locality,
+    nic_per_gpu,
     numa_balancing,
     numa_hidden,
     numa_memory,
@@ -53,6 +58,7 @@ from wellfed.checks.rules import (
 )
 from wellfed.errors import UnknownName, nearest
 
+GROUP = "wellfed.checks"
 ALL: tuple[Check, ...] = (
     pcie_width.CHECK,
     pcie_speed.CHECK,
@@ -61,6 +67,7 @@ ALL: tuple[Check, ...] = (
     pcie_replay.CHECK,
     gpu_socket.CHECK,
     nic_locality.CHECK,
+    nic_per_gpu.CHECK,
     nic_link.CHECK,
     mem_channels.CHECK,
     mem_mixed_dimms.CHECK,
@@ -80,11 +87,13 @@ ALL: tuple[Check, ...] = (
     cpuset.CHECK,
     kernel_cmdline.CHECK,
     swap.CHECK,
+    model_disk.CHECK,
     memlock.CHECK,
     shared_memory.CHECK,
     acs.CHECK,
     iommu.CHECK,
     nvlink.CHECK,
+    gpu_p2p.CHECK,
     fabric_manager.CHECK,
     gpu_driver.CHECK,
     gpu_ecc.CHECK,
@@ -93,6 +102,7 @@ ALL: tuple[Check, ...] = (
     gpu_throttle.CHECK,
     gpu_persistence.CHECK,
     gpu_power_limit.CHECK,
+    gpu_memory_clock.CHECK,
     gpu_mig.CHECK,
     gpu_mixed.CHECK,
     gpu_bar1.CHECK,
@@ -104,9 +114,32 @@ ALL: tuple[Check, ...] = (
 def check(id: str) -> Check:
     """The check of that id; UnknownName with the nearest ids otherwise."""
     found = next((each for each in ALL if each.id == id), None)
+    found = found or next((each for each in foreign() if each.id == id), None)
     if found is None:
         raise UnknownName("check", id, nearest(id, (each.id for each in ALL)))
     return found
+
+
+@lru_cache(maxsize=1)
+def foreign() -> tuple[Check, ...]:
+    """Checks of other installed packages: entry points of the group `wellfed.checks`, each a Check or several.
+
+    Looked for only when a name is not built in, or when all are listed. One that cannot be loaded, is no check or has
+    a built-in check's id is left out.
+    """
+    from importlib.metadata import entry_points
+
+    found: dict[str, Check] = {}
+    for point in entry_points(group=GROUP):
+        try:
+            loaded = point.load()
+        except Exception:  # noqa: BLE001  a stranger's package must not stop ours
+            continue
+        for each in loaded if isinstance(loaded, list | tuple) else [loaded]:
+            if isinstance(each, Check):
+                found.setdefault(each.id, each)
+    built_in = {each.id for each in ALL}
+    return tuple(each for id, each in found.items() if id not in built_in)
 
 
 def select(only: Iterable[str] = (), ignore: Iterable[str] = ()) -> tuple[Check, ...]:
@@ -114,13 +147,15 @@ def select(only: Iterable[str] = (), ignore: Iterable[str] = ()) -> tuple[Check,
     wanted = [each for pattern in only for each in _matching(pattern)]
     left_out = {each.id for pattern in ignore for each in _matching(pattern)}
     chosen = {each.id for each in wanted} if wanted else {each.id for each in ALL}
-    return tuple(each for each in ALL if each.id in chosen - left_out)
+    strangers = [each for each in wanted if each not in ALL]
+    return tuple(each for each in (*ALL, *dict.fromkeys(strangers)) if each.id in chosen - left_out)
 
 
 def _matching(pattern: str) -> list[Check]:
     if not pattern.endswith("*"):
         return [check(pattern)]
     found = [each for each in ALL if each.id.startswith(pattern[:-1])]
+    found = found or [each for each in foreign() if each.id.startswith(pattern[:-1])]
     if not found:
         raise UnknownName("check", pattern, nearest(pattern[:-1], (each.id for each in ALL)))
     return found

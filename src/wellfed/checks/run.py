@@ -6,9 +6,12 @@ from collections.abc import Iterable
 
 from wellfed.checks.base import Check, skip, stamped, unknown
 from wellfed.checks.registry import ALL
+from wellfed.checks.remedy import fitted
+from wellfed.checks.setting import Setting, setting_of
 from wellfed.estimate import Estimate
 from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine
+from wellfed.message import message
 
 FAULTS = (Verdict.WARN, Verdict.FAIL)
 
@@ -20,10 +23,13 @@ def run_checks(
 
     `estimate`: what a plan needs of this machine; checks that can, judge against it.
     """
-    return tuple(finding for check in checks for finding in run_check(machine, check, estimate))
+    setting = setting_of(machine)
+    return tuple(finding for check in checks for finding in run_check(machine, check, estimate, setting))
 
 
-def run_check(machine: Machine, check: Check, estimate: Estimate | None = None) -> tuple[Finding, ...]:
+def run_check(
+    machine: Machine, check: Check, estimate: Estimate | None = None, setting: Setting | None = None
+) -> tuple[Finding, ...]:
     """One check's findings; at least one. An exception inside becomes `unknown` with its error."""
     try:
         if estimate is not None and check.against is not None:
@@ -31,8 +37,11 @@ def run_check(machine: Machine, check: Check, estimate: Estimate | None = None) 
         else:
             found = tuple(check.judge(machine))
     except Exception as error:  # noqa: BLE001  a broken check must not hide the others' findings
-        found = (unknown(f"the check itself failed: {type(error).__name__}: {error}"),)
-    return tuple(stamped(finding, check) for finding in found or (skip("nothing to judge"),))
+        why = message("check.crashed", "the check itself failed: {error}", error=f"{type(error).__name__}: {error}")
+        found = (unknown(why),)
+    there = setting or setting_of(machine)
+    stamps = (stamped(finding, check) for finding in found or (skip(message("check.nothing", "nothing to judge")),))
+    return tuple(fitted(finding, check, there) for finding in stamps)
 
 
 def faults(findings: Iterable[Finding]) -> tuple[Finding, ...]:

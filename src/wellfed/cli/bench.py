@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wellfed.errors import BadInput
+
 if TYPE_CHECKING:
     from wellfed.api_calibrate import Options
 
@@ -53,11 +55,12 @@ def link(as_json: bool, out: Path | None) -> None:
 @click.option("--requests", type=click.IntRange(1), help="Requests per concurrency  [default: 4 per user, at least 8].")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--api-key", envvar="WELLFED_API_KEY", help="Better through the variable WELLFED_API_KEY.")
+@click.option("--timeout", "timeout_s", default=600.0, show_default=True, type=click.FloatRange(1), help="Of one, s.")
 @_json
 @_out
 @click.option("--svg", type=click.Path(path_type=Path), help="Write a chart of throughput over concurrency.")
 def engine(url: str, as_json: bool, out: Path | None, svg: Path | None, **options: Any) -> None:
-    """TTFT, TPOT and throughput of any OpenAI-compatible endpoint."""
+    """TTFT, TPOT and throughput of any OpenAI-compatible endpoint. Exits with 1 when requests failed."""
     from wellfed import api_bench
     from wellfed.cli.bench_text import engine_svg, engine_text, progress
 
@@ -68,6 +71,8 @@ def engine(url: str, as_json: bool, out: Path | None, svg: Path | None, **option
         from wellfed.bench.store import write
 
         write(svg, engine_svg(found))
+    if any(measurement.failed for measurement in found):
+        raise SystemExit(1)
 
 
 @command.command()
@@ -101,7 +106,6 @@ def compare(as_json: bool) -> None:
 def _compare(as_json: bool) -> None:
     from wellfed.bench import store
     from wellfed.cli.bench_text import compare_text
-    from wellfed.errors import BadInput
 
     own = store.own_calibration()
     if own is None:
@@ -115,11 +119,14 @@ def _compare(as_json: bool) -> None:
 def _emit(kind: str, result: Any, as_json: bool, text: Any, out: Path | None = None) -> None:
     from wellfed.bench import store
 
-    store.save(kind, result)
     rendered = json.dumps(store.document(kind, result), indent=1)
+    click.echo(rendered) if as_json else text(result)
     if out is not None:
         store.write(out, rendered + "\n")
-    click.echo(rendered) if as_json else text(result)
+    try:
+        store.save(kind, result)
+    except BadInput as error:  # it has been shown: only the next command misses it
+        _say(f"warning: not kept: {error.message}")
 
 
 def _say(line: str) -> None:

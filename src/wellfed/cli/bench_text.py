@@ -91,6 +91,23 @@ def engine_text(measurements: Sequence[Measurement]) -> None:
         )
     for error in dict.fromkeys(error for one in measurements for error in one.errors):
         click.echo(f"failed: {error}", err=True)
+    for line in filter(None, map(_doubts, measurements)):
+        click.echo(line, err=True)
+
+
+def _doubts(measurement: Measurement) -> str:
+    """What of a measurement counts for less; empty when nothing does."""
+    count, asked = measurement.scenario.count, measurement.scenario.output_tokens
+    parts = [
+        f"{measurement.short} of {count} answers ended before {asked} tokens" if measurement.short else "",
+        f"{measurement.bursts} came in a burst and tell no time per token" if measurement.bursts else "",
+        f"{measurement.doubted} claim tokens that do not fit what came: pieces were counted"
+        if measurement.doubted
+        else "",
+        f"{measurement.odd} pieces could not be read" if measurement.odd else "",
+    ]
+    said = "; ".join(filter(None, parts))
+    return f"{measurement.scenario.concurrency} at a time: {said}" if said else ""
 
 
 def engine_svg(measurements: Sequence[Measurement]) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from wellfed.catalog.models import Entry
+    from wellfed.models.model import Model
 
 
 @click.command()
@@ -53,29 +57,56 @@ def _cpus() -> list[tuple[Any, ...]]:
             cpu.name,
             f"{cpu.cores} cores",
             f"{cpu.memory_channels} x {cpu.memory_type}-{cpu.memory_mt_s[0]:.0f}",
+            _rating(cpu),
         )
         for cpu in cpus()
     ]
 
 
+def _rating(cpu: Any) -> str:
+    """PassMark's single-thread rating; `~` before one that is derived from parts of the same core."""
+    if cpu.single_thread_rating is None:
+        return "?"
+    return f"{'~' if cpu.single_thread_derived else ''}{cpu.single_thread_rating:.0f} single-thread"
+
+
 def _models() -> list[tuple[Any, ...]]:
-    from wellfed.catalog.models import by_id, model_ids
+    """Every entry: models whose layers are known, those of published sizes only, and what is no language model."""
+    from wellfed.catalog.models import entry, entry_ids
 
-    found = [by_id(identity) for identity in model_ids()]
-    return [(_model_facts(one), one.id, one.name, f"{one.parameters / 1e9:.3g}B") for one in found]
+    return [_model_row(entry(identity)) for identity in entry_ids()]
 
 
-def _model_facts(model: Any) -> dict[str, Any]:
+def _model_row(facts: Entry) -> tuple[Any, ...]:
+    from wellfed.catalog.models import by_id
+    from wellfed.models.counts import counts
+
+    built = by_id(facts.id) if facts.has_config else None
+    parameters = counts(built).parameters if built else facts.parameters or facts.total_parameters
+    shown = "?" if parameters is None else f"{parameters / 1e9:.3g}B"
+    kind = facts.kind_of or facts.task.value
+    return _model_facts(facts, built), facts.id, facts.name, shown, kind
+
+
+def _model_facts(facts: Entry, built: Model | None) -> dict[str, Any]:
+    from wellfed.models.counts import counts
+
+    count = counts(built) if built else None
     return {
-        "id": model.id,
-        "name": model.name,
-        "parameters": model.parameters,
-        "active_parameters": model.active_parameters,
-        "layers": len(model.layers),
-        "context_limit": model.context_limit,
-        "native_quantisation": model.native_quantisation,
-        "aliases": list(model.aliases),
-        "sources": [f"{source.text} ({source.date})" for source in model.sources],
+        "id": facts.id,
+        "name": facts.name,
+        "task": facts.task.value,
+        "kind_of": facts.kind_of,
+        "repository": facts.repository,
+        "parameters": count.parameters if count else facts.parameters,
+        "total_parameters": count.total if count else facts.total_parameters,
+        "active_parameters": count.active if count else facts.active_parameters,
+        "layers": len(built.layers) if built else None,
+        "context_limit": built.context_limit if built else facts.context,
+        "native_quantisation": built.native_quantisation if built else facts.native_quantisation,
+        "aliases": list(facts.aliases),
+        "tags": list(facts.tags),
+        "sources": [f"{facts.source.text} ({facts.source.date})"],
     }
 
 

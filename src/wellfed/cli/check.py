@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from wellfed.cli.naming import say_how_read
+from wellfed.errors import WellfedError
 from wellfed.workload import PRESETS
 
 if TYPE_CHECKING:
@@ -20,9 +22,13 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--model", "-m", help="Price every fault for this model: a name, a GGUF file, a repository.")
 @click.option("--workload", "-w", type=click.Choice(list(PRESETS)), default="chat", show_default=True)
+@click.option("--users", "-u", type=click.IntRange(1, 100_000), help="Price for so many users at a time.")
+@click.option("--nodes", type=click.IntRange(1, 512), help="Price for so many equal machines.")
+@click.option("--network", metavar="RATE", help="Network between them, e.g. 400Gb.")
 @click.option("--on", metavar="MACHINE", help="A machine in a line, a TOML file or build:NAME.")
 @click.option("--from", "path", type=click.Path(path_type=Path), metavar="PATH",
-              help="A snapshot, a pasted dump, a folder of dumps, or a captured /sys and /proc.")  # fmt: skip
+              help="A snapshot, a pasted dump ('-': standard input), a folder of dumps, or a captured /sys and "
+              "/proc.")  # fmt: skip
 @click.option("--select", "-s", "only", multiple=True, metavar="ID", help="Only these checks; pcie-* is a group.")
 @click.option("--ignore", "-i", multiple=True, metavar="ID", help="Not these.")
 @click.option("--load", is_flag=True, help="Copy to the GPUs meanwhile, so that idle links show their true speed.")
@@ -45,17 +51,33 @@ def command(listed: bool, load: bool, **options: Any) -> None:
 
     if load and (options["on"] or options["path"]):
         raise click.UsageError("--load copies to the GPUs of this machine; leave out --on and --from")
-    machine = api_check.read_machine(options["on"], options["path"])
+    try:
+        machine = api_check.read_machine(options["on"], options["path"])
+    except WellfedError as error:
+        _write_error(options["junit"], error)
+        raise
+    if options["nodes"] or options["network"]:
+        machine = api_check.joined(machine, options["nodes"], options["network"])
     if load:
         machine = _under_load(machine)
     workload = PRESETS[options["workload"]]
     if options["model"]:
         say_how_read(options["model"])
+    if options["users"]:
+        workload = replace(workload, concurrency=options["users"])
     checked = api_check.check(machine, options["model"], workload, options["only"], options["ignore"])
     _show(checked, options)
     code = exit_code(checked.findings)
     if code:
         raise SystemExit(code)
+
+
+def _write_error(path: Path | None, error: WellfedError) -> None:
+    """A CI system reads why there was nothing to check in the file that it asked for."""
+    if path is not None:
+        from wellfed.checks.outputs.junit import junit_error
+
+        _write(path, junit_error(error.kind, error.message, error.hint))
 
 
 def _under_load(machine: Machine) -> Machine:
@@ -104,8 +126,9 @@ def _write(path: Path | None, text: str) -> str | None:
 
 
 def _list() -> None:
-    from wellfed.checks.registry import ALL
+    from wellfed.checks.registry import ALL, foreign
 
-    width = max(len(check.id) for check in ALL)
-    for check in ALL:
-        click.echo(f"{check.id.ljust(width)}  {check.title}")
+    checks = (*ALL, *foreign())
+    width = max(len(check.id) for check in checks)
+    for check in checks:
+        click.echo(f"{check.id.ljust(width)}  {check.code}  {check.title}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from wellfed.checks.outputs.summary import counts
+from wellfed.checks.base import NOT_SHOWN, UNTOLD
+from wellfed.checks.outputs.summary import counts, untold
 from wellfed.cli.console import console, talk
 from wellfed.cli.machine_text import machine_line
-from wellfed.finding import Cost, Finding, Verdict
+from wellfed.finding import Cost, Finding, Reach, Remedy, Safety, Verdict
+from wellfed.hardware.machine import Origin
 from wellfed.units import format_rate, format_seconds
 
 if TYPE_CHECKING:
@@ -28,39 +31,76 @@ _STYLES = {
 }
 _ORDER = tuple(_STYLES)
 _MANY = 3  # checks from which a common reason is said once
-_UNTOLD = "the dump does not tell"
 _FIXES = 4
+_ASKS = 4  # commands that are asked for
 
 
 def print_checked(checked: Checked, everything: bool) -> None:
     """Faults first with cost and fix, then what could not be seen, then how many passed."""
     out = console()
     out.print(escape(machine_line(checked.machine)))
-    for name, reason in checked.machine.unknown.items():
-        if name == "snapshot" or name.startswith("dump "):
-            talk().print(f"[yellow]warning[/]: {escape(name)}: {escape(reason)}")
+    _print_header(checked)
+    if checked.no_price is not None:
+        out.print(f"[yellow]not priced: {escape(str(checked.no_price))}[/]")
     if checked.plan is not None:
         out.print(f"[dim]costs are for {escape(_plan_line(checked.plan))}[/]")
     shown = _ORDER if everything else (Verdict.FAIL, Verdict.WARN, Verdict.UNKNOWN)
-    untold = [each for each in checked.findings if each.why.endswith(_UNTOLD) and not everything]
-    blind = [] if everything else _for_one_reason(each for each in checked.findings if each not in untold)
+    dump = checked.machine.origin is Origin.DUMP
+    silent = [each for each in checked.findings if _is_silent(each, dump) and not everything]
+    blind = [] if everything else _for_one_reason(each for each in checked.findings if each not in silent)
     for verdict in shown:
         for finding in _grouped(
-            each for each in checked.findings if each.verdict is verdict and each not in untold and each not in blind
+            each for each in checked.findings if each.verdict is verdict and each not in silent and each not in blind
         ):
             _print_finding(finding)
     for why, blinded in _ids_by_reason(blind).items():
         out.print(_row("?", "magenta", f"{escape(why)}: [dim]{escape(', '.join(blinded))}[/]"))
-    if untold:
-        ids = ", ".join(dict.fromkeys(each.id for each in untold))
+    if silent:
+        ids = ", ".join(dict.fromkeys(each.id for each in silent))
         out.print(_row("?", "magenta", f"the dump tells nothing of: {escape(ids)}"))
+        _print_asks(silent)
     _print_summary(checked, everything)
+
+
+def _is_silent(finding: Finding, dump: bool) -> bool:
+    """What a dump simply does not show: said once, with what to add."""
+    if finding.said is None or finding.verdict is not Verdict.UNKNOWN or finding.measured:
+        return False
+    return finding.said.id == UNTOLD or (dump and finding.said.id in NOT_SHOWN)
+
+
+def _print_header(checked: Checked) -> None:
+    """What kind of machine, what was read, what could not be."""
+    from wellfed.api_check import header
+
+    said = [str(each) for each in header(checked.machine)]
+    if said:
+        console().print(f"[dim]{escape('; '.join(said))}[/]")
+    for name, reason in checked.machine.unknown.items():
+        if name == "snapshot" or name.startswith("dump "):
+            talk().print(f"[yellow]warning[/]: {escape(name)}: {escape(reason)}")
 
 
 def _for_one_reason(findings: Iterable[Finding]) -> list[Finding]:
     """Those that could not be told, where many checks give the same reason and nothing else."""
-    untold = [one for one in findings if one.verdict is Verdict.UNKNOWN and not one.measured and not one.fix]
-    return [one for one in untold if sum(other.why == one.why for other in untold) >= _MANY]
+    blind = [each for each in findings if each.verdict is Verdict.UNKNOWN and not each.measured and not _steps(each)]
+    number = Counter(each.why for each in blind)
+    return [each for each in blind if number[each.why] >= _MANY]
+
+
+def _steps(finding: Finding) -> bool:
+    """Whether there is something to do besides adding to a dump."""
+    return any(remedy.reach is not Reach.LOOK for remedy in finding.remedies)
+
+
+def _print_asks(findings: Iterable[Finding]) -> None:
+    """The commands whose output would tell most of what is not told, each once."""
+    from wellfed.checks.registry import check
+
+    commands = Counter(command for id in dict.fromkeys(each.id for each in findings) for command in check(id).ask[:1])
+    if commands:
+        best = ", ".join(command for command, _ in commands.most_common(_ASKS))
+        console().print(_row("", "", f"  [cyan]add the output of: {escape(best)}[/]"))
 
 
 def _ids_by_reason(findings: Iterable[Finding]) -> dict[str, list[str]]:
@@ -90,6 +130,7 @@ def _grouped(findings: Iterable[Finding]) -> list[Finding]:
             group[0],
             subject=_subjects([each.subject for each in group]),
             fix=tuple(dict.fromkeys(line for each in group for line in each.fix)),
+            remedies=tuple(dict.fromkeys(remedy for each in group for remedy in each.remedies)),
         )
         for group in groups.values()
     ]
@@ -113,10 +154,10 @@ def _print_finding(finding: Finding) -> None:
         out.print(_row("", "", escape(f"  is {finding.measured}{wanted}")))
     if finding.cost is not None:
         out.print(_row("", "", f"  [bold]{escape(cost_text(finding.cost))}[/]"))
-    for line in finding.fix[:_FIXES]:
-        _print_fix(line)
-    if len(finding.fix) > _FIXES:
-        out.print(_row("", "", f"  [dim]and {len(finding.fix) - _FIXES} more lines: --fix[/]"))
+    for remedy in finding.remedies[:_FIXES]:
+        _print_fix(remedy)
+    if len(finding.remedies) > _FIXES:
+        out.print(_row("", "", f"  [dim]and {len(finding.remedies) - _FIXES} more lines: --fix[/]"))
 
 
 def _row(word: str, style: str, text: str) -> Table:
@@ -128,12 +169,13 @@ def _row(word: str, style: str, text: str) -> Table:
     return row
 
 
-def _print_fix(line: str) -> None:
+def _print_fix(remedy: Remedy) -> None:
     """Commands in one piece, to be copied; advice as text."""
-    if line.startswith("#"):
-        console().print(_row("", "", f"  [cyan]{escape(line.lstrip('# '))}[/]"))
-    else:
-        console().print(f"       [cyan]$ {escape(line)}[/]", soft_wrap=True)
+    if remedy.text.startswith("#"):
+        console().print(_row("", "", f"  [cyan]{escape(remedy.text.lstrip('# '))}[/]"))
+        return
+    note = " [dim](needs a restart)[/]" if remedy.safety is Safety.RESTART else ""
+    console().print(f"       [cyan]$ {escape(remedy.text)}[/]{note}", soft_wrap=True)
 
 
 def cost_text(cost: Cost) -> str:
@@ -156,7 +198,7 @@ def _print_summary(checked: Checked, everything: bool) -> None:
     words = [
         f"[bold red]{number['fail']} failed[/]" if number["fail"] else "",
         f"[yellow]{number['warn']} warned[/]" if number["warn"] else "",
-        f"[magenta]{number['unknown']} could not be told[/]" if number["unknown"] else "",
+        f"[magenta]{untold(checked.findings)} checks could not be told[/]" if number["unknown"] else "",
         f"[green]{number['pass']} passed[/]" if number["pass"] else "",
         f"[dim]{number['skip']} do not apply[/]" if number["skip"] else "",
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,15 @@ if TYPE_CHECKING:
 @lru_cache(maxsize=1)
 def console() -> Console:
     """stdout."""
-    return _safe(highlight=False, soft_wrap=False)
+    return _safe(highlight=False, soft_wrap=False, width=_width())
+
+
+_ENDLESS = 10_000
+
+
+def _width() -> int | None:
+    """A terminal's own; what reads a pipe gets lines as they are, unless COLUMNS says how wide it is."""
+    return None if sys.stdout.isatty() or os.environ.get("COLUMNS") else _ENDLESS
 
 
 @lru_cache(maxsize=1)

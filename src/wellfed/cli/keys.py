@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from wellfed.errors import BadInput
+from wellfed.plain_file import read_text
 
 VARIABLE = "WELLFED_API_KEY"
 _MOST_BYTES = 4096
@@ -45,16 +46,15 @@ def with_key(options: dict[str, Any]) -> dict[str, Any]:
 def _read(file: str) -> str:
     """The key in `file`, or on standard input."""
     if file == "-":
-        return sys.stdin.read(_MOST_BYTES).strip()
-    path = Path(file).expanduser()
+        return sys.stdin.readline(_MOST_BYTES).strip()
     try:
-        with path.open() as opened:
-            text = opened.read(_MOST_BYTES)
-        others = path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "not a text"
+        path = Path(file).expanduser()
+        text = read_text(path, _MOST_BYTES)
+        mode = path.stat().st_mode
+    except (OSError, RuntimeError, BadInput) as error:
+        why = error.message if isinstance(error, BadInput) else getattr(error, "strerror", None) or str(error)
         raise BadInput(f"cannot read the key in {file}: {why}", "give a file of one line, the key") from error
-    if others:
+    if stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
         click.echo(f"warning: others can read {file}: chmod 600 {file}", err=True)
     return text.strip()
 

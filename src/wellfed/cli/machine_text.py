@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from wellfed.hardware.machine import Machine
+from wellfed.hardware.machine import Machine, Origin
 from wellfed.units import format_bandwidth, format_bytes
 
 
@@ -20,7 +20,12 @@ def machine_line(machine: Machine) -> str:
 
 def _gpus(machine: Machine) -> list[str]:
     names = Counter(gpu.spec.name if gpu.spec else gpu.name or "unknown GPU" for gpu in machine.gpus)
-    return [f"{count}x {name}" if count > 1 else name for name, count in names.items()] or ["no GPU"]
+    return [f"{count}x {name}" if count > 1 else name for name, count in names.items()] or [_no_gpu(machine)]
+
+
+def _no_gpu(machine: Machine) -> str:
+    """None, or none that the source shows."""
+    return "GPU ?" if machine.origin is Origin.DUMP and not machine.pci_complete else "no GPU"
 
 
 def _cpus(machine: Machine) -> list[str]:

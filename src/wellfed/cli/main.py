@@ -14,11 +14,13 @@ import click
 
 from wellfed import __version__
 from wellfed.errors import WellfedError
+from wellfed.message import Message
 from wellfed.printable import Guarded, printable_lines
 
 # name: (module:command, help of one line)
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "plan": ("wellfed.cli.plan:command", "Does it fit, how fast, what limits it: CPU, GPU or both."),
+    "fit": ("wellfed.cli.fit:command", "Which models this machine serves well."),
     "compare": ("wellfed.cli.compare:command", "The same model on several machines, side by side."),
     "check": ("wellfed.cli.check:command", "Does this machine feed its GPUs? Faults, priced for a model, with fixes."),
     "topology": ("wellfed.cli.topology:command", "Sockets, channels, PCIe hops, GPUs and links, drawn."),
@@ -33,6 +35,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "accuracy": ("wellfed.cli.accuracy:command", "Hold predictions against a table of measurements."),
     "resolve": ("wellfed.cli.resolve:command", "Which model is meant by a name, and how large it is."),
     "catalog": ("wellfed.cli.catalog:command", "GPUs, CPUs, models and builds that are known by name."),
+    "explain": ("wellfed.cli.explain:command", "What a term means."),
     "completion": ("wellfed.cli.completion:command", "Print the shell completion script."),
 }
 
@@ -127,14 +130,19 @@ def _text(word: str) -> str:
         return word
 
 
-def fail(message: str, hint: str | None = None, code: int = 2, kind: str = "error") -> None:
-    """Say on stderr what happened and what to do, and leave; with --json as an object on stdout too."""
+def fail(message: str | Message, hint: str | Message | None = None, code: int = 2, kind: str = "error") -> None:
+    """Say on stderr what happened and what to do, and leave; with --json as an object on stdout too, in English."""
+    from wellfed.messages.words import phrase, words
+
     own = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
     if "--json" in own:
-        click.echo(json.dumps({"error": {"kind": kind, "message": message, "hint": hint}}, ensure_ascii=False))
-    click.echo(f"{click.style('error', fg='red', bold=True)}: {printable_lines(message)}", err=True)
+        error = {"kind": kind, "message": str(message), "hint": None if hint is None else str(hint)}
+        click.echo(json.dumps({"error": error}, ensure_ascii=False))
+    label = click.style(phrase("error.label", "error"), fg="red", bold=True)
+    click.echo(f"{label}: {printable_lines(words(message))}", err=True)
     if hint:
-        click.echo(f"{click.style('hint', fg='cyan', bold=True)}: {printable_lines(hint)}", err=True)
+        label = click.style(phrase("error.hint", "hint"), fg="cyan", bold=True)
+        click.echo(f"{label}: {printable_lines(words(hint))}", err=True)
     sys.exit(code)
 
 

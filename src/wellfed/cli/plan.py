@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from wellfed import api
     from wellfed.plan import Plan
+    from wellfed.planner.answer import Answer
+    from wellfed.planner.sweep import MostUsers
     from wellfed.verbs.next_steps import NextSteps
 
 
@@ -37,11 +39,14 @@ POSITIVE = Positive(0, min_open=True)
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", required=False)
 @click.option("--on", metavar="MACHINE", help="A machine in a line, a TOML file, build:NAME or a snapshot; "
               "without it: this machine.")  # fmt: skip
 @click.option("--nodes", type=click.IntRange(1, 512), default=None, help="So many equal machines.")
 @click.option("--network", metavar="RATE", help="Network between them, e.g. 400Gb.")
+@click.option("--vram-free", metavar="SIZE[,SIZE...]", help="Free memory of every GPU, or of each.")
+@click.option("--ram-free", metavar="SIZE", help="Free RAM.")
+@click.option("--os", "system", type=click.Choice(["linux", "windows", "wsl2", "macos"]), help="What it runs.")
 @click.option("--for", "objective", type=click.Choice([o.value for o in Objective]), default="balanced",
               show_default=True, help="What to rank by.")  # fmt: skip
 @click.option("--workload", type=click.Choice(list(PRESETS)), default="chat", show_default=True)
@@ -59,14 +64,20 @@ POSITIVE = Positive(0, min_open=True)
 @click.option("--kv-type", "kv_types", multiple=True, metavar="TYPE",
               help="KV cache, e.g. q8_0, fp8, q8_0/f16; `any` tries all  [default: the engine's own; coarser only when "
               "nothing fits].")  # fmt: skip
+@click.option("--from-command", "command_line", metavar="LINE",
+              help="Instead of MODEL: a command line that runs now; estimated as it is, and improved.")  # fmt: skip
+@click.option("--set", "pins", multiple=True, metavar="KEY=VALUE",
+              help="Pin a setting by the engine's own flag name, e.g. ubatch-size=2048.")  # fmt: skip
 @click.option("--top", type=click.IntRange(1), default=6, show_default=True, help="Plans to show.")
 @click.option("--buy", is_flag=True, help="Design whole machines for MODEL instead: GPUs and what keeps them fed.")
 @click.option("--prices", type=click.Path(path_type=Path), help="With --buy: a TOML file of part prices.")
 @click.option("--budget", type=POSITIVE, help="With --buy and --prices: spend at most this.")
 @click.option("--power", type=POSITIVE, help="With --buy: draw at most so many watts.")
+@click.option("--max-users", is_flag=True, help="How many users at a time keep --ttft and --tpot.")
+@click.option("--report", type=click.Path(path_type=Path), help="Also write the whole answer here (.html or .md).")
 @click.option("--explain", is_flag=True, help="Show every term, assumption and source of the best plan.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-def command(model: str, as_json: bool, top: int, explain: bool, **options: Any) -> None:
+def command(model: str | None, as_json: bool, top: int, explain: bool, **options: Any) -> None:
     """Every sensible way to run MODEL: does it fit, how fast, what limits it; CPU, GPU or both, and why.
 
     MODEL is a catalogue name (deepseek-r1, r1:70b, "qwen3 30b a3b q4_k_m"), a GGUF file, a folder or file with
@@ -78,23 +89,80 @@ def command(model: str, as_json: bool, top: int, explain: bool, **options: Any) 
 
     objective = Objective(options["objective"])
     asked = _asked(options, objective)
+    if options["command_line"] is not None:
+        if model is not None:
+            raise click.UsageError("--from-command names the model: leave MODEL out")
+        _from_command(options["command_line"], asked, as_json)
+        return
+    if model is None:
+        raise click.UsageError("Missing argument 'MODEL'.")
     if options["buy"]:
         _buy(model, asked, options, top, as_json)
         return
     if options["prices"] or options["budget"] or options["power"]:
         raise click.UsageError("--prices, --budget and --power go with --buy")
+    if options["max_users"] and not (options["ttft"] or options["tpot"]):
+        raise click.UsageError("--max-users needs a target: --ttft or --tpot")
     answer = api.plan(model, asked)
-    if as_json:
-        from wellfed.cli.plan_json import answer_json
+    most = _most_users(answer) if options["max_users"] else None
+    if options["report"]:
+        from wellfed.cli.report import write_report
 
-        click.echo(json.dumps(answer_json(answer, top, _steps(model, asked)), indent=1))
+        write_report(options["report"], answer, top, _steps(model, asked))
+    if as_json:
+        from wellfed.cli.plan_json import answer_json, plan_json
+
+        document = answer_json(answer, top, _steps(model, asked))
+        if options["max_users"]:
+            document["max_users"] = most and {
+                "users": most.users,
+                "at_least": most.at_least,
+                "plan": plan_json(most.plan),
+            }
+        click.echo(json.dumps(document, indent=1))
     else:
         from wellfed.cli.plan_text import print_answer
 
         print_answer(answer, top, explain, _steps(model, asked))
+        if options["max_users"]:
+            from wellfed.cli.plan_text import print_most_users
+
+            print_most_users(most)
     best = answer.ranking.best
     if best is None or meets_targets(best) is False:
         raise SystemExit(1)
+
+
+def _from_command(line: str, request: api.PlanOptions, as_json: bool) -> None:
+    """Exit 1 where the command does not fit as it is."""
+    from wellfed.verbs.from_command import from_command
+
+    found = from_command(line, request)
+    if as_json:
+        from wellfed.cli.plan_json import plan_json
+
+        best = found.better.ranking.best
+        document = {
+            "schema": "wellfed.from-command/1",
+            "engine": found.command.engine.value,
+            "model": found.plan.model.id,
+            "as_it_is": plan_json(found.plan),
+            "improved": None if best is None else plan_json(best),
+            "changes": [change.to_dict() for change in found.changes],
+        }
+        click.echo(json.dumps(document, indent=1))
+    else:
+        from wellfed.cli.plan_text import print_as_it_is
+
+        print_as_it_is(found)
+    if found.fits is False:
+        raise SystemExit(1)
+
+
+def _most_users(answer: Answer) -> MostUsers | None:
+    from wellfed.planner.sweep import most_users
+
+    return most_users(answer.search)
 
 
 def _steps(model: str, request: api.PlanOptions) -> Callable[[Plan], NextSteps]:
@@ -118,6 +186,10 @@ def _asked(options: dict[str, Any], objective: Objective) -> api.PlanOptions:
         engines=tuple(Engine(name) for name in options["engines"]),
         quantisations=options["quantisations"],
         kv_types=options["kv_types"],
+        pins=options["pins"],
+        vram_free=options["vram_free"],
+        ram_free=options["ram_free"],
+        system=options["system"],
     )
 
 

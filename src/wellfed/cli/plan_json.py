@@ -9,6 +9,7 @@ from typing import Any
 from wellfed.estimate import DeviceMemory, Quantity, Term
 from wellfed.plan import Plan
 from wellfed.planner.answer import Answer
+from wellfed.planner.host_cost import HostCost
 from wellfed.planner.kinds import describe, kind_of
 from wellfed.planner.search import meets_targets, missed_targets
 from wellfed.verbs.next_steps import NextSteps
@@ -32,7 +33,11 @@ def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) ->
         "objective": search.goal.objective.value,
         "considered": ranking.considered,
         "meets_targets": None if ranking.best is None else meets_targets(ranking.best),
-        "verdict": {"kind": answer.verdict.kind and answer.verdict.kind.value, "why": answer.verdict.why},
+        "verdict": {
+            "kind": answer.verdict.kind and answer.verdict.kind.value,
+            "why": answer.verdict.why,
+            "reasons": [reason.to_dict() for reason in answer.verdict.reasons],
+        },
         "plans": [{**plan_json(plan), **steps_json(steps(plan))} for plan in ranking.best_of_each_kind()[:top]],
         "refused": [asdict(refusal) for refusal in ranking.refused],
         "near_miss": None
@@ -56,7 +61,22 @@ def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) ->
             {"change": upgrade.change, "total_tok_s_gain": _finite(upgrade.gain), "plan": plan_json(upgrade.plan)}
             for upgrade in answer.upgrades
         ],
+        "host": None if answer.host is None else host_json(answer.host),
         "assumptions": [asdict(assumption) for assumption in answer.assumptions],
+    }
+
+
+def host_json(cost: HostCost) -> dict[str, Any]:
+    """What the CPU costs the best plan: shares of the speed behind the fastest host."""
+    return {
+        "single_thread_ratio": cost.ratio,
+        "unhindered_ratio": cost.speed.unhindered,
+        "losses": [{"cause": cause.value, "left": left} for cause, left in cost.speed.losses],
+        "fastest": {"id": cost.fastest.id, "name": cost.fastest.name, "single_thread_ratio": cost.fastest_ratio},
+        "total_tok_s_share": cost.total_tok_s_share,
+        "decode_tok_s_share": cost.decode_tok_s_share,
+        "ttft_times": cost.ttft_times,
+        "message": cost.told().to_dict(),
     }
 
 

@@ -9,16 +9,20 @@ from rich.table import Table
 
 from wellfed.cli.console import console
 from wellfed.cli.machine_text import machine_line
-from wellfed.engines.usual import can_be_started
-from wellfed.estimate import DeviceMemory, Quantity, Term, total_seconds
+from wellfed.cli.plan_ledgers import memory_table, print_ledgers
+from wellfed.cli.plan_table import plans_table
+from wellfed.message import Amount, Message, counted, message
+from wellfed.messages.terms import limit_words
+from wellfed.messages.words import phrase, words
 from wellfed.models.model import Model
 from wellfed.plan import Plan
 from wellfed.planner.answer import Answer
 from wellfed.planner.kinds import describe
-from wellfed.planner.search import missed_targets
+from wellfed.planner.sweep import MostUsers
 from wellfed.planner.upgrades import Upgrade
 from wellfed.provenance import Assumption
-from wellfed.units import format_bytes, format_rate, format_seconds
+from wellfed.units import format_rate
+from wellfed.verbs.from_command import AsItIs
 from wellfed.verbs.next_steps import NextSteps, disk_line
 from wellfed.workload import Workload
 
@@ -28,14 +32,14 @@ def print_answer(answer: Answer, top: int, explain: bool, steps: Callable[[Plan]
     out = console()
     search = answer.search
     out.print(f"[bold]{escape(model_line(search.model))}[/]")
-    out.print(f"on {escape(machine_line(search.machine))}")
+    out.print(escape(phrase("plan.on", "on {machine}", machine=machine_line(search.machine))))
     for reading in readings(search.machine.assumptions + answer.assumptions):
-        out.print(f"[yellow]note:[/] {escape(reading)}")
+        out.print(f"[yellow]{phrase('plan.note', 'note')}:[/] {escape(reading)}")
     out.print(f"[dim]{_workload_line(search.workload, search.sweep)}[/]")
     _print_verdict(answer)
     plans = answer.ranking.best_of_each_kind()[:top]
     if plans:
-        out.print(_plans_table(plans))
+        out.print(plans_table(plans))
         _print_limits(plans[0])
         _print_steps(steps(plans[0]))
     else:
@@ -44,15 +48,39 @@ def print_answer(answer: Answer, top: int, explain: bool, steps: Callable[[Plan]
     _print_refused(answer)
     if explain and plans:
         print_ledgers(plans[0])
+        _print_host(answer)
     _print_assumptions(answer, plans[0] if plans else None, explain)
+
+
+def _print_host(answer: Answer) -> None:
+    """What the CPU costs, and what holds it down."""
+    cost = answer.host
+    if cost is None:
+        return
+    console().print(f"\n[bold]{phrase('plan.host', 'the host')}[/]")
+    console().print(f"  {escape(words(cost.told()))}")
+    core = phrase(
+        "plan.host-core", "one core: {ratio} of a Ryzen 9 7950X's, {best} at best",
+        ratio=f"{cost.ratio:.2f}", best=f"{cost.fastest_ratio:.2f}",
+    )  # fmt: skip
+    console().print(f"  [dim]{escape(core)}[/]")
+    for cause, left in cost.speed.losses:
+        said = phrase("plan.host-left", "{cause}: {share} is left", cause=cause.value, share=f"{left:.0%}")
+        console().print(f"  [dim]{escape(said)}[/]")
 
 
 def model_line(model: Model) -> str:
     """Name, size, layers, context."""
-    size = f"{_count(model.parameters)} parameters"
-    if model.is_moe:
-        size += f", {_count(model.active_parameters)} active"
-    return f"{model.name}: {size}, {len(model.layers)} layers, context {model.context_limit:,}"
+    if not model.is_moe:
+        return phrase(
+            "plan.model", "{name}: {size} parameters, {layers} layers, context {context}",
+            name=model.name, size=_count(model.parameters), layers=len(model.layers), context=model.context_limit,
+        )  # fmt: skip
+    return phrase(
+        "plan.model-moe", "{name}: {size} parameters, {active} active, {layers} layers, context {context}",
+        name=model.name, size=_count(model.parameters), active=_count(model.active_parameters),
+        layers=len(model.layers), context=model.context_limit,
+    )  # fmt: skip
 
 
 def _count(parameters: int) -> str:
@@ -60,88 +88,93 @@ def _count(parameters: int) -> str:
 
 
 def _workload_line(workload: Workload, sweep: bool) -> str:
-    users = f"{workload.concurrency} at a time" if workload.request_rate is None else f"{workload.request_rate:g}/s"
-    return (
-        f"{workload.name}: {'any concurrency' if sweep else users}, {workload.prompt_tokens:,} prompt + "
-        f"{workload.output_tokens:,} output tokens, room for {workload.context:,}"
-    )
+    if sweep:
+        users = phrase("plan.users-any", "any concurrency")
+    elif workload.request_rate is None:
+        users = phrase("plan.users", "{count} at a time", count=workload.concurrency)
+    else:
+        users = phrase("plan.rate", "{rate} requests a second", rate=f"{workload.request_rate:g}")
+    return phrase(
+        "plan.workload", "{name}: {users}, {prompt} prompt + {output} output tokens, room for {context}",
+        name=workload.name, users=users, prompt=workload.prompt_tokens, output=workload.output_tokens,
+        context=workload.context,
+    )  # fmt: skip
 
 
 def _print_verdict(answer: Answer) -> None:
     verdict = answer.verdict
+    said = escape("; ".join(words(reason) for reason in verdict.reasons))
     if verdict.kind is None:
-        console().print(f"\n[bold red]does not fit[/]: {escape(verdict.why)}")
+        console().print(f"\n[bold red]{phrase('plan.no-fit', 'does not fit')}[/]: {said}")
     else:
-        console().print(f"\n[bold green]{verdict.kind.value}[/]: {escape(verdict.why)}")
-
-
-_WRAPPED = {"layout": 7, "limited by": 9}  # may break, at so many columns
-_ROOMY = 110  # columns from which every column stands unbroken
-
-
-def _plans_table(plans: tuple[Plan, ...]) -> Table:
-    """One row for each plan. With several users on a narrow terminal, spare memory and intervals make room."""
-    table = Table(box=None, header_style="dim", pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))
-    several = any(plan.workload.concurrency > 1 for plan in plans)
-    narrow = several and console().width < _ROOMY
-    names = [name for name in _columns(several) if not (narrow and name == "spare")]
-    for name in names:
-        right = name in {"spare", "users", "TTFT"} or name.startswith("tok/s")
-        header = name.replace(" ", "\n", 1) if narrow else name
-        table.add_column(
-            header, justify="right" if right else "left", no_wrap=name not in _WRAPPED, min_width=_WRAPPED.get(name)
-        )
-    for plan in plans:
-        cells = _cells(plan, several, narrow)
-        table.add_row(*(cells[name] for name in names), style="bold" if plan is plans[0] else None)
-    return table
-
-
-def _columns(several: bool) -> tuple[str, ...]:
-    speeds = ("users", "TTFT", "tok/s each", "tok/s all") if several else ("TTFT", "tok/s")
-    return ("engine", "weights", "layout", "spare", *speeds, "limited by")
-
-
-def _cells(plan: Plan, several: bool, narrow: bool) -> dict[str, str]:
-    estimate, tightest = plan.estimate, plan.estimate.memory.tightest
-    late = {missed.target: " [red]late[/]" for missed in missed_targets(plan)}
-    late_tpot = late.get("tpot", "")
-    total = format_rate(estimate.total_tok_s.value) if narrow else _range(estimate.total_tok_s)
-    return {
-        "engine": plan.layout.engine.value,
-        "weights": plan.layout.quantisation.upper(),
-        "layout": describe(plan.layout) + ("" if can_be_started(plan.machine, plan.layout) else " (estimate only)"),
-        "spare": "?" if tightest is None else format_bytes(tightest.spare_bytes),
-        "users": f"{plan.workload.concurrency:,}",
-        "TTFT": format_seconds(estimate.ttft_s.value) + late.get("ttft", ""),
-        "tok/s": _range(estimate.decode_tok_s) + late_tpot,
-        "tok/s each": format_rate(estimate.decode_tok_s.value) + late_tpot,
-        "tok/s all": total,
-        "limited by": estimate.limited_by,
-    }
-
-
-def _range(quantity: Quantity) -> str:
-    return f"{format_rate(quantity.value)} [dim]({format_rate(quantity.low)}-{format_rate(quantity.high)})[/]"
+        console().print(f"\n[bold green]{verdict.kind.value}[/]: {said}")
 
 
 def _print_limits(plan: Plan) -> None:
-    memory = plan.estimate.memory
-    words = []
+    console().print(f"\n{escape('; '.join(words(said) for said in limits(plan)))}")
+
+
+def limits(plan: Plan) -> tuple[Message, ...]:
+    """What the best plan is short of: the tightest device, the room, the wait, loading."""
+    memory, estimate, said = plan.estimate.memory, plan.estimate, []
     if memory.tightest is not None:
-        needed, device = memory.tightest.needed_bytes, memory.tightest
-        words.append(
-            f"tightest: {device.device} holds {format_bytes(needed)} of {format_bytes(device.available_bytes)}"
-        )
+        device = memory.tightest
+        needed, available = Amount(device.needed_bytes, "B"), Amount(device.available_bytes, "B")
+        text = "tightest: {device} holds {needed} of {available}"
+        said.append(message("plan.tightest", text, device=device.device, needed=needed, available=available))
+    said.append(message("plan.limited", "limited by {limit}", limit=limit_words(estimate.limited_by)))
     if memory.max_context is not None:
-        words.append(f"context up to {memory.max_context:,} tokens")
+        said.append(message("plan.max-context", "context up to {tokens} tokens", tokens=memory.max_context))
     if memory.max_sequences is not None:
-        words.append(f"room for {memory.max_sequences:,} such user{'' if memory.max_sequences == 1 else 's'} at a time")
-    if plan.estimate.ttft_p99_s is not None:
-        words.append(f"one request in a hundred waits {format_seconds(plan.estimate.ttft_p99_s)} for its first token")
-    if plan.estimate.load_s is not None:
-        words.append(f"loads in {format_seconds(plan.estimate.load_s)} from the page cache")
-    console().print(f"\n{'; '.join(words)}")
+        one, many = "room for {count} such user at a time", "room for {count} such users at a time"
+        said.append(counted("plan.max-users", one, many, memory.max_sequences))
+    if estimate.ttft_p99_s is not None:
+        text = "one request in a hundred waits {seconds} for its first token"
+        said.append(message("plan.p99", text, seconds=Amount(estimate.ttft_p99_s, "s")))
+    if estimate.load_s is not None:
+        said.append(
+            message("plan.load", "loads in {seconds} from the page cache", seconds=Amount(estimate.load_s, "s"))
+        )
+    return tuple(said)
+
+
+def print_most_users(most: MostUsers | None) -> None:
+    """How many users keep the targets, and on which plan."""
+    if most is None:
+        console().print(f"\n{phrase('plan.most-users-none', 'not even one user keeps the targets')}")
+        return
+    engine, weights, layout = most.plan.layout.engine.value, most.plan.layout.quantisation, describe(most.plan.layout)
+    described = f"{engine} {weights.upper()}, {layout}"
+    if most.at_least:
+        text = message("plan.most-users-at-least", "{count} users and more keep the targets ({plan})",
+                       count=most.users, plan=described)  # fmt: skip
+    else:
+        text = message("plan.most-users", "up to {count} users at a time keep the targets ({plan})",
+                       count=most.users, plan=described)  # fmt: skip
+    line = words(text)
+    console().print(f"\n[bold]{escape(line)}[/]")
+
+
+def print_as_it_is(found: AsItIs) -> None:
+    """A command line as an estimate, what it is short of, and what the best plan does otherwise."""
+    out, plan = console(), found.plan
+    out.print(f"[bold]{escape(model_line(plan.model))}[/]")
+    out.print(escape(phrase("plan.on", "on {machine}", machine=machine_line(plan.machine))))
+    head = phrase("command.head", "as it is")
+    if found.fits is False:
+        head = phrase("command.no-fit", "as it is: does not fit")
+    best = found.better.ranking.best
+    out.print(f"\n[bold]{head}[/]")
+    out.print(plans_table((plan,)))
+    out.print(escape("; ".join(words(said) for said in limits(plan))))
+    for device in plan.estimate.memory.devices:
+        if (device.spare_bytes or 0) < 0:
+            out.print(memory_table(device))
+    if best is not None:
+        out.print(f"\n[bold]{phrase('command.better', 'the best plan with this engine')}[/]")
+        out.print(plans_table((best,)))
+    for change in found.changes:
+        out.print(f"  {escape(words(change))}")
 
 
 def _print_way_out(answer: Answer) -> None:
@@ -151,15 +184,17 @@ def _print_way_out(answer: Answer) -> None:
         return
     for device in miss.memory.devices:
         if (device.spare_bytes or 0) < 0:
-            console().print(_memory_table(device))
+            console().print(memory_table(device))
             break
     if answer.levers:
-        console().print("\n[bold]what would fit[/], least loss first")
+        console().print(f"\n[bold]{phrase('plan.levers', 'what would fit, least loss first')}[/]")
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
     for lever in answer.levers:
         plan = lever.plan
-        rate = f"{_range(plan.estimate.decode_tok_s)} tok/s"
-        table.add_row(escape(str(lever.change)), f"{plan.layout.engine.value} {plan.layout.quantisation.upper()}", rate)
+        rate = f"{format_rate(plan.estimate.decode_tok_s.value)} tok/s"
+        table.add_row(
+            escape(words(lever.change)), f"{plan.layout.engine.value} {plan.layout.quantisation.upper()}", rate
+        )
     console().print(table)
 
 
@@ -167,29 +202,35 @@ def _print_steps(steps: NextSteps) -> None:
     """What to type now; commands are never folded, so that they can be copied."""
     if not steps.steps:
         return
-    console().print("\n[bold]what to type[/]")
+    console().print(f"\n[bold]{phrase('plan.type', 'what to type')}[/]")
     for step in steps.steps:
-        console().print(f"  [dim]# {escape(str(step.what))}[/]")
+        console().print(f"  [dim]# {escape(words(step.what))}[/]")
         console().print(f"  {escape(step.command)}", soft_wrap=True)
     if steps.downloads is not None:
-        console().print(f"  [dim]{escape(str(disk_line(steps.downloads)))}[/]")
+        console().print(f"  [dim]{escape(words(disk_line(steps.downloads)))}[/]")
 
 
 def _print_upgrades(upgrades: tuple[Upgrade, ...]) -> None:
-    if not upgrades:
+    worthwhile = [(upgrade, said) for upgrade in upgrades if (said := gain(upgrade)) is not None]
+    if not worthwhile:
         return
-    console().print("\n[bold]next upgrade[/]")
-    for upgrade in upgrades[:4]:
-        if upgrade.gain == float("inf"):
-            text = f"it would run: {format_rate(upgrade.plan.estimate.decode_tok_s.value)} tokens/s"
-        elif upgrade.finer is not None:
-            rate = format_rate(upgrade.plan.estimate.decode_tok_s.value)
-            text = f"room for finer weights: {upgrade.finer.upper()} at {rate} tokens/s"
-        elif max(upgrade.gain, upgrade.ttft_gain) < 1.02:
-            text = "changes nothing"
-        else:
-            text = f"tokens/s x{_times(upgrade.gain)}, first token {_times(upgrade.ttft_gain)}x as soon"
-        console().print(f"  {escape(upgrade.change)}: {text}")
+    console().print(f"\n[bold]{phrase('plan.upgrade', 'next upgrade')}[/]")
+    for upgrade, said in worthwhile[:4]:
+        console().print(f"  {escape(words(upgrade.change))}: {escape(words(said))}")
+
+
+def gain(upgrade: Upgrade) -> Message | None:
+    """What an upgrade buys; None where it changes nothing."""
+    rate = Amount(upgrade.plan.estimate.decode_tok_s.value, "tok/s")
+    if upgrade.gain == float("inf"):
+        return message("upgrade.runs", "it would run: {rate}", rate=rate)
+    if upgrade.finer is not None:
+        text = "room for finer weights: {weights} at {rate}"
+        return message("upgrade.finer", text, weights=upgrade.finer.upper(), rate=rate)
+    if max(upgrade.gain, upgrade.ttft_gain) < 1.02:
+        return None
+    text = "tokens/s x{rate}, first token {first}x as soon"
+    return message("upgrade.faster", text, rate=_times(upgrade.gain), first=_times(upgrade.ttft_gain))
 
 
 def _times(gain: float) -> str:
@@ -197,14 +238,16 @@ def _times(gain: float) -> str:
 
 
 def _print_refused(answer: Answer) -> None:
-    if answer.ranking.refused:
-        same: dict[str, list[str]] = {}
-        for refusal in answer.ranking.refused:
-            same.setdefault(refusal.reason, []).append(refusal.what)
-        reasons = "; ".join(f"{', '.join(who)}: {reason}" for reason, who in same.items())
-        console().print(f"\n[dim]{answer.ranking.considered} layouts considered. Out: {escape(reasons)}[/]")
-    else:
-        console().print(f"\n[dim]{answer.ranking.considered} layouts considered[/]")
+    counted_line = phrase("plan.considered", "{count} layouts considered", count=answer.ranking.considered)
+    if not answer.ranking.refused:
+        console().print(f"\n[dim]{counted_line}[/]")
+        return
+    same: dict[str, list[str]] = {}
+    for refusal in answer.ranking.refused:
+        same.setdefault(words(refusal.reason), []).append(refusal.what)
+    reasons = "; ".join(f"{', '.join(who)}: {reason}" for reason, who in same.items())
+    out = phrase("plan.out", "{considered}. Out: {reasons}", considered=counted_line, reasons=reasons)
+    console().print(f"\n[dim]{escape(out)}[/]")
 
 
 def readings(assumptions: tuple[Assumption, ...]) -> tuple[str, ...]:
@@ -219,67 +262,10 @@ def _print_assumptions(answer: Answer, best: Plan | None, explain: bool) -> None
     if not found:
         return
     if not explain:
-        console().print(f"[dim]assumed: {escape('; '.join(assumption.text for assumption in found[:4]))}[/]")
+        texts = "; ".join(words(assumption.text) for assumption in found[:4])
+        console().print(f"[dim]{escape(phrase('plan.assumed', 'assumed: {texts}', texts=texts))}[/]")
         return
-    console().print("\n[bold]assumptions[/]")
+    console().print(f"\n[bold]{phrase('plan.assumptions', 'assumptions')}[/]")
     for assumption in found:
-        reason = f" ({assumption.reason})" if assumption.reason else ""
-        console().print(f"  {escape(assumption.text + reason)}")
-
-
-def print_ledgers(plan: Plan) -> None:
-    """Every term of memory and time."""
-    console().print("\n[bold]memory[/]")
-    for device in _distinct_devices(plan.estimate.memory.devices):
-        console().print(_memory_table(device))
-    console().print("\n[bold]one decode step[/]")
-    console().print(_time_table(plan.estimate.decode))
-    console().print("\n[bold]the prompt[/]")
-    console().print(_time_table(plan.estimate.prefill))
-    if plan.estimate.calibration:
-        console().print(f"[dim]calibration: {escape(plan.estimate.calibration)}[/]")
-    _print_sources(plan)
-
-
-def _print_sources(plan: Plan) -> None:
-    """Where the figures of the parts and the model come from."""
-    told = [(gpu.spec.name, gpu.spec.sources) for gpu in plan.machine.gpus[:1] if gpu.spec]
-    told += [(socket.cpu.name, socket.cpu.sources) for socket in plan.machine.sockets[:1] if socket.cpu]
-    told.append((plan.model.name, plan.model.sources))
-    console().print("\n[bold]sources[/]")
-    for name, sources in told:
-        for source in sources:
-            console().print(f"  {escape(name)}: {escape(source.text)} [dim]({source.date or 'no date'})[/]")
-
-
-def _distinct_devices(devices: tuple[DeviceMemory, ...]) -> list[DeviceMemory]:
-    """Devices with equal ledgers are shown once."""
-    seen: dict[tuple[object, ...], DeviceMemory] = {}
-    for device in devices:
-        key = tuple((term.name, round(term.bytes)) for term in device.terms)
-        seen.setdefault(key, device)
-    return list(seen.values())
-
-
-def _memory_table(device: DeviceMemory) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_row(
-        f"[bold]{device.device}[/]", format_bytes(device.needed_bytes), f"of {format_bytes(device.available_bytes)}"
-    )
-    for term in sorted(device.terms, key=lambda term: -term.bytes):
-        table.add_row(f"  {escape(term.name)}", format_bytes(term.bytes), f"[dim]{escape(term.note)}[/]")
-    return table
-
-
-def _time_table(terms: tuple[Term, ...]) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    whole = total_seconds(terms) or 1.0
-    for term in terms:
-        share = term.seconds / whole
-        bar = "█" * round(20 * share)
-        table.add_row(
-            f"  {escape(term.name)}", escape(term.device), format_seconds(term.seconds), f"{share:.0%}", bar,
-            f"[dim]{escape(term.limited_by)}[/]",
-        )  # fmt: skip
-    table.add_row("  [bold]sum[/]", "", format_seconds(whole))
-    return table
+        reason = f" ({words(assumption.reason)})" if assumption.reason else ""
+        console().print(f"  {escape(words(assumption.text) + reason)}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wellfed.api_run import Prepared
     from wellfed.launch.service import Service
 
-_EXPORTS = ["script", "systemd", "compose", "kubernetes", "slurm", "ray"]
+_EXPORTS = ["script", "systemd", "compose", "kubernetes", "slurm", "ray", "ollama", "lmstudio", "llama-swap"]
 
 
 def _for_engine(context: click.Context, _: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
@@ -58,6 +58,7 @@ def run_options(function: Any) -> Any:
         click.option("--prompt", type=click.IntRange(1), help="Prompt tokens."),
         click.option("--output", type=click.IntRange(1), help="Output tokens."),
         click.option("--quality", type=click.Choice(list(QUALITY)), default=None, help="Coarsest weights to accept."),
+        click.option("--set", "pins", multiple=True, metavar="KEY=VALUE", help="Pin a setting, as `plan --set`."),
         click.option("--kv-type", "kv_types", multiple=True, metavar="TYPE", help="KV cache, e.g. q8_0, fp8."),
         click.option("--threads", "-t", type=click.IntRange(1), help="Instead of one per idle core."),
         click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
@@ -118,8 +119,8 @@ def command(
         if export:
             click.echo(api_run.exported(prepared, export), nl=False)
         else:
-            if prepared.spec.endpoint.key_is_made:
-                say("a key is made when it starts (--no-key: none); by hand, set the variable to one of yours")
+            if not (asked.api_key or asked.no_key or asked.insecure):
+                say("without --dry-run, a key is made for it, in its environment (--no-key: none)")
             click.echo(prepared.spec.command_line())
         raise SystemExit(0 if prepared.fits else 1)
     print_prepared(prepared)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 Steps = Iterator[tuple["Sample", "Diagnosis"]]
 _ONCE_S = 5.0
+_MOST_KEY_BYTES = 4096
+_FEW = 3  # samples: what so few say is not counted
 
 
 @click.command()
@@ -36,7 +40,8 @@ _ONCE_S = 5.0
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per look; with --once or --for, only the last.")
 @click.option("--record", type=click.Path(path_type=Path), metavar="FILE", help="Keep every sample in FILE.")
 @click.option("--replay", type=click.Path(path_type=Path, exists=True), metavar="FILE", help="Judge a recording.")
-@click.option("--export", metavar="[HOST]:PORT", help="Serve the findings and rates to Prometheus.")
+@click.option("--export", metavar="[HOST]:PORT", help="Serve the findings and rates to Prometheus, on loopback.")
+@click.option("--insecure", is_flag=True, help="Let --export listen where other machines can read it.")
 @click.option(
     "--probe",
     is_flag=True,
@@ -69,7 +74,7 @@ def command(as_json: bool, record: Path | None, export: str | None, **options: A
         if record is not None:
             steps = _recorded(stack, record, target, promise, steps)
         if export is not None:
-            steps = _exported(stack, export, target, steps)
+            steps = _exported(stack, export, options["insecure"], target, steps)
         last = _show(target, steps, as_json, brief=settings.seconds is not None or options["replay"] is not None)
     if last is not None and (code := api_watch.exit_code(last)):
         raise SystemExit(code)
@@ -93,11 +98,9 @@ def _settings(options: dict[str, Any]) -> WatchOptions:
 
 
 def _key(path: Path) -> str:
-    try:
-        with path.open(encoding="utf-8") as file:
-            key = file.readline().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.FileError(str(path), getattr(error, "strerror", None) or "not text") from error
+    from wellfed.plain_file import read_text
+
+    key = read_text(path, _MOST_KEY_BYTES).partition("\n")[0].strip()
     if not key:
         raise click.FileError(str(path), "its first line is empty")
     return key
@@ -121,6 +124,7 @@ def _steps(options: dict[str, Any], settings: WatchOptions) -> tuple[Target, Pro
     if options["replay"] is not None:
         return api_watch.replayed(options["replay"], settings)
     target = api_watch.target(options["name"], options["pid"], options["url"])
+    api_watch.ensure_somebody_listens(target)
     promised = api_watch.promise_or_why(target, settings)
     if isinstance(promised, str):
         _say(promised)
@@ -135,19 +139,45 @@ def _say(line: str) -> None:
 def _recorded(stack: ExitStack, path: Path, target: Target, promise: Promise | None, steps: Steps) -> Steps:
     from wellfed.watching.trace import Recorder
 
+    file = _opened(path)
+    stack.callback(_closed, file)
+    recorder: Recorder | None = None
     try:
-        recorder = Recorder(stack.enter_context(path.open("w", encoding="utf-8")), target.name, promise)
+        recorder = Recorder(file, target.name, promise)
     except OSError as error:
         raise click.FileError(str(path), error.strerror) from error
     for sample, diagnosis in steps:
-        recorder.write(sample)
+        if recorder is not None:
+            whole = os.fstat(file.fileno()).st_size
+            try:
+                recorder.write(sample)
+            except OSError as error:
+                recorder = None
+                _say(f"cannot write {path}: {error.strerror}: it is recorded no further, the watch goes on")
+                with suppress(OSError):
+                    os.ftruncate(file.fileno(), whole)  # no half of a line
         yield sample, diagnosis
 
 
-def _exported(stack: ExitStack, address: str, target: Target, steps: Steps) -> Steps:
+def _opened(path: Path) -> TextIO:
+    """For writing; a FIFO that nobody reads is refused, not waited for."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        os.set_blocking(descriptor, True)
+        return os.fdopen(descriptor, "w", encoding="utf-8")
+    except OSError as error:
+        raise click.FileError(str(path), error.strerror) from error
+
+
+def _closed(file: TextIO) -> None:
+    with suppress(OSError):  # what did not fit was told of
+        file.close()
+
+
+def _exported(stack: ExitStack, address: str, insecure: bool, target: Target, steps: Steps) -> Steps:
     from wellfed.watching.export import Exporter, listen
 
-    exporter: Exporter = stack.enter_context(listen(address))
+    exporter: Exporter = stack.enter_context(listen(address, insecure))
     click.echo(f"serving {exporter.url}", err=True)
     for sample, diagnosis in steps:
         exporter.update(target.name, diagnosis)
@@ -161,9 +191,10 @@ def _show(target: Target, steps: Steps, as_json: bool, brief: bool) -> Diagnosis
     if not as_json and not brief:
         return live(target, steps)
     last: tuple[Sample, Diagnosis] | None = None
-    seen: list[Diagnosis] = []
+    seen: Counter[str] = Counter()
     for last in steps:
-        seen.append(last[1])
+        if last[1].view.samples > _FEW:
+            seen[last[1].id] += 1
         if as_json and not brief:
             click.echo(json.dumps(api_watch.document(target, *last)))
     if last is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from wellfed.cli.console import console
@@ -22,17 +22,18 @@ _COLOURS = {Verdict.FAIL: "red", Verdict.WARN: "yellow", Verdict.PASS: "green", 
 _WIDTH = 24
 
 
-def report(target: Target, diagnosis: Diagnosis, seen: Sequence[Diagnosis]) -> None:
-    """The last window's findings, its figures, and what else was seen on the way."""
+def report(target: Target, diagnosis: Diagnosis, seen: Counter[str]) -> None:
+    """The last window's findings, its figures, and what else was seen on the way (how often which diagnosis)."""
+    from rich.markup import escape
+
     out = console()
-    out.print(f"[bold]{target.name}[/]: {diagnosis.id}", highlight=False)
+    out.print(f"[bold]{escape(target.name)}[/]: {diagnosis.id}", highlight=False)
     for line in lines(diagnosis):
         out.print(line, soft_wrap=True)
     out.print()
     out.print(bars(diagnosis.view))
-    before = Counter(each.id for each in seen if each.view.samples > 3)
-    if len(before) > 1:
-        parts = ", ".join(f"{name} {100 * count / sum(before.values()):.0f} %" for name, count in before.most_common())
+    if len(seen) > 1:
+        parts = ", ".join(f"{name} {100 * count / seen.total():.0f} %" for name, count in seen.most_common())
         out.print(f"\nover the whole time: {parts}", soft_wrap=True)
 
 
@@ -64,10 +65,10 @@ def _log(steps: Iterator[tuple[Sample, Diagnosis]]) -> Diagnosis | None:
 
 def _frame(target: Target, diagnosis: Diagnosis) -> RenderableType:
     from rich.console import Group
-    from rich.text import Text
+    from rich.markup import escape
 
-    head = Text.from_markup(f"[bold]{target.name}[/]  {target.url or ''}  (Ctrl-C ends)")
-    return Group(head, Text(""), bars(diagnosis.view), Text(""), *(Text.from_markup(line) for line in lines(diagnosis)))
+    head = f"[bold]{escape(target.name)}[/]  {escape(target.url or '')}  (Ctrl-C ends)"
+    return Group(head, "", bars(diagnosis.view), "", *lines(diagnosis))
 
 
 def lines(diagnosis: Diagnosis) -> list[str]:
@@ -85,7 +86,7 @@ def _finding(finding: Finding) -> list[str]:
 
     colour = _COLOURS.get(finding.verdict, "white")
     verdict = f"[{colour}]{finding.verdict.value.upper():7}[/]"
-    found = [f"{verdict} [bold]{finding.id}[/] on {finding.subject}: {escape(finding.why)}"]
+    found = [f"{verdict} [bold]{finding.id}[/] on {escape(finding.subject)}: {escape(finding.why)}"]
     if finding.measured:
         found.append(f"        seen: {escape(finding.measured)}")
     if finding.cost is not None and (finding.cost.note or finding.cost.decode_tok_s):
@@ -97,12 +98,13 @@ def _finding(finding: Finding) -> list[str]:
 
 def bars(view: View) -> RenderableType:
     """GPUs, cores by node, links, memory, tokens per second against the plan's."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
     rows = [*_gpu_rows(view), *_cpu_rows(view), *_memory_rows(view), *_engine_rows(view), *_probe_rows(view)]
     for label, share, note in rows:
-        table.add_row(label, bar(share), note)
+        table.add_row(escape(label), bar(share), escape(note))
     return table
 
 
@@ -171,14 +173,12 @@ def _engine_rows(view: View) -> Iterator[Row]:
 
 
 def _probe_rows(view: View) -> Iterator[Row]:
-    from rich.markup import escape
-
     probe = view.probe
     if probe is None:
         return
     share = probe.tok_s / view.promise.decode_tok_s if view.promise is not None and probe.tok_s is not None else None
     first = "?" if probe.ttft_s is None else f"{1e3 * probe.ttft_s:.0f} ms"
-    failed = f", {_percent(probe.failed)} failed: {escape(probe.error or '?')}" if probe.failed else ""
+    failed = f", {_percent(probe.failed)} failed: {probe.error or '?'}" if probe.failed else ""
     waits = f", one waits for {probe.waited_s:.0f} s" if probe.waiting and (probe.waited_s or 0.0) >= 1 else ""
     note = f"{format_rate(probe.tok_s)} tokens/s, first after {first}, {probe.asked} answers{waits}{failed}"
     yield "probes", share, note

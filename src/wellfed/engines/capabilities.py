@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from wellfed.hardware.parts import GpuSpec
 from wellfed.layout import Engine
+from wellfed.models.checkpoint_formats import why_not_loaded
 from wellfed.models.model import Model
 
 # Compute capability of the first NVIDIA GPUs whose matrix units know a format (CUDA C++ programming guide).
@@ -157,6 +158,9 @@ def why_not(capabilities: Capabilities, model: Model, gpu: GpuSpec | None, named
     """
     if capabilities.moe_only and not model.is_moe:
         return "runs mixture-of-experts models only"
+    unread = why_not_loaded(model, capabilities.engine.value)
+    if unread is not None:
+        return unread
     if gpu is None:
         return None if capabilities.cpu_only or (named and capabilities.cpu_on_request) else "needs a GPU"
     if gpu.vendor not in capabilities.vendors:

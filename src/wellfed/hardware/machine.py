@@ -166,7 +166,7 @@ class Nic:
     pci_address: str | None = None
     numa_node: int | None = None
     bytes_per_s: float | None = None
-    kind: str | None = None  # infiniband | ethernet
+    kind: str | None = None  # infiniband | ethernet | rdma (one of both, as nvidia-smi lists them)
     up: bool | None = None
     driver: str | None = None
     physical: bool = True  # False for bridges and other software interfaces
@@ -188,7 +188,7 @@ class DevicePath:
 
 @dataclass(frozen=True, slots=True)
 class PeerAccess:
-    """Whether two GPUs can copy to each other without going through RAM, as a driver or NCCL says; `why` in its words."""
+    """Whether two GPUs can copy to each other without a detour by RAM, as driver or NCCL say; `why` in their words."""
 
     a: int
     b: int
@@ -290,7 +290,9 @@ class Machine:
     peers: tuple[PeerAccess, ...] = ()  # pairs of GPUs for which peer access was told
     disks: tuple[Disk, ...] = ()
     cpu_name: str | None = None  # where a source names the CPU and no packages
+    unsupported: frozenset[str] = frozenset()  # keys of `unknown` that the driver answered with: this card has none
     kinds_read: tuple[str, ...] = ()  # the kinds of dump that were read, by their readers' titles
+    free_stated: bool = False  # what is free of GPUs and RAM was said by whoever asks, and holds for any origin
 
     @property
     def memory_bandwidth_bytes_per_s(self) -> float | None:

@@ -47,6 +47,7 @@ class GpuSpec:
     boost_clock_hz: float | None = None
     l2_bytes: int | None = None
     board_power_w: float | None = None
+    ecc_by_default: bool = False  # in-band ECC on GDDR as shipped (passively cooled server cards): takes bandwidth
     compute_capability: str | None = None
     year: int | None = None
     unified_memory: bool = False  # shares the CPU's memory (Apple, Strix Halo, GB10): one pool, not two
@@ -80,6 +81,7 @@ class CpuSpec:
     performance_cores: int | None = None  # hybrid parts: cores worth binding inference to
     isa: frozenset[str] = frozenset()  # avx2 avx512 avx512_vnni avx512_bf16 amx neon sve ...
     l3_bytes: int | None = None
+    mesh: bool = False  # server cores on a mesh or double ring: one of them draws less bandwidth than a desktop's
     dies: int | None = None  # core complexes that share the memory controllers
     memory_bus_bytes: int = 8  # data bytes per channel and transfer
     memory_validated_mt_s: float | None = None  # beyond the data sheet, on boards the vendor validated, 1 per channel

@@ -6,13 +6,17 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from wellfed.errors import BadInput, WellfedError
+from wellfed.launch.folder import home, made_folder
 from wellfed.launch.hub_errors import endpoint, explained, unreachable
-from wellfed.launch.resume import blobs_folder, continued, ensure_published
+from wellfed.launch.resume import blobs_folder, ensure_checked_once, ensure_name, ensure_published, fetched
 from wellfed.modelfiles.hub import reachable
 from wellfed.units import format_bytes
+
+_MOST_FILES = 100_000  # of a repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +59,16 @@ def _huggingface_files(repository: str) -> list[tuple[str, int, str]]:
         raise unreachable(repository)
     try:
         tree = HfApi(endpoint=endpoint()).list_repo_tree(repository, recursive=True)
-        return [(item.path, int(item.size), _sha256(item)) for item in tree if hasattr(item, "size")]
+        listed = (item for item in islice(tree, _MOST_FILES) if hasattr(item, "size"))
+        return [(_named(item.path), int(item.size), _sha256(item)) for item in listed]
     except Exception as error:  # the hub library raises many kinds, its own and its HTTP client's
         raise explained(repository, error) from error
+
+
+def _named(path: object) -> str:
+    """A path that stays in its repository."""
+    ensure_name(str(path))
+    return str(path)
 
 
 def _sha256(item: object) -> str:
@@ -151,19 +162,18 @@ def _one(download: Download, name: str) -> Path:
     if download.hub == "modelscope":
         return _from_modelscope(download.repository, name)
     known = _at_hand(download, name)
-    if known is not None and not reachable(endpoint()):
+    if known is not None:
+        ensure_checked_once(known, download.sha256.get(name, ""), name)
         return known
-    if known is None:
-        continued(download.repository, name, _cache(download.hub), endpoint())
-    path = _from_huggingface(download.repository, name)
-    if known is None:
-        ensure_published(path, download.sha256.get(name, ""), name)
+    path = fetched(download.repository, name, _cache(download.hub), endpoint(), dict(download.files).get(name))
+    path = path or _from_huggingface(download.repository, name)
+    ensure_published(path, download.sha256.get(name, ""), name)
     return path
 
 
 def _cache(hub: str) -> Path:
     if hub == "modelscope":
-        return Path(os.environ.get("MODELSCOPE_CACHE") or Path.home() / ".cache" / "modelscope")
+        return Path(os.environ.get("MODELSCOPE_CACHE") or (home() or made_folder()) / ".cache" / "modelscope")
     from huggingface_hub.constants import HF_HUB_CACHE
 
     return Path(HF_HUB_CACHE)

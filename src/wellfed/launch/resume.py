@@ -2,15 +2,17 @@
 
 The hub's client resumes within one run only (huggingface_hub 2.4 gives each process a file of its own). Here the part
 keeps its place in the client's cache, and becomes the blob that the client then finds. Files in Xet storage are left
-to the client, which keeps their chunks by itself.
+to the client, which keeps their chunks by itself, where the hub is Hugging Face's own.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import re
 import time
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -18,7 +20,13 @@ from typing import IO, Any
 import httpx
 
 from wellfed.errors import WellfedError
+from wellfed.launch.hub_errors import HUGGING_FACE
+from wellfed.message import Message, message
+from wellfed.plain_file import read_text
+from wellfed.printable import printable
 
+_HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")  # SHA-1 of git, SHA-256
+_SHA256 = 64
 _TRIES = 5  # without a byte of progress
 _TIMEOUT_S = 30.0
 
@@ -28,44 +36,126 @@ def blobs_folder(cache: Path, repository: str) -> Path:
     return cache / f"models--{repository.replace('/', '--')}" / "blobs"
 
 
-def continued(repository: str, name: str, cache: Path, endpoint: str) -> bool:
-    """Put the file's content into the cache, checked; whether it was done, or is for the client to do.
+def fetched(repository: str, name: str, cache: Path, endpoint: str, size_bytes: int | None = None) -> Path | None:
+    """The file in the cache, its content checked; None where it is for the client to fetch (Xet, of the hub itself).
 
-    Raises WellfedError when what came is not what was published, and the HTTP client's errors.
+    What a hub says is held against what it said before (`size_bytes`, of its listing), and becomes part of a path only
+    where it is a checksum. Raises WellfedError when what came is not what was published, and the HTTP client's errors.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
+    ensure_name(name)
     url, headers = hf_hub_url(repository, name, endpoint=endpoint), _utilities().build_hf_headers()
     about = get_hf_file_metadata(url)
-    if getattr(about, "xet_file_data", None) is not None or not about.etag or not about.size:
-        return False
+    etag, commit = about.etag or "", about.commit_hash or ""
+    if not _HASH.fullmatch(etag) or not _HASH.fullmatch(commit) or not about.size:
+        raise _liar(name, message("hub.no-checksum", "it names neither its checksum nor its version as one does"))
+    if size_bytes is not None and size_bytes != about.size:
+        raise _liar(name, message("hub.two-sizes", "it tells two sizes of it"))
+    if getattr(about, "xet_file_data", None) is not None and endpoint == HUGGING_FACE:
+        return None
     folder = blobs_folder(cache, repository)
     folder.mkdir(parents=True, exist_ok=True)
-    blob, part = folder / about.etag, folder / f"{about.etag}.part"
+    blob = folder / etag
+    _fetch_blob(blob, url, headers, about.size, name)
+    return _pointed(folder.parent, commit, name, blob)
+
+
+def ensure_name(name: str) -> None:
+    """Raises WellfedError for a path in a repository that leads out of it, or that no terminal can show."""
+    parts = name.split("/")
+    if not name or name.startswith("/") or {"", ".", ".."} & set(parts) or "\\" in name or printable(name) != name:
+        raise _liar(printable(name, 200), message("hub.bad-path", "its path leads out of its repository"))
+
+
+def _liar(name: str, why: Message) -> WellfedError:
+    hint = message("hub.liar.hint", "nothing was kept of it; another HF_ENDPOINT may be honest")
+    return WellfedError(
+        message("hub.liar", "the hub is not to be trusted with {name}: {why}", name=name, why=why), hint
+    )
+
+
+def _fetch_blob(blob: Path, url: str, headers: dict[str, str], size: int, name: str) -> None:
+    part = blob.with_name(f"{blob.name}.part")
     if blob.exists():
-        return False
+        return
     with part.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # another run fetches the same: wait for it
         if blob.exists():
             part.unlink(missing_ok=True)
-            return True
-        _fill(file, url, headers, about.size, name)
-        ensure_published(part, about.etag, name)
+            return
+        _fill(file, url, headers, size, name)
+        ensure_published(part, blob.name, name)
         part.replace(blob)
-    return True
+        _mark_checked(blob)
 
 
-def ensure_published(path: Path, sha256: str, name: str) -> None:
-    """Raises WellfedError, and deletes the file, when its checksum is not `sha256`; nothing for one that is none."""
-    if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+def _pointed(repository_folder: Path, commit: str, name: str, blob: Path) -> Path:
+    """The file under its own name and version, as the client keeps it (huggingface_hub, cache layout)."""
+    path = repository_folder / "snapshots" / commit / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        path.unlink(missing_ok=True)
+        path.symlink_to(os.path.relpath(blob, path.parent))
+    main = repository_folder / "refs" / "main"
+    main.parent.mkdir(exist_ok=True)
+    main.write_text(commit)
+    return path
+
+
+def ensure_checked_once(path: Path, sha256: str, name: str) -> None:
+    """Hold a file that was at hand against its checksum, the published one or the one it is named by, once.
+
+    Raises WellfedError, and deletes the file, when it differs: a copy that was cut or changed on this disk.
+    """
+    blob = path.resolve()
+    wanted = sha256 if _HASH.fullmatch(sha256) else blob.name
+    if not _HASH.fullmatch(wanted) or _checked_mark(blob) == _identity(blob):
         return
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != sha256:
+    ensure_published(path, wanted, name)
+    _mark_checked(blob)
+
+
+def _identity(blob: Path) -> str:
+    about = blob.stat()
+    return f"{about.st_size} {about.st_mtime_ns} {about.st_ino}"
+
+
+def _checked_mark(blob: Path) -> str:
+    try:
+        return read_text(blob.with_name(f"{blob.name}.checked"), 200)
+    except WellfedError:
+        return ""
+
+
+def _mark_checked(blob: Path) -> None:
+    with suppress(OSError):  # a cache that cannot be written is checked again next time
+        blob.with_name(f"{blob.name}.checked").write_text(_identity(blob))
+
+
+def ensure_published(path: Path, checksum: str, name: str) -> None:
+    """Raises WellfedError, and deletes the file, when its checksum differs; nothing for one that is none.
+
+    SHA-256 of the content, or git's SHA-1 of a blob (its kind and size come first), as hubs name contents.
+    """
+    if not _HASH.fullmatch(checksum):
+        return
+    if digest_of(path, checksum) != checksum:
         path.resolve().unlink(missing_ok=True)
         path.unlink(missing_ok=True)
         hint = "it is deleted; run it again, with another HF_ENDPOINT if this one is a mirror"
         raise WellfedError(f"{name} is not what was published: its checksum differs", hint)
+
+
+def digest_of(path: Path, like: str) -> str:
+    """The checksum of a file, of the kind that `like` is."""
+    with path.open("rb") as file:
+        if len(like) == _SHA256:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
+        while piece := file.read(2**20):
+            digest.update(piece)
+        return digest.hexdigest()
 
 
 def _fill(file: IO[bytes], url: str, headers: dict[str, str], size: int, name: str) -> None:
@@ -75,7 +165,7 @@ def _fill(file: IO[bytes], url: str, headers: dict[str, str], size: int, name: s
         while file.tell() < size:
             before = file.tell()
             try:
-                _append(file, url, headers, bar)
+                _append(file, url, headers, size, bar)
             except httpx.TransportError:
                 tries = _TRIES if file.tell() > before else tries - 1
                 if not tries:
@@ -93,7 +183,8 @@ def _utilities() -> Any:
     return import_module("huggingface_hub.utils")
 
 
-def _append(file: IO[bytes], url: str, headers: dict[str, str], bar: Any) -> None:
+def _append(file: IO[bytes], url: str, headers: dict[str, str], size: int, bar: Any) -> None:
+    """What comes from where the file ends; no more than one piece beyond its size."""
     wanted = {**headers, "Range": f"bytes={file.tell()}-", "Accept-Encoding": "identity"}
     with httpx.stream("GET", url, headers=wanted, timeout=_TIMEOUT_S, follow_redirects=True) as response:
         response.raise_for_status()
@@ -104,5 +195,7 @@ def _append(file: IO[bytes], url: str, headers: dict[str, str], bar: Any) -> Non
             for chunk in response.iter_raw():
                 file.write(chunk)
                 bar.update(len(chunk))
+                if file.tell() > size:
+                    break
         finally:
             file.flush()

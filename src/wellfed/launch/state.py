@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
+from urllib.parse import urlsplit
 
 from wellfed import plain_file
 from wellfed.errors import BadInput, WellfedError
@@ -29,6 +30,7 @@ from wellfed.printable import printable
 
 _MOST_BYTES = 256 * 1024
 _NAME_BYTES = 120
+_MOST_KEY_BYTES = 4096
 _STALE_DRAFT_S = 3600
 
 
@@ -392,6 +394,36 @@ def forget(running: Running) -> None:
                 if left and Path(left).parent == folder():
                     Path(left).unlink(missing_ok=True)
             path.unlink(missing_ok=True)
+
+
+def key_of(running: Running) -> str | None:
+    """The key that wellfed made for it; None where it made none, or somebody has put something else in its place."""
+    path = folder() / f"{running.name}.key"
+    if running.key_file != str(path):
+        return None
+    try:
+        about = path.lstat()
+        mine = modes.S_ISREG(about.st_mode) and about.st_uid == os.geteuid()
+        return plain_file.read_text(path, _MOST_KEY_BYTES).strip() or None if mine else None
+    except (OSError, WellfedError):
+        return None
+
+
+def key_at(url: str) -> str | None:
+    """The key of the engine of ours that runs and listens at exactly this address: nobody else hears it."""
+    try:
+        wanted = _address(url)
+    except ValueError:
+        return None
+    at_it = (running for running in listed() if running.key_file and _address(running.url) == wanted and running.alive)
+    return next((key_of(running) for running in at_it), None)
+
+
+def _address(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port; this machine's loopback by one name. Raises ValueError for no address."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    return parts.scheme, "127.0.0.1" if host == "localhost" else host, parts.port
 
 
 def _text(running: Running) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 
 from wellfed.errors import BadInput, Unsupported
@@ -22,6 +23,7 @@ from wellfed.models.tensor_names import is_companion, kind_of, module_of, parame
 from wellfed.models.weights import Weights
 
 _MOST_TENSORS = 2_000_000  # in all files together; the largest real checkpoints have 300,000
+_DIGITS = re.compile(r"\d+")
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
 
 
@@ -49,7 +51,12 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         table += read_safetensors_header(file)
         if len(table) > _MOST_TENSORS:
             raise BadInput(f"more than {_MOST_TENSORS} tensors in {folder}")
-    model = model_of(Path(folder), table)
+    return checkpoint_of(config_file(folder), table, files)
+
+
+def checkpoint_of(config: Path, table: Sequence[SafetensorsTensor], files: tuple[Path, ...] = ()) -> Checkpoint:
+    """The model of the config.json at `config` whose files hold the tensors in `table`."""
+    model = model_of(config, table)
     weights, counted, total = sums(model, table)
     return Checkpoint(exactly(model, counted, total), weights, counted, total, files)
 
@@ -61,16 +68,16 @@ def exactly(model: Model, counted: int, total: int) -> Model:
     return replace(model, counted_parameters=(counted, total))
 
 
-def model_of(folder: Path, table: Sequence[SafetensorsTensor]) -> Model:
+def model_of(config: Path, table: Sequence[SafetensorsTensor]) -> Model:
     """The model by its config's builder, else by the shapes in `table`."""
     try:
-        return read_config(folder)
+        return read_config(config)
     except Unsupported as error:
-        values = config_values(config_file(folder))
+        values = config_values(config)
         kind, settings = language_model(values, ())
         reader = Config(settings, kind)
         try:
-            return _recognised(values, reader, table, folder.name)
+            return _recognised(values, reader, table, config.parent.name)
         except (BadInput, Unsupported) as second:
             raise Unsupported(f"{error.message}; {second.message}", second.hint or error.hint) from second
 
@@ -121,21 +128,32 @@ def sums(model: Model, table: Iterable[SafetensorsTensor]) -> tuple[Weights, int
     layers, doubled = len(model.layers), model.family == "longcat"
     adding = tally(layers)
     counted = total = 0
-    seen_head = False
-    for tensor in table:
+    for tensor, stored_bytes, elements in _alike(table):
         where = place(tensor.name, layers // 2 if doubled else layers, tensor.shape)
-        layer = _doubled(where.layer, where.inner) if doubled else where.layer
         kind = kind_of(module_of(tensor.name), tensor.dtype, where.layer, model.native_recipe)
+        layer = _doubled(where.layer, where.inner) if doubled else where.layer
         part = where.part
-        if is_companion(tensor.name) and part is Part.NORM and layer is not None:
+        if part is Part.NORM and layer is not None and is_companion(tensor.name):
             part = Part.ATTENTION
-        adding.add(part, layer, kind, tensor.bytes)
-        number = parameters(tensor.name, tensor.dtype, tensor.elements, kind)
+        adding.add(part, layer, kind, stored_bytes)
+        number = parameters(tensor.name, tensor.dtype, elements, kind)
         total += number
-        seen_head = seen_head or part is Part.OUTPUT
         is_copy = part is Part.OUTPUT and model.tied_embeddings
         counted += 0 if part in (Part.MTP, Part.VISION, Part.AUDIO) or is_copy else number
     return adding.weights(model.native_quantisation, exact=True), counted, total
+
+
+def _alike(table: Iterable[SafetensorsTensor]) -> Iterator[tuple[SafetensorsTensor, int, int]]:
+    """One tensor of each group that differs only in numbers (a layer's experts), its bytes and elements summed up."""
+    groups: dict[tuple[str, str, str, bool], tuple[SafetensorsTensor, list[int]]] = {}
+    for tensor in table:
+        match = _LAYER.search(tensor.name)
+        key = (_DIGITS.sub("0", tensor.name), match[1] if match else "", tensor.dtype, len(tensor.shape) < 2)
+        sums = groups.setdefault(key, (tensor, [0, 0]))[1]
+        sums[0] += tensor.bytes
+        sums[1] += prod(tensor.shape)
+    for tensor, (stored_bytes, elements) in groups.values():
+        yield tensor, stored_bytes, elements
 
 
 def _doubled(layer: int | None, inner: str) -> int | None:

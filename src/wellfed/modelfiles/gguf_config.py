@@ -1,4 +1,4 @@
-"""GGUF metadata as a config: llama.cpp's keys under the names of config.json, so that one set of builders serves both.
+"""GGUF metadata read into the vocabulary of `wellfed.models.values`, so that one set of builders serves both readers.
 
 Source: gguf-py/gguf/constants.py and conversion code of ggml-org/llama.cpp, read 2026-11-23.
 """
@@ -24,7 +24,7 @@ _ARCHITECTURES = {
     "smollm3": "smollm3",
 }  # fmt: skip
 
-# config.json's key: the GGUF key after "<architecture>."
+# name in the vocabulary: the GGUF key after "<architecture>."
 _KEYS = {
     "hidden_size": "embedding_length", "num_hidden_layers": "block_count", "max_position_embeddings": "context_length",
     "intermediate_size": "feed_forward_length", "num_attention_heads": "attention.head_count",
@@ -40,7 +40,8 @@ _KEYS = {
     "attention_chunk_size": "attention.chunk_size", "linear_conv_kernel_dim": "ssm.conv_kernel",
     "full_attention_interval": "full_attention_interval", "vocab_size": "vocab_size",
     "o_lora_rank": "attention.output_lora_rank", "o_groups": "attention.output_group_count",
-    "hc_mult": "hyper_connection.count",
+    "hc_mult": "hyper_connection.count", "num_kv_shared_layers": "attention.shared_kv_layers",
+    "hidden_size_per_layer_input": "embedding_length_per_layer_input",
 }  # fmt: skip
 _LATENT = {"deepseek_v2", "deepseek_v32", "glm_moe_dsa"}
 _MTP_COUNTED = {"glm4_moe", "glm_moe_dsa", "deepseek_v4"}  # block_count includes the MTP layers
@@ -48,11 +49,24 @@ _DELTA = {"qwen3_next", "qwen3_5", "qwen3_5_moe"}
 _SHARED_COUNTED = {"ernie4_5_moe": "moe_num_shared_experts", "hunyuan_v1_moe": "num_shared_expert"}
 
 
-def config_of(header: GgufHeader) -> dict[str, object]:
-    """The header's metadata under config.json's keys. Raises Unsupported for an unknown architecture."""
+def architecture_of(header: GgufHeader) -> str:
+    """What the header calls its architecture. Raises BadInput where it does not."""
     named = header.metadata.get("general.architecture")
     if not isinstance(named, str) or not named:
         raise BadInput("the GGUF header names no architecture", "is it a language model?")
+    if named in _NOT_LANGUAGE_MODELS:
+        raise Unsupported(f"a GGUF of the architecture {named!r}: no language model", "name the model's own file")
+    return named
+
+
+_NOT_LANGUAGE_MODELS = frozenset(
+    {"clip", "mmproj", "whisper", "flux", "sd1", "sdxl", "sd3", "wan", "ltxv", "qwen_image"}
+)
+
+
+def config_of(header: GgufHeader) -> dict[str, object]:
+    """The header's values. Raises Unsupported for an architecture without a builder."""
+    named = architecture_of(header)
     if named not in _ARCHITECTURES:
         near = nearest(named, _ARCHITECTURES)
         raise Unsupported(
@@ -75,10 +89,37 @@ def _translated(metadata: Mapping[str, Value], named: str) -> dict[str, object]:
         value = metadata.get(f"{named}.{ours}")
         if value is not None and value != ():
             found[key] = _uniform(value, ours) if isinstance(value, tuple) else value
-    for alias in ("num_local_experts", "n_routed_experts", "moe_num_experts"):
-        if "num_experts" in found:
-            found[alias] = found["num_experts"]
     return found
+
+
+def loose_values(header: GgufHeader) -> dict[str, object]:
+    """The header's values for an architecture that is read from its tensors: lists stay lists, one a layer."""
+    named, metadata = architecture_of(header), header.metadata
+    values: dict[str, object] = {"model_type": named}
+    for key, ours in (_KEYS | _LOOSE).items():
+        value = metadata.get(f"{named}.{ours}")
+        if value is not None and value != ():
+            values[key] = list(value) if isinstance(value, tuple) else value
+    heads, inner = values.get("linear_num_value_heads"), values.get("inner_size")
+    if isinstance(heads, int) and isinstance(inner, int) and heads > 0:
+        values["linear_value_head_dim"] = inner // heads
+    pattern = values.get("layer_types")
+    if isinstance(pattern, list):
+        values["layer_types"] = ["sliding" if windowed else "full" for windowed in pattern]
+    elif isinstance(pattern, int) and not isinstance(pattern, bool) and pattern > 0:
+        count = values.get("num_hidden_layers")
+        layers = count if isinstance(count, int) and 0 < count <= _MOST_LAYERS else 0
+        values["layer_types"] = ["full" if (index + 1) % pattern == 0 else "sliding" for index in range(layers)]
+    return values
+
+
+_MOST_LAYERS = 2048
+_LOOSE = {
+    "qk_rope_head_dim": "rope.dimension_count", "mamba_d_state": "ssm.state_size", "mamba_n_groups": "ssm.group_count",
+    "linear_num_value_heads": "ssm.time_step_rank", "linear_num_key_heads": "ssm.group_count",
+    "linear_key_head_dim": "ssm.state_size", "inner_size": "ssm.inner_size",
+    "layer_types": "attention.sliding_window_pattern",
+}  # fmt: skip
 
 
 def _uniform(values: tuple[int | float | bool | str, ...], key: str) -> int | float | bool | str:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 
-from wellfed.errors import BadInput
-from wellfed.modelfiles.gguf_config import config_of
+from wellfed.errors import BadInput, Unsupported
+from wellfed.modelfiles.gguf_config import architecture_of, config_of, loose_values
 from wellfed.modelfiles.gguf_header import GgufHeader, GgufTensor, Value, read_header
-from wellfed.models.config import from_config
+from wellfed.models.config import from_config, from_layers
+from wellfed.models.config_reader import Config
+from wellfed.models.from_tensors import LayerTensors, shape_of
 from wellfed.models.model import Model
 from wellfed.models.quantisation import tally
-from wellfed.models.tensor import Part
+from wellfed.models.tensor import Part, Tensor
 from wellfed.models.weights import Weights
 
 _SHARD = re.compile(r"^(.*)-(\d{5})-of-(\d{5})\.gguf$", re.IGNORECASE)
@@ -54,8 +57,82 @@ def read_gguf(path: str | Path) -> GgufFile:
     whole = GgufHeader(first.metadata, first.lengths, tensors)
     named = first.metadata.get("general.name")
     name = named if isinstance(named, str) and named else paths[0].stem
-    model = from_config(config_of(whole), paths[0].stem, name)
+    model = _model(whole, paths[0].stem, name)
     return GgufFile(model, _weights(model, tensors, first.metadata), first.metadata, tensors, paths)
+
+
+def _model(header: GgufHeader, identity: str, name: str) -> Model:
+    """The layers by the architecture's builder where it counts what the table holds, else by the tensors."""
+    counted = _counts(header)
+    try:
+        built = from_config(config_of(header), identity, name)
+    except Unsupported as error:
+        return _by_tensors(header, identity, name, counted, error)
+    if built.parameters == counted[0]:
+        return built
+    if abs(built.parameters / counted[0] - 1) > _MOST_DIFFERENCE:
+        return _by_tensors(header, identity, name, counted, None)
+    return replace(built, counted_parameters=counted)
+
+
+_MOST_DIFFERENCE = 0.02  # between a builder's count and the table's; a pruned or merged model is another shape
+
+
+def _by_tensors(
+    header: GgufHeader, identity: str, name: str, counted: tuple[int, int], refusal: Unsupported | None
+) -> Model:
+    """The model by its tensors' shapes. `refusal` says why there is no builder; it is raised where shapes fail too."""
+    values = loose_values(header)
+    reader = Config(values, str(values["model_type"]))
+    count = reader.layers - reader.count("num_nextn_predict_layers")
+    shapes = {tensor.name: tensor.shape for tensor in header.tensors}
+    embedding = shapes.get("token_embd.weight")
+    if embedding is None:
+        raise refusal or Unsupported("the GGUF has no token embedding", "is it a language model?")
+    values["vocab_size"] = embedding[0]
+    layers = [_layer_tensors(header.tensors, index) for index in range(count)]
+    lookups = [
+        Tensor(role, Part.LOOKUP, shape[0], shape[-1])
+        for role, shape in ((name.removesuffix(".weight"), shape) for name, shape in shapes.items())
+        if role in _LOOKUPS
+    ]
+    try:
+        shape = shape_of(layers, reader, embedding[-1], "output.weight" not in shapes, lookups)
+        found = from_layers(values, reader, shape, identity, name)
+    except (BadInput, Unsupported) as error:
+        if refusal is None:
+            raise
+        raise Unsupported(f"{refusal.message}; {error.message}", error.hint or refusal.hint) from error
+    return replace(found, counted_parameters=counted)
+
+
+_LOOKUPS = frozenset({"per_layer_token_embd", "position_embd", "token_types"})
+
+
+def _layer_tensors(tensors: tuple[GgufTensor, ...], index: int) -> LayerTensors:
+    start = f"blk.{index}."
+    return LayerTensors(
+        {
+            tensor.name.removeprefix(start).removesuffix(".weight"): tensor.shape
+            for tensor in tensors
+            if tensor.name.startswith(start)
+        }
+    )
+
+
+def _counts(header: GgufHeader) -> tuple[int, int]:
+    """Parameters of the language model, and of everything in the file."""
+    named = architecture_of(header)
+    blocks, ahead = header.metadata.get(f"{named}.block_count"), header.metadata.get(f"{named}.nextn_predict_layers", 0)
+    layers = blocks - ahead if isinstance(blocks, int) and isinstance(ahead, int) else 1 << 30
+    own = total = 0
+    for tensor in header.tensors:
+        elements = prod(tensor.shape)
+        block = _BLOCK.match(tensor.name)
+        beside = block is not None and (int(block[1]) >= layers or block[2].startswith("nextn"))
+        total += elements
+        own += 0 if beside else elements
+    return own, total
 
 
 def shards(path: Path) -> tuple[Path, ...]:
@@ -99,7 +176,7 @@ def _weights(model: Model, tensors: tuple[GgufTensor, ...], metadata: Mapping[st
 def part_of(role: str, layer: int | None, layers: int, dimensions: int) -> Part:
     """The part a tensor belongs to, by its name within the block."""
     if layer is None:
-        outside = {"token_embd.weight": Part.EMBEDDING, "per_layer_token_embd.weight": Part.EMBEDDING}
+        outside = {"token_embd.weight": Part.EMBEDDING, "per_layer_token_embd.weight": Part.LOOKUP}
         return Part.OUTPUT if role == "output.weight" else outside.get(role, Part.NORM)
     if layer >= layers or role.startswith("nextn"):
         return Part.MTP

@@ -11,9 +11,11 @@ import mmap
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 from wellfed.errors import BadInput, Unsupported
+from wellfed.modelfiles.safe_file import open_regular
 from wellfed.models.gguf_types import BY_NUMBER, WeightType
 
 Value = int | float | bool | str | tuple[int | float | bool | str, ...]
@@ -26,9 +28,13 @@ _SCALARS = {
     10: struct.Struct("<Q"), 11: struct.Struct("<q"), 12: struct.Struct("<d"),
 }  # fmt: skip
 _STRING, _ARRAY = 8, 9
+_ENTRIES = {count: struct.Struct(f"<{count}QIQ") for count in range(1, 5)}  # extents, type, offset
 _U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
 _LONGEST_KEPT = 4096  # longer strings (chat templates) and arrays (vocabularies) are skipped
-_LONGEST_NAME = 65_535
+_LONGEST_NAME = 200  # real keys and tensor names stay below 80
+_MOST_TENSORS = 100_000  # the largest real files have a few thousand
+_MOST_PAIRS = 100_000
+_MOST_STRINGS = 2_000_000  # in one list; the largest real vocabularies and merges have under a million
 _DEEPEST = 4
 _LEAST_PAIR, _LEAST_TENSOR = 13, 32  # bytes that the shortest of each takes
 _MOST_ELEMENTS = 1 << 48
@@ -67,7 +73,7 @@ def read_header(path: Path) -> GgufHeader:
     Raises BadInput for anything that is not a whole GGUF file, Unsupported for versions and types unknown here.
     """
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        with open_regular(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _Reader(data, str(path.name)).header()
     except ValueError as error:  # an empty file cannot be mapped
         raise BadInput(f"{path.name} is not a GGUF file: {error}") from error
@@ -109,6 +115,8 @@ class _Reader:
             hint = "a big-endian file?" if version & 0xFFFF == 0 else "convert it again with a current llama.cpp"
             raise Unsupported(f"{self.name}: GGUF version {version} (2 and 3 are known)", hint)
         tensors, pairs = self.number(_U64), self.number(_U64)
+        if tensors > _MOST_TENSORS or pairs > _MOST_PAIRS:
+            raise self.broken(f"{tensors} tensors and {pairs} values, more than any real file has")
         if tensors * _LEAST_TENSOR + pairs * _LEAST_PAIR > self.end - self.at:
             raise self.broken(f"{tensors} tensors and {pairs} values do not fit in {self.end} bytes")
         return tensors, pairs
@@ -163,6 +171,8 @@ class _Reader:
             self.skip(count * least)
             return (), count
         if kind == _STRING:
+            if count > _MOST_STRINGS:
+                raise self.broken(f"a list of {count} texts, more than any real one")
             self.skip_strings(count)
             return (), count
         values = [self.value(kind, depth + 1)[0] for _ in range(count)]
@@ -184,16 +194,14 @@ class _Reader:
         dimensions = self.number(_U32)
         if not 1 <= dimensions <= 4:
             raise self.broken(f"tensor {name[:60]!r} has {dimensions} dimensions")
-        extents = [self.number(_U64) for _ in range(dimensions)]
-        elements = 1
-        for extent in extents:
-            elements *= extent
+        layout = _ENTRIES[dimensions]
+        *extents, number, offset = layout.unpack(self.take(layout.size))
+        elements = prod(extents)
         if elements < 1 or elements > _MOST_ELEMENTS or max(extents) > _MOST_ELEMENTS:
             raise self.broken(f"tensor {name[:60]!r} of {' x '.join(map(str, extents))}")
-        number = self.number(_U32)
-        if number not in BY_NUMBER:
+        kind = BY_NUMBER.get(number)
+        if kind is None:
             raise Unsupported(f"{self.name}: tensor {name[:60]!r} has weight type {number}, which is not known here")
-        kind, offset = BY_NUMBER[number], self.number(_U64)
         if not kind.fits(extents[0]):
             raise self.broken(f"tensor {name[:60]!r}: {extents[0]} columns are no multiple of {kind.block}")
         return GgufTensor(name, tuple(reversed(extents)), kind, offset)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from wellfed.errors import BadInput
 from wellfed.modelfiles.hf_config import read_config
+from wellfed.modelfiles.safe_file import read_json
 from wellfed.models.model import Model
 
 _REPOSITORY = re.compile(r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$")
@@ -23,16 +25,37 @@ def is_repository(text: str) -> bool:
 def fetch_config(repository: str, hub: str = "huggingface") -> Model:
     """The model of a repository, by its config.json from `hub` ("huggingface" or "modelscope") or the local cache.
 
-    HF_ENDPOINT, HF_HUB_OFFLINE and HF_TOKEN are honoured. Raises BadInput when it cannot be had.
+    Where Hugging Face answers, its files' headers tell the exact counts, and the layers of an unknown architecture;
+    a config alone is the fallback, and `notes` say so. HF_ENDPOINT, HF_HUB_OFFLINE and HF_TOKEN are honoured. Raises
+    BadInput when it cannot be had.
     """
     if not is_repository(repository):
         raise BadInput(f"{repository[:80]!r} is no repository", "write it as owner/name")
     fetchers: dict[str, Callable[[str], Path]] = {"huggingface": _huggingface, "modelscope": _modelscope}
     if hub not in fetchers:
         raise BadInput(f"no such hub: {hub!r}", f"known: {', '.join(fetchers)}")
-    model = read_config(fetchers[hub](repository))
+    config = fetchers[hub](repository)
+    model = _by_tensors(repository, config) if hub == "huggingface" else _by_config(config)
     name = repository.rpartition("/")[2]
     return replace(model, id=name.lower(), name=name)
+
+
+CONFIG_ALONE = "counted from its config alone: its files' own tables were not to be had"
+
+
+def _by_config(config: Path) -> Model:
+    model = read_config(config)
+    return replace(model, notes=(*model.notes, CONFIG_ALONE))
+
+
+def _by_tensors(repository: str, config: Path) -> Model:
+    """The model with the counts of its files' headers, where the hub gives them in time."""
+    from wellfed.modelfiles.hub_tensors import fetch_checkpoint
+
+    if os.environ.get("HF_HUB_OFFLINE"):
+        return _by_config(config)
+    checkpoint = fetch_checkpoint(repository, config)
+    return _by_config(config) if checkpoint is None else checkpoint.model
 
 
 def _huggingface(repository: str) -> Path:
@@ -42,7 +65,9 @@ def _huggingface(repository: str) -> Path:
     where = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
     offline = not reachable(where)
     try:
-        return Path(hf_hub_download(repository, "config.json", etag_timeout=10, local_files_only=offline))
+        config = Path(hf_hub_download(repository, "config.json", etag_timeout=10, local_files_only=offline))
+        _beside(repository, config, offline)
+        return config
     except LocalEntryNotFoundError as error:
         hint = "set HF_ENDPOINT to a mirror, use ModelScope, or give a config.json or a catalogue name"
         raise BadInput(f"cannot reach {where}, and {repository} is not in the local cache", hint) from error
@@ -50,6 +75,16 @@ def _huggingface(repository: str) -> Path:
         raise BadInput(f"no config.json of {repository}: {str(error).splitlines()[0][:120]}", _REFUSED) from error
     except (OSError, ValueError) as error:
         raise BadInput(f"no config.json of {repository}: {str(error)[:120]}", _REFUSED) from error
+
+
+def _beside(repository: str, config: Path, offline: bool) -> None:
+    """ModelOpt's own file beside a config that says nothing of how its weights are stored, where there is one."""
+    from huggingface_hub import hf_hub_download
+
+    if offline or "quantization_config" in read_json(config):
+        return
+    with suppress(Exception):  # most repositories have none, and transports raise errors of their own
+        hf_hub_download(repository, "hf_quant_config.json", etag_timeout=10)
 
 
 def reachable(endpoint: str) -> bool:

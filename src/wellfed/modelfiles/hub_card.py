@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from wellfed.modelfiles.hub import reachable
-from wellfed.modelfiles.local_caches import base_in_card
+from wellfed.modelfiles.local_caches import base_in_file
 
 
 def fetch_base_model(repository: str, hub: str = "huggingface") -> str | None:
@@ -18,6 +18,6 @@ def fetch_base_model(repository: str, hub: str = "huggingface") -> str | None:
     offline = not reachable(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
     try:
         card = Path(hf_hub_download(repository, "README.md", etag_timeout=3, local_files_only=offline))
-        return base_in_card(card.read_text(encoding="utf-8", errors="replace"))
+        return base_in_file(card)
     except (OSError, ValueError):  # the client's errors are of these kinds: absent, gated, unreachable
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wellfed.errors import BadInput, UnknownName
@@ -11,6 +11,7 @@ from wellfed.modelfiles.checkpoint import read_checkpoint
 from wellfed.modelfiles.gguf_file import read_gguf
 from wellfed.modelfiles.hf_config import read_config
 from wellfed.modelfiles.hub import fetch_config, is_repository
+from wellfed.models.checkpoint_formats import GGUF, SAFETENSORS
 from wellfed.models.model import Model
 from wellfed.models.weights import Weights
 
@@ -50,7 +51,7 @@ def _exists(path: Path) -> bool:
 def _from_path(path: Path) -> LoadedModel:
     if path.suffix.lower() == ".gguf":
         file = read_gguf(path)
-        return LoadedModel(file.model, file.weights, "gguf")
+        return LoadedModel(replace(file.model, files=GGUF), file.weights, "gguf")
     if path.is_dir():
         return _from_folder(path)
     return LoadedModel(read_config(path), None, "config")
@@ -61,11 +62,14 @@ def _from_folder(folder: Path) -> LoadedModel:
         if not any(folder.glob("*.safetensors")):
             return LoadedModel(read_config(folder), None, "folder")
         checkpoint = read_checkpoint(folder)
-        return LoadedModel(checkpoint.model, checkpoint.weights, "folder")
-    ggufs = sorted(folder.glob("*.gguf"))
+        return LoadedModel(replace(checkpoint.model, files=SAFETENSORS), checkpoint.weights, "folder")
+    ggufs = [file for file in sorted(folder.glob("*.gguf")) if not file.name.lower().startswith(_BESIDE)]
     if not ggufs:
         raise BadInput(f"neither config.json nor a .gguf file in {folder}", "name the model's folder or its .gguf file")
     whole = [file for file in ggufs if "-of-" not in file.name or "-00001-of-" in file.name]
     if len(whole) != 1:
         raise BadInput(f"{len(whole)} GGUF models in {folder}", f"name one: {', '.join(f.name for f in whole[:3])}")
     return _from_path(whole[0])
+
+
+_BESIDE = ("mmproj", "imatrix")  # towers and importance matrices that lie beside a model

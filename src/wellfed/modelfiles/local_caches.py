@@ -20,19 +20,25 @@ def base_model(folder: Path) -> str | None:
     """The repository that the folder's model card (README.md) names as its model's base; None where it does not."""
     card = folder / "README.md"
     try:
-        return base_in_card(card.read_text(encoding="utf-8", errors="replace")[:_MOST_CARD]) if card.is_file() else None
+        return base_in_file(card) if card.is_file() else None
     except OSError:
         return None
 
 
-_MOST_CARD = 1 << 20
+def base_in_file(card: Path) -> str | None:
+    """As `base_in_card`, of a file, of which only the start is read. Raises OSError."""
+    with card.open("rb") as file:
+        return base_in_card(file.read(_MOST_CARD_BYTES).decode("utf-8", errors="replace"))
+
+
+_MOST_CARD_BYTES = 1 << 20
 _HEAD = re.compile(r"\A\ufeff?---\s*\n(.*?)\n---", re.DOTALL)
 _BASE = re.compile(r"""^base_model:[ \t]*(?:\n?[ \t]*-[ \t]*)?["']?([\w.-]+/[\w.-]+)["']?[ \t]*$""", re.MULTILINE)
 
 
 def base_in_card(text: str) -> str | None:
     """The first `base_model` in a model card's front matter."""
-    head = _HEAD.match(text)
+    head = _HEAD.match(text.replace("\r\n", "\n"))
     base = _BASE.search(head[1]) if head else None
     return base[1] if base else None
 

@@ -116,14 +116,14 @@ def _entry(file: str, name: str, entry: object, most: int) -> SafetensorsTensor:
         raise BadInput(f"{file}: a tensor's name has {len(name)} characters")
     fields = entry if isinstance(entry, dict) else {}
     shape, span = fields.get("shape"), fields.get("data_offsets")
-    if not isinstance(shape, list) or len(shape) > _MOST_DIMENSIONS or not all(_is_extent(n) for n in shape):
+    if not isinstance(shape, list) or len(shape) > _MOST_DIMENSIONS or not _are_extents(shape):
         raise BadInput(f"{file}: tensor {name[:60]!r} has no valid shape")
-    if not isinstance(span, list) or len(span) != 2 or not all(type(n) is int for n in span):
+    if not isinstance(span, list) or len(span) != 2 or not type(span[0]) is type(span[1]) is int:
         raise BadInput(f"{file}: tensor {name[:60]!r} has no valid offsets")
     if not 0 <= span[0] <= span[1] <= most:
         raise BadInput(f"{file}: tensor {name[:60]!r} lies outside the file", "download it again")
     return SafetensorsTensor(name, str(fields.get("dtype"))[:20], tuple(shape), span[1] - span[0])
 
 
-def _is_extent(value: object) -> bool:
-    return type(value) is int and 0 <= value < 1 << 40
+def _are_extents(shape: list[object]) -> bool:
+    return all(type(value) is int and 0 <= value < 1 << 40 for value in shape)

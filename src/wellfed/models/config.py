@@ -7,23 +7,20 @@ config that gives a size its builder does not ask for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from wellfed.errors import BadInput, Unsupported, nearest
-from wellfed.models.config_encoder import bert, bidirectional, gte, mllama, modern_bert, nomic_bert, t5
-from wellfed.models.config_gemma import gemma3n, gemma4
-from wellfed.models.config_hybrid import bailing_hybrid, delta_hybrid, kimi_linear, lightning
-from wellfed.models.config_latent import compressed, latent, longcat
-from wellfed.models.config_mamba import falcon_h1, granite_hybrid, jamba, lfm2, nemotron_h, searched
-from wellfed.models.config_ordinary import ordinary
 from wellfed.models.config_reader import Config, Shape
 from wellfed.models.config_towers import NOTE, towers
 from wellfed.models.config_wrapper import language_model, task_of
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Model, runs
-from wellfed.models.native_formats import native_kv, native_recipe
-from wellfed.models.recipe import Recipe
 from wellfed.models.traits import TRAITS
+
+if TYPE_CHECKING:
+    from wellfed.models.recipe import Recipe
 
 Builder = Callable[[Config], Shape]
 _MOST_PARAMETERS = 10**14  # a hundred times the largest open model
@@ -31,49 +28,63 @@ _MOST_PARAMETERS = 10**14  # a hundred times the largest open model
 _LATENT = ("deepseek_v2", "deepseek_v3", "deepseek_v32", "kimi_k2", "glm_moe_dsa", "glm4_moe_lite", "mistral4",
            "minicpm3", "youtu_llm")  # fmt: skip
 
-# model_type: builder, and the family the model is shown under
-BUILDERS: dict[str, tuple[Builder, str]] = {
-    **{kind: (ordinary, traits.family) for kind, traits in TRAITS.items()},
-    **{kind: (latent, TRAITS[kind].family) for kind in _LATENT},
-    "deepseek_v4": (compressed, "deepseek"),
-    "longcat_flash": (longcat, "longcat"),
-    "longcat_flash_ngram": (longcat, "longcat"),
-    "qwen3_next": (delta_hybrid, "qwen"),
-    "qwen3_5": (delta_hybrid, "qwen"),
-    "qwen3_5_text": (delta_hybrid, "qwen"),
-    "qwen3_5_moe": (delta_hybrid, "qwen"),
-    "qwen3_5_moe_text": (delta_hybrid, "qwen"),
-    "kimi_linear": (kimi_linear, "kimi"),
-    "minimax": (lightning, "minimax"),
-    "minimax_m1": (lightning, "minimax"),
-    "minimax_text_01": (lightning, "minimax"),
-    "bailing_moe_linear": (bailing_hybrid, "bailing"),
-    "bailing_hybrid": (bailing_hybrid, "bailing"),
-    "bailing_moe_v2_5": (bailing_hybrid, "bailing"),
-    "bailing_moe_v3": (bailing_hybrid, "bailing"),
-    "nemotron_h": (nemotron_h, "nemotron"),
-    "nemotron-nas": (searched, "nemotron"),
-    "granitemoehybrid": (granite_hybrid, "granite"),
-    "jamba": (jamba, "jamba"),
-    "falcon_h1": (falcon_h1, "falcon"),
-    "lfm2": (lfm2, "lfm"),
-    "lfm2_moe": (lfm2, "lfm"),
-    "gemma3n": (gemma3n, "gemma"),
-    "gemma3n_text": (gemma3n, "gemma"),
-    "gemma4": (gemma4, "gemma"),
-    "gemma4_text": (gemma4, "gemma"),
-    "mllama_text_model": (mllama, "llama"),
-    "t5": (t5, "t5"),
-    "mt5": (t5, "t5"),
-    "umt5": (t5, "t5"),
-    "bert": (bert, "bert"),
-    "roberta": (bert, "bert"),
-    "xlm-roberta": (bert, "bert"),
-    "camembert": (bert, "bert"),
-    "nomic_bert": (nomic_bert, "bert"),
-    "new": (gte, "bert"),
-    "modernbert": (modern_bert, "bert"),
-    "llama_bidirec": (bidirectional(lambda config: ordinary(Config(config.values, "llama", config.asked))), "llama"),
+# model_type: module and name of its builder, and the family the model is shown under
+BUILDERS: dict[str, tuple[str, str]] = {
+    **{kind: ("ordinary.ordinary", traits.family) for kind, traits in TRAITS.items()},
+    **{kind: ("latent.latent", TRAITS[kind].family) for kind in _LATENT},
+    "deepseek_v4": ("latent.compressed", "deepseek"),
+    "deepseek_v41": ("latent.streamed", "deepseek"),
+    "deepseek_v41_text": ("latent.streamed", "deepseek"),
+    "longcat_flash": ("latent.longcat", "longcat"),
+    "longcat_flash_ngram": ("latent.longcat", "longcat"),
+    "qwen3_next": ("hybrid.delta_hybrid", "qwen"),
+    "qwen3_5": ("hybrid.delta_hybrid", "qwen"),
+    "qwen3_5_text": ("hybrid.delta_hybrid", "qwen"),
+    "qwen3_5_moe": ("hybrid.delta_hybrid", "qwen"),
+    "qwen3_5_moe_text": ("hybrid.delta_hybrid", "qwen"),
+    "kimi_linear": ("hybrid.kimi_linear", "kimi"),
+    "minimax": ("hybrid.lightning", "minimax"),
+    "minimax_m1": ("hybrid.lightning", "minimax"),
+    "minimax_text_01": ("hybrid.lightning", "minimax"),
+    "bailing_moe_linear": ("hybrid.bailing_hybrid", "bailing"),
+    "bailing_hybrid": ("hybrid.bailing_hybrid", "bailing"),
+    "bailing_moe_v2_5": ("hybrid.bailing_hybrid", "bailing"),
+    "bailing_moe_v3": ("hybrid.bailing_hybrid", "bailing"),
+    "nemotron_h": ("mamba.nemotron_h", "nemotron"),
+    "nemotron-nas": ("mamba.searched", "nemotron"),
+    "granitemoehybrid": ("mamba.granite_hybrid", "granite"),
+    "jamba": ("mamba.jamba", "jamba"),
+    "falcon_h1": ("mamba.falcon_h1", "falcon"),
+    "lfm2": ("mamba.lfm2", "lfm"),
+    "lfm2_moe": ("mamba.lfm2", "lfm"),
+    "gemma3n": ("gemma.gemma3n", "gemma"),
+    "gemma3n_text": ("gemma.gemma3n", "gemma"),
+    "gemma4": ("gemma.gemma4", "gemma"),
+    "gemma4_text": ("gemma.gemma4", "gemma"),
+    "mllama_text_model": ("encoder.mllama", "llama"),
+    "gpt2": ("classic.gpt2", "gpt2"),
+    "gpt_bigcode": ("classic.gpt2", "starcoder"),
+    "opt": ("classic.opt", "opt"),
+    "bloom": ("classic.bloom", "bloom"),
+    "mpt": ("classic.mpt", "mpt"),
+    "falcon": ("classic.falcon", "falcon"),
+    "RefinedWeb": ("classic.falcon", "falcon"),
+    "RefinedWebModel": ("classic.falcon", "falcon"),
+    "qwen": ("classic.qwen", "qwen"),
+    "dbrx": ("classic.dbrx", "dbrx"),
+    "mamba": ("classic.mamba", "mamba"),
+    "falcon_mamba": ("classic.mamba", "falcon"),
+    "t5": ("encoder.t5", "t5"),
+    "mt5": ("encoder.t5", "t5"),
+    "umt5": ("encoder.t5", "t5"),
+    "bert": ("encoder.bert", "bert"),
+    "roberta": ("encoder.bert", "bert"),
+    "xlm-roberta": ("encoder.bert", "bert"),
+    "camembert": ("encoder.bert", "bert"),
+    "nomic_bert": ("encoder.nomic_bert", "bert"),
+    "new": ("encoder.gte", "bert"),
+    "modernbert": ("encoder.modern_bert", "bert"),
+    "llama_bidirec": ("encoder.two_way_llama", "llama"),
 }
 ENCODERS = frozenset(
     {"bert", "roberta", "xlm-roberta", "camembert", "nomic_bert", "new", "modernbert", "llama_bidirec"}
@@ -90,9 +101,9 @@ def from_config(config: Mapping[str, object], identity: str, name: str | None = 
     kind, settings = language_model(config, BUILDERS)
     if kind not in BUILDERS:
         raise _unknown(kind)
-    build, family = BUILDERS[kind]
+    where, family = BUILDERS[kind]
     reader = Config(settings, kind)
-    shape = build(reader)
+    shape = _builder(where)(reader)
     unread = reader.unread()
     if unread:
         raise Unsupported(
@@ -100,6 +111,13 @@ def from_config(config: Mapping[str, object], identity: str, name: str | None = 
             "the files themselves (.safetensors or .gguf) tell the sizes of any architecture",
         )
     return from_layers(config, reader, shape, identity, name, family)
+
+
+def _builder(where: str) -> Builder:
+    """The builder at `where`, imported when a model of its kind is met: start-up pays for no other."""
+    module, _, name = where.partition(".")
+    found: Builder = getattr(import_module(f"wellfed.models.config_{module}"), name)
+    return found
 
 
 def from_layers(
@@ -115,24 +133,25 @@ def from_layers(
     hidden = reader.whole("hidden_size")
     beside = towers(config, hidden)
     stated = "vision_parameters" in config
-    recipe = native_recipe(config)
+    stored = _stored(config, shape)
     model = Model(
         id=identity,
         name=name or identity,
         family=family or kind,
+        architecture=kind,
         hidden=hidden,
         vocabulary=reader.whole("vocab_size"),
         context_limit=reader.whole("max_position_embeddings", default=2048),
         layers=shape.layers,
         tied_embeddings=shape.tied,
-        native_quantisation=_native(recipe, shape),
-        native_recipe=recipe if recipe.default or recipe.rules else None,
-        native_kv=native_kv(config),
+        native_quantisation=stored.format,
+        native_recipe=stored.recipe,
+        native_kv=stored.kv,
         mtp_layers=shape.mtp_layers,
         mtp_copies=shape.mtp_copies,
         extra_tensors=(*shape.extra, *beside),
         task=task_of(kind, config, ENCODERS, ENCODER_DECODERS),
-        notes=(*shape.notes, *((NOTE,) if beside and not stated else ()), *recipe.notes),
+        notes=(*shape.notes, *((NOTE,) if beside and not stated else ()), *stored.notes),
     )
     parameters = sum(n * sum(t.elements for t in layer.tensors(hidden)) for layer, n in runs(model))
     if parameters > _MOST_PARAMETERS:
@@ -140,10 +159,34 @@ def from_layers(
     return model
 
 
-def _native(recipe: Recipe, shape: Shape) -> str:
-    """The recipe's id; experts in 4 bits beside attention in 16 are named so."""
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """How a repository's files hold their weights, and the cache they ask for."""
+
+    format: str
+    recipe: Recipe | None = None
+    kv: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+_INNER = ("text_config", "language_config", "llm_config")
+_TELLS = ("quantization_config", "quantization", "compression_config", "hf_quant_config", "inference_config",
+          "expert_dtype")  # fmt: skip
+_PLAIN = {"float32": "fp32", "float": "fp32", "float16": "fp16", "half": "fp16"}
+
+
+def _stored(config: Mapping[str, object], shape: Shape) -> _Stored:
+    """By the quantisation settings of the config and the files beside it, where there are any; else by its dtype."""
+    places = [config, *(inner for key in _INNER if isinstance(inner := config.get(key), Mapping))]
+    if not any(key in place for place in places for key in _TELLS):
+        named = next((place[key] for place in places for key in ("torch_dtype", "dtype") if place.get(key)), "bfloat16")
+        return _Stored(_PLAIN.get(str(named).removeprefix("torch."), "bf16"))
+    from wellfed.models.native_formats import native_kv, native_recipe
+
+    recipe = native_recipe(config)
     routed = any(isinstance(layer.ffn, MoeFfn) for layer in shape.layers)
-    return "mxfp4-experts" if recipe.method == "mxfp4" and routed else recipe.format
+    label = "mxfp4-experts" if recipe.method == "mxfp4" and routed else recipe.format
+    return _Stored(label, recipe if recipe.default or recipe.rules else None, native_kv(config), recipe.notes)
 
 
 def _unknown(kind: str) -> Unsupported:

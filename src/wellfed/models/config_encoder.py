@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from wellfed.models.attention import FullAttention
-from wellfed.models.config_ordinary import attention, tied
+from wellfed.models.config_ordinary import attention, ordinary, tied
 from wellfed.models.config_reader import Config, Shape
 from wellfed.models.ffn import DenseFfn, Ffn, MoeFfn
 from wellfed.models.joint_attention import CrossAttention, JointAttention
@@ -92,15 +90,11 @@ def modern_bert(config: Config) -> Shape:
     return Shape(tuple(layer(index) for index in range(config.layers)), tied=True)
 
 
-def bidirectional(build: Callable[[Config], Shape]) -> Callable[[Config], Shape]:
-    """A decoder's builder, for the embedder made from it: it sees both ways and caches nothing."""
-
-    def shape(config: Config) -> Shape:
-        plain = build(config)
-        layers = tuple(Layer(_both_ways(layer), layer.ffn, layer.norms, layer.extra) for layer in plain.layers)
-        return Shape(layers, plain.tied, extra=plain.extra)
-
-    return shape
+def two_way_llama(config: Config) -> Shape:
+    """NVIDIA's embedders made from Llama: every token sees both ways, nothing is cached."""
+    plain = ordinary(Config(config.values, "llama", config.asked))
+    layers = tuple(Layer(_both_ways(layer), layer.ffn, layer.norms, layer.extra) for layer in plain.layers)
+    return Shape(layers, plain.tied, extra=plain.extra)
 
 
 def _both_ways(layer: Layer) -> FullAttention:

@@ -11,6 +11,7 @@ from wellfed.models.config_ordinary import ffn, moe, mtp, ordinary, tied
 from wellfed.models.config_reader import Config, Shape
 from wellfed.models.ffn import DenseFfn, MoeFfn
 from wellfed.models.model import Layer
+from wellfed.models.stream_attention import StreamAttention
 from wellfed.models.tensor import Part, Tensor
 from wellfed.models.traits import TRAITS
 
@@ -98,6 +99,76 @@ def _ngrams(config: Config) -> tuple[Tensor, ...]:
     return (
         Tensor("ngram_embd", Part.LOOKUP, rows + tables, width, tables),
         Tensor("ngram_proj", Part.ATTENTION, hidden, width, tables),
+    )
+
+
+def streamed(config: Config) -> Shape:
+    """DeepSeek-V4.1: shared streams of compressed entries, and n-gram tables that a few layers look up ("engrams")."""
+    ratios = config.per_layer("compress_ratios")
+    if ratios is None:
+        raise BadInput("config of a deepseek_v41 model has no compress_ratios", "is the file complete?")
+    routed = moe(config, TRAITS["deepseek_v3"])
+    indexer = SparseIndexer(config.whole("index_n_heads"), config.whole("index_head_dim"), config.whole("index_topk"))
+    sources, picking = _numbers(config, "kv_source_layer_ids"), _numbers(config, "index_source_layer_ids")
+    tables = _engrams(config)
+
+    def layer(index: int) -> Layer:
+        attention = StreamAttention(
+            heads=config.whole("num_attention_heads"),
+            head_dim=config.whole("head_dim"),
+            window=config.whole("sliding_window"),
+            ratio=config.checked(ratios[index], "compress_ratios", least=0),
+            q_rank=config.whole("q_lora_rank"),
+            output_groups=config.whole("o_groups"),
+            output_rank=config.whole("o_lora_rank"),
+            indexer=indexer,
+            source=index in sources,
+            picks=index in picking,
+            streams=config.count("hc_mult"),
+        )
+        return Layer(attention, routed, extra=_engram_layer(config) if index in tables else ())
+
+    layers = tuple(layer(index) for index in range(config.layers))
+    width = config.count("engram_head_dim")
+    lookups = tuple(Tensor("engram_embd", Part.LOOKUP, rows, width) for rows in tables.values())
+    ahead = replace(layers[0], extra=())
+    return Shape(layers, tied(config), mtp_layers=mtp(config, ahead), extra=lookups)
+
+
+def _numbers(config: Config, key: str) -> frozenset[int]:
+    listed = config.find(key, key.replace("_layer_ids", "_layers"))
+    return frozenset(one for one in listed if isinstance(one, int)) if isinstance(listed, list) else frozenset()
+
+
+def _engrams(config: Config) -> dict[int, int]:
+    """Layers that look up n-grams, and how many rows each one's table has."""
+    listed, rows = config.find("engram_layer_ids"), config.find("engram_num_embeddings")
+    if not isinstance(listed, list) or not listed:
+        return {}
+    if not isinstance(rows, list) or len(rows) < len(listed):
+        raise BadInput("config: engram_num_embeddings has no number for each of engram_layer_ids")
+    return {
+        config.checked(layer, "engram_layer_ids", least=0): _table_rows(count)
+        for layer, count in zip(listed, rows, strict=False)
+    }
+
+
+_MOST_ROWS = 1 << 34
+
+
+def _table_rows(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < _MOST_ROWS:
+        raise BadInput(f"config: engram_num_embeddings holds {str(value)[:40]}")
+    return value
+
+
+def _engram_layer(config: Config) -> tuple[Tensor, ...]:
+    """What mixes the rows that were looked up into the streams."""
+    hidden, streams = config.whole("hidden_size"), config.count("hc_mult")
+    columns = (config.whole("engram_max_ngram_size") - 1) * config.whole("engram_n_heads")
+    return (
+        Tensor("engram_wkv", Part.ATTENTION, hidden * (streams + 1), columns * config.whole("engram_head_dim")),
+        Tensor("engram_vectors", Part.NORM, 1, 2 * hidden * max(1, streams)),
     )
 
 

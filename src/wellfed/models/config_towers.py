@@ -13,7 +13,16 @@ from wellfed.models.tensor import Part, Tensor
 
 _MOST_PARAMETERS = 10**12
 _GATED = frozenset(
-    {"qwen2_5_vl", "pixtral", "qwen2_5_omni_vision_encoder", "glm4v", "glm4v_moe", "glm_ocr", "dots_vit"}
+    {
+        "qwen2_5_vl",
+        "pixtral",
+        "qwen2_5_omni_vision_encoder",
+        "glm4v",
+        "glm4v_moe",
+        "glm_ocr",
+        "dots_vit",
+        "gemma4_vision",
+    }
 )
 NOTE = "the towers for pictures and sound are counted from their config, to a few percent"
 
@@ -79,7 +88,7 @@ def _ratio(flat: Mapping[str, object], width: int) -> int:
 def _positions(reader: Config, width: int, patch: int) -> int:
     stated = _number(reader, "num_position_embeddings", "position_embedding_size")
     if stated:
-        return stated * width
+        return stated * width * (2 if reader.kind == "gemma4_vision" else 1)  # a table for each direction
     height, wide = _number(reader, "init_pos_emb_height"), _number(reader, "init_pos_emb_width")
     if height and wide:
         return height * wide * width

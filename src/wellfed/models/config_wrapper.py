@@ -17,14 +17,20 @@ _DEFAULT_KIND = {
     "qwen2_5_vl": "qwen2_5_vl_text", "qwen2_vl": "qwen2_vl_text", "qwen3_vl": "qwen3_vl_text",
     "qwen3_vl_moe": "qwen3_vl_moe_text",
     "qwen3_5": "qwen3_5_text", "qwen3_5_moe": "qwen3_5_moe_text", "glm4v": "glm4v_text", "glm4v_moe": "glm4v_moe_text",
-    "paligemma": "gemma", "voxtral": "llama",
+    "paligemma": "gemma", "voxtral": "llama", "minimax_m3_vl": "minimax_m3",
 }  # fmt: skip
 _KIND_OF_ARCHITECTURE = {
     "DeepseekV2ForCausalLM": "deepseek_v2", "DeepseekV3ForCausalLM": "deepseek_v3", "LlamaForCausalLM": "llama",
     "MistralForCausalLM": "mistral", "Qwen2ForCausalLM": "qwen2", "Qwen3ForCausalLM": "qwen3",
     "Qwen3MoeForCausalLM": "qwen3_moe", "GemmaForCausalLM": "gemma", "Gemma2ForCausalLM": "gemma2",
     "InternLM2ForCausalLM": "internlm2", "NemotronHForCausalLM": "nemotron_h", "KimiLinearForCausalLM": "kimi_linear",
-    "DeepseekForCausalLM": "deepseek", "GptOssForCausalLM": "gpt_oss",
+    "DeepseekForCausalLM": "deepseek", "GptOssForCausalLM": "gpt_oss", "DeepseekV32ForCausalLM": "deepseek_v32",
+    "DeepseekV4ForCausalLM": "deepseek_v4", "GlmMoeDsaForCausalLM": "glm_moe_dsa", "Glm4MoeForCausalLM": "glm4_moe",
+    "MiniMaxM2ForCausalLM": "minimax_m2", "Gemma3ForCausalLM": "gemma3_text", "Phi3ForCausalLM": "phi3",
+    "MixtralForCausalLM": "mixtral", "Qwen2MoeForCausalLM": "qwen2_moe", "Qwen3NextForCausalLM": "qwen3_next",
+    "CohereForCausalLM": "cohere", "Cohere2ForCausalLM": "cohere2", "FalconH1ForCausalLM": "falcon_h1",
+    "Lfm2ForCausalLM": "lfm2", "JambaForCausalLM": "jamba", "GraniteForCausalLM": "granite", "BertModel": "bert",
+    "XLMRobertaModel": "xlm-roberta",
 }  # fmt: skip
 
 # What transformers fills in where an inner config leaves it out (its classes' defaults), which publishers rely on.
@@ -75,6 +81,8 @@ def language_model(config: Mapping[str, object], known: Collection[str]) -> tupl
         kind = outer if isinstance(outer, str) else _by_architecture(config)
         if kind is None:
             raise BadInput("config has no model_type", "is it the config.json of a language model?")
+        if known and kind not in known:
+            kind = _by_architecture(config) or kind  # a converter's own name for what it says it is
         if kind in NOT_LANGUAGE_MODELS:
             raise Unsupported(f"{kind} is for {NOT_LANGUAGE_MODELS[kind]}, no language model")
         return kind, config

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from wellfed.models.ffn import MoeFfn
-from wellfed.models.model import BESIDE, Layer, Model, runs, tensors
+from wellfed.models.model import BESIDE, Layer, Model, passed, runs, tensors
 from wellfed.models.tensor import Part
 
 _APART = BESIDE
@@ -29,11 +29,14 @@ def counts(model: Model) -> Counts:
     layers = sum(sum(tensor.elements for tensor in layer.tensors(model.hidden)) * times for layer, times in shapes)
     around = tensors(replace(model, layers=()))
     apart = sum(tensor.elements for tensor in around if tensor.part in _APART)
-    ends = sum(tensor.elements for tensor in around) - apart
+    own = [tensor for tensor in around if tensor.part not in _APART]
+    language = layers + sum(tensor.elements for tensor in own)
+    total = language + apart
+    if model.counted_parameters is not None:  # its files were counted
+        language, total = model.counted_parameters
     idle = sum(_idle(layer, model.hidden) * times for layer, times in shapes)
-    unread = 0 if model.tied_embeddings else (model.vocabulary - 1) * model.hidden
-    language = layers + ends
-    return Counts(language, language + apart, round(language - idle - unread))
+    active = layers - idle + sum(passed(model, tensor) for tensor in own)
+    return Counts(language, total, round(active))
 
 
 def _idle(layer: Layer, hidden: int) -> float:

@@ -17,16 +17,24 @@ from wellfed.models.ffn import DenseFfn, Ffn, MoeFfn
 from wellfed.models.joint_attention import JointAttention, NoAttention
 from wellfed.models.linear_attention import LinearAttention
 from wellfed.models.model import Layer
-from wellfed.models.state_space import Mamba1, Mamba2, ShortConvolution
-from wellfed.models.tensor import Tensor
+from wellfed.models.state_space import KimiDelta, Mamba1, Mamba2, ShortConvolution
+from wellfed.models.tensor import Part, Tensor
 
 NOTE = "an architecture unknown here, read from its tensors: ordinary attention and feed-forward are assumed"
+# matrices beside attention and feed-forward whose work is no more than their size: gates, low-rank side paths
+_SIDE = {
+    "inp_gate": "per_layer_gate", "proj": "per_layer_proj", "laurel_l": "laurel_l", "laurel_r": "laurel_r",
+    "altup_correct_coef": "small_altup_correct", "altup_predict_coef": "small_altup_predict",
+    "altup_router": "small_altup_router",
+}  # fmt: skip
 _MATRIX = {
     "attn_q", "attn_k", "attn_v", "attn_qkv", "attn_output", "attn_gate", "attn_q_a", "attn_q_b", "attn_kv_a_mqa",
     "attn_kv_b", "attn_k_b", "attn_v_b", "ffn_gate", "ffn_up", "ffn_down", "ffn_gate_up", "ffn_gate_inp",
     "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps", "ffn_gate_up_exps", "ffn_gate_shexp", "ffn_up_shexp",
     "ffn_down_shexp", "ffn_gate_inp_shexp", "ssm_in", "ssm_out", "ssm_x", "ssm_dt", "ssm_conv1d", "ssm_a", "ssm_ba",
-    "ssm_alpha", "ssm_beta", "shortconv.in_proj", "shortconv.out_proj", "shortconv.conv",
+    "ssm_alpha", "ssm_beta", "shortconv.in_proj", "shortconv.out_proj", "shortconv.conv", "ssm_f_a", "ssm_f_b",
+    "ssm_g_a", "ssm_g_b", "ssm_conv1d_q", "ssm_conv1d_k", "ssm_conv1d_v", "indexer.attn_k", "indexer.attn_q_b",
+    "indexer.proj", "ffn_latent_down", "ffn_latent_up",
 }  # fmt: skip
 
 
@@ -55,7 +63,10 @@ class LayerTensors:
         return [
             role
             for role, shape in self.shapes.items()
-            if len([extent for extent in shape if extent > 1]) > 1 and role not in _MATRIX and "norm" not in role
+            if len([extent for extent in shape if extent > 1]) > 1
+            and role not in _MATRIX
+            and role not in _SIDE
+            and "norm" not in role
         ]
 
 
@@ -80,7 +91,12 @@ def shape_of(
 
 def _layer(tensors: LayerTensors, values: Config, index: int, hidden: int) -> Layer:
     norms = sum(1 for role, shape in tensors.shapes.items() if "norm" in role and shape[-1] == hidden) or 1
-    return Layer(_mixer(tensors, values, index, hidden), _ffn(tensors, values), norms=norms)
+    side = tuple(
+        Tensor(role, Part.DENSE_FFN, tensors.rows(name), tensors.columns(name))
+        for name, role in _SIDE.items()
+        if tensors.has(name)
+    )
+    return Layer(_mixer(tensors, values, index, hidden), _ffn(tensors, values), norms=norms, extra=side)
 
 
 def _mixer(tensors: LayerTensors, values: Config, index: int, hidden: int) -> Attention:
@@ -89,6 +105,8 @@ def _mixer(tensors: LayerTensors, values: Config, index: int, hidden: int) -> At
         parts.append(_latent(tensors, values))
     elif tensors.has("attn_gate", "attn_qkv", "ssm_out"):
         return _delta(tensors, values)
+    elif tensors.has("ssm_f_a", "ssm_beta"):
+        return _kimi(tensors)
     elif tensors.has("attn_q") or tensors.has("attn_qkv"):
         parts.append(_full(tensors, values, index))
     if tensors.has("ssm_in"):
@@ -105,9 +123,9 @@ def _mixer(tensors: LayerTensors, values: Config, index: int, hidden: int) -> At
 def _full(tensors: LayerTensors, values: Config, index: int) -> FullAttention:
     heads = values.at("num_attention_heads", index)
     kv_heads = values.at("num_key_value_heads", index, default=heads)
-    fused = tensors.has("attn_qkv")
+    fused, shares = tensors.has("attn_qkv"), not tensors.has("attn_k") and not tensors.has("attn_qkv")
     width = tensors.columns("attn_output") // heads
-    if not fused:
+    if not fused and not shares:
         width = tensors.rows("attn_k") // kv_heads
     q_rows = tensors.rows("attn_q") or heads * width
     value = tensors.columns("attn_output") // heads
@@ -121,7 +139,8 @@ def _full(tensors: LayerTensors, values: Config, index: int) -> FullAttention:
         output_gate=q_rows == 2 * heads * width,
         fused=fused,
         gate_rows=tensors.rows("attn_gate"),
-        shared_projection=not fused and not tensors.has("attn_v"),
+        shared_projection=not fused and not shares and not tensors.has("attn_v"),
+        shares_cache=shares,
     )
 
 
@@ -158,6 +177,13 @@ def _delta(tensors: LayerTensors, values: Config) -> LinearAttention:
         value_dim=values.whole("linear_value_head_dim"),
         kernel=max(2, tensors.columns("ssm_conv1d")),
     )
+
+
+def _kimi(tensors: LayerTensors) -> KimiDelta:
+    heads = tensors.rows("ssm_beta")
+    decay = tensors.rows("ssm_f_a") if tensors.has("ssm_f_b") else None
+    gate = tensors.rows("ssm_g_a") if tensors.has("ssm_g_b") else None
+    return KimiDelta(heads, tensors.rows("attn_q") // heads, decay, gate, max(2, tensors.columns("ssm_conv1d_q")))
 
 
 def _mamba(tensors: LayerTensors, values: Config) -> Attention:

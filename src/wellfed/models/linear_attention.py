@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wellfed.models.state_space import KimiDelta, LightningAttention, Mamba1, Mamba2, ShortConvolution
+from wellfed.models.recurrent import Recurrent
 from wellfed.models.tensor import Part, Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class LinearAttention:
+class LinearAttention(Recurrent):
     """Gated DeltaNet (arXiv 2412.06464): each value head keeps a key_dim x value_dim matrix."""
 
     key_heads: int
@@ -35,28 +35,15 @@ class LinearAttention:
             Tensor("ssm_vectors", Part.NORM, 1, 2 * self.value_heads + self.value_dim),
         )
 
-    def cache_elements(self, context: int) -> int:
-        """The same for any context: state and convolution tail, kept in FP32 and so counted as two 16-bit elements."""
-        if context == 0:
-            return 0
+    def _state(self) -> int:
+        """State and convolution tail, kept in FP32 and so counted as two 16-bit elements."""
         state = self.value_heads * self.key_dim * self.value_dim
         return 2 * (state + self._mixed * (self.kernel - 1))
-
-    def cache_read_elements(self, context: int) -> int:
-        """The whole state, each step."""
-        return self.cache_elements(context)
 
     def score_flops(self, queries: int, context: int) -> float:
         """Decay, delta update and read-out: about 8 FLOPs per state element and token."""
         return 8.0 * queries * self.value_heads * self.key_dim * self.value_dim
 
-    def score_pairs(self, queries: int, context: int) -> float:
-        """None: a state is updated, no keys are compared."""
-        return 0.0
-
     def cache_shards(self, tensor_parallel: int) -> int:
         """By value head."""
         return min(tensor_parallel, self.key_heads)
-
-
-RECURRENT = (LinearAttention, Mamba1, Mamba2, ShortConvolution, KimiDelta, LightningAttention)  # a state, no cache

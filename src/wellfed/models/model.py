@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from wellfed.models.attention import Attention
 from wellfed.models.ffn import Ffn, MoeFfn
-from wellfed.models.joint_attention import NoAttention
-from wellfed.models.recipe import Recipe
 from wellfed.models.tensor import Part, Tensor
 from wellfed.provenance import Source
+
+if TYPE_CHECKING:
+    from wellfed.models.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Model:
     mtp_copies: bool = False  # the MTP layers' files repeat embedding and head
     extra_tensors: tuple[Tensor, ...] = ()  # towers, look-up tables and the like
     task: str = "text"  # text | vision-language | audio-language | omni | embedding | reranker | encoder-decoder
+    architecture: str = ""  # the model_type of its config
+    files: str = ""  # gguf | safetensors: what it was read from, which binds a plan; "" where no files are at hand
     notes: tuple[str, ...] = ()  # what was assumed
     aliases: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
@@ -81,7 +85,7 @@ class Model:
     @property
     def active_parameters(self) -> int:
         """Parameters a token passes through: of routed experts only its own; of an untied input embedding one row."""
-        return round(sum(_active(self, tensor) for tensor in tensors(self) if tensor.part not in BESIDE))
+        return round(sum(passed(self, tensor) for tensor in tensors(self) if tensor.part not in BESIDE))
 
     @property
     def expert_layers(self) -> int:
@@ -96,7 +100,8 @@ class Model:
 BESIDE = frozenset({Part.MTP, Part.VISION, Part.AUDIO})  # parts that are not the language model's own
 
 
-def _active(model: Model, tensor: Tensor) -> float:
+def passed(model: Model, tensor: Tensor) -> float:
+    """Elements of `tensor` that one token passes: its own experts, its row of a table that is only looked up."""
     if tensor.part is Part.EMBEDDING and not model.tied_embeddings:
         return tensor.columns
     if tensor.part is Part.LOOKUP:
@@ -117,12 +122,13 @@ def _tensors(model: Model) -> Iterator[Tensor]:
     yield Tensor("token_embd", Part.EMBEDDING, model.vocabulary, model.hidden)
     for index, layer in enumerate(model.layers):
         for tensor in layer.tensors(model.hidden):
-            yield replace(tensor, layer=index)
+            # written out: `replace` takes six times as long, and there are many
+            yield Tensor(tensor.role, tensor.part, tensor.rows, tensor.columns, tensor.count, index)
     yield Tensor("output_norm", Part.NORM, 1, model.hidden)
     if not model.tied_embeddings:
         yield Tensor("output", Part.OUTPUT, model.vocabulary, model.hidden)
     for layer in model.mtp_layers:
-        if not isinstance(layer.attention, NoAttention):  # a predictor's second block has none of its own
+        if layer.attention.tensors(model.hidden):  # a predictor's second block, without attention, has none of its own
             yield Tensor("nextn_eh_proj", Part.MTP, model.hidden, 2 * model.hidden)
         for tensor in layer.tensors(model.hidden):
             yield replace(tensor, part=Part.MTP)

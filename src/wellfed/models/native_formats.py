@@ -71,6 +71,9 @@ def _settings(config: Settings) -> Settings | None:
     keys = ("quantization_config", "quantization", "compression_config")
     listed = [place[key] for place in places if isinstance(place, Mapping) for key in keys if key in place]
     stated = next((one for one in listed if isinstance(one, Mapping) and one), None)
+    nested = stated.get("quantization") if stated else None
+    if stated is not None and isinstance(nested, Mapping) and "quant_algo" in nested:
+        stated = {**stated, **nested}
     beside = config.get("hf_quant_config")
     own = beside.get("quantization") if isinstance(beside, Mapping) else None
     if isinstance(own, Mapping):
@@ -255,6 +258,9 @@ def _last(value: object) -> int:
     return last if isinstance(last, int) and not isinstance(last, bool) else 0
 
 
+_TORCHAO_SIGNS = ("int4", "int8", "float8", "fp8", "mxfp4", "nvfp4", "mxfp8", "mxdynamic")
+
+
 def _torchao(settings: Settings, wide: str) -> Recipe:
     """By the name of torchao's own config class."""
     inner = settings.get("quant_type")
@@ -263,6 +269,8 @@ def _torchao(settings: Settings, wide: str) -> Recipe:
     data = values.get("_data") if isinstance(values, Mapping) else None
     group = _whole(data if isinstance(data, Mapping) else settings, "group_size", 128)
     text = named.lower().replace("_", "")
+    if not any(sign in text for sign in _TORCHAO_SIGNS):  # IntxWeightOnlyConfig and per-module configs say it inside
+        text = str(values).lower().replace("_", "")
     kept = kept_in(settings)
     if "int4" in text:
         return Recipe("int4", "torchao", f"HQQ4-G{group}", wide, kept)  # scale and zero point a group, 16 bits each
@@ -331,7 +339,8 @@ def _eight(settings: Settings, wide: str) -> Recipe:
 _READERS: dict[str, Callable[[Settings, str], Recipe]] = {
     "fp8": _fp8, "fbgemm_fp8": _fbgemm, "finegrained_fp8": _fp8, "ptpc_fp8": _eight, "w8a8_fp8": _eight,
     "awq": _awq, "awq_marlin": _awq, "gptq": _gptq, "gptq_marlin": _gptq, "gptqmodel": _gptq,
-    "auto-round": _auto_round, "intel/auto-round": _auto_round, "autoround": _auto_round, "inc": _auto_round,
+    "auto-round": _auto_round, "auto_round": _auto_round, "intel/auto-round": _auto_round, "autoround": _auto_round,
+    "inc": _auto_round,
     "bitsandbytes": _bitsandbytes, "bnb": _bitsandbytes, "hqq": _hqq, "aqlm": _aqlm, "vptq": _vptq,
     "torchao": _torchao, "quark": quark, "exl2": _exl, "exl3": _exl, "mlx": _mlx, "mxfp4": _mxfp4,
     "bitnet": _bitnet, "eetq": _int8, "w8a8_int8": _int8, "experts_int8": _int8, "ascend": _int8,

@@ -90,6 +90,7 @@ _ALGORITHMS: dict[str, tuple[str, str]] = {
     "W8A16": ("int8", "INT8"),
     "INT8": ("int8", "INT8"),
 }
+_BY_SIGN = (("NVFP4", ("nvfp4", "NVFP4-16")), ("MXFP4", ("mxfp4", "MXFP4")), ("MXFP8", ("mxfp8", "MXFP8")))
 _BY_GROUP = {"W4A16_AWQ": 4, "W4A8_AWQ": 4, "INT4_AWQ": 4, "W4A16": 4, "W8A16_AWQ": 8}
 
 
@@ -98,6 +99,9 @@ def _algorithm(name: object, group: object) -> tuple[str, str]:
     if text in _BY_GROUP:
         width = group if isinstance(group, int) and group > 0 else 128
         return f"int{_BY_GROUP[text]}", f"INT{_BY_GROUP[text]}-G{width}S"
+    for sign, known in _BY_SIGN:
+        if sign in text and text not in _ALGORITHMS:
+            return known
     if text not in _ALGORITHMS:
         raise Unsupported(f"ModelOpt's quantisation {str(name)[:40]!r} is not known here")
     return _ALGORITHMS[text]
@@ -121,12 +125,16 @@ def modelopt(settings: Settings, wide: str) -> Recipe:
         own_values: Settings = values if isinstance(values, Mapping) else {}
         label, kind = _algorithm(own_values.get("quant_algo"), own_values.get("group_size"))
         by_type.setdefault(kind, []).append(str(name))
-        labels[label] += _WEIGHT.get(label, 1) * (1000 if "expert" in str(name) else 1)
+        labels[label] += _share(str(name))
     rules = tuple((Patterns(tuple(names)), kind) for kind, names in by_type.items())
     return Recipe(labels.most_common(1)[0][0], "modelopt", "", wide, kept, rules)
 
 
-_WEIGHT = {"fp8": 1, "nvfp4": 1}
+def _share(name: str) -> int:
+    """About how much of a model a module is: routed experts nearly all, else the feed-forward most of it."""
+    return 1000 if "expert" in name else 5 if any(word in name for word in ("mlp", "ffn", "feed_forward")) else 1
+
+
 _QUARK_INTEGERS = {"int4": 4, "uint4": 4, "int8": 8, "uint8": 8, "int3": 3, "int2": 2}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -11,11 +11,13 @@ from wellfed.models.ffn import MoeFfn
 from wellfed.models.gguf_types import TYPES
 from wellfed.models.model import Model, tensors
 from wellfed.models.recipes import MIXES, Facts, Mix, gguf_type
+from wellfed.models.recipes_makers import ollama_type
 from wellfed.models.recipes_safetensors import scheme, scheme_type
-from wellfed.models.recipes_unsloth import UNSLOTH
+from wellfed.models.recipes_unsloth import ROUTED_BITS, UNSLOTH
 from wellfed.models.tensor import Part, Tensor
 from wellfed.models.weights import LayerWeights, Weights
 
+MAKERS = frozenset({"ollama"})
 ALL_MIXES = {**MIXES, **UNSLOTH}
 
 
@@ -32,7 +34,12 @@ class Quantisation:
     file_bytes: float | None = None
     file_bits: float | None = None  # per weight, over the whole file
     resident: str = ""  # the type of all but routed experts, in files mixed by hand
+    maker: str = ""  # who made the file, where it makes a difference: ollama
     aliases: tuple[str, ...] = field(default=(), compare=False)
+
+    def made_by(self, maker: str) -> Quantisation:
+        """The same as `maker` makes it, where that is known to be another recipe."""
+        return replace(self, maker=maker if maker in MAKERS else "")
 
     def sized(self, file_bytes: float) -> Quantisation:
         """The same kinds of weights in a file known to hold `file_bytes`."""
@@ -46,7 +53,22 @@ def weights(model: Model, quantisation: Quantisation) -> Weights:
     size = quantisation.file_bytes
     if size is None and quantisation.file_bits is not None:
         size = quantisation.file_bits * model.parameters / 8
+    if size is None and quantisation.recipe in ROUTED_BITS:
+        size = _at_routed_bits(computed, ROUTED_BITS[quantisation.recipe])
     return computed if size is None else _of_size(computed, size)
+
+
+def _at_routed_bits(computed: Weights, bits: float) -> float | None:
+    """The size with routed experts of `bits` each; None without any, or where their rows forced wider types."""
+    experts = sum(layer.routed_experts for layer in computed.layers)
+    shares = computed.mixes.get(Part.ROUTED_EXPERTS, ())
+    mean = sum(TYPES[kind].bits * share for kind, share in shares)
+    if not experts or not mean or any(TYPES[kind].block < _SUPERBLOCK for kind, _ in shares):
+        return None
+    return computed.total + experts * (bits / mean - 1)
+
+
+_SUPERBLOCK = 256  # of the K types; narrower blocks among the experts are a fallback
 
 
 def _of_size(computed: Weights, size: float) -> Weights:
@@ -86,7 +108,8 @@ def tensor_type(model: Model, quantisation: Quantisation, tensor: Tensor) -> str
     if quantisation.family == "gguf":
         by_hand = quantisation.resident and tensor.part is not Part.ROUTED_EXPERTS
         mix = Mix(quantisation.resident, output=quantisation.resident) if by_hand else ALL_MIXES[quantisation.recipe]
-        return gguf_type(mix, tensor, _facts(model))
+        own = ollama_type(model.architecture, mix.base, tensor) if quantisation.maker == "ollama" else None
+        return own or gguf_type(mix, tensor, _facts(model))
     recipe = model.native_recipe
     if recipe is not None and quantisation.id == model.native_quantisation:
         return recipe.type_of(tensor, len(model.layers), model.family)
@@ -171,11 +194,28 @@ def tally(layers: int) -> Tally:
     return Tally([dict.fromkeys(set(_FIELD.values()), 0.0) for _ in range(layers)])
 
 
+def _kinds(model: Model, quantisation: Quantisation) -> Callable[[Tensor], str]:
+    """`tensor_type` of one model; of a recipe by modules, layers that no pattern names are looked up once."""
+    recipe = model.native_recipe
+    if recipe is None or quantisation.id != model.native_quantisation:
+        return lambda tensor: tensor_type(model, quantisation, tensor)
+    own, seen = recipe.own_layers(), dict[Tensor, str]()
+
+    def kind(tensor: Tensor) -> str:
+        alike = own is not None and tensor.layer is not None and tensor.layer not in own
+        key = replace(tensor, layer=-1) if alike else tensor
+        if key not in seen:
+            seen[key] = recipe.type_of(tensor, len(model.layers), model.family)
+        return seen[key]
+
+    return kind
+
+
 def _by_recipe(model: Model, quantisation: Quantisation) -> Weights:
-    sums = tally(len(model.layers))
+    sums, kind_of = tally(len(model.layers)), _kinds(model, quantisation)
     for tensor in tensors(model):
         if tensor.part in (Part.VISION, Part.AUDIO) and quantisation.family == "gguf":
             continue  # lives in a file of its own (mmproj)
-        kind = tensor_type(model, quantisation, tensor)
+        kind = kind_of(tensor)
         sums.add(tensor.part, tensor.layer, kind, TYPES[kind].size(tensor.rows, tensor.columns, tensor.count))
     return sums.weights(quantisation.id, exact=False)

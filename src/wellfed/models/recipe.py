@@ -12,6 +12,8 @@ from wellfed.models.modules import module_names, short
 from wellfed.models.tensor import Part, Tensor
 
 _OWN_LAYER = re.compile(r"^layers\.(\d+)\.")
+_NAMED_LAYER = re.compile(r"layers\.(\d+)")
+_DIGIT = re.compile(r"\d")
 _WILD = re.compile(r"[*?\[]")
 _LEAST_COLUMNS = 64  # narrower matrices are left alone
 _BESIDE = (Part.VISION, Part.AUDIO)
@@ -127,6 +129,14 @@ class Recipe:
         if tensor.columns < _LEAST_COLUMNS or tensor.rows < _LEAST_COLUMNS or tensor.role in _NEVER:
             return self.wide
         return (self.experts if tensor.role.endswith("_exps") else "") or self.default or self.wide
+
+    def own_layers(self) -> frozenset[int] | None:
+        """The layers that a pattern names; all others are alike. None where an expression may tell any apart."""
+        texts = (*self.kept.texts, *(text for patterns, _ in self.rules for text in patterns.texts))
+        if any(text.startswith("re:") and _DIGIT.search(text) for text in texts):
+            return None
+        found = (_NAMED_LAYER.search(text) for text in texts)
+        return frozenset(int(match[1]) for match in found if match)
 
     def type_of_module(self, name: str, layer: int | None) -> str:
         """The type of the module with the short name `name`, of layer `layer`."""

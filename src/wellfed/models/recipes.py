@@ -252,6 +252,8 @@ _RULE_OF_ROLE = {
     "ffn_gate_shexp": "up", "ffn_gate_up_exps": "up",
 }  # fmt: skip
 _UNQUANTISED = {Part.NORM, Part.ROUTER}
+_LEFT_ALONE = {"laurel_l", "laurel_r", "altup_proj", "per_layer_model_proj", "indexer_q"}  # small, and not quantised
+_PER_LAYER = "per_layer_token_embd"
 
 
 def gguf_type(mix: Mix, tensor: Tensor, facts: Facts) -> str:
@@ -260,14 +262,17 @@ def gguf_type(mix: Mix, tensor: Tensor, facts: Facts) -> str:
         return "F32"
     if mix.base in {"F32", "F16", "BF16"}:
         return mix.base
+    if tensor.role in _LEFT_ALONE or (tensor.part is Part.LOOKUP and tensor.role != _PER_LAYER):
+        return "F16"
     return _fitting(_mixed(mix, tensor, facts), tensor.columns)
 
 
 def _mixed(mix: Mix, tensor: Tensor, facts: Facts) -> str:
     index = tensor.layer or 0
-    if tensor.part is Part.OUTPUT or (tensor.part is Part.EMBEDDING and facts.tied):
+    embeds = tensor.part in (Part.EMBEDDING, Part.LOOKUP)
+    if tensor.part is Part.OUTPUT or (embeds and facts.tied):
         return mix.output if tensor.columns % 256 == 0 or TYPES[mix.base].block < 256 else "Q8_0"
-    if tensor.part is Part.EMBEDDING:
+    if embeds:
         return _decide(mix.embedding, plain(mix.base), index, facts)
     default = mix.base
     if tensor.part is Part.ROUTED_EXPERTS:

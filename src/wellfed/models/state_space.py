@@ -7,32 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wellfed.models.recurrent import Recurrent
 from wellfed.models.tensor import Part, Tensor
 
 
-class _Recurrent:
-    """What all of them share: the state is read and written whole each step, and no keys are compared."""
-
-    __slots__ = ()
-
-    def _state(self) -> int:
-        raise NotImplementedError
-
-    def cache_elements(self, context: int) -> int:
-        """The same for any context but an empty one."""
-        return self._state() if context else 0
-
-    def cache_read_elements(self, context: int) -> int:
-        """The whole state, each step."""
-        return self.cache_elements(context)
-
-    def score_pairs(self, queries: int, context: int) -> float:
-        """None: a state is updated, no keys are compared."""
-        return 0.0
-
-
 @dataclass(frozen=True, slots=True)
-class Mamba2(_Recurrent):
+class Mamba2(Recurrent):
     """Mamba-2 (arXiv 2405.21060): each head keeps a head_dim x state matrix; `groups` share their B and C."""
 
     heads: int
@@ -78,7 +58,7 @@ class Mamba2(_Recurrent):
 
 
 @dataclass(frozen=True, slots=True)
-class Mamba1(_Recurrent):
+class Mamba1(Recurrent):
     """Mamba (arXiv 2312.00752) as in Jamba: each channel keeps `state` numbers; the step has a low rank."""
 
     inner: int
@@ -116,7 +96,7 @@ class Mamba1(_Recurrent):
 
 
 @dataclass(frozen=True, slots=True)
-class ShortConvolution(_Recurrent):
+class ShortConvolution(Recurrent):
     """LFM2's operator: two gates around a causal convolution over `kernel` tokens."""
 
     width: int
@@ -146,7 +126,7 @@ class ShortConvolution(_Recurrent):
 
 
 @dataclass(frozen=True, slots=True)
-class KimiDelta(_Recurrent):
+class KimiDelta(Recurrent):
     """Kimi Delta Attention (arXiv 2510.26692): a delta rule whose decay differs by channel.
 
     `decay_rank` and `gate_rank` are the low ranks of decay and output gate, None where they have full rank.
@@ -195,7 +175,7 @@ def _through(role: str, rank: int | None, rows: int, columns: int) -> tuple[Tens
 
 
 @dataclass(frozen=True, slots=True)
-class LightningAttention(_Recurrent):
+class LightningAttention(Recurrent):
     """Linear attention with a fixed decay a head (MiniMax-M1, Ling 2.5): each head keeps a square matrix."""
 
     heads: int

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 # name: the other names under which published configs give the same value
 ALIASES: dict[str, tuple[str, ...]] = {
-    "hidden_size": ("n_embd", "d_model"),
+    "hidden_size": ("n_embd", "d_model", "n_embed"),
     "num_hidden_layers": ("n_layer", "num_layers", "n_layers"),
     "num_attention_heads": ("n_head", "num_heads", "n_heads"),
     "num_key_value_heads": ("num_attention_groups", "multi_query_group_num", "n_kv_heads", "num_kv_heads", "n_head_kv"),

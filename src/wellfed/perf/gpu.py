@@ -142,17 +142,8 @@ def _ecc_factor(gpu: Gpu, spec: GpuSpec) -> float:
     """In-band ECC on GDDR takes 1/16 of the bandwidth: on where read so, and by default on server cards."""
     if not spec.memory_type.upper().startswith("GDDR"):
         return 1.0  # HBM carries its ECC beside the data
-    enabled = gpu.ecc_enabled if gpu.ecc_enabled is not None else _ecc_by_default(spec)
+    enabled = gpu.ecc_enabled if gpu.ecc_enabled is not None else spec.ecc_by_default
     return 15 / 16 if enabled else 1.0
-
-
-def _ecc_by_default(spec: GpuSpec) -> bool:
-    """NVIDIA ships its passively cooled GDDR cards (A10, A40, L4, L40, L40S, T4 ...) with ECC on, the others off."""
-    short = spec.name.upper().replace("NVIDIA", "").replace("TESLA", "").strip().split()
-    return spec.vendor == "nvidia" and bool(short) and short[0] in _SERVER_GDDR
-
-
-_SERVER_GDDR = frozenset({"A2", "A10", "A10G", "A16", "A40", "L4", "L20", "L40", "L40S", "T4"})
 
 
 def build_name(layout: Layout) -> str:

@@ -20,11 +20,6 @@ _DIE_BYTES_PER_S: Mapping[str, float] = {
     "zen5": 32 * 2.0e9,
 }
 _WIDE_LINK_DIES = {"zen4": 4, "zen5": 8}  # server parts with at most so many dies give each two links
-# Intel server cores hang on a mesh; one of them draws far less memory bandwidth than a desktop core does.
-_MESH = frozenset(
-    {"skylake-sp", "cascade-lake", "cooper-lake", "ice-lake", "ice-lake-sp", "sapphire-rapids", "emerald-rapids",
-     "granite-rapids", "sierra-forest", "haswell", "broadwell", "ivy-bridge", "sandy-bridge"}
-)  # fmt: skip
 # Vector units of a core against the usual of its instruction set (x86: two of 256 bits, Arm: four of 128 bits).
 # Source: vendors' software optimisation guides and core descriptions.
 _VECTOR_WIDTH: Mapping[str, float] = {
@@ -125,7 +120,8 @@ def _flags(socket: Socket) -> frozenset[str]:
 
 
 def _server_mesh(spec: CpuSpec | None) -> bool:
-    return spec is not None and spec.vendor == "intel" and spec.architecture in _MESH
+    """Intel server cores hang on a mesh; one of them draws far less memory bandwidth than a desktop core does."""
+    return spec is not None and spec.mesh
 
 
 def _cores(socket: Socket, machine: Machine, notes: list[Assumption]) -> int:

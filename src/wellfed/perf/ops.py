@@ -9,8 +9,8 @@ from functools import lru_cache
 
 from wellfed.estimate import Work
 from wellfed.models.ffn import MoeFfn
-from wellfed.models.linear_attention import LinearAttention
 from wellfed.models.model import Layer, Model
+from wellfed.models.recurrent import Recurrent
 from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
 
@@ -165,7 +165,7 @@ def _summed(model: Model, weights: Weights, layers: tuple[int, ...]) -> _Span:
             kind.routed_bytes += held.routed_experts
             kind.routed_elements += size.get(Part.ROUTED_EXPERTS, 0)
     span.kinds = tuple(kinds.values())
-    span.recurrent_layers = sum(kind.count for kind in span.kinds if isinstance(kind.layer.attention, LinearAttention))
+    span.recurrent_layers = sum(kind.count for kind in span.kinds if isinstance(kind.layer.attention, Recurrent))
     span.extra_ops = sum(kind.count * _extra_ops(kind.layer) for kind in span.kinds)
     return span
 
@@ -182,7 +182,7 @@ def _extra_ops(layer: Layer) -> float:
 def _works(span: _Span, weights: Weights, step: Step, kv_element_bytes: float, active: int | None) -> tuple[Work, ...]:
     types, mixes, tokens = weights.types, weights.mixes, step.tokens
     cache, scores, lone = _cache_and_scores(span, step)
-    attending = span.layers - span.recurrent_layers
+    attending = sum(kind.count for kind in span.kinds if kind.layer.attention.score_pairs(1, 1))
     found = [
         Work(
             "attention weights",
@@ -238,7 +238,7 @@ def _cache_and_scores(span: _Span, step: Step) -> tuple[float, float, float]:
     cache = scores = lone = 0.0
     for kind in span.kinds:
         attention = kind.layer.attention
-        if isinstance(attention, LinearAttention):
+        if isinstance(attention, Recurrent):
             continue
         cache += kind.count * attention.cache_read_elements(context)
         scores += kind.count * attention.score_flops(queries, context)
@@ -251,7 +251,7 @@ def _recurrent(span: _Span, step: Step) -> Work:
     queries = max(1, round(step.tokens / step.sequences))
     elements = flops = 0.0
     for kind in span.kinds:
-        if isinstance(kind.layer.attention, LinearAttention):
+        if isinstance(kind.layer.attention, Recurrent):
             elements += kind.count * kind.layer.attention.cache_elements(1)
             flops += kind.count * kind.layer.attention.score_flops(queries, queries)
     return Work(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from wellfed.planner.host_cost import HostCost, host_cost
 from wellfed.planner.levers import Lever, levers
 from wellfed.planner.search import Ranking, Search
-from wellfed.planner.upgrades import Upgrade, upgrades
+from wellfed.planner.upgrades import Upgrade, upgrades, with_host
 from wellfed.planner.verdict import Verdict, verdict
 from wellfed.provenance import Assumption
 
@@ -21,13 +22,26 @@ class Answer:
     upgrades: tuple[Upgrade, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
     levers: tuple[Lever, ...] = ()  # where nothing fits: what would, least loss first
+    host: HostCost | None = None  # of the best plan
 
 
 def answer(search: Search, assumptions: tuple[Assumption, ...] = (), with_upgrades: bool = True) -> Answer:
     """Rank, judge, and ask what the next upgrade would buy."""
     ranking = search.run()
     bought = upgrades(search, ranking.best) if with_upgrades else ()
-    return Answer(search, ranking, verdict(ranking), bought, assumptions)
+    host = _host(search, ranking) if with_upgrades else None
+    if host is not None and host.counts:
+        bought = with_host(bought, host)
+    return Answer(search, ranking, verdict(ranking), bought, assumptions, host=host)
+
+
+def _host(search: Search, ranking: Ranking) -> HostCost | None:
+    """What the CPU costs the best plan that GPUs take part in: on CPUs alone the plan itself is that."""
+    if ranking.best is None or not ranking.best.layout.gpus:
+        return None
+    from wellfed.catalog.hardware import cpus
+
+    return host_cost(ranking.best, search.calibration, cpus())
 
 
 def with_way_out(answer: Answer) -> Answer:

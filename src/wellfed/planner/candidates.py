@@ -13,12 +13,14 @@ from wellfed.engines.capabilities import (
     usable_quantisations,
     why_not,
 )
+from wellfed.engines.pins import variants
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.parts import GpuSpec
 from wellfed.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
 from wellfed.models.attention import Attention, FullAttention, LatentAttention
-from wellfed.models.compressed_attention import CompressedAttention
+from wellfed.models.checkpoint_formats import why_not_loaded
 from wellfed.models.ffn import Ffn
+from wellfed.models.joint_attention import JointAttention
 from wellfed.models.linear_attention import LinearAttention
 from wellfed.models.model import Model
 from wellfed.models.quantisation_names import quantisation as quantisation_named
@@ -43,9 +45,18 @@ class Refusal:
 
 def candidates(machine: Machine, model: Model, goal: Goal, refused: list[Refusal]) -> Iterator[Layout]:
     """Every layout worth estimating; engines that cannot run are told in `refused`."""
-    for layout in _placements(machine, model, goal, refused):
-        for kv_type in kv_types(CAPABILITIES[layout.engine], goal):
-            yield layout if kv_type == layout.kv_type else replace(layout, kv_type=kv_type)
+    layouts = (
+        layout if kv_type == layout.kv_type else replace(layout, kv_type=kv_type)
+        for layout in _placements(machine, model, goal, refused)
+        for kv_type in kv_types(CAPABILITIES[layout.engine], goal)
+    )
+    if not goal.pins:
+        yield from layouts
+        return
+    total = len(machine.gpus) * machine.count
+    for layout in variants(layouts, dict(goal.pins)):
+        if layout.gpus <= total and (layout.tensor_parallel == 1 or divides(model, layout.tensor_parallel)):
+            yield layout
 
 
 def _placements(machine: Machine, model: Model, goal: Goal, refused: list[Refusal]) -> Iterator[Layout]:
@@ -57,7 +68,11 @@ def _placements(machine: Machine, model: Model, goal: Goal, refused: list[Refusa
         text = f"they divide a model over equal GPUs: only {equal_ones(machine)}x {gpu.name}"
         refused.append(Refusal("serving engines", text))
     for engine, capabilities in CAPABILITIES.items():
-        if goal.engines and engine not in goal.engines:
+        if (goal.engines and engine not in goal.engines) or (goal.pins and goal.pinned(engine) is None):
+            continue
+        unread = why_not_loaded(model, engine.value)
+        if unread is not None:  # on the CPU no more than on a GPU
+            refused.append(Refusal(capabilities.label, unread))
             continue
         reason = why_not(capabilities, model, gpu, named=engine in goal.engines and not machine.gpus)
         if reason is None and not _formats(capabilities, model, gpu, goal):
@@ -204,9 +219,10 @@ def _heads_divide(attention: Attention, tensor: int) -> bool:
         return attention.heads % tensor == 0 and shared
     if isinstance(attention, LinearAttention):
         return attention.key_heads % tensor == 0 and attention.value_heads % tensor == 0
-    if isinstance(attention, LatentAttention | CompressedAttention):
-        return attention.heads % tensor == 0
-    return True
+    if isinstance(attention, JointAttention):
+        return all(_heads_divide(part, tensor) for part in attention.parts)
+    heads = getattr(attention, "heads", tensor)  # of latent, compressed and recurrent kinds; others have none
+    return heads % tensor == 0
 
 
 def _columns(ffn: Ffn) -> int:

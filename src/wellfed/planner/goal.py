@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from wellfed.engines.pins import Pins
 from wellfed.layout import Engine
 
 
@@ -33,6 +34,12 @@ class Goal:
     quantisations: tuple[str, ...] = ()
     kv_types: tuple[str, ...] = ()
     any_kv: bool = False
+    pins: tuple[tuple[Engine, Pins], ...] = ()  # what is pinned of each engine's layouts; others are left out
+
+    def pinned(self, engine: Engine) -> Pins | None:
+        """What is pinned of an engine's layouts."""
+        return next((pins for name, pins in self.pins if name is engine), None)
+
     usable_tok_s: float = 5.0
 
 

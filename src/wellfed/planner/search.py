@@ -174,7 +174,8 @@ class Search:
                 continue
             enough = next((count for count in slots if count >= concurrency), slots[-1])
             tried = (enough, 1) if self.workload.request_rate is None else (*_RATE_SLOTS, 1)
-            if layout.max_sequences in tried:
+            pinned = self.goal.pinned(layout.engine)
+            if layout.max_sequences in tried or (pinned is not None and pinned.slots == layout.max_sequences):
                 yield replace(self.workload, concurrency=concurrency)  # more slots than users change nothing
 
     def _plan(self, request: Request) -> Plan:

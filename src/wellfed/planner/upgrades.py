@@ -9,6 +9,7 @@ from wellfed.hardware.machine import Gpu, GpuLink, Machine, Socket
 from wellfed.hardware.pcie import PcieLink
 from wellfed.plan import Plan
 from wellfed.planner.candidates import candidates
+from wellfed.planner.host_cost import HostCost
 from wellfed.planner.search import Search
 
 USUAL_BITS = 4.0  # what a plan asks of weights when nothing is said: below, answers get visibly worse
@@ -46,6 +47,13 @@ def upgrades(search: Search, best: Plan | None) -> tuple[Upgrade, ...]:
         elif plan is not None:
             found.append(Upgrade(change, plan, *_gains(best, plan)))
     return tuple(sorted(found, key=lambda upgrade: (upgrade.finer is None, -upgrade.gain)))
+
+
+def with_host(found: tuple[Upgrade, ...], host: HostCost) -> tuple[Upgrade, ...]:
+    """The upgrades with a host of faster cores among them. Its memory and links are left as they are."""
+    change = f"a CPU with cores as fast as {host.fastest.name}'s"
+    faster = Upgrade(change, host.plan, 1 / host.total_tok_s_share, host.ttft_times)
+    return tuple(sorted((*found, faster), key=lambda upgrade: (upgrade.finer is None, -upgrade.gain)))
 
 
 def _finer(search: Search, machine: Machine, best: Plan | None) -> Plan | None:

@@ -19,7 +19,7 @@ def usable(machine: Machine) -> Machine:
     if not known:
         return machine
     best = max(known, key=_worth)
-    kept = [gpu for gpu in known if _vendor(gpu) == _vendor(best)]
+    kept = [gpu for gpu in known if _vendor(gpu) == _vendor(best) and (gpu is best or not _inside_the_cpu(gpu))]
     kept.sort(key=_worth, reverse=True)  # stable: equal cards stay in their order
     if tuple(kept) == machine.gpus:
         return machine
@@ -33,6 +33,11 @@ def equal_ones(machine: Machine) -> int:
     return next((n for n, gpu in enumerate(machine.gpus) if gpu.spec != first), len(machine.gpus))
 
 
+def _inside_the_cpu(gpu: Gpu) -> bool:
+    """Graphics with the machine's own memory: beside a card they add nothing to divide a model over."""
+    return gpu.spec is not None and gpu.spec.memory_of_host
+
+
 def _worth(gpu: Gpu) -> tuple[float, float]:
     return (gpu.spec.memory_bandwidth_bytes_per_s, gpu.spec.memory_bytes) if gpu.spec else (0.0, 0.0)
 
@@ -44,4 +49,5 @@ def _vendor(gpu: Gpu) -> str | None:
 def _without(gpu: Gpu) -> Assumption:
     name = gpu.spec.name if gpu.spec else gpu.name or f"GPU {gpu.index}"
     reason = "another vendor's engine builds" if gpu.spec else "no data sheet"
+    reason = "graphics inside the CPU, beside a card" if _inside_the_cpu(gpu) else reason
     return Assumption(f"{name} is not used", reason)

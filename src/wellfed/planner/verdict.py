@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wellfed.message import Amount, Message, counted, message
 from wellfed.plan import Plan
 from wellfed.planner.kinds import Kind
 from wellfed.planner.search import KEEPS_UP, Ranking, served_share
-from wellfed.units import format_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +15,13 @@ class Verdict:
     """`kind` is None when nothing fits. `sides` has the best plan of each placement that fits."""
 
     kind: Kind | None
-    why: str
+    reasons: tuple[Message, ...]
     sides: tuple[tuple[Kind, Plan], ...] = ()
+
+    @property
+    def why(self) -> str:
+        """The reasons in English, on one line."""
+        return "; ".join(map(str, self.reasons))
 
 
 def verdict(ranking: Ranking) -> Verdict:
@@ -24,46 +29,77 @@ def verdict(ranking: Ranking) -> Verdict:
     sides = tuple((kind, plan) for kind in Kind if (plan := ranking.best_of(kind)) is not None)
     best = ranking.best
     if best is None:
-        return Verdict(None, _nothing_fits(ranking))
+        return Verdict(None, (_nothing_fits(ranking),))
     chosen = next(kind for kind, plan in sides if plan is best)
-    return Verdict(chosen, "; ".join(_reasons(ranking, chosen, best, sides)), sides)
+    return Verdict(chosen, tuple(_reasons(ranking, chosen, best, sides)), sides)
 
 
-def _reasons(ranking: Ranking, chosen: Kind, best: Plan, sides: tuple[tuple[Kind, Plan], ...]) -> list[str]:
-    reasons = [_room(best)]
+def _reasons(ranking: Ranking, chosen: Kind, best: Plan, sides: tuple[tuple[Kind, Plan], ...]) -> list[Message]:
+    reasons = [*_room(best)]
     if (share := served_share(best)) < KEEPS_UP:
-        asked = best.workload.request_rate or 0.0
-        reasons.append(f"it cannot keep up: it answers {share * asked:.3g} of {asked:g} requests/s")
-    for kind, plan in sides:
-        if kind is chosen:
-            continue
-        ratio = best.estimate.total_tok_s.value / plan.estimate.total_tok_s.value
-        reasons.append(f"{kind} would reach {_share(1 / ratio)} of the tokens/s ({plan.layout.engine})")
+        rate = best.workload.request_rate or 0.0
+        text = "it cannot keep up: it answers {served} of {rate} requests/s"
+        reasons.append(message("verdict.behind", text, served=f"{share * rate:.3g}", rate=f"{rate:g}"))
+    reasons += [_other(best, kind, plan) for kind, plan in sides if kind is not chosen]
     missing = [kind for kind in Kind if kind not in {kind for kind, _ in sides}]
     if Kind.GPU in missing and Kind.GPU in ranking.too_big:
-        reasons.append(f"the {'GPU' if len(best.machine.gpus) == 1 else 'GPUs'} alone cannot hold it")
+        one, many = "the GPU alone cannot hold it", "the {count} GPUs alone cannot hold it"
+        reasons.append(counted("verdict.too-big", one, many, len(best.machine.gpus)))
     if not best.machine.gpus:
-        reasons.append("this machine has no GPU that wellfed knows")
+        reasons.append(message("verdict.no-gpu", "this machine has no GPU that wellfed knows"))
     return reasons
 
 
+def _other(best: Plan, kind: Kind, plan: Plan) -> Message:
+    """What another placement would reach; its weights are named where they are not the best plan's."""
+    ratio = plan.estimate.total_tok_s.value / best.estimate.total_tok_s.value
+    share, engine, weights = _share(ratio), plan.layout.engine.value, plan.layout.quantisation
+    if weights == best.layout.quantisation:
+        text = "{kind} would reach {share} of the tokens/s ({engine})"
+        return message("verdict.side", text, kind=kind.value, share=share, engine=engine)
+    text = "{kind} would reach {share} of the tokens/s ({engine}, weights in {weights})"
+    return message("verdict.side-weights", text, kind=kind.value, share=share, engine=engine, weights=weights.upper())
+
+
 def _share(ratio: float) -> str:
-    return "less than 1 %" if ratio < 0.01 else f"{ratio:.0%}".replace("%", " %")
+    return "< 1 %" if ratio < 0.01 else f"{ratio:.0%}".replace("%", " %")
 
 
-def _room(plan: Plan) -> str:
+def _room(plan: Plan) -> list[Message]:
+    """How much is left, and whether it suffices for the users asked for."""
     tightest = plan.estimate.memory.tightest
     if tightest is None:
-        return "whether it fits is not known: the memory of this machine could not be read"
-    cache = "" if plan.layout.kv_type == "f16" else f", its KV cache in {plan.layout.kv_type}"
-    return f"fits with {format_bytes(tightest.spare_bytes)} to spare on {tightest.device}{cache}"
+        text = "whether it fits is not known: the memory of this machine could not be read"
+        return [message("verdict.unread", text)]
+    spare = Amount(tightest.spare_bytes, "B")
+    if plan.layout.kv_type == "f16":
+        said = [message("verdict.fits", "fits with {spare} to spare on {device}", spare=spare, device=tightest.device)]
+    else:
+        text = "fits with {spare} to spare on {device}, its KV cache in {kind}"
+        said = [message("verdict.fits-kv", text, spare=spare, device=tightest.device, kind=plan.layout.kv_type)]
+    room, users = plan.estimate.memory.max_sequences, plan.workload.concurrency
+    if room is not None and plan.workload.request_rate is None and room < users:
+        text = "room for {room} of the {users} users with full contexts: the others wait"
+        said.append(message("verdict.part", text, room=room, users=users))
+    if plan.machine.os.chassis in {"desktop", "laptop"} and _is_tight(plan):
+        said.append(message("verdict.desktop", "little is left for a desktop, if this card draws one, too"))
+    return said
 
 
-def _nothing_fits(ranking: Ranking) -> str:
+_TIGHT_BYTES = 0.5 * 2**30  # what desktops and browsers take of a card, assumed
+
+
+def _is_tight(plan: Plan) -> bool:
+    spares = [d.spare_bytes for d in plan.estimate.memory.devices if d.device != "ram" and d.spare_bytes is not None]
+    return bool(spares) and min(spares) < _TIGHT_BYTES
+
+
+def _nothing_fits(ranking: Ranking) -> Message:
     if ranking.near_miss is None:
-        return "no engine runs this on this machine"
+        return message("verdict.no-engine", "no engine runs this on this machine")
     miss = ranking.near_miss
-    return (
-        f"nothing fits: the closest ({miss.layout.engine}, {miss.layout.quantisation}) "
-        f"is {format_bytes(miss.missing_bytes)} short on {miss.device}"
-    )
+    return message(
+        "verdict.nothing", "nothing fits: the closest ({engine}, {weights}) is {missing} short on {device}",
+        engine=miss.layout.engine.value, weights=miss.layout.quantisation, missing=Amount(miss.missing_bytes, "B"),
+        device=miss.device,
+    )  # fmt: skip

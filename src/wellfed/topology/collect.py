@@ -13,6 +13,7 @@ from posixpath import join, normpath
 
 from wellfed.hardware.machine import Origin
 from wellfed.topology.cgroup import groups
+from wellfed.topology.disks import look, model_folders
 from wellfed.topology.gpu_nvml import query
 from wellfed.topology.redact import redact
 from wellfed.topology.snapshot import META, NVML, Snapshot, Tree
@@ -222,8 +223,19 @@ def collect(root: Path = Path("/"), redacted: bool = True) -> Snapshot:
     if is_live:
         _add_live(reader)
     unreadable = _summary(reader.unreadable)
-    snapshot = Snapshot(snapshot.name, origin, reader.files, reader.links, unreadable)
+    files, links = _of_this_process(reader.files, reader.links)
+    snapshot = Snapshot(snapshot.name, origin, files, links, unreadable)
     return redact(snapshot) if redacted else snapshot
+
+
+def _of_this_process(files: dict[str, bytes], links: dict[str, str]) -> tuple[dict[str, bytes], dict[str, str]]:
+    """/proc/self is a link to this process's number, which means nothing elsewhere: its files go under /proc/self."""
+    target = links.get("/proc/self", "").rstrip("/").rpartition("/")[2]
+    if not target.isdigit():
+        return files, links
+    own = f"/proc/{target}/"
+    moved = {f"/proc/self/{path[len(own) :]}" if path.startswith(own) else path: data for path, data in files.items()}
+    return moved, {path: link for path, link in links.items() if path != "/proc/self"}
 
 
 def _walk_devices(reader: Reader) -> None:
@@ -269,6 +281,7 @@ def _add_live(reader: Reader) -> None:
         "root": os.geteuid() == 0,
         "container": any(Path(mark).exists() for mark in ("/.dockerenv", "/run/.containerenv")) or None,
         "fabric_manager_running": _fabric_manager(reader),
+        "disks": look(model_folders()),
         "needs_root": [] if os.geteuid() == 0 else list(_NEEDS_ROOT.values()),
     }
     reader.files[META] = json.dumps({k: v for k, v in meta.items() if v is not None}).encode()

@@ -54,8 +54,17 @@ def read_cpus(tree: Tree) -> Cpus:
     cores = _cores(tree, online)
     l3 = {cpu: _l3(tree, cpu) for cpu in online}
     threads = tuple(Thread(cpu, packages.get(cpu), cores.get(cpu), *l3[cpu]) for cpu in online)
-    present = cpu_list(tree.text(f"{CPU}/present")) or numbers
-    return Cpus(threads, online or None, present or None, contradictions)
+    return Cpus(threads, online or None, _present(tree, numbers) or None, contradictions)
+
+
+def _present(tree: Tree, numbers: tuple[int, ...]) -> tuple[int, ...]:
+    """CPUs that are there. Those of which a partial capture has no directory, and which are online, are left out."""
+    listed = cpu_list(tree.text(f"{CPU}/present"))
+    if not listed:
+        return numbers
+    online = frozenset(cpu_list(tree.text(f"{CPU}/online")) or ())
+    captured = frozenset(numbers)
+    return tuple(cpu for cpu in listed if cpu in captured or cpu not in online)
 
 
 def _numbers(tree: Tree) -> tuple[int, ...]:

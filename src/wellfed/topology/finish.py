@@ -14,6 +14,7 @@ from wellfed.hardware.machine import (
     Machine,
     Nic,
     NumaNode,
+    Origin,
     OsSettings,
     Socket,
 )
@@ -243,7 +244,8 @@ def _on_root_bus(device: PciDevice) -> bool:
     """A card without any bridge above it: PCI Express cards hang below a root port, only hypervisors put them here."""
     card = device.class_code is not None and device.class_code >> 8 in (0x0300, 0x0302)
     known = device.vendor_id == 0x10DE or (device.vendor_id is None and (device.class_code or 0) >> 8 == 0x0302)
-    return card and known and device.bus == 0 and device.parent is None
+    bare = device.parent is None or device.parent.startswith("ffff:")  # NCCL's stand-in for what a guest hides
+    return card and known and device.bus == 0 and bare
 
 
 def _is_mobile(name: str | None) -> bool:
@@ -326,7 +328,12 @@ def _settled(machine: Machine, key: str) -> bool:
         return any(device.numa_node is not None for device in machine.pci)
     if key == "pci.ids":
         return any(device.device_id is not None for device in machine.pci)
+    if key == "numa_nodes.partial":
+        return machine.origin is not Origin.DUMP or any(kind in _ALL_NODES for kind in machine.kinds_read)
     return key == "dimms" and bool(machine.dimms)
+
+
+_ALL_NODES = ("lscpu", "numactl -H", "lstopo XML", "lstopo console")
 
 
 def _unknown_of(gpu: Gpu) -> dict[str, str]:

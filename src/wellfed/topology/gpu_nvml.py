@@ -27,6 +27,7 @@ _REASONS = {  # nvmlClocksEventReasons
 }  # fmt: skip
 _FABRIC = {1: "not started", 2: "in progress", 3: "completed"}
 _VIRTUAL = {0: "none", 1: "pass-through", 2: "vgpu", 3: "host vgpu", 4: "host vsga"}
+_NOT_SUPPORTED = re.compile(r"\bnot supported\b|^N/A$", re.IGNORECASE)  # nvmlErrorString(NVML_ERROR_NOT_SUPPORTED)
 _PATHS = {0: "PIX", 10: "PIX", 20: "PXB", 30: "PHB", 40: "NODE", 50: "SYS"}  # nvmlGpuTopologyLevel
 
 
@@ -114,6 +115,9 @@ class _Session:
             ("persistence", "nvmlDeviceGetPersistenceMode", ()),
             ("power", "nvmlDeviceGetPowerUsage", ()),
             ("power_limit", "nvmlDeviceGetEnforcedPowerLimit", ()),
+            ("power_default", "nvmlDeviceGetPowerManagementDefaultLimit", ()),
+            ("memory_clock", "nvmlDeviceGetClockInfo", (n.NVML_CLOCK_MEM,)),
+            ("memory_clock_max", "nvmlDeviceGetMaxClockInfo", (n.NVML_CLOCK_MEM,)),
             ("temperature", "nvmlDeviceGetTemperature", (n.NVML_TEMPERATURE_GPU,)),
             ("mig", "nvmlDeviceGetMigMode", ()),
             ("virtualisation", "nvmlDeviceGetVirtualizationMode", ()),
@@ -204,6 +208,7 @@ def read_nvml(text: str | None) -> Machine | None:
         for key, why in _dict(entry.get("errors")).items()
     }
     driver = _text(answer.get("driver"))
+    none = frozenset(key for key, why in unknown.items() if _NOT_SUPPORTED.search(why))
     return Machine(
         "",
         Origin.LIVE,
@@ -212,6 +217,7 @@ def read_nvml(text: str | None) -> Machine | None:
         gpu_links=_links(entries, gpus),
         os=OsSettings(nvidia_driver=driver),
         unknown=unknown,
+        unsupported=none,
     )
 
 
@@ -252,6 +258,9 @@ def _gpu(index: int, entry: Mapping[str, Any], answer: Mapping[str, Any]) -> Gpu
         fabric_state=_FABRIC.get(_number(v.get("fabric"))),
         nvlinks_active=sum(bool(link.get("active")) for link in links) if links else None,
         nvlinks_total=len(links) if links else None,
+        memory_clock_hz=_scaled(v.get("memory_clock"), 1e6),
+        memory_clock_max_hz=_scaled(v.get("memory_clock_max"), 1e6),
+        power_limit_default_w=_scaled(v.get("power_default"), 1e-3),
         nvlink_bytes_per_s=sum(_rate(link) for link in links if link.get("active")) if links else None,
     )
 

@@ -11,6 +11,7 @@ from wellfed.topology import cgroup, cpu, gpu_amd, memory, numa, smbios
 from wellfed.topology.cgroup import Limits
 from wellfed.topology.collect import collect
 from wellfed.topology.cpu import Cpus
+from wellfed.topology.disks import read_disks
 from wellfed.topology.finish import Resolve, ResolveCpu, finish
 from wellfed.topology.gpu_nvml import read_nvml
 from wellfed.topology.merge import merge
@@ -69,7 +70,8 @@ def _system(snapshot: Snapshot, tree: Tree) -> Machine:
     nodes = numa.read_nodes(tree, cpus.online or ())
     pci = read_pci(tree)
     allowed = _allowed(cpus, limits)
-    kept = tuple(n for n in nodes if limits.memory_nodes is None or n.os_index in limits.memory_nodes)
+    permitted = frozenset(limits.memory_nodes or ()) & {node.os_index for node in nodes}
+    kept = tuple(node for node in nodes if not permitted or node.os_index in permitted)
     table = tree.data(DMI) or b""
     return Machine(
         name=_name(tree),
@@ -86,6 +88,7 @@ def _system(snapshot: Snapshot, tree: Tree) -> Machine:
         cpus=_cpus(tree, allowed, nodes),
         dimms=memory.dimms(smbios.memory_devices(table)),
         pci_complete=bool(pci),
+        disks=read_disks(read_meta(tree).get("disks")),
     )
 
 
@@ -101,6 +104,8 @@ def _allowed(cpus: Cpus, limits: Limits) -> Cpus:
     if limits.cpus is None:
         return cpus
     permitted = frozenset(limits.cpus)
+    if permitted.isdisjoint(thread.cpu for thread in cpus.threads):
+        return cpus  # a capture that has none of the permitted CPUs: the set says nothing of those it has
     return replace(cpus, threads=tuple(t for t in cpus.threads if t.cpu in permitted))
 
 

@@ -35,6 +35,7 @@ def _join(a: Machine, b: Machine) -> Machine:
         assumptions=tuple(dict.fromkeys((*a.assumptions, *b.assumptions))),
         peers=_keyed(a.peers, b.peers, lambda pair: (min(pair.a, pair.b), max(pair.a, pair.b))),
         disks=_keyed(a.disks, b.disks, lambda disk: (disk.name, disk.mount)),
+        unsupported=a.unsupported | b.unsupported,
         kinds_read=tuple(dict.fromkeys((*a.kinds_read, *b.kinds_read))),
     )
 

@@ -78,7 +78,7 @@ def read_os(tree: Tree, seen: Seen) -> OsSettings:
 
 _META_TYPES = {
     "architecture": str, "shared_memory_bytes": int, "container": bool, "fabric_manager_running": bool,
-    "root": bool, "needs_root": list,
+    "root": bool, "needs_root": list, "disks": list,
 }  # fmt: skip
 
 

@@ -42,26 +42,30 @@ class _Faults:
     """Which checks complain of what."""
 
     by_subject: Mapping[str, tuple[str, ...]]
-    reasons: tuple[tuple[str, str], ...]  # (id, why and measured) to find addresses in
+    by_place: Mapping[str, tuple[str, ...]]  # PCI address -> ids
 
     @classmethod
     def of(cls, findings: Iterable[Finding]) -> _Faults:
         found: dict[str, list[str]] = defaultdict(list)
-        reasons = []
+        places: dict[str, list[str]] = defaultdict(list)
         for each in findings:
             if each.verdict in (Verdict.WARN, Verdict.FAIL):
                 found[each.subject].append(each.id)
-                reasons.append((each.id, f"{each.why} {each.measured}"))
-        return cls({key: tuple(dict.fromkeys(ids)) for key, ids in found.items()}, tuple(reasons))
+                for place in each.places:
+                    places[place].append(each.id)
+        return cls(_unique(found), _unique(places))
 
     def at(self, *subjects: str) -> tuple[str, ...]:
         """Of any of these subjects."""
         return tuple(dict.fromkeys(id for subject in subjects for id in self.by_subject.get(subject, ())))
 
     def about(self, address: str) -> tuple[str, ...]:
-        """Of this subject, or in whose reason the address stands."""
-        said = (id for id, text in self.reasons if address in text)
-        return tuple(dict.fromkeys((*self.at(address), *said)))
+        """Of this subject, or of a fault at this address."""
+        return tuple(dict.fromkeys((*self.at(address), *self.by_place.get(address, ()))))
+
+
+def _unique(ids: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
+    return {key: tuple(dict.fromkeys(each)) for key, each in ids.items()}
 
 
 def _homes(machine: Machine) -> dict[Gpu | Nic, int | None]:

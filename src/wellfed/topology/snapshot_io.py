@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -72,7 +73,9 @@ def _zstandard(path: Path) -> Any:
 
 
 def load(path: Path) -> Snapshot:
-    """The snapshot behind a path. Raises BadInput where there is nothing to read."""
+    """The snapshot behind a path; `-` is a paste on standard input. Raises BadInput where there is nothing to read."""
+    if str(path) == "-":
+        return _load_stream(sys.stdin.buffer)
     if path.is_dir():
         return _load_folder(path)
     try:
@@ -90,6 +93,17 @@ def load(path: Path) -> Snapshot:
     if "\0" in text or text.count("\ufffd") > len(text) // 20:
         raise BadInput(f"{path.name} is neither a snapshot nor text", _HINT)
     return Snapshot(path.name, Origin.DUMP, dumps={path.name: text})
+
+
+def _load_stream(stream: IO[bytes]) -> Snapshot:
+    """Everything on a stream, up to the limit of a pasted text, as one paste; a snapshot's archive works, too."""
+    content, _ = _all_of(stream)
+    if content[257:262] == b"ustar" or content[:2] == b"\x1f\x8b" or content[:4] == b"\x28\xb5\x2f\xfd":
+        whole = io.BytesIO(content)
+        unpacked, cut = _all_of(_decompressed(whole, Path("standard input")))
+        if unpacked[257:262] == b"ustar":
+            return _load_tar(io.BytesIO(unpacked), Path("standard input"), cut)
+    return Snapshot("standard input", Origin.DUMP, dumps={"standard input": _decoded(content[:MAX_PASTED_BYTES])})
 
 
 def _all_of(stream: IO[bytes]) -> tuple[bytes, str]:
@@ -202,6 +216,7 @@ _WANTED_PATHS = re.compile(
     r"/(?:wellfed|cgroup|cpuset|proc/self|proc/driver|iommu)/|/initiators/node\d+$|env$|/[0-9a-f:]+\.[0-7]$"
 )
 _SYSTEM_PATH = re.compile(r"/(?:sys|proc|dev|run|cgroup)/")
+_SELF = re.compile(r"/proc/(?:self|mounts)$")  # links of captures that keep a process's own number
 
 
 def _is_wanted(name: str) -> bool:
@@ -209,7 +224,12 @@ def _is_wanted(name: str) -> bool:
     if _SYSTEM_PATH.search(f"{name}/") is None:
         return True
     last = name.rpartition("/")[2]
-    return last in _WANTED_NAMES or _WANTED_PATHS.search(name) is not None or "/sys/class/" in name
+    return (
+        last in _WANTED_NAMES
+        or _SELF.search(name) is not None
+        or _WANTED_PATHS.search(name) is not None
+        or "/sys/class/" in name
+    )
 
 
 def _looks_pasted(name: str) -> bool:

@@ -134,7 +134,12 @@ def _nothing_fits(view: View) -> str:
 
 def _what_next(view: View) -> tuple[str, ...]:
     found = []
-    if view.engine is None or view.engine.error or view.engine.running is None:
+    troubles = {part.trouble for part in (view.engine, view.probe) if part is not None}
+    if "key" in troubles:
+        found.append("Give its key: `wellfed watch --api-key-file FILE`, or the variable WELLFED_API_KEY.")
+    if "certificate" in troubles:
+        found.append("Name the authority that signed its certificate (SSL_CERT_FILE=FILE), or watch it over http.")
+    elif "key" not in troubles and (view.engine is None or view.engine.error or view.engine.running is None):
         found.append("Start the engine with its metrics on (llama.cpp and SGLang: --metrics, --enable-metrics).")
     if view.process is None or view.process.threads is None:
         found.append("Watch on the engine's own machine, in its PID namespace, as its user: threads could not be read.")

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import closing, contextmanager, suppress
 
 from wellfed.errors import BadInput
+from wellfed.message import message
+from wellfed.printable import printable, printable_lines
 from wellfed.watching.diagnose import Diagnosis
 from wellfed.watching.registry import ALL
 from wellfed.watching.view import GpuView, View
+
+_MOST_OPEN = 512  # connections at once
+_WITHIN_S = 5.0  # a question must have come, and its answer gone
+_MOST_HEAD_BYTES = 16 * 1024
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[\w.-]*)):(?P<port>\d{1,5})", re.ASCII)
 
 
 def _of(part: str, what: str) -> Callable[[View], float | None]:
@@ -81,54 +91,110 @@ def _head(metric: str, text: str) -> list[str]:
 
 
 def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return printable_lines(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 class Exporter:
-    """Holds the last page; a thread serves it."""
+    """Holds the last page; one thread serves it to however many ask, each for a short while."""
 
     def __init__(self, host: str, port: int) -> None:
         self._page = b"# nothing seen yet\n"
-        outer = self
-
-        class Page(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                found = self.path.split("?")[0] == "/metrics"
-                body = outer._page if found else b"/metrics\n"
-                self.send_response(200 if found else 404)
-                self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:
-                return
-
-        self._server = ThreadingHTTPServer((host, port), Page)
-        self.url = f"http://{host}:{self._server.server_address[1]}/metrics"
-        threading.Thread(target=self._server.serve_forever, name="wellfed-export", daemon=True).start()
+        self._listener = _listening(host, port)
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{self._listener.getsockname()[1]}/metrics"
+        self._loop = asyncio.new_event_loop()
+        self._open: dict[asyncio.StreamWriter, None] = {}  # the oldest first
+        self._end = asyncio.Event()
+        self._thread = threading.Thread(target=self._serve, name="wellfed-export", daemon=True)
+        self._thread.start()
 
     def update(self, target: str, diagnosis: Diagnosis) -> None:
         """A new page."""
-        self._page = prometheus_text(target, diagnosis).encode()
+        self._page = prometheus_text(target, diagnosis).encode("utf-8", "replace")
 
     def close(self) -> None:
         """Serve no more."""
-        self._server.shutdown()
-        self._server.server_close()
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._end.set)
+        self._thread.join(timeout=_WITHIN_S)
+
+    def _serve(self) -> None:
+        with closing(self._loop):
+            self._loop.run_until_complete(self._until_the_end())
+
+    async def _until_the_end(self) -> None:
+        server = await asyncio.start_server(self._answer, sock=self._listener, limit=_MOST_HEAD_BYTES)
+        await self._end.wait()
+        server.close()
+        for writer in tuple(self._open):
+            writer.transport.abort()
+        await asyncio.sleep(0)
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection: who comes when all places are taken gets that of whoever has had one longest."""
+        if len(self._open) >= _MOST_OPEN:
+            next(iter(self._open)).transport.abort()
+        self._open[writer] = None
+        try:
+            async with asyncio.timeout(_WITHIN_S):
+                head = await reader.readuntil(b"\r\n\r\n")
+                writer.write(self._reply(head))
+                await writer.drain()
+                writer.close()
+                await writer.wait_closed()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            writer.transport.abort()
+        finally:
+            self._open.pop(writer, None)
+
+    def _reply(self, head: bytes) -> bytes:
+        method, _, rest = head.partition(b" ")
+        status, body = "405 Method Not Allowed", b""
+        if method in (b"GET", b"HEAD"):
+            there = rest.partition(b" ")[0].partition(b"?")[0] == b"/metrics"
+            status, body = ("200 OK", self._page) if there else ("404 Not Found", b"/metrics\n")
+        lines = [f"HTTP/1.1 {status}", "Content-Type: text/plain; version=0.0.4; charset=utf-8"]
+        lines += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
+        return "\r\n".join(lines).encode() + (b"" if method == b"HEAD" else body)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens there, of whichever family the address is."""
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_MOST_OPEN)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 @contextmanager
-def listen(address: str) -> Iterator[Exporter]:
-    """Serve on `[HOST]:PORT`; without a host, for this machine alone. Raises BadInput for a bad or taken one."""
-    host, _, port = address.rpartition(":")
-    if not port.isdigit() or int(port) > 65535:
-        raise BadInput(f"{address!r} is no address", "for example :9100")
+def listen(address: str, insecure: bool = False) -> Iterator[Exporter]:
+    """Serve on `[HOST]:PORT`; without a host, for this machine alone.
+
+    Raises BadInput for a bad or taken one, and without `insecure` for one that other machines can reach.
+    """
+    host, port = _split(address)
+    if not insecure and host not in _LOOPBACK:
+        what = message("export.open", "others could read {address}, where no key is asked for", address=address)
+        raise BadInput(what, message("export.open.hint", "--export :PORT serves this machine; --insecure all of them"))
     try:
-        exporter = Exporter(host or "127.0.0.1", int(port))
+        exporter = Exporter(host, port)
     except OSError as error:
         raise BadInput(f"cannot listen on {address}: {error.strerror}", "choose another port") from error
     try:
         yield exporter
     finally:
         exporter.close()
+
+
+def _split(address: str) -> tuple[str, int]:
+    """Host and port; IPv6 in brackets."""
+    match = _ADDRESS.fullmatch(address)
+    if match is None or int(match["port"]) > 65535:
+        raise BadInput(f"{printable(address)!r} is no address", "for example :9100, 127.0.0.1:9100 or [::1]:9100")
+    return match["six"] or match["host"] or "127.0.0.1", int(match["port"])

@@ -189,6 +189,7 @@ class Engine:
     prefill_s_total: float | None = None
     prefill_count: float | None = None
     error: str | None = None
+    trouble: str | None = None  # its kind: a value of `asking.address.Trouble`
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +209,7 @@ class Probe:
     prompt_tokens: int | None = None
     tokens: int | None = None
     error: str | None = None
+    trouble: str | None = None  # as of an engine
 
 
 @dataclass(frozen=True, slots=True)

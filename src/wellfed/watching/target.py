@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,6 +31,7 @@ class Target:
     url: str | None = None
     model: str | None = None
     engine: str | None = None
+    key: str | None = field(default=None, repr=False)  # that wellfed made for it
 
     @property
     def port(self) -> int | None:
@@ -55,7 +56,7 @@ def find(name: str | None = None, pid: int | None = None, url: str | None = None
 def _running(running: state.Running) -> Target:
     if not running.alive:
         raise BadInput(f"{running.name} has ended", f"`wellfed logs {running.name}` tells why")
-    return Target(running.name, running.pid, running.url, running.model, running.engine)
+    return Target(running.name, running.pid, running.url, running.model, running.engine, state.key_of(running))
 
 
 def _given(pid: int | None, url: str | None) -> Target:
@@ -67,7 +68,8 @@ def _given(pid: int | None, url: str | None) -> Target:
     elif url is not None and pid is None and _is_local(url):
         port = urlsplit(url).port or (443 if url.startswith("https") else 80)
         pid = owner(port)
-    return Target(url or f"process {pid}", pid, url, engine=engine_of(pid) if pid is not None else None)
+    engine = engine_of(pid) if pid is not None else None
+    return Target(url or f"process {pid}", pid, url, engine=engine, key=state.key_at(url) if url else None)
 
 
 def engine_of(pid: int) -> str | None:

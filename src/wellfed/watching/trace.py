@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from wellfed import plain_file
 from wellfed.errors import BadInput
 from wellfed.watching.codec import from_json, to_json
 from wellfed.watching.sample import Sample
 
 SCHEMA = "wellfed.trace/1"
+_MOST_LINE_BYTES = 16 * 2**20  # a thousand CPUs and ten thousand threads take two
+_MOST_BYTES = 64 * 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +85,23 @@ class Trace:
 
 def read(path: Path) -> Trace:
     """The trace in `path`. Raises BadInput with the number of a line that is foreign or damaged."""
-    try:
-        with path.open(encoding="utf-8", errors="strict") as file:
-            return parse(file, str(path))
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path} is not text", "a trace is what `wellfed watch --record` writes") from error
+    header, samples = stream(path)
+    return Trace(header, tuple(samples))
+
+
+def stream(path: Path) -> tuple[Header, Iterator[Sample]]:
+    """The header, and the samples one at a time: a day is not held in memory. Raises BadInput as `read` does."""
+    numbered = enumerate(_texts(path), 1)
+    header = _header(str(path), next(numbered, (1, ""))[1])
+    return header, _samples(str(path), numbered)
+
+
+def _texts(path: Path) -> Iterator[str]:
+    for line in plain_file.lines(path, _MOST_BYTES, _MOST_LINE_BYTES):
+        try:
+            yield line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise BadInput(f"{path} is not text", "a trace is what `wellfed watch --record` writes") from error
 
 
 def parse(lines: Iterable[str], name: str = "trace") -> Trace:

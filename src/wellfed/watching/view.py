@@ -128,6 +128,7 @@ class EngineView:
     tpot_s: float | None = None
     prefill_s: float | None = None
     error: str | None = None
+    trouble: str | None = None  # its kind, a value of `asking.address.Trouble`
 
     @property
     def user_tok_s(self) -> float | None:
@@ -159,6 +160,7 @@ class ProbeView:
     tpot_s: float | None = None
     prompt_tokens: float | None = None
     error: str | None = None
+    trouble: str | None = None
 
     @property
     def answered(self) -> int:

@@ -8,13 +8,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 
+from wellfed.asking.address import Address
 from wellfed.watching.diagnose import Diagnosis, diagnose
 from wellfed.watching.sample import Sample
 from wellfed.watching.samplers.cgroup import CgroupSampler
 from wellfed.watching.samplers.endpoint import EndpointSampler
 from wellfed.watching.samplers.gpus import GpuSamplers
 from wellfed.watching.samplers.host import HostSampler
-from wellfed.watching.samplers.http import Address
 from wellfed.watching.samplers.kernel import KernelSampler
 from wellfed.watching.samplers.probe import ProbeSampler
 from wellfed.watching.samplers.proc import ProcessSampler

@@ -44,8 +44,16 @@ def engine(samples: Sequence[Sample]) -> EngineView | None:
         ttft_s=_each(answers, "ttft"),
         tpot_s=_each(answers, "tpot"),
         prefill_s=_each(answers, "prefill"),
-        error=last(each.error for each in told),
+        error=_of_last(told, "error"),
+        trouble=_of_last(told, "trouble"),
     )
+
+
+def _of_last(told: Sequence[Engine], what: str) -> str | None:
+    """Of the newest word that is more than a wait: trouble that is over is no trouble."""
+    words = [each for each in told if each.waited_s is None] or told
+    value: str | None = getattr(words[-1], what)
+    return value
 
 
 def _of_others(engine: Engine, probe: Probe | None) -> Engine:
@@ -98,6 +106,7 @@ def probe(samples: Sequence[Sample]) -> ProbeView | None:
         tpot_s=_middle(each.tpot_s for each in good),
         prompt_tokens=_middle(each.prompt_tokens for each in good),
         error=last(each.error for each in ended[-1:]),
+        trouble=last(each.trouble for each in ended[-1:]),
     )
 
 

@@ -52,4 +52,5 @@ def _memory(parts: PartsList, sockets: Sequence[Socket], own_cpu: bool) -> list[
         many = f"{len(dimms)}x{sizes[0] >> 30}" if len(set(sizes)) == 1 else f"{sum(sizes) >> 30}"
         return [f"{channels}{many}GB {dimms[0].type}-{dimms[0].rated_mt_s:g}{overclocked}"]
     size = sockets[0].memory_bytes
-    return [f"{size * len(sockets) >> 30}GB ram"] if size and not own_cpu else []
+    kind = parts.memory.kind.lower() if parts.memory and parts.memory.kind else "ram"
+    return [f"{size * len(sockets) >> 30}GB {kind}"] if size and not own_cpu else []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfed.errors import BadInput
+from wellfed.plain_file import read_text
 from wellfed.written.line import complete, read_piece
 from wellfed.written.parts_list import PartsList
 from wellfed.written.settings import network_bytes_per_s, with_nodes, with_nodes_per_socket
@@ -39,10 +40,8 @@ _SETTERS: Mapping[str, Callable[[PartsList, Any], PartsList]] = {
 def read_table(path: Path) -> Mapping[str, Any]:
     """The file's keys, each known and of its kind. Raises BadInput for a file that cannot be read or other keys."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror or error}", "give the path of a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        table = tomllib.loads(read_text(path))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadInput(f"{path} is not TOML: {error}", f"keys: {', '.join(_KINDS)}") from error
     for key, value in table.items():
         if key not in _KINDS:

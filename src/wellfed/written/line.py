@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from wellfed.catalog import names
 from wellfed.catalog.hardware import Resolved, find_cpu, find_gpu, near_parts
+from wellfed.catalog.hardware import gpu as gpu_named
 from wellfed.errors import BadInput, UnknownName
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.provenance import Assumption
@@ -21,7 +22,7 @@ from wellfed.written.parts_list import GPUS_MAX, SYSTEM_FORMS, Card, PartsList, 
 from wellfed.written.seats import seat_of_some, seated, take_seat
 from wellfed.written.settings import with_nodes, with_setting
 from wellfed.written.spelling import plain_line
-from wellfed.written.unnamed import unnamed_cpu
+from wellfed.written.unnamed import speaks_of_card, unnamed_cpu
 
 _DESKTOP_BYTES = 40e9  # cards with more memory are a data centre's
 _MODULES_ON_BOARDS = frozenset({"sxm", "oam", "superchip"})
@@ -81,11 +82,28 @@ def _read_parts(parts: PartsList, piece: str) -> PartsList:
         second = first and _named(first, " ".join(words[at:]))
         if second:
             return second
+    known = _without_unknown_start(parts, words)
+    if known is not None:
+        return known
     unnamed = unnamed_cpu(piece)
     if unnamed is None:
         bare = take_seat(names.split_count(piece)[1], counted=False)[1]
         raise UnknownName("part", piece, near_parts(bare))
-    return _with_unnamed_cpu(parts, unnamed, names.split_count(names.normalise(piece))[0])
+    count = names.split_count(names.normalise(piece))[0]
+    return _with_memory_of(_with_unnamed_cpu(parts, unnamed, count), piece, piece)
+
+
+def _without_unknown_start(parts: PartsList, words: list[str]) -> PartsList | None:
+    """ "ThinkPad T480 i5-8350U": a product's name before the part that is known; it is said that it tells nothing."""
+    for at in range(1, len(words)):
+        start = " ".join(words[:at])
+        if speaks_of_card(start) or unnamed_cpu(start) is not None:
+            return None
+        rest = _named(parts, " ".join(words[at:]))
+        if rest is not None:
+            told = Assumption(f"{start!r} is left out", "no part is called so", reading=True)
+            return replace(rest, assumptions=(*rest.assumptions, told))
+    return None
 
 
 def _named(parts: PartsList, piece: str) -> PartsList | None:
@@ -103,16 +121,27 @@ def _named(parts: PartsList, piece: str) -> PartsList | None:
         unsure = seat.width is not None and not counted and seat == Seat(width=seat.width)
         text, reason = f"one {found.spec.name} on {seat.width} lanes", f"for several cards write {seat.width}x first"
         return _with_gpus(parts, found, count, seat, (Assumption(text, reason, reading=True),) if unsure else ())
-    if seat != Seat():
-        return None
-    name, sample = _without_sample(name)
+    if seat == Seat(width=seat.width) and seat.width is not None and not counted:
+        count, seat = seat.width, Seat()  # "epyc 9965 x4": sockets have no lanes
+    return None if seat != Seat() else _named_cpu(parts, name, count, piece)
+
+
+def _named_cpu(parts: PartsList, text: str, count: int, piece: str) -> PartsList | None:
+    name, sample = _without_sample(_PRODUCTS.sub(" ", text))
     name, count = _trailing_sockets(name, count)
-    if found_cpu := find_cpu(name):
-        parts = replace(parts, assumptions=(*parts.assumptions, *_sample_note(found_cpu.spec, sample)))
-        return _with_memory_of(_with_cpu(parts, found_cpu, count, name), name, piece)
-    return None
+    inside = _INSIDE.search(name)
+    found = find_cpu(_INSIDE.sub(" ", name))
+    if found is None or (inside and found.spec.graphics_id is None):
+        return None
+    parts = replace(parts, assumptions=(*parts.assumptions, *_sample_note(found.spec, sample)))
+    parts = _with_memory_of(_with_cpu(parts, found, count, name), name, piece)
+    if inside and found.spec.graphics_id is not None:
+        return replace(parts, cards=(*parts.cards, Card(gpu_named(found.spec.graphics_id))))
+    return parts
 
 
+_PRODUCTS = re.compile(r"\b(?:laptop|notebook|mini\s?pc|nuc)\b")
+_INSIDE = re.compile(r"\b(?:igpu|integrated graphics|apu graphics)\b")
 _SAMPLE = re.compile(r"\b(?:es\d?|qs|engineering samples?|qualification samples?)\b")
 _SOCKETS = re.compile(r"\b(\d)\s*(?:sockets?|cpus?|way|p)$|\b(dual|single|quad)[\s-]*(?:sockets?|cpus?)$")
 
@@ -164,8 +193,10 @@ def _with_memory_of(parts: PartsList, name: str, piece: str) -> PartsList:
 
 def _trailing_count(name: str, count: int) -> tuple[str, int]:
     """ "rtx 3090 x3" is three cards (x1, x4, x8 and x16 were read as lanes before)."""
-    match = re.search(r"(?:\s[x×*]\s?|\*|(?<=[a-z0-9])x(?=\d{1,2}$))(\d{1,2})$", name)
-    return (name[: match.start()].strip(), int(match[1])) if match else (name, count)
+    match = re.search(r"(?:\s[x×*]\s?|\*|(?<=[a-z0-9])x(?=\d{1,2}$))(\d{1,2})$|\sx(\d{1,2})(?=\s+\d{1,3}\s?gb?$)", name)
+    if match is None:
+        return name, count
+    return f"{name[: match.start()]} {name[match.end() :]}".strip(), int(match[1] or match[2])
 
 
 def _with_gpus(

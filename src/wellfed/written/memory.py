@@ -105,13 +105,13 @@ def _split(cpu: CpuSpec, count: int, total_gib: float, kind: str, channels: int 
     for modules in tries:
         size = total_gib / modules
         if size in sizes:
-            return (int(size),) * modules
+            return tuple(int(size) for _ in range(modules))
     for depth in range(1, deepest + 1):
         for large in sizes:
             for small in (size for size in sizes if size < large):
                 pair = slots * depth // 2
                 if pair and (large + small) * pair == total_gib:
-                    return (large,) * pair + (small,) * pair
+                    return (int(large),) * pair + (int(small),) * pair
     raise BadInput(f"no set of {kind} modules makes {total_gib:g} GiB", "write it as modules, for example 8x64GB")
 
 

@@ -19,6 +19,9 @@ _NUMBER = r"(?P<count>\d{1,3})"
 _UNIT = r"(?:块|张|颗|个|卡|片|枚|路|台|根|条)"
 _BEFORE = re.compile(rf"^\s*(?:{_NUMBER}\s*{_UNIT}|(?P<pair>双|单)(?=\s*[\w]))\s*(?=\S)")
 _AFTER = re.compile(rf"\s*{_NUMBER}\s*{_UNIT}\s*$")
+_IN_BRACKETS = re.compile(r"\([^()]*\)")
+_COUNTED = re.compile(rf"(?:\d{{1,3}}|双|单){_UNIT}")
+_COUNT_ALONE = re.compile(rf"(?:\d{{1,3}}|双|单){_UNIT}")
 _WITHIN = re.compile(rf"\s{_NUMBER}\s*[路颗]\s")
 _TIMES = re.compile(r"(?P<name>\S.*?)\s*(?:\*\s*|(?<=\))\s*[x×]\s*|\s[x×]\s+)(?P<count>\d{1,2})\s*$", re.IGNORECASE)
 _STOPS = str.maketrans({"、": ",", "。": ",", "×": "x", "✕": "x", "—": "-", "–": "-", "−": "-", "＊": "*"})
@@ -48,12 +51,13 @@ _BARE_COUNT = re.compile(
 def plain_line(text: str) -> str:
     """The line with ASCII signs and English words. Raises BadInput for Chinese words that it cannot read."""
     line = unicodedata.normalize("NFKC", text).translate(_STOPS)
-    line = re.sub(r"[;\n]", ",", line)
+    line = re.sub(r"[;\n|]|\s\+\s", ",", line)
+    line = _IN_BRACKETS.sub(lambda match: match[0].replace(",", " "), line)
     line = _PRICE.sub(_price, _MODDED.sub(" ", line))
     line = re.sub(rf"({_HAN_NUMBER.pattern})(?=\s*{_COUNTED_THINGS})", lambda match: f" {_number(match[1])}", line)
     if _HAN.search(line):
         line = _AND.sub(",", _names_with_and(line))
-    pieces = [_piece(piece.strip()) for piece in line.split(",")]
+    pieces = [_piece(part) for piece in line.split(",") for part in _parts_by_count(piece.strip())]
     return ", ".join(piece for piece in pieces if piece.strip())
 
 
@@ -82,6 +86,31 @@ def _words() -> tuple[tuple[str, str], ...]:
     """The catalogue's words, the longest first."""
     words = {han: word for group in table("spelling.toml").values() for han, word in group.items()}
     return tuple(sorted(words.items(), key=lambda pair: -len(pair[0])))
+
+
+def _parts_by_count(piece: str) -> list[str]:
+    """Pieces where spaces alone stand between parts with their counts: "A800 8卡 双路8358" are two.
+
+    A count on its own belongs to what stands before it, and ends it; a count with a name begins the next part.
+    """
+    words = piece.split()
+    if not any(_COUNTED.match(word) for word in words):
+        return [piece]
+    parts: list[list[str]] = [[]]
+    for at, word in enumerate(words):
+        part = parts[-1]
+        alone = _COUNT_ALONE.fullmatch(word) is not None
+        named = any(not _COUNT_ALONE.fullmatch(before) for before in part)
+        counted = any(_COUNTED.match(before) for before in part) and not word.endswith("台")
+        if alone and counted and at == len(words) - 1 and len(part) > 1:
+            parts.append([part.pop(), word])
+        elif named and _COUNTED.match(word) and (counted or not alone):
+            parts.append([word])
+        else:
+            part.append(word)
+            if alone and named:
+                parts.append([])
+    return [" ".join(part) for part in parts if part]
 
 
 def _piece(piece: str) -> str:

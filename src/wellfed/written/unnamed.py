@@ -25,8 +25,10 @@ _FAMILIES = re.compile(
 )
 _CARDS = re.compile(
     r"\b(?:rtx|gtx|gt|rx|radeon|geforce|tesla|quadro|instinct|arc|gpus?|titan|vega|ascend|atlas|cmp|mi\d+\w*|gaudi|"
-    r"[ahbvlpt]\d{1,3}[a-z]?|card|cards|gb\d+|dgx|hgx|jetson|mac|macbook)\b"
+    r"[ah]\d{2,3}[a-z]?|b\d{2,3}|v1\d\d[a-z]?|l\d{1,2}[a-z]?|p\d{1,3}|t4|t10|card|cards|gb\d+|dgx|hgx|jetson|mac|"
+    r"macbook)\b"
 )
+_APUS = re.compile(r"\bamd a(?:4|6|8|10|12)\b")
 _CORES = re.compile(r"(?<![\w.])(\d{1,3})\s*-?\s*(?:cores?\b|c\b)")
 _CORES_AND_THREADS = re.compile(r"(?<![\w.])(\d{1,3})\s*c\s*/?\s*(\d{1,3})\s*t\b")
 _THREADS = re.compile(r"(?<![\w.])(\d{1,3})\s*-?\s*(?:threads?\b|t\b|vcpus?\b)")
@@ -41,7 +43,7 @@ def unnamed_cpu(text: str) -> UnnamedCpu | None:
     both = _CORES_AND_THREADS.search(plain)
     cores = int(both[1]) if both else _number(_CORES.search(plain))
     threads = int(both[2]) if both else _number(_THREADS.search(plain))
-    if _CARDS.search(said) or not (_FAMILIES.search(said) or cores or threads):
+    if speaks_of_card(plain) or not (_FAMILIES.search(said) or cores or threads):
         return None
     cores = cores or (max(1, threads // 2) if threads else None)
     if cores is not None and not 1 <= cores <= 512:
@@ -55,6 +57,11 @@ def unnamed_cpu(text: str) -> UnnamedCpu | None:
         server=bool(_SERVERS.search(said)),
         only_counts=not _FAMILIES.search(said),
     )
+
+
+def speaks_of_card(text: str) -> bool:
+    """Whether words name a graphics card or an accelerator, known or not."""
+    return bool(_CARDS.search(_APUS.sub(" ", re.sub(r"[-/(),]", " ", names.normalise(text)))))
 
 
 def _number(match: re.Match[str] | None) -> int | None:

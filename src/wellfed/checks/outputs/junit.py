@@ -30,6 +30,15 @@ def junit_xml(machine: str, findings: Iterable[Finding]) -> str:
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
+def junit_error(kind: str, message: str, hint: str | None) -> str:
+    """The document of a check that could not be made: one test case with an error."""
+    suite = ElementTree.Element("testsuite", name="wellfed check", tests="1", failures="0", errors="1", skipped="0")
+    case = ElementTree.SubElement(suite, "testcase", classname="wellfed.check", name="read")
+    ElementTree.SubElement(case, "error", type=kind, message=_clean(message)).text = _clean(hint or "")
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
 def _case(suite: ElementTree.Element, finding: Finding) -> None:
     case = ElementTree.SubElement(suite, "testcase", classname=f"wellfed.{finding.id}", name=_clean(finding.subject))
     text = _clean(detail(finding))

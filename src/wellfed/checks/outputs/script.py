@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from wellfed.finding import Finding, Verdict
+from wellfed.finding import Finding, Reach, Remedy, Safety, Verdict
 
 HEAD = """\
 #!/usr/bin/env bash
@@ -14,7 +14,6 @@ HEAD = """\
 set -u
 """
 ROOT = '[ "$(id -u)" -eq 0 ] || { echo "run as root" >&2; exit 1; }\n'
-LOOKING = ("wellfed ", "nvidia-smi --query", "nvidia-smi nvlink", "sudo wellfed")
 
 
 def fix_script(findings: Iterable[Finding]) -> str:
@@ -28,20 +27,28 @@ def fix_script(findings: Iterable[Finding]) -> str:
 
 
 def _block(finding: Finding, seen: set[str]) -> str:
-    new = [line for line in finding.fix if line not in seen]
-    seen.update(new)
+    new = [remedy for remedy in _remedies(finding) if remedy.text not in seen]
+    seen.update(remedy.text for remedy in new)
     if not new:
         return ""
     title = f"{finding.id}, {finding.subject}: {finding.why}"
     wanted = f" (is {finding.measured}, should be {finding.wanted})" if finding.measured and finding.wanted else ""
-    return "\n" + comment(title + wanted) + "".join(_line(line) for line in new)
+    return "\n" + comment(title + wanted) + "".join(_line(remedy) for remedy in new)
 
 
-def _line(line: str) -> str:
-    if line.startswith("#"):
-        return comment("by hand: " + line.lstrip("# "))
-    looks = line.startswith(LOOKING)
-    return (comment("to look: " + line)) if looks else " ".join(line.splitlines()) + "\n"
+def _remedies(finding: Finding) -> tuple[Remedy, ...]:
+    return finding.remedies or tuple(Remedy(line) for line in finding.fix)
+
+
+def _line(remedy: Remedy) -> str:
+    """What may run as it is; what stops programs or the machine is a comment that says so."""
+    if remedy.text.startswith("#"):
+        return comment("by hand: " + remedy.text.lstrip("# "))
+    if remedy.reach is Reach.LOOK:
+        return comment("to look: " + remedy.text)
+    if remedy.safety is Safety.RESTART:
+        return comment("stops what uses it, so uncomment it when that may be: " + remedy.text)
+    return " ".join(remedy.text.splitlines()) + "\n"
 
 
 def comment(text: str) -> str:

@@ -14,6 +14,11 @@ def counts(findings: Iterable[Finding]) -> dict[str, int]:
     return {verdict.value: found[verdict] for verdict in Verdict}
 
 
+def untold(findings: Iterable[Finding]) -> int:
+    """Checks that could not be told of something, each once and not once per GPU."""
+    return len({finding.id for finding in findings if finding.verdict is Verdict.UNKNOWN})
+
+
 def exit_code(findings: Iterable[Finding]) -> int:
-    """1 when anything failed or warned, else 0. (2 is for errors of use or of the tool.)"""
-    return int(any(finding.verdict in (Verdict.FAIL, Verdict.WARN) for finding in findings))
+    """1 when anything failed or warned that counts, else 0. (2 is for errors of use or of the tool.)"""
+    return int(any(finding.counts and finding.verdict in (Verdict.FAIL, Verdict.WARN) for finding in findings))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from wellfed.checks.outputs.summary import counts
+from wellfed.checks.outputs.summary import counts, untold
+from wellfed.faults.fault import Fault
+from wellfed.faults.registry import of_behaviour, of_state
 from wellfed.finding import Cost, Finding
 
 SCHEMA = 1
@@ -19,6 +21,7 @@ def findings_json(machine: Mapping[str, Any], findings: Iterable[Finding], toget
         "machine": dict(machine),
         "findings": [finding_json(finding) for finding in found],
         "counts": counts(found),
+        "untold_checks": untold(found),
         "cost": cost_json(together),
     }
 
@@ -35,7 +38,26 @@ def finding_json(finding: Finding) -> dict[str, Any]:
         "why": finding.why,
         "fix": list(finding.fix),
         "refs": list(finding.refs),
+        "code": finding.code,
+        "counts": finding.counts,
+        "message": finding.said.to_dict() if finding.said else None,
+        "remedies": [
+            {
+                "text": remedy.text,
+                "safety": remedy.safety.value,
+                "message": remedy.said.to_dict() if remedy.said else None,
+            }
+            for remedy in finding.remedies
+        ],
+        "places": list(finding.places),
+        "faults": [fault.id for fault in _faults(finding.id)],
     }
+
+
+def _faults(id: str) -> tuple[Fault, ...]:
+    """The faults that a check or a diagnosis is evidence of."""
+    shown = of_behaviour(id)
+    return tuple(dict.fromkeys((*of_state(id), *([shown] if shown else []))))
 
 
 def cost_json(cost: Cost | None) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import SYSTEM, Check, no_gpus, passed, skip, unknown, unread, warn
+from wellfed.checks.base import ROOT, SYSTEM, Check, no_gpus, passed, skip, unknown, unread, warn
 from wellfed.checks.mend import with_devices
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import all_linked, cards
@@ -47,7 +47,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
         return [warn(SYSTEM, WHY, measured, "off on bare metal", [*fix, note])]
     blind = [bridge.address for bridge in above if bridge.acs_redirect is None]
     if len(blind) == len(above):
-        return [unknown("access control of the bridges could not be read; it takes root", fix=["sudo wellfed check"])]
+        return [unknown("access control of the bridges could not be read; it takes root", fix=[ROOT])]
     return [passed(SYSTEM, "no bridge that tells redirects peer traffic", f"{len(above) - len(blind)} bridges")]
 
 
@@ -59,6 +59,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="acs",
+    code="P2P-01",
     title="PCIe access control does not redirect peer traffic",
     severity=Verdict.WARN,
     reads="ACSCtl in the PCI configuration space of the bridges above GPUs (root)",
@@ -70,6 +71,7 @@ CHECK = Check(
         "Passthrough to virtual machines needs it: there it must stay.",
         "SrcValid alone (source validation) redirects nothing.",
     ),
+    ask=("sudo lspci -nnvv",),
     refs=(
         "https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html#pci-access-control-services-acs",
     ),

@@ -32,6 +32,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="cpu-boost",
+    code="CPU-02",
     title="The cores may boost",
     severity=Verdict.WARN,
     reads="intel_pstate/no_turbo, cpufreq/boost",
@@ -39,6 +40,7 @@ CHECK = Check(
     rule="Boost off warns.",
     judge=judge,
     traps=("Absent files (virtual machines, ARM) are a skip.",),
+    ask=("grep . /sys/devices/system/cpu/cpufreq/boost",),
     refs=("https://docs.kernel.org/admin-guide/pm/cpufreq.html#frequency-boost-support",),
     repair=repair,
 )

@@ -36,6 +36,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="cpu-governor",
+    code="CPU-01",
     title="The frequency governor is performance",
     severity=Verdict.WARN,
     reads="/sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
@@ -43,6 +44,7 @@ CHECK = Check(
     rule="`performance` on every CPU; anything else warns.",
     judge=judge,
     traps=("Virtual machines and some servers have no governor (the firmware decides): skip.",),
+    ask=("grep . /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",),
     refs=("https://docs.kernel.org/admin-guide/pm/cpufreq.html",),
     repair=repair,
 )

@@ -7,10 +7,14 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
 from wellfed.checks.rules.cpu_offline import spans
-from wellfed.finding import Finding, Verdict
+from wellfed.finding import Finding, Reach, Remedy, Safety, Verdict
 from wellfed.hardware.machine import Machine
 
-FIX = "# Remove isolcpus= from the kernel command line, or pin the engine's threads to those CPUs one by one."
+FIX = Remedy(
+    "# Remove isolcpus= from the kernel command line, or pin the engine's threads to those CPUs one by one.",
+    Safety.RESTART,
+    Reach.KERNEL,
+)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -31,12 +35,14 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="cpu-isolated",
+    code="CPU-04",
     title="No CPUs are kept out of scheduling",
     severity=Verdict.WARN,
     reads="/sys/devices/system/cpu/isolated",
     why="isolcpus= is left over from latency experiments or virtual machines; engines count these CPUs as theirs.",
     rule="Any isolated CPU warns.",
     judge=judge,
+    ask=("cat /sys/devices/system/cpu/isolated",),
     refs=("https://docs.kernel.org/admin-guide/kernel-parameters.html",),
     repair=repair,
 )

@@ -68,6 +68,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="cpu-offline",
+    code="CPU-03",
     title="All CPUs are online",
     severity=Verdict.WARN,
     reads="/sys/devices/system/cpu/present and online",
@@ -75,6 +76,7 @@ CHECK = Check(
     rule="Every CPU present is online.",
     judge=judge,
     traps=("With SMT switched off half of the CPUs are offline on purpose: pass.",),
+    ask=("lscpu",),
     refs=("https://docs.kernel.org/core-api/cpu_hotplug.html",),
     repair=repair,
 )

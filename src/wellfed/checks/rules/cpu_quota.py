@@ -9,6 +9,7 @@ from wellfed.checks.base import SYSTEM, Check, fail, passed, reason, skip, unkno
 from wellfed.checks.places import cards
 from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine, Origin
+from wellfed.message import message
 
 CORES_PER_GPU = 2  # the thread that launches, and one that tokenises, samples and serves
 FIX = "# Raise the limit: docker --cpus, systemd CPUQuota=, Kubernetes resources.limits.cpu (or none)."
@@ -29,6 +30,8 @@ def judge(machine: Machine) -> Iterable[Finding]:
     if quota < needed:
         why = "too little to keep the GPUs launching: every period ends with all threads stopped"
         return [fail(SYSTEM, why, measured, f"at least {needed}", [FIX])]
+    if not allowed:
+        return [unknown(message("cpu-quota.no-cpus", "how many CPUs the quota is for is not told"), measured=measured)]
     if quota < len(allowed):
         why = f"engines start a thread for each of {len(allowed)} CPUs and are stopped when the quota is used up"
         return [warn(SYSTEM, why, measured, f"{len(allowed)}, or as many threads as quota", [FIX])]
@@ -42,6 +45,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="cpu-quota",
+    code="CPU-05",
     title="No control group rations CPU time below need",
     severity=Verdict.FAIL,
     reads="cgroup v2 cpu.max, v1 cpu.cfs_quota_us, from the process's group up",
@@ -49,6 +53,7 @@ CHECK = Check(
     rule=f"At least 2, and {CORES_PER_GPU} per GPU, else fail; fewer than the CPUs that are allowed warns.",
     judge=judge,
     traps=("No limit is not a limit of 0.", "A quota does not show in the number of CPUs that programs see."),
+    ask=("cat /sys/fs/cgroup/cpu.max",),
     refs=("https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu",),
     repair=repair,
 )

@@ -63,6 +63,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="cpuset",
+    code="CPU-06",
     title="The process may use the CPUs and memory beside its GPUs",
     severity=Verdict.FAIL,
     reads="Cpus_allowed_list and Mems_allowed_list of /proc/self/status, cgroup cpuset",
@@ -71,6 +72,7 @@ CHECK = Check(
     rule="For every GPU some CPU of its node is allowed, and memory of every node whose CPUs are (else fail); fewer "
     "CPUs than online warns.",
     judge=judge,
+    ask=("grep allowed_list /proc/self/status",),
     refs=("https://docs.kernel.org/admin-guide/cgroup-v2.html#cpuset",),
     repair=repair,
 )

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import SYSTEM, Check, fail, missing, passed, skip, unknown
+from wellfed.checks.base import SYSTEM, Check, fail, passed, skip, unknown
 from wellfed.checks.places import cards
 from wellfed.finding import Finding, Verdict
-from wellfed.hardware.machine import Machine
+from wellfed.hardware.machine import Machine, Origin
+from wellfed.message import message
 
 FIX = (
     "systemctl enable --now nvidia-fabricmanager",
     "# Its version must be exactly the driver's.",
 )
 NVSWITCH_IDS = frozenset({0x1AC0, 0x1AC1, 0x1AC2, 0x1AF1, 0x22A3})  # DGX-2, HGX A100, HGX H100
+SWITCHED = frozenset({"ampere", "hopper", "blackwell"})  # generations whose boards of eight have NVSwitches
 NOT_NEEDED = (None, "not supported", "n/a")
 
 
@@ -29,7 +31,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     states = {(gpu.fabric_state or "").lower() or None for gpu in cards(machine)} - set(NOT_NEEDED)
     count = switches(machine)
     if not count and not states:
-        return [skip("no NVSwitch")]
+        return [_without(machine)]
     if states and states != {"completed"}:
         why = "CUDA refuses to start until the fabric is configured"
         return [fail(SYSTEM, why, f"fabric {', '.join(sorted(str(s) for s in states))}", "completed", FIX)]
@@ -37,12 +39,26 @@ def judge(machine: Machine) -> Iterable[Finding]:
         return [passed(SYSTEM, "the fabric is configured", "completed")]
     running = machine.os.fabric_manager_running
     if running is None:
-        found = missing(machine, "fabric manager", "os.fabric_manager_running")
-        return [unknown(f"required ({count} NVSwitches), but whether it runs is not known; {found.why}")]
+        text = message(
+            "fabric-manager.unknown", "required ({count} NVSwitches), but whether it runs is not known", count=count
+        )
+        return [unknown(text)]
     if not running:
         why = "without it CUDA fails with error 802 (system not yet initialized)"
         return [fail(SYSTEM, why, "not running", "running", FIX)]
     return [passed(SYSTEM, "the fabric manager is running", "running")]
+
+
+def _without(machine: Machine) -> Finding:
+    """Links between all GPUs, or a large board of modules, say that switches are there though nobody counted them."""
+    switched = any(link.kind == "nvswitch" for link in machine.gpu_links)
+    modules = [gpu for gpu in cards(machine) if gpu.spec and gpu.spec.form == "sxm" and gpu.spec.vendor == "nvidia"]
+    large = len(modules) > 4 and all(gpu.spec.architecture in SWITCHED for gpu in modules if gpu.spec)
+    if (switched or large) and machine.origin is not Origin.PARTS:
+        return unknown(
+            message("fabric-manager.unseen", "required by these GPUs' switches; whether it runs is not told")
+        )
+    return skip(message("fabric-manager.none", "no NVSwitch"))
 
 
 def repair(machine: Machine) -> Machine:
@@ -57,6 +73,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="fabric-manager",
+    code="P2P-04",
     title="NVSwitch machines have a configured fabric",
     severity=Verdict.FAIL,
     reads="NVSwitches on the PCI bus, NVML's fabric state, the nvidia-fabricmanager service",
@@ -66,6 +83,10 @@ CHECK = Check(
     traps=(
         "Cards without NVSwitch (A10, PCIe A100) do not need it.",
         "In a virtual machine the host may run it: the GPUs' own fabric state counts first.",
+    ),
+    ask=(
+        "systemctl status nvidia-fabricmanager",
+        "nvidia-smi -q",
     ),
     refs=("https://docs.nvidia.com/datacenter/tesla/fabric-manager-user-guide/",),
     repair=repair,

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, no_gpus, passed, skip, warn
+from wellfed.checks.base import Check, by_hand, no_gpus, passed, skip, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
-from wellfed.checks.places import all_linked, cards, name
-from wellfed.finding import Finding, Verdict
+from wellfed.checks.places import all_linked, cards, name, without_peers
+from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import Gpu, Machine
+from wellfed.message import message
 
-FIX = "# BIOS: Above 4G Decoding on, Resizable BAR on, CSM off. Some cards need a VBIOS update first."
+FIX = by_hand(
+    message(
+        "gpu-bar1.fix", "BIOS: Above 4G Decoding on, Resizable BAR on, CSM off. Some cards need a VBIOS update first."
+    ),
+    Reach.FIRMWARE,
+)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -22,7 +28,9 @@ def judge(machine: Machine) -> Iterable[Finding]:
         return [no_gpus(machine)]
     nvidia = all(gpu.vendor == "nvidia" for gpu in gpus)
     if nvidia and (len(gpus) < 2 or all_linked(machine, (gpu.index for gpu in gpus))):
-        return [skip("no peers that would reach through it")]
+        return [skip(message("gpu-bar1.no-peers", "no peers that would reach through it"))]
+    if all(without_peers(gpu) for gpu in gpus) and not any(pair.works for pair in machine.peers):
+        return [skip(message("gpu-bar1.no-access", "NVIDIA's driver gives these cards no peer access over PCIe"))]
     return [_judge_gpu(machine, gpu) for gpu in gpus]
 
 
@@ -50,6 +58,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="gpu-bar1",
+    code="P2P-05",
     title="Resizable BAR lets peers reach all memory",
     severity=Verdict.WARN,
     reads="NVML: BAR1 size; amdgpu: visible memory",
@@ -58,6 +67,7 @@ CHECK = Check(
     rule="Several GPUs without NVLink (or any AMD or Intel card): BAR at least 90 % of the memory, else warn.",
     judge=judge,
     traps=("A single NVIDIA card has no peers: skip.",),
+    ask=("nvidia-smi -q",),
     refs=("https://docs.kernel.org/PCI/sysfs-pci.html",),
     repair=repair,
 )

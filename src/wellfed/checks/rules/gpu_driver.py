@@ -64,6 +64,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="gpu-driver",
+    code="GPU-01",
     title="Every GPU has a driver that can compute",
     severity=Verdict.FAIL,
     reads="the driver link of the GPU's PCI function; NVML",
@@ -71,6 +72,10 @@ CHECK = Check(
     rule="nouveau, or none while other devices have theirs: fail. vfio-pci: warn.",
     judge=judge,
     traps=("A dump without drivers proves nothing: unknown.",),
+    ask=(
+        "lspci -nnk",
+        "nvidia-smi",
+    ),
     refs=("https://docs.kernel.org/driver-api/vfio.html",),
     repair=repair,
 )

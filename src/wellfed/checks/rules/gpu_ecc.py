@@ -5,12 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, fail, no_gpus, passed, warn
+from wellfed.checks.base import Check, command, fail, no_gpus, passed, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
-from wellfed.finding import Finding, Verdict
+from wellfed.estimate import Estimate
+from wellfed.finding import Finding, Remedy, Safety, Verdict
 from wellfed.hardware.machine import Gpu, Machine
+from wellfed.message import message
+
+# GDDR cards that NVIDIA ships with ECC on (their data sheets and driver defaults)
+SHIPPED_ON = (
+    "A2",
+    "A10",
+    "A16",
+    "A40",
+    "L4",
+    "L20",
+    "L40",
+    "T4",
+    "TESLA",
+    "RTX PRO 6000 BLACKWELL SERVER",
+    "RTX PRO 6000 SERVER",
+)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -21,19 +38,47 @@ def judge(machine: Machine) -> Iterable[Finding]:
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     if gpu.ecc_uncorrected:
         why = "memory returned wrong data: results and the driver's stability are in doubt"
-        fix = [f"nvidia-smi -i {gpu.index} -r", "# Errors again after the reset: replace the card."]
+        fix: list[str | Remedy] = [
+            command(f"nvidia-smi -i {gpu.index} -r", Safety.RESTART),
+            "# Errors again after the reset: replace the card.",
+        ]
         return fail(name(gpu), why, f"{gpu.ecc_uncorrected} uncorrected errors", "0", fix)
     if gpu.ecc_enabled is None:
         return untold(machine, gpu, "ECC", "ecc")
     if gpu.ecc_pending is not None and gpu.ecc_pending != gpu.ecc_enabled:
         state = "on" if gpu.ecc_pending else "off"
-        fix = [f"nvidia-smi -i {gpu.index} -r"]
+        fix = [command(f"nvidia-smi -i {gpu.index} -r", Safety.RESTART)]
         return warn(name(gpu), f"ECC will be {state} after the next reset", f"pending: {state}", "in effect", fix)
     if not gpu.ecc_enabled and gpu.spec and gpu.spec.memory_type.upper().startswith("HBM"):
         why = "ECC is off on a card that has it for free: bit flips go unseen"
-        fix = [f"nvidia-smi -i {gpu.index} -e 1", f"nvidia-smi -i {gpu.index} -r"]
+        fix = [f"nvidia-smi -i {gpu.index} -e 1", command(f"nvidia-smi -i {gpu.index} -r", Safety.RESTART)]
         return warn(name(gpu), why, "off", "on", fix)
     return passed(name(gpu), "no uncorrected memory errors", "on" if gpu.ecc_enabled else "off")
+
+
+def against(machine: Machine, estimate: Estimate) -> Iterable[Finding]:
+    """As `judge`; for a model, ECC that costs bandwidth has its price."""
+    del estimate
+    gpus = {name(gpu): gpu for gpu in cards(machine)}
+    return [_with_price(gpus.get(finding.subject), finding) for finding in judge(machine)]
+
+
+def _with_price(gpu: Gpu | None, finding: Finding) -> Finding:
+    if finding.verdict is not Verdict.PASS or gpu is None or not gpu.ecc_enabled or not _takes_bandwidth(gpu):
+        return finding
+    why = message(
+        "gpu-ecc.gddr", "ECC on this memory takes a sixteenth of its bandwidth and of its size: a choice with a price"
+    )
+    fix = [command(f"nvidia-smi -i {gpu.index} -e 0"), command(f"nvidia-smi -i {gpu.index} -r", Safety.RESTART)]
+    return warn(name(gpu), why, "on", "off, or on for its safety", fix)
+
+
+def _takes_bandwidth(gpu: Gpu) -> bool:
+    """GDDR of a card that ships with ECC off: someone switched it on. Server cards ship with it on: no finding."""
+    spec = gpu.spec
+    if spec is None or not spec.memory_type.upper().startswith("GDDR"):
+        return False
+    return not spec.name.upper().startswith(SHIPPED_ON)
 
 
 def repair(machine: Machine) -> Machine:
@@ -46,6 +91,7 @@ def _mended(gpu: Gpu) -> Gpu:
         return replace(gpu, ecc_uncorrected=0 if gpu.ecc_uncorrected else gpu.ecc_uncorrected)
     free = gpu.spec is not None and gpu.spec.memory_type.upper().startswith("HBM")
     wanted = True if free else gpu.ecc_pending if gpu.ecc_pending is not None else gpu.ecc_enabled
+    wanted = False if wanted and _takes_bandwidth(gpu) else wanted
     pending = None if gpu.ecc_pending is None else wanted
     zero = 0 if gpu.ecc_uncorrected else gpu.ecc_uncorrected
     return replace(gpu, ecc_uncorrected=zero, ecc_enabled=wanted, ecc_pending=pending)
@@ -53,6 +99,7 @@ def _mended(gpu: Gpu) -> Gpu:
 
 CHECK = Check(
     id="gpu-ecc",
+    code="GPU-02",
     title="GPU memory has no uncorrected errors",
     severity=Verdict.FAIL,
     reads="NVML: ECC mode, pending mode, uncorrected errors",
@@ -62,8 +109,12 @@ CHECK = Check(
     judge=judge,
     traps=(
         "GeForce cards answer N/A: skip.",
-        "On GDDR cards ECC takes memory and bandwidth: off is a choice, not a fault.",
+        "On GDDR cards ECC takes memory and bandwidth: off is a choice, not a fault; on has a price for a model.",
     ),
+    ask=("nvidia-smi -q",),
+    hardware=True,
     refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html",),
     repair=repair,
+    modelled=True,
+    against=against,
 )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, no_gpus, passed, skip, warn
+from wellfed.checks.base import Check, command, no_gpus, passed, skip, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
-from wellfed.finding import Finding, Verdict
+from wellfed.finding import Finding, Safety, Verdict
 from wellfed.hardware.machine import Gpu, Machine
 
 
@@ -25,7 +25,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     if not gpu.mig:
         return passed(name(gpu), "the card is whole", "off")
     why = "slices have a share of memory and compute each, and no NVLink or PCIe peers"
-    return warn(name(gpu), why, "on", "off", [f"nvidia-smi -i {gpu.index} -mig 0"])
+    return warn(name(gpu), why, "on", "off", [command(f"nvidia-smi -i {gpu.index} -mig 0", Safety.RESTART)])
 
 
 def repair(machine: Machine) -> Machine:
@@ -35,12 +35,14 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="gpu-mig",
+    code="GPU-08",
     title="GPUs are not cut into MIG slices",
     severity=Verdict.WARN,
     reads="NVML: MIG mode",
     why="Left from another tenant, MIG makes an 80 GB card look like 10 GB, and tensor parallelism impossible.",
     rule="On warns.",
     judge=judge,
+    ask=("nvidia-smi",),
     refs=("https://docs.nvidia.com/datacenter/tesla/mig-user-guide/",),
     repair=repair,
 )

@@ -57,6 +57,7 @@ def _like(gpu: Gpu, best: Gpu) -> Gpu:
 
 CHECK = Check(
     id="gpu-mixed",
+    code="GPU-09",
     title="The GPUs are alike",
     severity=Verdict.WARN,
     reads="names and memory of the GPUs",
@@ -64,6 +65,7 @@ CHECK = Check(
     rule="Names and memory (to the GiB) of all GPUs must be equal; otherwise warn.",
     judge=judge,
     traps=("A display adapter that cannot compute does not count.",),
+    ask=("nvidia-smi",),
     refs=("https://docs.vllm.ai/en/latest/serving/parallelism_scaling.html",),
     repair=repair,
     modelled=True,

@@ -11,6 +11,7 @@ from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
 from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Gpu, Machine
+from wellfed.message import message
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -20,6 +21,8 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
+    if machine.os.family == "windows" or machine.os.wsl:
+        return skip(message("gpu-persistence.windows", "Windows keeps its driver loaded"), name(gpu))
     if gpu.persistence is None:
         return untold(machine, gpu, "persistence mode", "persistence")
     if gpu.persistence:
@@ -35,12 +38,14 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="gpu-persistence",
+    code="GPU-06",
     title="Persistence mode is on",
     severity=Verdict.WARN,
     reads="NVML: persistence mode",
     why="Starting takes seconds longer, clocks and power limits are forgotten, and links train anew.",
     rule="On passes, off warns. `systemctl enable --now nvidia-persistenced` keeps it so.",
     judge=judge,
+    ask=("nvidia-smi",),
     refs=("https://docs.nvidia.com/deploy/driver-persistence/",),
     repair=repair,
 )

@@ -11,6 +11,7 @@ from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
 from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Gpu, Machine, Origin
+from wellfed.message import message
 
 LOW = 0.9
 
@@ -26,11 +27,15 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     limit, board = gpu.power_limit_w, gpu.spec.board_power_w if gpu.spec else None
     if limit is None:
         return untold(machine, gpu, "power limit", "power_limit")
+    board = gpu.power_limit_default_w or board
     if board is None:
         return unread(machine, "the board's rated power", "gpus", subject=name(gpu))
     measured, wanted = f"{limit:.0f} W", f"{board:.0f} W"
     if limit < board * LOW:
-        why = "less power than the card is built for: lower clocks in prefill and batches, little change in decode"
+        why = message(
+            "gpu-power-limit.low",
+            "less power than the card is built for: lower clocks in prefill and batches, little change in decode",
+        )
         return warn(name(gpu), why, measured, wanted, [f"nvidia-smi -i {gpu.index} -pl {board:.0f}"])
     return passed(name(gpu), "the card may draw its rated power", measured, wanted)
 
@@ -40,21 +45,26 @@ def repair(machine: Machine) -> Machine:
     return with_gpus(
         machine,
         (
-            replace(gpu, power_limit_w=gpu.spec.board_power_w)
+            replace(gpu, power_limit_w=rated)
             for gpu in machine.gpus
-            if gpu.power_limit_w and gpu.spec and gpu.spec.board_power_w and gpu.power_limit_w < gpu.spec.board_power_w
+            if (rated := gpu.power_limit_default_w or (gpu.spec.board_power_w if gpu.spec else None))
+            and gpu.power_limit_w
+            and gpu.power_limit_w < rated
         ),
     )
 
 
 CHECK = Check(
     id="gpu-power-limit",
+    code="GPU-07",
     title="The power limit is not below the card's rating",
     severity=Verdict.WARN,
     reads="NVML: enforced power limit; the card's data sheet",
     why="Someone saved power or heat and forgot. Often a good trade: hence a warning with its price.",
     rule=f"Below {LOW:.0%} of the rated board power warns.",
     judge=judge,
+    ask=("nvidia-smi",),
     refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html",),
     repair=repair,
+    modelled=True,
 )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, fail, no_gpus, passed, warn
+from wellfed.checks.base import Check, command, fail, no_gpus, passed, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
-from wellfed.finding import Finding, Verdict
+from wellfed.finding import Finding, Safety, Verdict
 from wellfed.hardware.machine import Gpu, Machine
 
 
@@ -23,7 +23,9 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
         return fail(name(gpu), "no spare rows are left", "remapping failed", "none", ["# Replace the card."])
     if gpu.remapped_rows_pending or gpu.retired_pages_pending:
         why = "bad memory is still in use until the GPU is reset"
-        return warn(name(gpu), why, "pending", "none pending", [f"nvidia-smi -i {gpu.index} -r"])
+        return warn(
+            name(gpu), why, "pending", "none pending", [command(f"nvidia-smi -i {gpu.index} -r", Safety.RESTART)]
+        )
     known = (gpu.remapping_failed, gpu.remapped_rows_pending, gpu.retired_pages_pending)
     if all(value is None for value in known):
         return untold(machine, gpu, "row remapping", "remapped", "retired_pending")
@@ -52,6 +54,7 @@ def _no(value: bool | None) -> bool | None:
 
 CHECK = Check(
     id="gpu-row-remap",
+    code="GPU-03",
     title="No GPU memory rows wait to be replaced",
     severity=Verdict.FAIL,
     reads="NVML: remapped rows (Ampere on), retired pages (before)",
@@ -59,6 +62,8 @@ CHECK = Check(
     rule="Failed remapping fails; pending remapping or page retirement warns.",
     judge=judge,
     traps=("GeForce cards answer N/A: skip.",),
+    ask=("nvidia-smi -q",),
+    hardware=True,
     refs=("https://docs.nvidia.com/deploy/a100-gpu-mem-error-mgmt/",),
     repair=repair,
 )

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, fail, no_gpus, passed, reason, warn
+from wellfed.checks.base import Check, by_hand, fail, no_gpus, passed, reason, warn
 from wellfed.checks.driver import queried, untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
-from wellfed.finding import Finding, Verdict
+from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import Gpu, Machine
 
 BAD = ("thermal", "brake", "hw_slowdown")
-FIX = "# Cooling: fans, dust, airflow between cards, inlet temperature. Power: all connectors, supply, chassis brake."
+FIX = by_hand(
+    "Cooling: fans, dust, airflow between cards, inlet temperature. Power: all connectors, supply, chassis brake.",
+    Reach.HARDWARE,
+)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -56,6 +59,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="gpu-throttle",
+    code="GPU-05",
     title="GPUs are not slowed down by heat or power brakes",
     severity=Verdict.FAIL,
     reads="NVML: clocks event (throttle) reasons, temperature",
@@ -64,6 +68,8 @@ CHECK = Check(
     "normal.",
     judge=judge,
     traps=("On an idle GPU heat does not show: look under load.",),
+    ask=("nvidia-smi -q (while the GPUs work)",),
+    hardware=True,
     refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlClocksEventReasons.html",),
     repair=repair,
 )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from wellfed.checks.base import Check, fail, missing, no_gpus, passed, reason, skip, unknown, warn
+from wellfed.checks.base import Check, command, fail, missing, no_gpus, passed, reason, skip, unknown, warn
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
-from wellfed.finding import Finding, Verdict
+from wellfed.finding import Finding, Remedy, Safety, Verdict
 from wellfed.hardware.machine import Gpu, Machine, Origin
 
 # Errors of the hardware or its link; all others (13, 31, 43, 45 ...) are mostly a program's own.
@@ -34,8 +34,8 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     measured = ", ".join(f"XID {xid}" for xid in dict.fromkeys(gpu.xids))
     if hard:
         why = "; ".join(f"{xid}: {HARDWARE[xid]}" for xid in dict.fromkeys(hard))
-        fix = [
-            f"nvidia-smi -i {gpu.index} -r",
+        fix: list[str | Remedy] = [
+            command(f"nvidia-smi -i {gpu.index} -r", Safety.RESTART),
             "# Again after the reset: check seating, power and cooling; then replace.",
         ]
         return fail(name(gpu), f"the driver reported faults of the hardware ({why})", measured, "none", fix)
@@ -56,6 +56,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="gpu-xid",
+    code="GPU-04",
     title="The driver has reported no XID errors",
     severity=Verdict.FAIL,
     reads="NVRM Xid lines of the kernel log",
@@ -63,6 +64,8 @@ CHECK = Check(
     rule="XIDs of hardware and link fail, others warn.",
     judge=judge,
     traps=("Without the right to read the kernel log: unknown, not pass.", "A dump without a log proves nothing."),
+    ask=("sudo dmesg | grep -i xid",),
+    hardware=True,
     refs=("https://docs.nvidia.com/deploy/xid-errors/",),
     repair=repair,
 )

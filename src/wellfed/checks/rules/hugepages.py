@@ -90,6 +90,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="hugepages",
+    code="MEM-06",
     title="Reserved huge pages are used, and there are some on every node",
     severity=Verdict.WARN,
     reads="/sys/devices/system/node/node*/hugepages/*/nr_hugepages and free_hugepages",
@@ -98,6 +99,7 @@ CHECK = Check(
     rule=f"More than {IDLE_SHARE:.0%} of RAM reserved and free warns; so does a node without any while others have "
     "some. None reserved: skip, no engine needs them unless its plan says so.",
     judge=judge,
+    ask=("grep . /sys/devices/system/node/node*/hugepages/*/nr_hugepages",),
     refs=("https://docs.kernel.org/admin-guide/mm/hugetlbpage.html",),
     repair=repair,
     modelled=True,

@@ -7,10 +7,14 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, no_gpus, passed, skip, warn
 from wellfed.checks.places import all_linked, cards
-from wellfed.finding import Finding, Verdict
+from wellfed.finding import Finding, Reach, Remedy, Safety, Verdict
 from wellfed.hardware.machine import Machine
 
-FIX = "# Add iommu=pt to GRUB_CMDLINE_LINUX in /etc/default/grub, update-grub, reboot; or IOMMU off in the BIOS."
+FIX = Remedy(
+    "# Add iommu=pt to GRUB_CMDLINE_LINUX in /etc/default/grub, update-grub, reboot; or IOMMU off in the BIOS.",
+    Safety.RESTART,
+    Reach.KERNEL,
+)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -40,6 +44,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="iommu",
+    code="P2P-02",
     title="The IOMMU does not translate peer traffic",
     severity=Verdict.WARN,
     reads="/sys/class/iommu, iommu= on the kernel command line",
@@ -47,6 +52,10 @@ CHECK = Check(
     rule="Several GPUs that talk over PCIe, on bare metal: off or passthrough (iommu=pt); `on` warns.",
     judge=judge,
     traps=("Needed when cards are passed through to virtual machines; passthrough mode serves both.",),
+    ask=(
+        "cat /proc/cmdline",
+        "ls /sys/class/iommu",
+    ),
     refs=("https://docs.kernel.org/admin-guide/kernel-parameters.html",),
     repair=repair,
 )

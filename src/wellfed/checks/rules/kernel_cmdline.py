@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
-from wellfed.finding import Finding, Verdict
+from wellfed.finding import Finding, Reach, Remedy, Safety, Verdict
 from wellfed.hardware.machine import Machine
 
 HARMFUL = {
@@ -32,7 +32,8 @@ def judge(machine: Machine) -> Iterable[Finding]:
     if not found:
         return [passed(SYSTEM, "nothing on the kernel's command line takes away CPUs, memory or links")]
     why = "; ".join(f"{word}: {text}" for word, text in found.items())
-    fix = [f"# Remove {' '.join(found)} from GRUB_CMDLINE_LINUX in /etc/default/grub, update-grub, reboot."]
+    advice = f"# Remove {' '.join(found)} from GRUB_CMDLINE_LINUX in /etc/default/grub, update-grub, reboot."
+    fix = [Remedy(advice, Safety.RESTART, Reach.KERNEL)]
     return [warn(SYSTEM, why, " ".join(found), "without", fix)]
 
 
@@ -47,6 +48,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="kernel-cmdline",
+    code="SYS-01",
     title="The kernel's command line takes nothing away",
     severity=Verdict.WARN,
     reads="/proc/cmdline",
@@ -54,6 +56,7 @@ CHECK = Check(
     rule="maxcpus=, nr_cpus=, mem=, pcie_aspm=force, pci=nomsi, pci=pcie_bus_peer2peer and strict IOMMU flushing warn.",
     judge=judge,
     traps=("mitigations=, iommu=pt and the like do no harm here.",),
+    ask=("cat /proc/cmdline",),
     refs=("https://docs.kernel.org/admin-guide/kernel-parameters.html",),
     repair=repair,
 )

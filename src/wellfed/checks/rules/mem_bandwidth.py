@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, fail, passed, skip, unknown, warn
+from wellfed.checks.base import BENCH, Check, fail, passed, skip, unknown, warn
 from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.units import format_bandwidth
@@ -22,7 +22,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
         return [skip("nothing to measure on a planned machine")]
     measured, possible = machine.measured_memory_bandwidth_bytes_per_s, machine.memory_bandwidth_bytes_per_s
     if measured is None:
-        return [unknown("not measured yet", fix=["wellfed bench memory"])]
+        return [unknown("not measured yet", fix=[BENCH])]
     if possible is None:
         text = "measured, but what channels and speed promise is not known"
         return [unknown(text, measured=format_bandwidth(measured))]
@@ -50,6 +50,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="mem-bandwidth",
+    code="MEM-04",
     title="Memory delivers what its channels promise",
     severity=Verdict.FAIL,
     reads="channels x configured MT/s x 8 bytes; the measurement of `wellfed bench`",

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, fail, passed, skip, unknown, unread, warn
+from wellfed.checks.base import Check, by_hand, fail, passed, skip, unknown, unread, warn
 from wellfed.checks.places import memory_homes
-from wellfed.finding import Finding, Verdict
+from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import Dimm, Machine, Socket
+from wellfed.message import message
 
-FILL = "# Add equal DIMMs to the empty channels, in the order of the board's manual."
+FILL = by_hand(
+    message("mem-channels.fill", "Add equal DIMMs to the empty channels, in the order of the board's manual."),
+    Reach.HARDWARE,
+)
 
 
 def channels_of(socket: Socket) -> tuple[int | None, int | None]:
@@ -64,10 +68,38 @@ def _by_slots(machine: Machine, socket: Socket, subject: str, there_are: int | N
         return fail(subject, text, measured, f"{there_are} channels", [FILL])
     if filled == len(slots):
         return passed(subject, "every slot has a DIMM, so every channel has", measured)
+    if there_are and _evenly(slots, there_are):
+        evenly = message("mem-channels.evenly", "every group of neighbouring slots has equally many DIMMs")
+        return passed(subject, evenly, measured, f"{there_are} channels")
     if filled * 2 < len(slots):
         text = "most slots are empty; which channels they belong to, the firmware's locators do not tell"
         return warn(subject, text, measured, "a DIMM in every channel", [FILL])
     return unknown("the firmware's locators do not tell the channels", subject, measured)
+
+
+def _evenly(slots: list[Dimm], channels: int) -> bool:
+    """Whether as many groups of neighbouring slots as there are channels hold equally many DIMMs, at least one each."""
+    size, rest = divmod(len(slots), channels)
+    if rest or not size:
+        return False
+    filled = {sum(1 for dimm in slots[at : at + size] if dimm.bytes) for at in range(0, len(slots), size)}
+    return len(filled) == 1 and min(filled) > 0
+
+
+def effect(machine: Machine) -> Machine:
+    """no more channels than there are DIMMs, where the slots' names do not tell the channels."""
+    if machine.os.virtualised:
+        return machine
+    return replace(machine, sockets=tuple(_at_most(socket) for socket in machine.sockets))
+
+
+def _at_most(socket: Socket) -> Socket:
+    populated, there_are = channels_of(socket)
+    slots = [dimm for dimm in socket.dimms if dimm.bytes is not None]
+    filled = sum(1 for dimm in slots if dimm.bytes)
+    if populated is not None or there_are is None or not slots or not 0 < filled < there_are:
+        return socket
+    return replace(socket, channels=filled)
 
 
 def repair(machine: Machine) -> Machine:
@@ -93,6 +125,7 @@ def _like(socket: Socket, slot: str) -> Dimm:
 
 CHECK = Check(
     id="mem-channels",
+    code="MEM-01",
     title="Every memory channel has a DIMM",
     severity=Verdict.FAIL,
     reads="SMBIOS type 17 (root), the CPU's data sheet",
@@ -105,7 +138,12 @@ CHECK = Check(
         "Slots are not channels: one of two slots of a channel may be empty, and the channel is whole.",
         "Virtual machines invent DIMMs: skipped.",
     ),
+    ask=(
+        "sudo dmidecode -t 17",
+        "lscpu",
+    ),
     refs=("DMTF DSP0134 SMBIOS 3.7, 7.18 Memory Device",),
     repair=repair,
+    effect=effect,
     modelled=True,
 )

@@ -68,6 +68,7 @@ def _equal(socket: Socket) -> Socket:
 
 CHECK = Check(
     id="mem-mixed-dimms",
+    code="MEM-02",
     title="The DIMMs of a socket are alike",
     severity=Verdict.WARN,
     reads="SMBIOS type 17 (root)",
@@ -76,6 +77,7 @@ CHECK = Check(
     rule="Sizes, rated speeds and ranks of the filled slots of a socket must be equal.",
     judge=judge,
     traps=("Empty slots and other makers' part numbers do not count.",),
+    ask=("sudo dmidecode -t 17",),
     refs=("DMTF DSP0134 SMBIOS 3.7, 7.18 Memory Device",),
     repair=repair,
     modelled=True,

@@ -5,13 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, passed, skip, unread, warn
+from wellfed.checks.base import Check, by_hand, passed, skip, unknown, unread, warn
 from wellfed.checks.places import memory_homes
-from wellfed.finding import Finding, Verdict
-from wellfed.hardware.machine import Machine, Socket
+from wellfed.finding import Finding, Reach, Verdict
+from wellfed.hardware.machine import Machine, Origin, Socket
+from wellfed.message import message
 
-PROFILE = "# BIOS: choose the modules' XMP or EXPO profile, or set the memory clock to the modules' rating."
-FEWER = "# With two DIMMs per channel the clock drops: one larger DIMM per channel is faster."
+PROFILE = by_hand(
+    message(
+        "mem-speed.profile",
+        "BIOS: choose the modules' XMP or EXPO profile, or set the memory clock to the modules' rating.",
+    ),
+    Reach.FIRMWARE,
+)
+CLOCK = by_hand(
+    message(
+        "mem-speed.clock",
+        "BIOS: set the memory clock to Auto or to the modules' rating; server modules have no profile.",
+    ),
+    Reach.FIRMWARE,
+)
+FEWER = by_hand(
+    message("mem-speed.fewer", "With two DIMMs per channel the clock drops: one larger DIMM per channel is faster."),
+    Reach.HARDWARE,
+)
 TOLERANCE = 0.98
 
 
@@ -38,12 +55,25 @@ def _judge_socket(machine: Machine, subject: str, socket: Socket) -> Finding:
     if possible is None or speed is None:
         return unread(machine, "memory speed", "dimms", subject=subject)
     measured, wanted = f"{speed:.0f} MT/s", f"{possible:.0f} MT/s"
+    if speed < possible * TOLERANCE and _limit_unknown(machine, socket):
+        text = message(
+            "mem-speed.cpu-unknown", "slower than the modules are rated; which speed the CPU allows is not known"
+        )
+        return unknown(text, subject, measured)
     if speed < possible * TOLERANCE:
         filled = sum(1 for dimm in socket.dimms if dimm.bytes)
         doubled = socket.channels is not None and filled > socket.channels
-        text = "slower than modules and CPU allow" + (": two DIMMs share a channel" if doubled else "")
-        return warn(subject, text, measured, wanted, [FEWER if doubled else PROFILE])
+        text = message("mem-speed.slow", "slower than modules and CPU allow")
+        if doubled:
+            text = message("mem-speed.doubled", "slower than modules and CPU allow: two DIMMs share a channel")
+        server = any(dimm.ecc for dimm in socket.dimms)
+        return warn(subject, text, measured, wanted, [FEWER if doubled else CLOCK if server else PROFILE])
     return passed(subject, "memory runs at its rating", measured, wanted)
+
+
+def _limit_unknown(machine: Machine, socket: Socket) -> bool:
+    """A dump that does not show the CPU: what it allows may be less than the modules' rating."""
+    return socket.cpu is None and machine.origin is Origin.DUMP
 
 
 def _speed(socket: Socket) -> float | None:
@@ -66,6 +96,7 @@ def _clocked(socket: Socket) -> Socket:
 
 CHECK = Check(
     id="mem-speed",
+    code="MEM-03",
     title="Memory runs at the speed modules and CPU allow",
     severity=Verdict.WARN,
     reads="SMBIOS type 17: speed and configured speed (root); the CPU's data sheet",
@@ -74,7 +105,15 @@ CHECK = Check(
     rule="Configured speed must reach the lesser of the modules' rating and the CPU's official speed with one DIMM per "
     "channel, within 2 %.",
     judge=judge,
-    traps=("Faster modules than the CPU's official speed are no fault: the lesser counts.",),
+    traps=(
+        "Registered and other ECC modules have no XMP profile: the advice is another.",
+        "With the CPU unknown, what it allows is unknown: slower than the modules' rating is then no fault.",
+        "Faster modules than the CPU's official speed are no fault: the lesser counts.",
+    ),
+    ask=(
+        "sudo dmidecode -t 17",
+        "lscpu",
+    ),
     refs=("DMTF DSP0134 SMBIOS 3.7, 7.18 Memory Device",),
     repair=repair,
     modelled=True,

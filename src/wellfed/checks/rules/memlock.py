@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import SYSTEM, Check, fail, missing, passed, warn
+from wellfed.checks.base import SYSTEM, Check, fail, missing, passed, skip, warn
+from wellfed.estimate import Estimate
 from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine
+from wellfed.message import message
 from wellfed.units import format_bytes
 
 FIX = (
@@ -17,7 +19,14 @@ FIX = (
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
+    """Nothing without an engine: only what runs one needs it."""
+    del machine
+    return [skip(message("check.needs-plan", "matters to a running engine: give a model (-m)"))]
+
+
+def against(machine: Machine, estimate: Estimate) -> Iterable[Finding]:
     """One finding for the machine."""
+    del estimate
     limit = machine.os.memlock_bytes
     if limit is None:
         return [missing(machine, "limit of locked memory", "os.memlock_bytes")]
@@ -40,13 +49,16 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="memlock",
+    code="SYS-02",
     title="Processes may lock memory",
     severity=Verdict.FAIL,
     reads="Max locked memory of /proc/self/limits",
     why="Locked weights cannot be swapped or dropped from the page cache, and network cards read only locked memory.",
-    rule="Unlimited, or at least all RAM. Less warns; with InfiniBand it fails.",
+    rule="With a model: unlimited, or at least all RAM. Less warns; with InfiniBand it fails. Without a model: skip.",
     judge=judge,
     traps=("CUDA's pinned memory does not count against this limit; mlock and RDMA do.",),
+    ask=("grep locked /proc/self/limits",),
     refs=("https://man7.org/linux/man-pages/man2/getrlimit.2.html",),
     repair=repair,
+    against=against,
 )

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, missing, passed, reason, skip, unread, warn
+from wellfed.checks.base import Check, by_hand, missing, passed, reason, skip, unread, warn
 from wellfed.checks.mend import with_devices
 from wellfed.checks.pcie_path import Hop, by_address, hops, loaded
 from wellfed.checks.places import cards
-from wellfed.finding import Finding, Verdict
-from wellfed.hardware.machine import Machine, Nic
+from wellfed.finding import Finding, Reach, Verdict
+from wellfed.hardware.machine import Machine, Nic, Origin
 from wellfed.hardware.pcie import PcieLink
+from wellfed.message import message
 
 SLOW_BYTES_PER_S = 10e9 / 8
 MANY_GPUS = 8
-MOVE = "# Move the card to a slot with all its lanes and generation; see the board's manual."
+MOVE = by_hand(
+    message("nic-link.move", "Move the card to a slot with all its lanes and generation; see the board's manual."),
+    Reach.HARDWARE,
+)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -28,16 +32,31 @@ def judge(machine: Machine) -> Iterable[Finding]:
     return [_judge_nic(machine, nic) for nic in fast] or [_judge_slow(machine)]
 
 
-def _judge_slow(machine: Machine) -> Finding:
-    """A machine that is one of several, or as large as those are, with nothing but slow network cards."""
+def _too_slow(machine: Machine) -> str | None:
+    """The fastest network card of a machine that is one of several, or as large as those are, where all are slow."""
     rates = {nic.name: nic.bytes_per_s for nic in machine.nics if nic.physical and nic.pci_address and nic.bytes_per_s}
-    if not machine.nics and reason(machine, "nics"):
-        return missing(machine, "network cards", "nics")
-    if not rates or (machine.count == 1 and len(cards(machine)) < MANY_GPUS):
-        return skip("no network card of 10 Gb/s or more")
-    best = max(rates, key=lambda each: rates[each])
-    text = "the fastest network card is too slow to share a model with other machines, and slow to load one"
-    return warn(best, text, f"{rates[best] * 8e-9:g} Gb/s", "10 Gb/s or more", ["# Add a network card."])
+    if not rates or max(rates.values()) >= SLOW_BYTES_PER_S:
+        return None
+    if machine.count == 1 and len(cards(machine)) < MANY_GPUS:
+        return None
+    return max(rates, key=lambda each: rates[each])
+
+
+def _judge_slow(machine: Machine) -> Finding:
+    """No fast card with an address: too slow, not told, or not needed."""
+    best = _too_slow(machine)
+    if best is not None:
+        rate = max(nic.bytes_per_s or 0 for nic in machine.nics if nic.name == best)
+        text = message(
+            "nic-link.slow",
+            "the fastest network card is too slow to share a model with other machines, and slow to load one",
+        )
+        add = by_hand(message("nic-link.add", "Add a network card."), Reach.HARDWARE)
+        return warn(best, text, f"{rate * 8e-9:g} Gb/s", "10 Gb/s or more", [add])
+    unrated = any(nic.physical and nic.bytes_per_s is None and nic.up is not False for nic in machine.nics)
+    if reason(machine, "nics") or (machine.origin is Origin.DUMP and (unrated or not machine.pci_complete)):
+        return missing(machine, "network cards with their links", "nics")
+    return skip(message("nic-link.none", "no network card of 10 Gb/s or more"))
 
 
 def _judge_nic(machine: Machine, nic: Nic) -> Finding:
@@ -68,18 +87,13 @@ def _short(hop: Hop) -> bool:
 
 def repair(machine: Machine) -> Machine:
     """Every network card's hops at what both ends can do, and wide enough for its rate; no card below 10 Gb/s."""
-    if _judge_all(machine) == "slow cards":
+    if _too_slow(machine) is not None:
         nics = (replace(n, bytes_per_s=max(n.bytes_per_s or 0, SLOW_BYTES_PER_S)) for n in machine.nics)
         machine = replace(machine, nics=tuple(nics))
     for nic in machine.nics:
         for hop in hops(by_address(machine), nic.pci_address):
             machine = _widened(machine, hop, nic.bytes_per_s or 0)
     return machine
-
-
-def _judge_all(machine: Machine) -> str:
-    found = list(judge(machine))
-    return "slow cards" if len(found) == 1 and found[0].verdict is Verdict.WARN and "fastest" in found[0].why else ""
 
 
 def _widened(machine: Machine, hop: Hop, rate: float) -> Machine:
@@ -101,6 +115,7 @@ def _most(known: PcieLink | None, link: PcieLink) -> PcieLink | None:
 
 CHECK = Check(
     id="nic-link",
+    code="NIC-02",
     title="Network cards have the PCIe link they need",
     severity=Verdict.WARN,
     reads="current and maximum links of network cards' hops; their rate",
@@ -109,6 +124,7 @@ CHECK = Check(
     "GPUs, or several machines, with less than 10 Gb/s: warn.",
     judge=judge,
     traps=("A dual-port card may be sold with a slot for one port's rate: each port is judged alone.",),
+    ask=("sudo lspci -nnvv",),
     refs=("https://docs.kernel.org/PCI/sysfs-pci.html",),
     repair=repair,
 )

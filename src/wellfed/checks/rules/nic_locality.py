@@ -6,14 +6,21 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, missing, no_gpus, passed, reason, skip, unread, warn
+from wellfed.checks.base import Check, by_hand, missing, no_gpus, passed, reason, skip, unread, warn
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import node_of, socket_of, socket_of_node
-from wellfed.finding import Finding, Verdict
-from wellfed.hardware.machine import Machine, Nic
+from wellfed.finding import Finding, Reach, Verdict
+from wellfed.hardware.machine import Machine, Nic, Origin
+from wellfed.message import Listing, message
 
 FAST_BYTES_PER_S = 25e9 / 8  # below 25 Gb/s no one shards a model over it
-MOVE = "# Move a network card to a slot of the socket that has none; or give each socket's ranks its own (NCCL_IB_HCA)."
+MOVE = by_hand(
+    message(
+        "nic-locality.move",
+        "Move a network card to a slot of the socket that has none; or give each socket's ranks its own (NCCL_IB_HCA).",
+    ),
+    Reach.HARDWARE,
+)
 
 
 def fast_cards(machine: Machine) -> list[tuple[int, Nic]]:
@@ -21,7 +28,7 @@ def fast_cards(machine: Machine) -> list[tuple[int, Nic]]:
     found: dict[str, tuple[int, Nic]] = {}
     twins = {frozenset((path.a, path.b)) for path in machine.paths if path.kind == "PIX"}
     for at, nic in enumerate(machine.nics):
-        fast = nic.kind == "infiniband" or (nic.bytes_per_s or 0) >= FAST_BYTES_PER_S
+        fast = nic.kind in ("infiniband", "rdma") or (nic.bytes_per_s or 0) >= FAST_BYTES_PER_S
         if not nic.physical or not fast or nic.up is False:
             continue
         same = next((k for k, (i, _) in found.items() if frozenset((f"NIC{i}", f"NIC{at}")) in twins), None)
@@ -35,11 +42,10 @@ def judge(machine: Machine) -> Iterable[Finding]:
     if not machine.gpus:
         return [no_gpus(machine)]
     if len(machine.sockets) == 1:
-        return [skip("one socket")]
+        return [skip(message("nic-locality.one-socket", "one socket"))]
     nics = fast_cards(machine)
     if not nics:
-        seen = machine.nics or reason(machine, "nics") is None
-        return [skip("no network card of 25 Gb/s or more") if seen else missing(machine, "network cards", "nics")]
+        return [_no_cards(machine)]
     if len(nics) == 1 and machine.count == 1:
         return [passed("system", "one network card; its ranks belong on its socket")]
     places = _places(machine, nics)
@@ -49,10 +55,24 @@ def judge(machine: Machine) -> Iterable[Finding]:
     return [_judge_place(place, gpus[place], cards.get(place, [])) for place in sorted(gpus)]
 
 
+def _no_cards(machine: Machine) -> Finding:
+    """None of them fast; a source that shows no network card at all proves nothing."""
+    unrated = [nic for nic in machine.nics if nic.physical and nic.bytes_per_s is None and nic.up is not False]
+    whole = machine.pci_complete or machine.origin is not Origin.DUMP
+    if reason(machine, "nics") or (machine.origin is Origin.DUMP and (unrated or not whole)):
+        return missing(machine, "fast network cards", "nics")
+    return skip(message("nic-locality.none", "no network card of 25 Gb/s or more"))
+
+
 def _judge_place(place: str, gpus: list[str], nics: list[str]) -> Finding:
     if nics:
-        return passed(place, f"{', '.join(gpus)} have {', '.join(nics)}")
-    text = f"{', '.join(gpus)} reach every network card through the link between the sockets"
+        text = message("nic-locality.near", "{gpus} have {nics}", gpus=Listing(tuple(gpus)), nics=Listing(tuple(nics)))
+        return passed(place, text)
+    text = message(
+        "nic-locality.far",
+        "{gpus} reach every network card through the link between the sockets",
+        gpus=Listing(tuple(gpus)),
+    )
     return warn(place, text, "no fast network card", "one per socket with GPUs", [MOVE])
 
 
@@ -99,6 +119,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="nic-locality",
+    code="NIC-01",
     title="GPUs of each socket have a network card beside them",
     severity=Verdict.WARN,
     reads="numa_node of network cards and GPUs, else nvidia-smi's path matrix",
@@ -106,6 +127,10 @@ CHECK = Check(
     rule="Several sockets and several fast cards (InfiniBand, or 25 Gb/s and more): each socket with GPUs has one.",
     judge=judge,
     traps=("Two ports of one card are one card.", "Bridges, veth and other software interfaces are not cards."),
+    ask=(
+        "nvidia-smi topo -m",
+        "lscpu",
+    ),
     refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/env.html",),
     repair=repair,
 )

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, skip, warn
-from wellfed.checks.places import cpu_nodes
+from wellfed.checks.places import cpu_nodes, some_nodes_only
 from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
-    if len(cpu_nodes(machine)) == 1:
+    if len(cpu_nodes(machine)) == 1 and not some_nodes_only(machine):
         return [skip("one NUMA node")]
     on = machine.os.numa_balancing
     if on is None:
@@ -33,6 +33,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="numa-balancing",
+    code="NUM-04",
     title="Automatic NUMA balancing is off",
     severity=Verdict.WARN,
     reads="/proc/sys/kernel/numa_balancing",
@@ -41,6 +42,7 @@ CHECK = Check(
     rule="Several NUMA nodes: 0.",
     judge=judge,
     traps=("An absent file (a kernel without NUMA balancing) is a skip; so is a single node.",),
+    ask=("cat /proc/sys/kernel/numa_balancing",),
     refs=("https://docs.kernel.org/admin-guide/sysctl/kernel.html#numa-balancing",),
     repair=repair,
 )

@@ -5,18 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, passed, skip, unknown, unread, warn
+from wellfed.checks.base import Check, by_hand, passed, skip, unknown, unread, warn
 from wellfed.checks.places import cpu_nodes
-from wellfed.finding import Finding, Verdict
+from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import Machine, NumaNode, Origin
+from wellfed.message import message
 
-FIX = "# BIOS: switch node (memory) interleaving off / NPS to 1 or more; kernel command line: remove numa=off."
+FIX = by_hand(
+    message(
+        "numa-hidden.fix",
+        "BIOS: switch node (memory) interleaving off / NPS to 1 or more; kernel command line: remove numa=off.",
+    ),
+    Reach.FIRMWARE,
+)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
+    if not machine.sockets and machine.origin is not Origin.PARTS:
+        return [unread(machine, "the number of sockets", "sockets")]
     if len(machine.sockets) < 2:
-        return [skip("one socket")]
+        return [skip(message("numa-hidden.one-socket", "one socket"))]
     nodes = cpu_nodes(machine)
     if not nodes:
         return [unread(machine, "NUMA nodes", "numa_nodes")]
@@ -62,6 +71,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="numa-hidden",
+    code="NUM-02",
     title="The system sees which memory belongs to which socket",
     severity=Verdict.WARN,
     reads="NUMA nodes against sockets",
@@ -70,6 +80,10 @@ CHECK = Check(
     rule="At least as many NUMA nodes as sockets.",
     judge=judge,
     traps=("More nodes than sockets (NPS4, SNC) is fine; a GPU's own memory node does not count.",),
+    ask=(
+        "lscpu",
+        "numactl -H",
+    ),
     refs=("https://docs.kernel.org/admin-guide/mm/numaperf.html",),
     repair=repair,
     modelled=True,

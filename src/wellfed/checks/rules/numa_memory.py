@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, fail, passed, skip, unread, warn
-from wellfed.finding import Finding, Verdict
+from wellfed.checks.base import Check, by_hand, fail, passed, skip, unread, warn
+from wellfed.checks.places import some_nodes_only
+from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import Machine, NumaNode
 from wellfed.units import format_bytes
 
-FILL = "# Fit DIMMs to the socket (or quadrant) that has none; equal memory on every node."
+FILL = by_hand("Fit DIMMs to the socket (or quadrant) that has none; equal memory on every node.", Reach.HARDWARE)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -18,6 +19,8 @@ def judge(machine: Machine) -> Iterable[Finding]:
     nodes = [node for node in machine.numa_nodes if not node.gpu_memory and node.cpus]
     if not nodes:
         return [unread(machine, "NUMA nodes", "numa_nodes")]
+    if len(nodes) == 1 and some_nodes_only(machine):
+        return [unread(machine, "all NUMA nodes", "numa_nodes.partial")]
     if len(nodes) == 1:
         return [skip("one NUMA node")]
     largest = max(node.memory_bytes or 0 for node in nodes)
@@ -51,6 +54,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="numa-memory",
+    code="NUM-03",
     title="Every NUMA node with CPUs has its share of memory",
     severity=Verdict.FAIL,
     reads="/sys/devices/system/node/node*/meminfo",
@@ -58,6 +62,7 @@ CHECK = Check(
     rule="A node with CPUs and no memory fails; one with less than 70 % of the largest warns.",
     judge=judge,
     traps=("A GPU's own memory node (Grace Hopper) and nodes without CPUs (CXL, HBM) do not count.",),
+    ask=("numactl -H",),
     refs=("https://docs.kernel.org/admin-guide/mm/numaperf.html",),
     repair=repair,
     modelled=True,

@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, fail, no_gpus, passed, skip, unread
+from wellfed.checks.base import Check, by_hand, fail, look, no_gpus, passed, skip, unread
 from wellfed.checks.driver import queried, untold
 from wellfed.checks.places import cards, linked, name
 from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Origin
+from wellfed.hardware.nvlink import nvlinks
+from wellfed.message import message
 
 FIX = (
-    "nvidia-smi nvlink --status",
-    "# Reset the GPUs; NVSwitch machines: restart the fabric manager; bridges: reseat. Again: replace.",
+    look("nvidia-smi nvlink --status"),
+    by_hand(
+        message(
+            "nvlink.fix",
+            "Reset the GPUs; NVSwitch machines: restart the fabric manager; bridges: reseat. Again: replace.",
+        )
+    ),
 )
 BUILT_IN = ("sxm", "oam", "superchip")
 
@@ -30,18 +37,35 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 def _judge_gpu(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...]) -> Finding:
     active, total = gpu.nvlinks_active, gpu.nvlinks_total
-    most = max((other.nvlinks_active or 0 for other in gpus if other.name == gpu.name), default=0)
     if active is not None and total:
-        wanted = max(total, most) if _built_in(gpu) else total
+        wanted = _wanted(gpu, gpus)
         if active < wanted:
             return _down(gpu, f"{active} of {wanted} links up", f"{wanted}")
-        return passed(name(gpu), "all links are up", f"{active} of {total}")
+        if not wanted:
+            return skip(message("nvlink.no-bridge", "the card has no links, or no bridge is fitted"), name(gpu))
+        text = message("nvlink.up", "all links are up")
+        if active < total:
+            text = message("nvlink.up-of-chip", "all links that the product uses are up")
+        return passed(name(gpu), text, f"{active} of {wanted}")
     mine = [link for link in machine.gpu_links if gpu.index in (link.a, link.b) and link.kind != "p2p"]
     if any(not link.active for link in mine):
         return _down(gpu, f"{sum(not link.active for link in mine)} pairs have no link", "all")
     if mine:
         return _by_peers(machine, gpu, gpus, mine)
     return _without(machine, gpu, gpus)
+
+
+def _wanted(gpu: Gpu, gpus: tuple[Gpu, ...]) -> int:
+    """Links that should be up: what the product uses of its chip's; between cards, what the fitted bridges join.
+
+    A bridge is an option: none is no fault, and one of three is none either, as long as both its ends agree.
+    """
+    total = gpu.nvlinks_total or 0
+    used = min(total, (nvlinks(gpu.spec) if gpu.spec else None) or total)
+    same = [other.nvlinks_active or 0 for other in gpus if other.name == gpu.name]
+    if _built_in(gpu):
+        return max([used, *same])
+    return max(same, default=0)
 
 
 def _by_peers(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...], mine: list[GpuLink]) -> Finding:
@@ -55,10 +79,12 @@ def _by_peers(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...], mine: list[GpuL
 
 def _without(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...]) -> Finding:
     others = any(link.kind != "p2p" for link in machine.gpu_links)
-    if _built_in(gpu) and (others or machine.origin in (Origin.LIVE, Origin.SNAPSHOT)) and queried(gpu):
+    shown = any(f"GPU{gpu.index}" in (path.a, path.b) for path in machine.paths) and not machine.pci
+    seen = (others and machine.origin is not Origin.DUMP) or machine.origin in (Origin.LIVE, Origin.SNAPSHOT)
+    if _built_in(gpu) and (shown or seen) and queried(gpu):
         return _down(gpu, "no link up", "all")
     if gpu.spec is not None and (not gpu.spec.link_bytes_per_s or not _built_in(gpu)):
-        return skip("the card has no links, or no bridge is fitted", name(gpu))
+        return skip(message("nvlink.no-bridge", "the card has no links, or no bridge is fitted"), name(gpu))
     if any(f"GPU{gpu.index}" in (path.a, path.b) for path in machine.paths) and not machine.pci:
         return skip("nvidia-smi's matrix shows no links between GPUs", name(gpu))
     if gpu.spec is None and not gpu.name:
@@ -74,7 +100,7 @@ def _built_in(gpu: Gpu) -> bool:
 
 
 def _down(gpu: Gpu, measured: str, wanted: str) -> Finding:
-    why = "tensor parallelism falls back to PCIe, or runs at the pace of the weakest link"
+    why = message("nvlink.down", "tensor parallelism falls back to PCIe, or runs at the pace of the weakest link")
     return fail(name(gpu), why, measured, wanted, FIX)
 
 
@@ -82,23 +108,24 @@ def repair(machine: Machine) -> Machine:
     """All links up, with the bandwidth of all of them."""
     gpus, whole = [], {gpu.index: gpu for gpu in machine.gpus}
     for gpu in machine.gpus:
-        same = [other.nvlinks_active or 0 for other in machine.gpus if other.name == gpu.name]
-        total = max([gpu.nvlinks_total or 0, *(same if _built_in(gpu) else [])])
-        gpus.append(replace(gpu, nvlinks_active=total, nvlinks_total=total) if gpu.nvlinks_total else gpu)
+        total = _wanted(gpu, machine.gpus)
+        up = replace(gpu, nvlinks_active=total, nvlinks_total=max(total, gpu.nvlinks_total or 0))
+        gpus.append(up if gpu.nvlinks_total else gpu)
     links = tuple(_mended(link, whole) for link in machine.gpu_links)
     return replace(machine, gpus=tuple(gpus), gpu_links=(*links, *_absent(machine)))
 
 
 def _mended(link: GpuLink, gpus: dict[int, Gpu]) -> GpuLink:
-    shares = [_up_share(gpus[end]) for end in (link.a, link.b) if end in gpus]
+    everyone = tuple(gpus.values())
+    shares = [_up_share(gpus[end], everyone) for end in (link.a, link.b) if end in gpus]
     rate = link.bytes_per_s / min(shares, default=1.0) if link.bytes_per_s else link.bytes_per_s
     return replace(link, active=True, bytes_per_s=rate)
 
 
-def _up_share(gpu: Gpu) -> float:
+def _up_share(gpu: Gpu, gpus: tuple[Gpu, ...]) -> float:
     if not gpu.nvlinks_active or not gpu.nvlinks_total:
         return 1.0
-    return gpu.nvlinks_active / gpu.nvlinks_total
+    return gpu.nvlinks_active / max(_wanted(gpu, gpus), gpu.nvlinks_active)
 
 
 def _absent(machine: Machine) -> tuple[GpuLink, ...]:
@@ -117,16 +144,21 @@ def _absent(machine: Machine) -> tuple[GpuLink, ...]:
 
 CHECK = Check(
     id="nvlink",
+    code="P2P-03",
     title="All links between GPUs are up",
     severity=Verdict.FAIL,
     reads="NVML: NVLink states and remote ends; nvidia-smi's path matrix; NCCL topology",
     why="Each layer of a tensor-parallel model ends in an all-reduce; over PCIe it takes ten times as long.",
-    rule="Every link of every GPU is up; modules of one board have equal numbers of them, and on a switch every "
-    "pair is joined.",
+    rule="Every link that the product uses is up (12 of the chip's 18 on an H100 NVL); modules of one board have equal "
+    "numbers of them, on a switch every pair is joined, and both cards of a bridge agree.",
     judge=judge,
     traps=(
         "PCIe cards without a bridge are complete: skip.",
         "A single GPU of a board, passed through to a virtual machine, has no peers: skip.",
+    ),
+    ask=(
+        "nvidia-smi nvlink -s",
+        "nvidia-smi topo -m",
     ),
     refs=("https://docs.nvidia.com/datacenter/tesla/fabric-manager-user-guide/",),
     repair=repair,

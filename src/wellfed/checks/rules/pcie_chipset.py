@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from wellfed.checks.base import Check, fail, no_gpus, passed, skip, unknown, unread, warn
+from wellfed.checks.base import Check, by_hand, fail, no_gpus, passed, skip, unknown, unread, warn
 from wellfed.checks.chipsets import Place, place_of
 from wellfed.checks.mend import own_port
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import name
-from wellfed.finding import Finding, Verdict
+from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import Gpu, Machine, Origin
+from wellfed.message import message
 
-MOVE = "# Move the card to a slot wired to the CPU (usually the one nearest to it; the board's manual tells)."
+MOVE = by_hand(
+    message(
+        "pcie-chipset.move",
+        "Move the card to a slot wired to the CPU (usually the one nearest to it; the board's manual tells).",
+    ),
+    Reach.HARDWARE,
+)
 WANTED = "a CPU root port"
 
 
@@ -27,11 +34,18 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     place, bridge = place_of(by_address(machine), gpu.pci_address, machine.pci_complete)
     subject, where = name(gpu), bridge.address if bridge else ""
     if place is Place.CHIPSET:
-        text = f"behind the chipset ({where}): it shares a x4 or x8 uplink with disks, network and USB"
-        return fail(subject, text, f"chipset port {where}", WANTED, [MOVE])
+        text = message(
+            "pcie-chipset.behind",
+            "behind the chipset ({place}): it shares a x4 or x8 uplink with disks, network and USB", place=where,
+        )  # fmt: skip
+        return fail(subject, text, f"chipset port {where}", WANTED, [MOVE], [where])
     if place is Place.EMULATED:
-        text = f"{where} looks like a chipset port, but is an emulated one; the host decides what is behind it"
-        return warn(subject, text, f"emulated chipset port {where}", WANTED)
+        emulated = message(
+            "pcie-chipset.emulated",
+            "{place} looks like a chipset port, but is an emulated one; the host decides what is behind it",
+            place=where,
+        )
+        return warn(subject, emulated, f"emulated chipset port {where}", WANTED)
     if place is Place.CPU:
         return passed(subject, "hangs on a CPU", f"root port {where}", WANTED)
     if place is Place.LEGACY:
@@ -61,6 +75,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="pcie-chipset",
+    code="PCI-03",
     title="GPUs hang on a CPU, not behind the chipset",
     severity=Verdict.FAIL,
     reads="the PCI tree: ids and addresses of the bridges above the GPU",
@@ -75,6 +90,7 @@ CHECK = Check(
         "POWER and ARM machines have no such thing: pass.",
         "A virtual machine shows the hypervisor's ports, not the host's: a warning at most.",
     ),
+    ask=("lspci -tnnv",),
     refs=("https://pci-ids.ucw.cz", "Intel platform controller hub data sheets, PCI device tables"),
     repair=repair,
     modelled=True,

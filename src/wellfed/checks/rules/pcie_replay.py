@@ -5,27 +5,69 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, fail, no_gpus, passed, unread, warn
+from wellfed.checks.base import Check, by_hand, fail, no_gpus, passed, unread, warn
 from wellfed.checks.mend import with_devices, with_gpus
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import name
-from wellfed.finding import Finding, Verdict
+from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.pcie import PciDevice, path_up
+from wellfed.message import Listing, message
 
 MANY = 8  # DCGM warns at 8 replays a minute; a sound link has none for days
-RESEAT = "# Reseat card and riser, shorten or replace the cable; a lower generation in the BIOS is a stopgap."
+RESEAT = by_hand(
+    message(
+        "pcie-replay.reseat",
+        "Reseat card and riser, shorten or replace the cable; a lower generation in the BIOS is a stopgap.",
+    ),
+    Reach.HARDWARE,
+)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per GPU, over its whole path."""
+    ports = _ports_of_nobody(machine)
     if not machine.gpus:
-        return [no_gpus(machine)]
-    return [_judge_gpu(machine, gpu) for gpu in machine.gpus]
+        return ports or [no_gpus(machine)]
+    return [*(_judge_gpu(machine, gpu) for gpu in machine.gpus), *ports]
+
+
+def _ports_of_nobody(machine: Machine) -> list[Finding]:
+    """Ports of which a log tells errors, and which no GPU is known to hang on."""
+    devices = by_address(machine)
+    above = {device.address for gpu in machine.gpus for device in path_up(devices, gpu.pci_address or "")}
+    return [
+        _logged(device.address, (device,))
+        for device in machine.pci
+        if device.errors_logged and device.address not in above
+    ]
+
+
+def _logged(subject: str, path: tuple[PciDevice, ...]) -> Finding:
+    """What a kernel log says of these links: it repeats nothing that is not news, so once is enough."""
+    noisy = [device for device in path if device.errors_logged]
+    places = [device.address for device in noisy]
+    where = Listing(tuple(places))
+    worst = max((device.errors_logged or "" for device in noisy), key=("correctable", "nonfatal", "fatal").index)
+    measured = f"{worst} errors in the log"
+    if worst == "fatal":
+        text = message(
+            "pcie-replay.log-fatal", "the kernel log has fatal errors at {places}: a link that loses data", places=where
+        )
+        return fail(subject, text, measured, "none", [RESEAT], places)
+    text = message(
+        "pcie-replay.log",
+        "the kernel log has {kind} errors at {places}: the link repeats packets",
+        kind=worst,
+        places=where,
+    )
+    return warn(subject, text, measured, "none", [RESEAT], places)
 
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     path = path_up(by_address(machine), gpu.pci_address or "")
+    if any(device.errors_logged for device in path):
+        return _logged(name(gpu), path)
     fatal = sum(device.aer_fatal or 0 for device in path)
     if fatal:
         text = "fatal errors on the way to the GPU: a link that loses data"
@@ -56,8 +98,9 @@ def repair(machine: Machine) -> Machine:
             aer_correctable=_zero(devices[address].aer_correctable),
             aer_nonfatal=_zero(devices[address].aer_nonfatal),
             aer_fatal=_zero(devices[address].aer_fatal),
+            errors_logged=None,
         )
-        for address in touched
+        for address in touched | {device.address for device in machine.pci if device.errors_logged}
     }
     return with_gpus(with_devices(machine, clean), (replace(gpu, replays=_zero(gpu.replays)) for gpu in machine.gpus))
 
@@ -68,16 +111,24 @@ def _zero(count: int | None) -> int | None:
 
 CHECK = Check(
     id="pcie-replay",
+    code="PCI-05",
     title="PCIe links do not repeat packets",
     severity=Verdict.FAIL,
-    reads="NVML's replay counter, pcie_replay_count, aer_dev_correctable/nonfatal/fatal of every hop",
+    reads="NVML's replay counter, pcie_replay_count, aer_dev_correctable/nonfatal/fatal of every hop; AER lines of a "
+    "kernel log",
     why="Each damaged packet is sent again: bandwidth goes, latency jumps, and a link on the edge drops a generation "
     "or falls off the bus in the middle of the night.",
-    rule=f"{MANY} or more replays, corrected or non-fatal errors: warn. Any fatal error: fail.",
+    rule=f"{MANY} or more replays, corrected or non-fatal errors counted, or any in a kernel log: warn. Any fatal "
+    "error: fail.",
     judge=judge,
     traps=(
         "A handful of replays at power-up is normal, and so are a few non-fatal errors when the bus is enumerated.",
     ),
+    ask=(
+        "nvidia-smi -q",
+        "sudo dmesg | grep -i aer",
+    ),
+    hardware=True,
     refs=("https://docs.kernel.org/PCI/pcieaer-howto.html", "DCGM PCIe watch: 8 replays per minute"),
     repair=repair,
 )

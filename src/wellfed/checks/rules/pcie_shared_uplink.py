@@ -6,14 +6,21 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, no_gpus, passed, unread, warn
+from wellfed.checks.base import Check, by_hand, no_gpus, passed, skip, unread, warn
 from wellfed.checks.mend import own_port, with_gpus
 from wellfed.checks.pcie_path import gpu_hops
 from wellfed.checks.places import all_linked, name
-from wellfed.finding import Finding, Verdict
+from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import Gpu, Machine
+from wellfed.message import Listing, message
 
-SPREAD = "# For more: move one of the cards to a slot on another root port. Otherwise keep traffic inside the switch."
+SPREAD = by_hand(
+    message(
+        "pcie-shared-uplink.spread",
+        "For more: move one of the cards to a slot on another root port. Otherwise keep traffic inside the switch.",
+    ),
+    Reach.HARDWARE,
+)
 
 
 def groups(machine: Machine) -> dict[str, tuple[Gpu, ...]]:
@@ -37,6 +44,7 @@ def _by_paths(machine: Machine) -> dict[str, tuple[Gpu, ...]]:
     if any(gpu_hops(machine, gpu) for gpu in machine.gpus if gpu.pci_address):
         return {}
     near = {frozenset((path.a, path.b)) for path in machine.paths if path.kind in ("PIX", "PXB")}
+    near |= _through_a_card(machine)
     found: list[list[Gpu]] = []
     for gpu in machine.gpus:
         home = next((g for g in found if any(_pair(gpu, other) in near for other in g)), None)
@@ -45,6 +53,15 @@ def _by_paths(machine: Machine) -> dict[str, tuple[Gpu, ...]]:
         else:
             home.append(gpu)
     return {"+".join(name(gpu) for gpu in group): tuple(group) for group in found if len(group) > 1}
+
+
+def _through_a_card(machine: Machine) -> set[frozenset[str]]:
+    """GPUs that one network card calls PIX are below one bridge with it, and so with each other."""
+    beside: dict[str, list[str]] = defaultdict(list)
+    for path in machine.paths:
+        if path.kind == "PIX" and path.a.startswith("GPU") and not path.b.startswith("GPU"):
+            beside[path.b].append(path.a)
+    return {frozenset((a, b)) for gpus in beside.values() for i, a in enumerate(gpus) for b in gpus[i + 1 :]}
 
 
 def _all_paths(machine: Machine) -> bool:
@@ -62,21 +79,30 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per shared link."""
     if len(machine.gpus) < 2:
         return [no_gpus(machine, 2)]
+    if machine.os.virtualised:
+        return [skip(message("pcie-shared-uplink.guest", "a virtual machine: its bridges are the hypervisor's"))]
     found = groups(machine)
     if found:
         return [_judge_group(machine, place, gpus) for place, gpus in found.items()]
     ways = [gpu_hops(machine, gpu) for gpu in machine.gpus]
     if all(way and way[-1].upper for way in ways) or _all_paths(machine):
-        return [passed("system", "every GPU has a link to the host of its own")]
+        return [passed("system", message("pcie-shared-uplink.own", "every GPU has a link to the host of its own"))]
     return [unread(machine, "PCI tree", "pci")]
 
 
 def _judge_group(machine: Machine, place: str, gpus: tuple[Gpu, ...]) -> Finding:
-    names = ", ".join(name(gpu) for gpu in gpus)
+    names = Listing(tuple(name(gpu) for gpu in gpus))
     if all_linked(machine, (gpu.index for gpu in gpus)):
-        return passed(place, f"{names} share this link, but talk to each other over their own")
-    text = f"{names} share this link: copies to all of them at once get a share each"
-    return warn(place, text, f"{len(gpus)} GPUs on one link", "a link each", [SPREAD])
+        text = message(
+            "pcie-shared-uplink.linked", "{gpus} share this link, but talk to each other over their own", gpus=names
+        )
+        return passed(place, text, places=[place])
+    text = message(
+        "pcie-shared-uplink.shared",
+        "{gpus} share this link: copies to all of them at once get a share each",
+        gpus=names,
+    )
+    return warn(place, text, f"{len(gpus)} GPUs on one link", "a link each", [SPREAD], [place])
 
 
 def repair(machine: Machine) -> Machine:
@@ -89,6 +115,8 @@ def repair(machine: Machine) -> Machine:
 
 def effect(machine: Machine) -> Machine:
     """Each card's link as it is when all GPUs of a group copy at once."""
+    if machine.os.virtualised:
+        return machine
     shared = {gpu.index: len(gpus) for gpus in groups(machine).values() for gpu in gpus}
     return with_gpus(
         machine,
@@ -102,6 +130,7 @@ def effect(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="pcie-shared-uplink",
+    code="PCI-04",
     title="GPUs do not share one link to the host",
     severity=Verdict.WARN,
     reads="the PCI tree; else nvidia-smi's path matrix",
@@ -111,6 +140,10 @@ CHECK = Check(
     "pass, as peer traffic goes elsewhere.",
     judge=judge,
     traps=("Normal on DGX-like machines: priced, never failed.",),
+    ask=(
+        "lspci -tnnv",
+        "nvidia-smi topo -m",
+    ),
     refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html",),
     repair=repair,
     modelled=True,

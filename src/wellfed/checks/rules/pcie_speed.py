@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, fail, no_gpus, passed, unknown, unread, warn
+from wellfed.checks.base import LOAD, Check, by_hand, fail, no_gpus, passed, unknown, unread, warn
 from wellfed.checks.mend import full_link, relinked, with_devices
 from wellfed.checks.pcie_path import Hop, awake, gpu_hops, narrowest
 from wellfed.checks.places import name
-from wellfed.finding import Finding, Verdict
+from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import Gpu, Machine, Origin
-from wellfed.hardware.pcie import PciDevice, PcieLink
+from wellfed.message import message
 
-BIOS = "# BIOS: set the slot's PCIe link speed to Auto or its highest generation; try without riser or extension cable."
-LOAD = "wellfed check --load"
+BIOS = by_hand(
+    message(
+        "pcie-speed.bios",
+        "BIOS: set the slot's PCIe link speed to Auto or its highest generation; try without riser or extension cable.",
+    ),
+    Reach.FIRMWARE,
+)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -36,7 +41,8 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
         keys = (f"{name(gpu)}.generation", f"{name(gpu)}.width", "pci")
         return unread(machine, "link speed", *keys, subject=name(gpu))
     if _slow(edge):
-        return _fault(gpu, edge) if _judgeable(gpu, edge) else _asleep(gpu, edge)
+        seen = edge.current.generation
+        return _fault(gpu, edge) if _awake_enough(gpu, seen) else _asleep(gpu, seen)
     blind = [hop.place for hop in path[1:] if hop.current is None]
     if blind:
         return unknown(f"the speed at {', '.join(blind)} could not be read", name(gpu), f"Gen{edge.current.generation}")
@@ -58,42 +64,51 @@ def _slow(hop: Hop) -> bool:
     return seen is not None and wanted is not None and seen.generation < wanted
 
 
-def _judgeable(gpu: Gpu, edge: Hop) -> bool:
+def _awake_enough(gpu: Gpu, generation: int) -> bool:
     """Awake, or a card whose driver tells no state and whose link is not at its idle speed."""
-    seen = edge.current
     state = awake(gpu)
-    return state if state is not None else gpu.vendor == "amd" and seen is not None and seen.generation > 1
+    return state if state is not None else gpu.vendor == "amd" and generation > 1
 
 
 def _fault(gpu: Gpu, hop: Hop) -> Finding:
     measured, wanted = f"Gen{hop.current.generation if hop.current else '?'}", f"Gen{hop.wanted_generation}"
-    if hop.slot is None:
-        text = f"slower than the card can, at {hop.place}; what the slot can do is not visible"
-        return warn(name(gpu), text, measured, wanted, [BIOS])
-    return fail(name(gpu), f"slower than both ends can, at {hop.place}", measured, wanted, [BIOS])
+    if not hop.both_ends_told:
+        text = message(
+            "pcie-speed.slot-unseen",
+            "slower than the card can, at {place}; what the slot can do is not visible", place=hop.place,
+        )  # fmt: skip
+        return warn(name(gpu), text, measured, wanted, [BIOS], [hop.place])
+    text = message("pcie-speed.slow", "slower than both ends can, at {place}", place=hop.place)
+    return fail(name(gpu), text, measured, wanted, [BIOS], [hop.place])
 
 
-def _asleep(gpu: Gpu, edge: Hop) -> Finding:
-    state = "idle" if gpu.performance_state is None else f"in P{gpu.performance_state}"
-    text = f"inconclusive: the GPU may be {state}, and an idle GPU lets its link drop; look under load"
+def _asleep(gpu: Gpu, generation: int) -> Finding:
+    text = message(
+        "pcie-speed.perhaps-idle",
+        "inconclusive: the GPU may be idle, and an idle GPU lets its link drop; look under load",
+    )
     if gpu.performance_state is not None:
-        text = f"inconclusive: the GPU is {state}, and an idle GPU lets its link drop; look under load"
-    return unknown(text, name(gpu), f"Gen{edge.current.generation if edge.current else '?'}", [LOAD])
+        text = message(
+            "pcie-speed.idle",
+            "inconclusive: the GPU is in P{state}, and an idle GPU lets its link drop; look under load",
+            state=gpu.performance_state,
+        )
+    return unknown(text, name(gpu), f"Gen{generation}", [LOAD])
 
 
 def _by_driver(machine: Machine, gpu: Gpu) -> Finding:
     """Generations from a table of the driver's, without widths and ports."""
     able, offered = gpu.link_generation_max, gpu.link_host_generation
     wanted = min((each for each in (able, offered) if each), default=None)
-    seen = PcieLink(gpu.link_generation or 1, 16)
-    card = PciDevice(name(gpu), link_current=seen, link_max=PcieLink(able, 16) if able else None)
-    slot = PciDevice("slot", link_max=PcieLink(offered, 16)) if offered else None
-    edge = Hop(card, slot, edge=True)
+    seen = gpu.link_generation or 1
     if wanted is None:
         return unread(machine, "the link's maximum", f"{name(gpu)}.link", subject=name(gpu))
-    if not _slow(edge):
-        return passed(name(gpu), "full speed", f"Gen{seen.generation}", f"Gen{wanted}")
-    return _fault(gpu, edge) if _judgeable(gpu, edge) else _asleep(gpu, edge)
+    if seen >= wanted:
+        return passed(name(gpu), message("pcie-speed.full", "full speed"), f"Gen{seen}", f"Gen{wanted}")
+    if not _awake_enough(gpu, seen):
+        return _asleep(gpu, seen)
+    text = message("pcie-speed.slower-told", "slower than the card and, as far as its driver tells, the slot can")
+    return warn(name(gpu), text, f"Gen{seen}", f"Gen{wanted}", [BIOS])
 
 
 def _by_spec(machine: Machine, gpu: Gpu) -> Finding:
@@ -129,6 +144,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="pcie-speed",
+    code="PCI-02",
     title="Every PCIe hop runs at its full generation",
     severity=Verdict.FAIL,
     reads="current_link_speed and max_link_speed of every function from the GPU to its root port; NVML's generation, "
@@ -141,6 +157,10 @@ CHECK = Check(
         "An idle GPU drops its own link to Gen1: below its maximum it is judged only in P0 or under load (`--load`), "
         "otherwise unknown. Switches' uplinks do not drop and are judged at any time.",
         "A Gen4 card in a Gen3 platform is as fast as the platform goes: said, not failed.",
+    ),
+    ask=(
+        "nvidia-smi -q (while the GPUs work)",
+        "sudo lspci -nnvv",
     ),
     refs=("https://docs.kernel.org/PCI/sysfs-pci.html", "PCI Express Base Specification 5.0, 7.5.3"),
     repair=repair,

@@ -5,16 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, fail, no_gpus, passed, unknown, unread, warn
+from wellfed.checks.base import Check, by_hand, fail, no_gpus, passed, unknown, unread, warn
 from wellfed.checks.mend import full_link, relinked, with_devices, with_gpus
 from wellfed.checks.pcie_path import Hop, by_address, gpu_hops, root_port
 from wellfed.checks.places import name
-from wellfed.finding import Finding, Verdict
+from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.pcie import PcieLink
+from wellfed.message import Listing, counted, message
 
-RESEAT = "# Power off, clean and reseat the card and its riser; then the slot's bifurcation setting in the BIOS."
-MOVE = "# Move the card to a slot with all lanes wired (the board's manual lists them), or undo the bifurcation."
+RESEAT = by_hand(
+    message(
+        "pcie-width.reseat",
+        "Power off, clean and reseat the card and its riser; then the slot's bifurcation setting in the BIOS.",
+    ),
+    Reach.HARDWARE,
+)
+MOVE = by_hand(
+    message(
+        "pcie-width.move",
+        "Move the card to a slot with all lanes wired (the board's manual lists them), or undo the bifurcation.",
+    ),
+    Reach.HARDWARE,
+)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -35,25 +48,30 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     seen, card = edge.current, edge.card
     if seen is None:
         return _shape(machine, gpu)
-    if card and seen.width < card.width:
-        text = "the slot has fewer lanes than the card: bifurcated, or wired that way"
-        return warn(name(gpu), text, f"x{seen.width}", f"x{card.width}", [MOVE])
-    blind = [hop.place for hop in path if hop.current is None or hop.wanted_width is None]
+    able = max((link.width for link in (card, full_link(gpu)) if link), default=None)
+    if able and seen.width < able:
+        text = message("pcie-width.slot", "the slot has fewer lanes than the card: bifurcated, or wired that way")
+        return warn(name(gpu), text, f"x{seen.width}", f"x{able}", [MOVE], [edge.place])
+    blind = [hop.place for hop in path if hop.current is None or (hop.wanted_width is None and not (hop.edge and able))]
     if blind and (len(blind) > 1 or seen.width < 16):
-        return unknown(f"widths at {', '.join(blind)} could not be read", name(gpu), f"x{seen.width}")
-    return passed(name(gpu), f"all lanes on {len(path)} hop{'s' * (len(path) > 1)}", f"x{seen.width}")
+        text = message("pcie-width.blind", "widths at {places} could not be read", places=Listing(tuple(blind)))
+        return unknown(text, name(gpu), f"x{seen.width}")
+    text = counted("pcie-width.whole", "all lanes on {count} hop", "all lanes on {count} hops", len(path))
+    return passed(name(gpu), text, f"x{seen.width}")
 
 
 def _short_of_lanes(gpu: Gpu, hop: Hop) -> Finding | None:
     seen, wanted = hop.current, hop.wanted_width
     if seen is None or wanted is None or seen.width >= wanted:
         return None
-    where = f"at {hop.place}"
     if hop.edge and hop.slot is None:
-        text = f"fewer lanes than the card has, {where}; how many the slot has is not visible"
-        return warn(name(gpu), text, f"x{seen.width}", f"x{wanted}", [RESEAT])
-    text = f"fewer lanes than both ends have, {where}"
-    return fail(name(gpu), text, f"x{seen.width}", f"x{wanted}", [RESEAT])
+        text = message(
+            "pcie-width.slot-unseen",
+            "fewer lanes than the card has, at {place}; how many the slot has is not visible", place=hop.place,
+        )  # fmt: skip
+        return warn(name(gpu), text, f"x{seen.width}", f"x{wanted}", [RESEAT], [hop.place])
+    text = message("pcie-width.short", "fewer lanes than both ends have, at {place}", place=hop.place)
+    return fail(name(gpu), text, f"x{seen.width}", f"x{wanted}", [RESEAT], [hop.place])
 
 
 def _by_spec(machine: Machine, gpu: Gpu) -> Finding:
@@ -61,7 +79,7 @@ def _by_spec(machine: Machine, gpu: Gpu) -> Finding:
     if gpu.link is None or full is None:
         return unread(machine, "PCIe link", f"{name(gpu)}.width", "pci", subject=name(gpu))
     if gpu.link.width < full.width:
-        text = "the slot has fewer lanes than the card"
+        text = message("pcie-width.planned", "the slot has fewer lanes than the card")
         return warn(name(gpu), text, f"x{gpu.link.width}", f"x{full.width}", [MOVE])
     return passed(name(gpu), "all lanes of the card", f"x{gpu.link.width}")
 
@@ -75,7 +93,10 @@ def _shape(machine: Machine, gpu: Gpu) -> Finding:
         port = root_port(devices, other.pci_address)
         near = port and mine and port.address[:-2] == mine.address[:-2] and port.address != mine.address
         if near and desktop and not mine.chipset if mine else False:
-            text = f"shares the lanes of root device {mine.address[:-2]} with {name(other)}" if mine else ""
+            text = message(
+                "pcie-width.shape", "shares the lanes of root device {device} with {other}",
+                device=mine.address[:-2] if mine else None, other=name(other),
+            )  # fmt: skip
             return warn(name(gpu), text, "x8 at most, by the shape of the tree", "x16", [MOVE])
     return unread(machine, "link width", f"{name(gpu)}.width", "pci", subject=name(gpu))
 
@@ -90,14 +111,15 @@ def repair(machine: Machine) -> Machine:
         if not path and gpu.link and full:
             machine = with_gpus(machine, [replace(gpu, link=replace(gpu.link, width=full.width))])
         for hop in path:
-            machine = _widened(machine, hop)
+            machine = _widened(machine, gpu, hop)
     return relinked(machine)
 
 
-def _widened(machine: Machine, hop: Hop) -> Machine:
-    if hop.card is None:
+def _widened(machine: Machine, gpu: Gpu, hop: Hop) -> Machine:
+    full = full_link(gpu) if hop.edge else None
+    width = max((link.width for link in (hop.card, full) if link), default=None)
+    if width is None:
         return machine
-    width = hop.card.width
     ends = [end for end in (hop.lower, hop.upper) if end is not None]
     changed = {
         end.address: replace(end, link_current=_wide(end.link_current, width), link_max=_wide(end.link_max, width))
@@ -112,6 +134,7 @@ def _wide(link: PcieLink | None, width: int) -> PcieLink | None:
 
 CHECK = Check(
     id="pcie-width",
+    code="PCI-01",
     title="Every PCIe hop runs with all its lanes",
     severity=Verdict.FAIL,
     reads="current_link_width and max_link_width of every function from the GPU to its root port; NVML",
@@ -125,6 +148,10 @@ CHECK = Check(
         "at its edge connector.",
         "Width does not drop when a GPU idles, so it can be judged at any time.",
         "Cards in cloud slots (a T4 on x8) are often wired that way: the finding is a warning with a price.",
+    ),
+    ask=(
+        "sudo lspci -nnvv",
+        "nvidia-smi -q",
     ),
     refs=("https://docs.kernel.org/PCI/sysfs-pci.html", "PCI Express Base Specification 5.0, 7.5.3"),
     repair=repair,

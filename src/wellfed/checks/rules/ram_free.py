@@ -68,6 +68,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="ram-free",
+    code="MEM-08",
     title="Main memory is free",
     severity=Verdict.FAIL,
     reads="MemAvailable of /proc/meminfo; memory.max and memory.current of the control group",
@@ -79,6 +80,7 @@ CHECK = Check(
         "A container's limit counts, not the host's memory.",
         "The page cache counts as free: the kernel gives it up.",
     ),
+    ask=("free -b",),
     refs=("https://docs.kernel.org/filesystems/proc.html#meminfo",),
     repair=repair,
     modelled=True,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import SYSTEM, Check, fail, missing, no_gpus, passed
+from wellfed.checks.base import SYSTEM, Check, fail, missing, no_gpus, passed, skip
 from wellfed.checks.places import cards
+from wellfed.estimate import Estimate
 from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine
+from wellfed.message import message
 from wellfed.units import GIB, MIB, format_bytes
 
 NEEDED_PER_GPU = 256 * MIB  # NCCL's rings and an engine's message queues; Docker gives 64 MiB in all
@@ -16,7 +18,14 @@ FIX = "# Containers: --ipc=host or --shm-size=16g; Kubernetes: an emptyDir with 
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
+    """Nothing without an engine: only what runs one needs it."""
+    del machine
+    return [skip(message("check.needs-plan", "matters to a running engine: give a model (-m)"))]
+
+
+def against(machine: Machine, estimate: Estimate) -> Iterable[Finding]:
     """One finding for the machine."""
+    del estimate
     if len(cards(machine)) < 2:
         return [no_gpus(machine, 2)]
     size = machine.os.shared_memory_bytes
@@ -39,13 +48,16 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="shared-memory",
+    code="SYS-03",
     title="/dev/shm has room for several ranks",
     severity=Verdict.FAIL,
     reads="the size of /dev/shm",
     why="Tensor parallelism runs a process per GPU; NCCL and the engines pass data and messages through shared memory. "
     "A container's default of 64 MiB ends in `unhandled system error` or a hang.",
-    rule=f"Two or more GPUs: at least {NEEDED_PER_GPU // MIB} MiB per GPU.",
+    rule=f"With a model and two or more GPUs: at least {NEEDED_PER_GPU // MIB} MiB per GPU.",
     judge=judge,
+    ask=("df -B1 /dev/shm",),
     refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html#shared-memory",),
     repair=repair,
+    against=against,
 )

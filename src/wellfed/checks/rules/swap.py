@@ -35,12 +35,14 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="swap",
+    code="MEM-07",
     title="Nothing much is swapped out",
     severity=Verdict.WARN,
     reads="SwapTotal and SwapFree of /proc/meminfo",
     why="A model that just fits pushes something out; each token then waits for the disk.",
     rule="More than 1 GiB used warns. Swap that is there but unused is fine.",
     judge=judge,
+    ask=("free -b",),
     refs=("https://docs.kernel.org/admin-guide/sysctl/vm.html#swappiness",),
     repair=repair,
 )

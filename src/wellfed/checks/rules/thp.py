@@ -32,6 +32,7 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="thp",
+    code="MEM-05",
     title="Transparent huge pages are available",
     severity=Verdict.WARN,
     reads="/sys/kernel/mm/transparent_hugepage/enabled",
@@ -41,6 +42,7 @@ CHECK = Check(
     rule="`always` or `madvise` pass, `never` warns.",
     judge=judge,
     traps=("An absent file (a kernel without huge pages) is a skip.",),
+    ask=("cat /sys/kernel/mm/transparent_hugepage/enabled",),
     refs=("https://docs.kernel.org/admin-guide/mm/transhuge.html",),
     repair=repair,
 )

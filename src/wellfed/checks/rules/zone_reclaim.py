@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, skip, warn
-from wellfed.checks.places import cpu_nodes
+from wellfed.checks.places import cpu_nodes, some_nodes_only
 from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
-    if len(cpu_nodes(machine)) == 1:
+    if len(cpu_nodes(machine)) == 1 and not some_nodes_only(machine):
         return [skip("one NUMA node")]
     mode = machine.os.zone_reclaim_mode
     if mode is None:
@@ -32,12 +32,14 @@ def repair(machine: Machine) -> Machine:
 
 CHECK = Check(
     id="zone-reclaim",
+    code="NUM-05",
     title="Zone reclaim is off",
     severity=Verdict.WARN,
     reads="/proc/sys/vm/zone_reclaim_mode",
     why="A memory-mapped model larger than one node is read from disk again and again while the other node is empty.",
     rule="Several NUMA nodes: 0.",
     judge=judge,
+    ask=("cat /proc/sys/vm/zone_reclaim_mode",),
     refs=("https://docs.kernel.org/admin-guide/sysctl/vm.html#zone-reclaim-mode",),
     repair=repair,
 )

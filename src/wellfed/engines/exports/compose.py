@@ -5,13 +5,32 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from wellfed.engines.exports.images import dns_label, environment_of, image_of, in_container, one_line
+from wellfed.engines.exports.images import (
+    dns_label,
+    environment_of,
+    image_of,
+    in_container,
+    locks_memory,
+    one_line,
+    shares_memory,
+)
 from wellfed.engines.exports.keys import FILE, LINE, key_words
 from wellfed.engines.spec import KEY_FILE, LaunchSpec, MemoryPolicy, ranges
 from wellfed.errors import Unsupported
 
 _SECRETS = "/run/secrets"
-_DEVICES = {"amd": ["/dev/kfd", "/dev/dri"], "intel": ["/dev/dri"]}
+# Device files by vendor; {gpu} is a card's number. vllm-ascend, GPUStack and the vendors' own installation pages.
+_DEVICES = {
+    "amd": ("/dev/kfd", "/dev/dri"),
+    "intel": ("/dev/dri",),
+    "huawei": ("/dev/davinci{gpu}", "/dev/davinci_manager", "/dev/devmm_svm", "/dev/hisi_hdc"),
+    "hygon": ("/dev/kfd", "/dev/mkfd", "/dev/dri"),
+    "moorethreads": ("/dev/dri", "/dev/mtgpu.{gpu}"),
+    "metax": ("/dev/mxcd", "/dev/dri"),
+    "cambricon": ("/dev/cambricon_dev{gpu}", "/dev/cambricon_ctl"),
+    "kunlun": ("/dev/xpu{gpu}", "/dev/xpuctrl"),
+    "iluvatar": ("/dev/iluvatar{gpu}",),
+}
 
 
 def compose(spec: LaunchSpec, name: str) -> str:
@@ -32,8 +51,10 @@ def compose(spec: LaunchSpec, name: str) -> str:
             {"type": "bind", "source": _escaped(source), "target": _escaped(inside), "read_only": True}
             for source, inside in volumes.items()
         ],
-        "ipc": "host",
-        "ulimits": {"memlock": {"soft": -1, "hard": -1}},
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        **({"ipc": "host"} if shares_memory(spec) else {}),
+        **({"ulimits": {"memlock": {"soft": -1, "hard": -1}}} if locks_memory(spec) else {}),
         "restart": "unless-stopped",
         "healthcheck": _healthcheck(spec),
         **_hardware(spec),
@@ -48,7 +69,7 @@ def compose(spec: LaunchSpec, name: str) -> str:
         service["secrets"] = [{"source": "key", "target": f"{_SECRETS}/{FILE}"}]
         document["secrets"] = {"key": {"file": f"${{{KEY_FILE}:?set {KEY_FILE} to a file with the line {LINE}}}"}}
     comments = "".join(f"# {one_line(note)}\n" for note in (*spec.notes, *_notes(spec)))
-    return comments + json.dumps(document, indent=2) + "\n"
+    return comments + json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _healthcheck(spec: LaunchSpec) -> dict[str, Any]:
@@ -65,11 +86,16 @@ def _hardware(spec: LaunchSpec) -> dict[str, Any]:
     if spec.binding.nodes:
         found["cap_add"] = ["SYS_NICE"]
     if spec.gpus and spec.gpu_vendor in _DEVICES:
-        found["devices"] = [f"{path}:{path}" for path in _DEVICES[spec.gpu_vendor]]
-    elif spec.gpus:
+        found["devices"] = [f"{path}:{path}" for path in _device_files(spec)]
+    elif spec.gpus and spec.gpu_vendor == "nvidia":
         device = {"driver": "nvidia", "device_ids": [str(gpu) for gpu in spec.gpus], "capabilities": ["gpu"]}
         found["deploy"] = {"resources": {"reservations": {"devices": [device]}}}
     return found
+
+
+def _device_files(spec: LaunchSpec) -> list[str]:
+    named = (path.format(gpu=gpu) for path in _DEVICES[spec.gpu_vendor] for gpu in spec.gpus)
+    return list(dict.fromkeys(named))
 
 
 def _notes(spec: LaunchSpec) -> tuple[str, ...]:

@@ -9,36 +9,58 @@ from pathlib import PurePosixPath
 from wellfed.engines.spec import LaunchSpec
 from wellfed.layout import Engine
 
-# The publishers' own names; a tag should be pinned by whoever deploys.
+# The publishers' own names. Versions: those whose flags the adapters were read from (engines/vllm.py, sglang.py);
+# of llama.cpp a build that its registry lists (ghcr.io/ggml-org/llama.cpp, server-cuda12-b9603, read November 2026).
+_LLAMA, _VLLM, _SGLANG = "b9603", "v0.32.0", "v0.5.23"
 IMAGES: Mapping[Engine, str] = {
-    Engine.LLAMA_CPP: "ghcr.io/ggml-org/llama.cpp:server-cuda",
+    Engine.LLAMA_CPP: f"ghcr.io/ggml-org/llama.cpp:server-cuda12-{_LLAMA}",
     Engine.IK_LLAMA_CPP: "ik_llama.cpp:local",
-    Engine.VLLM: "vllm/vllm-openai:latest",
-    Engine.SGLANG: "lmsysorg/sglang:latest",
-    Engine.TENSORRT_LLM: "nvcr.io/nvidia/tensorrt-llm/release:latest",
-    Engine.KTRANSFORMERS: "lmsysorg/sglang:latest",
+    Engine.VLLM: f"vllm/vllm-openai:{_VLLM}",
+    Engine.SGLANG: f"lmsysorg/sglang:{_SGLANG}",
+    Engine.TENSORRT_LLM: "nvcr.io/nvidia/tensorrt-llm/release:1.0.0",
+    Engine.KTRANSFORMERS: f"lmsysorg/sglang:{_SGLANG}",
 }
 # llama.cpp docs/docker.md; vLLM documentation, installation on CPUs and on ROCm.
 _OTHERS: Mapping[tuple[Engine, str], str] = {
-    (Engine.LLAMA_CPP, "cpu"): "ghcr.io/ggml-org/llama.cpp:server",
-    (Engine.LLAMA_CPP, "amd"): "ghcr.io/ggml-org/llama.cpp:server-rocm",
-    (Engine.LLAMA_CPP, "intel"): "ghcr.io/ggml-org/llama.cpp:server-intel",
-    (Engine.VLLM, "cpu"): "vllm/vllm-openai-cpu:latest-x86_64",
-    (Engine.VLLM, "amd"): "vllm/vllm-openai-rocm:latest",
+    (Engine.LLAMA_CPP, "cpu"): f"ghcr.io/ggml-org/llama.cpp:server-{_LLAMA}",
+    (Engine.LLAMA_CPP, "amd"): f"ghcr.io/ggml-org/llama.cpp:server-rocm-{_LLAMA}",
+    (Engine.LLAMA_CPP, "intel"): f"ghcr.io/ggml-org/llama.cpp:server-intel-{_LLAMA}",
+    (Engine.VLLM, "cpu"): f"vllm/vllm-openai-cpu:{_VLLM}-x86_64",
+    (Engine.VLLM, "amd"): f"vllm/vllm-openai-rocm:{_VLLM}",
+    (Engine.LLAMA_CPP, "moorethreads"): f"ghcr.io/ggml-org/llama.cpp:server-musa-{_LLAMA}",
+    (Engine.VLLM, "huawei"): f"quay.io/ascend/vllm-ascend:{_VLLM}",
 }
+_PUBLISHED_FOR = frozenset({"nvidia", "amd", "intel", "apple", "cpu"})
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
-_DEVICES = frozenset({"CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"})
+_DEVICES = frozenset(
+    {"CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ASCEND_RT_VISIBLE_DEVICES"}
+)
 
 
 def image_of(spec: LaunchSpec) -> str:
-    """The engine's published image for this vendor's GPUs, or for the CPU alone, where there is such a one."""
-    return _OTHERS.get((spec.engine, spec.gpu_vendor if spec.gpus else "cpu"), IMAGES[spec.engine])
+    """The engine's published image for this vendor's GPUs, or for the CPU alone, where there is such a one.
+
+    Vendors that hand their build out themselves get a name to be filled in: an image of another's would not start.
+    """
+    hardware = spec.gpu_vendor if spec.gpus else "cpu"
+    usual = IMAGES[spec.engine] if hardware in _PUBLISHED_FOR else f"{spec.engine.value}-{hardware}:local"
+    return _OTHERS.get((spec.engine, hardware), usual)
 
 
 def dns_label(name: str) -> str:
     """A name that Kubernetes and compose take (RFC 1035): letters, digits and dashes, 63 at most, a letter first."""
     text = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     return (text if text[:1].isalpha() else f"m-{text}")[:63].rstrip("-")
+
+
+def shares_memory(spec: LaunchSpec) -> bool:
+    """Whether its processes pass tensors through shared memory: engines of several processes, and of several GPUs."""
+    return spec.engine not in (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP) or len(spec.gpus) > 1
+
+
+def locks_memory(spec: LaunchSpec) -> bool:
+    """Whether it pins pages: when told so, and for copies between GPUs and networks."""
+    return "--mlock" in spec.argv or spec.nodes > 1
 
 
 def one_line(text: str) -> str:

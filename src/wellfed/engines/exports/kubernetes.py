@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import PurePosixPath
 from typing import Any
 
 from wellfed.engines.exports.images import dns_label, environment_of, image_of, in_container
@@ -16,7 +18,29 @@ _NOTES = (
     "  cpuManagerPolicy: static, topologyManagerPolicy: single-numa-node (restricted when ranks span sockets),",
     "  memoryManagerPolicy: Static. Requests equal limits, so that the pod is Guaranteed.",
 )
-_GPU = {"amd": "amd.com/gpu", "intel": "gpu.intel.com/xe"}  # the vendors' device plugins
+# The restricted pod security standard, but for hostPath. The engine is nobody in particular, with a home of its own.
+_REFERENCE = re.compile(r"\$(?=\$|\([A-Za-z_][\w.-]*\))")  # a dollar that Kubernetes would take for itself
+_USER, _HOME = 10001, "/home/engine"
+_POD = {
+    "runAsNonRoot": True,
+    "runAsUser": _USER,
+    "runAsGroup": _USER,
+    "fsGroup": _USER,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+_CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+_GPU = {  # the vendors' device plugins
+    "amd": "amd.com/gpu",
+    "intel": "gpu.intel.com/xe",
+    "huawei": "huawei.com/Ascend910",
+    "hygon": "hygon.com/dcu",
+    "moorethreads": "mthreads.com/gpu",
+    "metax": "metax-tech.com/gpu",
+    "cambricon": "cambricon.com/mlu",
+    "kunlun": "kunlunxin.com/xpu",
+    "iluvatar": "iluvatar.com/gpu",
+    "enflame": "enflame.com/gcu",
+}
 _SEVERAL = ("Several nodes need the LeaderWorkerSet controller: https://lws.sigs.k8s.io",)
 
 
@@ -37,7 +61,11 @@ def kubernetes(spec: LaunchSpec, name: str) -> str:
     }
     said = (*_NOTES, *(_SEVERAL if several else ()), *_key_notes(spec, label), *spec.notes)
     notes = "".join(f"# {note.replace(chr(10), ' ')}\n" for note in (*said, *_memory_notes(spec)))
-    return notes + "\n---\n".join(json.dumps(document, indent=2) for document in (workload, service)) + "\n"
+    return (
+        notes
+        + "\n---\n".join(json.dumps(document, indent=2, ensure_ascii=False) for document in (workload, service))
+        + "\n"
+    )
 
 
 def _key_notes(spec: LaunchSpec, label: dict[str, str]) -> tuple[str, ...]:
@@ -77,18 +105,19 @@ def pod(
         {"name": f"model-{n}", "mountPath": inside, "readOnly": True} for n, inside in enumerate(volumes.values())
     ]
     sources: list[dict[str, Any]] = [
-        {"name": f"model-{n}", "hostPath": {"path": host}} for n, host in enumerate(volumes)
+        {"name": f"model-{n}", "hostPath": {"path": host, "type": _kind(host)}} for n, host in enumerate(volumes)
     ]
     sources.append({"name": "shm", "emptyDir": {"medium": "Memory"}})
     mounts.append({"name": "shm", "mountPath": "/dev/shm"})
     if spec.key_in_file:
-        sources.append({"name": "key", "secret": {"secretName": f"{label['app']}-key", "defaultMode": 0o400}})
+        sources.append({"name": "key", "secret": {"secretName": f"{label['app']}-key", "defaultMode": 0o440}})
         mounts.append({"name": "key", "mountPath": FOLDER, "readOnly": True})
     container: dict[str, Any] = {
         "name": "engine",
         "image": image_of(spec),
-        **({"args": argv} if command is None else {"command": command}),
+        **({"args": _literal(argv)} if command is None else {"command": _literal(command)}),
         "env": _environment(spec, label),
+        "securityContext": _CONTAINER,
         "ports": [{"containerPort": spec.endpoint.port}],
         "resources": {"requests": _resources(spec), "limits": _resources(spec)},
         "volumeMounts": mounts,
@@ -99,7 +128,26 @@ def pod(
             "periodSeconds": 5,
             "failureThreshold": 360,
         }
-    return {"metadata": {"labels": label}, "spec": {"containers": [container], "volumes": sources}}
+    sources.append({"name": "home", "emptyDir": {}})
+    mounts.append({"name": "home", "mountPath": _HOME})
+    of_pod = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": _POD,
+        "containers": [container],
+        "volumes": sources,
+    }
+    return {"metadata": {"labels": label}, "spec": of_pod}
+
+
+def _kind(path: str) -> str:
+    """What must be there: a path that is neither would be made, as an empty folder."""
+    return "File" if PurePosixPath(path).suffix in (".gguf", ".safetensors", ".bin") else "Directory"
+
+
+def _literal(words: list[str]) -> list[str]:
+    """`$(NAME)` would be replaced by a variable of the pod; `$$` is a dollar (Kubernetes, dependent variables)."""
+    return [_REFERENCE.sub("$$", word) for word in words]
 
 
 def leader_worker_set(spec: LaunchSpec, label: dict[str, str]) -> dict[str, Any]:
@@ -121,7 +169,10 @@ def leader_worker_set(spec: LaunchSpec, label: dict[str, str]) -> dict[str, Any]
 
 
 def _environment(spec: LaunchSpec, label: dict[str, str]) -> list[dict[str, Any]]:
-    plain: list[dict[str, Any]] = [{"name": key, "value": value} for key, value in environment_of(spec).items()]
+    written = {**environment_of(spec), "HOME": _HOME, "USER": "engine"}
+    plain: list[dict[str, Any]] = [
+        {"name": key, "value": _REFERENCE.sub("$$", value)} for key, value in written.items()
+    ]
     if spec.key_in_file:
         return plain
     secret = [
@@ -136,7 +187,8 @@ def _resources(spec: LaunchSpec) -> dict[str, str]:
     if spec.memory_bytes is not None:
         found["memory"] = f"{round(spec.memory_bytes * 1.1 / MIB)}Mi"
     if spec.gpus:
-        found[_GPU.get(spec.gpu_vendor, "nvidia.com/gpu")] = str(len(spec.gpus))
+        vendor = spec.gpu_vendor
+        found[_GPU.get(vendor, f"{vendor}.com/gpu")] = str(len(spec.gpus))
     if spec.huge_pages:
         found["hugepages-2Mi"] = f"{2 * sum(spec.huge_pages.values())}Mi"
     return found

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from wellfed.engines.exports.images import dns_label, one_line
+from wellfed.engines.exports.images import dns_label, locks_memory, one_line
 from wellfed.engines.exports.keys import FILE, LINE
 from wellfed.engines.spec import LaunchSpec, MemoryPolicy, ranges
 from wellfed.errors import Unsupported
+
+_TAKEN = (
+    "ProtectKernelTunables", "ProtectKernelModules", "ProtectKernelLogs", "ProtectControlGroups", "ProtectClock",
+    "ProtectHostname", "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID", "LockPersonality", "RemoveIPC",
+)  # fmt: skip
+_GPU_DEVICES = {
+    "nvidia": ("char-nvidia", "char-nvidia-frontend", "char-nvidia-uvm", "char-nvidia-caps", "char-nvidia-modeset"),
+    "amd": ("char-kfd", "char-drm"),
+    "intel": ("char-drm",),
+}
 
 
 def systemd(spec: LaunchSpec, name: str) -> str:
@@ -30,7 +40,8 @@ def systemd(spec: LaunchSpec, name: str) -> str:
     service += _placement(spec)
     if spec.memory_bytes is not None and not spec.gpus:
         service.append(f"MemoryHigh={round(spec.memory_bytes * 1.1)}")
-    service += ["LimitMEMLOCK=infinity", "NoNewPrivileges=yes"]
+    service += ["LimitMEMLOCK=infinity"] if locks_memory(spec) else []
+    service += sandbox(spec, label)
     service += ["Restart=on-failure", "RestartSec=5", "KillMode=mixed", "TimeoutStopSec=30"]
     comments = [f"# {one_line(note)}" for note in (*spec.notes, *_notes(spec, label))]
     return "\n".join([*comments, *unit, *service, "", "[Install]", "WantedBy=multi-user.target"]) + "\n"
@@ -41,11 +52,50 @@ def _key_path(spec: LaunchSpec, label: str) -> str:
 
 
 def _notes(spec: LaunchSpec, label: str) -> list[str]:
-    notes = ["It runs as root unless User= names somebody who may read the model."]
+    notes = ["It runs as a user of its own (DynamicUser), who must be able to read the model and the program;"]
+    notes += ["  where only you can: User=YOU in place of DynamicUser=yes."]
     if spec.secrets:
         lines = LINE if spec.key_in_file else ", ".join(f"{name}=KEY" for name in sorted(spec.secrets))
         notes.append(f"{_key_path(spec, label)} (mode 600) must hold: {lines}")
     return notes
+
+
+def sandbox(spec: LaunchSpec, label: str) -> list[str]:
+    """What it does not need is taken from it (systemd.exec(5), `systemd-analyze security`)."""
+    home = "read-only" if _in_homes(spec) else "yes"
+    lines = [
+        "DynamicUser=yes",
+        f"StateDirectory={label}",
+        f"Environment=HOME=%S/{label}",
+        f"WorkingDirectory=%S/{label}",
+    ]
+    lines += ["NoNewPrivileges=yes", "CapabilityBoundingSet=", "AmbientCapabilities=", "UMask=0077"]
+    lines += ["ProtectSystem=strict", f"ProtectHome={home}", "PrivateTmp=yes", *_devices(spec)]
+    lines += [f"{name}=yes" for name in _TAKEN]
+    lines += [
+        "ProtectProc=invisible",
+        "KeyringMode=private",
+        "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+    ]
+    lines += ["SystemCallArchitectures=native", "SystemCallFilter=@system-service", "SystemCallErrorNumber=EPERM"]
+    return lines + (["IPAddressDeny=any", "IPAddressAllow=localhost"] if _stays_here(spec) else [])
+
+
+def _in_homes(spec: LaunchSpec) -> bool:
+    """Whether the program or the model lies in somebody's home."""
+    return any(word.startswith(("/home/", "/root/", "~", "/run/user/")) for word in (spec.argv[0], *spec.files))
+
+
+def _stays_here(spec: LaunchSpec) -> bool:
+    """Whether neither clients nor a hub are beyond this machine: a local file, served on loopback."""
+    return spec.endpoint.is_loopback and bool(spec.files) and all(file.startswith(("/", "./")) for file in spec.files)
+
+
+def _devices(spec: LaunchSpec) -> list[str]:
+    """No devices but those of its GPUs."""
+    if not spec.gpus:
+        return ["PrivateDevices=yes"]
+    return ["DevicePolicy=closed", *(f"DeviceAllow={name} rw" for name in _GPU_DEVICES.get(spec.gpu_vendor, ()))]
 
 
 def _huge_pages(spec: LaunchSpec) -> list[str]:

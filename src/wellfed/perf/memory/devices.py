@@ -39,7 +39,19 @@ def gpu_capacity_bytes(gpu: Gpu, machine: Machine) -> float | None:
     nominal = gpu_nominal_bytes(gpu)
     if nominal is None:
         return None
-    return max(0.0, nominal * (1 - _DRIVER_SHARE) - _DRIVER_BYTES)
+    return max(0.0, nominal * (1 - _DRIVER_SHARE) - _DRIVER_BYTES - desktop_bytes(gpu, machine))
+
+
+# What Windows' own driver model and a desktop keep of a card: 0.65 to 1.5 GiB were told; WSL2 sits on the same driver.
+_WINDOWS_FIRST_BYTES, _WINDOWS_OTHER_BYTES = 1.2 * GIB, 0.65 * GIB
+
+
+def desktop_bytes(gpu: Gpu, machine: Machine) -> float:
+    """What the operating system takes of a card before any engine starts, where nothing told what is free."""
+    windows = machine.os.family == "windows" or machine.os.wsl
+    if not windows or machine.origin is Origin.LIVE or machine.free_stated:
+        return 0.0
+    return _WINDOWS_FIRST_BYTES if gpu.index == 0 else _WINDOWS_OTHER_BYTES
 
 
 def unified_limit_bytes(gpu: Gpu, shared: float) -> float:
@@ -68,8 +80,8 @@ def ram_capacity_bytes(machine: Machine) -> float | None:
 
 
 def ram_free_bytes(machine: Machine) -> float | None:
-    """RAM available now, on live machines, within the cgroup's limit."""
-    if machine.origin is not Origin.LIVE:
+    """RAM available now, on live machines or as said, within the cgroup's limit."""
+    if not _free_is_known(machine):
         return None
     free = machine.os.memory_free_bytes
     limit, used = machine.os.memory_limit_bytes, machine.os.memory_used_by_cgroup_bytes
@@ -80,5 +92,10 @@ def ram_free_bytes(machine: Machine) -> float | None:
 
 
 def gpu_free_bytes(gpu: Gpu, machine: Machine) -> float | None:
-    """Free GPU memory now, on live machines."""
-    return gpu.memory_free_bytes if machine.origin is Origin.LIVE and not unified(gpu) else None
+    """Free GPU memory now, on live machines or as said."""
+    return gpu.memory_free_bytes if _free_is_known(machine) and not unified(gpu) else None
+
+
+def _free_is_known(machine: Machine) -> bool:
+    """Read now, or said by whoever asks; what a dump shows as free was so when it was made."""
+    return machine.origin is Origin.LIVE or machine.free_stated

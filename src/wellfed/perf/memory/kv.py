@@ -10,8 +10,8 @@ from wellfed.errors import BadInput, nearest
 from wellfed.layout import Engine, Layout
 from wellfed.models.attention import Attention, FullAttention, LatentAttention
 from wellfed.models.joint_attention import JointAttention
-from wellfed.models.linear_attention import RECURRENT
 from wellfed.models.model import Model
+from wellfed.models.recurrent import Recurrent
 from wellfed.perf.memory.identity import per_object
 
 # Bytes per element. Block types: bytes per 32 values (ggml-common.h); FP8 with a scale per tensor.
@@ -85,7 +85,7 @@ def layer_bytes(attention: Attention, layout: Layout, context: int) -> float:
     keys, values = _pair(layout.kv_type)
     if isinstance(attention, JointAttention):
         return sum(layer_bytes(part, layout, context) for part in attention.parts)
-    if isinstance(attention, RECURRENT):
+    if isinstance(attention, Recurrent):
         return 2.0 * attention.cache_elements(context)  # the state's own type, whatever the cache's
     if isinstance(attention, LatentAttention):
         return _latent_bytes(attention, layout, context, keys, values)
@@ -113,7 +113,8 @@ def _latent_bytes(attention: LatentAttention, layout: Layout, context: int, keys
     if attention.indexer is not None and keys == 1.0:
         # DeepSeek-V3.2's own FP8 layout: 512 FP8 + 4 FP32 scales + 64 BF16; indexer keys FP8 + one FP32 scale.
         latent = attention.kv_rank + 4 * ceil(attention.kv_rank / 128) + 2 * attention.rope_dim
-        return float((latent + attention.indexer.head_dim + 4) * context)
+        index = 0 if attention.indexer.shared else attention.indexer.head_dim + 4
+        return float((latent + index) * context)
     transposed = 0
     if layout.engine is Engine.IK_LLAMA_CPP and option(layout, "mla") == "1" and not layout.flash_attention:
         transposed = attention.kv_rank * context

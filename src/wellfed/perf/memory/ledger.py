@@ -5,6 +5,7 @@ from __future__ import annotations
 from wellfed.estimate import DeviceMemory, Memory
 from wellfed.layout import Engine
 from wellfed.perf.memory import ktransformers, llamacpp, serving, vllm_cpu
+from wellfed.perf.memory.pool import one_pool
 from wellfed.perf.memory.share import Named, Share, longest_context, most_sequences
 from wellfed.plan import Request
 
@@ -52,7 +53,11 @@ def running_capacity(request: Request) -> int | None:
 
 
 def shares(request: Request) -> tuple[Share, ...]:
-    """Every device's share, GPUs first."""
+    """Every device's share, GPUs first; what shares RAM with its CPU stands in the pool's ledger, too."""
+    return one_pool(_by_engine(request), request)
+
+
+def _by_engine(request: Request) -> tuple[Share, ...]:
     engine = request.layout.engine
     if engine is Engine.KTRANSFORMERS:
         return ktransformers.shares(request)

@@ -52,7 +52,7 @@ def split(
         batch = running / decode_workers / decode_shape.stages
         tpot = forward(decode_shape, knobs, batch, 0.0 * batch).seconds / decode_shape.gain
         answer = decode_shape.output * tpot
-        idle = knobs.request_s + prefill + handed + knobs.prefill_wait * tpot
+        idle = knobs.request_s / decode_shape.pace + prefill + handed + knobs.prefill_wait * tpot
         asked = clients / (answer + idle)
         rate = (asked**-_SHARPNESS + most**-_SHARPNESS) ** (-1 / _SHARPNESS)
         running = (running * smaller(rate * answer, slots)) ** 0.5

@@ -8,16 +8,17 @@ from wellfed.calibration import Calibration
 from wellfed.estimate import Estimate, Quantity, Term
 from wellfed.layout import Engine, Layout
 from wellfed.perf.serving.disaggregation import Split, split
-from wellfed.perf.serving.formats import formats, gpu_of
+from wellfed.perf.serving.formats import formats, gpu_of, kinds
 from wellfed.perf.serving.knobs import Knobs, knobs
 from wellfed.perf.serving.load import Arrived, Served, arrivals, serve
 from wellfed.perf.serving.room import Room, room
 from wellfed.perf.serving.shape import Shape, shape_of
 from wellfed.perf.serving.step import forward, smaller
-from wellfed.perf.serving.terms import heaviest, terms
+from wellfed.perf.serving.terms import HOST, heaviest, terms
 from wellfed.plan import Request
 from wellfed.provenance import Assumption
 
+_NOTHING_S = 1e-9
 CLASS, DISAGGREGATED, THROUGHPUT = "serving", "serving disaggregated", "serving throughput"
 
 
@@ -30,7 +31,7 @@ def estimate_serving(request: Request, calibration: Calibration) -> Estimate:
     if request.layout.prefill_gpus:
         return _estimate_split(request, calibration)
     space = room(request)
-    shape, parameters = replica(request, calibration, space.slots)
+    shape, parameters = replica(request, calibration, space)
     rate = request.workload.request_rate
     if rate is None:
         return _estimate(request, calibration, space, shape, parameters, serve(shape, parameters))
@@ -39,7 +40,7 @@ def estimate_serving(request: Request, calibration: Calibration) -> Estimate:
     return replace(found, ttft_p99_s=arrived.ttft_p99, assumptions=(*found.assumptions, *_overload(arrived)))
 
 
-def shape_for(request: Request, slots: float) -> Shape:
+def shape_for(request: Request, space: Room) -> Shape:
     """The shape of one replica with its part of the load."""
     layout, load = request.layout, request.workload
     return shape_of(
@@ -49,19 +50,21 @@ def shape_for(request: Request, slots: float) -> Shape:
         layout,
         load,
         clients=max(1.0, load.concurrency / max(1, layout.data_parallel)),
-        slots=slots,
+        slots=space.slots,
+        start_slots=space.start_slots,
         mixed=layout.engine is not Engine.SGLANG,
     )
 
 
 def knobs_for(request: Request, calibration: Calibration) -> Knobs:
-    """The calibration's parameters for the request's engine and formats."""
-    return knobs(calibration, request.layout.engine, formats(request.weights, gpu_of(request.machine)))
+    """The calibration's parameters for the request's engine, device and formats."""
+    gpu = gpu_of(request.machine)
+    return knobs(calibration, request.layout.engine, formats(request.weights, gpu), kinds(gpu, request.layout))
 
 
-def replica(request: Request, calibration: Calibration, slots: float) -> tuple[Shape, Knobs]:
+def replica(request: Request, calibration: Calibration, space: Room) -> tuple[Shape, Knobs]:
     """One replica's shape and the parameters for it."""
-    return shape_for(request, slots), knobs_for(request, calibration)
+    return shape_for(request, space), knobs_for(request, calibration)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +80,8 @@ class Pools:
 def pools(request: Request, space: Room) -> Pools:
     """The pools of a request whose layout has `prefill_gpus`; `data_parallel` counts the decode workers."""
     first, workers = prefill_layout(request.layout)
-    prompt = shape_for(replace(request, layout=first), space.slots)
-    return Pools(prompt, shape_for(request, space.slots), workers, max(1, request.layout.data_parallel))
+    prompt = shape_for(replace(request, layout=first), space)
+    return Pools(prompt, shape_for(request, space), workers, max(1, request.layout.data_parallel))
 
 
 def _estimate(
@@ -113,7 +116,7 @@ def prompt_rate(shape: Shape, parameters: Knobs) -> float:
 def _decode_terms(shape: Shape, parameters: Knobs, served: Served) -> tuple[Term, ...]:
     """Of one token: its passes, and the prompts of others among them."""
     own = terms(shape, parameters, served.batch, 0.0, 1 / shape.gain)
-    others = served.share * served.extra / shape.gain
+    others = served.share * served.extra / shape.gain + served.start
     return (*own, Term("prompts of others", others, "prefill", "gpu")) if others > 0 else own
 
 
@@ -122,14 +125,13 @@ def _prefill_terms(shape: Shape, parameters: Knobs, served: Served) -> tuple[Ter
     passes = shape.prompt / smaller(shape.prompt, shape.chunk)
     own = terms(shape, parameters, served.batch * shape.mixed, served.taken, passes)
     steps = max(0.0, served.prefill - sum(term.seconds for term in own))
-    rest = max(0.0, served.ttft - served.prefill - served.wait - served.queue)
     waits = (
         Term("wait for a pass", steps, "batching", "gpu"),
         Term("other prompts", served.wait, "prefill", "gpu"),
         Term("queue for a slot", served.queue, "running sequences", "gpu"),
-        Term("request handling", rest, "host CPU", "host"),
+        Term("request handling", served.handling, HOST, "host"),
     )
-    return (*own, *(term for term in waits if term.seconds > 0))
+    return (*own, *(term for term in waits if term.seconds > _NOTHING_S))
 
 
 def _limited_by(served: Served, space: Room, decode: tuple[Term, ...]) -> str:
@@ -172,7 +174,7 @@ def prefill_layout(layout: Layout) -> tuple[Layout, int]:
         expert_parallel=degree("expert_parallel", min(tensor, layout.expert_parallel)),
         attention_data_parallel=degree("attention_data_parallel", 1),
         prefill_gpus=0,
-        options=tuple((name, value) for name, value in layout.options if name != "speculative_tokens"),
+        speculation=None,
     )
     return worker, max(1, layout.prefill_gpus // tensor)
 
@@ -208,6 +210,6 @@ def _split_terms(shape: Shape, parameters: Knobs, found: Split) -> tuple[Term, .
     waits = (
         Term("cache handed over", found.transfer, "link bandwidth", "link"),
         Term("queue for a worker", queue, "prefill workers", "gpu"),
-        Term("request handling", rest - queue, "host CPU", "host"),
+        Term("request handling", rest - queue, HOST, "host"),
     )
     return (*own, *(term for term in waits if term.seconds > 0))

@@ -5,22 +5,28 @@ from __future__ import annotations
 from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.parts import GpuSpec, PeakRates
+from wellfed.layout import Layout
 from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
 
+UNPACKED = "unpacked"
+
 
 def matrix_format(weight_type: str, peak: PeakRates) -> str:
-    """The format the matrix units compute in: the weights' own where the GPU knows it, else FP16 after unpacking."""
+    """The format the matrix units compute in: the weights' own where the GPU knows it, else FP16.
+
+    Narrow weights that are widened to FP16 on their way are `unpacked`: the same peak, less of it.
+    """
     name = weight_type.upper()
     if name.startswith("FP8"):
-        return "fp8" if peak.fp8 else "fp16"
+        return "fp8" if peak.fp8 else UNPACKED
     if name.startswith("INT8"):
-        return "int8" if peak.int8 else "fp16"
+        return "int8" if peak.int8 else UNPACKED
     if name.startswith("NVFP4"):
-        return "fp4" if peak.fp4 else "fp16"
+        return "fp4" if peak.fp4 else UNPACKED
     if name.startswith("MXFP4"):
-        return "fp8" if peak.fp4 else "fp16"  # activations are MXFP8 where FP4 is known, else BF16
-    return "fp16"
+        return "fp8" if peak.fp4 else UNPACKED  # activations are MXFP8 where FP4 is known, else BF16
+    return UNPACKED if width(weight_type) == "w4" else "fp16"
 
 
 def width(weight_type: str) -> str:
@@ -47,7 +53,8 @@ def sustained(gpu: GpuSpec) -> float:
 def peak_rate(kind: str, gpu: GpuSpec) -> float:
     """FLOP/s of `kind`: the data sheet's dense peak, as far as power allows."""
     peak = gpu.peak
-    rate = {"fp16": peak.bf16 or peak.fp16, "fp8": peak.fp8, "fp4": peak.fp4, "int8": peak.int8}[kind]
+    half = peak.bf16 or peak.fp16
+    rate = {"fp16": half, UNPACKED: half, "fp8": peak.fp8, "fp4": peak.fp4, "int8": peak.int8}[kind]
     if not rate:
         raise Unsupported(f"{gpu.name}: no {kind} rate is known")
     return rate * sustained(gpu)
@@ -62,6 +69,23 @@ def gpu_of(machine: Machine) -> GpuSpec:
     if first is None:
         raise Unsupported(f"no data sheet for {machine.gpus[0].name or 'this GPU'}")
     return min((spec for spec in specs if spec), key=lambda spec: spec.memory_bandwidth_bytes_per_s)
+
+
+def scopes(gpu: GpuSpec) -> tuple[str, ...]:
+    """What kinds of device a GPU is, for factors of achieved shares: vendor, generation, memory, and the last two."""
+    kind = memory_kind(gpu)
+    return (gpu.vendor, gpu.architecture, kind, f"{gpu.architecture}-{kind}")
+
+
+def kinds(gpu: GpuSpec, layout: Layout) -> tuple[str, ...]:
+    """The device's kinds; `tuned` where the engine's kernels were tuned for model and machine (option `tuned`)."""
+    return (*scopes(gpu), "tuned") if dict(layout.options).get("tuned") == "1" else scopes(gpu)
+
+
+def memory_kind(gpu: GpuSpec) -> str:
+    """hbm, gddr or lpddr."""
+    name = gpu.memory_type.upper()
+    return "hbm" if name.startswith("HBM") else "gddr" if name.startswith("GDDR") else "lpddr"
 
 
 def formats(weights: Weights, gpu: GpuSpec) -> dict[str, str]:

@@ -1,9 +1,15 @@
-"""The few fitted parameters of the serving model, by role; calibrations hold them under `serving.*` keys."""
+"""The few parameters of the serving model, by role; calibrations hold them under `serving.*` keys.
+
+Three kinds: of devices (shares of data-sheet peaks, time of a small kernel) shared by all engines; of engines (host
+work by step, sequence and request) shared by all devices; of what joins devices. A device's share is a common value
+times a factor of its memory's kind and one of its chip's generation, where the calibration has any.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from math import prod
 
 from wellfed.calibration import Calibration
 from wellfed.errors import BadInput
@@ -12,7 +18,10 @@ from wellfed.layout import Engine
 
 @dataclass(frozen=True, slots=True)
 class Knobs:
-    """Achieved fractions (of data-sheet peaks) and overheads that one replica's steps are made with."""
+    """Achieved fractions (of data-sheet peaks) and overheads that one replica's steps are made with.
+
+    Host seconds are of the reference core (`perf.host`).
+    """
 
     attention_read: float  # fraction of memory bandwidth when weights are read, by their width
     dense_read: float
@@ -27,29 +36,32 @@ class Knobs:
     routed_rate: float
     head_rate: float
     score_rate: float  # attention scores and values, fp16
+    expert_read: float  # of what weights are read with, when experts are: many small matrices
     expert_rate: float  # of routed experts' grouped multiplications, on top of routed_rate
-    expert_half_width: float  # width of a rank's expert at which their multiplications run at half their rate
+    expert_half_width: float  # width of a rank's expert that halves their rate, on units of 1 PFLOP/s
     expert_tile: float  # tokens each touched expert is padded by
     expert_imbalance: float  # extra load of the busiest rank under expert parallelism
-    kernel_s: float  # time a small kernel takes at least, CUDA graphs on
-    step_s: float  # host work per step that the GPU waits for
+    kernel_s: float  # time a small kernel takes on the GPU at least
+    launch_s: float  # host work to launch one kernel that no graph replays
+    step_s: float  # host work per pass: scheduler, inputs, sampling's rest, hand-over between processes
     sequence_s: float  # the same per running sequence
+    hidden: float  # share of a pass's host work that overlap can hide behind the GPU
+    request_s: float  # host work per request on the way to its first token: HTTP, tokeniser, scheduler, hand-overs
+    frontend_s: float  # of it, what one process does for all requests, one after the other
     reduce_s: float  # latency of one all-reduce between two GPUs
     reduce_hop_s: float  # more for every doubling of the group
     link_fraction: float  # of the links' data-sheet bandwidth
     exchange_s: float  # latency of one expert dispatch or combine
-    burst: float  # share of the other clients' prompts that stand before one's own
+    clumping: float  # queue for the prefill against random arrivals': answers of like length end together
     group_wait: float  # steps a prompt waits until all attention groups take one
-    prefill_wait: float  # steps a prompt waits and runs beyond its own computation
-    request_s: float  # time to first token that no computation explains: HTTP, tokeniser, scheduler
+    prefill_wait: float  # decode steps until a finished prompt's first token is out
     kv_transfer_fraction: float  # disaggregated: achieved share of the link when the cache moves
 
 
-# Field -> (key without prefix, whether each engine has its own).
 _COMMON: Mapping[str, str] = {
     "expert_spread": "expert_spread",
-    "cache_fraction": "cache_bandwidth_fraction",
     "score_rate": "score_compute_fraction",
+    "expert_read": "expert_bandwidth_fraction",
     "expert_rate": "expert_compute_fraction",
     "expert_half_width": "expert_half_width",
     "expert_tile": "expert_tile_tokens",
@@ -58,40 +70,77 @@ _COMMON: Mapping[str, str] = {
     "reduce_hop_s": "reduce_hop_s",
     "link_fraction": "link_fraction",
     "exchange_s": "exchange_s",
-    "prefill_wait": "prefill_wait_steps",
-    "burst": "burst_share",
+    "hidden": "hidden_share",
+    "clumping": "clumping",
     "kv_transfer_fraction": "kv_transfer_fraction",
 }
-_BY_ENGINE: Mapping[str, str] = {
-    "kernel_s": "kernel_s",
-    "step_s": "step_s",
-    "sequence_s": "sequence_s",
-    "request_s": "request_s",
-    "group_wait": "group_wait_steps",
-}
+_BY_ENGINE = ("launch_s", "step_s", "sequence_s", "request_s", "frontend_s")
+_WAITS = {"group_wait": "group_wait_steps", "prefill_wait": "prefill_wait_steps"}
 _READS = ("attention_read", "dense_read", "shared_read", "routed_read", "head_read")
 _RATES = ("attention_rate", "dense_rate", "shared_rate", "routed_rate", "head_rate")
+# Factors of devices, and the fields they multiply.
+_FACTORS: Mapping[str, tuple[str, ...]] = {
+    "memory_factor": (*_READS, "cache_fraction"),
+    "compute_factor": (*_RATES, "score_rate"),
+    "kernel_factor": ("kernel_s",),
+    "reduce_factor": ("reduce_s", "reduce_hop_s"),
+}
+Keys = Mapping[str, tuple[str, ...]]
+MOST_OF_A_PEAK = 0.93
 
 
-def keys(engine: Engine, formats: Mapping[str, str]) -> dict[str, str]:
-    """Field of Knobs -> calibration key. `formats` tells each part's matrix format: attention_rate -> fp8 ..."""
-    found = {field: f"serving.{name}" for field, name in _COMMON.items()}
-    found |= {field: f"serving.{engine.value}.{name}" for field, name in _BY_ENGINE.items()}
-    found |= {field: f"serving.bandwidth_fraction.{formats[field]}" for field in _READS}
-    return found | {field: f"serving.compute_fraction.{formats[field]}" for field in _RATES}
+def keys(engine: Engine, formats: Mapping[str, str], scopes: Iterable[str], available: Collection[str]) -> Keys:
+    """Field of Knobs -> calibration keys whose product it is.
+
+    `formats` tells each part's matrix format (attention_rate -> fp8 ...); `scopes` the device's kinds (hopper, hbm
+    ...); factors that the calibration (`available`) has not are 1.
+    """
+    found = {field: [f"serving.{name}"] for field, name in _COMMON.items()}
+    found |= {field: [f"serving.{engine.value}.{field}"] for field in _BY_ENGINE}
+    found |= {field: [f"serving.{engine.value}.{name}"] for field, name in _WAITS.items()}
+    found["kernel_s"] = ["serving.kernel_s", f"serving.{engine.value}.kernel_share"]
+    found["cache_fraction"] = ["serving.cache_bandwidth_fraction"]
+    found |= {field: [f"serving.bandwidth_fraction.{formats[field]}"] for field in _READS}
+    found |= {field: [f"serving.compute_fraction.{formats[field]}"] for field in _RATES}
+    for scope in scopes:
+        for factor, fields in _FACTORS.items():
+            key = f"serving.{factor}.{scope}"
+            if key in available:
+                for field in fields:
+                    found[field].append(key)
+    return {field: tuple(names) for field, names in found.items()}
 
 
-def knobs(calibration: Calibration, engine: Engine, formats: Mapping[str, str]) -> Knobs:
-    """The parameters for one engine and one set of matrix formats. Raises BadInput where the calibration has none."""
-    parameters = calibration.parameters
+def bounded(field: str, value: float) -> float:
+    """Shares of a peak stay below it, whatever their factors say."""
+    return min(value, MOST_OF_A_PEAK) if field in _BOUNDED else value
+
+
+_BOUNDED = frozenset((*_READS, "cache_fraction", *_RATES, "link_fraction"))
+
+
+def is_bounded(field: str) -> bool:
+    """Whether a field is a share of a data-sheet peak."""
+    return field in _BOUNDED
+
+
+def knobs(calibration: Calibration, engine: Engine, formats: Mapping[str, str], scopes: Iterable[str]) -> Knobs:
+    """The parameters for one engine, device and set of matrix formats. Raises BadInput where one is missing."""
+    values = calibration.parameters
     try:
-        return Knobs(**{field: parameters[key] for field, key in keys(engine, formats).items()})
+        found = keys(engine, formats, scopes, values.keys())
+        return Knobs(**{field: bounded(field, prod(values[key] for key in names)) for field, names in found.items()})
     except KeyError as error:
         hint = "`wellfed accuracy --refit` makes calibrations that hold all of them"
         raise BadInput(f"calibration {calibration.id} has no {error.args[0]}", hint) from error
 
 
 def required(engines: Iterable[Engine]) -> tuple[str, ...]:
-    """Every key a calibration of the serving model has to hold."""
-    formats = [dict.fromkeys(_RATES, name) for name in ("fp16", "fp8", "fp4", "int8")]
-    return tuple(sorted({key for engine in engines for each in formats for key in keys(engine, each).values()}))
+    """Every key a calibration of the serving model has to hold; factors of devices are not among them."""
+    widths = ("w16", "w8", "w4")
+    kinds = ("fp16", "fp8", "fp4", "int8", "unpacked")
+    formats = [dict.fromkeys(_READS, width) | dict.fromkeys(_RATES, kind) for width in widths for kind in kinds]
+    found = {
+        key for engine in engines for each in formats for names in keys(engine, each, (), ()).values() for key in names
+    }
+    return tuple(sorted(found))

@@ -13,6 +13,7 @@ from wellfed.perf.serving.step import forward, larger, smaller
 _ROUNDS = 4
 _OVERLOAD_WINDOW_S = 600.0  # the waits of an overloaded server are told for its first minutes
 _P99 = math.log(100)
+_MOST_BUSY = 0.99  # of the passes' time with prompts: beyond it the queue's formula has no meaning
 
 
 class Served(NamedTuple):
@@ -24,44 +25,111 @@ class Served(NamedTuple):
     rate: float
     batch: float  # sequences in one pass (running / stages)
     taken: float  # prompt tokens in a pass that takes some
-    share: float  # of the passes, those that take some
+    share: float  # passes that take others' prompts, per pass of a decoding sequence
     extra: float  # seconds such a pass takes longer
+    start: float  # seconds per token that the start's prompts cost
     prefill: float  # a prompt's own way through
     wait: float  # for other prompts
     queue: float  # for a slot
+    handling: float  # the host's work on the way to the first token
 
 
 def serve(shape: Shape, knobs: Knobs) -> Served:
-    """`shape.clients` clients that each ask again as soon as they are answered, as load generators do.
+    """`shape.clients` clients that each ask again as soon as they are answered, `shape.requests` times in all.
 
-    Of the clients, `slots` at most run; the rest wait (closed loop: wait = (clients - running) / rate). A running
-    sequence sees, per token it gets, prompt/output prompt tokens of every other one pass by; they come in chunks, alone
-    (SGLang) or in passes shared with decodes (vLLM, TensorRT-LLM). Clients start together and answers are alike in
-    length, so prompts arrive in bursts: `burst` of the others' stand before one's own. Pipeline stages work on as many
-    batches at a time, each a part of the running sequences; a pass goes through all of them.
+    Of the clients, `slots` at most run; the rest wait. A running sequence sees, per token it gets, prompt/output prompt
+    tokens of every *other* one pass by; they come in chunks, alone (SGLang) or in passes shared with decodes (vLLM,
+    TensorRT-LLM), whose chunk bounds how many sequences can be kept running. The share of the requests that the start
+    brings at once finds all other prompts of the start before or after it. Pipeline stages work on as many batches at a
+    time, each a part of the running sequences; a pass goes through all of them.
     """
-    admitted = smaller(shape.clients, shape.slots)
+    let_in = smaller(shape.clients, shape.slots)
+    admitted = smaller(let_in, fed(shape))
+    others = larger(admitted - 1, 0.0 * admitted)
+    company = others / (others + 1)  # 0 for a single user: nothing runs that its prompt waits for
+    first = smaller(let_in / shape.requests, 1.0 + 0 * admitted)
     per_pass = smaller(shape.prompt, shape.chunk)
-    decoding = admitted
+    busy = 1.0 + 0 * admitted  # share of its stay that a sequence decodes
     for _ in range(_ROUNDS):
+        decoding = 1 + others * busy * (1 - 0.25 * first * shape.spread)  # at the end answers run out one by one
         batch = decoding / shape.stages
         alone = forward(shape, knobs, batch, 0.0).seconds
-        arriving = batch * shape.gain * shape.prompt / shape.output
-        taken = larger(per_pass, arriving)
+        arriving = others * busy / shape.stages * shape.gain * shape.prompt / shape.output
+        taken = larger(per_pass, smaller(arriving * shape.interval, shape.chunk + 0 * arriving))
         together = forward(shape, knobs, batch * shape.mixed, taken).seconds
-        extra = together - alone * shape.mixed
-        share = arriving / taken
-        tpot = (alone + share * extra) / shape.gain
-        prefill = shape.prompt / per_pass * together + knobs.prefill_wait * alone
-        answer = shape.output * tpot
-        decoding = admitted * answer / (answer + prefill)
-    others = larger(admitted - 1, 0.0 * admitted)
-    wait = knobs.burst * others * shape.prompt * extra / taken
-    wait = wait + knobs.group_wait * tpot * (1 - 1 / shape.groups)
-    rate = admitted / (answer + prefill + wait)
-    queue = (shape.clients - admitted) / rate
-    ttft = knobs.request_s + prefill + wait + queue
-    return Served(tpot, ttft, decoding, rate, batch, taken, share, extra, prefill, wait, queue)
+        extra = larger(together - alone * shape.mixed, 0.0 * alone)
+        share = arriving / taken * (1 - first)
+        whole, start = _start(shape, knobs, first, admitted, batch, alone)
+        tpot = (alone + share * extra) / shape.gain + start
+        prefill = shape.prompt / per_pass * together + knobs.prefill_wait * alone * company
+        held = shape.output * tpot
+        queued = knobs.clumping * closed_wait(shape.prompt * extra / taken, held, admitted)
+        looked = (alone + share * extra) / 2 * company * shape.interval
+        wait = (queued + looked) * (1 - first) + first * whole / 2
+        wait = wait + knobs.group_wait * tpot * (1 - 1 / shape.groups)
+        busy = held / (held + prefill + wait)
+    handling = (knobs.request_s + knobs.frontend_s * first * shape.clients / 2) / shape.pace
+    stay = held + prefill + wait
+    rate = smaller(admitted / stay, shape.clients / (stay + handling))
+    rate = _no_faster(rate, shape.pace / knobs.frontend_s)
+    late = larger(shape.clients - admitted, 0.0 * admitted)
+    # clients that come again wait a whole queue each time; of those that come once, the last waits longest
+    again = larger(1 - shape.clients / shape.requests, 0.0 * admitted)
+    offset = (1 - again) * late / shape.clients * (shape.spread * whole + (1 - shape.spread) * (held + whole) / 2)
+    full = larger(shape.clients / rate - stay - handling, 0.0 * admitted)  # Little's law
+    queue = full * (again + (1 - again) * late / shape.clients / 2) + offset
+    # at the start prompts are let in that will not have room to grow: their wait comes amid their answers
+    grown = larger(smaller(shape.clients, shape.start_slots) - let_in, 0.0 * admitted)
+    amid = (1 - again) * queue * grown / (late + 1e-9)
+    queue, start, tpot = queue - amid, start + amid / shape.output, tpot + amid / shape.output
+    ttft = handling + prefill + wait + queue
+    running = admitted * busy
+    return Served(tpot, ttft, running, rate, batch, taken, share, extra, start, prefill, wait, queue, handling)
+
+
+def _start(
+    shape: Shape, knobs: Knobs, first: float, admitted: float, batch: float, alone: float
+) -> tuple[float, float]:
+    """Seconds of all prompts that the start brings at once, and what they add to a mean token.
+
+    An answer begun amid them waits for half of them: all the more a token, the shorter it is. Where prompts share
+    passes with decodes no token waits for more than one full pass.
+    """
+    if isinstance(first, float) and not first:
+        return 0.0, 0.0
+    full = smaller(admitted * shape.prompt, shape.chunk + 0 * admitted)
+    together = forward(shape, knobs, batch * shape.mixed, full).seconds
+    extra = larger(together - alone * shape.mixed, 0.0 * alone)
+    whole = admitted * shape.prompt * extra / full
+    each = whole / 2 * shape.inverse
+    return whole, first * (shape.mixed * smaller(each, extra) + (1 - shape.mixed) * each)
+
+
+def closed_wait(service_s: float, away_s: float, clients: float) -> float:
+    """The queue before a server that takes `service_s` for each of `clients` that then stay away for `away_s`.
+
+    Schweitzer's approximation of mean value analysis: a client finds (clients - 1) x its share of time at the server.
+    """
+    excess = service_s * clients - away_s
+    response: float = (excess + (excess * excess + 4 * service_s * away_s) ** 0.5) / 2
+    return response - service_s
+
+
+def fed(shape: Shape) -> float:
+    """The most sequences that shared passes keep running: each needs prompt/output prompt tokens a pass for the next.
+
+    Beyond it all that a pass's chunk leaves beside decodes is taken, and further sequences wait for their prompts.
+    """
+    needed = shape.prompt * shape.gain / shape.output + shape.drafts
+    most = larger(shape.chunk * shape.stages / needed, 1.0 + 0 * needed)
+    unbounded = shape.slots + shape.clients
+    return smaller(most + (1 - shape.mixed) * unbounded, unbounded)
+
+
+def _no_faster(rate: float, most: float) -> float:
+    """The smaller of two rates, rounded where they are alike."""
+    found: float = (rate**-4 + most**-4) ** -0.25
+    return found
 
 
 class Arrived(NamedTuple):
@@ -79,31 +147,32 @@ def arrivals(shape: Shape, knobs: Knobs, rate: float) -> Arrived:
     Sakasegawa's approximation, halved: answers vary less than exponentially). Beyond capacity the queue grows without
     end: waits are means over the first ten minutes. Scalars only.
     """
+    shape, knobs = replace(shape, requests=math.inf), replace(knobs, clumping=0.0)
     most = serve(replace(shape, clients=shape.slots), knobs)
-    capacity = shape.slots / (shape.output * most.tpot + most.prefill)
+    slots = min(shape.slots, fed(shape))
+    capacity = slots / (shape.output * most.tpot + most.prefill)
     load = rate / capacity
     if load >= 1:
         grown = _OVERLOAD_WINDOW_S / 2 * (1 - 1 / load)
         late = 2 * grown + most.prefill
-        served = most._replace(queue=grown, wait=0.0, rate=capacity, ttft=knobs.request_s + most.prefill + grown)
-        return Arrived(served, knobs.request_s + late, load)
-    found = _steady(shape, knobs, rate)
+        served = most._replace(queue=grown, wait=0.0, rate=capacity, ttft=most.handling + most.prefill + grown)
+        return Arrived(served, most.handling + late, load)
+    found = _steady(shape, knobs, rate, slots)
     held = shape.output * found.tpot + found.prefill
-    busy = min(0.99, found.share * found.extra / (found.tpot * shape.gain))
-    prompts = found.taken / shape.prompt
-    wait = busy / (2 * (1 - busy)) * found.extra / max(1.0, prompts) + knobs.group_wait * found.tpot * (
-        1 - 1 / shape.groups
-    )
-    crowd = min(0.999, rate * held / shape.slots)
-    queue = 0.5 * crowd ** (math.sqrt(2 * (shape.slots + 1)) - 1) / (shape.slots * (1 - crowd)) * held
-    ttft = knobs.request_s + found.prefill + wait + queue
-    late = knobs.request_s + found.prefill + (wait + queue) * _P99
+    pass_s = found.tpot * shape.gain
+    busy = min(_MOST_BUSY, found.share * found.extra / pass_s)
+    queued = busy / (2 * (1 - busy)) * found.extra / max(1.0, found.taken / shape.prompt)
+    crowd = min(0.999, rate * held / slots)
+    queue = 0.5 * crowd ** (math.sqrt(2 * (slots + 1)) - 1) / (slots * (1 - crowd)) * held
+    wait = found.wait + queued
+    ttft = found.handling + found.prefill + wait + queue
+    late = found.handling + found.prefill + (wait + queue) * _P99
     return Arrived(found._replace(wait=wait, queue=queue, ttft=ttft, rate=rate), late, load)
 
 
-def _steady(shape: Shape, knobs: Knobs, rate: float) -> Served:
+def _steady(shape: Shape, knobs: Knobs, rate: float, slots: float) -> Served:
     """The state in which as many requests finish as arrive: bisection over the sequences in the replica."""
-    low, high = 0.0, shape.slots
+    low, high = 0.0, slots
     for _ in range(18):
         middle = (low + high) / 2
         found = serve(replace(shape, clients=middle), knobs)

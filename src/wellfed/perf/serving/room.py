@@ -12,24 +12,50 @@ from wellfed.plan import Request
 
 # Share of the answer that a sequence holds cache for when the next one is admitted. TensorRT-LLM reserves all of it
 # (guaranteed no evict); vLLM and SGLang admit on what is there and what they expect, and run half-grown sequences.
-_RESERVED = {Engine.TENSORRT_LLM: 1.0, Engine.SGLANG: 0.75, Engine.VLLM: 0.75}
+_RESERVED = {Engine.TENSORRT_LLM: 1.0, Engine.SGLANG: 0.7, Engine.VLLM: 0.55}
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """`slots` of one replica; None in `cached` when the memory of a device is unknown."""
+    """`slots` of one replica, and those of its start; None in `cached` when the memory of a device is unknown."""
 
     memory: Memory
     cached: float | None
     slots: float
+    start_slots: float
+
+
+def _reserved(request: Request) -> float:
+    """Tokens beyond its prompt that a sequence holds when the next one is admitted.
+
+    Where all requests come at once and their lengths differ, short answers make room while long ones grow: of lengths
+    evenly drawn between nothing and twice the mean m, (1 - k/2m)(prompt + k) is held after k steps, at most
+    (2m + prompt)^2/8m.
+    """
+    layout, load = request.layout, request.workload
+    share = _RESERVED.get(layout.engine, 1.0) * load.output_tokens
+    prompt, mean = load.depth_tokens + load.prompt_tokens, max(1, load.output_tokens)
+    once = load.requests is not None and load.requests <= load.concurrency
+    if layout.engine is Engine.TENSORRT_LLM or not once or load.length_spread < 1:
+        return share
+    peak = (2 * mean + prompt) ** 2 / (8 * mean) - prompt if prompt < 2 * mean else 0.0
+    return min(share, peak)
 
 
 def room(request: Request) -> Room:
     """The ledger and the running sequences of one replica, at least one so that an estimate exists."""
     ledger = memory(request)
     layout, load = request.layout, request.workload
-    grown = load.depth_tokens + load.prompt_tokens + _RESERVED.get(layout.engine, 1.0) * load.output_tokens
-    per_group = most_sequences(shares(request), max(1, round(grown)))
-    cached = None if per_group is None else float(per_group * max(1, layout.attention_data_parallel))
-    limit = float(max(1, layout.max_sequences))
-    return Room(ledger, cached, max(1.0, limit if cached is None else min(limit, cached)))
+    prompt, devices = load.depth_tokens + load.prompt_tokens, shares(request)
+    reserved = _reserved(request)
+    limit, groups = float(max(1, layout.max_sequences)), max(1, layout.attention_data_parallel)
+
+    def held(tokens: float) -> float | None:
+        per_group = most_sequences(devices, max(1, round(tokens)))
+        return None if per_group is None else float(per_group * groups)
+
+    cached = held(prompt + reserved)
+    slots = max(1.0, limit if cached is None else min(limit, cached))
+    if cached is None or cached >= limit or layout.engine is not Engine.VLLM:
+        return Room(ledger, cached, slots, slots)
+    return Room(ledger, cached, slots, max(slots, min(limit, held(prompt) or limit)))

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Machine
-from wellfed.layout import Layout
+from wellfed.layout import Engine, Layout, Speculation
 from wellfed.models.model import Model
 from wellfed.models.weights import Weights
+from wellfed.perf.host import host_speed
 from wellfed.perf.memory.kv import kv_element_bytes
 from wellfed.perf.serving.formats import formats, gpu_of, peak_rate
 from wellfed.perf.serving.links import link
@@ -72,27 +73,70 @@ class Shape:
     output: float
     chunk: float  # prompt tokens that a pass takes at most
     slots: float  # sequences that may run, by memory and by the engine's limit
+    start_slots: float  # the same while they hold no more than their prompts, where the engine lets them in on that
+    interval: float  # passes between two looks for new requests
     mixed: float  # 1: prompts share passes with decodes, 0: they get their own
     drafts: float  # tokens a sequence brings to a decode pass: 1, or more with speculative decoding
     gain: float  # tokens it takes away from one, on average
     context_bytes: float  # KV cache of one prompt, all ranks of a group: what disaggregation moves
+    draft_share: float  # what drafting costs, as a share of a pass over the active weights
+    requests: float  # sent in all; infinity: the start does not count
+    inverse: float  # mean of 1 / length of the answers
+    spread: float  # of the lengths: 0 alike, 1 evenly between nothing and twice the mean
+    # the host
+    rounds: float  # host work of a pass against that of one rank's without drafts
+    pace: float  # of its cores against the reference core, threads that wait for a core included
+    overlapped: float  # 1: the next step is prepared while the GPU works
+    launches: float  # kernels of a decode pass that no graph replays
+    prompt_launches: float  # the same of a pass with prompts
+
+
+# Kernels of a layer that graphs leave out where they are captured piece by piece (vLLM up to 0.10): attention's.
+_PIECEWISE = 3
+_COMPILED = 0.35  # of the kernels are left to launch where the model is compiled but not captured
+_PER_DOUBLING = 0.15  # more host work of a pass for every doubling of the ranks that are handed it
+_MOST_DRAFTS = 4  # drafting passes of trees: wide ones are no deeper
+_FRONT_THREADS = 3  # beside the ranks': engine core, API server, detokeniser
 
 
 @dataclass(frozen=True, slots=True)
-class Speculation:
-    """`tokens` drafted per sequence and pass; `gain` = tokens obtained per pass, 1 without speculation."""
+class HostShape:
+    """What a layout asks of the host: see the fields of `Shape` with these names."""
 
-    tokens: float = 0.0
-    gain: float = 1.0
+    rounds: float
+    pace: float
+    overlapped: float
+    launches: float
+    prompt_launches: float
 
 
-def speculation(layout: Layout) -> Speculation:
-    """From the options `speculative_tokens` and `acceptance`, the share of drafts kept when those before were."""
-    options = dict(layout.options)
-    if "speculative_tokens" not in options:
-        return Speculation()
-    tokens, kept = float(options["speculative_tokens"]), float(options.get("acceptance", 0.7))
-    return Speculation(tokens, sum(kept**i for i in range(int(tokens) + 1)))
+def host_shape(machine: Machine, layout: Layout, kernels: float, blocks: int) -> HostShape:
+    """The host's part. vLLM and TensorRT-LLM compile their models, SGLang launches prompts' kernels one by one."""
+    ranks = layout.tensor_parallel * layout.pipeline_parallel * max(1, layout.data_parallel) / max(1, machine.count)
+    speed = host_speed(machine)
+    pace = speed.ratio / speed.stretch(ranks + _FRONT_THREADS)
+    piecewise = dict(layout.options).get("graphs") == "piecewise"
+    compiled = 1.0 if layout.engine is Engine.SGLANG or not layout.cuda_graphs else _COMPILED
+    launches = 0.0 if not piecewise else _PIECEWISE * float(blocks)
+    guess = layout.speculation
+    drafts = min(guess.tokens, _MOST_DRAFTS) if guess and guess.draft_share else 0
+    together = layout.tensor_parallel * layout.pipeline_parallel
+    return HostShape(
+        rounds=(1 + _PER_DOUBLING * math.log2(max(1, together))) * (1 + drafts),
+        pace=pace,
+        overlapped=0.0 if layout.async_scheduling is False else 1.0,
+        launches=launches if layout.cuda_graphs else kernels,
+        prompt_launches=kernels * compiled,
+    )
+
+
+def mean_inverse(length: float, spread: float) -> float:
+    """Mean of 1/n over lengths from 1 to twice `length`, evenly drawn, or of that one length; in between by `spread`.
+
+    Means of times per token are means over answers: an answer of few tokens that waits once weighs most in them.
+    """
+    drawn = (math.log(2 * length) + 0.5772) / (2 * length)
+    return (1 - spread) / length + spread * max(1 / length, drawn)
 
 
 def _conversions(sums: Totals, kinds: Mapping[str, str]) -> float:
@@ -113,6 +157,7 @@ def shape_of(
     load: Workload,
     clients: float,
     slots: float,
+    start_slots: float,
     mixed: bool,
 ) -> Shape:
     """The shape of one replica that serves `clients` at a time, of which `slots` may run."""
@@ -140,7 +185,10 @@ def shape_of(
     width = 2 * model.hidden  # bytes of a token's activation, BF16
     ring = 2 * (ranks - 1) / ranks
     reached = min(sums.active, ranks)
-    guess = speculation(layout)
+    guess = layout.speculation or Speculation(0, 1.0)
+    kernels = sums.kernels + _conversions(sums, kinds)
+    host = host_shape(machine, layout, kernels, sums.blocks)
+    answer = max(1, load.output_tokens)
     return Shape(
         ranks=ranks,
         stages=layout.pipeline_parallel,
@@ -168,7 +216,7 @@ def shape_of(
         cache_bytes=cache * element,
         score_flops=score / ranks,
         prompt_score_flops=prompt / ranks,
-        kernels=sums.kernels + _conversions(sums, kinds),
+        kernels=kernels,
         reduces=reduces + (sums.wide_norms if inner > 1 else 0),
         exchanges=2 * sums.moe_blocks if spread else 0,
         reduce_bytes=reduces * width * ring,
@@ -178,11 +226,22 @@ def shape_of(
         hops=math.log2(ranks) if ranks > 1 else 0.0,
         clients=clients,
         prompt=load.prompt_tokens,
-        output=max(1, load.output_tokens),
+        output=answer,
         chunk=layout.batch_tokens,
         slots=slots,
+        start_slots=start_slots,
+        interval=float(dict(layout.options).get("recv_interval", 1)),
         mixed=1.0 if mixed else 0.0,
         drafts=1 + guess.tokens,
-        gain=guess.gain,
+        gain=guess.acceptance_length,
         context_bytes=moved * element,
+        draft_share=guess.draft_share * guess.tokens,
+        requests=load.requests * clients / max(1, load.concurrency) if load.requests else math.inf,
+        inverse=mean_inverse(answer, load.length_spread),
+        spread=load.length_spread,
+        rounds=host.rounds,
+        pace=host.pace,
+        overlapped=host.overlapped,
+        launches=host.launches,
+        prompt_launches=host.prompt_launches,
     )

@@ -13,6 +13,7 @@ from wellfed.perf.serving.load import serve
 from wellfed.perf.serving.room import room
 from wellfed.plan import Request
 
+_NOTHING = 1e-9
 _BATCHES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 
 
@@ -72,13 +73,14 @@ def _best_batch(
     space = room(request)
     if space.memory.fits is False or not space.cached:
         return None
-    shape, parameters = replica(request, calibration, space.slots)
-    steady = replace(parameters, burst=0.0, group_wait=0.0)  # a full queue keeps every pass full
+    shape, parameters = replica(request, calibration, space)
+    # a full queue keeps every pass full, waits count for nothing, and requests are handed over ready
+    steady = replace(parameters, clumping=0.0, group_wait=0.0, prefill_wait=0.0, frontend_s=_NOTHING)
     if not streamed:
         steady = replace(steady, sequence_s=0.0)
     chosen, most = 0.0, 0.0
     for batch in (*(size for size in _BATCHES if size < space.slots), space.slots):
-        served = serve(replace(shape, clients=batch, slots=batch), steady)
+        served = serve(replace(shape, clients=batch, slots=batch, start_slots=batch), steady)
         if served.rate > most and (tpot_limit_s is None or served.tpot <= tpot_limit_s):
             chosen, most = batch, served.rate
     if not most:

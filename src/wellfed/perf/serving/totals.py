@@ -105,8 +105,11 @@ def layer_kernels(layer: Layer) -> float:
     attention = layer.attention
     if isinstance(attention, LatentAttention):
         count = 12.0 + (8 if attention.indexer else 0)
+    elif isinstance(attention, FullAttention):
+        count = 7.0 + (1 if attention.qk_norm else 0)
     else:
-        count = 7.0 + (1 if isinstance(attention, FullAttention) and attention.qk_norm else 0)
+        count = 11.0  # recurrent and compressed kinds: convolutions, gates, states
+    count += max(0, layer.norms - 2)
     if isinstance(layer.ffn, MoeFfn):
         return count + 9 + (3 if layer.ffn.shared_width else 0)
     return count + 4

@@ -12,11 +12,12 @@ from wellfed.topology.snapshot import Snapshot, Tree
 
 def recognises(text: str) -> bool:
     """A processor's block."""
-    return bool(re.search(r"^processor\s*:\s*\d+\s*$", text, re.M) and re.search(r"^(?:model name|cpu model|CPU part)\s*:", text, re.M))  # fmt: skip
+    numbered = re.search(r"^processor\s*:\s*\d+\s*$", text, re.M)
+    return bool(numbered and re.search(r"^(?:model name|cpu model|CPU part)\s*:", text, re.M))
 
 
 def parse(text: str) -> Machine:
-    """A package per `physical id`; an excerpt that lacks threads shows fewer, so threads are counted only where whole."""
+    """A package per `physical id`; threads and cores as each block says, for excerpts lack some."""
     tree = Tree(Snapshot("", Origin.DUMP, {"/proc/cpuinfo": text.encode()}))
     blocks = re.split(r"\n\s*\n", text)
     packages: dict[int, list[str]] = {}
@@ -38,7 +39,8 @@ def parse(text: str) -> Machine:
 def _socket(index: int, blocks: list[str], name: str | None, flags: frozenset[str]) -> Socket:
     cores = re.search(r"^cpu cores\s*:\s*(\d{1,4})\s*$", blocks[0], re.M)
     siblings = re.search(r"^siblings\s*:\s*(\d{1,4})\s*$", blocks[0], re.M)
-    return Socket(index, name=name, cores=int(cores[1]) if cores else None, threads=int(siblings[1]) if siblings else None, isa=flags)  # fmt: skip
+    threads = int(siblings[1]) if siblings else None
+    return Socket(index, name=name, cores=int(cores[1]) if cores else None, threads=threads, isa=flags)
 
 
 READER = Reader("/proc/cpuinfo", "cat /proc/cpuinfo", "CPU model, packages, cores", ("processor",), recognises, parse)

@@ -28,7 +28,8 @@ _ERROR = re.compile(
     rf"{_A}: PCIe Bus Error: severity=(Corrected|Correctable|Uncorrected|Uncorrectable)( \((?:Non-)?Fatal\))?", re.I
 )
 _RECEIVED = re.compile(
-    rf"{_A}: AER: (?:Multiple )?(Corrected|Correctable|Uncorrected|Uncorrectable)( \((?:Non-)?Fatal\))? error (?:message )?received"
+    rf"{_A}: AER: (?:Multiple )?(Corrected|Correctable|Uncorrected|Uncorrectable)"
+    r"( \((?:Non-)?Fatal\))? error (?:message )?received"
     rf"(?: from {_A})?",
     re.I,
 )
@@ -36,6 +37,10 @@ _BROADCAST = re.compile(rf"{_A}: (?:AER: )?broadcast error_detected message|{_A}
 _BELOW = re.compile(
     rf"(?:nvidia|amdgpu|xe|i915|nouveau) {_A}: (?:AER: )?(?:device has no AER-aware driver|can't recover)"
 )
+_TELLING = (  # marks of the lines that tell something; a boot log has thousands of others
+    "PCIe bandwidth", "] type ", "PCI bridge to", "on NUMA node", "NVRM", "PCIe Bus Error", "AER", "error_detected",
+    "ommand line:", "NUMA balancing", "can't recover",
+)  # fmt: skip
 _SEVERITIES = ("correctable", "nonfatal", "fatal")
 
 
@@ -43,8 +48,8 @@ def recognises(text: str) -> bool:
     """Any line we can use, in the kernel's form."""
     return bool(
         re.search(
-            r"available PCIe bandwidth|pci [0-9a-f:.]+: \[[0-9a-f]{4}:[0-9a-f]{4}\] type|NVRM: |PCIe Bus Error: severity|"
-            r": AER: ",
+            r"available PCIe bandwidth|pci [0-9a-f:.]+: \[[0-9a-f]{4}:[0-9a-f]{4}\] type|NVRM: |: AER: |"
+            r"PCIe Bus Error: severity",
             text,
         )
         or re.search(
@@ -55,6 +60,7 @@ def recognises(text: str) -> bool:
 
 def parse(text: str) -> Machine:
     """Functions the log names; it shows only some, so absence proves nothing."""
+    text = "\n".join(line for line in text.splitlines() if any(mark in line for mark in _TELLING))
     devices: dict[str, PciDevice] = {}
     for match in _SEEN.finditer(text):
         _put(devices, match[1], vendor_id=int(match[2], 16), device_id=int(match[3], 16), class_code=int(match[5], 16))

@@ -8,7 +8,11 @@ from wellfed.hardware.machine import Gpu, Machine, OsSettings
 from wellfed.hardware.pcie import PcieLink
 from wellfed.topology.readers.reader import Reader, told
 
-_BUS = re.compile(r"^\s*Bus Interface\s*[:=]?\s*PCI(?:e|-E|-Express)?\s*(?:x(\d+)\s+)?(\d)\.\d\s*(?:x(\d+)\s*)?@\s*x?(\d+)\s+(\d)\.\d", re.M)  # fmt: skip
+_BUS = re.compile(
+    r"^\s*Bus Interface\s*[:=]?\s*PCI(?:e|-E|-Express)?\s*(?:x(\d+)\s+)?(\d)\.\d\s*(?:x(\d+)\s*)?"
+    r"@\s*x?(\d+)\s+(\d)\.\d",
+    re.M,
+)
 _UNITS = {"KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 
 

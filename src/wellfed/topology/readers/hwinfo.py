@@ -102,5 +102,6 @@ def _memory(block: str) -> int | None:
 
 
 READER = Reader(
-    "hwinfo", "hwinfo --gfxcard --memory --cpu", "GPUs, CPU, RAM", ("Hardware Class:", "graphics card:", "cpu:"), recognises, parse
+    "hwinfo", "hwinfo --gfxcard --memory --cpu", "GPUs, CPU, RAM", ("Hardware Class:", "graphics card:", "cpu:"),
+    recognises, parse,
 )  # fmt: skip

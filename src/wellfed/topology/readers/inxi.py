@@ -14,9 +14,17 @@ from wellfed.topology.readers.pci_words import vendor_of
 from wellfed.topology.readers.reader import Reader, told
 from wellfed.topology.smbios import MemoryDevice
 
-_SECTION = re.compile(r"^(System|Machine|CPU|Graphics|Memory|Info|Audio|Network|Drives|Battery|RAID|Sensors|Repos|Processes|Partition|Swap|USB|Bluetooth|Logical|ID-\d+|Weather|Unmounted|Slots|PCI Slots)\s*:", re.M)  # fmt: skip
+_SECTION = re.compile(
+    r"^(System|Machine|CPU|Graphics|Memory|Info|Audio|Network|Drives|Battery|RAID|Sensors|Repos|Processes|Partition|Swap|"
+    r"USB|Bluetooth|Logical|ID-\d+|Weather|Unmounted|Slots|PCI Slots)\s*:",
+    re.M,
+)
 _CARD = re.compile(r"\b(?:Device|Card)-\d+\s*:\s*")
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
+_TOTALS = (  # in the order of trust: what the kernel has, what is built in
+    r"(?:System )?RAM:\s*total:\s*[\d.]+ \w+ available:", r"\btotal:", r"Memory:", r"used:\s*[\d.]+ ?\w* ?/",
+)  # fmt: skip
+_VIRTUAL = ("kvm", "vmware", "virtualbox", "vm", "xen", "qemu", "hyper", "docker")
 _BRANDS = {0x10DE: "nvidia", 0x1002: "amd", 0x8086: "intel"}
 
 
@@ -24,7 +32,8 @@ def recognises(text: str) -> bool:
     """Two of its sections, or one with its own keys."""
     names = {match[1] for match in _SECTION.finditer(text)}
     own = re.search(r"\b(?:bus-ID|chip-ID|loaded|driver|Topology|Info|model|RAM|Array-\d+|Mobo)\s*:", text)
-    return bool(names & {"Graphics", "CPU", "Memory", "Machine", "Info"} and own and (len(names) > 1 or _CARD.search(text) or "model:" in text))  # fmt: skip
+    enough = len(names) > 1 or _CARD.search(text) or "model:" in text
+    return bool(names & {"Graphics", "CPU", "Memory", "Machine", "Info"} and own and enough)
 
 
 def _sections(text: str) -> Iterator[tuple[str, str]]:
@@ -44,25 +53,15 @@ def parse(text: str) -> Machine:
     memory = sections.get("Memory", "")
     every = f"{memory} {sections.get('Info', '')}"
     kind = re.search(r"Type:\s*(\w+)", sections.get("Machine", ""))
-    virtual = kind is not None and kind[1].lower() in (
-        "kvm",
-        "vmware",
-        "virtualbox",
-        "vm",
-        "xen",
-        "qemu",
-        "hyper",
-        "docker",
-    )
-    name, cores, count = _cpu(sections.get("CPU", ""))
+    virtual = kind is not None and kind[1].lower() in _VIRTUAL
+    model, cores, count = _cpu(sections.get("CPU", ""))
     return told(
         gpus=tuple(gpu for gpu, _ in cards),
         pci=tuple(device for _, device in cards if device is not None),
         pci_complete=False,
-        cpu_name=name,
-        sockets=tuple(Socket(index, name=name, cores=cores) for index in range(count)),
-        memory_bytes=_size(every, r"(?:System )?RAM:\s*total:\s*[\d.]+ \w+ available:") or _size(every, r"(?:RAM: |Memory: )?\btotal:")
-        or _size(every, r"Memory:\s*(?:total:)?") or _size(every, r"used:\s*[\d.]+ ?\w* ?/"),
+        cpu_name=model,
+        sockets=tuple(Socket(index, name=model, cores=cores) for index in range(count)),
+        memory_bytes=next((size for start in _TOTALS if (size := _size(every, start))), None),
         dimms=_dimms(memory),
         os=OsSettings(
             chassis=_chassis(kind[1] if kind else ""),
@@ -73,15 +72,16 @@ def parse(text: str) -> Machine:
 
 
 def _chassis(kind: str) -> str | None:
-    return {"laptop": "laptop", "notebook": "laptop", "portable": "laptop", "convertible": "laptop", "desktop": "desktop",
-            "server": "server", "mini-pc": "desktop"}.get(kind.lower())  # fmt: skip
+    if kind.lower() in ("laptop", "notebook", "portable", "convertible"):
+        return "laptop"
+    return {"desktop": "desktop", "mini-pc": "desktop", "server": "server"}.get(kind.lower())
 
 
 def _cards(body: str) -> Iterator[tuple[Gpu, PciDevice | None]]:
     parts = _CARD.split(body)[1:]
     order = 0
-    for part in parts:
-        part = re.split(r"\bDisplay:|\bAPI:|\bMonitor-", part)[0]
+    for whole in parts:
+        part = re.split(r"\bDisplay:|\bAPI:|\bMonitor-", whole)[0]
         name = re.split(r"\s(?:vendor|driver|bus[- ]ID|chip-ID|type|class-ID):", part)[0].strip()
         vendor = vendor_of(name) or vendor_of(f"{name.split()[0]} Corporation") if name else None
         vendor = vendor or (0x1002 if name.startswith("AMD") else None)
@@ -98,8 +98,9 @@ def _cards(body: str) -> Iterator[tuple[Gpu, PciDevice | None]]:
         )  # fmt: skip
         if vendor == 0x8086 and "Arc" not in name and "Data Center" not in name:
             continue  # graphics inside the CPU
-        yield Gpu(order, name=bracketed_name(device), vendor=_BRANDS[vendor], pci_address=address,
-                  driver=driver[2] if driver and driver[1] == "nvidia" else None), device if address else None  # fmt: skip
+        version = driver[2] if driver and driver[1] == "nvidia" else None
+        gpu = Gpu(order, name=bracketed_name(device), vendor=_BRANDS[vendor], pci_address=address, driver=version)
+        yield gpu, device if address else None
         order += 1
 
 

@@ -39,8 +39,8 @@ def parse(text: str) -> Machine:
     """Slots, processors, cards."""
     nodes = list(_json(text)) or list(_nodes(text)) or list(_short(text))
     banks = [facts for name, facts in nodes if name.partition(":")[0] == "bank"]
-    cards = [_card(index, facts) for index, facts in enumerate(f for n, f in nodes if n.partition(":")[0] == "display")]
-    cards = [card for card in cards if card is not None]
+    displays = [facts for name, facts in nodes if name.partition(":")[0] == "display"]
+    cards = [card for at, facts in enumerate(displays) if (card := _card(at, facts)) is not None]
     cpus = [
         facts
         for name, facts in nodes
@@ -64,10 +64,16 @@ def parse(text: str) -> Machine:
         memory_bytes=sum(known) if known else None,
         dimms=dimms([_bank(facts) for facts in banks]),
         os=OsSettings(
-            chassis="laptop" if re.search(r"Notebook|Laptop|Portable", kind) else "desktop" if "Desktop" in kind else None,
+            chassis=_chassis(kind),
             virtualised=True if virtual else None, family="linux",
         ),
     )  # fmt: skip
+
+
+def _chassis(kind: str) -> str | None:
+    if re.search(r"Notebook|Laptop|Portable", kind):
+        return "laptop"
+    return "desktop" if "Desktop" in kind else None
 
 
 def _is_main(facts: _Facts) -> bool:

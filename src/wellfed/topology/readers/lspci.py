@@ -15,8 +15,10 @@ from wellfed.topology.readers.reader import Reader
 _HEADER = re.compile(
     r"^[ \t]*((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])\s+([A-Z0-9][^:\[]*?)(?:\s*\[([0-9a-f]{4})\])?:\s+(.*)$"
 )
+_START = re.compile(r"^[ \t]*(?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7][ \t]", re.M)
 _NUMERIC = re.compile(
-    r"^[ \t]*((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])\s+(?:Class )?([0-9a-f]{4}): ([0-9a-f]{4}):([0-9a-f]{4})\b"
+    r"^[ \t]*((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])\s+"
+    r"(?:Class )?([0-9a-f]{4}): ([0-9a-f]{4}):([0-9a-f]{4})\b"
 )
 _PORTS = (
     ("Root Complex Integrated", "integrated"), ("Root Complex Event", "integrated"), ("Root Port", "root"),
@@ -27,7 +29,13 @@ _PORTS = (
 
 def recognises(text: str) -> bool:
     """At least one line such as `00:01.1 PCI bridge: ...`."""
-    return any(_HEADER.match(line) or _NUMERIC.match(line) for line in text.splitlines())
+    starts = (_line_at(text, match.start()) for match in _START.finditer(text))
+    return any(_HEADER.match(line) or _NUMERIC.match(line) for line in starts)
+
+
+def _line_at(text: str, start: int) -> str:
+    end = text.find("\n", start)
+    return text[start:] if end < 0 else text[start:end]
 
 
 def parse(text: str) -> Machine:

@@ -43,7 +43,7 @@ def recognises_free(text: str) -> bool:
 
 
 def parse_free(text: str) -> Machine:
-    """RAM and swap. Numbers without a unit are what the command says (-b, -k, -m, -g), else what their size suggests."""
+    """RAM and swap. Bare numbers are what the command says (-b, -k, -m, -g), else what their size suggests."""
     head = _HEAD.search(text)
     columns = ["total", "used", "free", *(head[1].split() if head else [])]
     lines = {m[1]: m[2].split() for m in _LINE.finditer(text)}

@@ -1,4 +1,4 @@
-"""`mthreads-gmi`: Moore Threads' GPUs. Three lines a card: number, name | bus id | load, memory; kind | lanes | heat."""
+"""`mthreads-gmi`: Moore Threads' GPUs. Three lines a card: number, name | bus id | memory; kind | lanes | heat."""
 
 from __future__ import annotations
 

@@ -19,7 +19,8 @@ _COMM = re.compile(
     r"(?: [^\n]*?)?\bbusId ([0-9a-f]{4,12})\b"
 )
 _CHANNEL = re.compile(
-    r"(?:Channel|Ring) \d+(?:/\d+)?\s*:\s*(\d{1,4})\[([0-9a-f]+)\](?:\s*\[(?:send|receive)\])?\s*->\s*(\d{1,4})\[([0-9a-f]+)\]"
+    r"(?:Channel|Ring) \d+(?:/\d+)?\s*:\s*(\d{1,4})\[([0-9a-f]+)\](?:\s*\[(?:send|receive)\])?\s*->"
+    r"\s*(\d{1,4})\[([0-9a-f]+)\]"
     r"(?:\s*\[(?:send|receive)\])?\s*via\s+([A-Za-z0-9]+)"
 )
 _IB = re.compile(r"NET/IB : Using ([^\n]+)")
@@ -43,9 +44,10 @@ def parse(text: str) -> Machine:
         peers.setdefault((a, b), PeerAccess(a, b, works=False, why="NCCL: P2P is disabled between connected GPUs"))
     numbers = {end for pair in peers for end in pair} | set(devices.values())
     places = {devices[rank]: _address(m[5]) for rank, m in ranks.items()}
+    vendor = "nvidia" if "RCCL" not in text else "amd"
     return told(
         gpus=tuple(
-            Gpu(number, vendor="nvidia" if "NCCL INFO" in text and "RCCL" not in text else "amd", pci_address=places.get(number))
+            Gpu(number, vendor=vendor, pci_address=places.get(number))
             for number in sorted(numbers)[:_MAX_RANKS]
         ),
         peers=tuple(peers[pair] for pair in sorted(peers)),
@@ -87,7 +89,7 @@ def _device(rank: str, inside: str, devices: dict[int, int]) -> int | None:
 def _nics(text: str) -> list[Nic]:
     match = _IB.search(text)
     if match:
-        cards = {name: kind for name, kind in _HCA.findall(match[1])}
+        cards = dict(_HCA.findall(match[1]))
         return [Nic(name, kind="ethernet" if kind == "RoCE" else "infiniband", up=True) for name, kind in cards.items()]
     match = _SOCKET.search(text)
     names = re.findall(r"\[\d+\]([\w.-]+?):", match[1]) if match else []

@@ -1,7 +1,8 @@
 """NCCL's and RCCL's topology XML (NCCL_TOPO_DUMP_FILE): CPUs by NUMA node, PCI tree, NVLink and xGMI.
 
 A `pci` element's link is what NCCL counts on between it and its parent (maxima of both ends, read from sysfs), so it
-is taken as the current link, which is said as an assumption; what a card could do by itself the file does not tell. Bus ids ffff:ff:* are stand-ins for hidden switches.
+is taken as the current link, which is said as an assumption; what a card could do by itself the file does not tell.
+Bus ids ffff:ff:* are stand-ins for hidden switches.
 """
 
 from __future__ import annotations

@@ -152,9 +152,24 @@ def _memory(fields: dict[str, str], units: dict[str, str], name: str) -> int | N
 
 READER = Reader(
     "nvidia-smi --query-gpu",
-    "nvidia-smi --query-gpu=index,name,pci.bus_id,pstate,pcie.link.gen.gpucurrent,pcie.link.gen.gpumax,pcie.link.gen.hostmax,pcie.link.width.current,pcie.link.width.max,memory.total,memory.free,power.limit,clocks.max.memory --format=csv",
+    "nvidia-smi --query-gpu=index,name,pci.bus_id,pstate,pcie.link.gen.gpucurrent,pcie.link.gen.gpumax,"
+    "pcie.link.gen.hostmax,pcie.link.width.current,pcie.link.width.max,memory.total,memory.free,power.limit,"
+    "clocks.max.memory --format=csv",
     "what was asked for of each GPU",
-    (",",),
+    (
+        "memory.total",
+        "memory.free",
+        "memory.used",
+        "pci.bus_id",
+        "gpu_bus_id",
+        "pcie.link",
+        "pstate",
+        "gpu_name",
+        "driver_version",
+        "power.limit",
+        "compute_cap",
+        "--query-gpu",
+    ),
     recognises,
     parse,
 )

@@ -17,16 +17,19 @@ MAX_DEPTH = 12  # of nested JSON
 MAX_LINE = 16_384  # characters of a line of text; no tool prints longer ones (XML and JSON may)
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")
 _LOST_ESCAPES = re.compile(r"(?:␛|\^\[|\\x1b|\\033|\\e)\[[0-9;]*m")
-_FENCE = re.compile(r"^[ \t]*(?:[-*+]|\d+\.)?[ \t]*(?:`{3,}|~{3,})[^\n`]*$|</?(?:pre|code)(?: [^>\n]*)?>", re.M)
+_FENCE = re.compile(
+    r"^[ \t]{0,40}(?:[-*+]|\d{1,3}\.)?[ \t]{0,8}(?:`{3,}|~{3,})[^\n`]*$|</?(?:pre|code)(?: [^>\n]*)?>", re.M
+)
 _QUOTE = re.compile(r"^[ \t]*(?:>[ \t]?)+", re.M)
 _STAMP = re.compile(
     r"^(?:"
     r"\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?"  # 2026-01-31T12:00:00.123Z
-    r"|[\w.-]+[ \t]+\|(?=[ \t])(?![^\n]*\|[ \t]*$)"  # worker-0  | of a compose log; a table's row ends in a bar
     r"|\([\w ]+pid=\d+\)"  # (EngineCore pid=123)
     r")[ \t]?"
 )
 _STAMPED_SHARE = 0.7
+_LOOKED_AT = 400  # lines that tell what stands before each
+_SERVICE = re.compile(r"[\w.-]+[ \t]+\| ?")  # worker-0  | of a compose log
 
 
 def pieces(text: str) -> Iterator[str]:
@@ -51,13 +54,13 @@ def _plain(text: str) -> str:
 
 
 def _bodies(text: str) -> Iterator[str]:
-    """The text itself and, where it is JSON, every string in it that has lines; escaped line ends are line ends."""
+    """The text; of JSON whose strings have lines (a forum's interface) those. Escaped line ends are line ends."""
     start = text.lstrip()[:1]
     if start in ('"', "{", "["):
         document = _json(text)
         if document is not None:
-            yield text
-            yield from (_plain(body) for body in _strings(document, 0) if "\n" in body)
+            bodies = [_plain(body) for body in _strings(document, 0) if "\n" in body]
+            yield from bodies or [text]
             return
     yield _unescaped(text)
 
@@ -95,6 +98,9 @@ def _parts(text: str) -> Iterator[str]:
     text = _unquoted(text)
     if "&lt;" in text or "&gt;" in text:
         text = html.unescape(text)
+    if not any(mark in text for mark in ("```", "~~~", "<pre", "<code")):
+        yield from _one(text)
+        return
     at = 0
     for match in _FENCE.finditer(text):
         yield from _one(text[at : match.start()])
@@ -123,22 +129,29 @@ def _unquoted(text: str) -> str:
     return _QUOTE.sub("", text) if marked >= 2 else text
 
 
+def _without_service(lines: list[str]) -> list[str]:
+    """Without a compose log's service name, where almost every line has the same."""
+    head = [line for line in lines[:_LOOKED_AT] if line.strip()]
+    first = next((match[0] for line in head[:5] if (match := _SERVICE.match(line))), None)
+    if first is None or len(head) < 3:
+        return lines
+    bare = first.rstrip()
+    if sum(line.startswith(bare) for line in head) < _STAMPED_SHARE * len(head):
+        return lines
+    return [line.removeprefix(bare).removeprefix(" ") if line.startswith(bare) else line for line in lines]
+
+
 def _unstamped(text: str) -> str:
     """Without the time stamp, container name or process name that a log puts before every line.
 
     Kernel logs keep theirs: they are part of that kind.
     """
     lines = text.split("\n")
-    filled = [line for line in lines if line.strip()]
-    stamped = sum(_STAMP.match(line) is not None for line in filled[:400])
-    if not filled or stamped < 3 or stamped < _STAMPED_SHARE * min(len(filled), 400):
-        return text
-    if " kernel: " in text:
-        return text
+    bare = _without_service(lines)
     for _ in range(4):
-        if stamped < _STAMPED_SHARE * min(len(filled), 400):
+        head = [line for line in bare[:_LOOKED_AT] if line.strip()]
+        stamped = sum(_STAMP.match(line) is not None for line in head)
+        if stamped < 3 or stamped < _STAMPED_SHARE * len(head) or " kernel: " in head[0]:
             break
-        lines = [_STAMP.sub("", line, count=1) for line in lines]
-        filled = [line for line in lines if line.strip()]
-        stamped = sum(_STAMP.match(line) is not None for line in filled[:400])
-    return "\n".join(lines)
+        bare = [_STAMP.sub("", line, count=1) for line in bare]
+    return text if bare is lines else "\n".join(bare)

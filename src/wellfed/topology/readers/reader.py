@@ -34,4 +34,7 @@ class Reader:
 
     def reads(self, text: str) -> bool:
         """Whether this piece is of this kind."""
-        return any(mark in text for mark in self.marks) and self.recognises(text)
+        for mark in self.marks:
+            if mark in text:
+                return self.recognises(text)
+        return False

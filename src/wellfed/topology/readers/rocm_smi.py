@@ -42,7 +42,7 @@ def parse(text: str) -> Machine:
             GpuLink(a, b, "xgmi") for (a, b), kind in sorted(_links_of(text).items()) if kind.upper() == "XGMI"
         ),
         pci=tuple(
-            PciDevice(gpu.pci_address, vendor_id=0x1002, device_id=_device_id(facts.get(gpu.index, {})), class_code=0x038000)
+            PciDevice(gpu.pci_address, 0x1002, _device_id(facts.get(gpu.index, {})), 0x038000)
             for gpu in gpus
             if gpu.pci_address
         ),

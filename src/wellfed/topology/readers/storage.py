@@ -8,12 +8,17 @@ from collections.abc import Iterator
 from wellfed.hardware.machine import Disk, Machine
 from wellfed.topology.readers.reader import Reader, told
 
-_DF_HEAD = re.compile(r"^\s*Filesystem\s+(?:Type\s+)?(\S*[Bb]locks|Size)\s+Used\s+Avail\S*\s+(?:Use%|Capacity)\s+Mounted on\s*$", re.M)  # fmt: skip
+_DF_HEAD = re.compile(
+    r"^\s*Filesystem\s+(?:Type\s+)?(\S*[Bb]locks|Size)\s+Used\s+Avail\S*\s+(?:Use%|Capacity)\s+Mounted on\s*$", re.M
+)
 _DF = re.compile(
     r"^(\S+)\s+(?:([a-z][\w.]*)\s+)?([\d.]+[KMGTP]?)i?B?\s+([\d.]+[KMGTP]?)i?B?\s+([\d.]+[KMGTP]?)i?B?\s+\d+%\s+(/\S*)\s*$"
 )
 _LSBLK_HEAD = re.compile(r"^\s*NAME\s+(?:\S+\s+)*?(?:SIZE|ROTA|TRAN|TYPE)\b[^\n]*$", re.M)
-NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "ceph", "lustre", "glusterfs", "fuse.sshfs", "beegfs", "gpfs", "9p", "fuse.juicefs", "fuse.s3fs", "virtiofs"})  # fmt: skip
+NETWORK = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "ceph", "lustre", "glusterfs", "fuse.sshfs", "beegfs", "gpfs", "9p", "fuse.juicefs",
+     "fuse.s3fs", "virtiofs"}
+)  # fmt: skip
 MEMORY = frozenset({"tmpfs", "ramfs"})
 
 
@@ -47,8 +52,8 @@ def _mounts(text: str) -> Iterator[Disk]:
         match = _DF.match(line.strip())
         if match and not re.match(r"^(?:tmpfs|devtmpfs|udev|efivarfs|/dev/loop)", match[1]):
             yield Disk(
-                match[1], kind_of(match[1], match[2]), bytes=_bytes(match[3], factor), free_bytes=_bytes(match[5], factor),
-                file_system=match[2], mount=match[6],
+                match[1], kind_of(match[1], match[2]), bytes=_bytes(match[3], factor),
+                free_bytes=_bytes(match[5], factor), file_system=match[2], mount=match[6],
             )  # fmt: skip
 
 

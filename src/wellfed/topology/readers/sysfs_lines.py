@@ -21,15 +21,18 @@ from wellfed.topology.snapshot import Snapshot, Tree
 
 _PCI_LINE = re.compile(r"^\s*\S*?([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])/([a-z_]+)\s*(?:[:=]\s*|\s)\s*(\S.*?)\s*$")
 _FILE_LINE = re.compile(r"^\s*(/(?:sys|proc)/[^\s:=]+)\s*(?:[:=]\s*|\s)\s*(\S.*?)\s*$")
+_PCI_PLACE = re.compile(r"[0-9a-f]{2}\.[0-7]/[a-z_]+")
+_FILE_PLACE = re.compile(r"^\s{0,8}/(?:sys|proc)/", re.M)
 _SHORT = re.compile(r"^\s*((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])[:=]?\s+(-?\d+)\s*$")
 
 
 def recognises(text: str) -> bool:
     """At least one line with a PCI function's file, or the short NUMA form."""
-    lines = text.splitlines()
-    if any(_PCI_LINE.match(line) or _FILE_LINE.match(line) for line in lines):
-        return True
-    return "numa_node" in text and any(_SHORT.match(line) for line in lines)
+    if _PCI_PLACE.search(text) or _FILE_PLACE.search(text):
+        lines = text.splitlines()
+        if any(_PCI_LINE.match(line) or _FILE_LINE.match(line) for line in lines):
+            return True
+    return "numa_node" in text and any(_SHORT.match(line) for line in text.splitlines())
 
 
 def parse(text: str) -> Machine:
@@ -98,7 +101,7 @@ READER = Reader(
     "files of /sys",
     "grep . /sys/bus/pci/devices/*/{numa_node,current_link_width,max_link_width,current_link_speed,max_link_speed}",
     "what the files say of PCI functions and the system",
-    ("/sys/", "/proc/", "numa_node", ":"),
+    ("/sys/", "/proc/", "numa_node", "_link_", "/vendor", "/device", "/class", "local_cpu"),
     recognises,
     parse,
     adds_up=True,

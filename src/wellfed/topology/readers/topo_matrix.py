@@ -19,6 +19,7 @@ _NIC = r"NIC\d+|(?:mlx|hfi|bnxt|irdma|efa|rdmap|roce|qib|ib)[A-Za-z0-9_-]*\d[A-Z
 _DEVICE = re.compile(rf"(?:GPU|NPU)\d{{1,3}}|{_NIC}")
 _CELL = re.compile(r"X|PIX|PXB|PHB|NODE|SYS|SOC|NV\d+|PSB|C2C|N/A|HCCS(?:_SW)?|SIO|HCCS\d*|XL\d*|PIX_XL|MDF|S")
 _NAMES = re.compile(r"CPU ?Affinity|NUMA ?Affinity|GPU NUMA ID|NUMA ?ID")
+_HEAD = re.compile(r"^\s*(?:GPU|NPU)\d", re.M)
 _KINDS = {"SOC": "SYS", "PSB": "PIX"}
 _SWITCHED = 6  # as many bonded links to each of five or more GPUs only come through NVSwitches
 
@@ -36,9 +37,13 @@ def recognises(text: str) -> bool:
 
 
 def _matrices(text: str) -> Iterator[_Matrix]:
-    lines = [re.sub(r"\b(GPU|XPU) (\d+)/0\b", r"GPU\2", line.replace("|", " ")) for line in text.splitlines()]
+    if "/0" in text:
+        text = re.sub(r"\b(?:GPU|XPU) (\d+)/0\b", r"GPU\1", text.replace("|", " "))  # xpu-smi's GPU 0/0|GPU 1/0
+    if not _HEAD.search(text):
+        return
+    lines = text.splitlines()
     for at, line in enumerate(lines):
-        if not re.match(r"\s*(?:GPU|NPU)\d", line):
+        if not _HEAD.match(line):
             continue
         columns = _columns(line)
         if not columns:
@@ -76,10 +81,11 @@ def parse(text: str) -> Machine:
         numa_nodes=_nodes(gpus),
         gpus=gpus,
         gpu_links=_links(paths, len(gpus)),
-        nics=tuple(Nic(_nic_names(text).get(name, name)) for name in matrix.columns if name not in cards),
+        nics=tuple(Nic(_nic_names(text).get(name, name), kind="rdma") for name in matrix.columns if name not in cards),
         unknown={
             "pci": "topo -m shows no addresses and links",
-            **{f"gpu{gpu.index}.numa_node": why for gpu, name in zip(gpus, cards, strict=True)
+            "numa_nodes.partial": "only nodes that have GPUs are named",
+            **{f"gpu{gpu.index}.numa_node.several": why for gpu, name in zip(gpus, cards, strict=True)
                if (why := _several(matrix, name))},
         },
         paths=paths,
@@ -135,11 +141,17 @@ def _links(paths: tuple[DevicePath, ...], count: int) -> tuple[GpuLink, ...]:
         GpuLink(
             int(path.a[3:]),
             int(path.b[3:]),
-            ("nvswitch" if switched else "nvlink") if path.kind.startswith("NV") else "hccs" if path.kind[0] in "HS" else "xelink",
+            _kind(path.kind, switched),
             count=int(path.kind[2:]) if re.fullmatch(r"(?:NV|XL)\d+", path.kind) else None,
         )
         for path in pairs
     )  # fmt: skip
+
+
+def _kind(path: str, switched: bool) -> str:
+    if path.startswith("NV"):
+        return "nvswitch" if switched else "nvlink"
+    return "xelink" if path.startswith("XL") else "hccs"
 
 
 def _nodes(gpus: tuple[Gpu, ...]) -> tuple[NumaNode, ...]:

@@ -25,6 +25,7 @@ _GPU_NAME = re.compile(r"NVIDIA|GeForce|Quadro|Tesla|Radeon|AMD .*Graphics|Arc\(
 _CPU_NAME = re.compile(r"Intel\(R\) (?:Core|Xeon)|AMD (?:Ryzen|EPYC|Athlon)|Processor|CPU\b")
 _TYPES = {20: "DDR", 21: "DDR2", 24: "DDR3", 26: "DDR4", 34: "DDR5", 35: "LPDDR5"}
 _FOUR_GIB = (1 << 32) - (1 << 21)  # AdapterRAM has 32 bits: from 4 GiB on it says nothing
+_VIRTUAL = re.compile(r"virtual machine|vmware|virtualbox|kvm|qemu", re.I)
 _SYSTEM = re.compile(r"^\s*(?:OS Name|Host Name|System Manufacturer|System Model|Total Physical Memory)\s*:", re.M)
 _DXDIAG = re.compile(r"^\s*(?:Card name|Dedicated Memory|System Model|Operating System):", re.M)
 
@@ -62,7 +63,7 @@ def parse(text: str) -> Machine:
         os=OsSettings(
             family="windows",
             chassis="laptop" if re.search(r"laptop|notebook|book\b", model, re.I) or _type(records) == 2 else None,
-            virtualised=True if re.search(r"virtual machine|vmware|virtualbox|kvm|qemu", f"{model} {maker}", re.I) else None,
+            virtualised=True if _VIRTUAL.search(f"{model} {maker}") else None,
             memory_free_bytes=_free(text, records),
         ),
     )  # fmt: skip
@@ -73,10 +74,10 @@ def _lists(text: str) -> Iterator[dict[str, str]]:
     record: dict[str, str] = {}
     for line in text.splitlines():
         match = _PAIR.match(line)
-        if match is None or match[1] in record:
-            if record and (match is not None or not line.strip()):
-                yield record
-                record = {}
+        again = match is not None and match[1] in record
+        if record and (again or not line.strip()):
+            yield record
+            record = {}
         if match is not None:
             record[match[1]] = match[2]
     if record:
@@ -185,7 +186,26 @@ READER = Reader(
     "Windows (WMI, systeminfo, dxdiag)",
     "Get-CimInstance Win32_VideoController; ... Win32_Processor; ... Win32_PhysicalMemory; systeminfo",
     "GPUs, CPUs, memory modules and RAM of a Windows machine",
-    ("Name", "Capacity", "AdapterRAM", "Memory", "System Model"),
+    (
+        "AdapterRAM",
+        "NumberOf",
+        "Capacity",
+        "Win32_",
+        "wmic",
+        "WMIC",
+        "CimInstance",
+        "OS Name",
+        "Host Name",
+        "System M",
+        "Card name",
+        "Dedicated Memory",
+        "ClockSpeed",
+        "PhysicalMemory",
+        "VisibleMemory",
+        "DeviceLocator",
+        "VideoProcessor",
+        "BankLabel",
+    ),
     recognises,
     parse,
 )

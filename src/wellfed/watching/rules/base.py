@@ -37,9 +37,9 @@ class Rule:
     """One diagnosis, with its own documentation.
 
     `reads`: the evidence it needs. `then`: what to measure next when it is the suspect. `explains`: diagnoses that
-    follow from this one and are not named beside it. `check`: the id of the `wellfed check` that knows the same fault.
-    `loss`: its strength is the share of speed or time that the fault takes. `like`: a symptom: it follows from that
-    diagnosis, and from whatever explains that one.
+    follow from this one and are not named beside it. `loss`: its strength is the share of speed or time that the
+    fault takes. `like`: a symptom: it follows from that diagnosis, and from whatever explains that one. Which check
+    knows the same fault, `wellfed.faults` tells.
     """
 
     id: str
@@ -51,7 +51,6 @@ class Rule:
     fix: tuple[str, ...] = ()
     then: str = ""
     explains: tuple[str, ...] = ()
-    check: str | None = None
     loss: bool = False
     like: str | None = None
     refs: tuple[str, ...] = ()

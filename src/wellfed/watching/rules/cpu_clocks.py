@@ -34,5 +34,4 @@ RULE = Rule(
     fix=("cpupower frequency-set --governor performance",),
     then="`turbostat`: power and temperature; `wellfed check --select cpu-governor`.",
     explains=("queueing", "gpu-launch-bound", "memory-contention"),
-    check="cpu-governor",
 )

@@ -43,6 +43,5 @@ RULE = Rule(
         "tokeniser-bound",
         "memory-contention",
     ),
-    check="cpu-quota",
     refs=("https://docs.kernel.org/scheduler/sched-bwc.html",),
 )

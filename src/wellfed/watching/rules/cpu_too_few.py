@@ -37,5 +37,4 @@ RULE = Rule(
     fix=("# As many threads as CPUs it may use: --threads, or a larger cpuset.",),
     then="`wellfed check --select cpuset`.",
     explains=("queueing", "unresponsive", "gpu-launch-bound", "tokeniser-bound", "memory-contention"),
-    check="cpuset",
 )

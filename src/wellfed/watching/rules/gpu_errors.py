@@ -92,5 +92,4 @@ RULE = Rule(
     ),
     then="`dmesg | grep -i -e xid -e aer`.",
     explains=("queueing", "unresponsive"),
-    check="gpu-xid",
 )

@@ -43,5 +43,4 @@ RULE = Rule(
     ),
     then="Tokens/s with two requests at once: launch-bound engines make nearly twice as many.",
     explains=("queueing",),
-    check="cpu-governor",
 )

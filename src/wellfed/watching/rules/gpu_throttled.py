@@ -44,5 +44,4 @@ RULE = Rule(
     fix=("# Airflow and dust; a higher limit where the card allows: nvidia-smi -pl WATTS; check the power cables.",),
     then="`wellfed check --select gpu-throttle,gpu-power-limit`; temperatures over ten minutes.",
     explains=("queueing", "gpu-low-clocks"),
-    check="gpu-throttle",
 )

@@ -47,5 +47,4 @@ RULE = Rule(
     judge=judge,
     fix=("# A smaller prompt cache or context, a higher limit, or a restart at a quiet hour.",),
     then="Which part grows: `pmap -x PID` twice.",
-    check="ram-free",
 )

@@ -120,5 +120,4 @@ RULE = Rule(
     ),
     then="`numastat -p PID`; `wellfed check --select numa-*`.",
     explains=("queueing", "memory-contention"),
-    check="numa-balancing",
 )

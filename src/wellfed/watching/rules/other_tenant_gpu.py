@@ -45,5 +45,4 @@ RULE = Rule(
     fix=("# Stop or move them; or divide the card (MIG), and plan with the part.",),
     then="`nvidia-smi pmon`: each process's share.",
     explains=("queueing", "gpu-launch-bound"),
-    check="vram-free",
 )

@@ -48,5 +48,4 @@ RULE = Rule(
     ),
     then="`wellfed plan`: what the model needs against what the limit allows.",
     explains=("queueing", "unresponsive", "memory-contention", "other-tenant-cpu", "memory-runs-out"),
-    check="ram-free",
 )

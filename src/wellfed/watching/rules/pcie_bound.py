@@ -37,5 +37,4 @@ RULE = Rule(
     ),
     then="`wellfed check --load --select pcie-*`.",
     explains=("queueing", "gpu-launch-bound"),
-    check="pcie-width",
 )

@@ -36,5 +36,4 @@ RULE = Rule(
     fix=("# Less on this machine, a smaller model or context; --mlock keeps the model in RAM.",),
     then="`wellfed plan`: what the model needs against what is free.",
     explains=("queueing", "unresponsive", "memory-runs-out", "memory-contention"),
-    check="swap",
 )

@@ -9,6 +9,8 @@ from wellfed.watching.view import View
 
 _IDLE_CORES = 0.05
 _LEAST, _LONG_S = 2, 20.0
+_NOBODY = {"closed": "nothing listens at its address", "unreachable": "its address cannot be reached from here"}
+_OURS = ("key", "refused", "certificate", "busy", "closed", "unreachable")  # no word on whether the engine works
 
 
 def judge(view: View) -> Iterable[Sign]:
@@ -23,6 +25,9 @@ def judge(view: View) -> Iterable[Sign]:
 
 def _silent(view: View, silent: float, asleep: bool) -> list[Sign]:
     cores = view.process.cores if view.process is not None else None
+    trouble = view.engine.trouble if view.engine is not None else None
+    if trouble in _NOBODY:
+        return _nobody(view, silent, trouble)
     why = "its threads do not run: a deadlock, or it waits for something outside" if asleep else "nothing else is seen"
     return sign(
         0.9,
@@ -34,11 +39,18 @@ def _silent(view: View, silent: float, asleep: bool) -> list[Sign]:
     )
 
 
+def _nobody(view: View, silent: float, trouble: str) -> list[Sign]:
+    """Connections are refused, or lead nowhere: that says nothing of the threads of any engine."""
+    fix = "# Is the address right, and has the engine been started? `wellfed ps`; `ss -ltnp` shows who listens."
+    error = view.engine.error if view.engine else None
+    return sign(0.9, ENGINE, _NOBODY[trouble], f"no answer in {percent(silent)} of samples", error, fix=(fix,))
+
+
 def _failing(view: View) -> list[Sign]:
     """By probes: at least two, most of them failed; or one that has waited long, with none answered."""
     probe = view.probe
-    if probe is None or (probe.error or "").startswith("HTTP 4"):  # the question was refused: a key, a name, a limit
-        return []
+    if probe is None or probe.trouble in _OURS or (probe.trouble is None and (probe.error or "").startswith("HTTP 4")):
+        return []  # the last: of traces that were recorded before troubles had names
     failed = probe.asked >= _LEAST and (probe.failed or 0.0) >= 0.5
     hangs = probe.waiting and not probe.answered and (probe.waited_s or 0.0) >= _LONG_S
     if not failed and not hangs:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from contextlib import closing
 
+from wellfed.asking.address import Address, AskingError, Trouble
+from wellfed.asking.document import fetch, json_of
 from wellfed.watching.sample import Engine
 from wellfed.watching.samplers import llamacpp
-from wellfed.watching.samplers.http import Address, Failure
 from wellfed.watching.samplers.sglang import SGLANG
 from wellfed.watching.samplers.vllm import VLLM
 
-_MOST_BYTES = 8 * 2**20
 _SILENT_S = 2.0  # unanswered for longer than this is told
 
 
@@ -37,7 +35,9 @@ class EndpointSampler:
         waited = None if asked is None else now - asked
         if waited is not None and waited > _SILENT_S:
             kind = last.kind if last else None
-            return Engine(t=now, kind=kind, answers=False, waited_s=waited, slots=last.slots if last else None)
+            slots = last.slots if last else None
+            silent = Trouble.SILENT.value
+            return Engine(t=now, kind=kind, answers=False, waited_s=waited, slots=slots, trouble=silent)
         return last
 
     def close(self) -> None:
@@ -56,29 +56,22 @@ class EndpointSampler:
 
     def _ask(self, begin: float) -> Engine:
         try:
-            status, text = self._get("/metrics")
+            status, content = self._get("/metrics")
             slots: object = None
-            if status != 200 or llamacpp.PREFIX in text:
-                slots_status, slots_text = self._get("/slots")
-                slots = _json(slots_text) if slots_status == 200 else None
-        except Failure as error:
-            return Engine(t=time.monotonic(), answers=False, error=self._address.told(error))
-        now = time.monotonic()
-        return parsed(now, now - begin, status, text, slots)
+            if status not in (401, 403) and (status != 200 or llamacpp.PREFIX.encode() in content):
+                slots_status, slots_content = self._get("/slots")
+                slots = json_of(slots_content) if slots_status == 200 else None
+            now = time.monotonic()
+            return parsed(now, now - begin, status, content.decode("utf-8", "replace"), slots)
+        except AskingError as error:
+            answers = error.trouble in (Trouble.CERTIFICATE, Trouble.FOREIGN, Trouble.ENDLESS, Trouble.CUT)
+            return Engine(t=time.monotonic(), answers=answers, error=str(error), trouble=error.trouble.value)
+        except Exception as error:  # noqa: BLE001  whatever it says, the watch goes on and tells
+            told = self._address.told(error)
+            return Engine(t=time.monotonic(), answers=True, error=told, trouble=Trouble.FOREIGN.value)
 
-    def _get(self, path: str) -> tuple[int, str]:
-        with closing(self._address.connection(self._timeout_s)) as connection:
-            connection.request("GET", self._address.base + path, headers=self._address.headers)
-            response = connection.getresponse()
-            return response.status, response.read(_MOST_BYTES).decode("utf-8", "replace")
-
-
-def _json(text: str) -> object:
-    """The value, or None: a gateway answers every path, with a page of its own."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+    def _get(self, path: str) -> tuple[int, bytes]:
+        return fetch(self._address, path, within_s=self._timeout_s)
 
 
 def parsed(t: float, answer_s: float, status: int, text: str, slots: object) -> Engine:
@@ -88,5 +81,9 @@ def parsed(t: float, answer_s: float, status: int, text: str, slots: object) -> 
             return dialect.engine(t, answer_s, text)
     if (status == 200 and llamacpp.PREFIX in text) or isinstance(slots, list):
         return llamacpp.engine(t, answer_s, text if status == 200 else "", slots)
-    why = "it has no /metrics" if status != 200 else "its /metrics are of no engine known here"
+    if status in (401, 403):
+        why = f"it wants a key, or another one (HTTP {status}): --api-key-file"
+        return Engine(t=t, answers=True, answer_s=answer_s, error=why, trouble=Trouble.KEY.value)
+    why = "it has no /metrics" if status in (404, 405, 501) else f"its /metrics answer HTTP {status}"
+    why = "its /metrics are of no engine known here" if status == 200 else why
     return Engine(t=t, answers=True, answer_s=answer_s, error=why)

@@ -5,20 +5,22 @@ Its counters grow only when a request ends; what a slot has made so far is added
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from wellfed.watching.sample import Engine
-from wellfed.watching.samplers.prometheus import metrics, total
+from wellfed.watching.samplers.prometheus import MOST, metrics, total
 
 KIND = "llama.cpp"
 PREFIX = "llamacpp:"
+_MOST_SLOTS = 10_000
 
 
 def engine(t: float, answer_s: float, text: str, slots: object) -> Engine:
     """From the texts of both; `slots` is the parsed JSON of `/slots`, None where it is switched off."""
     found = metrics(text, PREFIX)
-    known = [slot for slot in slots if isinstance(slot, Mapping)] if isinstance(slots, Sequence) else []
+    listed = slots[:_MOST_SLOTS] if isinstance(slots, list) else []
+    known = [slot for slot in listed if isinstance(slot, Mapping)]
     active = [slot for slot in known if slot.get("is_processing")]
     made, read = sum(map(_made, active)), sum(_reading(slot) for slot in active)
     fills = [fill for fill in map(_fill, active) if fill is not None]
@@ -63,7 +65,8 @@ def _next_tokens(slot: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 else 0.0
+    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST
+    return float(value) if good and isinstance(value, int | float) else 0.0
 
 
 def _sum(counted: float | None, more: float) -> float | None:

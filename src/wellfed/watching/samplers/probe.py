@@ -1,58 +1,27 @@
 """Requests of our own, streamed: what a user gets of an engine that tells nothing of itself.
 
 One at a time, in a thread of its own: the next is asked when the last has ended and at least half the time between
-two has passed. Each asks for a few tokens and is given up when it streams many more or takes too long. No server is
-assumed to know more than the OpenAI API's plainest form; what it refuses is asked in a plainer one.
-Standard library only, and blocking: a thread that waits costs nothing, the import of an event loop 0.1 s.
+two has passed. Each asks for a few tokens and is given up when it streams many more or takes too long. What a server
+refuses is asked in a plainer form. The client is the one that `bench engine` measures with.
 """
 
 from __future__ import annotations
 
-import http.client
-import json
-import socket
+import asyncio
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
-from dataclasses import dataclass, replace
-from typing import Any
+from contextlib import suppress
+from dataclasses import replace
 
+from wellfed.asking.address import Address, AskingError, Trouble
+from wellfed.asking.document import served_models
+from wellfed.asking.question import PROBES, question
+from wellfed.asking.stream import Reply
 from wellfed.watching.sample import Probe
-from wellfed.watching.samplers.http import Address, Failure
 
 TOKENS = 16
 EVERY_S = 5.0
 _LONGEST_S = 120.0
-_MOST_LINE_BYTES = 65536
-_REFUSED = (400, 404, 405, 415, 422, 501)  # asked in a way that it does not know
-_TEXTS = ("content", "reasoning_content", "reasoning", "text")
-
-
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """A way to ask."""
-
-    chat: bool
-    usage: bool
-
-    def body(self, model: str, number: int) -> dict[str, Any]:
-        """Another number each time: an answer that somebody has kept would be no answer."""
-        prompt = f"Count upwards from {100 + 7 * number % 900}, one number a line."
-        asked: dict[str, Any] = {"messages": [{"role": "user", "content": prompt}]} if self.chat else {"prompt": prompt}
-        usage = {"stream_options": {"include_usage": True}} if self.usage else {}
-        return {"model": model, **asked, "max_tokens": TOKENS, "temperature": 0, "stream": True, **usage}
-
-    @property
-    def path(self) -> str:
-        return "/v1/chat/completions" if self.chat else "/v1/completions"
-
-
-_FORMS = (_Form(True, True), _Form(False, True), _Form(True, False))
-
-
-class _RefusedError(Exception):
-    """It does not know this way of asking."""
 
 
 class ProbeSampler:
@@ -60,13 +29,13 @@ class ProbeSampler:
 
     def __init__(self, address: Address, every_s: float = EVERY_S, model: str | None = None) -> None:
         self._address, self._every_s, self._model = address, every_s, model
-        self._forms, self._served = list(_FORMS), ""
+        self._forms, self._served = list(PROBES), ""
         self._lock = threading.Lock()
         self._last: Probe | None = None
         self._waits_since: float | None = None  # for the next token of the open question
         self._streams = False
-        self._connection: http.client.HTTPConnection | None = None
         self._end = threading.Event()
+        self._open: tuple[asyncio.AbstractEventLoop, asyncio.Task[Reply]] | None = None
         threading.Thread(target=self._ask_on, name="wellfed-probe", daemon=True).start()
 
     def sample(self) -> Probe | None:
@@ -81,10 +50,11 @@ class ProbeSampler:
         """Ask no more, and let an open question go."""
         self._end.set()
         with self._lock:
-            handle = self._connection.sock if self._connection is not None else None
-        if handle is not None:
-            with suppress(OSError):
-                handle.shutdown(socket.SHUT_RDWR)
+            opened = self._open
+        if opened is not None:
+            loop, task = opened
+            with suppress(RuntimeError):  # the loop has just ended
+                loop.call_soon_threadsafe(task.cancel)
 
     def _ask_on(self) -> None:
         number = failures = 0
@@ -99,112 +69,66 @@ class ProbeSampler:
 
     def _asked(self, number: int) -> Probe:
         try:
-            model = self._served or self._listed()
-            self._served = model
-            while True:
-                try:
-                    return self._answer(self._forms[0].body(model, number))
-                except _RefusedError as error:
-                    if len(self._forms) == 1:
-                        return Probe(0, error=str(error))
-                    del self._forms[0]
-        except Failure as error:
-            return Probe(0, error=self._address.told(error))
+            self._waits()
+            self._served = self._served or self._chosen(served_models(self._address))
+            reply = self._answer(number)
+            while reply.trouble is Trouble.REFUSED and len(self._forms) > 1:
+                del self._forms[0]
+                reply = self._answer(number)
+        except AskingError as error:
+            return Probe(0, error=str(error), trouble=error.trouble.value)
+        except Exception as error:  # noqa: BLE001  whatever comes, the watch goes on and says so
+            return Probe(0, error=self._address.told(error), trouble=Trouble.FOREIGN.value)
+        return _seen(reply)
 
-    def _listed(self) -> str:
+    def _chosen(self, names: tuple[str, ...]) -> str:
         """The model that was named, where the endpoint lists it, else the first that it lists."""
-        with self._open() as connection:
-            self._send(connection, "GET", "/v1/models")
-            response = connection.getresponse()
-            content = response.read(2**20)
-        if response.status != 200:
-            raise ValueError(f"HTTP {response.status} of /v1/models")
-        try:
-            names = [str(each["id"]) for each in json.loads(content)["data"]]
-        except (KeyError, TypeError) as error:
-            raise ValueError("/v1/models lists nothing that can be read") from error
-        if not names:
-            raise ValueError("it lists no models")
         return self._model if self._model in names else names[0]
 
-    def _answer(self, body: Mapping[str, Any]) -> Probe:
-        with self._open() as connection:
-            begin = time.monotonic()
-            connection.connect()
-            asked = time.monotonic()
-            self._send(connection, "POST", self._forms[0].path, json.dumps(body).encode())
-            response = connection.getresponse()
-            if response.status != 200:
-                text = response.read(1000).decode("utf-8", "replace")
-                why = self._address.told(f"HTTP {response.status}: {text}")
-                if response.status in _REFUSED:
-                    raise _RefusedError(why)
-                return Probe(0, connect_s=asked - begin, error=why)
-            return self._timed(response, asked, asked - begin)
+    def _answer(self, number: int) -> Reply:
+        """Another prompt each time: an answer that somebody has kept would be no answer."""
+        return asyncio.run(self._answered(f"Count upwards from {100 + 7 * number % 900}, one number a line."))
 
-    def _timed(self, response: http.client.HTTPResponse, asked: float, connect_s: float) -> Probe:
-        times: list[float] = []
-        usage: Mapping[str, Any] = {}
-        for chunk in _chunks(response, asked + _LONGEST_S):
-            if "error" in chunk:
-                return Probe(0, connect_s=connect_s, error=self._address.told(f"in the stream: {chunk['error']}"))
-            told = chunk.get("usage")
-            usage = told if isinstance(told, Mapping) else usage
-            if _has_token(chunk):
-                times.append(time.monotonic() - asked)
+    async def _answered(self, prompt: str) -> Reply:
+        from wellfed.asking.client import ask, asking  # its transport is not cheap to import
+
+        asked = question(self._forms[0], self._served, prompt, TOKENS)
+        async with asking() as client:
+            self._waits()
+            task = asyncio.ensure_future(ask(client, self._address, asked, _LONGEST_S, self._token_came))
+            with self._lock:
+                self._open = asyncio.get_running_loop(), task
+            if self._end.is_set():
+                task.cancel()
+            try:
+                return await task
+            except asyncio.CancelledError:
+                return Reply(0.0, error="given up", trouble=Trouble.SILENT)
+            finally:
                 with self._lock:
-                    self._waits_since, self._streams = time.monotonic(), True
-                if len(times) > 4 * TOKENS:
-                    break
-        if not times:
-            return Probe(0, connect_s=connect_s, error="it sent no token")
-        tokens = _count(usage.get("completion_tokens")) or len(times)
-        spread = times[-1] - times[0]
-        return Probe(
-            number=0,
-            connect_s=connect_s,
-            ttft_s=times[0],
-            tpot_s=spread / (tokens - 1) if tokens > 1 and len(times) > 1 else None,
-            prompt_tokens=_count(usage.get("prompt_tokens")),
-            tokens=tokens,
-        )
+                    self._open = None
 
-    def _open(self) -> closing[http.client.HTTPConnection]:
-        connection = self._address.connection(_LONGEST_S)
+    def _waits(self) -> None:
         with self._lock:
-            self._connection, self._waits_since, self._streams = connection, time.monotonic(), False
-        return closing(connection)
+            self._waits_since, self._streams = time.monotonic(), False
 
-    def _send(self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None) -> None:
-        kind = {"Content-Type": "application/json"} if body else {}
-        connection.request(method, self._address.base + path, body, {**self._address.headers, **kind})
-
-
-def _chunks(response: http.client.HTTPResponse, until: float) -> Iterator[Mapping[str, Any]]:
-    """Events of the stream. Raises TimeoutError after `until`, ValueError for what is no JSON."""
-    while line := response.readline(_MOST_LINE_BYTES):
-        if time.monotonic() > until:
-            raise TimeoutError(f"no end after {_LONGEST_S:.0f} s")
-        data = line.strip().removeprefix(b"data:").strip()
-        if not line.startswith(b"data:") or not data:
-            continue
-        if data == b"[DONE]":
-            return
-        chunk = json.loads(data)
-        if isinstance(chunk, Mapping):
-            yield chunk
+    def _token_came(self) -> None:
+        with self._lock:
+            self._waits_since, self._streams = time.monotonic(), True
 
 
-def _has_token(chunk: Mapping[str, Any]) -> bool:
-    choices = chunk.get("choices")
-    for choice in choices if isinstance(choices, list) else ():
-        if isinstance(choice, Mapping):
-            delta = choice.get("delta")
-            parts = [choice, delta] if isinstance(delta, Mapping) else [choice]
-            if any(part.get(name) for part in parts for name in _TEXTS):
-                return True
-    return False
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**7 else None
+def _seen(reply: Reply) -> Probe:
+    """What counts of it."""
+    if reply.trouble is Trouble.ENDLESS and len(reply.token_times_s) > TOKENS:  # it was left: its pace is known
+        reply = replace(reply, error=None, output_tokens=len(reply.token_times_s))
+    if reply.error is not None:
+        trouble = reply.trouble or Trouble.FAILED
+        return Probe(0, connect_s=reply.connect_s, error=reply.error, trouble=trouble.value)
+    return Probe(
+        number=0,
+        connect_s=reply.connect_s,
+        ttft_s=reply.ttft_s,
+        tpot_s=reply.tpot_s,
+        prompt_tokens=reply.prompt_tokens,
+        tokens=reply.output_tokens,
+    )

@@ -7,8 +7,14 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-_LINE = re.compile(r'^([a-zA-Z_:][\w:]*)(?:\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\})?\s+(\S+)(?:\s+-?\d+)?\s*$')
-_LABEL = re.compile(r'([a-zA-Z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"')
+# Possessive: a line is looked at once, however long and however wrong.
+_LINE = re.compile(
+    r'([a-zA-Z_:][\w:]*+)(?:\{((?:[^"}]++|"(?:[^"\\]++|\\.)*+")*+)\})?\s++([^\s{}"]++)(?:\s++-?\d++)?\s*+$', re.ASCII
+)
+_LABEL = re.compile(r'\b([a-zA-Z_]\w*+)\s*+=\s*+"((?:[^"\\]++|\\.)*+)"', re.ASCII)
+_MOST_LINE = 16_384  # characters: engines' lines have some hundreds
+_MOST_SERIES = 10_000  # of one name
+MOST = 1e18  # tokens, seconds, bytes: nobody has counted more
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +48,14 @@ def _name(line: str) -> str:
 def _series(lines: Iterable[str]) -> dict[str, list[Series]]:
     found: dict[str, list[Series]] = {}
     for line in lines:
-        match = None if line.startswith("#") else _LINE.match(line)
+        match = None if line.startswith("#") or len(line) > _MOST_LINE else _LINE.match(line)
         if match is None or match[1].endswith("_bucket"):
             continue
         try:
             value = float(match[3])
         except ValueError:
             continue
-        if math.isfinite(value):
+        if math.isfinite(value) and abs(value) <= MOST and len(found.get(match[1], ())) < _MOST_SERIES:
             found.setdefault(match[1], []).append(Series(dict(_LABEL.findall(match[2] or "")), value))
     return found
 

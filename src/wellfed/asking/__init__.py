@@ -1,0 +1,1 @@
+"""Asking an endpoint that nobody vouches for: one client for `bench` and `watch`, with deadlines, limits and doubts."""

@@ -1,0 +1,77 @@
+"""Formats that a name tells and that only certain engines load: MLX, EXL2 and EXL3, HQQ, GPTQ of few bits, GGUF.
+
+The model gets the recipe that a config of such a repository has, so that its bytes and its engines are the same as if
+its files were at hand. Sources: the configs that mlx-lm, exllamav3, HQQ and GPTQModel write by default.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from wellfed.catalog.name_words import Name
+from wellfed.models.checkpoint_formats import GGUF
+from wellfed.models.model import Model
+from wellfed.models.native_formats import native_recipe
+
+_MLX_OWNERS = frozenset({"mlx-community", "lmstudio-community"})
+_MLX_MODES = {"mxfp4": 4, "mxfp8": 8, "nvfp4": 4}
+_HEAD_BITS = 6  # exllama's default
+_GROUP = {"mlx": 64, "hqq": 64, "gptq": 128}
+
+
+def as_published(model: Model, name: Name) -> Model:
+    """`model` as a repository of that name holds it; itself where the name tells no such format."""
+    if name.is_gguf:
+        return replace(model, files=GGUF)
+    settings = _settings(name)
+    if settings is None:
+        return model
+    recipe = native_recipe({"quantization_config": settings})
+    return replace(model, native_quantisation=recipe.format, native_recipe=recipe)
+
+
+def _settings(name: Name) -> Mapping[str, Any] | None:
+    """The quantisation settings that its config would have."""
+    parts = (name.format or "").split("-")
+    bits = next((float(match[1]) for part in parts if (match := _BITS.fullmatch(part))), None)
+    method = next((part for part in parts if part in _SETTINGS), None)
+    mode = next((part for part in parts if part in _MLX_MODES), None)
+    if method == "mlx" or (method is None and name.owner in _MLX_OWNERS and (bits or mode)):
+        return _mlx(bits, mode)
+    if method is None or (bits is None and method != "hqq"):
+        return None
+    return _SETTINGS[method](bits or 4.0)
+
+
+_BITS = re.compile(r"(?:int)?(\d(?:\.\d+)?)(?:bit|bpw)?")
+
+
+def _mlx(bits: float | None, mode: str | None) -> Mapping[str, Any] | None:
+    if mode is not None:
+        return {"quant_method": "mlx", "mode": mode, "bits": _MLX_MODES[mode], "group_size": 32}
+    return None if bits is None else {"quant_method": "mlx", "bits": int(bits), "group_size": _GROUP["mlx"]}
+
+
+def _exl(method: str, bits: float) -> Mapping[str, Any]:
+    return {"quant_method": method, "bits": bits, "head_bits": _HEAD_BITS}
+
+
+def _hqq(bits: float) -> Mapping[str, Any]:
+    group = {"nbits": int(bits), "group_size": _GROUP["hqq"]}
+    return {"quant_method": "hqq", "quant_config": {"weight_quant_params": group}}
+
+
+def _gptq(bits: float) -> Mapping[str, Any]:
+    return {"quant_method": "gptq", "bits": int(bits), "group_size": _GROUP["gptq"], "sym": True}
+
+
+_SETTINGS = {
+    "mlx": lambda bits: _mlx(bits, None),
+    "exl2": lambda bits: _exl("exl2", bits),
+    "exl3": lambda bits: _exl("exl3", bits),
+    "hqq": _hqq,
+    "gptq": _gptq,
+}

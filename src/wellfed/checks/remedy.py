@@ -1,0 +1,65 @@
+"""Remedies that fit the machine: no BIOS in a guest, no other slot in a laptop, no command to run on a stranger's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from wellfed.checks.base import BENCH, LOAD, ROOT, Check, by_hand
+from wellfed.checks.setting import Setting
+from wellfed.finding import Finding, Reach, Remedy, Verdict
+from wellfed.message import Listing, Message, message
+
+_HOST = message("remedy.host", "The host decides this: show this finding to whoever runs it.")
+_BOARD = message(
+    "remedy.baseboard", "The modules sit on one board: nothing to move; show this finding to the maker's support."
+)
+_LAPTOP = message(
+    "remedy.laptop", "A laptop is wired as it is: nothing to move; an eGPU or another machine is the way."
+)
+_ON_HOST = message("remedy.container", "A container cannot set this: run the next command on its host.")
+OURS = (ROOT, LOAD, BENCH)  # commands of ours, which only help where the machine is
+_FARAWAY = (Reach.HARDWARE, Reach.FIRMWARE)
+
+
+def fitted(finding: Finding, check: Check, setting: Setting) -> Finding:
+    """The finding with remedies that can be followed there; an unknown of a dump says what to add to it."""
+    remedies = tuple(dict.fromkeys(_fitting(finding.remedies, setting)))
+    if finding.verdict is Verdict.UNKNOWN and setting.stranger:
+        remedies = (*(each for each in remedies if each.reach is not Reach.LOOK), *_asking(check))
+    if remedies == finding.remedies:
+        return finding
+    return replace(finding, remedies=remedies, fix=tuple(each.text for each in remedies))
+
+
+def _fitting(remedies: tuple[Remedy, ...], setting: Setting) -> Iterator[Remedy]:
+    for remedy in remedies:
+        if setting.guest and remedy.reach in _FARAWAY:
+            yield by_hand(_HOST)
+        elif setting.baseboard and remedy.reach is Reach.HARDWARE:
+            yield by_hand(_BOARD)
+        elif setting.laptop and remedy.reach is Reach.HARDWARE:
+            yield by_hand(_LAPTOP)
+        elif setting.container and _writes(remedy):
+            yield by_hand(_ON_HOST)
+            yield remedy
+        elif setting.stranger and remedy.reach is Reach.LOOK and remedy in OURS:
+            continue
+        elif setting.recorded and remedy in OURS:
+            yield by_hand(message("remedy.there", "On that machine: {command}", command=remedy.text), Reach.LOOK)
+        else:
+            yield remedy
+
+
+def _writes(remedy: Remedy) -> bool:
+    """A shell command that changes the kernel's settings, which a container shares with its host."""
+    return not remedy.text.startswith("#") and ("/sys/" in remedy.text or remedy.text.startswith("sysctl "))
+
+
+def _asking(check: Check) -> tuple[Remedy, ...]:
+    return (by_hand(asking(check.ask), Reach.LOOK),) if check.ask else ()
+
+
+def asking(commands: tuple[str, ...]) -> Message:
+    """What a dump lacks, as commands for the machine's owner."""
+    return message("remedy.ask", "Add the output of: {commands}", commands=Listing(commands))

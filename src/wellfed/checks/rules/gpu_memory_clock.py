@@ -1,0 +1,91 @@
+"""`gpu-memory-clock`: does the GPU's memory run at its full clock?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import Check, command, missing, no_gpus, passed, skip, unknown, warn
+from wellfed.checks.mend import with_gpus
+from wellfed.checks.places import cards, name
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Gpu, Machine, Origin
+from wellfed.message import message
+
+LOW = 0.97
+RESTING = 0.3  # of the maximum core clock
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding per GPU."""
+    if machine.origin is Origin.PARTS:
+        return [skip(message("gpu-memory-clock.planned", "a planned machine has no clocks set"))]
+    mine = [gpu for gpu in cards(machine) if gpu.vendor in ("nvidia", None)]
+    return [_judge_gpu(machine, gpu) for gpu in mine] or [
+        skip(message("check.no-nvidia", "no NVIDIA GPU")) if machine.gpus else no_gpus(machine)
+    ]
+
+
+def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
+    clock, most = gpu.memory_clock_hz, gpu.memory_clock_max_hz
+    if clock is None or most is None:
+        return missing(machine, "memory clock", f"{name(gpu)}.memory_clock", subject=name(gpu))
+    measured, wanted = f"{clock / 1e6:.0f} MHz", f"{most / 1e6:.0f} MHz"
+    if clock >= most * LOW:
+        return passed(
+            name(gpu), message("gpu-memory-clock.full", "the memory runs at its full clock"), measured, wanted
+        )
+    if gpu.performance_state is None or gpu.performance_state > 2 or _resting(gpu):
+        text = message("gpu-memory-clock.idle", "an idle GPU clocks its memory down; look under load")
+        return unknown(text, name(gpu), measured)
+    why = message(
+        "gpu-memory-clock.low", "the memory is clocked below what the card can: decode reads all weights through it"
+    )
+    return warn(name(gpu), why, measured, wanted, [command(f"nvidia-smi -i {gpu.index} -rmc")])
+
+
+def _resting(gpu: Gpu) -> bool:
+    """Cores far below their clock have no work, whatever state the driver calls it."""
+    return gpu.clock_hz is not None and bool(gpu.clock_max_hz) and gpu.clock_hz < RESTING * (gpu.clock_max_hz or 0)
+
+
+def effect(machine: Machine) -> Machine:
+    """memory bandwidth in proportion to the memory clock, where that is low."""
+    return with_gpus(machine, (_as_clocked(gpu) for gpu in machine.gpus if _is_low(machine, gpu)))
+
+
+def _is_low(machine: Machine, gpu: Gpu) -> bool:
+    return machine.origin is not Origin.PARTS and _judge_gpu(machine, gpu).verdict is Verdict.WARN
+
+
+def _as_clocked(gpu: Gpu) -> Gpu:
+    if gpu.spec is None or not gpu.memory_clock_hz or not gpu.memory_clock_max_hz:
+        return gpu
+    share = gpu.memory_clock_hz / gpu.memory_clock_max_hz
+    spec = replace(gpu.spec, memory_bandwidth_bytes_per_s=gpu.spec.memory_bandwidth_bytes_per_s * share)
+    return replace(gpu, spec=spec)
+
+
+def repair(machine: Machine) -> Machine:
+    """Full memory clock."""
+    low = (gpu for gpu in machine.gpus if _is_low(machine, gpu))
+    return with_gpus(machine, (replace(gpu, memory_clock_hz=gpu.memory_clock_max_hz) for gpu in low))
+
+
+CHECK = Check(
+    id="gpu-memory-clock",
+    code="GPU-11",
+    title="The GPU's memory runs at its full clock",
+    severity=Verdict.WARN,
+    reads="NVML: memory clock and its maximum, performance state",
+    why="Decode streams the weights from the card's memory: half the memory clock is half the tokens. A lock left by "
+    "somebody, or power saving, holds it down.",
+    rule=f"Awake (P0 to P2), at least {LOW:.0%} of the maximum; less warns. In a deeper state: unknown.",
+    judge=judge,
+    traps=("Idle cards clock their memory down: nothing can be said of them.",),
+    ask=("nvidia-smi -q (while the GPUs work)",),
+    refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html",),
+    repair=repair,
+    modelled=True,
+    effect=effect,
+)

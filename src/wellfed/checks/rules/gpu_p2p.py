@@ -1,0 +1,73 @@
+"""`gpu-p2p`: can GPUs without links of their own copy to each other, or only through RAM?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import SYSTEM, Check, by_hand, look, missing, no_gpus, passed, skip, warn
+from wellfed.checks.places import cards, pairs_without_links, without_peers
+from wellfed.finding import Finding, Verdict
+from wellfed.hardware.machine import Machine, Origin
+from wellfed.message import Listing, message
+
+LOOK = look("nvidia-smi topo -p2p r")
+FIX = by_hand(
+    message(
+        "gpu-p2p.fix",
+        "IOMMU in passthrough (iommu=pt), ACS off, Resizable BAR on, GPUs below one root complex, no NCCL_P2P_DISABLE; "
+        "or split by layers instead of tensors.",
+    )
+)
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding for the machine."""
+    gpus = cards(machine)
+    if len(gpus) < 2:
+        return [no_gpus(machine, 2)]
+    bare = pairs_without_links(machine)
+    told = {frozenset((pair.a, pair.b)): pair for pair in machine.peers}
+    if not bare:
+        return [skip(message("gpu-p2p.linked", "the GPUs talk over links of their own"))]
+    lost = [told[pair] for pair in bare if pair in told and not told[pair].works]
+    if lost:
+        pairs = Listing(tuple(f"gpu{pair.a}-gpu{pair.b}" for pair in lost[:6]))
+        why = message(
+            "gpu-p2p.off", "peer access is off: what one GPU sends another goes through RAM, twice over the bus"
+        )
+        said = ", ".join(sorted({pair.why for pair in lost if pair.why}))
+        measured = f"{len(lost)} of {len(bare)} pairs without ({said or pairs})"
+        return [warn(SYSTEM, why, measured, "peer access", [LOOK, FIX])]
+    if all(pair in told for pair in bare):
+        return [passed(SYSTEM, message("gpu-p2p.on", "GPUs copy to each other directly"), f"{len(bare)} pairs")]
+    if all(without_peers(gpu) for gpu in gpus):
+        why = message(
+            "gpu-p2p.design", "NVIDIA's driver gives these cards no peer access over PCIe: they talk through RAM"
+        )
+        return [skip(why)]
+    if machine.origin is Origin.PARTS:
+        return [skip(message("gpu-p2p.planned", "a planned machine: firmware, kernel and driver decide"))]
+    return [missing(machine, "peer access", "peers")]
+
+
+def repair(machine: Machine) -> Machine:
+    """Peer access between all."""
+    return replace(machine, peers=tuple(replace(pair, works=True, why=None) for pair in machine.peers))
+
+
+CHECK = Check(
+    id="gpu-p2p",
+    code="P2P-06",
+    title="GPUs without NVLink reach each other directly",
+    severity=Verdict.WARN,
+    reads="the driver's peer status of every pair (nvidia-smi topo -p2p r), NCCL's log",
+    why="Without peer access every all-reduce is copied to RAM and out again: half the bandwidth, several times the "
+    "latency, and the CPU's memory is in it.",
+    rule="Every pair without NVLink or xGMI has peer access. A pair that the driver or NCCL calls without warns.",
+    judge=judge,
+    traps=("GeForce cards from the RTX 20 series on have none by design: skip, unless the driver says otherwise.",),
+    ask=("nvidia-smi topo -p2p r",),
+    refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html#gpu-direct",),
+    repair=repair,
+)

@@ -1,0 +1,85 @@
+"""`nic-per-gpu`: where there are as many fast network cards as GPUs, has each GPU one beside it?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.checks.base import SYSTEM, Check, by_hand, missing, no_gpus, passed, skip, warn
+from wellfed.checks.places import cards, name
+from wellfed.checks.rules.nic_locality import fast_cards
+from wellfed.finding import Finding, Reach, Verdict
+from wellfed.hardware.machine import DevicePath, Gpu, Machine, Origin
+from wellfed.message import Listing, message
+
+NEAR = ("PIX", "PXB")
+FEW = 4  # fewer GPUs share a card without harm
+FIX = by_hand(
+    message(
+        "nic-per-gpu.fix",
+        "Move network cards so that each shares a switch with a GPU; the chassis manual shows the slots.",
+    ),
+    Reach.HARDWARE,
+)
+
+
+def judge(machine: Machine) -> Iterable[Finding]:
+    """One finding for the machine."""
+    gpus = cards(machine)
+    if not gpus:
+        return [no_gpus(machine)]
+    if machine.os.virtualised:
+        return [skip(message("nic-per-gpu.guest", "a virtual machine hides where cards are"))]
+    nics = fast_cards(machine)
+    if len(gpus) < FEW or len(nics) < len(gpus):
+        whole = machine.nics or machine.pci_complete or machine.origin is not Origin.DUMP
+        if len(gpus) >= FEW and not whole:
+            return [missing(machine, "network cards", "nics")]
+        return [skip(message("nic-per-gpu.few", "not as many fast network cards as GPUs, four at least"))]
+    numbers = {f"NIC{at}": nic.name for at, nic in nics} | {nic.name: nic.name for _, nic in nics}
+    paths = [path for path in machine.paths if path.b in numbers]
+    if not paths:
+        return [missing(machine, "paths between GPUs and network cards", "paths")]
+    near = {gpu.index: _beside(gpu, paths) for gpu in gpus}
+    alone = [name(gpu) for gpu in gpus if not near[gpu.index]]
+    if alone:
+        text = message(
+            "nic-per-gpu.far", "{gpus} have no network card below their own switch", gpus=Listing(tuple(alone))
+        )
+        return [warn(SYSTEM, text, f"{len(gpus) - len(alone)} of {len(gpus)} GPUs have one", "one for each GPU", [FIX])]
+    return [passed(SYSTEM, message("nic-per-gpu.near", "each GPU has a network card beside it"), f"{len(gpus)} GPUs")]
+
+
+def _beside(gpu: Gpu, paths: Iterable[DevicePath]) -> bool:
+    return any(path.a == f"GPU{gpu.index}" and path.kind in NEAR for path in paths)
+
+
+def repair(machine: Machine) -> Machine:
+    """A card beside every GPU."""
+    nics = fast_cards(machine)
+    found = next(iter(judge(machine)))
+    if found.verdict is not Verdict.WARN:
+        return machine
+    added = tuple(
+        DevicePath(f"GPU{gpu.index}", f"NIC{at}", "PIX") for gpu, (at, _) in zip(cards(machine), nics, strict=False)
+    )
+    ends = {(path.a, path.b) for path in added}
+    return replace(machine, paths=(*(path for path in machine.paths if (path.a, path.b) not in ends), *added))
+
+
+CHECK = Check(
+    id="nic-per-gpu",
+    code="NIC-03",
+    title="Each GPU has a network card beside it, where there are enough",
+    severity=Verdict.WARN,
+    reads="the PCI tree, else nvidia-smi's path matrix",
+    why="Machines with a network card per GPU are built so that each pair shares a switch: data goes from GPU to card "
+    "without the CPU. A card in the wrong slot sends it through the root complex.",
+    rule="Four or more GPUs and at least as many fast network cards: each GPU reaches one through switches alone (PIX "
+    "or PXB), else warn.",
+    judge=judge,
+    traps=("Virtual machines show PHB for everything, as the host's places are hidden: skip.",),
+    ask=("nvidia-smi topo -m",),
+    refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/env.html",),
+    repair=repair,
+)

@@ -1,0 +1,102 @@
+"""`wellfed fit`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from wellfed.planner.fit import Fit, Fitting
+
+SCHEMA = "wellfed.fit/1"
+_USES = ["chat", "code", "agent", "rag", "long"]
+
+
+@click.command()
+@click.option("--on", metavar="MACHINE", help="A machine as `plan` takes it; without it: this machine.")
+@click.option(
+    "--for", "use", type=click.Choice(_USES), default="chat", show_default=True, help="What it is wanted for."
+)
+@click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Models to show.")
+@click.option("--all", "whole_families", is_flag=True, help="Every model, not the best one of each family.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def command(on: str | None, use: str, top: int, whole_families: bool, as_json: bool) -> None:
+    """Which models this machine serves well, best first: quality for the use, speed, first token, context.
+
+    Exits with 1 when no model of the catalogue fits.
+    """
+    from wellfed import api
+
+    answer = api.fit(on, use, top, whole_families)
+    if as_json:
+        click.echo(json.dumps(fit_json(answer), indent=1))
+    else:
+        print_fit(answer, on)
+    if not answer.rows:
+        raise SystemExit(1)
+
+
+def fit_json(answer: Fit) -> dict[str, Any]:
+    """The document of `wellfed fit --json`."""
+    from wellfed.cli.plan_json import plan_json
+
+    return {
+        "schema": SCHEMA,
+        "use": answer.use.name,
+        "looked_at": answer.looked_at,
+        "known": answer.known,
+        "models": [_row_json(row, plan_json(row.plan)) for row in answer.rows],
+    }
+
+
+def _row_json(row: Fitting, plan: dict[str, Any]) -> dict[str, Any]:
+    known = row.quality
+    return {
+        "id": row.model_id,
+        "name": row.plan.model.name,
+        "quality": None
+        if known is None
+        else {"value": known.value, "benchmark": known.benchmark, "source": known.source, "date": known.date},
+        "score": row.score,
+        "quick": row.quick,
+        "decode_tok_s": plan["decode_tok_s"],
+        "ttft_s": plan["ttft_s"],
+        "max_context": row.max_context,
+        "plan": plan,
+    }
+
+
+def print_fit(answer: Fit, on: str | None) -> None:
+    """One row a model."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from wellfed.cli.console import console
+    from wellfed.units import format_rate, format_seconds
+
+    benchmark = next((row.quality.benchmark for row in answer.rows if row.quality), None)
+    table = Table(box=None, header_style="dim", pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))
+    for name in ("model", "quality", "weights", "engine", "tok/s", "TTFT", "context"):
+        right = name in {"quality", "tok/s", "TTFT", "context"}
+        table.add_column(name, justify="right" if right else "left", no_wrap=name != "model", overflow="fold")
+    for row in answer.rows:
+        estimate = row.plan.estimate
+        table.add_row(
+            escape(row.plan.model.name),
+            "?" if row.quality is None else f"{row.score:.4g}",
+            row.plan.layout.quantisation.upper(),
+            row.plan.layout.engine.value,
+            format_rate(estimate.decode_tok_s.value) + ("" if row.quick else " slow"),
+            format_seconds(estimate.ttft_s.value),
+            "?" if row.max_context is None else f"{row.max_context:,}",
+        )
+    console().print(table)
+    said = (
+        f"quality: {benchmark}, less what these weights lose; ? = not published" if benchmark else "quality: not known"
+    )
+    console().print(f"[dim]{answer.use.name}: {said}. {answer.looked_at} of {answer.known} models estimated[/]")
+    if answer.rows:
+        words = f"wellfed plan {answer.rows[0].model_id}" + (f" --on '{on}'" if on else "")
+        console().print(f"[dim]next:[/] {escape(words)}", soft_wrap=True)

@@ -1,0 +1,261 @@
+"""`plan --report`: one self-contained file (HTML or Markdown) to send to a colleague."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path
+
+from wellfed import __version__
+from wellfed.cli.machine_text import machine_line
+from wellfed.cli.plan_text import gain, limits, model_line
+from wellfed.errors import BadInput
+from wellfed.estimate import DeviceMemory, Quantity, Term, total_seconds
+from wellfed.message import message
+from wellfed.messages.language import language
+from wellfed.messages.terms import limit_words, term_words
+from wellfed.messages.words import phrase, words
+from wellfed.plan import Plan
+from wellfed.planner.answer import Answer
+from wellfed.planner.kinds import describe
+from wellfed.planner.sweep import Point, over_context, over_users
+from wellfed.units import format_bytes, format_rate, format_seconds
+from wellfed.verbs.next_steps import NextSteps, disk_line
+
+_COLOURS = ("#4878a8", "#e08a3c", "#5a9e6f", "#b65d5d", "#8a72a8", "#8c7355", "#c97fa8", "#7f7f7f", "#a8a83c")
+
+
+def write_report(path: Path, answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> None:
+    """Write the report; its form is the name's ending. Raises BadInput for another ending or an unwritable place."""
+    forms = {".html": _html, ".htm": _html, ".md": _markdown}
+    if path.suffix.lower() not in forms:
+        said = message("report.form", "{path} is neither .html nor .md", path=str(path))
+        raise BadInput(said, message("report.form.hint", "name the file report.html or report.md"))
+    try:
+        path.write_text(forms[path.suffix.lower()](answer, top, steps), encoding="utf-8")
+    except OSError as error:
+        said = message("report.unwritable", "cannot write {path}: {why}", path=str(path), why=error.strerror or "?")
+        raise BadInput(
+            said, message("report.unwritable.hint", "name a file in a folder that you may write to")
+        ) from error
+
+
+def _rows(plans: Sequence[Plan]) -> list[tuple[str, ...]]:
+    return [
+        (
+            plan.layout.engine.value, plan.layout.quantisation.upper(), describe(plan.layout), _spare(plan),
+            format_seconds(plan.estimate.ttft_s.value), _range(plan.estimate.decode_tok_s),
+            _range(plan.estimate.total_tok_s), limit_words(plan.estimate.limited_by),
+        )
+        for plan in plans
+    ]  # fmt: skip
+
+
+def _heads() -> tuple[str, ...]:
+    return (
+        phrase("table.engine", "engine"), phrase("table.weights", "weights"), phrase("table.layout", "layout"),
+        phrase("table.spare", "spare"), "TTFT", phrase("table.rate-each", "tok/s each"),
+        phrase("table.rate-all", "tok/s all"), phrase("table.limit", "limited by"),
+    )  # fmt: skip
+
+
+def _spare(plan: Plan) -> str:
+    tightest = plan.estimate.memory.tightest
+    return "?" if tightest is None else format_bytes(tightest.spare_bytes)
+
+
+def _range(quantity: Quantity) -> str:
+    return f"{format_rate(quantity.value)} ({format_rate(quantity.low)}-{format_rate(quantity.high)})"
+
+
+def _verdict(answer: Answer) -> str:
+    head = answer.verdict.kind.value if answer.verdict.kind else phrase("plan.no-fit", "does not fit")
+    return f"{head}: {'; '.join(words(reason) for reason in answer.verdict.reasons)}"
+
+
+def _upgrades(answer: Answer) -> list[str]:
+    said = ((upgrade, gain(upgrade)) for upgrade in answer.upgrades)
+    return [f"{words(upgrade.change)}: {words(text)}" for upgrade, text in said if text is not None]
+
+
+def _markdown(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> str:
+    plans = answer.ranking.best_of_each_kind()[:top]
+    lines = [
+        f"# {model_line(answer.search.model)}",
+        "",
+        machine_line(answer.search.machine),
+        "",
+        f"**{_verdict(answer)}**",
+        "",
+    ]
+    if plans:
+        lines += [_row(_heads()), _row(["---"] * len(_heads())), *map(_row, _rows(plans)), ""]
+        lines += ["; ".join(words(said) for said in limits(plans[0])), ""]
+        step = steps(plans[0])
+        lines += [f"## {phrase('plan.type', 'what to type')}", ""]
+        for one in step.steps:
+            lines += [f"{words(one.what)}:", "", f"    {one.command}", ""]
+        if step.downloads:
+            lines += [words(disk_line(step.downloads)), ""]
+        lines += [f"## {phrase('ledger.memory', 'memory')}", ""]
+        for device in plans[0].estimate.memory.devices:
+            lines += [
+                f"**{device.device}**: {format_bytes(device.needed_bytes)} / {format_bytes(device.available_bytes)}",
+                "",
+            ]
+            lines += [f"- {term_words(term.name)}: {format_bytes(term.bytes)}" for term in device.terms] + [""]
+    if upgrades := _upgrades(answer):
+        lines += [f"## {phrase('plan.upgrade', 'next upgrade')}", "", *(f"- {line}" for line in upgrades), ""]
+    return "\n".join([*lines, _assumed(answer), "", f"wellfed {__version__}", ""])
+
+
+def _device_line(device: DeviceMemory) -> str:
+    return f"**{device.device}**: {format_bytes(device.needed_bytes)} / {format_bytes(device.available_bytes)}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _assumed(answer: Answer) -> str:
+    texts = "; ".join(words(assumption.text) for assumption in answer.assumptions)
+    return phrase("plan.assumed", "assumed: {texts}", texts=texts) if texts else ""
+
+
+def _html(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> str:
+    plans = answer.ranking.best_of_each_kind()[:top]
+    body = [
+        f"<h1>{escape(model_line(answer.search.model))}</h1>",
+        f"<p>{escape(machine_line(answer.search.machine))}</p>",
+        f'<p class="verdict">{escape(_verdict(answer))}</p>',
+    ]
+    if plans:
+        body += [
+            _table(_heads(), _rows(plans)),
+            f"<p>{escape('; '.join(words(said) for said in limits(plans[0])))}</p>",
+        ]
+        body += [
+            *_steps_html(steps(plans[0])),
+            *_memory_html(plans[0]),
+            *_time_html(plans[0]),
+            *_sweeps_html(answer, plans[0]),
+        ]
+    elif answer.ranking.near_miss:
+        body += [_memory_bar(device) for device in answer.ranking.near_miss.memory.devices]
+        levers = [f"{words(lever.change)}: {_range(lever.plan.estimate.decode_tok_s)} tok/s" for lever in answer.levers]
+        body += [f"<h2>{escape(phrase('plan.levers', 'what would fit, least loss first'))}</h2>", _list(levers)]
+    if upgrades := _upgrades(answer):
+        body += [f"<h2>{escape(phrase('plan.upgrade', 'next upgrade'))}</h2>", _list(upgrades)]
+    body += [f'<p class="small">{escape(_assumed(answer))}</p>', f'<p class="small">wellfed {__version__}</p>']
+    title = escape(answer.search.model.name)
+    return _PAGE.format(language=language(), title=title, body="\n".join(body))
+
+
+_PAGE = """<!doctype html>
+<html lang="{language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>wellfed: {title}</title><style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }}
+table {{ border-collapse: collapse; width: 100%; }} td, th {{ padding: .25rem .6rem; text-align: left; }}
+tr + tr {{ border-top: 1px solid #8884; }} pre {{ overflow-x: auto; background: #8881; padding: .6rem; }}
+.verdict {{ font-size: 1.15rem; font-weight: 600; }} .small {{ color: #888; font-size: .85rem; }}
+svg text {{ font: 11px system-ui, sans-serif; fill: currentColor; }}
+</style></head><body>
+{body}
+</body></html>
+"""
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
+    lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
+
+
+def _list(lines: Sequence[str]) -> str:
+    return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
+
+
+def _steps_html(steps: NextSteps) -> list[str]:
+    if not steps.steps:
+        return []
+    said = [f"<p>{escape(words(step.what))}</p><pre>{escape(step.command)}</pre>" for step in steps.steps]
+    fetched = [f"<p>{escape(words(disk_line(steps.downloads)))}</p>"] if steps.downloads else []
+    return [f"<h2>{escape(phrase('plan.type', 'what to type'))}</h2>", *said, *fetched]
+
+
+def _memory_html(plan: Plan) -> list[str]:
+    head = f"<h2>{escape(phrase('ledger.memory', 'memory'))}</h2>"
+    return [head, *(_memory_bar(device) for device in plan.estimate.memory.devices)]
+
+
+def _memory_bar(device: DeviceMemory) -> str:
+    whole = max(device.needed_bytes, device.available_bytes or 0.0) or 1.0
+    parts = [(term_words(term.name), term.bytes, format_bytes(term.bytes)) for term in device.terms if term.bytes > 0]
+    head = f"{device.device}: {format_bytes(device.needed_bytes)} / {format_bytes(device.available_bytes)}"
+    return _bar(head, sorted(parts, key=lambda part: -part[1]), whole)
+
+
+def _time_html(plan: Plan) -> list[str]:
+    decode = phrase("ledger.step", "one decode step"), plan.estimate.decode
+    prompt = phrase("ledger.prompt", "the prompt"), plan.estimate.prefill
+    return [_time_bar(head, terms) for head, terms in (decode, prompt)]
+
+
+def _time_bar(head: str, terms: tuple[Term, ...]) -> str:
+    whole = total_seconds(terms) or 1.0
+    parts = [(f"{term_words(term.name)} {term.device}", term.seconds, format_seconds(term.seconds)) for term in terms]
+    return _bar(f"{head}: {format_seconds(whole)}", [part for part in parts if part[1] > 0], whole)
+
+
+def _bar(head: str, parts: Sequence[tuple[str, float, str]], whole: float) -> str:
+    """A stacked bar with its parts named below; every part has its own words, so that colour is not needed."""
+    x, boxes, keys = 0.0, [], []
+    for n, (name, value, shown) in enumerate(parts):
+        width, colour = 900 * value / whole, _COLOURS[n % len(_COLOURS)]
+        title = escape(f"{name.strip()}: {shown}")
+        boxes.append(
+            f'<rect x="{x:.1f}" y="0" width="{width:.1f}" height="26" fill="{colour}"><title>{title}</title></rect>'
+        )
+        keys.append(f'<span style="color:{colour}">&#9632;</span> {title}')
+        x += width
+    picture = f'<svg viewBox="0 0 900 26" width="100%" role="img" aria-label="{escape(head)}">{"".join(boxes)}</svg>'
+    return f"<h3>{escape(head)}</h3>{picture}<p class='small'>{' &nbsp; '.join(keys)}</p>"
+
+
+def _sweeps_html(answer: Answer, plan: Plan) -> list[str]:
+    charts = (
+        (phrase("report.over-context", "tokens/s over context"), over_context(answer.search, plan)),
+        (phrase("report.over-users", "tokens/s of all over users"), over_users(answer.search, plan)),
+    )
+    return [_line_chart(head, points, n == 1) for n, (head, points) in enumerate(charts) if len(points) > 1]
+
+
+def _line_chart(head: str, points: tuple[Point, ...], total: bool) -> str:
+    """A line with its 80 % interval; points are spaced evenly, since they stand at powers."""
+    values = [point.total_tok_s if total else point.decode_tok_s for point in points]
+    most = max(value.high for value in values) or 1.0
+    place = [(60 + 800 * n / (len(points) - 1), value) for n, value in enumerate(values)]
+    line = " ".join(f"{x:.0f},{_y(v.value, most):.0f}" for x, v in place)
+    above = [f"{x:.0f},{_y(v.high, most):.0f}" for x, v in place]
+    below = [f"{x:.0f},{_y(v.low, most):.0f}" for x, v in reversed(place)]
+    ticks = "".join(
+        f'<text x="{x:.0f}" y="218" text-anchor="middle">{point.x:,}</text>'
+        for (x, _), point in zip(place, points, strict=True)
+    )
+    marks = "".join(
+        f'<circle cx="{x:.0f}" cy="{_y(v.value, most):.0f}" r="3" fill="{_COLOURS[0]}">'
+        f"<title>{format_rate(v.value)}</title></circle>"
+        for x, v in place
+    )
+    scale = f'<text x="50" y="14" text-anchor="end">{format_rate(most)}</text>'
+    scale += '<text x="50" y="200" text-anchor="end">0</text>'
+    return (
+        f'<h3>{escape(head)}</h3><svg viewBox="0 0 900 225" width="100%" role="img" aria-label="{escape(head)}">'
+        f'<polygon points="{" ".join([*above, *below])}" fill="{_COLOURS[0]}" opacity=".2"/>'
+        f'<polyline points="{line}" fill="none" stroke="{_COLOURS[0]}" stroke-width="2"/>{marks}{ticks}{scale}</svg>'
+    )
+
+
+def _y(value: float, most: float) -> float:
+    return 200 - 190 * value / most

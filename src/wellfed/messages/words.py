@@ -1,0 +1,44 @@
+"""A message in a language: its template from the gettext catalogue, its parameters as the message has them.
+
+Catalogues are `locale/LANGUAGE/LC_MESSAGES/wellfed.mo`, compiled when the package is built; one is opened when the
+first message in its language is rendered, and English needs none.
+"""
+
+from __future__ import annotations
+
+import gettext
+from functools import cache
+from pathlib import Path
+
+from wellfed.message import Message, Parameter, message, render
+from wellfed.messages.language import language
+
+LOCALE = Path(__file__).with_name("locale")
+DOMAIN = "wellfed"
+
+
+@cache
+def _catalogue(chosen: str) -> gettext.NullTranslations:
+    return gettext.translation(DOMAIN, LOCALE, [chosen], fallback=True)
+
+
+def words(said: Message | str, chosen: str | None = None) -> str:
+    """The text in `chosen`, by default the language of whoever runs this; plain texts stay as they are."""
+    if isinstance(said, str):
+        return said
+    target = chosen or language()
+    if target == "en":
+        return str(said)
+    return render(said, _template(said, target), lambda inner: words(inner, target))
+
+
+def _template(said: Message, target: str) -> str:
+    catalogue = _catalogue(target)
+    if said.plural is None:
+        return catalogue.pgettext(said.id, said.template)
+    return catalogue.npgettext(said.id, said.template, said.plural, said.count or 0)
+
+
+def phrase(id: str, template: str, **params: Parameter) -> str:
+    """A message of the surfaces themselves (heads, labels), rendered at once."""
+    return words(message(id, template, **params))

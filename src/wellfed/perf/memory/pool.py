@@ -1,0 +1,43 @@
+"""One pool of memory is one pool, for every engine: what GPU and CPU of it take together must fit it together."""
+
+from __future__ import annotations
+
+from wellfed.estimate import MemoryTerm
+from wellfed.perf.memory.devices import unified
+from wellfed.perf.memory.share import Growth, Named, Share
+from wellfed.plan import Request
+
+NOTE = "unified memory"
+
+
+def one_pool(shares: tuple[Share, ...], request: Request) -> tuple[Share, ...]:
+    """The shares, with what GPUs without memory of their own hold entered in RAM's ledger, too.
+
+    A GPU's own ledger stays: a system may let it hold less than all (Apple's wired limit). Engines that keep nothing
+    in RAM have no ledger of it; there the GPU's, which is of the pool less what the system keeps, says it all.
+    """
+    ram = next((share for share in shares if share.device == "ram"), None)
+    inside = [share for share in shares if share is not ram and _is_unified(share, request)]
+    if ram is None or not inside or any(term.note == NOTE for term in ram.fixed):
+        return shares
+    fixed = [*ram.fixed, *(_as_ram(term) for share in inside for term in share.fixed)]
+    pooled = Share("ram", tuple(fixed), _together(ram.growth, inside), ram.capacity_bytes, ram.free_bytes, caches=True)
+    return tuple(pooled if share is ram else share for share in shares)
+
+
+def _is_unified(share: Share, request: Request) -> bool:
+    index = share.device.removeprefix("gpu")
+    gpus = request.machine.gpus
+    return index.isdigit() and int(index) < len(gpus) and unified(gpus[int(index)])
+
+
+def _as_ram(term: MemoryTerm) -> MemoryTerm:
+    return MemoryTerm("ram", f"{term.device} {term.name}", term.bytes, NOTE)
+
+
+def _together(own: Growth, others: list[Share]) -> Growth:
+    def growth(context: int, count: int) -> tuple[Named, ...]:
+        theirs = ((share.device, named) for share in others for named in share.growth(context, count))
+        return (*own(context, count), *((f"{device} {name}", size, NOTE) for device, (name, size, _) in theirs))
+
+    return growth

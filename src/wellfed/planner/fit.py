@@ -1,0 +1,193 @@
+"""Which models a machine serves well: the quick enough ones by quality for a use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from wellfed.calibration import Calibration
+from wellfed.catalog.models import Task, by_id, entry, model_ids
+from wellfed.catalog.quality import Quality, quality, quantisation_loss
+from wellfed.engines.capabilities import CAPABILITIES, usable_quantisations, why_not
+from wellfed.errors import WellfedError
+from wellfed.hardware.machine import Machine
+from wellfed.layout import ALL_GPU, CPU_ONLY, Engine, Layout
+from wellfed.models.model import Model
+from wellfed.models.quantisation_names import quantisation
+from wellfed.plan import Plan
+from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, counts, divides
+from wellfed.planner.goal import Goal
+from wellfed.planner.search import Search
+from wellfed.planner.usable import equal_ones
+from wellfed.workload import PRESETS, Workload
+
+_GGUF_TRIED = ("q8_0", "q6_k", "q4_k_m", "gguf-mxfp4")
+_LEAST_BYTES_PER_PARAMETER = 0.5  # of 4-bit weights: what is larger than the machine's memory is not looked at
+_GENERAL = frozenset({Task.TEXT, Task.VISION_LANGUAGE, Task.OMNI})
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a model is wanted for: its load, and how quick it must be to be used with pleasure (assumed)."""
+
+    name: str
+    workload: Workload
+    least_tok_s: float
+    most_ttft_s: float
+
+
+USES: Mapping[str, Use] = {
+    "chat": Use("chat", PRESETS["chat"], 8.0, 10.0),
+    "code": Use("code", Workload("code", prompt_tokens=4096, output_tokens=1024, context_tokens=16384), 15.0, 20.0),
+    "agent": Use("agent", replace(PRESETS["agent"], concurrency=1), 15.0, 60.0),
+    "rag": Use("rag", replace(PRESETS["rag"], concurrency=1), 8.0, 20.0),
+    "long": Use("long", Workload("long", prompt_tokens=32768, output_tokens=512, context_tokens=65536), 5.0, 120.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """A model with its best plan here. `quality` None: not known; `score` is it less the loss of these weights."""
+
+    model_id: str
+    plan: Plan
+    quality: Quality | None
+    score: float | None
+    quick: bool
+
+    @property
+    def max_context(self) -> int | None:
+        """Tokens of context that fit, at most the model's limit."""
+        return self.plan.estimate.memory.max_context
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Rows best first; `looked_at` counts the models that were estimated, of `known` in the catalogue."""
+
+    use: Use
+    rows: tuple[Fitting, ...]
+    looked_at: int
+    known: int
+
+
+def fit(machine: Machine, use: Use, calibration: Calibration, top: int = 10, whole_families: bool = False) -> Fit:
+    """The `top` models: quick ones by quality, then slow ones by quality, then those without a known quality by size.
+
+    One row a family (the best of it) unless `whole_families`.
+    """
+    identities = [identity for identity in model_ids() if entry(identity).task in _GENERAL]
+    scored = sorted((i for i in identities if quality(i, use.name)), key=lambda i: -_value(i, use))
+    others = sorted((i for i in identities if not quality(i, use.name)), key=_by_size)
+    room = _memory_bytes(machine)
+    quick: list[Fitting] = []
+    slow: list[Fitting] = []
+    families: set[str] = set()
+    looked_at = 0
+    for identity in (*scored, *others):
+        if len(quick) >= top and not quality(identity, use.name):
+            break
+        family = _family(identity)
+        if (not whole_families and family in families) or not _may_fit(identity, room):
+            continue
+        looked_at += 1
+        row = _fitting(identity, machine, use, calibration)
+        if row is None:
+            continue
+        if row.quick:
+            families.add(family)
+            quick.append(row)
+        else:
+            slow.append(row)
+    ranked = sorted(quick, key=_rank) + sorted((r for r in slow if _family(r.model_id) not in families), key=_rank)
+    return Fit(use, tuple(_first_of_each(ranked, whole_families))[:top], looked_at, len(identities))
+
+
+def _first_of_each(rows: list[Fitting], whole_families: bool) -> Iterator[Fitting]:
+    seen: set[str] = set()
+    for row in rows:
+        family = _family(row.model_id)
+        if whole_families or family not in seen:
+            yield row
+        seen.add(family)
+
+
+_GENERATION = re.compile(r"[a-z]+-?[a-z]?\d*(?:\.\d+)?")
+
+
+def _family(identity: str) -> str:
+    """The family and generation that an id begins with: qwen3.5, deepseek-v4, kimi-k2.5."""
+    match = _GENERATION.match(identity)
+    return match[0].rstrip("-") if match else identity
+
+
+def _rank(row: Fitting) -> tuple[bool, float, float]:
+    return row.score is None, -(row.score or 0.0), -row.plan.model.parameters
+
+
+def _value(identity: str, use: Use) -> float:
+    found = quality(identity, use.name)
+    return found.value if found else 0.0
+
+
+def _by_size(identity: str) -> float:
+    return -(entry(identity).parameters or 0.0)
+
+
+def _may_fit(identity: str, room_bytes: float | None) -> bool:
+    parameters = entry(identity).parameters
+    return parameters is None or room_bytes is None or parameters * _LEAST_BYTES_PER_PARAMETER <= room_bytes
+
+
+def _memory_bytes(machine: Machine) -> float | None:
+    gpus = [gpu.memory_bytes or (gpu.spec.memory_bytes if gpu.spec else 0) for gpu in machine.gpus]
+    ram = machine.memory_usable_bytes
+    return None if ram is None else ram + sum(gpus) * machine.count
+
+
+def _fitting(identity: str, machine: Machine, use: Use, calibration: Calibration) -> Fitting | None:
+    """The model's best plan here; None where it cannot be read, does not fit, or cannot attend so far."""
+    try:
+        model = by_id(identity)
+    except WellfedError:
+        return None
+    workload = use.workload
+    if model.context_limit < workload.prompt_tokens + workload.output_tokens:
+        return None
+    workload = replace(workload, context_tokens=min(workload.context, model.context_limit))
+    search = Search(machine, model, workload, Goal(), calibration, quantisation)
+    best = search.rank(lean_layouts(machine, model)).best
+    if best is None:
+        return None
+    estimate, known = best.estimate, quality(identity, use.name)
+    loss = quantisation_loss(best.layout.quantisation)
+    score = None if known is None else known.value * (1 - (loss or 0.0))
+    quick = estimate.decode_tok_s.value >= use.least_tok_s and estimate.ttft_s.value <= use.most_ttft_s
+    return Fitting(identity, best, known, score, quick)
+
+
+def lean_layouts(machine: Machine, model: Model) -> Iterator[Layout]:
+    """A handful of layouts that hardly ever miss the best one: one engine a side, few formats, few degrees."""
+    gpu = machine.gpus[0].spec if machine.gpus else None
+    local, served = CAPABILITIES[Engine.LLAMA_CPP], CAPABILITIES[Engine.VLLM]
+    formats = [kind for kind in usable_quantisations(local, model, gpu) if kind in _GGUF_TRIED]
+    if gpu is not None and why_not(local, model, gpu) is None:
+        for kind in formats:
+            for gpus in counts(len(machine.gpus)):
+                yield Layout(local.engine, kind, gpus=gpus, offload=ALL_GPU)
+            if machine.sockets:
+                some = SOME_EXPERTS if model.is_moe else SOME_LAYERS
+                yield Layout(local.engine, kind, gpus=len(machine.gpus), offload=some)
+    if machine.sockets:
+        for kind in formats:
+            yield Layout(local.engine, kind, gpus=0, offload=CPU_ONLY)
+    if gpu is not None and len(machine.gpus) > 1 and why_not(served, model, gpu) is None:
+        per_node = equal_ones(machine)
+        for kind in usable_quantisations(served, model, gpu):
+            for degree in (2**n for n in range(per_node.bit_length()) if 2**n <= per_node):
+                if divides(model, degree):
+                    yield Layout(
+                        served.engine, kind, gpus=degree, tensor_parallel=degree, max_sequences=served.max_sequences[0],
+                        batch_tokens=8192,
+                    )  # fmt: skip

@@ -1,0 +1,69 @@
+"""A machine with what its user says of it: memory that is free, the operating system."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from wellfed.errors import BadInput
+from wellfed.hardware.machine import Gpu, Machine
+from wellfed.message import Amount, Message, message
+from wellfed.units import parse_bytes
+
+SYSTEMS = ("linux", "windows", "wsl2", "macos")
+
+
+def with_stated(
+    machine: Machine, vram_free: str | None = None, ram_free: str | None = None, system: str | None = None
+) -> Machine:
+    """The machine with `vram_free` (one size for every GPU, or one for each, by commas), `ram_free` and the system.
+
+    Raises BadInput for sizes that cannot be read, counts that do not match, and more than there is.
+    """
+    changed = machine
+    if system is not None:
+        changed = _with_system(changed, system)
+    if vram_free is not None:
+        sizes = [_size(part) for part in vram_free.split(",")]
+        changed = replace(changed, gpus=_gpus(changed.gpus, sizes), free_stated=True)
+    if ram_free is not None:
+        size = _size(ram_free)
+        _ensure_at_most(size, machine.memory_bytes, message("stated.ram", "RAM"))
+        changed = replace(changed, os=replace(changed.os, memory_free_bytes=size), free_stated=True)
+    return changed
+
+
+def _with_system(machine: Machine, system: str) -> Machine:
+    if system not in SYSTEMS:
+        said = message("stated.system", "no such operating system: {name}", name=system)
+        raise BadInput(said, message("stated.system.hint", "linux, windows, wsl2 or macos"))
+    family = {"wsl2": "linux"}.get(system, system)
+    return replace(machine, os=replace(machine.os, family=family, wsl=system == "wsl2"))
+
+
+def _gpus(gpus: tuple[Gpu, ...], sizes: Sequence[int]) -> tuple[Gpu, ...]:
+    if not gpus:
+        raise BadInput(message("stated.no-gpu", "--vram-free is for machines with a GPU"))
+    if len(sizes) not in (1, len(gpus)):
+        text = "--vram-free gives {given} sizes for {gpus} GPUs"
+        hint = message("stated.count.hint", "one size for all, or one for each, by commas")
+        raise BadInput(message("stated.count", text, given=len(sizes), gpus=len(gpus)), hint)
+    each = list(sizes) * len(gpus) if len(sizes) == 1 else list(sizes)
+    for gpu, size in zip(gpus, each, strict=True):
+        most = gpu.memory_bytes or (gpu.spec.memory_bytes if gpu.spec else None)
+        _ensure_at_most(size, most, message("stated.gpu", "GPU {number}", number=gpu.index))
+    return tuple(replace(gpu, memory_free_bytes=size) for gpu, size in zip(gpus, each, strict=True))
+
+
+def _size(text: str) -> int:
+    try:
+        return parse_bytes(text if not text.strip().replace(".", "", 1).isdigit() else f"{text}GiB")
+    except ValueError:
+        said = message("stated.size", "{text} is no size", text=text)
+        raise BadInput(said, message("stated.size.hint", "for example 20GB, 22.5GiB or 20480MiB")) from None
+
+
+def _ensure_at_most(size: float, most: float | None, where: Message) -> None:
+    if most is not None and size > most * 1.001:
+        text = "{where} cannot have {said} free: it has {most}"
+        raise BadInput(message("stated.too-much", text, where=where, said=Amount(size, "B"), most=Amount(most, "B")))

@@ -1,0 +1,83 @@
+"""Which models a machine serves well: each row is a plan that fits, ordered by quality among the quick ones."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from wellfed import api
+from wellfed.catalog.models import model_ids
+from wellfed.catalog.quality import quality
+from wellfed.cli.main import cli
+from wellfed.errors import BadInput
+from wellfed.planner.fit import USES, _family, lean_layouts
+
+MACHINES = (
+    "rtx 3060 12gb, ryzen 5 5600, 2x16gb ddr4-3200",
+    "2x a100 40gb, epyc 7543, 8x32gb ddr4-3200",
+    "ryzen 9 7950x, 2x32gb ddr5-5600",
+    "m4 max 128gb",
+)
+
+
+@pytest.mark.parametrize("on", MACHINES)
+@pytest.mark.parametrize("use", ["chat", "code"])
+def test_every_row_fits_and_is_told_whole(on: str, use: str) -> None:
+    done = CliRunner().invoke(cli, ["fit", "--on", on, "--for", use, "--json"])
+    assert done.exit_code == 0, done.output
+    answer = json.loads(done.output)
+    assert answer["schema"] == "wellfed.fit/1" and 0 < len(answer["models"]) <= 10
+    for row in answer["models"]:
+        assert row["plan"]["fits"] is True and row["id"] in model_ids()
+        assert row["decode_tok_s"]["low"] < row["decode_tok_s"]["value"] < row["decode_tok_s"]["high"]
+        assert row["max_context"] >= USES[use].workload.prompt_tokens
+        assert row["quality"] is None or set(row["quality"]) == {"value", "benchmark", "source", "date"}
+
+
+@pytest.mark.parametrize("on", MACHINES[:2])
+def test_order(on: str) -> None:
+    rows = api.fit(on, "chat", 30).rows
+    quick = [row.quick for row in rows]
+    assert quick == sorted(quick, reverse=True), "what is too slow comes after what is not"
+    ranked = [row for row in rows if row.quick]
+    known = [row.score is not None for row in ranked]
+    assert known == sorted(known, reverse=True), "what nobody scored comes below"
+    scores = [row.score for row in ranked if row.score is not None]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_one_row_a_family_unless_all_are_wanted() -> None:
+    rows = api.fit(MACHINES[1], "chat", 20).rows
+    families = [_family(row.model_id) for row in rows]
+    assert len(families) == len(set(families))
+    everything = api.fit(MACHINES[1], "chat", 20, whole_families=True).rows
+    families = [_family(row.model_id) for row in everything]
+    assert len(families) > len(set(families))
+
+
+@pytest.mark.parametrize("name", ["llama-3.1-8b", "qwen3-30b-a3b", "qwen3-32b", "gpt-oss-20b"])
+@pytest.mark.parametrize("on", MACHINES)
+def test_the_lean_search_hardly_misses(name: str, on: str) -> None:
+    """Against the full search over the same engines: at least 75 % of its speed, or finer weights."""
+    found = next((row for row in api.fit(on, "chat", 400, True).rows if row.model_id == name), None)
+    from wellfed.layout import Engine
+
+    options = api.PlanOptions(on=on, engines=(Engine.LLAMA_CPP, Engine.VLLM))
+    best = api.plan(name, options).ranking.best
+    if best is None or found is None:
+        assert best is None or quality(name, "chat") is None
+        return
+    finer = found.plan.weights.total > best.weights.total * 1.02
+    assert finer or found.plan.estimate.decode_tok_s.value >= 0.75 * best.estimate.decode_tok_s.value
+
+
+def test_the_lean_search_is_lean() -> None:
+    machine = api.machine("8x h200 sxm, 2x xeon 8480+")
+    assert len(list(lean_layouts(machine, api.model("deepseek-r1").model))) <= 30
+
+
+def test_an_unknown_use() -> None:
+    with pytest.raises(BadInput, match="no such use"):
+        api.fit(MACHINES[0], "poetry")
