@@ -1,6 +1,6 @@
 """Tools of all vendors, environment reports, logs and other systems: each tells what it shows and nothing more."""
 
-# ruff: noqa: E501 - samples are as wide as the tools print them
+
 
 from __future__ import annotations
 
@@ -183,6 +183,20 @@ def test_inxi_tells_a_laptop_and_its_link() -> None:
     assert (card.name, card.link, card.driver) == ("NVIDIA GeForce RTX 4060 Laptop GPU", PcieLink(4, 8), "550.90")
     assert [dimm.mt_s for dimm in machine.dimms] == [5600.0, 5600.0]
     assert machine.sockets[0].cores == 8
+
+
+def test_inxi_of_other_versions() -> None:
+    new = machine_of(
+        "CPU:\n  Info: 16-core (8-mt/8-st) model: 13th Gen Intel Core i7-13700K bits: 64 type: MST\nGraphics:\n"
+        "  Device-1: NVIDIA TU104 [GeForce RTX 2070 SUPER] driver: nvidia v: 550.1 pcie: speed: 2.5 GT/s lanes: 8\n"
+        "    bus-ID: 01:00.0 chip-ID: 10de:1e84\nInfo:\n  Memory: total: 32 GiB available: 31.1 GiB used: 6 GiB\n"
+    )
+    assert (new.gpus[0].link, new.memory_bytes) == (PcieLink(3, 8), round(31.1 * GIB))
+    old = machine_of(
+        "Graphics:  Card-1: NVIDIA GP104 [GeForce GTX 1080] bus-ID: 01:00.0\nCPU:       Quad core Intel Core i7-7700K (-MT-MCP-)\n"
+        "Info:      Processes: 200 Uptime: 1:00 Memory: 3000.0/15900.0MB\n"
+    )
+    assert (old.gpus[0].spec.id, old.sockets[0].cores, old.memory_bytes) == ("gtx-1080", 4, round(15900 * MIB))
 
 
 def test_lshw_in_its_forms() -> None:

@@ -186,7 +186,7 @@ def _gpu(gpu: Gpu, known: dict[str, PciDevice], gpu_spec: Resolve, virtual: bool
         gpu,
         name=name,
         spec=spec,
-        link=_lesser(gpu.link, loaded_link(gpu, known)),
+        link=_awake(gpu, own, spec, _lesser(gpu.link, loaded_link(gpu, known))),
         memory_bytes=gpu.memory_bytes if gpu.memory_bytes is not None else spec.memory_bytes if spec else None,
     )
 
@@ -204,6 +204,15 @@ def _whole_name(gpu: Gpu, gpu_spec: Resolve) -> str | None:
         and abs(spec.memory_bytes - gpu.memory_bytes) < spec.memory_bytes * 0.07
     ]
     return fits[0] if len(fits) == 1 else gpu.name
+
+
+def _awake(gpu: Gpu, own: PciDevice | None, spec: GpuSpec | None, link: PcieLink | None) -> PcieLink | None:
+    """The link at the card's own generation, where only a current one was seen of a card that may have been idle."""
+    seen = own.link_current if own else None
+    if link is None or seen is None or own is None or own.link_max or gpu.performance_state == 0 or link != seen:
+        return link
+    newest = spec.pcie_generation if spec else None
+    return replace(link, generation=max(link.generation, min(newest or 1, 6)))
 
 
 def _lesser(a: PcieLink | None, b: PcieLink | None) -> PcieLink | None:
