@@ -1,4 +1,4 @@
-"""The attack in its long form: `python benchmarks/attack.py [KIND ...]` prints what was tried, sound and failed by kind.
+"""The attack in its long form: `python benchmarks/attack.py [KIND ...]` prints tried, sound and failed by kind.
 
 The short form runs with the other tests (tests/attack); this one takes every input, act and client.
 """
