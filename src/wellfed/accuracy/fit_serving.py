@@ -283,7 +283,7 @@ def refit(folder: Path) -> Calibration:
     found = Fit(cases_of(folder))
     whole = found.fitted()
     values = {one.name: float(f"{whole[one.name]:.5g}") for one in parameters()}
-    source = "refit of serving.csv; sigmas with sources left out, those of throughput from rows never fitted"
+    source = "refit of serving.csv; sigmas with sources left out; MLPerf rows choose one factor and their own sigmas"
     fitted = with_submitted(folder, Calibration("serving", values, source=source, facts=found.facts(whole)))
     sigmas = found.residuals(found.left_out(units(found.cases), whole)) | throughput_residuals(folder, fitted)
     return replace(fitted, residuals=sigmas, support=found.support())
