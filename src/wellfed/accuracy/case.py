@@ -90,10 +90,20 @@ def read_table(path: Path) -> Iterator[Row]:
     try:
         with io.StringIO(read_text(path, _MOST_BYTES), newline="") as file:
             reader = csv.DictReader(file)
-            if not reader.fieldnames or not {"item", "decode_tok_s"} & set(reader.fieldnames):
+            if not reader.fieldnames or not {"item", "decode_tok_s", "effect"} & set(reader.fieldnames):
                 hint = "it needs the columns model, quant, gpu ... and decode_tok_s, or item, value, unit"
                 raise BadInput(f"{path}: not a measurement table", hint)
+            told: dict[str, str] = {}
             for index, cells in enumerate(reader):
-                yield Row(index, cells)
+                yield Row(index, _with_earlier(cells, told) if "effect" in cells else cells)
     except csv.Error as error:
         raise BadInput(f"cannot read {path}: {error}") from error
+
+
+def _with_earlier(cells: dict[str, str], told: dict[str, str]) -> dict[str, str]:
+    """A row of pairs with what earlier ones of its source said, in the cell `before`: "same run as above"."""
+    source = cells.get("source") or ""
+    before = told.get(source, "")
+    words = " ; ".join(cells.get(name) or "" for name in ("condition_a", "notes"))
+    told[source] = words if len(words) > 60 or not before else before
+    return {**cells, "before": before}

@@ -87,6 +87,7 @@ PARAMETERS = (
     Parameter("cpu.interleave_factor", 0.7, 0.4, 1.5, 0.2),
     Parameter("cpu.duplicate_factor", 1.45, 1.0, 2.0, 0.15),
     Parameter("cpu.unbound_factor", 0.28, 0.1, 0.8, 0.3),
+    Parameter("cpu.oversubscribed_power", 0.6, 0.1, 1.5, 0.3),
     Parameter("cpu.huge_pages_factor", 1.1, 0.9, 1.3, 0.1),
     Parameter("hybrid.crossing_us", 25.0, 3.0, 200.0, 0.5),
     Parameter("hybrid.link_fraction", 0.8, 0.4, 0.95, 0.15),

@@ -97,6 +97,8 @@ def priors() -> dict[str, float]:
     found = dict(START)
     for name, values in per_back_end.items():
         found |= {f"{_L}{back_end}.{name}": value for back_end, value in values.items()}
+    found["chip.ampere.joules_factor"] = 2.0  # 8 nm and GDDR6X: RTX 3090 held at 100 to 350 W (host_effects.csv)
+    found[f"{_L}ktransformers.host_launch_us"] = 30.0  # PyTorch's own, kernel by kernel
     return found | {f"chip.{chip}.unpack_factor": value for chip, value in LANES.items()}
 
 
@@ -137,7 +139,7 @@ def _decode() -> tuple[Parameter, ...]:
         *_by_back_end("host_launch_us", 0.3, 60, 0.7, _HOST_LAUNCH, BACK_ENDS[1:]),
         *_by_back_end("cache_fraction", 0.1, 1.0, 0.35),
         *_by_back_end("score_flops_per_cycle", 2, 500, 0.7),
-        _general("joules_per_gb", 0.02, 0.3, 0.4),
+        _general("joules_per_gb", 0.03, 0.3, 0.25),
     )
 
 

@@ -10,9 +10,17 @@ from wellfed.accuracy.case import Interpreter, Row, read_table
 
 def interpreters() -> Sequence[Interpreter]:
     """All of them; the first that knows a row has it."""
-    from wellfed.accuracy import rows_hybrid, rows_llamacpp, rows_memory, rows_mlperf, rows_serving
+    from wellfed.accuracy import (
+        rows_host_effects,
+        rows_hybrid,
+        rows_llamacpp,
+        rows_memory,
+        rows_mlperf,
+        rows_serving,
+    )
 
     return (
+        rows_host_effects.interpret,
         rows_memory.interpret,
         rows_mlperf.interpret,
         rows_serving.interpret,

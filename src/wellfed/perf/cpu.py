@@ -9,8 +9,8 @@ The power mean is a smooth maximum: reading and computing overlap, but not perfe
 multiplied on the way, once per tile of input rows; the tile's other rows only multiply. Kernels without tiles unpack
 for every row, which is why they prefill low-bit types so slowly. `pairs` are head-key pairs of single queries: no tile
 shares what a kernel does around each. More threads are never slower up to the cores until barriers outweigh what they
-add, as on real machines; threads beyond the cores add barriers only. Where each socket has its own copy of the weights
-it also has its own pool of threads. `perf.kernels` knows the cycles.
+add, as on real machines; threads beyond the cores take turns with others that wait, and slow all. Where each socket has
+its own copy of the weights it also has its own pool of threads. `perf.kernels` knows the cycles.
 """
 
 from __future__ import annotations
@@ -85,7 +85,14 @@ def share_bandwidth(share: CpuShare, machine: Machine, layout: Layout, calibrati
     reach *= policy_factor(machine, layout, calibration)
     core = calibration.value("cpu", share.fabric, "core_bytes_per_cycle") * share.clock_hz * share.width
     pages = calibration.value("cpu", "huge_pages_factor") if layout.huge_pages else 1.0
-    return smooth_minimum(reach, share.busy * core) * pages
+    return smooth_minimum(reach, share.busy * core) * pages * oversubscribed(share, calibration)
+
+
+def oversubscribed(share: CpuShare, calibration: Calibration) -> float:
+    """What is left where more threads than cores take turns at spinning barriers; 1 up to the cores."""
+    crowd = max(1.0, share.threads / share.cores)
+    left: float = crowd ** -calibration.value("cpu", "oversubscribed_power")
+    return left
 
 
 def cpu_terms(
@@ -129,7 +136,7 @@ def rates_for(work: Work, share: CpuShare, bandwidth: float, layout: Layout, cal
     barrier = pool**2 * calibration.value("cpu", "barrier_ns") * 1e-9
     return CpuRates(
         bytes_per_s=bandwidth * scattered,
-        cycles_per_s=share.busy * share.clock_hz * share.width,
+        cycles_per_s=share.busy * share.clock_hz * share.width * oversubscribed(share, calibration),
         cycles_per_element=per_element,
         cycles_per_mac=per_mac,
         cycles_per_pair=calibration.value("cpu", engine, "pair_cycles"),

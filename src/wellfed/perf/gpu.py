@@ -154,6 +154,8 @@ def build_name(layout: Layout) -> str:
     if layout.engine is Engine.IK_LLAMA_CPP:
         built = dict(layout.options).get("built", "")
         return "ik.early" if "" < built < _IK_LATENT_KERNELS else "ik"
+    if layout.engine is Engine.KTRANSFORMERS:
+        return "ktransformers"
     number = build_number(layout)
     return "current" if number is None else "dec2023" if number < _FIRST_LAYER_SPLIT_BUILD else "may2024"
 

@@ -64,7 +64,7 @@ class GpuRates:
 
 SCALARS = tuple(name for name in GpuRates.__dataclass_fields__ if name not in ("weights_per_cycle", "norm"))
 WEIGHT_KINDS = ("float", "block", "k", "codebook")
-FACTORS = ("bandwidth", "unpack", "gemm")  # by which chips differ
+FACTORS = ("bandwidth", "unpack", "gemm", "joules")  # by which chips differ
 
 
 def gpu_rates(calibration: Calibration, device: GpuDevice, build: str) -> GpuRates:
@@ -115,7 +115,9 @@ def _old_value(calibration: Calibration, device: GpuDevice, build: str) -> Calla
 
 def _on_chip(rates: GpuRates, calibration: Calibration, chip: str) -> GpuRates:
     """The same on one chip: what it reaches against the others of its peaks; 1 where no row tells."""
-    bandwidth, unpack, gemm = (calibration.parameters.get(f"chip.{chip}.{name}_factor", 1.0) for name in FACTORS)
+    bandwidth, unpack, gemm, joules = (
+        calibration.parameters.get(f"chip.{chip}.{name}_factor", 1.0) for name in FACTORS
+    )
     return replace(
         rates,
         bandwidth_fraction=rates.bandwidth_fraction * bandwidth,
@@ -123,6 +125,8 @@ def _on_chip(rates: GpuRates, calibration: Calibration, chip: str) -> GpuRates:
         gemm_fraction=rates.gemm_fraction * gemm,
         float_gemm_fraction=rates.float_gemm_fraction * gemm,
         attention_fraction=rates.attention_fraction * gemm,
+        joules_per_tflop=rates.joules_per_tflop * joules,
+        joules_per_gb=rates.joules_per_gb * joules,
     )
 
 

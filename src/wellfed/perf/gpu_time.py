@@ -13,6 +13,7 @@ from wellfed.perf.gpu_pass import Pass
 from wellfed.perf.gpu_rates import GpuRates, weight_kind
 
 _LOGIT_BYTES = 4
+_IDLE_W, _LEAST_SHARE = 75.0, 0.03
 _ACTIVATION_BYTES = 4  # llama.cpp keeps activations in FP32
 
 
@@ -81,11 +82,11 @@ def _power(flops: float, device: GpuDevice, rates: GpuRates) -> float:
 
 
 def _watts(device: GpuDevice) -> float:
-    """What the board's limit is worth: below its own, clocks and voltage fall, and with them an operation's joules.
-
-    The square root of the share stands for that; of the rest, leakage and fans are assumed to be a part of each.
-    """
-    watts: float = (device.power_w * device.nominal_w) ** 0.5
+    """What a board's limit leaves for the work itself: less what it draws without any, some 60 W of a large one."""
+    idle = device.nominal_w * _IDLE_W / (device.nominal_w + _IDLE_W)
+    left = device.power_w - idle
+    least = _LEAST_SHARE * device.nominal_w  # nothing is slower than at this share, whatever limit is set
+    watts: float = (left + least + abs(left - least)) / 2
     return watts
 
 

@@ -10,6 +10,7 @@ from wellfed.calibration import Calibration
 from wellfed.estimate import Estimate, Quantity, Term, total_seconds
 from wellfed.layout import MOST_SLOTS, BackEnd, Layout
 from wellfed.perf.gpu import GpuDevice, build_name
+from wellfed.perf.gpu_rates import OLD_BUILDS
 from wellfed.perf.local_steps import GpuShare, decode_step, gpu_shares, prompt
 from wellfed.perf.memory import memory
 from wellfed.plan import Request
@@ -169,7 +170,7 @@ def _sigma(phase: str, request: Request, calibration: Calibration, device: GpuDe
     name = speed_class(phase, request, device)
     general = f"llama.cpp GPU {phase}, current builds, any"
     sigma = calibration.sigma(name if name in known else general)
-    if build != "current":
+    if build not in ("current", "ktransformers"):
         return sigma
     if calibration.support.get(support_key(phase, device, build), 0) >= _FEW_ROWS:
         return sigma
@@ -181,7 +182,7 @@ def _sigma(phase: str, request: Request, calibration: Calibration, device: GpuDe
 
 def support_key(phase: str, device: GpuDevice, build: str) -> str:
     """What measured rows are counted by."""
-    ik = "" if build == "current" else f" {build.partition('.')[0]}"
+    ik = "" if build in ("current", "ktransformers") else f" {build.partition('.')[0]}"
     return f"{phase} {device.back_end.value} {device.architecture}{ik}"
 
 
@@ -196,7 +197,7 @@ def speed_class(phase: str, request: Request, device: GpuDevice | None = None) -
         return f"llama.cpp GPU {phase}, split by rows"
     if build_name(request.layout).startswith("ik"):
         return f"ik_llama.cpp GPU {phase}"
-    if build_name(request.layout) != "current":
+    if build_name(request.layout) in OLD_BUILDS:
         return f"llama.cpp GPU {phase}" if vendor == "nvidia" else f"llama.cpp GPU {phase}, {vendor}"
     usual = one.back_end is BackEnd.usual(vendor)
     names = ("" if vendor == "nvidia" and usual else f", {vendor}") + ("" if usual else f", {one.back_end.value}")

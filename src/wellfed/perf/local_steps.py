@@ -104,7 +104,8 @@ def run_of(layout: Layout, back_end: BackEnd) -> Run:
         replayed=_replayed(layout, build, back_end),
         pipelined=layout.offload.gpu_layers is None and layout.offload.cpu_expert_layers == 0,
         row_split=layout.tensor_parallel > 1 and layout.gpus > 1,  # llama.cpp has no other tensor parallelism
-        ahead=build is None,
+        ahead=build is None
+        and layout.engine is not Engine.KTRANSFORMERS,  # its host waits for the experts of each layer
     )
 
 

@@ -1,0 +1,285 @@
+"""Pairs of measurements on two hosts or settings: predicted value_b / value_a beside the measured ratio.
+
+What a layout cannot say is skipped with the reason. What a pair does not tell (the model behind a relative speed,
+prompt lengths) is taken as the usual, on both sides alike, so that the ratio stands on what differs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from wellfed.accuracy.case import Case, Outcome, Row, Skipped, source_of
+from wellfed.accuracy.host_conditions import Condition, read
+from wellfed.calibration import Calibration
+from wellfed.catalog.hardware import cpu as cpu_spec
+from wellfed.catalog.hardware import gpu as gpu_spec
+from wellfed.catalog.models import model as named
+from wellfed.errors import WellfedError
+from wellfed.estimate import Estimate, Quantity
+from wellfed.hardware.machine import Gpu, GpuLink, Machine, Origin, Socket
+from wellfed.hardware.parts import CpuSpec
+from wellfed.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
+from wellfed.models.ffn import MoeFfn
+from wellfed.models.quantisation import weights
+from wellfed.models.quantisation_names import quantisation
+from wellfed.perf.cpu import cpu_bandwidth
+from wellfed.perf.estimate import estimate
+from wellfed.plan import Request
+from wellfed.workload import Workload
+
+_UNSAID: Mapping[str, str] = {
+    "numa_snoop_mode": "snoop modes of the BIOS are no part of a machine's description",
+    "numa_locality": "counters of local accesses are not predicted",
+    "numa_bandwidth": "the bandwidth between sockets is not predicted",
+    "numa_h2d": "copies across sockets are not predicted",
+    "numa_p2p": "copies between GPUs across sockets are not predicted",
+    "numa_page_placement": "which pages the page cache holds where is not told by a layout",
+    "engine": "another engine, not another host",
+    "gpu_p2p": "peer-to-peer drivers are no part of a layout",
+    "gpu_p2p_latency": "peer-to-peer drivers are no part of a layout",
+    "p2p_prefill": "peer-to-peer drivers are no part of a layout",
+    "p2p_layer_split": "peer-to-peer drivers are no part of a layout",
+    "p2p_tok_s": "peer-to-peer drivers are no part of a layout",
+    "pcie_p2p": "copies between GPUs are not predicted",
+    "nvlink_p2p": "copies between GPUs are not predicted",
+    "acs_iommu": "access control of PCIe switches is no part of a layout",
+    "pcie_switch_collapse": "writes through PCIe switches are not modelled",
+    "pcie_root_topology": "root ports shared by switches are not modelled",
+    "pcie_topology": "PCIe switches are not modelled",
+    "nccl_tuning": "NCCL's settings are no part of a layout",
+    "nccl_p2p_level": "NCCL's settings are no part of a layout",
+    "allreduce_kernel": "the kernel of the all-reduce is no part of a layout",
+    "async_scheduling": "the engine's scheduler switches are no part of a layout",
+    "api_server_processes": "the number of API servers is no part of a layout",
+    "kv_dtype_speed": "kernels that fall back for a cache type are not modelled",
+    "thermal_throttle": "cooling is no part of a machine's description",
+    "virtualization": "virtual machines are not modelled",
+    "mmap_mode": "how weights are mapped does not enter speed",
+    "cgroup_quota": "an engine that spins under a quota is not modelled",
+    "cpu_threads_bind": "a wrong binding string is not a layout",
+    "vram_spill": "memory that drivers page out is not modelled",
+    "memory_clock": "overclocked memory is no part of a machine's description",
+    "cpu_config": "BIOS tuning is no part of a machine's description",
+    "tp_vs_layer": "an engine that is not modelled",
+    "n_cpu_moe": "",
+}  # fmt: skip
+_USUAL_MODEL, _USUAL_QUANT = "llama-3.1-8b", "q4_k_m"
+_LOCAL = frozenset({Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.KTRANSFORMERS})
+_CLASS = "host effects"
+
+
+def interpret(row: Row) -> tuple[Outcome, ...] | None:
+    """The ratio of a pair; None for rows of other tables."""
+    effect = row.text("effect")
+    if not effect:
+        return None
+    if reason := _UNSAID.get(effect):
+        return (Skipped(row.index, _class(effect), "ratio", reason),)
+    first, second = row.number("value_a"), row.number("value_b")
+    if not first or not second:
+        return (Skipped(row.index, _class(effect), "ratio", "one side has no value"),)
+    try:
+        predict, request = _pair(row, effect)
+    except (WellfedError, _Unsaid) as error:
+        return (Skipped(row.index, _class(effect), "ratio", str(error)),)
+    ratio = second / first
+    case = Case(row.index, _class(effect), "ratio", ratio, effect, predict, request, source=source_of(row))
+    return (case,)
+
+
+class _Unsaid(Exception):
+    """The pair leaves out what a prediction needs."""
+
+
+def _class(effect: str) -> str:
+    """`cpu_feed*` and `cuda_graph` are shown alone."""
+    for name in ("cpu_feed", "cuda_graph", "power_cap"):
+        if effect.startswith(name):
+            return f"{_CLASS}, {name}"
+    return _CLASS
+
+
+def _pair(row: Row, effect: str) -> tuple[Callable[[Calibration], Quantity], Request | None]:
+    unit = f"{row.text('unit')} ; {row.text('condition_a')}"
+    if effect.startswith("pcie_h2d"):
+        if "theoretical" not in row.text("condition_a") or "single-stream" in row.text("condition_b"):
+            raise _Unsaid("ways of copying on one link")
+        return (lambda calibration: _wide(calibration.value("hybrid", "link_fraction"), 0.15)), None
+    if effect in ("cpu_bandwidth", "bw_yield"):
+        if "theoretical" not in row.text("condition_a"):
+            raise _Unsaid("not a share of the theoretical bandwidth")
+        said = read(f"{row.text('condition_a')} {row.text('notes')}", Condition())
+        return (lambda calibration: _wide(_reached(said, calibration), 0.25)), None
+    one, other = _requests(row)
+    if one == other:
+        raise _Unsaid("the two sides differ in what a layout does not say")
+
+    def predict(calibration: Calibration) -> Quantity:
+        before, after = (_rate(estimate(request, calibration), unit) for request in (one, other))
+        return _wide(after.value / before.value, 0.2)
+
+    return predict, other
+
+
+def _reached(said: Condition, calibration: Calibration) -> float:
+    """The share of a socket's theoretical bandwidth that its cores draw; the general one where no CPU is told."""
+    if said.cpu is None:
+        return calibration.value("cpu", "bandwidth_fraction")
+    machine = _machine(replace(said, sockets=1))
+    layout = Layout(Engine.LLAMA_CPP, "q8_0", gpus=0, offload=CPU_ONLY)
+    theoretical = machine.sockets[0].memory_bandwidth_bytes_per_s or 1.0
+    return cpu_bandwidth(machine, layout, calibration)[0] / theoretical
+
+
+def _wide(value: float, sigma: float) -> Quantity:
+    return Quantity.lognormal(value, sigma)
+
+
+def _rate(found: Estimate, unit: str) -> Quantity:
+    """The rate that the unit speaks of; times are turned into rates of the same direction as measured."""
+    words = unit.lower()
+    if "prefill" in words or "gflop" in words:
+        return found.prefill_tok_s
+    if "tpot" in words and "ms" in words.partition(";")[0]:
+        return found.tpot_s
+    if "ttft" in words.partition(";")[0]:
+        return found.ttft_s
+    return found.total_tok_s if re.search(r"total|throughput|concurrent", words) else found.decode_tok_s
+
+
+def _requests(row: Row) -> tuple[Request, Request]:
+    """Both sides as questions: what one does not tell it has from the other, from the notes or from earlier rows."""
+    a_text, b_text, notes = row.text("condition_a"), row.text("condition_b"), row.text("notes")
+    source = re.sub(r"(?i)llama-?(?=\d)|deepseek|qwen", "", row.text("source"))  # tells the engine, not the model
+    general = read(f"{row.text('before')} ; {source}", Condition())
+    general = read(f"{notes} ; {row.text('unit')}", replace(general, users=None))
+    shared = replace(general, numa=None, threads=None, watts=None, link=None, graphs=None, huge_pages=None)
+    shared = replace(shared, nvlink=None, by_rows=None, experts_on_cpu=None, ubatch=None)
+    first = read(a_text, shared)
+    second = read(b_text, first)
+    first = _filled(first, second)
+    effect = row.text("effect")
+    _sayable(effect, f"{a_text} {b_text} {notes}", first, second)
+    return _request(first, effect), _request(second, effect)
+
+
+def _sayable(effect: str, text: str, first: Condition, second: Condition) -> None:
+    """Raises _Unsaid for pairs whose difference no layout holds."""
+    words = text.lower()
+    if unknown := _unknown(first, second):
+        raise _Unsaid(f"unknown model: {unknown}")
+    if re.search(r"also chang|also differ|version also|confounded|different rigs|\+ vm together|vm together", words):
+        raise _Unsaid("confounded: more than the told condition differs")
+    if "single-stream" in words:
+        raise _Unsaid("a copy loop of somebody's own")
+    if "undervolt" in words:
+        raise _Unsaid("undervolting is no part of a machine's description")
+    if "not dividing" in words:
+        raise _Unsaid("rows that do not divide over threads are not modelled")
+    if effect in ("numa_binding", "hyper_threading") and (first.sockets or 1) == 1 and "numa node" in words:
+        raise _Unsaid("NUMA nodes within one socket are not modelled")
+    if effect == "power_cap" and _engine(first) not in _LOCAL:
+        raise _Unsaid("serving engines are not modelled under a power cap")
+    if effect == "n_cpu_moe" and 0 in (first.experts_on_cpu, second.experts_on_cpu):
+        raise _Unsaid("memory that drivers page out is not modelled")
+
+
+def _engine(said: Condition) -> Engine:
+    """As told; several GPUs are served by vLLM, one by llama.cpp, where it is not."""
+    return said.engine or (Engine.VLLM if (said.gpus or 1) > 1 else Engine.LLAMA_CPP)
+
+
+def _unknown(first: Condition, second: Condition) -> str:
+    """A model that was named on either side and is not known."""
+    return first.unknown or second.unknown
+
+
+def _filled(first: Condition, second: Condition) -> Condition:
+    """`first` with the model, GPUs and CPU that only the other side names."""
+    names = ("model", "quantisation", "gpu", "gpus", "engine", "cpu", "sockets", "ram")
+    missing = {name: getattr(second, name) for name in names if getattr(first, name) is None}
+    return replace(first, **missing)
+
+
+def _request(said: Condition, effect: str) -> Request:
+    said = _usual(said, effect)
+    if said.cpu is None and said.gpu is None:
+        raise _Unsaid("neither CPU nor GPU is told")
+    engine = _engine(said)
+    model = said.model or named(_USUAL_MODEL)
+    kind = said.quantisation or quantisation(_USUAL_QUANT if engine in _LOCAL else "fp8")
+    machine, gpus = _machine(said), said.gpus if said.gpu else 0
+    if engine not in _LOCAL and not gpus:
+        raise _Unsaid("a serving engine on CPUs")
+    layout = Layout(
+        engine,
+        kind.id,
+        gpus=gpus or 0,
+        tensor_parallel=(gpus or 1) if engine not in _LOCAL or said.by_rows else 1,
+        offload=_offload(said, effect, model.is_moe, engine),
+        numa=said.numa or (NumaPolicy.INTERLEAVE if (said.sockets or 1) > 1 else NumaPolicy.ONE_SOCKET),
+        threads=said.threads,
+        ubatch_tokens=said.ubatch or (4096 if effect == "pcie_width_prefill" else 512),
+        max_sequences=max(said.users or 1, 1 if engine in _LOCAL else 64),
+        cuda_graphs=said.graphs is not False,
+        huge_pages=bool(said.huge_pages),
+        options=(("gpu_memory_utilization", "0.95"),) if engine not in _LOCAL else (),
+    )
+    prompt = max(1024, layout.ubatch_tokens)
+    load = Workload("pair", said.users or 1, prompt, 256)
+    experts = sum(isinstance(layer.ffn, MoeFfn) for layer in model.layers)
+    if layout.offload.cpu_expert_layers and layout.offload.cpu_expert_layers > experts:
+        layout = replace(layout, offload=Offload(cpu_expert_layers=experts))
+    return Request(machine, model, weights(model, kind), layout, load)
+
+
+def _usual(said: Condition, effect: str) -> Condition:
+    """A usual machine where a pair names none: experts in RAM need a CPU and a card, links a card."""
+    if effect in ("n_cpu_moe", "pcie_width_prefill", "ubatch_vs_pcie") and said.engine is not Engine.VLLM:
+        card = said.gpu or gpu_spec("rtx 5060 ti 16gb" if effect == "n_cpu_moe" else "rtx 3090")
+        return replace(said, gpu=card, gpus=1, cpu=said.cpu or cpu_spec("ryzen 9 7950x"))
+    if effect in ("thread_count", "numa_threads") and said.cpu is None and said.gpu is None:
+        return replace(said, cpu=cpu_spec("epyc 9654"))
+    return said
+
+
+def _offload(said: Condition, effect: str, moe: bool, engine: Engine) -> Offload:
+    if said.gpu is None:
+        return CPU_ONLY
+    if said.experts_on_cpu is not None:
+        return Offload(cpu_expert_layers=said.experts_on_cpu)
+    streamed = effect in ("ubatch_vs_pcie", "pcie_width_prefill", "pcie_prefill_cap")
+    hybrid = engine in _LOCAL and moe and (said.cpu is not None or streamed)
+    feeds = effect.startswith(("cpu_feed", "power_cap", "cuda_graph")) and engine is not Engine.KTRANSFORMERS
+    return EXPERTS_ON_CPU if hybrid and not feeds else ALL_GPU
+
+
+def _machine(said: Condition) -> Machine:
+    sockets = tuple(_socket(index, said) for index in range(said.sockets or 1)) if said.cpu else ()
+    count = said.gpus or 1
+    gpus = (
+        tuple(Gpu(index, said.gpu, said.gpu.name, link=said.link, power_limit_w=said.watts) for index in range(count))
+        if said.gpu
+        else ()
+    )
+    links = tuple(
+        GpuLink(index, index + 1, "nvlink", said.gpu.link_bytes_per_s or 56e9)
+        for index in range(0, count - 1, 2)
+        if said.nvlink and said.gpu
+    )
+    return Machine("pair", Origin.PARTS, sockets, gpus=gpus, gpu_links=links)
+
+
+def _socket(index: int, said: Condition) -> Socket:
+    cpu: CpuSpec | None = said.cpu
+    if cpu is None:
+        return Socket(index)
+    ram = said.ram
+    channels = min(cpu.memory_channels, ram.channels or cpu.memory_channels) if ram else cpu.memory_channels
+    if ram and ram.modules:
+        channels = max(1, min(cpu.memory_channels, ram.modules // (said.sockets or 1)))
+    return Socket(
+        index, cpu, cores=cpu.cores, channels=channels, mt_s=(ram.mt_s if ram else None) or cpu.memory_mt_s[0]
+    )
