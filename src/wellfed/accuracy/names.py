@@ -241,9 +241,14 @@ def _by_facts(text: str, hints: _Hints) -> tuple[Model, tuple[Assumption, ...]]:
     shapes = {(one.layers, one.vocabulary if hints.parameters else 0) for one in fitting}
     if not fitting or (len(shapes) > 1 and hints.parameters is None):
         raise unknown(text)
-    # of equals the family's own model, not one that was made from it
-    best = min(fitting, key=lambda one: (_distance(one, hints), one.family != "llama", not one.id.startswith("llama")))
+    # of equals the family's own model, not one that was made from it: its id is the shortest
+    best = min(fitting, key=lambda model: (_distance(model, hints), *_kinship(model)))
     return best, (Assumption(f"{text!r} is {best.name}", "the only shape with the logged layers, cache or size"),)
+
+
+def _kinship(model: Model) -> tuple[bool, bool, int]:
+    """Orders models of one shape: Llama's own first, then those with short ids."""
+    return model.family != "llama", not model.id.startswith("llama-"), len(model.id)
 
 
 def _fits(identity: str, kinds: set[str], hints: _Hints) -> bool:
