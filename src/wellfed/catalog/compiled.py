@@ -21,19 +21,23 @@ from wellfed.errors import BadInput
 Tables = Mapping[str, Mapping[str, Any]]
 
 
-def compiled(folder: Path, code: tuple[Path, ...], build: Callable[[Tables], dict[str, Any]]) -> dict[str, Any]:
+def compiled(
+    folder: Path, code: tuple[Path, ...], build: Callable[[Tables], dict[str, Any]], user: Path | None = None
+) -> dict[str, Any]:
     """What `build` makes of the tables in `folder`: as shipped in a wheel, or cached, or else made now.
 
-    `code`: the sources whose change makes both stale. What `build` gives must be plain JSON.
+    `code`: the sources whose change makes both stale. What `build` gives must be plain JSON. Tables in the folder
+    `user` take the place of those with the same id.
     """
     sources = sorted(folder.glob("*.toml"))
-    texts = [path.read_bytes() for path in sources]
+    users = sorted(user.glob("*.toml")) if user else []
+    texts = [path.read_bytes() for path in (*sources, *users)]
     name = _file_name(texts, code)
     for place in (folder / name, _cache() / name):
         stored = _stored(place)
         if stored is not None:
             return stored
-    made = build(_parsed(sources, texts))
+    made = build(_parsed(sources, texts[: len(sources)]) | _parsed(users, texts[len(sources) :]))
     _store(_cache() / name, made)
     return made
 

@@ -18,6 +18,7 @@ Every file is one family's; a table is one model:
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -99,7 +100,13 @@ _CODE = (*(Path(str(room.__file__)) for room in (name_words, name_index, chinese
 
 @cache
 def _compiled() -> dict[str, Any]:
-    return compiled(_DATA, _CODE, _build)
+    return compiled(_DATA, _CODE, _build, user_folder())
+
+
+def user_folder() -> Path:
+    """$XDG_DATA_HOME/wellfed/models: tables that `wellfed catalog update` wrote. They go before the bundled ones."""
+    base = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")  # noqa: PTH111  (of no home: "~")
+    return Path(base) / "wellfed" / "models"
 
 
 def write_compiled(into: Path) -> Path:
@@ -159,9 +166,10 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 @cache
-def _table(identity: str) -> Mapping[str, Any]:
-    table: Mapping[str, Any] = json.loads(_compiled()["texts"][identity])
-    return table
+def table(identity: str) -> Mapping[str, Any]:
+    """The entry's table, with what it takes from the one it is `like`."""
+    facts: Mapping[str, Any] = json.loads(_compiled()["texts"][identity])
+    return facts
 
 
 @cache
@@ -199,7 +207,7 @@ def repackaging(repository: str) -> Repackaging | None:
 
 def repackagings(identity: str) -> tuple[Repackaging, ...]:
     """All known repackagings of a model."""
-    found = (repackaging(str(row["repo"])) for row in _table(identity).get("published", ()))
+    found = (repackaging(str(row["repo"])) for row in table(identity).get("published", ()))
     return tuple(row for row in found if row is not None)
 
 
@@ -224,30 +232,30 @@ def families() -> Mapping[str, list[str]]:
 @cache
 def entry(identity: str) -> Entry:
     """The entry with exactly this id."""
-    table = _table(identity)
+    facts = table(identity)
     return Entry(
         id=identity,
-        name=str(table["name"]),
-        repository=_text(table.get("repo")),
-        aliases=_texts(table.get("aliases")),
-        sizes=_texts(table.get("sizes")),
-        task=Task(table.get("task", "text")),
-        kind_of=_text(table.get("kind_of")),
-        family=_text(table.get("family")),
-        native_quantisation=str(table.get("native", "bf16")),
-        parameters=_number(table.get("parameters")),
-        total_parameters=_number(table.get("total_parameters")),
-        active_parameters=_number(table.get("active")),
-        context=None if table.get("context") is None else int(table["context"]),
-        released=_text(table.get("released")),
-        source=_source(table),
-        has_config="config" in table,
-        tags=_texts(table.get("tags")),
+        name=str(facts["name"]),
+        repository=_text(facts.get("repo")),
+        aliases=_texts(facts.get("aliases")),
+        sizes=_texts(facts.get("sizes")),
+        task=Task(facts.get("task", "text")),
+        kind_of=_text(facts.get("kind_of")),
+        family=_text(facts.get("family")),
+        native_quantisation=str(facts.get("native", "bf16")),
+        parameters=_number(facts.get("parameters")),
+        total_parameters=_number(facts.get("total_parameters")),
+        active_parameters=_number(facts.get("active")),
+        context=None if facts.get("context") is None else int(facts["context"]),
+        released=_text(facts.get("released")),
+        source=_source(facts),
+        has_config="config" in facts,
+        tags=_texts(facts.get("tags")),
     )
 
 
-def _source(table: Mapping[str, Any]) -> Source:
-    return Source(str(table["source"]), str(table["date"]))
+def _source(facts: Mapping[str, Any]) -> Source:
+    return Source(str(facts["source"]), str(facts["date"]))
 
 
 @cache
@@ -256,7 +264,7 @@ def by_id(identity: str) -> Model:
     facts = entry(identity)
     if not facts.has_config:
         raise sizes_only(facts)
-    built = from_config(_mapping(_table(identity)["config"]), identity, facts.name)
+    built = from_config(_mapping(table(identity)["config"]), identity, facts.name)
     return replace(
         built,
         family=facts.family or built.family,
@@ -292,12 +300,12 @@ def _number(value: object) -> float | None:
 
 def architecture(identity: str) -> str:
     """The model's `model_type`."""
-    return str(_mapping(_table(identity)["config"])["model_type"])
+    return str(_mapping(table(identity)["config"])["model_type"])
 
 
 def published_files(identity: str) -> Mapping[str, float]:
     """Bytes of published GGUF files whose recipe is not public, by quantisation id."""
-    sizes = _mapping(_table(identity).get("files_gib"))
+    sizes = _mapping(table(identity).get("files_gib"))
     return {quant: float(size) * 2**30 for quant, size in sizes.items() if isinstance(size, int | float)}
 
 

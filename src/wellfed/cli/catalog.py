@@ -13,11 +13,24 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["gpus", "cpus", "models", "builds"]))
+@click.argument("kind", type=click.Choice(["gpus", "cpus", "models", "builds", "update"]))
 @click.argument("search", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print everything that is known of each, with its sources.")
-def command(kind: str, search: str | None, as_json: bool) -> None:
-    """List what is known by name; with SEARCH, only names that contain it."""
+@click.option("--most", type=click.IntRange(1, 5000), default=100, show_default=True,
+              help="update: how many of the most downloaded models of each task are read.")  # fmt: skip
+@click.option("--hub", type=click.Choice(["huggingface", "modelscope"]), default="huggingface", show_default=True,
+              help="update: whom to ask; HF_ENDPOINT and HF_TOKEN are honoured.")  # fmt: skip
+def command(kind: str, search: str | None, as_json: bool, most: int, hub: str) -> None:
+    """List what is known by name; with SEARCH, only names that contain it.
+
+    `update` asks a hub for the newest configs of its most downloaded models and keeps what differs from the catalogue
+    in the user's data folder, where it goes before what is bundled. Nothing else asks for these.
+    """
+    if kind == "update":
+        if search is not None:
+            raise click.UsageError("update takes no SEARCH")
+        _update(most, hub, as_json)
+        return
     rows = [row for row in _ROWS[kind]() if search is None or search.lower() in " ".join(map(str, row[1:])).lower()]
     if as_json:
         from dataclasses import asdict, is_dataclass
@@ -31,6 +44,46 @@ def command(kind: str, search: str | None, as_json: bool) -> None:
         click.echo("  ".join(cells).rstrip())
     if not rows:
         raise click.ClickException(f"no {kind} match {search!r}")
+
+
+def _update(most: int, hub: str, as_json: bool) -> None:
+    import os
+    from datetime import datetime
+
+    from wellfed.catalog.hub_listing import HuggingFace, ModelScope
+    from wellfed.catalog.update import update
+    from wellfed.errors import BadInput
+
+    if os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}:
+        raise BadInput("HF_HUB_OFFLINE is set, and an update must ask a hub", "unset it for this command")
+    where = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    asked = ModelScope() if hub == "modelscope" else HuggingFace(where, os.environ.get("HF_TOKEN"))
+    made = update(asked, most, datetime.now().astimezone().date())
+    if as_json:
+        left_out = [{"repository": repository, "reason": reason.to_dict()} for repository, reason in made.left_out]
+        click.echo(
+            json.dumps(
+                {
+                    "schema": "wellfed.catalog.update/1",
+                    "new": made.new,
+                    "changed": made.changed,
+                    "unchanged": made.unchanged,
+                    "left_out": left_out,
+                    "path": str(made.path) if made.path else None,
+                },
+                indent=1,
+            )
+        )
+        return
+    for word, identities in (("new", made.new), ("changed", made.changed)):
+        for identity in identities:
+            click.echo(f"{word:8} {identity}")
+    for repository, reason in made.left_out:
+        click.echo(f"left out {repository}: {reason}")
+    click.echo(
+        f"{len(made.new)} new, {len(made.changed)} changed, {made.unchanged} as known"
+        + (f"; {made.path}" if made.path else "")
+    )
 
 
 def _plain(value: object) -> Any:
