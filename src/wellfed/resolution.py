@@ -98,7 +98,8 @@ def _facts(text: str, named: NamedModel) -> Resolved:
         task=named.task.value,
         parameters=count.parameters,
         total_parameters=_total(named.entry, count),
-        active_parameters=count.active,
+        # a dense model's parameters are all active by anybody's count; ours leaves an untied input embedding out
+        active_parameters=count.active if named.model.is_moe else count.parameters,
         context=named.model.context_limit,
         format=form,
         weight_bytes=size,

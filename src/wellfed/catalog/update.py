@@ -156,7 +156,7 @@ def _write(tables: Mapping[str, Mapping[str, Any]]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
         part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
+        part.replace(path)
     except OSError as error:
         raise BadInput(f"cannot write {path}: {error.strerror}", "set XDG_DATA_HOME to a writable folder") from error
     return path
