@@ -100,6 +100,13 @@ class TestChips:
 
         assert width(seen) < width(unseen) < 4 * width(seen)
 
+    def test_rows_behind_a_number_are_told(self) -> None:
+        found = estimated(request(CARD)).assumptions
+        (evidence,) = [one for one in found if "rows of decode" in one.text]
+        assert "ada with cuda" in evidence.text and not evidence.reason
+        few = estimated(request("rx 6800 xt, ryzen 9 7950x", back_end=BackEnd.SYCL)).assumptions
+        assert any("0 rows of decode" in one.text and one.reason for one in few)
+
     def test_narrow_cores_compute_less(self) -> None:
         """Cortex-A76: two vector pipes where an Apple core has four."""
         found = estimated(

@@ -147,4 +147,4 @@ def test_arrays_predict_what_production_predicts_on_shared_rows(shared: Path) ->
     assert GpuRows(exact).predict(KNOWN) == pytest.approx(alone, rel=1e-12)
     whole = [one for one in cases if one.case.whole_request]
     alone = [one.case.predict(KNOWN).value for one in whole]
-    assert GpuRows(whole).predict(KNOWN) == pytest.approx(alone, rel=0.06)
+    assert GpuRows(whole).predict(KNOWN) == pytest.approx(alone, rel=0.08)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from typing import Any
 
 from wellfed.accuracy.hybrid_machine import Ram, find_cpu, parse_ram
 from wellfed.accuracy.names import resolve
@@ -69,7 +70,7 @@ class Condition:
 
 def read(text: str, before: Condition) -> Condition:
     """`before` with all that `text` says in place of its own; a model that no catalogue knows is kept by its name."""
-    found = {
+    found: dict[str, Any] = {
         **_model(text), **_cpu(text), **_gpu(text), **_numa(text), **_switches(text),
         **_number(text, "watts", r"\b(\d{3}) W\b", float),
         **_number(text, "threads", r"(?:\b(\d+) threads|-t (\d+))", int),
@@ -87,13 +88,13 @@ def read(text: str, before: Condition) -> Condition:
     return replace(before, **found)
 
 
-def _number(text: str, name: str, pattern: str, kind: type) -> dict[str, object]:
+def _number(text: str, name: str, pattern: str, kind: type) -> dict[str, Any]:
     match = re.search(pattern, text)
     value = next((group for group in match.groups() if group), None) if match else None
     return {name: kind(value)} if value else {}
 
 
-def _model(text: str) -> dict[str, object]:
+def _model(text: str) -> dict[str, Any]:
     for match in _MODEL.finditer(text):
         quant = _QUANT.search(text)
         name = re.sub(r"\bQ4$", "Q4_K_M", match[1])
@@ -107,7 +108,7 @@ def _model(text: str) -> dict[str, object]:
     return _quant(text)
 
 
-def _quant(text: str) -> dict[str, object]:
+def _quant(text: str) -> dict[str, Any]:
     from wellfed.models.quantisation_names import quantisation
 
     for match in _QUANT.finditer(text):
@@ -118,9 +119,9 @@ def _quant(text: str) -> dict[str, object]:
     return {}
 
 
-def _cpu(text: str) -> dict[str, object]:
+def _cpu(text: str) -> dict[str, Any]:
     sockets = re.search(r"\b(?:dual|2x|2 sockets|both sockets)\b", text, re.IGNORECASE)
-    count: dict[str, object] = {"sockets": 2} if sockets else {}
+    count: dict[str, Any] = {"sockets": 2} if sockets else {}
     for match in _CPU.finditer(text):
         for name in (match[1], f"Xeon {match[1]}", f"Ryzen {match[1]}", f"EPYC {match[1]}", f"Threadripper {match[1]}"):
             try:
@@ -138,7 +139,7 @@ def _cpu(text: str) -> dict[str, object]:
 _USUAL = {"AMX": "Xeon Platinum 8480+", "dual-socket": "Xeon Gold 6248", "CPU only": "EPYC 7543"}
 
 
-def _gpu(text: str) -> dict[str, object]:
+def _gpu(text: str) -> dict[str, Any]:
     match = _GPU.search(text)
     if match is None:
         return {}
@@ -152,7 +153,7 @@ def _gpu(text: str) -> dict[str, object]:
     return {}
 
 
-def _numa(text: str) -> dict[str, object]:
+def _numa(text: str) -> dict[str, Any]:
     words = text.lower()
     if re.search(r"isolate|memory unbound|remote access", words):
         return {"numa": NumaPolicy.UNBOUND_MEMORY}
@@ -165,8 +166,8 @@ def _numa(text: str) -> dict[str, object]:
     return {}
 
 
-def _switches(text: str) -> dict[str, object]:
-    found: dict[str, object] = {}
+def _switches(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     words = text.lower()
     for pattern, engine in _ENGINES:
         if re.search(pattern, text, re.IGNORECASE):

@@ -90,7 +90,7 @@ def expansion_work(model: Model, weights: Weights, layers: Sequence[int], step: 
     known = step.context - step.tokens / step.sequences
     if (
         layout.engine is not Engine.IK_LLAMA_CPP
-        or as_run(model, layout) is not model
+        or as_run(model, layout) != model  # equal models need not be one object
         or step.tokens <= _FEW
         or known <= 0
     ):

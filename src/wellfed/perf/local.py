@@ -65,7 +65,12 @@ def estimate_local(request: Request, calibration: Calibration) -> Estimate:
         total_tok_s=Quantity.lognormal(total, max(decode_sigma, prefill_sigma)),
         limited_by=_limit(times.decode) if busy is None or busy < 1 else "the server's slots",
         running=times.running,
-        assumptions=(*_assumptions(times), *_arrivals(busy), *_waiting(workload, times)),
+        assumptions=(
+            *_assumptions(times),
+            *_arrivals(busy),
+            *_waiting(workload, times),
+            *_evidence(request, calibration, times.shares),
+        ),
         calibration=calibration.id,
     )
 
@@ -115,6 +120,20 @@ def _queue_s(busy: float, slots: float, service_s: float) -> float:
         return grown
     wait: float = 0.5 * service_s * busy ** (math.sqrt(2 * (slots + 1)) - 1) / (slots * (1 - busy))
     return min(wait, _OBSERVED_S / 2)
+
+
+def _evidence(request: Request, calibration: Calibration, shares: Sequence[GpuShare]) -> tuple[Assumption, ...]:
+    """How many measured rows stand behind the speed on each kind of GPU, and how near they are."""
+    build, found = build_name(request.layout), []
+    for device in dict.fromkeys(share.device for share in shares):
+        decode, prefill = (
+            calibration.support.get(support_key(phase, device, build), 0) for phase in ("decode", "prefill")
+        )
+        where = f"{device.architecture} with {device.back_end.value}"
+        text = f"speed on {where}: {decode} rows of decode, {prefill} of prefill"
+        near = min(decode, prefill) >= _FEW_ROWS
+        found.append(Assumption(text, "" if near else "few or none: the interval is that of chips left out of the fit"))
+    return tuple(found)
 
 
 def _arrivals(busy: float | None) -> tuple[Assumption, ...]:
