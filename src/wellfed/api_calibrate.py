@@ -68,6 +68,9 @@ def _memory(options: Options, told: Told) -> MemoryFigures:
         return MemoryFigures()
     report = api_bench.memory(api.machine(), options.memory_bytes, told)
     save("memory", report)
+    if report.doubt is not None:
+        told(f"memory: {report.doubt}: not used; measure again when the machine is idle (`wellfed bench memory`)")
+        return MemoryFigures()
     return figures(report)
 
 

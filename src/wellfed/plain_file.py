@@ -22,7 +22,7 @@ from wellfed.printable import printable
 
 MIB = 2**20
 MOST_BYTES = 16 * MIB  # of a table, a configuration or a dump that a person hands in
-IDLE_S = 4.0  # without a byte from what is no file
+IDLE_S = 3.0  # without a byte from what is no file
 TOTAL_S = 60.0  # of what is no file, however slowly it gives
 _CHUNK_BYTES = 256 * 1024
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")

@@ -73,7 +73,7 @@ def test_killed_while_it_starts(when: str) -> None:
     for last in chosen(count, 1 + 2 * (when == "after")):
         port = free_port()
         done = wounded(last, when, "start", str(port), "0.1")
-        assert done.returncode == -9, (last, done.stderr)
+        assert done.returncode == -9 or (last == count and "acts" in done.stdout), (last, done.stderr)
         settle(port)
         known = [running for running in state.listed() if running.alive]
         assert listening(port) == bool(known), f"killed {when} act {last}: what serves is listed, what is listed serves"
@@ -103,7 +103,7 @@ def test_killed_while_it_stops(when: str) -> None:
         port = free_port()
         assert wounded(0, "before", "start", str(port), "0").returncode == 0
         done = wounded(last, when, "stop", "m")
-        assert done.returncode == -9, (last, done.stderr)
+        assert done.returncode == -9 or (last == count and "acts" in done.stdout), (last, done.stderr)
         left = list(state.listed())
         if listening(port):
             assert left and left[0].alive, f"killed {when} act {last}: it serves, and is not listed"

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from wellfed.bench import kernels, memory
-from wellfed.errors import WellfedError
+from wellfed.bench import kernels, memory, store
+from wellfed.bench.doubt import doubt
+from wellfed.bench.neighbours import Neighbours
+from wellfed.calibration import Calibration
+from wellfed.errors import BadInput, WellfedError
 from wellfed.hardware.machine import Machine, NumaNode, Origin
 
 HERE = Machine("here", Origin.LIVE)
@@ -78,3 +85,79 @@ def test_the_clock_is_a_clock() -> None:
 def test_without_numba_the_clock_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
     assert memory.clock_hz([0]) is None
+
+
+@pytest.mark.parametrize(
+    ("read", "theory", "foreign", "bursts", "id"),
+    [
+        (60e9, 83.2e9, 0.1, (59e9, 60e9), None),
+        (60e9, None, 0.1, (59e9, 60e9), None),
+        (60e9, None, None, (), None),
+        (4.65e9, 83.2e9, 0.1, (), "bench.memory.implausible"),
+        (200e9, 83.2e9, 0.1, (), "bench.memory.implausible"),
+        (30e9, 83.2e9, 3.0, (), "bench.memory.busy"),
+        (30e9, None, 0.1, (10e9, 11e9, 30e9), "bench.memory.unsteady"),
+    ],
+)
+def test_a_measurement_is_doubted(
+    read: float, theory: float | None, foreign: float | None, bursts: tuple[float, ...], id: str | None
+) -> None:
+    found = doubt(read, theory, foreign, 8, bursts)
+    assert (found.id if found is not None else None) == id
+
+
+def test_a_doubted_measurement_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    point = memory.Point(2, None, None, {"read": 20e9, "copy": 20e9, "triad": 20e9})
+    report = memory.MemoryReport((point,), None, None, 2**20, foreign_cores=0.0, bursts=(20e9, 21e9))
+    store.save("memory", report)
+    kept = store.last_memory(HERE)
+    assert kept is not None and kept.read_bytes_per_s == 21e9
+    store.save("memory", replace(report, foreign_cores=1.5))
+    assert store.last_memory(HERE) is None
+    for content in ("[]", '{"result": 3}', '{"result": {"points": []}}', "\x00", "[" * 99_999):
+        (tmp_path / "wellfed" / "memory.json").write_text(content)
+        assert store.last_memory(HERE) is None
+    (tmp_path / "wellfed" / "memory.json").write_bytes(b"\xff")
+    assert store.last_memory(HERE) is None
+
+
+def test_neighbours_are_seen() -> None:
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        with Neighbours() as others:
+            time.sleep(0.5)
+    finally:
+        busy.kill()
+        busy.wait()
+    assert others.cores is not None and others.cores > 0.1
+
+
+BAD = [
+    b"\xff\xfe", b"", b"[]", b"null", b"3", b"[" * 100_000, b'{"schema": 3}', b'{"schema": "wellfed.calibration/1"}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", BAD, ids=range(len(BAD)))
+def test_foreign_calibrations_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "calibration.json"
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match="not a calibration"):
+        store.own_calibration(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("memory", 3), ("memory", {"read_bytes_per_s": "x"}), ("memory", {"strange": 1.0}), ("observations", 3),
+        ("observations", [3]), ("observations", [{"what": "x"}]), ("parameters", {"a": "x"}), ("residuals", {"a": 3}),
+        ("residuals", {"a": {"rows": "x", "sigma": 1, "bias": 0, "median_ape": 0, "mape": 0}}), ("parameters", []),
+    ],
+)  # fmt: skip
+def test_wrong_types_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, value: object) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    path = store.save_calibration(store.OwnCalibration("m", store.MemoryFigures(4e10), Calibration("x", {"a": 1.0})))
+    assert store.own_calibration() is not None
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(BadInput, match="not a calibration"):
+        store.own_calibration()

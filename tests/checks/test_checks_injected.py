@@ -104,7 +104,7 @@ FAULTY: st.SearchStrategy[Fault] = st.one_of(
     on_os("thp", transparent_huge_pages=st.just("never")),
     on_os("cpu-governor", governors=st.sampled_from([{"powersave": 32}, {"performance": 31, "ondemand": 1}])),
     on_os("cpu-boost", boost=st.just(False)),
-    on_os("cpu-quota", cpu_quota=st.floats(0.01, 31.9)),
+    on_os("cpu-quota", cpu_quota=st.floats(0.01, 19.9)),
     on_os("kernel-cmdline", command_line=st.sampled_from(["ro nr_cpus=4", "pcie_aspm=force quiet", "mem=16G"])),
     on_os("swap", swap_used_bytes=st.integers(2 * GIB, 8 * GIB)),
     on_os("memlock", memlock_bytes=st.integers(0, 511 * GIB)),

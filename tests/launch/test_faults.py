@@ -151,7 +151,7 @@ def test_a_memory_limit_below_the_ledger(wellfed: Wellfed, tiny: Path) -> None:
     with memory_group(400 * 2**20) as group:
         inside = 'echo $$ > "$1/cgroup.procs"; shift; exec "$@"'
         command = ["sh", "-c", inside, "sh", str(group), sys.executable, "-m", "wellfed"]
-        wide = ("run", str(tiny), "--context", "8192", "-c", "64", "--port", str(wellfed.port), "-t", "1", "-d")
+        wide = ("run", str(tiny), "--kv-type", "f16", "--context", "8192", "-c", "64", "--port", str(wellfed.port), "-t", "1", "-d")
         done = subprocess.run(
             [*command, *wide], env=wellfed.environment, capture_output=True, text=True, timeout=120, check=False
         )

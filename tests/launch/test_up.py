@@ -42,6 +42,8 @@ def test_calibration_is_used_by_the_next_prediction(wellfed: Wellfed, tiny: Path
     done = wellfed(*words)
     assert done.returncode == 0, done.stderr
     own = json.loads(done.stdout)["result"]
+    if own["memory"]["read_bytes_per_s"] is None:
+        pytest.skip("other programs kept this machine busy: its figures are doubted and not kept")
     assert own["memory"]["read_bytes_per_s"] > 0
     assert any(one["what"].startswith("decode") for one in own["observations"])
     planned = wellfed("plan", str(tiny), "--json").stdout

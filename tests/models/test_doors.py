@@ -70,3 +70,12 @@ def test_plan_of_a_format_that_no_engine_here_loads_says_who_does(tmp_path: Path
     result = CliRunner().invoke(cli, ["plan", str(tmp_path), "--on", _MACHINE, "--engine", "vllm"])
     assert result.exit_code == 1
     assert "exllamav3" in result.output
+
+
+def test_a_tag_of_ollama_s_library_with_a_format_is_its_own_file() -> None:
+    result = CliRunner().invoke(cli, ["resolve", "qwen3:14b-q4_K_M", "Qwen/Qwen3-14B Q4_K_M", "--json"])
+    tag, usual = json.loads(result.output)["names"]
+    assert abs(tag["weight_bytes"] / (8.63 * 2**30) - 1) < 0.003  # as an engine's log has it
+    assert tag["weight_bytes_range"] is None
+    low, high = usual["weight_bytes_range"]
+    assert low < usual["weight_bytes"] < high

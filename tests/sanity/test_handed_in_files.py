@@ -30,7 +30,8 @@ def test_text_of_no_known_kind_is_pointed_out(tmp_path: Path, content: bytes) ->
     path = tmp_path / "paste.txt"
     path.write_bytes(content)
     result = CliRunner().invoke(command, ["--from", str(path)])
-    assert "paste.txt" in result.stderr and "passed" not in result.stdout
+    assert isinstance(result.exception, BadInput) and result.exception.exit_code == 2
+    assert "paste.txt" in result.exception.message and "passed" not in result.stdout
 
 
 @pytest.mark.parametrize("share", [3, 5, 7, 9])

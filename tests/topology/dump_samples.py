@@ -1,7 +1,5 @@
 """Short dumps of our own making, one for each format, as the tools print them."""
 
-# ruff: noqa: E501 - samples are as wide as the tools print them
-
 from __future__ import annotations
 
 LSPCI = """\

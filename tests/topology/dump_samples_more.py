@@ -1,7 +1,5 @@
 """More dumps of our own making: vendors' tools, environment reports, logs, other systems."""
 
-# ruff: noqa: E501 - samples are as wide as the tools print them
-
 from __future__ import annotations
 
 SMI_TABLE = """\

@@ -113,6 +113,12 @@ def test_what_is_no_dump_is_read_as_none(text: str) -> None:
     assert machine_of(text).kinds_read == ()
 
 
+def test_what_nobody_understands_is_named_file_by_file() -> None:
+    machine = machine_of(LSCPU, "hello\n", LSCPU, "")
+    named = {key: why for key, why in machine.unknown.items() if key.startswith("dump ")}
+    assert named == {"dump 1.txt": "no known kind of dump", "dump 3.txt": "it is empty"}
+
+
 SNIPS = st.sampled_from([line for text in ALL.values() for line in text.splitlines()][::3])
 
 

@@ -1,7 +1,5 @@
 """Pasted dumps: each format is recognised, tells what it shows and nothing more. Samples are our own."""
 
-# ruff: noqa: E501 - samples are as wide as the tools print them
-
 from __future__ import annotations
 
 import pytest

@@ -1,7 +1,5 @@
 """Tools of all vendors, environment reports, logs and other systems: each tells what it shows and nothing more."""
 
-# ruff: noqa: E501 - samples are as wide as the tools print them
-
 from __future__ import annotations
 
 import json
@@ -185,6 +183,20 @@ def test_inxi_tells_a_laptop_and_its_link() -> None:
     assert machine.sockets[0].cores == 8
 
 
+def test_inxi_of_other_versions() -> None:
+    new = machine_of(
+        "CPU:\n  Info: 16-core (8-mt/8-st) model: 13th Gen Intel Core i7-13700K bits: 64 type: MST\nGraphics:\n"
+        "  Device-1: NVIDIA TU104 [GeForce RTX 2070 SUPER] driver: nvidia v: 550.1 pcie: speed: 2.5 GT/s lanes: 8\n"
+        "    bus-ID: 01:00.0 chip-ID: 10de:1e84\nInfo:\n  Memory: total: 32 GiB available: 31.1 GiB used: 6 GiB\n"
+    )
+    assert (new.gpus[0].link, new.memory_bytes) == (PcieLink(3, 8), round(31.1 * GIB))
+    old = machine_of(
+        "Graphics:  Card-1: NVIDIA GP104 [GeForce GTX 1080] bus-ID: 01:00.0\nCPU:       Quad core Intel Core i7-7700K (-MT-MCP-)\n"
+        "Info:      Processes: 200 Uptime: 1:00 Memory: 3000.0/15900.0MB\n"
+    )
+    assert (old.gpus[0].spec.id, old.sockets[0].cores, old.memory_bytes) == ("gtx-1080", 4, round(15900 * MIB))
+
+
 def test_lshw_in_its_forms() -> None:
     machine = machine_of(samples.LSHW)
     assert [(dimm.slot, dimm.bytes) for dimm in machine.dimms] == [("DIMM_A1", 32 * GIB), ("DIMM_A2", 0)]
@@ -267,3 +279,19 @@ def test_lscpu_cut_short_tells_what_it_tells(text: str, cores: int | None, socke
     assert len(machine.sockets) == sockets
     assert all(socket.cores == cores for socket in machine.sockets)
     assert machine.os.virtualised is guest
+
+
+def test_the_only_node_shown_is_not_the_only_node() -> None:
+    cut = "CPU(s): 192\nModel name: Kunpeng-920\nSocket(s): 4\nCore(s) per socket: 48\nNUMA node(s): 8\nNUMA node0 CPU(s): 0-23\n"
+    assert [gpu.numa_node for gpu in machine_of(cut, samples.NPU).gpus] == [None, None]
+    assert "numa_nodes.cut" in machine_of(cut).unknown
+
+
+def test_old_lstopo_names_functions_by_their_ids() -> None:
+    text = (
+        "Machine (252GB)\n  NUMANode L#0 (P#0 126GB)\n    Socket L#0\n      Core L#0\n        PU L#0 (P#0)\n"
+        '    HostBridge L#0\n      PCIBridge\n        PCI 10de:15f8\n          GPU L#0 "card1"\n'
+    )
+    machine = machine_of(text)
+    assert [(gpu.name, gpu.numa_node) for gpu in machine.gpus] == [("NVIDIA Tesla P100-PCIE-16GB", 0)]
+    assert machine.os.virtualised is None

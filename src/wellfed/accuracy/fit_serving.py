@@ -15,6 +15,7 @@ from wellfed.accuracy.rows_serving import interpret
 from wellfed.accuracy.serving_stack import Aggregated, Disaggregated
 from wellfed.calibration import Calibration, Fact, Residual
 from wellfed.errors import WellfedError
+from wellfed.perf.serving.doubt import kind_measured, nearness
 from wellfed.perf.serving.estimate import THROUGHPUT
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ THROUGHPUT_TABLES = ("mlperf.csv", "speed_misc.csv")
 SPLIT = "serving disaggregated"
 # How much a row of each class counts: times to first token scatter with the load generator's start, rows of
 # disaggregated deployments leave half of them untold.
-_WEIGHTS = {"serving tpot": 1.0, "serving ttft": 0.15, f"{SPLIT} tpot": 0.1, f"{SPLIT} ttft": 0.02}
+_WEIGHTS = {"serving tpot": 1.0, "serving ttft": 0.25, f"{SPLIT} tpot": 0.25, f"{SPLIT} ttft": 0.03}
+_LEAST = 0.35  # what a row of the largest source counts
 _CROWD = 25  # rows of one source that count whole; of more, as many as their root says
 
 _COMMON = (
@@ -48,8 +50,8 @@ _COMMON = (
     Parameter("expert_tile_tokens", 8, 0.01, 128, 0.5),
     Parameter("expert_imbalance", 0.3, 0.001, 2, 0.5),
     Parameter("expert_spread", 0.75, 0.2, 1.0, 0.15),
-    Parameter("kernel_s", 3e-6, 5e-7, 1.5e-5, 0.2),
-    Parameter("hidden_share", 0.8, 0.2, 0.98, 0.2),
+    Parameter("kernel_s", 3.2e-6, 5e-7, 1.5e-5, 0.02),
+    Parameter("hidden_share", 0.8, 0.2, 0.95, 0.05),
     Parameter("reduce_s", 7e-6, 5e-7, 3e-5, 0.3),
     Parameter("reduce_hop_s", 1.2e-6, 1e-8, 1e-5, 0.5),
     Parameter("link_fraction", 0.45, 0.1, 0.93, 0.3),
@@ -58,9 +60,9 @@ _COMMON = (
     Parameter("kv_transfer_fraction", 0.3, 0.01, 1.0, 1.0),
 )
 _BY_ENGINE = (
-    Parameter("kernel_share", 1.0, 0.3, 2.0, 0.15),
+    Parameter("kernel_share", 1.0, 0.3, 2.0, 0.04),
     Parameter("launch_s", 4e-5, 2e-6, 1e-4, 0.3),
-    Parameter("step_s", 1e-3, 1e-6, 1e-2, 0.3),
+    Parameter("step_s", 1.2e-3, 1e-6, 1e-2, 0.15),
     Parameter("sequence_s", 8e-6, 1e-7, 2e-4, 0.5),
     Parameter("request_s", 0.008, 0.001, 0.1, 0.3),
     Parameter("frontend_s", 1.5e-3, 1e-4, 1e-2, 0.2),
@@ -71,18 +73,27 @@ _BY_ENGINE = (
 _KINDS = ("ampere", "ada", "hopper", "blackwell-gddr", "lpddr", "gddr", "amd", "cdna3", "huawei")
 _FACTORS = (
     Parameter("memory_factor", 1.0, 0.3, 1.2, 0.05),
-    Parameter("compute_factor", 1.0, 0.2, 1.6, 0.1),
-    Parameter("kernel_factor", 1.0, 0.3, 4.0, 0.3),
+    Parameter("compute_factor", 1.0, 0.2, 2.0, 0.1),
+    Parameter("kernel_factor", 1.0, 0.3, 6.0, 0.2),
 )
 # Left at 1: large chips of one maker reach the same share of their peaks, and a slower source is the source's matter.
-_TIED = frozenset({"compute_factor.hopper", "compute_factor.blackwell-gddr", "memory_factor.cdna3"})
-_TUNED = (Parameter("compute_factor.tuned", 1.1, 0.8, 1.5, 0.1), Parameter("kernel_factor.tuned", 0.95, 0.5, 1.5, 0.1))
+_TIED = frozenset({"compute_factor.hopper", "memory_factor.cdna3"})
+# GeForce cards' data sheets count FP16 with FP32 sums at half the rate: they reach more of it than server parts do.
+_STARTS = {"compute_factor.gddr": 1.4, "kernel_factor.amd": 2.0, "kernel_factor.huawei": 2.5}
+# What vendors' tuning gains over what people install: of kernels for the matrix units, of their number, of reads.
+_TUNED = (
+    Parameter("compute_factor.tuned", 1.1, 0.8, 1.6, 0.1),
+    Parameter("kernel_factor.tuned", 0.95, 0.5, 1.5, 0.03),
+    Parameter("memory_factor.tuned", 1.0, 0.8, 1.2, 0.03),
+)
 ENGINES = ("vllm", "sglang", "tensorrt-llm")
-_TOLERANCE = 1e-5
+_SUBMITTED = "serving.compute_factor.submitted"
+_SUBMISSIONS = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6)  # how much more of the peak such submissions may reach
+_NEAR = ("tuned", "near", "far")
+_TOLERANCE, _ROUGH = 1e-5, 1e-3  # of the whole fit, and of those that leave rows out and start where it ended
 _MOVED = 0.9  # of a prior's width: a parameter whose doubt is more is its prior
 _SOURCE = "serving tables"
-_FEW, _OFFSET_SIGMA = 8, 0.3  # rows of a source that has an offset of its own, and how far sources differ
-_ALONE, _FOLDS = 100, 8  # rows of a unit that is left out by itself; fits that leave the others out
+_ALONE, _FOLDS = 10_000, 6  # rows of a unit that is left out by itself; fits that leave the others out
 _OWN_GROUP = 1000  # rows of one source from which its models on GPUs are left out one by one
 
 
@@ -91,7 +102,8 @@ def parameters() -> tuple[Parameter, ...]:
     named = [(f"serving.{one.name}", one) for one in _COMMON]
     named += [(f"serving.{engine}.{one.name}", one) for engine in ENGINES for one in _BY_ENGINE]
     kinds = [(f"{one.name}.{kind}", one) for kind in _KINDS for one in _FACTORS]
-    named += [(f"serving.{name}", one) for name, one in kinds if name not in _TIED]
+    kinds = [(name, replace(one, start=_STARTS.get(name, one.start))) for name, one in kinds if name not in _TIED]
+    named += [(f"serving.{name}", one) for name, one in kinds]
     named += [(f"serving.{one.name}", one) for one in _TUNED]
     return tuple(Parameter(name, o.start, o.low, o.high, o.prior_sigma) for name, o in named)
 
@@ -129,48 +141,36 @@ class Fit:
         names = {parameter.name for parameter in parameters()}
         self.aggregated, self.disaggregated = Aggregated(one, names), Disaggregated(two, names)
         self.cases = [*one, *two]
+        self._by_kind: dict[str, list[str]] = {}
         self.measured: Vector = np.array([case.measured for case in self.cases])
         crowd = Counter(case.source for case in self.cases)
         self.weights: Vector = np.array(
             [
-                _WEIGHTS[case.cls] * (not case.outlier) * min(1.0, (_CROWD / crowd[case.source]) ** 0.5)
+                _WEIGHTS[case.cls] * (not case.outlier) * min(1.0, max(_LEAST, (_CROWD / crowd[case.source]) ** 0.5))
                 for case in self.cases
             ]
         )
 
-        self.sources = sorted(name for name, rows in crowd.items() if _FEW <= rows < _OWN_GROUP)
-        place = {name: at + 1 for at, name in enumerate(self.sources)}
-        self.source_at = np.array([place.get(case.source, 0) for case in self.cases])
-
     def predict(self, values: Mapping[str, float]) -> Vector:
-        """Milliseconds of all cases, as their sources measure where `values` has the sources' offsets."""
+        """Milliseconds of all cases."""
         import numpy as np
 
-        offsets = np.array([1.0, *(values.get(_offset(name), 1.0) for name in self.sources)])
-        physics = np.concatenate([self.aggregated.predict(values), self.disaggregated.predict(values)])
-        found: Vector = physics * offsets[self.source_at]
-        return found
-
-    @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        """The model's, and an offset for each source: what one source does to its machines is no property of theirs."""
-        offsets = tuple(Parameter(_offset(name), 1.0, 0.3, 3.0, _OFFSET_SIGMA) for name in self.sources)
-        return (*parameters(), *offsets)
+        return np.concatenate([self.aggregated.predict(values), self.disaggregated.predict(values)])
 
     def fitted(self) -> dict[str, float]:
-        """The parameters that suit all rows best, sources' offsets among them."""
-        return fit(self.parameters, self.predict, self.measured, self.weights, tolerance=_TOLERANCE)
+        """The parameters that suit all rows best."""
+        return fit(parameters(), self.predict, self.measured, self.weights, tolerance=_TOLERANCE)
 
     def left_out(self, group: Callable[[Case], str], begin: Mapping[str, float]) -> Vector:
         """Every row's prediction by a fit that has seen no row of its group; searches begin at the whole fit's end."""
         groups = [group(case) for case in self.cases]
         return leave_one_group_out(
-            self.parameters, self.predict, self.measured, groups, self.weights, begin=begin, tolerance=_TOLERANCE
+            parameters(), self.predict, self.measured, groups, self.weights, begin=begin, tolerance=_ROUGH
         )
 
     def facts(self, values: Mapping[str, float]) -> dict[str, Fact]:
         """What is known of each parameter: from how many rows, give or take what."""
-        given = doubts(self.parameters, self.predict, values, self.weights)
+        given = doubts(parameters(), self.predict, values, self.weights)
         rows = Counter(self.aggregated.rows_by_parameter()) + Counter(self.disaggregated.rows_by_parameter())
         found = {}
         for one in parameters():
@@ -180,23 +180,43 @@ class Fit:
         return found
 
     def residuals(self, predicted: Vector) -> dict[str, Residual]:
-        """Errors by class, outliers excepted."""
+        """Errors by class, outliers excepted; of latencies also by how near the rows are to those of other sources."""
         import numpy as np
 
         found = {}
+        names = np.array([case.cls if not case.outlier else "" for case in self.cases])
+        near = np.array([self._nearness(case) for case in self.cases])
         for name in _WEIGHTS:
-            chosen = np.array([case.cls == name and not case.outlier for case in self.cases])
-            if chosen.any():
-                found[name] = residual(self.measured[chosen], predicted[chosen])
+            for kind, chosen in [("", names == name), *((f" {k}", (names == name) & (near == k)) for k in _NEAR)]:
+                if chosen.any() and not (kind and name.startswith(SPLIT)):
+                    # of the next source, whoever it is: each source weighs the same, how many rows it has
+                    groups = [one.source for one, kept in zip(self.cases, chosen, strict=True) if kept]
+                    equal = groups if name.endswith("tpot") and kind in {" near", " far"} else None
+                    found[f"{name}{kind}"] = residual(self.measured[chosen], predicted[chosen], equal)
         return found
+
+    def support(self) -> dict[str, int]:
+        """Rows by engine and kind of GPU."""
+        return dict(Counter(kind_measured(case.request) for case in self.cases if case.request and not case.outlier))
+
+    def _nearness(self, case: Case) -> str:
+        """Of a row as if its own source were not known."""
+        if case.request is None:
+            return ""
+        kind = kind_measured(case.request)
+        rows = sum(1 for one in self._sources(kind) if one != case.source)
+        return nearness(case.request.layout, rows)
+
+    def _sources(self, kind: str) -> list[str]:
+        if not self._by_kind:
+            for case in self.cases:
+                if case.request and not case.outlier:
+                    self._by_kind.setdefault(kind_measured(case.request), []).append(case.source)
+        return self._by_kind.get(kind, [])
 
 
 def _kind(cases: Sequence[Case], split: bool) -> list[Case]:
     return [case for case in cases if case.cls.startswith(SPLIT) == split]
-
-
-def _offset(source: str) -> str:
-    return f"offset of {source}"
 
 
 def units(cases: Sequence[Case]) -> Callable[[Case], str]:
@@ -210,6 +230,26 @@ def units(cases: Sequence[Case]) -> Callable[[Case], str]:
     small = sorted(name for name, size in sizes.items() if size < _ALONE)
     folds = {name: f"fold {place % _FOLDS}" for place, name in enumerate(small)}
     return lambda case: folds.get(unit(case), unit(case))
+
+
+def with_submitted(folder: Path, calibration: Calibration) -> Calibration:
+    """The calibration with what submissions to a comparison reach beyond tuned servers: one factor for all of them."""
+    import numpy as np
+
+    cases = [
+        case
+        for row in read_table(folder / THROUGHPUT_TABLES[0])
+        for case in interpret_throughput(row) or ()
+        if isinstance(case, Case) and not case.outlier and case.cls in {"MLPerf offline", "MLPerf server"}
+    ]
+    errors = {}
+    for factor in _SUBMISSIONS:
+        tried = calibration.with_parameters({_SUBMITTED: factor})
+        pairs = [(case.measured, _value(case, tried)) for case in cases]
+        errors[factor] = float(np.median([abs(np.log(value / measured)) for measured, value in pairs if value]))
+    best = min(errors, key=errors.__getitem__)
+    fact = Fact("fitted", len(cases), 0.05, "rows of a comparison of submissions")
+    return replace(calibration.with_parameters({_SUBMITTED: best}), facts={**calibration.facts, _SUBMITTED: fact})
 
 
 def throughput_residuals(folder: Path, calibration: Calibration) -> dict[str, Residual]:
@@ -243,7 +283,7 @@ def refit(folder: Path) -> Calibration:
     found = Fit(cases_of(folder))
     whole = found.fitted()
     values = {one.name: float(f"{whole[one.name]:.5g}") for one in parameters()}
-    source = "refit of serving.csv; sigmas with sources left out, those of throughput from rows never fitted"
-    fitted = Calibration("serving", values, source=source, facts=found.facts(whole))
+    source = "refit of serving.csv; sigmas with sources left out; MLPerf rows choose one factor and their own sigmas"
+    fitted = with_submitted(folder, Calibration("serving", values, source=source, facts=found.facts(whole)))
     sigmas = found.residuals(found.left_out(units(found.cases), whole)) | throughput_residuals(folder, fitted)
-    return replace(fitted, residuals=sigmas)
+    return replace(fitted, residuals=sigmas, support=found.support())

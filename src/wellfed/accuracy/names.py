@@ -13,6 +13,7 @@ from functools import lru_cache
 from wellfed.catalog.model_formats import adapted
 from wellfed.catalog.models import architecture, by_id, key, model_ids, names, unknown
 from wellfed.errors import UnknownName
+from wellfed.models.counts import counts
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation
 from wellfed.models.quantisation_names import quantisation, sized_gguf
@@ -189,7 +190,7 @@ def _plausible(identity: str, hints: _Hints) -> bool:
     """Whether the model has about as many parameters as the text says: names round, 3B is 3.8 and 1B is 1.2."""
     if hints.parameters is None:
         return True
-    ratio = hints.parameters / by_id(identity).parameters
+    ratio = hints.parameters / _parameters(identity)
     return 0.75 < ratio < 1.3
 
 
@@ -205,7 +206,13 @@ def _of_size(text: str, identity: str, hints: _Hints) -> tuple[Model, tuple[Assu
 
 
 def _distance(one: Model, hints: _Hints) -> float:
-    return abs(one.parameters / (hints.parameters or one.parameters) - 1)
+    counted = _parameters(one.id)
+    return abs(counted / (hints.parameters or counted) - 1)
+
+
+@lru_cache(maxsize=4096)
+def _parameters(identity: str) -> int:
+    return counts(by_id(identity)).parameters
 
 
 # what llama.cpp calls an architecture: the model_types it covers
@@ -234,8 +241,14 @@ def _by_facts(text: str, hints: _Hints) -> tuple[Model, tuple[Assumption, ...]]:
     shapes = {(one.layers, one.vocabulary if hints.parameters else 0) for one in fitting}
     if not fitting or (len(shapes) > 1 and hints.parameters is None):
         raise unknown(text)
-    best = min(fitting, key=lambda one: (_distance(one, hints), one.family != "llama"))
+    # of equals the family's own model, not one that was made from it: its id is the shortest
+    best = min(fitting, key=lambda model: (_distance(model, hints), *_kinship(model)))
     return best, (Assumption(f"{text!r} is {best.name}", "the only shape with the logged layers, cache or size"),)
+
+
+def _kinship(model: Model) -> tuple[bool, bool, int]:
+    """Orders models of one shape: Llama's own first, then those with short ids."""
+    return model.family != "llama", not model.id.startswith("llama-"), len(model.id)
 
 
 def _fits(identity: str, kinds: set[str], hints: _Hints) -> bool:

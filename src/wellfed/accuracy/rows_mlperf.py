@@ -128,7 +128,7 @@ def _system(row: Row, engine: Engine, share: _Share) -> Request:
         gpus=share.count,
         batch_tokens=8192,
         speculation=guess,
-        options=TUNED,
+        options=(("tuned", "submitted"),),
     )
     return Request(machine_of(share.spec, share.count, _host(row)), model, weights(model, kind), layout, load)
 

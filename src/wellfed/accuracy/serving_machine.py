@@ -33,6 +33,7 @@ def machine_of(spec: GpuSpec, count: int, cpu: str = "", power_w: float | None =
         Origin.PARTS,
         sockets=(Socket(0, host, cores=host.cores),) if host else (),
         gpus=tuple(Gpu(index, spec, power_limit_w=power_w) for index in range(per_node)),
+        memory_bytes=spec.memory_bytes if spec.unified_memory else None,
         count=nodes,
         network_bytes_per_s=per_node * nic if nodes > 1 else None,
         assumptions=assumptions,

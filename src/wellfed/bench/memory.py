@@ -12,13 +12,16 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from wellfed.bench.doubt import doubt
 from wellfed.bench.kernels import BYTES_PER_ELEMENT, CYCLES_PER_STEP, chain, compiled, plain
+from wellfed.bench.neighbours import Neighbours
 from wellfed.errors import WellfedError
+from wellfed.message import Message
 from wellfed.units import format_bytes
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_BYTES = 256 * 2**20  # per array and thread: far beyond any cache's share
 _CLOCK_STEPS = 100_000_000  # about 0.2 s: turbo states settle within a few ms
+_BURSTS, _PAUSE_S = 5, 0.3
 _MBIND, _MPOL_BIND = {"x86_64": 237, "aarch64": 235}, 2
 
 
@@ -52,10 +56,19 @@ class MemoryReport:
     clock_hz: float | None = None  # of a core with all at work; None where it cannot be told
     small_pages_bytes_per_s: float | None = None  # read by all threads, no huge pages behind the arrays
     huge_share: float | None = None  # of the arrays behind `points`, backed by huge pages
+    foreign_cores: float | None = None  # CPU time per second of other programs meanwhile
+    bursts: tuple[float, ...] = ()  # read by all threads, bytes/s, of short bursts apart from each other
+
+    @property
+    def doubt(self) -> Message | None:
+        """Why these are not the machine's figures; None where nothing speaks against them."""
+        threads = max(point.threads for point in self.points)
+        return doubt(self.best(), self.theoretical_bytes_per_s, self.foreign_cores, threads, self.bursts)
 
     def best(self, kernel: str = "read") -> float:
         """The highest bandwidth seen with threads on their own memory."""
-        return max(point.bytes_per_s[kernel] for point in self.points)
+        seen = max(point.bytes_per_s[kernel] for point in self.points)
+        return max(seen, *self.bursts) if kernel == "read" and self.bursts else seen
 
 
 def measure(
@@ -66,10 +79,16 @@ def measure(
 ) -> MemoryReport:
     """Sweep threads over all CPUs allowed; with several NUMA nodes, also every pair of nodes.
 
-    Raises WellfedError when the `bench` extra is missing or too little memory is free.
+    What other programs do meanwhile is recorded, and reading is repeated in short bursts apart from each other. Raises
+    WellfedError when the `bench` extra is missing or too little memory is free.
     """
+    with Neighbours() as others:
+        report = _measured(machine, array_bytes or _DEFAULT_BYTES, repetitions, progress)
+    return replace(report, foreign_cores=others.cores)
+
+
+def _measured(machine: Machine, size: int, repetitions: int, progress: Callable[[str], None]) -> MemoryReport:
     kernels, kind = _kernels()
-    size = array_bytes or _DEFAULT_BYTES
     cpus = sorted(os.sched_getaffinity(0))
     _ensure_room(3 * size * len(cpus))
     nodes = {node.os_index: [cpu for cpu in node.cpus if cpu in cpus] for node in machine.numa_nodes}
@@ -81,6 +100,8 @@ def measure(
         points.append(_point(kernels, workers, None, None, repetitions))
         huge = _huge_share(size * len(_Worker.ARRAYS) * count)
         del workers
+    progress("short bursts")
+    bursts = _bursts(kernels["read"], [_Worker(cpu, size, None) for cpu in cpus])
     progress("small pages")
     small = _best(kernels["read"], "read", [_Worker(cpu, size, None, huge=False) for cpu in cpus], repetitions)
     matrix: dict[tuple[int, int], float] = {}
@@ -93,7 +114,16 @@ def measure(
                 matrix[cpu_node, memory_node] = point.bytes_per_s["read"]
                 points.append(point)
     theory, clock = machine.memory_bandwidth_bytes_per_s, clock_hz(cpus)
-    return MemoryReport(tuple(points), _thp(), theory, size, matrix, kind, clock, small, huge)
+    return MemoryReport(tuple(points), _thp(), theory, size, matrix, kind, clock, small, huge, bursts=bursts)
+
+
+def _bursts(kernel: Callable[..., Any], workers: Sequence[_Worker]) -> tuple[float, ...]:
+    """Read by all workers, a few times with pauses: what disturbs one burst may be gone at the next."""
+    rates = []
+    for turn in range(_BURSTS):
+        time.sleep(_PAUSE_S if turn else 0.0)
+        rates.append(_best(kernel, "read", workers, 1))
+    return tuple(rates)
 
 
 def clock_hz(cpus: Sequence[int]) -> float | None:

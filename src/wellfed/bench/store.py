@@ -10,6 +10,7 @@ from dataclasses import asdict, astuple, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from wellfed.bench.doubt import doubt
 from wellfed.calibration import Calibration
 from wellfed.catalog.calibration import dump, parse
 from wellfed.errors import BadInput, WellfedError
@@ -203,7 +204,12 @@ def own_for(machine: Machine) -> OwnCalibration | None:
     if machine.origin is not Origin.LIVE:
         return None
     own = own_calibration()
-    return own if own is not None and own.machine == identity(machine) else None
+    if own is None or own.machine != identity(machine):
+        return None
+    read, theory = own.memory.read_bytes_per_s, machine.memory_bandwidth_bytes_per_s
+    if read is not None and doubt(read, theory, None, 1) is not None:  # taken before such figures were refused
+        return replace(own, memory=replace(own.memory, read_bytes_per_s=None, small_pages_bytes_per_s=None))
+    return own
 
 
 def last_memory(machine: Machine) -> MemoryFigures | None:
@@ -212,8 +218,12 @@ def last_memory(machine: Machine) -> MemoryFigures | None:
         result = json.loads(read_text(folder() / "memory.json", _MOST_BYTES))["result"]
         read = max(float(point["bytes_per_s"]["read"]) for point in result["points"])
         small, clock = result["small_pages_bytes_per_s"], result["clock_hz"]
+        theory, foreign = result.get("theoretical_bytes_per_s"), result.get("foreign_cores")
+        threads = max(int(point["threads"]) for point in result["points"])
+        bursts = tuple(float(rate) for rate in result.get("bursts") or ())
+        read = max(read, *bursts) if bursts else read
         found = MemoryFigures(read, None if small is None else float(small), None if clock is None else float(clock))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, WellfedError):
         return None
-    same = result.get("theoretical_bytes_per_s") == machine.memory_bandwidth_bytes_per_s
-    return found if same else None  # another machine that shares the home folder, or memory was changed since
+    same = theory == machine.memory_bandwidth_bytes_per_s  # else another machine that shares the home folder
+    return found if same and doubt(read, theory, foreign, threads, bursts) is None else None

@@ -73,7 +73,7 @@ def exact(text: str) -> Identity | None:
         return None
     tagged = None if repository else tags().get(plain(text).lower()) or tags().get(name.core.lower())
     if tagged is not None:
-        return _identity(entry(tagged), How.EXACT, name, _differs(entry(tagged), name, _LIBRARY))
+        return _of_ollama(_identity(entry(tagged), How.EXACT, name, _differs(entry(tagged), name, _LIBRARY)))
     packed = repackaging(repository) if repository else None
     if packed is not None:
         facts = entry(packed.model_id)
@@ -83,6 +83,12 @@ def exact(text: str) -> Identity | None:
         if identity is not None:
             return _identity(entry(identity), How.EXACT, name, _differs(entry(identity), name))
     return None
+
+
+def _of_ollama(identity: Identity) -> Identity:
+    """With its library's own recipe of the format that the tag names."""
+    made = identity.quantisation
+    return identity if made is None else replace(identity, quantisation=made.made_by("ollama"))
 
 
 def loose(text: str) -> Identity:
@@ -152,9 +158,9 @@ def _differs(facts: Entry, name: Name, why: str = _LISTED) -> tuple[Assumption, 
         return ()
     shorter = any(without_sizes(name.distinguishing) <= line.words for line in spellings(facts.id) if not line.alias)
     if shorter or why is not _LISTED:
-        text = message("resolve.taken-for", "{name} is taken for {model}", name=name.core, model=facts.name)
+        text = message("resolve.taken-for", "{name} is taken for {model}", name=_as_asked(name), model=facts.name)
         return (Assumption(str(text), why),)
-    text = message("resolve.same-layers", "{name} is planned as {model}", name=name.core, model=facts.name)
+    text = message("resolve.same-layers", "{name} is planned as {model}", name=_as_asked(name), model=facts.name)
     return (Assumption(str(text), "another model, whose layers are the same, says the catalogue"),)
 
 
@@ -169,9 +175,10 @@ def _same(identity: str, spelling: frozenset[str], request: frozenset[str]) -> b
 
 def _packed(facts: Entry, name: Name) -> Assumption:
     """The entry's own words, but not its own repository or spelling."""
-    if name.owner is None:
-        text = message("resolve.taken-for", "{name} is taken for {model}", name=name.core, model=facts.name)
-    else:
-        template = "{name} as {owner} has it is taken for {model}"
-        text = message("resolve.packed", template, name=name.core, owner=name.owner, model=facts.name)
-    return Assumption(str(text), "every word of its name is one of that model's")
+    text = message("resolve.taken-for", "{name} is taken for {model}", name=_as_asked(name), model=facts.name)
+    why = "every word of its name is one of that model's" + (", its owner aside" if name.owner else "")
+    return Assumption(str(text), why)
+
+
+def _as_asked(name: Name) -> str:
+    return plain(name.text[:LONGEST])

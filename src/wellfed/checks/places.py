@@ -125,7 +125,7 @@ def without_peers(gpu: Gpu) -> bool:
 
 def some_nodes_only(machine: Machine) -> bool:
     """Whether the source names only those NUMA nodes that GPUs are on."""
-    return "numa_nodes.partial" in machine.unknown
+    return any(key in machine.unknown for key in ("numa_nodes.partial", "numa_nodes.cut"))
 
 
 def pairs_without_links(machine: Machine) -> tuple[frozenset[int], ...]:

@@ -68,6 +68,9 @@ def memory_text(report: MemoryReport) -> None:
     huge = "?" if report.huge_share is None else f"{report.huge_share:.0%} of the arrays above"
     click.echo(f"transparent huge pages: {report.transparent_huge_pages or '?'}; {huge}")
     click.echo(f"read by all threads without them: {format_bandwidth(report.small_pages_bytes_per_s)}")
+    click.echo(f"other programs meanwhile: {format_rate(report.foreign_cores)} cores")
+    if report.doubt is not None:
+        click.echo(f"doubted: {report.doubt}; predictions do not use it. Measure again when it is idle.", err=True)
 
 
 def link_text(copies: Sequence[Copy]) -> None:

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from wellfed.errors import BadInput
 from wellfed.plain_file import read_text
+from wellfed.printable import printable
 
 VARIABLE = "WELLFED_API_KEY"
 _MOST_BYTES = 4096
@@ -55,7 +56,7 @@ def _read(file: str) -> str:
         why = error.message if isinstance(error, BadInput) else getattr(error, "strerror", None) or str(error)
         raise BadInput(f"cannot read the key in {file}: {why}", "give a file of one line, the key") from error
     if stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
-        click.echo(f"warning: others can read {file}: chmod 600 {file}", err=True)
+        click.echo(f"warning: others can read {printable(file)}: chmod 600 {printable(file)}", err=True)
     return text.strip()
 
 

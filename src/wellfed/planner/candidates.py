@@ -173,7 +173,9 @@ def _served(machine: Machine, model: Model, capabilities: Capabilities, quantisa
     per_node = equal_ones(machine)
     total = per_node * machine.count
     latent = isinstance(model.layers[-1].attention, LatentAttention)
-    degrees = [degree for degree in _powers(per_node) if divides(model, degree)]
+    # machines of one GPU each are joined by tensor parallelism too: measured, that is worth its network
+    reach = total if per_node == 1 and machine.network_bytes_per_s else per_node
+    degrees = [degree for degree in _powers(reach) if divides(model, degree)]
     for tensor in degrees:
         for pipeline in _powers(total // tensor):
             if pipeline > 1 and tensor * pipeline <= per_node and tensor < min(per_node // 2, degrees[-1]):

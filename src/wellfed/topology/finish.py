@@ -72,9 +72,11 @@ def _with_homes(machine: Machine) -> Machine:
     nodes = tuple(_node_home(machine, node) for node in machine.numa_nodes)
     known = {device.address: device for device in machine.pci}
     sockets = {node.os_index: node.socket for node in nodes}
+    partial = any(key in machine.unknown for key in ("numa_nodes.partial", "numa_nodes.cut"))
+    whole = nodes if not partial or len(nodes) > 1 else ()  # the only node shown is not the only one there is
     gpus = []
     for gpu in machine.gpus:
-        numa = gpu.numa_node if gpu.numa_node is not None else _numa(known.get(gpu.pci_address or ""), gpu, nodes)
+        numa = gpu.numa_node if gpu.numa_node is not None else _numa(known.get(gpu.pci_address or ""), gpu, whole)
         home = gpu.socket if gpu.socket is not None or numa is None else sockets.get(numa)
         gpus.append(replace(gpu, numa_node=numa, socket=home))
     nics = tuple(_nic_home(nic, known) for nic in machine.nics)
@@ -186,7 +188,7 @@ def _gpu(gpu: Gpu, known: dict[str, PciDevice], gpu_spec: Resolve, virtual: bool
         gpu,
         name=name,
         spec=spec,
-        link=_lesser(gpu.link, loaded_link(gpu, known)),
+        link=_awake(gpu, own, spec, _lesser(gpu.link, loaded_link(gpu, known))),
         memory_bytes=gpu.memory_bytes if gpu.memory_bytes is not None else spec.memory_bytes if spec else None,
     )
 
@@ -204,6 +206,15 @@ def _whole_name(gpu: Gpu, gpu_spec: Resolve) -> str | None:
         and abs(spec.memory_bytes - gpu.memory_bytes) < spec.memory_bytes * 0.07
     ]
     return fits[0] if len(fits) == 1 else gpu.name
+
+
+def _awake(gpu: Gpu, own: PciDevice | None, spec: GpuSpec | None, link: PcieLink | None) -> PcieLink | None:
+    """The link at the card's own generation, where only a current one was seen of a card that may have been idle."""
+    seen = own.link_current if own else None
+    if link is None or seen is None or own is None or own.link_max or gpu.performance_state == 0 or link != seen:
+        return link
+    newest = spec.pcie_generation if spec else None
+    return replace(link, generation=max(link.generation, min(newest or 1, 6)))
 
 
 def _lesser(a: PcieLink | None, b: PcieLink | None) -> PcieLink | None:
@@ -245,7 +256,7 @@ def _on_root_bus(device: PciDevice) -> bool:
     card = device.class_code is not None and device.class_code >> 8 in (0x0300, 0x0302)
     known = device.vendor_id == 0x10DE or (device.vendor_id is None and (device.class_code or 0) >> 8 == 0x0302)
     bare = device.parent is None or device.parent.startswith("ffff:")  # NCCL's stand-in for what a guest hides
-    return card and known and device.bus == 0 and bare
+    return card and known and device.bus == 0 and bare and not device.address.startswith("ffff:")
 
 
 def _is_mobile(name: str | None) -> bool:
@@ -328,6 +339,8 @@ def _settled(machine: Machine, key: str) -> bool:
         return any(device.numa_node is not None for device in machine.pci)
     if key == "pci.ids":
         return any(device.device_id is not None for device in machine.pci)
+    if key == "numa_nodes.cut":
+        return "numactl -H" in machine.kinds_read
     if key == "numa_nodes.partial":
         return machine.origin is not Origin.DUMP or any(kind in _ALL_NODES for kind in machine.kinds_read)
     return key == "dimms" and bool(machine.dimms)

@@ -32,6 +32,12 @@ def _ensure_gguf(spec: LaunchSpec, form: str) -> None:
         raise Unsupported(said, message("export.gguf-only.hint", "plan with --engine llama.cpp"))
 
 
+def _key_notes(spec: LaunchSpec, server: str) -> list[str]:
+    """A word where the launch asks for a key and the server knows none."""
+    names = ", ".join(sorted(spec.secrets))
+    return [f"# {server} asks for no key ({names} has no effect): keep it on loopback"] if names else []
+
+
 def ollama(spec: LaunchSpec, name: str) -> str:
     """A Modelfile; what Ollama takes from the environment of its server stands in the comments."""
     _ensure_gguf(spec, "Ollama")
@@ -53,6 +59,7 @@ def ollama(spec: LaunchSpec, name: str) -> str:
         value = _flag(spec, flag)
         if value is not None:
             lines.append(f"PARAMETER {parameter} {value}")
+    lines[2:2] = _key_notes(spec, "Ollama")
     if any(word in spec.argv for word in ("--cpu-moe", "--n-cpu-moe", "--override-tensor")):
         lines.insert(1, "# Ollama keeps whole layers on the CPU, not experts alone: this plan is slower there")
     return "\n".join(lines) + "\n"
@@ -66,8 +73,9 @@ def lmstudio(spec: LaunchSpec, name: str) -> str:
     layers = _flag(spec, "--n-gpu-layers")
     gpu = {"0": "off", "999": "max"}.get(layers or "", "auto")
     stem = PurePosixPath(file).stem
+    notes = "".join(f"{note}\n" for note in _key_notes(spec, "LM Studio"))
     return (
-        "#!/bin/sh\nset -eu\n"
+        f"#!/bin/sh\n{notes}set -eu\n"
         f"lms import --yes {shlex.quote(file)}\n"
         f"lms load {shlex.quote(stem)} --identifier {dns_label(name)} --context-length {context} --gpu {gpu}\n"
         f"lms server start --port {spec.endpoint.port}\n"
@@ -82,5 +90,6 @@ def llama_swap(spec: LaunchSpec, name: str) -> str:
         words[words.index("--port") + 1] = "${PORT}"
     command = " ".join(word if word == "${PORT}" else shlex.quote(word) for word in [*spec.binding.numactl(), *words])
     environment = [f"{key}={value}" for key, value in sorted(spec.environment.items())]
+    environment += [f"{name}=${{env.{name}}}" for name in sorted(spec.secrets)]  # taken from llama-swap's own
     body = {"cmd": command, **({"env": environment} if environment else {})}
     return f"# llama-swap --config config.yaml\nmodels:\n  {json.dumps(dns_label(name))}: {json.dumps(body)}\n"

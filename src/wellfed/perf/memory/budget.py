@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wellfed.layout import Engine, Layout
+from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Model
 from wellfed.perf.memory.compute import shapes
 from wellfed.perf.memory.kv import option
@@ -14,7 +15,9 @@ _LARGE_GPU_BYTES = 70 * GIB  # from here on vLLM's defaults are 1024 sequences a
 # The profile run samples for every sequence: logits, probabilities, sorted values and indices of the vocabulary.
 _SAMPLER_BYTES, _SAMPLER_BYTES_ELSEWHERE = 38.3, 8.0
 _NON_TORCH_BYTES, _NON_TORCH_PARALLEL_GIB = 0.13 * GIB, 0.42
-_GRAPH_BYTES_PER_LAYER = 25 * MIB
+# Captured decode steps by layer: they share the activations' pool, and experts' workspaces come on top (logs of vLLM
+# 0.11 on H100: 0.1 GiB for 28 dense layers, 0.39 and 1.03 GiB for 24 and 36 with experts).
+_GRAPH_BYTES_PER_LAYER, _GRAPH_BYTES_PER_EXPERT_LAYER = 4 * MIB, 22 * MIB
 _LEAST_CACHE_BYTES, _LEAST_KEPT_BYTES = 4 * GIB, GIB
 
 
@@ -41,7 +44,7 @@ def budget(model: Model, layout: Layout, capacity: float | None, free: float | N
     peak = activation_bytes(model, layout, capacity)
     parallel = float(option(layout, "nccl_gib") or _NON_TORCH_PARALLEL_GIB) * GIB
     context = _NON_TORCH_BYTES + (parallel if layout.tensor_parallel > 1 else 0.0)
-    graphs = _GRAPH_BYTES_PER_LAYER * len(model.layers) if layout.cuda_graphs else 0.0
+    graphs = graph_bytes(model) if layout.cuda_graphs else 0.0
     used = Budget(peak, context, graphs, 0.0, "")
     if layout.engine is Engine.TENSORRT_LLM:
         return _tensorrt_llm(used, layout, total - others - weights)
@@ -49,6 +52,13 @@ def budget(model: Model, layout: Layout, capacity: float | None, free: float | N
         _sglang(used, layout, total, others) if layout.engine is Engine.SGLANG else _vllm(used, layout, total, others)
     )
     return _raised(kept, layout, total - others - weights)
+
+
+def graph_bytes(model: Model) -> float:
+    """Of the captured decode steps, all batch sizes together."""
+    experts = sum(isinstance(layer.ffn, MoeFfn) for layer in model.layers)
+    dense = len(model.layers) - experts
+    return float(dense * _GRAPH_BYTES_PER_LAYER + experts * _GRAPH_BYTES_PER_EXPERT_LAYER)
 
 
 def _vllm(used: Budget, layout: Layout, total: float, others: float) -> Budget:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from wellfed.calibration import Calibration
 from wellfed.estimate import Estimate, Quantity, Term
 from wellfed.layout import Engine, Layout
+from wellfed.perf.host import host_speed
 from wellfed.perf.serving.disaggregation import Split, split
+from wellfed.perf.serving.doubt import sigma, told
 from wellfed.perf.serving.formats import formats, gpu_of, kinds
 from wellfed.perf.serving.knobs import Knobs, knobs
 from wellfed.perf.serving.load import Arrived, Served, arrivals, serve
@@ -19,7 +21,7 @@ from wellfed.plan import Request
 from wellfed.provenance import Assumption
 
 _NOTHING_S = 1e-9
-CLASS, DISAGGREGATED, THROUGHPUT = "serving", "serving disaggregated", "serving throughput"
+DISAGGREGATED, THROUGHPUT = "serving disaggregated", "serving throughput"
 
 
 def estimate_serving(request: Request, calibration: Calibration) -> Estimate:
@@ -90,19 +92,20 @@ def _estimate(
     replicas = max(1, request.layout.data_parallel)
     decode = _decode_terms(shape, parameters, served)
     prefill = _prefill_terms(shape, parameters, served)
-    tpot = Quantity.lognormal(served.tpot, calibration.sigma(f"{CLASS} tpot"))
-    total = Quantity.lognormal(served.rate * shape.output * replicas, calibration.sigma(f"{CLASS} tpot"))
+    doubt, late = sigma(calibration, request, "tpot"), sigma(calibration, request, "ttft")
+    tpot = Quantity.lognormal(served.tpot, doubt)
+    total = Quantity.lognormal(served.rate * shape.output * replicas, doubt)
     return Estimate(
         memory=space.memory,
         decode=decode,
         prefill=prefill,
-        ttft_s=Quantity.lognormal(served.ttft, calibration.sigma(f"{CLASS} ttft")),
+        ttft_s=Quantity.lognormal(served.ttft, late),
         tpot_s=tpot,
-        prefill_tok_s=Quantity.lognormal(prompt_rate(shape, parameters) * replicas, calibration.sigma(f"{CLASS} ttft")),
+        prefill_tok_s=Quantity.lognormal(prompt_rate(shape, parameters) * replicas, late),
         total_tok_s=total,
         limited_by=_limited_by(served, space, decode),
         running=served.running * replicas,
-        assumptions=_assumptions(request, space),
+        assumptions=(*_assumptions(request, space), told(calibration, request)),
         calibration=calibration.id,
     )
 
@@ -147,7 +150,7 @@ def _assumptions(request: Request, space: Room) -> tuple[Assumption, ...]:
         found = [Assumption("requests come at random (Poisson)")]
     if space.cached is None:
         found.append(Assumption("the cache has room for every sequence", "a GPU's memory is unknown"))
-    return tuple(found)
+    return (*found, *host_speed(request.machine).assumptions)
 
 
 def _overload(arrived: Arrived) -> tuple[Assumption, ...]:

@@ -78,8 +78,11 @@ def scopes(gpu: GpuSpec) -> tuple[str, ...]:
 
 
 def kinds(gpu: GpuSpec, layout: Layout) -> tuple[str, ...]:
-    """The device's kinds; `tuned` where the engine's kernels were tuned for model and machine (option `tuned`)."""
-    return (*scopes(gpu), "tuned") if dict(layout.options).get("tuned") == "1" else scopes(gpu)
+    """The device's kinds; `tuned` where the engine's kernels were tuned for model and machine (option `tuned`), and
+    `submitted` where that was done to win a comparison (`tuned` is `submitted`).
+    """
+    told = dict(layout.options).get("tuned")
+    return scopes(gpu) if told is None else (*scopes(gpu), "tuned", *(("submitted",) if told == "submitted" else ()))
 
 
 def memory_kind(gpu: GpuSpec) -> str:

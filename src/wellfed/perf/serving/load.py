@@ -11,6 +11,7 @@ from wellfed.perf.serving.shape import Shape
 from wellfed.perf.serving.step import forward, larger, smaller
 
 _ROUNDS = 4
+_SYNCHRONOUS = 0.2  # of the wait for a first token's way out, where no pass is prepared ahead
 _OVERLOAD_WINDOW_S = 600.0  # the waits of an overloaded server are told for its first minutes
 _P99 = math.log(100)
 _MOST_BUSY = 0.99  # of the passes' time with prompts: beyond it the queue's formula has no meaning
@@ -47,6 +48,7 @@ def serve(shape: Shape, knobs: Knobs) -> Served:
     admitted = smaller(let_in, fed(shape))
     others = larger(admitted - 1, 0.0 * admitted)
     company = others / (others + 1)  # 0 for a single user: nothing runs that its prompt waits for
+    ahead = _SYNCHRONOUS + (1 - _SYNCHRONOUS) * shape.overlapped  # passes prepared ahead take no new prompts
     first = smaller(let_in / shape.requests, 1.0 + 0 * admitted)
     per_pass = smaller(shape.prompt, shape.chunk)
     busy = 1.0 + 0 * admitted  # share of its stay that a sequence decodes
@@ -59,9 +61,9 @@ def serve(shape: Shape, knobs: Knobs) -> Served:
         together = forward(shape, knobs, batch * shape.mixed, taken).seconds
         extra = larger(together - alone * shape.mixed, 0.0 * alone)
         share = arriving / taken * (1 - first)
-        whole, start = _start(shape, knobs, first, admitted, batch, alone)
+        whole, start = _start(shape, knobs, first, others, batch, alone)
         tpot = (alone + share * extra) / shape.gain + start
-        prefill = shape.prompt / per_pass * together + knobs.prefill_wait * alone * company
+        prefill = shape.prompt / per_pass * together + knobs.prefill_wait * alone * company * ahead
         held = shape.output * tpot
         queued = knobs.clumping * closed_wait(shape.prompt * extra / taken, held, admitted)
         looked = (alone + share * extra) / 2 * company * shape.interval
@@ -87,20 +89,18 @@ def serve(shape: Shape, knobs: Knobs) -> Served:
     return Served(tpot, ttft, running, rate, batch, taken, share, extra, start, prefill, wait, queue, handling)
 
 
-def _start(
-    shape: Shape, knobs: Knobs, first: float, admitted: float, batch: float, alone: float
-) -> tuple[float, float]:
-    """Seconds of all prompts that the start brings at once, and what they add to a mean token.
+def _start(shape: Shape, knobs: Knobs, first: float, others: float, batch: float, alone: float) -> tuple[float, float]:
+    """Seconds of all others' prompts that the start brings at once, and what they add to a mean token.
 
     An answer begun amid them waits for half of them: all the more a token, the shorter it is. Where prompts share
     passes with decodes no token waits for more than one full pass.
     """
     if isinstance(first, float) and not first:
         return 0.0, 0.0
-    full = smaller(admitted * shape.prompt, shape.chunk + 0 * admitted)
+    full = smaller((others + 1) * shape.prompt, shape.chunk + 0 * others)
     together = forward(shape, knobs, batch * shape.mixed, full).seconds
     extra = larger(together - alone * shape.mixed, 0.0 * alone)
-    whole = admitted * shape.prompt * extra / full
+    whole = others * shape.prompt * extra / full
     each = whole / 2 * shape.inverse
     return whole, first * (shape.mixed * smaller(each, extra) + (1 - shape.mixed) * each)
 

@@ -94,6 +94,7 @@ class Shape:
 # Kernels of a layer that graphs leave out where they are captured piece by piece (vLLM up to 0.10): attention's.
 _PIECEWISE = 3
 _COMPILED = 0.35  # of the kernels are left to launch where the model is compiled but not captured
+_PLAIN_DECODE = 0.4  # of the launch work of SGLang's prompt passes: a decode pass plans no attention for ragged prompts
 _PER_DOUBLING = 0.15  # more host work of a pass for every doubling of the ranks that are handed it
 _MOST_DRAFTS = 4  # drafting passes of trees: wide ones are no deeper
 _FRONT_THREADS = 3  # beside the ranks': engine core, API server, detokeniser
@@ -118,6 +119,7 @@ def host_shape(machine: Machine, layout: Layout, kernels: float, blocks: int) ->
     piecewise = dict(layout.options).get("graphs") == "piecewise"
     compiled = 1.0 if layout.engine is Engine.SGLANG or not layout.cuda_graphs else _COMPILED
     launches = 0.0 if not piecewise else _PIECEWISE * float(blocks)
+    plain = _PLAIN_DECODE if layout.engine is Engine.SGLANG else 1.0
     guess = layout.speculation
     drafts = min(guess.tokens, _MOST_DRAFTS) if guess and guess.draft_share else 0
     together = layout.tensor_parallel * layout.pipeline_parallel
@@ -125,7 +127,7 @@ def host_shape(machine: Machine, layout: Layout, kernels: float, blocks: int) ->
         rounds=(1 + _PER_DOUBLING * math.log2(max(1, together))) * (1 + drafts),
         pace=pace,
         overlapped=0.0 if layout.async_scheduling is False else 1.0,
-        launches=launches if layout.cuda_graphs else kernels,
+        launches=launches if layout.cuda_graphs else kernels * plain,
         prompt_launches=kernels * compiled,
     )
 

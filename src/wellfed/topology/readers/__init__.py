@@ -100,28 +100,23 @@ def read_dumps(dumps: Mapping[str, str]) -> Iterator[Machine]:
     """The parts all dumps tell, in the order of `READERS`; what no reader knows is named under `unknown`."""
     parts: list[tuple[int, Machine]] = []
     seen: set[str] = set()
+    understood: set[str] = set()
     for name, text in dumps.items():
-        read = list(_parts(name, text, seen))
+        every = dict.fromkeys(pieces(text))
+        new = [block for block in every if block not in seen]  # what another dump said already tells nothing new
+        read = list(_parts(name, new))
+        seen.update(new)
+        understood.update(new if read else ())
         parts += read
-        if not read and not _again(text, seen):
+        if not read and understood.isdisjoint(every):
             why = NOT_UNDERSTOOD if text.strip() else EMPTY
             parts.append((len(READERS), told(unknown={f"dump {name}": why})))
     for _, part in sorted(parts, key=lambda pair: pair[0]):
         yield part
 
 
-def _again(text: str, seen: set[str]) -> bool:
-    """Whether another dump of the same folder has said all of it."""
-    return bool(text.strip()) and all(block in seen for block in pieces(text))
-
-
-def _parts(name: str, text: str, seen: set[str]) -> Iterator[tuple[int, Machine]]:
-    """What each reader makes of the pieces of its kind: of the first that it can read, or of all that add up.
-
-    A piece that another dump had already tells nothing new.
-    """
-    blocks = [block for block in dict.fromkeys(pieces(text)) if block not in seen]
-    seen.update(blocks)
+def _parts(name: str, blocks: list[str]) -> Iterator[tuple[int, Machine]]:
+    """What each reader makes of the pieces of its kind: of the first that it can read, or of all that add up."""
     for order, reader in enumerate(READERS):
         for block in blocks:
             if not reader.reads(block):

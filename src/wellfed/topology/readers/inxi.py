@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from wellfed.hardware.machine import Dimm, Gpu, Machine, OsSettings, Socket
-from wellfed.hardware.pcie import PciDevice, PcieLink
+from wellfed.hardware.pcie import PciDevice, PcieLink, generation_of
 from wellfed.topology.memory import dimms
 from wellfed.topology.pci import normal_address
 from wellfed.topology.pci_tree import bracketed_name
@@ -22,7 +22,7 @@ _SECTION = re.compile(
 _CARD = re.compile(r"\b(?:Device|Card)-\d+\s*:\s*")
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 _TOTALS = (  # in the order of trust: what the kernel has, what is built in
-    r"(?:System )?RAM:\s*total:\s*[\d.]+ \w+ available:", r"\btotal:", r"Memory:", r"used:\s*[\d.]+ ?\w* ?/",
+    r"\btotal:\s*[\d.]+ \w+ available:", r"\btotal:", r"Memory:\s*[\d.]+\s*/", r"used:\s*[\d.]+ ?\w* ?/",
 )  # fmt: skip
 _VIRTUAL = ("kvm", "vmware", "virtualbox", "vm", "xen", "qemu", "hyper", "docker")
 _BRANDS = {0x10DE: "nvidia", 0x1002: "amd", 0x8086: "intel"}
@@ -93,8 +93,8 @@ def _cards(body: str) -> Iterator[tuple[Gpu, PciDevice | None]]:
         driver = re.search(r"driver:\s*(\S+)(?:\s+v:\s*(\S+))?", part)
         device = PciDevice(
             address or "", vendor_id=vendor, device_id=int(ids[2], 16) if ids else None, class_code=0x030000,
-            name=name, driver=driver[1] if driver else None, link_current=_link(part, r"(?<!link-max: )gen:"),
-            link_max=_link(part, r"link-max:\s*gen:") or _link(part, r"(?<!link-max: )gen:"),
+            name=name, driver=driver[1] if driver else None, link_current=_link(part, r"pcie:"),
+            link_max=_link(part, r"link-max:"),
         )  # fmt: skip
         if vendor == 0x8086 and "Arc" not in name and "Data Center" not in name:
             continue  # graphics inside the CPU
@@ -105,10 +105,14 @@ def _cards(body: str) -> Iterator[tuple[Gpu, PciDevice | None]]:
 
 
 def _link(part: str, start: str) -> PcieLink | None:
-    match = re.search(start + r"\s*(\d)(?:\s+speed:\s*[\d.]+ GT/s)?\s+lanes:\s*(\d{1,2})", part)
-    if match is None or not 1 <= int(match[1]) <= 6 or not 1 <= int(match[2]) <= 32:
+    """`gen: 3 speed: 8 GT/s lanes: 16`; older versions leave out the generation."""
+    match = re.search(start + r"\s*(?:gen:\s*(\d)\s*)?(?:speed:\s*([\d.]+) GT/s)?\s*lanes:\s*(\d{1,2})", part)
+    if match is None:
         return None
-    return PcieLink(int(match[1]), int(match[2]))
+    generation = int(match[1]) if match[1] else generation_of(float(match[2] or 0))
+    if generation is None or not 1 <= generation <= 6 or not 1 <= int(match[3]) <= 32:
+        return None
+    return PcieLink(generation, int(match[3]))
 
 
 def _cpu(body: str) -> tuple[str | None, int | None, int]:
@@ -118,14 +122,24 @@ def _cpu(body: str) -> tuple[str | None, int | None, int]:
     words = {"quad": 4, "dual": 2, "hexa": 6, "octa": 8, "single": 1}
     word = re.search(r"(?:Info|Topology):\s*(?:(\d)x\s+)?(Single|Dual|Quad|Hexa|Octa)[- ][Cc]ore", body)
     if not model:
-        return None, None, 0
+        return _old_cpu(body)
     if cores:
         return model[1], int(cores[2] or cores[3]), int(cores[1] or 1)
     return (model[1], words[word[2].lower()], int(word[1] or 1)) if word else (model[1], None, 1)
 
 
+def _old_cpu(body: str) -> tuple[str | None, int | None, int]:
+    """`Quad core Intel Core i7-7700K (-MT-MCP-)`, as versions before 3 wrote it."""
+    match = re.match(r"(?:(\d)x?\s+)?(?:(\w+)[- ]core)?\s*((?:Intel|AMD)\s.*?)\s*\(?-M", body, re.I)
+    if match is None:
+        return None, None, 0
+    words = {"dual": 2, "quad": 4, "hexa": 6, "octa": 8, "deca": 10}
+    cores = int(match[2]) if match[2] and match[2].isdigit() else words.get((match[2] or "").lower())
+    return match[3], cores, int(match[1] or 1)
+
+
 def _size(body: str, start: str) -> int | None:
-    match = re.search(start + r"\s*([\d.]+)\s*(KiB|MiB|GiB|TiB|MB|GB|TB)", body)
+    match = re.search(start + r"\s*([\d.]+)\s*(KiB|MiB|GiB|TiB|MB|GB|TB)\b", body)
     return round(float(match[1]) * _UNITS[match[2]]) if match else None
 
 

@@ -54,7 +54,7 @@ def parse(text: str) -> Machine:
             architecture=facts.get("Architecture"),
             smt=_several_threads(facts),
         ),
-        unknown={} if integer(facts.get("Socket(s)")) else {"sockets": "lscpu does not tell the number of sockets"},
+        unknown=_lacking(facts, nodes),
     )
 
 
@@ -62,6 +62,15 @@ def _name(facts: Mapping[str, str]) -> str | None:
     """The kernel's name; the firmware's where lines are cut off. A dash is none."""
     names = (facts.get(key, "").strip() for key in ("Model name", "BIOS Model name"))
     return next((name for name in names if name not in ("", "-", "Not Specified")), None)
+
+
+def _lacking(facts: Mapping[str, str], nodes: tuple[NumaNode, ...]) -> dict[str, str]:
+    """What is cut off, or has a dash."""
+    found = {} if integer(facts.get("Socket(s)")) else {"sockets": "lscpu does not tell the number of sockets"}
+    count = integer(facts.get("NUMA node(s)"))
+    if count is not None and count != len(nodes):
+        found["numa_nodes.cut"] = f"{len(nodes)} of {count} NUMA nodes are shown"
+    return found
 
 
 def _virtual(facts: Mapping[str, str]) -> bool | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from wellfed.hardware.machine import Cpu, Gpu, Machine, Nic, NumaNode, Origin, Socket
 from wellfed.hardware.pcie import PciDevice
+from wellfed.topology.names import VENDORS, gpu_name
 from wellfed.topology.pci import normal_address
 from wellfed.topology.readers.lstopo_xml import Found, Place
 from wellfed.topology.readers.reader import Reader
@@ -134,7 +135,7 @@ def _pci(item: _Item, place: Place, found: Found) -> Place:
         r"PCI ((?:[0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.\d)", item.text
     )
     if bus is None:
-        return _nameless(place, found) if item.kind == "PCIBridge" else place
+        return _nameless(item, place, found)
     ids = re.search(r"id=([0-9a-f]{4}):([0-9a-f]{4})", item.text)
     kind = re.search(r"class=([0-9a-f]{4})", item.text)
     address = normal_address(bus[1])
@@ -157,14 +158,28 @@ def _pci(item: _Item, place: Place, found: Found) -> Place:
     return replace(place, device=address, bridge=address)
 
 
-def _nameless(place: Place, found: Found) -> Place:
-    """A bridge of the short form: it is there, but its address is not told, so it gets one that no machine has."""
+def _nameless(item: _Item, place: Place, found: Found) -> Place:
+    """A bridge of the short form, or a function of old versions (`PCI 10de:15f8`): there, but without an address.
+
+    It gets one that no machine has.
+    """
     number = sum(device.address.startswith("ffff:") for device in found.pci)
-    if number >= 1 << 15:
+    ids = re.match(r"PCI ([0-9a-f]{4}):([0-9a-f]{4})\b", item.text)
+    if number >= 1 << 15 or (item.kind == "PCI" and ids is None):
         return place
-    address = f"ffff:{number >> 8:02x}:{number >> 3 & 0x1F:02x}.{number & 7}"
-    found.pci.append(PciDevice(address, class_code=0x060400, parent=place.bridge))
-    return replace(place, bridge=address)
+    address = f"ffff:{1 + (number >> 8):02x}:{number >> 3 & 0x1F:02x}.{number & 7}"
+    if ids is None:
+        found.pci.append(PciDevice(address, class_code=0x060400, parent=place.bridge))
+        return replace(place, bridge=address)
+    vendor, device = int(ids[1], 16), int(ids[2], 16)
+    name = gpu_name(vendor, device)
+    node = place.nodes[0] if len(place.nodes) == 1 else None
+    found.pci.append(
+        PciDevice(address, vendor, device, 0x030200 if name else None, name, parent=place.bridge, numa_node=node)
+    )
+    if name:
+        found.cards[address] = (name, VENDORS.get(vendor, ""))
+    return replace(place, device=address)
 
 
 def _only_node(place: Place, found: Found) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from wellfed.hardware.machine import Gpu, Machine, OsSettings, Socket
 from wellfed.topology.readers.reader import Reader, told
@@ -29,7 +30,8 @@ def parse(text: str) -> Machine:
         r"^\s*(?:Total Number of Cores|hw\.physicalcpu): (\d{1,3})", text.partition("Chipset Model")[0], re.M
     )
     count = _field(text, "Number of Processors")
-    gpus = tuple(_cards(text)) or _of_chip(chip)
+    memory = _memory(text)
+    gpus = tuple(_sharing(gpu, memory) for gpu in tuple(_cards(text)) or _of_chip(chip))
     model = _field(text, "Model Name") or ""
     return told(
         name=model,
@@ -41,7 +43,7 @@ def parse(text: str) -> Machine:
         if name
         else (),
         cpu_name=name,
-        memory_bytes=_memory(text),
+        memory_bytes=memory,
         os=OsSettings(
             family="macos",
             chassis="laptop" if "MacBook" in model else "desktop" if model else None,
@@ -81,6 +83,11 @@ def _cards(text: str) -> Iterator[Gpu]:
             compute_units=int(cores[1]) if cores and kind == "apple" else None,
             display_only=kind == "intel",
         )
+
+
+def _sharing(gpu: Gpu, memory_bytes: int | None) -> Gpu:
+    """An Apple GPU has the machine's memory."""
+    return replace(gpu, memory_bytes=memory_bytes) if gpu.vendor == "apple" else gpu
 
 
 def _of_chip(chip: str | None) -> tuple[Gpu, ...]:

@@ -1,0 +1,41 @@
+"""How far an estimate of a serving engine may be off: the residuals of layouts as near to what was measured."""
+
+from __future__ import annotations
+
+from wellfed.calibration import Calibration
+from wellfed.layout import Layout
+from wellfed.perf.serving.formats import gpu_of, memory_kind
+from wellfed.plan import Request
+from wellfed.provenance import Assumption
+
+_ENOUGH = 30  # measured rows of an engine on a kind of GPU from which another machine is near to them
+_SERVING = "serving"
+
+
+def kind_measured(request: Request) -> str:
+    """The engine and the kind of GPU: what measured rows are counted by."""
+    gpu = gpu_of(request.machine)
+    return f"{_SERVING} {request.layout.engine.value} {gpu.architecture}-{memory_kind(gpu)}"
+
+
+def nearness(layout: Layout, rows: int) -> str:
+    """Which residuals hold: of engines tuned by vendors, of kinds that many rows stand behind, or of others."""
+    if "tuned" in dict(layout.options):
+        return "tuned"
+    return "near" if rows >= _ENOUGH else "far"
+
+
+def sigma(calibration: Calibration, request: Request, metric: str) -> float:
+    """The log doubt of `metric` (tpot or ttft): that of sources left out, as near to the others as this request is."""
+    rows = calibration.support.get(kind_measured(request), 0)
+    cls = f"{_SERVING} {metric}"
+    return calibration.sigma(f"{cls} {nearness(request.layout, rows)}", calibration.sigma(cls))
+
+
+def told(calibration: Calibration, request: Request) -> Assumption:
+    """How many measurements stand behind the estimate."""
+    rows, gpu = calibration.support.get(kind_measured(request), 0), gpu_of(request.machine)
+    what = f"{request.layout.engine.value} on {gpu.architecture} with {memory_kind(gpu).upper()}"
+    if not rows:
+        return Assumption(f"no measurement of {what} stands behind this", "the interval is that of kinds left out")
+    return Assumption(f"{rows} measurements of {what} stand behind this", "those of other kinds, less near, too")
