@@ -9,11 +9,13 @@ A new language: `python scripts/messages.py update LANGUAGE`, then translate loc
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
@@ -23,16 +25,103 @@ from babel.messages.pofile import read_po, write_po
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "wellfed"
 LOCALE = SOURCE / "messages" / "locale"
-# position of the id (a gettext context), of the template, and of the plural
-KEYWORDS = {"message": ((1, "c"), 2), "phrase": ((1, "c"), 2), "counted": ((1, "c"), 2, 3)}
+# how many templates follow the id
+KEYWORDS = {"message": 1, "phrase": 1, "counted": 2}
 _NAMES = re.compile(r"\{(\w*)")
+_Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef
+_Found = tuple[int, str, object, list[str]]
+
+
+def _scopes(tree: ast.AST) -> Iterator[tuple[ast.Call, tuple[_Scope, ...]]]:
+    """Every call with the scopes around it, the module first."""
+    waiting: list[tuple[ast.AST, tuple[_Scope, ...]]] = [(tree, ())]
+    while waiting:
+        node, around = waiting.pop()
+        if isinstance(node, ast.Call):
+            yield node, around
+        inside = (*around, node) if isinstance(node, _Scope) else around
+        waiting.extend((child, inside) for child in ast.iter_child_nodes(node))
+
+
+def _own(scope: _Scope) -> Iterator[ast.AST]:
+    """The nodes of a scope, without those of functions inside it."""
+    waiting: list[ast.AST] = list(scope.body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, _Scope):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def _assigned(scope: _Scope, name: str, before: int) -> str | None:
+    """The string constant that a name has last been given before a line; None where it is anything else."""
+    found: list[tuple[int, ast.expr]] = []
+    for node in _own(scope):
+        if isinstance(node, ast.AnnAssign) and node.value is not None:
+            pairs = [(node.target, node.value)]
+        elif isinstance(node, ast.Assign):
+            pairs = [pair for target in node.targets for pair in _pairs(target, node.value)]
+        else:
+            continue
+        for target, value in pairs:
+            if isinstance(target, ast.Name) and target.id == name:
+                found.append((node.lineno, value))
+    earlier = [value for line, value in sorted(found, key=lambda each: each[0]) if line <= before]
+    last = earlier[-1] if earlier else None
+    return last.value if isinstance(last, ast.Constant) and isinstance(last.value, str) else None
+
+
+def _pairs(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
+        return list(zip(target.elts, value.elts, strict=True))
+    return [(target, value)]
+
+
+def _constant(value: ast.expr, around: tuple[_Scope, ...], line: int) -> str | None:
+    if isinstance(value, ast.Constant):
+        return value.value if isinstance(value.value, str) else None
+    if not isinstance(value, ast.Name):
+        return None
+    for scope in reversed(around):
+        before = sys.maxsize if isinstance(scope, ast.Module) else line
+        if (text := _assigned(scope, value.id, before)) is not None:
+            return text
+    return None
+
+
+def _calls(source: str) -> Iterator[tuple[int, str, str, list[str | None]]]:
+    for call, around in _scopes(ast.parse(source)):
+        called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        count = KEYWORDS.get(called)
+        if count is None or len(call.args) < 1 + count:
+            continue
+        identity = _constant(call.args[0], around, call.lineno)
+        if identity is None or "." not in identity:
+            continue
+        yield call.lineno, called, identity, [_constant(each, around, call.lineno) for each in call.args[1 : 1 + count]]
+
+
+def extract_calls(fileobj: IO[bytes], keywords: object, comment_tags: object, options: object) -> Iterator[_Found]:
+    """Babel's extraction method: context and templates of each call, names of constants resolved."""
+    for line, called, identity, texts in _calls(fileobj.read().decode("utf-8")):
+        if all(text is not None for text in texts):
+            yield line, called, (identity, *texts), []
+
+
+def unresolved() -> Iterator[str]:
+    """Calls with an id whose template is not a constant."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        for line, _, identity, texts in _calls(path.read_text(encoding="utf-8")):
+            if any(text is None for text in texts):
+                yield f"{path.relative_to(ROOT)}:{line}: the template of {identity} is no constant"
 
 
 def extracted() -> Catalog:
     """Every message of the code. Calls whose id is not written out are none."""
     catalog = Catalog(project="wellfed", charset="utf-8")
-    for name, line, texts, _, context in extract_from_dir(SOURCE, [("**.py", "python")], keywords=KEYWORDS):
-        if context and "." in context and "messages/" not in name:
+    keywords = {name: ((1, "c"), *range(2, 2 + count)) for name, count in KEYWORDS.items()}
+    for name, line, texts, _, context in extract_from_dir(SOURCE, [("**.py", extract_calls)], keywords=keywords):
+        if context:
             catalog.add(texts, None, [(f"src/wellfed/{name}", line)], context=context)
     return catalog
 
@@ -110,7 +199,7 @@ def main(words: list[str]) -> int:
         case ["compile"]:
             compile_all()
         case ["check"]:
-            found = [f"{language}: {fault}" for language in languages() for fault in faults(language)]
+            found = [*unresolved(), *(f"{language}: {fault}" for language in languages() for fault in faults(language))]
             print("\n".join(found) or "every message is translated")
             return 1 if found else 0
         case _:
