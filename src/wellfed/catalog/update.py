@@ -6,7 +6,6 @@ They lie in the user's data folder and go before the bundled ones. Nothing is as
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
