@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
 
 _LOSS_SCALE = 0.12
-_MISREAD = 4.0  # speeds so far from the start values did not run where the row seems to say
+_MISREAD = 6.0  # speeds so far from the start values did not run where the row seems to say
 _LEAST_ROWS = 30  # of a class to have a width of its own
 _LEARNT = 0.8  # a doubt below this share of the prior's: the rows told something
 
@@ -123,6 +123,7 @@ def _fit_stage(stage: Stage, cases: Sequence[GpuCase], base: Calibration) -> Fit
 def _told(parameters: Sequence[Parameter], cases: Sequence[GpuCase]) -> tuple[Parameter, ...]:
     """Parameters that some row depends on: those of back ends and chips without one stay as they are."""
     back_ends = {one.device.back_end.value for one in cases}
+    back_ends |= {f"{one.device.back_end.value}.{one.device.vendor}" for one in cases}
     chips = {one.device.architecture for one in cases}
     return tuple(parameter for parameter in parameters if _depends(parameter.name, back_ends, chips))
 
@@ -132,6 +133,8 @@ def _depends(name: str, back_ends: set[str], chips: set[str]) -> bool:
     inner = rest.rpartition(".")[0]
     if scope == "chip":
         return inner in chips
+    if scope == "pair":
+        return inner in back_ends
     return inner in back_ends or inner in ("", "ik", "ik.early")
 
 

@@ -19,6 +19,7 @@ START: Mapping[str, float] = {
     for name, value in {
         "bandwidth_fraction": 0.88,
         "weights_per_cycle_float": 14.0,
+        "weights_per_cycle_bf16": 14.0,
         "weights_per_cycle_block": 20.0,
         "weights_per_cycle_k": 15.0,
         "weights_per_cycle_codebook": 9.0,
@@ -42,6 +43,7 @@ START: Mapping[str, float] = {
         "state_flops_per_cycle": 64.0,
         "gemm_fraction": 0.4,
         "float_gemm_fraction": 0.5,
+        "bf16_gemm_share": 1.0,
         "joules_per_tflop": 1.2,
         "gemm_pad": 8.0,
         "expert_pad": 32.0,
@@ -65,6 +67,8 @@ LANES: Mapping[str, float] = {
 }  # fmt: skip
 _GEMM = {"cuda": 0.4, "rocm": 0.3, "vulkan": 0.3, "sycl": 0.25, "metal": 0.7}
 _FLOAT_GEMM = {"cuda": 0.6, "rocm": 0.45, "vulkan": 0.4, "sycl": 0.4, "metal": 0.75}
+# SYCL converts BF16 for lack of kernels, and runs a batch's experts one after the other.
+_BF16, _EXPERT_PAD = {"sycl": 3.0}, {"sycl": 300.0}
 _HOST_LAUNCH = {"cuda": 4.0, "rocm": 6.0, "vulkan": 4.0, "sycl": 10.0, "metal": 4.0}
 
 
@@ -94,7 +98,7 @@ def priors() -> dict[str, float]:
     per_back_end = {
         "gemm_fraction": _GEMM, "float_gemm_fraction": _FLOAT_GEMM, "host_launch_us": _HOST_LAUNCH,
     }  # fmt: skip
-    found = dict(START)
+    found = dict(START) | {f"{_L}sycl.expert_pad": 300.0, f"{_L}sycl.weights_per_cycle_bf16": 3.0}
     for name, values in per_back_end.items():
         found |= {f"{_L}{back_end}.{name}": value for back_end, value in values.items()}
     found["chip.ampere.joules_factor"] = 2.0  # 8 nm and GDDR6X: RTX 3090 held at 100 to 350 W (host_effects.csv)
@@ -119,6 +123,14 @@ def _chips(chips: Iterable[str], factors: Iterable[str]) -> tuple[Parameter, ...
     )
 
 
+def _pairs(name: str, low: float, high: float, sigma: float) -> tuple[Parameter, ...]:
+    """Of vendors under Vulkan, the one back end that has several."""
+    return tuple(Parameter(f"pair.vulkan.{vendor}.{name}_factor", 1.0, low, high, sigma) for vendor in _VENDORS)
+
+
+_VENDORS = ("nvidia", "amd", "intel")
+
+
 def _general(name: str, low: float, high: float, sigma: float) -> Parameter:
     return Parameter(_L + name, START[_L + name], low, high, sigma)
 
@@ -135,6 +147,8 @@ def _decode() -> tuple[Parameter, ...]:
         _general("token_host_us", 20, 1000, 0.7),
         _general("sample_ns", 0.2, 10, 0.7),
         _general("routing_share", 0.1, 1.0, 0.4),
+        *_by_back_end("weights_per_cycle_bf16", 0.3, 40, 0.7, _BF16),
+        *_pairs("unpack", 0.1, 2.0, 0.3),
         *_by_back_end("launch_us", 0.1, 30, 0.7),
         *_by_back_end("host_launch_us", 0.3, 60, 0.7, _HOST_LAUNCH, BACK_ENDS[1:]),
         *_by_back_end("cache_fraction", 0.1, 1.0, 0.35),
@@ -148,7 +162,9 @@ def _prefill() -> tuple[Parameter, ...]:
         *_by_back_end("gemm_fraction", 0.03, 1.0, 0.4, _GEMM),
         *_by_back_end("float_gemm_fraction", 0.05, 1.0, 0.4, _FLOAT_GEMM),
         *_by_back_end("attention_fraction", 0.01, 1.0, 0.6),
-        *_by_back_end("expert_pad", 4, 300, 0.6),
+        *_by_back_end("bf16_gemm_share", 0.1, 1.5, 0.4),
+        *_pairs("attention", 0.1, 3.0, 0.5),
+        *_by_back_end("expert_pad", 4, 1500, 0.7, _EXPERT_PAD),
         *_by_back_end("prefill_launch_us", 0.5, 200, 0.6),
         _general("latent_attention_fraction", 0.02, 1.0, 0.6),
         _general("joules_per_tflop", 0.2, 5, 0.4),

@@ -35,6 +35,7 @@ START: Mapping[str, float] = {
         "score_flops_per_cycle": 64.0,
         "attention_tile": 32.0,
         "state_flops_per_cycle": 64.0,
+        "bf16_gemm_share": 1.0,
         "link_fraction": 0.85,
         "hop_us": 80.0,
         "row_sync_us": 20.0,

@@ -93,7 +93,7 @@ def unit_of(parameter: str) -> str:
     """The unit that a parameter's name ends in; a share or a factor where it names none."""
     name = parameter.rpartition(".")[2]
     for ending, unit in _UNITS.items():
-        if name.endswith(ending):
+        if name.endswith(ending) or (ending == "per_cycle" and ending in name):
             return unit
     return "1"
 

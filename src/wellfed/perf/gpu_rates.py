@@ -46,6 +46,7 @@ class GpuRates:
     state_flops_per_cycle: float  # of recurrent states (gated delta rule), per unit
     gemm_fraction: float  # of int8_ops, of quantised weights' matrix products
     float_gemm_fraction: float  # of matrix_flops, of weights in 16 bits
+    bf16_gemm_share: float  # of it, of weights in BF16: back ends without kernels for them convert
     joules_per_tflop: float  # of matrix products
     joules_per_gb: float  # of matrix-vector products
     gemm_pad: float  # tokens that a matrix product wastes in tiles
@@ -63,8 +64,9 @@ class GpuRates:
 
 
 SCALARS = tuple(name for name in GpuRates.__dataclass_fields__ if name not in ("weights_per_cycle", "norm"))
-WEIGHT_KINDS = ("float", "block", "k", "codebook")
+WEIGHT_KINDS = ("float", "bf16", "block", "k", "codebook")
 FACTORS = ("bandwidth", "unpack", "gemm", "joules")  # by which chips differ
+PAIRED = ("unpack", "attention")  # by which vendors' drivers differ under one back end
 
 
 def gpu_rates(calibration: Calibration, device: GpuDevice, build: str) -> GpuRates:
@@ -73,7 +75,7 @@ def gpu_rates(calibration: Calibration, device: GpuDevice, build: str) -> GpuRat
         return _assembled(_old_value(calibration, device, build))
     engine = build.partition(".")[0]
     rates = _assembled(_value(calibration, engine, build, device.back_end.value))
-    return _on_chip(rates, calibration, device.architecture)
+    return _on_chip(_under(rates, calibration, device), calibration, device.architecture)
 
 
 def _assembled(value: Callable[[str], float]) -> GpuRates:
@@ -104,13 +106,31 @@ def _old_value(calibration: Calibration, device: GpuDevice, build: str) -> Calla
     today = _value(calibration, "current", "current", device.back_end.value)
 
     def value(name: str) -> float:
-        shared = "gemm_fraction" if name == "float_gemm_fraction" else name  # all went through one library's products
+        # All went through one library's products.
+        shared = {"float_gemm_fraction": "gemm_fraction", "weights_per_cycle_bf16": "weights_per_cycle_float"}.get(
+            name, name
+        )
         for scope in scopes:
             if scope + shared in known:
                 return known[scope + shared]
         return today(name)
 
     return value
+
+
+def _under(rates: GpuRates, calibration: Calibration, device: GpuDevice) -> GpuRates:
+    """The same for a vendor's cards under a back end of several vendors: how far its drivers take the same kernels."""
+    unpack, attention = (
+        calibration.parameters.get(f"pair.{device.back_end.value}.{device.vendor}.{name}_factor", 1.0)
+        for name in PAIRED
+    )
+    return replace(
+        rates,
+        weights_per_cycle={kind: rate * unpack for kind, rate in rates.weights_per_cycle.items()},
+        attention_fraction=rates.attention_fraction * attention,
+        latent_attention_fraction=rates.latent_attention_fraction * attention,
+        score_flops_per_cycle=rates.score_flops_per_cycle * attention,
+    )
 
 
 def _on_chip(rates: GpuRates, calibration: Calibration, chip: str) -> GpuRates:
@@ -131,9 +151,11 @@ def _on_chip(rates: GpuRates, calibration: Calibration, chip: str) -> GpuRates:
 
 
 def weight_kind(weight_type: str) -> str:
-    """How a type's weights are unpacked: `float`, `block` (Q4_0, Q8_0 ...), `k` or by `codebook`."""
+    """How a type's weights are unpacked: `float`, `bf16`, `block` (Q4_0, Q8_0 ...), `k` or by `codebook`."""
     name = plain(weight_type.upper())
-    if name in ("F32", "F16", "BF16", ""):
+    if name == "BF16":
+        return "bf16"
+    if name in ("F32", "F16", ""):
         return "float"
     if name.startswith(("IQ", "TQ")) and name not in ("IQ4_NL", "IQ4_XS"):
         return "codebook"

@@ -14,6 +14,7 @@ from wellfed.perf.gpu_rates import GpuRates, weight_kind
 from wellfed.perf.ops import RECURRENT
 
 CACHE = "kv cache"  # the work of attention itself, as perf.ops names it
+_FLOATS = ("float", "bf16")
 _OVERLAP = 4.0  # how sharply the slower of GPU and launching host decides
 
 
@@ -103,7 +104,7 @@ def _prompt_work(work: Work, step: Pass, device: GpuDevice, rates: GpuRates, run
     if work.name == RECURRENT:
         cost = gpu_time.state(work, device, rates)
         return [Term(work.name, cost.total * times, cost.limited_by, "gpu")]
-    expand = run.expand and weight_kind(work.weight_type) != "float"
+    expand = run.expand and weight_kind(work.weight_type) not in _FLOATS
     cost = gpu_time.matmul(work, device, rates, expand)
     divided = times / run.gpus if run.row_split else times
     terms = [Term(work.name, cost.total * divided, cost.limited_by, "gpu")]
@@ -116,6 +117,6 @@ def _prompt_work(work: Work, step: Pass, device: GpuDevice, rates: GpuRates, run
 def _expand_loss(step: Pass, rates: GpuRates, run: Run) -> float:
     """Builds that expand large matrices hardly overlap GPUs while they do; seen on 70B, the cause not known."""
     quantised = any(
-        weight_kind(work.weight_type) != "float" for work in step.works if work.name not in (CACHE, RECURRENT)
+        weight_kind(work.weight_type) not in _FLOATS for work in step.works if work.name not in (CACHE, RECURRENT)
     )
     return rates.expanded_loss if run.expand and quantised and step.large_matrices else 0.0

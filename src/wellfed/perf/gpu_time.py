@@ -66,10 +66,13 @@ def matmul(work: Work, device: GpuDevice, rates: GpuRates, expand: bool) -> Cost
     count = work.elements
     pad = rates.expert_pad if work.name == "routed experts" else rates.gemm_pad
     padded = work.flops + 2 * count * pad
-    quantised = weight_kind(work.weight_type) != "float"
+    kind = weight_kind(work.weight_type)
+    quantised = kind not in ("float", "bf16")
     integer = quantised and not expand
     peak = device.int8_ops if integer else device.matrix_flops
     fraction = rates.gemm_fraction if quantised else rates.float_gemm_fraction
+    if kind == "bf16":
+        fraction = fraction * rates.bf16_gemm_share
     bandwidth = device.bandwidth * rates.bandwidth_fraction
     read = 2 * count if expand else work.read_bytes
     units = padded / (peak * fraction)
