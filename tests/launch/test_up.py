@@ -23,7 +23,8 @@ def test_up_asks_compares_and_stops(wellfed: Wellfed, tiny: Path) -> None:
     rows = {row["what"]: row for row in report["rows"]}
     assert report["output_tokens"] == 64 and report["url"] is None
     assert set(rows) == {"time to first token", "decode", "load", "resident memory"}
-    assert all(row["measured"] > 0 for row in rows.values())
+    # random weights may make half letters, which arrive in a burst: a rate that was not seen is not told
+    assert all(row["measured"] > 0 for what, row in rows.items() if what != "decode" or row["measured"] is not None)
     assert rows["resident memory"]["error"] == pytest.approx(
         0, abs=0.15
     )  # mostly the program itself: the model is tiny
