@@ -22,7 +22,7 @@ GB, GIB = 10**9, 2**30
 _SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "models"
 _BY_NAME = {name: config for name, _, config in CASES}
 
-# GB, as unsloth lists them (docs.unsloth.ai and huggingface.co/unsloth, read 2026-11-29).
+# GB. Recalled, not looked up, but for two of GLM-4.6 (135 and 204 GB): a check of plausibility, not a measurement.
 _UNSLOTH = {
     "deepseek-v3": "UD-TQ1_0 162 UD-IQ1_S 185 UD-IQ1_M 200 UD-IQ2_XXS 216 UD-Q2_K_XL 251 UD-IQ3_XXS 273 UD-Q3_K_XL 296 "
     "UD-Q4_K_XL 384 UD-Q5_K_XL 481",

@@ -3,7 +3,7 @@
 Dense models: the named type with a wider down projection, attention values and the first layers wider. MoE models:
 everything but the routed experts at six to eight bits, and the experts at as many bits as published files have on
 average (`ROUTED_BITS`), which hardly differs between models. Source: sizes that unsloth publishes for DeepSeek-R1-0528,
-Kimi-K2, GLM-4.6 and Qwen3-30B-A3B (docs.unsloth.ai and huggingface.co/unsloth, read 2026-11-29).
+Kimi-K2, GLM-4.6 and Qwen3-30B-A3B. *Assumed*: recalled, not looked up, but for two of GLM-4.6 (135 and 204 GB).
 """
 
 from __future__ import annotations
