@@ -1,7 +1,7 @@
 """Published shapes of one model a family, and how many parameters its publisher says it has (in billions).
 
-Shapes and counts are facts of the models' config files and cards (read 2026-11-29); shapes whose file names no value
-are written as transformers fills them in.
+Shapes and counts are meant as those of the config files and cards; many are recalled, not looked up. Values not named
+are as transformers fills them in.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ def test_known_files_are_within_one_percent_or_in_their_range(row: dict[str, str
     assert sized.low <= size <= sized.high or sized.bytes == pytest.approx(size, rel=0.01)
 
 
-# GiB, as the cards of ubergarm's repositories list them (huggingface.co/ubergarm, known from before).
+# GiB, as the cards of ubergarm's repositories list them (huggingface.co/ubergarm, recalled, not looked up).
 _OF_IK = {
     "glm-4.5-air": "IQ5_K 77.704 IQ4_K 62.910 IQ4_KSS 54.801 IQ3_KS 49.072 IQ2_KL 43.870 IQ1_KT 36.039",
     "qwen3-235b-a22b": "IQ4_K 134.183 IQ3_K 106.644 IQ2_KL 81.866",
