@@ -12,7 +12,7 @@ Every file is one family's; a table is one model:
   colon is looked up before anything else.
 - `published` = [{ repo = "owner/NAME-AWQ", format = "awq", bytes = 5.2e9, files_gib = { q4_k_m = 4.7 } }]: repackagings
   by others; `bytes` and `files_gib` (of a repository of GGUF files) only where they are known.
-- `source`, `date` (ISO, when it was read), `released`.
+- `source`, `date` (ISO: when it was read, or written down where the source says that it is recalled), `released`.
 """
 
 from __future__ import annotations
