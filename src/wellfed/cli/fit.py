@@ -94,7 +94,9 @@ def print_fit(answer: Fit, on: str | None) -> None:
         )
     console().print(table)
     said = (
-        f"quality: {benchmark}, less what these weights lose; ? = not published" if benchmark else "quality: not known"
+        f"quality: {benchmark}, as its publisher has it, quantised weights the same; ? = not known"
+        if benchmark
+        else "quality: not known"
     )
     console().print(f"[dim]{answer.use.name}: {said}. {answer.looked_at} of {answer.known} models estimated[/]")
     if answer.rows:

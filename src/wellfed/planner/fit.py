@@ -48,7 +48,8 @@ USES: Mapping[str, Use] = {
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """A model with its best plan here. `quality` None: not known; `score` is it less the loss of these weights."""
+    """A model with its best plan here. `quality` None: not known; `score` is it less the loss of these weights where
+    one is known; none is bundled."""
 
     model_id: str
     plan: Plan
