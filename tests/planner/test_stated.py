@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wellfed import api
@@ -37,7 +37,8 @@ def best(*words: str) -> dict[str, object]:
     return json.loads(done.output)  # type: ignore[no-any-return]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
+@example("arc-140v", Engine.LLAMA_CPP, "qwen3-30b-a3b")  # a line that tells no RAM
 @given(st.sampled_from(UNIFIED), st.sampled_from(list(Engine)), st.sampled_from(["qwen3-30b-a3b", "llama-3.1-70b"]))
 def test_one_pool_is_one_pool_for_every_engine(name: str, engine: Engine, model: str) -> None:
     try:

@@ -75,8 +75,13 @@ def context_bytes(gpu: Gpu) -> float:
 
 
 def ram_capacity_bytes(machine: Machine) -> float | None:
-    """RAM of one node that this process may use."""
-    return machine.memory_usable_bytes
+    """RAM of one node that this process may use.
+
+    Where it is not told and a GPU shares it, the memory that this GPU is taken to have: both are one pool.
+    """
+    if machine.memory_usable_bytes is not None:
+        return machine.memory_usable_bytes
+    return max((gpu_nominal_bytes(gpu) or 0.0 for gpu in machine.gpus if unified(gpu)), default=0.0) or None
 
 
 def ram_free_bytes(machine: Machine) -> float | None:
