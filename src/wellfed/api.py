@@ -11,6 +11,7 @@ from wellfed.calibration import Calibration
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import Machine
 from wellfed.layout import Engine
+from wellfed.message import message
 from wellfed.planner.goal import Goal, Objective
 from wellfed.workload import PRESETS, Workload
 
@@ -51,6 +52,13 @@ class PlanOptions:
 
 def machine(on: str | None = None, nodes: int | None = None, network: str | None = None) -> Machine:
     """The machine that `on` describes (a line, a TOML file, build:NAME, a snapshot); None is this one."""
+    if on is not None and not on.strip():
+        raise BadInput(
+            message("machine.empty", "no machine is named"),
+            message(
+                "machine.empty.hint", "a line such as 'rtx 4090, ryzen 9 7950x, 64gb'; without --on it is this one"
+            ),
+        )
     if on is not None and not _is_capture(on):
         from wellfed.written.machines import machine as described
 
@@ -222,7 +230,7 @@ def _with_pinned_context(workload: Workload, pinned: tuple[tuple[Engine, Pins], 
 def _kv_types(names: Sequence[str]) -> tuple[str, ...]:
     """Raises BadInput for a name that no engine has."""
     from wellfed.engines.capabilities import CAPABILITIES, reads_kv_type
-    from wellfed.message import Listing, message
+    from wellfed.message import Listing
 
     chosen = tuple(name.lower() for name in names if name != "any")
     for name in chosen:

@@ -123,3 +123,15 @@ def test_errors_under_json_are_an_object_on_stdout(words: tuple[str, ...], kind:
     assert set(error) == {"kind", "message", "hint"}
     assert error["kind"] == kind
     assert error["message"] in done.stderr
+
+
+@pytest.mark.parametrize("words", [("plan", "qwen3-8b", "--on", ""), ("fit", "--on", "  "), ("check", "--on", "")])
+def test_no_machine_is_not_this_folder(words: tuple[str, ...]) -> None:
+    done = wellfed(*words)
+    assert done.returncode == 2 and "no machine is named" in done.stderr and "README" not in done.stderr
+
+
+def test_a_strange_language_is_told_once_and_errors_are_in_the_askers() -> None:
+    done = wellfed("explain", "TTFT", WELLFED_LANG="klingon")
+    assert done.returncode == 0 and done.stderr.count("klingon") == 1
+    assert wellfed("explain", "TTFT", WELLFED_LANG="en").stderr == ""

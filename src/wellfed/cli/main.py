@@ -80,15 +80,26 @@ def cli() -> None:
     """
 
 
+def _say_of_language() -> None:
+    """One line where WELLFED_LANG names a language that there is not."""
+    if "WELLFED_LANG" in os.environ:
+        from wellfed.messages.language import complaint
+
+        said = complaint()
+        if said is not None:
+            click.echo(printable_lines(str(said)), err=True)
+
+
 def main() -> None:
     """Run the command line: exit 0 when all is well, 1 for findings or no fit, 2 for errors of use or of the tool."""
     out = _guard_streams()
+    _say_of_language()
     try:
         sys.exit(cli.main(args=[_text(word) for word in sys.argv[1:]], standalone_mode=False) or 0)
     except WellfedError as error:
         if error.details:
             click.echo(printable_lines(error.details), err=True)
-        fail(error.message, error.hint, error.exit_code, error.kind)
+        fail(error.said, error.advice, error.exit_code, error.kind)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         sys.exit(2)

@@ -9,9 +9,14 @@ from wellfed.message import Message, message
 from wellfed.messages.words import words
 
 
+def _by_name(*messages: Message) -> Mapping[str, Message]:
+    """The messages by the English names that estimates carry."""
+    return {each.template: each for each in messages}
+
+
 @cache
 def _limits() -> Mapping[str, Message]:
-    said = (
+    return _by_name(
         message("limit.memory-bandwidth", "memory bandwidth"),
         message("limit.compute", "compute"),
         message("limit.latency", "latency"),
@@ -28,18 +33,16 @@ def _limits() -> Mapping[str, Message]:
         message("limit.queue", "queue"),
         message("limit.disk", "disk"),
     )
-    return {each.template: each for each in said}
 
 
 def limit_words(limited_by: str) -> str:
     """What limits, in words; a name that is not known here stays as it is."""
-    known = _limits().get(limited_by)
-    return limited_by if known is None else words(known)
+    return words(_limits().get(limited_by, limited_by))
 
 
 @cache
 def _terms() -> Mapping[str, Message]:
-    said = (
+    return _by_name(
         message("term.weights", "weights"),
         message("term.kv", "kv"),
         message("term.compute", "compute"),
@@ -58,10 +61,8 @@ def _terms() -> Mapping[str, Message]:
         message("term.shared-experts", "shared experts"),
         message("term.head", "head"),
     )
-    return {each.template: each for each in said}
 
 
 def term_words(name: str) -> str:
     """A ledger's term in words; a name that is not known here stays as it is."""
-    known = _terms().get(name)
-    return name if known is None else words(known)
+    return words(_terms().get(name, name))

@@ -161,11 +161,3 @@ def _doubled(layer: int | None, inner: str) -> int | None:
     if layer is None:
         return None
     return 2 * layer + (".1." in inner or inner.startswith(("input_layernorm.1", "post_attention_layernorm.1")))
-
-
-def read_safetensors(folder: str | Path, model: Model) -> Weights:
-    """The exact bytes of `model`'s checkpoint in `folder`, by part. Raises BadInput where there are no files."""
-    files = checkpoint_files(Path(folder))
-    if not files:
-        raise BadInput(f"no .safetensors files in {folder}")
-    return sums(model, [tensor for file in files for tensor in read_safetensors_header(file)])[0]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from wellfed.calibration import Calibration
-from wellfed.models.gguf_types import TYPES, plain
+from wellfed.models.gguf_types import plain
 from wellfed.perf.gpu import GpuDevice
 
 OLD_BUILDS = frozenset({"may2024", "dec2023"})
@@ -160,9 +160,3 @@ def weight_kind(weight_type: str) -> str:
     if name.startswith(("IQ", "TQ")) and name not in ("IQ4_NL", "IQ4_XS"):
         return "codebook"
     return "k" if "_K" in name or name == "IQ4_XS" else "block"
-
-
-def weight_bits(weight_type: str) -> float:
-    """Bits per weight of a type; 16 where it is not known."""
-    known = TYPES.get(weight_type.upper()) or TYPES.get(plain(weight_type.upper()))
-    return known.bits if known else 16.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wellfed.catalog.models import repository_of
+from wellfed.catalog.models import repackagings, repository_of
 from wellfed.catalog.name_words import plain, repository_in
 from wellfed.catalog.published import Published, gguf_files, served_repository
 from wellfed.engines.spec import Endpoint, LaunchSpec
@@ -68,8 +68,22 @@ def model_reference(model: str, plan: Plan, repo: str | None = None) -> ModelRef
         files = gguf_files(repository, plan.layout.quantisation, plan.weights.total, own)
         return ModelReference(f"./{files.files[0][0]}", files)
     if repo is None:
+        known = _repackaged(plan)
+        if known is not None:
+            return ModelReference(known.repository, known)
         repository = served_repository(repository, plan.model.native_quantisation, plan.layout.quantisation)
     return ModelReference(repository, Published(repository, (("*.safetensors", round(plan.weights.total)),)))
+
+
+def _repackaged(plan: Plan) -> Published | None:
+    """A known repository of the model in the plan's format, with its real bytes; None where the catalogue has none."""
+    native = plan.layout.quantisation == plan.model.native_quantisation
+    if native or repository_of(plan.model.id) is None:
+        return None
+    for row in repackagings(plan.model.id):
+        if row.format == plan.layout.quantisation and row.bytes is not None:
+            return Published(row.repository, (("*.safetensors", round(row.bytes)),), exact=True)
+    return None
 
 
 def known_repository(model: str, plan: Plan) -> str | None:
