@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from wellfed import api, api_bench
-from wellfed.api_run import Prepared, RunOptions, Told, estimated, prepare
+from wellfed.api_run import Prepared, RunOptions, Told, prepare
 from wellfed.api_up import asked
 from wellfed.bench.calibrate import Measured, own
 from wellfed.bench.store import MemoryFigures, OwnCalibration, identity, save, save_calibration
@@ -16,6 +16,7 @@ from wellfed.errors import WellfedError
 from wellfed.launch.process import free_port
 from wellfed.launch.service import end, serve
 from wellfed.planner.kinds import Kind, kind_of
+from wellfed.verbs.as_started import estimated
 
 if TYPE_CHECKING:
     from wellfed.bench.load import Measurement

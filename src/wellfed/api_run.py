@@ -11,20 +11,17 @@ from typing import TYPE_CHECKING
 
 from wellfed import api
 from wellfed.catalog.published import Published, gguf_repositories
-from wellfed.engines import embedded
 from wellfed.engines.exports import EXPORTS
-from wellfed.engines.placement import binding, threads
-from wellfed.engines.prompt_cache import prompt_cache_bytes
 from wellfed.engines.spec import Endpoint, LaunchSpec
 from wellfed.errors import BadInput, WellfedError
-from wellfed.hardware.machine import Machine, Origin
 from wellfed.launch.extra_flags import ensure_not_ours
 from wellfed.launch.pages import release_left_behind
 from wellfed.launch.preflight import DoesNotFit, ensure_fits
 from wellfed.launch.programs import Program, known_words, nominal, program
-from wellfed.layout import Engine, Layout
-from wellfed.plan import Plan, Request
+from wellfed.layout import Engine
+from wellfed.plan import Plan
 from wellfed.planner.goal import Objective
+from wellfed.verbs.as_started import as_started
 from wellfed.verbs.commands import (
     READS_GGUF,
     command_for,
@@ -36,7 +33,6 @@ from wellfed.verbs.commands import (
 from wellfed.workload import PRESETS
 
 if TYPE_CHECKING:
-    from wellfed.calibration import Calibration
     from wellfed.launch.models import Download
     from wellfed.launch.process import EngineFailed
     from wellfed.launch.service import Service
@@ -260,53 +256,6 @@ def _nothing_fits(answer: Answer) -> DoesNotFit:
         hint = f"--context {longest} fits; `wellfed plan` shows other ways"
     short = f"{miss.device} is {miss.missing_bytes / 2**30:.2f} GiB short"
     return DoesNotFit(f"nothing fits this machine now: {short}", hint)
-
-
-def as_started(
-    plan: Plan, found: Program, asked_threads: int | None = None, elsewhere: bool = False
-) -> tuple[Plan, tuple[str, ...]]:
-    """The plan with what is known of the program, its threads and its prompt cache; estimated anew. And warnings."""
-    layout = plan.layout
-    if plan.layout.engine is Engine.LLAMA_CPP and found.origin == "embedded":
-        layout = replace(layout, options=(*layout.options, *embedded.options()))
-    count, warnings = _threads(plan.machine, layout, asked_threads, elsewhere)
-    layout = replace(layout, threads=count)
-    return _with_prompt_cache(plan if layout == plan.layout else estimated(plan, layout)), warnings
-
-
-def _with_prompt_cache(plan: Plan) -> Plan:
-    """The plan with a bound on the prompts that llama.cpp's server keeps in RAM."""
-    if plan.layout.engine not in READS_GGUF or plan.layout.prompt_cache_bytes is not None:
-        return plan
-    kept = prompt_cache_bytes(plan.estimate.memory, plan.workload.concurrency)
-    return plan if kept is None else estimated(plan, replace(plan.layout, prompt_cache_bytes=kept))
-
-
-def estimated(plan: Plan, layout: Layout, calibration: Calibration | None = None) -> Plan:
-    """The plan with another layout, under the machine's calibration or another one."""
-    from wellfed.perf.estimate import estimate
-
-    request = Request(plan.machine, plan.model, plan.weights, layout, plan.workload)
-    chosen = calibration or api.calibration(machine=plan.machine)
-    return replace(plan, layout=layout, estimate=estimate(request, chosen))
-
-
-def _threads(
-    machine: Machine, layout: Layout, asked: int | None, elsewhere: bool
-) -> tuple[int | None, tuple[str, ...]]:
-    """Threads as asked, else one per core of the binding, and on this machine never more than cores are idle."""
-    from wellfed.launch.cores import idle_cores, threads_now
-
-    bound = binding(machine, layout)
-    planned = asked or threads(machine, layout, bound)
-    if layout.engine not in READS_GGUF or planned is None or asked or elsewhere or machine.origin is not Origin.LIVE:
-        return planned, ()
-    idle = idle_cores(bound.cpus)
-    count = threads_now(planned, idle)
-    if count == planned:
-        return planned, ()
-    line = f"other programs keep cores busy ({idle:.1f} idle): {count} threads instead of {planned}; see --threads"
-    return count, (line,)
 
 
 def demo_or(model: str, say: Told = lambda _: None, fetch: bool = True) -> str:

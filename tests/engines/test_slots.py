@@ -12,6 +12,7 @@ from wellfed.launch.programs import Program
 from wellfed.layout import MOST_SLOTS, Engine
 from wellfed.perf.memory import kv_bytes_per_sequence
 from wellfed.plan import Plan
+from wellfed.verbs import as_started
 from wellfed.workload import PRESETS
 
 CARD = "rtx 4090, ryzen 9 7950x, 2x32GB ddr5-5600"
@@ -21,7 +22,7 @@ def planned(users: int, slots: int = 1) -> Plan:
     workload = replace(PRESETS["chat"], concurrency=users, prompt_tokens=256, output_tokens=64, context_tokens=1024)
     options = api.PlanOptions(on=CARD, workload=workload, engines=(Engine.LLAMA_CPP,), quantisations=("q4_k_m",))
     found = api.plan("deepseek-r1:1.5b", options).ranking.plans[0]
-    return found if slots == 1 else api_run.estimated(found, replace(found.layout, max_sequences=slots))
+    return found if slots == 1 else as_started.estimated(found, replace(found.layout, max_sequences=slots))
 
 
 @pytest.mark.parametrize(("users", "slots"), [(1, 1), (7, 1), (64, 1), (65, 1), (5000, 1), (8, 4), (1, 16)])

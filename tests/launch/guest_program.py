@@ -17,6 +17,7 @@ from wellfed.launch.process import bound_prefix
 from wellfed.launch.proof import placement
 from wellfed.launch.service import end, serve
 from wellfed.layout import NumaPolicy
+from wellfed.verbs import as_started
 
 _HOLD = "import time; held = bytearray(b'x') * (64 << 20); print('up', flush=True); time.sleep(60)"
 
@@ -58,7 +59,7 @@ def engine(model: str) -> dict[str, Any]:
 def on_one_socket(model: str) -> dict[str, Any]:
     """The same plan kept to one socket."""
     prepared = api_run.prepare(model, api_run.RunOptions(context=4096, threads=2, port=8081))
-    plan = api_run.estimated(prepared.plan, replace(prepared.plan.layout, numa=NumaPolicy.ONE_SOCKET))
+    plan = as_started.estimated(prepared.plan, replace(prepared.plan.layout, numa=NumaPolicy.ONE_SOCKET))
     spec = api_run.launch_spec(plan, prepared.program, model, prepared.spec.endpoint)
     service = serve(spec, "one-socket", 120)
     found = {**where(service.engine.pid), "nodes": spec.binding.nodes, "command": spec.command_line()}

@@ -28,6 +28,7 @@ from wellfed.launch.service import Service, end, serve
 from wellfed.layout import Engine
 from wellfed.perf.memory import pool_tokens
 from wellfed.plan import Plan, Request
+from wellfed.verbs import as_started
 from wellfed.workload import PRESETS
 
 pytestmark = pytest.mark.vllm
@@ -72,7 +73,7 @@ def planned(folder: Path, ranks: int, context: int = 1000, users: int = 3) -> Pl
     options = api.PlanOptions(workload=workload, engines=(Engine.VLLM,))
     best = api.plan(str(folder), options).ranking.plans[0]
     wide = replace(best.layout, tensor_parallel=ranks, threads=None)
-    return api_run.as_started(api_run.estimated(best, wide), Program(("vllm",), "test"))[0]
+    return as_started.as_started(as_started.estimated(best, wide), Program(("vllm",), "test"))[0]
 
 
 def launch(plan: Plan, program: str, folder: Path, *extra: str) -> LaunchSpec:

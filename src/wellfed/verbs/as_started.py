@@ -1,0 +1,66 @@
+"""A plan with what is known of the program that starts it, of the cores that are idle, and of its prompt cache."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from wellfed import api
+from wellfed.engines import embedded
+from wellfed.engines.placement import binding, threads
+from wellfed.engines.prompt_cache import prompt_cache_bytes
+from wellfed.hardware.machine import Machine, Origin
+from wellfed.launch.programs import Program
+from wellfed.layout import Engine, Layout
+from wellfed.plan import Plan, Request
+from wellfed.verbs.commands import READS_GGUF
+
+if TYPE_CHECKING:
+    from wellfed.calibration import Calibration
+
+
+def as_started(
+    plan: Plan, found: Program, asked_threads: int | None = None, elsewhere: bool = False
+) -> tuple[Plan, tuple[str, ...]]:
+    """The plan with what is known of the program, its threads and its prompt cache; estimated anew. And warnings."""
+    layout = plan.layout
+    if plan.layout.engine is Engine.LLAMA_CPP and found.origin == "embedded":
+        layout = replace(layout, options=(*layout.options, *embedded.options()))
+    count, warnings = _threads(plan.machine, layout, asked_threads, elsewhere)
+    layout = replace(layout, threads=count)
+    return _with_prompt_cache(plan if layout == plan.layout else estimated(plan, layout)), warnings
+
+
+def _with_prompt_cache(plan: Plan) -> Plan:
+    """The plan with a bound on the prompts that llama.cpp's server keeps in RAM."""
+    if plan.layout.engine not in READS_GGUF or plan.layout.prompt_cache_bytes is not None:
+        return plan
+    kept = prompt_cache_bytes(plan.estimate.memory, plan.workload.concurrency)
+    return plan if kept is None else estimated(plan, replace(plan.layout, prompt_cache_bytes=kept))
+
+
+def estimated(plan: Plan, layout: Layout, calibration: Calibration | None = None) -> Plan:
+    """The plan with another layout, under the machine's calibration or another one."""
+    from wellfed.perf.estimate import estimate
+
+    request = Request(plan.machine, plan.model, plan.weights, layout, plan.workload)
+    chosen = calibration or api.calibration(machine=plan.machine)
+    return replace(plan, layout=layout, estimate=estimate(request, chosen))
+
+
+def _threads(
+    machine: Machine, layout: Layout, asked: int | None, elsewhere: bool
+) -> tuple[int | None, tuple[str, ...]]:
+    """Threads as asked, else one per core of the binding, and on this machine never more than cores are idle."""
+    from wellfed.launch.cores import idle_cores, threads_now
+
+    bound = binding(machine, layout)
+    planned = asked or threads(machine, layout, bound)
+    if layout.engine not in READS_GGUF or planned is None or asked or elsewhere or machine.origin is not Origin.LIVE:
+        return planned, ()
+    idle = idle_cores(bound.cpus)
+    count = threads_now(planned, idle)
+    if count == planned:
+        return planned, ()
+    line = f"other programs keep cores busy ({idle:.1f} idle): {count} threads instead of {planned}; see --threads"
+    return count, (line,)
