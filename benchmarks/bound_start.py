@@ -14,15 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from wellfed import api_run
-from wellfed.api_up import asked
 from wellfed.engines.spec import Binding
 from wellfed.launch.demo import demo_file
 from wellfed.launch.process import EngineProcess, free_port, stop, wait_ready
 from wellfed.launch.service import end, serve
+from wellfed.verbs import running
+from wellfed.verbs.bringing_up import asked
 
 
-def by_wellfed(prepared: api_run.Prepared, requests: int) -> float:
+def by_wellfed(prepared: running.Prepared, requests: int) -> float:
     """Decode rate under `run`."""
     service = serve(prepared.spec, "bound", 600)
     try:
@@ -31,7 +31,7 @@ def by_wellfed(prepared: api_run.Prepared, requests: int) -> float:
         end(service.running)
 
 
-def by_hand(prepared: api_run.Prepared, requests: int) -> float:
+def by_hand(prepared: running.Prepared, requests: int) -> float:
     """Decode rate of the same words in a plain process."""
     spec = replace(prepared.spec, binding=Binding())
     with subprocess.Popen(
@@ -54,8 +54,8 @@ def main() -> None:
     arguments = parser.parse_args()
     ratios = []
     for pair in range(arguments.pairs):
-        options = api_run.RunOptions(context=2048, port=free_port(), threads=arguments.threads)
-        prepared = api_run.prepare(arguments.model or str(demo_file()), options)
+        options = running.RunOptions(context=2048, port=free_port(), threads=arguments.threads)
+        prepared = running.prepare(arguments.model or str(demo_file()), options)
         order = [by_wellfed, by_hand] if pair % 2 == 0 else [by_hand, by_wellfed]
         rates = {way: way(prepared, arguments.requests) for way in order}
         ratios.append(rates[by_wellfed] / rates[by_hand])

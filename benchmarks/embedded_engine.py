@@ -19,10 +19,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from make_gguf import write
-from wellfed import api, api_bench
-from wellfed.api_calibrate import SCENARIOS, figures, observed, parameters
-from wellfed.api_run import Prepared, RunOptions, prepare
-from wellfed.api_up import asked
 from wellfed.bench.calibrate import Measured, fitted
 from wellfed.bench.memory import MemoryReport
 from wellfed.catalog.calibration import bundled
@@ -33,6 +29,10 @@ from wellfed.launch.process import free_port
 from wellfed.launch.proof import placement
 from wellfed.launch.service import end, serve
 from wellfed.units import MIB, format_bandwidth
+from wellfed.verbs import inputs, measuring
+from wellfed.verbs.bringing_up import asked
+from wellfed.verbs.calibrating import SCENARIOS, figures, observed, parameters
+from wellfed.verbs.running import Prepared, RunOptions, prepare
 
 RECIPES = {"qwen2-1.5b": "q8_0", "qwen2-7b": "q4_k_m", "deepseek-v2-lite": "q4_k_m"}
 SHORT = ((32, 24), (256, 4))  # for models of which a long prompt takes minutes
@@ -127,7 +127,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     print(f"idle cores before: {idle_cores():.1f}")
-    report = api_bench.memory(api.machine(), 256 * 2**20)
+    report = measuring.memory(inputs.machine(), 256 * 2**20)
     small = format_bandwidth(report.small_pages_bytes_per_s)
     print(f"read {format_bandwidth(report.best())}, small pages {small}; {(report.clock_hz or 0) / 1e9:.2f} GHz")
     seen, memory = [], []

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import click
 
-from wellfed import api
 from wellfed.accuracy.report import Report
 from wellfed.catalog.calibration import bundled
 from wellfed.cli.main import COMMANDS, cli
+from wellfed.errors import BadInput
 from wellfed.planner.claims import held
+from wellfed.verbs import predicting
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -60,8 +61,8 @@ def accuracy_page(tables: Path) -> str:
     lines.append("\n## Errors of the bundled calibration on the tables it was fitted to\n")
     for table in sorted(tables.glob("*.csv")):
         try:
-            lines += _table(api.accuracy(table))
-        except api.BadInput:
+            lines += _table(predicting.accuracy(table))
+        except BadInput:
             continue
     return "\n".join(lines) + "\n"
 

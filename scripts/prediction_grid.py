@@ -18,16 +18,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from wellfed import api
 from wellfed.catalog.calibration import bundled
 from wellfed.catalog.models import model
-from wellfed.estimate import Estimate
-from wellfed.layout import CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation
+from wellfed.nouns.estimate import Estimate
+from wellfed.nouns.layout import CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
+from wellfed.nouns.plan import Request
+from wellfed.nouns.workload import Workload
 from wellfed.perf.estimate import estimate
-from wellfed.plan import Request
-from wellfed.workload import Workload
+from wellfed.verbs import inputs
 
 GRID = Path(__file__).resolve().parents[1] / "tests" / "grid" / "predictions.json"
 TOLERANCE = 1e-4
@@ -215,7 +215,7 @@ def _serving_switches() -> Iterator[GridCase]:
 
 @lru_cache(maxsize=256)
 def _machine(line: str) -> Any:
-    return api.machine(line)
+    return inputs.machine(line)
 
 
 def request_of(case: GridCase) -> Request:

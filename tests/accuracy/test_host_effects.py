@@ -14,7 +14,7 @@ from wellfed.accuracy.rows_host_effects import interpret
 from wellfed.catalog.calibration import bundled
 from wellfed.cli.main import cli
 from wellfed.hardware.pcie import PcieLink
-from wellfed.layout import Engine, NumaPolicy
+from wellfed.nouns.layout import Engine, NumaPolicy
 
 COLUMNS = ("source", "effect", "condition_a", "condition_b", "value_a", "value_b", "unit", "notes")
 

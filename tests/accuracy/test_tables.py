@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from wellfed import api
 from wellfed.accuracy.report import INTERNAL, Report, to_json
 from wellfed.catalog.calibration import bundled, with_old_builds
 from wellfed.errors import BadInput
+from wellfed.verbs import predicting
 
 TABLES = ("gpu_llamacpp", "serving", "mlperf", "hybrid", "hybrid_ik_llama", "speed_misc", "memory")
 
@@ -19,7 +19,7 @@ TABLES = ("gpu_llamacpp", "serving", "mlperf", "hybrid", "hybrid_ik_llama", "spe
 @lru_cache(maxsize=16)
 def report_of(folder: Path, table: str) -> Report:
     """The report of a table, once."""
-    return api.accuracy(folder / "truth" / f"{table}.csv")
+    return predicting.accuracy(folder / "truth" / f"{table}.csv")
 
 
 @pytest.mark.shared
@@ -91,12 +91,12 @@ def test_strange_tables_are_refused_or_skipped(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,b\n1,2\n")
     with pytest.raises(BadInput, match="not a measurement table"):
-        api.accuracy(path)
+        predicting.accuracy(path)
     path.write_text("engine,model,quant,gpu,gpu_count,cpu,prompt_len,gen_len,prefill_tok_s,decode_tok_s,oom,notes\n"
                     "llama.cpp,no such model,Q4_K_M,RTX 4090,1,,0,128,,50,0,\n"
                     "llama.cpp,Llama-3-8B,Q4_K_M,RTX 9999,1,,0,128,,50,0,\n"
                     "\x00,,,,,,,,,nan,,\n")  # fmt: skip
-    found = api.accuracy(path)
+    found = predicting.accuracy(path)
     assert found.table_rows == 3
     assert len(found.skipped) >= 2
     assert found.resolved is not None and found.resolved < 0.5

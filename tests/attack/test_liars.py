@@ -19,7 +19,7 @@ WITHIN_S = 1.0
 
 def measured(url: str) -> Measurement | WellfedError:
     """What `bench engine` makes of it."""
-    from wellfed.api_bench import first_model
+    from wellfed.verbs.measuring import first_model
 
     try:
         address = Address(url, KEY)

@@ -11,9 +11,9 @@ from click.testing import CliRunner, Result
 
 from bench.stranger import Stranger
 from wellfed.bench import store
-from wellfed.calibration import Calibration
 from wellfed.cli.bench import command
 from wellfed.errors import WellfedError
+from wellfed.nouns.calibration import Calibration
 
 
 @pytest.fixture(autouse=True)

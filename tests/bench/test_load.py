@@ -7,21 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.stranger import Stranger
-from wellfed import api_bench
 from wellfed.asking.stream import Reply
 from wellfed.bench.load import Scenario, spread, summary
 from wellfed.errors import WellfedError
+from wellfed.verbs import measuring
 
 
-def options(**changes: object) -> api_bench.EngineOptions:
+def options(**changes: object) -> measuring.EngineOptions:
     """Few and short requests."""
     fields: dict[str, object] = {"prompt": 20, "output": 8, "requests": 4}
-    return api_bench.EngineOptions(**(fields | changes))  # type: ignore[arg-type]
+    return measuring.EngineOptions(**(fields | changes))  # type: ignore[arg-type]
 
 
 def test_every_concurrency_is_measured(url: str) -> None:
     steps: list[tuple[int, int]] = []
-    found = api_bench.engine(f"{url}/v1", options(concurrency=(1, 3)), step=lambda *step: steps.append(step))
+    found = measuring.engine(f"{url}/v1", options(concurrency=(1, 3)), step=lambda *step: steps.append(step))
     assert [one.scenario.concurrency for one in found] == [1, 3]
     for one in found:
         assert one.failed == 0 and one.output_tokens == 8
@@ -32,28 +32,28 @@ def test_every_concurrency_is_measured(url: str) -> None:
 
 
 def test_prompts_have_the_tokens_asked_for_by_the_servers_own_count(url: str) -> None:
-    (found,) = api_bench.engine(url, options())
+    (found,) = measuring.engine(url, options())
     assert found.prompt_tokens == 20  # this server counts two tokens a word
 
 
 def test_model_and_key_are_sent(url: str) -> None:
-    api_bench.engine(url, options(api_key="k"))
+    measuring.engine(url, options(api_key="k"))
     assert {one["model"] for one in Stranger.seen} == {"first"}
     assert {one["key"] for one in Stranger.seen} == {"Bearer k"}
 
 
 def test_the_same_seed_sends_the_same_prompts(url: str) -> None:
-    api_bench.engine(url, options(seed=7))
+    measuring.engine(url, options(seed=7))
     first = [one["prompt"] for one in Stranger.seen]
     Stranger.seen.clear()
-    api_bench.engine(url, options(seed=7))
+    measuring.engine(url, options(seed=7))
     assert [one["prompt"] for one in Stranger.seen] == first
     assert len(set(map(str, first))) == len(first)
 
 
 def test_failures_are_counted_and_told(url: str) -> None:
     Stranger.faults = {"sometimes"}
-    (found,) = api_bench.engine(url, options(requests=6))
+    (found,) = measuring.engine(url, options(requests=6))
     assert 0 < found.failed < 6
     assert found.errors == ("HTTP 503: overloaded",)
 
@@ -64,14 +64,14 @@ def test_failures_are_counted_and_told(url: str) -> None:
 def test_an_endpoint_that_never_answers_is_an_error(url: str, fault: str, part: str) -> None:
     Stranger.faults = {fault}
     with pytest.raises(WellfedError, match=part):
-        api_bench.engine(url, options())
+        measuring.engine(url, options())
 
 
 def test_nobody_there() -> None:
     with pytest.raises(WellfedError, match="lists no models"):
-        api_bench.engine("http://127.0.0.1:9", options())
+        measuring.engine("http://127.0.0.1:9", options())
     with pytest.raises(WellfedError, match="no http address"):
-        api_bench.engine("nonsense", options())
+        measuring.engine("nonsense", options())
 
 
 @given(st.lists(st.floats(1e-4, 1e3), min_size=1))

@@ -16,9 +16,9 @@ import pytest
 from wellfed.bench import kernels, memory, store
 from wellfed.bench.doubt import doubt
 from wellfed.bench.neighbours import Neighbours
-from wellfed.calibration import Calibration
 from wellfed.errors import BadInput, WellfedError
 from wellfed.hardware.machine import Machine, NumaNode, Origin
+from wellfed.nouns.calibration import Calibration
 
 HERE = Machine("here", Origin.LIVE)
 

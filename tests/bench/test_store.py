@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from wellfed import api
-from wellfed.api_calibrate import _predicts, parameters
 from wellfed.bench import store
 from wellfed.bench.calibrate import Measured, fitted, own
-from wellfed.calibration import Calibration
 from wellfed.catalog.calibration import bundled
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import Machine, Origin, Socket
-from wellfed.layout import Engine
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.layout import Engine
+from wellfed.verbs import inputs, planning
+from wellfed.verbs.calibrating import _predicts, parameters
 
 BASE = Calibration("base", {"cpu.a": 2.0, "cpu.b": 10.0, "cpu.c": 5.0})
 
@@ -73,10 +73,10 @@ def test_it_changes_predictions_of_this_machine_and_of_no_other() -> None:
     rate = bundled().value("cpu", "measured_fraction")
     mine = Calibration("this-machine", {"cpu.measured_fraction": rate / 2})
     store.save_calibration(store.OwnCalibration(store.identity(here()), store.MemoryFigures(40e9), mine))
-    assert api.calibration(machine=here()).value("cpu", "measured_fraction") == rate / 2
+    assert inputs.calibration(machine=here()).value("cpu", "measured_fraction") == rate / 2
     other = replace(here(), memory_bytes=32 * 2**30)
     for machine in (other, replace(here(), origin=Origin.PARTS), None):
-        assert api.calibration(machine=machine).value("cpu", "measured_fraction") == rate
+        assert inputs.calibration(machine=machine).value("cpu", "measured_fraction") == rate
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_results_are_json_whatever_they_are_made_of() -> None:
 
 
 def test_what_is_fitted_is_what_an_estimate_looks_up() -> None:
-    options = api.PlanOptions(on="ryzen 9 7950x", quantisations=("q8_0",), engines=(Engine.LLAMA_CPP,))
-    plan = api.plan("qwen2.5-1.5b", options).ranking.best
+    options = planning.PlanOptions(on="ryzen 9 7950x", quantisations=("q8_0",), engines=(Engine.LLAMA_CPP,))
+    plan = planning.plan("qwen2.5-1.5b", options).ranking.best
     assert plan is not None
     keys = parameters(plan, bundled())
     names = {key.rpartition(".")[2] for key in keys}

@@ -9,8 +9,6 @@ from typing import Any
 
 from wellfed.checks.registry import ALL, check
 from wellfed.checks.run import run_check
-from wellfed.estimate import Estimate, Memory, Quantity
-from wellfed.finding import Finding
 from wellfed.hardware.machine import (
     Cpu,
     Dimm,
@@ -25,6 +23,8 @@ from wellfed.hardware.machine import (
 )
 from wellfed.hardware.parts import CpuSpec, GpuSpec, PeakRates
 from wellfed.hardware.pcie import PciDevice, PcieLink
+from wellfed.nouns.estimate import Estimate, Memory, Quantity
+from wellfed.nouns.finding import Finding
 
 GIB = 1 << 30
 AMD, NVIDIA, MELLANOX, BROADCOM = 0x1022, 0x10DE, 0x15B3, 0x1000

@@ -9,7 +9,7 @@ import pytest
 
 from wellfed.catalog.hardware import cpu_or_none, gpu_or_none
 from wellfed.checks.run import run_checks
-from wellfed.finding import Finding
+from wellfed.nouns.finding import Finding
 from wellfed.topology.machine import parse
 from wellfed.topology.snapshot_io import load
 

@@ -10,12 +10,12 @@ import pytest
 from check_machines import board, chain, healthy, with_all_gpus, with_gpu, with_link, with_os
 from click.testing import CliRunner
 
-from wellfed import api_check
 from wellfed.cli.check import command as check
 from wellfed.cli.snapshot import command as snapshot
 from wellfed.cli.topology import command as topology
 from wellfed.errors import BadInput, UnknownName
 from wellfed.hardware.pcie import PcieLink
+from wellfed.verbs import checking
 
 PLANNED = "2x rtx 4090, second gpu chipset x4, ryzen 9 7950x, 4x32GB ddr5-5600"
 
@@ -25,7 +25,7 @@ def on(monkeypatch):
     """Run a command on a machine of ours as if it were this one."""
 
     def run(command, machine, *arguments):
-        monkeypatch.setattr(api_check, "read_machine", lambda on=None, path=None: machine)
+        monkeypatch.setattr(checking, "read_machine", lambda on=None, path=None: machine)
         return CliRunner().invoke(command, list(arguments), env={"COLUMNS": "100", "NO_COLOR": "1"})
 
     return run
@@ -87,13 +87,13 @@ def test_load_needs_this_machine_and_a_gpu(on):
 
 def test_a_machine_is_described_or_read_but_not_both():
     with pytest.raises(BadInput):
-        api_check.read_machine("rtx 4090", Path("x"))
+        checking.read_machine("rtx 4090", Path("x"))
     with pytest.raises(BadInput):
-        api_check.read_machine(None, Path("/nonexistent/file"))
+        checking.read_machine(None, Path("/nonexistent/file"))
 
 
 def test_a_planned_machine_is_checked_the_same_way():
-    found = {(f.id, f.subject): f for f in api_check.check(api_check.read_machine(PLANNED)).findings}
+    found = {(f.id, f.subject): f for f in checking.check(checking.read_machine(PLANNED)).findings}
     assert found["pcie-chipset", "gpu1"].verdict == "fail" and found["pcie-chipset", "gpu0"].verdict == "pass"
     assert found["pcie-width", "gpu1"].verdict == "warn"
     assert found["mem-speed", "socket0"].verdict == "warn" and "share a channel" in found["mem-speed", "socket0"].why
@@ -101,14 +101,14 @@ def test_a_planned_machine_is_checked_the_same_way():
 
 
 def test_a_model_prices_the_faults_of_a_planned_machine():
-    checked = api_check.check(api_check.read_machine(PLANNED), "deepseek-r1")
+    checked = checking.check(checking.read_machine(PLANNED), "deepseek-r1")
     costs = {finding.id: finding.cost for finding in checked.findings if finding.cost}
     assert costs["mem-speed"].decode_tok_s > 0.5
     assert checked.together.decode_tok_s >= costs["mem-speed"].decode_tok_s * 0.99
     for cost in costs.values():
         assert min(cost.decode_tok_s, cost.prefill_tok_s, cost.ttft_s, cost.load_s) >= 0
         assert cost.note or max(cost.decode_tok_s, cost.prefill_tok_s, cost.ttft_s, cost.load_s) > 0
-    assert api_check.check_document(checked)["plan"]["model"] == "deepseek-r1"
+    assert checking.check_document(checked)["plan"]["model"] == "deepseek-r1"
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_model_prices_the_faults_of_a_planned_machine():
 )
 @pytest.mark.parametrize("model", ["qwen3 30b a3b", "deepseek-r1:70b"])
 def test_no_fault_pays(line, model):
-    checked = api_check.check(api_check.read_machine(line), model)
+    checked = checking.check(checking.read_machine(line), model)
     costs = [finding.cost for finding in checked.findings if finding.cost] + [checked.together]
     assert all(
         cost is None or min(cost.decode_tok_s, cost.prefill_tok_s, cost.ttft_s, cost.load_s) >= 0 for cost in costs
@@ -152,9 +152,9 @@ def test_a_snapshot_of_this_machine_is_read_back(tmp_path):
     out = tmp_path / "here.tar.gz"
     result = CliRunner().invoke(snapshot, [str(out)])
     assert result.exit_code == 0 and out.stat().st_size > 0, result.output
-    again = api_check.read_machine(None, out)
+    again = checking.read_machine(None, out)
     assert again.origin == "snapshot"
-    assert api_check.check(again).findings
+    assert checking.check(again).findings
 
 
 def test_list_names_every_check():

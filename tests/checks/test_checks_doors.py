@@ -19,9 +19,9 @@ from wellfed.checks.run import run_check, run_checks
 from wellfed.checks.setting import setting_of
 from wellfed.cli import main as program
 from wellfed.cli.check import command
-from wellfed.finding import Finding, Safety, Verdict
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.pcie import PcieLink
+from wellfed.nouns.finding import Finding, Safety, Verdict
 
 ENVIRONMENT = {"COLUMNS": "160", "NO_COLOR": "1"}
 

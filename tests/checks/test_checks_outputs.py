@@ -23,7 +23,7 @@ from wellfed.checks.outputs.to_json import findings_json
 from wellfed.checks.registry import ALL, check, select
 from wellfed.checks.run import run_checks
 from wellfed.errors import UnknownName
-from wellfed.finding import Cost, Finding, Verdict
+from wellfed.nouns.finding import Cost, Finding, Verdict
 
 BROKEN = chain(with_os(numa_balancing=True, swap_used_bytes=9 << 30), with_gpu(1, persistence=False))
 texts = st.text(max_size=40)

@@ -14,10 +14,10 @@ from wellfed.checks.pricing import FITS, NOTHING, UNPRICED, price
 from wellfed.checks.registry import ALL, check
 from wellfed.checks.run import FAULTS, faults, run_checks
 from wellfed.errors import Unsupported
-from wellfed.estimate import DeviceMemory, Estimate, Memory, MemoryTerm, Quantity
-from wellfed.finding import Verdict
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.pcie import PcieLink
+from wellfed.nouns.estimate import DeviceMemory, Estimate, Memory, MemoryTerm, Quantity
+from wellfed.nouns.finding import Verdict
 
 
 def estimate(machine: Machine, weights: float = 60 * GIB) -> Estimate:

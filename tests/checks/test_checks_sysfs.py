@@ -27,8 +27,8 @@ from machines_builder import (
     two_socket_box,
 )
 from wellfed.checks.run import FAULTS, run_checks
-from wellfed.finding import Finding
 from wellfed.hardware.machine import Machine, Origin
+from wellfed.nouns.finding import Finding
 
 Change = Callable[[Box], Box]
 CARDS = ("0000:11:00.0", "0000:51:00.0")  # gpu0 on socket 0, gpu1 on socket 1

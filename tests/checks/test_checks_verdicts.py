@@ -8,8 +8,8 @@ from check_machines import board, every_finding, healthy, judged, one_socket
 
 from wellfed.checks.registry import ALL, check
 from wellfed.checks.run import FAULTS, faults, run_checks
-from wellfed.finding import Verdict
 from wellfed.hardware.machine import Machine, Origin
+from wellfed.nouns.finding import Verdict
 
 EVERY = [
     pytest.param(id, wanted, make, change, id=f"{id}-{wanted}-{at}")

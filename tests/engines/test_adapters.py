@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from wellfed import api, api_run
 from wellfed.engines.spec import Endpoint, LaunchSpec
 from wellfed.launch.programs import Program, recorded_flags, unknown_flags
-from wellfed.layout import Engine
-from wellfed.plan import Plan
+from wellfed.nouns.layout import Engine
+from wellfed.nouns.plan import Plan
+from wellfed.verbs import planning, running
 
 ENGINES = (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.VLLM, Engine.SGLANG, Engine.KTRANSFORMERS)
 MACHINES = ("2x EPYC 9654 with 24x 64GB DDR5-4800 and 4x H100 SXM", "Ryzen 9 7950X with 2x 32GB DDR5-5600 and RTX 4090")
@@ -18,13 +18,13 @@ MACHINES = ("2x EPYC 9654 with 24x 64GB DDR5-4800 and 4x H100 SXM", "Ryzen 9 795
 
 def plans(engine: Engine, machine: str, model: str) -> list[Plan]:
     """The engine's ten best."""
-    found = api.plan(model, api.PlanOptions(on=machine, engines=(engine,))).ranking.plans
+    found = planning.plan(model, planning.PlanOptions(on=machine, engines=(engine,))).ranking.plans
     return list(found[:10])
 
 
 def written(plan: Plan) -> LaunchSpec:
     """As it would be started."""
-    return api_run.launch_spec(plan, Program(("engine",), "test"), "/models/m", Endpoint(api_key="sk-secret"))
+    return running.launch_spec(plan, Program(("engine",), "test"), "/models/m", Endpoint(api_key="sk-secret"))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -48,10 +48,10 @@ def test_the_engines_are_planned_for_at_all() -> None:
 
 @pytest.mark.parametrize("engine", [Engine.VLLM, Engine.SGLANG])
 def test_several_nodes_use_the_engines_own_distribution(engine: Engine) -> None:
-    options = api.PlanOptions(on=MACHINES[0], nodes=2, network="400Gb", engines=(engine,))
-    wide = [plan for plan in api.plan("deepseek-r1", options).ranking.plans if plan.layout.gpus > 4]
+    options = planning.PlanOptions(on=MACHINES[0], nodes=2, network="400Gb", engines=(engine,))
+    wide = [plan for plan in planning.plan("deepseek-r1", options).ranking.plans if plan.layout.gpus > 4]
     if not wide:
-        plan = api.plan("deepseek-v2-lite", options).ranking.plans[0]
+        plan = planning.plan("deepseek-v2-lite", options).ranking.plans[0]
         wide = [replace(plan, layout=replace(plan.layout, gpus=8, tensor_parallel=4, pipeline_parallel=2))]
     spec = written(wide[0])
     assert spec.nodes == 2

@@ -16,7 +16,7 @@ from wellfed.engines.exports import EXPORTS
 from wellfed.engines.exports.images import _OTHERS, IMAGES
 from wellfed.engines.spec import Binding, Endpoint, LaunchSpec, MemoryPolicy
 from wellfed.errors import BadInput
-from wellfed.layout import Engine
+from wellfed.nouns.layout import Engine
 
 HOSTILE = [
     "/m/a\nb.gguf",

@@ -19,13 +19,13 @@ from typing import Any
 
 import pytest
 
-from wellfed import api, api_run
 from wellfed.engines.exports import EXPORTS
 from wellfed.engines.spec import Binding, Endpoint, LaunchSpec
 from wellfed.errors import Unsupported
 from wellfed.launch.programs import Program
-from wellfed.layout import Engine
-from wellfed.plan import Plan
+from wellfed.nouns.layout import Engine
+from wellfed.nouns.plan import Plan
+from wellfed.verbs import planning, running
 
 SECRET = "sk-do-not-print"
 DUAL = "2x EPYC 9654 with 24x 64GB DDR5-4800 and 4x H100 SXM"
@@ -45,7 +45,7 @@ def plans() -> Mapping[str, Plan]:
     """Small and large, on every kind of hardware."""
 
     def best(model: str, machine: str, engine: Engine, **options: Any) -> Plan:
-        found = api.plan(model, api.PlanOptions(on=machine, engines=(engine,), **options)).ranking.plans
+        found = planning.plan(model, planning.PlanOptions(on=machine, engines=(engine,), **options)).ranking.plans
         return found[0]
 
     small = "deepseek-v2-lite"
@@ -71,7 +71,7 @@ TWO = tuple(name for name in NAMES if "two" in name)
 def launch(name: str, program: str = "/usr/bin/engine", key: str | None = SECRET, **changes: Any) -> LaunchSpec:
     """As it would be written."""
     endpoint = Endpoint("127.0.0.1", 8000, key)
-    spec = api_run.launch_spec(plans()[name], Program((program,), "test"), MODEL, endpoint)
+    spec = running.launch_spec(plans()[name], Program((program,), "test"), MODEL, endpoint)
     return replace(spec, **changes)
 
 

@@ -20,7 +20,7 @@ from wellfed.engines.spec import Binding, Endpoint, LaunchSpec, MemoryPolicy, ra
 from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Cpu, Gpu, Machine, NumaNode, Origin, OsSettings, Socket
 from wellfed.launch.bound import parse_list
-from wellfed.layout import CPU_ONLY, Engine, Layout, NumaPolicy
+from wellfed.nouns.layout import CPU_ONLY, Engine, Layout, NumaPolicy
 
 SECRET = "sk-do-not-print"
 

@@ -10,21 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wellfed import api, api_run
 from wellfed.engines.exports import EXPORTS
 from wellfed.engines.layer_split import expert_words, split_words
 from wellfed.engines.spec import Endpoint, LaunchSpec
 from wellfed.hardware.machine import Machine
 from wellfed.launch.programs import Program, recorded_flags, unknown_flags
-from wellfed.layout import EXPERTS_ON_CPU, Engine, Layout, Offload
 from wellfed.models.model import Model
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation
+from wellfed.nouns.layout import EXPERTS_ON_CPU, Engine, Layout, Offload
+from wellfed.nouns.plan import Plan, Request
+from wellfed.nouns.workload import PRESETS
 from wellfed.perf.estimate import estimate
 from wellfed.perf.memory import fullest
-from wellfed.plan import Plan, Request
 from wellfed.planner.usable import usable
-from wellfed.workload import PRESETS
+from wellfed.verbs import inputs, running
 
 MOE_BOX = "4x rtx 4090, 2x epyc 9554, 24x32GB ddr5-4800"
 ENGINES = (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP)
@@ -32,13 +32,13 @@ ENGINES = (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP)
 
 @pytest.fixture(scope="module")
 def box() -> Machine:
-    return api.machine(MOE_BOX)
+    return inputs.machine(MOE_BOX)
 
 
 @pytest.fixture(scope="module", params=["deepseek-r1", "glm-4.5", "qwen3-235b-a22b"])
 def model(request: pytest.FixtureRequest) -> Model:
     """With and without layers for multi-token prediction, which some files count."""
-    return api.model(request.param).model
+    return inputs.model(request.param).model
 
 
 def planned(box: Machine, model: Model, engine: Engine, split: tuple[int, ...] = (), cpu: int | None = None) -> Plan:
@@ -52,7 +52,7 @@ def planned(box: Machine, model: Model, engine: Engine, split: tuple[int, ...] =
         assert found is not None
         layout = replace(layout, split=found.split, offload=Offload(cpu_expert_layers=found.cpu_experts))
         asked = replace(asked, layout=layout)
-    return Plan(box, model, asked.weights, layout, asked.workload, estimate(asked, api.calibration()))
+    return Plan(box, model, asked.weights, layout, asked.workload, estimate(asked, inputs.calibration()))
 
 
 def by_count(words: list[str], units: int) -> list[int]:
@@ -92,7 +92,7 @@ def test_llama_cpp_cuts_where_planned_whatever_a_file_counts(box: Machine, model
 @given(st.lists(st.integers(0, 30), min_size=2, max_size=8).filter(lambda counts: counts[-1] > 1))
 @settings(max_examples=60, deadline=None)
 def test_any_split_is_cut_where_planned(counts: list[int]) -> None:
-    found = api.model("glm-4.5").model
+    found = inputs.model("glm-4.5").model
     layers = (found.layers[-1],) * (sum(counts) - 1)
     for mtp in ((), found.mtp_layers):
         layout = Layout(Engine.LLAMA_CPP, "q4_k_m", gpus=len(counts), split=tuple(counts))
@@ -137,7 +137,7 @@ def test_every_expert_is_where_the_plan_has_it(box: Machine, model: Model, engin
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_without_a_split_nothing_is_said_of_it(box: Machine, engine: Engine) -> None:
-    model = api.model("deepseek-v2-lite").model
+    model = inputs.model("deepseek-v2-lite").model
     plan = planned(box, model, engine, (14, 14))
     assert split_words(replace(plan, layout=replace(plan.layout, split=()))) == []
     assert expert_words(replace(plan, layout=replace(plan.layout, split=()))) == []
@@ -148,19 +148,19 @@ def test_without_a_split_nothing_is_said_of_it(box: Machine, engine: Engine) -> 
 
 def test_ik_llama_cpp_is_told_which_layers_on_several_gpus(box: Machine) -> None:
     """Its --n-cpu-moe spreads over the GPUs since March 2026."""
-    model = api.model("deepseek-v2-lite").model
+    model = inputs.model("deepseek-v2-lite").model
     plan = planned(box, model, Engine.IK_LLAMA_CPP, (14, 14), 3)
     words = expert_words(replace(plan, layout=replace(plan.layout, split=())))
     assert words == ["--override-tensor", r"blk\.(1|2|3)\.ffn_.*_exps=CPU"]
 
 
 def written(plan: Plan) -> LaunchSpec:
-    return api_run.launch_spec(plan, Program(("engine",), "test"), "/models/m.gguf", Endpoint())
+    return running.launch_spec(plan, Program(("engine",), "test"), "/models/m.gguf", Endpoint())
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_flags_are_known_and_written_by_every_export(box: Machine, engine: Engine) -> None:
-    spec = written(planned(box, api.model("deepseek-r1").model, engine))
+    spec = written(planned(box, inputs.model("deepseek-r1").model, engine))
     assert unknown_flags(spec.argv, " ".join(recorded_flags(engine))) == ()
     shares = spec.argv[spec.argv.index("--tensor-split") + 1]
     assert shares in spec.command_line()
@@ -170,8 +170,8 @@ def test_flags_are_known_and_written_by_every_export(box: Machine, engine: Engin
 
 def test_unequal_gpus_are_named_in_the_plans_order() -> None:
     """The order of devices is the order of the split; CUDA's own is open but for the first."""
-    mixed = usable(api.machine("rtx 3060 12gb, rtx 4090, epyc 9554, 12x32GB ddr5-4800"))
-    plan = planned(mixed, api.model("qwen3-30b-a3b").model, Engine.LLAMA_CPP, (40, 9))
+    mixed = usable(inputs.machine("rtx 3060 12gb, rtx 4090, epyc 9554, 12x32GB ddr5-4800"))
+    plan = planned(mixed, inputs.model("qwen3-30b-a3b").model, Engine.LLAMA_CPP, (40, 9))
     assert dict(written(plan).environment) == {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": "1,0"}
     plain = replace(plan, layout=replace(plan.layout, split=()))
     assert "CUDA_DEVICE_ORDER" not in written(plain).environment

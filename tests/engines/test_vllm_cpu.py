@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from wellfed import api, api_run
 from wellfed.engines.placement import rank_cpus, threads
 from wellfed.engines.spec import Binding, Endpoint, LaunchSpec
 from wellfed.engines.vllm import FLAGS
 from wellfed.hardware.machine import Cpu, Machine, NumaNode, Origin, Socket
 from wellfed.launch.programs import Program, unknown_flags
-from wellfed.layout import CPU_ONLY, Engine, Layout
-from wellfed.plan import Plan
+from wellfed.nouns.layout import CPU_ONLY, Engine, Layout
+from wellfed.nouns.plan import Plan
 from wellfed.units import GIB
+from wellfed.verbs import planning, running
 
 SERVER = "2x EPYC 9654 with 24x 64GB DDR5-4800"
 
@@ -22,12 +22,12 @@ SERVER = "2x EPYC 9654 with 24x 64GB DDR5-4800"
 def plans(model: str = "llama-3.1-8b", on: str = SERVER, named: bool = True) -> list[Plan]:
     """What is offered."""
     engines = (Engine.VLLM,) if named else ()
-    return list(api.plan(model, api.PlanOptions(on=on, engines=engines)).ranking.plans)
+    return list(planning.plan(model, planning.PlanOptions(on=on, engines=engines)).ranking.plans)
 
 
 def written(plan: Plan) -> LaunchSpec:
     """As it would be started."""
-    return api_run.launch_spec(plan, Program(("vllm",), "test"), "/models/m", Endpoint(api_key="sk-secret"))
+    return running.launch_spec(plan, Program(("vllm",), "test"), "/models/m", Endpoint(api_key="sk-secret"))
 
 
 def two_nodes(cores: int = 4) -> Machine:
@@ -57,7 +57,7 @@ def test_only_those_who_name_it_get_it() -> None:
 
 
 def test_weights_published_in_fp8_are_refused() -> None:
-    answer = api.plan("deepseek-r1", api.PlanOptions(on=SERVER, engines=(Engine.VLLM,)))
+    answer = planning.plan("deepseek-r1", planning.PlanOptions(on=SERVER, engines=(Engine.VLLM,)))
     assert not answer.ranking.plans and any("formats" in refusal.reason for refusal in answer.ranking.refused)
 
 

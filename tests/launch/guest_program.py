@@ -10,14 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from wellfed import api, api_run
 from wellfed.engines.spec import Binding, MemoryPolicy
 from wellfed.launch import state
 from wellfed.launch.process import bound_prefix
 from wellfed.launch.proof import placement
 from wellfed.launch.service import end, serve
-from wellfed.layout import NumaPolicy
-from wellfed.verbs import as_started
+from wellfed.nouns.layout import NumaPolicy
+from wellfed.verbs import as_started, inputs, running
 
 _HOLD = "import time; held = bytearray(b'x') * (64 << 20); print('up', flush=True); time.sleep(60)"
 
@@ -58,9 +57,9 @@ def engine(model: str) -> dict[str, Any]:
 
 def on_one_socket(model: str) -> dict[str, Any]:
     """The same plan kept to one socket."""
-    prepared = api_run.prepare(model, api_run.RunOptions(context=4096, threads=2, port=8081))
+    prepared = running.prepare(model, running.RunOptions(context=4096, threads=2, port=8081))
     plan = as_started.estimated(prepared.plan, replace(prepared.plan.layout, numa=NumaPolicy.ONE_SOCKET))
-    spec = api_run.launch_spec(plan, prepared.program, model, prepared.spec.endpoint)
+    spec = running.launch_spec(plan, prepared.program, model, prepared.spec.endpoint)
     service = serve(spec, "one-socket", 120)
     found = {**where(service.engine.pid), "nodes": spec.binding.nodes, "command": spec.command_line()}
     end(service.running)
@@ -70,7 +69,7 @@ def on_one_socket(model: str) -> dict[str, Any]:
 def main() -> None:
     """Everything, as one line of JSON."""
     begin = time.monotonic()
-    machine = api.machine()
+    machine = inputs.machine()
     found = {
         "nodes": [[node.os_index, list(node.cpus)] for node in machine.numa_nodes],
         "bound": [held(Binding((2 * n, 2 * n + 1), (n,), MemoryPolicy.BIND)) for n in (0, 1)],

@@ -16,7 +16,7 @@ from wellfed.engines.spec import Endpoint, LaunchSpec
 from wellfed.launch import state
 from wellfed.launch.process import free_port
 from wellfed.launch.service import end, serve
-from wellfed.layout import Engine
+from wellfed.nouns.layout import Engine
 
 SECRET = "sk-never-to-be-seen"
 # As SGLang does, this takes its key from a YAML file that --config names.

@@ -11,7 +11,7 @@ from wellfed.errors import BadInput
 from wellfed.launch import leftovers
 from wellfed.launch.failures import explain, until_cause
 from wellfed.launch.programs import Program, known_words
-from wellfed.layout import Engine
+from wellfed.nouns.layout import Engine
 
 
 def process(proc: Path, pid: int, group: int, *mapped: str) -> None:

@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wellfed import api, api_check, api_run
 from wellfed.errors import BadInput, WellfedError
-from wellfed.finding import Cost, Finding, Verdict
 from wellfed.hardware.machine import Machine
 from wellfed.launch import models, pages, state
 from wellfed.launch.cores import idle_cores, threads_now
 from wellfed.launch.models import Download, choose_gguf, ensure_disk_has_room
 from wellfed.launch.preflight import DoesNotFit
-from wellfed.layout import Engine
+from wellfed.nouns.finding import Cost, Finding, Verdict
+from wellfed.nouns.layout import Engine
+from wellfed.verbs import checking, inputs, planning, running
 
 NODE0 = "sys/devices/system/node/node0/hugepages/hugepages-2048kB/nr_hugepages"
 
@@ -32,10 +32,10 @@ def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
-def prepared(tiny: Path, **changes: object) -> api_run.Prepared:
+def prepared(tiny: Path, **changes: object) -> running.Prepared:
     """A small launch."""
     fields: dict[str, object] = {"context": 512, "threads": 1}
-    return api_run.prepare(str(tiny), api_run.RunOptions(**(fields | changes)))  # type: ignore[arg-type]
+    return running.prepare(str(tiny), running.RunOptions(**(fields | changes)))  # type: ignore[arg-type]
 
 
 def test_the_estimate_is_of_what_is_started(tiny: Path) -> None:
@@ -50,7 +50,7 @@ def test_the_estimate_is_of_what_is_started(tiny: Path) -> None:
 
 
 def test_an_engine_that_is_not_there_gives_way_to_one_that_is(tiny: Path) -> None:
-    ranking = api.plan(str(tiny), api.PlanOptions()).ranking
+    ranking = planning.plan(str(tiny), planning.PlanOptions()).ranking
     assert {plan.layout.engine for plan in ranking.plans} == {Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP}
     assert prepared(tiny).plan.layout.engine is Engine.LLAMA_CPP
     with pytest.raises(BadInput, match=r"ik_llama\.cpp"):
@@ -58,12 +58,12 @@ def test_an_engine_that_is_not_there_gives_way_to_one_that_is(tiny: Path) -> Non
 
 
 def test_a_memory_limit_below_the_ledger_is_refused(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = api.machine()
+    here = inputs.machine()
 
     def limited(*_: object) -> Machine:
         return replace(here, os=replace(here.os, memory_limit_bytes=24 * 2**20, memory_used_by_cgroup_bytes=0))
 
-    monkeypatch.setattr(api, "machine", limited)
+    monkeypatch.setattr(inputs, "machine", limited)
     with pytest.raises(DoesNotFit, match=r"ram is .* short") as refused:
         prepared(tiny)
     assert refused.value.exit_code == 1 and refused.value.hint
@@ -94,8 +94,8 @@ def test_only_costly_findings_are_warned_of(tiny: Path, monkeypatch: pytest.Monk
             ("unpriced", Verdict.WARN, None),
         )
     )
-    monkeypatch.setattr(api_check, "check_plan", lambda plan: api_check.Checked(plan.machine, findings))
-    (line,) = api_run.costly_findings(plan)
+    monkeypatch.setattr(checking, "check_plan", lambda plan: checking.Checked(plan.machine, findings))
+    (line,) = running.costly_findings(plan)
     assert "dear is wrong" in line and "20%" in line and "wellfed check" in line
 
 

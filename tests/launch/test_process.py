@@ -18,7 +18,7 @@ from wellfed.launch.failures import explain
 from wellfed.launch.process import EngineFailed, start, stop, wait_ready
 from wellfed.launch.proof import numa_pages, placement
 from wellfed.launch.service import end, serve
-from wellfed.layout import Engine
+from wellfed.nouns.layout import Engine
 
 SERVER = """
 import http.server, os, subprocess, sys

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wellfed import api_run
 from wellfed.engines.llamacpp import OPTIONAL
 from wellfed.engines.prompt_cache import prompt_cache_bytes
 from wellfed.engines.spec import LaunchSpec
-from wellfed.estimate import DeviceMemory, Memory, MemoryTerm
 from wellfed.launch.process import free_port, start, stop, wait_ready
 from wellfed.launch.programs import Program, known_words
-from wellfed.layout import Engine
+from wellfed.nouns.estimate import DeviceMemory, Memory, MemoryTerm
+from wellfed.nouns.layout import Engine
 from wellfed.units import GIB, MIB
+from wellfed.verbs import running
 
 
 def ledger(free: float | None, kv: float = 0.0) -> Memory:
@@ -43,10 +43,10 @@ def test_bound(free: float | None, kept: int | None) -> None:
     assert prompt_cache_bytes(ledger(free), 1) == kept
 
 
-def prepared(tiny: Path, **changes: object) -> api_run.Prepared:
+def prepared(tiny: Path, **changes: object) -> running.Prepared:
     """A small launch."""
     fields: dict[str, object] = {"context": 512, "threads": 1, "port": free_port()}
-    return api_run.prepare(str(tiny), api_run.RunOptions(**(fields | changes)))  # type: ignore[arg-type]
+    return running.prepare(str(tiny), running.RunOptions(**(fields | changes)))  # type: ignore[arg-type]
 
 
 def test_bound_counts_as_needed_and_not_as_resident(tiny: Path) -> None:

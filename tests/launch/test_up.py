@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from launch.conftest import Wellfed
-from wellfed import api_run
 from wellfed.launch.logged import buffers
 from wellfed.launch.process import free_port, start, stop, wait_ready
 from wellfed.units import MIB
+from wellfed.verbs import running
 
 pytestmark = pytest.mark.engine
 
@@ -69,8 +69,8 @@ def test_every_logged_buffer_is_the_predicted_one(
     from make_gguf import write
 
     path = write(tmp_path / "model.gguf", shape, recipe)
-    options = api_run.RunOptions(context=context, concurrency=users, port=free_port(), threads=1)
-    prepared = api_run.prepare(str(path), options)
+    options = running.RunOptions(context=context, concurrency=users, port=free_port(), threads=1)
+    prepared = running.prepare(str(path), options)
     spec = prepared.spec
     object.__setattr__(spec, "argv", (*spec.argv, "--verbose"))
     engine = start(spec, tmp_path / "log")

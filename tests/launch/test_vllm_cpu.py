@@ -20,16 +20,15 @@ import pytest
 
 from launch import vllm_models
 from launch.conftest import gone
-from wellfed import api, api_run
 from wellfed.engines.spec import Endpoint, LaunchSpec
 from wellfed.launch.process import EngineFailed, free_port
 from wellfed.launch.programs import Program
 from wellfed.launch.service import Service, end, serve
-from wellfed.layout import Engine
+from wellfed.nouns.layout import Engine
+from wellfed.nouns.plan import Plan, Request
+from wellfed.nouns.workload import PRESETS
 from wellfed.perf.memory import pool_tokens
-from wellfed.plan import Plan, Request
-from wellfed.verbs import as_started
-from wellfed.workload import PRESETS
+from wellfed.verbs import as_started, planning, running
 
 pytestmark = pytest.mark.vllm
 START_S = 300.0
@@ -70,8 +69,8 @@ def lying_about() -> set[Path]:
 def planned(folder: Path, ranks: int, context: int = 1000, users: int = 3) -> Plan:
     """The plan for `ranks` on this machine; several share a node where there is but one."""
     workload = replace(PRESETS["chat"], concurrency=users, context_tokens=context, prompt_tokens=100, output_tokens=100)
-    options = api.PlanOptions(workload=workload, engines=(Engine.VLLM,))
-    best = api.plan(str(folder), options).ranking.plans[0]
+    options = planning.PlanOptions(workload=workload, engines=(Engine.VLLM,))
+    best = planning.plan(str(folder), options).ranking.plans[0]
     wide = replace(best.layout, tensor_parallel=ranks, threads=None)
     return as_started.as_started(as_started.estimated(best, wide), Program(("vllm",), "test"))[0]
 
@@ -79,7 +78,7 @@ def planned(folder: Path, ranks: int, context: int = 1000, users: int = 3) -> Pl
 def launch(plan: Plan, program: str, folder: Path, *extra: str) -> LaunchSpec:
     """Its command, with weights made up."""
     endpoint = Endpoint(port=free_port())
-    spec = api_run.launch_spec(plan, Program((program,), "test"), str(folder), endpoint)
+    spec = running.launch_spec(plan, Program((program,), "test"), str(folder), endpoint)
     return replace(spec, argv=(*spec.argv, *MADE_UP, *extra))
 
 

@@ -6,17 +6,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from wellfed import api
 from wellfed.catalog.calibration import bundled
 from wellfed.catalog.models import model
-from wellfed.estimate import Estimate, Term
 from wellfed.hardware.machine import Machine
-from wellfed.layout import CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation
+from wellfed.nouns.estimate import Estimate, Term
+from wellfed.nouns.layout import CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout
+from wellfed.nouns.plan import Plan, Request
+from wellfed.nouns.workload import Workload
 from wellfed.perf.estimate import estimate
-from wellfed.plan import Plan, Request
-from wellfed.workload import Workload
+from wellfed.verbs import inputs
 
 CARD = "rtx 4090, ryzen 9 7950x, 2x32GB ddr5-5200"
 TWO_SOCKETS = "2x xeon platinum 8480+, 16x64GB ddr5-4800"
@@ -29,7 +29,7 @@ def request(
     """A model on a machine; keywords are the layout's, llama.cpp's unless they say otherwise."""
     built, quant = model(name), quantisation(kind)
     laid = Layout(**({"engine": Engine.LLAMA_CPP, "quantisation": quant.id} | layout))
-    return Request(api.machine(on) if isinstance(on, str) else on, built, weights(built, quant), laid, load)
+    return Request(inputs.machine(on) if isinstance(on, str) else on, built, weights(built, quant), laid, load)
 
 
 def on_cpu(on: str, name: str = "llama-3.1-8b", kind: str = "q4_k_m", load: Workload = CHAT, **layout: Any) -> Request:

@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from wellfed import api
 from wellfed.catalog.calibration import bundled
 from wellfed.catalog.hardware import gpu
 from wellfed.hardware.machine import Gpu, Machine, Origin
-from wellfed.layout import BackEnd, Engine
+from wellfed.nouns.layout import BackEnd, Engine
+from wellfed.nouns.plan import Request
+from wellfed.nouns.workload import Workload
 from wellfed.perf.estimate import estimate
 from wellfed.perf.gpu import gpu_device
 from wellfed.perf.host import single_thread_ratio
-from wellfed.plan import Request
-from wellfed.workload import Workload
+from wellfed.verbs import inputs
 
 from .points import CARD, estimated, hybrid, on_cpu, part, prefill_s, request
 
@@ -66,16 +66,16 @@ class TestHost:
 class TestBackEnd:
     def test_it_is_the_vendors_own_unless_told(self) -> None:
         for card, own in (("rtx 4090", BackEnd.CUDA), ("rx 7900 xtx", BackEnd.ROCM), ("arc b580", BackEnd.SYCL)):
-            machine = api.machine(f"{card}, ryzen 9 7950x")
+            machine = inputs.machine(f"{card}, ryzen 9 7950x")
             assert gpu_device(machine.gpus[0], machine).back_end is own
             assert gpu_device(machine.gpus[0], machine, BackEnd.VULKAN).back_end is BackEnd.VULKAN
 
     def test_what_does_not_exist_is_not_taken(self) -> None:
-        machine = api.machine("rx 7900 xtx, ryzen 9 7950x")
+        machine = inputs.machine("rx 7900 xtx, ryzen 9 7950x")
         assert gpu_device(machine.gpus[0], machine, BackEnd.CUDA).back_end is BackEnd.ROCM
 
     def test_arm_hosts_have_no_rocm(self) -> None:
-        machine = api.machine("rx 7900 xtx pcie 3.0 x1, raspberry pi 5")
+        machine = inputs.machine("rx 7900 xtx pcie 3.0 x1, raspberry pi 5")
         assert gpu_device(machine.gpus[0], machine).back_end is BackEnd.VULKAN
 
     def test_it_changes_speed_and_not_memory(self) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from wellfed import api_run
 from wellfed.engines.spec import Endpoint
 from wellfed.launch.programs import Program
-from wellfed.layout import Engine, Offload
-from wellfed.plan import Request
-from wellfed.workload import Workload
+from wellfed.nouns.layout import Engine, Offload
+from wellfed.nouns.plan import Request
+from wellfed.nouns.workload import Workload
+from wellfed.verbs import running
 
 from .points import CARD, planned, request
 
@@ -20,7 +20,7 @@ LOAD = Workload(concurrency=3, prompt_tokens=3000, output_tokens=500)
 
 def flags(asked: Request) -> dict[str, str]:
     """Each flag and the word after it."""
-    words = api_run.launch_spec(planned(asked), Program(("engine",), "test"), "/models/m", Endpoint()).argv
+    words = running.launch_spec(planned(asked), Program(("engine",), "test"), "/models/m", Endpoint()).argv
     return {word: after for word, after in zip(words, (*words[1:], ""), strict=True) if word.startswith("--")}
 
 

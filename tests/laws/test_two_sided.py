@@ -8,22 +8,22 @@ from statistics import NormalDist
 
 import pytest
 
-from wellfed import api
 from wellfed.catalog.hardware import gpu
 from wellfed.catalog.models import model
 from wellfed.checks.rules import cpu_quota
-from wellfed.estimate import Quantity
-from wellfed.finding import Verdict
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.hardware.pcie import PcieLink
-from wellfed.layout import Engine, NumaPolicy, Offload
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation
+from wellfed.nouns.estimate import Quantity
+from wellfed.nouns.finding import Verdict
+from wellfed.nouns.layout import Engine, NumaPolicy, Offload
+from wellfed.nouns.workload import Workload
 from wellfed.perf.memory import memory
 from wellfed.perf.ops import Step, expert_share, layer_works
 from wellfed.planner.goal import coarseness
-from wellfed.workload import Workload
+from wellfed.verbs import planning
 
 from .points import (
     CARD,
@@ -298,8 +298,8 @@ class TestPlanner:
         assert 1.4 <= coarseness(3.1) / coarseness(8.5) <= 3
 
     def test_balanced_plans_ask_for_it(self) -> None:
-        options = api.PlanOptions(on=CARD, engines=(Engine.LLAMA_CPP,), quantisations=("q4_k_m", "iq3_xxs"))
-        best = api.plan("llama-3.1-8b", options).ranking.best
+        options = planning.PlanOptions(on=CARD, engines=(Engine.LLAMA_CPP,), quantisations=("q4_k_m", "iq3_xxs"))
+        best = planning.plan("llama-3.1-8b", options).ranking.best
         assert best is not None and best.layout.quantisation == "q4_k_m"
 
     @pytest.mark.parametrize(("quota", "verdict"), [(1.5, Verdict.FAIL), (3.9, Verdict.FAIL), (4.0, Verdict.WARN)])

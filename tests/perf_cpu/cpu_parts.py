@@ -7,15 +7,15 @@ from dataclasses import replace
 from wellfed.catalog.calibration import bundled
 from wellfed.catalog.hardware import cpu, gpu
 from wellfed.catalog.models import model
-from wellfed.estimate import Term, total_seconds
 from wellfed.hardware.machine import Gpu, Machine, Origin, Socket
-from wellfed.layout import CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation
+from wellfed.nouns.estimate import Term, total_seconds
+from wellfed.nouns.layout import CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
+from wellfed.nouns.plan import Request
+from wellfed.nouns.workload import Workload
 from wellfed.perf.hybrid import step_terms
 from wellfed.perf.ops import Step
-from wellfed.plan import Request
-from wellfed.workload import Workload
 
 CALIBRATION = bundled()
 LAYOUT = Layout(Engine.LLAMA_CPP, "q4_k_m", gpus=0, offload=CPU_ONLY, numa=NumaPolicy.ONE_SOCKET)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.perf_cpu.cpu_parts import CALIBRATION, LAYOUT, cpu_step, machine, request, seconds
 
-from wellfed.estimate import Work, total_seconds
-from wellfed.layout import Engine, NumaPolicy
+from wellfed.nouns.estimate import Work, total_seconds
+from wellfed.nouns.layout import Engine, NumaPolicy
 from wellfed.perf.cpu import CpuRates, cpu_bandwidth, cpu_terms, elements_of, rates_for, work_seconds
 from wellfed.perf.hybrid import split_works
 from wellfed.perf.numa import cpu_share

@@ -8,8 +8,8 @@ from wellfed.accuracy.case import Case, Row, Skipped
 from wellfed.accuracy.hybrid_machine import machine_of, parse_ram, socket_count
 from wellfed.accuracy.hybrid_notes import lengths, numa_policy
 from wellfed.accuracy.rows_hybrid import interpret
-from wellfed.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, NumaPolicy, Offload
-from wellfed.plan import Request
+from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, NumaPolicy, Offload
+from wellfed.nouns.plan import Request
 
 
 def row(**cells: str) -> Row:

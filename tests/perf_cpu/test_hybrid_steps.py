@@ -9,17 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.perf_cpu.cpu_parts import CALIBRATION, cpu_step, experts_on_cpu, machine, partial, request, seconds
 
-from wellfed.estimate import Work
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.pcie import PcieLink
-from wellfed.layout import ALL_GPU, CPU_ONLY, Engine, Layout
 from wellfed.models.attention import LatentAttention
 from wellfed.models.model import Model
+from wellfed.nouns.estimate import Work
+from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, Engine, Layout
+from wellfed.nouns.workload import Workload
 from wellfed.perf.hybrid import split_works, streams
 from wellfed.perf.latent import as_run
 from wellfed.perf.local import local_times
 from wellfed.perf.ops import Step
-from wellfed.workload import Workload
 
 ONE_GPU = machine("threadripper pro 7965wx", gpus=("rtx 4090",))
 DECODE, PREFILL = Step.decode(1, 1000), Step.prefill(512, 512)

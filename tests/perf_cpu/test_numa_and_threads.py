@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from tests.perf_cpu.cpu_parts import CALIBRATION, LAYOUT, experts_on_cpu, machine, request
 
-from wellfed.layout import Engine, NumaPolicy
+from wellfed.nouns.layout import Engine, NumaPolicy
+from wellfed.nouns.workload import Workload
 from wellfed.perf.local import local_times
 from wellfed.perf.threads import best_threads
-from wellfed.workload import Workload
 
 CHAT = Workload(prompt_tokens=500, output_tokens=200)
 

@@ -11,11 +11,11 @@ from wellfed.catalog.hardware import gpu as gpu_spec
 from wellfed.catalog.models import model
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.hardware.parts import GpuSpec
-from wellfed.layout import Engine, Layout
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation
-from wellfed.plan import Request
-from wellfed.workload import Workload
+from wellfed.nouns.layout import Engine, Layout
+from wellfed.nouns.plan import Request
+from wellfed.nouns.workload import Workload
 
 MakeRequest = Callable[..., Request]
 

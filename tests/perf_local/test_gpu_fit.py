@@ -18,8 +18,8 @@ from wellfed.accuracy.report import report
 from wellfed.accuracy.rows_llamacpp import interpret
 from wellfed.accuracy.stages_old_builds import START, stages
 from wellfed.accuracy.tables import rows_of
-from wellfed.calibration import Calibration
 from wellfed.catalog.calibration import bundled, dump, parse, with_old_builds
+from wellfed.nouns.calibration import Calibration
 
 from .test_llamacpp_rows import BENCH
 

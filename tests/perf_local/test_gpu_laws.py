@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from wellfed.catalog.calibration import bundled
 from wellfed.catalog.hardware import gpu as gpu_spec
-from wellfed.estimate import total_seconds
 from wellfed.hardware.parts import GpuSpec, PeakRates
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation
+from wellfed.nouns.estimate import total_seconds
+from wellfed.nouns.plan import Request
+from wellfed.nouns.workload import Workload
 from wellfed.perf.local import Times, local_times
-from wellfed.plan import Request
-from wellfed.workload import Workload
 
 from .conftest import MakeRequest
 

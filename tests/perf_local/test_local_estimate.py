@@ -9,10 +9,10 @@ import pytest
 from wellfed.catalog.calibration import bundled
 from wellfed.catalog.hardware import gpu as gpu_spec
 from wellfed.errors import Unsupported
-from wellfed.estimate import total_seconds
 from wellfed.hardware.machine import Gpu
+from wellfed.nouns.estimate import total_seconds
+from wellfed.nouns.workload import Workload
 from wellfed.perf.local import estimate_local
-from wellfed.workload import Workload
 
 from .conftest import MakeRequest
 
@@ -84,7 +84,7 @@ def test_unlike_gpus_share_the_time(make_request: MakeRequest) -> None:
 
 
 def test_cpu_only_needs_no_gpu(make_request: MakeRequest) -> None:
-    from wellfed.layout import CPU_ONLY
+    from wellfed.nouns.layout import CPU_ONLY
 
     request = make_request(gpus=0, offload=CPU_ONLY)
     found = estimate_local(replace(request, machine=replace(request.machine, gpus=())), bundled())

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from wellfed import api
-from wellfed.calibration import Calibration
-from wellfed.layout import ALL_GPU, EXPERTS_ON_CPU, Engine, Layout, Offload
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.layout import ALL_GPU, EXPERTS_ON_CPU, Engine, Layout, Offload
+from wellfed.nouns.plan import Request
+from wellfed.nouns.workload import Workload
 from wellfed.perf.estimate import estimate
 from wellfed.perf.local_steps import gpu_shares
 from wellfed.perf.memory.split import layer_split
-from wellfed.plan import Request
-from wellfed.workload import Workload
+from wellfed.verbs import inputs
 
 EQUAL = "4x rtx 4090, epyc 9554, 12x32GB ddr5-4800"
 UNEQUAL = "rtx 4090, rtx 3060 12gb, epyc 9554, 12x32GB ddr5-4800"
@@ -22,11 +22,11 @@ CHAT = Workload(prompt_tokens=1024, output_tokens=256)
 
 @pytest.fixture(scope="module")
 def calibration() -> Calibration:
-    return api.calibration()
+    return inputs.calibration()
 
 
 def ask(on: str, gpus: int, split: tuple[int, ...] = (), offload: Offload = ALL_GPU) -> Request:
-    where, model, kind = api.machine(on), api.model("qwen3-30b-a3b").model, quantisation("q4_k_m")
+    where, model, kind = inputs.machine(on), inputs.model("qwen3-30b-a3b").model, quantisation("q4_k_m")
     asked = Layout(Engine.LLAMA_CPP, kind.id, gpus=gpus, offload=offload, split=split)
     return Request(where, model, weights(model, kind), asked, CHAT)
 
@@ -54,7 +54,7 @@ def test_experts_cost_what_the_gpu_that_holds_them_costs(calibration: Calibratio
     fast, slow = (estimate(ask(UNEQUAL, 2, split, offload), calibration) for split in ((49, 0), (25, 24)))
     assert slow.tpot_s.value > fast.tpot_s.value
     times = [{term.name: term.seconds for term in found.decode if term.device == "gpu"} for found in (fast, slow)]
-    bandwidths = [gpu.spec.memory_bandwidth_bytes_per_s for gpu in api.machine(UNEQUAL).gpus if gpu.spec]
+    bandwidths = [gpu.spec.memory_bandwidth_bytes_per_s for gpu in inputs.machine(UNEQUAL).gpus if gpu.spec]
     grown = times[1]["routed experts"] / times[0]["routed experts"]
     assert grown > 1 + 0.6 * (bandwidths[0] / bandwidths[1] - 1)  # nearly all of them on the slower one
     assert grown > times[1]["attention weights"] / times[0]["attention weights"]  # half of the layers

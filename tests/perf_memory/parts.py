@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from wellfed.hardware.machine import Gpu, Machine, Origin, Socket
 from wellfed.hardware.parts import GpuSpec, PeakRates
-from wellfed.layout import Engine, Layout
 from wellfed.models.attention import FullAttention, LatentAttention
 from wellfed.models.ffn import DenseFfn, MoeFfn
 from wellfed.models.model import Layer, Model
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation
-from wellfed.plan import Request
+from wellfed.nouns.layout import Engine, Layout
+from wellfed.nouns.plan import Request
+from wellfed.nouns.workload import Workload
 from wellfed.units import GB, GIB
-from wellfed.workload import Workload
 
 LLAMA_8B = Model(
     "llama-3-8b", "Llama 3 8B", "llama", 4096, 128256, 8192, (Layer(FullAttention(32, 8, 128), DenseFfn(14336)),) * 32

@@ -8,9 +8,9 @@ import pytest
 from tests.perf_memory.parts import DEEPSEEK_R1, GEMMA_LIKE, LLAMA_8B, local, machine, request, served, spec
 
 from wellfed.errors import BadInput
-from wellfed.estimate import Memory
 from wellfed.hardware.machine import Gpu, Machine, Origin
-from wellfed.layout import CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, Offload
+from wellfed.nouns.estimate import Memory
+from wellfed.nouns.layout import CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, Offload
 from wellfed.perf.memory import cache_tokens, kv_bytes_per_sequence, kv_element_bytes, memory, running_capacity
 from wellfed.perf.memory.split import layer_split
 from wellfed.units import GIB, MIB

@@ -13,15 +13,15 @@ from tests.perf_memory.parts import DEEPSEEK_R1, local, machine, request, spec
 
 from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Gpu, Machine
-from wellfed.layout import Engine, Offload
 from wellfed.models.attention import FullAttention
 from wellfed.models.ffn import DenseFfn, MoeFfn
 from wellfed.models.model import Layer, Model
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation
+from wellfed.nouns.layout import Engine, Offload
+from wellfed.nouns.plan import Request
 from wellfed.perf.memory import Fill, can_fill, fullest, ledgers
 from wellfed.perf.memory.split import layer_split
-from wellfed.plan import Request
 from wellfed.units import GIB
 
 _ATTENTION = FullAttention(32, 8, 128)

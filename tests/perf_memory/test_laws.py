@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.perf_memory.parts import DEEPSEEK_R1, GEMMA_LIKE, LLAMA_8B, local, machine, request, served
 
-from wellfed.estimate import Memory
-from wellfed.layout import CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
 from wellfed.models.model import Model
+from wellfed.nouns.estimate import Memory
+from wellfed.nouns.layout import CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
+from wellfed.nouns.plan import Request
 from wellfed.perf.memory import kv_bytes_per_sequence, kv_element_bytes, memory, rank_weights, running_capacity
 from wellfed.perf.memory.shards import stages
-from wellfed.plan import Request
 
 MODELS = {model.id: model for model in (LLAMA_8B, GEMMA_LIKE, DEEPSEEK_R1)}
 KV_BY_SIZE = ("q4_0", "q5_0", "q8_0", "f16", "f32")

@@ -9,7 +9,7 @@ import pytest
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped, read_table
 from wellfed.accuracy.fit_memory import refit
 from wellfed.accuracy.rows_memory import interpret
-from wellfed.calibration import Calibration
+from wellfed.nouns.calibration import Calibration
 
 BLANK = Calibration("blank", {})
 

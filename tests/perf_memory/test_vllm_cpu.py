@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from tests.perf_memory.parts import DEEPSEEK_R1, GEMMA_LIKE, LLAMA_8B
 
 from wellfed.hardware.machine import Machine, NumaNode, Origin, Socket
-from wellfed.layout import CPU_ONLY, Engine, Layout
 from wellfed.models.attention import FullAttention, LatentAttention
 from wellfed.models.ffn import DenseFfn, MoeFfn
 from wellfed.models.model import Layer, Model
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation
+from wellfed.nouns.layout import CPU_ONLY, Engine, Layout
+from wellfed.nouns.plan import Request
+from wellfed.nouns.workload import Workload
 from wellfed.perf.memory import memory, pool_tokens, rank_pool_bytes
-from wellfed.plan import Request
 from wellfed.units import GIB
-from wellfed.workload import Workload
 
 TINY = Model("t", "T", "llama", 256, 1024, 4096, (Layer(FullAttention(8, 2, 64), DenseFfn(512)),) * 4)
 LATENT = LatentAttention(4, 512, 128, 64, 128)

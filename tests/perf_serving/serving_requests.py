@@ -10,11 +10,11 @@ from wellfed.catalog.calibration import bundled
 from wellfed.catalog.hardware import gpu
 from wellfed.catalog.models import model
 from wellfed.hardware.machine import Machine
-from wellfed.layout import Engine, Layout
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation
-from wellfed.plan import Request
-from wellfed.workload import Workload
+from wellfed.nouns.layout import Engine, Layout
+from wellfed.nouns.plan import Request
+from wellfed.nouns.workload import Workload
 
 CALIBRATION = bundled()
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from tests.perf_serving.serving_requests import CALIBRATION, request, with_gpu
 
-from wellfed.calibration import Calibration
 from wellfed.errors import BadInput, Unsupported
-from wellfed.layout import Engine, Speculation
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.layout import Engine, Speculation
+from wellfed.nouns.plan import Request
 from wellfed.perf.serving import best_load, best_throughput, estimate_serving
-from wellfed.plan import Request
 
 
 def at_rate(asked: Request, rate: float) -> Request:

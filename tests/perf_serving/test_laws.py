@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.perf_serving.serving_requests import CALIBRATION, request, with_gpu
 
-from wellfed.estimate import total_seconds
-from wellfed.layout import Engine
+from wellfed.nouns.estimate import total_seconds
+from wellfed.nouns.layout import Engine
+from wellfed.nouns.plan import Request
 from wellfed.perf.serving import estimate_serving
-from wellfed.plan import Request
 
 ENGINES = st.sampled_from([Engine.VLLM, Engine.SGLANG, Engine.TENSORRT_LLM])
 MODELS = st.sampled_from([("llama-3.1-8b", "bf16"), ("llama-3.1-70b", "fp8"), ("gpt-oss-120b", "mxfp4-experts")])

@@ -10,7 +10,8 @@ from tests.perf_serving.serving_requests import CALIBRATION, request
 
 from wellfed.catalog.hardware import cpu
 from wellfed.hardware.machine import OsSettings, Socket
-from wellfed.layout import Engine, Speculation
+from wellfed.nouns.layout import Engine, Speculation
+from wellfed.nouns.plan import Request
 from wellfed.perf.serving import estimate_serving
 from wellfed.perf.serving.estimate import replica
 from wellfed.perf.serving.knobs import Knobs
@@ -18,7 +19,6 @@ from wellfed.perf.serving.load import closed_wait, fed, serve
 from wellfed.perf.serving.room import room
 from wellfed.perf.serving.shape import Shape, mean_inverse
 from wellfed.perf.serving.step import forward, sides
-from wellfed.plan import Request
 
 
 def parts(asked: Request) -> tuple[Shape, Knobs]:

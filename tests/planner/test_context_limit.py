@@ -7,26 +7,26 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from wellfed import api
 from wellfed.cli.main import cli
-from wellfed.workload import PRESETS
+from wellfed.nouns.workload import PRESETS
+from wellfed.verbs import planning
 
 CARD = "rtx 4090, ryzen 9 7950x, 2x32GB ddr5-5600"
 
 
-def asked(context: int) -> api.PlanOptions:
-    return api.PlanOptions(on=CARD, workload=replace(PRESETS["chat"], context_tokens=context))
+def asked(context: int) -> planning.PlanOptions:
+    return planning.PlanOptions(on=CARD, workload=replace(PRESETS["chat"], context_tokens=context))
 
 
 @pytest.mark.parametrize("context", [8192, 131072])
 def test_within_the_limit_nothing_is_said(context: int) -> None:
-    answer = api.plan("deepseek-r1:7b", asked(context))
+    answer = planning.plan("deepseek-r1:7b", asked(context))
     assert answer.search.workload.context == context
     assert not any("room for" in assumption.text for assumption in answer.assumptions)
 
 
 def test_a_cut_is_said_first() -> None:
-    answer = api.plan("deepseek-r1:7b", asked(500_000))
+    answer = planning.plan("deepseek-r1:7b", asked(500_000))
     assert answer.search.workload.context == 131072
     assert answer.assumptions[0].text == "room for 131,072 tokens, not 500,000"
     printed = CliRunner().invoke(cli, ["plan", "deepseek-r1:7b", "--on", CARD, "--context", "500000"]).stdout

@@ -7,12 +7,12 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from wellfed import api
 from wellfed.catalog.models import model_ids
 from wellfed.catalog.quality import quality
 from wellfed.cli.main import cli
 from wellfed.errors import BadInput
 from wellfed.planner.fit import USES, _family, lean_layouts
+from wellfed.verbs import fitting, inputs, planning
 
 MACHINES = (
     "rtx 3060 12gb, ryzen 5 5600, 2x16gb ddr4-3200",
@@ -38,7 +38,7 @@ def test_every_row_fits_and_is_told_whole(on: str, use: str) -> None:
 
 @pytest.mark.parametrize("on", MACHINES[:2])
 def test_order(on: str) -> None:
-    rows = api.fit(on, "chat", 30).rows
+    rows = fitting.fit(on, "chat", 30).rows
     quick = [row.quick for row in rows]
     assert quick == sorted(quick, reverse=True), "what is too slow comes after what is not"
     ranked = [row for row in rows if row.quick]
@@ -49,10 +49,10 @@ def test_order(on: str) -> None:
 
 
 def test_one_row_a_family_unless_all_are_wanted() -> None:
-    rows = api.fit(MACHINES[1], "chat", 20).rows
+    rows = fitting.fit(MACHINES[1], "chat", 20).rows
     families = [_family(row.model_id) for row in rows]
     assert len(families) == len(set(families))
-    everything = api.fit(MACHINES[1], "chat", 20, whole_families=True).rows
+    everything = fitting.fit(MACHINES[1], "chat", 20, whole_families=True).rows
     families = [_family(row.model_id) for row in everything]
     assert len(families) > len(set(families))
 
@@ -61,11 +61,11 @@ def test_one_row_a_family_unless_all_are_wanted() -> None:
 @pytest.mark.parametrize("on", MACHINES)
 def test_the_lean_search_hardly_misses(name: str, on: str) -> None:
     """Against the full search over the same engines: at least 75 % of its speed, or finer weights."""
-    found = next((row for row in api.fit(on, "chat", 400, True).rows if row.model_id == name), None)
-    from wellfed.layout import Engine
+    found = next((row for row in fitting.fit(on, "chat", 400, True).rows if row.model_id == name), None)
+    from wellfed.nouns.layout import Engine
 
-    options = api.PlanOptions(on=on, engines=(Engine.LLAMA_CPP, Engine.VLLM))
-    best = api.plan(name, options).ranking.best
+    options = planning.PlanOptions(on=on, engines=(Engine.LLAMA_CPP, Engine.VLLM))
+    best = planning.plan(name, options).ranking.best
     if best is None or found is None:
         assert best is None or quality(name, "chat") is None
         return
@@ -74,10 +74,10 @@ def test_the_lean_search_hardly_misses(name: str, on: str) -> None:
 
 
 def test_the_lean_search_is_lean() -> None:
-    machine = api.machine("8x h200 sxm, 2x xeon 8480+")
-    assert len(list(lean_layouts(machine, api.model("deepseek-r1").model))) <= 30
+    machine = inputs.machine("8x h200 sxm, 2x xeon 8480+")
+    assert len(list(lean_layouts(machine, inputs.model("deepseek-r1").model))) <= 30
 
 
 def test_an_unknown_use() -> None:
     with pytest.raises(BadInput, match="no such use"):
-        api.fit(MACHINES[0], "poetry")
+        fitting.fit(MACHINES[0], "poetry")

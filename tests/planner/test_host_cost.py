@@ -49,12 +49,12 @@ def test_what_is_not_known_or_not_to_be_swapped_costs_nothing_told(machine: str)
 
 
 def test_the_fastest_host_takes_as_many_sockets_and_gpus() -> None:
-    from wellfed import api
+    from wellfed.verbs import inputs
 
-    machine = api.machine("8x h100, 2x epyc 7551")
+    machine = inputs.machine("8x h100, 2x epyc 7551")
     best = fastest_host(machine, cpus())
     assert best is not None and best.sockets_max >= 2 and best.memory_channels >= 8
     ratio = part_ratio(best)
     assert ratio is not None
-    single = fastest_host(api.machine("rtx 4090, ryzen 9 7950x"), cpus())
+    single = fastest_host(inputs.machine("rtx 4090, ryzen 9 7950x"), cpus())
     assert single is not None and (part_ratio(single) or 0) >= ratio

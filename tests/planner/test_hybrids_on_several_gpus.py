@@ -8,12 +8,12 @@ from itertools import pairwise
 import pytest
 from click.testing import CliRunner
 
-from wellfed import api
 from wellfed.cli.main import cli
-from wellfed.layout import Engine
-from wellfed.plan import Plan
+from wellfed.nouns.layout import Engine
+from wellfed.nouns.plan import Plan
 from wellfed.planner.kinds import Kind, describe, kind_of
 from wellfed.planner.upgrades import upgrades
+from wellfed.verbs import planning
 
 LOCAL = (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP)
 
@@ -24,7 +24,7 @@ def on_cards(count: int, card: str = "rtx 4090") -> str:
 
 def best(model: str, on: str, engine: Engine, quantisation: str = "q4_k_m", **options: object) -> Plan:
     options = {"engines": (engine,), "quantisations": (quantisation,), **options}
-    plans = api.plan(model, api.PlanOptions(on=on, **options)).ranking.plans  # type: ignore[arg-type]
+    plans = planning.plan(model, planning.PlanOptions(on=on, **options)).ranking.plans  # type: ignore[arg-type]
     return next(plan for plan in plans if kind_of(plan.layout) is not Kind.CPU)
 
 
@@ -75,7 +75,7 @@ def test_the_last_layers_need_no_cpu_when_a_split_fits_them_all() -> None:
 
 
 def test_another_card_is_worth_something_again() -> None:
-    answer = api.plan("deepseek-r1", api.PlanOptions(on=on_cards(2), engines=(Engine.LLAMA_CPP,)))
+    answer = planning.plan("deepseek-r1", planning.PlanOptions(on=on_cards(2), engines=(Engine.LLAMA_CPP,)))
     gains = {upgrade.change: upgrade.gain for upgrade in upgrades(answer.search, answer.ranking.best)}
     assert gains["2 more GeForce RTX 4090"] > 1.03
 
@@ -83,7 +83,7 @@ def test_another_card_is_worth_something_again() -> None:
 def test_unequal_cards_are_filled_each_to_its_own_size() -> None:
     """Whether three cards beat the fastest alone is the speed model's to say; where all work, each is filled."""
     on = "rtx 4090, 2x rtx 3060 12gb, epyc 9554, 12x32GB ddr5-4800"
-    plans = api.plan("qwen3-235b-a22b", api.PlanOptions(on=on, engines=(Engine.LLAMA_CPP,))).ranking.plans
+    plans = planning.plan("qwen3-235b-a22b", planning.PlanOptions(on=on, engines=(Engine.LLAMA_CPP,))).ranking.plans
     plan = next(plan for plan in plans if plan.layout.gpus == 3 and plan.layout.offload.cpu_expert_layers)
     assert plan.layout.split
     assert all((device.spare_bytes or 0) >= 0 for device in plan.estimate.memory.devices)

@@ -10,14 +10,14 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wellfed import api
 from wellfed.cli.main import cli
 from wellfed.engines import llamacpp, sglang, vllm
 from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.engines.spec import Endpoint
 from wellfed.errors import BadInput
-from wellfed.layout import Engine, Layout
+from wellfed.nouns.layout import Engine, Layout
 from wellfed.perf.memory.kv import kv_bytes_per_sequence, kv_element_bytes
+from wellfed.verbs import inputs, planning
 
 ON = "rtx 4090, ryzen 9 7950x, 2x32gb ddr5-5600"
 
@@ -54,11 +54,11 @@ def test_coarser_by_itself_when_nothing_fits_and_said_in_the_headline() -> None:
 @pytest.mark.parametrize("name", ["q3", "", "fp8/", "fp8/fp8", "q8_0/none"])
 def test_a_type_that_no_engine_has_is_one_error(name: str) -> None:
     with pytest.raises(BadInput, match="no engine has a KV cache"):
-        api.plan("qwen3-14b", api.PlanOptions(on=ON, kv_types=(name,)))
+        planning.plan("qwen3-14b", planning.PlanOptions(on=ON, kv_types=(name,)))
 
 
 def test_an_engine_without_the_type_says_so() -> None:
-    found = api.plan("qwen3-14b", api.PlanOptions(on=ON, kv_types=("fp8",), engines=(Engine.LLAMA_CPP,)))
+    found = planning.plan("qwen3-14b", planning.PlanOptions(on=ON, kv_types=("fp8",), engines=(Engine.LLAMA_CPP,)))
     assert not found.ranking.plans
     assert [refusal.reason for refusal in found.ranking.refused] == ["has no KV cache in fp8"]
 
@@ -74,8 +74,8 @@ def test_an_engine_without_the_type_says_so() -> None:
     ],
 )
 def test_the_planned_type_reaches_the_command_line(engine: Engine, kv_type: str, flags: tuple[str, ...]) -> None:
-    options = api.PlanOptions(on=ON, kv_types=(kv_type,), engines=(engine,))
-    plan = api.plan("qwen3-8b", options).ranking.best
+    options = planning.PlanOptions(on=ON, kv_types=(kv_type,), engines=(engine,))
+    plan = planning.plan("qwen3-8b", options).ranking.best
     assert plan is not None and plan.layout.kv_type == kv_type
     adapter = {Engine.LLAMA_CPP: llamacpp, Engine.VLLM: vllm, Engine.SGLANG: sglang}[engine]
     line = adapter.launch_spec(plan, ("server",), "m", Endpoint()).argv
@@ -91,7 +91,7 @@ def test_the_planned_type_reaches_the_command_line(engine: Engine, kv_type: str,
 def test_a_coarser_cache_never_takes_more_for_a_sequence(engine: Engine, name: str, context: int) -> None:
     capabilities = CAPABILITIES[engine]
     types = sorted({*capabilities.kv_types, *capabilities.kv_on_request}, key=kv_element_bytes)
-    model = api.model(name).model
+    model = inputs.model(name).model
     sizes = [kv_bytes_per_sequence(model, Layout(engine, "bf16", kv_type=kv), context) for kv in types]
     assert all(finer >= coarser * 0.999 for coarser, finer in itertools.pairwise(sizes))
     assert sizes[-1] > 0

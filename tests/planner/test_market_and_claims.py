@@ -9,16 +9,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wellfed import api
 from wellfed.catalog.prices import load_prices
 from wellfed.errors import BadInput
+from wellfed.nouns.plan import Request
+from wellfed.nouns.workload import PRESETS
 from wellfed.perf.estimate import estimate
-from wellfed.plan import Request
 from wellfed.planner.claims import CLAIMS, Standing
 from wellfed.planner.goal import Objective
 from wellfed.planner.power import power
 from wellfed.planner.search import lateness
 from wellfed.planner.sensitivity import improved, sensitivities, weakest
+from wellfed.verbs import buying, planning
 from wellfed.written.machines import builds, machine
 
 # What the vendors' figures and the arithmetic say; the estimates must agree.
@@ -42,7 +43,7 @@ def test_every_claim_has_its_standing(claim: object) -> None:
 
 @pytest.mark.parametrize("build", builds(), ids=lambda build: build.id)
 def test_every_build_plans(build: object) -> None:
-    answer = api.plan("deepseek-r1:7b", api.PlanOptions(on=f"build:{build.id}"))  # type: ignore[attr-defined]
+    answer = planning.plan("deepseek-r1:7b", planning.PlanOptions(on=f"build:{build.id}"))  # type: ignore[attr-defined]
     assert answer.ranking.plans
     assert power(answer.search.machine).rest_w > 0
 
@@ -50,7 +51,7 @@ def test_every_build_plans(build: object) -> None:
 @pytest.mark.parametrize("on", ["rtx 4090, ryzen 9 7950x, 2x32GB ddr5-5600", "build:moe-epyc", "build:large-70b"])
 def test_weakest_part_improved_raises_the_figure_and_others_do_not(on: str) -> None:
     name = "deepseek-r1" if "moe" in on else "deepseek-r1:7b"
-    answer = api.plan(name, api.PlanOptions(on=on))
+    answer = planning.plan(name, planning.PlanOptions(on=on))
     best = answer.ranking.best
     assert best is not None
     found = sensitivities(best, answer.search.estimate)
@@ -66,7 +67,7 @@ def test_weakest_part_improved_raises_the_figure_and_others_do_not(on: str) -> N
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.floats(1.0, 4.0), st.sampled_from(["rtx 3090", "h100 sxm", "rtx 4090, epyc 9355, 12x64GB ddr5-6000"]))
 def test_one_part_improved_is_never_slower_and_never_fits_less(factor: float, on: str) -> None:
-    answer = api.plan("qwen3-30b-a3b", api.PlanOptions(on=on))
+    answer = planning.plan("qwen3-30b-a3b", planning.PlanOptions(on=on))
     for plan in answer.ranking.best_of_each_kind()[:3]:
         for part, better in improved(plan.machine, factor):
             then = estimate(
@@ -77,7 +78,7 @@ def test_one_part_improved_is_never_slower_and_never_fits_less(factor: float, on
 
 
 def test_market_offers_meet_targets_first_and_fit() -> None:
-    found = api.buy("deepseek-r1:7b", keep=8)
+    found = buying.buy("deepseek-r1:7b", keep=8)
     assert found.machines > 1000
     assert len(found.offers) == 8
     missed = [lateness(offer.plan) for offer in found.offers]
@@ -87,8 +88,8 @@ def test_market_offers_meet_targets_first_and_fit() -> None:
 
 
 def test_market_for_speed_is_ordered_by_speed_and_bounded_by_power() -> None:
-    options = api.PlanOptions(objective=Objective.THROUGHPUT, workload=replace(api.PRESETS["chat"], concurrency=8))
-    found = api.buy("deepseek-r1:7b", options, most_power_w=900, keep=6)
+    options = planning.PlanOptions(objective=Objective.THROUGHPUT, workload=replace(PRESETS["chat"], concurrency=8))
+    found = buying.buy("deepseek-r1:7b", options, most_power_w=900, keep=6)
     rates = [offer.plan.estimate.total_tok_s.value for offer in found.offers]
     assert rates == sorted(rates, reverse=True)
     assert all(offer.power_w is not None and offer.power_w <= 900 for offer in found.offers)
@@ -117,7 +118,7 @@ def test_prices_are_summed_and_missing_ones_said(tmp_path: Path) -> None:
 def test_budget_keeps_only_what_is_priced_and_affordable(tmp_path: Path) -> None:
     path = tmp_path / "prices.toml"
     path.write_text(PRICES)
-    found = api.buy("deepseek-r1:7b", prices=path, budget=5000)
+    found = buying.buy("deepseek-r1:7b", prices=path, budget=5000)
     assert found.offers
     assert all(offer.price is not None and offer.price <= 5000 for offer in found.offers)
 

@@ -8,10 +8,10 @@ import shlex
 import pytest
 from click.testing import CliRunner, Result
 
-from wellfed import api
 from wellfed.catalog.models import model_ids
 from wellfed.cli.main import cli
-from wellfed.layout import Engine
+from wellfed.nouns.layout import Engine
+from wellfed.verbs import planning
 from wellfed.verbs.next_steps import next_steps
 
 LARGE = "8x b300, 2x epyc 9575f, 24x128gb ddr5-6400"  # holds any model of the catalogue
@@ -69,7 +69,7 @@ def test_another_machine_is_only_written_down() -> None:
 @pytest.mark.parametrize("engine", list(Engine))
 def test_every_engine_that_a_plan_may_show_has_a_command(engine: Engine) -> None:
     on = "8x h100 sxm, 2x epyc 9654, 24x64gb ddr5-4800"
-    best = api.plan("qwen3-235b-a22b", api.PlanOptions(on=on, engines=(engine,))).ranking.best
+    best = planning.plan("qwen3-235b-a22b", planning.PlanOptions(on=on, engines=(engine,))).ranking.best
     assert best is not None
     steps = next_steps("qwen3-235b-a22b", best, on)
     assert len(steps.steps) == 2 and steps.downloads is not None

@@ -9,11 +9,11 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wellfed import api
 from wellfed.cli.main import cli
 from wellfed.engines.pins import SETTINGS, command, pins
 from wellfed.errors import BadInput
-from wellfed.layout import Engine, Layout, Offload
+from wellfed.nouns.layout import Engine, Layout, Offload
+from wellfed.verbs import planning
 
 ON = "2x rtx 4090, ryzen 9 7950x, 2x32gb ddr5-5600"
 
@@ -68,18 +68,18 @@ def test_no_text_does_more_than_raise(engine: Engine, text: str) -> None:
     [(("ubatch-size=2048",), {"llama.cpp", "ik_llama.cpp"}), (("gpu-memory-utilization=0.95",), {"vllm"})],
 )
 def test_plans_are_of_engines_that_have_the_setting(settings: tuple[str, ...], engines: set[str]) -> None:
-    found = api.plan("qwen3-14b", api.PlanOptions(on=ON, pins=settings)).ranking.plans
+    found = planning.plan("qwen3-14b", planning.PlanOptions(on=ON, pins=settings)).ranking.plans
     assert found and {plan.layout.engine.value for plan in found} <= engines
 
 
 def test_every_plan_has_what_is_pinned() -> None:
-    options = api.PlanOptions(on=ON, pins=("ngl=20", "ubatch-size=1024"), engines=(Engine.LLAMA_CPP,))
-    for plan in api.plan("qwen3-14b", options).ranking.plans:
+    options = planning.PlanOptions(on=ON, pins=("ngl=20", "ubatch-size=1024"), engines=(Engine.LLAMA_CPP,))
+    for plan in planning.plan("qwen3-14b", options).ranking.plans:
         assert plan.layout.offload.gpu_layers == 20 and plan.layout.ubatch_tokens == 1024
 
 
 def test_degrees_that_do_not_divide_are_no_plans() -> None:
-    found = api.plan("qwen3-14b", api.PlanOptions(on="6x rtx 4090", pins=("tp=3",), engines=(Engine.VLLM,)))
+    found = planning.plan("qwen3-14b", planning.PlanOptions(on="6x rtx 4090", pins=("tp=3",), engines=(Engine.VLLM,)))
     assert not found.ranking.plans
 
 

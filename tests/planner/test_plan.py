@@ -8,14 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wellfed import api
 from wellfed.errors import BadInput, UnknownName
-from wellfed.estimate import total_seconds
-from wellfed.layout import Engine
+from wellfed.nouns.estimate import total_seconds
+from wellfed.nouns.layout import Engine
+from wellfed.nouns.workload import PRESETS
 from wellfed.planner.answer import Answer
 from wellfed.planner.goal import Objective
 from wellfed.planner.kinds import Kind, kind_of
-from wellfed.workload import PRESETS
+from wellfed.verbs import planning
 
 CHAT = PRESETS["chat"]
 SLOW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -23,7 +23,7 @@ SLOW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthChe
 
 def plan(model: str, on: str, **options: object) -> Answer:
     """A plan on a written machine."""
-    return api.plan(model, api.PlanOptions(on=on, **options))  # type: ignore[arg-type]
+    return planning.plan(model, planning.PlanOptions(on=on, **options))  # type: ignore[arg-type]
 
 
 def test_small_model_on_a_big_card_is_for_the_gpu() -> None:
@@ -118,7 +118,7 @@ def test_upgrades_are_estimates_of_changed_machines() -> None:
 )
 def test_unknown_names_have_near_matches(model: str, on: str | None) -> None:
     with pytest.raises(UnknownName) as caught:
-        api.plan(model, api.PlanOptions(on=on))
+        planning.plan(model, planning.PlanOptions(on=on))
     assert caught.value.near
 
 

@@ -11,16 +11,16 @@ from click.testing import CliRunner
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from wellfed import api
 from wellfed.catalog.hardware import gpus
 from wellfed.cli.main import cli
 from wellfed.errors import BadInput, WellfedError
 from wellfed.hardware.machine import Machine
-from wellfed.layout import Engine
+from wellfed.nouns.layout import Engine
+from wellfed.nouns.plan import Request
 from wellfed.perf.memory import memory
-from wellfed.plan import Request
 from wellfed.planner.goal import Goal
 from wellfed.planner.stated import with_stated
+from wellfed.verbs import inputs, planning
 
 ON = "rtx 4090, ryzen 9 7950x, 2x32gb ddr5-5600"
 UNIFIED = tuple(spec.id for spec in gpus() if spec.unified_memory)
@@ -28,7 +28,7 @@ UNIFIED = tuple(spec.id for spec in gpus() if spec.unified_memory)
 
 @lru_cache(maxsize=64)
 def machine(text: str) -> Machine:
-    return api.machine(text)
+    return inputs.machine(text)
 
 
 def best(*words: str) -> dict[str, object]:
@@ -46,9 +46,9 @@ def test_one_pool_is_one_pool_for_every_engine(name: str, engine: Engine, model:
     except WellfedError:
         return
     pool = where.memory_bytes or max((gpu.memory_bytes or 0) for gpu in where.gpus)
-    options = api.PlanOptions(on=name, engines=(engine,), least_quality_bits=0.0)
+    options = planning.PlanOptions(on=name, engines=(engine,), least_quality_bits=0.0)
     try:
-        search, _ = api.search(model, options, where)
+        search, _ = planning.search(model, options, where)
     except WellfedError:
         return
     for plan in replace(search, goal=Goal(engines=(engine,), least_quality_bits=0.0)).run().plans[:8]:
@@ -108,8 +108,10 @@ def test_more_free_memory_is_never_worse(one: float, other: float) -> None:
     less, more = sorted((one, other))
     rates = []
     for size in (less, more):
-        options = api.PlanOptions(on=ON, engines=(Engine.LLAMA_CPP,), quantisations=("q4_k_m",), vram_free=f"{size}GiB")
-        found, _ = api.search("llama-3.1-8b", options, machine(ON))
+        options = planning.PlanOptions(
+            on=ON, engines=(Engine.LLAMA_CPP,), quantisations=("q4_k_m",), vram_free=f"{size}GiB"
+        )
+        found, _ = planning.search("llama-3.1-8b", options, machine(ON))
         plan = found.run().best
         rates.append(0.0 if plan is None else plan.estimate.decode_tok_s.value)
     assert rates[1] >= rates[0] * 0.999

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from wellfed import api
 from wellfed.cli.main import cli
 from wellfed.planner.sweep import over_context, over_users
+from wellfed.verbs import planning
 
 ON = ("--on", "2x a100 40gb, epyc 7543, 8x32gb ddr4-3200", "--engine", "vllm", "--quant", "int4")
 
@@ -101,8 +101,8 @@ def test_a_report_that_cannot_be_is_one_error(tmp_path: Path, name: str) -> None
 
 
 def test_sweeps_go_the_right_way() -> None:
-    options = api.PlanOptions(on=ON[1], quantisations=("int4",))
-    answer = api.plan("qwen3-32b", options)
+    options = planning.PlanOptions(on=ON[1], quantisations=("int4",))
+    answer = planning.plan("qwen3-32b", options)
     best = answer.ranking.best
     assert best is not None
     rates = [point.decode_tok_s.value for point in over_context(answer.search, best)]

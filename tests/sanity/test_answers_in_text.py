@@ -8,12 +8,12 @@ from collections.abc import Callable
 import pytest
 from click.testing import CliRunner
 
-from wellfed import api
 from wellfed.cli.console import console
 from wellfed.cli.plan import command
-from wellfed.layout import Engine
 from wellfed.models.quantisation_names import quantisation
+from wellfed.nouns.layout import Engine
 from wellfed.planner.kinds import Kind
+from wellfed.verbs import planning
 
 
 @pytest.fixture
@@ -51,13 +51,13 @@ def test_narrow_terminals_lose_no_column_and_cut_no_number(printed: Callable[...
 
 
 def test_first_gpu_of_a_machine_without_one_is_priced() -> None:
-    answer = api.plan("r1:7b", api.PlanOptions(on="ryzen 9 7950x, 64GB"))
+    answer = planning.plan("r1:7b", planning.PlanOptions(on="ryzen 9 7950x, 64GB"))
     first = answer.upgrades[0]
     assert "RTX 4090" in first.change and first.gain > 3
 
 
 def test_more_memory_makes_room_for_finer_weights() -> None:
-    answer = api.plan("r1:70b", api.PlanOptions(on="core i7-13700k, 2x16GB ddr5-5600"))
+    answer = planning.plan("r1:70b", planning.PlanOptions(on="core i7-13700k, 2x16GB ddr5-5600"))
     assert answer.ranking.best is not None
     more = next(one for one in answer.upgrades if one.change == "twice the RAM")
     assert more.finer is not None and quantisation(more.finer).bits >= 4
@@ -65,8 +65,8 @@ def test_more_memory_makes_room_for_finer_weights() -> None:
 
 def test_gpus_that_were_not_asked_are_not_called_too_small() -> None:
     on = "8x h200 sxm, 2x xeon platinum 8480+"
-    answer = api.plan("deepseek-r1", api.PlanOptions(on=on, engines=(Engine.KTRANSFORMERS,)))
+    answer = planning.plan("deepseek-r1", planning.PlanOptions(on=on, engines=(Engine.KTRANSFORMERS,)))
     assert answer.ranking.plans and answer.ranking.best_of(Kind.GPU) is None  # it keeps experts on the CPU
     assert "alone cannot hold" not in answer.verdict.why
-    small = api.plan("deepseek-r1", api.PlanOptions(on="build:moe-epyc"))
+    small = planning.plan("deepseek-r1", planning.PlanOptions(on="build:moe-epyc"))
     assert "alone cannot hold" in small.verdict.why

@@ -8,13 +8,13 @@ import pytest
 from click import Command
 from click.testing import CliRunner, Result
 
-from wellfed import api
 from wellfed.catalog.hardware import cpus, gpus
 from wellfed.cli.console import console
 from wellfed.cli.plan import command as plan_command
 from wellfed.cli.run import command as run_command
 from wellfed.hardware.parts import CpuSpec, GpuSpec
-from wellfed.plan import Plan
+from wellfed.nouns.plan import Plan
+from wellfed.verbs import inputs, planning
 
 
 def one_of_each_gpu() -> list[GpuSpec]:
@@ -29,7 +29,7 @@ def one_of_each_cpu() -> list[CpuSpec]:
 
 @pytest.mark.parametrize("spec", one_of_each_gpu(), ids=lambda spec: spec.id)
 def test_a_gpu_of_every_kind(spec: GpuSpec) -> None:
-    answer = api.plan("llama-3.2-3b", api.PlanOptions(on=spec.name))
+    answer = planning.plan("llama-3.2-3b", planning.PlanOptions(on=spec.name))
     plans = answer.ranking.plans
     assert plans or answer.ranking.near_miss or answer.ranking.refused
     assert all(0 < plan.estimate.decode_tok_s.low <= plan.estimate.decode_tok_s.high < 1e5 for plan in plans)
@@ -41,7 +41,7 @@ def test_a_gpu_of_every_kind(spec: GpuSpec) -> None:
 def test_a_cpu_of_every_kind(spec: CpuSpec) -> None:
     whole = spec.id in {gpu.cpu_id for gpu in gpus() if not gpu.memory_of_host}
     soldered = spec.memory_type.startswith("LPDDR") and not whole
-    answer = api.plan("llama-3.2-3b", api.PlanOptions(on=f"{spec.name}, 32gb ram" if soldered else spec.name))
+    answer = planning.plan("llama-3.2-3b", planning.PlanOptions(on=f"{spec.name}, 32gb ram" if soldered else spec.name))
     assert answer.ranking.plans or answer.ranking.near_miss
 
 
@@ -50,7 +50,7 @@ def width(plan: Plan) -> float:
 
 
 def best(line: str, engine: str = "vllm") -> Plan:
-    plans = api.plan("llama-3.1-8b", api.PlanOptions(on=line)).ranking.plans
+    plans = planning.plan("llama-3.1-8b", planning.PlanOptions(on=line)).ranking.plans
     return next(plan for plan in plans if plan.layout.gpus and plan.layout.engine.value == engine)
 
 
@@ -65,7 +65,7 @@ def test_a_vendor_without_measurements_has_a_wide_interval_that_says_so() -> Non
 def test_an_unknown_cpu_widens_the_interval_most_where_it_computes() -> None:
     def widths(cpu: str) -> tuple[float, float]:
         on_gpu = best(f"rtx 4090, {cpu}, 64gb ddr4", "llama.cpp")
-        alone = api.plan("llama-3.1-8b", api.PlanOptions(on=f"{cpu}, 64gb ddr4")).ranking.plans[0]
+        alone = planning.plan("llama-3.1-8b", planning.PlanOptions(on=f"{cpu}, 64gb ddr4")).ranking.plans[0]
         return width(on_gpu), width(alone)
 
     (gpu, cpu), (gpu_unknown, cpu_unknown) = widths("core i5-8400"), widths("unknown cpu with 6 cores")
@@ -111,13 +111,13 @@ def test_an_export_names_the_vendors_image_and_devices(line: str, expected: list
 
 
 def test_graphics_inside_the_cpu_share_its_memory_and_stand_back_behind_a_card() -> None:
-    alone = api.machine("780m, 64gb ddr5-5600")
+    alone = inputs.machine("780m, 64gb ddr5-5600")
     assert alone.unified_memory and alone.gpus[0].memory_bytes == alone.memory_bytes
     assert alone.gpus[0].spec is not None
     assert alone.gpus[0].spec.memory_bandwidth_bytes_per_s == alone.memory_bandwidth_bytes_per_s == 89.6e9
-    slower = api.machine("780m, 32gb ddr5-4800").gpus[0].spec
+    slower = inputs.machine("780m, 32gb ddr5-4800").gpus[0].spec
     assert slower is not None and slower.memory_bandwidth_bytes_per_s == 76.8e9
-    beside = api.plan("llama-3.2-3b", api.PlanOptions(on="1x rx 7600m xt, 780m, 32gb ddr5"))
+    beside = planning.plan("llama-3.2-3b", planning.PlanOptions(on="1x rx 7600m xt, 780m, 32gb ddr5"))
     assert {plan.layout.gpus for plan in beside.ranking.plans} <= {0, 1}
     assert any("780M is not used" in each.text for each in beside.assumptions)
 
@@ -131,4 +131,4 @@ def test_graphics_inside_the_cpu_share_its_memory_and_stand_back_behind_a_card()
     ],
 )  # fmt: skip
 def test_one_pool_is_a_property_of_the_machine(line: str, unified: bool) -> None:
-    assert api.machine(line).unified_memory is unified
+    assert inputs.machine(line).unified_memory is unified

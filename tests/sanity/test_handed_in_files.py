@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from wellfed import api
 from wellfed.cli.check import command
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import Origin
 from wellfed.topology.snapshot import Snapshot
 from wellfed.topology.snapshot_io import save
+from wellfed.verbs import inputs
 
 FILES = {f"/sys/devices/system/cpu/cpu{n}/topology/core_id": f"{n * 7919 % 1009}\n".encode() for n in range(200)}
 
@@ -22,7 +22,7 @@ def test_what_is_no_text_is_an_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "paste.txt"
     path.write_bytes(content)
     with pytest.raises(BadInput):
-        api.captured(path)
+        inputs.captured(path)
 
 
 @pytest.mark.parametrize("content", [b"hello\n", b""])
@@ -40,8 +40,8 @@ def test_a_truncated_snapshot_says_so_and_keeps_what_is_left(tmp_path: Path, sha
     save(Snapshot("whole", Origin.SNAPSHOT, FILES), whole)
     cut = tmp_path / "cut.tar.gz"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * share // 10])
-    assert "snapshot" not in api.captured(whole).unknown
-    assert "damaged" in api.captured(cut).unknown["snapshot"]
+    assert "snapshot" not in inputs.captured(whole).unknown
+    assert "damaged" in inputs.captured(cut).unknown["snapshot"]
     result = CliRunner().invoke(command, ["--from", str(cut)])
     assert "damaged" in result.stderr
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from wellfed import api
 from wellfed.catalog.models import model as by_name
 from wellfed.hardware.machine import Gpu, Machine, Origin
-from wellfed.layout import Engine, Layout
+from wellfed.nouns.layout import Engine, Layout
+from wellfed.nouns.workload import PRESETS
 from wellfed.planner.answer import Answer
 from wellfed.planner.candidates import divides
 from wellfed.planner.usable import equal_ones, usable
-from wellfed.workload import PRESETS
+from wellfed.verbs import inputs, planning
 
 
 def plan(model: str, on: str, **options: object) -> Answer:
-    return api.plan(model, api.PlanOptions(on=on, **options))  # type: ignore[arg-type]
+    return planning.plan(model, planning.PlanOptions(on=on, **options))  # type: ignore[arg-type]
 
 
 def layouts(model: str, on: str, **options: object) -> list[Layout]:
@@ -75,7 +75,7 @@ def test_order_of_unequal_gpus_does_not_matter() -> None:
 
 
 def test_a_card_without_data_sheet_does_not_hide_the_others() -> None:
-    made = api.machine("2x rtx 4090, core i7-13700k, 64GB")
+    made = inputs.machine("2x rtx 4090, core i7-13700k, 64GB")
     odd = Gpu(0, None, "UHD Graphics 770")
     mixed = Machine("desktop", Origin.PARTS, gpus=(odd, *made.gpus))
     kept = usable(mixed)

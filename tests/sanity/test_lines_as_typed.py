@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from wellfed import api
 from wellfed.catalog.models import model_ids
 from wellfed.errors import BadInput
 from wellfed.units import GIB
+from wellfed.verbs import inputs
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ from wellfed.units import GIB
     ],
 )
 def test_gpus_are_counted(line: str, gpus: int, name: str) -> None:
-    found = api.machine(line)
+    found = inputs.machine(line)
     assert len(found.gpus) == gpus
     assert all(gpu.spec and name in gpu.spec.name for gpu in found.gpus)
 
@@ -50,7 +50,7 @@ def test_gpus_are_counted(line: str, gpus: int, name: str) -> None:
     ],
 )
 def test_memory_and_sockets_are_the_ones_named(line: str, sockets: int, gib: int) -> None:
-    found = api.machine(line)
+    found = inputs.machine(line)
     assert len(found.sockets) == sockets
     assert found.memory_bytes == gib * GIB
 
@@ -58,13 +58,13 @@ def test_memory_and_sockets_are_the_ones_named(line: str, sockets: int, gib: int
 @pytest.mark.parametrize("line", ["某某芯片 8卡", "寒武纪, rtx 4090", "rtx 4090 魔改"])
 def test_words_it_cannot_read_are_not_dropped(line: str) -> None:
     with pytest.raises(BadInput):
-        api.machine(line)
+        inputs.machine(line)
 
 
 def test_memory_named_twice_is_refused() -> None:
     with pytest.raises(BadInput, match="twice"):
-        api.machine("epyc 9654 384GB, 12x64GB")
+        inputs.machine("epyc 9654 384GB, 12x64GB")
 
 
 def test_every_model_of_the_catalogue_is_found_by_its_id() -> None:
-    assert [identity for identity in model_ids() if api.model(identity).model.id != identity] == []
+    assert [identity for identity in model_ids() if inputs.model(identity).model.id != identity] == []

@@ -6,22 +6,22 @@ import math
 
 import pytest
 
-from wellfed import api
 from wellfed.catalog.hardware import gpus
 from wellfed.catalog.models import Task, entry, model_ids
 from wellfed.hardware.parts import GpuSpec
-from wellfed.layout import ALL_GPU, Layout
 from wellfed.models.counts import counts
 from wellfed.models.quantisation_names import quantisations
-from wellfed.plan import Plan
+from wellfed.nouns.layout import ALL_GPU, Layout
+from wellfed.nouns.plan import Plan
 from wellfed.planner.search import Ranking
+from wellfed.verbs import inputs, planning
 
 HOST = "epyc 9355, 12x64GB ddr5-6000"
 GPUS = gpus()[::9]
 
 
 def ranking(model: str, on: str, *kinds: str) -> Ranking:
-    asked, _ = api.search(model, api.PlanOptions(on=on, quantisations=kinds), api.machine(on))
+    asked, _ = planning.search(model, planning.PlanOptions(on=on, quantisations=kinds), inputs.machine(on))
     return asked.run()
 
 

@@ -8,19 +8,19 @@ from itertools import pairwise
 import pytest
 from click.testing import CliRunner
 
-from wellfed import api
 from wellfed.cli.plan import command
-from wellfed.layout import Engine
+from wellfed.nouns.layout import Engine
+from wellfed.nouns.workload import PRESETS
 from wellfed.planner.answer import Answer
 from wellfed.planner.search import served_share
-from wellfed.workload import PRESETS
+from wellfed.verbs import planning
 
 BOTH = (Engine.VLLM, Engine.LLAMA_CPP)
 
 
 def at_rate(rate: float, on: str = "8x h100 sxm") -> Answer:
     workload = replace(PRESETS["chat"], request_rate=rate)
-    return api.plan("r1:70b", api.PlanOptions(on=on, workload=workload, engines=BOTH))
+    return planning.plan("r1:70b", planning.PlanOptions(on=on, workload=workload, engines=BOTH))
 
 
 def test_an_overloaded_local_engine_makes_people_wait() -> None:

@@ -6,7 +6,7 @@ import sys
 
 from wellfed.engines.spec import Endpoint, LaunchSpec
 from wellfed.launch.process import free_port
-from wellfed.layout import Engine
+from wellfed.nouns.layout import Engine
 
 PROGRAM = """
 import http.server, signal, sys, time

@@ -10,8 +10,8 @@ import pytest
 
 from machines_builder import Box, build, two_socket_box
 from wellfed.checks.run import run_checks
-from wellfed.finding import Finding
 from wellfed.hardware.machine import Machine, Origin
+from wellfed.nouns.finding import Finding
 from wellfed.topology.collect import collect
 from wellfed.topology.machine import parse
 from wellfed.topology.snapshot_io import load, save

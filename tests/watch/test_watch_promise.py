@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.watch.scenes import H100, PID, PROMISE, QUIET, Scene, T, said
 
-from wellfed import api
-from wellfed.api_promise import as_started, at_rest, mended, promise, promised
-from wellfed.api_watch import WatchOptions, price, promise_or_why
 from wellfed.engines import embedded
 from wellfed.hardware.pcie import PcieLink
 from wellfed.launch.demo import demo_at_hand
-from wellfed.layout import Engine
+from wellfed.nouns.layout import Engine
+from wellfed.nouns.plan import Plan, Request
 from wellfed.perf.estimate import estimate
 from wellfed.perf.traffic import decode_traffic
-from wellfed.plan import Plan, Request
+from wellfed.verbs import inputs, planning
+from wellfed.verbs.promises import as_started, at_rest, mended, promise, promised
+from wellfed.verbs.watching import WatchOptions, price, promise_or_why
 from wellfed.watching.codec import from_json, to_json
 from wellfed.watching.target import Target
 from wellfed.watching.trace import Mended, Promise
@@ -27,7 +27,7 @@ from wellfed.watching.trace import Mended, Promise
 
 def planned(model: str, machine: str) -> Plan:
     """The best llama.cpp plan there."""
-    found = api.plan(model, api.PlanOptions(on=machine, engines=(Engine.LLAMA_CPP,))).ranking.best
+    found = planning.plan(model, planning.PlanOptions(on=machine, engines=(Engine.LLAMA_CPP,))).ranking.best
     assert found is not None
     return found
 
@@ -39,14 +39,14 @@ def request(plan: Plan) -> Request:
 
 def test_a_decode_step_reads_the_weights_and_the_cache() -> None:
     plan = planned("llama-3.1-8b:Q4_K_M", "Ryzen 9 7950X, 64GB DDR5-5200")
-    found = decode_traffic(request(plan), api.calibration())
+    found = decode_traffic(request(plan), inputs.calibration())
     assert found is not None
     weights = sum(layer.total for layer in plan.weights.layers) + plan.weights.head
     cache = 32 * 2 * 8 * 128 * plan.workload.mean_decode_context * 2  # layers x (K, V) x heads x width x tokens x fp16
     assert found.step_bytes == pytest.approx(weights + cache, rel=0.02)
     assert found.memory == "predicted"
     measured = replace(plan.machine, measured_memory_bandwidth_bytes_per_s=60e9)
-    again = decode_traffic(replace(request(plan), machine=measured), api.calibration())
+    again = decode_traffic(replace(request(plan), machine=measured), inputs.calibration())
     assert again is not None
     assert (again.bytes_per_s, again.memory) == (60e9, "measured")
     # nothing decodes faster than its memory can be read
@@ -55,15 +55,15 @@ def test_a_decode_step_reads_the_weights_and_the_cache() -> None:
 
 def test_a_step_on_a_gpu_is_held_against_its_own_memory_and_a_divided_one_against_none() -> None:
     whole = planned("llama-3.1-8b:Q4_K_M", "RTX 4090")
-    found = decode_traffic(request(whole), api.calibration())
+    found = decode_traffic(request(whole), inputs.calibration())
     assert found is not None
     assert found.bytes_per_s == pytest.approx(1008e9, rel=0.01)
     divided = replace(whole.layout, offload=replace(whole.layout.offload, gpu_layers=16))
-    assert decode_traffic(replace(request(whole), layout=divided), api.calibration()) is None
+    assert decode_traffic(replace(request(whole), layout=divided), inputs.calibration()) is None
 
 
 def test_what_is_free_now_does_not_matter() -> None:
-    machine = api.machine()
+    machine = inputs.machine()
     rested = at_rest(machine)
     assert rested.os.memory_free_bytes is None
     assert all(gpu.memory_free_bytes is None for gpu in rested.gpus)
@@ -91,10 +91,10 @@ def test_a_narrow_link_of_the_machine_is_priced_by_the_mended_machine() -> None:
     card = plan.machine.gpus[0]
     narrow = replace(plan.machine, gpus=(replace(card, link=PcieLink(4, 2)),))
     there = replace(plan, machine=narrow)
-    slow = promised(replace(there, estimate=estimate(request(there), api.calibration())), api.calibration())
+    slow = promised(replace(there, estimate=estimate(request(there), inputs.calibration())), inputs.calibration())
     assert [each.rule for each in slow.mended] == ["pcie-bound"]
     assert (slow.mended[0].prefill_tok_s or 0.0) > (slow.prefill_tok_s or 0.0)
-    assert not mended(plan, api.calibration())
+    assert not mended(plan, inputs.calibration())
     assert to_json(from_json(Promise, to_json(slow))) == to_json(slow)
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from tests.watch.scenes import QUIET
 
-from wellfed import api_watch
 from wellfed.errors import BadInput
+from wellfed.verbs import watching
 from wellfed.watching.diagnose import diagnose
 from wellfed.watching.export import listen, prometheus_text
 from wellfed.watching.registry import ALL
@@ -71,7 +71,7 @@ def test_replay_speaks_json_and_exits_by_the_finding() -> None:
     done = wellfed("--replay", str(quota), "--json")
     assert done.returncode == 1, done.stderr
     answer = json.loads(done.stdout.splitlines()[-1])
-    assert answer["schema"] == api_watch.SCHEMA
+    assert answer["schema"] == watching.SCHEMA
     assert answer["diagnosis"] == "cpu-quota"
     assert answer["findings"][0]["fix"]
     healthy = next(path for path in TRACES if path.stem == "healthy")
@@ -113,10 +113,10 @@ def test_prices_are_the_plan_minus_what_is_seen(tmp_path: Path) -> None:
         recorder = Recorder(file, "t", PROMISE)
         for sample in source.samples:
             recorder.write(sample)
-    _, promised, steps = api_watch.replayed(path, api_watch.WatchOptions(window=16))
+    _, promised, steps = watching.replayed(path, watching.WatchOptions(window=16))
     assert promised == PROMISE
     last = [found for _, found in steps][-1]
-    cost = api_watch.told(last)[0].cost
+    cost = watching.told(last)[0].cost
     assert cost is not None
     rate = last.view.engine.user_tok_s if last.view.engine else None
     assert rate is not None

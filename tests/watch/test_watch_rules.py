@@ -8,7 +8,7 @@ import pytest
 from tests.watch.scenes import GIB, H100, PID, PROMISE, QUIET, Scene, T, pages, said
 
 from wellfed.faults.registry import ALL as FAULTS
-from wellfed.finding import Cost, Verdict
+from wellfed.nouns.finding import Cost, Verdict
 from wellfed.watching.diagnose import diagnose, findings
 from wellfed.watching.registry import ALL
 from wellfed.watching.rules.base import Kind, Rule
@@ -195,9 +195,9 @@ def test_decode_at_the_memorys_bandwidth_is_told_as_such() -> None:
 
 
 def test_the_promise_follows_the_engines_own_command() -> None:
-    from wellfed.api_promise import as_started
-    from wellfed.api_watch import model_of
-    from wellfed.layout import Engine, Layout
+    from wellfed.nouns.layout import Engine, Layout
+    from wellfed.verbs.promises import as_started
+    from wellfed.verbs.watching import model_of
 
     layout = Layout(Engine.LLAMA_CPP, "q4_k_m", gpus=1, threads=8)
     words = ("llama-server", "-m", "/none.gguf", "--threads", "3", "--parallel=4", "-ngl", "0")
@@ -212,7 +212,7 @@ def test_the_promise_follows_the_engines_own_command() -> None:
 
 
 def test_lost_time_is_priced_without_a_plan_and_a_plan_only_adds() -> None:
-    from wellfed.api_watch import told
+    from wellfed.verbs.watching import told
 
     scene = Scene(threads=(T(0.5, 0.5), T(0.5, 0.5)), cpus=2, foreign=1.0, tok_s=10.0)
     alone = told(said(scene))[0].cost
@@ -227,7 +227,7 @@ def test_lost_time_is_priced_without_a_plan_and_a_plan_only_adds() -> None:
 
 
 def test_a_stopped_engine_costs_all_that_was_promised() -> None:
-    from wellfed.api_watch import told
+    from wellfed.verbs.watching import told
 
     cost = told(said(ILL["stopped"][0], promise=PROMISE))[0].cost
     assert cost is not None

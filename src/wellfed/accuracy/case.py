@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from wellfed.calibration import Calibration
 from wellfed.errors import BadInput
-from wellfed.estimate import Quantity
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import Quantity
+from wellfed.nouns.plan import Request
 from wellfed.plain_file import read_text
-from wellfed.plan import Request
 
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, cast
 from wellfed.accuracy.case import Case
 from wellfed.accuracy.fitting import Parameter, fit, leave_groups_out, linearised, residual
 from wellfed.accuracy.measured import local_cases
-from wellfed.calibration import Calibration, Fact, Residual
 from wellfed.catalog.calibration import bundled
-from wellfed.estimate import Work
 from wellfed.hardware.machine import Machine
-from wellfed.layout import Layout
+from wellfed.nouns.calibration import Calibration, Fact, Residual
+from wellfed.nouns.estimate import Work
+from wellfed.nouns.layout import Layout
+from wellfed.nouns.plan import Request
 from wellfed.perf.cpu import CpuRates, elements_of, rates_for, share_bandwidth, work_seconds
 from wellfed.perf.gpu_pass import prompt_steps
 from wellfed.perf.hybrid import (
@@ -35,7 +36,6 @@ from wellfed.perf.kernels import cpu_engine
 from wellfed.perf.local import local_times
 from wellfed.perf.numa import CpuShare, cpu_share
 from wellfed.perf.ops import RECURRENT, Step
-from wellfed.plan import Request
 
 if TYPE_CHECKING:
     import numpy as np

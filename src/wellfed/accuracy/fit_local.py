@@ -17,7 +17,7 @@ from wellfed.accuracy.fitting import Parameter, fit, leave_groups_out, linearise
 from wellfed.accuracy.local_rows import GpuCase, GpuRows, gpu_cases
 from wellfed.accuracy.measured import local_cases
 from wellfed.accuracy.stages_local import Stage, priors, stages
-from wellfed.calibration import Calibration, Fact, Residual
+from wellfed.nouns.calibration import Calibration, Fact, Residual
 from wellfed.perf.gpu_rates import OLD_BUILDS
 from wellfed.perf.local import NEW_BACK_END, NEW_CHIP, speed_class, support_key
 

@@ -12,7 +12,7 @@ from wellfed.accuracy.case import Case
 from wellfed.accuracy.fitting import residual
 from wellfed.accuracy.rows_memory import interpret
 from wellfed.accuracy.tables import rows_of
-from wellfed.calibration import Calibration, Residual
+from wellfed.nouns.calibration import Calibration, Residual
 
 TABLES = ("memory.csv",)
 _FEWEST = 5  # sizes from which a class tells its own spread

@@ -15,7 +15,7 @@ from wellfed.accuracy.fitting import fit, leave_groups_out, linearised, residual
 from wellfed.accuracy.local_rows import GpuCase, GpuRows, gpu_cases
 from wellfed.accuracy.measured import local_cases
 from wellfed.accuracy.stages_old_builds import START, Stage, stages
-from wellfed.calibration import Calibration, Residual
+from wellfed.nouns.calibration import Calibration, Residual
 from wellfed.perf.gpu_rates import OLD_BUILDS
 from wellfed.perf.local import speed_class
 

@@ -13,8 +13,8 @@ from wellfed.accuracy.fitting import Parameter, doubts, fit, leave_one_group_out
 from wellfed.accuracy.rows_mlperf import interpret as interpret_throughput
 from wellfed.accuracy.rows_serving import interpret
 from wellfed.accuracy.serving_stack import Aggregated, Disaggregated
-from wellfed.calibration import Calibration, Fact, Residual
 from wellfed.errors import WellfedError
+from wellfed.nouns.calibration import Calibration, Fact, Residual
 from wellfed.perf.serving.doubt import kind_measured, nearness
 from wellfed.perf.serving.estimate import THROUGHPUT
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wellfed.calibration import Residual
+from wellfed.nouns.calibration import Residual
 
 if TYPE_CHECKING:
     import numpy as np

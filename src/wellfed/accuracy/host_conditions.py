@@ -12,9 +12,9 @@ from wellfed.catalog.hardware import gpu as gpu_spec
 from wellfed.errors import WellfedError
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.hardware.pcie import PcieLink
-from wellfed.layout import Engine, NumaPolicy
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation
+from wellfed.nouns.layout import Engine, NumaPolicy
 
 _MODEL = re.compile(
     r"\b(?!llama\.cpp|llama-bench|llama-swap)((?:DeepSeek|Qwen|QwQ|Llama|Mixtral|Mistral|Kimi|GLM|gpt-oss|Gemma|MiniMax|Ling|deepseek-r1|llama3)[\w.:/-]*"

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from wellfed.accuracy.case import Row
-from wellfed.layout import Engine, NumaPolicy
+from wellfed.nouns.layout import Engine, NumaPolicy
 
 _ENGINES = {
     "llama.cpp": Engine.LLAMA_CPP,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from wellfed.accuracy.case import Row
 from wellfed.accuracy.hybrid_notes import note, number_note
 from wellfed.hardware.pcie import PcieLink
-from wellfed.layout import BackEnd
+from wellfed.nouns.layout import BackEnd
 
 SHORT_PROMPT = 32  # "short": a question of one line
 _SHORT_ANSWER, _ANSWER = 512, 128

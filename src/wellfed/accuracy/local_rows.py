@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from wellfed.accuracy.case import Case
-from wellfed.calibration import Calibration
-from wellfed.estimate import Work
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import Work
 from wellfed.perf import hybrid
 from wellfed.perf.gpu import GpuDevice, build_name
 from wellfed.perf.gpu_pass import Pass, pass_of, prompt_steps

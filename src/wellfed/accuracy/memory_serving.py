@@ -9,16 +9,16 @@ from dataclasses import replace
 from wellfed.accuracy import memory_setting as setting
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped
 from wellfed.accuracy.names import ResolvedModel
-from wellfed.calibration import Calibration
 from wellfed.errors import UnknownName, WellfedError
-from wellfed.estimate import Quantity
-from wellfed.layout import Engine, Layout
 from wellfed.models.quantisation import weights as weights_of
 from wellfed.models.quantisation_names import quantisation
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import Quantity
+from wellfed.nouns.layout import Engine, Layout
+from wellfed.nouns.plan import Request
+from wellfed.nouns.workload import Workload
 from wellfed.perf.memory import cache_bytes, cache_tokens, memory
-from wellfed.plan import Request
 from wellfed.units import GB, GIB
-from wellfed.workload import Workload
 
 _SIGMAS = {"weights": 0.02, "kv": 0.1, "kv_tokens": 0.15, "activation_peak": 0.3, "non_torch_context": 0.5}
 _TERMS = {"weights": "weights", "activation_peak": "activations", "non_torch_context": "engine context",

@@ -15,7 +15,7 @@ from wellfed.catalog.models import by_id, model_ids
 from wellfed.errors import UnknownName
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.hardware.parts import GpuSpec
-from wellfed.layout import Engine
+from wellfed.nouns.layout import Engine
 from wellfed.units import GIB, MIB, parse_bytes
 
 _THREAD = re.compile(r"^\d+ - ")  # collectors put the thread's title where a log names no model

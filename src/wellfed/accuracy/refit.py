@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import wellfed.catalog
-from wellfed.calibration import Calibration
 from wellfed.catalog.calibration import bundled, dump, load
 from wellfed.errors import BadInput
+from wellfed.nouns.calibration import Calibration
 
 _Z80 = 1.2815515655446004  # normal quantiles that leave 10 % and 15 % on each side
 _FROM_70_TO_80 = _Z80 / 1.0364333894937898

@@ -9,9 +9,9 @@ from statistics import fmean, median
 from typing import Any
 
 from wellfed.accuracy.case import Case, Interpreter, Outcome, Row, Skipped
-from wellfed.calibration import Calibration
 from wellfed.errors import WellfedError
-from wellfed.estimate import Quantity
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import Quantity
 
 SCHEMA = "wellfed.accuracy/1"
 INTERNAL = "internal error"

@@ -12,22 +12,22 @@ from dataclasses import replace
 
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped, source_of
 from wellfed.accuracy.host_conditions import Condition, read
-from wellfed.calibration import Calibration
 from wellfed.catalog.hardware import cpu as cpu_spec
 from wellfed.catalog.hardware import gpu as gpu_spec
 from wellfed.catalog.models import model as named
 from wellfed.errors import WellfedError
-from wellfed.estimate import Estimate, Quantity
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Origin, Socket
 from wellfed.hardware.parts import CpuSpec
-from wellfed.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import Estimate, Quantity
+from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
+from wellfed.nouns.plan import Request
+from wellfed.nouns.workload import Workload
 from wellfed.perf.cpu import cpu_bandwidth
 from wellfed.perf.estimate import estimate
-from wellfed.plan import Request
-from wellfed.workload import Workload
 
 _UNSAID: Mapping[str, str] = {
     "numa_snoop_mode": "snoop modes of the BIOS are no part of a machine's description",

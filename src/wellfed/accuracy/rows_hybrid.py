@@ -31,19 +31,19 @@ from wellfed.accuracy.hybrid_notes import (
     threads,
 )
 from wellfed.accuracy.llamacpp_notes import back_end
-from wellfed.calibration import Calibration
 from wellfed.errors import UnknownName, Unsupported
-from wellfed.estimate import Estimate, Quantity
 from wellfed.hardware.machine import Machine
-from wellfed.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Model
 from wellfed.models.quantisation import weights
 from wellfed.models.weights import Weights
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import Estimate, Quantity
+from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
+from wellfed.nouns.plan import Request
+from wellfed.nouns.workload import Workload
 from wellfed.perf.estimate import estimate
 from wellfed.perf.local import speed_class
-from wellfed.plan import Request
-from wellfed.workload import Workload
 
 _METRICS = ("prefill_tok_s", "decode_tok_s")
 _LATENT_SINCE = {Engine.LLAMA_CPP: "2025-04-15", Engine.IK_LLAMA_CPP: "2025-03-15"}  # latent caches by default

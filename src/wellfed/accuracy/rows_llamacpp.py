@@ -12,22 +12,22 @@ from wellfed.accuracy.case import Case, Outcome, Row, Skipped, source_of
 from wellfed.accuracy.hybrid_machine import parse_gpus
 from wellfed.accuracy.llamacpp_notes import Timed
 from wellfed.accuracy.names import model as resolve
-from wellfed.calibration import Calibration
 from wellfed.catalog.hardware import cpu as cpu_spec
 from wellfed.errors import UnknownName
-from wellfed.estimate import Estimate, Quantity
 from wellfed.hardware.machine import Machine, Origin, Socket
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.hardware.pcie import PcieLink
-from wellfed.layout import Engine, Layout
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import Estimate, Quantity
+from wellfed.nouns.layout import Engine, Layout
+from wellfed.nouns.plan import Request
+from wellfed.nouns.workload import Workload
 from wellfed.perf.estimate import estimate
 from wellfed.perf.gpu import build_number
 from wellfed.perf.local import speed_class
 from wellfed.perf.memory import memory
-from wellfed.plan import Request
-from wellfed.workload import Workload
 
 _ENGINE = re.compile(r"^(ollama/)?llama\.cpp", re.IGNORECASE)
 _OLLAMA_DEFAULT = {"gpt-oss": "mxfp4_moe"}  # by model; others are Q4_K_M (ollama's library)

@@ -11,18 +11,18 @@ from wellfed.accuracy import memory_setting as setting
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped
 from wellfed.accuracy.memory_serving import serving_outcome
 from wellfed.accuracy.names import ResolvedModel
-from wellfed.calibration import Calibration
 from wellfed.errors import UnknownName, WellfedError
-from wellfed.estimate import Memory, Quantity
 from wellfed.hardware.machine import Machine
-from wellfed.layout import Engine, Layout, Offload
 from wellfed.models.attention import LatentAttention
 from wellfed.models.quantisation import weights as weights_of
 from wellfed.models.weights import Weights
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import Memory, Quantity
+from wellfed.nouns.layout import Engine, Layout, Offload
+from wellfed.nouns.plan import Request
+from wellfed.nouns.workload import Workload
 from wellfed.perf.memory import kv_bytes_per_sequence, memory
-from wellfed.plan import Request
 from wellfed.units import GB, GIB, MIB
-from wellfed.workload import Workload
 
 _SIGMAS = {"kv": 0.01, "weights": 0.01, "output": 0.3, "compute": 0.1}
 _COMFORTABLE = 0.6

@@ -11,17 +11,17 @@ from wellfed.accuracy.case import Case, Outcome, Row, Skipped
 from wellfed.accuracy.names import resolve
 from wellfed.accuracy.rows_serving import TUNED, engine_of
 from wellfed.accuracy.serving_machine import machine_of
-from wellfed.calibration import Calibration
 from wellfed.catalog.hardware import measured_gpu as gpu_spec
-from wellfed.estimate import Estimate, Quantity
 from wellfed.hardware.parts import GpuSpec
-from wellfed.layout import Engine, Layout, Speculation
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.quantisation_names import quantisation
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import Estimate, Quantity
+from wellfed.nouns.layout import Engine, Layout, Speculation
+from wellfed.nouns.plan import Request
+from wellfed.nouns.workload import Workload
 from wellfed.perf.serving import best_load, best_throughput, estimate_serving
-from wellfed.plan import Request
-from wellfed.workload import Workload
 
 _SCENARIO = re.compile(r"MLPerf (\w+)", re.IGNORECASE)
 _SPREAD = re.compile(r"\b(D?T?EP|TP|PP)(\d+)\b")

@@ -13,21 +13,21 @@ from wellfed.accuracy.serving_conditions import Conditions, conditions, speculat
 from wellfed.accuracy.serving_defaults import served_defaults
 from wellfed.accuracy.serving_machine import machine_of
 from wellfed.accuracy.serving_notes import Degrees, Pool, degrees, pools, weight_format
-from wellfed.calibration import Calibration
 from wellfed.catalog.hardware import gpu_or_none
 from wellfed.catalog.hardware import measured_gpu as gpu_spec
-from wellfed.estimate import Estimate, Quantity
 from wellfed.hardware.parts import GpuSpec
-from wellfed.layout import Engine, Layout, Speculation
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.quantisation_names import quantisation
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import Estimate, Quantity
+from wellfed.nouns.layout import Engine, Layout, Speculation
+from wellfed.nouns.plan import Request
+from wellfed.nouns.workload import Workload
 from wellfed.perf.memory import memory
 from wellfed.perf.serving import estimate_serving
 from wellfed.perf.serving.formats import formats, peak_rate
 from wellfed.perf.serving.totals import totals
-from wellfed.plan import Request
-from wellfed.workload import Workload
 
 _ENGINES = {
     "vllm": Engine.VLLM,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from wellfed.layout import Engine, Speculation
 from wellfed.models.model import Model
 from wellfed.models.weights import Weights
+from wellfed.nouns.layout import Engine, Speculation
 from wellfed.perf.serving.totals import totals
 
 _AT_ONCE = re.compile(r"all (\d+) requests offered at once|(\d+) requests at once|(\d+) prompts, all in flight")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wellfed.hardware.parts import GpuSpec
-from wellfed.layout import Engine
+from wellfed.nouns.layout import Engine
 from wellfed.units import GIB
 
 _LARGE_BYTES = 70 * GIB

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from wellfed.accuracy.case import Case
+from wellfed.nouns.plan import Request
 from wellfed.perf.serving.disaggregation import split
 from wellfed.perf.serving.estimate import pools, shape_for
 from wellfed.perf.serving.formats import formats, gpu_of, kinds
@@ -14,7 +15,6 @@ from wellfed.perf.serving.knobs import MOST_OF_A_PEAK, Keys, Knobs, is_bounded, 
 from wellfed.perf.serving.load import serve
 from wellfed.perf.serving.room import room
 from wellfed.perf.serving.shape import Shape
-from wellfed.plan import Request
 
 if TYPE_CHECKING:
     import numpy as np

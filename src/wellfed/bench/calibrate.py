@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from wellfed.bench.store import MemoryFigures, Observation, OwnCalibration
-from wellfed.calibration import Calibration, Residual
+from wellfed.nouns.calibration import Calibration, Residual
 
 _MEASUREMENT_SIGMA, _PARAMETER_SIGMA = 0.04, 0.35  # logs: repeatability of a measurement, doubt about a parameter
 _TOLERANCE = 3.0  # sigmas from which a measurement begins to count as disturbed

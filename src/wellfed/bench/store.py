@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from wellfed.bench.doubt import doubt
-from wellfed.calibration import Calibration
 from wellfed.catalog.calibration import dump, parse
 from wellfed.errors import BadInput, WellfedError
 from wellfed.hardware.machine import Machine, Origin
+from wellfed.nouns.calibration import Calibration
 from wellfed.plain_file import read_text
 
 SCHEMA = "wellfed.bench/1"

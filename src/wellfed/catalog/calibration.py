@@ -11,8 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from wellfed.calibration import Calibration, Fact, Residual
 from wellfed.errors import BadInput
+from wellfed.nouns.calibration import Calibration, Fact, Residual
 from wellfed.plain_file import read_text
 
 SCHEMA = 1

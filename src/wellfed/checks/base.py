@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from wellfed.estimate import Estimate
-from wellfed.finding import Cost, Finding, Reach, Remedy, Safety, Verdict
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.message import Message, counted, message
+from wellfed.nouns.estimate import Estimate
+from wellfed.nouns.finding import Cost, Finding, Reach, Remedy, Safety, Verdict
 
 Judge = Callable[[Machine], Iterable[Finding]]
 Change = Callable[[Machine], Machine]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from wellfed.checks.base import missing, reason, skip, unread
 from wellfed.checks.places import name
-from wellfed.finding import Finding
 from wellfed.hardware.machine import Gpu, Machine
+from wellfed.nouns.finding import Finding
 
 
 def queried(gpu: Gpu) -> bool:

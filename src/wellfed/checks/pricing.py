@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from wellfed.checks.base import Check
 from wellfed.checks.run import FAULTS
 from wellfed.errors import WellfedError
-from wellfed.estimate import Estimate
-from wellfed.finding import Cost, Finding
 from wellfed.hardware.machine import Machine
 from wellfed.message import Message, message
+from wellfed.nouns.estimate import Estimate
+from wellfed.nouns.finding import Cost, Finding
 
 Estimator = Callable[[Machine], Estimate]
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from wellfed.checks.base import BENCH, LOAD, ROOT, Check, by_hand
 from wellfed.checks.setting import Setting
-from wellfed.finding import Finding, Reach, Remedy, Verdict
 from wellfed.message import Listing, Message, message
+from wellfed.nouns.finding import Finding, Reach, Remedy, Verdict
 
 _HOST = message("remedy.host", "The host decides this: show this finding to whoever runs it.")
 _BOARD = message(

@@ -8,10 +8,10 @@ from wellfed.checks.base import Check, skip, stamped, unknown
 from wellfed.checks.registry import ALL
 from wellfed.checks.remedy import fitted
 from wellfed.checks.setting import Setting, setting_of
-from wellfed.estimate import Estimate
-from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine
 from wellfed.message import message
+from wellfed.nouns.estimate import Estimate
+from wellfed.nouns.finding import Finding, Verdict
 
 FAULTS = (Verdict.WARN, Verdict.FAIL)
 

@@ -25,15 +25,15 @@ def command(tables: tuple[Path, ...], as_json: bool, calibration: Path | None, r
     A table has the columns model, quant, gpu, gpu_count, cpu ... and prefill_tok_s, decode_tok_s, ttft_ms, tpot_ms or
     oom; or item, value and unit for logged memory.
     """
-    from wellfed import api
+    from wellfed.verbs import predicting
 
     if refit is not None:
-        for name, text in api.refit(refit, lambda line: click.echo(line, err=True)):
+        for name, text in predicting.refit(refit, lambda line: click.echo(line, err=True)):
             click.echo(f"{name}: {text}")
         return
     if not tables:
         raise click.UsageError("give at least one table", click.get_current_context())
-    reports = [api.accuracy(table, calibration) for table in tables]
+    reports = [predicting.accuracy(table, calibration) for table in tables]
     if as_json:
         from wellfed.accuracy.report import to_json
 

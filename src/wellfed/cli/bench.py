@@ -11,7 +11,7 @@ import click
 from wellfed.errors import BadInput
 
 if TYPE_CHECKING:
-    from wellfed.api_calibrate import Options
+    from wellfed.verbs.calibrating import Options
 
 
 @click.group()
@@ -29,10 +29,10 @@ _out = click.option("--out", type=click.Path(path_type=Path), help="Also write t
 @click.option("--mib", default=256, show_default=True, type=click.IntRange(1), help="Of each array, MiB per thread.")
 def memory(as_json: bool, out: Path | None, mib: int) -> None:
     """DRAM bandwidth by threads and NUMA nodes, beside the theoretical."""
-    from wellfed import api, api_bench
     from wellfed.cli.bench_text import memory_text
+    from wellfed.verbs import inputs, measuring
 
-    _emit("memory", api_bench.memory(api.machine(), mib * 2**20, _say), as_json, memory_text, out)
+    _emit("memory", measuring.memory(inputs.machine(), mib * 2**20, _say), as_json, memory_text, out)
 
 
 @command.command()
@@ -40,10 +40,10 @@ def memory(as_json: bool, out: Path | None, mib: int) -> None:
 @_out
 def link(as_json: bool, out: Path | None) -> None:
     """Host-device copies per GPU and NUMA node, pinned, both directions; copies between GPUs."""
-    from wellfed import api, api_bench
     from wellfed.cli.bench_text import link_text
+    from wellfed.verbs import inputs, measuring
 
-    _emit("link", api_bench.link(api.machine(), _say), as_json, link_text, out)
+    _emit("link", measuring.link(inputs.machine(), _say), as_json, link_text, out)
 
 
 @command.command()
@@ -61,11 +61,11 @@ def link(as_json: bool, out: Path | None) -> None:
 @click.option("--svg", type=click.Path(path_type=Path), help="Write a chart of throughput over concurrency.")
 def engine(url: str, as_json: bool, out: Path | None, svg: Path | None, **options: Any) -> None:
     """TTFT, TPOT and throughput of any OpenAI-compatible endpoint. Exits with 1 when requests failed."""
-    from wellfed import api_bench
     from wellfed.cli.bench_text import engine_svg, engine_text, progress
+    from wellfed.verbs import measuring
 
     with progress() as shown:
-        found = api_bench.engine(url, api_bench.EngineOptions(**options), shown.say, shown.step)
+        found = measuring.engine(url, measuring.EngineOptions(**options), shown.say, shown.step)
     _emit("engine", found, as_json, engine_text, out)
     if svg is not None:
         from wellfed.bench.store import write
@@ -87,11 +87,11 @@ def engine(url: str, as_json: bool, out: Path | None, svg: Path | None, **option
 @_json
 def calibrate(models: tuple[str, ...], mib: int, requests: int, threads: int | None, as_json: bool) -> None:
     """Measure memory and MODELS (`demo`, GGUF files) on this machine; `plan`, `check` and `run` then use it."""
-    from wellfed import api_calibrate
+    from wellfed.verbs import calibrating
 
-    options: Options = api_calibrate.Options(models, mib * 2**20, requests, threads)
-    found = api_calibrate.calibrate(options, _say)
-    path = api_calibrate.keep(found)
+    options: Options = calibrating.Options(models, mib * 2**20, requests, threads)
+    found = calibrating.calibrate(options, _say)
+    path = calibrating.keep(found)
     _compare(as_json)
     _say(f"kept in {path}")
 

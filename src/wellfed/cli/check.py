@@ -12,11 +12,11 @@ import click
 
 from wellfed.cli.naming import say_how_read
 from wellfed.errors import WellfedError
-from wellfed.workload import PRESETS
+from wellfed.nouns.workload import PRESETS
 
 if TYPE_CHECKING:
-    from wellfed.api_check import Checked
     from wellfed.hardware.machine import Machine
+    from wellfed.verbs.checking import Checked
 
 
 @click.command()
@@ -46,18 +46,18 @@ def command(listed: bool, load: bool, **options: Any) -> None:
     if listed:
         _list()
         return
-    from wellfed import api_check
     from wellfed.checks.outputs.summary import exit_code
+    from wellfed.verbs import checking
 
     if load and (options["on"] or options["path"]):
         raise click.UsageError("--load copies to the GPUs of this machine; leave out --on and --from")
     try:
-        machine = api_check.read_machine(options["on"], options["path"])
+        machine = checking.read_machine(options["on"], options["path"])
     except WellfedError as error:
         _write_error(options["junit"], error)
         raise
     if options["nodes"] or options["network"]:
-        machine = api_check.joined(machine, options["nodes"], options["network"])
+        machine = checking.joined(machine, options["nodes"], options["network"])
     if load:
         machine = _under_load(machine)
     workload = PRESETS[options["workload"]]
@@ -65,7 +65,7 @@ def command(listed: bool, load: bool, **options: Any) -> None:
         say_how_read(options["model"])
     if options["users"]:
         workload = replace(workload, concurrency=options["users"])
-    checked = api_check.check(machine, options["model"], workload, options["only"], options["ignore"])
+    checked = checking.check(machine, options["model"], workload, options["only"], options["ignore"])
     _show(checked, options)
     code = exit_code(checked.findings)
     if code:
@@ -81,8 +81,8 @@ def _write_error(path: Path | None, error: WellfedError) -> None:
 
 
 def _under_load(machine: Machine) -> Machine:
-    from wellfed.api_check import under_load
     from wellfed.bench.link import NoGpu
+    from wellfed.verbs.checking import under_load
 
     try:
         return under_load(machine)
@@ -98,7 +98,7 @@ def _show(checked: Checked, options: dict[str, Any]) -> None:
     written = [_write(options["junit"], junit_xml(checked.machine.name, checked.findings))]
     written.append(_write(options["prometheus"], prometheus_text(checked.findings)))
     if options["as_json"]:
-        from wellfed.api_check import check_document
+        from wellfed.verbs.checking import check_document
 
         click.echo(json.dumps(check_document(checked), indent=1))
     elif options["fix"]:

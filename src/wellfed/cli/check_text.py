@@ -14,13 +14,13 @@ from wellfed.checks.base import NOT_SHOWN, UNTOLD
 from wellfed.checks.outputs.summary import counts, untold
 from wellfed.cli.console import console, talk
 from wellfed.cli.machine_text import machine_line
-from wellfed.finding import Cost, Finding, Reach, Remedy, Safety, Verdict
 from wellfed.hardware.machine import Origin
+from wellfed.nouns.finding import Cost, Finding, Reach, Remedy, Safety, Verdict
 from wellfed.units import format_rate, format_seconds
 
 if TYPE_CHECKING:
-    from wellfed.api_check import Checked
-    from wellfed.plan import Plan
+    from wellfed.nouns.plan import Plan
+    from wellfed.verbs.checking import Checked
 
 _STYLES = {
     Verdict.FAIL: ("FAIL", "bold red"),
@@ -71,7 +71,7 @@ def _is_silent(finding: Finding, dump: bool) -> bool:
 
 def _print_header(checked: Checked) -> None:
     """What kind of machine, what was read, what could not be."""
-    from wellfed.api_check import header
+    from wellfed.verbs.checking import header
 
     said = [str(each) for each in header(checked.machine)]
     if said:

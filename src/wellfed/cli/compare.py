@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wellfed.cli.naming import say_how_read
-from wellfed.workload import PRESETS
+from wellfed.nouns.workload import PRESETS
 
 if TYPE_CHECKING:
     from wellfed.planner.compare import Compared
@@ -42,11 +42,11 @@ def command(
 
     wellfed compare "4x rtx 4090" "2x a100 80gb" build:mac-studio --model r1:70b
     """
-    from wellfed import api
+    from wellfed.verbs import comparing, planning
 
     say_how_read(model)
     load = PRESETS[workload] if concurrency is None else replace(PRESETS[workload], concurrency=concurrency)
-    found = api.compare(machines, model, api.PlanOptions(workload=load, quantisations=quantisations))
+    found = comparing.compare(machines, model, planning.PlanOptions(workload=load, quantisations=quantisations))
     if svg is not None or png is not None:
         from wellfed.cli.svg import bars, bars_png
 

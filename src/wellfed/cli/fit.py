@@ -27,9 +27,9 @@ def command(on: str | None, use: str, top: int, whole_families: bool, as_json: b
 
     Exits with 1 when no model of the catalogue fits.
     """
-    from wellfed import api
+    from wellfed.verbs import fitting
 
-    answer = api.fit(on, use, top, whole_families)
+    answer = fitting.fit(on, use, top, whole_families)
     if as_json:
         click.echo(json.dumps(fit_json(answer), indent=1))
     else:

@@ -10,12 +10,12 @@ from rich.table import Table
 from wellfed.cli.console import console
 from wellfed.cli.machine_text import machine_line
 from wellfed.cli.plan_json import plan_json
+from wellfed.nouns.workload import Workload
 from wellfed.planner.kinds import describe, kind_of
 from wellfed.planner.market import Market, Offer
 from wellfed.planner.search import missed_targets
 from wellfed.planner.sensitivity import Sensitivity
 from wellfed.units import format_rate, format_seconds
-from wellfed.workload import Workload
 
 SCHEMA = "wellfed.market/1"
 

@@ -7,8 +7,8 @@ import click
 
 def say_how_read(name: str) -> None:
     """On stderr, where the name was not read exactly: the model it is taken for, and why. Raises as `plan`."""
-    from wellfed import api
+    from wellfed.verbs import inputs
 
-    for assumption in api.model(name).assumptions:
+    for assumption in inputs.model(name).assumptions:
         if assumption.reading:
             click.echo(f"{click.style('name', fg='yellow')}: {assumption.text} ({assumption.reason})", err=True)

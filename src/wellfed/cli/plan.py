@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wellfed.cli.naming import say_how_read
-from wellfed.layout import Engine
+from wellfed.nouns.layout import Engine
+from wellfed.nouns.workload import PRESETS
 from wellfed.planner.goal import QUALITY, Objective
-from wellfed.workload import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wellfed import api
-    from wellfed.plan import Plan
+    from wellfed.nouns.plan import Plan
     from wellfed.planner.answer import Answer
     from wellfed.planner.sweep import MostUsers
+    from wellfed.verbs import planning
     from wellfed.verbs.next_steps import NextSteps
 
 
@@ -84,8 +84,8 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
     config.json, or a hub repository id. Exits with 1 when nothing fits, or nothing meets
     the targets or keeps up with the rate.
     """
-    from wellfed import api
     from wellfed.planner.search import meets_targets
+    from wellfed.verbs import planning
 
     objective = Objective(options["objective"])
     asked = _asked(options, objective)
@@ -103,7 +103,7 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
         raise click.UsageError("--prices, --budget and --power go with --buy")
     if options["max_users"] and not (options["ttft"] or options["tpot"]):
         raise click.UsageError("--max-users needs a target: --ttft or --tpot")
-    answer = api.plan(model, asked)
+    answer = planning.plan(model, asked)
     most = _most_users(answer) if options["max_users"] else None
     if options["report"]:
         from wellfed.cli.report import write_report
@@ -133,7 +133,7 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
         raise SystemExit(1)
 
 
-def _from_command(line: str, request: api.PlanOptions, as_json: bool) -> None:
+def _from_command(line: str, request: planning.PlanOptions, as_json: bool) -> None:
     """Exit 1 where the command does not fit as it is."""
     from wellfed.verbs.from_command import from_command
 
@@ -165,17 +165,17 @@ def _most_users(answer: Answer) -> MostUsers | None:
     return most_users(answer.search)
 
 
-def _steps(model: str, request: api.PlanOptions) -> Callable[[Plan], NextSteps]:
+def _steps(model: str, request: planning.PlanOptions) -> Callable[[Plan], NextSteps]:
     """What to type for a plan of this answer."""
     from wellfed.verbs.next_steps import next_steps
 
     return lambda plan: next_steps(model, plan, request.on, request.network)
 
 
-def _asked(options: dict[str, Any], objective: Objective) -> api.PlanOptions:
-    from wellfed import api
+def _asked(options: dict[str, Any], objective: Objective) -> planning.PlanOptions:
+    from wellfed.verbs import planning
 
-    return api.PlanOptions(
+    return planning.PlanOptions(
         on=options["on"],
         nodes=options["nodes"],
         network=options["network"],
@@ -193,16 +193,16 @@ def _asked(options: dict[str, Any], objective: Objective) -> api.PlanOptions:
     )
 
 
-def _buy(model: str, asked: api.PlanOptions, options: dict[str, Any], top: int, as_json: bool) -> None:
-    from wellfed import api
+def _buy(model: str, asked: planning.PlanOptions, options: dict[str, Any], top: int, as_json: bool) -> None:
     from wellfed.cli.market_text import market_json, print_market
+    from wellfed.verbs import buying
 
     if options["on"]:
         raise click.UsageError("--buy designs a machine: leave --on out, or use `wellfed compare`")
     if options["budget"] and not options["prices"]:
         raise click.UsageError("--budget needs --prices: wellfed has no prices of its own")
     say_how_read(model)
-    found = api.buy(model, asked, options["prices"], options["budget"], options["power"], keep=top)
+    found = buying.buy(model, asked, options["prices"], options["budget"], options["power"], keep=top)
     if as_json:
         click.echo(json.dumps(market_json(found), indent=1))
     else:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from wellfed.estimate import DeviceMemory, Quantity, Term
-from wellfed.plan import Plan
+from wellfed.nouns.estimate import DeviceMemory, Quantity, Term
+from wellfed.nouns.plan import Plan
 from wellfed.planner.answer import Answer
 from wellfed.planner.host_cost import HostCost
 from wellfed.planner.kinds import describe, kind_of

@@ -6,10 +6,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from wellfed.cli.console import console
-from wellfed.estimate import DeviceMemory, Term, total_seconds
 from wellfed.messages.terms import limit_words, term_words
 from wellfed.messages.words import phrase
-from wellfed.plan import Plan
+from wellfed.nouns.estimate import DeviceMemory, Term, total_seconds
+from wellfed.nouns.plan import Plan
 from wellfed.units import format_bytes, format_seconds
 
 

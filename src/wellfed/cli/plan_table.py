@@ -11,10 +11,10 @@ from rich.text import Text
 
 from wellfed.cli.console import console
 from wellfed.engines.usual import can_be_started
-from wellfed.estimate import Quantity
 from wellfed.messages.terms import limit_words
 from wellfed.messages.words import phrase
-from wellfed.plan import Plan
+from wellfed.nouns.estimate import Quantity
+from wellfed.nouns.plan import Plan
 from wellfed.planner.kinds import describe
 from wellfed.planner.search import missed_targets
 from wellfed.units import format_bytes, format_rate, format_seconds

@@ -15,7 +15,8 @@ from wellfed.message import Amount, Message, counted, message
 from wellfed.messages.terms import limit_words
 from wellfed.messages.words import phrase, words
 from wellfed.models.model import Model
-from wellfed.plan import Plan
+from wellfed.nouns.plan import Plan
+from wellfed.nouns.workload import Workload
 from wellfed.planner.answer import Answer
 from wellfed.planner.kinds import describe
 from wellfed.planner.sweep import MostUsers
@@ -24,7 +25,6 @@ from wellfed.provenance import Assumption
 from wellfed.units import format_rate
 from wellfed.verbs.from_command import AsItIs
 from wellfed.verbs.next_steps import NextSteps, disk_line
-from wellfed.workload import Workload
 
 
 def print_answer(answer: Answer, top: int, explain: bool, steps: Callable[[Plan], NextSteps]) -> None:

@@ -10,12 +10,12 @@ from wellfed import __version__
 from wellfed.cli.machine_text import machine_line
 from wellfed.cli.plan_text import gain, limits, model_line
 from wellfed.errors import BadInput
-from wellfed.estimate import DeviceMemory, Quantity, Term, total_seconds
 from wellfed.message import message
 from wellfed.messages.language import language
 from wellfed.messages.terms import limit_words, term_words
 from wellfed.messages.words import phrase, words
-from wellfed.plan import Plan
+from wellfed.nouns.estimate import DeviceMemory, Quantity, Term, total_seconds
+from wellfed.nouns.plan import Plan
 from wellfed.planner.answer import Answer
 from wellfed.planner.kinds import describe
 from wellfed.planner.sweep import Point, over_context, over_users

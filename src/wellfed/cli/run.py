@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wellfed.cli.keys import key_options, with_key
-from wellfed.layout import Engine
+from wellfed.nouns.layout import Engine
+from wellfed.nouns.workload import PRESETS
 from wellfed.planner.goal import QUALITY, Objective
-from wellfed.workload import PRESETS
 
 if TYPE_CHECKING:
-    from wellfed.api_run import Prepared
     from wellfed.launch.service import Service
+    from wellfed.verbs.running import Prepared
 
 _EXPORTS = ["script", "systemd", "compose", "kubernetes", "slurm", "ray", "ollama", "lmstudio", "llama-swap"]
 
@@ -100,7 +100,7 @@ def command(
     MODEL is a GGUF file, a catalogue name, or `demo` for a small model from the package index. FLAGS go to the engine
     as they are.
     """
-    from wellfed import api_run
+    from wellfed.verbs import running
 
     if detach and (restart or huge_pages):
         raise click.UsageError("--restart and --huge-pages need wellfed to stay: they cannot go with --detach")
@@ -108,23 +108,23 @@ def command(
         raise click.UsageError("--on, --nodes and --network write it down only: add --dry-run or --export FORM")
     end_on_signals()
     options = with_key(chosen(options))
-    asked = api_run.RunOptions(
+    asked = running.RunOptions(
         **options, huge_pages=huge_pages, fetch=not (dry_run or export), elsewhere=export is not None
     )
-    prepared = api_run.prepare(model, asked, say)
+    prepared = running.prepare(model, asked, say)
     if dry_run or export:
         for line in prepared.warnings:
             say(f"warning: {line}")
         print_downloads(prepared)
         if export:
-            click.echo(api_run.exported(prepared, export), nl=False)
+            click.echo(running.exported(prepared, export), nl=False)
         else:
             if not (asked.api_key or asked.no_key or asked.insecure):
                 say("without --dry-run, a key is made for it, in its environment (--no-key: none)")
             click.echo(prepared.spec.command_line())
         raise SystemExit(0 if prepared.fits else 1)
     print_prepared(prepared)
-    failure = api_run.run(
+    failure = running.run(
         prepared,
         options["timeout"],
         detach=detach,

@@ -16,7 +16,7 @@ def command(out: Path, quiet: bool) -> None:
     Serial numbers, UUIDs, MAC addresses, host and user names are left out. Needs no root; what root would add is said.
     `wellfed check --from OUT` and `wellfed topology --from OUT` read it anywhere.
     """
-    from wellfed.api_check import snapshot
+    from wellfed.verbs.checking import snapshot
 
     size, gaps = snapshot(out)
     click.echo(f"{out}: {size / 1024:.0f} KiB")

@@ -27,15 +27,15 @@ _STYLES = {"machine": "bold", "socket": "bold cyan", "memory": "green", "gpu": "
 @click.option("--json", "as_json", is_flag=True, help="Print all that is known of the machine as JSON.")
 def command(on: str | None, path: Path | None, svg_file: Path | None, as_json: bool) -> None:
     """Draw sockets, memory channels, PCIe hops with their speeds, GPUs and links; faults in red."""
-    from wellfed import api_check
+    from wellfed.verbs import checking
 
-    machine = api_check.read_machine(on, path)
+    machine = checking.read_machine(on, path)
     if as_json:
         from wellfed.topology.to_json import topology_json
 
         click.echo(json.dumps(topology_json(machine), indent=1, default=sorted))
         return
-    drawn = api_check.draw(machine)
+    drawn = checking.draw(machine)
     if svg_file is not None:
         from wellfed.topology.svg import svg
 

@@ -11,7 +11,7 @@ from wellfed.cli.keys import with_key
 from wellfed.cli.run import chosen, end_on_signals, loading, print_prepared, print_service, run_options, say
 
 if TYPE_CHECKING:
-    from wellfed.api_up import Held, Report
+    from wellfed.verbs.bringing_up import Held, Report
 
 SCHEMA = "wellfed.up/1"
 
@@ -26,12 +26,12 @@ def command(model: str, keep: bool, as_json: bool, **options: Any) -> None:
     MODEL is a GGUF file, a catalogue name, or `demo` for a small model from the package index. The engine is stopped
     again unless --keep is given. FLAGS go to the engine as they are.
     """
-    from wellfed import api_run, api_up
+    from wellfed.verbs import bringing_up, running
 
     end_on_signals()
-    prepared = api_run.prepare(model, api_run.RunOptions(**with_key(chosen(options))), say)
+    prepared = running.prepare(model, running.RunOptions(**with_key(chosen(options))), say)
     print_prepared(prepared)
-    report = api_up.up(
+    report = bringing_up.up(
         prepared,
         options["timeout"],
         keep,

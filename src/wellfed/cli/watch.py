@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 if TYPE_CHECKING:
-    from wellfed.api_watch import WatchOptions
+    from wellfed.verbs.watching import WatchOptions
     from wellfed.watching.diagnose import Diagnosis
     from wellfed.watching.sample import Sample
     from wellfed.watching.target import Target
@@ -66,7 +66,7 @@ def command(as_json: bool, record: Path | None, export: str | None, **options: A
     Looks at a running engine (NAME of `wellfed ps`, --pid or --url; without any, the one that runs), at its machine
     and at the plan it should follow. Exits with 1 when a fault is named.
     """
-    from wellfed import api_watch
+    from wellfed.verbs import watching
 
     settings = _settings(options)
     with ExitStack() as stack:
@@ -76,12 +76,12 @@ def command(as_json: bool, record: Path | None, export: str | None, **options: A
         if export is not None:
             steps = _exported(stack, export, options["insecure"], target, steps)
         last = _show(target, steps, as_json, brief=settings.seconds is not None or options["replay"] is not None)
-    if last is not None and (code := api_watch.exit_code(last)):
+    if last is not None and (code := watching.exit_code(last)):
         raise SystemExit(code)
 
 
 def _settings(options: dict[str, Any]) -> WatchOptions:
-    from wellfed.api_watch import WatchOptions
+    from wellfed.verbs.watching import WatchOptions
 
     interval = min(options["interval"], 0.5) if options["once"] else options["interval"]
     seconds = _seconds(options["seconds"]) if options["seconds"] else _ONCE_S if options["once"] else None
@@ -119,17 +119,17 @@ def _seconds(text: str) -> float:
 
 
 def _steps(options: dict[str, Any], settings: WatchOptions) -> tuple[Target, Promise | None, Steps]:
-    from wellfed import api_watch
+    from wellfed.verbs import watching
 
     if options["replay"] is not None:
-        return api_watch.replayed(options["replay"], settings)
-    target = api_watch.target(options["name"], options["pid"], options["url"])
-    api_watch.ensure_somebody_listens(target)
-    promised = api_watch.promise_or_why(target, settings)
+        return watching.replayed(options["replay"], settings)
+    target = watching.target(options["name"], options["pid"], options["url"])
+    watching.ensure_somebody_listens(target)
+    promised = watching.promise_or_why(target, settings)
     if isinstance(promised, str):
         _say(promised)
     known = None if isinstance(promised, str) else promised
-    return target, known, api_watch.live(target, settings, known, _say)
+    return target, known, watching.live(target, settings, known, _say)
 
 
 def _say(line: str) -> None:
@@ -185,8 +185,8 @@ def _exported(stack: ExitStack, address: str, insecure: bool, target: Target, st
 
 
 def _show(target: Target, steps: Steps, as_json: bool, brief: bool) -> Diagnosis | None:
-    from wellfed import api_watch
     from wellfed.cli.watch_text import live, report
+    from wellfed.verbs import watching
 
     if not as_json and not brief:
         return live(target, steps)
@@ -196,11 +196,11 @@ def _show(target: Target, steps: Steps, as_json: bool, brief: bool) -> Diagnosis
         if last[1].view.samples > _FEW:
             seen[last[1].id] += 1
         if as_json and not brief:
-            click.echo(json.dumps(api_watch.document(target, *last)))
+            click.echo(json.dumps(watching.document(target, *last)))
     if last is None:
         return None
     if as_json and brief:
-        click.echo(json.dumps(api_watch.document(target, *last)))
+        click.echo(json.dumps(watching.document(target, *last)))
     elif not as_json:
         report(target, last[1], seen)
     return last[1]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from wellfed.cli.console import console
-from wellfed.finding import Finding, Verdict
+from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bytes, format_rate
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _frame(target: Target, diagnosis: Diagnosis) -> RenderableType:
 
 def lines(diagnosis: Diagnosis) -> list[str]:
     """Every finding: verdict, why, evidence, cost, fix."""
-    from wellfed.api_watch import told
+    from wellfed.verbs.watching import told
 
     found: list[str] = []
     for each in told(diagnosis):

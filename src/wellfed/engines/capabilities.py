@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wellfed.hardware.parts import GpuSpec
-from wellfed.layout import Engine
 from wellfed.models.checkpoint_formats import why_not_loaded
 from wellfed.models.model import Model
+from wellfed.nouns.layout import Engine
 
 # Compute capability of the first NVIDIA GPUs whose matrix units know a format (CUDA C++ programming guide).
 _FP8_CAPABILITY, _FP4_CAPABILITY = 8.9, 10.0

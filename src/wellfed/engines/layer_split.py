@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from itertools import accumulate
 
-from wellfed.layout import Engine
 from wellfed.models.ffn import MoeFfn
-from wellfed.plan import Plan
+from wellfed.nouns.layout import Engine
+from wellfed.nouns.plan import Plan
 from wellfed.units import MIB
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from wellfed.engines.layer_split import expert_words, split_words
 from wellfed.engines.placement import binding, threads
 from wellfed.engines.spec import Binding, Endpoint, LaunchSpec
-from wellfed.layout import Engine, NumaPolicy
-from wellfed.plan import Plan
+from wellfed.nouns.layout import Engine, NumaPolicy
+from wellfed.nouns.plan import Plan
 from wellfed.units import MIB
 
 # What of the server's flags this adapter uses: checked against `--help` of an installed one before it is started.

@@ -14,8 +14,8 @@ from pathlib import PurePath
 from typing import Any
 
 from wellfed.errors import BadInput, nearest
-from wellfed.layout import Engine, Layout, Offload
 from wellfed.message import Listing, message
+from wellfed.nouns.layout import Engine, Layout, Offload
 
 Change = Callable[[Layout], Layout]
 Setter = Callable[[str], Change]

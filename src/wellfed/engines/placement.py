@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from wellfed.engines.spec import Binding, MemoryPolicy
 from wellfed.hardware.machine import Machine, NumaNode
-from wellfed.layout import Engine, Layout, NumaPolicy
+from wellfed.nouns.layout import Engine, Layout, NumaPolicy
 
 
 def binding(machine: Machine, layout: Layout) -> Binding:

@@ -6,7 +6,7 @@ nearly fills, that ends in the kernel killing it.
 
 from __future__ import annotations
 
-from wellfed.estimate import Memory
+from wellfed.nouns.estimate import Memory
 from wellfed.units import GIB, MIB
 
 _MOST_BYTES = 8 * GIB  # the server's own default

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from wellfed.engines.placement import binding, threads
 from wellfed.engines.spec import Endpoint, LaunchSpec
-from wellfed.layout import Engine, NumaPolicy
-from wellfed.plan import Plan
+from wellfed.nouns.layout import Engine, NumaPolicy
+from wellfed.nouns.plan import Plan
 
 FLAGS = (
     "--model-path", "--served-model-name", "--host", "--port", "--tp-size", "--pp-size", "--dp-size", "--ep-size",

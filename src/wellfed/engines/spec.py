@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from wellfed.layout import Engine
+from wellfed.nouns.layout import Engine
 
 KEY_FILE = "WELLFED_KEY_FILE"  # a .yaml file, readable by its owner alone, of one line: api-key: KEY
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from wellfed.engines.placement import binding
 from wellfed.engines.spec import Endpoint, LaunchSpec
-from wellfed.plan import Plan
+from wellfed.nouns.plan import Plan
 
 FLAGS = (
     "--host", "--port", "--backend", "--tp_size", "--pp_size", "--ep_size", "--max_batch_size", "--max_num_tokens",

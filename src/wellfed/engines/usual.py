@@ -9,8 +9,8 @@ KTransformers likewise.
 from __future__ import annotations
 
 from wellfed.hardware.machine import Machine
-from wellfed.layout import Engine, Layout
 from wellfed.models.model import Model
+from wellfed.nouns.layout import Engine, Layout
 
 _GEFORCE = ("geforce", "titan")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from wellfed.engines.placement import binding, rank_cpus
 from wellfed.engines.spec import Endpoint, LaunchSpec, ranges
-from wellfed.layout import Layout
+from wellfed.nouns.layout import Layout
+from wellfed.nouns.plan import Plan, Request
 from wellfed.perf.memory import rank_pool_bytes
-from wellfed.plan import Plan, Request
 
 FLAGS = (
     "--host", "--port", "--served-model-name", "--max-model-len", "--max-num-seqs", "--max-num-batched-tokens",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wellfed.errors import WellfedError
-from wellfed.plan import Plan
+from wellfed.nouns.plan import Plan
 from wellfed.units import format_bytes
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from wellfed.engines import llamacpp, sglang, tensorrt_llm, vllm
 from wellfed.errors import BadInput
-from wellfed.layout import Engine
+from wellfed.nouns.layout import Engine
 
 EMBEDDED = (sys.executable, "-m", "wellfed.launch.embedded")
 _HELP_TIMEOUT_S = 60

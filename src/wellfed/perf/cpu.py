@@ -18,10 +18,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from wellfed.calibration import Calibration
-from wellfed.estimate import Term, Work
 from wellfed.hardware.machine import Machine
-from wellfed.layout import Layout, NumaPolicy
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import Term, Work
+from wellfed.nouns.layout import Layout, NumaPolicy
 from wellfed.perf.kernels import cpu_engine, cycles_of
 from wellfed.perf.numa import CpuShare, cpu_share, policy_factor
 from wellfed.perf.ops import RECURRENT

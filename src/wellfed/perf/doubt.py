@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from wellfed.calibration import Calibration
-from wellfed.estimate import Estimate, Quantity
 from wellfed.hardware.machine import Machine
-from wellfed.plan import Request
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import Estimate, Quantity
+from wellfed.nouns.plan import Request
 from wellfed.provenance import Assumption
 
 # Log errors, assumed. A vendor without rows: what leaving a whole vendor out of the local fit costs (AMD and Intel

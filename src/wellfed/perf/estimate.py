@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from wellfed.calibration import Calibration
-from wellfed.estimate import Estimate
-from wellfed.layout import Engine
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import Estimate
+from wellfed.nouns.layout import Engine
+from wellfed.nouns.plan import Request
 from wellfed.perf.doubt import with_doubt
 from wellfed.perf.load import load_seconds
-from wellfed.plan import Request
 
 LOCAL_ENGINES = frozenset({Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.KTRANSFORMERS})
 

@@ -11,7 +11,7 @@ from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.parts import GpuSpec
 from wellfed.hardware.pcie import PcieLink
-from wellfed.layout import BackEnd, Engine, Layout
+from wellfed.nouns.layout import BackEnd, Engine, Layout
 from wellfed.perf.host import host_speed
 from wellfed.provenance import Assumption
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from wellfed.estimate import Work
 from wellfed.models.attention import LatentAttention
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Layer, Model
+from wellfed.nouns.estimate import Work
 from wellfed.perf.ops import Step, layer_kinds
 
 _LOGIT_BYTES = 4  # FP32

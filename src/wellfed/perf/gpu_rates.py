@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from wellfed.calibration import Calibration
 from wellfed.models.gguf_types import plain
+from wellfed.nouns.calibration import Calibration
 from wellfed.perf.gpu import GpuDevice
 
 OLD_BUILDS = frozenset({"may2024", "dec2023"})

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 
-from wellfed.estimate import Term, Work
+from wellfed.nouns.estimate import Term, Work
 from wellfed.perf import gpu_time
 from wellfed.perf.gpu import GpuDevice
 from wellfed.perf.gpu_pass import Pass

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wellfed.estimate import Work
+from wellfed.nouns.estimate import Work
 from wellfed.perf.gpu import GpuDevice
 from wellfed.perf.gpu_pass import Pass
 from wellfed.perf.gpu_rates import GpuRates, weight_kind

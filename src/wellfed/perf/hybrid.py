@@ -11,20 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from wellfed.calibration import Calibration
-from wellfed.estimate import Term, Work
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.pcie import PcieLink
-from wellfed.layout import Engine, Layout
 from wellfed.models.attention import LatentAttention
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.gguf_types import TYPES
 from wellfed.models.model import Model
 from wellfed.models.weights import Weights
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import Term, Work
+from wellfed.nouns.layout import Engine, Layout
+from wellfed.nouns.plan import Request
 from wellfed.perf.cpu import cpu_terms, smooth_minimum
 from wellfed.perf.latent import as_run, expansion_work
 from wellfed.perf.ops import Step, head_work, layer_works
-from wellfed.plan import Request
 
 GpuTerms = Callable[[tuple[Work, ...]], tuple[Term, ...]]
 

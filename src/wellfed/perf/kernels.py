@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from wellfed.calibration import Calibration
-from wellfed.layout import Engine, Layout
 from wellfed.models.gguf_types import plain
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.layout import Engine, Layout
 from wellfed.perf.numa import CpuShare
 
 # llama.cpp interleaves the rows of these types when it loads them (ggml-cpu/repack.cpp), since (x86, Arm).

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
-from wellfed.estimate import Work
-from wellfed.layout import Engine, Layout
 from wellfed.models.attention import FullAttention, LatentAttention, visible_pairs
 from wellfed.models.gguf_types import TYPES
 from wellfed.models.model import Model
 from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
+from wellfed.nouns.estimate import Work
+from wellfed.nouns.layout import Engine, Layout
 from wellfed.perf.ops import Step
 
 _FEW = 16  # queries up to which latent attention runs absorbed

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from wellfed.estimate import Memory
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.pcie import PcieLink
+from wellfed.nouns.estimate import Memory
 
 # Achieved of the link's rate after line coding: 26 of 31.5 GB/s on Gen4 x16, 55 of 63 on Gen5 (pinned copies).
 _ACHIEVED = 0.85

@@ -6,16 +6,16 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from wellfed.calibration import Calibration
-from wellfed.estimate import Estimate, Quantity, Term, total_seconds
-from wellfed.layout import MOST_SLOTS, BackEnd, Layout
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import Estimate, Quantity, Term, total_seconds
+from wellfed.nouns.layout import MOST_SLOTS, BackEnd, Layout
+from wellfed.nouns.plan import Request
+from wellfed.nouns.workload import Workload
 from wellfed.perf.gpu import GpuDevice, build_name
 from wellfed.perf.gpu_rates import OLD_BUILDS
 from wellfed.perf.local_steps import GpuShare, decode_step, gpu_shares, prompt
 from wellfed.perf.memory import memory
-from wellfed.plan import Request
 from wellfed.provenance import Assumption
-from wellfed.workload import Workload
 
 _OBSERVED_S = 600.0  # how long an overload is watched
 _ASSUMED_WIDER = 1.3  # intervals on GPUs whose clock, units or link had to be assumed

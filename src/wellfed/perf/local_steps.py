@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from wellfed.calibration import Calibration
 from wellfed.errors import Unsupported
-from wellfed.estimate import Term, Work
 from wellfed.hardware.machine import Gpu
-from wellfed.layout import BackEnd, Engine, Layout
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import Term, Work
+from wellfed.nouns.layout import BackEnd, Engine, Layout
+from wellfed.nouns.plan import Request
 from wellfed.perf import hybrid
 from wellfed.perf.gpu import GpuDevice, build_name, build_number, gpu_device
 from wellfed.perf.gpu_pass import pass_of, prompt_steps
@@ -21,7 +22,6 @@ from wellfed.perf.gpu_terms import Run, decode_terms, prompt_terms
 from wellfed.perf.latent import as_run
 from wellfed.perf.memory.llamacpp import expert_layers, place, used_gpus
 from wellfed.perf.ops import Step
-from wellfed.plan import Request
 
 _GRAPH_BUILD = 2817  # llama.cpp replays decode from CUDA graphs from b2817 on (ggml-cuda, May 2024)
 

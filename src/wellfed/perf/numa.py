@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wellfed.calibration import Calibration
 from wellfed.hardware.machine import Machine, Socket
 from wellfed.hardware.parts import CpuSpec
-from wellfed.layout import Layout, NumaPolicy
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.layout import Layout, NumaPolicy
 from wellfed.provenance import Assumption
 
 # What one core complex can read over its link to the memory controllers: 32 bytes per fabric clock, at the

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from wellfed.estimate import Work
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Layer, Model
 from wellfed.models.recurrent import Recurrent
 from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
+from wellfed.nouns.estimate import Work
 
 RECURRENT = "recurrent state"  # the work of gated delta rules and their kin
 _STATE_BYTES = 2.0  # per element as `cache_elements` counts them

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from wellfed.calibration import Calibration
-from wellfed.estimate import Estimate, Quantity
-from wellfed.layout import Layout, NumaPolicy
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import Estimate, Quantity
+from wellfed.nouns.layout import Layout, NumaPolicy
+from wellfed.nouns.plan import Request
 from wellfed.perf.local import estimate_local
 from wellfed.perf.memory import memory
-from wellfed.plan import Request
 from wellfed.provenance import Assumption
 
 _SIGMA = 0.7  # a factor of two and a half either way

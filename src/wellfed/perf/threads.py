@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from wellfed.calibration import Calibration
-from wellfed.estimate import total_seconds
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import total_seconds
+from wellfed.nouns.plan import Request
 from wellfed.perf.cpu import cpu_terms
 from wellfed.perf.hybrid import split_works
 from wellfed.perf.numa import cpu_share
 from wellfed.perf.ops import Step
-from wellfed.plan import Request
 
 _WORTH = 1.02  # threads that gain less than this are left to others
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from wellfed.calibration import Calibration
-from wellfed.estimate import Work
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import Work
+from wellfed.nouns.plan import Request
 from wellfed.perf.cpu import cpu_bandwidth
 from wellfed.perf.hybrid import split_works
 from wellfed.perf.ops import Step
-from wellfed.plan import Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from wellfed.engines.capabilities import (
 from wellfed.engines.pins import variants
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.parts import GpuSpec
-from wellfed.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
 from wellfed.models.attention import Attention, FullAttention, LatentAttention
 from wellfed.models.checkpoint_formats import why_not_loaded
 from wellfed.models.ffn import Ffn
@@ -24,6 +23,7 @@ from wellfed.models.joint_attention import JointAttention
 from wellfed.models.linear_attention import LinearAttention
 from wellfed.models.model import Model
 from wellfed.models.quantisation_names import quantisation as quantisation_named
+from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
 from wellfed.planner.goal import Goal
 from wellfed.planner.usable import equal_ones
 

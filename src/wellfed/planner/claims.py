@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-from wellfed.calibration import Calibration
 from wellfed.catalog.calibration import bundled
 from wellfed.catalog.hardware import cpu, gpu
 from wellfed.catalog.models import model
 from wellfed.hardware.pcie import PcieLink
 from wellfed.models.quantisation_names import quantisation
-from wellfed.plan import Plan
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.plan import Plan
+from wellfed.nouns.workload import PRESETS
 from wellfed.planner.goal import Goal
 from wellfed.planner.kinds import Kind
 from wellfed.planner.search import Ranking, Search
 from wellfed.planner.sensitivity import sensitivities
 from wellfed.units import GB, format_bytes
-from wellfed.workload import PRESETS
 from wellfed.written.machines import machine
 
 _SEVEN, _THIRTY_TWO, _SEVENTY = "deepseek-r1-distill-qwen-7b", "deepseek-r1-distill-qwen-32b", "r1:70b"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wellfed.hardware.machine import Machine
-from wellfed.plan import Plan
+from wellfed.nouns.plan import Plan
 from wellfed.planner.power import Power
 from wellfed.planner.sensitivity import Sensitivity, weakest
 

@@ -6,21 +6,21 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from wellfed.calibration import Calibration
 from wellfed.catalog.models import Task, by_id, entry, model_ids
 from wellfed.catalog.quality import Quality, quality, quantisation_loss
 from wellfed.engines.capabilities import CAPABILITIES, usable_quantisations, why_not
 from wellfed.errors import WellfedError
 from wellfed.hardware.machine import Machine
-from wellfed.layout import ALL_GPU, CPU_ONLY, Engine, Layout
 from wellfed.models.model import Model
 from wellfed.models.quantisation_names import quantisation
-from wellfed.plan import Plan
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, Engine, Layout
+from wellfed.nouns.plan import Plan
+from wellfed.nouns.workload import PRESETS, Workload
 from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, counts, divides
 from wellfed.planner.goal import Goal
 from wellfed.planner.search import Search
 from wellfed.planner.usable import equal_ones
-from wellfed.workload import PRESETS, Workload
 
 _GGUF_TRIED = ("q8_0", "q6_k", "q4_k_m", "gguf-mxfp4")
 _LEAST_BYTES_PER_PARAMETER = 0.5  # of 4-bit weights: what is larger than the machine's memory is not looked at

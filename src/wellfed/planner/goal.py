@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from wellfed.engines.pins import Pins
-from wellfed.layout import Engine
+from wellfed.nouns.layout import Engine
 
 
 class Objective(StrEnum):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from wellfed.calibration import Calibration
 from wellfed.hardware.machine import Machine, Socket
 from wellfed.hardware.parts import CpuSpec
 from wellfed.message import Amount, Message, message
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.plan import Plan, Request
 from wellfed.perf.estimate import estimate
 from wellfed.perf.host import REFERENCE_RATING, HostSpeed, host_speed, part_ratio
-from wellfed.plan import Plan, Request
 
 _X86 = frozenset({"amd", "intel"})
 _LANES = 8  # of a GPU, at least

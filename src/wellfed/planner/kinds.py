@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from wellfed.layout import Layout, NumaPolicy
+from wellfed.nouns.layout import Layout, NumaPolicy
 
 
 class Kind(StrEnum):

@@ -9,13 +9,13 @@ from enum import StrEnum
 from wellfed.catalog.models import by_id, entry, entry_ids
 from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.message import Amount, Message, message
+from wellfed.nouns.plan import Plan, Request
+from wellfed.nouns.workload import Workload
 from wellfed.perf.memory import ledgers
-from wellfed.plan import Plan, Request
 from wellfed.planner.candidates import candidates
 from wellfed.planner.goal import Goal
 from wellfed.planner.search import Search
 from wellfed.planner.upgrades import Upgrade
-from wellfed.workload import Workload
 
 _CONTEXT_STEP = 256
 _SIBLINGS = 12  # models of the family that are tried, largest first

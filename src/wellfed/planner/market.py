@@ -6,27 +6,27 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from wellfed.calibration import Calibration
 from wellfed.catalog.hardware import gpus
 from wellfed.catalog.prices import Prices
 from wellfed.engines.capabilities import CAPABILITIES, usable_quantisations, why_not
 from wellfed.errors import WellfedError
-from wellfed.estimate import Estimate
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.parts import GpuSpec
-from wellfed.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy
 from wellfed.models.model import Model
 from wellfed.models.quantisation import weights
 from wellfed.models.weights import Weights
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import Estimate
+from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy
+from wellfed.nouns.plan import Plan, Request
+from wellfed.nouns.workload import Workload
 from wellfed.perf.estimate import estimate
 from wellfed.perf.memory import ledgers
-from wellfed.plan import Plan, Request
 from wellfed.planner.candidates import divides
 from wellfed.planner.goal import Goal, Objective
 from wellfed.planner.power import power
 from wellfed.planner.search import QuantisationOf, lateness
 from wellfed.planner.sensitivity import Sensitivity, sensitivities
-from wellfed.workload import Workload
 from wellfed.written.hosts import Host, hosted, hosts, own_machine
 
 _COUNTS = (1, 2, 4, 8)

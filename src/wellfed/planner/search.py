@@ -7,24 +7,24 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from wellfed.calibration import Calibration
 from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.engines.usual import can_be_started, is_usual
 from wellfed.errors import Unsupported
-from wellfed.estimate import Estimate, Memory
 from wellfed.hardware.machine import Machine
-from wellfed.layout import MOST_SLOTS, Layout, NumaPolicy, Offload
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.weights import Weights
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import Estimate, Memory
+from wellfed.nouns.layout import MOST_SLOTS, Layout, NumaPolicy, Offload
+from wellfed.nouns.plan import Plan, Request
+from wellfed.nouns.workload import Workload
 from wellfed.perf.estimate import estimate
 from wellfed.perf.memory import Fill, can_fill, fullest, ledgers
 from wellfed.perf.memory.kv import kv_element_bytes
-from wellfed.plan import Plan, Request
 from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, Refusal, candidates, counts
 from wellfed.planner.goal import Goal, Objective, coarseness, kv_coarseness
 from wellfed.planner.kinds import Kind, kind_of
-from wellfed.workload import Workload
 
 QuantisationOf = Callable[[str], Quantisation]
 _COARSE, _FINE = (1, 16, 128, 1024), (2, 4, 8, 32, 64, 256, 512)

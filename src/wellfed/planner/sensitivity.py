@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from wellfed.estimate import Estimate
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.parts import CpuSpec, GpuSpec, PeakRates
 from wellfed.hardware.pcie import PcieLink
-from wellfed.plan import Plan, Request
+from wellfed.nouns.estimate import Estimate
+from wellfed.nouns.plan import Plan, Request
 
 Estimator = Callable[[Request], Estimate]
 _NOTHING = 1.005  # gains below half a percent are none

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from wellfed.errors import WellfedError
-from wellfed.estimate import Quantity
-from wellfed.layout import Layout
+from wellfed.nouns.estimate import Quantity
+from wellfed.nouns.layout import Layout
+from wellfed.nouns.plan import Plan, Request
+from wellfed.nouns.workload import Workload
 from wellfed.perf.memory import ledgers
-from wellfed.plan import Plan, Request
 from wellfed.planner.candidates import candidates
 from wellfed.planner.search import Search, lateness, meets_targets
-from wellfed.workload import Workload
 
 _USERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 _MOST_USERS = 4096

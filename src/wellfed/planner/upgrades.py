@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Socket
 from wellfed.hardware.pcie import PcieLink
-from wellfed.plan import Plan
+from wellfed.nouns.plan import Plan
 from wellfed.planner.candidates import candidates
 from wellfed.planner.host_cost import HostCost
 from wellfed.planner.search import Search

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wellfed.message import Amount, Message, counted, message
-from wellfed.plan import Plan
+from wellfed.nouns.plan import Plan
 from wellfed.planner.kinds import Kind
 from wellfed.planner.search import KEEPS_UP, Ranking, served_share
 

@@ -6,9 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Nic, Socket
 from wellfed.hardware.pcie import PciDevice, path_up
+from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bandwidth, format_bytes
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from wellfed import api
 from wellfed.engines import embedded
 from wellfed.engines.placement import binding, threads
 from wellfed.engines.prompt_cache import prompt_cache_bytes
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.launch.programs import Program
-from wellfed.layout import Engine, Layout
-from wellfed.plan import Plan, Request
+from wellfed.nouns.layout import Engine, Layout
+from wellfed.nouns.plan import Plan, Request
+from wellfed.verbs import inputs
 from wellfed.verbs.commands import READS_GGUF
 
 if TYPE_CHECKING:
-    from wellfed.calibration import Calibration
+    from wellfed.nouns.calibration import Calibration
 
 
 def as_started(
@@ -44,7 +44,7 @@ def estimated(plan: Plan, layout: Layout, calibration: Calibration | None = None
     from wellfed.perf.estimate import estimate
 
     request = Request(plan.machine, plan.model, plan.weights, layout, plan.workload)
-    chosen = calibration or api.calibration(machine=plan.machine)
+    chosen = calibration or inputs.calibration(machine=plan.machine)
     return replace(plan, layout=layout, estimate=estimate(request, chosen))
 
 

@@ -12,8 +12,8 @@ from wellfed.catalog.published import Published, gguf_files, served_repository
 from wellfed.engines.spec import Endpoint, LaunchSpec
 from wellfed.errors import BadInput
 from wellfed.launch.programs import Program, nominal
-from wellfed.layout import Engine
-from wellfed.plan import Plan
+from wellfed.nouns.layout import Engine
+from wellfed.nouns.plan import Plan
 
 if TYPE_CHECKING:
     from wellfed.planner.answer import Answer

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from wellfed import api
 from wellfed.catalog.name_words import plain
 from wellfed.engines.pins import Command, command
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import Machine
-from wellfed.layout import ALL_GPU, CPU_ONLY, Engine, Layout, Offload
 from wellfed.message import Listing, Message, message
 from wellfed.models.quantisation import weights
+from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, Engine, Layout, Offload
+from wellfed.nouns.plan import Plan, Request
+from wellfed.nouns.workload import Workload
 from wellfed.perf.memory import memory
-from wellfed.plan import Plan, Request
 from wellfed.planner.answer import Answer
 from wellfed.planner.search import Search
-from wellfed.workload import Workload
+from wellfed.verbs import inputs, planning
 
 # What engines do where a flag is not given: their own defaults (the same sources as engines/pins.py).
 _SERVED_SEQUENCES, _SERVED_BATCH = 256, 8192
@@ -37,20 +37,20 @@ class AsItIs:
         return self.plan.estimate.memory.fits
 
 
-def from_command(text: str, options: api.PlanOptions) -> AsItIs:
+def from_command(text: str, options: planning.PlanOptions) -> AsItIs:
     """Read, estimate and improve a command line on the machine of `options`.
 
     Raises BadInput for lines without an engine or a model, and as `plan` does.
     """
     read = command(text)
     name = _name(read)
-    where = api.machine(options.on, options.nodes, options.network)
+    where = inputs.machine(options.on, options.nodes, options.network)
     context = read.pins.context
     if context is not None and read.engine in (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP):
         context = max(1, context // (read.pins.slots or 1))  # llama.cpp divides its context over the slots
     workload = options.workload if context is None else _within(options, context)
     settled = replace(options, engines=(read.engine,), workload=workload)
-    search, _ = api.search(name, settled, where)
+    search, _ = planning.search(name, settled, where)
     layout = read.pins.applied(_default_layout(read.engine, search.machine, _quantisation(search)))
     if layout.gpus > len(search.machine.gpus) * search.machine.count:
         text_ = "the command wants {wanted} GPUs, the machine has {there}"
@@ -61,11 +61,11 @@ def from_command(text: str, options: api.PlanOptions) -> AsItIs:
     estimate = search.estimate(request)
     plan = Plan(search.machine, search.model, own, layout, search.workload, replace(estimate, memory=memory(request)))
     kinds = options.kv_types or tuple(dict.fromkeys(("f16", layout.kv_type)))  # not coarser than it is now
-    better = api.plan(name, replace(settled, engines=options.engines or (read.engine,), kv_types=kinds))
+    better = planning.plan(name, replace(settled, engines=options.engines or (read.engine,), kv_types=kinds))
     return AsItIs(read, plan, better, _changes(plan, better, read))
 
 
-def _within(options: api.PlanOptions, context: int) -> Workload:
+def _within(options: planning.PlanOptions, context: int) -> Workload:
     half = max(1, context // 2)
     workload = options.workload
     return replace(

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from wellfed.catalog.published import Published
 from wellfed.engines.usual import can_be_started
-from wellfed.layout import Engine
 from wellfed.message import Amount, Message, message
-from wellfed.plan import Plan
+from wellfed.nouns.layout import Engine
+from wellfed.nouns.plan import Plan
 from wellfed.verbs.commands import ModelReference, command_for, model_reference
 
 _PULLS = frozenset({Engine.LLAMA_CPP})  # whose server fetches GGUF files by itself: -hf OWNER/NAME:TYPE

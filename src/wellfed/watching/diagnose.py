@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from wellfed.finding import Cost, Finding, Verdict
+from wellfed.nouns.finding import Cost, Finding, Verdict
 from wellfed.watching.registry import ALL
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign
 from wellfed.watching.view import View

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from xml.etree import ElementTree
 
 from wellfed.checks.outputs.summary import counts
-from wellfed.finding import Finding, Verdict
+from wellfed.nouns.finding import Finding, Verdict
 
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

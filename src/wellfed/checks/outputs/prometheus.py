@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from wellfed.checks.outputs.summary import counts
-from wellfed.finding import Cost, Finding, Verdict
+from wellfed.nouns.finding import Cost, Finding, Verdict
 
 _COSTS = (
     ("decode_tokens_per_second", "Decode tokens per second that the fault takes away.", "decode_tok_s"),

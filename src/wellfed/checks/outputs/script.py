@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from wellfed.finding import Finding, Reach, Remedy, Safety, Verdict
+from wellfed.nouns.finding import Finding, Reach, Remedy, Safety, Verdict
 
 HEAD = """\
 #!/usr/bin/env bash

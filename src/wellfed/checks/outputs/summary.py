@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from wellfed.finding import Finding, Verdict
+from wellfed.nouns.finding import Finding, Verdict
 
 
 def counts(findings: Iterable[Finding]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import Any
 from wellfed.checks.outputs.summary import counts, untold
 from wellfed.faults.fault import Fault
 from wellfed.faults.registry import of_behaviour, of_state
-from wellfed.finding import Cost, Finding
+from wellfed.nouns.finding import Cost, Finding
 
 SCHEMA = 1
 

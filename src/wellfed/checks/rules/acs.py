@@ -9,9 +9,9 @@ from wellfed.checks.base import ROOT, SYSTEM, Check, no_gpus, passed, skip, unkn
 from wellfed.checks.mend import with_devices
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import all_linked, cards
-from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.pcie import PciDevice, path_up
+from wellfed.nouns.finding import Finding, Verdict
 
 WHY = "access control redirects what one GPU sends to the other up to the CPU and back"
 

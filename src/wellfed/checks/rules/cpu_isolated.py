@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
 from wellfed.checks.rules.cpu_offline import spans
-from wellfed.finding import Finding, Reach, Remedy, Safety, Verdict
 from wellfed.hardware.machine import Machine
+from wellfed.nouns.finding import Finding, Reach, Remedy, Safety, Verdict
 
 FIX = Remedy(
     "# Remove isolcpus= from the kernel command line, or pin the engine's threads to those CPUs one by one.",

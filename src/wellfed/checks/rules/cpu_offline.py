@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
-from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine
+from wellfed.nouns.finding import Finding, Verdict
 
 FEW = 8  # more missing numbers than that are nodes that the source does not show
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, fail, passed, reason, skip, unknown, warn
 from wellfed.checks.places import cards
-from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.message import message
+from wellfed.nouns.finding import Finding, Verdict
 
 CORES_PER_GPU = 2  # the thread that launches, and one that tokenises, samples and serves
 FIX = "# Raise the limit: docker --cpus, systemd CPUQuota=, Kubernetes resources.limits.cpu (or none)."

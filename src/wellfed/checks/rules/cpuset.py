@@ -9,8 +9,8 @@ from wellfed.checks.base import SYSTEM, Check, fail, missing, passed, warn
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import cards, node_of
 from wellfed.checks.rules.cpu_offline import spans
-from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine
+from wellfed.nouns.finding import Finding, Verdict
 
 FIX = (
     "# Widen the set: docker --cpuset-cpus/--cpuset-mems, systemd AllowedCPUs=, taskset, or the batch system's request."

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, fail, passed, skip, unknown
 from wellfed.checks.places import cards
-from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.message import message
+from wellfed.nouns.finding import Finding, Verdict
 
 FIX = (
     "systemctl enable --now nvidia-fabricmanager",

@@ -9,9 +9,9 @@ from wellfed.checks.base import Check, by_hand, no_gpus, passed, skip, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import all_linked, cards, name, without_peers
-from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.message import message
+from wellfed.nouns.finding import Finding, Reach, Verdict
 
 FIX = by_hand(
     message(

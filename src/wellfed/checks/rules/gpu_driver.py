@@ -10,9 +10,9 @@ from wellfed.checks.driver import queried
 from wellfed.checks.mend import with_devices
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import cards, name
-from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.hardware.pcie import PciDevice
+from wellfed.nouns.finding import Finding, Verdict
 
 OWN = {"nvidia": "nvidia", "amd": "amdgpu", "intel": "xe"}
 PICTURE = frozenset({"nouveau", "nvidiafb", "radeon", "simple-framebuffer", "efifb", "vesafb"})

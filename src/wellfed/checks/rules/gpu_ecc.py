@@ -9,10 +9,10 @@ from wellfed.checks.base import Check, command, fail, no_gpus, passed, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
-from wellfed.estimate import Estimate
-from wellfed.finding import Finding, Remedy, Safety, Verdict
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.message import message
+from wellfed.nouns.estimate import Estimate
+from wellfed.nouns.finding import Finding, Remedy, Safety, Verdict
 
 # GDDR cards that NVIDIA ships with ECC on (their data sheets and driver defaults)
 SHIPPED_ON = (

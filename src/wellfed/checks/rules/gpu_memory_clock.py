@@ -8,9 +8,9 @@ from dataclasses import replace
 from wellfed.checks.base import Check, command, missing, no_gpus, passed, skip, unknown, warn
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
-from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.message import message
+from wellfed.nouns.finding import Finding, Verdict
 
 LOW = 0.97
 RESTING = 0.3  # of the maximum core clock

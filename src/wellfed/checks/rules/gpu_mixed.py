@@ -9,8 +9,8 @@ from dataclasses import replace
 from wellfed.checks.base import SYSTEM, Check, no_gpus, passed, unread, warn
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards
-from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Gpu, Machine
+from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import GIB
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, by_hand, look, missing, no_gpus, passed, skip, warn
 from wellfed.checks.places import cards, pairs_without_links, without_peers
-from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.message import Listing, message
+from wellfed.nouns.finding import Finding, Verdict
 
 LOOK = look("nvidia-smi topo -p2p r")
 FIX = by_hand(

@@ -9,9 +9,9 @@ from wellfed.checks.base import Check, no_gpus, passed, skip, unread, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
-from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.message import message
+from wellfed.nouns.finding import Finding, Verdict
 
 LOW = 0.9
 

@@ -9,8 +9,8 @@ from wellfed.checks.base import Check, command, fail, no_gpus, passed, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
-from wellfed.finding import Finding, Safety, Verdict
 from wellfed.hardware.machine import Gpu, Machine
+from wellfed.nouns.finding import Finding, Safety, Verdict
 
 
 def judge(machine: Machine) -> Iterable[Finding]:

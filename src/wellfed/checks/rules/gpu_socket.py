@@ -10,9 +10,9 @@ from wellfed.checks.base import Check, by_hand, fail, no_gpus, passed, reason, s
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import node_of, socket_of
 from wellfed.checks.rules.cpu_offline import spans
-from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.message import message
+from wellfed.nouns.finding import Finding, Reach, Verdict
 
 MOVE = by_hand(
     message(

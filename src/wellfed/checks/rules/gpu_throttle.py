@@ -9,8 +9,8 @@ from wellfed.checks.base import Check, by_hand, fail, no_gpus, passed, reason, w
 from wellfed.checks.driver import queried, untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
-from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import Gpu, Machine
+from wellfed.nouns.finding import Finding, Reach, Verdict
 
 BAD = ("thermal", "brake", "hw_slowdown")
 FIX = by_hand(

@@ -8,8 +8,8 @@ from dataclasses import replace
 from wellfed.checks.base import Check, command, fail, missing, no_gpus, passed, reason, skip, unknown, warn
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
-from wellfed.finding import Finding, Remedy, Safety, Verdict
 from wellfed.hardware.machine import Gpu, Machine, Origin
+from wellfed.nouns.finding import Finding, Remedy, Safety, Verdict
 
 # Errors of the hardware or its link; all others (13, 31, 43, 45 ...) are mostly a program's own.
 HARDWARE: Mapping[int, str] = {

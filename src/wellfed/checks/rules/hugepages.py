@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, skip, warn
 from wellfed.checks.places import cpu_nodes
-from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine
+from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bytes
 
 IDLE_SHARE = 0.1  # of RAM, reserved and free: nobody else can have it

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, no_gpus, passed, skip, warn
 from wellfed.checks.places import all_linked, cards
-from wellfed.finding import Finding, Reach, Remedy, Safety, Verdict
 from wellfed.hardware.machine import Machine
+from wellfed.nouns.finding import Finding, Reach, Remedy, Safety, Verdict
 
 FIX = Remedy(
     "# Add iommu=pt to GRUB_CMDLINE_LINUX in /etc/default/grub, update-grub, reboot; or IOMMU off in the BIOS.",

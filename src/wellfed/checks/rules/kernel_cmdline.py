@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
-from wellfed.finding import Finding, Reach, Remedy, Safety, Verdict
 from wellfed.hardware.machine import Machine
+from wellfed.nouns.finding import Finding, Reach, Remedy, Safety, Verdict
 
 HARMFUL = {
     r"maxcpus=\d+": "fewer CPUs are started than there are",

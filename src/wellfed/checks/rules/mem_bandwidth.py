@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import BENCH, Check, fail, passed, skip, unknown, warn
-from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine, Origin
+from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bandwidth
 
 GOOD, POOR = 0.6, 0.4  # desktop parts sustain 0.7 of the theoretical rate, servers 0.75 to 0.9

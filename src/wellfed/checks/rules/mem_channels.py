@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from wellfed.checks.base import Check, by_hand, fail, passed, skip, unknown, unread, warn
 from wellfed.checks.places import memory_homes
-from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import Dimm, Machine, Socket
 from wellfed.message import message
+from wellfed.nouns.finding import Finding, Reach, Verdict
 
 FILL = by_hand(
     message("mem-channels.fill", "Add equal DIMMs to the empty channels, in the order of the board's manual."),

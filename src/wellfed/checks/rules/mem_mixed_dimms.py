@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from wellfed.checks.base import Check, passed, skip, unread, warn
 from wellfed.checks.places import memory_homes
-from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Dimm, Machine, Socket
+from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bytes
 
 SWAP = "# Use equal DIMMs (size, ranks, speed) in every channel."

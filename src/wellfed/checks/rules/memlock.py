@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, fail, missing, passed, skip, warn
-from wellfed.estimate import Estimate
-from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine
 from wellfed.message import message
+from wellfed.nouns.estimate import Estimate
+from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bytes
 
 FIX = (

@@ -8,11 +8,11 @@ from dataclasses import replace
 from wellfed.checks.base import Check, by_hand, missing, passed, skip, unread, warn
 from wellfed.checks.mend import with_devices
 from wellfed.checks.pcie_path import Hop, by_address, hops, loaded
-from wellfed.estimate import Estimate
-from wellfed.finding import Cost, Finding, Reach, Verdict
 from wellfed.hardware.machine import Disk, Machine, Origin
 from wellfed.hardware.pcie import PcieLink
 from wellfed.message import Amount, Message, message
+from wellfed.nouns.estimate import Estimate
+from wellfed.nouns.finding import Cost, Finding, Reach, Verdict
 from wellfed.units import format_bytes
 
 ROOM_BYTES = 20e9  # a small model

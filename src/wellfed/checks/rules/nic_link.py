@@ -9,10 +9,10 @@ from wellfed.checks.base import Check, by_hand, missing, passed, reason, skip, u
 from wellfed.checks.mend import with_devices
 from wellfed.checks.pcie_path import Hop, by_address, hops, loaded
 from wellfed.checks.places import cards
-from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import Machine, Nic, Origin
 from wellfed.hardware.pcie import PcieLink
 from wellfed.message import message
+from wellfed.nouns.finding import Finding, Reach, Verdict
 
 SLOW_BYTES_PER_S = 10e9 / 8
 MANY_GPUS = 8

@@ -9,9 +9,9 @@ from dataclasses import replace
 from wellfed.checks.base import Check, by_hand, missing, no_gpus, passed, reason, skip, unread, warn
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import node_of, socket_of, socket_of_node
-from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import Machine, Nic, Origin
 from wellfed.message import Listing, message
+from wellfed.nouns.finding import Finding, Reach, Verdict
 
 FAST_BYTES_PER_S = 25e9 / 8  # below 25 Gb/s no one shards a model over it
 MOVE = by_hand(

@@ -8,9 +8,9 @@ from dataclasses import replace
 from wellfed.checks.base import SYSTEM, Check, by_hand, missing, no_gpus, passed, skip, warn
 from wellfed.checks.places import cards, name
 from wellfed.checks.rules.nic_locality import fast_cards
-from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import DevicePath, Gpu, Machine, Origin
 from wellfed.message import Listing, message
+from wellfed.nouns.finding import Finding, Reach, Verdict
 
 NEAR = ("PIX", "PXB")
 FEW = 4  # fewer GPUs share a card without harm

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from wellfed.checks.base import Check, by_hand, passed, skip, unknown, unread, warn
 from wellfed.checks.places import cpu_nodes
-from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import Machine, NumaNode, Origin
 from wellfed.message import message
+from wellfed.nouns.finding import Finding, Reach, Verdict
 
 FIX = by_hand(
     message(

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from wellfed.checks.base import Check, by_hand, fail, passed, skip, unread, warn
 from wellfed.checks.places import some_nodes_only
-from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import Machine, NumaNode
+from wellfed.nouns.finding import Finding, Reach, Verdict
 from wellfed.units import format_bytes
 
 FILL = by_hand("Fit DIMMs to the socket (or quadrant) that has none; equal memory on every node.", Reach.HARDWARE)

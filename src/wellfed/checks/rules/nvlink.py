@@ -8,10 +8,10 @@ from dataclasses import replace
 from wellfed.checks.base import Check, by_hand, fail, look, no_gpus, passed, skip, unread
 from wellfed.checks.driver import queried, untold
 from wellfed.checks.places import cards, linked, name
-from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Origin
 from wellfed.hardware.nvlink import nvlinks
 from wellfed.message import message
+from wellfed.nouns.finding import Finding, Verdict
 
 FIX = (
     look("nvidia-smi nvlink --status"),

@@ -9,9 +9,9 @@ from wellfed.checks.chipsets import Place, place_of
 from wellfed.checks.mend import own_port
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import name
-from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.message import message
+from wellfed.nouns.finding import Finding, Reach, Verdict
 
 MOVE = by_hand(
     message(

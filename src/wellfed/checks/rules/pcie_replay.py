@@ -9,10 +9,10 @@ from wellfed.checks.base import Check, by_hand, fail, no_gpus, passed, unread, w
 from wellfed.checks.mend import with_devices, with_gpus
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import name
-from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.pcie import PciDevice, path_up
 from wellfed.message import Listing, message
+from wellfed.nouns.finding import Finding, Reach, Verdict
 
 MANY = 8  # DCGM warns at 8 replays a minute; a sound link has none for days
 RESEAT = by_hand(

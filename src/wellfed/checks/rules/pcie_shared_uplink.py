@@ -10,9 +10,9 @@ from wellfed.checks.base import Check, by_hand, no_gpus, passed, skip, unread, w
 from wellfed.checks.mend import own_port, with_gpus
 from wellfed.checks.pcie_path import gpu_hops
 from wellfed.checks.places import all_linked, name
-from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.message import Listing, message
+from wellfed.nouns.finding import Finding, Reach, Verdict
 
 SPREAD = by_hand(
     message(

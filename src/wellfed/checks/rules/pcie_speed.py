@@ -9,9 +9,9 @@ from wellfed.checks.base import LOAD, Check, by_hand, fail, no_gpus, passed, unk
 from wellfed.checks.mend import full_link, relinked, with_devices
 from wellfed.checks.pcie_path import Hop, awake, gpu_hops, narrowest
 from wellfed.checks.places import name
-from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.message import message
+from wellfed.nouns.finding import Finding, Reach, Verdict
 
 BIOS = by_hand(
     message(

@@ -9,10 +9,10 @@ from wellfed.checks.base import Check, by_hand, fail, no_gpus, passed, unknown, 
 from wellfed.checks.mend import full_link, relinked, with_devices, with_gpus
 from wellfed.checks.pcie_path import Hop, by_address, gpu_hops, root_port
 from wellfed.checks.places import name
-from wellfed.finding import Finding, Reach, Verdict
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.pcie import PcieLink
 from wellfed.message import Listing, counted, message
+from wellfed.nouns.finding import Finding, Reach, Verdict
 
 RESEAT = by_hand(
     message(

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, fail, passed, skip, unread, warn
-from wellfed.estimate import Estimate
-from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine, Origin
+from wellfed.nouns.estimate import Estimate
+from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bytes
 
 LITTLE, SOME = 0.1, 0.5

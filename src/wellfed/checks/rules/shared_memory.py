@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, fail, missing, no_gpus, passed, skip
 from wellfed.checks.places import cards
-from wellfed.estimate import Estimate
-from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine
 from wellfed.message import message
+from wellfed.nouns.estimate import Estimate
+from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import GIB, MIB, format_bytes
 
 NEEDED_PER_GPU = 256 * MIB  # NCCL's rings and an engine's message queues; Docker gives 64 MiB in all

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
-from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine
+from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import GIB, format_bytes
 
 FIX = ("sysctl -w vm.swappiness=10", "# Free memory first, then: swapoff -a && swapon -a")

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
-from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Machine
+from wellfed.nouns.finding import Finding, Verdict
 
 FIX = "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled"
 

@@ -9,9 +9,9 @@ from wellfed.checks.base import Check, fail, no_gpus, passed, skip, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
-from wellfed.estimate import Estimate
-from wellfed.finding import Finding, Verdict
 from wellfed.hardware.machine import Gpu, Machine, Origin
+from wellfed.nouns.estimate import Estimate
+from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import GIB, format_bytes
 
 SHARE = 0.05

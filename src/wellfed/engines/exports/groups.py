@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from wellfed.engines.spec import LaunchSpec
 from wellfed.errors import Unsupported
-from wellfed.layout import Engine
+from wellfed.nouns.layout import Engine
 
 _RAY_PORT, _DIST_PORT = 6379, 20000
 

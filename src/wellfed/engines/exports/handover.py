@@ -13,8 +13,8 @@ from pathlib import PurePosixPath
 from wellfed.engines.exports.images import dns_label, one_line
 from wellfed.engines.spec import LaunchSpec
 from wellfed.errors import Unsupported
-from wellfed.layout import Engine
 from wellfed.message import message
+from wellfed.nouns.layout import Engine
 
 
 def _flag(spec: LaunchSpec, name: str) -> str | None:

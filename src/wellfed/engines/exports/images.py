@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from wellfed.engines.spec import LaunchSpec
-from wellfed.layout import Engine
+from wellfed.nouns.layout import Engine
 
 # The publishers' own names. Versions: those whose flags the adapters were read from (engines/vllm.py, sglang.py);
 # of llama.cpp a build that its registry lists (ghcr.io/ggml-org/llama.cpp, server-cuda12-b9603, read November 2026).

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from wellfed.engines.spec import LaunchSpec
-from wellfed.layout import Engine
+from wellfed.nouns.layout import Engine
 
 _VARIABLES: Mapping[Engine, str] = {
     Engine.LLAMA_CPP: "LLAMA_API_KEY",

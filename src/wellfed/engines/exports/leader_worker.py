@@ -11,7 +11,7 @@ from wellfed.engines.exports.groups import Group, spanning
 from wellfed.engines.exports.images import in_container
 from wellfed.engines.exports.keys import key_words
 from wellfed.engines.spec import LaunchSpec
-from wellfed.layout import Engine
+from wellfed.nouns.layout import Engine
 
 LEADER = {"role": "leader"}
 

@@ -6,7 +6,7 @@ from wellfed.engines.exports.images import one_line
 from wellfed.engines.exports.script import preparation, wrapped
 from wellfed.engines.spec import LaunchSpec
 from wellfed.errors import Unsupported
-from wellfed.layout import Engine
+from wellfed.nouns.layout import Engine
 
 _PORT = 6379
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wellfed.layout import Engine, Layout
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Model
+from wellfed.nouns.layout import Engine, Layout
 from wellfed.perf.memory.compute import shapes
 from wellfed.perf.memory.kv import option
 from wellfed.units import GIB, MIB

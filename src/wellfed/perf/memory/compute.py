@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wellfed.layout import Engine, Layout
 from wellfed.models.attention import Attention, FullAttention, LatentAttention
 from wellfed.models.ffn import DenseFfn, MoeFfn
 from wellfed.models.model import Model
+from wellfed.nouns.layout import Engine, Layout
 from wellfed.perf.memory.identity import per_object
 from wellfed.perf.memory.kv import cells, kv_element_bytes, option
 from wellfed.units import MIB

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
 from wellfed.hardware.machine import Gpu
-from wellfed.layout import Engine
+from wellfed.nouns.layout import Engine
+from wellfed.nouns.plan import Request
 from wellfed.perf.memory.compute import Duties, compute_bytes
 from wellfed.perf.memory.devices import context_bytes, gpu_capacity_bytes, gpu_free_bytes
 from wellfed.perf.memory.held import Held, held
@@ -26,7 +27,6 @@ from wellfed.perf.memory.llamacpp import (
     sequences,
     used_gpus,
 )
-from wellfed.plan import Request
 
 _ROUNDING_BYTES = 1024.0  # sums in another order than the ledger's
 _EVENING_STEPS = 5  # halvings of the largest layer in search of the margin

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from wellfed.estimate import MemoryTerm
-from wellfed.layout import NumaPolicy
 from wellfed.models.ffn import MoeFfn
+from wellfed.nouns.estimate import MemoryTerm
+from wellfed.nouns.layout import NumaPolicy
+from wellfed.nouns.plan import Request
 from wellfed.perf.memory.compute import shapes
 from wellfed.perf.memory.devices import (
     context_bytes,
@@ -20,7 +21,6 @@ from wellfed.perf.memory.llamacpp import used_gpus
 from wellfed.perf.memory.shards import rank_cache_bytes, rank_weights
 from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span, layer_split
-from wellfed.plan import Request
 from wellfed.units import GIB
 
 _PREFILL_TOKENS = 8192  # tokens of a prefill chunk at most

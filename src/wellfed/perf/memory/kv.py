@@ -7,11 +7,11 @@ from functools import lru_cache
 from math import ceil
 
 from wellfed.errors import BadInput, nearest
-from wellfed.layout import Engine, Layout
 from wellfed.models.attention import Attention, FullAttention, LatentAttention
 from wellfed.models.joint_attention import JointAttention
 from wellfed.models.model import Model
 from wellfed.models.recurrent import Recurrent
+from wellfed.nouns.layout import Engine, Layout
 from wellfed.perf.memory.identity import per_object
 
 # Bytes per element. Block types: bytes per 32 values (ggml-common.h); FP8 with a scale per tensor.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from wellfed.estimate import DeviceMemory, Memory
-from wellfed.layout import Engine
+from wellfed.nouns.estimate import DeviceMemory, Memory
+from wellfed.nouns.layout import Engine
+from wellfed.nouns.plan import Request
 from wellfed.perf.memory import ktransformers, llamacpp, serving, vllm_cpu
 from wellfed.perf.memory.pool import one_pool
 from wellfed.perf.memory.share import Named, Share, longest_context, most_sequences
-from wellfed.plan import Request
 
 _LOCAL = frozenset({Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.KTRANSFORMERS})
 

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wellfed.errors import Unsupported
-from wellfed.estimate import MemoryTerm
 from wellfed.hardware.machine import Gpu
-from wellfed.layout import Engine, NumaPolicy
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.gguf_types import TYPES, plain
 from wellfed.models.model import Model
 from wellfed.models.tensor import Part
+from wellfed.nouns.estimate import MemoryTerm
+from wellfed.nouns.layout import Engine, NumaPolicy
+from wellfed.nouns.plan import Request
 from wellfed.perf.kernels import REPACKED
 from wellfed.perf.memory.compute import Duties, compute_bytes, host_bytes, shapes
 from wellfed.perf.memory.devices import (
@@ -34,7 +35,6 @@ from wellfed.perf.memory.identity import per_object
 from wellfed.perf.memory.kv import cells, option, span_bytes
 from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span, layer_split
-from wellfed.plan import Request
 from wellfed.units import MIB
 
 PIPELINE_COPIES = 4  # GGML_SCHED_MAX_COPIES: inputs of four micro-batches in flight over several GPUs

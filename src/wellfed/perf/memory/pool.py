@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from wellfed.estimate import MemoryTerm
+from wellfed.nouns.estimate import MemoryTerm
+from wellfed.nouns.plan import Request
 from wellfed.perf.memory.devices import unified
 from wellfed.perf.memory.share import Growth, Named, Share
-from wellfed.plan import Request
 
 NOTE = "unified memory"
 

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from math import ceil
 
-from wellfed.estimate import MemoryTerm
 from wellfed.hardware.machine import Gpu, Machine
-from wellfed.layout import Layout
+from wellfed.nouns.estimate import MemoryTerm
+from wellfed.nouns.layout import Layout
+from wellfed.nouns.plan import Request
 from wellfed.perf.memory.budget import budget
 from wellfed.perf.memory.devices import (
     gpu_capacity_bytes,
@@ -28,7 +29,6 @@ from wellfed.perf.memory.kv import option
 from wellfed.perf.memory.shards import rank_cache_bytes, rank_weights, stages
 from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span
-from wellfed.plan import Request
 from wellfed.units import GB, GIB
 
 _BLOCK = 16  # tokens of a cache page

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 
-from wellfed.layout import Engine, Layout
 from wellfed.models.attention import FullAttention
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Model
 from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
+from wellfed.nouns.layout import Engine, Layout
 from wellfed.perf.memory.held import held, kv_projection_share, replicated_share
 from wellfed.perf.memory.identity import per_object
 from wellfed.perf.memory.kv import cache_profile, layer_bytes

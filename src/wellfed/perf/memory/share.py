@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import floor, inf
 
-from wellfed.estimate import DeviceMemory, MemoryTerm
+from wellfed.nouns.estimate import DeviceMemory, MemoryTerm
 
 Named = tuple[str, float, str]  # name, bytes, note
 Growth = Callable[[int, int], tuple[Named, ...]]  # (tokens of context, sequences) -> what they take

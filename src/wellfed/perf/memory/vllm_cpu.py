@@ -13,18 +13,18 @@ from __future__ import annotations
 
 from math import ceil
 
-from wellfed.estimate import MemoryTerm
 from wellfed.hardware.machine import Machine, NumaNode
-from wellfed.layout import Engine, Layout
 from wellfed.models.attention import FullAttention, LatentAttention
 from wellfed.models.model import Model
+from wellfed.nouns.estimate import MemoryTerm
+from wellfed.nouns.layout import Engine, Layout
+from wellfed.nouns.plan import Request
 from wellfed.perf.memory.compute import shapes
 from wellfed.perf.memory.devices import ram_capacity_bytes, ram_free_bytes, system_bytes
 from wellfed.perf.memory.kv import cache_profile
 from wellfed.perf.memory.shards import rank_cache_bytes, rank_weights
 from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span
-from wellfed.plan import Request
 from wellfed.units import MIB
 
 _BLOCK, _LATENT_BLOCK = 128, 16  # tokens; latent attention without AMX has a kernel for 16 alone

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from wellfed.calibration import Calibration
-from wellfed.layout import Layout
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.layout import Layout
+from wellfed.nouns.plan import Request
 from wellfed.perf.serving.formats import gpu_of, memory_kind
-from wellfed.plan import Request
 from wellfed.provenance import Assumption
 
 _ENOUGH = 30  # measured rows of an engine on a kind of GPU from which another machine is near to them

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from wellfed.calibration import Calibration
-from wellfed.estimate import Estimate, Quantity, Term
-from wellfed.layout import Engine, Layout
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import Estimate, Quantity, Term
+from wellfed.nouns.layout import Engine, Layout
+from wellfed.nouns.plan import Request
 from wellfed.perf.host import host_speed
 from wellfed.perf.serving.disaggregation import Split, split
 from wellfed.perf.serving.doubt import sigma, told
@@ -17,7 +18,6 @@ from wellfed.perf.serving.room import Room, room
 from wellfed.perf.serving.shape import Shape, shape_of
 from wellfed.perf.serving.step import forward, smaller
 from wellfed.perf.serving.terms import HOST, heaviest, terms
-from wellfed.plan import Request
 from wellfed.provenance import Assumption
 
 _NOTHING_S = 1e-9

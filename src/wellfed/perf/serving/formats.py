@@ -5,9 +5,9 @@ from __future__ import annotations
 from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.parts import GpuSpec, PeakRates
-from wellfed.layout import Layout
 from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
+from wellfed.nouns.layout import Layout
 
 UNPACKED = "unpacked"
 

@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 
-from wellfed.calibration import Calibration
 from wellfed.errors import BadInput
-from wellfed.layout import Engine
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.layout import Engine
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wellfed.estimate import Memory
-from wellfed.layout import Engine
+from wellfed.nouns.estimate import Memory
+from wellfed.nouns.layout import Engine
+from wellfed.nouns.plan import Request
 from wellfed.perf.memory.ledger import memory, shares
 from wellfed.perf.memory.share import most_sequences
-from wellfed.plan import Request
 
 # Share of the answer that a sequence holds cache for when the next one is admitted. TensorRT-LLM reserves all of it
 # (guaranteed no evict); vLLM and SGLang admit on what is there and what they expect, and run half-grown sequences.

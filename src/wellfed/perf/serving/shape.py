@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Machine
-from wellfed.layout import Engine, Layout, Speculation
 from wellfed.models.model import Model
 from wellfed.models.weights import Weights
+from wellfed.nouns.layout import Engine, Layout, Speculation
+from wellfed.nouns.workload import Workload
 from wellfed.perf.host import host_speed
 from wellfed.perf.memory.kv import kv_element_bytes
 from wellfed.perf.serving.formats import formats, gpu_of, peak_rate
 from wellfed.perf.serving.links import link
 from wellfed.perf.serving.totals import Totals, totals
-from wellfed.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from wellfed.estimate import Term
+from wellfed.nouns.estimate import Term
 from wellfed.perf.serving.knobs import Knobs
 from wellfed.perf.serving.shape import Shape
 from wellfed.perf.serving.step import Side, forward, sides

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from wellfed.calibration import Calibration
 from wellfed.errors import Unsupported
-from wellfed.estimate import Estimate, Quantity
-from wellfed.layout import Layout
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import Estimate, Quantity
+from wellfed.nouns.layout import Layout
+from wellfed.nouns.plan import Request
 from wellfed.perf.serving.estimate import THROUGHPUT, estimate_serving, replica
 from wellfed.perf.serving.load import serve
 from wellfed.perf.serving.room import room
-from wellfed.plan import Request
 
 _NOTHING = 1e-9
 _BATCHES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)

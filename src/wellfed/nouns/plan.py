@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wellfed.estimate import Estimate
 from wellfed.hardware.machine import Machine
-from wellfed.layout import Layout
 from wellfed.models.model import Model
 from wellfed.models.weights import Weights
-from wellfed.workload import Workload
+from wellfed.nouns.estimate import Estimate
+from wellfed.nouns.layout import Layout
+from wellfed.nouns.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from wellfed import api
-from wellfed.api_run import Prepared, Told
 from wellfed.asking.address import Address
 from wellfed.bench.load import Measurement, Scenario, Target, measure
-from wellfed.estimate import Estimate, Quantity
 from wellfed.launch.proof import group_placement
 from wellfed.launch.service import Service, end, serve
+from wellfed.nouns.estimate import Estimate, Quantity
 from wellfed.planner.kinds import Kind, kind_of
+from wellfed.verbs import inputs
+from wellfed.verbs.running import Prepared, Told
 
 if TYPE_CHECKING:
-    from wellfed.plan import Plan
+    from wellfed.nouns.plan import Plan
 
 PROMPT_TOKENS, OUTPUT_TOKENS = 512, 64
 
@@ -86,8 +86,8 @@ def asked(prepared: Prepared, prompt: int, output: int, requests: int = 1) -> Me
 
 def predicted(plan: Plan, prompt: float, output: float) -> Estimate:
     """The estimate of one user's request of these lengths, under the plan's layout."""
+    from wellfed.nouns.plan import Request
     from wellfed.perf.estimate import estimate
-    from wellfed.plan import Request
 
     workload = replace(
         plan.workload,
@@ -97,7 +97,7 @@ def predicted(plan: Plan, prompt: float, output: float) -> Estimate:
         context_tokens=plan.workload.context,
     )
     request = Request(plan.machine, plan.model, plan.weights, plan.layout, workload)
-    return estimate(request, api.calibration(machine=plan.machine))
+    return estimate(request, inputs.calibration(machine=plan.machine))
 
 
 def compared(plan: Plan, found: Measurement, service: Service) -> tuple[Held, ...]:

@@ -6,22 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from wellfed import api, api_bench
-from wellfed.api_run import Prepared, RunOptions, Told, prepare
-from wellfed.api_up import asked
 from wellfed.bench.calibrate import Measured, own
 from wellfed.bench.store import MemoryFigures, OwnCalibration, identity, save, save_calibration
-from wellfed.calibration import Calibration, Watched
 from wellfed.errors import WellfedError
 from wellfed.launch.process import free_port
 from wellfed.launch.service import end, serve
+from wellfed.nouns.calibration import Calibration, Watched
 from wellfed.planner.kinds import Kind, kind_of
+from wellfed.verbs import inputs, measuring
 from wellfed.verbs.as_started import estimated
+from wellfed.verbs.bringing_up import asked
+from wellfed.verbs.running import Prepared, RunOptions, Told, prepare
 
 if TYPE_CHECKING:
     from wellfed.bench.load import Measurement
     from wellfed.bench.memory import MemoryReport
-    from wellfed.plan import Plan
+    from wellfed.nouns.plan import Plan
 
 # (prompt, output) tokens: decode with a short context, prefill, decode behind a long one.
 SCENARIOS = ((32, 64), (512, 8), (1536, 32))
@@ -44,7 +44,7 @@ def calibrate(options: Options, told: Told = lambda _: None) -> OwnCalibration:
     from wellfed.catalog.calibration import bundled
 
     memory = _memory(options, told)
-    machine = memory.of(api.machine())
+    machine = memory.of(inputs.machine())
     measured: list[Measured] = []
     keys: dict[str, float] = {}
     for model in options.models:
@@ -67,7 +67,7 @@ def keep(found: OwnCalibration) -> str:
 def _memory(options: Options, told: Told) -> MemoryFigures:
     if not options.memory_bytes:
         return MemoryFigures()
-    report = api_bench.memory(api.machine(), options.memory_bytes, told)
+    report = measuring.memory(inputs.machine(), options.memory_bytes, told)
     save("memory", report)
     if report.doubt is not None:
         told(f"memory: {report.doubt}: not used; measure again when the machine is idle (`wellfed bench memory`)")

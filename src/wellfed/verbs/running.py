@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wellfed import api
 from wellfed.catalog.published import Published, gguf_repositories
 from wellfed.engines.exports import EXPORTS
 from wellfed.engines.spec import Endpoint, LaunchSpec
@@ -18,9 +17,11 @@ from wellfed.launch.extra_flags import ensure_not_ours
 from wellfed.launch.pages import release_left_behind
 from wellfed.launch.preflight import DoesNotFit, ensure_fits
 from wellfed.launch.programs import Program, known_words, nominal, program
-from wellfed.layout import Engine
-from wellfed.plan import Plan
+from wellfed.nouns.layout import Engine
+from wellfed.nouns.plan import Plan
+from wellfed.nouns.workload import PRESETS
 from wellfed.planner.goal import Objective
+from wellfed.verbs import inputs, planning
 from wellfed.verbs.as_started import as_started
 from wellfed.verbs.commands import (
     READS_GGUF,
@@ -30,7 +31,6 @@ from wellfed.verbs.commands import (
     model_reference,
     near_miss_plan,
 )
-from wellfed.workload import PRESETS
 
 if TYPE_CHECKING:
     from wellfed.launch.models import Download
@@ -101,10 +101,10 @@ def prepare(model: str, options: RunOptions, told: Told = lambda _: None) -> Pre
     ensure_key(Endpoint(options.host, options.port, options.api_key), options.insecure)
     endpoint = keyed(options)
     named = demo_or(model, told, options.fetch)
-    for assumption in api.model(named).assumptions:
+    for assumption in inputs.model(named).assumptions:
         if assumption.reading:
             told(f"{assumption.text} ({assumption.reason})")
-    answer = api.plan(named, _plan_options(named, options))
+    answer = planning.plan(named, _plan_options(named, options))
     if not options.fetch:
         return _written(named, answer, options, endpoint)
     planned, found = _first_runnable(answer, options)
@@ -147,7 +147,7 @@ def ensure_key(endpoint: Endpoint, insecure: bool) -> None:
         raise BadInput(f"{endpoint.host} can be reached by others, and there is no API key", hint)
 
 
-def _plan_options(model: str, options: RunOptions) -> api.PlanOptions:
+def _plan_options(model: str, options: RunOptions) -> planning.PlanOptions:
     workload = replace(PRESETS[options.workload], concurrency=options.concurrency)
     context = options.context or _context_limit(model, workload.context)
     half = max(1, context // 2)
@@ -157,7 +157,7 @@ def _plan_options(model: str, options: RunOptions) -> api.PlanOptions:
         prompt_tokens=options.prompt or min(workload.prompt_tokens, half),
         output_tokens=options.output or min(workload.output_tokens, half),
     )
-    return api.PlanOptions(
+    return planning.PlanOptions(
         on=options.on,
         nodes=options.nodes,
         network=options.network,
@@ -172,7 +172,7 @@ def _plan_options(model: str, options: RunOptions) -> api.PlanOptions:
 
 
 def _context_limit(model: str, wanted: int) -> int:
-    return min(wanted, api.model(model).model.context_limit)
+    return min(wanted, inputs.model(model).model.context_limit)
 
 
 def _quantisations(model: str, quant: str | None) -> tuple[str, ...]:
@@ -181,7 +181,7 @@ def _quantisations(model: str, quant: str | None) -> tuple[str, ...]:
         return ()
     from wellfed.models.quantisation_names import quantisation
 
-    held = api.model(model).weights
+    held = inputs.model(model).weights
     asked = quantisation(quant).id
     if held is not None and quantisation(held.quantisation).id != asked:
         raise BadInput(f"{model} holds {held.quantisation.upper()}, not {quant.upper()}", "leave --quant out")
@@ -324,8 +324,8 @@ def in_huge_pages(plan: Plan, spec: LaunchSpec) -> LaunchSpec:
 
 def costly_findings(plan: Plan, least: float = 0.03) -> tuple[str, ...]:
     """Faults of this machine that cost this plan more than `least` of its decode or prefill speed."""
-    from wellfed.api_check import check_plan
-    from wellfed.finding import Verdict
+    from wellfed.nouns.finding import Verdict
+    from wellfed.verbs.checking import check_plan
 
     found = []
     for finding in check_plan(plan).findings:

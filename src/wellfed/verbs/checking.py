@@ -7,21 +7,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wellfed import api
 from wellfed.checks.places import cards
 from wellfed.checks.pricing import Priced, as_is, price, unpriced
 from wellfed.checks.registry import select
 from wellfed.checks.run import run_checks
 from wellfed.errors import BadInput, Unsupported, WellfedError
-from wellfed.finding import Cost, Finding
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.message import Amount, Listing, Message, message
-from wellfed.workload import PRESETS, Workload
+from wellfed.nouns.finding import Cost, Finding
+from wellfed.nouns.workload import PRESETS, Workload
+from wellfed.verbs import inputs, planning
 
 if TYPE_CHECKING:
-    from wellfed.estimate import Estimate
-    from wellfed.layout import Layout
-    from wellfed.plan import Plan
+    from wellfed.nouns.estimate import Estimate
+    from wellfed.nouns.layout import Layout
+    from wellfed.nouns.plan import Plan
     from wellfed.planner.search import Search
     from wellfed.topology.picture import Box
 
@@ -47,7 +47,7 @@ def read_machine(on: str | None = None, path: Path | None = None) -> Machine:
     """
     if on is not None and path is not None:
         raise BadInput("a machine is either described (--on) or read from a path (--from), not both")
-    return api.machine(on) if path is None else api.captured(path)
+    return inputs.machine(on) if path is None else inputs.captured(path)
 
 
 def joined(machine: Machine, nodes: int | None, network: str | None) -> Machine:
@@ -85,7 +85,7 @@ def check(
     if model is None:
         return Checked(machine, run_checks(machine, checks))
     if (why := no_price(machine)) is not None:
-        api.model(model)  # a name that nobody knows is an error, whatever the machine
+        inputs.model(model)  # a name that nobody knows is an error, whatever the machine
         return Checked(machine, unpriced(run_checks(machine, checks), why).findings, no_price=why)
     pricer = Pricer.of(machine, model, workload)
     found = run_checks(machine, checks, pricer.plan.estimate if pricer.plan else None)
@@ -110,12 +110,12 @@ def no_price(machine: Machine) -> Message | None:
 
 def check_plan(plan: Plan) -> Checked:
     """The checks of a plan's machine, each fault with its cost for that plan."""
+    from wellfed.nouns.plan import Request
     from wellfed.perf.estimate import estimate
-    from wellfed.plan import Request
 
     def again(machine: Machine) -> Estimate:
         request = Request(machine, plan.model, plan.weights, plan.layout, plan.workload)
-        return estimate(request, api.calibration(machine=plan.machine))
+        return estimate(request, inputs.calibration(machine=plan.machine))
 
     checks = select()
     found = run_checks(plan.machine, checks, plan.estimate)
@@ -140,7 +140,7 @@ class Pricer:
         from wellfed.planner.answer import answer
 
         performing = as_is(machine, select())
-        search, _ = api.search(model, api.PlanOptions(workload=workload), performing)
+        search, _ = planning.search(model, planning.PlanOptions(workload=workload), performing)
         best = answer(search, with_upgrades=False).ranking.best
         if best is None:
             search = replace(search, goal=replace(search.goal, least_quality_bits=0.0))
@@ -160,8 +160,8 @@ class Pricer:
         return again
 
     def _same_layout(self, machine: Machine) -> Estimate | None:
+        from wellfed.nouns.plan import Request
         from wellfed.perf.estimate import estimate
-        from wellfed.plan import Request
 
         if self.plan is None:
             return None

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wellfed.api_promise import promise
 from wellfed.errors import BadInput, WellfedError
-from wellfed.finding import Cost, Finding, Verdict
 from wellfed.message import message
+from wellfed.nouns.finding import Cost, Finding, Verdict
+from wellfed.verbs.promises import promise
 from wellfed.watching.diagnose import Cause, Diagnosis, findings
 from wellfed.watching.sample import Sample
 from wellfed.watching.target import Target, find

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from wellfed import api
 from wellfed.engines import embedded
 from wellfed.errors import Unsupported, WellfedError
-from wellfed.layout import CPU_ONLY, Engine, Layout
+from wellfed.nouns.layout import CPU_ONLY, Engine, Layout
+from wellfed.nouns.workload import PRESETS
+from wellfed.verbs import inputs, planning
 from wellfed.watching.trace import Mended, Promise
-from wellfed.workload import PRESETS
 
 if TYPE_CHECKING:
-    from wellfed.calibration import Calibration
     from wellfed.hardware.machine import Machine
-    from wellfed.plan import Plan, Request
+    from wellfed.nouns.calibration import Calibration
+    from wellfed.nouns.plan import Plan, Request
 
 # Faults of the machine that a plan is made with: the rule that sees them at work, and the checks that mend them
 _MENDING = {"pcie-bound": ("pcie-width", "pcie-speed", "pcie-chipset", "pcie-shared-uplink")}
@@ -28,7 +28,7 @@ def promise(model: str, concurrency: int = 1, engine: str | None = None, command
     What is free now does not matter: the engine holds its memory already. Raises what `plan` raises.
     """
     plan = running_plan(model, concurrency, engine, command)
-    return promised(plan, api.calibration(machine=plan.machine))
+    return promised(plan, inputs.calibration(machine=plan.machine))
 
 
 def running_plan(model: str, concurrency: int, engine: str | None, command: Sequence[str]) -> Plan:
@@ -38,12 +38,12 @@ def running_plan(model: str, concurrency: int, engine: str | None, command: Sequ
     from wellfed.planner.answer import answer
 
     known = {each.value for each in Engine}
-    options = api.PlanOptions(
+    options = planning.PlanOptions(
         workload=replace(PRESETS["chat"], concurrency=concurrency),
         engines=(Engine(engine),) if engine in known else (),
     )
-    machine = at_rest(as_is(api.machine(), select()))
-    search, assumptions = api.search(model, options, machine)
+    machine = at_rest(as_is(inputs.machine(), select()))
+    search, assumptions = planning.search(model, options, machine)
     best = answer(search, assumptions, with_upgrades=False).ranking.best
     if best is None:
         search = replace(search, goal=replace(search.goal, least_quality_bits=0.0))
@@ -136,6 +136,6 @@ def _estimated(plan: Plan, calibration: Calibration) -> Plan:
 
 
 def _request(plan: Plan) -> Request:
-    from wellfed.plan import Request
+    from wellfed.nouns.plan import Request
 
     return Request(plan.machine, plan.model, plan.weights, plan.layout, plan.workload)

@@ -1,0 +1,1 @@
+"""What the rooms hand each other: values without I/O, one noun a file."""

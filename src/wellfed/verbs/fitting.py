@@ -1,0 +1,22 @@
+"""Which models a machine serves well."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wellfed.errors import BadInput
+from wellfed.verbs import inputs
+
+if TYPE_CHECKING:
+    from wellfed.planner.fit import Fit
+
+
+def fit(on: str | None = None, use: str = "chat", top: int = 10, whole_families: bool = False) -> Fit:
+    """The models of the catalogue that a machine serves well, best first. Raises BadInput for an unknown use."""
+    from wellfed.planner.fit import USES, fit
+    from wellfed.planner.usable import usable
+
+    if use not in USES:
+        raise BadInput(f"no such use: {use!r}", f"one of {', '.join(USES)}")
+    where = usable(inputs.machine(on))
+    return fit(where, USES[use], inputs.calibration(machine=where), top, whole_families)

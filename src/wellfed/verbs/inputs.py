@@ -1,0 +1,112 @@
+"""What every verb works on: a machine, a model, a calibration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wellfed.errors import BadInput
+from wellfed.hardware.machine import Machine
+from wellfed.message import message
+from wellfed.nouns.calibration import Calibration
+
+if TYPE_CHECKING:
+    from wellfed.models.model import Model
+    from wellfed.models.quantisation import Quantisation
+    from wellfed.models.weights import Weights
+    from wellfed.provenance import Assumption
+
+
+def machine(on: str | None = None, nodes: int | None = None, network: str | None = None) -> Machine:
+    """The machine that `on` describes (a line, a TOML file, build:NAME, a snapshot); None is this one."""
+    if on is not None and not on.strip():
+        raise BadInput(
+            message("machine.empty", "no machine is named"),
+            message(
+                "machine.empty.hint", "a line such as 'rtx 4090, ryzen 9 7950x, 64gb'; without --on it is this one"
+            ),
+        )
+    if on is not None and not _is_capture(on):
+        from wellfed.written.machines import machine as described
+
+        return described(on, nodes, network)
+    seen = _live() if on is None else captured(Path(on))
+    if nodes is None and network is None:
+        return seen
+    from wellfed.written.settings import network_bytes_per_s
+
+    rate = network_bytes_per_s(network) if network else seen.network_bytes_per_s
+    return replace(seen, count=nodes or seen.count, network_bytes_per_s=rate)
+
+
+def _live() -> Machine:
+    from wellfed.catalog.hardware import cpu_or_none, gpu_or_none
+    from wellfed.topology.machine import live
+
+    return _with_measured_memory(live(gpu_spec=gpu_or_none, cpu_spec=cpu_or_none))
+
+
+def captured(path: Path) -> Machine:
+    """The machine of a snapshot, a pasted dump, a folder of dumps, or a captured /sys and /proc; `-`: standard input.
+
+    Raises BadInput where there is nothing to read, or nothing in it is understood.
+    """
+    from wellfed.catalog.hardware import cpu_or_none, gpu_or_none
+    from wellfed.topology.machine import parse
+    from wellfed.topology.readers.refusal import refuse_unread
+    from wellfed.topology.snapshot_io import load
+
+    found = parse(load(path), gpu_spec=gpu_or_none, cpu_spec=cpu_or_none)
+    refuse_unread(found, path.name)
+    return found
+
+
+def _is_capture(on: str) -> bool:
+    try:
+        return Path(on).exists() and not on.endswith(".toml")
+    except (OSError, ValueError):  # no file can have such a name
+        return False
+
+
+def _with_measured_memory(machine: Machine) -> Machine:
+    """This machine with the bandwidth and clock of its own calibration, or else of the last `wellfed bench memory`."""
+    from wellfed.bench.store import last_memory, own_for
+
+    own = own_for(machine)
+    figures = last_memory(machine) if own is None else own.memory
+    return machine if figures is None else figures.of(machine)
+
+
+def calibration(path: Path | None = None, machine: Machine | None = None) -> Calibration:
+    """The bundled calibration, with the values of a file, or of `machine`'s own calibration, in place of its own."""
+    from wellfed.catalog.calibration import bundled, load, merged
+
+    if path is not None:
+        return merged([bundled(), load(path)])
+    from wellfed.bench.store import own_for
+
+    own = own_for(machine) if machine is not None else None
+    return bundled() if own is None else merged([bundled(), own.calibration])
+
+
+@dataclass(frozen=True, slots=True)
+class NamedModel:
+    """A model as asked for: with its files' exact weights or a quantisation where the name said one."""
+
+    model: Model
+    weights: Weights | None = None
+    quantisation: Quantisation | None = None
+    assumptions: tuple[Assumption, ...] = ()
+
+
+def model(text: str) -> NamedModel:
+    """The model that `text` names: a file or folder, a catalogue name (with a quantisation or not), a repository.
+
+    `identity.identify` tells the order. Raises UnknownName with near matches, BadInput for damaged files, Unsupported
+    for unknown architectures, and for models and formats of which only the size is known.
+    """
+    from wellfed.identity import identify
+
+    named = identify(text, hub="huggingface")
+    return NamedModel(named.planned(), named.weights, named.quantisation, named.assumptions)

@@ -1,0 +1,161 @@
+"""Every sensible layout of a model on a machine, ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from wellfed.errors import BadInput
+from wellfed.hardware.machine import Machine
+from wellfed.message import message
+from wellfed.nouns.layout import Engine
+from wellfed.nouns.workload import PRESETS, Workload
+from wellfed.planner.goal import Goal, Objective
+from wellfed.verbs import inputs
+
+if TYPE_CHECKING:
+    from wellfed.engines.pins import Pins
+    from wellfed.models.model import Model
+    from wellfed.models.quantisation import Quantisation
+    from wellfed.planner.answer import Answer
+    from wellfed.planner.search import Search
+    from wellfed.provenance import Assumption
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """What `plan` is asked besides the model. `least_quality_bits` None: 4 bits, fewer only when nothing fits."""
+
+    on: str | None = None
+    nodes: int | None = None
+    network: str | None = None
+    objective: Objective = Objective.BALANCED
+    workload: Workload = PRESETS["chat"]
+    sweep: bool = False
+    least_quality_bits: float | None = None
+    engines: tuple[Engine, ...] = ()
+    quantisations: tuple[str, ...] = ()
+    kv_types: tuple[str, ...] = ()  # empty: each engine's own; coarser ones only when nothing fits. ("any",): all
+    pins: tuple[str, ...] = ()  # KEY=VALUE by the engine's own flag names
+    vram_free: str | None = None  # of every GPU, or of each by commas
+    ram_free: str | None = None
+    system: str | None = None  # linux, windows, wsl2, macos
+
+
+def plan(model_name: str, options: PlanOptions = PlanOptions()) -> Answer:
+    """Rank every sensible layout of the model. Raises UnknownName, BadInput, Unsupported."""
+    from wellfed.planner.answer import answer, with_way_out
+
+    asked, assumptions = search(model_name, options, inputs.machine(options.on, options.nodes, options.network))
+    found = answer(asked, assumptions)
+    for coarser in _coarser(asked.goal, options):
+        if found.ranking.plans:
+            break
+        found = answer(replace(asked, goal=coarser), assumptions)
+    return with_way_out(found)
+
+
+def _coarser(goal: Goal, options: PlanOptions) -> Iterator[Goal]:
+    """What to try when nothing fits, least loss first: a quantised KV cache, coarser weights, both. What was named is
+    never changed.
+    """
+    may_quantise_cache = not (goal.kv_types or goal.any_kv)
+    may_coarsen_weights = options.least_quality_bits is None and not goal.quantisations
+    if may_quantise_cache:
+        yield replace(goal, any_kv=True)
+    if may_coarsen_weights:
+        yield replace(goal, least_quality_bits=0.0)
+    if may_quantise_cache and may_coarsen_weights:
+        yield replace(goal, least_quality_bits=0.0, any_kv=True)
+
+
+def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Search, tuple[Assumption, ...]]:
+    """The search behind `plan` on a machine at hand, and what was assumed of model and machine."""
+    from wellfed.models.quantisation_names import quantisation
+    from wellfed.planner.search import Search
+    from wellfed.planner.stated import with_stated
+    from wellfed.planner.usable import usable
+
+    where = with_stated(where, options.vram_free, options.ram_free, options.system)
+    where = usable(where)
+    named = inputs.model(model_name)
+    pinned = _pins(options)
+    workload, cut = within(_with_pinned_context(options.workload, pinned), named.model)
+    asked = tuple(quantisation(name).id for name in options.quantisations)
+    goal = Goal(
+        objective=options.objective,
+        least_quality_bits=4.0 if options.least_quality_bits is None else options.least_quality_bits,
+        engines=options.engines,
+        quantisations=asked or ((named.quantisation.id,) if named.quantisation else ()),
+        kv_types=_kv_types(options.kv_types),
+        any_kv="any" in options.kv_types,
+        pins=pinned,
+    )
+    found = Search(
+        machine=where,
+        model=named.model,
+        workload=workload,
+        goal=goal,
+        calibration=inputs.calibration(machine=where),
+        quantisation=_resolver(named),
+        sweep=options.sweep,
+        file_weights=named.weights,
+    )
+    return found, cut + named.assumptions + where.assumptions
+
+
+def _pins(options: PlanOptions) -> tuple[tuple[Engine, Pins], ...]:
+    """The settings of each engine that has all of them. Raises BadInput where none has."""
+    if not options.pins:
+        return ()
+    from wellfed.engines.pins import pins_by_engine
+
+    return tuple(pins_by_engine(options.engines or tuple(Engine), options.pins).items())
+
+
+def _with_pinned_context(workload: Workload, pinned: tuple[tuple[Engine, Pins], ...]) -> Workload:
+    context = next((pins.context for _, pins in pinned if pins.context), None)
+    return workload if context is None else replace(workload, context_tokens=context)
+
+
+def _kv_types(names: Sequence[str]) -> tuple[str, ...]:
+    """Raises BadInput for a name that no engine has."""
+    from wellfed.engines.capabilities import CAPABILITIES, reads_kv_type
+    from wellfed.message import Listing
+
+    chosen = tuple(name.lower() for name in names if name != "any")
+    for name in chosen:
+        if not any(reads_kv_type(capabilities, name) for capabilities in CAPABILITIES.values()):
+            kinds = {kind for c in CAPABILITIES.values() for kind in (*c.kv_types, *c.kv_on_request)}
+            hint = message("kv.types", "engines have: {types}; `any` tries all", types=Listing(tuple(sorted(kinds))))
+            raise BadInput(message("kv.unknown", "no engine has a KV cache of type {name}", name=name), hint)
+    return chosen
+
+
+def _resolver(named: inputs.NamedModel) -> Callable[[str], Quantisation]:
+    """Names to quantisations; the one that came with the model keeps what is known of its file."""
+    from wellfed.models.quantisation_names import quantisation
+
+    def find(name: str) -> Quantisation:
+        own = named.quantisation
+        return own if own is not None and own.id == name else quantisation(name)
+
+    return find
+
+
+def within(workload: Workload, model: Model) -> tuple[Workload, tuple[Assumption, ...]]:
+    """The workload, its context cut to what the model can do, and a word of that. Raises BadInput when it must be
+    longer.
+    """
+    limit = model.context_limit
+    needed = workload.depth_tokens + workload.prompt_tokens + workload.output_tokens
+    if needed > limit:
+        hint = "shorten --prompt or --output"
+        raise BadInput(f"{needed:,} tokens are asked for, {model.name} can attend to {limit:,}", hint)
+    if workload.context_tokens is not None and workload.context_tokens > limit:
+        from wellfed.provenance import Assumption
+
+        text = f"room for {limit:,} tokens, not {workload.context_tokens:,}"
+        return replace(workload, context_tokens=limit), (Assumption(text, f"{model.name} can attend to no more"),)
+    return workload, ()

@@ -1,0 +1,29 @@
+"""Measurement tables held against the estimate, and the fit of its few parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wellfed.verbs import inputs
+
+if TYPE_CHECKING:
+    from wellfed.accuracy.report import Report
+
+
+def accuracy(table: Path, calibration_file: Path | None = None) -> Report:
+    """Predict every row of a measurement table. Raises BadInput when it is not one."""
+    from wellfed.accuracy.report import report
+    from wellfed.accuracy.tables import interpreters, rows_of
+    from wellfed.catalog.calibration import with_old_builds
+
+    known = with_old_builds(inputs.calibration(calibration_file))
+    return report(str(table), rows_of(table), interpreters(), known)
+
+
+def refit(folder: Path, told: Callable[[str], None] = lambda _: None) -> Iterator[tuple[str, str]]:
+    """Refit the bundled calibration from the tables in `folder` and write it; yields what was fitted and how well."""
+    from wellfed.accuracy.refit import refit_all
+
+    yield from refit_all(folder, told)
