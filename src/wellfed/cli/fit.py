@@ -93,8 +93,9 @@ def print_fit(answer: Fit, on: str | None) -> None:
             "?" if row.max_context is None else f"{row.max_context:,}",
         )
     console().print(table)
+    date = next((row.quality.date for row in answer.rows if row.quality), "")
     said = (
-        f"quality: {benchmark}, as its publisher has it, quantised weights the same; ? = not known"
+        f"quality: {benchmark} ({date}), less the published loss of quantised weights; ? = not known"
         if benchmark
         else "quality: not known"
     )
