@@ -1,1 +1,1 @@
-"""Many machines: raw texts gathered from nodes, alike or not, planned together, handed to the scheduler that is there."""
+"""Many machines: gathered from nodes, alike or not, planned together, handed to the scheduler that is there."""

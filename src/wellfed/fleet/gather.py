@@ -22,6 +22,7 @@ from wellfed.fleet.means import Means
 from wellfed.fleet.script import script
 from wellfed.fleet.stream import read_stream
 from wellfed.message import Amount, Message, message
+from wellfed.plain_file import read_text
 from wellfed.printable import printable
 from wellfed.topology.snapshot_io import save
 
@@ -60,32 +61,41 @@ def gather(nodes: Sequence[str], means: Means, how: Gathering, told: Told = lamb
     """Ask every node; `told` hears each outcome with its number and how many there are. Raises BadInput for a folder
     that cannot be written.
     """
-    try:
-        how.folder.mkdir(parents=True, exist_ok=True)
-        labels = _labels(nodes, how)
-    except OSError as error:
-        raise BadInput(message("fleet.folder", "cannot write {folder}: {why}", folder=str(how.folder),
-                               why=error.strerror or str(error))) from error  # fmt: skip
+    labels = labelled(nodes, how)
     outcomes = asyncio.run(_all(labels, means, how, told))
-    _report(how.folder, outcomes)
+    report(how.folder, outcomes)
     return outcomes
 
 
-def _labels(nodes: Sequence[str], how: Gathering) -> dict[str, str]:
+def labelled(nodes: Sequence[str], how: Gathering) -> dict[str, str]:
     """A label for each node, the same as in gathers before into this folder."""
     path = how.folder / NAMES
     known: dict[str, str] = {}
-    if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            label, _, node = line.partition("\t")
-            known[node] = label
-    for node in nodes:
-        if node not in known:
-            known[node] = node if how.named else f"node-{len(known) + 1:04d}"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.writelines(f"{label}\t{node}\n" for node, label in known.items())
+    try:
+        how.folder.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            for line in read_text(path, 64 << 20).splitlines():
+                label, _, node = line.partition("\t")
+                known[node] = label
+        for node in nodes:
+            if node not in known:
+                known[node] = node if how.named else f"node-{len(known) + 1:04d}"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.writelines(f"{label}\t{node}\n" for node, label in known.items())
+    except OSError as error:
+        raise BadInput(
+            message(
+                "fleet.folder", "cannot write {folder}: {why}",
+                folder=str(how.folder), why=error.strerror or str(error),
+            )
+        ) from error  # fmt: skip
     return {node: known[node] for node in nodes}
+
+
+def reason(error: WellfedError) -> Message:
+    """What an error says, as a message."""
+    return error.said if isinstance(error.said, Message) else message("fleet.refused", "{why}", why=error.message)
 
 
 async def _all(labels: dict[str, str], means: Means, how: Gathering, told: Told) -> tuple[Outcome, ...]:
@@ -113,13 +123,13 @@ async def _one(node: str, label: str, means: Means, how: Gathering) -> Outcome:
             return replace(outcome, why=why)
         stream.seek(0)
         try:
-            partial = await asyncio.to_thread(_keep, stream, label, target)
+            partial = await asyncio.to_thread(keep, stream, label, target)
         except WellfedError as error:
-            return replace(outcome, why=why or error.said)
+            return replace(outcome, why=why or reason(error))
     return replace(outcome, file=target, partial=partial, why=why)
 
 
-def _keep(stream: IO[bytes], label: str, target: Path) -> bool:
+def keep(stream: IO[bytes], label: str, target: Path) -> bool:
     """Write the snapshot, whole or not at all; whether parts of it are missing."""
     snapshot = read_stream(stream, label)  # type: ignore[arg-type]
     draft = target.with_name(f".{label}.{os.getpid()}.tar.gz")
@@ -192,7 +202,7 @@ async def _last_line(process: asyncio.subprocess.Process) -> str:
     return printable(lines[-1].strip()[:200]) if lines else ""
 
 
-def _report(folder: Path, outcomes: Sequence[Outcome]) -> None:
+def report(folder: Path, outcomes: Sequence[Outcome]) -> None:
     nodes = [
         {
             "label": outcome.label,

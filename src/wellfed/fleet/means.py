@@ -23,9 +23,12 @@ _LABEL = "app=wellfed-node"
 
 
 class Means(Protocol):
-    """One way to a node. `needs_script`: whether the script is sent, or already ran there."""
+    """One way to a node."""
 
-    needs_script: bool
+    @property
+    def needs_script(self) -> bool:
+        """Whether it is sent."""
+        ...
 
     def argv(self, node: str) -> list[str]:
         """The command for one node."""
@@ -104,7 +107,7 @@ def ensure_names(nodes: Sequence[str]) -> tuple[str, ...]:
 
 def nodes_in(path: Path) -> tuple[str, ...]:
     """Names in a file, one a line; `#` begins a remark; Ansible's and pdsh's lists of plain names read the same."""
-    lines = (line.partition("#")[0].split() for line in read_text(path, "list of nodes").splitlines())
+    lines = (line.partition("#")[0].split() for line in read_text(path, 4 << 20).splitlines())
     return ensure_names([words[0] for words in lines if words and not words[0].startswith("[")])
 
 
