@@ -6,12 +6,15 @@ was: files are written whole or not at all, and a node whose file is there is no
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
+import selectors
 import signal
+import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,7 +65,7 @@ def gather(nodes: Sequence[str], means: Means, how: Gathering, told: Told = lamb
     that cannot be written.
     """
     labels = labelled(nodes, how)
-    outcomes = asyncio.run(_all(labels, means, how, told))
+    outcomes = _all(labels, means, how, told)
     report(how.folder, outcomes)
     return outcomes
 
@@ -98,32 +101,32 @@ def reason(error: WellfedError) -> Message:
     return error.said if isinstance(error.said, Message) else message("fleet.refused", "{why}", why=error.message)
 
 
-async def _all(labels: dict[str, str], means: Means, how: Gathering, told: Told) -> tuple[Outcome, ...]:
-    gate = asyncio.Semaphore(how.at_a_time)
+def _all(labels: dict[str, str], means: Means, how: Gathering, told: Told) -> tuple[Outcome, ...]:
     outcomes: list[Outcome] = []
-
-    async def one(node: str, label: str) -> None:
-        async with gate:
-            outcome = await _one(node, label, means, how)
-        outcomes.append(outcome)
-        told(outcome, len(outcomes), len(labels))
-
-    await asyncio.gather(*(one(node, label) for node, label in labels.items()))
+    with ThreadPoolExecutor(how.at_a_time) as pool:
+        asked = [pool.submit(_one, node, label, means, how) for node, label in labels.items()]
+        try:
+            for done in as_completed(asked):
+                outcomes.append(done.result())
+                told(outcomes[-1], len(outcomes), len(labels))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return tuple(sorted(outcomes, key=lambda outcome: outcome.label))
 
 
-async def _one(node: str, label: str, means: Means, how: Gathering) -> Outcome:
+def _one(node: str, label: str, means: Means, how: Gathering) -> Outcome:
     target = how.folder / f"{label}.tar.gz"
     outcome = Outcome(node, label)
     if target.exists() and not how.refresh:
         return replace(outcome, file=target, kept=True)
     with tempfile.TemporaryFile() as stream:
-        why = await _sent(means.argv(node), script().encode() if means.needs_script else b"", stream, how.timeout_s)
+        why = _sent(means.argv(node), script() if means.needs_script else "", stream, how.timeout_s)
         if why is not None and not stream.tell():
             return replace(outcome, why=why)
         stream.seek(0)
         try:
-            partial = await asyncio.to_thread(keep, stream, label, target)
+            partial = keep(stream, label, target)
         except WellfedError as error:
             return replace(outcome, why=why or reason(error))
     return replace(outcome, file=target, partial=partial, why=why)
@@ -141,64 +144,62 @@ def keep(stream: IO[bytes], label: str, target: Path) -> bool:
     return bool(snapshot.notes)
 
 
-async def _sent(argv: Sequence[str], given: bytes, into: IO[bytes], timeout_s: float) -> Message | None:
+def _sent(argv: Sequence[str], given: str, into: IO[bytes], timeout_s: float) -> Message | None:
     """Run a node's command, its output into a file; why it failed, or None."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )  # fmt: skip
-    except OSError as error:
-        return message("fleet.cannot-run", "{program}: {why}", program=argv[0], why=error.strerror or str(error))
-    try:
-        async with asyncio.timeout(timeout_s):
-            feeding = asyncio.create_task(_feed(process, given))
-            complaint = asyncio.create_task(_last_line(process))
-            whole = await _copy(process, into)
-            if not whole:
-                return message("fleet.too-much", "sent more than {limit}", limit=Amount(MOST_BYTES, "B"))
-            await feeding
-            code = await process.wait()
-            said = await complaint
-    except TimeoutError:
-        return message("fleet.timeout", "no answer within {time}", time=Amount(timeout_s, "s"))
-    finally:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        with suppress(ProcessLookupError):
-            await asyncio.wait_for(process.wait(), 5)
+    with tempfile.TemporaryFile() as standard_input:
+        standard_input.write(given.encode())
+        standard_input.seek(0)
+        try:
+            process = subprocess.Popen(
+                argv, stdin=standard_input, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+            )
+        except OSError as error:
+            return message("fleet.cannot-run", "{program}: {why}", program=argv[0], why=error.strerror or str(error))
+    with process:
+        try:
+            why, complaint = _copy(process, into, timeout_s)
+            if why is not None:
+                return why
+            code = process.wait(10)
+        except subprocess.TimeoutExpired:
+            return message("fleet.lingers", "it sent everything and does not end")
+        finally:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
     if code:
-        return message("fleet.failed", "ended with {code}: {said}", code=code, said=said or "?")
+        return message("fleet.failed", "ended with {code}: {said}", code=code, said=_last_line(complaint) or "?")
     return None
 
 
-async def _feed(process: asyncio.subprocess.Process, given: bytes) -> None:
-    pipe = process.stdin
-    if pipe is None:
-        return
-    with suppress(BrokenPipeError, ConnectionResetError):
-        pipe.write(given)
-        await pipe.drain()
-        pipe.close()
+def _copy(process: subprocess.Popen[bytes], into: IO[bytes], timeout_s: float) -> tuple[Message | None, bytes]:
+    """Standard output into the file, within limits of size and time; and the end of standard error."""
+    complaint, total, until = b"", 0, time.monotonic() + timeout_s
+    with selectors.DefaultSelector() as selector:
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                selector.register(pipe, selectors.EVENT_READ)
+        while selector.get_map():
+            left = until - time.monotonic()
+            ready = selector.select(left) if left > 0 else []
+            if not ready:
+                return message("fleet.timeout", "no answer within {time}", time=Amount(timeout_s, "s")), complaint
+            for key, _ in ready:
+                part = os.read(key.fd, 1 << 16)
+                if not part:
+                    selector.unregister(key.fileobj)
+                elif key.fileobj is process.stderr:
+                    complaint = (complaint + part)[-4096:]
+                else:
+                    total += len(part)
+                    if total > MOST_BYTES:
+                        return message("fleet.too-much", "sent more than {limit}", limit=Amount(MOST_BYTES, "B")), b""
+                    into.write(part)
+    return None, complaint
 
 
-async def _copy(process: asyncio.subprocess.Process, into: IO[bytes]) -> bool:
-    """False where more came than a node may send."""
-    pipe, total = process.stdout, 0
-    while pipe is not None and (part := await pipe.read(1 << 16)):
-        total += len(part)
-        if total > MOST_BYTES:
-            return False
-        into.write(part)
-    return True
-
-
-async def _last_line(process: asyncio.subprocess.Process) -> str:
+def _last_line(complaint: bytes) -> str:
     """The last line of what it complained of, safe to print."""
-    pipe, last = process.stderr, b""
-    while pipe is not None and (part := await pipe.read(4096)):
-        last = (last + part)[-4096:]
-    lines = [line for line in last.decode("utf-8", "replace").splitlines() if line.strip()]
+    lines = [line for line in complaint.decode("utf-8", "replace").splitlines() if line.strip()]
     return printable(lines[-1].strip()[:200]) if lines else ""
 
 
