@@ -78,6 +78,14 @@ def _works(folder: Path) -> list[_Work]:
     return found
 
 
+def snapshot_path(folder: Path, label: str) -> Path:
+    """The snapshot of a node in a folder. Raises BadInput where there is none."""
+    for work in _works(folder):
+        if work.label == label:
+            return work.path
+    raise BadInput(message("fleet.no-label", "{folder} has no snapshot of {label}", folder=str(folder), label=label))
+
+
 def _read_all(works: Sequence[_Work], workers: int) -> Iterator[Node]:
     if workers < 2 or len(works) < 8:
         yield from map(_read, works)
