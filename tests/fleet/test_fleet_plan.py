@@ -107,7 +107,7 @@ class TestTrace:
                 Request(one.plan.machine, one.plan.model, one.plan.weights, one.plan.layout, asked)
             )
             assert seen.tpot_s[0] == pytest.approx(wanted.tpot_s.value, rel=0.02)
-            assert seen.ttft_s[0] == pytest.approx(wanted.ttft_s.value, rel=0.06)  # the first ones see fewer
+            assert seen.ttft_s[0] == pytest.approx(wanted.ttft_s.value, rel=0.12)  # the first ones see fewer
 
     def test_random_arrivals_agree_with_the_open_estimate(self, search: Search, one: Capacity) -> None:
         random_of, now = random.Random(7), 0.0
