@@ -36,8 +36,8 @@ GRID: list[tuple[str, dict[str, Any], list[str]]] = [
     ("plan", {"model": "deepseek-r1", "on": MACHINE}, ["plan", "deepseek-r1", "--on", MACHINE]),
     ("plan", {"model": "qwen3-32b", "on": "2x a100 80gb, epyc 7543", "concurrency": 16, "ttft": 2, "tpot": 50.0, "engine": ["vllm", "sglang"]},
      ["plan", "qwen3-32b", "--on", "2x a100 80gb, epyc 7543", "-c", "16", "--ttft", "2", "--tpot", "50", "-e", "vllm", "-e", "sglang"]),
-    ("plan", {"model": "qwen3-8b", "on": MACHINE, "kv_type": "q8_0", "max_users": True}, ["plan", "qwen3-8b", "--on", MACHINE, "--kv-type", "q8_0", "--max-users"]),
-    ("compare", {"model": "qwen3-8b", "on": [MACHINE, "rtx 3060 12gb"]}, ["compare", "qwen3-8b", "--on", MACHINE, "--on", "rtx 3060 12gb"]),
+    ("plan", {"model": "qwen3-8b", "on": MACHINE, "kv_type": "q8_0", "max_users": True, "tpot": 40.0}, ["plan", "qwen3-8b", "--on", MACHINE, "--kv-type", "q8_0", "--max-users", "--tpot", "40"]),
+    ("compare", {"model": "qwen3-8b", "machines": [MACHINE, "rtx 3060 12gb"]}, ["compare", "--model", "qwen3-8b", MACHINE, "rtx 3060 12gb"]),
     ("fit", {"on": MACHINE, "top": 3}, ["fit", "--on", MACHINE, "--top", "3"]),
     ("check", {"on": MACHINE}, ["check", "--on", MACHINE]),
     ("resolve", {"names": ["qwen3-8b", "nonsense-9000"]}, ["resolve", "qwen3-8b", "nonsense-9000"]),
@@ -58,7 +58,7 @@ def test_the_answer_is_the_command_lines(client: TestClient, number: int) -> Non
 
 REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("plan", {"model": "qwen9000"}, 404, "unknown"),
-    ("plan", {}, 422, "bad-input"),
+    ("plan", {}, 422, "usage"),
     ("plan", {"model": "qwen3-8b", "modl": 1}, 422, "bad-input"),
     ("plan", {"model": "qwen3-8b", "concurrency": 0}, 422, "bad-input"),
     ("plan", {"model": "qwen3-8b", "concurrency": "many"}, 422, "bad-input"),
@@ -68,10 +68,10 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("plan", {"model": "~/model.gguf"}, 403, "forbidden"),
     ("plan", {"model": "qwen3-8b", "on": "../../etc/machine.toml"}, 403, "forbidden"),
     ("plan", {"model": "qwen3-8b", "on": "machine.toml"}, 404, "unknown"),
-    ("compare", {"model": "qwen3-8b", "on": ["/etc/hosts"]}, 403, "forbidden"),
+    ("compare", {"model": "qwen3-8b", "machines": ["/etc/hosts"]}, 403, "forbidden"),
     ("plan", {"model": "x" * 30_000}, 422, "bad-input"),
     ("check", {"on": MACHINE, "paste": "GPU"}, 422, "usage"),
-    ("check", {"paste": "nothing that any tool prints"}, 422, "bad-input"),
+    ("check", {"paste": "nothing that any tool prints"}, 422, "not-understood"),
     ("fit", {"for": "sleep"}, 422, "bad-input"),
 ]
 

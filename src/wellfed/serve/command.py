@@ -63,7 +63,7 @@ def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: 
 @click.command()
 @click.option("--allow-run", is_flag=True, help="Let the agent start and stop engines.")
 def mcp(allow_run: bool) -> None:
-    """Tools for agents over standard input and output (Model Context Protocol): plan, fit, check, resolve, explain, watch."""
+    """Tools for agents over standard input and output (Model Context Protocol): plan, fit, check, resolve, explain ..."""
     ensure_extra()
     from wellfed.serve.tools import over_stdio
 
@@ -105,7 +105,7 @@ def _listen(settings: Settings) -> Socket:
         listening.listen(128)
     except OSError as error:
         raise BadInput(
-            message("serve.port", "cannot listen on {host}:{port}: {why}", host=settings.host, port=settings.port,
+            message("serve.port", "cannot listen on {host}:{port}: {why}", host=settings.host, port=str(settings.port),
                     why=error.strerror or str(error)),
             _next_free(settings),
         ) from error  # fmt: skip

@@ -1,4 +1,4 @@
-"""Imported once by the process that workers are forked from: they start with the planner and the catalogue in memory."""
+"""Imported once by the process that workers are forked from: they start with planner and catalogue in memory."""
 
 from __future__ import annotations
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any
 
 from mcp.server import MCPServer
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from wellfed import __version__
 from wellfed.serve.api import document, is_path
@@ -20,14 +20,14 @@ _MOST_TEXT = 400_000  # characters of a paste
 _INSTRUCTIONS = (
     "Facts about running open language models on people's own hardware. Machines are written in a line, such as "
     "'2x rtx 4090, ryzen 9 7950x, 64gb ddr5-6000'; without one it is the machine this server runs on. Speeds are "
-    "predictions with their 80 % interval; ? means unknown, never zero. Tell the user the interval, not the value alone."
+    "predictions with their 80 % interval; ? means unknown, never zero. Tell the interval, not the value alone."
 )
 
 Model = Annotated[str, Field(description="Name, hub id or Ollama tag, e.g. qwen3-32b or deepseek-ai/DeepSeek-R1")]
 MachineLine = Annotated[str | None, Field(description="A machine in a line; none: this one")]
 
 
-class Plan(TypedDict):
+class Plan(BaseModel):
     """One way to run it. Rates in tokens/s, times in seconds, [low, high] holding 80 %."""
 
     engine: str
@@ -41,7 +41,7 @@ class Plan(TypedDict):
     largest_context: int | None
 
 
-class PlanAnswer(TypedDict):
+class PlanAnswer(BaseModel):
     """Whether it fits, how fast, and what to type."""
 
     verdict: str
@@ -56,14 +56,14 @@ class PlanAnswer(TypedDict):
     assumed: list[str]
 
 
-class FitAnswer(TypedDict):
+class FitAnswer(BaseModel):
     """Models that the machine serves well, best first."""
 
     use: str
     models: list[str]
 
 
-class CheckAnswer(TypedDict):
+class CheckAnswer(BaseModel):
     """Faults between CPU, memory, PCIe, NUMA and GPUs. `lost` is what a fault takes from the model's tokens/s."""
 
     machine: str
@@ -72,7 +72,7 @@ class CheckAnswer(TypedDict):
     passed: int
 
 
-class Named(TypedDict):
+class Named(BaseModel):
     """What a name means, or why it means nothing."""
 
     models: list[dict[str, Any]]
@@ -234,7 +234,7 @@ def _plan_answer(found: Mapping[str, Any]) -> PlanAnswer:
     miss = found.get("near_miss") or {}
     best = plans[0] if plans else None
     return PlanAnswer(
-        verdict=f"{found['verdict']['kind']}: {found['verdict']['why']}",
+        verdict=f"{found['verdict']['kind'] or 'does not fit'}: {found['verdict']['why']}",
         machine=found["machine"]["name"],
         model=found["model"]["id"],
         fits=bool(plans),
