@@ -63,7 +63,7 @@ def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: 
 @click.command()
 @click.option("--allow-run", is_flag=True, help="Let the agent start and stop engines.")
 def mcp(allow_run: bool) -> None:
-    """Tools for agents over standard input and output (Model Context Protocol): plan, fit, check, resolve, explain ..."""
+    """Tools for agents over standard input and output (Model Context Protocol): plan, fit, check, resolve ..."""
     ensure_extra()
     from wellfed.serve.tools import over_stdio
 
