@@ -15,8 +15,10 @@ from wellfed.accuracy.rows_serving import interpret
 from wellfed.accuracy.serving_stack import Aggregated, Disaggregated
 from wellfed.errors import WellfedError
 from wellfed.nouns.calibration import Calibration, Fact, Residual
+from wellfed.perf.doubt import vendor_key
 from wellfed.perf.serving.doubt import kind_measured, nearness
 from wellfed.perf.serving.estimate import THROUGHPUT
+from wellfed.perf.serving.formats import gpu_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -196,8 +198,10 @@ class Fit:
         return found
 
     def support(self) -> dict[str, int]:
-        """Rows by engine and kind of GPU."""
-        return dict(Counter(kind_measured(case.request) for case in self.cases if case.request and not case.outlier))
+        """Rows by engine and kind of GPU, and by vendor."""
+        known = [case.request for case in self.cases if case.request and not case.outlier]
+        vendors = Counter(vendor_key(gpu_of(one.machine).vendor, one.layout.engine) for one in known)
+        return dict(Counter(kind_measured(one) for one in known) + vendors)
 
     def _nearness(self, case: Case) -> str:
         """Of a row as if its own source were not known."""
