@@ -134,7 +134,9 @@ def configs(count: int) -> Iterator[Input]:
                 return ""
             told = found["names"][0]["total_parameters"]
             fine = {_truth(sample, None), _truth(sample, key)}
-            return "" if told in fine else f"{key}={str(value)[:60]!r} gives {told}, without it {sorted(map(str, fine))}"
+            return (
+                "" if told in fine else f"{key}={str(value)[:60]!r} gives {told}, without it {sorted(map(str, fine))}"
+            )
 
         config = {**config_of(SAMPLES[sample]), key: value}
         yield Input("config", f"{SAMPLES[sample].name} {key} {which}", _RESOLVE, _folder(config), either(may))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from wellfed.planner.fit import Fit, Fitting
 
 SCHEMA = "wellfed.fit/1"
@@ -71,12 +73,35 @@ def _row_json(row: Fitting, plan: dict[str, Any]) -> dict[str, Any]:
 def print_fit(answer: Fit, on: str | None) -> None:
     """One row a model."""
     from rich.markup import escape
-    from rich.table import Table
 
     from wellfed.cli.console import console
+
+    console().print(fit_table(answer))
+    counts = f"{answer.looked_at} of {answer.known} models estimated"
+    console().print(f"[dim]{escape(quality_line(answer))}. {counts}[/]")
+    if answer.rows:
+        words = f"wellfed plan {answer.rows[0].model_id}" + (f" --on '{on}'" if on else "")
+        console().print(f"[dim]next:[/] {escape(words)}", soft_wrap=True)
+
+
+def quality_line(answer: Fit) -> str:
+    """What the column of quality says, and the order of the rows."""
+    figure = next((row.quality for row in answer.rows if row.quality), None)
+    if figure is None:
+        return f"{answer.use.name}: no figure of quality for these; quick ones first, larger ones first"
+    return (
+        f"{answer.use.name}: quick ones first, by {figure.benchmark} ({figure.date}) less the published loss of "
+        "quantised weights; ? = no figure"
+    )
+
+
+def fit_table(answer: Fit) -> Table:
+    """One row a model."""
+    from rich.markup import escape
+    from rich.table import Table
+
     from wellfed.units import format_rate, format_seconds
 
-    benchmark = next((row.quality.benchmark for row in answer.rows if row.quality), None)
     table = Table(box=None, header_style="dim", pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))
     for name in ("model", "quality", "weights", "engine", "tok/s", "TTFT", "context"):
         right = name in {"quality", "tok/s", "TTFT", "context"}
@@ -92,14 +117,4 @@ def print_fit(answer: Fit, on: str | None) -> None:
             format_seconds(estimate.ttft_s.value),
             "?" if row.max_context is None else f"{row.max_context:,}",
         )
-    console().print(table)
-    date = next((row.quality.date for row in answer.rows if row.quality), "")
-    said = (
-        f"quality: {benchmark} ({date}), less the published loss of quantised weights; ? = not known"
-        if benchmark
-        else "quality: not known"
-    )
-    console().print(f"[dim]{answer.use.name}: {said}. {answer.looked_at} of {answer.known} models estimated[/]")
-    if answer.rows:
-        words = f"wellfed plan {answer.rows[0].model_id}" + (f" --on '{on}'" if on else "")
-        console().print(f"[dim]next:[/] {escape(words)}", soft_wrap=True)
+    return table

@@ -54,7 +54,7 @@ def starts(machine: Machine, model: Model, layout: Layout, memory: Memory) -> tu
 
 
 def start(machine: Machine, model: Model, layout: Layout, memory: Memory, source: Source) -> Start | None:
-    """Seconds until the engine answers, with its parts; None without weights in the ledger, or where a link is unknown."""
+    """Seconds until the engine answers, with its parts; None without weights in the ledger, or with a link unknown."""
     held = _held_bytes(memory)
     copied = _copy_seconds(machine, memory)
     if not held or copied is None:
