@@ -12,6 +12,7 @@ from wellfed.planner.answer import Answer
 from wellfed.planner.host_cost import HostCost
 from wellfed.planner.kinds import describe, kind_of
 from wellfed.planner.search import meets_targets, missed_targets
+from wellfed.planner.replicas import replicas
 from wellfed.planner.start import starts_of
 from wellfed.verbs.next_steps import NextSteps
 
@@ -22,6 +23,7 @@ def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) ->
     """The answer with its best `top` plans of different kinds."""
     search, ranking = answer.search, answer.ranking
     miss = ranking.near_miss
+    copies = None if ranking.best is None else replicas(search, ranking.best)
     return {
         "schema": SCHEMA,
         "machine": {"name": search.machine.name, "origin": search.machine.origin.value},
@@ -62,6 +64,7 @@ def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) ->
             {"change": upgrade.change, "total_tok_s_gain": _finite(upgrade.gain), "plan": plan_json(upgrade.plan)}
             for upgrade in answer.upgrades
         ],
+        "replicas": None if copies is None else {**asdict(copies), "message": copies.said().to_dict()},
         "host": None if answer.host is None else host_json(answer.host),
         "assumptions": [asdict(assumption) for assumption in answer.assumptions],
     }
@@ -118,6 +121,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "running": estimate.running,
         "ttft_p99_s": estimate.ttft_p99_s,
         "tpot_p99_s": estimate.tpot_p99_s,
+        "idle_gpus": len(plan.machine.gpus) * plan.machine.count - plan.layout.gpus,
         "load_s": estimate.load_s,
         "starts": [_start_json(start) for start in starts_of(plan)],
         "limited_by": estimate.limited_by,

@@ -19,6 +19,7 @@ from wellfed.nouns.plan import Plan
 from wellfed.nouns.workload import Workload
 from wellfed.planner.answer import Answer
 from wellfed.planner.kinds import describe
+from wellfed.planner.replicas import idle_words, replicas
 from wellfed.planner.start import start_words
 from wellfed.planner.sweep import MostUsers
 from wellfed.planner.upgrades import Upgrade
@@ -42,6 +43,9 @@ def print_answer(answer: Answer, top: int, explain: bool, steps: Callable[[Plan]
     if plans:
         out.print(plans_table(plans))
         _print_limits(plans[0])
+        copies = replicas(search, plans[0])
+        if copies is not None:
+            out.print(escape(words(copies.said())))
         _print_steps(steps(plans[0]))
     else:
         _print_way_out(answer)
@@ -132,6 +136,9 @@ def limits(plan: Plan) -> tuple[Message, ...]:
     if estimate.ttft_p99_s is not None:
         text = "one request in a hundred waits {seconds} for its first token"
         said.append(message("plan.p99", text, seconds=Amount(estimate.ttft_p99_s, "s")))
+    idle = idle_words(plan)
+    if idle is not None:
+        said.append(idle)
     starting = start_words(plan)
     if starting is not None:
         said.append(starting)
