@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wellfed.nouns.plan import Plan
+    from wellfed.planner.money import Rates
     from wellfed.planner.answer import Answer
     from wellfed.planner.sweep import MostUsers
     from wellfed.verbs import planning
@@ -74,6 +75,13 @@ POSITIVE = Positive(0, min_open=True)
 @click.option("--budget", type=POSITIVE, help="With --buy and --prices: spend at most this.")
 @click.option("--power", type=POSITIVE, help="With --buy: draw at most so many watts.")
 @click.option("--max-users", is_flag=True, help="How many users at a time keep --ttft and --tpot.")
+@click.option("--price-hour", metavar="PRICE", help="What the machine costs an hour; `cloud`: the cheapest that gpuhunt "
+              "lists.")  # fmt: skip
+@click.option("--machine-price", type=POSITIVE, help="What the machine costs, written off over --years.")
+@click.option("--years", type=POSITIVE, default=3.0, show_default=True, help="Of writing off.")
+@click.option("--electricity", type=POSITIVE, metavar="PRICE", help="Price of a kWh.")
+@click.option("--api-price", type=POSITIVE, metavar="PRICE", help="What an API asks for a million output tokens.")
+@click.option("--currency", default="USD", show_default=True, help="Of all these prices.")
 @click.option("--report", type=click.Path(path_type=Path), help="Also write the whole answer here (.html or .md).")
 @click.option("--explain", is_flag=True, help="Show every term, assumption and source of the best plan.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
@@ -103,6 +111,7 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
         raise click.UsageError("--prices, --budget and --power go with --buy")
     if options["max_users"] and not (options["ttft"] or options["tpot"]):
         raise click.UsageError("--max-users needs a target: --ttft or --tpot")
+    rates = _rates(options)
     answer = planning.plan(model, asked)
     most = _most_users(answer) if options["max_users"] else None
     if options["report"]:
@@ -112,7 +121,7 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
     if as_json:
         from wellfed.cli.plan_json import answer_json, plan_json
 
-        document = answer_json(answer, top, _steps(model, asked))
+        document = answer_json(answer, top, _steps(model, asked), rates)
         if options["max_users"]:
             document["max_users"] = most and {
                 "users": most.users,
@@ -123,7 +132,7 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
     else:
         from wellfed.cli.plan_text import print_answer
 
-        print_answer(answer, top, explain, _steps(model, asked))
+        print_answer(answer, top, explain, _steps(model, asked), rates)
         if options["max_users"]:
             from wellfed.cli.plan_text import print_most_users
 
@@ -157,6 +166,34 @@ def _from_command(line: str, request: planning.PlanOptions, as_json: bool) -> No
         print_as_it_is(found)
     if found.fits is False:
         raise SystemExit(1)
+
+
+def _rates(options: dict[str, Any]) -> Rates:
+    """Raises BadInput for a price that is none, or that gpuhunt cannot tell."""
+    from wellfed.planner.money import Rates
+
+    return Rates(
+        hire_per_hour=_hire(options), electricity_per_kwh=options["electricity"], price=options["machine_price"],
+        years=options["years"], api_per_million=options["api_price"], currency=options["currency"],
+    )  # fmt: skip
+
+
+def _hire(options: dict[str, Any]) -> float | None:
+    text = options["price_hour"]
+    if text is None:
+        return None
+    if text.lower() != "cloud":
+        return float(POSITIVE.convert(text, None, None))
+    from wellfed.verbs import inputs
+    from wellfed.verbs.cloud import cloud_offers
+
+    offers = cloud_offers(inputs.machine(options["on"], options["nodes"], options["network"]))
+    for offer in offers:
+        spot = ", spot" if offer.spot else ""
+        click.echo(
+            f"{offer.provider} {offer.instance} ({offer.location}{spot}): {offer.price_per_hour:.2f} USD/h", err=True
+        )
+    return offers[0].price_per_hour if offers else None
 
 
 def _most_users(answer: Answer) -> MostUsers | None:

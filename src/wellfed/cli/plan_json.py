@@ -12,6 +12,7 @@ from wellfed.planner.answer import Answer
 from wellfed.planner.host_cost import HostCost
 from wellfed.planner.kinds import describe, kind_of
 from wellfed.planner.search import meets_targets, missed_targets
+from wellfed.planner.money import Rates, money, power_caps
 from wellfed.planner.replicas import replicas
 from wellfed.planner.start import starts_of
 from wellfed.verbs.next_steps import NextSteps
@@ -19,7 +20,7 @@ from wellfed.verbs.next_steps import NextSteps
 SCHEMA = "wellfed.plan/1"
 
 
-def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> dict[str, Any]:
+def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps], rates: Rates = Rates()) -> dict[str, Any]:
     """The answer with its best `top` plans of different kinds."""
     search, ranking = answer.search, answer.ranking
     miss = ranking.near_miss
@@ -41,7 +42,10 @@ def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) ->
             "why": answer.verdict.why,
             "reasons": [reason.to_dict() for reason in answer.verdict.reasons],
         },
-        "plans": [{**plan_json(plan), **steps_json(steps(plan))} for plan in ranking.best_of_each_kind()[:top]],
+        "plans": [
+            {**plan_json(plan), "money": _money_json(plan, rates), **steps_json(steps(plan))}
+            for plan in ranking.best_of_each_kind()[:top]
+        ],
         "refused": [asdict(refusal) for refusal in ranking.refused],
         "near_miss": None
         if miss is None
@@ -64,6 +68,7 @@ def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) ->
             {"change": upgrade.change, "total_tok_s_gain": _finite(upgrade.gain), "plan": plan_json(upgrade.plan)}
             for upgrade in answer.upgrades
         ],
+        "power_caps": [] if ranking.best is None else [asdict(row) for row in power_caps(search, ranking.best)],
         "replicas": None if copies is None else {**asdict(copies), "message": copies.said().to_dict()},
         "host": None if answer.host is None else host_json(answer.host),
         "assumptions": [asdict(assumption) for assumption in answer.assumptions],
@@ -95,6 +100,12 @@ def steps_json(steps: NextSteps) -> dict[str, Any]:
             if steps.downloads
         ],
     }
+
+
+def _money_json(plan: Plan, rates: Rates) -> dict[str, Any]:
+    found = money(plan, rates)
+    row = asdict(found) | {"per_million_output_tokens": found.per_million}
+    return row | {"break_even_share": found.break_even_share and _finite(found.break_even_share)}
 
 
 def _finite(value: float) -> float | None:
