@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import types
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wellfed.catalog.prices import load_prices
 from wellfed.cli.main import cli
 from wellfed.errors import BadInput
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Plan
 from wellfed.planner.answer import Answer
+from wellfed.planner.cooling import cooling_words
 from wellfed.planner.money import Rates, money, power_caps
 from wellfed.planner.power import power
 from wellfed.verbs import inputs, planning
@@ -100,3 +104,44 @@ def test_the_cheapest_cloud_offer_is_taken(monkeypatch: pytest.MonkeyPatch) -> N
     assert offers[0].price_per_hour == 0.4 and asked["gpu_name"] == ["RTX4090"] and asked["min_gpu_count"] == 1
     shown = CliRunner().invoke(cli, ["plan", "qwen3-14b", "--on", ON, "--price-hour", "cloud", "--top", "1", "--json"])
     assert json.loads(shown.stdout)["plans"][0]["money"]["hire"] > 0
+
+
+@pytest.mark.parametrize("currency", ["usd", "cny"])
+def test_example_prices_are_whole(currency: str) -> None:
+    prices = load_prices(Path(f"example:{currency}"))
+    assert prices.currency == currency.upper() and len(prices.parts) >= 10
+    assert {"board", "psu", "case"} <= set(prices.rest) and {"DDR4", "DDR5"} <= set(prices.memory_per_gib)
+    every = [*prices.parts.values(), *prices.rest.values(), *prices.memory_per_gib.values()]
+    assert all(price.amount > 0 and price.source and re.fullmatch(r"\d{4}-\d\d-\d\d", price.date) for price in every)
+
+
+def test_board_supply_and_case_are_in_the_price() -> None:
+    prices = load_prices(Path("example:usd"))
+    bare = replace(prices, rest={})
+    machine = inputs.machine("rtx 4090, ryzen 9 7950x, 2x32gb ddr5-5600")
+    whole, without = prices.of(machine)[0], bare.of(machine)[0]
+    assert whole is not None and without is not None
+    assert whole - without == pytest.approx(sum(price.amount for price in prices.rest.values()))
+
+
+def test_an_unknown_example_is_refused() -> None:
+    with pytest.raises(BadInput, match="xyz"):
+        load_prices(Path("example:xyz"))
+
+
+@pytest.mark.parametrize(
+    ("on", "fanless"),
+    [("tesla p40, ryzen 9 7950x", True), ("l40s, epyc 9354", True), ("rtx 4090, ryzen 9 7950x", False),
+     ("8x h100 sxm", False), ("rtx a6000, ryzen 9 7950x", False)],
+)  # fmt: skip
+def test_cards_without_fans_are_told(on: str, fanless: bool) -> None:
+    assert (cooling_words(inputs.machine(on)) is not None) is fanless
+
+
+def test_buying_says_what_it_ranks_by_and_what_is_in_each_row() -> None:
+    words = ["plan", "qwen3-14b", "--buy", "--prices", "example:usd", "--top", "3"]
+    shown = CliRunner().invoke(cli, words).stdout
+    assert "sorted by" in shown and "price USD" in shown and "CPU" in shown and "RAM" in shown
+    document = json.loads(CliRunner().invoke(cli, [*words, "--json"]).stdout)
+    assert document["currency"] == "USD" and document["ranked_by"]["id"] == "market.by-price"
+    assert all(offer["cpu"] and offer["memory_bytes"] for offer in document["offers"])

@@ -1,10 +1,10 @@
-"""Prices that the user gives: of parts, with source and date. wellfed has none of its own."""
+"""Prices that the user gives: of parts, with source and date. wellfed has only dated examples of its own."""
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from wellfed.hardware.machine import Machine
 from wellfed.plain_file import read_text
 from wellfed.units import GIB
 
+_REST = frozenset({"base", "board", "psu", "case"})
+_EXAMPLES = Path(__file__).parent / "data" / "prices"
 _HINT = '[parts] "rtx 4090" = { price = 1600, source = "shop", date = "2026-11-01" }; memory: "ddr5 per gib"'
 
 
@@ -28,16 +30,17 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Prices by part id; memory by type ("DDR5") and GiB; `base` is the rest of a machine (board, case, supply)."""
+    """Prices by part id; memory by type ("DDR5") and GiB; `rest` is what every machine needs besides: board,
+    power supply (`psu`), case, or all in one (`base`)."""
 
     currency: str
     parts: Mapping[str, Price]
     memory_per_gib: Mapping[str, Price]
-    base: Price | None = None
+    rest: Mapping[str, Price] = field(default_factory=dict)
 
     def of(self, machine: Machine) -> tuple[float | None, str]:
         """(the machine's price, "") or (None, which part has none). All nodes together."""
-        total = self.base.amount if self.base else 0.0
+        total = sum(price.amount for price in self.rest.values())
         included = any(gpu.spec is not None and gpu.spec.cpu_id for gpu in machine.gpus)
         wanted = [gpu.spec.id if gpu.spec else "?" for gpu in machine.gpus]
         if not included:
@@ -60,7 +63,16 @@ class Prices:
 
 
 def load_prices(path: Path) -> Prices:
-    """Read a price file. Raises BadInput when it is damaged or a price lacks its source or date."""
+    """Read a price file; `example:usd` and `example:cny` come with wellfed.
+
+    Raises BadInput when it is damaged or a price lacks its source or date.
+    """
+    kind, _, name = str(path).partition(":")
+    if kind == "example":
+        known = sorted(file.stem for file in _EXAMPLES.glob("*.toml"))
+        if name.lower() not in known:
+            raise BadInput(f"there is no example of prices in {name or '?'}", f"there are: {', '.join(known)}")
+        path = _EXAMPLES / f"{name.lower()}.toml"
     try:
         table = tomllib.loads(read_text(path))
     except (ValueError, RecursionError) as error:
@@ -70,16 +82,16 @@ def load_prices(path: Path) -> Prices:
         raise BadInput(f"{path} has no [parts]", _HINT)
     parts: dict[str, Price] = {}
     memory: dict[str, Price] = {}
-    base = None
+    rest: dict[str, Price] = {}
     for name, entry in entries.items():
         price = _price(path, name, entry)
         if name.lower().endswith("per gib"):
             memory[name.split()[0].upper()] = price
-        elif name.lower() == "base":
-            base = price
+        elif name.lower() in _REST:
+            rest[name.lower()] = price
         else:
             parts[_part_id(path, name)] = price
-    return Prices(str(table.get("currency", "")), parts, memory, base)
+    return Prices(str(table.get("currency", "")), parts, memory, rest)
 
 
 def _price(path: Path, name: str, entry: Any) -> Price:

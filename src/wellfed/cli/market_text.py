@@ -10,12 +10,14 @@ from rich.table import Table
 from wellfed.cli.console import console
 from wellfed.cli.machine_text import machine_line
 from wellfed.cli.plan_json import plan_json
+from wellfed.messages.words import words
 from wellfed.nouns.workload import Workload
+from wellfed.planner.cooling import cooling_words
 from wellfed.planner.kinds import describe, kind_of
 from wellfed.planner.market import Market, Offer
 from wellfed.planner.search import missed_targets
 from wellfed.planner.sensitivity import Sensitivity
-from wellfed.units import format_rate, format_seconds
+from wellfed.units import format_bytes, format_rate, format_seconds
 
 SCHEMA = "wellfed.market/1"
 
@@ -27,11 +29,18 @@ def print_market(market: Market, workload: Workload) -> None:
         out.print(f"[bold red]none of {market.machines} machines can do it[/] within what was asked")
         return
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("machine", "plan", "TTFT", "tok/s all", "power", "price"):
-        table.add_column(name, justify="left" if name in ("machine", "plan") else "right")
+    price = f"price {market.currency}".rstrip()
+    for name in ("machine", "CPU", "RAM", "plan", "TTFT", "tok/s each", "tok/s all", "power", price):
+        left = name in {"machine", "CPU", "plan"}
+        table.add_column(name, justify="left" if left else "right", no_wrap=True, overflow="fold")
     for offer in market.offers:
         table.add_row(*_cells(offer), style="bold" if offer is market.offers[0] else None)
-    out.print(table)
+    out.print(table, soft_wrap=True)
+    if market.ranked_by is not None:
+        out.print(f"[dim]{escape(words(market.ranked_by))}[/]")
+    for said in dict.fromkeys(cooling_words(offer.machine) for offer in market.offers):
+        if said is not None:
+            out.print(f"[yellow]{escape(words(said))}[/]")
     out.print(f"\n[dim]{market.machines} machines considered, {market.feasible} estimated in full that can do it[/]")
     best = market.offers[0]
     out.print(f"\n[bold]{escape(best.machine.name)}[/]: {escape(machine_line(best.machine))}")
@@ -55,12 +64,20 @@ def _cells(offer: Offer) -> list[str]:
     late = " [red]late[/]" if missed_targets(offer.plan) else ""
     return [
         escape(offer.machine.name),
+        escape(_cpu(offer)),
+        format_bytes(offer.machine.memory_bytes),
         f"{kind_of(layout)}, {layout.engine} {layout.quantisation.upper()}, {describe(layout)}",
         format_seconds(estimate.ttft_s.value) + late,
+        format_rate(estimate.decode_tok_s.value),
         format_rate(estimate.total_tok_s.value),
         "?" if offer.power_w is None else f"{offer.power_w:.0f} W",
         "?" if offer.price is None else f"{offer.price:,.0f}",
     ]
+
+
+def _cpu(offer: Offer) -> str:
+    names = [socket.cpu.name if socket.cpu else "?" for socket in offer.machine.sockets]
+    return f"{len(names)}x {names[0]}" if len(names) > 1 else "".join(names)
 
 
 def market_json(market: Market) -> dict[str, Any]:
@@ -69,10 +86,15 @@ def market_json(market: Market) -> dict[str, Any]:
         "schema": SCHEMA,
         "machines": market.machines,
         "feasible": market.feasible,
+        "ranked_by": market.ranked_by and market.ranked_by.to_dict(),
+        "currency": market.currency or None,
         "offers": [
             {
                 "machine": offer.machine.name,
                 "parts": machine_line(offer.machine),
+                "cpu": _cpu(offer),
+                "memory_bytes": offer.machine.memory_bytes,
+                "cooling": (said := cooling_words(offer.machine)) and said.to_dict(),
                 "power_w": offer.power_w,
                 "price": offer.price,
                 "price_reason": offer.price_reason or None,

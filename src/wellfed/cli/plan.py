@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wellfed.nouns.plan import Plan
-    from wellfed.planner.money import Rates
     from wellfed.planner.answer import Answer
+    from wellfed.planner.money import Rates
     from wellfed.planner.sweep import MostUsers
     from wellfed.verbs import planning
     from wellfed.verbs.next_steps import NextSteps
@@ -71,7 +71,11 @@ POSITIVE = Positive(0, min_open=True)
               help="Pin a setting by the engine's own flag name, e.g. ubatch-size=2048.")  # fmt: skip
 @click.option("--top", type=click.IntRange(1), default=6, show_default=True, help="Plans to show.")
 @click.option("--buy", is_flag=True, help="Design whole machines for MODEL instead: GPUs and what keeps them fed.")
-@click.option("--prices", type=click.Path(path_type=Path), help="With --buy: a TOML file of part prices.")
+@click.option(
+    "--prices",
+    type=click.Path(path_type=Path),
+    help="With --buy: a TOML file of part prices; `example:usd`, `example:cny`.",
+)
 @click.option("--budget", type=POSITIVE, help="With --buy and --prices: spend at most this.")
 @click.option("--power", type=POSITIVE, help="With --buy: draw at most so many watts.")
 @click.option("--max-users", is_flag=True, help="How many users at a time keep --ttft and --tpot.")
@@ -237,7 +241,7 @@ def _buy(model: str, asked: planning.PlanOptions, options: dict[str, Any], top: 
     if options["on"]:
         raise click.UsageError("--buy designs a machine: leave --on out, or use `wellfed compare`")
     if options["budget"] and not options["prices"]:
-        raise click.UsageError("--budget needs --prices: wellfed has no prices of its own")
+        raise click.UsageError("--budget needs --prices: a file, or example:usd, example:cny")
     say_how_read(model)
     found = buying.buy(model, asked, options["prices"], options["budget"], options["power"], keep=top)
     if as_json:

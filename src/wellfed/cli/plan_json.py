@@ -11,9 +11,9 @@ from wellfed.nouns.plan import Plan
 from wellfed.planner.answer import Answer
 from wellfed.planner.host_cost import HostCost
 from wellfed.planner.kinds import describe, kind_of
-from wellfed.planner.search import meets_targets, missed_targets
 from wellfed.planner.money import Rates, money, power_caps
 from wellfed.planner.replicas import replicas
+from wellfed.planner.search import meets_targets, missed_targets
 from wellfed.planner.start import starts_of
 from wellfed.verbs.next_steps import NextSteps
 

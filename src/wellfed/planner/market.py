@@ -12,6 +12,7 @@ from wellfed.engines.capabilities import CAPABILITIES, usable_quantisations, why
 from wellfed.errors import WellfedError
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.parts import GpuSpec
+from wellfed.message import Message, message
 from wellfed.models.model import Model
 from wellfed.models.quantisation import weights
 from wellfed.models.weights import Weights
@@ -59,6 +60,8 @@ class Market:
     machines: int
     feasible: int
     weakest: tuple[Sensitivity, ...] = ()
+    ranked_by: Message | None = None
+    currency: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,8 @@ def market(demand: Demand, keep: int = 12) -> Market:
     offers.sort(key=lambda offer: _rank(demand, offer))
     chosen = _different(offers, keep)
     found = _sensitivities(demand, chosen[0].plan) if chosen else ()
-    return Market(tuple(chosen), count, len(offers), found)
+    currency = demand.prices.currency if demand.prices else ""
+    return Market(tuple(chosen), count, len(offers), found, ranked_by(demand), currency)
 
 
 def _families(demand: Demand) -> Iterator[_Family]:
@@ -248,6 +252,22 @@ def _affordable(demand: Demand, offer: Offer) -> bool:
     if demand.budget is not None and (offer.price is None or offer.price > demand.budget):
         return False
     return demand.most_power_w is None or (offer.power_w is not None and offer.power_w <= demand.most_power_w)
+
+
+def ranked_by(demand: Demand) -> Message:
+    """What the offers are sorted by, in a line."""
+    match demand.goal.objective:
+        case Objective.THROUGHPUT:
+            return message("market.by-total", "sorted by how far targets are missed, then by tokens/s of all users")
+        case Objective.LATENCY:
+            return message("market.by-speed", "sorted by how far targets are missed, then by one user's tokens/s")
+        case Objective.QUALITY:
+            return message("market.by-weights", "sorted by how far targets are missed, then by fineness of the weights")
+    if demand.prices is not None:
+        return message(
+            "market.by-price", "sorted by how far targets are missed, then by money per token/s of all users"
+        )
+    return message("market.by-power", "sorted by how far targets are missed, then by power (no prices were given)")
 
 
 def _rank(demand: Demand, offer: Offer) -> tuple[float, ...]:
