@@ -74,13 +74,12 @@ POSITIVE = Positive(0, min_open=True)
 @click.option(
     "--prices",
     type=click.Path(path_type=Path),
-    help="With --buy: a TOML file of part prices; `example:usd`, `example:cny`.",
+    help="With --buy: a TOML file of prices; example:usd, example:cny.",
 )
 @click.option("--budget", type=POSITIVE, help="With --buy and --prices: spend at most this.")
 @click.option("--power", type=POSITIVE, help="With --buy: draw at most so many watts.")
 @click.option("--max-users", is_flag=True, help="How many users at a time keep --ttft and --tpot.")
-@click.option("--price-hour", metavar="PRICE", help="What the machine costs an hour; `cloud`: the cheapest that gpuhunt "
-              "lists.")  # fmt: skip
+@click.option("--price-hour", metavar="PRICE", help="What the machine costs an hour; `cloud`: the cheapest that gpuhunt has.")  # fmt: skip
 @click.option("--machine-price", type=POSITIVE, help="What the machine costs, written off over --years.")
 @click.option("--years", type=POSITIVE, default=3.0, show_default=True, help="Of writing off.")
 @click.option("--electricity", type=POSITIVE, metavar="PRICE", help="Price of a kWh.")

@@ -11,7 +11,7 @@ from wellfed.nouns.plan import Plan
 from wellfed.planner.answer import Answer
 from wellfed.planner.host_cost import HostCost
 from wellfed.planner.kinds import describe, kind_of
-from wellfed.planner.money import Rates, money, power_caps
+from wellfed.planner.money import NOTHING_PAID, Rates, money, power_caps
 from wellfed.planner.replicas import replicas
 from wellfed.planner.search import meets_targets, missed_targets
 from wellfed.planner.start import starts_of
@@ -20,7 +20,9 @@ from wellfed.verbs.next_steps import NextSteps
 SCHEMA = "wellfed.plan/1"
 
 
-def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps], rates: Rates = Rates()) -> dict[str, Any]:
+def answer_json(
+    answer: Answer, top: int, steps: Callable[[Plan], NextSteps], rates: Rates = NOTHING_PAID
+) -> dict[str, Any]:
     """The answer with its best `top` plans of different kinds."""
     search, ranking = answer.search, answer.ranking
     miss = ranking.near_miss

@@ -19,7 +19,7 @@ from wellfed.nouns.plan import Plan
 from wellfed.nouns.workload import Workload
 from wellfed.planner.answer import Answer
 from wellfed.planner.kinds import describe
-from wellfed.planner.money import Rates, money, power_caps
+from wellfed.planner.money import NOTHING_PAID, Rates, money, power_caps
 from wellfed.planner.replicas import idle_words, replicas
 from wellfed.planner.start import start_words
 from wellfed.planner.sweep import MostUsers
@@ -31,7 +31,7 @@ from wellfed.verbs.next_steps import NextSteps, disk_line
 
 
 def print_answer(
-    answer: Answer, top: int, explain: bool, steps: Callable[[Plan], NextSteps], rates: Rates = Rates()
+    answer: Answer, top: int, explain: bool, steps: Callable[[Plan], NextSteps], rates: Rates = NOTHING_PAID
 ) -> None:
     """Verdict, the best plans, what limits, what would help, why others are out."""
     out = console()

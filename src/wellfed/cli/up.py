@@ -47,10 +47,14 @@ def command(model: str, keep: bool, as_json: bool, **options: Any) -> None:
 
 def print_report(report: Report) -> None:
     """The comparison as a table."""
+    from wellfed.messages.words import words
+
     click.echo(f"{'':<22}{'predicted':>26}{'measured':>12}{'error':>9}")
     for row in report.rows:
         error = "?" if row.error is None else f"{row.error:+.1%}"
         click.echo(f"{row.what:<22}{_range(row):>26}{shown(row.measured, row.unit):>12}{error:>9}")
+    for said in report.outside():
+        click.echo(words(said))
     for message in report.measurement.errors:
         click.echo(f"failed: {message}", err=True)
     if report.url:
@@ -91,6 +95,7 @@ def report_json(report: Report) -> dict[str, Any]:
         "url": report.url,
         "prompt_tokens": report.measurement.prompt_tokens,
         "output_tokens": report.measurement.output_tokens,
+        "outside": [said.to_dict() for said in report.outside()],
         "rows": [
             {
                 "what": row.what,

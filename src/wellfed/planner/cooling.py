@@ -9,7 +9,7 @@ from wellfed.message import Listing, Message, message
 
 _FANLESS = re.compile(
     r"(A2|A10G?|A16|A30|A40|A[18]00 PCIe|H[12]00 (PCIe|NVL)|H20|L2|L4|L20|L40S?|Tesla|(Radeon )?Instinct|Atlas|"
-    r".*Server Edition)", re.IGNORECASE,
+    r".*Server Edition)\b", re.IGNORECASE,
 )  # fmt: skip
 
 

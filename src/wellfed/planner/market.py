@@ -264,9 +264,7 @@ def ranked_by(demand: Demand) -> Message:
         case Objective.QUALITY:
             return message("market.by-weights", "sorted by how far targets are missed, then by fineness of the weights")
     if demand.prices is not None:
-        return message(
-            "market.by-price", "sorted by how far targets are missed, then by money per token/s of all users"
-        )
+        return message("market.by-price", "sorted by how far targets are missed, then by money per token/s of all")
     return message("market.by-power", "sorted by how far targets are missed, then by power (no prices were given)")
 
 

@@ -1,4 +1,4 @@
-"""What tokens cost in money and energy: hire or amortisation, electricity, the price of an API beside it, power caps."""
+"""What tokens cost in money and energy: hire or amortisation, electricity, the price of an API, power caps."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _CAPS = (0.9, 0.8, 0.7, 0.6, 0.5)
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What is paid. `price` is the machine's, written off over `years`; `api_per_million` what an API asks for a million
-    output tokens; electricity per kWh. All in `currency`; None: not given.
+    """What is paid. `price` is the machine's, written off over `years`; `api_per_million` what an API asks for a
+    million output tokens; electricity per kWh. All in `currency`; None: not given.
     """
 
     hire_per_hour: float | None = None
@@ -33,6 +33,9 @@ class Rates:
     def given(self) -> bool:
         """Whether anything is paid at all."""
         return any(value is not None for value in (self.hire_per_hour, self.electricity_per_kwh, self.price))
+
+
+NOTHING_PAID = Rates()
 
 
 @dataclass(frozen=True, slots=True)

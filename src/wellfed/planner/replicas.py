@@ -32,13 +32,13 @@ class Replicas:
         if self.count <= self.here:
             return counted(
                 "replicas.enough",
-                "one such plan carries {each} requests a second: {rate} need {count} replica, there is room for {here}",
-                "one such plan carries {each} requests a second: {rate} need {count} replicas, there is room for {here}",
+                "one such plan carries {each} requests a second: {rate} need {count} replica, {here} fit here",
+                "one such plan carries {each} requests a second: {rate} need {count} replicas, {here} fit here",
                 self.count, each=each, rate=rate, here=self.here,
             )  # fmt: skip
         return message(
             "replicas.more",
-            "one such plan carries {each} requests a second: {rate} need {count} replicas of {gpus} GPUs, {here} fit here",
+            "one such plan carries {each} requests a second: {rate} need {count} replicas of {gpus} GPUs, {here} fit",
             each=each, rate=rate, count=self.count, gpus=self.gpus_each, here=self.here,
         )  # fmt: skip
 

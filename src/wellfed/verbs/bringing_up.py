@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from wellfed.asking.address import Address
 from wellfed.bench.load import Measurement, Scenario, Target, measure
 from wellfed.launch.proof import group_placement
 from wellfed.launch.service import Service, end, serve
+from wellfed.message import Amount, Message, message
 from wellfed.nouns.estimate import Estimate, Quantity
 from wellfed.planner.kinds import Kind, kind_of
 from wellfed.planner.start import starts_of
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from wellfed.nouns.plan import Plan
 
 PROMPT_TOKENS, OUTPUT_TOKENS = 512, 64
+BUSY = 0.3  # of the cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,13 @@ class Held:
     unit: str
     predicted: Quantity | None
     measured: float | None
+
+    @property
+    def outside(self) -> bool:
+        """Whether the measurement lies outside a range that was stated; loading may be quicker, and memory less."""
+        if self.predicted is None or self.measured is None or self.predicted.low == self.predicted.high:
+            return False
+        return not self.predicted.low <= self.measured <= self.predicted.high
 
     @property
     def error(self) -> float | None:
@@ -47,6 +57,22 @@ class Report:
     rows: tuple[Held, ...]
     measurement: Measurement
     url: str | None
+    load: float | None = None  # processes that wanted a core beside the engine, per core, before it was asked
+
+    def outside(self) -> tuple[Message, ...]:
+        """Each measurement that lies outside its stated range, and why it may."""
+        rows = [row for row in self.rows if row.outside]
+        said = [message("up.outside", "{what} lies outside the stated range", what=row.what) for row in rows]
+        if rows and self.load is not None and self.load > BUSY:
+            said.append(message(
+                "up.busy", "other work kept {load} of the cores busy before the start: repeat it when they are idle",
+                load=Amount(min(self.load, 1.0), "%"),
+            ))  # fmt: skip
+        elif rows:
+            said.append(
+                message("up.idle", "the cores were idle: `wellfed bench calibrate` makes the next prediction fit")
+            )
+        return tuple(said)
 
 
 def up(
@@ -58,6 +84,7 @@ def up(
     told: Told = lambda _: None,
 ) -> Report:
     """Start, warm, ask, compare; then stop, unless `keep`. Whatever goes wrong, nothing is left running."""
+    load = _load_per_core()
     service = serve(prepared.spec, prepared.plan.model.id, timeout_s, keep, progress)
     done = False
     try:
@@ -67,10 +94,18 @@ def up(
         found = asked(prepared, prompt, output)
         rows = compared(prepared.plan, found, service)
         done = True
-        return Report(prepared, rows, found, service.running.url if keep else None)
+        return Report(prepared, rows, found, service.running.url if keep else None, load)
     finally:
         if not (keep and done):
             end(service.running)
+
+
+def _load_per_core() -> float | None:
+    """Runnable processes of the last minute per core; None where the system does not tell."""
+    try:
+        return os.getloadavg()[0] / (os.cpu_count() or 1)
+    except OSError:
+        return None
 
 
 def _lengths(plan: Plan) -> tuple[int, int]:
