@@ -28,6 +28,32 @@ _CHUNK_BYTES = 256 * 1024
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
 
 
+_sealed = False
+
+
+def seal() -> None:
+    """From now on this process takes no name for a file's or a folder's: for those that answer strangers."""
+    global _sealed
+    _sealed = True
+
+
+def present(path: Path | str) -> bool:
+    """Whether a name that was handed in is a file or a folder here; never, once sealed."""
+    if _sealed:
+        return False
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # no file can have such a name
+        return False
+
+
+def ensure_open(path: Path | str) -> None:
+    """Raises BadInput for a path where only names are taken."""
+    if _sealed:
+        hint = message("file.sealed.hint", "name it, or send what is in the file")
+        raise BadInput(message("file.sealed", "{path} is a path: files are not read here", path=_shown(path)), hint)
+
+
 def read_bytes(path: Path | str, most_bytes: int = MOST_BYTES, idle_s: float = IDLE_S) -> bytes:
     """All of it. Raises BadInput when it is a folder, missing, unreadable, longer than `most_bytes`, or silent."""
     return b"".join(chunks(path, most_bytes, idle_s))

@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "accuracy": ("wellfed.cli.accuracy:command", "Hold predictions against a table of measurements."),
     "resolve": ("wellfed.cli.resolve:command", "Which model is meant by a name, and how large it is."),
     "catalog": ("wellfed.cli.catalog:command", "GPUs, CPUs, models and builds that are known by name."),
+    "serve": ("wellfed.serve.command:command", "The page, the REST API and tools for agents, on this machine."),
     "explain": ("wellfed.cli.explain:command", "What a term means."),
     "completion": ("wellfed.cli.completion:command", "Print the shell completion script."),
 }

@@ -10,18 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wellfed.cli.naming import say_how_read
+from wellfed.library import planning as library
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.workload import PRESETS
 from wellfed.planner.goal import QUALITY, Objective
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from wellfed.nouns.plan import Plan
-    from wellfed.planner.answer import Answer
-    from wellfed.planner.sweep import MostUsers
-    from wellfed.verbs import planning
-    from wellfed.verbs.next_steps import NextSteps
+    from wellfed.verbs.planning import PlanOptions
 
 
 class Positive(click.FloatRange):
@@ -84,117 +79,71 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
     config.json, or a hub repository id. Exits with 1 when nothing fits, or nothing meets
     the targets or keeps up with the rate.
     """
-    from wellfed.planner.search import meets_targets
-    from wellfed.verbs import planning
-
-    objective = Objective(options["objective"])
-    asked = _asked(options, objective)
     if options["command_line"] is not None:
         if model is not None:
             raise click.UsageError("--from-command names the model: leave MODEL out")
-        _from_command(options["command_line"], asked, as_json)
+        _from_command(options["command_line"], _request(options), as_json)
         return
     if model is None:
         raise click.UsageError("Missing argument 'MODEL'.")
     if options["buy"]:
-        _buy(model, asked, options, top, as_json)
+        _buy(model, _request(options), options, top, as_json)
         return
     if options["prices"] or options["budget"] or options["power"]:
         raise click.UsageError("--prices, --budget and --power go with --buy")
-    if options["max_users"] and not (options["ttft"] or options["tpot"]):
-        raise click.UsageError("--max-users needs a target: --ttft or --tpot")
-    answer = planning.plan(model, asked)
-    most = _most_users(answer) if options["max_users"] else None
+    planned = library.plan(model, **_keywords(options), top=top, max_users=options["max_users"])
     if options["report"]:
         from wellfed.cli.report import write_report
 
-        write_report(options["report"], answer, top, _steps(model, asked))
+        write_report(options["report"], planned.answer, top, planned.steps)
     if as_json:
-        from wellfed.cli.plan_json import answer_json, plan_json
-
-        document = answer_json(answer, top, _steps(model, asked))
-        if options["max_users"]:
-            document["max_users"] = most and {
-                "users": most.users,
-                "at_least": most.at_least,
-                "plan": plan_json(most.plan),
-            }
-        click.echo(json.dumps(document, indent=1))
+        click.echo(json.dumps(planned.to_dict(), indent=1))
     else:
         from wellfed.cli.plan_text import print_answer
 
-        print_answer(answer, top, explain, _steps(model, asked))
+        print_answer(planned.answer, top, explain, planned.steps)
         if options["max_users"]:
             from wellfed.cli.plan_text import print_most_users
 
-            print_most_users(most)
-    best = answer.ranking.best
-    if best is None or meets_targets(best) is False:
+            print_most_users(planned.most_users)
+    if not planned.satisfies:
         raise SystemExit(1)
 
 
-def _from_command(line: str, request: planning.PlanOptions, as_json: bool) -> None:
+# Keywords of the library by the parameters of click, where these differ.
+_KEYWORD = {
+    "system": "os", "objective": "for_", "engines": "engine", "quantisations": "quant", "kv_types": "kv_type",
+    "pins": "set",
+}  # fmt: skip
+_HERE = ("command_line", "buy", "prices", "budget", "power", "max_users", "report")  # not of what is searched for
+
+
+def _keywords(options: dict[str, Any]) -> dict[str, Any]:
+    return {_KEYWORD.get(name, name): value for name, value in options.items() if name not in _HERE}
+
+
+def _request(options: dict[str, Any]) -> PlanOptions:
+    return library.plan_request(**_keywords(options))
+
+
+def _from_command(line: str, request: PlanOptions, as_json: bool) -> None:
     """Exit 1 where the command does not fit as it is."""
     from wellfed.verbs.from_command import from_command
 
-    found = from_command(line, request)
+    read = from_command(line, request)
     if as_json:
-        from wellfed.cli.plan_json import plan_json
+        from wellfed.documents.answers import as_it_is_json
 
-        best = found.better.ranking.best
-        document = {
-            "schema": "wellfed.from-command/1",
-            "engine": found.command.engine.value,
-            "model": found.plan.model.id,
-            "as_it_is": plan_json(found.plan),
-            "improved": None if best is None else plan_json(best),
-            "changes": [change.to_dict() for change in found.changes],
-        }
-        click.echo(json.dumps(document, indent=1))
+        click.echo(json.dumps(as_it_is_json(read), indent=1))
     else:
         from wellfed.cli.plan_text import print_as_it_is
 
-        print_as_it_is(found)
-    if found.fits is False:
+        print_as_it_is(read)
+    if read.fits is False:
         raise SystemExit(1)
 
 
-def _most_users(answer: Answer) -> MostUsers | None:
-    from wellfed.planner.sweep import most_users
-
-    return most_users(answer.search)
-
-
-def _steps(model: str, request: planning.PlanOptions) -> Callable[[Plan], NextSteps]:
-    """What to type for a plan of this answer."""
-    from wellfed.verbs.next_steps import next_steps
-
-    return lambda plan: next_steps(model, plan, request.on, request.network)
-
-
-def _asked(options: dict[str, Any], objective: Objective) -> planning.PlanOptions:
-    from wellfed.verbs import planning
-
-    return planning.PlanOptions(
-        on=options["on"],
-        nodes=options["nodes"],
-        network=options["network"],
-        objective=objective,
-        workload=_workload(options),
-        sweep=objective is Objective.THROUGHPUT and options["concurrency"] is None and options["rate"] is None,
-        least_quality_bits=None if options["quality"] is None else QUALITY[options["quality"]],
-        engines=tuple(Engine(name) for name in options["engines"]),
-        quantisations=options["quantisations"],
-        kv_types=options["kv_types"],
-        pins=options["pins"],
-        vram_free=options["vram_free"],
-        ram_free=options["ram_free"],
-        system=options["system"],
-    )
-
-
-def _buy(model: str, asked: planning.PlanOptions, options: dict[str, Any], top: int, as_json: bool) -> None:
-    from wellfed.cli.market_text import market_json, print_market
+def _buy(model: str, request: PlanOptions, options: dict[str, Any], top: int, as_json: bool) -> None:
     from wellfed.verbs import buying
 
     if options["on"]:
@@ -202,33 +151,14 @@ def _buy(model: str, asked: planning.PlanOptions, options: dict[str, Any], top: 
     if options["budget"] and not options["prices"]:
         raise click.UsageError("--budget needs --prices: wellfed has no prices of its own")
     say_how_read(model)
-    found = buying.buy(model, asked, options["prices"], options["budget"], options["power"], keep=top)
+    market = buying.buy(model, request, options["prices"], options["budget"], options["power"], keep=top)
     if as_json:
-        click.echo(json.dumps(market_json(found), indent=1))
+        from wellfed.documents.market import market_json
+
+        click.echo(json.dumps(market_json(market), indent=1))
     else:
-        print_market(found, asked.workload)
-    if not found.offers:
+        from wellfed.cli.market_text import print_market
+
+        print_market(market, request.workload)
+    if not market.offers:
         raise SystemExit(1)
-
-
-def _workload(options: dict[str, Any]) -> Any:
-    from dataclasses import replace
-
-    preset = PRESETS[options["workload"]]
-    given = {
-        "concurrency": options["concurrency"],
-        "request_rate": options["rate"],
-        "prompt_tokens": options["prompt"],
-        "output_tokens": options["output"],
-        "context_tokens": options["context"],
-        "ttft_target_s": options["ttft"],
-        "tpot_target_s": options["tpot"] / 1000 if options["tpot"] else None,
-    }
-    changed = replace(preset, **{name: value for name, value in given.items() if value is not None})
-    needed = changed.depth_tokens + changed.prompt_tokens + changed.output_tokens
-    if changed.context_tokens is not None and changed.context_tokens < needed:
-        if options["context"] is not None:
-            hint = f"the prompt and the output are {needed} tokens together"
-            raise click.UsageError(f"--context {options['context']} is too short: {hint}")
-        changed = replace(changed, context_tokens=needed)
-    return changed

@@ -8,9 +8,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from wellfed.cli.console import console
-from wellfed.cli.machine_text import machine_line
 from wellfed.cli.plan_ledgers import memory_table, print_ledgers
 from wellfed.cli.plan_table import plans_table
+from wellfed.documents.machine_line import machine_line
 from wellfed.message import Amount, Message, counted, message
 from wellfed.messages.terms import limit_words
 from wellfed.messages.words import phrase, words

@@ -14,6 +14,7 @@ from wellfed.modelfiles.hub import fetch_config, is_repository
 from wellfed.models.checkpoint_formats import GGUF, SAFETENSORS
 from wellfed.models.model import Model
 from wellfed.models.weights import Weights
+from wellfed.plain_file import ensure_open, present
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def load_model(text: str, known: Callable[[str], Model], online: bool = True, hu
     Order: an existing file or folder; the catalogue; a repository on `hub`, only when `online`.
     """
     path = Path(text).expanduser()
-    if _exists(path) or text.lower().endswith((".gguf", ".json")):
+    if present(path) or text.lower().endswith((".gguf", ".json")):
         return _from_path(path)
     try:
         return LoadedModel(known(text), None, "catalogue")
@@ -41,14 +42,8 @@ def load_model(text: str, known: Callable[[str], Model], online: bool = True, hu
     return LoadedModel(fetch_config(text, hub), None, "hub")
 
 
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # names that no file can have
-        return False
-
-
 def _from_path(path: Path) -> LoadedModel:
+    ensure_open(path)
     if path.suffix.lower() == ".gguf":
         file = read_gguf(path)
         return LoadedModel(replace(file.model, files=GGUF), file.weights, "gguf")

@@ -75,7 +75,7 @@ def _zstandard(path: Path) -> Any:
 def load(path: Path) -> Snapshot:
     """The snapshot behind a path; `-` is a paste on standard input. Raises BadInput where there is nothing to read."""
     if str(path) == "-":
-        return _load_stream(sys.stdin.buffer)
+        return load_stream(sys.stdin.buffer, "standard input")
     if path.is_dir():
         return _load_folder(path)
     try:
@@ -95,15 +95,18 @@ def load(path: Path) -> Snapshot:
     return Snapshot(path.name, Origin.DUMP, dumps={path.name: text})
 
 
-def _load_stream(stream: IO[bytes]) -> Snapshot:
-    """Everything on a stream, up to the limit of a pasted text, as one paste; a snapshot's archive works, too."""
+def load_stream(stream: IO[bytes], name: str) -> Snapshot:
+    """Everything on a stream, up to the limit of a pasted text, as one paste; a snapshot's archive works, too.
+
+    `name` is what it is called in what is said of it. Raises BadInput for a damaged archive.
+    """
     content, _ = _all_of(stream)
     if content[257:262] == b"ustar" or content[:2] == b"\x1f\x8b" or content[:4] == b"\x28\xb5\x2f\xfd":
         whole = io.BytesIO(content)
-        unpacked, cut = _all_of(_decompressed(whole, Path("standard input")))
+        unpacked, cut = _all_of(_decompressed(whole, Path(name)))
         if unpacked[257:262] == b"ustar":
-            return _load_tar(io.BytesIO(unpacked), Path("standard input"), cut)
-    return Snapshot("standard input", Origin.DUMP, dumps={"standard input": _decoded(content[:MAX_PASTED_BYTES])})
+            return _load_tar(io.BytesIO(unpacked), Path(name), cut)
+    return Snapshot(name, Origin.DUMP, dumps={name: _decoded(content[:MAX_PASTED_BYTES])})
 
 
 def _all_of(stream: IO[bytes]) -> tuple[bytes, str]:

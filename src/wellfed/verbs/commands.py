@@ -14,6 +14,7 @@ from wellfed.errors import BadInput
 from wellfed.launch.programs import Program, nominal
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Plan
+from wellfed.plain_file import present
 
 if TYPE_CHECKING:
     from wellfed.planner.answer import Answer
@@ -57,7 +58,7 @@ def model_reference(model: str, plan: Plan, repo: str | None = None) -> ModelRef
     if model == CATALOGUE_NAME:
         return ModelReference(str(demo_path()))
     path = Path(model).expanduser()
-    if path.exists():
+    if present(path):
         return ModelReference(str(path.resolve()))
     repository = repo or known_repository(model, plan)
     if repository is None:

@@ -15,6 +15,7 @@ from wellfed.catalog import names
 from wellfed.catalog.tables import table
 from wellfed.errors import BadInput, UnknownName, nearest
 from wellfed.hardware.machine import Machine
+from wellfed.plain_file import ensure_open
 from wellfed.provenance import Assumption
 from wellfed.written.build import build
 from wellfed.written.file import parts_of_table, read_table
@@ -51,6 +52,7 @@ def machine(text: str, nodes: int | None = None, network: str | None = None) -> 
         named = _named_build(stated.removeprefix("build:").strip())
         parts, title = _parts(named.machine), named.title
     elif stated.endswith(".toml"):
+        ensure_open(stated)
         parts, title = _parts_of_file(Path(stated))
     else:
         parts = _parts(stated)

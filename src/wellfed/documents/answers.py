@@ -1,4 +1,4 @@
-"""A plan's answer as JSON."""
+"""A plan's answer as JSON: the documents of `wellfed plan --json`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from wellfed.planner.answer import Answer
 from wellfed.planner.host_cost import HostCost
 from wellfed.planner.kinds import describe, kind_of
 from wellfed.planner.search import meets_targets, missed_targets
+from wellfed.planner.sweep import MostUsers
+from wellfed.verbs.from_command import AsItIs
 from wellfed.verbs.next_steps import NextSteps
 
 SCHEMA = "wellfed.plan/1"
+FROM_COMMAND_SCHEMA = "wellfed.from-command/1"
 
 
 def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> dict[str, Any]:
@@ -63,6 +66,26 @@ def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) ->
         ],
         "host": None if answer.host is None else host_json(answer.host),
         "assumptions": [asdict(assumption) for assumption in answer.assumptions],
+    }
+
+
+def most_users_json(most: MostUsers | None) -> dict[str, Any] | None:
+    """How many users keep the targets, with the plan; None where not even one does."""
+    if most is None:
+        return None
+    return {"users": most.users, "at_least": most.at_least, "plan": plan_json(most.plan)}
+
+
+def as_it_is_json(read: AsItIs) -> dict[str, Any]:
+    """A command line estimated as it is, and improved."""
+    best = read.better.ranking.best
+    return {
+        "schema": FROM_COMMAND_SCHEMA,
+        "engine": read.command.engine.value,
+        "model": read.plan.model.id,
+        "as_it_is": plan_json(read.plan),
+        "improved": None if best is None else plan_json(best),
+        "changes": [change.to_dict() for change in read.changes],
     }
 
 
