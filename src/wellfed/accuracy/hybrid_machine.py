@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from wellfed.accuracy.case import Row
-from wellfed.accuracy.hybrid_notes import certain, note
+from wellfed.accuracy.hybrid_notes import bound_nodes, certain, nodes_told, note, threads
+from wellfed.catalog.generations import cpu_of_generation
 from wellfed.catalog.hardware import cpu as cpu_spec
 from wellfed.catalog.hardware import gpu_list
 from wellfed.errors import UnknownName
@@ -35,7 +36,7 @@ def machine_of(row: Row, use_gpus: bool, use_cpu: bool) -> Machine:
     """The machine of a row. Raises UnknownName for hardware that no catalogue knows."""
     cpu_text = row.text("cpu")
     ram = parse_ram(f"{row.text('ram')} ")
-    sockets = _sockets(cpu_text, ram) if use_cpu and cpu_text else ()
+    sockets = _within(row, _sockets(cpu_text, ram)) if use_cpu and cpu_text else ()
     gpus = parse_gpus(certain(row.text("gpu")) or row.text("gpu"), row.number("gpu_count")) if use_gpus else ()
     measured = ram.measured_bytes_per_s
     return Machine(
@@ -70,10 +71,16 @@ def cpu_name(cpu_text: str) -> str:
 
 @lru_cache(maxsize=256)
 def find_cpu(cpu_text: str) -> CpuSpec:
-    """The catalogue's CPU of that name, as written or without its remarks. Raises UnknownName."""
+    """The catalogue's CPU of that name, as written or without its remarks, or of the generation it tells.
+
+    Raises UnknownName.
+    """
     try:
         return cpu_spec(cpu_text)
     except UnknownName:
+        generation = cpu_of_generation(cpu_text)
+        if generation is not None:
+            return generation
         return cpu_spec(cpu_name(cpu_text))
 
 
@@ -135,6 +142,28 @@ def _sockets(cpu_text: str, ram: Ram) -> tuple[Socket, ...]:
         )
         for index in range(count)
     )
+
+
+def _within(row: Row, sockets: tuple[Socket, ...]) -> tuple[Socket, ...]:
+    """The sockets with what a binding to some of their NUMA nodes leaves: cores and channels of these nodes."""
+    bound, nodes = bound_nodes(row), nodes_told(row)
+    if not bound or nodes <= len(sockets):
+        return sockets
+    share = min(1.0, bound * len(sockets) / nodes)
+    return tuple(
+        replace(
+            one,
+            cores=_at_least(max(1, round((one.cores or 1) * share)), one.cpu, threads(row)),
+            channels=max(1, round((one.channels or 1) * share)),
+        )
+        for one in sockets
+    )
+
+
+def _at_least(cores: int, spec: CpuSpec | None, busy: int | None) -> int:
+    """Of a part that stands for one of its generation: as many cores as threads were given to them."""
+    guessed = spec is not None and spec.stands_for_unknown
+    return max(cores, busy or 0) if guessed else cores
 
 
 def _channels_of(spec: CpuSpec, ram: Ram, sockets: int) -> int:

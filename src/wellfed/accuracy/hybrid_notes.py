@@ -97,19 +97,47 @@ def threads(row: Row) -> int | None:
 
 
 def numa_policy(row: Row, sockets: int, engine: Engine) -> NumaPolicy:
-    """What the row says of binding; several sockets without a word are interleaved."""
-    text = f"{offload_text(row)} {row.text('cpu').lower()} {note(row, 'numa').lower()}"
+    """What the row says of binding; several sockets without a word are interleaved.
+
+    KTransformers divides experts over the sockets' memories by itself since kt-kernel (late in 2025).
+    """
+    text = f"{offload_text(row)} {row.text('cpu').lower()} {note(row, 'numa').lower()} {_binding(row)}"
     if re.search(r"isolate", text):
         return NumaPolicy.UNBOUND_MEMORY
     if re.search(r"duplicat|use_numa=1|mirror|over numa|instances", text) or (
         engine is Engine.KTRANSFORMERS and "dual socket" in text
     ):
         return NumaPolicy.DUPLICATE
-    if "distribute" in text:
+    if re.search(r"distribute|interleave", text):
         return NumaPolicy.INTERLEAVE
     if re.search(r"membind|numactl|bound|\(of \d\)|-m ?0", text) or sockets < 2:
         return NumaPolicy.ONE_SOCKET
+    if engine is Engine.KTRANSFORMERS and (row.text("engine_version") or built(row)) >= "2025-10":
+        return NumaPolicy.DUPLICATE
     return NumaPolicy.INTERLEAVE
+
+
+def _binding(row: Row) -> str:
+    """What the notes say of binding, in numactl's words."""
+    parts = re.split(r"\s*;\s*", row.text("notes").lower())
+    return " ".join(part for part in parts if re.search(r"numactl|membind|cpunodebind|cpubind|interleave", part))
+
+
+def bound_nodes(row: Row) -> int:
+    """To how many NUMA nodes the memory is bound, by number; 0 where the row binds it to none."""
+    found = re.search(r"(?:-m|membind)[= ]*(?:nodes? )?(\d+(?:\s*[,-]\s*\d+)*)", _binding(row))
+    if found is None:
+        return 0
+    first_last = re.fullmatch(r"(\d+)\s*-\s*(\d+)", found[1])
+    if first_last:
+        return int(first_last[2]) - int(first_last[1]) + 1
+    return len(re.findall(r"\d+", found[1]))
+
+
+def nodes_told(row: Row) -> int:
+    """NUMA nodes of the whole machine, 0 where not told."""
+    found = re.search(r"(\d+) numa nodes?", f"{row.text('cpu')} {row.text('notes')}".lower())
+    return int(found[1]) if found else 0
 
 
 def backend(row: Row) -> str | None:

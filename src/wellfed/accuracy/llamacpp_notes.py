@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from wellfed.accuracy.case import Row
 from wellfed.accuracy.hybrid_notes import note, number_note
 from wellfed.hardware.pcie import PcieLink
+from wellfed.nouns.estimate import Estimate, Quantity
 from wellfed.nouns.layout import BackEnd
 
 SHORT_PROMPT = 32  # "short": a question of one line
@@ -51,12 +52,27 @@ def timed(row: Row) -> Timed:
     prompt_cell, output_cell = row.text("prompt_len"), row.text("gen_len")
     depth = max((int(text) for text in re.findall(r"depth (\d+)", f"{prompt_cell} {output_cell}")), default=0)
     output = _first_number(output_cell)
-    whole = "whole request" in row.text("notes")
+    whole = over_the_request(row)
     if prompt_cell.startswith("depth"):
         return Timed(0, max(1, output or _ANSWER), depth)
     if prompt_cell.startswith("short"):
         return Timed(SHORT_PROMPT, output or _SHORT_ANSWER, depth, whole)
     return Timed(_first_number(prompt_cell) or 0, max(1, output or 0), depth, whole)
+
+
+def over_the_request(row: Row) -> bool:
+    """Whether a rate of answers is over the whole request's time, its prompt's included."""
+    return bool(re.search(r"whole request|incl(?:uding|\.)? (?:the )?prompt", row.text("notes")))
+
+
+def answers_rate(found: Estimate, output: int) -> Quantity:
+    """Tokens of the answer over the whole time, its prompt's included."""
+    ttft, tpot = found.ttft_s, found.tpot_s
+    value, low, high = (
+        output / (first + output * each)
+        for first, each in ((ttft.value, tpot.value), (ttft.high, tpot.high), (ttft.low, tpot.low))
+    )
+    return Quantity(value, low, high)
 
 
 def _first_number(cell: str) -> int | None:

@@ -30,7 +30,7 @@ from wellfed.accuracy.hybrid_notes import (
     switches,
     threads,
 )
-from wellfed.accuracy.llamacpp_notes import back_end
+from wellfed.accuracy.llamacpp_notes import SHORT_PROMPT, answers_rate, back_end, over_the_request
 from wellfed.errors import UnknownName, Unsupported
 from wellfed.hardware.machine import Machine
 from wellfed.models.ffn import MoeFfn
@@ -95,6 +95,7 @@ def _outcome(row: Row, engine: Engine, metric: str, measured: float) -> Outcome:
         request=request,
         outlier=_outlier(row),
         source=source_of(row),
+        whole_request=metric == "decode_tok_s" and over_the_request(row),
     )
 
 
@@ -123,6 +124,7 @@ def group_of(row: Row) -> str:
 
 def _predictor(row: Row, request: Request, metric: str) -> Callable[[Calibration], Quantity]:
     total = concurrency(row) > 1 and bool(re.search(r"batched-bench|aggregate", row.text("notes")))
+    whole = metric == "decode_tok_s" and over_the_request(row)
 
     def predict(calibration: Calibration) -> Quantity:
         found: Estimate = estimate(request, calibration)
@@ -130,6 +132,8 @@ def _predictor(row: Row, request: Request, metric: str) -> Callable[[Calibration
             return Quantity.exact(0.0 if found.memory.fits else 1.0)
         if metric == "prefill_tok_s":
             return found.prefill_tok_s
+        if whole:
+            return answers_rate(found, request.workload.output_tokens)
         return found.total_tok_s if total else found.decode_tok_s
 
     return predict
@@ -314,10 +318,11 @@ def _workload(row: Row, told: Lengths, decode: bool) -> Workload:
 def _asked(row: Row, told: Lengths, decode: bool) -> Workload:
     if decode:
         output = told.output or 128
+        prompt = told.prompt or (SHORT_PROMPT if over_the_request(row) else 0)
         return Workload(
             "row",
             concurrency=concurrency(row),
-            prompt_tokens=told.prompt or 0,
+            prompt_tokens=prompt,
             output_tokens=output,
             depth_tokens=told.depth,
         )

@@ -20,7 +20,7 @@ from wellfed.hardware.pcie import PcieLink
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation
 from wellfed.nouns.calibration import Calibration
-from wellfed.nouns.estimate import Estimate, Quantity
+from wellfed.nouns.estimate import Quantity
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Request
 from wellfed.nouns.workload import Workload
@@ -91,19 +91,9 @@ def _predictor(row: Row, request: Request, phase: str) -> Callable[[Calibration]
             return found.prefill_tok_s
         if batched:
             return found.total_tok_s
-        return _over_the_request(found, request) if whole else found.decode_tok_s
+        return notes.answers_rate(found, request.workload.output_tokens) if whole else found.decode_tok_s
 
     return predict
-
-
-def _over_the_request(found: Estimate, request: Request) -> Quantity:
-    """Tokens of the answer over the whole time, its prompt's included."""
-    output, ttft, tpot = request.workload.output_tokens, found.ttft_s, found.tpot_s
-    value, low, high = (
-        output / (first + output * each)
-        for first, each in ((ttft.value, tpot.value), (ttft.high, tpot.high), (ttft.low, tpot.low))
-    )
-    return Quantity(value, low, high)
 
 
 def _outlier(row: Row, request: Request) -> str:

@@ -32,11 +32,13 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "ps": ("wellfed.cli.ps:ps", "Engines that wellfed started."),
     "logs": ("wellfed.cli.ps:logs", "The log of an engine."),
     "stop": ("wellfed.cli.ps:stop", "Stop an engine."),
+    "fleet": ("wellfed.cli.fleet:command", "Many machines: gathered, compared, checked, planned."),
     "accuracy": ("wellfed.cli.accuracy:command", "Hold predictions against a table of measurements."),
     "resolve": ("wellfed.cli.resolve:command", "Which model is meant by a name, and how large it is."),
     "catalog": ("wellfed.cli.catalog:command", "GPUs, CPUs, models and builds that are known by name."),
-    "serve": ("wellfed.serve.command:command", "The page, the REST API and tools for agents, on this machine."),
     "explain": ("wellfed.cli.explain:command", "What a term means."),
+    "serve": ("wellfed.serve.command:serve", "A page for people, a REST API for programs, tools for agents."),
+    "mcp": ("wellfed.serve.command:mcp", "Tools for agents over standard input and output."),
     "completion": ("wellfed.cli.completion:command", "Print the shell completion script."),
 }
 

@@ -82,12 +82,12 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
     if options["command_line"] is not None:
         if model is not None:
             raise click.UsageError("--from-command names the model: leave MODEL out")
-        _from_command(options["command_line"], _request(options), as_json)
+        _from_command(options["command_line"], plan_options(options), as_json)
         return
     if model is None:
         raise click.UsageError("Missing argument 'MODEL'.")
     if options["buy"]:
-        _buy(model, _request(options), options, top, as_json)
+        _buy(model, plan_options(options), options, top, as_json)
         return
     if options["prices"] or options["budget"] or options["power"]:
         raise click.UsageError("--prices, --budget and --power go with --buy")
@@ -122,7 +122,8 @@ def _keywords(options: dict[str, Any]) -> dict[str, Any]:
     return {_KEYWORD.get(name, name): value for name, value in options.items() if name not in _HERE}
 
 
-def _request(options: dict[str, Any]) -> PlanOptions:
+def plan_options(options: dict[str, Any]) -> PlanOptions:
+    """The planner's options from the command's own."""
     return library.plan_request(**_keywords(options))
 
 

@@ -19,6 +19,7 @@ from wellfed.nouns.plan import Plan
 from wellfed.nouns.workload import Workload
 from wellfed.planner.answer import Answer
 from wellfed.planner.kinds import describe
+from wellfed.planner.start import start_words
 from wellfed.planner.sweep import MostUsers
 from wellfed.planner.upgrades import Upgrade
 from wellfed.provenance import Assumption
@@ -131,10 +132,9 @@ def limits(plan: Plan) -> tuple[Message, ...]:
     if estimate.ttft_p99_s is not None:
         text = "one request in a hundred waits {seconds} for its first token"
         said.append(message("plan.p99", text, seconds=Amount(estimate.ttft_p99_s, "s")))
-    if estimate.load_s is not None:
-        said.append(
-            message("plan.load", "loads in {seconds} from the page cache", seconds=Amount(estimate.load_s, "s"))
-        )
+    starting = start_words(plan)
+    if starting is not None:
+        said.append(starting)
     return tuple(said)
 
 

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from wellfed.nouns.estimate import DeviceMemory, Quantity, Term
+from wellfed.nouns.estimate import DeviceMemory, Quantity, Start, Term
 from wellfed.nouns.plan import Plan
 from wellfed.planner.answer import Answer
 from wellfed.planner.host_cost import HostCost
 from wellfed.planner.kinds import describe, kind_of
 from wellfed.planner.search import meets_targets, missed_targets
+from wellfed.planner.start import starts_of
 from wellfed.planner.sweep import MostUsers
 from wellfed.verbs.from_command import AsItIs
 from wellfed.verbs.next_steps import NextSteps
@@ -141,6 +142,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "ttft_p99_s": estimate.ttft_p99_s,
         "tpot_p99_s": estimate.tpot_p99_s,
         "load_s": estimate.load_s,
+        "starts": [_start_json(start) for start in starts_of(plan)],
         "limited_by": estimate.limited_by,
         "meets_targets": meets_targets(plan),
         "missed": [{"target": missed.target, "by": missed.by} for missed in missed_targets(plan)],
@@ -168,6 +170,14 @@ def _device_json(device: DeviceMemory) -> dict[str, Any]:
 
 def _quantity(quantity: Quantity) -> dict[str, float]:
     return {"value": quantity.value, "low": quantity.low, "high": quantity.high}
+
+
+def _start_json(start: Start) -> dict[str, Any]:
+    return {
+        "source": start.source.value,
+        "ready_s": _quantity(start.ready_s),
+        "terms": [_term(term) for term in start.terms],
+    }
 
 
 def _term(term: Term) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from wellfed.modelfiles.hub import fetch_config, is_repository
 from wellfed.models.checkpoint_formats import GGUF, SAFETENSORS
 from wellfed.models.model import Model
 from wellfed.models.weights import Weights
-from wellfed.plain_file import ensure_open, present
+from wellfed.plain_file import is_there, named_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ def load_model(text: str, known: Callable[[str], Model], online: bool = True, hu
 
     Order: an existing file or folder; the catalogue; a repository on `hub`, only when `online`.
     """
-    path = Path(text).expanduser()
-    if present(path) or text.lower().endswith((".gguf", ".json")):
+    path = named_path(text)
+    if path is not None and (is_there(text) or text.lower().endswith((".gguf", ".json"))):
         return _from_path(path)
     try:
         return LoadedModel(known(text), None, "catalogue")
@@ -43,7 +43,6 @@ def load_model(text: str, known: Callable[[str], Model], online: bool = True, hu
 
 
 def _from_path(path: Path) -> LoadedModel:
-    ensure_open(path)
     if path.suffix.lower() == ".gguf":
         file = read_gguf(path)
         return LoadedModel(replace(file.model, files=GGUF), file.weights, "gguf")

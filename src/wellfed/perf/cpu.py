@@ -90,7 +90,7 @@ def share_bandwidth(share: CpuShare, machine: Machine, layout: Layout, calibrati
 
 def oversubscribed(share: CpuShare, calibration: Calibration) -> float:
     """What is left where more threads than cores take turns at spinning barriers; 1 up to the cores."""
-    crowd = max(1.0, share.threads / share.cores)
+    crowd = max(1.0, share.threads / (share.cores + share.light_cores))
     left: float = crowd ** -calibration.value("cpu", "oversubscribed_power")
     return left
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from wellfed.nouns.calibration import Calibration
-from wellfed.nouns.estimate import Estimate
+from wellfed.nouns.estimate import Estimate, Source
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Request
 from wellfed.perf.doubt import with_doubt
-from wellfed.perf.load import load_seconds
-
-LOCAL_ENGINES = frozenset({Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.KTRANSFORMERS})
+from wellfed.perf.load import start
 
 
 def estimate(request: Request, calibration: Calibration) -> Estimate:
@@ -22,12 +20,12 @@ def estimate(request: Request, calibration: Calibration) -> Estimate:
     layout its engine cannot run.
     """
     found = with_doubt(_estimate(request, calibration), request, calibration)
-    seconds = load_seconds(request.machine, found.memory)
-    return found if seconds is None else replace(found, load_s=seconds)
+    first = start(request.machine, request.model, request.layout, found.memory, Source.PAGE_CACHE)
+    return found if first is None else replace(found, load_s=first.ready_s.value)
 
 
 def _estimate(request: Request, calibration: Calibration) -> Estimate:
-    if request.layout.engine in LOCAL_ENGINES:
+    if request.layout.engine.is_local:
         from wellfed.perf.local import estimate_local
 
         return estimate_local(request, calibration)

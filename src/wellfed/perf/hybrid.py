@@ -107,9 +107,10 @@ def copied_bytes_per_s(link: float, ram: float, kept_pinned: bool, calibration: 
     """Achieved share of the link, at most the memory's bandwidth over the passes that a copy makes through it.
 
     A mapped file's pages are not pinned: the driver reads them, writes them to a buffer of its own and reads that.
+    KTransformers' own copy is pinned, but it takes turns: packing a layer for the GPU, then sending it.
     """
     passes = 1.0 if kept_pinned else calibration.value("hybrid", "copy_passes")
-    rate = link * calibration.value("hybrid", "link_fraction")
+    rate = link * calibration.value("hybrid", *(("ktransformers",) if kept_pinned else ()), "link_fraction")
     return smooth_minimum(rate, ram * calibration.value("cpu", "bandwidth_fraction") / passes)
 
 

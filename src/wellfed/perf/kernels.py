@@ -78,7 +78,8 @@ def _mac_scope(kind: str, share: CpuShare, engine: str) -> tuple[str, str, str]:
     """
     tiles = engine == "ktransformers" and (kind.startswith("INT") or kind == "BF16")
     isa = "avx512_vnni" if share.isa == "amx" and not tiles else share.isa
-    native = kind == "BF16" and share.bf16 and engine != "llama.cpp"
+    sixteen = kind == "BF16" or (engine == "ktransformers" and kind.startswith("FP8"))  # its FP8 is widened to BF16
+    native = sixteen and share.bf16 and engine != "llama.cpp"
     return (
         _code(isa, engine),
         engine,

@@ -24,6 +24,7 @@ from wellfed.perf.memory.llamacpp import expert_layers, place, used_gpus
 from wellfed.perf.ops import Step
 
 _GRAPH_BUILD = 2817  # llama.cpp replays decode from CUDA graphs from b2817 on (ggml-cuda, May 2024)
+_IK_GRAPHS = "2025-08-15"  # ik_llama.cpp does for models with experts, too, since its pull request 689
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,10 @@ def run_of(layout: Layout, back_end: BackEnd) -> Run:
 
 def _replayed(layout: Layout, build: int | None, back_end: BackEnd) -> bool:
     """CUDA alone replays decode steps from graphs by default; layers on the CPU cut them (ggml-cuda, llama.cpp)."""
-    if back_end is not BackEnd.CUDA or not layout.cuda_graphs or layout.engine is Engine.IK_LLAMA_CPP:
+    if back_end is not BackEnd.CUDA or not layout.cuda_graphs:
         return False
+    if layout.engine is Engine.IK_LLAMA_CPP:
+        return not "" < dict(layout.options).get("built", "") < _IK_GRAPHS
     return build is None or (build >= _GRAPH_BUILD and layout.gpus == 1)
 
 

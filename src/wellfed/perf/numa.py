@@ -28,6 +28,8 @@ _VECTOR_WIDTH: Mapping[str, float] = {
     "cortex-a78": 0.5, "cortex-a78ae": 0.5, "cortex-a720": 0.5, "neoverse-n1": 0.5, "neoverse-n2": 0.5,
     "ampereone": 0.5, "tsv110": 0.5, "cortex-x925": 1.5,
 }  # fmt: skip
+# What an efficiency core adds, against a performance core of the same part: half the vector width, less clock.
+_EFFICIENCY_CORE = 0.4
 _CLOCK_HZ, _CHANNELS, _MT_S = 3.0e9, 2, 3200.0  # taken where nothing is known, and said so
 
 
@@ -47,12 +49,14 @@ class CpuShare:
     bf16: bool  # multiplies BF16 natively
     fabric: str  # mesh (Intel servers) | local
     width: float = 1.0  # of a core's vector units, against the usual of its instruction set
+    light_cores: float = 0.0  # efficiency cores, which work where there are more threads than performance cores
     assumptions: tuple[Assumption, ...] = ()
 
     @property
     def busy(self) -> float:
-        """Cores at work: a second thread on a core adds nothing."""
-        return min(self.threads, self.cores)
+        """Performance cores at work, efficiency cores by what they add: a second thread on a core adds nothing."""
+        light = min(max(0.0, self.threads - self.cores), self.light_cores)
+        return min(self.threads, self.cores) + _EFFICIENCY_CORE * light
 
 
 def cpu_share(machine: Machine, layout: Layout, threads: int | None = None) -> CpuShare:
@@ -78,6 +82,7 @@ def cpu_share(machine: Machine, layout: Layout, threads: int | None = None) -> C
         bf16=bool(_flags(first) & {"avx512_bf16", "bf16", "amx_bf16"}),
         fabric="mesh" if _server_mesh(first.cpu) else "local",
         width=_VECTOR_WIDTH.get(first.cpu.architecture, 1.0) if first.cpu else 1.0,
+        light_cores=float(sum(_light_cores(socket) for socket in sockets[:used])),
         assumptions=tuple(dict.fromkeys(notes)),
     )
 
@@ -133,6 +138,13 @@ def _cores(socket: Socket, machine: Machine, notes: list[Assumption]) -> int:
         cores = max(1, len(machine.cpus) // 2) if machine.cpus else 8
         notes.append(Assumption(f"{cores} physical cores", "the number of cores is unknown"))
     return cores
+
+
+def _light_cores(socket: Socket) -> int:
+    spec = socket.cpu
+    if spec is None or not spec.performance_cores:
+        return 0
+    return max(0, (socket.cores or spec.cores) - spec.performance_cores)
 
 
 def _clock(socket: Socket, share: float, notes: list[Assumption]) -> float:

@@ -1,1 +1,1 @@
-"""One local process for people, programs and agents: the page, the REST API and MCP over the library's verbs."""
+"""The doors besides the command line: a page for people, a REST API for programs, tools for agents."""

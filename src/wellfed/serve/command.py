@@ -1,107 +1,127 @@
-"""`wellfed serve`."""
+"""`wellfed serve` and `wellfed mcp`."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import socket
-from importlib.util import find_spec
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from wellfed.errors import BadInput
 from wellfed.message import message
+from wellfed.serve.settings import Settings
 
 if TYPE_CHECKING:
-    from wellfed.serve.settings import Settings
+    from socket import socket as Socket
 
-VARIABLE = "WELLFED_TOKEN"
-NEEDED = ("fastapi", "uvicorn", "jinja2", "python_multipart", "mcp")
+_EXTRA = "pip install 'wellfed[serve]'"
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8787, show_default=True)
-@click.option("--open", "browser", is_flag=True, help="Open a browser on it.")
-@click.option("--token", envvar=VARIABLE, metavar="TOKEN",
-              help=f"What clients must send; needed beyond loopback; better in {VARIABLE}.")  # fmt: skip
-@click.option("--workers", type=click.IntRange(1, 64), help="Processes that plan  [default: one for two cores].")
-@click.option("--allow-run", is_flag=True, help="Let agents start engines.")
-def command(host: str, port: int, browser: bool, token: str | None, workers: int | None, allow_run: bool) -> None:
-    """A page, a REST API and tools for agents, on this machine alone; ends on Ctrl-C."""
-    ensure_extra()
-    from wellfed.serve.settings import Settings, is_loopback
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; beyond loopback with a token."
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="0: any free one.")
+@click.option("--open", "browse", is_flag=True, help="Open the page in a browser.")
+@click.option("--token-file", type=click.Path(path_type=Path), metavar="FILE",
+              help="The token that clients must send; beyond loopback one is made and shown if none is given.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes that compute; default: one a core.")
+@click.option("--allow-run", is_flag=True, help="Let agents start and stop engines through MCP.")
+def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: int | None, allow_run: bool) -> None:
+    """A local page on which all answers can be seen and changed; the same process is a REST API and an MCP server.
 
-    if not is_loopback(host) and not token:
-        what = message("serve.token", "{host} can be reached from other machines: a token is needed", host=host)
-        hint = message("serve.token.hint", "WELLFED_TOKEN={token} wellfed serve ...", token=secrets.token_urlsafe(24))
-        raise BadInput(what, hint)
-    count = workers or max(2, min(8, (os.cpu_count() or 2) // 2))
-    settings = Settings(host=host, port=port, token=token, allow_run=allow_run, workers=count)
-    with _listening(host, port) as listener:
-        _serve(settings, listener, browser)
+    Prints its URL and serves until Ctrl-C. The API is described at /openapi.json.
+    """
+    ensure_extra()
+    settings = Settings(host, port, _token(host, token_file), allow_run, workers)
+    listening = _listen(settings)
+    bound = listening.getsockname()[1]
+    url = f"http://{f'[{host}]' if ':' in host else host}:{bound}/"
+    import uvicorn
+
+    from wellfed.serve.app import create_app
+
+    click.echo(url)
+    if settings.token is not None and token_file is None:
+        click.echo(f"token: {settings.token}", err=True)
+    if browse:
+        import webbrowser
+
+        webbrowser.open(url)
+    config = uvicorn.Config(
+        create_app(settings), log_level="warning", access_log=False, server_header=False, date_header=False,
+        timeout_keep_alive=15, limit_concurrency=512, h11_max_incomplete_event_size=64 << 10,
+        timeout_graceful_shutdown=2,
+    )  # fmt: skip
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+@click.command()
+@click.option("--allow-run", is_flag=True, help="Let the agent start and stop engines.")
+def mcp(allow_run: bool) -> None:
+    """Tools for agents over standard input and output (Model Context Protocol): plan, fit, check, resolve ..."""
+    ensure_extra()
+    from wellfed.serve.tools import over_stdio
+
+    over_stdio(Settings(allow_run=allow_run, workers=1))
 
 
 def ensure_extra() -> None:
-    """Raises BadInput where the extra is not installed."""
-    if any(find_spec(name) is None for name in NEEDED):
-        what = message("serve.extra", "this needs packages that are not installed: pip install 'wellfed[serve]'")
-        raise BadInput(what)
+    """Raises BadInput with the command that installs what serving needs."""
+    from importlib.util import find_spec
+
+    missing = [name for name in ("fastapi", "uvicorn", "jinja2", "mcp", "python_multipart") if find_spec(name) is None]
+    if missing:
+        raise BadInput(
+            message("serve.extra", "this needs more packages ({missing})", missing=", ".join(missing)), _EXTRA
+        )
 
 
-def _listening(host: str, port: int) -> socket.socket:
-    """A socket at the address. Raises BadInput when it is taken, with the next one that is free."""
+def _token(host: str, file: Path | None) -> str | None:
+    """The token: of a file or WELLFED_SERVE_TOKEN, else a new one beyond loopback, none on it."""
+    from wellfed.plain_file import read_text
+
+    text = read_text(file, 4096).strip() if file is not None else os.environ.get("WELLFED_SERVE_TOKEN", "").strip()
+    if file is not None and len(text) < 16:
+        raise BadInput(
+            message("serve.token-short", "the token in {file} is shorter than 16 characters", file=str(file)),
+            message("serve.token-short.hint", "python -c 'import secrets; print(secrets.token_urlsafe())' > FILE"),
+        )
+    if text:
+        return text
+    return None if Settings(host).loopback else secrets.token_urlsafe(24)
+
+
+def _listen(settings: Settings) -> Socket:
     try:
-        return _bound(host, port)
+        info = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(info[0], info[1])
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(info[4])
+        listening.listen(128)
     except OSError as error:
-        free = next((other for other in range(port + 1, min(port + 100, 65536)) if _is_free(host, other)), None)
-        why = error.strerror or str(error)
-        what = message("serve.port", "cannot listen at {host}, port {port}: {why}", host=host, port=str(port), why=why)
-        hint = message("serve.port.hint", "port {port} is free: --port {port}", port=str(free))
-        raise BadInput(what, None if free is None else hint) from error
+        raise BadInput(
+            message("serve.port", "cannot listen on {host}:{port}: {why}", host=settings.host, port=str(settings.port),
+                    why=error.strerror or str(error)),
+            _next_free(settings),
+        ) from error  # fmt: skip
+    return listening
 
 
-def _bound(host: str, port: int) -> socket.socket:
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(512)
-    except OSError:
-        listener.close()
-        raise
-    return listener
+def _next_free(settings: Settings) -> str | None:
+    for port in range(settings.port + 1, min(settings.port + 50, 65536)):
+        with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as tried:
+            try:
+                tried.bind((settings.host, port))
+            except OSError:
+                continue
+            return f"--port {port} is free"
+    return None
 
 
-def _is_free(host: str, port: int) -> bool:
-    try:
-        _bound(host, port).close()
-    except OSError:
-        return False
-    return True
-
-
-def _serve(settings: Settings, listener: socket.socket, browser: bool) -> None:
-    from wellfed.serve.workers import Workers
-
-    workers = Workers(settings.workers, settings.waiting, settings.most_work_s)
-    workers.start()  # they make themselves ready while the framework is imported
-    try:
-        import uvicorn
-
-        from wellfed.serve.app import create_app
-
-        config = uvicorn.Config(
-            create_app(settings, workers), log_level="warning", server_header=False, access_log=False,
-            timeout_keep_alive=10, timeout_graceful_shutdown=2, ws="none",
-        )  # fmt: skip
-        click.echo(f"wellfed serves {settings.url}", err=False)
-        if browser:
-            import webbrowser
-
-            webbrowser.open(settings.url)
-        uvicorn.Server(config).run(sockets=[listener])
-    finally:
-        workers.stop()
+if __name__ == "__main__":
+    sys.exit(serve())

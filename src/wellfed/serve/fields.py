@@ -1,91 +1,108 @@
-"""Requests as their commands have them: one declaration of the options, click's, read as types of the API.
-
-A field is the long option of the command; its type, range, choices and help are those of the option. What names a
-file of the machine has no field.
-"""
+"""The fields of a request are the long options of its command: one declaration, the command's own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
 from typing import Annotated, Any, Literal
 
 import click
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-MOST_CHARACTERS = 4096  # of a text
-MOST_ITEMS = 64  # of a list
+from wellfed.cli.main import COMMANDS
+
+LONGEST_TEXT = 20_000
+MOST_VALUES = 64
+# Options that act on this machine, open or write files, or change what is printed: doors of a terminal alone.
+_NOT_OFFERED = frozenset({"json", "fix", "load", "list", "chart", "report", "save", "explain", "png", "svg", "help"})
 
 
-def request_type(
-    name: str, command: click.Command, *, without: Sequence[str] = (), extra: Mapping[str, Any] | None = None
-) -> type[BaseModel]:
-    """The fields of a command, without those that are named, with `extra` ones as pydantic declares them."""
-    declared: dict[str, Any] = {
-        field: _declared(parameter)
-        for parameter in command.params
-        if (field := long_name(parameter)) not in without and not isinstance(parameter.type, click.Path)
-    }
-    made: type[BaseModel] = create_model(
-        name, __config__=ConfigDict(extra="forbid", strict=True), __doc__=_first_line(command),
-        **declared, **(extra or {}),
-    )  # fmt: skip
-    return made
+@cache
+def command(name: str) -> click.Command:
+    """A command of the command line by its words: "plan", "fleet plan"."""
+    first, *rest = name.split()
+    module, _, attribute = COMMANDS[first][0].partition(":")
+    found: click.Command = getattr(import_module(module), attribute)
+    for word in rest:
+        found = found.commands[word]  # type: ignore[attr-defined]
+    return found
 
 
-def long_name(parameter: click.Parameter) -> str:
-    """`--kv-type` is `kv_type`; an argument has its own name."""
-    if isinstance(parameter, click.Option):
-        longest = max(parameter.opts, key=len)
-        return longest.lstrip("-").replace("-", "_")
-    return parameter.name or ""
+@cache
+def fields(name: str) -> Mapping[str, click.Parameter]:
+    """The fields of a command: its arguments, and its long options with underscores."""
+    found: dict[str, click.Parameter] = {}
+    for parameter in command(name).params:
+        if isinstance(parameter.type, (click.Path, click.File)) or not parameter.expose_value:
+            continue
+        if isinstance(parameter, click.Argument):
+            found[parameter.name or "value"] = parameter
+            continue
+        long = max((opt for opt in parameter.opts if opt.startswith("--")), key=len, default=None)
+        if long is not None and long.removeprefix("--") not in _NOT_OFFERED:
+            found[long.removeprefix("--").replace("-", "_")] = parameter
+    return found
 
 
-def parameters(command: click.Command) -> dict[str, str]:
-    """The name of each field in the command's own function."""
-    return {long_name(parameter): parameter.name or "" for parameter in command.params}
+@cache
+def request_model(name: str, **more: Any) -> type[BaseModel]:
+    """The request of a command as a pydantic model: types, bounds, choices and help from the command's declaration."""
+    described: dict[str, Any] = {}
+    for field, parameter in fields(name).items():
+        kind = _kind(parameter)
+        help_text = getattr(parameter, "help", None)
+        required = isinstance(parameter, click.Argument) and parameter.required
+        default = ... if required else None
+        described[field] = (kind if required else kind | None, Field(default, description=help_text))
+    config = ConfigDict(extra="forbid", title=f"{name.title().replace(' ', '')}Request")
+    return create_model(f"{name.title().replace(' ', '')}Request", __config__=config, **described)
 
 
-def _declared(parameter: click.Parameter) -> tuple[Any, Any]:
-    kind = _kind(parameter.type)
-    help_text = getattr(parameter, "help", None)
-    if parameter.multiple or parameter.nargs != 1:
-        least = 1 if parameter.required else 0
-        listed = Annotated[list[kind], Field(min_length=least, max_length=MOST_ITEMS, description=help_text)]  # type: ignore[valid-type]
-        return (listed, ... if parameter.required else Field(default_factory=list))
-    if isinstance(parameter.type, click.types.BoolParamType):
-        return (Annotated[bool, Field(description=help_text)], False)
-    if parameter.required:
-        return (Annotated[kind, Field(description=help_text)], ...)
-    default = parameter.default if isinstance(parameter.default, (str, int, float)) else None
-    optional = kind if default is not None else kind | None
-    return (Annotated[optional, Field(description=help_text)], default)
+def words(name: str, given: Mapping[str, Any]) -> tuple[str, ...]:
+    """The command line that a request is: `--json`, its options, then `--` and its arguments."""
+    options: list[str] = []
+    arguments: list[str] = []
+    for field, parameter in fields(name).items():
+        value = given.get(field)
+        if value is None:
+            continue
+        values = value if isinstance(value, (list, tuple)) else [value]
+        if isinstance(parameter, click.Argument):
+            arguments += [str(each) for each in values]
+            continue
+        option = next(opt for opt in parameter.opts if opt.startswith("--"))
+        if isinstance(parameter, click.Option) and parameter.is_flag:
+            options += [option] if value else []
+        else:
+            options += [word for each in values for word in (option, _written(each))]
+    return (*name.split(), "--json", *options, "--", *arguments)
 
 
-def _kind(kind: Any) -> Any:
-    match kind:
-        case click.Choice():
-            return Literal[tuple(str(choice) for choice in kind.choices)]
-        case click.IntRange():
-            return Annotated[int, Field(**_limits(kind))]
-        case click.FloatRange():
-            return Annotated[float, Field(allow_inf_nan=False, strict=False, **_limits(kind))]
+def _written(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) and value == int(value) and abs(value) < 1e15 else str(value)
+
+
+def _kind(parameter: click.Parameter) -> Any:
+    kind: Any
+    match parameter.type:
+        case click.Choice() as choice:
+            kind = Literal[tuple(str(each) for each in choice.choices)]
+        case click.IntRange() as span:
+            kind = Annotated[int, Field(ge=span.min, le=span.max)]
+        case click.FloatRange() as span:
+            least, above = (None, span.min) if span.min_open else (span.min, None)
+            kind = Annotated[float, Field(gt=above, ge=least, le=span.max, allow_inf_nan=False)]
+        case click.types.BoolParamType():
+            kind = bool
         case click.types.IntParamType():
-            return int
+            kind = int
         case click.types.FloatParamType():
-            return Annotated[float, Field(allow_inf_nan=False, strict=False)]
+            kind = Annotated[float, Field(allow_inf_nan=False)]
         case _:
-            return Annotated[str, Field(max_length=MOST_CHARACTERS)]
-
-
-def _limits(kind: Any) -> dict[str, Any]:
-    least, most = kind.min, kind.max
-    limits: dict[str, Any] = {}
-    if least is not None:
-        limits["gt" if kind.min_open else "ge"] = least
-    if most is not None:
-        limits["lt" if kind.max_open else "le"] = most
-    return limits
-
-
-def _first_line(command: click.Command) -> str:
-    return (command.help or "").strip().partition("\n")[0]
+            kind = Annotated[str, Field(max_length=LONGEST_TEXT)]
+    if isinstance(parameter, click.Option) and parameter.is_flag:
+        return bool
+    if parameter.multiple if isinstance(parameter, click.Option) else parameter.nargs == -1:
+        return kind | Annotated[list[kind], Field(max_length=MOST_VALUES)]
+    return kind

@@ -1,91 +1,99 @@
-"""`python -m wellfed.serve.worker FD`: one process that computes what the server is asked, one task at a time.
+"""One process that answers: it runs a command of wellfed in itself and hands back what `--json` prints.
 
-Frames on the socket are a length of four bytes and JSON. In: {"task": "module:function", "arguments": {...}}; out,
-frames that begin with a letter: any number of `t` (an event of the task), then `d` (its value) or `e` (an error
-object). The process ends with its server.
+So the API's answers are the command line's by construction. A worker opens no file by a name that came from outside,
+works in an empty folder, and can be killed at any time: cancelling a request stops its computing.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
+import io
 import os
 import signal
-import socket
-import struct
-import sys
 import tempfile
-from importlib import import_module
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
 
-from wellfed.errors import WellfedError
-from wellfed.plain_file import seal
-
-PRELOADED = ("wellfed.library.planning", "wellfed.documents.answers", "wellfed.planner.answer", "wellfed.perf.estimate")
-ROOM = "wellfed.serve."  # the only one whose functions are called by name
-READY, TOLD, DONE, ERROR = b"r", b"t", b"d", b"e"
-_HEAD = struct.Struct(">I")
+UPLOAD = "\0upload\0"  # stands in a command for the file that the upload is written to
 
 
-def main() -> None:
-    """Serve tasks until the other end is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the server ends us
-    with socket.socket(fileno=int(sys.argv[1])) as line, tempfile.TemporaryDirectory(prefix="wellfed-") as empty:
-        seal()
-        os.chdir(empty)  # a name that somebody sends is no file here
-        for name in PRELOADED:
-            import_module(name)
-        _send(line, READY, os.getpid())
-        while (task := _receive(line)) is not None:
-            _answer(line, task)
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A command's words, the language of its texts, and uploaded files by name."""
+
+    words: tuple[str, ...]
+    language: str = "en"
+    uploads: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def _answer(line: socket.socket, task: dict[str, Any]) -> None:
-    """Do a task, and send what it tells and how it ends."""
-    try:
-        module, _, name = task["task"].partition(":")
-        if not module.startswith(ROOM):
-            raise ValueError(f"no task: {task['task']}")
-        value = getattr(import_module(module), name)(lambda event: _send(line, TOLD, event), **task["arguments"])
-        _send(line, DONE, value)
-    except WellfedError as error:
-        _send(line, ERROR, error_document(error))
-    except Exception as error:  # noqa: BLE001 - a fault of ours ends one request, not the server
-        said = f"internal error: {type(error).__name__}: {error}"
-        _send(line, ERROR, {"kind": "internal", "message": said, "hint": None})
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the command printed and its exit code, or the error it raised (`kind`, `message`, `hint`)."""
+
+    code: int
+    text: str
+    error: Mapping[str, str | None] | None = None
 
 
-def error_document(error: WellfedError) -> dict[str, Any]:
-    """What the command line prints of it with `--json`, and the names that are near."""
-    found = {"kind": error.kind, "message": error.message, "hint": error.hint}
-    near = getattr(error, "near", None)
-    return found if near is None else {**found, "near": list(near)}
+def serve_jobs(pipe: Connection) -> None:
+    """The worker's life: a job, its answer, the next, until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from wellfed.plain_file import refuse_named_files
+
+    refuse_named_files()
+    with tempfile.TemporaryDirectory(prefix="wellfed-serve-") as folder:
+        os.chdir(folder)
+        while True:
+            try:
+                job = pipe.recv()
+            except (EOFError, OSError):
+                return
+            pipe.send(run(job))
 
 
-def _send(line: socket.socket, kind: bytes, value: Any) -> None:
-    data = kind + json.dumps(value, default=sorted).encode()
-    line.sendall(_HEAD.pack(len(data)) + data)
+def run(job: Job) -> Answer:
+    """The answer to one job, in this process."""
+    import click
+
+    from wellfed.cli.main import cli
+    from wellfed.errors import WellfedError
+
+    os.environ["WELLFED_LANG"] = job.language
+    out = io.StringIO()
+    with tempfile.TemporaryDirectory(prefix="upload-") as folder:
+        words = _with_uploads(job, Path(folder))
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
+                code = cli.main(args=words, standalone_mode=False, prog_name="wellfed") or 0
+        except SystemExit as leaving:
+            code = leaving.code if isinstance(leaving.code, int) else 1
+        except WellfedError as error:
+            return Answer(error.exit_code, out.getvalue(), _error(error.kind, error.message, error.hint))
+        except click.ClickException as error:
+            return Answer(2, out.getvalue(), _error("usage", error.format_message(), None))
+        except click.Abort:
+            return Answer(130, "", _error("interrupted", "interrupted", None))
+        except Exception as error:  # noqa: BLE001 - the last line of defence, as in the command line
+            text = f"internal error: {type(error).__name__}: {error}"
+            return Answer(70, "", _error("internal", text, "please report it"))
+    return Answer(code if isinstance(code, int) else 0, out.getvalue())
 
 
-def _receive(line: socket.socket) -> dict[str, Any] | None:
-    head = _exactly(line, _HEAD.size)
-    if head is None:
-        return None
-    data = _exactly(line, _HEAD.unpack(head)[0])
-    if data is None:
-        return None
-    task: dict[str, Any] = json.loads(data)
-    return task
+def _with_uploads(job: Job, folder: Path) -> list[str]:
+    """The command's words, the upload's place in them. One file is handed on itself, several as their folder."""
+    if not job.uploads:
+        return list(job.words)
+    paths = []
+    for number, (name, content) in enumerate(job.uploads.items()):
+        suffix = "".join(Path(name).suffixes[-2:]) if len(name) < 200 else ""
+        path = folder / f"paste{number}{suffix if suffix.replace('.', '').isalnum() else '.txt'}"
+        path.write_bytes(content)
+        paths.append(path)
+    place = str(paths[0] if len(paths) == 1 else folder)
+    return [place if word == UPLOAD else word for word in job.words]
 
 
-def _exactly(line: socket.socket, count: int) -> bytes | None:
-    pieces = bytearray()
-    while len(pieces) < count:
-        piece = line.recv(count - len(pieces))
-        if not piece:
-            return None
-        pieces += piece
-    return bytes(pieces)
-
-
-if __name__ == "__main__":
-    main()
+def _error(kind: str, message: str, hint: str | None) -> dict[str, str | None]:
+    return {"kind": kind, "message": message, "hint": hint}

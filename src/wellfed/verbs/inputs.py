@@ -10,7 +10,7 @@ from wellfed.errors import BadInput
 from wellfed.hardware.machine import Machine
 from wellfed.message import message
 from wellfed.nouns.calibration import Calibration
-from wellfed.plain_file import ensure_open, present
+from wellfed.plain_file import is_there
 
 if TYPE_CHECKING:
     from wellfed.models.model import Model
@@ -56,7 +56,6 @@ def captured(path: Path) -> Machine:
     """
     from wellfed.topology.snapshot_io import load
 
-    ensure_open(path)
     return _understood(load(path), path.name)
 
 
@@ -81,7 +80,7 @@ def _understood(snapshot: Snapshot, name: str) -> Machine:
 
 
 def _is_capture(on: str) -> bool:
-    return present(on) and not on.endswith(".toml")
+    return is_there(on) and not on.endswith(".toml")
 
 
 def _with_measured_memory(machine: Machine) -> Machine:

@@ -18,7 +18,7 @@ def junit_xml(machine: str, findings: Iterable[Finding]) -> str:
     number = counts(found)
     suite = ElementTree.Element(
         "testsuite",
-        name=_clean(f"wellfed check {machine}".strip()),
+        name=clean(f"wellfed check {machine}".strip()),
         tests=str(len(found)),
         failures=str(number["fail"] + number["warn"]),
         errors="0",
@@ -34,18 +34,18 @@ def junit_error(kind: str, message: str, hint: str | None) -> str:
     """The document of a check that could not be made: one test case with an error."""
     suite = ElementTree.Element("testsuite", name="wellfed check", tests="1", failures="0", errors="1", skipped="0")
     case = ElementTree.SubElement(suite, "testcase", classname="wellfed.check", name="read")
-    ElementTree.SubElement(case, "error", type=kind, message=_clean(message)).text = _clean(hint or "")
+    ElementTree.SubElement(case, "error", type=kind, message=clean(message)).text = clean(hint or "")
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
 def _case(suite: ElementTree.Element, finding: Finding) -> None:
-    case = ElementTree.SubElement(suite, "testcase", classname=f"wellfed.{finding.id}", name=_clean(finding.subject))
-    text = _clean(detail(finding))
+    case = ElementTree.SubElement(suite, "testcase", classname=f"wellfed.{finding.id}", name=clean(finding.subject))
+    text = clean(detail(finding))
     if finding.verdict in (Verdict.FAIL, Verdict.WARN):
-        ElementTree.SubElement(case, "failure", type=finding.verdict.value, message=_clean(finding.why)).text = text
+        ElementTree.SubElement(case, "failure", type=finding.verdict.value, message=clean(finding.why)).text = text
     elif finding.verdict in (Verdict.SKIP, Verdict.UNKNOWN):
-        ElementTree.SubElement(case, "skipped", message=_clean(f"{finding.verdict.value}: {finding.why}"))
+        ElementTree.SubElement(case, "skipped", message=clean(f"{finding.verdict.value}: {finding.why}"))
 
 
 def detail(finding: Finding) -> str:
@@ -55,6 +55,6 @@ def detail(finding: Finding) -> str:
     return "\n".join([*lines, *finding.fix])
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Without characters that XML 1.0 forbids."""
     return _NOT_XML.sub("?", text)

@@ -1,0 +1,78 @@
+"""A CPU told by its generation only: "Xeon with AMX (SPR or later)", "Coffee Lake-S", "an Axion instance"."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import lru_cache
+
+from wellfed.catalog.hardware import cpus
+from wellfed.hardware.parts import CpuSpec
+
+# Words that name a generation, and the catalogue's name of its cores. Marketing names of one core generation go to it:
+# Coffee, Kaby and Comet Lake are Skylake cores; Raptor Lake's are Raptor Cove. First match counts.
+_WORDS: tuple[tuple[str, str], ...] = (
+    (r"granite rapids|\bgnr\b", "granite-rapids"),
+    (r"emerald rapids|\bemr\b", "emerald-rapids"),
+    (r"sapphire rapids|\bspr\b|\bamx\b", "sapphire-rapids"),
+    (r"sierra forest", "sierra-forest"),
+    (r"ice lake[- ](?:sp|server)|\bicx\b", "ice-lake"),
+    (r"cascade lake|\bclx\b", "cascade-lake"),
+    (r"skylake[- ](?:sp|x|server)", "skylake-sp"),
+    (r"(?:coffee|kaby|comet) lake|skylake", "skylake"),
+    (r"rocket lake", "rocket-lake"),
+    (r"tiger lake", "tiger-lake"),
+    (r"alder lake", "golden-cove"),
+    (r"raptor lake", "raptor-cove"),
+    (r"meteor lake", "redwood-cove"),
+    (r"(?:lunar|arrow) lake", "lion-cove"),
+    (r"haswell", "haswell"),
+    (r"broadwell", "broadwell"),
+    (r"\baxion\b|neoverse[- ]v2|graviton ?4", "neoverse-v2"),
+    (r"neoverse[- ]n1|graviton ?2|ampere altra", "neoverse-n1"),
+    (r"zen ?5|\bturin\b", "zen5"),
+    (r"zen ?4|\bgenoa\b", "zen4"),
+    (r"zen ?3|\bmilan\b|vermeer|cezanne", "zen3"),
+    (r"zen ?2|\brome\b|matisse", "zen2"),
+    (r"\bnaples\b", "zen1"),
+)
+_SERVER = re.compile(
+    r"\bxeon\b|\bepyc\b|\bserver\b|cloud|instance|\bvcpu|\bdual\b|-sp\b|"
+    r"rapids|\bturin\b|\bgenoa\b|\bmilan\b|\brome\b|\bnaples\b|\bamx\b",
+    re.IGNORECASE,
+)
+_PORTABLE = re.compile(r"laptop|notebook|mobile|mini ?pc|-[uhpy]\b", re.IGNORECASE)
+_PORTABLE_PART = re.compile(r"\d(?:U|H|HQ|HX|HS|HK|Y|P|V|G\d)$")
+_COUNT = re.compile(r"\b(\d{1,3})\s*-?\s*(v?)(?:cpus?|cores?|c)\b", re.IGNORECASE)
+
+
+@lru_cache(maxsize=256)
+def cpu_of_generation(text: str) -> CpuSpec | None:
+    """The middle part, by cores, of the generation that `text` names; None where it names none.
+
+    With as many cores as the text tells (two virtual CPUs are one core where cores have two threads). It stands for an
+    unknown part, so what is said with it is said with a wide interval.
+    """
+    low = text.lower()
+    architecture = next((name for words, name in _WORDS if re.search(words, low)), None)
+    if architecture is None:
+        return None
+    server, portable = bool(_SERVER.search(text)), bool(_PORTABLE.search(text))
+    parts = [part for part in cpus() if part.architecture == architecture]
+    fitting = [part for part in parts if (part.sockets_max > 1 or part.memory_channels > 2) == server] or parts
+    if not fitting:
+        return None
+    fitting = [part for part in fitting if bool(_PORTABLE_PART.search(part.name)) == portable] or fitting
+    named = [part for part in fitting if any(word in low for word in part.name.lower().split())]
+    ordered = sorted(named or fitting, key=lambda part: (part.cores, part.id))
+    return _with_cores(ordered[len(ordered) // 2], text)
+
+
+def _with_cores(part: CpuSpec, text: str) -> CpuSpec:
+    told = _COUNT.search(text)
+    threads = max(1, part.threads // part.cores)
+    cores = part.cores if told is None else max(1, int(told[1]) // (threads if told[2] else 1))
+    least = None if part.performance_cores is None else min(part.performance_cores, cores)
+    return replace(
+        part, cores=cores, threads=cores * threads, performance_cores=least, stands_for_unknown=True, aliases=()
+    )

@@ -1,0 +1,277 @@
+"""`wellfed fleet`: many machines gathered, compared and checked."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wellfed.cli.plan import POSITIVE
+from wellfed.errors import BadInput
+from wellfed.message import message
+from wellfed.nouns.workload import PRESETS
+
+if TYPE_CHECKING:
+    from wellfed.fleet.gather import Outcome
+    from wellfed.fleet.means import Means
+    from wellfed.verbs.fleet_planning import FleetOptions
+
+
+@click.group()
+def command() -> None:
+    """Many machines: are they put together alike and right, and what will a model do on them?"""
+
+
+@command.command()
+@click.argument("nodes", nargs=-1)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER", help="Where snapshots go.")
+@click.option("--nodes-file", type=click.Path(path_type=Path), metavar="FILE", help="Nodes, one a line ('-': stdin).")
+@click.option("--slurm", is_flag=True, help="By srun, one task a node; without NODES all that sinfo lists.")
+@click.option("--partition", metavar="NAME", help="Slurm's partition.")
+@click.option("--kubernetes", is_flag=True, help="From the DaemonSet that --export daemonset writes.")
+@click.option("--ray", is_flag=True, help="By tasks with node affinity in a running Ray cluster.")
+@click.option("--via", metavar="COMMAND", help="By a command that gives the script to the node {}, e.g. "
+              "'docker exec -i {} sh -s'.")  # fmt: skip
+@click.option("--jobs", "-j", type=click.IntRange(1, 512), default=16, show_default=True, help="Nodes at a time.")
+@click.option("--timeout", type=click.FloatRange(1, 3600), default=120.0, show_default=True, help="Seconds a node.")
+@click.option("--names", is_flag=True, help="Name the files by node; else node-0001 and on, and the names stay here.")
+@click.option("--refresh", is_flag=True, help="Ask nodes again whose snapshot is there.")
+@click.option("--print-script", is_flag=True, help="Print the one program that runs on a node, and leave.")
+@click.option("--export", type=click.Choice(["daemonset"]), help="Print the manifest that gathers in Kubernetes.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome of each node as JSON.")
+def snapshot(nodes: tuple[str, ...], print_script: bool, export: str | None, as_json: bool, **options: Any) -> None:
+    """Gather the raw texts of NODES: by SSH with your own config, or as the options say.
+
+    On a node one POSIX-sh script runs, sent over standard input: no Python, no install, no root. A node that fails
+    costs only itself; gathering again goes on with those that are missing. Exits with 1 when any node is missing.
+    """
+    if print_script:
+        from wellfed.fleet.script import script
+
+        click.echo(script(), nl=False)
+        return
+    if export:
+        from wellfed.fleet.manifest import daemonset
+
+        click.echo(daemonset(), nl=False)
+        return
+    if options["out"] is None:
+        raise click.UsageError("--out FOLDER is missing: where the snapshots go")
+    chosen, means = _reached(nodes, options)
+    from wellfed.fleet.gather import Gathering, gather
+
+    how = Gathering(options["out"], options["jobs"], options["timeout"], options["names"], options["refresh"])
+    if options["ray"]:
+        from wellfed.fleet.by_ray import gather_by_ray
+
+        outcomes = gather_by_ray(chosen, how, _progress(as_json))
+    else:
+        outcomes = gather(chosen, means, how, _progress(as_json))
+    _say(outcomes, options["out"], as_json)
+    if any(outcome.file is None for outcome in outcomes):
+        raise SystemExit(1)
+
+
+def _reached(nodes: tuple[str, ...], options: dict[str, Any]) -> tuple[tuple[str, ...], Means]:
+    from wellfed.fleet.means import (
+        Command,
+        Kubernetes,
+        Slurm,
+        Ssh,
+        ensure_names,
+        kubernetes_pods,
+        nodes_in,
+        slurm_nodes,
+    )
+
+    ways = [name for name in ("slurm", "kubernetes", "ray", "via") if options[name]]
+    if len(ways) > 1:
+        raise click.UsageError(f"--{ways[0]} and --{ways[1]}: one way to the nodes, not two")
+    if options["partition"] and not options["slurm"]:
+        raise click.UsageError("--partition is Slurm's: give --slurm, too")
+    named = (*nodes, *(nodes_in(options["nodes_file"]) if options["nodes_file"] else ()))
+    chosen = ensure_names(named)
+    if options["kubernetes"]:
+        pods = kubernetes_pods()
+        missing = [node for node in chosen if node not in pods]
+        if missing:
+            raise BadInput(message("fleet.no-pod", "no gathering pod runs on {node}", node=missing[0]))
+        return chosen or tuple(sorted(pods)), Kubernetes(pods)
+    if options["slurm"]:
+        return chosen or slurm_nodes(options["partition"]), Slurm(options["partition"])
+    if not chosen and not options["ray"]:
+        raise BadInput(
+            message("fleet.no-nodes", "no node is named"),
+            message("fleet.no-nodes.hint", "host names, --nodes-file FILE, --slurm, --kubernetes or --ray"),
+        )
+    return chosen, Command.of(options["via"]) if options["via"] is not None else Ssh()
+
+
+def _progress(quiet: bool) -> Any:
+    def told(outcome: Outcome, number: int, total: int) -> None:
+        state = (
+            "kept" if outcome.kept else "missing" if outcome.file is None else "in part" if outcome.partial else "ok"
+        )
+        if not quiet and (sys.stderr.isatty() or outcome.file is None):
+            why = f": {outcome.why}" if outcome.why else ""
+            click.echo(f"[{number}/{total}] {outcome.node} {state}{why}", err=True)
+
+    return told
+
+
+def _say(outcomes: tuple[Outcome, ...], folder: Path, as_json: bool) -> None:
+    if as_json:
+        click.echo((folder / "fleet.json").read_text(encoding="utf-8"))
+        return
+    there = [outcome for outcome in outcomes if outcome.file]
+    kept = sum(outcome.kept for outcome in there)
+    partial = sum(outcome.partial for outcome in there)
+    words = [f"{len(there)} of {len(outcomes)} nodes in {folder}"]
+    words += [f"{kept} from before"] if kept else []
+    words += [f"{partial} only in part"] if partial else []
+    click.echo(", ".join(words))
+    if there:
+        click.echo(f"next: wellfed fleet check {folder}")
+
+
+@command.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--model", "-m", help="Price every fault for this model.")
+@click.option("--workload", "-w", type=click.Choice(list(PRESETS)), default="chat", show_default=True)
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes that read snapshots; default: one a core.")
+@click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML ('-': stdout).")
+@click.option("--prometheus", type=click.Path(path_type=Path), metavar="FILE", help="Write a textfile ('-': stdout).")
+@click.option("--all", "everything", is_flag=True, help="Name every node in every list.")
+@click.option("--json", "as_json", is_flag=True, help="Print the fleet as JSON.")
+def check(
+    folder: Path, junit: Path | None, prometheus: Path | None, as_json: bool, everything: bool, **options: Any
+) -> None:
+    """Are the machines of FOLDER alike and right? Builds, the odd ones and in what, faults with their price.
+
+    FOLDER holds snapshots (`wellfed fleet snapshot`, `wellfed snapshot`) or dumps, one file or folder a node. Exits
+    with 1 when a machine is odd or unread, or a check warns or fails.
+    """
+    from wellfed.verbs.fleets import fleet_check, fleet_document
+
+    def told(number: int, total: int) -> None:
+        if sys.stderr.isatty() and (number % 20 == 0 or number == total):
+            click.echo(f"\rread {number} of {total}", nl=number == total, err=True)
+
+    workload = PRESETS[options["workload"]]
+    fleet = fleet_check(folder, options["model"], workload, told, options["workers"])
+    written = []
+    if junit:
+        from wellfed.fleet.outputs import fleet_junit
+
+        written.append(_write(junit, fleet_junit(fleet)))
+    if prometheus:
+        from wellfed.fleet.outputs import fleet_prometheus
+
+        written.append(_write(prometheus, fleet_prometheus(fleet)))
+    if as_json:
+        click.echo(json.dumps(fleet_document(fleet), indent=1))
+    elif "-" not in written:
+        from wellfed.cli.fleet_text import print_fleet
+
+        print_fleet(fleet, everything)
+    if fleet.unread or fleet.faults or any(build.odd for build in fleet.builds):
+        raise SystemExit(1)
+
+
+def _write(path: Path, text: str) -> str:
+    if str(path) == "-":
+        click.echo(text, nl=False)
+        return "-"
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.FileError(str(path), error.strerror) from error
+    return str(path)
+
+
+@command.command()
+@click.argument("model")
+@click.option("--machines", multiple=True, metavar="COUNT=MACHINE",
+              help="So many nodes of a kind: '3=8x h200, 2x xeon 8480+'; repeatable.")  # fmt: skip
+@click.option("--snapshots", type=click.Path(path_type=Path), metavar="FOLDER", help="The nodes gathered there.")
+@click.option("--network", metavar="RATE", help="Between nodes, e.g. 400Gb.")
+@click.option("--workload", "-w", type=click.Choice(list(PRESETS)), default="chat", show_default=True)
+@click.option("--prompt", type=click.IntRange(1), help="Prompt tokens.")
+@click.option("--output", type=click.IntRange(1), help="Output tokens.")
+@click.option("--context", type=click.IntRange(1), help="Longest context to make room for, in tokens.")
+@click.option(
+    "--depth", type=click.IntRange(0), help="Tokens of earlier turns, in the cache of the replica that had them."
+)
+@click.option("--rate", type=POSITIVE, help="Requests per second to carry; without it: what all nodes take.")
+@click.option("--ttft", type=POSITIVE, help="Wanted time to first token, seconds.")
+@click.option("--tpot", type=POSITIVE, help="Wanted time per output token, milliseconds.")
+@click.option("--p99", is_flag=True, help="Hold the targets for 99 of 100 requests, not on average.")
+@click.option("--spare", type=click.IntRange(0, 64), default=0, show_default=True, help="Replicas that may be lost.")
+@click.option("--price-hour", "prices_hour", type=POSITIVE, multiple=True, help="Of a node, for each --machines.")
+@click.option("--engine", "-e", "engines", multiple=True, type=click.Choice(["vllm", "sglang"]))
+@click.option("--quant", "-q", "quantisations", multiple=True, metavar="TYPE", help="e.g. FP8; repeatable.")
+@click.option("--trace", type=click.Path(path_type=Path), metavar="CSV",
+              help="Requests (arrival_s, prompt_tokens, output_tokens) to send through the replicas.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+def plan(model: str, as_json: bool, **options: Any) -> None:
+    """How many replicas of MODEL a load needs on these nodes, and what they cost.
+
+    A replica spans the fewest nodes that hold the model within the targets. Exits with 1 where the rate is not carried.
+    """
+    from wellfed.cli.naming import say_how_read
+    from wellfed.verbs.fleet_planning import fleet_plan, fleet_plan_document
+
+    say_how_read(model)
+    answer = fleet_plan(model, _fleet_options(options))
+    if as_json:
+        click.echo(json.dumps(fleet_plan_document(answer), indent=1))
+    else:
+        from wellfed.cli.fleet_plan_text import print_fleet_plan
+
+        print_fleet_plan(answer)
+    if not answer.meets:
+        raise SystemExit(1)
+
+
+def _fleet_options(options: dict[str, Any]) -> FleetOptions:
+    from dataclasses import replace
+
+    from wellfed.nouns.layout import Engine
+    from wellfed.verbs.fleet_planning import FleetOptions
+
+    workload = PRESETS[options["workload"]]
+    fields = {"prompt": "prompt_tokens", "output": "output_tokens", "context": "context_tokens",
+              "depth": "depth_tokens", "ttft": "ttft_target_s"}  # fmt: skip
+    given = {field: options[name] for name, field in fields.items() if options[name] is not None}
+    if options["tpot"] is not None:
+        given["tpot_target_s"] = options["tpot"] / 1000
+    workload = replace(workload, **given)
+    if workload.context_tokens is not None and options["context"] is None:
+        needed = workload.depth_tokens + workload.prompt_tokens + workload.output_tokens
+        workload = replace(workload, context_tokens=max(workload.context_tokens, needed))
+    return FleetOptions(
+        machines=tuple(_counted(text) for text in options["machines"]),
+        snapshots=options["snapshots"],
+        network=options["network"],
+        workload=workload,
+        rate=options["rate"],
+        spare=options["spare"],
+        p99=options["p99"],
+        prices_hour=options["prices_hour"],
+        engines=tuple(Engine(name) for name in options["engines"]),
+        quantisations=options["quantisations"],
+        trace=options["trace"],
+    )
+
+
+def _counted(text: str) -> tuple[int, str]:
+    count, sign, line = text.partition("=")
+    if not sign or not count.strip().isascii() or not count.strip().isdigit() or not 1 <= int(count) <= 100_000:
+        raise BadInput(
+            message("fleet.counted", "{text}: a count and a machine are wanted", text=text),
+            message("fleet.counted.hint", "such as --machines '3=8x h200, 2x xeon 8480+'"),
+        )
+    return int(count), line.strip()

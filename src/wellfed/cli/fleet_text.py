@@ -1,0 +1,118 @@
+"""A fleet for a terminal: builds, the odd machines, faults by what they cost."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from wellfed.cli.console import console
+from wellfed.message import Amount, message
+from wellfed.nouns.finding import Verdict
+from wellfed.units import format_rate
+
+if TYPE_CHECKING:
+    from wellfed.fleet.checked import Fault, Fleet
+    from wellfed.fleet.kinds import Build, Difference
+
+_SHOWN = 6  # nodes named in one list
+
+
+def print_fleet(fleet: Fleet, everything: bool = False) -> None:
+    """What kinds there are, who differs in what, what is wrong on how many, who slows the others."""
+    out = console()
+    read = len(fleet.nodes) - len(fleet.unread)
+    kinds = len(fleet.builds)
+    out.print(
+        f"[bold]{read} machines[/] of {kinds} build{'s' if kinds != 1 else ''}" if read else "[bold]no machine read[/]"
+    )
+    for node in fleet.unread:
+        out.print(f"[red]  unread[/]  {_name(fleet, node.label)}: {escape(str(node.why))}")
+    for build in fleet.builds:
+        _print_build(fleet, build, everything)
+    _print_faults(fleet, everything)
+    _print_speed(fleet)
+
+
+def _print_build(fleet: Fleet, build: Build, everything: bool) -> None:
+    out = console()
+    title = " · ".join(part for part in (build.product, build.cpus, build.gpu) if part and part != "-")
+    out.print(f"\n[bold]{len(build.labels)}x[/] {escape(title)}")
+    alike = f"{len(build.equal)} alike" if build.equal else "none like another"
+    out.print(f"  [green]{alike}[/]" + (f", [yellow]{len(build.odd)} odd[/]" if build.odd else ""))
+    same: dict[tuple[Difference, ...], list[str]] = defaultdict(list)
+    for odd in build.odd:
+        same[odd.differences].append(odd.label)
+    for differences, labels in sorted(same.items(), key=lambda item: (-len(item[1]), item[1])):
+        out.print(f"  [yellow]odd[/]     {_names(fleet, labels, everything)}")
+        shown = differences if everything else differences[:_SHOWN]
+        for difference in shown:
+            out.print(f"            {escape(_difference(difference))}")
+        if len(differences) > len(shown):
+            out.print(f"            [dim]and {len(differences) - len(shown)} more (--all)[/]")
+    for trait, values in build.mixed:
+        told = ", ".join(f"{value} on {count}" for value, count in values[:4])
+        out.print(f"  [magenta]mixed[/]   {escape(f'{trait.subject} {trait.name}')}: {escape(told)}")
+    if build.untold:
+        names = Counter(trait.name for trait in build.untold)
+        out.print(f"  [dim]not told, so not compared: {escape(', '.join(names))}[/]")
+
+
+def _difference(difference: Difference) -> str:
+    trait = difference.trait
+    if difference.here is None:
+        return f"{trait.subject}: not there (usually {trait.name} {difference.usual})"
+    if difference.usual is None:
+        return f"{trait.subject}: {trait.name} {difference.here}, usually not there"
+    return f"{trait.subject}: {trait.name} {difference.here}, usually {difference.usual}"
+
+
+def _print_faults(fleet: Fleet, everything: bool) -> None:
+    out = console()
+    if not fleet.faults:
+        out.print("\n[green]no check complains[/]")
+        return
+    out.print(f"\n[bold]faults[/]{f' (for {escape(fleet.model)})' if fleet.model else ''}")
+    width = max(len(fault.id) for fault in fleet.faults)
+    for fault in fleet.faults:
+        style = "bold red" if fault.verdict is Verdict.FAIL else "yellow"
+        out.print(
+            f"  [{style}]{fault.verdict.value.upper()}[/]  {fault.id.ljust(width)}  on {len(fault.labels)}: "
+            f"{_names(fleet, fault.labels, everything)}{_cost(fault)}"
+        )
+        out.print(f"        [dim]{escape(fault.why)}[/]")
+
+
+def _cost(fault: Fault) -> str:
+    lost = fault.cost.decode_tok_s if fault.cost else 0.0
+    if lost <= 0:
+        return ""
+    return f"  [red]-{format_rate(lost)} tok/s a machine, -{format_rate(lost * len(fault.labels))} in all[/]"
+
+
+def _print_speed(fleet: Fleet) -> None:
+    slow = fleet.slowest
+    if slow is None:
+        return
+    said = message(
+        "fleet.slowest", "{node} is the slowest: {rate} a user; a group that spans machines waits for it",
+        node=_plain(fleet, slow.label), rate=Amount(slow.decode_tok_s, "tok/s"),
+    )  # fmt: skip
+    console().print(f"\n[yellow]{escape(str(said))}[/]")
+
+
+def _names(fleet: Fleet, labels: Sequence[str], everything: bool) -> str:
+    shown = labels if everything else labels[:_SHOWN]
+    more = f" and {len(labels) - len(shown)} more" if len(labels) > len(shown) else ""
+    return ", ".join(_name(fleet, label) for label in shown) + more
+
+
+def _name(fleet: Fleet, label: str) -> str:
+    return escape(_plain(fleet, label))
+
+
+def _plain(fleet: Fleet, label: str) -> str:
+    name = fleet.names.get(label)
+    return label if name in (None, label) else f"{label} ({name})"

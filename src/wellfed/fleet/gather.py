@@ -1,0 +1,217 @@
+"""Raw texts of many nodes: each is asked once, so many at a time, and what it sends becomes a snapshot file.
+
+A node that hangs, sends too much, dies or answers twice costs only itself. A gather that was killed goes on where it
+was: files are written whole or not at all, and a node whose file is there is not asked again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO
+
+from wellfed.errors import BadInput, WellfedError
+from wellfed.fleet.means import Means
+from wellfed.fleet.script import script
+from wellfed.fleet.stream import read_stream
+from wellfed.message import Amount, Message, message
+from wellfed.plain_file import read_text
+from wellfed.printable import printable
+from wellfed.topology.snapshot_io import save
+
+MOST_BYTES = 96 << 20  # of one node's stream; the largest machines send 3 MB
+NAMES = "nodes.tsv"  # file -> node; stays here, for its owner alone
+REPORT = "fleet.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one node: its file, or why there is none. `kept`: it was gathered before."""
+
+    node: str
+    label: str
+    file: Path | None = None
+    why: Message | None = None
+    kept: bool = False
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """How nodes are asked: so many at a time, each within so many seconds. `refresh`: those gathered before, too."""
+
+    folder: Path
+    at_a_time: int = 16
+    timeout_s: float = 120.0
+    named: bool = False  # files bear the nodes' own names
+    refresh: bool = False
+
+
+Told = Callable[[Outcome, int, int], None]
+
+
+def gather(nodes: Sequence[str], means: Means, how: Gathering, told: Told = lambda *_: None) -> tuple[Outcome, ...]:
+    """Ask every node; `told` hears each outcome with its number and how many there are. Raises BadInput for a folder
+    that cannot be written.
+    """
+    labels = labelled(nodes, how)
+    outcomes = _all(labels, means, how, told)
+    report(how.folder, outcomes)
+    return outcomes
+
+
+def labelled(nodes: Sequence[str], how: Gathering) -> dict[str, str]:
+    """A label for each node, the same as in gathers before into this folder."""
+    path = how.folder / NAMES
+    known: dict[str, str] = {}
+    try:
+        how.folder.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            for line in read_text(path, 64 << 20).splitlines():
+                label, _, node = line.partition("\t")
+                known[node] = label
+        for node in nodes:
+            if node not in known:
+                known[node] = node if how.named else f"node-{len(known) + 1:04d}"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.writelines(f"{label}\t{node}\n" for node, label in known.items())
+    except OSError as error:
+        raise BadInput(
+            message(
+                "fleet.folder", "cannot write {folder}: {why}",
+                folder=str(how.folder), why=error.strerror or str(error),
+            )
+        ) from error  # fmt: skip
+    return {node: known[node] for node in nodes}
+
+
+def reason(error: WellfedError) -> Message:
+    """What an error says, as a message."""
+    return error.said if isinstance(error.said, Message) else message("fleet.refused", "{why}", why=error.message)
+
+
+def _all(labels: dict[str, str], means: Means, how: Gathering, told: Told) -> tuple[Outcome, ...]:
+    outcomes: list[Outcome] = []
+    with ThreadPoolExecutor(how.at_a_time) as pool:
+        asked = [pool.submit(_one, node, label, means, how) for node, label in labels.items()]
+        try:
+            for done in as_completed(asked):
+                outcomes.append(done.result())
+                told(outcomes[-1], len(outcomes), len(labels))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return tuple(sorted(outcomes, key=lambda outcome: outcome.label))
+
+
+def _one(node: str, label: str, means: Means, how: Gathering) -> Outcome:
+    target = how.folder / f"{label}.tar.gz"
+    outcome = Outcome(node, label)
+    if target.exists() and not how.refresh:
+        return replace(outcome, file=target, kept=True)
+    with tempfile.TemporaryFile() as stream:
+        why = _sent(means.argv(node), script() if means.needs_script else "", stream, how.timeout_s)
+        if why is not None and not stream.tell():
+            return replace(outcome, why=why)
+        stream.seek(0)
+        try:
+            partial = keep(stream, label, target)
+        except WellfedError as error:
+            return replace(outcome, why=why or reason(error))
+    return replace(outcome, file=target, partial=partial, why=why)
+
+
+def keep(stream: IO[bytes], label: str, target: Path) -> bool:
+    """Write the snapshot, whole or not at all; whether parts of it are missing."""
+    snapshot = read_stream(stream, label)  # type: ignore[arg-type]
+    draft = target.with_name(f".{label}.{os.getpid()}.tar.gz")
+    try:
+        save(snapshot, draft)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return bool(snapshot.notes)
+
+
+def _sent(argv: Sequence[str], given: str, into: IO[bytes], timeout_s: float) -> Message | None:
+    """Run a node's command, its output into a file; why it failed, or None."""
+    with tempfile.TemporaryFile() as standard_input:
+        standard_input.write(given.encode())
+        standard_input.seek(0)
+        try:
+            process = subprocess.Popen(
+                argv, stdin=standard_input, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+            )
+        except OSError as error:
+            return message("fleet.cannot-run", "{program}: {why}", program=argv[0], why=error.strerror or str(error))
+    with process:
+        try:
+            why, complaint = _copy(process, into, timeout_s)
+            if why is not None:
+                return why
+            code = process.wait(10)
+        except subprocess.TimeoutExpired:
+            return message("fleet.lingers", "it sent everything and does not end")
+        finally:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+    if code:
+        return message("fleet.failed", "ended with {code}: {said}", code=code, said=_last_line(complaint) or "?")
+    return None
+
+
+def _copy(process: subprocess.Popen[bytes], into: IO[bytes], timeout_s: float) -> tuple[Message | None, bytes]:
+    """Standard output into the file, within limits of size and time; and the end of standard error."""
+    complaint, total, until = b"", 0, time.monotonic() + timeout_s
+    with selectors.DefaultSelector() as selector:
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                selector.register(pipe, selectors.EVENT_READ)
+        while selector.get_map():
+            left = until - time.monotonic()
+            ready = selector.select(left) if left > 0 else []
+            if not ready:
+                return message("fleet.timeout", "no answer within {time}", time=Amount(timeout_s, "s")), complaint
+            for key, _ in ready:
+                part = os.read(key.fd, 1 << 16)
+                if not part:
+                    selector.unregister(key.fileobj)
+                elif key.fileobj is process.stderr:
+                    complaint = (complaint + part)[-4096:]
+                else:
+                    total += len(part)
+                    if total > MOST_BYTES:
+                        return message("fleet.too-much", "sent more than {limit}", limit=Amount(MOST_BYTES, "B")), b""
+                    into.write(part)
+    return None, complaint
+
+
+def _last_line(complaint: bytes) -> str:
+    """The last line of what it complained of, safe to print."""
+    lines = [line for line in complaint.decode("utf-8", "replace").splitlines() if line.strip()]
+    return printable(lines[-1].strip()[:200]) if lines else ""
+
+
+def report(folder: Path, outcomes: Sequence[Outcome]) -> None:
+    nodes = [
+        {
+            "label": outcome.label,
+            "file": outcome.file.name if outcome.file else None,
+            "partial": outcome.partial,
+            "why": outcome.why.to_dict() if outcome.why else None,
+        }
+        for outcome in outcomes
+    ]
+    document = {"schema": "wellfed.fleet-snapshot/1", "nodes": nodes}
+    (folder / REPORT).write_text(json.dumps(document, indent=1), encoding="utf-8")

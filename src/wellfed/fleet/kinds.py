@@ -1,0 +1,106 @@
+"""Machines grouped into builds, and within a build the usual one against those that differ, trait by trait."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from wellfed.fleet.traits import UNKNOWN, Trait
+
+USUAL = 0.6  # of a build's machines: a value that so many share is the usual one
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One machine as it enters the comparison."""
+
+    label: str
+    family: tuple[str, str, str]
+    traits: Mapping[Trait, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where a machine is not as its build usually is; None: it has no such part, or the usual one has none."""
+
+    trait: Trait
+    here: str | None
+    usual: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """A machine with its differences."""
+
+    label: str
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """Machines of one product with the same CPUs and GPUs. `equal` are alike in every trait that is told.
+
+    `mixed`: traits of which no value is usual, with how many machines have each.
+    """
+
+    product: str
+    cpus: str
+    gpu: str
+    labels: tuple[str, ...]
+    equal: tuple[str, ...]
+    odd: tuple[Odd, ...]
+    mixed: tuple[tuple[Trait, tuple[tuple[str, int], ...]], ...]
+    untold: tuple[Trait, ...]  # traits that most of its machines do not tell: nothing was compared there
+
+
+def builds(members: Sequence[Member]) -> tuple[Build, ...]:
+    """The builds of a fleet, largest first. A machine without a GPU joins the build of its product and CPUs, if it is
+    only one: a lost card must not make it another kind.
+    """
+    groups: dict[tuple[str, str, str], list[Member]] = defaultdict(list)
+    for member in members:
+        groups[member.family].append(member)
+    for key in [key for key in groups if key[2] == "-"]:
+        alike = [other for other in groups if other[:2] == key[:2] and other[2] != "-"]
+        if len(alike) == 1:
+            groups[alike[0]] += groups.pop(key)
+    found = [_build(key, group) for key, group in groups.items()]
+    return tuple(sorted(found, key=lambda build: (-len(build.labels), build.gpu, build.cpus)))
+
+
+def _build(key: tuple[str, str, str], group: Sequence[Member]) -> Build:
+    usual: dict[Trait, str | None] = {}
+    mixed: list[tuple[Trait, tuple[tuple[str, int], ...]]] = []
+    untold: list[Trait] = []
+    for trait in sorted({trait for member in group for trait in member.traits}):
+        counts = Counter(member.traits.get(trait) for member in group)
+        told = Counter({value: count for value, count in counts.items() if value != UNKNOWN})
+        if not told or counts[UNKNOWN] > len(group) / 2:
+            untold.append(trait)
+            continue
+        value, most = told.most_common(1)[0]
+        if most >= USUAL * told.total():
+            usual[trait] = value
+        else:
+            mixed.append((trait, tuple((each or "-", count) for each, count in told.most_common())))
+    odd = [Odd(member.label, differences) for member in group if (differences := _differences(member, usual))]
+    names = {each.label for each in odd}
+    labels = tuple(sorted(member.label for member in group))
+    equal = tuple(label for label in labels if label not in names)
+    return Build(*key, labels, equal, tuple(sorted(odd, key=lambda o: o.label)), tuple(mixed), tuple(untold))
+
+
+def _differences(member: Member, usual: Mapping[Trait, str | None]) -> tuple[Difference, ...]:
+    found = []
+    for trait, value in usual.items():
+        here = member.traits.get(trait)
+        if here != value and here != UNKNOWN:
+            found.append(Difference(trait, here, value))
+    return _without_consequences(found)
+
+
+def _without_consequences(differences: Sequence[Difference]) -> tuple[Difference, ...]:
+    """A part that is not there is told once, not again for each of its properties."""
+    gone = {d.trait.subject for d in differences if d.here is None and d.trait.name in ("gpu", "cpu", "kind")}
+    return tuple(d for d in differences if d.trait.subject not in gone or d.trait.name in ("gpu", "cpu", "kind"))

@@ -1,0 +1,255 @@
+"""The verbs of many machines: gathered, compared, checked, priced."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wellfed.errors import BadInput, WellfedError
+from wellfed.fleet.checked import FAULTS, Fault, Fleet, Node
+from wellfed.fleet.kinds import Build, Member, builds
+from wellfed.message import message
+from wellfed.nouns.finding import Finding, Verdict
+from wellfed.nouns.workload import PRESETS, Workload
+
+_SUFFIXES = (".tar.gz", ".tgz", ".tar.zst", ".tar", ".tar.xz", ".tar.bz2")
+_BIOS = "/sys/class/dmi/id"
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    path: Path
+    label: str
+
+
+def fleet_check(
+    folder: Path,
+    model: str | None = None,
+    workload: Workload = PRESETS["chat"],
+    told: Callable[[int, int], None] = lambda *_: None,
+    workers: int | None = None,
+) -> Fleet:
+    """Every snapshot in a folder: read, checked, grouped into builds; with a model, faults priced for it.
+
+    Snapshots are read by so many processes (default: one a core), one at a time each, and only traits and findings come
+    back, so that memory stays flat whatever the fleet's size. Raises BadInput where the folder holds no snapshot.
+    """
+    works = _works(folder)
+    nodes = []
+    for node in _read_all(works, workers or os.cpu_count() or 1):
+        nodes.append(node)
+        told(len(nodes), len(works))
+    nodes += _not_gathered(folder, {node.label for node in nodes})
+    if model is not None:
+        nodes = _priced(nodes, {work.label: work.path for work in works}, model, workload)
+    nodes.sort(key=lambda node: node.label)
+    groups = builds([node.member for node in nodes if node.member is not None])
+    return Fleet(tuple(nodes), groups, _faults(nodes), model, _names(folder))
+
+
+def _works(folder: Path) -> list[_Work]:
+    if not folder.is_dir():
+        raise BadInput(
+            message("fleet.no-folder", "{folder} is no folder of snapshots", folder=str(folder)),
+            message("fleet.no-folder.hint", "make one: wellfed fleet snapshot --out {folder} HOST...",
+                    folder=str(folder)),
+        )  # fmt: skip
+    found = []
+    for path in sorted(folder.iterdir()):
+        suffix = next((each for each in _SUFFIXES if path.name.endswith(each)), None)
+        if path.name.startswith(".") or (not path.is_file() and not path.is_dir()):
+            continue
+        if suffix is not None:
+            found.append(_Work(path, path.name.removesuffix(suffix)))
+        elif path.is_dir() or path.suffix in (".txt", ".log", ".xml"):
+            found.append(_Work(path, path.stem if path.is_file() else path.name))
+    if not found:
+        raise BadInput(
+            message("fleet.no-snapshots", "no snapshot in {folder}", folder=str(folder)),
+            message(
+                "fleet.no-snapshots.hint", "files that end in .tar.gz or .tar.zst, dumps (.txt), or a folder a node"
+            ),
+        )
+    return found
+
+
+def snapshot_path(folder: Path, label: str) -> Path:
+    """The snapshot of a node in a folder. Raises BadInput where there is none."""
+    for work in _works(folder):
+        if work.label == label:
+            return work.path
+    raise BadInput(message("fleet.no-label", "{folder} has no snapshot of {label}", folder=str(folder), label=label))
+
+
+def _read_all(works: Sequence[_Work], workers: int) -> Iterator[Node]:
+    if workers < 2 or len(works) < 8:
+        yield from map(_read, works)
+        return
+    with ProcessPoolExecutor(min(workers, len(works))) as pool:
+        yield from pool.map(_read, works, chunksize=4)
+
+
+def _read(work: _Work) -> Node:
+    """One snapshot, in a process of its own. Whatever is in it, one node is all that it can cost."""
+    from wellfed.catalog.hardware import cpu_or_none, gpu_or_none
+    from wellfed.checks.run import run_checks
+    from wellfed.fleet.gather import reason
+    from wellfed.fleet.traits import family, traits
+    from wellfed.topology.machine import parse
+    from wellfed.topology.readers.refusal import refuse_unread
+    from wellfed.topology.snapshot import Tree
+    from wellfed.topology.snapshot_io import load
+
+    try:
+        snapshot = load(work.path)
+        machine = parse(snapshot, gpu_spec=gpu_or_none, cpu_spec=cpu_or_none)
+        refuse_unread(machine, work.path.name)
+    except WellfedError as error:
+        return Node(work.label, why=reason(error))
+    tree = Tree(snapshot)
+    firmware = " ".join(filter(None, (tree.text(f"{_BIOS}/bios_version"), tree.text(f"{_BIOS}/bios_date")))) or None
+    member = Member(work.label, family(machine), traits(machine, firmware))
+    findings = tuple(f for f in run_checks(machine) if f.verdict in (*FAULTS, Verdict.UNKNOWN))
+    return Node(work.label, member, findings, notes=snapshot.notes)
+
+
+def _not_gathered(folder: Path, labels: set[str]) -> list[Node]:
+    """Nodes that the last gathering names and has no file of, with the reason it gave."""
+    from wellfed.fleet.gather import REPORT
+    from wellfed.plain_file import read_json
+
+    if not (folder / REPORT).exists():
+        return []
+    report = read_json(folder / REPORT)
+    nodes = report.get("nodes", []) if isinstance(report, dict) else []
+    found = []
+    for node in nodes if isinstance(nodes, list) else []:
+        label = node.get("label") if isinstance(node, dict) else None
+        if isinstance(label, str) and label not in labels and not node.get("file"):
+            why = node.get("why")
+            text = why.get("text") if isinstance(why, dict) else None
+            found.append(Node(label, why=message("fleet.not-gathered", "not gathered: {why}", why=str(text or "?"))))
+    return found
+
+
+def _names(folder: Path) -> dict[str, str]:
+    from wellfed.fleet.gather import NAMES
+    from wellfed.plain_file import read_text
+
+    path = folder / NAMES
+    if not path.exists():
+        return {}
+    pairs = (line.partition("\t") for line in read_text(path).splitlines())
+    return {label: node for label, _, node in pairs if node}
+
+
+def _priced(nodes: Sequence[Node], paths: dict[str, Path], model: str, workload: Workload) -> list[Node]:
+    """Equal machines with the same faults cost the same: each such kind is priced once."""
+    from dataclasses import replace
+
+    from wellfed.verbs import inputs
+    from wellfed.verbs.checking import check
+
+    inputs.model(model)  # an unknown name is an error before the work
+    known: dict[Any, tuple[tuple[Finding, ...], float | None, float | None]] = {}
+    priced = []
+    for node in nodes:
+        if node.member is None:
+            priced.append(node)
+            continue
+        key = (
+            tuple(sorted(node.member.traits.items())),
+            tuple(sorted((f.id, f.subject, f.verdict.value) for f in node.findings)),
+        )
+        if key not in known:
+            checked = check(inputs.captured(paths[node.label]), model, workload)
+            rate = checked.plan.estimate.decode_tok_s.value if checked.plan else None
+            gain = checked.together.decode_tok_s if checked.together else 0.0
+            known[key] = (checked.findings, rate, None if rate is None else rate + gain)
+        findings, rate, best = known[key]
+        kept = tuple(f for f in findings if f.verdict in (*FAULTS, Verdict.UNKNOWN))
+        priced.append(replace(node, findings=kept, decode_tok_s=rate, best_tok_s=best))
+    return priced
+
+
+def _faults(nodes: Sequence[Node]) -> tuple[Fault, ...]:
+    """Checks that complain, those that cost the most first, then those on most machines."""
+    where: dict[str, list[tuple[str, Finding]]] = defaultdict(list)
+    for node in nodes:
+        for finding in {f.id: f for f in reversed(node.findings) if f.verdict in FAULTS}.values():
+            where[finding.id].append((node.label, finding))
+    found = []
+    for id, pairs in where.items():
+        worst = min((finding for _, finding in pairs), key=lambda f: (FAULTS.index(f.verdict), -_cost(f)))
+        texts = Counter(finding.why for _, finding in pairs)
+        labels = tuple(label for label, _ in pairs)
+        found.append(Fault(id, worst.verdict, texts.most_common(1)[0][0], labels, worst.cost, worst.code))
+    return tuple(sorted(found, key=lambda f: (-(f.cost.decode_tok_s if f.cost else 0.0) * len(f.labels),
+                                              FAULTS.index(f.verdict), -len(f.labels), f.id)))  # fmt: skip
+
+
+def _cost(finding: Finding) -> float:
+    return finding.cost.decode_tok_s if finding.cost else 0.0
+
+
+def fleet_document(fleet: Fleet) -> dict[str, Any]:
+    """The JSON document of `wellfed fleet check --json`."""
+    return {
+        "schema": "wellfed.fleet/1",
+        "model": fleet.model,
+        "nodes": [_node(node) for node in fleet.nodes],
+        "builds": [_build(build) for build in fleet.builds],
+        "faults": [
+            {
+                "id": fault.id,
+                "code": fault.code,
+                "verdict": fault.verdict.value,
+                "why": fault.why,
+                "nodes": list(fault.labels),
+                "decode_tok_s": fault.cost.decode_tok_s if fault.cost else None,
+            }
+            for fault in fleet.faults
+        ],
+        "slowest": fleet.slowest.label if fleet.slowest else None,
+    }
+
+
+def _node(node: Node) -> dict[str, Any]:
+    return {
+        "label": node.label,
+        "read": node.member is not None,
+        "why": node.why.to_dict() if node.why else None,
+        "notes": list(node.notes),
+        "faults": sorted({f.id for f in node.findings if f.verdict in FAULTS}),
+        "decode_tok_s": node.decode_tok_s,
+        "decode_tok_s_mended": node.best_tok_s,
+    }
+
+
+def _build(build: Build) -> dict[str, Any]:
+    return {
+        "product": build.product,
+        "cpus": build.cpus,
+        "gpu": build.gpu,
+        "nodes": list(build.labels),
+        "equal": list(build.equal),
+        "odd": [
+            {
+                "label": odd.label,
+                "differences": [
+                    {"subject": d.trait.subject, "trait": d.trait.name, "here": d.here, "usual": d.usual}
+                    for d in odd.differences
+                ],
+            }
+            for odd in build.odd
+        ],
+        "mixed": [
+            {"subject": trait.subject, "trait": trait.name, "values": dict(values)} for trait, values in build.mixed
+        ],
+        "not_compared": [f"{trait.subject} {trait.name}" for trait in build.untold],
+    }

@@ -1,0 +1,53 @@
+"""Gathering through a Ray cluster of several nodes in one machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wellfed.errors import BadInput
+from wellfed.fleet.by_ray import gather_by_ray
+from wellfed.fleet.gather import Gathering
+from wellfed.topology.snapshot_io import load
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    pytest.importorskip("ray", reason="needs the ray package")
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    for _ in range(2):
+        made.add_node(num_cpus=1)
+    made.connect()
+    yield made
+    import ray
+
+    ray.shutdown()
+    made.shutdown()
+
+
+def test_one_task_a_node(cluster: Any, tmp_path: Path) -> None:
+    outcomes = gather_by_ray((), Gathering(tmp_path, at_a_time=2))
+    assert len(outcomes) == 3
+    for outcome in outcomes:
+        assert outcome.file is not None and not outcome.partial
+        assert load(outcome.file).files
+    assert all(outcome.kept for outcome in gather_by_ray((), Gathering(tmp_path)))
+
+
+def test_a_node_that_hangs_costs_only_itself(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wellfed.fleet.by_ray.script", lambda: "sleep 30\n")
+    outcomes = gather_by_ray((), Gathering(tmp_path, timeout_s=2.0))
+    assert [outcome.file for outcome in outcomes] == [None] * 3
+    assert all(outcome.why is not None for outcome in outcomes)
+
+
+def test_an_unknown_node_is_refused(cluster: Any, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no living node"):
+        gather_by_ray(("elsewhere",), Gathering(tmp_path))

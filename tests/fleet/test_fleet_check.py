@@ -1,0 +1,116 @@
+"""A fleet with faults put in: each is found, nothing else, and the same through every door."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner
+from emulated_fleet import FAULTS, fleet, healthy, snapshot
+
+from wellfed.cli.main import cli
+from wellfed.fleet.kinds import Member, builds
+from wellfed.fleet.traits import UNKNOWN, Trait, family, traits
+from wellfed.topology.machine import parse
+from wellfed.topology.snapshot_io import save
+from wellfed.verbs.fleets import fleet_check
+
+RUN = CliRunner()
+SOUND = 20
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("fleet")
+    faults = dict(enumerate(FAULTS))
+    for label, node in fleet(SOUND + len(faults), faults):
+        save(node, path / f"{label}.tar.gz")
+    return path
+
+
+def test_every_fault_is_found_and_no_other(folder: Path) -> None:
+    checked = fleet_check(folder)
+    assert len(checked.builds) == 1
+    odd = {odd.label: odd for odd in checked.builds[0].odd}
+    assert sorted(odd) == [f"node-{number:04d}" for number in range(len(FAULTS))]
+    wanted = {  # fault -> the trait that tells it
+        "a slot that offers Gen3": ("gpu3", "link"),
+        "a link of eight lanes": ("gpu5", "link"),
+        "a card is gone": ("system", "gpus"),
+        "seven of eight channels": ("socket0", "memory channels"),
+        "slow memory": ("socket1", "memory speed"),
+        "powersave": ("system", "governor"),
+        "NUMA balancing": ("system", "NUMA balancing"),
+        "huge pages off": ("system", "transparent huge pages"),
+        "CPUs offline": ("system", "offline CPUs"),
+        "another firmware": ("system", "firmware"),
+    }
+    for number, name in enumerate(FAULTS):
+        told = {(d.trait.subject, d.trait.name) for d in odd[f"node-{number:04d}"].differences}
+        assert wanted[name] in told, (name, told)
+
+
+def test_processes_or_not_the_answer_is_one(folder: Path) -> None:
+    assert fleet_check(folder, workers=1) == fleet_check(folder, workers=2)
+
+
+def test_faults_have_a_price_and_the_slowest_is_named(folder: Path) -> None:
+    checked = fleet_check(folder, "qwen3-32b")
+    prices = {fault.id: fault.cost.decode_tok_s for fault in checked.faults if fault.cost}
+    assert prices["pcie-width"] > 0
+    assert checked.slowest is not None
+    rates = [node.decode_tok_s for node in checked.nodes if node.decode_tok_s]
+    assert checked.slowest.decode_tok_s == min(rates)
+
+
+def test_the_doors(folder: Path, tmp_path: Path) -> None:
+    junit, metrics = tmp_path / "f.xml", tmp_path / "f.prom"
+    done = RUN.invoke(cli, ["fleet", "check", str(folder), "--junit", str(junit), "--prometheus", str(metrics)])
+    assert done.exit_code == 1 and f"{SOUND} alike, {len(FAULTS)} odd" in done.output
+    suite = ElementTree.parse(junit).getroot()
+    assert suite.get("tests") == str(SOUND + len(FAULTS)) and suite.get("failures") == str(len(FAULTS))
+    assert metrics.read_text().count('wellfed_fleet_node_odd{node="node-') == SOUND + len(FAULTS)
+    document = json.loads(RUN.invoke(cli, ["fleet", "check", str(folder), "--json"]).output)
+    assert document["schema"] == "wellfed.fleet/1"
+    assert len(document["builds"][0]["odd"]) == len(FAULTS)
+
+
+def test_equal_machines_pass(tmp_path: Path) -> None:
+    for label, node in fleet(3, {}):
+        save(node, tmp_path / f"{label}.tar.gz")
+    done = RUN.invoke(cli, ["fleet", "check", str(tmp_path)])
+    assert "3 alike" in done.output and "odd" not in done.output
+
+
+def test_one_bad_file_costs_only_itself(tmp_path: Path) -> None:
+    for label, node in fleet(2, {}):
+        save(node, tmp_path / f"{label}.tar.gz")
+    (tmp_path / "broken.tar.gz").write_bytes(b"\x1f\x8b nothing")
+    checked = fleet_check(tmp_path)
+    assert [node.label for node in checked.unread] == ["broken"]
+    assert RUN.invoke(cli, ["fleet", "check", str(tmp_path)]).exit_code == 1
+
+
+def _members(count: int, **changed: str) -> list[Member]:
+    machine = parse(snapshot(healthy()))
+    base = Member("x", family(machine), traits(machine))
+    return [replace(base, label=str(number)) for number in range(count)]
+
+
+def test_what_is_not_told_is_no_difference() -> None:
+    members = _members(4)
+    trait = Trait("gpu0", "link")
+    members[0] = replace(members[0], traits={**members[0].traits, trait: UNKNOWN})
+    assert builds(members)[0].odd == ()
+
+
+def test_without_a_usual_value_nobody_is_odd() -> None:
+    members = _members(4)
+    trait = Trait("system", "kernel")
+    values = ["6.8", "6.8", "6.9", "6.9"]
+    members = [replace(m, traits={**m.traits, trait: v}) for m, v in zip(members, values, strict=True)]
+    build = builds(members)[0]
+    assert build.odd == () and build.mixed == ((trait, (("6.8", 2), ("6.9", 2))),)
