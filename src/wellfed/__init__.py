@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wellfed import errors as errors
     from wellfed.library.checking import check as check
     from wellfed.library.comparing import compare as compare
     from wellfed.library.fitting import fit as fit
@@ -36,11 +37,13 @@ _VERBS = {
 
 
 def __getattr__(name: str) -> Any:
-    """A verb, imported when it is first used."""
-    if name not in _VERBS:
+    """A verb, imported when it is first used; and the module `errors`, of what they raise."""
+    if name not in _VERBS and name != "errors":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "errors":
+        return import_module("wellfed.errors")
     return getattr(import_module(f"wellfed.library.{_VERBS[name]}"), name)
 
 
