@@ -6,6 +6,7 @@ An exact name (id, name, repository, alias; a format may follow) names its model
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -15,7 +16,7 @@ from wellfed.catalog.name_match import explains_sizes, largest, matched, spellin
 from wellfed.catalog.name_words import Name, billions, is_active, parse, plain, repository_in
 from wellfed.catalog.named_formats import as_published
 from wellfed.catalog.neighbours import unknown_model
-from wellfed.catalog.other_kinds import NotALanguageModel, kind_by_words
+from wellfed.catalog.other_kinds import DraftModel, NotALanguageModel, is_draft, kind_by_words
 from wellfed.catalog.pruned import pruned
 from wellfed.message import message
 from wellfed.models.model import Model
@@ -92,7 +93,7 @@ def _of_ollama(identity: Identity) -> Identity:
 
 
 def loose(text: str) -> Identity:
-    """The one entry that explains every word of `text`. Raises UnknownName, NotALanguageModel."""
+    """The one entry that explains every word of `text`. Raises UnknownName, NotALanguageModel, DraftModel."""
     shown = plain(text[:LONGEST])
     if len(text) > LONGEST:
         raise unknown_model(f"{shown} ...", frozenset())
@@ -104,6 +105,8 @@ def loose(text: str) -> Identity:
     cut = pruned(name)
     if cut is not None:
         return _identity(cut[0], How.LOOSE, name, (cut[2],), cut[1])
+    if is_draft(re.findall(r"[a-z]+\d?", name.core.lower())):
+        raise DraftModel(shown)
     kind = kind_by_words(name.core)
     if kind is not None:
         raise NotALanguageModel(shown, kind)
