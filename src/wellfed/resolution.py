@@ -9,7 +9,7 @@ from typing import Any
 from wellfed.catalog.model_formats import by_label
 from wellfed.catalog.model_names import LONGEST
 from wellfed.catalog.models import Entry
-from wellfed.catalog.name_words import plain
+from wellfed.catalog.name_words import parse, plain
 from wellfed.catalog.other_kinds import NotALanguageModel
 from wellfed.errors import UnknownName, Unsupported, WellfedError
 from wellfed.identity import NamedModel, identify
@@ -153,7 +153,9 @@ def _published(text: str, named: NamedModel) -> Resolved:
     entry = named.entry
     parameters = entry.parameters if entry else None
     total = (entry.total_parameters if entry else None) or parameters
-    chosen = named.quantisation or (by_label(entry.native_quantisation) if entry and not named.format else None)
+    many = named.format is None and parse(text).is_gguf  # a repository of many sizes
+    native = by_label(entry.native_quantisation) if entry and not named.format and not many else None
+    chosen = named.quantisation or native
     size = None if total is None or chosen is None else round(total * _bits(chosen) / 8)
     return Resolved(
         text=shown(text),
@@ -164,7 +166,7 @@ def _published(text: str, named: NamedModel) -> Resolved:
         total_parameters=_whole(total),
         active_parameters=_whole(entry.active_parameters if entry else None),
         context=entry.context if entry else None,
-        format=chosen.label if chosen else named.format,
+        format=chosen.label if chosen else GGUF if many else named.format,
         weight_bytes=size,
         loaded_bytes=None,
         weight_bytes_range=None if size is None else _around(size),

@@ -43,7 +43,17 @@ mixtral 8x3b                                           !
 deepseek-ai/DeepSeek-V3                                =deepseek-v3
 deepseek-ai/DeepSeek-V3.1                              =deepseek-v3.1
 deepseek-ai/DeepSeek-V3.1-Terminus                     =deepseek-v3.1-terminus
-deepseek-ai/DeepSeek-V4.1                              ~1600
+deepseek-ai/DeepSeek-V4.1                              =deepseek-v4.1-flash
+deepseek-ai/DeepSeek-V4.1-Flash                        =deepseek-v4.1-flash
+deepseek-ai/DeepSeek-V4.1-Pro                          !
+zai-org/GLM-5.3                                        =glm-5.3
+zai-org/GLM-5.3-Flash                                  ~320
+Qwen/Qwen3.8-Flash-Next                                ~180
+Qwen/Qwen3.8-Flash                                     !
+XiaomiMiMo/MiMo-V2.6-Pro-RL                            ~1024
+tencent/Hy3                                            ~295
+NousResearch/Hermes-4-405B                             =hermes-4-405b
+inclusionAI/Ring-2.5-1T                                =ring-2.5-1t
 deepseek-ai/DeepSeek-V4-Flash                          =deepseek-v4-flash
 deepseek-ai/DeepSeek-V4-Lite                           !
 deepseek-ai/DeepSeek-V3-Lite                           !
@@ -181,9 +191,14 @@ nvidia/Llama-3.3-70B-Instruct-FP8                      =llama-3.3-70b
 ubergarm/DeepSeek-V3-0324-GGUF                         =deepseek-v3-0324
 turboderp/Llama-3.1-8B-Instruct-exl3                   =llama-3.1-8b
 someone/my-own-Qwen3-8B                                !
-huihui-ai/Qwen3-8B-abliterated                         !
+huihui-ai/Qwen3-8B-abliterated                         =qwen3-8b
+huihui-ai/Huihui-Qwen3.8-27B-abliterated-GGUF          =qwen3.8-27b
+HauhauCS/Qwen3.6-35B-A3B-Uncensored-HauhauCS-Aggressive  =qwen3.6-35b-a3b
+p-e-w/gpt-oss-20b-heretic                              =gpt-oss-20b
+mlabonne/gemma-3-27b-it-abliterated-GGUF               =gemma-3-27b
+Qwen/Qwen3-8B-aggressive                               !
 DavidAU/Qwen3-8B-Horror-Uncensored-GGUF                !
-mlabonne/Meta-Llama-3.1-8B-Instruct-abliterated        !
+mlabonne/Meta-Llama-3.1-8B-Instruct-abliterated        =llama-3.1-8b
 cognitivecomputations/Dolphin3.0-Llama3.1-8B           ~8
 yuhuili/EAGLE3-LLaMA3.1-Instruct-8B                    !
 nvidia/gpt-oss-120b-Eagle3                             !
@@ -192,7 +207,7 @@ Qwen/Qwen3-32B-FP8-Static-PerTensor                    =qwen3-32b
 amd/DeepSeek-R1-MXFP4-Preview                          =deepseek-r1
 amd/Llama-3.3-70B-Instruct-FP8-KV                      =llama-3.3-70b
 nvidia/DeepSeek-R1-NVFP4-v2                            =deepseek-r1
-Intel/Qwen3-Next-80B-A3B-Instruct-int4-mixed-AutoRound =qwen3-next-80b-a3b
+Intel/Qwen3-Next-80B-A3B-Instruct-int4-mixed-AutoRound  =qwen3-next-80b-a3b
 Eco-Tech/DeepSeek-V3.2-w8a8-mtp-QuaRot                 =deepseek-v3.2
 Eco-Tech/GLM-5.1-w8a8c8                                =glm-5.1
 google/gemma-3-12b-it-qat-q4_0-unquantized             =gemma-3-12b
@@ -207,7 +222,7 @@ Qwen3-235B-A22B-UD-Q2_K_XL-00001-of-00002.gguf         =qwen3-235b-a22b
 D:\\llm\\gemma-2-9b-it-Q8_0.gguf                       =gemma-2-9b
 mistral-7b-instruct-v0.3.Q4_K_M.gguf                   =mistral-7b
 DeepSeek-Coder-V2-Lite-Instruct-IQ4_XS.gguf            =deepseek-coder-v2-lite
-Qwen3-8B-abliterated-Q4_K_M.gguf                       !
+Qwen3-8B-abliterated-Q4_K_M.gguf                       =qwen3-8b
 mmproj-Qwen3-VL-8B-F16.gguf                            !
 GLM-4.7-Turbo-Q4_K_M.gguf                              !
 llama-2-7b-chat.Q4_0.gguf                              =llama-2-7b
@@ -404,7 +419,7 @@ def test_formats_of_packagers(text: str, form: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "nearest"),
-    [("deepseek-r2", "deepseek-r1"), ("deepseek-v3.3", "deepseek-v3.2"), ("kimi-k9", "kimi-k3"), ("glm-5.8", "glm-5")],
+    [("deepseek-r2", "deepseek-r1"), ("deepseek-v3.3", "deepseek-v3.2"), ("kimi-k4", "kimi-k3"), ("glm-5.8", "glm-5")],
 )
 def test_neighbours_are_of_the_nearest_generation(text: str, nearest: str) -> None:
     with pytest.raises(UnknownName) as refusal:

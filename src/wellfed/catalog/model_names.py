@@ -105,12 +105,27 @@ def loose(text: str) -> Identity:
     cut = pruned(name)
     if cut is not None:
         return _identity(cut[0], How.LOOSE, name, (cut[2],), cut[1])
+    tamed = words - _UNREFUSING
+    changed = matched(tamed) if tamed != words and _UNREFUSING_WORDS & words else None
+    if changed is not None:
+        return _identity(changed, How.LOOSE, name, (_unrefusing(changed, name),))
     if is_draft(re.findall(r"[a-z]+\d?", name.core.lower())):
         raise DraftModel(shown)
     kind = kind_by_words(name.core)
     if kind is not None:
         raise NotALanguageModel(shown, kind)
     raise unknown_model(shown, words)
+
+
+# weights edited in place so that the model refuses less: not a size changes. What else such names hold (a merge, a
+# training, a style) is another model
+_UNREFUSING_WORDS = frozenset({"abliterated", "uncensored", "heretic", "derestricted", "decensored", "abliteration"})
+_UNREFUSING = _UNREFUSING_WORDS | {"huihui", "hauhaucs", "aggressive", "v2", "norm", "preserved", "biprojected"}
+
+
+def _unrefusing(facts: Entry, name: Name) -> Assumption:
+    said = message("resolve.same-layers", "{name} is planned as {model}", name=_as_asked(name), model=facts.name)
+    return Assumption(str(said), "its weights were edited in place: every size is that model's")
 
 
 def _loosely(chosen: Entry, name: Name) -> tuple[Assumption, ...]:

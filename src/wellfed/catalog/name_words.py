@@ -131,9 +131,10 @@ def _without_format(text: str) -> tuple[str, str | None]:
 _BITS = re.compile(r"^(\d)-?bits?$")
 _GGUF = re.compile(r"(?<![a-z])gguf(?![a-z])", re.IGNORECASE)
 _UNQUANTISED = re.compile(r"(?<![A-Za-z])unquantized(?![A-Za-z])", re.IGNORECASE)
-_RELEASE = re.compile(r"\x01[-_](?:v[2-9]|preview)(?![\w.])", re.IGNORECASE)  # of the packing: NVFP4-v2, MXFP4-Preview
-# beside a format: bits of the head, group sizes, kernels, ways of calibration, rotation, the type of the cache (FP8-KV),
-# and that prediction layers come along
+# of the packing: NVFP4-v2, MXFP4-Preview
+_RELEASE = re.compile(r"\x01[-_](?:v[2-9]|preview)(?![\w.])", re.IGNORECASE)
+# beside a format: bits of the head, group sizes, kernels, calibration, rotation, the type of the cache (FP8-KV), and
+# that prediction layers come along
 _DETAIL = re.compile(
     r"(?<![A-Za-z0-9.])(?:h[68]|(?:32|64|128|1024)g|g(?:s|roup)?_?(?:32|64|128)|marlin|actorder|a?sym|unsloth|dynamic|"
     r"quantized|calibrated|ud|imat|quarot|mtp|floatmtp|kv)(?![A-Za-z0-9.])",

@@ -42,9 +42,8 @@ class DraftModel(Unsupported):
         super().__init__(said, message("resolve.draft.hint", "plan the model that it drafts for"))
 
 
-_DRAFTING = frozenset(
-    "eagle eagle2 eagle3 dflash dspark medusa hydra pard speculator speculators draft drafter".split()
-)
+_DRAFT_WORDS = "eagle eagle2 eagle3 dflash dspark medusa hydra pard speculator speculators draft drafter"
+_DRAFTING = frozenset(_DRAFT_WORDS.split())
 
 
 def is_draft(words: Collection[str]) -> bool:
@@ -68,13 +67,14 @@ _KINDS: Mapping[str, str] = {
         omnigen\d* seedream deepfloyd dreamshaper animagine cogview\d* lcm upscaler \w*esrgan vae \w*diffusers
         ideogram\d* krea nextstep step1x glide imagen srpo visiontokenizer emu3""",
     "diffusion": r"\w*diffusion\w* llada\w* diffucoder",
-    "music and sound": r"""musicgen audiogen audioldm\d* acestep songgen\w* riffusion music songbloom \w*sfx lyria deepfilternet\w*
-        audiodit dac""",
+    "music and sound": r"""musicgen audiogen audioldm\d* acestep songgen\w* riffusion music songbloom \w*sfx lyria
+        deepfilternet\w* audiodit dac""",
     "3D": r"hunyuan3d hunyuanworld 3d trellis triposr triposg pointe",
     "detection and segmentation": r"""yolo\w* \w*detr sam\d*(?:\.\d+)? dinov?\d* \w*dino owlvit owlv\d segformer
         mask2former maskformer deeplab\w* detection detector segmentation depth midas det \w*doclayout\w* layout
         perception locateanything locate""",
-    "image classification and embedding": r"vit deit resnet\d* convnext\w* swin\w* efficientnet\w* \w*clip \w*siglip\d*",
+    "image classification and embedding": r"""vit deit resnet\d* convnext\w* swin\w* efficientnet\w* \w*clip
+        \w*siglip\d*""",
     "robot action": r"openvla smolvla gr00t vla pi0\d* alpamayo",
     "world model": r"cosmos\d*",
     "forecasting": r"chronos timesfm moirai",
