@@ -271,6 +271,8 @@ R1满血版                                                =deepseek-r1
 滿血版 deepseek-r1                                      =deepseek-r1
 Qwen3 满血版                                            =qwen3-235b-a22b
 DeepSeek-R1 满血 Q4_K_M                                 =deepseek-r1
+智谱GLM4.7 Flash                                        =glm-4.7-flash
+深度求索R1 32B蒸馏                                        =deepseek-r1-distill-qwen-32b
 智谱 GLM-4.5                                            =glm-4.5
 月之暗面 Kimi K2.6                                       =kimi-k2.6
 文心 4.5 300B                                           ~300
