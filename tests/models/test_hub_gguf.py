@@ -51,9 +51,7 @@ def fetched(form: str) -> GgufFile | None:
 
 @pytest.mark.parametrize("redirects", [False, True])
 @pytest.mark.parametrize("ignores_ranges", [False, True])
-def test_a_remote_file_counts_as_the_local_one(
-    hub: Hub, tmp_path: Path, redirects: bool, ignores_ranges: bool
-) -> None:
+def test_a_remote_file_counts_as_the_local_one(hub: Hub, tmp_path: Path, redirects: bool, ignores_ranges: bool) -> None:
     local = publish(hub, tmp_path, "thing-Q8_0.gguf")
     publish(hub, tmp_path, "thing-Q4_0.gguf", "Q4_0")
     hub.files["mmproj-thing-Q8_0.gguf"] = b"GGUF"
@@ -65,9 +63,7 @@ def test_a_remote_file_counts_as_the_local_one(
     assert all(path.endswith("thing-Q8_0.gguf") for _, path, _ in hub.asked if "/resolve/" in path)
 
 
-def test_more_is_asked_for_until_the_header_is_whole(
-    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_is_asked_for_until_the_header_is_whole(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wellfed.modelfiles.hub_gguf._FIRST_BYTES", 1000)
     local = publish(hub, tmp_path, "thing-Q8_0.gguf", vocabulary=4000)
     remote = fetched("q8_0")

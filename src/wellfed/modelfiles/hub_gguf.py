@@ -44,8 +44,8 @@ class Remote:
 def fetch_gguf(repository: str, fits: Callable[[str], bool], seconds: float = 10.0) -> GgufFile | None:
     """The one GGUF model of `repository` on Hugging Face (or a mirror, by HF_ENDPOINT) whose file's name `fits`.
 
-    None where no file's or several files' names do. Raises BadInput, with the reason, where the hub does not give it within
-    `seconds` (gated, too many requests, unreachable), and what `read_gguf` raises.
+    None where no file's or several files' names do. Raises BadInput, with the reason, where the hub does not give it
+    within `seconds` (gated, too many requests, unreachable), and what `read_gguf` raises.
     """
     import httpx
 
