@@ -7,7 +7,8 @@ Every file is one family's; a table is one model:
 - `config`: the keys of its config.json that matter, or `like`: another model whose config (and native format, family,
   counts, task) it shares, with its own `config` on top. An entry with neither is one of published sizes only:
   `parameters`, `total_parameters`, `active`, `context`.
-- `native`: the quantisation of the publisher's files; `files_gib`: published GGUF files whose recipe is not public.
+- `native`: the quantisation of the publisher's files; `bytes`: what their weights take, as their index says;
+  `files_gib`: published GGUF files whose recipe is not public.
 - `tags`: what Ollama's library calls it today. `qwen3:4b` there is not the `Qwen3-4B` of the hub, so a tag with its
   colon is looked up before anything else.
 - `published` = [{ repo = "owner/NAME-AWQ", format = "awq", bytes = 5.2e9, files_gib = { q4_k_m = 4.7 } }]: repackagings
@@ -72,6 +73,7 @@ class Entry:
     source: Source
     has_config: bool
     tags: tuple[str, ...] = ()
+    weight_bytes: float | None = None  # of the publisher's own files
 
     @property
     def spellings(self) -> tuple[str, ...]:
@@ -251,6 +253,7 @@ def entry(identity: str) -> Entry:
         source=_source(facts),
         has_config="config" in facts,
         tags=_texts(facts.get("tags")),
+        weight_bytes=_number(facts.get("bytes")),
     )
 
 
