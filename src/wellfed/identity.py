@@ -16,6 +16,7 @@ from wellfed.catalog.model_names import LONGEST, How, Identity, exact, loose
 from wellfed.catalog.models import Entry, Task, sizes_only
 from wellfed.catalog.name_words import parse, plain, repository_in
 from wellfed.errors import BadInput, Unsupported, WellfedError
+from wellfed.homes import expanded
 from wellfed.message import message
 from wellfed.provenance import Assumption
 
@@ -92,7 +93,7 @@ def _as_no_file(named: NamedModel, text: str) -> NamedModel:
 
 def _path(text: str) -> Path | None:
     """The file or folder that is there, or a .json that should be."""
-    path = Path(text).expanduser() if text.strip() and len(text) < _LONGEST_PATH else None
+    path = expanded(text) if text.strip() and len(text) < _LONGEST_PATH else None
     try:
         return path if path is not None and (path.exists() or text.lower().endswith(".json")) else None
     except (OSError, ValueError):  # no file can have such a name

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wellfed.errors import BadInput, UnknownName
+from wellfed.homes import expanded
 from wellfed.modelfiles.checkpoint import read_checkpoint
 from wellfed.modelfiles.gguf_file import read_gguf
 from wellfed.modelfiles.hf_config import read_config
@@ -30,7 +31,7 @@ def load_model(text: str, known: Callable[[str], Model], online: bool = True, hu
 
     Order: an existing file or folder; the catalogue; a repository on `hub`, only when `online`.
     """
-    path = Path(text).expanduser()
+    path = expanded(text)
     if _exists(path) or text.lower().endswith((".gguf", ".json")):
         return _from_path(path)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wellfed.catalog.models import repackagings, repository_of
@@ -11,6 +10,7 @@ from wellfed.catalog.name_words import plain, repository_in
 from wellfed.catalog.published import Published, gguf_files, served_repository
 from wellfed.engines.spec import Endpoint, LaunchSpec
 from wellfed.errors import BadInput
+from wellfed.homes import expanded
 from wellfed.launch.programs import Program, nominal
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Plan
@@ -56,7 +56,7 @@ def model_reference(model: str, plan: Plan, repo: str | None = None) -> ModelRef
 
     if model == CATALOGUE_NAME:
         return ModelReference(str(demo_path()))
-    path = Path(model).expanduser()
+    path = expanded(model)
     if path.exists():
         return ModelReference(str(path.resolve()))
     repository = repo or known_repository(model, plan)
