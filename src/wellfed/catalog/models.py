@@ -31,6 +31,7 @@ from typing import Any
 from wellfed.catalog import chinese_names, name_index, name_words
 from wellfed.catalog.compiled import Tables, compiled, written
 from wellfed.errors import BadInput, UnknownName, Unsupported, nearest
+from wellfed.homes import under_home
 from wellfed.message import Amount, message
 from wellfed.models.config import from_config
 from wellfed.models.model import Model
@@ -107,8 +108,8 @@ def _compiled() -> dict[str, Any]:
 
 def user_folder() -> Path:
     """$XDG_DATA_HOME/wellfed/models: tables that `wellfed catalog update` wrote. They go before the bundled ones."""
-    base = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")  # noqa: PTH111  (of no home: "~")
-    return Path(base) / "wellfed" / "models"
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else under_home(".local", "share")) / "wellfed" / "models"
 
 
 def write_compiled(into: Path) -> Path:
