@@ -69,6 +69,13 @@ POSITIVE = Positive(0, min_open=True)
 @click.option("--budget", type=POSITIVE, help="With --buy and --prices: spend at most this.")
 @click.option("--power", type=POSITIVE, help="With --buy: draw at most so many watts.")
 @click.option("--max-users", is_flag=True, help="How many users at a time keep --ttft and --tpot.")
+@click.option("--price-hour", metavar="PRICE", help="What the machine costs an hour; `cloud`: the cheapest that gpuhunt "
+              "lists.")  # fmt: skip
+@click.option("--machine-price", type=POSITIVE, help="What the machine costs, written off over --years.")
+@click.option("--years", type=POSITIVE, default=3.0, show_default=True, help="Of writing off.")
+@click.option("--electricity", type=POSITIVE, metavar="PRICE", help="Price of a kWh.")
+@click.option("--api-price", type=POSITIVE, metavar="PRICE", help="What an API asks for a million output tokens.")
+@click.option("--currency", default="USD", show_default=True, help="Of all these prices.")
 @click.option("--report", type=click.Path(path_type=Path), help="Also write the whole answer here (.html or .md).")
 @click.option("--explain", is_flag=True, help="Show every term, assumption and source of the best plan.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
@@ -91,7 +98,8 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
         return
     if options["prices"] or options["budget"] or options["power"]:
         raise click.UsageError("--prices, --budget and --power go with --buy")
-    planned = library.plan(model, **_keywords(options), top=top, max_users=options["max_users"])
+    prices = {name: options[name] for name in _PRICES}
+    planned = library.plan(model, **_keywords(options), **prices, top=top, max_users=options["max_users"])
     if options["report"]:
         from wellfed.cli.report import write_report
 
@@ -101,7 +109,7 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
     else:
         from wellfed.cli.plan_text import print_answer
 
-        print_answer(planned.answer, top, explain, planned.steps)
+        print_answer(planned.answer, top, explain, planned.steps, planned.rates)
         if options["max_users"]:
             from wellfed.cli.plan_text import print_most_users
 
@@ -115,7 +123,8 @@ _KEYWORD = {
     "system": "os", "objective": "for_", "engines": "engine", "quantisations": "quant", "kv_types": "kv_type",
     "pins": "set",
 }  # fmt: skip
-_HERE = ("command_line", "buy", "prices", "budget", "power", "max_users", "report")  # not of what is searched for
+_PRICES = ("price_hour", "machine_price", "years", "electricity", "api_price", "currency")
+_HERE = ("command_line", "buy", "prices", "budget", "power", "max_users", "report", *_PRICES)  # not of the search
 
 
 def _keywords(options: dict[str, Any]) -> dict[str, Any]:

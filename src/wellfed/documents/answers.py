@@ -11,6 +11,8 @@ from wellfed.nouns.plan import Plan
 from wellfed.planner.answer import Answer
 from wellfed.planner.host_cost import HostCost
 from wellfed.planner.kinds import describe, kind_of
+from wellfed.planner.money import Rates, money, power_caps
+from wellfed.planner.replicas import replicas
 from wellfed.planner.search import meets_targets, missed_targets
 from wellfed.planner.start import starts_of
 from wellfed.planner.sweep import MostUsers
@@ -21,10 +23,11 @@ SCHEMA = "wellfed.plan/1"
 FROM_COMMAND_SCHEMA = "wellfed.from-command/1"
 
 
-def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> dict[str, Any]:
+def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps], rates: Rates = Rates()) -> dict[str, Any]:
     """The answer with its best `top` plans of different kinds."""
     search, ranking = answer.search, answer.ranking
     miss = ranking.near_miss
+    copies = None if ranking.best is None else replicas(search, ranking.best)
     return {
         "schema": SCHEMA,
         "machine": {"name": search.machine.name, "origin": search.machine.origin.value},
@@ -42,7 +45,10 @@ def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) ->
             "why": answer.verdict.why,
             "reasons": [reason.to_dict() for reason in answer.verdict.reasons],
         },
-        "plans": [{**plan_json(plan), **steps_json(steps(plan))} for plan in ranking.best_of_each_kind()[:top]],
+        "plans": [
+            {**plan_json(plan), "money": _money_json(plan, rates), **steps_json(steps(plan))}
+            for plan in ranking.best_of_each_kind()[:top]
+        ],
         "refused": [asdict(refusal) for refusal in ranking.refused],
         "near_miss": None
         if miss is None
@@ -65,6 +71,8 @@ def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) ->
             {"change": upgrade.change, "total_tok_s_gain": _finite(upgrade.gain), "plan": plan_json(upgrade.plan)}
             for upgrade in answer.upgrades
         ],
+        "power_caps": [] if ranking.best is None else [asdict(row) for row in power_caps(search, ranking.best)],
+        "replicas": None if copies is None else {**asdict(copies), "message": copies.said().to_dict()},
         "host": None if answer.host is None else host_json(answer.host),
         "assumptions": [asdict(assumption) for assumption in answer.assumptions],
     }
@@ -117,6 +125,12 @@ def steps_json(steps: NextSteps) -> dict[str, Any]:
     }
 
 
+def _money_json(plan: Plan, rates: Rates) -> dict[str, Any]:
+    found = money(plan, rates)
+    row = asdict(found) | {"per_million_output_tokens": found.per_million}
+    return row | {"break_even_share": found.break_even_share and _finite(found.break_even_share)}
+
+
 def _finite(value: float) -> float | None:
     return None if value == float("inf") else value
 
@@ -141,6 +155,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "running": estimate.running,
         "ttft_p99_s": estimate.ttft_p99_s,
         "tpot_p99_s": estimate.tpot_p99_s,
+        "idle_gpus": len(plan.machine.gpus) * plan.machine.count - plan.layout.gpus,
         "load_s": estimate.load_s,
         "starts": [_start_json(start) for start in starts_of(plan)],
         "limited_by": estimate.limited_by,

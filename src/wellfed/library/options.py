@@ -60,6 +60,17 @@ def in_range(option: str, value: float | None, least: float, most: float | None 
         raise Misuse(said, hint)
 
 
+def positive(option: str, value: float | str) -> float:
+    """A number above 0 that ends, from itself or its digits. Raises Misuse for what is none."""
+    try:
+        number = float(value)
+    except ValueError as error:
+        said = message("option.number", "{option} is {value}, which is no number", option=option, value=repr(value))
+        raise Misuse(said, message("option.range.above", "a number above {least} that ends", least=0)) from error
+    in_range(option, number, 0, above=True)
+    return number
+
+
 def engines(values: Engines) -> tuple[Engine, ...]:
     """Engines from enums or strings. Raises Misuse for one that there is not."""
     return tuple(member(Engine, name, "engine") for name in several(values))

@@ -11,6 +11,7 @@ from wellfed.library.result import Result, Row
 from wellfed.message import message
 from wellfed.nouns.workload import Workload
 from wellfed.planner.goal import Objective
+from wellfed.planner.money import Rates
 from wellfed.verbs import planning
 from wellfed.verbs.planning import PlanOptions
 
@@ -31,6 +32,7 @@ class Planned(Result):
     top: int
     max_users: bool = False
     most_users: MostUsers | None = None
+    rates: Rates = Rates()
 
     @property
     def best(self) -> Plan | None:
@@ -59,7 +61,7 @@ class Planned(Result):
         """The document of `wellfed plan --json`."""
         from wellfed.documents.answers import answer_json, most_users_json
 
-        document = answer_json(self.answer, self.top, self.steps)
+        document = answer_json(self.answer, self.top, self.steps, self.rates)
         if self.max_users:
             document["max_users"] = most_users_json(self.most_users)
         return document
@@ -133,12 +135,19 @@ def plan(
     set: options.Names = (),
     top: int = 6,
     max_users: bool = False,
+    price_hour: float | str | None = None,
+    machine_price: float | None = None,
+    years: float = 3.0,
+    electricity: float | None = None,
+    api_price: float | None = None,
+    currency: str = "USD",
 ) -> Planned:
     """Every sensible way to run `model`: does it fit, how fast, what limits it; CPU, GPU or both.
 
     `on` is a machine in a line ("2x rtx 4090, ryzen 9 7950x, 64gb"), a TOML file, `build:NAME` or a snapshot; None is
     this machine. `ttft` (s) and `tpot` (ms for each token) are targets, `rate` is requests per second instead of
-    `concurrency`, `set` pins settings by the engine's own flag names ("ubatch-size=2048").
+    `concurrency`, `set` pins settings by the engine's own flag names ("ubatch-size=2048"). Prices (of hire an
+    hour, or "cloud" for the cheapest offer; of the machine, a kWh, a million tokens of an API) give tokens' cost.
     Raises UnknownName for names in no catalogue, Misuse for options that do not go together, BadInput, Unsupported.
     """
     options.in_range("top", top, 1)
@@ -149,8 +158,23 @@ def plan(
         workload=workload, concurrency=concurrency, rate=rate, prompt=prompt, output=output, context=context,
         ttft=ttft, tpot=tpot, quality=quality, engine=engine, quant=quant, kv_type=kv_type, set=set,
     )  # fmt: skip
+    hire = _hire(price_hour, request)
+    rates = Rates(hire, electricity, machine_price, years, api_price, currency)
     answer = planning.plan(model, request)
-    return Planned(model, request, answer, top, max_users, _most_users(answer) if max_users else None)
+    return Planned(model, request, answer, top, max_users, _most_users(answer) if max_users else None, rates)
+
+
+def _hire(price_hour: float | str | None, request: PlanOptions) -> float | None:
+    """Raises BadInput for a price that is none, or that gpuhunt cannot tell."""
+    if price_hour is None:
+        return None
+    if not (isinstance(price_hour, str) and price_hour.lower() == "cloud"):
+        return options.positive("price_hour", price_hour)
+    from wellfed.verbs import inputs
+    from wellfed.verbs.cloud import cloud_offers
+
+    offers = cloud_offers(inputs.machine(request.on, request.nodes, request.network))
+    return offers[0].price_per_hour if offers else None
 
 
 def _most_users(answer: Answer) -> MostUsers | None:

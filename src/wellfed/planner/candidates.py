@@ -180,7 +180,7 @@ def _served(machine: Machine, model: Model, capabilities: Capabilities, quantisa
         for pipeline in _powers(total // tensor):
             if pipeline > 1 and tensor * pipeline <= per_node and tensor < min(per_node // 2, degrees[-1]):
                 continue  # inside a node, pipelines of narrow groups never beat wider groups
-            for data in _powers(total // (tensor * pipeline)):
+            for data in counts(total // (tensor * pipeline)):  # three machines are three replicas
                 yield from _served_variants(
                     model, capabilities, quantisation, (tensor, pipeline, data), latent and tensor > 1
                 )

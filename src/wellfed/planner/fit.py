@@ -48,8 +48,8 @@ USES: Mapping[str, Use] = {
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """A model with its best plan here. `quality` None: not known; `score` is it less the loss of these weights where
-    one is known; none is bundled."""
+    """A model with its best plan here. `quality` None: not known; `score` is it less the published loss of
+    these weights, nothing where none is published."""
 
     model_id: str
     plan: Plan
@@ -101,7 +101,8 @@ def fit(machine: Machine, use: Use, calibration: Calibration, top: int = 10, who
             quick.append(row)
         else:
             slow.append(row)
-    ranked = sorted(quick, key=_rank) + sorted((r for r in slow if _family(r.model_id) not in families), key=_rank)
+    others_of = (row for row in slow if whole_families or _family(row.model_id) not in families)
+    ranked = sorted(quick, key=_rank) + sorted(others_of, key=_rank)
     return Fit(use, tuple(_first_of_each(ranked, whole_families))[:top], looked_at, len(identities))
 
 

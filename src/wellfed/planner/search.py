@@ -193,7 +193,7 @@ class Search:
         late, *rest = self._key(plan)
         unstartable = not can_be_started(plan.machine, plan.layout)
         rare = not (self.goal.engines or is_usual(plan.machine, plan.model, plan.layout))
-        return (0.0 if share > KEEPS_UP else 1 - share, late, unstartable, rare, *rest)
+        return (unstartable, 0.0 if share > KEEPS_UP else 1 - share, late, rare, *rest)
 
     def _key(self, plan: Plan) -> tuple[float, ...]:
         late = lateness(plan)

@@ -130,9 +130,9 @@ def bounded(field: str, value: float) -> float:
 
 
 _KNEE = 6
-_MOST = {field: MOST_OF_THE_UNITS for field in _RATES} | {
-    field: MOST_OF_A_PEAK for field in (*_READS, "cache_fraction", "link_fraction")
-}
+_MOST = dict.fromkeys(_RATES, MOST_OF_THE_UNITS) | dict.fromkeys(
+    (*_READS, "cache_fraction", "link_fraction"), MOST_OF_A_PEAK
+)
 
 
 def knobs(calibration: Calibration, engine: Engine, formats: Mapping[str, str], scopes: Iterable[str]) -> Knobs:
