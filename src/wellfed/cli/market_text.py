@@ -9,7 +9,8 @@ from rich.table import Table
 
 from wellfed.cli.console import console
 from wellfed.cli.machine_text import machine_line
-from wellfed.cli.plan_json import plan_json
+from wellfed.cli.plan_json import plan_json, which_cpu_json
+from wellfed.messages.words import words
 from wellfed.nouns.workload import Workload
 from wellfed.planner.kinds import describe, kind_of
 from wellfed.planner.market import Market, Offer
@@ -35,6 +36,9 @@ def print_market(market: Market, workload: Workload) -> None:
     out.print(f"\n[dim]{market.machines} machines considered, {market.feasible} estimated in full that can do it[/]")
     best = market.offers[0]
     out.print(f"\n[bold]{escape(best.machine.name)}[/]: {escape(machine_line(best.machine))}")
+    if best.cpu is not None:
+        for said in best.cpu.told():
+            out.print(f"  {escape(words(said))}")
     print_sensitivities(market.weakest)
     if best.price is None:
         out.print(f"[dim]price: ? ({escape(best.price_reason)})[/]")
@@ -76,6 +80,7 @@ def market_json(market: Market) -> dict[str, Any]:
                 "power_w": offer.power_w,
                 "price": offer.price,
                 "price_reason": offer.price_reason or None,
+                "cpu": None if offer.cpu is None else which_cpu_json(offer.cpu),
                 "plan": plan_json(offer.plan),
             }
             for offer in market.offers

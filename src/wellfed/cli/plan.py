@@ -70,7 +70,8 @@ POSITIVE = Positive(0, min_open=True)
               help="Pin a setting by the engine's own flag name, e.g. ubatch-size=2048.")  # fmt: skip
 @click.option("--top", type=click.IntRange(1), default=6, show_default=True, help="Plans to show.")
 @click.option("--buy", is_flag=True, help="Design whole machines for MODEL instead: GPUs and what keeps them fed.")
-@click.option("--prices", type=click.Path(path_type=Path), help="With --buy: a TOML file of part prices.")
+@click.option("--cpus", is_flag=True, help="Which CPU to put the best plan's GPUs behind, and what weaker ones lose.")
+@click.option("--prices", type=click.Path(path_type=Path), help="With --buy or --cpus: a TOML file of part prices.")
 @click.option("--budget", type=POSITIVE, help="With --buy and --prices: spend at most this.")
 @click.option("--power", type=POSITIVE, help="With --buy: draw at most so many watts.")
 @click.option("--max-users", is_flag=True, help="How many users at a time keep --ttft and --tpot.")
@@ -85,7 +86,7 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
     the targets or keeps up with the rate.
     """
     from wellfed.planner.search import meets_targets
-    from wellfed.verbs import planning
+    from wellfed.verbs import choosing, planning
 
     objective = Objective(options["objective"])
     asked = _asked(options, objective)
@@ -99,12 +100,13 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
     if options["buy"]:
         _buy(model, asked, options, top, as_json)
         return
-    if options["prices"] or options["budget"] or options["power"]:
+    if options["budget"] or options["power"] or (options["prices"] and not options["cpus"]):
         raise click.UsageError("--prices, --budget and --power go with --buy")
     if options["max_users"] and not (options["ttft"] or options["tpot"]):
         raise click.UsageError("--max-users needs a target: --ttft or --tpot")
     answer = planning.plan(model, asked)
     most = _most_users(answer) if options["max_users"] else None
+    behind = choosing.which(answer, options["prices"]) if options["cpus"] else None
     if options["report"]:
         from wellfed.cli.report import write_report
 
@@ -119,11 +121,17 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
                 "at_least": most.at_least,
                 "plan": plan_json(most.plan),
             }
+        if options["cpus"]:
+            from wellfed.cli.plan_json import which_cpu_json
+
+            document["cpus"] = None if behind is None else which_cpu_json(behind)
         click.echo(json.dumps(document, indent=1))
     else:
-        from wellfed.cli.plan_text import print_answer
+        from wellfed.cli.plan_text import print_answer, print_which_cpu
 
         print_answer(answer, top, explain, _steps(model, asked))
+        if options["cpus"]:
+            print_which_cpu(behind)
         if options["max_users"]:
             from wellfed.cli.plan_text import print_most_users
 
