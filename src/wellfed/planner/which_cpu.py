@@ -29,8 +29,7 @@ _SINCE = 2019  # of CPUs that can still be bought
 # Parts that are soldered into portables and small boxes: no machine for cards is built with one.
 _PORTABLE = re.compile(
     r"\d(?:U|H|HQ|HX|HX3D|HS|HK|HL|UL|UE|HE|HRE|PE|TE|GE|Y|V|G\d)\b|\bCore Ultra \d \d+[UHV]|Ryzen AI|"
-    r"Ryzen \d \d{3}\b|Atom|Celeron|Pentium|\bN\d{2,3}\b|Embedded"
-)
+    r"Ryzen (?:Z|\d \d{3}\b)|\dM[ELR]?\b|Xeon D|Atom|Celeron|Pentium|\bN\d{2,3}\b|Embedded"
 )
 _LANES = 4  # of a GPU at least: below, a board has no slot for it
 _X86 = frozenset({"amd", "intel"})
