@@ -65,7 +65,8 @@ POSITIVE = Positive(0, min_open=True)
               help="Pin a setting by the engine's own flag name, e.g. ubatch-size=2048.")  # fmt: skip
 @click.option("--top", type=click.IntRange(1), default=6, show_default=True, help="Plans to show.")
 @click.option("--buy", is_flag=True, help="Design whole machines for MODEL instead: GPUs and what keeps them fed.")
-@click.option("--prices", type=click.Path(path_type=Path), help="With --buy: a TOML file of part prices.")
+@click.option("--cpus", is_flag=True, help="Which CPU to put the best plan's GPUs behind, and what weaker ones lose.")
+@click.option("--prices", type=click.Path(path_type=Path), help="With --buy or --cpus: a TOML file of part prices.")
 @click.option("--budget", type=POSITIVE, help="With --buy and --prices: spend at most this.")
 @click.option("--power", type=POSITIVE, help="With --buy: draw at most so many watts.")
 @click.option("--max-users", is_flag=True, help="How many users at a time keep --ttft and --tpot.")
@@ -96,10 +97,11 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
     if options["buy"]:
         _buy(model, plan_options(options), options, top, as_json)
         return
-    if options["prices"] or options["budget"] or options["power"]:
+    if options["budget"] or options["power"] or (options["prices"] and not options["cpus"]):
         raise click.UsageError("--prices, --budget and --power go with --buy")
     prices = {name: options[name] for name in _PRICES}
-    planned = library.plan(model, **_keywords(options), **prices, top=top, max_users=options["max_users"])
+    wishes = {name: options[name] for name in ("max_users", "cpus")}
+    planned = library.plan(model, **_keywords(options), **prices, **wishes, top=top, prices=options["prices"])
     if options["report"]:
         from wellfed.cli.report import write_report
 
@@ -107,9 +109,11 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
     if as_json:
         click.echo(json.dumps(planned.to_dict(), indent=1))
     else:
-        from wellfed.cli.plan_text import print_answer
+        from wellfed.cli.plan_text import print_answer, print_which_cpu
 
         print_answer(planned.answer, top, explain, planned.steps, planned.rates)
+        if options["cpus"]:
+            print_which_cpu(planned.which_cpu)
         if options["max_users"]:
             from wellfed.cli.plan_text import print_most_users
 
@@ -124,7 +128,17 @@ _KEYWORD = {
     "pins": "set",
 }  # fmt: skip
 _PRICES = ("price_hour", "machine_price", "years", "electricity", "api_price", "currency")
-_HERE = ("command_line", "buy", "prices", "budget", "power", "max_users", "report", *_PRICES)  # not of the search
+_HERE = (
+    "command_line",
+    "buy",
+    "prices",
+    "budget",
+    "power",
+    "max_users",
+    "cpus",
+    "report",
+    *_PRICES,
+)  # not of the search
 
 
 def _keywords(options: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from wellfed.planner.replicas import idle_words, replicas
 from wellfed.planner.start import start_words
 from wellfed.planner.sweep import MostUsers
 from wellfed.planner.upgrades import Upgrade
+from wellfed.planner.which_cpu import WhichCpu
 from wellfed.provenance import Assumption
 from wellfed.units import format_rate
 from wellfed.verbs.from_command import AsItIs
@@ -91,6 +92,17 @@ def _print_host(answer: Answer) -> None:
     for cause, left in cost.speed.losses:
         said = phrase("plan.host-left", "{cause}: {share} is left", cause=cause.value, share=f"{left:.0%}")
         console().print(f"  [dim]{escape(said)}[/]")
+
+
+def print_which_cpu(found: WhichCpu | None) -> None:
+    """The CPU to put the GPUs behind, and what the next weaker one loses."""
+    console().print(f"\n[bold]{phrase('plan.cpus', 'which CPU')}[/]")
+    if found is None:
+        none = phrase("plan.cpus.none", "no choice: no plan on cards, or their CPU comes with them")
+        console().print(f"  {escape(none)}")
+        return
+    for said in found.told():
+        console().print(f"  {escape(words(said))}")
 
 
 def model_line(model: Model) -> str:

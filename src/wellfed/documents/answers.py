@@ -16,6 +16,7 @@ from wellfed.planner.replicas import replicas
 from wellfed.planner.search import meets_targets, missed_targets
 from wellfed.planner.start import starts_of
 from wellfed.planner.sweep import MostUsers
+from wellfed.planner.which_cpu import HostChoice, WhichCpu
 from wellfed.verbs.from_command import AsItIs
 from wellfed.verbs.next_steps import NextSteps
 
@@ -109,6 +110,32 @@ def host_json(cost: HostCost) -> dict[str, Any]:
         "decode_tok_s_share": cost.decode_tok_s_share,
         "ttft_times": cost.ttft_times,
         "message": cost.told().to_dict(),
+    }
+
+
+def which_cpu_json(found: WhichCpu) -> dict[str, Any]:
+    """The CPU to put the GPUs behind, the best of all, and the next weaker one."""
+    return {
+        "pick": _choice_json(found.pick),
+        "best": _choice_json(found.best),
+        "next_weaker": None if found.weaker is None else _choice_json(found.weaker),
+        "compared": found.compared,
+        "by_price": found.priced,
+        "messages": [said.to_dict() for said in found.told()],
+    }
+
+
+def _choice_json(choice: HostChoice) -> dict[str, Any]:
+    return {
+        "id": choice.cpu.id,
+        "name": choice.cpu.name,
+        "sockets": choice.sockets,
+        "cores": choice.cpu.cores * choice.sockets,
+        "channels": choice.channels,
+        "lanes": list(choice.lanes),
+        "total_tok_s_share": choice.total_tok_s_share,
+        "ttft_times": choice.ttft_times,
+        "price": choice.price,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wellfed.errors import Misuse
@@ -12,13 +13,14 @@ from wellfed.message import message
 from wellfed.nouns.workload import Workload
 from wellfed.planner.goal import Objective
 from wellfed.planner.money import Rates
-from wellfed.verbs import planning
+from wellfed.verbs import choosing, planning
 from wellfed.verbs.planning import PlanOptions
 
 if TYPE_CHECKING:
     from wellfed.nouns.plan import Plan
     from wellfed.planner.answer import Answer
     from wellfed.planner.sweep import MostUsers
+    from wellfed.planner.which_cpu import WhichCpu
     from wellfed.verbs.next_steps import NextSteps
 
 
@@ -33,6 +35,8 @@ class Planned(Result):
     max_users: bool = False
     most_users: MostUsers | None = None
     rates: Rates = Rates()
+    cpus: bool = False
+    which_cpu: WhichCpu | None = None
 
     @property
     def best(self) -> Plan | None:
@@ -59,11 +63,13 @@ class Planned(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """The document of `wellfed plan --json`."""
-        from wellfed.documents.answers import answer_json, most_users_json
+        from wellfed.documents.answers import answer_json, most_users_json, which_cpu_json
 
         document = answer_json(self.answer, self.top, self.steps, self.rates)
         if self.max_users:
             document["max_users"] = most_users_json(self.most_users)
+        if self.cpus:
+            document["cpus"] = None if self.which_cpu is None else which_cpu_json(self.which_cpu)
         return document
 
     def rows(self) -> list[Row]:
@@ -135,6 +141,8 @@ def plan(
     set: options.Names = (),
     top: int = 6,
     max_users: bool = False,
+    cpus: bool = False,
+    prices: Path | None = None,
     price_hour: float | str | None = None,
     machine_price: float | None = None,
     years: float = 3.0,
@@ -148,6 +156,7 @@ def plan(
     this machine. `ttft` (s) and `tpot` (ms for each token) are targets, `rate` is requests per second instead of
     `concurrency`, `set` pins settings by the engine's own flag names ("ubatch-size=2048"). Prices (of hire an
     hour, or "cloud" for the cheapest offer; of the machine, a kWh, a million tokens of an API) give tokens' cost.
+    `cpus` asks which CPU would do behind these GPUs, by a file of `prices` where one is given.
     Raises UnknownName for names in no catalogue, Misuse for options that do not go together, BadInput, Unsupported.
     """
     options.in_range("top", top, 1)
@@ -161,7 +170,9 @@ def plan(
     hire = _hire(price_hour, request)
     rates = Rates(hire, electricity, machine_price, years, api_price, currency)
     answer = planning.plan(model, request)
-    return Planned(model, request, answer, top, max_users, _most_users(answer) if max_users else None, rates)
+    most = _most_users(answer) if max_users else None
+    behind = choosing.which(answer, prices) if cpus else None
+    return Planned(model, request, answer, top, max_users, most, rates, cpus, behind)
 
 
 def _hire(price_hour: float | str | None, request: PlanOptions) -> float | None:
