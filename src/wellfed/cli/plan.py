@@ -17,6 +17,8 @@ from wellfed.planner.goal import QUALITY, Objective
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from click.shell_completion import CompletionItem
+
     from wellfed.nouns.plan import Plan
     from wellfed.planner.answer import Answer
     from wellfed.planner.sweep import MostUsers
@@ -36,6 +38,24 @@ class Positive(click.FloatRange):
 
 
 POSITIVE = Positive(0, min_open=True)
+
+
+class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """An engine, or one version of it."""
+
+    name = "engine"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Engine and version (None: the newest that is known)."""
+        from wellfed.engines.versions import parted
+
+        return parted(value) if isinstance(value, str) else value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The engines' names."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(engine.value) for engine in Engine if engine.value.startswith(incomplete)]
 
 
 @click.command()
@@ -59,7 +79,8 @@ POSITIVE = Positive(0, min_open=True)
 @click.option("--tpot", type=POSITIVE, help="Wanted time per output token, milliseconds.")
 @click.option("--quality", type=click.Choice(list(QUALITY)), default=None,
               help="Coarsest weights to accept  [default: at-least-q4, lower only when nothing fits].")  # fmt: skip
-@click.option("--engine", "-e", "engines", multiple=True, type=click.Choice([e.value for e in Engine]))
+@click.option("--engine", "-e", "engines", multiple=True, type=EngineVersion(), metavar="ENGINE[@VERSION]",
+              help="e.g. vllm, vllm@0.17, llama.cpp@b9842, llama.cpp@2026-07; repeatable.")  # fmt: skip
 @click.option("--quant", "-q", "quantisations", multiple=True, metavar="TYPE", help="e.g. Q4_K_M, FP8; repeatable.")
 @click.option("--kv-type", "kv_types", multiple=True, metavar="TYPE",
               help="KV cache, e.g. q8_0, fp8, q8_0/f16; `any` tries all  [default: the engine's own; coarser only when "
@@ -68,6 +89,11 @@ POSITIVE = Positive(0, min_open=True)
               help="Instead of MODEL: a command line that runs now; estimated as it is, and improved.")  # fmt: skip
 @click.option("--set", "pins", multiple=True, metavar="KEY=VALUE",
               help="Pin a setting by the engine's own flag name, e.g. ubatch-size=2048.")  # fmt: skip
+@click.option("--speculate", metavar="HOW",
+              help="Draft tokens: mtp, eagle, draft:MODEL, ngram, each with @TOKENS; none  [default: the model's own "
+              "prediction layers, where they help].")  # fmt: skip
+@click.option("--acceptance", type=click.FloatRange(0, 1, min_open=True),
+              help="How often one drafted token is right, e.g. 0.7.")  # fmt: skip
 @click.option("--top", type=click.IntRange(1), default=6, show_default=True, help="Plans to show.")
 @click.option("--buy", is_flag=True, help="Design whole machines for MODEL instead: GPUs and what keeps them fed.")
 @click.option("--prices", type=click.Path(path_type=Path), help="With --buy: a TOML file of part prices.")
@@ -183,10 +209,13 @@ def _asked(options: dict[str, Any], objective: Objective) -> planning.PlanOption
         workload=_workload(options),
         sweep=objective is Objective.THROUGHPUT and options["concurrency"] is None and options["rate"] is None,
         least_quality_bits=None if options["quality"] is None else QUALITY[options["quality"]],
-        engines=tuple(Engine(name) for name in options["engines"]),
+        engines=tuple(dict.fromkeys(engine for engine, _ in options["engines"])),
+        versions=tuple(version for _, version in options["engines"] if version is not None),
         quantisations=options["quantisations"],
         kv_types=options["kv_types"],
         pins=options["pins"],
+        speculate=options["speculate"],
+        acceptance=options["acceptance"],
         vram_free=options["vram_free"],
         ram_free=options["ram_free"],
         system=options["system"],

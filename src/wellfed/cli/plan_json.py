@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from wellfed.engines.versions import CURRENT
 from wellfed.nouns.estimate import DeviceMemory, Quantity, Start, Term
 from wellfed.nouns.plan import Plan
 from wellfed.planner.answer import Answer
@@ -33,6 +34,7 @@ def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) ->
         "workload": asdict(search.workload),
         "objective": search.goal.objective.value,
         "considered": ranking.considered,
+        "drafting": None if ranking.drafting is None else ranking.drafting.to_dict(),
         "meets_targets": None if ranking.best is None else meets_targets(ranking.best),
         "verdict": {
             "kind": answer.verdict.kind and answer.verdict.kind.value,
@@ -105,7 +107,9 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "layout": _layout_json(plan.layout),
         "placement": kind_of(plan.layout).value,
         "description": describe(plan.layout),
+        "engine_version": plan.layout.version or CURRENT[plan.layout.engine],
         "concurrency": plan.workload.concurrency,
+        "context": plan.workload.context,
         "fits": estimate.memory.fits,
         "memory": [_device_json(device) for device in estimate.memory.devices],
         "max_sequences": estimate.memory.max_sequences,

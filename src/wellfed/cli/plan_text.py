@@ -42,6 +42,8 @@ def print_answer(answer: Answer, top: int, explain: bool, steps: Callable[[Plan]
     if plans:
         out.print(plans_table(plans))
         _print_limits(plans[0])
+        if answer.ranking.drafting is not None:
+            out.print(escape(words(answer.ranking.drafting)))
         _print_steps(steps(plans[0]))
     else:
         _print_way_out(answer)
