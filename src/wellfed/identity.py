@@ -17,6 +17,7 @@ from wellfed.catalog.models import Entry, Task, sizes_only
 from wellfed.catalog.name_words import parse, plain, repository_in
 from wellfed.errors import BadInput, Unsupported, WellfedError
 from wellfed.message import message
+from wellfed.plain_file import is_there, named_path
 from wellfed.provenance import Assumption
 
 if TYPE_CHECKING:
@@ -92,14 +93,9 @@ def _as_no_file(named: NamedModel, text: str) -> NamedModel:
 
 def _path(text: str) -> Path | None:
     """The file or folder that is there, or a .json that should be."""
-    path = Path(text).expanduser() if text.strip() and len(text) < _LONGEST_PATH else None
-    try:
-        return path if path is not None and (path.exists() or text.lower().endswith(".json")) else None
-    except (OSError, ValueError):  # no file can have such a name
-        return None
-
-
-_LONGEST_PATH = 4096
+    if is_there(text) or text.lower().endswith(".json"):
+        return named_path(text)
+    return None
 
 
 def _of_path(path: Path) -> NamedModel:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from wellfed.accuracy.case import Case
-from wellfed.accuracy.fitting import Parameter, fit, leave_groups_out, linearised, residual
+from wellfed.accuracy.fitting import Z80, Parameter, fit, leave_groups_out, linearised, residual
 from wellfed.accuracy.measured import local_cases
 from wellfed.catalog.calibration import bundled
 from wellfed.hardware.machine import Machine
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 _TOLERANCE = 1e-4
 _MISREAD = 3.5  # speeds so far from the start values did not run where the row seems to say
-Z80 = 1.2815515655446004  # standard normal quantile that leaves 10 % on each side
 CLASSES = ("CPU decode", "CPU prefill", "hybrid decode", "hybrid prefill")
 
 PARAMETERS = (

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wellfed.accuracy.case import Case
-from wellfed.accuracy.fitting import Parameter, fit, leave_groups_out, linearised, residual
+from wellfed.accuracy.fitting import Z80, Parameter, fit, leave_groups_out, linearised, residual
 from wellfed.accuracy.local_rows import GpuCase, GpuRows, gpu_cases
 from wellfed.accuracy.measured import local_cases
 from wellfed.accuracy.stages_local import Stage, priors, stages
 from wellfed.nouns.calibration import Calibration, Fact, Residual
+from wellfed.nouns.layout import Engine
+from wellfed.perf.doubt import vendor_key
 from wellfed.perf.gpu_rates import OLD_BUILDS
 from wellfed.perf.local import NEW_BACK_END, NEW_CHIP, speed_class, support_key
 
@@ -28,8 +30,9 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
 
 _LOSS_SCALE = 0.12
-_MISREAD = 6.0  # speeds so far from the start values did not run where the row seems to say
+_MISREAD = 5.0  # speeds so far from the start values did not run where the row seems to say
 _LEAST_ROWS = 30  # of a class to have a width of its own
+_FEW_SOURCES = 8  # whose errors say as much of the next one as those of all classes together
 _LEARNT = 0.8  # a doubt below this share of the prior's: the rows told something
 
 
@@ -139,10 +142,11 @@ def _depends(name: str, back_ends: set[str], chips: set[str]) -> bool:
 
 
 def support(found: Iterable[Fitted]) -> dict[str, int]:
-    """Measured rows by phase, back end and chip, today's llama.cpp."""
+    """Measured rows by phase, back end and chip, today's llama.cpp, and by vendor."""
     counts: Counter[str] = Counter()
     for outcome in found:
         counts.update(support_key(one.phase, one.device, one.build) for one in outcome.cases)
+        counts.update(vendor_key(one.device.vendor, Engine.LLAMA_CPP) for one in outcome.cases)
     return dict(counts)
 
 
@@ -151,6 +155,7 @@ def residuals(found: Iterable[Fitted]) -> dict[str, Residual]:
     import numpy as np
 
     rows: dict[str, list[tuple[float, float, str]]] = {}
+    seen: dict[str, list[float]] = {}
 
     def add(name: str, one: GpuCase, predicted: float) -> None:
         rows.setdefault(name, []).append((one.case.measured, float(predicted), one.case.source))
@@ -159,7 +164,9 @@ def residuals(found: Iterable[Fitted]) -> dict[str, Residual]:
         for place, one in enumerate(outcome.cases):
             if one.case.request is None:
                 continue
-            add(speed_class(one.phase, one.case.request), one, outcome.without_source[place])
+            name = speed_class(one.phase, one.case.request)
+            add(name, one, outcome.without_source[place])
+            seen.setdefault(name, []).append(abs(float(np.log(outcome.predicted[place] / one.case.measured))))
             if one.build == "current":
                 add(f"llama.cpp GPU {one.phase}, current builds, any", one, outcome.without_source[place])
                 add(f"llama.cpp GPU {one.phase}, {NEW_CHIP}", one, outcome.without_chip[place])
@@ -170,4 +177,21 @@ def residuals(found: Iterable[Fitted]) -> dict[str, Residual]:
         )
         for name, errors in sorted(rows.items())
     }
-    return {name: one for name, one in made.items() if one.rows >= _LEAST_ROWS or name.startswith("ik")}
+    kept = {name: one for name, one in made.items() if one.rows >= _LEAST_ROWS or name.startswith("ik")}
+    for name, errors in seen.items():
+        phase = "decode" if " decode" in name else "prefill"
+        every = kept.get(f"llama.cpp GPU {phase}, current builds, any")
+        if name in kept and every is not None:
+            sources = len({source for *_, source in rows[name]})
+            kept[name] = _pooled(kept[name], sources, every.sigma, float(np.quantile(errors, 0.8)) / Z80)
+    return kept
+
+
+def _pooled(of_class: Residual, sources: int, every: float, least: float) -> Residual:
+    """A class of few sources says little of the next one's error: its sigma, pooled in logs with that of all rows.
+
+    Never less than what the rows that were fitted are off by.
+    """
+    share = sources / (sources + _FEW_SOURCES)
+    sigma = of_class.sigma**share * every ** (1 - share)
+    return replace(of_class, sigma=round(max(sigma, least), 4))

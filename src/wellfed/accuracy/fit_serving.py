@@ -15,8 +15,10 @@ from wellfed.accuracy.rows_serving import interpret
 from wellfed.accuracy.serving_stack import Aggregated, Disaggregated
 from wellfed.errors import WellfedError
 from wellfed.nouns.calibration import Calibration, Fact, Residual
+from wellfed.perf.doubt import vendor_key
 from wellfed.perf.serving.doubt import kind_measured, nearness
 from wellfed.perf.serving.estimate import THROUGHPUT
+from wellfed.perf.serving.formats import gpu_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,10 +43,8 @@ _COMMON = (
     Parameter("score_compute_fraction", 0.5, 0.05, 0.93, 0.3),
     Parameter("compute_fraction.fp16", 0.58, 0.2, 0.93, 0.1),
     Parameter("compute_fraction.fp8", 0.52, 0.2, 0.93, 0.1),
-    Parameter("compute_fraction.fp4", 0.42, 0.1, 0.93, 0.1),
-    Parameter("compute_fraction.int8", 0.55, 0.2, 0.93, 0.2),
+    Parameter("compute_fraction.fp4", 0.52, 0.1, 0.93, 0.1),
     Parameter("compute_fraction.unpacked", 0.45, 0.1, 0.93, 0.2),
-    Parameter("expert_bandwidth_fraction", 0.9, 0.3, 1.0, 0.1),
     Parameter("expert_compute_fraction", 0.8, 0.1, 1.0, 0.15),
     Parameter("expert_half_width", 300, 10, 5000, 0.5),
     Parameter("expert_tile_tokens", 8, 0.01, 128, 0.5),
@@ -58,28 +58,34 @@ _COMMON = (
     Parameter("exchange_s", 1e-5, 1e-6, 1e-4, 0.7),
     Parameter("clumping", 0.5, 0.02, 3.0, 0.5),
     Parameter("kv_transfer_fraction", 0.3, 0.01, 1.0, 1.0),
-)
-_BY_ENGINE = (
-    Parameter("kernel_share", 1.0, 0.3, 2.0, 0.04),
-    Parameter("launch_s", 4e-5, 2e-6, 1e-4, 0.3),
     Parameter("step_s", 1.2e-3, 1e-6, 1e-2, 0.15),
     Parameter("sequence_s", 8e-6, 1e-7, 2e-4, 0.5),
     Parameter("request_s", 0.008, 0.001, 0.1, 0.3),
     Parameter("frontend_s", 1.5e-3, 1e-4, 1e-2, 0.2),
+)
+_BY_ENGINE = (
+    Parameter("kernel_share", 1.0, 0.3, 2.0, 0.04),
+    Parameter("launch_s", 4e-5, 2e-6, 1e-4, 0.3),
     Parameter("prefill_wait_steps", 1.5, 0.01, 30, 0.4),
     Parameter("group_wait_steps", 5, 0.1, 300, 1.0),
 )
 # Factors of kinds of devices on the common values: near 1 unless rows say otherwise.
-_KINDS = ("ampere", "ada", "hopper", "blackwell-gddr", "lpddr", "gddr", "amd", "cdna3", "huawei")
+_KINDS = ("ampere", "ada", "hopper", "blackwell-gddr", "lpddr", "gddr", "amd", "cdna3", "huawei", "halved")
 _FACTORS = (
     Parameter("memory_factor", 1.0, 0.3, 1.2, 0.05),
     Parameter("compute_factor", 1.0, 0.2, 2.0, 0.1),
     Parameter("kernel_factor", 1.0, 0.3, 6.0, 0.2),
 )
 # Left at 1: large chips of one maker reach the same share of their peaks, and a slower source is the source's matter.
-_TIED = frozenset({"compute_factor.hopper", "memory_factor.cdna3"})
+# Memory reads alike everywhere but where rows say otherwise.
+_TIED = frozenset(
+    {"compute_factor.hopper", "compute_factor.cdna3", "compute_factor.blackwell-gddr", "kernel_factor.halved"}
+    | {f"memory_factor.{kind}" for kind in ("ampere", "ada", "lpddr", "gddr", "amd", "cdna3", "halved")}
+)
 # GeForce cards' data sheets count FP16 with FP32 sums at half the rate: they reach more of it than server parts do.
-_STARTS = {"compute_factor.gddr": 1.4, "kernel_factor.amd": 2.0, "kernel_factor.huawei": 2.5}
+_STARTS = {"compute_factor.halved": 1.4, "kernel_factor.amd": 2.0, "kernel_factor.huawei": 2.5}
+# Held: no row, or six, tells them.
+FIXED = {"serving.expert_bandwidth_fraction": 1.0, "serving.compute_fraction.int8": 0.5}
 # What vendors' tuning gains over what people install: of kernels for the matrix units, of their number, of reads.
 _TUNED = (
     Parameter("compute_factor.tuned", 1.1, 0.8, 1.6, 0.1),
@@ -138,7 +144,7 @@ class Fit:
         import numpy as np
 
         one, two = _kind(cases, split=False), _kind(cases, split=True)
-        names = {parameter.name for parameter in parameters()}
+        names = {parameter.name for parameter in parameters()} | set(FIXED)
         self.aggregated, self.disaggregated = Aggregated(one, names), Disaggregated(two, names)
         self.cases = [*one, *two]
         self._by_kind: dict[str, list[str]] = {}
@@ -155,6 +161,7 @@ class Fit:
         """Milliseconds of all cases."""
         import numpy as np
 
+        values = {**FIXED, **values}
         return np.concatenate([self.aggregated.predict(values), self.disaggregated.predict(values)])
 
     def fitted(self) -> dict[str, float]:
@@ -196,8 +203,10 @@ class Fit:
         return found
 
     def support(self) -> dict[str, int]:
-        """Rows by engine and kind of GPU."""
-        return dict(Counter(kind_measured(case.request) for case in self.cases if case.request and not case.outlier))
+        """Rows by engine and kind of GPU, and by vendor."""
+        known = [case.request for case in self.cases if case.request and not case.outlier]
+        vendors = Counter(vendor_key(gpu_of(one.machine).vendor, one.layout.engine) for one in known)
+        return dict(Counter(kind_measured(one) for one in known) + vendors)
 
     def _nearness(self, case: Case) -> str:
         """Of a row as if its own source were not known."""
@@ -213,6 +222,10 @@ class Fit:
                 if case.request and not case.outlier:
                     self._by_kind.setdefault(kind_measured(case.request), []).append(case.source)
         return self._by_kind.get(kind, [])
+
+
+def _held() -> dict[str, Fact]:
+    return {name: Fact("prior", source="assumed") for name in FIXED}
 
 
 def _kind(cases: Sequence[Case], split: bool) -> list[Case]:
@@ -282,8 +295,8 @@ def refit(folder: Path) -> Calibration:
     """
     found = Fit(cases_of(folder))
     whole = found.fitted()
-    values = {one.name: float(f"{whole[one.name]:.5g}") for one in parameters()}
+    values = FIXED | {one.name: float(f"{whole[one.name]:.5g}") for one in parameters()}
     source = "refit of serving.csv; sigmas with sources left out; MLPerf rows choose one factor and their own sigmas"
-    fitted = with_submitted(folder, Calibration("serving", values, source=source, facts=found.facts(whole)))
+    fitted = with_submitted(folder, Calibration("serving", values, source=source, facts=found.facts(whole) | _held()))
     sigmas = found.residuals(found.left_out(units(found.cases), whole)) | throughput_residuals(folder, fitted)
     return replace(fitted, residuals=sigmas, support=found.support())

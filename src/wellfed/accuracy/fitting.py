@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
 
 
+Z80 = 1.2815515655446004  # standard normal quantile that leaves 10 % on each side
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """One parameter: where the search starts (its physically plausible value), bounds, and how firmly it is held.
@@ -193,8 +196,8 @@ def leave_groups_out(
 def residual(measured: Vector, predicted: Vector, groups: Sequence[str] | None = None) -> Residual:
     """Errors of predictions; sigma is the one whose 80 % interval covers 80 % of the rows.
 
-    With `groups`, of the groups: each weighs the same in sigma, however many rows it has, since what is predicted next
-    is another group.
+    With `groups`, each weighs the root of its rows in sigma: what is predicted next is another group, but one row tells
+    less of a group than many.
     """
     import numpy as np
 
@@ -204,10 +207,10 @@ def residual(measured: Vector, predicted: Vector, groups: Sequence[str] | None =
         spread = float(np.quantile(np.abs(logs), 0.8))
     else:
         _, inverse, sizes = np.unique(np.array(groups), return_inverse=True, return_counts=True)
-        spread = _weighted_quantile(np.abs(logs), 1 / sizes[inverse], 0.8)
+        spread = _weighted_quantile(np.abs(logs), sizes[inverse] ** -0.5, 0.8)
     return Residual(
         rows=len(measured),
-        sigma=round(max(spread / 1.2815515655446004, 0.01), 4),
+        sigma=round(max(spread / Z80, 0.01), 4),
         bias=round(float(np.median(logs)), 4),
         median_ape=round(float(np.median(ape)), 4),
         mape=round(float(np.mean(ape)), 4),

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import wellfed.catalog
+from wellfed.accuracy.fitting import Z80
 from wellfed.catalog.calibration import bundled, dump, load
 from wellfed.errors import BadInput
 from wellfed.nouns.calibration import Calibration
 
-_Z80 = 1.2815515655446004  # normal quantiles that leave 10 % and 15 % on each side
-_FROM_70_TO_80 = _Z80 / 1.0364333894937898
+_FROM_70_TO_80 = Z80 / 1.0364333894937898  # normal quantiles that leave 10 % and 15 % on each side
 
 
 def refit_all(folder: Path, told: Callable[[str], None] = lambda _: None) -> Iterator[tuple[str, str]]:
@@ -64,7 +64,7 @@ def _least_sigmas(folder: Path, calibration: Calibration) -> dict[str, float]:
         for one in found.scored:
             if one.case.metric != "oom" and not one.case.outlier and min(one.case.measured, one.predicted.value) > 0:
                 errors.setdefault(one.case.cls, []).append(math.log(one.predicted.value / one.case.measured))
-    return {name: float(np.quantile(np.abs(logs), 0.7)) / _Z80 for name, logs in errors.items()}
+    return {name: float(np.quantile(np.abs(logs), 0.7)) / Z80 for name, logs in errors.items()}
 
 
 def _parts() -> tuple[tuple[str, Callable[[Path], Calibration]], ...]:

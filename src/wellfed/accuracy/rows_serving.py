@@ -38,6 +38,7 @@ _ENGINES = {
 _ENGINE = re.compile(rf"({'|'.join(_ENGINES)})(?:\s+v?\d\S*)?", re.IGNORECASE)
 _RANGE = re.compile(r"range ratio ~?([0-9.]+)-1\b")
 _BATCH_TOKENS = 8192
+_ASCEND_GRAPHS = (0, 11)
 _PAGE = 16  # tokens of a prompt that a prefix cache leaves to compute, at least
 _CAMPAIGN = "origin="  # rows of benchmark campaigns that set an engine's limits to the load, and send ten rounds
 _CAMPAIGN_ROUNDS = 10
@@ -181,13 +182,19 @@ def _aggregated(
         layout = replace(layout, kv_type=cache, batch_tokens=chunk, max_sequences=sequences)
     return replace(
         layout,
-        cuda_graphs=not told.eager,
+        cuda_graphs=not (told.eager or _before_graphs(row, spec)),
         async_scheduling=told.async_scheduling,
         speculation=guess,
         batch_tokens=told.chunk or layout.batch_tokens,
         max_sequences=min(told.sequences or layout.max_sequences, max(layout.max_sequences, clients)),
         options=options,
     )
+
+
+def _before_graphs(row: Row, spec: GpuSpec) -> bool:
+    """vLLM replays whole passes on Ascend since 0.11; what tells no version is taken to be older."""
+    version = re.match(r"v?(\d+)\.(\d+)", row.text("engine_version"))
+    return spec.vendor == "huawei" and (version is None or (int(version[1]), int(version[2])) < _ASCEND_GRAPHS)
 
 
 @lru_cache(maxsize=256)

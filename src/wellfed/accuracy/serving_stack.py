@@ -11,7 +11,7 @@ from wellfed.nouns.plan import Request
 from wellfed.perf.serving.disaggregation import split
 from wellfed.perf.serving.estimate import pools, shape_for
 from wellfed.perf.serving.formats import formats, gpu_of, kinds
-from wellfed.perf.serving.knobs import MOST_OF_A_PEAK, Keys, Knobs, is_bounded, keys
+from wellfed.perf.serving.knobs import Keys, Knobs, bounded, keys
 from wellfed.perf.serving.load import serve
 from wellfed.perf.serving.room import room
 from wellfed.perf.serving.shape import Shape
@@ -45,7 +45,7 @@ class _Columns:
 
         values = np.array([1.0, *(parameters[name] for name in self.names)])
         found = {field: values[places].prod(axis=1) for field, places in self.places.items()}
-        return Knobs(**{f: np.minimum(v, MOST_OF_A_PEAK) if is_bounded(f) else v for f, v in found.items()})
+        return Knobs(**{field: bounded(field, value) for field, value in found.items()})
 
 
 def _columns(requests: Sequence[Request], available: Collection[str]) -> _Columns:

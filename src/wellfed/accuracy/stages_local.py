@@ -149,6 +149,8 @@ def _decode() -> tuple[Parameter, ...]:
         _general("routing_share", 0.1, 1.0, 0.4),
         *_by_back_end("weights_per_cycle_bf16", 0.3, 40, 0.7, _BF16),
         *_pairs("unpack", 0.1, 2.0, 0.3),
+        *_pairs("fine_unpack", 0.1, 2.0, 0.3),
+        *_pairs("scores", 0.1, 3.0, 0.5),
         *_by_back_end("launch_us", 0.1, 30, 0.7),
         *_by_back_end("host_launch_us", 0.3, 60, 0.7, _HOST_LAUNCH, BACK_ENDS[1:]),
         *_by_back_end("cache_fraction", 0.1, 1.0, 0.35),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from wellfed.catalog.models import published_files
 from wellfed.catalog.name_words import Name
 from wellfed.errors import UnknownName
-from wellfed.message import message
+from wellfed.message import Listing, message
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.quantisation_names import quantisation
@@ -77,6 +78,10 @@ def of_format(model: Model | None, name: Name) -> tuple[Quantisation | None, tup
         return None, ()
     if model is not None and model.native_recipe is not None and _made_so(model.native_recipe.method, written, name):
         return by_label(model.native_quantisation), ()
+    several = [part for part in written.split("-") if _GGUF_TYPE.match(part)]
+    if len(several) > 1:
+        said = message("resolve.formats", "the name tells several formats: {formats}", formats=Listing(tuple(several)))
+        return None, (Assumption(str(said), "which of them is meant cannot be told"),)
     for label in _labels(written):
         chosen = by_label(_IN_GGUF.get(label, label) if name.is_gguf else label)
         if chosen is not None:
@@ -86,6 +91,8 @@ def of_format(model: Model | None, name: Name) -> tuple[Quantisation | None, tup
     text = message("resolve.format", "no recipe is known for {format} files", format=written.upper())
     return None, (Assumption(str(text), "their size cannot be told from the name"),)
 
+
+_GGUF_TYPE = re.compile(r"i?q[1-8](?:_|$)|tq[12]_")
 
 # what safetensors' names mean of a GGUF file
 _IN_GGUF = {"bf16": "gguf-bf16", "fp16": "f16", "fp32": "gguf-f32", "f32": "gguf-f32", "mxfp4": "gguf-mxfp4"}

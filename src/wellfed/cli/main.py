@@ -37,6 +37,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "resolve": ("wellfed.cli.resolve:command", "Which model is meant by a name, and how large it is."),
     "catalog": ("wellfed.cli.catalog:command", "GPUs, CPUs, models and builds that are known by name."),
     "explain": ("wellfed.cli.explain:command", "What a term means."),
+    "serve": ("wellfed.serve.command:serve", "A page for people, a REST API for programs, tools for agents."),
+    "mcp": ("wellfed.serve.command:mcp", "Tools for agents over standard input and output."),
     "completion": ("wellfed.cli.completion:command", "Print the shell completion script."),
 }
 

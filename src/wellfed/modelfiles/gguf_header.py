@@ -211,6 +211,7 @@ class _Reader:
         if not isinstance(alignment, int) or not 1 <= alignment <= 1 << 20:
             raise self.broken(f"an alignment of {alignment}")
         start = -(-self.at // alignment) * alignment
-        need = start + max((tensor.offset + tensor.bytes for tensor in table), default=0)
+        ends = max((tensor.offset + tensor.bytes for tensor in table), default=0)
+        need = start + max(ends, sum(tensor.bytes for tensor in table))  # no two share their bytes
         if table and need > self.end:
             raise self.broken(f"has {self.end} of at least {need} bytes")

@@ -18,6 +18,11 @@ class Engine(StrEnum):
     TENSORRT_LLM = "tensorrt-llm"
     KTRANSFORMERS = "ktransformers"
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it runs device by device for few users; the others batch continuously."""
+        return self in (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.KTRANSFORMERS)
+
 
 class BackEnd(StrEnum):
     """What a local engine's build computes with on GPUs."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from wellfed.hardware.machine import Machine
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Estimate, Quantity
+from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Request
 from wellfed.provenance import Assumption
 
@@ -49,7 +50,7 @@ def _vendor_doubts(request: Request, calibration: Calibration) -> list[tuple[flo
     vendors = {gpu.spec.vendor: gpu.spec.serving_build for gpu in request.machine.gpus if gpu.spec is not None}
     doubts = []
     for vendor, build in vendors.items():
-        if _has_rows(vendor, calibration):
+        if _has_rows(vendor, request.layout.engine, calibration):
             continue
         how = f"; vLLM means {build}" if build else ""
         text = f"no measurement of {vendor} GPUs stands behind these speeds{how}"
@@ -57,9 +58,13 @@ def _vendor_doubts(request: Request, calibration: Calibration) -> list[tuple[flo
     return doubts
 
 
-def _has_rows(vendor: str, calibration: Calibration) -> bool:
-    prefix = f"local.gpu.{vendor}."
-    return vendor == "nvidia" or any(key.startswith(prefix) for key in calibration.parameters)
+def _has_rows(vendor: str, engine: Engine, calibration: Calibration) -> bool:
+    return vendor == "nvidia" or calibration.support.get(vendor_key(vendor, engine), 0) > 0
+
+
+def vendor_key(vendor: str, engine: Engine) -> str:
+    """What measured rows of a vendor's GPUs are counted by: under local engines, and under those that serve."""
+    return f"{'local' if engine.is_local else 'serving'} vendor {vendor}"
 
 
 def _cpu_doubts(request: Request) -> list[tuple[float, Assumption]]:

@@ -12,8 +12,6 @@ from wellfed.perf.acceptance import with_acceptance
 from wellfed.perf.doubt import with_doubt
 from wellfed.perf.load import start
 
-LOCAL_ENGINES = frozenset({Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.KTRANSFORMERS})
-
 
 def estimate(request: Request, calibration: Calibration) -> Estimate:
     """What `request`'s layout would do.
@@ -29,7 +27,7 @@ def estimate(request: Request, calibration: Calibration) -> Estimate:
 
 
 def _estimate(request: Request, calibration: Calibration) -> Estimate:
-    if request.layout.engine in LOCAL_ENGINES:
+    if request.layout.engine.is_local:
         from wellfed.perf.local import estimate_local
 
         return estimate_local(request, calibration)

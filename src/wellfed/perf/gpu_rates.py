@@ -66,7 +66,8 @@ class GpuRates:
 SCALARS = tuple(name for name in GpuRates.__dataclass_fields__ if name not in ("weights_per_cycle", "norm"))
 WEIGHT_KINDS = ("float", "bf16", "block", "k", "codebook")
 FACTORS = ("bandwidth", "unpack", "gemm", "joules")  # by which chips differ
-PAIRED = ("unpack", "attention")  # by which vendors' drivers differ under one back end
+PAIRED = ("unpack", "fine_unpack", "attention", "scores")  # by which vendors' drivers differ under one back end
+FINE = frozenset({"k", "codebook"})  # kinds whose blocks have scales within scales, which some drivers unpack slowly
 
 
 def gpu_rates(calibration: Calibration, device: GpuDevice, build: str) -> GpuRates:
@@ -120,16 +121,18 @@ def _old_value(calibration: Calibration, device: GpuDevice, build: str) -> Calla
 
 def _under(rates: GpuRates, calibration: Calibration, device: GpuDevice) -> GpuRates:
     """The same for a vendor's cards under a back end of several vendors: how far its drivers take the same kernels."""
-    unpack, attention = (
+    unpack, fine, attention, scores = (
         calibration.parameters.get(f"pair.{device.back_end.value}.{device.vendor}.{name}_factor", 1.0)
         for name in PAIRED
     )
     return replace(
         rates,
-        weights_per_cycle={kind: rate * unpack for kind, rate in rates.weights_per_cycle.items()},
+        weights_per_cycle={
+            kind: rate * unpack * (fine if kind in FINE else 1.0) for kind, rate in rates.weights_per_cycle.items()
+        },
         attention_fraction=rates.attention_fraction * attention,
         latent_attention_fraction=rates.latent_attention_fraction * attention,
-        score_flops_per_cycle=rates.score_flops_per_cycle * attention,
+        score_flops_per_cycle=rates.score_flops_per_cycle * scores,
     )
 
 

@@ -10,6 +10,7 @@ from wellfed.errors import BadInput
 from wellfed.hardware.machine import Machine
 from wellfed.message import message
 from wellfed.nouns.calibration import Calibration
+from wellfed.plain_file import is_there
 
 if TYPE_CHECKING:
     from wellfed.models.model import Model
@@ -63,10 +64,7 @@ def captured(path: Path) -> Machine:
 
 
 def _is_capture(on: str) -> bool:
-    try:
-        return Path(on).exists() and not on.endswith(".toml")
-    except (OSError, ValueError):  # no file can have such a name
-        return False
+    return is_there(on) and not on.endswith(".toml")
 
 
 def _with_measured_memory(machine: Machine) -> Machine:

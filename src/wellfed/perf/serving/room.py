@@ -58,4 +58,5 @@ def room(request: Request) -> Room:
     slots = max(1.0, limit if cached is None else min(limit, cached))
     if cached is None or cached >= limit or layout.engine is not Engine.VLLM:
         return Room(ledger, cached, slots, slots)
-    return Room(ledger, cached, slots, max(slots, min(limit, held(prompt) or limit)))
+    begun = held(prompt)
+    return Room(ledger, cached, slots, max(slots, min(limit, limit if begun is None else begun)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from wellfed.errors import Unsupported
@@ -10,7 +11,7 @@ from wellfed.nouns.estimate import Estimate, Quantity
 from wellfed.nouns.layout import Layout
 from wellfed.nouns.plan import Request
 from wellfed.perf.serving.estimate import THROUGHPUT, estimate_serving, replica
-from wellfed.perf.serving.load import serve
+from wellfed.perf.serving.load import Served, serve
 from wellfed.perf.serving.room import room
 
 _NOTHING = 1e-9
@@ -67,6 +68,29 @@ def _likely(rate: float, calibration: Calibration) -> Quantity:
     return Quantity.lognormal(rate, calibration.sigma(THROUGHPUT))
 
 
+def _fullest(at: Callable[[float], Served], slots: float, tpot_limit_s: float | None) -> tuple[float, float]:
+    """The batch of most requests per second within the limit, and that rate; both 0 where no batch is within it."""
+    chosen, most, beyond = 0.0, 0.0, None
+    for batch in (*(size for size in _BATCHES if size < slots), slots):
+        served = at(batch)
+        if tpot_limit_s is not None and served.tpot > tpot_limit_s:
+            beyond = batch
+            break
+        if served.rate > most:
+            chosen, most = batch, served.rate
+    if beyond is None or not most or tpot_limit_s is None:
+        return chosen, most
+    low, high = chosen, beyond
+    while high - low > 1:
+        middle = round((low + high) / 2)
+        served = at(middle)
+        if served.tpot > tpot_limit_s:
+            high = middle
+        else:
+            low, most = middle, max(most, served.rate)
+    return low, most
+
+
 def _best_batch(
     request: Request, calibration: Calibration, tpot_limit_s: float | None, streamed: bool
 ) -> Estimate | None:
@@ -78,11 +102,11 @@ def _best_batch(
     steady = replace(parameters, clumping=0.0, group_wait=0.0, prefill_wait=0.0, frontend_s=_NOTHING)
     if not streamed:
         steady = replace(steady, sequence_s=0.0)
-    chosen, most = 0.0, 0.0
-    for batch in (*(size for size in _BATCHES if size < space.slots), space.slots):
-        served = serve(replace(shape, clients=batch, slots=batch, start_slots=batch), steady)
-        if served.rate > most and (tpot_limit_s is None or served.tpot <= tpot_limit_s):
-            chosen, most = batch, served.rate
+
+    def at(batch: float) -> Served:
+        return serve(replace(shape, clients=batch, slots=batch, start_slots=batch), steady)
+
+    chosen, most = _fullest(at, space.slots, tpot_limit_s)
     if not most:
         return None
     replicas = request.layout.data_parallel
