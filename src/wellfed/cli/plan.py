@@ -11,6 +11,7 @@ import click
 
 from wellfed.cli.naming import say_how_read
 from wellfed.nouns.layout import Engine
+from wellfed.nouns.training import Method, Optimizer, Precision, Shard
 from wellfed.nouns.workload import PRESETS
 from wellfed.planner.goal import QUALITY, Objective
 
@@ -94,6 +95,22 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
               "prediction layers, where they help].")  # fmt: skip
 @click.option("--acceptance", type=click.FloatRange(0, 1, min_open=True),
               help="How often one drafted token is right, e.g. 0.7.")  # fmt: skip
+@click.option("--train", type=click.Choice([m.value for m in Method]), help="Fine-tune MODEL instead of serving it.")
+@click.option("--sequence", type=click.IntRange(16), default=2048, show_default=True, help="With --train: tokens of a sequence.")
+@click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="With --train: sequences of a step.")
+@click.option("--micro-batch", type=click.IntRange(1), help="With --train: sequences at a time on a GPU.")
+@click.option("--optimizer", type=click.Choice([o.value for o in Optimizer]), default="adamw", show_default=True,
+              help="With --train.")  # fmt: skip
+@click.option("--precision", type=click.Choice([p.value for p in Precision]), default="bf16", show_default=True,
+              help="With --train.")  # fmt: skip
+@click.option("--rank", type=click.IntRange(1, 4096), default=16, show_default=True, help="With --train: of adapters.")
+@click.option("--train-embeddings", is_flag=True, help="With --train: input and output embedding too.")
+@click.option("--train-experts", is_flag=True, help="With --train: adapters on routed experts too.")
+@click.option("--shard", type=click.Choice([s.value for s in Shard]), help="With --train: ZeRO or FSDP over the GPUs.")
+@click.option("--checkpointing/--no-checkpointing", default=None, help="With --train: activations computed again.")
+@click.option("--offload/--no-offload", default=None, help="With --train: the optimizer on the CPU.")
+@click.option("--chunked-loss", is_flag=True, help="With --train: logits never whole in memory.")
+@click.option("--gpus", type=click.IntRange(1, 4096), help="With --train: so many GPUs.")
 @click.option("--top", type=click.IntRange(1), default=6, show_default=True, help="Plans to show.")
 @click.option("--buy", is_flag=True, help="Design whole machines for MODEL instead: GPUs and what keeps them fed.")
 @click.option("--prices", type=click.Path(path_type=Path), help="With --buy: a TOML file of part prices.")
@@ -122,6 +139,9 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
         return
     if model is None:
         raise click.UsageError("Missing argument 'MODEL'.")
+    if options["train"]:
+        _train(model, options, top, explain, as_json)
+        return
     if options["buy"]:
         _buy(model, asked, options, top, as_json)
         return
@@ -156,6 +176,30 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
             print_most_users(most)
     best = answer.ranking.best
     if best is None or meets_targets(best) is False:
+        raise SystemExit(1)
+
+
+def _train(model: str, options: dict[str, Any], top: int, explain: bool, as_json: bool) -> None:
+    """Exit 1 where nothing fits."""
+    from wellfed.cli.train_text import print_train, train_json
+    from wellfed.nouns.training import Task
+    from wellfed.planner.training import Wish
+    from wellfed.verbs.training import TrainOptions, train
+
+    task = Task(
+        Method(options["train"]), options["sequence"], options["batch"], options["rank"],
+        Optimizer(options["optimizer"]), Precision(options["precision"]), options["train_embeddings"],
+        options["train_experts"], options["chunked_loss"],
+    )  # fmt: skip
+    shard = Shard(options["shard"]) if options["shard"] else None
+    wish = Wish(options["micro_batch"], shard, options["checkpointing"], options["offload"], options["gpus"])
+    names = ("on", "nodes", "network", "vram_free", "ram_free", "system")
+    answer = train(model, TrainOptions(task, wish, **{name: options[name] for name in names}))
+    if as_json:
+        click.echo(json.dumps(train_json(answer, top), indent=1))
+    else:
+        print_train(answer, top, explain)
+    if answer.best is None:
         raise SystemExit(1)
 
 

@@ -49,7 +49,7 @@ def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) ->
             "layout": _layout_json(miss.layout),
             "device": miss.device,
             "missing_bytes": miss.missing_bytes,
-            "memory": [_device_json(device) for device in miss.memory.devices],
+            "memory": [device_json(device) for device in miss.memory.devices],
             "levers": [
                 {
                     "kind": lever.kind.value,
@@ -111,14 +111,14 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "concurrency": plan.workload.concurrency,
         "context": plan.workload.context,
         "fits": estimate.memory.fits,
-        "memory": [_device_json(device) for device in estimate.memory.devices],
+        "memory": [device_json(device) for device in estimate.memory.devices],
         "max_sequences": estimate.memory.max_sequences,
         "max_context": estimate.memory.max_context,
-        "ttft_s": _quantity(estimate.ttft_s),
-        "tpot_s": _quantity(estimate.tpot_s),
-        "decode_tok_s": _quantity(estimate.decode_tok_s),
-        "prefill_tok_s": _quantity(estimate.prefill_tok_s),
-        "total_tok_s": _quantity(estimate.total_tok_s),
+        "ttft_s": quantity_json(estimate.ttft_s),
+        "tpot_s": quantity_json(estimate.tpot_s),
+        "decode_tok_s": quantity_json(estimate.decode_tok_s),
+        "prefill_tok_s": quantity_json(estimate.prefill_tok_s),
+        "total_tok_s": quantity_json(estimate.total_tok_s),
         "running": estimate.running,
         "ttft_p99_s": estimate.ttft_p99_s,
         "tpot_p99_s": estimate.tpot_p99_s,
@@ -138,7 +138,7 @@ def _layout_json(layout: Any) -> dict[str, Any]:
     return {name: value for name, value in asdict(layout).items() if value is not None}
 
 
-def _device_json(device: DeviceMemory) -> dict[str, Any]:
+def device_json(device: DeviceMemory) -> dict[str, Any]:
     return {
         "device": device.device,
         "capacity_bytes": device.capacity_bytes,
@@ -149,14 +149,14 @@ def _device_json(device: DeviceMemory) -> dict[str, Any]:
     }
 
 
-def _quantity(quantity: Quantity) -> dict[str, float]:
+def quantity_json(quantity: Quantity) -> dict[str, float]:
     return {"value": quantity.value, "low": quantity.low, "high": quantity.high}
 
 
 def _start_json(start: Start) -> dict[str, Any]:
     return {
         "source": start.source.value,
-        "ready_s": _quantity(start.ready_s),
+        "ready_s": quantity_json(start.ready_s),
         "terms": [_term(term) for term in start.terms],
     }
 
