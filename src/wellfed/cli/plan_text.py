@@ -47,6 +47,8 @@ def print_answer(
     if plans:
         out.print(plans_table(plans))
         _print_limits(plans[0])
+        if answer.ranking.drafting is not None:
+            out.print(escape(words(answer.ranking.drafting)))
         copies = replicas(search, plans[0])
         if copies is not None:
             out.print(escape(words(copies.said())))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from wellfed.engines.versions import CURRENT
 from wellfed.nouns.estimate import DeviceMemory, Quantity, Start, Term
 from wellfed.nouns.plan import Plan
 from wellfed.planner.answer import Answer
@@ -40,6 +41,7 @@ def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps], ra
         "workload": asdict(search.workload),
         "objective": search.goal.objective.value,
         "considered": ranking.considered,
+        "drafting": None if ranking.drafting is None else ranking.drafting.to_dict(),
         "meets_targets": None if ranking.best is None else meets_targets(ranking.best),
         "verdict": {
             "kind": answer.verdict.kind and answer.verdict.kind.value,
@@ -57,7 +59,7 @@ def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps], ra
             "layout": _layout_json(miss.layout),
             "device": miss.device,
             "missing_bytes": miss.missing_bytes,
-            "memory": [_device_json(device) for device in miss.memory.devices],
+            "memory": [device_json(device) for device in miss.memory.devices],
             "levers": [
                 {
                     "kind": lever.kind.value,
@@ -169,16 +171,18 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "layout": _layout_json(plan.layout),
         "placement": kind_of(plan.layout).value,
         "description": describe(plan.layout),
+        "engine_version": plan.layout.version or CURRENT[plan.layout.engine],
         "concurrency": plan.workload.concurrency,
+        "context": plan.workload.context,
         "fits": estimate.memory.fits,
-        "memory": [_device_json(device) for device in estimate.memory.devices],
+        "memory": [device_json(device) for device in estimate.memory.devices],
         "max_sequences": estimate.memory.max_sequences,
         "max_context": estimate.memory.max_context,
-        "ttft_s": _quantity(estimate.ttft_s),
-        "tpot_s": _quantity(estimate.tpot_s),
-        "decode_tok_s": _quantity(estimate.decode_tok_s),
-        "prefill_tok_s": _quantity(estimate.prefill_tok_s),
-        "total_tok_s": _quantity(estimate.total_tok_s),
+        "ttft_s": quantity_json(estimate.ttft_s),
+        "tpot_s": quantity_json(estimate.tpot_s),
+        "decode_tok_s": quantity_json(estimate.decode_tok_s),
+        "prefill_tok_s": quantity_json(estimate.prefill_tok_s),
+        "total_tok_s": quantity_json(estimate.total_tok_s),
         "running": estimate.running,
         "ttft_p99_s": estimate.ttft_p99_s,
         "tpot_p99_s": estimate.tpot_p99_s,
@@ -199,7 +203,7 @@ def _layout_json(layout: Any) -> dict[str, Any]:
     return {name: value for name, value in asdict(layout).items() if value is not None}
 
 
-def _device_json(device: DeviceMemory) -> dict[str, Any]:
+def device_json(device: DeviceMemory) -> dict[str, Any]:
     return {
         "device": device.device,
         "capacity_bytes": device.capacity_bytes,
@@ -210,14 +214,14 @@ def _device_json(device: DeviceMemory) -> dict[str, Any]:
     }
 
 
-def _quantity(quantity: Quantity) -> dict[str, float]:
+def quantity_json(quantity: Quantity) -> dict[str, float]:
     return {"value": quantity.value, "low": quantity.low, "high": quantity.high}
 
 
 def _start_json(start: Start) -> dict[str, Any]:
     return {
         "source": start.source.value,
-        "ready_s": _quantity(start.ready_s),
+        "ready_s": quantity_json(start.ready_s),
         "terms": [_term(term) for term in start.terms],
     }
 

@@ -139,6 +139,8 @@ def plan(
     quant: options.Names = (),
     kv_type: options.Names = (),
     set: options.Names = (),
+    speculate: str | None = None,
+    acceptance: float | None = None,
     top: int = 6,
     max_users: bool = False,
     cpus: bool = False,
@@ -154,7 +156,8 @@ def plan(
 
     `on` is a machine in a line ("2x rtx 4090, ryzen 9 7950x, 64gb"), a TOML file, `build:NAME` or a snapshot; None is
     this machine. `ttft` (s) and `tpot` (ms for each token) are targets, `rate` is requests per second instead of
-    `concurrency`, `set` pins settings by the engine's own flag names ("ubatch-size=2048"). Prices (of hire an
+    `concurrency`, `set` pins settings by the engine's own flag names ("ubatch-size=2048"), `engine` may name a version
+    ("vllm@0.17"), `speculate` drafts (mtp, eagle, draft:MODEL, ngram). Prices (of hire an
     hour, or "cloud" for the cheapest offer; of the machine, a kWh, a million tokens of an API) give tokens' cost.
     `cpus` asks which CPU would do behind these GPUs, by a file of `prices` where one is given.
     Raises UnknownName for names in no catalogue, Misuse for options that do not go together, BadInput, Unsupported.
@@ -166,6 +169,7 @@ def plan(
         on=on, nodes=nodes, network=network, vram_free=vram_free, ram_free=ram_free, os=os, for_=for_,
         workload=workload, concurrency=concurrency, rate=rate, prompt=prompt, output=output, context=context,
         ttft=ttft, tpot=tpot, quality=quality, engine=engine, quant=quant, kv_type=kv_type, set=set,
+        speculate=speculate, acceptance=acceptance,
     )  # fmt: skip
     hire = _hire(price_hour, request)
     rates = Rates(hire, electricity, machine_price, years, api_price, currency)
@@ -208,11 +212,14 @@ def plan_request(
     quant: options.Names = (),
     kv_type: options.Names = (),
     set: options.Names = (),
+    speculate: str | None = None,
+    acceptance: float | None = None,
     **load: Any,
 ) -> PlanOptions:
     """The keywords of `plan` as what is searched for; `load` as `options.workload` takes it."""
     options.in_range("nodes", nodes, 1, 512)
     objective = options.objective(for_)
+    chosen, versions = options.engines(engine)
     open_load = load.get("concurrency") is None and load.get("rate") is None
     return PlanOptions(
         on=on,
@@ -222,7 +229,10 @@ def plan_request(
         workload=options.workload(load.pop("workload", "chat"), **load),
         sweep=objective is Objective.THROUGHPUT and open_load,
         least_quality_bits=options.quality_bits(quality),
-        engines=options.engines(engine),
+        engines=chosen,
+        versions=versions,
+        speculate=speculate,
+        acceptance=acceptance,
         quantisations=options.several(quant),
         kv_types=options.several(kv_type),
         pins=options.several(set),
