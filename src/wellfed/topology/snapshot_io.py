@@ -197,7 +197,7 @@ def _read_members(stream: _Unpacked, files: dict[str, bytes], links: dict[str, s
             for number, member in enumerate(archive):
                 if number >= _MAX_MEMBERS:
                     return f": more than {_MAX_MEMBERS} members"
-                archive.members = []  # it would keep them all  # type: ignore[attr-defined]
+                cast("Any", archive).members = []  # it would keep them all
                 name = _clean(member.name)
                 full = len(files) + len(links) >= MAX_FILES or total >= MAX_TOTAL_BYTES
                 if name is None or full or not _is_wanted(name):
