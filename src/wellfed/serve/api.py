@@ -16,6 +16,7 @@ from wellfed.progress import Progress
 from wellfed.serve.fields import fields, request_model, words
 from wellfed.serve.language import language_of
 from wellfed.serve.pool import MOST_S, Busy, Pool
+from wellfed.serve.shapes import OF_COMMANDS, file_name
 from wellfed.serve.worker import UPLOAD, Answer, Job
 
 COMMANDS = ("plan", "fit", "compare", "check", "topology", "resolve", "explain", "fleet plan")
@@ -60,8 +61,17 @@ def _add(routes: APIRouter, pool: Pool, name: str) -> None:
     path = "/" + name.replace(" ", "/")
     routes.add_api_route(
         path, answer, methods=["POST"], summary=summary, description=_help(name), name=name,
-        openapi_extra=body_schema(model), responses=REFUSALS, response_class=JSONResponse,
+        openapi_extra=body_schema(model), response_class=JSONResponse,
+        responses={**REFUSALS, 200: {"content": _answers(name)}},
     )  # fmt: skip
+
+
+def _answers(name: str) -> dict[str, Any]:
+    """What a command answers, for OpenAPI: links to the published schemas; or how far it is, and then that."""
+    there = OF_COMMANDS.get(name, ())
+    links = [{"$ref": f"/api/v1/schemas/{file_name(schema)}"} for schema in there]
+    schema = {"anyOf": links} if len(links) > 1 else (links or [{"type": "object"}])[0]
+    return {"application/json": {"schema": schema}, "text/event-stream": {"schema": {"type": "string"}}}
 
 
 def request_of(name: str) -> type[BaseModel]:

@@ -12,12 +12,13 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wellfed.serve.api import REFUSALS, Refused, body_schema, error, is_path, job_of, request_of, respond
 from wellfed.serve.pool import Pool
 from wellfed.serve.settings import is_loopback
+from wellfed.serve.shapes import DOCUMENTS, file_name, json_schema
 from wellfed.serve.worker import WRITTEN, Job
 
 _SVG = "image/svg+xml"
@@ -59,7 +60,23 @@ def router(pool: Pool) -> APIRouter:
     _add_names(routes, pool)
     _add_pictures(routes, pool)
     _add_watch(routes)
+    _add_schemas(routes)
     return routes
+
+
+def _add_schemas(routes: APIRouter) -> None:
+    @routes.get("/schemas", summary="The schemas of all answers")
+    async def schemas() -> dict[str, str]:
+        """Each `schema` that an answer names, and where its JSON Schema is."""
+        return {schema: f"/api/v1/schemas/{file_name(schema)}" for schema in DOCUMENTS}
+
+    @routes.get("/schemas/{name}", summary="A JSON Schema", response_model=None)
+    async def schema(name: str) -> Response:
+        """Draft 2020-12. Within a version fields are only added."""
+        for identity in DOCUMENTS:
+            if file_name(identity) == name:
+                return JSONResponse(json_schema(identity), media_type="application/schema+json")
+        return error(404, "unknown", f"no schema is called {name[:100]}", "see /api/v1/schemas")
 
 
 def _add_names(routes: APIRouter, pool: Pool) -> None:

@@ -61,15 +61,16 @@ def serve_jobs(pipe: Connection) -> None:
 
 
 class _Every:
-    """Sends what is told down the pipe, not more often than every `seconds`."""
+    """Sends what is told down the pipe, of each kind not more often than every `seconds`."""
 
     def __init__(self, pipe: Connection, seconds: float) -> None:
-        self._pipe, self._seconds, self._next = pipe, seconds, 0.0
+        self._pipe, self._seconds = pipe, seconds
+        self._next: dict[str, float] = {}
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
-        if now >= self._next:
-            self._next = now + self._seconds
+        if now >= self._next.get(progress.what, 0.0):
+            self._next[progress.what] = now + self._seconds
             self._pipe.send(progress)
 
 
@@ -79,8 +80,10 @@ def run(job: Job) -> Answer:
 
     from wellfed.cli.main import cli
     from wellfed.errors import WellfedError
+    from wellfed.messages.language import language
 
     os.environ["WELLFED_LANG"] = job.language
+    language.cache_clear()
     out = io.StringIO()
     with tempfile.TemporaryDirectory(prefix="upload-") as folder:
         written = Path(folder) / "written.html"
