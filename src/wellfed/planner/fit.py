@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from wellfed.progress import tell
 from wellfed.catalog.models import Task, by_id, entry, model_ids
 from wellfed.catalog.quality import Quality, quality, quantisation_loss
 from wellfed.engines.capabilities import CAPABILITIES, usable_quantisations, why_not
@@ -93,6 +94,7 @@ def fit(machine: Machine, use: Use, calibration: Calibration, top: int = 10, who
         if (not whole_families and family in families) or not _may_fit(identity, room):
             continue
         looked_at += 1
+        tell("models", looked_at)
         row = _fitting(identity, machine, use, calibration)
         if row is None:
             continue

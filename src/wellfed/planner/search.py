@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from wellfed.progress import tell
 from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.engines.usual import can_be_started, is_usual
 from wellfed.errors import Unsupported
@@ -161,6 +162,7 @@ class Search:
         reasons: list[Refusal] = []
         for request in self._requests(layouts, users or (self.workload.concurrency,)):
             count += 1
+            tell("layouts", count)
             needed = ledgers(request)
             if needed.fits is False:
                 overflow[request.layout.engine.value] += 1
