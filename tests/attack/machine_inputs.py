@@ -103,7 +103,7 @@ _HOSTILE_LINES = (
 def lines() -> Iterator[Input]:
     """Machines in a line: as many GPUs as are written, or refused."""
     words = ("topology", "--on", "{}", "--json")
-    for number, line in enumerate(_HOSTILE_LINES):
+    for line in _HOSTILE_LINES:
         yield Input("line", repr(line[:40]), words, lambda folder, line=line: (line,), either(_at_most(1)))
     for number in range(150):
         dice = random.Random(number)
@@ -267,7 +267,7 @@ def traces(count: int) -> Iterator[Input]:
         elif way == "order":
             dice.shuffle(rest)
         elif way == "cut":
-            rest = rest[:-1] + [rest[-1][: dice.randrange(len(rest[-1]))]]
+            rest = [*rest[:-1], rest[-1][: dice.randrange(len(rest[-1]))]]
         elif way == "twice":
             rest = [line for line in rest for _ in range(2)]
         else:

@@ -71,7 +71,8 @@ def gguf_files(count: int) -> Iterator[Input]:
         dice = random.Random(number)
         sample = dice.choice((0, 2, 10, 12, 15, 18))
 
-        def content(dice: random.Random = random.Random(number), sample: int = sample, way: int = number % 4) -> bytes:
+        def content(number: int = number, sample: int = sample) -> bytes:
+            dice, way = random.Random(number), number % 4
             whole = _whole(sample)
             if way == 0:
                 return _damaged(whole, dice, 1)

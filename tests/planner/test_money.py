@@ -144,4 +144,4 @@ def test_buying_says_what_it_ranks_by_and_what_is_in_each_row() -> None:
     assert "sorted by" in shown and "price USD" in shown and "CPU" in shown and "RAM" in shown
     document = json.loads(CliRunner().invoke(cli, [*words, "--json"]).stdout)
     assert document["currency"] == "USD" and document["ranked_by"]["id"] == "market.by-price"
-    assert all(offer["cpu"] and offer["memory_bytes"] for offer in document["offers"])
+    assert all(offer["processors"] and offer["memory_bytes"] for offer in document["offers"])

@@ -34,7 +34,7 @@ def print_look(look: FirstLook) -> None:
     """The machine, its faults, what fits best, what to type."""
     from wellfed.cli.console import console
     from wellfed.cli.fit import fit_table, quality_line
-    from wellfed.cli.machine_text import machine_line
+    from wellfed.documents.machine_line import machine_line
     from wellfed.messages.words import phrase
     from wellfed.verbs.first_look import SHOWN
 

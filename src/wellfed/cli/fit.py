@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from wellfed.planner.fit import Fit, Fitting
+    from wellfed.planner.fit import Fit
 
-SCHEMA = "wellfed.fit/1"
 _USES = ["chat", "code", "agent", "rag", "long"]
 
 
@@ -33,41 +32,13 @@ def command(on: str | None, use: str, top: int, whole_families: bool, as_json: b
 
     answer = fitting.fit(on, use, top, whole_families)
     if as_json:
+        from wellfed.documents.fittings import fit_json
+
         click.echo(json.dumps(fit_json(answer), indent=1))
     else:
         print_fit(answer, on)
     if not answer.rows:
         raise SystemExit(1)
-
-
-def fit_json(answer: Fit) -> dict[str, Any]:
-    """The document of `wellfed fit --json`."""
-    from wellfed.cli.plan_json import plan_json
-
-    return {
-        "schema": SCHEMA,
-        "use": answer.use.name,
-        "looked_at": answer.looked_at,
-        "known": answer.known,
-        "models": [_row_json(row, plan_json(row.plan)) for row in answer.rows],
-    }
-
-
-def _row_json(row: Fitting, plan: dict[str, Any]) -> dict[str, Any]:
-    known = row.quality
-    return {
-        "id": row.model_id,
-        "name": row.plan.model.name,
-        "quality": None
-        if known is None
-        else {"value": known.value, "benchmark": known.benchmark, "source": known.source, "date": known.date},
-        "score": row.score,
-        "quick": row.quick,
-        "decode_tok_s": plan["decode_tok_s"],
-        "ttft_s": plan["ttft_s"],
-        "max_context": row.max_context,
-        "plan": plan,
-    }
 
 
 def print_fit(answer: Fit, on: str | None) -> None:

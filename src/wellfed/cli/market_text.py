@@ -1,15 +1,12 @@
-"""Whole machines for a model, for a terminal and as JSON."""
+"""Whole machines for a model, for a terminal."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
 from wellfed.cli.console import console
-from wellfed.cli.machine_text import machine_line
-from wellfed.cli.plan_json import plan_json
+from wellfed.documents.machine_line import machine_line
 from wellfed.messages.words import words
 from wellfed.nouns.workload import Workload
 from wellfed.planner.cooling import cooling_words
@@ -18,8 +15,6 @@ from wellfed.planner.market import Market, Offer
 from wellfed.planner.search import missed_targets
 from wellfed.planner.sensitivity import Sensitivity
 from wellfed.units import format_bytes, format_rate, format_seconds
-
-SCHEMA = "wellfed.market/1"
 
 
 def print_market(market: Market, workload: Workload) -> None:
@@ -44,6 +39,9 @@ def print_market(market: Market, workload: Workload) -> None:
     out.print(f"\n[dim]{market.machines} machines considered, {market.feasible} estimated in full that can do it[/]")
     best = market.offers[0]
     out.print(f"\n[bold]{escape(best.machine.name)}[/]: {escape(machine_line(best.machine))}")
+    if best.cpu is not None:
+        for said in best.cpu.told():
+            out.print(f"  {escape(words(said))}")
     print_sensitivities(market.weakest)
     if best.price is None:
         out.print(f"[dim]price: ? ({escape(best.price_reason)})[/]")
@@ -78,35 +76,3 @@ def _cells(offer: Offer) -> list[str]:
 def _cpu(offer: Offer) -> str:
     names = [socket.cpu.name if socket.cpu else "?" for socket in offer.machine.sockets]
     return f"{len(names)}x {names[0]}" if len(names) > 1 else "".join(names)
-
-
-def market_json(market: Market) -> dict[str, Any]:
-    """The offers with their plans."""
-    return {
-        "schema": SCHEMA,
-        "machines": market.machines,
-        "feasible": market.feasible,
-        "ranked_by": market.ranked_by and market.ranked_by.to_dict(),
-        "currency": market.currency or None,
-        "offers": [
-            {
-                "machine": offer.machine.name,
-                "parts": machine_line(offer.machine),
-                "cpu": _cpu(offer),
-                "memory_bytes": offer.machine.memory_bytes,
-                "cooling": (said := cooling_words(offer.machine)) and said.to_dict(),
-                "power_w": offer.power_w,
-                "price": offer.price,
-                "price_reason": offer.price_reason or None,
-                "plan": plan_json(offer.plan),
-            }
-            for offer in market.offers
-        ],
-        "sensitivities": [sensitivity_json(one) for one in market.weakest],
-    }
-
-
-def sensitivity_json(one: Sensitivity) -> dict[str, Any]:
-    """One part's worth."""
-    names = ("part", "factor", "decode_gain", "total_gain", "ttft_gain")
-    return {name: getattr(one, name) for name in names}

@@ -8,9 +8,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from wellfed.cli.console import console
-from wellfed.cli.machine_text import machine_line
 from wellfed.cli.plan_ledgers import memory_table, print_ledgers
 from wellfed.cli.plan_table import plans_table
+from wellfed.documents.machine_line import machine_line
 from wellfed.message import Amount, Message, counted, message
 from wellfed.messages.terms import limit_words
 from wellfed.messages.words import phrase, words
@@ -24,6 +24,7 @@ from wellfed.planner.replicas import idle_words, replicas
 from wellfed.planner.start import start_words
 from wellfed.planner.sweep import MostUsers
 from wellfed.planner.upgrades import Upgrade
+from wellfed.planner.which_cpu import WhichCpu
 from wellfed.provenance import Assumption
 from wellfed.units import format_rate
 from wellfed.verbs.from_command import AsItIs
@@ -46,6 +47,8 @@ def print_answer(
     if plans:
         out.print(plans_table(plans))
         _print_limits(plans[0])
+        if answer.ranking.drafting is not None:
+            out.print(escape(words(answer.ranking.drafting)))
         copies = replicas(search, plans[0])
         if copies is not None:
             out.print(escape(words(copies.said())))
@@ -91,6 +94,17 @@ def _print_host(answer: Answer) -> None:
     for cause, left in cost.speed.losses:
         said = phrase("plan.host-left", "{cause}: {share} is left", cause=cause.value, share=f"{left:.0%}")
         console().print(f"  [dim]{escape(said)}[/]")
+
+
+def print_which_cpu(found: WhichCpu | None) -> None:
+    """The CPU to put the GPUs behind, and what the next weaker one loses."""
+    console().print(f"\n[bold]{phrase('plan.cpus', 'which CPU')}[/]")
+    if found is None:
+        none = phrase("plan.cpus.none", "no choice: no plan on cards, or their CPU comes with them")
+        console().print(f"  {escape(none)}")
+        return
+    for said in found.told():
+        console().print(f"  {escape(words(said))}")
 
 
 def model_line(model: Model) -> str:

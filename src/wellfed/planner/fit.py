@@ -21,6 +21,7 @@ from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, counts, divide
 from wellfed.planner.goal import Goal
 from wellfed.planner.search import Search
 from wellfed.planner.usable import equal_ones
+from wellfed.progress import tell
 
 _GGUF_TRIED = ("q8_0", "q6_k", "q4_k_m", "gguf-mxfp4")
 _LEAST_BYTES_PER_PARAMETER = 0.5  # of 4-bit weights: what is larger than the machine's memory is not looked at
@@ -93,6 +94,7 @@ def fit(machine: Machine, use: Use, calibration: Calibration, top: int = 10, who
         if (not whole_families and family in families) or not _may_fit(identity, room):
             continue
         looked_at += 1
+        tell("models", looked_at)
         row = _fitting(identity, machine, use, calibration)
         if row is None:
             continue

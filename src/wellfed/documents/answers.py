@@ -1,4 +1,4 @@
-"""A plan's answer as JSON."""
+"""A plan's answer as JSON: the documents of `wellfed plan --json`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from wellfed.engines.versions import CURRENT
 from wellfed.nouns.estimate import DeviceMemory, Quantity, Start, Term
 from wellfed.nouns.plan import Plan
 from wellfed.planner.answer import Answer
@@ -15,9 +16,13 @@ from wellfed.planner.money import NOTHING_PAID, Rates, money, power_caps
 from wellfed.planner.replicas import replicas
 from wellfed.planner.search import meets_targets, missed_targets
 from wellfed.planner.start import starts_of
+from wellfed.planner.sweep import MostUsers
+from wellfed.planner.which_cpu import HostChoice, WhichCpu
+from wellfed.verbs.from_command import AsItIs
 from wellfed.verbs.next_steps import NextSteps
 
 SCHEMA = "wellfed.plan/1"
+FROM_COMMAND_SCHEMA = "wellfed.from-command/1"
 
 
 def answer_json(
@@ -38,6 +43,7 @@ def answer_json(
         "workload": asdict(search.workload),
         "objective": search.goal.objective.value,
         "considered": ranking.considered,
+        "drafting": None if ranking.drafting is None else ranking.drafting.to_dict(),
         "meets_targets": None if ranking.best is None else meets_targets(ranking.best),
         "verdict": {
             "kind": answer.verdict.kind and answer.verdict.kind.value,
@@ -55,7 +61,7 @@ def answer_json(
             "layout": _layout_json(miss.layout),
             "device": miss.device,
             "missing_bytes": miss.missing_bytes,
-            "memory": [_device_json(device) for device in miss.memory.devices],
+            "memory": [device_json(device) for device in miss.memory.devices],
             "levers": [
                 {
                     "kind": lever.kind.value,
@@ -77,6 +83,26 @@ def answer_json(
     }
 
 
+def most_users_json(most: MostUsers | None) -> dict[str, Any] | None:
+    """How many users keep the targets, with the plan; None where not even one does."""
+    if most is None:
+        return None
+    return {"users": most.users, "at_least": most.at_least, "plan": plan_json(most.plan)}
+
+
+def as_it_is_json(read: AsItIs) -> dict[str, Any]:
+    """A command line estimated as it is, and improved."""
+    best = read.better.ranking.best
+    return {
+        "schema": FROM_COMMAND_SCHEMA,
+        "engine": read.command.engine.value,
+        "model": read.plan.model.id,
+        "as_it_is": plan_json(read.plan),
+        "improved": None if best is None else plan_json(best),
+        "changes": [change.to_dict() for change in read.changes],
+    }
+
+
 def host_json(cost: HostCost) -> dict[str, Any]:
     """What the CPU costs the best plan: shares of the speed behind the fastest host."""
     return {
@@ -88,6 +114,32 @@ def host_json(cost: HostCost) -> dict[str, Any]:
         "decode_tok_s_share": cost.decode_tok_s_share,
         "ttft_times": cost.ttft_times,
         "message": cost.told().to_dict(),
+    }
+
+
+def which_cpu_json(found: WhichCpu) -> dict[str, Any]:
+    """The CPU to put the GPUs behind, the best of all, and the next weaker one."""
+    return {
+        "pick": _choice_json(found.pick),
+        "best": _choice_json(found.best),
+        "next_weaker": None if found.weaker is None else _choice_json(found.weaker),
+        "compared": found.compared,
+        "by_price": found.priced,
+        "messages": [said.to_dict() for said in found.told()],
+    }
+
+
+def _choice_json(choice: HostChoice) -> dict[str, Any]:
+    return {
+        "id": choice.cpu.id,
+        "name": choice.cpu.name,
+        "sockets": choice.sockets,
+        "cores": choice.cpu.cores * choice.sockets,
+        "channels": choice.channels,
+        "lanes": list(choice.lanes),
+        "total_tok_s_share": choice.total_tok_s_share,
+        "ttft_times": choice.ttft_times,
+        "price": choice.price,
     }
 
 
@@ -121,16 +173,18 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "layout": _layout_json(plan.layout),
         "placement": kind_of(plan.layout).value,
         "description": describe(plan.layout),
+        "engine_version": plan.layout.version or CURRENT[plan.layout.engine],
         "concurrency": plan.workload.concurrency,
+        "context": plan.workload.context,
         "fits": estimate.memory.fits,
-        "memory": [_device_json(device) for device in estimate.memory.devices],
+        "memory": [device_json(device) for device in estimate.memory.devices],
         "max_sequences": estimate.memory.max_sequences,
         "max_context": estimate.memory.max_context,
-        "ttft_s": _quantity(estimate.ttft_s),
-        "tpot_s": _quantity(estimate.tpot_s),
-        "decode_tok_s": _quantity(estimate.decode_tok_s),
-        "prefill_tok_s": _quantity(estimate.prefill_tok_s),
-        "total_tok_s": _quantity(estimate.total_tok_s),
+        "ttft_s": quantity_json(estimate.ttft_s),
+        "tpot_s": quantity_json(estimate.tpot_s),
+        "decode_tok_s": quantity_json(estimate.decode_tok_s),
+        "prefill_tok_s": quantity_json(estimate.prefill_tok_s),
+        "total_tok_s": quantity_json(estimate.total_tok_s),
         "running": estimate.running,
         "ttft_p99_s": estimate.ttft_p99_s,
         "tpot_p99_s": estimate.tpot_p99_s,
@@ -151,7 +205,7 @@ def _layout_json(layout: Any) -> dict[str, Any]:
     return {name: value for name, value in asdict(layout).items() if value is not None}
 
 
-def _device_json(device: DeviceMemory) -> dict[str, Any]:
+def device_json(device: DeviceMemory) -> dict[str, Any]:
     return {
         "device": device.device,
         "capacity_bytes": device.capacity_bytes,
@@ -162,14 +216,14 @@ def _device_json(device: DeviceMemory) -> dict[str, Any]:
     }
 
 
-def _quantity(quantity: Quantity) -> dict[str, float]:
+def quantity_json(quantity: Quantity) -> dict[str, float]:
     return {"value": quantity.value, "low": quantity.low, "high": quantity.high}
 
 
 def _start_json(start: Start) -> dict[str, Any]:
     return {
         "source": start.source.value,
-        "ready_s": _quantity(start.ready_s),
+        "ready_s": quantity_json(start.ready_s),
         "terms": [_term(term) for term in start.terms],
     }
 
