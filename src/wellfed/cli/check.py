@@ -49,6 +49,8 @@ def command(listed: bool, load: bool, **options: Any) -> None:
     from wellfed.checks.outputs.summary import exit_code
     from wellfed.verbs import checking
 
+    if options["as_json"] and options["fix"]:
+        raise click.UsageError("--json and --fix exclude each other: the fixes are in the JSON too")
     if load and (options["on"] or options["path"]):
         raise click.UsageError("--load copies to the GPUs of this machine; leave out --on and --from")
     try:
