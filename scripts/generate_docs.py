@@ -34,7 +34,21 @@ def cli_page() -> str:
         if command is not None:
             context = click.Context(command, info_name=f"wellfed {name}", max_content_width=100, terminal_width=100)
             parts.append(f"## {name}\n\n```text\n{command.get_help(context)}\n```\n")
+            parts += _subcommands(name, command, context)
     return "\n".join(parts)
+
+
+def _subcommands(name: str, command: click.Command, above: click.Context) -> list[str]:
+    if not isinstance(command, click.Group):
+        return []
+    parts = []
+    for inner in command.list_commands(above):
+        found = command.get_command(above, inner)
+        if found is not None:
+            title = f"wellfed {name} {inner}"
+            context = click.Context(found, info_name=title, max_content_width=100, terminal_width=100)
+            parts.append(f"### {name} {inner}\n\n```text\n{found.get_help(context)}\n```\n")
+    return parts
 
 
 def accuracy_page(tables: Path) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfed.errors import BadInput
+from wellfed.homes import expanded
 from wellfed.message import Amount, message
 from wellfed.printable import printable
 
@@ -24,8 +25,32 @@ MIB = 2**20
 MOST_BYTES = 16 * MIB  # of a table, a configuration or a dump that a person hands in
 IDLE_S = 3.0  # without a byte from what is no file
 TOTAL_S = 60.0  # of what is no file, however slowly it gives
+_LONGEST_PATH = 4096
 _CHUNK_BYTES = 256 * 1024
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
+
+
+_may_name_files = True
+
+
+def refuse_named_files() -> None:
+    """From now on this process opens no file that a model's or machine's name could mean: names come from strangers."""
+    global _may_name_files
+    _may_name_files = False
+
+
+def named_path(text: str) -> Path | None:
+    """The path that a name would be, if a name may be one here."""
+    return expanded(text) if _may_name_files and text.strip() and len(text) < _LONGEST_PATH else None
+
+
+def is_there(text: str) -> bool:
+    """Whether a name is a file or folder that may be opened."""
+    try:
+        path = named_path(text)
+        return path is not None and path.exists()
+    except (OSError, ValueError, RuntimeError):  # no file can have such a name; no such home
+        return False
 
 
 def read_bytes(path: Path | str, most_bytes: int = MOST_BYTES, idle_s: float = IDLE_S) -> bytes:

@@ -41,9 +41,7 @@ def test_one_task_a_node(cluster: Any, tmp_path: Path) -> None:
     assert all(outcome.kept for outcome in gather_by_ray((), Gathering(tmp_path)))
 
 
-def test_a_node_that_hangs_costs_only_itself(
-    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_node_that_hangs_costs_only_itself(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wellfed.fleet.by_ray.script", lambda: "sleep 30\n")
     outcomes = gather_by_ray((), Gathering(tmp_path, timeout_s=2.0))
     assert [outcome.file for outcome in outcomes] == [None] * 3

@@ -97,7 +97,7 @@ def test_the_door(words: list[str]) -> None:
         found = json.loads(result.stdout)["cpus"]
         assert found["pick"]["total_tok_s_share"] >= 0.97 and found["pick"]["lanes"] == [16]
         assert found["compared"] > 100 and found["by_price"] is False
-        assert [said["id"] for said in found["messages"]][0] == "plan.cpu.pick"
+        assert next(said["id"] for said in found["messages"]) == "plan.cpu.pick"
     else:
         assert "which CPU" in result.stdout and "is enough" in result.stdout
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -32,7 +33,8 @@ class Row:
     def number(self, column: str) -> float | None:
         """The first number in the cell, None when there is none."""
         match = _NUMBER.search(self.text(column).replace(",", ""))
-        return float(match[0]) if match else None
+        value = float(match[0]) if match else None
+        return value if value is not None and math.isfinite(value) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def load_prices(path: Path) -> Prices:
     """Read a price file. Raises BadInput when it is damaged or a price lacks its source or date."""
     try:
         table = tomllib.loads(read_text(path))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} is not TOML: {error}", _HINT) from error
     entries = table.get("parts")
     if not isinstance(entries, dict) or not entries:

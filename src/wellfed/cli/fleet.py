@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wellfed.cli.plan import POSITIVE
 from wellfed.errors import BadInput
 from wellfed.message import message
 from wellfed.nouns.workload import PRESETS
@@ -16,6 +17,7 @@ from wellfed.nouns.workload import PRESETS
 if TYPE_CHECKING:
     from wellfed.fleet.gather import Outcome
     from wellfed.fleet.means import Means
+    from wellfed.verbs.fleet_planning import FleetOptions
 
 
 @click.group()
@@ -188,3 +190,88 @@ def _write(path: Path, text: str) -> str:
     except OSError as error:
         raise click.FileError(str(path), error.strerror) from error
     return str(path)
+
+
+@command.command()
+@click.argument("model")
+@click.option("--machines", multiple=True, metavar="COUNT=MACHINE",
+              help="So many nodes of a kind: '3=8x h200, 2x xeon 8480+'; repeatable.")  # fmt: skip
+@click.option("--snapshots", type=click.Path(path_type=Path), metavar="FOLDER", help="The nodes gathered there.")
+@click.option("--network", metavar="RATE", help="Between nodes, e.g. 400Gb.")
+@click.option("--workload", "-w", type=click.Choice(list(PRESETS)), default="chat", show_default=True)
+@click.option("--prompt", type=click.IntRange(1), help="Prompt tokens.")
+@click.option("--output", type=click.IntRange(1), help="Output tokens.")
+@click.option("--context", type=click.IntRange(1), help="Longest context to make room for, in tokens.")
+@click.option(
+    "--depth", type=click.IntRange(0), help="Tokens of earlier turns, in the cache of the replica that had them."
+)
+@click.option("--rate", type=POSITIVE, help="Requests per second to carry; without it: what all nodes take.")
+@click.option("--ttft", type=POSITIVE, help="Wanted time to first token, seconds.")
+@click.option("--tpot", type=POSITIVE, help="Wanted time per output token, milliseconds.")
+@click.option("--p99", is_flag=True, help="Hold the targets for 99 of 100 requests, not on average.")
+@click.option("--spare", type=click.IntRange(0, 64), default=0, show_default=True, help="Replicas that may be lost.")
+@click.option("--price-hour", "prices_hour", type=POSITIVE, multiple=True, help="Of a node, for each --machines.")
+@click.option("--engine", "-e", "engines", multiple=True, type=click.Choice(["vllm", "sglang"]))
+@click.option("--quant", "-q", "quantisations", multiple=True, metavar="TYPE", help="e.g. FP8; repeatable.")
+@click.option("--trace", type=click.Path(path_type=Path), metavar="CSV",
+              help="Requests (arrival_s, prompt_tokens, output_tokens) to send through the replicas.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+def plan(model: str, as_json: bool, **options: Any) -> None:
+    """How many replicas of MODEL a load needs on these nodes, and what they cost.
+
+    A replica spans the fewest nodes that hold the model within the targets. Exits with 1 where the rate is not carried.
+    """
+    from wellfed.cli.naming import say_how_read
+    from wellfed.verbs.fleet_planning import fleet_plan, fleet_plan_document
+
+    say_how_read(model)
+    answer = fleet_plan(model, _fleet_options(options))
+    if as_json:
+        click.echo(json.dumps(fleet_plan_document(answer), indent=1))
+    else:
+        from wellfed.cli.fleet_plan_text import print_fleet_plan
+
+        print_fleet_plan(answer)
+    if not answer.meets:
+        raise SystemExit(1)
+
+
+def _fleet_options(options: dict[str, Any]) -> FleetOptions:
+    from dataclasses import replace
+
+    from wellfed.nouns.layout import Engine
+    from wellfed.verbs.fleet_planning import FleetOptions
+
+    workload = PRESETS[options["workload"]]
+    fields = {"prompt": "prompt_tokens", "output": "output_tokens", "context": "context_tokens",
+              "depth": "depth_tokens", "ttft": "ttft_target_s"}  # fmt: skip
+    given = {field: options[name] for name, field in fields.items() if options[name] is not None}
+    if options["tpot"] is not None:
+        given["tpot_target_s"] = options["tpot"] / 1000
+    workload = replace(workload, **given)
+    if workload.context_tokens is not None and options["context"] is None:
+        needed = workload.depth_tokens + workload.prompt_tokens + workload.output_tokens
+        workload = replace(workload, context_tokens=max(workload.context_tokens, needed))
+    return FleetOptions(
+        machines=tuple(_counted(text) for text in options["machines"]),
+        snapshots=options["snapshots"],
+        network=options["network"],
+        workload=workload,
+        rate=options["rate"],
+        spare=options["spare"],
+        p99=options["p99"],
+        prices_hour=options["prices_hour"],
+        engines=tuple(Engine(name) for name in options["engines"]),
+        quantisations=options["quantisations"],
+        trace=options["trace"],
+    )
+
+
+def _counted(text: str) -> tuple[int, str]:
+    count, sign, line = text.partition("=")
+    if not sign or not count.strip().isascii() or not count.strip().isdigit() or not 1 <= int(count) <= 100_000:
+        raise BadInput(
+            message("fleet.counted", "{text}: a count and a machine are wanted", text=text),
+            message("fleet.counted.hint", "such as --machines '3=8x h200, 2x xeon 8480+'"),
+        )
+    return int(count), line.strip()

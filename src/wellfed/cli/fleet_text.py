@@ -14,8 +14,8 @@ from wellfed.nouns.finding import Verdict
 from wellfed.units import format_rate
 
 if TYPE_CHECKING:
+    from wellfed.fleet.checked import Fault, Fleet
     from wellfed.fleet.kinds import Build, Difference
-    from wellfed.verbs.fleets import Fault, Fleet
 
 _SHOWN = 6  # nodes named in one list
 

@@ -9,8 +9,8 @@ from wellfed.checks.outputs.junit import clean
 from wellfed.nouns.finding import Verdict
 
 if TYPE_CHECKING:
+    from wellfed.fleet.checked import Fleet, Node
     from wellfed.nouns.finding import Finding
-    from wellfed.verbs.fleets import Fleet, Node
 
 
 def fleet_junit(fleet: Fleet) -> str:

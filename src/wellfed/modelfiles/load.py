@@ -14,6 +14,7 @@ from wellfed.modelfiles.hub import fetch_config, is_repository
 from wellfed.models.checkpoint_formats import GGUF, SAFETENSORS
 from wellfed.models.model import Model
 from wellfed.models.weights import Weights
+from wellfed.plain_file import is_there, named_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,8 @@ def load_model(text: str, known: Callable[[str], Model], online: bool = True, hu
 
     Order: an existing file or folder; the catalogue; a repository on `hub`, only when `online`.
     """
-    path = Path(text).expanduser()
-    if _exists(path) or text.lower().endswith((".gguf", ".json")):
+    path = named_path(text)
+    if path is not None and (is_there(text) or text.lower().endswith((".gguf", ".json"))):
         return _from_path(path)
     try:
         return LoadedModel(known(text), None, "catalogue")
@@ -39,13 +40,6 @@ def load_model(text: str, known: Callable[[str], Model], online: bool = True, hu
         if not (online and is_repository(text)):
             raise
     return LoadedModel(fetch_config(text, hub), None, "hub")
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # names that no file can have
-        return False
 
 
 def _from_path(path: Path) -> LoadedModel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from wellfed.provenance import Assumption
 
@@ -88,6 +89,26 @@ class Quantity:
         return Quantity(1 / self.value, 1 / self.high, 1 / self.low)
 
 
+class Source(StrEnum):
+    """Where weights are read from when an engine starts."""
+
+    PAGE_CACHE = "page cache"
+    NVME = "nvme"
+    SSD = "ssd"
+    HDD = "hdd"
+    USB = "usb"
+    NETWORK = "network"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One start of an engine: its parts, and seconds until it answers; parts add up to the value of `ready_s`."""
+
+    source: Source
+    terms: tuple[Term, ...]
+    ready_s: Quantity
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceMemory:
     """One device's ledger against what it has."""
@@ -159,7 +180,7 @@ class Estimate:
     total_tok_s: Quantity
     limited_by: str
     running: float = 1.0  # sequences decoding together, mean
-    load_s: float | None = None
+    load_s: float | None = None  # until it answers, weights in the page cache; its parts: `perf.load.starts`
     ttft_p99_s: float | None = None
     tpot_p99_s: float | None = None
     assumptions: tuple[Assumption, ...] = ()

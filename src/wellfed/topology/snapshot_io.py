@@ -22,6 +22,7 @@ from wellfed.topology.snapshot import Snapshot
 _DUMP_SUFFIXES = {".txt", ".log", ".xml", ".md", ".out", ".console", ".json", ".csv", ".tsv", ".lspci", ".output", ""}
 _MAX_DUMPS = 500
 _MAX_ARCHIVE_BYTES = 256 << 20  # decompressed
+_MAX_MEMBERS = 100_000  # the largest of known captures have ten thousand
 _TOP = ("sys", "proc", "dev", "run", "cgroup", "wellfed", ".dockerenv")
 _HINT = "give a wellfed snapshot, a tarball or folder with a captured /sys and /proc, or pasted dumps as text"
 
@@ -75,52 +76,73 @@ def _zstandard(path: Path) -> Any:
 def load(path: Path) -> Snapshot:
     """The snapshot behind a path; `-` is a paste on standard input. Raises BadInput where there is nothing to read."""
     if str(path) == "-":
-        return _load_stream(sys.stdin.buffer)
+        return load_stream(sys.stdin.buffer, "standard input")
     if path.is_dir():
         return _load_folder(path)
     try:
         if not path.is_file():
             raise BadInput(f"cannot read {path}: no such file", _HINT)
         with path.open("rb") as file:
-            content, cut = _all_of(_decompressed(file, path))
+            return _load_open(file, path)
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror or error}", _HINT) from error
-    if content[257:262] == b"ustar":
-        return _load_tar(io.BytesIO(content), path, cut)
-    if cut:
-        raise BadInput(f"{path.name} is damaged{cut}", _HINT)
-    text = _decoded(content[:MAX_PASTED_BYTES])
+
+
+def _load_open(file: IO[bytes], path: Path) -> Snapshot:
+    """An archive member by member, whatever it unpacks to; anything else as a pasted text."""
+    if _Unpacked(file, path, 512).read(512)[257:262] == b"ustar":
+        return _load_tar(_Unpacked(file, path, _MAX_ARCHIVE_BYTES), path)
+    unpacked = _Unpacked(file, path, MAX_PASTED_BYTES)
+    content = unpacked.read(MAX_PASTED_BYTES)
+    if unpacked.damage:
+        raise BadInput(f"{path.name} is damaged{unpacked.damage}", _HINT)
+    text = _decoded(content)
     if "\0" in text or text.count("\ufffd") > len(text) // 20:
         raise BadInput(f"{path.name} is neither a snapshot nor text", _HINT)
     return Snapshot(path.name, Origin.DUMP, dumps={path.name: text})
 
 
-def _load_stream(stream: IO[bytes]) -> Snapshot:
-    """Everything on a stream, up to the limit of a pasted text, as one paste; a snapshot's archive works, too."""
-    content, _ = _all_of(stream)
-    if content[257:262] == b"ustar" or content[:2] == b"\x1f\x8b" or content[:4] == b"\x28\xb5\x2f\xfd":
-        whole = io.BytesIO(content)
-        unpacked, cut = _all_of(_decompressed(whole, Path("standard input")))
-        if unpacked[257:262] == b"ustar":
-            return _load_tar(io.BytesIO(unpacked), Path("standard input"), cut)
-    return Snapshot("standard input", Origin.DUMP, dumps={"standard input": _decoded(content[:MAX_PASTED_BYTES])})
+def load_stream(stream: IO[bytes], name: str) -> Snapshot:
+    """Everything on a stream, up to the limit of a pasted text, as one paste; a snapshot's archive works, too.
+
+    `name` is what it is called in what is said of it. Raises BadInput for a damaged archive.
+    """
+    content = stream.read(MAX_TOTAL_BYTES)
+    packed = content[:2] == b"\x1f\x8b" or content[:4] == b"\x28\xb5\x2f\xfd" or content[257:262] == b"ustar"
+    if packed:
+        return _load_open(io.BytesIO(content), Path(name))
+    return Snapshot(name, Origin.DUMP, dumps={name: _decoded(content[:MAX_PASTED_BYTES])})
 
 
-def _all_of(stream: IO[bytes]) -> tuple[bytes, str]:
-    """Everything up to the limit, or up to where the compression is damaged, and then how."""
-    parts: list[bytes] = []
-    left = _MAX_ARCHIVE_BYTES
-    read = getattr(stream, "read1", stream.read)  # what is there, where more would meet the damage
-    while left > 0:
-        try:
-            part = read(min(left, 1 << 20))
-        except Exception as error:  # noqa: BLE001 - gzip, bz2, lzma and zstandard each raise classes of their own
-            return b"".join(parts), f": {error or type(error).__name__}"
-        if not part:
-            break
-        parts.append(part)
-        left -= len(part)
-    return b"".join(parts), ""
+class _Unpacked:
+    """A file without its compression, as far as it goes: up to a limit, or to where it is damaged (`damage` says how).
+
+    `read` gives what is there, where more would meet the damage.
+    """
+
+    def __init__(self, file: IO[bytes], path: Path, most_bytes: int) -> None:
+        file.seek(0)
+        self._stream = _decompressed(file, path)
+        self._read = getattr(self._stream, "read1", self._stream.read)
+        self._left = most_bytes
+        self.damage = ""
+
+    def read(self, size: int) -> bytes:
+        """So many bytes, fewer only at the end."""
+        parts: list[bytes] = []
+        size = min(size, self._left)
+        while size > 0 and not self.damage:
+            try:
+                part = self._read(min(size, 1 << 20))
+            except Exception as error:  # noqa: BLE001 - gzip, bz2, lzma and zstandard each raise classes of their own
+                self.damage = f": {error or type(error).__name__}"
+                break
+            if not part:
+                break
+            parts.append(part)
+            size -= len(part)
+            self._left -= len(part)
+        return b"".join(parts)
 
 
 def _decompressed(file: IO[bytes], path: Path) -> IO[bytes]:
@@ -144,10 +166,11 @@ def _decompressed(file: IO[bytes], path: Path) -> IO[bytes]:
     return file
 
 
-def _load_tar(stream: IO[bytes], path: Path, cut: str = "") -> Snapshot:
+def _load_tar(stream: _Unpacked, path: Path) -> Snapshot:
     files: dict[str, bytes] = {}
     links: dict[str, str] = {}
-    problem = _read_members(stream, files, links) or cut
+    problem = _read_members(stream, files, links)
+    problem = stream.damage or problem
     prefix = _prefix([*files, *links])
     inside = {name[len(prefix) :]: data for name, data in files.items() if name.startswith(f"{prefix}/")}
     targets = {name[len(prefix) :]: target for name, target in links.items() if name.startswith(f"{prefix}/")}
@@ -166,12 +189,15 @@ def _load_tar(stream: IO[bytes], path: Path, cut: str = "") -> Snapshot:
     return Snapshot(path.name.split(".tar")[0], origin, system, targets if system else {}, {}, dumps, notes)
 
 
-def _read_members(stream: IO[bytes], files: dict[str, bytes], links: dict[str, str]) -> str:
+def _read_members(stream: _Unpacked, files: dict[str, bytes], links: dict[str, str]) -> str:
     """Fill in all members up to the limits; a damaged end is told, what came before is kept."""
     total = 0
     try:
-        with tarfile.open(fileobj=stream, mode="r|") as archive:
-            for member in archive:
+        with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as archive:
+            for number, member in enumerate(archive):
+                if number >= _MAX_MEMBERS:
+                    return f": more than {_MAX_MEMBERS} members"
+                cast("Any", archive).members = []  # it would keep them all
                 name = _clean(member.name)
                 full = len(files) + len(links) >= MAX_FILES or total >= MAX_TOTAL_BYTES
                 if name is None or full or not _is_wanted(name):

@@ -12,6 +12,7 @@ from wellfed.launch.proof import group_placement
 from wellfed.launch.service import Service, end, serve
 from wellfed.nouns.estimate import Estimate, Quantity
 from wellfed.planner.kinds import Kind, kind_of
+from wellfed.planner.start import starts_of
 from wellfed.verbs import inputs
 from wellfed.verbs.running import Prepared, Told
 
@@ -104,7 +105,7 @@ def compared(plan: Plan, found: Measurement, service: Service) -> tuple[Held, ..
     """Time to first token, decode rate, load time and resident memory, predicted and measured."""
     expected = predicted(plan, found.prompt_tokens, found.output_tokens)
     ttft = found.ttft_s.median if found.ttft_s else None
-    load = None if plan.estimate.load_s is None else Quantity.exact(plan.estimate.load_s)
+    load = next((start.ready_s for start in starts_of(plan)), None)
     rows = [
         Held("time to first token", "s", expected.ttft_s, ttft),
         Held("decode", "tok/s", expected.decode_tok_s, found.decode_tok_s),

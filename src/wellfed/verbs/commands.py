@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wellfed.catalog.models import repackagings, repository_of
@@ -14,6 +13,7 @@ from wellfed.errors import BadInput
 from wellfed.launch.programs import Program, nominal
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Plan
+from wellfed.plain_file import is_there, named_path
 
 if TYPE_CHECKING:
     from wellfed.planner.answer import Answer
@@ -56,8 +56,8 @@ def model_reference(model: str, plan: Plan, repo: str | None = None) -> ModelRef
 
     if model == CATALOGUE_NAME:
         return ModelReference(str(demo_path()))
-    path = Path(model).expanduser()
-    if path.exists():
+    path = named_path(model)
+    if path is not None and is_there(model):
         return ModelReference(str(path.resolve()))
     repository = repo or known_repository(model, plan)
     if repository is None:

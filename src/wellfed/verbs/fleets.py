@@ -6,70 +6,19 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wellfed.errors import BadInput, WellfedError
+from wellfed.fleet.checked import FAULTS, Fault, Fleet, Node
 from wellfed.fleet.kinds import Build, Member, builds
-from wellfed.message import Message, message
-from wellfed.nouns.finding import Cost, Finding, Verdict
+from wellfed.message import message
+from wellfed.nouns.finding import Finding, Verdict
 from wellfed.nouns.workload import PRESETS, Workload
 
-FAULTS = (Verdict.FAIL, Verdict.WARN)
 _SUFFIXES = (".tar.gz", ".tgz", ".tar.zst", ".tar", ".tar.xz", ".tar.bz2")
 _BIOS = "/sys/class/dmi/id"
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One machine of a fleet as it was read: its traits and findings; `why` it could not be read."""
-
-    label: str
-    member: Member | None = None
-    findings: tuple[Finding, ...] = ()
-    why: Message | None = None
-    notes: tuple[str, ...] = ()  # what is missing of its snapshot
-    decode_tok_s: float | None = None  # of the fleet's model on this machine as it is; None: not priced, or unfit
-    best_tok_s: float | None = None  # the same with its faults mended
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One check's complaint over the fleet: on how many machines, and what it costs each for the model."""
-
-    id: str
-    verdict: Verdict
-    why: str
-    labels: tuple[str, ...]
-    cost: Cost | None = None
-    code: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Fleet:
-    """A fleet as it was checked."""
-
-    nodes: tuple[Node, ...]
-    builds: tuple[Build, ...]
-    faults: tuple[Fault, ...]
-    model: str | None = None
-    names: dict[str, str] = field(default_factory=dict)  # label -> the node's own name, where it is known here
-
-    @property
-    def unread(self) -> tuple[Node, ...]:
-        """Nodes without a snapshot that could be read."""
-        return tuple(node for node in self.nodes if node.member is None)
-
-    @property
-    def slowest(self) -> Node | None:
-        """The machine that a group over several machines waits for; None where speeds are not told or all equal."""
-        rated = [node for node in self.nodes if node.decode_tok_s is not None]
-        if len(rated) < 2:
-            return None
-        slow = min(rated, key=lambda node: node.decode_tok_s or 0.0)
-        usual = sorted(node.decode_tok_s or 0.0 for node in rated)[len(rated) // 2]
-        return slow if (slow.decode_tok_s or 0.0) < 0.98 * usual else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +76,14 @@ def _works(folder: Path) -> list[_Work]:
             ),
         )
     return found
+
+
+def snapshot_path(folder: Path, label: str) -> Path:
+    """The snapshot of a node in a folder. Raises BadInput where there is none."""
+    for work in _works(folder):
+        if work.label == label:
+            return work.path
+    raise BadInput(message("fleet.no-label", "{folder} has no snapshot of {label}", folder=str(folder), label=label))
 
 
 def _read_all(works: Sequence[_Work], workers: int) -> Iterator[Node]:

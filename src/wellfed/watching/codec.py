@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+Decoder = Callable[[Any], Any]
 
 
 def to_json(value: Any) -> Any:
@@ -28,42 +29,60 @@ def from_json(kind: type[T], value: Any) -> T:
     """A `kind` of JSON values. Raises ValueError that names the field."""
     if not isinstance(value, Mapping):
         raise ValueError(f"{kind.__name__}: an object is wanted")
-    known = _fields(kind)  # type: ignore[arg-type]
-    strange = set(value) - set(known)
+    known, needed = _fields(kind)  # type: ignore[arg-type]
+    strange = value.keys() - known.keys()
     if strange:
         raise ValueError(f"{kind.__name__} has no field {sorted(strange)[0]!r}")
-    found = {name: _decoded(f"{kind.__name__}.{name}", known[name][0], each) for name, each in value.items()}
-    missing = [name for name, (_, needed) in known.items() if needed and found.get(name) is None]
-    if missing:
-        raise ValueError(f"{kind.__name__} lacks {missing[0]!r}")
+    found = {name: known[name](each) for name, each in value.items()}
+    for name in needed:
+        if found.get(name) is None:
+            raise ValueError(f"{kind.__name__} lacks {name!r}")
     return kind(**found)
 
 
 @lru_cache(maxsize=64)
-def _fields(kind: type[Any]) -> dict[str, tuple[Any, bool]]:
+def _fields(kind: type[Any]) -> tuple[dict[str, Decoder], tuple[str, ...]]:
+    """What reads each field, and those without a default."""
     hints = get_type_hints(kind)
-    return {field.name: (hints[field.name], field.default is MISSING) for field in fields(kind)}
+    decoders = {field.name: _decoder(f"{kind.__name__}.{field.name}", hints[field.name]) for field in fields(kind)}
+    return decoders, tuple(field.name for field in fields(kind) if field.default is MISSING)
 
 
-def _decoded(where: str, hint: Any, value: Any) -> Any:
+def _decoder(where: str, hint: Any) -> Decoder:
+    """Reads a value of that type; `where` names it in errors."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
-        inner = next(each for each in get_args(hint) if each is not type(None))
-        return None if value is None else _decoded(where, inner, value)
+        inner = _decoder(where, next(each for each in get_args(hint) if each is not type(None)))
+        return lambda value: None if value is None else inner(value)
     if origin is tuple:
-        if not isinstance(value, list):
-            raise ValueError(f"{where}: a list is wanted")
-        return tuple(_decoded(where, get_args(hint)[0], each) for each in value)
+        item = _decoder(where, get_args(hint)[0])
+
+        def listed(value: Any) -> Any:
+            if not isinstance(value, list):
+                raise ValueError(f"{where}: a list is wanted")
+            return tuple([item(each) for each in value])
+
+        return listed
     if is_dataclass(hint) and isinstance(hint, type):
-        return from_json(hint, value)
-    return _scalar(where, hint, value)
+        return partial(from_json, hint)
+    return _number(where) if hint is float else _exactly(where, hint)
 
 
-def _scalar(where: str, hint: type[Any], value: Any) -> Any:
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if not math.isfinite(value):
-            raise ValueError(f"{where}: {value} is no number")
-        return float(value)
-    if type(value) is hint:
-        return value
-    raise ValueError(f"{where}: {hint.__name__} is wanted, not {value!r}"[:200])
+def _number(where: str) -> Decoder:
+    def number(value: Any) -> float:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            if not math.isfinite(value):
+                raise ValueError(f"{where}: {value} is no number")
+            return float(value)
+        raise ValueError(f"{where}: float is wanted, not {value!r}"[:200])
+
+    return number
+
+
+def _exactly(where: str, hint: type[Any]) -> Decoder:
+    def same(value: Any) -> Any:
+        if type(value) is hint:
+            return value
+        raise ValueError(f"{where}: {hint.__name__} is wanted, not {value!r}"[:200])
+
+    return same

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import sub
 from statistics import median
 from typing import TypeVar
 
@@ -34,15 +35,33 @@ def rate(points: Iterable[Point], most_per_s: float = math.inf, least_seconds: f
     An interval counts when time went forward, not much further than usual, and the counter did not fall or grow faster
     than `most_per_s`, which nothing physical could.
     """
-    pairs = list(_pairs(points))
+    listed = points if isinstance(points, list) else list(points)
+    steady = _steady(listed, most_per_s, least_seconds)
+    if steady is not None:
+        return steady
+    pairs = _pairs(listed)
     if not pairs:
         return None
-    usual = median(dt for dt, _ in pairs)
-    kept = [(dt, dv) for dt, dv in pairs if dt <= LONGEST_GAP * usual and 0 <= dv <= most_per_s * dt]
+    longest = LONGEST_GAP * median([dt for dt, _ in pairs])
+    kept = [(dt, dv) for dt, dv in pairs if dt <= longest and 0 <= dv <= most_per_s * dt]
     seconds = math.fsum(dt for dt, _ in kept)
     if seconds < least_seconds:
         return None
     return Rate(math.fsum(dv for _, dv in kept) / seconds, seconds, len(kept))
+
+
+def _steady(points: list[Point], most_per_s: float, least_seconds: float) -> Rate | None:
+    """The same rate where nothing is to be left out, which is usual and quickly seen; None where something may be."""
+    if len(points) < 2:
+        return None
+    times, values = zip(*points, strict=True)
+    steps, growths = list(map(sub, times[1:], times)), list(map(sub, values[1:], values))
+    shortest, span, grown = min(steps), math.fsum(steps), sum(growths)
+    if not (math.isfinite(span) and math.isfinite(grown) and shortest > 0 and min(growths) >= 0):
+        return None
+    if span < least_seconds or max(steps) > LONGEST_GAP * shortest or max(growths) > most_per_s * shortest:
+        return None
+    return Rate(math.fsum(growths) / span, span, len(steps))
 
 
 def per_s(points: Iterable[tuple[float, float | None]], most_per_s: float = math.inf) -> float | None:
@@ -58,7 +77,7 @@ def known_points(points: Iterable[tuple[float, float | None]]) -> list[Point]:
 
 def growth(points: Iterable[Point]) -> float | None:
     """How much a counter grew in all, falls (resets) left out; None with fewer than two values."""
-    pairs = list(_pairs(points))
+    pairs = _pairs(points)
     return math.fsum(max(0.0, dv) for _, dv in pairs) if pairs else None
 
 
@@ -99,16 +118,18 @@ def last(values: Iterable[T | None]) -> T | None:
     return found
 
 
-def _pairs(points: Iterable[Point]) -> Iterator[tuple[float, float]]:
+def _pairs(points: Iterable[Point], isfinite: Callable[[float], bool] = math.isfinite) -> list[tuple[float, float]]:
     """(dt, dv) of neighbours whose time went forward."""
-    before: Point | None = None
-    for now in points:
-        if not (math.isfinite(now[0]) and math.isfinite(now[1])):
+    found: list[tuple[float, float]] = []
+    t0, v0 = math.nan, 0.0
+    for t, value in points:
+        if not (isfinite(t) and isfinite(value)):
             continue
-        if before is not None and now[0] > before[0]:
-            yield now[0] - before[0], now[1] - before[1]
-        if before is None or now[0] != before[0]:
-            before = now
+        if t > t0:
+            found.append((t - t0, value - v0))
+        if t != t0:
+            t0, v0 = t, value
+    return found
 
 
 def _ordered(points: Iterable[Point]) -> list[Point]:

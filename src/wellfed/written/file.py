@@ -41,7 +41,7 @@ def read_table(path: Path) -> Mapping[str, Any]:
     """The file's keys, each known and of its kind. Raises BadInput for a file that cannot be read or other keys."""
     try:
         table = tomllib.loads(read_text(path))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} is not TOML: {error}", f"keys: {', '.join(_KINDS)}") from error
     for key, value in table.items():
         if key not in _KINDS:

@@ -15,6 +15,7 @@ from wellfed.catalog import names
 from wellfed.catalog.tables import table
 from wellfed.errors import BadInput, UnknownName, nearest
 from wellfed.hardware.machine import Machine
+from wellfed.plain_file import named_path
 from wellfed.provenance import Assumption
 from wellfed.written.build import build
 from wellfed.written.file import parts_of_table, read_table
@@ -50,8 +51,8 @@ def machine(text: str, nodes: int | None = None, network: str | None = None) -> 
     if stated.startswith("build:"):
         named = _named_build(stated.removeprefix("build:").strip())
         parts, title = _parts(named.machine), named.title
-    elif stated.endswith(".toml"):
-        parts, title = _parts_of_file(Path(stated))
+    elif stated.endswith(".toml") and (path := named_path(stated)) is not None:
+        parts, title = _parts_of_file(path)
     else:
         parts = _parts(stated)
     made = build(_with_network(parts, nodes, network))

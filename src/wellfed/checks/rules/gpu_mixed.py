@@ -27,7 +27,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     if len(gpus) < 2:
         return [no_gpus(machine, 2)]
     kinds = Counter(kind(gpu) for gpu in gpus)
-    if None in kinds:
+    if None in kinds or not _comparable(gpus):
         return [unread(machine, "the GPUs' names", "gpus", "nvml")]
     measured = ", ".join(f"{count} x {what}" for what, count in kinds.items())
     if len(kinds) > 1:
@@ -35,6 +35,13 @@ def judge(machine: Machine) -> Iterable[Finding]:
         fix = ["# Use groups of equal GPUs, or an engine that splits by layers in proportion (llama.cpp)."]
         return [warn(SYSTEM, why, measured, "equal GPUs", fix)]
     return [passed(SYSTEM, "all GPUs are alike", measured)]
+
+
+def _comparable(gpus: tuple[Gpu, ...]) -> bool:
+    """Whether their names can be told apart: one by its product and one by its chip may be the same card."""
+    by_sheet = {gpu.spec is not None for gpu in gpus}
+    sizes = {round(gpu.memory_bytes / GIB) if gpu.memory_bytes else None for gpu in gpus}
+    return len(by_sheet) == 1 or len(sizes - {None}) > 1
 
 
 def repair(machine: Machine) -> Machine:

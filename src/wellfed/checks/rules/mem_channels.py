@@ -63,7 +63,7 @@ def _by_slots(machine: Machine, socket: Socket, subject: str, there_are: int | N
     measured = f"{filled} of {len(slots)} slots filled"
     if not slots:
         return unread(machine, "memory slots", "dimms", subject=subject)
-    if there_are is not None and filled < there_are:
+    if there_are is not None and filled + len(socket.dimms) - len(slots) < there_are:
         text = f"{filled} DIMMs cannot fill {there_are} channels"
         return fail(subject, text, measured, f"{there_are} channels", [FILL])
     if filled == len(slots):
@@ -96,7 +96,7 @@ def effect(machine: Machine) -> Machine:
 def _at_most(socket: Socket) -> Socket:
     populated, there_are = channels_of(socket)
     slots = [dimm for dimm in socket.dimms if dimm.bytes is not None]
-    filled = sum(1 for dimm in slots if dimm.bytes)
+    filled = sum(1 for dimm in socket.dimms if dimm.bytes != 0)  # at most: of some the size is not told
     if populated is not None or there_are is None or not slots or not 0 < filled < there_are:
         return socket
     return replace(socket, channels=filled)

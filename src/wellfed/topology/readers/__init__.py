@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from wellfed.errors import WellfedError
-from wellfed.hardware.machine import Machine
+from wellfed.hardware.machine import Gpu, Machine
+from wellfed.topology.merge import overlay
 from wellfed.topology.readers import (
     amd_smi,
     cmdline,
@@ -130,8 +131,18 @@ def _parts(name: str, blocks: list[str]) -> Iterator[tuple[int, Machine]]:
 def _parsed(reader: Reader, name: str, text: str) -> tuple[Machine, bool]:
     """The part, and whether it could be read; a part that could not be names itself and the reason."""
     try:
-        return replace(reader.parse(text), kinds_read=(reader.title,)), True
+        part = reader.parse(text)
+        return replace(part, gpus=_once(part.gpus), kinds_read=(reader.title,)), True
     except WellfedError as error:
         return told(unknown={f"dump {name}: {reader.title}": error.message}), False
     except (ValueError, LookupError, OverflowError, RecursionError, TypeError, AttributeError) as error:
         return told(unknown={f"dump {name}: {reader.title}": f"not readable ({type(error).__name__})"}), False
+
+
+def _once(gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
+    """Each card once: a tool's output may stand twice in one piece, before and after something, say."""
+    found: dict[tuple[object, ...], Gpu] = {}
+    for gpu in gpus:
+        key = (gpu.pci_address,) if gpu.pci_address else (gpu.index, gpu.name)
+        found[key] = overlay(found[key], gpu) if key in found else gpu
+    return tuple(found.values())

@@ -34,6 +34,7 @@ def parse(text: str) -> Machine:
         first, second = _FIRST.match(line.strip()), _SECOND.match(line.strip())
         if second:
             gpus.append(_chip(len(gpus), name, heat, second))
+            name, heat = "", None  # each chip has a first line of its own
         elif first:
             name, heat = first[2], first[5]
     return told(
@@ -46,10 +47,10 @@ def parse(text: str) -> Machine:
 def _chip(order: int, name: str, heat: str | None, line: re.Match[str]) -> Gpu:
     pairs = re.findall(r"(\d+)\s*/\s*(\d+)", line[4])
     used, total = (int(pairs[-1][0]) << 20, int(pairs[-1][1]) << 20) if pairs else (0, 0)
-    full = name if name.startswith("Ascend") else f"Ascend {name}"
+    full = name if name.startswith("Ascend") or not name else f"Ascend {name}"
     return Gpu(
         int(line[2]) if line[2] else order,
-        name=full,
+        name=full or None,
         vendor="ascend",
         pci_address=normal_address(line[3]),
         memory_bytes=total or None,

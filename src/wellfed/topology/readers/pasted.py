@@ -27,6 +27,7 @@ _STAMP = re.compile(
     r"|\([\w ]+pid=\d+\)"  # (EngineCore pid=123)
     r")[ \t]?"
 )
+_LEAST_COPIED = 8  # lines: fewer may be two equal parts of one machine
 _STAMPED_SHARE = 0.7
 _LOOKED_AT = 400  # lines that tell what stands before each
 _SERVICE = re.compile(r"[\w.-]+[ \t]+\| ?")  # worker-0  | of a compose log
@@ -110,8 +111,22 @@ def _parts(text: str) -> Iterator[str]:
 
 def _one(part: str) -> Iterator[str]:
     if part.strip():
-        part = _unstamped(_cut(part))
+        part = _said_once(_unstamped(_cut(part)))
         yield textwrap.dedent(part) if part.startswith(("  ", "\n  ")) else part
+
+
+def _said_once(part: str) -> str:
+    """Without a second copy at its end, whole or not, of all that stands at its start."""
+    lines = part.splitlines(keepends=True)
+    start = next((at for at, line in enumerate(lines) if line.strip()), 0)
+    first = lines[start].strip()
+    for at in range(start + _LEAST_COPIED, len(lines)):
+        if lines[at].strip() != first:
+            continue
+        rest = "".join(lines[at:]).strip()
+        if "\n" in rest and "".join(lines[start:]).strip().startswith(rest):
+            return "".join(lines[:at])
+    return part
 
 
 def _cut(part: str) -> str:

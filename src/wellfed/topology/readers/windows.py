@@ -20,6 +20,7 @@ _KEYS = (
 )  # fmt: skip
 _OWN = {"AdapterRAM", "NumberOfCores", "NumberOfLogicalProcessors", "ConfiguredClockSpeed", "DeviceLocator", "Capacity",
         "TotalPhysicalMemory", "TotalVisibleMemorySize", "VideoProcessor", "BankLabel", "MaxClockSpeed"}  # fmt: skip
+_OF_MODULES = {"DeviceLocator", "BankLabel", "ConfiguredClockSpeed"}
 _PAIR = re.compile(rf"^\s*({'|'.join(_KEYS)})\s*[:=]\s*(.*?)\s*$", re.M)
 _GPU_NAME = re.compile(r"NVIDIA|GeForce|Quadro|Tesla|Radeon|AMD .*Graphics|Arc\(TM\)|\bArc [AB]\d", re.I)
 _CPU_NAME = re.compile(r"Intel\(R\) (?:Core|Xeon)|AMD (?:Ryzen|EPYC|Athlon)|Processor|CPU\b")
@@ -45,7 +46,7 @@ def parse(text: str) -> Machine:
     records = [*_lists(text), *_tables(text)]
     cards = [r for r in records if _GPU_NAME.search(r.get("Name", r.get("Caption", "")) + r.get("VideoProcessor", ""))]
     cpus = [r for r in records if r not in cards and (r.get("NumberOfCores") or _CPU_NAME.search(r.get("Name", "")))]
-    modules = [r for r in records if r.get("Capacity", "").isdigit() or ("DeviceLocator" in r and "Speed" in r)]
+    modules = [r for r in records if r.get("Capacity", "").isdigit() or not _OF_MODULES.isdisjoint(r)]
     model = " ".join(r["Model"] for r in records if r.get("Model")) + _field(text, "System Model")
     maker = _field(text, "System Manufacturer")
     names = [_clean(r.get("Name", "")) for r in cpus if r.get("Name")] or _dx_cpu(text)
@@ -59,7 +60,8 @@ def parse(text: str) -> Machine:
             for i, r in enumerate(cpus)
         ),
         memory_bytes=_memory(text, records),
-        dimms=dimms([_module(r) for r in modules]),
+        dimms=() if _is_cut(text) else dimms([_module(r) for r in modules]),
+        unknown={"dimms": "the paste ends within the list of modules"} if _is_cut(text) and modules else {},
         os=OsSettings(
             family="windows",
             chassis="laptop" if re.search(r"laptop|notebook|book\b", model, re.I) or _type(records) == 2 else None,
@@ -82,6 +84,12 @@ def _lists(text: str) -> Iterator[dict[str, str]]:
             record[match[1]] = match[2]
     if record:
         yield record
+
+
+def _is_cut(text: str) -> bool:
+    """Whether it ends within a property's name: what came after it is not known."""
+    last = text.rstrip().rpartition("\n")[2].strip()
+    return any(key.startswith(last) for key in _KEYS if key != last) if last.isalpha() else False
 
 
 def _tables(text: str) -> Iterator[dict[str, str]]:

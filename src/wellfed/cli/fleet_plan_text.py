@@ -1,0 +1,128 @@
+"""A plan over nodes for a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from wellfed.cli.console import console
+from wellfed.planner.kinds import describe
+from wellfed.units import format_rate, format_seconds
+
+if TYPE_CHECKING:
+    from wellfed.fleet.replicas import Share
+    from wellfed.verbs.fleet_planning import FleetPlan
+
+
+def print_fleet_plan(plan: FleetPlan) -> None:
+    """The answer in a sentence, the replicas as a table, what a router and a trace say."""
+    out = console()
+    out.print(f"[bold]{escape(_headline(plan))}[/]")
+    for kind in plan.kinds:
+        if kind.why is not None:
+            out.print(f"[yellow]not used[/]: {kind.stock.count}x {escape(kind.stock.name)}: {escape(str(kind.why))}")
+    if plan.deployment.shares:
+        out.print(_table(plan))
+    _print_idle(plan)
+    _print_money(plan)
+    _print_routing(plan)
+    _print_simulated(plan)
+
+
+def _headline(plan: FleetPlan) -> str:
+    deployment = plan.deployment
+    if not deployment.shares:
+        return f"{plan.model} runs on none of these nodes"
+    replicas = sum(share.replicas for share in deployment.shares)
+    nodes = sum(share.nodes for share in deployment.shares)
+    takes = f"{format_rate(deployment.requests_per_s)} requests/s ({format_rate(_tokens(plan))} tok/s)"
+    what = f"{_count(replicas, 'replica')} on {_count(nodes, 'node')}"
+    if deployment.rate is None:
+        return f"{what} take {takes}"
+    if deployment.short:
+        return f"{what} take {takes}: {format_rate(deployment.short)} requests/s too few"
+    spare = f", {_count(deployment.spare, 'replica')} of them to lose" if deployment.spare else ""
+    return f"{what} carry {format_rate(deployment.rate)} requests/s{spare}; they could take {takes}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _tokens(plan: FleetPlan) -> float:
+    return sum(share.replicas * share.capacity.tokens_per_s for share in plan.deployment.shares)
+
+
+def _table(plan: FleetPlan) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("replicas", "nodes each", "machine", "engine", "weights", "layout"):
+        table.add_column(name)
+    for name in ("requests/s each", "running", "TTFT", "TPOT"):
+        table.add_column(name, justify="right")
+    for share in plan.deployment.shares:
+        table.add_row(*(escape(cell) for cell in _row(share)))
+    return table
+
+
+def _row(share: Share) -> list[str]:
+    layout, estimate = share.capacity.plan.layout, share.capacity.plan.estimate
+    mark = " p99" if share.capacity.p99 else ""
+    return [
+        str(share.replicas),
+        str(share.capacity.nodes),
+        share.stock.name,
+        layout.engine.value,
+        layout.quantisation,
+        describe(layout),
+        format_rate(share.capacity.requests_per_s),
+        f"{estimate.running:.0f}",
+        format_seconds(estimate.ttft_s.value) + mark,
+        format_seconds(estimate.tpot_s.value) + mark,
+    ]
+
+
+def _print_idle(plan: FleetPlan) -> None:
+    """Nodes without work, GPUs of a node that its replica does not use."""
+    used = {share.stock: share for share in plan.deployment.shares}
+    for kind in plan.kinds:
+        share = used.get(kind.stock)
+        idle = kind.stock.count - (share.nodes if share else 0)
+        if idle and kind.capacities:
+            console().print(f"[dim]{_count(idle, 'node')} idle: {escape(kind.stock.name)}[/]")
+        if share is not None:
+            gpus = len(kind.machine.gpus) * share.capacity.nodes - share.capacity.plan.layout.gpus
+            if gpus:
+                console().print(f"[yellow]{_count(gpus, 'GPU')} of each replica idle: {escape(kind.stock.name)}[/]")
+
+
+def _print_money(plan: FleetPlan) -> None:
+    deployment = plan.deployment
+    per_million = deployment.price_per_million(plan.workload.output_tokens)
+    if deployment.price_hour is not None and per_million is not None:
+        load = "at that rate" if deployment.rate else "when all of it is used"
+        console().print(f"{deployment.price_hour:,.2f} an hour; {per_million:,.3f} per million answered tokens {load}")
+
+
+def _print_routing(plan: FleetPlan) -> None:
+    turns = plan.routing
+    if turns is None:
+        return
+    console().print(
+        f"a router that knows prefixes: {format_rate(turns.aware)} requests/s; one that does not: "
+        f"{format_rate(turns.unaware)} (earlier turns are found one time in {turns.replicas})"
+    )
+
+
+def _print_simulated(plan: FleetPlan) -> None:
+    seen = plan.simulated
+    if seen is None:
+        return
+    ttft, tpot = (
+        " ".join(f"{name} {format_seconds(value)}" for name, value in zip(("mean", "p90", "p99"), values, strict=True))
+        for values in (seen.ttft_s, seen.tpot_s)
+    )
+    took = f"{seen.requests:,} requests in {format_seconds(seen.seconds)}"
+    console().print(f"the trace ({took}): {format_rate(seen.tokens_per_s)} tok/s")
+    console().print(f"  TTFT {ttft}; TPOT {tpot}" + (f"; [yellow]{seen.late:.1%} late[/]" if seen.late else ""))

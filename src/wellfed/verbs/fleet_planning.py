@@ -1,0 +1,249 @@
+"""A model on several kinds of nodes: what a replica takes, how many are needed, what a trace would see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wellfed.errors import BadInput, WellfedError
+from wellfed.fleet.replicas import Capacity, Deployment, Routing, Stock, capacity, deploy, routing, smallest_groups
+from wellfed.hardware.machine import Machine
+from wellfed.message import Message, message
+from wellfed.nouns.layout import Engine
+from wellfed.nouns.workload import PRESETS, Workload
+from wellfed.verbs import inputs, planning
+
+if TYPE_CHECKING:
+    from wellfed.fleet.simulate import Simulated
+    from wellfed.planner.search import Search
+
+SERVING = (Engine.VLLM, Engine.SGLANG)  # what carries work over machines today, and has a router in front
+
+
+@dataclass(frozen=True, slots=True)
+class FleetOptions:
+    """What is asked. `machines`: (count, line) of each kind of node, with prices by the hour in the same order."""
+
+    machines: tuple[tuple[int, str], ...] = ()
+    snapshots: Path | None = None
+    network: str | None = None
+    workload: Workload = PRESETS["chat"]
+    rate: float | None = None
+    spare: int = 0
+    p99: bool = False
+    prices_hour: tuple[float, ...] = ()
+    engines: tuple[Engine, ...] = ()
+    quantisations: tuple[str, ...] = ()
+    trace: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of node as it was planned: a replica's capacity by how many nodes it spans, or why there is none."""
+
+    stock: Stock
+    machine: Machine
+    capacities: tuple[Capacity, ...]
+    why: Message | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FleetPlan:
+    """The answer: kinds, the deployment, what a trace would see, what a router changes."""
+
+    model: str
+    workload: Workload
+    kinds: tuple[Kind, ...]
+    deployment: Deployment
+    routing: Routing | None = None
+    simulated: Simulated | None = None
+
+    @property
+    def meets(self) -> bool:
+        """Whether the replicas carry the rate (without one: whether any runs at all)."""
+        return bool(self.deployment.shares) and self.deployment.short == 0
+
+
+def fleet_plan(model: str, options: FleetOptions) -> FleetPlan:
+    """Replicas for a load on the nodes there are. Raises BadInput for a fleet without nodes, a trace that is none."""
+    stocks = _stocks(options)
+    kinds = []
+    searches: dict[str, Search] = {}
+    for stock, machine in stocks:
+        kind, found = _kind(model, stock, machine, options)
+        kinds.append(kind)
+        searches.update(found)
+    deployment = deploy([(kind.stock, kind.capacities) for kind in kinds], options.rate, options.spare)
+    simulated = None
+    if options.trace is not None and deployment.shares:
+        simulated = _through(options.trace, deployment, searches, options)
+    first = deployment.shares[0] if deployment.shares else None
+    turns = None
+    if first is not None:
+        turns = routing(_of(searches, first.stock, first.capacity.nodes), first.replicas)
+    return FleetPlan(model, options.workload, tuple(kinds), deployment, turns, simulated)
+
+
+def _stocks(options: FleetOptions) -> list[tuple[Stock, Machine]]:
+    if not options.machines and options.snapshots is None:
+        raise BadInput(
+            message("fleet.no-machines", "no machine is named"),
+            message("fleet.no-machines.hint", "--machines '3=8x h200, 2x xeon 8480+', or --snapshots FOLDER"),
+        )
+    if options.prices_hour and len(options.prices_hour) != len(options.machines):
+        raise BadInput(
+            message("fleet.prices", "{prices} prices for {kinds} kinds of machines",
+                    prices=len(options.prices_hour), kinds=len(options.machines)),
+            message("fleet.prices.hint", "one --price-hour for each --machines, in the same order"),
+        )  # fmt: skip
+    prices: Sequence[float | None] = options.prices_hour or [None] * len(options.machines)
+    found = [
+        (Stock(line, count, price), inputs.machine(line, 1, options.network))
+        for (count, line), price in zip(options.machines, prices, strict=True)
+    ]
+    if options.snapshots is not None:
+        found += _of_snapshots(options.snapshots, options.network)
+    return found
+
+
+def _of_snapshots(folder: Path, network: str | None) -> list[tuple[Stock, Machine]]:
+    """One kind a build, as its first usual machine is."""
+    from wellfed.verbs.checking import joined
+    from wellfed.verbs.fleets import fleet_check, snapshot_path
+
+    found = []
+    for build in fleet_check(folder).builds:
+        label = (build.equal or build.labels)[0]
+        machine = joined(inputs.captured(snapshot_path(folder, label)), 1, network)
+        if machine.gpus:
+            name = " · ".join(part for part in (build.product, build.cpus, build.gpu) if part)
+            found.append((Stock(name, len(build.labels)), machine))
+    if not found:
+        raise BadInput(message("fleet.no-gpus", "no machine of {folder} has a GPU", folder=str(folder)))
+    return found
+
+
+def _kind(model: str, stock: Stock, machine: Machine, options: FleetOptions) -> tuple[Kind, dict[str, Search]]:
+    """The smallest group of nodes that holds the model within the targets, and the next larger one."""
+    capacities: list[Capacity] = []
+    searches: dict[str, Search] = {}
+    why: Message | None = None
+    for nodes in smallest_groups(stock.count):
+        if nodes > 1 and machine.network_bytes_per_s is None:
+            why = message("fleet.no-network", "does not fit one node, and no network is told (--network)")
+            break
+        try:
+            search, _ = planning.search(model, _plan_options(options), replace(machine, count=nodes))
+            found = capacity(search, options.p99)
+        except WellfedError as error:
+            why = error.said if isinstance(error.said, Message) else message("fleet.cannot", "{why}", why=error.message)
+            continue
+        if found is None:
+            why = message("fleet.unfit", "does not fit, or is too late at one user already")
+            continue
+        capacities.append(found)
+        searches[_key(stock, nodes)] = search
+        if len(capacities) == 2 or options.rate is None:
+            break
+    return Kind(stock, machine, tuple(capacities), None if capacities else why), searches
+
+
+def _plan_options(options: FleetOptions) -> planning.PlanOptions:
+    return planning.PlanOptions(
+        workload=options.workload, engines=options.engines or SERVING, quantisations=options.quantisations
+    )
+
+
+def _key(stock: Stock, nodes: int) -> str:
+    return f"{nodes} {stock.name}"
+
+
+def _of(searches: dict[str, Search], stock: Stock, nodes: int) -> Search:
+    return searches[_key(stock, nodes)]
+
+
+def _through(path: Path, deployment: Deployment, searches: dict[str, Search], options: FleetOptions) -> Simulated:
+    from wellfed.fleet.simulate import simulate, speed
+    from wellfed.fleet.trace import read_trace
+
+    arrivals = read_trace(path)
+    replicas = [
+        one
+        for share in deployment.shares
+        for one in [speed(_of(searches, share.stock, share.capacity.nodes), share.capacity.plan)] * share.replicas
+    ]
+    return simulate(arrivals, replicas, options.workload.ttft_target_s, options.workload.tpot_target_s)
+
+
+def fleet_plan_document(plan: FleetPlan) -> dict[str, Any]:
+    """The JSON document of `wellfed fleet plan --json`."""
+    deployment = plan.deployment
+    return {
+        "schema": "wellfed.fleet-plan/1",
+        "model": plan.model,
+        "rate": deployment.rate,
+        "meets": plan.meets,
+        "requests_per_s": deployment.requests_per_s,
+        "short_requests_per_s": deployment.short,
+        "spare": deployment.spare,
+        "price_hour": deployment.price_hour,
+        "price_per_million_tokens": deployment.price_per_million(plan.workload.output_tokens),
+        "kinds": [
+            {
+                "machine": kind.stock.name,
+                "nodes": kind.stock.count,
+                "why": kind.why.to_dict() if kind.why else None,
+                "capacities": [_capacity(one) for one in kind.capacities],
+            }
+            for kind in plan.kinds
+        ],
+        "shares": [
+            {
+                "machine": share.stock.name,
+                "replicas": share.replicas,
+                "nodes": share.nodes,
+                "price_hour": share.price_hour,
+                "replica": _capacity(share.capacity),
+            }
+            for share in deployment.shares
+        ],
+        "routing": None
+        if plan.routing is None
+        else {
+            "replicas": plan.routing.replicas,
+            "prefix_aware_requests_per_s": plan.routing.aware,
+            "unaware_requests_per_s": plan.routing.unaware,
+        },
+        "simulated": None
+        if plan.simulated is None
+        else {
+            "requests": plan.simulated.requests,
+            "seconds": plan.simulated.seconds,
+            "ttft_s": dict(zip(("mean", "p90", "p99"), plan.simulated.ttft_s, strict=True)),
+            "tpot_s": dict(zip(("mean", "p90", "p99"), plan.simulated.tpot_s, strict=True)),
+            "late": plan.simulated.late,
+            "tokens_per_s": plan.simulated.tokens_per_s,
+        },
+    }
+
+
+def _capacity(one: Capacity) -> dict[str, Any]:
+    from wellfed.planner.kinds import describe
+
+    layout, estimate = one.plan.layout, one.plan.estimate
+    return {
+        "nodes": one.nodes,
+        "engine": layout.engine.value,
+        "quantisation": layout.quantisation,
+        "layout": describe(layout),
+        "gpus": layout.gpus,
+        "requests_per_s": one.requests_per_s,
+        "tokens_per_s": one.tokens_per_s,
+        "running": estimate.running,
+        "ttft_s": estimate.ttft_s.value,
+        "ttft_p99_s": estimate.ttft_p99_s,
+        "tpot_s": estimate.tpot_s.value,
+        "p99": one.p99,
+    }
