@@ -1,4 +1,4 @@
-"""What an NVIDIA card shows of its host: NVML's fields, copies by NUMA node, a loop of launches at a full and a starved CPU.
+"""What an NVIDIA card shows of its host: NVML fields, copies by NUMA node, launches at a full and a starved CPU.
 
     python benchmarks/gpu_proof.py              one line a figure
     python benchmarks/gpu_proof.py --csv FILE   and as a table: figure, value, unit, condition
