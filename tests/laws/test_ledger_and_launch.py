@@ -13,7 +13,7 @@ from wellfed.nouns.plan import Request
 from wellfed.nouns.workload import Workload
 from wellfed.verbs import running
 
-from .points import CARD, planned, request
+from .points import CARD, hybrid, planned, request
 
 LOAD = Workload(concurrency=3, prompt_tokens=3000, output_tokens=500)
 
@@ -49,6 +49,7 @@ def test_slots_context_and_cache(slots: int, kv_type: str) -> None:
     [
         (Engine.VLLM, ("--max-model-len", "--max-num-seqs", "--max-num-batched-tokens", "--tensor-parallel-size")),
         (Engine.SGLANG, ("--context-length", "--max-running-requests", "--chunked-prefill-size", "--tp-size")),
+        (Engine.TENSORRT_LLM, ("--max_seq_len", "--max_batch_size", "--max_num_tokens", "--tp_size")),
     ],
 )
 def test_serving_engines(engine: Engine, names: tuple[str, ...]) -> None:
@@ -61,4 +62,24 @@ def test_serving_engines(engine: Engine, names: tuple[str, ...]) -> None:
     }
     said = flags(request("2x h100 sxm, epyc 9654", kind="fp8", load=LOAD, engine=engine, **layout))
     assert [said[name] for name in names] == ["3500", "96", "4096", "2"]
-    assert said["--kv-cache-dtype"].startswith("fp8")
+    if engine is not Engine.TENSORRT_LLM:  # its cache's type is in a file of options
+        assert said["--kv-cache-dtype"].startswith("fp8")
+
+
+def test_ktransformers() -> None:
+    asked = hybrid("rtx 4090, epyc 9654, 12x64GB ddr5-4800", load=LOAD, engine=Engine.KTRANSFORMERS, gpus=1,
+                   max_sequences=4, batch_tokens=2048)  # fmt: skip
+    said = flags(asked)
+    names = ("--context-length", "--max-running-requests", "--chunked-prefill-size")
+    assert [said[name] for name in names] == ["3500", "4", "2048"]
+    assert "--kt-weight-path" in said
+
+
+@pytest.mark.parametrize("engine", [Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP])
+def test_experts_in_ram(engine: Engine) -> None:
+    asked = hybrid("rtx 4090, epyc 9654, 12x64GB ddr5-4800", load=LOAD, engine=engine, gpus=1)
+    words = running.launch_spec(planned(asked), Program(("engine",), "test"), "/models/m", Endpoint()).argv
+    assert any(word in ("--cpu-moe", "--n-cpu-moe", "-ot", "--override-tensor") for word in words), words
+    card = planned(asked).estimate.memory.devices[0]
+    held = sum(term.bytes for term in card.terms if term.name == "weights")
+    assert held < 0.2 * asked.weights.total

@@ -6,7 +6,7 @@ import pytest
 
 from wellfed.accuracy.case import Case, Row, Skipped
 from wellfed.accuracy.hybrid_machine import machine_of, parse_ram, socket_count
-from wellfed.accuracy.hybrid_notes import lengths, numa_policy
+from wellfed.accuracy.hybrid_notes import bound_nodes, lengths, numa_policy
 from wellfed.accuracy.rows_hybrid import interpret
 from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, NumaPolicy, Offload
 from wellfed.nouns.plan import Request
@@ -156,5 +156,35 @@ def test_a_workstation_without_a_word_about_memory_has_four_modules() -> None:
     ],
 )
 def test_numa(cpu: str, offload: str, expected: NumaPolicy) -> None:
-    told = row(cpu=cpu, ngl_or_offload=offload)
+    told = row(cpu=cpu, ngl_or_offload=offload, source="made up (somebody, 2025-03-01)")
     assert numa_policy(told, socket_count(cpu), Engine.KTRANSFORMERS) is expected
+
+
+@pytest.mark.parametrize(
+    ("engine", "source", "notes", "expected"),
+    [
+        (Engine.KTRANSFORMERS, "made up (somebody, 2026-01-02)", "", NumaPolicy.DUPLICATE),
+        (Engine.LLAMA_CPP, "made up (somebody, 2026-01-02)", "", NumaPolicy.INTERLEAVE),
+        (Engine.LLAMA_CPP, "made up (somebody, 2026-01-02)", "pp512; numactl -N -m node 1", NumaPolicy.ONE_SOCKET),
+        (Engine.LLAMA_CPP, "made up (somebody, 2026-01-02)", "tg; numactl --interleave=all", NumaPolicy.INTERLEAVE),
+    ],
+)
+def test_numa_as_notes_and_builds_say(engine: Engine, source: str, notes: str, expected: NumaPolicy) -> None:
+    told = row(cpu="2x Xeon 6454S (32c each)", ngl_or_offload="CPU only", source=source, notes=notes)
+    assert numa_policy(told, 2, engine) is expected
+
+
+@pytest.mark.parametrize(
+    ("notes", "bound"),
+    [("numactl -N -m node 2", 1), ("numactl -N -m nodes 2,3", 2), ("membind=0-2", 3), ("interleave=all", 0), ("", 0)],
+)
+def test_bound_nodes(notes: str, bound: int) -> None:
+    assert bound_nodes(row(notes=f"pp512; threads=16; {notes}")) == bound
+
+
+def test_a_binding_to_some_nodes_leaves_their_cores_and_channels() -> None:
+    cells = {"cpu": "2x Xeon Platinum 8480+, 4 NUMA nodes", "ram": "1 TB DDR5-4800"}
+    whole = machine_of(row(**cells), use_gpus=False, use_cpu=True)
+    bound = machine_of(row(**cells, notes="tg; numactl -N -m node 2"), use_gpus=False, use_cpu=True)
+    assert [socket.channels for socket in whole.sockets] == [8, 8]
+    assert [(socket.channels, socket.cores) for socket in bound.sockets] == [(4, 28), (4, 28)]
