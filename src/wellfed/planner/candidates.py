@@ -200,9 +200,9 @@ def _served(machine: Machine, model: Model, capabilities: Capabilities, quantisa
     latent = isinstance(model.layers[-1].attention, LatentAttention)
     # machines of one GPU each are joined by tensor parallelism too: measured, that is worth its network
     reach = total if per_node == 1 and machine.network_bytes_per_s else per_node
-    degrees = [degree for degree in _powers(reach) if divides(model, degree)]
+    degrees = [degree for degree in group_sizes(reach) if divides(model, degree)]
     for tensor in degrees:
-        for pipeline in _powers(total // tensor):
+        for pipeline in group_sizes(total // tensor):
             if pipeline > 1 and tensor * pipeline <= per_node and tensor < min(per_node // 2, degrees[-1]):
                 continue  # inside a node, pipelines of narrow groups never beat wider groups
             for data in counts(total // (tensor * pipeline)):  # three machines are three replicas
