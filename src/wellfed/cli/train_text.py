@@ -9,10 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from wellfed.cli.console import console
-from wellfed.documents.machine_line import machine_line
-from wellfed.documents.answers import device_json, quantity_json
 from wellfed.cli.plan_ledgers import memory_table
 from wellfed.cli.plan_text import model_line
+from wellfed.documents.answers import device_json, quantity_json
+from wellfed.documents.machine_line import machine_line
 from wellfed.message import Message, message
 from wellfed.messages.words import phrase, words
 from wellfed.nouns.training import TrainingLayout, TrainingPlan
@@ -79,8 +79,8 @@ def print_train(answer: TrainingAnswer, top: int, explain: bool) -> None:
         _print_miss(answer)
         return
     out.print(_table(_distinct(answer)[:top]))
-    limited = message("train.slowest", "slowest: {what}; samples a second are a prior, no measurement stands behind them",
-                      what=best.estimate.limited_by)  # fmt: skip
+    text = "slowest: {what}; samples a second are a prior, no measurement stands behind them"
+    limited = message("train.slowest", text, what=best.estimate.limited_by)
     out.print(f"\n{escape(words(limited))}")
     out.print(_steps(best))
     if explain:
