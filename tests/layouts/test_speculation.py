@@ -145,3 +145,14 @@ def test_a_version_decides_what_runs_and_what_it_needs() -> None:
 def test_a_month_and_a_build_are_the_same_kind_of_version(build: int) -> None:
     assert version(Engine.LLAMA_CPP, f"b{build}").numbers == (build,)
     assert version(Engine.LLAMA_CPP, "2026-07").numbers[0] < version(Engine.LLAMA_CPP, "2026-09").numbers[0]
+
+
+def test_what_to_type_starts_what_was_planned() -> None:
+    import shlex
+
+    best = answer("deepseek-r1", "--on", BIG, "-e", "sglang")["plans"][0]
+    line = next(step["command"] for step in best["next"] if step["command"].startswith("wellfed run"))
+    done = CliRunner().invoke(cli, shlex.split(line)[1:])
+    assert done.exit_code == 0, done.output
+    tokens = best["layout"]["speculation"]["tokens"]
+    assert f"--speculative-num-steps {tokens}" in " ".join(done.stdout.replace("\\\n", " ").split())
