@@ -16,7 +16,9 @@ from wellfed.perf.memory import ledgers
 from wellfed.verbs import inputs
 
 MACHINE = inputs.machine("2x rtx 4090, ryzen 9 7950x, 128gb")
-MODELS = {name: inputs.model(name).model for name in ("qwen3.6-27b", "qwen3-30b-a3b", "deepseek-v2-lite", "gemma-3-27b")}
+MODELS = {
+    name: inputs.model(name).model for name in ("qwen3.6-27b", "qwen3-30b-a3b", "deepseek-v2-lite", "gemma-3-27b")
+}
 CACHES = {Engine.LLAMA_CPP: ("f16", "q8_0", "q5_1", "q4_0"), Engine.VLLM: ("f16", "fp8")}
 
 
@@ -32,7 +34,9 @@ def requests(draw: st.DrawFn) -> Request:
         options=(("kv_unified", "1"),) if draw(st.booleans()) else (),
     )  # fmt: skip
     context = draw(st.sampled_from([1024, 4096, 16384]))
-    workload = Workload(prompt_tokens=256, output_tokens=128, context_tokens=context, concurrency=draw(st.integers(1, 8)))
+    workload = Workload(
+        prompt_tokens=256, output_tokens=128, context_tokens=context, concurrency=draw(st.integers(1, 8))
+    )
     return Request(MACHINE, model, held, layout, workload)
 
 
