@@ -120,3 +120,10 @@ def test_every_row_says_what_is_wanted_of_it() -> None:
 def test_few_are_missed() -> None:
     asked = [case for case in CASES if "ask" in case]
     assert sum(missed(case) is not None for case in asked) <= 0.2 * len(asked)
+
+
+def test_a_pool_that_is_filled_says_what_it_holds_instead_of_nothing_to_spare() -> None:
+    words = ("qwen3-32b", "--on", "rtx 4090, ryzen 9 7950x, 64gb", "-e", "vllm", "-q", "int4", "--context", "32768")
+    done = CliRunner().invoke(cli, ["plan", *words])
+    assert done.exit_code == 0, done.output
+    assert "0 MiB to spare" not in done.output and "32768 tokens" in done.output.replace(",", "")

@@ -89,7 +89,7 @@ def levers(*words: str) -> dict[str, dict[str, object]]:
 
 
 def test_each_lever_is_a_plan_that_fits() -> None:
-    found = levers("qwen3-32b", "--on", "rtx 4090, ryzen 9 7950x, 64gb", "-e", "vllm", "-c", "32", "--context", "32000")
+    found = levers("qwen3-32b", "--on", "rtx 4090, ryzen 9 7950x, 64gb", "-e", "vllm", "-c", "32", "--context", "33000")
     assert {"context", "engine", "part"} <= set(found)
     for lever in found.values():
         assert lever["plan"]["fits"] is True  # type: ignore[index]

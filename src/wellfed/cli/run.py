@@ -60,6 +60,7 @@ def run_options(function: Any) -> Any:
         click.option("--quality", type=click.Choice(list(QUALITY)), default=None, help="Coarsest weights to accept."),
         click.option("--set", "pins", multiple=True, metavar="KEY=VALUE", help="Pin a setting, as `plan --set`."),
         click.option("--kv-type", "kv_types", multiple=True, metavar="TYPE", help="KV cache, e.g. q8_0, fp8."),
+        click.option("--speculate", metavar="HOW", help="How tokens are drafted, as `plan --speculate`."),
         click.option("--threads", "-t", type=click.IntRange(1), help="Instead of one per idle core."),
         click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
         click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True),

@@ -79,8 +79,8 @@ def print_train(answer: TrainingAnswer, top: int, explain: bool) -> None:
         _print_miss(answer)
         return
     out.print(_table(_distinct(answer)[:top]))
-    limited = message("train.slowest", "slowest: {what}; samples a second are a prior, no measurement stands behind them",
-                      what=best.estimate.limited_by)  # fmt: skip
+    text = "slowest: {what}; samples a second are a prior, no measurement stands behind them"
+    limited = message("train.slowest", text, what=best.estimate.limited_by)
     out.print(f"\n{escape(words(limited))}")
     out.print(_steps(best))
     if explain:

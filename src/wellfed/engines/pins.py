@@ -244,6 +244,13 @@ def _expert_parallel(text: str) -> Change:
     )
 
 
+def _kt_method(text: str) -> str:
+    """kt-kernel's kernels for experts on the CPU."""
+    if text.upper() not in ("AMXINT4", "AMXINT8", "FP8", "RAWINT4", "LLAMAFILE", "BF16", "FP8_PERCHANNEL", "GPTQ_INT4"):
+        raise ValueError(text)
+    return text.upper()
+
+
 def _flag(name: str) -> Setter:
     return _option(name, lambda text: "1" if _is_on(text) else "0")
 
@@ -295,6 +302,7 @@ _SGLANG: Mapping[str, Setter] = {
     "speculative-algorithm": lambda text: _algorithm(text),
     "speculative-num-draft-tokens": lambda text: _draft_tokens(str(max(0, _whole(text) - 1))),
     "speculative-draft-model-path": lambda text: _draft_model(text),
+    "kt-method": _option("kt_method", lambda text: _kt_method(text)),
     "kt-num-gpu-experts": _option("kt_num_gpu_experts", lambda text: str(_whole(text))),
 }  # fmt: skip
 _TENSORRT: Mapping[str, Setter] = {

@@ -92,13 +92,10 @@ def _ktransformers(plan: Plan, model: str) -> list[str]:
         return []
     bound = binding(plan.machine, plan.layout)
     pools = len(plan.machine.numa_nodes) if plan.layout.numa is NumaPolicy.DUPLICATE else max(1, len(bound.nodes))
-    words = [
-        "--kt-weight-path",
-        model,
-        "--kt-method",
-        "LLAMAFILE" if plan.layout.quantisation.startswith("q") else "AMXINT4",
-    ]
+    options = dict(plan.layout.options)
+    method = options.get("kt_method") or ("LLAMAFILE" if plan.layout.quantisation.startswith("q") else "AMXINT4")
+    words = ["--kt-weight-path", model, "--kt-method", method]
     count = threads(plan.machine, plan.layout, bound)
     if count is not None:
         words += ["--kt-cpuinfer", str(count)]
-    return [*words, "--kt-threadpool-count", str(pools), "--kt-num-gpu-experts", "0"]
+    return [*words, "--kt-threadpool-count", str(pools), "--kt-num-gpu-experts", options.get("kt_num_gpu_experts", "0")]

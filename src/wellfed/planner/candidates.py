@@ -200,12 +200,13 @@ def _served(machine: Machine, model: Model, capabilities: Capabilities, quantisa
     latent = isinstance(model.layers[-1].attention, LatentAttention)
     # machines of one GPU each are joined by tensor parallelism too: measured, that is worth its network
     reach = total if per_node == 1 and machine.network_bytes_per_s else per_node
-    degrees = [degree for degree in _powers(reach) if divides(model, degree)]
+    degrees = [degree for degree in group_sizes(reach) if divides(model, degree)]
     for tensor in degrees:
-        for pipeline in _powers(total // tensor):
-            if pipeline > 1 and tensor * pipeline <= per_node and tensor < min(per_node // 2, degrees[-1]):
-                continue  # inside a node, pipelines of narrow groups never beat wider groups
-            for data in counts(total // (tensor * pipeline)):  # three machines are three replicas
+        for pipeline in group_sizes(total // tensor):
+            wider = any(tensor < degree and tensor * pipeline % degree == 0 for degree in degrees)
+            if pipeline > 1 and tensor * pipeline <= per_node and wider and tensor < per_node // 2:
+                continue  # inside a node, pipelines of narrow groups never beat wider groups of as many
+            for data in group_sizes(total // (tensor * pipeline)):  # three machines are three replicas
                 yield from _served_variants(
                     model, capabilities, quantisation, (tensor, pipeline, data), latent and tensor > 1
                 )
@@ -259,6 +260,11 @@ def _columns(ffn: Ffn) -> int:
 def counts(total: int) -> list[int]:
     """How many GPUs to try: 1, 2, 4 ... and all."""
     return sorted({*_powers(total), total})
+
+
+def group_sizes(total: int) -> list[int]:
+    """Degrees of parallelism to try among `total` GPUs: powers of two, and what divides them (3 of 6, 6 of 6)."""
+    return sorted({*_powers(total), *(size for size in range(1, total + 1) if total % size == 0)})
 
 
 def _powers(limit: int) -> list[int]:

@@ -109,9 +109,7 @@ def completed(
     """
     if guess.kind is None or guess.low:
         return guess
-    if guess.kind is DraftKind.MTP and not model.mtp_layers:
-        said = message("speculate.no-mtp", "{model} has no prediction layers", model=model.name)
-        raise BadInput(said, message("speculate.no-mtp.hint", "draft with a model: --speculate draft:MODEL, or ngram"))
+    ensure_possible(guess, model)
     if draft is not None:
         _ensure_same_words(model, draft.model)
     chance = _BY_FAMILY.get((guess.kind, model.family)) or _BY_KIND[guess.kind]
@@ -122,6 +120,13 @@ def completed(
     return replace(
         guess, acceptance_length=length, low=low, high=high, draft_share=share, draft_bytes=size, cache_elements=cached
     )
+
+
+def ensure_possible(guess: Speculation | None, model: Model) -> None:
+    """Raises BadInput where the model's own prediction layers are to draft and it ships none."""
+    if guess is not None and guess.kind is DraftKind.MTP and not model.mtp_layers:
+        said = message("speculate.no-mtp", "{model} has no prediction layers", model=model.name)
+        raise BadInput(said, message("speculate.no-mtp.hint", "draft with a model: --speculate draft:MODEL, or ngram"))
 
 
 def _costs(kind: DraftKind, model: Model, weights: Weights, draft: Draft | None) -> tuple[float, int, float]:

@@ -65,6 +65,17 @@ def _share(ratio: float) -> str:
     return "< 1 %" if ratio < 0.01 else f"{ratio:.0%}".replace("%", " %")
 
 
+_NOTHING_BYTES = 64 * 2**20
+
+
+def _fills_its_pool(plan: Plan) -> bool:
+    """Whether what is spare is nothing because a serving engine takes all that its share leaves for the cache."""
+    tightest, room = plan.estimate.memory.tightest, plan.estimate.memory.max_sequences
+    spare = None if tightest is None else tightest.spare_bytes
+    pooled = any(term.name == "kept free" for term in tightest.terms) if tightest is not None else False
+    return pooled and bool(room) and spare is not None and 0 <= spare < _NOTHING_BYTES
+
+
 def _room(plan: Plan) -> list[Message]:
     """How much is left, and whether it suffices for the users asked for."""
     tightest = plan.estimate.memory.tightest
@@ -72,7 +83,11 @@ def _room(plan: Plan) -> list[Message]:
         text = "whether it fits is not known: the memory of this machine could not be read"
         return [message("verdict.unread", text)]
     spare = Amount(tightest.spare_bytes, "B")
-    if plan.layout.kv_type == "f16":
+    if _fills_its_pool(plan):
+        holds = (plan.estimate.memory.max_sequences or 0) * plan.workload.context
+        text = "fits: the engine fills {device}, its KV cache in {kind} holds {tokens} tokens"
+        said = [message("verdict.pool", text, device=tightest.device, kind=plan.layout.kv_type, tokens=holds)]
+    elif plan.layout.kv_type == "f16":
         said = [message("verdict.fits", "fits with {spare} to spare on {device}", spare=spare, device=tightest.device)]
     else:
         text = "fits with {spare} to spare on {device}, its KV cache in {kind}"

@@ -52,6 +52,9 @@ def _by_wellfed(model: str, plan: Plan, on: str | None, network: str | None) -> 
         words += ["--quant", plan.layout.quantisation.upper()]
     if plan.layout.kv_type != "f16":
         words += ["--kv-type", plan.layout.kv_type]
+    guess = plan.layout.speculation
+    if guess is not None and guess.kind is not None:
+        words += ["--speculate", f"{guess.kind}{':' + guess.draft if guess.draft else ''}@{guess.tokens}"]
     if plan.workload.concurrency > 1:
         words += ["--concurrency", str(plan.workload.concurrency)]
     words += ["--context", str(plan.workload.context)]

@@ -80,7 +80,7 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
     """The search behind `plan` on a machine at hand, and what was assumed of model and machine."""
     from wellfed.models.quantisation_names import quantisation
     from wellfed.planner.search import Search
-    from wellfed.planner.speculate import read
+    from wellfed.planner.speculate import ensure_possible, read
     from wellfed.planner.stated import with_stated
     from wellfed.planner.usable import usable
 
@@ -90,6 +90,7 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
     pinned = _pins(options)
     workload, cut = within(_with_pinned_context(options.workload, pinned), named.model)
     guess = read(options.speculate) if options.speculate else None
+    ensure_possible(guess, named.model)
     asked = tuple(quantisation(name).id for name in options.quantisations)
     goal = Goal(
         objective=options.objective,

@@ -79,6 +79,7 @@ class RunOptions:
     least_quality_bits: float | None = None
     kv_types: tuple[str, ...] = ()
     pins: tuple[str, ...] = ()  # KEY=VALUE by the engine's own flag names
+    speculate: str | None = None  # how tokens are drafted; None: the model's own prediction layers, where they help
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,7 @@ def _plan_options(model: str, options: RunOptions) -> planning.PlanOptions:
         quantisations=_quantisations(model, options.quant),
         kv_types=options.kv_types,
         pins=options.pins,
+        speculate=options.speculate,
     )
 
 

@@ -1,0 +1,43 @@
+"""Degrees that are no powers of two, where heads allow, and KTransformers' flags as they are now."""
+
+from __future__ import annotations
+
+import pytest
+
+from wellfed.engines.pins import command, pins
+from wellfed.errors import BadInput
+from wellfed.nouns.layout import Engine, Layout
+from wellfed.planner.candidates import candidates, divides, group_sizes
+from wellfed.planner.goal import Goal
+from wellfed.verbs import inputs
+
+
+@pytest.mark.parametrize(("gpus", "sizes"), [(1, [1]), (3, [1, 2, 3]), (6, [1, 2, 3, 4, 6]), (8, [1, 2, 4, 8])])
+def test_group_sizes(gpus: int, sizes: list[int]) -> None:
+    assert group_sizes(gpus) == sizes
+
+
+@pytest.mark.parametrize("gpus", [3, 6])
+def test_every_layout_divides_the_heads_and_uses_what_is_there(gpus: int) -> None:
+    machine = inputs.machine(f"{gpus}x rtx 3090, epyc 7763, 256gb")
+    model = inputs.model("llama-3.3-70b").model
+    layouts = list(candidates(machine, model, Goal(engines=(Engine.VLLM,)), []))
+    degrees = {(x.tensor_parallel, x.pipeline_parallel) for x in layouts}
+    assert all(divides(model, tensor) and tensor * pipeline <= gpus for tensor, pipeline in degrees)
+    assert ((1, 3) if gpus == 3 else (2, 3)) in degrees, "three stages"
+    assert (3, 1) not in degrees, "64 heads are not divided by three"
+
+
+def test_heads_that_three_divides() -> None:
+    machine = inputs.machine("3x rtx 3090, epyc 7763, 256gb")
+    model = inputs.model("qwen2.5-0.5b").model  # 14 heads: not by three
+    assert all(x.tensor_parallel != 3 for x in candidates(machine, model, Goal(engines=(Engine.VLLM,)), []))
+
+
+def test_experts_on_gpus_and_the_kernels_are_pinned() -> None:
+    line = "python -m sglang.launch_server --model-path m --kt-method amxint8 --kt-num-gpu-experts 12"
+    read = command(line)
+    options = dict(read.pins.applied(Layout(Engine.KTRANSFORMERS, "x")).options)
+    assert read.engine is Engine.KTRANSFORMERS and options == {"kt_method": "AMXINT8", "kt_num_gpu_experts": "12"}
+    with pytest.raises(BadInput):
+        pins(Engine.KTRANSFORMERS, ["kt-method=magic"])
