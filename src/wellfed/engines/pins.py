@@ -179,6 +179,8 @@ SETTINGS: Mapping[Engine, Mapping[str, Setter]] = {
     Engine.SGLANG: _SGLANG,
     Engine.KTRANSFORMERS: _SGLANG,
     Engine.TENSORRT_LLM: _TENSORRT,
+    Engine.EXLLAMAV3: {},
+    Engine.MLX: {},
 }
 _SWITCHES = frozenset({"enforce-eager", "disable-cuda-graph", "cpu-moe", "cmoe"})
 _CONTEXT = frozenset({"ctx-size", "c", "max-model-len", "context-length", "max_seq_len"})
