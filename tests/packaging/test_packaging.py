@@ -42,7 +42,9 @@ def test_the_first_block_of_the_readme_is_the_job_and_the_second_the_tests(name:
 def locked(name: str) -> dict[str, tuple[str, int]]:
     """Version and number of checksums of each package of a lock."""
     text = (ROOT / "container" / name).read_text()
-    entries = re.findall(r"^([A-Za-z0-9._-]+)==([^ \\]+) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", text, re.M)
+    entries = re.findall(
+        r"^([A-Za-z0-9._-]+)==([^ \\]+) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", text, re.M
+    )
     assert len(entries) == text.count("==")
     return {package.lower().replace("_", "-"): (version, sums.count("sha256:")) for package, version, sums in entries}
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from wellfed.planner.fit import Fit
 
 _USES = ["chat", "code", "agent", "rag", "long"]
@@ -42,12 +44,35 @@ def command(on: str | None, use: str, top: int, whole_families: bool, as_json: b
 def print_fit(answer: Fit, on: str | None) -> None:
     """One row a model."""
     from rich.markup import escape
-    from rich.table import Table
 
     from wellfed.cli.console import console
+
+    console().print(fit_table(answer))
+    counts = f"{answer.looked_at} of {answer.known} models estimated"
+    console().print(f"[dim]{escape(quality_line(answer))}. {counts}[/]")
+    if answer.rows:
+        words = f"wellfed plan {answer.rows[0].model_id}" + (f" --on '{on}'" if on else "")
+        console().print(f"[dim]next:[/] {escape(words)}", soft_wrap=True)
+
+
+def quality_line(answer: Fit) -> str:
+    """What the column of quality says, and the order of the rows."""
+    figure = next((row.quality for row in answer.rows if row.quality), None)
+    if figure is None:
+        return f"{answer.use.name}: no figure of quality for these; quick ones first, larger ones first"
+    return (
+        f"{answer.use.name}: quick ones first, by {figure.benchmark} ({figure.date}) less the published loss of "
+        "quantised weights; ? = no figure"
+    )
+
+
+def fit_table(answer: Fit) -> Table:
+    """One row a model."""
+    from rich.markup import escape
+    from rich.table import Table
+
     from wellfed.units import format_rate, format_seconds
 
-    benchmark = next((row.quality.benchmark for row in answer.rows if row.quality), None)
     table = Table(box=None, header_style="dim", pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))
     for name in ("model", "quality", "weights", "engine", "tok/s", "TTFT", "context"):
         right = name in {"quality", "tok/s", "TTFT", "context"}
@@ -63,13 +88,4 @@ def print_fit(answer: Fit, on: str | None) -> None:
             format_seconds(estimate.ttft_s.value),
             "?" if row.max_context is None else f"{row.max_context:,}",
         )
-    console().print(table)
-    said = (
-        f"quality: {benchmark}, as its publisher has it, quantised weights the same; ? = not known"
-        if benchmark
-        else "quality: not known"
-    )
-    console().print(f"[dim]{answer.use.name}: {said}. {answer.looked_at} of {answer.known} models estimated[/]")
-    if answer.rows:
-        words = f"wellfed plan {answer.rows[0].model_id}" + (f" --on '{on}'" if on else "")
-        console().print(f"[dim]next:[/] {escape(words)}", soft_wrap=True)
+    return table

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from wellfed.cli.console import console
 from wellfed.documents.machine_line import machine_line
+from wellfed.messages.words import words
 from wellfed.nouns.workload import Workload
 from wellfed.planner.kinds import describe, kind_of
 from wellfed.planner.market import Market, Offer
@@ -30,6 +31,9 @@ def print_market(market: Market, workload: Workload) -> None:
     out.print(f"\n[dim]{market.machines} machines considered, {market.feasible} estimated in full that can do it[/]")
     best = market.offers[0]
     out.print(f"\n[bold]{escape(best.machine.name)}[/]: {escape(machine_line(best.machine))}")
+    if best.cpu is not None:
+        for said in best.cpu.told():
+            out.print(f"  {escape(words(said))}")
     print_sensitivities(market.weakest)
     if best.price is None:
         out.print(f"[dim]price: ? ({escape(best.price_reason)})[/]")

@@ -12,10 +12,13 @@ import click
 from wellfed.cli.naming import say_how_read
 from wellfed.library import planning as library
 from wellfed.nouns.layout import Engine
+from wellfed.nouns.training import Method, Optimizer, Precision, Shard
 from wellfed.nouns.workload import PRESETS
 from wellfed.planner.goal import QUALITY, Objective
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from wellfed.verbs.planning import PlanOptions
 
 
@@ -31,6 +34,24 @@ class Positive(click.FloatRange):
 
 
 POSITIVE = Positive(0, min_open=True)
+
+
+class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """An engine, or one version of it."""
+
+    name = "engine"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Engine and version (None: the newest that is known)."""
+        from wellfed.engines.versions import parted
+
+        return parted(value) if isinstance(value, str) else value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The engines' names."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(engine.value) for engine in Engine if engine.value.startswith(incomplete)]
 
 
 @click.command()
@@ -54,7 +75,8 @@ POSITIVE = Positive(0, min_open=True)
 @click.option("--tpot", type=POSITIVE, help="Wanted time per output token, milliseconds.")
 @click.option("--quality", type=click.Choice(list(QUALITY)), default=None,
               help="Coarsest weights to accept  [default: at-least-q4, lower only when nothing fits].")  # fmt: skip
-@click.option("--engine", "-e", "engines", multiple=True, type=click.Choice([e.value for e in Engine]))
+@click.option("--engine", "-e", "engines", multiple=True, type=EngineVersion(), metavar="ENGINE[@VERSION]",
+              help="e.g. vllm, vllm@0.17, llama.cpp@b9842, llama.cpp@2026-07; repeatable.")  # fmt: skip
 @click.option("--quant", "-q", "quantisations", multiple=True, metavar="TYPE", help="e.g. Q4_K_M, FP8; repeatable.")
 @click.option("--kv-type", "kv_types", multiple=True, metavar="TYPE",
               help="KV cache, e.g. q8_0, fp8, q8_0/f16; `any` tries all  [default: the engine's own; coarser only when "
@@ -63,12 +85,45 @@ POSITIVE = Positive(0, min_open=True)
               help="Instead of MODEL: a command line that runs now; estimated as it is, and improved.")  # fmt: skip
 @click.option("--set", "pins", multiple=True, metavar="KEY=VALUE",
               help="Pin a setting by the engine's own flag name, e.g. ubatch-size=2048.")  # fmt: skip
+@click.option("--speculate", metavar="HOW",
+              help="Draft tokens: mtp, eagle, draft:MODEL, ngram, each with @TOKENS; none  [default: the model's own "
+              "prediction layers, where they help].")  # fmt: skip
+@click.option("--acceptance", type=click.FloatRange(0, 1, min_open=True),
+              help="How often one drafted token is right, e.g. 0.7.")  # fmt: skip
+@click.option("--train", type=click.Choice([m.value for m in Method]), help="Fine-tune MODEL instead of serving it.")
+@click.option(
+    "--sequence", type=click.IntRange(16), default=2048, show_default=True, help="With --train: tokens of a sequence."
+)
+@click.option(
+    "--batch", type=click.IntRange(1), default=16, show_default=True, help="With --train: sequences of a step."
+)
+@click.option("--micro-batch", type=click.IntRange(1), help="With --train: sequences at a time on a GPU.")
+@click.option("--optimizer", type=click.Choice([o.value for o in Optimizer]), default="adamw", show_default=True,
+              help="With --train.")  # fmt: skip
+@click.option("--precision", type=click.Choice([p.value for p in Precision]), default="bf16", show_default=True,
+              help="With --train.")  # fmt: skip
+@click.option("--rank", type=click.IntRange(1, 4096), default=16, show_default=True, help="With --train: of adapters.")
+@click.option("--train-embeddings", is_flag=True, help="With --train: input and output embedding too.")
+@click.option("--train-experts", is_flag=True, help="With --train: adapters on routed experts too.")
+@click.option("--shard", type=click.Choice([s.value for s in Shard]), help="With --train: ZeRO or FSDP over the GPUs.")
+@click.option("--checkpointing/--no-checkpointing", default=None, help="With --train: activations computed again.")
+@click.option("--offload/--no-offload", default=None, help="With --train: the optimizer on the CPU.")
+@click.option("--chunked-loss", is_flag=True, help="With --train: logits never whole in memory.")
+@click.option("--gpus", type=click.IntRange(1, 4096), help="With --train: so many GPUs.")
 @click.option("--top", type=click.IntRange(1), default=6, show_default=True, help="Plans to show.")
 @click.option("--buy", is_flag=True, help="Design whole machines for MODEL instead: GPUs and what keeps them fed.")
-@click.option("--prices", type=click.Path(path_type=Path), help="With --buy: a TOML file of part prices.")
+@click.option("--cpus", is_flag=True, help="Which CPU to put the best plan's GPUs behind, and what weaker ones lose.")
+@click.option("--prices", type=click.Path(path_type=Path), help="With --buy or --cpus: a TOML file of part prices.")
 @click.option("--budget", type=POSITIVE, help="With --buy and --prices: spend at most this.")
 @click.option("--power", type=POSITIVE, help="With --buy: draw at most so many watts.")
 @click.option("--max-users", is_flag=True, help="How many users at a time keep --ttft and --tpot.")
+@click.option("--price-hour", metavar="PRICE", help="What the machine costs an hour; `cloud`: the cheapest that gpuhunt "
+              "lists.")  # fmt: skip
+@click.option("--machine-price", type=POSITIVE, help="What the machine costs, written off over --years.")
+@click.option("--years", type=POSITIVE, default=3.0, show_default=True, help="Of writing off.")
+@click.option("--electricity", type=POSITIVE, metavar="PRICE", help="Price of a kWh.")
+@click.option("--api-price", type=POSITIVE, metavar="PRICE", help="What an API asks for a million output tokens.")
+@click.option("--currency", default="USD", show_default=True, help="Of all these prices.")
 @click.option("--report", type=click.Path(path_type=Path), help="Also write the whole answer here (.html or .md).")
 @click.option("--explain", is_flag=True, help="Show every term, assumption and source of the best plan.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
@@ -86,12 +141,17 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
         return
     if model is None:
         raise click.UsageError("Missing argument 'MODEL'.")
+    if options["train"]:
+        _train(model, options, top, explain, as_json)
+        return
     if options["buy"]:
         _buy(model, plan_options(options), options, top, as_json)
         return
-    if options["prices"] or options["budget"] or options["power"]:
+    if options["budget"] or options["power"] or (options["prices"] and not options["cpus"]):
         raise click.UsageError("--prices, --budget and --power go with --buy")
-    planned = library.plan(model, **_keywords(options), top=top, max_users=options["max_users"])
+    prices = {name: options[name] for name in _PRICES}
+    wishes = {name: options[name] for name in ("max_users", "cpus")}
+    planned = library.plan(model, **_keywords(options), **prices, **wishes, top=top, prices=options["prices"])
     if options["report"]:
         from wellfed.cli.report import write_report
 
@@ -99,9 +159,11 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
     if as_json:
         click.echo(json.dumps(planned.to_dict(), indent=1))
     else:
-        from wellfed.cli.plan_text import print_answer
+        from wellfed.cli.plan_text import print_answer, print_which_cpu
 
-        print_answer(planned.answer, top, explain, planned.steps)
+        print_answer(planned.answer, top, explain, planned.steps, planned.rates)
+        if options["cpus"]:
+            print_which_cpu(planned.which_cpu)
         if options["max_users"]:
             from wellfed.cli.plan_text import print_most_users
 
@@ -115,7 +177,23 @@ _KEYWORD = {
     "system": "os", "objective": "for_", "engines": "engine", "quantisations": "quant", "kv_types": "kv_type",
     "pins": "set",
 }  # fmt: skip
-_HERE = ("command_line", "buy", "prices", "budget", "power", "max_users", "report")  # not of what is searched for
+_PRICES = ("price_hour", "machine_price", "years", "electricity", "api_price", "currency")
+_TRAINING = (
+    "train", "sequence", "batch", "micro_batch", "optimizer", "precision", "rank", "train_embeddings", "train_experts",
+    "shard", "checkpointing", "offload", "chunked_loss", "gpus",
+)  # fmt: skip
+_HERE = (
+    "command_line",
+    "buy",
+    "prices",
+    "budget",
+    "power",
+    "max_users",
+    "cpus",
+    "report",
+    *_TRAINING,
+    *_PRICES,
+)  # not of the search
 
 
 def _keywords(options: dict[str, Any]) -> dict[str, Any]:
@@ -125,6 +203,30 @@ def _keywords(options: dict[str, Any]) -> dict[str, Any]:
 def plan_options(options: dict[str, Any]) -> PlanOptions:
     """The planner's options from the command's own."""
     return library.plan_request(**_keywords(options))
+
+
+def _train(model: str, options: dict[str, Any], top: int, explain: bool, as_json: bool) -> None:
+    """Exit 1 where nothing fits."""
+    from wellfed.cli.train_text import print_train, train_json
+    from wellfed.nouns.training import Task
+    from wellfed.planner.training import Wish
+    from wellfed.verbs.training import TrainOptions, train
+
+    task = Task(
+        Method(options["train"]), options["sequence"], options["batch"], options["rank"],
+        Optimizer(options["optimizer"]), Precision(options["precision"]), options["train_embeddings"],
+        options["train_experts"], options["chunked_loss"],
+    )  # fmt: skip
+    shard = Shard(options["shard"]) if options["shard"] else None
+    wish = Wish(options["micro_batch"], shard, options["checkpointing"], options["offload"], options["gpus"])
+    names = ("on", "nodes", "network", "vram_free", "ram_free", "system")
+    answer = train(model, TrainOptions(task, wish, **{name: options[name] for name in names}))
+    if as_json:
+        click.echo(json.dumps(train_json(answer, top), indent=1))
+    else:
+        print_train(answer, top, explain)
+    if answer.best is None:
+        raise SystemExit(1)
 
 
 def _from_command(line: str, request: PlanOptions, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wellfed.documents.answers import plan_json
+from wellfed.documents.answers import plan_json, which_cpu_json
 from wellfed.documents.machine_line import machine_line
 from wellfed.planner.market import Market
 from wellfed.planner.sensitivity import Sensitivity
@@ -25,6 +25,7 @@ def market_json(market: Market) -> dict[str, Any]:
                 "power_w": offer.power_w,
                 "price": offer.price,
                 "price_reason": offer.price_reason or None,
+                "cpu": None if offer.cpu is None else which_cpu_json(offer.cpu),
                 "plan": plan_json(offer.plan),
             }
             for offer in market.offers

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from enum import StrEnum
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from wellfed.errors import Misuse, nearest
 from wellfed.message import Listing, message
@@ -13,8 +13,11 @@ from wellfed.nouns.layout import Engine
 from wellfed.nouns.workload import PRESETS, Workload
 from wellfed.planner.goal import QUALITY, Objective
 
+if TYPE_CHECKING:
+    from wellfed.engines.versions import Version
+
 Names: TypeAlias = "str | Sequence[str]"
-Engines: TypeAlias = "Engine | str | Sequence[Engine | str]"
+Engines: TypeAlias = "Engine | str | Sequence[Engine | str | tuple[Engine, Version | None]]"
 SYSTEMS = ("linux", "windows", "wsl2", "macos")
 
 E_ = TypeVar("E_", bound=StrEnum)
@@ -60,9 +63,36 @@ def in_range(option: str, value: float | None, least: float, most: float | None 
         raise Misuse(said, hint)
 
 
-def engines(values: Engines) -> tuple[Engine, ...]:
-    """Engines from enums or strings. Raises Misuse for one that there is not."""
-    return tuple(member(Engine, name, "engine") for name in several(values))
+def positive(option: str, value: float | str) -> float:
+    """A number above 0 that ends, from itself or its digits. Raises Misuse for what is none."""
+    try:
+        number = float(value)
+    except ValueError as error:
+        said = message("option.number", "{option} is {value}, which is no number", option=option, value=repr(value))
+        raise Misuse(said, message("option.range.above", "a number above {least} that ends", least=0)) from error
+    in_range(option, number, 0, above=True)
+    return number
+
+
+def engines(values: Engines) -> tuple[tuple[Engine, ...], tuple[Version, ...]]:
+    """Engines from enums, strings or pairs with a version, each once; the versions that are named ("vllm@0.17").
+
+    Raises Misuse for an engine that there is not, BadInput for a version that none is.
+    """
+    from wellfed.engines.versions import parted
+
+    single = (values,) if isinstance(values, str) else values
+    pairs = [_parted(each, parted) for each in single]
+    known = tuple(version for _, version in pairs if version is not None)
+    return tuple(dict.fromkeys(engine for engine, _ in pairs)), known
+
+
+def _parted(each: Engine | str | tuple[Engine, Version | None], parted: Callable[[str], Any]) -> Any:
+    if isinstance(each, tuple):
+        return each
+    if "@" not in each:
+        return member(Engine, str(each), "engine"), None
+    return parted(str(each))
 
 
 def objective(value: Objective | str) -> Objective:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wellfed.errors import Misuse
@@ -11,13 +12,15 @@ from wellfed.library.result import Result, Row
 from wellfed.message import message
 from wellfed.nouns.workload import Workload
 from wellfed.planner.goal import Objective
-from wellfed.verbs import planning
+from wellfed.planner.money import Rates
+from wellfed.verbs import choosing, planning
 from wellfed.verbs.planning import PlanOptions
 
 if TYPE_CHECKING:
     from wellfed.nouns.plan import Plan
     from wellfed.planner.answer import Answer
     from wellfed.planner.sweep import MostUsers
+    from wellfed.planner.which_cpu import WhichCpu
     from wellfed.verbs.next_steps import NextSteps
 
 
@@ -31,6 +34,9 @@ class Planned(Result):
     top: int
     max_users: bool = False
     most_users: MostUsers | None = None
+    rates: Rates = Rates()
+    cpus: bool = False
+    which_cpu: WhichCpu | None = None
 
     @property
     def best(self) -> Plan | None:
@@ -57,11 +63,13 @@ class Planned(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """The document of `wellfed plan --json`."""
-        from wellfed.documents.answers import answer_json, most_users_json
+        from wellfed.documents.answers import answer_json, most_users_json, which_cpu_json
 
-        document = answer_json(self.answer, self.top, self.steps)
+        document = answer_json(self.answer, self.top, self.steps, self.rates)
         if self.max_users:
             document["max_users"] = most_users_json(self.most_users)
+        if self.cpus:
+            document["cpus"] = None if self.which_cpu is None else which_cpu_json(self.which_cpu)
         return document
 
     def rows(self) -> list[Row]:
@@ -131,14 +139,27 @@ def plan(
     quant: options.Names = (),
     kv_type: options.Names = (),
     set: options.Names = (),
+    speculate: str | None = None,
+    acceptance: float | None = None,
     top: int = 6,
     max_users: bool = False,
+    cpus: bool = False,
+    prices: Path | None = None,
+    price_hour: float | str | None = None,
+    machine_price: float | None = None,
+    years: float = 3.0,
+    electricity: float | None = None,
+    api_price: float | None = None,
+    currency: str = "USD",
 ) -> Planned:
     """Every sensible way to run `model`: does it fit, how fast, what limits it; CPU, GPU or both.
 
     `on` is a machine in a line ("2x rtx 4090, ryzen 9 7950x, 64gb"), a TOML file, `build:NAME` or a snapshot; None is
     this machine. `ttft` (s) and `tpot` (ms for each token) are targets, `rate` is requests per second instead of
-    `concurrency`, `set` pins settings by the engine's own flag names ("ubatch-size=2048").
+    `concurrency`, `set` pins settings by the engine's own flag names ("ubatch-size=2048"), `engine` may name a version
+    ("vllm@0.17"), `speculate` drafts (mtp, eagle, draft:MODEL, ngram). Prices (of hire an
+    hour, or "cloud" for the cheapest offer; of the machine, a kWh, a million tokens of an API) give tokens' cost.
+    `cpus` asks which CPU would do behind these GPUs, by a file of `prices` where one is given.
     Raises UnknownName for names in no catalogue, Misuse for options that do not go together, BadInput, Unsupported.
     """
     options.in_range("top", top, 1)
@@ -148,9 +169,27 @@ def plan(
         on=on, nodes=nodes, network=network, vram_free=vram_free, ram_free=ram_free, os=os, for_=for_,
         workload=workload, concurrency=concurrency, rate=rate, prompt=prompt, output=output, context=context,
         ttft=ttft, tpot=tpot, quality=quality, engine=engine, quant=quant, kv_type=kv_type, set=set,
+        speculate=speculate, acceptance=acceptance,
     )  # fmt: skip
+    hire = _hire(price_hour, request)
+    rates = Rates(hire, electricity, machine_price, years, api_price, currency)
     answer = planning.plan(model, request)
-    return Planned(model, request, answer, top, max_users, _most_users(answer) if max_users else None)
+    most = _most_users(answer) if max_users else None
+    behind = choosing.which(answer, prices) if cpus else None
+    return Planned(model, request, answer, top, max_users, most, rates, cpus, behind)
+
+
+def _hire(price_hour: float | str | None, request: PlanOptions) -> float | None:
+    """Raises BadInput for a price that is none, or that gpuhunt cannot tell."""
+    if price_hour is None:
+        return None
+    if not (isinstance(price_hour, str) and price_hour.lower() == "cloud"):
+        return options.positive("price_hour", price_hour)
+    from wellfed.verbs import inputs
+    from wellfed.verbs.cloud import cloud_offers
+
+    offers = cloud_offers(inputs.machine(request.on, request.nodes, request.network))
+    return offers[0].price_per_hour if offers else None
 
 
 def _most_users(answer: Answer) -> MostUsers | None:
@@ -173,11 +212,14 @@ def plan_request(
     quant: options.Names = (),
     kv_type: options.Names = (),
     set: options.Names = (),
+    speculate: str | None = None,
+    acceptance: float | None = None,
     **load: Any,
 ) -> PlanOptions:
     """The keywords of `plan` as what is searched for; `load` as `options.workload` takes it."""
     options.in_range("nodes", nodes, 1, 512)
     objective = options.objective(for_)
+    chosen, versions = options.engines(engine)
     open_load = load.get("concurrency") is None and load.get("rate") is None
     return PlanOptions(
         on=on,
@@ -187,7 +229,10 @@ def plan_request(
         workload=options.workload(load.pop("workload", "chat"), **load),
         sweep=objective is Objective.THROUGHPUT and open_load,
         least_quality_bits=options.quality_bits(quality),
-        engines=options.engines(engine),
+        engines=chosen,
+        versions=versions,
+        speculate=speculate,
+        acceptance=acceptance,
         quantisations=options.several(quant),
         kv_types=options.several(kv_type),
         pins=options.several(set),

@@ -11,12 +11,17 @@ import io
 import os
 import signal
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from wellfed.progress import Progress, listening
+
 UPLOAD = "\0upload\0"  # stands in a command for the file that the upload is written to
+WRITTEN = "\0written.html"  # stands for a file that the command writes; its text is the answer then
+_TOLD_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,23 @@ def serve_jobs(pipe: Connection) -> None:
                 job = pipe.recv()
             except (EOFError, OSError):
                 return
-            pipe.send(run(job))
+            with listening(_Every(pipe, _TOLD_S)):
+                answer = run(job)
+            pipe.send(answer)
+
+
+class _Every:
+    """Sends what is told down the pipe, of each kind not more often than every `seconds`."""
+
+    def __init__(self, pipe: Connection, seconds: float) -> None:
+        self._pipe, self._seconds = pipe, seconds
+        self._next: dict[str, float] = {}
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now >= self._next.get(progress.what, 0.0):
+            self._next[progress.what] = now + self._seconds
+            self._pipe.send(progress)
 
 
 def run(job: Job) -> Answer:
@@ -59,11 +80,14 @@ def run(job: Job) -> Answer:
 
     from wellfed.cli.main import cli
     from wellfed.errors import WellfedError
+    from wellfed.messages.language import language
 
     os.environ["WELLFED_LANG"] = job.language
+    language.cache_clear()
     out = io.StringIO()
     with tempfile.TemporaryDirectory(prefix="upload-") as folder:
-        words = _with_uploads(job, Path(folder))
+        written = Path(folder) / "written.html"
+        words = [str(written) if word == WRITTEN else word for word in _with_uploads(job, Path(folder))]
         try:
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
                 code = cli.main(args=words, standalone_mode=False, prog_name="wellfed") or 0
@@ -78,7 +102,8 @@ def run(job: Job) -> Answer:
         except Exception as error:  # noqa: BLE001 - the last line of defence, as in the command line
             text = f"internal error: {type(error).__name__}: {error}"
             return Answer(70, "", _error("internal", text, "please report it"))
-    return Answer(code if isinstance(code, int) else 0, out.getvalue())
+        text = written.read_text(encoding="utf-8") if WRITTEN in job.words and written.exists() else out.getvalue()
+    return Answer(code if isinstance(code, int) else 0, text)
 
 
 def _with_uploads(job: Job, folder: Path) -> list[str]:
