@@ -19,7 +19,7 @@ IMAGES: Mapping[Engine, str] = {
     Engine.SGLANG: f"lmsysorg/sglang:{_SGLANG}",
     Engine.TENSORRT_LLM: "nvcr.io/nvidia/tensorrt-llm/release:1.0.0",
     Engine.KTRANSFORMERS: f"lmsysorg/sglang:{_SGLANG}",
-    Engine.EXLLAMAV3: "ghcr.io/theroyallab/tabbyapi:latest",
+    Engine.EXLLAMAV3: "tabbyapi:local",
     Engine.MLX: "mlx-lm:local",  # no container reaches Metal
 }
 # llama.cpp docs/docker.md; vLLM documentation, installation on CPUs and on ROCm.
