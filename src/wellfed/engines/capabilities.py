@@ -140,6 +140,24 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         moe_only=True,
         source="KTransformers README.md",
     ),
+    Engine.EXLLAMAV3: Capabilities(
+        Engine.EXLLAMAV3,
+        "exllamav3",
+        {"nvidia": 8.0},
+        (),  # what its files hold
+        ("f16",),
+        layer_split=True,
+        source="exllamav3 README.md (its kernels are written for Ampere and later)",
+    ),
+    Engine.MLX: Capabilities(
+        Engine.MLX,
+        "MLX",
+        {"apple": 0},
+        (),  # what its files hold
+        ("f16",),
+        layer_split=True,
+        source="mlx-lm README.md",
+    ),
 }
 
 
@@ -210,6 +228,8 @@ def _with_int8(capabilities: Capabilities, gpu: GpuSpec | None, names: tuple[str
 
 def reads_on_request(capabilities: Capabilities, model: Model, usable: tuple[str, ...]) -> tuple[str, ...]:
     """Formats that the engine loads, too, but that nobody would choose by themselves: half precision, INT8."""
+    if capabilities.engine.has_own_files:
+        return ()
     if not capabilities.tensor_parallel:
         return ("bf16",)  # GGUF's own types are all read
     native = model.native_quantisation.lower()
@@ -221,6 +241,8 @@ def reads_on_request(capabilities: Capabilities, model: Model, usable: tuple[str
 def _published(capabilities: Capabilities, model: Model) -> tuple[str, ...]:
     """What the model is published in and made into; files narrower than FP8 are served as they are."""
     native = model.native_quantisation.lower()
+    if capabilities.engine.has_own_files:
+        return (native,)
     if capabilities.layer_split and native == "mxfp4-experts":
         return ("gguf-mxfp4",)  # K-quants need rows of 256; every GGUF keeps the experts as published
     if not capabilities.tensor_parallel or native in _WIDE:

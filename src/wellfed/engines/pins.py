@@ -318,6 +318,8 @@ SETTINGS: Mapping[Engine, Mapping[str, Setter]] = {
     Engine.SGLANG: _SGLANG,
     Engine.KTRANSFORMERS: _SGLANG,
     Engine.TENSORRT_LLM: _TENSORRT,
+    Engine.EXLLAMAV3: {},
+    Engine.MLX: {},
 }
 _SWITCHES = frozenset({
     "enforce-eager", "disable-cuda-graph", "cpu-moe", "cmoe", "kv-unified", "kvu", "no-kv-offload", "nkvo",

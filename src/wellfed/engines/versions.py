@@ -22,6 +22,8 @@ CURRENT: Mapping[Engine, str] = {
     Engine.SGLANG: "0.5.23",
     Engine.TENSORRT_LLM: "1.2",
     Engine.KTRANSFORMERS: "0.7",
+    Engine.EXLLAMAV3: "1.4",
+    Engine.MLX: "0.32",
 }
 # llama.cpp builds by month, from the dates of public logs and issues that name both.
 _BUILDS = (

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wellfed.engines import llamacpp, sglang, tensorrt_llm, vllm
+from wellfed.engines import llamacpp, own_files, sglang, tensorrt_llm, vllm
 from wellfed.errors import BadInput
 from wellfed.nouns.layout import Engine
 
@@ -46,6 +46,10 @@ def program(engine: Engine, needs_gpu: bool, given: str | None = None) -> Progra
             return _module("sglang", "sglang.launch_server", "pip install 'sglang[all]'")
         case Engine.TENSORRT_LLM:
             return _on_path("trtllm-serve", "pip install tensorrt-llm")
+        case Engine.MLX:
+            return _on_path("mlx_lm.server", "pip install mlx-lm")
+        case Engine.EXLLAMAV3:
+            raise BadInput("TabbyAPI, exllamav3's server, is started from its own folder", "name it with --program")
 
 
 _NOMINAL = {
@@ -55,6 +59,8 @@ _NOMINAL = {
     Engine.SGLANG: ("python3", "-m", "sglang.launch_server"),
     Engine.KTRANSFORMERS: ("python3", "-m", "sglang.launch_server"),
     Engine.TENSORRT_LLM: ("trtllm-serve",),
+    Engine.EXLLAMAV3: ("python3", "main.py"),
+    Engine.MLX: ("mlx_lm.server",),
 }
 
 
@@ -101,6 +107,8 @@ def recorded_flags(engine: Engine) -> Sequence[str]:
         Engine.SGLANG: sglang.FLAGS,
         Engine.KTRANSFORMERS: sglang.FLAGS,
         Engine.TENSORRT_LLM: tensorrt_llm.FLAGS,
+        Engine.EXLLAMAV3: own_files.TABBY_FLAGS,
+        Engine.MLX: own_files.MLX_FLAGS,
     }
     return by_engine.get(engine, llamacpp.FLAGS)
 

@@ -43,6 +43,7 @@ ENGINES_OF: dict[str, frozenset[str]] = {
     "eetq": frozenset({"transformers"}),
     "bitnet": frozenset({"bitnet.cpp", "transformers"}),
 }
+_OWN = {"exllamav3": "EXL3", "mlx": "MLX's format"}
 GGUF, SAFETENSORS = "gguf", "safetensors"
 
 
@@ -59,6 +60,9 @@ def why_not_loaded(model: Model, engine: str) -> str | None:
 
     Files at hand bind a plan. A config alone binds only the engines that read safetensors, to formats they know.
     """
+    method = model.native_recipe.method if model.native_recipe else ""
+    if engine in _OWN and (model.files == GGUF or engine not in ENGINES_OF.get(method, ())):
+        return f"loads files in {_OWN[engine]} only"
     if not model.files and (engine in _LLAMA or model.native_recipe is None):
         return None
     able = loaders(model)

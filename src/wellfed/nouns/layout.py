@@ -17,11 +17,24 @@ class Engine(StrEnum):
     SGLANG = "sglang"
     TENSORRT_LLM = "tensorrt-llm"
     KTRANSFORMERS = "ktransformers"
+    EXLLAMAV3 = "exllamav3"
+    MLX = "mlx"
 
     @property
     def is_local(self) -> bool:
         """Whether it runs device by device for few users; the others batch continuously."""
-        return self in (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.KTRANSFORMERS)
+        return self in (
+            Engine.LLAMA_CPP,
+            Engine.IK_LLAMA_CPP,
+            Engine.KTRANSFORMERS,
+            Engine.EXLLAMAV3,
+            Engine.MLX,
+        )
+
+    @property
+    def has_own_files(self) -> bool:
+        """Whether it loads only files that were made for it (EXL3, MLX)."""
+        return self in (Engine.EXLLAMAV3, Engine.MLX)
 
 
 class BackEnd(StrEnum):

@@ -18,7 +18,7 @@ from wellfed.nouns.layout import Engine, Layout
 
 # Achieved of the link's rate after line coding: 26 of 31.5 GB/s on Gen4 x16, 55 of 63 on Gen5 (pinned copies).
 _ACHIEVED = 0.85
-LOCAL = frozenset({Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP})
+LOCAL = frozenset({Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.EXLLAMAV3, Engine.MLX})
 
 # What one process takes out of files that are in memory. Local engines: 19.7 GB in 7.5 s. Serving engines: fitted.
 _LOCAL_BYTES_PER_S = 3.5e9

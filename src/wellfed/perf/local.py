@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from wellfed.message import message
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Estimate, Quantity, Term, total_seconds
 from wellfed.nouns.layout import MOST_SLOTS, BackEnd, Layout
@@ -18,6 +19,7 @@ from wellfed.perf.memory import memory
 from wellfed.provenance import Assumption
 
 _OBSERVED_S = 600.0  # how long an overload is watched
+_OF_ANOTHER = 0.3  # log error of taking one engine's kernels for another's: assumed
 _ASSUMED_WIDER = 1.3  # intervals on GPUs whose clock, units or link had to be assumed
 
 
@@ -133,6 +135,10 @@ def _queue_s(busy: float, slots: float, service_s: float) -> float:
 
 def _evidence(request: Request, calibration: Calibration, shares: Sequence[GpuShare]) -> tuple[Assumption, ...]:
     """How many measured rows stand behind the speed on each kind of GPU, and how near they are."""
+    if request.layout.engine.has_own_files:
+        text = "no measurement of {engine} stands behind its speed"
+        said = message("estimate.other-engine", text, engine=request.layout.engine.value)
+        return (Assumption(str(said), "estimate only: counted as llama.cpp's on these bytes, its interval wider"),)
     build, found = build_name(request.layout), []
     for device in dict.fromkeys(share.device for share in shares):
         decode, prefill = (
@@ -182,6 +188,8 @@ def sigmas(request: Request, calibration: Calibration, shares: Sequence[GpuShare
     decode, prefill = (
         max(_sigma(phase, request, calibration, share.device) for share in shares) for phase in ("decode", "prefill")
     )
+    if request.layout.engine.has_own_files:
+        return decode + _OF_ANOTHER, prefill + _OF_ANOTHER
     if any(share.device.guessed for share in shares):
         return decode * _ASSUMED_WIDER, prefill * _ASSUMED_WIDER
     return decode, prefill

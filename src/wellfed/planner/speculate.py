@@ -61,6 +61,8 @@ _DRAFTS: Mapping[Engine, frozenset[DraftKind]] = {
     Engine.SGLANG: frozenset(DraftKind),
     Engine.TENSORRT_LLM: frozenset(DraftKind),
     Engine.KTRANSFORMERS: frozenset({DraftKind.MTP, DraftKind.EAGLE}),
+    Engine.EXLLAMAV3: frozenset(),  # both draft with smaller models; what that yields is not described here
+    Engine.MLX: frozenset(),
 }
 
 

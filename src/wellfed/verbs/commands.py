@@ -119,7 +119,7 @@ def launch_spec(plan: Plan, found: Program, model_file: str, endpoint: Endpoint)
 
 
 def _adapted(plan: Plan, found: Program, model_file: str, endpoint: Endpoint) -> LaunchSpec:
-    from wellfed.engines import llamacpp, sglang, tensorrt_llm, vllm
+    from wellfed.engines import llamacpp, own_files, sglang, tensorrt_llm, vllm
 
     match plan.layout.engine:
         case Engine.LLAMA_CPP | Engine.IK_LLAMA_CPP:
@@ -130,3 +130,5 @@ def _adapted(plan: Plan, found: Program, model_file: str, endpoint: Endpoint) ->
             return sglang.launch_spec(plan, found.words, model_file, endpoint)
         case Engine.TENSORRT_LLM:
             return tensorrt_llm.launch_spec(plan, found.words, model_file, endpoint)
+        case Engine.EXLLAMAV3 | Engine.MLX:
+            return own_files.launch_spec(plan, found.words, model_file, endpoint)

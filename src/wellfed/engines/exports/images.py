@@ -19,6 +19,8 @@ IMAGES: Mapping[Engine, str] = {
     Engine.SGLANG: f"lmsysorg/sglang:{_SGLANG}",
     Engine.TENSORRT_LLM: "nvcr.io/nvidia/tensorrt-llm/release:1.0.0",
     Engine.KTRANSFORMERS: f"lmsysorg/sglang:{_SGLANG}",
+    Engine.EXLLAMAV3: "tabbyapi:local",
+    Engine.MLX: "mlx-lm:local",  # no container reaches Metal
 }
 # llama.cpp docs/docker.md; vLLM documentation, installation on CPUs and on ROCm.
 _OTHERS: Mapping[tuple[Engine, str], str] = {

@@ -10,7 +10,7 @@ from wellfed.perf.memory.kv import is_pooled
 from wellfed.perf.memory.pool import one_pool
 from wellfed.perf.memory.share import Named, Share, longest_context, most_sequences
 
-_LOCAL = frozenset({Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.KTRANSFORMERS})
+_LOCAL = frozenset(engine for engine in Engine if engine.is_local)
 
 
 def memory(request: Request) -> Memory:
