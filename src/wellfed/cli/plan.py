@@ -88,7 +88,7 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
     from wellfed.verbs import planning
 
     objective = Objective(options["objective"])
-    asked = _asked(options, objective)
+    asked = plan_options(options, objective)
     if options["command_line"] is not None:
         if model is not None:
             raise click.UsageError("--from-command names the model: leave MODEL out")
@@ -172,7 +172,8 @@ def _steps(model: str, request: planning.PlanOptions) -> Callable[[Plan], NextSt
     return lambda plan: next_steps(model, plan, request.on, request.network)
 
 
-def _asked(options: dict[str, Any], objective: Objective) -> planning.PlanOptions:
+def plan_options(options: dict[str, Any], objective: Objective) -> planning.PlanOptions:
+    """What the command's parameters ask of `plan`."""
     from wellfed.verbs import planning
 
     return planning.PlanOptions(
