@@ -5,6 +5,7 @@ machine and for a server; and resident memory in the course of the day (86,400 s
 for Prometheus and recorder), which must stay flat.
 """
 
+# ruff: noqa: E402  the tests' scenes are found first
 from __future__ import annotations
 
 import resource

@@ -34,6 +34,12 @@ class BadInput(WellfedError):
     kind = "bad-input"
 
 
+class Misuse(WellfedError):
+    """Options that do not go together, or of which one is missing."""
+
+    kind = "usage"
+
+
 class Unsupported(WellfedError):
     """Well-formed input that wellfed has no model for; the message says what is missing."""
 

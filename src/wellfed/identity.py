@@ -216,14 +216,40 @@ def _answer(repository: str, text: str, hub: str) -> NamedModel | WellfedError:
     from wellfed.modelfiles.hub_card import fetch_base_model
     from wellfed.modelfiles.load import LoadedModel
 
+    refused: BadInput | None = None
+    try:
+        file = _remote_file(repository, text, hub)
+        if file is not None:
+            return file
+    except BadInput as error:  # its card may tell as much
+        refused = error
     try:
         loaded = LoadedModel(fetch_config(repository, hub), None, "hub")
     except BadInput as error:
         base = fetch_base_model(repository, hub)
-        return (_based(base, repository, text, How.HUB) if base else None) or error
+        return (_based(base, repository, text, How.HUB) if base else None) or refused or error
     except WellfedError as error:
         return error
     return _with_format(_of_files(loaded, How.HUB, f"{hub}: {repository}"), text)
+
+
+def _remote_file(repository: str, text: str, hub: str) -> NamedModel | None:
+    """The GGUF file that the name means, by the headers of its parts on the hub; None where it means none of them.
+
+    Raises BadInput where the hub does not give it, Unsupported for layers that are not understood.
+    """
+    name = parse(text)
+    if hub != "huggingface" or not name.is_gguf or name.format is None:
+        return None
+    from wellfed.modelfiles.hub_gguf import fetch_gguf
+    from wellfed.modelfiles.load import LoadedModel
+    from wellfed.models.checkpoint_formats import GGUF
+
+    file = fetch_gguf(repository, lambda path: parse(path.rpartition("/")[2]).format == name.format, _HUB_S)
+    if file is None:
+        return None
+    loaded = LoadedModel(replace(file.model, files=GGUF), file.weights, "hub")
+    return _of_files(loaded, How.HUB, f"{hub}: {repository}")
 
 
 def _with_format(named: NamedModel, text: str) -> NamedModel:

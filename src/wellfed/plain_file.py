@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfed.errors import BadInput
+from wellfed.homes import expanded
 from wellfed.message import Amount, message
 from wellfed.printable import printable
 
@@ -40,7 +41,7 @@ def refuse_named_files() -> None:
 
 def named_path(text: str) -> Path | None:
     """The path that a name would be, if a name may be one here."""
-    return Path(text).expanduser() if _may_name_files and text.strip() and len(text) < _LONGEST_PATH else None
+    return expanded(text) if _may_name_files and text.strip() and len(text) < _LONGEST_PATH else None
 
 
 def is_there(text: str) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from wellfed.catalog.model_formats import by_label
 from wellfed.catalog.model_names import LONGEST
 from wellfed.catalog.models import Entry
-from wellfed.catalog.name_words import plain
+from wellfed.catalog.name_words import parse, plain
 from wellfed.catalog.other_kinds import NotALanguageModel
 from wellfed.errors import UnknownName, Unsupported, WellfedError
 from wellfed.identity import NamedModel, identify
@@ -134,11 +134,22 @@ def _size(named: NamedModel, model: Model) -> _Size:
     if chosen is None:
         return model.native_quantisation, None, None, None
     size = file_size(model, chosen)
+    stored = _stored(named, chosen)
+    if stored is not None:
+        size = replace(size, bytes=stored, low=stored, high=stored)
     loaded = round(size.loaded) if size.loaded < 0.999 * size.bytes else None
     spread = (round(size.low), round(size.high)) if size.is_range else None
     recipe = model.native_recipe
     label = named.format.upper() if recipe and named.format and chosen.id == recipe.format else chosen.label
     return label, round(size.bytes), loaded, spread
+
+
+def _stored(named: NamedModel, chosen: Quantisation) -> float | None:
+    """What the publisher's own index says that its files take; None where another format is meant, or it is unknown."""
+    entry = named.entry
+    if entry is None or entry.weight_bytes is None or named.format or chosen.id != entry.native_quantisation:
+        return None
+    return entry.weight_bytes
 
 
 def _bytes(loaded: float, ahead: float) -> tuple[int, int | None]:
@@ -153,8 +164,12 @@ def _published(text: str, named: NamedModel) -> Resolved:
     entry = named.entry
     parameters = entry.parameters if entry else None
     total = (entry.total_parameters if entry else None) or parameters
-    chosen = named.quantisation or (by_label(entry.native_quantisation) if entry and not named.format else None)
+    many = named.format is None and parse(text).is_gguf  # a repository of many sizes
+    native = by_label(entry.native_quantisation) if entry and not named.format and not many else None
+    chosen = named.quantisation or native
     size = None if total is None or chosen is None else round(total * _bits(chosen) / 8)
+    stored = _stored(named, chosen) if chosen else None
+    size = round(stored) if stored else size
     return Resolved(
         text=shown(text),
         id=named.id,
@@ -164,10 +179,10 @@ def _published(text: str, named: NamedModel) -> Resolved:
         total_parameters=_whole(total),
         active_parameters=_whole(entry.active_parameters if entry else None),
         context=entry.context if entry else None,
-        format=chosen.label if chosen else named.format,
+        format=chosen.label if chosen else GGUF if many else named.format,
         weight_bytes=size,
         loaded_bytes=None,
-        weight_bytes_range=None if size is None else _around(size),
+        weight_bytes_range=None if size is None or stored else _around(size),
         how=named.how.value,
         source=named.source,
         assumptions=named.assumptions,

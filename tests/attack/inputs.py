@@ -32,7 +32,16 @@ KINDS: Mapping[str, Callable[[], Iterator[Input]]] = {
     "hub": liar_inputs.hubs,
     "not a file": liar_inputs.not_files,
 }
-SAMPLE = {"gguf": 110, "config": 90, "watched": 44, "endpoint": 16, "archive": 20, "not a file": 35, "trace": 40, "hub": 7}
+SAMPLE = {
+    "gguf": 110,
+    "config": 90,
+    "watched": 44,
+    "endpoint": 16,
+    "archive": 20,
+    "not a file": 35,
+    "trace": 40,
+    "hub": 7,
+}
 _USUAL = 70
 
 

@@ -24,7 +24,24 @@ _ODD_NAMES = {  # understood, and no more than is written: weights only where on
     "qwen3-8b  Q4_K_M": True, "QWEN3-8B": True, "ｑｗｅｎ３－８ｂ": True,
 }  # fmt: skip
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"}
-_SYLLABLES = ("qwen", "llama", "deep", "seek", "mist", "ral", "gem", "ma", "phi", "glm", "-", "3", "8b", "70b", ".", "v2")
+_SYLLABLES = (
+    "qwen",
+    "llama",
+    "deep",
+    "seek",
+    "mist",
+    "ral",
+    "gem",
+    "ma",
+    "phi",
+    "glm",
+    "-",
+    "3",
+    "8b",
+    "70b",
+    ".",
+    "v2",
+)
 
 
 def _words(*words: str) -> Callable[[Path], tuple[str, ...]]:
@@ -64,7 +81,16 @@ def _has_all_digits(name: str, found: dict[str, Any]) -> bool:
     return set(re.findall(r"\d+", name)) <= set(re.findall(r"\d+", told))
 
 
-_OURS = ("--host", "--port", "--api-key", "--api-key-file", "--ssl-key-file", "--ssl-cert-file", "--config", "--api-prefix")
+_OURS = (
+    "--host",
+    "--port",
+    "--api-key",
+    "--api-key-file",
+    "--ssl-key-file",
+    "--ssl-cert-file",
+    "--config",
+    "--api-prefix",
+)
 
 
 def _forms(flag: str) -> Iterator[tuple[str, ...]]:
@@ -184,7 +210,9 @@ def _nothing_stopped(said: Said) -> str:
 def keys() -> Iterator[Input]:
     """Files of keys."""
     words = ("run", "qwen3-8b", "--on", "rtx 4090, 64gb", "--dry-run", "--api-key-file", "{}")
-    for number, content in enumerate((b"", b"\n", b" \n", b"\xff\n", b"a\x1b[31mb\n", b"a\0b\n", b"x" * 10_000, b"\r\n")):
+    for number, content in enumerate(
+        (b"", b"\n", b" \n", b"\xff\n", b"a\x1b[31mb\n", b"a\0b\n", b"x" * 10_000, b"\r\n")
+    ):
 
         def make(folder: Path, content: bytes = content) -> Path:
             (folder / "key").write_bytes(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -108,9 +109,9 @@ def hubs() -> Iterator[Input]:
             writer.write(answer)
             await writer.drain()
 
-        def make(folder: Path, liar: Liar = Liar(name, reply, "refused", answer)) -> Path:
-            import os
+        liar = Liar(name, reply, "refused", answer)
 
+        def make(folder: Path, liar: Liar = liar) -> Path:
             os.environ["HF_ENDPOINT"] = str(_address(liar)(folder))
             os.environ["HF_HOME"] = str(folder / "hub")
             return folder

@@ -103,7 +103,7 @@ _HOSTILE_LINES = (
 def lines() -> Iterator[Input]:
     """Machines in a line: as many GPUs as are written, or refused."""
     words = ("topology", "--on", "{}", "--json")
-    for number, line in enumerate(_HOSTILE_LINES):
+    for line in _HOSTILE_LINES:
         yield Input("line", repr(line[:40]), words, lambda folder, line=line: (line,), either(_at_most(1)))
     for number in range(150):
         dice = random.Random(number)
@@ -148,7 +148,9 @@ def tables(count: int) -> Iterator[Input]:
     }
     for kind, words in kinds.items():
         for number, text in enumerate(_NO_TOML):
-            yield Input(kind, f"text {number}", words, _text("file.toml", text.encode("utf-8", "replace")), either(_any))
+            yield Input(
+                kind, f"text {number}", words, _text("file.toml", text.encode("utf-8", "replace")), either(_any)
+            )
     for number in range(count):
         dice = random.Random(number)
         text = _TOML
@@ -169,7 +171,9 @@ def _member(name: str, content: bytes = b"1\n", kind: bytes = tarfile.REGTYPE, l
     return member
 
 
-def _archive(members: Callable[[], Iterator[tuple[tarfile.TarInfo, bytes]]], form: str = "w:gz") -> Callable[[Path], Path]:
+def _archive(
+    members: Callable[[], Iterator[tuple[tarfile.TarInfo, bytes]]], form: str = "w:gz"
+) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
         path = folder / ("box.tar.gz" if form == "w:gz" else "box.tar")
         with tarfile.open(path, form) as tar:  # type: ignore[call-overload]
@@ -263,7 +267,7 @@ def traces(count: int) -> Iterator[Input]:
         elif way == "order":
             dice.shuffle(rest)
         elif way == "cut":
-            rest = rest[:-1] + [rest[-1][: dice.randrange(len(rest[-1]))]]
+            rest = [*rest[:-1], rest[-1][: dice.randrange(len(rest[-1]))]]
         elif way == "twice":
             rest = [line for line in rest for _ in range(2)]
         else:
@@ -284,7 +288,22 @@ _ROW = ["qwen3-8b", "q4_k_m", "rtx 4090", "1", "", "llama.cpp", "1024", "128", "
 def rows(count: int) -> Iterator[Input]:
     """Tables of measurements."""
     words = ("accuracy", "{}", "--json")
-    hostile = ("", "-1", "0", "1e999", "nan", "inf", "9" * 300, "\x1b[31m", "=cmd()", '"', "x" * 200_000, "\0", "½", "1,5")
+    hostile = (
+        "",
+        "-1",
+        "0",
+        "1e999",
+        "nan",
+        "inf",
+        "9" * 300,
+        "\x1b[31m",
+        "=cmd()",
+        '"',
+        "x" * 200_000,
+        "\0",
+        "½",
+        "1,5",
+    )
     for number in range(count):
         dice = random.Random(number)
         row = list(_ROW)

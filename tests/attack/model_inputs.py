@@ -71,7 +71,8 @@ def gguf_files(count: int) -> Iterator[Input]:
         dice = random.Random(number)
         sample = dice.choice((0, 2, 10, 12, 15, 18))
 
-        def content(dice: random.Random = random.Random(number), sample: int = sample, way: int = number % 4) -> bytes:
+        def content(number: int = number, sample: int = sample) -> bytes:
+            dice, way = random.Random(number), number % 4
             whole = _whole(sample)
             if way == 0:
                 return _damaged(whole, dice, 1)
@@ -134,7 +135,9 @@ def configs(count: int) -> Iterator[Input]:
                 return ""
             told = found["names"][0]["total_parameters"]
             fine = {_truth(sample, None), _truth(sample, key)}
-            return "" if told in fine else f"{key}={str(value)[:60]!r} gives {told}, without it {sorted(map(str, fine))}"
+            return (
+                "" if told in fine else f"{key}={str(value)[:60]!r} gives {told}, without it {sorted(map(str, fine))}"
+            )
 
         config = {**config_of(SAMPLES[sample]), key: value}
         yield Input("config", f"{SAMPLES[sample].name} {key} {which}", _RESOLVE, _folder(config), either(may))

@@ -18,7 +18,7 @@ from wellfed.launch.state import Phase
 
 _HERE = Path(__file__).parents[1]
 _LONG = os.environ.get("WELLFED_ATTACK") == "long"
-_MOST_ACTS = 40
+_MOST_ACTS = 60
 
 
 @pytest.fixture(autouse=True)
@@ -55,12 +55,18 @@ def acts(*command: str) -> int:
     """How many there are on the way of a command that is not wounded."""
     done = wounded(0, "before", *command)
     assert done.returncode == 0, done.stderr
+    assert "missed []" in done.stdout, "the world was changed without an act that is counted: kills would pass it by"
     return int(done.stdout.split()[-1])
 
 
 def chosen(count: int, first: int) -> list[int]:
     """All of them in the long form; in the short one every fifth, from another one each way."""
     return list(range(1, count + 1)) if _LONG else list(range(first, count + 1, 5))
+
+
+def done_before(last: int, done: subprocess.CompletedProcess[str]) -> bool:
+    """Whether it came to its end first: how often it looks at its own lock varies."""
+    return "acts" in done.stdout and int(done.stdout.split()[-1]) < last
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -73,7 +79,7 @@ def test_killed_while_it_starts(when: str) -> None:
     for last in chosen(count, 1 + 2 * (when == "after")):
         port = free_port()
         done = wounded(last, when, "start", str(port), "0.1")
-        assert done.returncode == -9 or (last == count and "acts" in done.stdout), (last, done.stderr)
+        assert done.returncode == -9 or done_before(last, done), (last, done.stderr)
         settle(port)
         known = [running for running in state.listed() if running.alive]
         assert listening(port) == bool(known), f"killed {when} act {last}: what serves is listed, what is listed serves"
@@ -103,7 +109,7 @@ def test_killed_while_it_stops(when: str) -> None:
         port = free_port()
         assert wounded(0, "before", "start", str(port), "0").returncode == 0
         done = wounded(last, when, "stop", "m")
-        assert done.returncode == -9 or (last == count and "acts" in done.stdout), (last, done.stderr)
+        assert done.returncode == -9 or done_before(last, done), (last, done.stderr)
         left = list(state.listed())
         if listening(port):
             assert left and left[0].alive, f"killed {when} act {last}: it serves, and is not listed"

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from wellfed.cli.check import command as check
 from wellfed.cli.snapshot import command as snapshot
 from wellfed.cli.topology import command as topology
+from wellfed.documents.findings import check_document
 from wellfed.errors import BadInput, UnknownName
 from wellfed.hardware.pcie import PcieLink
 from wellfed.verbs import checking
@@ -108,7 +109,7 @@ def test_a_model_prices_the_faults_of_a_planned_machine():
     for cost in costs.values():
         assert min(cost.decode_tok_s, cost.prefill_tok_s, cost.ttft_s, cost.load_s) >= 0
         assert cost.note or max(cost.decode_tok_s, cost.prefill_tok_s, cost.ttft_s, cost.load_s) > 0
-    assert checking.check_document(checked)["plan"]["model"] == "deepseek-r1"
+    assert check_document(checked)["plan"]["model"] == "deepseek-r1"
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,9 @@ class Hub:
     commit: str = COMMIT
     path: str | None = None  # in the listing, in place of every file's own
     endless: bool = False  # a body without end
+    redirects: bool = False  # files lie on another address, as on a CDN
+    ignores_ranges: bool = False  # the whole body, whatever part is asked for
+    retry_after: str = ""
     told_size: int | None = None  # at the file, in place of its own
     asked: list[tuple[str, str, str]] = field(default_factory=list)  # method, path, range
     url: str = ""
@@ -59,6 +62,8 @@ def serving(hub: Hub) -> Iterator[Hub]:
                 self.send(json.dumps(hub.listing()).encode(), {"Content-Type": "application/json"}, body)
             elif "/resolve/" not in self.path:
                 self.send(b"", {}, body, 404)
+            elif hub.redirects and not self.path.startswith("/cdn"):
+                self.send(b"", {"Location": f"{hub.url}/cdn{self.path}"}, body, 302)
             else:
                 self.file(PurePosixPath(self.path.split("/resolve/", 1)[1]).relative_to(self.revision()), body)
 
@@ -67,6 +72,8 @@ def serving(hub: Hub) -> Iterator[Hub]:
 
         def refuse(self) -> None:
             self.send_response(hub.status)
+            if hub.retry_after:
+                self.send_header("Retry-After", hub.retry_after)
             if hub.code:
                 self.send_header("X-Error-Code", hub.code)
                 self.send_header("X-Error-Message", "no")
@@ -86,7 +93,7 @@ def serving(hub: Hub) -> Iterator[Hub]:
                 self.without_end(headers)
                 return
             content = bytes(len(whole)) if hub.damaged else whole
-            wanted = self.headers.get("Range", "")
+            wanted = "" if hub.ignores_ranges else self.headers.get("Range", "")
             if not wanted:
                 self.send(content, headers, body)
                 return

@@ -20,6 +20,7 @@ from wellfed.catalog.hub_listing import HuggingFace, ModelScope, Withheld
 from wellfed.catalog.update import update
 from wellfed.cli.main import cli
 from wellfed.errors import BadInput
+from wellfed.resolution import Resolved, resolve
 
 TODAY = date(2026, 11, 29)
 NEW = {
@@ -178,6 +179,33 @@ def test_pages_redirects_new_models_and_changed_ones(hub: Stub) -> None:
     assert chat.parameters == models.by_id("acme-chat-1b").parameters == 596_049_920
     assert "rms_norm_eps" not in str(models.table("acme-chat-1b"))  # facts of the architecture only
     assert models.model("Acme-Chat-1B").id == "acme-chat-1b"
+
+
+def test_the_index_tells_the_bytes_of_the_files(hub: Stub) -> None:
+    hub.lists["text-generation"] = [listed("acme/Acme-Chat-1B", 596_049_920), listed("acme/Odd-7B", 7_000_000_000)]
+    hub.files[config_path("acme/Acme-Chat-1B")] = NEW
+    hub.files[config_path("acme/Odd-7B")] = {"model_type": "odd_kind", "hidden_size": 64}
+    for repository, size in (("acme/Acme-Chat-1B", 1_192_135_096), ("acme/Odd-7B", 14_000_000_123)):
+        path = f"/{repository}/resolve/main/model.safetensors.index.json"
+        hub.files[path] = {"metadata": {"total_size": size}, "weight_map": {"model.norm.weight": "model-1.safetensors"}}
+    assert update(HuggingFace(hub.url), 10, TODAY).new == ["acme-chat-1b", "odd-7b"]
+    forget()
+    chat, odd, other = resolve(["acme-chat-1b", "acme/Odd-7B", "acme-chat-1b Q8_0"])
+    assert isinstance(chat, Resolved) and (chat.weight_bytes, chat.weight_bytes_range) == (1_192_135_096, None)
+    assert isinstance(odd, Resolved) and (odd.weight_bytes, odd.weight_bytes_range) == (14_000_000_123, None)
+    assert isinstance(other, Resolved) and other.weight_bytes and other.weight_bytes < 700_000_000
+
+
+@pytest.mark.parametrize(
+    "index", [{"metadata": None}, {"metadata": {"total_size": -5}}, {"metadata": {"total_size": 1e30}}, []]
+)
+def test_an_index_that_says_nothing_changes_nothing(hub: Stub, index: object) -> None:
+    hub.lists["text-generation"] = [listed("acme/Acme-Chat-1B", 596_049_920)]
+    hub.files[config_path("acme/Acme-Chat-1B")] = NEW
+    hub.files["/acme/Acme-Chat-1B/resolve/main/model.safetensors.index.json"] = index
+    assert update(HuggingFace(hub.url), 10, TODAY).new == ["acme-chat-1b"]
+    forget()
+    assert models.entry("acme-chat-1b").weight_bytes is None
 
 
 def test_what_is_as_known_is_not_written(hub: Stub) -> None:

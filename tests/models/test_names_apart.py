@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from wellfed.catalog.model_names import Identity, resolve
-from wellfed.catalog.other_kinds import NotALanguageModel
+from wellfed.catalog.other_kinds import DraftModel, NotALanguageModel
 from wellfed.errors import UnknownName, WellfedError
 from wellfed.models.counts import counts
 
@@ -43,7 +43,17 @@ mixtral 8x3b                                           !
 deepseek-ai/DeepSeek-V3                                =deepseek-v3
 deepseek-ai/DeepSeek-V3.1                              =deepseek-v3.1
 deepseek-ai/DeepSeek-V3.1-Terminus                     =deepseek-v3.1-terminus
-deepseek-ai/DeepSeek-V4.1                              ~1600
+deepseek-ai/DeepSeek-V4.1                              =deepseek-v4.1-flash
+deepseek-ai/DeepSeek-V4.1-Flash                        =deepseek-v4.1-flash
+deepseek-ai/DeepSeek-V4.1-Pro                          !
+zai-org/GLM-5.3                                        =glm-5.3
+zai-org/GLM-5.3-Flash                                  ~320
+Qwen/Qwen3.8-Flash-Next                                ~180
+Qwen/Qwen3.8-Flash                                     !
+XiaomiMiMo/MiMo-V2.6-Pro-RL                            ~1024
+tencent/Hy3                                            ~295
+NousResearch/Hermes-4-405B                             =hermes-4-405b
+inclusionAI/Ring-2.5-1T                                =ring-2.5-1t
 deepseek-ai/DeepSeek-V4-Flash                          =deepseek-v4-flash
 deepseek-ai/DeepSeek-V4-Lite                           !
 deepseek-ai/DeepSeek-V3-Lite                           !
@@ -181,12 +191,29 @@ nvidia/Llama-3.3-70B-Instruct-FP8                      =llama-3.3-70b
 ubergarm/DeepSeek-V3-0324-GGUF                         =deepseek-v3-0324
 turboderp/Llama-3.1-8B-Instruct-exl3                   =llama-3.1-8b
 someone/my-own-Qwen3-8B                                !
-huihui-ai/Qwen3-8B-abliterated                         !
+huihui-ai/Qwen3-8B-abliterated                         =qwen3-8b
+huihui-ai/Huihui-Qwen3.8-27B-abliterated-GGUF          =qwen3.8-27b
+HauhauCS/Qwen3.6-35B-A3B-Uncensored-HauhauCS-Aggressive  =qwen3.6-35b-a3b
+p-e-w/gpt-oss-20b-heretic                              =gpt-oss-20b
+mlabonne/gemma-3-27b-it-abliterated-GGUF               =gemma-3-27b
+Qwen/Qwen3-8B-aggressive                               !
 DavidAU/Qwen3-8B-Horror-Uncensored-GGUF                !
-mlabonne/Meta-Llama-3.1-8B-Instruct-abliterated        !
+mlabonne/Meta-Llama-3.1-8B-Instruct-abliterated        =llama-3.1-8b
 cognitivecomputations/Dolphin3.0-Llama3.1-8B           ~8
 yuhuili/EAGLE3-LLaMA3.1-Instruct-8B                    !
 nvidia/gpt-oss-120b-Eagle3                             !
+unsloth/Qwen3.6-27B-MTP-GGUF                           =qwen3.6-27b
+Qwen/Qwen3-32B-FP8-Static-PerTensor                    =qwen3-32b
+amd/DeepSeek-R1-MXFP4-Preview                          =deepseek-r1
+amd/Llama-3.3-70B-Instruct-FP8-KV                      =llama-3.3-70b
+nvidia/DeepSeek-R1-NVFP4-v2                            =deepseek-r1
+Intel/Qwen3-Next-80B-A3B-Instruct-int4-mixed-AutoRound  =qwen3-next-80b-a3b
+Eco-Tech/DeepSeek-V3.2-w8a8-mtp-QuaRot                 =deepseek-v3.2
+Eco-Tech/GLM-5.1-w8a8c8                                =glm-5.1
+google/gemma-3-12b-it-qat-q4_0-unquantized             =gemma-3-12b
+deepseek-ai/DeepSeek-V3-v2                             !
+XiaomiMiMo/MiMo-7B-MTP                                 !
+bartowski/Qwen3-8B-preview-GGUF                        !
 tngtech/DeepSeek-R1T-Chimera                           ~671
 Qwen/Qwen3-8B-draft                                    !
 Meta-Llama-3.1-70B-Instruct-Q4_K_M.gguf                =llama-3.1-70b
@@ -195,7 +222,7 @@ Qwen3-235B-A22B-UD-Q2_K_XL-00001-of-00002.gguf         =qwen3-235b-a22b
 D:\\llm\\gemma-2-9b-it-Q8_0.gguf                       =gemma-2-9b
 mistral-7b-instruct-v0.3.Q4_K_M.gguf                   =mistral-7b
 DeepSeek-Coder-V2-Lite-Instruct-IQ4_XS.gguf            =deepseek-coder-v2-lite
-Qwen3-8B-abliterated-Q4_K_M.gguf                       !
+Qwen3-8B-abliterated-Q4_K_M.gguf                       =qwen3-8b
 mmproj-Qwen3-VL-8B-F16.gguf                            !
 GLM-4.7-Turbo-Q4_K_M.gguf                              !
 llama-2-7b-chat.Q4_0.gguf                              =llama-2-7b
@@ -244,6 +271,8 @@ R1满血版                                                =deepseek-r1
 滿血版 deepseek-r1                                      =deepseek-r1
 Qwen3 满血版                                            =qwen3-235b-a22b
 DeepSeek-R1 满血 Q4_K_M                                 =deepseek-r1
+智谱GLM4.7 Flash                                        =glm-4.7-flash
+深度求索R1 32B蒸馏                                        =deepseek-r1-distill-qwen-32b
 智谱 GLM-4.5                                            =glm-4.5
 月之暗面 Kimi K2.6                                       =kimi-k2.6
 文心 4.5 300B                                           ~300
@@ -300,6 +329,15 @@ google/siglip2-so400m-patch14-384                      !image classification and
 tencent/Hunyuan3D-2                                    !3D
 openvla/openvla-7b                                     !robot action
 GSAI-ML/LLaDA-8B-Instruct                              !diffusion
+nvidia/diar_streaming_sortformer_4spk-v2               !speech recognition
+stepfun-ai/Step-Audio-EditX                            !speech synthesis
+stepfun-ai/Step1X-Edit-v1p2                            !image
+ideogram-ai/ideogram-4                                 !image
+OpenMOSS-Team/MOVA-720p                                !video
+facebook/metaclip-2-worldwide-huge-378                 !image classification and embedding
+PaddlePaddle/PP-OCRv5_server_det                       !detection and segmentation
+tencent/HunyuanWorld-Mirror                            !3D
+physical-intelligence/pi05                             !robot action
 """
 
 
@@ -310,10 +348,10 @@ def rows(table: str) -> list[tuple[str, str]]:
 
 
 def understood(text: str) -> Identity | None:
-    """What a name is, None where it is refused as unknown."""
+    """What a name is, None where it is refused as unknown or as a draft model."""
     try:
         return resolve(text)
-    except UnknownName:
+    except (UnknownName, DraftModel):
         return None
 
 
@@ -342,6 +380,53 @@ def test_other_kinds_are_refused_with_their_kind(text: str, verdict: str) -> Non
     with pytest.raises(NotALanguageModel) as refusal:
         resolve(text)
     assert refusal.value.kind_of
+
+
+DRAFTS = """
+nvidia/gpt-oss-120b-Eagle3
+RedHatAI/Qwen3-8B-speculator.eagle3
+z-lab/Qwen3.5-27B-DFlash
+google/gemma-4-31B-it-assistant
+poolside/Laguna-XS-2.1-DFlash-NVFP4
+amd/PARD-Llama-3.2-1B
+"""
+
+
+@pytest.mark.parametrize("name", DRAFTS.split())
+def test_draft_models_are_refused_as_such(name: str) -> None:
+    with pytest.raises(DraftModel) as refusal:
+        resolve(name)
+    assert refusal.value.hint
+
+
+PACKED_FORMATS = """
+cpatonn/Qwen3-VL-32B-Instruct-AWQ-8bit           int8
+cpatonn/Qwen3-VL-32B-Instruct-AWQ-4bit           int4
+CohereForAI/c4ai-command-r-plus-4bit             int4
+google/gemma-3-12b-it-qat-q4_0-unquantized       bf16
+google/gemma-3-12b-it-qat-q4_0-gguf              q4_0
+Eco-Tech/GLM-5.1-w8a8c8                          int8
+nvidia/Qwen3-32B-FP4-v2                          nvfp4
+openbmb/MiniCPM-V-4.6-BNB                        nf4
+Qwen/Qwen3-32B-FP8-Static-PerTensor              fp8
+qwen3-32b 4bit                                   q4_k_m
+"""
+
+
+@pytest.mark.parametrize(("text", "form"), rows(PACKED_FORMATS))
+def test_formats_of_packagers(text: str, form: str) -> None:
+    chosen = resolve(text).quantisation
+    assert chosen is not None and chosen.id == form
+
+
+@pytest.mark.parametrize(
+    ("text", "nearest"),
+    [("deepseek-r2", "deepseek-r1"), ("deepseek-v3.3", "deepseek-v3.2"), ("kimi-k4", "kimi-k3"), ("glm-5.8", "glm-5")],
+)
+def test_neighbours_are_of_the_nearest_generation(text: str, nearest: str) -> None:
+    with pytest.raises(UnknownName) as refusal:
+        resolve(text)
+    assert nearest in refusal.value.near[0]
 
 
 @pytest.mark.parametrize("name", [text for text, verdict in rows(SIBLINGS) if verdict == "!"])

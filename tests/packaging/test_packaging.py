@@ -39,6 +39,33 @@ def test_the_first_block_of_the_readme_is_the_job_and_the_second_the_tests(name:
     assert [block.strip() for block in blocks[1:]] == ["sh scripts/test.sh"]
 
 
+def locked(name: str) -> dict[str, tuple[str, int]]:
+    """Version and number of checksums of each package of a lock."""
+    text = (ROOT / "container" / name).read_text()
+    entries = re.findall(
+        r"^([A-Za-z0-9._-]+)==([^ \\]+) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", text, re.M
+    )
+    assert len(entries) == text.count("==")
+    return {package.lower().replace("_", "-"): (version, sums.count("sha256:")) for package, version, sums in entries}
+
+
+def test_the_container_holds_what_is_asked_for_with_checksums() -> None:
+    from packaging.requirements import Requirement
+
+    lines = project()["dependencies"]
+    assert isinstance(lines, list)
+    build = (ROOT / "container" / "build.in").read_text().split()
+    assert build == tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    for name, wanted in (("requirements.lock", lines), ("build.lock", build)):
+        pinned = locked(name)
+        assert all(sums for _, sums in pinned.values())
+        for requirement in map(Requirement, wanted):
+            version, _ = pinned[requirement.name.lower().replace("_", "-")]
+            assert requirement.specifier.contains(version), f"{requirement} and {version}: scripts/supply.sh lock"
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert dockerfile.count("--require-hashes") == 2 and "pip install --no-cache-dir ." not in dockerfile
+
+
 def test_the_dockerfile_is_clean() -> None:
     lint = shutil.which("hadolint") or shutil.which("hadolint", path=str(Path(sys.executable).parent))
     if lint is None:

@@ -61,7 +61,7 @@ def test_one_row_a_family_unless_all_are_wanted() -> None:
 @pytest.mark.parametrize("on", MACHINES)
 def test_the_lean_search_hardly_misses(name: str, on: str) -> None:
     """Against the full search over the same engines: at least 75 % of its speed, or finer weights."""
-    found = next((row for row in fitting.fit(on, "chat", 400, True).rows if row.model_id == name), None)
+    found = next((row for row in fitting.fit(on, "chat", 1000, True).rows if row.model_id == name), None)
     from wellfed.nouns.layout import Engine
 
     options = planning.PlanOptions(on=on, engines=(Engine.LLAMA_CPP, Engine.VLLM))

@@ -31,6 +31,8 @@ EXPECTED = {
     "8380-ddr5": "wrong", "32b-102.4": "wrong", "2xa100-32b": "right", "a100-nvlink-600": "right",
     "6000ada-32b-fp16": "wrong", "a100-40-2tb": "wrong", "h100-pcie-sxm": "wrong", "4xa100-70b": "right",
     "4xh100-70b": "right", "8480-cores": "right", "9654-cores": "right", "own-gpus": "right", "no-pooling": "wrong",
+    "7950x-feeds": "right", "13700k-feeds": "right", "7543-feeds": "right", "8380-feeds": "right",
+    "8480-feeds": "right", "9654-feeds": "right",
 }  # fmt: skip
 
 

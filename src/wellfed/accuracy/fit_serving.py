@@ -31,7 +31,7 @@ THROUGHPUT_TABLES = ("mlperf.csv", "speed_misc.csv")
 SPLIT = "serving disaggregated"
 # How much a row of each class counts: times to first token scatter with the load generator's start, rows of
 # disaggregated deployments leave half of them untold.
-_WEIGHTS = {"serving tpot": 1.0, "serving ttft": 0.25, f"{SPLIT} tpot": 0.25, f"{SPLIT} ttft": 0.03}
+_WEIGHTS = {"serving tpot": 1.0, "serving ttft": 0.25, f"{SPLIT} tpot": 0.25, f"{SPLIT} ttft": 0.06}
 _LEAST = 0.35  # what a row of the largest source counts
 _CROWD = 25  # rows of one source that count whole; of more, as many as their root says
 
@@ -57,6 +57,7 @@ _COMMON = (
     Parameter("link_fraction", 0.45, 0.1, 0.93, 0.3),
     Parameter("exchange_s", 1e-5, 1e-6, 1e-4, 0.7),
     Parameter("clumping", 0.5, 0.02, 3.0, 0.5),
+    Parameter("handover_s", 0.1, 0.01, 1.0, 0.7),
     Parameter("kv_transfer_fraction", 0.3, 0.01, 1.0, 1.0),
     Parameter("step_s", 1.2e-3, 1e-6, 1e-2, 0.15),
     Parameter("sequence_s", 8e-6, 1e-7, 2e-4, 0.5),
@@ -86,6 +87,8 @@ _TIED = frozenset(
 _STARTS = {"compute_factor.halved": 1.4, "kernel_factor.amd": 2.0, "kernel_factor.huawei": 2.5}
 # Held: no row, or six, tells them.
 FIXED = {"serving.expert_bandwidth_fraction": 1.0, "serving.compute_fraction.int8": 0.5}
+# What launching takes under another framework than CUDA's.
+_LAUNCHED = (Parameter("launch_factor.huawei", 2.0, 0.5, 10.0, 0.5),)
 # What vendors' tuning gains over what people install: of kernels for the matrix units, of their number, of reads.
 _TUNED = (
     Parameter("compute_factor.tuned", 1.1, 0.8, 1.6, 0.1),
@@ -95,7 +98,7 @@ _TUNED = (
 ENGINES = ("vllm", "sglang", "tensorrt-llm")
 _SUBMITTED = "serving.compute_factor.submitted"
 _SUBMISSIONS = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6)  # how much more of the peak such submissions may reach
-_NEAR = ("tuned", "near", "far")
+_NEAR = ("tuned", "at once", "near", "far")
 _TOLERANCE, _ROUGH = 1e-5, 1e-3  # of the whole fit, and of those that leave rows out and start where it ended
 _MOVED = 0.9  # of a prior's width: a parameter whose doubt is more is its prior
 _SOURCE = "serving tables"
@@ -110,7 +113,7 @@ def parameters() -> tuple[Parameter, ...]:
     kinds = [(f"{one.name}.{kind}", one) for kind in _KINDS for one in _FACTORS]
     kinds = [(name, replace(one, start=_STARTS.get(name, one.start))) for name, one in kinds if name not in _TIED]
     named += [(f"serving.{name}", one) for name, one in kinds]
-    named += [(f"serving.{one.name}", one) for one in _TUNED]
+    named += [(f"serving.{one.name}", one) for one in (*_LAUNCHED, *_TUNED)]
     return tuple(Parameter(name, o.start, o.low, o.high, o.prior_sigma) for name, o in named)
 
 
@@ -186,8 +189,12 @@ class Fit:
             found[one.name] = Fact(origin, rows[one.name], round(given[one.name], 3), _SOURCE)
         return found
 
-    def residuals(self, predicted: Vector) -> dict[str, Residual]:
-        """Errors by class, outliers excepted; of latencies also by how near the rows are to those of other sources."""
+    def residuals(self, predicted: Vector, seen: Vector) -> dict[str, Residual]:
+        """Errors by class, outliers excepted; of latencies also by how near the rows are to those of other sources.
+
+        `predicted` by fits that leave sources out, a sixth of the rows at a time, `seen` by the whole fit. One more
+        source is missed by less than a sixth of them, so the doubt is the geometric mean of both.
+        """
         import numpy as np
 
         found = {}
@@ -198,8 +205,9 @@ class Fit:
                 if chosen.any() and not (kind and name.startswith(SPLIT)):
                     # of the next source, whoever it is: each source weighs the same, how many rows it has
                     groups = [one.source for one, kept in zip(self.cases, chosen, strict=True) if kept]
-                    equal = groups if name.endswith("tpot") and kind in {" near", " far"} else None
-                    found[f"{name}{kind}"] = residual(self.measured[chosen], predicted[chosen], equal)
+                    equal = groups if name.endswith("tpot") and kind in {" near", " far", " at once"} else None
+                    out, whole = (residual(self.measured[chosen], one[chosen], equal) for one in (predicted, seen))
+                    found[f"{name}{kind}"] = replace(out, sigma=round((out.sigma * whole.sigma) ** 0.5, 4))
         return found
 
     def support(self) -> dict[str, int]:
@@ -214,7 +222,7 @@ class Fit:
             return ""
         kind = kind_measured(case.request)
         rows = sum(1 for one in self._sources(kind) if one != case.source)
-        return nearness(case.request.layout, rows)
+        return nearness(case.request, rows)
 
     def _sources(self, kind: str) -> list[str]:
         if not self._by_kind:
@@ -298,5 +306,6 @@ def refit(folder: Path) -> Calibration:
     values = FIXED | {one.name: float(f"{whole[one.name]:.5g}") for one in parameters()}
     source = "refit of serving.csv; sigmas with sources left out; MLPerf rows choose one factor and their own sigmas"
     fitted = with_submitted(folder, Calibration("serving", values, source=source, facts=found.facts(whole) | _held()))
-    sigmas = found.residuals(found.left_out(units(found.cases), whole)) | throughput_residuals(folder, fitted)
+    left_out, seen = found.left_out(units(found.cases), whole), found.predict(whole)
+    sigmas = found.residuals(left_out, seen) | throughput_residuals(folder, fitted)
     return replace(fitted, residuals=sigmas, support=found.support())

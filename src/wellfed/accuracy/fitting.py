@@ -207,7 +207,7 @@ def residual(measured: Vector, predicted: Vector, groups: Sequence[str] | None =
         spread = float(np.quantile(np.abs(logs), 0.8))
     else:
         _, inverse, sizes = np.unique(np.array(groups), return_inverse=True, return_counts=True)
-        spread = _weighted_quantile(np.abs(logs), sizes[inverse] ** -0.5, 0.8)
+        spread = _weighted_quantile(np.abs(logs), np.asarray(sizes[inverse] ** -0.5, dtype=np.float64), 0.8)
     return Residual(
         rows=len(measured),
         sigma=round(max(spread / Z80, 0.01), 4),

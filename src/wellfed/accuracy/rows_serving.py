@@ -248,7 +248,9 @@ def _split_layout(
         clients = (second.batch or 1) * second.workers * second.degrees.groups
     workers, firsts = second.workers, first.workers
     guess: Speculation | None = None
+    matched: tuple[tuple[str, str], ...] = ()
     if second.batch is None:
+        matched = (("prefill_matched", "1"),)  # whoever sums workers up made the pools for each other
         workers, guess = _untold_workers(model, second.degrees.tensor, clients)
         firsts = workers
         first, second = _untold(first, model, clients), _untold(second, model, clients)
@@ -265,7 +267,7 @@ def _split_layout(
         gpus=gpus + second.degrees.tensor * workers,
         data_parallel=workers,
         prefill_gpus=gpus,
-        options=(*ways, *TUNED),
+        options=(*ways, *matched, *TUNED),
         speculation=guess,
     )
     return layout, clients

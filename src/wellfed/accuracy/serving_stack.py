@@ -134,10 +134,11 @@ class Disaggregated(Rows):
         self.prompt, self.decode = stacked([two.prefill for two in both]), stacked([two.decode for two in both])
         self.firsts: Any = np.array([two.prefill_workers for two in both], dtype=float)
         self.seconds: Any = np.array([two.decode_workers for two in both], dtype=float)
+        self.matched: Any = np.array([two.matched for two in both], dtype=float)
         self.clients: Any = np.array([request.workload.concurrency for request in self.requests], dtype=float)
 
     def predict(self, parameters: Mapping[str, float]) -> Vector:
         """Milliseconds, in the cases' order."""
         knobs = self.columns.knobs(parameters)
-        found: Any = split(self.prompt, self.decode, knobs, self.firsts, self.seconds, self.clients)
+        found: Any = split(self.prompt, self.decode, knobs, self.firsts, self.seconds, self.clients, self.matched)
         return self.picked(found.tpot, found.ttft)

@@ -14,11 +14,11 @@ from wellfed.bench.doubt import doubt
 from wellfed.catalog.calibration import dump, parse
 from wellfed.errors import BadInput, WellfedError
 from wellfed.hardware.machine import Machine, Origin
+from wellfed.homes import under_home
 from wellfed.nouns.calibration import Calibration
 from wellfed.plain_file import read_text
 
 SCHEMA = "wellfed.bench/1"
-_NOWHERE = Path("/dev/null/no-home")  # of a user without a home: nothing is there, nothing can be made
 _MOST_BYTES = 16 * 2**20
 
 
@@ -27,10 +27,7 @@ def folder() -> Path:
     base = os.environ.get("XDG_DATA_HOME")
     if base:
         return Path(base) / "wellfed"
-    try:
-        return Path.home() / ".local" / "share" / "wellfed"
-    except RuntimeError:
-        return _NOWHERE
+    return under_home(".local", "share", "wellfed")
 
 
 def document(kind: str, content: Any) -> dict[str, Any]:

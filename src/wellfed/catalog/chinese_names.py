@@ -46,9 +46,9 @@ def in_latin(text: str) -> str:
 
 
 def _word(match: re.Match[str]) -> str:
-    """Apart from what stands before it; a generation may follow a family at once (千问3)."""
-    latin = _TABLE[match[0]]
-    return f" {latin}" if latin in _FAMILIES else f" {latin} "
+    """Apart from what stands before it; a generation may follow a family at once (千问3), another name may not."""
+    latin, behind = _TABLE[match[0]], match.string[match.end() : match.end() + 1]
+    return f" {latin}" if latin in _FAMILIES and not behind.isalpha() else f" {latin} "
 
 
 _FAMILIES = frozenset(_NAMES.values())

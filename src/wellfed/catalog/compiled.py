@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfed.errors import BadInput
+from wellfed.homes import under_home
 
 Tables = Mapping[str, Mapping[str, Any]]
 
@@ -64,7 +65,7 @@ def _json(value: dict[str, Any]) -> str:
 
 def _cache() -> Path:
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path("~/.cache").expanduser()) / "wellfed" / "catalogue"
+    return (Path(base) if base else under_home(".cache")) / "wellfed" / "catalogue"
 
 
 def _stored(place: Path) -> dict[str, Any] | None:

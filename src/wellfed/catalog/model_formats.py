@@ -82,7 +82,7 @@ def of_format(model: Model | None, name: Name) -> tuple[Quantisation | None, tup
     if len(several) > 1:
         said = message("resolve.formats", "the name tells several formats: {formats}", formats=Listing(tuple(several)))
         return None, (Assumption(str(said), "which of them is meant cannot be told"),)
-    for label in _labels(written):
+    for label in _labels(written, name):
         chosen = by_label(_IN_GGUF.get(label, label) if name.is_gguf else label)
         if chosen is not None:
             wider = _wider(written)
@@ -114,18 +114,26 @@ def _made_so(method: str, written: str, name: Name) -> bool:
     return method in written.split("-") or (method == "mlx" and name.owner is not None)
 
 
-def _labels(written: str) -> Iterator[str]:
-    """The label whole, then what it may mean, then its parts."""
-    yield _MEANT.get(written) or _LARGE.get(written, written)
+def _labels(written: str, name: Name) -> Iterator[str]:
+    """The label whole, then what it may mean, then its parts, those that tell no bits of their own last."""
+    written = _CACHE.sub("", written)
     parts = written.split("-")
+    if name.owner is not None and not name.is_gguf and set(parts) <= _PLAIN_BITS.keys() | _INTEGERS:
+        yield from (_PLAIN_BITS[part] for part in parts if part in _PLAIN_BITS)
+    yield _MEANT.get(written) or _LARGE.get(written, written)
     if len(parts) > 1 and not _OTHER_ENGINES & set(parts):
         yield "-".join(parts[:2])
-        yield from (_MEANT.get(part, part) for part in parts)
+        yield from (_MEANT.get(part, part) for part in sorted(parts, key=_WIDE.__contains__))
 
 
 # Google's quantisation-aware checkpoints are Q4_0 files; plain bits are said of GGUF files most often
 _MEANT = {"qat": "q4_0", "4bit": "q4_k_m", "8bit": "q8_0", "6bit": "q6_k", "5bit": "q5_k_m", "3bit": "q3_k_m",
-          "2bit": "q2_k", "nvfp4a16": "nvfp4", "mxfp4a16": "mxfp4"}  # fmt: skip
+          "2bit": "q2_k", "nvfp4a16": "nvfp4", "mxfp4a16": "mxfp4", "bnb": "nf4", "bitsandbytes": "nf4"}  # fmt: skip
+# of a hub repository without GGUF, alone or beside the method: AWQ-8bit is compressed-tensors with 8 bits
+_PLAIN_BITS = {"8bit": "int8", "4bit": "int4", "3bit": "int3", "2bit": "int2", "int8": "int8"}
+_INTEGERS = {"awq", "gptq", "autoround", "auto-round"}
+_WIDE = frozenset({"bf16", "fp16", "f16", "fp32", "f32"})  # of what a quantised file was made, or leaves so
+_CACHE = re.compile(r"(?<=w[48]a[48])c8")  # W8A8C8: the cache has eight bits as well
 _OTHER_ENGINES = {"onnx", "openvino", "coreml", "litert", "tensorrt", "exl2", "exl3", "mlx", "hqq"}
 
 

@@ -6,6 +6,7 @@ An exact name (id, name, repository, alias; a format may follow) names its model
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -15,7 +16,7 @@ from wellfed.catalog.name_match import explains_sizes, largest, matched, spellin
 from wellfed.catalog.name_words import Name, billions, is_active, parse, plain, repository_in
 from wellfed.catalog.named_formats import as_published
 from wellfed.catalog.neighbours import unknown_model
-from wellfed.catalog.other_kinds import NotALanguageModel, kind_by_words
+from wellfed.catalog.other_kinds import DraftModel, NotALanguageModel, is_draft, kind_by_words
 from wellfed.catalog.pruned import pruned
 from wellfed.message import message
 from wellfed.models.model import Model
@@ -92,7 +93,7 @@ def _of_ollama(identity: Identity) -> Identity:
 
 
 def loose(text: str) -> Identity:
-    """The one entry that explains every word of `text`. Raises UnknownName, NotALanguageModel."""
+    """The one entry that explains every word of `text`. Raises UnknownName, NotALanguageModel, DraftModel."""
     shown = plain(text[:LONGEST])
     if len(text) > LONGEST:
         raise unknown_model(f"{shown} ...", frozenset())
@@ -104,10 +105,27 @@ def loose(text: str) -> Identity:
     cut = pruned(name)
     if cut is not None:
         return _identity(cut[0], How.LOOSE, name, (cut[2],), cut[1])
+    tamed = words - _UNREFUSING
+    changed = matched(tamed) if tamed != words and _UNREFUSING_WORDS & words else None
+    if changed is not None:
+        return _identity(changed, How.LOOSE, name, (_unrefusing(changed, name),))
+    if is_draft(re.findall(r"[a-z]+\d?", name.core.lower())):
+        raise DraftModel(shown)
     kind = kind_by_words(name.core)
     if kind is not None:
         raise NotALanguageModel(shown, kind)
     raise unknown_model(shown, words)
+
+
+# weights edited in place so that the model refuses less: not a size changes. What else such names hold (a merge, a
+# training, a style) is another model
+_UNREFUSING_WORDS = frozenset({"abliterated", "uncensored", "heretic", "derestricted", "decensored", "abliteration"})
+_UNREFUSING = _UNREFUSING_WORDS | {"huihui", "hauhaucs", "aggressive", "v2", "norm", "preserved", "biprojected"}
+
+
+def _unrefusing(facts: Entry, name: Name) -> Assumption:
+    said = message("resolve.same-layers", "{name} is planned as {model}", name=_as_asked(name), model=facts.name)
+    return Assumption(str(said), "its weights were edited in place: every size is that model's")
 
 
 def _loosely(chosen: Entry, name: Name) -> tuple[Assumption, ...]:

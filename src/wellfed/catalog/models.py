@@ -7,7 +7,8 @@ Every file is one family's; a table is one model:
 - `config`: the keys of its config.json that matter, or `like`: another model whose config (and native format, family,
   counts, task) it shares, with its own `config` on top. An entry with neither is one of published sizes only:
   `parameters`, `total_parameters`, `active`, `context`.
-- `native`: the quantisation of the publisher's files; `files_gib`: published GGUF files whose recipe is not public.
+- `native`: the quantisation of the publisher's files; `bytes`: what their weights take, as their index says;
+  `files_gib`: published GGUF files whose recipe is not public.
 - `tags`: what Ollama's library calls it today. `qwen3:4b` there is not the `Qwen3-4B` of the hub, so a tag with its
   colon is looked up before anything else.
 - `published` = [{ repo = "owner/NAME-AWQ", format = "awq", bytes = 5.2e9, files_gib = { q4_k_m = 4.7 } }]: repackagings
@@ -30,6 +31,7 @@ from typing import Any
 from wellfed.catalog import chinese_names, name_index, name_words
 from wellfed.catalog.compiled import Tables, compiled, written
 from wellfed.errors import BadInput, UnknownName, Unsupported, nearest
+from wellfed.homes import under_home
 from wellfed.message import Amount, message
 from wellfed.models.config import from_config
 from wellfed.models.model import Model
@@ -72,6 +74,7 @@ class Entry:
     source: Source
     has_config: bool
     tags: tuple[str, ...] = ()
+    weight_bytes: float | None = None  # of the publisher's own files
 
     @property
     def spellings(self) -> tuple[str, ...]:
@@ -105,8 +108,8 @@ def _compiled() -> dict[str, Any]:
 
 def user_folder() -> Path:
     """$XDG_DATA_HOME/wellfed/models: tables that `wellfed catalog update` wrote. They go before the bundled ones."""
-    base = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")  # noqa: PTH111  (of no home: "~")
-    return Path(base) / "wellfed" / "models"
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else under_home(".local", "share")) / "wellfed" / "models"
 
 
 def write_compiled(into: Path) -> Path:
@@ -251,6 +254,7 @@ def entry(identity: str) -> Entry:
         source=_source(facts),
         has_config="config" in facts,
         tags=_texts(facts.get("tags")),
+        weight_bytes=_number(facts.get("bytes")),
     )
 
 

@@ -33,7 +33,7 @@ class Name:
 
 _SAYING_NOTHING = (
     "instruct it chat hf gguf ggml safetensors model models latest cloud imatrix i1 quant quants quantized "
-    "transformers weights the"
+    "transformers weights the original flax jax pytorch keras mcore megatron"
 )
 NEUTRAL = frozenset(_SAYING_NOTHING.split())
 
@@ -89,7 +89,7 @@ def parse(text: str) -> Name:
     owner = folders[-2].lower() if len(folders) > 1 and not is_file else None
     core, form = _without_format(_FILE.sub("", folders[-1]))
     core, packer = _without_packer(core)
-    is_gguf = bool(re.search(r"(?<![a-z])gguf(?![a-z])", folders[-1], re.IGNORECASE))
+    is_gguf = bool(_GGUF.search(folders[-1]))
     return Name(text, owner or packer, core, _without_brand(_words(core)), form, is_gguf)
 
 
@@ -107,9 +107,9 @@ def _without_brand(words: tuple[str, ...]) -> tuple[str, ...]:
 _FORMAT = re.compile(
     r"(?<![A-Za-z0-9])(?:"
     r"(?:UD-|i1-|smol-|mix-)?(?:I?Q[1-8]_[A-Z0-9]+(?:_[A-Z0-9]+)*|I?Q[1-8]|TQ[12]_0|I2_S)"
-    r"|(?:MX|NV)FP[468](?:A16)?(?:[_-]MOE)?|BF16|FP(?:32|16|8|4)(?:[_-](?:dynamic|block|static|per-?tensor))?|F(?:32|16)|E4M3"
+    r"|(?:MX|NV)FP[468](?:A16)?(?:[_-]MOE)?|BF16|FP(?:32|16|8|4)(?:[_-](?:dynamic|block|static|per-?tensor))*|F(?:32|16)|E4M3"
     r"|GPTQ|AWQ|HQQ|AQLM|VPTQ|torchao|Quark|autoround|auto-round|bnb|bitsandbytes|EXL[23]|MLX|DWQ|QAT|OptiQ"
-    r"|U?INT[2348]|W[48]A(?:16|[48])(?:FP8)?|(?<!\d\.)(?:[2-8][ -]?bits?|\d(?:\.\d+)?[ -]?bpw)"
+    r"|U?INT[2348](?:[_-]mixed)?|W[48]A(?:16|[48])(?:FP8)?(?:S?C8)?|(?<!\d\.)(?:[2-8][ -]?bits?|\d(?:\.\d+)?[ -]?bpw)"
     r"|ONNX|OpenVINO|CoreML|TensorRT|TRT-?LLM|LiteRT"
     r")(?![A-Za-z0-9])(?!\.\d)",
     re.IGNORECASE,
@@ -119,18 +119,25 @@ _FORMAT = re.compile(
 def _without_format(text: str) -> tuple[str, str | None]:
     """The name without the words of its format, and these."""
     written = [re.sub(r"[ _]?-[ _]?|\s", "-", match).lower() for match in _FORMAT.findall(text)]
-    rest = _FORMAT.sub(" ", text)
-    if written:
+    rest = _RELEASE.sub(" ", _FORMAT.sub(" \x01", text)).replace("\x01", " ")
+    if written or _GGUF.search(text):
         rest = _DETAIL.sub(" ", rest)
+    if _UNQUANTISED.search(rest):  # the full weights of a quantisation-aware training
+        rest, written = _UNQUANTISED.sub(" ", rest), ["bf16"]
     words = dict.fromkeys(_BITS.sub(r"\1bit", word) for word in written)
     return re.sub(r"\s+", " ", rest).strip(" -_.:,()"), "-".join(words) or None
 
 
 _BITS = re.compile(r"^(\d)-?bits?$")
-# beside a format: bits of the head, group sizes, kernels, ways of calibration
+_GGUF = re.compile(r"(?<![a-z])gguf(?![a-z])", re.IGNORECASE)
+_UNQUANTISED = re.compile(r"(?<![A-Za-z])unquantized(?![A-Za-z])", re.IGNORECASE)
+# of the packing: NVFP4-v2, MXFP4-Preview
+_RELEASE = re.compile(r"\x01[-_](?:v[2-9]|preview)(?![\w.])", re.IGNORECASE)
+# beside a format: bits of the head, group sizes, kernels, calibration, rotation, the type of the cache (FP8-KV), and
+# that prediction layers come along
 _DETAIL = re.compile(
     r"(?<![A-Za-z0-9.])(?:h[68]|(?:32|64|128|1024)g|g(?:s|roup)?_?(?:32|64|128)|marlin|actorder|a?sym|unsloth|dynamic|"
-    r"quantized|calibrated|ud|imat)(?![A-Za-z0-9.])",
+    r"quantized|calibrated|ud|imat|quarot|mtp|floatmtp|kv)(?![A-Za-z0-9.])",
     re.IGNORECASE,
 )
 _TOKEN = re.compile(r"[a-z0-9]+(?:(?<=\d)\.(?=\d)[0-9a-z]+)*|[^\W\d_a-z]+")  # letters of other scripts are words too

@@ -41,11 +41,19 @@ def _settings(name: Name) -> Mapping[str, Any] | None:
     mode = next((part for part in parts if part in _MLX_MODES), None)
     if method == "mlx" or (method is None and name.owner in _MLX_OWNERS and (bits or mode)):
         return _mlx(bits, mode)
+    if name.owner == "meta-llama" and "fp8" in parts:
+        return _META_FP8
     if method is None or (bits is None and method != "hqq"):
         return None
     return _SETTINGS[method](bits or 4.0)
 
 
+# Llama 3.1 405B as Meta publishes it in FP8: feed-forward layers alone, without those of the first and last block
+# (arXiv 2407.21783, section 6.2).
+_META_FP8: Mapping[str, Any] = {
+    "quant_method": "fbgemm_fp8",
+    "modules_to_not_convert": ["re:.*self_attn.*", "re:.*layers\\.0\\.mlp.*", "re:.*layers\\.125\\.mlp.*", "lm_head"],
+}
 _BITS = re.compile(r"(?:int)?(\d(?:\.\d+)?)(?:bit|bpw)?")
 
 

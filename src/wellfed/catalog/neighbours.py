@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from difflib import SequenceMatcher, get_close_matches
 
 from wellfed.catalog.models import Task, entry, families
@@ -67,11 +68,31 @@ _LEAST_LETTERS, _LIKENESS = 4, 0.8
 
 
 def _rank(line: Spelling, words: frozenset[str], size: float | None) -> tuple[float, float]:
-    """How many words are shared (an extra one counts half against it), then likeness of the rest and of the size."""
+    """How many words are shared (an extra one counts half against it), then likeness of the rest and of the size.
+
+    Another generation's word (r1 for r2, 4 for 4.1) counts nearly as much as the word itself, the nearer the more.
+    """
     bare = without_sizes(line.words)
-    shared = len(bare & words) - 0.5 * len(bare - words)
+    asked = [number for word in words - bare if (number := _generation(word))]
+    kin = {word: max((_near(number, word) for number in asked), default=0.0) for word in bare - words}
+    shared = len(bare & words) + sum(credit or -0.5 for credit in kin.values())
     likeness = SequenceMatcher(None, " ".join(sorted(bare)), " ".join(sorted(words))).ratio()
     return shared, likeness - _distance(line.id, size)
+
+
+def _generation(word: str) -> tuple[str, float] | None:
+    """The letters and the number of a word such as 4.1 or r2."""
+    match = _GENERATION.fullmatch(word)
+    return (match[1], float(match[2])) if match else None
+
+
+_GENERATION = re.compile(r"([a-z]{0,2})(\d{1,2}(?:\.\d)?)")
+_KIN, _FAR = 0.9, 0.2  # credit of the same generation, and what each whole one between takes off
+
+
+def _near(number: tuple[str, float], word: str) -> float:
+    other = _generation(word)
+    return max(0.0, _KIN - _FAR * abs(other[1] - number[1])) if other and other[0] == number[0] else 0.0
 
 
 def _distance(identity: str, size: float | None) -> float:

@@ -6,7 +6,7 @@ Vision-language, omni, OCR, embedding and reranking models are understood and ar
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from wellfed.errors import Unsupported
 from wellfed.message import message
@@ -32,25 +32,50 @@ class NotALanguageModel(Unsupported):
         self.kind_of = kind_of
 
 
+class DraftModel(Unsupported):
+    """A head or small model that guesses ahead for another one: it is loaded beside that, not planned alone."""
+
+    def __init__(self, name: str) -> None:
+        said = message(
+            "resolve.draft", "{name} drafts for another model (speculative decoding) and runs beside it", name=name
+        )
+        super().__init__(said, message("resolve.draft.hint", "plan the model that it drafts for"))
+
+
+_DRAFT_WORDS = "eagle eagle2 eagle3 dflash dspark medusa hydra pard speculator speculators draft drafter"
+_DRAFTING = frozenset(_DRAFT_WORDS.split())
+
+
+def is_draft(words: Collection[str]) -> bool:
+    """Whether the words are those of a draft model; Gemma's are called assistants."""
+    return any(word in _DRAFTING for word in words) or {"gemma", "assistant"} <= set(words)
+
+
 # kind: its words; each a pattern of one whole word
 _KINDS: Mapping[str, str] = {
     "speech synthesis": r"""\w*tts\d* tts\w* voicegenerator\w* voicedesign\w* customvoice voicesculptor vibevoice\w*
         kokoro\w* cosyvoice\d* chatterbox\w* sovits voxcpm\d* zonos\w* styletts\d* melotts bark vocoder bigvgan\w*
-        hifigan vocos xcodec soundstorm""",
+        hifigan vocos xcodec soundstorm orpheus omnivoice dramabox editx moshi\w* personaplex s3tokenizer\w*
+        encodec\w* dacvae codec\d*""",
     "speech recognition": r"""\w*asr\d* whisper\w* parakeet\w* canary wav2vec\d* hubert \w*paraformer\w* sensevoice\w*
-        moonshine transcribe\w* stt diarization pyannote conformer speechbrain vad diarize\w*""",
+        moonshine transcribe\w* stt diarization pyannote conformer speechbrain vad diarize\w* \w*sortformer diar
+        titanet w2v unispeech mms""",
     "video": r"""\w*video(?:gen|edit)? wan\d*(?:\.\d+)? wanx ltxv? cogvideox? mochi opensora animatediff skyreels t2v
-        i2v ti2v s2v vace text2video image2video text2world video2world seedance longvie""",
+        i2v ti2v s2v r2v vace text2video image2video text2world video2world seedance longvie svd sora mova""",
     "image": r"""\w*image(?:edit|gen)? sdxl sd\d(?:\.\d+)? sd flux(?:\.?\d+)? kolors pixart sana kandinsky\d* hidream
         auraflow chroma\d* hunyuandit dit text2image txt2img img2img t2i i2i controlnet inpainting inpaint lumina
-        omnigen\d* seedream deepfloyd dreamshaper animagine cogview\d* lcm upscaler \w*esrgan vae \w*diffusers""",
+        omnigen\d* seedream deepfloyd dreamshaper animagine cogview\d* lcm upscaler \w*esrgan vae \w*diffusers
+        ideogram\d* krea nextstep step1x glide imagen srpo visiontokenizer emu3""",
     "diffusion": r"\w*diffusion\w* llada\w* diffucoder",
-    "music and sound": r"musicgen audiogen audioldm\d* acestep songgen\w* riffusion music songbloom \w*sfx",
-    "3D": r"hunyuan3d 3d trellis triposr triposg pointe",
+    "music and sound": r"""musicgen audiogen audioldm\d* acestep songgen\w* riffusion music songbloom \w*sfx lyria
+        deepfilternet\w* audiodit dac""",
+    "3D": r"hunyuan3d hunyuanworld 3d trellis triposr triposg pointe",
     "detection and segmentation": r"""yolo\w* \w*detr sam\d*(?:\.\d+)? dinov?\d* \w*dino owlvit owlv\d segformer
-        mask2former maskformer deeplab\w* detection detector segmentation depth midas""",
-    "image classification and embedding": r"vit resnet\d* convnext\w* swin\w* efficientnet\w* clip siglip\d*",
-    "robot action": r"openvla smolvla gr00t vla pi0",
+        mask2former maskformer deeplab\w* detection detector segmentation depth midas det \w*doclayout\w* layout
+        perception locateanything locate""",
+    "image classification and embedding": r"""vit deit resnet\d* convnext\w* swin\w* efficientnet\w* \w*clip
+        \w*siglip\d*""",
+    "robot action": r"openvla smolvla gr00t vla pi0\d* alpamayo",
     "world model": r"cosmos\d*",
     "forecasting": r"chronos timesfm moirai",
     "proteins": r"esm\d* alphafold\d* esmfold boltz protein\w*",

@@ -33,20 +33,29 @@ def benchmark_of(use: str) -> str | None:
     return None if name is None else str(name)
 
 
+@cache
+def _rows(benchmark: str) -> Mapping[str, Mapping[str, Any]]:
+    """Value, source and date by model: of boards that are one source, and of figures that each have their own."""
+    tables = _tables()
+    rows = {name: row[benchmark] for name, row in tables.get("models", {}).items() if benchmark in row}
+    origin = tables.get("benchmarks", {}).get(benchmark, {})
+    scores = tables.get("scores", {}).get(benchmark, {})
+    return rows | {name: {"value": value, **origin} for name, value in scores.items()}
+
+
 def quality(model_id: str, use: str) -> Quality | None:
     """The model's score on the use's benchmark; None where it is not known."""
     benchmark = benchmark_of(use)
-    found = _tables().get("models", {}).get(model_id, {}).get(benchmark) if benchmark else None
-    if found is None:
+    if benchmark is None:
         return None
-    return Quality(float(found["value"]), str(benchmark), str(found["source"]), str(found["date"]))
+    row = _rows(benchmark).get(model_id)
+    return None if row is None else Quality(float(row["value"]), benchmark, str(row["source"]), str(row["date"]))
 
 
 def scored_models(use: str) -> tuple[str, ...]:
     """Models with a score for the use, best first."""
-    benchmark = benchmark_of(use)
-    scores = {name: row[benchmark]["value"] for name, row in _tables().get("models", {}).items() if benchmark in row}
-    return tuple(sorted(scores, key=lambda name: -scores[name]))
+    rows = _rows(benchmark_of(use) or "")
+    return tuple(sorted(rows, key=lambda name: -rows[name]["value"]))
 
 
 def quantisation_loss(quantisation: str) -> float | None:

@@ -80,7 +80,8 @@ def _one(hub: Hub, listed: Listed, task: str, today: date, tables: dict[str, dic
     if theirs is not None and _same(theirs, made):
         found.unchanged += 1
         return
-    tables[identity] = made
+    stored = _stored_bytes(hub, listed.repository)
+    tables[identity] = made if stored is None else {**made, "bytes": float(stored)}
     (found.new if theirs is None else found.changed).append(identity)
 
 
@@ -120,6 +121,17 @@ def _table(
     return made
 
 
+def _stored_bytes(hub: Hub, repository: str) -> int | None:
+    """Bytes of all its tensors, as the index of its safetensors files says; None where it has one file or no index."""
+    try:
+        metadata = hub.file(repository, "model.safetensors.index.json").get("metadata")
+    except Withheld:
+        return None
+    size = metadata.get("total_size") if isinstance(metadata, Mapping) else None
+    return int(size) if isinstance(size, int | float) and 0 < size < _MOST_BYTES else None
+
+
+_MOST_BYTES = 1 << 50
 _OURS = ("name", "repo", "aliases", "tags", "sizes", "task", "family", "released", "active", "published", "files_gib")
 _COMPARED = ("parameters", "context")
 

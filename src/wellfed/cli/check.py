@@ -98,7 +98,7 @@ def _show(checked: Checked, options: dict[str, Any]) -> None:
     written = [_write(options["junit"], junit_xml(checked.machine.name, checked.findings))]
     written.append(_write(options["prometheus"], prometheus_text(checked.findings)))
     if options["as_json"]:
-        from wellfed.verbs.checking import check_document
+        from wellfed.documents.findings import check_document
 
         click.echo(json.dumps(check_document(checked), indent=1))
     elif options["fix"]:

@@ -13,7 +13,7 @@ from rich.table import Table
 from wellfed.checks.base import NOT_SHOWN, UNTOLD
 from wellfed.checks.outputs.summary import counts, untold
 from wellfed.cli.console import console, talk
-from wellfed.cli.machine_text import machine_line
+from wellfed.documents.machine_line import machine_line
 from wellfed.hardware.machine import Origin
 from wellfed.nouns.finding import Cost, Finding, Reach, Remedy, Safety, Verdict
 from wellfed.units import format_rate, format_seconds

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -57,8 +57,9 @@ def command(
         if png is not None:
             png.write_bytes(bars_png(title, rows))
     if as_json:
-        entries = [{**_json(one), "break_even_price_ratio": one.worth(found[0])} for one in found]
-        click.echo(json.dumps({"schema": "wellfed.compare/1", "machines": entries}, indent=1))
+        from wellfed.documents.comparison import compare_json
+
+        click.echo(json.dumps(compare_json(found), indent=1))
     else:
         _print(found)
     if all(one.plan is None for one in found):
@@ -101,21 +102,3 @@ def _print(found: list[Compared]) -> None:
         worth = one.worth(found[0])
         if worth is not None:
             console().print(f"[dim]{letter} gives as many tokens/s for the money as A at {worth:.2f} x A's price[/]")
-
-
-def _json(one: Compared) -> dict[str, Any]:
-    from wellfed.cli.market_text import sensitivity_json
-    from wellfed.cli.plan_json import plan_json
-
-    return {
-        "asked": one.asked,
-        "machine": one.machine.name,
-        "fits": one.plan is not None,
-        "why": one.why,
-        "power_w": one.power.total_w,
-        "supply_w": one.power.supply_w,
-        "tokens_per_joule": one.tokens_per_joule,
-        "weakest": one.weakest.part if one.weakest else None,
-        "sensitivities": [sensitivity_json(each) for each in one.sensitivities],
-        "plan": plan_json(one.plan) if one.plan else None,
-    }

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from wellfed.planner.fit import Fit, Fitting
+    from rich.table import Table
 
-SCHEMA = "wellfed.fit/1"
+    from wellfed.planner.fit import Fit
+
 _USES = ["chat", "code", "agent", "rag", "long"]
 
 
@@ -31,6 +32,8 @@ def command(on: str | None, use: str, top: int, whole_families: bool, as_json: b
 
     answer = fitting.fit(on, use, top, whole_families)
     if as_json:
+        from wellfed.documents.fittings import fit_json
+
         click.echo(json.dumps(fit_json(answer), indent=1))
     else:
         print_fit(answer, on)
@@ -38,45 +41,38 @@ def command(on: str | None, use: str, top: int, whole_families: bool, as_json: b
         raise SystemExit(1)
 
 
-def fit_json(answer: Fit) -> dict[str, Any]:
-    """The document of `wellfed fit --json`."""
-    from wellfed.cli.plan_json import plan_json
-
-    return {
-        "schema": SCHEMA,
-        "use": answer.use.name,
-        "looked_at": answer.looked_at,
-        "known": answer.known,
-        "models": [_row_json(row, plan_json(row.plan)) for row in answer.rows],
-    }
-
-
-def _row_json(row: Fitting, plan: dict[str, Any]) -> dict[str, Any]:
-    known = row.quality
-    return {
-        "id": row.model_id,
-        "name": row.plan.model.name,
-        "quality": None
-        if known is None
-        else {"value": known.value, "benchmark": known.benchmark, "source": known.source, "date": known.date},
-        "score": row.score,
-        "quick": row.quick,
-        "decode_tok_s": plan["decode_tok_s"],
-        "ttft_s": plan["ttft_s"],
-        "max_context": row.max_context,
-        "plan": plan,
-    }
-
-
 def print_fit(answer: Fit, on: str | None) -> None:
+    """One row a model."""
+    from rich.markup import escape
+
+    from wellfed.cli.console import console
+
+    console().print(fit_table(answer))
+    counts = f"{answer.looked_at} of {answer.known} models estimated"
+    console().print(f"[dim]{escape(quality_line(answer))}. {counts}[/]")
+    if answer.rows:
+        words = f"wellfed plan {answer.rows[0].model_id}" + (f" --on '{on}'" if on else "")
+        console().print(f"[dim]next:[/] {escape(words)}", soft_wrap=True)
+
+
+def quality_line(answer: Fit) -> str:
+    """What the column of quality says, and the order of the rows."""
+    figure = next((row.quality for row in answer.rows if row.quality), None)
+    if figure is None:
+        return f"{answer.use.name}: no figure of quality for these; quick ones first, larger ones first"
+    return (
+        f"{answer.use.name}: quick ones first, by {figure.benchmark} ({figure.date}) less the published loss of "
+        "quantised weights; ? = no figure"
+    )
+
+
+def fit_table(answer: Fit) -> Table:
     """One row a model."""
     from rich.markup import escape
     from rich.table import Table
 
-    from wellfed.cli.console import console
     from wellfed.units import format_rate, format_seconds
 
-    benchmark = next((row.quality.benchmark for row in answer.rows if row.quality), None)
     table = Table(box=None, header_style="dim", pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))
     for name in ("model", "quality", "weights", "engine", "tok/s", "TTFT", "context"):
         right = name in {"quality", "tok/s", "TTFT", "context"}
@@ -92,13 +88,4 @@ def print_fit(answer: Fit, on: str | None) -> None:
             format_seconds(estimate.ttft_s.value),
             "?" if row.max_context is None else f"{row.max_context:,}",
         )
-    console().print(table)
-    said = (
-        f"quality: {benchmark}, as its publisher has it, quantised weights the same; ? = not known"
-        if benchmark
-        else "quality: not known"
-    )
-    console().print(f"[dim]{answer.use.name}: {said}. {answer.looked_at} of {answer.known} models estimated[/]")
-    if answer.rows:
-        words = f"wellfed plan {answer.rows[0].model_id}" + (f" --on '{on}'" if on else "")
-        console().print(f"[dim]next:[/] {escape(words)}", soft_wrap=True)
+    return table

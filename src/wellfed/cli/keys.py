@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import stat
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from wellfed.errors import BadInput
+from wellfed.homes import expanded
 from wellfed.plain_file import read_text
 from wellfed.printable import printable
 
@@ -49,10 +49,10 @@ def _read(file: str) -> str:
     if file == "-":
         return sys.stdin.readline(_MOST_BYTES).strip()
     try:
-        path = Path(file).expanduser()
+        path = expanded(file)
         text = read_text(path, _MOST_BYTES)
         mode = path.stat().st_mode
-    except (OSError, RuntimeError, BadInput) as error:
+    except (OSError, BadInput) as error:
         why = error.message if isinstance(error, BadInput) else getattr(error, "strerror", None) or str(error)
         raise BadInput(f"cannot read the key in {file}: {why}", "give a file of one line, the key") from error
     if stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):

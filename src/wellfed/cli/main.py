@@ -74,13 +74,23 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="wellfed")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Is your GPU well fed?
 
-    Plan, check, start and measure open models on your own hardware.
+    Plan, check, start and measure open models on your own hardware. Without a command: this machine on one screen, its
+    faults, what fits it best, and what to type.
     """
+    if context.invoked_subcommand is None:
+        from wellfed.cli.first_look import show
+
+        show()
 
 
 def _say_of_language() -> None:

@@ -1,23 +1,19 @@
-"""Whole machines for a model, for a terminal and as JSON."""
+"""Whole machines for a model, for a terminal."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
 from wellfed.cli.console import console
-from wellfed.cli.machine_text import machine_line
-from wellfed.cli.plan_json import plan_json
+from wellfed.documents.machine_line import machine_line
+from wellfed.messages.words import words
 from wellfed.nouns.workload import Workload
 from wellfed.planner.kinds import describe, kind_of
 from wellfed.planner.market import Market, Offer
 from wellfed.planner.search import missed_targets
 from wellfed.planner.sensitivity import Sensitivity
 from wellfed.units import format_rate, format_seconds
-
-SCHEMA = "wellfed.market/1"
 
 
 def print_market(market: Market, workload: Workload) -> None:
@@ -35,6 +31,9 @@ def print_market(market: Market, workload: Workload) -> None:
     out.print(f"\n[dim]{market.machines} machines considered, {market.feasible} estimated in full that can do it[/]")
     best = market.offers[0]
     out.print(f"\n[bold]{escape(best.machine.name)}[/]: {escape(machine_line(best.machine))}")
+    if best.cpu is not None:
+        for said in best.cpu.told():
+            out.print(f"  {escape(words(said))}")
     print_sensitivities(market.weakest)
     if best.price is None:
         out.print(f"[dim]price: ? ({escape(best.price_reason)})[/]")
@@ -61,30 +60,3 @@ def _cells(offer: Offer) -> list[str]:
         "?" if offer.power_w is None else f"{offer.power_w:.0f} W",
         "?" if offer.price is None else f"{offer.price:,.0f}",
     ]
-
-
-def market_json(market: Market) -> dict[str, Any]:
-    """The offers with their plans."""
-    return {
-        "schema": SCHEMA,
-        "machines": market.machines,
-        "feasible": market.feasible,
-        "offers": [
-            {
-                "machine": offer.machine.name,
-                "parts": machine_line(offer.machine),
-                "power_w": offer.power_w,
-                "price": offer.price,
-                "price_reason": offer.price_reason or None,
-                "plan": plan_json(offer.plan),
-            }
-            for offer in market.offers
-        ],
-        "sensitivities": [sensitivity_json(one) for one in market.weakest],
-    }
-
-
-def sensitivity_json(one: Sensitivity) -> dict[str, Any]:
-    """One part's worth."""
-    names = ("part", "factor", "decode_gain", "total_gain", "ttft_gain")
-    return {name: getattr(one, name) for name in names}

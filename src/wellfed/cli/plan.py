@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wellfed.cli.naming import say_how_read
+from wellfed.library import planning as library
 from wellfed.nouns.layout import Engine
+from wellfed.nouns.training import Method, Optimizer, Precision, Shard
 from wellfed.nouns.workload import PRESETS
 from wellfed.planner.goal import QUALITY, Objective
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from click.shell_completion import CompletionItem
 
-    from wellfed.nouns.plan import Plan
-    from wellfed.planner.answer import Answer
-    from wellfed.planner.sweep import MostUsers
-    from wellfed.verbs import planning
-    from wellfed.verbs.next_steps import NextSteps
+    from wellfed.verbs.planning import PlanOptions
 
 
 class Positive(click.FloatRange):
@@ -36,6 +34,24 @@ class Positive(click.FloatRange):
 
 
 POSITIVE = Positive(0, min_open=True)
+
+
+class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """An engine, or one version of it."""
+
+    name = "engine"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Engine and version (None: the newest that is known)."""
+        from wellfed.engines.versions import parted
+
+        return parted(value) if isinstance(value, str) else value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The engines' names."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(engine.value) for engine in Engine if engine.value.startswith(incomplete)]
 
 
 @click.command()
@@ -59,7 +75,8 @@ POSITIVE = Positive(0, min_open=True)
 @click.option("--tpot", type=POSITIVE, help="Wanted time per output token, milliseconds.")
 @click.option("--quality", type=click.Choice(list(QUALITY)), default=None,
               help="Coarsest weights to accept  [default: at-least-q4, lower only when nothing fits].")  # fmt: skip
-@click.option("--engine", "-e", "engines", multiple=True, type=click.Choice([e.value for e in Engine]))
+@click.option("--engine", "-e", "engines", multiple=True, type=EngineVersion(), metavar="ENGINE[@VERSION]",
+              help="e.g. vllm, vllm@0.17, llama.cpp@b9842, llama.cpp@2026-07; repeatable.")  # fmt: skip
 @click.option("--quant", "-q", "quantisations", multiple=True, metavar="TYPE", help="e.g. Q4_K_M, FP8; repeatable.")
 @click.option("--kv-type", "kv_types", multiple=True, metavar="TYPE",
               help="KV cache, e.g. q8_0, fp8, q8_0/f16; `any` tries all  [default: the engine's own; coarser only when "
@@ -68,12 +85,45 @@ POSITIVE = Positive(0, min_open=True)
               help="Instead of MODEL: a command line that runs now; estimated as it is, and improved.")  # fmt: skip
 @click.option("--set", "pins", multiple=True, metavar="KEY=VALUE",
               help="Pin a setting by the engine's own flag name, e.g. ubatch-size=2048.")  # fmt: skip
+@click.option("--speculate", metavar="HOW",
+              help="Draft tokens: mtp, eagle, draft:MODEL, ngram, each with @TOKENS; none  [default: the model's own "
+              "prediction layers, where they help].")  # fmt: skip
+@click.option("--acceptance", type=click.FloatRange(0, 1, min_open=True),
+              help="How often one drafted token is right, e.g. 0.7.")  # fmt: skip
+@click.option("--train", type=click.Choice([m.value for m in Method]), help="Fine-tune MODEL instead of serving it.")
+@click.option(
+    "--sequence", type=click.IntRange(16), default=2048, show_default=True, help="With --train: tokens of a sequence."
+)
+@click.option(
+    "--batch", type=click.IntRange(1), default=16, show_default=True, help="With --train: sequences of a step."
+)
+@click.option("--micro-batch", type=click.IntRange(1), help="With --train: sequences at a time on a GPU.")
+@click.option("--optimizer", type=click.Choice([o.value for o in Optimizer]), default="adamw", show_default=True,
+              help="With --train.")  # fmt: skip
+@click.option("--precision", type=click.Choice([p.value for p in Precision]), default="bf16", show_default=True,
+              help="With --train.")  # fmt: skip
+@click.option("--rank", type=click.IntRange(1, 4096), default=16, show_default=True, help="With --train: of adapters.")
+@click.option("--train-embeddings", is_flag=True, help="With --train: input and output embedding too.")
+@click.option("--train-experts", is_flag=True, help="With --train: adapters on routed experts too.")
+@click.option("--shard", type=click.Choice([s.value for s in Shard]), help="With --train: ZeRO or FSDP over the GPUs.")
+@click.option("--checkpointing/--no-checkpointing", default=None, help="With --train: activations computed again.")
+@click.option("--offload/--no-offload", default=None, help="With --train: the optimizer on the CPU.")
+@click.option("--chunked-loss", is_flag=True, help="With --train: logits never whole in memory.")
+@click.option("--gpus", type=click.IntRange(1, 4096), help="With --train: so many GPUs.")
 @click.option("--top", type=click.IntRange(1), default=6, show_default=True, help="Plans to show.")
 @click.option("--buy", is_flag=True, help="Design whole machines for MODEL instead: GPUs and what keeps them fed.")
-@click.option("--prices", type=click.Path(path_type=Path), help="With --buy: a TOML file of part prices.")
+@click.option("--cpus", is_flag=True, help="Which CPU to put the best plan's GPUs behind, and what weaker ones lose.")
+@click.option("--prices", type=click.Path(path_type=Path), help="With --buy or --cpus: a TOML file of part prices.")
 @click.option("--budget", type=POSITIVE, help="With --buy and --prices: spend at most this.")
 @click.option("--power", type=POSITIVE, help="With --buy: draw at most so many watts.")
 @click.option("--max-users", is_flag=True, help="How many users at a time keep --ttft and --tpot.")
+@click.option("--price-hour", metavar="PRICE", help="What the machine costs an hour; `cloud`: the cheapest that gpuhunt "
+              "lists.")  # fmt: skip
+@click.option("--machine-price", type=POSITIVE, help="What the machine costs, written off over --years.")
+@click.option("--years", type=POSITIVE, default=3.0, show_default=True, help="Of writing off.")
+@click.option("--electricity", type=POSITIVE, metavar="PRICE", help="Price of a kWh.")
+@click.option("--api-price", type=POSITIVE, metavar="PRICE", help="What an API asks for a million output tokens.")
+@click.option("--currency", default="USD", show_default=True, help="Of all these prices.")
 @click.option("--report", type=click.Path(path_type=Path), help="Also write the whole answer here (.html or .md).")
 @click.option("--explain", is_flag=True, help="Show every term, assumption and source of the best plan.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
@@ -84,118 +134,119 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
     config.json, or a hub repository id. Exits with 1 when nothing fits, or nothing meets
     the targets or keeps up with the rate.
     """
-    from wellfed.planner.search import meets_targets
-    from wellfed.verbs import planning
-
-    objective = Objective(options["objective"])
-    asked = plan_options(options, objective)
     if options["command_line"] is not None:
         if model is not None:
             raise click.UsageError("--from-command names the model: leave MODEL out")
-        _from_command(options["command_line"], asked, as_json)
+        _from_command(options["command_line"], plan_options(options), as_json)
         return
     if model is None:
         raise click.UsageError("Missing argument 'MODEL'.")
-    if options["buy"]:
-        _buy(model, asked, options, top, as_json)
+    if options["train"]:
+        _train(model, options, top, explain, as_json)
         return
-    if options["prices"] or options["budget"] or options["power"]:
+    if options["buy"]:
+        _buy(model, plan_options(options), options, top, as_json)
+        return
+    if options["budget"] or options["power"] or (options["prices"] and not options["cpus"]):
         raise click.UsageError("--prices, --budget and --power go with --buy")
-    if options["max_users"] and not (options["ttft"] or options["tpot"]):
-        raise click.UsageError("--max-users needs a target: --ttft or --tpot")
-    answer = planning.plan(model, asked)
-    most = _most_users(answer) if options["max_users"] else None
+    prices = {name: options[name] for name in _PRICES}
+    wishes = {name: options[name] for name in ("max_users", "cpus")}
+    planned = library.plan(model, **_keywords(options), **prices, **wishes, top=top, prices=options["prices"])
     if options["report"]:
         from wellfed.cli.report import write_report
 
-        write_report(options["report"], answer, top, _steps(model, asked))
+        write_report(options["report"], planned.answer, top, planned.steps)
     if as_json:
-        from wellfed.cli.plan_json import answer_json, plan_json
-
-        document = answer_json(answer, top, _steps(model, asked))
-        if options["max_users"]:
-            document["max_users"] = most and {
-                "users": most.users,
-                "at_least": most.at_least,
-                "plan": plan_json(most.plan),
-            }
-        click.echo(json.dumps(document, indent=1))
+        click.echo(json.dumps(planned.to_dict(), indent=1))
     else:
-        from wellfed.cli.plan_text import print_answer
+        from wellfed.cli.plan_text import print_answer, print_which_cpu
 
-        print_answer(answer, top, explain, _steps(model, asked))
+        print_answer(planned.answer, top, explain, planned.steps, planned.rates)
+        if options["cpus"]:
+            print_which_cpu(planned.which_cpu)
         if options["max_users"]:
             from wellfed.cli.plan_text import print_most_users
 
-            print_most_users(most)
-    best = answer.ranking.best
-    if best is None or meets_targets(best) is False:
+            print_most_users(planned.most_users)
+    if not planned.satisfies:
         raise SystemExit(1)
 
 
-def _from_command(line: str, request: planning.PlanOptions, as_json: bool) -> None:
+# Keywords of the library by the parameters of click, where these differ.
+_KEYWORD = {
+    "system": "os", "objective": "for_", "engines": "engine", "quantisations": "quant", "kv_types": "kv_type",
+    "pins": "set",
+}  # fmt: skip
+_PRICES = ("price_hour", "machine_price", "years", "electricity", "api_price", "currency")
+_TRAINING = (
+    "train", "sequence", "batch", "micro_batch", "optimizer", "precision", "rank", "train_embeddings", "train_experts",
+    "shard", "checkpointing", "offload", "chunked_loss", "gpus",
+)  # fmt: skip
+_HERE = (
+    "command_line",
+    "buy",
+    "prices",
+    "budget",
+    "power",
+    "max_users",
+    "cpus",
+    "report",
+    *_TRAINING,
+    *_PRICES,
+)  # not of the search
+
+
+def _keywords(options: dict[str, Any]) -> dict[str, Any]:
+    return {_KEYWORD.get(name, name): value for name, value in options.items() if name not in _HERE}
+
+
+def plan_options(options: dict[str, Any]) -> PlanOptions:
+    """The planner's options from the command's own."""
+    return library.plan_request(**_keywords(options))
+
+
+def _train(model: str, options: dict[str, Any], top: int, explain: bool, as_json: bool) -> None:
+    """Exit 1 where nothing fits."""
+    from wellfed.cli.train_text import print_train, train_json
+    from wellfed.nouns.training import Task
+    from wellfed.planner.training import Wish
+    from wellfed.verbs.training import TrainOptions, train
+
+    task = Task(
+        Method(options["train"]), options["sequence"], options["batch"], options["rank"],
+        Optimizer(options["optimizer"]), Precision(options["precision"]), options["train_embeddings"],
+        options["train_experts"], options["chunked_loss"],
+    )  # fmt: skip
+    shard = Shard(options["shard"]) if options["shard"] else None
+    wish = Wish(options["micro_batch"], shard, options["checkpointing"], options["offload"], options["gpus"])
+    names = ("on", "nodes", "network", "vram_free", "ram_free", "system")
+    answer = train(model, TrainOptions(task, wish, **{name: options[name] for name in names}))
+    if as_json:
+        click.echo(json.dumps(train_json(answer, top), indent=1))
+    else:
+        print_train(answer, top, explain)
+    if answer.best is None:
+        raise SystemExit(1)
+
+
+def _from_command(line: str, request: PlanOptions, as_json: bool) -> None:
     """Exit 1 where the command does not fit as it is."""
     from wellfed.verbs.from_command import from_command
 
-    found = from_command(line, request)
+    read = from_command(line, request)
     if as_json:
-        from wellfed.cli.plan_json import plan_json
+        from wellfed.documents.answers import as_it_is_json
 
-        best = found.better.ranking.best
-        document = {
-            "schema": "wellfed.from-command/1",
-            "engine": found.command.engine.value,
-            "model": found.plan.model.id,
-            "as_it_is": plan_json(found.plan),
-            "improved": None if best is None else plan_json(best),
-            "changes": [change.to_dict() for change in found.changes],
-        }
-        click.echo(json.dumps(document, indent=1))
+        click.echo(json.dumps(as_it_is_json(read), indent=1))
     else:
         from wellfed.cli.plan_text import print_as_it_is
 
-        print_as_it_is(found)
-    if found.fits is False:
+        print_as_it_is(read)
+    if read.fits is False:
         raise SystemExit(1)
 
 
-def _most_users(answer: Answer) -> MostUsers | None:
-    from wellfed.planner.sweep import most_users
-
-    return most_users(answer.search)
-
-
-def _steps(model: str, request: planning.PlanOptions) -> Callable[[Plan], NextSteps]:
-    """What to type for a plan of this answer."""
-    from wellfed.verbs.next_steps import next_steps
-
-    return lambda plan: next_steps(model, plan, request.on, request.network)
-
-
-def plan_options(options: dict[str, Any], objective: Objective) -> planning.PlanOptions:
-    """What the command's parameters ask of `plan`."""
-    from wellfed.verbs import planning
-
-    return planning.PlanOptions(
-        on=options["on"],
-        nodes=options["nodes"],
-        network=options["network"],
-        objective=objective,
-        workload=_workload(options),
-        sweep=objective is Objective.THROUGHPUT and options["concurrency"] is None and options["rate"] is None,
-        least_quality_bits=None if options["quality"] is None else QUALITY[options["quality"]],
-        engines=tuple(Engine(name) for name in options["engines"]),
-        quantisations=options["quantisations"],
-        kv_types=options["kv_types"],
-        pins=options["pins"],
-        vram_free=options["vram_free"],
-        ram_free=options["ram_free"],
-        system=options["system"],
-    )
-
-
-def _buy(model: str, asked: planning.PlanOptions, options: dict[str, Any], top: int, as_json: bool) -> None:
-    from wellfed.cli.market_text import market_json, print_market
+def _buy(model: str, request: PlanOptions, options: dict[str, Any], top: int, as_json: bool) -> None:
     from wellfed.verbs import buying
 
     if options["on"]:
@@ -203,33 +254,14 @@ def _buy(model: str, asked: planning.PlanOptions, options: dict[str, Any], top: 
     if options["budget"] and not options["prices"]:
         raise click.UsageError("--budget needs --prices: wellfed has no prices of its own")
     say_how_read(model)
-    found = buying.buy(model, asked, options["prices"], options["budget"], options["power"], keep=top)
+    market = buying.buy(model, request, options["prices"], options["budget"], options["power"], keep=top)
     if as_json:
-        click.echo(json.dumps(market_json(found), indent=1))
+        from wellfed.documents.market import market_json
+
+        click.echo(json.dumps(market_json(market), indent=1))
     else:
-        print_market(found, asked.workload)
-    if not found.offers:
+        from wellfed.cli.market_text import print_market
+
+        print_market(market, request.workload)
+    if not market.offers:
         raise SystemExit(1)
-
-
-def _workload(options: dict[str, Any]) -> Any:
-    from dataclasses import replace
-
-    preset = PRESETS[options["workload"]]
-    given = {
-        "concurrency": options["concurrency"],
-        "request_rate": options["rate"],
-        "prompt_tokens": options["prompt"],
-        "output_tokens": options["output"],
-        "context_tokens": options["context"],
-        "ttft_target_s": options["ttft"],
-        "tpot_target_s": options["tpot"] / 1000 if options["tpot"] else None,
-    }
-    changed = replace(preset, **{name: value for name, value in given.items() if value is not None})
-    needed = changed.depth_tokens + changed.prompt_tokens + changed.output_tokens
-    if changed.context_tokens is not None and changed.context_tokens < needed:
-        if options["context"] is not None:
-            hint = f"the prompt and the output are {needed} tokens together"
-            raise click.UsageError(f"--context {options['context']} is too short: {hint}")
-        changed = replace(changed, context_tokens=needed)
-    return changed

@@ -8,9 +8,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from wellfed.cli.console import console
-from wellfed.cli.machine_text import machine_line
 from wellfed.cli.plan_ledgers import memory_table, print_ledgers
 from wellfed.cli.plan_table import plans_table
+from wellfed.documents.machine_line import machine_line
 from wellfed.message import Amount, Message, counted, message
 from wellfed.messages.terms import limit_words
 from wellfed.messages.words import phrase, words
@@ -19,16 +19,21 @@ from wellfed.nouns.plan import Plan
 from wellfed.nouns.workload import Workload
 from wellfed.planner.answer import Answer
 from wellfed.planner.kinds import describe
+from wellfed.planner.money import Rates, money, power_caps
+from wellfed.planner.replicas import idle_words, replicas
 from wellfed.planner.start import start_words
 from wellfed.planner.sweep import MostUsers
 from wellfed.planner.upgrades import Upgrade
+from wellfed.planner.which_cpu import WhichCpu
 from wellfed.provenance import Assumption
 from wellfed.units import format_rate
 from wellfed.verbs.from_command import AsItIs
 from wellfed.verbs.next_steps import NextSteps, disk_line
 
 
-def print_answer(answer: Answer, top: int, explain: bool, steps: Callable[[Plan], NextSteps]) -> None:
+def print_answer(
+    answer: Answer, top: int, explain: bool, steps: Callable[[Plan], NextSteps], rates: Rates = Rates()
+) -> None:
     """Verdict, the best plans, what limits, what would help, why others are out."""
     out = console()
     search = answer.search
@@ -42,6 +47,13 @@ def print_answer(answer: Answer, top: int, explain: bool, steps: Callable[[Plan]
     if plans:
         out.print(plans_table(plans))
         _print_limits(plans[0])
+        if answer.ranking.drafting is not None:
+            out.print(escape(words(answer.ranking.drafting)))
+        copies = replicas(search, plans[0])
+        if copies is not None:
+            out.print(escape(words(copies.said())))
+        if rates.given or explain:
+            _print_money(answer, plans[0], rates, explain)
         _print_steps(steps(plans[0]))
     else:
         _print_way_out(answer)
@@ -51,6 +63,20 @@ def print_answer(answer: Answer, top: int, explain: bool, steps: Callable[[Plan]
         print_ledgers(plans[0])
         _print_host(answer)
     _print_assumptions(answer, plans[0] if plans else None, explain)
+
+
+def _print_money(answer: Answer, plan: Plan, rates: Rates, explain: bool) -> None:
+    """Energy and cost of the best plan; with `explain` what a power cap would cost."""
+    console().print(f"\n[bold]{phrase('money.head', 'money and energy')}[/]")
+    for said in money(plan, rates).said():
+        console().print(f"  {escape(words(said))}")
+    for capped in power_caps(answer.search, plan) if explain else ():
+        line = phrase(
+            "money.cap", "capped at {watts} W: {rate} of the tokens/s, first token x{ttft}, {joules} J a token",
+            watts=f"{capped.watts_each:.0f}", rate=f"{capped.total_share:.1%}", ttft=f"{capped.ttft_times:.2f}",
+            joules="?" if capped.joules_per_token is None else f"{capped.joules_per_token:.3g}",
+        )  # fmt: skip
+        console().print(f"  [dim]{escape(line)}[/]")
 
 
 def _print_host(answer: Answer) -> None:
@@ -68,6 +94,17 @@ def _print_host(answer: Answer) -> None:
     for cause, left in cost.speed.losses:
         said = phrase("plan.host-left", "{cause}: {share} is left", cause=cause.value, share=f"{left:.0%}")
         console().print(f"  [dim]{escape(said)}[/]")
+
+
+def print_which_cpu(found: WhichCpu | None) -> None:
+    """The CPU to put the GPUs behind, and what the next weaker one loses."""
+    console().print(f"\n[bold]{phrase('plan.cpus', 'which CPU')}[/]")
+    if found is None:
+        none = phrase("plan.cpus.none", "no choice: no plan on cards, or their CPU comes with them")
+        console().print(f"  {escape(none)}")
+        return
+    for said in found.told():
+        console().print(f"  {escape(words(said))}")
 
 
 def model_line(model: Model) -> str:
@@ -132,6 +169,9 @@ def limits(plan: Plan) -> tuple[Message, ...]:
     if estimate.ttft_p99_s is not None:
         text = "one request in a hundred waits {seconds} for its first token"
         said.append(message("plan.p99", text, seconds=Amount(estimate.ttft_p99_s, "s")))
+    idle = idle_words(plan)
+    if idle is not None:
+        said.append(idle)
     starting = start_words(plan)
     if starting is not None:
         said.append(starting)

@@ -7,8 +7,8 @@ from html import escape
 from pathlib import Path
 
 from wellfed import __version__
-from wellfed.cli.machine_text import machine_line
 from wellfed.cli.plan_text import gain, limits, model_line
+from wellfed.documents.machine_line import machine_line
 from wellfed.errors import BadInput
 from wellfed.message import message
 from wellfed.messages.language import language

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from wellfed.engines.versions import Version, least_capability
 from wellfed.hardware.parts import GpuSpec
 from wellfed.models.checkpoint_formats import why_not_loaded
 from wellfed.models.model import Model
@@ -151,7 +152,13 @@ def reads_kv_type(capabilities: Capabilities, name: str) -> bool:
     return keys in types
 
 
-def why_not(capabilities: Capabilities, model: Model, gpu: GpuSpec | None, named: bool = False) -> str | None:
+def why_not(
+    capabilities: Capabilities,
+    model: Model,
+    gpu: GpuSpec | None,
+    named: bool = False,
+    version: Version | None = None,
+) -> str | None:
     """Why this engine cannot run `model` on `gpu` (None: on the CPU alone); None when it can.
 
     `named`: it was asked for by name, so that a build of its own for CPUs may be meant.
@@ -168,7 +175,7 @@ def why_not(capabilities: Capabilities, model: Model, gpu: GpuSpec | None, named
     known = capabilities.architectures.get(gpu.vendor)
     if known is not None and gpu.architecture not in known:
         return f"does not support {gpu.name} ({gpu.architecture})"
-    least = capabilities.vendors[gpu.vendor]
+    least = least_capability(version, capabilities.vendors[gpu.vendor])
     if gpu.compute_capability and float(gpu.compute_capability) < least:
         return f"needs compute capability {least}, {gpu.name} has {gpu.compute_capability}"
     return None

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from wellfed.engines.layer_split import expert_words, split_words
 from wellfed.engines.placement import binding, threads
-from wellfed.engines.spec import Binding, Endpoint, LaunchSpec
-from wellfed.nouns.layout import Engine, NumaPolicy
+from wellfed.engines.spec import HEAD_TO_NAME, Binding, Endpoint, LaunchSpec
+from wellfed.nouns.layout import DraftKind, Engine, Layout, NumaPolicy
 from wellfed.nouns.plan import Plan
 from wellfed.units import MIB
 
@@ -17,7 +17,8 @@ FLAGS = (
     "--model", "--ctx-size", "--parallel", "--n-gpu-layers", "--threads", "--batch-size", "--ubatch-size", "--host",
     "--port", "--metrics", "--cache-type-k", "--cache-type-v", "--flash-attn", "--cpu-moe", "--n-cpu-moe",
     "--tensor-split", "--override-tensor", "--numa", "--split-mode", "--no-mmap", "--alias", "--cache-ram",
-    "--cors-origins",
+    "--kv-unified", "--no-kv-offload", "--no-mmproj-offload", "--cors-origins", "--spec-type", "--spec-draft-n-max",
+    "--spec-draft-model", "--spec-ngram-simple-size-m",
 )  # fmt: skip
 # Left out where a program does not know them: before October 2025 (pull request 16391) no prompts were kept in RAM.
 # Before 2026 any page that a browser shows could ask the server (pull request 25655); a key protects those.
@@ -62,22 +63,49 @@ def _arguments(plan: Plan, model_file: str, endpoint: Endpoint, bound: Binding) 
     layout, workload = plan.layout, plan.workload
     slots = layout.slots(workload.concurrency)
     words = ["--model", model_file, "--alias", plan.model.id]
-    words += ["--ctx-size", str(_padded(workload.context) * slots), "--parallel", str(slots)]
+    pools = 1 if dict(layout.options).get("kv_unified") == "1" else slots
+    words += ["--ctx-size", str(_padded(workload.context) * pools), "--parallel", str(slots)]
     words += ["--batch-size", str(layout.batch_tokens), "--ubatch-size", str(layout.ubatch_tokens)]
     count = threads(plan.machine, layout, bound)
     if count is not None:
         words += ["--threads", str(count)]
     words += ["--n-gpu-layers", _gpu_layers(plan)]
-    words += [*split_words(plan), *expert_words(plan)]
+    words += [*split_words(plan), *expert_words(plan), *_switch_words(layout)]
     if layout.kv_type != "f16":
         keys, _, values = layout.kv_type.partition("/")
         words += ["--cache-type-k", keys, "--cache-type-v", values or keys]
     if layout.engine is Engine.LLAMA_CPP:
         words += ["--flash-attn", "on" if layout.flash_attention else "off"]
+    words += drafting_words(layout)
     if layout.prompt_cache_bytes is not None:
         words += ["--cache-ram", str(layout.prompt_cache_bytes // MIB)]
     words += _numa(plan, bound)
     return [*words, "--host", endpoint.host, "--port", str(endpoint.port), "--metrics"]
+
+
+def _switch_words(layout: Layout) -> list[str]:
+    """What was pinned: rows over GPUs, one cache for all slots, the cache in RAM, where towers lie."""
+    options = dict(layout.options)
+    words = ["--split-mode", "row"] if layout.tensor_parallel > 1 and layout.gpus > 1 else []
+    words += ["--kv-unified"] if options.get("kv_unified") == "1" else []
+    words += ["--no-kv-offload"] if options.get("no_kv_offload") == "1" else []
+    return words + (["--no-mmproj-offload"] if options.get("mmproj") == "ram" else [])
+
+
+_DRAFTING = {DraftKind.MTP: "draft-mtp", DraftKind.EAGLE: "draft-eagle3", DraftKind.DRAFT: "draft-simple",
+             DraftKind.NGRAM: "ngram-simple"}  # fmt: skip
+
+
+def drafting_words(layout: Layout) -> list[str]:
+    """How tokens are drafted; n-grams have a length of their own."""
+    guess = layout.speculation
+    if guess is None or guess.kind is None:
+        return []
+    length = "--spec-ngram-simple-size-m" if guess.kind is DraftKind.NGRAM else "--spec-draft-n-max"
+    words = ["--spec-type", _DRAFTING[guess.kind], length, str(guess.tokens)]
+    if guess.kind in (DraftKind.EAGLE, DraftKind.DRAFT):
+        words += ["--spec-draft-model", guess.draft or HEAD_TO_NAME]
+    return words
 
 
 def _padded(context: int) -> int:

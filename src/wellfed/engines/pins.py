@@ -7,6 +7,7 @@ silence.
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,8 +16,9 @@ from typing import Any
 
 from wellfed.errors import BadInput, nearest
 from wellfed.message import Listing, message
-from wellfed.nouns.layout import Engine, Layout, Offload
+from wellfed.nouns.layout import DraftKind, Engine, Layout, Speculation
 
+DRAFTED_BY_DEFAULT = 3  # llama.cpp's --spec-draft-n-max
 Change = Callable[[Layout], Layout]
 Setter = Callable[[str], Change]
 
@@ -29,6 +31,7 @@ class Pins:
     context: int | None = None
     slots: int | None = None
     ignored: tuple[str, ...] = ()
+    speculates: bool = False  # how tokens are drafted is pinned
 
     def applied(self, layout: Layout) -> Layout:
         """The layout with everything pinned."""
@@ -89,10 +92,8 @@ def _option(name: str, check: Callable[[str], str] = _share) -> Setter:
 
 
 def _gpu_layers(text: str) -> Change:
-    if text.lower() in ("all", "auto", "-1"):
-        return lambda layout: replace(layout, offload=Offload())
-    count = _whole(text)
-    return lambda layout: replace(layout, offload=Offload(gpu_layers=None if count >= 999 else count))
+    count = None if text.lower() in ("all", "auto", "-1") or _whole(text) >= 99 else _whole(text)
+    return lambda layout: replace(layout, offload=replace(layout.offload, gpu_layers=count))
 
 
 def _cpu_moe(text: str) -> Change:
@@ -136,6 +137,117 @@ def _degree(name: str) -> Setter:
     return setter
 
 
+def _split_mode(text: str) -> Change:
+    """`row`: every matrix over all GPUs; `none`: one GPU; `layer`: the default."""
+    mode = text.lower()
+    if mode not in ("layer", "row", "none"):
+        raise ValueError(text)
+    if mode == "none":
+        return lambda layout: replace(layout, gpus=min(1, layout.gpus), tensor_parallel=1, split=())
+    return lambda layout: replace(layout, tensor_parallel=max(1, layout.gpus) if mode == "row" else 1)
+
+
+def _tensor_split(text: str) -> Change:
+    """Proportions of layers on each GPU, as llama.cpp takes them."""
+    shares = [float(part) for part in text.replace("/", ",").split(",") if part.strip()]
+    if not shares or min(shares) < 0 or not sum(shares):
+        raise ValueError(text)
+    whole = all(share.is_integer() for share in shares)
+    split = tuple(round(share if whole else 100 * share) for share in shares)
+    return lambda layout: replace(layout, split=split, gpus=len(split)) if len(split) > 1 else layout
+
+
+def _override_tensor(text: str) -> Change:
+    """`exps=CPU` (a pattern that names experts without layers) leaves all experts in RAM; others are not modelled."""
+    for part in text.split(","):
+        pattern, _, place = part.rpartition("=")
+        if place.upper() == "CPU" and "exps" in pattern and not any(mark.isdigit() for mark in pattern):
+            return lambda layout: replace(layout, offload=replace(layout.offload, cpu_expert_layers=None))
+    return lambda layout: replace(layout, options=(*layout.options, ("override_tensor", text)))
+
+
+def _mmproj(text: str) -> Change:
+    """The file of the towers; where they lie is said apart."""
+    return lambda layout: replace(layout, options=(("mmproj", "gpu"), *layout.options))
+
+
+def _mmproj_offload(text: str) -> Change:
+    place = "gpu" if _is_on(text) else "ram"
+    return lambda layout: replace(layout, options=(("mmproj", place), *layout.options))
+
+
+def _no_mmproj_offload(text: str) -> Change:
+    return _mmproj_offload("off" if _is_on(text) else "on")
+
+
+def _drafting(layout: Layout, **changes: Any) -> Layout:
+    """The layout with what a flag says of its drafts; what the others say stands."""
+    own = layout.speculation or Speculation(DRAFTED_BY_DEFAULT, 1.0, kind=DraftKind.DRAFT)
+    return replace(layout, speculation=replace(own, **changes))
+
+
+def _spec_type(text: str) -> Change:
+    """llama.cpp's `--spec-type`, of several the first that drafts."""
+    kinds = {"mtp": DraftKind.MTP, "eagle": DraftKind.EAGLE, "ngram": DraftKind.NGRAM, "simple": DraftKind.DRAFT}
+    if text == "none":
+        return lambda layout: replace(layout, speculation=None)
+    for word, kind in kinds.items():
+        if word in text:
+            return lambda layout: _drafting(layout, kind=kind)
+    raise ValueError(text)
+
+
+def _draft_tokens(text: str) -> Change:
+    count = _whole(text)
+    return lambda layout: _drafting(layout, tokens=count)
+
+
+def _draft_model(text: str) -> Change:
+    return lambda layout: _drafting(layout, draft=text)
+
+
+def _speculative_config(text: str) -> Change:
+    """vLLM's `--speculative-config`: JSON with method, model, num_speculative_tokens."""
+    try:
+        told = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(text) from error
+    if not isinstance(told, dict):
+        raise ValueError(text)
+    method, count = str(told.get("method", "draft_model")).lower(), told.get("num_speculative_tokens", 1)
+    kind = _kind_of_method(method)
+    if not isinstance(count, int) or count < 0:
+        raise ValueError(text)
+    return lambda layout: _drafting(layout, kind=kind, tokens=count, draft=str(told.get("model") or ""))
+
+
+def _kind_of_method(method: str) -> DraftKind:
+    marks = {"mtp": DraftKind.MTP, "nextn": DraftKind.MTP, "eagle": DraftKind.EAGLE, "ngram": DraftKind.NGRAM,
+             "suffix": DraftKind.NGRAM, "standalone": DraftKind.DRAFT, "draft": DraftKind.DRAFT}  # fmt: skip
+    for mark, kind in marks.items():
+        if mark in method:
+            return kind
+    raise ValueError(method)
+
+
+def _algorithm(text: str) -> Change:
+    """SGLang's `--speculative-algorithm`: EAGLE on a model with prediction layers and no draft path is its MTP."""
+    kind = _kind_of_method(text.lower())
+    return lambda layout: _drafting(layout, kind=kind)
+
+
+def _expert_parallel(text: str) -> Change:
+    """vLLM divides experts over all ranks of the tensor- and data-parallel groups."""
+    on = _is_on(text)
+    return lambda layout: replace(
+        layout, expert_parallel=max(1, layout.tensor_parallel * layout.data_parallel) if on else 1
+    )
+
+
+def _flag(name: str) -> Setter:
+    return _option(name, lambda text: "1" if _is_on(text) else "0")
+
+
 _LLAMA: Mapping[str, Setter] = {
     "ubatch-size": _field("ubatch_tokens"), "ub": _field("ubatch_tokens"),
     "batch-size": _field("batch_tokens"), "b": _field("batch_tokens"),
@@ -146,6 +258,19 @@ _LLAMA: Mapping[str, Setter] = {
     "gpu-layers": lambda text: _gpu_layers(text),
     "n-cpu-moe": lambda text: _cpu_moe(text), "ncmoe": lambda text: _cpu_moe(text),
     "cpu-moe": lambda text: _cpu_moe(""), "cmoe": lambda text: _cpu_moe(""),
+    "split-mode": lambda text: _split_mode(text), "sm": lambda text: _split_mode(text),
+    "tensor-split": lambda text: _tensor_split(text), "ts": lambda text: _tensor_split(text),
+    "override-tensor": lambda text: _override_tensor(text), "ot": lambda text: _override_tensor(text),
+    "kv-unified": _flag("kv_unified"), "kvu": _flag("kv_unified"),
+    "no-kv-offload": _flag("no_kv_offload"), "nkvo": _flag("no_kv_offload"),
+    "spec-type": lambda text: _spec_type(text),
+    "spec-draft-n-max": lambda text: _draft_tokens(text), "draft-max": lambda text: _draft_tokens(text),
+    "draft": lambda text: _draft_tokens(text), "draft-n": lambda text: _draft_tokens(text),
+    "spec-ngram-simple-size-m": lambda text: _draft_tokens(text),
+    "spec-draft-model": lambda text: _draft_model(text), "model-draft": lambda text: _draft_model(text),
+    "md": lambda text: _draft_model(text),
+    "mmproj": lambda text: _mmproj(text), "mmproj-offload": lambda text: _mmproj_offload(text),
+    "no-mmproj-offload": lambda text: _no_mmproj_offload(text),
     "cache-type-k": _kv(True), "ctk": _kv(True), "cache-type-v": _kv(False), "ctv": _kv(False),
 }  # fmt: skip
 _VLLM: Mapping[str, Setter] = {
@@ -155,6 +280,9 @@ _VLLM: Mapping[str, Setter] = {
     "tensor-parallel-size": _degree("tensor_parallel"), "tp": _degree("tensor_parallel"),
     "pipeline-parallel-size": _degree("pipeline_parallel"), "pp": _degree("pipeline_parallel"),
     "data-parallel-size": _degree("data_parallel"), "dp": _degree("data_parallel"),
+    "speculative-config": lambda text: _speculative_config(text),
+    "enable-expert-parallel": lambda text: _expert_parallel(text),
+    "decode-context-parallel-size": _option("decode_context_parallel", lambda text: str(_whole(text))),
     "cpu-offload-gb": _option("cpu_offload_gb", lambda text: str(float(text))),
 }  # fmt: skip
 _SGLANG: Mapping[str, Setter] = {
@@ -164,6 +292,9 @@ _SGLANG: Mapping[str, Setter] = {
     "tp-size": _degree("tensor_parallel"), "tensor-parallel-size": _degree("tensor_parallel"),
     "tp": _degree("tensor_parallel"), "pp-size": _degree("pipeline_parallel"), "dp-size": _degree("data_parallel"),
     "ep-size": _field("expert_parallel"),
+    "speculative-algorithm": lambda text: _algorithm(text),
+    "speculative-num-draft-tokens": lambda text: _draft_tokens(str(max(0, _whole(text) - 1))),
+    "speculative-draft-model-path": lambda text: _draft_model(text),
     "kt-num-gpu-experts": _option("kt_num_gpu_experts", lambda text: str(_whole(text))),
 }  # fmt: skip
 _TENSORRT: Mapping[str, Setter] = {
@@ -180,7 +311,10 @@ SETTINGS: Mapping[Engine, Mapping[str, Setter]] = {
     Engine.KTRANSFORMERS: _SGLANG,
     Engine.TENSORRT_LLM: _TENSORRT,
 }
-_SWITCHES = frozenset({"enforce-eager", "disable-cuda-graph", "cpu-moe", "cmoe"})
+_SWITCHES = frozenset({
+    "enforce-eager", "disable-cuda-graph", "cpu-moe", "cmoe", "kv-unified", "kvu", "no-kv-offload", "nkvo",
+    "mmproj-offload", "no-mmproj-offload", "enable-expert-parallel", "enable-dp-attention",
+})  # fmt: skip
 _CONTEXT = frozenset({"ctx-size", "c", "max-model-len", "context-length", "max_seq_len"})
 _MODEL = frozenset({"model", "m", "hf", "hf-repo", "hfr", "model-path", "hf-file", "hff"})
 # Flags that change neither memory nor speed as they are modelled here.
@@ -219,7 +353,8 @@ def _parted(text: str) -> tuple[str, str]:
 def _pinned(engine: Engine, pairs: Iterable[tuple[str, str]], strict: bool) -> Pins:
     known, changes, ignored = SETTINGS[engine], [], []
     context: int | None = None
-    for key, value in pairs:
+    read = tuple(pairs)
+    for key, value in read:
         try:
             if key in _CONTEXT:
                 context = _whole(value) or None
@@ -232,8 +367,10 @@ def _pinned(engine: Engine, pairs: Iterable[tuple[str, str]], strict: bool) -> P
         except ValueError as error:
             said = message("set.value", "{key} cannot be {value}", key=key, value=value or "empty")
             raise BadInput(said, message("set.value.hint", "as the engine's own help has it")) from error
-    slots = Pins(tuple(changes)).applied(Layout(engine, "")).max_sequences
-    return Pins(tuple(changes), context, slots if slots > 1 else None, tuple(ignored))
+    applied = Pins(tuple(changes)).applied(Layout(engine, ""))
+    named = any(key in ("parallel", "np", "max-num-seqs", "max-running-requests", "max_batch_size") for key, _ in read)
+    slots = applied.max_sequences if applied.max_sequences > 1 or named else None
+    return Pins(tuple(changes), context, slots, tuple(ignored), applied.speculation is not None)
 
 
 def _unknown(engine: Engine, key: str) -> BadInput:

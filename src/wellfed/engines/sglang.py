@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from wellfed.engines.placement import binding, threads
-from wellfed.engines.spec import Endpoint, LaunchSpec
-from wellfed.nouns.layout import Engine, NumaPolicy
+from wellfed.engines.spec import HEAD_TO_NAME, Endpoint, LaunchSpec
+from wellfed.nouns.layout import DraftKind, Engine, Layout, NumaPolicy
 from wellfed.nouns.plan import Plan
 
 FLAGS = (
     "--model-path", "--served-model-name", "--host", "--port", "--tp-size", "--pp-size", "--dp-size", "--ep-size",
     "--context-length", "--max-running-requests", "--chunked-prefill-size", "--kv-cache-dtype", "--quantization",
     "--enable-dp-attention", "--numa-node", "--nnodes", "--node-rank", "--dist-init-addr", "--enable-metrics",
-    "--config", "--kt-weight-path", "--kt-method", "--kt-cpuinfer", "--kt-threadpool-count", "--kt-num-gpu-experts",
+    "--mem-fraction-static", "--disable-cuda-graph", "--speculative-algorithm", "--speculative-num-draft-tokens",
+    "--speculative-num-steps", "--speculative-eagle-topk", "--speculative-draft-model-path", "--config",
+    "--kt-weight-path", "--kt-method", "--kt-cpuinfer", "--kt-threadpool-count", "--kt-num-gpu-experts",
 )  # fmt: skip
 
 
@@ -39,6 +41,10 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
         words.append("--enable-dp-attention")
     if layout.kv_type != "f16":
         words += ["--kv-cache-dtype", {"fp8": "fp8_e4m3", "bf16": "bfloat16"}.get(layout.kv_type, layout.kv_type)]
+    fraction = dict(layout.options).get("mem_fraction_static")
+    words += ["--mem-fraction-static", fraction] if fraction else []
+    words += [] if layout.cuda_graphs else ["--disable-cuda-graph"]
+    words += drafting_words(layout)
     words += _numa(plan)
     words += _ktransformers(plan, model)
     several = plan.machine.count > 1 and layout.gpus > len(plan.machine.gpus)
@@ -57,6 +63,20 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
         nodes=plan.machine.count if several else 1,
         notes=("set --node-rank and --dist-init-addr on each node",) if several else (),
     )
+
+
+def drafting_words(layout: Layout) -> list[str]:
+    """A chain of drafted tokens, without trees. Prediction layers are drafted with as EAGLE heads are."""
+    guess = layout.speculation
+    if guess is None or guess.kind is None:
+        return []
+    names = {DraftKind.MTP: "EAGLE", DraftKind.EAGLE: "EAGLE3", DraftKind.DRAFT: "STANDALONE", DraftKind.NGRAM: "NGRAM"}
+    words = ["--speculative-algorithm", names[guess.kind], "--speculative-num-draft-tokens", str(guess.tokens + 1)]
+    if guess.kind is not DraftKind.NGRAM:
+        words += ["--speculative-num-steps", str(guess.tokens), "--speculative-eagle-topk", "1"]
+    if guess.kind in (DraftKind.EAGLE, DraftKind.DRAFT):
+        words += ["--speculative-draft-model-path", guess.draft or HEAD_TO_NAME]
+    return words
 
 
 def _numa(plan: Plan) -> list[str]:

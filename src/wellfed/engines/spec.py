@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from wellfed.nouns.layout import Engine
 
+HEAD_TO_NAME = "DRAFT-MODEL"  # where a draft is wanted and none was named: to be filled in
 KEY_FILE = "WELLFED_KEY_FILE"  # a .yaml file, readable by its owner alone, of one line: api-key: KEY
 
 

@@ -8,7 +8,8 @@ environment variable names the content.
 from __future__ import annotations
 
 from wellfed.engines.placement import binding
-from wellfed.engines.spec import Endpoint, LaunchSpec
+from wellfed.engines.spec import HEAD_TO_NAME, Endpoint, LaunchSpec
+from wellfed.nouns.layout import DraftKind
 from wellfed.nouns.plan import Plan
 
 FLAGS = (
@@ -29,6 +30,8 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
     ):
         if degree > 1:
             words += [flag, str(degree)]
+    fraction = dict(layout.options).get("free_gpu_memory_fraction")
+    words += ["--kv_cache_free_gpu_memory_fraction", fraction] if fraction else []
     extra = extra_options(plan)
     if extra:
         words += ["--extra_llm_api_options", "extra.yaml"]
@@ -52,4 +55,14 @@ def extra_options(plan: Plan) -> tuple[str, ...]:
         lines.append("enable_attention_dp: true")
     if plan.layout.kv_type != "f16":
         lines.append(f"kv_cache_config: {{dtype: {plan.layout.kv_type}}}")
+    guess = plan.layout.speculation
+    if guess is not None and guess.kind is not None:
+        length = "num_nextn_predict_layers" if guess.kind is DraftKind.MTP else "max_draft_len"
+        told = f"decoding_type: {_DRAFTING[guess.kind]}, {length}: {guess.tokens}"
+        if guess.kind in (DraftKind.EAGLE, DraftKind.DRAFT):
+            told += f", speculative_model_dir: {guess.draft or HEAD_TO_NAME}"
+        lines.append(f"speculative_config: {{{told}}}")
     return tuple(lines)
+
+
+_DRAFTING = {DraftKind.MTP: "MTP", DraftKind.EAGLE: "Eagle", DraftKind.DRAFT: "DraftTarget", DraftKind.NGRAM: "NGram"}

@@ -29,10 +29,10 @@ def is_usual(machine: Machine, model: Model, layout: Layout) -> bool:
 def can_be_started(machine: Machine, layout: Layout) -> bool:
     """Whether there is a command or an export for the plan; else it is an estimate only.
 
-    TensorRT-LLM spans machines by MPI, which wellfed does not write down.
+    TensorRT-LLM spans machines by MPI, which wellfed does not write down, and its server has no flag for copies.
     """
     spans = layout.gpus > len(machine.gpus) and machine.count > 1
-    return not (layout.engine is Engine.TENSORRT_LLM and spans)
+    return not (layout.engine is Engine.TENSORRT_LLM and (spans or layout.data_parallel > 1))
 
 
 def _consumer(machine: Machine) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from wellfed.engines.placement import binding, rank_cpus
-from wellfed.engines.spec import Endpoint, LaunchSpec, ranges
-from wellfed.nouns.layout import Layout
+from wellfed.engines.spec import HEAD_TO_NAME, Endpoint, LaunchSpec, ranges
+from wellfed.nouns.layout import DraftKind, Layout
 from wellfed.nouns.plan import Plan, Request
 from wellfed.perf.memory import rank_pool_bytes
 
@@ -12,8 +14,12 @@ FLAGS = (
     "--host", "--port", "--served-model-name", "--max-model-len", "--max-num-seqs", "--max-num-batched-tokens",
     "--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size", "--enable-expert-parallel",
     "--kv-cache-dtype", "--quantization", "--gpu-memory-utilization", "--numa-bind", "--nnodes", "--cpu-offload-gb",
-    "--distributed-executor-backend", "--kv-cache-memory-bytes", "--dtype", "--load-format",
+    "--enforce-eager", "--decode-context-parallel-size", "--speculative-config", "--distributed-executor-backend",
+    "--kv-cache-memory-bytes", "--dtype", "--load-format",
 )  # fmt: skip
+
+
+_LOOKED_UP = 4  # words of the text that are looked up, at most
 
 
 def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endpoint) -> LaunchSpec:
@@ -44,7 +50,21 @@ def _common(plan: Plan) -> list[str]:
     layout, workload = plan.layout, plan.workload
     words = ["--served-model-name", plan.model.id, "--max-model-len", str(workload.context)]
     words += ["--max-num-seqs", str(layout.max_sequences), "--max-num-batched-tokens", str(layout.batch_tokens)]
-    return [*words, *_degrees(layout)]
+    return [*words, *_degrees(layout), *drafting_words(layout)]
+
+
+def drafting_words(layout: Layout) -> list[str]:
+    """`--speculative-config`: how tokens are drafted, as JSON."""
+    guess = layout.speculation
+    if guess is None or guess.kind is None:
+        return []
+    method = {DraftKind.MTP: "mtp", DraftKind.EAGLE: "eagle3", DraftKind.DRAFT: "draft_model", DraftKind.NGRAM: "ngram"}
+    told: dict[str, str | int] = {"method": method[guess.kind], "num_speculative_tokens": guess.tokens}
+    if guess.kind is DraftKind.NGRAM:
+        told["prompt_lookup_max"] = _LOOKED_UP
+    elif guess.kind is not DraftKind.MTP:
+        told["model"] = guess.draft or HEAD_TO_NAME
+    return ["--speculative-config", json.dumps(told)]
 
 
 def _degrees(layout: Layout) -> list[str]:
@@ -59,8 +79,20 @@ def _degrees(layout: Layout) -> list[str]:
     return [*words, "--enable-expert-parallel"] if layout.expert_parallel > 1 else words
 
 
+_OPTION_FLAGS = {
+    "gpu_memory_utilization": "--gpu-memory-utilization", "cpu_offload_gb": "--cpu-offload-gb",
+    "decode_context_parallel": "--decode-context-parallel-size",
+}  # fmt: skip
+
+
 def _on_gpus(plan: Plan) -> list[str]:
     layout, words = plan.layout, []
+    options = dict(layout.options)
+    for name in ("gpu_memory_utilization", "cpu_offload_gb", "decode_context_parallel"):
+        if name in options:
+            words += [_OPTION_FLAGS[name], options[name]]
+    if not layout.cuda_graphs:
+        words.append("--enforce-eager")
     if layout.kv_type != "f16":
         words += ["--kv-cache-dtype", {"bf16": "bfloat16"}.get(layout.kv_type, layout.kv_type)]
     if layout.quantisation.lower() == "fp8" and plan.model.native_quantisation.lower() != "fp8":

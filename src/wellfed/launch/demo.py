@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from wellfed.errors import BadInput, WellfedError
+from wellfed.homes import expanded, home, under_home
 from wellfed.launch.simple_index import IndexFile, fetch_from_index
 from wellfed.message import Amount, Message, message
 
@@ -71,7 +72,7 @@ def demo_at_hand() -> Path | None:
     """
     named = os.environ.get("WELLFED_DEMO_GGUF")
     if named:
-        path = Path(named).expanduser()
+        path = expanded(named)
         if not path.is_file():
             raise BadInput(message("demo.named", "WELLFED_DEMO_GGUF={path} is no file", path=named), _HINT)
         return path
@@ -90,10 +91,9 @@ def demo_path() -> Path:
 
 def cache_folder() -> Path:
     """$XDG_CACHE_HOME/wellfed/demo."""
-    try:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    except RuntimeError:  # a user without a home
-        base = Path(tempfile.gettempdir()) / f"wellfed-{os.getuid()}"
+    named = os.environ.get("XDG_CACHE_HOME")
+    nobodys = Path(tempfile.gettempdir()) / f"wellfed-{os.getuid()}"
+    base = Path(named) if named else nobodys if home() is None else under_home(".cache")
     return base / "wellfed" / "demo"
 
 

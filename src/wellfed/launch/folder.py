@@ -11,34 +11,23 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from wellfed.errors import BadInput, WellfedError
+from wellfed.homes import NOWHERE, under_home
 from wellfed.message import message
 
 _OWNER_ALONE = 0o600
-_NOWHERE = Path("/dev/null/no-home")  # can never be made
 _PATIENCE_S = 15.0
-
-
-def home() -> Path | None:
-    """The user's home folder; None for a user who has none."""
-    try:
-        return Path.home()
-    except RuntimeError:
-        return None
 
 
 def folder() -> Path:
     """$XDG_STATE_HOME/wellfed; nothing is made. Where there is no home, a folder that is never there."""
     base = os.environ.get("XDG_STATE_HOME")
-    if base:
-        return Path(base) / "wellfed"
-    user = home()
-    return (user / ".local" / "state" if user is not None else _NOWHERE) / "wellfed"
+    return (Path(base) if base else under_home(".local", "state")) / "wellfed"
 
 
 def made_folder() -> Path:
     """The same, made where it is missing. Raises BadInput where it cannot be."""
     path = folder()
-    if path.is_relative_to(_NOWHERE):
+    if path.is_relative_to(NOWHERE):
         what = message("state.no-home", "this user has no home folder to keep state in")
         raise BadInput(what, message("state.no-home.hint", "set XDG_STATE_HOME to a folder of your own"))
     try:
@@ -58,7 +47,8 @@ def write_new(path: Path, text: str) -> bool:
     except OSError as error:
         return _without_links(path, text, error)
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # swept later
+            draft.unlink(missing_ok=True)
     _settle(path.parent)
     return True
 
@@ -82,7 +72,8 @@ def write_over(path: Path, text: str) -> None:
     try:
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
         raise _unwritable(path, error) from error
     _settle(path.parent)
 
@@ -126,7 +117,8 @@ def locked(name: str, remove: bool = False, patience_s: float = _PATIENCE_S) -> 
     try:
         yield
         if remove:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
 

@@ -10,7 +10,8 @@ from itertools import islice
 from pathlib import Path
 
 from wellfed.errors import BadInput, WellfedError
-from wellfed.launch.folder import home, made_folder
+from wellfed.homes import home
+from wellfed.launch.folder import made_folder
 from wellfed.launch.hub_errors import endpoint, explained, unreachable
 from wellfed.launch.resume import blobs_folder, ensure_checked_once, ensure_name, ensure_published, fetched
 from wellfed.modelfiles.hub import reachable

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from wellfed.errors import WellfedError
+from wellfed.homes import under_home
 from wellfed.message import message
 
 if TYPE_CHECKING:
@@ -53,8 +54,12 @@ def index_url() -> str:
 def _configured() -> Iterator[str]:
     """`index-url` of pip's configuration files, the most particular first."""
     places = [os.environ.get("PIP_CONFIG_FILE", ""), f"{sys.prefix}/pip.conf"]
-    home = os.path.expanduser("~")  # noqa: PTH111  (a path's expanduser raises where there is no home)
-    places += [f"{home}/.config/pip/pip.conf", f"{home}/.pip/pip.conf", "/etc/xdg/pip/pip.conf", "/etc/pip.conf"]
+    places += [
+        str(under_home(".config/pip/pip.conf")),
+        str(under_home(".pip/pip.conf")),
+        "/etc/xdg/pip/pip.conf",
+        "/etc/pip.conf",
+    ]
     for place in places:
         parser = configparser.RawConfigParser()
         try:

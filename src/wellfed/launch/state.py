@@ -385,15 +385,23 @@ def is_stopping(running: Running) -> bool:
 
 
 def forget(running: Running) -> None:
-    """Forget it, and the key that was made for it; its log stays. A later launch of that name is left alone."""
+    """Forget it, and the key that was made for it; its log stays. A later launch of that name is left alone.
+
+    Where the disk refuses, the record stays: it tells of an engine that has ended, and its name can be taken.
+    """
     path = folder() / f"{running.name}.json"
     with locked(running.name, remove=True):
         current = _current(path)
         if current is not None and current.token == running.token:
             for left in (running.key_file, str(path.with_suffix(".key.yaml"))):
                 if left and Path(left).parent == folder():
-                    Path(left).unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
+                    _removed(Path(left))
+            _removed(path)
+
+
+def _removed(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def key_of(running: Running) -> str | None:

@@ -83,6 +83,21 @@ def read_header(path: Path) -> GgufHeader:
         ) from error
 
 
+def header_bytes(path: Path, present: int) -> int | None:
+    """How long the header of the file at `path` is, where its first `present` bytes hold all of it; else None.
+
+    What lies behind `present` is not looked at. Raises Unsupported for versions unknown here.
+    """
+    with open_regular(path) as file, mmap.mmap(file.fileno(), present, access=mmap.ACCESS_READ) as data:
+        reader = _Reader(data, path.name)
+        try:
+            return reader.walked()
+        except Unsupported:
+            raise
+        except BadInput:
+            return None
+
+
 class _Reader:
     """A cursor over the mapped file; every step is checked against its end."""
 
@@ -91,6 +106,17 @@ class _Reader:
 
     def header(self) -> GgufHeader:
         """The whole header, and whether the data it promises is there."""
+        metadata, lengths, table = self.tables()
+        self.check_data(table, metadata.get("general.alignment", 32))
+        return GgufHeader(metadata, lengths, table)
+
+    def walked(self) -> int:
+        """Where the header ends."""
+        self.tables()
+        return self.at
+
+    def tables(self) -> tuple[dict[str, Value], dict[str, int], tuple[GgufTensor, ...]]:
+        """Metadata, lengths of arrays, tensor table."""
         tensors, pairs = self.counts()
         metadata: dict[str, Value] = {}
         lengths: dict[str, int] = {}
@@ -102,9 +128,7 @@ class _Reader:
             metadata[key] = value
             if length is not None:
                 lengths[key] = length
-        table = tuple(self.tensor() for _ in range(tensors))
-        self.check_data(table, metadata.get("general.alignment", 32))
-        return GgufHeader(metadata, lengths, table)
+        return metadata, lengths, tuple(self.tensor() for _ in range(tensors))
 
     def counts(self) -> tuple[int, int]:
         """How many tensors and pairs there are, if the file can hold so many."""

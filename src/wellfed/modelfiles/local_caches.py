@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from wellfed.homes import expanded, under_home
+
 
 def cached_folder(repository: str) -> Path | None:
     """The folder of `owner/name` in a local hub cache, where it holds a config.json or a GGUF file; else None."""
@@ -45,9 +47,9 @@ def base_in_card(text: str) -> str | None:
 
 def _places(repository: str) -> Iterator[Path]:
     owner, _, name = repository.partition("/")
-    hub = _environment("HF_HUB_CACHE") or (_environment("HF_HOME") or Path("~/.cache/huggingface").expanduser()) / "hub"
+    hub = _environment("HF_HUB_CACHE") or (_environment("HF_HOME") or under_home(".cache", "huggingface")) / "hub"
     yield from _snapshots(hub / f"models--{owner}--{name}")
-    base = _environment("MODELSCOPE_CACHE") or Path("~/.cache/modelscope").expanduser() / "hub"
+    base = _environment("MODELSCOPE_CACHE") or under_home(".cache", "modelscope") / "hub"
     written = name.replace(".", "___")  # as its client writes dots
     for root in (base, base / "models", base / "hub", base / "hub" / "models"):
         yield from (folder for folder in (root / owner / written, root / owner / name) if _is_folder(folder))
@@ -77,4 +79,4 @@ def _is_folder(path: Path) -> bool:
 
 def _environment(name: str) -> Path | None:
     value = os.environ.get(name)
-    return Path(value).expanduser() if value else None
+    return expanded(value) if value else None

@@ -44,14 +44,20 @@ def read_json(path: Path, most_bytes: int = _MOST_CONFIG_BYTES) -> Mapping[str, 
 
 def parse_json(content: bytes, name: str) -> Mapping[str, object]:
     """The JSON object in `content`; `name` is what it is called in errors. A key that comes twice is an error."""
-    encoding = next((encoding for mark, encoding in _BOMS if content.startswith(mark)), "utf-8")
-    try:
-        values = json.loads(content.decode(encoding), object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{name} is not valid JSON: {str(error)[:100]}") from error
+    values = parse_json_value(content, name)
     if not isinstance(values, dict):
         raise BadInput(f"{name} holds no JSON object")
     return values
+
+
+def parse_json_value(content: bytes, name: str) -> object:
+    """Any JSON value in `content`, as `parse_json` reads it."""
+    encoding = next((encoding for mark, encoding in _BOMS if content.startswith(mark)), "utf-8")
+    try:
+        value: object = json.loads(content.decode(encoding), object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{name} is not valid JSON: {str(error)[:100]}") from error
+    return value
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:

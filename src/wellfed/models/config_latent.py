@@ -12,7 +12,7 @@ from wellfed.models.config_reader import Config, Shape
 from wellfed.models.ffn import DenseFfn, MoeFfn
 from wellfed.models.model import Layer
 from wellfed.models.stream_attention import StreamAttention
-from wellfed.models.tensor import Part, Tensor
+from wellfed.models.tensor import MEMORY, Part, Tensor
 from wellfed.models.traits import TRAITS
 
 
@@ -130,8 +130,10 @@ def streamed(config: Config) -> Shape:
 
     layers = tuple(layer(index) for index in range(config.layers))
     width = config.count("engram_head_dim")
-    lookups = tuple(Tensor("engram_embd", Part.LOOKUP, rows, width) for rows in tables.values())
-    ahead = replace(layers[0], extra=())
+    lookups = tuple(Tensor(MEMORY, Part.LOOKUP, rows, width) for rows in tables.values())
+    drafted = config.count("dspark_n_routed_experts") or routed.experts
+    active = config.count("dspark_num_experts_per_tok") or routed.active
+    ahead = replace(layers[0], ffn=replace(routed, experts=drafted, active=active), extra=())
     return Shape(layers, tied(config), mtp_layers=mtp(config, ahead), extra=lookups)
 
 

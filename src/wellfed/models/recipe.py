@@ -9,7 +9,7 @@ from fnmatch import translate
 from functools import lru_cache
 
 from wellfed.models.modules import module_names, short
-from wellfed.models.tensor import Part, Tensor
+from wellfed.models.tensor import MEMORY, Part, Tensor
 
 _OWN_LAYER = re.compile(r"^layers\.(\d+)\.")
 _NAMED_LAYER = re.compile(r"layers\.(\d+)")
@@ -114,6 +114,8 @@ class Recipe:
         """The type of `tensor` of a model of `family` with `layers` layers."""
         if tensor.role == "exp_probs_b":
             return "F32"
+        if tensor.role == MEMORY:
+            return "MXFP8"
         if not tensor.is_matrix or tensor.part in (Part.NORM, Part.LOOKUP) or tensor.role.startswith("small_"):
             return self.wide
         names, place = module_names(tensor, layers, family), layers if tensor.part is Part.MTP else tensor.layer

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from wellfed.models.gguf_types import TYPES, plain
-from wellfed.models.tensor import Part, Tensor
+from wellfed.models.tensor import MEMORY, Part, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +262,8 @@ def gguf_type(mix: Mix, tensor: Tensor, facts: Facts) -> str:
         return "F32"
     if mix.base in {"F32", "F16", "BF16"}:
         return mix.base
+    if tensor.role == MEMORY:
+        return "Q8_0"
     if tensor.role in _LEFT_ALONE or (tensor.part is Part.LOOKUP and tensor.role != _PER_LAYER):
         return "F16"
     return _fitting(_mixed(mix, tensor, facts), tensor.columns)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wellfed.models.tensor import Part, Tensor
+from wellfed.models.tensor import MEMORY, Part, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,8 @@ def scheme_type(scheme: Scheme, tensor: Tensor, native: str) -> str:
     """The name of the weight type that `scheme` gives `tensor`; `native` is what the publisher's own files hold."""
     if tensor.role == "exp_probs_b" or (tensor.part is Part.ROUTER and native == "fp32"):
         return "F32"
+    if tensor.role == MEMORY and scheme.linear not in {"BF16", "F16", "F32"}:
+        return "MXFP8"
     if tensor.part in _WIDE or not tensor.is_matrix or tensor.columns < _QUANTISED_COLUMNS:
         return scheme.wide
     if tensor.role.startswith(("small_", "indexer_weights")):

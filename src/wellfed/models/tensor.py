@@ -24,6 +24,9 @@ class Part(StrEnum):
     LOOKUP = "lookup"  # tables of which a token takes a few rows: per-layer embeddings, n-gram tables
 
 
+MEMORY = "engram_embd"  # the role of DeepSeek-V4.1's n-gram tables: stored in eight bits beside any other format
+
+
 @dataclass(frozen=True, slots=True)
 class Tensor:
     """`count` matrices of `rows` (outputs) x `columns` (inputs); named by its GGUF role, e.g. ffn_down_exps."""

@@ -88,6 +88,15 @@ EXPERTS_ON_CPU = Offload(cpu_expert_layers=None)
 MOST_SLOTS = 64  # that llama.cpp's server and its kin are started with; further users queue
 
 
+class DraftKind(StrEnum):
+    """Where drafted tokens come from."""
+
+    MTP = "mtp"  # the model's own prediction layers
+    EAGLE = "eagle"  # a head of one layer, trained on the model
+    DRAFT = "draft"  # a smaller model with the same vocabulary
+    NGRAM = "ngram"  # what the text says again
+
+
 @dataclass(frozen=True, slots=True)
 class Speculation:
     """Speculative decoding: `tokens` are drafted for every sequence and verified in one pass.
@@ -95,13 +104,20 @@ class Speculation:
     `acceptance_length`: tokens that a pass yields on average, the verified model's own included: 1 (nothing drafted is
     ever right) up to tokens + 1. It depends on the text and is an input. `draft_share`: what one drafted token costs to
     draft, as a share of a pass over the model's active weights (n-grams and suffixes 0, a model's own prediction layer
-    about 1 / layers, a draft model its size over the model's). `draft_bytes`: memory of the draft's weights.
+    about 1 / layers, a draft model its size over the model's). `draft_bytes`: memory of the draft's weights;
+    `cache_elements`: what it caches of a token (prediction layers: 0, their model tells both). `low` and `high`:
+    80 % interval of the acceptance length; 0: as the length itself. `draft`: the draft model's or head's name.
     """
 
     tokens: int
     acceptance_length: float
     draft_share: float = 0.0
     draft_bytes: int = 0
+    kind: DraftKind | None = None
+    cache_elements: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    draft: str = ""
 
     def __post_init__(self) -> None:
         """Raises BadInput for lengths that no drafting yields."""
@@ -148,6 +164,7 @@ class Layout:
     back_end: BackEnd | None = None  # of a local engine's build; None: what is usual for the cards
     async_scheduling: bool | None = None  # the next step is prepared while GPUs work; None: as the engine does now
     speculation: Speculation | None = None
+    version: str | None = None  # of the engine, as it was named; None: the one its room was written from
 
     def slots(self, users: int) -> int:
         """How many sequences a local engine keeps room for: as said, or one for each user up to `MOST_SLOTS`."""

@@ -8,6 +8,7 @@ from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Estimate, Source
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Request
+from wellfed.perf.acceptance import with_acceptance
 from wellfed.perf.doubt import with_doubt
 from wellfed.perf.load import start
 
@@ -20,6 +21,7 @@ def estimate(request: Request, calibration: Calibration) -> Estimate:
     layout its engine cannot run.
     """
     found = with_doubt(_estimate(request, calibration), request, calibration)
+    found = with_acceptance(found, request.layout.speculation)
     first = start(request.machine, request.model, request.layout, found.memory, Source.PAGE_CACHE)
     return found if first is None else replace(found, load_s=first.ready_s.value)
 

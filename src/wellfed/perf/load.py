@@ -54,7 +54,7 @@ def starts(machine: Machine, model: Model, layout: Layout, memory: Memory) -> tu
 
 
 def start(machine: Machine, model: Model, layout: Layout, memory: Memory, source: Source) -> Start | None:
-    """Seconds until the engine answers, with its parts; None where no weights are in the ledger, or a link is unknown."""
+    """Seconds until the engine answers, with its parts; None without weights in the ledger, or with a link unknown."""
     held = _held_bytes(memory)
     copied = _copy_seconds(machine, memory)
     if not held or copied is None:
@@ -82,10 +82,8 @@ def machines_used(machine: Machine, layout: Layout) -> int:
 def _read_bytes_per_s(layout: Layout, source: Source, machine: Machine) -> float:
     """The slower of the file's place and the engine's reader."""
     ranks = max(1, min(layout.gpus, len(machine.gpus) or 1))
-    if layout.engine in LOCAL:
-        reader = _LOCAL_BYTES_PER_S
-    else:
-        reader = _SERVED_BYTES_PER_S * ranks**_RANKS_EXPONENT
+    local = layout.engine in LOCAL
+    reader = _LOCAL_BYTES_PER_S if local else _SERVED_BYTES_PER_S * ranks**_RANKS_EXPONENT
     return min(reader, SOURCE_BYTES_PER_S.get(source, reader))
 
 
@@ -106,8 +104,8 @@ def _served_terms(model: Model, layout: Layout) -> Iterable[Term]:
 
 
 def _expert_tensors(model: Model, layout: Layout) -> int:
-    """Tensors of single experts in a checkpoint: each costs its handling. Quantised ones carry scales beside them; MXFP4
-    checkpoints keep all experts of a layer in one.
+    """Tensors of single experts in a checkpoint: each costs its handling. Quantised ones carry scales beside them;
+    MXFP4 checkpoints keep all experts of a layer in one.
     """
     kind = layout.quantisation.lower()
     if "mxfp4" in kind:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Estimate, Quantity, Term, total_seconds
@@ -82,7 +82,16 @@ def local_times(request: Request, calibration: Calibration) -> Times:
     prefill = prompt(request, calibration, shares, max(1, workload.prompt_tokens), workload.depth_tokens)
 
     def step(sequences: float) -> tuple[Term, ...]:
-        return decode_step(request, calibration, shares, sequences, max(1.0, workload.mean_decode_context))
+        context = max(1.0, workload.mean_decode_context)
+        verified = decode_step(request, calibration, shares, sequences, context)
+        guess = request.layout.speculation
+        if guess is None:
+            return verified
+        plain = replace(request, layout=replace(request.layout, speculation=None))
+        once = total_seconds(decode_step(plain, calibration, shares, sequences, context))
+        drafting = Term("drafting", guess.tokens * guess.draft_share * once, "drafting")
+        terms = (*verified, drafting) if guess.draft_share else verified
+        return tuple(replace(term, seconds=term.seconds / guess.acceptance_length) for term in terms)
 
     prefill_s = total_seconds(prefill)
     running = _running(request, prefill_s, lambda n: total_seconds(step(n)))

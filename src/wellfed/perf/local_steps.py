@@ -127,8 +127,10 @@ def served(layout: Layout) -> bool:
 def decode_step(
     request: Request, calibration: Calibration, shares: Sequence[GpuShare], sequences: float, context: float
 ) -> tuple[Term, ...]:
-    """One token for each of `sequences` with `context` tokens behind it."""
-    step = Step.decode(sequences, context)
+    """One token for each of `sequences` with `context` tokens behind it; with speculation, the pass that verifies."""
+    guess = request.layout.speculation
+    tokens = sequences * (1 + guess.tokens if guess else 1)
+    step = Step(tokens, sequences, context, tokens)
     streamed = hybrid.streams(request, step)
 
     def on_gpus(works: tuple[Work, ...]) -> tuple[Term, ...]:

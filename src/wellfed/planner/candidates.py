@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from wellfed.engines.capabilities import (
@@ -23,7 +23,9 @@ from wellfed.models.joint_attention import JointAttention
 from wellfed.models.linear_attention import LinearAttention
 from wellfed.models.model import Model
 from wellfed.models.quantisation_names import quantisation as quantisation_named
-from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
+from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload, Speculation
+from wellfed.nouns.workload import PRESETS, Workload
+from wellfed.planner import speculate
 from wellfed.planner.goal import Goal
 from wellfed.planner.usable import equal_ones
 
@@ -43,20 +45,42 @@ class Refusal:
     reason: str
 
 
-def candidates(machine: Machine, model: Model, goal: Goal, refused: list[Refusal]) -> Iterator[Layout]:
+def candidates(
+    machine: Machine, model: Model, goal: Goal, refused: list[Refusal], workload: Workload = PRESETS["chat"]
+) -> Iterator[Layout]:
     """Every layout worth estimating; engines that cannot run are told in `refused`."""
     layouts = (
         layout if kv_type == layout.kv_type else replace(layout, kv_type=kv_type)
         for layout in _placements(machine, model, goal, refused)
         for kv_type in kv_types(CAPABILITIES[layout.engine], goal)
     )
+    if goal.versions:
+        versions = {version.engine: version for version in goal.versions}
+        layouts = (versions[x.engine].applied(x) if x.engine in versions else x for x in layouts)
     if not goal.pins:
-        yield from layouts
+        yield from layouts if goal.speculation is None else _with_drafts(layouts, goal.speculation, workload, refused)
         return
     total = len(machine.gpus) * machine.count
     for layout in variants(layouts, dict(goal.pins)):
         if layout.gpus <= total and (layout.tensor_parallel == 1 or divides(model, layout.tensor_parallel)):
-            yield layout
+            if goal.speculation is None:
+                yield layout
+            else:
+                yield from _with_drafts((layout,), goal.speculation, workload, refused)
+
+
+def _with_drafts(
+    layouts: Iterable[Layout], guess: Speculation, workload: Workload, refused: list[Refusal]
+) -> Iterator[Layout]:
+    """The layouts with what drafts tokens; engines that do not draft so are told once."""
+    told = set()
+    for layout in layouts:
+        reason = speculate.why_not(layout, guess, workload)
+        if reason is None:
+            yield replace(layout, speculation=guess)
+        elif layout.engine not in told:
+            told.add(layout.engine)
+            refused.append(Refusal(CAPABILITIES[layout.engine].label, str(reason)))
 
 
 def _placements(machine: Machine, model: Model, goal: Goal, refused: list[Refusal]) -> Iterator[Layout]:
@@ -74,7 +98,8 @@ def _placements(machine: Machine, model: Model, goal: Goal, refused: list[Refusa
         if unread is not None:  # on the CPU no more than on a GPU
             refused.append(Refusal(capabilities.label, unread))
             continue
-        reason = why_not(capabilities, model, gpu, named=engine in goal.engines and not machine.gpus)
+        named = engine in goal.engines and not machine.gpus
+        reason = why_not(capabilities, model, gpu, named, goal.version(engine))
         if reason is None and not _formats(capabilities, model, gpu, goal):
             asked = " or ".join(quantisation_named(name).label for name in goal.quantisations) or "its formats"
             reason = f"does not run {asked} of {model.name} here"
@@ -180,7 +205,7 @@ def _served(machine: Machine, model: Model, capabilities: Capabilities, quantisa
         for pipeline in _powers(total // tensor):
             if pipeline > 1 and tensor * pipeline <= per_node and tensor < min(per_node // 2, degrees[-1]):
                 continue  # inside a node, pipelines of narrow groups never beat wider groups
-            for data in _powers(total // (tensor * pipeline)):
+            for data in counts(total // (tensor * pipeline)):  # three machines are three replicas
                 yield from _served_variants(
                     model, capabilities, quantisation, (tensor, pipeline, data), latent and tensor > 1
                 )

@@ -8,17 +8,19 @@ from enum import StrEnum
 from functools import lru_cache
 
 from wellfed.catalog.calibration import bundled
-from wellfed.catalog.hardware import cpu, gpu
+from wellfed.catalog.hardware import cpu, cpus, gpu
 from wellfed.catalog.models import model
 from wellfed.hardware.pcie import PcieLink
 from wellfed.models.quantisation_names import quantisation
 from wellfed.nouns.calibration import Calibration
-from wellfed.nouns.plan import Plan
+from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import PRESETS
+from wellfed.perf.estimate import estimate
 from wellfed.planner.goal import Goal
 from wellfed.planner.kinds import Kind
 from wellfed.planner.search import Ranking, Search
 from wellfed.planner.sensitivity import sensitivities
+from wellfed.planner.which_cpu import WORTH, WhichCpu, behind, which_cpu
 from wellfed.units import GB, format_bytes
 from wellfed.written.machines import machine
 
@@ -189,6 +191,30 @@ def _pooled() -> Held:
     return Held(Standing.WRONG, text)
 
 
+@lru_cache(maxsize=8)
+def _hosts(name: str, where: str, weights: str) -> WhichCpu | None:
+    """Which CPUs feed the best plan of a tier."""
+    plan = _best(name, where, weights)
+    return None if plan is None else which_cpu(plan, bundled(), cpus())
+
+
+def _feeds(name: str, where: str, weights: str, host: str) -> Held:
+    """Whether a CPU costs the tier's plan less than 3 % against the best host, and what would do, too."""
+    found, plan, part = _hosts(name, where, weights), _best(name, where, weights), cpu(host)
+    if found is None or plan is None:
+        return Held(Standing.WRONG, "the tier's GPUs have no plan")
+    sockets = max(1, len(plan.machine.sockets))
+    there = behind(plan.machine, part, sockets)
+    if there is None:
+        return Held(Standing.WRONG, f"{part.name} has too few PCIe lanes for these GPUs")
+    rate = estimate(Request(there, plan.model, plan.weights, plan.layout, plan.workload), bundled())
+    loss = max(0.0, 1 - rate.total_tok_s.value / found.best.estimate.total_tok_s.value)
+    count = f"{sockets}x " if sockets > 1 else ""
+    text = f"{count}{part.name} loses {loss:.1%} of the tokens/s behind {count}{found.best.cpu.name}"
+    text += f"; {count}{found.pick.cpu.name} is the least that loses under {WORTH:.0%}"
+    return _is(loss <= WORTH, text)
+
+
 def _own_gpus() -> Held:
     found = machine("build:large-70b")
     counts = [sum(1 for g in found.gpus if g.socket == socket.index) for socket in found.sockets]
@@ -287,6 +313,42 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim("8480-cores", "70B", "Xeon Platinum 8480+ is 56C/112T", lambda: _cores("xeon platinum 8480+", 56, 112)),
     Claim("9654-cores", "70B", "EPYC 9654 is 96C/192T", lambda: _cores("epyc 9654", 96, 192)),
+    Claim(
+        "7950x-feeds",
+        "7B",
+        "a Ryzen 9 7950X feeds an RTX 4090 with a 7B",
+        lambda: _feeds(_SEVEN, "build:entry-7b", "q4_k_m", "ryzen 9 7950x"),
+    ),
+    Claim(
+        "13700k-feeds",
+        "7B",
+        "a Core i7-13700K feeds an RTX 4090 with a 7B",
+        lambda: _feeds(_SEVEN, "build:entry-7b", "q4_k_m", "core i7-13700k"),
+    ),
+    Claim(
+        "7543-feeds",
+        "13B-32B",
+        "an EPYC 7543 feeds two A100 40GB with a 32B",
+        lambda: _feeds(_THIRTY_TWO, "build:middle-32b-40gb", "bf16", "epyc 7543"),
+    ),
+    Claim(
+        "8380-feeds",
+        "13B-32B",
+        "a Xeon Platinum 8380 feeds two A100 40GB with a 32B",
+        lambda: _feeds(_THIRTY_TWO, "build:middle-32b-40gb", "bf16", "xeon platinum 8380"),
+    ),
+    Claim(
+        "8480-feeds",
+        "70B",
+        "two Xeon Platinum 8480+ feed four H100 80GB with a 70B",
+        lambda: _feeds(_SEVENTY, "build:large-70b-h100", "bf16", "xeon platinum 8480+"),
+    ),
+    Claim(
+        "9654-feeds",
+        "70B",
+        "two EPYC 9654 feed four H100 80GB with a 70B",
+        lambda: _feeds(_SEVENTY, "build:large-70b-h100", "bf16", "epyc 9654"),
+    ),
     Claim("own-gpus", "70B", "each of two CPUs has at least two GPUs of its own", _own_gpus),
     Claim("no-pooling", "70B", "consumer cards must not be pooled for a 70B", _pooled),
 )

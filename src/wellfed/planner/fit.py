@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from wellfed.progress import tell
 from wellfed.catalog.models import Task, by_id, entry, model_ids
 from wellfed.catalog.quality import Quality, quality, quantisation_loss
 from wellfed.engines.capabilities import CAPABILITIES, usable_quantisations, why_not
@@ -48,8 +49,8 @@ USES: Mapping[str, Use] = {
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """A model with its best plan here. `quality` None: not known; `score` is it less the loss of these weights where
-    one is known; none is bundled."""
+    """A model with its best plan here. `quality` None: not known; `score` is it less the published loss of
+    these weights, nothing where none is published."""
 
     model_id: str
     plan: Plan
@@ -93,6 +94,7 @@ def fit(machine: Machine, use: Use, calibration: Calibration, top: int = 10, who
         if (not whole_families and family in families) or not _may_fit(identity, room):
             continue
         looked_at += 1
+        tell("models", looked_at)
         row = _fitting(identity, machine, use, calibration)
         if row is None:
             continue
@@ -101,7 +103,8 @@ def fit(machine: Machine, use: Use, calibration: Calibration, top: int = 10, who
             quick.append(row)
         else:
             slow.append(row)
-    ranked = sorted(quick, key=_rank) + sorted((r for r in slow if _family(r.model_id) not in families), key=_rank)
+    others_of = (row for row in slow if whole_families or _family(row.model_id) not in families)
+    ranked = sorted(quick, key=_rank) + sorted(others_of, key=_rank)
     return Fit(use, tuple(_first_of_each(ranked, whole_families))[:top], looked_at, len(identities))
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from wellfed.engines.pins import Pins
-from wellfed.nouns.layout import Engine
+from wellfed.engines.versions import Version
+from wellfed.nouns.layout import Engine, Speculation
+from wellfed.planner.speculate import Draft
 
 
 class Objective(StrEnum):
@@ -35,10 +37,19 @@ class Goal:
     kv_types: tuple[str, ...] = ()
     any_kv: bool = False
     pins: tuple[tuple[Engine, Pins], ...] = ()  # what is pinned of each engine's layouts; others are left out
+    versions: tuple[Version, ...] = ()  # of engines, where one is named
+    speculation: Speculation | None = None  # how tokens are drafted, where it is asked for
+    may_speculate: bool = True  # the model's own prediction layers are tried unasked
+    acceptance: float | None = None  # the chance that a drafted token is right; None: what its kind does
+    draft: Draft | None = None  # the model that drafts
 
     def pinned(self, engine: Engine) -> Pins | None:
         """What is pinned of an engine's layouts."""
         return next((pins for name, pins in self.pins if name is engine), None)
+
+    def version(self, engine: Engine) -> Version | None:
+        """The version of an engine that the answer is for, where one is named."""
+        return next((version for version in self.versions if version.engine is engine), None)
 
     usable_tok_s: float = 5.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from wellfed.nouns.layout import Layout, NumaPolicy
+from wellfed.nouns.layout import DraftKind, Layout, NumaPolicy
 
 
 class Kind(StrEnum):
@@ -26,7 +26,12 @@ def kind_of(layout: Layout) -> Kind:
 
 def describe(layout: Layout) -> str:
     """The layout in a few words: `TP4 x PP2`, `1 GPU; experts on CPU`. DPA is data-parallel attention."""
-    return "; ".join([_where(layout), *([] if layout.kv_type == "f16" else [f"KV {layout.kv_type}"])])
+    guess = layout.speculation
+    drafting = [] if guess is None or guess.kind is None else [f"{_DRAFTS[guess.kind]} {guess.tokens}"]
+    return "; ".join([_where(layout), *([] if layout.kv_type == "f16" else [f"KV {layout.kv_type}"]), *drafting])
+
+
+_DRAFTS = {DraftKind.MTP: "MTP", DraftKind.EAGLE: "EAGLE", DraftKind.DRAFT: "draft model", DraftKind.NGRAM: "n-gram"}
 
 
 def _where(layout: Layout) -> str:

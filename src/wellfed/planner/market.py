@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from wellfed.catalog.hardware import gpus
+from wellfed.catalog.hardware import cpus, gpus
 from wellfed.catalog.prices import Prices
 from wellfed.engines.capabilities import CAPABILITIES, usable_quantisations, why_not
 from wellfed.errors import WellfedError
@@ -27,6 +27,8 @@ from wellfed.planner.goal import Goal, Objective
 from wellfed.planner.power import power
 from wellfed.planner.search import QuantisationOf, lateness
 from wellfed.planner.sensitivity import Sensitivity, sensitivities
+from wellfed.planner.which_cpu import WhichCpu, which_cpu
+from wellfed.planner.which_cpu import behind as with_cpu
 from wellfed.written.hosts import Host, hosted, hosts, own_machine
 
 _COUNTS = (1, 2, 4, 8)
@@ -44,6 +46,7 @@ class Offer:
     power_w: float | None
     price: float | None
     price_reason: str = ""
+    cpu: WhichCpu | None = None  # how its host's CPU was chosen; None where it comes with the GPU
 
     @property
     def parts(self) -> int:
@@ -103,8 +106,28 @@ def market(demand: Demand, keep: int = 12) -> Market:
         offers += [offer for made in rest if (offer := _offer(demand, made)) is not None]
     offers.sort(key=lambda offer: _rank(demand, offer))
     chosen = _different(offers, keep)
+    chosen = [_with_cpu(demand, offer) for offer in chosen]
+    chosen.sort(key=lambda offer: _rank(demand, offer))
     found = _sensitivities(demand, chosen[0].plan) if chosen else ()
     return Market(tuple(chosen), count, len(offers), found)
+
+
+def _with_cpu(demand: Demand, offer: Offer) -> Offer:
+    """The offer in the same host with the cheapest, or least, CPU that costs its plan less than 3 %."""
+    found = which_cpu(offer.plan, demand.calibration, cpus(), demand.prices)
+    if found is None:
+        return offer
+    pick = found.pick
+    machine = with_cpu(offer.machine, pick.cpu, pick.sockets)
+    if machine is None:
+        return offer
+    plan = _best_plan(demand, machine)
+    if plan is None:
+        return offer
+    price, reason = (None, "no prices were given") if demand.prices is None else demand.prices.of(machine)
+    made = Offer(machine, plan, power(machine).total_w, price, reason, found)
+    worse = offer.price is not None and (price is None or price > offer.price)
+    return replace(offer, cpu=found) if worse or not _affordable(demand, made) else made
 
 
 def _families(demand: Demand) -> Iterator[_Family]:

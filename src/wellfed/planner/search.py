@@ -7,21 +7,24 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from wellfed.progress import tell
 from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.engines.usual import can_be_started, is_usual
 from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Machine
+from wellfed.message import Message
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.weights import Weights
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Estimate, Memory
-from wellfed.nouns.layout import MOST_SLOTS, Layout, NumaPolicy, Offload
+from wellfed.nouns.layout import MOST_SLOTS, DraftKind, Layout, NumaPolicy, Offload
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import Workload
 from wellfed.perf.estimate import estimate
 from wellfed.perf.memory import Fill, can_fill, fullest, ledgers
 from wellfed.perf.memory.kv import kv_element_bytes
+from wellfed.planner import speculate
 from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, Refusal, candidates, counts
 from wellfed.planner.goal import Goal, Objective, coarseness, kv_coarseness
 from wellfed.planner.kinds import Kind, kind_of
@@ -32,6 +35,7 @@ _RATE_SLOTS = (64, 1024)  # under a request rate nobody knows how many run: few 
 _REFINED = 24  # layouts whose whole curve is computed
 KEEPS_UP = 0.99  # of the requests: what serves more is not overloaded
 _LOCAL_RATE_SLOTS = (4, 16, 64)
+_DRAFTED_PLANS = 12  # front runners that are tried with drafted tokens, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Ranking:
     considered: int
     near_miss: NearMiss | None = None
     too_big: frozenset[Kind] = frozenset()  # placements of which some layout was tried and found too big
+    drafting: Message | None = None  # what drafting tokens does here, where it was tried
 
     @property
     def best(self) -> Plan | None:
@@ -77,7 +82,8 @@ class Ranking:
         seen: dict[object, Plan] = {}
         for plan in self.plans:
             layout = plan.layout
-            seen.setdefault((layout.engine, layout.quantisation, layout.kv_type, kind_of(layout)), plan)
+            key = (layout.engine, layout.quantisation, layout.kv_type, kind_of(layout), layout.speculation is None)
+            seen.setdefault(key, plan)
         return tuple(seen.values())
 
     def best_of(self, kind: Kind) -> Plan | None:
@@ -105,9 +111,9 @@ class Search:
     def run(self) -> Ranking:
         """Rank every candidate layout; a sweep computes the whole curve of the front runners only."""
         refused: list[Refusal] = []
-        found = candidates(self.machine, self.model, self.goal, refused)
+        found = candidates(self.machine, self.model, self.goal, refused, self.workload)
         if not self.sweep:
-            return self.rank(found, refused)
+            return self._drafting(self.rank(found, refused))
         coarse = self.rank(found, refused, _COARSE)
         front = dict.fromkeys(plan.layout for plan in coarse.plans)
         widths = {
@@ -116,6 +122,33 @@ class Search:
         fine = self.rank(_with_slots(list(widths)[:_REFINED]), None, _FINE)
         plans = tuple(sorted((*coarse.plans, *fine.plans), key=self._rank_key))
         return replace(coarse, plans=plans, considered=coarse.considered + fine.considered)
+
+    def _drafting(self, ranking: Ranking) -> Ranking:
+        """The front runners once more with what drafts tokens (or, where drafting was asked for, without), and what
+        that does.
+        """
+        asked = self.goal.speculation is not None
+        guess = speculate.by_itself(self.model) if self.goal.may_speculate else None
+        front = list(dict.fromkeys(plan.layout for plan in ranking.best_of_each_kind()[:_DRAFTED_PLANS]))
+        if not asked:
+            front = [layout for layout in front if self._has_predictors(layout)]
+        if asked:
+            bare = [replace(layout, speculation=None) for layout in front]
+            plain = self.rank(bare) if bare else ranking
+            both = tuple(sorted((*ranking.plans, *plain.plans), key=self._rank_key))
+            return replace(ranking, drafting=speculate.compared(both))
+        if guess is None or not front:
+            return ranking
+        tried = self.rank(speculate.variants(front, guess, self.workload))
+        plans = tuple(sorted((*ranking.plans, *tried.plans), key=self._rank_key))
+        said = speculate.compared(plans)
+        return replace(ranking, plans=plans, considered=ranking.considered + tried.considered, drafting=said)
+
+    def _has_predictors(self, layout: Layout) -> bool:
+        """Whether the files of such a plan hold the prediction layers: published checkpoints do, GGUFs mostly not."""
+        if self.file_weights is not None:
+            return self.file_weights.mtp > 0
+        return CAPABILITIES[layout.engine].tensor_parallel
 
     def rank(
         self, layouts: Iterable[Layout], refused: list[Refusal] | None = None, users: tuple[int, ...] = ()
@@ -129,6 +162,7 @@ class Search:
         reasons: list[Refusal] = []
         for request in self._requests(layouts, users or (self.workload.concurrency,)):
             count += 1
+            tell("layouts", count)
             needed = ledgers(request)
             if needed.fits is False:
                 overflow[request.layout.engine.value] += 1
@@ -157,6 +191,12 @@ class Search:
             if kind.bits < self.goal.least_quality_bits and not self.goal.quantisations:
                 continue
             held = self.file_weights or weights(self.model, kind)
+            if layout.speculation is not None:
+                guess = layout.speculation
+                if guess.kind is DraftKind.MTP and not held.mtp:
+                    continue  # the file was made without the prediction layers
+                guess = speculate.completed(guess, self.model, held, self.goal.draft, self.goal.acceptance)
+                layout = replace(layout, speculation=guess)
             for workload in self._workloads(layout, users):
                 for slotted in self._slotted(layout):
                     yield from _settled(Request(self.machine, self.model, held, slotted, workload))
@@ -193,7 +233,7 @@ class Search:
         late, *rest = self._key(plan)
         unstartable = not can_be_started(plan.machine, plan.layout)
         rare = not (self.goal.engines or is_usual(plan.machine, plan.model, plan.layout))
-        return (0.0 if share > KEEPS_UP else 1 - share, late, unstartable, rare, *rest)
+        return (unstartable, 0.0 if share > KEEPS_UP else 1 - share, late, rare, *rest)
 
     def _key(self, plan: Plan) -> tuple[float, ...]:
         late = lateness(plan)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Socket
 from wellfed.hardware.pcie import PcieLink
 from wellfed.nouns.plan import Plan
+from wellfed.perf.host import host_speed
 from wellfed.planner.candidates import candidates
 from wellfed.planner.host_cost import HostCost
 from wellfed.planner.search import Search
@@ -84,6 +85,16 @@ def changed_machines(machine: Machine) -> Iterator[tuple[str, Machine]]:
     yield from _linked_gpus(machine)
     yield from _wider_slots(machine)
     yield from _better_memory(machine)
+    yield from _full_clock(machine)
+
+
+def _full_clock(machine: Machine) -> Iterator[tuple[str, Machine]]:
+    """The same CPU with nothing that holds its clock down."""
+    if host_speed(machine).unhindered <= host_speed(machine).ratio:
+        return
+    settings = replace(machine.os, governor=None, governors={}, boost=None)
+    sockets = tuple(replace(socket, clock_max_hz=None) if socket.cpu else socket for socket in machine.sockets)
+    yield "the CPU at its full clock", replace(machine, sockets=sockets, os=settings)
 
 
 def _first_gpu(machine: Machine) -> Iterator[tuple[str, Machine]]:

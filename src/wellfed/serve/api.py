@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from dataclasses import asdict
+from typing import Any, TypeAlias
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field, ValidationError, create_model
 
+from wellfed.progress import Progress
 from wellfed.serve.fields import fields, request_model, words
 from wellfed.serve.language import language_of
-from wellfed.serve.pool import MOST_S, Pool
+from wellfed.serve.pool import MOST_S, Busy, Pool
+from wellfed.serve.shapes import OF_COMMANDS, file_name
 from wellfed.serve.worker import UPLOAD, Answer, Job
 
-COMMANDS = ("plan", "fit", "compare", "check", "topology", "resolve", "fleet plan")
+COMMANDS = ("plan", "fit", "compare", "check", "topology", "resolve", "explain", "fleet plan")
 _NAMES_PATHS = ("model", "on", "machines", "names", "models")  # fields in which a path would be a file of the server
+_OF_MACHINES = ("check", "topology")  # without `on` or a paste: this one
+Words: TypeAlias = "tuple[str, ...]"
 _STATUS = {"unknown": 404, "forbidden": 403, "internal": 500, "interrupted": 499}
 
 Error = create_model(
@@ -27,7 +32,7 @@ Error = create_model(
     hint=(str | None, None),
 )
 ErrorBody = create_model("ErrorBody", error=(Error, ...))
-_REFUSALS: dict[int | str, dict[str, Any]] = {
+REFUSALS: dict[int | str, dict[str, Any]] = {
     403: {"model": ErrorBody, "description": "Another page, another host, or a file of the server."},
     404: {"model": ErrorBody, "description": "No such model, part or command."},
     422: {"model": ErrorBody, "description": "A field that cannot be, or options that contradict each other."},
@@ -44,29 +49,44 @@ def router(pool: Pool) -> APIRouter:
 
 
 def _add(routes: APIRouter, pool: Pool, name: str) -> None:
-    model = request_model(name)
-    if name in ("check", "topology"):
-        model = create_model(
-            f"{name.title()}Request",
-            __base__=model,
-            paste=(str | None, Field(None, max_length=16 << 20, description="Pasted dumps instead of `on`.")),
-        )
+    model = request_of(name)
     summary = next(iter((_help(name)).splitlines()), name)
 
     async def answer(request: Request) -> Response:
-        return await _respond(request, pool, name, model)
+        try:
+            return await respond(request, pool, await job_of(request, name, model))
+        except Refused as refused:
+            return refused.response()
 
-    schema = {
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": _inlined(model.model_json_schema())}},
-        }
-    }
     path = "/" + name.replace(" ", "/")
     routes.add_api_route(
         path, answer, methods=["POST"], summary=summary, description=_help(name), name=name,
-        openapi_extra=schema, responses=_REFUSALS, response_class=JSONResponse,
+        openapi_extra=body_schema(model), response_class=JSONResponse,
+        responses={**REFUSALS, 200: {"content": _answers(name)}},
     )  # fmt: skip
+
+
+def _answers(name: str) -> dict[str, Any]:
+    """What a command answers, for OpenAPI: links to the published schemas; or how far it is, and then that."""
+    there = OF_COMMANDS.get(name, ())
+    links = [{"$ref": f"/api/v1/schemas/{file_name(schema)}"} for schema in there]
+    schema = {"anyOf": links} if len(links) > 1 else (links or [{"type": "object"}])[0]
+    return {"application/json": {"schema": schema}, "text/event-stream": {"schema": {"type": "string"}}}
+
+
+def request_of(name: str) -> type[BaseModel]:
+    """The fields of a command's request; a machine that is looked at may be pasted."""
+    model = request_model(name)
+    if name not in _OF_MACHINES:
+        return model
+    paste: Any = (str | None, Field(None, max_length=16 << 20, description="Pasted dumps instead of `on`."))
+    return create_model(f"{name.title()}Request", __base__=model, paste=paste)
+
+
+def body_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The request's body for OpenAPI."""
+    content = {"application/json": {"schema": _inlined(model.model_json_schema())}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
@@ -86,40 +106,49 @@ def _help(name: str) -> str:
     return (command(name).help or name).strip()
 
 
-async def _respond(request: Request, pool: Pool, name: str, model: type[BaseModel]) -> Response:
-    try:
-        given, uploads = await _given(request, model)
-    except _Refused as refused:
-        return refused.response()
+async def job_of(request: Request, name: str, model: type[BaseModel], more: tuple[str, ...] = ()) -> Job:
+    """The command that a request is, with `more` words of ours. Raises Refused."""
+    given, uploads = await _given(request, model)
     pasted = given.pop("paste", None)
     if pasted is not None:
         uploads = {"paste.txt": pasted.encode(), **uploads}
-    refusal = _file_named(given)
-    if refusal is not None:
-        return refusal
-    command = words(name, given)
-    if uploads:
-        if given.get("on") is not None:
-            return _error(422, "usage", "a machine is either described (on) or pasted, not both")
-        command = (*name.split(), "--from", UPLOAD, *command[len(name.split()) :])
-    elif name in ("check", "topology") and given.get("on") is None and not request.app.state.settings.loopback:
-        return _error(403, "forbidden", "this machine is not told beyond loopback: give `on` or `paste`")
-    job = Job(command, language_of(request), uploads)
+    _ensure_no_path(given)
+    return Job(_words(request, name, given, bool(uploads), more), language_of(request), uploads)
+
+
+def _words(request: Request, name: str, given: Mapping[str, Any], pasted: bool, more: tuple[str, ...]) -> Words:
+    command, head = words(name, given), len(name.split())
+    if pasted and given.get("on") is not None:
+        raise Refused(422, "usage", "a machine is either described (on) or pasted, not both")
+    if pasted:
+        return (*command[:head], "--from", UPLOAD, *more, *command[head:])
+    if name in _OF_MACHINES and given.get("on") is None and not request.app.state.settings.loopback:
+        raise Refused(403, "forbidden", "this machine is not told beyond loopback: give `on` or `paste`")
+    return (*command[:head], *more, *command[head:])
+
+
+async def respond(request: Request, pool: Pool, job: Job, media: str = "application/json") -> Response:
+    """The answer, or with `Accept: text/event-stream` how far it is, and then the answer."""
     if "text/event-stream" in request.headers.get("accept", ""):
         return StreamingResponse(_events(request, pool, job), media_type="text/event-stream")
     try:
-        return response(await _while_connected(request, pool, job))
+        return response(await _while_connected(request, pool, job), media)
     except TimeoutError:
-        return _error(504, "timeout", f"no answer within {MOST_S:.0f} s; its computing was ended")
+        return error(504, "timeout", f"no answer within {MOST_S:.0f} s; its computing was ended")
+    except Busy:
+        return error(503, "busy", "too many questions wait already", "ask again in some seconds")
 
 
-class _Refused(Exception):
+class Refused(Exception):
+    """A request that no worker is asked: its status, a kind for programs, a sentence."""
+
     def __init__(self, status: int, kind: str, text: str) -> None:
         super().__init__(text)
         self.status, self.kind, self.text = status, kind, text
 
     def response(self) -> JSONResponse:
-        return _error(self.status, self.kind, self.text)
+        """As an error object."""
+        return error(self.status, self.kind, self.text)
 
 
 async def _given(request: Request, model: type[BaseModel]) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -137,13 +166,13 @@ async def _given(request: Request, model: type[BaseModel]) -> tuple[dict[str, An
         try:
             values = json.loads(await request.body() or b"{}")
         except (ValueError, RecursionError) as error:
-            raise _Refused(422, "bad-input", f"the body is not JSON: {error}") from error
+            raise Refused(422, "bad-input", f"the body is not JSON: {error}") from error
         if not isinstance(values, dict):
-            raise _Refused(422, "bad-input", "the body must be a JSON object")
+            raise Refused(422, "bad-input", "the body must be a JSON object")
     try:
         checked = model.model_validate(values)
     except ValidationError as error:
-        raise _Refused(422, "bad-input", _first(error)) from error
+        raise Refused(422, "bad-input", _first(error)) from error
     return checked.model_dump(exclude_none=True), uploads
 
 
@@ -155,14 +184,13 @@ def _first(error: ValidationError) -> str:
     return f"{place}: {first['msg']}"
 
 
-def _file_named(given: Mapping[str, Any]) -> JSONResponse | None:
-    """A path of the server is no name: refused before anything looks."""
+def _ensure_no_path(given: Mapping[str, Any]) -> None:
+    """A path of the server is no name: refused before anything looks. Raises Refused."""
     for field in _NAMES_PATHS:
         value = given.get(field)
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str) and is_path(text):
-                return _error(403, "forbidden", f"{field}: a file of the server cannot be named; upload it")
-    return None
+                raise Refused(403, "forbidden", f"{field}: a file of the server cannot be named; upload it")
 
 
 def is_path(text: str) -> bool:
@@ -193,26 +221,32 @@ async def _gone(request: Request) -> None:
 
 
 async def _events(request: Request, pool: Pool, job: Job) -> AsyncIterator[str]:
-    """Server-sent events: `progress` with the seconds so far, then `result`, or `error`."""
-    asked = asyncio.create_task(pool.ask(job))
+    """Server-sent events: `progress` (what, done, of; or the seconds so far), then `result`, or `error`."""
+    told: asyncio.Queue[Progress] = asyncio.Queue()
+    work = asyncio.create_task(pool.ask(job, told=told.put_nowait))
+    start = asyncio.get_running_loop().time()
     try:
-        seconds = 0.0
-        while not asked.done():
-            yield _event("progress", {"seconds": seconds})
-            await asyncio.wait({asked}, timeout=0.5)
-            seconds += 0.5
+        while not work.done():
+            news = asyncio.create_task(told.get())
+            await asyncio.wait({work, news}, timeout=0.5, return_when=asyncio.FIRST_COMPLETED)
+            seconds = round(asyncio.get_running_loop().time() - start, 2)
+            yield event("progress", {"seconds": seconds, **(asdict(news.result()) if news.done() else {})})
+            news.cancel()
             if await request.is_disconnected():
                 return
-        answer = asked.result()
-        yield _event("error" if answer.error else "result", document(answer))
+        answer = work.result()
+        yield event("error" if answer.error else "result", document(answer))
     except TimeoutError:
-        yield _event("error", {"error": {"kind": "timeout", "message": "no answer in time", "hint": None}})
+        yield event("error", {"error": {"kind": "timeout", "message": "no answer in time", "hint": None}})
+    except Busy:
+        yield event("error", {"error": {"kind": "busy", "message": "too many questions wait already", "hint": None}})
     finally:
-        asked.cancel()
-        await asyncio.gather(asked, return_exceptions=True)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
 
 
-def _event(name: str, value: Any) -> str:
+def event(name: str, value: Any) -> str:
+    """One server-sent event."""
     return f"event: {name}\ndata: {json.dumps(value, ensure_ascii=False)}\n\n"
 
 
@@ -226,14 +260,15 @@ def document(answer: Answer) -> Any:
         return {"text": answer.text}
 
 
-def response(answer: Answer) -> Response:
+def response(answer: Answer, media: str = "application/json") -> Response:
     """A command's answer over HTTP: 200 for answers (exit 1, "does not fit", is one), else the error's status."""
     if answer.error is not None:
         return JSONResponse({"error": dict(answer.error)}, _STATUS.get(str(answer.error["kind"]), 422))
-    return Response(answer.text, media_type="application/json")
+    return Response(answer.text, media_type=media)
 
 
-def _error(status: int, kind: str, text: str, hint: str | None = None) -> JSONResponse:
+def error(status: int, kind: str, text: str, hint: str | None = None) -> JSONResponse:
+    """An error object with its status."""
     return JSONResponse({"error": {"kind": kind, "message": text, "hint": hint}}, status)
 
 

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from wellfed import __version__
-from wellfed.serve.api import router
+from wellfed.serve import api, views
 from wellfed.serve.guard import App, Guard
 from wellfed.serve.pool import Pool
 from wellfed.serve.settings import Settings
@@ -20,7 +20,7 @@ from wellfed.serve.settings import Settings
 _STATIC = Path(__file__).parent / "page/static"
 
 
-def create_app(settings: Settings = Settings()) -> App:
+def create_app(settings: Settings) -> App:
     """The ASGI application. Its workers start with it and end with it."""
     pool = Pool(settings.workers)
 
@@ -36,7 +36,8 @@ def create_app(settings: Settings = Settings()) -> App:
     managers = []
     app = FastAPI(title="wellfed", version=__version__, docs_url=None, redoc_url=None, lifespan=life)
     app.state.settings, app.state.pool = settings, pool
-    app.include_router(router(pool))
+    app.include_router(api.router(pool))
+    app.include_router(views.router(pool))
     if find_spec("mcp") is not None:
         from wellfed.serve.tools import mounted
 

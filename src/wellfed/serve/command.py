@@ -7,16 +7,12 @@ import secrets
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from wellfed.errors import BadInput
 from wellfed.message import message
 from wellfed.serve.settings import Settings
-
-if TYPE_CHECKING:
-    from socket import socket as Socket
 
 _EXTRA = "pip install 'wellfed[serve]'"
 
@@ -28,7 +24,7 @@ _EXTRA = "pip install 'wellfed[serve]'"
 @click.option("--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="0: any free one.")
 @click.option("--open", "browse", is_flag=True, help="Open the page in a browser.")
 @click.option("--token-file", type=click.Path(path_type=Path), metavar="FILE",
-              help="The token that clients must send; beyond loopback one is made and shown if none is given.")  # fmt: skip
+              help="The token that clients must send; beyond loopback one is made if none is given.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes that compute; default: one a core.")
 @click.option("--allow-run", is_flag=True, help="Let agents start and stop engines through MCP.")
 def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: int | None, allow_run: bool) -> None:
@@ -96,7 +92,7 @@ def _token(host: str, file: Path | None) -> str | None:
     return None if Settings(host).loopback else secrets.token_urlsafe(24)
 
 
-def _listen(settings: Settings) -> Socket:
+def _listen(settings: Settings) -> socket.socket:
     try:
         info = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(info[0], info[1])

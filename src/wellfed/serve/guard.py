@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from wellfed.serve.settings import Settings, is_loopback
 
@@ -43,22 +44,32 @@ class Guard:
                 await self._app(scope, receive, send)
             return
         headers = {name: value.decode("latin-1") for name, value in reversed(scope["headers"])}
-        refusal = self._refusal(scope["path"], headers)
+        refusal = self._refusal(scope, headers)
         if refusal is not None:
             await _answer(send, *refusal)
             return
-        await self._app(scope, _limited(receive, send), _with_headers(send))
+        if (token := self._token_in_link(scope)) is not None:
+            await _move(send, scope["path"], token)
+            return
+        sending = _Sending(send)
+        try:
+            await self._app(scope, _limited(receive, self._settings.most_read_s), sending)
+        except _Ended as ended:
+            if not sending.started:
+                await _answer(send, *ended.args)
 
-    def _refusal(self, path: str, headers: MutableMapping[bytes, str]) -> tuple[int, str, str] | None:
+    def _refusal(self, scope: Scope, headers: MutableMapping[bytes, str]) -> tuple[int, str, str] | None:
         host = headers.get(b"host", "")
         if not self._host_is_ours(host):
             return 403, "forbidden", "this name is not the server's: ask it by the address it printed"
         origin = headers.get(b"origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
             return 403, "forbidden", "another page may not ask"
-        if headers.get(b"sec-fetch-site") in ("cross-site", "same-site") and path.startswith(("/api/", "/mcp")):
+        if headers.get(b"sec-fetch-site") in ("cross-site", "same-site") and scope["path"].startswith(
+            ("/api/", "/mcp")
+        ):
             return 403, "forbidden", "another page may not ask"
-        if not self._has_token(headers):
+        if not self._has_token(headers) and self._token_in_link(scope) is None:
             return 401, "unauthorised", "send the token: Authorization: Bearer TOKEN"
         length = headers.get(b"content-length", "0")
         if not length.isascii() or not length.isdigit() or int(length) > MOST_BODY:
@@ -78,6 +89,18 @@ class Guard:
         given = headers.get(b"authorization", "").removeprefix("Bearer ").strip() or _cookie(headers)
         return hmac.compare_digest(given.encode(), wanted.encode())
 
+    def _token_in_link(self, scope: Scope) -> str | None:
+        """The right token in a link, `?token=`: it becomes a cookie, so that a browser can open the page elsewhere."""
+        wanted = self._settings.token
+        if wanted is None or scope["method"] != "GET":
+            return None
+        given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
+        return wanted if hmac.compare_digest(given.encode(), wanted.encode()) else None
+
+
+class _Ended(Exception):
+    """A body that is not read further: status, kind, sentence."""
+
 
 def _cookie(headers: MutableMapping[bytes, str]) -> str:
     for part in headers.get(b"cookie", "").split(";"):
@@ -87,33 +110,57 @@ def _cookie(headers: MutableMapping[bytes, str]) -> str:
     return ""
 
 
-def _limited(receive: Receive, send: Send) -> Receive:
-    total = 0
+def _limited(receive: Receive, most_read_s: float) -> Receive:
+    """`receive` with limits on a body's size and on patience. Raises _Ended."""
+    total, whole, end = 0, False, asyncio.get_running_loop().time() + most_read_s
 
     async def limited() -> MutableMapping[str, Any]:
-        nonlocal total
-        event = await receive()
+        nonlocal total, whole
+        if whole:
+            return await receive()  # only the end of the connection comes after the body
+        try:
+            async with asyncio.timeout_at(end):
+                event = await receive()
+        except TimeoutError as error:
+            raise _Ended(408, "too-slow", f"the body was not sent within {most_read_s:.0f} s") from error
         total += len(event.get("body", b""))
-        if total > MOST_BODY:  # a body without a length: the rest is not read
-            return {"type": "http.disconnect"}
+        whole = not event.get("more_body", False)
+        if total > MOST_BODY:
+            raise _Ended(413, "too-large", f"at most {MOST_BODY >> 20} MiB are taken")
         return event
 
     return limited
 
 
-def _with_headers(send: Send) -> Send:
-    async def sending(event: MutableMapping[str, Any]) -> None:
+class _Sending:
+    """`send` with our headers; `started` once an answer is under way."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+
+    async def __call__(self, event: MutableMapping[str, Any]) -> None:
         if event["type"] == "http.response.start":
+            self.started = True
             own = {name for name, _ in event["headers"]}
             event["headers"] = [*event["headers"], *(pair for pair in HEADERS if pair[0] not in own)]
-        await send(event)
+        await self._send(event)
 
-    return sending
+
+async def _move(send: Send, path: str, token: str) -> None:
+    """To the same page without the token in its address."""
+    target = "/" + path.lstrip("/")  # never //elsewhere
+    cookie = f"wellfed_token={token}; HttpOnly; SameSite=Strict; Path=/"
+    headers = [(b"location", quote(target).encode()), (b"set-cookie", cookie.encode("latin-1")), *HEADERS]
+    await send({"type": "http.response.start", "status": 303, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _answer(send: Send, status: int, kind: str, text: str) -> None:
     body = json.dumps({"error": {"kind": kind, "message": text, "hint": None}}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *HEADERS]
+    if status in (408, 413):
+        headers.append((b"connection", b"close"))
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from wellfed.progress import Listener, Progress
 from wellfed.serve.worker import Answer, Job, serve_jobs
 
 _PRELOADED = ["wellfed.serve.preload"]
@@ -28,10 +29,15 @@ class _Worker:
         self.pipe.close()
 
 
-class Pool:
-    """Workers on demand, `size` at most. Close it at the end."""
+class Busy(Exception):
+    """More questions wait already than there is room for."""
 
-    def __init__(self, size: int | None = None) -> None:
+
+class Pool:
+    """Workers on demand, `size` at most; `waiting` questions may wait for one. Close it at the end."""
+
+    def __init__(self, size: int | None = None, waiting: int = 256) -> None:
+        self._waiting, self._most_waiting = 0, waiting
         self._context: Any = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_PRELOADED)
         self._gate = asyncio.Semaphore(size or max(2, os.cpu_count() or 2))
@@ -44,25 +50,47 @@ class Pool:
         async with self._gate:
             self._idle.append(await asyncio.to_thread(self._start))
 
-    async def ask(self, job: Job, most_s: float = MOST_S) -> Answer:
-        """The answer of a worker. Cancelled, or later than `most_s` (TimeoutError), its computing ends."""
-        async with self._gate:
-            worker = self._idle.pop() if self._idle else await asyncio.to_thread(self._start)
-            try:
-                async with asyncio.timeout(most_s):
-                    answer = await self._answered(worker, job)
-            except (asyncio.CancelledError, TimeoutError):
-                await asyncio.shield(asyncio.to_thread(worker.end))
-                raise
-            except (EOFError, OSError):
-                await asyncio.to_thread(worker.end)
-                return Answer(70, "", {"kind": "internal", "message": "the worker ended", "hint": "ask again"})
-            self._idle.append(worker)
-            return answer
+    async def ask(self, job: Job, most_s: float = MOST_S, told: Listener = lambda _: None) -> Answer:
+        """The answer of a worker; `told` hears how far it is. Cancelled, or later than `most_s` (TimeoutError), its
+        computing ends. Raises Busy when too many wait already.
+        """
+        if self._waiting >= self._most_waiting:
+            raise Busy
+        self._waiting += 1
+        try:
+            await self._gate.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            return await self._worked(job, most_s, told)
+        finally:
+            self._gate.release()
 
-    async def _answered(self, worker: _Worker, job: Job) -> Answer:
-        """The answer, awaited by its pipe's descriptor: no thread is held."""
+    async def _worked(self, job: Job, most_s: float, told: Listener) -> Answer:
+        worker = self._idle.pop() if self._idle else await asyncio.to_thread(self._start)
+        try:
+            async with asyncio.timeout(most_s):
+                answer = await self._answered(worker, job, told)
+        except (asyncio.CancelledError, TimeoutError):
+            await asyncio.shield(asyncio.to_thread(worker.end))
+            raise
+        except (EOFError, OSError):
+            await asyncio.to_thread(worker.end)
+            return Answer(70, "", {"kind": "internal", "message": "the worker ended", "hint": "ask again"})
+        self._idle.append(worker)
+        return answer
+
+    async def _answered(self, worker: _Worker, job: Job, told: Listener) -> Answer:
+        """The answer, after whatever the worker tells meanwhile."""
         worker.pipe.send(job)
+        while True:
+            frame = await self._next(worker)
+            if isinstance(frame, Answer):
+                return frame
+            told(frame)
+
+    async def _next(self, worker: _Worker) -> Answer | Progress:
+        """What comes next, awaited by the pipe's descriptor: no thread is held."""
         loop = asyncio.get_running_loop()
         ready = asyncio.Event()
         descriptor = worker.pipe.fileno()
@@ -71,8 +99,8 @@ class Pool:
             await ready.wait()
         finally:
             loop.remove_reader(descriptor)
-        answer: Answer = await asyncio.to_thread(worker.pipe.recv)
-        return answer
+        frame: Answer | Progress = await asyncio.to_thread(worker.pipe.recv)
+        return frame
 
     def _start(self) -> _Worker:
         own, theirs = self._context.Pipe()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 class Settings:
     """`token`: clients must send it (`Authorization: Bearer`); needed beyond loopback. `allow_run`: MCP may start and
     stop engines. `workers`: processes that compute; None: one a core, two at least.
+    `most_read_s`: for a request's body.
     """
 
     host: str = "127.0.0.1"
@@ -17,6 +18,7 @@ class Settings:
     token: str | None = None
     allow_run: bool = False
     workers: int | None = None
+    most_read_s: float = 30.0
 
     @property
     def loopback(self) -> bool:

@@ -11,6 +11,7 @@ import io
 import os
 import signal
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -18,7 +19,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from wellfed.progress import Progress, listening
+
 UPLOAD = "\0upload\0"  # stands in a command for the file that the upload is written to
+WRITTEN = "\0written.html"  # stands for a file that the command writes; its text is the answer then
+_TOLD_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,23 @@ def serve_jobs(pipe: Connection) -> None:
                 job = pipe.recv()
             except (EOFError, OSError):
                 return
-            pipe.send(run(job))
+            with listening(_Every(pipe, _TOLD_S)):
+                answer = run(job)
+            pipe.send(answer)
+
+
+class _Every:
+    """Sends what is told down the pipe, of each kind not more often than every `seconds`."""
+
+    def __init__(self, pipe: Connection, seconds: float) -> None:
+        self._pipe, self._seconds = pipe, seconds
+        self._next: dict[str, float] = {}
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now >= self._next.get(progress.what, 0.0):
+            self._next[progress.what] = now + self._seconds
+            self._pipe.send(progress)
 
 
 def run(job: Job) -> Answer:
@@ -73,7 +94,8 @@ def run(job: Job) -> Answer:
     language.cache_clear()  # the last job may have been in another one
     out = io.StringIO()
     with tempfile.TemporaryDirectory(prefix="upload-") as folder:
-        words = _with_uploads(job, Path(folder))
+        written = Path(folder) / "written.html"
+        words = [str(written) if word == WRITTEN else word for word in _with_uploads(job, Path(folder))]
         try:
             if job.task:
                 return _done(job, words[len(job.words) :])
@@ -90,7 +112,8 @@ def run(job: Job) -> Answer:
         except Exception as error:  # noqa: BLE001 - the last line of defence, as in the command line
             text = f"internal error: {type(error).__name__}: {error}"
             return Answer(70, "", _error("internal", text, "please report it"))
-    return Answer(code if isinstance(code, int) else 0, out.getvalue())
+        text = written.read_text(encoding="utf-8") if WRITTEN in job.words and written.exists() else out.getvalue()
+    return Answer(code if isinstance(code, int) else 0, text)
 
 
 def _done(job: Job, paths: list[str]) -> Answer:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfed.hardware.machine import Disk
+from wellfed.homes import under_home
 from wellfed.topology.pci import ADDRESS, normal_address
 from wellfed.topology.readers.storage import kind_of
 
@@ -16,7 +17,7 @@ from wellfed.topology.readers.storage import kind_of
 def model_folders() -> tuple[Path, ...]:
     """Where the hub's client keeps models: HF_HUB_CACHE, HF_HOME, else its own place in the home folder."""
     named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HF_HOME")
-    return (Path(named) if named else Path.home() / ".cache" / "huggingface",)
+    return (Path(named) if named else under_home(".cache", "huggingface"),)
 
 
 def look(folders: Iterable[Path]) -> list[dict[str, Any]]:

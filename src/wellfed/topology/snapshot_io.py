@@ -76,7 +76,7 @@ def _zstandard(path: Path) -> Any:
 def load(path: Path) -> Snapshot:
     """The snapshot behind a path; `-` is a paste on standard input. Raises BadInput where there is nothing to read."""
     if str(path) == "-":
-        return _load_stream(sys.stdin.buffer)
+        return load_stream(sys.stdin.buffer, "standard input")
     if path.is_dir():
         return _load_folder(path)
     try:
@@ -102,13 +102,16 @@ def _load_open(file: IO[bytes], path: Path) -> Snapshot:
     return Snapshot(path.name, Origin.DUMP, dumps={path.name: text})
 
 
-def _load_stream(stream: IO[bytes]) -> Snapshot:
-    """Everything on a stream, up to the limit of a pasted text, as one paste; a snapshot's archive works, too."""
+def load_stream(stream: IO[bytes], name: str) -> Snapshot:
+    """Everything on a stream, up to the limit of a pasted text, as one paste; a snapshot's archive works, too.
+
+    `name` is what it is called in what is said of it. Raises BadInput for a damaged archive.
+    """
     content = stream.read(MAX_TOTAL_BYTES)
     packed = content[:2] == b"\x1f\x8b" or content[:4] == b"\x28\xb5\x2f\xfd" or content[257:262] == b"ustar"
     if packed:
-        return _load_open(io.BytesIO(content), Path("standard input"))
-    return Snapshot("standard input", Origin.DUMP, dumps={"standard input": _decoded(content[:MAX_PASTED_BYTES])})
+        return _load_open(io.BytesIO(content), Path(name))
+    return Snapshot(name, Origin.DUMP, dumps={name: _decoded(content[:MAX_PASTED_BYTES])})
 
 
 class _Unpacked:
@@ -194,7 +197,7 @@ def _read_members(stream: _Unpacked, files: dict[str, bytes], links: dict[str, s
             for number, member in enumerate(archive):
                 if number >= _MAX_MEMBERS:
                     return f": more than {_MAX_MEMBERS} members"
-                archive.members = []  # it would keep them all  # type: ignore[attr-defined]
+                cast("Any", archive).members = []  # it would keep them all
                 name = _clean(member.name)
                 full = len(files) + len(links) >= MAX_FILES or total >= MAX_TOTAL_BYTES
                 if name is None or full or not _is_wanted(name):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from wellfed.progress import tell
 from wellfed.verbs import planning
 from wellfed.verbs.planning import PlanOptions
 
@@ -19,11 +20,12 @@ def compare(machines: Sequence[str], model_name: str, options: PlanOptions = Pla
     from wellfed.planner.power import power
     from wellfed.planner.sensitivity import sensitivities
 
-    found = []
+    found: list[Compared] = []
     for text in machines:
         answer = planning.plan(model_name, replace(options, on=text))
         best = answer.ranking.best
         asked = answer.search
         weakest = sensitivities(best, asked.estimate) if best else ()
+        tell("machines", len(found) + 1, len(machines))
         found.append(Compared(text, asked.machine, best, answer.verdict.why, power(asked.machine), weakest))
     return found

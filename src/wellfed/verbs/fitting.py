@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wellfed.errors import BadInput
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from wellfed.planner.fit import Fit
 
 
-def fit(on: str | None = None, use: str = "chat", top: int = 10, whole_families: bool = False) -> Fit:
+def fit(on: str | None = None, use: str = "chat", top: int = 10, whole_families: bool = False, users: int = 1) -> Fit:
     """The models of the catalogue that a machine serves well, best first. Raises BadInput for an unknown use."""
     from wellfed.planner.fit import USES, fit
     from wellfed.planner.usable import usable
@@ -19,4 +20,7 @@ def fit(on: str | None = None, use: str = "chat", top: int = 10, whole_families:
     if use not in USES:
         raise BadInput(f"no such use: {use!r}", f"one of {', '.join(USES)}")
     where = usable(inputs.machine(on))
-    return fit(where, USES[use], inputs.calibration(machine=where), top, whole_families)
+    wanted = USES[use]
+    if users > 1:
+        wanted = replace(wanted, workload=replace(wanted.workload, concurrency=users))
+    return fit(where, wanted, inputs.calibration(machine=where), top, whole_families)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from wellfed.models.quantisation import Quantisation
     from wellfed.models.weights import Weights
     from wellfed.provenance import Assumption
+    from wellfed.topology.snapshot import Snapshot
 
 
 def machine(on: str | None = None, nodes: int | None = None, network: str | None = None) -> Machine:
@@ -53,14 +54,29 @@ def captured(path: Path) -> Machine:
 
     Raises BadInput where there is nothing to read, or nothing in it is understood.
     """
+    from wellfed.topology.snapshot_io import load
+
+    return _understood(load(path), path.name)
+
+
+def pasted(content: bytes, name: str = "paste") -> Machine:
+    """The machine of what somebody pasted or sent: a dump, or a snapshot's archive. Raises BadInput as `captured`."""
+    from io import BytesIO
+
+    from wellfed.topology.snapshot_io import load_stream
+
+    return _understood(load_stream(BytesIO(content), name), name)
+
+
+def _understood(snapshot: Snapshot, name: str) -> Machine:
+    """Raises BadInput where nothing in it is understood."""
     from wellfed.catalog.hardware import cpu_or_none, gpu_or_none
     from wellfed.topology.machine import parse
     from wellfed.topology.readers.refusal import refuse_unread
-    from wellfed.topology.snapshot_io import load
 
-    found = parse(load(path), gpu_spec=gpu_or_none, cpu_spec=cpu_or_none)
-    refuse_unread(found, path.name)
-    return found
+    read = parse(snapshot, gpu_spec=gpu_or_none, cpu_spec=cpu_or_none)
+    refuse_unread(read, name)
+    return read
 
 
 def _is_capture(on: str) -> bool:

@@ -16,10 +16,13 @@ from wellfed.verbs import inputs
 
 if TYPE_CHECKING:
     from wellfed.engines.pins import Pins
+    from wellfed.engines.versions import Version
     from wellfed.models.model import Model
     from wellfed.models.quantisation import Quantisation
+    from wellfed.nouns.layout import Speculation
     from wellfed.planner.answer import Answer
     from wellfed.planner.search import Search
+    from wellfed.planner.speculate import Draft
     from wellfed.provenance import Assumption
 
 
@@ -35,9 +38,12 @@ class PlanOptions:
     sweep: bool = False
     least_quality_bits: float | None = None
     engines: tuple[Engine, ...] = ()
+    versions: tuple[Version, ...] = ()  # of engines, where one is named
     quantisations: tuple[str, ...] = ()
     kv_types: tuple[str, ...] = ()  # empty: each engine's own; coarser ones only when nothing fits. ("any",): all
     pins: tuple[str, ...] = ()  # KEY=VALUE by the engine's own flag names
+    speculate: str | None = None  # mtp, eagle, draft:MODEL, ngram, each with @TOKENS; none; None: MTP where it helps
+    acceptance: float | None = None  # the chance that a drafted token is right
     vram_free: str | None = None  # of every GPU, or of each by commas
     ram_free: str | None = None
     system: str | None = None  # linux, windows, wsl2, macos
@@ -79,6 +85,7 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
     """The search behind `plan` on a machine at hand, and what was assumed of model and machine."""
     from wellfed.models.quantisation_names import quantisation
     from wellfed.planner.search import Search
+    from wellfed.planner.speculate import read
     from wellfed.planner.stated import with_stated
     from wellfed.planner.usable import usable
 
@@ -87,6 +94,7 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
     named = inputs.model(model_name)
     pinned = _pins(options)
     workload, cut = within(_with_pinned_context(options.workload, pinned), named.model)
+    guess = read(options.speculate) if options.speculate else None
     asked = tuple(quantisation(name).id for name in options.quantisations)
     goal = Goal(
         objective=options.objective,
@@ -96,6 +104,11 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
         kv_types=_kv_types(options.kv_types),
         any_kv="any" in options.kv_types,
         pins=pinned,
+        versions=options.versions,
+        speculation=guess,
+        may_speculate=options.speculate is None and not any(pins.speculates for _, pins in pinned),
+        acceptance=options.acceptance,
+        draft=_draft(guess, named),
     )
     found = Search(
         machine=where,
@@ -117,6 +130,21 @@ def _pins(options: PlanOptions) -> tuple[tuple[Engine, Pins], ...]:
     from wellfed.engines.pins import pins_by_engine
 
     return tuple(pins_by_engine(options.engines or tuple(Engine), options.pins).items())
+
+
+def _draft(guess: Speculation | None, named: inputs.NamedModel) -> Draft | None:
+    """The draft model by its name, in the published type of its files, or Q4_K_M beside GGUF. Raises UnknownName."""
+    if guess is None or not guess.draft:
+        return None
+    from wellfed.models.quantisation import weights
+    from wellfed.models.quantisation_names import quantisation
+    from wellfed.planner.speculate import Draft, completed
+
+    draft = inputs.model(guess.draft)
+    kind = draft.quantisation or quantisation("q8_0")
+    found = Draft(draft.model, draft.weights or weights(draft.model, kind))
+    completed(guess, named.model, found.weights, found)  # another vocabulary is told before anything is searched
+    return found
 
 
 def _with_pinned_context(workload: Workload, pinned: tuple[tuple[Engine, Pins], ...]) -> Workload:

@@ -6,13 +6,13 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wellfed.catalog.published import Published, gguf_repositories
 from wellfed.engines.exports import EXPORTS
 from wellfed.engines.spec import Endpoint, LaunchSpec
 from wellfed.errors import BadInput, WellfedError
+from wellfed.homes import expanded
 from wellfed.launch.extra_flags import ensure_not_ours
 from wellfed.launch.pages import release_left_behind
 from wellfed.launch.preflight import DoesNotFit, ensure_fits
@@ -277,7 +277,7 @@ def _files(model: str, plan: Plan, options: RunOptions, told: Told) -> str:
 
     if model == CATALOGUE_NAME:
         return str(demo_path())
-    path = Path(model).expanduser()
+    path = expanded(model)
     if path.exists():
         return str(path.resolve())
     if plan.layout.engine not in READS_GGUF:

@@ -9,6 +9,7 @@ from wellfed.models.model import Model
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.perf.memory.compute import shapes
 from wellfed.perf.memory.kv import option
+from wellfed.perf.memory.split import Span
 from wellfed.units import GIB, MIB
 
 _LARGE_GPU_BYTES = 70 * GIB  # from here on vLLM's defaults are 1024 sequences and 8192 tokens, else 256 and 2048
@@ -16,8 +17,9 @@ _LARGE_GPU_BYTES = 70 * GIB  # from here on vLLM's defaults are 1024 sequences a
 _SAMPLER_BYTES, _SAMPLER_BYTES_ELSEWHERE = 38.3, 8.0
 _NON_TORCH_BYTES, _NON_TORCH_PARALLEL_GIB = 0.13 * GIB, 0.42
 # Captured decode steps by layer: they share the activations' pool, and experts' workspaces come on top (logs of vLLM
-# 0.11 on H100: 0.1 GiB for 28 dense layers, 0.39 and 1.03 GiB for 24 and 36 with experts).
+# 0.11 on H100, 51 batch sizes up to 512: 0.1 GiB for 28 dense layers, 0.39 and 1.03 GiB for 24 and 36 with experts).
 _GRAPH_BYTES_PER_LAYER, _GRAPH_BYTES_PER_EXPERT_LAYER = 4 * MIB, 22 * MIB
+_LARGEST_GRAPH = 512  # sequences
 _LEAST_CACHE_BYTES, _LEAST_KEPT_BYTES = 4 * GIB, GIB
 
 
@@ -30,6 +32,7 @@ class Budget:
     graphs: float
     kept: float
     note: str
+    short: float = 0.0  # less is free than the engine wants to find: it does not start
 
     @property
     def total(self) -> float:
@@ -37,14 +40,27 @@ class Budget:
         return self.activations + self.non_torch + self.graphs + self.kept
 
 
-def budget(model: Model, layout: Layout, capacity: float | None, free: float | None, weights: float) -> Budget:
-    """What an engine uses and keeps beside weights and cache on a GPU of `capacity` bytes, `free` of them free."""
-    total = capacity or 0.0
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A GPU as an engine's budget sees it: `capacity` bytes, `free` of them (None: all), `visible` of which it takes
+    its share; `host` bytes of the engine's processes lie in the same pool (unified memory).
+    """
+
+    capacity: float | None
+    free: float | None = None
+    visible: float | None = None
+    host: float = 0.0
+
+
+def budget(model: Model, layout: Layout, card: Card, weights: float, span: Span | None = None) -> Budget:
+    """What an engine uses and keeps beside `weights` and cache on a card that holds the layers `span` (None: all)."""
+    total = card.visible or card.capacity or 0.0
+    free = card.capacity if card.free is None else card.free
     others = 0.0 if free is None else max(0.0, total - free)
-    peak = activation_bytes(model, layout, capacity)
+    peak = activation_bytes(model, layout, card.capacity)
     parallel = float(option(layout, "nccl_gib") or _NON_TORCH_PARALLEL_GIB) * GIB
-    context = _NON_TORCH_BYTES + (parallel if layout.tensor_parallel > 1 else 0.0)
-    graphs = graph_bytes(model) if layout.cuda_graphs else 0.0
+    context = _NON_TORCH_BYTES + (parallel if layout.tensor_parallel > 1 else 0.0) + card.host
+    graphs = graph_bytes(model, layout, span) if layout.cuda_graphs else 0.0
     used = Budget(peak, context, graphs, 0.0, "")
     if layout.engine is Engine.TENSORRT_LLM:
         return _tensorrt_llm(used, layout, total - others - weights)
@@ -54,17 +70,39 @@ def budget(model: Model, layout: Layout, capacity: float | None, free: float | N
     return _raised(kept, layout, total - others - weights)
 
 
-def graph_bytes(model: Model) -> float:
-    """Of the captured decode steps, all batch sizes together."""
-    experts = sum(isinstance(layer.ffn, MoeFfn) for layer in model.layers)
-    dense = len(model.layers) - experts
-    return float(dense * _GRAPH_BYTES_PER_LAYER + experts * _GRAPH_BYTES_PER_EXPERT_LAYER)
+def graph_bytes(model: Model, layout: Layout, span: Span | None = None) -> float:
+    """Of the captured decode steps of one rank's layers, in proportion to the batch sizes that are captured."""
+    layers = model.layers if span is None else model.layers[span.first : span.last]
+    experts = sum(isinstance(layer.ffn, MoeFfn) for layer in layers)
+    dense = len(layers) - experts
+    whole = float(dense * _GRAPH_BYTES_PER_LAYER + experts * _GRAPH_BYTES_PER_EXPERT_LAYER)
+    return whole * _captured(layout) / captured_sizes(_LARGEST_GRAPH)
+
+
+def _captured(layout: Layout) -> int:
+    return captured_sizes(min(_LARGEST_GRAPH, 2 * layout.max_sequences) if is_decided(layout) else _LARGEST_GRAPH)
+
+
+def captured_sizes(largest: int) -> int:
+    """How many batch sizes up to `largest` are captured: 1, 2, 4, then every 8th, from 256 on every 16th."""
+    small = sum(size <= largest for size in (1, 2, 4))
+    return small + max(0, min(largest, 255) // 8) + max(0, (largest - 256) // 16 + 1)
+
+
+def is_decided(layout: Layout) -> bool:
+    """Whether the layout says how many sequences and tokens a pass takes; a single one is nobody's choice here."""
+    return layout.max_sequences > 1
 
 
 def _vllm(used: Budget, layout: Layout, total: float, others: float) -> Budget:
     """`gpu_memory_utilization` of all memory is the engine's, other programs' share included."""
     share = float(option(layout, "gpu_memory_utilization") or 0.92)
-    kept, graphs = max(0.0, (1 - share) * total - others), used.graphs
+    kept, graphs = (1 - share) * total - others, used.graphs
+    if kept < 0:  # vLLM does not start: less is free than the share it is to take
+        note = f"gpu_memory_utilization {share:g}: {share * total / GIB:.2f} GiB must be free"
+        if option(layout, "gpu_memory_utilization") and not option(layout, "v0"):
+            return Budget(used.activations, used.non_torch, graphs, 0.0, note, short=-kept)
+        kept = 0.0
     if option(layout, "graphs_in_budget", "1") == "0":  # before 0.12 graphs were captured into what was kept free
         kept, graphs = max(0.0, kept - graphs), min(graphs, kept)
     return Budget(used.activations, used.non_torch, graphs, kept, f"gpu_memory_utilization {share:g}")
@@ -87,7 +125,7 @@ def _tensorrt_llm(used: Budget, layout: Layout, left: float) -> Budget:
 def _raised(found: Budget, layout: Layout, left: float) -> Budget:
     """A default fraction that leaves no cache is raised by whoever starts the engine; a stated one stands."""
     stated = option(layout, "gpu_memory_utilization") or option(layout, "mem_fraction_static")
-    if stated or left - found.total >= _LEAST_CACHE_BYTES:
+    if found.short or stated or left - found.total >= _LEAST_CACHE_BYTES:
         return found
     used = found.total - found.kept
     kept = min(found.kept, max(_LEAST_KEPT_BYTES, left - used - _LEAST_CACHE_BYTES))
@@ -125,8 +163,9 @@ def activation_bytes(model: Model, layout: Layout, capacity: float | None) -> fl
     experts' in- and outputs) in 16 bits.
     """
     large = capacity is None or capacity >= _LARGE_GPU_BYTES
-    tokens = int(option(layout, "batch_tokens") or (8192 if large else 2048))
-    rows = int(option(layout, "max_num_seqs") or (1024 if large else 256))
+    decided = is_decided(layout)
+    tokens = int(option(layout, "batch_tokens") or (layout.batch_tokens if decided else 8192 if large else 2048))
+    rows = int(option(layout, "max_num_seqs") or (layout.max_sequences if decided else 1024 if large else 256))
     shape, ranks = shapes(model), max(1, layout.tensor_parallel)
     per_logit = _SAMPLER_BYTES if layout.engine is Engine.VLLM else 8.0
     per_logit = float(option(layout, "sampler_bytes") or per_logit)

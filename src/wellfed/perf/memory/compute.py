@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wellfed.models.attention import Attention, FullAttention, LatentAttention
+from wellfed.models.compressed_attention import CompressedAttention
 from wellfed.models.ffn import DenseFfn, MoeFfn
 from wellfed.models.model import Model
 from wellfed.nouns.layout import Engine, Layout
@@ -128,7 +129,18 @@ def _attention(attention: Attention, layout: Layout, tokens: int, context: int, 
     if isinstance(attention, FullAttention):
         q = tokens * attention.heads * attention.head_dim * _F32
         return q if layout.flash_attention else tokens * attention.heads * context * _F32
+    if isinstance(attention, CompressedAttention) and attention.indexer is not None:
+        return _indexed(attention, layout, tokens, context)
     return 0.0
+
+
+def _indexed(attention: CompressedAttention, layout: Layout, tokens: int, context: int) -> float:
+    """The indexer's scores of every compressed entry, all its heads, and their weighted copy; builds with one
+    operation for it (option `indexer` not `unfused`) keep the sum over heads alone.
+    """
+    entries = context // attention.ratio
+    heads = 2 * attention.indexer.heads if attention.indexer and option(layout, "indexer") == "unfused" else 1
+    return tokens * heads * entries * _F32
 
 
 def _expanded(attention: LatentAttention, layout: Layout, tokens: int, context: int) -> float:

@@ -74,6 +74,29 @@ def context_bytes(gpu: Gpu) -> float:
     return _CONTEXT_BYTES + _CONTEXT_PER_UNIT_BYTES * min(units, 200)
 
 
+_CONTEXT_NAMES = {
+    "nvidia": "CUDA context and kernels, by SMs", "amd": "HIP context and kernels, by compute units",
+    "intel": "Level Zero context and kernels, by Xe cores", "apple": "Metal's command queues and kernels",
+}  # fmt: skip
+
+
+def context_note(gpu: Gpu) -> str:
+    """What a process keeps on a card before any weight, by the name its runtime has."""
+    return _CONTEXT_NAMES.get(vendor(gpu), "the driver's context and kernels")
+
+
+def visible_bytes(gpu: Gpu, machine: Machine) -> float | None:
+    """What the runtime calls the card's whole memory, of which vLLM takes its share: under Windows' own driver model
+    (WSL2 too) all of it, elsewhere less what the driver keeps.
+    """
+    nominal = gpu_nominal_bytes(gpu)
+    if nominal is None or unified(gpu):
+        return gpu_capacity_bytes(gpu, machine)
+    if machine.os.family == "windows" or machine.os.wsl:
+        return float(nominal)
+    return max(0.0, nominal * (1 - _DRIVER_SHARE) - _DRIVER_BYTES)
+
+
 def ram_capacity_bytes(machine: Machine) -> float | None:
     """RAM of one node that this process may use.
 
@@ -98,7 +121,8 @@ def ram_free_bytes(machine: Machine) -> float | None:
 
 def gpu_free_bytes(gpu: Gpu, machine: Machine) -> float | None:
     """Free GPU memory now, on live machines or as said."""
-    return gpu.memory_free_bytes if _free_is_known(machine) and not unified(gpu) else None
+    known = machine.free_stated or (machine.origin is Origin.LIVE and not unified(gpu))
+    return gpu.memory_free_bytes if known else None
 
 
 def _free_is_known(machine: Machine) -> bool:

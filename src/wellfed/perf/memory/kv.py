@@ -86,7 +86,8 @@ def layer_bytes(attention: Attention, layout: Layout, context: int) -> float:
     if isinstance(attention, JointAttention):
         return sum(layer_bytes(part, layout, context) for part in attention.parts)
     if isinstance(attention, Recurrent):
-        return 2.0 * attention.cache_elements(context)  # the state's own type, whatever the cache's
+        states = 1 + (layout.speculation.tokens if layout.speculation and layout.speculation.kind else 0)
+        return 2.0 * attention.cache_elements(context) * states  # the state's own type, whatever the cache's
     if isinstance(attention, LatentAttention):
         return _latent_bytes(attention, layout, context, keys, values)
     if isinstance(attention, FullAttention):
@@ -138,6 +139,31 @@ def span_bytes(model: Model, layout: Layout, context: int, first: int, last: int
         if count:
             total += count * layer_bytes(attention, layout, context)
     return total
+
+
+def pooled_bytes(model: Model, layout: Layout, context: int, slots: int, first: int, last: int) -> float:
+    """The same for `slots` sequences that share one cache of `context` tokens (llama.cpp's `--kv-unified`): whole
+    contexts once, windows and states once for each.
+    """
+    profile, total = cache_profile(model), 0.0
+    for kind, attention in enumerate(profile.kinds):
+        count = profile.count(kind, first, last)
+        if not count:
+            continue
+        size = layer_bytes(attention, layout, context)
+        windowed = isinstance(attention, FullAttention) and attention.window is not None
+        if isinstance(attention, Recurrent):
+            size *= slots
+        elif windowed and isinstance(attention, FullAttention) and attention.window is not None:
+            wanted = cells(layout, attention.window * slots + layout.ubatch_tokens)
+            size *= min(context, wanted) / max(1, _window_tokens(attention, layout, context))
+        total += count * size
+    return total
+
+
+def is_pooled(layout: Layout) -> bool:
+    """Whether llama.cpp's slots share one cache."""
+    return layout.engine is Engine.LLAMA_CPP and option(layout, "kv_unified") == "1"
 
 
 def kv_bytes_per_sequence(model: Model, layout: Layout, context: int) -> float:

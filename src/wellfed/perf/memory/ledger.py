@@ -6,6 +6,7 @@ from wellfed.nouns.estimate import DeviceMemory, Memory
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Request
 from wellfed.perf.memory import ktransformers, llamacpp, serving, vllm_cpu
+from wellfed.perf.memory.kv import is_pooled
 from wellfed.perf.memory.pool import one_pool
 from wellfed.perf.memory.share import Named, Share, longest_context, most_sequences
 
@@ -22,6 +23,8 @@ def memory(request: Request) -> Memory:
     found, context = shares(request), request.workload.context
     most = most_sequences(found, context)
     count = _sequences(request, most)
+    if is_pooled(request.layout) and most is not None:
+        most = min(most, count)  # as many as it is started with: the cache is one for all
     devices = _devices(found, context, count)
     limit = max(context, request.model.context_limit)
     return Memory(devices, _over_replicas(request, most), longest_context(found, count, limit))
@@ -30,7 +33,7 @@ def memory(request: Request) -> Memory:
 def ledgers(request: Request) -> Memory:
     """The ledgers alone, without asking how much more would fit: what searches ask first of every layout."""
     found, context = shares(request), request.workload.context
-    local = request.layout.engine in _LOCAL
+    local = request.layout.engine in _LOCAL and request.layout.engine is not Engine.KTRANSFORMERS
     count = _sequences(request, None if local else most_sequences(found, context))
     return Memory(_devices(found, context, count))
 
@@ -67,6 +70,8 @@ def _by_engine(request: Request) -> tuple[Share, ...]:
 
 
 def _sequences(request: Request, most: int | None) -> int:
+    if request.layout.engine is Engine.KTRANSFORMERS:  # a pool, as SGLang's, of which it is a part now
+        return serving.sequences(request, most)
     if request.layout.engine in _LOCAL:
         return llamacpp.sequences(request)
     if vllm_cpu.on_cpu(request.layout):

@@ -17,12 +17,13 @@ from wellfed.models.gguf_types import TYPES, plain
 from wellfed.models.model import Model
 from wellfed.models.tensor import Part
 from wellfed.nouns.estimate import MemoryTerm
-from wellfed.nouns.layout import Engine, NumaPolicy
+from wellfed.nouns.layout import DraftKind, Engine, Layout, NumaPolicy
 from wellfed.nouns.plan import Request
 from wellfed.perf.kernels import REPACKED
 from wellfed.perf.memory.compute import Duties, compute_bytes, host_bytes, shapes
 from wellfed.perf.memory.devices import (
     context_bytes,
+    context_note,
     gpu_capacity_bytes,
     gpu_free_bytes,
     ram_capacity_bytes,
@@ -30,15 +31,17 @@ from wellfed.perf.memory.devices import (
     system_bytes,
     unified,
 )
+from wellfed.perf.memory.draft import draft_cache_bytes, draft_weight_bytes
 from wellfed.perf.memory.held import Held, held
 from wellfed.perf.memory.identity import per_object
-from wellfed.perf.memory.kv import cells, option, span_bytes
+from wellfed.perf.memory.kv import cells, is_pooled, option, pooled_bytes, span_bytes
 from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span, layer_split
 from wellfed.units import MIB
 
 PIPELINE_COPIES = 4  # GGML_SCHED_MAX_COPIES: inputs of four micro-batches in flight over several GPUs
 _LOGIT_BYTES = 4
+_PATCHES = 4096  # of one picture at most, where nothing says otherwise (assumed)
 _OFFLOAD_FROM = 32  # tokens from which a CPU matrix is fetched to the GPU for a multiplication
 # The server's own: code and libraries, then what it keeps of each token of the vocabulary. Measured on the embedded
 # build with vocabularies of 512 to 151,936 tokens.
@@ -128,7 +131,8 @@ def _gpu_share(request: Request, placement: Placement, weights: Held, index: int
     device = f"gpu{index}"
     fixed = (
         MemoryTerm(device, "weights", *_gpu_weights(request, placement, weights, index)),
-        MemoryTerm(device, "engine context", context_bytes(gpu), "CUDA context and kernels, by SMs"),
+        MemoryTerm(device, "engine context", context_bytes(gpu), context_note(gpu)),
+        *_gpu_extras(request, placement, index),
     )
     growth = _gpu_growth(request, placement, weights, index)
     machine = request.machine
@@ -149,20 +153,84 @@ def _gpu_weights(request: Request, placement: Placement, weights: Held, index: i
     return total + (head if span.output else 0.0), note + (" and the head" if span.output else "")
 
 
+def _gpu_extras(request: Request, placement: Placement, index: int) -> tuple[MemoryTerm, ...]:
+    """Beside the language model: the draft's weights, with the head; towers for pictures and sound, on the first."""
+    device, found = f"gpu{index}", []
+    draft = draft_weight_bytes(request.weights, request.layout)
+    if draft and _drafts_here(placement, index):
+        found.append(MemoryTerm(device, "draft weights", draft, "what drafts tokens, beside the head"))
+    if index == 0 and option(request.layout, "mmproj") == "gpu":
+        found += [MemoryTerm(device, *named) for named in tower_terms(request.model)]
+    return tuple(found)
+
+
+def _drafts_here(placement: Placement, index: int) -> bool:
+    """Drafts follow the head."""
+    return placement.spans[index].output
+
+
+def tower_terms(model: Model) -> tuple[Named, ...]:
+    """The projector's file (`--mmproj`), in 16 bits, and what one picture's patches need: queries, keys, values and
+    the widest layer in FP32 for 4096 patches. Nothing where the model has no towers.
+    """
+    towers = [tensor for tensor in model.extra_tensors if tensor.part in (Part.VISION, Part.AUDIO)]
+    size = 2.0 * sum(tensor.elements for tensor in towers)
+    widest = max((max(tensor.rows, tensor.columns) for tensor in towers if tensor.columns > 1), default=0)
+    if not size:
+        return ()
+    return (
+        ("towers", size, "pictures and sound, 16 bits"),
+        ("tower compute", _PATCHES * 4.0 * 3 * min(widest, 8192), "patches of one picture"),
+    )
+
+
+def _cache(request: Request, context: int, count: int, first: int, last: int) -> float:
+    """Cache of `count` sequences in the layers first <= layer < last: one for each, or one for all."""
+    model, layout = request.model, request.layout
+    padded = cells(layout, context)
+    if is_pooled(layout):
+        return pooled_bytes(model, layout, padded, count, first, last)
+    return count * span_bytes(model, layout, padded, first, last)
+
+
+def _draft_growth(request: Request, context: int, count: int) -> tuple[Named, ...]:
+    """The draft's cache, and its graph: the logits of a whole ubatch."""
+    model, layout = request.model, request.layout
+    guess = layout.speculation
+    if guess is None or guess.kind in (None, DraftKind.NGRAM):
+        return ()
+    pools = 1 if is_pooled(layout) else count
+    cache = pools * draft_cache_bytes(model, layout, cells(layout, context))
+    rows = min(layout.ubatch_tokens, layout.batch_tokens)
+    compute = rows * (model.vocabulary + 2 * model.hidden) * 4.0
+    return (
+        ("draft kv", cache, f"{layout.kv_type}, {pools} x {context} tokens"),
+        ("draft compute", compute, "logits of one ubatch of the draft"),
+    )
+
+
 def _gpu_growth(request: Request, placement: Placement, weights: Held, index: int) -> Growth:
     model, layout = request.model, request.layout
     span = placement.spans[index]
     duties = _duties(request, placement, weights, index)
 
+    drafts = _drafts_here(placement, index)
+
     def growth(context: int, count: int) -> tuple[Named, ...]:
-        cache = count * span_bytes(model, layout, cells(layout, context), span.first, span.last)
+        cache = _cache(request, context, count, span.first, span.last) if _offloads_cache(layout) else 0.0
         compute = compute_bytes(model, layout, context, duties) if span.layers or span.output else 0.0
         return (
+            *(_draft_growth(request, context, count) if drafts else ()),
             ("kv", cache, f"{layout.kv_type}, {count} x {context} tokens, {span.layers} layers"),
             ("compute", compute, "activations of one ubatch, largest phase"),
         )
 
     return growth
+
+
+def _offloads_cache(layout: Layout) -> bool:
+    """Whether a GPU's layers keep their cache with them; `--no-kv-offload` leaves all of it in RAM."""
+    return option(layout, "no_kv_offload") != "1"
 
 
 def _duties(request: Request, placement: Placement, weights: Held, index: int) -> Duties:
@@ -214,7 +282,7 @@ def _ram_share(
     shared = [share for share, gpu in zip(gpu_shares, gpus, strict=True) if unified(gpu)]
     fixed += [term for share in shared for term in _as_ram(share.fixed)]
     growth = _ram_growth(request, placement, bool(gpus), tuple((share.device, share.growth) for share in shared))
-    caches = placement.cpu_layers > 0 or not gpus
+    caches = placement.cpu_layers > 0 or not gpus or not _offloads_cache(request.layout)
     return Share("ram", tuple(fixed), growth, capacity, free, caches)
 
 
@@ -244,6 +312,11 @@ def _ram_weights(request: Request, placement: Placement, weights: Held) -> tuple
         terms.append(MemoryTerm("ram", "page cache", 0.0, note, repacked))
     program = _PROGRAM_BYTES + _TOKEN_BYTES * request.model.vocabulary
     terms.append(MemoryTerm("ram", "engine", program, "program, libraries, vocabulary"))
+    draft = 0.0 if placement.output_on_gpu else draft_weight_bytes(request.weights, request.layout)
+    if draft:
+        terms.append(MemoryTerm("ram", "draft weights", draft, "what drafts tokens, beside the head"))
+    if option(request.layout, "mmproj") == "ram" or (option(request.layout, "mmproj") and not placement.spans):
+        terms += [MemoryTerm("ram", *named) for named in tower_terms(request.model)]
     kept = request.layout.prompt_cache_bytes
     if kept:
         note = "prompts that the server keeps for whoever comes back (--cache-ram), at most; fills with use"
@@ -283,7 +356,8 @@ def _ram_growth(
     experts_here = placement.cpu_experts.layers > 0 and not fetches_experts(request)
 
     def growth(context: int, count: int) -> tuple[Named, ...]:
-        cache = count * span_bytes(model, layout, cells(layout, context), 0, cpu)
+        here = cpu if _offloads_cache(layout) else len(model.layers)
+        cache = _cache(request, context, count, 0, here)
         compute = host_bytes(model, layout, context, copies, experts_here) if has_gpu else 0.0
         if cpu or not has_gpu:
             compute = max(compute, compute_bytes(model, layout, context, on_cpu))
@@ -292,6 +366,7 @@ def _ram_growth(
             ("kv", cache, f"{layout.kv_type}, {count} x {context} tokens, {cpu} layers"),
             ("compute", compute, "pinned inputs and the CPU's activations"),
             ("output", output, "logits of each sequence"),
+            *(() if placement.output_on_gpu else _draft_growth(request, context, count)),
         ]
         for device, other in shared:
             terms += [(f"{device} {name}", size, "unified memory") for name, size, _ in other(context, count)]

@@ -17,16 +17,19 @@ from wellfed.hardware.machine import Gpu, Machine
 from wellfed.nouns.estimate import MemoryTerm
 from wellfed.nouns.layout import Layout
 from wellfed.nouns.plan import Request
-from wellfed.perf.memory.budget import budget
+from wellfed.perf.memory.budget import Budget, Card, budget
 from wellfed.perf.memory.devices import (
     gpu_capacity_bytes,
     gpu_free_bytes,
     ram_capacity_bytes,
     ram_free_bytes,
     system_bytes,
+    unified,
+    visible_bytes,
 )
+from wellfed.perf.memory.draft import draft_cache_bytes, draft_weight_bytes
 from wellfed.perf.memory.kv import option
-from wellfed.perf.memory.shards import rank_cache_bytes, rank_weights, stages
+from wellfed.perf.memory.shards import attention_ranks, rank_cache_bytes, rank_weights, stages
 from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span
 from wellfed.units import GB, GIB
@@ -48,7 +51,9 @@ def shares(request: Request) -> tuple[Share, ...]:
         capacity, free = gpu_capacity_bytes(gpu, machine), gpu_free_bytes(gpu, machine)
         key = (capacity, free, stage)
         if key not in known:
-            known[key] = _fixed(request, spans[stage], capacity, free)
+            host = _PROCESS_BYTES if unified(gpu) else 0.0
+            card = Card(capacity, free, visible_bytes(gpu, machine), host)
+            known[key] = _fixed(request, spans[stage], card)
         device = f"gpu{index}"
         fixed = tuple([MemoryTerm(device, *named) for named in known[key]])
         found.append(Share(device, fixed, growths[stage], capacity, free))
@@ -84,17 +89,30 @@ def _offloaded(layout: Layout) -> float:
     return float(text) * GB if text else 0.0
 
 
-def _fixed(request: Request, span: Span, capacity: float | None, free: float | None) -> tuple[Named, ...]:
+def _fixed(request: Request, span: Span, card: Card) -> tuple[Named, ...]:
     layout, weights = request.layout, _weights(request, span)
-    found = budget(request.model, layout, capacity, free, weights)
+    draft = draft_weight_bytes(request.weights, layout) / max(1, layout.tensor_parallel) if span.output else 0.0
+    found = budget(request.model, layout, card, weights + draft, span)
     ways = f"TP {layout.tensor_parallel}, EP {layout.expert_parallel}, {span.layers} layers"
     return (
         ("weights", weights, ways),
+        *((("draft weights", draft, "what drafts tokens"),) if draft else ()),
         ("activations", found.activations, "peak of the profile run: tokens, logits, sampling"),
         ("engine context", found.non_torch, "CUDA context, NCCL and all-reduce buffers"),
         ("cuda graphs", found.graphs, "captured decode steps"),
         ("kept free", found.kept, found.note),
+        *(
+            (("wanted free at the start", found.short + _missing(found, weights + draft, card), found.note),)
+            if found.short
+            else ()
+        ),
     )
+
+
+def _missing(found: Budget, weights: float, card: Card) -> float:
+    """What is free beside what the engine would use: with the shortage it makes the ledger overflow by just that."""
+    free = card.free if card.free is not None else card.capacity
+    return max(0.0, (free or 0.0) - weights - found.total)
 
 
 def _growth(request: Request, span: Span) -> Growth:
@@ -103,7 +121,9 @@ def _growth(request: Request, span: Span) -> Growth:
     def growth(context: int, count: int) -> tuple[Named, ...]:
         tokens = ceil(context / _BLOCK) * _BLOCK
         cache = count * rank_cache_bytes(model, layout, tokens, span)
-        return (("kv", cache, f"{layout.kv_type}, {count} x {context} tokens"),)
+        drafts = count * draft_cache_bytes(model, layout, tokens, attention_ranks(layout)) if span.output else 0.0
+        draft = (("draft kv", drafts, f"{count} x {context} tokens"),) if drafts else ()
+        return (("kv", cache, f"{layout.kv_type}, {count} x {context} tokens"), *draft)
 
     return growth
 
@@ -137,7 +157,9 @@ def cache_bytes(request: Request) -> float | None:
 def _ram(request: Request, ranks: int) -> Share:
     machine: Machine = request.machine
     capacity, free = ram_capacity_bytes(machine), ram_free_bytes(machine)
-    fixed = [MemoryTerm("ram", "engine processes", ranks * _PROCESS_BYTES, "runtime and pinned buffers of each rank")]
+    apart = [gpu for gpu in _gpus(request) if not unified(gpu)]  # others' processes stand in the GPU's own ledger
+    hosts = (len(apart) if ranks else 0) * _PROCESS_BYTES
+    fixed = [MemoryTerm("ram", "engine processes", hosts, "runtime and pinned buffers of each rank")]
     if _offloaded(request.layout):
         fixed.append(MemoryTerm("ram", "weights", ranks * _offloaded(request.layout), "cpu_offload_gb of each rank"))
     if not ranks:

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 from wellfed.perf.serving.knobs import Knobs
 from wellfed.perf.serving.shape import Shape
-from wellfed.perf.serving.step import forward, smaller
+from wellfed.perf.serving.step import forward, larger, smaller
 
 _ROUNDS = 8
 _SHARPNESS = 4.0
+_MATCHED = 0.6  # of its capacity, what a prefill pool that was made for its load is asked for
 
 
 class Split(NamedTuple):
@@ -33,11 +34,14 @@ def split(
     prefill_workers: float,
     decode_workers: float,
     clients: float,
+    matched: float = 0.0,
 ) -> Split:
     """Closed loop over two pools: a client prefills, hands its cache over, decodes, and asks again.
 
     Decode passes hold no prefill. The rate is the least of what clients ask for, the prefill pool can take and the
-    decode slots hold, with a rounded knee; Little's law gives the wait. Numbers or arrays.
+    decode slots hold, with a rounded knee; Little's law gives the wait. The share of the requests that the start brings
+    at once waits for half of all prompts. `matched` 1: the prefill pool is as large as its load asks for, whatever its
+    number of workers. Numbers or arrays.
     """
     per_pass = smaller(prefill_shape.prompt, prefill_shape.chunk)
     passes = prefill_shape.prompt / per_pass
@@ -52,10 +56,12 @@ def split(
         batch = running / decode_workers / decode_shape.stages
         tpot = forward(decode_shape, knobs, batch, 0.0 * batch).seconds / decode_shape.gain
         answer = decode_shape.output * tpot
-        idle = knobs.request_s / decode_shape.pace + prefill + handed + knobs.prefill_wait * tpot
+        idle = (knobs.request_s + knobs.handover_s) / decode_shape.pace + prefill + handed + knobs.prefill_wait * tpot
         asked = clients / (answer + idle)
-        rate = (asked**-_SHARPNESS + most**-_SHARPNESS) ** (-1 / _SHARPNESS)
+        capacity = larger(most, matched * asked / _MATCHED)
+        rate = (asked**-_SHARPNESS + capacity**-_SHARPNESS) ** (-1 / _SHARPNESS)
         running = (running * smaller(rate * answer, slots)) ** 0.5
     rate = running / answer
-    ttft = clients / rate - answer
-    return Split(tpot, ttft, running, rate, batch, prefill, handed, ttft - idle, most)
+    first = smaller(clients / decode_shape.requests, 1.0 + 0 * running)
+    ttft = clients / rate - answer + first * clients / capacity / 2
+    return Split(tpot, ttft, running, rate, batch, prefill, handed, ttft - idle, capacity)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from wellfed.nouns.calibration import Calibration
-from wellfed.nouns.layout import Layout
 from wellfed.nouns.plan import Request
 from wellfed.perf.serving.formats import gpu_of, memory_kind
 from wellfed.provenance import Assumption
@@ -18,10 +17,15 @@ def kind_measured(request: Request) -> str:
     return f"{_SERVING} {request.layout.engine.value} {gpu.architecture}-{memory_kind(gpu)}"
 
 
-def nearness(layout: Layout, rows: int) -> str:
-    """Which residuals hold: of engines tuned by vendors, of kinds that many rows stand behind, or of others."""
-    if "tuned" in dict(layout.options):
+def nearness(request: Request, rows: int) -> str:
+    """Which residuals hold: of engines tuned by vendors, of runs whose requests all come at once (waits are everything
+    there), of kinds that many rows stand behind, or of others.
+    """
+    load = request.workload
+    if "tuned" in dict(request.layout.options):
         return "tuned"
+    if load.requests is not None and load.requests <= load.concurrency > 1:
+        return "at once"
     return "near" if rows >= _ENOUGH else "far"
 
 
@@ -29,7 +33,7 @@ def sigma(calibration: Calibration, request: Request, metric: str) -> float:
     """The log doubt of `metric` (tpot or ttft): that of sources left out, as near to the others as this request is."""
     rows = calibration.support.get(kind_measured(request), 0)
     cls = f"{_SERVING} {metric}"
-    return calibration.sigma(f"{cls} {nearness(request.layout, rows)}", calibration.sigma(cls))
+    return calibration.sigma(f"{cls} {nearness(request, rows)}", calibration.sigma(cls))
 
 
 def told(calibration: Calibration, request: Request) -> Assumption:

@@ -77,13 +77,15 @@ class Pools:
     decode: Shape
     prefill_workers: int
     decode_workers: int
+    matched: float = 0.0  # 1: as many prefill workers as the load asks for
 
 
 def pools(request: Request, space: Room) -> Pools:
     """The pools of a request whose layout has `prefill_gpus`; `data_parallel` counts the decode workers."""
     first, workers = prefill_layout(request.layout)
     prompt = shape_for(replace(request, layout=first), space)
-    return Pools(prompt, shape_for(request, space), workers, max(1, request.layout.data_parallel))
+    matched = float(dict(request.layout.options).get("prefill_matched", 0))
+    return Pools(prompt, shape_for(request, space), workers, max(1, request.layout.data_parallel), matched)
 
 
 def _estimate(
@@ -188,7 +190,7 @@ def _estimate_split(request: Request, calibration: Calibration) -> Estimate:
     two, parameters = pools(request, space), knobs_for(request, calibration)
     shape, prompt_shape = two.decode, two.prefill
     clients = request.workload.concurrency
-    found = split(prompt_shape, shape, parameters, two.prefill_workers, two.decode_workers, clients)
+    found = split(prompt_shape, shape, parameters, two.prefill_workers, two.decode_workers, clients, two.matched)
     decode = terms(shape, parameters, found.batch, 0.0, 1 / shape.gain)
     return Estimate(
         memory=space.memory,

@@ -55,6 +55,7 @@ class Knobs:
     clumping: float  # queue for the prefill against random arrivals': answers of like length end together
     group_wait: float  # steps a prompt waits until all attention groups take one
     prefill_wait: float  # decode steps until a finished prompt's first token is out
+    handover_s: float  # disaggregated: host work of routing a request twice and of announcing its cache
     kv_transfer_fraction: float  # disaggregated: achieved share of the link when the cache moves
 
 
@@ -76,6 +77,7 @@ _COMMON: Mapping[str, str] = {
     "request_s": "request_s",
     "frontend_s": "frontend_s",
     "clumping": "clumping",
+    "handover_s": "handover_s",
     "kv_transfer_fraction": "kv_transfer_fraction",
 }
 _BY_ENGINE = ("launch_s",)
@@ -87,6 +89,7 @@ _FACTORS: Mapping[str, tuple[str, ...]] = {
     "memory_factor": (*_READS, "cache_fraction"),
     "compute_factor": (*_RATES, "score_rate"),
     "kernel_factor": ("kernel_s",),
+    "launch_factor": ("launch_s",),
     "reduce_factor": ("reduce_s", "reduce_hop_s"),
 }
 Keys = Mapping[str, tuple[str, ...]]
@@ -130,9 +133,9 @@ def bounded(field: str, value: float) -> float:
 
 
 _KNEE = 6
-_MOST = {field: MOST_OF_THE_UNITS for field in _RATES} | {
-    field: MOST_OF_A_PEAK for field in (*_READS, "cache_fraction", "link_fraction")
-}
+_MOST = dict.fromkeys(_RATES, MOST_OF_THE_UNITS) | dict.fromkeys(
+    (*_READS, "cache_fraction", "link_fraction"), MOST_OF_A_PEAK
+)
 
 
 def knobs(calibration: Calibration, engine: Engine, formats: Mapping[str, str], scopes: Iterable[str]) -> Knobs:

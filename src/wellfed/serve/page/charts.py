@@ -87,7 +87,7 @@ def lines(xs: Sequence[int], curves: Sequence[Line], label: str, unit: str, targ
     for x, at in place.items():
         body.append(f'<text class="tick" x="{at:.0f}" y="{HEIGHT - 14}" text-anchor="middle">{_short(x)}</text>')
     if mark in place:
-        at = place[mark]  # type: ignore[index]
+        at = place[mark]
         body.append(f'<line class="here" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>')
     for curve in curves:
         body.append(_curve(curve, [place[x] for x in xs], y, xs, unit))

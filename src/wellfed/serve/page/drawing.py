@@ -129,7 +129,7 @@ def _branch(canvas: _Canvas, branch: Branch, x: float, above: float, origin: flo
     span = branch.leaves * (_LEAF + _GAP) - _GAP
     middle = x + span / 2
     if not branch.below:
-        top = _SOCKET_TOP + _SOCKET_HEIGHT + max(deepest, 1) * _ROW
+        top: float = _SOCKET_TOP + _SOCKET_HEIGHT + max(deepest, 1) * _ROW
         _device(canvas, branch, middle, top)
         canvas.links.append(_link(branch, origin, above, middle, top))
         return

@@ -40,7 +40,7 @@ def compare(given: dict[str, Any], files: list[Path]) -> Answer:
 
 
 def _compared(query: Given, machines: list[str]) -> list[dict[str, Any]]:
-    from wellfed.cli.machine_text import machine_line
+    from wellfed.documents.machine_line import machine_line
     from wellfed.planner.kinds import describe
     from wellfed.verbs import comparing
 
@@ -85,7 +85,7 @@ def machine(given: dict[str, Any], files: list[Path]) -> Answer:
 
 
 def _checked(query: Given, here: Any) -> dict[str, Any]:
-    from wellfed.cli.machine_text import machine_line
+    from wellfed.documents.machine_line import machine_line
     from wellfed.verbs import checking
 
     model = first(query, "model")

@@ -52,7 +52,8 @@ def plan_options(query: Given) -> PlanOptions:
     known: dict[str, Any] = {name.replace("-", "_"): query[name] for name in PLAN_FIELDS if name in query}
     command_line = words("plan", {**known, "on": first(query, "on")})[2:]
     context = cli_plan.command.make_context("plan", [*command_line, first(query, "model") or "?"])
-    return cli_plan.plan_options(context.params, cli_plan.Objective(context.params["objective"]))
+    options = {name: value for name, value in context.params.items() if name not in ("model", "as_json", "top", "explain")}
+    return cli_plan.plan_options(options)
 
 
 def plan_command(query: Given) -> str:

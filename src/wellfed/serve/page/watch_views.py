@@ -84,7 +84,9 @@ def _moments(samples: Sequence[Any], promise: Any, at: int | None) -> _Moments:
     if at is not None and samples:
         begin = samples[0].t
         wanted = min(range(len(samples)), key=lambda n: abs(samples[n].t - begin - at))
-    times, views, chosen = [], [], 0
+    times: list[float] = []
+    views: list[View] = []
+    chosen = 0
     for n, sample in enumerate(samples):
         sliding.add(sample)
         if n % stride and n != wanted:

@@ -1,4 +1,4 @@
-"""A plan's answer as JSON."""
+"""A plan's answer as JSON: the documents of `wellfed plan --json`."""
 
 from __future__ import annotations
 
@@ -6,22 +6,30 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from wellfed.engines.versions import CURRENT
 from wellfed.nouns.estimate import DeviceMemory, Quantity, Start, Term
 from wellfed.nouns.plan import Plan
 from wellfed.planner.answer import Answer
 from wellfed.planner.host_cost import HostCost
 from wellfed.planner.kinds import describe, kind_of
+from wellfed.planner.money import Rates, money, power_caps
+from wellfed.planner.replicas import replicas
 from wellfed.planner.search import meets_targets, missed_targets
 from wellfed.planner.start import starts_of
+from wellfed.planner.sweep import MostUsers
+from wellfed.planner.which_cpu import HostChoice, WhichCpu
+from wellfed.verbs.from_command import AsItIs
 from wellfed.verbs.next_steps import NextSteps
 
 SCHEMA = "wellfed.plan/1"
+FROM_COMMAND_SCHEMA = "wellfed.from-command/1"
 
 
-def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> dict[str, Any]:
+def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps], rates: Rates = Rates()) -> dict[str, Any]:
     """The answer with its best `top` plans of different kinds."""
     search, ranking = answer.search, answer.ranking
     miss = ranking.near_miss
+    copies = None if ranking.best is None else replicas(search, ranking.best)
     return {
         "schema": SCHEMA,
         "machine": {"name": search.machine.name, "origin": search.machine.origin.value},
@@ -33,13 +41,17 @@ def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) ->
         "workload": asdict(search.workload),
         "objective": search.goal.objective.value,
         "considered": ranking.considered,
+        "drafting": None if ranking.drafting is None else ranking.drafting.to_dict(),
         "meets_targets": None if ranking.best is None else meets_targets(ranking.best),
         "verdict": {
             "kind": answer.verdict.kind and answer.verdict.kind.value,
             "why": answer.verdict.why,
             "reasons": [reason.to_dict() for reason in answer.verdict.reasons],
         },
-        "plans": [{**plan_json(plan), **steps_json(steps(plan))} for plan in ranking.best_of_each_kind()[:top]],
+        "plans": [
+            {**plan_json(plan), "money": _money_json(plan, rates), **steps_json(steps(plan))}
+            for plan in ranking.best_of_each_kind()[:top]
+        ],
         "refused": [asdict(refusal) for refusal in ranking.refused],
         "near_miss": None
         if miss is None
@@ -47,7 +59,7 @@ def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) ->
             "layout": _layout_json(miss.layout),
             "device": miss.device,
             "missing_bytes": miss.missing_bytes,
-            "memory": [_device_json(device) for device in miss.memory.devices],
+            "memory": [device_json(device) for device in miss.memory.devices],
             "levers": [
                 {
                     "kind": lever.kind.value,
@@ -62,8 +74,30 @@ def answer_json(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) ->
             {"change": upgrade.change, "total_tok_s_gain": _finite(upgrade.gain), "plan": plan_json(upgrade.plan)}
             for upgrade in answer.upgrades
         ],
+        "power_caps": [] if ranking.best is None else [asdict(row) for row in power_caps(search, ranking.best)],
+        "replicas": None if copies is None else {**asdict(copies), "message": copies.said().to_dict()},
         "host": None if answer.host is None else host_json(answer.host),
         "assumptions": [asdict(assumption) for assumption in answer.assumptions],
+    }
+
+
+def most_users_json(most: MostUsers | None) -> dict[str, Any] | None:
+    """How many users keep the targets, with the plan; None where not even one does."""
+    if most is None:
+        return None
+    return {"users": most.users, "at_least": most.at_least, "plan": plan_json(most.plan)}
+
+
+def as_it_is_json(read: AsItIs) -> dict[str, Any]:
+    """A command line estimated as it is, and improved."""
+    best = read.better.ranking.best
+    return {
+        "schema": FROM_COMMAND_SCHEMA,
+        "engine": read.command.engine.value,
+        "model": read.plan.model.id,
+        "as_it_is": plan_json(read.plan),
+        "improved": None if best is None else plan_json(best),
+        "changes": [change.to_dict() for change in read.changes],
     }
 
 
@@ -81,6 +115,32 @@ def host_json(cost: HostCost) -> dict[str, Any]:
     }
 
 
+def which_cpu_json(found: WhichCpu) -> dict[str, Any]:
+    """The CPU to put the GPUs behind, the best of all, and the next weaker one."""
+    return {
+        "pick": _choice_json(found.pick),
+        "best": _choice_json(found.best),
+        "next_weaker": None if found.weaker is None else _choice_json(found.weaker),
+        "compared": found.compared,
+        "by_price": found.priced,
+        "messages": [said.to_dict() for said in found.told()],
+    }
+
+
+def _choice_json(choice: HostChoice) -> dict[str, Any]:
+    return {
+        "id": choice.cpu.id,
+        "name": choice.cpu.name,
+        "sockets": choice.sockets,
+        "cores": choice.cpu.cores * choice.sockets,
+        "channels": choice.channels,
+        "lanes": list(choice.lanes),
+        "total_tok_s_share": choice.total_tok_s_share,
+        "ttft_times": choice.ttft_times,
+        "price": choice.price,
+    }
+
+
 def steps_json(steps: NextSteps) -> dict[str, Any]:
     """What to type, and what is fetched: names and sizes are by rule unless `exact`."""
     files = steps.downloads.files if steps.downloads else ()
@@ -94,6 +154,12 @@ def steps_json(steps: NextSteps) -> dict[str, Any]:
     }
 
 
+def _money_json(plan: Plan, rates: Rates) -> dict[str, Any]:
+    found = money(plan, rates)
+    row = asdict(found) | {"per_million_output_tokens": found.per_million}
+    return row | {"break_even_share": found.break_even_share and _finite(found.break_even_share)}
+
+
 def _finite(value: float) -> float | None:
     return None if value == float("inf") else value
 
@@ -105,19 +171,22 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "layout": _layout_json(plan.layout),
         "placement": kind_of(plan.layout).value,
         "description": describe(plan.layout),
+        "engine_version": plan.layout.version or CURRENT[plan.layout.engine],
         "concurrency": plan.workload.concurrency,
+        "context": plan.workload.context,
         "fits": estimate.memory.fits,
-        "memory": [_device_json(device) for device in estimate.memory.devices],
+        "memory": [device_json(device) for device in estimate.memory.devices],
         "max_sequences": estimate.memory.max_sequences,
         "max_context": estimate.memory.max_context,
-        "ttft_s": _quantity(estimate.ttft_s),
-        "tpot_s": _quantity(estimate.tpot_s),
-        "decode_tok_s": _quantity(estimate.decode_tok_s),
-        "prefill_tok_s": _quantity(estimate.prefill_tok_s),
-        "total_tok_s": _quantity(estimate.total_tok_s),
+        "ttft_s": quantity_json(estimate.ttft_s),
+        "tpot_s": quantity_json(estimate.tpot_s),
+        "decode_tok_s": quantity_json(estimate.decode_tok_s),
+        "prefill_tok_s": quantity_json(estimate.prefill_tok_s),
+        "total_tok_s": quantity_json(estimate.total_tok_s),
         "running": estimate.running,
         "ttft_p99_s": estimate.ttft_p99_s,
         "tpot_p99_s": estimate.tpot_p99_s,
+        "idle_gpus": len(plan.machine.gpus) * plan.machine.count - plan.layout.gpus,
         "load_s": estimate.load_s,
         "starts": [_start_json(start) for start in starts_of(plan)],
         "limited_by": estimate.limited_by,
@@ -134,7 +203,7 @@ def _layout_json(layout: Any) -> dict[str, Any]:
     return {name: value for name, value in asdict(layout).items() if value is not None}
 
 
-def _device_json(device: DeviceMemory) -> dict[str, Any]:
+def device_json(device: DeviceMemory) -> dict[str, Any]:
     return {
         "device": device.device,
         "capacity_bytes": device.capacity_bytes,
@@ -145,14 +214,14 @@ def _device_json(device: DeviceMemory) -> dict[str, Any]:
     }
 
 
-def _quantity(quantity: Quantity) -> dict[str, float]:
+def quantity_json(quantity: Quantity) -> dict[str, float]:
     return {"value": quantity.value, "low": quantity.low, "high": quantity.high}
 
 
 def _start_json(start: Start) -> dict[str, Any]:
     return {
         "source": start.source.value,
-        "ready_s": _quantity(start.ready_s),
+        "ready_s": quantity_json(start.ready_s),
         "terms": [_term(term) for term in start.terms],
     }
 

@@ -1,0 +1,70 @@
+"""`wellfed` alone: one screen."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from wellfed.nouns.finding import Finding
+    from wellfed.verbs.first_look import FirstLook
+
+_USES = ["chat", "code", "agent", "rag", "long"]
+
+
+def show() -> None:
+    """Ask on a terminal (never in a pipe), look, and print."""
+    from wellfed.verbs.first_look import first_look
+
+    use, users = _asked() if sys.stdin.isatty() and sys.stdout.isatty() else ("chat", 1)
+    print_look(first_look(use, users))
+
+
+def _asked() -> tuple[str, int]:
+    use = click.prompt("What for", type=click.Choice(_USES), default="chat", err=True)
+    users = click.prompt("Users at a time", type=click.IntRange(1, 100_000), default=1, err=True)
+    click.echo("looking at this machine ...", err=True)
+    return use, users
+
+
+def print_look(look: FirstLook) -> None:
+    """The machine, its faults, what fits best, what to type."""
+    from wellfed.cli.console import console
+    from wellfed.cli.fit import fit_table, quality_line
+    from wellfed.documents.machine_line import machine_line
+    from wellfed.messages.words import phrase
+    from wellfed.verbs.first_look import SHOWN
+
+    out = console()
+    out.print(f"[bold]{phrase('look.machine', 'this machine')}[/]")
+    out.print(f"  {escape(machine_line(look.machine))}")
+    if look.faults:
+        out.print(f"\n[bold]{phrase('look.faults', 'what holds it back')}[/]")
+        for finding in look.faults[:SHOWN]:
+            out.print(f"  {escape(_fault(finding))}")
+        left = len(look.faults) - SHOWN
+        if left > 0:
+            more = phrase("look.more-faults", "and {count} more: wellfed check", count=left)
+            out.print(f"  [dim]{escape(more)}[/]")
+    if look.fit.rows:
+        head = phrase("look.fits", "what fits best ({use}, {users} at a time)", use=look.use, users=look.users)
+        out.print(f"\n[bold]{escape(head)}[/]")
+        out.print(fit_table(look.fit))
+        out.print(f"[dim]{escape(quality_line(look.fit))}[/]")
+    else:
+        none = phrase("look.fits-none", "no model of the catalogue fits this machine")
+        out.print(f"\n[bold red]{escape(none)}[/]")
+    out.print(f"\n[bold]{phrase('look.next', 'to go on')}[/]")
+    for line in look.commands:
+        out.print(f"  {escape(line)}", soft_wrap=True)
+    out.print(f"[dim]{phrase('look.help', 'all commands: wellfed --help')}[/]")
+
+
+def _fault(finding: Finding) -> str:
+    from wellfed.cli.check_text import cost_text
+
+    price = cost_text(finding.cost) if finding.cost else ""
+    return f"{finding.id}: {finding.why}" + (f" ({price})" if price else "")

@@ -1,0 +1,135 @@
+"""A training answer for a terminal and for programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from wellfed.cli.console import console
+from wellfed.documents.machine_line import machine_line
+from wellfed.documents.answers import device_json, quantity_json
+from wellfed.cli.plan_ledgers import memory_table
+from wellfed.cli.plan_text import model_line
+from wellfed.message import Message, message
+from wellfed.messages.words import phrase, words
+from wellfed.nouns.training import TrainingLayout, TrainingPlan
+from wellfed.planner.training import TrainingAnswer
+from wellfed.units import format_bytes, format_seconds
+
+SCHEMA = "wellfed.train/1"
+
+
+def train_json(answer: TrainingAnswer, top: int) -> dict[str, Any]:
+    """The answer with its best `top` plans."""
+    return {
+        "schema": SCHEMA,
+        "machine": {"name": answer.machine.name, "origin": answer.machine.origin.value},
+        "model": {"id": answer.model.id, "parameters": answer.model.parameters},
+        "task": asdict(answer.task),
+        "considered": answer.considered,
+        "plans": [_plan_json(plan) for plan in _distinct(answer)[:top]],
+        "nearest": None if answer.nearest is None else _plan_json(answer.nearest),
+    }
+
+
+def _plan_json(plan: TrainingPlan) -> dict[str, Any]:
+    estimate = plan.estimate
+    return {
+        "layout": asdict(plan.request.layout),
+        "description": describe(plan.request.layout),
+        "fits": estimate.memory.fits,
+        "memory": [device_json(device) for device in estimate.memory.devices],
+        "samples_per_s": quantity_json(estimate.samples_per_s),
+        "tokens_per_s": quantity_json(estimate.tokens_per_s),
+        "basis": estimate.basis,
+        "limited_by": estimate.limited_by,
+        "step": [asdict(part) for part in estimate.step],
+        "assumptions": [asdict(assumption) for assumption in estimate.assumptions],
+    }
+
+
+def describe(layout: TrainingLayout) -> str:
+    """The layout in a few words: `8 GPUs, zero3; 2 at a time; checkpointing`."""
+    gpus = "1 GPU" if layout.gpus == 1 else f"{layout.gpus} GPUs"
+    said = [gpus if layout.shard == "none" else f"{gpus}, {layout.shard}", f"{layout.micro_batch} at a time"]
+    said += ["checkpointing"] if layout.checkpointing else []
+    return "; ".join([*said, *(["optimizer on the CPU"] if layout.offload else [])])
+
+
+def _distinct(answer: TrainingAnswer) -> list[TrainingPlan]:
+    """The quickest of each division, checkpointing and place of the optimizer."""
+    seen: dict[object, TrainingPlan] = {}
+    for plan in answer.plans:
+        layout = plan.request.layout
+        seen.setdefault((layout.gpus, layout.shard, layout.checkpointing, layout.offload), plan)
+    return list(seen.values())
+
+
+def print_train(answer: TrainingAnswer, top: int, explain: bool) -> None:
+    """What fits, how quick it would be, what is slowest; where nothing fits, what is short."""
+    out = console()
+    out.print(f"[bold]{escape(model_line(answer.model))}[/]")
+    out.print(escape(phrase("plan.on", "on {machine}", machine=machine_line(answer.machine))))
+    out.print(f"[dim]{escape(words(task_line(answer)))}[/]\n")
+    best = answer.best
+    if best is None:
+        _print_miss(answer)
+        return
+    out.print(_table(_distinct(answer)[:top]))
+    limited = message("train.slowest", "slowest: {what}; samples a second are a prior, no measurement stands behind them",
+                      what=best.estimate.limited_by)  # fmt: skip
+    out.print(f"\n{escape(words(limited))}")
+    out.print(_steps(best))
+    if explain:
+        for device in (best.estimate.memory.devices[0], best.estimate.memory.devices[-1]):
+            out.print(memory_table(device))
+        for assumption in best.estimate.assumptions:
+            out.print(f"  [dim]{escape(assumption.text)}: {escape(assumption.reason)}[/]")
+
+
+def task_line(answer: TrainingAnswer) -> Message:
+    """What is trained, in one sentence."""
+    task = answer.task
+    text = "{method}: {tokens} tokens a sequence, {batch} sequences a step, {optimizer}, {precision}"
+    return message("train.task", text, method=str(task.method), tokens=task.sequence_tokens, batch=task.batch,
+                   optimizer=str(task.optimizer), precision=str(task.precision))  # fmt: skip
+
+
+def _print_miss(answer: TrainingAnswer) -> None:
+    out, plan = console(), answer.nearest
+    out.print(f"[bold red]{phrase('plan.no-fit', 'does not fit')}[/]")
+    if plan is None or plan.estimate.memory.tightest is None:
+        return
+    out.print(escape(phrase("train.nearest", "nearest: {layout}", layout=describe(plan.request.layout))))
+    out.print(memory_table(plan.estimate.memory.tightest))
+    hint = message(
+        "train.hint", "shorter sequences, adapters (--train lora or qlora), 8-bit moments or more GPUs need less"
+    )
+    out.print(escape(words(hint)))
+
+
+def _table(plans: list[TrainingPlan]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in ("layout", "peak", "spare", "samples/s", "tokens/s", "slowest"):
+        table.add_column(phrase(f"train.head.{head}", head))
+    for plan in plans:
+        estimate, gpu = plan.estimate, plan.estimate.memory.devices[0]
+        rate, tokens = estimate.samples_per_s, estimate.tokens_per_s
+        table.add_row(
+            describe(plan.request.layout), format_bytes(gpu.needed_bytes), format_bytes(gpu.spare_bytes),
+            f"{rate.value:.3g} ({rate.low:.2g}-{rate.high:.2g})", f"{tokens.value:,.0f}", escape(estimate.limited_by),
+        )  # fmt: skip
+    return table
+
+
+def _steps(plan: TrainingPlan) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for part in plan.estimate.step:
+        beside = phrase("train.beside", "beside the others") if part.beside else ""
+        table.add_row(
+            f"  {escape(part.name)}", format_seconds(part.seconds), f"[dim]{escape(part.limited_by)} {beside}[/]"
+        )
+    return table

@@ -1,0 +1,1 @@
+"""What verbs answer as documents: the JSON that the command line, the library, the API and agents all give."""

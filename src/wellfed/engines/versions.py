@@ -1,0 +1,143 @@
+"""What an engine's version decides: `--engine vllm@0.11`, `llama.cpp@b9842`, `llama.cpp@2026-07`.
+
+A version becomes switches of the layout that memory and speed read. Versions that change nothing here are said all the
+same: an answer is for one version. Without one, the answer is for `CURRENT`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from wellfed.errors import BadInput
+from wellfed.message import Listing, message
+from wellfed.nouns.layout import Engine, Layout
+
+# The versions whose sources and logs the engines' rooms were written from.
+CURRENT: Mapping[Engine, str] = {
+    Engine.LLAMA_CPP: "2026-10",
+    Engine.IK_LLAMA_CPP: "2026-08",
+    Engine.VLLM: "0.32",
+    Engine.SGLANG: "0.5.23",
+    Engine.TENSORRT_LLM: "1.2",
+    Engine.KTRANSFORMERS: "0.7",
+}
+# llama.cpp builds by month, from the dates of public logs and issues that name both.
+_BUILDS = (
+    ("2023-12", 1600), ("2024-05", 2800), ("2025-04", 5100), ("2025-10", 6700), ("2026-02", 7950), ("2026-04", 8600),
+    ("2026-05", 8950), ("2026-07", 9800), ("2026-08", 10200), ("2026-10", 10900),
+)  # fmt: skip
+_LATENT_BUILD = 5130  # MLA's latents are cached (pull request 12801, April 2025); before: expanded keys and values
+_AUTO_SLOTS_BUILD = 7400  # four slots over one cache where none are named (December 2025)
+# The lightning indexer as one operation (pull request 24231, open until July 2026; the month of its merge is assumed).
+_FUSED_INDEXER_BUILD = 10_200
+_FIRST_V1, _LAST_UNSORTED, _GRAPHS_IN_BUDGET, _FIRST_LATENT = (0, 9, 0), (0, 11, 0), (0, 12, 0), (0, 7, 0)
+_FIRST_CHUNKS = (0, 5, 4)  # long contexts are prefilled in chunks unasked
+_NO_VOLTA = (0, 11, 0)  # vLLM's last engine for compute capability 7.0 went with V0
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of an engine; `numbers` compare within an engine, llama.cpp's are (build,)."""
+
+    engine: Engine
+    text: str
+    numbers: tuple[int, ...]
+
+    def applied(self, layout: Layout) -> Layout:
+        """The layout with the switches this version decides; what was pinned by a flag stands."""
+        named = {key for key, _ in layout.options}
+        switches = tuple(pair for pair in _switches(self) if pair[0] not in named)
+        changed = replace(layout, version=self.text, options=(*layout.options, *switches))
+        return replace(changed, latent_cache=False) if _expands_latents(self) else changed
+
+
+def version(engine: Engine, text: str) -> Version:
+    """A version as it is written. Raises BadInput for text that is none of this engine's."""
+    local = engine in (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP)
+    build, month = re.fullmatch(r"b(\d{3,6})", text), re.fullmatch(r"20\d\d-(0[1-9]|1[0-2])", text)
+    release = re.fullmatch(r"v?(\d+)\.(\d+)(?:\.(\d+))?[\w.+-]*", text)
+    if local and build and engine is Engine.LLAMA_CPP:
+        return Version(engine, text, (int(build[1]),))
+    if local and month:
+        return Version(engine, text, (build_of_month(text),))
+    if not local and release:
+        return Version(engine, text, (int(release[1]), int(release[2]), int(release[3] or 0)))
+    examples = ("b9842", "2026-07") if engine is Engine.LLAMA_CPP else ("2026-07",) if local else ("0.17", "0.11.2")
+    said = message("version.unread", "{text} is no version of {engine}", text=text, engine=engine.value)
+    raise BadInput(said, message("version.hint", "for example {examples}", examples=Listing(examples)))
+
+
+def parted(text: str) -> tuple[Engine, Version | None]:
+    """`vllm` or `vllm@0.17`. Raises BadInput for engines that are not planned for, and versions they have not."""
+    name, at, rest = text.strip().partition("@")
+    known = {engine.value: engine for engine in Engine}
+    engine = known.get(name.lower())
+    if engine is None:
+        said = message("version.engine", "no engine is called {name}", name=name)
+        raise BadInput(said, message("version.engines", "engines: {names}", names=Listing(tuple(known))))
+    return engine, version(engine, rest) if at else None
+
+
+def build_of_month(month: str) -> int:
+    """The number of llama.cpp's build at a month's start, between the months that are known."""
+    wanted = _months(month)
+    before, after = _BUILDS[0], _BUILDS[-1]
+    for pair in _BUILDS:
+        if _months(pair[0]) <= wanted:
+            before = pair
+        else:
+            after = pair
+            break
+    span = _months(after[0]) - _months(before[0])
+    share = (wanted - _months(before[0])) / span if span > 0 else 0.0
+    return round(before[1] + share * (after[1] - before[1]))
+
+
+def _months(month: str) -> int:
+    year, number = month.split("-")
+    return 12 * int(year) + int(number)
+
+
+def _switches(version: Version) -> tuple[tuple[str, str], ...]:
+    if version.engine is Engine.LLAMA_CPP:
+        return _llama_switches(version.numbers[0])
+    if version.engine is Engine.IK_LLAMA_CPP:
+        return (("built", version.text),)
+    return _vllm_switches(version.numbers) if version.engine is Engine.VLLM else ()
+
+
+def _llama_switches(build: int) -> tuple[tuple[str, str], ...]:
+    indexer = (("indexer", "unfused"),) if build < _FUSED_INDEXER_BUILD else ()
+    return (("build", f"b{build}"), *indexer)
+
+
+def _vllm_switches(numbers: tuple[int, ...]) -> tuple[tuple[str, str], ...]:
+    found: list[tuple[str, str]] = []
+    if numbers < _GRAPHS_IN_BUDGET:
+        found += [("graphs_in_budget", "0"), ("gpu_memory_utilization", "0.9")]
+    if numbers < _FIRST_V1:  # profiled with 256 sequences and one copy of the logits
+        found += [("max_num_seqs", "256"), ("sampler_bytes", "4"), ("nccl_gib", "0.1")]
+        found.append(("v0", "chunks" if numbers >= _FIRST_CHUNKS else "whole"))
+    elif numbers <= _LAST_UNSORTED:
+        found.append(("sampler_bytes", "17"))
+    return tuple(found)
+
+
+def _expands_latents(version: Version) -> bool:
+    if version.engine is Engine.LLAMA_CPP:
+        return version.numbers[0] < _LATENT_BUILD
+    return version.engine is Engine.VLLM and version.numbers < _FIRST_LATENT
+
+
+def least_capability(chosen: Version | None, usual: float) -> float:
+    """The least compute capability of NVIDIA cards that a version runs on: vLLM before 0.11 ran on V100 (7.0)."""
+    if chosen is not None and chosen.engine is Engine.VLLM and chosen.numbers < _NO_VOLTA:
+        return min(usual, 7.0)
+    return usual
+
+
+def has_auto_slots(chosen: Version | None) -> bool:
+    """Whether llama.cpp's server takes four slots over one cache where nobody names a number."""
+    return chosen is None or (chosen.engine is Engine.LLAMA_CPP and chosen.numbers[0] >= _AUTO_SLOTS_BUILD)

@@ -1,0 +1,69 @@
+"""What every verb returns: a value that shows itself shortly, in a notebook as a table, to programs as JSON."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from html import escape
+from typing import Any, TypeAlias
+
+Row: TypeAlias = Mapping[str, "str | int | float | bool | None"]
+
+_MOST_ROWS = 50  # shown in a notebook
+
+
+class Result(ABC):
+    """An answer. `to_dict()` is the document of `--json`; `rows()` are flat, one dictionary a row, for `pandas`."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """The document that the command prints with `--json`."""
+
+    @abstractmethod
+    def rows(self) -> list[Row]:
+        """The answer as flat rows in base units, ready for `pandas.DataFrame(...)`; unknown values are None."""
+
+    @abstractmethod
+    def summary(self) -> str:
+        """The answer in one line."""
+
+    def __repr__(self) -> str:
+        """The one line, in angle brackets."""
+        return f"<wellfed: {self.summary()}>"
+
+    def _repr_html_(self) -> str:
+        """The line and the rows as a table, for notebooks."""
+        rows = self.rows()
+        return f"<p><b>{escape(self.summary())}</b></p>{_table(rows[:_MOST_ROWS])}{_more(len(rows))}"
+
+
+def _table(rows: list[Row]) -> str:
+    if not rows:
+        return ""
+    heads = "".join(f"<th>{escape(name)}</th>" for name in rows[0])
+    lines = "".join(
+        "<tr>" + "".join(f"<td>{escape(_cell(row[name]))}</td>" for name in rows[0]) + "</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>"
+
+
+def _cells(row: Row) -> str:
+    return "".join(f"<td>{escape(_cell(value))}</td>" for value in row.values())
+
+
+def _more(count: int) -> str:
+    return f"<p>{count - _MOST_ROWS} rows more</p>" if count > _MOST_ROWS else ""
+
+
+def _cell(value: str | int | float | bool | None) -> str:
+    match value:
+        case None:
+            return "?"
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:,.0f}" if abs(value) >= 1e6 else f"{value:.4g}"
+        case _:
+            return str(value)

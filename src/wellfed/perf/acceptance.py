@@ -1,0 +1,33 @@
+"""What doubt about accepted drafts adds to an interval."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from wellfed.nouns.estimate import Estimate, Quantity
+from wellfed.nouns.layout import Speculation
+from wellfed.provenance import Assumption
+
+_Z80 = 1.2815515655446004
+
+
+def with_acceptance(found: Estimate, guess: Speculation | None) -> Estimate:
+    """The estimate with intervals of token times and rates widened by the acceptance length's own."""
+    if guess is None or guess.kind is None or not guess.low:
+        return found
+    interval = f"{guess.low:.2f} to {guess.high:.2f}"
+    text = f"{guess.acceptance_length:.2f} tokens a pass of {guess.tokens} drafted ({interval})"
+    said = Assumption(text, "acceptance depends on the text; name yours with --acceptance")
+    drift = math.log(guess.high / guess.low) / 2
+    return replace(
+        found,
+        tpot_s=_wider(found.tpot_s, drift),
+        total_tok_s=_wider(found.total_tok_s, drift),
+        assumptions=(*found.assumptions, said),
+    )
+
+
+def _wider(quantity: Quantity, drift: float) -> Quantity:
+    own = math.log(quantity.high / quantity.value)
+    return Quantity.lognormal(quantity.value, math.hypot(own, drift) / _Z80)

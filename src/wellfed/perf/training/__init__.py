@@ -1,0 +1,1 @@
+"""Fine-tuning: memory by what is kept for every weight and token, time by the same physics. Pure arithmetic."""

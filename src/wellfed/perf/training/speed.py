@@ -1,0 +1,164 @@
+"""The time of a training step: GPUs, what joins them, the optimizer, and the host that feeds them.
+
+    compute = tokens x (2 forward + 4 or 2 back + 2 again with checkpointing) x weights passed, over the matrix rate
+    exchange = gradients reduced (and weights gathered three times where they are divided), over the links
+    update = bytes of trained weights' state over the GPU's bandwidth; offloaded: over PCIe and RAM's bandwidth
+    feeding = tokens over what the loading workers tokenise, beside the rest
+    checkpoints = bytes written over the disk's rate, every so many steps
+
+Rates are priors, not fits: no training measurement stands behind them, and the interval says so.
+"""
+
+from __future__ import annotations
+
+from wellfed.errors import Unsupported
+from wellfed.hardware.parts import GpuSpec
+from wellfed.nouns.estimate import Quantity
+from wellfed.nouns.training import Method, Pace, Precision, TrainingEstimate, TrainingRequest
+from wellfed.perf.host import host_speed
+from wellfed.perf.serving.links import link
+from wellfed.perf.training.memory import counts, ledger, per_weight
+from wellfed.provenance import Assumption
+
+_ACHIEVED = 0.42  # of the data sheet's dense matrix rate: published runs lie between 0.3 and 0.55
+_QLORA_ACHIEVED = 0.8  # of it, where each multiplication unpacks 4-bit weights first
+_BANDWIDTH = 0.75  # achieved share of memory bandwidth in the update
+_CPU_UPDATE = 0.5  # achieved share of RAM's bandwidth in an update on the CPU
+_OVERLAPPED = 0.7  # of the exchange that hides behind the way back
+_SIGMA = 0.35  # log error of a prior: a factor of 1.57 either way
+# A tokenizer's thread on the reference core (fast, compiled), and how many cores a rank's loading workers take.
+_TOKENISED_PER_S, _WORKERS_PER_RANK = 250_000.0, 4
+_DISK_BYTES_PER_S = 1.5e9  # written, an NVMe disk; others by their kind
+_DISKS = {"nvme": 1.5e9, "ssd": 0.45e9, "hdd": 0.15e9, "network": 0.5e9, "usb": 0.3e9}
+_STEPS_PER_CHECKPOINT = 500
+
+
+def estimate_training(request: TrainingRequest) -> TrainingEstimate:
+    """Memory by formula, samples a second as a prior. Raises Unsupported for GPUs without a data sheet."""
+    specs = [gpu.spec for gpu in request.machine.gpus]
+    if not specs or specs[0] is None:
+        raise Unsupported("training is planned on GPUs whose data sheet is known")
+    step = _step(request, specs[0])
+    alone = sum(part.seconds for part in step if not part.beside)
+    seconds = max(alone, *(part.seconds for part in step if part.beside), 1e-9)
+    rate = request.task.batch / seconds
+    slowest = max(step, key=lambda part: part.seconds)
+    return TrainingEstimate(
+        memory=ledger(request),
+        step=step,
+        samples_per_s=Quantity.lognormal(rate, _SIGMA),
+        tokens_per_s=Quantity.lognormal(rate * request.task.sequence_tokens, _SIGMA),
+        limited_by=slowest.limited_by,
+        assumptions=_assumptions(request),
+    )
+
+
+def _step(request: TrainingRequest, gpu: GpuSpec) -> tuple[Pace, ...]:
+    found = [Pace("compute", _compute_s(request, gpu), "matrix units")]
+    exchange = _exchange_s(request, gpu)
+    if exchange:
+        compute = found[0].seconds
+        shown = exchange * (1 - _OVERLAPPED) + max(0.0, exchange * _OVERLAPPED - compute)
+        found.append(Pace("exchange", shown, "links between GPUs"))
+    found += _update(request, gpu)
+    found.append(_feeding(request))
+    found.append(_checkpoints(request))
+    return tuple(found)
+
+
+def _compute_s(request: TrainingRequest, gpu: GpuSpec) -> float:
+    """A GPU's part of the batch: the weights a token passes, attention over half the sequence on average."""
+    task, layout, model = request.task, request.layout, request.model
+    tokens = task.batch * task.sequence_tokens / layout.gpus
+    back = 4.0 if task.method is Method.FULL else 2.0
+    again = 2.0 if layout.checkpointing else 0.0
+    linear = tokens * model.active_parameters * (2.0 + back + again)
+    pairs = sum(layer.attention.score_flops(task.sequence_tokens, task.sequence_tokens) for layer in model.layers)
+    scores = task.batch / layout.gpus * pairs * (3.0 + (1.0 if layout.checkpointing else 0.0))
+    return (linear + scores) / _matrix_rate(request, gpu)
+
+
+def _matrix_rate(request: TrainingRequest, gpu: GpuSpec) -> float:
+    peak = gpu.peak
+    plain = peak.bf16 or peak.fp16 or peak.fp32
+    if plain is None:
+        raise Unsupported(f"{gpu.name} has no matrix rate in the catalogue")
+    rate = (peak.fp8 or plain) if request.task.precision is Precision.FP8 else plain
+    return rate * _ACHIEVED * (_QLORA_ACHIEVED if request.task.method is Method.QLORA else 1.0)
+
+
+def _exchange_s(request: TrainingRequest, gpu: GpuSpec) -> float:
+    """Gradients once a step (reduced: 2 (n - 1) / n of their bytes); divided weights twice for every micro-batch."""
+    layout, kept, each = request.layout, counts(request), per_weight(request)
+    if layout.gpus == 1:
+        return 0.0
+    bandwidth, _ = link(request.machine, gpu, layout.gpus)
+    ring = (layout.gpus - 1) / layout.gpus
+    sent = 2.0 * ring * kept.trained * min(each.gradient, 4.0)
+    if layout.shard.divides_weights:
+        size = kept.trained * each.weight if request.task.method is Method.FULL else request.frozen.total
+        sent += 2.0 * ring * size * _micro_steps(request)
+    return sent / bandwidth
+
+
+def _micro_steps(request: TrainingRequest) -> float:
+    return max(1.0, request.task.batch / (request.layout.gpus * request.layout.micro_batch))
+
+
+def _update(request: TrainingRequest, gpu: GpuSpec) -> list[Pace]:
+    layout, kept, each = request.layout, counts(request), per_weight(request)
+    mine = kept.trained / layout.sharded_over
+    touched = mine * (each.weight + each.gradient + 2 * each.state)
+    if not layout.offload:
+        return [Pace("update", touched / (gpu.memory_bandwidth_bytes_per_s * _BANDWIDTH), "memory bandwidth")]
+    machine = request.machine
+    here = min(layout.gpus, max(1, len(machine.gpus)))
+    ram = machine.measured_memory_bandwidth_bytes_per_s or machine.memory_bandwidth_bytes_per_s
+    crossing = mine * 4.0 / _pcie_bytes_per_s(request, gpu)  # 16-bit gradients down, 16-bit weights up
+    found = [Pace("offload over PCIe", crossing, "PCIe")]
+    if ram is not None:
+        found.append(
+            Pace("update on the CPU", here * mine * (8.0 + 2 * each.state) / (ram * _CPU_UPDATE), "RAM bandwidth")
+        )
+    return found
+
+
+def _pcie_bytes_per_s(request: TrainingRequest, gpu: GpuSpec) -> float:
+    """The GPU's own link as it is read, else its data sheet's, at four fifths of the raw rate."""
+    own = request.machine.gpus[0].link
+    rate = own.bytes_per_s if own is not None else None
+    if rate is None:
+        generation, lanes = gpu.pcie_generation or 4, gpu.pcie_lanes or 16
+        rate = 0.985e9 * 2 ** (generation - 3) * lanes
+    return rate * 0.8
+
+
+def _feeding(request: TrainingRequest) -> Pace:
+    """Loading workers that tokenise, beside the GPUs' work: at most the cores that are there."""
+    machine = request.machine
+    here = min(request.layout.gpus, max(1, len(machine.gpus)))
+    cores = machine.cores or here * _WORKERS_PER_RANK
+    workers = max(1, min(here * _WORKERS_PER_RANK, cores - here))
+    per_second = workers * _TOKENISED_PER_S * host_speed(machine).ratio * request.layout.gpus / here
+    tokens = request.task.batch * request.task.sequence_tokens
+    return Pace("tokenising and loading", tokens / per_second, "loading workers", beside=True)
+
+
+def _checkpoints(request: TrainingRequest) -> Pace:
+    """A step's share of a checkpoint: adapters alone, or weights and state."""
+    kept, each = counts(request), per_weight(request)
+    disk = next((disk for disk in request.machine.disks if disk.holds_models), None)
+    rate = _DISKS.get((disk.kind or "") if disk else "", _DISK_BYTES_PER_S)
+    size = kept.trained * (each.weight + each.state)
+    return Pace("checkpoints", size / rate / _STEPS_PER_CHECKPOINT, "the disk")
+
+
+def _assumptions(request: TrainingRequest) -> tuple[Assumption, ...]:
+    found = [
+        Assumption("samples a second are a prior", "no training measurement is in the calibration"),
+        Assumption(f"{_ACHIEVED:.0%} of the matrix units' data-sheet rate", "published runs lie between 30 and 55 %"),
+        Assumption(f"a checkpoint every {_STEPS_PER_CHECKPOINT} steps"),
+    ]
+    if request.layout.offload:
+        found.append(Assumption("the update on the CPU stands between steps", "as ZeRO-Offload does without delay"))
+    return tuple(found)

@@ -1,0 +1,103 @@
+"""Ways to train a model on a machine: what fits, the quickest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from wellfed.errors import Unsupported
+from wellfed.hardware.machine import Machine
+from wellfed.models.model import Model
+from wellfed.models.weights import Weights
+from wellfed.nouns.training import Method, Shard, Task, TrainingLayout, TrainingPlan, TrainingRequest
+from wellfed.perf.training.speed import estimate_training
+from wellfed.planner.usable import equal_ones
+
+_MICRO_BATCHES = (1, 2, 4, 8, 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is pinned of the layout; None: what is best."""
+
+    micro_batch: int | None = None
+    shard: Shard | None = None
+    checkpointing: bool | None = None
+    offload: bool | None = None
+    gpus: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingAnswer:
+    """Plans that fit, the quickest first; the one that comes nearest where none does; how many were looked at."""
+
+    task: Task
+    machine: Machine
+    model: Model
+    plans: tuple[TrainingPlan, ...]
+    nearest: TrainingPlan | None
+    considered: int
+
+    @property
+    def best(self) -> TrainingPlan | None:
+        """The quickest that fits."""
+        return self.plans[0] if self.plans else None
+
+
+def training_plans(machine: Machine, model: Model, frozen: Weights, task: Task, wish: Wish = Wish()) -> TrainingAnswer:
+    """Every sensible way, ranked by samples a second. Raises Unsupported without GPUs."""
+    if not machine.gpus:
+        raise Unsupported("training is planned on GPUs, and the machine has none", "name one: --on 'rtx 4090, ...'")
+    found: list[TrainingPlan] = []
+    nearest, missing, considered = None, float("inf"), 0
+    for layout in _layouts(machine, task, wish):
+        considered += 1
+        request = TrainingRequest(machine, model, frozen, task, layout)
+        plan = TrainingPlan(request, estimate_training(request))
+        tightest = plan.estimate.memory.tightest
+        spare = 0.0 if tightest is None or tightest.spare_bytes is None else tightest.spare_bytes
+        if plan.estimate.memory.fits is not False:
+            found.append(plan)
+        elif -spare < missing:
+            nearest, missing = plan, -spare
+    found.sort(key=_order)
+    return TrainingAnswer(task, machine, model, tuple(found), None if found else nearest, considered)
+
+
+def _order(plan: TrainingPlan) -> tuple[float, int, int, float]:
+    """Quickest first; of equals fewer GPUs, then the simpler layout and more room."""
+    layout = plan.request.layout
+    tightest = plan.estimate.memory.tightest
+    room = 0.0 if tightest is None or tightest.spare_bytes is None else tightest.spare_bytes
+    simple = list(Shard).index(layout.shard) + layout.checkpointing + 2 * layout.offload
+    return (-round(plan.estimate.samples_per_s.value, 3), layout.gpus, simple, -room)
+
+
+def _layouts(machine: Machine, task: Task, wish: Wish) -> Iterator[TrainingLayout]:
+    whole = equal_ones(machine) * machine.count
+    counts = (
+        (wish.gpus,) if wish.gpus else tuple(dict.fromkeys((*_powers(min(whole, task.batch)), min(whole, task.batch))))
+    )
+    for gpus in counts:
+        for micro in (wish.micro_batch,) if wish.micro_batch else _MICRO_BATCHES:
+            if micro * gpus > task.batch:
+                continue
+            for shard in (wish.shard,) if wish.shard else _shards(task, gpus):
+                for checkpointing in (wish.checkpointing,) if wish.checkpointing is not None else (False, True):
+                    for offload in (wish.offload,) if wish.offload is not None else _offloads(task):
+                        yield TrainingLayout(gpus, micro, shard, checkpointing, offload)
+
+
+def _shards(task: Task, gpus: int) -> tuple[Shard, ...]:
+    if gpus == 1:
+        return (Shard.NONE,)
+    divided = (Shard.ZERO2, Shard.ZERO3) if task.method is Method.FULL else (Shard.FSDP,)
+    return (Shard.NONE, *divided)
+
+
+def _offloads(task: Task) -> tuple[bool, ...]:
+    return (False, True) if task.method is Method.FULL else (False,)
+
+
+def _powers(limit: int) -> list[int]:
+    return [2**n for n in range(max(1, limit).bit_length()) if 2**n <= limit]

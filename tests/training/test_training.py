@@ -1,0 +1,160 @@
+"""Fine-tuning: memory against published peaks, laws, and the way through the command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wellfed.cli.main import cli
+from wellfed.models.quantisation import weights
+from wellfed.models.quantisation_names import quantisation
+from wellfed.nouns.training import Method, Optimizer, Shard, Task, TrainingLayout, TrainingRequest
+from wellfed.perf.training.memory import ledger, peak_bytes
+from wellfed.perf.training.speed import estimate_training
+from wellfed.units import GIB
+from wellfed.verbs import inputs
+
+ROWS = Path(__file__).parents[2].parent / "shared" / "truth_2026" / "train_memory.csv"
+ON = "8x a100 sxm 80gb, 2x epyc 7763, 1tb"
+
+
+def request(model: str = "llama-3.1-8b", on: str = ON, **changes: Any) -> TrainingRequest:
+    task = Task(**{"method": Method.LORA, **changes.pop("task", {})})
+    found = inputs.model(model).model
+    kind = "nf4" if task.method is Method.QLORA else "bf16"
+    layout = TrainingLayout(**{"gpus": 1, **changes})
+    return TrainingRequest(inputs.machine(on), found, weights(found, quantisation(kind)), task, layout)
+
+
+def of_row(row: dict[str, str]) -> TrainingRequest | None:
+    """A row that tells sequence, micro-batch and optimizer, of a model whose layers are known."""
+    if not all(row[key] for key in ("peak_gib_per_gpu", "seq_len", "micro_batch", "optimizer")):
+        return None
+    method, _, extra = row["method"].partition("+")
+    tune = "torchtune" in row["framework"]
+    split = row["parallelism"]
+    shard = Shard.ZERO3 if "zero3" in split else Shard.ZERO2 if "zero2" in split else Shard.NONE
+    if method == "full" and not tune and shard is Shard.NONE:
+        shard = Shard.ZERO2  # that repository's script
+    if "8bit" in row["optimizer"]:
+        optimizer = Optimizer.ADAMW_8BIT
+    else:
+        optimizer = Optimizer.ADAMW_BF16 if tune and method == "full" else Optimizer.ADAMW
+    early = any(word in row["notes"] for word in ("baseline", "+ packed", "+ compile"))
+    try:
+        made = request(
+            row["model"], gpus=int(row["gpus"]), micro_batch=int(row["micro_batch"]), shard=shard,
+            checkpointing=row["grad_ckpt"] != "0",
+            task={"method": Method(method), "sequence_tokens": int(row["seq_len"]), "rank": 8 if tune else 64,
+                  "optimizer": optimizer, "embeddings": bool(extra), "chunked_loss": tune and not early},
+        )  # fmt: skip
+    except Exception:  # noqa: BLE001 - rows of other tables read as nothing
+        return None
+    kind = quantisation("int4") if "GPTQ" in row["precision"] else None
+    return made if kind is None else replace(made, frozen=weights(made.model, kind))
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not ROWS.exists(), reason="the table is not here")
+def test_peaks_are_within_ten_per_cent_in_the_median() -> None:
+    errors = []
+    with ROWS.open() as lines:
+        for row in csv.DictReader(lines):
+            made = of_row(row)
+            if made is not None:
+                errors.append(abs(peak_bytes(made) / GIB / float(row["peak_gib_per_gpu"]) - 1))
+    assert len(errors) >= 80, "rows that tell enough"
+    assert statistics.median(errors) <= 0.10
+
+
+FULL = {"method": Method.FULL}
+
+
+@pytest.mark.parametrize(
+    ("less", "more"),
+    [
+        (request(micro_batch=1), request(micro_batch=4)),
+        (request(task={"sequence_tokens": 1024}), request(task={"sequence_tokens": 8192})),
+        (request(checkpointing=True), request(checkpointing=False)),
+        (request(task={"method": Method.QLORA}), request()),
+        (request(), request(task=FULL)),
+        (request(task={"rank": 8}), request(task={"rank": 64})),
+        (request(task={**FULL, "optimizer": Optimizer.ADAMW_8BIT}), request(task=FULL)),
+        (request(gpus=8, shard=Shard.ZERO3, task=FULL), request(gpus=8, shard=Shard.ZERO2, task=FULL)),
+        (request(gpus=8, shard=Shard.ZERO2, task=FULL), request(gpus=8, shard=Shard.ZERO1, task=FULL)),
+        (request(gpus=8, shard=Shard.ZERO1, task=FULL), request(gpus=8, task=FULL)),
+        (request(offload=True, task=FULL), request(task=FULL)),
+        (request(task={"chunked_loss": True}), request()),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_needs_less(less: TrainingRequest, more: TrainingRequest) -> None:
+    assert peak_bytes(less) < peak_bytes(more)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from(list(Method)), st.integers(1, 8), st.sampled_from([256, 1024, 4096]), st.booleans())
+def test_terms_add_up_and_are_never_negative(method: Method, micro: int, tokens: int, offload: bool) -> None:
+    made = request(micro_batch=micro, offload=offload, task={"method": method, "sequence_tokens": tokens})
+    for device in ledger(made).devices:
+        assert all(term.bytes >= 0 for term in device.terms)
+        assert sum(term.bytes for term in device.terms) == pytest.approx(device.needed_bytes)
+
+
+def test_sixteen_bytes_a_weight_and_the_update() -> None:
+    made = request(task=FULL)
+    held = {term.name: term.bytes for term in ledger(made).devices[0].terms}
+    kept = held["weights"] + held["gradients"] + held["optimizer state"]
+    assert kept == pytest.approx(16 * made.model.parameters, rel=0.01)
+
+
+def test_the_slowest_part_is_named() -> None:
+    slow_host = estimate_training(request(on="rtx 4090, ryzen 9 7950x, 64gb", offload=True, task={**FULL, "batch": 1}))
+    assert slow_host.limited_by in {"RAM bandwidth", "PCIe"}
+    assert estimate_training(request(task={"batch": 64})).limited_by == "matrix units"
+
+
+def ask(*words: str) -> Any:
+    return CliRunner().invoke(cli, ["plan", *words])
+
+
+def test_by_the_command_line() -> None:
+    done = ask("llama-3.1-8b", "--train", "qlora", "--on", "rtx 4090, ryzen 9 7950x, 64gb", "--json")
+    assert done.exit_code == 0, done.output
+    answer = json.loads(done.stdout)
+    best = answer["plans"][0]
+    assert answer["schema"] == "wellfed.train/1" and best["fits"] and best["basis"] == "prior"
+    assert {part["name"] for part in best["step"]} >= {"compute", "update", "tokenising and loading", "checkpoints"}
+    assert best["samples_per_s"]["low"] < best["samples_per_s"]["value"] < best["samples_per_s"]["high"]
+
+
+def test_in_words() -> None:
+    done = ask("llama-3.1-8b", "--train", "lora", "--on", "rtx 4090, ryzen 9 7950x, 64gb", "--explain")
+    assert done.exit_code == 0 and "prior" in done.output and "slowest" in done.output
+
+
+def test_what_does_not_fit_is_exit_1_and_says_what_is_short() -> None:
+    done = ask("llama-3.1-70b", "--train", "full", "--on", "rtx 4090, ryzen 9 7950x, 64gb")
+    assert done.exit_code == 1 and "does not fit" in done.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--sequence", "999999"), ("--gpus", "9"), ("--micro-batch", "4", "--batch", "2"), ("--on", "ryzen 9 7950x, 64gb"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_error(words: tuple[str, ...]) -> None:
+    on = () if "--on" in words else ("--on", ON)
+    done = ask("llama-3.1-8b", "--train", "lora", *on, *words)
+    assert (done.exit_code != 0 and done.exit_code != 1) or isinstance(done.exception, Exception)
+    assert "Traceback" not in done.output
