@@ -14,8 +14,10 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from wellfed.progress import Progress, listening
 
@@ -26,11 +28,17 @@ _TOLD_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A command's words, the language of its texts, and uploaded files by name."""
+    """A command's words, the language of its texts, and uploaded files by name.
+
+    `task` ("module:function" of this room): a page to make instead of a command to run. The function takes `given` and
+    the paths of the uploads, and returns an `Answer`.
+    """
 
     words: tuple[str, ...]
     language: str = "en"
     uploads: Mapping[str, bytes] = field(default_factory=dict)
+    task: str = ""
+    given: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +91,14 @@ def run(job: Job) -> Answer:
     from wellfed.messages.language import language
 
     os.environ["WELLFED_LANG"] = job.language
-    language.cache_clear()
+    language.cache_clear()  # the last job may have been in another one
     out = io.StringIO()
     with tempfile.TemporaryDirectory(prefix="upload-") as folder:
         written = Path(folder) / "written.html"
         words = [str(written) if word == WRITTEN else word for word in _with_uploads(job, Path(folder))]
         try:
+            if job.task:
+                return _done(job, words[len(job.words) :])
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
                 code = cli.main(args=words, standalone_mode=False, prog_name="wellfed") or 0
         except SystemExit as leaving:
@@ -106,6 +116,15 @@ def run(job: Job) -> Answer:
     return Answer(code if isinstance(code, int) else 0, text)
 
 
+def _done(job: Job, paths: list[str]) -> Answer:
+    """A task's answer: the function of this room that it names."""
+    module, _, name = job.task.partition(":")
+    if not module.startswith("wellfed.serve."):
+        raise ValueError(f"no task: {job.task}")
+    answer: Answer = getattr(import_module(module), name)(dict(job.given), [Path(path) for path in paths])
+    return answer
+
+
 def _with_uploads(job: Job, folder: Path) -> list[str]:
     """The command's words, the upload's place in them. One file is handed on itself, several as their folder."""
     if not job.uploads:
@@ -117,6 +136,8 @@ def _with_uploads(job: Job, folder: Path) -> list[str]:
         path.write_bytes(content)
         paths.append(path)
     place = str(paths[0] if len(paths) == 1 else folder)
+    if job.task:
+        return [*job.words, place]
     return [place if word == UPLOAD else word for word in job.words]
 
 

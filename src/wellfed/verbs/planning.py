@@ -51,9 +51,14 @@ class PlanOptions:
 
 def plan(model_name: str, options: PlanOptions = PlanOptions()) -> Answer:
     """Rank every sensible layout of the model. Raises UnknownName, BadInput, Unsupported."""
+    return plan_on(inputs.machine(options.on, options.nodes, options.network), model_name, options)
+
+
+def plan_on(where: Machine, model_name: str, options: PlanOptions = PlanOptions()) -> Answer:
+    """The same for a machine at hand, whatever `options.on` names."""
     from wellfed.planner.answer import answer, with_way_out
 
-    asked, assumptions = search(model_name, options, inputs.machine(options.on, options.nodes, options.network))
+    asked, assumptions = search(model_name, options, where)
     found = answer(asked, assumptions)
     for coarser in _coarser(asked.goal, options):
         if found.ranking.plans:

@@ -1,0 +1,243 @@
+"""Pictures of figures as SVG, made here: they need no JavaScript, print well, and are read out by their titles.
+
+Colours are classes of the style sheet, so that they follow light and dark.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+from wellfed.nouns.estimate import Quantity
+from wellfed.units import format_rate, format_seconds
+
+WIDTH, HEIGHT = 420, 230
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 16, 34
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a stacked bar: its words, its value and that value as text; `colour` is a number of the palette."""
+
+    name: str
+    value: float
+    shown: str
+    colour: int
+
+
+def stacked(parts: Sequence[Part], whole: float, label: str, limit: float | None = None) -> Markup:
+    """A stacked bar over `whole`; what is left stays empty. `limit` draws a line where the device ends."""
+    whole = max(whole, 1e-12)
+    pieces, x = [], 0.0
+    for part in parts:
+        width = 1000 * part.value / whole
+        text = escape(f"{part.name}: {part.shown}")
+        pieces.append(f'<rect class="c{part.colour}" x="{x:.2f}" y="0" width="{max(width - 1.5, 0.5):.2f}" height="30"><title>{text}</title></rect>')  # fmt: skip
+        x += width
+    if limit is not None and limit < whole:
+        at = 1000 * limit / whole
+        pieces.append(f'<line class="limit" x1="{at:.1f}" x2="{at:.1f}" y1="-4" y2="34"/>')
+    body = "".join(pieces)
+    return Markup(  # noqa: S704 - every text in it was escaped above
+        f'<svg class="bar" viewBox="0 -4 1000 38" preserveAspectRatio="none" role="img" aria-label="{escape(label)}">'
+        f'<rect class="empty" x="0" y="0" width="1000" height="30"/>{body}</svg>'
+    )
+
+
+def interval(quantity: Quantity, most: float, label: str, target: float | None = None) -> Markup:
+    """A value as a dot on its interval, over 0 to `most`."""
+    scale = 300 / max(most, 1e-12)
+    low, high, at = (min(296.0, value * scale) for value in (quantity.low, quantity.high, quantity.value))
+    mark = ""
+    if target is not None and target * scale <= 300:
+        mark = f'<line class="target" x1="{target * scale:.1f}" x2="{target * scale:.1f}" y1="0" y2="16"/>'
+    return Markup(  # noqa: S704
+        f'<svg class="interval" viewBox="0 0 300 16" preserveAspectRatio="none" role="img" aria-label="{escape(label)}">'
+        f'<rect class="rail" x="0" y="7" width="300" height="2"/><rect class="span" x="{low:.1f}" y="5" '
+        f'width="{max(high - low, 2):.1f}" height="6"/><rect class="dot" x="{max(at - 2, 0):.1f}" y="2" width="4" height="12"/>{mark}</svg>'
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One curve over `x`, with its interval; `colour` of the palette; `name` in its legend."""
+
+    name: str
+    values: Sequence[Quantity]
+    colour: int = 0
+
+
+def lines(xs: Sequence[int], curves: Sequence[Line], label: str, unit: str, target: float | None = None,
+          target_name: str = "", mark: int | None = None) -> Markup:  # fmt: skip
+    """Curves with their 80 % intervals; points are spaced evenly, since they stand at powers of two.
+
+    `unit`: "s" or a rate. `mark`: the x that was asked for.
+    """
+    most = max([quantity.high for curve in curves for quantity in curve.values] + ([target] if target else []))
+    most = _nice(most)
+    place = {x: _LEFT + (WIDTH - _LEFT - _RIGHT) * n / max(len(xs) - 1, 1) for n, x in enumerate(xs)}
+
+    def y(value: float) -> float:
+        return HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * min(value / most, 1.0)
+
+    body = [_grid(most, unit)]
+    for x, at in place.items():
+        body.append(f'<text class="tick" x="{at:.0f}" y="{HEIGHT - 14}" text-anchor="middle">{_short(x)}</text>')
+    if mark in place:
+        at = place[mark]
+        body.append(f'<line class="here" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>')
+    for curve in curves:
+        body.append(_curve(curve, [place[x] for x in xs], y, xs, unit))
+    if target is not None:
+        body.append(f'<line class="target" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y(target):.1f}" y2="{y(target):.1f}"/>')
+        body.append(f'<text class="target-name" x="{WIDTH - _RIGHT}" y="{y(target) - 4:.1f}" text-anchor="end">{escape(target_name)}</text>')  # fmt: skip
+    return _picture(body, label)
+
+
+def _curve(curve: Line, places: Sequence[float], y: object, xs: Sequence[int], unit: str) -> str:
+    assert callable(y)  # noqa: S101 - for the type checker
+    above = [f"{x:.1f},{y(v.high):.1f}" for x, v in zip(places, curve.values, strict=True)]
+    below = [f"{x:.1f},{y(v.low):.1f}" for x, v in zip(places, curve.values, strict=True)]
+    middle = [f"{x:.1f},{y(v.value):.1f}" for x, v in zip(places, curve.values, strict=True)]
+    dots = "".join(
+        f'<circle class="c{curve.colour}" cx="{at:.1f}" cy="{y(v.value):.1f}" r="3.2"><title>{x:,}: {_written(v.value, unit)} '
+        f"({_written(v.low, unit)} – {_written(v.high, unit)})</title></circle>"
+        for x, at, v in zip(xs, places, curve.values, strict=True)
+    )
+    return (
+        f'<polygon class="band b{curve.colour}" points="{" ".join([*above, *reversed(below)])}"/>'
+        f'<polyline class="curve l{curve.colour}" points="{" ".join(middle)}"/>{dots}'
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A point of the scatter: `group` chooses its colour and shape; `front` draws it on the Pareto front."""
+
+    x: float
+    y: float
+    name: str
+    group: int
+    front: bool = False
+    best: bool = False
+
+
+def scatter(dots: Sequence[Dot], label: str, x_name: str, y_name: str) -> Markup:
+    """Quality (x) against speed (y, logarithmic), the front joined."""
+    low, high = min(dot.y for dot in dots) * 0.8, max(dot.y for dot in dots) * 1.25
+    left, right = min(dot.x for dot in dots) - 0.6, max(dot.x for dot in dots) + 0.6
+
+    def at(dot: Dot) -> tuple[float, float]:
+        x = _LEFT + (WIDTH - _LEFT - _RIGHT) * (dot.x - left) / max(right - left, 1e-9)
+        share = math.log(dot.y / low) / max(math.log(high / low), 1e-9)
+        return x, HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * share
+
+    body = []
+    for value in _log_ticks(low, high):
+        y = at(Dot(left, value, "", 0))[1]
+        body.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        body.append(f'<text class="tick" x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{format_rate(value)}</text>')
+    for bits in (2, 3, 4, 5, 6, 8, 16):
+        if left <= bits <= right:
+            x = at(Dot(bits, low, "", 0))[0]
+            body.append(f'<text class="tick" x="{x:.0f}" y="{HEIGHT - 18}" text-anchor="middle">{bits}</text>')
+    front = sorted((dot for dot in dots if dot.front), key=lambda dot: dot.x)
+    if len(front) > 1:
+        points = " ".join("{:.1f},{:.1f}".format(*at(dot)) for dot in front)
+        body.append(f'<polyline class="front" points="{points}"/>')
+    for dot in sorted(dots, key=lambda dot: (dot.front, dot.best)):
+        x, y = at(dot)
+        body.append(_shape(dot, x, y))
+    body.append(f'<text class="axis" x="{WIDTH - _RIGHT}" y="{HEIGHT - 3}" text-anchor="end">{escape(x_name)}</text>')
+    body.append(f'<text class="axis" x="{_LEFT}" y="11">{escape(y_name)}</text>')
+    return _picture(body, label)
+
+
+def _shape(dot: Dot, x: float, y: float) -> str:
+    classes = f"c{dot.group}{' on-front' if dot.front else ' off-front'}{' best' if dot.best else ''}"
+    title = f"<title>{escape(dot.name)}</title>"
+    size = 6 if dot.best else 4.5
+    if dot.group == 0:
+        return f'<circle class="{classes}" cx="{x:.1f}" cy="{y:.1f}" r="{size}">{title}</circle>'
+    if dot.group == 1:
+        return f'<rect class="{classes}" x="{x - size:.1f}" y="{y - size:.1f}" width="{2 * size}" height="{2 * size}">{title}</rect>'
+    points = f"{x:.1f},{y - size - 1:.1f} {x - size - 1:.1f},{y + size:.1f} {x + size + 1:.1f},{y + size:.1f}"
+    return f'<polygon class="{classes}" points="{points}">{title}</polygon>'
+
+
+def timeline(times: Sequence[float], values: Sequence[float | None], label: str, unit: str, at: float | None = None,
+             band: tuple[float, float] | None = None, most: float | None = None) -> Markup:  # fmt: skip
+    """A quantity over seconds; gaps where it is not known. `band`: what was promised; `at`: the moment looked at."""
+    known = [value for value in values if value is not None]
+    top = most or _nice(max([*known, *(band or ()), 1e-9]))
+    span = max(times[-1] - times[0], 1e-9) if times else 1.0
+
+    def place(second: float) -> float:
+        return _LEFT + (WIDTH - _LEFT - _RIGHT) * (second - times[0]) / span
+
+    def y(value: float) -> float:
+        return HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * min(value / top, 1.0)
+
+    body = [_grid(top, unit)]
+    if band is not None:
+        body.append(f'<rect class="band b2" x="{_LEFT}" y="{y(band[1]):.1f}" width="{WIDTH - _LEFT - _RIGHT}" height="{max(y(band[0]) - y(band[1]), 1.5):.1f}"/>')  # fmt: skip
+    runs: list[list[str]] = [[]]
+    for second, value in zip(times, values, strict=True):
+        if value is None:
+            runs.append([])
+        else:
+            runs[-1].append(f"{place(second):.1f},{y(value):.1f}")
+    body += [f'<polyline class="curve l0" points="{" ".join(run)}"/>' for run in runs if len(run) > 1]
+    if at is not None and times:
+        x = place(min(max(at, times[0]), times[-1]))
+        body.append(f'<line class="here" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>')
+    if times:
+        for share in (0.0, 0.5, 1.0):
+            second = span * share
+            anchor = ("start", "middle", "end")[round(share * 2)]
+            body.append(f'<text class="tick" x="{place(times[0] + second):.0f}" y="{HEIGHT - 14}" text-anchor="{anchor}">{format_seconds(second) if second else "0 s"}</text>')  # fmt: skip
+    return _picture(body, label)
+
+
+def _picture(body: Sequence[str], label: str) -> Markup:
+    return Markup(  # noqa: S704
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">{"".join(body)}</svg>'
+    )
+
+
+def _grid(most: float, unit: str) -> str:
+    rows = []
+    for n in range(5):
+        y = HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * n / 4
+        rows.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        rows.append(f'<text class="tick" x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_written(most * n / 4, unit)}</text>')
+    return "".join(rows)
+
+
+def _written(value: float, unit: str) -> str:
+    if value == 0:
+        return "0"
+    if unit == "%":
+        return f"{value:.0%}"
+    return format_seconds(value) if unit == "s" else format_rate(value)
+
+
+def _short(x: int) -> str:
+    return f"{x / 1024:.0f}k" if x >= 2048 else f"{x}"
+
+
+def _nice(most: float) -> float:
+    """The next 1, 2, 4, 5, 8 times a power of ten: four even steps to it are round."""
+    if most <= 0:
+        return 1.0
+    power = 10 ** math.floor(math.log10(most))
+    return float(next(step * power for step in (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 5, 6, 8, 10) if step * power >= most * 0.999))
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    ticks = [step * 10.0**power for power in range(-3, 7) for step in (1, 2, 5)]
+    inside = [tick for tick in ticks if low <= tick <= high]
+    return inside if len(inside) <= 7 else [tick for tick in inside if f"{tick:e}".startswith("1")]

@@ -1,0 +1,181 @@
+"""The pages beside the first, made by a worker: several machines, one machine's wiring, claims."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from wellfed.message import Amount, Message, message
+from wellfed.messages.words import words
+from wellfed.nouns.finding import Finding, Verdict
+from wellfed.nouns.workload import PRESETS
+from wellfed.serve.page import charts
+from wellfed.serve.page.labels import label
+from wellfed.serve.page.render import html
+from wellfed.serve.page.state import Given, first, plan_options
+from wellfed.serve.page.views import _names, _parts, machine_of, problem
+from wellfed.serve.worker import Answer
+
+MOST_MACHINES = 6
+
+
+def compare(given: dict[str, Any], files: list[Path]) -> Answer:
+    """The same model on up to six machines."""
+    query: Given = given["query"]
+    shown: dict[str, Any] = {
+        "query": query, "page": "compare", "machines": query.get("machines", [])[:MOST_MACHINES], "rows": [],
+        "error": None, "first": first, "names": _names(), "parts_names": _parts(), "most": MOST_MACHINES,
+    }  # fmt: skip
+    if not (first(query, "model") and shown["machines"]):
+        return html("compare.html", **shown)
+    try:
+        shown["rows"] = _compared(query, shown["machines"])
+    except Exception as error:  # noqa: BLE001 - what people cannot cause is raised again
+        status, shown["error"] = problem(error)
+        return html("compare.html", status, **shown)
+    return html("compare.html", **shown)
+
+
+def _compared(query: Given, machines: list[str]) -> list[dict[str, Any]]:
+    from wellfed.documents.machine_line import machine_line
+    from wellfed.planner.kinds import describe
+    from wellfed.verbs import comparing
+
+    found = comparing.compare(machines, first(query, "model") or "", plan_options({**query, "on": []}))
+    plans = [row.plan for row in found if row.plan is not None]
+    most = max((plan.estimate.decode_tok_s.high for plan in plans), default=1.0) * 1.05
+    all_most = max((plan.estimate.total_tok_s.high for plan in plans), default=1.0) * 1.05
+    rows = []
+    for row in found:
+        plan = row.plan
+        rows.append({
+            "asked": row.asked, "line": machine_line(row.machine), "plan": plan, "why": row.why, "watts": row.power.total_w,
+            "joule": row.tokens_per_joule, "weakest": row.weakest,
+            "layout": describe(plan.layout) if plan else "",
+            "each": charts.interval(plan.estimate.decode_tok_s, most, label("speed")) if plan else None,
+            "total": charts.interval(plan.estimate.total_tok_s, all_most, label("total")) if plan else None,
+            "link": urlencode([("model", first(query, "model") or ""), ("on", row.asked)]),
+        })  # fmt: skip
+    return rows
+
+
+def machine(given: dict[str, Any], files: list[Path]) -> Answer:
+    """A machine's drawing with its faults in place."""
+    from wellfed.serve.page.drawing import draw
+
+    query: Given = given["query"]
+    shown: dict[str, Any] = {
+        "query": query, "page": "machine", "first": first, "error": None, "drawing": None, "local": given["local"],
+        "parts_names": _parts(), "names": _names(), "zoom": first(query, "zoom") or "fit",
+    }  # fmt: skip
+    if not (given["local"] or first(query, "on") or files or first(query, "dump")):
+        return html("machine.html", **shown)
+    try:
+        here = machine_of(query, files, given["local"])
+        shown |= _checked(query, here)
+    except Exception as error:  # noqa: BLE001 - what people cannot cause is raised again
+        status, shown["error"] = problem(error)
+        return html("machine.html", status, **shown)
+    faults = shown["faults"]
+    shown["drawing"] = draw(here, [fault["finding"] for fault in faults])
+    return html("machine.html", **shown)
+
+
+def _checked(query: Given, here: Any) -> dict[str, Any]:
+    from wellfed.documents.machine_line import machine_line
+    from wellfed.verbs import checking
+
+    model = first(query, "model")
+    workload = replace(PRESETS["chat"], concurrency=int(first(query, "users") or 1)) if (first(query, "users") or "1").isdigit() else PRESETS["chat"]
+    found = checking.check(here, model, workload)
+    bad = [each for each in found.findings if each.verdict in (Verdict.FAIL, Verdict.WARN)]
+    bad.sort(key=lambda each: (-(each.cost.decode_tok_s if each.cost else 0.0), each.verdict is not Verdict.FAIL))
+    now = found.plan.estimate.decode_tok_s.value if found.plan else None
+    unknown = list(dict.fromkeys(each.id for each in found.findings if each.verdict is Verdict.UNKNOWN))
+    together = found.together.decode_tok_s if found.together and found.together.decode_tok_s > 0 else None
+    return {
+        "line": machine_line(here), "header": [words(said) for said in checking.header(here)],
+        "faults": [_fault(each, now, model) for each in bad], "unknown": unknown,
+        "passed": sum(each.verdict is Verdict.PASS for each in found.findings),
+        "together": together, "no_price": words(found.no_price) if found.no_price else None, "now": now,
+    }  # fmt: skip
+
+
+def _fault(finding: Finding, now: float | None, model: str | None) -> dict[str, Any]:
+    return {
+        "finding": finding, "why": words(finding.said or finding.why), "price": _price(finding, now, model),
+        "remedies": [words(remedy.said or remedy.text) for remedy in finding.remedies] or list(finding.fix),
+        "measured": finding.measured, "wanted": finding.wanted, "places": finding.places,
+    }  # fmt: skip
+
+
+def _price(finding: Finding, now: float | None, model: str | None) -> str | None:
+    cost = finding.cost
+    if model is None or cost is None:
+        return None
+    if cost.decode_tok_s > 0 and now:
+        return label("costs", rate=Amount(cost.decode_tok_s, "tok/s"), now=Amount(now, "tok/s"))
+    for amount in ((cost.ttft_s, "first"), (cost.load_s, "load")):
+        if amount[0] > 0.01:
+            said: Message = (
+                message("page.cost-first", "{seconds} until the first token", seconds=Amount(amount[0], "s"))
+                if amount[1] == "first"
+                else message("page.cost-load", "{seconds} of loading", seconds=Amount(amount[0], "s"))
+            )
+            return label("costs-other", what=said)
+    return words(cost.said) if cost.said else (cost.note or label("costs-nothing"))
+
+
+def claims(given: dict[str, Any], files: list[Path]) -> Answer:
+    """The buying guide's claims with their figures."""
+    return html("claims.html", page="claims", query=given["query"], tiers=_tiers())
+
+
+@cache
+def _tiers() -> dict[str, list[dict[str, Any]]]:
+    """Computed once a worker: nothing in them depends on a request."""
+    from wellfed.planner.claims import held
+
+    tiers: dict[str, list[dict[str, Any]]] = {}
+    for claim, result in held():
+        row = {"claim": claim, "held": result, "link": _LINKS.get(claim.id)}
+        tiers.setdefault(claim.tier, []).append(row)
+    return tiers
+
+
+def _asks(model: str, on: str, quant: str | None = None) -> str:
+    return "/?" + urlencode([("model", model), ("on", on), *([("quant", quant)] if quant else [])])
+
+
+_SEVEN, _THIRTY_TWO, _SEVENTY = "deepseek-r1-distill-qwen-7b", "deepseek-r1-distill-qwen-32b", "r1:70b"
+_LINKS = {
+    "4090-fp16-7b": _asks(_SEVEN, "build:entry-7b", "F16"),
+    "3060-q4-7b": _asks(_SEVEN, "build:entry-7b-3060", "Q4_K_M"),
+    "4080-q4-7b": _asks(_SEVEN, "build:entry-7b-4080", "Q4_K_M"),
+    "ddr-limits-vram": _asks(_SEVEN, "build:entry-7b", "Q4_K_M") + "#whatif",
+    "5ghz": _asks(_SEVEN, "build:entry-7b", "Q4_K_M") + "#whatif",
+    "2xa100-32b": _asks(_THIRTY_TWO, "build:middle-32b-40gb", "BF16"),
+    "6000ada-32b-fp16": _asks(_THIRTY_TWO, "build:middle-32b-6000ada", "BF16"),
+    "4xa100-70b": _asks(_SEVENTY, "build:large-70b", "BF16"),
+    "4xh100-70b": _asks(_SEVENTY, "build:large-70b-h100", "BF16"),
+    "no-pooling": _asks(_SEVENTY, "build:4090x4", "INT4"),
+    "own-gpus": "/machine?on=build%3Alarge-70b",
+    "quad-channel": "/machine?on=ryzen+9+7950x%2C+4x32GB+ddr5-5600",
+    "7950x-cores": "/machine?on=ryzen+9+7950x%2C+2x32GB+ddr5-5600",
+    "13700k-cores": "/machine?on=core+i7-13700k%2C+2x32GB+ddr5-5600",
+    "7950x-5600": "/machine?on=ryzen+9+7950x%2C+2x32GB+ddr5-5600",
+    "7b-51.2": "/machine?on=ryzen+9+7950x%2C+2x32GB+ddr5-4800",
+    "pcie5-cards": "/machine?on=rtx+4090%2C+ryzen+9+7950x%2C+64gb",
+    "geforce-nvlink": "/machine?on=2x+rtx+4090%2C+ryzen+9+7950x%2C+64gb",
+    "7543-pcie5": "/machine?on=epyc+7543%2C+256gb", "7543-cores": "/machine?on=epyc+7543%2C+256gb",
+    "7543-ddr5": "/machine?on=epyc+7543%2C+256gb", "8380-pcie5": "/machine?on=xeon+platinum+8380%2C+256gb",
+    "8380-cores": "/machine?on=xeon+platinum+8380%2C+256gb", "8380-ddr5": "/machine?on=xeon+platinum+8380%2C+256gb",
+    "a100-nvlink-600": "/machine?on=2x+a100+pcie+80gb+nvlink%2C+epyc+7543%2C+256gb",
+    "h100-pcie-sxm": "/compare?" + urlencode([("model", "r1:32b"), ("machines", "h100 pcie, xeon platinum 8480+, 512gb"), ("machines", "h100 sxm, xeon platinum 8480+, 512gb")]),
+    "a100-40-2tb": "/compare?" + urlencode([("model", "r1:32b"), ("machines", "a100 pcie 40gb, epyc 7543, 256gb"), ("machines", "a100 pcie 80gb, epyc 7543, 256gb")]),
+    "8480-cores": "/machine?on=2x+xeon+platinum+8480%2B%2C+1tb", "9654-cores": "/machine?on=2x+epyc+9654%2C+1tb",
+    "32b-102.4": "/machine?on=build%3Amiddle-32b",
+}  # fmt: skip

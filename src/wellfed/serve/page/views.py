@@ -1,0 +1,279 @@
+"""The ask page and its parts, made by a worker: `given` is the query, `files` are the uploads. Each returns an Answer
+whose text is HTML and whose code is the HTTP status.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from wellfed.errors import WellfedError
+from wellfed.hardware.machine import Machine
+from wellfed.message import message
+from wellfed.messages.words import words
+from wellfed.nouns.plan import Plan
+from wellfed.planner.answer import Answer as Planned
+from wellfed.serve.page import answers, whatif
+from wellfed.serve.page.render import html
+from wellfed.serve.page.state import PLAN_FIELDS, Given, first, offers, plan_command, plan_options, whole_number
+from wellfed.serve.worker import Answer
+from wellfed.verbs import inputs, planning
+
+_KEPT: OrderedDict[str, Planned] = OrderedDict()  # the last answers of this process, so that sorting asks nothing anew
+_MOST_KEPT = 24
+_EXAMPLES = (
+    ("qwen3-32b", "2x rtx 4090, ryzen 9 7950x, 2x32gb ddr5-6000"),
+    ("deepseek-r1", "rtx 4090, 2x xeon platinum 8480+, 1tb"),
+    ("llama-3.1-8b", "rtx 3060 12gb, core i5-13600k, 32gb"),
+    ("deepseek-r1", "8x h200, 2x xeon platinum 8480+, 2tb"),
+    ("qwen3-30b-a3b", "apple m4 max 128gb"),
+)
+
+
+def ask(given: dict[str, Any], files: list[Path]) -> Answer:
+    """The first page: the form, and the answer where something is asked. `part`: only the answer, or only the plans."""
+    query: Given = given["query"]
+    shown: dict[str, Any] = {
+        "query": query, "examples": _EXAMPLES, "choices": _choices(), "part": given["part"], "names": _names(),
+        "parts_names": _parts(), "local": given["local"], "page": "ask", "result": None, "error": None, "first": first,
+    }  # fmt: skip
+    status = 200
+    if first(query, "model"):
+        try:
+            shown["result"] = _result(query, files, given["local"])
+        except WellfedError as error:
+            status, shown["error"] = _failed(error)
+        except Exception as error:
+            if (failed := _usage(error)) is None:
+                raise
+            status, shown["error"] = failed
+    template = {"answer": "answer.html", "plans": "plans.html"}.get(given["part"], "ask.html")
+    return html(template, status, **shown)
+
+
+def _failed(error: WellfedError) -> tuple[int, dict[str, Any]]:
+    near = tuple(getattr(error, "near", ()) or ())
+    return (404 if error.kind == "unknown" else 422), {"message": error.message, "hint": error.hint, "near": near}
+
+
+def _usage(error: Exception) -> tuple[int, dict[str, Any]] | None:
+    """The command line's own complaints about options."""
+    import click
+
+    if not isinstance(error, click.ClickException):
+        return None
+    return 422, {"message": error.format_message(), "hint": None, "near": ()}
+
+
+def problem(error: Exception) -> tuple[int, dict[str, Any]]:
+    """Status and words of an error that people can cause; others are raised again."""
+    if isinstance(error, WellfedError):
+        return _failed(error)
+    failed = _usage(error)
+    if failed is None:
+        raise error
+    return failed
+
+
+def machine_of(query: Given, files: list[Path], local: bool) -> Machine:
+    """The machine that is meant: pasted, written down, or this one. Raises Forbidden words where this one is not told."""
+    from wellfed.errors import BadInput
+
+    if files:
+        return inputs.captured(files[0])
+    if first(query, "dump"):
+        said = message("page.dump-gone", "what was pasted is no longer kept here")
+        raise BadInput(said, message("page.dump-gone.hint", "paste it again: it is kept in memory only, for a while"))
+    on = first(query, "on")
+    if on is None and not local:
+        said = message("page.not-local", "this machine is not told beyond loopback")
+        raise BadInput(said, message("page.not-local.hint", "write a machine in a line"))
+    nodes = whole_number(query, "nodes", 1, 512)
+    return inputs.machine(on, nodes, first(query, "network"))
+
+
+def planned(query: Given, files: list[Path], local: bool) -> Planned:
+    """The answer to the query's question; the last ones are kept."""
+    names = ("model", "on", "dump", *PLAN_FIELDS)
+    key = repr([(name, query.get(name)) for name in names])
+    if key in _KEPT and (first(query, "on") or first(query, "dump")):
+        _KEPT.move_to_end(key)
+        return _KEPT[key]
+    where = machine_of(query, files, local)
+    answer = planning.plan_on(where, first(query, "model") or "", plan_options(query))
+    _KEPT[key] = answer
+    while len(_KEPT) > _MOST_KEPT:
+        _KEPT.popitem(last=False)
+    return answer
+
+
+def _result(query: Given, files: list[Path], local: bool) -> dict[str, Any]:
+    from wellfed.documents.machine_line import machine_line
+    from wellfed.cli.plan_text import gain, model_line
+
+    answer = planned(query, files, local)
+    search, best = answer.search, answer.ranking.best
+    assumptions = (*search.machine.assumptions, *answer.assumptions)
+    table = answers.rows(answer)
+    sort, kind = first(query, "sort") or "rank", first(query, "placement")
+    notes = dict.fromkeys(words(each.text) for each in assumptions if each.reading)
+    return {
+        "model": model_line(search.model), "machine": machine_line(search.machine),
+        "kind": answer.verdict.kind, "reasons": answers.reasons(answer), "best": best,
+        "sentence": None if best is None else words(answers.sentence(best)),
+        "figures": () if best is None else answers.figures(best),
+        "memory": answers.memory_bars(_devices(answer)),
+        "time": () if best is None else answers.time_bars(best),
+        "curves": () if best is None else answers.curves(search, best),
+        "plans": answers.arranged(table, sort, kind), "all_plans": len(table), "sort": sort, "placement": kind,
+        "kinds": answers.KINDS, "scatter": answers.scatter(table),
+        "steps": () if best is None else _steps(query, best),
+        "levers": [(words(lever.change), lever.plan.estimate.decode_tok_s) for lever in answer.levers],
+        "upgrades": [(words(each.change), words(said)) for each in answer.upgrades if (said := gain(each)) is not None][:4],
+        "notes": list(notes), "assumed": list(dict.fromkeys(words(each.text) for each in assumptions))[:12],
+        "command": plan_command(query), "whatif": None if best is None else _whatif(query, search.machine, best, search),
+    }  # fmt: skip
+
+
+def _devices(answer: Planned) -> Any:
+    if answer.ranking.best is not None:
+        return answer.ranking.best.estimate.memory.devices
+    miss = answer.ranking.near_miss
+    return () if miss is None else miss.memory.devices
+
+
+def _steps(query: Given, best: Plan) -> list[tuple[str, str]]:
+    from wellfed.verbs.next_steps import next_steps
+
+    if first(query, "dump"):
+        return []  # a pasted machine has no name that a command could be given
+    found = next_steps(first(query, "model") or "", best, first(query, "on"), first(query, "network"))
+    return [(words(step.what), step.command) for step in found.steps]
+
+
+def what_if(given: dict[str, Any], files: list[Path]) -> Answer:
+    """The sliders' part alone: the machine as it is and as changed, for the engine and weights that were chosen."""
+    query: Given = given["query"]
+    try:
+        machine = machine_of(query, files, given["local"])
+        search, _ = planning.search(first(query, "model") or "", plan_options(query), machine)
+        shown = _whatif(query, search.machine, None, search)
+    except Exception as error:  # noqa: BLE001 - what people cannot cause is raised again
+        status, failed = problem(error)
+        return html("problem.html", status, error=failed)
+    return html("whatif.html", query=query, whatif=shown, first=first)
+
+
+def _whatif(query: Given, machine: Machine, best: Plan | None, search: Any) -> dict[str, Any]:
+    """Both plans and their pictures. Without a plan at hand, the one of the engine and weights that the query names."""
+    engine = first(query, "with-engine") or (best.layout.engine.value if best else None)
+    weights = first(query, "with-weights") or (best.layout.quantisation if best else None)
+    sliders = whatif.sliders(machine)
+    values = {slider.name: whole_number(query, slider.name, 1, 1000) for slider in sliders}
+    asked = {name: value for name, value in values.items() if value is not None}
+    kv_type = first(query, "kv-at")
+    narrow = _narrowed(search, engine, weights, None)
+    now = best or narrow.run().best
+    different = any(value != slider.now for slider in sliders for name, value in asked.items() if name == slider.name)
+    then = now
+    if different or kv_type:
+        other = _narrowed(search, engine, weights, kv_type)
+        then = replace(other, machine=whatif.changed(machine, asked)).run().best
+    most = max((plan.estimate.decode_tok_s.high for plan in (now, then) if plan is not None), default=1.0) * 1.1
+    return {
+        "sliders": sliders, "values": asked, "kv": kv_type, "kv_types": ("f16", "q8_0", "q4_0", "fp8"),
+        "engine": engine, "weights": weights, "now": now, "then": then, "changed": bool(different or kv_type),
+        "bars": [] if then is None else answers.time_bars(then)[:1], "memory": [] if then is None else answers.memory_bars(then.estimate.memory.devices),
+        "rates": [(name, plan, _rate_bar(plan, most)) for name, plan in (("now", now), ("changed", then)) if plan is not None],
+        "gain": None if now is None or then is None else then.estimate.decode_tok_s.value / now.estimate.decode_tok_s.value,
+    }  # fmt: skip
+
+
+def _rate_bar(plan: Plan, most: float) -> Any:
+    from wellfed.serve.page.charts import interval
+    from wellfed.serve.page.labels import label
+
+    return interval(plan.estimate.decode_tok_s, most, label("rate-each"))
+
+
+def _narrowed(search: Any, engine: str | None, weights: str | None, kv_type: str | None) -> Any:
+    from wellfed.nouns.layout import Engine
+
+    goal = search.goal
+    if engine:
+        goal = replace(goal, engines=(Engine(engine),))
+    if weights:
+        goal = replace(goal, quantisations=(search.quantisation(weights).id,), least_quality_bits=0.0)
+    if kv_type:
+        goal = replace(goal, kv_types=(kv_type,), any_kv=False)
+    return replace(search, goal=goal, sweep=False)
+
+
+def complete(given: dict[str, Any], files: list[Path]) -> Answer:
+    """Names that begin or go on like what is typed, as options of a list, and what the text is taken for."""
+    text = str(given["text"])[:200]
+    wanted = text.lower().replace(" ", "-")
+    near = [name for name in _names() if wanted in name.lower()]
+    near.sort(key=lambda name: (not name.lower().startswith(wanted), len(name)))
+    return html("complete.html", names=near[:30], taken=_taken_for(text) if text.strip() else None)
+
+
+def _taken_for(text: str) -> str | None:
+    from wellfed.cli.plan_text import model_line
+
+    try:
+        return model_line(inputs.model(text).model)
+    except WellfedError as error:
+        return error.message
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    from wellfed.catalog.models import entry_ids
+
+    return tuple(entry_ids())
+
+
+@cache
+def _parts() -> dict[str, tuple[str, ...]]:
+    from wellfed.catalog.hardware import cpus, gpus
+    from wellfed.written.machines import builds
+
+    return {
+        "gpu": tuple(sorted({part.name for part in gpus()})),
+        "cpu": tuple(sorted({part.name for part in cpus()})),
+        "build": tuple(f"build:{build.id}" for build in builds()),
+    }
+
+
+@cache
+def _choices() -> dict[str, tuple[str, ...]]:
+    return {name: offers(name) for name in ("workload", "for", "quality", "engine")}
+
+
+def report(given: dict[str, Any], files: list[Path]) -> Answer:
+    """The self-contained file of an answer."""
+    import tempfile
+
+    from wellfed.cli.report import write_report
+    from wellfed.verbs.next_steps import NextSteps, next_steps
+
+    query: Given = given["query"]
+    try:
+        answer = planned(query, files, given["local"])
+    except Exception as error:  # noqa: BLE001 - what people cannot cause is raised again
+        status, failed = problem(error)
+        return html("problem.html", status, error=failed)
+
+    def steps(plan: Plan) -> NextSteps:
+        if first(query, "dump"):
+            return NextSteps(())
+        return next_steps(first(query, "model") or "", plan, first(query, "on"), first(query, "network"))
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "report.html"
+        write_report(path, answer, 6, steps)
+        return Answer(200, path.read_text(encoding="utf-8"))

@@ -1,0 +1,173 @@
+"""What hangs where in a machine, as a tree ready to be drawn: sockets, memory, bridges, GPUs, network cards. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from wellfed.hardware.machine import Gpu, Machine, Nic, Socket
+from wellfed.hardware.pcie import PciDevice, PcieLink, path_up
+from wellfed.nouns.finding import Finding, Verdict
+from wellfed.units import format_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A device of the tree. `link` is the one above it as it runs, `most` what it could be; `faults` number findings."""
+
+    kind: str  # port | switch | bridge | gpu | nic
+    name: str
+    detail: str = ""
+    link: PcieLink | None = None
+    most: PcieLink | None = None
+    faults: tuple[int, ...] = ()
+    below: tuple[Branch, ...] = ()
+    gpu: int | None = None  # its index
+
+    @property
+    def leaves(self) -> int:
+        """How many columns it takes."""
+        return sum(branch.leaves for branch in self.below) or 1
+
+    @property
+    def depth(self) -> int:
+        """How many rows of bridges are above its deepest device."""
+        return 1 + max((branch.depth for branch in self.below), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A socket with its memory channels, nodes and devices. `socket` None: devices whose socket is not known."""
+
+    socket: Socket | None
+    branches: tuple[Branch, ...]
+    nodes: tuple[str, ...] = ()
+    faults: tuple[int, ...] = ()
+    memory_faults: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """The whole machine; `elsewhere`: numbers of findings that belong to no drawn part."""
+
+    packages: tuple[Package, ...]
+    elsewhere: tuple[int, ...] = ()
+
+
+def wiring(machine: Machine, findings: Sequence[Finding]) -> Wiring:
+    """The machine's tree. `findings` are numbered as they come, from 1."""
+    marks = _Marks(findings)
+    homes = _homes(machine)
+    packages = tuple(_package(machine, socket, homes, marks) for socket in machine.sockets)
+    there = {socket.index for socket in machine.sockets}
+    loose = [device for device, home in homes if home not in there]
+    if loose:
+        packages = (*packages, Package(None, _branches(machine, loose, marks)))
+    return Wiring(packages, marks.unused())
+
+
+class _Marks:
+    """Which numbered findings speak of a subject or an address."""
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self._by_name: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        self._all: dict[int, bool] = {}
+        for number, finding in enumerate(findings, 1):
+            if finding.verdict in (Verdict.WARN, Verdict.FAIL):
+                self._all[number] = False
+                for name in (finding.subject, *finding.places):
+                    self._by_name[name].append((number, finding.id))
+
+    def at(self, *names: str, memory: bool | None = None) -> tuple[int, ...]:
+        """The numbers; `memory`: only those of memory checks, or only others."""
+        rows = [row for name in names for row in self._by_name.get(name, ())]
+        numbers = [n for n, check in rows if memory is None or check.startswith("mem-") is memory]
+        for number in numbers:
+            self._all[number] = True
+        return tuple(dict.fromkeys(numbers))
+
+    def unused(self) -> tuple[int, ...]:
+        return tuple(number for number, used in self._all.items() if not used)
+
+
+def _homes(machine: Machine) -> list[tuple[Gpu | Nic, int | None]]:
+    """GPUs and real network cards, each with its socket."""
+    socket_of = {node.os_index: node.socket for node in machine.numa_nodes}
+    only = machine.sockets[0].index if len(machine.sockets) == 1 else None
+    homes: list[tuple[Gpu | Nic, int | None]] = []
+    for gpu in machine.gpus:
+        node = socket_of.get(-1 if gpu.numa_node is None else gpu.numa_node)
+        home = node if gpu.socket is None else gpu.socket
+        homes.append((gpu, only if home is None else home))
+    for nic in machine.nics:
+        if nic.physical and nic.pci_address:
+            home = socket_of.get(-1 if nic.numa_node is None else nic.numa_node)
+            homes.append((nic, only if home is None else home))
+    return homes
+
+
+def _package(machine: Machine, socket: Socket, homes: list[tuple[Gpu | Nic, int | None]], marks: _Marks) -> Package:
+    nodes = [node for node in machine.numa_nodes if node.socket == socket.index and not node.gpu_memory]
+    named = tuple(f"node{node.os_index} · {format_bytes(node.memory_bytes)}" for node in nodes)
+    subjects = (f"socket{socket.index}", *(f"node{node.os_index}" for node in nodes))
+    mine = [device for device, home in homes if home == socket.index]
+    return Package(
+        socket, _branches(machine, mine, marks), named,
+        marks.at(*subjects, memory=False), marks.at(*subjects, memory=True),
+    )  # fmt: skip
+
+
+def _branches(machine: Machine, devices: Iterable[Gpu | Nic], marks: _Marks) -> tuple[Branch, ...]:
+    tree = {device.address: device for device in machine.pci}
+    below: dict[str | None, list[str]] = defaultdict(list)
+    leaves: dict[str, list[Gpu | Nic]] = defaultdict(list)
+    bare: list[Branch] = []
+    for device in devices:
+        path = path_up(tree, device.pci_address or "")
+        if not path:
+            bare.append(_leaf(device, None, marks))
+            continue
+        leaves[path[0].address].append(device)
+        for lower, upper in zip(path, (*path[1:], None), strict=True):
+            key = upper.address if upper else None
+            if lower.address not in below[key]:
+                below[key].append(lower.address)
+    grown = [branch for address in sorted(below[None]) for branch in _grown(address, tree, below, leaves, marks, 0)]
+    return (*grown, *bare)
+
+
+def _grown(address: str, tree: Mapping[str, PciDevice], below: Mapping[str | None, list[str]],
+           leaves: Mapping[str, list[Gpu | Nic]], marks: _Marks, depth: int) -> tuple[Branch, ...]:  # fmt: skip
+    device = tree[address]
+    if address in leaves:
+        return tuple(_leaf(leaf, device, marks) for leaf in leaves[address])
+    if depth > 32:
+        return ()
+    children = tuple(
+        branch for lower in sorted(below.get(address, ()))
+        for branch in _grown(lower, tree, below, leaves, marks, depth + 1)
+    )  # fmt: skip
+    kind = {"root": "port", "upstream": "switch", "downstream": "port"}.get(device.port or "", "bridge")
+    link, most = _link(device)
+    return (Branch(kind, address, device.name or "", link, most, marks.at(address), children),)
+
+
+def _leaf(device: Gpu | Nic, pci: PciDevice | None, marks: _Marks) -> Branch:
+    address = device.pci_address or ""
+    link, most = _link(pci) if pci else (None, None)
+    if isinstance(device, Nic):
+        rate = f"{device.bytes_per_s * 8e-9:g} Gb/s" if device.bytes_per_s else ""
+        return Branch("nic", device.name, rate, link, most, marks.at(device.name, address))
+    name = (device.spec.name if device.spec else device.name) or "GPU ?"
+    memory = format_bytes(device.memory_bytes) if device.memory_bytes else "?"
+    own = device.link
+    seen = own if link is None or (own and own.bytes_per_s < link.bytes_per_s) else link
+    lanes = device.spec.pcie_lanes if device.spec else None
+    generation = device.spec.pcie_generation if device.spec else None
+    best = PcieLink(generation, lanes) if generation and lanes else most
+    return Branch("gpu", name, memory, own or seen, best, marks.at(f"gpu{device.index}", address), (), device.index)
+
+
+def _link(device: PciDevice) -> tuple[PcieLink | None, PcieLink | None]:
+    return device.link_current or device.link_max, device.link_max
