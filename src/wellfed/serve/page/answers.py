@@ -20,7 +20,14 @@ from wellfed.serve.page import charts
 from wellfed.serve.page.labels import label
 from wellfed.units import format_bytes, format_rate, format_seconds
 
-_TERM_COLOURS: Mapping[str, int] = {"weights": 0, "kv": 1, "compute": 2, "output": 3, "activations": 2, "cuda graphs": 4}
+_TERM_COLOURS: Mapping[str, int] = {
+    "weights": 0,
+    "kv": 1,
+    "compute": 2,
+    "output": 3,
+    "activations": 2,
+    "cuda graphs": 4,
+}
 KINDS = tuple(Kind)
 
 
@@ -129,7 +136,8 @@ def _memory_bar(device: DeviceMemory, names: list[str]) -> Bar:
     terms = sorted((term for term in device.terms if term.bytes > 0), key=lambda term: -term.bytes)
     taken: dict[str, int] = {}
     parts = tuple(
-        charts.Part(term_words(term.name), term.bytes, format_bytes(term.bytes), _colour(term.name, taken)) for term in terms
+        charts.Part(term_words(term.name), term.bytes, format_bytes(term.bytes), _colour(term.name, taken))
+        for term in terms
     )
     available = device.available_bytes
     whole = max(device.needed_bytes, available or 0.0)
@@ -166,7 +174,9 @@ def _time_bar(head: str, terms: tuple[Term, ...]) -> Bar:
     rest = sum(term.seconds for term in shown[8:])
     if rest > 0:
         parts.append(charts.Part(label("all"), rest, format_seconds(rest), 8))
-    return Bar(head, format_seconds(whole), charts.stacked(parts, whole, f"{head}: {format_seconds(whole)}"), tuple(parts))
+    return Bar(
+        head, format_seconds(whole), charts.stacked(parts, whole, f"{head}: {format_seconds(whole)}"), tuple(parts)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +209,10 @@ def _curves(head: str, points: tuple[Point, ...], rate: float | None, first: flo
     each = [charts.Line(label("rate-each"), [point.decode_tok_s for point in points], 0)]
     wait = [charts.Line(label("first"), [point.ttft_s for point in points], 1)]
     pictures = (
-        (label("rate-each"), charts.lines(xs, each, f"{head}: {label('rate-each')}", "tok/s", rate, label("target"), mark)),
+        (
+            label("rate-each"),
+            charts.lines(xs, each, f"{head}: {label('rate-each')}", "tok/s", rate, label("target"), mark),
+        ),
         (label("first"), charts.lines(xs, wait, f"{head}: {label('first')}", "s", first, label("target"), mark)),
     )
     return Curves(head, pictures, points)

@@ -41,7 +41,7 @@ def stacked(parts: Sequence[Part], whole: float, label: str, limit: float | None
         at = 1000 * limit / whole
         pieces.append(f'<line class="limit" x1="{at:.1f}" x2="{at:.1f}" y1="-4" y2="34"/>')
     body = "".join(pieces)
-    return Markup(  # noqa: S704 - every text in it was escaped above
+    return Markup(
         f'<svg class="bar" viewBox="0 -4 1000 38" preserveAspectRatio="none" role="img" aria-label="{escape(label)}">'
         f'<rect class="empty" x="0" y="0" width="1000" height="30"/>{body}</svg>'
     )
@@ -54,7 +54,7 @@ def interval(quantity: Quantity, most: float, label: str, target: float | None =
     mark = ""
     if target is not None and target * scale <= 300:
         mark = f'<line class="target" x1="{target * scale:.1f}" x2="{target * scale:.1f}" y1="0" y2="16"/>'
-    return Markup(  # noqa: S704
+    return Markup(
         f'<svg class="interval" viewBox="0 0 300 16" preserveAspectRatio="none" role="img" aria-label="{escape(label)}">'
         f'<rect class="rail" x="0" y="7" width="300" height="2"/><rect class="span" x="{low:.1f}" y="5" '
         f'width="{max(high - low, 2):.1f}" height="6"/><rect class="dot" x="{max(at - 2, 0):.1f}" y="2" width="4" height="12"/>{mark}</svg>'
@@ -92,7 +92,9 @@ def lines(xs: Sequence[int], curves: Sequence[Line], label: str, unit: str, targ
     for curve in curves:
         body.append(_curve(curve, [place[x] for x in xs], y, xs, unit))
     if target is not None:
-        body.append(f'<line class="target" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y(target):.1f}" y2="{y(target):.1f}"/>')
+        body.append(
+            f'<line class="target" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y(target):.1f}" y2="{y(target):.1f}"/>'
+        )
         body.append(f'<text class="target-name" x="{WIDTH - _RIGHT}" y="{y(target) - 4:.1f}" text-anchor="end">{escape(target_name)}</text>')  # fmt: skip
     return _picture(body, label)
 
@@ -203,7 +205,7 @@ def timeline(times: Sequence[float], values: Sequence[float | None], label: str,
 
 
 def _picture(body: Sequence[str], label: str) -> Markup:
-    return Markup(  # noqa: S704
+    return Markup(
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">{"".join(body)}</svg>'
     )
 
@@ -213,7 +215,9 @@ def _grid(most: float, unit: str) -> str:
     for n in range(5):
         y = HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * n / 4
         rows.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        rows.append(f'<text class="tick" x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_written(most * n / 4, unit)}</text>')
+        rows.append(
+            f'<text class="tick" x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_written(most * n / 4, unit)}</text>'
+        )
     return "".join(rows)
 
 
@@ -234,7 +238,9 @@ def _nice(most: float) -> float:
     if most <= 0:
         return 1.0
     power = 10 ** math.floor(math.log10(most))
-    return float(next(step * power for step in (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 5, 6, 8, 10) if step * power >= most * 0.999))
+    return float(
+        next(step * power for step in (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 5, 6, 8, 10) if step * power >= most * 0.999)
+    )
 
 
 def _log_ticks(low: float, high: float) -> list[float]:

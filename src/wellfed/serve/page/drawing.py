@@ -6,6 +6,7 @@ them. SVG made here: no script is needed, and it prints.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -48,7 +49,7 @@ def draw(machine: Machine, findings: Sequence[Finding]) -> Markup:
     _gpu_links(canvas, machine)
     width, height = x - _BETWEEN + _PAD, canvas.bottom + 18
     title = phrase("page.drawing", "drawing of {machine}", machine=machine.name)
-    return Markup(  # noqa: S704 - every text in it was escaped
+    return Markup(
         f'<svg class="machine" width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
         f'aria-label="{escape(title)}">{"".join(canvas.links)}{"".join(canvas.boxes)}</svg>'
     )
@@ -89,12 +90,24 @@ def _socket(canvas: _Canvas, socket: Socket, package: Package, x: float, width: 
         words.append(lanes)
     title = f"{socket.index} · {name}"
     room = int(width / 7.3)
-    canvas.boxes.append(_box("socket", x, _SOCKET_TOP, width, _SOCKET_HEIGHT, _cut(title, room), _cut(" · ".join(words), int(width / 6.2))))
+    canvas.boxes.append(
+        _box(
+            "socket",
+            x,
+            _SOCKET_TOP,
+            width,
+            _SOCKET_HEIGHT,
+            _cut(title, room),
+            _cut(" · ".join(words), int(width / 6.2)),
+        )
+    )
     if len(package.nodes) > 1:
         each = (width - 20) / len(package.nodes)
         for n, node in enumerate(package.nodes):
             left = x + 10 + n * each
-            canvas.boxes.append(f'<rect class="node" x="{left:.1f}" y="{_SOCKET_TOP + 56}" width="{each - 6:.1f}" height="22" rx="4"/>')
+            canvas.boxes.append(
+                f'<rect class="node" x="{left:.1f}" y="{_SOCKET_TOP + 56}" width="{each - 6:.1f}" height="22" rx="4"/>'
+            )
             canvas.boxes.append(f'<text class="small" x="{left + (each - 6) / 2:.1f}" y="{_SOCKET_TOP + 71}" text-anchor="middle">{escape(_cut(node, int(each / 6.4)))}</text>')  # fmt: skip
     canvas.boxes.append(_badges(package.faults, x + width - 6, _SOCKET_TOP + 4))
 
@@ -140,8 +153,12 @@ def _branch(canvas: _Canvas, branch: Branch, x: float, above: float, origin: flo
         canvas.boxes.append(_box("switch", middle - 62, top, 124, 30, name, "", branch.name))
         under = top + 30
     else:
-        canvas.boxes.append(f'<circle class="port" cx="{middle:.1f}" cy="{top + 6:.1f}" r="6"><title>{escape(branch.name)}</title></circle>')
-        canvas.boxes.append(f'<text class="tiny" x="{middle + 12:.1f}" y="{top + 10:.1f}">{escape(branch.name[5:])}</text>')
+        canvas.boxes.append(
+            f'<circle class="port" cx="{middle:.1f}" cy="{top + 6:.1f}" r="6"><title>{escape(branch.name)}</title></circle>'
+        )
+        canvas.boxes.append(
+            f'<text class="tiny" x="{middle + 12:.1f}" y="{top + 10:.1f}">{escape(branch.name[5:])}</text>'
+        )
         under = top + 12
     canvas.boxes.append(_badges(branch.faults, middle + 74, top - 6))
     at = x
@@ -157,7 +174,9 @@ def _device(canvas: _Canvas, branch: Branch, middle: float, top: float) -> None:
         canvas.bottom = max(canvas.bottom, top + _NIC_HEIGHT)
     else:
         name = branch.name.removeprefix("GeForce ").removeprefix("NVIDIA ")
-        canvas.boxes.append(_box("gpu", left, top, _LEAF, _GPU_HEIGHT, _cut(name, 19), branch.detail, f"gpu{branch.gpu}: {branch.name}"))
+        canvas.boxes.append(
+            _box("gpu", left, top, _LEAF, _GPU_HEIGHT, _cut(name, 19), branch.detail, f"gpu{branch.gpu}: {branch.name}")
+        )
         canvas.boxes.append(f'<text class="tiny" x="{left + 10:.1f}" y="{top + 64:.1f}">gpu{branch.gpu}</text>')
         canvas.bottom = max(canvas.bottom, top + _GPU_HEIGHT)
         if branch.gpu is not None:
@@ -169,7 +188,9 @@ def _link(branch: Branch, x1: float, y1: float, x2: float, y2: float) -> str:
     """The link above a branch, with its words beside a device's."""
     link = branch.link
     turn = y1 + 16
-    path = f"M{x1:.1f} {y1:.1f} V{turn:.1f} H{x2:.1f} V{y2:.1f}" if abs(x1 - x2) > 1 else f"M{x2:.1f} {y1:.1f} V{y2:.1f}"
+    path = (
+        f"M{x1:.1f} {y1:.1f} V{turn:.1f} H{x2:.1f} V{y2:.1f}" if abs(x1 - x2) > 1 else f"M{x2:.1f} {y1:.1f} V{y2:.1f}"
+    )
     if link is None:
         words = phrase("page.link-unknown", "link not known") if not branch.below else ""
         body = f'<path class="wire unknown" d="{path}"/>'
@@ -192,7 +213,7 @@ def _less(link: PcieLink, most: PcieLink | None) -> bool:
 def _between_sockets(canvas: _Canvas, plan: Wiring, tops: Sequence[tuple[float, float]]) -> None:
     real = [at for at, package in zip(tops, plan.packages, strict=True) if package.socket is not None]
     y = _SOCKET_TOP + _SOCKET_HEIGHT / 2
-    for (left, width), (right, _) in zip(real, real[1:], strict=False):
+    for (left, width), (right, _) in itertools.pairwise(real):
         canvas.links.append(f'<line class="between" x1="{left + width:.1f}" x2="{right:.1f}" y1="{y}" y2="{y}"/>')
 
 
@@ -216,7 +237,7 @@ def _gpu_links(canvas: _Canvas, machine: Machine) -> None:
         deepest = max(deepest, dip)
         down = "" if link.active else " down"
         canvas.links.append(f'<path class="fabric{down}" d="M{x1:.1f} {y1:.1f} V{dip - 8:.1f} H{x2:.1f} V{y2:.1f}"/>')
-    x, y = canvas.gpus[links[0].a]
+    x, _y = canvas.gpus[links[0].a]
     canvas.boxes.append(f'<text class="link-name" x="{x + 8:.1f}" y="{deepest + 10:.1f}">{escape(words)}</text>')
     canvas.bottom = max(canvas.bottom, deepest + 14)
 
@@ -226,8 +247,12 @@ def _bar(canvas: _Canvas, places: Sequence[tuple[float, float]], words: str) -> 
     left, right = min(place[0] for place in places) - 40, max(place[0] for place in places) + 40
     for x, bottom in places:
         canvas.links.append(f'<line class="fabric" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom:.1f}" y2="{y:.1f}"/>')
-    canvas.boxes.append(f'<rect class="fabric-bar" x="{left:.1f}" y="{y:.1f}" width="{right - left:.1f}" height="30" rx="6"/>')
-    canvas.boxes.append(f'<text class="on-fabric" x="{(left + right) / 2:.1f}" y="{y + 20:.1f}" text-anchor="middle">{escape(words)}</text>')
+    canvas.boxes.append(
+        f'<rect class="fabric-bar" x="{left:.1f}" y="{y:.1f}" width="{right - left:.1f}" height="30" rx="6"/>'
+    )
+    canvas.boxes.append(
+        f'<text class="on-fabric" x="{(left + right) / 2:.1f}" y="{y + 20:.1f}" text-anchor="middle">{escape(words)}</text>'
+    )
     canvas.bottom = max(canvas.bottom, y + 34)
 
 

@@ -135,7 +135,10 @@ def _labels() -> Mapping[str, Message]:
         message("page.balanced", "none stands out"),
         # machine
         message("page.machine-title", "How the machine is wired"),
-        message("page.paste-hint", "nvidia-smi -q, lspci -vv, lscpu, dmidecode, lstopo, nvidia-smi topo -m ..., one after the other"),  # fmt: skip
+        message(
+            "page.paste-hint",
+            "nvidia-smi -q, lspci -vv, lscpu, dmidecode, lstopo, nvidia-smi topo -m ..., one after the other",
+        ),
         message("page.paste-read", "Read it"),
         message("page.price-for", "Price the faults for a model"),
         message("page.faults", "Faults"),

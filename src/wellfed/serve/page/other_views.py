@@ -89,7 +89,11 @@ def _checked(query: Given, here: Any) -> dict[str, Any]:
     from wellfed.verbs import checking
 
     model = first(query, "model")
-    workload = replace(PRESETS["chat"], concurrency=int(first(query, "users") or 1)) if (first(query, "users") or "1").isdigit() else PRESETS["chat"]
+    workload = (
+        replace(PRESETS["chat"], concurrency=int(first(query, "users") or 1))
+        if (first(query, "users") or "1").isdigit()
+        else PRESETS["chat"]
+    )
     found = checking.check(here, model, workload)
     bad = [each for each in found.findings if each.verdict in (Verdict.FAIL, Verdict.WARN)]
     bad.sort(key=lambda each: (-(each.cost.decode_tok_s if each.cost else 0.0), each.verdict is not Verdict.FAIL))

@@ -165,7 +165,13 @@ async def _page(request: Request, task: str, query: Given, uploads: Mapping[str,
         content = _dumps(request).get(first(query, "dump"))
         uploads = {"paste.txt": content} if content is not None else {}
     chosen = request.query_params.get("lang")
-    job = Job((), language_of(request), uploads, f"wellfed.serve.page.{task}", {"query": query, "local": _is_ours(request), **more})
+    job = Job(
+        (),
+        language_of(request),
+        uploads,
+        f"wellfed.serve.page.{task}",
+        {"query": query, "local": _is_ours(request), **more},
+    )
     try:
         answer = await request.app.state.pool.ask(job)
     except TimeoutError:
@@ -173,7 +179,11 @@ async def _page(request: Request, task: str, query: Given, uploads: Mapping[str,
     if answer.error is not None:
         status = _STATUS.get(str(answer.error["kind"]), 422)
         return Response(f"{answer.error['message']}\n{answer.error['hint'] or ''}", status, media_type="text/plain")
-    page = HTMLResponse(answer.text, answer.code, {"Vary": "HX-Request, HX-Target, Accept-Language, Cookie", "Cache-Control": "no-store"})
+    page = HTMLResponse(
+        answer.text,
+        answer.code,
+        {"Vary": "HX-Request, HX-Target, Accept-Language, Cookie", "Cache-Control": "no-store"},
+    )
     if chosen in ("en", "zh"):
         page.set_cookie("wellfed_lang", chosen, max_age=31_536_000, samesite="strict", httponly=True)
     return page

@@ -36,7 +36,7 @@ def first(query: Given, name: str) -> str | None:
 
 def query_string(query: Given, **changed: str | None) -> str:
     """The query with some parameters set, or removed (None), as the end of a URL; `_` in names stands for `-`."""
-    merged = {name: values for name, values in query.items()}
+    merged = dict(query.items())
     for name, value in changed.items():
         key = name.replace("_", "-")
         merged.pop(key, None)
@@ -52,7 +52,9 @@ def plan_options(query: Given) -> PlanOptions:
     known: dict[str, Any] = {name.replace("-", "_"): query[name] for name in PLAN_FIELDS if name in query}
     command_line = words("plan", {**known, "on": first(query, "on")})[2:]
     context = cli_plan.command.make_context("plan", [*command_line, first(query, "model") or "?"])
-    options = {name: value for name, value in context.params.items() if name not in ("model", "as_json", "top", "explain")}
+    options = {
+        name: value for name, value in context.params.items() if name not in ("model", "as_json", "top", "explain")
+    }
     return cli_plan.plan_options(options)
 
 

@@ -111,8 +111,8 @@ def planned(query: Given, files: list[Path], local: bool) -> Planned:
 
 
 def _result(query: Given, files: list[Path], local: bool) -> dict[str, Any]:
-    from wellfed.documents.machine_line import machine_line
     from wellfed.cli.plan_text import gain, model_line
+    from wellfed.documents.machine_line import machine_line
 
     answer = planned(query, files, local)
     search, best = answer.search, answer.ranking.best

@@ -117,13 +117,20 @@ def _charts(moments: _Moments) -> list[tuple[str, str | None, Markup]]:
     band = (promise.decode_low_tok_s, promise.decode_high_tok_s) if promise else None
     note = None
     if promise is not None:
-        note = label("promised", low=Amount(promise.decode_low_tok_s, ""), high=Amount(promise.decode_high_tok_s, "tok/s"))
+        note = label(
+            "promised", low=Amount(promise.decode_low_tok_s, ""), high=Amount(promise.decode_high_tok_s, "tok/s")
+        )
     curves: tuple[tuple[str, str, Callable[[View], float | None], float | None], ...] = (
         ("user-rate", "tok/s", lambda v: v.engine.user_tok_s if v.engine else None, None),
         ("first", "s", lambda v: v.engine.ttft_s if v.engine else None, None),
         ("gpu-busy", "%", _gpu_busy, 1.0),
         ("cores-busy", "cores", lambda v: v.process.cores if v.process else None, None),
-        ("engine-memory", "GB", lambda v: v.process.rss_bytes / 1e9 if v.process and v.process.rss_bytes else None, None),
+        (
+            "engine-memory",
+            "GB",
+            lambda v: v.process.rss_bytes / 1e9 if v.process and v.process.rss_bytes else None,
+            None,
+        ),
         ("link-use", "%", _link_use, 1.0),
     )
     drawn = []
@@ -176,10 +183,9 @@ def _gpu(gpu: Any) -> tuple[str, Markup, str]:
 def _facts(view: View) -> list[tuple[str, str]]:
     engine, process = view.engine, view.process
     rate = engine.user_tok_s if engine else None
-    rows = [
+    return [
         (label("user-rate"), "?" if rate is None else f"{rate:.3g}"),
         (label("total"), "?" if engine is None or engine.tok_s is None else f"{engine.tok_s:.3g} tok/s"),
         (label("users"), "?" if engine is None or engine.running is None else f"{engine.running:.3g}"),
         (label("cores-busy"), "?" if process is None or process.cores is None else f"{process.cores:.3g}"),
     ]
-    return rows

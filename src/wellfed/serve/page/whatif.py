@@ -84,7 +84,9 @@ def _with_gpus(machine: Machine, count: int) -> Machine:
         links = tuple(link for link in machine.gpu_links if max(link.a, link.b) < count)
         return replace(machine, gpus=machine.gpus[:count], gpu_links=links)
     last = machine.gpus[-1]
-    added = tuple(replace(last, index=index, pci_address=None, socket=_home(machine, index)) for index in range(now, count))
+    added = tuple(
+        replace(last, index=index, pci_address=None, socket=_home(machine, index)) for index in range(now, count)
+    )
     meshed = len(machine.gpu_links) == now * (now - 1) // 2 and now > 1
     links = machine.gpu_links
     if meshed:
