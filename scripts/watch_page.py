@@ -45,12 +45,13 @@ wellfed watch --export 10.0.0.5:9100 --insecure   where other machines can read 
 
 ## Requests of its own
 
-Only with `--probe`. Each asks for 16 tokens after a line of prompt (about 40 tokens with a chat's template), streamed,
-and costs an engine that much of its time and a user of a hosted one that much money: at the usual 5 s between them
-some 11,500 tokens made and 29,000 read an hour. One is open at a time; the next waits for the last to end, and for at
-least half the time between two. An engine's own figures are told without them. The key of an engine that wellfed
-started is known; any other comes from `WELLFED_API_KEY` or `--api-key-file`. It goes into one header, and is in no
-trace or message. A key that is wanted, a certificate that is refused, a closed port and an answer that is cut are told apart.
+Only with `--probe`. Each asks for 16 tokens after a line of prompt (about 40 tokens with a chat's template),
+streamed, and costs an engine that much of its time and a user of a hosted one that much money: at the usual 5 s
+between them some 11,500 tokens made and 29,000 read an hour. One is open at a time; the next waits for the last to
+end, and for at least half the time between two. An engine's own figures are told without them. The key of an engine
+that wellfed started is known; any other comes from `WELLFED_API_KEY` or `--api-key-file`. It goes into one header,
+and is in no trace or message. A key that is wanted, a certificate that is refused, a closed port and an answer that
+is cut are told apart.
 
 An engine elsewhere has no plan here: `--expect` says what rate it was to keep.
 
