@@ -1,7 +1,7 @@
 """One input at a time before wellfed's own commands, in a process of its own: what came out, how long, how large.
 
 The process is forked from one that has everything loaded, so that thousands of inputs take minutes. Its peak is what
-the kernel says of it (ru_maxrss), with what the parent had loaded; its time is without what it waited for a core.
+the kernel says of it (ru_maxrss), less what the parent had loaded beyond wellfed itself; its time is without what it waited for a core.
 """
 
 from __future__ import annotations
@@ -77,10 +77,19 @@ def said(words: tuple[str, ...], folder: Path, environment: Mapping[str, str], m
     finally:
         os.close(there)
     _, status, used = os.wait4(child, 0)
-    peak = used.ru_maxrss * 1024
+    peak = max(0, used.ru_maxrss * 1024 - _others_bytes())
     if not content:
         return Said(-os.waitstatus_to_exitcode(status), escaped="it died or hung", seconds=_HOPELESS_S, peak_bytes=peak)
     return Said(*pickle.loads(content), peak_bytes=peak)
+
+
+_OWN_BYTES = 120 * 10**6  # of a process that has wellfed's commands loaded, and nothing else
+
+
+def _others_bytes() -> int:
+    """What this process holds that is not wellfed's: a test runner with other tests' libraries."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return max(0, pages * os.sysconf("SC_PAGE_SIZE") - _OWN_BYTES)
 
 
 def _heard(there: int, child: int) -> bytes:

@@ -68,7 +68,11 @@ def test_what_is_not_a_verb_is_told() -> None:
 
 # What the command line has for a terminal alone, and what the library has instead.
 _TERMINAL = {
-    "plan": {"from_command", "buy", "prices", "budget", "power", "report", "explain", "json"},
+    "plan": {
+        "from_command", "buy", "budget", "power", "report", "explain", "json", "train", "sequence", "batch",
+        "micro_batch", "optimizer", "precision", "rank", "train_embeddings", "train_experts", "shard", "checkpointing",
+        "offload", "chunked_loss", "gpus",
+    },
     "fit": {"json"},
     "compare": {"svg", "png", "json"},
     "check": {"load", "all", "list", "fix", "junit", "prometheus", "json"},

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from wellfed.errors import Misuse
 from wellfed.cli.main import cli
 from wellfed.planner.sweep import over_context, over_users
 from wellfed.verbs import planning
@@ -47,7 +48,8 @@ def test_a_looser_target_never_allows_fewer() -> None:
 
 
 def test_it_needs_a_target() -> None:
-    assert plan("qwen3-32b", *ON, "--max-users").exit_code == 2
+    refused = plan("qwen3-32b", *ON, "--max-users").exception
+    assert isinstance(refused, Misuse) and refused.exit_code == 2
 
 
 class Tags(HTMLParser):

@@ -80,7 +80,9 @@ class Plan(TypedDict):
     layout: dict[str, Any]
     placement: str
     description: str
+    engine_version: str
     concurrency: int
+    context: int
     fits: bool | None
     memory: list[DeviceMemory]
     max_sequences: int | None
@@ -93,6 +95,7 @@ class Plan(TypedDict):
     running: float | None
     ttft_p99_s: float | None
     tpot_p99_s: float | None
+    idle_gpus: int
     load_s: float | None
     starts: NotRequired[list[Start]]
     limited_by: str
@@ -119,6 +122,7 @@ class Download(TypedDict):
 class PlanToType(Plan):
     """A plan with what to type for it."""
 
+    money: NotRequired[dict[str, Any]]
     next: list[Step]
     downloads: list[Download]
 

@@ -287,8 +287,8 @@ def _dumps_in(path: Path) -> Iterator[tuple[str, str]]:
     for number, child in enumerate(sorted(path.iterdir())):
         if number >= _MAX_DUMPS:
             return
-        if child.is_file() and child.suffix.lower() in _DUMP_SUFFIXES:
-            yield child.name, _pasted(child)
+        if child.is_file() and child.suffix.lower() in _DUMP_SUFFIXES and "\0" not in (text := _pasted(child)):
+            yield child.name, text
 
 
 def _pasted(path: Path) -> str:
