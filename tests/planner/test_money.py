@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wellfed.catalog.prices import load_prices
+from wellfed.cli.console import console
 from wellfed.cli.main import cli
 from wellfed.errors import BadInput
 from wellfed.nouns.layout import Engine
@@ -140,7 +141,9 @@ def test_cards_without_fans_are_told(on: str, fanless: bool) -> None:
 
 def test_buying_says_what_it_ranks_by_and_what_is_in_each_row() -> None:
     words = ["plan", "qwen3-14b", "--buy", "--prices", "example:usd", "--top", "3"]
-    shown = CliRunner().invoke(cli, words).stdout
+    console.cache_clear()
+    shown = CliRunner().invoke(cli, words, env={"COLUMNS": "220"}).stdout
+    console.cache_clear()
     assert "sorted by" in shown and "price USD" in shown and "CPU" in shown and "RAM" in shown
     document = json.loads(CliRunner().invoke(cli, [*words, "--json"]).stdout)
     assert document["currency"] == "USD" and document["ranked_by"]["id"] == "market.by-price"

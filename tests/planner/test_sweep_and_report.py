@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from wellfed.errors import Misuse
 from wellfed.cli.main import cli
+from wellfed.errors import Misuse
 from wellfed.planner.sweep import over_context, over_users
 from wellfed.verbs import planning
 

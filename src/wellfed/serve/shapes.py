@@ -189,15 +189,19 @@ class PlanDocument(TypedDict):
     workload: dict[str, Any]
     objective: str
     considered: int
+    drafting: dict[str, Any] | None
     meets_targets: bool | None
     verdict: Verdict
     plans: list[PlanToType]
     refused: list[Refusal]
     near_miss: NearMiss | None
     upgrades: list[Upgrade]
+    power_caps: list[dict[str, Any]]
+    replicas: dict[str, Any] | None
     host: dict[str, Any] | None
     assumptions: list[Assumption]
     max_users: NotRequired[MostUsers | None]
+    cpus: NotRequired[dict[str, Any] | None]
 
 
 class FromCommandDocument(TypedDict):
@@ -222,9 +226,13 @@ class Sensitivity(TypedDict):
 class Offer(TypedDict):
     machine: str
     parts: str
+    processors: Any
+    memory_bytes: float | None
+    cooling: Any
     power_w: float | None
     price: float | None
     price_reason: str | None
+    cpu: dict[str, Any] | None
     plan: Plan
 
 
@@ -232,6 +240,8 @@ class MarketDocument(TypedDict):
     schema: Literal["wellfed.market/1"]
     machines: int
     feasible: int
+    ranked_by: Message
+    currency: str | None
     offers: list[Offer]
     sensitivities: list[Sensitivity]
 
