@@ -157,7 +157,7 @@ def _device(canvas: _Canvas, branch: Branch, middle: float, top: float) -> None:
         canvas.bottom = max(canvas.bottom, top + _NIC_HEIGHT)
     else:
         name = branch.name.removeprefix("GeForce ").removeprefix("NVIDIA ")
-        canvas.boxes.append(_box("gpu", left, top, _LEAF, _GPU_HEIGHT, _cut(name, 19), branch.detail, f"gpu{branch.gpu}: {branch.name}"))
+        canvas.boxes.append(_box("gpu", left, top, _LEAF, _GPU_HEIGHT, _cut(name, 16), branch.detail, f"gpu{branch.gpu}: {branch.name}"))
         canvas.boxes.append(f'<text class="tiny" x="{left + 10:.1f}" y="{top + 64:.1f}">gpu{branch.gpu}</text>')
         canvas.bottom = max(canvas.bottom, top + _GPU_HEIGHT)
         if branch.gpu is not None:
