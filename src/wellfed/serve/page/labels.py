@@ -99,6 +99,7 @@ def _labels() -> Mapping[str, Message]:
         message("page.rate-all", "tokens/s of all"),
         message("page.target", "wanted"),
         message("page.plans", "All plans"),
+        message("page.more-plans", "{count} more plans"),
         message("page.scatter", "Speed against quality"),
         message("page.bits", "bits per weight"),
         message("page.scatter-note", "The line joins plans that no other beats in both."),

@@ -31,7 +31,7 @@ def given(pairs: Iterable[tuple[str, str]]) -> Given:
 
 def first(query: Given, name: str) -> str | None:
     """The first value of a parameter."""
-    return query.get(name, [None])[0]
+    return next(iter(query.get(name, ())), None)
 
 
 def query_string(query: Given, **changed: str | None) -> str:

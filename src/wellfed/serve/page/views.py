@@ -24,6 +24,7 @@ from wellfed.verbs import inputs, planning
 
 _KEPT: OrderedDict[str, Planned] = OrderedDict()  # the last answers of this process, so that sorting asks nothing anew
 _MOST_KEPT = 24
+_SHOWN_PLANS = 10  # until the others are asked for
 _EXAMPLES = (
     ("qwen3-32b", "2x rtx 4090, ryzen 9 7950x, 2x32gb ddr5-6000"),
     ("deepseek-r1", "rtx 4090, 2x xeon platinum 8480+, 1tb"),
@@ -119,6 +120,7 @@ def _result(query: Given, files: list[Path], local: bool) -> dict[str, Any]:
     assumptions = (*search.machine.assumptions, *answer.assumptions)
     table = answers.rows(answer)
     sort, kind = first(query, "sort") or "rank", first(query, "placement")
+    arranged = answers.arranged(table, sort, kind)
     notes = dict.fromkeys(words(each.text) for each in assumptions if each.reading)
     return {
         "model": model_line(search.model), "machine": machine_line(search.machine),
@@ -128,7 +130,8 @@ def _result(query: Given, files: list[Path], local: bool) -> dict[str, Any]:
         "memory": answers.memory_bars(_devices(answer)),
         "time": () if best is None else answers.time_bars(best),
         "curves": () if best is None else answers.curves(search, best),
-        "plans": answers.arranged(table, sort, kind), "all_plans": len(table), "sort": sort, "placement": kind,
+        "plans": arranged[: None if first(query, "rows") == "all" else _SHOWN_PLANS], "hidden": max(0, len(arranged) - _SHOWN_PLANS) if first(query, "rows") != "all" else 0,
+        "all_plans": len(table), "sort": sort, "placement": kind,
         "kinds": answers.KINDS, "scatter": answers.scatter(table),
         "steps": () if best is None else _steps(query, best),
         "levers": [(words(lever.change), lever.plan.estimate.decode_tok_s) for lever in answer.levers],
