@@ -6,6 +6,7 @@ them. SVG made here: no script is needed, and it prints.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -212,7 +213,7 @@ def _less(link: PcieLink, most: PcieLink | None) -> bool:
 def _between_sockets(canvas: _Canvas, plan: Wiring, tops: Sequence[tuple[float, float]]) -> None:
     real = [at for at, package in zip(tops, plan.packages, strict=True) if package.socket is not None]
     y = _SOCKET_TOP + _SOCKET_HEIGHT / 2
-    for (left, width), (right, _) in zip(real, real[1:], strict=False):
+    for (left, width), (right, _) in itertools.pairwise(real):
         canvas.links.append(f'<line class="between" x1="{left + width:.1f}" x2="{right:.1f}" y1="{y}" y2="{y}"/>')
 
 
@@ -236,7 +237,7 @@ def _gpu_links(canvas: _Canvas, machine: Machine) -> None:
         deepest = max(deepest, dip)
         down = "" if link.active else " down"
         canvas.links.append(f'<path class="fabric{down}" d="M{x1:.1f} {y1:.1f} V{dip - 8:.1f} H{x2:.1f} V{y2:.1f}"/>')
-    x, y = canvas.gpus[links[0].a]
+    x, _y = canvas.gpus[links[0].a]
     canvas.boxes.append(f'<text class="link-name" x="{x + 8:.1f}" y="{deepest + 10:.1f}">{escape(words)}</text>')
     canvas.bottom = max(canvas.bottom, deepest + 14)
 
