@@ -235,3 +235,13 @@ def test_beyond_loopback_this_machine_is_not_told() -> None:
         assert far.get("/", params={"model": "qwen3-8b"}).status_code == 422
         assert 'class="machine"' not in far.get("/machine").text
         assert "127.0.0.1:8080" not in far.get("/watch").text
+
+
+def test_browsers_may_send_its_own_forms(client: TestClient) -> None:
+    """With `no-referrer` a browser sends `Origin: null` with the page's own forms, which the guard refuses."""
+    assert client.get("/").headers["referrer-policy"] == "same-origin"
+    refused = client.post("/paste", data={"paste": "x"}, headers={"Origin": "null"})
+    own = client.post(
+        "/paste", data={"paste": "x"}, headers={"Origin": "http://127.0.0.1:8787"}, follow_redirects=False
+    )
+    assert (refused.status_code, own.status_code) == (403, 303)

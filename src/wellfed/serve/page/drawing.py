@@ -50,7 +50,7 @@ def draw(machine: Machine, findings: Sequence[Finding]) -> Markup:
     width, height = x - _BETWEEN + _PAD, canvas.bottom + 18
     title = phrase("page.drawing", "drawing of {machine}", machine=machine.name)
     return Markup(
-        f'<svg class="machine" width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
+        f'<svg class="machine" width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" role="group" '
         f'aria-label="{escape(title)}">{"".join(canvas.links)}{"".join(canvas.boxes)}</svg>'
     )
 
