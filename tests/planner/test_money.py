@@ -105,6 +105,7 @@ def test_the_cheapest_cloud_offer_is_taken(monkeypatch: pytest.MonkeyPatch) -> N
     assert offers[0].price_per_hour == 0.4 and asked["gpu_name"] == ["RTX4090"] and asked["min_gpu_count"] == 1
     shown = CliRunner().invoke(cli, ["plan", "qwen3-14b", "--on", ON, "--price-hour", "cloud", "--top", "1", "--json"])
     assert json.loads(shown.stdout)["plans"][0]["money"]["hire"] > 0
+    assert "b small (y, spot): 0.40 USD/h" in shown.stderr
 
 
 @pytest.mark.parametrize("currency", ["usd", "cny"])

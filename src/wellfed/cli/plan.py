@@ -152,6 +152,10 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
     prices = {name: options[name] for name in _PRICES}
     wishes = {name: options[name] for name in ("max_users", "cpus")}
     planned = library.plan(model, **_keywords(options), **prices, **wishes, top=top, prices=options["prices"])
+    for offer in planned.offers:
+        spot = ", spot" if offer.spot else ""
+        price = f"{offer.price_per_hour:.2f} USD/h"
+        click.echo(f"{offer.provider} {offer.instance} ({offer.location}{spot}): {price}", err=True)
     if options["report"]:
         from wellfed.cli.report import write_report
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wellfed.planner.answer import Answer
     from wellfed.planner.sweep import MostUsers
     from wellfed.planner.which_cpu import WhichCpu
+    from wellfed.verbs.cloud import CloudOffer
     from wellfed.verbs.next_steps import NextSteps
 
 
@@ -37,6 +38,7 @@ class Planned(Result):
     rates: Rates = Rates()
     cpus: bool = False
     which_cpu: WhichCpu | None = None
+    offers: tuple[CloudOffer, ...] = ()
 
     @property
     def best(self) -> Plan | None:
@@ -171,25 +173,28 @@ def plan(
         ttft=ttft, tpot=tpot, quality=quality, engine=engine, quant=quant, kv_type=kv_type, set=set,
         speculate=speculate, acceptance=acceptance,
     )  # fmt: skip
-    hire = _hire(price_hour, request)
+    offers = _offers(request) if str(price_hour).lower() == "cloud" else ()
+    hire = offers[0].price_per_hour if offers else _hire(price_hour)
     rates = Rates(hire, electricity, machine_price, years, api_price, currency)
     answer = planning.plan(model, request)
     most = _most_users(answer) if max_users else None
     behind = choosing.which(answer, prices) if cpus else None
-    return Planned(model, request, answer, top, max_users, most, rates, cpus, behind)
+    return Planned(model, request, answer, top, max_users, most, rates, cpus, behind, offers)
 
 
-def _hire(price_hour: float | str | None, request: PlanOptions) -> float | None:
-    """Raises BadInput for a price that is none, or that gpuhunt cannot tell."""
-    if price_hour is None:
-        return None
-    if not (isinstance(price_hour, str) and price_hour.lower() == "cloud"):
-        return options.positive("price_hour", price_hour)
+def _offers(request: PlanOptions) -> tuple[CloudOffer, ...]:
+    """What the machine's GPUs cost at clouds now. Raises BadInput where gpuhunt cannot tell."""
     from wellfed.verbs import inputs
     from wellfed.verbs.cloud import cloud_offers
 
-    offers = cloud_offers(inputs.machine(request.on, request.nodes, request.network))
-    return offers[0].price_per_hour if offers else None
+    return cloud_offers(inputs.machine(request.on, request.nodes, request.network))
+
+
+def _hire(price_hour: float | str | None) -> float | None:
+    """Raises Misuse for a price that is none; None where no cloud lists such a card."""
+    if price_hour is None or str(price_hour).lower() == "cloud":
+        return None
+    return options.positive("price_hour", price_hour)
 
 
 def _most_users(answer: Answer) -> MostUsers | None:

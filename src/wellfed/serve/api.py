@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field, ValidationError, create_model
 
 from wellfed.progress import Progress
-from wellfed.serve.fields import fields, request_model, words
+from wellfed.serve.fields import request_model, words
 from wellfed.serve.language import language_of
 from wellfed.serve.pool import MOST_S, Busy, Pool
 from wellfed.serve.shapes import OF_COMMANDS, file_name
@@ -270,8 +270,3 @@ def response(answer: Answer, media: str = "application/json") -> Response:
 def error(status: int, kind: str, text: str, hint: str | None = None) -> JSONResponse:
     """An error object with its status."""
     return JSONResponse({"error": {"kind": kind, "message": text, "hint": hint}}, status)
-
-
-def offered(name: str) -> list[str]:
-    """The fields of a command's request."""
-    return list(fields(name))

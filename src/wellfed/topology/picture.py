@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Nic, Socket
-from wellfed.hardware.pcie import PciDevice, path_up
+from wellfed.hardware.pcie import PciDevice
 from wellfed.nouns.finding import Finding, Verdict
+from wellfed.topology.forest import bridge_kind, forest
 from wellfed.units import format_bandwidth, format_bytes
 
 
@@ -111,43 +112,13 @@ def _memory(socket: Socket, faults: _Faults) -> Box:
 
 def _ways(machine: Machine, devices: Iterable[Gpu | Nic], faults: _Faults) -> tuple[Box, ...]:
     """The bridges above these devices as a tree, with the devices as its leaves."""
-    tree = {device.address: device for device in machine.pci}
-    below: dict[str | None, list[str]] = defaultdict(list)
-    leaves: dict[str, list[Gpu | Nic]] = defaultdict(list)
-    bare = []
-    for device in devices:
-        path = path_up(tree, device.pci_address or "")
-        if not path:
-            bare.append(_leaf(device, None, faults))
-            continue
-        leaves[path[0].address].append(device)
-        for lower, upper in zip(path, (*path[1:], None), strict=True):
-            key = upper.address if upper else None
-            if lower.address not in below[key]:
-                below[key].append(lower.address)
-    grown = tuple(box for address in sorted(below[None]) for box in _grow(address, tree, below, leaves, faults, 0))
-    return (*grown, *bare)
 
+    def inner(device: PciDevice, children: tuple[Box, ...]) -> Box:
+        word = {"root": "root port", "upstream": "switch", "downstream": "port"}.get(device.port or "", "bridge")
+        address = device.address
+        return Box(bridge_kind(device), f"{word} {address}", link_text(device), faults.about(address), children)
 
-def _grow(
-    address: str,
-    tree: Mapping[str, PciDevice],
-    below: Mapping[str | None, list[str]],
-    leaves: Mapping[str, list[Gpu | Nic]],
-    faults: _Faults,
-    depth: int,
-) -> tuple[Box, ...]:
-    device = tree[address]
-    if address in leaves:
-        return tuple(_leaf(each, device, faults) for each in leaves[address])
-    if depth > 32:
-        return ()
-    children = tuple(
-        box for each in sorted(below.get(address, ())) for box in _grow(each, tree, below, leaves, faults, depth + 1)
-    )
-    kind = {"root": "port", "upstream": "switch", "downstream": "port"}.get(device.port or "", "bridge")
-    word = {"root": "root port", "upstream": "switch", "downstream": "port"}.get(device.port or "", "bridge")
-    return (Box(kind, f"{word} {address}", link_text(device), faults.about(address), children),)
+    return forest(machine, devices, lambda device, function: _leaf(device, function, faults), inner)
 
 
 def _leaf(each: Gpu | Nic, device: PciDevice | None, faults: _Faults) -> Box:

@@ -134,8 +134,3 @@ def system_name(table: bytes) -> str | None:
             words = [word for word in (s.string(4), s.string(5)) if word]
             return " ".join(words) or None
     return None
-
-
-def processor_sockets(table: bytes) -> tuple[str, ...]:
-    """Socket designations of populated processor sockets (type 4, status bit 6)."""
-    return tuple(s.string(4) or "" for s in structures(table) if s.type == 4 and (s.byte(0x18) or 0) & 0x40)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import accumulate
 
-from wellfed.models.attention import LatentAttention
 from wellfed.models.model import Model
 from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
@@ -67,9 +66,3 @@ def kv_projection_share(model: Model) -> float:
                 total += tensor.elements
                 some += tensor.elements if tensor.role in {"attn_k", "attn_v"} else 0
     return some / total if total else 0.0
-
-
-@per_object
-def has_latent(model: Model) -> bool:
-    """Whether any layer caches latents (MLA)."""
-    return any(isinstance(layer.attention, LatentAttention) for layer in model.layers)

@@ -28,7 +28,10 @@ def _labels() -> Mapping[str, Message]:
         message("page.skip", "Skip to the content"),
         message("page.theme", "Light or dark"),
         message("page.language", "中文"),
-        message("page.footer", "Estimates with 80 % intervals. Nothing leaves this machine."),
+        message(
+            "page.footer",
+            "Estimates with 80 % intervals. They are made on this machine; a hub is asked for models that only it knows.",
+        ),
         message("page.needs", "{what} failed"),
         message("page.hint", "What to do"),
         # ask

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from wellfed.hardware.machine import Gpu, Machine, Nic, Socket
-from wellfed.hardware.pcie import PciDevice, PcieLink, path_up
+from wellfed.hardware.pcie import PciDevice, PcieLink
 from wellfed.nouns.finding import Finding, Verdict
+from wellfed.topology.forest import bridge_kind, forest
 from wellfed.units import format_bytes
 
 
@@ -119,38 +120,12 @@ def _package(machine: Machine, socket: Socket, homes: list[tuple[Gpu | Nic, int 
 
 
 def _branches(machine: Machine, devices: Iterable[Gpu | Nic], marks: _Marks) -> tuple[Branch, ...]:
-    tree = {device.address: device for device in machine.pci}
-    below: dict[str | None, list[str]] = defaultdict(list)
-    leaves: dict[str, list[Gpu | Nic]] = defaultdict(list)
-    bare: list[Branch] = []
-    for device in devices:
-        path = path_up(tree, device.pci_address or "")
-        if not path:
-            bare.append(_leaf(device, None, marks))
-            continue
-        leaves[path[0].address].append(device)
-        for lower, upper in zip(path, (*path[1:], None), strict=True):
-            key = upper.address if upper else None
-            if lower.address not in below[key]:
-                below[key].append(lower.address)
-    grown = [branch for address in sorted(below[None]) for branch in _grown(address, tree, below, leaves, marks, 0)]
-    return (*grown, *bare)
+    def inner(device: PciDevice, children: tuple[Branch, ...]) -> Branch:
+        link, most = _link(device)
+        address = device.address
+        return Branch(bridge_kind(device), address, device.name or "", link, most, marks.at(address), children)
 
-
-def _grown(address: str, tree: Mapping[str, PciDevice], below: Mapping[str | None, list[str]],
-           leaves: Mapping[str, list[Gpu | Nic]], marks: _Marks, depth: int) -> tuple[Branch, ...]:  # fmt: skip
-    device = tree[address]
-    if address in leaves:
-        return tuple(_leaf(leaf, device, marks) for leaf in leaves[address])
-    if depth > 32:
-        return ()
-    children = tuple(
-        branch for lower in sorted(below.get(address, ()))
-        for branch in _grown(lower, tree, below, leaves, marks, depth + 1)
-    )  # fmt: skip
-    kind = {"root": "port", "upstream": "switch", "downstream": "port"}.get(device.port or "", "bridge")
-    link, most = _link(device)
-    return (Branch(kind, address, device.name or "", link, most, marks.at(address), children),)
+    return forest(machine, devices, lambda device, function: _leaf(device, function, marks), inner)
 
 
 def _leaf(device: Gpu | Nic, pci: PciDevice | None, marks: _Marks) -> Branch:
