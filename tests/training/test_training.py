@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wellfed.cli.main import cli
+from wellfed.errors import WellfedError
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation
 from wellfed.nouns.training import Method, Optimizer, Shard, Task, TrainingLayout, TrainingRequest
@@ -57,7 +58,7 @@ def of_row(row: dict[str, str]) -> TrainingRequest | None:
             task={"method": Method(method), "sequence_tokens": int(row["seq_len"]), "rank": 8 if tune else 64,
                   "optimizer": optimizer, "embeddings": bool(extra), "chunked_loss": tune and not early},
         )  # fmt: skip
-    except Exception:  # noqa: BLE001 - rows of other tables read as nothing
+    except (WellfedError, ValueError):  # a model or number that no row of ours is
         return None
     kind = quantisation("int4") if "GPTQ" in row["precision"] else None
     return made if kind is None else replace(made, frozen=weights(made.model, kind))
