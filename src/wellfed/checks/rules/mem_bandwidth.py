@@ -60,5 +60,4 @@ CHECK = Check(
     traps=("A dead DIMM leaves the MT/s unchanged: only a measurement shows it.",),
     refs=("https://www.cs.virginia.edu/stream/",),
     repair=repair,
-    modelled=True,
 )

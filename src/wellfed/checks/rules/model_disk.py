@@ -134,7 +134,6 @@ CHECK = Check(
         "https://huggingface.co/docs/huggingface_hub/guides/manage-cache",
     ),
     repair=repair,
-    modelled=True,
     against=against,
     price=price,
 )

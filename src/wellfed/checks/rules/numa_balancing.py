@@ -8,6 +8,7 @@ from dataclasses import replace
 from wellfed.checks.base import SYSTEM, Check, missing, passed, skip, warn
 from wellfed.checks.places import cpu_nodes, some_nodes_only
 from wellfed.hardware.machine import Machine
+from wellfed.message import message
 from wellfed.nouns.finding import Finding, Verdict
 
 
@@ -45,4 +46,5 @@ CHECK = Check(
     ask=("cat /proc/sys/kernel/numa_balancing",),
     refs=("https://docs.kernel.org/admin-guide/sysctl/kernel.html#numa-balancing",),
     repair=repair,
+    unpriced=message("numa-balancing.no-price", "no published measurement tells what the sampling costs an engine"),
 )
