@@ -10,7 +10,7 @@ import gettext
 from functools import cache
 from pathlib import Path
 
-from wellfed.message import Message, Parameter, message, render
+from wellfed.message import Message, Parameter, Sentence, message, render, sentence
 from wellfed.messages.language import language
 
 LOCALE = Path(__file__).with_name("locale")
@@ -24,7 +24,9 @@ def _catalogue(chosen: str) -> gettext.NullTranslations:
 
 def words(said: Message | str, chosen: str | None = None) -> str:
     """The text in `chosen`, by default the language of whoever runs this; plain texts stay as they are."""
-    if isinstance(said, str):
+    if isinstance(said, Sentence):
+        said = said.said
+    elif isinstance(said, str):
         return said
     target = chosen or language()
     if target == "en":
@@ -42,3 +44,8 @@ def _template(said: Message, target: str) -> str:
 def phrase(id: str, template: str, **params: Parameter) -> str:
     """A message of the surfaces themselves (heads, labels), rendered at once."""
     return words(message(id, template, **params))
+
+
+def tell(id: str, template: str, /, **params: object) -> str:
+    """A sentence of the surfaces themselves, rendered at once; written like an f-string's text (`{share:.0%}`)."""
+    return words(sentence(id, template, **params))
