@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "wellfed"
 LOCALE = SOURCE / "messages" / "locale"
 # how many templates follow the id
-KEYWORDS = {"message": 1, "phrase": 1, "counted": 2}
+KEYWORDS = {"message": 1, "phrase": 1, "sentence": 1, "tell": 1, "counted": 2}
 _NAMES = re.compile(r"\{(\w*)")
 _Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef
 _Found = tuple[int, str, object, list[str]]

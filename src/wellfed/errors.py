@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
-from wellfed.message import Message
+from wellfed.message import Message, sentence
 
 
 class WellfedError(Exception):
@@ -52,7 +52,7 @@ class UnknownName(BadInput):
     kind = "unknown"
 
     def __init__(self, what: str, name: str, near: Sequence[str] = ()) -> None:
-        hint = f"did you mean {', '.join(near)}?" if near else None
+        hint = sentence("errors.did-you-mean", "did you mean {near}?", near=", ".join(near)) if near else None
         super().__init__(f"unknown {what}: {name!r}", hint)
         self.what = what
         self.name = name

@@ -6,7 +6,7 @@ languages. An extractor finds every call of `message` and `counted` (id = contex
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -73,6 +73,9 @@ def message(id: str, template: str, **params: Parameter) -> Message:
     return Message(id, template, tuple(params.items()))
 
 
+COMMA = message("list.comma", ", ")
+
+
 def counted(id: str, singular: str, plural: str, count: int, **params: Parameter) -> Message:
     """A sentence that depends on a number, which both templates may name `{count}`."""
     return Message(id, singular, (("count", count), *params.items()), plural, count)
@@ -93,6 +96,14 @@ class Sentence(str):
         """The message."""
         return Message(self.id, self.template, tuple((name, _parameter(value)) for name, value in self.params.items()))
 
+    def __add__(self, other: str) -> Sentence:
+        """Both, one after the other."""
+        return joined("", (self, other))
+
+    def __radd__(self, other: str) -> Sentence:
+        """As `__add__`."""
+        return joined("", (other, self))
+
     def __reduce__(self) -> tuple[object, ...]:
         """For copies and other processes: made again from its message."""
         return _again, (self.id, self.template, self.params)
@@ -107,6 +118,15 @@ def sentence(id: str, template: str, /, **params: object) -> Sentence:
     made = Sentence(template.format_map(params))
     made.id, made.template, made.params = id, template, params
     return made
+
+
+JOINED = "joined"
+
+
+def joined(separator: str, items: Iterable[str]) -> Sentence:
+    """Texts, sentences among them, in one: what `separator.join(items)` gives, each still in every language."""
+    params = {f"item{number}": item for number, item in enumerate(items)}
+    return sentence(JOINED, separator.join(f"{{{name}}}" for name in params), **params)
 
 
 def _again(id: str, template: str, params: dict[str, object]) -> Sentence:
@@ -143,7 +163,7 @@ def written(value: Parameter, words: Translate = str) -> str:
         case Number():
             return str(value.value)
         case Listing():
-            return ", ".join(written(item, words) for item in value.items)
+            return words(COMMA).join(written(item, words) for item in value.items)
         case Amount():
             return format_amount(value)
         case bool() | str():

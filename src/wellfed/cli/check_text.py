@@ -15,6 +15,7 @@ from wellfed.checks.outputs.summary import counts, untold
 from wellfed.cli.console import console, talk
 from wellfed.documents.machine_line import machine_line
 from wellfed.hardware.machine import Origin
+from wellfed.messages.words import tell
 from wellfed.nouns.finding import Cost, Finding, Reach, Remedy, Safety, Verdict
 from wellfed.units import format_rate, format_seconds
 
@@ -43,7 +44,7 @@ def print_checked(checked: Checked, everything: bool) -> None:
     if checked.no_price is not None:
         out.print(f"[yellow]not priced: {escape(str(checked.no_price))}[/]")
     if checked.plan is not None:
-        out.print(f"[dim]costs are for {escape(_plan_line(checked.plan))}[/]")
+        out.print(tell("check-text.costs", "[dim]costs are for {plan}[/]", plan=escape(_plan_line(checked.plan))))
     shown = _ORDER if everything else (Verdict.FAIL, Verdict.WARN, Verdict.UNKNOWN)
     dump = checked.machine.origin is Origin.DUMP
     silent = [each for each in checked.findings if _is_silent(each, dump) and not everything]
@@ -57,7 +58,13 @@ def print_checked(checked: Checked, everything: bool) -> None:
         out.print(_row("?", "magenta", f"{escape(why)}: [dim]{escape(', '.join(blinded))}[/]"))
     if silent:
         ids = ", ".join(dict.fromkeys(each.id for each in silent))
-        out.print(_row("?", "magenta", f"the dump tells nothing of: {escape(ids)}"))
+        out.print(
+            _row(
+                "?",
+                "magenta",
+                tell("check-text.dump-tells-nothing", "the dump tells nothing of: {ids}", ids=escape(ids)),
+            )
+        )
         _print_asks(silent)
     _print_summary(checked, everything)
 
@@ -100,7 +107,9 @@ def _print_asks(findings: Iterable[Finding]) -> None:
     commands = Counter(command for id in dict.fromkeys(each.id for each in findings) for command in check(id).ask[:1])
     if commands:
         best = ", ".join(command for command, _ in commands.most_common(_ASKS))
-        console().print(_row("", "", f"  [cyan]add the output of: {escape(best)}[/]"))
+        console().print(
+            _row("", "", tell("check-text.add-output", "  [cyan]add the output of: {best}[/]", best=escape(best)))
+        )
 
 
 def _ids_by_reason(findings: Iterable[Finding]) -> dict[str, list[str]]:
@@ -150,14 +159,24 @@ def _print_finding(finding: Finding) -> None:
     if finding.verdict in (Verdict.PASS, Verdict.SKIP):
         return
     if finding.measured:
-        wanted = f"; should be {finding.wanted}" if finding.wanted else ""
+        wanted = tell("check-text.should", "; should be {wanted}", wanted=finding.wanted) if finding.wanted else ""
         out.print(_row("", "", escape(f"  is {finding.measured}{wanted}")))
     if finding.cost is not None:
         out.print(_row("", "", f"  [bold]{escape(cost_text(finding.cost))}[/]"))
     for remedy in finding.remedies[:_FIXES]:
         _print_fix(remedy)
     if len(finding.remedies) > _FIXES:
-        out.print(_row("", "", f"  [dim]and {len(finding.remedies) - _FIXES} more lines: --fix[/]"))
+        out.print(
+            _row(
+                "",
+                "",
+                tell(
+                    "check-text.more-lines-fix",
+                    "  [dim]and {count} more lines: --fix[/]",
+                    count=len(finding.remedies) - _FIXES,
+                ),
+            )
+        )
 
 
 def _row(word: str, style: str, text: str) -> Table:
@@ -182,13 +201,15 @@ def cost_text(cost: Cost) -> str:
     """What the fault takes away, in words."""
     parts = []
     if cost.decode_tok_s:
-        parts.append(f"{format_rate(cost.decode_tok_s)} tok/s of decode")
+        parts.append(tell("check-text.tok-s-decode", "{decode} tok/s of decode", decode=format_rate(cost.decode_tok_s)))
     if cost.prefill_tok_s:
-        parts.append(f"{format_rate(cost.prefill_tok_s)} tok/s of prefill")
+        parts.append(
+            tell("check-text.tok-s-prefill", "{prefill} tok/s of prefill", prefill=format_rate(cost.prefill_tok_s))
+        )
     if cost.ttft_s:
-        parts.append(f"{format_seconds(cost.ttft_s)} to the first token")
+        parts.append(tell("check-text.first-token", "{ttft} to the first token", ttft=format_seconds(cost.ttft_s)))
     if cost.load_s:
-        parts.append(f"{format_seconds(cost.load_s)} of loading")
+        parts.append(tell("check-text.loading", "{load} of loading", load=format_seconds(cost.load_s)))
     text = "costs " + ", ".join(parts) if parts else ""
     return "; ".join(part for part in (text, cost.note) if part)
 
@@ -198,11 +219,23 @@ def _print_summary(checked: Checked, everything: bool) -> None:
     words = [
         f"[bold red]{number['fail']} failed[/]" if number["fail"] else "",
         f"[yellow]{number['warn']} warned[/]" if number["warn"] else "",
-        f"[magenta]{untold(checked.findings)} checks could not be told[/]" if number["unknown"] else "",
+        tell(
+            "check-text.checks-could-told",
+            "[magenta]{findings} checks could not be told[/]",
+            findings=untold(checked.findings),
+        )
+        if number["unknown"]
+        else "",
         f"[green]{number['pass']} passed[/]" if number["pass"] else "",
-        f"[dim]{number['skip']} do not apply[/]" if number["skip"] else "",
+        tell("check-text.do-apply", "[dim]{number} do not apply[/]", number=number["skip"]) if number["skip"] else "",
     ]
     hint = "" if everything else " [dim](--all shows them)[/]"
     console().print("\n" + ", ".join(word for word in words if word) + hint)
     if checked.together is not None:
-        console().print(f"all faults together: {escape(cost_text(checked.together))}")
+        console().print(
+            tell(
+                "check-text.all-faults-together",
+                "all faults together: {together}",
+                together=escape(cost_text(checked.together)),
+            )
+        )

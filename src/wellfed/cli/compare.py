@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wellfed.cli.naming import say_how_read
+from wellfed.messages.words import tell
 from wellfed.nouns.workload import PRESETS
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def command(
         from wellfed.cli.svg import bars, bars_png
 
         rows = [(one.machine.name, 0.0 if one.plan is None else one.plan.estimate.total_tok_s.value) for one in found]
-        title = f"{model}: tokens per second"
+        title = tell("compare.tokens-per-second", "{model}: tokens per second", model=model)
         if svg is not None:
             svg.write_text(bars(title, rows))
         if png is not None:
@@ -78,7 +79,7 @@ def _print(found: list[Compared]) -> None:
     for letter, one in zip(_LETTERS, found, strict=False):
         console().print(f"[bold]{letter}[/] {escape(one.machine.name)}")
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("", "plan", "TTFT", "tok/s", "", "power", "tok/J", "weakest part"):
+    for name in ("", "plan", "TTFT", "tok/s", "", "power", "tok/J", tell("compare.weakest-part", "weakest part")):
         table.add_column(name, justify="right" if name in ("TTFT", "tok/s", "power", "tok/J") else "left")
     for letter, one in zip(_LETTERS, found, strict=False):
         watts = "?" if one.power.total_w is None else f"{one.power.total_w:.0f} W"
@@ -101,4 +102,11 @@ def _print(found: list[Compared]) -> None:
     for letter, one in zip(_LETTERS[1:], found[1:], strict=False):
         worth = one.worth(found[0])
         if worth is not None:
-            console().print(f"[dim]{letter} gives as many tokens/s for the money as A at {worth:.2f} x A's price[/]")
+            console().print(
+                tell(
+                    "compare.gives-many-tokens",
+                    "[dim]{letter} gives as many tokens/s for the money as A at {worth:.2f} x A's price[/]",
+                    letter=letter,
+                    worth=worth,
+                )
+            )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 from rich.markup import escape
 
+from wellfed.messages.words import tell
+
 if TYPE_CHECKING:
     from wellfed.nouns.finding import Finding
     from wellfed.verbs.first_look import FirstLook
@@ -24,9 +26,11 @@ def show() -> None:
 
 
 def _asked() -> tuple[str, int]:
-    use = click.prompt("What for", type=click.Choice(_USES), default="chat", err=True)
-    users = click.prompt("Users at a time", type=click.IntRange(1, 100_000), default=1, err=True)
-    click.echo("looking at this machine ...", err=True)
+    use = click.prompt(tell("first-look.what", "What for"), type=click.Choice(_USES), default="chat", err=True)
+    users = click.prompt(
+        tell("first-look.users-time", "Users at a time"), type=click.IntRange(1, 100_000), default=1, err=True
+    )
+    click.echo(tell("first-look.looking-machine", "looking at this machine ..."), err=True)
     return use, users
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wellfed.messages.words import tell
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -48,7 +50,12 @@ def print_fit(answer: Fit, on: str | None) -> None:
     from wellfed.cli.console import console
 
     console().print(fit_table(answer))
-    counts = f"{answer.looked_at} of {answer.known} models estimated"
+    counts = tell(
+        "fit.models-estimated",
+        "{looked_at} of {known} models estimated",
+        looked_at=answer.looked_at,
+        known=answer.known,
+    )
     console().print(f"[dim]{escape(quality_line(answer))}. {counts}[/]")
     if answer.rows:
         words = f"wellfed plan {answer.rows[0].model_id}" + (f" --on '{on}'" if on else "")
@@ -59,10 +66,17 @@ def quality_line(answer: Fit) -> str:
     """What the column of quality says, and the order of the rows."""
     figure = next((row.quality for row in answer.rows if row.quality), None)
     if figure is None:
-        return f"{answer.use.name}: no figure of quality for these; quick ones first, larger ones first"
-    return (
-        f"{answer.use.name}: quick ones first, by {figure.benchmark} ({figure.date}) less the published loss of "
-        "quantised weights; ? = no figure"
+        return tell(
+            "fit.no-figure-quality",
+            "{use}: no figure of quality for these; quick ones first, larger ones first",
+            use=answer.use.name,
+        )
+    return tell(
+        "fit.quick-ones-first",
+        "{use}: quick ones first, by {benchmark} ({date}) less the published loss of quantised weights; ? = no figure",
+        use=answer.use.name,
+        benchmark=figure.benchmark,
+        date=figure.date,
     )
 
 

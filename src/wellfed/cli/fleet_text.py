@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from wellfed.cli.console import console
 from wellfed.message import Amount, message
+from wellfed.messages.words import tell
 from wellfed.nouns.finding import Verdict
 from wellfed.units import format_rate
 
@@ -40,7 +41,7 @@ def _print_build(fleet: Fleet, build: Build, everything: bool) -> None:
     out = console()
     title = " · ".join(part for part in (build.product, build.cpus, build.gpu) if part and part != "-")
     out.print(f"\n[bold]{len(build.labels)}x[/] {escape(title)}")
-    alike = f"{len(build.equal)} alike" if build.equal else "none like another"
+    alike = f"{len(build.equal)} alike" if build.equal else tell("fleet-text.none-like-another", "none like another")
     out.print(f"  [green]{alike}[/]" + (f", [yellow]{len(build.odd)} odd[/]" if build.odd else ""))
     same: dict[tuple[Difference, ...], list[str]] = defaultdict(list)
     for odd in build.odd:
@@ -57,15 +58,33 @@ def _print_build(fleet: Fleet, build: Build, everything: bool) -> None:
         out.print(f"  [magenta]mixed[/]   {escape(f'{trait.subject} {trait.name}')}: {escape(told)}")
     if build.untold:
         names = Counter(trait.name for trait in build.untold)
-        out.print(f"  [dim]not told, so not compared: {escape(', '.join(names))}[/]")
+        out.print(
+            tell(
+                "fleet-text.told-so-compared",
+                "  [dim]not told, so not compared: {names}[/]",
+                names=escape(", ".join(names)),
+            )
+        )
 
 
 def _difference(difference: Difference) -> str:
     trait = difference.trait
     if difference.here is None:
-        return f"{trait.subject}: not there (usually {trait.name} {difference.usual})"
+        return tell(
+            "fleet-text.there-usually",
+            "{subject}: not there (usually {trait} {usual})",
+            subject=trait.subject,
+            trait=trait.name,
+            usual=difference.usual,
+        )
     if difference.usual is None:
-        return f"{trait.subject}: {trait.name} {difference.here}, usually not there"
+        return tell(
+            "fleet-text.usually-there",
+            "{subject}: {trait} {here}, usually not there",
+            subject=trait.subject,
+            trait=trait.name,
+            here=difference.here,
+        )
     return f"{trait.subject}: {trait.name} {difference.here}, usually {difference.usual}"
 
 
@@ -89,7 +108,12 @@ def _cost(fault: Fault) -> str:
     lost = fault.cost.decode_tok_s if fault.cost else 0.0
     if lost <= 0:
         return ""
-    return f"  [red]-{format_rate(lost)} tok/s a machine, -{format_rate(lost * len(fault.labels))} in all[/]"
+    return tell(
+        "fleet-text.tok-s-machine",
+        "  [red]-{lost} tok/s a machine, -{lost2} in all[/]",
+        lost=format_rate(lost),
+        lost2=format_rate(lost * len(fault.labels)),
+    )
 
 
 def _print_speed(fleet: Fleet) -> None:
@@ -105,7 +129,9 @@ def _print_speed(fleet: Fleet) -> None:
 
 def _names(fleet: Fleet, labels: Sequence[str], everything: bool) -> str:
     shown = labels if everything else labels[:_SHOWN]
-    more = f" and {len(labels) - len(shown)} more" if len(labels) > len(shown) else ""
+    more = (
+        tell("fleet-text.more", " and {count} more", count=len(labels) - len(shown)) if len(labels) > len(shown) else ""
+    )
     return ", ".join(_name(fleet, label) for label in shown) + more
 
 

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from wellfed.cli.console import console
 from wellfed.documents.machine_line import machine_line
-from wellfed.messages.words import words
+from wellfed.messages.words import tell, words
 from wellfed.nouns.workload import Workload
 from wellfed.planner.cooling import cooling_words
 from wellfed.planner.kinds import describe, kind_of
@@ -21,7 +21,13 @@ def print_market(market: Market, workload: Workload) -> None:
     """The offers as a table, then what the parts of the first are worth."""
     out = console()
     if not market.offers:
-        out.print(f"[bold red]none of {market.machines} machines can do it[/] within what was asked")
+        out.print(
+            tell(
+                "market-text.none-machines-do",
+                "[bold red]none of {machines} machines can do it[/] within what was asked",
+                machines=market.machines,
+            )
+        )
         return
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     price = f"price {market.currency}".rstrip()
@@ -36,7 +42,14 @@ def print_market(market: Market, workload: Workload) -> None:
     for said in dict.fromkeys(cooling_words(offer.machine) for offer in market.offers):
         if said is not None:
             out.print(f"[yellow]{escape(words(said))}[/]")
-    out.print(f"\n[dim]{market.machines} machines considered, {market.feasible} estimated in full that can do it[/]")
+    out.print(
+        tell(
+            "market-text.machines-considered",
+            "\n[dim]{machines} machines considered, {feasible} estimated in full that can do it[/]",
+            machines=market.machines,
+            feasible=market.feasible,
+        )
+    )
     best = market.offers[0]
     out.print(f"\n[bold]{escape(best.machine.name)}[/]: {escape(machine_line(best.machine))}")
     if best.cpu is not None:
@@ -51,9 +64,14 @@ def print_sensitivities(found: tuple[Sensitivity, ...]) -> None:
     """What each part, half as good again, would buy."""
     for one in found:
         if one.limits:
-            text = f"tokens/s x{one.gain:.2f}, first token {one.ttft_gain:.2f}x as soon"
+            text = tell(
+                "market-text.tokens-s-x",
+                "tokens/s x{gain:.2f}, first token {ttft_gain:.2f}x as soon",
+                gain=one.gain,
+                ttft_gain=one.ttft_gain,
+            )
         else:
-            text = "changes nothing"
+            text = tell("market-text.changes-nothing", "changes nothing")
         console().print(f"  {one.part} x{one.factor:g}: {text}")
 
 

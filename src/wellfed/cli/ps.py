@@ -11,7 +11,8 @@ import click
 
 from wellfed.errors import BadInput, WellfedError
 from wellfed.launch.state import Phase, Running
-from wellfed.message import message
+from wellfed.message import message, sentence
+from wellfed.messages.words import tell
 from wellfed.printable import printable, printable_lines
 
 _GRACE = click.FloatRange(0, 86400)
@@ -39,7 +40,7 @@ def ps(as_json: bool) -> None:
     for running in known:
         click.echo(_line(running))
     if not known:
-        click.echo("nothing is running", err=True)
+        click.echo(tell("ps.nothing-running", "nothing is running"), err=True)
 
 
 def _entry(running: Running) -> dict[str, object]:
@@ -60,9 +61,9 @@ def _line(running: Running) -> str:
     if running.why_lost is not None:
         parts.append(f"({running.why_lost})")
     if running.status is Phase.ENDED and (left := running.outlived_by()):
-        parts.append(f"(left behind: {', '.join(map(str, left))})")
+        parts.append(tell("ps.left-behind", "(left behind: {left})", left=", ".join(map(str, left))))
     if running.key_file:
-        parts.append(f"key in {running.key_file}")
+        parts.append(tell("ps.key", "key in {key_file}", key_file=running.key_file))
     return printable("  ".join(map(str, parts)))
 
 
@@ -99,7 +100,7 @@ def stop(name: str | None, everything: bool, grace: float, forget: bool) -> None
 
     _release()
     if (name is None) == (not everything):
-        raise click.UsageError("name an engine (`wellfed ps`), or give --all")
+        raise click.UsageError(sentence("ps.name-engine-wellfed", "name an engine (`wellfed ps`), or give --all"))
     records = state.records()
     if not everything:
         _stop(state.find(str(name)), grace, forget)
@@ -131,7 +132,7 @@ def _stop(running: Running, grace: float, forget: bool) -> None:
         hint = message("stop.stays.hint", "it waits for the kernel: try `wellfed stop` again later")
         what = "{name} (pid {pid}) does not end, though it was killed"
         raise WellfedError(message("stop.stays", what, name=running.name, pid=str(running.pid)), hint)
-    click.echo(f"{running.name} {'had ended' if ended else 'stopped'}", err=True)
+    click.echo(f"{running.name} {tell('ps.ended', 'had ended') if ended else 'stopped'}", err=True)
 
 
 class _Waiting:
@@ -144,7 +145,16 @@ class _Waiting:
         if elapsed_s >= self._next_s:
             self._next_s += 5.0
             running = self._running
-            click.echo(f"waiting for {running.name} (pid {running.pid}) to end: {elapsed_s:.0f} s", err=True)
+            click.echo(
+                tell(
+                    "ps.waiting-pid-end",
+                    "waiting for {running} (pid {pid}) to end: {elapsed:.0f} s",
+                    running=running.name,
+                    pid=running.pid,
+                    elapsed=elapsed_s,
+                ),
+                err=True,
+            )
 
 
 def _release() -> None:
@@ -153,4 +163,7 @@ def _release() -> None:
 
     pages = release_left_behind()
     if pages:
-        click.echo(f"gave back {pages} huge pages that a killed run had reserved", err=True)
+        click.echo(
+            tell("ps.gave-back-huge", "gave back {pages} huge pages that a killed run had reserved", pages=pages),
+            err=True,
+        )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from wellfed.errors import BadInput
+from wellfed.message import sentence
+from wellfed.messages.words import tell
 
 if TYPE_CHECKING:
     from wellfed.resolution import Refused, Resolved
@@ -51,7 +53,10 @@ def _lines(names: tuple[str, ...]) -> list[str]:
 def _from_stdin() -> list[str]:
     content = sys.stdin.buffer.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
-        raise BadInput(f"more than {_MOST_BYTES >> 20} MiB of names", "one name a line")
+        raise BadInput(
+            sentence("resolve.more-mib-names", "more than {most_bytes} MiB of names", most_bytes=_MOST_BYTES >> 20),
+            sentence("resolve.one-name-line", "one name a line"),
+        )
     coding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     lines = content.decode(coding, errors="replace").splitlines()
     return [line.strip() for line in lines if line.strip()]
@@ -79,10 +84,18 @@ def _figures(answer: Resolved) -> list[str]:
         low, high = answer.weight_bytes_range
         size += f" ({format_bytes(low)} to {format_bytes(high)})"
     if answer.loaded_bytes is not None:
-        size += f", of which {format_bytes(answer.loaded_bytes)} are loaded"
+        size += tell(
+            "resolve.which-loaded",
+            ", of which {loaded_bytes} are loaded",
+            loaded_bytes=format_bytes(answer.loaded_bytes),
+        )
     count = f"{_count(answer.parameters)} parameters"
     if answer.total_parameters != answer.parameters:
-        count += f" ({_count(answer.total_parameters)} with all that is in the repository)"
+        count += tell(
+            "resolve.all-repository",
+            " ({total_parameters} with all that is in the repository)",
+            total_parameters=_count(answer.total_parameters),
+        )
     if answer.active_parameters != answer.parameters:
         count += f", {_count(answer.active_parameters)} active"
     context = "?" if answer.context is None else f"{answer.context:,}"

@@ -14,7 +14,7 @@ from wellfed.cli.plan_text import model_line
 from wellfed.documents.answers import device_json, quantity_json
 from wellfed.documents.machine_line import machine_line
 from wellfed.message import Message, message
-from wellfed.messages.words import phrase, words
+from wellfed.messages.words import phrase, tell, words
 from wellfed.nouns.training import TrainingLayout, TrainingPlan
 from wellfed.planner.training import TrainingAnswer
 from wellfed.units import format_bytes, format_seconds
@@ -54,9 +54,12 @@ def _plan_json(plan: TrainingPlan) -> dict[str, Any]:
 def describe(layout: TrainingLayout) -> str:
     """The layout in a few words: `8 GPUs, zero3; 2 at a time; checkpointing`."""
     gpus = "1 GPU" if layout.gpus == 1 else f"{layout.gpus} GPUs"
-    said = [gpus if layout.shard == "none" else f"{gpus}, {layout.shard}", f"{layout.micro_batch} at a time"]
+    said = [
+        gpus if layout.shard == "none" else f"{gpus}, {layout.shard}",
+        tell("train-text.time", "{micro_batch} at a time", micro_batch=layout.micro_batch),
+    ]
     said += ["checkpointing"] if layout.checkpointing else []
-    return "; ".join([*said, *(["optimizer on the CPU"] if layout.offload else [])])
+    return "; ".join([*said, *([tell("train-text.optimizer-cpu", "optimizer on the CPU")] if layout.offload else [])])
 
 
 def _distinct(answer: TrainingAnswer) -> list[TrainingPlan]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from wellfed.cli.console import console
+from wellfed.messages.words import tell
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bytes, format_rate
 
@@ -34,7 +35,7 @@ def report(target: Target, diagnosis: Diagnosis, seen: Counter[str]) -> None:
     out.print(bars(diagnosis.view))
     if len(seen) > 1:
         parts = ", ".join(f"{name} {100 * count / seen.total():.0f} %" for name, count in seen.most_common())
-        out.print(f"\nover the whole time: {parts}", soft_wrap=True)
+        out.print(tell("watch-text.over-whole-time", "\nover the whole time: {parts}", parts=parts), soft_wrap=True)
 
 
 def live(target: Target, steps: Iterator[tuple[Sample, Diagnosis]]) -> Diagnosis | None:
@@ -134,7 +135,11 @@ def _cpu_rows(view: View) -> Iterator[Row]:
     nodes = sorted({host.node_of_cpu.get(cpu, 0) for cpu in host.busy_by_cpu})
     for node in nodes:
         cpus = [busy for cpu, busy in host.busy_by_cpu.items() if host.node_of_cpu.get(cpu, 0) == node]
-        yield f"node{node} cores", sum(cpus) / len(cpus), f"{sum(cpus):.1f} of {len(cpus)} busy"
+        yield (
+            f"node{node} cores",
+            sum(cpus) / len(cpus),
+            tell("watch-text.busy", "{cpus:.1f} of {count} busy", cpus=sum(cpus), count=len(cpus)),
+        )
     if view.process and view.process.cores is not None:
         foreign = f", others {host.foreign_cores:.1f}" if host.foreign_cores is not None else ""
         share = view.process.cores / host.cpus if host.cpus else None
@@ -145,11 +150,15 @@ def _memory_rows(view: View) -> Iterator[Row]:
     host, group, process = view.host, view.cgroup, view.process
     if host and host.memory_total_bytes and host.memory_available_bytes is not None:
         used = 1 - host.memory_available_bytes / host.memory_total_bytes
-        held = f", the engine {format_bytes(process.rss_bytes)}" if process else ""
+        held = (
+            tell("watch-text.engine", ", the engine {rss_bytes}", rss_bytes=format_bytes(process.rss_bytes))
+            if process
+            else ""
+        )
         yield "memory", used, f"{format_bytes(host.memory_available_bytes)} free{held}"
     if group and group.memory_limit_bytes and group.memory_bytes is not None:
         yield (
-            "memory limit",
+            tell("watch-text.memory-limit", "memory limit"),
             group.memory_bytes / group.memory_limit_bytes,
             f"of {format_bytes(group.memory_limit_bytes)}",
         )
@@ -161,10 +170,19 @@ def _engine_rows(view: View) -> Iterator[Row]:
         return
     note = f"{format_rate(engine.tok_s)} tokens/s, {format_rate(engine.prompt_tok_s)} prompt"
     if view.promise is not None:
-        note += f"; planned {format_rate(view.promise.decode_tok_s)} for one user"
+        note += tell(
+            "watch-text.planned-one-user",
+            "; planned {decode} for one user",
+            decode=format_rate(view.promise.decode_tok_s),
+        )
     yield "tokens/s", view.against_promise, note
     slots = engine.running / engine.slots if engine.running is not None and engine.slots else None
-    waiting = f"{format_rate(engine.running)} running, {format_rate(engine.waiting)} waiting"
+    waiting = tell(
+        "watch-text.running-waiting",
+        "{running} running, {waiting} waiting",
+        running=format_rate(engine.running),
+        waiting=format_rate(engine.waiting),
+    )
     yield "requests", slots, waiting
     if engine.kv_usage is not None:
         yield "KV cache", engine.kv_usage, _percent(engine.kv_usage)
@@ -179,8 +197,20 @@ def _probe_rows(view: View) -> Iterator[Row]:
     share = probe.tok_s / view.promise.decode_tok_s if view.promise is not None and probe.tok_s is not None else None
     first = "?" if probe.ttft_s is None else f"{1e3 * probe.ttft_s:.0f} ms"
     failed = f", {_percent(probe.failed)} failed: {probe.error or '?'}" if probe.failed else ""
-    waits = f", one waits for {probe.waited_s:.0f} s" if probe.waiting and (probe.waited_s or 0.0) >= 1 else ""
-    note = f"{format_rate(probe.tok_s)} tokens/s, first after {first}, {probe.asked} answers{waits}{failed}"
+    waits = (
+        tell("watch-text.one-waits-s", ", one waits for {waited:.0f} s", waited=probe.waited_s)
+        if probe.waiting and (probe.waited_s or 0.0) >= 1
+        else ""
+    )
+    note = tell(
+        "watch-text.tokens-s-first",
+        "{tok} tokens/s, first after {first}, {asked} answers{waits}{failed}",
+        tok=format_rate(probe.tok_s),
+        first=first,
+        asked=probe.asked,
+        waits=waits,
+        failed=failed,
+    )
     yield "probes", share, note
 
 

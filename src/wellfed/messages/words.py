@@ -7,10 +7,10 @@ first message in its language is rendered, and English needs none.
 from __future__ import annotations
 
 import gettext
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 
-from wellfed.message import Message, Parameter, Sentence, message, render, sentence
+from wellfed.message import JOINED, Message, Parameter, Sentence, message, render, sentence
 from wellfed.messages.language import language
 
 LOCALE = Path(__file__).with_name("locale")
@@ -34,8 +34,14 @@ def words(said: Message | str, chosen: str | None = None) -> str:
     return render(said, _template(said, target), lambda inner: words(inner, target))
 
 
+_SEPARATORS = (message("joined.semicolon", "; "), message("joined.comma", ", "), message("joined.colon", ": "))
+
+
 def _template(said: Message, target: str) -> str:
     catalogue = _catalogue(target)
+    if said.id == JOINED:
+        marks = ((mark.template, _template(mark, target)) for mark in _SEPARATORS)
+        return reduce(lambda text, mark: text.replace(*mark), marks, said.template)
     if said.plural is None:
         return catalogue.pgettext(said.id, said.template)
     return catalogue.npgettext(said.id, said.template, said.plural, said.count or 0)

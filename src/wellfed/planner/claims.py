@@ -11,6 +11,7 @@ from wellfed.catalog.calibration import bundled
 from wellfed.catalog.hardware import cpu, cpus, gpu
 from wellfed.catalog.models import model
 from wellfed.hardware.pcie import PcieLink
+from wellfed.message import sentence
 from wellfed.models.quantisation_names import quantisation
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.plan import Plan, Request
@@ -74,8 +75,17 @@ def _speed(name: str, where: str, weights: str) -> str:
     plan = _best(name, where, weights)
     if plan is None:
         miss = _ranked(name, where, weights).near_miss
-        short = f": {format_bytes(miss.missing_bytes)} short on {miss.device}" if miss else ""
-        return f"does not fit{short}"
+        short = (
+            sentence(
+                "claims.short",
+                ": {missing_bytes} short on {device}",
+                missing_bytes=format_bytes(miss.missing_bytes),
+                device=miss.device,
+            )
+            if miss
+            else ""
+        )
+        return sentence("claims.does-fit", "does not fit{short}", short=short)
     rate = plan.estimate.decode_tok_s
     layout = plan.layout
     return f"{rate.value:.0f} tokens/s ({rate.low:.0f}-{rate.high:.0f}), {layout.engine} {layout.quantisation}"
@@ -89,7 +99,13 @@ def _pcie(name: str, claimed: int) -> Held:
     part = cpu(name)
     generation = part.pcie_generation or 0
     rate = PcieLink(generation, 16).bytes_per_s / GB
-    text = f"PCIe {generation}.0, {part.pcie_lanes} lanes; x16 carries {rate:.1f} GB/s before protocol overhead"
+    text = sentence(
+        "claims.pcie-0-lanes",
+        "PCIe {generation}.0, {pcie_lanes} lanes; x16 carries {rate:.1f} GB/s before protocol overhead",
+        generation=generation,
+        pcie_lanes=part.pcie_lanes,
+        rate=rate,
+    )
     return _is(generation >= claimed, text)
 
 
@@ -107,13 +123,26 @@ def _cores(name: str, cores: int, threads: int) -> Held:
 def _memory(name: str, kind: str, channels: int) -> Held:
     part = cpu(name)
     bandwidth = part.memory_bandwidth_bytes_per_s() / GB
-    text = f"{part.memory_channels} channels of {part.memory_type}-{part.memory_mt_s[0]:.0f}: {bandwidth:.1f} GB/s"
+    text = sentence(
+        "claims.channels-gb-s",
+        "{memory_channels} channels of {memory_type}-{memory_mt:.0f}: {bandwidth:.1f} GB/s",
+        memory_channels=part.memory_channels,
+        memory_type=part.memory_type,
+        memory_mt=part.memory_mt_s[0],
+        bandwidth=bandwidth,
+    )
     return _is(part.memory_type.upper() == kind and part.memory_channels == channels, text)
 
 
 def _arithmetic(channels: int, mt_s: float, claimed_gb_s: float) -> Held:
     right = channels * mt_s * 8 / 1000
-    text = f"{channels} channels x {mt_s:.0f} MT/s x 8 bytes = {right:.1f} GB/s"
+    text = sentence(
+        "claims.channels-x-mt",
+        "{channels} channels x {mt:.0f} MT/s x 8 bytes = {right:.1f} GB/s",
+        channels=channels,
+        mt=mt_s,
+        right=right,
+    )
     return _is(abs(right - claimed_gb_s) < 0.05, text)
 
 
@@ -121,8 +150,16 @@ def _clock(names: Sequence[str], least_ghz: float) -> Held:
     parts = [cpu(name) for name in names]
     clocks = [(part.boost_clock_hz or 0) / 1e9 for part in parts]
     gain = _part_gain(_SEVEN, "build:entry-7b", "q4_k_m", "CPU clock")
-    text = ", ".join(f"{part.name} boosts to {clock:.1f} GHz" for part, clock in zip(parts, clocks, strict=True))
-    return _is(min(clocks) >= least_ghz, f"{text}; half as fast again would buy x{gain:.2f} tokens/s")
+    text = ", ".join(
+        sentence("claims.boosts-ghz", "{part} boosts to {clock:.1f} GHz", part=part.name, clock=clock)
+        for part, clock in zip(parts, clocks, strict=True)
+    )
+    return _is(
+        min(clocks) >= least_ghz,
+        sentence(
+            "claims.half-fast-again", "{text}; half as fast again would buy x{gain:.2f} tokens/s", text=text, gain=gain
+        ),
+    )
 
 
 def _part_gain(name: str, where: str, weights: str, part: str) -> float:
@@ -135,7 +172,11 @@ def _part_gain(name: str, where: str, weights: str, part: str) -> float:
 
 def _bandwidth_floor() -> Held:
     gain = _part_gain(_SEVEN, "build:entry-7b", "q4_k_m", "DRAM bandwidth")
-    text = f"with the model in VRAM, half as much DRAM bandwidth again buys x{gain:.2f} tokens/s"
+    text = sentence(
+        "claims.model-vram-half",
+        "with the model in VRAM, half as much DRAM bandwidth again buys x{gain:.2f} tokens/s",
+        gain=gain,
+    )
     return Held(Standing.MISLEADING if gain < 1.01 else Standing.RIGHT, text)
 
 
@@ -144,7 +185,12 @@ def _quad_channel() -> Held:
     four = machine("ryzen 9 7950x, 4x32GB ddr5-5600").memory_bandwidth_bytes_per_s or 0.0
     two = machine("ryzen 9 7950x, 2x32GB ddr5-5600").memory_bandwidth_bytes_per_s or 0.0
     text = ", ".join(f"{part.name}: {part.memory_channels} channels" for part in parts)
-    text += f"; four modules on the 7950X carry {four / GB:.1f} GB/s, two carry {two / GB:.1f}"
+    text += sentence(
+        "claims.four-modules-7950x",
+        "; four modules on the 7950X carry {four:.1f} GB/s, two carry {two:.1f}",
+        four=four / GB,
+        two=two / GB,
+    )
     return _is(all(part.memory_channels >= 4 for part in parts), text)
 
 
@@ -155,13 +201,25 @@ def _nvlink(names: Sequence[str]) -> Held:
 
 
 def _link(rate: float | None) -> str:
-    return "no NVLink" if rate is None else f"{2 * rate / GB:.0f} GB/s, both directions together"
+    return (
+        "no NVLink"
+        if rate is None
+        else sentence("claims.gb-s-both", "{rate:.0f} GB/s, both directions together", rate=2 * rate / GB)
+    )
 
 
 def _nvlink_rate(name: str, claimed_gb_s: float) -> Held:
     part = gpu(name)
     rate = 2 * (part.link_bytes_per_s or 0.0) / GB
-    return _is(rate >= claimed_gb_s * 0.999, f"{part.name}: {_link(part.link_bytes_per_s)} (half of it each way)")
+    return _is(
+        rate >= claimed_gb_s * 0.999,
+        sentence(
+            "claims.half-each-way",
+            "{part}: {link} (half of it each way)",
+            part=part.name,
+            link=_link(part.link_bytes_per_s),
+        ),
+    )
 
 
 def _same_bandwidth(first: str, second: str) -> Held:
@@ -182,12 +240,20 @@ def _pooled() -> Held:
     consumer = _best(_SEVENTY, "build:4090x4", "int4")
     large = _best(_SEVENTY, "build:large-70b", "int4")
     if consumer is None:
-        return Held(Standing.RIGHT, "four RTX 4090 cannot hold it")
+        return Held(Standing.RIGHT, sentence("claims.four-rtx-4090", "four RTX 4090 cannot hold it"))
     rate = consumer.estimate.decode_tok_s.value
-    text = f"four RTX 4090 run a 70B at {rate:.0f} tokens/s ({consumer.layout.engine}, {consumer.layout.quantisation})"
+    text = sentence(
+        "claims.four-rtx-4090-2",
+        "four RTX 4090 run a 70B at {rate:.0f} tokens/s ({engine}, {quantisation})",
+        rate=rate,
+        engine=consumer.layout.engine,
+        quantisation=consumer.layout.quantisation,
+    )
     if large is not None:
         share = rate / large.estimate.decode_tok_s.value
-        text += f", {share:.0%} of four A100 80GB SXM in the same weights"
+        text += sentence(
+            "claims.four-a100-80gb", ", {share:.0%} of four A100 80GB SXM in the same weights", share=share
+        )
     return Held(Standing.WRONG, text)
 
 
@@ -202,28 +268,55 @@ def _feeds(name: str, where: str, weights: str, host: str) -> Held:
     """Whether a CPU costs the tier's plan less than 3 % against the best host, and what would do, too."""
     found, plan, part = _hosts(name, where, weights), _best(name, where, weights), cpu(host)
     if found is None or plan is None:
-        return Held(Standing.WRONG, "the tier's GPUs have no plan")
+        return Held(Standing.WRONG, sentence("claims.tier-gpus-plan", "the tier's GPUs have no plan"))
     sockets = max(1, len(plan.machine.sockets))
     there = behind(plan.machine, part, sockets)
     if there is None:
-        return Held(Standing.WRONG, f"{part.name} has too few PCIe lanes for these GPUs")
+        return Held(
+            Standing.WRONG,
+            sentence("claims.too-few-pcie", "{part} has too few PCIe lanes for these GPUs", part=part.name),
+        )
     rate = estimate(Request(there, plan.model, plan.weights, plan.layout, plan.workload), bundled())
     loss = max(0.0, 1 - rate.total_tok_s.value / found.best.estimate.total_tok_s.value)
     count = f"{sockets}x " if sockets > 1 else ""
-    text = f"{count}{part.name} loses {loss:.1%} of the tokens/s behind {count}{found.best.cpu.name}"
-    text += f"; {count}{found.pick.cpu.name} is the least that loses under {WORTH:.0%}"
+    text = sentence(
+        "claims.loses-tokens-s",
+        "{count}{part} loses {loss:.1%} of the tokens/s behind {count}{cpu}",
+        count=count,
+        part=part.name,
+        loss=loss,
+        cpu=found.best.cpu.name,
+    )
+    text += sentence(
+        "claims.least-loses-under",
+        "; {count}{cpu} is the least that loses under {worth:.0%}",
+        count=count,
+        cpu=found.pick.cpu.name,
+        worth=WORTH,
+    )
     return _is(loss <= WORTH, text)
 
 
 def _own_gpus() -> Held:
     found = machine("build:large-70b")
     counts = [sum(1 for g in found.gpus if g.socket == socket.index) for socket in found.sockets]
-    return _is(min(counts) >= 2, f"four GPUs over two sockets: {' and '.join(map(str, counts))}")
+    return _is(
+        min(counts) >= 2,
+        sentence(
+            "claims.four-gpus-over", "four GPUs over two sockets: {counts}", counts=" and ".join(map(str, counts))
+        ),
+    )
 
 
 def _official_speed() -> Held:
     part = cpu("ryzen 9 7950x")
-    text = f"{part.name} is rated for {part.memory_type}-{part.memory_mt_s[0]:.0f}; faster modules are overclocking"
+    text = sentence(
+        "claims.rated-faster-modules",
+        "{part} is rated for {memory_type}-{memory_mt:.0f}; faster modules are overclocking",
+        part=part.name,
+        memory_type=part.memory_type,
+        memory_mt=part.memory_mt_s[0],
+    )
     return _is(part.memory_mt_s[0] >= 5600, text)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from wellfed.errors import BadInput
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.serve.settings import Settings
 
 _EXTRA = "pip install 'wellfed[serve]'"
@@ -115,7 +115,7 @@ def _next_free(settings: Settings) -> str | None:
                 tried.bind((settings.host, port))
             except OSError:
                 continue
-            return f"--port {port} is free"
+            return sentence("command.port-free", "--port {port} is free", port=port)
     return None
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Nic, Socket
 from wellfed.hardware.pcie import PciDevice
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.topology.forest import bridge_kind, forest
 from wellfed.units import format_bandwidth, format_bytes
@@ -164,5 +165,9 @@ def _links(machine: Machine, faults: _Faults) -> tuple[Box, ...]:
 
 
 def _link_words(link: GpuLink) -> str:
-    rate = f", {format_bandwidth(link.bytes_per_s)} each way" if link.bytes_per_s else ""
+    rate = (
+        sentence("picture.each-way", ", {bytes} each way", bytes=format_bandwidth(link.bytes_per_s))
+        if link.bytes_per_s
+        else ""
+    )
     return f"{link.kind}{rate}{'' if link.active else ', down'}"

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
 from wellfed.hardware.machine import Machine
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 FIX = (
@@ -20,8 +21,11 @@ def judge(machine: Machine) -> Iterable[Finding]:
     if machine.os.boost is None:
         return [missing(machine, "boost", "os.boost")]
     if machine.os.boost:
-        return [passed(SYSTEM, "boost is on", "on")]
-    why = "cores stay at base clock: launches and the CPU's share of the model are slower"
+        return [passed(SYSTEM, sentence("check.cpu-boost.boost", "boost is on"), "on")]
+    why = sentence(
+        "check.cpu-boost.cores-stay-base",
+        "cores stay at base clock: launches and the CPU's share of the model are slower",
+    )
     return [warn(SYSTEM, why, "off", "on", [FIX])]
 
 

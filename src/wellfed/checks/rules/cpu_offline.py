@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
 from wellfed.hardware.machine import Machine
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 FEW = 8  # more missing numbers than that are nodes that the source does not show
@@ -37,12 +38,22 @@ def judge(machine: Machine) -> Iterable[Finding]:
     if missed is None:
         return [missing(machine, "offline CPUs", "os.cpus_offline", "os.cpus_present", "cpus")]
     if not missed:
-        return [passed(SYSTEM, "all CPUs are online", "0 offline")]
+        return [passed(SYSTEM, sentence("check.cpu-offline.all-cpus-online", "all CPUs are online"), "0 offline")]
     if machine.os.smt is False and len(missed) == len(machine.os.cpus_online or ()):
-        return [passed(SYSTEM, "SMT is off: one thread of each core is online", f"{len(missed)} offline")]
+        return [
+            passed(
+                SYSTEM,
+                sentence("check.cpu-offline.smt-off-one", "SMT is off: one thread of each core is online"),
+                f"{len(missed)} offline",
+            )
+        ]
     text = spans(missed)
     fix = [f"echo 1 > /sys/devices/system/cpu/cpu{cpu}/online" for cpu in missed[:64]]
-    why = f"CPU {text} is offline: its core is not used, and threads dealt out by number land beside it"
+    why = sentence(
+        "check.cpu-offline.cpu-offline-core",
+        "CPU {text} is offline: its core is not used, and threads dealt out by number land beside it",
+        text=text,
+    )
     return [warn(SYSTEM, why, f"{len(missed)} offline: {text}", "0 offline", fix)]
 
 

@@ -8,11 +8,14 @@ from dataclasses import replace
 from wellfed.checks.base import SYSTEM, Check, fail, passed, reason, skip, unknown, warn
 from wellfed.checks.places import cards
 from wellfed.hardware.machine import Machine, Origin
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 CORES_PER_GPU = 2  # the thread that launches, and one that tokenises, samples and serves
-FIX = "# Raise the limit: docker --cpus, systemd CPUQuota=, Kubernetes resources.limits.cpu (or none)."
+FIX = sentence(
+    "check.cpu-quota.raise-limit-docker",
+    "# Raise the limit: docker --cpus, systemd CPUQuota=, Kubernetes resources.limits.cpu (or none).",
+)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -22,20 +25,39 @@ def judge(machine: Machine) -> Iterable[Finding]:
         if why := reason(machine, "os.cpu_quota", "cgroup"):
             return [unknown(f"CPU quota: {why}")]
         if machine.origin is Origin.DUMP:
-            return [unknown("CPU quota: the dump does not tell")]
-        return [skip("no quota")]
+            return [unknown(sentence("check.cpu-quota.cpu-quota-dump", "CPU quota: the dump does not tell"))]
+        return [skip(sentence("check.cpu-quota.no-quota", "no quota"))]
     needed = max(2, CORES_PER_GPU * len(cards(machine)))
     allowed = machine.os.cpus_allowed or machine.os.cpus_online or ()
-    measured = f"{quota:g} CPUs' worth of time"
+    measured = sentence("check.cpu-quota.cpus-worth-time", "{quota:g} CPUs' worth of time", quota=quota)
     if quota < needed:
-        why = "too little to keep the GPUs launching: every period ends with all threads stopped"
-        return [fail(SYSTEM, why, measured, f"at least {needed}", [FIX])]
+        why = sentence(
+            "check.cpu-quota.too-little-keep",
+            "too little to keep the GPUs launching: every period ends with all threads stopped",
+        )
+        return [
+            fail(SYSTEM, why, measured, sentence("check.cpu-quota.least", "at least {needed}", needed=needed), [FIX])
+        ]
     if not allowed:
         return [unknown(message("cpu-quota.no-cpus", "how many CPUs the quota is for is not told"), measured=measured)]
     if quota < len(allowed):
-        why = f"engines start a thread for each of {len(allowed)} CPUs and are stopped when the quota is used up"
-        return [warn(SYSTEM, why, measured, f"{len(allowed)}, or as many threads as quota", [FIX])]
-    return [passed(SYSTEM, "the quota covers every CPU", measured)]
+        why = sentence(
+            "check.cpu-quota.engines-start-thread",
+            "engines start a thread for each of {count} CPUs and are stopped when the quota is used up",
+            count=len(allowed),
+        )
+        return [
+            warn(
+                SYSTEM,
+                why,
+                measured,
+                sentence(
+                    "check.cpu-quota.many-threads-quota", "{count}, or as many threads as quota", count=len(allowed)
+                ),
+                [FIX],
+            )
+        ]
+    return [passed(SYSTEM, sentence("check.cpu-quota.quota-covers-every", "the quota covers every CPU"), measured)]
 
 
 def repair(machine: Machine) -> Machine:

@@ -10,7 +10,7 @@ from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import all_linked, cards, name, without_peers
 from wellfed.hardware.machine import Gpu, Machine
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
 FIX = by_hand(
@@ -39,9 +39,12 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
         return untold(machine, gpu, "BAR1 size", "bar1")
     measured, wanted = f"{gpu.bar1_bytes >> 20} MiB", f"{gpu.memory_bytes >> 20} MiB"
     if gpu.bar1_bytes < gpu.memory_bytes * 0.9:
-        why = "only a window of the memory is on the bus: copies between cards go through RAM"
+        why = sentence(
+            "check.gpu-bar1.only-window-memory",
+            "only a window of the memory is on the bus: copies between cards go through RAM",
+        )
         return warn(name(gpu), why, measured, wanted, [FIX])
-    return passed(name(gpu), "all memory is on the bus", measured, wanted)
+    return passed(name(gpu), sentence("check.gpu-bar1.all-memory-bus", "all memory is on the bus"), measured, wanted)
 
 
 def repair(machine: Machine) -> Machine:

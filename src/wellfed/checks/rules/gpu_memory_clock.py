@@ -9,7 +9,7 @@ from wellfed.checks.base import Check, command, missing, no_gpus, passed, skip, 
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
 from wellfed.hardware.machine import Gpu, Machine, Origin
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 LOW = 0.97
@@ -29,7 +29,12 @@ def judge(machine: Machine) -> Iterable[Finding]:
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     clock, most = gpu.memory_clock_hz, gpu.memory_clock_max_hz
     if clock is None or most is None:
-        return missing(machine, "memory clock", f"{name(gpu)}.memory_clock", subject=name(gpu))
+        return missing(
+            machine,
+            sentence("check.gpu-memory-clock.memory-clock", "memory clock"),
+            f"{name(gpu)}.memory_clock",
+            subject=name(gpu),
+        )
     measured, wanted = f"{clock / 1e6:.0f} MHz", f"{most / 1e6:.0f} MHz"
     if clock >= most * LOW:
         return passed(

@@ -10,6 +10,7 @@ from wellfed.checks.base import SYSTEM, Check, no_gpus, passed, unread, warn
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards
 from wellfed.hardware.machine import Gpu, Machine
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import GIB
 
@@ -28,13 +29,21 @@ def judge(machine: Machine) -> Iterable[Finding]:
         return [no_gpus(machine, 2)]
     kinds = Counter(kind(gpu) for gpu in gpus)
     if None in kinds or not _comparable(gpus):
-        return [unread(machine, "the GPUs' names", "gpus", "nvml")]
+        return [unread(machine, sentence("check.gpu-mixed.gpus-names", "the GPUs' names"), "gpus", "nvml")]
     measured = ", ".join(f"{count} x {what}" for what, count in kinds.items())
     if len(kinds) > 1:
-        why = "tensor parallelism gives each GPU the same share: the smallest sets the memory, the slowest the pace"
-        fix = ["# Use groups of equal GPUs, or an engine that splits by layers in proportion (llama.cpp)."]
+        why = sentence(
+            "check.gpu-mixed.tensor-parallelism",
+            "tensor parallelism gives each GPU the same share: the smallest sets the memory, the slowest the pace",
+        )
+        fix = [
+            sentence(
+                "check.gpu-mixed.use-groups-equal",
+                "# Use groups of equal GPUs, or an engine that splits by layers in proportion (llama.cpp).",
+            )
+        ]
         return [warn(SYSTEM, why, measured, "equal GPUs", fix)]
-    return [passed(SYSTEM, "all GPUs are alike", measured)]
+    return [passed(SYSTEM, sentence("check.gpu-mixed.all-gpus-alike", "all GPUs are alike"), measured)]
 
 
 def _comparable(gpus: tuple[Gpu, ...]) -> bool:

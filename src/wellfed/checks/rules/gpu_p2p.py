@@ -8,7 +8,7 @@ from dataclasses import replace
 from wellfed.checks.base import SYSTEM, Check, by_hand, look, missing, no_gpus, passed, skip, warn
 from wellfed.checks.places import cards, pairs_without_links, without_peers
 from wellfed.hardware.machine import Machine, Origin
-from wellfed.message import Listing, message
+from wellfed.message import Listing, message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 LOOK = look("nvidia-smi topo -p2p r")
@@ -37,8 +37,14 @@ def judge(machine: Machine) -> Iterable[Finding]:
             "gpu-p2p.off", "peer access is off: what one GPU sends another goes through RAM, twice over the bus"
         )
         said = ", ".join(sorted({pair.why for pair in lost if pair.why}))
-        measured = f"{len(lost)} of {len(bare)} pairs without ({said or pairs})"
-        return [warn(SYSTEM, why, measured, "peer access", [LOOK, FIX])]
+        measured = sentence(
+            "check.gpu-p2p.pairs-without",
+            "{count} of {count2} pairs without ({said})",
+            count=len(lost),
+            count2=len(bare),
+            said=said or pairs,
+        )
+        return [warn(SYSTEM, why, measured, sentence("check.gpu-p2p.peer-access", "peer access"), [LOOK, FIX])]
     if all(pair in told for pair in bare):
         return [passed(SYSTEM, message("gpu-p2p.on", "GPUs copy to each other directly"), f"{len(bare)} pairs")]
     if all(without_peers(gpu) for gpu in gpus):
@@ -48,7 +54,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
         return [skip(why)]
     if machine.origin is Origin.PARTS:
         return [skip(message("gpu-p2p.planned", "a planned machine: firmware, kernel and driver decide"))]
-    return [missing(machine, "peer access", "peers")]
+    return [missing(machine, sentence("check.gpu-p2p.peer-access", "peer access"), "peers")]
 
 
 def repair(machine: Machine) -> Machine:

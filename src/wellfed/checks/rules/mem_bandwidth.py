@@ -7,32 +7,39 @@ from dataclasses import replace
 
 from wellfed.checks.base import BENCH, Check, fail, passed, skip, unknown, warn
 from wellfed.hardware.machine import Machine, Origin
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bandwidth
 
 GOOD, POOR = 0.6, 0.4  # desktop parts sustain 0.7 of the theoretical rate, servers 0.75 to 0.9
-LOOK = (
-    "# Compare DIMMs found with DIMMs fitted: a dead one leaves the MT/s as it was. Then BIOS: NUMA and interleaving."
+LOOK = sentence(
+    "check.mem-bandwidth.compare-dimms-found",
+    "# Compare DIMMs found with DIMMs fitted: a dead one leaves the MT/s as it was. Then BIOS: NUMA and interleaving.",
 )
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for all sockets together."""
     if machine.origin is Origin.PARTS:
-        return [skip("nothing to measure on a planned machine")]
+        return [skip(sentence("check.mem-bandwidth.nothing-measure", "nothing to measure on a planned machine"))]
     measured, possible = machine.measured_memory_bandwidth_bytes_per_s, machine.memory_bandwidth_bytes_per_s
     if measured is None:
-        return [unknown("not measured yet", fix=[BENCH])]
+        return [unknown(sentence("check.mem-bandwidth.measured-yet", "not measured yet"), fix=[BENCH])]
     if possible is None:
-        text = "measured, but what channels and speed promise is not known"
+        text = sentence(
+            "check.mem-bandwidth.measured-but-what", "measured, but what channels and speed promise is not known"
+        )
         return [unknown(text, measured=format_bandwidth(measured))]
     return [_judge_share(measured, possible)]
 
 
 def _judge_share(measured: float, possible: float) -> Finding:
     share = measured / possible
-    text = f"{share:.0%} of what the channels promise"
-    seen, wanted = format_bandwidth(measured), f"at least {format_bandwidth(possible * GOOD)}"
+    text = sentence("check.mem-bandwidth.what-channels", "{share:.0%} of what the channels promise", share=share)
+    seen, wanted = (
+        format_bandwidth(measured),
+        sentence("check.mem-bandwidth.least", "at least {possible}", possible=format_bandwidth(possible * GOOD)),
+    )
     if share < POOR:
         return fail("system", text, seen, wanted, [LOOK])
     if share < GOOD:

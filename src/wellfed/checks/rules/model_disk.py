@@ -10,7 +10,7 @@ from wellfed.checks.mend import with_devices
 from wellfed.checks.pcie_path import Hop, by_address, hops, loaded
 from wellfed.hardware.machine import Disk, Machine, Origin
 from wellfed.hardware.pcie import PcieLink
-from wellfed.message import Amount, Message, message
+from wellfed.message import Amount, Message, message, sentence
 from wellfed.nouns.estimate import Estimate
 from wellfed.nouns.finding import Cost, Finding, Reach, Verdict
 from wellfed.units import format_bytes
@@ -36,7 +36,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
         return [skip(message("model-disk.planned", "a planned machine has no disks listed"))]
     mine = [disk for disk in machine.disks if disk.holds_models]
     return [_judge_disk(machine, disk, ROOM_BYTES) for disk in mine] or [
-        missing(machine, "the disk that holds the models", "disks")
+        missing(machine, sentence("check.model-disk.disk-holds-models", "the disk that holds the models"), "disks")
     ]
 
 
@@ -66,7 +66,12 @@ def _judge_disk(machine: Machine, disk: Disk, room_bytes: float) -> Finding:
             wanted = f"Gen{hop.wanted_generation} x{hop.wanted_width}"
             return warn(subject, text, str(hop.current), wanted, [SLOT], [hop.place])
     if disk.kind is None:
-        return unread(machine, "the kind of the models' disk", "disks", subject=subject)
+        return unread(
+            machine,
+            sentence("check.model-disk.kind-models-disk", "the kind of the models' disk"),
+            "disks",
+            subject=subject,
+        )
     return passed(subject, message("model-disk.good", "models lie on a local disk with its whole link"), disk.kind)
 
 

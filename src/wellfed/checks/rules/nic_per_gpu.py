@@ -9,7 +9,7 @@ from wellfed.checks.base import SYSTEM, Check, by_hand, missing, no_gpus, passed
 from wellfed.checks.places import cards, name
 from wellfed.checks.rules.nic_locality import fast_cards
 from wellfed.hardware.machine import DevicePath, Gpu, Machine, Origin
-from wellfed.message import Listing, message
+from wellfed.message import Listing, message, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
 NEAR = ("PIX", "PXB")
@@ -34,19 +34,38 @@ def judge(machine: Machine) -> Iterable[Finding]:
     if len(gpus) < FEW or len(nics) < len(gpus):
         whole = machine.nics or machine.pci_complete or machine.origin is not Origin.DUMP
         if len(gpus) >= FEW and not whole:
-            return [missing(machine, "network cards", "nics")]
+            return [missing(machine, sentence("check.nic-per-gpu.network-cards", "network cards"), "nics")]
         return [skip(message("nic-per-gpu.few", "not as many fast network cards as GPUs, four at least"))]
     numbers = {f"NIC{at}": nic.name for at, nic in nics} | {nic.name: nic.name for _, nic in nics}
     paths = [path for path in machine.paths if path.b in numbers]
     if not paths:
-        return [missing(machine, "paths between GPUs and network cards", "paths")]
+        return [
+            missing(
+                machine,
+                sentence("check.nic-per-gpu.paths-between-gpus", "paths between GPUs and network cards"),
+                "paths",
+            )
+        ]
     near = {gpu.index: _beside(gpu, paths) for gpu in gpus}
     alone = [name(gpu) for gpu in gpus if not near[gpu.index]]
     if alone:
         text = message(
             "nic-per-gpu.far", "{gpus} have no network card below their own switch", gpus=Listing(tuple(alone))
         )
-        return [warn(SYSTEM, text, f"{len(gpus) - len(alone)} of {len(gpus)} GPUs have one", "one for each GPU", [FIX])]
+        return [
+            warn(
+                SYSTEM,
+                text,
+                sentence(
+                    "check.nic-per-gpu.gpus-one",
+                    "{count} of {count2} GPUs have one",
+                    count=len(gpus) - len(alone),
+                    count2=len(gpus),
+                ),
+                sentence("check.nic-per-gpu.one-each-gpu", "one for each GPU"),
+                [FIX],
+            )
+        ]
     return [passed(SYSTEM, message("nic-per-gpu.near", "each GPU has a network card beside it"), f"{len(gpus)} GPUs")]
 
 

@@ -8,21 +8,31 @@ from dataclasses import replace
 from wellfed.checks.base import SYSTEM, Check, missing, passed, skip, warn
 from wellfed.checks.places import cpu_nodes, some_nodes_only
 from wellfed.hardware.machine import Machine
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     if len(cpu_nodes(machine)) == 1 and not some_nodes_only(machine):
-        return [skip("one NUMA node")]
+        return [skip(sentence("check.numa-balancing.one-numa-node", "one NUMA node"))]
     on = machine.os.numa_balancing
     if on is None:
-        return [missing(machine, "automatic NUMA balancing", "os.numa_balancing")]
+        return [
+            missing(
+                machine,
+                sentence("check.numa-balancing.automatic-numa", "automatic NUMA balancing"),
+                "os.numa_balancing",
+            )
+        ]
     if on:
-        why = "the kernel unmaps and moves weights while the engine reads them"
+        why = sentence(
+            "check.numa-balancing.kernel-unmaps-moves",
+            "the kernel unmaps and moves weights while the engine reads them",
+        )
         fix = ["sysctl -w kernel.numa_balancing=0"]
         return [warn(SYSTEM, why, "1", "0", fix)]
-    return [passed(SYSTEM, "automatic NUMA balancing is off", "0")]
+    return [passed(SYSTEM, sentence("check.numa-balancing.automatic-numa-2", "automatic NUMA balancing is off"), "0")]
 
 
 def repair(machine: Machine) -> Machine:

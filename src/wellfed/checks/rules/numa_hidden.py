@@ -8,7 +8,7 @@ from dataclasses import replace
 from wellfed.checks.base import Check, by_hand, passed, skip, unknown, unread, warn
 from wellfed.checks.places import cpu_nodes
 from wellfed.hardware.machine import Machine, NumaNode, Origin
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
 FIX = by_hand(
@@ -23,19 +23,37 @@ FIX = by_hand(
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     if not machine.sockets and machine.origin is not Origin.PARTS:
-        return [unread(machine, "the number of sockets", "sockets")]
+        return [unread(machine, sentence("check.numa-hidden.number-sockets", "the number of sockets"), "sockets")]
     if len(machine.sockets) < 2:
         return [skip(message("numa-hidden.one-socket", "one socket"))]
     nodes = cpu_nodes(machine)
     if not nodes:
         return [unread(machine, "NUMA nodes", "numa_nodes")]
     if machine.origin is Origin.DUMP and len(nodes) < len(machine.sockets) and not _all_cpus(machine):
-        return [unknown("the dump may not show every NUMA node", measured=f"{len(nodes)} seen")]
-    measured, wanted = f"{len(nodes)} NUMA node(s)", f"{len(machine.sockets)} or more"
+        return [
+            unknown(
+                sentence("check.numa-hidden.dump-may-show", "the dump may not show every NUMA node"),
+                measured=f"{len(nodes)} seen",
+            )
+        ]
+    measured, wanted = (
+        f"{len(nodes)} NUMA node(s)",
+        sentence("check.numa-hidden.more", "{count} or more", count=len(machine.sockets)),
+    )
     if len(nodes) < len(machine.sockets):
-        why = "several sockets look like one memory: no program can keep its weights beside its threads"
+        why = sentence(
+            "check.numa-hidden.several-sockets-look",
+            "several sockets look like one memory: no program can keep its weights beside its threads",
+        )
         return [warn("system", why, measured, wanted, [FIX])]
-    return [passed("system", "each socket's memory is a node of its own", measured, wanted)]
+    return [
+        passed(
+            "system",
+            sentence("check.numa-hidden.each-socket-memory", "each socket's memory is a node of its own"),
+            measured,
+            wanted,
+        )
+    ]
 
 
 def _all_cpus(machine: Machine) -> bool:

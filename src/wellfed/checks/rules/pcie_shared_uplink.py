@@ -11,7 +11,7 @@ from wellfed.checks.mend import own_port, with_gpus
 from wellfed.checks.pcie_path import gpu_hops
 from wellfed.checks.places import all_linked, name
 from wellfed.hardware.machine import Gpu, Machine
-from wellfed.message import Listing, message
+from wellfed.message import Listing, message, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
 SPREAD = by_hand(
@@ -102,7 +102,14 @@ def _judge_group(machine: Machine, place: str, gpus: tuple[Gpu, ...]) -> Finding
         "{gpus} share this link: copies to all of them at once get a share each",
         gpus=names,
     )
-    return warn(place, text, f"{len(gpus)} GPUs on one link", "a link each", [SPREAD], [place])
+    return warn(
+        place,
+        text,
+        sentence("check.pcie-shared-uplink.gpus-one-link", "{count} GPUs on one link", count=len(gpus)),
+        sentence("check.pcie-shared-uplink.link-each", "a link each"),
+        [SPREAD],
+        [place],
+    )
 
 
 def repair(machine: Machine) -> Machine:

@@ -11,7 +11,7 @@ from wellfed.checks.pcie_path import Hop, by_address, gpu_hops, root_port
 from wellfed.checks.places import name
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.pcie import PcieLink
-from wellfed.message import Listing, counted, message
+from wellfed.message import Listing, counted, message, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
 RESEAT = by_hand(
@@ -81,7 +81,7 @@ def _by_spec(machine: Machine, gpu: Gpu) -> Finding:
     if gpu.link.width < full.width:
         text = message("pcie-width.planned", "the slot has fewer lanes than the card")
         return warn(name(gpu), text, f"x{gpu.link.width}", f"x{full.width}", [MOVE])
-    return passed(name(gpu), "all lanes of the card", f"x{gpu.link.width}")
+    return passed(name(gpu), sentence("check.pcie-width.all-lanes-card", "all lanes of the card"), f"x{gpu.link.width}")
 
 
 def _shape(machine: Machine, gpu: Gpu) -> Finding:
@@ -97,8 +97,16 @@ def _shape(machine: Machine, gpu: Gpu) -> Finding:
                 "pcie-width.shape", "shares the lanes of root device {device} with {other}",
                 device=mine.address[:-2] if mine else None, other=name(other),
             )  # fmt: skip
-            return warn(name(gpu), text, "x8 at most, by the shape of the tree", "x16", [MOVE])
-    return unread(machine, "link width", f"{name(gpu)}.width", "pci", subject=name(gpu))
+            return warn(
+                name(gpu),
+                text,
+                sentence("check.pcie-width.x8-most-shape", "x8 at most, by the shape of the tree"),
+                "x16",
+                [MOVE],
+            )
+    return unread(
+        machine, sentence("check.pcie-width.link-width", "link width"), f"{name(gpu)}.width", "pci", subject=name(gpu)
+    )
 
 
 def repair(machine: Machine) -> Machine:

@@ -8,13 +8,16 @@ from dataclasses import replace
 from wellfed.checks.base import SYSTEM, Check, fail, missing, no_gpus, passed, skip
 from wellfed.checks.places import cards
 from wellfed.hardware.machine import Machine
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.estimate import Estimate
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import GIB, MIB, format_bytes
 
 NEEDED_PER_GPU = 256 * MIB  # NCCL's rings and an engine's message queues; Docker gives 64 MiB in all
-FIX = "# Containers: --ipc=host or --shm-size=16g; Kubernetes: an emptyDir with medium: Memory on /dev/shm."
+FIX = sentence(
+    "check.shared-memory.containers-ipc-host",
+    "# Containers: --ipc=host or --shm-size=16g; Kubernetes: an emptyDir with medium: Memory on /dev/shm.",
+)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -33,8 +36,19 @@ def against(machine: Machine, estimate: Estimate) -> Iterable[Finding]:
         return [missing(machine, "/dev/shm", "os.shared_memory_bytes")]
     needed = NEEDED_PER_GPU * len(cards(machine))
     if size < needed:
-        why = "ranks exchange data through /dev/shm: they hang or die when it is full"
-        return [fail(SYSTEM, why, format_bytes(size), f"at least {format_bytes(needed)}", [FIX])]
+        why = sentence(
+            "check.shared-memory.ranks-exchange-data",
+            "ranks exchange data through /dev/shm: they hang or die when it is full",
+        )
+        return [
+            fail(
+                SYSTEM,
+                why,
+                format_bytes(size),
+                sentence("check.shared-memory.least", "at least {needed}", needed=format_bytes(needed)),
+                [FIX],
+            )
+        ]
     return [passed(SYSTEM, "/dev/shm is large enough", format_bytes(size))]
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from wellfed.hardware.machine import Gpu, Machine, Origin, OsSettings
 from wellfed.hardware.pcie import PciDevice
+from wellfed.message import sentence
 from wellfed.provenance import Assumption
 from wellfed.topology.pci import link_of, normal_address
 from wellfed.topology.readers.reader import Reader
@@ -81,11 +82,17 @@ def parse(text: str) -> Machine:
         Origin.DUMP,
         gpus=_gpus(text) or cards,
         assumptions=tuple(
-            Assumption(f"a Radeon card at {card.pci_address}", "its on-card switch is logged") for card in cards
+            Assumption(
+                sentence("dmesg.radeon-card", "a Radeon card at {pci_address}", pci_address=card.pci_address),
+                sentence("dmesg.card-switch-logged", "its on-card switch is logged"),
+            )
+            for card in cards
         ),
         pci=tuple(sorted(_parents(devices, text).values(), key=lambda device: device.address)),
         os=OsSettings(command_line=_command_line(text), numa_balancing=_balancing(text)),
-        unknown={"pci": "a kernel log names only some PCI functions"} if devices else {},
+        unknown={"pci": sentence("dmesg.kernel-log-names", "a kernel log names only some PCI functions")}
+        if devices
+        else {},
         pci_complete=False if devices else None,
     )
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 from wellfed.hardware.machine import Machine, NumaNode, Origin, OsSettings, Socket
+from wellfed.message import sentence
 from wellfed.topology.cpu import kept_flags
 from wellfed.topology.lists import cpu_list, integer, keyed, number
 from wellfed.topology.readers.reader import Reader
@@ -66,10 +67,16 @@ def _name(facts: Mapping[str, str]) -> str | None:
 
 def _lacking(facts: Mapping[str, str], nodes: tuple[NumaNode, ...]) -> dict[str, str]:
     """What is cut off, or has a dash."""
-    found = {} if integer(facts.get("Socket(s)")) else {"sockets": "lscpu does not tell the number of sockets"}
+    found: dict[str, str] = (
+        {}
+        if integer(facts.get("Socket(s)"))
+        else {"sockets": sentence("lscpu.lscpu-does-tell", "lscpu does not tell the number of sockets")}
+    )
     count = integer(facts.get("NUMA node(s)"))
     if count is not None and count != len(nodes):
-        found["numa_nodes.cut"] = f"{len(nodes)} of {count} NUMA nodes are shown"
+        found["numa_nodes.cut"] = sentence(
+            "lscpu.numa-nodes-shown", "{count} of {count2} NUMA nodes are shown", count=len(nodes), count2=count
+        )
     return found
 
 

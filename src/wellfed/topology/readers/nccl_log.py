@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from wellfed.hardware.machine import Gpu, Machine, Nic, PeerAccess
+from wellfed.message import sentence
 from wellfed.topology.pci import normal_address
 from wellfed.topology.readers.reader import Reader, told
 
@@ -73,7 +74,9 @@ def _through_transport(text: str, devices: dict[int, int]) -> dict[tuple[int, in
         a, b = sorted(end for end in ends if end is not None)
         works = transport != "SHM"
         if (a, b) not in found or not works:
-            found[a, b] = PeerAccess(a, b, works, None if works else "NCCL: via shared memory")
+            found[a, b] = PeerAccess(
+                a, b, works, None if works else sentence("nccl-log.nccl-via-shared", "NCCL: via shared memory")
+            )
     return found
 
 

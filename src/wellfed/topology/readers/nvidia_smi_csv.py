@@ -6,6 +6,7 @@ import re
 
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.hardware.pcie import PciDevice, PcieLink
+from wellfed.message import sentence
 from wellfed.topology.readers.numbers import count, known, quantity, size, switch
 from wellfed.topology.readers.reader import Reader
 from wellfed.topology.readers.smi_fields import address_of
@@ -69,7 +70,7 @@ def parse(text: str) -> Machine:
         gpus=tuple(gpu for gpu, _ in found),
         pci=tuple(device for gpu, device in found if gpu.pci_address),
         pci_complete=False,
-        unknown={} if found else {"gpus": "the table has no row"},
+        unknown={} if found else {"gpus": sentence("nvidia-smi-csv.table-row", "the table has no row")},
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
@@ -18,8 +19,13 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         0.3 + 0.6 * (fill - _FULL) / (1 - _FULL),
         ENGINE,
-        "a sequence nearly fills its context: soon it ends, or is cut, and attention over so much is slow",
-        f"the fullest sequence uses {percent(fill)} of its context",
+        sentence(
+            "watch.context-full.sequence-nearly",
+            "a sequence nearly fills its context: soon it ends, or is cut, and attention over so much is slow",
+        ),
+        sentence(
+            "watch.context-full.fullest-sequence", "the fullest sequence uses {fill} of its context", fill=percent(fill)
+        ),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
@@ -18,8 +19,15 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         1 - host.clock_share,
         SYSTEM,
-        "busy CPUs run far below their clock: a power-saving governor, a power limit or heat",
-        f"{percent(host.clock_share)} of the highest clock",
+        sentence(
+            "watch.cpu-clocks.busy-cpus-run",
+            "busy CPUs run far below their clock: a power-saving governor, a power limit or heat",
+        ),
+        sentence(
+            "watch.cpu-clocks.highest-clock",
+            "{clock_share} of the highest clock",
+            clock_share=percent(host.clock_share),
+        ),
     )
 
 

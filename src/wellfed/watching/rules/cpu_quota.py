@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
@@ -18,10 +19,23 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         group.throttled_periods,
         SYSTEM,
-        "its control group's CPU time is used up early, and all its threads stand still until the next period",
-        f"{percent(group.throttled_periods)} of periods were throttled",
-        None if group.quota_cores is None else f"the quota is {group.quota_cores:g} cores",
-        None if view.process is None or view.process.cores is None else f"it uses {view.process.cores:.2f} cores",
+        sentence(
+            "watch.cpu-quota.control-group-cpu",
+            "its control group's CPU time is used up early, and all its threads stand still until the next period",
+        ),
+        sentence(
+            "watch.cpu-quota.periods-throttled",
+            "{throttled_periods} of periods were throttled",
+            throttled_periods=percent(group.throttled_periods),
+        ),
+        None
+        if group.quota_cores is None
+        else sentence(
+            "watch.cpu-quota.quota-cores", "the quota is {quota_cores:g} cores", quota_cores=group.quota_cores
+        ),
+        None
+        if view.process is None or view.process.cores is None
+        else sentence("watch.cpu-quota.uses-cores", "it uses {cores:.2f} cores", cores=view.process.cores),
     )
 
 

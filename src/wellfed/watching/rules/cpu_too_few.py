@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, hot, percent, rates, sign
 from wellfed.watching.rules.cpu_shares import wait
 from wellfed.watching.view import View
@@ -17,12 +18,32 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         found.own,
         ENGINE,
-        "it has more busy threads than CPUs: at every barrier those that run spin, waiting for one that cannot",
-        f"{found.threads} busy threads may use {found.cpus} CPU{'s' if found.cpus > 1 else ''}",
-        f"they wait {percent(found.own)} of the time they want to run, for each other",
+        sentence(
+            "watch.cpu-too-few.more-busy-threads",
+            "it has more busy threads than CPUs: at every barrier those that run spin, waiting for one that cannot",
+        ),
+        sentence(
+            "watch.cpu-too-few.busy-threads-may",
+            "{threads} busy threads may use {cpus} CPU{value}",
+            threads=found.threads,
+            cpus=found.cpus,
+            value="s" if found.cpus > 1 else "",
+        ),
+        sentence(
+            "watch.cpu-too-few.they-wait-time",
+            "they wait {own} of the time they want to run, for each other",
+            own=percent(found.own),
+        ),
         hot(view),
         rates(view),
-        fix=(f"# Start it with --threads {found.cpus}, or give it {found.threads} CPUs (taskset, cpuset, --bind).",),
+        fix=(
+            sentence(
+                "watch.cpu-too-few.start-threads-give",
+                "# Start it with --threads {cpus}, or give it {threads} CPUs (taskset, cpuset, --bind).",
+                cpus=found.cpus,
+                threads=found.threads,
+            ),
+        ),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
@@ -24,9 +25,23 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         1 - kept,
         ENGINE,
-        f"a user gets {percent(kept)} of the tokens per second that were promised",
-        f"{probe.answered} requests of our own: {probe.tok_s:.3g} tokens/s",
-        f"promised {promise.decode_tok_s:.3g}, at least {promise.decode_low_tok_s:.3g}"
+        sentence(
+            "watch.decode-slow.user-gets-tokens",
+            "a user gets {kept} of the tokens per second that were promised",
+            kept=percent(kept),
+        ),
+        sentence(
+            "watch.decode-slow.requests-our-own",
+            "{answered} requests of our own: {tok:.3g} tokens/s",
+            answered=probe.answered,
+            tok=probe.tok_s,
+        ),
+        sentence(
+            "watch.decode-slow.promised-least",
+            "promised {decode:.3g}, at least {decode_low:.3g}",
+            decode=promise.decode_tok_s,
+            decode_low=promise.decode_low_tok_s,
+        )
         + (f" ({promise.source})" if promise.source else ""),
     )
 

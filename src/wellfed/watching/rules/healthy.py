@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, hot, percent, rates, sign
 from wellfed.watching.view import View
 
@@ -22,9 +23,9 @@ def hbm(view: View) -> Iterable[Sign]:
     return sign(
         busy,
         gpus[0].subject,
-        "decode at the GPU's memory bandwidth",
-        f"busy {percent(busy)} of the time",
-        f"memory busy {percent(max(memory))}" if memory else None,
+        sentence("watch.healthy.decode-gpu-memory", "decode at the GPU's memory bandwidth"),
+        sentence("watch.healthy.busy-time", "busy {busy} of the time", busy=percent(busy)),
+        sentence("watch.healthy.memory-busy", "memory busy {memory}", memory=percent(max(memory))) if memory else None,
         _told(view),
         rates(view),
     )
@@ -39,8 +40,13 @@ def prefill(view: View) -> Iterable[Sign]:
     if (engine.prompt_tok_s or 0.0) <= 0 or min(gpu.busy or 0.0 for gpu in gpus) < _BUSY:
         return []
     busy = min(gpu.busy or 0.0 for gpu in gpus)
-    return sign(busy, gpus[0].subject, "prompts at the GPU's rate of computing", f"busy {percent(busy)} of the time",
-                f"{engine.prompt_tok_s:.4g} prompt tokens/s")  # fmt: skip
+    return sign(
+        busy,
+        gpus[0].subject,
+        sentence("watch.healthy.prompts-gpu-rate", "prompts at the GPU's rate of computing"),
+        sentence("watch.healthy.busy-time", "busy {busy} of the time", busy=percent(busy)),
+        f"{engine.prompt_tok_s:.4g} prompt tokens/s",
+    )
 
 
 def cpu(view: View) -> Iterable[Sign]:
@@ -52,12 +58,25 @@ def cpu(view: View) -> Iterable[Sign]:
     if waiting is not None and waiting >= 0.15:
         return []
     bound = _memory_bound(view)
-    what = "decode at the memory's bandwidth" if bound else "decode" if engine.decoding else "prompts"
+    what = (
+        sentence("watch.healthy.decode-memory", "decode at the memory's bandwidth")
+        if bound
+        else "decode"
+        if engine.decoding
+        else "prompts"
+    )
     return sign(
         1 - (waiting or 0.0),
         ENGINE,
-        f"{what}: its threads run all the time, and nobody disturbs them",
-        _told(view) or ("as fast as planned, and the plan is limited by memory" if bound else None),
+        sentence(
+            "watch.healthy.threads-run-all", "{what}: its threads run all the time, and nobody disturbs them", what=what
+        ),
+        _told(view)
+        or (
+            sentence("watch.healthy.fast-planned-plan", "as fast as planned, and the plan is limited by memory")
+            if bound
+            else None
+        ),
         hot(view),
         rates(view) or (f"{engine.prompt_tok_s:.4g} prompt tokens/s" if engine.prompt_tok_s else None),
     )
@@ -90,10 +109,19 @@ def _told(view: View) -> str | None:
     share, promise = _bandwidth_share(view), view.promise
     if share is None or promise is None:
         return None
-    reads = f"{(promise.bytes_per_token or 0) / 1e9:.3g} GB a step"
+    reads = sentence(
+        "watch.healthy.gb-step", "{bytes_per_token:.3g} GB a step", bytes_per_token=(promise.bytes_per_token or 0) / 1e9
+    )
     bandwidth = f"{(promise.memory_bytes_per_s or 0) / 1e9:.3g} GB/s"
     known = f", {promise.memory}" if promise.memory else ""
-    return f"reads {reads}: {percent(share)} of the memory's bandwidth ({bandwidth}{known})"
+    return sentence(
+        "watch.healthy.reads-memory",
+        "reads {reads}: {share} of the memory's bandwidth ({bandwidth}{known})",
+        reads=reads,
+        share=percent(share),
+        bandwidth=bandwidth,
+        known=known,
+    )
 
 
 def asked(view: View) -> Iterable[Sign]:
@@ -107,8 +135,14 @@ def asked(view: View) -> Iterable[Sign]:
     return sign(
         0.5,
         ENGINE,
-        "asked, it answers as fast as promised",
-        f"{probe.answered} requests of our own: {probe.tok_s:.3g} tokens/s, the first after {probe.ttft_s:.2g} s",
+        sentence("watch.healthy.asked-answers-fast", "asked, it answers as fast as promised"),
+        sentence(
+            "watch.healthy.requests-our-own",
+            "{answered} requests of our own: {tok:.3g} tokens/s, the first after {ttft:.2g} s",
+            answered=probe.answered,
+            tok=probe.tok_s,
+            ttft=probe.ttft_s,
+        ),
         f"promised {promise.decode_tok_s:.3g}" + (f" ({promise.source})" if promise.source else ""),
     )
 

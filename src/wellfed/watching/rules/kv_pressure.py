@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
@@ -19,10 +20,15 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         0.5 + (0.3 if engine.preemptions else 0.0) + (0.1 if full else 0.0),
         ENGINE,
-        "the KV cache is full: sequences wait for room, and those thrown out are computed again",
-        f"the cache is {percent(engine.kv_usage)} full",
+        sentence(
+            "watch.kv-pressure.kv-cache-full",
+            "the KV cache is full: sequences wait for room, and those thrown out are computed again",
+        ),
+        sentence("watch.kv-pressure.cache-full", "the cache is {kv_usage} full", kv_usage=percent(engine.kv_usage)),
         f"{engine.preemptions:.0f} preemptions" if engine.preemptions else None,
-        f"{engine.waiting:.1f} requests wait" if engine.waiting else None,
+        sentence("watch.kv-pressure.requests-wait", "{waiting:.1f} requests wait", waiting=engine.waiting)
+        if engine.waiting
+        else None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, sign
 from wellfed.watching.view import View
 
@@ -19,14 +20,30 @@ def judge(view: View) -> Iterable[Sign]:
     many = corrected >= _CORRECTED
     if not lost and not many and not kernel.log_memory:
         return []
-    why = "RAM lost data" if lost else "RAM or a CPU reports errors that could be corrected so far"
+    why = (
+        sentence("watch.memory-errors.ram-lost-data", "RAM lost data")
+        if lost
+        else sentence(
+            "watch.memory-errors.ram-cpu-reports", "RAM or a CPU reports errors that could be corrected so far"
+        )
+    )
     return sign(
         0.95 if lost else 0.4 if many else 0.3,
         SYSTEM,
         why,
-        f"{lost:.0f} uncorrected memory errors" if lost else None,
-        f"{corrected:.0f} corrected memory errors" if corrected else None,
-        f"{kernel.log_memory} lines of them in the kernel's log" if kernel.log_memory else None,
+        sentence("watch.memory-errors.uncorrected-memory", "{lost:.0f} uncorrected memory errors", lost=lost)
+        if lost
+        else None,
+        sentence("watch.memory-errors.corrected-memory", "{corrected:.0f} corrected memory errors", corrected=corrected)
+        if corrected
+        else None,
+        sentence(
+            "watch.memory-errors.lines-them-kernel",
+            "{log_memory} lines of them in the kernel's log",
+            log_memory=kernel.log_memory,
+        )
+        if kernel.log_memory
+        else None,
     )
 
 

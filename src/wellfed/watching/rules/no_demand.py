@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
@@ -14,13 +15,17 @@ def judge(view: View) -> Iterable[Sign]:
     if engine is None or engine.idle is None or engine.idle < 0.5 or (engine.silent or 0.0) > 0.3:
         return []
     cores = view.process.cores if view.process else None
-    why = "nobody asks" if engine.idle > 0.95 else "less is asked than it could do"
+    why = (
+        sentence("watch.no-demand.nobody-asks", "nobody asks")
+        if engine.idle > 0.95
+        else sentence("watch.no-demand.less-asked-could", "less is asked than it could do")
+    )
     return sign(
         engine.idle,
         ENGINE,
         why,
-        f"no request in {percent(engine.idle)} of samples",
-        None if cores is None else f"uses {cores:.2f} cores",
+        sentence("watch.no-demand.no-request-samples", "no request in {idle} of samples", idle=percent(engine.idle)),
+        None if cores is None else sentence("watch.no-demand.uses-cores", "uses {cores:.2f} cores", cores=cores),
     )
 
 

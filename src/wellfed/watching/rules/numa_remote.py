@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
@@ -11,8 +12,14 @@ _MUCH = 0.3
 _TAKES_PART = 0.5  # of an even share of the threads: fewer do not ask for a node's bandwidth
 _SPREAD = (
     "numactl --interleave=all COMMAND",
-    "# or one socket for both, or llama.cpp's --numa distribute with a cold page cache (first touch spreads them);",
-    "# pages that are in the page cache already stay where they are: echo 1 | sudo tee /proc/sys/vm/drop_caches",
+    sentence(
+        "watch.numa-remote.one-socket-both",
+        "# or one socket for both, or llama.cpp's --numa distribute with a cold page cache (first touch spreads them);",
+    ),
+    sentence(
+        "watch.numa-remote.pages-page-cache",
+        "# pages that are in the page cache already stay where they are: echo 1 | sudo tee /proc/sys/vm/drop_caches",
+    ),
 )
 
 
@@ -53,11 +60,26 @@ def _pages(view: View, nodes: dict[int, float]) -> list[Sign]:
     return sign(
         max(remote, uneven),
         ENGINE,
-        "its pages lie on another NUMA node than its threads: every weight crosses the link between sockets"
+        sentence(
+            "watch.numa-remote.pages-lie-another",
+            "its pages lie on another NUMA node than its threads: every weight crosses the link between sockets",
+        )
         if remote >= _MUCH
-        else "one node's memory serves threads on several: the others' channels idle, and their threads read remotely",
-        f"threads run on node {', '.join(map(str, sorted(nodes)))}; pages: {where}",
-        f"{growing:.0f} pages/s allocated for other nodes" if growing and growing >= 1 else None,
+        else sentence(
+            "watch.numa-remote.one-node-memory",
+            "one node's memory serves threads on several: the others' channels idle, and their threads read remotely",
+        ),
+        sentence(
+            "watch.numa-remote.threads-run-node",
+            "threads run on node {nodes}; pages: {where}",
+            nodes=", ".join(map(str, sorted(nodes))),
+            where=where,
+        ),
+        sentence(
+            "watch.numa-remote.pages-s-allocated", "{growing:.0f} pages/s allocated for other nodes", growing=growing
+        )
+        if growing and growing >= 1
+        else None,
         fix=() if remote >= _MUCH else _SPREAD,
     )
 
@@ -99,8 +121,15 @@ def _gpu(view: View, nodes: dict[int, float]) -> list[Sign]:
     return sign(
         0.25,
         ENGINE,
-        "the threads that feed the GPU run on another socket than its slot",
-        f"threads run on node {', '.join(map(str, sorted(nodes)))}, the GPU's is {', '.join(map(str, sorted(wanted)))}",
+        sentence(
+            "watch.numa-remote.threads-feed-gpu", "the threads that feed the GPU run on another socket than its slot"
+        ),
+        sentence(
+            "watch.numa-remote.threads-run-node-2",
+            "threads run on node {nodes}, the GPU's is {wanted}",
+            nodes=", ".join(map(str, sorted(nodes))),
+            wanted=", ".join(map(str, sorted(wanted))),
+        ),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, hot, percent, rates, sign
 from wellfed.watching.rules.cpu_shares import wait
 from wellfed.watching.view import View
@@ -17,9 +18,21 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         found.others,
         SYSTEM,
-        "other processes take its CPUs; one thread that waits makes all others spin at the next barrier",
-        f"others use {found.foreign_cores:.2f} of its {found.cpus} CPUs",
-        f"its threads wait {percent(found.others)} of the time they want to run, for others",
+        sentence(
+            "watch.other-tenant-cpu.other-processes-take",
+            "other processes take its CPUs; one thread that waits makes all others spin at the next barrier",
+        ),
+        sentence(
+            "watch.other-tenant-cpu.others-use-cpus",
+            "others use {foreign_cores:.2f} of its {cpus} CPUs",
+            foreign_cores=found.foreign_cores,
+            cpus=found.cpus,
+        ),
+        sentence(
+            "watch.other-tenant-cpu.threads-wait-time",
+            "its threads wait {others} of the time they want to run, for others",
+            others=percent(found.others),
+        ),
         hot(view),
         rates(view),
     )

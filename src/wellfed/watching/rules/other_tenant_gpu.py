@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.units import format_bytes
 from wellfed.watching.rules.base import Kind, Rule, Sign, percent, rates, sign
 from wellfed.watching.view import View
@@ -27,9 +28,17 @@ def judge(view: View) -> Iterable[Sign]:
         found += sign(
             0.8 if slow else 0.5,
             gpu.subject,
-            "other processes compute on this GPU",
-            f"processes {', '.join(map(str, gpu.foreign_pids))} hold {format_bytes(gpu.foreign_bytes)}",
-            f"the GPU is busy {percent(gpu.busy)} of the time" + (", and no request runs" if resting else ""),
+            sentence("watch.other-tenant-gpu.other-processes", "other processes compute on this GPU"),
+            sentence(
+                "watch.other-tenant-gpu.processes-hold",
+                "processes {foreign_pids} hold {foreign_bytes}",
+                foreign_pids=", ".join(map(str, gpu.foreign_pids)),
+                foreign_bytes=format_bytes(gpu.foreign_bytes),
+            ),
+            sentence(
+                "watch.other-tenant-gpu.gpu-busy-time", "the GPU is busy {busy} of the time", busy=percent(gpu.busy)
+            )
+            + (sentence("watch.other-tenant-gpu.request-runs", ", and no request runs") if resting else ""),
             rates(view),
         )
     return found

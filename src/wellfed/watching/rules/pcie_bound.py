@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import Kind, Rule, Sign, percent, rates, sign
 from wellfed.watching.view import View
 
@@ -16,9 +17,19 @@ def judge(view: View) -> Iterable[Sign]:
             found += sign(
                 min(1.0, gpu.link_share),
                 gpu.subject,
-                "data crosses PCIe as fast as this link can: weights or experts in RAM, or GPUs without NVLink",
-                f"{percent(gpu.link_share)} of what {gpu.link} achieves",
-                f"the GPU is busy {percent(gpu.busy)} of the time",
+                sentence(
+                    "watch.pcie-bound.data-crosses-pcie",
+                    "data crosses PCIe as fast as this link can: weights or experts in RAM, or GPUs without NVLink",
+                ),
+                sentence(
+                    "watch.pcie-bound.what-achieves",
+                    "{link_share} of what {link} achieves",
+                    link_share=percent(gpu.link_share),
+                    link=gpu.link,
+                ),
+                sentence(
+                    "watch.pcie-bound.gpu-busy-time", "the GPU is busy {busy} of the time", busy=percent(gpu.busy)
+                ),
                 rates(view),
             )
     return found

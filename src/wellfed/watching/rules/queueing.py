@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, rates, sign
 from wellfed.watching.view import View
 
@@ -17,10 +18,20 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         engine.waiting / (engine.waiting + engine.running),
         ENGINE,
-        "more requests come than it runs at once: each waits for others to end before its first token",
-        f"{engine.waiting:.1f} waiting beside {engine.running:.1f} running"
-        + (f" of {engine.slots} slots" if engine.slots else ""),
-        f"the queue grows by {60 * grows:.1f} a minute" if grows is not None and grows > 0.01 else None,
+        sentence(
+            "watch.queueing.more-requests-come",
+            "more requests come than it runs at once: each waits for others to end before its first token",
+        ),
+        sentence(
+            "watch.queueing.waiting-beside",
+            "{waiting:.1f} waiting beside {running:.1f} running",
+            waiting=engine.waiting,
+            running=engine.running,
+        )
+        + (sentence("watch.queueing.slots", " of {slots} slots", slots=engine.slots) if engine.slots else ""),
+        sentence("watch.queueing.queue-grows-minute", "the queue grows by {grows:.1f} a minute", grows=60 * grows)
+        if grows is not None and grows > 0.01
+        else None,
         rates(view),
     )
 

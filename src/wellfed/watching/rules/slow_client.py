@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import Kind, Rule, Sign, percent, rates, sign
 from wellfed.watching.view import View
 
@@ -18,8 +19,17 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         0.5,
         "client",
-        "tokens are made and sent, and a client does not read them: what it sees as slow is its own end or the network",
-        f"unread bytes in {percent(sockets.stuck)} of samples, {(sockets.unread_bytes or 0) / 1024:.0f} KiB in all",
+        sentence(
+            "watch.slow-client.tokens-made-sent",
+            "tokens are made and sent, and a client does not read them: what it sees as slow is its "
+            "own end or the network",
+        ),
+        sentence(
+            "watch.slow-client.unread-bytes-samples",
+            "unread bytes in {stuck} of samples, {unread_bytes:.0f} KiB in all",
+            stuck=percent(sockets.stuck),
+            unread_bytes=(sockets.unread_bytes or 0) / 1024,
+        ),
         rates(view),
     )
 

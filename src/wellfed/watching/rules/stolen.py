@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
@@ -19,8 +20,13 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         share,
         SYSTEM,
-        "the hypervisor runs other machines on these CPUs",
-        f"{host.stolen_cores:.2f} cores stolen, {percent(share)} of the time wanted",
+        sentence("watch.stolen.hypervisor-runs", "the hypervisor runs other machines on these CPUs"),
+        sentence(
+            "watch.stolen.cores-stolen-time",
+            "{stolen_cores:.2f} cores stolen, {share} of the time wanted",
+            stolen_cores=host.stolen_cores,
+            share=percent(share),
+        ),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.units import format_bytes
 from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
@@ -19,10 +20,22 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         max(0.6, host.memory_pressure or 0.0),
         SYSTEM,
-        "memory is short: the engine's own pages go to swap and come back",
-        f"{format_bytes(process.swap_bytes)} of the engine is in swap",
+        sentence(
+            "watch.swapping.memory-short-engine", "memory is short: the engine's own pages go to swap and come back"
+        ),
+        sentence(
+            "watch.swapping.engine-swap",
+            "{swap_bytes} of the engine is in swap",
+            swap_bytes=format_bytes(process.swap_bytes),
+        ),
         f"{host.swap_pages_per_s:.0f} pages/s move",
-        f"somebody waited for memory {percent(host.memory_pressure)} of the time" if host.memory_pressure else None,
+        sentence(
+            "watch.swapping.somebody-waited",
+            "somebody waited for memory {memory_pressure} of the time",
+            memory_pressure=percent(host.memory_pressure),
+        )
+        if host.memory_pressure
+        else None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, rates, sign
 from wellfed.watching.rules.feeding import hottest, waiting_gpu
 from wellfed.watching.view import View
@@ -22,10 +23,27 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         idle,
         ENGINE,
-        "one thread of the API server is busy with text (templates, tokens, JSON), and the engine behind it waits",
-        f"API thread {api.name} runs {percent(api.busy)} of the time; engine threads at most {percent(engine.busy)}",
-        f"the GPU is busy {percent(gpu.busy)} of the time" if gpu else None,
-        f"{accepting:.0f} connections not accepted yet" if accepting else None,
+        sentence(
+            "watch.tokeniser-bound.one-thread-api",
+            "one thread of the API server is busy with text (templates, tokens, JSON), and the engine behind it waits",
+        ),
+        sentence(
+            "watch.tokeniser-bound.api-thread-runs",
+            "API thread {api} runs {busy} of the time; engine threads at most {busy2}",
+            api=api.name,
+            busy=percent(api.busy),
+            busy2=percent(engine.busy),
+        ),
+        sentence("watch.tokeniser-bound.gpu-busy-time", "the GPU is busy {busy} of the time", busy=percent(gpu.busy))
+        if gpu
+        else None,
+        sentence(
+            "watch.tokeniser-bound.connections-accepted",
+            "{accepting:.0f} connections not accepted yet",
+            accepting=accepting,
+        )
+        if accepting
+        else None,
         rates(view),
     )
 

@@ -17,6 +17,7 @@ from wellfed.asking.address import Address, AskingError, Trouble
 from wellfed.asking.document import served_models
 from wellfed.asking.question import PROBES, question
 from wellfed.asking.stream import Reply
+from wellfed.message import sentence
 from wellfed.watching.sample import Probe
 
 TOKENS = 16
@@ -87,7 +88,15 @@ class ProbeSampler:
 
     def _answer(self, number: int) -> Reply:
         """Another prompt each time: an answer that somebody has kept would be no answer."""
-        return asyncio.run(self._answered(f"Count upwards from {100 + 7 * number % 900}, one number a line."))
+        return asyncio.run(
+            self._answered(
+                sentence(
+                    "probe.count-upwards-from",
+                    "Count upwards from {number}, one number a line.",
+                    number=100 + 7 * number % 900,
+                )
+            )
+        )
 
     async def _answered(self, prompt: str) -> Reply:
         from wellfed.asking.client import ask, asking  # its transport is not cheap to import
@@ -103,7 +112,7 @@ class ProbeSampler:
             try:
                 return await task
             except asyncio.CancelledError:
-                return Reply(0.0, error="given up", trouble=Trouble.SILENT)
+                return Reply(0.0, error=sentence("probe.given-up", "given up"), trouble=Trouble.SILENT)
             finally:
                 with self._lock:
                     self._open = None
