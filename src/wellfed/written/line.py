@@ -297,13 +297,9 @@ def _with_cpu(parts: PartsList, found: Resolved[CpuSpec], count: int, name: str)
         most = found.spec.sockets_max
         raise BadInput(
             sentence("written.line.sockets", "{sockets} sockets of {spec}", sockets=sockets, spec=found.spec.name),
-            sentence(
-                "written.line.runs-machines",
-                "it runs in machines of {most}",
-                most=sentence("written.line.one-socket", "one socket")
-                if most == 1
-                else sentence("written.line.up-sockets", "up to {most} sockets", most=most),
-            ),
+            sentence("written.line.one-socket", "it runs in machines of one socket")
+            if most == 1
+            else sentence("written.line.up-sockets", "it runs in machines of up to {most} sockets", most=most),
         )
     notes = (*parts.assumptions, *found.assumptions, *_other_core_count(found.spec, name))
     return replace(parts, cpu=found.spec, sockets=sockets, assumptions=notes)

@@ -76,14 +76,7 @@ def _on_socket(cards: Sequence[Card], cpu: CpuSpec, socket: int, sockets: int) -
     chosen = _shares(len(open_cards), spare, desktop)
     if spare < 0 or chosen is None:
         raise BadInput(
-            sentence(
-                "written.slots.gpus-do-fit",
-                "{count} GPUs do not fit on the {lanes} PCIe lanes of {value} {cpu}",
-                count=len(cards),
-                lanes=lanes,
-                value="a" if sockets > 1 else "one",
-                cpu=cpu.name,
-            ),
+            _too_many(len(cards), lanes, cpu.name, sockets),
             sentence(
                 "written.slots.fewer-cards-another",
                 "fewer cards, another CPU, a second socket, or narrower links ('x4' or 'chipset' behind a card)",
@@ -251,3 +244,11 @@ def _bridge(
         port=port,
         chipset=chipset or None,
     )
+
+
+def _too_many(count: int, lanes: int, cpu: str, sockets: int) -> str:
+    if sockets > 1:
+        template = "{count} GPUs do not fit on the {lanes} PCIe lanes of a {cpu}"
+        return sentence("written.slots.gpus-do-fit-each", template, count=count, lanes=lanes, cpu=cpu)
+    template = "{count} GPUs do not fit on the {lanes} PCIe lanes of one {cpu}"
+    return sentence("written.slots.gpus-do-fit", template, count=count, lanes=lanes, cpu=cpu)

@@ -13,10 +13,7 @@ from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bytes
 
 FIX = (
-    sentence(
-        "check.memlock.printf-soft-memlock",
-        "printf '* soft memlock unlimited\\n* hard memlock unlimited\\n' > /etc/security/limits.d/90-memlock.conf",
-    ),
+    "printf '* soft memlock unlimited\\n* hard memlock unlimited\\n' > /etc/security/limits.d/90-memlock.conf",
     sentence(
         "check.memlock.then-log-again",
         "# Then log in again. Services: LimitMEMLOCK=infinity. Containers: --ulimit memlock=-1.",

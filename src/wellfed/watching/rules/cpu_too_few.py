@@ -22,13 +22,7 @@ def judge(view: View) -> Iterable[Sign]:
             "watch.cpu-too-few.more-busy-threads",
             "it has more busy threads than CPUs: at every barrier those that run spin, waiting for one that cannot",
         ),
-        sentence(
-            "watch.cpu-too-few.busy-threads-may",
-            "{threads} busy threads may use {cpus} CPU{value}",
-            threads=found.threads,
-            cpus=found.cpus,
-            value="s" if found.cpus > 1 else "",
-        ),
+        _crowd(found.threads, found.cpus),
         sentence(
             "watch.cpu-too-few.they-wait-time",
             "they wait {own} of the time they want to run, for each other",
@@ -44,6 +38,14 @@ def judge(view: View) -> Iterable[Sign]:
                 threads=found.threads,
             ),
         ),
+    )
+
+
+def _crowd(threads: int, cpus: int) -> str:
+    if cpus == 1:
+        return sentence("watch.cpu-too-few.busy-threads-one", "{threads} busy threads may use 1 CPU", threads=threads)
+    return sentence(
+        "watch.cpu-too-few.busy-threads-may", "{threads} busy threads may use {cpus} CPUs", threads=threads, cpus=cpus
     )
 
 

@@ -88,15 +88,7 @@ class ProbeSampler:
 
     def _answer(self, number: int) -> Reply:
         """Another prompt each time: an answer that somebody has kept would be no answer."""
-        return asyncio.run(
-            self._answered(
-                sentence(
-                    "probe.count-upwards-from",
-                    "Count upwards from {number}, one number a line.",
-                    number=100 + 7 * number % 900,
-                )
-            )
-        )
+        return asyncio.run(self._answered(f"Count upwards from {100 + 7 * number % 900}, one number a line."))
 
     async def _answered(self, prompt: str) -> Reply:
         from wellfed.asking.client import ask, asking  # its transport is not cheap to import
