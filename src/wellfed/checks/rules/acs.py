@@ -87,16 +87,22 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="acs",
     code="P2P-01",
-    title="PCIe access control does not redirect peer traffic",
+    title=sentence("check.acs.title", "PCIe access control does not redirect peer traffic"),
     severity=Verdict.WARN,
-    reads="ACSCtl in the PCI configuration space of the bridges above GPUs (root)",
-    why="Below one switch GPUs can copy to each other without the CPU. With ACS redirection every packet goes up to "
-    "the root complex and down again, at a fraction of the rate, or not at all.",
-    rule="Several GPUs on bare metal: request or completion redirection on a bridge above them warns.",
+    reads=sentence("check.acs.reads", "ACSCtl in the PCI configuration space of the bridges above GPUs (root)"),
+    why=sentence(
+        "check.acs.why",
+        "Below one switch GPUs can copy to each other without the CPU. With ACS redirection "
+        "every packet goes up to the root complex and down again, at a fraction of the rate, or "
+        "not at all.",
+    ),
+    rule=sentence(
+        "check.acs.rule", "Several GPUs on bare metal: request or completion redirection on a bridge above them warns."
+    ),
     judge=judge,
     traps=(
-        "Passthrough to virtual machines needs it: there it must stay.",
-        "SrcValid alone (source validation) redirects nothing.",
+        sentence("check.acs.trap-passthrough-virtual", "Passthrough to virtual machines needs it: there it must stay."),
+        sentence("check.acs.trap-srcvalid-alone", "SrcValid alone (source validation) redirects nothing."),
     ),
     ask=("sudo lspci -nnvv",),
     refs=(

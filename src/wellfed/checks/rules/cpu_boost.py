@@ -37,13 +37,15 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="cpu-boost",
     code="CPU-02",
-    title="The cores may boost",
+    title=sentence("check.cpu-boost.title", "The cores may boost"),
     severity=Verdict.WARN,
     reads="intel_pstate/no_turbo, cpufreq/boost",
-    why="The thread that launches GPU work runs alone, and alone a core clocks highest.",
-    rule="Boost off warns.",
+    why=sentence(
+        "check.cpu-boost.why", "The thread that launches GPU work runs alone, and alone a core clocks highest."
+    ),
+    rule=sentence("check.cpu-boost.rule", "Boost off warns."),
     judge=judge,
-    traps=("Absent files (virtual machines, ARM) are a skip.",),
+    traps=(sentence("check.cpu-boost.trap-absent-files-virtual", "Absent files (virtual machines, ARM) are a skip."),),
     ask=("grep . /sys/devices/system/cpu/cpufreq/boost",),
     refs=("https://docs.kernel.org/admin-guide/pm/cpufreq.html#frequency-boost-support",),
     repair=repair,

@@ -48,13 +48,21 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="cpu-governor",
     code="CPU-01",
-    title="The frequency governor is performance",
+    title=sentence("check.cpu-governor.title", "The frequency governor is performance"),
     severity=Verdict.WARN,
     reads="/sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
-    why="Decode is a chain of short kernel launches; a core that has to wake up and speed up first is late for each.",
-    rule="`performance` on every CPU; anything else warns.",
+    why=sentence(
+        "check.cpu-governor.why",
+        "Decode is a chain of short kernel launches; a core that has to wake up and speed up first is late for each.",
+    ),
+    rule=sentence("check.cpu-governor.rule", "`performance` on every CPU; anything else warns."),
     judge=judge,
-    traps=("Virtual machines and some servers have no governor (the firmware decides): skip.",),
+    traps=(
+        sentence(
+            "check.cpu-governor.trap-virtual-machines",
+            "Virtual machines and some servers have no governor (the firmware decides): skip.",
+        ),
+    ),
     ask=("grep . /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",),
     refs=("https://docs.kernel.org/admin-guide/pm/cpufreq.html",),
     repair=repair,

@@ -51,11 +51,14 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="cpu-isolated",
     code="CPU-04",
-    title="No CPUs are kept out of scheduling",
+    title=sentence("check.cpu-isolated.title", "No CPUs are kept out of scheduling"),
     severity=Verdict.WARN,
     reads="/sys/devices/system/cpu/isolated",
-    why="isolcpus= is left over from latency experiments or virtual machines; engines count these CPUs as theirs.",
-    rule="Any isolated CPU warns.",
+    why=sentence(
+        "check.cpu-isolated.why",
+        "isolcpus= is left over from latency experiments or virtual machines; engines count these CPUs as theirs.",
+    ),
+    rule=sentence("check.cpu-isolated.rule", "Any isolated CPU warns."),
     judge=judge,
     ask=("cat /sys/devices/system/cpu/isolated",),
     refs=("https://docs.kernel.org/admin-guide/kernel-parameters.html",),

@@ -80,13 +80,21 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="cpu-offline",
     code="CPU-03",
-    title="All CPUs are online",
+    title=sentence("check.cpu-offline.title", "All CPUs are online"),
     severity=Verdict.WARN,
     reads="/sys/devices/system/cpu/present and online",
-    why="An offline CPU is a core less, and often the sign of a machine-check or a forgotten experiment.",
-    rule="Every CPU present is online.",
+    why=sentence(
+        "check.cpu-offline.why",
+        "An offline CPU is a core less, and often the sign of a machine-check or a forgotten experiment.",
+    ),
+    rule=sentence("check.cpu-offline.rule", "Every CPU present is online."),
     judge=judge,
-    traps=("With SMT switched off half of the CPUs are offline on purpose: pass.",),
+    traps=(
+        sentence(
+            "check.cpu-offline.trap-smt-switched-off",
+            "With SMT switched off half of the CPUs are offline on purpose: pass.",
+        ),
+    ),
     ask=("lscpu",),
     refs=("https://docs.kernel.org/core-api/cpu_hotplug.html",),
     repair=repair,

@@ -68,13 +68,25 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="cpu-quota",
     code="CPU-05",
-    title="No control group rations CPU time below need",
+    title=sentence("check.cpu-quota.title", "No control group rations CPU time below need"),
     severity=Verdict.FAIL,
-    reads="cgroup v2 cpu.max, v1 cpu.cfs_quota_us, from the process's group up",
-    why="A quota does not slow threads evenly: it lets them run and then stops them all for the rest of 100 ms.",
-    rule=f"At least 2, and {CORES_PER_GPU} per GPU, else fail; fewer than the CPUs that are allowed warns.",
+    reads=sentence("check.cpu-quota.reads", "cgroup v2 cpu.max, v1 cpu.cfs_quota_us, from the process's group up"),
+    why=sentence(
+        "check.cpu-quota.why",
+        "A quota does not slow threads evenly: it lets them run and then stops them all for the rest of 100 ms.",
+    ),
+    rule=sentence(
+        "check.cpu-quota.rule",
+        "At least 2, and {cores_per_gpu} per GPU, else fail; fewer than the CPUs that are allowed warns.",
+        cores_per_gpu=CORES_PER_GPU,
+    ),
     judge=judge,
-    traps=("No limit is not a limit of 0.", "A quota does not show in the number of CPUs that programs see."),
+    traps=(
+        sentence("check.cpu-quota.trap-no-limit-limit", "No limit is not a limit of 0."),
+        sentence(
+            "check.cpu-quota.trap-quota-does-show", "A quota does not show in the number of CPUs that programs see."
+        ),
+    ),
     ask=("cat /sys/fs/cgroup/cpu.max",),
     refs=("https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu",),
     repair=repair,

@@ -84,13 +84,19 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="cpuset",
     code="CPU-06",
-    title="The process may use the CPUs and memory beside its GPUs",
+    title=sentence("check.cpuset.title", "The process may use the CPUs and memory beside its GPUs"),
     severity=Verdict.FAIL,
-    reads="Cpus_allowed_list and Mems_allowed_list of /proc/self/status, cgroup cpuset",
-    why="A container pinned to the wrong socket feeds its GPUs through the other one; memory of another node than the "
-    "threads' costs as much.",
-    rule="For every GPU some CPU of its node is allowed, and memory of every node whose CPUs are (else fail); fewer "
-    "CPUs than online warns.",
+    reads=sentence("check.cpuset.reads", "Cpus_allowed_list and Mems_allowed_list of /proc/self/status, cgroup cpuset"),
+    why=sentence(
+        "check.cpuset.why",
+        "A container pinned to the wrong socket feeds its GPUs through the other one; memory of "
+        "another node than the threads' costs as much.",
+    ),
+    rule=sentence(
+        "check.cpuset.rule",
+        "For every GPU some CPU of its node is allowed, and memory of every node whose CPUs are "
+        "(else fail); fewer CPUs than online warns.",
+    ),
     judge=judge,
     ask=("grep allowed_list /proc/self/status",),
     refs=("https://docs.kernel.org/admin-guide/cgroup-v2.html#cpuset",),

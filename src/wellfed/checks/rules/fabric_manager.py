@@ -81,15 +81,26 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="fabric-manager",
     code="P2P-04",
-    title="NVSwitch machines have a configured fabric",
+    title=sentence("check.fabric-manager.title", "NVSwitch machines have a configured fabric"),
     severity=Verdict.FAIL,
-    reads="NVSwitches on the PCI bus, NVML's fabric state, the nvidia-fabricmanager service",
-    why="On HGX machines the GPUs cannot even start alone: a service programs the switches first.",
-    rule="With NVSwitches: fabric state completed, or the service running. Otherwise fail. No NVSwitch: skip.",
+    reads=sentence(
+        "check.fabric-manager.reads", "NVSwitches on the PCI bus, NVML's fabric state, the nvidia-fabricmanager service"
+    ),
+    why=sentence(
+        "check.fabric-manager.why",
+        "On HGX machines the GPUs cannot even start alone: a service programs the switches first.",
+    ),
+    rule=sentence(
+        "check.fabric-manager.rule",
+        "With NVSwitches: fabric state completed, or the service running. Otherwise fail. No NVSwitch: skip.",
+    ),
     judge=judge,
     traps=(
-        "Cards without NVSwitch (A10, PCIe A100) do not need it.",
-        "In a virtual machine the host may run it: the GPUs' own fabric state counts first.",
+        sentence("check.fabric-manager.trap-cards-without", "Cards without NVSwitch (A10, PCIe A100) do not need it."),
+        sentence(
+            "check.fabric-manager.trap-virtual-machine-host",
+            "In a virtual machine the host may run it: the GPUs' own fabric state counts first.",
+        ),
     ),
     ask=(
         "systemctl status nvidia-fabricmanager",

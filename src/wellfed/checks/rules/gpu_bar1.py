@@ -62,14 +62,20 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="gpu-bar1",
     code="P2P-05",
-    title="Resizable BAR lets peers reach all memory",
+    title=sentence("check.gpu-bar1.title", "Resizable BAR lets peers reach all memory"),
     severity=Verdict.WARN,
-    reads="NVML: BAR1 size; amdgpu: visible memory",
-    why="Peer-to-peer over PCIe maps the other card's memory through its BAR. A 256 MiB window sends every all-reduce "
-    "through RAM, twice.",
-    rule="Several GPUs without NVLink (or any AMD or Intel card): BAR at least 90 % of the memory, else warn.",
+    reads=sentence("check.gpu-bar1.reads", "NVML: BAR1 size; amdgpu: visible memory"),
+    why=sentence(
+        "check.gpu-bar1.why",
+        "Peer-to-peer over PCIe maps the other card's memory through its BAR. A 256 MiB window "
+        "sends every all-reduce through RAM, twice.",
+    ),
+    rule=sentence(
+        "check.gpu-bar1.rule",
+        "Several GPUs without NVLink (or any AMD or Intel card): BAR at least 90 % of the memory, else warn.",
+    ),
     judge=judge,
-    traps=("A single NVIDIA card has no peers: skip.",),
+    traps=(sentence("check.gpu-bar1.trap-single-nvidia-card", "A single NVIDIA card has no peers: skip."),),
     ask=("nvidia-smi -q",),
     refs=("https://docs.kernel.org/PCI/sysfs-pci.html",),
     repair=repair,

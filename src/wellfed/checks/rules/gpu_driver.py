@@ -92,13 +92,13 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="gpu-driver",
     code="GPU-01",
-    title="Every GPU has a driver that can compute",
+    title=sentence("check.gpu-driver.title", "Every GPU has a driver that can compute"),
     severity=Verdict.FAIL,
-    reads="the driver link of the GPU's PCI function; NVML",
-    why="A card without its driver is a card that is not there.",
-    rule="nouveau, or none while other devices have theirs: fail. vfio-pci: warn.",
+    reads=sentence("check.gpu-driver.reads", "the driver link of the GPU's PCI function; NVML"),
+    why=sentence("check.gpu-driver.why", "A card without its driver is a card that is not there."),
+    rule=sentence("check.gpu-driver.rule", "nouveau, or none while other devices have theirs: fail. vfio-pci: warn."),
     judge=judge,
-    traps=("A dump without drivers proves nothing: unknown.",),
+    traps=(sentence("check.gpu-driver.trap-dump-without-drivers", "A dump without drivers proves nothing: unknown."),),
     ask=(
         "lspci -nnk",
         "nvidia-smi",

@@ -123,16 +123,25 @@ def _mended(gpu: Gpu) -> Gpu:
 CHECK = Check(
     id="gpu-ecc",
     code="GPU-02",
-    title="GPU memory has no uncorrected errors",
+    title=sentence("check.gpu-ecc.title", "GPU memory has no uncorrected errors"),
     severity=Verdict.FAIL,
-    reads="NVML: ECC mode, pending mode, uncorrected errors",
-    why="An uncorrected error ends the process or, with ECC off, silently changes weights and caches.",
-    rule="Any uncorrected error fails. A mode that waits for a reset, and ECC off on HBM cards (where it costs "
-    "nothing), warn.",
+    reads=sentence("check.gpu-ecc.reads", "NVML: ECC mode, pending mode, uncorrected errors"),
+    why=sentence(
+        "check.gpu-ecc.why",
+        "An uncorrected error ends the process or, with ECC off, silently changes weights and caches.",
+    ),
+    rule=sentence(
+        "check.gpu-ecc.rule",
+        "Any uncorrected error fails. A mode that waits for a reset, and ECC off on HBM cards "
+        "(where it costs nothing), warn.",
+    ),
     judge=judge,
     traps=(
-        "GeForce cards answer N/A: skip.",
-        "On GDDR cards ECC takes memory and bandwidth: off is a choice, not a fault; on has a price for a model.",
+        sentence("check.gpu-ecc.trap-geforce-cards-answer", "GeForce cards answer N/A: skip."),
+        sentence(
+            "check.gpu-ecc.trap-gddr-cards-ecc",
+            "On GDDR cards ECC takes memory and bandwidth: off is a choice, not a fault; on has a price for a model.",
+        ),
     ),
     ask=("nvidia-smi -q",),
     hardware=True,

@@ -80,14 +80,26 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="gpu-memory-clock",
     code="GPU-11",
-    title="The GPU's memory runs at its full clock",
+    title=sentence("check.gpu-memory-clock.title", "The GPU's memory runs at its full clock"),
     severity=Verdict.WARN,
-    reads="NVML: memory clock and its maximum, performance state",
-    why="Decode streams the weights from the card's memory: half the memory clock is half the tokens. A lock left by "
-    "somebody, or power saving, holds it down.",
-    rule=f"Awake (P0 to P2), at least {LOW:.0%} of the maximum; less warns. In a deeper state: unknown.",
+    reads=sentence("check.gpu-memory-clock.reads", "NVML: memory clock and its maximum, performance state"),
+    why=sentence(
+        "check.gpu-memory-clock.why",
+        "Decode streams the weights from the card's memory: half the memory clock is half the "
+        "tokens. A lock left by somebody, or power saving, holds it down.",
+    ),
+    rule=sentence(
+        "check.gpu-memory-clock.rule",
+        "Awake (P0 to P2), at least {low:.0%} of the maximum; less warns. In a deeper state: unknown.",
+        low=LOW,
+    ),
     judge=judge,
-    traps=("Idle cards clock their memory down: nothing can be said of them.",),
+    traps=(
+        sentence(
+            "check.gpu-memory-clock.trap-idle-cards-clock",
+            "Idle cards clock their memory down: nothing can be said of them.",
+        ),
+    ),
     ask=("nvidia-smi -q (while the GPUs work)",),
     refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html",),
     repair=repair,

@@ -40,11 +40,14 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="gpu-mig",
     code="GPU-08",
-    title="GPUs are not cut into MIG slices",
+    title=sentence("check.gpu-mig.title", "GPUs are not cut into MIG slices"),
     severity=Verdict.WARN,
     reads="NVML: MIG mode",
-    why="Left from another tenant, MIG makes an 80 GB card look like 10 GB, and tensor parallelism impossible.",
-    rule="On warns.",
+    why=sentence(
+        "check.gpu-mig.why",
+        "Left from another tenant, MIG makes an 80 GB card look like 10 GB, and tensor parallelism impossible.",
+    ),
+    rule=sentence("check.gpu-mig.rule", "On warns."),
     judge=judge,
     ask=("nvidia-smi",),
     refs=("https://docs.nvidia.com/datacenter/tesla/mig-user-guide/",),

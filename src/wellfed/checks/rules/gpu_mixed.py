@@ -66,21 +66,30 @@ def _like(gpu: Gpu, best: Gpu) -> Gpu:
     if kind(gpu) == kind(best):
         return gpu
     return replace(
-        gpu, spec=best.spec, name=best.name, memory_bytes=best.memory_bytes, memory_free_bytes=best.memory_free_bytes,
-        compute_units=best.compute_units, power_limit_w=best.power_limit_w, clock_max_hz=best.clock_max_hz,
-    )  # fmt: skip
+        gpu,
+        spec=best.spec,
+        name=best.name,
+        memory_bytes=best.memory_bytes,
+        memory_free_bytes=best.memory_free_bytes,
+        compute_units=best.compute_units,
+        power_limit_w=best.power_limit_w,
+        clock_max_hz=best.clock_max_hz,
+    )
 
 
 CHECK = Check(
     id="gpu-mixed",
     code="GPU-09",
-    title="The GPUs are alike",
+    title=sentence("check.gpu-mixed.title", "The GPUs are alike"),
     severity=Verdict.WARN,
-    reads="names and memory of the GPUs",
-    why="Engines that split every layer over the GPUs treat unlike cards as so many of the weakest.",
-    rule="Names and memory (to the GiB) of all GPUs must be equal; otherwise warn.",
+    reads=sentence("check.gpu-mixed.reads", "names and memory of the GPUs"),
+    why=sentence(
+        "check.gpu-mixed.why",
+        "Engines that split every layer over the GPUs treat unlike cards as so many of the weakest.",
+    ),
+    rule=sentence("check.gpu-mixed.rule", "Names and memory (to the GiB) of all GPUs must be equal; otherwise warn."),
     judge=judge,
-    traps=("A display adapter that cannot compute does not count.",),
+    traps=(sentence("check.gpu-mixed.trap-display-adapter", "A display adapter that cannot compute does not count."),),
     ask=("nvidia-smi",),
     refs=("https://docs.vllm.ai/en/latest/serving/parallelism_scaling.html",),
     repair=repair,

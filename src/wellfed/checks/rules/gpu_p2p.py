@@ -65,14 +65,27 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="gpu-p2p",
     code="P2P-06",
-    title="GPUs without NVLink reach each other directly",
+    title=sentence("check.gpu-p2p.title", "GPUs without NVLink reach each other directly"),
     severity=Verdict.WARN,
-    reads="the driver's peer status of every pair (nvidia-smi topo -p2p r), NCCL's log",
-    why="Without peer access every all-reduce is copied to RAM and out again: half the bandwidth, several times the "
-    "latency, and the CPU's memory is in it.",
-    rule="Every pair without NVLink or xGMI has peer access. A pair that the driver or NCCL calls without warns.",
+    reads=sentence(
+        "check.gpu-p2p.reads", "the driver's peer status of every pair (nvidia-smi topo -p2p r), NCCL's log"
+    ),
+    why=sentence(
+        "check.gpu-p2p.why",
+        "Without peer access every all-reduce is copied to RAM and out again: half the "
+        "bandwidth, several times the latency, and the CPU's memory is in it.",
+    ),
+    rule=sentence(
+        "check.gpu-p2p.rule",
+        "Every pair without NVLink or xGMI has peer access. A pair that the driver or NCCL calls without warns.",
+    ),
     judge=judge,
-    traps=("GeForce cards from the RTX 20 series on have none by design: skip, unless the driver says otherwise.",),
+    traps=(
+        sentence(
+            "check.gpu-p2p.trap-geforce-cards-from",
+            "GeForce cards from the RTX 20 series on have none by design: skip, unless the driver says otherwise.",
+        ),
+    ),
     ask=("nvidia-smi topo -p2p r",),
     refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html#gpu-direct",),
     repair=repair,

@@ -46,11 +46,16 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="gpu-persistence",
     code="GPU-06",
-    title="Persistence mode is on",
+    title=sentence("check.gpu-persistence.title", "Persistence mode is on"),
     severity=Verdict.WARN,
-    reads="NVML: persistence mode",
-    why="Starting takes seconds longer, clocks and power limits are forgotten, and links train anew.",
-    rule="On passes, off warns. `systemctl enable --now nvidia-persistenced` keeps it so.",
+    reads=sentence("check.gpu-persistence.reads", "NVML: persistence mode"),
+    why=sentence(
+        "check.gpu-persistence.why",
+        "Starting takes seconds longer, clocks and power limits are forgotten, and links train anew.",
+    ),
+    rule=sentence(
+        "check.gpu-persistence.rule", "On passes, off warns. `systemctl enable --now nvidia-persistenced` keeps it so."
+    ),
     judge=judge,
     ask=("nvidia-smi",),
     refs=("https://docs.nvidia.com/deploy/driver-persistence/",),

@@ -67,11 +67,14 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="gpu-power-limit",
     code="GPU-07",
-    title="The power limit is not below the card's rating",
+    title=sentence("check.gpu-power-limit.title", "The power limit is not below the card's rating"),
     severity=Verdict.WARN,
-    reads="NVML: enforced power limit; the card's data sheet",
-    why="Someone saved power or heat and forgot. Often a good trade: hence a warning with its price.",
-    rule=f"Below {LOW:.0%} of the rated board power warns.",
+    reads=sentence("check.gpu-power-limit.reads", "NVML: enforced power limit; the card's data sheet"),
+    why=sentence(
+        "check.gpu-power-limit.why",
+        "Someone saved power or heat and forgot. Often a good trade: hence a warning with its price.",
+    ),
+    rule=sentence("check.gpu-power-limit.rule", "Below {low:.0%} of the rated board power warns.", low=LOW),
     judge=judge,
     ask=("nvidia-smi",),
     refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html",),

@@ -204,17 +204,31 @@ def _moved(gpu: Gpu, socket: int, node: int | None) -> Gpu:
 CHECK = Check(
     id="gpu-socket",
     code="NUM-01",
-    title="Each socket has its own GPUs",
+    title=sentence("check.gpu-socket.title", "Each socket has its own GPUs"),
     severity=Verdict.FAIL,
-    reads="numa_node of the GPU's PCI function, else NVML's memory affinity; CPU topology",
-    why="A GPU on the other socket reads weights and experts from RAM through the link between the sockets, which is "
-    "slower than memory and shared.",
-    rule="Several sockets, at least as many GPUs: none may be without (fail), and their numbers differ by one at most "
-    "(warn). Counted per socket.",
+    reads=sentence(
+        "check.gpu-socket.reads", "numa_node of the GPU's PCI function, else NVML's memory affinity; CPU topology"
+    ),
+    why=sentence(
+        "check.gpu-socket.why",
+        "A GPU on the other socket reads weights and experts from RAM through the link between "
+        "the sockets, which is slower than memory and shared.",
+    ),
+    rule=sentence(
+        "check.gpu-socket.rule",
+        "Several sockets, at least as many GPUs: none may be without (fail), and their numbers "
+        "differ by one at most (warn). Counted per socket.",
+    ),
     judge=judge,
     traps=(
-        "Per socket, not per NUMA node: with NPS4 or SNC a socket has several nodes.",
-        "nvmlDeviceGetNumaNodeId is the GPU's *own* memory node (Grace Hopper), not where the card hangs.",
+        sentence(
+            "check.gpu-socket.trap-per-socket-per",
+            "Per socket, not per NUMA node: with NPS4 or SNC a socket has several nodes.",
+        ),
+        sentence(
+            "check.gpu-socket.trap-nvmldevicegetnumanodeid",
+            "nvmlDeviceGetNumaNodeId is the GPU's *own* memory node (Grace Hopper), not where the card hangs.",
+        ),
         "nvidia-smi says SYS between GPUs of one node on some drivers: sockets are not inferred from it.",
     ),
     ask=(

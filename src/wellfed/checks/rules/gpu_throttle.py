@@ -74,14 +74,20 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="gpu-throttle",
     code="GPU-05",
-    title="GPUs are not slowed down by heat or power brakes",
+    title=sentence("check.gpu-throttle.title", "GPUs are not slowed down by heat or power brakes"),
     severity=Verdict.FAIL,
-    reads="NVML: clocks event (throttle) reasons, temperature",
-    why="Prefill and batches are compute: a card at half its clock needs twice the time, and the others wait for it.",
-    rule="Thermal and hardware slowdowns and the power brake fail. Idle, application clocks and the power limit are "
-    "normal.",
+    reads=sentence("check.gpu-throttle.reads", "NVML: clocks event (throttle) reasons, temperature"),
+    why=sentence(
+        "check.gpu-throttle.why",
+        "Prefill and batches are compute: a card at half its clock needs twice the time, and the others wait for it.",
+    ),
+    rule=sentence(
+        "check.gpu-throttle.rule",
+        "Thermal and hardware slowdowns and the power brake fail. Idle, application clocks and "
+        "the power limit are normal.",
+    ),
     judge=judge,
-    traps=("On an idle GPU heat does not show: look under load.",),
+    traps=(sentence("check.gpu-throttle.trap-idle-gpu-heat", "On an idle GPU heat does not show: look under load."),),
     ask=("nvidia-smi -q (while the GPUs work)",),
     hardware=True,
     refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlClocksEventReasons.html",),

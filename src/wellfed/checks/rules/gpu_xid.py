@@ -87,13 +87,21 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="gpu-xid",
     code="GPU-04",
-    title="The driver has reported no XID errors",
+    title=sentence("check.gpu-xid.title", "The driver has reported no XID errors"),
     severity=Verdict.FAIL,
-    reads="NVRM Xid lines of the kernel log",
-    why="An XID says what went wrong when an engine died with a vague message; some mean that the card is dying.",
-    rule="XIDs of hardware and link fail, others warn.",
+    reads=sentence("check.gpu-xid.reads", "NVRM Xid lines of the kernel log"),
+    why=sentence(
+        "check.gpu-xid.why",
+        "An XID says what went wrong when an engine died with a vague message; some mean that the card is dying.",
+    ),
+    rule=sentence("check.gpu-xid.rule", "XIDs of hardware and link fail, others warn."),
     judge=judge,
-    traps=("Without the right to read the kernel log: unknown, not pass.", "A dump without a log proves nothing."),
+    traps=(
+        sentence(
+            "check.gpu-xid.trap-without-right-read", "Without the right to read the kernel log: unknown, not pass."
+        ),
+        sentence("check.gpu-xid.trap-dump-without-log", "A dump without a log proves nothing."),
+    ),
     ask=("sudo dmesg | grep -i xid",),
     hardware=True,
     refs=("https://docs.nvidia.com/deploy/xid-errors/",),

@@ -127,13 +127,21 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="hugepages",
     code="MEM-06",
-    title="Reserved huge pages are used, and there are some on every node",
+    title=sentence("check.hugepages.title", "Reserved huge pages are used, and there are some on every node"),
     severity=Verdict.WARN,
     reads="/sys/devices/system/node/node*/hugepages/*/nr_hugepages and free_hugepages",
-    why="Reserved pages are taken from everybody else. Reserved on one node only, the other socket's threads read "
-    "across the link.",
-    rule=f"More than {IDLE_SHARE:.0%} of RAM reserved and free warns; so does a node without any while others have "
-    "some. None reserved: skip, no engine needs them unless its plan says so.",
+    why=sentence(
+        "check.hugepages.why",
+        "Reserved pages are taken from everybody else. Reserved on one node only, the other "
+        "socket's threads read across the link.",
+    ),
+    rule=sentence(
+        "check.hugepages.rule",
+        "More than {idle_share:.0%} of RAM reserved and free warns; so does a node without any "
+        "while others have some. None reserved: skip, no engine needs them unless its plan says "
+        "so.",
+        idle_share=IDLE_SHARE,
+    ),
     judge=judge,
     ask=("grep . /sys/devices/system/node/node*/hugepages/*/nr_hugepages",),
     refs=("https://docs.kernel.org/admin-guide/mm/hugetlbpage.html",),

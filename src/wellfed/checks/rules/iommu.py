@@ -72,13 +72,23 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="iommu",
     code="P2P-02",
-    title="The IOMMU does not translate peer traffic",
+    title=sentence("check.iommu.title", "The IOMMU does not translate peer traffic"),
     severity=Verdict.WARN,
     reads="/sys/class/iommu, iommu= on the kernel command line",
-    why="With translation on, peer-to-peer DMA goes through the IOMMU in the root complex.",
-    rule="Several GPUs that talk over PCIe, on bare metal: off or passthrough (iommu=pt); `on` warns.",
+    why=sentence(
+        "check.iommu.why", "With translation on, peer-to-peer DMA goes through the IOMMU in the root complex."
+    ),
+    rule=sentence(
+        "check.iommu.rule",
+        "Several GPUs that talk over PCIe, on bare metal: off or passthrough (iommu=pt); `on` warns.",
+    ),
     judge=judge,
-    traps=("Needed when cards are passed through to virtual machines; passthrough mode serves both.",),
+    traps=(
+        sentence(
+            "check.iommu.trap-needed-when-cards",
+            "Needed when cards are passed through to virtual machines; passthrough mode serves both.",
+        ),
+    ),
     ask=(
         "cat /proc/cmdline",
         "ls /sys/class/iommu",

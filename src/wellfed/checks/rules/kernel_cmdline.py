@@ -74,13 +74,23 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="kernel-cmdline",
     code="SYS-01",
-    title="The kernel's command line takes nothing away",
+    title=sentence("check.kernel-cmdline.title", "The kernel's command line takes nothing away"),
     severity=Verdict.WARN,
     reads="/proc/cmdline",
-    why="Options left from installation or debugging hide CPUs and memory or slow PCIe, and no other file says so.",
-    rule="maxcpus=, nr_cpus=, mem=, pcie_aspm=force, pci=nomsi, pci=pcie_bus_peer2peer and strict IOMMU flushing warn.",
+    why=sentence(
+        "check.kernel-cmdline.why",
+        "Options left from installation or debugging hide CPUs and memory or slow PCIe, and no other file says so.",
+    ),
+    rule=sentence(
+        "check.kernel-cmdline.rule",
+        "maxcpus=, nr_cpus=, mem=, pcie_aspm=force, pci=nomsi, pci=pcie_bus_peer2peer and strict IOMMU flushing warn.",
+    ),
     judge=judge,
-    traps=("mitigations=, iommu=pt and the like do no harm here.",),
+    traps=(
+        sentence(
+            "check.kernel-cmdline.trap-mitigations-iommu-pt", "mitigations=, iommu=pt and the like do no harm here."
+        ),
+    ),
     ask=("cat /proc/cmdline",),
     refs=("https://docs.kernel.org/admin-guide/kernel-parameters.html",),
     repair=repair,

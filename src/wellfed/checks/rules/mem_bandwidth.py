@@ -58,13 +58,28 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="mem-bandwidth",
     code="MEM-04",
-    title="Memory delivers what its channels promise",
+    title=sentence("check.mem-bandwidth.title", "Memory delivers what its channels promise"),
     severity=Verdict.FAIL,
-    reads="channels x configured MT/s x 8 bytes; the measurement of `wellfed bench`",
-    why="Everything computed on the CPU reads its weights from RAM once per token: bandwidth is speed.",
-    rule=f"Measured over promised: at least {GOOD:.0%}; below {POOR:.0%} fails. Not measured: unknown.",
+    reads=sentence(
+        "check.mem-bandwidth.reads", "channels x configured MT/s x 8 bytes; the measurement of `wellfed bench`"
+    ),
+    why=sentence(
+        "check.mem-bandwidth.why",
+        "Everything computed on the CPU reads its weights from RAM once per token: bandwidth is speed.",
+    ),
+    rule=sentence(
+        "check.mem-bandwidth.rule",
+        "Measured over promised: at least {good:.0%}; below {poor:.0%} fails. Not measured: unknown.",
+        good=GOOD,
+        poor=POOR,
+    ),
     judge=judge,
-    traps=("A dead DIMM leaves the MT/s unchanged: only a measurement shows it.",),
+    traps=(
+        sentence(
+            "check.mem-bandwidth.trap-dead-dimm-leaves",
+            "A dead DIMM leaves the MT/s unchanged: only a measurement shows it.",
+        ),
+    ),
     refs=("https://www.cs.virginia.edu/stream/",),
     repair=repair,
     modelled=True,

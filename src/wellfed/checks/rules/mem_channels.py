@@ -164,17 +164,26 @@ def _like(socket: Socket, slot: str) -> Dimm:
 CHECK = Check(
     id="mem-channels",
     code="MEM-01",
-    title="Every memory channel has a DIMM",
+    title=sentence("check.mem-channels.title", "Every memory channel has a DIMM"),
     severity=Verdict.FAIL,
-    reads="SMBIOS type 17 (root), the CPU's data sheet",
-    why="Layers and experts in RAM decode at the speed of memory, and each channel adds its share: half the channels, "
-    "half the tokens.",
-    rule="Per socket, channels with a DIMM must equal the channels there are. Unclear locators: fewer DIMMs than "
-    "channels fails, mostly empty slots warn, anything else is unknown.",
+    reads=sentence("check.mem-channels.reads", "SMBIOS type 17 (root), the CPU's data sheet"),
+    why=sentence(
+        "check.mem-channels.why",
+        "Layers and experts in RAM decode at the speed of memory, and each channel adds its "
+        "share: half the channels, half the tokens.",
+    ),
+    rule=sentence(
+        "check.mem-channels.rule",
+        "Per socket, channels with a DIMM must equal the channels there are. Unclear locators: "
+        "fewer DIMMs than channels fails, mostly empty slots warn, anything else is unknown.",
+    ),
     judge=judge,
     traps=(
-        "Slots are not channels: one of two slots of a channel may be empty, and the channel is whole.",
-        "Virtual machines invent DIMMs: skipped.",
+        sentence(
+            "check.mem-channels.trap-slots-channels-one",
+            "Slots are not channels: one of two slots of a channel may be empty, and the channel is whole.",
+        ),
+        sentence("check.mem-channels.trap-virtual-machines", "Virtual machines invent DIMMs: skipped."),
     ),
     ask=(
         "sudo dmidecode -t 17",

@@ -73,14 +73,23 @@ def _equal(socket: Socket) -> Socket:
 CHECK = Check(
     id="mem-mixed-dimms",
     code="MEM-02",
-    title="The DIMMs of a socket are alike",
+    title=sentence("check.mem-mixed-dimms.title", "The DIMMs of a socket are alike"),
     severity=Verdict.WARN,
-    reads="SMBIOS type 17 (root)",
-    why="Memory controllers interleave only what is equal on all channels. The rest of a larger DIMM runs at the speed "
-    "of one channel, and the slowest DIMM sets the clock for all.",
-    rule="Sizes, rated speeds and ranks of the filled slots of a socket must be equal.",
+    reads=sentence("check.mem-mixed-dimms.reads", "SMBIOS type 17 (root)"),
+    why=sentence(
+        "check.mem-mixed-dimms.why",
+        "Memory controllers interleave only what is equal on all channels. The rest of a larger "
+        "DIMM runs at the speed of one channel, and the slowest DIMM sets the clock for all.",
+    ),
+    rule=sentence(
+        "check.mem-mixed-dimms.rule", "Sizes, rated speeds and ranks of the filled slots of a socket must be equal."
+    ),
     judge=judge,
-    traps=("Empty slots and other makers' part numbers do not count.",),
+    traps=(
+        sentence(
+            "check.mem-mixed-dimms.trap-empty-slots-other", "Empty slots and other makers' part numbers do not count."
+        ),
+    ),
     ask=("sudo dmidecode -t 17",),
     refs=("DMTF DSP0134 SMBIOS 3.7, 7.18 Memory Device",),
     repair=repair,

@@ -99,18 +99,33 @@ def _clocked(socket: Socket) -> Socket:
 CHECK = Check(
     id="mem-speed",
     code="MEM-03",
-    title="Memory runs at the speed modules and CPU allow",
+    title=sentence("check.mem-speed.title", "Memory runs at the speed modules and CPU allow"),
     severity=Verdict.WARN,
-    reads="SMBIOS type 17: speed and configured speed (root); the CPU's data sheet",
-    why="Bandwidth is channels x MT/s x 8 bytes. A forgotten memory profile costs a third of it, four DIMMs on two "
-    "channels of a desktop board often as much.",
-    rule="Configured speed must reach the lesser of the modules' rating and the CPU's official speed with one DIMM per "
-    "channel, within 2 %.",
+    reads=sentence("check.mem-speed.reads", "SMBIOS type 17: speed and configured speed (root); the CPU's data sheet"),
+    why=sentence(
+        "check.mem-speed.why",
+        "Bandwidth is channels x MT/s x 8 bytes. A forgotten memory profile costs a third of it, "
+        "four DIMMs on two channels of a desktop board often as much.",
+    ),
+    rule=sentence(
+        "check.mem-speed.rule",
+        "Configured speed must reach the lesser of the modules' rating and the CPU's official "
+        "speed with one DIMM per channel, within 2 %.",
+    ),
     judge=judge,
     traps=(
-        "Registered and other ECC modules have no XMP profile: the advice is another.",
-        "With the CPU unknown, what it allows is unknown: slower than the modules' rating is then no fault.",
-        "Faster modules than the CPU's official speed are no fault: the lesser counts.",
+        sentence(
+            "check.mem-speed.trap-registered-other-ecc",
+            "Registered and other ECC modules have no XMP profile: the advice is another.",
+        ),
+        sentence(
+            "check.mem-speed.trap-cpu-unknown-what",
+            "With the CPU unknown, what it allows is unknown: slower than the modules' rating is then no fault.",
+        ),
+        sentence(
+            "check.mem-speed.trap-faster-modules-cpu",
+            "Faster modules than the CPU's official speed are no fault: the lesser counts.",
+        ),
     ),
     ask=(
         "sudo dmidecode -t 17",

@@ -66,13 +66,24 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="memlock",
     code="SYS-02",
-    title="Processes may lock memory",
+    title=sentence("check.memlock.title", "Processes may lock memory"),
     severity=Verdict.FAIL,
-    reads="Max locked memory of /proc/self/limits",
-    why="Locked weights cannot be swapped or dropped from the page cache, and network cards read only locked memory.",
-    rule="With a model: unlimited, or at least all RAM. Less warns; with InfiniBand it fails. Without a model: skip.",
+    reads=sentence("check.memlock.reads", "Max locked memory of /proc/self/limits"),
+    why=sentence(
+        "check.memlock.why",
+        "Locked weights cannot be swapped or dropped from the page cache, and network cards read only locked memory.",
+    ),
+    rule=sentence(
+        "check.memlock.rule",
+        "With a model: unlimited, or at least all RAM. Less warns; with InfiniBand it fails. Without a model: skip.",
+    ),
     judge=judge,
-    traps=("CUDA's pinned memory does not count against this limit; mlock and RDMA do.",),
+    traps=(
+        sentence(
+            "check.memlock.trap-cuda-pinned-memory",
+            "CUDA's pinned memory does not count against this limit; mlock and RDMA do.",
+        ),
+    ),
     ask=("grep locked /proc/self/limits",),
     refs=("https://man7.org/linux/man-pages/man2/getrlimit.2.html",),
     repair=repair,

@@ -125,14 +125,26 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="model-disk",
     code="DSK-01",
-    title="Models lie on a fast local disk with room",
+    title=sentence("check.model-disk.title", "Models lie on a fast local disk with room"),
     severity=Verdict.WARN,
     reads="/proc/self/mountinfo, /sys/dev/block, PCIe links of NVMe disks, room left; of the hub's cache folder",
-    why="Every start reads all weights once; experts that do not fit into RAM are read again and again.",
-    rule="The folder that the hub's cache is in: a local NVMe or SATA SSD, its PCIe link at what both ends can do, "
-    "room for the plan's weights (20 GB without a plan). Hard disk, USB, network and a container's layer warn.",
+    why=sentence(
+        "check.model-disk.why",
+        "Every start reads all weights once; experts that do not fit into RAM are read again and again.",
+    ),
+    rule=sentence(
+        "check.model-disk.rule",
+        "The folder that the hub's cache is in: a local NVMe or SATA SSD, its PCIe link at what "
+        "both ends can do, room for the plan's weights (20 GB without a plan). Hard disk, USB, "
+        "network and a container's layer warn.",
+    ),
     judge=judge,
-    traps=("Rates are assumed by kind, or taken from the link: `wellfed bench` measures.",),
+    traps=(
+        sentence(
+            "check.model-disk.trap-rates-assumed-kind",
+            "Rates are assumed by kind, or taken from the link: `wellfed bench` measures.",
+        ),
+    ),
     ask=("df -hT ~/.cache/huggingface; lsblk -o NAME,SIZE,ROTA,TRAN,TYPE",),
     refs=(
         "https://docs.kernel.org/filesystems/proc.html",

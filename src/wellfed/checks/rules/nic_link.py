@@ -124,14 +124,25 @@ def _most(known: PcieLink | None, link: PcieLink) -> PcieLink | None:
 CHECK = Check(
     id="nic-link",
     code="NIC-02",
-    title="Network cards have the PCIe link they need",
+    title=sentence("check.nic-link.title", "Network cards have the PCIe link they need"),
     severity=Verdict.WARN,
-    reads="current and maximum links of network cards' hops; their rate",
-    why="Between machines the slowest part is the network; a card in the wrong slot makes it slower still.",
-    rule="Every hop at what both ends can do, and not less than the network's own rate. Eight "
-    "GPUs, or several machines, with less than 10 Gb/s: warn.",
+    reads=sentence("check.nic-link.reads", "current and maximum links of network cards' hops; their rate"),
+    why=sentence(
+        "check.nic-link.why",
+        "Between machines the slowest part is the network; a card in the wrong slot makes it slower still.",
+    ),
+    rule=sentence(
+        "check.nic-link.rule",
+        "Every hop at what both ends can do, and not less than the network's own rate. Eight "
+        "GPUs, or several machines, with less than 10 Gb/s: warn.",
+    ),
     judge=judge,
-    traps=("A dual-port card may be sold with a slot for one port's rate: each port is judged alone.",),
+    traps=(
+        sentence(
+            "check.nic-link.trap-dual-port-card",
+            "A dual-port card may be sold with a slot for one port's rate: each port is judged alone.",
+        ),
+    ),
     ask=("sudo lspci -nnvv",),
     refs=("https://docs.kernel.org/PCI/sysfs-pci.html",),
     repair=repair,

@@ -140,13 +140,24 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="nic-locality",
     code="NIC-01",
-    title="GPUs of each socket have a network card beside them",
+    title=sentence("check.nic-locality.title", "GPUs of each socket have a network card beside them"),
     severity=Verdict.WARN,
-    reads="numa_node of network cards and GPUs, else nvidia-smi's path matrix",
-    why="Ranks on the socket without a card send every all-reduce through the link between the sockets first.",
-    rule="Several sockets and several fast cards (InfiniBand, or 25 Gb/s and more): each socket with GPUs has one.",
+    reads=sentence("check.nic-locality.reads", "numa_node of network cards and GPUs, else nvidia-smi's path matrix"),
+    why=sentence(
+        "check.nic-locality.why",
+        "Ranks on the socket without a card send every all-reduce through the link between the sockets first.",
+    ),
+    rule=sentence(
+        "check.nic-locality.rule",
+        "Several sockets and several fast cards (InfiniBand, or 25 Gb/s and more): each socket with GPUs has one.",
+    ),
     judge=judge,
-    traps=("Two ports of one card are one card.", "Bridges, veth and other software interfaces are not cards."),
+    traps=(
+        sentence("check.nic-locality.trap-two-ports-one", "Two ports of one card are one card."),
+        sentence(
+            "check.nic-locality.trap-bridges-veth-other", "Bridges, veth and other software interfaces are not cards."
+        ),
+    ),
     ask=(
         "nvidia-smi topo -m",
         "lscpu",

@@ -89,15 +89,27 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="nic-per-gpu",
     code="NIC-03",
-    title="Each GPU has a network card beside it, where there are enough",
+    title=sentence("check.nic-per-gpu.title", "Each GPU has a network card beside it, where there are enough"),
     severity=Verdict.WARN,
-    reads="the PCI tree, else nvidia-smi's path matrix",
-    why="Machines with a network card per GPU are built so that each pair shares a switch: data goes from GPU to card "
-    "without the CPU. A card in the wrong slot sends it through the root complex.",
-    rule="Four or more GPUs and at least as many fast network cards: each GPU reaches one through switches alone (PIX "
-    "or PXB), else warn.",
+    reads=sentence("check.nic-per-gpu.reads", "the PCI tree, else nvidia-smi's path matrix"),
+    why=sentence(
+        "check.nic-per-gpu.why",
+        "Machines with a network card per GPU are built so that each pair shares a switch: data "
+        "goes from GPU to card without the CPU. A card in the wrong slot sends it through the "
+        "root complex.",
+    ),
+    rule=sentence(
+        "check.nic-per-gpu.rule",
+        "Four or more GPUs and at least as many fast network cards: each GPU reaches one through "
+        "switches alone (PIX or PXB), else warn.",
+    ),
     judge=judge,
-    traps=("Virtual machines show PHB for everything, as the host's places are hidden: skip.",),
+    traps=(
+        sentence(
+            "check.nic-per-gpu.trap-virtual-machines",
+            "Virtual machines show PHB for everything, as the host's places are hidden: skip.",
+        ),
+    ),
     ask=("nvidia-smi topo -m",),
     refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/env.html",),
     repair=repair,

@@ -44,14 +44,23 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="numa-balancing",
     code="NUM-04",
-    title="Automatic NUMA balancing is off",
+    title=sentence("check.numa-balancing.title", "Automatic NUMA balancing is off"),
     severity=Verdict.WARN,
     reads="/proc/sys/kernel/numa_balancing",
-    why="Engines bind threads and memory themselves. Balancing samples by unmapping pages: each sample is a page fault "
-    "in the middle of a matrix product, and moved pages are moved again.",
-    rule="Several NUMA nodes: 0.",
+    why=sentence(
+        "check.numa-balancing.why",
+        "Engines bind threads and memory themselves. Balancing samples by unmapping pages: each "
+        "sample is a page fault in the middle of a matrix product, and moved pages are moved "
+        "again.",
+    ),
+    rule=sentence("check.numa-balancing.rule", "Several NUMA nodes: 0."),
     judge=judge,
-    traps=("An absent file (a kernel without NUMA balancing) is a skip; so is a single node.",),
+    traps=(
+        sentence(
+            "check.numa-balancing.trap-absent-file-kernel",
+            "An absent file (a kernel without NUMA balancing) is a skip; so is a single node.",
+        ),
+    ),
     ask=("cat /proc/sys/kernel/numa_balancing",),
     refs=("https://docs.kernel.org/admin-guide/sysctl/kernel.html#numa-balancing",),
     repair=repair,

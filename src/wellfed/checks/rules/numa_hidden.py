@@ -90,14 +90,22 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="numa-hidden",
     code="NUM-02",
-    title="The system sees which memory belongs to which socket",
+    title=sentence("check.numa-hidden.title", "The system sees which memory belongs to which socket"),
     severity=Verdict.WARN,
-    reads="NUMA nodes against sockets",
-    why="With node interleaving on (or numa=off) half of all reads go to the other socket, and neither binding nor a "
-    "copy of the weights per socket can help.",
-    rule="At least as many NUMA nodes as sockets.",
+    reads=sentence("check.numa-hidden.reads", "NUMA nodes against sockets"),
+    why=sentence(
+        "check.numa-hidden.why",
+        "With node interleaving on (or numa=off) half of all reads go to the other socket, and "
+        "neither binding nor a copy of the weights per socket can help.",
+    ),
+    rule=sentence("check.numa-hidden.rule", "At least as many NUMA nodes as sockets."),
     judge=judge,
-    traps=("More nodes than sockets (NPS4, SNC) is fine; a GPU's own memory node does not count.",),
+    traps=(
+        sentence(
+            "check.numa-hidden.trap-more-nodes-sockets",
+            "More nodes than sockets (NPS4, SNC) is fine; a GPU's own memory node does not count.",
+        ),
+    ),
     ask=(
         "lscpu",
         "numactl -H",

@@ -80,13 +80,22 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="numa-memory",
     code="NUM-03",
-    title="Every NUMA node with CPUs has its share of memory",
+    title=sentence("check.numa-memory.title", "Every NUMA node with CPUs has its share of memory"),
     severity=Verdict.FAIL,
     reads="/sys/devices/system/node/node*/meminfo",
-    why="Threads on a node without memory read all weights over the link to another one.",
-    rule="A node with CPUs and no memory fails; one with less than 70 % of the largest warns.",
+    why=sentence(
+        "check.numa-memory.why", "Threads on a node without memory read all weights over the link to another one."
+    ),
+    rule=sentence(
+        "check.numa-memory.rule", "A node with CPUs and no memory fails; one with less than 70 % of the largest warns."
+    ),
     judge=judge,
-    traps=("A GPU's own memory node (Grace Hopper) and nodes without CPUs (CXL, HBM) do not count.",),
+    traps=(
+        sentence(
+            "check.numa-memory.trap-gpu-own-memory",
+            "A GPU's own memory node (Grace Hopper) and nodes without CPUs (CXL, HBM) do not count.",
+        ),
+    ),
     ask=("numactl -H",),
     refs=("https://docs.kernel.org/admin-guide/mm/numaperf.html",),
     repair=repair,

@@ -165,16 +165,28 @@ def _absent(machine: Machine) -> tuple[GpuLink, ...]:
 CHECK = Check(
     id="nvlink",
     code="P2P-03",
-    title="All links between GPUs are up",
+    title=sentence("check.nvlink.title", "All links between GPUs are up"),
     severity=Verdict.FAIL,
-    reads="NVML: NVLink states and remote ends; nvidia-smi's path matrix; NCCL topology",
-    why="Each layer of a tensor-parallel model ends in an all-reduce; over PCIe it takes ten times as long.",
-    rule="Every link that the product uses is up (12 of the chip's 18 on an H100 NVL); modules of one board have equal "
-    "numbers of them, on a switch every pair is joined, and both cards of a bridge agree.",
+    reads=sentence(
+        "check.nvlink.reads", "NVML: NVLink states and remote ends; nvidia-smi's path matrix; NCCL topology"
+    ),
+    why=sentence(
+        "check.nvlink.why",
+        "Each layer of a tensor-parallel model ends in an all-reduce; over PCIe it takes ten times as long.",
+    ),
+    rule=sentence(
+        "check.nvlink.rule",
+        "Every link that the product uses is up (12 of the chip's 18 on an H100 NVL); modules of "
+        "one board have equal numbers of them, on a switch every pair is joined, and both cards "
+        "of a bridge agree.",
+    ),
     judge=judge,
     traps=(
-        "PCIe cards without a bridge are complete: skip.",
-        "A single GPU of a board, passed through to a virtual machine, has no peers: skip.",
+        sentence("check.nvlink.trap-pcie-cards-without", "PCIe cards without a bridge are complete: skip."),
+        sentence(
+            "check.nvlink.trap-single-gpu-board",
+            "A single GPU of a board, passed through to a virtual machine, has no peers: skip.",
+        ),
     ),
     ask=(
         "nvidia-smi nvlink -s",

@@ -36,8 +36,9 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     if place is Place.CHIPSET:
         text = message(
             "pcie-chipset.behind",
-            "behind the chipset ({place}): it shares a x4 or x8 uplink with disks, network and USB", place=where,
-        )  # fmt: skip
+            "behind the chipset ({place}): it shares a x4 or x8 uplink with disks, network and USB",
+            place=where,
+        )
         return fail(
             subject,
             text,
@@ -113,19 +114,32 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="pcie-chipset",
     code="PCI-03",
-    title="GPUs hang on a CPU, not behind the chipset",
+    title=sentence("check.pcie-chipset.title", "GPUs hang on a CPU, not behind the chipset"),
     severity=Verdict.FAIL,
-    reads="the PCI tree: ids and addresses of the bridges above the GPU",
-    why="A chipset slot has few lanes, and all of them go through one narrow uplink that disks and network use too; "
-    "each copy takes a longer way.",
-    rule="Intel: a root port at device 1a to 1d of the bus whose 1f.0 is the LPC bridge. AMD: an ancestor among the "
-    "Promontory, X399, X570 and Promontory 21 switches. Either: fail. Unknown bridges: unknown.",
+    reads=sentence("check.pcie-chipset.reads", "the PCI tree: ids and addresses of the bridges above the GPU"),
+    why=sentence(
+        "check.pcie-chipset.why",
+        "A chipset slot has few lanes, and all of them go through one narrow uplink that disks "
+        "and network use too; each copy takes a longer way.",
+    ),
+    rule=sentence(
+        "check.pcie-chipset.rule",
+        "Intel: a root port at device 1a to 1d of the bus whose 1f.0 is the LPC bridge. AMD: an "
+        "ancestor among the Promontory, X399, X570 and Promontory 21 switches. Either: fail. "
+        "Unknown bridges: unknown.",
+    ),
     judge=judge,
     traps=(
-        "A northbridge may be *named* chipset (4 Series Chipset PCI Express Root Port) and yet be the fast slot of its "
-        "time: unknown, not a failure.",
-        "POWER and ARM machines have no such thing: pass.",
-        "A virtual machine shows the hypervisor's ports, not the host's: a warning at most.",
+        sentence(
+            "check.pcie-chipset.trap-northbridge-may",
+            "A northbridge may be *named* chipset (4 Series Chipset PCI Express Root Port) and yet "
+            "be the fast slot of its time: unknown, not a failure.",
+        ),
+        sentence("check.pcie-chipset.trap-power-arm-machines", "POWER and ARM machines have no such thing: pass."),
+        sentence(
+            "check.pcie-chipset.trap-virtual-machine",
+            "A virtual machine shows the hypervisor's ports, not the host's: a warning at most.",
+        ),
     ),
     ask=("lspci -tnnv",),
     refs=("https://pci-ids.ucw.cz", "Intel platform controller hub data sheets, PCI device tables"),

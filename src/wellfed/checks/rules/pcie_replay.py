@@ -132,17 +132,30 @@ def _zero(count: int | None) -> int | None:
 CHECK = Check(
     id="pcie-replay",
     code="PCI-05",
-    title="PCIe links do not repeat packets",
+    title=sentence("check.pcie-replay.title", "PCIe links do not repeat packets"),
     severity=Verdict.FAIL,
-    reads="NVML's replay counter, pcie_replay_count, aer_dev_correctable/nonfatal/fatal of every hop; AER lines of a "
-    "kernel log",
-    why="Each damaged packet is sent again: bandwidth goes, latency jumps, and a link on the edge drops a generation "
-    "or falls off the bus in the middle of the night.",
-    rule=f"{MANY} or more replays, corrected or non-fatal errors counted, or any in a kernel log: warn. Any fatal "
-    "error: fail.",
+    reads=sentence(
+        "check.pcie-replay.reads",
+        "NVML's replay counter, pcie_replay_count, aer_dev_correctable/nonfatal/fatal of every "
+        "hop; AER lines of a kernel log",
+    ),
+    why=sentence(
+        "check.pcie-replay.why",
+        "Each damaged packet is sent again: bandwidth goes, latency jumps, and a link on the "
+        "edge drops a generation or falls off the bus in the middle of the night.",
+    ),
+    rule=sentence(
+        "check.pcie-replay.rule",
+        "{many} or more replays, corrected or non-fatal errors counted, or any in a kernel log: "
+        "warn. Any fatal error: fail.",
+        many=MANY,
+    ),
     judge=judge,
     traps=(
-        "A handful of replays at power-up is normal, and so are a few non-fatal errors when the bus is enumerated.",
+        sentence(
+            "check.pcie-replay.trap-handful-replays",
+            "A handful of replays at power-up is normal, and so are a few non-fatal errors when the bus is enumerated.",
+        ),
     ),
     ask=(
         "nvidia-smi -q",

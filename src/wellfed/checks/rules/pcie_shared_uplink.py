@@ -138,15 +138,23 @@ def effect(machine: Machine) -> Machine:
 CHECK = Check(
     id="pcie-shared-uplink",
     code="PCI-04",
-    title="GPUs do not share one link to the host",
+    title=sentence("check.pcie-shared-uplink.title", "GPUs do not share one link to the host"),
     severity=Verdict.WARN,
-    reads="the PCI tree; else nvidia-smi's path matrix",
-    why="Two GPUs below one switch load weights and exchange data with RAM through one link, at half its rate each. "
-    "Between themselves the switch is faster than two root ports.",
-    rule="Two or more GPUs whose ways to the host share a link: warn, with the price. GPUs joined by NVLink or xGMI: "
-    "pass, as peer traffic goes elsewhere.",
+    reads=sentence("check.pcie-shared-uplink.reads", "the PCI tree; else nvidia-smi's path matrix"),
+    why=sentence(
+        "check.pcie-shared-uplink.why",
+        "Two GPUs below one switch load weights and exchange data with RAM through one link, at "
+        "half its rate each. Between themselves the switch is faster than two root ports.",
+    ),
+    rule=sentence(
+        "check.pcie-shared-uplink.rule",
+        "Two or more GPUs whose ways to the host share a link: warn, with the price. GPUs joined "
+        "by NVLink or xGMI: pass, as peer traffic goes elsewhere.",
+    ),
     judge=judge,
-    traps=("Normal on DGX-like machines: priced, never failed.",),
+    traps=(
+        sentence("check.pcie-shared-uplink.trap-normal-dgx-like", "Normal on DGX-like machines: priced, never failed."),
+    ),
     ask=(
         "lspci -tnnv",
         "nvidia-smi topo -m",

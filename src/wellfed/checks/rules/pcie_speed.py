@@ -87,8 +87,9 @@ def _fault(gpu: Gpu, hop: Hop) -> Finding:
     if not hop.both_ends_told:
         text = message(
             "pcie-speed.slot-unseen",
-            "slower than the card can, at {place}; what the slot can do is not visible", place=hop.place,
-        )  # fmt: skip
+            "slower than the card can, at {place}; what the slot can do is not visible",
+            place=hop.place,
+        )
         return warn(name(gpu), text, measured, wanted, [BIOS], [hop.place])
     text = message("pcie-speed.slow", "slower than both ends can, at {place}", place=hop.place)
     return fail(name(gpu), text, measured, wanted, [BIOS], [hop.place])
@@ -166,18 +167,34 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="pcie-speed",
     code="PCI-02",
-    title="Every PCIe hop runs at its full generation",
+    title=sentence("check.pcie-speed.title", "Every PCIe hop runs at its full generation"),
     severity=Verdict.FAIL,
-    reads="current_link_speed and max_link_speed of every function from the GPU to its root port; NVML's generation, "
-    "performance state and host maximum",
-    why="Each generation doubles the rate. A bad riser or a BIOS setting drops it silently, and copies take as much "
-    "longer.",
-    rule="At every hop the generation must be the lesser of what both ends can do; the slowest hop counts.",
+    reads=sentence(
+        "check.pcie-speed.reads",
+        "current_link_speed and max_link_speed of every function from the GPU to its root port; "
+        "NVML's generation, performance state and host maximum",
+    ),
+    why=sentence(
+        "check.pcie-speed.why",
+        "Each generation doubles the rate. A bad riser or a BIOS setting drops it silently, and "
+        "copies take as much longer.",
+    ),
+    rule=sentence(
+        "check.pcie-speed.rule",
+        "At every hop the generation must be the lesser of what both ends can do; the slowest hop counts.",
+    ),
     judge=judge,
     traps=(
-        "An idle GPU drops its own link to Gen1: below its maximum it is judged only in P0 or under load (`--load`), "
-        "otherwise unknown. Switches' uplinks do not drop and are judged at any time.",
-        "A Gen4 card in a Gen3 platform is as fast as the platform goes: said, not failed.",
+        sentence(
+            "check.pcie-speed.trap-idle-gpu-drops",
+            "An idle GPU drops its own link to Gen1: below its maximum it is judged only in P0 or "
+            "under load (`--load`), otherwise unknown. Switches' uplinks do not drop and are judged "
+            "at any time.",
+        ),
+        sentence(
+            "check.pcie-speed.trap-gen4-card-gen3",
+            "A Gen4 card in a Gen3 platform is as fast as the platform goes: said, not failed.",
+        ),
     ),
     ask=(
         "nvidia-smi -q (while the GPUs work)",

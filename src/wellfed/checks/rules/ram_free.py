@@ -104,16 +104,26 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="ram-free",
     code="MEM-08",
-    title="Main memory is free",
+    title=sentence("check.ram-free.title", "Main memory is free"),
     severity=Verdict.FAIL,
-    reads="MemAvailable of /proc/meminfo; memory.max and memory.current of the control group",
-    why="Weights in RAM that do not fit are read from disk for every token, or the process is killed.",
-    rule=f"Less than {SOME:.0%} of installed memory free warns, less than {LITTLE:.0%} fails; a plan that does not fit "
-    "what is free fails.",
+    reads=sentence(
+        "check.ram-free.reads", "MemAvailable of /proc/meminfo; memory.max and memory.current of the control group"
+    ),
+    why=sentence(
+        "check.ram-free.why",
+        "Weights in RAM that do not fit are read from disk for every token, or the process is killed.",
+    ),
+    rule=sentence(
+        "check.ram-free.rule",
+        "Less than {some:.0%} of installed memory free warns, less than {little:.0%} fails; a "
+        "plan that does not fit what is free fails.",
+        some=SOME,
+        little=LITTLE,
+    ),
     judge=judge,
     traps=(
-        "A container's limit counts, not the host's memory.",
-        "The page cache counts as free: the kernel gives it up.",
+        sentence("check.ram-free.trap-container-limit", "A container's limit counts, not the host's memory."),
+        sentence("check.ram-free.trap-page-cache-counts", "The page cache counts as free: the kernel gives it up."),
     ),
     ask=("free -b",),
     refs=("https://docs.kernel.org/filesystems/proc.html#meminfo",),

@@ -65,10 +65,18 @@ CHECK = Check(
     code="SYS-03",
     title="/dev/shm has room for several ranks",
     severity=Verdict.FAIL,
-    reads="the size of /dev/shm",
-    why="Tensor parallelism runs a process per GPU; NCCL and the engines pass data and messages through shared memory. "
-    "A container's default of 64 MiB ends in `unhandled system error` or a hang.",
-    rule=f"With a model and two or more GPUs: at least {NEEDED_PER_GPU // MIB} MiB per GPU.",
+    reads=sentence("check.shared-memory.reads", "the size of /dev/shm"),
+    why=sentence(
+        "check.shared-memory.why",
+        "Tensor parallelism runs a process per GPU; NCCL and the engines pass data and messages "
+        "through shared memory. A container's default of 64 MiB ends in `unhandled system error` "
+        "or a hang.",
+    ),
+    rule=sentence(
+        "check.shared-memory.rule",
+        "With a model and two or more GPUs: at least {needed_per_gpu} MiB per GPU.",
+        needed_per_gpu=NEEDED_PER_GPU // MIB,
+    ),
     judge=judge,
     ask=("df -B1 /dev/shm",),
     refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html#shared-memory",),

@@ -48,15 +48,18 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="thp",
     code="MEM-05",
-    title="Transparent huge pages are available",
+    title=sentence("check.thp.title", "Transparent huge pages are available"),
     severity=Verdict.WARN,
     reads="/sys/kernel/mm/transparent_hugepage/enabled",
-    why="CPU decode streams gigabytes per token; with 2 MiB pages the processor translates 512 times fewer addresses. "
-    "Worth 13 to 19 % on one measured platform and nothing on another: hence a warning, and `madvise` rather than "
-    "`always`.",
-    rule="`always` or `madvise` pass, `never` warns.",
+    why=sentence(
+        "check.thp.why",
+        "CPU decode streams gigabytes per token; with 2 MiB pages the processor translates 512 "
+        "times fewer addresses. Worth 13 to 19 % on one measured platform and nothing on "
+        "another: hence a warning, and `madvise` rather than `always`.",
+    ),
+    rule=sentence("check.thp.rule", "`always` or `madvise` pass, `never` warns."),
     judge=judge,
-    traps=("An absent file (a kernel without huge pages) is a skip.",),
+    traps=(sentence("check.thp.trap-absent-file-kernel", "An absent file (a kernel without huge pages) is a skip."),),
     ask=("cat /sys/kernel/mm/transparent_hugepage/enabled",),
     refs=("https://docs.kernel.org/admin-guide/mm/transhuge.html",),
     repair=repair,

@@ -98,11 +98,18 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="vram-free",
     code="GPU-10",
-    title="GPU memory is free",
+    title=sentence("check.vram-free.title", "GPU memory is free"),
     severity=Verdict.FAIL,
-    reads="NVML (or amdgpu): total and free memory, processes",
-    why="What others hold is missing for weights and cache: the engine fails to start, or layers move to the CPU.",
-    rule=f"More than 1 GiB and {SHARE:.0%} held warns; a plan that does not fit what is free fails.",
+    reads=sentence("check.vram-free.reads", "NVML (or amdgpu): total and free memory, processes"),
+    why=sentence(
+        "check.vram-free.why",
+        "What others hold is missing for weights and cache: the engine fails to start, or layers move to the CPU.",
+    ),
+    rule=sentence(
+        "check.vram-free.rule",
+        "More than 1 GiB and {share:.0%} held warns; a plan that does not fit what is free fails.",
+        share=SHARE,
+    ),
     judge=judge,
     ask=("nvidia-smi",),
     refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html",),

@@ -45,11 +45,14 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="zone-reclaim",
     code="NUM-05",
-    title="Zone reclaim is off",
+    title=sentence("check.zone-reclaim.title", "Zone reclaim is off"),
     severity=Verdict.WARN,
     reads="/proc/sys/vm/zone_reclaim_mode",
-    why="A memory-mapped model larger than one node is read from disk again and again while the other node is empty.",
-    rule="Several NUMA nodes: 0.",
+    why=sentence(
+        "check.zone-reclaim.why",
+        "A memory-mapped model larger than one node is read from disk again and again while the other node is empty.",
+    ),
+    rule=sentence("check.zone-reclaim.rule", "Several NUMA nodes: 0."),
     judge=judge,
     ask=("cat /proc/sys/vm/zone_reclaim_mode",),
     refs=("https://docs.kernel.org/admin-guide/sysctl/vm.html#zone-reclaim-mode",),

@@ -39,9 +39,18 @@ _BELOW = re.compile(
     rf"(?:nvidia|amdgpu|xe|i915|nouveau) {_A}: (?:AER: )?(?:device has no AER-aware driver|can't recover)"
 )
 _TELLING = (  # marks of the lines that tell something; a boot log has thousands of others
-    "PCIe bandwidth", "] type ", "PCI bridge to", "on NUMA node", "NVRM", "PCIe Bus Error", "AER", "error_detected",
-    "ommand line:", "NUMA balancing", "can't recover",
-)  # fmt: skip
+    "PCIe bandwidth",
+    "] type ",
+    "PCI bridge to",
+    "on NUMA node",
+    "NVRM",
+    "PCIe Bus Error",
+    "AER",
+    "error_detected",
+    "ommand line:",
+    "NUMA balancing",
+    "can't recover",
+)
 _SEVERITIES = ("correctable", "nonfatal", "fatal")
 
 
@@ -204,7 +213,7 @@ def _balancing(text: str) -> bool | None:
 READER = Reader(
     "kernel log",
     "sudo dmesg (or journalctl -k)",
-    "PCIe errors (AER), GPU errors (Xid), links below what the card can do",
+    sentence("dmesg.text-pcie-errors-aer", "PCIe errors (AER), GPU errors (Xid), links below what the card can do"),
     ("pci", "NVRM", "] ", "kernel:", "AER"),
     recognises,
     parse,

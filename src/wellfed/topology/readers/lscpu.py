@@ -16,11 +16,32 @@ _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 _KEYS = frozenset(
-    {"Architecture", "CPU op-mode(s)", "Address sizes", "CPU(s)", "On-line CPU(s) list", "Off-line CPU(s) list",
-     "Vendor ID", "Model name", "BIOS Model name", "BIOS Vendor ID", "CPU family", "Thread(s) per core",
-     "Core(s) per socket", "Core(s) per cluster", "Socket(s)", "Cluster(s)", "BogoMIPS", "L3 cache", "NUMA node(s)",
-     "CPU max MHz", "Hypervisor vendor", "Virtualization type", "Stepping"}
-)  # fmt: skip
+    {
+        "Architecture",
+        "CPU op-mode(s)",
+        "Address sizes",
+        "CPU(s)",
+        "On-line CPU(s) list",
+        "Off-line CPU(s) list",
+        "Vendor ID",
+        "Model name",
+        "BIOS Model name",
+        "BIOS Vendor ID",
+        "CPU family",
+        "Thread(s) per core",
+        "Core(s) per socket",
+        "Core(s) per cluster",
+        "Socket(s)",
+        "Cluster(s)",
+        "BogoMIPS",
+        "L3 cache",
+        "NUMA node(s)",
+        "CPU max MHz",
+        "Hypervisor vendor",
+        "Virtualization type",
+        "Stepping",
+    }
+)
 _ENOUGH = 3  # keys: fewer may stand in any text
 _AFTER_HYPERVISOR = ("L1d cache", "L2 cache", "L3 cache", "NUMA node(s)")  # printed behind the hypervisor's lines
 
@@ -183,7 +204,7 @@ def _clock(facts: Mapping[str, str]) -> float | None:
 READER = Reader(
     "lscpu",
     "lscpu",
-    "CPUs, packages, cores, caches, NUMA nodes, hypervisor",
+    sentence("lscpu.text-cpus-packages-cores", "CPUs, packages, cores, caches, NUMA nodes, hypervisor"),
     ("CPU(s)", "Model name", "Core(s)", "Thread(s) per core", '"lscpu"'),
     recognises,
     parse,

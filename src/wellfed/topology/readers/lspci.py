@@ -22,10 +22,14 @@ _NUMERIC = re.compile(
     r"(?:Class )?([0-9a-f]{4}): ([0-9a-f]{4}):([0-9a-f]{4})\b"
 )
 _PORTS = (
-    ("Root Complex Integrated", "integrated"), ("Root Complex Event", "integrated"), ("Root Port", "root"),
-    ("Upstream Port", "upstream"), ("Downstream Port", "downstream"), ("PCI-Express to PCI", "bridge"),
+    ("Root Complex Integrated", "integrated"),
+    ("Root Complex Event", "integrated"),
+    ("Root Port", "root"),
+    ("Upstream Port", "upstream"),
+    ("Downstream Port", "downstream"),
+    ("PCI-Express to PCI", "bridge"),
     ("Endpoint", "endpoint"),
-)  # fmt: skip
+)
 
 
 def recognises(text: str) -> bool:
@@ -143,7 +147,7 @@ def _word(pattern: str, body: str) -> str | None:
 READER = Reader(
     "lspci",
     "sudo lspci -nnvv",
-    "the PCI tree with the link of every hop, ACS, NUMA nodes, drivers",
+    sentence("lspci.text-pci-tree-link", "the PCI tree with the link of every hop, ACS, NUMA nodes, drivers"),
     (":",),
     recognises,
     parse,

@@ -76,5 +76,11 @@ def _number(text: str) -> int | None:
 
 
 READER = Reader(
-    "lspci -mm", "lspci -nnmmv", "PCI functions with ids and drivers", ('"', "Slot:"), recognises, parse, adds_up=True
+    "lspci -mm",
+    "lspci -nnmmv",
+    sentence("lspci-machine.text-pci-functions-ids", "PCI functions with ids and drivers"),
+    ('"', "Slot:"),
+    recognises,
+    parse,
+    adds_up=True,
 )

@@ -198,7 +198,7 @@ def _assumptions(devices: dict[str, PciDevice], gpus: tuple[Gpu, ...]) -> list[A
 READER = Reader(
     "lspci -tv",
     "lspci -tnnv",
-    "the shape of the PCI tree",
+    sentence("lspci-tree.text-shape-pci-tree", "the shape of the PCI tree"),
     ("-[",),
     recognises,
     parse,

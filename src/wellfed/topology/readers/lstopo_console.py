@@ -206,7 +206,7 @@ def _homed(node: NumaNode, cpus: tuple[Cpu, ...]) -> NumaNode:
 READER = Reader(
     "lstopo console",
     "lstopo-no-graphics -v",
-    "packages, cores, NUMA nodes, PCI tree",
+    sentence("lstopo-console.text-packages-cores-numa", "packages, cores, NUMA nodes, PCI tree"),
     ("Machine",),
     recognises,
     parse,

@@ -200,7 +200,7 @@ def _counted(socket: Socket, cpus: list[Cpu]) -> Socket:
 READER = Reader(
     "lstopo XML",
     "lstopo-no-graphics --of xml",
-    "packages, cores, NUMA nodes with distances, PCI tree",
+    sentence("lstopo-xml.text-packages-cores-numa", "packages, cores, NUMA nodes with distances, PCI tree"),
     ("<topology",),
     recognises,
     parse,

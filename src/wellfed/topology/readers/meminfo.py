@@ -94,5 +94,14 @@ def _bytes(text: str, scale: int) -> int:
     return round(float(match[1].strip(".") or 0) * factor)
 
 
-MEMINFO = Reader("/proc/meminfo", "cat /proc/meminfo", "RAM and swap", ("MemTotal",), recognises_meminfo, parse_meminfo)
-FREE = Reader("free", "free -b", "RAM and swap", ("Mem:",), recognises_free, parse_free)
+MEMINFO = Reader(
+    "/proc/meminfo",
+    "cat /proc/meminfo",
+    sentence("meminfo.text-ram-swap", "RAM and swap"),
+    ("MemTotal",),
+    recognises_meminfo,
+    parse_meminfo,
+)
+FREE = Reader(
+    "free", "free -b", sentence("meminfo.text-ram-swap", "RAM and swap"), ("Mem:",), recognises_free, parse_free
+)

@@ -48,13 +48,12 @@ def parse(text: str) -> Machine:
     vendor = "nvidia" if "RCCL" not in text else "amd"
     return told(
         gpus=tuple(
-            Gpu(number, vendor=vendor, pci_address=places.get(number))
-            for number in sorted(numbers)[:_MAX_RANKS]
+            Gpu(number, vendor=vendor, pci_address=places.get(number)) for number in sorted(numbers)[:_MAX_RANKS]
         ),
         peers=tuple(peers[pair] for pair in sorted(peers)),
         nics=tuple(_nics(text)),
         pci_complete=False,
-    )  # fmt: skip
+    )
 
 
 def _address(bus: str) -> str:
@@ -102,7 +101,7 @@ def _nics(text: str) -> list[Nic]:
 READER = Reader(
     "NCCL log",
     "NCCL_DEBUG=INFO (the engine's log)",
-    "whether GPUs reach each other directly, network cards in use",
+    sentence("nccl-log.text-whether-gpus-reach", "whether GPUs reach each other directly, network cards in use"),
     ("NCCL INFO", "RCCL INFO"),
     recognises,
     parse,

@@ -161,7 +161,7 @@ def _nodes(root: Element) -> tuple[NumaNode, ...]:
 READER = Reader(
     "NCCL topology XML",
     "NCCL_TOPO_DUMP_FILE=topo.xml (an engine with NCCL or RCCL)",
-    "PCI tree with links, NUMA nodes, NVLink and xGMI, network cards",
+    sentence("nccl-xml.text-pci-tree-links", "PCI tree with links, NUMA nodes, NVLink and xGMI, network cards"),
     ("<system",),
     recognises,
     parse,

@@ -80,9 +80,12 @@ def _gpu(row: int, fields: dict[str, str], units: dict[str, str]) -> tuple[Gpu, 
     state = re.match(r"P(\d+)", fields.get("pstate", ""))
     current = _link(fields, "current", "gpucurrent")
     device = PciDevice(
-        address or f"row {row}", vendor_id=0x10DE, class_code=0x030200, link_current=current,
+        address or f"row {row}",
+        vendor_id=0x10DE,
+        class_code=0x030200,
+        link_current=current,
         link_max=_link(fields, "gpumax", "max", "hostmax"),
-    )  # fmt: skip
+    )
     gpu = Gpu(
         index=row if index is None else index,
         name=known(fields.get("name", fields.get("gpu_name"))),
@@ -156,7 +159,7 @@ READER = Reader(
     "nvidia-smi --query-gpu=index,name,pci.bus_id,pstate,pcie.link.gen.gpucurrent,pcie.link.gen.gpumax,"
     "pcie.link.gen.hostmax,pcie.link.width.current,pcie.link.width.max,memory.total,memory.free,power.limit,"
     "clocks.max.memory --format=csv",
-    "what was asked for of each GPU",
+    sentence("nvidia-smi-csv.text-what-asked-each", "what was asked for of each GPU"),
     (
         "memory.total",
         "memory.free",

@@ -48,7 +48,7 @@ def parse(text: str) -> Machine:
 READER = Reader(
     "nvidia-smi topo -p2p",
     "nvidia-smi topo -p2p r",
-    "which pairs of GPUs may copy to each other directly",
+    sentence("p2p-matrix.text-which-pairs-gpus", "which pairs of GPUs may copy to each other directly"),
     ("GPU0", "GPU1"),
     recognises,
     parse,

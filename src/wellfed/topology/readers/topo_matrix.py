@@ -86,12 +86,15 @@ def parse(text: str) -> Machine:
         unknown={
             "pci": sentence("topo-matrix.topo-m-shows", "topo -m shows no addresses and links"),
             "numa_nodes.partial": sentence("topo-matrix.only-nodes-gpus", "only nodes that have GPUs are named"),
-            **{f"gpu{gpu.index}.numa_node.several": why for gpu, name in zip(gpus, cards, strict=True)
-               if (why := _several(matrix, name))},
+            **{
+                f"gpu{gpu.index}.numa_node.several": why
+                for gpu, name in zip(gpus, cards, strict=True)
+                if (why := _several(matrix, name))
+            },
         },
         paths=paths,
         pci_complete=False,
-    )  # fmt: skip
+    )
 
 
 def _affinities(matrix: _Matrix, name: str) -> dict[str, str]:
@@ -150,7 +153,7 @@ def _links(paths: tuple[DevicePath, ...], count: int) -> tuple[GpuLink, ...]:
             count=int(path.kind[2:]) if re.fullmatch(r"(?:NV|XL)\d+", path.kind) else None,
         )
         for path in pairs
-    )  # fmt: skip
+    )
 
 
 def _kind(path: str, switched: bool) -> str:
@@ -173,7 +176,10 @@ def _nic_names(text: str) -> dict[str, str]:
 READER = Reader(
     "nvidia-smi topo -m",
     "nvidia-smi topo -m",
-    "paths and NVLinks between GPUs and network cards, CPUs and NUMA node of each GPU",
+    sentence(
+        "topo-matrix.text-paths-nvlinks",
+        "paths and NVLinks between GPUs and network cards, CPUs and NUMA node of each GPU",
+    ),
     ("GPU0", "GPU1", "NPU0", "GPU 0/0"),
     recognises,
     parse,

@@ -75,7 +75,7 @@ def _last_address(path: str) -> str | None:
 READER = Reader(
     "udevadm",
     "udevadm info --export-db",
-    "PCI functions with ids and drivers",
+    sentence("udev.text-pci-functions-ids", "PCI functions with ids and drivers"),
     ("P: /devices/",),
     recognises,
     parse,

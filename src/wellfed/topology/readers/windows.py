@@ -249,7 +249,7 @@ def _dx_cards(text: str) -> Iterator[Gpu]:
 READER = Reader(
     "Windows (WMI, systeminfo, dxdiag)",
     "Get-CimInstance Win32_VideoController; ... Win32_Processor; ... Win32_PhysicalMemory; systeminfo",
-    "GPUs, CPUs, memory modules and RAM of a Windows machine",
+    sentence("windows.text-gpus-cpus-memory", "GPUs, CPUs, memory modules and RAM of a Windows machine"),
     (
         "AdapterRAM",
         "NumberOf",

@@ -31,11 +31,18 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="context-full",
-    title="Context nearly full",
+    title=sentence("watch.context-full.title", "Context nearly full"),
     kind=Kind.ILL,
-    reads="llama.cpp /slots: tokens and context of each slot",
-    rule="The fullest sequence uses 90 % of its context or more, in a quarter of the samples.",
+    reads=sentence("watch.context-full.reads", "llama.cpp /slots: tokens and context of each slot"),
+    rule=sentence(
+        "watch.context-full.rule", "The fullest sequence uses 90 % of its context or more, in a quarter of the samples."
+    ),
     judge=judge,
-    fix=("# A larger --ctx-size (it is shared by all slots of llama.cpp), fewer slots, or shorter histories.",),
-    then="`wellfed plan --context N`: the memory that a larger one takes.",
+    fix=(
+        sentence(
+            "watch.context-full.fix-larger-ctx-size",
+            "# A larger --ctx-size (it is shared by all slots of llama.cpp), fewer slots, or shorter histories.",
+        ),
+    ),
+    then=sentence("watch.context-full.then", "`wellfed plan --context N`: the memory that a larger one takes."),
 )

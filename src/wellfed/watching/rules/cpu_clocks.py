@@ -33,13 +33,18 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="cpu-clocks",
-    title="CPU clocks low under load",
+    title=sentence("watch.cpu-clocks.title", "CPU clocks low under load"),
     kind=Kind.ILL,
     loss=True,
-    reads="cpufreq scaling_cur_freq and cpuinfo_max_freq of CPUs that are busy",
-    rule="Busy CPUs run below 45 % of their highest clock (wide vectors on all cores lower it to 60 %).",
+    reads=sentence("watch.cpu-clocks.reads", "cpufreq scaling_cur_freq and cpuinfo_max_freq of CPUs that are busy"),
+    rule=sentence(
+        "watch.cpu-clocks.rule",
+        "Busy CPUs run below 45 % of their highest clock (wide vectors on all cores lower it to 60 %).",
+    ),
     judge=judge,
     fix=("cpupower frequency-set --governor performance",),
-    then="`turbostat`: power and temperature; `wellfed check --select cpu-governor`.",
+    then=sentence(
+        "watch.cpu-clocks.then", "`turbostat`: power and temperature; `wellfed check --select cpu-governor`."
+    ),
     explains=("queueing", "gpu-launch-bound", "memory-contention"),
 )

@@ -41,13 +41,20 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="cpu-quota",
-    title="CPU quota of the control group used up",
+    title=sentence("watch.cpu-quota.title", "CPU quota of the control group used up"),
     kind=Kind.ILL,
-    reads="cgroup cpu.stat: nr_periods, nr_throttled, of every group on the way up",
-    rule="At least 10 % of the periods were throttled.",
+    reads=sentence("watch.cpu-quota.reads", "cgroup cpu.stat: nr_periods, nr_throttled, of every group on the way up"),
+    rule=sentence("watch.cpu-quota.rule", "At least 10 % of the periods were throttled."),
     judge=judge,
-    fix=("# Raise it: docker --cpus, systemd CPUQuota=, Kubernetes resources.limits.cpu; or start fewer threads.",),
-    then="Whether the engine's threads exceed the quota: `wellfed check --select cpu-quota`.",
+    fix=(
+        sentence(
+            "watch.cpu-quota.fix-raise-docker-cpus",
+            "# Raise it: docker --cpus, systemd CPUQuota=, Kubernetes resources.limits.cpu; or start fewer threads.",
+        ),
+    ),
+    then=sentence(
+        "watch.cpu-quota.then", "Whether the engine's threads exceed the quota: `wellfed check --select cpu-quota`."
+    ),
     explains=(
         "cpu-too-few",
         "other-tenant-cpu",

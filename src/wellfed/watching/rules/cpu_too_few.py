@@ -51,13 +51,21 @@ def _crowd(threads: int, cpus: int) -> str:
 
 RULE = Rule(
     id="cpu-too-few",
-    title="More busy threads than CPUs (cpuset or affinity too small)",
+    title=sentence("watch.cpu-too-few.title", "More busy threads than CPUs (cpuset or affinity too small)"),
     kind=Kind.ILL,
     loss=True,
     reads="/proc/PID/task/*/schedstat: time run and time waited; Cpus_allowed_list",
-    rule="Hot threads wait at least 15 % of the time they want to run, and at least 10 % for each other.",
+    rule=sentence(
+        "watch.cpu-too-few.rule",
+        "Hot threads wait at least 15 % of the time they want to run, and at least 10 % for each other.",
+    ),
     judge=judge,
-    fix=("# As many threads as CPUs it may use: --threads, or a larger cpuset.",),
-    then="`wellfed check --select cpuset`.",
+    fix=(
+        sentence(
+            "watch.cpu-too-few.fix-many-threads-cpus",
+            "# As many threads as CPUs it may use: --threads, or a larger cpuset.",
+        ),
+    ),
+    then=sentence("watch.cpu-too-few.then", "`wellfed check --select cpuset`."),
     explains=("queueing", "unresponsive", "gpu-launch-bound", "tokeniser-bound", "memory-contention"),
 )

@@ -48,13 +48,23 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="decode-slow",
-    title="A user gets tokens slower than promised",
+    title=sentence("watch.decode-slow.title", "A user gets tokens slower than promised"),
     kind=Kind.ILL,
     loss=True,
-    reads="requests of our own (--probe): time between tokens; the plan, or what --expect says",
-    rule="At least 2 answers in the window, below 70 % of the promise's low end, and no others known to be served.",
+    reads=sentence(
+        "watch.decode-slow.reads", "requests of our own (--probe): time between tokens; the plan, or what --expect says"
+    ),
+    rule=sentence(
+        "watch.decode-slow.rule",
+        "At least 2 answers in the window, below 70 % of the promise's low end, and no others known to be served.",
+    ),
     judge=judge,
-    fix=("# Watch it on its own machine, where the cause can be seen; or ask whoever runs it.",),
-    then="The same at another time of day: others' load comes and goes.",
+    fix=(
+        sentence(
+            "watch.decode-slow.fix-watch-own-machine",
+            "# Watch it on its own machine, where the cause can be seen; or ask whoever runs it.",
+        ),
+    ),
+    then=sentence("watch.decode-slow.then", "The same at another time of day: others' load comes and goes."),
     like="queueing",
 )

@@ -31,12 +31,19 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="gone",
-    title="The engine has ended",
+    title=sentence("watch.gone.title", "The engine has ended"),
     kind=Kind.ILL,
     reads="/proc/PID",
-    rule="The process is not there, or another one has its number, in the last two samples.",
+    rule=sentence(
+        "watch.gone.rule", "The process is not there, or another one has its number, in the last two samples."
+    ),
     judge=judge,
-    fix=("# `wellfed logs NAME` tells what it said last; `dmesg` whether the kernel killed it.",),
-    then="Its log, and the kernel's.",
+    fix=(
+        sentence(
+            "watch.gone.fix-wellfed-logs-name",
+            "# `wellfed logs NAME` tells what it said last; `dmesg` whether the kernel killed it.",
+        ),
+    ),
+    then=sentence("watch.gone.then", "Its log, and the kernel's."),
     explains=("*",),
 )

@@ -126,17 +126,26 @@ def _fatal(place: str | None, kernel: KernelView) -> bool:
 
 RULE = Rule(
     id="gpu-errors",
-    title="GPU or link errors",
+    title=sentence("watch.gpu-errors.title", "GPU or link errors"),
     kind=Kind.ILL,
-    reads="NVML events (XID), ECC and replay counters, link width; the kernel's log where readable (XID, AER, DPC, "
-    "amdgpu resets); aer_dev_* of the GPU and of every bridge above it",
-    rule="A new XID or reset, an uncorrected ECC or PCIe error, 20 replays or corrected PCIe errors in a window "
-    "(without counters: one in the log), or fewer lanes than before.",
+    reads=sentence(
+        "watch.gpu-errors.reads",
+        "NVML events (XID), ECC and replay counters, link width; the kernel's log where readable "
+        "(XID, AER, DPC, amdgpu resets); aer_dev_* of the GPU and of every bridge above it",
+    ),
+    rule=sentence(
+        "watch.gpu-errors.rule",
+        "A new XID or reset, an uncorrected ECC or PCIe error, 20 replays or corrected PCIe "
+        "errors in a window (without counters: one in the log), or fewer lanes than before.",
+    ),
     judge=judge,
     fix=(
-        "# Reset or reboot; reseat the card or its riser; if it comes back, replace it.",
+        sentence(
+            "watch.gpu-errors.fix-reset-reboot-reseat",
+            "# Reset or reboot; reseat the card or its riser; if it comes back, replace it.",
+        ),
         "nvidia-smi -q -d ECC,ROW_REMAPPER",
     ),
-    then="`dmesg | grep -i -e xid -e aer`.",
+    then=sentence("watch.gpu-errors.then", "`dmesg | grep -i -e xid -e aer`."),
     explains=("queueing", "unresponsive"),
 )

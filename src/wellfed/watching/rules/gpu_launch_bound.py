@@ -48,16 +48,31 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="gpu-launch-bound",
-    title="CPU cannot feed the GPU: launch-bound",
+    title=sentence("watch.gpu-launch-bound.title", "CPU cannot feed the GPU: launch-bound"),
     kind=Kind.ILL,
     loss=True,
-    reads="NVML utilisation and PCIe throughput; CPU time of the engine's hottest thread",
-    rule="GPU busy below 85 % while serving, one engine thread above 90 % of a core, PCIe below half of its link.",
+    reads=sentence(
+        "watch.gpu-launch-bound.reads", "NVML utilisation and PCIe throughput; CPU time of the engine's hottest thread"
+    ),
+    rule=sentence(
+        "watch.gpu-launch-bound.rule",
+        "GPU busy below 85 % while serving, one engine thread above 90 % of a core, PCIe below half of its link.",
+    ),
     judge=judge,
     fix=(
-        "# CUDA graphs on (vLLM without --enforce-eager; llama.cpp: GGML_CUDA_DISABLE_GRAPHS unset), larger batches,",
-        "# CPU governor at performance, the engine alone on its cores; a CPU with faster single threads.",
+        sentence(
+            "watch.gpu-launch-bound.fix-cuda-graphs-vllm",
+            "# CUDA graphs on (vLLM without --enforce-eager; llama.cpp: GGML_CUDA_DISABLE_GRAPHS "
+            "unset), larger batches,",
+        ),
+        sentence(
+            "watch.gpu-launch-bound.fix-cpu-governor",
+            "# CPU governor at performance, the engine alone on its cores; a CPU with faster single threads.",
+        ),
     ),
-    then="Tokens/s with two requests at once: launch-bound engines make nearly twice as many.",
+    then=sentence(
+        "watch.gpu-launch-bound.then",
+        "Tokens/s with two requests at once: launch-bound engines make nearly twice as many.",
+    ),
     explains=("queueing",),
 )

@@ -36,13 +36,15 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="gpu-low-clocks",
-    title="GPU clocks low without a reason",
+    title=sentence("watch.gpu-low-clocks.title", "GPU clocks low without a reason"),
     kind=Kind.ILL,
     loss=True,
-    reads="NVML clocks, performance state, utilisation",
-    rule="Busy at least 70 % of the time at less than 60 % of the highest clock.",
+    reads=sentence("watch.gpu-low-clocks.reads", "NVML clocks, performance state, utilisation"),
+    rule=sentence(
+        "watch.gpu-low-clocks.rule", "Busy at least 70 % of the time at less than 60 % of the highest clock."
+    ),
     judge=judge,
     fix=("nvidia-smi --reset-gpu-clocks",),
-    then="`nvidia-smi -q -d CLOCK,PERFORMANCE`: who set them.",
+    then=sentence("watch.gpu-low-clocks.then", "`nvidia-smi -q -d CLOCK,PERFORMANCE`: who set them."),
     explains=("queueing",),
 )

@@ -56,13 +56,24 @@ def _judge(gpu: GpuView) -> list[Sign]:
 
 RULE = Rule(
     id="gpu-throttled",
-    title="GPU throttled by power or heat",
+    title=sentence("watch.gpu-throttled.title", "GPU throttled by power or heat"),
     kind=Kind.ILL,
     loss=True,
-    reads="NVML clocks event reasons, clocks, power, temperature",
-    rule="A slowdown in 30 % of samples with clocks below 95 %, or the power cap in half with clocks below 80 %.",
+    reads=sentence("watch.gpu-throttled.reads", "NVML clocks event reasons, clocks, power, temperature"),
+    rule=sentence(
+        "watch.gpu-throttled.rule",
+        "A slowdown in 30 % of samples with clocks below 95 %, or the power cap in half with clocks below 80 %.",
+    ),
     judge=judge,
-    fix=("# Airflow and dust; a higher limit where the card allows: nvidia-smi -pl WATTS; check the power cables.",),
-    then="`wellfed check --select gpu-throttle,gpu-power-limit`; temperatures over ten minutes.",
+    fix=(
+        sentence(
+            "watch.gpu-throttled.fix-airflow-dust-higher",
+            "# Airflow and dust; a higher limit where the card allows: nvidia-smi -pl WATTS; check the power cables.",
+        ),
+    ),
+    then=sentence(
+        "watch.gpu-throttled.then",
+        "`wellfed check --select gpu-throttle,gpu-power-limit`; temperatures over ten minutes.",
+    ),
     explains=("queueing", "gpu-low-clocks"),
 )

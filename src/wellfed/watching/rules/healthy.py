@@ -149,38 +149,53 @@ def asked(view: View) -> Iterable[Sign]:
 
 HBM = Rule(
     id="hbm-bound",
-    title="Decode at the GPU's memory bandwidth (healthy)",
+    title=sentence("watch.healthy.title", "Decode at the GPU's memory bandwidth (healthy)"),
     kind=Kind.HEALTHY,
-    reads="NVML utilisation; the engine's rates",
-    rule="Decoding, every GPU of the engine busy at least 85 % of the time.",
+    reads=sentence("watch.healthy.reads", "NVML utilisation; the engine's rates"),
+    rule=sentence("watch.healthy.rule", "Decoding, every GPU of the engine busy at least 85 % of the time."),
     judge=hbm,
     fix=(
-        "# Fewer bits per weight, more requests at once (throughput), or more bandwidth: `wellfed plan` prices each.",
+        sentence(
+            "watch.healthy.fix-fewer-bits-per",
+            "# Fewer bits per weight, more requests at once (throughput), or more bandwidth: "
+            "`wellfed plan` prices each.",
+        ),
     ),
 )
 PREFILL = Rule(
     id="compute-bound-prefill",
-    title="Prompts at the GPU's compute rate (healthy)",
+    title=sentence("watch.healthy.title-2", "Prompts at the GPU's compute rate (healthy)"),
     kind=Kind.HEALTHY,
-    reads="NVML utilisation; prompt tokens/s",
-    rule="Reading prompts, every GPU of the engine busy at least 85 % of the time.",
+    reads=sentence("watch.healthy.reads-2", "NVML utilisation; prompt tokens/s"),
+    rule=sentence("watch.healthy.rule-2", "Reading prompts, every GPU of the engine busy at least 85 % of the time."),
     judge=prefill,
-    fix=("# Prefix caching, shorter prompts, or more compute.",),
+    fix=(sentence("watch.healthy.fix-prefix-caching", "# Prefix caching, shorter prompts, or more compute."),),
 )
 CPU = Rule(
     id="cpu-bound",
-    title="CPU engine at its memory bandwidth or compute rate (healthy)",
+    title=sentence("watch.healthy.title-3", "CPU engine at its memory bandwidth or compute rate (healthy)"),
     kind=Kind.HEALTHY,
     reads="/proc/PID/task/*/schedstat; bytes per token and bandwidth where a plan is known",
-    rule="Requests run, hot threads wait less than 15 % of the time they want to run.",
+    rule=sentence(
+        "watch.healthy.rule-3", "Requests run, hot threads wait less than 15 % of the time they want to run."
+    ),
     judge=cpu,
-    fix=("# Fewer bits per weight, more memory channels, or layers on a GPU: `wellfed plan` prices each.",),
+    fix=(
+        sentence(
+            "watch.healthy.fix-fewer-bits-per-2",
+            "# Fewer bits per weight, more memory channels, or layers on a GPU: `wellfed plan` prices each.",
+        ),
+    ),
 )
 ASKED = Rule(
     id="as-promised",
-    title="It answers as fast as promised (healthy)",
+    title=sentence("watch.healthy.title-4", "It answers as fast as promised (healthy)"),
     kind=Kind.HEALTHY,
-    reads="requests of our own (--probe), the plan or --expect; of an engine without metrics",
-    rule="At least 2 answers, none failed, tokens no slower than the promise's low end.",
+    reads=sentence(
+        "watch.healthy.reads-3", "requests of our own (--probe), the plan or --expect; of an engine without metrics"
+    ),
+    rule=sentence(
+        "watch.healthy.rule-4", "At least 2 answers, none failed, tokens no slower than the promise's low end."
+    ),
     judge=asked,
 )

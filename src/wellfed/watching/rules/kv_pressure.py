@@ -34,15 +34,21 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="kv-pressure",
-    title="KV cache under pressure",
+    title=sentence("watch.kv-pressure.title", "KV cache under pressure"),
     kind=Kind.ILL,
     reads="vLLM kv_cache_usage_perc, num_preemptions_total; SGLang token_usage, retractions",
-    rule="Sequences were preempted with the cache above 70 %, or requests wait with it above 90 %.",
+    rule=sentence(
+        "watch.kv-pressure.rule",
+        "Sequences were preempted with the cache above 70 %, or requests wait with it above 90 %.",
+    ),
     judge=judge,
     fix=(
-        "# More room: --gpu-memory-utilization, an 8-bit KV cache, a smaller quantisation, tensor parallelism;",
-        "# or less need: --max-model-len, --max-num-seqs.",
+        sentence(
+            "watch.kv-pressure.fix-more-room-gpu",
+            "# More room: --gpu-memory-utilization, an 8-bit KV cache, a smaller quantisation, tensor parallelism;",
+        ),
+        sentence("watch.kv-pressure.fix-less-need-max", "# or less need: --max-model-len, --max-num-seqs."),
     ),
-    then="`wellfed plan`: how many sequences of this context fit.",
+    then=sentence("watch.kv-pressure.then", "`wellfed plan`: how many sequences of this context fit."),
     explains=("queueing",),
 )

@@ -98,13 +98,24 @@ def _beside(view: View) -> float | None:
 
 RULE = Rule(
     id="memory-contention",
-    title="Another tenant on the memory bus",
+    title=sentence("watch.memory-contention.title", "Another tenant on the memory bus"),
     kind=Kind.ILL,
     loss=True,
-    reads="decode steps per second of the engine's CPU time; an undisturbed time before, or a plan; others' CPU time",
-    rule="Threads do not wait, others use >= 0.3 cores, and work per CPU second is below 75 % of the reference.",
+    reads=sentence(
+        "watch.memory-contention.reads",
+        "decode steps per second of the engine's CPU time; an undisturbed time before, or a plan; others' CPU time",
+    ),
+    rule=sentence(
+        "watch.memory-contention.rule",
+        "Threads do not wait, others use >= 0.3 cores, and work per CPU second is below 75 % of the reference.",
+    ),
     judge=judge,
-    fix=("# Stop or move the others, to another socket where there is one; bandwidth can be rationed (resctrl MBA).",),
-    then="`wellfed bench memory` now and when the others are gone.",
+    fix=(
+        sentence(
+            "watch.memory-contention.fix-stop-move-others",
+            "# Stop or move the others, to another socket where there is one; bandwidth can be rationed (resctrl MBA).",
+        ),
+    ),
+    then=sentence("watch.memory-contention.then", "`wellfed bench memory` now and when the others are gone."),
     explains=("queueing",),
 )

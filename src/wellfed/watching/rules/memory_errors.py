@@ -49,15 +49,20 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="memory-errors",
-    title="Memory or machine-check errors",
+    title=sentence("watch.memory-errors.title", "Memory or machine-check errors"),
     kind=Kind.ILL,
     reads="/sys/devices/system/edac/mc/*: ce_count, ue_count; machine checks and EDAC in the kernel's log",
-    rule="An uncorrected error, 10 corrected ones in a window, or a line in the log.",
+    rule=sentence(
+        "watch.memory-errors.rule", "An uncorrected error, 10 corrected ones in a window, or a line in the log."
+    ),
     judge=judge,
     fix=(
-        "# Find the module, reseat or replace it; a memory test before it serves again.",
+        sentence(
+            "watch.memory-errors.fix-find-module-reseat",
+            "# Find the module, reseat or replace it; a memory test before it serves again.",
+        ),
         "grep . /sys/devices/system/edac/mc/mc*/*e_count /sys/devices/system/edac/mc/mc*/dimm*/dimm_*e_count",
     ),
-    then="`ras-mc-ctl --errors`, `dmesg | grep -i -e edac -e 'hardware error'`.",
+    then=sentence("watch.memory-errors.then", "`ras-mc-ctl --errors`, `dmesg | grep -i -e edac -e 'hardware error'`."),
     refs=("https://docs.kernel.org/admin-guide/ras.html",),
 )

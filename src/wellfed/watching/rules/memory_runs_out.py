@@ -61,11 +61,19 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="memory-runs-out",
-    title="Memory about to run out",
+    title=sentence("watch.memory-runs-out.title", "Memory about to run out"),
     kind=Kind.ILL,
-    reads="resident size over time, MemAvailable, the control group's limit",
-    rule="While serving it grows by at least 1 MB/s (median slope), and what is left lasts less than 15 minutes.",
+    reads=sentence("watch.memory-runs-out.reads", "resident size over time, MemAvailable, the control group's limit"),
+    rule=sentence(
+        "watch.memory-runs-out.rule",
+        "While serving it grows by at least 1 MB/s (median slope), and what is left lasts less than 15 minutes.",
+    ),
     judge=judge,
-    fix=("# A smaller prompt cache or context, a higher limit, or a restart at a quiet hour.",),
-    then="Which part grows: `pmap -x PID` twice.",
+    fix=(
+        sentence(
+            "watch.memory-runs-out.fix-smaller-prompt-cache",
+            "# A smaller prompt cache or context, a higher limit, or a restart at a quiet hour.",
+        ),
+    ),
+    then=sentence("watch.memory-runs-out.then", "Which part grows: `pmap -x PID` twice."),
 )

@@ -31,10 +31,10 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="no-demand",
-    title="No demand: the engine waits for requests",
+    title=sentence("watch.no-demand.title", "No demand: the engine waits for requests"),
     kind=Kind.HEALTHY,
-    reads="the engine's running and waiting requests",
-    rule="No request runs or waits in at least half of the samples.",
+    reads=sentence("watch.no-demand.reads", "the engine's running and waiting requests"),
+    rule=sentence("watch.no-demand.rule", "No request runs or waits in at least half of the samples."),
     judge=judge,
-    then="Whether requests reach it: the proxy's or client's own log.",
+    then=sentence("watch.no-demand.then", "Whether requests reach it: the proxy's or client's own log."),
 )

@@ -135,18 +135,25 @@ def _gpu(view: View, nodes: dict[int, float]) -> list[Sign]:
 
 RULE = Rule(
     id="numa-remote",
-    title="Remote NUMA memory",
+    title=sentence("watch.numa-remote.title", "Remote NUMA memory"),
     kind=Kind.ILL,
     reads="/proc/PID/numa_maps, where hot threads last ran, nodes of CPUs and GPUs, numastat other_node",
     rule=(
-        "Threads find 30 % fewer pages at home than they could; or they run on several nodes while one holds so many "
-        "pages that 30 % of the bandwidth idles; or 70 % of hot time is off the GPU's node."
+        sentence(
+            "watch.numa-remote.rule",
+            "Threads find 30 % fewer pages at home than they could; or they run on several nodes "
+            "while one holds so many pages that 30 % of the bandwidth idles; or 70 % of hot time is "
+            "off the GPU's node.",
+        )
     ),
     judge=judge,
     fix=(
         "numactl --cpunodebind=0 --membind=0 COMMAND",
-        "# or let `wellfed run` bind it; pages move with: migratepages PID all 0",
+        sentence(
+            "watch.numa-remote.fix-let-wellfed-run",
+            "# or let `wellfed run` bind it; pages move with: migratepages PID all 0",
+        ),
     ),
-    then="`numastat -p PID`; `wellfed check --select numa-*`.",
+    then=sentence("watch.numa-remote.then", "`numastat -p PID`; `wellfed check --select numa-*`."),
     explains=("queueing", "memory-contention"),
 )

@@ -40,16 +40,25 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="other-tenant-cpu",
-    title="Another tenant on the engine's CPUs",
+    title=sentence("watch.other-tenant-cpu.title", "Another tenant on the engine's CPUs"),
     kind=Kind.ILL,
     loss=True,
     reads="/proc/stat against the engine's own CPU time; /proc/PID/task/*/schedstat",
-    rule="Hot threads wait at least 15 % of the time they want to run, at least 10 % for others that use >= 0.2 cores.",
+    rule=sentence(
+        "watch.other-tenant-cpu.rule",
+        "Hot threads wait at least 15 % of the time they want to run, at least 10 % for others that use >= 0.2 cores.",
+    ),
     judge=judge,
     fix=(
-        "# Stop or move the others (`top` names them), lower their priority (renice 19), or reserve CPUs (cpuset);",
-        "# until then start the engine with as many threads as CPUs are free.",
+        sentence(
+            "watch.other-tenant-cpu.fix-stop-move-others",
+            "# Stop or move the others (`top` names them), lower their priority (renice 19), or reserve CPUs (cpuset);",
+        ),
+        sentence(
+            "watch.other-tenant-cpu.fix-until-then-start",
+            "# until then start the engine with as many threads as CPUs are free.",
+        ),
     ),
-    then="`top -H`: who it is.",
+    then=sentence("watch.other-tenant-cpu.then", "`top -H`: who it is."),
     explains=("queueing", "unresponsive", "gpu-launch-bound", "tokeniser-bound", "memory-contention"),
 )

@@ -16,9 +16,11 @@ def judge(view: View) -> Iterable[Sign]:
     """A busy GPU with strangers on it while the engine rests, or is slower than planned."""
     engine = view.engine
     resting = engine is not None and engine.idle is not None and engine.idle > 0.9
-    slow = view.against_promise is not None and view.promise is not None and (
-        view.against_promise < 0.8 * view.promise.decode_low_tok_s / view.promise.decode_tok_s
-    )  # fmt: skip
+    slow = (
+        view.against_promise is not None
+        and view.promise is not None
+        and (view.against_promise < 0.8 * view.promise.decode_low_tok_s / view.promise.decode_tok_s)
+    )
     found: list[Sign] = []
     for gpu in view.gpus or ():
         if not gpu.foreign_pids or gpu.engine_here is False or (gpu.busy or 0.0) < 0.5:
@@ -46,12 +48,22 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="other-tenant-gpu",
-    title="Another tenant on the GPU",
+    title=sentence("watch.other-tenant-gpu.title", "Another tenant on the GPU"),
     kind=Kind.ILL,
-    reads="NVML processes and utilisation; the engine's requests; the plan's rate",
-    rule="Others hold >= 256 MiB on a GPU busy >= 50 % while the engine rests or is slower than the plan's interval.",
+    reads=sentence(
+        "watch.other-tenant-gpu.reads", "NVML processes and utilisation; the engine's requests; the plan's rate"
+    ),
+    rule=sentence(
+        "watch.other-tenant-gpu.rule",
+        "Others hold >= 256 MiB on a GPU busy >= 50 % while the engine rests or is slower than the plan's interval.",
+    ),
     judge=judge,
-    fix=("# Stop or move them; or divide the card (MIG), and plan with the part.",),
-    then="`nvidia-smi pmon`: each process's share.",
+    fix=(
+        sentence(
+            "watch.other-tenant-gpu.fix-stop-move-them",
+            "# Stop or move them; or divide the card (MIG), and plan with the part.",
+        ),
+    ),
+    then=sentence("watch.other-tenant-gpu.then", "`nvidia-smi pmon`: each process's share."),
     explains=("queueing", "gpu-launch-bound"),
 )

@@ -56,15 +56,21 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="paging",
-    title="Model pages evicted from memory and read again",
+    title=sentence("watch.paging.title", "Model pages evicted from memory and read again"),
     kind=Kind.ILL,
     reads="/proc/PID/stat majflt; workingset_refault of the control group or machine; PSI; /proc/PID/io",
-    rule="At least 15 major faults/s of the engine while evicted file pages are needed again.",
+    rule=sentence(
+        "watch.paging.rule", "At least 15 major faults/s of the engine while evicted file pages are needed again."
+    ),
     judge=judge,
     fix=(
-        "# Raise the memory limit above the model, or take a smaller quantisation; --no-mmap or --mlock fails at once",
-        "# instead of crawling.",
+        sentence(
+            "watch.paging.fix-raise-memory-limit",
+            "# Raise the memory limit above the model, or take a smaller quantisation; --no-mmap or "
+            "--mlock fails at once",
+        ),
+        sentence("watch.paging.fix-instead-crawling", "# instead of crawling."),
     ),
-    then="`wellfed plan`: what the model needs against what the limit allows.",
+    then=sentence("watch.paging.then", "`wellfed plan`: what the model needs against what the limit allows."),
     explains=("queueing", "unresponsive", "memory-contention", "other-tenant-cpu", "memory-runs-out"),
 )

@@ -37,15 +37,24 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="pcie-bound",
-    title="PCIe-bound",
+    title=sentence("watch.pcie-bound.title", "PCIe-bound"),
     kind=Kind.ILL,
-    reads="NVML PCIe throughput against the link's negotiated generation and width",
-    rule="At least 65 % of what the negotiated link achieves (85 % of its line rate after coding).",
+    reads=sentence("watch.pcie-bound.reads", "NVML PCIe throughput against the link's negotiated generation and width"),
+    rule=sentence(
+        "watch.pcie-bound.rule",
+        "At least 65 % of what the negotiated link achieves (85 % of its line rate after coding).",
+    ),
     judge=judge,
     fix=(
-        "# Fewer layers or experts on the CPU, or compute them there; pipeline instead of tensor parallelism;",
-        "# `wellfed check --load` tells whether the link itself is narrower than the slot.",
+        sentence(
+            "watch.pcie-bound.fix-fewer-layers-experts",
+            "# Fewer layers or experts on the CPU, or compute them there; pipeline instead of tensor parallelism;",
+        ),
+        sentence(
+            "watch.pcie-bound.fix-wellfed-check-load",
+            "# `wellfed check --load` tells whether the link itself is narrower than the slot.",
+        ),
     ),
-    then="`wellfed check --load --select pcie-*`.",
+    then=sentence("watch.pcie-bound.then", "`wellfed check --load --select pcie-*`."),
     explains=("queueing", "gpu-launch-bound"),
 )

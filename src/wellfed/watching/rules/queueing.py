@@ -38,14 +38,20 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="queueing",
-    title="Offered load above capacity: requests queue",
+    title=sentence("watch.queueing.title", "Offered load above capacity: requests queue"),
     kind=Kind.ILL,
-    reads="the engine's running and waiting requests",
-    rule="Requests wait in at least 80 % of samples.",
+    reads=sentence("watch.queueing.reads", "the engine's running and waiting requests"),
+    rule=sentence("watch.queueing.rule", "Requests wait in at least 80 % of samples."),
     judge=judge,
     fix=(
-        "# More sequences at once (llama.cpp --parallel, vLLM --max-num-seqs), where memory allows (`wellfed plan`);",
-        "# or a second copy of the engine, or fewer clients.",
+        sentence(
+            "watch.queueing.fix-more-sequences-once",
+            "# More sequences at once (llama.cpp --parallel, vLLM --max-num-seqs), where memory "
+            "allows (`wellfed plan`);",
+        ),
+        sentence("watch.queueing.fix-second-copy-engine", "# or a second copy of the engine, or fewer clients."),
     ),
-    then="`wellfed plan --concurrency N`: whether more slots fit, and what each user then gets.",
+    then=sentence(
+        "watch.queueing.then", "`wellfed plan --concurrency N`: whether more slots fit, and what each user then gets."
+    ),
 )

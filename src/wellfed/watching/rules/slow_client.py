@@ -36,11 +36,18 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="slow-client",
-    title="A client does not read its answers",
+    title=sentence("watch.slow-client.title", "A client does not read its answers"),
     kind=Kind.ILL,
     reads="/proc/net/tcp: send queue of the engine's connections, receive queue of local clients",
-    rule="More than 2 KiB unread on a connection in at least 80 % of samples, and not falling.",
+    rule=sentence(
+        "watch.slow-client.rule", "More than 2 KiB unread on a connection in at least 80 % of samples, and not falling."
+    ),
     judge=judge,
-    fix=("# Look at the client, a proxy that buffers, or the network; the engine is not slow.",),
-    then="`ss -tnp` at the engine's port: whose connection it is.",
+    fix=(
+        sentence(
+            "watch.slow-client.fix-look-client-proxy",
+            "# Look at the client, a proxy that buffers, or the network; the engine is not slow.",
+        ),
+    ),
+    then=sentence("watch.slow-client.then", "`ss -tnp` at the engine's port: whose connection it is."),
 )

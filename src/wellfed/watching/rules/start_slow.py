@@ -64,13 +64,24 @@ def _full(engine: EngineView) -> bool:
 
 RULE = Rule(
     id="start-slow",
-    title="Requests wait before they are computed",
+    title=sentence("watch.start-slow.title", "Requests wait before they are computed"),
     kind=Kind.ILL,
-    reads="requests of our own (--probe): time to the first token of a line of prompt, time between tokens",
-    rule="At least 2 answers: the first token takes 1 s longer than the prompt could at the speed of decoding, and "
-    "that is most of it.",
+    reads=sentence(
+        "watch.start-slow.reads",
+        "requests of our own (--probe): time to the first token of a line of prompt, time between tokens",
+    ),
+    rule=sentence(
+        "watch.start-slow.rule",
+        "At least 2 answers: the first token takes 1 s longer than the prompt could at the speed "
+        "of decoding, and that is most of it.",
+    ),
     judge=judge,
-    fix=("# More sequences at once or more copies of the engine; or look at the proxy between.",),
-    then="The engine's own queue (its /metrics); the same request past the proxy.",
+    fix=(
+        sentence(
+            "watch.start-slow.fix-more-sequences-once",
+            "# More sequences at once or more copies of the engine; or look at the proxy between.",
+        ),
+    ),
+    then=sentence("watch.start-slow.then", "The engine's own queue (its /metrics); the same request past the proxy."),
     like="queueing",
 )

@@ -32,13 +32,13 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="cpu-stolen",
-    title="CPU time stolen by the hypervisor",
+    title=sentence("watch.stolen.title", "CPU time stolen by the hypervisor"),
     kind=Kind.ILL,
     loss=True,
     reads="/proc/stat: steal",
-    rule="At least 10 % of the CPU time that is wanted is stolen.",
+    rule=sentence("watch.stolen.rule", "At least 10 % of the CPU time that is wanted is stolen."),
     judge=judge,
-    fix=("# Dedicated or pinned vCPUs, or another instance type.",),
-    then="Steal over a day: neighbours come and go.",
+    fix=(sentence("watch.stolen.fix-dedicated-pinned", "# Dedicated or pinned vCPUs, or another instance type."),),
+    then=sentence("watch.stolen.then", "Steal over a day: neighbours come and go."),
     explains=("queueing", "unresponsive", "gpu-launch-bound", "tokeniser-bound", "memory-contention"),
 )

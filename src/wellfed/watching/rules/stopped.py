@@ -28,12 +28,12 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="stopped",
-    title="The engine is stopped (SIGSTOP, job control, debugger, frozen)",
+    title=sentence("watch.stopped.title", "The engine is stopped (SIGSTOP, job control, debugger, frozen)"),
     kind=Kind.ILL,
     reads="/proc/PID/stat: the state",
-    rule="State T or t in at least half of the samples.",
+    rule=sentence("watch.stopped.rule", "State T or t in at least half of the samples."),
     judge=judge,
     fix=("kill -CONT PID",),
-    then="Who stopped it: a shell's job control (Ctrl-Z), a debugger, `docker pause`.",
+    then=sentence("watch.stopped.then", "Who stopped it: a shell's job control (Ctrl-Z), a debugger, `docker pause`."),
     explains=("*",),
 )

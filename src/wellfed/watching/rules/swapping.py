@@ -41,12 +41,17 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="swapping",
-    title="Swapping",
+    title=sentence("watch.swapping.title", "Swapping"),
     kind=Kind.ILL,
     reads="/proc/PID/status VmSwap; /proc/vmstat pswpin, pswpout",
-    rule="The engine has pages in swap while at least 100 pages/s move.",
+    rule=sentence("watch.swapping.rule", "The engine has pages in swap while at least 100 pages/s move."),
     judge=judge,
-    fix=("# Less on this machine, a smaller model or context; --mlock keeps the model in RAM.",),
-    then="`wellfed plan`: what the model needs against what is free.",
+    fix=(
+        sentence(
+            "watch.swapping.fix-less-machine-smaller",
+            "# Less on this machine, a smaller model or context; --mlock keeps the model in RAM.",
+        ),
+    ),
+    then=sentence("watch.swapping.then", "`wellfed plan`: what the model needs against what is free."),
     explains=("queueing", "unresponsive", "memory-runs-out", "memory-contention"),
 )

@@ -50,12 +50,24 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="tokeniser-bound",
-    title="Tokenisation or API server is the bottleneck",
+    title=sentence("watch.tokeniser-bound.title", "Tokenisation or API server is the bottleneck"),
     kind=Kind.ILL,
-    reads="CPU time by thread of the API server's process and of the engine's; NVML utilisation",
-    rule="A thread of the API server above 90 % of a core, every engine thread below 85 %, GPU busy below 85 %.",
+    reads=sentence(
+        "watch.tokeniser-bound.reads",
+        "CPU time by thread of the API server's process and of the engine's; NVML utilisation",
+    ),
+    rule=sentence(
+        "watch.tokeniser-bound.rule",
+        "A thread of the API server above 90 % of a core, every engine thread below 85 %, GPU busy below 85 %.",
+    ),
     judge=judge,
-    fix=("# More API processes (vLLM --api-server-count), several tokenizer workers, shorter prompts, streaming off.",),
-    then="The same load with prompts of token ids instead of text.",
+    fix=(
+        sentence(
+            "watch.tokeniser-bound.fix-more-api-processes",
+            "# More API processes (vLLM --api-server-count), several tokenizer workers, shorter "
+            "prompts, streaming off.",
+        ),
+    ),
+    then=sentence("watch.tokeniser-bound.then", "The same load with prompts of token ids instead of text."),
     explains=("queueing",),
 )

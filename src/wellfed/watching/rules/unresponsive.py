@@ -98,12 +98,20 @@ def _failing(view: View) -> list[Sign]:
 
 RULE = Rule(
     id="unresponsive",
-    title="The engine does not answer and does not work",
+    title=sentence("watch.unresponsive.title", "The engine does not answer and does not work"),
     kind=Kind.ILL,
-    reads="the endpoint, CPU time of all threads; requests of our own (--probe)",
-    rule="No answer in half of the samples, or half of at least 2 probes failed, or the only one has waited for 20 s; "
-    "and less than 0.05 cores used, where that can be seen.",
+    reads=sentence("watch.unresponsive.reads", "the endpoint, CPU time of all threads; requests of our own (--probe)"),
+    rule=sentence(
+        "watch.unresponsive.rule",
+        "No answer in half of the samples, or half of at least 2 probes failed, or the only one "
+        "has waited for 20 s; and less than 0.05 cores used, where that can be seen.",
+    ),
     judge=judge,
-    fix=("# Restart it; before that, `py-spy dump` or gdb tells where its threads wait.",),
-    then="Where its threads wait: /proc/PID/task/*/wchan and stack.",
+    fix=(
+        sentence(
+            "watch.unresponsive.fix-restart-before-py",
+            "# Restart it; before that, `py-spy dump` or gdb tells where its threads wait.",
+        ),
+    ),
+    then=sentence("watch.unresponsive.then", "Where its threads wait: /proc/PID/task/*/wchan and stack."),
 )
