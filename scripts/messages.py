@@ -123,7 +123,18 @@ def extracted() -> Catalog:
     for name, line, texts, _, context in extract_from_dir(SOURCE, [("**.py", extract_calls)], keywords=keywords):
         if context:
             catalog.add(texts, None, [(f"src/wellfed/{name}", line)], context=context)
+    for text in helps():
+        catalog.add(text, context="help")
     return catalog
+
+
+def helps() -> list[str]:
+    """Help of every command and option, as `--help` looks it up."""
+    sys.path.insert(0, str(SOURCE.parent))
+    from wellfed.cli.help_words import every_help
+    from wellfed.cli.main import COMMANDS, cli
+
+    return list(dict.fromkeys([*every_help(cli), *(text for _, text in COMMANDS.values())]))
 
 
 def languages() -> list[str]:

@@ -159,7 +159,11 @@ def measure(
     try:
         for gpu in range(count):
             for node, cpus in nodes:
-                progress(f"GPU {gpu}, node {'?' if node is None else node}")
+                progress(
+                    sentence(
+                        "bench.link.gpu-node", "GPU {gpu}, node {node}", gpu=gpu, node="?" if node is None else node
+                    )
+                )
                 os.sched_setaffinity(0, cpus)
                 found += _both_directions(cuda, gpu, node, size)
         os.sched_setaffinity(0, allowed)

@@ -95,7 +95,7 @@ def _measured(machine: Machine, size: int, repetitions: int, progress: Callable[
     nodes = {node: own for node, own in nodes.items() if own}
     points, huge = [], None
     for count in sweep(len(cpus)):
-        progress(f"{count} threads")
+        progress(sentence("bench.memory.threads", "{count} threads", count=count))
         workers = [_Worker(cpu, size, None) for cpu in cpus[:count]]
         points.append(_point(kernels, workers, None, None, repetitions))
         huge = _huge_share(size * len(_Worker.ARRAYS) * count)

@@ -213,7 +213,9 @@ class _Refused(BadInput):
         hint = sentence(
             "hub-listing.set-hf-endpoint", "set HF_ENDPOINT to a mirror, or ask ModelScope (--hub modelscope)"
         )
-        super().__init__(f"{host} answers HTTP {status}", hint)
+        super().__init__(
+            sentence("hub-listing.answers-http", "{host} answers HTTP {status}", host=host, status=status), hint
+        )
         self.status = status
 
 

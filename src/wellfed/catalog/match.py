@@ -191,7 +191,7 @@ def _assumptions(query: Query, best: Hit, hits: Sequence[Hit]) -> list[Assumptio
             )
         )
     if query.hard.cores and "form" in best.part.row.values and not _cores_match(query.hard.cores, best.part):
-        text = f"{best.part.cores[0] if best.part.cores else '?'} GPU cores"
+        text = sentence("match.gpu-cores", "{cores} GPU cores", cores=best.part.cores[0] if best.part.cores else "?")
         told.append(
             Assumption(
                 text,

@@ -83,7 +83,15 @@ def memory_text(report: MemoryReport) -> None:
         if theory is None
         else tell("bench-text.reached", " ({report:.0%} of it reached)", report=report.best() / theory)
     )
-    click.echo(f"theoretical {format_bandwidth(theory)}{share}; {report.kernels}")
+    click.echo(
+        tell(
+            "bench-text.theoretical",
+            "theoretical {theory}{share}; {kernels}",
+            theory=format_bandwidth(theory),
+            share=share,
+            kernels=report.kernels,
+        )
+    )
     clock = (
         tell("bench-text.install-numba", "? (install numba to measure it)")
         if report.clock_hz is None
@@ -132,7 +140,7 @@ def link_text(copies: Sequence[Copy]) -> None:
     """A line per direction."""
     for copy in copies:
         node = "?" if copy.node is None else copy.node
-        where = f"to GPU {copy.peer}" if copy.peer is not None else f"node {node}"
+        where = f"to GPU {copy.peer}" if copy.peer is not None else tell("bench-text.node", "node {node}", node=node)
         detour = tell("bench-text.through-host-memory", "  through host memory") if copy.direct is False else ""
         click.echo(f"GPU {copy.gpu}  {where:<9} {copy.direction:<16} {format_bandwidth(copy.bytes_per_s)}{detour}")
 
@@ -155,7 +163,7 @@ def engine_text(measurements: Sequence[Measurement]) -> None:
             f"{format_rate(one.decode_tok_s):>15} {format_rate(one.total_tok_s):>12} {one.failed:>7}"
         )
     for error in dict.fromkeys(error for one in measurements for error in one.errors):
-        click.echo(f"failed: {error}", err=True)
+        click.echo(tell("bench-text.failed", "failed: {error}", error=error), err=True)
     for line in filter(None, map(_doubts, measurements)):
         click.echo(line, err=True)
 
@@ -210,7 +218,10 @@ def engine_svg(measurements: Sequence[Measurement]) -> str:
 
     return bars(
         tell("bench-text.tokens-s-all", "tokens/s, all users together"),
-        [(f"{m.scenario.concurrency} users", m.total_tok_s) for m in measurements],
+        [
+            (tell("bench-text.users", "{concurrency} users", concurrency=m.scenario.concurrency), m.total_tok_s)
+            for m in measurements
+        ],
     )
 
 
@@ -222,7 +233,14 @@ def compare_text(own: OwnCalibration) -> None:
         if own.memory.clock_hz is None
         else tell("bench-text.cores-ghz", "; cores at {clock:.2f} GHz", clock=own.memory.clock_hz / 1e9)
     )
-    click.echo(f"memory: {format_bandwidth(own.memory.read_bytes_per_s)} read{clock}")
+    click.echo(
+        tell(
+            "bench-text.memory-read",
+            "memory: {read} read{clock}",
+            read=format_bandwidth(own.memory.read_bytes_per_s),
+            clock=clock,
+        )
+    )
     if own.observations:
         click.echo(f"{'':<58} {'measured':>9} {'bundled':>9} {'error':>7} {'own':>9} {'error':>7}")
     for one in own.observations:

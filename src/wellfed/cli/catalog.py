@@ -124,7 +124,7 @@ def _cpus() -> list[tuple[Any, ...]]:
             cpu,
             cpu.id,
             cpu.name,
-            f"{cpu.cores} cores",
+            tell("cli.catalog.cores", "{cores} cores", cores=cpu.cores),
             f"{cpu.memory_channels} x {cpu.memory_type}-{cpu.memory_mt_s[0]:.0f}",
             _rating(cpu),
         )

@@ -42,7 +42,9 @@ def print_checked(checked: Checked, everything: bool) -> None:
     out.print(escape(machine_line(checked.machine)))
     _print_header(checked)
     if checked.no_price is not None:
-        out.print(f"[yellow]not priced: {escape(str(checked.no_price))}[/]")
+        out.print(
+            tell("check-text.priced", "[yellow]not priced: {no_price}[/]", no_price=escape(str(checked.no_price)))
+        )
     if checked.plan is not None:
         out.print(tell("check-text.costs", "[dim]costs are for {plan}[/]", plan=escape(_plan_line(checked.plan))))
     shown = _ORDER if everything else (Verdict.FAIL, Verdict.WARN, Verdict.UNKNOWN)

@@ -96,7 +96,15 @@ def _print(found: list[Compared]) -> None:
             "█" * max(1, round(10 * rate / most)),
             watts,
             "?" if one.tokens_per_joule is None else f"{one.tokens_per_joule:.3g}",
-            "none" if weak is None else f"{weak.part} (x{weak.factor:g} buys x{weak.gain:.2f})",
+            "none"
+            if weak is None
+            else tell(
+                "compare.x-buys-x",
+                "{part} (x{factor:g} buys x{gain:.2f})",
+                part=weak.part,
+                factor=weak.factor,
+                gain=weak.gain,
+            ),
         )
     console().print(table)
     for letter, one in zip(_LETTERS[1:], found[1:], strict=False):

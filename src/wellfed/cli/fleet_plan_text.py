@@ -41,7 +41,7 @@ def _headline(plan: FleetPlan) -> str:
     takes = f"{format_rate(deployment.requests_per_s)} requests/s ({format_rate(_tokens(plan))} tok/s)"
     what = f"{_count(replicas, 'replica')} on {_count(nodes, 'node')}"
     if deployment.rate is None:
-        return f"{what} take {takes}"
+        return tell("fleet-plan-text.take", "{what} take {takes}", what=what, takes=takes)
     if deployment.short:
         return tell(
             "fleet-plan-text.take-requests-s",
@@ -115,7 +115,14 @@ def _print_idle(plan: FleetPlan) -> None:
         share = used.get(kind.stock)
         idle = kind.stock.count - (share.nodes if share else 0)
         if idle and kind.capacities:
-            console().print(f"[dim]{_count(idle, 'node')} idle: {escape(kind.stock.name)}[/]")
+            console().print(
+                tell(
+                    "fleet-plan-text.idle",
+                    "[dim]{count} idle: {stock}[/]",
+                    count=_count(idle, "node"),
+                    stock=escape(kind.stock.name),
+                )
+            )
         if share is not None:
             gpus = len(kind.machine.gpus) * share.capacity.nodes - share.capacity.plan.layout.gpus
             if gpus:

@@ -41,7 +41,11 @@ def _print_build(fleet: Fleet, build: Build, everything: bool) -> None:
     out = console()
     title = " · ".join(part for part in (build.product, build.cpus, build.gpu) if part and part != "-")
     out.print(f"\n[bold]{len(build.labels)}x[/] {escape(title)}")
-    alike = f"{len(build.equal)} alike" if build.equal else tell("fleet-text.none-like-another", "none like another")
+    alike = (
+        tell("fleet-text.alike", "{count} alike", count=len(build.equal))
+        if build.equal
+        else tell("fleet-text.none-like-another", "none like another")
+    )
     out.print(f"  [green]{alike}[/]" + (f", [yellow]{len(build.odd)} odd[/]" if build.odd else ""))
     same: dict[tuple[Difference, ...], list[str]] = defaultdict(list)
     for odd in build.odd:
@@ -52,7 +56,13 @@ def _print_build(fleet: Fleet, build: Build, everything: bool) -> None:
         for difference in shown:
             out.print(f"            {escape(_difference(difference))}")
         if len(differences) > len(shown):
-            out.print(f"            [dim]and {len(differences) - len(shown)} more (--all)[/]")
+            out.print(
+                tell(
+                    "fleet-text.more-all",
+                    "            [dim]and {count} more (--all)[/]",
+                    count=len(differences) - len(shown),
+                )
+            )
     for trait, values in build.mixed:
         told = ", ".join(f"{value} on {count}" for value, count in values[:4])
         out.print(f"  [magenta]mixed[/]   {escape(f'{trait.subject} {trait.name}')}: {escape(told)}")
@@ -85,7 +95,14 @@ def _difference(difference: Difference) -> str:
             trait=trait.name,
             here=difference.here,
         )
-    return f"{trait.subject}: {trait.name} {difference.here}, usually {difference.usual}"
+    return tell(
+        "fleet-text.usually",
+        "{subject}: {trait} {here}, usually {usual}",
+        subject=trait.subject,
+        trait=trait.name,
+        here=difference.here,
+        usual=difference.usual,
+    )
 
 
 def _print_faults(fleet: Fleet, everything: bool) -> None:
@@ -93,7 +110,9 @@ def _print_faults(fleet: Fleet, everything: bool) -> None:
     if not fleet.faults:
         out.print("\n[green]no check complains[/]")
         return
-    out.print(f"\n[bold]faults[/]{f' (for {escape(fleet.model)})' if fleet.model else ''}")
+    out.print(
+        f"\n[bold]faults[/]{tell('fleet-text.for', ' (for {fleet})', fleet=escape(fleet.model)) if fleet.model else ''}"
+    )
     width = max(len(fault.id) for fault in fleet.faults)
     for fault in fleet.faults:
         style = "bold red" if fault.verdict is Verdict.FAIL else "yellow"

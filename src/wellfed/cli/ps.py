@@ -30,7 +30,7 @@ def ps(as_json: bool) -> None:
     records = state.records()
     known = [settled(running) for running in records.running]
     for bad in records.unreadable:
-        click.echo(f"warning: {state.refused(bad).message}", err=True)
+        click.echo(tell("ps.warning", "warning: {message}", message=state.refused(bad).message), err=True)
     if as_json:
         entries = [_entry(running) for running in known]
         bad_files = [asdict(bad) for bad in records.unreadable]
@@ -57,7 +57,7 @@ def _entry(running: Running) -> dict[str, object]:
 
 def _line(running: Running) -> str:
     pid = "?" if running.pid is None else running.pid
-    parts = [running.name, running.status.value, f"pid {pid}", running.engine, running.url]
+    parts = [running.name, running.status.value, tell("ps.pid", "pid {pid}", pid=pid), running.engine, running.url]
     if running.why_lost is not None:
         parts.append(f"({running.why_lost})")
     if running.status is Phase.ENDED and (left := running.outlived_by()):
@@ -112,7 +112,7 @@ def stop(name: str | None, everything: bool, grace: float, forget: bool) -> None
         except WellfedError as error:
             failures.append(error)  # the others are stopped first
     for failure in failures[:-1]:
-        click.echo(f"error: {failure.message}", err=True)
+        click.echo(tell("ps.error", "error: {message}", message=failure.message), err=True)
     if failures:
         raise failures[-1]
 
@@ -125,7 +125,7 @@ def _stop(running: Running, grace: float, forget: bool) -> None:
         raise BadInput(message("stop.forget", "{name} is not lost: stop it", name=running.name))
     if forget:
         state.forget(running)
-        click.echo(f"{running.name} forgotten", err=True)
+        click.echo(tell("ps.forgotten", "{running} forgotten", running=running.name), err=True)
         return
     ended = running.status is Phase.ENDED and not running.left_behind()
     if not service.end(running, grace, _Waiting(running)):

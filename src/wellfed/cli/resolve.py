@@ -68,12 +68,15 @@ def _print(answer: Resolved | Refused) -> None:
     if isinstance(answer, Refused):
         click.echo(f"{answer.text}: {click.style('refused', fg='red')} ({answer.kind}): {answer.message}")
         if answer.hint:
-            click.echo(f"  hint: {answer.hint}")
+            click.echo(tell("resolve.hint", "  hint: {hint}", hint=answer.hint))
         return
     click.echo(f"{answer.text}: {click.style(answer.name, bold=True)} ({answer.id}), {answer.how}")
     click.echo("  " + "; ".join(_figures(answer)))
     for assumption in answer.assumptions:
-        click.echo(f"  assumed: {assumption.text}" + (f" ({assumption.reason})" if assumption.reason else ""))
+        click.echo(
+            tell("resolve.assumed", "  assumed: {assumption}", assumption=assumption.text)
+            + (f" ({assumption.reason})" if assumption.reason else "")
+        )
 
 
 def _figures(answer: Resolved) -> list[str]:
@@ -89,7 +92,7 @@ def _figures(answer: Resolved) -> list[str]:
             ", of which {loaded_bytes} are loaded",
             loaded_bytes=format_bytes(answer.loaded_bytes),
         )
-    count = f"{_count(answer.parameters)} parameters"
+    count = tell("resolve.parameters", "{parameters} parameters", parameters=_count(answer.parameters))
     if answer.total_parameters != answer.parameters:
         count += tell(
             "resolve.all-repository",
@@ -97,9 +100,16 @@ def _figures(answer: Resolved) -> list[str]:
             total_parameters=_count(answer.total_parameters),
         )
     if answer.active_parameters != answer.parameters:
-        count += f", {_count(answer.active_parameters)} active"
+        count += tell(
+            "resolve.active", ", {active_parameters} active", active_parameters=_count(answer.active_parameters)
+        )
     context = "?" if answer.context is None else f"{answer.context:,}"
-    return [answer.task, count, f"context {context}", f"{answer.format or '?'}: {size}"]
+    return [
+        answer.task,
+        count,
+        tell("resolve.context", "context {context}", context=context),
+        f"{answer.format or '?'}: {size}",
+    ]
 
 
 def _count(parameters: int | None) -> str:

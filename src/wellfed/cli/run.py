@@ -134,7 +134,7 @@ def command(
     prepared = running.prepare(model, asked, say)
     if dry_run or export:
         for line in prepared.warnings:
-            say(f"warning: {line}")
+            say(sentence("cli.run.warning", "warning: {line}", line=line))
         print_downloads(prepared)
         if export:
             click.echo(running.exported(prepared, export), nl=False)
@@ -194,7 +194,7 @@ def print_prepared(prepared: Prepared) -> None:
     for note in prepared.spec.notes:
         say(f"  {note}")
     for line in prepared.warnings:
-        say(f"  warning: {line}")
+        say(sentence("cli.run.warning-2", "  warning: {line}", line=line))
 
 
 def print_service(service: Service, talk: bool = False) -> None:
@@ -208,7 +208,7 @@ def print_service(service: Service, talk: bool = False) -> None:
     cpus = "?" if found.cpus is None else ranges(found.cpus)
     parts = [
         tell("cli.run.may-run-cpus", "may run on CPUs {cpus}", cpus=cpus),
-        f"holds {format_bytes(found.resident_bytes)}",
+        tell("cli.run.holds", "holds {resident_bytes}", resident_bytes=format_bytes(found.resident_bytes)),
     ]
     share = found.share_on(spec.binding.nodes) if spec.binding.nodes else None
     if share is not None:

@@ -9,6 +9,7 @@ import click
 
 from wellfed.cli.keys import with_key
 from wellfed.cli.run import chosen, end_on_signals, loading, print_prepared, print_service, run_options, say
+from wellfed.messages.words import tell
 
 if TYPE_CHECKING:
     from wellfed.verbs.bringing_up import Held, Report
@@ -56,7 +57,7 @@ def print_report(report: Report) -> None:
     for said in report.outside():
         click.echo(words(said))
     for message in report.measurement.errors:
-        click.echo(f"failed: {message}", err=True)
+        click.echo(tell("up.failed", "failed: {message}", message=message), err=True)
     if report.url:
         click.echo(f"{report.url}/v1")
 

@@ -190,7 +190,7 @@ def _exported(stack: ExitStack, address: str, insecure: bool, target: Target, st
     from wellfed.watching.export import Exporter, listen
 
     exporter: Exporter = stack.enter_context(listen(address, insecure))
-    click.echo(f"serving {exporter.url}", err=True)
+    click.echo(tell("cli.watch.serving", "serving {url}", url=exporter.url), err=True)
     for sample, diagnosis in steps:
         exporter.update(target.name, diagnosis)
         yield sample, diagnosis

@@ -68,7 +68,12 @@ def _frame(target: Target, diagnosis: Diagnosis) -> RenderableType:
     from rich.console import Group
     from rich.markup import escape
 
-    head = f"[bold]{escape(target.name)}[/]  {escape(target.url or '')}  (Ctrl-C ends)"
+    head = tell(
+        "watch-text.ctrl-c-ends",
+        "[bold]{target}[/]  {url}  (Ctrl-C ends)",
+        target=escape(target.name),
+        url=escape(target.url or ""),
+    )
     return Group(head, "", bars(diagnosis.view), "", *lines(diagnosis))
 
 
@@ -89,11 +94,16 @@ def _finding(finding: Finding) -> list[str]:
     verdict = f"[{colour}]{finding.verdict.value.upper():7}[/]"
     found = [f"{verdict} [bold]{finding.id}[/] on {escape(finding.subject)}: {escape(finding.why)}"]
     if finding.measured:
-        found.append(f"        seen: {escape(finding.measured)}")
+        found.append(tell("watch-text.seen", "        seen: {measured}", measured=escape(finding.measured)))
     if finding.cost is not None and (finding.cost.note or finding.cost.decode_tok_s):
         taken = f"{format_rate(finding.cost.decode_tok_s)} tokens/s: " if finding.cost.decode_tok_s else ""
-        found.append(f"        costs: {taken}{escape(finding.cost.note)}")
-    found += [f"        fix: {escape(line.removeprefix('# '))}" for line in finding.fix]
+        found.append(
+            tell("watch-text.costs", "        costs: {taken}{note}", taken=taken, note=escape(finding.cost.note))
+        )
+    found += [
+        tell("watch-text.fix", "        fix: {removeprefix}", removeprefix=escape(line.removeprefix("# ")))
+        for line in finding.fix
+    ]
     return found
 
 
@@ -122,10 +132,18 @@ Row = tuple[str, float | None, str]
 
 def _gpu_rows(view: View) -> Iterator[Row]:
     for gpu in view.gpus or ():
-        power = "" if gpu.power_share is None else f", {100 * gpu.power_share:.0f} % power"
+        power = (
+            ""
+            if gpu.power_share is None
+            else tell("watch-text.power", ", {power_share:.0f} % power", power_share=100 * gpu.power_share)
+        )
         yield gpu.subject, gpu.busy, f"{_percent(gpu.busy)} busy{power}"
-        yield f"{gpu.subject} memory", gpu.memory_share, f"of {format_bytes(gpu.memory_total_bytes)}"
-        yield f"{gpu.subject} link", gpu.link_share, gpu.link
+        yield (
+            tell("watch-text.memory", "{subject} memory", subject=gpu.subject),
+            gpu.memory_share,
+            f"of {format_bytes(gpu.memory_total_bytes)}",
+        )
+        yield tell("watch-text.link", "{subject} link", subject=gpu.subject), gpu.link_share, gpu.link
 
 
 def _cpu_rows(view: View) -> Iterator[Row]:
@@ -136,12 +154,16 @@ def _cpu_rows(view: View) -> Iterator[Row]:
     for node in nodes:
         cpus = [busy for cpu, busy in host.busy_by_cpu.items() if host.node_of_cpu.get(cpu, 0) == node]
         yield (
-            f"node{node} cores",
+            tell("watch-text.node-cores", "node{node} cores", node=node),
             sum(cpus) / len(cpus),
             tell("watch-text.busy", "{cpus:.1f} of {count} busy", cpus=sum(cpus), count=len(cpus)),
         )
     if view.process and view.process.cores is not None:
-        foreign = f", others {host.foreign_cores:.1f}" if host.foreign_cores is not None else ""
+        foreign = (
+            tell("watch-text.others", ", others {foreign_cores:.1f}", foreign_cores=host.foreign_cores)
+            if host.foreign_cores is not None
+            else ""
+        )
         share = view.process.cores / host.cpus if host.cpus else None
         yield "engine", share, f"{view.process.cores:.1f} cores{foreign}"
 
@@ -168,7 +190,12 @@ def _engine_rows(view: View) -> Iterator[Row]:
     engine = view.engine
     if engine is None:
         return
-    note = f"{format_rate(engine.tok_s)} tokens/s, {format_rate(engine.prompt_tok_s)} prompt"
+    note = tell(
+        "watch-text.tokens-s-prompt",
+        "{tok} tokens/s, {prompt} prompt",
+        tok=format_rate(engine.tok_s),
+        prompt=format_rate(engine.prompt_tok_s),
+    )
     if view.promise is not None:
         note += tell(
             "watch-text.planned-one-user",
@@ -196,7 +223,11 @@ def _probe_rows(view: View) -> Iterator[Row]:
         return
     share = probe.tok_s / view.promise.decode_tok_s if view.promise is not None and probe.tok_s is not None else None
     first = "?" if probe.ttft_s is None else f"{1e3 * probe.ttft_s:.0f} ms"
-    failed = f", {_percent(probe.failed)} failed: {probe.error or '?'}" if probe.failed else ""
+    failed = (
+        tell("watch-text.failed", ", {failed} failed: {error}", failed=_percent(probe.failed), error=probe.error or "?")
+        if probe.failed
+        else ""
+    )
     waits = (
         tell("watch-text.one-waits-s", ", one waits for {waited:.0f} s", waited=probe.waited_s)
         if probe.waiting and (probe.waited_s or 0.0) >= 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from wellfed.hardware.machine import Machine, Origin
+from wellfed.message import sentence
 from wellfed.units import format_bandwidth, format_bytes
 
 
@@ -36,4 +37,8 @@ def _cpus(machine: Machine) -> list[str]:
 def _cpu_name(machine: Machine, index: int) -> str:
     socket = machine.sockets[index]
     name = socket.cpu.name if socket.cpu else socket.name or "unknown CPU"
-    return f"{name} ({socket.cores} cores)" if socket.cores else name
+    return (
+        sentence("machine-line.cores", "{name} ({cores} cores)", name=name, cores=socket.cores)
+        if socket.cores
+        else name
+    )

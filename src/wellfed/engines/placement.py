@@ -59,7 +59,7 @@ def _one_socket(machine: Machine, layout: Layout, nodes: list[NumaNode]) -> Bind
             _allowed(machine, _cpus(nodes)),
             why=sentence("placement.which-node-belongs", "which node belongs to which socket is unknown"),
         )
-    why = f"socket {chosen}: " + (
+    why = sentence("placement.socket", "socket {chosen}: ", chosen=chosen) + (
         sentence("placement.gpu-own", "the GPU's own")
         if sockets
         else sentence("placement.one-most-free", "the one with most free memory")

@@ -138,7 +138,9 @@ def ensure_disk_has_room(download: Download, folder: Path, have_bytes: int = 0) 
             free=format_bytes(free),
             missing=format_bytes(missing),
         )
-        raise WellfedError(message if not have_bytes else f"{message} more", hint)
+        raise WellfedError(
+            message if not have_bytes else sentence("launch.models.more", "{message} more", message=message), hint
+        )
 
 
 def fetch(download: Download, folder: Path | None = None) -> Path:

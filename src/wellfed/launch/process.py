@@ -149,7 +149,7 @@ def ensure_port_is_free(endpoint: Endpoint) -> None:
                 "launch.process.choose-another-port",
                 "choose another with --port, or stop what listens there (`wellfed ps`)",
             )
-            where = f"{endpoint.host} port {endpoint.port}"
+            where = sentence("launch.process.port", "{host} port {port}", host=endpoint.host, port=endpoint.port)
             raise EngineFailed(
                 sentence(
                     "launch.process.cannot-listen",

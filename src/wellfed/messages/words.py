@@ -31,16 +31,17 @@ def words(said: Message | str, chosen: str | None = None) -> str:
     target = chosen or language()
     if target == "en":
         return str(said)
-    return render(said, _template(said, target), lambda inner: words(inner, target))
+    return render(said, template_of(said, target), lambda inner: words(inner, target))
 
 
 _SEPARATORS = (message("joined.semicolon", "; "), message("joined.comma", ", "), message("joined.colon", ": "))
 
 
-def _template(said: Message, target: str) -> str:
+def template_of(said: Message, target: str) -> str:
+    """The template of a message in a language, the English one where its catalogue has none."""
     catalogue = _catalogue(target)
     if said.id == JOINED:
-        marks = ((mark.template, _template(mark, target)) for mark in _SEPARATORS)
+        marks = ((mark.template, template_of(mark, target)) for mark in _SEPARATORS)
         return reduce(lambda text, mark: text.replace(*mark), marks, said.template)
     if said.plural is None:
         return catalogue.pgettext(said.id, said.template)

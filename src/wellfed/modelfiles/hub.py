@@ -38,7 +38,8 @@ def fetch_config(repository: str, hub: str = "huggingface") -> Model:
     fetchers: dict[str, Callable[[str], Path]] = {"huggingface": _huggingface, "modelscope": _modelscope}
     if hub not in fetchers:
         raise BadInput(
-            sentence("modelfiles.hub.no-such-hub", "no such hub: {hub!r}", hub=hub), f"known: {', '.join(fetchers)}"
+            sentence("modelfiles.hub.no-such-hub", "no such hub: {hub!r}", hub=hub),
+            sentence("modelfiles.hub.known", "known: {fetchers}", fetchers=", ".join(fetchers)),
         )
     config = fetchers[hub](repository)
     model = _by_tensors(repository, config) if hub == "huggingface" else _by_config(config)

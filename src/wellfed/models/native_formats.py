@@ -44,7 +44,7 @@ def native_recipe(config: Settings) -> Recipe:
             ),
             sentence("native-formats.nearest-known", "nearest known: {near}", near=", ".join(near))
             if near
-            else f"known: {', '.join(sorted(_READERS))}",
+            else sentence("native-formats.known", "known: {readers}", readers=", ".join(sorted(_READERS))),
         )
     recipe = reader(settings, wide)
     return _with_small_experts(recipe, config, settings)

@@ -53,7 +53,7 @@ def _vendor_doubts(request: Request, calibration: Calibration) -> list[tuple[flo
     for vendor, build in vendors.items():
         if _has_rows(vendor, request.layout.engine, calibration):
             continue
-        how = f"; vLLM means {build}" if build else ""
+        how = sentence("doubt.vllm-means", "; vLLM means {build}", build=build) if build else ""
         text = sentence(
             "doubt.no-measurement-gpus",
             "no measurement of {vendor} GPUs stands behind these speeds{how}",
@@ -80,7 +80,9 @@ def _has_rows(vendor: str, engine: Engine, calibration: Calibration) -> bool:
 
 def vendor_key(vendor: str, engine: Engine) -> str:
     """What measured rows of a vendor's GPUs are counted by: under local engines, and under those that serve."""
-    return f"{'local' if engine.is_local else 'serving'} vendor {vendor}"
+    return sentence(
+        "doubt.vendor", "{value} vendor {vendor}", value="local" if engine.is_local else "serving", vendor=vendor
+    )
 
 
 def _cpu_doubts(request: Request) -> list[tuple[float, Assumption]]:

@@ -152,7 +152,12 @@ def _evidence(request: Request, calibration: Calibration, shares: Sequence[GpuSh
         decode, prefill = (
             calibration.support.get(support_key(phase, device, build), 0) for phase in ("decode", "prefill")
         )
-        where = f"{device.architecture} with {device.back_end.value}"
+        where = sentence(
+            "perf.local.with",
+            "{architecture} with {back_end}",
+            architecture=device.architecture,
+            back_end=device.back_end.value,
+        )
         text = f"speed on {where}: {decode} rows of decode, {prefill} of prefill"
         near = min(decode, prefill) >= _FEW_ROWS
         found.append(
@@ -187,7 +192,12 @@ def _arrivals(busy: float | None) -> tuple[Assumption, ...]:
 def _waiting(workload: Workload, times: Times) -> tuple[Assumption, ...]:
     if workload.request_rate is not None or workload.concurrency <= times.running:
         return ()
-    text = f"{times.running:.0f} of {workload.concurrency} users are answered at a time"
+    text = sentence(
+        "perf.local.users-answered-time",
+        "{running:.0f} of {concurrency} users are answered at a time",
+        running=times.running,
+        concurrency=workload.concurrency,
+    )
     return (
         Assumption(
             text,

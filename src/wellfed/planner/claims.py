@@ -184,7 +184,15 @@ def _quad_channel() -> Held:
     parts = [cpu("ryzen 9 7950x"), cpu("core i7-13700k")]
     four = machine("ryzen 9 7950x, 4x32GB ddr5-5600").memory_bandwidth_bytes_per_s or 0.0
     two = machine("ryzen 9 7950x, 2x32GB ddr5-5600").memory_bandwidth_bytes_per_s or 0.0
-    text = ", ".join(f"{part.name}: {part.memory_channels} channels" for part in parts)
+    text = ", ".join(
+        sentence(
+            "claims.channels",
+            "{part}: {memory_channels} channels",
+            part=part.name,
+            memory_channels=part.memory_channels,
+        )
+        for part in parts
+    )
     text += sentence(
         "claims.four-modules-7950x",
         "; four modules on the 7950X carry {four:.1f} GB/s, two carry {two:.1f}",

@@ -122,7 +122,11 @@ def _more_gpus(machine: Machine) -> Iterator[tuple[str, Machine]]:
         return
     added = count if count in {2, 4} else 1
     extra = tuple(replace(first, index=count + n, pci_address=None) for n in range(added))
-    text = f"{added} more {first.spec.name}" if first.spec else "another GPU"
+    text = (
+        sentence("upgrades.more", "{added} more {spec}", added=added, spec=first.spec.name)
+        if first.spec
+        else "another GPU"
+    )
     yield text, replace(machine, gpus=machine.gpus + extra)
 
 

@@ -12,6 +12,7 @@ import click
 
 from wellfed.errors import BadInput
 from wellfed.message import message, sentence
+from wellfed.messages.words import tell
 from wellfed.serve.settings import Settings
 
 _EXTRA = "pip install 'wellfed[serve]'"
@@ -43,7 +44,7 @@ def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: 
 
     click.echo(url)
     if settings.token is not None and token_file is None:
-        click.echo(f"token: {settings.token}", err=True)
+        click.echo(tell("command.token", "token: {token}", token=settings.token), err=True)
     if browse:
         import webbrowser
 

@@ -87,7 +87,7 @@ def _homes(machine: Machine) -> dict[Gpu | Nic, int | None]:
 
 def _socket(machine: Machine, socket: Socket, homes: Mapping[Gpu | Nic, int | None], faults: _Faults) -> Box:
     name = socket.cpu.name if socket.cpu else socket.name or "unknown CPU"
-    cores = f"{socket.cores} cores" if socket.cores else ""
+    cores = sentence("picture.cores", "{cores} cores", cores=socket.cores) if socket.cores else ""
     nodes = [node for node in machine.numa_nodes if node.socket == socket.index and not node.gpu_memory]
     children = [_memory(socket, faults)] if socket.channels or socket.memory_bytes else []
     if len(nodes) > 1 or any(faults.at(f"node{node.os_index}") for node in nodes):
@@ -103,7 +103,10 @@ def _socket(machine: Machine, socket: Socket, homes: Mapping[Gpu | Nic, int | No
 def _memory(socket: Socket, faults: _Faults) -> Box:
     there_are = max(socket.channels_named or 0, socket.cpu.memory_channels if socket.cpu else 0)
     channels = f"{socket.channels} of {there_are}" if there_are else f"{socket.channels}"
-    words = [f"{channels} channels" if socket.channels else "", f"{socket.mt_s:.0f} MT/s" if socket.mt_s else ""]
+    words = [
+        sentence("picture.channels", "{channels} channels", channels=channels) if socket.channels else "",
+        f"{socket.mt_s:.0f} MT/s" if socket.mt_s else "",
+    ]
     bandwidth = socket.memory_bandwidth_bytes_per_s
     words.append(format_bandwidth(bandwidth) if bandwidth else "")
     bad = tuple(id for id in faults.at(f"socket{socket.index}") if id.startswith("mem-"))

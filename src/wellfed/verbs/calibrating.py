@@ -134,10 +134,24 @@ def observed(plan: Plan, found: Measurement) -> list[Measured]:
     rows = []
     if found.prefill_tok_s and workload.prompt_tokens >= 256:
         rows.append(
-            Measured(f"prefill, {what}", "CPU prefill", "tok/s", found.prefill_tok_s, _predicts(asked_for, False))
+            Measured(
+                sentence("calibrating.prefill", "prefill, {what}", what=what),
+                "CPU prefill",
+                "tok/s",
+                found.prefill_tok_s,
+                _predicts(asked_for, False),
+            )
         )
     if found.decode_tok_s and workload.output_tokens >= 16:
-        rows.append(Measured(f"decode, {what}", "CPU decode", "tok/s", found.decode_tok_s, _predicts(asked_for, True)))
+        rows.append(
+            Measured(
+                sentence("calibrating.decode", "decode, {what}", what=what),
+                "CPU decode",
+                "tok/s",
+                found.decode_tok_s,
+                _predicts(asked_for, True),
+            )
+        )
     return rows
 
 

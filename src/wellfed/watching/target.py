@@ -79,7 +79,13 @@ def _given(pid: int | None, url: str | None) -> Target:
         port = urlsplit(url).port or (443 if url.startswith("https") else 80)
         pid = owner(port)
     engine = engine_of(pid) if pid is not None else None
-    return Target(url or f"process {pid}", pid, url, engine=engine, key=state.key_at(url) if url else None)
+    return Target(
+        url or sentence("target.process", "process {pid}", pid=pid),
+        pid,
+        url,
+        engine=engine,
+        key=state.key_at(url) if url else None,
+    )
 
 
 def engine_of(pid: int) -> str | None:

@@ -145,4 +145,6 @@ def _samples(name: str, numbered: Iterator[tuple[int, str]]) -> Iterator[Sample]
             yield from_json(Sample, json.loads(line))
         except (ValueError, RecursionError) as error:
             hint = sentence("trace.line-cut-from", "the line is cut or from elsewhere; remove it to replay the rest")
-            raise BadInput(f"{name}, line {number}: {error}", hint) from error
+            raise BadInput(
+                sentence("trace.line", "{name}, line {number}: {error}", name=name, number=number, error=error), hint
+            ) from error

@@ -256,7 +256,7 @@ def _network(parts: PartsList) -> tuple[float | None, tuple[Assumption, ...]]:
     rate = built_in.network_bytes_per_s or 0.0
     return rate, (
         Assumption(
-            f"{rate * 8 / 1e9:g} Gb/s network",
+            sentence("written.build.gb-s-network", "{rate:g} Gb/s network", rate=rate * 8 / 1e9),
             sentence("written.build.built", "{built_in} has it built in", built_in=built_in.name),
         ),
     )

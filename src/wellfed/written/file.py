@@ -45,13 +45,13 @@ def read_table(path: Path) -> Mapping[str, Any]:
     except (ValueError, RecursionError) as error:
         raise BadInput(
             sentence("written.file.toml", "{path} is not TOML: {error}", path=path, error=error),
-            f"keys: {', '.join(_KINDS)}",
+            sentence("written.file.keys", "keys: {kinds}", kinds=", ".join(_KINDS)),
         ) from error
     for key, value in table.items():
         if key not in _KINDS:
             raise BadInput(
                 sentence("written.file.unknown-key", "{path}: unknown key {key!r}", path=path, key=key),
-                f"keys: {', '.join(_KINDS)}",
+                sentence("written.file.keys", "keys: {kinds}", kinds=", ".join(_KINDS)),
             )
         if not isinstance(value, _KINDS[key]) or (isinstance(value, bool) and bool not in _KINDS[key]):
             raise BadInput(

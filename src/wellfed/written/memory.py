@@ -83,7 +83,7 @@ def _kit(cpu: CpuSpec, count: int, stated: Modules | None) -> tuple[_Kit, tuple[
         sizes = _split(cpu, count, given.total_gib * (count if given.per_socket else 1), kind, given.channels)
         notes.append(
             Assumption(
-                f"{_modules(sizes)} GiB modules",
+                sentence("written.memory.gib-modules", "{sizes} GiB modules", sizes=_modules(sizes)),
                 sentence("written.memory.how-memory-divided", "how the memory is divided was not said"),
             )
         )
@@ -180,7 +180,7 @@ def _exists(cpu: CpuSpec, kit: _Kit) -> None:
                 sentence(
                     "written.memory.there-gib-module", "there is no {size} GiB {kind} module", size=size, kind=kit.kind
                 ),
-                f"sizes: {', '.join(map(str, sizes))} GiB",
+                sentence("written.memory.sizes-gib", "sizes: {sizes} GiB", sizes=", ".join(map(str, sizes))),
             )
     if kit.rated_mt_s is not None and not slowest <= kit.rated_mt_s <= fastest:
         raise BadInput(

@@ -44,7 +44,7 @@ def network_bytes_per_s(text: str) -> float:
 def with_nodes(parts: PartsList, count: int) -> PartsList:
     """So many equal machines. Raises BadInput beyond what is planned."""
     if not 1 <= count <= NODES_MAX:
-        raise BadInput(f"{count} nodes", f"1 to {NODES_MAX}")
+        raise BadInput(sentence("settings.nodes", "{count} nodes", count=count), f"1 to {NODES_MAX}")
     return replace(parts, count=count)
 
 

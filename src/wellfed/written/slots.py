@@ -90,7 +90,7 @@ def _on_socket(cards: Sequence[Card], cpu: CpuSpec, socket: int, sockets: int) -
         if 0 < width < min(16, wanted):
             notes.append(
                 Assumption(
-                    f"x{width} for {cards[at].spec.name}",
+                    sentence("written.slots.x", "x{width} for {spec}", width=width, spec=cards[at].spec.name),
                     sentence(
                         "written.slots.gpus-share-lanes",
                         "{count} GPUs share {lanes} lanes",

@@ -73,7 +73,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
         passed(
             SYSTEM,
             sentence("check.acs.no-bridge-tells", "no bridge that tells redirects peer traffic"),
-            f"{len(above) - len(blind)} bridges",
+            sentence("check.acs.bridges", "{count} bridges", count=len(above) - len(blind)),
         )
     ]
 

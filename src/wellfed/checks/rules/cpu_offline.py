@@ -44,7 +44,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
             passed(
                 SYSTEM,
                 sentence("check.cpu-offline.smt-off-one", "SMT is off: one thread of each core is online"),
-                f"{len(missed)} offline",
+                sentence("check.cpu-offline.offline", "{count} offline", count=len(missed)),
             )
         ]
     text = spans(missed)
@@ -54,7 +54,15 @@ def judge(machine: Machine) -> Iterable[Finding]:
         "CPU {text} is offline: its core is not used, and threads dealt out by number land beside it",
         text=text,
     )
-    return [warn(SYSTEM, why, f"{len(missed)} offline: {text}", "0 offline", fix)]
+    return [
+        warn(
+            SYSTEM,
+            why,
+            sentence("check.cpu-offline.offline-2", "{count} offline: {text}", count=len(missed), text=text),
+            "0 offline",
+            fix,
+        )
+    ]
 
 
 def spans(cpus: Iterable[int]) -> str:

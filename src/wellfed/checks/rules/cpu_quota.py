@@ -23,7 +23,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     quota = machine.os.cpu_quota
     if quota is None:
         if why := reason(machine, "os.cpu_quota", "cgroup"):
-            return [unknown(f"CPU quota: {why}")]
+            return [unknown(sentence("check.cpu-quota.cpu-quota", "CPU quota: {why}", why=why))]
         if machine.origin is Origin.DUMP:
             return [unknown(sentence("check.cpu-quota.cpu-quota-dump", "CPU quota: the dump does not tell"))]
         return [skip(sentence("check.cpu-quota.no-quota", "no quota"))]

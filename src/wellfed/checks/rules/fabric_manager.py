@@ -36,7 +36,17 @@ def judge(machine: Machine) -> Iterable[Finding]:
         why = sentence(
             "check.fabric-manager.cuda-refuses-start", "CUDA refuses to start until the fabric is configured"
         )
-        return [fail(SYSTEM, why, f"fabric {', '.join(sorted(str(s) for s in states))}", "completed", FIX)]
+        return [
+            fail(
+                SYSTEM,
+                why,
+                sentence(
+                    "check.fabric-manager.fabric", "fabric {states}", states=", ".join(sorted(str(s) for s in states))
+                ),
+                "completed",
+                FIX,
+            )
+        ]
     if states:
         return [
             passed(SYSTEM, sentence("check.fabric-manager.fabric-configured", "the fabric is configured"), "completed")

@@ -64,7 +64,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
         return warn(
             name(gpu),
             sentence("check.gpu-ecc.ecc-will-after", "ECC will be {state} after the next reset", state=state),
-            f"pending: {state}",
+            sentence("check.gpu-ecc.pending", "pending: {state}", state=state),
             sentence("check.gpu-ecc.effect", "in effect"),
             fix,
         )

@@ -46,7 +46,13 @@ def judge(machine: Machine) -> Iterable[Finding]:
         )
         return [warn(SYSTEM, why, measured, sentence("check.gpu-p2p.peer-access", "peer access"), [LOOK, FIX])]
     if all(pair in told for pair in bare):
-        return [passed(SYSTEM, message("gpu-p2p.on", "GPUs copy to each other directly"), f"{len(bare)} pairs")]
+        return [
+            passed(
+                SYSTEM,
+                message("gpu-p2p.on", "GPUs copy to each other directly"),
+                sentence("check.gpu-p2p.pairs", "{count} pairs", count=len(bare)),
+            )
+        ]
     if all(without_peers(gpu) for gpu in gpus):
         why = message(
             "gpu-p2p.design", "NVIDIA's driver gives these cards no peer access over PCIe: they talk through RAM"

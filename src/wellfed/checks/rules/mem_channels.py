@@ -55,7 +55,7 @@ def _judge_socket(machine: Machine, subject: str, socket: Socket) -> Finding:
         )
     measured, wanted = (
         sentence("check.mem-channels.channels-dimm", "{populated} channels with a DIMM", populated=populated),
-        f"{there_are} channels",
+        sentence("check.mem-channels.channels", "{there_are} channels", there_are=there_are),
     )
     if populated < there_are:
         text = sentence(
@@ -86,7 +86,13 @@ def _by_slots(machine: Machine, socket: Socket, subject: str, there_are: int | N
             filled=filled,
             there_are=there_are,
         )
-        return fail(subject, text, measured, f"{there_are} channels", [FILL])
+        return fail(
+            subject,
+            text,
+            measured,
+            sentence("check.mem-channels.channels", "{there_are} channels", there_are=there_are),
+            [FILL],
+        )
     if filled == len(slots):
         return passed(
             subject,
@@ -95,7 +101,12 @@ def _by_slots(machine: Machine, socket: Socket, subject: str, there_are: int | N
         )
     if there_are and _evenly(slots, there_are):
         evenly = message("mem-channels.evenly", "every group of neighbouring slots has equally many DIMMs")
-        return passed(subject, evenly, measured, f"{there_are} channels")
+        return passed(
+            subject,
+            evenly,
+            measured,
+            sentence("check.mem-channels.channels", "{there_are} channels", there_are=there_are),
+        )
     if filled * 2 < len(slots):
         text = sentence(
             "check.mem-channels.most-slots-empty",

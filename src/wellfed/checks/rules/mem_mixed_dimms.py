@@ -34,7 +34,7 @@ def _judge_socket(subject: str, socket: Socket) -> Finding:
             "unlike DIMMs: the slowest sets the speed, and the larger ones' surplus is not interleaved",
         )
         return warn(subject, text, "; ".join(kinds), "equal DIMMs", [SWAP])
-    return passed(subject, f"{len(filled)} equal DIMMs")
+    return passed(subject, sentence("check.mem-mixed-dimms.equal-dimms", "{count} equal DIMMs", count=len(filled)))
 
 
 def _sizes(dimms: list[Dimm]) -> str:

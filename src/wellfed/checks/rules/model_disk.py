@@ -57,7 +57,13 @@ def _judge_disk(machine: Machine, disk: Disk, room_bytes: float) -> Finding:
     subject = disk.name
     if disk.free_bytes is not None and disk.free_bytes < room_bytes:
         text = message("model-disk.full", "no room for a model of {size}", size=Amount(room_bytes, "B"))
-        return warn(subject, text, f"{format_bytes(disk.free_bytes)} free", format_bytes(room_bytes), [FIX])
+        return warn(
+            subject,
+            text,
+            sentence("check.model-disk.free", "{free_bytes} free", free_bytes=format_bytes(disk.free_bytes)),
+            format_bytes(room_bytes),
+            [FIX],
+        )
     if disk.kind in SLOW:
         return warn(subject, SLOW[disk.kind], disk.kind, "nvme", [FIX])
     for hop in hops(by_address(machine), disk.pci_address):

@@ -33,7 +33,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
         return [
             unknown(
                 sentence("check.numa-hidden.dump-may-show", "the dump may not show every NUMA node"),
-                measured=f"{len(nodes)} seen",
+                measured=sentence("check.numa-hidden.seen", "{count} seen", count=len(nodes)),
             )
         ]
     measured, wanted = (

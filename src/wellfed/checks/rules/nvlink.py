@@ -88,7 +88,11 @@ def _by_peers(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...], mine: list[GpuL
             sentence("check.nvlink.no-link", "no link to {lost}", lost=", ".join(lost)),
             sentence("check.nvlink.all", "to all"),
         )
-    return passed(name(gpu), sentence("check.nvlink.linked-peers", "linked to its peers"), f"{len(mine)} peers")
+    return passed(
+        name(gpu),
+        sentence("check.nvlink.linked-peers", "linked to its peers"),
+        sentence("check.nvlink.peers", "{count} peers", count=len(mine)),
+    )
 
 
 def _without(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...]) -> Finding:

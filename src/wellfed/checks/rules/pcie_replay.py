@@ -73,7 +73,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
         text = sentence(
             "check.pcie-replay.fatal-errors-way", "fatal errors on the way to the GPU: a link that loses data"
         )
-        return fail(name(gpu), text, f"{fatal} errors", "0", [RESEAT])
+        return fail(name(gpu), text, sentence("check.pcie-replay.errors", "{fatal} errors", fatal=fatal), "0", [RESEAT])
     counts = [gpu.replays, *(count for device in path for count in _counts(device))]
     known = [count for count in counts if count is not None]
     if not known:
@@ -92,14 +92,14 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
         return warn(
             name(gpu),
             text,
-            f"{worst} replays",
+            sentence("check.pcie-replay.replays", "{worst} replays", worst=worst),
             sentence("check.pcie-replay.fewer", "fewer than {many}", many=MANY),
             [RESEAT],
         )
     return passed(
         name(gpu),
         sentence("check.pcie-replay.no-damaged-packets", "no damaged packets to speak of"),
-        f"{worst} replays",
+        sentence("check.pcie-replay.replays", "{worst} replays", worst=worst),
     )
 
 

@@ -30,13 +30,19 @@ def judge(machine: Machine) -> Iterable[Finding]:
             "memory has been swapped out: weights or caches may be next, at a thousandth of the speed",
         )
         return [
-            warn(SYSTEM, why, f"{format_bytes(used)} used", sentence("check.swap.most-1-00", "at most 1.00 GiB"), FIX)
+            warn(
+                SYSTEM,
+                why,
+                sentence("check.swap.used", "{used} used", used=format_bytes(used)),
+                sentence("check.swap.most-1-00", "at most 1.00 GiB"),
+                FIX,
+            )
         ]
     return [
         passed(
             SYSTEM,
             sentence("check.swap.next-nothing-swapped", "next to nothing is swapped out"),
-            f"{format_bytes(used)} used",
+            sentence("check.swap.used", "{used} used", used=format_bytes(used)),
         )
     ]
 

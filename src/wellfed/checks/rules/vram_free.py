@@ -43,7 +43,13 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
         memory_bytes=format_bytes(gpu.memory_bytes),
     )
     if used > tolerated_bytes(gpu):
-        who = f" ({gpu.foreign_processes} processes)" if gpu.foreign_processes else ""
+        who = (
+            sentence(
+                "check.vram-free.processes", " ({foreign_processes} processes)", foreign_processes=gpu.foreign_processes
+            )
+            if gpu.foreign_processes
+            else ""
+        )
         why = sentence(
             "check.vram-free.held-others", "{used} are held by others{who}", used=format_bytes(used), who=who
         )
@@ -71,7 +77,7 @@ def _against_gpu(machine: Machine, gpu: Gpu, needed: float | None) -> Finding:
     if needed is None or free is None or needed <= free:
         return _judge_gpu(machine, gpu)
     measured, wanted = (
-        f"{format_bytes(free)} free",
+        sentence("check.vram-free.free", "{free} free", free=format_bytes(free)),
         sentence("check.vram-free.plan", "{needed} for the plan", needed=format_bytes(needed)),
     )
     return fail(

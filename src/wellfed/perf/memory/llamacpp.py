@@ -161,7 +161,7 @@ def _gpu_weights(request: Request, placement: Placement, weights: Held, index: i
     note = (
         sentence("llamacpp.layers-experts", "{layers} layers, experts of {last}", layers=span.layers, last=last - first)
         if first > span.first
-        else f"{span.layers} layers"
+        else sentence("llamacpp.layers", "{layers} layers", layers=span.layers)
     )
     return total + (head if span.output else 0.0), note + (
         sentence("llamacpp.head", " and the head") if span.output else ""

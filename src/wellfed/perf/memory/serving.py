@@ -94,7 +94,13 @@ def _fixed(request: Request, span: Span, card: Card) -> tuple[Named, ...]:
     layout, weights = request.layout, _weights(request, span)
     draft = draft_weight_bytes(request.weights, layout) / max(1, layout.tensor_parallel) if span.output else 0.0
     found = budget(request.model, layout, card, weights + draft, span)
-    ways = f"TP {layout.tensor_parallel}, EP {layout.expert_parallel}, {span.layers} layers"
+    ways = sentence(
+        "serving.tp-ep-layers",
+        "TP {tensor_parallel}, EP {expert_parallel}, {layers} layers",
+        tensor_parallel=layout.tensor_parallel,
+        expert_parallel=layout.expert_parallel,
+        layers=span.layers,
+    )
     return (
         ("weights", weights, ways),
         *((("draft weights", draft, sentence("serving.what-drafts-tokens", "what drafts tokens")),) if draft else ()),

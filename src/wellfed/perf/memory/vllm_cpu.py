@@ -75,7 +75,12 @@ def shares(request: Request) -> tuple[Share, ...]:
     capacity, free = _of_nodes(request.machine, ranks)
     fixed = [
         MemoryTerm(
-            "ram", "weights", weights, f"{ranks} ranks" if ranks > 1 else sentence("vllm-cpu.one-rank", "one rank")
+            "ram",
+            "weights",
+            weights,
+            sentence("vllm-cpu.ranks", "{ranks} ranks", ranks=ranks)
+            if ranks > 1
+            else sentence("vllm-cpu.one-rank", "one rank"),
         ),
         MemoryTerm(
             "ram",

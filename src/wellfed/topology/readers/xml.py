@@ -22,4 +22,7 @@ def parse_xml(text: str, root: str) -> Element:
         parser.feed(body)
         return parser.close()
     except (ParseError, ValueError) as error:
-        raise BadInput(f"broken XML: {error}", sentence("xml.file-complete", "is the file complete?")) from error
+        raise BadInput(
+            sentence("xml.broken-xml", "broken XML: {error}", error=error),
+            sentence("xml.file-complete", "is the file complete?"),
+        ) from error

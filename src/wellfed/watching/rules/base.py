@@ -74,7 +74,11 @@ def hot(view: View) -> str | None:
     if not threads:
         return None
     first = threads[0]
-    waits = "" if first.waiting is None else f", waits {percent(first.waiting)}"
+    waits = (
+        ""
+        if first.waiting is None
+        else sentence("watch.base.waits", ", waits {waiting}", waiting=percent(first.waiting))
+    )
     return sentence(
         "watch.base.thread-runs-time",
         "thread {first} ({tid}) runs {busy} of the time{waits}",

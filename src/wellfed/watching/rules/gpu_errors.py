@@ -36,7 +36,9 @@ def _judge(gpu: GpuView, kernel: KernelView) -> list[Sign]:
         )
         if gpu.ecc_uncorrected
         else None,
-        f"{gpu.replays:.0f} PCIe replays" if (gpu.replays or 0.0) >= _REPLAYS else None,
+        sentence("watch.gpu-errors.pcie-replays", "{replays:.0f} PCIe replays", replays=gpu.replays)
+        if (gpu.replays or 0.0) >= _REPLAYS
+        else None,
         sentence(
             "watch.gpu-errors.link-lost-lanes",
             "the link lost lanes in {link_lost} of samples: now {link}",
@@ -55,7 +57,12 @@ def _device(place: str, kernel: KernelView) -> list[Sign]:
     """A GPU that no driver lists (it may have fallen off the bus), or a bridge above one."""
     xids = sorted({xid for where, xid in kernel.xids if where == place})
     grave = any(xid in _HARDWARE for xid in xids) or _fatal(place, kernel)
-    return _sign(f"PCIe device {place}", grave, False, (_xids(xids), *_pcie(place, kernel)))
+    return _sign(
+        sentence("watch.gpu-errors.pcie-device", "PCIe device {place}", place=place),
+        grave,
+        False,
+        (_xids(xids), *_pcie(place, kernel)),
+    )
 
 
 def _sign(subject: str, grave: bool, lost: bool, signs: Iterable[str | None]) -> list[Sign]:

@@ -45,7 +45,7 @@ def prefill(view: View) -> Iterable[Sign]:
         gpus[0].subject,
         sentence("watch.healthy.prompts-gpu-rate", "prompts at the GPU's rate of computing"),
         sentence("watch.healthy.busy-time", "busy {busy} of the time", busy=percent(busy)),
-        f"{engine.prompt_tok_s:.4g} prompt tokens/s",
+        sentence("watch.healthy.prompt-tokens-s", "{prompt:.4g} prompt tokens/s", prompt=engine.prompt_tok_s),
     )
 
 
@@ -78,7 +78,12 @@ def cpu(view: View) -> Iterable[Sign]:
             else None
         ),
         hot(view),
-        rates(view) or (f"{engine.prompt_tok_s:.4g} prompt tokens/s" if engine.prompt_tok_s else None),
+        rates(view)
+        or (
+            sentence("watch.healthy.prompt-tokens-s", "{prompt:.4g} prompt tokens/s", prompt=engine.prompt_tok_s)
+            if engine.prompt_tok_s
+            else None
+        ),
     )
 
 
@@ -143,7 +148,8 @@ def asked(view: View) -> Iterable[Sign]:
             tok=probe.tok_s,
             ttft=probe.ttft_s,
         ),
-        f"promised {promise.decode_tok_s:.3g}" + (f" ({promise.source})" if promise.source else ""),
+        sentence("watch.healthy.promised", "promised {decode:.3g}", decode=promise.decode_tok_s)
+        + (f" ({promise.source})" if promise.source else ""),
     )
 
 

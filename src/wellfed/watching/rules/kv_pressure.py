@@ -25,7 +25,9 @@ def judge(view: View) -> Iterable[Sign]:
             "the KV cache is full: sequences wait for room, and those thrown out are computed again",
         ),
         sentence("watch.kv-pressure.cache-full", "the cache is {kv_usage} full", kv_usage=percent(engine.kv_usage)),
-        f"{engine.preemptions:.0f} preemptions" if engine.preemptions else None,
+        sentence("watch.kv-pressure.preemptions", "{preemptions:.0f} preemptions", preemptions=engine.preemptions)
+        if engine.preemptions
+        else None,
         sentence("watch.kv-pressure.requests-wait", "{waiting:.1f} requests wait", waiting=engine.waiting)
         if engine.waiting
         else None,

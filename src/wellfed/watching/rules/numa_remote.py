@@ -55,7 +55,10 @@ def _pages(view: View, nodes: dict[int, float]) -> list[Sign]:
     remote, uneven = _remote(shares, pages), _uneven(shares, pages)
     if max(remote, uneven) < _MUCH:
         return []
-    where = ", ".join(f"node {node} {percent(size / total)}" for node, size in sorted(pages.items()))
+    where = ", ".join(
+        sentence("watch.numa-remote.node", "node {node} {size}", node=node, size=percent(size / total))
+        for node, size in sorted(pages.items())
+    )
     growing = view.host.remote_pages_per_s if view.host else None
     return sign(
         max(remote, uneven),

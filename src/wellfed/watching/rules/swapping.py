@@ -28,7 +28,7 @@ def judge(view: View) -> Iterable[Sign]:
             "{swap_bytes} of the engine is in swap",
             swap_bytes=format_bytes(process.swap_bytes),
         ),
-        f"{host.swap_pages_per_s:.0f} pages/s move",
+        sentence("watch.swapping.pages-s-move", "{swap_pages:.0f} pages/s move", swap_pages=host.swap_pages_per_s),
         sentence(
             "watch.swapping.somebody-waited",
             "somebody waited for memory {memory_pressure} of the time",
