@@ -67,16 +67,16 @@ def _print(report: Report, worst: int) -> None:
     )
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name in (
-        "class",
-        "rows",
+        tell("head.class", "class"),
+        tell("head.rows", "rows"),
         tell("accuracy.median-error", "median error"),
-        "mean",
-        "90th pct.",
-        "bias",
+        tell("head.mean", "mean"),
+        tell("head.percentile", "90th pct."),
+        tell("head.bias", "bias"),
         tell("accuracy.80-interval", "in 80 % interval"),
-        "outliers",
+        tell("head.outliers", "outliers"),
     ):
-        table.add_column(name, justify="left" if name == "class" else "right")
+        table.add_column(name, justify="right" if table.columns else "left")
     for one in report.classes:
         table.add_row(
             one.cls, str(one.rows), f"{one.median_ape:.1%}", f"{one.mape:.1%}", f"{one.p90_ape:.1%}",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wellfed.errors import BadInput
-from wellfed.message import sentence
-from wellfed.messages.words import tell
+from wellfed.message import Message, sentence
+from wellfed.messages.words import tell, words
 
 if TYPE_CHECKING:
     from wellfed.verbs.calibrating import Options
@@ -131,8 +131,8 @@ def _emit(kind: str, result: Any, as_json: bool, text: Any, out: Path | None = N
     try:
         store.save(kind, result)
     except BadInput as error:  # it has been shown: only the next command misses it
-        _say(tell("cli.bench.warning-kept", "warning: not kept: {message}", message=error.message))
+        _say(tell("cli.bench.warning-kept", "warning: not kept: {message}", message=error.said))
 
 
-def _say(line: str) -> None:
-    click.echo(line, err=True)
+def _say(line: str | Message) -> None:
+    click.echo(words(line), err=True)

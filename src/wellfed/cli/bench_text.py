@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wellfed.messages.words import tell
+from wellfed.message import joined
+from wellfed.messages.words import tell, words
 from wellfed.units import format_bandwidth, format_rate
 
 if TYPE_CHECKING:
@@ -54,7 +55,14 @@ def progress() -> Iterator[Shown]:
         yield Shown(bar)
 
 
-def _heads(*columns: tuple[str, int]) -> str:
+def padded(text: str, width: int) -> str:
+    """Filled up with blanks; a wide character takes two places."""
+    from rich.cells import cell_len
+
+    return text + " " * max(0, width - cell_len(text))
+
+
+def table_heads(*columns: tuple[str, int]) -> str:
     """Heads to the right of their columns; a wide character takes two places."""
     from rich.cells import cell_len
 
@@ -64,7 +72,7 @@ def _heads(*columns: tuple[str, int]) -> str:
 def memory_text(report: MemoryReport) -> None:
     """A line per measurement; the matrix of nodes where there are several; the theory."""
     click.echo(
-        _heads(
+        table_heads(
             (tell("bench-text.threads", "threads"), 8),
             (tell("bench-text.cpu-node", "cpu node"), 9),
             (tell("bench-text.memory-node", "memory node"), 12),
@@ -75,7 +83,9 @@ def memory_text(report: MemoryReport) -> None:
     )
     for point in report.points:
         cells = [format_bandwidth(point.bytes_per_s[name]) for name in ("read", "copy", "triad")]
-        where = ["any" if node is None else str(node) for node in (point.cpu_node, point.memory_node)]
+        where = [
+            tell("bench-text.any", "any") if node is None else str(node) for node in (point.cpu_node, point.memory_node)
+        ]
         click.echo(f"{point.threads:>8} {where[0]:>9} {where[1]:>12} " + " ".join(f"{cell:>10}" for cell in cells))
     theory = report.theoretical_bytes_per_s
     share = (
@@ -140,21 +150,26 @@ def link_text(copies: Sequence[Copy]) -> None:
     """A line per direction."""
     for copy in copies:
         node = "?" if copy.node is None else copy.node
-        where = f"to GPU {copy.peer}" if copy.peer is not None else tell("bench-text.node", "node {node}", node=node)
+        where = (
+            tell("bench-text.to-gpu", "to GPU {peer}", peer=copy.peer)
+            if copy.peer is not None
+            else tell("bench-text.node", "node {node}", node=node)
+        )
         detour = tell("bench-text.through-host-memory", "  through host memory") if copy.direct is False else ""
-        click.echo(f"GPU {copy.gpu}  {where:<9} {copy.direction:<16} {format_bandwidth(copy.bytes_per_s)}{detour}")
+        rate, direction = format_bandwidth(copy.bytes_per_s), padded(words(copy.direction), 16)
+        click.echo(f"GPU {copy.gpu}  {padded(where, 9)} {direction} {rate}{detour}")
 
 
 def engine_text(measurements: Sequence[Measurement]) -> None:
     """A line per concurrency: medians with the 5th and 95th percentile."""
     click.echo(
-        _heads(
-            (tell("bench-text.users", "users"), 6),
+        table_heads(
+            (tell("head.users", "users"), 6),
             (tell("bench-text.first-token", "first token"), 28),
             (tell("bench-text.per-token", "per token"), 26),
             (tell("bench-text.tok-s-per", "tok/s per user"), 15),
             (tell("bench-text.tok-s-total", "tok/s total"), 12),
-            (tell("bench-text.failed", "failed"), 7),
+            (tell("head.failed", "failed"), 7),
         )
     )
     for one in measurements:
@@ -199,7 +214,7 @@ def _doubts(measurement: Measurement) -> str:
         if measurement.odd
         else "",
     ]
-    said = "; ".join(filter(None, parts))
+    said = joined("; ", filter(None, parts))
     return (
         tell(
             "bench-text.time",
@@ -242,11 +257,22 @@ def compare_text(own: OwnCalibration) -> None:
         )
     )
     if own.observations:
-        click.echo(f"{'':<58} {'measured':>9} {'bundled':>9} {'error':>7} {'own':>9} {'error':>7}")
+        click.echo(
+            table_heads(
+                ("", 58),
+                (tell("head.measured", "measured"), 9),
+                (tell("head.bundled", "bundled"), 9),
+                (tell("head.error", "error"), 7),
+                (tell("head.own", "own"), 9),
+                (tell("head.error", "error"), 7),
+            )
+        )
     for one in own.observations:
         cells = [format_rate(value) for value in (one.measured, one.bundled, one.own)]
         before, after = one.error(calibrated=False), one.error(calibrated=True)
-        click.echo(f"{one.what:<58} {cells[0]:>9} {cells[1]:>9} {before:>+7.0%} {cells[2]:>9} {after:>+7.0%}")
+        click.echo(
+            f"{padded(words(one.what), 58)} {cells[0]:>9} {cells[1]:>9} {before:>+7.0%} {cells[2]:>9} {after:>+7.0%}"
+        )
 
 
 def _spread(spread: Spread | None) -> str:

@@ -83,7 +83,8 @@ def _update(most: int, hub: str, as_json: bool) -> None:
             )
         )
         return
-    for word, identities in (("new", made.new), ("changed", made.changed)):
+    new, changed = tell("cli.catalog.new", "new"), tell("cli.catalog.changed", "changed")
+    for word, identities in ((new, made.new), (changed, made.changed)):
         for identity in identities:
             click.echo(f"{word:8} {identity}")
     for repository, reason in made.left_out:
@@ -136,7 +137,8 @@ def _rating(cpu: Any) -> str:
     """PassMark's single-thread rating; `~` before one that is derived from parts of the same core."""
     if cpu.single_thread_rating is None:
         return "?"
-    return f"{'~' if cpu.single_thread_derived else ''}{cpu.single_thread_rating:.0f} single-thread"
+    rating = f"{'~' if cpu.single_thread_derived else ''}{cpu.single_thread_rating:.0f}"
+    return tell("cli.catalog.single-thread", "{rating} single-thread", rating=rating)
 
 
 def _models() -> list[tuple[Any, ...]]:

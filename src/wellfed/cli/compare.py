@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wellfed.cli.naming import say_how_read
-from wellfed.messages.words import tell
+from wellfed.messages.words import tell, words
 from wellfed.nouns.workload import PRESETS
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _print(found: list[Compared]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from wellfed.cli.console import console
+    from wellfed.cli.console import console, shown
     from wellfed.planner.kinds import describe
     from wellfed.units import format_rate, format_seconds
 
@@ -79,24 +79,25 @@ def _print(found: list[Compared]) -> None:
     for letter, one in zip(_LETTERS, found, strict=False):
         console().print(f"[bold]{letter}[/] {escape(one.machine.name)}")
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("", "plan", "TTFT", "tok/s", "", "power", "tok/J", tell("compare.weakest-part", "weakest part")):
-        table.add_column(name, justify="right" if name in ("TTFT", "tok/s", "power", "tok/J") else "left")
+    power, weakest = tell("head.power", "power"), tell("compare.weakest-part", "weakest part")
+    for name in ("", tell("head.plan", "plan"), "TTFT", "tok/s", "", power, "tok/J", weakest):
+        table.add_column(name, justify="right" if name in ("TTFT", "tok/s", power, "tok/J") else "left")
     for letter, one in zip(_LETTERS, found, strict=False):
         watts = "?" if one.power.total_w is None else f"{one.power.total_w:.0f} W"
         if one.plan is None:
-            table.add_row(letter, f"[red]{escape(one.why)}[/]", "", "", "", watts, "", "")
+            table.add_row(letter, f"[red]{shown(one.why)}[/]", "", "", "", watts, "", "")
             continue
         rate, layout = one.plan.estimate.total_tok_s.value, one.plan.layout
         weak = one.weakest
         table.add_row(
             letter,
-            f"{layout.engine} {layout.quantisation.upper()}, {describe(layout)}",
+            f"{layout.engine} {layout.quantisation.upper()}, {words(describe(layout))}",
             format_seconds(one.plan.estimate.ttft_s.value),
             format_rate(rate),
             "█" * max(1, round(10 * rate / most)),
             watts,
             "?" if one.tokens_per_joule is None else f"{one.tokens_per_joule:.3g}",
-            "none"
+            tell("compare.none", "none")
             if weak is None
             else tell(
                 "compare.x-buys-x",

@@ -39,12 +39,12 @@ def print_look(look: FirstLook) -> None:
     from wellfed.cli.console import console
     from wellfed.cli.fit import fit_table, quality_line
     from wellfed.documents.machine_line import machine_line
-    from wellfed.messages.words import phrase
+    from wellfed.messages.words import phrase, words
     from wellfed.verbs.first_look import SHOWN
 
     out = console()
     out.print(f"[bold]{phrase('look.machine', 'this machine')}[/]")
-    out.print(f"  {escape(machine_line(look.machine))}")
+    out.print(f"  {escape(words(machine_line(look.machine)))}")
     if look.faults:
         out.print(f"\n[bold]{phrase('look.faults', 'what holds it back')}[/]")
         for finding in look.faults[:SHOWN]:
@@ -69,6 +69,10 @@ def print_look(look: FirstLook) -> None:
 
 def _fault(finding: Finding) -> str:
     from wellfed.cli.check_text import cost_text
+    from wellfed.messages.words import words
 
     price = cost_text(finding.cost) if finding.cost else ""
-    return f"{finding.id}: {finding.why}" + (f" ({price})" if price else "")
+    why = words(finding.said or finding.why)
+    if not price:
+        return tell("first-look.fault", "{id}: {why}", id=finding.id, why=why)
+    return tell("first-look.fault-price", "{id}: {why} ({price})", id=finding.id, why=why, price=price)

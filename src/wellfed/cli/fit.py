@@ -56,10 +56,12 @@ def print_fit(answer: Fit, on: str | None) -> None:
         looked_at=answer.looked_at,
         known=answer.known,
     )
-    console().print(f"[dim]{escape(quality_line(answer))}. {counts}[/]")
+    line = tell("fit.line", "{order}. {counts}", order=quality_line(answer), counts=counts)
+    console().print(f"[dim]{escape(line)}[/]")
     if answer.rows:
         words = f"wellfed plan {answer.rows[0].model_id}" + (f" --on '{on}'" if on else "")
-        console().print(f"[dim]next:[/] {escape(words)}", soft_wrap=True)
+        head = tell("fit.next", "[dim]next:[/] ")
+        console().print(f"{head}{escape(words)}", soft_wrap=True)
 
 
 def quality_line(answer: Fit) -> str:
@@ -88,9 +90,17 @@ def fit_table(answer: Fit) -> Table:
     from wellfed.units import format_rate, format_seconds
 
     table = Table(box=None, header_style="dim", pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))
-    for name in ("model", "quality", "weights", "engine", "tok/s", "TTFT", "context"):
-        right = name in {"quality", "tok/s", "TTFT", "context"}
-        table.add_column(name, justify="right" if right else "left", no_wrap=name != "model", overflow="fold")
+    heads = (
+        (tell("head.model", "model"), False),
+        (tell("head.quality", "quality"), True),
+        (tell("head.weights", "weights"), False),
+        (tell("head.engine", "engine"), False),
+        ("tok/s", True),
+        ("TTFT", True),
+        (tell("head.context", "context"), True),
+    )
+    for number, (head, right) in enumerate(heads):
+        table.add_column(head, justify="right" if right else "left", no_wrap=number > 0, overflow="fold")
     for row in answer.rows:
         estimate = row.plan.estimate
         table.add_row(
@@ -98,7 +108,7 @@ def fit_table(answer: Fit) -> Table:
             "?" if row.quality is None else f"{row.score:.4g}",
             row.plan.layout.quantisation.upper(),
             row.plan.layout.engine.value,
-            format_rate(estimate.decode_tok_s.value) + ("" if row.quick else " slow"),
+            format_rate(estimate.decode_tok_s.value) + ("" if row.quick else tell("fit.slow", " slow")),
             format_seconds(estimate.ttft_s.value),
             "?" if row.max_context is None else f"{row.max_context:,}",
         )

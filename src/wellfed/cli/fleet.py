@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wellfed.cli.console import colon
 from wellfed.cli.plan import POSITIVE
 from wellfed.errors import BadInput
-from wellfed.message import message, sentence
-from wellfed.messages.words import tell
+from wellfed.message import joined, message, sentence
+from wellfed.messages.words import tell, words
 from wellfed.nouns.workload import PRESETS
 
 if TYPE_CHECKING:
@@ -120,19 +121,19 @@ def _reached(nodes: tuple[str, ...], options: dict[str, Any]) -> tuple[tuple[str
     return chosen, Command.of(options["via"]) if options["via"] is not None else Ssh()
 
 
+def _state(outcome: Outcome) -> str:
+    if outcome.kept:
+        return tell("cli.fleet.kept", "kept")
+    if outcome.file is None:
+        return tell("cli.fleet.missing", "missing")
+    return tell("cli.fleet.part", "in part") if outcome.partial else "ok"
+
+
 def _progress(quiet: bool) -> Any:
     def told(outcome: Outcome, number: int, total: int) -> None:
-        state = (
-            "kept"
-            if outcome.kept
-            else "missing"
-            if outcome.file is None
-            else tell("cli.fleet.part", "in part")
-            if outcome.partial
-            else "ok"
-        )
+        state = _state(outcome)
         if not quiet and (sys.stderr.isatty() or outcome.file is None):
-            why = f": {outcome.why}" if outcome.why else ""
+            why = colon() + words(outcome.why) if outcome.why else ""
             click.echo(f"[{number}/{total}] {outcome.node} {state}{why}", err=True)
 
     return told
@@ -145,7 +146,7 @@ def _say(outcomes: tuple[Outcome, ...], folder: Path, as_json: bool) -> None:
     there = [outcome for outcome in outcomes if outcome.file]
     kept = sum(outcome.kept for outcome in there)
     partial = sum(outcome.partial for outcome in there)
-    words = [
+    said = [
         tell(
             "cli.fleet.nodes",
             "{count} of {count2} nodes in {folder}",
@@ -154,9 +155,9 @@ def _say(outcomes: tuple[Outcome, ...], folder: Path, as_json: bool) -> None:
             folder=folder,
         )
     ]
-    words += [tell("cli.fleet.from-before", "{kept} from before", kept=kept)] if kept else []
-    words += [tell("cli.fleet.only-part", "{partial} only in part", partial=partial)] if partial else []
-    click.echo(", ".join(words))
+    said += [tell("cli.fleet.from-before", "{kept} from before", kept=kept)] if kept else []
+    said += [tell("cli.fleet.only-part", "{partial} only in part", partial=partial)] if partial else []
+    click.echo(words(joined(", ", said)))
     if there:
         click.echo(tell("cli.fleet.next-wellfed-fleet", "next: wellfed fleet check {folder}", folder=folder))
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from wellfed.cli.console import console
-from wellfed.messages.words import tell
+from wellfed.cli.console import colon, console, shown
+from wellfed.message import Message, counted, sentence
+from wellfed.messages.words import tell, words
 from wellfed.planner.kinds import describe
 from wellfed.units import format_rate, format_seconds
 
@@ -23,7 +24,9 @@ def print_fleet_plan(plan: FleetPlan) -> None:
     out.print(f"[bold]{escape(_headline(plan))}[/]")
     for kind in plan.kinds:
         if kind.why is not None:
-            out.print(f"[yellow]not used[/]: {kind.stock.count}x {escape(kind.stock.name)}: {escape(str(kind.why))}")
+            unused = tell("fleet-plan-text.not-used", "[yellow]not used[/]")
+            what = f"{kind.stock.count}x {escape(kind.stock.name)}"
+            out.print(f"{unused}{colon()}{what}{colon()}{shown(kind.why)}")
     if plan.deployment.shares:
         out.print(_table(plan))
     _print_idle(plan)
@@ -38,8 +41,18 @@ def _headline(plan: FleetPlan) -> str:
         return tell("fleet-plan-text.runs-none-these", "{plan} runs on none of these nodes", plan=plan.model)
     replicas = sum(share.replicas for share in deployment.shares)
     nodes = sum(share.nodes for share in deployment.shares)
-    takes = f"{format_rate(deployment.requests_per_s)} requests/s ({format_rate(_tokens(plan))} tok/s)"
-    what = f"{_count(replicas, 'replica')} on {_count(nodes, 'node')}"
+    takes = sentence(
+        "fleet-plan-text.takes",
+        "{requests} requests/s ({tokens} tok/s)",
+        requests=format_rate(deployment.requests_per_s),
+        tokens=format_rate(_tokens(plan)),
+    )
+    what = sentence(
+        "fleet-plan-text.what",
+        "{replicas} on {nodes}",
+        replicas=_count(replicas, "replica"),
+        nodes=_count(nodes, "node"),
+    )
     if deployment.rate is None:
         return tell("fleet-plan-text.take", "{what} take {takes}", what=what, takes=takes)
     if deployment.short:
@@ -65,8 +78,14 @@ def _headline(plan: FleetPlan) -> str:
     )
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def _count(number: int, noun: str) -> Message:
+    match noun:
+        case "replica":
+            return counted("fleet-plan-text.replicas", "{count} replica", "{count} replicas", number)
+        case "node":
+            return counted("fleet-plan-text.node-count", "{count} node", "{count} nodes", number)
+        case _:
+            return counted("fleet-plan-text.gpus", "{count} GPU", "{count} GPUs", number)
 
 
 def _tokens(plan: FleetPlan) -> float:
@@ -76,15 +95,15 @@ def _tokens(plan: FleetPlan) -> float:
 def _table(plan: FleetPlan) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in (
-        "replicas",
+        tell("head.replicas", "replicas"),
         tell("fleet-plan-text.nodes-each", "nodes each"),
-        "machine",
-        "engine",
-        "weights",
-        "layout",
+        tell("head.machine", "machine"),
+        tell("head.engine", "engine"),
+        tell("head.weights", "weights"),
+        tell("head.layout", "layout"),
     ):
         table.add_column(name)
-    for name in ("requests/s each", "running", "TTFT", "TPOT"):
+    for name in (tell("head.requests-each", "requests/s each"), tell("head.running", "running"), "TTFT", "TPOT"):
         table.add_column(name, justify="right")
     for share in plan.deployment.shares:
         table.add_row(*(escape(cell) for cell in _row(share)))
@@ -100,7 +119,7 @@ def _row(share: Share) -> list[str]:
         share.stock.name,
         layout.engine.value,
         layout.quantisation,
-        describe(layout),
+        words(describe(layout)),
         format_rate(share.capacity.requests_per_s),
         f"{estimate.running:.0f}",
         format_seconds(estimate.ttft_s.value) + mark,

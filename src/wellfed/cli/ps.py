@@ -12,7 +12,8 @@ import click
 from wellfed.errors import BadInput, WellfedError
 from wellfed.launch.state import Phase, Running
 from wellfed.message import message, sentence
-from wellfed.messages.words import tell
+from wellfed.messages.terms import term_words
+from wellfed.messages.words import tell, words
 from wellfed.printable import printable, printable_lines
 
 _GRACE = click.FloatRange(0, 86400)
@@ -30,7 +31,7 @@ def ps(as_json: bool) -> None:
     records = state.records()
     known = [settled(running) for running in records.running]
     for bad in records.unreadable:
-        click.echo(tell("ps.warning", "warning: {message}", message=state.refused(bad).message), err=True)
+        click.echo(tell("ps.warning", "warning: {message}", message=state.refused(bad).said), err=True)
     if as_json:
         entries = [_entry(running) for running in known]
         bad_files = [asdict(bad) for bad in records.unreadable]
@@ -57,9 +58,15 @@ def _entry(running: Running) -> dict[str, object]:
 
 def _line(running: Running) -> str:
     pid = "?" if running.pid is None else running.pid
-    parts = [running.name, running.status.value, tell("ps.pid", "pid {pid}", pid=pid), running.engine, running.url]
+    parts = [
+        running.name,
+        term_words(running.status.value),
+        tell("ps.pid", "pid {pid}", pid=pid),
+        running.engine,
+        running.url,
+    ]
     if running.why_lost is not None:
-        parts.append(f"({running.why_lost})")
+        parts.append(f"({words(running.why_lost)})")
     if running.status is Phase.ENDED and (left := running.outlived_by()):
         parts.append(tell("ps.left-behind", "(left behind: {left})", left=", ".join(map(str, left))))
     if running.key_file:
@@ -112,7 +119,7 @@ def stop(name: str | None, everything: bool, grace: float, forget: bool) -> None
         except WellfedError as error:
             failures.append(error)  # the others are stopped first
     for failure in failures[:-1]:
-        click.echo(tell("ps.error", "error: {message}", message=failure.message), err=True)
+        click.echo(tell("ps.error", "error: {message}", message=failure.said), err=True)
     if failures:
         raise failures[-1]
 
@@ -132,7 +139,10 @@ def _stop(running: Running, grace: float, forget: bool) -> None:
         hint = message("stop.stays.hint", "it waits for the kernel: try `wellfed stop` again later")
         what = "{name} (pid {pid}) does not end, though it was killed"
         raise WellfedError(message("stop.stays", what, name=running.name, pid=str(running.pid)), hint)
-    click.echo(f"{running.name} {tell('ps.ended', 'had ended') if ended else 'stopped'}", err=True)
+    if ended:
+        click.echo(tell("ps.had-ended", "{name} had ended", name=running.name), err=True)
+    else:
+        click.echo(tell("ps.stopped", "{name} stopped", name=running.name), err=True)
 
 
 class _Waiting:

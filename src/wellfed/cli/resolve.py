@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wellfed.cli.console import colon
+from wellfed.cli.naming import taken
 from wellfed.errors import BadInput
-from wellfed.message import sentence
-from wellfed.messages.words import tell
+from wellfed.message import joined, sentence
+from wellfed.messages.terms import term_words
+from wellfed.messages.words import tell, words
 
 if TYPE_CHECKING:
     from wellfed.resolution import Refused, Resolved
@@ -66,17 +69,15 @@ def _print(answer: Resolved | Refused) -> None:
     from wellfed.resolution import Refused
 
     if isinstance(answer, Refused):
-        click.echo(f"{answer.text}: {click.style('refused', fg='red')} ({answer.kind}): {answer.message}")
+        refused = click.style(tell("resolve.refused", "refused"), fg="red")
+        click.echo(f"{answer.text}: {refused} ({answer.kind}){colon()}{words(answer.message)}")
         if answer.hint:
             click.echo(tell("resolve.hint", "  hint: {hint}", hint=answer.hint))
         return
-    click.echo(f"{answer.text}: {click.style(answer.name, bold=True)} ({answer.id}), {answer.how}")
-    click.echo("  " + "; ".join(_figures(answer)))
+    click.echo(f"{answer.text}: {click.style(answer.name, bold=True)} ({answer.id}), {words(answer.how)}")
+    click.echo("  " + words(joined("; ", _figures(answer))))
     for assumption in answer.assumptions:
-        click.echo(
-            tell("resolve.assumed", "  assumed: {assumption}", assumption=assumption.text)
-            + (f" ({assumption.reason})" if assumption.reason else "")
-        )
+        click.echo(tell("resolve.assumed", "  assumed: {assumption}", assumption=taken(assumption)))
 
 
 def _figures(answer: Resolved) -> list[str]:
@@ -85,7 +86,7 @@ def _figures(answer: Resolved) -> list[str]:
     size = "?" if answer.weight_bytes is None else format_bytes(answer.weight_bytes)
     if answer.weight_bytes_range:
         low, high = answer.weight_bytes_range
-        size += f" ({format_bytes(low)} to {format_bytes(high)})"
+        size += tell("resolve.range", " ({low} to {high})", low=format_bytes(low), high=format_bytes(high))
     if answer.loaded_bytes is not None:
         size += tell(
             "resolve.which-loaded",
@@ -105,10 +106,10 @@ def _figures(answer: Resolved) -> list[str]:
         )
     context = "?" if answer.context is None else f"{answer.context:,}"
     return [
-        answer.task,
+        term_words(answer.task),
         count,
         tell("resolve.context", "context {context}", context=context),
-        f"{answer.format or '?'}: {size}",
+        f"{words(answer.format or '?')}{colon()}{size}",
     ]
 
 

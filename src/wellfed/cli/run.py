@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wellfed.cli.keys import key_options, with_key
-from wellfed.message import sentence
-from wellfed.messages.words import tell
+from wellfed.message import Message, joined, sentence
+from wellfed.messages.words import tell, words
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.workload import PRESETS
 from wellfed.planner.goal import QUALITY, Objective
@@ -167,7 +167,7 @@ def print_downloads(prepared: Prepared) -> None:
     from wellfed.verbs.next_steps import disk_line
 
     if prepared.downloads is not None:
-        say(str(disk_line(prepared.downloads)))
+        say(disk_line(prepared.downloads))
 
 
 def print_prepared(prepared: Prepared) -> None:
@@ -192,7 +192,7 @@ def print_prepared(prepared: Prepared) -> None:
         )
     )
     for note in prepared.spec.notes:
-        say(f"  {note}")
+        say(joined("", ("  ", note)))
     for line in prepared.warnings:
         say(sentence("cli.run.warning-2", "  warning: {line}", line=line))
 
@@ -224,7 +224,7 @@ def print_service(service: Service, talk: bool = False) -> None:
             "cli.run.ready-after-s",
             "ready after {load:.1f} s; the engine {parts}",
             load=service.load_s,
-            parts=", ".join(parts),
+            parts=joined(", ", parts),
         )
     )
     click.echo(f"{service.running.url}/v1", err=talk)
@@ -257,6 +257,6 @@ def loading(elapsed: float, expected: float | None) -> None:
     click.echo(tell("cli.run.loading-s", "\rloading: {elapsed:.0f}{of} s ", elapsed=elapsed, of=of), nl=False, err=True)
 
 
-def say(line: str) -> None:
+def say(line: str | Message) -> None:
     """Talk goes to stderr."""
-    click.echo(line, err=True)
+    click.echo(words(line), err=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from wellfed.messages.words import tell
+from wellfed.messages.words import tell, words
 
 
 @click.command()
@@ -25,4 +25,4 @@ def command(out: Path, quiet: bool) -> None:
     if gaps and not quiet:
         click.echo(tell("snapshot.not-in-it", "not in it:"), err=True)
         for gap in gaps:
-            click.echo(f"  {gap}", err=True)
+            click.echo(f"  {words(gap)}", err=True)

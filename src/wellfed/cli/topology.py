@@ -91,9 +91,11 @@ def _tree(box: Box, above: Tree | None = None) -> Tree:
 def _label(box: Box) -> str:
     from rich.markup import escape
 
+    from wellfed.cli.console import shown
+
     style = "red" if box.faults else _STYLES.get(box.kind, "default")
     faults = f"  [red]✗ {escape(', '.join(box.faults))}[/]" if box.faults else ""
-    return f"[{style}]{escape(box.title)}[/] [dim]{escape(box.detail)}[/]{faults}"
+    return f"[{style}]{shown(box.title)}[/] [dim]{shown(box.detail)}[/]{faults}"
 
 
 def _write(path: Path, text: str) -> None:

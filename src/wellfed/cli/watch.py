@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from wellfed.message import sentence
-from wellfed.messages.words import tell
+from wellfed.messages.words import tell, words
 
 if TYPE_CHECKING:
     from wellfed.verbs.watching import WatchOptions
@@ -138,7 +138,7 @@ def _steps(options: dict[str, Any], settings: WatchOptions) -> tuple[Target, Pro
 
 
 def _say(line: str) -> None:
-    click.echo(line, err=True)
+    click.echo(words(line), err=True)
 
 
 def _recorded(stack: ExitStack, path: Path, target: Target, promise: Promise | None, steps: Steps) -> Steps:

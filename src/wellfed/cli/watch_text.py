@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from wellfed.cli.console import console
-from wellfed.messages.words import tell
+from wellfed.message import joined
+from wellfed.messages.words import phrase, tell, words
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bytes, format_rate
 
@@ -34,7 +35,7 @@ def report(target: Target, diagnosis: Diagnosis, seen: Counter[str]) -> None:
     out.print()
     out.print(bars(diagnosis.view))
     if len(seen) > 1:
-        parts = ", ".join(f"{name} {100 * count / seen.total():.0f} %" for name, count in seen.most_common())
+        parts = joined(", ", (f"{name} {100 * count / seen.total():.0f} %" for name, count in seen.most_common()))
         out.print(tell("watch-text.over-whole-time", "\nover the whole time: {parts}", parts=parts), soft_wrap=True)
 
 
@@ -92,16 +93,29 @@ def _finding(finding: Finding) -> list[str]:
 
     colour = _COLOURS.get(finding.verdict, "white")
     verdict = f"[{colour}]{finding.verdict.value.upper():7}[/]"
-    found = [f"{verdict} [bold]{finding.id}[/] on {escape(finding.subject)}: {escape(finding.why)}"]
+    head = tell(
+        "watch-text.finding",
+        "[bold]{id}[/] on {subject}: {why}",
+        id=finding.id,
+        subject=escape(finding.subject),
+        why=escape(words(finding.said or finding.why)),
+    )
+    found = [f"{verdict} {head}"]
     if finding.measured:
-        found.append(tell("watch-text.seen", "        seen: {measured}", measured=escape(finding.measured)))
+        found.append(tell("watch-text.seen", "        seen: {measured}", measured=escape(words(finding.measured))))
     if finding.cost is not None and (finding.cost.note or finding.cost.decode_tok_s):
-        taken = f"{format_rate(finding.cost.decode_tok_s)} tokens/s: " if finding.cost.decode_tok_s else ""
+        lost = finding.cost.decode_tok_s
+        taken = tell("watch-text.taken", "{rate} tokens/s: ", rate=format_rate(lost)) if lost else ""
         found.append(
-            tell("watch-text.costs", "        costs: {taken}{note}", taken=taken, note=escape(finding.cost.note))
+            tell(
+                "watch-text.costs",
+                "        costs: {taken}{note}",
+                taken=taken,
+                note=escape(words(finding.cost.said or finding.cost.note)),
+            )
         )
     found += [
-        tell("watch-text.fix", "        fix: {removeprefix}", removeprefix=escape(line.removeprefix("# ")))
+        tell("watch-text.fix", "        fix: {removeprefix}", removeprefix=escape(words(line).removeprefix("# ")))
         for line in finding.fix
     ]
     return found
@@ -137,11 +151,12 @@ def _gpu_rows(view: View) -> Iterator[Row]:
             if gpu.power_share is None
             else tell("watch-text.power", ", {power_share:.0f} % power", power_share=100 * gpu.power_share)
         )
-        yield gpu.subject, gpu.busy, f"{_percent(gpu.busy)} busy{power}"
+        busy = tell("watch-text.gpu-busy", "{busy} busy{power}", busy=_percent(gpu.busy), power=power)
+        yield gpu.subject, gpu.busy, busy
         yield (
             tell("watch-text.memory", "{subject} memory", subject=gpu.subject),
             gpu.memory_share,
-            f"of {format_bytes(gpu.memory_total_bytes)}",
+            phrase("ledger.of", "of {bytes}", bytes=format_bytes(gpu.memory_total_bytes)),
         )
         yield tell("watch-text.link", "{subject} link", subject=gpu.subject), gpu.link_share, gpu.link
 
@@ -165,7 +180,8 @@ def _cpu_rows(view: View) -> Iterator[Row]:
             else ""
         )
         share = view.process.cores / host.cpus if host.cpus else None
-        yield "engine", share, f"{view.process.cores:.1f} cores{foreign}"
+        cores = tell("watch-text.cores", "{cores:.1f} cores{foreign}", cores=view.process.cores, foreign=foreign)
+        yield tell("watch-text.engine-row", "engine"), share, cores
 
 
 def _memory_rows(view: View) -> Iterator[Row]:
@@ -177,12 +193,14 @@ def _memory_rows(view: View) -> Iterator[Row]:
             if process
             else ""
         )
-        yield "memory", used, f"{format_bytes(host.memory_available_bytes)} free{held}"
+        free = format_bytes(host.memory_available_bytes)
+        note = tell("watch-text.free", "{free} free{held}", free=free, held=held)
+        yield tell("watch-text.memory-row", "memory"), used, note
     if group and group.memory_limit_bytes and group.memory_bytes is not None:
         yield (
             tell("watch-text.memory-limit", "memory limit"),
             group.memory_bytes / group.memory_limit_bytes,
-            f"of {format_bytes(group.memory_limit_bytes)}",
+            phrase("ledger.of", "of {bytes}", bytes=format_bytes(group.memory_limit_bytes)),
         )
 
 
@@ -202,7 +220,7 @@ def _engine_rows(view: View) -> Iterator[Row]:
             "; planned {decode} for one user",
             decode=format_rate(view.promise.decode_tok_s),
         )
-    yield "tokens/s", view.against_promise, note
+    yield tell("watch-text.rate", "tokens/s"), view.against_promise, note
     slots = engine.running / engine.slots if engine.running is not None and engine.slots else None
     waiting = tell(
         "watch-text.running-waiting",
@@ -210,11 +228,11 @@ def _engine_rows(view: View) -> Iterator[Row]:
         running=format_rate(engine.running),
         waiting=format_rate(engine.waiting),
     )
-    yield "requests", slots, waiting
+    yield tell("watch-text.requests", "requests"), slots, waiting
     if engine.kv_usage is not None:
-        yield "KV cache", engine.kv_usage, _percent(engine.kv_usage)
+        yield tell("watch-text.kv", "KV cache"), engine.kv_usage, _percent(engine.kv_usage)
     if engine.context_fill is not None:
-        yield "context", engine.context_fill, _percent(engine.context_fill)
+        yield tell("watch-text.context", "context"), engine.context_fill, _percent(engine.context_fill)
 
 
 def _probe_rows(view: View) -> Iterator[Row]:
@@ -242,7 +260,7 @@ def _probe_rows(view: View) -> Iterator[Row]:
         waits=waits,
         failed=failed,
     )
-    yield "probes", share, note
+    yield tell("watch-text.probes", "probes"), share, note
 
 
 def _percent(share: float | None) -> str:

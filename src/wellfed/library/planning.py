@@ -180,7 +180,7 @@ def plan(
     """
     options.in_range("top", top, 1)
     if max_users and not (ttft or tpot):
-        raise Misuse(message("plan.max-users", "--max-users needs a target: --ttft or --tpot"))
+        raise Misuse(message("plan.max-users-target", "--max-users needs a target: --ttft or --tpot"))
     request = plan_request(
         on=on, nodes=nodes, network=network, vram_free=vram_free, ram_free=ram_free, os=os, for_=for_,
         workload=workload, concurrency=concurrency, rate=rate, prompt=prompt, output=output, context=context,
