@@ -116,6 +116,15 @@ def unresolved() -> Iterator[str]:
                 yield f"{path.relative_to(ROOT)}:{line}: the template of {identity} is no constant"
 
 
+def contradictory() -> Iterator[str]:
+    """Ids that stand before two templates."""
+    seen: dict[str, list[str | None]] = {}
+    for path in sorted(SOURCE.rglob("*.py")):
+        for line, _, identity, texts in _calls(path.read_text(encoding="utf-8")):
+            if None not in texts and seen.setdefault(identity, texts) != texts:
+                yield f"{path.relative_to(ROOT)}:{line}: {identity} stands before another template, too"
+
+
 def extracted() -> Catalog:
     """Every message of the code. Calls whose id is not written out are none."""
     catalog = Catalog(project="wellfed", charset="utf-8")
@@ -210,7 +219,11 @@ def main(words: list[str]) -> int:
         case ["compile"]:
             compile_all()
         case ["check"]:
-            found = [*unresolved(), *(f"{language}: {fault}" for language in languages() for fault in faults(language))]
+            found = [
+                *unresolved(),
+                *contradictory(),
+                *(f"{language}: {fault}" for language in languages() for fault in faults(language)),
+            ]
             print("\n".join(found) or "every message is translated")
             return 1 if found else 0
         case _:

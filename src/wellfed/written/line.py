@@ -357,5 +357,5 @@ def _with_unnamed_cpu(parts: PartsList, unnamed: UnnamedCpu, count: int) -> Part
             sentence("written.line.machine-one-kind", "a machine has one kind"),
         )
     if not 1 <= count <= 8:
-        raise BadInput(sentence("written.line.sockets", "{count} sockets", count=count), "1 to 8")
+        raise BadInput(sentence("written.line.socket-count", "{count} sockets", count=count), "1 to 8")
     return replace(parts, unnamed_cpu=unnamed, sockets=(parts.sockets if before is not None else 0) + count)

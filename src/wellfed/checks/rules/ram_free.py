@@ -70,7 +70,7 @@ def against(machine: Machine, estimate: Estimate) -> Iterable[Finding]:
     if machine.origin is Origin.PARTS or free is None or needed is None or needed <= free:
         return judge(machine)
     measured, wanted = (
-        sentence("check.ram-free.free", "{free} free", free=format_bytes(free)),
+        sentence("check.ram-free.free-now", "{free} free", free=format_bytes(free)),
         sentence("check.ram-free.plan", "{needed} for the plan", needed=format_bytes(needed)),
     )
     return [

@@ -77,7 +77,7 @@ def _against_gpu(machine: Machine, gpu: Gpu, needed: float | None) -> Finding:
     if needed is None or free is None or needed <= free:
         return _judge_gpu(machine, gpu)
     measured, wanted = (
-        sentence("check.vram-free.free", "{free} free", free=format_bytes(free)),
+        sentence("check.vram-free.free-now", "{free} free", free=format_bytes(free)),
         sentence("check.vram-free.plan", "{needed} for the plan", needed=format_bytes(needed)),
     )
     return fail(
