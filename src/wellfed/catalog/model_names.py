@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from wellfed.catalog.model_formats import by_label, of_format
-from wellfed.catalog.models import Entry, Repackaging, Task, by_id, entry, key, names, repackaging, tags
+from wellfed.catalog.models import Entry, Repackaging, Task, by_id, entry, families, key, names, repackaging, tags
 from wellfed.catalog.name_match import explains_sizes, largest, matched, spellings, without_sizes
-from wellfed.catalog.name_words import Name, billions, is_active, parse, plain, repository_in
+from wellfed.catalog.name_words import Name, is_active, is_size, parse, plain, repository_in
 from wellfed.catalog.named_formats import as_published
 from wellfed.catalog.neighbours import unknown_model
 from wellfed.catalog.other_kinds import DraftModel, NotALanguageModel, is_draft, kind_by_words
@@ -79,11 +79,31 @@ def exact(text: str) -> Identity | None:
     if packed is not None:
         facts = entry(packed.model_id)
         return _repackaged(_identity(facts, How.EXACT, name, (_packed(facts, name),)), packed)
-    for spelling in (repository,) if repository else (plain(text), name.core):
+    for spelling in (repository,) if repository else _as_written(text, name):
         identity = names().get(key(spelling)) if spelling.isascii() else None  # a key has no other letters
         if identity is not None:
-            return _identity(entry(identity), How.EXACT, name, _differs(entry(identity), name))
+            return _identity(entry(identity), How.EXACT, name, _spelled(entry(identity), name))
     return None
+
+
+def _as_written(text: str, name: Name) -> tuple[str, ...]:
+    """The text and its core; a family's name in other letters (千问) is no tag of a library and names no model."""
+    return () if _foreign_family(text, name) else (plain(text), name.core)
+
+
+def _foreign_family(text: str, name: Name) -> bool:
+    return not text.isascii() and set(name.distinguishing) <= families().keys()
+
+
+def _spelled(facts: Entry, name: Name) -> tuple[Assumption, ...]:
+    """What an exact name leaves open: a short one is read as Ollama's library does, or told where that differs."""
+    short = "" if name.owner or name.format else plain(name.text).lower()
+    library = tags().get(f"{short}:latest")
+    if library is None or library == facts.id:
+        return _differs(facts, name, _LISTED if library is None else _LIBRARY)
+    said = message("resolve.library-differs", "in Ollama's library {name} is {model}", name=short, model=entry(library).name)
+    assumption = Assumption(str(said), f"{short}:latest names that one")
+    return (*_differs(facts, name), assumption)
 
 
 def _of_ollama(identity: Identity) -> Identity:
@@ -99,6 +119,8 @@ def loose(text: str) -> Identity:
         raise unknown_model(f"{shown} ...", frozenset())
     name = parse(text)
     words = name.distinguishing
+    if _foreign_family(text, name):
+        raise unknown_model(shown, words)
     chosen = _undiminished(name) if _FULL in words else matched(words)
     if chosen is not None:
         return _identity(chosen, How.LOOSE, name, _loosely(chosen, name))
@@ -184,7 +206,7 @@ def _differs(facts: Entry, name: Name, why: str = _LISTED) -> tuple[Assumption, 
 
 def _same(identity: str, spelling: frozenset[str], request: frozenset[str]) -> bool:
     """Whether words differ at most in how the same size is written; a size may be left out only where none tells."""
-    sized = [word for word in spelling if billions(word) and not is_active(word)]
+    sized = [word for word in spelling if is_size(word) and not is_active(word)]
     complete = not sized or any(word in request for word in sized)
     return (
         complete and without_sizes(spelling) == without_sizes(request) and explains_sizes(identity, request - spelling)
