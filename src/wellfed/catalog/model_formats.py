@@ -111,7 +111,8 @@ _LARGE = {"q2_k_l": "q2_k", "q4_k_l": "q4_k_m", "q5_k_l": "q5_k_m", "q6_k_l": "q
 
 def _made_so(method: str, written: str, name: Name) -> bool:
     """Whether the model's recipe came from these words of the name."""
-    return method in written.split("-") or (method == "mlx" and name.owner is not None)
+    of_maker = method == "vptq" and written.startswith("v")
+    return method in written.split("-") or of_maker or (method == "mlx" and name.owner is not None)
 
 
 def _labels(written: str, name: Name) -> Iterator[str]:
@@ -127,14 +128,16 @@ def _labels(written: str, name: Name) -> Iterator[str]:
 
 
 # Google's quantisation-aware checkpoints are Q4_0 files; plain bits are said of GGUF files most often
-_MEANT = {"qat": "q4_0", "4bit": "q4_k_m", "8bit": "q8_0", "6bit": "q6_k", "5bit": "q5_k_m", "3bit": "q3_k_m",
-          "2bit": "q2_k", "nvfp4a16": "nvfp4", "mxfp4a16": "mxfp4", "bnb": "nf4", "bitsandbytes": "nf4"}  # fmt: skip
+_MEANT = {"qat": "q4_0", "qat-ct": "int4", "4bit": "q4_k_m", "8bit": "q8_0", "6bit": "q6_k", "5bit": "q5_k_m",
+          "3bit": "q3_k_m", "2bit": "q2_k", "nvfp4a16": "nvfp4", "mxfp4a16": "mxfp4", "bnb": "nf4",
+          "bitsandbytes": "nf4"}  # fmt: skip
 # of a hub repository without GGUF, alone or beside the method: AWQ-8bit is compressed-tensors with 8 bits
 _PLAIN_BITS = {"8bit": "int8", "4bit": "int4", "3bit": "int3", "2bit": "int2", "int8": "int8"}
 _INTEGERS = {"awq", "gptq", "autoround", "auto-round"}
 _WIDE = frozenset({"bf16", "fp16", "f16", "fp32", "f32"})  # of what a quantised file was made, or leaves so
 _CACHE = re.compile(r"(?<=w[48]a[48])c8")  # W8A8C8: the cache has eight bits as well
-_OTHER_ENGINES = {"onnx", "openvino", "coreml", "litert", "tensorrt", "exl2", "exl3", "mlx", "hqq"}
+_OTHER_ENGINES = {"onnx", "openvino", "coreml", "litert", "tensorrt", "exl2", "exl3", "mlx", "hqq", "aqlm", "vptq",
+                  "higgs", "sinq", "quip", "quipsharp", "quip-sharp", "eetq", "quanto", "paroquant", "spinquant"}  # fmt: skip
 
 
 def by_label(label: str) -> Quantisation | None:

@@ -308,7 +308,9 @@ def architecture(identity: str) -> str:
 
 
 def published_files(identity: str) -> Mapping[str, float]:
-    """Bytes of published GGUF files whose recipe is not public, by quantisation id."""
+    """Bytes of published GGUF files whose recipe is not public, by quantisation id; of a made-up id none."""
+    if identity not in _compiled()["texts"]:
+        return {}
     sizes = _mapping(table(identity).get("files_gib"))
     return {quant: float(size) * 2**30 for quant, size in sizes.items() if isinstance(size, int | float)}
 
