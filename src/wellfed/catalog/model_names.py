@@ -16,8 +16,9 @@ from wellfed.catalog.name_match import explains_sizes, largest, matched, spellin
 from wellfed.catalog.name_words import Name, is_active, is_size, parse, plain, repository_in
 from wellfed.catalog.named_formats import as_published
 from wellfed.catalog.neighbours import unknown_model
-from wellfed.catalog.other_kinds import DraftModel, NotALanguageModel, is_draft, kind_by_words
+from wellfed.catalog.other_kinds import DraftModel, NotALanguageModel, Projector, is_draft, kind_by_words
 from wellfed.catalog.pruned import pruned
+from wellfed.errors import UnknownName
 from wellfed.message import message
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation
@@ -131,12 +132,54 @@ def loose(text: str) -> Identity:
     changed = matched(tamed) if tamed != words and _UNREFUSING_WORDS & words else None
     if changed is not None:
         return _identity(changed, How.LOOSE, name, (_unrefusing(changed, name),))
+    longer = _at_context(name)
+    if longer is not None:
+        return longer
+    if _PACKED_OWNER.match(name.core) and (name.is_gguf or name.owner == _PREFIXING):
+        return _without_prefix(text, name)
     if is_draft(re.findall(r"[a-z]+\d?", name.core.lower())):
         raise DraftModel(shown)
+    if "mmproj" in words:
+        raise Projector(shown)
     kind = kind_by_words(name.core)
     if kind is not None:
         raise NotALanguageModel(shown, kind)
     raise unknown_model(shown, words)
+
+
+_CONTEXT = re.compile(r"(\d{1,4})(k|m)")
+
+
+def _at_context(name: Name) -> Identity | None:
+    """A model published once more for another context: 'Qwen3-14B-128K' is Qwen3-14B with that limit."""
+    words = name.distinguishing
+    said = [match for word in words if (match := _CONTEXT.fullmatch(word))]
+    chosen = matched(words - {said[0][0]}) if len(said) == 1 else None
+    if chosen is None or not chosen.has_config:
+        return None
+    limit = int(said[0][1]) * (1024 if said[0][2] == "k" else 1024**2)
+    text = message("resolve.context", "{name} is {model} for {tokens} tokens", name=_as_asked(name), model=chosen.name,
+                   tokens=limit)  # fmt: skip
+    told = Assumption(str(text), "its name tells the context")
+    return _identity(chosen, How.LOOSE, name, (told,), replace(by_id(chosen.id), context_limit=limit))
+
+
+_PREFIXING = "bartowski"  # whose repositories and files are called OWNER_NAME
+_PACKED_OWNER = re.compile(r"[A-Za-z][\w.-]*?_(?=[A-Za-z])")
+
+
+def _without_prefix(text: str, name: Name) -> Identity:
+    """What stands behind the owner in a packed name; the refusal names the whole."""
+    owner, _, rest = name.core.partition("_")
+    form = f" {name.format}" if name.format else ""
+    if owner.lower() in families():
+        raise unknown_model(_as_asked(name), name.distinguishing)
+    try:
+        found = loose(f"{_PREFIXING}/{rest}{'-GGUF' if name.is_gguf else ''}{form}")
+    except UnknownName:
+        raise unknown_model(_as_asked(name), name.distinguishing) from None
+    told = message("resolve.taken-for", "{name} is taken for {model}", name=_as_asked(name), model=found.entry.name)
+    return replace(found, assumptions=(Assumption(str(told), "its first word is its maker's"), *found.assumptions[1:]))
 
 
 # weights edited in place so that the model refuses less: not a size changes. What else such names hold (a merge, a
