@@ -85,9 +85,8 @@ def of_format(model: Model | None, name: Name) -> tuple[Quantisation | None, tup
     for label in _labels(written, name):
         chosen = by_label(_IN_GGUF.get(label, label) if name.is_gguf else label)
         if chosen is not None:
-            wider = _wider(written)
-            quantisation, more = (chosen, ()) if model is None else adapted(model, written, chosen)
-            return quantisation, (*wider, *more)
+            chosen = chosen.made_by(name.maker) if chosen.family == "gguf" else chosen
+            return (chosen, ()) if model is None else adapted(model, written, chosen)
     text = message("resolve.format", "no recipe is known for {format} files", format=written.upper())
     return None, (Assumption(str(text), "their size cannot be told from the name"),)
 
@@ -96,17 +95,6 @@ _GGUF_TYPE = re.compile(r"i?q[1-8](?:_|$)|tq[12]_")
 
 # what safetensors' names mean of a GGUF file
 _IN_GGUF = {"bf16": "gguf-bf16", "fp16": "f16", "fp32": "gguf-f32", "f32": "gguf-f32", "mxfp4": "gguf-mxfp4"}
-
-
-def _wider(written: str) -> tuple[Assumption, ...]:
-    """Files called Q4_K_L and the like are the M mix with a wider embedding and head."""
-    if written not in _LARGE:
-        return ()
-    text = message("resolve.large", "{format} is taken for {mix}", format=written.upper(), mix=_LARGE[written].upper())
-    return (Assumption(str(text), "its embedding and head are wider: it is a few per cent larger"),)
-
-
-_LARGE = {"q2_k_l": "q2_k", "q4_k_l": "q4_k_m", "q5_k_l": "q5_k_m", "q6_k_l": "q6_k"}
 
 
 def _made_so(method: str, written: str, name: Name) -> bool:
@@ -121,7 +109,9 @@ def _labels(written: str, name: Name) -> Iterator[str]:
     parts = written.split("-")
     if name.owner is not None and not name.is_gguf and set(parts) <= _PLAIN_BITS.keys() | _INTEGERS:
         yield from (_PLAIN_BITS[part] for part in parts if part in _PLAIN_BITS)
-    yield _MEANT.get(written) or _LARGE.get(written, written)
+    if written == "q3_k_xl" and name.maker == "bartowski":
+        yield "q3_k_xl-q8"
+    yield _MEANT.get(written, written)
     if len(parts) > 1 and not _OTHER_ENGINES & set(parts):
         yield "-".join(parts[:2])
         yield from (_MEANT.get(part, part) for part in sorted(parts, key=_WIDE.__contains__))

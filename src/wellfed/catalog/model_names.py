@@ -6,6 +6,7 @@ An exact name (id, name, repository, alias; a format may follow) names its model
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -157,15 +158,34 @@ def _at_context(name: Name) -> Identity | None:
     chosen = matched(words - {said[0][0]}) if len(said) == 1 else None
     if chosen is None or not chosen.has_config:
         return None
-    limit = int(said[0][1]) * (1024 if said[0][2] == "k" else 1024**2)
+    limit = _tokens(said[0])
     text = message("resolve.context", "{name} is {model} for {tokens} tokens", name=_as_asked(name), model=chosen.name,
                    tokens=limit)  # fmt: skip
     told = Assumption(str(text), "its name tells the context")
     return _identity(chosen, How.LOOSE, name, (told,), replace(by_id(chosen.id), context_limit=limit))
 
 
+def _at_said_context(facts: Entry, model: Model, name: Name) -> Model:
+    """With the context that the name tells (Yi-34B-200K), where the entry's own names tell none of that kind."""
+    said = [match for word in name.distinguishing if (match := _CONTEXT.fullmatch(word))]
+    own = {word for line in spellings(facts.id) if not line.alias for word in line.words}
+    if len(said) != 1 or any(_CONTEXT.fullmatch(word) for word in own):
+        return model
+    return replace(model, context_limit=_tokens(said[0]))
+
+
+def _tokens(said: re.Match[str]) -> int:
+    """32K and 128K are powers of two, and so is what 262K rounds; 200K is not."""
+    count = int(said[1]) * (1000 if said[2] == "k" else 10**6)
+    power = 1 << round(math.log2(count))
+    return power if abs(power / count - 1) < _POWER_SLACK else count
+
+
+_POWER_SLACK = 0.05
+
+
 _PREFIXING = "bartowski"  # whose repositories and files are called OWNER_NAME
-_PACKED_OWNER = re.compile(r"[A-Za-z][\w.-]*?_(?=[A-Za-z])")
+_PACKED_OWNER = re.compile(r"[A-Za-z][A-Za-z-]{1,24}_(?=[A-Za-z])")  # no size, no version: those tell a model
 
 
 def _without_prefix(text: str, name: Name) -> Identity:
@@ -214,7 +234,7 @@ def _identity(
     if facts.task is Task.NOT_A_LANGUAGE_MODEL:
         raise NotALanguageModel(facts.name, facts.kind_of or "?")
     built = model or (by_id(facts.id) if facts.has_config else None)
-    built = None if built is None else as_published(built, name)
+    built = None if built is None else as_published(_at_said_context(facts, built, name), name)
     quantisation, more = of_format(built, name)
     how = How.SIZES if built is None else how
     return Identity(facts, how, built, name.format, quantisation, (*assumptions, *more))

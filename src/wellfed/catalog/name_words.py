@@ -24,6 +24,7 @@ class Name:
     words: tuple[str, ...]  # in order, the neutral ones too
     format: str | None  # the format's words joined by hyphens: gptq-int4, ud-q4_k_xl, bnb-4bit
     is_gguf: bool = False  # a GGUF file's name, or one that says GGUF
+    maker: str = ""  # who made the files, where the name tells
 
     @property
     def distinguishing(self) -> frozenset[str]:
@@ -90,7 +91,11 @@ def parse(text: str) -> Name:
     core, form = _without_format(_FILE.sub("", folders[-1]))
     core, packer = _without_packer(core)
     is_gguf = bool(_GGUF.search(folders[-1]))
-    return Name(text, owner or packer, core, _without_brand(_words(core)), form, is_gguf)
+    maker = owner or ("bartowski" if packer and is_gguf else "mradermacher" if _WEIGHTED.search(bare) else "")
+    return Name(text, owner or packer, core, _without_brand(_words(core)), form, is_gguf, maker)
+
+
+_WEIGHTED = re.compile(r"[-.]i1-(?=I?Q\d)", re.IGNORECASE)  # mradermacher's files with an importance matrix
 
 
 def _without_packer(core: str) -> tuple[str, str | None]:
@@ -159,7 +164,7 @@ _LEAST_PARAMETERS_M = 20  # 1m and 10m are contexts
 
 
 def _words(core: str) -> tuple[str, ...]:
-    text = re.sub(r"(?<=\d)_(?=\d)", ".", core.lower())
+    text = re.sub(r"(?<=\d)_(?=\d)", ".", core.lower()).replace("+", " plus ")
     text = _APART.sub(r"\1b", text)
     words: list[str] = []
     for token in _TOKEN.findall(text):
