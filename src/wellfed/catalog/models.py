@@ -94,8 +94,11 @@ class Repackaging:
 
 
 def key(name: str) -> str:
-    """A name with case and punctuation taken out, dots between digits kept: 'DeepSeek-R1:70b' is 'deepseekr170b'."""
-    return re.sub(r"[^a-z0-9.]|(?<!\d)\.|\.(?!\d)", "", name.lower())
+    """A name with case and punctuation taken out, dots between digits kept: 'DeepSeek-R1:70b' is 'deepseekr170b'.
+
+    A plus is a word of its own: Command R+ is no Command R.
+    """
+    return re.sub(r"[^a-z0-9.]|(?<!\d)\.|\.(?!\d)", "", name.lower().replace("+", "plus"))
 
 
 _CODE = (*(Path(str(room.__file__)) for room in (name_words, name_index, chinese_names)), Path(__file__))
@@ -308,7 +311,9 @@ def architecture(identity: str) -> str:
 
 
 def published_files(identity: str) -> Mapping[str, float]:
-    """Bytes of published GGUF files whose recipe is not public, by quantisation id."""
+    """Bytes of published GGUF files whose recipe is not public, by quantisation id; of a made-up id none."""
+    if identity not in _compiled()["texts"]:
+        return {}
     sizes = _mapping(table(identity).get("files_gib"))
     return {quant: float(size) * 2**30 for quant, size in sizes.items() if isinstance(size, int | float)}
 
