@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
-import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -107,6 +105,8 @@ def _stored(place: Path) -> dict[str, Any] | None:
 
 def _store(place: Path, kind: str, value: dict[str, Any]) -> None:
     """Write it whole or not at all, and drop what older tables left."""
+    import tempfile
+
     with suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=place.parent, suffix=".part")
@@ -126,6 +126,8 @@ def _parsed(paths: list[Path], texts: list[bytes]) -> dict[Path, Tables]:
 
 
 def _tables(path: Path, text: bytes) -> Tables:
+    import tomllib
+
     try:
         return tomllib.loads(text.decode("utf-8"))
     except ValueError as error:
