@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from wellfed.engines import llamacpp, own_files, sglang, tensorrt_llm, vllm
 from wellfed.errors import BadInput
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 from wellfed.nouns.layout import Engine
 
