@@ -159,7 +159,11 @@ def _clock(socket: Socket, share: float, notes: list[Assumption]) -> float:
     boost = (spec.boost_clock_hz if spec else None) or socket.clock_max_hz
     base = (spec.base_clock_hz if spec else None) or boost
     if boost is None and base is None:
-        notes.append(Assumption("3 GHz cores", sentence("numa.clock-unknown", "the clock is unknown")))
+        notes.append(
+            Assumption(
+                sentence("numa.cores-3-ghz", "3 GHz cores"), sentence("numa.clock-unknown", "the clock is unknown")
+            )
+        )
         return _CLOCK_HZ
     top, bottom = boost or base or _CLOCK_HZ, base or boost or _CLOCK_HZ
     if _server_mesh(spec) and "avx512" in _flags(socket):

@@ -37,11 +37,16 @@ _POLICIES = {
 def describe(layout: Layout) -> str:
     """The layout in a few words: `TP4 x PP2`, `1 GPU; experts on CPU`. DPA is data-parallel attention."""
     guess = layout.speculation
-    drafting = [] if guess is None or guess.kind is None else [f"{_DRAFTS[guess.kind]} {guess.tokens}"]
+    drafting = [] if guess is None or guess.kind is None else [joined(" ", (_DRAFTS[guess.kind], str(guess.tokens)))]
     return joined("; ", [_where(layout), *([] if layout.kv_type == "f16" else [f"KV {layout.kv_type}"]), *drafting])
 
 
-_DRAFTS = {DraftKind.MTP: "MTP", DraftKind.EAGLE: "EAGLE", DraftKind.DRAFT: "draft model", DraftKind.NGRAM: "n-gram"}
+_DRAFTS = {
+    DraftKind.MTP: "MTP",
+    DraftKind.EAGLE: "EAGLE",
+    DraftKind.DRAFT: sentence("kinds.draft-model", "draft model"),
+    DraftKind.NGRAM: "n-gram",
+}
 
 
 def _where(layout: Layout) -> str:

@@ -12,7 +12,7 @@ from wellfed.engines.usual import can_be_started, is_usual
 from wellfed.errors import Unsupported
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
-from wellfed.message import Message, sentence
+from wellfed.message import Message, counted, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.weights import Weights
@@ -180,14 +180,13 @@ class Search:
         reasons = [*(refused or ()), *reasons]  # known once the layouts have been made
         if overflow:
             counts = ", ".join(f"{engine} {n}" for engine, n in overflow.items())
-            noun = "layout" if overflow.total() == 1 else "layouts"
+            noun = counted("planner.search.layouts", "{count} layout", "{count} layouts", overflow.total())
             reasons.append(
                 Refusal(
-                    "memory",
+                    sentence("planner.search.memory", "memory"),
                     sentence(
                         "planner.search.too-little",
-                        "too little for {overflow} {noun} ({counts})",
-                        overflow=overflow.total(),
+                        "too little for {noun} ({counts})",
                         noun=noun,
                         counts=counts,
                     ),

@@ -11,6 +11,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from wellfed.errors import WellfedError
+from wellfed.message import sentence
+from wellfed.messages.words import words
 from wellfed.serve.api import is_path
 from wellfed.serve.language import language_of
 from wellfed.serve.page.dumps import Dumps
@@ -113,16 +115,24 @@ async def watch(request: Request) -> Response:
         try:
             recording = await asyncio.to_thread(_live(request).recording, name, url)
         except WellfedError as error:
-            shown |= {"error": {"message": error.message, "hint": error.hint, "near": ()}, "live": False}
+            tongue = language_of(request)
+            shown |= {
+                "error": {"message": words(error.said, tongue), "hint": words(error.advice or "", tongue), "near": ()},
+                "live": False,
+            }
     return await _page(request, "watch_views:watch", query, {"trace.jsonl": recording} if recording else {}, **shown)
+
+
+def _refusal(request: Request, why: str, status: int) -> Response:
+    return Response(words(why, language_of(request)), status)
 
 
 def _not_watched(request: Request, url: str | None) -> Response | None:
     """Another page may not have this server ask addresses."""
     if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
-        return Response("another page may not ask", 403)
+        return _refusal(request, sentence("page.another-page", "another page may not ask"), 403)
     if url is not None and urlsplit(url if "//" in url else f"//{url}").scheme not in ("", "http", "https"):
-        return Response("no address of an engine", 422)
+        return _refusal(request, sentence("page.no-address", "no address of an engine"), 422)
     return None
 
 
@@ -157,10 +167,10 @@ async def _page(request: Request, task: str, query: Given, uploads: Mapping[str,
                 **more: Any) -> Response:  # fmt: skip
     """A worker's page for a query, with what it pasted."""
     if len(request.url.query) > _LONGEST_QUERY:
-        return Response("the address is too long", 414)
+        return _refusal(request, sentence("page.too-long", "the address is too long"), 414)
     named = [text for name in _NAMES_PATHS for text in query.get(name, ())]
     if any(is_path(text) for text in named):
-        return Response("a file of the server cannot be named; paste it", 403)
+        return _refusal(request, sentence("page.no-file", "a file of the server cannot be named; paste it"), 403)
     if uploads is None:
         content = _dumps(request).get(first(query, "dump"))
         uploads = {"paste.txt": content} if content is not None else {}
@@ -175,7 +185,7 @@ async def _page(request: Request, task: str, query: Given, uploads: Mapping[str,
     try:
         answer = await request.app.state.pool.ask(job)
     except TimeoutError:
-        return Response("no answer in time", 504)
+        return _refusal(request, sentence("page.no-answer", "no answer in time"), 504)
     if answer.error is not None:
         status = _STATUS.get(str(answer.error["kind"]), 422)
         return Response(f"{answer.error['message']}\n{answer.error['hint'] or ''}", status, media_type="text/plain")
