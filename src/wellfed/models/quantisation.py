@@ -118,8 +118,7 @@ def tensor_type(model: Model, quantisation: Quantisation, tensor: Tensor) -> str
 
 def _of_maker(model: Model, quantisation: Quantisation, mix: Mix, tensor: Tensor) -> str | None:
     if quantisation.maker == "ollama":
-        sees = model.task in ("vision-language", "omni")
-        return ollama_type("" if sees else model.architecture, mix.base, tensor)
+        return ollama_type(model.architecture, mix.base, tensor, sees=model.task in ("vision-language", "omni"))
     if quantisation.maker == "unsloth" or quantisation.recipe.startswith("UD-"):
         return unsloth_type(mix.base, tensor)
     return None
