@@ -245,11 +245,15 @@ def _identity(
 def _repackaged(identity: Identity, packed: Repackaging) -> Identity:
     """With the format that the repository holds, and its bytes, where these are known."""
     quantisation = identity.quantisation or by_label(packed.format)
+    if packed.bytes and identity.format == packed.format:  # what it holds is counted: no family's habit applies
+        quantisation = by_label(packed.format) or quantisation
+        identity = replace(identity, assumptions=identity.assumptions[:1])
     size = packed.files_bytes.get(quantisation.id) if quantisation else None
     size = size or (packed.bytes if identity.format in (None, packed.format) or not packed.files_bytes else None)
     if quantisation is None or size is None:
         return replace(identity, quantisation=quantisation, format=identity.format or packed.format)
-    return replace(identity, quantisation=quantisation.sized(size), format=identity.format or packed.format)
+    sized = replace(quantisation.sized(size), mtp_bytes=packed.mtp_bytes)
+    return replace(identity, quantisation=sized, format=identity.format or packed.format)
 
 
 _LISTED = "the usual one where a name says no more"

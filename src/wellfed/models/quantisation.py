@@ -33,6 +33,7 @@ class Quantisation:
     default_kv: str = "f16"
     file_bytes: float | None = None
     file_bits: float | None = None  # per weight, over the whole file
+    mtp_bytes: float | None = None  # of multi-token-prediction layers beside `file_bytes`, where known
     resident: str = ""  # the type of all but routed experts, in files mixed by hand
     maker: str = ""  # who made the file, where it makes a difference: ollama
     aliases: tuple[str, ...] = field(default=(), compare=False)
