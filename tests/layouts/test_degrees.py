@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wellfed.engines.pins import command, pins
+from wellfed.engines.command_line import command
+from wellfed.engines.pins import pins
 from wellfed.errors import BadInput
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.planner.candidates import candidates, divides, group_sizes

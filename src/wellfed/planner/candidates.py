@@ -25,6 +25,7 @@ from wellfed.models.model import Model
 from wellfed.models.quantisation_names import quantisation as quantisation_named
 from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload, Speculation
 from wellfed.nouns.workload import PRESETS, Workload
+from wellfed.perf.memory.overrides import settled
 from wellfed.planner import speculate
 from wellfed.planner.goal import Goal
 from wellfed.planner.usable import equal_ones
@@ -61,7 +62,7 @@ def candidates(
         yield from layouts if goal.speculation is None else _with_drafts(layouts, goal.speculation, workload, refused)
         return
     total = len(machine.gpus) * machine.count
-    for layout in variants(layouts, dict(goal.pins)):
+    for layout in (settled(found, model) for found in variants(layouts, dict(goal.pins))):
         if layout.gpus <= total and (layout.tensor_parallel == 1 or divides(model, layout.tensor_parallel)):
             if goal.speculation is None:
                 yield layout

@@ -35,6 +35,7 @@ from wellfed.perf.memory.draft import draft_cache_bytes, draft_weight_bytes
 from wellfed.perf.memory.held import Held, held
 from wellfed.perf.memory.identity import per_object
 from wellfed.perf.memory.kv import cells, is_pooled, option, pooled_bytes, span_bytes
+from wellfed.perf.memory.overrides import RAM, Placed, placed
 from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span, layer_split
 from wellfed.units import MIB
@@ -56,6 +57,7 @@ class Placement:
     cpu_layers: int
     cpu_experts: Span  # layers on GPUs whose routed experts are in RAM
     rows: bool  # --split-mode row: every matrix over all GPUs, cache and the rest on the first
+    placed: Placed | None = None  # where overrides put single tensors
 
     @property
     def output_on_gpu(self) -> bool:
@@ -81,7 +83,10 @@ def place(request: Request, gpus: tuple[Gpu, ...]) -> Placement:
         spans = (Span(layers - on_gpu, layers, on_gpu >= layers), *(Span(layers, layers) for _ in gpus[1:]))
     start = layers - on_gpu
     kept = offload.expert_layers_on_cpu(layers) if gpus else 0
-    return Placement(spans, start, Span(start, _after(expert_layers(request.model), start, kept)), rows)
+    experts = Span(start, _after(expert_layers(request.model), start, kept))
+    overrides = request.layout.overrides and spans and not rows
+    single = placed(request.model, request.weights, request.layout, spans) if overrides else None
+    return Placement(spans, start, experts, rows, single)
 
 
 def _fractions(request: Request, gpus: tuple[Gpu, ...]) -> Sequence[float]:
@@ -147,6 +152,9 @@ def _gpu_weights(request: Request, placement: Placement, weights: Held, index: i
         total = weights.resident(span.first, span.last) + weights.routed[last] - weights.routed[first]
         return (total + head) / len(placement.spans), "split by rows"
     span = placement.spans[index]
+    if placement.placed is not None:
+        size = placement.placed.total.get(f"gpu{index}", 0.0)
+        return size + (head if span.output else 0.0), f"{span.layers} layers, by --override-tensor"
     first, last = placement.expert_layers(span)
     total = weights.resident(span.first, span.last) + weights.routed[last] - weights.routed[first]
     note = f"{span.layers} layers, experts of {last - first}" if first > span.first else f"{span.layers} layers"
@@ -237,7 +245,10 @@ def _duties(request: Request, placement: Placement, weights: Held, index: int) -
     """Matrices fetched from RAM go to the first GPU."""
     span = placement.spans[index]
     first, last = placement.expert_layers(span)
-    staged = 0.0
+    staged, single = 0.0, placement.placed
+    if single is not None:
+        staged = single.staged if index == 0 and fetches_experts(request) else 0.0
+        return Duties(span.output, single.routed.get(f"gpu{index}", 0.0) > 0, staged, _copies(placement))
     if placement.cpu_experts.layers and span.layers and index == 0 and fetches_experts(request):
         staged = max(matrix_bytes(weights, i) for i in range(placement.cpu_experts.first, placement.cpu_experts.last))
     holds = weights.routed[last] > weights.routed[first]
@@ -252,6 +263,8 @@ def fetches_experts(request: Request) -> bool:
     """
     layout, shape = request.layout, shapes(request.model)
     tokens = min(layout.ubatch_tokens, layout.batch_tokens)
+    if option(layout, "op_offload") == "0":
+        return False
     if layout.engine is not Engine.IK_LLAMA_CPP or not shape.active:
         return tokens >= _OFFLOAD_FROM
     kinds = (request.weights.types.get(Part.ROUTED_EXPERTS, ""), request.weights.quantisation.upper())
@@ -294,8 +307,10 @@ def _as_ram(terms: tuple[MemoryTerm, ...]) -> tuple[MemoryTerm, ...]:
 def _ram_weights(request: Request, placement: Placement, weights: Held) -> tuple[MemoryTerm, ...]:
     cpu = placement.cpu_layers
     total = request.weights.embedding + request.weights.lookup + weights.resident(0, cpu) + weights.routed[cpu]
-    experts = placement.cpu_experts
+    experts, single = placement.cpu_experts, placement.placed
     total += weights.routed[experts.last] - weights.routed[experts.first]
+    if single is not None:
+        total = request.weights.embedding + request.weights.lookup + single.total.get(RAM, 0.0)
     if not placement.output_on_gpu:
         total += request.weights.output + request.weights.other
     terms = [MemoryTerm("ram", "weights", total, "layers and experts in RAM, token embedding; mapped from the file")]
