@@ -18,6 +18,7 @@ from wellfed.nouns.layout import DraftKind, Engine, Layout, Offload, Speculation
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import Workload
 from wellfed.perf.memory import memory
+from wellfed.perf.memory.budget import AS_GIVEN
 from wellfed.perf.memory.overrides import settled
 from wellfed.planner.answer import Answer
 from wellfed.planner.search import Search
@@ -119,6 +120,7 @@ def _as_it_is(read: Command, search: Search, version: Version | None, auto: bool
         chunks = dict(layout.options).get("v0")
         if chunks is not None:
             layout = replace(layout, batch_tokens=v0_batch(search.workload.context, chunks == "chunks"))
+    layout = replace(layout, options=(*layout.options, (AS_GIVEN, "1")))
     there = len(search.machine.gpus) * search.machine.count
     if layout.gpus > there:
         text = "the command wants {wanted} GPUs, the machine has {there}"

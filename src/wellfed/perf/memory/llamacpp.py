@@ -35,6 +35,7 @@ from wellfed.perf.memory.draft import draft_cache_bytes, draft_weight_bytes
 from wellfed.perf.memory.held import Held, held
 from wellfed.perf.memory.identity import per_object
 from wellfed.perf.memory.kv import cells, is_pooled, option, pooled_bytes, span_bytes
+from wellfed.perf.memory.lora import lora_bytes, lora_note
 from wellfed.perf.memory.overrides import RAM, Placed, placed
 from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span, layer_split
@@ -167,6 +168,9 @@ def _gpu_extras(request: Request, placement: Placement, index: int) -> tuple[Mem
     draft = draft_weight_bytes(request.weights, request.layout)
     if draft and _drafts_here(placement, index):
         found.append(MemoryTerm(device, "draft weights", draft, "what drafts tokens, beside the head"))
+    lora = lora_bytes(request.model, request.layout, placement.spans[index])
+    if lora:
+        found.append(MemoryTerm(device, "adapters", lora, lora_note(request.layout)))
     if index == 0 and option(request.layout, "mmproj") == "gpu":
         found += [MemoryTerm(device, *named) for named in tower_terms(request.model)]
     return tuple(found)
@@ -330,6 +334,9 @@ def _ram_weights(request: Request, placement: Placement, weights: Held) -> tuple
     draft = 0.0 if placement.output_on_gpu else draft_weight_bytes(request.weights, request.layout)
     if draft:
         terms.append(MemoryTerm("ram", "draft weights", draft, "what drafts tokens, beside the head"))
+    lora = lora_bytes(request.model, request.layout, Span(0, cpu))
+    if lora:
+        terms.append(MemoryTerm("ram", "adapters", lora, lora_note(request.layout)))
     if option(request.layout, "mmproj") == "ram" or (option(request.layout, "mmproj") and not placement.spans):
         terms += [MemoryTerm("ram", *named) for named in tower_terms(request.model)]
     kept = request.layout.prompt_cache_bytes

@@ -29,10 +29,11 @@ from wellfed.perf.memory.devices import (
 )
 from wellfed.perf.memory.draft import draft_cache_bytes, draft_weight_bytes
 from wellfed.perf.memory.kv import option
+from wellfed.perf.memory.lora import lora_bytes, lora_note
 from wellfed.perf.memory.shards import attention_ranks, rank_cache_bytes, rank_weights, stages
 from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span
-from wellfed.units import GB, GIB
+from wellfed.units import GIB
 
 _BLOCK = 16  # tokens of a cache page
 _PROCESS_BYTES = 3 * GIB  # host memory of one rank: runtime, CUDA libraries, pinned buffers
@@ -86,23 +87,25 @@ def _weights(request: Request, span: Span) -> float:
 def _offloaded(layout: Layout) -> float:
     """vLLM's `--cpu-offload-gb`: weights of each rank that stay in RAM."""
     text = option(layout, "cpu_offload_gb")
-    return float(text) * GB if text else 0.0
+    return float(text) * GIB if text else 0.0
 
 
 def _fixed(request: Request, span: Span, card: Card) -> tuple[Named, ...]:
     layout, weights = request.layout, _weights(request, span)
     draft = draft_weight_bytes(request.weights, layout) / max(1, layout.tensor_parallel) if span.output else 0.0
-    found = budget(request.model, layout, card, weights + draft, span)
+    lora = lora_bytes(request.model, layout, span)
+    found = budget(request.model, layout, card, weights + draft + lora, span)
     ways = f"TP {layout.tensor_parallel}, EP {layout.expert_parallel}, {span.layers} layers"
     return (
         ("weights", weights, ways),
         *((("draft weights", draft, "what drafts tokens"),) if draft else ()),
+        *((("adapters", lora, lora_note(layout)),) if lora else ()),
         ("activations", found.activations, "peak of the profile run: tokens, logits, sampling"),
         ("engine context", found.non_torch, "CUDA context, NCCL and all-reduce buffers"),
         ("cuda graphs", found.graphs, "captured decode steps"),
         ("kept free", found.kept, found.note),
         *(
-            (("wanted free at the start", found.short + _missing(found, weights + draft, card), found.note),)
+            (("wanted free at the start", found.short + _missing(found, weights + draft + lora, card), found.note),)
             if found.short
             else ()
         ),

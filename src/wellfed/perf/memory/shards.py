@@ -14,7 +14,7 @@ from wellfed.models.weights import Weights
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.perf.memory.held import held, kv_projection_share, replicated_share
 from wellfed.perf.memory.identity import per_object
-from wellfed.perf.memory.kv import cache_profile, layer_bytes
+from wellfed.perf.memory.kv import cache_profile, layer_bytes, option
 from wellfed.perf.memory.split import Span
 
 _MXFP4_WIDTH = 256
@@ -81,7 +81,7 @@ def rank_weights(model: Model, weights: Weights, layout: Layout, span: Span) -> 
     return RankWeights(
         attention=tp_shard(attention, replicated_share(model), ranks) + attention * over,
         dense=(sums.dense[span.last] - sums.dense[span.first]) / tensor,
-        routed=routed / expert_ranks(layout),
+        routed=routed / expert_ranks(layout) * (1 + _redundant_share(model, layout)),
         replicated=sums.small[span.last]
         - sums.small[span.first]
         + (weights.other if last else 0.0)
@@ -94,6 +94,13 @@ def rank_weights(model: Model, weights: Weights, layout: Layout, span: Span) -> 
 def _towers(weights: Weights, first: bool) -> float:
     """Towers for pictures and sound are whole on every rank that takes the prompt in."""
     return weights.towers if first else 0.0
+
+
+def _redundant_share(model: Model, layout: Layout) -> float:
+    """Copies of busy experts under expert parallelism (`--eplb-config`, `--ep-num-redundant-experts`), against all."""
+    extra = int(option(layout, "redundant_experts") or 0)
+    experts = max((layer.ffn.experts for layer in model.layers if isinstance(layer.ffn, MoeFfn)), default=0)
+    return extra / experts if extra and experts and layout.expert_parallel > 1 else 0.0
 
 
 def _padding(model: Model, weights: Weights, layout: Layout) -> float:
@@ -115,6 +122,13 @@ def _head(weights: Weights, embedding_here: bool) -> float:
     return weights.output or (0.0 if embedding_here else weights.embedding)
 
 
+def context_ranks(layout: Layout) -> int:
+    """Ranks that divide the tokens of one cache among themselves instead of keeping copies (vLLM's
+    `--decode-context-parallel-size`): at most those that would be copies.
+    """
+    return max(1, int(option(layout, "decode_context_parallel") or 1))
+
+
 def rank_cache_bytes(model: Model, layout: Layout, context: int, span: Span) -> float:
     """Cache bytes of one sequence on one rank of the stage `span`; latents are whole on every rank."""
     profile, ranks, total = cache_profile(model), attention_ranks(layout), 0.0
@@ -122,4 +136,4 @@ def rank_cache_bytes(model: Model, layout: Layout, context: int, span: Span) -> 
         count = profile.count(kind, span.first, span.last)
         if count:
             total += count * layer_bytes(attention, layout, context) / attention.cache_shards(ranks)
-    return total
+    return total / context_ranks(layout)
