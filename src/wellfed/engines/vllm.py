@@ -34,7 +34,7 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
         engine=layout.engine,
         argv=tuple(words),
         endpoint=endpoint,
-        environment={"OMP_NUM_THREADS": "1"} if layout.gpus else _cpu_environment(plan),
+        environment=_gpu_environment(layout) if layout.gpus else _cpu_environment(plan),
         secrets={"VLLM_API_KEY": endpoint.api_key} if endpoint.api_key else {},
         binding=bound,
         gpus=tuple(range(min(layout.gpus, len(plan.machine.gpus)))),
@@ -104,6 +104,12 @@ def _on_cpus(plan: Plan) -> list[str]:
     """The cache in bytes of each rank: the default, a share of all memory, is taken by every rank anew."""
     request = Request(plan.machine, plan.model, plan.weights, plan.layout, plan.workload)
     return ["--dtype", "bfloat16", "--kv-cache-memory-bytes", str(rank_pool_bytes(request))]
+
+
+def _gpu_environment(layout: Layout) -> dict[str, str]:
+    """Pipeline stages of unequal length are told by a variable."""
+    stages = {"VLLM_PP_LAYER_PARTITION": ",".join(map(str, layout.split))} if layout.split else {}
+    return {"OMP_NUM_THREADS": "1", **stages}
 
 
 def _cpu_environment(plan: Plan) -> dict[str, str]:

@@ -162,6 +162,7 @@ class Layout:
     attention_data_parallel: int = 1
     offload: Offload = ALL_GPU
     split: tuple[int, ...] = ()
+    devices: tuple[int, ...] = ()  # numbers of the GPUs used on each machine; empty: the first ones
     overrides: tuple[tuple[str, str], ...] = ()  # llama.cpp's --override-tensor: (pattern, CPU or a GPU's name)
     numa: NumaPolicy = NumaPolicy.ONE_SOCKET
     threads: int | None = None  # None: the physical cores of the sockets used

@@ -11,6 +11,7 @@ from wellfed.nouns.plan import Request
 from wellfed.perf.acceptance import with_acceptance
 from wellfed.perf.doubt import with_doubt
 from wellfed.perf.load import start
+from wellfed.perf.memory.chosen import narrowed
 
 
 def estimate(request: Request, calibration: Calibration) -> Estimate:
@@ -20,6 +21,7 @@ def estimate(request: Request, calibration: Calibration) -> Estimate:
     engine). Raises Unsupported for a
     layout its engine cannot run.
     """
+    request = narrowed(request)
     found = with_doubt(_estimate(request, calibration), request, calibration)
     found = with_acceptance(found, request.layout.speculation)
     first = start(request.machine, request.model, request.layout, found.memory, Source.PAGE_CACHE)

@@ -46,6 +46,10 @@ def _where(layout: Layout) -> str:
     )
     words = " x ".join(f"{name}{degree}" for name, degree in degrees if degree > 1)
     gpus = words or ("1 GPU" if layout.gpus == 1 else f"{layout.gpus} GPUs, layers split{_split(layout)}")
+    if layout.devices:
+        gpus += f" on GPU {', '.join(map(str, layout.devices))}"
+    if words and layout.split:
+        gpus += f", stages of {'+'.join(map(str, layout.split))} layers"
     return "; ".join([gpus, *_on_cpu(layout)])
 
 

@@ -120,7 +120,7 @@ class Search:
             replace(layout, max_sequences=1): layout for layout in front
         }  # one curve for each, whatever the slots
         fine = self.rank(_with_slots(list(widths)[:_REFINED]), None, _FINE)
-        plans = tuple(sorted((*coarse.plans, *fine.plans), key=self._rank_key))
+        plans = tuple(sorted((*coarse.plans, *fine.plans), key=self.rank_key))
         return replace(coarse, plans=plans, considered=coarse.considered + fine.considered)
 
     def _drafting(self, ranking: Ranking) -> Ranking:
@@ -135,12 +135,12 @@ class Search:
         if asked:
             bare = [replace(layout, speculation=None) for layout in front]
             plain = self.rank(bare) if bare else ranking
-            both = tuple(sorted((*ranking.plans, *plain.plans), key=self._rank_key))
+            both = tuple(sorted((*ranking.plans, *plain.plans), key=self.rank_key))
             return replace(ranking, drafting=speculate.compared(both))
         if guess is None or not front:
             return ranking
         tried = self.rank(speculate.variants(front, guess, self.workload))
-        plans = tuple(sorted((*ranking.plans, *tried.plans), key=self._rank_key))
+        plans = tuple(sorted((*ranking.plans, *tried.plans), key=self.rank_key))
         said = speculate.compared(plans)
         return replace(ranking, plans=plans, considered=ranking.considered + tried.considered, drafting=said)
 
@@ -178,7 +178,7 @@ class Search:
             counts = ", ".join(f"{engine} {n}" for engine, n in overflow.items())
             noun = "layout" if overflow.total() == 1 else "layouts"
             reasons.append(Refusal("memory", f"too little for {overflow.total()} {noun} ({counts})"))
-        ordered = tuple(sorted(found, key=self._rank_key))
+        ordered = tuple(sorted(found, key=self.rank_key))
         return Ranking(ordered, _distinct(reasons), count, nearest, frozenset(too_big))
 
     def requests(self, layouts: Iterable[Layout]) -> Iterator[Request]:
@@ -228,7 +228,8 @@ class Search:
             self.estimate(request),
         )
 
-    def _rank_key(self, plan: Plan) -> tuple[float, ...]:
+    def rank_key(self, plan: Plan) -> tuple[float, ...]:
+        """What plans are put in order by, the best first."""
         share = served_share(plan)
         late, *rest = self._key(plan)
         unstartable = not can_be_started(plan.machine, plan.layout)

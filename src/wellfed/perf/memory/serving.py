@@ -18,6 +18,7 @@ from wellfed.nouns.estimate import MemoryTerm
 from wellfed.nouns.layout import Layout
 from wellfed.nouns.plan import Request
 from wellfed.perf.memory.budget import Budget, Card, budget
+from wellfed.perf.memory.chosen import narrowed
 from wellfed.perf.memory.devices import (
     gpu_capacity_bytes,
     gpu_free_bytes,
@@ -41,9 +42,10 @@ _PROCESS_BYTES = 3 * GIB  # host memory of one rank: runtime, CUDA libraries, pi
 
 def shares(request: Request) -> tuple[Share, ...]:
     """One share per GPU of a node, then RAM."""
+    request = narrowed(request)
     layout, machine = request.layout, request.machine
     gpus = _gpus(request)
-    spans = stages(len(request.model.layers), max(1, layout.pipeline_parallel))
+    spans = stages(len(request.model.layers), max(1, layout.pipeline_parallel), layout.split)
     growths = [_growth(request, span) for span in spans]
     known: dict[tuple[float | None, float | None, int], tuple[Named, ...]] = {}
     found = []

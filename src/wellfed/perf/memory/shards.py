@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import ceil
 
 from wellfed.models.attention import FullAttention
@@ -53,8 +53,13 @@ def tp_shard(size: float, whole_share: float, ranks: int) -> float:
     return size * (whole_share + (1 - whole_share) / ranks)
 
 
-def stages(layers: int, pipeline: int) -> tuple[Span, ...]:
-    """Even pipeline stages, earlier ones longer; the last has the head."""
+def stages(layers: int, pipeline: int, split: tuple[int, ...] = ()) -> tuple[Span, ...]:
+    """Pipeline stages of `split` layers (vLLM's VLLM_PP_LAYER_PARTITION), else even ones, earlier ones longer; the last
+    has the head.
+    """
+    if len(split) == pipeline and sum(split) == layers:
+        ends = (0, *accumulate(split))
+        return tuple(Span(a, b, i == pipeline - 1) for i, (a, b) in enumerate(pairwise(ends)))
     bounds = [ceil(layers * i / pipeline) for i in range(pipeline + 1)]
     return tuple(Span(a, b, i == pipeline - 1) for i, (a, b) in enumerate(pairwise(bounds)))
 
