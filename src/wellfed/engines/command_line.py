@@ -141,8 +141,10 @@ def _variables(words: list[str]) -> dict[str, str]:
 
 
 def _from_variables(variables: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """llama.cpp's LLAMA_ARG_CTX_SIZE=8192 is `--ctx-size 8192`."""
+    """llama.cpp's LLAMA_ARG_CTX_SIZE=8192 is `--ctx-size 8192`; vLLM's stages of a pipeline have no flag."""
     for name, value in variables.items():
+        if name == "VLLM_PP_LAYER_PARTITION":
+            yield "pp-layer-partition", value
         if name.startswith("LLAMA_ARG_"):
             flag = name.removeprefix("LLAMA_ARG_").lower().replace("_", "-")
             yield {"n-parallel": "parallel", "hf-repo": "hf-repo", "ubatch": "ubatch-size", "batch": "batch-size"}.get(

@@ -434,3 +434,11 @@ def rows_over_gpus(text: str) -> Change:
     """exllamav3's tensor parallelism: every matrix over all GPUs."""
     on = _is_on(text)
     return lambda layout: replace(layout, tensor_parallel=max(1, layout.gpus)) if on else layout
+
+
+def stage_layers(text: str) -> Change:
+    """VLLM_PP_LAYER_PARTITION: layers of each pipeline stage."""
+    split = tuple(whole(part) for part in text.split(","))
+    if not all(split):
+        raise ValueError(text)
+    return lambda layout: replace(layout, split=split)

@@ -28,7 +28,7 @@ from wellfed.nouns.workload import PRESETS, Workload
 from wellfed.perf.memory.overrides import settled
 from wellfed.planner import speculate
 from wellfed.planner.goal import Goal
-from wellfed.planner.groups import Group, groups, stage_split
+from wellfed.planner.groups import Group, groups, stage_split, with_stages
 
 # "As much as fits": the search replaces it by the number of layers that do.
 SOME_LAYERS = Offload(gpu_layers=-1)
@@ -62,7 +62,8 @@ def candidates(
         yield from layouts if goal.speculation is None else _with_drafts(layouts, goal.speculation, workload, refused)
         return
     total = len(machine.gpus) * machine.count
-    for layout in (settled(found, model) for found in variants(layouts, dict(goal.pins))):
+    for found in variants(layouts, dict(goal.pins)):
+        layout = with_stages(settled(found, model), machine, len(model.layers))
         if layout.gpus <= total and (layout.tensor_parallel == 1 or divides(model, layout.tensor_parallel)):
             if goal.speculation is None:
                 yield layout

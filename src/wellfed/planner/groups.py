@@ -8,12 +8,13 @@ equal ones only.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.parts import GpuSpec
 from wellfed.hardware.selection import by_islands, equal_groups
-from wellfed.nouns.layout import Engine
+from wellfed.nouns.layout import Engine, Layout
+from wellfed.perf.memory.chosen import positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +79,15 @@ def stage_split(group: Group, layers: int, tensor: int, pipeline: int) -> tuple[
         neediest = max(range(pipeline), key=lambda stage: sizes[stage] / whole * layers - split[stage])
         split[neediest] += 1
     return tuple(split)
+
+
+def with_stages(layout: Layout, machine: Machine, layers: int) -> Layout:
+    """vLLM's pipeline stages of unequal length, where its GPUs are unequal and the layout names none yet."""
+    if layout.engine is not Engine.VLLM or layout.pipeline_parallel == 1 or layout.split:
+        return layout
+    used = tuple(machine.gpus[position] for position in positions(machine, layout))
+    tensor, pipeline = layout.tensor_parallel, layout.pipeline_parallel
+    if len(used) < tensor * pipeline or len(_specs(used)) < len(used):
+        return layout
+    group = Group(used, layout.devices, _specs(used)[0], mixed=True)
+    return replace(layout, split=stage_split(group, layers, tensor, pipeline))
