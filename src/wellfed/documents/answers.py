@@ -8,7 +8,8 @@ from typing import Any
 
 from wellfed.engines.versions import CURRENT
 from wellfed.nouns.estimate import DeviceMemory, Quantity, Start, Term
-from wellfed.nouns.plan import Plan
+from wellfed.nouns.plan import Plan, Request
+from wellfed.perf.memory import cache_tokens
 from wellfed.planner.answer import Answer
 from wellfed.planner.host_cost import HostCost
 from wellfed.planner.kinds import describe, kind_of
@@ -180,6 +181,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "memory": [device_json(device) for device in estimate.memory.devices],
         "max_sequences": estimate.memory.max_sequences,
         "max_context": estimate.memory.max_context,
+        "cache_tokens": _cache_tokens(plan),
         "ttft_s": quantity_json(estimate.ttft_s),
         "tpot_s": quantity_json(estimate.tpot_s),
         "decode_tok_s": quantity_json(estimate.decode_tok_s),
@@ -199,6 +201,13 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "assumptions": [asdict(assumption) for assumption in estimate.assumptions],
         "calibration": estimate.calibration,
     }
+
+
+def _cache_tokens(plan: Plan) -> float | None:
+    """Tokens of cache of one replica, of engines that fill a pool with it."""
+    if plan.layout.engine.is_local or not plan.layout.gpus:
+        return None
+    return cache_tokens(Request(plan.machine, plan.model, plan.weights, plan.layout, plan.workload))
 
 
 def _layout_json(layout: Any) -> dict[str, Any]:

@@ -35,6 +35,7 @@ SOME_LAYERS = Offload(gpu_layers=-1)
 SOME_EXPERTS = Offload(cpu_expert_layers=-1)
 
 _UBATCHES = (512, 2048)
+_LIBRARY = frozenset({"q4_k_m", "q8_0", "bf16", "gguf-mxfp4"})  # what Ollama's library has of most models
 _AS_GGUF = {"mxfp4": "gguf-mxfp4", "mxfp4-experts": "gguf-mxfp4", "fp16": "f16", "fp32": "gguf-f32"}
 
 
@@ -144,12 +145,20 @@ def kv_types(capabilities: Capabilities, goal: Goal) -> tuple[str, ...]:
 def _formats(capabilities: Capabilities, model: Model, gpu: GpuSpec | None, goal: Goal) -> tuple[str, ...]:
     """What to try: the engine's own formats, or those asked for that it reads (of GGUF, any type)."""
     usable = usable_quantisations(capabilities, model, gpu)
+    if not goal.quantisations and _in_front(goal, capabilities):
+        return tuple(name for name in usable if name in _LIBRARY)
     if not goal.quantisations:
         return usable
     known = {quantisation_named(name).id for name in (*usable, *reads_on_request(capabilities, model, usable))}
     reads_gguf = not capabilities.tensor_parallel
     asked = [_AS_GGUF.get(name, name) if reads_gguf else name for name in goal.quantisations]
     return tuple(name for name in asked if name in known or (reads_gguf and quantisation_named(name).family == "gguf"))
+
+
+def _in_front(goal: Goal, capabilities: Capabilities) -> bool:
+    """Whether a program around the engine is asked for, such as Ollama."""
+    version = goal.version(capabilities.engine)
+    return version is not None and version.is_front
 
 
 def _on_cpu(machine: Machine, model: Model, goal: Goal, capabilities: Capabilities) -> Iterator[Layout]:
@@ -182,7 +191,7 @@ def _served_on_cpu(machine: Machine, model: Model, goal: Goal, capabilities: Cap
 def _on_gpu(machine: Machine, model: Model, goal: Goal, capabilities: Capabilities, gpu: GpuSpec) -> Iterator[Layout]:
     if not capabilities.tensor_parallel:
         for quantisation in _formats(capabilities, model, gpu, goal):
-            yield from _local(machine, model, capabilities, quantisation)
+            yield from _local(machine, model, capabilities, quantisation, _in_front(goal, capabilities))
         return
     for group in groups(machine, capabilities.engine):
         if why_not(capabilities, model, group.weakest, version=goal.version(capabilities.engine)) is None:
@@ -190,7 +199,10 @@ def _on_gpu(machine: Machine, model: Model, goal: Goal, capabilities: Capabiliti
                 yield from _served(machine, model, capabilities, quantisation, group)
 
 
-def _local(machine: Machine, model: Model, capabilities: Capabilities, quantisation: str) -> Iterator[Layout]:
+def _local(
+    machine: Machine, model: Model, capabilities: Capabilities, quantisation: str, whole_layers: bool
+) -> Iterator[Layout]:
+    """On GPUs alone, and with a CPU beside them. `whole_layers`: experts are never left there alone, as Ollama does."""
     policies = [NumaPolicy.ONE_SOCKET]
     if len(machine.sockets) > 1:
         policies.append(NumaPolicy.DUPLICATE if capabilities.engine is Engine.KTRANSFORMERS else NumaPolicy.INTERLEAVE)
@@ -198,8 +210,9 @@ def _local(machine: Machine, model: Model, capabilities: Capabilities, quantisat
         for gpus in every_count(len(machine.gpus)):
             yield Layout(capabilities.engine, quantisation, gpus=gpus, offload=ALL_GPU, numa=policies[0])
     for gpus in counts(len(machine.gpus)) if machine.sockets else ():
-        offloads = [EXPERTS_ON_CPU, SOME_EXPERTS] if model.is_moe and capabilities.cpu_experts else []
-        if capabilities.cpu_layers and not model.is_moe:
+        by_experts = model.is_moe and capabilities.cpu_experts and not whole_layers
+        offloads = [EXPERTS_ON_CPU, SOME_EXPERTS] if by_experts else []
+        if capabilities.cpu_layers and not by_experts:
             offloads.append(SOME_LAYERS)
         for offload in offloads:
             for policy in policies:
