@@ -31,9 +31,8 @@ def as_it_is(line: str, on: str = CARD, *more: str) -> dict[str, Any]:
 
 def term(found: dict[str, Any], device: str, name: str) -> float:
     """GiB."""
-    return sum(
-        entry["bytes"] for d in found["memory"] if d["device"] == device for entry in d["terms"] if entry["name"] == name
-    ) / GIB  # fmt: skip
+    terms = [entry for held in found["memory"] if held["device"] == device for entry in held["terms"]]
+    return float(sum(entry["bytes"] for entry in terms if entry["name"] == name)) / GIB
 
 
 @pytest.mark.parametrize(
@@ -160,7 +159,9 @@ class TestOllama:
         assert {p["layout"]["quantisation"] for p in plans} <= {"q4_k_m", "q8_0", "bf16"}
         assert all(not p["layout"]["offload"].get("cpu_expert_layers", 0) for p in plans), "layers, not experts alone"
 
-    @pytest.mark.parametrize("line", ["ollama serve", "OLLAMA_KV_CACHE_TYPE=q5 ollama run x", "OLLAMA_NUM_PARALLEL=many ollama run x"])
+    @pytest.mark.parametrize(
+        "line", ["ollama serve", "OLLAMA_KV_CACHE_TYPE=q5 ollama run x", "OLLAMA_NUM_PARALLEL=many ollama run x"]
+    )
     def test_what_cannot_be_is_one_error(self, line: str) -> None:
         with pytest.raises(BadInput):
             command(line)
@@ -169,7 +170,9 @@ class TestOllama:
 class TestServingEngines:
     def test_a_default_share_stands_as_it_is(self) -> None:
         """vLLM with 0.92 of an 80 GB card and 78 GiB of weights does not start; nobody raised its share."""
-        found = as_it_is("vllm serve deepseek-ai/DeepSeek-R1 -tp 8 --max-model-len 8192", "8x h100 sxm, 2x xeon 8480, 2tb")
+        found = as_it_is(
+            "vllm serve deepseek-ai/DeepSeek-R1 -tp 8 --max-model-len 8192", "8x h100 sxm, 2x xeon 8480, 2tb"
+        )
         assert found["fits"] is False and term(found, "gpu0", "kept free") > 6
 
     def test_a_cache_of_stated_size(self) -> None:
@@ -179,7 +182,9 @@ class TestServingEngines:
         assert device["spare_bytes"] / GIB + term(found, "gpu0", "kv") == pytest.approx(3, rel=0.001)
 
     def test_a_cache_of_at_most_so_many_tokens(self) -> None:
-        line = "python -m sglang.launch_server --model-path Qwen/Qwen3-8B --max-total-tokens 20000 --context-length 8192"
+        line = (
+            "python -m sglang.launch_server --model-path Qwen/Qwen3-8B --max-total-tokens 20000 --context-length 8192"
+        )
         assert as_it_is(line)["cache_tokens"] == pytest.approx(20_000, rel=0.01)
 
     def test_adapters_take_what_their_matrices_take(self) -> None:
@@ -189,13 +194,17 @@ class TestServingEngines:
         assert term(found, "gpu0", "adapters") == pytest.approx(81_920 * 32 * 64 * 4 * 2 / GIB)
 
     def test_attention_in_groups(self) -> None:
-        line = "python -m sglang.launch_server --model-path deepseek-ai/DeepSeek-V3.2 --tp 8 --dp 8 --enable-dp-attention"
+        line = (
+            "python -m sglang.launch_server --model-path deepseek-ai/DeepSeek-V3.2 --tp 8 --dp 8 --enable-dp-attention"
+        )
         layout = as_it_is(line, "8x h200, 2x xeon 8480, 2tb")["layout"]
         assert (layout["attention_data_parallel"], layout["data_parallel"], layout["gpus"]) == (8, 1, 8)
 
     def test_only_gpus_that_are_seen_are_used(self) -> None:
         on = "4x rtx 3090, epyc 7763, 256gb"
-        assert len(as_it_is("CUDA_VISIBLE_DEVICES=1,2 llama-server -m Qwen3-32B-Q4_K_M.gguf -ngl 99", on)["memory"]) == 3
+        assert (
+            len(as_it_is("CUDA_VISIBLE_DEVICES=1,2 llama-server -m Qwen3-32B-Q4_K_M.gguf -ngl 99", on)["memory"]) == 3
+        )
 
     def test_context_parallelism_divides_what_ranks_would_copy(self) -> None:
         line = "vllm serve deepseek-ai/DeepSeek-R1 -tp 8 --max-model-len 65536"

@@ -13,7 +13,10 @@ from wellfed.planner.goal import Goal
 from wellfed.verbs import inputs
 
 
-@pytest.mark.parametrize(("gpus", "sizes"), [(1, [1]), (3, [1, 2, 3]), (6, [1, 2, 3, 4, 6]), (8, [1, 2, 4, 8])])
+@pytest.mark.parametrize(
+    ("gpus", "sizes"),
+    [(1, [1]), (3, [1, 2, 3]), (6, [1, 2, 3, 4, 5, 6]), (12, [*range(1, 9), 12]), (24, [*range(1, 9), 12, 16, 24])],
+)
 def test_group_sizes(gpus: int, sizes: list[int]) -> None:
     assert group_sizes(gpus) == sizes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -148,7 +149,7 @@ def needed(request: Request) -> list[float]:
 def test_a_coarser_cache_never_needs_more_and_never_holds_less(request: Request) -> None:
     types = CAPABILITIES[request.layout.engine].kv_types
     found = [replace(request, layout=replace(request.layout, kv_type=kind)) for kind in types]
-    for finer, coarser in zip(found, found[1:], strict=False):
+    for finer, coarser in pairwise(found):
         if request.layout.engine.is_local:
             assert all(b <= a for a, b in zip(needed(finer), needed(coarser), strict=True))
         assert held_tokens(coarser) >= held_tokens(finer)

@@ -13,7 +13,6 @@ from wellfed.launch.programs import nominal
 from wellfed.nouns.layout import Engine
 from wellfed.perf.memory.chosen import narrowed
 from wellfed.planner.candidates import candidates
-from wellfed.planner.goal import Goal
 from wellfed.planner.groups import groups, stage_split
 from wellfed.planner.usable import usable
 from wellfed.verbs import commands, inputs, planning
@@ -56,7 +55,9 @@ def test_named_gpus_are_the_ones_that_are_seen() -> None:
 
 
 def test_stages_follow_memory_and_reach_the_launch() -> None:
-    group = next(group for group in groups(machine("rtx 5090, rtx 3090, ryzen 9 7950x, 64gb"), Engine.VLLM) if group.mixed)
+    group = next(
+        group for group in groups(machine("rtx 5090, rtx 3090, ryzen 9 7950x, 64gb"), Engine.VLLM) if group.mixed
+    )
     split = stage_split(group, 64, 1, 2)
     assert sum(split) == 64 and split[0] / split[1] == pytest.approx(32 / 24, rel=0.05)
     where = "rtx 5090, rtx 3090, ryzen 9 7950x, 64gb"
@@ -130,7 +131,8 @@ class TestWidenedFormats:
     def test_ampere_runs_fp8_at_its_size_and_half_precisions_rate(self) -> None:
         where = "2x rtx 3090, ryzen 9 7950x, 64gb"
         fp8, int4, half = (
-            planning.plan("qwen3-14b", plan(where, quantisations=(kind,))).ranking.best for kind in ("fp8", "int4", "bf16")
+            planning.plan("qwen3-14b", plan(where, quantisations=(kind,))).ranking.best
+            for kind in ("fp8", "int4", "bf16")
         )
         assert fp8 and int4 and half
         sizes = [one.weights.total for one in (int4, fp8, half)]

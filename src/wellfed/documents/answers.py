@@ -18,6 +18,7 @@ from wellfed.planner.replicas import replicas
 from wellfed.planner.search import meets_targets, missed_targets
 from wellfed.planner.start import starts_of
 from wellfed.planner.sweep import MostUsers
+from wellfed.planner.tiers import tiers
 from wellfed.planner.which_cpu import HostChoice, WhichCpu
 from wellfed.verbs.from_command import AsItIs
 from wellfed.verbs.next_steps import NextSteps
@@ -194,6 +195,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "load_s": estimate.load_s,
         "starts": [_start_json(start) for start in starts_of(plan)],
         "limited_by": estimate.limited_by,
+        "cache_tiers": [asdict(tier) for tier in tiers(plan)],
         "meets_targets": meets_targets(plan),
         "missed": [{"target": missed.target, "by": missed.by} for missed in missed_targets(plan)],
         "decode": [_term(term) for term in estimate.decode],

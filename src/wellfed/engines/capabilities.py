@@ -37,6 +37,7 @@ class Capabilities:
     cpu_layers: bool = False  # some layers on the CPU
     cpu_experts: bool = False  # routed experts on the CPU
     moe_only: bool = False
+    adapters: bool = False  # LoRA adapters are served beside the model
     widens: bool = False  # FP8 and FP4 weights run on NVIDIA cards that do not know them
     max_sequences: tuple[int, ...] = (1,)
     batch_tokens: tuple[int, ...] = (2048,)
@@ -73,6 +74,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         cpu_only=True,
         cpu_layers=True,
         cpu_experts=True,
+        adapters=True,
         architectures=_INTEL_GRAPHICS,
         source="llama.cpp docs/build.md and tools/server/README.md",
     ),
@@ -87,6 +89,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         cpu_only=True,
         cpu_layers=True,
         cpu_experts=True,
+        adapters=True,
         source="ik_llama.cpp README.md",
     ),
     Engine.VLLM: Capabilities(
@@ -100,6 +103,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         expert_parallel=True,
         attention_data_parallel=True,
         widens=True,
+        adapters=True,
         max_sequences=_SLOTS,
         batch_tokens=(2048, 8192, 16384),
         cpu_on_request=("bf16",),
@@ -117,6 +121,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         expert_parallel=True,
         attention_data_parallel=True,
         widens=True,
+        adapters=True,
         max_sequences=_SLOTS,
         batch_tokens=(4096, 8192, 16384),
         architectures={"amd": frozenset({"cdna3", "cdna4"}), "huawei": frozenset({"davinci"})},

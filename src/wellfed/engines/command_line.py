@@ -73,8 +73,9 @@ _VARIABLE = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)", re.DOTALL)
 
 
 def command(text: str) -> Command:
-    """A command line as it is typed. Raises BadInput where no engine's program or no model is in it, and for values that
-    cannot be.
+    """A command line as it is typed.
+
+    Raises BadInput where no engine's program or no model is in it, and for values that cannot be.
     """
     try:
         words = shlex.split(_joined(text), comments="\n" in text.strip())
@@ -147,9 +148,12 @@ def _from_variables(variables: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield "pp-layer-partition", value
         if name.startswith("LLAMA_ARG_"):
             flag = name.removeprefix("LLAMA_ARG_").lower().replace("_", "-")
-            yield {"n-parallel": "parallel", "hf-repo": "hf-repo", "ubatch": "ubatch-size", "batch": "batch-size"}.get(
-                flag, flag
-            ), value
+            yield (
+                {"n-parallel": "parallel", "hf-repo": "hf-repo", "ubatch": "ubatch-size", "batch": "batch-size"}.get(
+                    flag, flag
+                ),
+                value,
+            )
 
 
 def _visible(variables: Mapping[str, str]) -> tuple[int, ...] | None:

@@ -18,7 +18,7 @@ FLAGS = (
     "--port", "--metrics", "--cache-type-k", "--cache-type-v", "--flash-attn", "--cpu-moe", "--n-cpu-moe",
     "--tensor-split", "--override-tensor", "--numa", "--split-mode", "--no-mmap", "--alias", "--cache-ram",
     "--kv-unified", "--no-kv-offload", "--no-mmproj-offload", "--cors-origins", "--spec-type", "--spec-draft-n-max",
-    "--spec-draft-model", "--spec-ngram-simple-size-m", "--swa-full", "--no-op-offload", "--no-repack",
+    "--spec-draft-model", "--spec-ngram-simple-size-m", "--swa-full", "--no-op-offload", "--no-repack", "--lora",
 )  # fmt: skip
 # Left out where a program does not know them: before October 2025 (pull request 16391) no prompts were kept in RAM.
 # Before 2026 any page that a browser shows could ask the server (pull request 25655); a key protects those.
@@ -77,6 +77,9 @@ def _arguments(plan: Plan, model_file: str, endpoint: Endpoint, bound: Binding) 
     if layout.engine is Engine.LLAMA_CPP:
         words += ["--flash-attn", "on" if layout.flash_attention else "off"]
     words += drafting_words(layout)
+    options = dict(layout.options)
+    if options.get("lora") == "1":
+        words += [word for n in range(int(options.get("loras", 1))) for word in ("--lora", f"ADAPTER-{n + 1}.gguf")]
     if layout.prompt_cache_bytes is not None:
         words += ["--cache-ram", str(layout.prompt_cache_bytes // MIB)]
     words += _numa(plan, bound)

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.engines.pins import Pins
-from wellfed.engines.setters import Change, field, gpu_layers, kv, whole
+from wellfed.engines.setters import Change, field, whole
+from wellfed.engines.setters_local import gpu_layers, kv
 from wellfed.engines.versions import FRONT, Version
 from wellfed.errors import BadInput
 from wellfed.message import message
@@ -83,7 +84,14 @@ def pins(settings: Iterable[tuple[str, str]]) -> Pins:
                     changes.append(field("ubatch_tokens")(value))
                 case "num_thread":
                     changes.append(field("threads")(value))
-                case "OLLAMA_HOST" | "OLLAMA_KEEP_ALIVE" | "OLLAMA_MODELS" | "OLLAMA_DEBUG" | "OLLAMA_ORIGINS" | "verbose":
+                case (
+                    "OLLAMA_HOST"
+                    | "OLLAMA_KEEP_ALIVE"
+                    | "OLLAMA_MODELS"
+                    | "OLLAMA_DEBUG"
+                    | "OLLAMA_ORIGINS"
+                    | "verbose"
+                ):
                     pass
                 case _:
                     ignored.append(name)

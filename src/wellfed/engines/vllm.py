@@ -15,7 +15,8 @@ FLAGS = (
     "--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size", "--enable-expert-parallel",
     "--kv-cache-dtype", "--quantization", "--gpu-memory-utilization", "--numa-bind", "--nnodes", "--cpu-offload-gb",
     "--enforce-eager", "--decode-context-parallel-size", "--speculative-config", "--distributed-executor-backend",
-    "--kv-cache-memory-bytes", "--dtype", "--load-format",
+    "--kv-cache-memory-bytes", "--dtype", "--load-format", "--kv-offloading-size", "--enable-lora", "--max-loras",
+    "--max-lora-rank",
 )  # fmt: skip
 
 
@@ -81,16 +82,25 @@ def _degrees(layout: Layout) -> list[str]:
 
 _OPTION_FLAGS = {
     "gpu_memory_utilization": "--gpu-memory-utilization", "cpu_offload_gb": "--cpu-offload-gb",
-    "decode_context_parallel": "--decode-context-parallel-size",
+    "decode_context_parallel": "--decode-context-parallel-size", "kv_cache_bytes": "--kv-cache-memory-bytes",
+    "kv_ram_gib": "--kv-offloading-size",
 }  # fmt: skip
+_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM reserves for
+
+
+def _lora_rank(options: dict[str, str]) -> str:
+    wanted = int(options.get("lora_rank", 16))
+    return str(next((rank for rank in _LORA_RANKS if rank >= wanted), wanted))
 
 
 def _on_gpus(plan: Plan) -> list[str]:
     layout, words = plan.layout, []
     options = dict(layout.options)
-    for name in ("gpu_memory_utilization", "cpu_offload_gb", "decode_context_parallel"):
+    for name, flag in _OPTION_FLAGS.items():
         if name in options:
-            words += [_OPTION_FLAGS[name], options[name]]
+            words += [flag, options[name]]
+    if options.get("lora") == "1":
+        words += ["--enable-lora", "--max-loras", options.get("loras", "1"), "--max-lora-rank", _lora_rank(options)]
     if not layout.cuda_graphs:
         words.append("--enforce-eager")
     if layout.kv_type != "f16":

@@ -51,11 +51,13 @@ def candidates(
     machine: Machine, model: Model, goal: Goal, refused: list[Refusal], workload: Workload = PRESETS["chat"]
 ) -> Iterator[Layout]:
     """Every layout worth estimating; engines that cannot run are told in `refused`."""
-    layouts = (
+    layouts: Iterator[Layout] = (
         layout if kv_type == layout.kv_type else replace(layout, kv_type=kv_type)
         for layout in _placements(machine, model, goal, refused)
         for kv_type in kv_types(CAPABILITIES[layout.engine], goal)
     )
+    if goal.adapters is not None:
+        layouts = _with_adapters(layouts, goal.adapters, refused)
     if goal.versions:
         versions = {version.engine: version for version in goal.versions}
         layouts = (versions[x.engine].applied(x) if x.engine in versions else x for x in layouts)
@@ -70,6 +72,20 @@ def candidates(
                 yield layout
             else:
                 yield from _with_drafts((layout,), goal.speculation, workload, refused)
+
+
+def _with_adapters(layouts: Iterable[Layout], adapters: tuple[int, int], refused: list[Refusal]) -> Iterator[Layout]:
+    """The layouts with room for adapters; engines that serve none are told once."""
+    told = set()
+    count, rank = adapters
+    options = (("lora", "1"), ("loras", str(count)), ("lora_rank", str(rank)))
+    for layout in layouts:
+        capabilities = CAPABILITIES[layout.engine]
+        if capabilities.adapters:
+            yield replace(layout, options=(*layout.options, *options))
+        elif layout.engine not in told:
+            told.add(layout.engine)
+            refused.append(Refusal(capabilities.label, "serves no adapters"))
 
 
 def _with_drafts(
@@ -124,15 +140,19 @@ def _why_not(
     version = goal.version(capabilities.engine)
     if gpu is None or not capabilities.tensor_parallel:
         return why_not(capabilities, model, gpu, named, version)
-    reasons = [why_not(capabilities, model, group.weakest, named, version) for group in groups(machine, capabilities.engine)]
+    reasons = [
+        why_not(capabilities, model, group.weakest, named, version) for group in groups(machine, capabilities.engine)
+    ]
     if not reasons:
         return why_not(capabilities, model, gpu, named, version)
     return None if None in reasons else reasons[0]
 
 
 def _any_format(machine: Machine, capabilities: Capabilities, model: Model, gpu: GpuSpec | None, goal: Goal) -> bool:
-    specs = [group.weakest for group in groups(machine, capabilities.engine)] if capabilities.tensor_parallel else []
-    return any(_formats(capabilities, model, spec, goal) for spec in (specs or [gpu]))
+    specs: list[GpuSpec | None] = [gpu]
+    if capabilities.tensor_parallel:
+        specs = [group.weakest for group in groups(machine, capabilities.engine)] or specs
+    return any(_formats(capabilities, model, spec, goal) for spec in specs)
 
 
 def kv_types(capabilities: Capabilities, goal: Goal) -> tuple[str, ...]:
@@ -252,7 +272,9 @@ def _served(
 def _joined(group: Group) -> int:
     """How many of the GPUs links of their own join to one another (a baseboard, a switch); 1 where PCIe does."""
     spec = group.weakest
-    return 1 if group.mixed or spec.form == "pcie" or not spec.link_bytes_per_s else min(spec.link_peers, len(group.gpus))
+    return (
+        1 if group.mixed or spec.form == "pcie" or not spec.link_bytes_per_s else min(spec.link_peers, len(group.gpus))
+    )
 
 
 def _tensor_degrees(machine: Machine, per_node: int) -> list[int]:
@@ -314,13 +336,13 @@ def counts(total: int) -> list[int]:
 
 
 def every_count(total: int) -> list[int]:
-    """How many GPUs to try where they hold all: each up to eight, as fewer work less in turn, then 16, 32 ... and all."""
+    """How many GPUs to try where they hold all: each up to eight, as fewer wait less, then 16, 32 ... and all."""
     return sorted({*range(1, min(total, _FEW) + 1), *_powers(total), total} - {0})
 
 
 def group_sizes(total: int) -> list[int]:
-    """Degrees of parallelism to try among `total` GPUs: all up to eight, then powers of two and what divides them (12 of
-    24), so that more GPUs never take a degree away.
+    """Degrees of parallelism to try among `total` GPUs: all up to eight, then powers of two and what divides them (12
+    of 24), so that more GPUs never take a degree away.
     """
     few = range(1, min(total, _FEW) + 1)
     return sorted({*few, *_powers(total), *(size for size in range(1, total + 1) if total % size == 0)})

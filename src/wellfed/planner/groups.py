@@ -37,8 +37,8 @@ class Group:
 def groups(machine: Machine, engine: Engine) -> Iterator[Group]:
     """The group of the fastest card first; all together last, where the engine takes unequal GPUs."""
     equal = equal_groups(machine)
-    for positions in equal:
-        found = _group(machine, positions, mixed=False)
+    for places in equal:
+        found = _group(machine, places, mixed=False)
         if found is not None:
             yield found
     if len(equal) > 1 and engine is Engine.VLLM:
@@ -68,7 +68,9 @@ def _abilities(spec: GpuSpec) -> tuple[float, float]:
 def stage_split(group: Group, layers: int, tensor: int, pipeline: int) -> tuple[int, ...]:
     """Layers of each pipeline stage in proportion to the memory of its smallest GPU; empty where stages are alike."""
     sizes = [
-        min(gpu.memory_bytes or (gpu.spec.memory_bytes if gpu.spec else 0) for gpu in group.gpus[start : start + tensor])
+        min(
+            gpu.memory_bytes or (gpu.spec.memory_bytes if gpu.spec else 0) for gpu in group.gpus[start : start + tensor]
+        )
         for start in range(0, tensor * pipeline, tensor)
     ]
     if len(set(sizes)) < 2 or layers < pipeline:

@@ -13,8 +13,8 @@ def usable(machine: Machine, vendor: str | None = None) -> Machine:
     """The machine with the GPUs that an estimate can be made for, fastest memory first.
 
     CUDA numbers devices that way too (CUDA_DEVICE_ORDER=FASTEST_FIRST). Cards of another vendor than `vendor`, or than
-    the best one's, need another build of the engine and are left out. A machine of which no GPU is known keeps them all,
-    so that the search can say why none is used.
+    the best one's, need another build of the engine and are left out. A machine of which no GPU is known keeps them
+    all, so that the search can say why none is used.
     """
     known = [gpu for gpu in machine.gpus if gpu.spec is not None and not gpu.display_only]
     if not known:

@@ -1,7 +1,7 @@
 """What engines do where a flag is not given: their defaults of context, slots, batch, and how much goes to GPUs.
 
-The same sources as the flags; vLLM's by the card's size (vllm/engine/arg_utils.py); llama.cpp's `--fit` (common/fit.cpp)
-and Ollama's own placement.
+The same sources as the flags; vLLM's by the card's size (vllm/engine/arg_utils.py); llama.cpp's `--fit`
+(common/fit.cpp) and Ollama's own placement.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def with_fitted_layers(request: Request) -> Request:
     and under Ollama. As it is where all fits, or nothing does.
     """
     layout = request.layout
-    margins = [_OLLAMA_MARGIN_BYTES] if ollama.is_ollama(layout) else _margins(request)
+    margins = [float(_OLLAMA_MARGIN_BYTES)] if ollama.is_ollama(layout) else _margins(request)
     tight = _with_margins(request, margins)
     if tight is None or not layout.gpus or _on_gpus(tight, layout.offload):
         return request
@@ -110,8 +110,9 @@ def _least(request: Request) -> int:
 
 
 def _margins(request: Request) -> list[float]:
+    """Bytes that `--fit` leaves free of every GPU, or of each."""
     told = dict(request.layout.options).get("fit_target")
-    return [float(part) * MIB for part in told.split(",")] if told else [_FIT_MARGIN_BYTES]
+    return [float(part) * MIB for part in told.split(",")] if told else [float(_FIT_MARGIN_BYTES)]
 
 
 def _with_margins(request: Request, margins: list[float]) -> Request | None:

@@ -11,9 +11,9 @@ from wellfed.engines.versions import Version
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import Machine
 from wellfed.message import Listing, Message, message
+from wellfed.models.model import Model
 from wellfed.models.quantisation import weights
 from wellfed.models.weights import Weights
-from wellfed.models.model import Model
 from wellfed.nouns.layout import DraftKind, Engine, Layout, Offload, Speculation
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import Workload
@@ -35,6 +35,7 @@ from wellfed.verbs.engine_defaults import (
     with_fitted_context,
     with_fitted_layers,
 )
+
 
 @dataclass(frozen=True, slots=True)
 class AsItIs:

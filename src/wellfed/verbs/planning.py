@@ -44,6 +44,7 @@ class PlanOptions:
     pins: tuple[str, ...] = ()  # KEY=VALUE by the engine's own flag names
     speculate: str | None = None  # mtp, eagle, draft:MODEL, ngram, each with @TOKENS; none; None: MTP where it helps
     acceptance: float | None = None  # the chance that a drafted token is right
+    lora: str | None = None  # N or N@RANK adapters beside the model
     vram_free: str | None = None  # of every GPU, or of each by commas
     ram_free: str | None = None
     system: str | None = None  # linux, windows, wsl2, macos
@@ -131,6 +132,7 @@ def search(
         may_speculate=options.speculate is None and not any(pins.speculates for _, pins in pinned),
         acceptance=options.acceptance,
         draft=_draft(guess, named),
+        adapters=_adapters(options.lora),
     )
     found = Search(
         machine=where,
@@ -152,6 +154,19 @@ def _pins(options: PlanOptions) -> tuple[tuple[Engine, Pins], ...]:
     from wellfed.engines.pins import pins_by_engine
 
     return tuple(pins_by_engine(options.engines or tuple(Engine), options.pins).items())
+
+
+def _adapters(text: str | None) -> tuple[int, int] | None:
+    """How many adapters of which rank. Raises BadInput for other words."""
+    from wellfed.perf.memory.lora import USUAL_RANK
+
+    if text is None:
+        return None
+    count, at, rank = text.partition("@")
+    if count.isdigit() and (not at or rank.isdigit()) and 1 <= int(count) <= 1000 and 1 <= int(rank or 1) <= 4096:
+        return int(count), int(rank) if rank else USUAL_RANK
+    said = message("lora.unread", "{text} is no number of adapters", text=text)
+    raise BadInput(said, message("lora.unread.hint", "N or N@RANK, for example 4@64"))
 
 
 def _draft(guess: Speculation | None, named: inputs.NamedModel) -> Draft | None:

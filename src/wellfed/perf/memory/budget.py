@@ -83,9 +83,7 @@ def _capped(found: Budget, model: Model, layout: Layout, left: float, span: Span
     if size:
         note = f"the cache is {float(size) / GIB:.2f} GiB, as stated"
         beside = left - used - float(size)
-        return Budget(
-            found.activations, found.non_torch, found.graphs, max(0.0, beside), note, short=max(0.0, -beside)
-        )
+        return Budget(found.activations, found.non_torch, found.graphs, max(0.0, beside), note, short=max(0.0, -beside))
     if tokens:
         most = rank_cache_bytes(model, layout, int(tokens), span)
         kept = max(found.kept, left - used - most)

@@ -1,8 +1,8 @@
 """Adapters (LoRA) served beside a model: two narrow matrices of `rank` for every linear layer, in 16 bits.
 
 Bytes = adapters x rank x sum over matrices of (inputs + outputs) x 2. vLLM and SGLang reserve that for as many adapters
-as they may hold at once, whatever is loaded; under tensor parallelism one of the two matrices is divided, the other is on
-every rank. vLLM adapts routed experts too, each with matrices of its own. llama.cpp loads files of the same size.
+as they may hold at once, whatever is loaded; under tensor parallelism one of the two matrices is divided, the other is
+on every rank. vLLM adapts routed experts too, each with matrices of its own. llama.cpp loads files of the same size.
 Sources: vllm/lora/layers, SGLang's lora memory pool, convert_lora_to_gguf.py of ggml-org/llama.cpp (read 2026-11-29).
 """
 
@@ -18,7 +18,7 @@ _BYTES = 2
 _ADAPTED = frozenset({Part.ATTENTION, Part.DENSE_FFN, Part.SHARED_EXPERTS})
 _DIVIDED_INPUTS = ("attn_output", "ffn_down")  # their inputs are divided over ranks, the others' outputs
 _AT_ONCE = {Engine.SGLANG: 8}  # adapters of a batch, where nobody says; 1 elsewhere
-_USUAL_RANK = 16  # where nobody says: vLLM's default, assumed of files
+USUAL_RANK = 16  # where nobody says: vLLM's default, assumed of files
 
 
 def is_adapted(layout: Layout) -> bool:
@@ -33,7 +33,7 @@ def adapters(layout: Layout) -> int:
 
 def lora_rank(layout: Layout) -> int:
     """The rank that is reserved for."""
-    return int(option(layout, "lora_rank") or _USUAL_RANK)
+    return int(option(layout, "lora_rank") or USUAL_RANK)
 
 
 def lora_bytes(model: Model, layout: Layout, span: Span) -> float:

@@ -11,6 +11,7 @@ requests beyond that wait. Sources: the engines' documentation and source (worke
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 
 from wellfed.hardware.machine import Gpu, Machine
@@ -31,9 +32,11 @@ from wellfed.perf.memory.devices import (
 from wellfed.perf.memory.draft import draft_cache_bytes, draft_weight_bytes
 from wellfed.perf.memory.kv import option
 from wellfed.perf.memory.lora import lora_bytes, lora_note
+from wellfed.perf.memory.offload import offload_terms
 from wellfed.perf.memory.shards import attention_ranks, rank_cache_bytes, rank_weights, stages
 from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span
+from wellfed.perf.prefix import SHARES
 from wellfed.units import GIB
 
 _BLOCK = 16  # tokens of a cache page
@@ -60,7 +63,8 @@ def shares(request: Request) -> tuple[Share, ...]:
         device = f"gpu{index}"
         fixed = tuple([MemoryTerm(device, *named) for named in known[key]])
         found.append(Share(device, fixed, growths[stage], capacity, free))
-    return (*found, _ram(request, len(gpus)))
+    ram = _ram(request, len(gpus))
+    return (*found, replace(ram, fixed=(*ram.fixed, *offload_terms(layout, found))))
 
 
 def _gpus(request: Request) -> tuple[Gpu, ...]:
@@ -122,10 +126,14 @@ def _missing(found: Budget, weights: float, card: Card) -> float:
 
 def _growth(request: Request, span: Span) -> Growth:
     model, layout = request.model, request.layout
+    shared = request.workload.shared_prefix_tokens if layout.engine in SHARES else 0
 
     def growth(context: int, count: int) -> tuple[Named, ...]:
         tokens = ceil(context / _BLOCK) * _BLOCK
         cache = count * rank_cache_bytes(model, layout, tokens, span)
+        if shared:
+            once = min(context, shared) // _BLOCK * _BLOCK  # whole pages of the common prefix
+            cache -= (count - 1) * rank_cache_bytes(model, layout, once, span)
         drafts = count * draft_cache_bytes(model, layout, tokens, attention_ranks(layout)) if span.output else 0.0
         draft = (("draft kv", drafts, f"{count} x {context} tokens"),) if drafts else ()
         return (("kv", cache, f"{layout.kv_type}, {count} x {context} tokens"), *draft)
