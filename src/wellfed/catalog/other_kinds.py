@@ -42,6 +42,16 @@ class DraftModel(Unsupported):
         super().__init__(said, message("resolve.draft.hint", "plan the model that it drafts for"))
 
 
+class Projector(Unsupported):
+    """The file with which a GGUF model sees or hears: it is loaded beside that, not planned alone."""
+
+    def __init__(self, name: str) -> None:
+        said = message(
+            "resolve.projector", "{name} is the part with which a model sees or hears, and runs beside it", name=name
+        )
+        super().__init__(said, message("resolve.projector.hint", "plan the model that it belongs to"))
+
+
 _DRAFT_WORDS = "eagle eagle2 eagle3 dflash dspark medusa hydra pard speculator speculators draft drafter"
 _DRAFTING = frozenset(_DRAFT_WORDS.split())
 

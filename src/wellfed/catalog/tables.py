@@ -35,20 +35,8 @@ def table(name: str) -> Mapping[str, Any]:
     return tomllib.loads((DATA / name).read_text(encoding="utf-8"))
 
 
-@lru_cache(maxsize=4)
-def files(folder: str) -> tuple[tuple[str, str], ...]:
-    """The files of `folder` (gpus or cpus) by name, each with its text in lower case."""
-    paths = sorted(str(path) for path in (DATA / folder).glob("*.toml"))
-    return tuple((path, Path(path).read_text(encoding="utf-8").lower()) for path in paths)
-
-
-def read_rows(path: str) -> Iterator[Row]:
-    """All parts of one file, in the order of its lines."""
-    for family, table in tomllib.loads(Path(path).read_text(encoding="utf-8")).items():
-        yield from _family_rows(family, table)
-
-
-def _family_rows(family: str, table: Mapping[str, Any]) -> Iterator[Row]:
+def family_rows(family: str, table: Mapping[str, Any]) -> Iterator[Row]:
+    """All parts of one family, in the order of its lines."""
     shared = {key: value for key, value in table.items() if key not in _NOT_INHERITED}
     shared["words"] = [*table.get("words", ()), *table.get("prefix", "").lower().split()]
     for name, cells in table["parts"].items():

@@ -11,7 +11,7 @@ from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.engines.usual import can_be_started, is_usual
 from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Machine
-from wellfed.message import Message
+from wellfed.message import Message, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.weights import Weights
@@ -26,6 +26,7 @@ from wellfed.perf.memory.kv import kv_element_bytes
 from wellfed.planner import speculate
 from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, Refusal, candidates, counts
 from wellfed.planner.goal import Goal, Objective, coarseness, kv_coarseness
+from wellfed.planner.hybrids import Hybrids
 from wellfed.planner.kinds import Kind, kind_of
 from wellfed.progress import tell
 
@@ -160,7 +161,8 @@ class Search:
         too_big: set[Kind] = set()
         count = 0
         reasons: list[Refusal] = []
-        for request in self._requests(layouts, users or (self.workload.concurrency,)):
+        hybrids = Hybrids(len(self.machine.gpus), self._holds)
+        for request in self._requests(layouts, users or (self.workload.concurrency,), hybrids):
             count += 1
             tell("layouts", count)
             needed = ledgers(request)
@@ -177,18 +179,35 @@ class Search:
         if overflow:
             counts = ", ".join(f"{engine} {n}" for engine, n in overflow.items())
             noun = "layout" if overflow.total() == 1 else "layouts"
-            reasons.append(Refusal("memory", f"too little for {overflow.total()} {noun} ({counts})"))
+            reasons.append(
+                Refusal(
+                    "memory",
+                    sentence(
+                        "planner.search.too-little",
+                        "too little for {overflow} {noun} ({counts})",
+                        overflow=overflow.total(),
+                        noun=noun,
+                        counts=counts,
+                    ),
+                )
+            )
         ordered = tuple(sorted(found, key=self.rank_key))
-        return Ranking(ordered, _distinct(reasons), count, nearest, frozenset(too_big))
+        return Ranking(ordered, _distinct(reasons), count + hybrids.dismissed, nearest, frozenset(too_big))
 
     def requests(self, layouts: Iterable[Layout]) -> Iterator[Request]:
         """The layouts as questions under the workload, with "as much as fits" replaced by a number."""
-        return self._requests(layouts, (self.workload.concurrency,))
+        return self._requests(layouts, (self.workload.concurrency,), Hybrids(len(self.machine.gpus), self._holds))
 
-    def _requests(self, layouts: Iterable[Layout], users: tuple[int, ...]) -> Iterator[Request]:
+    def _holds(self, layout: Layout) -> bool:
+        held = self.file_weights or weights(self.model, self.quantisation(layout.quantisation))
+        return ledgers(Request(self.machine, self.model, held, layout, self.workload)).fits is not False
+
+    def _requests(self, layouts: Iterable[Layout], users: tuple[int, ...], hybrids: Hybrids) -> Iterator[Request]:
         for layout in layouts:
             kind = self.quantisation(layout.quantisation)
             if kind.bits < self.goal.least_quality_bits and not self.goal.quantisations:
+                continue
+            if not self.goal.pins and not hybrids.worth(layout):
                 continue
             held = self.file_weights or weights(self.model, kind)
             if layout.speculation is not None:
