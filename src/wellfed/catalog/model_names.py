@@ -103,9 +103,7 @@ def _spelled(facts: Entry, name: Name) -> tuple[Assumption, ...]:
     library = tags().get(f"{short}:latest")
     if library is None or library == facts.id:
         return _differs(facts, name, _LISTED if library is None else _LIBRARY)
-    said = message(
-        "resolve.library-differs", "in Ollama's library {name} is {model}", name=short, model=entry(library).name
-    )
+    said = message("resolve.library-differs", "in Ollama's library {name} is {model}", name=short, model=entry(library).name)
     assumption = Assumption(str(said), f"{short}:latest names that one")
     return (*_differs(facts, name), assumption)
 

@@ -145,6 +145,6 @@ def _of(table: dict[str, tuple[_Ends, _Ends]], label: str, model: Model, otherwi
 
 def _between(low: float, high: float) -> Spread:
     """The recipe's own size as the middle where both ends are near enough to it, else half way between them."""
-    own = low >= 1 - MOST and high <= 1 + MOST
+    own = 1 - MOST <= low and high <= 1 + MOST
     centre = 1.0 if own else (low + high) / 2
     return Spread(centre, max(1 - MOST, low / centre), min(1 + MOST, high / centre))

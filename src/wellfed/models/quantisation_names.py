@@ -94,13 +94,8 @@ def quantisations() -> tuple[Quantisation, ...]:
 
 def _gguf(name: str) -> Quantisation:
     bits = _BITS.get(name) or _BITS.get(ALL_MIXES[name].base) or TYPES[ALL_MIXES[name].base].bits
-    identity = {
-        "F32": "gguf-f32",
-        "F16": "f16",
-        "BF16": "gguf-bf16",
-        "MXFP4": "gguf-mxfp4",
-        "Q3_K_XL": "q3_k_xl-q8",
-    }.get(name, name.lower())
+    identity = {"F32": "gguf-f32", "F16": "f16", "BF16": "gguf-bf16", "MXFP4": "gguf-mxfp4",
+                "Q3_K_XL": "q3_k_xl-q8"}.get(name, name.lower())
     label = "Q3_K_XL, Q8_0 head" if name == "Q3_K_XL" else name  # Q3_K_XL alone is short for Unsloth's
     return Quantisation(identity, label, "gguf", name, bits, "f16", aliases=_GGUF_ALIASES.get(name, ()))
 
