@@ -20,7 +20,7 @@ class Generated(BuildHookInterface[Any]):
         build_data["artifacts"].append("src/wellfed/messages/locale/**/*.mo")
         if self.target_name == "wheel" and version != "editable":  # these compile into the user's cache
             for made, room in self._catalogues():
-                build_data["force_include"][str(made)] = f"wellfed/catalog/data/{room}/{made.name}"
+                build_data["force_include"][str(made)] = f"wellfed/catalog/{room}/{made.name}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """The files are in the package by now."""
@@ -39,7 +39,8 @@ class Generated(BuildHookInterface[Any]):
     def _catalogues(self) -> list[tuple[Path, str]]:
         """The catalogue's code needs nothing outside the standard library."""
         sys.path.insert(0, str(Path(self.root, "src")))
-        from wellfed.catalog import models, parts_index
+        from wellfed.catalog import models, parts_index, tables
 
-        made = [(parts_index.write_compiled(kind, Path(self.folder.name)), kind) for kind in parts_index.KINDS]
-        return [*made, (models.write_compiled(Path(self.folder.name)), "models")]
+        made = [(parts_index.write_compiled(kind, Path(self.folder.name)), f"data/{kind}") for kind in parts_index.KINDS]
+        made.append((tables.write_compiled(Path(self.folder.name)), "data"))
+        return [*made, (models.write_compiled(Path(self.folder.name)), "data/models")]

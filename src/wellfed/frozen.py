@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dataclasses import dataclass
+    from dataclasses import dataclass as dataclass
 else:
 
     def dataclass(cls: type | None = None, **options: Any) -> Any:
@@ -28,7 +28,7 @@ else:
 
 def _value(cls: type, with_repr: bool) -> type:
     own = vars(cls).keys()
-    made = dataclasses.dataclass(slots=True, eq=False, repr=False)(cls)
+    made: type = dataclasses.dataclass(slots=True, eq=False, repr=False)(cls)
     compared = [field.name for field in dataclasses.fields(made) if field.compare]
     shown = [field.name for field in dataclasses.fields(made) if field.repr]
     methods = {"__eq__": _equal(compared), "__hash__": _hash(compared)}
@@ -43,27 +43,23 @@ def _value(cls: type, with_repr: bool) -> type:
 def _equal(names: list[str]) -> Callable[..., Any]:
     values = _getter(names)
 
-    def __eq__(self: Any, other: object) -> Any:
+    def equal(self: Any, other: object) -> Any:
         return values(self) == values(other) if other.__class__ is self.__class__ else NotImplemented
 
-    return __eq__
+    return equal
 
 
 def _hash(names: list[str]) -> Callable[..., int]:
     values = _getter(names)
-
-    def __hash__(self: Any) -> int:
-        return hash(values(self))
-
-    return __hash__
+    return lambda self: hash(values(self))
 
 
 def _repr(names: list[str]) -> Callable[..., str]:
-    def __repr__(self: Any) -> str:
+    def text(self: Any) -> str:
         shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
         return f"{self.__class__.__qualname__}({shown})"
 
-    return __repr__
+    return text
 
 
 def _getter(names: list[str]) -> Callable[[Any], Any]:

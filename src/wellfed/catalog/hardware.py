@@ -7,7 +7,6 @@ order (the first of several is what the bare name means) and comes back as assum
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Generic, TypeVar
 
@@ -15,6 +14,7 @@ from wellfed.catalog import match, names
 from wellfed.catalog.parts_index import parts, parts_with
 from wellfed.catalog.specs import cpu_spec, gpu_spec
 from wellfed.errors import UnknownName
+from wellfed.frozen import dataclass
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.provenance import Assumption
 
@@ -163,7 +163,7 @@ def _find(kind: str, folder: str, name: str, least: bool = True) -> tuple[match.
 
 
 def _look(folder: str, query: names.Query, least: bool = True) -> tuple[match.Part, tuple[Assumption, ...]] | None:
-    """Only in the families that hold the query's numbers, all of them or else one; single digits ("Ryzen 9") tell nothing.
+    """Only in the families that hold the query's numbers, all or else one; single digits ("Ryzen 9") tell nothing.
 
     A part explains every word of its name, so its family holds them; a name that spells a number otherwise is rare.
     """

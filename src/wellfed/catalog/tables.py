@@ -9,12 +9,13 @@ give further names to every member (13900K, 13900KF); a `rare` part is meant onl
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from wellfed.catalog.compiled import Files, Folder, compiled, written
+from wellfed.frozen import dataclass
 
 DATA = Path(__file__).parent / "data"
 _NOT_INHERITED = frozenset({"columns", "parts", "prefix", "same", "suffixes", "single_thread"})
@@ -29,10 +30,27 @@ class Row:
     values: Mapping[str, Any]
 
 
-@lru_cache(maxsize=8)
 def table(name: str) -> Mapping[str, Any]:
     """One of the small tables beside the parts: hosts.toml, systems.toml, memory.toml ..."""
-    return tomllib.loads((DATA / name).read_text(encoding="utf-8"))
+    found: Mapping[str, Any] = _small_tables()[name]
+    return found
+
+
+def write_compiled(into: Path) -> Path:
+    """The small tables in one file in `into`, to be shipped in data/; for builders of packages."""
+    return written(_SMALL, into)
+
+
+@cache
+def _small_tables() -> Mapping[str, Any]:
+    return compiled(_SMALL)
+
+
+def _by_name(files: Files) -> dict[str, Any]:
+    return {path.name: tables for path, tables in files.items()}
+
+
+_SMALL = Folder(DATA, (Path(__file__),), _by_name)
 
 
 def family_rows(family: str, table: Mapping[str, Any]) -> Iterator[Row]:

@@ -7,10 +7,10 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from wellfed.engines import llamacpp, own_files, sglang, tensorrt_llm, vllm
 from wellfed.errors import BadInput
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 from wellfed.nouns.layout import Engine
 
@@ -173,6 +173,8 @@ def known_words(found: Program, words: Sequence[str], engine: Engine) -> tuple[s
 
 def _help(found: Program, engine: Engine) -> str:
     """What the program says of its flags; empty when it says nothing of them."""
+    import subprocess
+
     for asked in _HELP.get(engine, (("--help",),)):
         try:
             done = subprocess.run(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.engines.usual import can_be_started, is_usual
 from wellfed.errors import Unsupported
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
+from wellfed.hardware.selection import alike
 from wellfed.message import Message, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
@@ -25,9 +27,10 @@ from wellfed.perf.memory import Fill, can_fill, fullest, ledgers
 from wellfed.perf.memory.kv import kv_element_bytes
 from wellfed.planner import speculate
 from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, Refusal, candidates, counts
+from wellfed.planner.dominated import Dominated
 from wellfed.planner.goal import Goal, Objective, coarseness, kv_coarseness
-from wellfed.planner.hybrids import Hybrids
 from wellfed.planner.kinds import Kind, kind_of
+from wellfed.planner.usable import equal_ones
 from wellfed.progress import tell
 
 QuantisationOf = Callable[[str], Quantisation]
@@ -161,8 +164,8 @@ class Search:
         too_big: set[Kind] = set()
         count = 0
         reasons: list[Refusal] = []
-        hybrids = Hybrids(len(self.machine.gpus), self._holds)
-        for request in self._requests(layouts, users or (self.workload.concurrency,), hybrids):
+        dominated = self._dominated(not users and not self.sweep)
+        for request in self._requests(layouts, users or (self.workload.concurrency,), dominated):
             count += 1
             tell("layouts", count)
             needed = ledgers(request)
@@ -192,22 +195,29 @@ class Search:
                 )
             )
         ordered = tuple(sorted(found, key=self.rank_key))
-        return Ranking(ordered, _distinct(reasons), count + hybrids.dismissed, nearest, frozenset(too_big))
+        return Ranking(ordered, _distinct(reasons), count + dominated.dismissed, nearest, frozenset(too_big))
 
     def requests(self, layouts: Iterable[Layout]) -> Iterator[Request]:
         """The layouts as questions under the workload, with "as much as fits" replaced by a number."""
-        return self._requests(layouts, (self.workload.concurrency,), Hybrids(len(self.machine.gpus), self._holds))
+        return self._requests(layouts, (self.workload.concurrency,), self._dominated(False))
+
+    def _dominated(self, one_load: bool) -> Dominated:
+        per_node, rate = len(self.machine.gpus), self.workload.request_rate
+        # groups of unequal GPUs have each their own most replicas
+        users = self.workload.concurrency if one_load and rate is None and alike(self.machine) else None
+        return Dominated(
+            per_node, equal_ones(self.machine) * self.machine.count, users, self.goal.objective is Objective.COST,
+            self._holds,
+        )  # fmt: skip
 
     def _holds(self, layout: Layout) -> bool:
         held = self.file_weights or weights(self.model, self.quantisation(layout.quantisation))
         return ledgers(Request(self.machine, self.model, held, layout, self.workload)).fits is not False
 
-    def _requests(self, layouts: Iterable[Layout], users: tuple[int, ...], hybrids: Hybrids) -> Iterator[Request]:
+    def _requests(self, layouts: Iterable[Layout], users: tuple[int, ...], dominated: Dominated) -> Iterator[Request]:
         for layout in layouts:
             kind = self.quantisation(layout.quantisation)
             if kind.bits < self.goal.least_quality_bits and not self.goal.quantisations:
-                continue
-            if not self.goal.pins and not hybrids.worth(layout):
                 continue
             held = self.file_weights or weights(self.model, kind)
             if layout.speculation is not None:
@@ -217,6 +227,8 @@ class Search:
                 guess = speculate.completed(guess, self.model, held, self.goal.draft, self.goal.acceptance)
                 layout = replace(layout, speculation=guess)
             for workload in self._workloads(layout, users):
+                if not self.goal.pins and not dominated.worth(layout):
+                    continue
                 for slotted in self._slotted(layout):
                     yield from _settled(Request(self.machine, self.model, held, slotted, workload))
 
