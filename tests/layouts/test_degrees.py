@@ -45,3 +45,13 @@ def test_experts_on_gpus_and_the_kernels_are_pinned() -> None:
     assert read.engine is Engine.KTRANSFORMERS and options == {"kt_method": "AMXINT8", "kt_num_gpu_experts": "12"}
     with pytest.raises(BadInput):
         pins(Engine.KTRANSFORMERS, ["kt-method=magic"])
+
+
+def test_a_small_search_stays_small() -> None:
+    """benchmarks/search_size.py tells the larger ones."""
+    from wellfed.verbs import planning
+
+    search, _ = planning.search(
+        "qwen2.5-7b", planning.PlanOptions(), inputs.machine("rtx 4090, ryzen 9 7950x, 64gb")
+    )
+    assert 20 < search.run().considered < 100
