@@ -51,7 +51,5 @@ def test_a_small_search_stays_small() -> None:
     """benchmarks/search_size.py tells the larger ones."""
     from wellfed.verbs import planning
 
-    search, _ = planning.search(
-        "qwen2.5-7b", planning.PlanOptions(), inputs.machine("rtx 4090, ryzen 9 7950x, 64gb")
-    )
+    search, _ = planning.search("qwen2.5-7b", planning.PlanOptions(), inputs.machine("rtx 4090, ryzen 9 7950x, 64gb"))
     assert 20 < search.run().considered < 100

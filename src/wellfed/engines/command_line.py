@@ -69,6 +69,7 @@ _ONLY_IK = frozenset({
     "smart-expert-reduction", "no-fused-moe", "gr", "graph-reuse",
 })  # fmt: skip
 _WINDOWS_PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:|\.{1,2})\\[^\s\"'*|()]*")
+_STAGES = "VLLM_PP_LAYER_PARTITION"
 _VARIABLE = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)", re.DOTALL)
 
 
@@ -141,10 +142,15 @@ def _variables(words: list[str]) -> dict[str, str]:
     return {match[1]: match[2] for match in matches if match}
 
 
+def tells(variable: str) -> bool:
+    """Whether an environment variable of this name tells an engine something that is read here."""
+    return variable in _VISIBLE or variable.startswith(("LLAMA_ARG_", "OLLAMA_")) or variable == _STAGES
+
+
 def _from_variables(variables: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """llama.cpp's LLAMA_ARG_CTX_SIZE=8192 is `--ctx-size 8192`; vLLM's stages of a pipeline have no flag."""
     for name, value in variables.items():
-        if name == "VLLM_PP_LAYER_PARTITION":
+        if name == _STAGES:
             yield "pp-layer-partition", value
         if name.startswith("LLAMA_ARG_"):
             flag = name.removeprefix("LLAMA_ARG_").lower().replace("_", "-")

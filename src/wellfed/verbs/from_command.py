@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from wellfed.catalog.name_words import plain
@@ -10,7 +11,7 @@ from wellfed.engines.ollama import default_slots
 from wellfed.engines.versions import Version
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import Machine
-from wellfed.message import Listing, Message, message, sentence
+from wellfed.message import Amount, Listing, Message, message, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import weights
 from wellfed.models.weights import Weights
@@ -21,9 +22,11 @@ from wellfed.perf.memory import memory
 from wellfed.perf.memory.budget import AS_GIVEN
 from wellfed.perf.memory.overrides import settled
 from wellfed.planner.answer import Answer
+from wellfed.planner.kinds import Kind, kind_of
 from wellfed.planner.search import Search
 from wellfed.planner.speculate import Draft, completed
 from wellfed.verbs import inputs, planning
+from wellfed.verbs.command_sources import line_of
 from wellfed.verbs.commands import READS_GGUF as GGUF
 from wellfed.verbs.engine_defaults import (
     AUTO_SLOTS,
@@ -57,7 +60,7 @@ def from_command(text: str, options: planning.PlanOptions) -> AsItIs:
 
     Raises BadInput for lines without an engine or a model, and as `plan` does.
     """
-    read = command(text)
+    read = command(line_of(text))
     where = _visible(inputs.machine(options.on, options.nodes, options.network), read)
     version = next((version for version in options.versions if version.engine is read.engine), read.version)
     auto = has_slots_of_its_own(read, version)
@@ -169,9 +172,9 @@ def _quantisation(search: Search) -> str:
 
 
 def _changes(plan: Plan, better: Answer, read: Command) -> tuple[Message, ...]:
-    """What the best plan does otherwise, and what of the command was not understood."""
-    said: list[Message] = []
+    """What it wastes, what the best plan does otherwise, and what of the command was not understood."""
     best = better.ranking.best
+    said = [*_wasted(plan), *(_gained(plan, best) if best is not None else ())]
     if best is not None:
         fields = ("quantisation", "kv_type", "gpus", "tensor_parallel", "pipeline_parallel", "data_parallel",
                   "offload", "ubatch_tokens", "batch_tokens", "flash_attention", "cuda_graphs")  # fmt: skip
@@ -184,6 +187,39 @@ def _changes(plan: Plan, better: Answer, read: Command) -> tuple[Message, ...]:
         text = "not modelled, so without an effect here: {flags}"
         said.append(message("command.ignored", text, flags=Listing(read.pins.ignored)))
     return tuple(said)
+
+
+_SPARE = 0.15  # of a GPU's memory, from which on it is told as unused while the CPU works
+
+
+def _wasted(plan: Plan) -> Iterator[Message]:
+    """GPUs that do nothing, and memory of GPUs that stays unused while the CPU computes."""
+    idle = len(plan.machine.gpus) * plan.machine.count - plan.layout.gpus
+    if idle > 0:
+        yield message("command.idle", "{count} of {there} GPUs do nothing", count=idle, there=idle + plan.layout.gpus)
+    if kind_of(plan.layout) is Kind.GPU:
+        return
+    for device in plan.estimate.memory.devices:
+        spare, whole = device.spare_bytes, device.capacity_bytes
+        if device.device != "ram" and spare and whole and spare > _SPARE * whole:
+            text = "{device}: {spare} of {whole} stay unused while the CPU computes"
+            yield message(
+                "command.unused", text, device=device.device, spare=Amount(spare, "B"), whole=Amount(whole, "B")
+            )
+
+
+_WORTH = 1.03  # times the speed, from which on it is told
+
+
+def _gained(plan: Plan, best: Plan) -> Iterator[Message]:
+    """What the best plan's speed is against this one's."""
+    if plan.estimate.memory.fits is False:
+        return
+    decode = best.estimate.decode_tok_s.value / plan.estimate.decode_tok_s.value
+    prefill = best.estimate.prefill_tok_s.value / plan.estimate.prefill_tok_s.value
+    if max(decode, prefill) >= _WORTH:
+        text = "the best plan answers {decode} times as fast and reads prompts {prefill} times as fast"
+        yield message("command.gain", text, decode=f"{decode:.2f}", prefill=f"{prefill:.2f}")
 
 
 def _shown(value: object) -> str:
