@@ -76,6 +76,8 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 @click.option("--context", type=click.IntRange(1), help="Longest context to make room for, in tokens.")
 @click.option("--ttft", type=POSITIVE, help="Wanted time to first token, seconds.")
 @click.option("--tpot", type=POSITIVE, help="Wanted time per output token, milliseconds.")
+@click.option("--shared-prefix", type=click.IntRange(1), metavar="TOKENS",
+              help="So many tokens of every prompt are alike, e.g. a system prompt.")  # fmt: skip
 @click.option("--quality", type=click.Choice(list(QUALITY)), default=None,
               help="Coarsest weights to accept  [default: at-least-q4, lower only when nothing fits].")  # fmt: skip
 @click.option("--engine", "-e", "engines", multiple=True, type=EngineVersion(), metavar="ENGINE[@VERSION]",
@@ -85,7 +87,8 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
               help="KV cache, e.g. q8_0, fp8, q8_0/f16; `any` tries all  [default: the engine's own; coarser only when "
               "nothing fits].")  # fmt: skip
 @click.option("--from-command", "command_line", metavar="LINE",
-              help="Instead of MODEL: a command line that runs now; estimated as it is, and improved.")  # fmt: skip
+              help="Instead of MODEL: a command line that runs now, a script, FILE.yaml[#SERVICE] of compose, or pid:PID; "
+              "estimated as it is, and improved.")  # fmt: skip
 @click.option("--set", "pins", multiple=True, metavar="KEY=VALUE",
               help="Pin a setting by the engine's own flag name, e.g. ubatch-size=2048.")  # fmt: skip
 @click.option("--speculate", metavar="HOW",
@@ -93,6 +96,7 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
               "prediction layers, where they help].")  # fmt: skip
 @click.option("--acceptance", type=click.FloatRange(0, 1, min_open=True),
               help="How often one drafted token is right, e.g. 0.7.")  # fmt: skip
+@click.option("--lora", metavar="N[@RANK]", help="Serve so many adapters beside the model, e.g. 4@64.")
 @click.option("--train", type=click.Choice([m.value for m in Method]), help="Fine-tune MODEL instead of serving it.")
 @click.option(
     "--sequence", type=click.IntRange(16), default=2048, show_default=True, help="With --train: tokens of a sequence."

@@ -62,7 +62,23 @@ def _where(layout: Layout) -> str:
         ("DPA", layout.attention_data_parallel),
     )
     words = " x ".join(f"{name}{degree}" for name, degree in degrees if degree > 1)
-    return joined("; ", [words or _several(layout), *_on_cpu(layout)])
+    return joined("; ", [_gpus(layout, words), *_devices(layout, words), *_on_cpu(layout)])
+
+
+def _gpus(layout: Layout, words: str) -> str:
+    return words or _several(layout)
+
+
+def _devices(layout: Layout, words: str) -> list[str]:
+    """Which GPUs, where not the first ones; stages of a pipeline, where not alike."""
+    found: list[str] = []
+    if layout.devices:
+        numbers = ", ".join(map(str, layout.devices))
+        found.append(sentence("planner.kinds.devices", "on GPU {numbers}", numbers=numbers))
+    if words and layout.split:
+        split = "+".join(map(str, layout.split))
+        found.append(sentence("planner.kinds.stages", "stages of {split} layers", split=split))
+    return found
 
 
 def _several(layout: Layout) -> str:

@@ -12,6 +12,7 @@ from wellfed.engines.usual import can_be_started, is_usual
 from wellfed.errors import Unsupported
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
+from wellfed.hardware.selection import alike
 from wellfed.message import Message, counted, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
@@ -123,7 +124,7 @@ class Search:
             replace(layout, max_sequences=1): layout for layout in front
         }  # one curve for each, whatever the slots
         fine = self.rank(_with_slots(list(widths)[:_REFINED]), None, _FINE)
-        plans = tuple(sorted((*coarse.plans, *fine.plans), key=self._rank_key))
+        plans = tuple(sorted((*coarse.plans, *fine.plans), key=self.rank_key))
         return replace(coarse, plans=plans, considered=coarse.considered + fine.considered)
 
     def _drafting(self, ranking: Ranking) -> Ranking:
@@ -138,12 +139,12 @@ class Search:
         if asked:
             bare = [replace(layout, speculation=None) for layout in front]
             plain = self.rank(bare) if bare else ranking
-            both = tuple(sorted((*ranking.plans, *plain.plans), key=self._rank_key))
+            both = tuple(sorted((*ranking.plans, *plain.plans), key=self.rank_key))
             return replace(ranking, drafting=speculate.compared(both))
         if guess is None or not front:
             return ranking
         tried = self.rank(speculate.variants(front, guess, self.workload))
-        plans = tuple(sorted((*ranking.plans, *tried.plans), key=self._rank_key))
+        plans = tuple(sorted((*ranking.plans, *tried.plans), key=self.rank_key))
         said = speculate.compared(plans)
         return replace(ranking, plans=plans, considered=ranking.considered + tried.considered, drafting=said)
 
@@ -192,7 +193,7 @@ class Search:
                     ),
                 )
             )
-        ordered = tuple(sorted(found, key=self._rank_key))
+        ordered = tuple(sorted(found, key=self.rank_key))
         return Ranking(ordered, _distinct(reasons), count + dominated.dismissed, nearest, frozenset(too_big))
 
     def requests(self, layouts: Iterable[Layout]) -> Iterator[Request]:
@@ -201,7 +202,8 @@ class Search:
 
     def _dominated(self, one_load: bool) -> Dominated:
         per_node, rate = len(self.machine.gpus), self.workload.request_rate
-        users = self.workload.concurrency if one_load and rate is None else None
+        # groups of unequal GPUs have each their own most replicas
+        users = self.workload.concurrency if one_load and rate is None and alike(self.machine) else None
         return Dominated(
             per_node, equal_ones(self.machine) * self.machine.count, users, self.goal.objective is Objective.COST,
             self._holds,
@@ -256,7 +258,8 @@ class Search:
             self.estimate(request),
         )
 
-    def _rank_key(self, plan: Plan) -> tuple[float, ...]:
+    def rank_key(self, plan: Plan) -> tuple[float, ...]:
+        """What plans are put in order by, the best first."""
         share = served_share(plan)
         late, *rest = self._key(plan)
         unstartable = not can_be_started(plan.machine, plan.layout)

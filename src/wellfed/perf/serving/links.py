@@ -50,3 +50,11 @@ def _over_pcie(machine: Machine, gpu: GpuSpec, ranks: int) -> float:
     own = PcieLink(min(gpu.pcie_generation or 4, 6), gpu.pcie_lanes or 16)
     links = [each.link or own for each in machine.gpus[:ranks]] or [own]
     return min(_PCIE_BYTES_PER_S.get(link.generation, 13e9 / 2) * link.width / 16 for link in links)
+
+
+def pcie_bytes_per_s(machine: Machine) -> float:
+    """What the narrowest of the GPUs' links to the host carries, one direction."""
+    spec = next((gpu.spec for gpu in machine.gpus if gpu.spec is not None), None)
+    if spec is None:
+        raise Unsupported("no data sheet of these GPUs")
+    return _over_pcie(machine, spec, len(machine.gpus))
