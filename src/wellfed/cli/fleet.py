@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wellfed.cli.fleet_watch import history, watch
 from wellfed.cli.plan import POSITIVE
 from wellfed.errors import BadInput
 from wellfed.message import message
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 @click.group()
 def command() -> None:
     """Many machines: are they put together alike and right, and what will a model do on them?"""
+
+
+command.add_command(watch)
+command.add_command(history)
 
 
 @command.command()
