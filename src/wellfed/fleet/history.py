@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from math import exp
 from statistics import median
 
-from wellfed.fleet.level import LEAST_POINTS, Point, levels, shifts, slope
+from wellfed.fleet.level import LEAST_POINTS, LOAD_STEP, Point, levels, shifts, slope
 
 _POINTS = 480  # of a replica at most
 _LEAST_BUCKET_S = 60.0
@@ -189,7 +189,8 @@ def compare(store: sqlite3.Connection, since: float, until: float, nodes: Sequen
     groups: dict[tuple[str, ...], list[_Read]] = defaultdict(list)
     for each in read:
         groups[each.kind].append(each)
-    replicas = tuple(_replica(each, groups[each.kind], until) for each in read if not nodes or each.node in nodes)
+    like = {kind: _Like.of(members, until) for kind, members in groups.items()}
+    replicas = tuple(_replica(each, like[each.kind], until) for each in read if not nodes or each.node in nodes)
     silences = tuple(each for each in _silences(store, since) if not nodes or each.node in nodes)
     return History(since, until, replicas, _drifts(read), silences)
 
@@ -266,9 +267,52 @@ def _silences(store: sqlite3.Connection, since: float) -> list[Silence]:
     return [Silence(*row) for row in rows]
 
 
-def _replica(each: _Read, kind: Sequence[_Read], until: float) -> Replica:
+@dataclass(frozen=True, slots=True)
+class _Like:
+    """Replicas of one kind: their levels lately with their loads, and the facts that most of them share."""
+
+    by_load: float | None
+    lately: dict[int, tuple[float, float]]  # id of what was read -> log speed, load
+    usual: dict[tuple[str, str], str | None]
+
+    @classmethod
+    def of(cls, members: Sequence[_Read], until: float) -> _Like:
+        slopes = [one.by_load for one in members if one.by_load is not None]
+        by_load = median(slopes) if slopes else None
+        lately = {id(one): level for one in members if (level := _lately(one, by_load, until)) is not None}
+        return cls(by_load, lately, _usual([one.facts for one in members if one.facts]))
+
+    def against(self, each: _Read) -> tuple[float | None, int]:
+        """A replica's speed over the median of the others', at the same load, and how many those are; None where they
+        are too few, or their loads cannot be compared.
+        """
+        own = self.lately.get(id(each))
+        others = [level for key, level in self.lately.items() if key != id(each)]
+        if own is None or len(others) < _LEAST_LIKE - 1:
+            return None, len(others)
+        if self.by_load is None and abs(own[1] - median(load for _, load in others)) > LOAD_STEP:
+            return None, len(others)
+        return exp(own[0] - median(level for level, _ in others)), len(others)
+
+    def differences(self, facts: dict[tuple[str, str], str]) -> tuple[FactDifference, ...]:
+        """Where a machine's facts are not the usual ones."""
+        pairs = ((key, facts.get(key), usual) for key, usual in sorted(self.usual.items())) if facts else ()
+        return tuple(FactDifference(*key, here, usual) for key, here, usual in pairs if here != usual)
+
+
+def _usual(facts: Sequence[dict[tuple[str, str], str]]) -> dict[tuple[str, str], str | None]:
+    """Of each fact the value that most have, where most have one; None: most do not have it."""
+    found: dict[tuple[str, str], str | None] = {}
+    for key in {key for one in facts for key in one}:
+        value, most = Counter(one.get(key) for one in facts).most_common(1)[0]
+        if most >= _USUAL * len(facts):
+            found[key] = value
+    return found
+
+
+def _replica(each: _Read, like: _Like, until: float) -> Replica:
     recent = [point.speed for point in each.points if point.at > until - _RECENT_S]
-    of_like, others = _against_its_like(each, kind, until)
+    of_like, others = like.against(each)
     lately = {c.id for c in each.causes if c.kind == "ill" and (c.until is None or c.until > until - _RECENT_S)}
     return Replica(
         each.node,
@@ -279,7 +323,7 @@ def _replica(each: _Read, kind: Sequence[_Read], until: float) -> Replica:
         of_like,
         others,
         _changes(each),
-        _differences(each, kind) if others >= _LEAST_LIKE - 1 else (),
+        like.differences(each.facts) if others >= _LEAST_LIKE - 1 else (),
         tuple(sorted(lately)),
         each.seen,
     )
@@ -307,36 +351,11 @@ def _lasts(cause: CauseSpan, at: float) -> bool:
     return cause.until is None or cause.until - max(cause.since, at) >= _AROUND_S / 3
 
 
-def _against_its_like(each: _Read, kind: Sequence[_Read], until: float) -> tuple[float | None, int]:
-    """Its level lately over the median of the others', at the same load; None where they are too few or not told."""
-    slopes = [one.by_load for one in kind if one.by_load is not None]
-    by_load = median(slopes) if slopes else None
-    lately = {id(one): _lately(one, by_load, until) for one in kind}
-    own = lately[id(each)]
-    others = [level for one in kind if one is not each and (level := lately[id(one)]) is not None]
-    if own is None or len(others) < _LEAST_LIKE - 1:
-        return None, len(others)
-    if by_load is None and abs(own[1] - median(load for _, load in others)) > 0.5:
-        return None, len(others)
-    return exp(own[0] - median(level for level, _ in others)), len(others)
-
-
 def _lately(one: _Read, by_load: float | None, until: float) -> tuple[float, float] | None:
     recent = [point for point in one.points if point.at > until - _RECENT_S]
     if len(recent) < LEAST_POINTS:
         return None
     return median(levels(recent, by_load)), median(point.load for point in recent)
-
-
-def _differences(each: _Read, kind: Sequence[_Read]) -> tuple[FactDifference, ...]:
-    found = []
-    for key in sorted({key for one in kind for key in one.facts}):
-        counts = Counter(one.facts.get(key) for one in kind if one.facts)
-        value, most = counts.most_common(1)[0]
-        here = each.facts.get(key)
-        if each.facts and here != value and most >= _USUAL * counts.total():
-            found.append(FactDifference(*key, here, value))
-    return tuple(found)
 
 
 def _drifts(read: Iterable[_Read]) -> tuple[Drift, ...]:
@@ -363,6 +382,6 @@ def _around(each: _Read, at: float) -> float | None:
     if min(len(before), len(after)) < LEAST_POINTS:
         return None
     loads = [median(point.load for point in side) for side in (before, after)]
-    if each.by_load is None and abs(loads[1] - loads[0]) > 0.5:
+    if each.by_load is None and abs(loads[1] - loads[0]) > LOAD_STEP:
         return None
     return exp(median(levels(after, each.by_load)) - median(levels(before, each.by_load)))

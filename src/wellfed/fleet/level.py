@@ -22,7 +22,7 @@ LEAST_POINTS = 5  # on either side
 _COARSE, _DEPTH = 120, 3
 _LEAST_SPREAD = 1e-3  # of log speed: a tenth of a percent is never noise alone
 _NEAR, _LEAST_PAIRS, _LEAST_STEP = 8, 12, 0.25
-_LOAD_STEP = 0.4  # of log2(running): more is another load
+LOAD_STEP = 0.4  # of log2(running): more is another load
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +69,24 @@ def levels(points: Sequence[Point], by_load: float | None) -> list[float]:
 
 
 def shifts(points: Sequence[Point], by_load: float | None) -> tuple[Shift, ...]:
-    """Every change of level, in time order."""
-    found = _cut(points, levels(points, by_load), by_load is not None, _DEPTH)
-    return tuple(sorted(found, key=lambda shift: shift.at))
+    """Every change of level, in time order, each against the stretch before it."""
+    values = levels(points, by_load)
+    load_known = by_load is not None
+    cuts = [0, *sorted(_cuts(points, values, load_known, 0, _DEPTH)), len(values)]
+    found = []
+    for begin, cut, end in zip(cuts, cuts[1:], cuts[2:], strict=False):
+        shift = _judged(points[begin:end], values[begin:end], cut - begin, load_known)
+        found += [shift] if shift is not None else []
+    return tuple(found)
 
 
-def _cut(points: Sequence[Point], values: Sequence[float], load_known: bool, depth: int) -> list[Shift]:
-    if depth == 0 or len(values) < 2 * LEAST_POINTS:
+def _cuts(points: Sequence[Point], values: Sequence[float], load_known: bool, first: int, depth: int) -> list[int]:
+    """Places where the level changes, by halves."""
+    where = _best(values) if depth and len(values) >= 2 * LEAST_POINTS else None
+    if where is None or _judged(points, values, where, load_known) is None:
         return []
-    where = _best(values)
-    shift = None if where is None else _judged(points, values, where, load_known)
-    if where is None or shift is None:
-        return []
-    left = _cut(points[:where], values[:where], load_known, depth - 1)
-    return [*left, shift, *_cut(points[where:], values[where:], load_known, depth - 1)]
+    left = _cuts(points[:where], values[:where], load_known, first, depth - 1)
+    return [*left, first + where, *_cuts(points[where:], values[where:], load_known, first + where, depth - 1)]
 
 
 def _best(values: Sequence[float]) -> int | None:
@@ -134,7 +138,7 @@ def _judged(points: Sequence[Point], values: Sequence[float], where: int, load_k
     before, after = values[:where], values[where:]
     step = median(after) - median(before)
     loads = [median(point.load for point in side) for side in (points[:where], points[where:])]
-    if abs(math.expm1(step)) < LEAST_SHARE or (not load_known and abs(loads[1] - loads[0]) > _LOAD_STEP):
+    if abs(math.expm1(step)) < LEAST_SHARE or (not load_known and abs(loads[1] - loads[0]) > LOAD_STEP):
         return None
     z = abs(step) / _standard_error(before, after)
     return Shift(points[where].at, points[where - 1].at, math.exp(step), z) if z >= _LEAST_Z else None
