@@ -40,11 +40,18 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--once", is_flag=True, help="One round, report and leave.")
 @click.option("--for", "seconds", metavar="TIME", help="So long (10m, 8h), report and leave.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line a round; with --once or --for, only the last.")
+@click.option("--export", type=click.Choice(["systemd", "daemonset", "rules", "dashboard"]),
+              help="Print what starts the exporter on a node, Prometheus' rules or Grafana's dashboard.")  # fmt: skip
+@click.option("--allow", multiple=True, metavar="NETWORK", help="With --export systemd: who may ask; repeatable.")
+@click.option("--image", metavar="IMAGE", help="With --export daemonset: the image with wellfed in it.")
 def watch(nodes_file: Path | None, ray: bool, k8s: bool, as_json: bool, once: bool, **options: Any) -> None:
     """Ask every node's `wellfed watch --export` again and again, and keep what they tell for `wellfed fleet history`.
 
     Exits with 1 when in the last round a node was silent or its watch named a fault.
     """
+    if options["export"]:
+        click.echo(_exported(options["export"], options["port"], options["allow"], options["image"]), nl=False)
+        return
     from wellfed.verbs.fleet_watching import KeepOptions, Round, keep, round_document
 
     exporters = _exporters(nodes_file, ray, k8s, options["port"])
@@ -74,6 +81,25 @@ def watch(nodes_file: Path | None, ray: bool, k8s: bool, as_json: bool, once: bo
         print_round(last)
     if last.complaints:
         raise SystemExit(1)
+
+
+def _exported(form: str, port: int | None, allowed: tuple[str, ...], image: str | None) -> str:
+    from wellfed.fleet import exporting
+    from wellfed.fleet.dashboard import dashboard
+    from wellfed.fleet.exporters import PORT
+    from wellfed.fleet.prometheus_rules import rules
+
+    if (allowed and form != "systemd") or (image and form != "daemonset"):
+        raise click.UsageError(f"--{'image' if image else 'allow'} is not for --export {form}")
+    match form:
+        case "systemd":
+            return exporting.unit(allowed, port or PORT)
+        case "daemonset":
+            return exporting.daemonset(image or exporting.IMAGE, port or PORT)
+        case "rules":
+            return rules()
+        case _:
+            return dashboard()
 
 
 def _exporters(nodes_file: Path | None, ray: bool, k8s: bool, port: int | None) -> tuple[Exporter, ...]:
