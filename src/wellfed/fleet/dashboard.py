@@ -46,7 +46,8 @@ PANELS: tuple[Panel, ...] = (
     Panel("What changed within a day", "table", ((f"{recorded.CHANGED}{{{_CHOSEN}}}", ""),),
           text="Facts that were not so a day ago."),
     Panel("Causes by replica", "state-timeline",
-          ((f"max by (instance, target, id) (wellfed_watch_diagnosis{{{_CHOSEN}}} == 1)", "{{instance}}: {{id}}"),), 24),
+          ((f"max by (instance, target, id) (wellfed_watch_diagnosis{{{_CHOSEN}}} == 1)", "{{instance}}: {{id}}"),),
+          24),
     Panel("Tokens per second of one running sequence", "timeseries",
           ((f"{recorded.NOW}{{{_CHOSEN}}}", _REPLICA),
            (f"wellfed_watch_planned_tokens_per_second{{{_CHOSEN}}}", _REPLICA + " promised"))),
@@ -104,7 +105,8 @@ def _panel(number: int, panel: Panel, place: dict[str, int]) -> dict[str, Any]:
     is_list = panel.kind in ("table", "stat")
     targets = [
         {"refId": chr(65 + place), "expr": expr, "legendFormat": legend, "datasource": _SOURCE,
-         **({"instant": True, "range": False} if is_list else {}), **({"format": "table"} if panel.kind == "table" else {})}
+         **({"instant": True, "range": False} if is_list else {}),
+         **({"format": "table"} if panel.kind == "table" else {})}
         for place, (expr, legend) in enumerate(panel.queries)
     ]  # fmt: skip
     return {

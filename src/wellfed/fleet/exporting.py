@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from ipaddress import ip_network
 from typing import Any
 
-from wellfed import __version__
 from wellfed.errors import BadInput
 from wellfed.fleet.exporters import LABEL, PORT
 from wellfed.message import message
 
-IMAGE = f"wellfed:{__version__}"
+IMAGE = "wellfed:local"
 _PROTECTED = (
     "NoNewPrivileges", "ProtectKernelTunables", "ProtectKernelModules", "ProtectControlGroups", "ProtectClock",
     "ProtectHostname", "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID", "LockPersonality", "PrivateTmp",
