@@ -77,6 +77,12 @@ def _works(folder: Path) -> list[_Work]:
     return found
 
 
+def snapshots(folder: Path) -> tuple[tuple[str, Path, str | None], ...]:
+    """(label, path, the node's own name where it is known here) of each snapshot. Raises BadInput where none is."""
+    names = _names(folder)
+    return tuple((work.label, work.path, names.get(work.label)) for work in _works(folder))
+
+
 def snapshot_path(folder: Path, label: str) -> Path:
     """The snapshot of a node in a folder. Raises BadInput where there is none."""
     for work in _works(folder):
