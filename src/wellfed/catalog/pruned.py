@@ -11,7 +11,7 @@ from dataclasses import replace
 from wellfed.catalog.models import Entry, by_id, entry
 from wellfed.catalog.name_match import called, explains_sizes, matched, without_sizes
 from wellfed.catalog.name_words import Name, billions, is_active
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.models.counts import counts
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Layer, Model
@@ -59,7 +59,11 @@ def _cut_to(identity: str, parameters: float, name: Name) -> tuple[Entry, Model,
         remaining=remaining,
         experts=experts,
     )
-    return facts, cut, Assumption(str(text), "the name tells how many parameters are left")
+    return (
+        facts,
+        cut,
+        Assumption(str(text), sentence("pruned.name-tells-how", "the name tells how many parameters are left")),
+    )
 
 
 def _parameters_of_one_expert(model: Model) -> float:

@@ -11,7 +11,7 @@ from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.engines.usual import can_be_started, is_usual
 from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Machine
-from wellfed.message import Message
+from wellfed.message import Message, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.weights import Weights
@@ -177,7 +177,18 @@ class Search:
         if overflow:
             counts = ", ".join(f"{engine} {n}" for engine, n in overflow.items())
             noun = "layout" if overflow.total() == 1 else "layouts"
-            reasons.append(Refusal("memory", f"too little for {overflow.total()} {noun} ({counts})"))
+            reasons.append(
+                Refusal(
+                    "memory",
+                    sentence(
+                        "planner.search.too-little",
+                        "too little for {overflow} {noun} ({counts})",
+                        overflow=overflow.total(),
+                        noun=noun,
+                        counts=counts,
+                    ),
+                )
+            )
         ordered = tuple(sorted(found, key=self._rank_key))
         return Ranking(ordered, _distinct(reasons), count, nearest, frozenset(too_big))
 

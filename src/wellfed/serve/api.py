@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field, ValidationError, create_model
 
+from wellfed.message import sentence
 from wellfed.progress import Progress
 from wellfed.serve.fields import request_model, words
 from wellfed.serve.language import language_of
@@ -33,10 +34,23 @@ Error = create_model(
 )
 ErrorBody = create_model("ErrorBody", error=(Error, ...))
 REFUSALS: dict[int | str, dict[str, Any]] = {
-    403: {"model": ErrorBody, "description": "Another page, another host, or a file of the server."},
-    404: {"model": ErrorBody, "description": "No such model, part or command."},
-    422: {"model": ErrorBody, "description": "A field that cannot be, or options that contradict each other."},
-    504: {"model": ErrorBody, "description": "The answer took too long and its computing was ended."},
+    403: {
+        "model": ErrorBody,
+        "description": sentence(
+            "serve.api.another-page-another", "Another page, another host, or a file of the server."
+        ),
+    },
+    404: {"model": ErrorBody, "description": sentence("serve.api.no-such-model", "No such model, part or command.")},
+    422: {
+        "model": ErrorBody,
+        "description": sentence(
+            "serve.api.field-cannot-options", "A field that cannot be, or options that contradict each other."
+        ),
+    },
+    504: {
+        "model": ErrorBody,
+        "description": sentence("serve.api.answer-took-too", "The answer took too long and its computing was ended."),
+    },
 }
 
 
@@ -119,11 +133,17 @@ async def job_of(request: Request, name: str, model: type[BaseModel], more: tupl
 def _words(request: Request, name: str, given: Mapping[str, Any], pasted: bool, more: tuple[str, ...]) -> Words:
     command, head = words(name, given), len(name.split())
     if pasted and given.get("on") is not None:
-        raise Refused(422, "usage", "a machine is either described (on) or pasted, not both")
+        raise Refused(
+            422, "usage", sentence("serve.api.machine-either", "a machine is either described (on) or pasted, not both")
+        )
     if pasted:
         return (*command[:head], "--from", UPLOAD, *more, *command[head:])
     if name in _OF_MACHINES and given.get("on") is None and not request.app.state.settings.loopback:
-        raise Refused(403, "forbidden", "this machine is not told beyond loopback: give `on` or `paste`")
+        raise Refused(
+            403,
+            "forbidden",
+            sentence("serve.api.machine-told-beyond", "this machine is not told beyond loopback: give `on` or `paste`"),
+        )
     return (*command[:head], *more, *command[head:])
 
 
@@ -134,9 +154,20 @@ async def respond(request: Request, pool: Pool, job: Job, media: str = "applicat
     try:
         return response(await _while_connected(request, pool, job), media)
     except TimeoutError:
-        return error(504, "timeout", f"no answer within {MOST_S:.0f} s; its computing was ended")
+        return error(
+            504,
+            "timeout",
+            sentence(
+                "serve.api.no-answer-within", "no answer within {most:.0f} s; its computing was ended", most=MOST_S
+            ),
+        )
     except Busy:
-        return error(503, "busy", "too many questions wait already", "ask again in some seconds")
+        return error(
+            503,
+            "busy",
+            sentence("serve.api.too-many-questions", "too many questions wait already"),
+            sentence("serve.api.ask-again-some", "ask again in some seconds"),
+        )
 
 
 class Refused(Exception):
@@ -166,9 +197,11 @@ async def _given(request: Request, model: type[BaseModel]) -> tuple[dict[str, An
         try:
             values = json.loads(await request.body() or b"{}")
         except (ValueError, RecursionError) as error:
-            raise Refused(422, "bad-input", f"the body is not JSON: {error}") from error
+            raise Refused(
+                422, "bad-input", sentence("serve.api.body-json", "the body is not JSON: {error}", error=error)
+            ) from error
         if not isinstance(values, dict):
-            raise Refused(422, "bad-input", "the body must be a JSON object")
+            raise Refused(422, "bad-input", sentence("serve.api.body-must-json", "the body must be a JSON object"))
     try:
         checked = model.model_validate(values)
     except ValidationError as error:
@@ -180,7 +213,7 @@ def _first(error: ValidationError) -> str:
     first = error.errors()[0]
     place = ".".join(str(each) for each in first["loc"][:1]) or "body"
     if first["type"] == "extra_forbidden":
-        return f"there is no field {place!r}"
+        return sentence("serve.api.there-field", "there is no field {place!r}", place=place)
     return f"{place}: {first['msg']}"
 
 
@@ -190,7 +223,15 @@ def _ensure_no_path(given: Mapping[str, Any]) -> None:
         value = given.get(field)
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str) and is_path(text):
-                raise Refused(403, "forbidden", f"{field}: a file of the server cannot be named; upload it")
+                raise Refused(
+                    403,
+                    "forbidden",
+                    sentence(
+                        "serve.api.file-server-cannot",
+                        "{field}: a file of the server cannot be named; upload it",
+                        field=field,
+                    ),
+                )
 
 
 def is_path(text: str) -> bool:
@@ -206,7 +247,15 @@ async def _while_connected(request: Request, pool: Pool, job: Job) -> Answer:
     try:
         await asyncio.wait({asked, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not asked.done():
-            return Answer(130, "", {"kind": "interrupted", "message": "nobody waits for the answer", "hint": None})
+            return Answer(
+                130,
+                "",
+                {
+                    "kind": "interrupted",
+                    "message": sentence("serve.api.nobody-waits-answer", "nobody waits for the answer"),
+                    "hint": None,
+                },
+            )
         return asked.result()
     finally:
         for task in (asked, gone):

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+from wellfed.message import sentence
 from wellfed.serve.settings import Settings, is_loopback
 
 Scope = MutableMapping[str, Any]
@@ -61,19 +62,27 @@ class Guard:
     def _refusal(self, scope: Scope, headers: MutableMapping[bytes, str]) -> tuple[int, str, str] | None:
         host = headers.get(b"host", "")
         if not self._host_is_ours(host):
-            return 403, "forbidden", "this name is not the server's: ask it by the address it printed"
+            return (
+                403,
+                "forbidden",
+                sentence("guard.name-server-ask", "this name is not the server's: ask it by the address it printed"),
+            )
         origin = headers.get(b"origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            return 403, "forbidden", "another page may not ask"
+            return 403, "forbidden", sentence("guard.another-page-may", "another page may not ask")
         if headers.get(b"sec-fetch-site") in ("cross-site", "same-site") and scope["path"].startswith(
             ("/api/", "/mcp")
         ):
-            return 403, "forbidden", "another page may not ask"
+            return 403, "forbidden", sentence("guard.another-page-may", "another page may not ask")
         if not self._has_token(headers) and self._token_in_link(scope) is None:
-            return 401, "unauthorised", "send the token: Authorization: Bearer TOKEN"
+            return 401, "unauthorised", sentence("guard.send-token", "send the token: Authorization: Bearer TOKEN")
         length = headers.get(b"content-length", "0")
         if not length.isascii() or not length.isdigit() or int(length) > MOST_BODY:
-            return 413, "too-large", f"at most {MOST_BODY >> 20} MiB are taken"
+            return (
+                413,
+                "too-large",
+                sentence("guard.most-mib-taken", "at most {most_body} MiB are taken", most_body=MOST_BODY >> 20),
+            )
         return None
 
     def _host_is_ours(self, host: str) -> bool:
@@ -122,11 +131,21 @@ def _limited(receive: Receive, most_read_s: float) -> Receive:
             async with asyncio.timeout_at(end):
                 event = await receive()
         except TimeoutError as error:
-            raise _Ended(408, "too-slow", f"the body was not sent within {most_read_s:.0f} s") from error
+            raise _Ended(
+                408,
+                "too-slow",
+                sentence(
+                    "guard.body-sent-within", "the body was not sent within {most_read:.0f} s", most_read=most_read_s
+                ),
+            ) from error
         total += len(event.get("body", b""))
         whole = not event.get("more_body", False)
         if total > MOST_BODY:
-            raise _Ended(413, "too-large", f"at most {MOST_BODY >> 20} MiB are taken")
+            raise _Ended(
+                413,
+                "too-large",
+                sentence("guard.most-mib-taken", "at most {most_body} MiB are taken", most_body=MOST_BODY >> 20),
+            )
         return event
 
     return limited

@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from wellfed.message import sentence
 from wellfed.progress import Listener, Progress
 from wellfed.serve.worker import Answer, Job, serve_jobs
 
@@ -76,7 +77,15 @@ class Pool:
             raise
         except (EOFError, OSError):
             await asyncio.to_thread(worker.end)
-            return Answer(70, "", {"kind": "internal", "message": "the worker ended", "hint": "ask again"})
+            return Answer(
+                70,
+                "",
+                {
+                    "kind": "internal",
+                    "message": sentence("pool.worker-ended", "the worker ended"),
+                    "hint": sentence("pool.ask-again", "ask again"),
+                },
+            )
         self._idle.append(worker)
         return answer
 

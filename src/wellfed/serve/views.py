@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from wellfed.message import sentence
 from wellfed.serve.api import REFUSALS, Refused, body_schema, error, is_path, job_of, request_of, respond
 from wellfed.serve.pool import Pool
 from wellfed.serve.settings import is_loopback
@@ -76,7 +77,12 @@ def _add_schemas(routes: APIRouter) -> None:
         for identity in DOCUMENTS:
             if file_name(identity) == name:
                 return JSONResponse(json_schema(identity), media_type="application/schema+json")
-        return error(404, "unknown", f"no schema is called {name[:100]}", "see /api/v1/schemas")
+        return error(
+            404,
+            "unknown",
+            sentence("serve.views.no-schema-called", "no schema is called {name}", name=name[:100]),
+            "see /api/v1/schemas",
+        )
 
 
 def _add_names(routes: APIRouter, pool: Pool) -> None:
@@ -118,9 +124,17 @@ def _add_pictures(routes: APIRouter, pool: Pool) -> None:
     async def drawn_by_line(request: Request, on: str | None = None) -> Response:
         """The same for a machine in a line; without `on`, this one."""
         if on is not None and is_path(on):
-            return error(403, "forbidden", "on: a file of the server cannot be named; upload it")
+            return error(
+                403,
+                "forbidden",
+                sentence("serve.views.file-server-cannot", "on: a file of the server cannot be named; upload it"),
+            )
         if on is None and not request.app.state.settings.loopback:
-            return error(403, "forbidden", "this machine is not told beyond loopback: give `on`")
+            return error(
+                403,
+                "forbidden",
+                sentence("serve.views.machine-told-beyond", "this machine is not told beyond loopback: give `on`"),
+            )
         words = ("topology", "--svg", "-", *(() if on is None else ("--on", on)))
         return await respond(request, pool, Job(words), _SVG)
 
@@ -144,13 +158,33 @@ def _add_watch(routes: APIRouter) -> None:
 
     async def watched(request: Request, wanted: Watch) -> Response:
         if not request.app.state.settings.loopback:
-            return error(403, "forbidden", "engines of this machine are not told beyond loopback")
+            return error(
+                403,
+                "forbidden",
+                sentence("serve.views.engines-machine-told", "engines of this machine are not told beyond loopback"),
+            )
         if wanted.model is not None and is_path(wanted.model):
-            return error(403, "forbidden", "model: a file of the server cannot be named")
+            return error(
+                403,
+                "forbidden",
+                sentence("serve.views.model-file-server", "model: a file of the server cannot be named"),
+            )
         if wanted.url is not None and not is_loopback(_host(wanted.url)):
-            return error(403, "forbidden", "url: only addresses of this machine are asked")
+            return error(
+                403,
+                "forbidden",
+                sentence("serve.views.url-only-addresses", "url: only addresses of this machine are asked"),
+            )
         if watches.locked():
-            return error(503, "busy", f"{_MOST_WATCHES} engines are watched already")
+            return error(
+                503,
+                "busy",
+                sentence(
+                    "serve.views.engines-watched",
+                    "{most_watches} engines are watched already",
+                    most_watches=_MOST_WATCHES,
+                ),
+            )
         return StreamingResponse(_looks(request, wanted.words(), watches), media_type="text/event-stream")
 
     @routes.post("/watch", summary="A running engine, live", openapi_extra=body_schema(Watch), responses=described)

@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from wellfed.message import sentence
 from wellfed.progress import Progress, listening
 
 UPLOAD = "\0upload\0"  # stands in a command for the file that the upload is written to
@@ -110,8 +111,10 @@ def run(job: Job) -> Answer:
         except click.Abort:
             return Answer(130, "", _error("interrupted", "interrupted", None))
         except Exception as error:  # noqa: BLE001 - the last line of defence, as in the command line
-            text = f"internal error: {type(error).__name__}: {error}"
-            return Answer(70, "", _error("internal", text, "please report it"))
+            text: str = sentence(
+                "worker.internal-error", "internal error: {name}: {error}", name=type(error).__name__, error=error
+            )
+            return Answer(70, "", _error("internal", text, sentence("worker.please-report", "please report it")))
         text = written.read_text(encoding="utf-8") if WRITTEN in job.words and written.exists() else out.getvalue()
     return Answer(code if isinstance(code, int) else 0, text)
 
