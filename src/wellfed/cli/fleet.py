@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-<<<<<<< HEAD
+from wellfed.cli.console import colon
 from wellfed.cli.fleet_export import export
 from wellfed.cli.fleet_watch import history, watch
-=======
-from wellfed.cli.console import colon
->>>>>>> main
 from wellfed.cli.plan import POSITIVE
 from wellfed.errors import BadInput
 from wellfed.message import joined, message, sentence
