@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
-from wellfed.message import Message
+from wellfed.message import Message, message
 
 
 class WellfedError(Exception):
@@ -46,14 +46,31 @@ class Unsupported(WellfedError):
     kind = "unsupported"
 
 
+_KINDS = {
+    kind.template: kind
+    for kind in (
+        message("error.kind.model", "model"),
+        message("error.kind.part", "part"),
+        message("error.kind.gpu", "GPU"),
+        message("error.kind.cpu", "CPU"),
+        message("error.kind.build", "build"),
+        message("error.kind.check", "check"),
+        message("error.kind.term", "term"),
+        message("error.kind.command", "command"),
+        message("error.kind.quantisation", "quantisation"),
+    )
+}
+
+
 class UnknownName(BadInput):
     """A name that is in no catalogue; carries the nearest ones that are."""
 
     kind = "unknown"
 
     def __init__(self, what: str, name: str, near: Sequence[str] = ()) -> None:
-        hint = f"did you mean {', '.join(near)}?" if near else None
-        super().__init__(f"unknown {what}: {name!r}", hint)
+        hint = message("error.near", "did you mean {near}?", near=", ".join(near)) if near else None
+        said = message("error.unknown-name", "unknown {what}: {name}", what=_KINDS.get(what, what), name=repr(name))
+        super().__init__(said, hint)
         self.what = what
         self.name = name
         self.near = tuple(near)

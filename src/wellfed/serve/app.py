@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
@@ -36,6 +37,12 @@ def create_app(settings: Settings) -> App:
     managers = []
     app = FastAPI(title="wellfed", version=__version__, docs_url=None, redoc_url=None, lifespan=life)
     app.state.settings, app.state.pool = settings, pool
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        return api.described(plain())
+
+    app.openapi = openapi  # type: ignore[method-assign]
     app.include_router(api.router(pool))
     app.include_router(views.router(pool))
     if find_spec("mcp") is not None:

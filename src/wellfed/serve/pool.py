@@ -11,6 +11,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from wellfed.progress import Listener, Progress
+from wellfed.serve.refusals import WORKER_GONE, WORKER_GONE_HINT, error_object
 from wellfed.serve.worker import Answer, Job, serve_jobs
 
 _PRELOADED = ["wellfed.serve.preload"]
@@ -76,7 +77,7 @@ class Pool:
             raise
         except (EOFError, OSError):
             await asyncio.to_thread(worker.end)
-            return Answer(70, "", {"kind": "internal", "message": "the worker ended", "hint": "ask again"})
+            return Answer(70, "", error_object(job.language, "internal", WORKER_GONE, WORKER_GONE_HINT))
         self._idle.append(worker)
         return answer
 

@@ -9,7 +9,8 @@ from mcp.server import MCPServer
 from pydantic import BaseModel, Field
 
 from wellfed import __version__
-from wellfed.serve.api import document, is_path
+from wellfed.serve.answering import document
+from wellfed.serve.api import is_path
 from wellfed.serve.fields import words
 from wellfed.serve.pool import Pool
 from wellfed.serve.settings import Settings
