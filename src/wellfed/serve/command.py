@@ -35,6 +35,10 @@ def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: 
     ensure_extra()
     settings = Settings(host, port, _token(host, token_file), allow_run, workers)
     listening = _listen(settings)
+    from wellfed.serve.pool import Pool
+
+    pool = Pool(settings.workers)
+    pool.begin()
     bound = listening.getsockname()[1]
     url = f"http://{f'[{host}]' if ':' in host else host}:{bound}/"
     import uvicorn
@@ -49,7 +53,7 @@ def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: 
 
         webbrowser.open(url)
     config = uvicorn.Config(
-        create_app(settings), log_level="warning", access_log=False, server_header=False, date_header=False,
+        create_app(settings, pool), log_level="warning", access_log=False, server_header=False, date_header=False,
         timeout_keep_alive=15, limit_concurrency=512, h11_max_incomplete_event_size=64 << 10,
         timeout_graceful_shutdown=2,
     )  # fmt: skip

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
-from fastapi.responses import JSONResponse
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wellfed.message import Message, message
 from wellfed.messages.words import words
+
+if TYPE_CHECKING:
+    from fastapi.responses import JSONResponse
+    from pydantic import ValidationError
 
 Said: TypeAlias = "Message | str"
 
@@ -53,6 +54,8 @@ def error_object(language: str, kind: str, said: Said, hint: Said | None = None)
 
 def error(language: str, status: int, kind: str, said: Said, hint: Said | None = None) -> JSONResponse:
     """An error object with its status."""
+    from fastapi.responses import JSONResponse
+
     return JSONResponse({"error": error_object(language, kind, said, hint)}, status)
 
 
