@@ -130,8 +130,10 @@ def main() -> None:
         ("p95, s", p95, MOST_P95_S, f"{p95:.2f}"),
         ("memory growth after a third", growth, MOST_GROWTH, f"{growth:.1%}"),
     )
-    print(f"{given.clients} clients, {given.seconds:.0f} s: {len(seen.seconds)} answers, "
-          f"median {statistics.median(seen.seconds):.2f} s, memory {early / 1e6:.0f} -> {late / 1e6:.0f} MB")  # fmt: skip
+    print(
+        f"{given.clients} clients, {given.seconds:.0f} s: {len(seen.seconds)} answers, "
+        f"median {statistics.median(seen.seconds):.2f} s, memory {early / 1e6:.0f} to {late / 1e6:.0f} MB"
+    )
     for name, value, most, shown in rows:
         print(f"{'ok    ' if value <= most else 'MISSED'} {name:30} {shown:>8}   asked <= {most:g}")
     for error in seen.errors[:3]:

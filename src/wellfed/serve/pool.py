@@ -41,7 +41,7 @@ class Pool:
         self._waiting, self._most_waiting = 0, waiting
         self._context: Any = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_PRELOADED)
-        self._gate = asyncio.Semaphore(size or max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2))
+        self._gate = asyncio.Semaphore(size or max(2, os.cpu_count() or 2))
         self._idle: list[_Worker] = []
         self._all: set[int] = set()
         self._closed = False

@@ -27,6 +27,8 @@ UPLOAD = "\0upload\0"  # stands in a command for the file that the upload is wri
 FOLDER = "\0folder\0"  # stands for the folder of the uploads, each by its own name
 WRITTEN = "\0written.html"  # stands for a file that the command writes; its text is the answer then
 _TOLD_S = 0.1
+# One pair for all jobs: click keeps every stream that it has printed to, with what was printed.
+_OUT, _TOLD = io.StringIO(), io.StringIO()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +102,15 @@ def run(job: Job) -> Answer:
 
     os.environ["WELLFED_LANG"] = job.language
     language.cache_clear()  # the last job may have been in another one
-    out, told = io.StringIO(), io.StringIO()
+    for stream in (_OUT, _TOLD):
+        stream.seek(0)
+        stream.truncate()
     with (
         tempfile.TemporaryDirectory(prefix="upload-") as folder,
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(told),
+        contextlib.redirect_stdout(_OUT),
+        contextlib.redirect_stderr(_TOLD),
     ):
-        answer = _answer(job, Path(folder), out)
+        answer = _answer(job, Path(folder), _OUT)
     return _without(answer, f"{folder}/")
 
 
