@@ -67,9 +67,13 @@ def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: 
 def mcp(allow_run: bool) -> None:
     """Tools for agents over standard input and output (Model Context Protocol): plan, fit, check, resolve ..."""
     ensure_extra()
+    from wellfed.serve.pool import Pool
+
+    pool = Pool(1)
+    pool.begin()  # beside the import of the SDK
     from wellfed.serve.tools import over_stdio
 
-    over_stdio(Settings(allow_run=allow_run, workers=1))
+    over_stdio(Settings(allow_run=allow_run, workers=1), pool)
 
 
 def ensure_extra() -> None:

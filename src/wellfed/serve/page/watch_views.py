@@ -21,6 +21,7 @@ from wellfed.serve.page.render import html
 from wellfed.serve.page.state import Given, first, whole_number
 from wellfed.serve.page.views import problem
 from wellfed.serve.worker import Answer
+from wellfed.units import format_rate
 from wellfed.watching.view import View
 
 _MOST_POINTS = 120  # of a curve
@@ -206,8 +207,8 @@ def _facts(view: View) -> list[tuple[str, str]]:
     engine, process = view.engine, view.process
     rate = engine.user_tok_s if engine else None
     return [
-        (label("user-rate"), "?" if rate is None else f"{rate:.3g}"),
-        (label("total"), "?" if engine is None or engine.tok_s is None else f"{engine.tok_s:.3g} tok/s"),
+        (label("user-rate"), "?" if rate is None else format_rate(rate)),
+        (label("total"), "?" if engine is None or engine.tok_s is None else f"{format_rate(engine.tok_s)} tok/s"),
         (label("users"), "?" if engine is None or engine.running is None else f"{engine.running:.3g}"),
         (label("cores-busy"), "?" if process is None or process.cores is None else f"{process.cores:.3g}"),
     ]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from wellfed.units import format_rate
 from wellfed.watching.view import View
 
 
@@ -83,4 +84,4 @@ def rates(view: View) -> str | None:
     if engine is None or engine.tok_s is None:
         return None
     plan = f", {percent(view.against_promise)} of the plan's" if view.against_promise is not None else ""
-    return f"{engine.tok_s:.3g} tokens/s{plan}"
+    return f"{format_rate(engine.tok_s)} tokens/s{plan}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.units import format_rate
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
@@ -25,8 +26,8 @@ def judge(view: View) -> Iterable[Sign]:
         1 - kept,
         ENGINE,
         f"a user gets {percent(kept)} of the tokens per second that were promised",
-        f"{probe.answered} requests of our own: {probe.tok_s:.3g} tokens/s",
-        f"promised {promise.decode_tok_s:.3g}, at least {promise.decode_low_tok_s:.3g}"
+        f"{probe.answered} requests of our own: {format_rate(probe.tok_s)} tokens/s",
+        f"promised {format_rate(promise.decode_tok_s)}, at least {format_rate(promise.decode_low_tok_s)}"
         + (f" ({promise.source})" if promise.source else ""),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.units import format_rate
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, hot, percent, rates, sign
 from wellfed.watching.view import View
 
@@ -108,8 +109,9 @@ def asked(view: View) -> Iterable[Sign]:
         0.5,
         ENGINE,
         "asked, it answers as fast as promised",
-        f"{probe.answered} requests of our own: {probe.tok_s:.3g} tokens/s, the first after {probe.ttft_s:.2g} s",
-        f"promised {promise.decode_tok_s:.3g}" + (f" ({promise.source})" if promise.source else ""),
+        f"{probe.answered} requests of our own: {format_rate(probe.tok_s)} tokens/s, "
+        f"the first after {probe.ttft_s:.2g} s",
+        f"promised {format_rate(promise.decode_tok_s)}" + (f" ({promise.source})" if promise.source else ""),
     )
 
 
