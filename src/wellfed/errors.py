@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 
-from wellfed.message import Message, message
+from wellfed.message import Message, joined, sentence
 
 
 class WellfedError(Exception):
@@ -47,17 +46,15 @@ class Unsupported(WellfedError):
 
 
 _KINDS = {
-    kind.template: kind
-    for kind in (
-        message("error.kind.model", "model"),
-        message("error.kind.part", "part"),
-        message("error.kind.gpu", "GPU"),
-        message("error.kind.cpu", "CPU"),
-        message("error.kind.build", "build"),
-        message("error.kind.check", "check"),
-        message("error.kind.term", "term"),
-        message("error.kind.command", "command"),
-        message("error.kind.quantisation", "quantisation"),
+    str(each): each
+    for each in (
+        sentence("unknown.model", "model"),
+        sentence("unknown.command", "command"),
+        sentence("unknown.check", "check"),
+        sentence("unknown.quantisation", "quantisation"),
+        sentence("unknown.build", "build"),
+        sentence("unknown.part", "part"),
+        sentence("unknown.term", "term"),
     )
 }
 
@@ -68,8 +65,8 @@ class UnknownName(BadInput):
     kind = "unknown"
 
     def __init__(self, what: str, name: str, near: Sequence[str] = ()) -> None:
-        hint = message("error.near", "did you mean {near}?", near=", ".join(near)) if near else None
-        said = message("error.unknown-name", "unknown {what}: {name}", what=_KINDS.get(what, what), name=repr(name))
+        hint = sentence("errors.did-you-mean", "did you mean {near}?", near=joined(", ", near)) if near else None
+        said = sentence("errors.unknown", "unknown {what}: {name!r}", what=_KINDS.get(what, what), name=name)
         super().__init__(said, hint)
         self.what = what
         self.name = name
@@ -78,4 +75,6 @@ class UnknownName(BadInput):
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
     """Up to `count` of `known` that resemble `name`, best first."""
+    from difflib import get_close_matches
+
     return tuple(get_close_matches(name.lower(), list(known), n=count, cutoff=0.5))

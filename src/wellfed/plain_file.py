@@ -18,7 +18,7 @@ from typing import Any
 
 from wellfed.errors import BadInput
 from wellfed.homes import expanded
-from wellfed.message import Amount, message
+from wellfed.message import Amount, message, sentence
 from wellfed.printable import printable
 
 MIB = 2**20
@@ -73,7 +73,11 @@ def read_json(path: Path | str, most_bytes: int = MOST_BYTES) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        why = str(error) if isinstance(error, ValueError) else "it is nested too deep"
+        why = (
+            str(error)
+            if isinstance(error, ValueError)
+            else sentence("plain-file.nested-too-deep", "it is nested too deep")
+        )
         raise BadInput(message("file.no-json", "{path} is not JSON: {why}", path=_shown(path), why=why)) from error
 
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wellfed.cli.console import colon
 from wellfed.cli.plan import POSITIVE
 from wellfed.errors import BadInput
-from wellfed.message import message
+from wellfed.message import joined, message, sentence
+from wellfed.messages.words import tell, words
 from wellfed.nouns.workload import PRESETS
 
 if TYPE_CHECKING:
@@ -59,7 +61,9 @@ def snapshot(nodes: tuple[str, ...], print_script: bool, export: str | None, as_
         click.echo(daemonset(), nl=False)
         return
     if options["out"] is None:
-        raise click.UsageError("--out FOLDER is missing: where the snapshots go")
+        raise click.UsageError(
+            sentence("cli.fleet.out-folder-missing", "--out FOLDER is missing: where the snapshots go")
+        )
     chosen, means = _reached(nodes, options)
     from wellfed.fleet.gather import Gathering, gather
 
@@ -89,9 +93,16 @@ def _reached(nodes: tuple[str, ...], options: dict[str, Any]) -> tuple[tuple[str
 
     ways = [name for name in ("slurm", "kubernetes", "ray", "via") if options[name]]
     if len(ways) > 1:
-        raise click.UsageError(f"--{ways[0]} and --{ways[1]}: one way to the nodes, not two")
+        raise click.UsageError(
+            sentence(
+                "cli.fleet.one-way-nodes",
+                "--{ways} and --{ways2}: one way to the nodes, not two",
+                ways=ways[0],
+                ways2=ways[1],
+            )
+        )
     if options["partition"] and not options["slurm"]:
-        raise click.UsageError("--partition is Slurm's: give --slurm, too")
+        raise click.UsageError(sentence("cli.fleet.partition-slurm-give", "--partition is Slurm's: give --slurm, too"))
     named = (*nodes, *(nodes_in(options["nodes_file"]) if options["nodes_file"] else ()))
     chosen = ensure_names(named)
     if options["kubernetes"]:
@@ -110,13 +121,19 @@ def _reached(nodes: tuple[str, ...], options: dict[str, Any]) -> tuple[tuple[str
     return chosen, Command.of(options["via"]) if options["via"] is not None else Ssh()
 
 
+def _state(outcome: Outcome) -> str:
+    if outcome.kept:
+        return tell("cli.fleet.kept", "kept")
+    if outcome.file is None:
+        return tell("cli.fleet.missing", "missing")
+    return tell("cli.fleet.part", "in part") if outcome.partial else "ok"
+
+
 def _progress(quiet: bool) -> Any:
     def told(outcome: Outcome, number: int, total: int) -> None:
-        state = (
-            "kept" if outcome.kept else "missing" if outcome.file is None else "in part" if outcome.partial else "ok"
-        )
+        state = _state(outcome)
         if not quiet and (sys.stderr.isatty() or outcome.file is None):
-            why = f": {outcome.why}" if outcome.why else ""
+            why = colon() + words(outcome.why) if outcome.why else ""
             click.echo(f"[{number}/{total}] {outcome.node} {state}{why}", err=True)
 
     return told
@@ -129,12 +146,20 @@ def _say(outcomes: tuple[Outcome, ...], folder: Path, as_json: bool) -> None:
     there = [outcome for outcome in outcomes if outcome.file]
     kept = sum(outcome.kept for outcome in there)
     partial = sum(outcome.partial for outcome in there)
-    words = [f"{len(there)} of {len(outcomes)} nodes in {folder}"]
-    words += [f"{kept} from before"] if kept else []
-    words += [f"{partial} only in part"] if partial else []
-    click.echo(", ".join(words))
+    said = [
+        tell(
+            "cli.fleet.nodes",
+            "{count} of {count2} nodes in {folder}",
+            count=len(there),
+            count2=len(outcomes),
+            folder=folder,
+        )
+    ]
+    said += [tell("cli.fleet.from-before", "{kept} from before", kept=kept)] if kept else []
+    said += [tell("cli.fleet.only-part", "{partial} only in part", partial=partial)] if partial else []
+    click.echo(words(joined(", ", said)))
     if there:
-        click.echo(f"next: wellfed fleet check {folder}")
+        click.echo(tell("cli.fleet.next-wellfed-fleet", "next: wellfed fleet check {folder}", folder=folder))
 
 
 @command.command()
@@ -158,7 +183,11 @@ def check(
 
     def told(number: int, total: int) -> None:
         if sys.stderr.isatty() and (number % 20 == 0 or number == total):
-            click.echo(f"\rread {number} of {total}", nl=number == total, err=True)
+            click.echo(
+                tell("cli.fleet.read", "\rread {number} of {total}", number=number, total=total),
+                nl=number == total,
+                err=True,
+            )
 
     workload = PRESETS[options["workload"]]
     fleet = fleet_check(folder, options["model"], workload, told, options["workers"])

@@ -11,6 +11,7 @@ import click
 
 from wellfed.cli.naming import say_how_read
 from wellfed.library import planning as library
+from wellfed.message import sentence
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.training import Method, Optimizer, Precision, Shard
 from wellfed.nouns.workload import PRESETS
@@ -29,7 +30,7 @@ class Positive(click.FloatRange):
         """As click does, then that."""
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
-            self.fail(f"{value!r} is no number to plan with.", param, ctx)
+            self.fail(sentence("cli.plan.number-plan", "{value!r} is no number to plan with.", value=value), param, ctx)
         return number
 
 
@@ -136,11 +137,13 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
     """
     if options["command_line"] is not None:
         if model is not None:
-            raise click.UsageError("--from-command names the model: leave MODEL out")
+            raise click.UsageError(
+                sentence("cli.plan.from-command-names", "--from-command names the model: leave MODEL out")
+            )
         _from_command(options["command_line"], plan_options(options), as_json)
         return
     if model is None:
-        raise click.UsageError("Missing argument 'MODEL'.")
+        raise click.UsageError(sentence("cli.plan.missing-argument", "Missing argument 'MODEL'."))
     if options["train"]:
         _train(model, options, top, explain, as_json)
         return
@@ -148,7 +151,7 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
         _buy(model, plan_options(options), options, top, as_json)
         return
     if options["budget"] or options["power"] or (options["prices"] and not options["cpus"]):
-        raise click.UsageError("--prices, --budget and --power go with --buy")
+        raise click.UsageError(sentence("cli.plan.prices-budget-power", "--prices, --budget and --power go with --buy"))
     prices = {name: options[name] for name in _PRICES}
     wishes = {name: options[name] for name in ("max_users", "cpus")}
     planned = library.plan(model, **_keywords(options), **prices, **wishes, top=top, prices=options["prices"])
@@ -254,9 +257,15 @@ def _buy(model: str, request: PlanOptions, options: dict[str, Any], top: int, as
     from wellfed.verbs import buying
 
     if options["on"]:
-        raise click.UsageError("--buy designs a machine: leave --on out, or use `wellfed compare`")
+        raise click.UsageError(
+            sentence(
+                "cli.plan.buy-designs-machine", "--buy designs a machine: leave --on out, or use `wellfed compare`"
+            )
+        )
     if options["budget"] and not options["prices"]:
-        raise click.UsageError("--budget needs --prices: a file, or example:usd, example:cny")
+        raise click.UsageError(
+            sentence("cli.plan.budget-needs-prices", "--budget needs --prices: a file, or example:usd, example:cny")
+        )
     say_how_read(model)
     market = buying.buy(model, request, options["prices"], options["budget"], options["power"], keep=top)
     if as_json:

@@ -10,7 +10,7 @@ from wellfed import __version__
 from wellfed.cli.plan_text import gain, limits, model_line
 from wellfed.documents.machine_line import machine_line
 from wellfed.errors import BadInput
-from wellfed.message import message
+from wellfed.message import joined, message
 from wellfed.messages.language import language
 from wellfed.messages.terms import limit_words, term_words
 from wellfed.messages.words import phrase, words
@@ -43,7 +43,7 @@ def write_report(path: Path, answer: Answer, top: int, steps: Callable[[Plan], N
 def _rows(plans: Sequence[Plan]) -> list[tuple[str, ...]]:
     return [
         (
-            plan.layout.engine.value, plan.layout.quantisation.upper(), describe(plan.layout), _spare(plan),
+            plan.layout.engine.value, plan.layout.quantisation.upper(), words(describe(plan.layout)), _spare(plan),
             format_seconds(plan.estimate.ttft_s.value), _range(plan.estimate.decode_tok_s),
             _range(plan.estimate.total_tok_s), limit_words(plan.estimate.limited_by),
         )
@@ -70,12 +70,12 @@ def _range(quantity: Quantity) -> str:
 
 def _verdict(answer: Answer) -> str:
     head = answer.verdict.kind.value if answer.verdict.kind else phrase("plan.no-fit", "does not fit")
-    return f"{head}: {'; '.join(words(reason) for reason in answer.verdict.reasons)}"
+    return words(joined(": ", (head, joined("; ", (words(reason) for reason in answer.verdict.reasons)))))
 
 
 def _upgrades(answer: Answer) -> list[str]:
     said = ((upgrade, gain(upgrade)) for upgrade in answer.upgrades)
-    return [f"{words(upgrade.change)}: {words(text)}" for upgrade, text in said if text is not None]
+    return [words(joined(": ", (words(upgrade.change), words(text)))) for upgrade, text in said if text is not None]
 
 
 def _markdown(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> str:
@@ -83,14 +83,14 @@ def _markdown(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> s
     lines = [
         f"# {model_line(answer.search.model)}",
         "",
-        machine_line(answer.search.machine),
+        words(machine_line(answer.search.machine)),
         "",
         f"**{_verdict(answer)}**",
         "",
     ]
     if plans:
         lines += [_row(_heads()), _row(["---"] * len(_heads())), *map(_row, _rows(plans)), ""]
-        lines += ["; ".join(words(said) for said in limits(plans[0])), ""]
+        lines += [words(joined("; ", (words(said) for said in limits(plans[0])))), ""]
         step = steps(plans[0])
         lines += [f"## {phrase('plan.type', 'what to type')}", ""]
         for one in step.steps:
@@ -118,7 +118,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _assumed(answer: Answer) -> str:
-    texts = "; ".join(words(assumption.text) for assumption in answer.assumptions)
+    texts = words(joined("; ", (words(assumption.text) for assumption in answer.assumptions)))
     return phrase("plan.assumed", "assumed: {texts}", texts=texts) if texts else ""
 
 
@@ -126,13 +126,13 @@ def _html(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> str:
     plans = answer.ranking.best_of_each_kind()[:top]
     body = [
         f"<h1>{escape(model_line(answer.search.model))}</h1>",
-        f"<p>{escape(machine_line(answer.search.machine))}</p>",
+        f"<p>{escape(words(machine_line(answer.search.machine)))}</p>",
         f'<p class="verdict">{escape(_verdict(answer))}</p>',
     ]
     if plans:
         body += [
             _table(_heads(), _rows(plans)),
-            f"<p>{escape('; '.join(words(said) for said in limits(plans[0])))}</p>",
+            f"<p>{escape(words(joined('; ', (words(said) for said in limits(plans[0])))))}</p>",
         ]
         body += [
             *_steps_html(steps(plans[0])),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from wellfed.engines.versions import Version, least_capability
 from wellfed.hardware.parts import GpuSpec
+from wellfed.message import sentence
 from wellfed.models.checkpoint_formats import why_not_loaded
 from wellfed.models.model import Model
 from wellfed.nouns.layout import Engine
@@ -182,20 +183,35 @@ def why_not(
     `named`: it was asked for by name, so that a build of its own for CPUs may be meant.
     """
     if capabilities.moe_only and not model.is_moe:
-        return "runs mixture-of-experts models only"
+        return sentence("capabilities.runs-mixture-experts", "runs mixture-of-experts models only")
     unread = why_not_loaded(model, capabilities.engine.value)
     if unread is not None:
         return unread
     if gpu is None:
-        return None if capabilities.cpu_only or (named and capabilities.cpu_on_request) else "needs a GPU"
+        return (
+            None
+            if capabilities.cpu_only or (named and capabilities.cpu_on_request)
+            else sentence("capabilities.needs-gpu", "needs a GPU")
+        )
     if gpu.vendor not in capabilities.vendors:
-        return f"does not support {gpu.vendor} GPUs"
+        return sentence("capabilities.does-support-gpus", "does not support {vendor} GPUs", vendor=gpu.vendor)
     known = capabilities.architectures.get(gpu.vendor)
     if known is not None and gpu.architecture not in known:
-        return f"does not support {gpu.name} ({gpu.architecture})"
+        return sentence(
+            "capabilities.does-support",
+            "does not support {gpu} ({architecture})",
+            gpu=gpu.name,
+            architecture=gpu.architecture,
+        )
     least = least_capability(version, capabilities.vendors[gpu.vendor])
     if gpu.compute_capability and float(gpu.compute_capability) < least:
-        return f"needs compute capability {least}, {gpu.name} has {gpu.compute_capability}"
+        return sentence(
+            "capabilities.needs-compute",
+            "needs compute capability {least}, {gpu} has {compute_capability}",
+            least=least,
+            gpu=gpu.name,
+            compute_capability=gpu.compute_capability,
+        )
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wellfed.engines.placement import binding, threads
 from wellfed.engines.spec import HEAD_TO_NAME, Endpoint, LaunchSpec
+from wellfed.message import sentence
 from wellfed.nouns.layout import DraftKind, Engine, Layout, NumaPolicy
 from wellfed.nouns.plan import Plan
 
@@ -61,7 +62,9 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
         gpus=tuple(range(min(layout.gpus, len(plan.machine.gpus)))),
         files=(model,),
         nodes=plan.machine.count if several else 1,
-        notes=("set --node-rank and --dist-init-addr on each node",) if several else (),
+        notes=(sentence("engines.sglang.set-node-rank", "set --node-rank and --dist-init-addr on each node"),)
+        if several
+        else (),
     )
 
 

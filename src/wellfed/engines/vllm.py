@@ -6,6 +6,7 @@ import json
 
 from wellfed.engines.placement import binding, rank_cpus
 from wellfed.engines.spec import HEAD_TO_NAME, Endpoint, LaunchSpec, ranges
+from wellfed.message import sentence
 from wellfed.nouns.layout import DraftKind, Layout
 from wellfed.nouns.plan import Plan, Request
 from wellfed.perf.memory import rank_pool_bytes
@@ -115,6 +116,14 @@ def _cpu_environment(plan: Plan) -> dict[str, str]:
 def _notes(plan: Plan) -> tuple[str, ...]:
     layout = plan.layout
     if not layout.gpus:
-        return ("vLLM on CPUs: its speed is an assumption, its memory is measured",)
+        return (
+            sentence(
+                "engines.vllm.vllm-cpus-speed", "vLLM on CPUs: its speed is an assumption, its memory is measured"
+            ),
+        )
     sockets = {gpu.socket for gpu in plan.machine.gpus[: layout.gpus] if gpu.socket is not None}
-    return ("ranks of GPUs on several sockets are bound by --numa-bind",) if len(sockets) > 1 else ()
+    return (
+        (sentence("engines.vllm.ranks-gpus-several", "ranks of GPUs on several sockets are bound by --numa-bind"),)
+        if len(sockets) > 1
+        else ()
+    )

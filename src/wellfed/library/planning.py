@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from wellfed.errors import Misuse
 from wellfed.library import options
 from wellfed.library.result import Result, Row
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.workload import Workload
 from wellfed.planner.goal import Objective
 from wellfed.planner.money import Rates
@@ -82,7 +82,7 @@ class Planned(Result):
         """Model, verdict, and the best plan's speed with its interval."""
         name, verdict = self.answer.search.model.name, self.answer.verdict
         if self.best is None or verdict.kind is None:
-            return f"{name}: does not fit; {verdict.why}"
+            return sentence("planning.does-fit", "{name}: does not fit; {why}", name=name, why=verdict.why)
         return f"{name}: {verdict.kind.value}; {plan_line(self.best)}"
 
 
@@ -92,9 +92,23 @@ def plan_line(plan: Plan) -> str:
     from wellfed.units import format_rate, format_seconds
 
     rate, layout = plan.estimate.decode_tok_s, plan.layout
-    speed = f"{format_rate(rate.value)} tok/s each ({format_rate(rate.low)} to {format_rate(rate.high)})"
+    speed = sentence(
+        "planning.tok-s-each",
+        "{rate} tok/s each ({low} to {high})",
+        rate=format_rate(rate.value),
+        low=format_rate(rate.low),
+        high=format_rate(rate.high),
+    )
     first = format_seconds(plan.estimate.ttft_s.value)
-    return f"{layout.engine.value} {layout.quantisation.upper()}, {describe(layout)}: {speed}, first token in {first}"
+    return sentence(
+        "planning.first-token",
+        "{engine} {quantisation}, {layout}: {speed}, first token in {first}",
+        engine=layout.engine.value,
+        quantisation=layout.quantisation.upper(),
+        layout=describe(layout),
+        speed=speed,
+        first=first,
+    )
 
 
 def plan_row(plan: Plan) -> dict[str, Any]:
@@ -166,7 +180,7 @@ def plan(
     """
     options.in_range("top", top, 1)
     if max_users and not (ttft or tpot):
-        raise Misuse(message("plan.max-users", "--max-users needs a target: --ttft or --tpot"))
+        raise Misuse(message("plan.max-users-target", "--max-users needs a target: --ttft or --tpot"))
     request = plan_request(
         on=on, nodes=nodes, network=network, vram_free=vram_free, ram_free=ram_free, os=os, for_=for_,
         workload=workload, concurrency=concurrency, rate=rate, prompt=prompt, output=output, context=context,

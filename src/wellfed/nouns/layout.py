@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from wellfed.errors import BadInput
+from wellfed.message import sentence
 
 
 class Engine(StrEnum):
@@ -135,8 +136,19 @@ class Speculation:
     def __post_init__(self) -> None:
         """Raises BadInput for lengths that no drafting yields."""
         if self.tokens < 0 or not 1 <= self.acceptance_length <= self.tokens + 1:
-            hint = "the acceptance length counts the verified token too: from 1 to drafted tokens + 1"
-            raise BadInput(f"{self.acceptance_length:g} accepted of {self.tokens} drafted tokens", hint)
+            hint = sentence(
+                "layout.acceptance-length",
+                "the acceptance length counts the verified token too: from 1 to drafted tokens + 1",
+            )
+            raise BadInput(
+                sentence(
+                    "layout.accepted-drafted",
+                    "{acceptance_length:g} accepted of {tokens} drafted tokens",
+                    acceptance_length=self.acceptance_length,
+                    tokens=self.tokens,
+                ),
+                hint,
+            )
 
 
 @dataclass(frozen=True, slots=True)

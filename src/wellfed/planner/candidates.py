@@ -16,6 +16,7 @@ from wellfed.engines.capabilities import (
 from wellfed.engines.pins import variants
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.parts import GpuSpec
+from wellfed.message import sentence
 from wellfed.models.attention import Attention, FullAttention, LatentAttention
 from wellfed.models.checkpoint_formats import why_not_loaded
 from wellfed.models.ffn import Ffn
@@ -87,10 +88,24 @@ def _placements(machine: Machine, model: Model, goal: Goal, refused: list[Refusa
     """Every engine, format, degree of parallelism and division between GPU and CPU."""
     gpu = machine.gpus[0].spec if machine.gpus else None
     if machine.gpus and gpu is None:
-        refused.append(Refusal("GPU", f"{machine.gpus[0].name or 'this GPU'} is in no catalogue: its speed is unknown"))
+        refused.append(
+            Refusal(
+                "GPU",
+                sentence(
+                    "candidates.catalogue-speed",
+                    "{name} is in no catalogue: its speed is unknown",
+                    name=machine.gpus[0].name or "this GPU",
+                ),
+            )
+        )
     if gpu is not None and equal_ones(machine) < len(machine.gpus):
-        text = f"they divide a model over equal GPUs: only {equal_ones(machine)}x {gpu.name}"
-        refused.append(Refusal("serving engines", text))
+        text = sentence(
+            "candidates.they-divide-model",
+            "they divide a model over equal GPUs: only {machine}x {gpu}",
+            machine=equal_ones(machine),
+            gpu=gpu.name,
+        )
+        refused.append(Refusal(sentence("candidates.serving-engines", "serving engines"), text))
     for engine, capabilities in CAPABILITIES.items():
         if (goal.engines and engine not in goal.engines) or (goal.pins and goal.pinned(engine) is None):
             continue
@@ -103,10 +118,16 @@ def _placements(machine: Machine, model: Model, goal: Goal, refused: list[Refusa
         named = engine in goal.engines and not machine.gpus
         reason = why_not(capabilities, model, gpu, named, goal.version(engine))
         if reason is None and not _formats(capabilities, model, gpu, goal):
-            asked = " or ".join(quantisation_named(name).label for name in goal.quantisations) or "its formats"
-            reason = f"does not run {asked} of {model.name} here"
+            asked = " or ".join(quantisation_named(name).label for name in goal.quantisations) or sentence(
+                "candidates.formats", "its formats"
+            )
+            reason = sentence(
+                "candidates.does-run-here", "does not run {asked} of {model} here", asked=asked, model=model.name
+            )
         if reason is None and not kv_types(capabilities, goal):
-            reason = f"has no KV cache in {' or '.join(goal.kv_types)}"
+            reason = sentence(
+                "candidates.kv-cache", "has no KV cache in {kv_types}", kv_types=" or ".join(goal.kv_types)
+            )
         if reason is None and gpu is not None:
             yield from _on_gpu(machine, model, goal, capabilities, gpu)
         elif reason:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.engines.usual import can_be_started, is_usual
 from wellfed.errors import Unsupported
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
-from wellfed.message import Message
+from wellfed.message import Message, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.weights import Weights
@@ -25,8 +26,10 @@ from wellfed.perf.memory import Fill, can_fill, fullest, ledgers
 from wellfed.perf.memory.kv import kv_element_bytes
 from wellfed.planner import speculate
 from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, Refusal, candidates, counts
+from wellfed.planner.dominated import Dominated
 from wellfed.planner.goal import Goal, Objective, coarseness, kv_coarseness
 from wellfed.planner.kinds import Kind, kind_of
+from wellfed.planner.usable import equal_ones
 from wellfed.progress import tell
 
 QuantisationOf = Callable[[str], Quantisation]
@@ -160,7 +163,8 @@ class Search:
         too_big: set[Kind] = set()
         count = 0
         reasons: list[Refusal] = []
-        for request in self._requests(layouts, users or (self.workload.concurrency,)):
+        dominated = self._dominated(not users and not self.sweep)
+        for request in self._requests(layouts, users or (self.workload.concurrency,), dominated):
             count += 1
             tell("layouts", count)
             needed = ledgers(request)
@@ -177,15 +181,38 @@ class Search:
         if overflow:
             counts = ", ".join(f"{engine} {n}" for engine, n in overflow.items())
             noun = "layout" if overflow.total() == 1 else "layouts"
-            reasons.append(Refusal("memory", f"too little for {overflow.total()} {noun} ({counts})"))
+            reasons.append(
+                Refusal(
+                    "memory",
+                    sentence(
+                        "planner.search.too-little",
+                        "too little for {overflow} {noun} ({counts})",
+                        overflow=overflow.total(),
+                        noun=noun,
+                        counts=counts,
+                    ),
+                )
+            )
         ordered = tuple(sorted(found, key=self._rank_key))
-        return Ranking(ordered, _distinct(reasons), count, nearest, frozenset(too_big))
+        return Ranking(ordered, _distinct(reasons), count + dominated.dismissed, nearest, frozenset(too_big))
 
     def requests(self, layouts: Iterable[Layout]) -> Iterator[Request]:
         """The layouts as questions under the workload, with "as much as fits" replaced by a number."""
-        return self._requests(layouts, (self.workload.concurrency,))
+        return self._requests(layouts, (self.workload.concurrency,), self._dominated(False))
 
-    def _requests(self, layouts: Iterable[Layout], users: tuple[int, ...]) -> Iterator[Request]:
+    def _dominated(self, one_load: bool) -> Dominated:
+        per_node, rate = len(self.machine.gpus), self.workload.request_rate
+        users = self.workload.concurrency if one_load and rate is None else None
+        return Dominated(
+            per_node, equal_ones(self.machine) * self.machine.count, users, self.goal.objective is Objective.COST,
+            self._holds,
+        )  # fmt: skip
+
+    def _holds(self, layout: Layout) -> bool:
+        held = self.file_weights or weights(self.model, self.quantisation(layout.quantisation))
+        return ledgers(Request(self.machine, self.model, held, layout, self.workload)).fits is not False
+
+    def _requests(self, layouts: Iterable[Layout], users: tuple[int, ...], dominated: Dominated) -> Iterator[Request]:
         for layout in layouts:
             kind = self.quantisation(layout.quantisation)
             if kind.bits < self.goal.least_quality_bits and not self.goal.quantisations:
@@ -198,6 +225,8 @@ class Search:
                 guess = speculate.completed(guess, self.model, held, self.goal.draft, self.goal.acceptance)
                 layout = replace(layout, speculation=guess)
             for workload in self._workloads(layout, users):
+                if not self.goal.pins and not dominated.worth(layout):
+                    continue
                 for slotted in self._slotted(layout):
                     yield from _settled(Request(self.machine, self.model, held, slotted, workload))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from wellfed.hardware.machine import Gpu, Machine
+from wellfed.message import sentence
 from wellfed.provenance import Assumption
 
 
@@ -48,6 +49,14 @@ def _vendor(gpu: Gpu) -> str | None:
 
 def _without(gpu: Gpu) -> Assumption:
     name = gpu.spec.name if gpu.spec else gpu.name or f"GPU {gpu.index}"
-    reason = "another vendor's engine builds" if gpu.spec else "no data sheet"
-    reason = "graphics inside the CPU, beside a card" if _inside_the_cpu(gpu) else reason
-    return Assumption(f"{name} is not used", reason)
+    reason = (
+        sentence("usable.another-vendor", "another vendor's engine builds")
+        if gpu.spec
+        else sentence("usable.no-data-sheet", "no data sheet")
+    )
+    reason = (
+        sentence("usable.graphics-inside-cpu", "graphics inside the CPU, beside a card")
+        if _inside_the_cpu(gpu)
+        else reason
+    )
+    return Assumption(sentence("usable.used", "{name} is not used", name=name), reason)

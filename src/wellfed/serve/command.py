@@ -12,7 +12,8 @@ from pathlib import Path
 import click
 
 from wellfed.errors import BadInput
-from wellfed.message import message
+from wellfed.message import message, sentence
+from wellfed.messages.words import tell
 from wellfed.serve.settings import Settings
 
 _EXTRA = "pip install 'wellfed[serve]'"
@@ -48,7 +49,7 @@ def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: 
 
     click.echo(url)
     if settings.token is not None and token_file is None:
-        click.echo(f"token: {settings.token}", err=True)
+        click.echo(tell("command.token", "token: {token}", token=settings.token), err=True)
     if browse:
         import webbrowser
 
@@ -125,7 +126,7 @@ def _next_free(settings: Settings) -> str | None:
                 tried.bind((settings.host, port))
             except OSError:
                 continue
-            return f"--port {port} is free"
+            return sentence("command.port-free", "--port {port} is free", port=port)
     return None
 
 

@@ -11,6 +11,7 @@ from wellfed.catalog.published import Published, gguf_files, served_repository
 from wellfed.engines.spec import Endpoint, LaunchSpec
 from wellfed.errors import BadInput
 from wellfed.launch.programs import Program, nominal
+from wellfed.message import sentence
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Plan
 from wellfed.plain_file import is_there, named_path
@@ -101,7 +102,10 @@ def hub_repository(model: str, plan: Plan) -> str:
     """`known_repository`. Raises BadInput where there is none."""
     known = known_repository(model, plan)
     if known is None:
-        raise BadInput(f"no repository is known for {plan.model.name}", "name it with --repo, or give a local file")
+        raise BadInput(
+            sentence("commands.no-repository-known", "no repository is known for {plan}", plan=plan.model.name),
+            sentence("commands.name-repo-give", "name it with --repo, or give a local file"),
+        )
     return known
 
 

@@ -9,7 +9,7 @@ from wellfed.engines.pins import Command, command
 from wellfed.engines.versions import has_auto_slots
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import Machine
-from wellfed.message import Listing, Message, message
+from wellfed.message import Listing, Message, message, sentence
 from wellfed.models.quantisation import weights
 from wellfed.models.weights import Weights
 from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, DraftKind, Engine, Layout, Offload, Speculation
@@ -190,5 +190,18 @@ def _shown(value: object) -> str:
     if not isinstance(value, Offload):
         return str(value)
     layers, experts = value.gpu_layers, value.cpu_expert_layers
-    on_gpu = "all layers on GPU" if layers is None else f"{layers} layers on GPU"
-    return on_gpu if experts == 0 else f"{on_gpu}, experts of {'all' if experts is None else experts} on CPU"
+    on_gpu = (
+        sentence("from-command.all-layers-gpu", "all layers on GPU")
+        if layers is None
+        else sentence("from-command.layers-gpu", "{layers} layers on GPU", layers=layers)
+    )
+    return (
+        on_gpu
+        if experts == 0
+        else sentence(
+            "from-command.experts-cpu",
+            "{on_gpu}, experts of {experts} on CPU",
+            on_gpu=on_gpu,
+            experts="all" if experts is None else experts,
+        )
+    )

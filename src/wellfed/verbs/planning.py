@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import Machine
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.workload import PRESETS, Workload
 from wellfed.planner.goal import Goal, Objective
@@ -185,11 +185,27 @@ def within(workload: Workload, model: Model) -> tuple[Workload, tuple[Assumption
     limit = model.context_limit
     needed = workload.depth_tokens + workload.prompt_tokens + workload.output_tokens
     if needed > limit:
-        hint = "shorten --prompt or --output"
-        raise BadInput(f"{needed:,} tokens are asked for, {model.name} can attend to {limit:,}", hint)
+        hint = sentence("planning.shorten-prompt", "shorten --prompt or --output")
+        raise BadInput(
+            sentence(
+                "planning.tokens-asked-attend",
+                "{needed:,} tokens are asked for, {model} can attend to {limit:,}",
+                needed=needed,
+                model=model.name,
+                limit=limit,
+            ),
+            hint,
+        )
     if workload.context_tokens is not None and workload.context_tokens > limit:
         from wellfed.provenance import Assumption
 
-        text = f"room for {limit:,} tokens, not {workload.context_tokens:,}"
-        return replace(workload, context_tokens=limit), (Assumption(text, f"{model.name} can attend to no more"),)
+        text = sentence(
+            "planning.room-tokens",
+            "room for {limit:,} tokens, not {context_tokens:,}",
+            limit=limit,
+            context_tokens=workload.context_tokens,
+        )
+        return replace(workload, context_tokens=limit), (
+            Assumption(text, sentence("planning.attend-more", "{model} can attend to no more", model=model.name)),
+        )
     return workload, ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wellfed.message import sentence
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Model
 from wellfed.nouns.layout import Engine, Layout
@@ -99,7 +100,12 @@ def _vllm(used: Budget, layout: Layout, total: float, others: float) -> Budget:
     share = float(option(layout, "gpu_memory_utilization") or 0.92)
     kept, graphs = (1 - share) * total - others, used.graphs
     if kept < 0:  # vLLM does not start: less is free than the share it is to take
-        note = f"gpu_memory_utilization {share:g}: {share * total / GIB:.2f} GiB must be free"
+        note = sentence(
+            "budget.gpu-memory",
+            "gpu_memory_utilization {share:g}: {share2:.2f} GiB must be free",
+            share=share,
+            share2=share * total / GIB,
+        )
         if option(layout, "gpu_memory_utilization") and not option(layout, "v0"):
             return Budget(used.activations, used.non_torch, graphs, 0.0, note, short=-kept)
         kept = 0.0
@@ -129,7 +135,13 @@ def _raised(found: Budget, layout: Layout, left: float) -> Budget:
         return found
     used = found.total - found.kept
     kept = min(found.kept, max(_LEAST_KEPT_BYTES, left - used - _LEAST_CACHE_BYTES))
-    return Budget(found.activations, found.non_torch, found.graphs, kept, f"{found.note}, raised to leave a cache")
+    return Budget(
+        found.activations,
+        found.non_torch,
+        found.graphs,
+        kept,
+        sentence("budget.raised-leave-cache", "{note}, raised to leave a cache", note=found.note),
+    )
 
 
 def _static_fraction(layout: Layout, total: float) -> float:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from math import ceil
 
 from wellfed.errors import BadInput, nearest
+from wellfed.message import sentence
 from wellfed.models.attention import Attention, FullAttention, LatentAttention
 from wellfed.models.joint_attention import JointAttention
 from wellfed.models.model import Model
@@ -32,7 +33,10 @@ def _pair(kv_type: str) -> tuple[float, float]:
     found = [_ELEMENT_BYTES.get(name) for name in (keys, values or keys)]
     if found[0] is None or found[1] is None:
         near = nearest(kv_type, _ELEMENT_BYTES)
-        raise BadInput(f"unknown KV cache type: {kv_type!r}", f"one of {', '.join(near or sorted(_ELEMENT_BYTES))}")
+        raise BadInput(
+            sentence("kv.unknown-kv-cache", "unknown KV cache type: {kv_type!r}", kv_type=kv_type),
+            sentence("kv.one", "one of {near}", near=", ".join(near or sorted(_ELEMENT_BYTES))),
+        )
     return found[0], found[1]
 
 

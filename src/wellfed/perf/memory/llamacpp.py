@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Gpu
+from wellfed.message import sentence
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.gguf_types import TYPES, plain
 from wellfed.models.model import Model
@@ -89,7 +90,15 @@ def _fractions(request: Request, gpus: tuple[Gpu, ...]) -> Sequence[float]:
     if not split or not gpus:
         return [gpu_capacity_bytes(gpu, request.machine) or 1.0 for gpu in gpus]
     if len(split) != len(gpus) or not sum(split):
-        raise Unsupported(f"the split {split} is not one over {len(gpus)} GPUs", "name the layers of each GPU")
+        raise Unsupported(
+            sentence(
+                "llamacpp.split-one-over",
+                "the split {split} is not one over {count} GPUs",
+                split=split,
+                count=len(gpus),
+            ),
+            sentence("llamacpp.name-layers-each", "name the layers of each GPU"),
+        )
     return split
 
 
@@ -145,12 +154,18 @@ def _gpu_weights(request: Request, placement: Placement, weights: Held, index: i
         span = placement.spans[0]
         first, last = placement.expert_layers(span)
         total = weights.resident(span.first, span.last) + weights.routed[last] - weights.routed[first]
-        return (total + head) / len(placement.spans), "split by rows"
+        return (total + head) / len(placement.spans), sentence("llamacpp.split-rows", "split by rows")
     span = placement.spans[index]
     first, last = placement.expert_layers(span)
     total = weights.resident(span.first, span.last) + weights.routed[last] - weights.routed[first]
-    note = f"{span.layers} layers, experts of {last - first}" if first > span.first else f"{span.layers} layers"
-    return total + (head if span.output else 0.0), note + (" and the head" if span.output else "")
+    note = (
+        sentence("llamacpp.layers-experts", "{layers} layers, experts of {last}", layers=span.layers, last=last - first)
+        if first > span.first
+        else sentence("llamacpp.layers", "{layers} layers", layers=span.layers)
+    )
+    return total + (head if span.output else 0.0), note + (
+        sentence("llamacpp.head", " and the head") if span.output else ""
+    )
 
 
 def _gpu_extras(request: Request, placement: Placement, index: int) -> tuple[MemoryTerm, ...]:
@@ -158,7 +173,14 @@ def _gpu_extras(request: Request, placement: Placement, index: int) -> tuple[Mem
     device, found = f"gpu{index}", []
     draft = draft_weight_bytes(request.weights, request.layout)
     if draft and _drafts_here(placement, index):
-        found.append(MemoryTerm(device, "draft weights", draft, "what drafts tokens, beside the head"))
+        found.append(
+            MemoryTerm(
+                device,
+                "draft weights",
+                draft,
+                sentence("llamacpp.what-drafts-tokens", "what drafts tokens, beside the head"),
+            )
+        )
     if index == 0 and option(request.layout, "mmproj") == "gpu":
         found += [MemoryTerm(device, *named) for named in tower_terms(request.model)]
     return tuple(found)
@@ -179,8 +201,12 @@ def tower_terms(model: Model) -> tuple[Named, ...]:
     if not size:
         return ()
     return (
-        ("towers", size, "pictures and sound, 16 bits"),
-        ("tower compute", _PATCHES * 4.0 * 3 * min(widest, 8192), "patches of one picture"),
+        ("towers", size, sentence("llamacpp.pictures-sound-16", "pictures and sound, 16 bits")),
+        (
+            "tower compute",
+            _PATCHES * 4.0 * 3 * min(widest, 8192),
+            sentence("llamacpp.patches-one-picture", "patches of one picture"),
+        ),
     )
 
 
@@ -204,8 +230,18 @@ def _draft_growth(request: Request, context: int, count: int) -> tuple[Named, ..
     rows = min(layout.ubatch_tokens, layout.batch_tokens)
     compute = rows * (model.vocabulary + 2 * model.hidden) * 4.0
     return (
-        ("draft kv", cache, f"{layout.kv_type}, {pools} x {context} tokens"),
-        ("draft compute", compute, "logits of one ubatch of the draft"),
+        (
+            "draft kv",
+            cache,
+            sentence(
+                "llamacpp.x-tokens",
+                "{kv_type}, {pools} x {context} tokens",
+                kv_type=layout.kv_type,
+                pools=pools,
+                context=context,
+            ),
+        ),
+        ("draft compute", compute, sentence("llamacpp.logits-one-ubatch", "logits of one ubatch of the draft")),
     )
 
 
@@ -221,8 +257,19 @@ def _gpu_growth(request: Request, placement: Placement, weights: Held, index: in
         compute = compute_bytes(model, layout, context, duties) if span.layers or span.output else 0.0
         return (
             *(_draft_growth(request, context, count) if drafts else ()),
-            ("kv", cache, f"{layout.kv_type}, {count} x {context} tokens, {span.layers} layers"),
-            ("compute", compute, "activations of one ubatch, largest phase"),
+            (
+                "kv",
+                cache,
+                sentence(
+                    "llamacpp.x-tokens-layers",
+                    "{kv_type}, {count} x {context} tokens, {layers} layers",
+                    kv_type=layout.kv_type,
+                    count=count,
+                    context=context,
+                    layers=span.layers,
+                ),
+            ),
+            ("compute", compute, sentence("llamacpp.activations-one", "activations of one ubatch, largest phase")),
         )
 
     return growth
@@ -278,7 +325,14 @@ def _ram_share(
     free, capacity = ram_free_bytes(machine), ram_capacity_bytes(machine)
     fixed = [*_ram_weights(request, placement, weights)]
     if free is None and capacity is not None:
-        fixed.append(MemoryTerm("ram", "system", system_bytes(capacity), "operating system and page tables"))
+        fixed.append(
+            MemoryTerm(
+                "ram",
+                "system",
+                system_bytes(capacity),
+                sentence("llamacpp.operating-system", "operating system and page tables"),
+            )
+        )
     shared = [share for share, gpu in zip(gpu_shares, gpus, strict=True) if unified(gpu)]
     fixed += [term for share in shared for term in _as_ram(share.fixed)]
     growth = _ram_growth(request, placement, bool(gpus), tuple((share.device, share.growth) for share in shared))
@@ -298,28 +352,56 @@ def _ram_weights(request: Request, placement: Placement, weights: Held) -> tuple
     total += weights.routed[experts.last] - weights.routed[experts.first]
     if not placement.output_on_gpu:
         total += request.weights.output + request.weights.other
-    terms = [MemoryTerm("ram", "weights", total, "layers and experts in RAM, token embedding; mapped from the file")]
+    terms = [
+        MemoryTerm(
+            "ram",
+            "weights",
+            total,
+            sentence("llamacpp.layers-experts-ram", "layers and experts in RAM, token embedding; mapped from the file"),
+        )
+    ]
     sockets = len(request.machine.sockets)
     if request.layout.numa is NumaPolicy.DUPLICATE and sockets > 1:
         copies = (sockets - 1) * total
-        terms.append(MemoryTerm("ram", "weight copies", copies, f"one copy for each of {sockets} sockets"))
+        terms.append(
+            MemoryTerm(
+                "ram",
+                "weight copies",
+                copies,
+                sentence("llamacpp.one-copy-each", "one copy for each of {sockets} sockets", sockets=sockets),
+            )
+        )
     repacked = _repacked_bytes(request, placement, weights)
     if repacked:
-        note = (
-            f"{repacked / 2**30:.1f} GiB of the mapped file stays cached beside the repacked copy until the system "
-            "needs the room"
+        note = sentence(
+            "llamacpp.gib-mapped-file",
+            "{repacked:.1f} GiB of the mapped file stays cached beside the repacked copy until the "
+            "system needs the room",
+            repacked=repacked / 2**30,
         )
         terms.append(MemoryTerm("ram", "page cache", 0.0, note, repacked))
     program = _PROGRAM_BYTES + _TOKEN_BYTES * request.model.vocabulary
-    terms.append(MemoryTerm("ram", "engine", program, "program, libraries, vocabulary"))
+    terms.append(
+        MemoryTerm("ram", "engine", program, sentence("llamacpp.program-libraries", "program, libraries, vocabulary"))
+    )
     draft = 0.0 if placement.output_on_gpu else draft_weight_bytes(request.weights, request.layout)
     if draft:
-        terms.append(MemoryTerm("ram", "draft weights", draft, "what drafts tokens, beside the head"))
+        terms.append(
+            MemoryTerm(
+                "ram",
+                "draft weights",
+                draft,
+                sentence("llamacpp.what-drafts-tokens", "what drafts tokens, beside the head"),
+            )
+        )
     if option(request.layout, "mmproj") == "ram" or (option(request.layout, "mmproj") and not placement.spans):
         terms += [MemoryTerm("ram", *named) for named in tower_terms(request.model)]
     kept = request.layout.prompt_cache_bytes
     if kept:
-        note = "prompts that the server keeps for whoever comes back (--cache-ram), at most; fills with use"
+        note = sentence(
+            "llamacpp.prompts-server-keeps",
+            "prompts that the server keeps for whoever comes back (--cache-ram), at most; fills with use",
+        )
         terms.append(MemoryTerm("ram", "prompt cache (at most)", kept, note, late_bytes=kept))
     return tuple(terms)
 
@@ -363,9 +445,20 @@ def _ram_growth(
             compute = max(compute, compute_bytes(model, layout, context, on_cpu))
         output = model.vocabulary * _LOGIT_BYTES * count
         terms: list[Named] = [
-            ("kv", cache, f"{layout.kv_type}, {count} x {context} tokens, {cpu} layers"),
-            ("compute", compute, "pinned inputs and the CPU's activations"),
-            ("output", output, "logits of each sequence"),
+            (
+                "kv",
+                cache,
+                sentence(
+                    "llamacpp.x-tokens-layers-2",
+                    "{kv_type}, {count} x {context} tokens, {cpu} layers",
+                    kv_type=layout.kv_type,
+                    count=count,
+                    context=context,
+                    cpu=cpu,
+                ),
+            ),
+            ("compute", compute, sentence("llamacpp.pinned-inputs-cpu", "pinned inputs and the CPU's activations")),
+            ("output", output, sentence("llamacpp.logits-each-sequence", "logits of each sequence")),
             *(() if placement.output_on_gpu else _draft_growth(request, context, count)),
         ]
         for device, other in shared:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from math import ceil
 
 from wellfed.hardware.machine import Gpu, Machine
+from wellfed.message import sentence
 from wellfed.nouns.estimate import MemoryTerm
 from wellfed.nouns.layout import Layout
 from wellfed.nouns.plan import Request
@@ -93,16 +94,36 @@ def _fixed(request: Request, span: Span, card: Card) -> tuple[Named, ...]:
     layout, weights = request.layout, _weights(request, span)
     draft = draft_weight_bytes(request.weights, layout) / max(1, layout.tensor_parallel) if span.output else 0.0
     found = budget(request.model, layout, card, weights + draft, span)
-    ways = f"TP {layout.tensor_parallel}, EP {layout.expert_parallel}, {span.layers} layers"
+    ways = sentence(
+        "serving.tp-ep-layers",
+        "TP {tensor_parallel}, EP {expert_parallel}, {layers} layers",
+        tensor_parallel=layout.tensor_parallel,
+        expert_parallel=layout.expert_parallel,
+        layers=span.layers,
+    )
     return (
         ("weights", weights, ways),
-        *((("draft weights", draft, "what drafts tokens"),) if draft else ()),
-        ("activations", found.activations, "peak of the profile run: tokens, logits, sampling"),
-        ("engine context", found.non_torch, "CUDA context, NCCL and all-reduce buffers"),
-        ("cuda graphs", found.graphs, "captured decode steps"),
+        *((("draft weights", draft, sentence("serving.what-drafts-tokens", "what drafts tokens")),) if draft else ()),
+        (
+            "activations",
+            found.activations,
+            sentence("serving.peak-profile-run", "peak of the profile run: tokens, logits, sampling"),
+        ),
+        (
+            "engine context",
+            found.non_torch,
+            sentence("serving.cuda-context-nccl", "CUDA context, NCCL and all-reduce buffers"),
+        ),
+        ("cuda graphs", found.graphs, sentence("serving.captured-decode", "captured decode steps")),
         ("kept free", found.kept, found.note),
         *(
-            (("wanted free at the start", found.short + _missing(found, weights + draft, card), found.note),)
+            (
+                (
+                    sentence("serving.wanted-free-start", "wanted free at the start"),
+                    found.short + _missing(found, weights + draft, card),
+                    found.note,
+                ),
+            )
             if found.short
             else ()
         ),
@@ -122,8 +143,31 @@ def _growth(request: Request, span: Span) -> Growth:
         tokens = ceil(context / _BLOCK) * _BLOCK
         cache = count * rank_cache_bytes(model, layout, tokens, span)
         drafts = count * draft_cache_bytes(model, layout, tokens, attention_ranks(layout)) if span.output else 0.0
-        draft = (("draft kv", drafts, f"{count} x {context} tokens"),) if drafts else ()
-        return (("kv", cache, f"{layout.kv_type}, {count} x {context} tokens"), *draft)
+        draft = (
+            (
+                (
+                    "draft kv",
+                    drafts,
+                    sentence("serving.x-tokens", "{count} x {context} tokens", count=count, context=context),
+                ),
+            )
+            if drafts
+            else ()
+        )
+        return (
+            (
+                "kv",
+                cache,
+                sentence(
+                    "serving.x-tokens-2",
+                    "{kv_type}, {count} x {context} tokens",
+                    kv_type=layout.kv_type,
+                    count=count,
+                    context=context,
+                ),
+            ),
+            *draft,
+        )
 
     return growth
 
@@ -159,13 +203,38 @@ def _ram(request: Request, ranks: int) -> Share:
     capacity, free = ram_capacity_bytes(machine), ram_free_bytes(machine)
     apart = [gpu for gpu in _gpus(request) if not unified(gpu)]  # others' processes stand in the GPU's own ledger
     hosts = (len(apart) if ranks else 0) * _PROCESS_BYTES
-    fixed = [MemoryTerm("ram", "engine processes", hosts, "runtime and pinned buffers of each rank")]
+    fixed = [
+        MemoryTerm(
+            "ram",
+            "engine processes",
+            hosts,
+            sentence("serving.runtime-pinned", "runtime and pinned buffers of each rank"),
+        )
+    ]
     if _offloaded(request.layout):
-        fixed.append(MemoryTerm("ram", "weights", ranks * _offloaded(request.layout), "cpu_offload_gb of each rank"))
+        fixed.append(
+            MemoryTerm(
+                "ram",
+                "weights",
+                ranks * _offloaded(request.layout),
+                sentence("serving.cpu-offload-gb", "cpu_offload_gb of each rank"),
+            )
+        )
     if not ranks:
-        fixed.append(MemoryTerm("ram", "weights", request.weights.total, "no GPU: all weights in RAM"))
+        fixed.append(
+            MemoryTerm(
+                "ram", "weights", request.weights.total, sentence("serving.no-gpu-all", "no GPU: all weights in RAM")
+            )
+        )
     if free is None and capacity is not None:
-        fixed.append(MemoryTerm("ram", "system", system_bytes(capacity), "operating system and page tables"))
+        fixed.append(
+            MemoryTerm(
+                "ram",
+                "system",
+                system_bytes(capacity),
+                sentence("serving.operating-system", "operating system and page tables"),
+            )
+        )
     span = Span(0, len(request.model.layers), True)
     growth = _growth(request, span) if not ranks else _nothing
     return Share("ram", tuple(fixed), growth, capacity, free, caches=not ranks)

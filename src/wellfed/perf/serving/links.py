@@ -6,6 +6,7 @@ from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.parts import GpuSpec
 from wellfed.hardware.pcie import PcieLink
+from wellfed.message import sentence
 
 _PCIE_BYTES_PER_S = {3: 13e9, 4: 26e9, 5: 55e9, 6: 105e9}  # achieved, x16, one direction
 _PCIE_LATENCY, _NETWORK_LATENCY = 3.0, 4.0  # against NVLink
@@ -17,7 +18,12 @@ def link(machine: Machine, gpu: GpuSpec, ranks: int) -> tuple[float, float]:
     if ranks > per_node and ranks > gpu.link_peers:
         network = machine.network_bytes_per_s
         if network is None:
-            raise Unsupported("tensor parallelism over several machines needs to know the network's bandwidth")
+            raise Unsupported(
+                sentence(
+                    "perf.links.tensor-parallelism",
+                    "tensor parallelism over several machines needs to know the network's bandwidth",
+                )
+            )
         return network / per_node, _NETWORK_LATENCY
     direct = _direct(machine, gpu, ranks)
     if direct is not None:
