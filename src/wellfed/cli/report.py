@@ -157,8 +157,10 @@ _PAGE = """<!doctype html>
 :root {{ color-scheme: light dark; }}
 body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }}
 table {{ border-collapse: collapse; width: 100%; }} td, th {{ padding: .25rem .6rem; text-align: left; }}
-tr + tr {{ border-top: 1px solid #8884; }} pre {{ overflow-x: auto; background: #8881; padding: .6rem; }}
-.verdict {{ font-size: 1.15rem; font-weight: 600; }} .small {{ color: #888; font-size: .85rem; }}
+tr + tr {{ border-top: 1px solid #8884; }}
+pre {{ white-space: pre-wrap; overflow-wrap: anywhere; background: #8881; padding: .6rem; }}
+.verdict {{ font-size: 1.15rem; font-weight: 600; }}
+.small {{ color: color-mix(in srgb, CanvasText 65%, Canvas); font-size: .85rem; }}
 svg text {{ font: 11px system-ui, sans-serif; fill: currentColor; }}
 </style></head><body>
 {body}

@@ -388,9 +388,11 @@ def _fits(request: Request, offload: Offload) -> bool:
 
 def _least(holds: Callable[[int], bool], most: int) -> int | None:
     """The least n in 0..most for which `holds`, which stays true once it is; None when it never is."""
+    if holds(0):  # on large machines the usual case, and the only question then
+        return 0
     if not holds(most):
         return None
-    low, high = 0, most
+    low, high = 1, most
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle + 1, high)
