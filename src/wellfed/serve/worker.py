@@ -87,6 +87,7 @@ def run(job: Job) -> Answer:
     """The answer to one job, in this process."""
     import click
 
+    from wellfed.cli.click_words import complaint
     from wellfed.cli.main import cli
     from wellfed.errors import WellfedError
     from wellfed.messages.language import language
@@ -107,7 +108,7 @@ def run(job: Job) -> Answer:
         except WellfedError as error:
             return Answer(error.exit_code, out.getvalue(), _error(error.kind, error.message, error.hint))
         except click.ClickException as error:
-            return Answer(2, out.getvalue(), _error("usage", error.format_message(), None))
+            return Answer(2, out.getvalue(), _error("usage", complaint(error)[0], None))
         except click.Abort:
             return Answer(130, "", _error("interrupted", "interrupted", None))
         except Exception as error:  # noqa: BLE001 - the last line of defence, as in the command line

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from wellfed.errors import WellfedError
 from wellfed.message import sentence
+from wellfed.messages.language import languages
 from wellfed.messages.words import words
 from wellfed.serve.api import is_path
 from wellfed.serve.language import language_of
@@ -194,6 +195,6 @@ async def _page(request: Request, task: str, query: Given, uploads: Mapping[str,
         answer.code,
         {"Vary": "HX-Request, HX-Target, Accept-Language, Cookie", "Cache-Control": "no-store"},
     )
-    if chosen in ("en", "zh"):
+    if chosen in languages():
         page.set_cookie("wellfed_lang", chosen, max_age=31_536_000, samesite="strict", httponly=True)
     return page
