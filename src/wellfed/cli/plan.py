@@ -87,8 +87,8 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
               help="KV cache, e.g. q8_0, fp8, q8_0/f16; `any` tries all  [default: the engine's own; coarser only when "
               "nothing fits].")  # fmt: skip
 @click.option("--from-command", "command_line", metavar="LINE",
-              help="Instead of MODEL: a command line that runs now, a script, FILE.yaml[#SERVICE] of compose, or pid:PID; "
-              "estimated as it is, and improved.")  # fmt: skip
+              help="Instead of MODEL: a command line that runs now, a script, FILE.yaml[#SERVICE] of compose, or "
+              "pid:PID; estimated as it is, and improved.")  # fmt: skip
 @click.option("--set", "pins", multiple=True, metavar="KEY=VALUE",
               help="Pin a setting by the engine's own flag name, e.g. ubatch-size=2048.")  # fmt: skip
 @click.option("--speculate", metavar="HOW",

@@ -117,6 +117,7 @@ def run(job: Job) -> Answer:
 def _answer(job: Job, folder: Path, out: io.StringIO) -> Answer:
     import click
 
+    from wellfed.cli.click_words import complaint
     from wellfed.cli.main import cli
     from wellfed.errors import WellfedError
 
@@ -131,7 +132,7 @@ def _answer(job: Job, folder: Path, out: io.StringIO) -> Answer:
     except WellfedError as error:
         return Answer(error.exit_code, out.getvalue(), _error(error.kind, error.said, error.advice))
     except click.ClickException as error:
-        return Answer(2, out.getvalue(), _error("usage", error.format_message()))
+        return Answer(2, out.getvalue(), _error("usage", complaint(error)[0]))
     except click.Abort:
         return Answer(130, "", _error("interrupted", message("serve.ended", "interrupted")))
     except Exception as error:  # noqa: BLE001 - the last line of defence, as in the command line

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from wellfed.errors import WellfedError
 from wellfed.message import Message, message
+from wellfed.messages.language import languages
 from wellfed.messages.words import words
 from wellfed.serve.answering import STATUS
 from wellfed.serve.api import is_path
@@ -211,6 +212,6 @@ async def _page(request: Request, task: str, query: Given, uploads: Mapping[str,
         answer.code,
         {"Vary": "HX-Request, HX-Target, Accept-Language, Cookie", "Cache-Control": "no-store"},
     )
-    if chosen in ("en", "zh"):
+    if chosen in languages():
         page.set_cookie(COOKIE, chosen, max_age=31_536_000, samesite="strict", httponly=True)
     return page
