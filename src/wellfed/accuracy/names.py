@@ -223,7 +223,8 @@ def _strictly(text: str, stated: _Hints | None) -> tuple[Model, tuple[Assumption
 def _lacks_size(text: str, identity: str) -> bool:
     """Whether the model's own name tells a size and `text` none: a log's "LLaMA v2" may be any of that family."""
     own = parse(identity).distinguishing
-    return any(map(is_size, own)) and not any(map(is_size, parse(text).distinguishing))
+    told = _count(text) is not None or any(map(is_size, parse(text).distinguishing))
+    return any(map(is_size, own)) and not told
 
 
 def _plausible(identity: str, hints: _Hints) -> bool:
