@@ -13,6 +13,7 @@ from wellfed.catalog.name_words import parse, plain
 from wellfed.catalog.other_kinds import NotALanguageModel
 from wellfed.errors import UnknownName, Unsupported, WellfedError
 from wellfed.identity import NamedModel, identify
+from wellfed.message import sentence
 from wellfed.models.checkpoint_formats import GGUF
 from wellfed.models.counts import Counts, counts
 from wellfed.models.file_size import file_size
@@ -80,11 +81,16 @@ def _answer(text: str, hub: str | None) -> Resolved | Refused:
         kind = error.kind if error.kind in _KINDS else Unsupported.kind
         return Refused(shown(text), kind, plain(error.message), error.hint, near, getattr(error, "kind_of", None))
     except (OSError, ValueError, RecursionError) as error:  # of a file that cannot be read: the other names go on
-        return Refused(shown(text), Unsupported.kind, plain(f"cannot read it: {error}")[:LONGEST], _CHECK)
+        return Refused(
+            shown(text),
+            Unsupported.kind,
+            plain(sentence("resolution.cannot-read", "cannot read it: {error}", error=error))[:LONGEST],
+            _CHECK,
+        )
 
 
 _KINDS = (UnknownName.kind, Unsupported.kind, NotALanguageModel.kind)
-_CHECK = "check the path and its permissions"
+_CHECK = sentence("resolution.check-path", "check the path and its permissions")
 
 
 def _facts(text: str, named: NamedModel) -> Resolved:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from wellfed.catalog.models import published_files
 from wellfed.catalog.name_words import Name
 from wellfed.errors import UnknownName
-from wellfed.message import Listing, message
+from wellfed.message import Listing, message, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.quantisation_names import quantisation
@@ -31,13 +31,21 @@ def adapted(
     if native in {"mxfp4-experts", "fp8-fp4-experts"} and chosen.id in {"fp8", "nvfp4", "mxfp4"}:
         own = quantisation(native)
         return own, (
-            Assumption(f"{written} weights are {own.label}", "as published; the rest is named by activations"),
+            Assumption(
+                sentence("model-formats.weights", "{written} weights are {own}", written=written, own=own.label),
+                sentence("model-formats.published-rest-named", "as published; the rest is named by activations"),
+            ),
         )
     if native == "int4-experts" and chosen.id == "int4":
         return quantisation(native), ()
     if chosen.id == "nvfp4" and found.is_moe and found.family in _ATTENTION_LEFT_OUT:
         chosen = quantisation("nvfp4-ffn")
-        return chosen, (Assumption("attention is left in BF16", "so do NVIDIA's checkpoints of this family"),)
+        return chosen, (
+            Assumption(
+                sentence("model-formats.attention-left-bf16", "attention is left in BF16"),
+                sentence("model-formats.so-do-nvidia", "so do NVIDIA's checkpoints of this family"),
+            ),
+        )
     return _as_published(found, chosen, file_bytes)
 
 
@@ -55,7 +63,12 @@ def _as_published(
             return _by_hand(found, quantisation(identity).sized(size)), ()
     if chosen.file_bytes is not None or abs(weights(found, chosen).total / file_bytes - 1) < 0.002:
         return chosen, ()
-    said = (Assumption("layers scaled to the file's size", "its recipe is unknown"),)
+    said = (
+        Assumption(
+            sentence("model-formats.layers-scaled-file", "layers scaled to the file's size"),
+            sentence("model-formats.recipe-unknown", "its recipe is unknown"),
+        ),
+    )
     return _by_hand(found, chosen.sized(file_bytes)), said
 
 
@@ -81,14 +94,18 @@ def of_format(model: Model | None, name: Name) -> tuple[Quantisation | None, tup
     several = [part for part in written.split("-") if _GGUF_TYPE.match(part)]
     if len(several) > 1:
         said = message("resolve.formats", "the name tells several formats: {formats}", formats=Listing(tuple(several)))
-        return None, (Assumption(str(said), "which of them is meant cannot be told"),)
+        return None, (
+            Assumption(str(said), sentence("model-formats.which-them-meant", "which of them is meant cannot be told")),
+        )
     for label in _labels(written, name):
         chosen = by_label(_IN_GGUF.get(label, label) if name.is_gguf else label)
         if chosen is not None:
             chosen = chosen.made_by(name.maker) if chosen.family == "gguf" else chosen
             return (chosen, ()) if model is None else adapted(model, written, chosen)
     text = message("resolve.format", "no recipe is known for {format} files", format=written.upper())
-    return None, (Assumption(str(text), "their size cannot be told from the name"),)
+    return None, (
+        Assumption(str(text), sentence("model-formats.their-size-cannot", "their size cannot be told from the name")),
+    )
 
 
 _GGUF_TYPE = re.compile(r"i?q[1-8](?:_|$)|tq[12]_")

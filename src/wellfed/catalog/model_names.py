@@ -20,7 +20,7 @@ from wellfed.catalog.neighbours import unknown_model
 from wellfed.catalog.other_kinds import DraftModel, NotALanguageModel, Projector, is_draft, kind_by_words
 from wellfed.catalog.pruned import pruned
 from wellfed.errors import UnknownName
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation
 from wellfed.provenance import Assumption
@@ -212,7 +212,10 @@ _UNREFUSING = _UNREFUSING_WORDS | {"huihui", "hauhaucs", "aggressive", "v2", "no
 
 def _unrefusing(facts: Entry, name: Name) -> Assumption:
     said = message("resolve.same-layers", "{name} is planned as {model}", name=_as_asked(name), model=facts.name)
-    return Assumption(str(said), "its weights were edited in place: every size is that model's")
+    return Assumption(
+        str(said),
+        sentence("model-names.weights-edited-place", "its weights were edited in place: every size is that model's"),
+    )
 
 
 def _loosely(chosen: Entry, name: Name) -> tuple[Assumption, ...]:
@@ -256,9 +259,9 @@ def _repackaged(identity: Identity, packed: Repackaging) -> Identity:
     return replace(identity, quantisation=sized, format=identity.format or packed.format)
 
 
-_LISTED = "the usual one where a name says no more"
-_WHOLE = "the undiminished model is the largest of that name"
-_LIBRARY = "Ollama's library means that by it today"
+_LISTED = sentence("model-names.usual-one-where", "the usual one where a name says no more")
+_WHOLE = sentence("model-names.undiminished-model", "the undiminished model is the largest of that name")
+_LIBRARY = sentence("model-names.ollama-library-means", "Ollama's library means that by it today")
 
 
 def _differs(facts: Entry, name: Name, why: str = _LISTED) -> tuple[Assumption, ...]:
@@ -270,7 +273,12 @@ def _differs(facts: Entry, name: Name, why: str = _LISTED) -> tuple[Assumption, 
         text = message("resolve.taken-for", "{name} is taken for {model}", name=_as_asked(name), model=facts.name)
         return (Assumption(str(text), why),)
     text = message("resolve.same-layers", "{name} is planned as {model}", name=_as_asked(name), model=facts.name)
-    return (Assumption(str(text), "another model, whose layers are the same, says the catalogue"),)
+    return (
+        Assumption(
+            str(text),
+            sentence("model-names.another-model-whose", "another model, whose layers are the same, says the catalogue"),
+        ),
+    )
 
 
 def _same(identity: str, spelling: frozenset[str], request: frozenset[str]) -> bool:
@@ -285,7 +293,9 @@ def _same(identity: str, spelling: frozenset[str], request: frozenset[str]) -> b
 def _packed(facts: Entry, name: Name) -> Assumption:
     """The entry's own words, but not its own repository or spelling."""
     text = message("resolve.taken-for", "{name} is taken for {model}", name=_as_asked(name), model=facts.name)
-    why = "every word of its name is one of that model's" + (", its owner aside" if name.owner else "")
+    why = sentence("model-names.every-word-name", "every word of its name is one of that model's") + (
+        sentence("model-names.owner-aside", ", its owner aside") if name.owner else ""
+    )
     return Assumption(str(text), why)
 
 

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfed.catalog import chinese_names, name_index, name_words
-from wellfed.catalog.compiled import Tables, compiled, written
+from wellfed.catalog.compiled import Files, Folder, Tables, compiled, merged, written
 from wellfed.errors import BadInput, UnknownName, Unsupported, nearest
 from wellfed.homes import under_home
 from wellfed.message import Amount, message
@@ -108,7 +108,7 @@ _CODE = (*(Path(str(room.__file__)) for room in (name_words, name_index, chinese
 
 @cache
 def _compiled() -> dict[str, Any]:
-    return compiled(_DATA, _CODE, _build, user_folder())
+    return compiled(Folder(_DATA, _CODE, _build, user_folder()))
 
 
 def user_folder() -> Path:
@@ -119,11 +119,17 @@ def user_folder() -> Path:
 
 def write_compiled(into: Path) -> Path:
     """The compiled catalogue as a file in `into`, to be shipped in data/models/; for builders of packages."""
-    return written(_DATA, _CODE, _build, into)
+    return written(Folder(_DATA, _CODE, _build), into)
 
 
-def _build(tables: Tables) -> dict[str, Any]:
-    """Every table with what it takes from the one it is `like`, every exact name, and the words of every name."""
+def _build(files: Files) -> dict[str, Any]:
+    """Every table with what it takes from the one it is `like`, every exact name, and the words of every name.
+
+    The user's tables take the place of the bundled ones with the same id.
+    """
+    bundled = {path: tables for path, tables in files.items() if path.parent == _DATA}
+    own = {path: tables for path, tables in files.items() if path.parent != _DATA}
+    tables = {**merged(bundled), **merged(own)}
     whole = {identity: _with_parent(identity, tables, ()) for identity in tables}
     made = name_index.index(whole, key)
     return made | {

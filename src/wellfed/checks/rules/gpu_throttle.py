@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from wellfed.checks.base import Check, by_hand, fail, no_gpus, passed, reason, warn
 from wellfed.checks.driver import queried, untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
 from wellfed.hardware.machine import Gpu, Machine
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
+# NVML on hardware slowdown: core clocks are reduced "by a factor of 2 or more"; where the clock itself is told, that.
+HARDWARE, HALF = ("hw_", "brake"), 0.5
+AWAKE = 2  # performance states up to P2 show the clocks of work
 BAD = ("thermal", "brake", "hw_slowdown")
 FIX = by_hand(
-    "Cooling: fans, dust, airflow between cards, inlet temperature. Power: all connectors, supply, chassis brake.",
+    sentence(
+        "check.gpu-throttle.cooling-fans-dust",
+        "Cooling: fans, dust, airflow between cards, inlet temperature. Power: all connectors, supply, chassis brake.",
+    ),
     Reach.HARDWARE,
 )
 
@@ -25,21 +32,61 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
-    reasons = [text.strip().lower().replace(" ", "_") for text in gpu.throttle_reasons]
+    reasons = _reasons(gpu)
     bad = [text for text in reasons if any(mark in text for mark in BAD)]
     heat = "" if gpu.temperature_c is None else f", {gpu.temperature_c:.0f} °C"
     if bad:
-        why = "the card clocks itself down to protect itself"
-        return fail(name(gpu), why, ", ".join(bad) + heat, "no slowdown", [FIX])
+        why = sentence("check.gpu-throttle.card-clocks-itself", "the card clocks itself down to protect itself")
+        return fail(
+            name(gpu), why, ", ".join(bad) + heat, sentence("check.gpu-throttle.no-slowdown", "no slowdown"), [FIX]
+        )
     if "sync_boost" in reasons:
-        why = "the card is clocked with the slowest of its group"
+        why = sentence("check.gpu-throttle.card-clocked-slowest", "the card is clocked with the slowest of its group")
         return warn(
-            name(gpu), why, "sync_boost", "no slowdown", ["# Leave the sync boost group: nvidia-smi boost-slider"]
+            name(gpu),
+            why,
+            "sync_boost",
+            sentence("check.gpu-throttle.no-slowdown", "no slowdown"),
+            [sentence("check.gpu-throttle.leave-sync-boost", "# Leave the sync boost group: nvidia-smi boost-slider")],
         )
     if not reasons and (not queried(gpu) or reason(machine, f"{name(gpu)}.reasons")):
-        return untold(machine, gpu, "throttle reasons", "reasons")
-    note = "the power limit sets the clock, as it should under load" if "sw_power_cap" in reasons else "no slowdown"
+        return untold(machine, gpu, sentence("check.gpu-throttle.throttle-reasons", "throttle reasons"), "reasons")
+    note = (
+        sentence("check.gpu-throttle.power-limit-sets", "the power limit sets the clock, as it should under load")
+        if "sw_power_cap" in reasons
+        else sentence("check.gpu-throttle.no-slowdown", "no slowdown")
+    )
     return passed(name(gpu), note, (", ".join(reasons) or "none") + heat)
+
+
+def _reasons(gpu: Gpu) -> list[str]:
+    return [text.strip().lower().replace(" ", "_") for text in gpu.throttle_reasons]
+
+
+def effect(machine: Machine) -> Machine:
+    """the rates that the lowered core clock leaves: the clock that was seen at work, half of it where none was seen."""
+    return with_gpus(machine, (_slowed(gpu) for gpu in machine.gpus))
+
+
+def _slowed(gpu: Gpu) -> Gpu:
+    share = _clock_share(gpu)
+    if gpu.spec is None or share >= 1:
+        return gpu
+    peak = gpu.spec.peak
+    rates = {each.name: rate * share for each in fields(peak) if (rate := getattr(peak, each.name))}
+    clock = gpu.clock_max_hz or gpu.spec.boost_clock_hz
+    spec = replace(gpu.spec, peak=replace(peak, **rates))
+    return replace(gpu, spec=spec, clock_max_hz=clock * share if clock else None)
+
+
+def _clock_share(gpu: Gpu) -> float:
+    """Of the core clock, what is left; 1 where nothing tells how far a slowdown goes."""
+    reasons = _reasons(gpu)
+    if not any(mark in text for text in reasons for mark in (*BAD, "sync_boost")):
+        return 1.0
+    if gpu.clock_hz and gpu.clock_max_hz and gpu.performance_state is not None and gpu.performance_state <= AWAKE:
+        return min(1.0, gpu.clock_hz / gpu.clock_max_hz)
+    return HALF if any(text.startswith(HARDWARE[0]) or HARDWARE[1] in text for text in reasons) else 1.0
 
 
 def repair(machine: Machine) -> Machine:
@@ -60,16 +107,23 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="gpu-throttle",
     code="GPU-05",
-    title="GPUs are not slowed down by heat or power brakes",
+    title=sentence("check.gpu-throttle.title", "GPUs are not slowed down by heat or power brakes"),
     severity=Verdict.FAIL,
-    reads="NVML: clocks event (throttle) reasons, temperature",
-    why="Prefill and batches are compute: a card at half its clock needs twice the time, and the others wait for it.",
-    rule="Thermal and hardware slowdowns and the power brake fail. Idle, application clocks and the power limit are "
-    "normal.",
+    reads=sentence("check.gpu-throttle.reads", "NVML: clocks event (throttle) reasons, temperature"),
+    why=sentence(
+        "check.gpu-throttle.why",
+        "Prefill and batches are compute: a card at half its clock needs twice the time, and the others wait for it.",
+    ),
+    rule=sentence(
+        "check.gpu-throttle.rule",
+        "Thermal and hardware slowdowns and the power brake fail. Idle, application clocks and "
+        "the power limit are normal.",
+    ),
     judge=judge,
-    traps=("On an idle GPU heat does not show: look under load.",),
+    traps=(sentence("check.gpu-throttle.trap-idle-gpu-heat", "On an idle GPU heat does not show: look under load."),),
     ask=("nvidia-smi -q (while the GPUs work)",),
     hardware=True,
     refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlClocksEventReasons.html",),
     repair=repair,
+    effect=effect,
 )
