@@ -63,6 +63,8 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 @click.option("--network", metavar="RATE", help="Network between them, e.g. 400Gb.")
 @click.option("--vram-free", metavar="SIZE[,SIZE...]", help="Free memory of every GPU, or of each.")
 @click.option("--ram-free", metavar="SIZE", help="Free RAM.")
+@click.option("--carve-out", metavar="SIZE[,SIZE]",
+              help="Of an AMD APU's memory: what the BIOS gives to its graphics, and what they may map besides.")  # fmt: skip
 @click.option("--os", "system", type=click.Choice(["linux", "windows", "wsl2", "macos"]), help="What it runs.")
 @click.option("--for", "objective", type=click.Choice([o.value for o in Objective]), default="balanced",
               show_default=True, help="What to rank by.")  # fmt: skip
@@ -230,7 +232,7 @@ def _train(model: str, options: dict[str, Any], top: int, explain: bool, as_json
     )  # fmt: skip
     shard = Shard(options["shard"]) if options["shard"] else None
     wish = Wish(options["micro_batch"], shard, options["checkpointing"], options["offload"], options["gpus"])
-    names = ("on", "nodes", "network", "vram_free", "ram_free", "system")
+    names = ("on", "nodes", "network", "vram_free", "ram_free", "system")  # a carve-out is for serving
     answer = train(model, TrainOptions(task, wish, **{name: options[name] for name in names}))
     if as_json:
         click.echo(json.dumps(train_json(answer, top), indent=1))

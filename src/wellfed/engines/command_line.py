@@ -87,7 +87,7 @@ def command(text: str) -> Command:
     if found.name.startswith("ollama"):
         return _ollama(found, variables, words)
     pairs, positional = _flags(found.rest, SETTINGS[found.engine])
-    pairs = [*_from_variables(variables), *pairs]
+    pairs = [*_from_variables(variables), *_of_image(found.tag), *pairs]
     model = _model(pairs, positional)
     if model is None:
         raise BadInput(message("command.no-model", "the command line names no model"))
@@ -109,6 +109,13 @@ class _Found:
     name: str
     rest: list[str]
     version: Version | None = None
+    tag: str = ""
+
+
+def _of_image(tag: str) -> Iterator[tuple[str, str]]:
+    """llama.cpp's images name their back end."""
+    if "vulkan" in tag:
+        yield "back-end", "vulkan"
 
 
 def _found(words: list[str]) -> _Found:
@@ -123,7 +130,7 @@ def _found(words: list[str]) -> _Found:
         name, _, tag = word.removeprefix("docker.io/").removeprefix("ghcr.io/").partition(":")
         if name in _IMAGES:
             label = "ollama" if name.startswith("ollama") else name
-            return _Found(_IMAGES[name], label, words[index + 1 :], _of_tag(_IMAGES[name], tag))
+            return _Found(_IMAGES[name], label, words[index + 1 :], _of_tag(_IMAGES[name], tag), tag)
     said = message("command.no-engine", "no engine's program is in the command line")
     programs = Listing(tuple(sorted({*_PROGRAMS, *_MODULES})))
     raise BadInput(said, message("command.no-engine.hint", "programs that are read: {programs}", programs=programs))

@@ -36,6 +36,7 @@ from wellfed.engines.setters import (
 from wellfed.engines.setters_local import (
     active_experts,
     all_experts,
+    back_end,
     cache_bits,
     cpu_moe,
     devices,
@@ -64,7 +65,7 @@ _LLAMA: Mapping[str, Setter] = {
     "n-cpu-moe": cpu_moe, "ncmoe": cpu_moe, "cpu-moe": all_experts, "cmoe": all_experts,
     "split-mode": split_mode, "sm": split_mode, "tensor-split": tensor_split, "ts": tensor_split,
     "override-tensor": override_tensor, "ot": override_tensor,
-    "device": devices, "dev": devices,
+    "device": devices, "dev": devices, "back-end": back_end,
     "kv-unified": flag("kv_unified"), "kvu": flag("kv_unified"), "no-kv-unified": unflag("kv_unified"),
     "no-kv-offload": flag("no_kv_offload"), "nkvo": flag("no_kv_offload"),
     "swa-full": flag("swa_full"),

@@ -140,6 +140,7 @@ def plan(
     network: str | None = None,
     vram_free: str | None = None,
     ram_free: str | None = None,
+    carve_out: str | None = None,
     os: str | None = None,
     for_: Objective | str = Objective.BALANCED,
     workload: Workload | str = "chat",
@@ -185,7 +186,8 @@ def plan(
     if max_users and not (ttft or tpot):
         raise Misuse(message("plan.max-users-target", "--max-users needs a target: --ttft or --tpot"))
     request = plan_request(
-        on=on, nodes=nodes, network=network, vram_free=vram_free, ram_free=ram_free, os=os, for_=for_,
+        on=on, nodes=nodes, network=network, vram_free=vram_free, ram_free=ram_free,
+        carve_out=carve_out, os=os, for_=for_,
         workload=workload, concurrency=concurrency, rate=rate, prompt=prompt, output=output, context=context,
         ttft=ttft, tpot=tpot, shared_prefix=shared_prefix, quality=quality, engine=engine, quant=quant,
         kv_type=kv_type, set=set, speculate=speculate, acceptance=acceptance, lora=lora,
@@ -227,6 +229,7 @@ def plan_request(
     network: str | None = None,
     vram_free: str | None = None,
     ram_free: str | None = None,
+    carve_out: str | None = None,
     os: str | None = None,
     for_: Objective | str = Objective.BALANCED,
     quality: str | None = None,
@@ -262,5 +265,6 @@ def plan_request(
         pins=options.several(set),
         vram_free=vram_free,
         ram_free=ram_free,
+        carve_out=carve_out,
         system=None if os is None else options.one_of(os, options.SYSTEMS, "os"),
     )

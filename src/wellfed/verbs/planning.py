@@ -47,6 +47,7 @@ class PlanOptions:
     lora: str | None = None  # N or N@RANK adapters beside the model
     vram_free: str | None = None  # of every GPU, or of each by commas
     ram_free: str | None = None
+    carve_out: str | None = None  # of an APU's memory, for its graphics: SIZE, or SIZE and what it may map besides
     system: str | None = None  # linux, windows, wsl2, macos
 
 
@@ -111,7 +112,7 @@ def search(
     from wellfed.planner.stated import with_stated
     from wellfed.planner.usable import usable
 
-    where = with_stated(where, options.vram_free, options.ram_free, options.system)
+    where = with_stated(where, options.vram_free, options.ram_free, options.system, options.carve_out)
     where = usable(where, vendor)
     named = inputs.model(model_name)
     pinned = _pins(options)
