@@ -46,6 +46,7 @@ _PROGRAMS = {
     "llama-batched-bench": Engine.LLAMA_CPP, "llama-sweep-bench": Engine.IK_LLAMA_CPP,
     "vllm": Engine.VLLM, "sglang": Engine.SGLANG, "trtllm-serve": Engine.TENSORRT_LLM,
     "mlx_lm.server": Engine.MLX, "mlx_lm.generate": Engine.MLX, "mlx_lm.chat": Engine.MLX,
+    "lmdeploy": Engine.LMDEPLOY, "ds4-server": Engine.DS4, "ds4": Engine.DS4,
     "ollama": Engine.LLAMA_CPP, "ollama.exe": Engine.LLAMA_CPP,
 }  # fmt: skip
 _MODULES = {
@@ -69,6 +70,7 @@ _ONLY_IK = frozenset({
     "smart-expert-reduction", "no-fused-moe", "gr", "graph-reuse",
 })  # fmt: skip
 _WINDOWS_PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:|\.{1,2})\\[^\s\"'*|()]*")
+_TABBY = frozenset({"--model-name", "--model-dir", "--cache-mode", "--cache-size", "--max-seq-len"})  # of TabbyAPI
 _STAGES = "VLLM_PP_LAYER_PARTITION"
 _VARIABLE = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)", re.DOTALL)
 
@@ -126,6 +128,9 @@ def _found(words: list[str]) -> _Found:
             return _Found(_PROGRAMS[name], name, words[index + 1 :])
         if word in _MODULES:
             return _Found(_MODULES[word], word, words[index + 1 :])
+    for index, word in enumerate(words):
+        if PurePath(word).name == "main.py" and _TABBY & set(words):
+            return _Found(Engine.EXLLAMAV3, "main.py", words[index + 1 :])
     for index, word in enumerate(words):
         name, _, tag = word.removeprefix("docker.io/").removeprefix("ghcr.io/").partition(":")
         if name in _IMAGES:

@@ -153,6 +153,12 @@ _EXLLAMA: Mapping[str, Setter] = {
     "chunk-size": field("batch_tokens"), "tensor-parallel": rows_over_gpus, "gpu-split": tensor_split,
     "cache-size": option("cache_tokens", count_of), "gs": tensor_split,
 }  # fmt: skip
+_LMDEPLOY: Mapping[str, Setter] = {
+    "tp": degree("tensor_parallel"), "max-batch-size": field("max_sequences"), "quant-policy": kv_bits,
+    "cache-max-entry-count": option("free_gpu_memory_fraction"), "max-prefill-token-num": field("batch_tokens"),
+    "dtype": quantised,
+}  # fmt: skip
+_DS4: Mapping[str, Setter] = {"batched-session": field("max_sequences")}
 SETTINGS: Mapping[Engine, Mapping[str, Setter]] = {
     Engine.LLAMA_CPP: _LLAMA,
     Engine.IK_LLAMA_CPP: _IK_LLAMA,
@@ -162,6 +168,8 @@ SETTINGS: Mapping[Engine, Mapping[str, Setter]] = {
     Engine.TENSORRT_LLM: _TENSORRT,
     Engine.EXLLAMAV3: _EXLLAMA,
     Engine.MLX: _MLX,
+    Engine.LMDEPLOY: _LMDEPLOY,
+    Engine.DS4: _DS4,
 }
 # Flags without a value after them.
 SWITCHES = frozenset({

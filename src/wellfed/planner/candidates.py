@@ -121,6 +121,8 @@ def _placements(machine: Machine, model: Model, goal: Goal, refused: list[Refusa
         if (goal.engines and engine not in goal.engines) or (goal.pins and goal.pinned(engine) is None):
             continue
         unread = why_not_loaded(model, engine.value)
+        if capabilities.on_request and engine not in goal.engines:
+            continue
         if unread is not None and engine.has_own_files and engine not in goal.engines:
             continue  # nobody asked for it, and nothing here is in its format
         if unread is not None:  # on the CPU no more than on a GPU

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from wellfed.message import joined, sentence
+from wellfed.engines.versions import FRONT
 from wellfed.nouns.layout import DraftKind, Layout, NumaPolicy
 
 
@@ -38,7 +39,12 @@ def describe(layout: Layout) -> str:
     """The layout in a few words: `TP4 x PP2`, `1 GPU; experts on CPU`. DPA is data-parallel attention."""
     guess = layout.speculation
     drafting = [] if guess is None or guess.kind is None else [f"{_DRAFTS[guess.kind]} {guess.tokens}"]
-    return joined("; ", [_where(layout), *([] if layout.kv_type == "f16" else [f"KV {layout.kv_type}"]), *drafting])
+    front = [FRONTS.get(name, name) for key, name in layout.options if key == FRONT]
+    cache = [] if layout.kv_type == "f16" else [f"KV {layout.kv_type}"]
+    return joined("; ", [*front, _where(layout), *cache, *drafting])
+
+
+FRONTS = {"ollama": "Ollama"}  # programs around an engine
 
 
 _DRAFTS = {DraftKind.MTP: "MTP", DraftKind.EAGLE: "EAGLE", DraftKind.DRAFT: "draft model", DraftKind.NGRAM: "n-gram"}

@@ -141,7 +141,7 @@ def search(
         workload=workload,
         goal=goal,
         calibration=inputs.calibration(machine=where),
-        quantisation=_resolver(named),
+        quantisation=_resolver(named, _maker(options)),
         sweep=options.sweep,
         file_weights=named.weights,
     )
@@ -204,13 +204,22 @@ def _kv_types(names: Sequence[str]) -> tuple[str, ...]:
     return chosen
 
 
-def _resolver(named: inputs.NamedModel) -> Callable[[str], Quantisation]:
+def _maker(options: PlanOptions) -> str:
+    """Whose files are meant, where the engine has a library of its own."""
+    if any(version.is_front for version in options.versions):
+        return "ollama"
+    return "ds4" if options.engines == (Engine.DS4,) else ""
+
+
+def _resolver(named: inputs.NamedModel, maker: str = "") -> Callable[[str], Quantisation]:
     """Names to quantisations; the one that came with the model keeps what is known of its file."""
     from wellfed.models.quantisation_names import quantisation
 
     def find(name: str) -> Quantisation:
         own = named.quantisation
-        return own if own is not None and own.id == name else quantisation(name)
+        if own is not None and own.id == name:
+            return own if own.maker or not maker else own.made_by(maker)
+        return quantisation(name).made_by(maker)
 
     return find
 
