@@ -64,7 +64,7 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 @click.option("--vram-free", metavar="SIZE[,SIZE...]", help="Free memory of every GPU, or of each.")
 @click.option("--ram-free", metavar="SIZE", help="Free RAM.")
 @click.option("--carve-out", metavar="SIZE[,SIZE]",
-              help="Of an AMD APU's memory: what the BIOS gives to its graphics, and what they may map besides.")  # fmt: skip
+              help="Of an AMD APU's memory: what the BIOS gives to graphics, what these may map besides.")  # fmt: skip
 @click.option("--os", "system", type=click.Choice(["linux", "windows", "wsl2", "macos"]), help="What it runs.")
 @click.option("--for", "objective", type=click.Choice([o.value for o in Objective]), default="balanced",
               show_default=True, help="What to rank by.")  # fmt: skip
@@ -87,7 +87,7 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
               help="KV cache, e.g. q8_0, fp8, q8_0/f16; `any` tries all  [default: the engine's own; coarser only when "
               "nothing fits].")  # fmt: skip
 @click.option("--from-command", "command_line", metavar="LINE",
-              help="Instead of MODEL: a command line that runs now, a script, FILE.yaml[#SERVICE] of compose, or pid:PID; "
+              help="Instead of MODEL: a command line that runs now, a script, a compose FILE.yaml[#SERVICE], pid:PID; "
               "estimated as it is, and improved.")  # fmt: skip
 @click.option("--set", "pins", multiple=True, metavar="KEY=VALUE",
               help="Pin a setting by the engine's own flag name, e.g. ubatch-size=2048.")  # fmt: skip

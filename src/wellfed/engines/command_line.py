@@ -90,7 +90,7 @@ def command(text: str) -> Command:
         return _ollama(found, variables, words)
     pairs, positional = _flags(found.rest, SETTINGS[found.engine])
     pairs = [*_from_variables(variables), *_of_image(found.tag), *pairs]
-    model = _model(pairs, positional)
+    model = _model(pairs, positional, found.engine)
     if model is None:
         raise BadInput(message("command.no-model", "the command line names no model"))
     engine = _variant(found.engine, {key for key, _ in pairs})
@@ -194,9 +194,11 @@ def _variant(engine: Engine, flags: set[str]) -> Engine:
     return Engine.IK_LLAMA_CPP if engine is Engine.LLAMA_CPP and flags & _ONLY_IK else engine
 
 
-def _model(pairs: Iterable[tuple[str, str]], positional: Iterable[str]) -> str | None:
+def _model(pairs: Iterable[tuple[str, str]], positional: Iterable[str], engine: Engine) -> str | None:
+    """What is loaded; elsewhere than in TabbyAPI `--model-name` is what it is served as."""
     named = {key: value for key, value in pairs if key in MODEL}
-    keys = ("model", "m", "model-path", "hf", "hf-repo", "hfr", "model-name", "mu", "model-url")
+    keys = ("model", "m", "model-path", "hf", "hf-repo", "hfr", "mu", "model-url")
+    keys += ("model-name",) if engine is Engine.EXLLAMAV3 else ()
     found = next((named[key] for key in keys if named.get(key)), None)
     return found or next((word for word in positional if word not in _NOT_MODELS and "=" not in word), None)
 

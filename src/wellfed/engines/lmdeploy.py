@@ -1,4 +1,4 @@
-"""LMDeploy's server (TurboMind): Plan -> LaunchSpec. Flags: `lmdeploy serve api_server --help`, documentation of 0.10."""
+"""LMDeploy's server (TurboMind): Plan -> LaunchSpec. Flags: `lmdeploy serve api_server --help`, read of 0.10."""
 
 from __future__ import annotations
 

@@ -54,8 +54,8 @@ def ollama_type(architecture: str, mix: str, tensor: Tensor) -> str | None:
 
 
 def ds4_type(mix: str, tensor: Tensor) -> str | None:
-    """The type that antirez's files for ds4 give `tensor`: routed experts in IQ2_XXS, their down matrices in Q2_K, or all
-    in Q4_K; the other matrices in eight bits (docs/MODELS.md of antirez/ds4: about 81 GiB of DeepSeek-V4-Flash).
+    """The type that antirez's files for ds4 give `tensor`: routed experts in IQ2_XXS, their down matrices in Q2_K, or
+    all in Q4_K; the other matrices in eight bits (docs/MODELS.md of antirez/ds4: about 81 GiB of DeepSeek-V4-Flash).
     """
     if tensor.part is Part.ROUTED_EXPERTS and mix.startswith("IQ2"):
         return "Q2_K" if tensor.role == "ffn_down_exps" else "IQ2_XXS"

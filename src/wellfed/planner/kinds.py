@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from wellfed.message import joined, sentence
 from wellfed.engines.versions import FRONT
+from wellfed.message import joined, sentence
 from wellfed.nouns.layout import DraftKind, Layout, NumaPolicy
 
 
