@@ -97,6 +97,7 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 @click.option("--acceptance", type=click.FloatRange(0, 1, min_open=True),
               help="How often one drafted token is right, e.g. 0.7.")  # fmt: skip
 @click.option("--lora", metavar="N[@RANK]", help="Serve so many adapters beside the model, e.g. 4@64.")
+@click.option("--stream", is_flag=True, help="Experts that memory does not hold are read from disk (llama.cpp).")
 @click.option("--train", type=click.Choice([m.value for m in Method]), help="Fine-tune MODEL instead of serving it.")
 @click.option(
     "--sequence", type=click.IntRange(16), default=2048, show_default=True, help="With --train: tokens of a sequence."

@@ -160,6 +160,7 @@ def plan(
     speculate: str | None = None,
     acceptance: float | None = None,
     lora: str | None = None,
+    stream: bool = False,
     top: int = 6,
     max_users: bool = False,
     cpus: bool = False,
@@ -190,7 +191,7 @@ def plan(
         carve_out=carve_out, os=os, for_=for_,
         workload=workload, concurrency=concurrency, rate=rate, prompt=prompt, output=output, context=context,
         ttft=ttft, tpot=tpot, shared_prefix=shared_prefix, quality=quality, engine=engine, quant=quant,
-        kv_type=kv_type, set=set, speculate=speculate, acceptance=acceptance, lora=lora,
+        kv_type=kv_type, set=set, speculate=speculate, acceptance=acceptance, lora=lora, stream=stream,
     )  # fmt: skip
     offers = _offers(request) if str(price_hour).lower() == "cloud" else ()
     hire = offers[0].price_per_hour if offers else _hire(price_hour)
@@ -240,6 +241,7 @@ def plan_request(
     speculate: str | None = None,
     acceptance: float | None = None,
     lora: str | None = None,
+    stream: bool = False,
     **load: Any,
 ) -> PlanOptions:
     """The keywords of `plan` as what is searched for; `load` as `options.workload` takes it."""
@@ -260,6 +262,7 @@ def plan_request(
         speculate=speculate,
         acceptance=acceptance,
         lora=lora,
+        streams=stream,
         quantisations=options.several(quant),
         kv_types=options.several(kv_type),
         pins=options.several(set),

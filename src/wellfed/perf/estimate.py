@@ -16,6 +16,7 @@ from wellfed.perf.memory.chosen import narrowed
 from wellfed.perf.memory.devices import unified, vendor
 from wellfed.perf.memory.lora import is_adapted
 from wellfed.perf.prefix import as_computed
+from wellfed.perf.streamed import with_disk
 from wellfed.provenance import Assumption
 from wellfed.units import GIB
 
@@ -30,6 +31,7 @@ def estimate(request: Request, calibration: Calibration) -> Estimate:
     request = as_computed(narrowed(request))
     found = with_doubt(_estimate(request, calibration), request, calibration)
     found = with_acceptance(found, request.layout.speculation)
+    found = with_disk(found, request)
     if is_adapted(request.layout):
         said = Assumption(
             "adapters take memory here; what they cost in time is not in the speed", "no measurement is known"

@@ -7,6 +7,7 @@ from enum import StrEnum
 from wellfed.engines.versions import FRONT
 from wellfed.message import joined, sentence
 from wellfed.nouns.layout import DraftKind, Layout, NumaPolicy
+from wellfed.perf.memory.streamed import STREAMED
 
 
 class Kind(StrEnum):
@@ -40,6 +41,8 @@ def describe(layout: Layout) -> str:
     guess = layout.speculation
     drafting = [] if guess is None or guess.kind is None else [f"{_DRAFTS[guess.kind]} {guess.tokens}"]
     front = [FRONTS.get(name, name) for key, name in layout.options if key == FRONT]
+    if STREAMED in layout.options:
+        drafting.append(sentence("planner.kinds.streamed", "experts from disk"))
     cache = [] if layout.kv_type == "f16" else [f"KV {layout.kv_type}"]
     return joined("; ", [*front, _where(layout), *cache, *drafting])
 

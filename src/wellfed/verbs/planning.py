@@ -44,6 +44,7 @@ class PlanOptions:
     pins: tuple[str, ...] = ()  # KEY=VALUE by the engine's own flag names
     speculate: str | None = None  # mtp, eagle, draft:MODEL, ngram, each with @TOKENS; none; None: MTP where it helps
     acceptance: float | None = None  # the chance that a drafted token is right
+    streams: bool = False  # experts that memory does not hold are read from disk
     lora: str | None = None  # N or N@RANK adapters beside the model
     vram_free: str | None = None  # of every GPU, or of each by commas
     ram_free: str | None = None
@@ -134,6 +135,7 @@ def search(
         acceptance=options.acceptance,
         draft=_draft(guess, named),
         adapters=_adapters(options.lora),
+        streams=options.streams,
     )
     found = Search(
         machine=where,
