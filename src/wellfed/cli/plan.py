@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wellfed.cli.naming import say_how_read
+from wellfed.cli.saved import keep, save_option, use_option
 from wellfed.library import planning as library
 from wellfed.message import sentence
 from wellfed.nouns.layout import Engine
@@ -57,6 +58,7 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 
 @click.command()
 @click.argument("model", required=False)
+@use_option
 @click.option("--on", metavar="MACHINE", help="A machine in a line, a TOML file, build:NAME or a snapshot; "
               "without it: this machine.")  # fmt: skip
 @click.option("--nodes", type=click.IntRange(1, 512), default=None, help="So many equal machines.")
@@ -132,6 +134,9 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 @click.option("--electricity", type=POSITIVE, metavar="PRICE", help="Price of a kWh.")
 @click.option("--api-price", type=POSITIVE, metavar="PRICE", help="What an API asks for a million output tokens.")
 @click.option("--currency", default="USD", show_default=True, help="Of all these prices.")
+@save_option
+@click.option("--chart", is_flag=False, flag_value="-", metavar="[FILE.svg]",
+              help="Also draw tokens/s over context and over users: here, or into a file.")  # fmt: skip
 @click.option("--report", type=click.Path(path_type=Path), help="Also write the whole answer here (.html or .md).")
 @click.option("--explain", is_flag=True, help="Show every term, assumption and source of the best plan.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
@@ -142,6 +147,10 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
     config.json, or a hub repository id. Exits with 1 when nothing fits, or nothing meets
     the targets or keeps up with the rate.
     """
+    if options["save"] is not None:
+        keep(options["save"])
+        if model is None and options["command_line"] is None:
+            return
     if options["command_line"] is not None:
         if model is not None:
             raise click.UsageError(
@@ -170,12 +179,20 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
         from wellfed.cli.report import write_report
 
         write_report(options["report"], planned.answer, top, planned.steps)
+    if options["chart"] not in (None, "-"):
+        from wellfed.cli.sweep_chart import write_chart
+
+        write_chart(Path(options["chart"]), planned.answer)
     if as_json:
         click.echo(json.dumps(planned.to_dict(), indent=1))
     else:
         from wellfed.cli.plan_text import print_answer, print_which_cpu
 
         print_answer(planned.answer, top, explain, planned.steps, planned.rates)
+        if options["chart"] == "-":
+            from wellfed.cli.sweep_chart import print_charts
+
+            print_charts(planned.answer)
         if options["cpus"]:
             print_which_cpu(planned.which_cpu)
         if options["max_users"]:
@@ -205,6 +222,8 @@ _HERE = (
     "max_users",
     "cpus",
     "report",
+    "chart",
+    "save",
     *_TRAINING,
     *_PRICES,
 )  # not of the search

@@ -71,6 +71,10 @@ def candidates(
     total = len(machine.gpus) * machine.count
     for found in variants(layouts, dict(goal.pins)):
         layout = with_stages(settled(found, model), machine, len(model.layers))
+        if not layout.gpus and not layout.offload.cpu_only:  # layers pinned onto GPUs
+            if machine.gpus:
+                continue
+            layout = replace(layout, offload=CPU_ONLY)  # engines pass over it where there is none
         if layout.gpus <= total and (layout.tensor_parallel == 1 or divides(model, layout.tensor_parallel)):
             if goal.speculation is None:
                 yield layout

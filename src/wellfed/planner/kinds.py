@@ -39,7 +39,7 @@ _POLICIES = {
 def describe(layout: Layout) -> str:
     """The layout in a few words: `TP4 x PP2`, `1 GPU; experts on CPU`. DPA is data-parallel attention."""
     guess = layout.speculation
-    drafting = [] if guess is None or guess.kind is None else [f"{_DRAFTS[guess.kind]} {guess.tokens}"]
+    drafting = [] if guess is None or guess.kind is None else [joined(" ", (_DRAFTS[guess.kind], str(guess.tokens)))]
     front = [FRONTS.get(name, name) for key, name in layout.options if key == FRONT]
     if STREAMED in layout.options:
         drafting.append(sentence("planner.kinds.streamed", "experts from disk"))
@@ -50,7 +50,12 @@ def describe(layout: Layout) -> str:
 FRONTS = {"ollama": "Ollama"}  # programs around an engine
 
 
-_DRAFTS = {DraftKind.MTP: "MTP", DraftKind.EAGLE: "EAGLE", DraftKind.DRAFT: "draft model", DraftKind.NGRAM: "n-gram"}
+_DRAFTS = {
+    DraftKind.MTP: "MTP",
+    DraftKind.EAGLE: "EAGLE",
+    DraftKind.DRAFT: sentence("kinds.draft-model", "draft model"),
+    DraftKind.NGRAM: "n-gram",
+}
 
 
 def _where(layout: Layout) -> str:
