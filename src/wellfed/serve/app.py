@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
@@ -20,8 +21,8 @@ from wellfed.serve.settings import Settings
 _STATIC = Path(__file__).parent / "page/static"
 
 
-def create_app(settings: Settings) -> App:
-    """The ASGI application. Its workers start with it and end with it."""
+def create_app(settings: Settings, fleet: dict[str, Any] | None = None) -> App:
+    """The ASGI application. Its workers start with it and end with it. `fleet`: a grid of machines, read before."""
     pool = Pool(settings.workers)
 
     @asynccontextmanager
@@ -35,7 +36,7 @@ def create_app(settings: Settings) -> App:
 
     managers = []
     app = FastAPI(title="wellfed", version=__version__, docs_url=None, redoc_url=None, lifespan=life)
-    app.state.settings, app.state.pool = settings, pool
+    app.state.settings, app.state.pool, app.state.fleet = settings, pool, fleet
     app.include_router(api.router(pool))
     app.include_router(views.router(pool))
     if find_spec("mcp") is not None:
