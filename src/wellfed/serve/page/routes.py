@@ -85,6 +85,12 @@ async def claims(request: Request) -> Response:
     return await _page(request, "other_views:claims", _query(request))
 
 
+@router.get("/fleet")
+async def fleet(request: Request) -> Response:
+    """The machines of the folder that the server was started with; no request names one."""
+    return await _page(request, "fleet_views:fleet", _query(request), {}, grid=request.app.state.fleet)
+
+
 @router.post("/paste")
 async def paste(request: Request) -> Response:
     """Keep what was pasted or uploaded and go on to the page that asked (`to`), which names it in its URL."""
