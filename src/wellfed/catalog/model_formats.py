@@ -144,7 +144,8 @@ _INTEGERS = {"awq", "gptq", "autoround", "auto-round"}
 _WIDE = frozenset({"bf16", "fp16", "f16", "fp32", "f32"})  # of what a quantised file was made, or leaves so
 _CACHE = re.compile(r"(?<=w[48]a[48])c8")  # W8A8C8: the cache has eight bits as well
 _OTHER_ENGINES = {"onnx", "openvino", "coreml", "litert", "tensorrt", "exl2", "exl3", "mlx", "hqq", "aqlm", "vptq",
-                  "higgs", "sinq", "quip", "quipsharp", "quip-sharp", "eetq", "quanto", "paroquant", "spinquant"}  # fmt: skip
+                  "higgs", "sinq", "quip", "quipsharp", "quip-sharp", "eetq", "quanto", "paroquant",
+                  "spinquant"}  # fmt: skip
 
 
 def by_label(label: str) -> Quantisation | None:

@@ -14,6 +14,9 @@ from wellfed.nouns.layout import Engine
 
 # Compute capability of the first NVIDIA GPUs whose matrix units know a format (CUDA C++ programming guide).
 _FP8_CAPABILITY, _FP4_CAPABILITY = 8.9, 10.0
+# From here on vLLM and SGLang multiply FP8 and FP4 weights that the chip does not know by widening them to 16 bits on
+# their way (Marlin, W8A16 and W4A16): their size is read, the rate of 16 bits is computed at.
+_MARLIN_CAPABILITY = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class Capabilities:
     cpu_layers: bool = False  # some layers on the CPU
     cpu_experts: bool = False  # routed experts on the CPU
     moe_only: bool = False
+    adapters: bool = False  # LoRA adapters are served beside the model
+    widens: bool = False  # FP8 and FP4 weights run on NVIDIA cards that do not know them
     max_sequences: tuple[int, ...] = (1,)
     batch_tokens: tuple[int, ...] = (2048,)
     architectures: Mapping[str, frozenset[str]] = field(default_factory=dict)  # of a vendor, where not all
@@ -70,6 +75,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         cpu_only=True,
         cpu_layers=True,
         cpu_experts=True,
+        adapters=True,
         architectures=_INTEL_GRAPHICS,
         source="llama.cpp docs/build.md and tools/server/README.md",
     ),
@@ -84,6 +90,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         cpu_only=True,
         cpu_layers=True,
         cpu_experts=True,
+        adapters=True,
         source="ik_llama.cpp README.md",
     ),
     Engine.VLLM: Capabilities(
@@ -96,6 +103,8 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         tensor_parallel=True,
         expert_parallel=True,
         attention_data_parallel=True,
+        widens=True,
+        adapters=True,
         max_sequences=_SLOTS,
         batch_tokens=(2048, 8192, 16384),
         cpu_on_request=("bf16",),
@@ -112,6 +121,8 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         tensor_parallel=True,
         expert_parallel=True,
         attention_data_parallel=True,
+        widens=True,
+        adapters=True,
         max_sequences=_SLOTS,
         batch_tokens=(4096, 8192, 16384),
         architectures={"amd": frozenset({"cdna3", "cdna4"}), "huawei": frozenset({"davinci"})},
@@ -226,9 +237,11 @@ def usable_quantisations(capabilities: Capabilities, model: Model, gpu: GpuSpec 
         return tuple(name for name in _published(capabilities, model) if name in _CANN_TYPES)
     chosen = []
     for name in _with_int8(capabilities, gpu, _published(capabilities, model)):
-        if name in {"fp8", "fp8-fp4-experts"} and not _knows(gpu, _FP8_CAPABILITY):
+        widened = capabilities.widens and _has(gpu, _MARLIN_CAPABILITY)
+        if name in {"fp8", "fp8-fp4-experts"} and not (widened or _knows(gpu, _FP8_CAPABILITY)):
             continue
-        if name == "nvfp4" and not _knows(gpu, _FP4_CAPABILITY, amd=False):
+        only = model.native_quantisation.lower() == "nvfp4"  # else INT4 is as quick, and smaller
+        if name == "nvfp4" and not (_knows(gpu, _FP4_CAPABILITY, amd=False) or (widened and only)):
             continue
         chosen.append(name)
     return tuple(chosen)
@@ -251,7 +264,8 @@ def reads_on_request(capabilities: Capabilities, model: Model, usable: tuple[str
     native = model.native_quantisation.lower()
     halves = ("fp16", "fp32") if "bf16" in usable else ()
     experts = ("mxfp4",) if native == "mxfp4-experts" else ()
-    return (*halves, *experts, *(("int8",) if native in _WIDE else ()))
+    narrow = ("nvfp4",) if native in _WIDE and capabilities.widens else ()
+    return (*halves, *experts, *narrow, *(("int8",) if native in _WIDE else ()))
 
 
 def _published(capabilities: Capabilities, model: Model) -> tuple[str, ...]:
@@ -266,6 +280,11 @@ def _published(capabilities: Capabilities, model: Model) -> tuple[str, ...]:
     if native == "fp8":
         return tuple(name for name in capabilities.quantisations if name != "bf16")
     return (native,)
+
+
+def _has(gpu: GpuSpec | None, capability: float) -> bool:
+    """Whether it is an NVIDIA GPU of at least this compute capability."""
+    return gpu is not None and gpu.vendor == "nvidia" and float(gpu.compute_capability or 0) >= capability
 
 
 def _knows(gpu: GpuSpec | None, capability: float, amd: bool = True) -> bool:

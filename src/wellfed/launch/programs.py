@@ -87,7 +87,7 @@ def _module_words(engine: Engine) -> tuple[str, ...]:
 def _llama(needs_gpu: bool) -> Program:
     own = shutil.which("llama-server")
     if own is not None:
-        return Program((own,), "llama-server on PATH")
+        return Program((own,), sentence("programs.on-path", "llama-server on PATH"))
     if needs_gpu:
         hint = sentence(
             "programs.install-llama-server",

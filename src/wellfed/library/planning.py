@@ -150,6 +150,7 @@ def plan(
     context: int | None = None,
     ttft: float | None = None,
     tpot: float | None = None,
+    shared_prefix: int | None = None,
     quality: str | None = None,
     engine: options.Engines = (),
     quant: options.Names = (),
@@ -157,6 +158,7 @@ def plan(
     set: options.Names = (),
     speculate: str | None = None,
     acceptance: float | None = None,
+    lora: str | None = None,
     top: int = 6,
     max_users: bool = False,
     cpus: bool = False,
@@ -173,7 +175,8 @@ def plan(
     `on` is a machine in a line ("2x rtx 4090, ryzen 9 7950x, 64gb"), a TOML file, `build:NAME` or a snapshot; None is
     this machine. `ttft` (s) and `tpot` (ms for each token) are targets, `rate` is requests per second instead of
     `concurrency`, `set` pins settings by the engine's own flag names ("ubatch-size=2048"), `engine` may name a version
-    ("vllm@0.17"), `speculate` drafts (mtp, eagle, draft:MODEL, ngram). Prices (of hire an
+    ("vllm@0.17"), `lora` serves adapters ("4@64": four of rank 64), `shared_prefix` tokens of every prompt are alike,
+    `speculate` drafts (mtp, eagle, draft:MODEL, ngram). Prices (of hire an
     hour, or "cloud" for the cheapest offer; of the machine, a kWh, a million tokens of an API) give tokens' cost.
     `cpus` asks which CPU would do behind these GPUs, by a file of `prices` where one is given.
     Raises UnknownName for names in no catalogue, Misuse for options that do not go together, BadInput, Unsupported.
@@ -184,8 +187,8 @@ def plan(
     request = plan_request(
         on=on, nodes=nodes, network=network, vram_free=vram_free, ram_free=ram_free, os=os, for_=for_,
         workload=workload, concurrency=concurrency, rate=rate, prompt=prompt, output=output, context=context,
-        ttft=ttft, tpot=tpot, quality=quality, engine=engine, quant=quant, kv_type=kv_type, set=set,
-        speculate=speculate, acceptance=acceptance,
+        ttft=ttft, tpot=tpot, shared_prefix=shared_prefix, quality=quality, engine=engine, quant=quant,
+        kv_type=kv_type, set=set, speculate=speculate, acceptance=acceptance, lora=lora,
     )  # fmt: skip
     offers = _offers(request) if str(price_hour).lower() == "cloud" else ()
     hire = offers[0].price_per_hour if offers else _hire(price_hour)
@@ -233,6 +236,7 @@ def plan_request(
     set: options.Names = (),
     speculate: str | None = None,
     acceptance: float | None = None,
+    lora: str | None = None,
     **load: Any,
 ) -> PlanOptions:
     """The keywords of `plan` as what is searched for; `load` as `options.workload` takes it."""
@@ -252,6 +256,7 @@ def plan_request(
         versions=versions,
         speculate=speculate,
         acceptance=acceptance,
+        lora=lora,
         quantisations=options.several(quant),
         kv_types=options.several(kv_type),
         pins=options.several(set),

@@ -38,15 +38,18 @@ def unsloth_type(mix: str, tensor: Tensor) -> str | None:
     return next((kind for start, kind in _UNSLOTH_PER_LAYER if mix.startswith(start)), "Q8_0")
 
 
-def ollama_type(architecture: str, mix: str, tensor: Tensor) -> str | None:
-    """The type that Ollama gives `tensor` instead of the mix's own; None where it follows llama.cpp."""
+def ollama_type(architecture: str, mix: str, tensor: Tensor, sees: bool = False) -> str | None:
+    """The type that Ollama gives `tensor` instead of the mix's own; None where it follows llama.cpp.
+
+    `sees`: a vision-language model; its Qwen3 files are llama.cpp's.
+    """
     if not tensor.is_matrix:
         return None
     if tensor.role in _LATENT:
         return "Q8_0"
     if tensor.part is Part.LOOKUP:
         return "F16"
-    if architecture in _QWEN3 and tensor.role == "attn_v" and mix.startswith("Q4_K"):
+    if architecture in _QWEN3 and not sees and tensor.role == "attn_v" and mix.startswith("Q4_K"):
         return "F16"
     if architecture in _DELTA and mix.startswith("Q4_K"):
         return "Q6_K" if tensor.role in _SIX else "Q4_K" if tensor.role in _FOUR else None

@@ -298,7 +298,7 @@ def _assumptions(times: Times) -> tuple[Assumption, ...]:
         found.append(
             Assumption(
                 sentence("perf.local.prompts-answers-all", "prompts and answers of all users mix evenly"),
-                "llama-server takes prompts in turn",
+                sentence("perf.local.prompts-turn", "llama-server takes prompts in turn"),
             )
         )
     return tuple(dict.fromkeys(found))

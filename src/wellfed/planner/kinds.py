@@ -37,11 +37,16 @@ _POLICIES = {
 def describe(layout: Layout) -> str:
     """The layout in a few words: `TP4 x PP2`, `1 GPU; experts on CPU`. DPA is data-parallel attention."""
     guess = layout.speculation
-    drafting = [] if guess is None or guess.kind is None else [f"{_DRAFTS[guess.kind]} {guess.tokens}"]
+    drafting = [] if guess is None or guess.kind is None else [joined(" ", (_DRAFTS[guess.kind], str(guess.tokens)))]
     return joined("; ", [_where(layout), *([] if layout.kv_type == "f16" else [f"KV {layout.kv_type}"]), *drafting])
 
 
-_DRAFTS = {DraftKind.MTP: "MTP", DraftKind.EAGLE: "EAGLE", DraftKind.DRAFT: "draft model", DraftKind.NGRAM: "n-gram"}
+_DRAFTS = {
+    DraftKind.MTP: "MTP",
+    DraftKind.EAGLE: "EAGLE",
+    DraftKind.DRAFT: sentence("kinds.draft-model", "draft model"),
+    DraftKind.NGRAM: "n-gram",
+}
 
 
 def _where(layout: Layout) -> str:
@@ -57,7 +62,23 @@ def _where(layout: Layout) -> str:
         ("DPA", layout.attention_data_parallel),
     )
     words = " x ".join(f"{name}{degree}" for name, degree in degrees if degree > 1)
-    return joined("; ", [words or _several(layout), *_on_cpu(layout)])
+    return joined("; ", [_gpus(layout, words), *_devices(layout, words), *_on_cpu(layout)])
+
+
+def _gpus(layout: Layout, words: str) -> str:
+    return words or _several(layout)
+
+
+def _devices(layout: Layout, words: str) -> list[str]:
+    """Which GPUs, where not the first ones; stages of a pipeline, where not alike."""
+    found: list[str] = []
+    if layout.devices:
+        numbers = ", ".join(map(str, layout.devices))
+        found.append(sentence("planner.kinds.devices", "on GPU {numbers}", numbers=numbers))
+    if words and layout.split:
+        split = "+".join(map(str, layout.split))
+        found.append(sentence("planner.kinds.stages", "stages of {split} layers", split=split))
+    return found
 
 
 def _several(layout: Layout) -> str:

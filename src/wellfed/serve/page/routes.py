@@ -130,8 +130,16 @@ async def watch(request: Request) -> Response:
         try:
             recording = await asyncio.to_thread(_live(request).recording, name, url)
         except WellfedError as error:
-            shown |= {"error": {"message": error.message, "hint": error.hint, "near": ()}, "live": False}
+            tongue = language_of(request)
+            shown |= {
+                "error": {"message": words(error.said, tongue), "hint": words(error.advice or "", tongue), "near": ()},
+                "live": False,
+            }
     return await _page(request, "watch_views:watch", query, {"trace.jsonl": recording} if recording else {}, **shown)
+
+
+def _refusal(request: Request, why: str, status: int) -> Response:
+    return Response(words(why, language_of(request)), status)
 
 
 def _not_watched(request: Request, url: str | None) -> Response | None:

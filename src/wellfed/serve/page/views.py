@@ -57,7 +57,8 @@ def ask(given: dict[str, Any], files: list[Path]) -> Answer:
 
 def _failed(error: WellfedError) -> tuple[int, dict[str, Any]]:
     near = tuple(getattr(error, "near", ()) or ())
-    return (404 if error.kind == "unknown" else 422), {"message": error.message, "hint": error.hint, "near": near}
+    shown = {"message": words(error.said), "hint": words(error.advice) if error.advice else None, "near": near}
+    return (404 if error.kind == "unknown" else 422), shown
 
 
 def _usage(error: Exception) -> tuple[int, dict[str, Any]] | None:
@@ -66,7 +67,9 @@ def _usage(error: Exception) -> tuple[int, dict[str, Any]] | None:
 
     if not isinstance(error, click.ClickException):
         return None
-    return 422, {"message": error.format_message(), "hint": None, "near": ()}
+    from wellfed.cli.click_words import complaint
+
+    return 422, {"message": complaint(error)[1], "hint": None, "near": ()}
 
 
 def problem(error: Exception) -> tuple[int, dict[str, Any]]:
@@ -252,7 +255,7 @@ def _taken_for(text: str) -> str | None:
     try:
         return model_line(inputs.model(text).model)
     except WellfedError as error:
-        return error.message
+        return words(error.said)
 
 
 @cache
