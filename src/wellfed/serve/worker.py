@@ -111,7 +111,7 @@ def run(job: Job) -> Answer:
         contextlib.redirect_stderr(_TOLD),
     ):
         answer = _answer(job, Path(folder), _OUT)
-    return _without(answer, f"{folder}/")
+    return _without(answer, folder)
 
 
 def _answer(job: Job, folder: Path, out: io.StringIO) -> Answer:
@@ -144,8 +144,14 @@ def _answer(job: Job, folder: Path, out: io.StringIO) -> Answer:
 
 def _without(answer: Answer, folder: str) -> Answer:
     """No answer tells where on the server an upload lay."""
-    told = answer.error and {key: text and text.replace(folder, "") for key, text in answer.error.items()}
-    return Answer(answer.code, answer.text.replace(folder, ""), told)
+
+    def clean(text: str) -> str:
+        for told, instead in ((f"{folder}/", ""), (folder, "upload"), (Path(folder).name, "upload")):
+            text = text.replace(told, instead)
+        return text
+
+    told = answer.error and {key: text and clean(text) for key, text in answer.error.items()}
+    return Answer(answer.code, clean(answer.text), told)
 
 
 def _done(job: Job, paths: list[str]) -> Answer:

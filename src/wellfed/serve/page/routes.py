@@ -8,13 +8,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from wellfed.errors import WellfedError
 from wellfed.message import Message, message
 from wellfed.messages.language import languages
 from wellfed.messages.words import words
-from wellfed.serve.answering import STATUS
+from wellfed.serve.answering import STATUS, events
 from wellfed.serve.api import is_path
 from wellfed.serve.language import COOKIE, language_of
 from wellfed.serve.page.dumps import Dumps
@@ -65,6 +65,19 @@ async def report(request: Request) -> Response:
     if answer.status_code == 200:
         answer.headers["Content-Disposition"] = 'attachment; filename="wellfed-report.html"'
     return answer
+
+
+@router.get("/fit")
+async def fit(request: Request) -> Response:
+    """What a machine serves well; asked by a script, how far it is, and then the part of the page."""
+    query = _query(request)
+    if "text/event-stream" not in request.headers.get("accept", ""):
+        return await _page(request, "fit_views:fit", query, part="")
+    job = _job(request, "fit_views:fit", query, part="fitting")
+    if isinstance(job, Response):
+        return job
+    told = events(request, request.app.state.pool, job, lambda answer: {"html": answer.text})
+    return StreamingResponse(told, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
 @router.get("/compare")
@@ -185,9 +198,9 @@ def _live(request: Request) -> Live:
     return kept
 
 
-async def _page(request: Request, task: str, query: Given, uploads: Mapping[str, bytes] | None = None,
-                **more: Any) -> Response:  # fmt: skip
-    """A worker's page for a query, with what it pasted."""
+def _job(request: Request, task: str, query: Given, uploads: Mapping[str, bytes] | None = None,
+         **more: Any) -> Job | Response:  # fmt: skip
+    """A worker's task for a query, with what it pasted; or why it is refused."""
     if len(request.url.query) > _LONGEST_QUERY:
         return _said(request, 414, message("page.long-address", "the address is too long"))
     named = [text for name in _NAMES_PATHS for text in query.get(name, ())]
@@ -196,14 +209,17 @@ async def _page(request: Request, task: str, query: Given, uploads: Mapping[str,
     if uploads is None:
         content = _dumps(request).get(first(query, "dump"))
         uploads = {"paste.txt": content} if content is not None else {}
+    given = {"query": query, "local": _is_ours(request), **more}
+    return Job((), language_of(request), uploads, f"wellfed.serve.page.{task}", given)
+
+
+async def _page(request: Request, task: str, query: Given, uploads: Mapping[str, bytes] | None = None,
+                **more: Any) -> Response:  # fmt: skip
+    """A worker's page for a query."""
+    job = _job(request, task, query, uploads, **more)
+    if isinstance(job, Response):
+        return job
     chosen = request.query_params.get("lang")
-    job = Job(
-        (),
-        language_of(request),
-        uploads,
-        f"wellfed.serve.page.{task}",
-        {"query": query, "local": _is_ours(request), **more},
-    )
     try:
         answer = await request.app.state.pool.ask(job)
     except TimeoutError:
