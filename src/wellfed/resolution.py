@@ -215,7 +215,7 @@ _ALIKE = {True: ((100e9, "qwen3-235b-a22b"), (0.0, "qwen3-30b-a3b")),
 
 
 def _bits(chosen: Quantisation, parameters: float, mixture: bool) -> float:
-    """Bits a parameter takes in files of this format: as in a model of about that size, embeddings and head included."""
+    """Bits a parameter takes in files of this format: as in a model of about that size, embeddings and all."""
     if chosen.file_bits or chosen.recipe in {"bf16", "fp16", "fp32"} or "-experts" in chosen.recipe:
         return chosen.file_bits or chosen.bits
     alike = by_id(next(identity for least, identity in _ALIKE[mixture] if parameters >= least))

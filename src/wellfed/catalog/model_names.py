@@ -20,7 +20,7 @@ from wellfed.catalog.neighbours import unknown_model
 from wellfed.catalog.other_kinds import DraftModel, NotALanguageModel, Projector, is_draft, kind_by_words
 from wellfed.catalog.pruned import pruned
 from wellfed.errors import UnknownName
-from wellfed.message import message, sentence
+from wellfed.message import as_text, message, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation
 from wellfed.provenance import Assumption
@@ -103,7 +103,9 @@ def _spelled(facts: Entry, name: Name) -> tuple[Assumption, ...]:
     library = tags().get(f"{short}:latest")
     if library is None or library == facts.id:
         return _differs(facts, name, _LISTED if library is None else _LIBRARY)
-    said = message("resolve.library-differs", "in Ollama's library {name} is {model}", name=short, model=entry(library).name)
+    said = message(
+        "resolve.library-differs", "in Ollama's library {name} is {model}", name=short, model=entry(library).name
+    )
     assumption = Assumption(str(said), f"{short}:latest names that one")
     return (*_differs(facts, name), assumption)
 
@@ -211,7 +213,7 @@ _UNREFUSING = _UNREFUSING_WORDS | {"huihui", "hauhaucs", "aggressive", "v2", "no
 def _unrefusing(facts: Entry, name: Name) -> Assumption:
     said = message("resolve.same-layers", "{name} is planned as {model}", name=_as_asked(name), model=facts.name)
     return Assumption(
-        str(said),
+        as_text(said),
         sentence("model-names.weights-edited-place", "its weights were edited in place: every size is that model's"),
     )
 
@@ -246,11 +248,15 @@ def _identity(
 def _repackaged(identity: Identity, packed: Repackaging) -> Identity:
     """With the format that the repository holds, and its bytes, where these are known."""
     quantisation = identity.quantisation or by_label(packed.format)
+    if packed.bytes and identity.format == packed.format:  # what it holds is counted: no family's habit applies
+        quantisation = by_label(packed.format) or quantisation
+        identity = replace(identity, assumptions=identity.assumptions[:1])
     size = packed.files_bytes.get(quantisation.id) if quantisation else None
     size = size or (packed.bytes if identity.format in (None, packed.format) or not packed.files_bytes else None)
     if quantisation is None or size is None:
         return replace(identity, quantisation=quantisation, format=identity.format or packed.format)
-    return replace(identity, quantisation=quantisation.sized(size), format=identity.format or packed.format)
+    sized = replace(quantisation.sized(size), mtp_bytes=packed.mtp_bytes)
+    return replace(identity, quantisation=sized, format=identity.format or packed.format)
 
 
 _LISTED = sentence("model-names.usual-one-where", "the usual one where a name says no more")

@@ -12,7 +12,8 @@ Every file is one family's; a table is one model:
 - `tags`: what Ollama's library calls it today. `qwen3:4b` there is not the `Qwen3-4B` of the hub, so a tag with its
   colon is looked up before anything else.
 - `published` = [{ repo = "owner/NAME-AWQ", format = "awq", bytes = 5.2e9, files_gib = { q4_k_m = 4.7 } }]: repackagings
-  by others; `bytes` and `files_gib` (of a repository of GGUF files) only where they are known.
+  by others; `bytes` (what is loaded), `mtp_bytes` (of prediction layers beside it) and `files_gib` (of a repository of
+  GGUF files) only where they are known.
 - `source`, `date` (ISO: when it was read, or written down where the source says that it is recalled), `released`.
 """
 
@@ -90,6 +91,7 @@ class Repackaging:
     model_id: str
     format: str  # a quantisation id, or a container with many: gguf, mlx, exl2 ...
     bytes: float | None = None
+    mtp_bytes: float | None = None
     files_bytes: Mapping[str, float] = field(default_factory=dict)  # of GGUF repositories: quantisation id to bytes
 
 
@@ -214,7 +216,8 @@ def repackaging(repository: str) -> Repackaging | None:
         return None
     identity, row = found
     files = {quant: float(size) * 2**30 for quant, size in _mapping(row.get("files_gib")).items()}
-    return Repackaging(str(row["repo"]), str(identity), str(row["format"]), _number(row.get("bytes")), files)
+    sizes = _number(row.get("bytes")), _number(row.get("mtp_bytes"))
+    return Repackaging(str(row["repo"]), str(identity), str(row["format"]), *sizes, files)
 
 
 def repackagings(identity: str) -> tuple[Repackaging, ...]:

@@ -113,9 +113,10 @@ _FORMAT = re.compile(
     r"(?<![A-Za-z0-9])(?:"
     r"(?:UD-|i1-|smol-|mix-)?(?:I?Q[1-8]_[A-Z0-9]+(?:_[A-Z0-9]+)*|I?Q[1-8]|TQ[12]_0|I2_S)"
     r"|(?:MX|NV)FP[468](?:A16)?(?:[_-]MOE)?|BF16|FP(?:32|16|8|4)(?:[_-](?:dynamic|block|static|per-?tensor))*|F(?:32|16)|E4M3"
-    r"|GPTQ(?:Model)?|AWQ|HQQ|AQLM|VPTQ|torchao|Quark|autoround|auto-round|bnb|bitsandbytes|NF4|EXL[23]|MLX|DWQ|QAT|OptiQ"
+    r"|GPTQ(?:Model)?|AWQ|HQQ|AQLM|VPTQ|torchao|Quark|autoround|auto-round|bnb|bitsandbytes|NF4"
+    r"|EXL[23]|MLX|DWQ|QAT|OptiQ"
     r"|compressed-tensors|HIGGS|SINQ|QuIP(?:-?sharp)?|EETQ|Quanto|ParoQuant|SpinQuant|FP6|v\d+-k\d+-\d+-woft"
-    r"|U?INT[2348](?:[_-]mixed)?|W[48]A(?:16|[48])(?:FP8)?(?:S?C8)?|(?<!\d\.)(?:\d(?:\.\d+)?[ -]?bits?|\d(?:\.\d+)?[ -]?bpw)"
+    r"|U?INT[2348](?:[_-]mixed)?|W[48]A(?:16|[48])(?:FP8)?(?:S?C8)?|(?<!\d\.)\d(?:\.\d+)?[ -]?(?:bits?|bpw)"
     r"|ONNX|OpenVINO|CoreML|TensorRT|TRT-?LLM|LiteRT"
     r")(?![A-Za-z0-9])(?!\.\d)",
     re.IGNORECASE,

@@ -6,6 +6,7 @@ name alone gives its shape.
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import replace
 
@@ -52,11 +53,15 @@ def _pruned_by_share(name: Name) -> tuple[Entry, Model, Assumption] | None:
     whole = by_id(original.id)
     experts = _experts(whole)
     remaining = experts - experts * int(match[2]) // 100
-    return (original, with_experts(whole, remaining, name.core), _told(name, original, remaining, experts)) if experts else None
+    return (
+        (original, with_experts(whole, remaining, name.core), _told(name, original, remaining, experts))
+        if experts
+        else None
+    )
 
 
 def _pairs(words: tuple[str, ...]) -> list[str]:
-    return [f"{first} {second}" for first, second in zip(words, words[1:], strict=False)]
+    return [f"{first} {second}" for first, second in itertools.pairwise(words)]
 
 
 _SHARE = re.compile(r"(reap|ream|pruned) ([1-7][05])")
@@ -97,7 +102,9 @@ def _told(name: Name, original: Entry, remaining: int, experts: int) -> Assumpti
 def _usual(experts: int, remaining: float, slack: float) -> int:
     """The cut of whole five per cents where one is within what a name rounds away, else the nearest number."""
     usual = (experts - experts * percent // 100 for percent in range(5, 76, 5))
-    return min((n for n in usual if abs(n - remaining) <= slack), key=lambda n: abs(n - remaining), default=round(remaining))
+    return min(
+        (n for n in usual if abs(n - remaining) <= slack), key=lambda n: abs(n - remaining), default=round(remaining)
+    )
 
 
 def _parameters_of_one_expert(model: Model) -> float:

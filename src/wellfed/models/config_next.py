@@ -1,4 +1,4 @@
-"""Builders of hybrids of 2026: Kimi delta attention beside grouped-query (Solar-Open2) or latent attention (GLM-5-Next).
+"""Builders of hybrids of 2026: Kimi delta beside grouped-query (Solar-Open2) or latent attention (GLM-5-Next).
 
 Source: the configuration and model classes of huggingface/transformers (solar_open2, glm5_next; read 2026-11-29).
 """

@@ -39,8 +39,9 @@ def file_size(model: Model, quantisation: Quantisation) -> FileSize:
     """The size of `model`'s files in `quantisation`, as published."""
     held = weights(model, quantisation)
     if quantisation.family != "gguf":
-        whole = held.total + held.mtp
-        native = quantisation.id == model.native_quantisation
+        ahead = held.mtp if quantisation.mtp_bytes is None else quantisation.mtp_bytes
+        whole = held.total + ahead
+        native = quantisation.id == model.native_quantisation or quantisation.file_bytes is not None
         low, high = (1.0, 1.0) if native or quantisation.recipe in {"bf16", "fp16", "fp32"} else _MADE
         return FileSize(whole, whole * low, whole * high, held.total)
     words = _BYTES_PER_WORD * model.vocabulary

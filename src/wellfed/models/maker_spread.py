@@ -3,7 +3,8 @@
 Each row is the least and the most of (published bytes / bytes by the recipe), where the recipe is llama.cpp's or, for
 "UD-", `recipes_unsloth`. Sources: 1,270 files of 60 models by bartowski, unsloth, mradermacher, lmstudio-community and
 others as model_catalog_v2.json of janhq/model-catalog lists them (2026-05-05, sizes to 0.1 GiB). Makers who take
-llama.cpp as it is are within 1 %; what follows is for those who widen. *Assumed*: a file without a maker may be anyone's.
+llama.cpp as it is are within 1 %; what follows is for those who widen. *Assumed*: a file without a maker may be
+anyone's.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Spread(NamedTuple):
 
 _EXACT = Spread(1.0, 1.0, 1.0)
 _ONE_TYPE = frozenset({"F32", "F16", "BF16", "Q8_0"})
+_PLAIN = frozenset({"Q4_0", "Q4_1", "Q5_0", "Q5_1", "MXFP4"})  # one type for all matrices
 _OF_IK = ("_KS", "_KT", "_KL", "_KSS", "_R4", "_R8")
 _IK_K = frozenset({"IQ2_K", "IQ3_K", "IQ4_K", "IQ5_K", "IQ6_K"})
 _IK = (0.995, 1.165)  # by the cards of those who publish them: 23 files of five MoE models
@@ -86,7 +88,7 @@ _BARTOWSKI: dict[str, tuple[_Ends, _Ends]] = {
     "Q5_K_M": ((1.005, 1.07), (0.998, 1.015)),
     "Q6_K": ((1.01, 1.065), (0.995, 1.06)),
 }
-_SINCE_BARTOWSKI = "2025-09"  # his earlier files are llama.cpp's own mixes
+_SINCE_BARTOWSKI = "2025-09"  # files of earlier models are llama.cpp's own mixes, or widened a little
 
 # Unsloth's dynamic mixes of 2026 give fewer bits where they are few and more where they are many
 _DYNAMIC_2026: dict[str, tuple[_Ends, _Ends]] = {
@@ -130,7 +132,9 @@ def spread(model: Model, quantisation: Quantisation) -> Spread:
         return _of(table, label, model, _DYNAMIC)
     if label in _IK_K or label.endswith(_OF_IK):
         return _between(*_IK)
-    table = _BARTOWSKI if maker == "bartowski" and released >= _SINCE_BARTOWSKI else _ANYBODY
+    if released and released < _SINCE_BARTOWSKI:
+        return _EXACT if label in _PLAIN else _between(*_UPSTREAM)
+    table = _BARTOWSKI if maker == "bartowski" else _ANYBODY
     return _of(table, _WIDENED.get(label, label), model, _UPSTREAM)
 
 
@@ -145,6 +149,6 @@ def _of(table: dict[str, tuple[_Ends, _Ends]], label: str, model: Model, otherwi
 
 def _between(low: float, high: float) -> Spread:
     """The recipe's own size as the middle where both ends are near enough to it, else half way between them."""
-    own = 1 - MOST <= low and high <= 1 + MOST
+    own = low >= 1 - MOST and high <= 1 + MOST
     centre = 1.0 if own else (low + high) / 2
     return Spread(centre, max(1 - MOST, low / centre), min(1 + MOST, high / centre))

@@ -175,7 +175,11 @@ def _clock(socket: Socket, share: float, boosts: bool, notes: list[Assumption]) 
     base = (spec.base_clock_hz if spec else None) or boost
     boost = boost if boosts else base
     if boost is None and base is None:
-        notes.append(Assumption("3 GHz cores", sentence("numa.clock-unknown", "the clock is unknown")))
+        notes.append(
+            Assumption(
+                sentence("numa.cores-3-ghz", "3 GHz cores"), sentence("numa.clock-unknown", "the clock is unknown")
+            )
+        )
         return _CLOCK_HZ
     top, bottom = boost or base or _CLOCK_HZ, base or boost or _CLOCK_HZ
     if _server_mesh(spec) and "avx512" in _flags(socket):

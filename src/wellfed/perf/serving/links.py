@@ -58,6 +58,14 @@ def _over_pcie(machine: Machine, gpu: GpuSpec, ranks: int) -> float:
     return min(_PCIE_BYTES_PER_S.get(link.generation, 13e9 / 2) * link.width / 16 for link in links)
 
 
+def pcie_bytes_per_s(machine: Machine) -> float:
+    """What the narrowest of the GPUs' links to the host carries, one direction."""
+    spec = next((gpu.spec for gpu in machine.gpus if gpu.spec is not None), None)
+    if spec is None:
+        raise Unsupported("no data sheet of these GPUs")
+    return _over_pcie(machine, spec, len(machine.gpus))
+
+
 def _detour(machine: Machine, ranks: int) -> tuple[float, float]:
     """Rate and latency of the way that copies are told to take, against the way that they usually take there."""
     way = slowest_way(machine, ranks)
