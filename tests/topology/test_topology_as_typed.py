@@ -69,18 +69,11 @@ GPU: 0
         TOTAL_VRAM: 24560 MB
         USED_VRAM: 20110 MB
 """
-NVLINK = """
-GPU 0: NVIDIA RTX A6000 (UUID: GPU-1)
-	 Link 0: 14.062 GB/s
-	 Link 1: 14.062 GB/s
-	 Link 2: {state}
-	 Link 3: 14.062 GB/s
-GPU 1: NVIDIA RTX A6000 (UUID: GPU-2)
-	 Link 0: 14.062 GB/s
-	 Link 1: 14.062 GB/s
-	 Link 2: {state}
-	 Link 3: 14.062 GB/s
-"""
+NVLINK = "".join(
+    f"GPU {gpu}: NVIDIA RTX A6000 (UUID: GPU-{gpu})\n"
+    + "".join(f"\t Link {link}: {'{state}' if link == 2 else '14.062 GB/s'}\n" for link in range(4))
+    for gpu in (0, 1)
+)
 BRIDGES = """
 GPU 0: NVIDIA A100 80GB PCIe (UUID: GPU-1)
 """ + "".join(f"\t Link {n}: {'25 GB/s' if n < 4 else '<inactive>'}\n" for n in range(12))

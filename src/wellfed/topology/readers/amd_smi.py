@@ -166,7 +166,7 @@ def _hertz(text: str | None) -> float | None:
 
 
 def _throttled(fields: _Fields) -> tuple[str, ...]:
-    """What slows the card down: the status alone tells no cause, a cause's own state does (amdsmi: power and throttle)."""
+    """What slows the card down: the status alone tells no cause, a cause's own state does (amdsmi, violations)."""
     causes = [
         path.rpartition("/")[2].removesuffix("_violation_status").removesuffix("_accumulated")
         for path, value in fields.items()

@@ -138,8 +138,8 @@ def _cpu(body: str) -> tuple[str | None, int | None, int]:
 
 
 def _old_cpu(body: str) -> tuple[str | None, int | None, int]:
-    """`Quad core Intel Core i7-7700K (-MT-MCP-)`, as versions before 3 wrote it; `16-core AMD Ryzen 9 7950X [MT MCP]`, as
-    those since write it in short.
+    """`Quad core Intel Core i7-7700K (-MT-MCP-)`, as versions before 3 wrote it; `16-core AMD Ryzen 9 7950X [MT MCP]`,
+    as those since write it in short.
     """
     body = re.sub(r"^\s*Info:\s*", "", body)
     match = re.match(r"(?:(\d)x?\s+)?(?:(\w+)[- ]core)?\s*((?:Intel|AMD)\s.*?)\s*(?:\(?-M|\[M[TC])", body, re.I)
