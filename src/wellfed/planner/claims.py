@@ -88,7 +88,15 @@ def _speed(name: str, where: str, weights: str) -> str:
         return sentence("claims.does-fit", "does not fit{short}", short=short)
     rate = plan.estimate.decode_tok_s
     layout = plan.layout
-    return f"{rate.value:.0f} tokens/s ({rate.low:.0f}-{rate.high:.0f}), {layout.engine} {layout.quantisation}"
+    return sentence(
+        "claims.speed",
+        "{rate:.0f} tokens/s ({low:.0f}-{high:.0f}), {engine} {weights}",
+        rate=rate.value,
+        low=rate.low,
+        high=rate.high,
+        engine=layout.engine,
+        weights=layout.quantisation,
+    )
 
 
 def _fits(name: str, where: str, weights: str) -> Held:
