@@ -31,7 +31,10 @@ def fetch(address: Address, path: str, most_bytes: int = MOST_BYTES, within_s: f
         try:
             connection.request("GET", address.base + path, headers=address.headers)
             response = connection.getresponse()
-            return response.status, _whole(response, most_bytes)
+            content = _whole(response, most_bytes)
+            if late.is_set():  # an answer without a length ends where it is cut
+                raise AskingError(Trouble.SILENT, f"no whole answer to {path} within {within_s:.0f} s")
+            return response.status, content
         except Failure as error:
             if late.is_set():
                 raise AskingError(

@@ -40,9 +40,9 @@ class Check:
     repair: Change | None = None
     effect: Change | None = None
     against: Callable[[Machine, Estimate], Iterable[Finding]] | None = None
-    modelled: bool = False  # estimates of speed and memory know what this fault does
     code: str = ""  # short, for tables and filters: PCI-01
     price: Callable[[Machine, Estimate], Cost] | None = None  # its own, where the estimate does not have it
+    unpriced: Message | None = None  # why no estimate shows what this fault does, where none does
     ask: tuple[str, ...] = ()  # commands whose output would tell, for a dump that does not
     hardware: bool = False  # a broken part: counts even where it costs nothing
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wellfed.cli.console import colon
+from wellfed.cli.fleet_export import export
+from wellfed.cli.fleet_watch import history, watch
 from wellfed.cli.plan import POSITIVE
 from wellfed.errors import BadInput
 from wellfed.message import joined, message, sentence
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 @click.group()
 def command() -> None:
     """Many machines: are they put together alike and right, and what will a model do on them?"""
+
+
+command.add_command(watch)
+command.add_command(history)
+command.add_command(export)
 
 
 @command.command()
@@ -226,7 +233,8 @@ def _write(path: Path, text: str) -> str:
 @click.option("--machines", multiple=True, metavar="COUNT=MACHINE",
               help="So many nodes of a kind: '3=8x h200, 2x xeon 8480+'; repeatable.")  # fmt: skip
 @click.option("--snapshots", type=click.Path(path_type=Path), metavar="FOLDER", help="The nodes gathered there.")
-@click.option("--network", metavar="RATE", help="Between nodes, e.g. 400Gb.")
+@click.option("--network", metavar="RATE", help="Between nodes, e.g. 400Gb, or "
+              "'400g x8 rails, 2:1, 16 a leaf'.")  # fmt: skip
 @click.option("--workload", "-w", type=click.Choice(list(PRESETS)), default="chat", show_default=True)
 @click.option("--prompt", type=click.IntRange(1), help="Prompt tokens.")
 @click.option("--output", type=click.IntRange(1), help="Output tokens.")
@@ -244,8 +252,11 @@ def _write(path: Path, text: str) -> str:
 @click.option("--quant", "-q", "quantisations", multiple=True, metavar="TYPE", help="e.g. FP8; repeatable.")
 @click.option("--trace", type=click.Path(path_type=Path), metavar="CSV",
               help="Requests (arrival_s, prompt_tokens, output_tokens) to send through the replicas.")  # fmt: skip
+@click.option("--disaggregate", is_flag=True, help="Also: prefill and decode on workers of their own, in which ratio.")
+@click.option("--export", type=click.Choice(["kubernetes", "dra", "kserve", "llm-d", "ray-serve", "keda", "hpa"]),
+              help="Write the replicas down for what will run or scale them, and stop.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
-def plan(model: str, as_json: bool, **options: Any) -> None:
+def plan(model: str, as_json: bool, export: str | None, **options: Any) -> None:
     """How many replicas of MODEL a load needs on these nodes, and what they cost.
 
     A replica spans the fewest nodes that hold the model within the targets. Exits with 1 where the rate is not carried.
@@ -255,7 +266,11 @@ def plan(model: str, as_json: bool, **options: Any) -> None:
 
     say_how_read(model)
     answer = fleet_plan(model, _fleet_options(options))
-    if as_json:
+    if export:
+        from wellfed.verbs.fleet_handover import plan_export
+
+        click.echo(plan_export(answer, export), nl=False)
+    elif as_json:
         click.echo(json.dumps(fleet_plan_document(answer), indent=1))
     else:
         from wellfed.cli.fleet_plan_text import print_fleet_plan
@@ -293,6 +308,7 @@ def _fleet_options(options: dict[str, Any]) -> FleetOptions:
         engines=tuple(Engine(name) for name in options["engines"]),
         quantisations=options["quantisations"],
         trace=options["trace"],
+        disaggregate=options["disaggregate"],
     )
 
 

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -130,6 +131,9 @@ def _steps(options: dict[str, Any], settings: WatchOptions) -> tuple[Target, Pro
         return watching.replayed(options["replay"], settings)
     target = watching.target(options["name"], options["pid"], options["url"])
     watching.ensure_somebody_listens(target)
+    if target.pid is not None:
+        line = "what its command line wastes: wellfed plan --from-command pid:{pid}"
+        _say(tell("cli.watch.as-started", line, pid=target.pid))
     promised = watching.promise_or_why(target, settings)
     if isinstance(promised, str):
         _say(promised)
@@ -187,10 +191,12 @@ def _closed(file: TextIO) -> None:
 
 
 def _exported(stack: ExitStack, address: str, insecure: bool, target: Target, steps: Steps) -> Steps:
+    from wellfed.verbs.machine_facts import Reading, machine_facts
     from wellfed.watching.export import Exporter, listen
 
     exporter: Exporter = stack.enter_context(listen(address, insecure))
     click.echo(tell("cli.watch.serving", "serving {url}", url=exporter.url), err=True)
+    stack.callback(Reading(partial(machine_facts, target), partial(setattr, exporter, "facts")).close)
     for sample, diagnosis in steps:
         exporter.update(target.name, diagnosis)
         yield sample, diagnosis

@@ -6,7 +6,9 @@ import os
 import secrets
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -28,14 +30,21 @@ _EXTRA = "pip install 'wellfed[serve]'"
               help="The token that clients must send; beyond loopback one is made if none is given.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes that compute; default: one a core.")
 @click.option("--allow-run", is_flag=True, help="Let agents start and stop engines through MCP.")
-def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: int | None, allow_run: bool) -> None:
+@click.option("--fleet", type=click.Path(path_type=Path), metavar="FOLDER", help="Show these snapshots at /fleet.")
+def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: int | None, allow_run: bool,
+          fleet: Path | None) -> None:  # fmt: skip
     """A local page on which all answers can be seen and changed; the same process is a REST API and an MCP server.
 
     Prints its URL and serves until Ctrl-C. The API is described at /openapi.json.
     """
     ensure_extra()
     settings = Settings(host, port, _token(host, token_file), allow_run, workers)
+    grid = None if fleet is None else _grid(fleet)
     listening = _listen(settings)
+    from wellfed.serve.pool import Pool
+
+    pool = Pool(settings.workers)
+    pool.begin()
     bound = listening.getsockname()[1]
     url = f"http://{f'[{host}]' if ':' in host else host}:{bound}/"
     import uvicorn
@@ -43,6 +52,8 @@ def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: 
     from wellfed.serve.app import create_app
 
     click.echo(url)
+    if grid is not None:
+        click.echo(tell("command.fleet", "{count} machines: {url}fleet", count=grid["count"], url=url), err=True)
     if settings.token is not None and token_file is None:
         click.echo(tell("command.token", "token: {token}", token=settings.token), err=True)
     if browse:
@@ -50,11 +61,22 @@ def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: 
 
         webbrowser.open(url)
     config = uvicorn.Config(
-        create_app(settings), log_level="warning", access_log=False, server_header=False, date_header=False,
+        create_app(settings, pool, grid), log_level="warning", access_log=False, server_header=False, date_header=False,
         timeout_keep_alive=15, limit_concurrency=512, h11_max_incomplete_event_size=64 << 10,
         timeout_graceful_shutdown=2,
     )  # fmt: skip
-    uvicorn.Server(config).run(sockets=[listening])
+    with suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _grid(folder: Path) -> dict[str, Any]:
+    """The fleet as it is now; read before anything is served."""
+    from datetime import datetime
+
+    from wellfed.serve.page.fleet_views import grid_of
+    from wellfed.verbs.fleets import fleet_check
+
+    return grid_of(fleet_check(folder), datetime.now().strftime("%Y-%m-%d %H:%M"))
 
 
 @click.command()
@@ -62,9 +84,13 @@ def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: 
 def mcp(allow_run: bool) -> None:
     """Tools for agents over standard input and output (Model Context Protocol): plan, fit, check, resolve ..."""
     ensure_extra()
+    from wellfed.serve.pool import Pool
+
+    pool = Pool(1)
+    pool.begin()  # beside the import of the SDK
     from wellfed.serve.tools import over_stdio
 
-    over_stdio(Settings(allow_run=allow_run, workers=1))
+    over_stdio(Settings(allow_run=allow_run, workers=1), pool)
 
 
 def ensure_extra() -> None:

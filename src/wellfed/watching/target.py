@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -74,7 +75,7 @@ def _given(pid: int | None, url: str | None) -> Target:
         )
     if url is None and pid is not None:
         ports = listening(pid)
-        url = f"http://127.0.0.1:{ports[0]}" if ports else None
+        url = f"http://{address_of(pid)}:{ports[0]}" if ports else None
     elif url is not None and pid is None and _is_local(url):
         port = urlsplit(url).port or (443 if url.startswith("https") else 80)
         pid = owner(port)
@@ -86,6 +87,27 @@ def _given(pid: int | None, url: str | None) -> Target:
         engine=engine,
         key=state.key_at(url) if url else None,
     )
+
+
+def address_of(pid: int) -> str:
+    """Where the process can be reached from here: loopback, or the address of its own network namespace (a container's,
+    a pod's), as its routing table tells it (/proc/PID/net/fib_trie; proc(5), namespaces(7)).
+    """
+    try:
+        apart = Path(f"/proc/{pid}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
+    except OSError:  # not ours to see
+        apart = False
+    return own_address(text(f"/proc/{pid}/net/fib_trie") or "") if apart else "127.0.0.1"
+
+
+def own_address(fib_trie: str) -> str:
+    """The first address of a host that is not loopback; loopback where there is none."""
+    lines = fib_trie.splitlines()
+    for line, following in pairwise(lines):
+        address = line.rpartition("|-- ")[2].strip()
+        if following.split() == ["/32", "host", "LOCAL"] and not address.startswith("127."):
+            return address
+    return "127.0.0.1"
 
 
 def engine_of(pid: int) -> str | None:

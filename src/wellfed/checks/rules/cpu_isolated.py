@@ -45,7 +45,12 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 def repair(machine: Machine) -> Machine:
     """None isolated."""
-    return replace(machine, os=replace(machine.os, cpus_isolated=())) if machine.os.cpus_isolated else machine
+    isolated = machine.os.cpus_isolated
+    if not isolated:
+        return machine
+    allowed = machine.os.cpus_allowed  # the kernel leaves isolated CPUs out of what processes start with
+    allowed = tuple(sorted({*allowed, *isolated})) if allowed else allowed
+    return replace(machine, os=replace(machine.os, cpus_isolated=(), cpus_allowed=allowed))
 
 
 CHECK = Check(

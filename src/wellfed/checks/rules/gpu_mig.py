@@ -32,6 +32,17 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     return warn(name(gpu), why, "on", "off", [command(f"nvidia-smi -i {gpu.index} -mig 0", Safety.RESTART)])
 
 
+def effect(machine: Machine) -> Machine:
+    """no links between cards that are cut up: NVIDIA's MIG user guide knows no peers, by NVLink or PCIe. What smaller
+    slices have of memory and compute is not in it: the price is the least.
+    """
+    cut = {gpu.index for gpu in machine.gpus if gpu.mig}
+    if not cut:
+        return machine
+    links = (replace(link, active=link.active and not cut & {link.a, link.b}) for link in machine.gpu_links)
+    return replace(machine, gpu_links=tuple(links))
+
+
 def repair(machine: Machine) -> Machine:
     """Whole cards."""
     return with_gpus(machine, (replace(gpu, mig=False) for gpu in machine.gpus if gpu.mig))
@@ -52,4 +63,5 @@ CHECK = Check(
     ask=("nvidia-smi",),
     refs=("https://docs.nvidia.com/datacenter/tesla/mig-user-guide/",),
     repair=repair,
+    effect=effect,
 )

@@ -160,7 +160,6 @@ CHECK = Check(
         "https://huggingface.co/docs/huggingface_hub/guides/manage-cache",
     ),
     repair=repair,
-    modelled=True,
     against=against,
     price=price,
 )

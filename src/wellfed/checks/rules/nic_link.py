@@ -24,12 +24,13 @@ MOVE = by_hand(
 
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per fast network card."""
-    fast = [
-        nic
-        for nic in machine.nics
-        if nic.physical and nic.pci_address and (nic.kind == "infiniband" or (nic.bytes_per_s or 0) >= SLOW_BYTES_PER_S)
-    ]
+    fast = [nic for nic in machine.nics if _is_fast(nic)]
     return [_judge_nic(machine, nic) for nic in fast] or [_judge_slow(machine)]
+
+
+def _is_fast(nic: Nic) -> bool:
+    rate = nic.bytes_per_s or 0
+    return nic.physical and bool(nic.pci_address) and (nic.kind == "infiniband" or rate >= SLOW_BYTES_PER_S)
 
 
 def _too_slow(machine: Machine) -> str | None:
@@ -93,6 +94,22 @@ def _short(hop: Hop) -> bool:
     return seen.width < width or seen.generation < generation
 
 
+def effect(machine: Machine) -> Machine:
+    """a network between machines that is no faster than its cards' PCIe links."""
+    network = machine.network_bytes_per_s
+    cards = [(nic, _carried(machine, nic)) for nic in machine.nics if _is_fast(nic)]
+    if network is None or machine.count < 2 or not cards or any(carried is None for _, carried in cards):
+        return machine
+    own = sum(nic.bytes_per_s or network for nic, _ in cards)
+    left = sum(min(nic.bytes_per_s or network, carried or 0.0) for nic, carried in cards)
+    return replace(machine, network_bytes_per_s=network * left / own)
+
+
+def _carried(machine: Machine, nic: Nic) -> float | None:
+    path = hops(by_address(machine), nic.pci_address)
+    return min((link.bytes_per_s for hop in path if (link := loaded(hop)) is not None), default=None)
+
+
 def repair(machine: Machine) -> Machine:
     """Every network card's hops at what both ends can do, and wide enough for its rate; no card below 10 Gb/s."""
     if _too_slow(machine) is not None:
@@ -146,4 +163,5 @@ CHECK = Check(
     ask=("sudo lspci -nnvv",),
     refs=("https://docs.kernel.org/PCI/sysfs-pci.html",),
     repair=repair,
+    effect=effect,
 )

@@ -112,5 +112,4 @@ CHECK = Check(
     ),
     refs=("https://docs.kernel.org/admin-guide/mm/numaperf.html",),
     repair=repair,
-    modelled=True,
 )

@@ -144,5 +144,4 @@ CHECK = Check(
     ask=("lspci -tnnv",),
     refs=("https://pci-ids.ucw.cz", "Intel platform controller hub data sheets, PCI device tables"),
     repair=repair,
-    modelled=True,
 )

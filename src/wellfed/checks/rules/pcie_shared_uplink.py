@@ -161,6 +161,5 @@ CHECK = Check(
     ),
     refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html",),
     repair=repair,
-    modelled=True,
     effect=effect,
 )

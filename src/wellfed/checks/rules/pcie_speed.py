@@ -204,5 +204,4 @@ CHECK = Check(
     ),
     refs=("https://docs.kernel.org/PCI/sysfs-pci.html", "PCI Express Base Specification 5.0, 7.5.3"),
     repair=repair,
-    modelled=True,
 )
