@@ -175,6 +175,7 @@ def _names() -> Mapping[str, Message]:
         message("term.data-sheet", "the data sheet's"),
         message("term.prefill", "prefill"),
         message("term.decode", "decode"),
+        message("term.streamed", "experts from disk"),
     )
     return {each.template: each for each in names}
 
