@@ -271,14 +271,14 @@ def _print_upgrades(upgrades: tuple[Upgrade, ...]) -> None:
 
 
 def gain(upgrade: Upgrade) -> Message | None:
-    """What an upgrade buys; None where it changes nothing."""
+    """What an upgrade buys; None where it changes nothing, or slows the answers down."""
     rate = Amount(upgrade.plan.estimate.decode_tok_s.value, "tok/s")
     if upgrade.gain == float("inf"):
         return message("upgrade.runs", "it would run: {rate}", rate=rate)
     if upgrade.finer is not None:
         text = "room for finer weights: {weights} at {rate}"
         return message("upgrade.finer", text, weights=upgrade.finer.upper(), rate=rate)
-    if max(upgrade.gain, upgrade.ttft_gain) < 1.02:
+    if max(upgrade.gain, upgrade.ttft_gain) < 1.02 or upgrade.gain < 0.98:
         return None
     text = "tokens/s x{rate}, first token {first}x as soon"
     return message("upgrade.faster", text, rate=_times(upgrade.gain), first=_times(upgrade.ttft_gain))

@@ -139,7 +139,7 @@ def _on_devices(spec: LaunchSpec, devices: tuple[int, ...]) -> LaunchSpec:
 
 
 def _adapted(plan: Plan, found: Program, model_file: str, endpoint: Endpoint) -> LaunchSpec:
-    from wellfed.engines import llamacpp, own_files, sglang, tensorrt_llm, vllm
+    from wellfed.engines import ds4, llamacpp, lmdeploy, own_files, sglang, tensorrt_llm, vllm
 
     match plan.layout.engine:
         case Engine.LLAMA_CPP | Engine.IK_LLAMA_CPP:
@@ -150,5 +150,9 @@ def _adapted(plan: Plan, found: Program, model_file: str, endpoint: Endpoint) ->
             return sglang.launch_spec(plan, found.words, model_file, endpoint)
         case Engine.TENSORRT_LLM:
             return tensorrt_llm.launch_spec(plan, found.words, model_file, endpoint)
+        case Engine.LMDEPLOY:
+            return lmdeploy.launch_spec(plan, found.words, model_file, endpoint)
+        case Engine.DS4:
+            return ds4.launch_spec(plan, found.words, model_file, endpoint)
         case Engine.EXLLAMAV3 | Engine.MLX:
             return own_files.launch_spec(plan, found.words, model_file, endpoint)

@@ -36,7 +36,11 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     missed = offline(machine)
     if missed is None:
-        return [missing(machine, "offline CPUs", "os.cpus_offline", "os.cpus_present", "cpus")]
+        return [
+            missing(
+                machine, sentence("checked.offline-cpus", "offline CPUs"), "os.cpus_offline", "os.cpus_present", "cpus"
+            )
+        ]
     if not missed:
         return [passed(SYSTEM, sentence("check.cpu-offline.all-cpus-online", "all CPUs are online"), "0 offline")]
     if machine.os.smt is False and len(missed) == len(machine.os.cpus_online or ()):

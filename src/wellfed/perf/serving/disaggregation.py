@@ -35,18 +35,19 @@ def split(
     decode_workers: float,
     clients: float,
     matched: float = 0.0,
+    prefill_knobs: Knobs | None = None,
 ) -> Split:
     """Closed loop over two pools: a client prefills, hands its cache over, decodes, and asks again.
 
     Decode passes hold no prefill. The rate is the least of what clients ask for, the prefill pool can take and the
     decode slots hold, with a rounded knee; Little's law gives the wait. The share of the requests that the start brings
     at once waits for half of all prompts. `matched` 1: the prefill pool is as large as its load asks for, whatever its
-    number of workers. Numbers or arrays.
+    number of workers. `prefill_knobs`: of the prefill workers, where their GPUs are of another kind. Numbers or arrays.
     """
     per_pass = smaller(prefill_shape.prompt, prefill_shape.chunk)
     passes = prefill_shape.prompt / per_pass
     # every attention group of a worker takes a prompt of its own
-    together = forward(prefill_shape, knobs, 0.0 * per_pass, per_pass * prefill_shape.groups).seconds
+    together = forward(prefill_shape, prefill_knobs or knobs, 0.0 * per_pass, per_pass * prefill_shape.groups).seconds
     prefill = together * passes
     most = prefill_workers * prefill_shape.groups * prefill_shape.stages / prefill
     handed = decode_shape.context_bytes / (decode_shape.link_bandwidth * knobs.kv_transfer_fraction)
