@@ -197,7 +197,7 @@ def _variant(engine: Engine, flags: set[str]) -> Engine:
 def _model(pairs: Iterable[tuple[str, str]], positional: Iterable[str], engine: Engine) -> str | None:
     """What is loaded; elsewhere than in TabbyAPI `--model-name` is what it is served as."""
     named = {key: value for key, value in pairs if key in MODEL}
-    keys = ("model", "m", "model-path", "hf", "hf-repo", "hfr", "mu", "model-url")
+    keys: tuple[str, ...] = ("model", "m", "model-path", "hf", "hf-repo", "hfr", "mu", "model-url")
     keys += ("model-name",) if engine is Engine.EXLLAMAV3 else ()
     found = next((named[key] for key in keys if named.get(key)), None)
     return found or next((word for word in positional if word not in _NOT_MODELS and "=" not in word), None)
