@@ -35,6 +35,7 @@ def offload_bytes(layout: Layout, gpus: Sequence[Share]) -> float:
 def offload_terms(layout: Layout, gpus: Sequence[Share]) -> tuple[MemoryTerm, ...]:
     """RAM's ledger entry of it."""
     size = offload_bytes(layout, gpus)
+<<<<<<< HEAD
     return (
         (
             MemoryTerm(
@@ -47,3 +48,7 @@ def offload_terms(layout: Layout, gpus: Sequence[Share]) -> tuple[MemoryTerm, ..
         if size
         else ()
     )
+=======
+    said = sentence("offload.note", "cache of prompts that may come back")
+    return (MemoryTerm("ram", "kv offload", size, said),) if size else ()
+>>>>>>> layouts
