@@ -104,11 +104,7 @@ def _with_adapters(layouts: Iterable[Layout], adapters: tuple[int, int], refused
             yield replace(layout, options=(*layout.options, *options))
         elif layout.engine not in told:
             told.add(layout.engine)
-<<<<<<< HEAD
-            refused.append(Refusal(capabilities.label, sentence("candidates.serves-adapters", "serves no adapters")))
-=======
             refused.append(Refusal(capabilities.label, sentence("candidates.no-adapters", "serves no adapters")))
->>>>>>> layouts
 
 
 def _with_drafts(
