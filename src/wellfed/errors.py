@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 
 from wellfed.message import Message, joined, sentence
 
@@ -76,4 +75,6 @@ class UnknownName(BadInput):
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
     """Up to `count` of `known` that resemble `name`, best first."""
+    from difflib import get_close_matches
+
     return tuple(get_close_matches(name.lower(), list(known), n=count, cutoff=0.5))

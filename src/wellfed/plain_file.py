@@ -39,6 +39,11 @@ def refuse_named_files() -> None:
     _may_name_files = False
 
 
+def may_name_files() -> bool:
+    """Whether names may be files of this machine: not in a process that answers strangers."""
+    return _may_name_files
+
+
 def named_path(text: str) -> Path | None:
     """The path that a name would be, if a name may be one here."""
     return expanded(text) if _may_name_files and text.strip() and len(text) < _LONGEST_PATH else None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wellfed.message import joined
+from wellfed.messages.terms import term_words
 from wellfed.messages.words import tell, words
 from wellfed.units import format_bandwidth, format_rate
 
@@ -156,7 +157,7 @@ def link_text(copies: Sequence[Copy]) -> None:
             else tell("bench-text.node", "node {node}", node=node)
         )
         detour = tell("bench-text.through-host-memory", "  through host memory") if copy.direct is False else ""
-        rate, direction = format_bandwidth(copy.bytes_per_s), padded(words(copy.direction), 16)
+        rate, direction = format_bandwidth(copy.bytes_per_s), padded(term_words(copy.direction), 16)
         click.echo(f"GPU {copy.gpu}  {padded(where, 9)} {direction} {rate}{detour}")
 
 

@@ -251,4 +251,5 @@ def _print_simulated(plan: FleetPlan) -> None:
             tokens=format_rate(seen.tokens_per_s),
         )
     )
-    console().print(f"  TTFT {ttft}; TPOT {tpot}" + (f"; [yellow]{seen.late:.1%} late[/]" if seen.late else ""))
+    late = tell("fleet-plan-text.late", "; [yellow]{share:.1%} late[/]", share=seen.late) if seen.late else ""
+    console().print(f"  TTFT {ttft}; TPOT {tpot}{late}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wellfed.cli.naming import say_how_read
+from wellfed.cli.saved import keep, save_option, use_option
 from wellfed.library import planning as library
 from wellfed.message import sentence
 from wellfed.nouns.layout import Engine
@@ -57,12 +58,15 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 
 @click.command()
 @click.argument("model", required=False)
+@use_option
 @click.option("--on", metavar="MACHINE", help="A machine in a line, a TOML file, build:NAME or a snapshot; "
               "without it: this machine.")  # fmt: skip
 @click.option("--nodes", type=click.IntRange(1, 512), default=None, help="So many equal machines.")
 @click.option("--network", metavar="RATE", help="Network between them, e.g. 400Gb.")
 @click.option("--vram-free", metavar="SIZE[,SIZE...]", help="Free memory of every GPU, or of each.")
 @click.option("--ram-free", metavar="SIZE", help="Free RAM.")
+@click.option("--carve-out", metavar="SIZE[,SIZE]",
+              help="Of an AMD APU's memory: what the BIOS gives to graphics, what these may map besides.")  # fmt: skip
 @click.option("--os", "system", type=click.Choice(["linux", "windows", "wsl2", "macos"]), help="What it runs.")
 @click.option("--for", "objective", type=click.Choice([o.value for o in Objective]), default="balanced",
               show_default=True, help="What to rank by.")  # fmt: skip
@@ -74,6 +78,8 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 @click.option("--context", type=click.IntRange(1), help="Longest context to make room for, in tokens.")
 @click.option("--ttft", type=POSITIVE, help="Wanted time to first token, seconds.")
 @click.option("--tpot", type=POSITIVE, help="Wanted time per output token, milliseconds.")
+@click.option("--shared-prefix", type=click.IntRange(1), metavar="TOKENS",
+              help="So many tokens of every prompt are alike, e.g. a system prompt.")  # fmt: skip
 @click.option("--quality", type=click.Choice(list(QUALITY)), default=None,
               help="Coarsest weights to accept  [default: at-least-q4, lower only when nothing fits].")  # fmt: skip
 @click.option("--engine", "-e", "engines", multiple=True, type=EngineVersion(), metavar="ENGINE[@VERSION]",
@@ -83,7 +89,8 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
               help="KV cache, e.g. q8_0, fp8, q8_0/f16; `any` tries all  [default: the engine's own; coarser only when "
               "nothing fits].")  # fmt: skip
 @click.option("--from-command", "command_line", metavar="LINE",
-              help="Instead of MODEL: a command line that runs now; estimated as it is, and improved.")  # fmt: skip
+              help="Instead of MODEL: a command line that runs now, a script, a compose FILE.yaml[#SERVICE], pid:PID; "
+              "estimated as it is, and improved.")  # fmt: skip
 @click.option("--set", "pins", multiple=True, metavar="KEY=VALUE",
               help="Pin a setting by the engine's own flag name, e.g. ubatch-size=2048.")  # fmt: skip
 @click.option("--speculate", metavar="HOW",
@@ -91,6 +98,8 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
               "prediction layers, where they help].")  # fmt: skip
 @click.option("--acceptance", type=click.FloatRange(0, 1, min_open=True),
               help="How often one drafted token is right, e.g. 0.7.")  # fmt: skip
+@click.option("--lora", metavar="N[@RANK]", help="Serve so many adapters beside the model, e.g. 4@64.")
+@click.option("--stream", is_flag=True, help="Experts that memory does not hold are read from disk (llama.cpp).")
 @click.option("--train", type=click.Choice([m.value for m in Method]), help="Fine-tune MODEL instead of serving it.")
 @click.option(
     "--sequence", type=click.IntRange(16), default=2048, show_default=True, help="With --train: tokens of a sequence."
@@ -125,6 +134,9 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 @click.option("--electricity", type=POSITIVE, metavar="PRICE", help="Price of a kWh.")
 @click.option("--api-price", type=POSITIVE, metavar="PRICE", help="What an API asks for a million output tokens.")
 @click.option("--currency", default="USD", show_default=True, help="Of all these prices.")
+@save_option
+@click.option("--chart", is_flag=False, flag_value="-", metavar="[FILE.svg]",
+              help="Also draw tokens/s over context and over users: here, or into a file.")  # fmt: skip
 @click.option("--report", type=click.Path(path_type=Path), help="Also write the whole answer here (.html or .md).")
 @click.option("--explain", is_flag=True, help="Show every term, assumption and source of the best plan.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
@@ -135,6 +147,10 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
     config.json, or a hub repository id. Exits with 1 when nothing fits, or nothing meets
     the targets or keeps up with the rate.
     """
+    if options["save"] is not None:
+        keep(options["save"])
+        if model is None and options["command_line"] is None:
+            return
     if options["command_line"] is not None:
         if model is not None:
             raise click.UsageError(
@@ -163,12 +179,20 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
         from wellfed.cli.report import write_report
 
         write_report(options["report"], planned.answer, top, planned.steps)
+    if options["chart"] not in (None, "-"):
+        from wellfed.cli.sweep_chart import write_chart
+
+        write_chart(Path(options["chart"]), planned.answer)
     if as_json:
         click.echo(json.dumps(planned.to_dict(), indent=1))
     else:
         from wellfed.cli.plan_text import print_answer, print_which_cpu
 
         print_answer(planned.answer, top, explain, planned.steps, planned.rates)
+        if options["chart"] == "-":
+            from wellfed.cli.sweep_chart import print_charts
+
+            print_charts(planned.answer)
         if options["cpus"]:
             print_which_cpu(planned.which_cpu)
         if options["max_users"]:
@@ -198,6 +222,8 @@ _HERE = (
     "max_users",
     "cpus",
     "report",
+    "chart",
+    "save",
     *_TRAINING,
     *_PRICES,
 )  # not of the search
@@ -226,7 +252,7 @@ def _train(model: str, options: dict[str, Any], top: int, explain: bool, as_json
     )  # fmt: skip
     shard = Shard(options["shard"]) if options["shard"] else None
     wish = Wish(options["micro_batch"], shard, options["checkpointing"], options["offload"], options["gpus"])
-    names = ("on", "nodes", "network", "vram_free", "ram_free", "system")
+    names = ("on", "nodes", "network", "vram_free", "ram_free", "system")  # a carve-out is for serving
     answer = train(model, TrainOptions(task, wish, **{name: options[name] for name in names}))
     if as_json:
         click.echo(json.dumps(train_json(answer, top), indent=1))

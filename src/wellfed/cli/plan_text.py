@@ -24,6 +24,7 @@ from wellfed.planner.money import NOTHING_PAID, Rates, money, power_caps
 from wellfed.planner.replicas import idle_words, replicas
 from wellfed.planner.start import start_words
 from wellfed.planner.sweep import MostUsers
+from wellfed.planner.tiers import tier_words, tiers
 from wellfed.planner.upgrades import Upgrade
 from wellfed.planner.which_cpu import WhichCpu
 from wellfed.provenance import Assumption
@@ -50,6 +51,8 @@ def print_answer(
         _print_limits(plans[0])
         if answer.ranking.drafting is not None:
             out.print(escape(words(answer.ranking.drafting)))
+        if search.workload.shared_prefix_tokens:
+            _print_tiers(plans[0])
         copies = replicas(search, plans[0])
         if copies is not None:
             out.print(escape(words(copies.said())))
@@ -78,6 +81,13 @@ def _print_money(answer: Answer, plan: Plan, rates: Rates, explain: bool) -> Non
             joules="?" if capped.joules_per_token is None else f"{capped.joules_per_token:.3g}",
         )  # fmt: skip
         console().print(f"  [dim]{escape(line)}[/]")
+
+
+def _print_tiers(plan: Plan) -> None:
+    """Where the common prefix may wait, and when a copy of it is quicker than computing it."""
+    for tier in tiers(plan):
+        flag = f"  ({tier.flag})" if tier.flag else ""
+        console().print(f"  {escape(words(tier_words(tier)) + flag)}")
 
 
 def _print_host(answer: Answer) -> None:
@@ -261,14 +271,14 @@ def _print_upgrades(upgrades: tuple[Upgrade, ...]) -> None:
 
 
 def gain(upgrade: Upgrade) -> Message | None:
-    """What an upgrade buys; None where it changes nothing."""
+    """What an upgrade buys; None where it changes nothing, or slows the answers down."""
     rate = Amount(upgrade.plan.estimate.decode_tok_s.value, "tok/s")
     if upgrade.gain == float("inf"):
         return message("upgrade.runs", "it would run: {rate}", rate=rate)
     if upgrade.finer is not None:
         text = "room for finer weights: {weights} at {rate}"
         return message("upgrade.finer", text, weights=upgrade.finer.upper(), rate=rate)
-    if max(upgrade.gain, upgrade.ttft_gain) < 1.02:
+    if max(upgrade.gain, upgrade.ttft_gain) < 1.02 or upgrade.gain < 0.98:
         return None
     text = "tokens/s x{rate}, first token {first}x as soon"
     return message("upgrade.faster", text, rate=_times(upgrade.gain), first=_times(upgrade.ttft_gain))

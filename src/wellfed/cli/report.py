@@ -8,6 +8,7 @@ from pathlib import Path
 
 from wellfed import __version__
 from wellfed.cli.plan_text import gain, limits, model_line
+from wellfed.cli.sweep_chart import line_svg, sweeps
 from wellfed.documents.machine_line import machine_line
 from wellfed.errors import BadInput
 from wellfed.message import joined, message
@@ -18,7 +19,6 @@ from wellfed.nouns.estimate import DeviceMemory, Quantity, Term, total_seconds
 from wellfed.nouns.plan import Plan
 from wellfed.planner.answer import Answer
 from wellfed.planner.kinds import describe
-from wellfed.planner.sweep import Point, over_context, over_users
 from wellfed.units import format_bytes, format_rate, format_seconds
 from wellfed.verbs.next_steps import NextSteps, disk_line
 
@@ -157,8 +157,10 @@ _PAGE = """<!doctype html>
 :root {{ color-scheme: light dark; }}
 body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }}
 table {{ border-collapse: collapse; width: 100%; }} td, th {{ padding: .25rem .6rem; text-align: left; }}
-tr + tr {{ border-top: 1px solid #8884; }} pre {{ overflow-x: auto; background: #8881; padding: .6rem; }}
-.verdict {{ font-size: 1.15rem; font-weight: 600; }} .small {{ color: #888; font-size: .85rem; }}
+tr + tr {{ border-top: 1px solid #8884; }}
+pre {{ white-space: pre-wrap; overflow-wrap: anywhere; background: #8881; padding: .6rem; }}
+.verdict {{ font-size: 1.15rem; font-weight: 600; }}
+.small {{ color: color-mix(in srgb, CanvasText 65%, Canvas); font-size: .85rem; }}
 svg text {{ font: 11px system-ui, sans-serif; fill: currentColor; }}
 </style></head><body>
 {body}
@@ -224,38 +226,4 @@ def _bar(head: str, parts: Sequence[tuple[str, float, str]], whole: float) -> st
 
 
 def _sweeps_html(answer: Answer, plan: Plan) -> list[str]:
-    charts = (
-        (phrase("report.over-context", "tokens/s over context"), over_context(answer.search, plan)),
-        (phrase("report.over-users", "tokens/s of all over users"), over_users(answer.search, plan)),
-    )
-    return [_line_chart(head, points, n == 1) for n, (head, points) in enumerate(charts) if len(points) > 1]
-
-
-def _line_chart(head: str, points: tuple[Point, ...], total: bool) -> str:
-    """A line with its 80 % interval; points are spaced evenly, since they stand at powers."""
-    values = [point.total_tok_s if total else point.decode_tok_s for point in points]
-    most = max(value.high for value in values) or 1.0
-    place = [(60 + 800 * n / (len(points) - 1), value) for n, value in enumerate(values)]
-    line = " ".join(f"{x:.0f},{_y(v.value, most):.0f}" for x, v in place)
-    above = [f"{x:.0f},{_y(v.high, most):.0f}" for x, v in place]
-    below = [f"{x:.0f},{_y(v.low, most):.0f}" for x, v in reversed(place)]
-    ticks = "".join(
-        f'<text x="{x:.0f}" y="218" text-anchor="middle">{point.x:,}</text>'
-        for (x, _), point in zip(place, points, strict=True)
-    )
-    marks = "".join(
-        f'<circle cx="{x:.0f}" cy="{_y(v.value, most):.0f}" r="3" fill="{_COLOURS[0]}">'
-        f"<title>{format_rate(v.value)}</title></circle>"
-        for x, v in place
-    )
-    scale = f'<text x="50" y="14" text-anchor="end">{format_rate(most)}</text>'
-    scale += '<text x="50" y="200" text-anchor="end">0</text>'
-    return (
-        f'<h3>{escape(head)}</h3><svg viewBox="0 0 900 225" width="100%" role="img" aria-label="{escape(head)}">'
-        f'<polygon points="{" ".join([*above, *below])}" fill="{_COLOURS[0]}" opacity=".2"/>'
-        f'<polyline points="{line}" fill="none" stroke="{_COLOURS[0]}" stroke-width="2"/>{marks}{ticks}{scale}</svg>'
-    )
-
-
-def _y(value: float, most: float) -> float:
-    return 200 - 190 * value / most
+    return [f"<h3>{escape(sweep.head)}</h3>{line_svg(sweep)}" for sweep in sweeps(answer.search, plan)]

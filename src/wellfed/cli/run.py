@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wellfed.cli.keys import key_options, with_key
+from wellfed.cli.saved import use_option
 from wellfed.message import Message, joined, sentence
 from wellfed.messages.words import tell, words
 from wellfed.nouns.layout import Engine
@@ -93,6 +94,7 @@ def chosen(options: dict[str, Any]) -> dict[str, Any]:
 
 
 @click.command()
+@use_option
 @run_options
 @click.option("--on", metavar="MACHINE", help="With --dry-run or --export: another machine, as `plan` takes it.")
 @click.option("--nodes", type=click.IntRange(1, 512), default=None, help="With --on: so many equal machines.")

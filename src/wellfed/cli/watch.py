@@ -131,6 +131,9 @@ def _steps(options: dict[str, Any], settings: WatchOptions) -> tuple[Target, Pro
         return watching.replayed(options["replay"], settings)
     target = watching.target(options["name"], options["pid"], options["url"])
     watching.ensure_somebody_listens(target)
+    if target.pid is not None:
+        line = "what its command line wastes: wellfed plan --from-command pid:{pid}"
+        _say(tell("cli.watch.as-started", line, pid=target.pid))
     promised = watching.promise_or_why(target, settings)
     if isinstance(promised, str):
         _say(promised)

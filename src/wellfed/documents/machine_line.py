@@ -11,8 +11,10 @@ from wellfed.units import format_bandwidth, format_bytes
 
 def machine_line(machine: Machine) -> str:
     """GPUs, CPUs, memory with its theoretical bandwidth; unknown is `?`."""
-    nodes = f"{machine.count} x " if machine.count > 1 else ""
-    return nodes + joined(", ", [*_gpus(machine), *_cpus(machine), _memory(machine)])
+    one = joined(", ", [*_gpus(machine), *_cpus(machine), _memory(machine)])
+    if machine.count == 1:
+        return one
+    return sentence("machine-line.several", "{count} machines, each {one}", count=machine.count, one=one)
 
 
 def _memory(machine: Machine) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from wellfed.engines import ds4
 from wellfed.engines.versions import Version, least_capability
 from wellfed.hardware.parts import GpuSpec
 from wellfed.message import sentence
@@ -14,6 +15,9 @@ from wellfed.nouns.layout import Engine
 
 # Compute capability of the first NVIDIA GPUs whose matrix units know a format (CUDA C++ programming guide).
 _FP8_CAPABILITY, _FP4_CAPABILITY = 8.9, 10.0
+# From here on vLLM and SGLang multiply FP8 and FP4 weights that the chip does not know by widening them to 16 bits on
+# their way (Marlin, W8A16 and W4A16): their size is read, the rate of 16 bits is computed at.
+_MARLIN_CAPABILITY = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +39,13 @@ class Capabilities:
     cpu_layers: bool = False  # some layers on the CPU
     cpu_experts: bool = False  # routed experts on the CPU
     moe_only: bool = False
+    adapters: bool = False  # LoRA adapters are served beside the model
+    widens: bool = False  # FP8 and FP4 weights run on NVIDIA cards that do not know them
     max_sequences: tuple[int, ...] = (1,)
     batch_tokens: tuple[int, ...] = (2048,)
     architectures: Mapping[str, frozenset[str]] = field(default_factory=dict)  # of a vendor, where not all
     source: str = ""
+    on_request: bool = False  # planned for only where it is named
 
 
 _INTEL_GRAPHICS = {  # SYCL and Vulkan, no Gaudi
@@ -70,6 +77,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         cpu_only=True,
         cpu_layers=True,
         cpu_experts=True,
+        adapters=True,
         architectures=_INTEL_GRAPHICS,
         source="llama.cpp docs/build.md and tools/server/README.md",
     ),
@@ -84,6 +92,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         cpu_only=True,
         cpu_layers=True,
         cpu_experts=True,
+        adapters=True,
         source="ik_llama.cpp README.md",
     ),
     Engine.VLLM: Capabilities(
@@ -96,6 +105,8 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         tensor_parallel=True,
         expert_parallel=True,
         attention_data_parallel=True,
+        widens=True,
+        adapters=True,
         max_sequences=_SLOTS,
         batch_tokens=(2048, 8192, 16384),
         cpu_on_request=("bf16",),
@@ -112,6 +123,8 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         tensor_parallel=True,
         expert_parallel=True,
         attention_data_parallel=True,
+        widens=True,
+        adapters=True,
         max_sequences=_SLOTS,
         batch_tokens=(4096, 8192, 16384),
         architectures={"amd": frozenset({"cdna3", "cdna4"}), "huawei": frozenset({"davinci"})},
@@ -159,6 +172,29 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         layer_split=True,
         source="mlx-lm README.md",
     ),
+    Engine.LMDEPLOY: Capabilities(
+        Engine.LMDEPLOY,
+        "LMDeploy",
+        {"nvidia": 7.0},
+        ("bf16", "fp8", "int4"),
+        ("f16", "int8", "int4"),
+        tensor_parallel=True,
+        adapters=True,
+        max_sequences=(8, 32, 64, 128, 256),
+        batch_tokens=(8192,),
+        source="LMDeploy documentation: TurboMind, supported models, KV quantisation, api_server",
+        on_request=True,
+    ),
+    Engine.DS4: Capabilities(
+        Engine.DS4,
+        "ds4",
+        {"apple": 0, "nvidia": 8.0, "amd": 0},
+        ("q4_k_m", "iq2_xxs"),
+        ("f16",),
+        layer_split=True,
+        source="README.md and docs/MODELS.md of antirez/ds4",
+        on_request=True,
+    ),
 }
 
 
@@ -182,6 +218,8 @@ def why_not(
 
     `named`: it was asked for by name, so that a build of its own for CPUs may be meant.
     """
+    if capabilities.engine is Engine.DS4 and not ds4.runs(model.id):
+        return sentence("capabilities.ds4", "runs {models} only", models=", ".join(ds4.MODELS))
     if capabilities.moe_only and not model.is_moe:
         return sentence("capabilities.runs-mixture-experts", "runs mixture-of-experts models only")
     unread = why_not_loaded(model, capabilities.engine.value)
@@ -226,9 +264,11 @@ def usable_quantisations(capabilities: Capabilities, model: Model, gpu: GpuSpec 
         return tuple(name for name in _published(capabilities, model) if name in _CANN_TYPES)
     chosen = []
     for name in _with_int8(capabilities, gpu, _published(capabilities, model)):
-        if name in {"fp8", "fp8-fp4-experts"} and not _knows(gpu, _FP8_CAPABILITY):
+        widened = capabilities.widens and _has(gpu, _MARLIN_CAPABILITY)
+        if name in {"fp8", "fp8-fp4-experts"} and not (widened or _knows(gpu, _FP8_CAPABILITY)):
             continue
-        if name == "nvfp4" and not _knows(gpu, _FP4_CAPABILITY, amd=False):
+        only = model.native_quantisation.lower() == "nvfp4"  # else INT4 is as quick, and smaller
+        if name == "nvfp4" and not (_knows(gpu, _FP4_CAPABILITY, amd=False) or (widened and only)):
             continue
         chosen.append(name)
     return tuple(chosen)
@@ -251,7 +291,8 @@ def reads_on_request(capabilities: Capabilities, model: Model, usable: tuple[str
     native = model.native_quantisation.lower()
     halves = ("fp16", "fp32") if "bf16" in usable else ()
     experts = ("mxfp4",) if native == "mxfp4-experts" else ()
-    return (*halves, *experts, *(("int8",) if native in _WIDE else ()))
+    narrow = ("nvfp4",) if native in _WIDE and capabilities.widens else ()
+    return (*halves, *experts, *narrow, *(("int8",) if native in _WIDE else ()))
 
 
 def _published(capabilities: Capabilities, model: Model) -> tuple[str, ...]:
@@ -266,6 +307,11 @@ def _published(capabilities: Capabilities, model: Model) -> tuple[str, ...]:
     if native == "fp8":
         return tuple(name for name in capabilities.quantisations if name != "bf16")
     return (native,)
+
+
+def _has(gpu: GpuSpec | None, capability: float) -> bool:
+    """Whether it is an NVIDIA GPU of at least this compute capability."""
+    return gpu is not None and gpu.vendor == "nvidia" and float(gpu.compute_capability or 0) >= capability
 
 
 def _knows(gpu: GpuSpec | None, capability: float, amd: bool = True) -> bool:

@@ -42,7 +42,8 @@ def binding(machine: Machine, layout: Layout) -> Binding:
 
 
 def _one_socket(machine: Machine, layout: Layout, nodes: list[NumaNode]) -> Binding:
-    sockets = {gpu.socket for gpu in machine.gpus[: layout.gpus] if gpu.socket is not None}
+    used = [gpu for gpu in machine.gpus if gpu.index in layout.devices] or machine.gpus[: layout.gpus]
+    sockets = {gpu.socket for gpu in used if gpu.socket is not None}
     if len(sockets) > 1:
         return Binding(
             _allowed(machine, _cpus(nodes)),

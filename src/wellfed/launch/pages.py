@@ -39,7 +39,9 @@ def ensure_usable(libc: tuple[str, str] | None = None) -> None:
     hint = sentence(
         "launch.pages.start-without-huge", "start without --huge-pages; transparent huge pages may still serve"
     )
-    raise BadInput(f"huge pages need glibc {_GLIBC[0]}.{_GLIBC[1]} or newer, this is {name} {version}".rstrip(), hint)
+    least, here = f"{_GLIBC[0]}.{_GLIBC[1]}", f"{name} {version}".rstrip()
+    template = "huge pages need glibc {least} or newer, this is {here}"
+    raise BadInput(sentence("launch.pages.glibc", template, least=least, here=here), hint)
 
 
 @contextmanager

@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib.util
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from wellfed.engines import llamacpp, own_files, sglang, tensorrt_llm, vllm
+from wellfed.engines import ds4, llamacpp, lmdeploy, own_files, sglang, tensorrt_llm, vllm
 from wellfed.errors import BadInput
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 from wellfed.nouns.layout import Engine
 
@@ -55,6 +54,11 @@ def program(engine: Engine, needs_gpu: bool, given: str | None = None) -> Progra
             return _on_path("trtllm-serve", "pip install tensorrt-llm")
         case Engine.MLX:
             return _on_path("mlx_lm.server", "pip install mlx-lm")
+        case Engine.LMDEPLOY:
+            return _on_path("lmdeploy", "pip install lmdeploy")
+        case Engine.DS4:
+            said = sentence("programs.ds4", "ds4-server is started from its own folder")
+            raise BadInput(said, sentence("programs.ds4.hint", "name it with --program"))
         case Engine.EXLLAMAV3:
             raise BadInput(
                 sentence("programs.tabbyapi-exllamav3", "TabbyAPI, exllamav3's server, is started from its own folder"),
@@ -71,6 +75,8 @@ _NOMINAL = {
     Engine.TENSORRT_LLM: ("trtllm-serve",),
     Engine.EXLLAMAV3: ("python3", "main.py"),
     Engine.MLX: ("mlx_lm.server",),
+    Engine.LMDEPLOY: ("lmdeploy",),
+    Engine.DS4: ("./ds4-server",),
 }
 
 
@@ -88,7 +94,7 @@ def _module_words(engine: Engine) -> tuple[str, ...]:
 def _llama(needs_gpu: bool) -> Program:
     own = shutil.which("llama-server")
     if own is not None:
-        return Program((own,), "llama-server on PATH")
+        return Program((own,), sentence("programs.on-path", "llama-server on PATH"))
     if needs_gpu:
         hint = sentence(
             "programs.install-llama-server",
@@ -140,6 +146,8 @@ def recorded_flags(engine: Engine) -> Sequence[str]:
         Engine.TENSORRT_LLM: tensorrt_llm.FLAGS,
         Engine.EXLLAMAV3: own_files.TABBY_FLAGS,
         Engine.MLX: own_files.MLX_FLAGS,
+        Engine.LMDEPLOY: lmdeploy.FLAGS,
+        Engine.DS4: ds4.FLAGS,
     }
     return by_engine.get(engine, llamacpp.FLAGS)
 
@@ -174,6 +182,8 @@ def known_words(found: Program, words: Sequence[str], engine: Engine) -> tuple[s
 
 def _help(found: Program, engine: Engine) -> str:
     """What the program says of its flags; empty when it says nothing of them."""
+    import subprocess
+
     for asked in _HELP.get(engine, (("--help",),)):
         try:
             done = subprocess.run(

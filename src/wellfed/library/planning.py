@@ -140,6 +140,7 @@ def plan(
     network: str | None = None,
     vram_free: str | None = None,
     ram_free: str | None = None,
+    carve_out: str | None = None,
     os: str | None = None,
     for_: Objective | str = Objective.BALANCED,
     workload: Workload | str = "chat",
@@ -150,6 +151,7 @@ def plan(
     context: int | None = None,
     ttft: float | None = None,
     tpot: float | None = None,
+    shared_prefix: int | None = None,
     quality: str | None = None,
     engine: options.Engines = (),
     quant: options.Names = (),
@@ -157,6 +159,8 @@ def plan(
     set: options.Names = (),
     speculate: str | None = None,
     acceptance: float | None = None,
+    lora: str | None = None,
+    stream: bool = False,
     top: int = 6,
     max_users: bool = False,
     cpus: bool = False,
@@ -173,7 +177,8 @@ def plan(
     `on` is a machine in a line ("2x rtx 4090, ryzen 9 7950x, 64gb"), a TOML file, `build:NAME` or a snapshot; None is
     this machine. `ttft` (s) and `tpot` (ms for each token) are targets, `rate` is requests per second instead of
     `concurrency`, `set` pins settings by the engine's own flag names ("ubatch-size=2048"), `engine` may name a version
-    ("vllm@0.17"), `speculate` drafts (mtp, eagle, draft:MODEL, ngram). Prices (of hire an
+    ("vllm@0.17"), `lora` serves adapters ("4@64": four of rank 64), `shared_prefix` tokens of every prompt are alike,
+    `speculate` drafts (mtp, eagle, draft:MODEL, ngram). Prices (of hire an
     hour, or "cloud" for the cheapest offer; of the machine, a kWh, a million tokens of an API) give tokens' cost.
     `cpus` asks which CPU would do behind these GPUs, by a file of `prices` where one is given.
     Raises UnknownName for names in no catalogue, Misuse for options that do not go together, BadInput, Unsupported.
@@ -182,10 +187,11 @@ def plan(
     if max_users and not (ttft or tpot):
         raise Misuse(message("plan.max-users-target", "--max-users needs a target: --ttft or --tpot"))
     request = plan_request(
-        on=on, nodes=nodes, network=network, vram_free=vram_free, ram_free=ram_free, os=os, for_=for_,
+        on=on, nodes=nodes, network=network, vram_free=vram_free, ram_free=ram_free,
+        carve_out=carve_out, os=os, for_=for_,
         workload=workload, concurrency=concurrency, rate=rate, prompt=prompt, output=output, context=context,
-        ttft=ttft, tpot=tpot, quality=quality, engine=engine, quant=quant, kv_type=kv_type, set=set,
-        speculate=speculate, acceptance=acceptance,
+        ttft=ttft, tpot=tpot, shared_prefix=shared_prefix, quality=quality, engine=engine, quant=quant,
+        kv_type=kv_type, set=set, speculate=speculate, acceptance=acceptance, lora=lora, stream=stream,
     )  # fmt: skip
     offers = _offers(request) if str(price_hour).lower() == "cloud" else ()
     hire = offers[0].price_per_hour if offers else _hire(price_hour)
@@ -224,6 +230,7 @@ def plan_request(
     network: str | None = None,
     vram_free: str | None = None,
     ram_free: str | None = None,
+    carve_out: str | None = None,
     os: str | None = None,
     for_: Objective | str = Objective.BALANCED,
     quality: str | None = None,
@@ -233,6 +240,8 @@ def plan_request(
     set: options.Names = (),
     speculate: str | None = None,
     acceptance: float | None = None,
+    lora: str | None = None,
+    stream: bool = False,
     **load: Any,
 ) -> PlanOptions:
     """The keywords of `plan` as what is searched for; `load` as `options.workload` takes it."""
@@ -252,10 +261,13 @@ def plan_request(
         versions=versions,
         speculate=speculate,
         acceptance=acceptance,
+        lora=lora,
+        streams=stream,
         quantisations=options.several(quant),
         kv_types=options.several(kv_type),
         pins=options.several(set),
         vram_free=vram_free,
         ram_free=ram_free,
+        carve_out=carve_out,
         system=None if os is None else options.one_of(os, options.SYSTEMS, "os"),
     )

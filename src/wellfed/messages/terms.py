@@ -169,6 +169,10 @@ def _names() -> Mapping[str, Message]:
         message("term.image-classification-and-embedding", "image classification and embedding"),
         message("term.robot-action", "robot action"),
         message("term.world-model", "world model"),
+        message("term.host-to-device", "host to device"),
+        message("term.device-to-host", "device to host"),
+        message("term.device-to-device", "device to device"),
+        message("term.data-sheet", "the data sheet's"),
     )
     return {each.template: each for each in names}
 

@@ -146,7 +146,9 @@ def _start(client: httpx.Client, url: str, count: int, repository: str) -> bytes
 def _refused(status: int, repository: str) -> BadInput:
     if status in (401, 403):
         text = "{name} is given only to those who have agreed to its terms (HTTP {status})"
-        return BadInput(message("hub.gated", text, name=repository, status=status), "set HF_TOKEN")
+        return BadInput(
+            message("hub.gated", text, name=repository, status=status), message("hub.gated.hint", "set HF_TOKEN")
+        )
     if status == 429:
         text = "the hub has had too many requests (HTTP 429): it gives nothing of {name} now"
         return BadInput(

@@ -20,6 +20,8 @@ class Engine(StrEnum):
     KTRANSFORMERS = "ktransformers"
     EXLLAMAV3 = "exllamav3"
     MLX = "mlx"
+    LMDEPLOY = "lmdeploy"
+    DS4 = "ds4"
 
     @property
     def is_local(self) -> bool:
@@ -30,6 +32,7 @@ class Engine(StrEnum):
             Engine.KTRANSFORMERS,
             Engine.EXLLAMAV3,
             Engine.MLX,
+            Engine.DS4,
         )
 
     @property
@@ -158,6 +161,7 @@ class Layout:
     `attention_data_parallel`: data-parallel attention inside the tensor-parallel group (SGLang, TensorRT-LLM, vLLM
     with expert parallelism): each group of tensor/attention_data_parallel ranks serves its own sequences.
 
+    `overrides` place single tensors; `offload` says then what that amounts to in whole layers.
     `split`: how many layers each GPU holds, the output head counted as one more on the GPU it is on (llama.cpp's
     `--tensor-split`); empty: as the engine divides them by itself, by memory.
     """
@@ -173,6 +177,8 @@ class Layout:
     attention_data_parallel: int = 1
     offload: Offload = ALL_GPU
     split: tuple[int, ...] = ()
+    devices: tuple[int, ...] = ()  # numbers of the GPUs used on each machine; empty: the first ones
+    overrides: tuple[tuple[str, str], ...] = ()  # llama.cpp's --override-tensor: (pattern, CPU or a GPU's name)
     numa: NumaPolicy = NumaPolicy.ONE_SOCKET
     threads: int | None = None  # None: the physical cores of the sockets used
     batch_tokens: int = 2048  # llama.cpp -b, vLLM --max-num-batched-tokens, SGLang --chunked-prefill-size

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from wellfed.engines.versions import FRONT
 from wellfed.message import joined, sentence
 from wellfed.nouns.layout import DraftKind, Layout, NumaPolicy
+from wellfed.perf.memory.streamed import STREAMED
 
 
 class Kind(StrEnum):
@@ -37,11 +39,23 @@ _POLICIES = {
 def describe(layout: Layout) -> str:
     """The layout in a few words: `TP4 x PP2`, `1 GPU; experts on CPU`. DPA is data-parallel attention."""
     guess = layout.speculation
-    drafting = [] if guess is None or guess.kind is None else [f"{_DRAFTS[guess.kind]} {guess.tokens}"]
-    return joined("; ", [_where(layout), *([] if layout.kv_type == "f16" else [f"KV {layout.kv_type}"]), *drafting])
+    drafting = [] if guess is None or guess.kind is None else [joined(" ", (_DRAFTS[guess.kind], str(guess.tokens)))]
+    front = [FRONTS.get(name, name) for key, name in layout.options if key == FRONT]
+    if STREAMED in layout.options:
+        drafting.append(sentence("planner.kinds.streamed", "experts from disk"))
+    cache = [] if layout.kv_type == "f16" else [f"KV {layout.kv_type}"]
+    return joined("; ", [*front, _where(layout), *cache, *drafting])
 
 
-_DRAFTS = {DraftKind.MTP: "MTP", DraftKind.EAGLE: "EAGLE", DraftKind.DRAFT: "draft model", DraftKind.NGRAM: "n-gram"}
+FRONTS = {"ollama": "Ollama"}  # programs around an engine
+
+
+_DRAFTS = {
+    DraftKind.MTP: "MTP",
+    DraftKind.EAGLE: "EAGLE",
+    DraftKind.DRAFT: sentence("kinds.draft-model", "draft model"),
+    DraftKind.NGRAM: "n-gram",
+}
 
 
 def _where(layout: Layout) -> str:
@@ -57,7 +71,23 @@ def _where(layout: Layout) -> str:
         ("DPA", layout.attention_data_parallel),
     )
     words = " x ".join(f"{name}{degree}" for name, degree in degrees if degree > 1)
-    return joined("; ", [words or _several(layout), *_on_cpu(layout)])
+    return joined("; ", [_gpus(layout, words), *_devices(layout, words), *_on_cpu(layout)])
+
+
+def _gpus(layout: Layout, words: str) -> str:
+    return words or _several(layout)
+
+
+def _devices(layout: Layout, words: str) -> list[str]:
+    """Which GPUs, where not the first ones; stages of a pipeline, where not alike."""
+    found: list[str] = []
+    if layout.devices:
+        numbers = ", ".join(map(str, layout.devices))
+        found.append(sentence("planner.kinds.devices", "on GPU {numbers}", numbers=numbers))
+    if words and layout.split:
+        split = "+".join(map(str, layout.split))
+        found.append(sentence("planner.kinds.stages", "stages of {split} layers", split=split))
+    return found
 
 
 def _several(layout: Layout) -> str:

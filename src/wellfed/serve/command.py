@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,10 @@ def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: 
     settings = Settings(host, port, _token(host, token_file), allow_run, workers)
     grid = None if fleet is None else _grid(fleet)
     listening = _listen(settings)
+    from wellfed.serve.pool import Pool
+
+    pool = Pool(settings.workers)
+    pool.begin()
     bound = listening.getsockname()[1]
     url = f"http://{f'[{host}]' if ':' in host else host}:{bound}/"
     import uvicorn
@@ -56,11 +61,12 @@ def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: 
 
         webbrowser.open(url)
     config = uvicorn.Config(
-        create_app(settings, grid), log_level="warning", access_log=False, server_header=False, date_header=False,
+        create_app(settings, pool, grid), log_level="warning", access_log=False, server_header=False, date_header=False,
         timeout_keep_alive=15, limit_concurrency=512, h11_max_incomplete_event_size=64 << 10,
         timeout_graceful_shutdown=2,
     )  # fmt: skip
-    uvicorn.Server(config).run(sockets=[listening])
+    with suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 def _grid(folder: Path) -> dict[str, Any]:
@@ -78,9 +84,13 @@ def _grid(folder: Path) -> dict[str, Any]:
 def mcp(allow_run: bool) -> None:
     """Tools for agents over standard input and output (Model Context Protocol): plan, fit, check, resolve ..."""
     ensure_extra()
+    from wellfed.serve.pool import Pool
+
+    pool = Pool(1)
+    pool.begin()  # beside the import of the SDK
     from wellfed.serve.tools import over_stdio
 
-    over_stdio(Settings(allow_run=allow_run, workers=1))
+    over_stdio(Settings(allow_run=allow_run, workers=1), pool)
 
 
 def ensure_extra() -> None:

@@ -88,7 +88,7 @@ def _zstandard(path: Path) -> Any:
 def load(path: Path) -> Snapshot:
     """The snapshot behind a path; `-` is a paste on standard input. Raises BadInput where there is nothing to read."""
     if str(path) == "-":
-        return load_stream(sys.stdin.buffer, "standard input")
+        return load_stream(sys.stdin.buffer, sentence("snapshot-io.standard-input", "standard input"))
     if path.is_dir():
         return _load_folder(path)
     try:
@@ -114,7 +114,9 @@ def _load_open(file: IO[bytes], path: Path) -> Snapshot:
     unpacked = _Unpacked(file, path, MAX_PASTED_BYTES)
     content = unpacked.read(MAX_PASTED_BYTES)
     if unpacked.damage:
-        raise BadInput(f"{path.name} is damaged{unpacked.damage}", _HINT)
+        raise BadInput(
+            sentence("snapshot-io.damaged", "{path} is damaged{how}", path=path.name, how=unpacked.damage), _HINT
+        )
     text = _decoded(content)
     if "\0" in text or text.count("\ufffd") > len(text) // 20:
         raise BadInput(

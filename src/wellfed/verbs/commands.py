@@ -119,11 +119,27 @@ def launch_spec(plan: Plan, found: Program, model_file: str, endpoint: Endpoint)
     """The engine's own adapter applied."""
     used = plan.machine.gpus[:1] if plan.layout.gpus else ()
     vendor = next((gpu.vendor or (gpu.spec.vendor if gpu.spec else None) for gpu in used), None)
-    return replace(_adapted(plan, found, model_file, endpoint), gpu_vendor=vendor or "nvidia")
+    spec = replace(_adapted(plan, found, model_file, endpoint), gpu_vendor=vendor or "nvidia")
+    return _on_devices(spec, plan.layout.devices)
+
+
+_VISIBLE = {
+    "nvidia": ("CUDA_VISIBLE_DEVICES", {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}), "amd": ("HIP_VISIBLE_DEVICES", {}),
+    "huawei": ("ASCEND_RT_VISIBLE_DEVICES", {}),
+}  # fmt: skip
+
+
+def _on_devices(spec: LaunchSpec, devices: tuple[int, ...]) -> LaunchSpec:
+    """The launch with only the GPUs to be seen that the plan names, by their numbers on the bus."""
+    if not devices or spec.gpu_vendor not in _VISIBLE:
+        return spec
+    name, order = _VISIBLE[spec.gpu_vendor]
+    seen = {**order, name: ",".join(map(str, devices))}
+    return replace(spec, gpus=devices, environment={**spec.environment, **seen})
 
 
 def _adapted(plan: Plan, found: Program, model_file: str, endpoint: Endpoint) -> LaunchSpec:
-    from wellfed.engines import llamacpp, own_files, sglang, tensorrt_llm, vllm
+    from wellfed.engines import ds4, llamacpp, lmdeploy, own_files, sglang, tensorrt_llm, vllm
 
     match plan.layout.engine:
         case Engine.LLAMA_CPP | Engine.IK_LLAMA_CPP:
@@ -134,5 +150,9 @@ def _adapted(plan: Plan, found: Program, model_file: str, endpoint: Endpoint) ->
             return sglang.launch_spec(plan, found.words, model_file, endpoint)
         case Engine.TENSORRT_LLM:
             return tensorrt_llm.launch_spec(plan, found.words, model_file, endpoint)
+        case Engine.LMDEPLOY:
+            return lmdeploy.launch_spec(plan, found.words, model_file, endpoint)
+        case Engine.DS4:
+            return ds4.launch_spec(plan, found.words, model_file, endpoint)
         case Engine.EXLLAMAV3 | Engine.MLX:
             return own_files.launch_spec(plan, found.words, model_file, endpoint)

@@ -105,7 +105,7 @@ def _kit(cpu: CpuSpec, count: int, stated: Modules | None) -> tuple[_Kit, tuple[
                 memory_channels=cpu.memory_channels,
                 channels=given.channels,
             ),
-            "another CPU",
+            sentence("written.memory.another-cpu", "another CPU"),
         )
     return _Kit(sizes, kind, given.rated_mt_s, given.overclocked), tuple(notes)
 

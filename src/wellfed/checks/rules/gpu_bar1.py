@@ -8,8 +8,9 @@ from dataclasses import replace
 from wellfed.checks.base import Check, by_hand, no_gpus, passed, skip, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
-from wellfed.checks.places import all_linked, cards, name, without_peers
+from wellfed.checks.places import all_linked, cards, name
 from wellfed.hardware.machine import Gpu, Machine
+from wellfed.hardware.peers import part_mapped, without_peers
 from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
@@ -36,9 +37,9 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     if gpu.bar1_bytes is None or gpu.memory_bytes is None:
-        return untold(machine, gpu, "BAR1 size", "bar1")
+        return untold(machine, gpu, sentence("checked.bar1-size", "BAR1 size"), "bar1")
     measured, wanted = f"{gpu.bar1_bytes >> 20} MiB", f"{gpu.memory_bytes >> 20} MiB"
-    if gpu.bar1_bytes < gpu.memory_bytes * 0.9:
+    if part_mapped(gpu):
         why = sentence(
             "check.gpu-bar1.only-window-memory",
             "only a window of the memory is on the bus: copies between cards go through RAM",

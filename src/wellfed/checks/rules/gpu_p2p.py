@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, by_hand, look, missing, no_gpus, passed, skip, warn
-from wellfed.checks.places import cards, pairs_without_links, without_peers
+from wellfed.checks.places import cards, pairs_without_links
 from wellfed.hardware.machine import Machine, Origin
+from wellfed.hardware.peers import without_peers
 from wellfed.message import Listing, message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 

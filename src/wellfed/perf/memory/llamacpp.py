@@ -18,9 +18,11 @@ from wellfed.models.gguf_types import TYPES, plain
 from wellfed.models.model import Model
 from wellfed.models.tensor import Part
 from wellfed.nouns.estimate import MemoryTerm
-from wellfed.nouns.layout import DraftKind, Engine, Layout, NumaPolicy
+from wellfed.nouns.layout import Engine, Layout, NumaPolicy
 from wellfed.nouns.plan import Request
 from wellfed.perf.kernels import REPACKED
+from wellfed.perf.memory.beside import draft_growth, extras, tower_terms
+from wellfed.perf.memory.buffers import too_large
 from wellfed.perf.memory.compute import Duties, compute_bytes, host_bytes, shapes
 from wellfed.perf.memory.devices import (
     context_bytes,
@@ -32,17 +34,18 @@ from wellfed.perf.memory.devices import (
     system_bytes,
     unified,
 )
-from wellfed.perf.memory.draft import draft_cache_bytes, draft_weight_bytes
+from wellfed.perf.memory.draft import draft_weight_bytes
 from wellfed.perf.memory.held import Held, held
 from wellfed.perf.memory.identity import per_object
 from wellfed.perf.memory.kv import cells, is_pooled, option, pooled_bytes, span_bytes
+from wellfed.perf.memory.lora import lora_bytes, lora_note
+from wellfed.perf.memory.overrides import RAM, Placed, placed
 from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span, layer_split
 from wellfed.units import MIB
 
 PIPELINE_COPIES = 4  # GGML_SCHED_MAX_COPIES: inputs of four micro-batches in flight over several GPUs
 _LOGIT_BYTES = 4
-_PATCHES = 4096  # of one picture at most, where nothing says otherwise (assumed)
 _OFFLOAD_FROM = 32  # tokens from which a CPU matrix is fetched to the GPU for a multiplication
 # The server's own: code and libraries, then what it keeps of each token of the vocabulary. Measured on the embedded
 # build with vocabularies of 512 to 151,936 tokens.
@@ -57,6 +60,7 @@ class Placement:
     cpu_layers: int
     cpu_experts: Span  # layers on GPUs whose routed experts are in RAM
     rows: bool  # --split-mode row: every matrix over all GPUs, cache and the rest on the first
+    placed: Placed | None = None  # where overrides put single tensors
 
     @property
     def output_on_gpu(self) -> bool:
@@ -82,7 +86,10 @@ def place(request: Request, gpus: tuple[Gpu, ...]) -> Placement:
         spans = (Span(layers - on_gpu, layers, on_gpu >= layers), *(Span(layers, layers) for _ in gpus[1:]))
     start = layers - on_gpu
     kept = offload.expert_layers_on_cpu(layers) if gpus else 0
-    return Placement(spans, start, Span(start, _after(expert_layers(request.model), start, kept)), rows)
+    experts = Span(start, _after(expert_layers(request.model), start, kept))
+    overrides = request.layout.overrides and spans and not rows
+    single = placed(request.model, request.weights, request.layout, spans) if overrides else None
+    return Placement(spans, start, experts, rows, single)
 
 
 def _fractions(request: Request, gpus: tuple[Gpu, ...]) -> Sequence[float]:
@@ -141,9 +148,9 @@ def _gpu_share(request: Request, placement: Placement, weights: Held, index: int
     fixed = (
         MemoryTerm(device, "weights", *_gpu_weights(request, placement, weights, index)),
         MemoryTerm(device, "engine context", context_bytes(gpu), context_note(gpu)),
-        *_gpu_extras(request, placement, index),
+        *extras(request, placement.spans[index], index),
     )
-    growth = _gpu_growth(request, placement, weights, index)
+    growth = _gpu_growth(request, placement, weights, index, gpu)
     machine = request.machine
     return Share(device, fixed, growth, gpu_capacity_bytes(gpu, machine), gpu_free_bytes(gpu, machine))
 
@@ -156,6 +163,9 @@ def _gpu_weights(request: Request, placement: Placement, weights: Held, index: i
         total = weights.resident(span.first, span.last) + weights.routed[last] - weights.routed[first]
         return (total + head) / len(placement.spans), sentence("llamacpp.split-rows", "split by rows")
     span = placement.spans[index]
+    if placement.placed is not None:
+        size = placement.placed.total.get(f"gpu{index}", 0.0)
+        return size + (head if span.output else 0.0), f"{span.layers} layers, by --override-tensor"
     first, last = placement.expert_layers(span)
     total = weights.resident(span.first, span.last) + weights.routed[last] - weights.routed[first]
     note = (
@@ -168,48 +178,6 @@ def _gpu_weights(request: Request, placement: Placement, weights: Held, index: i
     )
 
 
-def _gpu_extras(request: Request, placement: Placement, index: int) -> tuple[MemoryTerm, ...]:
-    """Beside the language model: the draft's weights, with the head; towers for pictures and sound, on the first."""
-    device, found = f"gpu{index}", []
-    draft = draft_weight_bytes(request.weights, request.layout)
-    if draft and _drafts_here(placement, index):
-        found.append(
-            MemoryTerm(
-                device,
-                "draft weights",
-                draft,
-                sentence("llamacpp.what-drafts-tokens", "what drafts tokens, beside the head"),
-            )
-        )
-    if index == 0 and option(request.layout, "mmproj") == "gpu":
-        found += [MemoryTerm(device, *named) for named in tower_terms(request.model)]
-    return tuple(found)
-
-
-def _drafts_here(placement: Placement, index: int) -> bool:
-    """Drafts follow the head."""
-    return placement.spans[index].output
-
-
-def tower_terms(model: Model) -> tuple[Named, ...]:
-    """The projector's file (`--mmproj`), in 16 bits, and what one picture's patches need: queries, keys, values and
-    the widest layer in FP32 for 4096 patches. Nothing where the model has no towers.
-    """
-    towers = [tensor for tensor in model.extra_tensors if tensor.part in (Part.VISION, Part.AUDIO)]
-    size = 2.0 * sum(tensor.elements for tensor in towers)
-    widest = max((max(tensor.rows, tensor.columns) for tensor in towers if tensor.columns > 1), default=0)
-    if not size:
-        return ()
-    return (
-        ("towers", size, sentence("llamacpp.pictures-sound-16", "pictures and sound, 16 bits")),
-        (
-            "tower compute",
-            _PATCHES * 4.0 * 3 * min(widest, 8192),
-            sentence("llamacpp.patches-one-picture", "patches of one picture"),
-        ),
-    )
-
-
 def _cache(request: Request, context: int, count: int, first: int, last: int) -> float:
     """Cache of `count` sequences in the layers first <= layer < last: one for each, or one for all."""
     model, layout = request.model, request.layout
@@ -219,44 +187,19 @@ def _cache(request: Request, context: int, count: int, first: int, last: int) ->
     return count * span_bytes(model, layout, padded, first, last)
 
 
-def _draft_growth(request: Request, context: int, count: int) -> tuple[Named, ...]:
-    """The draft's cache, and its graph: the logits of a whole ubatch."""
-    model, layout = request.model, request.layout
-    guess = layout.speculation
-    if guess is None or guess.kind in (None, DraftKind.NGRAM):
-        return ()
-    pools = 1 if is_pooled(layout) else count
-    cache = pools * draft_cache_bytes(model, layout, cells(layout, context))
-    rows = min(layout.ubatch_tokens, layout.batch_tokens)
-    compute = rows * (model.vocabulary + 2 * model.hidden) * 4.0
-    return (
-        (
-            "draft kv",
-            cache,
-            sentence(
-                "llamacpp.x-tokens",
-                "{kv_type}, {pools} x {context} tokens",
-                kv_type=layout.kv_type,
-                pools=pools,
-                context=context,
-            ),
-        ),
-        ("draft compute", compute, sentence("llamacpp.logits-one-ubatch", "logits of one ubatch of the draft")),
-    )
-
-
-def _gpu_growth(request: Request, placement: Placement, weights: Held, index: int) -> Growth:
+def _gpu_growth(request: Request, placement: Placement, weights: Held, index: int, gpu: Gpu) -> Growth:
     model, layout = request.model, request.layout
     span = placement.spans[index]
     duties = _duties(request, placement, weights, index)
 
-    drafts = _drafts_here(placement, index)
+    drafts = span.output  # they follow the head
 
     def growth(context: int, count: int) -> tuple[Named, ...]:
         cache = _cache(request, context, count, span.first, span.last) if _offloads_cache(layout) else 0.0
         compute = compute_bytes(model, layout, context, duties) if span.layers or span.output else 0.0
         return (
-            *(_draft_growth(request, context, count) if drafts else ()),
+            *too_large(request, gpu, span, duties.experts, context, count),
+            *(draft_growth(request, context, count) if drafts else ()),
             (
                 "kv",
                 cache,
@@ -284,7 +227,10 @@ def _duties(request: Request, placement: Placement, weights: Held, index: int) -
     """Matrices fetched from RAM go to the first GPU."""
     span = placement.spans[index]
     first, last = placement.expert_layers(span)
-    staged = 0.0
+    staged, single = 0.0, placement.placed
+    if single is not None:
+        staged = single.staged if index == 0 and fetches_experts(request) else 0.0
+        return Duties(span.output, single.routed.get(f"gpu{index}", 0.0) > 0, staged, _copies(placement))
     if placement.cpu_experts.layers and span.layers and index == 0 and fetches_experts(request):
         staged = max(matrix_bytes(weights, i) for i in range(placement.cpu_experts.first, placement.cpu_experts.last))
     holds = weights.routed[last] > weights.routed[first]
@@ -299,6 +245,8 @@ def fetches_experts(request: Request) -> bool:
     """
     layout, shape = request.layout, shapes(request.model)
     tokens = min(layout.ubatch_tokens, layout.batch_tokens)
+    if option(layout, "op_offload") == "0":
+        return False
     if layout.engine is not Engine.IK_LLAMA_CPP or not shape.active:
         return tokens >= _OFFLOAD_FROM
     kinds = (request.weights.types.get(Part.ROUTED_EXPERTS, ""), request.weights.quantisation.upper())
@@ -348,8 +296,10 @@ def _as_ram(terms: tuple[MemoryTerm, ...]) -> tuple[MemoryTerm, ...]:
 def _ram_weights(request: Request, placement: Placement, weights: Held) -> tuple[MemoryTerm, ...]:
     cpu = placement.cpu_layers
     total = request.weights.embedding + request.weights.lookup + weights.resident(0, cpu) + weights.routed[cpu]
-    experts = placement.cpu_experts
+    experts, single = placement.cpu_experts, placement.placed
     total += weights.routed[experts.last] - weights.routed[experts.first]
+    if single is not None:
+        total = request.weights.embedding + request.weights.lookup + single.total.get(RAM, 0.0)
     if not placement.output_on_gpu:
         total += request.weights.output + request.weights.other
     terms = [
@@ -394,6 +344,9 @@ def _ram_weights(request: Request, placement: Placement, weights: Held) -> tuple
                 sentence("llamacpp.what-drafts-tokens", "what drafts tokens, beside the head"),
             )
         )
+    lora = lora_bytes(request.model, request.layout, Span(0, cpu))
+    if lora:
+        terms.append(MemoryTerm("ram", "adapters", lora, lora_note(request.layout)))
     if option(request.layout, "mmproj") == "ram" or (option(request.layout, "mmproj") and not placement.spans):
         terms += [MemoryTerm("ram", *named) for named in tower_terms(request.model)]
     kept = request.layout.prompt_cache_bytes
@@ -459,7 +412,7 @@ def _ram_growth(
             ),
             ("compute", compute, sentence("llamacpp.pinned-inputs-cpu", "pinned inputs and the CPU's activations")),
             ("output", output, sentence("llamacpp.logits-each-sequence", "logits of each sequence")),
-            *(() if placement.output_on_gpu else _draft_growth(request, context, count)),
+            *(() if placement.output_on_gpu else draft_growth(request, context, count)),
         ]
         for device, other in shared:
             terms += [(f"{device} {name}", size, "unified memory") for name, size, _ in other(context, count)]

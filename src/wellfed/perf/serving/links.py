@@ -6,10 +6,15 @@ from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.parts import GpuSpec
 from wellfed.hardware.pcie import PcieLink
+from wellfed.hardware.peers import Way, slowest_way, usual_way
 from wellfed.message import sentence
 
 _PCIE_BYTES_PER_S = {3: 13e9, 4: 26e9, 5: 55e9, 6: 105e9}  # achieved, x16, one direction
 _PCIE_LATENCY, _NETWORK_LATENCY = 3.0, 4.0  # against NVLink
+# Rate and latency of a way against the direct one. Through RAM: 11.3 of 27.1 GB/s between two RTX 3090, 43 of 55.5
+# between two RTX 5090 (the middle of both); a decode step of eight RTX PRO 6000 takes 1.29 times as long. Through the
+# root complex: 50 of 103 GB/s between cards of one switch with access control on; the latency is not published.
+_WAYS = {Way.DIRECT: (1.0, 1.0), Way.THROUGH_ROOT: (50 / 103, 1.0), Way.THROUGH_RAM: (0.57, 1.6)}
 
 
 def link(machine: Machine, gpu: GpuSpec, ranks: int) -> tuple[float, float]:
@@ -28,7 +33,8 @@ def link(machine: Machine, gpu: GpuSpec, ranks: int) -> tuple[float, float]:
     direct = _direct(machine, gpu, ranks)
     if direct is not None:
         return direct, 1.0
-    return _over_pcie(machine, gpu, ranks), _PCIE_LATENCY
+    rate, latency = _detour(machine, ranks)
+    return _over_pcie(machine, gpu, ranks) * rate, _PCIE_LATENCY * latency
 
 
 def _direct(machine: Machine, gpu: GpuSpec, ranks: int) -> float | None:
@@ -50,3 +56,20 @@ def _over_pcie(machine: Machine, gpu: GpuSpec, ranks: int) -> float:
     own = PcieLink(min(gpu.pcie_generation or 4, 6), gpu.pcie_lanes or 16)
     links = [each.link or own for each in machine.gpus[:ranks]] or [own]
     return min(_PCIE_BYTES_PER_S.get(link.generation, 13e9 / 2) * link.width / 16 for link in links)
+
+
+def pcie_bytes_per_s(machine: Machine) -> float:
+    """What the narrowest of the GPUs' links to the host carries, one direction."""
+    spec = next((gpu.spec for gpu in machine.gpus if gpu.spec is not None), None)
+    if spec is None:
+        raise Unsupported("no data sheet of these GPUs")
+    return _over_pcie(machine, spec, len(machine.gpus))
+
+
+def _detour(machine: Machine, ranks: int) -> tuple[float, float]:
+    """Rate and latency of the way that copies are told to take, against the way that they usually take there."""
+    way = slowest_way(machine, ranks)
+    if way is None:
+        return 1.0, 1.0
+    usual = max(usual_way(gpu) for gpu in machine.gpus[:ranks])
+    return _WAYS[way][0] / _WAYS[usual][0], _WAYS[way][1] / _WAYS[usual][1]

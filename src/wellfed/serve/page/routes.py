@@ -8,20 +8,25 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from wellfed.errors import WellfedError
+from wellfed.message import Message, message
+from wellfed.messages.language import languages
+from wellfed.messages.words import words
+from wellfed.serve.answering import STATUS, events
 from wellfed.serve.api import is_path
-from wellfed.serve.language import language_of
+from wellfed.serve.language import COOKIE, language_of
 from wellfed.serve.page.dumps import Dumps
 from wellfed.serve.page.live import Live, engines
 from wellfed.serve.page.state import Given, first, given, query_string, with_parts_joined
+from wellfed.serve.pool import MOST_S, Busy
+from wellfed.serve.refusals import BUSY, BUSY_HINT, FILE_NAMED, OTHER_PAGE, late
 from wellfed.serve.settings import is_loopback
 from wellfed.serve.worker import Job
 
 router = APIRouter(include_in_schema=False)
 _LONGEST_QUERY = 20_000
-_STATUS = {"unknown": 404, "forbidden": 403, "internal": 500}
 _NAMES_PATHS = ("model", "on", "machines")
 
 
@@ -60,6 +65,19 @@ async def report(request: Request) -> Response:
     if answer.status_code == 200:
         answer.headers["Content-Disposition"] = 'attachment; filename="wellfed-report.html"'
     return answer
+
+
+@router.get("/fit")
+async def fit(request: Request) -> Response:
+    """What a machine serves well; asked by a script, how far it is, and then the part of the page."""
+    query = _query(request)
+    if "text/event-stream" not in request.headers.get("accept", ""):
+        return await _page(request, "fit_views:fit", query, part="")
+    job = _job(request, "fit_views:fit", query, part="fitting")
+    if isinstance(job, Response):
+        return job
+    told = events(request, request.app.state.pool, job, lambda answer: {"html": answer.text})
+    return StreamingResponse(told, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
 @router.get("/compare")
@@ -119,17 +137,38 @@ async def watch(request: Request) -> Response:
         try:
             recording = await asyncio.to_thread(_live(request).recording, name, url)
         except WellfedError as error:
-            shown |= {"error": {"message": error.message, "hint": error.hint, "near": ()}, "live": False}
+            tongue = language_of(request)
+            shown |= {
+                "error": {"message": words(error.said, tongue), "hint": words(error.advice or "", tongue), "near": ()},
+                "live": False,
+            }
     return await _page(request, "watch_views:watch", query, {"trace.jsonl": recording} if recording else {}, **shown)
+
+
+def _refusal(request: Request, why: str, status: int) -> Response:
+    return Response(words(why, language_of(request)), status)
 
 
 def _not_watched(request: Request, url: str | None) -> Response | None:
     """Another page may not have this server ask addresses."""
     if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
-        return Response("another page may not ask", 403)
-    if url is not None and urlsplit(url if "//" in url else f"//{url}").scheme not in ("", "http", "https"):
-        return Response("no address of an engine", 422)
+        return _said(request, 403, OTHER_PAGE)
+    if url is not None and not _is_address(url):
+        return _said(request, 422, message("page.no-address", "this is no address of an engine"))
     return None
+
+
+def _is_address(url: str) -> bool:
+    try:
+        return urlsplit(url if "//" in url else f"//{url}").scheme in ("", "http", "https")
+    except ValueError:
+        return False
+
+
+def _said(request: Request, status: int, *said: Message) -> Response:
+    """A refusal in the asker's language, as plain text."""
+    text = "\n".join(words(each, language_of(request)) for each in said)
+    return Response(text, status, media_type="text/plain; charset=utf-8")
 
 
 def _is_ours(request: Request) -> bool:
@@ -159,37 +198,42 @@ def _live(request: Request) -> Live:
     return kept
 
 
-async def _page(request: Request, task: str, query: Given, uploads: Mapping[str, bytes] | None = None,
-                **more: Any) -> Response:  # fmt: skip
-    """A worker's page for a query, with what it pasted."""
+def _job(request: Request, task: str, query: Given, uploads: Mapping[str, bytes] | None = None,
+         **more: Any) -> Job | Response:  # fmt: skip
+    """A worker's task for a query, with what it pasted; or why it is refused."""
     if len(request.url.query) > _LONGEST_QUERY:
-        return Response("the address is too long", 414)
+        return _said(request, 414, message("page.long-address", "the address is too long"))
     named = [text for name in _NAMES_PATHS for text in query.get(name, ())]
     if any(is_path(text) for text in named):
-        return Response("a file of the server cannot be named; paste it", 403)
+        return _said(request, 403, FILE_NAMED, message("page.paste-it", "paste its text"))
     if uploads is None:
         content = _dumps(request).get(first(query, "dump"))
         uploads = {"paste.txt": content} if content is not None else {}
+    given = {"query": query, "local": _is_ours(request), **more}
+    return Job((), language_of(request), uploads, f"wellfed.serve.page.{task}", given)
+
+
+async def _page(request: Request, task: str, query: Given, uploads: Mapping[str, bytes] | None = None,
+                **more: Any) -> Response:  # fmt: skip
+    """A worker's page for a query."""
+    job = _job(request, task, query, uploads, **more)
+    if isinstance(job, Response):
+        return job
     chosen = request.query_params.get("lang")
-    job = Job(
-        (),
-        language_of(request),
-        uploads,
-        f"wellfed.serve.page.{task}",
-        {"query": query, "local": _is_ours(request), **more},
-    )
     try:
         answer = await request.app.state.pool.ask(job)
     except TimeoutError:
-        return Response("no answer in time", 504)
+        return _said(request, 504, late(MOST_S))
+    except Busy:
+        return _said(request, 503, BUSY, BUSY_HINT)
     if answer.error is not None:
-        status = _STATUS.get(str(answer.error["kind"]), 422)
+        status = STATUS.get(str(answer.error["kind"]), 422)
         return Response(f"{answer.error['message']}\n{answer.error['hint'] or ''}", status, media_type="text/plain")
     page = HTMLResponse(
         answer.text,
         answer.code,
         {"Vary": "HX-Request, HX-Target, Accept-Language, Cookie", "Cache-Control": "no-store"},
     )
-    if chosen in ("en", "zh"):
-        page.set_cookie("wellfed_lang", chosen, max_age=31_536_000, samesite="strict", httponly=True)
+    if chosen in languages():
+        page.set_cookie(COOKIE, chosen, max_age=31_536_000, samesite="strict", httponly=True)
     return page

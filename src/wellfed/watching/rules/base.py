@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from wellfed.message import sentence
+from wellfed.units import format_rate
 from wellfed.watching.view import View
 
 
@@ -99,4 +100,4 @@ def rates(view: View) -> str | None:
         if view.against_promise is not None
         else ""
     )
-    return f"{engine.tok_s:.3g} tokens/s{plan}"
+    return f"{format_rate(engine.tok_s)} tokens/s{plan}"
