@@ -48,7 +48,7 @@ def estimate_local(request: Request, calibration: Calibration) -> Estimate:
     """What a local engine would do. Raises Unsupported for GPUs that are not there or without a data sheet."""
     times = local_times(request, calibration)
     workload = request.workload
-    ttft, tpot = _latencies(times, workload)
+    ttft, tpot = latencies(times, workload)
     decode_sigma, prefill_sigma = sigmas(request, calibration, times.shares)
     output = max(1, workload.output_tokens)
     cycle = ttft + output * tpot
@@ -167,7 +167,7 @@ def _waiting(workload: Workload, times: Times) -> tuple[Assumption, ...]:
     return (Assumption(text, "the server is started with so many slots; the others wait for one"),)
 
 
-def _latencies(times: Times, workload: Workload) -> tuple[float, float]:
+def latencies(times: Times, workload: Workload) -> tuple[float, float]:
     """TTFT and TPOT. Prompts of others interrupt decoding; a prompt waits for the one before it, and for a slot."""
     running, prefill_s, output = times.running, times.prefill_s, max(1, workload.output_tokens)
     tpot = times.decode_s + (running - 1) * prefill_s / output
