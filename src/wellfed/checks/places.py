@@ -114,15 +114,6 @@ def all_linked(machine: Machine, indices: Iterable[int]) -> bool:
     return all(linked(machine, a, b) for i, a in enumerate(group) for b in group[i + 1 :])
 
 
-_GEFORCE_WITHOUT_PEERS = frozenset({"turing", "ampere", "ada", "blackwell"})
-
-
-def without_peers(gpu: Gpu) -> bool:
-    """GeForce cards from Turing on: NVIDIA's driver gives them peer access over NVLink alone, never over PCIe."""
-    spec = gpu.spec
-    return spec is not None and "geforce" in spec.name.lower() and spec.architecture in _GEFORCE_WITHOUT_PEERS
-
-
 def some_nodes_only(machine: Machine) -> bool:
     """Whether the source names only those NUMA nodes that GPUs are on."""
     return any(key in machine.unknown for key in ("numa_nodes.partial", "numa_nodes.cut"))

@@ -8,8 +8,9 @@ from dataclasses import replace
 from wellfed.checks.base import Check, by_hand, no_gpus, passed, skip, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
-from wellfed.checks.places import all_linked, cards, name, without_peers
+from wellfed.checks.places import all_linked, cards, name
 from wellfed.hardware.machine import Gpu, Machine
+from wellfed.hardware.peers import without_peers
 from wellfed.message import message
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
@@ -29,7 +30,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     nvidia = all(gpu.vendor == "nvidia" for gpu in gpus)
     if nvidia and (len(gpus) < 2 or all_linked(machine, (gpu.index for gpu in gpus))):
         return [skip(message("gpu-bar1.no-peers", "no peers that would reach through it"))]
-    if all(without_peers(gpu) for gpu in gpus) and not any(pair.works for pair in machine.peers):
+    if all(without_peers(gpu.spec) for gpu in gpus) and not any(pair.works for pair in machine.peers):
         return [skip(message("gpu-bar1.no-access", "NVIDIA's driver gives these cards no peer access over PCIe"))]
     return [_judge_gpu(machine, gpu) for gpu in gpus]
 

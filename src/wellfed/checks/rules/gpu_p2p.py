@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, by_hand, look, missing, no_gpus, passed, skip, warn
-from wellfed.checks.places import cards, pairs_without_links, without_peers
+from wellfed.checks.places import cards, pairs_without_links
 from wellfed.hardware.machine import Machine, Origin
+from wellfed.hardware.peers import without_peers
 from wellfed.message import Listing, message
 from wellfed.nouns.finding import Finding, Verdict
 
@@ -41,7 +42,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
         return [warn(SYSTEM, why, measured, "peer access", [LOOK, FIX])]
     if all(pair in told for pair in bare):
         return [passed(SYSTEM, message("gpu-p2p.on", "GPUs copy to each other directly"), f"{len(bare)} pairs")]
-    if all(without_peers(gpu) for gpu in gpus):
+    if all(without_peers(gpu.spec) for gpu in gpus):
         why = message(
             "gpu-p2p.design", "NVIDIA's driver gives these cards no peer access over PCIe: they talk through RAM"
         )

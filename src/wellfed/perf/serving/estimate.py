@@ -13,7 +13,7 @@ from wellfed.perf.serving.disaggregation import Split, split
 from wellfed.perf.serving.doubt import sigma, told
 from wellfed.perf.serving.formats import formats, gpu_of, kinds
 from wellfed.perf.serving.knobs import Knobs, knobs
-from wellfed.perf.serving.load import Arrived, Served, arrivals, serve
+from wellfed.perf.serving.load import Arrived, Served, arrivals, others, serve
 from wellfed.perf.serving.room import Room, room
 from wellfed.perf.serving.shape import Shape, shape_of
 from wellfed.perf.serving.step import forward, smaller
@@ -94,7 +94,8 @@ def _estimate(
     replicas = max(1, request.layout.data_parallel)
     decode = _decode_terms(shape, parameters, served)
     prefill = _prefill_terms(shape, parameters, served)
-    doubt, late = sigma(calibration, request, "tpot"), sigma(calibration, request, "ttft")
+    crowd = others(served, shape.gain) / served.tpot
+    doubt, late = (sigma(calibration, request, metric, crowd) for metric in ("tpot", "ttft"))
     tpot = Quantity.lognormal(served.tpot, doubt)
     total = Quantity.lognormal(served.rate * shape.output * replicas, doubt)
     return Estimate(
@@ -121,8 +122,8 @@ def prompt_rate(shape: Shape, parameters: Knobs) -> float:
 def _decode_terms(shape: Shape, parameters: Knobs, served: Served) -> tuple[Term, ...]:
     """Of one token: its passes, and the prompts of others among them."""
     own = terms(shape, parameters, served.batch, 0.0, 1 / shape.gain)
-    others = served.share * served.extra / shape.gain + served.start
-    return (*own, Term("prompts of others", others, "prefill", "gpu")) if others > 0 else own
+    prompts = others(served, shape.gain)
+    return (*own, Term("prompts of others", prompts, "prefill", "gpu")) if prompts > 0 else own
 
 
 def _prefill_terms(shape: Shape, parameters: Knobs, served: Served) -> tuple[Term, ...]:

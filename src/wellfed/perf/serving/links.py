@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.parts import GpuSpec
 from wellfed.hardware.pcie import PcieLink
+from wellfed.hardware.peers import staged
 
 _PCIE_BYTES_PER_S = {3: 13e9, 4: 26e9, 5: 55e9, 6: 105e9}  # achieved, x16, one direction
 _PCIE_LATENCY, _NETWORK_LATENCY = 3.0, 4.0  # against NVLink
+# Through RAM: share of the link's rate, and latency. Source: two RTX 3090 with peer access off and on, 11.3 and 27.1 GB/s
+# (two RTX 5090: 43 and 55.5), 15 and 1 us (p2pBandwidthLatencyTest, host_effects).
+_STAGED_SHARE, _STAGED_LATENCY = 0.45, 5.0
 
 
-def link(machine: Machine, gpu: GpuSpec, ranks: int) -> tuple[float, float]:
-    """Bandwidth (one direction, one GPU, bytes/s) and relative latency of what joins `ranks` GPUs."""
+class Link(NamedTuple):
+    """What joins GPUs: bytes/s in one direction of one GPU, latency against NVLink, 1 where they have a link of their
+    own and 0 where they share a bus or network.
+    """
+
+    bytes_per_s: float
+    latency: float
+    direct: float
+
+
+def link(machine: Machine, gpu: GpuSpec, ranks: int) -> Link:
+    """What joins the first `ranks` GPUs."""
     per_node = max(1, len(machine.gpus))
     if ranks > per_node and ranks > gpu.link_peers:
         network = machine.network_bytes_per_s
         if network is None:
             raise Unsupported("tensor parallelism over several machines needs to know the network's bandwidth")
-        return network / per_node, _NETWORK_LATENCY
+        return Link(network / per_node, _NETWORK_LATENCY, 0.0)
     direct = _direct(machine, gpu, ranks)
     if direct is not None:
-        return direct, 1.0
-    return _over_pcie(machine, gpu, ranks), _PCIE_LATENCY
+        return Link(direct, 1.0, 1.0)
+    if staged(machine, ranks):
+        return Link(_over_pcie(machine, gpu, ranks) * _STAGED_SHARE, _STAGED_LATENCY, 0.0)
+    return Link(_over_pcie(machine, gpu, ranks), _PCIE_LATENCY, 0.0)
 
 
 def _direct(machine: Machine, gpu: GpuSpec, ranks: int) -> float | None:
