@@ -41,8 +41,8 @@ def split(
     """Closed loop over two pools: a client prefills, hands its cache over, decodes, and asks again.
 
     Decode passes hold no prefill. A prefill pass takes as many prompts as its chunk holds: one prompt's way through is
-    that of its own tokens, the pool's capacity that of full chunks. Prompts queue for the pool as in `load.serve`; where
-    decode slots are fewer than clients, Little's law gives the wait for one. The share of the requests that the start
+    that of its own tokens, the pool's capacity that of full chunks. Prompts queue for it as in `load.serve`; where decode
+    slots are fewer than clients, Little's law gives the wait for one. The share of the requests that the start
     brings at once waits for half of all prompts. `matched` 1: the prefill pool is as large as its load asks for,
     whatever its number of workers. Numbers or arrays.
     """
@@ -64,8 +64,8 @@ def split(
         capacity = larger(most, matched * clients / (answer + idle) / _MATCHED)
         queued = _wait(1 / capacity, answer + idle, clients, knobs.clumping)
         queued = larger(queued, matched * _WAITED * (answer + idle))
-        running = (running * smaller(clients / (answer + idle + queued) * answer, slots)) ** 0.5
-    rate = running / answer
+        rate = smaller(clients / (answer + idle + queued), slots / answer)
+        running = (running * rate * answer) ** 0.5
     first = smaller(clients / (decode_shape.requests * decode_workers), 1.0 + 0 * running)
     ttft = clients / rate - answer + first * clients / capacity / 2
     return Split(tpot, ttft, running, rate, batch, prefill, handed, ttft - idle, capacity)

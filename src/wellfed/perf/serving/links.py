@@ -12,8 +12,8 @@ from wellfed.hardware.peers import staged
 
 _PCIE_BYTES_PER_S = {3: 13e9, 4: 26e9, 5: 55e9, 6: 105e9}  # achieved, x16, one direction
 _PCIE_LATENCY, _NETWORK_LATENCY = 3.0, 4.0  # against NVLink
-# Through RAM: share of the link's rate, and latency. Source: two RTX 3090 with peer access off and on, 11.3 and 27.1 GB/s
-# (two RTX 5090: 43 and 55.5), 15 and 1 us (p2pBandwidthLatencyTest, host_effects).
+# Through RAM: share of the link's rate, and latency. Source: two RTX 3090 with peer access off and on, 11.3 and 27.1
+# GB/s (two RTX 5090: 43 and 55.5), 15 and 1 us (p2pBandwidthLatencyTest, host_effects).
 _STAGED_SHARE, _STAGED_LATENCY = 0.45, 5.0
 
 
