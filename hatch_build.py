@@ -1,4 +1,4 @@
-"""What is generated into packages: message catalogues, and in wheels the model catalogue compiled."""
+"""What is generated into packages: message catalogues, and in wheels the catalogue compiled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class Generated(BuildHookInterface[Any]):
-    """`wellfed.po` -> `wellfed.mo` beside it; data/models/*.toml -> data/models/models-DIGEST.json in wheels."""
+    """`wellfed.po` -> `wellfed.mo` beside it; data/KIND/*.toml -> data/KIND/KIND-DIGEST.json in wheels."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Before the files are collected."""
@@ -19,8 +19,8 @@ class Generated(BuildHookInterface[Any]):
         self._messages()
         build_data["artifacts"].append("src/wellfed/messages/locale/**/*.mo")
         if self.target_name == "wheel" and version != "editable":  # these compile into the user's cache
-            made = self._models()
-            build_data["force_include"][str(made)] = f"wellfed/catalog/data/models/{made.name}"
+            for made, room in self._catalogues():
+                build_data["force_include"][str(made)] = f"wellfed/catalog/{room}/{made.name}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """The files are in the package by now."""
@@ -36,9 +36,11 @@ class Generated(BuildHookInterface[Any]):
             with path.with_suffix(".mo").open("wb") as compiled:
                 write_mo(compiled, catalogue)
 
-    def _models(self) -> Path:
+    def _catalogues(self) -> list[tuple[Path, str]]:
         """The catalogue's code needs nothing outside the standard library."""
         sys.path.insert(0, str(Path(self.root, "src")))
-        from wellfed.catalog.models import write_compiled
+        from wellfed.catalog import models, parts_index, tables
 
-        return write_compiled(Path(self.folder.name))
+        made = [(parts_index.write_compiled(kind, Path(self.folder.name)), f"data/{kind}") for kind in parts_index.KINDS]
+        made.append((tables.write_compiled(Path(self.folder.name)), "data"))
+        return [*made, (models.write_compiled(Path(self.folder.name)), "data/models")]

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "wellfed"
 LOCALE = SOURCE / "messages" / "locale"
 # how many templates follow the id
-KEYWORDS = {"message": 1, "phrase": 1, "counted": 2}
+KEYWORDS = {"message": 1, "phrase": 1, "sentence": 1, "tell": 1, "counted": 2}
 _NAMES = re.compile(r"\{(\w*)")
 _Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef
 _Found = tuple[int, str, object, list[str]]
@@ -116,6 +116,15 @@ def unresolved() -> Iterator[str]:
                 yield f"{path.relative_to(ROOT)}:{line}: the template of {identity} is no constant"
 
 
+def contradictory() -> Iterator[str]:
+    """Ids that stand before two templates."""
+    seen: dict[str, list[str | None]] = {}
+    for path in sorted(SOURCE.rglob("*.py")):
+        for line, _, identity, texts in _calls(path.read_text(encoding="utf-8")):
+            if None not in texts and seen.setdefault(identity, texts) != texts:
+                yield f"{path.relative_to(ROOT)}:{line}: {identity} stands before another template, too"
+
+
 def extracted() -> Catalog:
     """Every message of the code. Calls whose id is not written out are none."""
     catalog = Catalog(project="wellfed", charset="utf-8")
@@ -123,7 +132,18 @@ def extracted() -> Catalog:
     for name, line, texts, _, context in extract_from_dir(SOURCE, [("**.py", extract_calls)], keywords=keywords):
         if context:
             catalog.add(texts, None, [(f"src/wellfed/{name}", line)], context=context)
+    for text in helps():
+        catalog.add(text, context="help")
     return catalog
+
+
+def helps() -> list[str]:
+    """Help of every command and option, as `--help` looks it up."""
+    sys.path.insert(0, str(SOURCE.parent))
+    from wellfed.cli.help_words import every_help
+    from wellfed.cli.main import COMMANDS, cli
+
+    return list(dict.fromkeys([*every_help(cli), *(text for _, text in COMMANDS.values())]))
 
 
 def languages() -> list[str]:
@@ -199,7 +219,11 @@ def main(words: list[str]) -> int:
         case ["compile"]:
             compile_all()
         case ["check"]:
-            found = [*unresolved(), *(f"{language}: {fault}" for language in languages() for fault in faults(language))]
+            found = [
+                *unresolved(),
+                *contradictory(),
+                *(f"{language}: {fault}" for language in languages() for fault in faults(language)),
+            ]
             print("\n".join(found) or "every message is translated")
             return 1 if found else 0
         case _:

@@ -31,6 +31,9 @@ wellfed watch --export :9100        Prometheus on this machine's loopback; docs/
 wellfed watch --export 10.0.0.5:9100 --insecure   where other machines can read it: no key is asked for
 ```
 
+An export also tells facts of the machine and its engine (model, links, memory, driver, BIOS; no names, no serial
+numbers), read every ten minutes: `wellfed fleet watch` keeps them, and says what changed when something became slow.
+
 ## How to read the answer
 
 - Several causes are ranked. One that follows from another names it (a queue behind throttled threads).

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 
-from wellfed.message import Message
+from wellfed.message import Message, joined, sentence
 
 
 class WellfedError(Exception):
@@ -46,14 +45,29 @@ class Unsupported(WellfedError):
     kind = "unsupported"
 
 
+_KINDS = {
+    str(each): each
+    for each in (
+        sentence("unknown.model", "model"),
+        sentence("unknown.command", "command"),
+        sentence("unknown.check", "check"),
+        sentence("unknown.quantisation", "quantisation"),
+        sentence("unknown.build", "build"),
+        sentence("unknown.part", "part"),
+        sentence("unknown.term", "term"),
+    )
+}
+
+
 class UnknownName(BadInput):
     """A name that is in no catalogue; carries the nearest ones that are."""
 
     kind = "unknown"
 
     def __init__(self, what: str, name: str, near: Sequence[str] = ()) -> None:
-        hint = f"did you mean {', '.join(near)}?" if near else None
-        super().__init__(f"unknown {what}: {name!r}", hint)
+        hint = sentence("errors.did-you-mean", "did you mean {near}?", near=joined(", ", near)) if near else None
+        said = sentence("errors.unknown", "unknown {what}: {name!r}", what=_KINDS.get(what, what), name=name)
+        super().__init__(said, hint)
         self.what = what
         self.name = name
         self.near = tuple(near)
@@ -61,4 +75,6 @@ class UnknownName(BadInput):
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
     """Up to `count` of `known` that resemble `name`, best first."""
+    from difflib import get_close_matches
+
     return tuple(get_close_matches(name.lower(), list(known), n=count, cutoff=0.5))

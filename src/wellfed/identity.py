@@ -16,7 +16,7 @@ from wellfed.catalog.model_names import LONGEST, How, Identity, exact, loose
 from wellfed.catalog.models import Entry, Task, sizes_only
 from wellfed.catalog.name_words import parse, plain, repository_in
 from wellfed.errors import BadInput, Unsupported, WellfedError
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.plain_file import is_there, named_path
 from wellfed.provenance import Assumption
 
@@ -57,7 +57,13 @@ class NamedModel:
     def planned(self) -> Model:
         """The model, for those who need its layers. Raises Unsupported where these, or its format, are not known."""
         if self.model is None:
-            raise sizes_only(self.entry) if self.entry else Unsupported(f"no layers of {self.name} are known")
+            raise (
+                sizes_only(self.entry)
+                if self.entry
+                else Unsupported(
+                    sentence("identity.no-layers-known", "no layers of {value} are known", value=self.name)
+                )
+            )
         if self.format and self.quantisation is None and self.weights is None:
             said = message("model.format-unknown", "no recipe is known for {format} files", format=self.format.upper())
             hint = message("model.format-unknown.hint", "name the model without it to plan its other formats")
@@ -87,7 +93,9 @@ def _as_no_file(named: NamedModel, text: str) -> NamedModel:
     if not text.lower().endswith(".gguf") or "://" in text:
         return named
     said = message("resolve.no-file", "no file {name} is here", name=plain(text)[:_LONGEST_SHOWN])
-    assumption = Assumption(str(said), "its name tells what it would be", reading=True)
+    assumption = Assumption(
+        str(said), sentence("identity.name-tells-what", "its name tells what it would be"), reading=True
+    )
     return replace(named, assumptions=(*named.assumptions, assumption))
 
 
@@ -107,7 +115,7 @@ def _loaded(path: Path) -> LoadedModel:
     from wellfed.modelfiles.load import load_model
 
     def nowhere(name: str) -> Model:
-        raise BadInput(f"{name}: no such file or folder")
+        raise BadInput(sentence("identity.no-such-file", "{name}: no such file or folder", name=name))
 
     return load_model(str(path), nowhere, online=False)
 
@@ -172,7 +180,14 @@ def _based(base: str, repository: str, text: str, how: How) -> NamedModel | None
         return None
     said = message("resolve.base", "{name} is made from {base}, says its card", name=repository, base=base)
     named = _of_catalogue(identity)
-    return replace(named, how=how, assumptions=(*named.assumptions, Assumption(str(said), "its model card", True)))
+    return replace(
+        named,
+        how=how,
+        assumptions=(
+            *named.assumptions,
+            Assumption(str(said), sentence("identity.model-card", "its model card"), True),
+        ),
+    )
 
 
 def _elsewhere(repository: str, text: str, hub: str | None) -> NamedModel:
@@ -188,11 +203,17 @@ def _elsewhere(repository: str, text: str, hub: str | None) -> NamedModel:
         error.details = "\n".join(filter(None, (error.details, fetched.message)))
         raise
     said = message("resolve.hub-silent", "{why}: read by its name", why=fetched.message)
-    return replace(named, assumptions=(*named.assumptions, Assumption(str(said), "no hub answered for it", True)))
+    return replace(
+        named,
+        assumptions=(
+            *named.assumptions,
+            Assumption(str(said), sentence("identity.no-hub-answered", "no hub answered for it"), True),
+        ),
+    )
 
 
 def _offline() -> BadInput:
-    return BadInput("no hub was asked: HF_HUB_OFFLINE is set")
+    return BadInput(sentence("identity.no-hub-asked", "no hub was asked: HF_HUB_OFFLINE is set"))
 
 
 @lru_cache(maxsize=256)
@@ -205,7 +226,13 @@ def _fetched(repository: str, text: str, hub: str) -> NamedModel | BadInput:
     request = Thread(target=lambda: answers.append(_answer(repository, text, hub)), daemon=True)
     request.start()
     request.join(_HUB_S)
-    answer = answers[0] if answers else BadInput(f"{hub} did not answer within {_HUB_S:g} s")
+    answer = (
+        answers[0]
+        if answers
+        else BadInput(
+            sentence("identity.did-answer-within", "{hub} did not answer within {hub2:g} s", hub=hub, hub2=_HUB_S)
+        )
+    )
     if isinstance(answer, NamedModel | BadInput):
         return answer
     raise answer

@@ -6,13 +6,13 @@ languages. An extractor finds every call of `message` and `counted` (id = contex
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from wellfed.units import format_bandwidth, format_bytes, format_rate, format_seconds
 
-Parameter: TypeAlias = "str | int | float | Amount | Message | Listing | None"
+Parameter: TypeAlias = "str | int | float | Amount | Message | Listing | Number | None"
 Translate: TypeAlias = "Callable[[Message], str]"
 
 
@@ -25,6 +25,13 @@ class Amount:
 
     value: float | None
     unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number that its template writes: `{share:.0%}`."""
+
+    value: int | float
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +73,70 @@ def message(id: str, template: str, **params: Parameter) -> Message:
     return Message(id, template, tuple(params.items()))
 
 
+COMMA = message("list.comma", ", ")
+
+
 def counted(id: str, singular: str, plural: str, count: int, **params: Parameter) -> Message:
     """A sentence that depends on a number, which both templates may name `{count}`."""
     return Message(id, singular, (("count", count), *params.items()), plural, count)
+
+
+class Sentence(str):
+    """A message's English text that is still its message: text to whoever compares, counts or stores it.
+
+    For reasons, remedies and notes that travel as text: `wellfed.messages.words` finds the message behind it.
+    """
+
+    id: str
+    template: str
+    params: dict[str, object]
+
+    @property
+    def said(self) -> Message:
+        """The message."""
+        return Message(self.id, self.template, tuple((name, _parameter(value)) for name, value in self.params.items()))
+
+    def __add__(self, other: str) -> Sentence:
+        """Both, one after the other."""
+        return joined("", (self, other))
+
+    def __radd__(self, other: str) -> Sentence:
+        """As `__add__`."""
+        return joined("", (other, self))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """For copies and other processes: made again from its message."""
+        return _again, (self.id, self.template, self.params)
+
+
+def sentence(id: str, template: str, /, **params: object) -> Sentence:
+    """A message as text: `sentence("check.smt.off", "SMT is off on {cpus} CPUs", cpus=4)`.
+
+    Its template is written like an f-string's text: numbers as Python writes them, or by a format given with the name
+    (`{share:.0%}`, `{name!r}`). Estimates make thousands of them: the message itself is made when somebody asks.
+    """
+    made = Sentence(template.format_map(params))
+    made.id, made.template, made.params = id, template, params
+    return made
+
+
+JOINED = "joined"
+
+
+def joined(separator: str, items: Iterable[str]) -> Sentence:
+    """Texts, sentences among them, in one: what `separator.join(items)` gives, each still in every language."""
+    params = {f"item{number}": item for number, item in enumerate(items)}
+    return sentence(JOINED, separator.join(f"{{{name}}}" for name in params), **params)
+
+
+def _again(id: str, template: str, params: dict[str, object]) -> Sentence:
+    return sentence(id, template, **params)
+
+
+def _parameter(value: object) -> Parameter:
+    if isinstance(value, (str, Message, Amount, Listing)):
+        return value
+    return Number(value) if type(value) in (int, float) else str(value)  # type: ignore[arg-type]
 
 
 def render(said: Message, template: str | None = None, words: Translate | None = None) -> str:
@@ -76,7 +144,11 @@ def render(said: Message, template: str | None = None, words: Translate | None =
     if template is None:
         one = said.plural is None or said.count == 1
         template = said.template if one else said.plural or said.template
-    return template.format_map({name: written(value, words or str) for name, value in said.arguments})
+    return template.format_map({name: _field(value, words or str) for name, value in said.arguments})
+
+
+def _field(value: Parameter, words: Translate) -> object:
+    return value.value if isinstance(value, Number) else written(value, words)
 
 
 def written(value: Parameter, words: Translate = str) -> str:
@@ -86,8 +158,12 @@ def written(value: Parameter, words: Translate = str) -> str:
             return "?"
         case Message():
             return words(value)
+        case Sentence():
+            return words(value.said)
+        case Number():
+            return str(value.value)
         case Listing():
-            return ", ".join(written(item, words) for item in value.items)
+            return words(COMMA).join(written(item, words) for item in value.items)
         case Amount():
             return format_amount(value)
         case bool() | str():
@@ -122,6 +198,8 @@ def _plain(value: Parameter) -> object:
     match value:
         case Amount(number, unit):
             return {"value": number, "unit": unit}
+        case Number(number):
+            return number
         case Listing(items):
             return [_plain(item) for item in items]
         case Message():

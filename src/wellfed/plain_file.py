@@ -18,7 +18,7 @@ from typing import Any
 
 from wellfed.errors import BadInput
 from wellfed.homes import expanded
-from wellfed.message import Amount, message
+from wellfed.message import Amount, message, sentence
 from wellfed.printable import printable
 
 MIB = 2**20
@@ -37,6 +37,11 @@ def refuse_named_files() -> None:
     """From now on this process opens no file that a model's or machine's name could mean: names come from strangers."""
     global _may_name_files
     _may_name_files = False
+
+
+def may_name_files() -> bool:
+    """Whether names may be files of this machine: not in a process that answers strangers."""
+    return _may_name_files
 
 
 def named_path(text: str) -> Path | None:
@@ -73,7 +78,11 @@ def read_json(path: Path | str, most_bytes: int = MOST_BYTES) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        why = str(error) if isinstance(error, ValueError) else "it is nested too deep"
+        why = (
+            str(error)
+            if isinstance(error, ValueError)
+            else sentence("plain-file.nested-too-deep", "it is nested too deep")
+        )
         raise BadInput(message("file.no-json", "{path} is not JSON: {why}", path=_shown(path), why=why)) from error
 
 

@@ -8,16 +8,18 @@ from typing import Any
 
 from wellfed.catalog.model_formats import by_label
 from wellfed.catalog.model_names import LONGEST
-from wellfed.catalog.models import Entry
+from wellfed.catalog.models import Entry, by_id
 from wellfed.catalog.name_words import parse, plain
 from wellfed.catalog.other_kinds import NotALanguageModel
 from wellfed.errors import UnknownName, Unsupported, WellfedError
 from wellfed.identity import NamedModel, identify
+from wellfed.message import sentence
 from wellfed.models.checkpoint_formats import GGUF
 from wellfed.models.counts import Counts, counts
 from wellfed.models.file_size import file_size
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation
+from wellfed.models.tensor import Part
 from wellfed.provenance import Assumption
 
 SCHEMA = "wellfed.resolve/1"
@@ -79,11 +81,16 @@ def _answer(text: str, hub: str | None) -> Resolved | Refused:
         kind = error.kind if error.kind in _KINDS else Unsupported.kind
         return Refused(shown(text), kind, plain(error.message), error.hint, near, getattr(error, "kind_of", None))
     except (OSError, ValueError, RecursionError) as error:  # of a file that cannot be read: the other names go on
-        return Refused(shown(text), Unsupported.kind, plain(f"cannot read it: {error}")[:LONGEST], _CHECK)
+        return Refused(
+            shown(text),
+            Unsupported.kind,
+            plain(sentence("resolution.cannot-read", "cannot read it: {error}", error=error))[:LONGEST],
+            _CHECK,
+        )
 
 
 _KINDS = (UnknownName.kind, Unsupported.kind, NotALanguageModel.kind)
-_CHECK = "check the path and its permissions"
+_CHECK = sentence("resolution.check-path", "check the path and its permissions")
 
 
 def _facts(text: str, named: NamedModel) -> Resolved:
@@ -137,11 +144,19 @@ def _size(named: NamedModel, model: Model) -> _Size:
     stored = _stored(named, chosen)
     if stored is not None:
         size = replace(size, bytes=stored, low=stored, high=stored)
-    loaded = round(size.loaded) if size.loaded < 0.999 * size.bytes else None
+    towers = _towers(model) if chosen.maker == "ollama" else 0
+    size = replace(size, bytes=size.bytes + towers, low=size.low + towers, high=size.high + towers)
+    loaded = round(size.loaded) if size.loaded < 0.999 * (size.bytes - towers) else None
     spread = (round(size.low), round(size.high)) if size.is_range else None
     recipe = model.native_recipe
     label = named.format.upper() if recipe and named.format and chosen.id == recipe.format else chosen.label
     return label, round(size.bytes), loaded, spread
+
+
+def _towers(model: Model) -> int:
+    """Bytes of what sees and hears, in F16: part of what Ollama's library gives as a model's size."""
+    beside = (Part.VISION, Part.AUDIO)
+    return 2 * sum(tensor.elements for tensor in model.extra_tensors if tensor.part in beside)
 
 
 def _stored(named: NamedModel, chosen: Quantisation) -> float | None:
@@ -156,7 +171,7 @@ def _bytes(loaded: float, ahead: float) -> tuple[int, int | None]:
     return round(loaded + ahead), round(loaded) if ahead else None
 
 
-_SIZES_SLACK = 0.06  # published counts are rounded, and what a format leaves wide is not known
+_SIZES_SLACK = 0.08  # published counts are rounded, and what a format leaves wide is not known
 
 
 def _published(text: str, named: NamedModel) -> Resolved:
@@ -167,7 +182,8 @@ def _published(text: str, named: NamedModel) -> Resolved:
     many = named.format is None and parse(text).is_gguf  # a repository of many sizes
     native = by_label(entry.native_quantisation) if entry and not named.format and not many else None
     chosen = named.quantisation or native
-    size = None if total is None or chosen is None else round(total * _bits(chosen) / 8)
+    held = parameters if chosen and chosen.family == GGUF and parameters else total  # towers have files of their own
+    size = None if held is None or chosen is None else round(held * _bits(chosen, held, bool(_active(entry))) / 8)
     stored = _stored(named, chosen) if chosen else None
     size = round(stored) if stored else size
     return Resolved(
@@ -193,8 +209,21 @@ def _around(size: int) -> tuple[int, int]:
     return round(size * (1 - _SIZES_SLACK)), round(size * (1 + _SIZES_SLACK))
 
 
-def _bits(chosen: Quantisation) -> float:
-    return chosen.file_bits or chosen.bits
+# models of known layers whose files tell how many bits a mix gives on average, by least parameters
+_ALIKE = {True: ((100e9, "qwen3-235b-a22b"), (0.0, "qwen3-30b-a3b")),
+          False: ((20e9, "qwen3-32b"), (5e9, "llama-3.1-8b"), (0.0, "llama-3.2-3b"))}  # fmt: skip
+
+
+def _bits(chosen: Quantisation, parameters: float, mixture: bool) -> float:
+    """Bits a parameter takes in files of this format: as in a model of about that size, embeddings and all."""
+    if chosen.file_bits or chosen.recipe in {"bf16", "fp16", "fp32"} or "-experts" in chosen.recipe:
+        return chosen.file_bits or chosen.bits
+    alike = by_id(next(identity for least, identity in _ALIKE[mixture] if parameters >= least))
+    return 8 * file_size(alike, chosen).bytes / alike.parameters
+
+
+def _active(entry: Entry | None) -> float | None:
+    return entry.active_parameters if entry else None
 
 
 def _whole(value: float | None) -> int | None:

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wellfed.accuracy.names import model, resolve
-from wellfed.catalog.models import model_ids
+from wellfed.catalog.models import by_id, entry, model_ids
 from wellfed.errors import UnknownName, WellfedError
+from wellfed.models.counts import counts
 from wellfed.models.quantisation import weights
 
 
@@ -129,3 +130,17 @@ def test_logged_mla_caches(shared: Path) -> None:
         assert found.cache_elements(1000) == int(formula[1]) * int(formula[2]) * 1000
         checked += 1
     assert checked >= 20
+
+
+DESCRIBED = [identity for identity in model_ids() if entry(identity).repository]
+
+
+def test_tables_know_what_users_are_understood_by() -> None:
+    """A size in a name may be no count (Llama-4-Scout-17B-16E), and an underscore may stand for a dot."""
+    for identity in DESCRIBED:
+        named = str(entry(identity).repository).rpartition("/")[2]
+        assert counts(resolve(named).model).parameters == pytest.approx(counts(by_id(identity)).parameters, rel=0.02)
+
+
+def test_a_stated_count_is_still_held_against_the_name() -> None:
+    assert resolve("Llama-4-Scout-17B-16E-Instruct", params="109B").model.id == "llama-4-scout"

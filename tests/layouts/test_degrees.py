@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wellfed.engines.pins import command, pins
+from wellfed.engines.command_line import command
+from wellfed.engines.pins import pins
 from wellfed.errors import BadInput
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.planner.candidates import candidates, divides, group_sizes
@@ -12,7 +13,10 @@ from wellfed.planner.goal import Goal
 from wellfed.verbs import inputs
 
 
-@pytest.mark.parametrize(("gpus", "sizes"), [(1, [1]), (3, [1, 2, 3]), (6, [1, 2, 3, 4, 6]), (8, [1, 2, 4, 8])])
+@pytest.mark.parametrize(
+    ("gpus", "sizes"),
+    [(1, [1]), (3, [1, 2, 3]), (6, [1, 2, 3, 4, 5, 6]), (12, [*range(1, 9), 12]), (24, [*range(1, 9), 12, 16, 24])],
+)
 def test_group_sizes(gpus: int, sizes: list[int]) -> None:
     assert group_sizes(gpus) == sizes
 
@@ -41,3 +45,11 @@ def test_experts_on_gpus_and_the_kernels_are_pinned() -> None:
     assert read.engine is Engine.KTRANSFORMERS and options == {"kt_method": "AMXINT8", "kt_num_gpu_experts": "12"}
     with pytest.raises(BadInput):
         pins(Engine.KTRANSFORMERS, ["kt-method=magic"])
+
+
+def test_a_small_search_stays_small() -> None:
+    """benchmarks/search_size.py tells the larger ones."""
+    from wellfed.verbs import planning
+
+    search, _ = planning.search("qwen2.5-7b", planning.PlanOptions(), inputs.machine("rtx 4090, ryzen 9 7950x, 64gb"))
+    assert 20 < search.run().considered < 100

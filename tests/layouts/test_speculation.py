@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from wellfed.cli.main import cli
 from wellfed.engines import llamacpp, sglang, vllm
-from wellfed.engines.pins import command
+from wellfed.engines.command_line import command
 from wellfed.engines.versions import CURRENT, parted, version
 from wellfed.errors import BadInput
 from wellfed.nouns.layout import DraftKind, Engine, Layout, Speculation

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from wellfed.catalog.compiled import compiled, written
+from wellfed.catalog.compiled import Files, Folder, compiled, merged, written
 from wellfed.catalog.models import write_compiled
 from wellfed.errors import BadInput
 
@@ -20,9 +19,9 @@ class Build:
     def __init__(self) -> None:
         self.calls = 0
 
-    def __call__(self, tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    def __call__(self, files: Files) -> dict[str, Any]:
         self.calls += 1
-        return {"ids": list(tables)}
+        return {"ids": list(merged(files))}
 
 
 @pytest.fixture
@@ -37,22 +36,22 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_it_is_made_once_and_again_when_a_table_or_the_code_changes(folder: Path, tmp_path: Path) -> None:
     build, code = Build(), tmp_path / "code.py"
     code.write_text("1")
-    assert [compiled(folder, (code,), build) for _ in range(3)] == [{"ids": ["one"]}] * 3
+    assert [compiled(Folder(folder, (code,), build)) for _ in range(3)] == [{"ids": ["one"]}] * 3
     assert build.calls == 1
     (folder / "b.toml").write_text('[two]\nname = "Two"\n')
-    assert compiled(folder, (code,), build) == {"ids": ["one", "two"]}
+    assert compiled(Folder(folder, (code,), build)) == {"ids": ["one", "two"]}
     code.write_text("2")
-    compiled(folder, (code,), build)
+    compiled(Folder(folder, (code,), build))
     assert build.calls == 3
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[1]", b"\x00" * 100])
 def test_a_damaged_cache_is_made_again(folder: Path, tmp_path: Path, damage: bytes) -> None:
     build = Build()
-    compiled(folder, (), build)
+    compiled(Folder(folder, (), build))
     (place,) = (tmp_path / "cache" / "wellfed" / "catalogue").glob("*.json")
     place.write_bytes(damage)
-    assert compiled(folder, (), build) == {"ids": ["one"]}
+    assert compiled(Folder(folder, (), build)) == {"ids": ["one"]}
     assert build.calls == 2 and json.loads(place.read_text()) == {"ids": ["one"]}
 
 
@@ -60,21 +59,21 @@ def test_no_cache_can_be_written(folder: Path, tmp_path: Path, monkeypatch: pyte
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # no folder can be made there
     build = Build()
-    assert compiled(folder, (), build) == compiled(folder, (), build) == {"ids": ["one"]}
+    assert compiled(Folder(folder, (), build)) == compiled(Folder(folder, (), build)) == {"ids": ["one"]}
     assert build.calls == 2
 
 
 def test_what_is_shipped_is_taken(folder: Path) -> None:
     build = Build()
-    written(folder, (), build, folder)
-    assert compiled(folder, (), build) == {"ids": ["one"]}
+    written(Folder(folder, (), build), folder)
+    assert compiled(Folder(folder, (), build)) == {"ids": ["one"]}
     assert build.calls == 1
 
 
 def test_two_tables_of_one_model_are_refused(folder: Path) -> None:
     (folder / "b.toml").write_text('[one]\nname = "Another"\n')
     with pytest.raises(BadInput, match="another file"):
-        compiled(folder, (), Build())
+        compiled(Folder(folder, (), Build()))
 
 
 def test_the_bundled_catalogue_can_be_shipped(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from wellfed.catalog.model_names import resolve
 from wellfed.models.checkpoint_formats import loaders
 from wellfed.models.file_size import file_size
+from wellfed.models.quantisation import weights
 from wellfed.resolution import Resolved
 from wellfed.resolution import resolve as facts_of
 
@@ -64,5 +65,9 @@ def test_a_format_without_a_size_has_none(text: str) -> None:
     assert answer.format is not None and answer.weight_bytes is None and answer.parameters
 
 
-def test_a_mix_that_is_taken_for_another_is_told() -> None:
-    assert any("Q4_K_M" in told.text for told in resolve("Qwen3-8B Q4_K_L").assumptions)
+def test_a_mix_with_a_wide_head_is_one_of_its_own() -> None:
+    plain, wide = (resolve(f"Qwen3-8B {label}") for label in ("Q4_K_M", "Q4_K_L"))
+    assert plain.quantisation and wide.quantisation and plain.model and wide.model
+    head = plain.model.vocabulary * plain.model.hidden
+    more = weights(wide.model, wide.quantisation).total - weights(plain.model, plain.quantisation).total
+    assert more == pytest.approx(head * (8.5 - 6.5625 + 8.5 - 4.5) / 8, rel=0.001)  # output and embedding in Q8_0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from wellfed.catalog.model_names import Identity, resolve
-from wellfed.catalog.other_kinds import DraftModel, NotALanguageModel
+from wellfed.catalog.other_kinds import DraftModel, NotALanguageModel, Projector
 from wellfed.errors import UnknownName, WellfedError
 from wellfed.models.counts import counts
 
@@ -348,10 +348,10 @@ def rows(table: str) -> list[tuple[str, str]]:
 
 
 def understood(text: str) -> Identity | None:
-    """What a name is, None where it is refused as unknown or as a draft model."""
+    """What a name is, None where it is refused as unknown or as what runs beside a model."""
     try:
         return resolve(text)
-    except (UnknownName, DraftModel):
+    except (UnknownName, DraftModel, Projector):
         return None
 
 

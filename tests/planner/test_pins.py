@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wellfed.cli.main import cli
-from wellfed.engines.pins import SETTINGS, command, pins
+from wellfed.engines.command_line import command
+from wellfed.engines.pins import SETTINGS, pins
 from wellfed.errors import BadInput
 from wellfed.nouns.layout import Engine, Layout, Offload
 from wellfed.verbs import planning

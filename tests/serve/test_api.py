@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ pytest.importorskip("fastapi", reason="needs the serve extra")
 
 from fastapi.testclient import TestClient
 
+import wellfed
 from wellfed.serve.app import create_app
 from wellfed.serve.settings import Settings
 
@@ -76,6 +79,59 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
 ]
 
 
+CHINESE: list[tuple[str, dict[str, Any]]] = [
+    ("plan", {"model": "qwen9000"}),
+    ("plan", {"modl": 1}),
+    ("plan", {"model": "qwen3-8b", "concurrency": 0}),
+    ("plan", {"model": "qwen3-8b", "concurrency": "many"}),
+    ("plan", {"model": "qwen3-8b", "workload": "nap"}),
+    ("plan", {"model": "/etc/passwd"}),
+    ("plan", {"model": "x" * 30_000}),
+    ("check", {"on": MACHINE, "paste": "GPU"}),
+    ("fleet/check", {}),
+    ("resolve", {"names": 3}),
+]
+
+
+@pytest.mark.parametrize("number", range(len(CHINESE)))
+def test_a_refusal_is_in_the_askers_language(client: TestClient, number: int) -> None:
+    path, fields = CHINESE[number]
+    told = {
+        language: client.post(f"/api/v1/{path}", json=fields, headers={"Accept-Language": language}).json()["error"]
+        for language in ("en", "zh-CN,zh;q=0.9")
+    }
+    english, chinese = told.values()
+    assert english["kind"] == chinese["kind"] and english["message"].isascii()
+    assert re.search(r"[\u4e00-\u9fff]", chinese["message"]), chinese
+
+
+@pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "null"}])
+def test_the_guard_speaks_the_askers_language(client: TestClient, headers: dict[str, str]) -> None:
+    refused = client.get("/openapi.json", headers={**headers, "Accept-Language": "zh"})
+    assert refused.status_code == 403 and re.search(r"[\u4e00-\u9fff]", refused.json()["error"]["message"])
+    assert client.get("/openapi.json?lang=en", headers=headers).json()["error"]["message"].isascii()
+
+
+def test_a_workers_language_is_that_of_its_request(client: TestClient) -> None:
+    """One worker, and neither answer depends on the one before."""
+    first = {path: client.get(path).text for path in PAGES}
+    chinese = {path: client.get(path, headers={"Accept-Language": "zh"}).text for path in PAGES}
+    assert {path: client.get(path).text for path in PAGES} == first
+    assert {path: client.get(path, headers={"Accept-Language": "zh"}).text for path in PAGES} == chinese
+    refused = client.post("/api/v1/plan", json={"model": "qwen9000"}).json()["error"]["message"]
+    assert refused.isascii() and all(chinese[path] != first[path] for path in PAGES)
+
+
+PAGES = (
+    f"/?model=qwen3-32b&on={MACHINE}&concurrency=3",
+    "/machine?on=2x rtx 4090 x8, ryzen 9 7950x, 1x32gb&model=qwen3-32b",
+    f"/compare?model=qwen3-32b&machines={MACHINE}",
+    "/claims",
+    "/?model=deepseek-r1&on=rtx 3060 12gb, core i5-13600k, 32gb",
+    "/?model=qwen9000",
+)
+
+
 @pytest.mark.parametrize("number", range(len(REFUSED)))
 def test_a_refusal_has_its_status_and_the_error_object(client: TestClient, number: int) -> None:
     path, fields, status, kind = REFUSED[number]
@@ -86,6 +142,33 @@ def test_a_refusal_has_its_status_and_the_error_object(client: TestClient, numbe
 @pytest.mark.parametrize("body", [b"{", b"[]", b"\xff", b"null", b'{"model": "a", "model": {}}', b"[" * 100_000])
 def test_what_is_no_request_is_422(client: TestClient, body: bytes) -> None:
     assert client.post("/api/v1/plan", content=body).status_code == 422
+
+
+DUMP = "Architecture: x86_64\nCPU(s): 64\nModel name: AMD EPYC 9354 32-Core Processor\nSocket(s): 1\n"
+
+
+def test_a_fleets_dumps_are_uploaded_and_keep_their_names(client: TestClient) -> None:
+    odd = DUMP.replace("9354 32", "9554 64")
+    files = [("dumps", (name, text.encode())) for name, text in (("a.txt", DUMP), ("b.txt", DUMP), ("../c.txt", odd))]
+    answer = client.post("/api/v1/fleet/check", files=files)
+    assert answer.status_code == 200, answer.text
+    assert [node["label"] for node in answer.json()["nodes"]] == ["a", "b", "c"]
+    assert all(node["read"] for node in answer.json()["nodes"])
+    twice = client.post("/api/v1/fleet/check", files=[files[0], files[0]]).json()["nodes"]
+    assert len(twice) == 2
+    assert client.post("/api/v1/fleet/check", json={"model": "qwen3-8b"}).status_code == 422
+    assert client.post("/api/v1/plan", files=files).status_code == 422
+
+
+def test_prices_are_sent_as_text(client: TestClient) -> None:
+    named = ask(client, "plan", model="qwen3-0.6b", buy=True, prices="example:usd", top=1)
+    assert named.status_code == 200 and named.json()["offers"][0]["price"] > 0
+    table = (Path(wellfed.__file__).parent / "catalog/data/prices/usd.toml").read_text(encoding="utf-8")
+    sent = ask(client, "plan", model="qwen3-0.6b", buy=True, prices=table, top=1)
+    assert sent.json() == named.json()
+    for wrong in ("example:../../x", "/etc/passwd", "no toml ="):
+        refused = ask(client, "plan", model="qwen3-0.6b", buy=True, prices=wrong)
+        assert refused.status_code == 422 and "root:" not in refused.text and "upload-" not in refused.text
 
 
 def test_a_file_by_name_is_never_opened(client: TestClient, tmp_path: Any) -> None:
@@ -163,7 +246,7 @@ def test_the_description_lists_every_field(client: TestClient) -> None:
         "properties"
     ]
     assert {"model", "on", "concurrency", "kv_type", "ttft"} <= set(fields)
-    assert not {"report", "prices", "json", "explain"} & set(fields)
+    assert not {"report", "json", "explain", "save"} & set(fields)
 
 
 def test_the_language_is_the_askers(client: TestClient) -> None:

@@ -19,8 +19,8 @@ from fastapi.testclient import TestClient
 import wellfed
 from wellfed.cli.main import cli
 from wellfed.serve.app import create_app
+from wellfed.serve.schemas import DOCUMENTS, file_name, json_schema
 from wellfed.serve.settings import Settings
-from wellfed.serve.shapes import DOCUMENTS, file_name, json_schema
 
 MACHINE = "rtx 4090, ryzen 9 7950x, 64gb"
 TRACES = Path(__file__).resolve().parents[1] / "watch" / "traces"
@@ -38,6 +38,16 @@ CASES = [
     ("wellfed.resolve/1", ["resolve", "qwen3-8b", "r1:70b q4_k_m", "nonsense-9000", "bge-m3"]),
     ("wellfed.glossary/1", ["explain", "TP"]),
     ("wellfed.error/1", ["explain", "no-such-term"]),
+    ("wellfed.topology/1", ["topology", "--on", "2x a100 80gb nvlink, 2x epyc 7543, 1tb"]),
+    ("wellfed.topology/1", ["topology"]),
+    ("wellfed.catalog/1", ["catalog", "gpus", "h100"]),
+    ("wellfed.catalog/1", ["catalog", "cpus", "epyc"]),
+    ("wellfed.catalog/1", ["catalog", "models", "qwen3"]),
+    ("wellfed.catalog/1", ["catalog", "builds"]),
+    ("wellfed.train/1", ["plan", "qwen3-8b", "--train", "lora", "--on", MACHINE]),
+    ("wellfed.train/1", ["plan", "deepseek-r1", "--train", "full", "--on", MACHINE]),
+    ("wellfed.fleet-plan/1", ["fleet", "plan", "qwen3-32b", "--machines", "3=8x h200, 2x xeon 8480+", "--rate", "20", "--price-hour", "30"]),
+    ("wellfed.fleet-plan/1", ["fleet", "plan", "deepseek-r1", "--machines", f"2={MACHINE}"]),
 ]  # fmt: skip
 
 
@@ -67,6 +77,14 @@ def _printed(words: list[str]) -> Any:
 def test_what_is_printed_is_what_is_published(number: int) -> None:
     schema, words = CASES[number]
     jsonschema.Draft202012Validator(_closed(json_schema(schema))).validate(_printed(words))
+
+
+def test_a_fleet_is_what_is_published(tmp_path: Path) -> None:
+    dump = "Architecture: x86_64\nCPU(s): 64\nModel name: AMD EPYC 9354 32-Core Processor\nSocket(s): 1\n"
+    for name, text in (("a", dump), ("b", dump), ("c", dump.replace("CPU(s): 64", "CPU(s): 32")), ("d", "nothing")):
+        (tmp_path / f"{name}.txt").write_text(text)
+    validator = jsonschema.Draft202012Validator(_closed(json_schema("wellfed.fleet/1")))
+    validator.validate(_printed(["fleet", "check", str(tmp_path), "--model", "qwen3-8b"]))
 
 
 @pytest.mark.parametrize("path", sorted(TRACES.glob("*.jsonl"))[:4], ids=lambda path: path.stem)

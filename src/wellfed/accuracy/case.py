@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wellfed.errors import BadInput
+from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Quantity
 from wellfed.nouns.plan import Request
@@ -93,13 +94,20 @@ def read_table(path: Path) -> Iterator[Row]:
         with io.StringIO(read_text(path, _MOST_BYTES), newline="") as file:
             reader = csv.DictReader(file)
             if not reader.fieldnames or not {"item", "decode_tok_s", "effect"} & set(reader.fieldnames):
-                hint = "it needs the columns model, quant, gpu ... and decode_tok_s, or item, value, unit"
-                raise BadInput(f"{path}: not a measurement table", hint)
+                hint = sentence(
+                    "accuracy.case.needs-columns-model",
+                    "it needs the columns model, quant, gpu ... and decode_tok_s, or item, value, unit",
+                )
+                raise BadInput(
+                    sentence("accuracy.case.measurement-table", "{path}: not a measurement table", path=path), hint
+                )
             told: dict[str, str] = {}
             for index, cells in enumerate(reader):
                 yield Row(index, _with_earlier(cells, told) if "effect" in cells else cells)
     except csv.Error as error:
-        raise BadInput(f"cannot read {path}: {error}") from error
+        raise BadInput(
+            sentence("accuracy.case.cannot-read", "cannot read {path}: {error}", path=path, error=error)
+        ) from error
 
 
 def _with_earlier(cells: dict[str, str], told: dict[str, str]) -> dict[str, str]:

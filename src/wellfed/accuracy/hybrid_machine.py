@@ -14,6 +14,7 @@ from wellfed.catalog.hardware import gpu_list
 from wellfed.errors import UnknownName
 from wellfed.hardware.machine import Gpu, Machine, Origin, Socket
 from wellfed.hardware.parts import CpuSpec
+from wellfed.message import sentence
 from wellfed.provenance import Assumption
 
 _UNSTATED_MODULES = 4  # of a desktop or workstation whose memory is not told: four modules are the most common kit
@@ -188,8 +189,13 @@ def _server(spec: CpuSpec) -> bool:
 def _assumptions(ram: Ram, sockets: tuple[Socket, ...]) -> tuple[Assumption, ...]:
     if not sockets or ram.channels or ram.modules:
         return ()
-    text = f"{sockets[0].channels} memory channels at {sockets[0].mt_s:.0f} MT/s a socket"
-    return (Assumption(text, "the row does not tell its modules"),)
+    text = sentence(
+        "hybrid-machine.memory-channels-mt",
+        "{channels} memory channels at {mt:.0f} MT/s a socket",
+        channels=sockets[0].channels,
+        mt=sockets[0].mt_s,
+    )
+    return (Assumption(text, sentence("hybrid-machine.row-does-tell", "the row does not tell its modules")),)
 
 
 def parse_gpus(text: str, count: float | None) -> tuple[Gpu, ...]:

@@ -10,6 +10,7 @@ from wellfed.accuracy import memory_setting as setting
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped
 from wellfed.accuracy.names import ResolvedModel
 from wellfed.errors import UnknownName, WellfedError
+from wellfed.message import sentence
 from wellfed.models.quantisation import weights as weights_of
 from wellfed.models.quantisation_names import quantisation
 from wellfed.nouns.calibration import Calibration
@@ -39,11 +40,18 @@ def serving_outcome(row: Row, engine: Engine) -> Outcome:
     except UnknownName as error:
         return Skipped(row.index, cls, item, error.message, unresolved=True)
     if named is None:
-        return Skipped(row.index, cls, item, "the row names no model")
+        return Skipped(row.index, cls, item, sentence("memory-serving.row-names-model", "the row names no model"))
     if value is None and item != "oom":
-        return Skipped(row.index, cls, item, "no value")
+        return Skipped(row.index, cls, item, sentence("memory-serving.no-value", "no value"))
     if value is not None and value < 0:
-        return Skipped(row.index, cls, item, "a negative size: free memory grew while graphs were captured")
+        return Skipped(
+            row.index,
+            cls,
+            item,
+            sentence(
+                "memory-serving.negative-size-free", "a negative size: free memory grew while graphs were captured"
+            ),
+        )
     try:
         predicted = _predicted(row, engine, named)
     except WellfedError as error:
@@ -70,7 +78,7 @@ def _predicted(row: Row, engine: Engine, named: ResolvedModel) -> tuple[float, R
         gpu = memory(request).devices[0]
         return sum(term.bytes for term in gpu.terms if term.name == _TERMS[item]) / _unit(row), request
     if not setting.gpus_of(row):
-        return "the GPU is not stated"
+        return sentence("memory-serving.gpu-stated", "the GPU is not stated")
     return _BUDGETS[item](row, request)
 
 
@@ -80,7 +88,11 @@ def _unit(row: Row) -> float:
 
 def _kv(row: Row, request: Request) -> tuple[float, Request] | str:
     found = cache_bytes(request)
-    return (max(0.0, found) / _unit(row), request) if found is not None else "the GPU's size is unknown"
+    return (
+        (max(0.0, found) / _unit(row), request)
+        if found is not None
+        else sentence("memory-serving.gpu-size-unknown", "the GPU's size is unknown")
+    )
 
 
 def _tokens(row: Row, request: Request) -> tuple[float, Request] | str:
@@ -88,7 +100,11 @@ def _tokens(row: Row, request: Request) -> tuple[float, Request] | str:
     told = _POOL.search(row.text("notes"))
     pool = sum(float(number) for number in told.groups() if number) * GIB if told else None
     found = cache_tokens(request, pool)
-    return (found, request) if found is not None else "the GPU's size is unknown"
+    return (
+        (found, request)
+        if found is not None
+        else sentence("memory-serving.gpu-size-unknown", "the GPU's size is unknown")
+    )
 
 
 def _oom(row: Row, request: Request) -> tuple[float, Request] | str:

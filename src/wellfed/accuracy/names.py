@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from wellfed.catalog.model_formats import adapted
+from wellfed.catalog.model_names import resolve as strictly_read
 from wellfed.catalog.models import architecture, by_id, key, model_ids, names, unknown
-from wellfed.errors import UnknownName
+from wellfed.errors import UnknownName, Unsupported
 from wellfed.models.counts import counts
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation
@@ -93,7 +94,10 @@ def resolve(
     Raises UnknownName with near matches; a name that fits nothing is never guessed.
     """
     hints = _hints(text, params, notes, kv_bytes_per_token)
-    found, assumptions = _model(_base_name(text), hints)
+    try:
+        found, assumptions = _model(_base_name(text), hints)
+    except UnknownName:
+        found, assumptions = _strictly(text, None if _count(params or "") is None else hints)
     chosen, more = _quantisation(found, text, quant, hints)
     return ResolvedModel(found, chosen, (*assumptions, *more))
 
@@ -105,6 +109,7 @@ class _Hints:
     file_bytes: int | None
     kv_bytes_per_token: float | None
     section: str
+    in_name: bool = False  # the count is from the name itself
 
 
 def _hints(text: str, params: str | None, notes: str, kv: float | None) -> _Hints:
@@ -112,19 +117,21 @@ def _hints(text: str, params: str | None, notes: str, kv: float | None) -> _Hint
     layers = re.search(r"\bnlay=\d+/(\d+)", notes)
     size = re.search(r"\b(?:msize|size)=([0-9.]+) ?([GMK]i?B)", notes)
     section = re.search(r"section: ([^;]+)", notes)
-    number = _count(stated[1] if stated else "") or _count(params or "") or _count(text)
+    beside = _count(stated[1] if stated else "") or _count(params or "")
+    number = beside or _count(text)
     return _Hints(
         parameters=number,
         layers=int(layers[1]) - 1 if layers else None,  # logs count the output layer
         file_bytes=parse_bytes(size[1] + size[2]) if size else None,
         kv_bytes_per_token=kv,
         section=section[1] if section else "",
+        in_name=beside is None,
     )
 
 
 def _count(text: str) -> float | None:
-    """Parameters in '671B', '32.76 B', '1T'; None when there is no such number."""
-    match = _PARAMETERS.search(text)
+    """Parameters in '671B', '32.76 B', '1_8b', '1T'; None when there is no such number."""
+    match = _PARAMETERS.search(re.sub(r"(?<=\d)_(?=\d)", ".", text))
     return float(match[1]) * _TIMES[match[2].upper()] if match else None
 
 
@@ -177,13 +184,35 @@ def _model(text: str, hints: _Hints) -> tuple[Model, tuple[Assumption, ...]]:
         if _plausible(identity, hints):
             return by_id(identity), ()
     if hits and hints.parameters is not None:
-        return _of_size(text, hits[0][1], hints)
+        return _explained(text, hints) or _of_size(text, hits[0][1], hints)
     if hints.section:
         try:
             return _model(hints.section, replace(hints, section="", layers=None, kv_bytes_per_token=None))
         except UnknownName:
             return _by_facts(text, hints)
     return _by_facts(text, hints)
+
+
+def _explained(text: str, hints: _Hints) -> tuple[Model, tuple[Assumption, ...]] | None:
+    """The model whose name explains the size in `text`, where that is all that is known of its size."""
+    try:
+        return _strictly(text, None) if hints.in_name else None
+    except UnknownName:
+        return None
+
+
+def _strictly(text: str, stated: _Hints | None) -> tuple[Model, tuple[Assumption, ...]]:
+    """As users are understood, so that tables know at least what they do; `stated` has a count given beside the name.
+
+    A size in the name itself may be no count: Llama-4-Scout-17B-16E has 109 billion parameters. Raises UnknownName.
+    """
+    try:
+        found = strictly_read(text)
+    except Unsupported:
+        raise unknown(text) from None
+    if found.model is None or (stated is not None and not _plausible(found.entry.id, stated)):
+        raise unknown(text)
+    return found.model, found.assumptions
 
 
 def _plausible(identity: str, hints: _Hints) -> bool:

@@ -11,6 +11,7 @@ import wellfed.catalog
 from wellfed.accuracy.fitting import Z80
 from wellfed.catalog.calibration import bundled, dump, load
 from wellfed.errors import BadInput
+from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
 
 _FROM_70_TO_80 = Z80 / 1.0364333894937898  # normal quantiles that leave 10 % and 15 % on each side
@@ -19,7 +20,10 @@ _FROM_70_TO_80 = Z80 / 1.0364333894937898  # normal quantiles that leave 10 % an
 def refit_all(folder: Path, told: Callable[[str], None] = lambda _: None) -> Iterator[tuple[str, str]]:
     """Fit, write into the package's data, and yield (name, errors left out) for each part."""
     if not any(folder.glob("*.csv")):
-        raise BadInput(f"no measurement tables in {folder}", "give the folder that holds the CSV files")
+        raise BadInput(
+            sentence("refit.no-measurement", "no measurement tables in {folder}", folder=folder),
+            sentence("refit.give-folder-holds", "give the folder that holds the CSV files"),
+        )
     target = Path(wellfed.catalog.__file__).parent / "data" / "calibration"
     for name, fit in _parts():
         told(f"fitting {name} ...")
@@ -27,7 +31,7 @@ def refit_all(folder: Path, told: Callable[[str], None] = lambda _: None) -> Ite
         (target / f"{name}.json").write_text(dump(found))
         bundled.cache_clear()
         yield name, summary(found)
-    told("widening intervals ...")
+    told(sentence("refit.widening-intervals", "widening intervals ..."))
     yield from widen_all(folder)
 
 
@@ -83,7 +87,13 @@ def _parts() -> tuple[tuple[str, Callable[[Path], Calibration]], ...]:
 def summary(found: Calibration) -> str:
     """Median errors by class, with whole groups left out of the fit."""
     words = [
-        f"{name} {residual.median_ape:.1%} of {residual.rows} rows"
+        sentence(
+            "refit.rows",
+            "{name} {median_ape:.1%} of {rows} rows",
+            name=name,
+            median_ape=residual.median_ape,
+            rows=residual.rows,
+        )
         for name, residual in sorted(found.residuals.items())
         if residual.median_ape is not None
     ]

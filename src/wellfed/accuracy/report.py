@@ -10,6 +10,7 @@ from typing import Any
 
 from wellfed.accuracy.case import Case, Interpreter, Outcome, Row, Skipped
 from wellfed.errors import WellfedError
+from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Quantity
 
@@ -107,7 +108,14 @@ def _interpret_row(row: Row, interpreters: Sequence[Interpreter]) -> tuple[Outco
             return (Skipped(row.index, "", "", f"{INTERNAL}: {type(error).__name__}: {error}", unresolved=True),)
         if found is not None:
             return found
-    return (Skipped(row.index, "", "", "no kind of measurement that wellfed predicts"),)
+    return (
+        Skipped(
+            row.index,
+            "",
+            "",
+            sentence("accuracy.report.no-kind-measurement", "no kind of measurement that wellfed predicts"),
+        ),
+    )
 
 
 def report(

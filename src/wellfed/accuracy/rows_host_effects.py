@@ -18,6 +18,7 @@ from wellfed.catalog.models import model as named
 from wellfed.errors import WellfedError
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Origin, PeerAccess, Socket
 from wellfed.hardware.parts import CpuSpec
+from wellfed.message import sentence
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation
@@ -30,37 +31,63 @@ from wellfed.perf.cpu import cpu_bandwidth
 from wellfed.perf.estimate import estimate
 
 _UNSAID: Mapping[str, str] = {
-    "numa_snoop_mode": "snoop modes of the BIOS are no part of a machine's description",
-    "numa_locality": "counters of local accesses are not predicted",
-    "numa_bandwidth": "the bandwidth between sockets is not predicted",
-    "numa_h2d": "copies across sockets are not predicted",
-    "numa_p2p": "copies between GPUs across sockets are not predicted",
-    "numa_page_placement": "which pages the page cache holds where is not told by a layout",
-    "engine": "another engine, not another host",
-    "gpu_p2p_latency": "copies between GPUs are not predicted",
-    "pcie_p2p": "copies between GPUs are not predicted",
-    "nvlink_p2p": "copies between GPUs are not predicted",
-    "acs_iommu": "access control of PCIe switches is no part of a layout",
-    "pcie_switch_collapse": "writes through PCIe switches are not modelled",
-    "pcie_root_topology": "root ports shared by switches are not modelled",
-    "pcie_topology": "PCIe switches are not modelled",
-    "nccl_tuning": "NCCL's settings are no part of a layout",
-    "nccl_p2p_level": "NCCL's settings are no part of a layout",
-    "allreduce_kernel": "the kernel of the all-reduce is no part of a layout",
-    "async_scheduling": "the engine's scheduler switches are no part of a layout",
-    "api_server_processes": "the number of API servers is no part of a layout",
-    "kv_dtype_speed": "kernels that fall back for a cache type are not modelled",
-    "thermal_throttle": "cooling is no part of a machine's description",
-    "virtualization": "virtual machines are not modelled",
-    "mmap_mode": "how weights are mapped does not enter speed",
-    "cgroup_quota": "an engine that spins under a quota is not modelled",
-    "cpu_threads_bind": "a wrong binding string is not a layout",
-    "vram_spill": "memory that drivers page out is not modelled",
-    "memory_clock": "overclocked memory is no part of a machine's description",
-    "cpu_config": "BIOS tuning is no part of a machine's description",
-    "tp_vs_layer": "an engine that is not modelled",
+    "numa_snoop_mode": sentence(
+        "rows-host-effects.snoop-modes-bios", "snoop modes of the BIOS are no part of a machine's description"
+    ),
+    "numa_locality": sentence("rows-host-effects.counters-local", "counters of local accesses are not predicted"),
+    "numa_bandwidth": sentence("rows-host-effects.bandwidth-between", "the bandwidth between sockets is not predicted"),
+    "numa_h2d": sentence("rows-host-effects.copies-across", "copies across sockets are not predicted"),
+    "numa_p2p": sentence(
+        "rows-host-effects.copies-between-gpus", "copies between GPUs across sockets are not predicted"
+    ),
+    "numa_page_placement": sentence(
+        "rows-host-effects.which-pages-page", "which pages the page cache holds where is not told by a layout"
+    ),
+    "engine": sentence("rows-host-effects.another-engine", "another engine, not another host"),
+    "gpu_p2p_latency": sentence("rows-host-effects.copies-between-gpus-2", "copies between GPUs are not predicted"),
+    "pcie_p2p": sentence("rows-host-effects.copies-between-gpus-2", "copies between GPUs are not predicted"),
+    "nvlink_p2p": sentence("rows-host-effects.copies-between-gpus-2", "copies between GPUs are not predicted"),
+    "acs_iommu": sentence(
+        "rows-host-effects.access-control-pcie", "access control of PCIe switches is no part of a layout"
+    ),
+    "pcie_switch_collapse": sentence(
+        "rows-host-effects.writes-through-pcie", "writes through PCIe switches are not modelled"
+    ),
+    "pcie_root_topology": sentence(
+        "rows-host-effects.root-ports-shared", "root ports shared by switches are not modelled"
+    ),
+    "pcie_topology": sentence("rows-host-effects.pcie-switches", "PCIe switches are not modelled"),
+    "nccl_tuning": sentence("rows-host-effects.nccl-settings-part", "NCCL's settings are no part of a layout"),
+    "nccl_p2p_level": sentence("rows-host-effects.nccl-settings-part", "NCCL's settings are no part of a layout"),
+    "allreduce_kernel": sentence(
+        "rows-host-effects.kernel-all-reduce", "the kernel of the all-reduce is no part of a layout"
+    ),
+    "async_scheduling": sentence(
+        "rows-host-effects.engine-scheduler", "the engine's scheduler switches are no part of a layout"
+    ),
+    "api_server_processes": sentence(
+        "rows-host-effects.number-api-servers", "the number of API servers is no part of a layout"
+    ),
+    "kv_dtype_speed": sentence(
+        "rows-host-effects.kernels-fall-back", "kernels that fall back for a cache type are not modelled"
+    ),
+    "thermal_throttle": sentence(
+        "rows-host-effects.cooling-part-machine", "cooling is no part of a machine's description"
+    ),
+    "virtualization": sentence("rows-host-effects.virtual-machines", "virtual machines are not modelled"),
+    "mmap_mode": sentence("rows-host-effects.how-weights-mapped", "how weights are mapped does not enter speed"),
+    "cgroup_quota": sentence(
+        "rows-host-effects.engine-spins-under", "an engine that spins under a quota is not modelled"
+    ),
+    "cpu_threads_bind": sentence("rows-host-effects.wrong-binding-string", "a wrong binding string is not a layout"),
+    "vram_spill": sentence("rows-host-effects.memory-drivers-page", "memory that drivers page out is not modelled"),
+    "memory_clock": sentence(
+        "rows-host-effects.overclocked-memory", "overclocked memory is no part of a machine's description"
+    ),
+    "cpu_config": sentence("rows-host-effects.bios-tuning-part", "BIOS tuning is no part of a machine's description"),
+    "tp_vs_layer": sentence("rows-host-effects.engine-modelled", "an engine that is not modelled"),
     "n_cpu_moe": "",
-}  # fmt: skip
+}
 _USUAL_MODEL, _USUAL_QUANT = "llama-3.1-8b", "q4_k_m"
 _LOCAL = frozenset({Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.KTRANSFORMERS})
 _CLASS = "host effects"
@@ -75,7 +102,14 @@ def interpret(row: Row) -> tuple[Outcome, ...] | None:
         return (Skipped(row.index, _class(effect), "ratio", reason),)
     first, second = row.number("value_a"), row.number("value_b")
     if not first or not second:
-        return (Skipped(row.index, _class(effect), "ratio", "one side has no value"),)
+        return (
+            Skipped(
+                row.index,
+                _class(effect),
+                "ratio",
+                sentence("rows-host-effects.one-side-value", "one side has no value"),
+            ),
+        )
     try:
         predict, request = _pair(row, effect)
     except (WellfedError, _Unsaid) as error:
@@ -101,16 +135,18 @@ def _pair(row: Row, effect: str) -> tuple[Callable[[Calibration], Quantity], Req
     unit = f"{row.text('unit')} ; {row.text('condition_a')}"
     if effect.startswith("pcie_h2d"):
         if "theoretical" not in row.text("condition_a") or "single-stream" in row.text("condition_b"):
-            raise _Unsaid("ways of copying on one link")
+            raise _Unsaid(sentence("rows-host-effects.ways-copying-one", "ways of copying on one link"))
         return (lambda calibration: _wide(calibration.value("hybrid", "link_fraction"), 0.15)), None
     if effect in ("cpu_bandwidth", "bw_yield"):
         if "theoretical" not in row.text("condition_a"):
-            raise _Unsaid("not a share of the theoretical bandwidth")
+            raise _Unsaid(sentence("rows-host-effects.share-theoretical", "not a share of the theoretical bandwidth"))
         said = read(f"{row.text('condition_a')} {row.text('notes')}", Condition())
         return (lambda calibration: _wide(_reached(said, calibration), 0.25)), None
     one, other = _requests(row)
     if one == other:
-        raise _Unsaid("the two sides differ in what a layout does not say")
+        raise _Unsaid(
+            sentence("rows-host-effects.two-sides-differ", "the two sides differ in what a layout does not say")
+        )
 
     def predict(calibration: Calibration) -> Quantity:
         before, after = (_rate(estimate(request, calibration), unit) for request in (one, other))
@@ -167,23 +203,31 @@ def _sayable(effect: str, unit: str, text: str, first: Condition, second: Condit
     """Raises _Unsaid for pairs whose difference no layout holds."""
     words = text.lower()
     if re.search(r"\bgb/s|\bus\b", unit.lower()):
-        raise _Unsaid("copies between GPUs are not predicted")
+        raise _Unsaid(sentence("rows-host-effects.copies-between-gpus-2", "copies between GPUs are not predicted"))
     if unknown := _unknown(first, second):
-        raise _Unsaid(f"unknown model: {unknown}")
+        raise _Unsaid(sentence("rows-host-effects.unknown-model", "unknown model: {unknown}", unknown=unknown))
     if re.search(r"also chang|also differ|version also|confounded|different rigs|\+ vm together|vm together", words):
-        raise _Unsaid("confounded: more than the told condition differs")
+        raise _Unsaid(
+            sentence("rows-host-effects.confounded-more-told", "confounded: more than the told condition differs")
+        )
     if "single-stream" in words:
-        raise _Unsaid("a copy loop of somebody's own")
+        raise _Unsaid(sentence("rows-host-effects.copy-loop-somebody", "a copy loop of somebody's own"))
     if "undervolt" in words:
-        raise _Unsaid("undervolting is no part of a machine's description")
+        raise _Unsaid(
+            sentence("rows-host-effects.undervolting-part", "undervolting is no part of a machine's description")
+        )
     if "not dividing" in words:
-        raise _Unsaid("rows that do not divide over threads are not modelled")
+        raise _Unsaid(
+            sentence("rows-host-effects.rows-do-divide", "rows that do not divide over threads are not modelled")
+        )
     if effect in ("numa_binding", "hyper_threading") and (first.sockets or 1) == 1 and "numa node" in words:
-        raise _Unsaid("NUMA nodes within one socket are not modelled")
+        raise _Unsaid(sentence("rows-host-effects.numa-nodes-within", "NUMA nodes within one socket are not modelled"))
     if effect == "power_cap" and _engine(first) not in _LOCAL:
-        raise _Unsaid("serving engines are not modelled under a power cap")
+        raise _Unsaid(
+            sentence("rows-host-effects.serving-engines", "serving engines are not modelled under a power cap")
+        )
     if effect == "n_cpu_moe" and 0 in (first.experts_on_cpu, second.experts_on_cpu):
-        raise _Unsaid("memory that drivers page out is not modelled")
+        raise _Unsaid(sentence("rows-host-effects.memory-drivers-page", "memory that drivers page out is not modelled"))
 
 
 def _engine(said: Condition) -> Engine:
@@ -206,13 +250,13 @@ def _filled(first: Condition, second: Condition) -> Condition:
 def _request(said: Condition, effect: str) -> Request:
     said = _usual(said, effect)
     if said.cpu is None and said.gpu is None:
-        raise _Unsaid("neither CPU nor GPU is told")
+        raise _Unsaid(sentence("rows-host-effects.neither-cpu-nor", "neither CPU nor GPU is told"))
     engine = _engine(said)
     model = said.model or named(_USUAL_MODEL)
     kind = said.quantisation or quantisation(_USUAL_QUANT if engine in _LOCAL else "fp8")
     machine, gpus = _machine(said), said.gpus if said.gpu else 0
     if engine not in _LOCAL and not gpus:
-        raise _Unsaid("a serving engine on CPUs")
+        raise _Unsaid(sentence("rows-host-effects.serving-engine-cpus", "a serving engine on CPUs"))
     layout = Layout(
         engine,
         kind.id,

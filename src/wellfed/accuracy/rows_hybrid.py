@@ -33,6 +33,7 @@ from wellfed.accuracy.hybrid_notes import (
 from wellfed.accuracy.llamacpp_notes import SHORT_PROMPT, answers_rate, back_end, over_the_request
 from wellfed.errors import UnknownName, Unsupported
 from wellfed.hardware.machine import Machine
+from wellfed.message import sentence
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Model
 from wellfed.models.quantisation import weights
@@ -58,7 +59,14 @@ class NotTold(Exception):
 def interpret(row: Row) -> tuple[Outcome, ...] | None:
     """The speeds of a row of llama.cpp, ik_llama.cpp or KTransformers; None for other engines."""
     if row.text("engine").lower() == "sglang" and "cpu" in offload_text(row):
-        return (Skipped(row.index, "CPU decode", "decode_tok_s", "SGLang on CPUs alone is not modelled"),)
+        return (
+            Skipped(
+                row.index,
+                "CPU decode",
+                "decode_tok_s",
+                sentence("rows-hybrid.sglang-cpus-alone", "SGLang on CPUs alone is not modelled"),
+            ),
+        )
     engine = engine_of(row)
     if engine is None or not _mine(row, engine):
         return None
@@ -67,7 +75,11 @@ def interpret(row: Row) -> tuple[Outcome, ...] | None:
     if row.text("oom") == "1":
         return (_outcome(row, engine, "oom", 1.0),)
     if not known:
-        return (Skipped(row.index, "hybrid", "", "no speed that wellfed predicts"),)
+        return (
+            Skipped(
+                row.index, "hybrid", "", sentence("rows-hybrid.no-speed-wellfed", "no speed that wellfed predicts")
+            ),
+        )
     return tuple(_outcome(row, engine, metric, value) for metric, value in known)
 
 
@@ -101,9 +113,13 @@ def _outcome(row: Row, engine: Engine, metric: str, measured: float) -> Outcome:
 
 def _outlier(row: Row) -> str:
     if re.search("implausible|low quality", row.text("notes")):
-        return "its source is doubtful"
+        return sentence("rows-hybrid.source-doubtful", "its source is doubtful")
     foreign = re.search("i2_s", f"{row.text('model')} {row.text('quant')}", re.IGNORECASE)
-    return "a type of another project, run without its kernels" if foreign else ""
+    return (
+        sentence("rows-hybrid.type-another-project", "a type of another project, run without its kernels")
+        if foreign
+        else ""
+    )
 
 
 def class_of(request: Request, metric: str) -> str:
@@ -149,19 +165,19 @@ def request_of(row: Row, engine: Engine, decode: bool) -> Request:
     """The question that the row answers. Raises UnknownName, Unsupported or NotTold."""
     side = backend(row)
     if side is None:
-        raise NotTold("does not tell whether it ran on CPU or GPU")
+        raise NotTold(sentence("rows-hybrid.does-tell-whether", "does not tell whether it ran on CPU or GPU"))
     if side == "vulkan" and engine is Engine.IK_LLAMA_CPP:
-        raise NotTold("ik_llama.cpp on Vulkan: no calibration")
+        raise NotTold(sentence("rows-hybrid.ik-llama-cpp", "ik_llama.cpp on Vulkan: no calibration"))
     if re.search(r"cluster \(\d+", f"{row.text('cpu')} {row.text('gpu')}".lower()):
-        raise NotTold("several machines over a network")
+        raise NotTold(sentence("rows-hybrid.several-machines", "several machines over a network"))
     if "paged from" in offload_text(row):
-        raise NotTold("weights paged from disk")
+        raise NotTold(sentence("rows-hybrid.weights-paged-from", "weights paged from disk"))
     found = named(row)
     if found is None:
-        raise NotTold("the model is not told")
+        raise NotTold(sentence("rows-hybrid.model-told", "the model is not told"))
     model, quant = found.model, found.quantisation
     if quant is None:
-        raise NotTold("the quantisation is not told")
+        raise NotTold(sentence("rows-hybrid.quantisation-told", "the quantisation is not told"))
     held = weights(model, quant)
     placed = _place(row, side, model, held)
     layout = _layout(row, engine, quant.id, placed, decode)
@@ -170,18 +186,18 @@ def request_of(row: Row, engine: Engine, decode: bool) -> Request:
 
 def _place(row: Row, side: str, model: Model, held: Weights) -> _Placed:
     if side == "cpu":
-        _need(row.text("cpu") or row.text("gpu"), "the CPU is not told")
+        _need(row.text("cpu") or row.text("gpu"), sentence("rows-hybrid.cpu-told", "the CPU is not told"))
         machine = machine_of(row, use_gpus=False, use_cpu=True)
-        _need(machine.sockets, "the CPU is not told")
+        _need(machine.sockets, sentence("rows-hybrid.cpu-told", "the CPU is not told"))
         _check_memory(machine, held.total)
         return _Placed(machine, CPU_ONLY)
     if side == "metal":
         return _Placed(_metal(row), ALL_GPU)
-    _need(not unused_gpus(row) or row.text("gpu"), "the GPU is not told")
+    _need(not unused_gpus(row) or row.text("gpu"), sentence("rows-hybrid.gpu-told", "the GPU is not told"))
     machine = machine_of(row, use_gpus=True, use_cpu=bool(row.text("cpu")))
     offload = _offload(row, model, held, sum(gpu.spec.memory_bytes for gpu in machine.gpus if gpu.spec))
     if offload != ALL_GPU:
-        _need(machine.sockets, "the CPU is not told")
+        _need(machine.sockets, sentence("rows-hybrid.cpu-told", "the CPU is not told"))
         _check_memory(machine, _host_bytes(model, held, offload))
     return _Placed(machine, offload)
 
@@ -200,7 +216,7 @@ def _need(value: object, reason: str) -> None:
 
 def _check_memory(machine: Machine, host_bytes: float) -> None:
     if machine.memory_bytes and host_bytes > machine.memory_bytes * _USABLE_RAM:
-        raise NotTold("the weights exceed the memory: speed is the disk's")
+        raise NotTold(sentence("rows-hybrid.weights-exceed", "the weights exceed the memory: speed is the disk's"))
 
 
 def _host_bytes(model: Model, held: Weights, offload: Offload) -> float:
@@ -232,7 +248,7 @@ def _offload(row: Row, model: Model, held: Weights, vram_bytes: float) -> Offloa
     if held.total < vram_bytes * _USABLE_VRAM:
         return ALL_GPU
     if not moe:
-        raise NotTold("does not fit the GPUs, and its offload is not told")
+        raise NotTold(sentence("rows-hybrid.does-fit-gpus", "does not fit the GPUs, and its offload is not told"))
     return EXPERTS_ON_CPU
 
 
@@ -309,7 +325,7 @@ def _latent(row: Row, engine: Engine, told: dict[str, str], day: str) -> bool:
 
 def _workload(row: Row, told: Lengths, decode: bool) -> Workload:
     if not decode and not told.prompt:
-        raise NotTold("the prompt's length is not told")
+        raise NotTold(sentence("rows-hybrid.prompt-length-told", "the prompt's length is not told"))
     workload = _asked(row, told, decode)
     room = allocated_context(row)
     return replace(workload, context_tokens=max(room, workload.context)) if room else workload

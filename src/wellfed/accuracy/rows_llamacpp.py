@@ -17,6 +17,7 @@ from wellfed.errors import UnknownName
 from wellfed.hardware.machine import Machine, Origin, Socket
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.hardware.pcie import PcieLink
+from wellfed.message import sentence
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation
 from wellfed.nouns.calibration import Calibration
@@ -42,7 +43,9 @@ def interpret(row: Row) -> tuple[Outcome, ...] | None:
     if "GPU/CPU" in row.text("notes"):
         return None  # ollama left layers on the CPU
     if re.search(r"\bcluster\b", row.text("gpu"), re.IGNORECASE):
-        return (Skipped(row.index, "", "", "several machines over a network"),)
+        return (
+            Skipped(row.index, "", "", sentence("rows-llamacpp.several-machines", "several machines over a network")),
+        )
     request = _request(row)
     spec = request.machine.gpus[0].spec
     group = spec.name if spec else row.text("gpu")
@@ -53,7 +56,9 @@ def interpret(row: Row) -> tuple[Outcome, ...] | None:
         measured = row.number(metric)
         if measured:
             outcomes.append(_speed_case(row, request, metric, phase, measured, group))
-    return tuple(outcomes) or (Skipped(row.index, "", "", "nothing measured"),)
+    return tuple(outcomes) or (
+        Skipped(row.index, "", "", sentence("rows-llamacpp.nothing-measured", "nothing measured")),
+    )
 
 
 def _all_on_gpu(row: Row) -> bool:
@@ -99,8 +104,12 @@ def _predictor(row: Row, request: Request, phase: str) -> Callable[[Calibration]
 def _outlier(row: Row, request: Request) -> str:
     """A speed that was measured although the model does not fit is one of swapping."""
     if memory(request).fits is False:
-        return "the model does not fit these GPUs: parts were swapped"
-    return "reported as the fault of one machine" if "a fault of this machine" in row.text("notes") else ""
+        return sentence("rows-llamacpp.model-does-fit", "the model does not fit these GPUs: parts were swapped")
+    return (
+        sentence("rows-llamacpp.reported-fault-one", "reported as the fault of one machine")
+        if "a fault of this machine" in row.text("notes")
+        else ""
+    )
 
 
 def _fit_case(row: Row, request: Request, group: str) -> Case:

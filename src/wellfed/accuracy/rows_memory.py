@@ -13,6 +13,7 @@ from wellfed.accuracy.memory_serving import serving_outcome
 from wellfed.accuracy.names import ResolvedModel
 from wellfed.errors import UnknownName, WellfedError
 from wellfed.hardware.machine import Machine
+from wellfed.message import sentence
 from wellfed.models.attention import LatentAttention
 from wellfed.models.quantisation import weights as weights_of
 from wellfed.models.weights import Weights
@@ -74,7 +75,12 @@ def _outcome(row: Row) -> Outcome:
     item = row.text("item")
     engine = setting.engine_of(row)
     if engine is None and row.text("engine") != "vllm-hpu":
-        return Skipped(row.index, f"memory {item}", item, f"engine {row.text('engine')!r} is not modelled")
+        return Skipped(
+            row.index,
+            f"memory {item}",
+            item,
+            sentence("rows-memory.engine-modelled", "engine {text!r} is not modelled", text=row.text("engine")),
+        )
     if engine not in (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP):
         return serving_outcome(row, engine or Engine.VLLM)
     cls = f"memory {item}, llama.cpp"
@@ -98,10 +104,21 @@ def _local(row: Row, engine: Engine, named: ResolvedModel | None, cls: str) -> O
     if item == "gpu_total":
         place = setting.Where("gpu")
     if value is None or place is None:
-        return Skipped(row.index, cls, item, "a copy or a place that is no device" if place is None else "no value")
+        return Skipped(
+            row.index,
+            cls,
+            item,
+            sentence("rows-memory.copy-place-device", "a copy or a place that is no device")
+            if place is None
+            else sentence("rows-memory.no-value", "no value"),
+        )
     machine = setting.machine(row, place.index + 1 if place.kind in {"gpu", "host", "split"} else 0)
     run = Run(row, engine, named, place, None if context is None else int(context), machine)
-    predicted = _PREDICTORS[item](run) if item in _PREDICTORS else ("no such buffer in the model", False)
+    predicted = (
+        _PREDICTORS[item](run)
+        if item in _PREDICTORS
+        else (sentence("rows-memory.no-such-buffer", "no such buffer in the model"), False)
+    )
     if isinstance(predicted, tuple):
         return Skipped(row.index, cls, item, predicted[0], predicted[1])
     return _case(row, cls, item, value, predicted, None)
@@ -116,8 +133,20 @@ def _unnamed(row: Row, engine: Engine, cls: str) -> Outcome:
             run = Run(row, engine, found, setting.Where("total"), int(context), setting.machine(row))
             predicted = _kv(run)
             if isinstance(predicted, float):
-                return _case(row, f"{cls}, size told by the cache", item, value, predicted, None)
-    return Skipped(row.index, cls, item, "the row names no model, or a family without its size")
+                return _case(
+                    row,
+                    sentence("rows-memory.size-told-cache", "{value}, size told by the cache", value=cls),
+                    item,
+                    value,
+                    predicted,
+                    None,
+                )
+    return Skipped(
+        row.index,
+        cls,
+        item,
+        sentence("rows-memory.row-names-model", "the row names no model, or a family without its size"),
+    )
 
 
 def _case(row: Row, cls: str, item: str, value: float, predicted: float, request: Request | None) -> Case:
@@ -188,15 +217,15 @@ def _kv(run: Run) -> float | _Skip:
     row, kind = run.row, run.place.kind
     notebook = row.text("notes").startswith("notebook log")
     if run.context is None:
-        return "the context is not stated", False
+        return sentence("rows-memory.context-stated", "the context is not stated"), False
     if setting.cache_type(row) is None and not notebook:
-        return "the cache's type is not stated", False
+        return sentence("rows-memory.cache-type-stated", "the cache's type is not stated"), False
     if _is_mla(run) and setting.latent(row, run.engine) is None:
-        return "whether latents were cached is not stated", False
+        return sentence("rows-memory.whether-latents", "whether latents were cached is not stated"), False
     if kind in {"total", "cpu"} or (kind == "gpu" and len(setting.gpus_of(row)) == 1):
         return kv_bytes_per_sequence(run.named.model, _layout(run, Offload()), run.context)
     if not notebook:
-        return "how layers were split over the GPUs is not stated", False
+        return sentence("rows-memory.how-layers-split", "how layers were split over the GPUs is not stated"), False
     return _term(memory(_request(run)), f"gpu{run.place.index}", "kv")
 
 
@@ -211,19 +240,26 @@ def _output(run: Run) -> float | _Skip:
 def _compute(run: Run) -> float | _Skip:
     row, kind = run.row, run.place.kind
     if run.context is None or (setting.batch(row)[0] is None and not row.text("notes").startswith("notebook log")):
-        return "context and ubatch are not stated", False
+        return sentence("rows-memory.context-ubatch", "context and ubatch are not stated"), False
     layers = setting.layers_on_gpu(row)
     none_on_gpu = layers is not None and layers[0] == 0
     if kind == "cpu" and not none_on_gpu and (run.machine.gpus or layers is not None):
-        return "the CPU's few operations beside a GPU are not told apart", False
+        return sentence(
+            "rows-memory.cpu-few-operations", "the CPU's few operations beside a GPU are not told apart"
+        ), False
     if kind in {"gpu", "host"} and none_on_gpu:
-        return "a GPU without layers: only what it is lent for large batches", False
+        return sentence(
+            "rows-memory.gpu-without-layers", "a GPU without layers: only what it is lent for large batches"
+        ), False
     if kind == "cpu" and setting.cache_type(row) is None and _is_mla(run) and row.text("flash_attn") == "1":
-        return "the cache's type is not stated", False
+        return sentence("rows-memory.cache-type-stated", "the cache's type is not stated"), False
     if kind != "gpu":
         return _term(memory(_request(run)), "ram", "compute")
     if run.named.quantisation is None and run.experts_in_ram and run.place.index == 0:
-        return "the experts' type is not stated, and prefill copies one of their matrices to the GPU", False
+        return sentence(
+            "rows-memory.experts-type-stated",
+            "the experts' type is not stated, and prefill copies one of their matrices to the GPU",
+        ), False
     return _gpu_compute(run)
 
 
@@ -236,7 +272,7 @@ def _gpu_compute(run: Run) -> float | _Skip:
     wider = replace(run, machine=setting.machine(run.row, run.place.index + 2))
     inner = _term(memory(_request(wider)), device, "compute")
     if abs(last / inner - 1) > _UNDECIDED:
-        return "whether the head is on this GPU is not stated", False
+        return sentence("rows-memory.whether-head-gpu", "whether the head is on this GPU is not stated"), False
     return last
 
 
@@ -248,22 +284,28 @@ def _weights_of(run: Run) -> float | _Skip:
     row, kind = run.row, run.place.kind
     kind_of_file = run.named.quantisation
     if kind_of_file is None or not (row.text("quant") or row.text("model").endswith(".gguf")):
-        return "the quantisation is not stated", False
+        return sentence("rows-memory.quantisation-stated", "the quantisation is not stated"), False
     if re.search(r"-of-\d+", row.text("model")) or (row.text("gpu").startswith("CPU_Mapped") and setting.facts(row)):
-        return "one buffer per file: which tensors a part holds is not stated", False
+        return sentence(
+            "rows-memory.one-buffer-per", "one buffer per file: which tensors a part holds is not stated"
+        ), False
     if kind_of_file.file_bytes is not None and kind in {"cpu", "host"}:
-        return "a mix of its own: only the file's size is known", False
+        return sentence("rows-memory.mix-own-only", "a mix of its own: only the file's size is known"), False
     layers = setting.layers_on_gpu(row)
     if kind == "cpu" and not run.machine.gpus and layers is None:
         return run.weights.total
     if layers is None:
-        return "what is on which device is not stated", False
+        return sentence("rows-memory.what-which-device", "what is on which device is not stated"), False
     if layers[0] == 0:
-        return run.weights.total if kind in {"cpu", "host"} else ("no layers on it", False)
+        return (
+            run.weights.total
+            if kind in {"cpu", "host"}
+            else (sentence("rows-memory.no-layers", "no layers on it"), False)
+        )
     if layers[0] < layers[1] or run.experts_in_ram or not run.machine.gpus:
-        return "which tensors stay in RAM is not stated", False
+        return sentence("rows-memory.which-tensors-stay", "which tensors stay in RAM is not stated"), False
     if kind == "gpu" and len(run.machine.gpus) > 1 and not row.text("notes").startswith("notebook log"):
-        return "how layers were split over the GPUs is not stated", False
+        return sentence("rows-memory.how-layers-split", "how layers were split over the GPUs is not stated"), False
     found = memory(_request(run))
     if kind == "split":
         return sum(_term(found, f"gpu{i}", "weights") for i in range(len(run.machine.gpus)))
@@ -288,11 +330,18 @@ _PREDICTORS: dict[str, Callable[[Run], float | _Skip]] = {
 def _oom(row: Row, engine: Engine, named: ResolvedModel, cls: str) -> Outcome:
     """An allocation that failed; failing to pin host memory is only a warning."""
     if "pinned memory" in row.text("notes"):
-        return Skipped(row.index, cls, "oom", "pinning host memory failed, which only costs speed")
+        return Skipped(
+            row.index,
+            cls,
+            "oom",
+            sentence("rows-memory.pinning-host-memory", "pinning host memory failed, which only costs speed"),
+        )
     context = row.number("ctx")
     machine = setting.machine(row)
     if not machine.gpus or context is None:
-        return Skipped(row.index, cls, "oom", "the GPUs or the context are not stated")
+        return Skipped(
+            row.index, cls, "oom", sentence("rows-memory.gpus-context-stated", "the GPUs or the context are not stated")
+        )
     run = Run(row, engine, named, setting.Where("gpu"), int(context), machine)
     request = _request(run)
     fits = memory(request).fits
@@ -309,8 +358,11 @@ def _outlier(row: Row, found: Memory) -> str:
     gpus = [device for device in found.devices if device.device != "ram"]
     used = max(device.needed_bytes / (device.capacity_bytes or device.needed_bytes) for device in gpus)
     if row.text("notes").startswith("notebook log") and used < _COMFORTABLE:
-        return "the notebook ran several models; the one named would leave most of the memory free"
+        return sentence(
+            "rows-memory.notebook-ran-several",
+            "the notebook ran several models; the one named would leave most of the memory free",
+        )
     asked = re.search(r"allocating ([0-9.]+) MiB", row.text("notes"))
     if asked and float(asked[1]) * MIB > 10 * max(device.needed_bytes for device in gpus):
-        return "no layout needs that much: a fault of that build"
+        return sentence("rows-memory.no-layout-needs", "no layout needs that much: a fault of that build")
     return ""

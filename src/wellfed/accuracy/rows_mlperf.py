@@ -13,6 +13,7 @@ from wellfed.accuracy.rows_serving import TUNED, engine_of
 from wellfed.accuracy.serving_machine import machine_of
 from wellfed.catalog.hardware import measured_gpu as gpu_spec
 from wellfed.hardware.parts import GpuSpec
+from wellfed.message import sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.quantisation_names import quantisation
@@ -70,9 +71,16 @@ def interpret(row: Row) -> tuple[Outcome, ...] | None:
 def _mlperf(row: Row, scenario: str) -> tuple[Outcome, ...]:
     cls, measured = f"MLPerf {scenario}", row.number("total_tok_s")
     if not measured:
-        return (Skipped(row.index, cls, "total_tok_s", "not told in tokens"),)
+        return (Skipped(row.index, cls, "total_tok_s", sentence("rows-mlperf.told-tokens", "not told in tokens")),)
     if row.text("gpu").lower().startswith("none"):
-        return (Skipped(row.index, cls, "total_tok_s", "serving engines on CPUs are not modelled"),)
+        return (
+            Skipped(
+                row.index,
+                cls,
+                "total_tok_s",
+                sentence("rows-mlperf.serving-engines-cpus", "serving engines on CPUs are not modelled"),
+            ),
+        )
     engine = next((engine for pattern, engine in _ENGINE if pattern.search(row.text("engine"))), None)
     if engine is None:
         return (Skipped(row.index, cls, "total_tok_s", f"engine {row.text('engine')!r}"),)
@@ -90,7 +98,10 @@ def _mlperf(row: Row, scenario: str) -> tuple[Outcome, ...]:
 
 def _outlier(row: Row) -> str:
     if "open division" in row.text("notes"):
-        return "open division: the model or its weights may have been changed, labels are unreliable"
+        return sentence(
+            "rows-mlperf.open-division-model",
+            "open division: the model or its weights may have been changed, labels are unreliable",
+        )
     return ""
 
 
@@ -170,7 +181,9 @@ def _under_load(row: Row, engine: Engine) -> tuple[Outcome, ...] | None:
     measured, most = row.number(metric), "max load" in row.text("concurrency_or_batch")
     cls = "serving max load" if most else "serving throughput" if metric == "total_tok_s" else "serving decode"
     if not measured or "unnamed" in row.text("gpu"):
-        return (Skipped(row.index, cls, metric, "no output rate, or no GPU named"),)
+        return (
+            Skipped(row.index, cls, metric, sentence("rows-mlperf.no-output-rate", "no output rate, or no GPU named")),
+        )
     request = _loaded(row, engine)
 
     def predict(calibration: Calibration) -> Quantity:

@@ -16,6 +16,7 @@ from wellfed.accuracy.serving_notes import Degrees, Pool, degrees, pools, weight
 from wellfed.catalog.hardware import gpu_or_none
 from wellfed.catalog.hardware import measured_gpu as gpu_spec
 from wellfed.hardware.parts import GpuSpec
+from wellfed.message import sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.quantisation_names import quantisation
@@ -69,12 +70,14 @@ def interpret(row: Row) -> tuple[Outcome, ...] | None:
     split = "DISAGG" in row.text("notes")
     kind = "serving disaggregated" if split else "serving"
     if not row.text("gpu"):
-        return (Skipped(row.index, kind, "", "no GPU named"),)
+        return (Skipped(row.index, kind, "", sentence("rows-serving.no-gpu-named", "no GPU named")),)
     request = request_of(row, engine)
     if why := _too_large(request):
         return (Skipped(row.index, kind, "", why),)
     group = f"{request.model.id} on {row.text('gpu')}"
-    return tuple(_cases(row, request, kind, group)) or (Skipped(row.index, kind, "", "nothing measured"),)
+    return tuple(_cases(row, request, kind, group)) or (
+        Skipped(row.index, kind, "", sentence("rows-serving.nothing-measured", "nothing measured")),
+    )
 
 
 def _cases(row: Row, request: Request, kind: str, group: str) -> Iterator[Outcome]:
@@ -87,7 +90,7 @@ def _cases(row: Row, request: Request, kind: str, group: str) -> Iterator[Outcom
             continue
         why, asked = outlier, request
         if metric == "ttft_ms" and told.maybe_cached:
-            why = "prompts may come from a prefix cache"
+            why = sentence("rows-serving.prompts-may-come", "prompts may come from a prefix cache")
         elif metric == "tpot_ms" and told.cached_prompt:
             asked, why = _at_depth(request), ""
         name = f"{kind} {metric[:4]}"
@@ -101,7 +104,13 @@ def _too_large(request: Request) -> str:
     for device in ledger.devices:
         held = sum(term.bytes for term in device.terms if term.name == "weights")
         if device.capacity_bytes is not None and held > device.capacity_bytes:
-            return f"{request.model.name} does not fit: {held / 1e9:.0f} GB of weights for {device.device}"
+            return sentence(
+                "rows-serving.does-fit-gb",
+                "{request} does not fit: {held:.0f} GB of weights for {device}",
+                request=request.model.name,
+                held=held / 1e9,
+                device=device.device,
+            )
     return ""
 
 
@@ -321,7 +330,11 @@ def _impossible(row: Row, request: Request) -> str:
     share = needed / request.layout.gpus
     if share < _REACHABLE:
         return ""
-    return f"needs {share:.0%} of the GPUs' peak arithmetic: more GPUs than told, or prompts not computed"
+    return sentence(
+        "rows-serving.needs-gpus-peak",
+        "needs {share:.0%} of the GPUs' peak arithmetic: more GPUs than told, or prompts not computed",
+        share=share,
+    )
 
 
 def _seconds_per_token(request: Request) -> float:

@@ -9,6 +9,7 @@ from wellfed.catalog.hardware import cpu as cpu_spec
 from wellfed.errors import UnknownName
 from wellfed.hardware.machine import Gpu, Machine, Origin, Socket
 from wellfed.hardware.parts import CpuSpec, GpuSpec
+from wellfed.message import sentence
 from wellfed.provenance import Assumption
 
 _PER_NODE = 8
@@ -26,7 +27,16 @@ def machine_of(spec: GpuSpec, count: int, cpu: str = "", power_w: float | None =
     per_node = min(count, together)
     nodes = math.ceil(count / per_node)
     nic = _SOC_NIC_BYTES_PER_S if spec.form == "soc" else _NIC_BYTES_PER_S
-    assumptions = (Assumption(f"{8 * nic / 1e9:.0f} Gb/s of network per GPU", "not told"),) if nodes > 1 else ()
+    assumptions = (
+        (
+            Assumption(
+                sentence("serving-machine.gb-s-network", "{nic:.0f} Gb/s of network per GPU", nic=8 * nic / 1e9),
+                sentence("serving-machine.told", "not told"),
+            ),
+        )
+        if nodes > 1
+        else ()
+    )
     host = host_of(cpu or spec.cpu_id or "")
     return Machine(
         f"{count}x {spec.name}",

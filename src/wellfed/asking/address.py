@@ -11,6 +11,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from wellfed.errors import BadInput
+from wellfed.message import sentence
 from wellfed.printable import printable
 
 _HIDDEN = "***"
@@ -57,9 +58,15 @@ class Address:
         except ValueError:
             good = False
         if not good:
-            raise BadInput(f"{printable(self.url)!r} is no http address", "for example http://127.0.0.1:8080")
+            raise BadInput(
+                sentence("asking.address.http-address", "{url!r} is no http address", url=printable(self.url)),
+                sentence("asking.address.example-http-127", "for example http://127.0.0.1:8080"),
+            )
         if self.key is not None and not all("!" <= letter <= "~" for letter in self.key):
-            raise BadInput("the API key has characters that no header can carry", "visible ASCII alone, in one line")
+            raise BadInput(
+                sentence("asking.address.api-key-characters", "the API key has characters that no header can carry"),
+                sentence("asking.address.visible-ascii-alone", "visible ASCII alone, in one line"),
+            )
 
     @property
     def base(self) -> str:
@@ -144,7 +151,11 @@ def _words(error: BaseException) -> BaseException | str:
     """The cause that says most: libraries wrap it in words of their own, or in none."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is refused: {cause.verify_message or cause}"
+            return sentence(
+                "asking.address.certificate-refused",
+                "its certificate is refused: {verify_message}",
+                verify_message=cause.verify_message or cause,
+            )
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
     return error if str(error) else type(error).__name__

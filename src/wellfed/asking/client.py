@@ -14,11 +14,12 @@ import httpx
 from wellfed.asking.address import Address, AskingError, Trouble
 from wellfed.asking.question import Question
 from wellfed.asking.stream import Reader, Reply
+from wellfed.message import sentence
 
 _MOST_ERROR_BYTES = 64 * 1024
 _IDLE_S = 120.0  # between two pieces of an answer
 _REST_S = 0.5
-_AGAIN = "the server closed a kept connection"
+_AGAIN = sentence("asking.client.server-closed-kept", "the server closed a kept connection")
 
 
 @asynccontextmanager
@@ -54,8 +55,19 @@ async def _asked(
         async with asyncio.timeout(within_s):
             return await _read(client, address, question, clock, reader, on_token)
     except TimeoutError:
-        what = "no token" if not reader.times else f"no end, after {len(reader.times)} pieces,"
-        return _without(clock, reader, AskingError(Trouble.SILENT, f"{what} within {within_s:.0f} s"))
+        what = (
+            sentence("asking.client.no-token", "no token")
+            if not reader.times
+            else sentence("asking.client.no-end-after", "no end, after {count} pieces,", count=len(reader.times))
+        )
+        return _without(
+            clock,
+            reader,
+            AskingError(
+                Trouble.SILENT,
+                sentence("asking.client.within-s", "{what} within {within:.0f} s", what=what, within=within_s),
+            ),
+        )
     except httpx.RemoteProtocolError as error:
         nothing = not reader.times and clock.connect_s is None and not clock.answered
         return _without(clock, reader, AskingError(Trouble.CUT, _AGAIN if nothing else address.told(str(error))))
@@ -93,7 +105,10 @@ async def _read(
         if response.status_code != 200:
             raise address.refused(response.status_code, await _text(response))
         if response.headers.get("content-encoding", "identity").lower() != "identity":
-            raise AskingError(Trouble.FOREIGN, "it sends a packed stream that was not asked for")
+            raise AskingError(
+                Trouble.FOREIGN,
+                sentence("asking.client.sends-packed-stream", "it sends a packed stream that was not asked for"),
+            )
         async for data in response.aiter_raw():
             before = len(reader.times)
             reader.feed(data, time.perf_counter() - clock.asked)

@@ -13,6 +13,7 @@ from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
 from wellfed.asking.address import Address, AskingError, Failure, Trouble
+from wellfed.message import sentence
 from wellfed.printable import printable
 
 MOST_BYTES = 8 * 2**20
@@ -30,14 +31,33 @@ def fetch(address: Address, path: str, most_bytes: int = MOST_BYTES, within_s: f
         try:
             connection.request("GET", address.base + path, headers=address.headers)
             response = connection.getresponse()
-            return response.status, _whole(response, most_bytes)
+            content = _whole(response, most_bytes)
+            if late.is_set():  # an answer without a length ends where it is cut
+                raise AskingError(Trouble.SILENT, f"no whole answer to {path} within {within_s:.0f} s")
+            return response.status, content
         except Failure as error:
             if late.is_set():
-                raise AskingError(Trouble.SILENT, f"no whole answer to {path} within {within_s:.0f} s") from error
+                raise AskingError(
+                    Trouble.SILENT,
+                    sentence(
+                        "asking.document.no-whole-answer",
+                        "no whole answer to {path} within {within:.0f} s",
+                        path=path,
+                        within=within_s,
+                    ),
+                ) from error
             raise address.failed(error) from error
         except AskingError as error:
             if late.is_set():
-                raise AskingError(Trouble.SILENT, f"no whole answer to {path} within {within_s:.0f} s") from error
+                raise AskingError(
+                    Trouble.SILENT,
+                    sentence(
+                        "asking.document.no-whole-answer",
+                        "no whole answer to {path} within {within:.0f} s",
+                        path=path,
+                        within=within_s,
+                    ),
+                ) from error
             raise
         finally:
             timer.cancel()
@@ -58,9 +78,24 @@ def _whole(response: HTTPResponse, most_bytes: int) -> bytes:
         pieces.append(piece)
         total += len(piece)
         if total > most_bytes:
-            raise AskingError(Trouble.ENDLESS, f"an answer of more than {most_bytes} bytes")
+            raise AskingError(
+                Trouble.ENDLESS,
+                sentence(
+                    "asking.document.answer-more-bytes",
+                    "an answer of more than {most_bytes} bytes",
+                    most_bytes=most_bytes,
+                ),
+            )
     if response.length:  # what its header promised beyond what came
-        raise AskingError(Trouble.CUT, f"an answer cut after {total} of {total + response.length} bytes")
+        raise AskingError(
+            Trouble.CUT,
+            sentence(
+                "asking.document.answer-cut-after",
+                "an answer cut after {total} of {total2} bytes",
+                total=total,
+                total2=total + response.length,
+            ),
+        )
     return b"".join(pieces)
 
 
@@ -79,14 +114,21 @@ def served_models(address: Address, within_s: float = 10.0) -> tuple[str, ...]:
         raise address.refused(status, content[:1000].decode("utf-8", "replace"))
     value = json_of(content)
     if value is None:
-        raise AskingError(Trouble.FOREIGN, "its /v1/models is no JSON")
+        raise AskingError(Trouble.FOREIGN, sentence("asking.document.v1-models-json", "its /v1/models is no JSON"))
     listed = value.get("data", value.get("models")) if isinstance(value, dict) else value
     if not isinstance(listed, list):
-        raise AskingError(Trouble.FOREIGN, "its /v1/models lists nothing that can be read")
+        raise AskingError(
+            Trouble.FOREIGN,
+            sentence("asking.document.v1-models-lists", "its /v1/models lists nothing that can be read"),
+        )
     names = (_name(item) for item in listed[:_MOST_MODELS])
     readable = tuple(name for name in names if name)
     if not readable:
-        why = "its /v1/models lists nothing that can be read" if listed else "it lists no models"
+        why = (
+            sentence("asking.document.v1-models-lists", "its /v1/models lists nothing that can be read")
+            if listed
+            else sentence("asking.document.lists-models", "it lists no models")
+        )
         raise AskingError(Trouble.FOREIGN, why)
     return readable
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wellfed.asking.address import Address, AskingError, Trouble
+from wellfed.message import sentence
 
 MOST_LINE_BYTES = 256 * 1024
 _ROOM, _LEAST_ROOM = 64, 16  # four pieces for each token that was asked for, and for as few: more never stop
@@ -92,13 +93,28 @@ class Reader:
         self._first = (self._first + data)[:200] if len(self._first) < 200 else self._first
         self._size += len(data)
         if self._size > (self.most_tokens + _ROOM) * _MOST_BYTES_A_TOKEN:
-            raise AskingError(Trouble.ENDLESS, f"more than {self._size} bytes for {self.most_tokens} tokens")
+            raise AskingError(
+                Trouble.ENDLESS,
+                sentence(
+                    "asking.stream.more-bytes-tokens",
+                    "more than {size} bytes for {most_tokens} tokens",
+                    size=self._size,
+                    most_tokens=self.most_tokens,
+                ),
+            )
         *whole, self._rest = (self._rest + data).split(b"\n")
         before = len(self.times)
         for line in whole:
             self._line(line, at_s)
         if len(self._rest) > MOST_LINE_BYTES:
-            raise AskingError(Trouble.ENDLESS, f"a line of more than {MOST_LINE_BYTES} bytes")
+            raise AskingError(
+                Trouble.ENDLESS,
+                sentence(
+                    "asking.stream.line-more-bytes",
+                    "a line of more than {most_line_bytes} bytes",
+                    most_line_bytes=MOST_LINE_BYTES,
+                ),
+            )
         self.reads += len(self.times) > before
 
     def _line(self, line: bytes, at_s: float) -> None:
@@ -121,7 +137,9 @@ class Reader:
         if chunk.get("error"):
             said = chunk["error"]
             text = str(said.get("message") or said) if isinstance(said, Mapping) else str(said)
-            raise AskingError(Trouble.FAILED, self.address.told(f"in the stream: {text}"))
+            raise AskingError(
+                Trouble.FAILED, self.address.told(sentence("asking.stream.stream", "in the stream: {text}", text=text))
+            )
         usage = chunk.get("usage")
         self._usage = usage if isinstance(usage, Mapping) else self._usage
         listed = chunk.get("choices")
@@ -133,7 +151,13 @@ class Reader:
             self.times.append(at_s)
             if len(self.times) > 4 * max(self.most_tokens, _LEAST_ROOM):
                 raise AskingError(
-                    Trouble.ENDLESS, f"{len(self.times)} pieces for {self.most_tokens} tokens, and no end"
+                    Trouble.ENDLESS,
+                    sentence(
+                        "asking.stream.pieces-tokens-end",
+                        "{count} pieces for {most_tokens} tokens, and no end",
+                        count=len(self.times),
+                        most_tokens=self.most_tokens,
+                    ),
                 )
 
     def _has_token(self, choice: Mapping[str, Any]) -> bool:
@@ -156,7 +180,12 @@ class Reader:
         if not self.times:
             raise AskingError(Trouble.FOREIGN, self._nothing())
         if not (self.done or self._finish):
-            raise AskingError(Trouble.CUT, f"the stream broke off after {len(self.times)} pieces")
+            raise AskingError(
+                Trouble.CUT,
+                sentence(
+                    "asking.stream.stream-broke-off", "the stream broke off after {count} pieces", count=len(self.times)
+                ),
+            )
         claimed = _count(self._usage.get("completion_tokens"))
         believed = claimed is not None and self._fits(claimed)
         tokens = claimed if claimed is not None and believed else len(self.times)
@@ -176,10 +205,16 @@ class Reader:
 
     def _nothing(self) -> str:
         if self.odd:
-            return f"the server sent no token: {self.odd} pieces were no JSON that could be read"
+            return sentence(
+                "asking.stream.server-sent-token",
+                "the server sent no token: {odd} pieces were no JSON that could be read",
+                odd=self.odd,
+            )
         if self._first.lstrip().startswith(b"{"):
-            return "the server sent no token in a stream: it answers all at once"
-        return "the server sent no token"
+            return sentence(
+                "asking.stream.server-sent-token-2", "the server sent no token in a stream: it answers all at once"
+            )
+        return sentence("asking.stream.server-sent-token-3", "the server sent no token")
 
     def _fits(self, claimed: int) -> bool:
         """Whether a count of tokens can be of what came: no more than asked for, than bytes allow, nor far fewer."""

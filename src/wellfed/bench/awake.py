@@ -11,6 +11,7 @@ from pathlib import Path
 
 from wellfed.bench.link import Driver, NoGpu
 from wellfed.hardware.pcie import PcieLink
+from wellfed.message import sentence
 from wellfed.topology.pci import PCI, link_of, normal_address
 
 SECONDS = 0.4
@@ -37,7 +38,10 @@ def links_under_load(
     """PCI address -> the fastest link seen during short copies to that GPU. Raises NoGpu with the reason."""
     cuda = driver or AddressedDriver()
     if cuda.count() == 0:
-        raise NoGpu("the CUDA driver sees no GPU", "CUDA_VISIBLE_DEVICES may hide it")
+        raise NoGpu(
+            sentence("awake.cuda-driver-sees", "the CUDA driver sees no GPU"),
+            sentence("awake.cuda-visible-devices", "CUDA_VISIBLE_DEVICES may hide it"),
+        )
     found: dict[str, PcieLink] = {}
     for gpu in range(cuda.count()):
         address = cuda.address(gpu)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
 
 from wellfed.message import Amount, Message, message
 
@@ -30,7 +29,7 @@ def doubt(
     if foreign_cores is not None and foreign_cores > max(_BUSY_CORES, _BUSY_SHARE * threads):
         what = "other programs kept {cores} cores busy meanwhile"
         return message("bench.memory.busy", what, cores=Amount(round(foreign_cores, 1), ""))
-    if bursts and max(bursts) > _STEADY * median(bursts):
+    if bursts and max(bursts) > _STEADY * sorted(bursts)[len(bursts) // 2]:
         what = "short bursts differ, from {least} to {most}: somebody else uses the memory"
         return message("bench.memory.unsteady", what, least=Amount(min(bursts), "B/s"), most=Amount(max(bursts), "B/s"))
     return None

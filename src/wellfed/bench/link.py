@@ -12,6 +12,7 @@ from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 from wellfed.errors import WellfedError
+from wellfed.message import sentence
 
 if TYPE_CHECKING:
     from wellfed.hardware.machine import Machine
@@ -47,7 +48,14 @@ class Driver:
     def _call(self, name: str, *arguments: Any) -> None:
         code = getattr(self._cuda, name)(*arguments)
         if code != 0:
-            raise NoGpu(f"the CUDA driver answered {name} with error {code}")
+            raise NoGpu(
+                sentence(
+                    "bench.link.cuda-driver-answered",
+                    "the CUDA driver answered {name} with error {code}",
+                    name=name,
+                    code=code,
+                )
+            )
 
     def count(self) -> int:
         """GPUs the driver sees."""
@@ -123,7 +131,10 @@ def _load() -> Any:
                 return ctypes.CDLL(name)
             except OSError:
                 continue
-    raise NoGpu("no CUDA driver (libcuda) here", "host-device copies can be measured on NVIDIA GPUs only")
+    raise NoGpu(
+        sentence("bench.link.no-cuda-driver", "no CUDA driver (libcuda) here"),
+        sentence("bench.link.host-device-copies", "host-device copies can be measured on NVIDIA GPUs only"),
+    )
 
 
 def measure(
@@ -136,7 +147,10 @@ def measure(
     cuda = driver or Driver()
     count = cuda.count()
     if count == 0:
-        raise NoGpu("the CUDA driver sees no GPU", "CUDA_VISIBLE_DEVICES may hide it")
+        raise NoGpu(
+            sentence("bench.link.cuda-driver-sees", "the CUDA driver sees no GPU"),
+            sentence("bench.link.cuda-visible-devices", "CUDA_VISIBLE_DEVICES may hide it"),
+        )
     allowed = os.sched_getaffinity(0)
     nodes: list[tuple[int | None, list[int]]] = [
         (node.os_index, own) for node in machine.numa_nodes if (own := [cpu for cpu in node.cpus if cpu in allowed])
@@ -145,7 +159,11 @@ def measure(
     try:
         for gpu in range(count):
             for node, cpus in nodes:
-                progress(f"GPU {gpu}, node {'?' if node is None else node}")
+                progress(
+                    sentence(
+                        "bench.link.gpu-node", "GPU {gpu}, node {node}", gpu=gpu, node="?" if node is None else node
+                    )
+                )
                 os.sched_setaffinity(0, cpus)
                 found += _both_directions(cuda, gpu, node, size)
         os.sched_setaffinity(0, allowed)

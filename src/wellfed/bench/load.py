@@ -16,7 +16,7 @@ from wellfed.asking.client import ask, asking
 from wellfed.asking.question import LOADS, Form, question
 from wellfed.asking.stream import Reply
 from wellfed.errors import WellfedError
-from wellfed.message import message
+from wellfed.message import message, sentence
 
 # Common English words: about one token each for every tokenizer in use.
 _WORDS = (
@@ -130,7 +130,13 @@ async def _patient(told: Callable[[str], None]) -> None:
     while True:
         await asyncio.sleep(_PATIENCE_S)
         waited += _PATIENCE_S
-        told(f"no answer yet to a first short question, after {waited:.0f} s (Ctrl-C ends)")
+        told(
+            sentence(
+                "bench.load.no-answer-yet",
+                "no answer yet to a first short question, after {waited:.0f} s (Ctrl-C ends)",
+                waited=waited,
+            )
+        )
 
 
 class _Load:
@@ -160,8 +166,8 @@ class _Load:
 
 def _hint(trouble: Trouble | None, address: Address) -> str:
     if trouble is Trouble.KEY:
-        return "give its key in the variable WELLFED_API_KEY"
-    return f"is {address.root} the right address?"
+        return sentence("bench.load.give-key-variable", "give its key in the variable WELLFED_API_KEY")
+    return sentence("bench.load.right-address", "is {root} the right address?", root=address.root)
 
 
 async def _closed_loop(
@@ -190,7 +196,7 @@ def summary(scenario: Scenario, replies: Sequence[Reply], seconds: float) -> Mea
     good = [reply for reply in replies if reply.error is None]
     errors = tuple(dict.fromkeys(reply.error for reply in replies if reply.error))
     if not good:
-        why = errors[0] if errors else "none was sent"
+        why = errors[0] if errors else sentence("bench.load.none-sent", "none was sent")
         raise WellfedError(message("bench.all-failed", "every request failed: {why}", why=why))
     tokens = [reply.output_tokens for reply in good]
     prompts = [reply.prompt_tokens or scenario.prompt_tokens for reply in good]

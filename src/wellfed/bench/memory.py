@@ -21,7 +21,7 @@ from wellfed.bench.doubt import doubt
 from wellfed.bench.kernels import BYTES_PER_ELEMENT, CYCLES_PER_STEP, chain, compiled, plain
 from wellfed.bench.neighbours import Neighbours
 from wellfed.errors import WellfedError
-from wellfed.message import Message
+from wellfed.message import Message, sentence
 from wellfed.units import format_bytes
 
 if TYPE_CHECKING:
@@ -95,20 +95,27 @@ def _measured(machine: Machine, size: int, repetitions: int, progress: Callable[
     nodes = {node: own for node, own in nodes.items() if own}
     points, huge = [], None
     for count in sweep(len(cpus)):
-        progress(f"{count} threads")
+        progress(sentence("bench.memory.threads", "{count} threads", count=count))
         workers = [_Worker(cpu, size, None) for cpu in cpus[:count]]
         points.append(_point(kernels, workers, None, None, repetitions))
         huge = _huge_share(size * len(_Worker.ARRAYS) * count)
         del workers
-    progress("short bursts")
+    progress(sentence("bench.memory.short-bursts", "short bursts"))
     bursts = _bursts(kernels["read"], [_Worker(cpu, size, None) for cpu in cpus])
-    progress("small pages")
+    progress(sentence("bench.memory.small-pages", "small pages"))
     small = _best(kernels["read"], "read", [_Worker(cpu, size, None, huge=False) for cpu in cpus], repetitions)
     matrix: dict[tuple[int, int], float] = {}
     if len(nodes) > 1:
         for cpu_node, own in nodes.items():
             for memory_node in nodes:
-                progress(f"node {cpu_node} reads node {memory_node}")
+                progress(
+                    sentence(
+                        "bench.memory.node-reads-node",
+                        "node {cpu_node} reads node {memory_node}",
+                        cpu_node=cpu_node,
+                        memory_node=memory_node,
+                    )
+                )
                 workers = [_Worker(cpu, size, memory_node) for cpu in own]
                 point = _point(kernels, workers, cpu_node, memory_node, repetitions)
                 matrix[cpu_node, memory_node] = point.bytes_per_s["read"]
@@ -157,9 +164,11 @@ def _kernels() -> tuple[dict[str, Callable[..., Any]], str]:
     except ImportError:
         pass
     try:
-        return plain(), "numpy (install numba for the triad)"
+        return plain(), sentence("bench.memory.numpy-install-numba", "numpy (install numba for the triad)")
     except ImportError as error:
-        raise WellfedError("bench memory needs numpy", "pip install 'wellfed[bench]'") from error
+        raise WellfedError(
+            sentence("bench.memory.bench-memory-needs", "bench memory needs numpy"), "pip install 'wellfed[bench]'"
+        ) from error
 
 
 def _ensure_room(needed: int) -> None:
@@ -167,8 +176,18 @@ def _ensure_room(needed: int) -> None:
 
     free = psutil.virtual_memory().available
     if needed > 0.8 * free:
-        hint = "smaller arrays: --mib; they must still be far larger than the caches"
-        raise WellfedError(f"arrays of {format_bytes(needed)} do not fit {format_bytes(free)} of free memory", hint)
+        hint = sentence(
+            "bench.memory.smaller-arrays-mib", "smaller arrays: --mib; they must still be far larger than the caches"
+        )
+        raise WellfedError(
+            sentence(
+                "bench.memory.arrays-do-fit",
+                "arrays of {needed} do not fit {free} of free memory",
+                needed=format_bytes(needed),
+                free=format_bytes(free),
+            ),
+            hint,
+        )
 
 
 def sweep(most: int) -> list[int]:
@@ -223,7 +242,14 @@ def _bind_pages(area: mmap.mmap, size: int, node: int) -> None:
     if number is None or libc.syscall(
         ctypes.c_long(number), ctypes.c_void_p(address), ctypes.c_ulong(size), _MPOL_BIND, ctypes.byref(mask), 65, 0
     ):
-        raise WellfedError(f"cannot put memory on node {node}: {os.strerror(ctypes.get_errno())}")
+        raise WellfedError(
+            sentence(
+                "bench.memory.cannot-put-memory",
+                "cannot put memory on node {node}: {ctypes}",
+                node=node,
+                ctypes=os.strerror(ctypes.get_errno()),
+            )
+        )
 
 
 def _best(kernel: Callable[..., Any], name: str, workers: Sequence[_Worker], repetitions: int) -> float:

@@ -15,6 +15,7 @@ from wellfed.catalog.calibration import dump, parse
 from wellfed.errors import BadInput, WellfedError
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.homes import under_home
+from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
 from wellfed.plain_file import read_text
 
@@ -62,8 +63,14 @@ def write(path: Path, text: str) -> None:
     except OSError as error:
         if draft.exists():
             draft.unlink()
-        hint = "free some space, or point XDG_DATA_HOME (or the path given) at a writable folder"
-        raise BadInput(f"cannot write {path}: {error.strerror}", hint) from error
+        hint = sentence(
+            "bench.store.free-some-space",
+            "free some space, or point XDG_DATA_HOME (or the path given) at a writable folder",
+        )
+        raise BadInput(
+            sentence("bench.store.cannot-write", "cannot write {path}: {strerror}", path=path, strerror=error.strerror),
+            hint,
+        ) from error
 
 
 def save(kind: str, content: Any) -> Path:
@@ -169,7 +176,7 @@ def own_calibration(path: Path | None = None) -> OwnCalibration | None:
         raise _refused(path, f"{type(error).__name__}: {error}") from error
     values = [*own.calibration.parameters.values(), *astuple(own.memory)]
     if not all(0 < value < float("inf") for value in values if value is not None):
-        raise _refused(path, "it holds numbers that no measurement gives")
+        raise _refused(path, sentence("bench.store.holds-numbers", "it holds numbers that no measurement gives"))
     return own
 
 
@@ -192,8 +199,15 @@ def _is_there(path: Path) -> bool:
 
 
 def _refused(path: Path, why: object) -> BadInput:
-    hint = f"remove it (rm {path}) or measure again: `wellfed bench calibrate`"
-    return BadInput(f"{path} is not a calibration of this program: {why}", hint)
+    hint = sentence(
+        "bench.store.remove-rm-measure", "remove it (rm {path}) or measure again: `wellfed bench calibrate`", path=path
+    )
+    return BadInput(
+        sentence(
+            "bench.store.calibration-program", "{path} is not a calibration of this program: {why}", path=path, why=why
+        ),
+        hint,
+    )
 
 
 def own_for(machine: Machine) -> OwnCalibration | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfed.errors import BadInput
+from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration, Fact, Residual
 from wellfed.plain_file import read_text
 
@@ -59,7 +60,15 @@ def parse(text: str, where: str) -> Calibration:
     try:
         data: Any = json.loads(text)
         if data["schema"] != SCHEMA:
-            raise BadInput(f"{where}: calibration schema {data['schema']}, this version reads {SCHEMA}")
+            raise BadInput(
+                sentence(
+                    "calibration.calibration-schema",
+                    "{where}: calibration schema {data}, this version reads {schema}",
+                    where=where,
+                    data=data["schema"],
+                    schema=SCHEMA,
+                )
+            )
         return Calibration(
             id=str(data["id"]),
             parameters={str(key): _number(value) for key, value in data["parameters"].items()},
@@ -69,8 +78,13 @@ def parse(text: str, where: str) -> Calibration:
             support={str(key): int(value) for key, value in data.get("support", {}).items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        hint = "files of `wellfed bench --calibrate` and `wellfed accuracy --refit` are calibrations"
-        raise BadInput(f"{where}: not a calibration ({error})", hint) from error
+        hint = sentence(
+            "calibration.files-wellfed-bench",
+            "files of `wellfed bench --calibrate` and `wellfed accuracy --refit` are calibrations",
+        )
+        raise BadInput(
+            sentence("calibration.calibration", "{where}: not a calibration ({error})", where=where, error=error), hint
+        ) from error
 
 
 def _residual(value: Any) -> Residual:

@@ -1,4 +1,4 @@
-"""The models' tables compiled: all TOML files parsed once, then kept as one JSON file in the user's cache.
+"""A folder of tables compiled: all TOML files parsed once, then kept as one JSON file in the user's cache.
 
 Its name is a digest of everything it follows from, so an edited table, a new version or an editable install never meets
 an old one. Wheels ship it made (hatch_build.py); where neither that nor a cache can be had, the files are parsed anew.
@@ -9,10 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
-import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,43 +19,71 @@ from wellfed.errors import BadInput
 from wellfed.homes import under_home
 
 Tables = Mapping[str, Mapping[str, Any]]
+Files = Mapping[Path, Tables]  # the tables of each file
 
 
-def compiled(
-    folder: Path, code: tuple[Path, ...], build: Callable[[Tables], dict[str, Any]], user: Path | None = None
-) -> dict[str, Any]:
-    """What `build` makes of the tables in `folder`: as shipped in a wheel, or cached, or else made now.
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder of TOML files, and what is made of them.
 
-    `code`: the sources whose change makes both stale. What `build` gives must be plain JSON. Tables in the folder
-    `user` take the place of those with the same id.
+    `code`: the sources whose change makes what was compiled stale. What `build` gives must be plain JSON. `user`: a
+    folder whose files come after those of `path`.
     """
-    sources = sorted(folder.glob("*.toml"))
-    users = sorted(user.glob("*.toml")) if user else []
-    texts = [path.read_bytes() for path in (*sources, *users)]
-    name = _file_name(texts, code)
-    for place in (folder / name, _cache() / name):
+
+    path: Path
+    code: tuple[Path, ...]
+    build: Callable[[Files], dict[str, Any]]
+    user: Path | None = None
+
+    @property
+    def kind(self) -> str:
+        """The folder's name: what its compiled files begin with."""
+        return self.path.name
+
+
+def compiled(folder: Folder) -> dict[str, Any]:
+    """What is made of the tables: as shipped in a wheel, or cached, or else made now."""
+    paths = [*_tables_in(folder.path), *(_tables_in(folder.user) if folder.user else ())]
+    texts = [path.read_bytes() for path in paths]
+    name = _file_name(folder, texts)
+    for place in (folder.path / name, _cache() / name):
         stored = _stored(place)
         if stored is not None:
             return stored
-    made = build(_parsed(sources, texts[: len(sources)]) | _parsed(users, texts[len(sources) :]))
-    _store(_cache() / name, made)
+    made = folder.build(_parsed(paths, texts))
+    _store(_cache() / name, folder.kind, made)
     return made
 
 
-def written(folder: Path, code: tuple[Path, ...], build: Callable[[Tables], dict[str, Any]], into: Path) -> Path:
+def written(folder: Folder, into: Path) -> Path:
     """The same as a file in `into`, to be shipped beside the tables."""
-    sources = sorted(folder.glob("*.toml"))
-    texts = [path.read_bytes() for path in sources]
-    place = into / _file_name(texts, code)
-    place.write_text(_json(build(_parsed(sources, texts))), encoding="utf-8")
+    paths = _tables_in(folder.path)
+    texts = [path.read_bytes() for path in paths]
+    place = into / _file_name(folder, texts)
+    place.write_text(_json(folder.build(_parsed(paths, texts))), encoding="utf-8")
     return place
 
 
-def _file_name(texts: list[bytes], code: tuple[Path, ...]) -> str:
+def merged(files: Files) -> Tables:
+    """The tables of all files of one folder. Raises BadInput where two of them describe the same."""
+    tables: dict[str, Mapping[str, Any]] = {}
+    for path, parsed in files.items():
+        twice = tables.keys() & parsed.keys()
+        if twice:
+            raise BadInput(f"{path}: described in another file too: {', '.join(sorted(twice))}")
+        tables.update(parsed)
+    return tables
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.toml"))
+
+
+def _file_name(folder: Folder, texts: list[bytes]) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for text in (*texts, *(path.read_bytes() for path in code if path.is_file())):
+    for text in (*texts, *(path.read_bytes() for path in folder.code if path.is_file())):
         digest.update(len(text).to_bytes(8, "little") + text)
-    return f"models-{digest.hexdigest()}.json"
+    return f"{folder.kind}-{digest.hexdigest()}.json"
 
 
 def _json(value: dict[str, Any]) -> str:
@@ -76,15 +103,17 @@ def _stored(place: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _store(place: Path, value: dict[str, Any]) -> None:
+def _store(place: Path, kind: str, value: dict[str, Any]) -> None:
     """Write it whole or not at all, and drop what older tables left."""
+    import tempfile
+
     with suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=place.parent, suffix=".part")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(_json(value))
         Path(name).replace(place)
-        stale = sorted(place.parent.glob("models-*.json"), key=lambda path: path.stat().st_mtime)[:-_KEPT]
+        stale = sorted(place.parent.glob(f"{kind}-*.json"), key=lambda path: path.stat().st_mtime)[:-_KEPT]
         for path in stale:
             path.unlink(missing_ok=True)
 
@@ -92,15 +121,14 @@ def _store(place: Path, value: dict[str, Any]) -> None:
 _KEPT = 4  # several versions may be installed side by side
 
 
-def _parsed(sources: list[Path], texts: list[bytes]) -> dict[str, Mapping[str, Any]]:
-    tables: dict[str, Mapping[str, Any]] = {}
-    for path, text in zip(sources, texts, strict=True):
-        try:
-            parsed = tomllib.loads(text.decode("utf-8"))
-        except ValueError as error:
-            raise BadInput(f"{path}: {error}") from error
-        twice = tables.keys() & parsed.keys()
-        if twice:
-            raise BadInput(f"{path}: described in another file too: {', '.join(sorted(twice))}")
-        tables.update(parsed)
-    return tables
+def _parsed(paths: list[Path], texts: list[bytes]) -> dict[Path, Tables]:
+    return {path: _tables(path, text) for path, text in zip(paths, texts, strict=True)}
+
+
+def _tables(path: Path, text: bytes) -> Tables:
+    import tomllib
+
+    try:
+        return tomllib.loads(text.decode("utf-8"))
+    except ValueError as error:
+        raise BadInput(f"{path}: {error}") from error

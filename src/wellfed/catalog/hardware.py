@@ -7,14 +7,14 @@ order (the first of several is what the bare name means) and comes back as assum
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Generic, TypeVar
 
 from wellfed.catalog import match, names
+from wellfed.catalog.parts_index import parts, parts_with
 from wellfed.catalog.specs import cpu_spec, gpu_spec
-from wellfed.catalog.tables import files, read_rows
 from wellfed.errors import UnknownName
+from wellfed.frozen import dataclass
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.provenance import Assumption
 
@@ -82,7 +82,7 @@ def gpu_or_none(name: str, memory_bytes: int | None = None) -> GpuSpec | None:
     if memory_bytes is None:
         found = find_gpu(name)
         return found.spec if found else None
-    variants = match.variants(names.parse(name), _all_parts("gpus"))
+    variants = match.variants(names.parse(name), parts("gpus"))
     specs = [gpu_spec(part.row) for part in variants]
     return min(specs, key=lambda spec: abs(spec.memory_bytes - memory_bytes), default=None)
 
@@ -101,7 +101,7 @@ def cpu_or_none(name: str, cores: int | None = None) -> CpuSpec | None:
 def near_parts(name: str) -> tuple[str, ...]:
     """Parts that resemble a name: of its kind and family where it tells one ("rtx 4095": RTX cards), else of both."""
     query = names.parse(name)
-    cards, processors = _all_parts("gpus"), _all_parts("cpus")
+    cards, processors = parts("gpus"), parts("cpus")
     for kind in (cards, processors):
         if family := match.relatives(query, kind):
             return match.near(query, kind) if kind is cards else family
@@ -111,13 +111,13 @@ def near_parts(name: str) -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def gpus() -> tuple[GpuSpec, ...]:
     """Every GPU of the catalogue."""
-    return tuple(gpu_spec(part.row) for part in _all_parts("gpus"))
+    return tuple(gpu_spec(part.row) for part in parts("gpus"))
 
 
 @lru_cache(maxsize=1)
 def cpus() -> tuple[CpuSpec, ...]:
     """Every CPU of the catalogue."""
-    return tuple(cpu_spec(part.row) for part in _all_parts("cpus"))
+    return tuple(cpu_spec(part.row) for part in parts("cpus"))
 
 
 def gpu_list(text: str) -> tuple[tuple[int, GpuSpec], ...]:
@@ -156,33 +156,20 @@ def _without_counts(name: str) -> str:
 def _find(kind: str, folder: str, name: str, least: bool = True) -> tuple[match.Part, tuple[Assumption, ...]]:
     """The part a name means. Raises UnknownName with near matches."""
     query = names.parse(name)
-    found = _look(folder, query, least) or match.find(query, _all_parts(folder), least)
+    found = _look(folder, query, least) or match.find(query, parts(folder), least)
     if found is None:
-        raise UnknownName(kind, name.strip(), match.near(query, _all_parts(folder)))
+        raise UnknownName(kind, name.strip(), match.near(query, parts(folder)))
     return found
 
 
 def _look(folder: str, query: names.Query, least: bool = True) -> tuple[match.Part, tuple[Assumption, ...]] | None:
-    """Only in the files that hold the query's numbers, all of them or else one; single digits ("Ryzen 9") tell nothing.
+    """Only in the families that hold the query's numbers, all or else one; single digits ("Ryzen 9") tell nothing.
 
-    A part explains every word of its name, so its file holds them; a name that spells a number otherwise is rare.
+    A part explains every word of its name, so its family holds them; a name that spells a number otherwise is rare.
     """
     numbers = [word for word in query.words if len(word) > 1 and any(character.isdigit() for character in word)]
-    tried: list[str] = []
-    for enough in (all, any):
-        chosen = [path for path, text in files(folder) if not numbers or enough(number in text for number in numbers)]
-        if chosen and chosen != tried:
-            found = match.find(query, [part for path in chosen for part in _parts(path)], least)
-            if found is not None:
-                return found
-        tried = chosen
+    for enough in (all, any) if len(numbers) > 1 else (all,):
+        found = match.find(query, parts_with(folder, numbers, enough), least)
+        if found is not None:
+            return found
     return None
-
-
-def _all_parts(folder: str) -> list[match.Part]:
-    return [part for path, _ in files(folder) for part in _parts(path)]
-
-
-@lru_cache(maxsize=64)
-def _parts(path: str) -> tuple[match.Part, ...]:
-    return tuple(match.prepare(row, order) for order, row in enumerate(read_rows(path)))

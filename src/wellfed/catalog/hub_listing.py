@@ -18,7 +18,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 import httpx
 
 from wellfed.errors import BadInput
-from wellfed.message import Amount, Message, message
+from wellfed.message import Amount, Message, message, sentence
 
 TIMEOUT_S = 20.0
 _MOST_BYTES = 32 << 20
@@ -70,7 +70,9 @@ class HuggingFace:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         if urlsplit(endpoint).scheme not in {"http", "https"}:
-            raise BadInput(f"HF_ENDPOINT is {endpoint!r}", "write it with https://")
+            raise BadInput(
+                f"HF_ENDPOINT is {endpoint!r}", sentence("hub-listing.write-https", "write it with https://")
+            )
         self.name = urlsplit(endpoint).netloc
         self._endpoint = endpoint.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -157,7 +159,14 @@ class ModelScope:
 def _rows(response: httpx.Response) -> list[Any]:
     rows = _parsed(response)
     if not isinstance(rows, list):
-        raise BadInput(f"{response.url.host} answers with something else than a list of models", "is it a hub?")
+        raise BadInput(
+            sentence(
+                "hub-listing.answers-something",
+                "{host} answers with something else than a list of models",
+                host=response.url.host,
+            ),
+            sentence("hub-listing.hub", "is it a hub?"),
+        )
     return rows
 
 
@@ -201,14 +210,20 @@ def _why(status: int, name: str) -> Message:
 
 class _Refused(BadInput):
     def __init__(self, status: int, host: str) -> None:
-        hint = "set HF_ENDPOINT to a mirror, or ask ModelScope (--hub modelscope)"
-        super().__init__(f"{host} answers HTTP {status}", hint)
+        hint = sentence(
+            "hub-listing.set-hf-endpoint", "set HF_ENDPOINT to a mirror, or ask ModelScope (--hub modelscope)"
+        )
+        super().__init__(
+            sentence("hub-listing.answers-http", "{host} answers HTTP {status}", host=host, status=status), hint
+        )
         self.status = status
 
 
 class _Broken(BadInput):
     def __init__(self, reason: Message) -> None:
-        super().__init__(reason, "try again later, or set HF_ENDPOINT to a mirror")
+        super().__init__(
+            reason, sentence("hub-listing.try-again-later", "try again later, or set HF_ENDPOINT to a mirror")
+        )
         self.reason = reason
 
 
@@ -232,7 +247,10 @@ def _answered(
                 raise (
                     BadInput(
                         message("catalog.update.wait", text, host=host, wait=Amount(wait_s, "s")),
-                        "what was read before is kept; ask again later, or set HF_TOKEN",
+                        sentence(
+                            "hub-listing.what-read-before",
+                            "what was read before is kept; ask again later, or set HF_TOKEN",
+                        ),
                     )
                     if response.status_code == 429
                     else _Refused(response.status_code, host)
@@ -252,7 +270,14 @@ def _read(client: httpx.Client, method: str, url: str, **given: Any) -> httpx.Re
         for chunk in response.iter_bytes():
             body += chunk
             if len(body) > _MOST_BYTES:
-                raise BadInput(f"{urlsplit(url).netloc} sends more than {_MOST_BYTES >> 20} MiB for one file")
+                raise BadInput(
+                    sentence(
+                        "hub-listing.sends-more-mib",
+                        "{netloc} sends more than {most_bytes} MiB for one file",
+                        netloc=urlsplit(url).netloc,
+                        most_bytes=_MOST_BYTES >> 20,
+                    )
+                )
         headers = [(key, value) for key, value in response.headers.items() if key.lower() not in _OF_THE_WIRE]
         return httpx.Response(response.status_code, headers=headers, content=bytes(body), request=response.request)
 

@@ -16,6 +16,7 @@ from wellfed.catalog import names
 from wellfed.catalog.names import Query
 from wellfed.catalog.tables import Row
 from wellfed.errors import nearest
+from wellfed.message import sentence
 from wellfed.provenance import Assumption
 
 _BRANDS = frozenset({"geforce", "radeon", "instinct", "tesla"})
@@ -183,16 +184,32 @@ def _assumptions(query: Query, best: Hit, hits: Sequence[Hit]) -> list[Assumptio
     told = []
     if best.form.assumed:
         told.append(
-            Assumption(f"{query.text.strip()!r} taken as {name}", "the name fits no part exactly", reading=True)
+            Assumption(
+                sentence("match.taken", "{query!r} taken as {name}", query=query.text.strip(), name=name),
+                sentence("match.name-fits-part", "the name fits no part exactly"),
+                reading=True,
+            )
         )
     if query.hard.cores and "form" in best.part.row.values and not _cores_match(query.hard.cores, best.part):
-        text = f"{best.part.cores[0] if best.part.cores else '?'} GPU cores"
-        told.append(Assumption(text, f"{query.hard.cores[0]} cores fit no variant", reading=True))
+        text = sentence("match.gpu-cores", "{cores} GPU cores", cores=best.part.cores[0] if best.part.cores else "?")
+        told.append(
+            Assumption(
+                text,
+                sentence("match.cores-fit-variant", "{cores} cores fit no variant", cores=query.hard.cores[0]),
+                reading=True,
+            )
+        )
     equal = _rank(query, best)[:-1]
     others = [hit.part.row.name for hit in hits if hit is not best and _rank(query, hit)[:-1] == equal]
     if others:
-        reason = f"could also be {', '.join(others[:4])}"
-        told.append(Assumption(f"{query.text.strip()!r} taken as {name}", reason, reading=True))
+        reason = sentence("match.could-also", "could also be {others}", others=", ".join(others[:4]))
+        told.append(
+            Assumption(
+                sentence("match.taken", "{query!r} taken as {name}", query=query.text.strip(), name=name),
+                reason,
+                reading=True,
+            )
+        )
     return told
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from wellfed.catalog.models import published_files
 from wellfed.catalog.name_words import Name
 from wellfed.errors import UnknownName
-from wellfed.message import Listing, message
+from wellfed.message import Listing, message, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.quantisation_names import quantisation
@@ -31,13 +31,21 @@ def adapted(
     if native in {"mxfp4-experts", "fp8-fp4-experts"} and chosen.id in {"fp8", "nvfp4", "mxfp4"}:
         own = quantisation(native)
         return own, (
-            Assumption(f"{written} weights are {own.label}", "as published; the rest is named by activations"),
+            Assumption(
+                sentence("model-formats.weights", "{written} weights are {own}", written=written, own=own.label),
+                sentence("model-formats.published-rest-named", "as published; the rest is named by activations"),
+            ),
         )
     if native == "int4-experts" and chosen.id == "int4":
         return quantisation(native), ()
     if chosen.id == "nvfp4" and found.is_moe and found.family in _ATTENTION_LEFT_OUT:
         chosen = quantisation("nvfp4-ffn")
-        return chosen, (Assumption("attention is left in BF16", "so do NVIDIA's checkpoints of this family"),)
+        return chosen, (
+            Assumption(
+                sentence("model-formats.attention-left-bf16", "attention is left in BF16"),
+                sentence("model-formats.so-do-nvidia", "so do NVIDIA's checkpoints of this family"),
+            ),
+        )
     return _as_published(found, chosen, file_bytes)
 
 
@@ -55,7 +63,12 @@ def _as_published(
             return _by_hand(found, quantisation(identity).sized(size)), ()
     if chosen.file_bytes is not None or abs(weights(found, chosen).total / file_bytes - 1) < 0.002:
         return chosen, ()
-    said = (Assumption("layers scaled to the file's size", "its recipe is unknown"),)
+    said = (
+        Assumption(
+            sentence("model-formats.layers-scaled-file", "layers scaled to the file's size"),
+            sentence("model-formats.recipe-unknown", "its recipe is unknown"),
+        ),
+    )
     return _by_hand(found, chosen.sized(file_bytes)), said
 
 
@@ -81,15 +94,18 @@ def of_format(model: Model | None, name: Name) -> tuple[Quantisation | None, tup
     several = [part for part in written.split("-") if _GGUF_TYPE.match(part)]
     if len(several) > 1:
         said = message("resolve.formats", "the name tells several formats: {formats}", formats=Listing(tuple(several)))
-        return None, (Assumption(str(said), "which of them is meant cannot be told"),)
+        return None, (
+            Assumption(str(said), sentence("model-formats.which-them-meant", "which of them is meant cannot be told")),
+        )
     for label in _labels(written, name):
         chosen = by_label(_IN_GGUF.get(label, label) if name.is_gguf else label)
         if chosen is not None:
-            wider = _wider(written)
-            quantisation, more = (chosen, ()) if model is None else adapted(model, written, chosen)
-            return quantisation, (*wider, *more)
+            chosen = chosen.made_by(name.maker) if chosen.family == "gguf" else chosen
+            return (chosen, ()) if model is None else adapted(model, written, chosen)
     text = message("resolve.format", "no recipe is known for {format} files", format=written.upper())
-    return None, (Assumption(str(text), "their size cannot be told from the name"),)
+    return None, (
+        Assumption(str(text), sentence("model-formats.their-size-cannot", "their size cannot be told from the name")),
+    )
 
 
 _GGUF_TYPE = re.compile(r"i?q[1-8](?:_|$)|tq[12]_")
@@ -98,20 +114,10 @@ _GGUF_TYPE = re.compile(r"i?q[1-8](?:_|$)|tq[12]_")
 _IN_GGUF = {"bf16": "gguf-bf16", "fp16": "f16", "fp32": "gguf-f32", "f32": "gguf-f32", "mxfp4": "gguf-mxfp4"}
 
 
-def _wider(written: str) -> tuple[Assumption, ...]:
-    """Files called Q4_K_L and the like are the M mix with a wider embedding and head."""
-    if written not in _LARGE:
-        return ()
-    text = message("resolve.large", "{format} is taken for {mix}", format=written.upper(), mix=_LARGE[written].upper())
-    return (Assumption(str(text), "its embedding and head are wider: it is a few per cent larger"),)
-
-
-_LARGE = {"q2_k_l": "q2_k", "q4_k_l": "q4_k_m", "q5_k_l": "q5_k_m", "q6_k_l": "q6_k"}
-
-
 def _made_so(method: str, written: str, name: Name) -> bool:
     """Whether the model's recipe came from these words of the name."""
-    return method in written.split("-") or (method == "mlx" and name.owner is not None)
+    of_maker = method == "vptq" and written.startswith("v")
+    return method in written.split("-") or of_maker or (method == "mlx" and name.owner is not None)
 
 
 def _labels(written: str, name: Name) -> Iterator[str]:
@@ -120,21 +126,26 @@ def _labels(written: str, name: Name) -> Iterator[str]:
     parts = written.split("-")
     if name.owner is not None and not name.is_gguf and set(parts) <= _PLAIN_BITS.keys() | _INTEGERS:
         yield from (_PLAIN_BITS[part] for part in parts if part in _PLAIN_BITS)
-    yield _MEANT.get(written) or _LARGE.get(written, written)
+    if written == "q3_k_xl" and name.maker == "bartowski":
+        yield "q3_k_xl-q8"
+    yield _MEANT.get(written, written)
     if len(parts) > 1 and not _OTHER_ENGINES & set(parts):
         yield "-".join(parts[:2])
         yield from (_MEANT.get(part, part) for part in sorted(parts, key=_WIDE.__contains__))
 
 
 # Google's quantisation-aware checkpoints are Q4_0 files; plain bits are said of GGUF files most often
-_MEANT = {"qat": "q4_0", "4bit": "q4_k_m", "8bit": "q8_0", "6bit": "q6_k", "5bit": "q5_k_m", "3bit": "q3_k_m",
-          "2bit": "q2_k", "nvfp4a16": "nvfp4", "mxfp4a16": "mxfp4", "bnb": "nf4", "bitsandbytes": "nf4"}  # fmt: skip
+_MEANT = {"qat": "q4_0", "qat-ct": "int4", "4bit": "q4_k_m", "8bit": "q8_0", "6bit": "q6_k", "5bit": "q5_k_m",
+          "3bit": "q3_k_m", "2bit": "q2_k", "nvfp4a16": "nvfp4", "mxfp4a16": "mxfp4", "bnb": "nf4",
+          "bitsandbytes": "nf4"}  # fmt: skip
 # of a hub repository without GGUF, alone or beside the method: AWQ-8bit is compressed-tensors with 8 bits
 _PLAIN_BITS = {"8bit": "int8", "4bit": "int4", "3bit": "int3", "2bit": "int2", "int8": "int8"}
 _INTEGERS = {"awq", "gptq", "autoround", "auto-round"}
 _WIDE = frozenset({"bf16", "fp16", "f16", "fp32", "f32"})  # of what a quantised file was made, or leaves so
 _CACHE = re.compile(r"(?<=w[48]a[48])c8")  # W8A8C8: the cache has eight bits as well
-_OTHER_ENGINES = {"onnx", "openvino", "coreml", "litert", "tensorrt", "exl2", "exl3", "mlx", "hqq"}
+_OTHER_ENGINES = {"onnx", "openvino", "coreml", "litert", "tensorrt", "exl2", "exl3", "mlx", "hqq", "aqlm", "vptq",
+                  "higgs", "sinq", "quip", "quipsharp", "quip-sharp", "eetq", "quanto", "paroquant",
+                  "spinquant"}  # fmt: skip
 
 
 def by_label(label: str) -> Quantisation | None:

@@ -6,19 +6,21 @@ An exact name (id, name, repository, alias; a format may follow) names its model
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from wellfed.catalog.model_formats import by_label, of_format
-from wellfed.catalog.models import Entry, Repackaging, Task, by_id, entry, key, names, repackaging, tags
+from wellfed.catalog.models import Entry, Repackaging, Task, by_id, entry, families, key, names, repackaging, tags
 from wellfed.catalog.name_match import explains_sizes, largest, matched, spellings, without_sizes
-from wellfed.catalog.name_words import Name, billions, is_active, parse, plain, repository_in
+from wellfed.catalog.name_words import Name, is_active, is_size, parse, plain, repository_in
 from wellfed.catalog.named_formats import as_published
 from wellfed.catalog.neighbours import unknown_model
-from wellfed.catalog.other_kinds import DraftModel, NotALanguageModel, is_draft, kind_by_words
+from wellfed.catalog.other_kinds import DraftModel, NotALanguageModel, Projector, is_draft, kind_by_words
 from wellfed.catalog.pruned import pruned
-from wellfed.message import message
+from wellfed.errors import UnknownName
+from wellfed.message import message, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation
 from wellfed.provenance import Assumption
@@ -79,11 +81,33 @@ def exact(text: str) -> Identity | None:
     if packed is not None:
         facts = entry(packed.model_id)
         return _repackaged(_identity(facts, How.EXACT, name, (_packed(facts, name),)), packed)
-    for spelling in (repository,) if repository else (plain(text), name.core):
+    for spelling in (repository,) if repository else _as_written(text, name):
         identity = names().get(key(spelling)) if spelling.isascii() else None  # a key has no other letters
         if identity is not None:
-            return _identity(entry(identity), How.EXACT, name, _differs(entry(identity), name))
+            return _identity(entry(identity), How.EXACT, name, _spelled(entry(identity), name))
     return None
+
+
+def _as_written(text: str, name: Name) -> tuple[str, ...]:
+    """The text and its core; a family's name in other letters (千问) is no tag of a library and names no model."""
+    return () if _foreign_family(text, name) else (plain(text), name.core)
+
+
+def _foreign_family(text: str, name: Name) -> bool:
+    return not text.isascii() and set(name.distinguishing) <= families().keys()
+
+
+def _spelled(facts: Entry, name: Name) -> tuple[Assumption, ...]:
+    """What an exact name leaves open: a short one is read as Ollama's library does, or told where that differs."""
+    short = "" if name.owner or name.format else plain(name.text).lower()
+    library = tags().get(f"{short}:latest")
+    if library is None or library == facts.id:
+        return _differs(facts, name, _LISTED if library is None else _LIBRARY)
+    said = message(
+        "resolve.library-differs", "in Ollama's library {name} is {model}", name=short, model=entry(library).name
+    )
+    assumption = Assumption(str(said), f"{short}:latest names that one")
+    return (*_differs(facts, name), assumption)
 
 
 def _of_ollama(identity: Identity) -> Identity:
@@ -99,6 +123,8 @@ def loose(text: str) -> Identity:
         raise unknown_model(f"{shown} ...", frozenset())
     name = parse(text)
     words = name.distinguishing
+    if _foreign_family(text, name):
+        raise unknown_model(shown, words)
     chosen = _undiminished(name) if _FULL in words else matched(words)
     if chosen is not None:
         return _identity(chosen, How.LOOSE, name, _loosely(chosen, name))
@@ -109,12 +135,73 @@ def loose(text: str) -> Identity:
     changed = matched(tamed) if tamed != words and _UNREFUSING_WORDS & words else None
     if changed is not None:
         return _identity(changed, How.LOOSE, name, (_unrefusing(changed, name),))
+    longer = _at_context(name)
+    if longer is not None:
+        return longer
+    if _PACKED_OWNER.match(name.core) and (name.is_gguf or name.owner == _PREFIXING):
+        return _without_prefix(text, name)
     if is_draft(re.findall(r"[a-z]+\d?", name.core.lower())):
         raise DraftModel(shown)
+    if "mmproj" in words:
+        raise Projector(shown)
     kind = kind_by_words(name.core)
     if kind is not None:
         raise NotALanguageModel(shown, kind)
     raise unknown_model(shown, words)
+
+
+_CONTEXT = re.compile(r"(\d{1,4})(k|m)")
+
+
+def _at_context(name: Name) -> Identity | None:
+    """A model published once more for another context: 'Qwen3-14B-128K' is Qwen3-14B with that limit."""
+    words = name.distinguishing
+    said = [match for word in words if (match := _CONTEXT.fullmatch(word))]
+    chosen = matched(words - {said[0][0]}) if len(said) == 1 else None
+    if chosen is None or not chosen.has_config:
+        return None
+    limit = _tokens(said[0])
+    text = message("resolve.context", "{name} is {model} for {tokens} tokens", name=_as_asked(name), model=chosen.name,
+                   tokens=limit)  # fmt: skip
+    told = Assumption(str(text), "its name tells the context")
+    return _identity(chosen, How.LOOSE, name, (told,), replace(by_id(chosen.id), context_limit=limit))
+
+
+def _at_said_context(facts: Entry, model: Model, name: Name) -> Model:
+    """With the context that the name tells (Yi-34B-200K), where the entry's own names tell none of that kind."""
+    said = [match for word in name.distinguishing if (match := _CONTEXT.fullmatch(word))]
+    own = {word for line in spellings(facts.id) if not line.alias for word in line.words}
+    if len(said) != 1 or any(_CONTEXT.fullmatch(word) for word in own):
+        return model
+    return replace(model, context_limit=_tokens(said[0]))
+
+
+def _tokens(said: re.Match[str]) -> int:
+    """32K and 128K are powers of two, and so is what 262K rounds; 200K is not."""
+    count = int(said[1]) * (1000 if said[2] == "k" else 10**6)
+    power = 1 << round(math.log2(count))
+    return power if abs(power / count - 1) < _POWER_SLACK else count
+
+
+_POWER_SLACK = 0.05
+
+
+_PREFIXING = "bartowski"  # whose repositories and files are called OWNER_NAME
+_PACKED_OWNER = re.compile(r"[A-Za-z][A-Za-z-]{1,24}_(?=[A-Za-z])")  # no size, no version: those tell a model
+
+
+def _without_prefix(text: str, name: Name) -> Identity:
+    """What stands behind the owner in a packed name; the refusal names the whole."""
+    owner, _, rest = name.core.partition("_")
+    form = f" {name.format}" if name.format else ""
+    if owner.lower() in families():
+        raise unknown_model(_as_asked(name), name.distinguishing)
+    try:
+        found = loose(f"{_PREFIXING}/{rest}{'-GGUF' if name.is_gguf else ''}{form}")
+    except UnknownName:
+        raise unknown_model(_as_asked(name), name.distinguishing) from None
+    told = message("resolve.taken-for", "{name} is taken for {model}", name=_as_asked(name), model=found.entry.name)
+    return replace(found, assumptions=(Assumption(str(told), "its first word is its maker's"), *found.assumptions[1:]))
 
 
 # weights edited in place so that the model refuses less: not a size changes. What else such names hold (a merge, a
@@ -125,7 +212,10 @@ _UNREFUSING = _UNREFUSING_WORDS | {"huihui", "hauhaucs", "aggressive", "v2", "no
 
 def _unrefusing(facts: Entry, name: Name) -> Assumption:
     said = message("resolve.same-layers", "{name} is planned as {model}", name=_as_asked(name), model=facts.name)
-    return Assumption(str(said), "its weights were edited in place: every size is that model's")
+    return Assumption(
+        str(said),
+        sentence("model-names.weights-edited-place", "its weights were edited in place: every size is that model's"),
+    )
 
 
 def _loosely(chosen: Entry, name: Name) -> tuple[Assumption, ...]:
@@ -149,7 +239,7 @@ def _identity(
     if facts.task is Task.NOT_A_LANGUAGE_MODEL:
         raise NotALanguageModel(facts.name, facts.kind_of or "?")
     built = model or (by_id(facts.id) if facts.has_config else None)
-    built = None if built is None else as_published(built, name)
+    built = None if built is None else as_published(_at_said_context(facts, built, name), name)
     quantisation, more = of_format(built, name)
     how = How.SIZES if built is None else how
     return Identity(facts, how, built, name.format, quantisation, (*assumptions, *more))
@@ -158,16 +248,20 @@ def _identity(
 def _repackaged(identity: Identity, packed: Repackaging) -> Identity:
     """With the format that the repository holds, and its bytes, where these are known."""
     quantisation = identity.quantisation or by_label(packed.format)
+    if packed.bytes and identity.format == packed.format:  # what it holds is counted: no family's habit applies
+        quantisation = by_label(packed.format) or quantisation
+        identity = replace(identity, assumptions=identity.assumptions[:1])
     size = packed.files_bytes.get(quantisation.id) if quantisation else None
     size = size or (packed.bytes if identity.format in (None, packed.format) or not packed.files_bytes else None)
     if quantisation is None or size is None:
         return replace(identity, quantisation=quantisation, format=identity.format or packed.format)
-    return replace(identity, quantisation=quantisation.sized(size), format=identity.format or packed.format)
+    sized = replace(quantisation.sized(size), mtp_bytes=packed.mtp_bytes)
+    return replace(identity, quantisation=sized, format=identity.format or packed.format)
 
 
-_LISTED = "the usual one where a name says no more"
-_WHOLE = "the undiminished model is the largest of that name"
-_LIBRARY = "Ollama's library means that by it today"
+_LISTED = sentence("model-names.usual-one-where", "the usual one where a name says no more")
+_WHOLE = sentence("model-names.undiminished-model", "the undiminished model is the largest of that name")
+_LIBRARY = sentence("model-names.ollama-library-means", "Ollama's library means that by it today")
 
 
 def _differs(facts: Entry, name: Name, why: str = _LISTED) -> tuple[Assumption, ...]:
@@ -179,12 +273,17 @@ def _differs(facts: Entry, name: Name, why: str = _LISTED) -> tuple[Assumption, 
         text = message("resolve.taken-for", "{name} is taken for {model}", name=_as_asked(name), model=facts.name)
         return (Assumption(str(text), why),)
     text = message("resolve.same-layers", "{name} is planned as {model}", name=_as_asked(name), model=facts.name)
-    return (Assumption(str(text), "another model, whose layers are the same, says the catalogue"),)
+    return (
+        Assumption(
+            str(text),
+            sentence("model-names.another-model-whose", "another model, whose layers are the same, says the catalogue"),
+        ),
+    )
 
 
 def _same(identity: str, spelling: frozenset[str], request: frozenset[str]) -> bool:
     """Whether words differ at most in how the same size is written; a size may be left out only where none tells."""
-    sized = [word for word in spelling if billions(word) and not is_active(word)]
+    sized = [word for word in spelling if is_size(word) and not is_active(word)]
     complete = not sized or any(word in request for word in sized)
     return (
         complete and without_sizes(spelling) == without_sizes(request) and explains_sizes(identity, request - spelling)
@@ -194,7 +293,9 @@ def _same(identity: str, spelling: frozenset[str], request: frozenset[str]) -> b
 def _packed(facts: Entry, name: Name) -> Assumption:
     """The entry's own words, but not its own repository or spelling."""
     text = message("resolve.taken-for", "{name} is taken for {model}", name=_as_asked(name), model=facts.name)
-    why = "every word of its name is one of that model's" + (", its owner aside" if name.owner else "")
+    why = sentence("model-names.every-word-name", "every word of its name is one of that model's") + (
+        sentence("model-names.owner-aside", ", its owner aside") if name.owner else ""
+    )
     return Assumption(str(text), why)
 
 

@@ -12,7 +12,8 @@ Every file is one family's; a table is one model:
 - `tags`: what Ollama's library calls it today. `qwen3:4b` there is not the `Qwen3-4B` of the hub, so a tag with its
   colon is looked up before anything else.
 - `published` = [{ repo = "owner/NAME-AWQ", format = "awq", bytes = 5.2e9, files_gib = { q4_k_m = 4.7 } }]: repackagings
-  by others; `bytes` and `files_gib` (of a repository of GGUF files) only where they are known.
+  by others; `bytes` (what is loaded), `mtp_bytes` (of prediction layers beside it) and `files_gib` (of a repository of
+  GGUF files) only where they are known.
 - `source`, `date` (ISO: when it was read, or written down where the source says that it is recalled), `released`.
 """
 
@@ -29,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfed.catalog import chinese_names, name_index, name_words
-from wellfed.catalog.compiled import Tables, compiled, written
+from wellfed.catalog.compiled import Files, Folder, Tables, compiled, merged, written
 from wellfed.errors import BadInput, UnknownName, Unsupported, nearest
 from wellfed.homes import under_home
 from wellfed.message import Amount, message
@@ -90,12 +91,16 @@ class Repackaging:
     model_id: str
     format: str  # a quantisation id, or a container with many: gguf, mlx, exl2 ...
     bytes: float | None = None
+    mtp_bytes: float | None = None
     files_bytes: Mapping[str, float] = field(default_factory=dict)  # of GGUF repositories: quantisation id to bytes
 
 
 def key(name: str) -> str:
-    """A name with case and punctuation taken out, dots between digits kept: 'DeepSeek-R1:70b' is 'deepseekr170b'."""
-    return re.sub(r"[^a-z0-9.]|(?<!\d)\.|\.(?!\d)", "", name.lower())
+    """A name with case and punctuation taken out, dots between digits kept: 'DeepSeek-R1:70b' is 'deepseekr170b'.
+
+    A plus is a word of its own: Command R+ is no Command R.
+    """
+    return re.sub(r"[^a-z0-9.]|(?<!\d)\.|\.(?!\d)", "", name.lower().replace("+", "plus"))
 
 
 _CODE = (*(Path(str(room.__file__)) for room in (name_words, name_index, chinese_names)), Path(__file__))
@@ -103,7 +108,7 @@ _CODE = (*(Path(str(room.__file__)) for room in (name_words, name_index, chinese
 
 @cache
 def _compiled() -> dict[str, Any]:
-    return compiled(_DATA, _CODE, _build, user_folder())
+    return compiled(Folder(_DATA, _CODE, _build, user_folder()))
 
 
 def user_folder() -> Path:
@@ -114,11 +119,17 @@ def user_folder() -> Path:
 
 def write_compiled(into: Path) -> Path:
     """The compiled catalogue as a file in `into`, to be shipped in data/models/; for builders of packages."""
-    return written(_DATA, _CODE, _build, into)
+    return written(Folder(_DATA, _CODE, _build), into)
 
 
-def _build(tables: Tables) -> dict[str, Any]:
-    """Every table with what it takes from the one it is `like`, every exact name, and the words of every name."""
+def _build(files: Files) -> dict[str, Any]:
+    """Every table with what it takes from the one it is `like`, every exact name, and the words of every name.
+
+    The user's tables take the place of the bundled ones with the same id.
+    """
+    bundled = {path: tables for path, tables in files.items() if path.parent == _DATA}
+    own = {path: tables for path, tables in files.items() if path.parent != _DATA}
+    tables = {**merged(bundled), **merged(own)}
     whole = {identity: _with_parent(identity, tables, ()) for identity in tables}
     made = name_index.index(whole, key)
     return made | {
@@ -205,7 +216,8 @@ def repackaging(repository: str) -> Repackaging | None:
         return None
     identity, row = found
     files = {quant: float(size) * 2**30 for quant, size in _mapping(row.get("files_gib")).items()}
-    return Repackaging(str(row["repo"]), str(identity), str(row["format"]), _number(row.get("bytes")), files)
+    sizes = _number(row.get("bytes")), _number(row.get("mtp_bytes"))
+    return Repackaging(str(row["repo"]), str(identity), str(row["format"]), *sizes, files)
 
 
 def repackagings(identity: str) -> tuple[Repackaging, ...]:
@@ -308,7 +320,9 @@ def architecture(identity: str) -> str:
 
 
 def published_files(identity: str) -> Mapping[str, float]:
-    """Bytes of published GGUF files whose recipe is not public, by quantisation id."""
+    """Bytes of published GGUF files whose recipe is not public, by quantisation id; of a made-up id none."""
+    if identity not in _compiled()["texts"]:
+        return {}
     sizes = _mapping(table(identity).get("files_gib"))
     return {quant: float(size) * 2**30 for quant, size in sizes.items() if isinstance(size, int | float)}
 

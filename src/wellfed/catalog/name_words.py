@@ -24,6 +24,7 @@ class Name:
     words: tuple[str, ...]  # in order, the neutral ones too
     format: str | None  # the format's words joined by hyphens: gptq-int4, ud-q4_k_xl, bnb-4bit
     is_gguf: bool = False  # a GGUF file's name, or one that says GGUF
+    maker: str = ""  # who made the files, where the name tells
 
     @property
     def distinguishing(self) -> frozenset[str]:
@@ -90,7 +91,11 @@ def parse(text: str) -> Name:
     core, form = _without_format(_FILE.sub("", folders[-1]))
     core, packer = _without_packer(core)
     is_gguf = bool(_GGUF.search(folders[-1]))
-    return Name(text, owner or packer, core, _without_brand(_words(core)), form, is_gguf)
+    maker = owner or ("bartowski" if packer and is_gguf else "mradermacher" if _WEIGHTED.search(bare) else "")
+    return Name(text, owner or packer, core, _without_brand(_words(core)), form, is_gguf, maker)
+
+
+_WEIGHTED = re.compile(r"[-.]i1-(?=I?Q\d)", re.IGNORECASE)  # mradermacher's files with an importance matrix
 
 
 def _without_packer(core: str) -> tuple[str, str | None]:
@@ -108,8 +113,10 @@ _FORMAT = re.compile(
     r"(?<![A-Za-z0-9])(?:"
     r"(?:UD-|i1-|smol-|mix-)?(?:I?Q[1-8]_[A-Z0-9]+(?:_[A-Z0-9]+)*|I?Q[1-8]|TQ[12]_0|I2_S)"
     r"|(?:MX|NV)FP[468](?:A16)?(?:[_-]MOE)?|BF16|FP(?:32|16|8|4)(?:[_-](?:dynamic|block|static|per-?tensor))*|F(?:32|16)|E4M3"
-    r"|GPTQ|AWQ|HQQ|AQLM|VPTQ|torchao|Quark|autoround|auto-round|bnb|bitsandbytes|EXL[23]|MLX|DWQ|QAT|OptiQ"
-    r"|U?INT[2348](?:[_-]mixed)?|W[48]A(?:16|[48])(?:FP8)?(?:S?C8)?|(?<!\d\.)(?:[2-8][ -]?bits?|\d(?:\.\d+)?[ -]?bpw)"
+    r"|GPTQ(?:Model)?|AWQ|HQQ|AQLM|VPTQ|torchao|Quark|autoround|auto-round|bnb|bitsandbytes|NF4"
+    r"|EXL[23]|MLX|DWQ|QAT|OptiQ"
+    r"|compressed-tensors|HIGGS|SINQ|QuIP(?:-?sharp)?|EETQ|Quanto|ParoQuant|SpinQuant|FP6|v\d+-k\d+-\d+-woft"
+    r"|U?INT[2348](?:[_-]mixed)?|W[48]A(?:16|[48])(?:FP8)?(?:S?C8)?|(?<!\d\.)\d(?:\.\d+)?[ -]?(?:bits?|bpw)"
     r"|ONNX|OpenVINO|CoreML|TensorRT|TRT-?LLM|LiteRT"
     r")(?![A-Za-z0-9])(?!\.\d)",
     re.IGNORECASE,
@@ -118,7 +125,7 @@ _FORMAT = re.compile(
 
 def _without_format(text: str) -> tuple[str, str | None]:
     """The name without the words of its format, and these."""
-    written = [re.sub(r"[ _]?-[ _]?|\s", "-", match).lower() for match in _FORMAT.findall(text)]
+    written = [_written(match) for match in _FORMAT.findall(text)]
     rest = _RELEASE.sub(" ", _FORMAT.sub(" \x01", text)).replace("\x01", " ")
     if written or _GGUF.search(text):
         rest = _DETAIL.sub(" ", rest)
@@ -128,7 +135,14 @@ def _without_format(text: str) -> tuple[str, str | None]:
     return re.sub(r"\s+", " ", rest).strip(" -_.:,()"), "-".join(words) or None
 
 
-_BITS = re.compile(r"^(\d)-?bits?$")
+def _written(words: str) -> str:
+    plain_words = re.sub(r"[ _]?-[ _]?|\s", "-", words).lower()
+    return _CALLED.get(plain_words, plain_words)
+
+
+_CALLED = {"gptqmodel": "gptq", "compressed-tensors": "ct"}
+
+_BITS = re.compile(r"^(\d(?:\.\d+)?)-?bits?$")
 _GGUF = re.compile(r"(?<![a-z])gguf(?![a-z])", re.IGNORECASE)
 _UNQUANTISED = re.compile(r"(?<![A-Za-z])unquantized(?![A-Za-z])", re.IGNORECASE)
 # of the packing: NVFP4-v2, MXFP4-Preview
@@ -137,7 +151,7 @@ _RELEASE = re.compile(r"\x01[-_](?:v[2-9]|preview)(?![\w.])", re.IGNORECASE)
 # that prediction layers come along
 _DETAIL = re.compile(
     r"(?<![A-Za-z0-9.])(?:h[68]|(?:32|64|128|1024)g|g(?:s|roup)?_?(?:32|64|128)|marlin|actorder|a?sym|unsloth|dynamic|"
-    r"quantized|calibrated|ud|imat|quarot|mtp|floatmtp|kv)(?![A-Za-z0-9.])",
+    r"quantized|calibrated|ud|imat|quarot|mtp|floatmtp|kv|inc|vortex-v\d|pv|[12]x\d{1,2})(?![A-Za-z0-9.])",
     re.IGNORECASE,
 )
 _TOKEN = re.compile(r"[a-z0-9]+(?:(?<=\d)\.(?=\d)[0-9a-z]+)*|[^\W\d_a-z]+")  # letters of other scripts are words too
@@ -151,7 +165,7 @@ _LEAST_PARAMETERS_M = 20  # 1m and 10m are contexts
 
 
 def _words(core: str) -> tuple[str, ...]:
-    text = re.sub(r"(?<=\d)_(?=\d)", ".", core.lower())
+    text = re.sub(r"(?<=\d)_(?=\d)", ".", core.lower()).replace("+", " plus ")
     text = _APART.sub(r"\1b", text)
     words: list[str] = []
     for token in _TOKEN.findall(text):

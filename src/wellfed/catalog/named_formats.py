@@ -18,6 +18,8 @@ from wellfed.models.native_formats import native_recipe
 
 _MLX_OWNERS = frozenset({"mlx-community", "lmstudio-community"})
 _MLX_MODES = {"mxfp4": 4, "mxfp8": 8, "nvfp4": 4}
+# converters that leave multi-token-prediction layers out of what they write
+_WITHOUT_PREDICTORS = frozenset({"mlx", "exl2", "exl3"})
 _HEAD_BITS = 6  # exllama's default
 _GROUP = {"mlx": 64, "hqq": 64, "gptq": 128}
 
@@ -30,7 +32,8 @@ def as_published(model: Model, name: Name) -> Model:
     if settings is None:
         return model
     recipe = native_recipe({"quantization_config": settings})
-    return replace(model, native_quantisation=recipe.format, native_recipe=recipe)
+    ahead = () if recipe.method in _WITHOUT_PREDICTORS else model.mtp_layers
+    return replace(model, native_quantisation=recipe.format, native_recipe=recipe, mtp_layers=ahead)
 
 
 def _settings(name: Name) -> Mapping[str, Any] | None:
@@ -41,6 +44,8 @@ def _settings(name: Name) -> Mapping[str, Any] | None:
     mode = next((part for part in parts if part in _MLX_MODES), None)
     if method == "mlx" or (method is None and name.owner in _MLX_OWNERS and (bits or mode)):
         return _mlx(bits, mode)
+    if vectors := _VECTORS.search(name.format or ""):
+        return _vptq(*(int(number) for number in vectors.groups()))
     if name.owner == "meta-llama" and "fp8" in parts:
         return _META_FP8
     if method is None or (bits is None and method != "hqq"):
@@ -60,7 +65,7 @@ _BITS = re.compile(r"(?:int)?(\d(?:\.\d+)?)(?:bit|bpw)?")
 def _mlx(bits: float | None, mode: str | None) -> Mapping[str, Any] | None:
     if mode is not None:
         return {"quant_method": "mlx", "mode": mode, "bits": _MLX_MODES[mode], "group_size": 32}
-    return None if bits is None else {"quant_method": "mlx", "bits": int(bits), "group_size": _GROUP["mlx"]}
+    return None if bits is None or bits % 1 else {"quant_method": "mlx", "bits": int(bits), "group_size": _GROUP["mlx"]}
 
 
 def _exl(method: str, bits: float) -> Mapping[str, Any]:
@@ -70,6 +75,14 @@ def _exl(method: str, bits: float) -> Mapping[str, Any]:
 def _hqq(bits: float) -> Mapping[str, Any]:
     group = {"nbits": int(bits), "group_size": _GROUP["hqq"]}
     return {"quant_method": "hqq", "quant_config": {"weight_quant_params": group}}
+
+
+_VECTORS = re.compile(r"v(\d{1,2})-k(\d{2,6})-(\d{1,6})-woft")  # the makers' own: vectors of 8, 65,536 centroids
+
+
+def _vptq(length: int, centroids: int, rest: int) -> Mapping[str, Any]:
+    layer = {"vector_lens": [-1, length], "num_centroids": [-1, centroids], "num_res_centroids": [-1, rest]}
+    return {"quant_method": "vptq", "shared_layer_config": {"all": layer}}
 
 
 def _gptq(bits: float) -> Mapping[str, Any]:

@@ -52,7 +52,18 @@ def neighbours(words: frozenset[str], count: int = _OFFERED) -> tuple[str, ...]:
         for identity in families()[family]
         if entry(identity).task is not Task.NOT_A_LANGUAGE_MODEL
     }
+    if not bare - families().keys():  # a family alone: its newest
+        return tuple(sorted(ranked, key=_newest, reverse=True)[:count])
     return tuple(sorted(ranked, key=lambda identity: ranked[identity], reverse=True)[:count])
+
+
+def _newest(identity: str) -> tuple[bool, str]:
+    """Its month of release, models that write text first."""
+    facts = entry(identity)
+    return facts.task in _WRITING, (facts.released or "")[:7]
+
+
+_WRITING = (Task.TEXT, Task.VISION_LANGUAGE, Task.OMNI)
 
 
 def _called(words: frozenset[str]) -> frozenset[str]:

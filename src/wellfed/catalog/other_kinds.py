@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from functools import cache
 
 from wellfed.errors import Unsupported
 from wellfed.message import message
@@ -40,6 +41,16 @@ class DraftModel(Unsupported):
             "resolve.draft", "{name} drafts for another model (speculative decoding) and runs beside it", name=name
         )
         super().__init__(said, message("resolve.draft.hint", "plan the model that it drafts for"))
+
+
+class Projector(Unsupported):
+    """The file with which a GGUF model sees or hears: it is loaded beside that, not planned alone."""
+
+    def __init__(self, name: str) -> None:
+        said = message(
+            "resolve.projector", "{name} is the part with which a model sees or hears, and runs beside it", name=name
+        )
+        super().__init__(said, message("resolve.projector.hint", "plan the model that it belongs to"))
 
 
 _DRAFT_WORDS = "eagle eagle2 eagle3 dflash dspark medusa hydra pard speculator speculators draft drafter"
@@ -80,7 +91,14 @@ _KINDS: Mapping[str, str] = {
     "forecasting": r"chronos timesfm moirai",
     "proteins": r"esm\d* alphafold\d* esmfold boltz protein\w*",
 }
-_PATTERNS = tuple((kind, re.compile("|".join(words.split()))) for kind, words in _KINDS.items())
+
+
+@cache
+def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """By kind; compiled when a name is no language model's that is known."""
+    return tuple((kind, re.compile("|".join(words.split()))) for kind, words in _KINDS.items())
+
+
 # words of models that read pictures, sound or film and write text
 _UNDERSTANDING = re.compile(
     r"vl|vlm|llava|\w*llama\d*|chat|reason\d*|reasoner|ocr|embed\w*|embedding|rerank\w*|qa|captioner"
@@ -95,7 +113,7 @@ def kind_by_words(text: str) -> str | None:
     """
     words = re.findall(r"[a-z0-9]+(?:\.[0-9]+)?", text.lower())
     understands = any(_UNDERSTANDING.fullmatch(word) for word in words)
-    for kind, pattern in _PATTERNS:
+    for kind, pattern in _patterns():
         if any(pattern.fullmatch(word) for word in words) and (kind in _SPEAKING or not understands):
             return kind
     return None

@@ -11,6 +11,7 @@ from typing import Any
 from wellfed.catalog.hardware import find_cpu, find_gpu
 from wellfed.errors import BadInput, UnknownName
 from wellfed.hardware.machine import Machine
+from wellfed.message import sentence
 from wellfed.plain_file import read_text
 from wellfed.units import GIB
 
@@ -47,12 +48,16 @@ class Prices:
             wanted += [socket.cpu.id if socket.cpu else "?" for socket in machine.sockets]
         for part in wanted:
             if part not in self.parts:
-                return None, f"no price of {part}"
+                return None, sentence("prices.no-price", "no price of {part}", part=part)
             total += self.parts[part].amount
         if included:
             return total * machine.count, ""
         memory = self._memory(machine)
-        return (None, "no price of its memory") if memory is None else ((total + memory) * machine.count, "")
+        return (
+            (None, sentence("prices.no-price-memory", "no price of its memory"))
+            if memory is None
+            else ((total + memory) * machine.count, "")
+        )
 
     def _memory(self, machine: Machine) -> float | None:
         kinds = {socket.cpu.memory_type.upper() for socket in machine.sockets if socket.cpu}
@@ -71,15 +76,18 @@ def load_prices(path: Path) -> Prices:
     if kind == "example":
         known = sorted(file.stem for file in _EXAMPLES.glob("*.toml"))
         if name.lower() not in known:
-            raise BadInput(f"there is no example of prices in {name or '?'}", f"there are: {', '.join(known)}")
+            raise BadInput(
+                sentence("prices.there-example-prices", "there is no example of prices in {name}", name=name or "?"),
+                sentence("prices.there", "there are: {known}", known=", ".join(known)),
+            )
         path = _EXAMPLES / f"{name.lower()}.toml"
     try:
         table = tomllib.loads(read_text(path))
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path} is not TOML: {error}", _HINT) from error
+        raise BadInput(sentence("prices.toml", "{path} is not TOML: {error}", path=path, error=error), _HINT) from error
     entries = table.get("parts")
     if not isinstance(entries, dict) or not entries:
-        raise BadInput(f"{path} has no [parts]", _HINT)
+        raise BadInput(sentence("prices.has-no", "{path} has no [parts]", path=path), _HINT)
     parts: dict[str, Price] = {}
     memory: dict[str, Price] = {}
     rest: dict[str, Price] = {}
@@ -96,18 +104,28 @@ def load_prices(path: Path) -> Prices:
 
 def _price(path: Path, name: str, entry: Any) -> Price:
     if not isinstance(entry, dict):
-        raise BadInput(f"{path}: {name} is not a price", _HINT)
+        raise BadInput(sentence("prices.price", "{path}: {name} is not a price", path=path, name=name), _HINT)
     amount = entry.get("price")
     if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not 0 <= amount < 1e9:
-        raise BadInput(f"{path}: {name} has no usable price", _HINT)
+        raise BadInput(
+            sentence("prices.usable-price", "{path}: {name} has no usable price", path=path, name=name), _HINT
+        )
     source, date = entry.get("source"), entry.get("date")
     if not source or not date:
-        raise BadInput(f"{path}: the price of {name} needs a source and a date", _HINT)
+        raise BadInput(
+            sentence(
+                "prices.price-needs-source",
+                "{path}: the price of {name} needs a source and a date",
+                path=path,
+                name=name,
+            ),
+            _HINT,
+        )
     return Price(float(amount), str(source), str(date))
 
 
 def _part_id(path: Path, name: str) -> str:
     found = find_gpu(name) or find_cpu(name)
     if found is None:
-        raise UnknownName(f"part in {path}", name)
+        raise UnknownName(sentence("prices.part", "part in {path}", path=path), name)
     return found.spec.id

@@ -6,12 +6,14 @@ name alone gives its shape.
 
 from __future__ import annotations
 
+import itertools
+import re
 from dataclasses import replace
 
 from wellfed.catalog.models import Entry, by_id, entry
 from wellfed.catalog.name_match import called, explains_sizes, matched, without_sizes
 from wellfed.catalog.name_words import Name, billions, is_active
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.models.counts import counts
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Layer, Model
@@ -20,12 +22,16 @@ from wellfed.provenance import Assumption
 
 _CUT = frozenset({"reap", "ream", "pruned"})
 _LEAST_SHARE = 0.25  # no published cut goes further than half
+_HALF_A_UNIT = 0.55e9  # 172B is anything from 171.5 to 172.5, a little more where the count was cut off
 _ROUNDING = 0.03  # names round: 82B is 81.9
 
 
 def pruned(name: Name) -> tuple[Entry, Model, Assumption] | None:
     """The original's entry, the cut model, and what was assumed; None where the name is of no such model."""
     words = name.distinguishing
+    by_share = _pruned_by_share(name)
+    if by_share is not None:
+        return by_share
     left = [billions(word) for word in words if billions(word) and not is_active(word)]
     if not words & _CUT or len(left) != 1 or left[0] is None or matched(words - _CUT) is not None:
         return None  # the size is the original's own: how much was cut is not told
@@ -38,28 +44,67 @@ def pruned(name: Name) -> tuple[Entry, Model, Assumption] | None:
     return None
 
 
+def _pruned_by_share(name: Name) -> tuple[Entry, Model, Assumption] | None:
+    """'REAP-50': so many per cent of every layer's experts are gone."""
+    match = next((match for match in map(_SHARE.fullmatch, _pairs(name.words)) if match), None)
+    original = matched(name.distinguishing - {match[1], match[2]}) if match else None
+    if match is None or original is None or not original.has_config:
+        return None
+    whole = by_id(original.id)
+    experts = _experts(whole)
+    remaining = experts - experts * int(match[2]) // 100
+    return (
+        (original, with_experts(whole, remaining, name.core), _told(name, original, remaining, experts))
+        if experts
+        else None
+    )
+
+
+def _pairs(words: tuple[str, ...]) -> list[str]:
+    return [f"{first} {second}" for first, second in itertools.pairwise(words)]
+
+
+_SHARE = re.compile(r"(reap|ream|pruned) ([1-7][05])")
+
+
+def _experts(model: Model) -> int:
+    return max((layer.ffn.experts for layer in model.layers if isinstance(layer.ffn, MoeFfn)), default=0)
+
+
 def _cut_to(identity: str, parameters: float, name: Name) -> tuple[Entry, Model, Assumption] | None:
     facts = entry(identity)
     if not facts.has_config:
         return None
     whole = by_id(identity)
-    experts = max((layer.ffn.experts for layer in whole.layers if isinstance(layer.ffn, MoeFfn)), default=0)
+    experts = _experts(whole)
     share = _parameters_of_one_expert(whole)
     if not share:
         return None
-    remaining = experts - round((counts(whole).parameters - parameters) / share)
+    remaining = _usual(experts, experts - (counts(whole).parameters - parameters) / share, _HALF_A_UNIT / share)
     cut = with_experts(whole, remaining, name.core)
     if not experts * _LEAST_SHARE <= remaining < experts or abs(counts(cut).parameters / parameters - 1) > _ROUNDING:
         return None
+    return facts, cut, _told(name, facts, remaining, experts)
+
+
+def _told(name: Name, original: Entry, remaining: int, experts: int) -> Assumption:
     text = message(
         "resolve.pruned",
         "{name} is {original} with {remaining} of its {experts} experts in each layer: so many make up its size",
         name=name.core,
-        original=facts.name,
+        original=original.name,
         remaining=remaining,
         experts=experts,
     )
-    return facts, cut, Assumption(str(text), "the name tells how many parameters are left")
+    return Assumption(str(text), sentence("pruned.name-tells-how", "the name tells how many parameters are left"))
+
+
+def _usual(experts: int, remaining: float, slack: float) -> int:
+    """The cut of whole five per cents where one is within what a name rounds away, else the nearest number."""
+    usual = (experts - experts * percent // 100 for percent in range(5, 76, 5))
+    return min(
+        (n for n in usual if abs(n - remaining) <= slack), key=lambda n: abs(n - remaining), default=round(remaining)
+    )
 
 
 def _parameters_of_one_expert(model: Model) -> float:

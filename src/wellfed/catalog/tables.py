@@ -9,12 +9,13 @@ give further names to every member (13900K, 13900KF); a `rare` part is meant onl
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from wellfed.catalog.compiled import Files, Folder, compiled, written
+from wellfed.frozen import dataclass
 
 DATA = Path(__file__).parent / "data"
 _NOT_INHERITED = frozenset({"columns", "parts", "prefix", "same", "suffixes", "single_thread"})
@@ -29,26 +30,31 @@ class Row:
     values: Mapping[str, Any]
 
 
-@lru_cache(maxsize=8)
 def table(name: str) -> Mapping[str, Any]:
     """One of the small tables beside the parts: hosts.toml, systems.toml, memory.toml ..."""
-    return tomllib.loads((DATA / name).read_text(encoding="utf-8"))
+    found: Mapping[str, Any] = _small_tables()[name]
+    return found
 
 
-@lru_cache(maxsize=4)
-def files(folder: str) -> tuple[tuple[str, str], ...]:
-    """The files of `folder` (gpus or cpus) by name, each with its text in lower case."""
-    paths = sorted(str(path) for path in (DATA / folder).glob("*.toml"))
-    return tuple((path, Path(path).read_text(encoding="utf-8").lower()) for path in paths)
+def write_compiled(into: Path) -> Path:
+    """The small tables in one file in `into`, to be shipped in data/; for builders of packages."""
+    return written(_SMALL, into)
 
 
-def read_rows(path: str) -> Iterator[Row]:
-    """All parts of one file, in the order of its lines."""
-    for family, table in tomllib.loads(Path(path).read_text(encoding="utf-8")).items():
-        yield from _family_rows(family, table)
+@cache
+def _small_tables() -> Mapping[str, Any]:
+    return compiled(_SMALL)
 
 
-def _family_rows(family: str, table: Mapping[str, Any]) -> Iterator[Row]:
+def _by_name(files: Files) -> dict[str, Any]:
+    return {path.name: tables for path, tables in files.items()}
+
+
+_SMALL = Folder(DATA, (Path(__file__),), _by_name)
+
+
+def family_rows(family: str, table: Mapping[str, Any]) -> Iterator[Row]:
+    """All parts of one family, in the order of its lines."""
     shared = {key: value for key, value in table.items() if key not in _NOT_INHERITED}
     shared["words"] = [*table.get("words", ()), *table.get("prefix", "").lower().split()]
     for name, cells in table["parts"].items():

@@ -18,7 +18,7 @@ from wellfed.catalog.hub_listing import Hub, Listed, Withheld
 from wellfed.catalog.models import entry, names, table, user_folder
 from wellfed.catalog.models import key as name_key
 from wellfed.errors import BadInput, Unsupported, WellfedError
-from wellfed.message import Message, message
+from wellfed.message import Message, message, sentence
 from wellfed.models.config import from_config
 from wellfed.models.counts import counts
 from wellfed.models.native_formats import native_quantisation
@@ -169,7 +169,10 @@ def _write(tables: Mapping[str, Mapping[str, Any]]) -> Path:
         part.write_text(text, encoding="utf-8")
         part.replace(path)
     except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror}", "set XDG_DATA_HOME to a writable folder") from error
+        raise BadInput(
+            sentence("update.cannot-write", "cannot write {path}: {strerror}", path=path, strerror=error.strerror),
+            sentence("update.set-xdg-data", "set XDG_DATA_HOME to a writable folder"),
+        ) from error
     return path
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from wellfed.checks.base import missing, reason, skip, unread
 from wellfed.checks.places import name
 from wellfed.hardware.machine import Gpu, Machine
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding
 
 
@@ -20,5 +21,7 @@ def untold(machine: Machine, gpu: Gpu, what: str, *keys: str) -> Finding:
     if reason(machine, *mine):
         return missing(machine, what, *mine, subject=name(gpu))
     if queried(gpu):
-        return skip(f"{what}: the driver has no value for this GPU", name(gpu))
+        return skip(
+            sentence("driver.driver-value-gpu", "{what}: the driver has no value for this GPU", what=what), name(gpu)
+        )
     return unread(machine, what, name(gpu), "nvml", "gpus", subject=name(gpu))

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wellfed.message import sentence
+from wellfed.messages.words import tell
+
 if TYPE_CHECKING:
     from wellfed.accuracy.report import Report
 
@@ -32,7 +35,9 @@ def command(tables: tuple[Path, ...], as_json: bool, calibration: Path | None, r
             click.echo(f"{name}: {text}")
         return
     if not tables:
-        raise click.UsageError("give at least one table", click.get_current_context())
+        raise click.UsageError(
+            sentence("accuracy.give-least-one", "give at least one table"), click.get_current_context()
+        )
     reports = [predicting.accuracy(table, calibration) for table in tables]
     if as_json:
         from wellfed.accuracy.report import to_json
@@ -51,10 +56,27 @@ def _print(report: Report, worst: int) -> None:
 
     out = console()
     resolved = "?" if report.resolved is None else f"{report.resolved:.1%}"
-    out.print(f"[bold]{report.table}[/]: {report.table_rows} rows, names understood in {resolved}")
+    out.print(
+        tell(
+            "accuracy.rows-names",
+            "[bold]{table}[/]: {table_rows} rows, names understood in {resolved}",
+            table=report.table,
+            table_rows=report.table_rows,
+            resolved=resolved,
+        )
+    )
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in ("class", "rows", "median error", "mean", "90th pct.", "bias", "in 80 % interval", "outliers"):
-        table.add_column(name, justify="left" if name == "class" else "right")
+    for name in (
+        tell("head.class", "class"),
+        tell("head.rows", "rows"),
+        tell("accuracy.median-error", "median error"),
+        tell("head.mean", "mean"),
+        tell("head.percentile", "90th pct."),
+        tell("head.bias", "bias"),
+        tell("accuracy.80-interval", "in 80 % interval"),
+        tell("head.outliers", "outliers"),
+    ):
+        table.add_column(name, justify="right" if table.columns else "left")
     for one in report.classes:
         table.add_row(
             one.cls, str(one.rows), f"{one.median_ape:.1%}", f"{one.mape:.1%}", f"{one.p90_ape:.1%}",
@@ -64,11 +86,18 @@ def _print(report: Report, worst: int) -> None:
     if report.fit is not None:
         fit = report.fit
         out.print(
-            f"fits or not: {fit.right:.1%} of {fit.rows} right; {fit.oom_wrong} overflowed though said to fit, "
-            f"{fit.fits_wrong} fitted though said to overflow"
+            tell(
+                "accuracy.fits-right",
+                "fits or not: {right:.1%} of {rows} right; {oom_wrong} overflowed though said to fit, "
+                "{fits_wrong} fitted though said to overflow",
+                right=fit.right,
+                rows=fit.rows,
+                oom_wrong=fit.oom_wrong,
+                fits_wrong=fit.fits_wrong,
+            )
         )
     for reason, count in sorted(report.reasons.items(), key=lambda item: -item[1])[:8]:
-        out.print(f"[dim]not predicted: {count} x {reason}[/]")
+        out.print(tell("accuracy.predicted-x", "[dim]not predicted: {count} x {reason}[/]", count=count, reason=reason))
     if worst:
         _print_worst(report, worst)
 
@@ -81,8 +110,19 @@ def _print_worst(report: Report, count: int) -> None:
         for scored in sorted(rows, key=lambda scored: -abs(scored.error))[:count]:
             case = scored.case
             console().print(
-                f"  {one.cls} row {case.row} {case.metric} [{case.group}]: measured {case.measured:g}, "
-                f"predicted {scored.predicted.value:g} ({scored.error:+.0%}) {case.outlier}",
+                tell(
+                    "accuracy.row-measured",
+                    "  {value} row {row} {metric} [{group}]: measured {measured:g}, predicted {predicted:g} "
+                    "({error:+.0%}) {outlier}",
+                    value=one.cls,
+                    row=case.row,
+                    metric=case.metric,
+                    group=case.group,
+                    measured=case.measured,
+                    predicted=scored.predicted.value,
+                    error=scored.error,
+                    outlier=case.outlier,
+                ),
                 markup=False,
                 highlight=False,
             )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wellfed.errors import BadInput
+from wellfed.message import Message, sentence
+from wellfed.messages.words import tell, words
 
 if TYPE_CHECKING:
     from wellfed.verbs.calibrating import Options
@@ -93,7 +95,7 @@ def calibrate(models: tuple[str, ...], mib: int, requests: int, threads: int | N
     found = calibrating.calibrate(options, _say)
     path = calibrating.keep(found)
     _compare(as_json)
-    _say(f"kept in {path}")
+    _say(tell("cli.bench.kept", "kept in {path}", path=path))
 
 
 @command.command()
@@ -109,7 +111,10 @@ def _compare(as_json: bool) -> None:
 
     own = store.own_calibration()
     if own is None:
-        raise BadInput("this machine has no calibration", "`wellfed bench calibrate demo` makes one")
+        raise BadInput(
+            sentence("cli.bench.machine-calibration", "this machine has no calibration"),
+            sentence("cli.bench.wellfed-bench", "`wellfed bench calibrate demo` makes one"),
+        )
     if as_json:
         click.echo(json.dumps(store.document("compare", own), indent=1))
     else:
@@ -126,8 +131,8 @@ def _emit(kind: str, result: Any, as_json: bool, text: Any, out: Path | None = N
     try:
         store.save(kind, result)
     except BadInput as error:  # it has been shown: only the next command misses it
-        _say(f"warning: not kept: {error.message}")
+        _say(tell("cli.bench.warning-kept", "warning: not kept: {message}", message=error.said))
 
 
-def _say(line: str) -> None:
-    click.echo(line, err=True)
+def _say(line: str | Message) -> None:
+    click.echo(words(line), err=True)

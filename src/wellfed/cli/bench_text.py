@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wellfed.message import joined
+from wellfed.messages.terms import term_words
+from wellfed.messages.words import tell, words
 from wellfed.units import format_bandwidth, format_rate
 
 if TYPE_CHECKING:
@@ -53,39 +56,122 @@ def progress() -> Iterator[Shown]:
         yield Shown(bar)
 
 
+def padded(text: str, width: int) -> str:
+    """Filled up with blanks; a wide character takes two places."""
+    from rich.cells import cell_len
+
+    return text + " " * max(0, width - cell_len(text))
+
+
+def table_heads(*columns: tuple[str, int]) -> str:
+    """Heads to the right of their columns; a wide character takes two places."""
+    from rich.cells import cell_len
+
+    return " ".join(" " * max(0, width - cell_len(text)) + text for text, width in columns)
+
+
 def memory_text(report: MemoryReport) -> None:
     """A line per measurement; the matrix of nodes where there are several; the theory."""
-    click.echo(f"{'threads':>8} {'cpu node':>9} {'memory node':>12} {'read':>10} {'copy':>10} {'triad':>10}")
+    click.echo(
+        table_heads(
+            (tell("bench-text.threads", "threads"), 8),
+            (tell("bench-text.cpu-node", "cpu node"), 9),
+            (tell("bench-text.memory-node", "memory node"), 12),
+            (tell("bench-text.read", "read"), 10),
+            (tell("bench-text.copy", "copy"), 10),
+            (tell("bench-text.triad", "triad"), 10),
+        )
+    )
     for point in report.points:
         cells = [format_bandwidth(point.bytes_per_s[name]) for name in ("read", "copy", "triad")]
-        where = ["any" if node is None else str(node) for node in (point.cpu_node, point.memory_node)]
+        where = [
+            tell("bench-text.any", "any") if node is None else str(node) for node in (point.cpu_node, point.memory_node)
+        ]
         click.echo(f"{point.threads:>8} {where[0]:>9} {where[1]:>12} " + " ".join(f"{cell:>10}" for cell in cells))
     theory = report.theoretical_bytes_per_s
-    share = "" if theory is None else f" ({report.best() / theory:.0%} of it reached)"
-    click.echo(f"theoretical {format_bandwidth(theory)}{share}; {report.kernels}")
-    clock = "? (install numba to measure it)" if report.clock_hz is None else f"{report.clock_hz / 1e9:.2f} GHz"
-    click.echo(f"clock with all cores at work: {clock}")
-    huge = "?" if report.huge_share is None else f"{report.huge_share:.0%} of the arrays above"
-    click.echo(f"transparent huge pages: {report.transparent_huge_pages or '?'}; {huge}")
-    click.echo(f"read by all threads without them: {format_bandwidth(report.small_pages_bytes_per_s)}")
-    click.echo(f"other programs meanwhile: {format_rate(report.foreign_cores)} cores")
+    share = (
+        ""
+        if theory is None
+        else tell("bench-text.reached", " ({report:.0%} of it reached)", report=report.best() / theory)
+    )
+    click.echo(
+        tell(
+            "bench-text.theoretical",
+            "theoretical {theory}{share}; {kernels}",
+            theory=format_bandwidth(theory),
+            share=share,
+            kernels=report.kernels,
+        )
+    )
+    clock = (
+        tell("bench-text.install-numba", "? (install numba to measure it)")
+        if report.clock_hz is None
+        else f"{report.clock_hz / 1e9:.2f} GHz"
+    )
+    click.echo(tell("bench-text.clock-all-cores", "clock with all cores at work: {clock}", clock=clock))
+    huge = (
+        "?"
+        if report.huge_share is None
+        else tell("bench-text.arrays-above", "{huge_share:.0%} of the arrays above", huge_share=report.huge_share)
+    )
+    click.echo(
+        tell(
+            "bench-text.transparent-huge",
+            "transparent huge pages: {transparent_huge_pages}; {huge}",
+            transparent_huge_pages=report.transparent_huge_pages or "?",
+            huge=huge,
+        )
+    )
+    click.echo(
+        tell(
+            "bench-text.read-all-threads",
+            "read by all threads without them: {small_pages}",
+            small_pages=format_bandwidth(report.small_pages_bytes_per_s),
+        )
+    )
+    click.echo(
+        tell(
+            "bench-text.other-programs",
+            "other programs meanwhile: {foreign_cores} cores",
+            foreign_cores=format_rate(report.foreign_cores),
+        )
+    )
     if report.doubt is not None:
-        click.echo(f"doubted: {report.doubt}; predictions do not use it. Measure again when it is idle.", err=True)
+        click.echo(
+            tell(
+                "bench-text.doubted-predictions",
+                "doubted: {doubt}; predictions do not use it. Measure again when it is idle.",
+                doubt=report.doubt,
+            ),
+            err=True,
+        )
 
 
 def link_text(copies: Sequence[Copy]) -> None:
     """A line per direction."""
     for copy in copies:
         node = "?" if copy.node is None else copy.node
-        where = f"to GPU {copy.peer}" if copy.peer is not None else f"node {node}"
-        detour = "  through host memory" if copy.direct is False else ""
-        click.echo(f"GPU {copy.gpu}  {where:<9} {copy.direction:<16} {format_bandwidth(copy.bytes_per_s)}{detour}")
+        where = (
+            tell("bench-text.to-gpu", "to GPU {peer}", peer=copy.peer)
+            if copy.peer is not None
+            else tell("bench-text.node", "node {node}", node=node)
+        )
+        detour = tell("bench-text.through-host-memory", "  through host memory") if copy.direct is False else ""
+        rate, direction = format_bandwidth(copy.bytes_per_s), padded(term_words(copy.direction), 16)
+        click.echo(f"GPU {copy.gpu}  {padded(where, 9)} {direction} {rate}{detour}")
 
 
 def engine_text(measurements: Sequence[Measurement]) -> None:
     """A line per concurrency: medians with the 5th and 95th percentile."""
     click.echo(
-        f"{'users':>6} {'first token':>28} {'per token':>26} {'tok/s per user':>15} {'tok/s total':>12} {'failed':>7}"
+        table_heads(
+            (tell("head.users", "users"), 6),
+            (tell("bench-text.first-token", "first token"), 28),
+            (tell("bench-text.per-token", "per token"), 26),
+            (tell("bench-text.tok-s-per", "tok/s per user"), 15),
+            (tell("bench-text.tok-s-total", "tok/s total"), 12),
+            (tell("head.failed", "failed"), 7),
+        )
     )
     for one in measurements:
         click.echo(
@@ -93,7 +179,7 @@ def engine_text(measurements: Sequence[Measurement]) -> None:
             f"{format_rate(one.decode_tok_s):>15} {format_rate(one.total_tok_s):>12} {one.failed:>7}"
         )
     for error in dict.fromkeys(error for one in measurements for error in one.errors):
-        click.echo(f"failed: {error}", err=True)
+        click.echo(tell("bench-text.failed", "failed: {error}", error=error), err=True)
     for line in filter(None, map(_doubts, measurements)):
         click.echo(line, err=True)
 
@@ -102,15 +188,44 @@ def _doubts(measurement: Measurement) -> str:
     """What of a measurement counts for less; empty when nothing does."""
     count, asked = measurement.scenario.count, measurement.scenario.output_tokens
     parts = [
-        f"{measurement.short} of {count} answers ended before {asked} tokens" if measurement.short else "",
-        f"{measurement.bursts} came in a burst and tell no time per token" if measurement.bursts else "",
-        f"{measurement.doubted} claim tokens that do not fit what came: pieces were counted"
+        tell(
+            "bench-text.answers-ended-before",
+            "{short} of {count} answers ended before {asked} tokens",
+            short=measurement.short,
+            count=count,
+            asked=asked,
+        )
+        if measurement.short
+        else "",
+        tell(
+            "bench-text.came-burst-tell",
+            "{bursts} came in a burst and tell no time per token",
+            bursts=measurement.bursts,
+        )
+        if measurement.bursts
+        else "",
+        tell(
+            "bench-text.claim-tokens-do",
+            "{doubted} claim tokens that do not fit what came: pieces were counted",
+            doubted=measurement.doubted,
+        )
         if measurement.doubted
         else "",
-        f"{measurement.odd} pieces could not be read" if measurement.odd else "",
+        tell("bench-text.pieces-could-read", "{odd} pieces could not be read", odd=measurement.odd)
+        if measurement.odd
+        else "",
     ]
-    said = "; ".join(filter(None, parts))
-    return f"{measurement.scenario.concurrency} at a time: {said}" if said else ""
+    said = joined("; ", filter(None, parts))
+    return (
+        tell(
+            "bench-text.time",
+            "{concurrency} at a time: {said}",
+            concurrency=measurement.scenario.concurrency,
+            said=said,
+        )
+        if said
+        else ""
+    )
 
 
 def engine_svg(measurements: Sequence[Measurement]) -> str:
@@ -118,21 +233,47 @@ def engine_svg(measurements: Sequence[Measurement]) -> str:
     from wellfed.cli.svg import bars
 
     return bars(
-        "tokens/s, all users together", [(f"{m.scenario.concurrency} users", m.total_tok_s) for m in measurements]
+        tell("bench-text.tokens-s-all", "tokens/s, all users together"),
+        [
+            (tell("bench-text.users", "{concurrency} users", concurrency=m.scenario.concurrency), m.total_tok_s)
+            for m in measurements
+        ],
     )
 
 
 def compare_text(own: OwnCalibration) -> None:
     """Predicted, measured, error; with the bundled calibration and with this machine's own."""
     click.echo(f"{own.machine}; {own.taken}")
-    clock = "" if own.memory.clock_hz is None else f"; cores at {own.memory.clock_hz / 1e9:.2f} GHz"
-    click.echo(f"memory: {format_bandwidth(own.memory.read_bytes_per_s)} read{clock}")
+    clock = (
+        ""
+        if own.memory.clock_hz is None
+        else tell("bench-text.cores-ghz", "; cores at {clock:.2f} GHz", clock=own.memory.clock_hz / 1e9)
+    )
+    click.echo(
+        tell(
+            "bench-text.memory-read",
+            "memory: {read} read{clock}",
+            read=format_bandwidth(own.memory.read_bytes_per_s),
+            clock=clock,
+        )
+    )
     if own.observations:
-        click.echo(f"{'':<58} {'measured':>9} {'bundled':>9} {'error':>7} {'own':>9} {'error':>7}")
+        click.echo(
+            table_heads(
+                ("", 58),
+                (tell("head.measured", "measured"), 9),
+                (tell("head.bundled", "bundled"), 9),
+                (tell("head.error", "error"), 7),
+                (tell("head.own", "own"), 9),
+                (tell("head.error", "error"), 7),
+            )
+        )
     for one in own.observations:
         cells = [format_rate(value) for value in (one.measured, one.bundled, one.own)]
         before, after = one.error(calibrated=False), one.error(calibrated=True)
-        click.echo(f"{one.what:<58} {cells[0]:>9} {cells[1]:>9} {before:>+7.0%} {cells[2]:>9} {after:>+7.0%}")
+        click.echo(
+            f"{padded(words(one.what), 58)} {cells[0]:>9} {cells[1]:>9} {before:>+7.0%} {cells[2]:>9} {after:>+7.0%}"
+        )
 
 
 def _spread(spread: Spread | None) -> str:

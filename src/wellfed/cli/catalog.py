@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wellfed.message import sentence
+from wellfed.messages.words import tell
+
 if TYPE_CHECKING:
     from wellfed.catalog.models import Entry
     from wellfed.models.model import Model
@@ -28,7 +31,7 @@ def command(kind: str, search: str | None, as_json: bool, most: int, hub: str) -
     """
     if kind == "update":
         if search is not None:
-            raise click.UsageError("update takes no SEARCH")
+            raise click.UsageError(sentence("cli.catalog.update-takes-search", "update takes no SEARCH"))
         _update(most, hub, as_json)
         return
     rows = [row for row in _ROWS[kind]() if search is None or search.lower() in " ".join(map(str, row[1:])).lower()]
@@ -43,7 +46,9 @@ def command(kind: str, search: str | None, as_json: bool, most: int, hub: str) -
         cells = (str(cell).ljust(width) for cell, width in zip(row[1:], widths, strict=True))
         click.echo("  ".join(cells).rstrip())
     if not rows:
-        raise click.ClickException(f"no {kind} match {search!r}")
+        raise click.ClickException(
+            sentence("cli.catalog.no-match", "no {kind} match {search!r}", kind=kind, search=search)
+        )
 
 
 def _update(most: int, hub: str, as_json: bool) -> None:
@@ -55,7 +60,10 @@ def _update(most: int, hub: str, as_json: bool) -> None:
     from wellfed.errors import BadInput
 
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}:
-        raise BadInput("HF_HUB_OFFLINE is set, and an update must ask a hub", "unset it for this command")
+        raise BadInput(
+            sentence("cli.catalog.hf-hub-offline", "HF_HUB_OFFLINE is set, and an update must ask a hub"),
+            sentence("cli.catalog.unset-command", "unset it for this command"),
+        )
     where = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
     asked = ModelScope() if hub == "modelscope" else HuggingFace(where, os.environ.get("HF_TOKEN"))
     made = update(asked, most, datetime.now().astimezone().date())
@@ -75,13 +83,22 @@ def _update(most: int, hub: str, as_json: bool) -> None:
             )
         )
         return
-    for word, identities in (("new", made.new), ("changed", made.changed)):
+    new, changed = tell("cli.catalog.new", "new"), tell("cli.catalog.changed", "changed")
+    for word, identities in ((new, made.new), (changed, made.changed)):
         for identity in identities:
             click.echo(f"{word:8} {identity}")
     for repository, reason in made.left_out:
-        click.echo(f"left out {repository}: {reason}")
+        click.echo(
+            tell("cli.catalog.left-out", "left out {repository}: {reason}", repository=repository, reason=reason)
+        )
     click.echo(
-        f"{len(made.new)} new, {len(made.changed)} changed, {made.unchanged} as known"
+        tell(
+            "cli.catalog.new-changed-known",
+            "{count} new, {count2} changed, {unchanged} as known",
+            count=len(made.new),
+            count2=len(made.changed),
+            unchanged=made.unchanged,
+        )
         + (f"; {made.path}" if made.path else "")
     )
 
@@ -108,7 +125,7 @@ def _cpus() -> list[tuple[Any, ...]]:
             cpu,
             cpu.id,
             cpu.name,
-            f"{cpu.cores} cores",
+            tell("cli.catalog.cores", "{cores} cores", cores=cpu.cores),
             f"{cpu.memory_channels} x {cpu.memory_type}-{cpu.memory_mt_s[0]:.0f}",
             _rating(cpu),
         )
@@ -120,7 +137,8 @@ def _rating(cpu: Any) -> str:
     """PassMark's single-thread rating; `~` before one that is derived from parts of the same core."""
     if cpu.single_thread_rating is None:
         return "?"
-    return f"{'~' if cpu.single_thread_derived else ''}{cpu.single_thread_rating:.0f} single-thread"
+    rating = f"{'~' if cpu.single_thread_derived else ''}{cpu.single_thread_rating:.0f}"
+    return tell("cli.catalog.single-thread", "{rating} single-thread", rating=rating)
 
 
 def _models() -> list[tuple[Any, ...]]:

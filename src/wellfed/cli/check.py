@@ -12,6 +12,8 @@ import click
 
 from wellfed.cli.naming import say_how_read
 from wellfed.errors import WellfedError
+from wellfed.message import sentence
+from wellfed.messages.words import tell
 from wellfed.nouns.workload import PRESETS
 
 if TYPE_CHECKING:
@@ -50,9 +52,15 @@ def command(listed: bool, load: bool, **options: Any) -> None:
     from wellfed.verbs import checking
 
     if options["as_json"] and options["fix"]:
-        raise click.UsageError("--json and --fix exclude each other: the fixes are in the JSON too")
+        raise click.UsageError(
+            sentence("cli.check.json-fix-exclude", "--json and --fix exclude each other: the fixes are in the JSON too")
+        )
     if load and (options["on"] or options["path"]):
-        raise click.UsageError("--load copies to the GPUs of this machine; leave out --on and --from")
+        raise click.UsageError(
+            sentence(
+                "cli.check.load-copies-gpus", "--load copies to the GPUs of this machine; leave out --on and --from"
+            )
+        )
     try:
         machine = checking.read_machine(options["on"], options["path"])
     except WellfedError as error:
@@ -89,7 +97,9 @@ def _under_load(machine: Machine) -> Machine:
     try:
         return under_load(machine)
     except NoGpu as error:
-        click.echo(f"not looked at under load: {error.message}", err=True)
+        click.echo(
+            tell("cli.check.looked-under-load", "not looked at under load: {message}", message=error.said), err=True
+        )
         return machine
 
 

@@ -12,9 +12,11 @@ from rich.table import Table
 
 from wellfed.checks.base import NOT_SHOWN, UNTOLD
 from wellfed.checks.outputs.summary import counts, untold
-from wellfed.cli.console import console, talk
+from wellfed.cli.console import colon, console, shown, talk
 from wellfed.documents.machine_line import machine_line
 from wellfed.hardware.machine import Origin
+from wellfed.message import joined
+from wellfed.messages.words import tell, words
 from wellfed.nouns.finding import Cost, Finding, Reach, Remedy, Safety, Verdict
 from wellfed.units import format_rate, format_seconds
 
@@ -38,26 +40,34 @@ _ASKS = 4  # commands that are asked for
 def print_checked(checked: Checked, everything: bool) -> None:
     """Faults first with cost and fix, then what could not be seen, then how many passed."""
     out = console()
-    out.print(escape(machine_line(checked.machine)))
+    out.print(shown(machine_line(checked.machine)))
     _print_header(checked)
     if checked.no_price is not None:
-        out.print(f"[yellow]not priced: {escape(str(checked.no_price))}[/]")
+        out.print(
+            tell("check-text.priced", "[yellow]not priced: {no_price}[/]", no_price=escape(words(checked.no_price)))
+        )
     if checked.plan is not None:
-        out.print(f"[dim]costs are for {escape(_plan_line(checked.plan))}[/]")
-    shown = _ORDER if everything else (Verdict.FAIL, Verdict.WARN, Verdict.UNKNOWN)
+        out.print(tell("check-text.costs", "[dim]costs are for {plan}[/]", plan=escape(_plan_line(checked.plan))))
+    verdicts = _ORDER if everything else (Verdict.FAIL, Verdict.WARN, Verdict.UNKNOWN)
     dump = checked.machine.origin is Origin.DUMP
     silent = [each for each in checked.findings if _is_silent(each, dump) and not everything]
     blind = [] if everything else _for_one_reason(each for each in checked.findings if each not in silent)
-    for verdict in shown:
+    for verdict in verdicts:
         for finding in _grouped(
             each for each in checked.findings if each.verdict is verdict and each not in silent and each not in blind
         ):
             _print_finding(finding)
     for why, blinded in _ids_by_reason(blind).items():
-        out.print(_row("?", "magenta", f"{escape(why)}: [dim]{escape(', '.join(blinded))}[/]"))
+        out.print(_row("?", "magenta", f"{shown(why)}{colon()}[dim]{escape(', '.join(blinded))}[/]"))
     if silent:
         ids = ", ".join(dict.fromkeys(each.id for each in silent))
-        out.print(_row("?", "magenta", f"the dump tells nothing of: {escape(ids)}"))
+        out.print(
+            _row(
+                "?",
+                "magenta",
+                tell("check-text.dump-tells-nothing", "the dump tells nothing of: {ids}", ids=escape(ids)),
+            )
+        )
         _print_asks(silent)
     _print_summary(checked, everything)
 
@@ -73,12 +83,13 @@ def _print_header(checked: Checked) -> None:
     """What kind of machine, what was read, what could not be."""
     from wellfed.verbs.checking import header
 
-    said = [str(each) for each in header(checked.machine)]
+    said = joined("; ", (words(each) for each in header(checked.machine)))
     if said:
-        console().print(f"[dim]{escape('; '.join(said))}[/]")
+        console().print(f"[dim]{shown(said)}[/]")
     for name, reason in checked.machine.unknown.items():
         if name == "snapshot" or name.startswith("dump "):
-            talk().print(f"[yellow]warning[/]: {escape(name)}: {escape(reason)}")
+            warning = tell("check-text.warning", "warning")
+            talk().print(f"[yellow]{warning}[/]{colon()}{escape(name)}{colon()}{shown(reason)}")
 
 
 def _for_one_reason(findings: Iterable[Finding]) -> list[Finding]:
@@ -100,7 +111,9 @@ def _print_asks(findings: Iterable[Finding]) -> None:
     commands = Counter(command for id in dict.fromkeys(each.id for each in findings) for command in check(id).ask[:1])
     if commands:
         best = ", ".join(command for command, _ in commands.most_common(_ASKS))
-        console().print(_row("", "", f"  [cyan]add the output of: {escape(best)}[/]"))
+        console().print(
+            _row("", "", tell("check-text.add-output", "  [cyan]add the output of: {best}[/]", best=escape(best)))
+        )
 
 
 def _ids_by_reason(findings: Iterable[Finding]) -> dict[str, list[str]]:
@@ -115,9 +128,16 @@ def _ids_by_reason(findings: Iterable[Finding]) -> dict[str, list[str]]:
 def _plan_line(plan: Plan) -> str:
     from wellfed.planner.kinds import describe
 
-    layout = f"{plan.layout.engine.value}, {plan.layout.quantisation.upper()}, {describe(plan.layout)}"
-    speed = f"{format_rate(plan.estimate.decode_tok_s.value)} tok/s, TTFT {format_seconds(plan.estimate.ttft_s.value)}"
-    return f"{plan.model.name} ({layout}: {speed})"
+    return tell(
+        "check-text.plan",
+        "{model} ({engine}, {weights}, {layout}: {rate} tok/s, TTFT {first})",
+        model=plan.model.name,
+        engine=plan.layout.engine.value,
+        weights=plan.layout.quantisation.upper(),
+        layout=describe(plan.layout),
+        rate=format_rate(plan.estimate.decode_tok_s.value),
+        first=format_seconds(plan.estimate.ttft_s.value),
+    )
 
 
 def _grouped(findings: Iterable[Finding]) -> list[Finding]:
@@ -145,19 +165,36 @@ def _subjects(subjects: list[str]) -> str:
 def _print_finding(finding: Finding) -> None:
     word, style = _STYLES[finding.verdict]
     out = console()
-    head = f"[bold]{escape(finding.id)}[/] [dim]{escape(finding.subject)}[/]  {escape(finding.why)}"
+    head = f"[bold]{escape(finding.id)}[/] [dim]{escape(finding.subject)}[/]  {shown(finding.said or finding.why)}"
     out.print(_row(word, style, head))
     if finding.verdict in (Verdict.PASS, Verdict.SKIP):
         return
     if finding.measured:
-        wanted = f"; should be {finding.wanted}" if finding.wanted else ""
-        out.print(_row("", "", escape(f"  is {finding.measured}{wanted}")))
+        out.print(_row("", "", "  " + escape(_measured(finding))))
     if finding.cost is not None:
         out.print(_row("", "", f"  [bold]{escape(cost_text(finding.cost))}[/]"))
     for remedy in finding.remedies[:_FIXES]:
         _print_fix(remedy)
     if len(finding.remedies) > _FIXES:
-        out.print(_row("", "", f"  [dim]and {len(finding.remedies) - _FIXES} more lines: --fix[/]"))
+        out.print(
+            _row(
+                "",
+                "",
+                tell(
+                    "check-text.more-lines-fix",
+                    "  [dim]and {count} more lines: --fix[/]",
+                    count=len(finding.remedies) - _FIXES,
+                ),
+            )
+        )
+
+
+def _measured(finding: Finding) -> str:
+    if not finding.wanted:
+        return tell("check-text.is", "is {measured}", measured=finding.measured)
+    return tell(
+        "check-text.is-should", "is {measured}; should be {wanted}", measured=finding.measured, wanted=finding.wanted
+    )
 
 
 def _row(word: str, style: str, text: str) -> Table:
@@ -172,9 +209,10 @@ def _row(word: str, style: str, text: str) -> Table:
 def _print_fix(remedy: Remedy) -> None:
     """Commands in one piece, to be copied; advice as text."""
     if remedy.text.startswith("#"):
-        console().print(_row("", "", f"  [cyan]{escape(remedy.text.lstrip('# '))}[/]"))
+        console().print(_row("", "", f"  [cyan]{escape(words(remedy.said or remedy.text).lstrip('# '))}[/]"))
         return
-    note = " [dim](needs a restart)[/]" if remedy.safety is Safety.RESTART else ""
+    restart = tell("check-text.restart", " [dim](needs a restart)[/]")
+    note = restart if remedy.safety is Safety.RESTART else ""
     console().print(f"       [cyan]$ {escape(remedy.text)}[/]{note}", soft_wrap=True)
 
 
@@ -182,27 +220,41 @@ def cost_text(cost: Cost) -> str:
     """What the fault takes away, in words."""
     parts = []
     if cost.decode_tok_s:
-        parts.append(f"{format_rate(cost.decode_tok_s)} tok/s of decode")
+        parts.append(tell("check-text.tok-s-decode", "{decode} tok/s of decode", decode=format_rate(cost.decode_tok_s)))
     if cost.prefill_tok_s:
-        parts.append(f"{format_rate(cost.prefill_tok_s)} tok/s of prefill")
+        parts.append(
+            tell("check-text.tok-s-prefill", "{prefill} tok/s of prefill", prefill=format_rate(cost.prefill_tok_s))
+        )
     if cost.ttft_s:
-        parts.append(f"{format_seconds(cost.ttft_s)} to the first token")
+        parts.append(tell("check-text.first-token", "{ttft} to the first token", ttft=format_seconds(cost.ttft_s)))
     if cost.load_s:
-        parts.append(f"{format_seconds(cost.load_s)} of loading")
-    text = "costs " + ", ".join(parts) if parts else ""
-    return "; ".join(part for part in (text, cost.note) if part)
+        parts.append(tell("check-text.loading", "{load} of loading", load=format_seconds(cost.load_s)))
+    text = tell("check-text.costs-parts", "costs {parts}", parts=joined(", ", parts)) if parts else ""
+    return words(joined("; ", (part for part in (text, words(cost.said or cost.note)) if part)))
 
 
 def _print_summary(checked: Checked, everything: bool) -> None:
     number = counts(checked.findings)
-    words = [
-        f"[bold red]{number['fail']} failed[/]" if number["fail"] else "",
-        f"[yellow]{number['warn']} warned[/]" if number["warn"] else "",
-        f"[magenta]{untold(checked.findings)} checks could not be told[/]" if number["unknown"] else "",
-        f"[green]{number['pass']} passed[/]" if number["pass"] else "",
-        f"[dim]{number['skip']} do not apply[/]" if number["skip"] else "",
+    said = [
+        tell("check-text.failed", "[bold red]{count} failed[/]", count=number["fail"]) if number["fail"] else "",
+        tell("check-text.warned", "[yellow]{count} warned[/]", count=number["warn"]) if number["warn"] else "",
+        tell(
+            "check-text.checks-could-told",
+            "[magenta]{findings} checks could not be told[/]",
+            findings=untold(checked.findings),
+        )
+        if number["unknown"]
+        else "",
+        tell("check-text.passed", "[green]{count} passed[/]", count=number["pass"]) if number["pass"] else "",
+        tell("check-text.do-apply", "[dim]{number} do not apply[/]", number=number["skip"]) if number["skip"] else "",
     ]
-    hint = "" if everything else " [dim](--all shows them)[/]"
-    console().print("\n" + ", ".join(word for word in words if word) + hint)
+    hint = "" if everything else tell("check-text.all", " [dim](--all shows them)[/]")
+    console().print("\n" + words(joined(", ", (each for each in said if each))) + hint)
     if checked.together is not None:
-        console().print(f"all faults together: {escape(cost_text(checked.together))}")
+        console().print(
+            tell(
+                "check-text.all-faults-together",
+                "all faults together: {together}",
+                together=escape(cost_text(checked.together)),
+            )
+        )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wellfed.cli.naming import say_how_read
+from wellfed.messages.words import tell, words
 from wellfed.nouns.workload import PRESETS
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def command(
         from wellfed.cli.svg import bars, bars_png
 
         rows = [(one.machine.name, 0.0 if one.plan is None else one.plan.estimate.total_tok_s.value) for one in found]
-        title = f"{model}: tokens per second"
+        title = tell("compare.tokens-per-second", "{model}: tokens per second", model=model)
         if svg is not None:
             svg.write_text(bars(title, rows))
         if png is not None:
@@ -70,7 +71,7 @@ def _print(found: list[Compared]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from wellfed.cli.console import console
+    from wellfed.cli.console import console, shown
     from wellfed.planner.kinds import describe
     from wellfed.units import format_rate, format_seconds
 
@@ -78,27 +79,43 @@ def _print(found: list[Compared]) -> None:
     for letter, one in zip(_LETTERS, found, strict=False):
         console().print(f"[bold]{letter}[/] {escape(one.machine.name)}")
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("", "plan", "TTFT", "tok/s", "", "power", "tok/J", "weakest part"):
-        table.add_column(name, justify="right" if name in ("TTFT", "tok/s", "power", "tok/J") else "left")
+    power, weakest = tell("head.power", "power"), tell("compare.weakest-part", "weakest part")
+    for name in ("", tell("head.plan", "plan"), "TTFT", "tok/s", "", power, "tok/J", weakest):
+        table.add_column(name, justify="right" if name in ("TTFT", "tok/s", power, "tok/J") else "left")
     for letter, one in zip(_LETTERS, found, strict=False):
         watts = "?" if one.power.total_w is None else f"{one.power.total_w:.0f} W"
         if one.plan is None:
-            table.add_row(letter, f"[red]{escape(one.why)}[/]", "", "", "", watts, "", "")
+            table.add_row(letter, f"[red]{shown(one.why)}[/]", "", "", "", watts, "", "")
             continue
         rate, layout = one.plan.estimate.total_tok_s.value, one.plan.layout
         weak = one.weakest
         table.add_row(
             letter,
-            f"{layout.engine} {layout.quantisation.upper()}, {describe(layout)}",
+            f"{layout.engine} {layout.quantisation.upper()}, {words(describe(layout))}",
             format_seconds(one.plan.estimate.ttft_s.value),
             format_rate(rate),
             "█" * max(1, round(10 * rate / most)),
             watts,
             "?" if one.tokens_per_joule is None else f"{one.tokens_per_joule:.3g}",
-            "none" if weak is None else f"{weak.part} (x{weak.factor:g} buys x{weak.gain:.2f})",
+            tell("compare.none", "none")
+            if weak is None
+            else tell(
+                "compare.x-buys-x",
+                "{part} (x{factor:g} buys x{gain:.2f})",
+                part=weak.part,
+                factor=weak.factor,
+                gain=weak.gain,
+            ),
         )
     console().print(table)
     for letter, one in zip(_LETTERS[1:], found[1:], strict=False):
         worth = one.worth(found[0])
         if worth is not None:
-            console().print(f"[dim]{letter} gives as many tokens/s for the money as A at {worth:.2f} x A's price[/]")
+            console().print(
+                tell(
+                    "compare.gives-many-tokens",
+                    "[dim]{letter} gives as many tokens/s for the money as A at {worth:.2f} x A's price[/]",
+                    letter=letter,
+                    worth=worth,
+                )
+            )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from wellfed.message import sentence
+
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -17,5 +19,5 @@ def command(shell: str) -> None:
 
     completion = get_completion_class(shell)
     if completion is None:
-        raise click.ClickException(f"no completion for {shell}")
+        raise click.ClickException(sentence("completion.no-completion", "no completion for {shell}", shell=shell))
     click.echo(completion(cli, {}, "wellfed", "_WELLFED_COMPLETE").source())

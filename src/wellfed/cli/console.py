@@ -7,6 +7,9 @@ import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from wellfed.message import Message
+from wellfed.messages.words import phrase, words
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -15,6 +18,18 @@ if TYPE_CHECKING:
 def console() -> Console:
     """stdout."""
     return _safe(highlight=False, soft_wrap=False, width=_width())
+
+
+def shown(text: str | Message) -> str:
+    """A text in words, safe within rich's markup."""
+    from rich.markup import escape
+
+    return escape(words(text))
+
+
+def colon() -> str:
+    """What stands between a head and its text."""
+    return phrase("joined.colon", ": ")
 
 
 _ENDLESS = 10_000

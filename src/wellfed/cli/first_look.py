@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 from rich.markup import escape
 
+from wellfed.messages.words import tell
+
 if TYPE_CHECKING:
     from wellfed.nouns.finding import Finding
     from wellfed.verbs.first_look import FirstLook
@@ -24,9 +26,11 @@ def show() -> None:
 
 
 def _asked() -> tuple[str, int]:
-    use = click.prompt("What for", type=click.Choice(_USES), default="chat", err=True)
-    users = click.prompt("Users at a time", type=click.IntRange(1, 100_000), default=1, err=True)
-    click.echo("looking at this machine ...", err=True)
+    use = click.prompt(tell("first-look.what", "What for"), type=click.Choice(_USES), default="chat", err=True)
+    users = click.prompt(
+        tell("first-look.users-time", "Users at a time"), type=click.IntRange(1, 100_000), default=1, err=True
+    )
+    click.echo(tell("first-look.looking-machine", "looking at this machine ..."), err=True)
     return use, users
 
 
@@ -35,12 +39,12 @@ def print_look(look: FirstLook) -> None:
     from wellfed.cli.console import console
     from wellfed.cli.fit import fit_table, quality_line
     from wellfed.documents.machine_line import machine_line
-    from wellfed.messages.words import phrase
+    from wellfed.messages.words import phrase, words
     from wellfed.verbs.first_look import SHOWN
 
     out = console()
     out.print(f"[bold]{phrase('look.machine', 'this machine')}[/]")
-    out.print(f"  {escape(machine_line(look.machine))}")
+    out.print(f"  {escape(words(machine_line(look.machine)))}")
     if look.faults:
         out.print(f"\n[bold]{phrase('look.faults', 'what holds it back')}[/]")
         for finding in look.faults[:SHOWN]:
@@ -65,6 +69,10 @@ def print_look(look: FirstLook) -> None:
 
 def _fault(finding: Finding) -> str:
     from wellfed.cli.check_text import cost_text
+    from wellfed.messages.words import words
 
     price = cost_text(finding.cost) if finding.cost else ""
-    return f"{finding.id}: {finding.why}" + (f" ({price})" if price else "")
+    why = words(finding.said or finding.why)
+    if not price:
+        return tell("first-look.fault", "{id}: {why}", id=finding.id, why=why)
+    return tell("first-look.fault-price", "{id}: {why} ({price})", id=finding.id, why=why, price=price)

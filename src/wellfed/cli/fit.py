@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wellfed.messages.words import tell
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -48,21 +50,35 @@ def print_fit(answer: Fit, on: str | None) -> None:
     from wellfed.cli.console import console
 
     console().print(fit_table(answer))
-    counts = f"{answer.looked_at} of {answer.known} models estimated"
-    console().print(f"[dim]{escape(quality_line(answer))}. {counts}[/]")
+    counts = tell(
+        "fit.models-estimated",
+        "{looked_at} of {known} models estimated",
+        looked_at=answer.looked_at,
+        known=answer.known,
+    )
+    line = tell("fit.line", "{order}. {counts}", order=quality_line(answer), counts=counts)
+    console().print(f"[dim]{escape(line)}[/]")
     if answer.rows:
         words = f"wellfed plan {answer.rows[0].model_id}" + (f" --on '{on}'" if on else "")
-        console().print(f"[dim]next:[/] {escape(words)}", soft_wrap=True)
+        head = tell("fit.next", "[dim]next:[/] ")
+        console().print(f"{head}{escape(words)}", soft_wrap=True)
 
 
 def quality_line(answer: Fit) -> str:
     """What the column of quality says, and the order of the rows."""
     figure = next((row.quality for row in answer.rows if row.quality), None)
     if figure is None:
-        return f"{answer.use.name}: no figure of quality for these; quick ones first, larger ones first"
-    return (
-        f"{answer.use.name}: quick ones first, by {figure.benchmark} ({figure.date}) less the published loss of "
-        "quantised weights; ? = no figure"
+        return tell(
+            "fit.no-figure-quality",
+            "{use}: no figure of quality for these; quick ones first, larger ones first",
+            use=answer.use.name,
+        )
+    return tell(
+        "fit.quick-ones-first",
+        "{use}: quick ones first, by {benchmark} ({date}) less the published loss of quantised weights; ? = no figure",
+        use=answer.use.name,
+        benchmark=figure.benchmark,
+        date=figure.date,
     )
 
 
@@ -74,9 +90,17 @@ def fit_table(answer: Fit) -> Table:
     from wellfed.units import format_rate, format_seconds
 
     table = Table(box=None, header_style="dim", pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))
-    for name in ("model", "quality", "weights", "engine", "tok/s", "TTFT", "context"):
-        right = name in {"quality", "tok/s", "TTFT", "context"}
-        table.add_column(name, justify="right" if right else "left", no_wrap=name != "model", overflow="fold")
+    heads = (
+        (tell("head.model", "model"), False),
+        (tell("head.quality", "quality"), True),
+        (tell("head.weights", "weights"), False),
+        (tell("head.engine", "engine"), False),
+        ("tok/s", True),
+        ("TTFT", True),
+        (tell("head.context", "context"), True),
+    )
+    for number, (head, right) in enumerate(heads):
+        table.add_column(head, justify="right" if right else "left", no_wrap=number > 0, overflow="fold")
     for row in answer.rows:
         estimate = row.plan.estimate
         table.add_row(
@@ -84,7 +108,7 @@ def fit_table(answer: Fit) -> Table:
             "?" if row.quality is None else f"{row.score:.4g}",
             row.plan.layout.quantisation.upper(),
             row.plan.layout.engine.value,
-            format_rate(estimate.decode_tok_s.value) + ("" if row.quick else " slow"),
+            format_rate(estimate.decode_tok_s.value) + ("" if row.quick else tell("fit.slow", " slow")),
             format_seconds(estimate.ttft_s.value),
             "?" if row.max_context is None else f"{row.max_context:,}",
         )

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wellfed.cli.console import colon
+from wellfed.cli.fleet_export import export
+from wellfed.cli.fleet_watch import history, watch
 from wellfed.cli.plan import POSITIVE
 from wellfed.errors import BadInput
-from wellfed.message import message
+from wellfed.message import joined, message, sentence
+from wellfed.messages.words import tell, words
 from wellfed.nouns.workload import PRESETS
 
 if TYPE_CHECKING:
@@ -23,6 +27,11 @@ if TYPE_CHECKING:
 @click.group()
 def command() -> None:
     """Many machines: are they put together alike and right, and what will a model do on them?"""
+
+
+command.add_command(watch)
+command.add_command(history)
+command.add_command(export)
 
 
 @command.command()
@@ -59,7 +68,9 @@ def snapshot(nodes: tuple[str, ...], print_script: bool, export: str | None, as_
         click.echo(daemonset(), nl=False)
         return
     if options["out"] is None:
-        raise click.UsageError("--out FOLDER is missing: where the snapshots go")
+        raise click.UsageError(
+            sentence("cli.fleet.out-folder-missing", "--out FOLDER is missing: where the snapshots go")
+        )
     chosen, means = _reached(nodes, options)
     from wellfed.fleet.gather import Gathering, gather
 
@@ -89,9 +100,16 @@ def _reached(nodes: tuple[str, ...], options: dict[str, Any]) -> tuple[tuple[str
 
     ways = [name for name in ("slurm", "kubernetes", "ray", "via") if options[name]]
     if len(ways) > 1:
-        raise click.UsageError(f"--{ways[0]} and --{ways[1]}: one way to the nodes, not two")
+        raise click.UsageError(
+            sentence(
+                "cli.fleet.one-way-nodes",
+                "--{ways} and --{ways2}: one way to the nodes, not two",
+                ways=ways[0],
+                ways2=ways[1],
+            )
+        )
     if options["partition"] and not options["slurm"]:
-        raise click.UsageError("--partition is Slurm's: give --slurm, too")
+        raise click.UsageError(sentence("cli.fleet.partition-slurm-give", "--partition is Slurm's: give --slurm, too"))
     named = (*nodes, *(nodes_in(options["nodes_file"]) if options["nodes_file"] else ()))
     chosen = ensure_names(named)
     if options["kubernetes"]:
@@ -110,13 +128,19 @@ def _reached(nodes: tuple[str, ...], options: dict[str, Any]) -> tuple[tuple[str
     return chosen, Command.of(options["via"]) if options["via"] is not None else Ssh()
 
 
+def _state(outcome: Outcome) -> str:
+    if outcome.kept:
+        return tell("cli.fleet.kept", "kept")
+    if outcome.file is None:
+        return tell("cli.fleet.missing", "missing")
+    return tell("cli.fleet.part", "in part") if outcome.partial else "ok"
+
+
 def _progress(quiet: bool) -> Any:
     def told(outcome: Outcome, number: int, total: int) -> None:
-        state = (
-            "kept" if outcome.kept else "missing" if outcome.file is None else "in part" if outcome.partial else "ok"
-        )
+        state = _state(outcome)
         if not quiet and (sys.stderr.isatty() or outcome.file is None):
-            why = f": {outcome.why}" if outcome.why else ""
+            why = colon() + words(outcome.why) if outcome.why else ""
             click.echo(f"[{number}/{total}] {outcome.node} {state}{why}", err=True)
 
     return told
@@ -129,12 +153,20 @@ def _say(outcomes: tuple[Outcome, ...], folder: Path, as_json: bool) -> None:
     there = [outcome for outcome in outcomes if outcome.file]
     kept = sum(outcome.kept for outcome in there)
     partial = sum(outcome.partial for outcome in there)
-    words = [f"{len(there)} of {len(outcomes)} nodes in {folder}"]
-    words += [f"{kept} from before"] if kept else []
-    words += [f"{partial} only in part"] if partial else []
-    click.echo(", ".join(words))
+    said = [
+        tell(
+            "cli.fleet.nodes",
+            "{count} of {count2} nodes in {folder}",
+            count=len(there),
+            count2=len(outcomes),
+            folder=folder,
+        )
+    ]
+    said += [tell("cli.fleet.from-before", "{kept} from before", kept=kept)] if kept else []
+    said += [tell("cli.fleet.only-part", "{partial} only in part", partial=partial)] if partial else []
+    click.echo(words(joined(", ", said)))
     if there:
-        click.echo(f"next: wellfed fleet check {folder}")
+        click.echo(tell("cli.fleet.next-wellfed-fleet", "next: wellfed fleet check {folder}", folder=folder))
 
 
 @command.command()
@@ -158,7 +190,11 @@ def check(
 
     def told(number: int, total: int) -> None:
         if sys.stderr.isatty() and (number % 20 == 0 or number == total):
-            click.echo(f"\rread {number} of {total}", nl=number == total, err=True)
+            click.echo(
+                tell("cli.fleet.read", "\rread {number} of {total}", number=number, total=total),
+                nl=number == total,
+                err=True,
+            )
 
     workload = PRESETS[options["workload"]]
     fleet = fleet_check(folder, options["model"], workload, told, options["workers"])
@@ -215,8 +251,10 @@ def _write(path: Path, text: str) -> str:
 @click.option("--quant", "-q", "quantisations", multiple=True, metavar="TYPE", help="e.g. FP8; repeatable.")
 @click.option("--trace", type=click.Path(path_type=Path), metavar="CSV",
               help="Requests (arrival_s, prompt_tokens, output_tokens) to send through the replicas.")  # fmt: skip
+@click.option("--export", type=click.Choice(["kubernetes", "dra", "kserve", "llm-d", "ray-serve", "keda", "hpa"]),
+              help="Write the replicas down for what will run or scale them, and stop.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
-def plan(model: str, as_json: bool, **options: Any) -> None:
+def plan(model: str, as_json: bool, export: str | None, **options: Any) -> None:
     """How many replicas of MODEL a load needs on these nodes, and what they cost.
 
     A replica spans the fewest nodes that hold the model within the targets. Exits with 1 where the rate is not carried.
@@ -226,7 +264,11 @@ def plan(model: str, as_json: bool, **options: Any) -> None:
 
     say_how_read(model)
     answer = fleet_plan(model, _fleet_options(options))
-    if as_json:
+    if export:
+        from wellfed.verbs.fleet_handover import plan_export
+
+        click.echo(plan_export(answer, export), nl=False)
+    elif as_json:
         click.echo(json.dumps(fleet_plan_document(answer), indent=1))
     else:
         from wellfed.cli.fleet_plan_text import print_fleet_plan

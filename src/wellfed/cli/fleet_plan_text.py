@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from wellfed.cli.console import console
+from wellfed.cli.console import colon, console, shown
+from wellfed.message import Message, counted, sentence
+from wellfed.messages.words import tell, words
 from wellfed.planner.kinds import describe
 from wellfed.units import format_rate, format_seconds
 
@@ -22,7 +24,9 @@ def print_fleet_plan(plan: FleetPlan) -> None:
     out.print(f"[bold]{escape(_headline(plan))}[/]")
     for kind in plan.kinds:
         if kind.why is not None:
-            out.print(f"[yellow]not used[/]: {kind.stock.count}x {escape(kind.stock.name)}: {escape(str(kind.why))}")
+            unused = tell("fleet-plan-text.not-used", "[yellow]not used[/]")
+            what = f"{kind.stock.count}x {escape(kind.stock.name)}"
+            out.print(f"{unused}{colon()}{what}{colon()}{shown(kind.why)}")
     if plan.deployment.shares:
         out.print(_table(plan))
     _print_idle(plan)
@@ -34,21 +38,54 @@ def print_fleet_plan(plan: FleetPlan) -> None:
 def _headline(plan: FleetPlan) -> str:
     deployment = plan.deployment
     if not deployment.shares:
-        return f"{plan.model} runs on none of these nodes"
+        return tell("fleet-plan-text.runs-none-these", "{plan} runs on none of these nodes", plan=plan.model)
     replicas = sum(share.replicas for share in deployment.shares)
     nodes = sum(share.nodes for share in deployment.shares)
-    takes = f"{format_rate(deployment.requests_per_s)} requests/s ({format_rate(_tokens(plan))} tok/s)"
-    what = f"{_count(replicas, 'replica')} on {_count(nodes, 'node')}"
+    takes = sentence(
+        "fleet-plan-text.takes",
+        "{requests} requests/s ({tokens} tok/s)",
+        requests=format_rate(deployment.requests_per_s),
+        tokens=format_rate(_tokens(plan)),
+    )
+    what = sentence(
+        "fleet-plan-text.what",
+        "{replicas} on {nodes}",
+        replicas=_count(replicas, "replica"),
+        nodes=_count(nodes, "node"),
+    )
     if deployment.rate is None:
-        return f"{what} take {takes}"
+        return tell("fleet-plan-text.take", "{what} take {takes}", what=what, takes=takes)
     if deployment.short:
-        return f"{what} take {takes}: {format_rate(deployment.short)} requests/s too few"
-    spare = f", {_count(deployment.spare, 'replica')} of them to lose" if deployment.spare else ""
-    return f"{what} carry {format_rate(deployment.rate)} requests/s{spare}; they could take {takes}"
+        return tell(
+            "fleet-plan-text.take-requests-s",
+            "{what} take {takes}: {short} requests/s too few",
+            what=what,
+            takes=takes,
+            short=format_rate(deployment.short),
+        )
+    spare = (
+        tell("fleet-plan-text.them-lose", ", {count} of them to lose", count=_count(deployment.spare, "replica"))
+        if deployment.spare
+        else ""
+    )
+    return tell(
+        "fleet-plan-text.carry-requests-s",
+        "{what} carry {rate} requests/s{spare}; they could take {takes}",
+        what=what,
+        rate=format_rate(deployment.rate),
+        spare=spare,
+        takes=takes,
+    )
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def _count(number: int, noun: str) -> Message:
+    match noun:
+        case "replica":
+            return counted("fleet-plan-text.replicas", "{count} replica", "{count} replicas", number)
+        case "node":
+            return counted("fleet-plan-text.node-count", "{count} node", "{count} nodes", number)
+        case _:
+            return counted("fleet-plan-text.gpus", "{count} GPU", "{count} GPUs", number)
 
 
 def _tokens(plan: FleetPlan) -> float:
@@ -57,9 +94,16 @@ def _tokens(plan: FleetPlan) -> float:
 
 def _table(plan: FleetPlan) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("replicas", "nodes each", "machine", "engine", "weights", "layout"):
+    for name in (
+        tell("head.replicas", "replicas"),
+        tell("fleet-plan-text.nodes-each", "nodes each"),
+        tell("head.machine", "machine"),
+        tell("head.engine", "engine"),
+        tell("head.weights", "weights"),
+        tell("head.layout", "layout"),
+    ):
         table.add_column(name)
-    for name in ("requests/s each", "running", "TTFT", "TPOT"):
+    for name in (tell("head.requests-each", "requests/s each"), tell("head.running", "running"), "TTFT", "TPOT"):
         table.add_column(name, justify="right")
     for share in plan.deployment.shares:
         table.add_row(*(escape(cell) for cell in _row(share)))
@@ -75,7 +119,7 @@ def _row(share: Share) -> list[str]:
         share.stock.name,
         layout.engine.value,
         layout.quantisation,
-        describe(layout),
+        words(describe(layout)),
         format_rate(share.capacity.requests_per_s),
         f"{estimate.running:.0f}",
         format_seconds(estimate.ttft_s.value) + mark,
@@ -90,19 +134,45 @@ def _print_idle(plan: FleetPlan) -> None:
         share = used.get(kind.stock)
         idle = kind.stock.count - (share.nodes if share else 0)
         if idle and kind.capacities:
-            console().print(f"[dim]{_count(idle, 'node')} idle: {escape(kind.stock.name)}[/]")
+            console().print(
+                tell(
+                    "fleet-plan-text.idle",
+                    "[dim]{count} idle: {stock}[/]",
+                    count=_count(idle, "node"),
+                    stock=escape(kind.stock.name),
+                )
+            )
         if share is not None:
             gpus = len(kind.machine.gpus) * share.capacity.nodes - share.capacity.plan.layout.gpus
             if gpus:
-                console().print(f"[yellow]{_count(gpus, 'GPU')} of each replica idle: {escape(kind.stock.name)}[/]")
+                console().print(
+                    tell(
+                        "fleet-plan-text.each-replica-idle",
+                        "[yellow]{count} of each replica idle: {stock}[/]",
+                        count=_count(gpus, "GPU"),
+                        stock=escape(kind.stock.name),
+                    )
+                )
 
 
 def _print_money(plan: FleetPlan) -> None:
     deployment = plan.deployment
     per_million = deployment.price_per_million(plan.workload.output_tokens)
     if deployment.price_hour is not None and per_million is not None:
-        load = "at that rate" if deployment.rate else "when all of it is used"
-        console().print(f"{deployment.price_hour:,.2f} an hour; {per_million:,.3f} per million answered tokens {load}")
+        load = (
+            tell("fleet-plan-text.rate", "at that rate")
+            if deployment.rate
+            else tell("fleet-plan-text.when-all-used", "when all of it is used")
+        )
+        console().print(
+            tell(
+                "fleet-plan-text.hour-per-million",
+                "{price_hour:,.2f} an hour; {per_million:,.3f} per million answered tokens {load}",
+                price_hour=deployment.price_hour,
+                per_million=per_million,
+                load=load,
+            )
+        )
 
 
 def _print_routing(plan: FleetPlan) -> None:
@@ -110,8 +180,14 @@ def _print_routing(plan: FleetPlan) -> None:
     if turns is None:
         return
     console().print(
-        f"a router that knows prefixes: {format_rate(turns.aware)} requests/s; one that does not: "
-        f"{format_rate(turns.unaware)} (earlier turns are found one time in {turns.replicas})"
+        tell(
+            "fleet-plan-text.router-knows",
+            "a router that knows prefixes: {aware} requests/s; one that does not: {unaware} (earlier "
+            "turns are found one time in {replicas})",
+            aware=format_rate(turns.aware),
+            unaware=format_rate(turns.unaware),
+            replicas=turns.replicas,
+        )
     )
 
 
@@ -123,6 +199,19 @@ def _print_simulated(plan: FleetPlan) -> None:
         " ".join(f"{name} {format_seconds(value)}" for name, value in zip(("mean", "p90", "p99"), values, strict=True))
         for values in (seen.ttft_s, seen.tpot_s)
     )
-    took = f"{seen.requests:,} requests in {format_seconds(seen.seconds)}"
-    console().print(f"the trace ({took}): {format_rate(seen.tokens_per_s)} tok/s")
-    console().print(f"  TTFT {ttft}; TPOT {tpot}" + (f"; [yellow]{seen.late:.1%} late[/]" if seen.late else ""))
+    took = tell(
+        "fleet-plan-text.requests",
+        "{requests:,} requests in {seconds}",
+        requests=seen.requests,
+        seconds=format_seconds(seen.seconds),
+    )
+    console().print(
+        tell(
+            "fleet-plan-text.trace-tok-s",
+            "the trace ({took}): {tokens} tok/s",
+            took=took,
+            tokens=format_rate(seen.tokens_per_s),
+        )
+    )
+    late = tell("fleet-plan-text.late", "; [yellow]{share:.1%} late[/]", share=seen.late) if seen.late else ""
+    console().print(f"  TTFT {ttft}; TPOT {tpot}{late}")

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from wellfed.cli.console import console
-from wellfed.message import Amount, message
+from wellfed.cli.console import colon, console, shown
+from wellfed.message import Amount, counted, joined, message, sentence
+from wellfed.messages.terms import term_words
+from wellfed.messages.words import tell, words
 from wellfed.nouns.finding import Verdict
 from wellfed.units import format_rate
 
@@ -25,11 +27,14 @@ def print_fleet(fleet: Fleet, everything: bool = False) -> None:
     out = console()
     read = len(fleet.nodes) - len(fleet.unread)
     kinds = len(fleet.builds)
-    out.print(
-        f"[bold]{read} machines[/] of {kinds} build{'s' if kinds != 1 else ''}" if read else "[bold]no machine read[/]"
-    )
+    template, templates = "[bold]{read} machines[/] of {count} build", "[bold]{read} machines[/] of {count} builds"
+    if read:
+        out.print(words(counted("fleet-text.machines", template, templates, kinds, read=str(read))))
+    else:
+        out.print(tell("fleet-text.no-machine", "[bold]no machine read[/]"))
     for node in fleet.unread:
-        out.print(f"[red]  unread[/]  {_name(fleet, node.label)}: {escape(str(node.why))}")
+        unread = tell("fleet-text.unread", "unread")
+        out.print(f"[red]  {unread}[/]  {_name(fleet, node.label)}{colon()}{shown(node.why or '?')}")
     for build in fleet.builds:
         _print_build(fleet, build, everything)
     _print_faults(fleet, everything)
@@ -40,56 +45,103 @@ def _print_build(fleet: Fleet, build: Build, everything: bool) -> None:
     out = console()
     title = " · ".join(part for part in (build.product, build.cpus, build.gpu) if part and part != "-")
     out.print(f"\n[bold]{len(build.labels)}x[/] {escape(title)}")
-    alike = f"{len(build.equal)} alike" if build.equal else "none like another"
-    out.print(f"  [green]{alike}[/]" + (f", [yellow]{len(build.odd)} odd[/]" if build.odd else ""))
+    alike = (
+        tell("fleet-text.alike", "{count} alike", count=len(build.equal))
+        if build.equal
+        else tell("fleet-text.none-like-another", "none like another")
+    )
+    out.print(
+        f"  [green]{alike}[/]"
+        + (tell("fleet-text.odd", ", [yellow]{count} odd[/]", count=len(build.odd)) if build.odd else "")
+    )
     same: dict[tuple[Difference, ...], list[str]] = defaultdict(list)
     for odd in build.odd:
         same[odd.differences].append(odd.label)
     for differences, labels in sorted(same.items(), key=lambda item: (-len(item[1]), item[1])):
-        out.print(f"  [yellow]odd[/]     {_names(fleet, labels, everything)}")
-        shown = differences if everything else differences[:_SHOWN]
-        for difference in shown:
+        out.print(tell("fleet-text.odd-ones", "  [yellow]odd[/]     {names}", names=_names(fleet, labels, everything)))
+        few = differences if everything else differences[:_SHOWN]
+        for difference in few:
             out.print(f"            {escape(_difference(difference))}")
-        if len(differences) > len(shown):
-            out.print(f"            [dim]and {len(differences) - len(shown)} more (--all)[/]")
+        if len(differences) > len(few):
+            out.print(
+                tell(
+                    "fleet-text.more-all",
+                    "            [dim]and {count} more (--all)[/]",
+                    count=len(differences) - len(few),
+                )
+            )
     for trait, values in build.mixed:
-        told = ", ".join(f"{value} on {count}" for value, count in values[:4])
-        out.print(f"  [magenta]mixed[/]   {escape(f'{trait.subject} {trait.name}')}: {escape(told)}")
+        told = joined(", ", (sentence("fleet-text.on", "{value} on {count}", value=v, count=n) for v, n in values[:4]))
+        subject = f"{trait.subject} {term_words(trait.name)}"
+        mixed = tell("fleet-text.mixed", "  [magenta]mixed[/]   ")
+        out.print(f"{mixed}{escape(subject)}{colon()}{shown(told)}")
     if build.untold:
         names = Counter(trait.name for trait in build.untold)
-        out.print(f"  [dim]not told, so not compared: {escape(', '.join(names))}[/]")
+        out.print(
+            tell(
+                "fleet-text.told-so-compared",
+                "  [dim]not told, so not compared: {names}[/]",
+                names=escape(", ".join(map(term_words, names))),
+            )
+        )
 
 
 def _difference(difference: Difference) -> str:
     trait = difference.trait
     if difference.here is None:
-        return f"{trait.subject}: not there (usually {trait.name} {difference.usual})"
+        return tell(
+            "fleet-text.there-usually",
+            "{subject}: not there (usually {trait} {usual})",
+            subject=trait.subject,
+            trait=term_words(trait.name),
+            usual=difference.usual,
+        )
     if difference.usual is None:
-        return f"{trait.subject}: {trait.name} {difference.here}, usually not there"
-    return f"{trait.subject}: {trait.name} {difference.here}, usually {difference.usual}"
+        return tell(
+            "fleet-text.usually-there",
+            "{subject}: {trait} {here}, usually not there",
+            subject=trait.subject,
+            trait=term_words(trait.name),
+            here=difference.here,
+        )
+    return tell(
+        "fleet-text.usually",
+        "{subject}: {trait} {here}, usually {usual}",
+        subject=trait.subject,
+        trait=term_words(trait.name),
+        here=difference.here,
+        usual=difference.usual,
+    )
 
 
 def _print_faults(fleet: Fleet, everything: bool) -> None:
     out = console()
     if not fleet.faults:
-        out.print("\n[green]no check complains[/]")
+        out.print(tell("fleet-text.no-check", "\n[green]no check complains[/]"))
         return
-    out.print(f"\n[bold]faults[/]{f' (for {escape(fleet.model)})' if fleet.model else ''}")
+    price = tell("fleet-text.for", " (for {fleet})", fleet=escape(fleet.model)) if fleet.model else ""
+    out.print(tell("fleet-text.faults", "\n[bold]faults[/]{price}", price=price))
     width = max(len(fault.id) for fault in fleet.faults)
     for fault in fleet.faults:
         style = "bold red" if fault.verdict is Verdict.FAIL else "yellow"
         out.print(
-            f"  [{style}]{fault.verdict.value.upper()}[/]  {fault.id.ljust(width)}  on {len(fault.labels)}: "
-            f"{_names(fleet, fault.labels, everything)}{_cost(fault)}"
+            f"  [{style}]{fault.verdict.value.upper()}[/]  {fault.id.ljust(width)}  "
+            + tell("fleet-text.on-nodes", "on {count}: ", count=len(fault.labels))
+            + f"{_names(fleet, fault.labels, everything)}{_cost(fault)}"
         )
-        out.print(f"        [dim]{escape(fault.why)}[/]")
+        out.print(f"        [dim]{shown(fault.why)}[/]")
 
 
 def _cost(fault: Fault) -> str:
     lost = fault.cost.decode_tok_s if fault.cost else 0.0
     if lost <= 0:
         return ""
-    return f"  [red]-{format_rate(lost)} tok/s a machine, -{format_rate(lost * len(fault.labels))} in all[/]"
+    return tell(
+        "fleet-text.tok-s-machine",
+        "  [red]-{lost} tok/s a machine, -{lost2} in all[/]",
+        lost=format_rate(lost),
+        lost2=format_rate(lost * len(fault.labels)),
+    )
 
 
 def _print_speed(fleet: Fleet) -> None:
@@ -100,13 +152,13 @@ def _print_speed(fleet: Fleet) -> None:
         "fleet.slowest", "{node} is the slowest: {rate} a user; a group that spans machines waits for it",
         node=_plain(fleet, slow.label), rate=Amount(slow.decode_tok_s, "tok/s"),
     )  # fmt: skip
-    console().print(f"\n[yellow]{escape(str(said))}[/]")
+    console().print(f"\n[yellow]{shown(said)}[/]")
 
 
 def _names(fleet: Fleet, labels: Sequence[str], everything: bool) -> str:
-    shown = labels if everything else labels[:_SHOWN]
-    more = f" and {len(labels) - len(shown)} more" if len(labels) > len(shown) else ""
-    return ", ".join(_name(fleet, label) for label in shown) + more
+    few = labels if everything else labels[:_SHOWN]
+    more = tell("fleet-text.more", " and {count} more", count=len(labels) - len(few)) if len(labels) > len(few) else ""
+    return ", ".join(_name(fleet, label) for label in few) + more
 
 
 def _name(fleet: Fleet, label: str) -> str:

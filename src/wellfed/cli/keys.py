@@ -11,6 +11,8 @@ from click.core import ParameterSource
 
 from wellfed.errors import BadInput
 from wellfed.homes import expanded
+from wellfed.message import sentence
+from wellfed.messages.words import tell
 from wellfed.plain_file import read_text
 from wellfed.printable import printable
 
@@ -33,13 +35,20 @@ def with_key(options: dict[str, Any]) -> dict[str, Any]:
     context = click.get_current_context()
     on_line = context.get_parameter_source("api_key") is ParameterSource.COMMANDLINE
     if file is not None and on_line:
-        raise click.UsageError("--api-key and --api-key-file: give one of them", context)
+        raise click.UsageError(sentence("keys.api-key-api", "--api-key and --api-key-file: give one of them"), context)
     if options["no_key"] and (on_line or file is not None):
-        raise click.UsageError("--no-key and a key: give one of them", context)
+        raise click.UsageError(sentence("keys.no-key-key", "--no-key and a key: give one of them"), context)
     if options["no_key"]:
         return {**options, "api_key": None}
     if on_line:
-        click.echo(f"warning: everybody on this machine can read the key in `ps`: use {VARIABLE}", err=True)
+        click.echo(
+            tell(
+                "keys.warning-everybody",
+                "warning: everybody on this machine can read the key in `ps`: use {variable}",
+                variable=VARIABLE,
+            ),
+            err=True,
+        )
     key = options["api_key"] if file is None else _read(file)
     return {**options, "api_key": None if key is None else _sound(key)}
 
@@ -54,15 +63,23 @@ def _read(file: str) -> str:
         mode = path.stat().st_mode
     except (OSError, BadInput) as error:
         why = error.message if isinstance(error, BadInput) else getattr(error, "strerror", None) or str(error)
-        raise BadInput(f"cannot read the key in {file}: {why}", "give a file of one line, the key") from error
+        raise BadInput(
+            sentence("keys.cannot-read-key", "cannot read the key in {file}: {why}", file=file, why=why),
+            sentence("keys.give-file-one", "give a file of one line, the key"),
+        ) from error
     if stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
-        click.echo(f"warning: others can read {printable(file)}: chmod 600 {printable(file)}", err=True)
+        click.echo(
+            tell("keys.warning-others-read", "warning: others can read {file}: chmod 600 {file}", file=printable(file)),
+            err=True,
+        )
     return text.strip()
 
 
 def _sound(key: str) -> str:
     """A key that fits a header and an environment variable."""
     if not key or not key.isascii() or not key.isprintable() or " " in key:
-        hint = "letters, digits and signs without spaces, in one line: openssl rand -hex 32"
-        raise BadInput("the API key is empty or holds what clients cannot send", hint)
+        hint = tell(
+            "keys.letters-digits-signs", "letters, digits and signs without spaces, in one line: openssl rand -hex 32"
+        )
+        raise BadInput(sentence("keys.api-key-empty", "the API key is empty or holds what clients cannot send"), hint)
     return key

@@ -8,13 +8,13 @@ import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 import click
 
 from wellfed import __version__
 from wellfed.errors import WellfedError
-from wellfed.message import Message
+from wellfed.message import Message, joined, sentence
 from wellfed.printable import Guarded, printable_lines
 
 # name: (module:command, help of one line)
@@ -56,12 +56,26 @@ class LazyGroup(click.Group):
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), name)
-        return command
+        return command if _is_english() else _translated(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table of commands, from COMMANDS alone: help imports none of them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        from wellfed.messages.words import phrase
+
+        with formatter.section(phrase("click.commands", "Commands")):
+            formatter.write_dl([(name, _help(text)) for name, (_, text) in COMMANDS.items()])
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As click does, in words."""
+        click.Group.format_help(self if _is_english() else cast(LazyGroup, _translated(self)), ctx, formatter)
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """As click does; what click itself says is in words, too."""
+        if not _is_english():
+            from wellfed.cli.click_words import install
+
+            install()
+        return super().main(*args, **kwargs)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -72,6 +86,26 @@ class LazyGroup(click.Group):
 
             raise UnknownName("command", args[0], nearest(args[0], COMMANDS))
         return super().resolve_command(ctx, args)
+
+
+def _is_english() -> bool:
+    from wellfed.messages.language import language
+
+    return language() == "en"
+
+
+def _translated(command: click.Command) -> click.Command:
+    from wellfed.cli.help_words import translated
+
+    return translated(command)
+
+
+def _help(text: str) -> str:
+    if _is_english():
+        return text
+    from wellfed.cli.help_words import help_words
+
+    return help_words(text)
 
 
 @click.group(
@@ -112,16 +146,17 @@ def main() -> None:
     except WellfedError as error:
         if error.details:
             click.echo(printable_lines(error.details), err=True)
-        fail(error.said, error.advice, error.exit_code, error.kind)
+        fail(error.said, hint=error.advice, code=error.exit_code, kind=error.kind)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         sys.exit(2)
     except click.UsageError as error:
-        fail(error.format_message(), f"see `{error.ctx.command_path if error.ctx else 'wellfed'} --help`", kind="usage")
+        path = error.ctx.command_path if error.ctx else "wellfed"
+        fail(*_complaint(error), hint=sentence("error.see-help", "see `{path} --help`", path=path), kind="usage")
     except click.ClickException as error:
-        fail(error.format_message())
+        fail(*_complaint(error))
     except (click.Abort, KeyboardInterrupt):
-        fail("interrupted", code=130)
+        fail(sentence("error.interrupted", "interrupted"), code=130)
     except SystemExit:
         if sys.stdout is not out:  # click met a closed pipe and put its own stream there: the reader had enough
             sys.exit(0)
@@ -130,11 +165,14 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
-        fail(f"{error.filename or 'input/output'}: {error.strerror or error}")
+        what = error.filename or sentence("error.input-output", "input/output")
+        fail(joined(": ", (what, error.strerror or str(error))))
     except Exception as error:  # the last line of defence: a user sees no traceback
         if os.environ.get("WELLFED_DEBUG"):
             raise
-        fail(f"internal error: {type(error).__name__}: {error}", "WELLFED_DEBUG=1 shows where; please report it")
+        template = "internal error: {name}: {error}"
+        said = sentence("error.internal", template, name=type(error).__name__, error=error)
+        fail(said, hint=sentence("error.report", "WELLFED_DEBUG=1 shows where; please report it"))
 
 
 def _guard_streams() -> TextIO:
@@ -154,19 +192,39 @@ def _text(word: str) -> str:
         return word
 
 
-def fail(message: str | Message, hint: str | Message | None = None, code: int = 2, kind: str = "error") -> None:
-    """Say on stderr what happened and what to do, and leave; with --json as an object on stdout too, in English."""
+def _complaint(error: click.ClickException) -> tuple[str, str | None]:
+    """What click complains of, in English and, where that is another, in the reader's language."""
+    if _is_english():
+        return error.format_message(), None
+    from wellfed.cli.click_words import complaint
+
+    return complaint(error)
+
+
+def fail(
+    message: str | Message,
+    shown: str | None = None,
+    *,
+    hint: str | Message | None = None,
+    code: int = 2,
+    kind: str = "error",
+) -> None:
+    """Say on stderr what happened and what to do, and leave; with --json as an object on stdout too, in English.
+
+    `shown`: the message in words, where it is no message of ours.
+    """
     from wellfed.messages.words import phrase, words
 
     own = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
     if "--json" in own:
         error = {"kind": kind, "message": str(message), "hint": None if hint is None else str(hint)}
         click.echo(json.dumps({"error": error}, ensure_ascii=False))
+    colon = phrase("joined.colon", ": ")
     label = click.style(phrase("error.label", "error"), fg="red", bold=True)
-    click.echo(f"{label}: {printable_lines(words(message))}", err=True)
+    click.echo(f"{label}{colon}{printable_lines(shown or words(message))}", err=True)
     if hint:
         label = click.style(phrase("error.hint", "hint"), fg="cyan", bold=True)
-        click.echo(f"{label}: {printable_lines(words(hint))}", err=True)
+        click.echo(f"{label}{colon}{printable_lines(words(hint))}", err=True)
     sys.exit(code)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.table import Table
 
-from wellfed.cli.console import console
+from wellfed.cli.console import colon, console, shown
 from wellfed.documents.machine_line import machine_line
-from wellfed.messages.words import words
+from wellfed.messages.words import phrase, tell, words
 from wellfed.nouns.workload import Workload
 from wellfed.planner.cooling import cooling_words
 from wellfed.planner.kinds import describe, kind_of
@@ -21,13 +21,29 @@ def print_market(market: Market, workload: Workload) -> None:
     """The offers as a table, then what the parts of the first are worth."""
     out = console()
     if not market.offers:
-        out.print(f"[bold red]none of {market.machines} machines can do it[/] within what was asked")
+        out.print(
+            tell(
+                "market-text.none-machines-do",
+                "[bold red]none of {machines} machines can do it[/] within what was asked",
+                machines=market.machines,
+            )
+        )
         return
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    price = f"price {market.currency}".rstrip()
-    for name in ("machine", "CPU", "RAM", "plan", "TTFT", "tok/s each", "tok/s all", "power", price):
-        left = name in {"machine", "CPU", "plan"}
-        table.add_column(name, justify="left" if left else "right", no_wrap=True, overflow="fold")
+    price = tell("head.price", "price {currency}", currency=market.currency).rstrip()
+    heads = (
+        (tell("head.machine", "machine"), "left"),
+        ("CPU", "left"),
+        (tell("head.ram", "RAM"), "right"),
+        (tell("head.plan", "plan"), "left"),
+        ("TTFT", "right"),
+        (phrase("table.rate-each", "tok/s each"), "right"),
+        (phrase("table.rate-all", "tok/s all"), "right"),
+        (tell("head.power", "power"), "right"),
+        (price, "right"),
+    )
+    for head, side in heads:
+        table.add_column(head, justify="left" if side == "left" else "right", no_wrap=True, overflow="fold")
     for offer in market.offers:
         table.add_row(*_cells(offer), style="bold" if offer is market.offers[0] else None)
     out.print(table, soft_wrap=True)
@@ -36,35 +52,48 @@ def print_market(market: Market, workload: Workload) -> None:
     for said in dict.fromkeys(cooling_words(offer.machine) for offer in market.offers):
         if said is not None:
             out.print(f"[yellow]{escape(words(said))}[/]")
-    out.print(f"\n[dim]{market.machines} machines considered, {market.feasible} estimated in full that can do it[/]")
+    out.print(
+        tell(
+            "market-text.machines-considered",
+            "\n[dim]{machines} machines considered, {feasible} estimated in full that can do it[/]",
+            machines=market.machines,
+            feasible=market.feasible,
+        )
+    )
     best = market.offers[0]
-    out.print(f"\n[bold]{escape(best.machine.name)}[/]: {escape(machine_line(best.machine))}")
+    out.print(f"\n[bold]{escape(best.machine.name)}[/]{colon()}{shown(machine_line(best.machine))}")
     if best.cpu is not None:
         for said in best.cpu.told():
             out.print(f"  {escape(words(said))}")
     print_sensitivities(market.weakest)
     if best.price is None:
-        out.print(f"[dim]price: ? ({escape(best.price_reason)})[/]")
+        reason = shown(best.price_reason)
+        out.print(tell("market-text.price-unknown", "[dim]price: ? ({reason})[/]", reason=reason))
 
 
 def print_sensitivities(found: tuple[Sensitivity, ...]) -> None:
     """What each part, half as good again, would buy."""
     for one in found:
         if one.limits:
-            text = f"tokens/s x{one.gain:.2f}, first token {one.ttft_gain:.2f}x as soon"
+            text = tell(
+                "market-text.tokens-s-x",
+                "tokens/s x{gain:.2f}, first token {ttft_gain:.2f}x as soon",
+                gain=one.gain,
+                ttft_gain=one.ttft_gain,
+            )
         else:
-            text = "changes nothing"
-        console().print(f"  {one.part} x{one.factor:g}: {text}")
+            text = tell("market-text.changes-nothing", "changes nothing")
+        console().print(f"  {shown(one.part)} x{one.factor:g}{colon()}{text}")
 
 
 def _cells(offer: Offer) -> list[str]:
     estimate, layout = offer.plan.estimate, offer.plan.layout
-    late = " [red]late[/]" if missed_targets(offer.plan) else ""
+    late = f" [red]{phrase('table.late', 'late')}[/]" if missed_targets(offer.plan) else ""
     return [
         escape(offer.machine.name),
         escape(_cpu(offer)),
         format_bytes(offer.machine.memory_bytes),
-        f"{kind_of(layout)}, {layout.engine} {layout.quantisation.upper()}, {describe(layout)}",
+        f"{kind_of(layout)}, {layout.engine} {layout.quantisation.upper()}, {words(describe(layout))}",
         format_seconds(estimate.ttft_s.value) + late,
         format_rate(estimate.decode_tok_s.value),
         format_rate(estimate.total_tok_s.value),

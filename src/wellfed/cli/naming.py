@@ -4,6 +4,17 @@ from __future__ import annotations
 
 import click
 
+from wellfed.cli.console import colon
+from wellfed.messages.words import tell, words
+from wellfed.provenance import Assumption
+
+
+def taken(assumption: Assumption) -> str:
+    """What was taken, and why, in words."""
+    if not assumption.reason:
+        return words(assumption.text)
+    return tell("naming.taken", "{text} ({reason})", text=assumption.text, reason=assumption.reason)
+
 
 def say_how_read(name: str) -> None:
     """On stderr, where the name was not read exactly: the model it is taken for, and why. Raises as `plan`."""
@@ -11,4 +22,5 @@ def say_how_read(name: str) -> None:
 
     for assumption in inputs.model(name).assumptions:
         if assumption.reading:
-            click.echo(f"{click.style('name', fg='yellow')}: {assumption.text} ({assumption.reason})", err=True)
+            label = click.style(tell("naming.name", "name"), fg="yellow")
+            click.echo(label + colon() + taken(assumption), err=True)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wellfed.cli.naming import say_how_read
+from wellfed.cli.saved import keep, save_option, use_option
 from wellfed.library import planning as library
+from wellfed.message import sentence
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.training import Method, Optimizer, Precision, Shard
 from wellfed.nouns.workload import PRESETS
@@ -29,7 +31,7 @@ class Positive(click.FloatRange):
         """As click does, then that."""
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
-            self.fail(f"{value!r} is no number to plan with.", param, ctx)
+            self.fail(sentence("cli.plan.number-plan", "{value!r} is no number to plan with.", value=value), param, ctx)
         return number
 
 
@@ -56,6 +58,7 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 
 @click.command()
 @click.argument("model", required=False)
+@use_option
 @click.option("--on", metavar="MACHINE", help="A machine in a line, a TOML file, build:NAME or a snapshot; "
               "without it: this machine.")  # fmt: skip
 @click.option("--nodes", type=click.IntRange(1, 512), default=None, help="So many equal machines.")
@@ -73,6 +76,8 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 @click.option("--context", type=click.IntRange(1), help="Longest context to make room for, in tokens.")
 @click.option("--ttft", type=POSITIVE, help="Wanted time to first token, seconds.")
 @click.option("--tpot", type=POSITIVE, help="Wanted time per output token, milliseconds.")
+@click.option("--shared-prefix", type=click.IntRange(1), metavar="TOKENS",
+              help="So many tokens of every prompt are alike, e.g. a system prompt.")  # fmt: skip
 @click.option("--quality", type=click.Choice(list(QUALITY)), default=None,
               help="Coarsest weights to accept  [default: at-least-q4, lower only when nothing fits].")  # fmt: skip
 @click.option("--engine", "-e", "engines", multiple=True, type=EngineVersion(), metavar="ENGINE[@VERSION]",
@@ -82,7 +87,8 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
               help="KV cache, e.g. q8_0, fp8, q8_0/f16; `any` tries all  [default: the engine's own; coarser only when "
               "nothing fits].")  # fmt: skip
 @click.option("--from-command", "command_line", metavar="LINE",
-              help="Instead of MODEL: a command line that runs now; estimated as it is, and improved.")  # fmt: skip
+              help="Instead of MODEL: a command line that runs now, a script, FILE.yaml[#SERVICE] of compose, or pid:PID; "
+              "estimated as it is, and improved.")  # fmt: skip
 @click.option("--set", "pins", multiple=True, metavar="KEY=VALUE",
               help="Pin a setting by the engine's own flag name, e.g. ubatch-size=2048.")  # fmt: skip
 @click.option("--speculate", metavar="HOW",
@@ -90,6 +96,7 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
               "prediction layers, where they help].")  # fmt: skip
 @click.option("--acceptance", type=click.FloatRange(0, 1, min_open=True),
               help="How often one drafted token is right, e.g. 0.7.")  # fmt: skip
+@click.option("--lora", metavar="N[@RANK]", help="Serve so many adapters beside the model, e.g. 4@64.")
 @click.option("--train", type=click.Choice([m.value for m in Method]), help="Fine-tune MODEL instead of serving it.")
 @click.option(
     "--sequence", type=click.IntRange(16), default=2048, show_default=True, help="With --train: tokens of a sequence."
@@ -124,6 +131,9 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 @click.option("--electricity", type=POSITIVE, metavar="PRICE", help="Price of a kWh.")
 @click.option("--api-price", type=POSITIVE, metavar="PRICE", help="What an API asks for a million output tokens.")
 @click.option("--currency", default="USD", show_default=True, help="Of all these prices.")
+@save_option
+@click.option("--chart", is_flag=False, flag_value="-", metavar="[FILE.svg]",
+              help="Also draw tokens/s over context and over users: here, or into a file.")  # fmt: skip
 @click.option("--report", type=click.Path(path_type=Path), help="Also write the whole answer here (.html or .md).")
 @click.option("--explain", is_flag=True, help="Show every term, assumption and source of the best plan.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
@@ -134,13 +144,19 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
     config.json, or a hub repository id. Exits with 1 when nothing fits, or nothing meets
     the targets or keeps up with the rate.
     """
+    if options["save"] is not None:
+        keep(options["save"])
+        if model is None and options["command_line"] is None:
+            return
     if options["command_line"] is not None:
         if model is not None:
-            raise click.UsageError("--from-command names the model: leave MODEL out")
+            raise click.UsageError(
+                sentence("cli.plan.from-command-names", "--from-command names the model: leave MODEL out")
+            )
         _from_command(options["command_line"], plan_options(options), as_json)
         return
     if model is None:
-        raise click.UsageError("Missing argument 'MODEL'.")
+        raise click.UsageError(sentence("cli.plan.missing-argument", "Missing argument 'MODEL'."))
     if options["train"]:
         _train(model, options, top, explain, as_json)
         return
@@ -148,7 +164,7 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
         _buy(model, plan_options(options), options, top, as_json)
         return
     if options["budget"] or options["power"] or (options["prices"] and not options["cpus"]):
-        raise click.UsageError("--prices, --budget and --power go with --buy")
+        raise click.UsageError(sentence("cli.plan.prices-budget-power", "--prices, --budget and --power go with --buy"))
     prices = {name: options[name] for name in _PRICES}
     wishes = {name: options[name] for name in ("max_users", "cpus")}
     planned = library.plan(model, **_keywords(options), **prices, **wishes, top=top, prices=options["prices"])
@@ -160,12 +176,20 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
         from wellfed.cli.report import write_report
 
         write_report(options["report"], planned.answer, top, planned.steps)
+    if options["chart"] not in (None, "-"):
+        from wellfed.cli.sweep_chart import write_chart
+
+        write_chart(Path(options["chart"]), planned.answer)
     if as_json:
         click.echo(json.dumps(planned.to_dict(), indent=1))
     else:
         from wellfed.cli.plan_text import print_answer, print_which_cpu
 
         print_answer(planned.answer, top, explain, planned.steps, planned.rates)
+        if options["chart"] == "-":
+            from wellfed.cli.sweep_chart import print_charts
+
+            print_charts(planned.answer)
         if options["cpus"]:
             print_which_cpu(planned.which_cpu)
         if options["max_users"]:
@@ -195,6 +219,8 @@ _HERE = (
     "max_users",
     "cpus",
     "report",
+    "chart",
+    "save",
     *_TRAINING,
     *_PRICES,
 )  # not of the search
@@ -254,9 +280,15 @@ def _buy(model: str, request: PlanOptions, options: dict[str, Any], top: int, as
     from wellfed.verbs import buying
 
     if options["on"]:
-        raise click.UsageError("--buy designs a machine: leave --on out, or use `wellfed compare`")
+        raise click.UsageError(
+            sentence(
+                "cli.plan.buy-designs-machine", "--buy designs a machine: leave --on out, or use `wellfed compare`"
+            )
+        )
     if options["budget"] and not options["prices"]:
-        raise click.UsageError("--budget needs --prices: a file, or example:usd, example:cny")
+        raise click.UsageError(
+            sentence("cli.plan.budget-needs-prices", "--budget needs --prices: a file, or example:usd, example:cny")
+        )
     say_how_read(model)
     market = buying.buy(model, request, options["prices"], options["budget"], options["power"], keep=top)
     if as_json:

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from wellfed.cli.console import console
 from wellfed.messages.terms import limit_words, term_words
-from wellfed.messages.words import phrase
+from wellfed.messages.words import phrase, words
 from wellfed.nouns.estimate import DeviceMemory, Term, total_seconds
 from wellfed.nouns.plan import Plan
 from wellfed.units import format_bytes, format_seconds
@@ -56,7 +56,9 @@ def memory_table(device: DeviceMemory) -> Table:
     available = phrase("ledger.of", "of {bytes}", bytes=format_bytes(device.available_bytes))
     table.add_row(f"[bold]{device.device}[/]", format_bytes(device.needed_bytes), available)
     for term in sorted(device.terms, key=lambda term: -term.bytes):
-        table.add_row(f"  {escape(term_words(term.name))}", format_bytes(term.bytes), f"[dim]{escape(term.note)}[/]")
+        table.add_row(
+            f"  {escape(term_words(term.name))}", format_bytes(term.bytes), f"[dim]{escape(words(term.note))}[/]"
+        )
     return table
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from wellfed.cli.console import console
 from wellfed.engines.usual import can_be_started
 from wellfed.messages.terms import limit_words
-from wellfed.messages.words import phrase
+from wellfed.messages.words import phrase, words
 from wellfed.nouns.estimate import Quantity
 from wellfed.nouns.plan import Plan
 from wellfed.planner.kinds import describe
@@ -108,7 +108,7 @@ def _users(plan: Plan) -> str:
 
 def _layout(plan: Plan) -> str:
     if can_be_started(plan.machine, plan.layout):
-        return describe(plan.layout)
+        return words(describe(plan.layout))
     return phrase("table.estimate-only", "{layout} (estimate only)", layout=describe(plan.layout))
 
 

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from rich.markup import escape
 from rich.table import Table
 
-from wellfed.cli.console import console
+from wellfed.cli.console import colon, console, shown
+from wellfed.cli.naming import taken
 from wellfed.cli.plan_ledgers import memory_table, print_ledgers
 from wellfed.cli.plan_table import plans_table
 from wellfed.documents.machine_line import machine_line
-from wellfed.message import Amount, Message, counted, message
+from wellfed.message import Amount, Message, counted, joined, message
 from wellfed.messages.terms import limit_words
 from wellfed.messages.words import phrase, words
 from wellfed.models.model import Model
@@ -23,6 +24,7 @@ from wellfed.planner.money import NOTHING_PAID, Rates, money, power_caps
 from wellfed.planner.replicas import idle_words, replicas
 from wellfed.planner.start import start_words
 from wellfed.planner.sweep import MostUsers
+from wellfed.planner.tiers import tier_words, tiers
 from wellfed.planner.upgrades import Upgrade
 from wellfed.planner.which_cpu import WhichCpu
 from wellfed.provenance import Assumption
@@ -38,9 +40,9 @@ def print_answer(
     out = console()
     search = answer.search
     out.print(f"[bold]{escape(model_line(search.model))}[/]")
-    out.print(escape(phrase("plan.on", "on {machine}", machine=machine_line(search.machine))))
+    out.print(escape(phrase("plan.on", "on {machine}", machine=words(machine_line(search.machine)))))
     for reading in readings(search.machine.assumptions + answer.assumptions):
-        out.print(f"[yellow]{phrase('plan.note', 'note')}:[/] {escape(reading)}")
+        out.print(f"[yellow]{phrase('plan.note', 'note')}{colon()}[/]{escape(reading)}")
     out.print(f"[dim]{_workload_line(search.workload, search.sweep)}[/]")
     _print_verdict(answer)
     plans = answer.ranking.best_of_each_kind()[:top]
@@ -49,6 +51,8 @@ def print_answer(
         _print_limits(plans[0])
         if answer.ranking.drafting is not None:
             out.print(escape(words(answer.ranking.drafting)))
+        if search.workload.shared_prefix_tokens:
+            _print_tiers(plans[0])
         copies = replicas(search, plans[0])
         if copies is not None:
             out.print(escape(words(copies.said())))
@@ -77,6 +81,13 @@ def _print_money(answer: Answer, plan: Plan, rates: Rates, explain: bool) -> Non
             joules="?" if capped.joules_per_token is None else f"{capped.joules_per_token:.3g}",
         )  # fmt: skip
         console().print(f"  [dim]{escape(line)}[/]")
+
+
+def _print_tiers(plan: Plan) -> None:
+    """Where the common prefix may wait, and when a copy of it is quicker than computing it."""
+    for tier in tiers(plan):
+        flag = f"  ({tier.flag})" if tier.flag else ""
+        console().print(f"  {escape(words(tier_words(tier)) + flag)}")
 
 
 def _print_host(answer: Answer) -> None:
@@ -141,15 +152,15 @@ def _workload_line(workload: Workload, sweep: bool) -> str:
 
 def _print_verdict(answer: Answer) -> None:
     verdict = answer.verdict
-    said = escape("; ".join(words(reason) for reason in verdict.reasons))
+    said = shown(joined("; ", (words(reason) for reason in verdict.reasons)))
     if verdict.kind is None:
-        console().print(f"\n[bold red]{phrase('plan.no-fit', 'does not fit')}[/]: {said}")
+        console().print(f"\n[bold red]{phrase('plan.no-fit', 'does not fit')}[/]{colon()}{said}")
     else:
-        console().print(f"\n[bold green]{verdict.kind.value}[/]: {said}")
+        console().print(f"\n[bold green]{verdict.kind.value}[/]{colon()}{said}")
 
 
 def _print_limits(plan: Plan) -> None:
-    console().print(f"\n{escape('; '.join(words(said) for said in limits(plan)))}")
+    console().print(f"\n{shown(joined('; ', (words(said) for said in limits(plan))))}")
 
 
 def limits(plan: Plan) -> tuple[Message, ...]:
@@ -184,7 +195,7 @@ def print_most_users(most: MostUsers | None) -> None:
         console().print(f"\n{phrase('plan.most-users-none', 'not even one user keeps the targets')}")
         return
     engine, weights, layout = most.plan.layout.engine.value, most.plan.layout.quantisation, describe(most.plan.layout)
-    described = f"{engine} {weights.upper()}, {layout}"
+    described = f"{engine} {weights.upper()}, {words(layout)}"
     if most.at_least:
         text = message("plan.most-users-at-least", "{count} users and more keep the targets ({plan})",
                        count=most.users, plan=described)  # fmt: skip
@@ -199,14 +210,14 @@ def print_as_it_is(found: AsItIs) -> None:
     """A command line as an estimate, what it is short of, and what the best plan does otherwise."""
     out, plan = console(), found.plan
     out.print(f"[bold]{escape(model_line(plan.model))}[/]")
-    out.print(escape(phrase("plan.on", "on {machine}", machine=machine_line(plan.machine))))
+    out.print(escape(phrase("plan.on", "on {machine}", machine=words(machine_line(plan.machine)))))
     head = phrase("command.head", "as it is")
     if found.fits is False:
         head = phrase("command.no-fit", "as it is: does not fit")
     best = found.better.ranking.best
     out.print(f"\n[bold]{head}[/]")
     out.print(plans_table((plan,)))
-    out.print(escape("; ".join(words(said) for said in limits(plan))))
+    out.print(shown(joined("; ", (words(said) for said in limits(plan)))))
     for device in plan.estimate.memory.devices:
         if (device.spare_bytes or 0) < 0:
             out.print(memory_table(device))
@@ -256,7 +267,7 @@ def _print_upgrades(upgrades: tuple[Upgrade, ...]) -> None:
         return
     console().print(f"\n[bold]{phrase('plan.upgrade', 'next upgrade')}[/]")
     for upgrade, said in worthwhile[:4]:
-        console().print(f"  {escape(words(upgrade.change))}: {escape(words(said))}")
+        console().print(f"  {shown(upgrade.change)}{colon()}{shown(said)}")
 
 
 def gain(upgrade: Upgrade) -> Message | None:
@@ -284,15 +295,15 @@ def _print_refused(answer: Answer) -> None:
         return
     same: dict[str, list[str]] = {}
     for refusal in answer.ranking.refused:
-        same.setdefault(words(refusal.reason), []).append(refusal.what)
-    reasons = "; ".join(f"{', '.join(who)}: {reason}" for reason, who in same.items())
+        same.setdefault(words(refusal.reason), []).append(words(refusal.what))
+    reasons = words(joined("; ", (", ".join(who) + colon() + reason for reason, who in same.items())))
     out = phrase("plan.out", "{considered}. Out: {reasons}", considered=counted_line, reasons=reasons)
     console().print(f"\n[dim]{escape(out)}[/]")
 
 
 def readings(assumptions: tuple[Assumption, ...]) -> tuple[str, ...]:
     """What was taken of several things that the words could mean, each once, to stand above the answer."""
-    told = (f"{each.text} ({each.reason})" if each.reason else each.text for each in assumptions if each.reading)
+    told = (taken(each) for each in assumptions if each.reading)
     return tuple(dict.fromkeys(told))
 
 
@@ -302,10 +313,9 @@ def _print_assumptions(answer: Answer, best: Plan | None, explain: bool) -> None
     if not found:
         return
     if not explain:
-        texts = "; ".join(words(assumption.text) for assumption in found[:4])
+        texts = words(joined("; ", (words(assumption.text) for assumption in found[:4])))
         console().print(f"[dim]{escape(phrase('plan.assumed', 'assumed: {texts}', texts=texts))}[/]")
         return
     console().print(f"\n[bold]{phrase('plan.assumptions', 'assumptions')}[/]")
     for assumption in found:
-        reason = f" ({words(assumption.reason)})" if assumption.reason else ""
-        console().print(f"  {escape(words(assumption.text) + reason)}")
+        console().print(f"  {escape(taken(assumption))}")

@@ -11,7 +11,9 @@ import click
 
 from wellfed.errors import BadInput, WellfedError
 from wellfed.launch.state import Phase, Running
-from wellfed.message import message
+from wellfed.message import message, sentence
+from wellfed.messages.terms import term_words
+from wellfed.messages.words import tell, words
 from wellfed.printable import printable, printable_lines
 
 _GRACE = click.FloatRange(0, 86400)
@@ -29,7 +31,7 @@ def ps(as_json: bool) -> None:
     records = state.records()
     known = [settled(running) for running in records.running]
     for bad in records.unreadable:
-        click.echo(f"warning: {state.refused(bad).message}", err=True)
+        click.echo(tell("ps.warning", "warning: {message}", message=state.refused(bad).said), err=True)
     if as_json:
         entries = [_entry(running) for running in known]
         bad_files = [asdict(bad) for bad in records.unreadable]
@@ -39,7 +41,7 @@ def ps(as_json: bool) -> None:
     for running in known:
         click.echo(_line(running))
     if not known:
-        click.echo("nothing is running", err=True)
+        click.echo(tell("ps.nothing-running", "nothing is running"), err=True)
 
 
 def _entry(running: Running) -> dict[str, object]:
@@ -56,13 +58,19 @@ def _entry(running: Running) -> dict[str, object]:
 
 def _line(running: Running) -> str:
     pid = "?" if running.pid is None else running.pid
-    parts = [running.name, running.status.value, f"pid {pid}", running.engine, running.url]
+    parts = [
+        running.name,
+        term_words(running.status.value),
+        tell("ps.pid", "pid {pid}", pid=pid),
+        running.engine,
+        running.url,
+    ]
     if running.why_lost is not None:
-        parts.append(f"({running.why_lost})")
+        parts.append(f"({words(running.why_lost)})")
     if running.status is Phase.ENDED and (left := running.outlived_by()):
-        parts.append(f"(left behind: {', '.join(map(str, left))})")
+        parts.append(tell("ps.left-behind", "(left behind: {left})", left=", ".join(map(str, left))))
     if running.key_file:
-        parts.append(f"key in {running.key_file}")
+        parts.append(tell("ps.key", "key in {key_file}", key_file=running.key_file))
     return printable("  ".join(map(str, parts)))
 
 
@@ -99,7 +107,7 @@ def stop(name: str | None, everything: bool, grace: float, forget: bool) -> None
 
     _release()
     if (name is None) == (not everything):
-        raise click.UsageError("name an engine (`wellfed ps`), or give --all")
+        raise click.UsageError(sentence("ps.name-engine-wellfed", "name an engine (`wellfed ps`), or give --all"))
     records = state.records()
     if not everything:
         _stop(state.find(str(name)), grace, forget)
@@ -111,7 +119,7 @@ def stop(name: str | None, everything: bool, grace: float, forget: bool) -> None
         except WellfedError as error:
             failures.append(error)  # the others are stopped first
     for failure in failures[:-1]:
-        click.echo(f"error: {failure.message}", err=True)
+        click.echo(tell("ps.error", "error: {message}", message=failure.said), err=True)
     if failures:
         raise failures[-1]
 
@@ -124,14 +132,17 @@ def _stop(running: Running, grace: float, forget: bool) -> None:
         raise BadInput(message("stop.forget", "{name} is not lost: stop it", name=running.name))
     if forget:
         state.forget(running)
-        click.echo(f"{running.name} forgotten", err=True)
+        click.echo(tell("ps.forgotten", "{running} forgotten", running=running.name), err=True)
         return
     ended = running.status is Phase.ENDED and not running.left_behind()
     if not service.end(running, grace, _Waiting(running)):
         hint = message("stop.stays.hint", "it waits for the kernel: try `wellfed stop` again later")
         what = "{name} (pid {pid}) does not end, though it was killed"
         raise WellfedError(message("stop.stays", what, name=running.name, pid=str(running.pid)), hint)
-    click.echo(f"{running.name} {'had ended' if ended else 'stopped'}", err=True)
+    if ended:
+        click.echo(tell("ps.had-ended", "{name} had ended", name=running.name), err=True)
+    else:
+        click.echo(tell("ps.stopped", "{name} stopped", name=running.name), err=True)
 
 
 class _Waiting:
@@ -144,7 +155,16 @@ class _Waiting:
         if elapsed_s >= self._next_s:
             self._next_s += 5.0
             running = self._running
-            click.echo(f"waiting for {running.name} (pid {running.pid}) to end: {elapsed_s:.0f} s", err=True)
+            click.echo(
+                tell(
+                    "ps.waiting-pid-end",
+                    "waiting for {running} (pid {pid}) to end: {elapsed:.0f} s",
+                    running=running.name,
+                    pid=running.pid,
+                    elapsed=elapsed_s,
+                ),
+                err=True,
+            )
 
 
 def _release() -> None:
@@ -153,4 +173,7 @@ def _release() -> None:
 
     pages = release_left_behind()
     if pages:
-        click.echo(f"gave back {pages} huge pages that a killed run had reserved", err=True)
+        click.echo(
+            tell("ps.gave-back-huge", "gave back {pages} huge pages that a killed run had reserved", pages=pages),
+            err=True,
+        )

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from wellfed import __version__
 from wellfed.cli.plan_text import gain, limits, model_line
+from wellfed.cli.sweep_chart import line_svg, sweeps
 from wellfed.documents.machine_line import machine_line
 from wellfed.errors import BadInput
-from wellfed.message import message
+from wellfed.message import joined, message
 from wellfed.messages.language import language
 from wellfed.messages.terms import limit_words, term_words
 from wellfed.messages.words import phrase, words
@@ -18,7 +19,6 @@ from wellfed.nouns.estimate import DeviceMemory, Quantity, Term, total_seconds
 from wellfed.nouns.plan import Plan
 from wellfed.planner.answer import Answer
 from wellfed.planner.kinds import describe
-from wellfed.planner.sweep import Point, over_context, over_users
 from wellfed.units import format_bytes, format_rate, format_seconds
 from wellfed.verbs.next_steps import NextSteps, disk_line
 
@@ -43,7 +43,7 @@ def write_report(path: Path, answer: Answer, top: int, steps: Callable[[Plan], N
 def _rows(plans: Sequence[Plan]) -> list[tuple[str, ...]]:
     return [
         (
-            plan.layout.engine.value, plan.layout.quantisation.upper(), describe(plan.layout), _spare(plan),
+            plan.layout.engine.value, plan.layout.quantisation.upper(), words(describe(plan.layout)), _spare(plan),
             format_seconds(plan.estimate.ttft_s.value), _range(plan.estimate.decode_tok_s),
             _range(plan.estimate.total_tok_s), limit_words(plan.estimate.limited_by),
         )
@@ -70,12 +70,12 @@ def _range(quantity: Quantity) -> str:
 
 def _verdict(answer: Answer) -> str:
     head = answer.verdict.kind.value if answer.verdict.kind else phrase("plan.no-fit", "does not fit")
-    return f"{head}: {'; '.join(words(reason) for reason in answer.verdict.reasons)}"
+    return words(joined(": ", (head, joined("; ", (words(reason) for reason in answer.verdict.reasons)))))
 
 
 def _upgrades(answer: Answer) -> list[str]:
     said = ((upgrade, gain(upgrade)) for upgrade in answer.upgrades)
-    return [f"{words(upgrade.change)}: {words(text)}" for upgrade, text in said if text is not None]
+    return [words(joined(": ", (words(upgrade.change), words(text)))) for upgrade, text in said if text is not None]
 
 
 def _markdown(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> str:
@@ -83,14 +83,14 @@ def _markdown(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> s
     lines = [
         f"# {model_line(answer.search.model)}",
         "",
-        machine_line(answer.search.machine),
+        words(machine_line(answer.search.machine)),
         "",
         f"**{_verdict(answer)}**",
         "",
     ]
     if plans:
         lines += [_row(_heads()), _row(["---"] * len(_heads())), *map(_row, _rows(plans)), ""]
-        lines += ["; ".join(words(said) for said in limits(plans[0])), ""]
+        lines += [words(joined("; ", (words(said) for said in limits(plans[0])))), ""]
         step = steps(plans[0])
         lines += [f"## {phrase('plan.type', 'what to type')}", ""]
         for one in step.steps:
@@ -118,7 +118,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _assumed(answer: Answer) -> str:
-    texts = "; ".join(words(assumption.text) for assumption in answer.assumptions)
+    texts = words(joined("; ", (words(assumption.text) for assumption in answer.assumptions)))
     return phrase("plan.assumed", "assumed: {texts}", texts=texts) if texts else ""
 
 
@@ -126,13 +126,13 @@ def _html(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> str:
     plans = answer.ranking.best_of_each_kind()[:top]
     body = [
         f"<h1>{escape(model_line(answer.search.model))}</h1>",
-        f"<p>{escape(machine_line(answer.search.machine))}</p>",
+        f"<p>{escape(words(machine_line(answer.search.machine)))}</p>",
         f'<p class="verdict">{escape(_verdict(answer))}</p>',
     ]
     if plans:
         body += [
             _table(_heads(), _rows(plans)),
-            f"<p>{escape('; '.join(words(said) for said in limits(plans[0])))}</p>",
+            f"<p>{escape(words(joined('; ', (words(said) for said in limits(plans[0])))))}</p>",
         ]
         body += [
             *_steps_html(steps(plans[0])),
@@ -157,8 +157,10 @@ _PAGE = """<!doctype html>
 :root {{ color-scheme: light dark; }}
 body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }}
 table {{ border-collapse: collapse; width: 100%; }} td, th {{ padding: .25rem .6rem; text-align: left; }}
-tr + tr {{ border-top: 1px solid #8884; }} pre {{ overflow-x: auto; background: #8881; padding: .6rem; }}
-.verdict {{ font-size: 1.15rem; font-weight: 600; }} .small {{ color: #888; font-size: .85rem; }}
+tr + tr {{ border-top: 1px solid #8884; }}
+pre {{ white-space: pre-wrap; overflow-wrap: anywhere; background: #8881; padding: .6rem; }}
+.verdict {{ font-size: 1.15rem; font-weight: 600; }}
+.small {{ color: color-mix(in srgb, CanvasText 65%, Canvas); font-size: .85rem; }}
 svg text {{ font: 11px system-ui, sans-serif; fill: currentColor; }}
 </style></head><body>
 {body}
@@ -224,38 +226,4 @@ def _bar(head: str, parts: Sequence[tuple[str, float, str]], whole: float) -> st
 
 
 def _sweeps_html(answer: Answer, plan: Plan) -> list[str]:
-    charts = (
-        (phrase("report.over-context", "tokens/s over context"), over_context(answer.search, plan)),
-        (phrase("report.over-users", "tokens/s of all over users"), over_users(answer.search, plan)),
-    )
-    return [_line_chart(head, points, n == 1) for n, (head, points) in enumerate(charts) if len(points) > 1]
-
-
-def _line_chart(head: str, points: tuple[Point, ...], total: bool) -> str:
-    """A line with its 80 % interval; points are spaced evenly, since they stand at powers."""
-    values = [point.total_tok_s if total else point.decode_tok_s for point in points]
-    most = max(value.high for value in values) or 1.0
-    place = [(60 + 800 * n / (len(points) - 1), value) for n, value in enumerate(values)]
-    line = " ".join(f"{x:.0f},{_y(v.value, most):.0f}" for x, v in place)
-    above = [f"{x:.0f},{_y(v.high, most):.0f}" for x, v in place]
-    below = [f"{x:.0f},{_y(v.low, most):.0f}" for x, v in reversed(place)]
-    ticks = "".join(
-        f'<text x="{x:.0f}" y="218" text-anchor="middle">{point.x:,}</text>'
-        for (x, _), point in zip(place, points, strict=True)
-    )
-    marks = "".join(
-        f'<circle cx="{x:.0f}" cy="{_y(v.value, most):.0f}" r="3" fill="{_COLOURS[0]}">'
-        f"<title>{format_rate(v.value)}</title></circle>"
-        for x, v in place
-    )
-    scale = f'<text x="50" y="14" text-anchor="end">{format_rate(most)}</text>'
-    scale += '<text x="50" y="200" text-anchor="end">0</text>'
-    return (
-        f'<h3>{escape(head)}</h3><svg viewBox="0 0 900 225" width="100%" role="img" aria-label="{escape(head)}">'
-        f'<polygon points="{" ".join([*above, *below])}" fill="{_COLOURS[0]}" opacity=".2"/>'
-        f'<polyline points="{line}" fill="none" stroke="{_COLOURS[0]}" stroke-width="2"/>{marks}{ticks}{scale}</svg>'
-    )
-
-
-def _y(value: float, most: float) -> float:
-    return 200 - 190 * value / most
+    return [f"<h3>{escape(sweep.head)}</h3>{line_svg(sweep)}" for sweep in sweeps(answer.search, plan)]

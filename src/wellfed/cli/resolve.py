@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wellfed.cli.console import colon
+from wellfed.cli.naming import taken
 from wellfed.errors import BadInput
+from wellfed.message import joined, sentence
+from wellfed.messages.terms import term_words
+from wellfed.messages.words import tell, words
 
 if TYPE_CHECKING:
     from wellfed.resolution import Refused, Resolved
@@ -51,7 +56,10 @@ def _lines(names: tuple[str, ...]) -> list[str]:
 def _from_stdin() -> list[str]:
     content = sys.stdin.buffer.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
-        raise BadInput(f"more than {_MOST_BYTES >> 20} MiB of names", "one name a line")
+        raise BadInput(
+            sentence("resolve.more-mib-names", "more than {most_bytes} MiB of names", most_bytes=_MOST_BYTES >> 20),
+            sentence("resolve.one-name-line", "one name a line"),
+        )
     coding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     lines = content.decode(coding, errors="replace").splitlines()
     return [line.strip() for line in lines if line.strip()]
@@ -61,14 +69,15 @@ def _print(answer: Resolved | Refused) -> None:
     from wellfed.resolution import Refused
 
     if isinstance(answer, Refused):
-        click.echo(f"{answer.text}: {click.style('refused', fg='red')} ({answer.kind}): {answer.message}")
+        refused = click.style(tell("resolve.refused", "refused"), fg="red")
+        click.echo(f"{answer.text}: {refused} ({answer.kind}){colon()}{words(answer.message)}")
         if answer.hint:
-            click.echo(f"  hint: {answer.hint}")
+            click.echo(tell("resolve.hint", "  hint: {hint}", hint=answer.hint))
         return
-    click.echo(f"{answer.text}: {click.style(answer.name, bold=True)} ({answer.id}), {answer.how}")
-    click.echo("  " + "; ".join(_figures(answer)))
+    click.echo(f"{answer.text}: {click.style(answer.name, bold=True)} ({answer.id}), {words(answer.how)}")
+    click.echo("  " + words(joined("; ", _figures(answer))))
     for assumption in answer.assumptions:
-        click.echo(f"  assumed: {assumption.text}" + (f" ({assumption.reason})" if assumption.reason else ""))
+        click.echo(tell("resolve.assumed", "  assumed: {assumption}", assumption=taken(assumption)))
 
 
 def _figures(answer: Resolved) -> list[str]:
@@ -77,16 +86,31 @@ def _figures(answer: Resolved) -> list[str]:
     size = "?" if answer.weight_bytes is None else format_bytes(answer.weight_bytes)
     if answer.weight_bytes_range:
         low, high = answer.weight_bytes_range
-        size += f" ({format_bytes(low)} to {format_bytes(high)})"
+        size += tell("resolve.range", " ({low} to {high})", low=format_bytes(low), high=format_bytes(high))
     if answer.loaded_bytes is not None:
-        size += f", of which {format_bytes(answer.loaded_bytes)} are loaded"
-    count = f"{_count(answer.parameters)} parameters"
+        size += tell(
+            "resolve.which-loaded",
+            ", of which {loaded_bytes} are loaded",
+            loaded_bytes=format_bytes(answer.loaded_bytes),
+        )
+    count = tell("resolve.parameters", "{parameters} parameters", parameters=_count(answer.parameters))
     if answer.total_parameters != answer.parameters:
-        count += f" ({_count(answer.total_parameters)} with all that is in the repository)"
+        count += tell(
+            "resolve.all-repository",
+            " ({total_parameters} with all that is in the repository)",
+            total_parameters=_count(answer.total_parameters),
+        )
     if answer.active_parameters != answer.parameters:
-        count += f", {_count(answer.active_parameters)} active"
+        count += tell(
+            "resolve.active", ", {active_parameters} active", active_parameters=_count(answer.active_parameters)
+        )
     context = "?" if answer.context is None else f"{answer.context:,}"
-    return [answer.task, count, f"context {context}", f"{answer.format or '?'}: {size}"]
+    return [
+        term_words(answer.task),
+        count,
+        tell("resolve.context", "context {context}", context=context),
+        f"{words(answer.format or '?')}{colon()}{size}",
+    ]
 
 
 def _count(parameters: int | None) -> str:

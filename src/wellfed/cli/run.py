@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wellfed.cli.keys import key_options, with_key
+from wellfed.cli.saved import use_option
+from wellfed.message import Message, joined, sentence
+from wellfed.messages.words import tell, words
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.workload import PRESETS
 from wellfed.planner.goal import QUALITY, Objective
@@ -24,7 +27,14 @@ _EXPORTS = ["script", "systemd", "compose", "kubernetes", "slurm", "ray", "ollam
 def _for_engine(context: click.Context, _: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
     """Words after `--`. A first word that is no flag was meant for us."""
     if words and not words[0].startswith("-"):
-        raise click.UsageError(f"unexpected argument {words[0]!r}; flags for the engine go after --", context)
+        raise click.UsageError(
+            sentence(
+                "cli.run.unexpected-argument",
+                "unexpected argument {words!r}; flags for the engine go after --",
+                words=words[0],
+            ),
+            context,
+        )
     return words
 
 
@@ -84,6 +94,7 @@ def chosen(options: dict[str, Any]) -> dict[str, Any]:
 
 
 @click.command()
+@use_option
 @run_options
 @click.option("--on", metavar="MACHINE", help="With --dry-run or --export: another machine, as `plan` takes it.")
 @click.option("--nodes", type=click.IntRange(1, 512), default=None, help="With --on: so many equal machines.")
@@ -104,9 +115,19 @@ def command(
     from wellfed.verbs import running
 
     if detach and (restart or huge_pages):
-        raise click.UsageError("--restart and --huge-pages need wellfed to stay: they cannot go with --detach")
+        raise click.UsageError(
+            sentence(
+                "cli.run.restart-huge-pages",
+                "--restart and --huge-pages need wellfed to stay: they cannot go with --detach",
+            )
+        )
     if (options["on"] or options["nodes"] or options["network"]) and not (dry_run or export):
-        raise click.UsageError("--on, --nodes and --network write it down only: add --dry-run or --export FORM")
+        raise click.UsageError(
+            sentence(
+                "cli.run.nodes-network-write",
+                "--on, --nodes and --network write it down only: add --dry-run or --export FORM",
+            )
+        )
     end_on_signals()
     options = with_key(chosen(options))
     asked = running.RunOptions(
@@ -115,13 +136,18 @@ def command(
     prepared = running.prepare(model, asked, say)
     if dry_run or export:
         for line in prepared.warnings:
-            say(f"warning: {line}")
+            say(sentence("cli.run.warning", "warning: {line}", line=line))
         print_downloads(prepared)
         if export:
             click.echo(running.exported(prepared, export), nl=False)
         else:
             if not (asked.api_key or asked.no_key or asked.insecure):
-                say("without --dry-run, a key is made for it, in its environment (--no-key: none)")
+                say(
+                    sentence(
+                        "cli.run.without-dry-run",
+                        "without --dry-run, a key is made for it, in its environment (--no-key: none)",
+                    )
+                )
             click.echo(prepared.spec.command_line())
         raise SystemExit(0 if prepared.fits else 1)
     print_prepared(prepared)
@@ -143,7 +169,7 @@ def print_downloads(prepared: Prepared) -> None:
     from wellfed.verbs.next_steps import disk_line
 
     if prepared.downloads is not None:
-        say(str(disk_line(prepared.downloads)))
+        say(disk_line(prepared.downloads))
 
 
 def print_prepared(prepared: Prepared) -> None:
@@ -154,14 +180,23 @@ def print_prepared(prepared: Prepared) -> None:
     plan = prepared.plan
     rate = plan.estimate.decode_tok_s
     say(
-        f"{plan.model.name} {plan.layout.quantisation.upper()} on {kind_of(plan.layout)} ({describe(plan.layout)}), "
-        f"{prepared.program.origin}; expected {format_rate(rate.value)} tokens/s "
-        f"({format_rate(rate.low)}-{format_rate(rate.high)})"
+        sentence(
+            "cli.run.expected-tokens-s",
+            "{plan} {quantisation} on {layout} ({layout2}), {origin}; expected {rate} tokens/s ({low}-{high})",
+            plan=plan.model.name,
+            quantisation=plan.layout.quantisation.upper(),
+            layout=kind_of(plan.layout),
+            layout2=describe(plan.layout),
+            origin=prepared.program.origin,
+            rate=format_rate(rate.value),
+            low=format_rate(rate.low),
+            high=format_rate(rate.high),
+        )
     )
     for note in prepared.spec.notes:
-        say(f"  {note}")
+        say(joined("", ("  ", note)))
     for line in prepared.warnings:
-        say(f"  warning: {line}")
+        say(sentence("cli.run.warning-2", "  warning: {line}", line=line))
 
 
 def print_service(service: Service, talk: bool = False) -> None:
@@ -173,16 +208,36 @@ def print_service(service: Service, talk: bool = False) -> None:
         say("")
     found, spec = service.placement, service.engine.spec
     cpus = "?" if found.cpus is None else ranges(found.cpus)
-    parts = [f"may run on CPUs {cpus}", f"holds {format_bytes(found.resident_bytes)}"]
+    parts = [
+        tell("cli.run.may-run-cpus", "may run on CPUs {cpus}", cpus=cpus),
+        tell("cli.run.holds", "holds {resident_bytes}", resident_bytes=format_bytes(found.resident_bytes)),
+    ]
     share = found.share_on(spec.binding.nodes) if spec.binding.nodes else None
     if share is not None:
-        parts.append(f"{share:.0%} of it on node {ranges(spec.binding.nodes)}")
+        parts.append(
+            tell("cli.run.node", "{share:.0%} of it on node {nodes}", share=share, nodes=ranges(spec.binding.nodes))
+        )
     if found.huge_bytes:
-        parts.append(f"{format_bytes(found.huge_bytes)} in huge pages")
-    say(f"ready after {service.load_s:.1f} s; the engine {', '.join(parts)}")
+        parts.append(
+            tell("cli.run.huge-pages", "{huge_bytes} in huge pages", huge_bytes=format_bytes(found.huge_bytes))
+        )
+    say(
+        sentence(
+            "cli.run.ready-after-s",
+            "ready after {load:.1f} s; the engine {parts}",
+            load=service.load_s,
+            parts=joined(", ", parts),
+        )
+    )
     click.echo(f"{service.running.url}/v1", err=talk)
     if service.running.key_file:
-        say(f'clients need its key: export OPENAI_API_KEY="$(cat {shlex.quote(service.running.key_file)})"')
+        say(
+            sentence(
+                "cli.run.clients-need-key",
+                'clients need its key: export OPENAI_API_KEY="$(cat {key_file})"',
+                key_file=shlex.quote(service.running.key_file),
+            )
+        )
 
 
 def end_on_signals() -> None:
@@ -200,10 +255,10 @@ def loading(elapsed: float, expected: float | None) -> None:
     """Progress, where somebody watches."""
     if not sys.stderr.isatty():
         return
-    of = f" of about {expected:.0f}" if expected else ""
-    click.echo(f"\rloading: {elapsed:.0f}{of} s ", nl=False, err=True)
+    of = tell("cli.run.about", " of about {expected:.0f}", expected=expected) if expected else ""
+    click.echo(tell("cli.run.loading-s", "\rloading: {elapsed:.0f}{of} s ", elapsed=elapsed, of=of), nl=False, err=True)
 
 
-def say(line: str) -> None:
+def say(line: str | Message) -> None:
     """Talk goes to stderr."""
-    click.echo(line, err=True)
+    click.echo(words(line), err=True)

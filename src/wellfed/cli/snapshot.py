@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from wellfed.messages.words import tell, words
+
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
@@ -21,6 +23,6 @@ def command(out: Path, quiet: bool) -> None:
     size, gaps = snapshot(out)
     click.echo(f"{out}: {size / 1024:.0f} KiB")
     if gaps and not quiet:
-        click.echo("not in it:", err=True)
+        click.echo(tell("snapshot.not-in-it", "not in it:"), err=True)
         for gap in gaps:
-            click.echo(f"  {gap}", err=True)
+            click.echo(f"  {words(gap)}", err=True)

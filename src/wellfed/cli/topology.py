@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wellfed.messages.words import tell
+
 if TYPE_CHECKING:
     from rich.tree import Tree
 
@@ -55,11 +57,26 @@ def _print_cross_check(machine: Machine) -> None:
 
     found = cross_check(machine)
     if found.reason is not None:
-        console().print(f"[dim]not compared with hwloc: {found.reason}[/]")
+        console().print(
+            tell("topology.compared-hwloc", "[dim]not compared with hwloc: {reason}[/]", reason=found.reason)
+        )
     elif not found.differences:
-        console().print("[dim]hwloc counts the same packages, cores, hardware threads and NUMA nodes[/]")
+        console().print(
+            tell(
+                "topology.hwloc-counts-same",
+                "[dim]hwloc counts the same packages, cores, hardware threads and NUMA nodes[/]",
+            )
+        )
     for name, (ours, theirs) in found.differences.items():
-        console().print(f"[yellow]hwloc counts {theirs} {name}, we count {ours}[/]")
+        console().print(
+            tell(
+                "topology.hwloc-counts-we",
+                "[yellow]hwloc counts {theirs} {name}, we count {ours}[/]",
+                theirs=theirs,
+                name=name,
+                ours=ours,
+            )
+        )
 
 
 def _tree(box: Box, above: Tree | None = None) -> Tree:
@@ -74,9 +91,11 @@ def _tree(box: Box, above: Tree | None = None) -> Tree:
 def _label(box: Box) -> str:
     from rich.markup import escape
 
+    from wellfed.cli.console import shown
+
     style = "red" if box.faults else _STYLES.get(box.kind, "default")
     faults = f"  [red]✗ {escape(', '.join(box.faults))}[/]" if box.faults else ""
-    return f"[{style}]{escape(box.title)}[/] [dim]{escape(box.detail)}[/]{faults}"
+    return f"[{style}]{shown(box.title)}[/] [dim]{shown(box.detail)}[/]{faults}"
 
 
 def _write(path: Path, text: str) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from wellfed.cli.console import console
+from wellfed.cli.console import colon, console, shown
 from wellfed.cli.plan_ledgers import memory_table
 from wellfed.cli.plan_text import model_line
 from wellfed.documents.answers import device_json, quantity_json
 from wellfed.documents.machine_line import machine_line
-from wellfed.message import Message, message
-from wellfed.messages.words import phrase, words
+from wellfed.message import Message, counted, joined, message, sentence
+from wellfed.messages.terms import limit_words, term_words
+from wellfed.messages.words import phrase, tell, words
 from wellfed.nouns.training import TrainingLayout, TrainingPlan
 from wellfed.planner.training import TrainingAnswer
 from wellfed.units import format_bytes, format_seconds
@@ -53,10 +54,16 @@ def _plan_json(plan: TrainingPlan) -> dict[str, Any]:
 
 def describe(layout: TrainingLayout) -> str:
     """The layout in a few words: `8 GPUs, zero3; 2 at a time; checkpointing`."""
-    gpus = "1 GPU" if layout.gpus == 1 else f"{layout.gpus} GPUs"
-    said = [gpus if layout.shard == "none" else f"{gpus}, {layout.shard}", f"{layout.micro_batch} at a time"]
-    said += ["checkpointing"] if layout.checkpointing else []
-    return "; ".join([*said, *(["optimizer on the CPU"] if layout.offload else [])])
+    gpus = counted("train-text.gpus", "{count} GPU", "{count} GPUs", layout.gpus)
+    said = [
+        sentence("train-text.gpus-alone", "{gpus}", gpus=gpus)
+        if layout.shard == "none"
+        else sentence("train-text.gpus-shard", "{gpus}, {shard}", gpus=gpus, shard=str(layout.shard)),
+        sentence("train-text.time", "{micro_batch} at a time", micro_batch=layout.micro_batch),
+    ]
+    said += [sentence("train-text.checkpointing", "checkpointing")] if layout.checkpointing else []
+    said += [sentence("train-text.optimizer-cpu", "optimizer on the CPU")] if layout.offload else []
+    return joined("; ", said)
 
 
 def _distinct(answer: TrainingAnswer) -> list[TrainingPlan]:
@@ -72,7 +79,7 @@ def print_train(answer: TrainingAnswer, top: int, explain: bool) -> None:
     """What fits, how quick it would be, what is slowest; where nothing fits, what is short."""
     out = console()
     out.print(f"[bold]{escape(model_line(answer.model))}[/]")
-    out.print(escape(phrase("plan.on", "on {machine}", machine=machine_line(answer.machine))))
+    out.print(escape(phrase("plan.on", "on {machine}", machine=words(machine_line(answer.machine)))))
     out.print(f"[dim]{escape(words(task_line(answer)))}[/]\n")
     best = answer.best
     if best is None:
@@ -80,14 +87,14 @@ def print_train(answer: TrainingAnswer, top: int, explain: bool) -> None:
         return
     out.print(_table(_distinct(answer)[:top]))
     text = "slowest: {what}; samples a second are a prior, no measurement stands behind them"
-    limited = message("train.slowest", text, what=best.estimate.limited_by)
+    limited = message("train.slowest", text, what=limit_words(best.estimate.limited_by))
     out.print(f"\n{escape(words(limited))}")
     out.print(_steps(best))
     if explain:
         for device in (best.estimate.memory.devices[0], best.estimate.memory.devices[-1]):
             out.print(memory_table(device))
         for assumption in best.estimate.assumptions:
-            out.print(f"  [dim]{escape(assumption.text)}: {escape(assumption.reason)}[/]")
+            out.print(f"  [dim]{shown(assumption.text)}{colon()}{shown(assumption.reason)}[/]")
 
 
 def task_line(answer: TrainingAnswer) -> Message:
@@ -113,14 +120,23 @@ def _print_miss(answer: TrainingAnswer) -> None:
 
 def _table(plans: list[TrainingPlan]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for head in ("layout", "peak", "spare", "samples/s", "tokens/s", "slowest"):
-        table.add_column(phrase(f"train.head.{head}", head))
+    heads = (
+        phrase("table.layout", "layout"),
+        tell("head.peak", "peak"),
+        phrase("table.spare", "spare"),
+        tell("head.samples", "samples/s"),
+        tell("head.tokens", "tokens/s"),
+        tell("head.slowest", "slowest"),
+    )
+    for head in heads:
+        table.add_column(head)
     for plan in plans:
         estimate, gpu = plan.estimate, plan.estimate.memory.devices[0]
         rate, tokens = estimate.samples_per_s, estimate.tokens_per_s
         table.add_row(
-            describe(plan.request.layout), format_bytes(gpu.needed_bytes), format_bytes(gpu.spare_bytes),
-            f"{rate.value:.3g} ({rate.low:.2g}-{rate.high:.2g})", f"{tokens.value:,.0f}", escape(estimate.limited_by),
+            words(describe(plan.request.layout)), format_bytes(gpu.needed_bytes), format_bytes(gpu.spare_bytes),
+            f"{rate.value:.3g} ({rate.low:.2g}-{rate.high:.2g})", f"{tokens.value:,.0f}",
+            escape(limit_words(estimate.limited_by)),
         )  # fmt: skip
     return table
 
@@ -130,6 +146,8 @@ def _steps(plan: TrainingPlan) -> Table:
     for part in plan.estimate.step:
         beside = phrase("train.beside", "beside the others") if part.beside else ""
         table.add_row(
-            f"  {escape(part.name)}", format_seconds(part.seconds), f"[dim]{escape(part.limited_by)} {beside}[/]"
+            f"  {escape(term_words(part.name))}",
+            format_seconds(part.seconds),
+            f"[dim]{escape(limit_words(part.limited_by))} {beside}[/]",
         )
     return table

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wellfed.cli.bench_text import padded, table_heads
 from wellfed.cli.keys import with_key
 from wellfed.cli.run import chosen, end_on_signals, loading, print_prepared, print_service, run_options, say
+from wellfed.messages.words import tell, words
 
 if TYPE_CHECKING:
     from wellfed.verbs.bringing_up import Held, Report
@@ -47,16 +49,20 @@ def command(model: str, keep: bool, as_json: bool, **options: Any) -> None:
 
 def print_report(report: Report) -> None:
     """The comparison as a table."""
-    from wellfed.messages.words import words
-
-    click.echo(f"{'':<22}{'predicted':>26}{'measured':>12}{'error':>9}")
+    heads = (
+        ("", 0),
+        (tell("head.predicted", "predicted"), 48),
+        (tell("head.measured", "measured"), 11),
+        (tell("head.error", "error"), 8),
+    )
+    click.echo(table_heads(*heads))
     for row in report.rows:
         error = "?" if row.error is None else f"{row.error:+.1%}"
-        click.echo(f"{row.what:<22}{_range(row):>26}{shown(row.measured, row.unit):>12}{error:>9}")
+        click.echo(f"{padded(words(row.what), 22)}{_range(row):>26}{shown(row.measured, row.unit):>12}{error:>9}")
     for said in report.outside():
         click.echo(words(said))
     for message in report.measurement.errors:
-        click.echo(f"failed: {message}", err=True)
+        click.echo(tell("up.failed", "failed: {message}", message=message), err=True)
     if report.url:
         click.echo(f"{report.url}/v1")
 
@@ -65,7 +71,9 @@ def _range(row: Held) -> str:
     if row.predicted is None:
         return "?"
     value, low, high = (shown(x, row.unit) for x in (row.predicted.value, row.predicted.low, row.predicted.high))
-    return value if row.predicted.low == row.predicted.high else f"{value} ({low} to {high})"
+    if row.predicted.low == row.predicted.high:
+        return value
+    return tell("up.range", "{value} ({low} to {high})", value=value, low=low, high=high)
 
 
 def shown(value: float | None, unit: str) -> str:

@@ -7,10 +7,14 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
+
+from wellfed.message import sentence
+from wellfed.messages.words import tell, words
 
 if TYPE_CHECKING:
     from wellfed.verbs.watching import WatchOptions
@@ -102,7 +106,7 @@ def _key(path: Path) -> str:
 
     key = read_text(path, _MOST_KEY_BYTES).partition("\n")[0].strip()
     if not key:
-        raise click.FileError(str(path), "its first line is empty")
+        raise click.FileError(str(path), sentence("cli.watch.first-line-empty", "its first line is empty"))
     return key
 
 
@@ -112,9 +116,11 @@ def _seconds(text: str) -> float:
     try:
         found = float(number) * unit
     except ValueError as error:
-        raise click.BadParameter(f"{text!r} is no time", param_hint="--for") from error
+        raise click.BadParameter(
+            sentence("cli.watch.time", "{text!r} is no time", text=text), param_hint="--for"
+        ) from error
     if not 2 <= found <= 7 * 86400:
-        raise click.BadParameter("from 2 s to 7 days", param_hint="--for")
+        raise click.BadParameter(sentence("cli.watch.from-2-s", "from 2 s to 7 days"), param_hint="--for")
     return found
 
 
@@ -125,6 +131,9 @@ def _steps(options: dict[str, Any], settings: WatchOptions) -> tuple[Target, Pro
         return watching.replayed(options["replay"], settings)
     target = watching.target(options["name"], options["pid"], options["url"])
     watching.ensure_somebody_listens(target)
+    if target.pid is not None:
+        line = "what its command line wastes: wellfed plan --from-command pid:{pid}"
+        _say(tell("cli.watch.as-started", line, pid=target.pid))
     promised = watching.promise_or_why(target, settings)
     if isinstance(promised, str):
         _say(promised)
@@ -133,7 +142,7 @@ def _steps(options: dict[str, Any], settings: WatchOptions) -> tuple[Target, Pro
 
 
 def _say(line: str) -> None:
-    click.echo(line, err=True)
+    click.echo(words(line), err=True)
 
 
 def _recorded(stack: ExitStack, path: Path, target: Target, promise: Promise | None, steps: Steps) -> Steps:
@@ -153,7 +162,14 @@ def _recorded(stack: ExitStack, path: Path, target: Target, promise: Promise | N
                 recorder.write(sample)
             except OSError as error:
                 recorder = None
-                _say(f"cannot write {path}: {error.strerror}: it is recorded no further, the watch goes on")
+                _say(
+                    tell(
+                        "cli.watch.cannot-write",
+                        "cannot write {path}: {strerror}: it is recorded no further, the watch goes on",
+                        path=path,
+                        strerror=error.strerror,
+                    )
+                )
                 with suppress(OSError):
                     os.ftruncate(file.fileno(), whole)  # no half of a line
         yield sample, diagnosis
@@ -175,10 +191,12 @@ def _closed(file: TextIO) -> None:
 
 
 def _exported(stack: ExitStack, address: str, insecure: bool, target: Target, steps: Steps) -> Steps:
+    from wellfed.verbs.machine_facts import Reading, machine_facts
     from wellfed.watching.export import Exporter, listen
 
     exporter: Exporter = stack.enter_context(listen(address, insecure))
-    click.echo(f"serving {exporter.url}", err=True)
+    click.echo(tell("cli.watch.serving", "serving {url}", url=exporter.url), err=True)
+    stack.callback(Reading(partial(machine_facts, target), partial(setattr, exporter, "facts")).close)
     for sample, diagnosis in steps:
         exporter.update(target.name, diagnosis)
         yield sample, diagnosis

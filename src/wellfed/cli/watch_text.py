@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from wellfed.cli.console import console
+from wellfed.message import joined
+from wellfed.messages.words import phrase, tell, words
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bytes, format_rate
 
@@ -33,8 +35,8 @@ def report(target: Target, diagnosis: Diagnosis, seen: Counter[str]) -> None:
     out.print()
     out.print(bars(diagnosis.view))
     if len(seen) > 1:
-        parts = ", ".join(f"{name} {100 * count / seen.total():.0f} %" for name, count in seen.most_common())
-        out.print(f"\nover the whole time: {parts}", soft_wrap=True)
+        parts = joined(", ", (f"{name} {100 * count / seen.total():.0f} %" for name, count in seen.most_common()))
+        out.print(tell("watch-text.over-whole-time", "\nover the whole time: {parts}", parts=parts), soft_wrap=True)
 
 
 def live(target: Target, steps: Iterator[tuple[Sample, Diagnosis]]) -> Diagnosis | None:
@@ -67,7 +69,12 @@ def _frame(target: Target, diagnosis: Diagnosis) -> RenderableType:
     from rich.console import Group
     from rich.markup import escape
 
-    head = f"[bold]{escape(target.name)}[/]  {escape(target.url or '')}  (Ctrl-C ends)"
+    head = tell(
+        "watch-text.ctrl-c-ends",
+        "[bold]{target}[/]  {url}  (Ctrl-C ends)",
+        target=escape(target.name),
+        url=escape(target.url or ""),
+    )
     return Group(head, "", bars(diagnosis.view), "", *lines(diagnosis))
 
 
@@ -86,13 +93,31 @@ def _finding(finding: Finding) -> list[str]:
 
     colour = _COLOURS.get(finding.verdict, "white")
     verdict = f"[{colour}]{finding.verdict.value.upper():7}[/]"
-    found = [f"{verdict} [bold]{finding.id}[/] on {escape(finding.subject)}: {escape(finding.why)}"]
+    head = tell(
+        "watch-text.finding",
+        "[bold]{id}[/] on {subject}: {why}",
+        id=finding.id,
+        subject=escape(finding.subject),
+        why=escape(words(finding.said or finding.why)),
+    )
+    found = [f"{verdict} {head}"]
     if finding.measured:
-        found.append(f"        seen: {escape(finding.measured)}")
+        found.append(tell("watch-text.seen", "        seen: {measured}", measured=escape(words(finding.measured))))
     if finding.cost is not None and (finding.cost.note or finding.cost.decode_tok_s):
-        taken = f"{format_rate(finding.cost.decode_tok_s)} tokens/s: " if finding.cost.decode_tok_s else ""
-        found.append(f"        costs: {taken}{escape(finding.cost.note)}")
-    found += [f"        fix: {escape(line.removeprefix('# '))}" for line in finding.fix]
+        lost = finding.cost.decode_tok_s
+        taken = tell("watch-text.taken", "{rate} tokens/s: ", rate=format_rate(lost)) if lost else ""
+        found.append(
+            tell(
+                "watch-text.costs",
+                "        costs: {taken}{note}",
+                taken=taken,
+                note=escape(words(finding.cost.said or finding.cost.note)),
+            )
+        )
+    found += [
+        tell("watch-text.fix", "        fix: {removeprefix}", removeprefix=escape(words(line).removeprefix("# ")))
+        for line in finding.fix
+    ]
     return found
 
 
@@ -121,10 +146,19 @@ Row = tuple[str, float | None, str]
 
 def _gpu_rows(view: View) -> Iterator[Row]:
     for gpu in view.gpus or ():
-        power = "" if gpu.power_share is None else f", {100 * gpu.power_share:.0f} % power"
-        yield gpu.subject, gpu.busy, f"{_percent(gpu.busy)} busy{power}"
-        yield f"{gpu.subject} memory", gpu.memory_share, f"of {format_bytes(gpu.memory_total_bytes)}"
-        yield f"{gpu.subject} link", gpu.link_share, gpu.link
+        power = (
+            ""
+            if gpu.power_share is None
+            else tell("watch-text.power", ", {power_share:.0f} % power", power_share=100 * gpu.power_share)
+        )
+        busy = tell("watch-text.gpu-busy", "{busy} busy{power}", busy=_percent(gpu.busy), power=power)
+        yield gpu.subject, gpu.busy, busy
+        yield (
+            tell("watch-text.memory", "{subject} memory", subject=gpu.subject),
+            gpu.memory_share,
+            phrase("ledger.of", "of {bytes}", bytes=format_bytes(gpu.memory_total_bytes)),
+        )
+        yield tell("watch-text.link", "{subject} link", subject=gpu.subject), gpu.link_share, gpu.link
 
 
 def _cpu_rows(view: View) -> Iterator[Row]:
@@ -134,24 +168,39 @@ def _cpu_rows(view: View) -> Iterator[Row]:
     nodes = sorted({host.node_of_cpu.get(cpu, 0) for cpu in host.busy_by_cpu})
     for node in nodes:
         cpus = [busy for cpu, busy in host.busy_by_cpu.items() if host.node_of_cpu.get(cpu, 0) == node]
-        yield f"node{node} cores", sum(cpus) / len(cpus), f"{sum(cpus):.1f} of {len(cpus)} busy"
+        yield (
+            tell("watch-text.node-cores", "node{node} cores", node=node),
+            sum(cpus) / len(cpus),
+            tell("watch-text.busy", "{cpus:.1f} of {count} busy", cpus=sum(cpus), count=len(cpus)),
+        )
     if view.process and view.process.cores is not None:
-        foreign = f", others {host.foreign_cores:.1f}" if host.foreign_cores is not None else ""
+        foreign = (
+            tell("watch-text.others", ", others {foreign_cores:.1f}", foreign_cores=host.foreign_cores)
+            if host.foreign_cores is not None
+            else ""
+        )
         share = view.process.cores / host.cpus if host.cpus else None
-        yield "engine", share, f"{view.process.cores:.1f} cores{foreign}"
+        cores = tell("watch-text.cores", "{cores:.1f} cores{foreign}", cores=view.process.cores, foreign=foreign)
+        yield tell("watch-text.engine-row", "engine"), share, cores
 
 
 def _memory_rows(view: View) -> Iterator[Row]:
     host, group, process = view.host, view.cgroup, view.process
     if host and host.memory_total_bytes and host.memory_available_bytes is not None:
         used = 1 - host.memory_available_bytes / host.memory_total_bytes
-        held = f", the engine {format_bytes(process.rss_bytes)}" if process else ""
-        yield "memory", used, f"{format_bytes(host.memory_available_bytes)} free{held}"
+        held = (
+            tell("watch-text.engine", ", the engine {rss_bytes}", rss_bytes=format_bytes(process.rss_bytes))
+            if process
+            else ""
+        )
+        free = format_bytes(host.memory_available_bytes)
+        note = tell("watch-text.free", "{free} free{held}", free=free, held=held)
+        yield tell("watch-text.memory-row", "memory"), used, note
     if group and group.memory_limit_bytes and group.memory_bytes is not None:
         yield (
-            "memory limit",
+            tell("watch-text.memory-limit", "memory limit"),
             group.memory_bytes / group.memory_limit_bytes,
-            f"of {format_bytes(group.memory_limit_bytes)}",
+            phrase("ledger.of", "of {bytes}", bytes=format_bytes(group.memory_limit_bytes)),
         )
 
 
@@ -159,17 +208,31 @@ def _engine_rows(view: View) -> Iterator[Row]:
     engine = view.engine
     if engine is None:
         return
-    note = f"{format_rate(engine.tok_s)} tokens/s, {format_rate(engine.prompt_tok_s)} prompt"
+    note = tell(
+        "watch-text.tokens-s-prompt",
+        "{tok} tokens/s, {prompt} prompt",
+        tok=format_rate(engine.tok_s),
+        prompt=format_rate(engine.prompt_tok_s),
+    )
     if view.promise is not None:
-        note += f"; planned {format_rate(view.promise.decode_tok_s)} for one user"
-    yield "tokens/s", view.against_promise, note
+        note += tell(
+            "watch-text.planned-one-user",
+            "; planned {decode} for one user",
+            decode=format_rate(view.promise.decode_tok_s),
+        )
+    yield tell("watch-text.rate", "tokens/s"), view.against_promise, note
     slots = engine.running / engine.slots if engine.running is not None and engine.slots else None
-    waiting = f"{format_rate(engine.running)} running, {format_rate(engine.waiting)} waiting"
-    yield "requests", slots, waiting
+    waiting = tell(
+        "watch-text.running-waiting",
+        "{running} running, {waiting} waiting",
+        running=format_rate(engine.running),
+        waiting=format_rate(engine.waiting),
+    )
+    yield tell("watch-text.requests", "requests"), slots, waiting
     if engine.kv_usage is not None:
-        yield "KV cache", engine.kv_usage, _percent(engine.kv_usage)
+        yield tell("watch-text.kv", "KV cache"), engine.kv_usage, _percent(engine.kv_usage)
     if engine.context_fill is not None:
-        yield "context", engine.context_fill, _percent(engine.context_fill)
+        yield tell("watch-text.context", "context"), engine.context_fill, _percent(engine.context_fill)
 
 
 def _probe_rows(view: View) -> Iterator[Row]:
@@ -178,10 +241,26 @@ def _probe_rows(view: View) -> Iterator[Row]:
         return
     share = probe.tok_s / view.promise.decode_tok_s if view.promise is not None and probe.tok_s is not None else None
     first = "?" if probe.ttft_s is None else f"{1e3 * probe.ttft_s:.0f} ms"
-    failed = f", {_percent(probe.failed)} failed: {probe.error or '?'}" if probe.failed else ""
-    waits = f", one waits for {probe.waited_s:.0f} s" if probe.waiting and (probe.waited_s or 0.0) >= 1 else ""
-    note = f"{format_rate(probe.tok_s)} tokens/s, first after {first}, {probe.asked} answers{waits}{failed}"
-    yield "probes", share, note
+    failed = (
+        tell("watch-text.failed", ", {failed} failed: {error}", failed=_percent(probe.failed), error=probe.error or "?")
+        if probe.failed
+        else ""
+    )
+    waits = (
+        tell("watch-text.one-waits-s", ", one waits for {waited:.0f} s", waited=probe.waited_s)
+        if probe.waiting and (probe.waited_s or 0.0) >= 1
+        else ""
+    )
+    note = tell(
+        "watch-text.tokens-s-first",
+        "{tok} tokens/s, first after {first}, {asked} answers{waits}{failed}",
+        tok=format_rate(probe.tok_s),
+        first=first,
+        asked=probe.asked,
+        waits=waits,
+        failed=failed,
+    )
+    yield tell("watch-text.probes", "probes"), share, note
 
 
 def _percent(share: float | None) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 from wellfed.engines.versions import CURRENT
 from wellfed.nouns.estimate import DeviceMemory, Quantity, Start, Term
-from wellfed.nouns.plan import Plan
+from wellfed.nouns.plan import Plan, Request
+from wellfed.perf.memory import cache_tokens
 from wellfed.planner.answer import Answer
 from wellfed.planner.host_cost import HostCost
 from wellfed.planner.kinds import describe, kind_of
@@ -17,6 +18,7 @@ from wellfed.planner.replicas import replicas
 from wellfed.planner.search import meets_targets, missed_targets
 from wellfed.planner.start import starts_of
 from wellfed.planner.sweep import MostUsers
+from wellfed.planner.tiers import tiers
 from wellfed.planner.which_cpu import HostChoice, WhichCpu
 from wellfed.verbs.from_command import AsItIs
 from wellfed.verbs.next_steps import NextSteps
@@ -180,6 +182,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "memory": [device_json(device) for device in estimate.memory.devices],
         "max_sequences": estimate.memory.max_sequences,
         "max_context": estimate.memory.max_context,
+        "cache_tokens": _cache_tokens(plan),
         "ttft_s": quantity_json(estimate.ttft_s),
         "tpot_s": quantity_json(estimate.tpot_s),
         "decode_tok_s": quantity_json(estimate.decode_tok_s),
@@ -192,6 +195,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "load_s": estimate.load_s,
         "starts": [_start_json(start) for start in starts_of(plan)],
         "limited_by": estimate.limited_by,
+        "cache_tiers": [asdict(tier) for tier in tiers(plan)],
         "meets_targets": meets_targets(plan),
         "missed": [{"target": missed.target, "by": missed.by} for missed in missed_targets(plan)],
         "decode": [_term(term) for term in estimate.decode],
@@ -199,6 +203,13 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "assumptions": [asdict(assumption) for assumption in estimate.assumptions],
         "calibration": estimate.calibration,
     }
+
+
+def _cache_tokens(plan: Plan) -> float | None:
+    """Tokens of cache of one replica, of engines that fill a pool with it."""
+    if plan.layout.engine.is_local or not plan.layout.gpus:
+        return None
+    return cache_tokens(Request(plan.machine, plan.model, plan.weights, plan.layout, plan.workload))
 
 
 def _layout_json(layout: Any) -> dict[str, Any]:

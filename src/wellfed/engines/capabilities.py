@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 
 from wellfed.engines.versions import Version, least_capability
 from wellfed.hardware.parts import GpuSpec
+from wellfed.message import sentence
 from wellfed.models.checkpoint_formats import why_not_loaded
 from wellfed.models.model import Model
 from wellfed.nouns.layout import Engine
 
 # Compute capability of the first NVIDIA GPUs whose matrix units know a format (CUDA C++ programming guide).
 _FP8_CAPABILITY, _FP4_CAPABILITY = 8.9, 10.0
+# From here on vLLM and SGLang multiply FP8 and FP4 weights that the chip does not know by widening them to 16 bits on
+# their way (Marlin, W8A16 and W4A16): their size is read, the rate of 16 bits is computed at.
+_MARLIN_CAPABILITY = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class Capabilities:
     cpu_layers: bool = False  # some layers on the CPU
     cpu_experts: bool = False  # routed experts on the CPU
     moe_only: bool = False
+    adapters: bool = False  # LoRA adapters are served beside the model
+    widens: bool = False  # FP8 and FP4 weights run on NVIDIA cards that do not know them
     max_sequences: tuple[int, ...] = (1,)
     batch_tokens: tuple[int, ...] = (2048,)
     architectures: Mapping[str, frozenset[str]] = field(default_factory=dict)  # of a vendor, where not all
@@ -69,6 +75,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         cpu_only=True,
         cpu_layers=True,
         cpu_experts=True,
+        adapters=True,
         architectures=_INTEL_GRAPHICS,
         source="llama.cpp docs/build.md and tools/server/README.md",
     ),
@@ -83,6 +90,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         cpu_only=True,
         cpu_layers=True,
         cpu_experts=True,
+        adapters=True,
         source="ik_llama.cpp README.md",
     ),
     Engine.VLLM: Capabilities(
@@ -95,6 +103,8 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         tensor_parallel=True,
         expert_parallel=True,
         attention_data_parallel=True,
+        widens=True,
+        adapters=True,
         max_sequences=_SLOTS,
         batch_tokens=(2048, 8192, 16384),
         cpu_on_request=("bf16",),
@@ -111,6 +121,8 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         tensor_parallel=True,
         expert_parallel=True,
         attention_data_parallel=True,
+        widens=True,
+        adapters=True,
         max_sequences=_SLOTS,
         batch_tokens=(4096, 8192, 16384),
         architectures={"amd": frozenset({"cdna3", "cdna4"}), "huawei": frozenset({"davinci"})},
@@ -182,20 +194,35 @@ def why_not(
     `named`: it was asked for by name, so that a build of its own for CPUs may be meant.
     """
     if capabilities.moe_only and not model.is_moe:
-        return "runs mixture-of-experts models only"
+        return sentence("capabilities.runs-mixture-experts", "runs mixture-of-experts models only")
     unread = why_not_loaded(model, capabilities.engine.value)
     if unread is not None:
         return unread
     if gpu is None:
-        return None if capabilities.cpu_only or (named and capabilities.cpu_on_request) else "needs a GPU"
+        return (
+            None
+            if capabilities.cpu_only or (named and capabilities.cpu_on_request)
+            else sentence("capabilities.needs-gpu", "needs a GPU")
+        )
     if gpu.vendor not in capabilities.vendors:
-        return f"does not support {gpu.vendor} GPUs"
+        return sentence("capabilities.does-support-gpus", "does not support {vendor} GPUs", vendor=gpu.vendor)
     known = capabilities.architectures.get(gpu.vendor)
     if known is not None and gpu.architecture not in known:
-        return f"does not support {gpu.name} ({gpu.architecture})"
+        return sentence(
+            "capabilities.does-support",
+            "does not support {gpu} ({architecture})",
+            gpu=gpu.name,
+            architecture=gpu.architecture,
+        )
     least = least_capability(version, capabilities.vendors[gpu.vendor])
     if gpu.compute_capability and float(gpu.compute_capability) < least:
-        return f"needs compute capability {least}, {gpu.name} has {gpu.compute_capability}"
+        return sentence(
+            "capabilities.needs-compute",
+            "needs compute capability {least}, {gpu} has {compute_capability}",
+            least=least,
+            gpu=gpu.name,
+            compute_capability=gpu.compute_capability,
+        )
     return None
 
 
@@ -210,9 +237,11 @@ def usable_quantisations(capabilities: Capabilities, model: Model, gpu: GpuSpec 
         return tuple(name for name in _published(capabilities, model) if name in _CANN_TYPES)
     chosen = []
     for name in _with_int8(capabilities, gpu, _published(capabilities, model)):
-        if name in {"fp8", "fp8-fp4-experts"} and not _knows(gpu, _FP8_CAPABILITY):
+        widened = capabilities.widens and _has(gpu, _MARLIN_CAPABILITY)
+        if name in {"fp8", "fp8-fp4-experts"} and not (widened or _knows(gpu, _FP8_CAPABILITY)):
             continue
-        if name == "nvfp4" and not _knows(gpu, _FP4_CAPABILITY, amd=False):
+        only = model.native_quantisation.lower() == "nvfp4"  # else INT4 is as quick, and smaller
+        if name == "nvfp4" and not (_knows(gpu, _FP4_CAPABILITY, amd=False) or (widened and only)):
             continue
         chosen.append(name)
     return tuple(chosen)
@@ -235,7 +264,8 @@ def reads_on_request(capabilities: Capabilities, model: Model, usable: tuple[str
     native = model.native_quantisation.lower()
     halves = ("fp16", "fp32") if "bf16" in usable else ()
     experts = ("mxfp4",) if native == "mxfp4-experts" else ()
-    return (*halves, *experts, *(("int8",) if native in _WIDE else ()))
+    narrow = ("nvfp4",) if native in _WIDE and capabilities.widens else ()
+    return (*halves, *experts, *narrow, *(("int8",) if native in _WIDE else ()))
 
 
 def _published(capabilities: Capabilities, model: Model) -> tuple[str, ...]:
@@ -250,6 +280,11 @@ def _published(capabilities: Capabilities, model: Model) -> tuple[str, ...]:
     if native == "fp8":
         return tuple(name for name in capabilities.quantisations if name != "bf16")
     return (native,)
+
+
+def _has(gpu: GpuSpec | None, capability: float) -> bool:
+    """Whether it is an NVIDIA GPU of at least this compute capability."""
+    return gpu is not None and gpu.vendor == "nvidia" and float(gpu.compute_capability or 0) >= capability
 
 
 def _knows(gpu: GpuSpec | None, capability: float, amd: bool = True) -> bool:

@@ -32,6 +32,8 @@ def split_words(plan: Plan) -> list[str]:
 def expert_words(plan: Plan) -> list[str]:
     """Which layers leave their experts in RAM; for ik_llama.cpp on several GPUs also which GPU has the others'."""
     offload = plan.layout.offload
+    if plan.layout.overrides:
+        return ["--override-tensor", ",".join(f"{pattern}={place}" for pattern, place in plan.layout.overrides)]
     if offload.cpu_only or offload.cpu_expert_layers == 0:
         return []
     if offload.cpu_expert_layers is None:

@@ -18,7 +18,7 @@ FLAGS = (
     "--port", "--metrics", "--cache-type-k", "--cache-type-v", "--flash-attn", "--cpu-moe", "--n-cpu-moe",
     "--tensor-split", "--override-tensor", "--numa", "--split-mode", "--no-mmap", "--alias", "--cache-ram",
     "--kv-unified", "--no-kv-offload", "--no-mmproj-offload", "--cors-origins", "--spec-type", "--spec-draft-n-max",
-    "--spec-draft-model", "--spec-ngram-simple-size-m",
+    "--spec-draft-model", "--spec-ngram-simple-size-m", "--swa-full", "--no-op-offload", "--no-repack", "--lora",
 )  # fmt: skip
 # Left out where a program does not know them: before October 2025 (pull request 16391) no prompts were kept in RAM.
 # Before 2026 any page that a browser shows could ask the server (pull request 25655); a key protects those.
@@ -77,6 +77,9 @@ def _arguments(plan: Plan, model_file: str, endpoint: Endpoint, bound: Binding) 
     if layout.engine is Engine.LLAMA_CPP:
         words += ["--flash-attn", "on" if layout.flash_attention else "off"]
     words += drafting_words(layout)
+    options = dict(layout.options)
+    if options.get("lora") == "1":
+        words += [word for n in range(int(options.get("loras", 1))) for word in ("--lora", f"ADAPTER-{n + 1}.gguf")]
     if layout.prompt_cache_bytes is not None:
         words += ["--cache-ram", str(layout.prompt_cache_bytes // MIB)]
     words += _numa(plan, bound)
@@ -89,6 +92,9 @@ def _switch_words(layout: Layout) -> list[str]:
     words = ["--split-mode", "row"] if layout.tensor_parallel > 1 and layout.gpus > 1 else []
     words += ["--kv-unified"] if options.get("kv_unified") == "1" else []
     words += ["--no-kv-offload"] if options.get("no_kv_offload") == "1" else []
+    words += ["--swa-full"] if options.get("swa_full") == "1" else []
+    words += ["--no-op-offload"] if options.get("op_offload") == "0" else []
+    words += ["--no-repack"] if options.get("repack") == "0" and layout.engine is Engine.LLAMA_CPP else []
     return words + (["--no-mmproj-offload"] if options.get("mmproj") == "ram" else [])
 
 

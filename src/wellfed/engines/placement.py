@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from wellfed.engines.spec import Binding, MemoryPolicy
 from wellfed.hardware.machine import Machine, NumaNode
+from wellfed.message import sentence
 from wellfed.nouns.layout import Engine, Layout, NumaPolicy
 
 
@@ -17,23 +18,37 @@ def binding(machine: Machine, layout: Layout) -> Binding:
     """
     nodes = [node for node in machine.numa_nodes if node.cpus]
     if layout.gpus == 0 and layout.tensor_parallel > 1 and len(nodes) > 1:
-        return Binding(_allowed(machine, _cpus(nodes)), why="each rank binds its own threads and pages")
+        return Binding(
+            _allowed(machine, _cpus(nodes)),
+            why=sentence("placement.each-rank-binds", "each rank binds its own threads and pages"),
+        )
     if len(nodes) < 2:
         fast = _performance_cores(machine)
-        return Binding(_allowed(machine, fast), why="performance cores only") if fast else Binding()
+        return (
+            Binding(_allowed(machine, fast), why=sentence("placement.performance-cores", "performance cores only"))
+            if fast
+            else Binding()
+        )
     if layout.numa is NumaPolicy.INTERLEAVE:
         spread = tuple(node.os_index for node in nodes)
-        why = "threads and pages on all nodes, as planned"
+        why = sentence("placement.threads-pages-all", "threads and pages on all nodes, as planned")
         return Binding(_allowed(machine, _cpus(nodes)), spread, MemoryPolicy.INTERLEAVE, why)
     if layout.numa is NumaPolicy.DUPLICATE:
-        return Binding(_allowed(machine, _cpus(nodes)), why="the engine keeps a copy of the weights on each node")
+        return Binding(
+            _allowed(machine, _cpus(nodes)),
+            why=sentence("placement.engine-keeps-copy", "the engine keeps a copy of the weights on each node"),
+        )
     return _one_socket(machine, layout, nodes)
 
 
 def _one_socket(machine: Machine, layout: Layout, nodes: list[NumaNode]) -> Binding:
-    sockets = {gpu.socket for gpu in machine.gpus[: layout.gpus] if gpu.socket is not None}
+    used = [gpu for gpu in machine.gpus if gpu.index in layout.devices] or machine.gpus[: layout.gpus]
+    sockets = {gpu.socket for gpu in used if gpu.socket is not None}
     if len(sockets) > 1:
-        return Binding(_allowed(machine, _cpus(nodes)), why="GPUs of several sockets: each rank binds its own")
+        return Binding(
+            _allowed(machine, _cpus(nodes)),
+            why=sentence("placement.gpus-several-sockets", "GPUs of several sockets: each rank binds its own"),
+        )
     chosen = next(iter(sockets), None)
     if chosen is None:
         chosen = max(
@@ -41,8 +56,15 @@ def _one_socket(machine: Machine, layout: Layout, nodes: list[NumaNode]) -> Bind
         )
     local = [node for node in nodes if node.socket == chosen]
     if not local:
-        return Binding(_allowed(machine, _cpus(nodes)), why="which node belongs to which socket is unknown")
-    why = f"socket {chosen}: " + ("the GPU's own" if sockets else "the one with most free memory")
+        return Binding(
+            _allowed(machine, _cpus(nodes)),
+            why=sentence("placement.which-node-belongs", "which node belongs to which socket is unknown"),
+        )
+    why = sentence("placement.socket", "socket {chosen}: ", chosen=chosen) + (
+        sentence("placement.gpu-own", "the GPU's own")
+        if sockets
+        else sentence("placement.one-most-free", "the one with most free memory")
+    )
     indices = tuple(node.os_index for node in local)
     return Binding(_allowed(machine, _cpus(local)), indices, MemoryPolicy.BIND, why)
 

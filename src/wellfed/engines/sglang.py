@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wellfed.engines.placement import binding, threads
 from wellfed.engines.spec import HEAD_TO_NAME, Endpoint, LaunchSpec
+from wellfed.message import sentence
 from wellfed.nouns.layout import DraftKind, Engine, Layout, NumaPolicy
 from wellfed.nouns.plan import Plan
 
@@ -13,6 +14,8 @@ FLAGS = (
     "--enable-dp-attention", "--numa-node", "--nnodes", "--node-rank", "--dist-init-addr", "--enable-metrics",
     "--mem-fraction-static", "--disable-cuda-graph", "--speculative-algorithm", "--speculative-num-draft-tokens",
     "--speculative-num-steps", "--speculative-eagle-topk", "--speculative-draft-model-path", "--config",
+    "--max-total-tokens", "--enable-hierarchical-cache", "--hicache-size", "--hicache-ratio",
+    "--ep-num-redundant-experts", "--enable-lora", "--max-loras-per-batch", "--max-lora-rank", "--lora-target-modules",
     "--kt-weight-path", "--kt-method", "--kt-cpuinfer", "--kt-threadpool-count", "--kt-num-gpu-experts",
 )  # fmt: skip
 
@@ -44,6 +47,7 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
     fraction = dict(layout.options).get("mem_fraction_static")
     words += ["--mem-fraction-static", fraction] if fraction else []
     words += [] if layout.cuda_graphs else ["--disable-cuda-graph"]
+    words += _kept_words(dict(layout.options))
     words += drafting_words(layout)
     words += _numa(plan)
     words += _ktransformers(plan, model)
@@ -61,8 +65,28 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
         gpus=tuple(range(min(layout.gpus, len(plan.machine.gpus)))),
         files=(model,),
         nodes=plan.machine.count if several else 1,
-        notes=("set --node-rank and --dist-init-addr on each node",) if several else (),
+        notes=(sentence("engines.sglang.set-node-rank", "set --node-rank and --dist-init-addr on each node"),)
+        if several
+        else (),
     )
+
+
+def _kept_words(options: dict[str, str]) -> list[str]:
+    """What was pinned of cache and adapters."""
+    words = []
+    if options.get("cache_tokens"):
+        words += ["--max-total-tokens", options["cache_tokens"]]
+    if options.get("hicache") == "1":
+        words.append("--enable-hierarchical-cache")
+        size, ratio = options.get("hicache_gb"), options.get("hicache_ratio")
+        words += ["--hicache-size", f"{float(size):g}"] if size else []
+        words += ["--hicache-ratio", f"{float(ratio):g}"] if ratio and not size else []
+    if options.get("redundant_experts"):
+        words += ["--ep-num-redundant-experts", options["redundant_experts"]]
+    if options.get("lora") == "1":
+        words += ["--enable-lora", "--max-loras-per-batch", options.get("loras", "8")]
+        words += ["--max-lora-rank", options.get("lora_rank", "16"), "--lora-target-modules", "all"]
+    return words
 
 
 def drafting_words(layout: Layout) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from wellfed.engines.placement import binding
 from wellfed.engines.spec import HEAD_TO_NAME, Endpoint, LaunchSpec
+from wellfed.message import sentence
 from wellfed.nouns.layout import DraftKind
 from wellfed.nouns.plan import Plan
 
@@ -44,7 +45,9 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
         gpus=tuple(range(min(layout.gpus, len(plan.machine.gpus)))),
         files=(model,),
         nodes=plan.machine.count if several else 1,
-        notes=(f"extra.yaml holds: {'; '.join(extra)}",) if extra else (),
+        notes=(sentence("tensorrt-llm.extra-yaml-holds", "extra.yaml holds: {extra}", extra="; ".join(extra)),)
+        if extra
+        else (),
     )
 
 

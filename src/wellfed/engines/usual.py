@@ -19,7 +19,7 @@ def is_usual(machine: Machine, model: Model, layout: Layout) -> bool:
     """Whether a plan's engine is one that this machine's owner would install."""
     match layout.engine:
         case Engine.TENSORRT_LLM:
-            return not _consumer(machine) and can_be_started(machine, layout)
+            return not _consumer(machine, layout) and can_be_started(machine, layout)
         case Engine.IK_LLAMA_CPP | Engine.KTRANSFORMERS:
             return model.is_moe and bool(machine.gpus)
         case _:
@@ -35,6 +35,7 @@ def can_be_started(machine: Machine, layout: Layout) -> bool:
     return not (layout.engine is Engine.TENSORRT_LLM and (spans or layout.data_parallel > 1))
 
 
-def _consumer(machine: Machine) -> bool:
-    names = [gpu.spec.name.lower() for gpu in machine.gpus if gpu.spec]
+def _consumer(machine: Machine, layout: Layout) -> bool:
+    used = [gpu for gpu in machine.gpus if gpu.index in layout.devices] or machine.gpus[: max(1, layout.gpus)]
+    names = [gpu.spec.name.lower() for gpu in used if gpu.spec]
     return any(name.startswith(_GEFORCE) for name in names)

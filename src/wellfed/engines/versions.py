@@ -36,23 +36,40 @@ _AUTO_SLOTS_BUILD = 7400  # four slots over one cache where none are named (Dece
 _FUSED_INDEXER_BUILD = 10_200
 _FIRST_V1, _LAST_UNSORTED, _GRAPHS_IN_BUDGET, _FIRST_LATENT = (0, 9, 0), (0, 11, 0), (0, 12, 0), (0, 7, 0)
 _FIRST_CHUNKS = (0, 5, 4)  # long contexts are prefilled in chunks unasked
+FRONT = "front"  # the option that names a program around llama.cpp with defaults of its own
 _NO_VOLTA = (0, 11, 0)  # vLLM's last engine for compute capability 7.0 went with V0
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of an engine; `numbers` compare within an engine, llama.cpp's are (build,)."""
+    """One version of an engine; `numbers` compare within an engine, llama.cpp's are (build,).
+
+    `options`: switches of a program around the engine, which has versions of its own.
+    """
 
     engine: Engine
     text: str
     numbers: tuple[int, ...]
+    options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_front(self) -> bool:
+        """Whether it is a version of a program around the engine, such as Ollama."""
+        return any(name == FRONT for name, _ in self.options)
 
     def applied(self, layout: Layout) -> Layout:
         """The layout with the switches this version decides; what was pinned by a flag stands."""
+        if self.is_front:
+            return self._in_front(layout)
         named = {key for key, _ in layout.options}
         switches = tuple(pair for pair in _switches(self) if pair[0] not in named)
         changed = replace(layout, version=self.text, options=(*layout.options, *switches))
         return replace(changed, latent_cache=False) if _expands_latents(self) else changed
+
+    def _in_front(self, layout: Layout) -> Layout:
+        switches = tuple(pair for pair in self.options if pair not in layout.options and pair[0] != "flash")
+        flash = layout.flash_attention and ("flash", "0") not in self.options
+        return replace(layout, version=self.text, options=(*layout.options, *switches), flash_attention=flash)
 
 
 def version(engine: Engine, text: str) -> Version:
@@ -74,11 +91,15 @@ def version(engine: Engine, text: str) -> Version:
 def parted(text: str) -> tuple[Engine, Version | None]:
     """`vllm` or `vllm@0.17`. Raises BadInput for engines that are not planned for, and versions they have not."""
     name, at, rest = text.strip().partition("@")
+    if name.lower() == "ollama":
+        from wellfed.engines import ollama
+
+        return Engine.LLAMA_CPP, ollama.version(rest)
     known = {engine.value: engine for engine in Engine}
     engine = known.get(name.lower())
     if engine is None:
         said = message("version.engine", "no engine is called {name}", name=name)
-        raise BadInput(said, message("version.engines", "engines: {names}", names=Listing(tuple(known))))
+        raise BadInput(said, message("version.engines", "engines: {names}", names=Listing((*known, "ollama"))))
     return engine, version(engine, rest) if at else None
 
 
@@ -142,4 +163,6 @@ def least_capability(chosen: Version | None, usual: float) -> float:
 
 def has_auto_slots(chosen: Version | None) -> bool:
     """Whether llama.cpp's server takes four slots over one cache where nobody names a number."""
+    if chosen is not None and chosen.is_front:
+        return False
     return chosen is None or (chosen.engine is Engine.LLAMA_CPP and chosen.numbers[0] >= _AUTO_SLOTS_BUILD)

@@ -6,6 +6,7 @@ import json
 
 from wellfed.engines.placement import binding, rank_cpus
 from wellfed.engines.spec import HEAD_TO_NAME, Endpoint, LaunchSpec, ranges
+from wellfed.message import sentence
 from wellfed.nouns.layout import DraftKind, Layout
 from wellfed.nouns.plan import Plan, Request
 from wellfed.perf.memory import rank_pool_bytes
@@ -15,7 +16,8 @@ FLAGS = (
     "--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size", "--enable-expert-parallel",
     "--kv-cache-dtype", "--quantization", "--gpu-memory-utilization", "--numa-bind", "--nnodes", "--cpu-offload-gb",
     "--enforce-eager", "--decode-context-parallel-size", "--speculative-config", "--distributed-executor-backend",
-    "--kv-cache-memory-bytes", "--dtype", "--load-format",
+    "--kv-cache-memory-bytes", "--dtype", "--load-format", "--kv-offloading-size", "--enable-lora", "--max-loras",
+    "--max-lora-rank",
 )  # fmt: skip
 
 
@@ -34,7 +36,7 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
         engine=layout.engine,
         argv=tuple(words),
         endpoint=endpoint,
-        environment={"OMP_NUM_THREADS": "1"} if layout.gpus else _cpu_environment(plan),
+        environment=_gpu_environment(layout) if layout.gpus else _cpu_environment(plan),
         secrets={"VLLM_API_KEY": endpoint.api_key} if endpoint.api_key else {},
         binding=bound,
         gpus=tuple(range(min(layout.gpus, len(plan.machine.gpus)))),
@@ -81,16 +83,25 @@ def _degrees(layout: Layout) -> list[str]:
 
 _OPTION_FLAGS = {
     "gpu_memory_utilization": "--gpu-memory-utilization", "cpu_offload_gb": "--cpu-offload-gb",
-    "decode_context_parallel": "--decode-context-parallel-size",
+    "decode_context_parallel": "--decode-context-parallel-size", "kv_cache_bytes": "--kv-cache-memory-bytes",
+    "kv_ram_gib": "--kv-offloading-size",
 }  # fmt: skip
+_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM reserves for
+
+
+def _lora_rank(options: dict[str, str]) -> str:
+    wanted = int(options.get("lora_rank", 16))
+    return str(next((rank for rank in _LORA_RANKS if rank >= wanted), wanted))
 
 
 def _on_gpus(plan: Plan) -> list[str]:
     layout, words = plan.layout, []
     options = dict(layout.options)
-    for name in ("gpu_memory_utilization", "cpu_offload_gb", "decode_context_parallel"):
+    for name, flag in _OPTION_FLAGS.items():
         if name in options:
-            words += [_OPTION_FLAGS[name], options[name]]
+            words += [flag, options[name]]
+    if options.get("lora") == "1":
+        words += ["--enable-lora", "--max-loras", options.get("loras", "1"), "--max-lora-rank", _lora_rank(options)]
     if not layout.cuda_graphs:
         words.append("--enforce-eager")
     if layout.kv_type != "f16":
@@ -106,6 +117,12 @@ def _on_cpus(plan: Plan) -> list[str]:
     return ["--dtype", "bfloat16", "--kv-cache-memory-bytes", str(rank_pool_bytes(request))]
 
 
+def _gpu_environment(layout: Layout) -> dict[str, str]:
+    """Pipeline stages of unequal length are told by a variable."""
+    stages = {"VLLM_PP_LAYER_PARTITION": ",".join(map(str, layout.split))} if layout.split else {}
+    return {"OMP_NUM_THREADS": "1", **stages}
+
+
 def _cpu_environment(plan: Plan) -> dict[str, str]:
     """The CPUs of each rank's threads; left to vLLM, which wants a NUMA node for each, where they are not known."""
     ranks = rank_cpus(plan.machine, plan.layout, binding(plan.machine, plan.layout))
@@ -115,6 +132,14 @@ def _cpu_environment(plan: Plan) -> dict[str, str]:
 def _notes(plan: Plan) -> tuple[str, ...]:
     layout = plan.layout
     if not layout.gpus:
-        return ("vLLM on CPUs: its speed is an assumption, its memory is measured",)
+        return (
+            sentence(
+                "engines.vllm.vllm-cpus-speed", "vLLM on CPUs: its speed is an assumption, its memory is measured"
+            ),
+        )
     sockets = {gpu.socket for gpu in plan.machine.gpus[: layout.gpus] if gpu.socket is not None}
-    return ("ranks of GPUs on several sockets are bound by --numa-bind",) if len(sockets) > 1 else ()
+    return (
+        (sentence("engines.vllm.ranks-gpus-several", "ranks of GPUs on several sockets are bound by --numa-bind"),)
+        if len(sockets) > 1
+        else ()
+    )

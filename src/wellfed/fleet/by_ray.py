@@ -16,7 +16,7 @@ def gather_by_ray(nodes: tuple[str, ...], how: Gathering, told: Told = lambda *_
     """Ask the nodes of the cluster (by name or Ray's node id; none named: all that live). Raises BadInput without Ray,
     a cluster, or a node of that name.
     """
-    ray = _ray()
+    ray = connected()
     alive = {node["NodeManagerHostname"] or node["NodeID"]: node["NodeID"] for node in ray.nodes() if node["Alive"]}
     by_id = {node["NodeID"]: node["NodeID"] for node in ray.nodes() if node["Alive"]}
     if len(alive) < len(by_id):
@@ -85,7 +85,8 @@ def _affinity(node_id: str) -> Any:
     return NodeAffinitySchedulingStrategy(node_id, soft=False)
 
 
-def _ray() -> Any:
+def connected() -> Any:
+    """Ray, connected to the cluster that runs. Raises BadInput without either."""
     try:
         import ray  # type: ignore[import-not-found,unused-ignore]
     except ImportError as error:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from wellfed.errors import BadInput
 from wellfed.fleet.script import VERSION
 from wellfed.hardware.machine import Origin
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.topology.collect import CGROUP_FILES, MAX_FILE_BYTES, MAX_FILES, MAX_TOTAL_BYTES, WANTED
 from wellfed.topology.redact import redact
 from wellfed.topology.snapshot import META, Snapshot, Tree
@@ -47,7 +47,11 @@ def read_stream(stream: BinaryIO, name: str, redacted: bool = True) -> Snapshot:
     sent = _read(lines)
     if not sent.files and not sent.dumps:
         raise BadInput(message("fleet.empty", "{name} sent no file", name=name))
-    notes = () if sent.ended else (f"what {name} sent ends early: parts may be missing",)
+    notes = (
+        ()
+        if sent.ended
+        else (sentence("fleet.stream.what-sent-ends", "what {name} sent ends early: parts may be missing", name=name),)
+    )
     files = {path: bytes(content).rstrip(b"\n") + b"\n" for path, content in sent.files.items()}
     files = {path: content for path, content in files.items() if content.strip() or _EMPTY_SAYS.fullmatch(path)}
     tree = Tree(Snapshot(name, Origin.SNAPSHOT, {}, sent.links))

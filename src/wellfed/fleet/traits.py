@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from wellfed.hardware.machine import Gpu, Machine, Socket
+from wellfed.topology.snapshot import Snapshot, Tree
 from wellfed.units import format_bytes
 
 UNKNOWN = "?"
+_BIOS = "/sys/class/dmi/id"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -29,6 +31,13 @@ def traits(machine: Machine, firmware: str | None = None) -> Mapping[Trait, str]
         found[Trait(subject, name)] = UNKNOWN if value is None else str(value)
     found[Trait("system", "firmware")] = firmware or UNKNOWN
     return found
+
+
+def firmware(snapshot: Snapshot) -> str | None:
+    """The firmware's version and date, as the system tells them."""
+    tree = Tree(snapshot)
+    words = (tree.text(f"{_BIOS}/bios_version"), tree.text(f"{_BIOS}/bios_date"))
+    return " ".join(filter(None, words)) or None
 
 
 def family(machine: Machine) -> tuple[str, str, str]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from wellfed.errors import BadInput, WellfedError
 from wellfed.homes import expanded, home, under_home
 from wellfed.launch.simple_index import IndexFile, fetch_from_index
-from wellfed.message import Amount, Message, message
+from wellfed.message import Amount, Message, message, sentence
 
 MODEL_ID = "smollm2-135m"
 CATALOGUE_NAME = f"{MODEL_ID} q4_1"  # the same model, planned without its file
@@ -179,7 +179,9 @@ def _called(words: list[str]) -> None:
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         errors = [line for line in lines if line.lower().startswith("error")]
-        raise WellfedError((errors or lines or [f"exit {done.returncode}"])[-1][:300])
+        raise WellfedError(
+            (errors or lines or [sentence("demo.exit", "exit {returncode}", returncode=done.returncode)])[-1][:300]
+        )
 
 
 def _ensure_pinned(path: Path) -> None:

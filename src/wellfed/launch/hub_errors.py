@@ -6,9 +6,13 @@ import errno
 import os
 
 from wellfed.errors import WellfedError
+from wellfed.message import sentence
 
 HUGGING_FACE = "https://huggingface.co"
-MIRRORS = "a mirror may: HF_ENDPOINT=https://hf-mirror.com, or --hub modelscope; or give a local file"
+MIRRORS = sentence(
+    "hub-errors.mirror-may-hf",
+    "a mirror may: HF_ENDPOINT=https://hf-mirror.com, or --hub modelscope; or give a local file",
+)
 
 
 def endpoint() -> str:
@@ -21,21 +25,58 @@ def explained(repository: str, error: Exception, hub: str = "huggingface") -> We
     if isinstance(error, WellfedError):
         return error
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return WellfedError(f"the disk filled up: {error.strerror}", "free some space and run it again: it goes on")
+        return WellfedError(
+            sentence("hub-errors.disk-filled-up", "the disk filled up: {strerror}", strerror=error.strerror),
+            sentence("hub-errors.free-some-space", "free some space and run it again: it goes on"),
+        )
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-        where = error.filename or "the hub's cache"
-        return WellfedError(f"may not write {where}: {error.strerror}", "point HF_HOME at a folder of your own")
+        where = error.filename or sentence("hub-errors.hub-cache", "the hub's cache")
+        return WellfedError(
+            sentence("hub-errors.may-write", "may not write {where}: {strerror}", where=where, strerror=error.strerror),
+            sentence("hub-errors.point-hf-home", "point HF_HOME at a folder of your own"),
+        )
     name, status = type(error).__name__, _status(error)
     if name == "GatedRepoError" or status == 403:
-        hint = f"ask for access on its page ({endpoint()}/{repository}), then set HF_TOKEN"
-        return WellfedError(f"{repository} is gated: its owner must let you in", hint)
+        hint = sentence(
+            "hub-errors.ask-access-page",
+            "ask for access on its page ({endpoint}/{repository}), then set HF_TOKEN",
+            endpoint=endpoint(),
+            repository=repository,
+        )
+        return WellfedError(
+            sentence(
+                "hub-errors.gated-owner-must", "{repository} is gated: its owner must let you in", repository=repository
+            ),
+            hint,
+        )
     if status == 401:
-        hint = "check the name; a private or gated one needs HF_TOKEN. Another repository is named by --repo"
-        return WellfedError(f"{repository} is not there, or not for everybody (401)", hint)
+        hint = sentence(
+            "hub-errors.check-name-private",
+            "check the name; a private or gated one needs HF_TOKEN. Another repository is named by --repo",
+        )
+        return WellfedError(
+            sentence(
+                "hub-errors.there-everybody-401",
+                "{repository} is not there, or not for everybody (401)",
+                repository=repository,
+            ),
+            hint,
+        )
     if name in ("RepositoryNotFoundError", "EntryNotFoundError", "RevisionNotFoundError") or status == 404:
-        return WellfedError(f"{repository} is not on the hub", "check the name; another is given by --repo")
+        return WellfedError(
+            sentence("hub-errors.hub", "{repository} is not on the hub", repository=repository),
+            sentence("hub-errors.check-name-another", "check the name; another is given by --repo"),
+        )
     if status is not None:
-        return WellfedError(f"the hub answers {status} for {repository}", f"try again later; {MIRRORS}")
+        return WellfedError(
+            sentence(
+                "hub-errors.hub-answers",
+                "the hub answers {status} for {repository}",
+                status=status,
+                repository=repository,
+            ),
+            sentence("hub-errors.try-again-later", "try again later; {mirrors}", mirrors=MIRRORS),
+        )
     return unreachable(repository, name, hub)
 
 
@@ -43,9 +84,26 @@ def unreachable(repository: str, why: str = "", hub: str = "huggingface") -> Wel
     """Nobody answers."""
     reason = f" ({why})" if why else ""
     if hub == "modelscope":
-        hint = "try again, take --hub huggingface, or give a local file"
-        return WellfedError(f"cannot reach {repository} on ModelScope{reason}", hint)
-    return WellfedError(f"cannot reach {repository} on the hub: {endpoint()} does not answer{reason}", MIRRORS)
+        hint = sentence("hub-errors.try-again-take", "try again, take --hub huggingface, or give a local file")
+        return WellfedError(
+            sentence(
+                "hub-errors.cannot-reach",
+                "cannot reach {repository} on ModelScope{reason}",
+                repository=repository,
+                reason=reason,
+            ),
+            hint,
+        )
+    return WellfedError(
+        sentence(
+            "hub-errors.cannot-reach-hub",
+            "cannot reach {repository} on the hub: {endpoint} does not answer{reason}",
+            repository=repository,
+            endpoint=endpoint(),
+            reason=reason,
+        ),
+        MIRRORS,
+    )
 
 
 def _status(error: BaseException) -> int | None:

@@ -14,6 +14,7 @@ from wellfed.homes import home
 from wellfed.launch.folder import made_folder
 from wellfed.launch.hub_errors import endpoint, explained, unreachable
 from wellfed.launch.resume import blobs_folder, ensure_checked_once, ensure_name, ensure_published, fetched
+from wellfed.message import sentence
 from wellfed.modelfiles.hub import reachable
 from wellfed.units import format_bytes
 
@@ -45,7 +46,19 @@ def gguf_download(repository: str, quantisation: str, hub: str = "huggingface") 
     chosen = choose_gguf(files, quantisation)
     if not chosen:
         names = ", ".join(sorted({Path(name).name for name, _ in files if name.endswith(".gguf")})[:8])
-        raise BadInput(f"{repository} has no GGUF in {quantisation}", f"it has: {names or 'no GGUF at all'}")
+        raise BadInput(
+            sentence(
+                "launch.models.gguf",
+                "{repository} has no GGUF in {quantisation}",
+                repository=repository,
+                quantisation=quantisation,
+            ),
+            sentence(
+                "launch.models.it-has",
+                "it has: {names}",
+                names=names or sentence("launch.models.no-gguf-all", "no GGUF at all"),
+            ),
+        )
     wanted = {name for name, _ in chosen}
     return Download(repository, tuple(chosen), hub, {name: sha for name, _, sha in known if name in wanted and sha})
 
@@ -90,7 +103,10 @@ def _modelscope_files(repository: str) -> list[tuple[str, int, str]]:
     try:
         from modelscope.hub.api import HubApi
     except ImportError as error:
-        raise BadInput("ModelScope's client is not installed", "pip install 'wellfed[modelscope]'") from error
+        raise BadInput(
+            sentence("launch.models.modelscope-client", "ModelScope's client is not installed"),
+            "pip install 'wellfed[modelscope]'",
+        ) from error
     try:
         found = HubApi().get_model_files(repository, recursive=True)
         return [(item["Path"], int(item.get("Size") or 0), "") for item in found if item.get("Type") != "tree"]
@@ -114,9 +130,17 @@ def ensure_disk_has_room(download: Download, folder: Path, have_bytes: int = 0) 
     free, missing = shutil.disk_usage(folder).free, max(0, download.size_bytes - have_bytes)
     if free < missing * 1.02:
         home = "MODELSCOPE_CACHE" if download.hub == "modelscope" else "HF_HOME"
-        hint = f"free some, or point {home} at another disk"
-        message = f"{folder} has {format_bytes(free)} free, the model needs {format_bytes(missing)}"
-        raise WellfedError(message if not have_bytes else f"{message} more", hint)
+        hint = sentence("launch.models.free-some-point", "free some, or point {home} at another disk", home=home)
+        message = sentence(
+            "launch.models.free-model-needs",
+            "{folder} has {free} free, the model needs {missing}",
+            folder=folder,
+            free=format_bytes(free),
+            missing=format_bytes(missing),
+        )
+        raise WellfedError(
+            message if not have_bytes else sentence("launch.models.more", "{message} more", message=message), hint
+        )
 
 
 def fetch(download: Download, folder: Path | None = None) -> Path:

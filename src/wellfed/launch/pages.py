@@ -18,6 +18,7 @@ import psutil
 from wellfed.errors import BadInput, WellfedError
 from wellfed.launch import state
 from wellfed.launch.folder import made_folder
+from wellfed.message import sentence
 
 _PAGE = 2 * 2**20
 _GLIBC = (2, 35)
@@ -35,8 +36,12 @@ def ensure_usable(libc: tuple[str, str] | None = None) -> None:
     name, version = libc or platform.libc_ver()
     if name == "glibc" and tuple(int(part) for part in version.split(".")[:2]) >= _GLIBC:
         return
-    hint = "start without --huge-pages; transparent huge pages may still serve"
-    raise BadInput(f"huge pages need glibc {_GLIBC[0]}.{_GLIBC[1]} or newer, this is {name} {version}".rstrip(), hint)
+    hint = sentence(
+        "launch.pages.start-without-huge", "start without --huge-pages; transparent huge pages may still serve"
+    )
+    least, here = f"{_GLIBC[0]}.{_GLIBC[1]}", f"{name} {version}".rstrip()
+    template = "huge pages need glibc {least} or newer, this is {here}"
+    raise BadInput(sentence("launch.pages.glibc", template, least=least, here=here), hint)
 
 
 @contextmanager
@@ -58,8 +63,20 @@ def reserved(wanted: Mapping[int, int], root: Path = Path("/")) -> Iterator[None
             added[str(path)] = _read(path) - before
             _remember(note, added)
             if added[str(path)] < count:
-                hint = "memory is fragmented: reserve at boot with hugepages=, or free memory first"
-                raise WellfedError(f"node {node} gave {added[str(path)]} of {count} huge pages", hint)
+                hint = sentence(
+                    "launch.pages.memory-fragmented",
+                    "memory is fragmented: reserve at boot with hugepages=, or free memory first",
+                )
+                raise WellfedError(
+                    sentence(
+                        "launch.pages.node-gave-huge",
+                        "node {node} gave {added} of {count} huge pages",
+                        node=node,
+                        added=added[str(path)],
+                        count=count,
+                    ),
+                    hint,
+                )
         yield
     finally:
         _give_back(added)
@@ -99,8 +116,13 @@ def _remember(note: Path, added: Mapping[str, int], adding: Mapping[str, tuple[i
         draft.write_text(text)
         draft.replace(note)
     except OSError as error:
-        hint = "free some space, or set XDG_STATE_HOME to a folder with room"
-        raise BadInput(f"cannot write {note}: {error.strerror}", hint) from error
+        hint = sentence("launch.pages.free-some-space", "free some space, or set XDG_STATE_HOME to a folder with room")
+        raise BadInput(
+            sentence(
+                "launch.pages.cannot-write", "cannot write {note}: {strerror}", note=note, strerror=error.strerror
+            ),
+            hint,
+        ) from error
 
 
 def _runs(pid: int, started: float) -> bool:
@@ -129,14 +151,28 @@ def _read(path: Path) -> int:
     try:
         return int(path.read_text())
     except (OSError, ValueError) as error:
-        hint = "start without --huge-pages; transparent huge pages may still serve"
-        why = error.strerror if isinstance(error, OSError) else "no number"
-        raise WellfedError(f"no huge pages here: {path}: {why}", hint) from error
+        hint = sentence(
+            "launch.pages.start-without-huge", "start without --huge-pages; transparent huge pages may still serve"
+        )
+        why = error.strerror if isinstance(error, OSError) else sentence("launch.pages.no-number", "no number")
+        raise WellfedError(
+            sentence("launch.pages.no-huge-pages", "no huge pages here: {path}: {why}", path=path, why=why), hint
+        ) from error
 
 
 def _write(path: Path, count: int) -> None:
     try:
         path.write_text(str(count))
     except OSError as error:
-        hint = f"as root: echo {count} > {path}; or start without --huge-pages"
-        raise WellfedError(f"may not reserve huge pages: {error.strerror}", hint) from error
+        hint = sentence(
+            "launch.pages.root-echo-start",
+            "as root: echo {count} > {path}; or start without --huge-pages",
+            count=count,
+            path=path,
+        )
+        raise WellfedError(
+            sentence(
+                "launch.pages.may-reserve-huge", "may not reserve huge pages: {strerror}", strerror=error.strerror
+            ),
+            hint,
+        ) from error

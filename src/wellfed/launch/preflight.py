@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wellfed.errors import WellfedError
+from wellfed.message import sentence
 from wellfed.nouns.plan import Plan
 from wellfed.units import format_bytes
 
@@ -21,5 +22,18 @@ def ensure_fits(plan: Plan) -> None:
         largest = sorted(device.terms, key=lambda term: -term.bytes)[:2]
         parts = " and ".join(f"{term.name} {format_bytes(term.bytes)}" for term in largest)
         needed, free = format_bytes(device.needed_bytes), format_bytes(device.available_bytes)
-        hint = "`wellfed plan` shows what fits; a shorter --context or a smaller quantisation needs less"
-        raise DoesNotFit(f"{device.device} would need {needed} ({parts}), {free} are free", hint)
+        hint = sentence(
+            "preflight.wellfed-plan-shows",
+            "`wellfed plan` shows what fits; a shorter --context or a smaller quantisation needs less",
+        )
+        raise DoesNotFit(
+            sentence(
+                "preflight.would-need-free",
+                "{device} would need {needed} ({parts}), {free} are free",
+                device=device.device,
+                needed=needed,
+                parts=parts,
+                free=free,
+            ),
+            hint,
+        )

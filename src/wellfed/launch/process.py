@@ -22,7 +22,7 @@ from wellfed.launch.failures import explain, until_cause
 from wellfed.launch.identity import MARK, PROC, members
 from wellfed.launch.key_file import forget_key, key_words
 from wellfed.launch.leftovers import remove, shared_memory
-from wellfed.message import message
+from wellfed.message import message, sentence
 
 _TAIL_BYTES, _SHOWN_LINES = 4000, 10
 KILLED_S = 120.0  # after SIGKILL: a terabyte of pages is given back in about a minute
@@ -81,7 +81,10 @@ def start(
     """
     ensure_port_is_free(spec.endpoint)
     if shutil.which(spec.argv[0]) is None:
-        raise EngineFailed(f"cannot start {spec.argv[0]}: no such program", "install it, or name it with --program")
+        raise EngineFailed(
+            sentence("launch.process.cannot-start-such", "cannot start {argv}: no such program", argv=spec.argv[0]),
+            sentence("launch.process.install-name-program", "install it, or name it with --program"),
+        )
     marked = {MARK: token} if token else {}
     environment = {**os.environ, **spec.environment, **({} if spec.key_in_file else spec.secrets), **marked}
     waits, go = os.pipe()
@@ -99,8 +102,13 @@ def start(
             stop(popen.pid, grace_s=0.0)
         if not isinstance(error, OSError):
             raise
-        hint = "install the engine, or name its program with --program"
-        raise EngineFailed(f"cannot start {argv[0]}: {error.strerror}", hint) from error
+        hint = sentence("launch.process.install-engine-name", "install the engine, or name its program with --program")
+        raise EngineFailed(
+            sentence(
+                "launch.process.cannot-start", "cannot start {argv}: {strerror}", argv=argv[0], strerror=error.strerror
+            ),
+            hint,
+        ) from error
     return EngineProcess(spec, popen, log)
 
 
@@ -137,9 +145,20 @@ def ensure_port_is_free(endpoint: Endpoint) -> None:
         try:
             probe.bind((endpoint.host, endpoint.port))
         except OSError as error:
-            hint = "choose another with --port, or stop what listens there (`wellfed ps`)"
-            where = f"{endpoint.host} port {endpoint.port}"
-            raise EngineFailed(f"cannot listen on {where}: {error.strerror}", hint) from error
+            hint = sentence(
+                "launch.process.choose-another-port",
+                "choose another with --port, or stop what listens there (`wellfed ps`)",
+            )
+            where = sentence("launch.process.port", "{host} port {port}", host=endpoint.host, port=endpoint.port)
+            raise EngineFailed(
+                sentence(
+                    "launch.process.cannot-listen",
+                    "cannot listen on {where}: {strerror}",
+                    where=where,
+                    strerror=error.strerror,
+                ),
+                hint,
+            ) from error
 
 
 def free_port() -> int:
@@ -165,8 +184,18 @@ def wait_ready(
             return elapsed
         progress(elapsed)
         time.sleep(poll_s)
-    hint = f"it may still be loading: give it longer with --timeout; its log is {engine.log}"
-    raise EngineFailed(f"the engine did not answer within {timeout_s:.0f} s", hint, engine.log_tail())
+    hint = sentence(
+        "launch.process.may-still-loading",
+        "it may still be loading: give it longer with --timeout; its log is {log}",
+        log=engine.log,
+    )
+    raise EngineFailed(
+        sentence(
+            "launch.process.engine-did-answer", "the engine did not answer within {timeout:.0f} s", timeout=timeout_s
+        ),
+        hint,
+        engine.log_tail(),
+    )
 
 
 def answers(url: str, timeout_s: float = 2.0) -> bool:
@@ -228,7 +257,10 @@ def _signal_group(pid: int, number: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError as error:
-        raise WellfedError(f"may not signal process {pid}", "it belongs to another user") from error
+        raise WellfedError(
+            sentence("launch.process.may-signal-process", "may not signal process {pid}", pid=pid),
+            sentence("launch.process.belongs-another-user", "it belongs to another user"),
+        ) from error
     return True
 
 

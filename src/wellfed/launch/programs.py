@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.util
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from wellfed.engines import llamacpp, own_files, sglang, tensorrt_llm, vllm
 from wellfed.errors import BadInput
+from wellfed.frozen import dataclass
+from wellfed.message import sentence
 from wellfed.nouns.layout import Engine
 
 EMBEDDED = (sys.executable, "-m", "wellfed.launch.embedded")
@@ -33,13 +33,19 @@ def program(engine: Engine, needs_gpu: bool, given: str | None = None) -> Progra
     if given is not None:
         found = shutil.which(given)
         if found is None:
-            raise BadInput(f"no program {given!r}", "give a path or a name on PATH")
+            raise BadInput(
+                sentence("programs.no-program", "no program {given!r}", given=given),
+                sentence("programs.give-path-name", "give a path or a name on PATH"),
+            )
         return Program((found, *_module_words(engine)), "given")
     match engine:
         case Engine.LLAMA_CPP:
             return _llama(needs_gpu)
         case Engine.IK_LLAMA_CPP:
-            raise BadInput("ik_llama.cpp is not told apart on PATH", "name its llama-server with --program")
+            raise BadInput(
+                sentence("programs.ik-llama-cpp", "ik_llama.cpp is not told apart on PATH"),
+                sentence("programs.name-llama-server", "name its llama-server with --program"),
+            )
         case Engine.VLLM:
             return _on_path("vllm", "pip install vllm")
         case Engine.SGLANG | Engine.KTRANSFORMERS:
@@ -49,7 +55,10 @@ def program(engine: Engine, needs_gpu: bool, given: str | None = None) -> Progra
         case Engine.MLX:
             return _on_path("mlx_lm.server", "pip install mlx-lm")
         case Engine.EXLLAMAV3:
-            raise BadInput("TabbyAPI, exllamav3's server, is started from its own folder", "name it with --program")
+            raise BadInput(
+                sentence("programs.tabbyapi-exllamav3", "TabbyAPI, exllamav3's server, is started from its own folder"),
+                sentence("programs.name-program", "name it with --program"),
+            )
 
 
 _NOMINAL = {
@@ -78,26 +87,47 @@ def _module_words(engine: Engine) -> tuple[str, ...]:
 def _llama(needs_gpu: bool) -> Program:
     own = shutil.which("llama-server")
     if own is not None:
-        return Program((own,), "llama-server on PATH")
+        return Program((own,), sentence("programs.on-path", "llama-server on PATH"))
     if needs_gpu:
-        hint = "install a llama-server built for your GPU and put it on PATH, or plan with the CPU alone"
-        raise BadInput("the embedded llama.cpp is built for the CPU alone, and this plan uses the GPU", hint)
+        hint = sentence(
+            "programs.install-llama-server",
+            "install a llama-server built for your GPU and put it on PATH, or plan with the CPU alone",
+        )
+        raise BadInput(
+            sentence(
+                "programs.embedded-llama-cpp",
+                "the embedded llama.cpp is built for the CPU alone, and this plan uses the GPU",
+            ),
+            hint,
+        )
     if importlib.util.find_spec("xllamacpp") is None:
-        raise BadInput("the embedded llama.cpp is not installed", "pip install xllamacpp")
+        raise BadInput(
+            sentence("programs.embedded-llama-cpp-2", "the embedded llama.cpp is not installed"),
+            "pip install xllamacpp",
+        )
     return Program(EMBEDDED, "embedded")
 
 
 def _on_path(name: str, install: str) -> Program:
     found = shutil.which(name)
     if found is None:
-        raise BadInput(f"{name} is not installed", f"{install}, or choose another engine with --engine")
+        raise BadInput(
+            sentence("programs.installed", "{name} is not installed", name=name),
+            sentence("programs.choose-another", "{install}, or choose another engine with --engine", install=install),
+        )
     return Program((found,), f"{name} on PATH")
 
 
 def _module(package: str, module: str, install: str) -> Program:
     if importlib.util.find_spec(package) is None:
-        raise BadInput(f"{package} is not installed", f"{install}, or choose another engine with --engine")
-    return Program((sys.executable, "-m", module), f"{package} in this environment")
+        raise BadInput(
+            sentence("programs.installed-2", "{package} is not installed", package=package),
+            sentence("programs.choose-another", "{install}, or choose another engine with --engine", install=install),
+        )
+    return Program(
+        (sys.executable, "-m", module),
+        sentence("programs.environment", "{package} in this environment", package=package),
+    )
 
 
 def recorded_flags(engine: Engine) -> Sequence[str]:
@@ -128,13 +158,23 @@ def known_words(found: Program, words: Sequence[str], engine: Engine) -> tuple[s
     missing = unknown_flags(words, text)
     refused = [flag for flag in missing if flag not in llamacpp.OPTIONAL]
     if refused:
-        hint = "update the engine, or choose another program with --program"
-        raise BadInput(f"{found.words[0]} does not know {', '.join(refused)}", hint)
+        hint = sentence("programs.update-engine-choose", "update the engine, or choose another program with --program")
+        raise BadInput(
+            sentence(
+                "programs.does-know",
+                "{words} does not know {refused}",
+                words=found.words[0],
+                refused=", ".join(refused),
+            ),
+            hint,
+        )
     return without(words, missing)
 
 
 def _help(found: Program, engine: Engine) -> str:
     """What the program says of its flags; empty when it says nothing of them."""
+    import subprocess
+
     for asked in _HELP.get(engine, (("--help",),)):
         try:
             done = subprocess.run(

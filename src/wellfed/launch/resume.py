@@ -21,7 +21,7 @@ import httpx
 
 from wellfed.errors import WellfedError
 from wellfed.launch.hub_errors import HUGGING_FACE
-from wellfed.message import Message, message
+from wellfed.message import Message, message, sentence
 from wellfed.plain_file import read_text
 from wellfed.printable import printable
 
@@ -143,8 +143,12 @@ def ensure_published(path: Path, checksum: str, name: str) -> None:
     if digest_of(path, checksum) != checksum:
         path.resolve().unlink(missing_ok=True)
         path.unlink(missing_ok=True)
-        hint = "it is deleted; run it again, with another HF_ENDPOINT if this one is a mirror"
-        raise WellfedError(f"{name} is not what was published: its checksum differs", hint)
+        hint = sentence(
+            "resume.deleted-run-again", "it is deleted; run it again, with another HF_ENDPOINT if this one is a mirror"
+        )
+        raise WellfedError(
+            sentence("resume.what-published", "{name} is not what was published: its checksum differs", name=name), hint
+        )
 
 
 def digest_of(path: Path, like: str) -> str:
@@ -173,10 +177,16 @@ def _fill(file: IO[bytes], url: str, headers: dict[str, str], size: int, name: s
                 time.sleep(1)
                 continue
             if file.tell() == before:
-                raise WellfedError(f"the hub sends no more of {name}", "run it again later")
+                raise WellfedError(
+                    sentence("resume.hub-sends-more", "the hub sends no more of {name}", name=name),
+                    sentence("resume.run-again-later", "run it again later"),
+                )
     if file.tell() > size:
         file.truncate(0)  # of an older version, or of somebody else's making
-        raise WellfedError(f"{name} became longer than it is", "it is deleted; run it again")
+        raise WellfedError(
+            sentence("resume.became-longer", "{name} became longer than it is", name=name),
+            sentence("resume.deleted-run-again-2", "it is deleted; run it again"),
+        )
 
 
 def _utilities() -> Any:

@@ -17,7 +17,7 @@ from wellfed.launch.leftovers import meeting_points, remove, shared_memory
 from wellfed.launch.process import KILLED_S, EngineFailed, EngineProcess, answers, start, stop, wait_ready
 from wellfed.launch.proof import Placement, group_placement
 from wellfed.launch.state import Phase, Running, Superseded
-from wellfed.message import message
+from wellfed.message import message, sentence
 
 _BACKOFF_S = (1, 2, 5, 10, 30, 60)
 _STABLE_S = 300
@@ -112,15 +112,30 @@ def _ensure_writable(log: Path) -> None:
         log.write_bytes(b"")
     except OSError as error:
         log.unlink(missing_ok=True)
-        hint = "free some space, or set XDG_STATE_HOME to a folder with room"
-        raise BadInput(f"cannot write {log}: {error.strerror}", hint) from error
+        hint = sentence(
+            "launch.service.free-some-space", "free some space, or set XDG_STATE_HOME to a folder with room"
+        )
+        raise BadInput(
+            sentence("launch.service.cannot-write", "cannot write {log}: {strerror}", log=log, strerror=error.strerror),
+            hint,
+        ) from error
 
 
 def ensure_safe(spec: LaunchSpec) -> None:
     """Raises BadInput for an address others can reach without a key."""
     if not spec.endpoint.is_loopback and not spec.endpoint.api_key and not spec.insecure:
-        hint = "give --api-key (or set WELLFED_API_KEY), or --insecure if the network is trusted"
-        raise BadInput(f"{spec.endpoint.host} can be reached by others, and there is no API key", hint)
+        hint = sentence(
+            "launch.service.give-api-key",
+            "give --api-key (or set WELLFED_API_KEY), or --insecure if the network is trusted",
+        )
+        raise BadInput(
+            sentence(
+                "launch.service.reached-others-there",
+                "{host} can be reached by others, and there is no API key",
+                host=spec.endpoint.host,
+            ),
+            hint,
+        )
 
 
 def ensure_files(spec: LaunchSpec) -> None:
@@ -129,9 +144,15 @@ def ensure_files(spec: LaunchSpec) -> None:
         path = Path(file)
         looks_local = path.is_absolute() or path.suffix == ".gguf"
         if looks_local and not path.exists():
-            raise BadInput(f"no such file: {file}", "check the path, or give a catalogue name")
+            raise BadInput(
+                sentence("launch.service.no-such-file", "no such file: {file}", file=file),
+                sentence("launch.service.check-path-give", "check the path, or give a catalogue name"),
+            )
         if looks_local and path.is_file() and path.stat().st_size == 0:
-            raise BadInput(f"{file} is empty", "download it again")
+            raise BadInput(
+                sentence("launch.service.empty", "{file} is empty", file=file),
+                sentence("launch.service.download-again", "download it again"),
+            )
 
 
 def end(
@@ -214,13 +235,20 @@ def supervise(
             stopped = failed is None and state.is_stopping(current.running)
             end(current.running)
             if stopped:
-                told(f"{current.running.name} was stopped")
+                told(sentence("launch.service.stopped", "{running} was stopped", running=current.running.name))
                 return None
             if not restart:
                 return failure
             turn = 0 if time.monotonic() - since > _STABLE_S else turn
             wait = _BACKOFF_S[min(turn, len(_BACKOFF_S) - 1)]
-            told(f"{failure.message}; starting again in {wait} s")
+            told(
+                sentence(
+                    "launch.service.starting-again-s",
+                    "{message}; starting again in {wait} s",
+                    message=failure.message,
+                    wait=wait,
+                )
+            )
             time.sleep(wait)
             turn, since = turn + 1, time.monotonic()
             failed = None
@@ -232,6 +260,13 @@ def supervise(
             except EngineFailed as error:
                 failed = error
             else:
-                told(f"ready again after {current.load_s:.1f} s, pid {current.engine.pid}")
+                told(
+                    sentence(
+                        "launch.service.ready-again-after",
+                        "ready again after {load:.1f} s, pid {pid}",
+                        load=current.load_s,
+                        pid=current.engine.pid,
+                    )
+                )
     finally:
         end(current.running)

@@ -8,6 +8,7 @@ from typing import Any
 
 from wellfed.library import inputs, options
 from wellfed.library.result import Result, Row
+from wellfed.message import sentence
 from wellfed.nouns.workload import Workload
 from wellfed.verbs import checking
 from wellfed.verbs.checking import Checked
@@ -45,7 +46,7 @@ class Diagnosed(Result):
         from wellfed.checks.outputs.summary import counts
 
         numbers = ", ".join(f"{count} {name}" for name, count in counts(self.checked.findings).items() if count)
-        return f"{self.checked.machine.name}: {numbers or 'nothing was checked'}"
+        return f"{self.checked.machine.name}: {numbers or sentence('checking.nothing-checked', 'nothing was checked')}"
 
 
 def check(

@@ -10,7 +10,7 @@ from wellfed.errors import Misuse
 from wellfed.library import options
 from wellfed.library.planning import plan_row
 from wellfed.library.result import Result, Row
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.workload import Workload
 from wellfed.verbs import comparing
 from wellfed.verbs.planning import PlanOptions
@@ -51,9 +51,20 @@ class Comparison(Result):
         """The fastest of them."""
         able = [row for row in self.machines if row.plan is not None]
         if not able:
-            return f"{self.model}: fits on none of {len(self.machines)} machines"
+            return sentence(
+                "comparing.fits-none-machines",
+                "{value}: fits on none of {count} machines",
+                value=self.model,
+                count=len(self.machines),
+            )
         best = max(able, key=lambda row: 0.0 if row.plan is None else row.plan.estimate.total_tok_s.value)
-        return f"{self.model}: fastest of {len(self.machines)} machines is {best.machine.name}"
+        return sentence(
+            "comparing.fastest-machines",
+            "{value}: fastest of {count} machines is {machine}",
+            value=self.model,
+            count=len(self.machines),
+            machine=best.machine.name,
+        )
 
 
 def compare(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from wellfed.library import options
 from wellfed.library.planning import plan_line, plan_row
 from wellfed.library.result import Result, Row
+from wellfed.message import sentence
 from wellfed.verbs import fitting
 
 if TYPE_CHECKING:
@@ -45,8 +46,17 @@ class Fitted(Result):
         """The best model with its plan."""
         rows = self.answer.rows
         if not rows:
-            return f"{self.answer.use.name}: no model of the catalogue fits"
-        return f"{self.answer.use.name}: {rows[0].plan.model.name} is best of {len(rows)}; {plan_line(rows[0].plan)}"
+            return sentence(
+                "fitting.no-model-catalogue", "{use}: no model of the catalogue fits", use=self.answer.use.name
+            )
+        return sentence(
+            "fitting.best",
+            "{use}: {plan} is best of {count}; {plan2}",
+            use=self.answer.use.name,
+            plan=rows[0].plan.model.name,
+            count=len(rows),
+            plan2=plan_line(rows[0].plan),
+        )
 
 
 def fit(on: str | None = None, *, for_: str = "chat", top: int = 10, all: bool = False) -> Fitted:

@@ -9,7 +9,7 @@ from typing import Any
 from wellfed.errors import Misuse
 from wellfed.hardware.machine import Machine
 from wellfed.library.result import Result, Row
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.verbs import checking
 from wellfed.verbs.inputs import NamedModel, pasted
 from wellfed.verbs.inputs import model as named
@@ -89,7 +89,13 @@ class Named(Result):
     def summary(self) -> str:
         """Name and size."""
         model = self.named.model
-        return f"{model.name}: {model.parameters / 1e9:.3g}B parameters, {model.active_parameters / 1e9:.3g}B active"
+        return sentence(
+            "inputs.b-parameters-b",
+            "{model}: {parameters:.3g}B parameters, {active_parameters:.3g}B active",
+            model=model.name,
+            parameters=model.parameters / 1e9,
+            active_parameters=model.active_parameters / 1e9,
+        )
 
 
 def machine(

@@ -115,12 +115,13 @@ def workload(
     context: int | None = None,
     ttft: float | None = None,
     tpot: float | None = None,
+    shared_prefix: int | None = None,
 ) -> Workload:
     """A preset with what is changed of it; `ttft` in s, `tpot` in ms. Raises Misuse for a context that is too short."""
     in_range("concurrency", concurrency, 1, 100_000)
     for name, number in (("rate", rate), ("ttft", ttft), ("tpot", tpot)):
         in_range(name, number, 0, above=True)
-    for name, count in (("prompt", prompt), ("output", output), ("context", context)):
+    for name, count in (("prompt", prompt), ("output", output), ("context", context), ("shared_prefix", shared_prefix)):
         in_range(name, count, 1)
     base = preset if isinstance(preset, Workload) else PRESETS[one_of(preset, list(PRESETS), "workload")]
     given = {
@@ -131,8 +132,13 @@ def workload(
         "context_tokens": context,
         "ttft_target_s": ttft,
         "tpot_target_s": tpot / 1000 if tpot else None,
+        "shared_prefix_tokens": shared_prefix,
     }
     changed: Workload = replace(base, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    if changed.shared_prefix_tokens >= changed.prompt_tokens > 0 and shared_prefix:
+        what = "--shared-prefix {prefix} leaves nothing of prompts of {prompt} tokens"
+        said = message("option.shared-prefix", what, prefix=str(shared_prefix), prompt=str(changed.prompt_tokens))
+        raise Misuse(said, message("option.shared-prefix.hint", "a longer --prompt: it counts the prefix"))
     return _with_room(changed, context)
 
 

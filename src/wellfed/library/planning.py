@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from wellfed.errors import Misuse
 from wellfed.library import options
 from wellfed.library.result import Result, Row
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.workload import Workload
 from wellfed.planner.goal import Objective
 from wellfed.planner.money import Rates
@@ -82,7 +82,7 @@ class Planned(Result):
         """Model, verdict, and the best plan's speed with its interval."""
         name, verdict = self.answer.search.model.name, self.answer.verdict
         if self.best is None or verdict.kind is None:
-            return f"{name}: does not fit; {verdict.why}"
+            return sentence("planning.does-fit", "{name}: does not fit; {why}", name=name, why=verdict.why)
         return f"{name}: {verdict.kind.value}; {plan_line(self.best)}"
 
 
@@ -92,9 +92,23 @@ def plan_line(plan: Plan) -> str:
     from wellfed.units import format_rate, format_seconds
 
     rate, layout = plan.estimate.decode_tok_s, plan.layout
-    speed = f"{format_rate(rate.value)} tok/s each ({format_rate(rate.low)} to {format_rate(rate.high)})"
+    speed = sentence(
+        "planning.tok-s-each",
+        "{rate} tok/s each ({low} to {high})",
+        rate=format_rate(rate.value),
+        low=format_rate(rate.low),
+        high=format_rate(rate.high),
+    )
     first = format_seconds(plan.estimate.ttft_s.value)
-    return f"{layout.engine.value} {layout.quantisation.upper()}, {describe(layout)}: {speed}, first token in {first}"
+    return sentence(
+        "planning.first-token",
+        "{engine} {quantisation}, {layout}: {speed}, first token in {first}",
+        engine=layout.engine.value,
+        quantisation=layout.quantisation.upper(),
+        layout=describe(layout),
+        speed=speed,
+        first=first,
+    )
 
 
 def plan_row(plan: Plan) -> dict[str, Any]:
@@ -136,6 +150,7 @@ def plan(
     context: int | None = None,
     ttft: float | None = None,
     tpot: float | None = None,
+    shared_prefix: int | None = None,
     quality: str | None = None,
     engine: options.Engines = (),
     quant: options.Names = (),
@@ -143,6 +158,7 @@ def plan(
     set: options.Names = (),
     speculate: str | None = None,
     acceptance: float | None = None,
+    lora: str | None = None,
     top: int = 6,
     max_users: bool = False,
     cpus: bool = False,
@@ -159,19 +175,20 @@ def plan(
     `on` is a machine in a line ("2x rtx 4090, ryzen 9 7950x, 64gb"), a TOML file, `build:NAME` or a snapshot; None is
     this machine. `ttft` (s) and `tpot` (ms for each token) are targets, `rate` is requests per second instead of
     `concurrency`, `set` pins settings by the engine's own flag names ("ubatch-size=2048"), `engine` may name a version
-    ("vllm@0.17"), `speculate` drafts (mtp, eagle, draft:MODEL, ngram). Prices (of hire an
+    ("vllm@0.17"), `lora` serves adapters ("4@64": four of rank 64), `shared_prefix` tokens of every prompt are alike,
+    `speculate` drafts (mtp, eagle, draft:MODEL, ngram). Prices (of hire an
     hour, or "cloud" for the cheapest offer; of the machine, a kWh, a million tokens of an API) give tokens' cost.
     `cpus` asks which CPU would do behind these GPUs, by a file of `prices` where one is given.
     Raises UnknownName for names in no catalogue, Misuse for options that do not go together, BadInput, Unsupported.
     """
     options.in_range("top", top, 1)
     if max_users and not (ttft or tpot):
-        raise Misuse(message("plan.max-users", "--max-users needs a target: --ttft or --tpot"))
+        raise Misuse(message("plan.max-users-target", "--max-users needs a target: --ttft or --tpot"))
     request = plan_request(
         on=on, nodes=nodes, network=network, vram_free=vram_free, ram_free=ram_free, os=os, for_=for_,
         workload=workload, concurrency=concurrency, rate=rate, prompt=prompt, output=output, context=context,
-        ttft=ttft, tpot=tpot, quality=quality, engine=engine, quant=quant, kv_type=kv_type, set=set,
-        speculate=speculate, acceptance=acceptance,
+        ttft=ttft, tpot=tpot, shared_prefix=shared_prefix, quality=quality, engine=engine, quant=quant,
+        kv_type=kv_type, set=set, speculate=speculate, acceptance=acceptance, lora=lora,
     )  # fmt: skip
     offers = _offers(request) if str(price_hour).lower() == "cloud" else ()
     hire = offers[0].price_per_hour if offers else _hire(price_hour)
@@ -219,6 +236,7 @@ def plan_request(
     set: options.Names = (),
     speculate: str | None = None,
     acceptance: float | None = None,
+    lora: str | None = None,
     **load: Any,
 ) -> PlanOptions:
     """The keywords of `plan` as what is searched for; `load` as `options.workload` takes it."""
@@ -238,6 +256,7 @@ def plan_request(
         versions=versions,
         speculate=speculate,
         acceptance=acceptance,
+        lora=lora,
         quantisations=options.several(quant),
         kv_types=options.several(kv_type),
         pins=options.several(set),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from wellfed.library import options
 from wellfed.library.planning import plan_line, plan_row
 from wellfed.library.result import Result, Row
+from wellfed.message import sentence
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.workload import PRESETS
 from wellfed.planner.goal import Objective
@@ -76,7 +77,7 @@ class Started(Result):
 
     def summary(self) -> str:
         """Whether it runs, and how."""
-        where = "not started" if self.url is None else self.url
+        where = sentence("running.started", "not started") if self.url is None else self.url
         return f"{self.prepared.plan.model.name}: {where}; {plan_line(self.prepared.plan)}"
 
 

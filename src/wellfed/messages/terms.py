@@ -1,4 +1,4 @@
-"""Names that estimates carry as values (what limits a step, its parts), in the language of whoever reads them."""
+"""Names that values carry (what limits a step, its parts, traits, states), in the language of whoever reads them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,12 @@ from wellfed.message import Message, message
 from wellfed.messages.words import words
 
 
-def _by_name(*messages: Message) -> Mapping[str, Message]:
-    """The messages by the English names that estimates carry."""
-    return {each.template: each for each in messages}
-
-
 @cache
-def _limits() -> Mapping[str, Message]:
-    return _by_name(
+def _names() -> Mapping[str, Message]:
+    """The messages by the English names that values carry."""
+    names = (
         message("limit.memory-bandwidth", "memory bandwidth"),
-        message("limit.compute", "compute"),
+        message("term.compute", "compute"),
         message("limit.latency", "latency"),
         message("limit.launches", "launches"),
         message("limit.launch-latency", "launch latency"),
@@ -32,20 +28,8 @@ def _limits() -> Mapping[str, Message]:
         message("limit.network", "network"),
         message("limit.queue", "queue"),
         message("limit.disk", "disk"),
-    )
-
-
-def limit_words(limited_by: str) -> str:
-    """What limits, in words; a name that is not known here stays as it is."""
-    return words(_limits().get(limited_by, limited_by))
-
-
-@cache
-def _terms() -> Mapping[str, Message]:
-    return _by_name(
         message("term.weights", "weights"),
         message("term.kv", "kv"),
-        message("term.compute", "compute"),
         message("term.output", "output"),
         message("term.activations", "activations"),
         message("term.graphs", "cuda graphs"),
@@ -60,9 +44,146 @@ def _terms() -> Mapping[str, Message]:
         message("term.experts", "experts"),
         message("term.shared-experts", "shared experts"),
         message("term.head", "head"),
+        message("term.gpu-to-gpu", "GPU to GPU"),
+        message("term.activations-and-logits", "activations and logits"),
+        message("term.attention-projections", "attention projections"),
+        message("term.attention-weights", "attention weights"),
+        message("term.barriers", "barriers"),
+        message("term.buffers", "buffers"),
+        message("term.cache-expansion", "cache expansion"),
+        message("term.checkpoints", "checkpoints"),
+        message("term.compile", "compile"),
+        message("term.copy", "copy"),
+        message("term.dense-ffn", "dense ffn"),
+        message("term.draft-compute", "draft compute"),
+        message("term.draft-kv", "draft kv"),
+        message("term.draft-weights", "draft weights"),
+        message("term.drafting", "drafting"),
+        message("term.engine-start", "engine start"),
+        message("term.exchange", "exchange"),
+        message("term.fragments", "fragments"),
+        message("term.gradients", "gradients"),
+        message("term.graph-capture", "graph capture"),
+        message("term.handovers", "handovers"),
+        message("term.kernel-launches", "kernel launches"),
+        message("term.kv-cache", "kv cache"),
+        message("term.kv-cache-and-scores", "kv cache and scores"),
+        message("term.launches-by-the-host", "launches by the host"),
+        message("term.launching", "launching"),
+        message("term.optimizer-state", "optimizer state"),
+        message("term.output-head", "output head"),
+        message("term.page-cache", "page cache"),
+        message("term.read", "read"),
+        message("term.recurrent-state", "recurrent state"),
+        message("term.repack", "repack"),
+        message("term.request-handling", "request handling"),
+        message("term.routed-experts", "routed experts"),
+        message("term.scheduler", "scheduler"),
+        message("term.tensors", "tensors"),
+        message("term.tokenising-and-loading", "tokenising and loading"),
+        message("term.update", "update"),
+        message("term.update-on-the-cpu", "update on the CPU"),
+        message("term.weights-over-pcie", "weights over PCIe"),
+        message("term.ram", "ram"),
+        message("term.tower-compute", "tower compute"),
+        message("term.prompt-cache-at-most", "prompt cache (at most)"),
+        message("term.unified-memory", "unified memory"),
+        message("term.other-prompts", "other prompts"),
+        message("term.prompts-of-others", "prompts of others"),
+        message("term.queue-for-a-slot", "queue for a slot"),
+        message("term.queue-for-a-worker", "queue for a worker"),
+        message("term.wait-for-a-pass", "wait for a pass"),
+        message("term.row-split", "row split"),
+        message("term.running-sequences", "running sequences"),
+        message("term.offload-over-pcie", "offload over PCIe"),
+        message("term.optimizer-step", "optimizer step"),
+        message("term.matrix-units", "matrix units"),
+        message("term.links-between-gpus", "links between GPUs"),
+        message("term.gpu-links", "GPU links"),
+        message("term.host-cpu", "host CPU"),
+        message("term.host-link", "host link"),
+        message("term.thread-synchronisation", "thread synchronisation"),
+        message("term.loading-workers", "loading workers"),
+        message("term.one-thread", "one thread"),
+        message("term.the-disk", "the disk"),
+        message("term.logits", "logits"),
+        message("term.the-server-s-slots", "the server's slots"),
+        message("term.memory-for-the-kv-cache", "memory for the KV cache"),
+        message("term.the-engine-s-limit-of-running-sequences", "the engine's limit of running sequences"),
+        message("term.gpu-memory-bandwidth", "GPU memory bandwidth"),
+        message("term.dram-bandwidth", "DRAM bandwidth"),
+        message("term.gpu-compute", "GPU compute"),
+        message("term.pcie-link", "PCIe link"),
+        message("term.cpu-clock", "CPU clock"),
+        message("term.starting", "starting"),
+        message("term.loading", "loading"),
+        message("term.serving", "serving"),
+        message("term.stopping", "stopping"),
+        message("term.ended", "ended"),
+        message("term.lost", "lost"),
+        message("term.memory", "memory"),
+        message("term.gpus", "gpus"),
+        message("term.sockets", "sockets"),
+        message("term.numa-nodes", "numa nodes"),
+        message("term.cpu", "cpu"),
+        message("term.cores", "cores"),
+        message("term.threads", "threads"),
+        message("term.memory-channels", "memory channels"),
+        message("term.memory-speed", "memory speed"),
+        message("term.gpu", "gpu"),
+        message("term.numa-node", "numa node"),
+        message("term.power-limit", "power limit"),
+        message("term.driver", "driver"),
+        message("term.gpu-links-2", "gpu links"),
+        message("term.kind", "kind"),
+        message("term.rate", "rate"),
+        message("term.up", "up"),
+        message("term.kernel", "kernel"),
+        message("term.nvidia-driver", "NVIDIA driver"),
+        message("term.governor", "governor"),
+        message("term.boost", "boost"),
+        message("term.numa-balancing", "NUMA balancing"),
+        message("term.transparent-huge-pages", "transparent huge pages"),
+        message("term.huge-pages", "huge pages"),
+        message("term.offline-cpus", "offline CPUs"),
+        message("term.isolated-cpus", "isolated CPUs"),
+        message("term.time-to-first-token", "time to first token"),
+        message("term.resident-memory", "resident memory"),
+        message("term.frequency-governor", "frequency governor"),
+        message("term.boost-is-off", "boost is off"),
+        message("term.clock-below-the-part-s-boost-clock", "clock below the part's boost clock"),
+        message("term.cpu-quota", "CPU quota"),
+        message("term.cpus-this-process-may-use", "CPUs this process may use"),
+        message("term.missing-channels", "missing channels"),
+        message("term.text-generation", "text generation"),
+        message("term.speech-synthesis", "speech synthesis"),
+        message("term.speech-recognition", "speech recognition"),
+        message("term.video-generation", "video generation"),
+        message("term.image-generation", "image generation"),
+        message("term.matching-pictures-and-words", "matching pictures and words"),
+        message("term.sound-synthesis", "sound synthesis"),
+        message("term.picture-classification", "picture classification"),
+        message("term.picture-synthesis", "picture synthesis"),
+        message("term.music-and-sound", "music and sound"),
+        message("term.detection-and-segmentation", "detection and segmentation"),
+        message("term.image-classification-and-embedding", "image classification and embedding"),
+        message("term.robot-action", "robot action"),
+        message("term.world-model", "world model"),
+        message("term.host-to-device", "host to device"),
+        message("term.device-to-host", "device to host"),
+        message("term.device-to-device", "device to device"),
+        message("term.data-sheet", "the data sheet's"),
     )
+    return {each.template: each for each in names}
 
 
 def term_words(name: str) -> str:
-    """A ledger's term in words; a name that is not known here stays as it is."""
-    return words(_terms().get(name, name))
+    """A name in words; one that is not known here stays as it is."""
+    return words(_names().get(name, name))
+
+
+def limit_words(limited_by: str) -> str:
+    """What limits, in words: of a step, computing is a limit, not a part of it."""
+    if limited_by == "compute":
+        return words(message("limit.compute", "compute"))
+    return term_words(limited_by)

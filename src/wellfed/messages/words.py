@@ -7,10 +7,10 @@ first message in its language is rendered, and English needs none.
 from __future__ import annotations
 
 import gettext
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 
-from wellfed.message import Message, Parameter, message, render
+from wellfed.message import JOINED, Message, Parameter, Sentence, message, render, sentence
 from wellfed.messages.language import language
 
 LOCALE = Path(__file__).with_name("locale")
@@ -24,16 +24,25 @@ def _catalogue(chosen: str) -> gettext.NullTranslations:
 
 def words(said: Message | str, chosen: str | None = None) -> str:
     """The text in `chosen`, by default the language of whoever runs this; plain texts stay as they are."""
-    if isinstance(said, str):
+    if isinstance(said, Sentence):
+        said = said.said
+    elif isinstance(said, str):
         return said
     target = chosen or language()
     if target == "en":
         return str(said)
-    return render(said, _template(said, target), lambda inner: words(inner, target))
+    return render(said, template_of(said, target), lambda inner: words(inner, target))
 
 
-def _template(said: Message, target: str) -> str:
+_SEPARATORS = (message("joined.semicolon", "; "), message("joined.comma", ", "), message("joined.colon", ": "))
+
+
+def template_of(said: Message, target: str) -> str:
+    """The template of a message in a language, the English one where its catalogue has none."""
     catalogue = _catalogue(target)
+    if said.id == JOINED:
+        marks = ((mark.template, template_of(mark, target)) for mark in _SEPARATORS)
+        return reduce(lambda text, mark: text.replace(*mark), marks, said.template)
     if said.plural is None:
         return catalogue.pgettext(said.id, said.template)
     return catalogue.npgettext(said.id, said.template, said.plural, said.count or 0)
@@ -42,3 +51,8 @@ def _template(said: Message, target: str) -> str:
 def phrase(id: str, template: str, **params: Parameter) -> str:
     """A message of the surfaces themselves (heads, labels), rendered at once."""
     return words(message(id, template, **params))
+
+
+def tell(id: str, template: str, /, **params: object) -> str:
+    """A sentence of the surfaces themselves, rendered at once; written like an f-string's text (`{share:.0%}`)."""
+    return words(sentence(id, template, **params))

@@ -9,6 +9,7 @@ from math import prod
 from pathlib import Path
 
 from wellfed.errors import BadInput, Unsupported
+from wellfed.message import sentence
 from wellfed.modelfiles.hf_config import config_file, config_values, read_config
 from wellfed.modelfiles.safetensors_file import SafetensorsTensor, checkpoint_files, read_safetensors_header
 from wellfed.models.config import from_layers
@@ -45,12 +46,19 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
     """
     files = checkpoint_files(Path(folder))
     if not files:
-        raise BadInput(f"no .safetensors files in {folder}")
+        raise BadInput(sentence("checkpoint.no-safetensors-files", "no .safetensors files in {folder}", folder=folder))
     table: list[SafetensorsTensor] = []
     for file in files:
         table += read_safetensors_header(file)
         if len(table) > _MOST_TENSORS:
-            raise BadInput(f"more than {_MOST_TENSORS} tensors in {folder}")
+            raise BadInput(
+                sentence(
+                    "checkpoint.more-tensors",
+                    "more than {most_tensors} tensors in {folder}",
+                    most_tensors=_MOST_TENSORS,
+                    folder=folder,
+                )
+            )
     return checkpoint_of(config_file(folder), table, files)
 
 
@@ -87,7 +95,9 @@ def _recognised(
 ) -> Model:
     """A model of a kind without a builder, from its tensors' shapes."""
     if native_recipe(values).default:
-        raise Unsupported("its weights are packed, and their shapes tell nothing")
+        raise Unsupported(
+            sentence("checkpoint.weights-packed-their", "its weights are packed, and their shapes tell nothing")
+        )
     count = reader.layers
     layers = [_roles(table, index) for index in range(count)]
     names = {tensor.name: tensor.shape for tensor in table}

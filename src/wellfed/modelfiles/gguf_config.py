@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from wellfed.errors import BadInput, Unsupported, nearest
+from wellfed.message import sentence
 from wellfed.modelfiles.gguf_header import GgufHeader, Value
 
 # general.architecture: model_type
@@ -53,9 +54,17 @@ def architecture_of(header: GgufHeader) -> str:
     """What the header calls its architecture. Raises BadInput where it does not."""
     named = header.metadata.get("general.architecture")
     if not isinstance(named, str) or not named:
-        raise BadInput("the GGUF header names no architecture", "is it a language model?")
+        raise BadInput(
+            sentence("gguf-config.gguf-header-names", "the GGUF header names no architecture"),
+            sentence("gguf-config.language-model", "is it a language model?"),
+        )
     if named in _NOT_LANGUAGE_MODELS:
-        raise Unsupported(f"a GGUF of the architecture {named!r}: no language model", "name the model's own file")
+        raise Unsupported(
+            sentence(
+                "gguf-config.gguf-architecture", "a GGUF of the architecture {named!r}: no language model", named=named
+            ),
+            sentence("gguf-config.name-model-own", "name the model's own file"),
+        )
     return named
 
 
@@ -70,7 +79,10 @@ def config_of(header: GgufHeader) -> dict[str, object]:
     if named not in _ARCHITECTURES:
         near = nearest(named, _ARCHITECTURES)
         raise Unsupported(
-            f"no description of the GGUF architecture {named[:60]!r}", f"nearest known: {', '.join(near)}"
+            sentence(
+                "gguf-config.no-description-gguf", "no description of the GGUF architecture {named!r}", named=named[:60]
+            ),
+            sentence("gguf-config.nearest-known", "nearest known: {near}", near=", ".join(near)),
         )
     kind = _ARCHITECTURES[named]
     found = _translated(header.metadata, named)
@@ -126,7 +138,13 @@ def _uniform(values: tuple[int | float | bool | str, ...], key: str) -> int | fl
     """A value given once per layer, all alike; layers without (0) are left out of the comparison."""
     distinct = {value for value in values if value}
     if len(distinct) != 1:
-        raise Unsupported(f"{key} differs from layer to layer: this architecture variant has no description")
+        raise Unsupported(
+            sentence(
+                "gguf-config.differs-from-layer",
+                "{key} differs from layer to layer: this architecture variant has no description",
+                key=key,
+            )
+        )
     return distinct.pop()
 
 
@@ -174,7 +192,9 @@ def _delta(found: dict[str, object], metadata: Mapping[str, Value], named: str) 
     """State size is the key width; inner size over heads is the value width."""
     heads, inner = metadata.get(f"{named}.ssm.time_step_rank"), metadata.get(f"{named}.ssm.inner_size")
     if not isinstance(heads, int) or not isinstance(inner, int) or heads < 1:
-        raise BadInput("the GGUF header has no ssm.time_step_rank and ssm.inner_size")
+        raise BadInput(
+            sentence("gguf-config.gguf-header-ssm", "the GGUF header has no ssm.time_step_rank and ssm.inner_size")
+        )
     found.update(
         linear_num_value_heads=heads,
         linear_value_head_dim=inner // heads,
@@ -205,5 +225,12 @@ def _experts(found: dict[str, object], kind: str, metadata: Mapping[str, Value],
 
 def _less(total: object, part: object) -> int:
     if not isinstance(total, int) or not isinstance(part, int) or total <= part:
-        raise BadInput(f"the GGUF header's sizes do not fit together: {total} less {part}")
+        raise BadInput(
+            sentence(
+                "gguf-config.gguf-header-sizes",
+                "the GGUF header's sizes do not fit together: {total} less {part}",
+                total=total,
+                part=part,
+            )
+        )
     return total - part

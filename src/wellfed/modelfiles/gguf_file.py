@@ -9,6 +9,7 @@ from math import prod
 from pathlib import Path
 
 from wellfed.errors import BadInput, Unsupported
+from wellfed.message import sentence
 from wellfed.modelfiles.gguf_config import architecture_of, config_of, loose_values
 from wellfed.modelfiles.gguf_header import GgufHeader, GgufTensor, Value, read_header
 from wellfed.models.config import from_config, from_layers
@@ -88,7 +89,10 @@ def _by_tensors(
     shapes = {tensor.name: tensor.shape for tensor in header.tensors}
     embedding = shapes.get("token_embd.weight")
     if embedding is None:
-        raise refusal or Unsupported("the GGUF has no token embedding", "is it a language model?")
+        raise refusal or Unsupported(
+            sentence("gguf-file.gguf-token-embedding", "the GGUF has no token embedding"),
+            sentence("gguf-file.language-model", "is it a language model?"),
+        )
     values["vocab_size"] = embedding[0]
     layers = [_layer_tensors(header.tensors, index) for index in range(count)]
     lookups = [
@@ -142,20 +146,51 @@ def shards(path: Path) -> tuple[Path, ...]:
         return (path,)
     count = int(match[3])
     if not 1 <= count <= _MOST_SHARDS or not 1 <= int(match[2]) <= count:
-        raise BadInput(f"{path.name}: part {int(match[2])} of {count}")
+        raise BadInput(
+            sentence(
+                "gguf-file.part", "{path}: part {match} of {count}", path=path.name, match=int(match[2]), count=count
+            )
+        )
     parts = tuple(path.with_name(f"{match[1]}-{index:05d}-of-{match[3]}.gguf") for index in range(1, count + 1))
     missing = [part.name for part in parts if not part.exists()]
     if missing:
-        raise BadInput(f"{len(missing)} of {count} parts are missing: {', '.join(missing[:3])}", "download all parts")
+        raise BadInput(
+            sentence(
+                "gguf-file.parts-missing",
+                "{count} of {count2} parts are missing: {missing}",
+                count=len(missing),
+                count2=count,
+                missing=", ".join(missing[:3]),
+            ),
+            sentence("gguf-file.download-all-parts", "download all parts"),
+        )
     return parts
 
 
 def _check_split(first: GgufHeader, files: int, tensors: int, name: str) -> None:
     count, total = first.metadata.get("split.count"), first.metadata.get("split.tensors.count")
     if isinstance(count, int) and count > 1 and count != files:
-        raise BadInput(f"{name} is one of {count} parts, {files} found", "keep the parts' names as they were")
+        raise BadInput(
+            sentence(
+                "gguf-file.one-parts-found",
+                "{name} is one of {count} parts, {files} found",
+                name=name,
+                count=count,
+                files=files,
+            ),
+            sentence("gguf-file.keep-parts-names", "keep the parts' names as they were"),
+        )
     if isinstance(total, int) and files > 1 and total != tensors:
-        raise BadInput(f"{name}: the parts hold {tensors} of {total} tensors", "a part belongs to another file")
+        raise BadInput(
+            sentence(
+                "gguf-file.parts-hold-tensors",
+                "{name}: the parts hold {tensors} of {total} tensors",
+                name=name,
+                tensors=tensors,
+                total=total,
+            ),
+            sentence("gguf-file.part-belongs-another", "a part belongs to another file"),
+        )
 
 
 def _weights(model: Model, tensors: tuple[GgufTensor, ...], metadata: Mapping[str, Value]) -> Weights:

@@ -15,6 +15,7 @@ from math import prod
 from pathlib import Path
 
 from wellfed.errors import BadInput, Unsupported
+from wellfed.message import sentence
 from wellfed.modelfiles.safe_file import open_regular
 from wellfed.models.gguf_types import BY_NUMBER, WeightType
 
@@ -76,10 +77,15 @@ def read_header(path: Path) -> GgufHeader:
         with open_regular(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _Reader(data, str(path.name)).header()
     except ValueError as error:  # an empty file cannot be mapped
-        raise BadInput(f"{path.name} is not a GGUF file: {error}") from error
+        raise BadInput(
+            sentence("gguf-header.gguf-file", "{path} is not a GGUF file: {error}", path=path.name, error=error)
+        ) from error
     except OSError as error:
         raise BadInput(
-            f"cannot read {path}: {error.strerror or error}", "check the path and its permissions"
+            sentence(
+                "gguf-header.cannot-read", "cannot read {path}: {strerror}", path=path, strerror=error.strerror or error
+            ),
+            sentence("gguf-header.check-path", "check the path and its permissions"),
         ) from error
 
 
@@ -123,7 +129,7 @@ class _Reader:
         for _ in range(pairs):
             key = self.string(_LONGEST_NAME)
             if key in metadata:
-                raise self.broken(f"{key[:60]!r} occurs twice")
+                raise self.broken(sentence("gguf-header.occurs-twice", "{key!r} occurs twice", key=key[:60]))
             value, length = self.value(self.number(_U32), 0)
             metadata[key] = value
             if length is not None:
@@ -133,24 +139,69 @@ class _Reader:
     def counts(self) -> tuple[int, int]:
         """How many tensors and pairs there are, if the file can hold so many."""
         if self.take(4) != _MAGIC:
-            raise BadInput(f"{self.name} is not a GGUF file: it starts with {bytes(self.data[:4])!r}")
+            raise BadInput(
+                sentence(
+                    "gguf-header.gguf-file-starts",
+                    "{value} is not a GGUF file: it starts with {data!r}",
+                    value=self.name,
+                    data=bytes(self.data[:4]),
+                )
+            )
         version = self.number(_U32)
         if version not in _VERSIONS:
-            hint = "a big-endian file?" if version & 0xFFFF == 0 else "convert it again with a current llama.cpp"
-            raise Unsupported(f"{self.name}: GGUF version {version} (2 and 3 are known)", hint)
+            hint = (
+                sentence("gguf-header.big-endian-file", "a big-endian file?")
+                if version & 0xFFFF == 0
+                else sentence("gguf-header.convert-again", "convert it again with a current llama.cpp")
+            )
+            raise Unsupported(
+                sentence(
+                    "gguf-header.gguf-version-2",
+                    "{value}: GGUF version {version} (2 and 3 are known)",
+                    value=self.name,
+                    version=version,
+                ),
+                hint,
+            )
         tensors, pairs = self.number(_U64), self.number(_U64)
         if tensors > _MOST_TENSORS or pairs > _MOST_PAIRS:
-            raise self.broken(f"{tensors} tensors and {pairs} values, more than any real file has")
+            raise self.broken(
+                sentence(
+                    "gguf-header.tensors-values-more",
+                    "{tensors} tensors and {pairs} values, more than any real file has",
+                    tensors=tensors,
+                    pairs=pairs,
+                )
+            )
         if tensors * _LEAST_TENSOR + pairs * _LEAST_PAIR > self.end - self.at:
-            raise self.broken(f"{tensors} tensors and {pairs} values do not fit in {self.end} bytes")
+            raise self.broken(
+                sentence(
+                    "gguf-header.tensors-values-do",
+                    "{tensors} tensors and {pairs} values do not fit in {end} bytes",
+                    tensors=tensors,
+                    pairs=pairs,
+                    end=self.end,
+                )
+            )
         return tensors, pairs
 
     def broken(self, what: str) -> BadInput:
-        return BadInput(f"{self.name}: {what}", "the file is damaged or incomplete: download it again")
+        return BadInput(
+            f"{self.name}: {what}",
+            sentence("gguf-header.file-damaged", "the file is damaged or incomplete: download it again"),
+        )
 
     def take(self, count: int) -> bytes:
         if count > self.end - self.at:
-            raise self.broken(f"the header ends at byte {self.end}, {count} more wanted at {self.at}")
+            raise self.broken(
+                sentence(
+                    "gguf-header.header-ends-byte",
+                    "the header ends at byte {end}, {count} more wanted at {at}",
+                    end=self.end,
+                    count=count,
+                    at=self.at,
+                )
+            )
         self.at += count
         return self.data[self.at - count : self.at]
 
@@ -160,12 +211,19 @@ class _Reader:
     def string(self, longest: int) -> str:
         length = self.number(_U64)
         if length > longest:
-            raise self.broken(f"a name of {length} bytes")
+            raise self.broken(sentence("gguf-header.name-bytes", "a name of {length} bytes", length=length))
         return self.take(length).decode("utf-8", "replace")
 
     def skip(self, count: int) -> None:
         if count > self.end - self.at:
-            raise self.broken(f"a value of {count} bytes at {self.at} reaches beyond the file's end")
+            raise self.broken(
+                sentence(
+                    "gguf-header.value-bytes-reaches",
+                    "a value of {count} bytes at {at} reaches beyond the file's end",
+                    count=count,
+                    at=self.at,
+                )
+            )
         self.at += count
 
     def value(self, kind: int, depth: int) -> tuple[Value, int | None]:
@@ -182,21 +240,29 @@ class _Reader:
             return "", None
         if kind == _ARRAY:
             return self.array(depth)
-        raise self.broken(f"a value of unknown type {kind}")
+        raise self.broken(sentence("gguf-header.value-unknown-type", "a value of unknown type {kind}", kind=kind))
 
     def array(self, depth: int) -> tuple[Value, int]:
         if depth >= _DEEPEST:
-            raise self.broken("arrays within arrays within arrays")
+            raise self.broken(sentence("gguf-header.arrays-within-arrays", "arrays within arrays within arrays"))
         kind, count = self.number(_U32), self.number(_U64)
         least = _SCALARS[kind].size if kind in _SCALARS else 8
         if count * least > self.end - self.at:
-            raise self.broken(f"an array of {count} values does not fit in the file")
+            raise self.broken(
+                sentence(
+                    "gguf-header.array-values-does", "an array of {count} values does not fit in the file", count=count
+                )
+            )
         if kind in _SCALARS and count > _LONGEST_KEPT:
             self.skip(count * least)
             return (), count
         if kind == _STRING:
             if count > _MOST_STRINGS:
-                raise self.broken(f"a list of {count} texts, more than any real one")
+                raise self.broken(
+                    sentence(
+                        "gguf-header.list-texts-more", "a list of {count} texts, more than any real one", count=count
+                    )
+                )
             self.skip_strings(count)
             return (), count
         values = [self.value(kind, depth + 1)[0] for _ in range(count)]
@@ -207,35 +273,71 @@ class _Reader:
         at, end, data, unpack = self.at, self.end, self.data, _U64.unpack_from
         for _ in range(count):
             if at + 8 > end:
-                raise self.broken("a list of strings reaches beyond the file's end")
+                raise self.broken(
+                    sentence("gguf-header.list-strings-reaches", "a list of strings reaches beyond the file's end")
+                )
             at += 8 + unpack(data, at)[0]
         if at > end:
-            raise self.broken("a list of strings reaches beyond the file's end")
+            raise self.broken(
+                sentence("gguf-header.list-strings-reaches", "a list of strings reaches beyond the file's end")
+            )
         self.at = at
 
     def tensor(self) -> GgufTensor:
         name = self.string(_LONGEST_NAME)
         dimensions = self.number(_U32)
         if not 1 <= dimensions <= 4:
-            raise self.broken(f"tensor {name[:60]!r} has {dimensions} dimensions")
+            raise self.broken(
+                sentence(
+                    "gguf-header.tensor-dimensions",
+                    "tensor {name!r} has {dimensions} dimensions",
+                    name=name[:60],
+                    dimensions=dimensions,
+                )
+            )
         layout = _ENTRIES[dimensions]
         *extents, number, offset = layout.unpack(self.take(layout.size))
         elements = prod(extents)
         if elements < 1 or elements > _MOST_ELEMENTS or max(extents) > _MOST_ELEMENTS:
-            raise self.broken(f"tensor {name[:60]!r} of {' x '.join(map(str, extents))}")
+            raise self.broken(
+                sentence(
+                    "gguf-header.tensor",
+                    "tensor {name!r} of {extents}",
+                    name=name[:60],
+                    extents=" x ".join(map(str, extents)),
+                )
+            )
         kind = BY_NUMBER.get(number)
         if kind is None:
-            raise Unsupported(f"{self.name}: tensor {name[:60]!r} has weight type {number}, which is not known here")
+            raise Unsupported(
+                sentence(
+                    "gguf-header.tensor-weight-type",
+                    "{value}: tensor {name!r} has weight type {number}, which is not known here",
+                    value=self.name,
+                    name=name[:60],
+                    number=number,
+                )
+            )
         if not kind.fits(extents[0]):
-            raise self.broken(f"tensor {name[:60]!r}: {extents[0]} columns are no multiple of {kind.block}")
+            raise self.broken(
+                sentence(
+                    "gguf-header.tensor-columns",
+                    "tensor {name!r}: {extents} columns are no multiple of {block}",
+                    name=name[:60],
+                    extents=extents[0],
+                    block=kind.block,
+                )
+            )
         return GgufTensor(name, tuple(reversed(extents)), kind, offset)
 
     def check_data(self, table: tuple[GgufTensor, ...], alignment: Value) -> None:
         """Whether every tensor's bytes lie inside the file."""
         if not isinstance(alignment, int) or not 1 <= alignment <= 1 << 20:
-            raise self.broken(f"an alignment of {alignment}")
+            raise self.broken(sentence("gguf-header.alignment", "an alignment of {alignment}", alignment=alignment))
         start = -(-self.at // alignment) * alignment
         ends = max((tensor.offset + tensor.bytes for tensor in table), default=0)
         need = start + max(ends, sum(tensor.bytes for tensor in table))  # no two share their bytes
         if table and need > self.end:
-            raise self.broken(f"has {self.end} of at least {need} bytes")
+            raise self.broken(
+                sentence("gguf-header.least-bytes", "has {end} of at least {need} bytes", end=self.end, need=need)
+            )

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wellfed.errors import BadInput
+from wellfed.message import sentence
 from wellfed.modelfiles.hf_config import read_config
 from wellfed.modelfiles.safe_file import read_json
 from wellfed.models.model import Model
@@ -30,17 +31,25 @@ def fetch_config(repository: str, hub: str = "huggingface") -> Model:
     BadInput when it cannot be had.
     """
     if not is_repository(repository):
-        raise BadInput(f"{repository[:80]!r} is no repository", "write it as owner/name")
+        raise BadInput(
+            sentence("modelfiles.hub.repository", "{repository!r} is no repository", repository=repository[:80]),
+            sentence("modelfiles.hub.write-owner-name", "write it as owner/name"),
+        )
     fetchers: dict[str, Callable[[str], Path]] = {"huggingface": _huggingface, "modelscope": _modelscope}
     if hub not in fetchers:
-        raise BadInput(f"no such hub: {hub!r}", f"known: {', '.join(fetchers)}")
+        raise BadInput(
+            sentence("modelfiles.hub.no-such-hub", "no such hub: {hub!r}", hub=hub),
+            sentence("modelfiles.hub.known", "known: {fetchers}", fetchers=", ".join(fetchers)),
+        )
     config = fetchers[hub](repository)
     model = _by_tensors(repository, config) if hub == "huggingface" else _by_config(config)
     name = repository.rpartition("/")[2]
     return replace(model, id=name.lower(), name=name)
 
 
-CONFIG_ALONE = "counted from its config alone: its files' own tables were not to be had"
+CONFIG_ALONE = sentence(
+    "modelfiles.hub.counted-from-config", "counted from its config alone: its files' own tables were not to be had"
+)
 
 
 def _by_config(config: Path) -> Model:
@@ -69,12 +78,39 @@ def _huggingface(repository: str) -> Path:
         _beside(repository, config, offline)
         return config
     except LocalEntryNotFoundError as error:
-        hint = "set HF_ENDPOINT to a mirror, use ModelScope, or give a config.json or a catalogue name"
-        raise BadInput(f"cannot reach {where}, and {repository} is not in the local cache", hint) from error
+        hint = sentence(
+            "modelfiles.hub.set-hf-endpoint",
+            "set HF_ENDPOINT to a mirror, use ModelScope, or give a config.json or a catalogue name",
+        )
+        raise BadInput(
+            sentence(
+                "modelfiles.hub.cannot-reach-local",
+                "cannot reach {where}, and {repository} is not in the local cache",
+                where=where,
+                repository=repository,
+            ),
+            hint,
+        ) from error
     except HfHubHTTPError as error:
-        raise BadInput(f"no config.json of {repository}: {str(error).splitlines()[0][:120]}", _REFUSED) from error
+        raise BadInput(
+            sentence(
+                "modelfiles.hub.no-config-json",
+                "no config.json of {repository}: {error}",
+                repository=repository,
+                error=str(error).splitlines()[0][:120],
+            ),
+            _REFUSED,
+        ) from error
     except (OSError, ValueError) as error:
-        raise BadInput(f"no config.json of {repository}: {str(error)[:120]}", _REFUSED) from error
+        raise BadInput(
+            sentence(
+                "modelfiles.hub.no-config-json",
+                "no config.json of {repository}: {error}",
+                repository=repository,
+                error=str(error)[:120],
+            ),
+            _REFUSED,
+        ) from error
 
 
 def _beside(repository: str, config: Path, offline: bool) -> None:
@@ -95,7 +131,7 @@ def reachable(endpoint: str) -> bool:
 
     address = urlsplit(endpoint)
     if address.scheme not in ("http", "https"):
-        raise BadInput(f"HF_ENDPOINT is {endpoint!r}", "write it with https://")
+        raise BadInput(f"HF_ENDPOINT is {endpoint!r}", sentence("modelfiles.hub.write-https", "write it with https://"))
     if address.hostname is None or getproxies().get(address.scheme):
         return True
     try:
@@ -107,15 +143,25 @@ def reachable(endpoint: str) -> bool:
 
 
 _CONNECT_S = 5.0
-_REFUSED = "check the name; gated models need HF_TOKEN"
+_REFUSED = sentence("modelfiles.hub.check-name-gated", "check the name; gated models need HF_TOKEN")
 
 
 def _modelscope(repository: str) -> Path:
     try:
         from modelscope.hub.file_download import model_file_download
     except ImportError as error:
-        raise BadInput("ModelScope's client is not installed", "pip install 'wellfed[modelscope]'") from error
+        raise BadInput(
+            sentence("modelfiles.hub.modelscope-client", "ModelScope's client is not installed"),
+            "pip install 'wellfed[modelscope]'",
+        ) from error
     try:
         return Path(model_file_download(model_id=repository, file_path="config.json"))
     except Exception as error:  # the client raises bare exceptions of many kinds
-        raise BadInput(f"no config.json of {repository} on ModelScope: {str(error)[:120]}") from error
+        raise BadInput(
+            sentence(
+                "modelfiles.hub.no-config-json-2",
+                "no config.json of {repository} on ModelScope: {error}",
+                repository=repository,
+                error=str(error)[:120],
+            )
+        ) from error

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from wellfed.errors import BadInput
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.modelfiles.safe_file import parse_json_value
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _lay(client: httpx.Client, repository: str, part: Remote, folder: Path, unti
             return
         if wanted >= min(_MOST_HEADER_BYTES, part.bytes):
             said = message("hub.gguf-header", "{name}: its header does not end within its first bytes", name=part.path)
-            raise BadInput(said, "the file is damaged, or no GGUF file")
+            raise BadInput(said, sentence("hub-gguf.file-damaged-gguf", "the file is damaged, or no GGUF file"))
         wanted *= 4
 
 
@@ -138,7 +138,7 @@ def _start(client: httpx.Client, url: str, count: int, repository: str) -> bytes
         text = "{host} gives no answer ({error})"
         raise BadInput(
             message("hub.broken", text, host=urlsplit(url).netloc, error=type(error).__name__),
-            "set HF_ENDPOINT to a mirror, or name the model by the catalogue",
+            sentence("hub-gguf.set-hf-endpoint", "set HF_ENDPOINT to a mirror, or name the model by the catalogue"),
         ) from error
     return bytes(body[:count])
 
@@ -146,9 +146,16 @@ def _start(client: httpx.Client, url: str, count: int, repository: str) -> bytes
 def _refused(status: int, repository: str) -> BadInput:
     if status in (401, 403):
         text = "{name} is given only to those who have agreed to its terms (HTTP {status})"
-        return BadInput(message("hub.gated", text, name=repository, status=status), "set HF_TOKEN")
+        return BadInput(
+            message("hub.gated", text, name=repository, status=status), message("hub.gated.hint", "set HF_TOKEN")
+        )
     if status == 429:
         text = "the hub has had too many requests (HTTP 429): it gives nothing of {name} now"
-        return BadInput(message("hub.too-many", text, name=repository), "ask again later, or set HF_TOKEN")
+        return BadInput(
+            message("hub.too-many", text, name=repository),
+            sentence("hub-gguf.ask-again-later", "ask again later, or set HF_TOKEN"),
+        )
     text = "the hub answers HTTP {status} for {name}"
-    return BadInput(message("hub.http", text, status=status, name=repository), "check the name")
+    return BadInput(
+        message("hub.http", text, status=status, name=repository), sentence("hub-gguf.check-name", "check the name")
+    )

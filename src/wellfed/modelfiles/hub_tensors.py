@@ -8,6 +8,7 @@ from threading import Thread
 from typing import TypeVar
 
 from wellfed.errors import BadInput, WellfedError
+from wellfed.message import sentence
 from wellfed.modelfiles.checkpoint import Checkpoint, checkpoint_of
 from wellfed.modelfiles.safetensors_file import SafetensorsTensor
 
@@ -33,10 +34,19 @@ def tensor_table(repository: str) -> tuple[SafetensorsTensor, ...]:
     try:
         metadata = HfApi().get_safetensors_metadata(repository)
     except Exception as error:  # the client raises its own, its transport's and the parser's
-        raise BadInput(f"no tensor tables of {repository}: {str(error).strip()[:120]}") from error
+        raise BadInput(
+            sentence(
+                "hub-tensors.no-tensor-tables",
+                "no tensor tables of {repository}: {error}",
+                repository=repository,
+                error=str(error).strip()[:120],
+            )
+        ) from error
     files = metadata.files_metadata
     if len(files) > _MOST_FILES:
-        raise BadInput(f"{repository} has {len(files)} files")
+        raise BadInput(
+            sentence("hub-tensors.files", "{repository} has {count} files", repository=repository, count=len(files))
+        )
     return tuple(
         SafetensorsTensor(name, str(entry.dtype), tuple(entry.shape), entry.data_offsets[1] - entry.data_offsets[0])
         for file in files.values()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wellfed.errors import BadInput, UnknownName
+from wellfed.message import sentence
 from wellfed.modelfiles.checkpoint import read_checkpoint
 from wellfed.modelfiles.gguf_file import read_gguf
 from wellfed.modelfiles.hf_config import read_config
@@ -59,10 +60,18 @@ def _from_folder(folder: Path) -> LoadedModel:
         return LoadedModel(replace(checkpoint.model, files=SAFETENSORS), checkpoint.weights, "folder")
     ggufs = [file for file in sorted(folder.glob("*.gguf")) if not file.name.lower().startswith(_BESIDE)]
     if not ggufs:
-        raise BadInput(f"neither config.json nor a .gguf file in {folder}", "name the model's folder or its .gguf file")
+        raise BadInput(
+            sentence(
+                "modelfiles.load.neither-config-json", "neither config.json nor a .gguf file in {folder}", folder=folder
+            ),
+            sentence("modelfiles.load.name-model-folder", "name the model's folder or its .gguf file"),
+        )
     whole = [file for file in ggufs if "-of-" not in file.name or "-00001-of-" in file.name]
     if len(whole) != 1:
-        raise BadInput(f"{len(whole)} GGUF models in {folder}", f"name one: {', '.join(f.name for f in whole[:3])}")
+        raise BadInput(
+            sentence("modelfiles.load.gguf-models", "{count} GGUF models in {folder}", count=len(whole), folder=folder),
+            sentence("modelfiles.load.name-one", "name one: {whole}", whole=", ".join(f.name for f in whole[:3])),
+        )
     return _from_path(whole[0])
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from wellfed.errors import BadInput
+from wellfed.message import sentence
 
 _MOST_CONFIG_BYTES = 16 << 20
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\x00\x00", "utf-32"), (b"\x00\x00\xfe\xff", "utf-32"),
@@ -22,13 +23,21 @@ def open_regular(path: Path) -> BinaryIO:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except OSError as error:
         raise BadInput(
-            f"cannot read {path}: {error.strerror or error}", "check the path and its permissions"
+            sentence(
+                "safe-file.cannot-read", "cannot read {path}: {strerror}", path=path, strerror=error.strerror or error
+            ),
+            sentence("safe-file.check-path", "check the path and its permissions"),
         ) from error
     except ValueError as error:
-        raise BadInput(f"{str(path)[:80]!r} cannot be a file's name") from error
+        raise BadInput(
+            sentence("safe-file.cannot-file-name", "{path!r} cannot be a file's name", path=str(path)[:80])
+        ) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise BadInput(f"{path.name} is no regular file", "name the model's own file or folder")
+        raise BadInput(
+            sentence("safe-file.regular-file", "{path} is no regular file", path=path.name),
+            sentence("safe-file.name-model-own", "name the model's own file or folder"),
+        )
     return os.fdopen(descriptor, "rb")
 
 
@@ -37,7 +46,15 @@ def read_json(path: Path, most_bytes: int = _MOST_CONFIG_BYTES) -> Mapping[str, 
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > most_bytes:
-            raise BadInput(f"{path.name} has {size} bytes, more than any real one ({most_bytes})")
+            raise BadInput(
+                sentence(
+                    "safe-file.bytes-more-any",
+                    "{path} has {size} bytes, more than any real one ({most_bytes})",
+                    path=path.name,
+                    size=size,
+                    most_bytes=most_bytes,
+                )
+            )
         content = file.read(most_bytes + 1)
     return parse_json(content, path.name)
 
@@ -46,7 +63,7 @@ def parse_json(content: bytes, name: str) -> Mapping[str, object]:
     """The JSON object in `content`; `name` is what it is called in errors. A key that comes twice is an error."""
     values = parse_json_value(content, name)
     if not isinstance(values, dict):
-        raise BadInput(f"{name} holds no JSON object")
+        raise BadInput(sentence("safe-file.holds-json-object", "{name} holds no JSON object", name=name))
     return values
 
 
@@ -56,7 +73,9 @@ def parse_json_value(content: bytes, name: str) -> object:
     try:
         value: object = json.loads(content.decode(encoding), object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"{name} is not valid JSON: {str(error)[:100]}") from error
+        raise BadInput(
+            sentence("safe-file.valid-json", "{name} is not valid JSON: {error}", name=name, error=str(error)[:100])
+        ) from error
     return value
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wellfed.errors import BadInput
+from wellfed.message import sentence
 from wellfed.modelfiles.safe_file import open_regular, parse_json, read_json
 
 MOST_HEADER_BYTES = 25_000_000  # 100,000 tensors of 250 bytes each; real headers have a few hundred kilobytes
@@ -57,12 +58,26 @@ def parse_index(values: Mapping[str, object], name: str) -> SafetensorsIndex:
     metadata, placed = values.get("metadata"), values.get("weight_map")
     total = metadata.get("total_size") if isinstance(metadata, Mapping) else None
     if isinstance(total, bool) or not isinstance(total, int | float) or not 0 < total < 1 << 50:
-        raise BadInput(f"{name} has no sane total_size: {str(total)[:40]}")
+        raise BadInput(
+            sentence(
+                "safetensors-file.sane-total-size",
+                "{name} has no sane total_size: {total}",
+                name=name,
+                total=str(total)[:40],
+            )
+        )
     if not isinstance(placed, Mapping) or not all(isinstance(file, str) for file in placed.values()):
-        raise BadInput(f"{name} has no weight_map")
+        raise BadInput(sentence("safetensors-file.weight-map", "{name} has no weight_map", name=name))
     files = tuple(sorted({str(file) for file in placed.values()}))
     if len(files) > _MOST_FILES:
-        raise BadInput(f"{name} names {len(files)} files, more than any real one")
+        raise BadInput(
+            sentence(
+                "safetensors-file.names-files-more",
+                "{name} names {count} files, more than any real one",
+                name=name,
+                count=len(files),
+            )
+        )
     return SafetensorsIndex(int(total), files, tuple(placed))
 
 
@@ -77,14 +92,27 @@ def checkpoint_files(folder: Path) -> tuple[Path, ...]:
         missing = [file.name for file in listed if not file.is_file()]
         if missing and len(missing) < len(listed):
             raise BadInput(
-                f"{len(missing)} of {len(listed)} files of the checkpoint are missing: {', '.join(missing[:3])}",
-                "download all of them",
+                sentence(
+                    "safetensors-file.files-checkpoint",
+                    "{count} of {count2} files of the checkpoint are missing: {missing}",
+                    count=len(missing),
+                    count2=len(listed),
+                    missing=", ".join(missing[:3]),
+                ),
+                sentence("safetensors-file.download-all-them", "download all of them"),
             )
         files = listed if not missing else files
     elif (folder / "model.safetensors").is_file():
         files = [folder / "model.safetensors"]
     if len(files) > _MOST_FILES:
-        raise BadInput(f"{len(files)} .safetensors files in {folder}")
+        raise BadInput(
+            sentence(
+                "safetensors-file.safetensors-files",
+                "{count} .safetensors files in {folder}",
+                count=len(files),
+                folder=folder,
+            )
+        )
     return tuple(files)
 
 
@@ -94,7 +122,16 @@ def read_safetensors_header(path: Path) -> tuple[SafetensorsTensor, ...]:
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
         if length > min(MOST_HEADER_BYTES, size - 8):
-            raise BadInput(f"{path.name}: a header of {length} bytes in a file of {size}", "download it again")
+            raise BadInput(
+                sentence(
+                    "safetensors-file.header-bytes-file",
+                    "{path}: a header of {length} bytes in a file of {size}",
+                    path=path.name,
+                    length=length,
+                    size=size,
+                ),
+                sentence("safetensors-file.download-again", "download it again"),
+            )
         content = file.read(length)
     return parse_header(content, path.name, size - 8 - length)
 
@@ -104,24 +141,68 @@ def parse_header(content: bytes, name: str, data_bytes: int | None) -> tuple[Saf
     try:
         entries = parse_json(content, name)
     except BadInput as error:
-        raise BadInput(f"{name} has no valid safetensors header: {error.message}", "download it again") from error
+        raise BadInput(
+            sentence(
+                "safetensors-file.valid-safetensors",
+                "{name} has no valid safetensors header: {message}",
+                name=name,
+                message=error.message,
+            ),
+            sentence("safetensors-file.download-again", "download it again"),
+        ) from error
     if len(entries) > _MOST_TENSORS:
-        raise BadInput(f"{name}: {len(entries)} tensors in one file, more than any real one")
+        raise BadInput(
+            sentence(
+                "safetensors-file.tensors-one-file",
+                "{name}: {count} tensors in one file, more than any real one",
+                name=name,
+                count=len(entries),
+            )
+        )
     most = data_bytes if data_bytes is not None else 1 << 50
     return tuple(_entry(name, key, entry, most) for key, entry in entries.items() if key != "__metadata__")
 
 
 def _entry(file: str, name: str, entry: object, most: int) -> SafetensorsTensor:
     if len(name) > _LONGEST_NAME:
-        raise BadInput(f"{file}: a tensor's name has {len(name)} characters")
+        raise BadInput(
+            sentence(
+                "safetensors-file.tensor-name",
+                "{file}: a tensor's name has {count} characters",
+                file=file,
+                count=len(name),
+            )
+        )
     fields = entry if isinstance(entry, dict) else {}
     shape, span = fields.get("shape"), fields.get("data_offsets")
     if not isinstance(shape, list) or len(shape) > _MOST_DIMENSIONS or not _are_extents(shape):
-        raise BadInput(f"{file}: tensor {name[:60]!r} has no valid shape")
+        raise BadInput(
+            sentence(
+                "safetensors-file.tensor-valid-shape",
+                "{file}: tensor {name!r} has no valid shape",
+                file=file,
+                name=name[:60],
+            )
+        )
     if not isinstance(span, list) or len(span) != 2 or not type(span[0]) is type(span[1]) is int:
-        raise BadInput(f"{file}: tensor {name[:60]!r} has no valid offsets")
+        raise BadInput(
+            sentence(
+                "safetensors-file.tensor-valid-offsets",
+                "{file}: tensor {name!r} has no valid offsets",
+                file=file,
+                name=name[:60],
+            )
+        )
     if not 0 <= span[0] <= span[1] <= most:
-        raise BadInput(f"{file}: tensor {name[:60]!r} lies outside the file", "download it again")
+        raise BadInput(
+            sentence(
+                "safetensors-file.tensor-lies-outside",
+                "{file}: tensor {name!r} lies outside the file",
+                file=file,
+                name=name[:60],
+            ),
+            sentence("safetensors-file.download-again", "download it again"),
+        )
     return SafetensorsTensor(name, str(fields.get("dtype"))[:20], tuple(shape), span[1] - span[0])
 
 

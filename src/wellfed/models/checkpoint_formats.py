@@ -7,6 +7,7 @@ plan for stand here too, so that a refusal can say where the files would run.
 
 from __future__ import annotations
 
+from wellfed.message import sentence
 from wellfed.models.model import Model
 
 _VLLM, _SGLANG, _TENSORRT = "vllm", "sglang", "tensorrt-llm"
@@ -62,12 +63,24 @@ def why_not_loaded(model: Model, engine: str) -> str | None:
     """
     method = model.native_recipe.method if model.native_recipe else ""
     if engine in _OWN and (model.files == GGUF or engine not in ENGINES_OF.get(method, ())):
-        return f"loads files in {_OWN[engine]} only"
+        return sentence("checkpoint-formats.loads-files-only", "loads files in {own} only", own=_OWN[engine])
     if not model.files and (engine in _LLAMA or model.native_recipe is None):
         return None
     able = loaders(model)
     if engine in able:
         return None
-    held = "a GGUF file" if model.files == GGUF else f"safetensors in {model.native_quantisation}"
-    where = f", which {' and '.join(sorted(able))} load" if able else ""
-    return f"does not load {held}{where}"
+    held = (
+        sentence("checkpoint-formats.gguf-file", "a GGUF file")
+        if model.files == GGUF
+        else sentence(
+            "checkpoint-formats.safetensors",
+            "safetensors in {native_quantisation}",
+            native_quantisation=model.native_quantisation,
+        )
+    )
+    where = (
+        sentence("checkpoint-formats.which-load", ", which {able} load", able=" and ".join(sorted(able)))
+        if able
+        else ""
+    )
+    return sentence("checkpoint-formats.does-load", "does not load {held}{where}", held=held, where=where)

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from wellfed.errors import BadInput, Unsupported, nearest
+from wellfed.message import sentence
 from wellfed.models.config_reader import Config, Shape
 from wellfed.models.config_towers import NOTE, towers
 from wellfed.models.config_wrapper import language_model, task_of
@@ -50,6 +51,9 @@ BUILDERS: dict[str, tuple[str, str]] = {
     "bailing_hybrid": ("hybrid.bailing_hybrid", "bailing"),
     "bailing_moe_v2_5": ("hybrid.bailing_hybrid", "bailing"),
     "bailing_moe_v3": ("hybrid.bailing_hybrid", "bailing"),
+    "solar_open2": ("next.solar_open2", "solar"),
+    "glm5_next": ("next.glm5_next", "glm"),
+    "glm5_next_text": ("next.glm5_next", "glm"),
     "nemotron_h": ("mamba.nemotron_h", "nemotron"),
     "nemotron-nas": ("mamba.searched", "nemotron"),
     "granitemoehybrid": ("mamba.granite_hybrid", "granite"),
@@ -107,8 +111,16 @@ def from_config(config: Mapping[str, object], identity: str, name: str | None = 
     unread = reader.unread()
     if unread:
         raise Unsupported(
-            f"a {kind} model with {', '.join(unread)}: its description here does not know that part",
-            "the files themselves (.safetensors or .gguf) tell the sizes of any architecture",
+            sentence(
+                "models.config.model-description",
+                "a {kind} model with {unread}: its description here does not know that part",
+                kind=kind,
+                unread=", ".join(unread),
+            ),
+            sentence(
+                "models.config.files-themselves",
+                "the files themselves (.safetensors or .gguf) tell the sizes of any architecture",
+            ),
         )
     return from_layers(config, reader, shape, identity, name, family)
 
@@ -155,7 +167,12 @@ def from_layers(
     )
     parameters = sum(n * sum(t.elements for t in layer.tensors(hidden)) for layer, n in runs(model))
     if parameters > _MOST_PARAMETERS:
-        raise BadInput(f"config describes {parameters:.3g} parameters", "a damaged or made-up config")
+        raise BadInput(
+            sentence(
+                "models.config.config-describes", "config describes {parameters:.3g} parameters", parameters=parameters
+            ),
+            sentence("models.config.damaged-made-up", "a damaged or made-up config"),
+        )
     return model
 
 
@@ -191,10 +208,19 @@ def _stored(config: Mapping[str, object], shape: Shape) -> _Stored:
 
 def _unknown(kind: str) -> Unsupported:
     near = nearest(kind, BUILDERS)
-    hint = "the files themselves (.safetensors or .gguf) tell the sizes of any architecture"
-    nearest_known = f"; nearest known: {', '.join(near)}" if near else ""
+    hint = sentence(
+        "models.config.files-themselves",
+        "the files themselves (.safetensors or .gguf) tell the sizes of any architecture",
+    )
+    nearest_known = (
+        sentence("models.config.nearest-known", "; nearest known: {near}", near=", ".join(near)) if near else ""
+    )
     return Unsupported(
-        f"no description of the architecture {kind[:60]!r}: its attention and feed-forward layers",
+        sentence(
+            "models.config.no-description",
+            "no description of the architecture {kind!r}: its attention and feed-forward layers",
+            kind=kind[:60],
+        ),
         hint + nearest_known,
     )
 

@@ -5,6 +5,7 @@ Learned positions, norms and projections with biases, feed-forwards of four time
 
 from __future__ import annotations
 
+from wellfed.message import sentence
 from wellfed.models.attention import FullAttention
 from wellfed.models.config_ordinary import tied
 from wellfed.models.config_reader import Config, Shape
@@ -16,7 +17,7 @@ from wellfed.models.tensor import Part, Tensor
 
 def _heads(config: Config, kv_heads: int | None = None, bias: bool = True) -> FullAttention:
     hidden, heads = config.whole("hidden_size"), config.whole("num_attention_heads")
-    width = config.divided(hidden, heads, "hidden_size per head")
+    width = config.divided(hidden, heads, sentence("config-classic.hidden-size-per", "hidden_size per head"))
     return FullAttention(heads, kv_heads or heads, width, bias=bias, output_bias=bias, fused=True)
 
 
@@ -79,9 +80,9 @@ def falcon(config: Config) -> Shape:
 def qwen(config: Config) -> Shape:
     """The first Qwen: packed q, k, v with biases; `intermediate_size` counts gate and up together."""
     hidden, heads = config.whole("hidden_size"), config.whole("num_attention_heads")
-    width = config.divided(hidden, heads, "hidden_size per head")
+    width = config.divided(hidden, heads, sentence("config-classic.hidden-size-per", "hidden_size per head"))
     attention = FullAttention(heads, heads, width, bias=True, fused=True)
-    wide = config.divided(config.whole("intermediate_size"), 2, "gate and up")
+    wide = config.divided(config.whole("intermediate_size"), 2, sentence("config-classic.gate-up", "gate and up"))
     return Shape((Layer(attention, DenseFfn(wide)),) * config.layers, tied(config))
 
 

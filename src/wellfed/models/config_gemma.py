@@ -77,7 +77,18 @@ def gemma4(config: Config) -> Shape:
         block, norms = _gemma4_ffn(config, wide)
         return Layer(replace(own, shares_cache=shares), block, norms=norms, extra=extra)
 
-    return Shape(tuple(layer(index) for index in range(config.layers)), tied(config, _GEMMA), extra=outside)
+    idle = _idle_projections([far if full(index) else near for index in range(first, config.layers)], config)
+    return Shape(tuple(layer(index) for index in range(config.layers)), tied(config, _GEMMA), extra=(*outside, *idle))
+
+
+def _idle_projections(sharing: list[FullAttention], config: Config) -> tuple[Tensor, ...]:
+    """Key and value projections of layers that share an earlier one's cache: in the files, and read by nobody.
+
+    mlx-lm drops them when it reads the publisher's files, llama.cpp's files hold them.
+    """
+    hidden = config.whole("hidden_size")
+    rows = (own.kv_heads * own.head_dim * (1 if own.shared_projection else 2) for own in sharing)
+    return tuple(Tensor("attn_kv_unused", Part.UNUSED, count, hidden) for count in rows)
 
 
 def _gemma4_ffn(config: Config, wide: int) -> tuple[Ffn, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from wellfed.errors import BadInput
+from wellfed.message import sentence
 from wellfed.models.attention import Attention
 from wellfed.models.config_latent import latent_attention
 from wellfed.models.config_ordinary import attention, ffn, mtp, tied
@@ -57,7 +58,10 @@ def kimi_linear(config: Config) -> Shape:
     )
     listed = linear.find("kda_layers")
     if not isinstance(listed, list):
-        raise BadInput("config: linear_attn_config has no kda_layers", "is the file complete?")
+        raise BadInput(
+            sentence("config-hybrid.config-linear-attn", "config: linear_attn_config has no kda_layers"),
+            sentence("config-hybrid.file-complete", "is the file complete?"),
+        )
     traits = TRAITS["kimi_linear"]
     full = latent_attention(config)
     if config.flag("mla_use_output_gate"):
@@ -83,7 +87,10 @@ def lightning(config: Config) -> Shape:
     linear = LightningAttention(full.heads, full.head_dim)
     kinds = config.per_layer("layer_types")
     if kinds is None:
-        raise BadInput("config of a MiniMax model has no attn_type_list", "is the file complete?")
+        raise BadInput(
+            sentence("config-hybrid.config-minimax-model", "config of a MiniMax model has no attn_type_list"),
+            sentence("config-hybrid.file-complete", "is the file complete?"),
+        )
 
     def mixer(index: int) -> Attention:
         return linear if kinds[index] in (0, "linear_attention") else full
@@ -106,7 +113,7 @@ def bailing_hybrid(config: Config) -> Shape:
         linear = KimiDelta(heads, config.whole("kda_head_dim", "head_dim"), None, None, 4)
     else:
         width = config.optional("head_dim") or config.divided(
-            config.whole("hidden_size"), heads, "hidden_size per head"
+            config.whole("hidden_size"), heads, sentence("config-hybrid.hidden-size-per", "hidden_size per head")
         )
         linear = LightningAttention(heads, width, qk_norm=config.flag("qk_layernorm"))
     full = _bailing_full(config)

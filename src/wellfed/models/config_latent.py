@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from wellfed.errors import BadInput
+from wellfed.message import sentence
 from wellfed.models.attention import LatentAttention, SparseIndexer
 from wellfed.models.compressed_attention import CompressedAttention
 from wellfed.models.config_ordinary import ffn, moe, mtp, ordinary, tied
@@ -83,7 +84,12 @@ def longcat(config: Config) -> Shape:
     )
     layers = (Layer(attention, routed), Layer(attention, DenseFfn(wide))) * config.layers
     extra = _ngrams(config)
-    note = f"{active} of the {picked} experts a token picks are taken to have weights"
+    note = sentence(
+        "config-latent.experts-token-picks",
+        "{active} of the {picked} experts a token picks are taken to have weights",
+        active=active,
+        picked=picked,
+    )
     return Shape(layers, tied(config), mtp_layers=mtp(config, layers[1]), extra=extra, notes=(note,) if idle else ())
 
 
@@ -106,7 +112,10 @@ def streamed(config: Config) -> Shape:
     """DeepSeek-V4.1: shared streams of compressed entries, and n-gram tables that a few layers look up ("engrams")."""
     ratios = config.per_layer("compress_ratios")
     if ratios is None:
-        raise BadInput("config of a deepseek_v41 model has no compress_ratios", "is the file complete?")
+        raise BadInput(
+            sentence("config-latent.config-deepseek-v41", "config of a deepseek_v41 model has no compress_ratios"),
+            sentence("config-latent.file-complete", "is the file complete?"),
+        )
     routed = moe(config, TRAITS["deepseek_v3"])
     indexer = SparseIndexer(config.whole("index_n_heads"), config.whole("index_head_dim"), config.whole("index_topk"))
     sources, picking = _numbers(config, "kv_source_layer_ids"), _numbers(config, "index_source_layer_ids")
@@ -148,7 +157,12 @@ def _engrams(config: Config) -> dict[int, int]:
     if not isinstance(listed, list) or not listed:
         return {}
     if not isinstance(rows, list) or len(rows) < len(listed):
-        raise BadInput("config: engram_num_embeddings has no number for each of engram_layer_ids")
+        raise BadInput(
+            sentence(
+                "config-latent.config-engram-num",
+                "config: engram_num_embeddings has no number for each of engram_layer_ids",
+            )
+        )
     return {
         config.checked(layer, "engram_layer_ids", least=0): _table_rows(count)
         for layer, count in zip(listed, rows, strict=False)
@@ -160,7 +174,13 @@ _MOST_ROWS = 1 << 34
 
 def _table_rows(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < _MOST_ROWS:
-        raise BadInput(f"config: engram_num_embeddings holds {str(value)[:40]}")
+        raise BadInput(
+            sentence(
+                "config-latent.config-engram-num-2",
+                "config: engram_num_embeddings holds {value}",
+                value=str(value)[:40],
+            )
+        )
     return value
 
 
@@ -178,7 +198,10 @@ def compressed(config: Config) -> Shape:
     """DeepSeek-V4: each layer's compression by `compress_ratios`, hyper-connections, experts in every layer."""
     ratios = config.per_layer("compress_ratios")
     if ratios is None:
-        raise BadInput("config of a deepseek_v4 model has no compress_ratios", "is the file complete?")
+        raise BadInput(
+            sentence("config-latent.config-deepseek-v4", "config of a deepseek_v4 model has no compress_ratios"),
+            sentence("config-latent.file-complete", "is the file complete?"),
+        )
     routed = moe(config, TRAITS["deepseek_v3"])
     streams = config.count("hc_mult")
     indexer = SparseIndexer(config.whole("index_n_heads"), config.whole("index_head_dim"), config.whole("index_topk"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import ceil
 
 from wellfed.errors import BadInput, Unsupported
+from wellfed.message import sentence
 from wellfed.models.attention import Attention, FullAttention
 from wellfed.models.config_ordinary import attention, ffn, moe, tied
 from wellfed.models.config_reader import Config, Shape
@@ -46,7 +47,7 @@ def _head_dim(config: Config, heads: int) -> int:
     inner = config.optional("mamba_d_ssm") or config.whole("mamba_expand", "expand", default=2) * config.whole(
         "hidden_size"
     )
-    return config.divided(inner, heads, "Mamba's width per head")
+    return config.divided(inner, heads, sentence("config-mamba.mamba-width-per", "Mamba's width per head"))
 
 
 def nemotron_h(config: Config) -> Shape:
@@ -54,8 +55,11 @@ def nemotron_h(config: Config) -> Shape:
     blocks = _blocks(config.find("hybrid_override_pattern"), config.find("layer_types"))
     if not blocks:
         raise BadInput(
-            "config of a nemotron_h model has neither hybrid_override_pattern nor layers_block_type",
-            "is the file complete?",
+            sentence(
+                "config-mamba.config-nemotron-h",
+                "config of a nemotron_h model has neither hybrid_override_pattern nor layers_block_type",
+            ),
+            sentence("config-mamba.file-complete", "is the file complete?"),
         )
     mixer = mamba2(config) if "mamba" in blocks else NoAttention()
 
@@ -69,7 +73,13 @@ def nemotron_h(config: Config) -> Shape:
                 return Layer(NoAttention(), DenseFfn(config.whole("intermediate_size"), gated=False), norms=1)
             case "moe":
                 return Layer(NoAttention(), _experts(config), norms=1)
-        raise Unsupported(f"no description of the block {kind[:40]!r} of a nemotron_h model")
+        raise Unsupported(
+            sentence(
+                "config-mamba.no-description-block",
+                "no description of the block {kind!r} of a nemotron_h model",
+                kind=kind[:40],
+            )
+        )
 
     ahead = _blocks(config.find("mtp_hybrid_override_pattern"), config.find("mtp_layers_block_type"))
     predictors = min(config.count("num_nextn_predict_layers"), _MOST_MTP)
@@ -103,7 +113,10 @@ def granite_hybrid(config: Config) -> Shape:
     """Granite 4: nine Mamba-2 layers to one of attention; a shared feed-forward, beside experts where there are any."""
     kinds = config.per_layer("layer_types")
     if kinds is None:
-        raise BadInput("config of a granitemoehybrid model has no layer_types", "is the file complete?")
+        raise BadInput(
+            sentence("config-mamba.config", "config of a granitemoehybrid model has no layer_types"),
+            sentence("config-mamba.file-complete", "is the file complete?"),
+        )
     full = attention(config, _GRANITE)
     config.knows("mamba_n_heads", "mamba_d_state")  # named by the models without Mamba too
     mixer = mamba2(config) if any(kind == "mamba" for kind in kinds) else None
@@ -172,7 +185,10 @@ def lfm2(config: Config) -> Shape:
         return full if isinstance(listed, list) and index in listed else mixer
 
     if kinds is None and not isinstance(listed, list):
-        raise BadInput("config of an lfm2 model has no layer_types", "is the file complete?")
+        raise BadInput(
+            sentence("config-mamba.config-lfm2-model", "config of an lfm2 model has no layer_types"),
+            sentence("config-mamba.file-complete", "is the file complete?"),
+        )
     layers = tuple(Layer(mix(index), _lfm2_ffn(config, index)) for index in range(config.layers))
     return Shape(layers, tied(config, _LFM2))
 
@@ -200,7 +216,12 @@ def searched(config: Config) -> Shape:
     """Llama-Nemotron Super and Ultra: a search gave each layer its own attention and feed-forward, or none."""
     blocks = config.find("block_configs")
     if not isinstance(blocks, list) or len(blocks) < config.layers:
-        raise BadInput("config of a nemotron-nas model has no block_configs for its layers", "is the file complete?")
+        raise BadInput(
+            sentence(
+                "config-mamba.config-nemotron-nas", "config of a nemotron-nas model has no block_configs for its layers"
+            ),
+            sentence("config-mamba.file-complete", "is the file complete?"),
+        )
     layers = tuple(_searched_layer(config, blocks[index]) for index in range(config.layers))
     return Shape(layers, tied(config))
 
@@ -215,8 +236,12 @@ def _searched_layer(config: Config, block: object) -> Layer:
     mixer: Attention = NoAttention()
     if not own.flag("no_op") and not own.flag("replace_with_linear"):
         group = own.whole("n_heads_in_group")
-        width = config.optional("head_dim") or config.divided(hidden, heads, "hidden_size per head")
-        mixer = FullAttention(heads, config.divided(heads, group, "heads in a group"), width)
+        width = config.optional("head_dim") or config.divided(
+            hidden, heads, sentence("config-mamba.hidden-size-per", "hidden_size per head")
+        )
+        mixer = FullAttention(
+            heads, config.divided(heads, group, sentence("config-mamba.heads-group", "heads in a group")), width
+        )
     block_ffn = DenseFfn(0 if wide.flag("no_op") or wide.flag("replace_with_linear") else _searched_width(wide, hidden))
     return Layer(mixer, block_ffn, norms=norms, extra=extra)
 
@@ -228,5 +253,8 @@ def _searched_width(wide: Config, hidden: int) -> int:
         return given
     factor = wide.find("ffn_mult")
     if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < 1000:
-        raise BadInput(f"config: ffn_mult is {str(factor)[:40]}", "is the file complete?")
+        raise BadInput(
+            sentence("config-mamba.config-ffn-mult", "config: ffn_mult is {factor}", factor=str(factor)[:40]),
+            sentence("config-mamba.file-complete", "is the file complete?"),
+        )
     return 256 * ceil(int(2 * factor * hidden / 3) / 256)

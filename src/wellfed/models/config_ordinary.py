@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from wellfed.message import sentence
 from wellfed.models.attention import FullAttention, SparseIndexer
 from wellfed.models.config_reader import Config, Shape
 from wellfed.models.ffn import DenseFfn, Ffn, MoeFfn
@@ -49,11 +50,13 @@ def attention(config: Config, traits: Traits, index: int = 0, window: int | None
     """Grouped-query attention of layer `index`, under the common keys."""
     heads = config.whole("num_attention_heads")
     hidden = config.whole("hidden_size")
-    head_dim = config.optional("head_dim") or config.divided(hidden, heads, "hidden_size per head")
+    head_dim = config.optional("head_dim") or config.divided(
+        hidden, heads, sentence("config-ordinary.hidden-size-per", "hidden_size per head")
+    )
     if config.per_layer("num_attention_heads_per_layer") is not None:
         heads = config.at("num_attention_heads_per_layer", index)
     kv_heads = config.at("num_key_value_heads", index, default=heads)
-    config.divided(heads, kv_heads, "query heads per key-value head")
+    config.divided(heads, kv_heads, sentence("config-ordinary.query-heads-per", "query heads per key-value head"))
     bias = config.flag("attention_bias", traits.bias)
     norm = config.find("qk_layernorm") if traits.qk_norm not in {"all", "never"} else traits.qk_norm == "all"
     has_norm = norm if isinstance(norm, bool) else bool(traits.qk_norm)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wellfed.errors import BadInput
+from wellfed.message import sentence
 from wellfed.models.model import Layer
 from wellfed.models.tensor import Tensor
 from wellfed.models.values import SIZE_GIVING, is_given, names_of
@@ -63,7 +64,15 @@ class Config:
         value = self.find(*keys)
         if value is None:
             if default is None:
-                raise BadInput(f"config of a {self.kind} model has no {keys[0]}", "is the file complete?")
+                raise BadInput(
+                    sentence(
+                        "config-reader.config-model",
+                        "config of a {kind} model has no {keys}",
+                        kind=self.kind,
+                        keys=keys[0],
+                    ),
+                    sentence("config-reader.file-complete", "is the file complete?"),
+                )
             return default
         return self.checked(value, keys[0], least)
 
@@ -72,10 +81,26 @@ class Config:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise BadInput(f"config: {key} is {repr(value)[:60]}, not a whole number")
+            raise BadInput(
+                sentence(
+                    "config-reader.config-whole-number",
+                    "config: {key} is {value}, not a whole number",
+                    key=key,
+                    value=repr(value)[:60],
+                )
+            )
         most = MOST_CONTEXT if "position" in key or "window" in key else MOST
         if not least <= value <= most:
-            raise BadInput(f"config: {key} is {float(value):.3g}, outside {least} to {most}")
+            raise BadInput(
+                sentence(
+                    "config-reader.config-outside",
+                    "config: {key} is {value:.3g}, outside {least} to {most}",
+                    key=key,
+                    value=float(value),
+                    least=least,
+                    most=most,
+                )
+            )
         return value
 
     def count(self, *keys: str, default: int = 0) -> int:
@@ -88,7 +113,14 @@ class Config:
         if value is None:
             return default
         if not isinstance(value, bool):
-            raise BadInput(f"config: {key} is {str(value)[:60]!r}, not true or false")
+            raise BadInput(
+                sentence(
+                    "config-reader.config-true-false",
+                    "config: {key} is {value!r}, not true or false",
+                    key=key,
+                    value=str(value)[:60],
+                )
+            )
         return value
 
     def optional(self, *keys: str) -> int | None:
@@ -109,7 +141,14 @@ class Config:
         """How many layers there are."""
         number = self.whole("num_hidden_layers")
         if number > MOST_LAYERS:
-            raise BadInput(f"config: {number} layers, more than {MOST_LAYERS}")
+            raise BadInput(
+                sentence(
+                    "config-reader.config-layers-more",
+                    "config: {number} layers, more than {most_layers}",
+                    number=number,
+                    most_layers=MOST_LAYERS,
+                )
+            )
         return number
 
     def per_layer(self, key: str) -> Sequence[object] | None:
@@ -118,7 +157,15 @@ class Config:
         if not isinstance(value, list | tuple):
             return None
         if len(value) < self.layers:
-            raise BadInput(f"config: {key} has {len(value)} entries for {self.layers} layers")
+            raise BadInput(
+                sentence(
+                    "config-reader.config-entries",
+                    "config: {key} has {count} entries for {layers} layers",
+                    key=key,
+                    count=len(value),
+                    layers=self.layers,
+                )
+            )
         return value
 
     def at(self, key: str, index: int, default: int | None = None, least: int = 1) -> int:
@@ -131,5 +178,13 @@ class Config:
     def divided(self, total: int, parts: int, what: str) -> int:
         """total / parts where that must be whole."""
         if total % parts:
-            raise BadInput(f"config: {what}: {total} does not divide into {parts}")
+            raise BadInput(
+                sentence(
+                    "config-reader.config-does-divide",
+                    "config: {what}: {total} does not divide into {parts}",
+                    what=what,
+                    total=total,
+                    parts=parts,
+                )
+            )
         return total // parts

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from wellfed.message import sentence
 from wellfed.models.config_reader import Config
 from wellfed.models.tensor import Part, Tensor
 
@@ -24,7 +25,9 @@ _GATED = frozenset(
         "gemma4_vision",
     }
 )
-NOTE = "the towers for pictures and sound are counted from their config, to a few percent"
+NOTE = sentence(
+    "config-towers.towers-pictures", "the towers for pictures and sound are counted from their config, to a few percent"
+)
 
 
 def towers(config: Mapping[str, object], hidden: int) -> tuple[Tensor, ...]:

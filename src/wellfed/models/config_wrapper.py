@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from wellfed.errors import BadInput, Unsupported
+from wellfed.message import sentence
 
 _INNER = ("text_config", "language_config", "llm_config", "language_model_config")
 _SHARED = ("tie_word_embeddings", "vocab_size")
@@ -16,6 +17,7 @@ _DEFAULT_KIND = {
     "llama4": "llama4_text", "multi_modality": "llama", "deepseek_vl_v2": "deepseek_v2",
     "qwen2_5_vl": "qwen2_5_vl_text", "qwen2_vl": "qwen2_vl_text", "qwen3_vl": "qwen3_vl_text",
     "qwen3_vl_moe": "qwen3_vl_moe_text",
+    "glm5_next": "glm5_next_text",
     "qwen3_5": "qwen3_5_text", "qwen3_5_moe": "qwen3_5_moe_text", "glm4v": "glm4v_text", "glm4v_moe": "glm4v_moe_text",
     "paligemma": "gemma", "voxtral": "llama", "minimax_m3_vl": "minimax_m3",
 }  # fmt: skip
@@ -74,17 +76,30 @@ def language_model(config: Mapping[str, object], known: Collection[str]) -> tupl
     model is, Unsupported for what is no language model.
     """
     if "_class_name" in config or "_diffusers_version" in config:
-        raise Unsupported("a diffusion pipeline, no language model", "wellfed plans language models")
+        raise Unsupported(
+            sentence("config-wrapper.diffusion-pipeline", "a diffusion pipeline, no language model"),
+            "wellfed plans language models",
+        )
     outer = config.get("model_type")
     inner = _inner(config)
     if inner is None:
         kind = outer if isinstance(outer, str) else _by_architecture(config)
         if kind is None:
-            raise BadInput("config has no model_type", "is it the config.json of a language model?")
+            raise BadInput(
+                sentence("config-wrapper.config-model-type", "config has no model_type"),
+                sentence("config-wrapper.config-json-language", "is it the config.json of a language model?"),
+            )
         if known and kind not in known:
             kind = _by_architecture(config) or kind  # a converter's own name for what it says it is
         if kind in NOT_LANGUAGE_MODELS:
-            raise Unsupported(f"{kind} is for {NOT_LANGUAGE_MODELS[kind]}, no language model")
+            raise Unsupported(
+                sentence(
+                    "config-wrapper.language-model",
+                    "{kind} is for {not_language_models}, no language model",
+                    kind=kind,
+                    not_language_models=NOT_LANGUAGE_MODELS[kind],
+                )
+            )
         return kind, config
     shared = {key: value for key, value in config.items() if key in _SHARED and value is not None}
     named = inner.get("model_type")
@@ -92,7 +107,10 @@ def language_model(config: Mapping[str, object], known: Collection[str]) -> tupl
     if kind is None and isinstance(outer, str) and outer in known:
         kind = outer
     if kind is None:
-        raise BadInput("the config's inner model has no model_type", "is it the config.json of a language model?")
+        raise BadInput(
+            sentence("config-wrapper.config-inner-model", "the config's inner model has no model_type"),
+            sentence("config-wrapper.config-json-language", "is it the config.json of a language model?"),
+        )
     return kind, {**_DEFAULTS.get(kind, {}), **shared, **{key: v for key, v in inner.items() if v is not None}}
 
 

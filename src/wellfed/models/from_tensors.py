@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wellfed.errors import Unsupported
+from wellfed.message import sentence
 from wellfed.models.attention import Attention, FullAttention, LatentAttention
 from wellfed.models.config_reader import Config, Shape
 from wellfed.models.ffn import DenseFfn, Ffn, MoeFfn
@@ -20,7 +21,10 @@ from wellfed.models.model import Layer
 from wellfed.models.state_space import KimiDelta, Mamba1, Mamba2, ShortConvolution
 from wellfed.models.tensor import Part, Tensor
 
-NOTE = "an architecture unknown here, read from its tensors: ordinary attention and feed-forward are assumed"
+NOTE = sentence(
+    "from-tensors.architecture-unknown",
+    "an architecture unknown here, read from its tensors: ordinary attention and feed-forward are assumed",
+)
 # matrices beside attention and feed-forward whose work is no more than their size: gates, low-rank side paths
 _SIDE = {
     "inp_gate": "per_layer_gate", "proj": "per_layer_proj", "laurel_l": "laurel_l", "laurel_r": "laurel_r",
@@ -78,12 +82,21 @@ def shape_of(
     Raises Unsupported with what is missing, BadInput where `values` lack a number of heads.
     """
     if not layers:
-        raise Unsupported("no layers are found among the tensors", "is it a language model?")
+        raise Unsupported(
+            sentence("from-tensors.no-layers-found", "no layers are found among the tensors"),
+            sentence("from-tensors.language-model", "is it a language model?"),
+        )
     unknown = sorted({role for layer in layers for role in layer.unknown()})
     if unknown:
         raise Unsupported(
-            f"an architecture unknown here whose layers hold {', '.join(unknown[:6])}: what they do is not known",
-            "ordinary attention and feed-forward layers would be recognised",
+            sentence(
+                "from-tensors.architecture-unknown-2",
+                "an architecture unknown here whose layers hold {unknown}: what they do is not known",
+                unknown=", ".join(unknown[:6]),
+            ),
+            sentence(
+                "from-tensors.ordinary-attention", "ordinary attention and feed-forward layers would be recognised"
+            ),
         )
     built = tuple(_layer(layer, values, index, hidden) for index, layer in enumerate(layers))
     return Shape(built, tied, extra=tuple(lookups), notes=(NOTE,))
@@ -194,7 +207,9 @@ def _mamba(tensors: LayerTensors, values: Config) -> Attention:
     groups = values.whole("mamba_n_groups", default=1)
     heads = tensors.rows("ssm_in") - 2 * inner - 2 * groups * state
     if heads < 1 or inner % heads:
-        raise Unsupported("a state-space layer whose projection has an unknown layout")
+        raise Unsupported(
+            sentence("from-tensors.state-space-layer", "a state-space layer whose projection has an unknown layout")
+        )
     return Mamba2(heads, inner // heads, state, groups, kernel)
 
 

@@ -97,7 +97,7 @@ class Model:
         return sum(n * layer.attention.cache_elements(context) for layer, n in runs(self))
 
 
-BESIDE = frozenset({Part.MTP, Part.VISION, Part.AUDIO})  # parts that are not the language model's own
+BESIDE = frozenset({Part.MTP, Part.VISION, Part.AUDIO, Part.UNUSED})  # parts that are not the language model's own
 
 
 def passed(model: Model, tensor: Tensor) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from math import log2
 
 from wellfed.errors import Unsupported, nearest
+from wellfed.message import sentence
 from wellfed.models.native_groups import compressed_tensors, kept_in, modelopt, quark, texts
 from wellfed.models.recipe import Patterns, Recipe
 
@@ -36,8 +37,14 @@ def native_recipe(config: Settings) -> Recipe:
     if reader is None:
         near = nearest(method, _READERS)
         raise Unsupported(
-            f"the quantisation method {method[:60]!r} is not known here",
-            f"nearest known: {', '.join(near)}" if near else f"known: {', '.join(sorted(_READERS))}",
+            sentence(
+                "native-formats.quantisation-method",
+                "the quantisation method {method!r} is not known here",
+                method=method[:60],
+            ),
+            sentence("native-formats.nearest-known", "nearest known: {near}", near=", ".join(near))
+            if near
+            else sentence("native-formats.known", "known: {readers}", readers=", ".join(sorted(_READERS))),
         )
     recipe = reader(settings, wide)
     return _with_small_experts(recipe, config, settings)
@@ -95,7 +102,7 @@ def _method(settings: Settings) -> str:
         return "compressed-tensors"
     if "bits" in settings and "group_size" in settings:
         return "mlx"
-    return "without a name"
+    return sentence("native-formats.without-name", "without a name")
 
 
 def _small_experts(config: Settings, settings: Settings) -> bool:
@@ -239,7 +246,17 @@ def _vptq(settings: Settings, wide: str) -> Recipe:
     ]
     known = [bits for bits in sizes if bits]
     bits = sum(known) / len(known) if known else _VPTQ_BITS
-    notes = () if known else (f"the config does not say how many bits a weight takes: {_VPTQ_BITS:g} assumed",)
+    notes = (
+        ()
+        if known
+        else (
+            sentence(
+                "native-formats.config-does-say",
+                "the config does not say how many bits a weight takes: {vptq_bits:g} assumed",
+                vptq_bits=_VPTQ_BITS,
+            ),
+        )
+    )
     return Recipe("vptq", "vptq", f"VPTQ{bits:.3f}", wide, kept_in(settings), notes=notes)
 
 
@@ -281,7 +298,9 @@ def _torchao(settings: Settings, wide: str) -> Recipe:
     for sign, kind in (("mxfp4", "MXFP4"), ("nvfp4", "NVFP4-16"), ("mxfp8", "MXFP8")):
         if sign in text or (sign == "mxfp8" and "mxdynamic" in text):
             return Recipe(sign, "torchao", kind, wide, kept)
-    raise Unsupported(f"torchao's {named[:60]!r} is not known here")
+    raise Unsupported(
+        sentence("native-formats.torchao-known-here", "torchao's {named!r} is not known here", named=named[:60])
+    )
 
 
 def _exl(settings: Settings, wide: str) -> Recipe:

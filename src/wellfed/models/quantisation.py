@@ -11,13 +11,13 @@ from wellfed.models.ffn import MoeFfn
 from wellfed.models.gguf_types import TYPES
 from wellfed.models.model import Model, tensors
 from wellfed.models.recipes import MIXES, Facts, Mix, gguf_type
-from wellfed.models.recipes_makers import ollama_type
+from wellfed.models.recipes_makers import kept_type, ollama_type, unsloth_type
 from wellfed.models.recipes_safetensors import scheme, scheme_type
 from wellfed.models.recipes_unsloth import ROUTED_BITS, UNSLOTH
 from wellfed.models.tensor import Part, Tensor
 from wellfed.models.weights import LayerWeights, Weights
 
-MAKERS = frozenset({"ollama"})
+MAKERS = frozenset({"ollama", "bartowski", "unsloth", "mradermacher", "lmstudio-community", "ggml-org"})
 ALL_MIXES = {**MIXES, **UNSLOTH}
 
 
@@ -33,6 +33,7 @@ class Quantisation:
     default_kv: str = "f16"
     file_bytes: float | None = None
     file_bits: float | None = None  # per weight, over the whole file
+    mtp_bytes: float | None = None  # of multi-token-prediction layers beside `file_bytes`, where known
     resident: str = ""  # the type of all but routed experts, in files mixed by hand
     maker: str = ""  # who made the file, where it makes a difference: ollama
     aliases: tuple[str, ...] = field(default=(), compare=False)
@@ -108,12 +109,20 @@ def tensor_type(model: Model, quantisation: Quantisation, tensor: Tensor) -> str
     if quantisation.family == "gguf":
         by_hand = quantisation.resident and tensor.part is not Part.ROUTED_EXPERTS
         mix = Mix(quantisation.resident, output=quantisation.resident) if by_hand else ALL_MIXES[quantisation.recipe]
-        own = ollama_type(model.architecture, mix.base, tensor) if quantisation.maker == "ollama" else None
-        return own or gguf_type(mix, tensor, _facts(model))
+        own = _of_maker(model, quantisation, mix, tensor)
+        return kept_type(model.architecture, tensor) or own or gguf_type(mix, tensor, _facts(model))
     recipe = model.native_recipe
     if recipe is not None and quantisation.id == model.native_quantisation:
         return recipe.type_of(tensor, len(model.layers), model.family)
     return scheme_type(scheme(quantisation.recipe), tensor, model.native_quantisation)
+
+
+def _of_maker(model: Model, quantisation: Quantisation, mix: Mix, tensor: Tensor) -> str | None:
+    if quantisation.maker == "ollama":
+        return ollama_type(model.architecture, mix.base, tensor, sees=model.task in ("vision-language", "omni"))
+    if quantisation.maker == "unsloth" or quantisation.recipe.startswith("UD-"):
+        return unsloth_type(mix.base, tensor)
+    return None
 
 
 @lru_cache(maxsize=64)

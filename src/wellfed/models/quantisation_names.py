@@ -47,7 +47,8 @@ _SAFETENSORS = (
 
 _BITS = {"Q3_K_L": 4.0, "Q3_K_M": 3.8, "Q3_K_S": 3.44, "Q4_K_M": 4.8, "Q4_K_S": 4.55, "Q5_K_M": 5.67, "Q2_K": 2.96,
          "Q2_K_S": 2.7, "IQ3_M": 3.66, "IQ3_XS": 3.3, "IQ2_M": 2.7, "IQ2_S": 2.5,
-         "MXFP4": 4.25, "IQ3_KL": 4.0}  # fmt: skip
+         "MXFP4": 4.25, "IQ3_KL": 4.0,
+         "Q2_K_L": 3.0, "Q3_K_XL": 4.1, "Q4_K_L": 4.9, "Q5_K_L": 5.7, "Q6_K_L": 6.6}  # fmt: skip
 _GGUF_ALIASES = {
     "Q3_K_M": ("q3_k", "q3_k-medium"),
     "Q4_K_M": ("q4_k", "q4_k-medium", "q4km", "q4"),
@@ -55,7 +56,7 @@ _GGUF_ALIASES = {
     "Q8_0": ("q8",),
     "Q6_K": ("q6",),
     "Q3_K_L": ("q3_k-large",),
-    "Q2_K": ("q2_k-medium", "q2_k_m", "q2", "q2_k_l"),
+    "Q2_K": ("q2_k-medium", "q2_k_m", "q2"),
     "Q4_0": ("q4_0_4_4", "q4_0_4_8", "q4_0_8_8"),
     "F32": ("gguf-f32",),
     "F16": ("f16", "gguf-f16"),
@@ -94,8 +95,15 @@ def quantisations() -> tuple[Quantisation, ...]:
 
 def _gguf(name: str) -> Quantisation:
     bits = _BITS.get(name) or _BITS.get(ALL_MIXES[name].base) or TYPES[ALL_MIXES[name].base].bits
-    identity = {"F32": "gguf-f32", "F16": "f16", "BF16": "gguf-bf16", "MXFP4": "gguf-mxfp4"}.get(name, name.lower())
-    return Quantisation(identity, name, "gguf", name, bits, "f16", aliases=_GGUF_ALIASES.get(name, ()))
+    identity = {
+        "F32": "gguf-f32",
+        "F16": "f16",
+        "BF16": "gguf-bf16",
+        "MXFP4": "gguf-mxfp4",
+        "Q3_K_XL": "q3_k_xl-q8",
+    }.get(name, name.lower())
+    label = "Q3_K_XL, Q8_0 head" if name == "Q3_K_XL" else name  # Q3_K_XL alone is short for Unsloth's
+    return Quantisation(identity, label, "gguf", name, bits, "f16", aliases=_GGUF_ALIASES.get(name, ()))
 
 
 def _mix_of(kind: str) -> str:

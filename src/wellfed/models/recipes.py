@@ -182,6 +182,10 @@ MIXES: dict[str, Mix] = {
         o="moe4:Q5_K IQ2_K",
     ),
 }
+# a mix with embedding and head in Q8_0, as bartowski and Unsloth publish it
+for _wide, _plain in {"Q2_K_L": "Q2_K", "Q3_K_XL": "Q3_K_L", "Q4_K_L": "Q4_K_M", "Q5_K_L": "Q5_K_M",
+                      "Q6_K_L": "Q6_K"}.items():  # fmt: skip
+    MIXES[_wide] = replace(MIXES[_plain], output="Q8_0", embedding="Q8_0")
 MIXES["IQ1_M_R4"] = replace(MIXES["IQ1_S_R4"], base="IQ1_M_R4")
 MIXES["Q8_KV"] = Mix("Q8_KV", output="Q8_KV")
 MIXES["Q8_K_R8"] = Mix("Q8_K_R8", output="Q8_K_R8")

@@ -18,15 +18,38 @@ _FOUR = frozenset(
 )  # fmt: skip
 
 
-def ollama_type(architecture: str, mix: str, tensor: Tensor) -> str | None:
-    """The type that Ollama gives `tensor` instead of the mix's own; None where it follows llama.cpp."""
+def kept_type(architecture: str, tensor: Tensor) -> str | None:
+    """What every maker leaves as its publisher made it: gpt-oss' experts, MXFP4 in files of any name.
+
+    Source: the cards of bartowski/openai_gpt-oss-20b-GGUF and unsloth/gpt-oss-20b-GGUF (read 2026-11-29).
+    """
+    return "MXFP4" if architecture == "gpt_oss" and tensor.role.endswith("_exps") and tensor.is_matrix else None
+
+
+_PER_LAYER = "per_layer_token_embd"
+# by the first letters of the mix; sizes of unsloth's Gemma 4 E2B and E4B files (janhq/model-catalog, 2026-05-05)
+_UNSLOTH_PER_LAYER = (("IQ4", "Q5_K"), ("IQ", "Q4_K"), ("Q2", "Q4_K"), ("Q3", "Q4_K"), ("Q4", "Q5_K"), ("Q5", "Q5_K"))
+
+
+def unsloth_type(mix: str, tensor: Tensor) -> str | None:
+    """The type that Unsloth gives `tensor` instead of the mix's own, where it is another."""
+    if tensor.role != _PER_LAYER or mix in {"F32", "F16", "BF16"}:
+        return None
+    return next((kind for start, kind in _UNSLOTH_PER_LAYER if mix.startswith(start)), "Q8_0")
+
+
+def ollama_type(architecture: str, mix: str, tensor: Tensor, sees: bool = False) -> str | None:
+    """The type that Ollama gives `tensor` instead of the mix's own; None where it follows llama.cpp.
+
+    `sees`: a vision-language model; its Qwen3 files are llama.cpp's.
+    """
     if not tensor.is_matrix:
         return None
     if tensor.role in _LATENT:
         return "Q8_0"
     if tensor.part is Part.LOOKUP:
         return "F16"
-    if architecture in _QWEN3 and tensor.role == "attn_v" and mix.startswith("Q4_K"):
+    if architecture in _QWEN3 and not sees and tensor.role == "attn_v" and mix.startswith("Q4_K"):
         return "F16"
     if architecture in _DELTA and mix.startswith("Q4_K"):
         return "Q6_K" if tensor.role in _SIX else "Q4_K" if tensor.role in _FOUR else None

@@ -21,6 +21,7 @@ class Part(StrEnum):
     MTP = "mtp"
     VISION = "vision"
     AUDIO = "audio"
+    UNUSED = "unused"  # in the files, but no computation reads it
     LOOKUP = "lookup"  # tables of which a token takes a few rows: per-layer embeddings, n-gram tables
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wellfed.message import sentence
+
 
 @dataclass(frozen=True, slots=True)
 class Traits:
@@ -73,7 +75,11 @@ TRAITS: dict[str, Traits] = {
     "mixtral": Traits("mistral", expert_width="intermediate_size"),
     "phimoe": Traits("phi", bias=True, norms=4, final_norms=2, expert_width="intermediate_size"),
     "phi3": Traits("phi", fused=True),
-    "phi4mm": Traits("phi", fused=True, note="LoRA adapters for pictures and speech are not counted"),
+    "phi4mm": Traits(
+        "phi",
+        fused=True,
+        note=sentence("traits.lora-adapters", "LoRA adapters for pictures and speech are not counted"),
+    ),
     "phi": Traits("phi", bias=True, output_bias=True, norms=2, final_norms=2, gated=False, ffn_bias=True),
     "qwen2": Traits("qwen", bias=True),
     "qwen2_vl": Traits("qwen", bias=True),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from wellfed.errors import BadInput
+from wellfed.message import sentence
 
 
 class Engine(StrEnum):
@@ -135,8 +136,19 @@ class Speculation:
     def __post_init__(self) -> None:
         """Raises BadInput for lengths that no drafting yields."""
         if self.tokens < 0 or not 1 <= self.acceptance_length <= self.tokens + 1:
-            hint = "the acceptance length counts the verified token too: from 1 to drafted tokens + 1"
-            raise BadInput(f"{self.acceptance_length:g} accepted of {self.tokens} drafted tokens", hint)
+            hint = sentence(
+                "layout.acceptance-length",
+                "the acceptance length counts the verified token too: from 1 to drafted tokens + 1",
+            )
+            raise BadInput(
+                sentence(
+                    "layout.accepted-drafted",
+                    "{acceptance_length:g} accepted of {tokens} drafted tokens",
+                    acceptance_length=self.acceptance_length,
+                    tokens=self.tokens,
+                ),
+                hint,
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +158,7 @@ class Layout:
     `attention_data_parallel`: data-parallel attention inside the tensor-parallel group (SGLang, TensorRT-LLM, vLLM
     with expert parallelism): each group of tensor/attention_data_parallel ranks serves its own sequences.
 
+    `overrides` place single tensors; `offload` says then what that amounts to in whole layers.
     `split`: how many layers each GPU holds, the output head counted as one more on the GPU it is on (llama.cpp's
     `--tensor-split`); empty: as the engine divides them by itself, by memory.
     """
@@ -161,6 +174,8 @@ class Layout:
     attention_data_parallel: int = 1
     offload: Offload = ALL_GPU
     split: tuple[int, ...] = ()
+    devices: tuple[int, ...] = ()  # numbers of the GPUs used on each machine; empty: the first ones
+    overrides: tuple[tuple[str, str], ...] = ()  # llama.cpp's --override-tensor: (pattern, CPU or a GPU's name)
     numa: NumaPolicy = NumaPolicy.ONE_SOCKET
     threads: int | None = None  # None: the physical cores of the sockets used
     batch_tokens: int = 2048  # llama.cpp -b, vLLM --max-num-batched-tokens, SGLang --chunked-prefill-size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from wellfed.message import sentence
 from wellfed.nouns.estimate import Estimate, Quantity
 from wellfed.nouns.layout import Speculation
 from wellfed.provenance import Assumption
@@ -17,8 +18,16 @@ def with_acceptance(found: Estimate, guess: Speculation | None) -> Estimate:
     if guess is None or guess.kind is None or not guess.low:
         return found
     interval = f"{guess.low:.2f} to {guess.high:.2f}"
-    text = f"{guess.acceptance_length:.2f} tokens a pass of {guess.tokens} drafted ({interval})"
-    said = Assumption(text, "acceptance depends on the text; name yours with --acceptance")
+    text = sentence(
+        "acceptance.tokens-pass-drafted",
+        "{acceptance_length:.2f} tokens a pass of {tokens} drafted ({interval})",
+        acceptance_length=guess.acceptance_length,
+        tokens=guess.tokens,
+        interval=interval,
+    )
+    said = Assumption(
+        text, sentence("acceptance.acceptance-depends", "acceptance depends on the text; name yours with --acceptance")
+    )
     drift = math.log(guess.high / guess.low) / 2
     return replace(
         found,

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 from wellfed.hardware.machine import Machine
+from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Estimate, Quantity
 from wellfed.nouns.layout import Engine
@@ -52,9 +53,24 @@ def _vendor_doubts(request: Request, calibration: Calibration) -> list[tuple[flo
     for vendor, build in vendors.items():
         if _has_rows(vendor, request.layout.engine, calibration):
             continue
-        how = f"; vLLM means {build}" if build else ""
-        text = f"no measurement of {vendor} GPUs stands behind these speeds{how}"
-        doubts.append((_VENDOR, Assumption(text, "other vendors' GPUs say how far peaks are reached: a wide interval")))
+        how = sentence("doubt.vllm-means", "; vLLM means {build}", build=build) if build else ""
+        text = sentence(
+            "doubt.no-measurement-gpus",
+            "no measurement of {vendor} GPUs stands behind these speeds{how}",
+            vendor=vendor,
+            how=how,
+        )
+        doubts.append(
+            (
+                _VENDOR,
+                Assumption(
+                    text,
+                    sentence(
+                        "doubt.other-vendors-gpus", "other vendors' GPUs say how far peaks are reached: a wide interval"
+                    ),
+                ),
+            )
+        )
     return doubts
 
 
@@ -64,7 +80,9 @@ def _has_rows(vendor: str, engine: Engine, calibration: Calibration) -> bool:
 
 def vendor_key(vendor: str, engine: Engine) -> str:
     """What measured rows of a vendor's GPUs are counted by: under local engines, and under those that serve."""
-    return f"{'local' if engine.is_local else 'serving'} vendor {vendor}"
+    return sentence(
+        "doubt.vendor", "{value} vendor {vendor}", value="local" if engine.is_local else "serving", vendor=vendor
+    )
 
 
 def _cpu_doubts(request: Request) -> list[tuple[float, Assumption]]:
@@ -75,7 +93,15 @@ def _cpu_doubts(request: Request) -> list[tuple[float, Assumption]]:
     computes = request.layout.gpus == 0 or offload.layers_on_gpu(layers) < layers
     computes = computes or bool(request.model.is_moe and offload.expert_layers_on_cpu(layers))
     sigma = _CPU_COMPUTES if computes else _CPU_LAUNCHES
-    return [(sigma, Assumption("the CPU is not known", "its usual class stands for it: a wide interval"))]
+    return [
+        (
+            sigma,
+            Assumption(
+                sentence("doubt.cpu-known", "the CPU is not known"),
+                sentence("doubt.usual-class-stands", "its usual class stands for it: a wide interval"),
+            ),
+        )
+    ]
 
 
 def _unknown_cpu(machine: Machine) -> bool:

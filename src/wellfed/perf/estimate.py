@@ -11,6 +11,10 @@ from wellfed.nouns.plan import Request
 from wellfed.perf.acceptance import with_acceptance
 from wellfed.perf.doubt import with_doubt
 from wellfed.perf.load import start
+from wellfed.perf.memory.chosen import narrowed
+from wellfed.perf.memory.lora import is_adapted
+from wellfed.perf.prefix import as_computed
+from wellfed.provenance import Assumption
 
 
 def estimate(request: Request, calibration: Calibration) -> Estimate:
@@ -20,8 +24,14 @@ def estimate(request: Request, calibration: Calibration) -> Estimate:
     engine). Raises Unsupported for a
     layout its engine cannot run.
     """
+    request = as_computed(narrowed(request))
     found = with_doubt(_estimate(request, calibration), request, calibration)
     found = with_acceptance(found, request.layout.speculation)
+    if is_adapted(request.layout):
+        said = Assumption(
+            "adapters take memory here; what they cost in time is not in the speed", "no measurement is known"
+        )
+        found = replace(found, assumptions=(*found.assumptions, said))
     first = start(request.machine, request.model, request.layout, found.memory, Source.PAGE_CACHE)
     return found if first is None else replace(found, load_s=first.ready_s.value)
 

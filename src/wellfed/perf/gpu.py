@@ -11,6 +11,7 @@ from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.parts import GpuSpec
 from wellfed.hardware.pcie import PcieLink
+from wellfed.message import sentence
 from wellfed.nouns.layout import BackEnd, Engine, Layout
 from wellfed.perf.host import host_speed
 from wellfed.provenance import Assumption
@@ -56,7 +57,10 @@ def gpu_device(gpu: Gpu, machine: Machine, back_end: BackEnd | None = None) -> G
     spec = gpu.spec
     if spec is None:
         name = gpu.name or f"GPU {gpu.index}"
-        raise Unsupported(f"no data sheet for {name}", "describe it in a machine file, or name a catalogued GPU")
+        raise Unsupported(
+            sentence("gpu.no-data-sheet", "no data sheet for {name}", name=name),
+            sentence("gpu.describe-machine", "describe it in a machine file, or name a catalogued GPU"),
+        )
     computes = back_end if back_end and back_end.runs_on(spec.vendor) else usual_back_end(spec.vendor, machine)
     assumed: list[Assumption] = []
     units, clock = _units_and_clock(gpu, spec, assumed)
@@ -101,12 +105,22 @@ def _units_and_clock(gpu: Gpu, spec: GpuSpec, assumed: list[Assumption]) -> tupl
     clock = gpu.clock_max_hz or spec.boost_clock_hz
     if clock is None:
         clock = _CLOCK_BY_VENDOR_HZ.get(spec.vendor, 1.8e9)
-        assumed.append(Assumption(f"{spec.name} runs at {clock / 1e9:.1f} GHz", "its boost clock is not catalogued"))
+        assumed.append(
+            Assumption(
+                sentence("gpu.runs-ghz", "{spec} runs at {clock:.1f} GHz", spec=spec.name, clock=clock / 1e9),
+                sentence("gpu.boost-clock", "its boost clock is not catalogued"),
+            )
+        )
     units = gpu.compute_units or spec.compute_units
     if units is None:
         # Vendors pair units with bandwidth; 9 GB/s per unit is the middle of consumer cards.
         units = max(4, round(spec.memory_bandwidth_bytes_per_s / 9e9))
-        assumed.append(Assumption(f"{spec.name} has {units} compute units", "the catalogue does not tell"))
+        assumed.append(
+            Assumption(
+                sentence("gpu.compute-units", "{spec} has {units} compute units", spec=spec.name, units=units),
+                sentence("gpu.catalogue-does-tell", "the catalogue does not tell"),
+            )
+        )
     return units, clock
 
 
@@ -115,7 +129,12 @@ def _matrix_flops(spec: GpuSpec, issue_hz: float, assumed: list[Assumption]) -> 
     peak = spec.peak
     rates = [rate for rate in (peak.fp16, peak.bf16, peak.fp32) if rate]
     if not rates:
-        assumed.append(Assumption(f"{spec.name} computes 256 FLOP per clock and unit", "no rate is catalogued"))
+        assumed.append(
+            Assumption(
+                sentence("gpu.computes-256-flop", "{spec} computes 256 FLOP per clock and unit", spec=spec.name),
+                sentence("gpu.no-rate-catalogued", "no rate is catalogued"),
+            )
+        )
         return 256 * issue_hz
     if spec.vendor == "nvidia" and peak.int8 and _has_matrix_units(spec):
         rates.append(peak.int8 / 2)
@@ -134,7 +153,12 @@ def _power(gpu: Gpu, spec: GpuSpec) -> float:
 
 def _default_link(spec: GpuSpec, assumed: list[Assumption]) -> PcieLink:
     if spec.pcie_generation is None and not spec.unified_memory:
-        assumed.append(Assumption(f"{spec.name} sits in a PCIe 4.0 x16 slot", "its link is not known"))
+        assumed.append(
+            Assumption(
+                sentence("gpu.sits-pcie-4", "{spec} sits in a PCIe 4.0 x16 slot", spec=spec.name),
+                sentence("gpu.link-known", "its link is not known"),
+            )
+        )
     return PcieLink(spec.pcie_generation or 4, spec.pcie_lanes or 16)
 
 

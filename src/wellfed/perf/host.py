@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from wellfed.hardware.machine import Machine, OsSettings, Socket
 from wellfed.hardware.parts import CpuSpec
+from wellfed.message import sentence
 from wellfed.provenance import Assumption
 
 REFERENCE_RATING = 4300.0  # PassMark's single-thread rating of a Ryzen 9 7950X: ratio 1
@@ -116,14 +117,30 @@ def _unhindered(machine: Machine) -> tuple[float, float, tuple[Assumption, ...]]
         return ratio, sigma, ()
     clocks = [socket.clock_max_hz for socket in machine.sockets if socket.clock_max_hz]
     if clocks:
-        text = f"a core does {_RATING_PER_GHZ['zen3'] / REFERENCE_RATING:.2f} per GHz of a Ryzen 9 7950X's"
+        text = sentence(
+            "host.core-does-per",
+            "a core does {rating_per_ghz:.2f} per GHz of a Ryzen 9 7950X's",
+            rating_per_ghz=_RATING_PER_GHZ["zen3"] / REFERENCE_RATING,
+        )
         ratio = _RATING_PER_GHZ["zen3"] * min(clocks) / 1e9 / REFERENCE_RATING
-        return ratio, _UNKNOWN_SIGMA, (Assumption(text, "the CPU's single-thread speed is not known"),)
+        return (
+            ratio,
+            _UNKNOWN_SIGMA,
+            (Assumption(text, sentence("host.cpu-single-thread", "the CPU's single-thread speed is not known")),),
+        )
     modules = any(gpu.spec is not None and gpu.spec.form in _MODULE_FORMS for gpu in machine.gpus)
     ratio = _SERVER_RATIO if modules else _CARD_RATIO
-    place = "servers that such modules are sold in" if modules else "machines that such cards are put in"
-    text = f"the host's cores do {ratio:.0%} of a Ryzen 9 7950X's"
-    return ratio, _UNKNOWN_SIGMA, (Assumption(text, f"the CPU is not known: as {place}"),)
+    place = (
+        sentence("host.servers-such-modules", "servers that such modules are sold in")
+        if modules
+        else sentence("host.machines-such-cards", "machines that such cards are put in")
+    )
+    text = sentence("host.host-cores-do", "the host's cores do {ratio:.0%} of a Ryzen 9 7950X's", ratio=ratio)
+    return (
+        ratio,
+        _UNKNOWN_SIGMA,
+        (Assumption(text, sentence("host.cpu-known", "the CPU is not known: as {place}", place=place)),),
+    )
 
 
 def _clock_losses(machine: Machine) -> tuple[tuple[Loss, float], ...]:

@@ -15,7 +15,6 @@ from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.pcie import PcieLink
 from wellfed.models.attention import LatentAttention
 from wellfed.models.ffn import MoeFfn
-from wellfed.models.gguf_types import TYPES
 from wellfed.models.model import Model
 from wellfed.models.weights import Weights
 from wellfed.nouns.calibration import Calibration
@@ -24,6 +23,7 @@ from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Request
 from wellfed.perf.cpu import cpu_terms, smooth_minimum
 from wellfed.perf.latent import as_run, expansion_work
+from wellfed.perf.memory.kv import kv_element_bytes
 from wellfed.perf.ops import Step, head_work, layer_works
 
 GpuTerms = Callable[[tuple[Work, ...]], tuple[Term, ...]]
@@ -140,13 +140,6 @@ def raw_link_bytes_per_s(machine: Machine) -> float:
     """
     link = _link(machine.gpus[0]) if machine.gpus else _LINK
     return link.bytes_per_s
-
-
-def kv_element_bytes(kv_type: str) -> float:
-    """Bytes of one cached element."""
-    name = {"FP16": "F16", "FP8": "FP8-TENSOR"}.get(kv_type.upper(), kv_type.upper())
-    kind = TYPES.get(name)
-    return kind.bits / 8 if kind else 2.0
 
 
 def _link(gpu: Gpu) -> PcieLink:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Estimate, Quantity, Term, total_seconds
 from wellfed.nouns.layout import MOST_SLOTS, BackEnd, Layout
@@ -138,16 +138,38 @@ def _evidence(request: Request, calibration: Calibration, shares: Sequence[GpuSh
     if request.layout.engine.has_own_files:
         text = "no measurement of {engine} stands behind its speed"
         said = message("estimate.other-engine", text, engine=request.layout.engine.value)
-        return (Assumption(str(said), "estimate only: counted as llama.cpp's on these bytes, its interval wider"),)
+        return (
+            Assumption(
+                str(said),
+                sentence(
+                    "perf.local.estimate-only",
+                    "estimate only: counted as llama.cpp's on these bytes, its interval wider",
+                ),
+            ),
+        )
     build, found = build_name(request.layout), []
     for device in dict.fromkeys(share.device for share in shares):
         decode, prefill = (
             calibration.support.get(support_key(phase, device, build), 0) for phase in ("decode", "prefill")
         )
-        where = f"{device.architecture} with {device.back_end.value}"
+        where = sentence(
+            "perf.local.with",
+            "{architecture} with {back_end}",
+            architecture=device.architecture,
+            back_end=device.back_end.value,
+        )
         text = f"speed on {where}: {decode} rows of decode, {prefill} of prefill"
         near = min(decode, prefill) >= _FEW_ROWS
-        found.append(Assumption(text, "" if near else "few or none: the interval is that of chips left out of the fit"))
+        found.append(
+            Assumption(
+                text,
+                ""
+                if near
+                else sentence(
+                    "perf.local.few-none-interval", "few or none: the interval is that of chips left out of the fit"
+                ),
+            )
+        )
     return tuple(found)
 
 
@@ -155,16 +177,35 @@ def _arrivals(busy: float | None) -> tuple[Assumption, ...]:
     if busy is None:
         return ()
     if busy < 1:
-        return (Assumption("requests come at random (Poisson)"),)
-    reason = "the queue grows without end; waits are those of the first ten minutes"
-    return (Assumption(f"overloaded: {busy:.1f} times the requests it can take", reason),)
+        return (Assumption(sentence("perf.local.requests-come-random", "requests come at random (Poisson)")),)
+    reason = sentence(
+        "perf.local.queue-grows-without", "the queue grows without end; waits are those of the first ten minutes"
+    )
+    return (
+        Assumption(
+            sentence("perf.local.overloaded-times", "overloaded: {busy:.1f} times the requests it can take", busy=busy),
+            reason,
+        ),
+    )
 
 
 def _waiting(workload: Workload, times: Times) -> tuple[Assumption, ...]:
     if workload.request_rate is not None or workload.concurrency <= times.running:
         return ()
-    text = f"{times.running:.0f} of {workload.concurrency} users are answered at a time"
-    return (Assumption(text, "the server is started with so many slots; the others wait for one"),)
+    text = sentence(
+        "perf.local.users-answered-time",
+        "{running:.0f} of {concurrency} users are answered at a time",
+        running=times.running,
+        concurrency=workload.concurrency,
+    )
+    return (
+        Assumption(
+            text,
+            sentence(
+                "perf.local.server-started-so", "the server is started with so many slots; the others wait for one"
+            ),
+        ),
+    )
 
 
 def latencies(times: Times, workload: Workload) -> tuple[float, float]:
@@ -195,7 +236,10 @@ def sigmas(request: Request, calibration: Calibration, shares: Sequence[GpuShare
     return decode, prefill
 
 
-NEW_CHIP, NEW_BACK_END = "a chip without rows", "a back end without rows"
+NEW_CHIP, NEW_BACK_END = (
+    sentence("perf.local.chip-without-rows", "a chip without rows"),
+    sentence("perf.local.back-end-without", "a back end without rows"),
+)
 _FEW_ROWS = 3  # of a chip under a back end: fewer are as good as none
 
 
@@ -204,7 +248,7 @@ def _sigma(phase: str, request: Request, calibration: Calibration, device: GpuDe
     build = build_name(request.layout)
     known = calibration.residuals
     name = speed_class(phase, request, device)
-    general = f"llama.cpp GPU {phase}, current builds, any"
+    general = sentence("perf.local.llama-cpp-gpu", "llama.cpp GPU {phase}, current builds, any", phase=phase)
     sigma = calibration.sigma(name if name in known else general)
     if build not in ("current", "ktransformers"):
         return sigma
@@ -230,7 +274,7 @@ def speed_class(phase: str, request: Request, device: GpuDevice | None = None) -
     one = device or gpu_shares(request)[0].device
     vendor = one.vendor
     if request.layout.tensor_parallel > 1:
-        return f"llama.cpp GPU {phase}, split by rows"
+        return sentence("perf.local.llama-cpp-gpu-2", "llama.cpp GPU {phase}, split by rows", phase=phase)
     if build_name(request.layout).startswith("ik"):
         return f"ik_llama.cpp GPU {phase}"
     if build_name(request.layout) in OLD_BUILDS:
@@ -251,5 +295,10 @@ def _limit(terms: tuple[Term, ...]) -> str:
 def _assumptions(times: Times) -> tuple[Assumption, ...]:
     found = [assumption for share in times.shares for assumption in share.device.assumptions]
     if times.running > 1:
-        found.append(Assumption("prompts and answers of all users mix evenly", "llama-server takes prompts in turn"))
+        found.append(
+            Assumption(
+                sentence("perf.local.prompts-answers-all", "prompts and answers of all users mix evenly"),
+                sentence("perf.local.prompts-turn", "llama-server takes prompts in turn"),
+            )
+        )
     return tuple(dict.fromkeys(found))

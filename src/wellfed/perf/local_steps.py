@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Gpu
+from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Term, Work
 from wellfed.nouns.layout import BackEnd, Engine, Layout
@@ -55,7 +56,15 @@ def gpu_shares(request: Request) -> tuple[GpuShare, ...]:
     gpus = request.machine.gpus[: request.layout.gpus]
     if len(gpus) < request.layout.gpus:
         have, asked = len(request.machine.gpus), request.layout.gpus
-        raise Unsupported(f"the layout uses {asked} GPUs and the machine has {have}", "ask for fewer GPUs")
+        raise Unsupported(
+            sentence(
+                "local-steps.layout-uses-gpus",
+                "the layout uses {asked} GPUs and the machine has {have}",
+                asked=asked,
+                have=have,
+            ),
+            sentence("local-steps.ask-fewer-gpus", "ask for fewer GPUs"),
+        )
     devices = [gpu_device(gpu, request.machine, request.layout.back_end) for gpu in gpus]
     if request.layout.split and len(set(devices)) > 1:
         return _split_shares(request, devices)

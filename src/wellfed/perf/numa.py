@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from wellfed.hardware.machine import Machine, Socket
 from wellfed.hardware.parts import CpuSpec
+from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.layout import Layout, NumaPolicy
 from wellfed.provenance import Assumption
@@ -137,7 +138,12 @@ def _cores(socket: Socket, machine: Machine, notes: list[Assumption]) -> int:
     cores = socket.cores or (spec.cores if spec else None)
     if cores is None:
         cores = max(1, len(machine.cpus) // 2) if machine.cpus else 8
-        notes.append(Assumption(f"{cores} physical cores", "the number of cores is unknown"))
+        notes.append(
+            Assumption(
+                sentence("numa.physical-cores", "{cores} physical cores", cores=cores),
+                sentence("numa.number-cores-unknown", "the number of cores is unknown"),
+            )
+        )
     return cores
 
 
@@ -154,7 +160,11 @@ def _clock(socket: Socket, share: float, notes: list[Assumption]) -> float:
     boost = (spec.boost_clock_hz if spec else None) or socket.clock_max_hz
     base = (spec.base_clock_hz if spec else None) or boost
     if boost is None and base is None:
-        notes.append(Assumption("3 GHz cores", "the clock is unknown"))
+        notes.append(
+            Assumption(
+                sentence("numa.cores-3-ghz", "3 GHz cores"), sentence("numa.clock-unknown", "the clock is unknown")
+            )
+        )
         return _CLOCK_HZ
     top, bottom = boost or base or _CLOCK_HZ, base or boost or _CLOCK_HZ
     if _server_mesh(spec) and "avx512" in _flags(socket):
@@ -170,7 +180,17 @@ def _channels_bytes_per_s(socket: Socket, tell: bool, notes: list[Assumption]) -
     channels = socket.channels or (spec.memory_channels if spec else _CHANNELS)
     speed = socket.mt_s or (spec.memory_mt_s[0] if spec and spec.memory_mt_s else _MT_S)
     if tell:
-        notes.append(Assumption(f"{channels} memory channels at {speed:.0f} MT/s a socket", "the modules are unknown"))
+        notes.append(
+            Assumption(
+                sentence(
+                    "numa.memory-channels-mt",
+                    "{channels} memory channels at {speed:.0f} MT/s a socket",
+                    channels=channels,
+                    speed=speed,
+                ),
+                sentence("numa.modules-unknown", "the modules are unknown"),
+            )
+        )
     return channels * speed * 1e6 * (spec.memory_bus_bytes if spec else 8)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Estimate, Quantity
 from wellfed.nouns.layout import Layout, NumaPolicy
@@ -18,8 +19,11 @@ from wellfed.provenance import Assumption
 
 _SIGMA = 0.7  # a factor of two and a half either way
 _UNVERIFIED = Assumption(
-    "vLLM computes on CPUs as fast as other engines' BF16 kernels do",
-    "no measurement of vLLM on CPUs is in the calibration: a factor of two and a half either way",
+    sentence("served-cpu.vllm-computes-cpus", "vLLM computes on CPUs as fast as other engines' BF16 kernels do"),
+    sentence(
+        "served-cpu.no-measurement-vllm",
+        "no measurement of vLLM on CPUs is in the calibration: a factor of two and a half either way",
+    ),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from wellfed.catalog.parts_index import front_hosts
 from wellfed.planner.host_cost import HostCost, host_cost
 from wellfed.planner.levers import Lever, levers
 from wellfed.planner.search import Ranking, Search
@@ -39,9 +40,7 @@ def _host(search: Search, ranking: Ranking) -> HostCost | None:
     """What the CPU costs the best plan that GPUs take part in: on CPUs alone the plan itself is that."""
     if ranking.best is None or not ranking.best.layout.gpus:
         return None
-    from wellfed.catalog.hardware import cpus
-
-    return host_cost(ranking.best, search.calibration, cpus())
+    return host_cost(ranking.best, search.calibration, front_hosts())
 
 
 def with_way_out(answer: Answer) -> Answer:

@@ -16,6 +16,7 @@ from wellfed.engines.capabilities import (
 from wellfed.engines.pins import variants
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.parts import GpuSpec
+from wellfed.message import sentence
 from wellfed.models.attention import Attention, FullAttention, LatentAttention
 from wellfed.models.checkpoint_formats import why_not_loaded
 from wellfed.models.ffn import Ffn
@@ -25,15 +26,17 @@ from wellfed.models.model import Model
 from wellfed.models.quantisation_names import quantisation as quantisation_named
 from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload, Speculation
 from wellfed.nouns.workload import PRESETS, Workload
+from wellfed.perf.memory.overrides import settled
 from wellfed.planner import speculate
 from wellfed.planner.goal import Goal
-from wellfed.planner.usable import equal_ones
+from wellfed.planner.groups import Group, groups, stage_split, with_stages
 
 # "As much as fits": the search replaces it by the number of layers that do.
 SOME_LAYERS = Offload(gpu_layers=-1)
 SOME_EXPERTS = Offload(cpu_expert_layers=-1)
 
 _UBATCHES = (512, 2048)
+_LIBRARY = frozenset({"q4_k_m", "q8_0", "bf16", "gguf-mxfp4"})  # what Ollama's library has of most models
 _AS_GGUF = {"mxfp4": "gguf-mxfp4", "mxfp4-experts": "gguf-mxfp4", "fp16": "f16", "fp32": "gguf-f32"}
 
 
@@ -49,11 +52,13 @@ def candidates(
     machine: Machine, model: Model, goal: Goal, refused: list[Refusal], workload: Workload = PRESETS["chat"]
 ) -> Iterator[Layout]:
     """Every layout worth estimating; engines that cannot run are told in `refused`."""
-    layouts = (
+    layouts: Iterator[Layout] = (
         layout if kv_type == layout.kv_type else replace(layout, kv_type=kv_type)
         for layout in _placements(machine, model, goal, refused)
         for kv_type in kv_types(CAPABILITIES[layout.engine], goal)
     )
+    if goal.adapters is not None:
+        layouts = _with_adapters(layouts, goal.adapters, refused)
     if goal.versions:
         versions = {version.engine: version for version in goal.versions}
         layouts = (versions[x.engine].applied(x) if x.engine in versions else x for x in layouts)
@@ -61,12 +66,31 @@ def candidates(
         yield from layouts if goal.speculation is None else _with_drafts(layouts, goal.speculation, workload, refused)
         return
     total = len(machine.gpus) * machine.count
-    for layout in variants(layouts, dict(goal.pins)):
+    for found in variants(layouts, dict(goal.pins)):
+        layout = with_stages(settled(found, model), machine, len(model.layers))
+        if not layout.gpus and not layout.offload.cpu_only:  # layers pinned onto GPUs
+            if machine.gpus:
+                continue
+            layout = replace(layout, offload=CPU_ONLY)  # engines pass over it where there is none
         if layout.gpus <= total and (layout.tensor_parallel == 1 or divides(model, layout.tensor_parallel)):
             if goal.speculation is None:
                 yield layout
             else:
                 yield from _with_drafts((layout,), goal.speculation, workload, refused)
+
+
+def _with_adapters(layouts: Iterable[Layout], adapters: tuple[int, int], refused: list[Refusal]) -> Iterator[Layout]:
+    """The layouts with room for adapters; engines that serve none are told once."""
+    told = set()
+    count, rank = adapters
+    options = (("lora", "1"), ("loras", str(count)), ("lora_rank", str(rank)))
+    for layout in layouts:
+        capabilities = CAPABILITIES[layout.engine]
+        if capabilities.adapters:
+            yield replace(layout, options=(*layout.options, *options))
+        elif layout.engine not in told:
+            told.add(layout.engine)
+            refused.append(Refusal(capabilities.label, "serves no adapters"))
 
 
 def _with_drafts(
@@ -87,10 +111,16 @@ def _placements(machine: Machine, model: Model, goal: Goal, refused: list[Refusa
     """Every engine, format, degree of parallelism and division between GPU and CPU."""
     gpu = machine.gpus[0].spec if machine.gpus else None
     if machine.gpus and gpu is None:
-        refused.append(Refusal("GPU", f"{machine.gpus[0].name or 'this GPU'} is in no catalogue: its speed is unknown"))
-    if gpu is not None and equal_ones(machine) < len(machine.gpus):
-        text = f"they divide a model over equal GPUs: only {equal_ones(machine)}x {gpu.name}"
-        refused.append(Refusal("serving engines", text))
+        refused.append(
+            Refusal(
+                "GPU",
+                sentence(
+                    "candidates.catalogue-speed",
+                    "{name} is in no catalogue: its speed is unknown",
+                    name=machine.gpus[0].name or "this GPU",
+                ),
+            )
+        )
     for engine, capabilities in CAPABILITIES.items():
         if (goal.engines and engine not in goal.engines) or (goal.pins and goal.pinned(engine) is None):
             continue
@@ -101,12 +131,18 @@ def _placements(machine: Machine, model: Model, goal: Goal, refused: list[Refusa
             refused.append(Refusal(capabilities.label, unread))
             continue
         named = engine in goal.engines and not machine.gpus
-        reason = why_not(capabilities, model, gpu, named, goal.version(engine))
-        if reason is None and not _formats(capabilities, model, gpu, goal):
-            asked = " or ".join(quantisation_named(name).label for name in goal.quantisations) or "its formats"
-            reason = f"does not run {asked} of {model.name} here"
+        reason = _why_not(machine, capabilities, model, gpu, named, goal)
+        if reason is None and not _any_format(machine, capabilities, model, gpu, goal):
+            asked = " or ".join(quantisation_named(name).label for name in goal.quantisations) or sentence(
+                "candidates.formats", "its formats"
+            )
+            reason = sentence(
+                "candidates.does-run-here", "does not run {asked} of {model} here", asked=asked, model=model.name
+            )
         if reason is None and not kv_types(capabilities, goal):
-            reason = f"has no KV cache in {' or '.join(goal.kv_types)}"
+            reason = sentence(
+                "candidates.kv-cache", "has no KV cache in {kv_types}", kv_types=" or ".join(goal.kv_types)
+            )
         if reason is None and gpu is not None:
             yield from _on_gpu(machine, model, goal, capabilities, gpu)
         elif reason:
@@ -115,6 +151,28 @@ def _placements(machine: Machine, model: Model, goal: Goal, refused: list[Refusa
             yield from _served_on_cpu(machine, model, goal, capabilities)
         if capabilities.cpu_only and (machine.sockets or machine.origin is Origin.LIVE):  # a live one has a CPU
             yield from _on_cpu(machine, model, goal, capabilities)
+
+
+def _why_not(
+    machine: Machine, capabilities: Capabilities, model: Model, gpu: GpuSpec | None, named: bool, goal: Goal
+) -> str | None:
+    """Why the engine is out: of serving engines, why on every group of GPUs."""
+    version = goal.version(capabilities.engine)
+    if gpu is None or not capabilities.tensor_parallel:
+        return why_not(capabilities, model, gpu, named, version)
+    reasons = [
+        why_not(capabilities, model, group.weakest, named, version) for group in groups(machine, capabilities.engine)
+    ]
+    if not reasons:
+        return why_not(capabilities, model, gpu, named, version)
+    return None if None in reasons else reasons[0]
+
+
+def _any_format(machine: Machine, capabilities: Capabilities, model: Model, gpu: GpuSpec | None, goal: Goal) -> bool:
+    specs: list[GpuSpec | None] = [gpu]
+    if capabilities.tensor_parallel:
+        specs = [group.weakest for group in groups(machine, capabilities.engine)] or specs
+    return any(_formats(capabilities, model, spec, goal) for spec in specs)
 
 
 def kv_types(capabilities: Capabilities, goal: Goal) -> tuple[str, ...]:
@@ -127,12 +185,20 @@ def kv_types(capabilities: Capabilities, goal: Goal) -> tuple[str, ...]:
 def _formats(capabilities: Capabilities, model: Model, gpu: GpuSpec | None, goal: Goal) -> tuple[str, ...]:
     """What to try: the engine's own formats, or those asked for that it reads (of GGUF, any type)."""
     usable = usable_quantisations(capabilities, model, gpu)
+    if not goal.quantisations and _in_front(goal, capabilities):
+        return tuple(name for name in usable if name in _LIBRARY)
     if not goal.quantisations:
         return usable
     known = {quantisation_named(name).id for name in (*usable, *reads_on_request(capabilities, model, usable))}
     reads_gguf = not capabilities.tensor_parallel
     asked = [_AS_GGUF.get(name, name) if reads_gguf else name for name in goal.quantisations]
     return tuple(name for name in asked if name in known or (reads_gguf and quantisation_named(name).family == "gguf"))
+
+
+def _in_front(goal: Goal, capabilities: Capabilities) -> bool:
+    """Whether a program around the engine is asked for, such as Ollama."""
+    version = goal.version(capabilities.engine)
+    return version is not None and version.is_front
 
 
 def _on_cpu(machine: Machine, model: Model, goal: Goal, capabilities: Capabilities) -> Iterator[Layout]:
@@ -163,24 +229,30 @@ def _served_on_cpu(machine: Machine, model: Model, goal: Goal, capabilities: Cap
 
 
 def _on_gpu(machine: Machine, model: Model, goal: Goal, capabilities: Capabilities, gpu: GpuSpec) -> Iterator[Layout]:
-    for quantisation in _formats(capabilities, model, gpu, goal):
-        if capabilities.tensor_parallel:
-            yield from _served(machine, model, capabilities, quantisation)
-        else:
-            yield from _local(machine, model, capabilities, quantisation)
+    if not capabilities.tensor_parallel:
+        for quantisation in _formats(capabilities, model, gpu, goal):
+            yield from _local(machine, model, capabilities, quantisation, _in_front(goal, capabilities))
+        return
+    for group in groups(machine, capabilities.engine):
+        if why_not(capabilities, model, group.weakest, version=goal.version(capabilities.engine)) is None:
+            for quantisation in _formats(capabilities, model, group.weakest, goal):
+                yield from _served(machine, model, capabilities, quantisation, group)
 
 
-def _local(machine: Machine, model: Model, capabilities: Capabilities, quantisation: str) -> Iterator[Layout]:
+def _local(
+    machine: Machine, model: Model, capabilities: Capabilities, quantisation: str, whole_layers: bool
+) -> Iterator[Layout]:
+    """On GPUs alone, and with a CPU beside them. `whole_layers`: experts are never left there alone, as Ollama does."""
     policies = [NumaPolicy.ONE_SOCKET]
     if len(machine.sockets) > 1:
         policies.append(NumaPolicy.DUPLICATE if capabilities.engine is Engine.KTRANSFORMERS else NumaPolicy.INTERLEAVE)
-    for gpus in counts(len(machine.gpus)):
-        if capabilities.layer_split or not capabilities.cpu_experts:
+    if capabilities.layer_split or not capabilities.cpu_experts:
+        for gpus in every_count(len(machine.gpus)):
             yield Layout(capabilities.engine, quantisation, gpus=gpus, offload=ALL_GPU, numa=policies[0])
-        if not machine.sockets:
-            continue
-        offloads = [EXPERTS_ON_CPU, SOME_EXPERTS] if model.is_moe and capabilities.cpu_experts else []
-        if capabilities.cpu_layers and not model.is_moe:
+    for gpus in counts(len(machine.gpus)) if machine.sockets else ():
+        by_experts = model.is_moe and capabilities.cpu_experts and not whole_layers
+        offloads = [EXPERTS_ON_CPU, SOME_EXPERTS] if by_experts else []
+        if capabilities.cpu_layers and not by_experts:
             offloads.append(SOME_LAYERS)
         for offload in offloads:
             for policy in policies:
@@ -196,22 +268,41 @@ def _local(machine: Machine, model: Model, capabilities: Capabilities, quantisat
                     )
 
 
-def _served(machine: Machine, model: Model, capabilities: Capabilities, quantisation: str) -> Iterator[Layout]:
-    per_node = equal_ones(machine)
+def _served(
+    machine: Machine, model: Model, capabilities: Capabilities, quantisation: str, group: Group
+) -> Iterator[Layout]:
+    per_node = len(group.gpus)
     total = per_node * machine.count
     latent = isinstance(model.layers[-1].attention, LatentAttention)
-    # machines of one GPU each are joined by tensor parallelism too: measured, that is worth its network
-    reach = total if per_node == 1 and machine.network_bytes_per_s else per_node
-    degrees = [degree for degree in group_sizes(reach) if divides(model, degree)]
+    degrees = [degree for degree in _tensor_degrees(machine, per_node) if divides(model, degree)]
     for tensor in degrees:
         for pipeline in group_sizes(total // tensor):
             wider = any(tensor < degree and tensor * pipeline % degree == 0 for degree in degrees)
-            if pipeline > 1 and tensor * pipeline <= per_node and wider and tensor < per_node // 2:
-                continue  # inside a node, pipelines of narrow groups never beat wider groups of as many
+            if pipeline > 1 and wider and tensor * pipeline <= _joined(group):
+                continue  # between GPUs with links of their own, pipelines never beat wider groups of as many
+            split = stage_split(group, len(model.layers), tensor, pipeline) if group.mixed and pipeline > 1 else ()
             for data in group_sizes(total // (tensor * pipeline)):  # three machines are three replicas
-                yield from _served_variants(
+                named = group.numbers(min(per_node, tensor * pipeline * data))
+                for layout in _served_variants(
                     model, capabilities, quantisation, (tensor, pipeline, data), latent and tensor > 1
-                )
+                ):
+                    yield replace(layout, devices=named, split=split) if named or split else layout
+
+
+def _joined(group: Group) -> int:
+    """How many of the GPUs links of their own join to one another (a baseboard, a switch); 1 where PCIe does."""
+    spec = group.weakest
+    return (
+        1 if group.mixed or spec.form == "pcie" or not spec.link_bytes_per_s else min(spec.link_peers, len(group.gpus))
+    )
+
+
+def _tensor_degrees(machine: Machine, per_node: int) -> list[int]:
+    """Inside a machine, and over whole machines where their network is told: measured, that is worth its network."""
+    inside = group_sizes(per_node)
+    if machine.count == 1 or not machine.network_bytes_per_s:
+        return inside
+    return sorted({*inside, *(per_node * count for count in group_sizes(machine.count))})
 
 
 def _served_variants(
@@ -260,13 +351,24 @@ def _columns(ffn: Ffn) -> int:
 
 
 def counts(total: int) -> list[int]:
-    """How many GPUs to try: 1, 2, 4 ... and all."""
+    """How many GPUs to try beside a CPU: 1, 2, 4 ... and all."""
     return sorted({*_powers(total), total})
 
 
+def every_count(total: int) -> list[int]:
+    """How many GPUs to try where they hold all: each up to eight, as fewer wait less, then 16, 32 ... and all."""
+    return sorted({*range(1, min(total, _FEW) + 1), *_powers(total), total} - {0})
+
+
 def group_sizes(total: int) -> list[int]:
-    """Degrees of parallelism to try among `total` GPUs: powers of two, and what divides them (3 of 6, 6 of 6)."""
-    return sorted({*_powers(total), *(size for size in range(1, total + 1) if total % size == 0)})
+    """Degrees of parallelism to try among `total` GPUs: all up to eight, then powers of two and what divides them (12
+    of 24), so that more GPUs never take a degree away.
+    """
+    few = range(1, min(total, _FEW) + 1)
+    return sorted({*few, *_powers(total), *(size for size in range(1, total + 1) if total % size == 0)})
+
+
+_FEW = 8
 
 
 def _powers(limit: int) -> list[int]:

@@ -42,6 +42,7 @@ class Goal:
     may_speculate: bool = True  # the model's own prediction layers are tried unasked
     acceptance: float | None = None  # the chance that a drafted token is right; None: what its kind does
     draft: Draft | None = None  # the model that drafts
+    adapters: tuple[int, int] | None = None  # how many are served beside the model, and their rank
 
     def pinned(self, engine: Engine) -> Pins | None:
         """What is pinned of an engine's layouts."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from wellfed.message import joined, sentence
 from wellfed.nouns.layout import DraftKind, Layout, NumaPolicy
 
 
@@ -24,19 +25,35 @@ def kind_of(layout: Layout) -> Kind:
     return Kind.BOTH if some_layers or some_experts else Kind.GPU
 
 
+# where weights of a machine of several sockets go
+_POLICIES = {
+    NumaPolicy.ONE_SOCKET: sentence("kinds.one-socket", "one socket"),
+    NumaPolicy.INTERLEAVE: sentence("kinds.interleave", "interleave"),
+    NumaPolicy.DUPLICATE: sentence("kinds.duplicate", "duplicate"),
+    NumaPolicy.UNBOUND_MEMORY: sentence("kinds.unbound-memory", "unbound memory"),
+}
+
+
 def describe(layout: Layout) -> str:
     """The layout in a few words: `TP4 x PP2`, `1 GPU; experts on CPU`. DPA is data-parallel attention."""
     guess = layout.speculation
-    drafting = [] if guess is None or guess.kind is None else [f"{_DRAFTS[guess.kind]} {guess.tokens}"]
-    return "; ".join([_where(layout), *([] if layout.kv_type == "f16" else [f"KV {layout.kv_type}"]), *drafting])
+    drafting = [] if guess is None or guess.kind is None else [joined(" ", (_DRAFTS[guess.kind], str(guess.tokens)))]
+    return joined("; ", [_where(layout), *([] if layout.kv_type == "f16" else [f"KV {layout.kv_type}"]), *drafting])
 
 
-_DRAFTS = {DraftKind.MTP: "MTP", DraftKind.EAGLE: "EAGLE", DraftKind.DRAFT: "draft model", DraftKind.NGRAM: "n-gram"}
+_DRAFTS = {
+    DraftKind.MTP: "MTP",
+    DraftKind.EAGLE: "EAGLE",
+    DraftKind.DRAFT: sentence("kinds.draft-model", "draft model"),
+    DraftKind.NGRAM: "n-gram",
+}
 
 
 def _where(layout: Layout) -> str:
     if kind_of(layout) is Kind.CPU:
-        return "CPU" if layout.numa is NumaPolicy.ONE_SOCKET else f"CPU, memory: {layout.numa}"
+        if layout.numa is NumaPolicy.ONE_SOCKET:
+            return "CPU"
+        return sentence("planner.kinds.cpu-memory", "CPU, memory: {policy}", policy=_POLICIES[layout.numa])
     degrees = (
         ("TP", layout.tensor_parallel),
         ("PP", layout.pipeline_parallel),
@@ -45,8 +62,30 @@ def _where(layout: Layout) -> str:
         ("DPA", layout.attention_data_parallel),
     )
     words = " x ".join(f"{name}{degree}" for name, degree in degrees if degree > 1)
-    gpus = words or ("1 GPU" if layout.gpus == 1 else f"{layout.gpus} GPUs, layers split{_split(layout)}")
-    return "; ".join([gpus, *_on_cpu(layout)])
+    return joined("; ", [_gpus(layout, words), *_devices(layout, words), *_on_cpu(layout)])
+
+
+def _gpus(layout: Layout, words: str) -> str:
+    return words or _several(layout)
+
+
+def _devices(layout: Layout, words: str) -> list[str]:
+    """Which GPUs, where not the first ones; stages of a pipeline, where not alike."""
+    found: list[str] = []
+    if layout.devices:
+        numbers = ", ".join(map(str, layout.devices))
+        found.append(sentence("planner.kinds.devices", "on GPU {numbers}", numbers=numbers))
+    if words and layout.split:
+        split = "+".join(map(str, layout.split))
+        found.append(sentence("planner.kinds.stages", "stages of {split} layers", split=split))
+    return found
+
+
+def _several(layout: Layout) -> str:
+    if layout.gpus == 1:
+        return sentence("planner.kinds.gpu", "1 GPU")
+    how = _split(layout)
+    return sentence("planner.kinds.layers-split", "{count} GPUs, layers split{how}", count=layout.gpus, how=how)
 
 
 def _split(layout: Layout) -> str:
@@ -56,13 +95,25 @@ def _split(layout: Layout) -> str:
 
 def _on_cpu(layout: Layout) -> list[str]:
     offload = layout.offload
-    words = []
+    words: list[str] = []
     if offload.gpu_layers is not None:
-        words.append(f"{offload.gpu_layers} layers on GPU, the rest on CPU")
+        words.append(
+            sentence(
+                "planner.kinds.layers-gpu-rest",
+                "{gpu_layers} layers on GPU, the rest on CPU",
+                gpu_layers=offload.gpu_layers,
+            )
+        )
     if offload.cpu_expert_layers is None:
-        words.append("experts on CPU")
+        words.append(sentence("planner.kinds.experts-cpu", "experts on CPU"))
     elif offload.cpu_expert_layers:
-        words.append(f"experts of {offload.cpu_expert_layers} layers on CPU")
+        words.append(
+            sentence(
+                "planner.kinds.experts-layers-cpu",
+                "experts of {cpu_expert_layers} layers on CPU",
+                cpu_expert_layers=offload.cpu_expert_layers,
+            )
+        )
     if words and layout.numa is not NumaPolicy.ONE_SOCKET:
-        words.append(f"memory: {layout.numa}")
+        words.append(sentence("planner.kinds.memory", "memory: {policy}", policy=_POLICIES[layout.numa]))
     return words

@@ -12,7 +12,7 @@ from wellfed.engines.capabilities import CAPABILITIES, usable_quantisations, why
 from wellfed.errors import WellfedError
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.parts import GpuSpec
-from wellfed.message import Message, message
+from wellfed.message import Message, message, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import weights
 from wellfed.models.weights import Weights
@@ -128,7 +128,11 @@ def _with_cpu(demand: Demand, offer: Offer) -> Offer:
     plan = _best_plan(demand, machine)
     if plan is None:
         return offer
-    price, reason = (None, "no prices were given") if demand.prices is None else demand.prices.of(machine)
+    price, reason = (
+        (None, sentence("planner.market.no-prices-given", "no prices were given"))
+        if demand.prices is None
+        else demand.prices.of(machine)
+    )
     made = Offer(machine, plan, power(machine).total_w, price, reason, found)
     worse = offer.price is not None and (price is None or price > offer.price)
     return replace(offer, cpu=found) if worse or not _affordable(demand, made) else made
@@ -266,7 +270,11 @@ def _offer(demand: Demand, made: Callable[[], Machine]) -> Offer | None:
     plan = _best_plan(demand, machine)
     if plan is None:
         return None
-    price, reason = (None, "no prices were given") if demand.prices is None else demand.prices.of(machine)
+    price, reason = (
+        (None, sentence("planner.market.no-prices-given", "no prices were given"))
+        if demand.prices is None
+        else demand.prices.of(machine)
+    )
     offer = Offer(machine, plan, power(machine).total_w, price, reason)
     return offer if _affordable(demand, offer) else None
 

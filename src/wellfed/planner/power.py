@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wellfed.hardware.machine import Machine
+from wellfed.message import sentence
 from wellfed.provenance import Assumption
 
 _REST_W = 60.0  # board, fans, drives, per socket
@@ -44,7 +45,10 @@ def power(machine: Machine) -> Power:
     cpus = [socket.cpu.power_w if socket.cpu else None for socket in machine.sockets if not included]
     dimms = sum(1 for socket in machine.sockets for dimm in socket.dimms if dimm.bytes)
     rest = _REST_W * max(1, len(machine.sockets)) + _DIMM_W * dimms
-    note = Assumption(f"{rest:.0f} W for board, fans, drives and memory", "no data sheet covers them")
+    note = Assumption(
+        sentence("power.w-board-fans", "{rest:.0f} W for board, fans, drives and memory", rest=rest),
+        sentence("power.no-data-sheet", "no data sheet covers them"),
+    )
     return Power(_all(boards, machine.count), _all(cpus, machine.count), rest * machine.count, (note,))
 
 

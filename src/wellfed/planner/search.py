@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.engines.usual import can_be_started, is_usual
 from wellfed.errors import Unsupported
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
-from wellfed.message import Message
+from wellfed.hardware.selection import alike
+from wellfed.message import Message, counted, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.weights import Weights
@@ -25,8 +27,10 @@ from wellfed.perf.memory import Fill, can_fill, fullest, ledgers
 from wellfed.perf.memory.kv import kv_element_bytes
 from wellfed.planner import speculate
 from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, Refusal, candidates, counts
+from wellfed.planner.dominated import Dominated
 from wellfed.planner.goal import Goal, Objective, coarseness, kv_coarseness
 from wellfed.planner.kinds import Kind, kind_of
+from wellfed.planner.usable import equal_ones
 from wellfed.progress import tell
 
 QuantisationOf = Callable[[str], Quantisation]
@@ -120,7 +124,7 @@ class Search:
             replace(layout, max_sequences=1): layout for layout in front
         }  # one curve for each, whatever the slots
         fine = self.rank(_with_slots(list(widths)[:_REFINED]), None, _FINE)
-        plans = tuple(sorted((*coarse.plans, *fine.plans), key=self._rank_key))
+        plans = tuple(sorted((*coarse.plans, *fine.plans), key=self.rank_key))
         return replace(coarse, plans=plans, considered=coarse.considered + fine.considered)
 
     def _drafting(self, ranking: Ranking) -> Ranking:
@@ -135,12 +139,12 @@ class Search:
         if asked:
             bare = [replace(layout, speculation=None) for layout in front]
             plain = self.rank(bare) if bare else ranking
-            both = tuple(sorted((*ranking.plans, *plain.plans), key=self._rank_key))
+            both = tuple(sorted((*ranking.plans, *plain.plans), key=self.rank_key))
             return replace(ranking, drafting=speculate.compared(both))
         if guess is None or not front:
             return ranking
         tried = self.rank(speculate.variants(front, guess, self.workload))
-        plans = tuple(sorted((*ranking.plans, *tried.plans), key=self._rank_key))
+        plans = tuple(sorted((*ranking.plans, *tried.plans), key=self.rank_key))
         said = speculate.compared(plans)
         return replace(ranking, plans=plans, considered=ranking.considered + tried.considered, drafting=said)
 
@@ -160,7 +164,8 @@ class Search:
         too_big: set[Kind] = set()
         count = 0
         reasons: list[Refusal] = []
-        for request in self._requests(layouts, users or (self.workload.concurrency,)):
+        dominated = self._dominated(not users and not self.sweep)
+        for request in self._requests(layouts, users or (self.workload.concurrency,), dominated):
             count += 1
             tell("layouts", count)
             needed = ledgers(request)
@@ -176,16 +181,39 @@ class Search:
         reasons = [*(refused or ()), *reasons]  # known once the layouts have been made
         if overflow:
             counts = ", ".join(f"{engine} {n}" for engine, n in overflow.items())
-            noun = "layout" if overflow.total() == 1 else "layouts"
-            reasons.append(Refusal("memory", f"too little for {overflow.total()} {noun} ({counts})"))
-        ordered = tuple(sorted(found, key=self._rank_key))
-        return Ranking(ordered, _distinct(reasons), count, nearest, frozenset(too_big))
+            noun = counted("planner.search.layouts", "{count} layout", "{count} layouts", overflow.total())
+            reasons.append(
+                Refusal(
+                    sentence("planner.search.memory", "memory"),
+                    sentence(
+                        "planner.search.too-little",
+                        "too little for {noun} ({counts})",
+                        noun=noun,
+                        counts=counts,
+                    ),
+                )
+            )
+        ordered = tuple(sorted(found, key=self.rank_key))
+        return Ranking(ordered, _distinct(reasons), count + dominated.dismissed, nearest, frozenset(too_big))
 
     def requests(self, layouts: Iterable[Layout]) -> Iterator[Request]:
         """The layouts as questions under the workload, with "as much as fits" replaced by a number."""
-        return self._requests(layouts, (self.workload.concurrency,))
+        return self._requests(layouts, (self.workload.concurrency,), self._dominated(False))
 
-    def _requests(self, layouts: Iterable[Layout], users: tuple[int, ...]) -> Iterator[Request]:
+    def _dominated(self, one_load: bool) -> Dominated:
+        per_node, rate = len(self.machine.gpus), self.workload.request_rate
+        # groups of unequal GPUs have each their own most replicas
+        users = self.workload.concurrency if one_load and rate is None and alike(self.machine) else None
+        return Dominated(
+            per_node, equal_ones(self.machine) * self.machine.count, users, self.goal.objective is Objective.COST,
+            self._holds,
+        )  # fmt: skip
+
+    def _holds(self, layout: Layout) -> bool:
+        held = self.file_weights or weights(self.model, self.quantisation(layout.quantisation))
+        return ledgers(Request(self.machine, self.model, held, layout, self.workload)).fits is not False
+
+    def _requests(self, layouts: Iterable[Layout], users: tuple[int, ...], dominated: Dominated) -> Iterator[Request]:
         for layout in layouts:
             kind = self.quantisation(layout.quantisation)
             if kind.bits < self.goal.least_quality_bits and not self.goal.quantisations:
@@ -198,6 +226,8 @@ class Search:
                 guess = speculate.completed(guess, self.model, held, self.goal.draft, self.goal.acceptance)
                 layout = replace(layout, speculation=guess)
             for workload in self._workloads(layout, users):
+                if not self.goal.pins and not dominated.worth(layout):
+                    continue
                 for slotted in self._slotted(layout):
                     yield from _settled(Request(self.machine, self.model, held, slotted, workload))
 
@@ -228,7 +258,8 @@ class Search:
             self.estimate(request),
         )
 
-    def _rank_key(self, plan: Plan) -> tuple[float, ...]:
+    def rank_key(self, plan: Plan) -> tuple[float, ...]:
+        """What plans are put in order by, the best first."""
         share = served_share(plan)
         late, *rest = self._key(plan)
         unstartable = not can_be_started(plan.machine, plan.layout)
@@ -357,9 +388,11 @@ def _fits(request: Request, offload: Offload) -> bool:
 
 def _least(holds: Callable[[int], bool], most: int) -> int | None:
     """The least n in 0..most for which `holds`, which stays true once it is; None when it never is."""
+    if holds(0):  # on large machines the usual case, and the only question then
+        return 0
     if not holds(most):
         return None
-    low, high = 0, most
+    low, high = 1, most
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle + 1, high)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Machine
+from wellfed.message import sentence
 from wellfed.models.model import Model
 from wellfed.models.weights import Weights
 from wellfed.nouns.training import Method, Shard, Task, TrainingLayout, TrainingPlan, TrainingRequest
@@ -47,7 +48,10 @@ class TrainingAnswer:
 def training_plans(machine: Machine, model: Model, frozen: Weights, task: Task, wish: Wish = Wish()) -> TrainingAnswer:
     """Every sensible way, ranked by samples a second. Raises Unsupported without GPUs."""
     if not machine.gpus:
-        raise Unsupported("training is planned on GPUs, and the machine has none", "name one: --on 'rtx 4090, ...'")
+        raise Unsupported(
+            sentence("training.training-planned", "training is planned on GPUs, and the machine has none"),
+            sentence("training.name-one-rtx", "name one: --on 'rtx 4090, ...'"),
+        )
     found: list[TrainingPlan] = []
     nearest, missing, considered = None, float("inf"), 0
     for layout in _layouts(machine, task, wish):

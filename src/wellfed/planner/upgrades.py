@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Socket
 from wellfed.hardware.pcie import PcieLink
+from wellfed.message import sentence
 from wellfed.nouns.plan import Plan
 from wellfed.perf.host import host_speed
 from wellfed.planner.candidates import candidates
@@ -52,7 +53,7 @@ def upgrades(search: Search, best: Plan | None) -> tuple[Upgrade, ...]:
 
 def with_host(found: tuple[Upgrade, ...], host: HostCost) -> tuple[Upgrade, ...]:
     """The upgrades with a host of faster cores among them. Its memory and links are left as they are."""
-    change = f"a CPU with cores as fast as {host.fastest.name}'s"
+    change = sentence("upgrades.cpu-cores-fast", "a CPU with cores as fast as {fastest}'s", fastest=host.fastest.name)
     faster = Upgrade(change, host.plan, 1 / host.total_tok_s_share, host.ttft_times)
     return tuple(sorted((*found, faster), key=lambda upgrade: (upgrade.finer is None, -upgrade.gain)))
 
@@ -94,7 +95,10 @@ def _full_clock(machine: Machine) -> Iterator[tuple[str, Machine]]:
         return
     settings = replace(machine.os, governor=None, governors={}, boost=None)
     sockets = tuple(replace(socket, clock_max_hz=None) if socket.cpu else socket for socket in machine.sockets)
-    yield "the CPU at its full clock", replace(machine, sockets=sockets, os=settings)
+    yield (
+        sentence("upgrades.cpu-full-clock", "the CPU at its full clock"),
+        replace(machine, sockets=sockets, os=settings),
+    )
 
 
 def _first_gpu(machine: Machine) -> Iterator[tuple[str, Machine]]:
@@ -118,7 +122,11 @@ def _more_gpus(machine: Machine) -> Iterator[tuple[str, Machine]]:
         return
     added = count if count in {2, 4} else 1
     extra = tuple(replace(first, index=count + n, pci_address=None) for n in range(added))
-    text = f"{added} more {first.spec.name}" if first.spec else "another GPU"
+    text = (
+        sentence("upgrades.more", "{added} more {spec}", added=added, spec=first.spec.name)
+        if first.spec
+        else "another GPU"
+    )
     yield text, replace(machine, gpus=machine.gpus + extra)
 
 
@@ -141,16 +149,19 @@ def _wider_slots(machine: Machine) -> Iterator[tuple[str, Machine]]:
     if full != machine.gpus:
         narrow = min(gpu.link.width for gpu in machine.gpus if gpu.link)
         wide = max(gpu.link.width for gpu in full if gpu.link)
-        yield f"x{wide} slots instead of x{narrow}", replace(machine, gpus=full)
+        yield (
+            sentence("upgrades.x-slots-instead", "x{wide} slots instead of x{narrow}", wide=wide, narrow=narrow),
+            replace(machine, gpus=full),
+        )
 
 
 def _better_memory(machine: Machine) -> Iterator[tuple[str, Machine]]:
     filled = tuple(_all_channels(socket) for socket in machine.sockets)
     if filled != machine.sockets:
-        yield "every memory channel filled", replace(machine, sockets=filled)
+        yield sentence("upgrades.every-memory-channel", "every memory channel filled"), replace(machine, sockets=filled)
     faster = tuple(_full_speed(socket) for socket in machine.sockets)
     if faster != machine.sockets:
-        yield "memory at the CPU's full speed", replace(machine, sockets=faster)
+        yield sentence("upgrades.memory-cpu-full", "memory at the CPU's full speed"), replace(machine, sockets=faster)
     if machine.memory_bytes and not any(gpu.spec and gpu.spec.unified_memory for gpu in machine.gpus):
         nodes = tuple(
             replace(node, memory_bytes=node.memory_bytes * 2 if node.memory_bytes else None)
@@ -158,7 +169,7 @@ def _better_memory(machine: Machine) -> Iterator[tuple[str, Machine]]:
         )
         os = replace(machine.os, memory_free_bytes=None, memory_limit_bytes=None)
         doubled = replace(machine, memory_bytes=machine.memory_bytes * 2, numa_nodes=nodes, os=os)
-        yield "twice the RAM", doubled
+        yield sentence("upgrades.twice-ram", "twice the RAM"), doubled
 
 
 def _all_channels(socket: Socket) -> Socket:

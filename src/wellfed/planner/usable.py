@@ -5,26 +5,40 @@ from __future__ import annotations
 from dataclasses import replace
 
 from wellfed.hardware.machine import Gpu, Machine
+from wellfed.hardware.selection import selected
+from wellfed.message import sentence
 from wellfed.provenance import Assumption
 
 
-def usable(machine: Machine) -> Machine:
+def usable(machine: Machine, vendor: str | None = None) -> Machine:
     """The machine with the GPUs that an estimate can be made for, fastest memory first.
 
-    CUDA numbers devices that way too (CUDA_DEVICE_ORDER=FASTEST_FIRST). Cards of another vendor than the best one's
-    need another build of the engine and are left out. A machine of which no GPU is known keeps them all, so that the
-    search can say why none is used.
+    CUDA numbers devices that way too (CUDA_DEVICE_ORDER=FASTEST_FIRST). Cards of another vendor than `vendor`, or than
+    the best one's, need another build of the engine and are left out. A machine of which no GPU is known keeps them
+    all, so that the search can say why none is used.
     """
     known = [gpu for gpu in machine.gpus if gpu.spec is not None and not gpu.display_only]
     if not known:
         return machine
-    best = max(known, key=_worth)
+    best = max((gpu for gpu in known if vendor in (None, _vendor(gpu))), key=_worth)
+    there = {id(gpu): position for position, gpu in enumerate(machine.gpus)}
     kept = [gpu for gpu in known if _vendor(gpu) == _vendor(best) and (gpu is best or not _inside_the_cpu(gpu))]
     kept.sort(key=_worth, reverse=True)  # stable: equal cards stay in their order
     if tuple(kept) == machine.gpus:
         return machine
     left = [gpu for gpu in machine.gpus if gpu not in kept]
-    return replace(machine, gpus=tuple(kept), assumptions=machine.assumptions + tuple(map(_without, left)))
+    machine = selected(machine, [there[id(gpu)] for gpu in kept])
+    return replace(machine, assumptions=machine.assumptions + tuple(map(_without, left)))
+
+
+def other_vendors(machine: Machine) -> tuple[str, ...]:
+    """Vendors of cards that `usable` leaves out for the best one's, and that a plan may be better on."""
+    known = [gpu for gpu in machine.gpus if gpu.spec is not None and not gpu.display_only]
+    if not known:
+        return ()
+    best = _vendor(max(known, key=_worth))
+    others = dict.fromkeys(_vendor(gpu) for gpu in known if not _inside_the_cpu(gpu))
+    return tuple(vendor for vendor in others if vendor is not None and vendor != best)
 
 
 def equal_ones(machine: Machine) -> int:
@@ -48,6 +62,14 @@ def _vendor(gpu: Gpu) -> str | None:
 
 def _without(gpu: Gpu) -> Assumption:
     name = gpu.spec.name if gpu.spec else gpu.name or f"GPU {gpu.index}"
-    reason = "another vendor's engine builds" if gpu.spec else "no data sheet"
-    reason = "graphics inside the CPU, beside a card" if _inside_the_cpu(gpu) else reason
-    return Assumption(f"{name} is not used", reason)
+    reason = (
+        sentence("usable.another-vendor", "another vendor's engine builds")
+        if gpu.spec
+        else sentence("usable.no-data-sheet", "no data sheet")
+    )
+    reason = (
+        sentence("usable.graphics-inside-cpu", "graphics inside the CPU, beside a card")
+        if _inside_the_cpu(gpu)
+        else reason
+    )
+    return Assumption(sentence("usable.used", "{name} is not used", name=name), reason)

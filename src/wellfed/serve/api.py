@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict
+from collections.abc import Mapping
+from functools import cache
 from typing import Any, TypeAlias
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field, ValidationError, create_model
 
-from wellfed.progress import Progress
-from wellfed.serve.fields import request_model, words
+from wellfed.message import message
+from wellfed.serve.answering import respond
+from wellfed.serve.fields import command, request_model, words
 from wellfed.serve.language import language_of
-from wellfed.serve.pool import MOST_S, Busy, Pool
-from wellfed.serve.shapes import OF_COMMANDS, file_name
-from wellfed.serve.worker import UPLOAD, Answer, Job
+from wellfed.serve.pool import Pool
+from wellfed.serve.refusals import NOT_LOCAL, NOT_LOCAL_HINT, Refused, file_named, not_valid
+from wellfed.serve.schemas import links
+from wellfed.serve.worker import FOLDER, UPLOAD, Job
 
-COMMANDS = ("plan", "fit", "compare", "check", "topology", "resolve", "explain", "fleet plan")
+COMMANDS = ("plan", "fit", "compare", "check", "topology", "resolve", "explain", "fleet plan", "fleet check")
 _NAMES_PATHS = ("model", "on", "machines", "names", "models")  # fields in which a path would be a file of the server
 _OF_MACHINES = ("check", "topology")  # without `on` or a paste: this one
+_OF_FOLDERS = ("fleet check",)  # of uploads, one a machine
+_MOST_FILES = 1000
+_EXAMPLE = "example:"  # prices that come with wellfed
 Words: TypeAlias = "tuple[str, ...]"
-_STATUS = {"unknown": 404, "forbidden": 403, "internal": 500, "interrupted": 499}
+COMMAND = "x-wellfed-command"  # until a route is described
 
 Error = create_model(
     "Error",
     kind=(str, Field(description="Stable, in kebab case: unknown, bad-input, unsupported, usage ...")),
-    message=(str, ...),
+    message=(str, Field(description="In the language of the request.")),
     hint=(str | None, None),
 )
 ErrorBody = create_model("ErrorBody", error=(Error, ...))
@@ -49,38 +53,47 @@ def router(pool: Pool) -> APIRouter:
 
 
 def _add(routes: APIRouter, pool: Pool, name: str) -> None:
-    model = request_of(name)
-    summary = next(iter((_help(name)).splitlines()), name)
-
     async def answer(request: Request) -> Response:
         try:
-            return await respond(request, pool, await job_of(request, name, model))
+            return await respond(request, pool, await job_of(request, name))
         except Refused as refused:
-            return refused.response()
+            return refused.response(language_of(request))
 
-    path = "/" + name.replace(" ", "/")
     routes.add_api_route(
-        path, answer, methods=["POST"], summary=summary, description=_help(name), name=name,
-        openapi_extra=body_schema(model), response_class=JSONResponse,
-        responses={**REFUSALS, 200: {"content": _answers(name)}},
+        "/" + name.replace(" ", "/"), answer, methods=["POST"], name=name, response_class=JSONResponse,
+        openapi_extra={COMMAND: name}, responses={**REFUSALS, 200: {"content": _answers(name)}},
     )  # fmt: skip
 
 
 def _answers(name: str) -> dict[str, Any]:
-    """What a command answers, for OpenAPI: links to the published schemas; or how far it is, and then that."""
-    there = OF_COMMANDS.get(name, ())
-    links = [{"$ref": f"/api/v1/schemas/{file_name(schema)}"} for schema in there]
-    schema = {"anyOf": links} if len(links) > 1 else (links or [{"type": "object"}])[0]
-    return {"application/json": {"schema": schema}, "text/event-stream": {"schema": {"type": "string"}}}
+    """For OpenAPI: the answer, or how far it is, and then that."""
+    return {"application/json": {"schema": links(name)}, "text/event-stream": {"schema": {"type": "string"}}}
 
 
+def described(document: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI document with each command's help and fields, made when it is asked for: it imports them all."""
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            name = operation.pop(COMMAND, None)
+            if name is not None:
+                own = (command(name).help or name).strip()
+                if operation["summary"] == name.title():
+                    operation |= {"summary": own.splitlines()[0], "description": own}
+                operation |= body_schema(request_of(name))
+    return document
+
+
+@cache
 def request_of(name: str) -> type[BaseModel]:
-    """The fields of a command's request; a machine that is looked at may be pasted."""
+    """The fields of a command's request, and what stands for a file of the command line."""
+    more: dict[str, Any] = {}
+    if name in _OF_MACHINES:
+        more["paste"] = (str | None, Field(None, max_length=16 << 20, description="Pasted dumps instead of `on`."))
+    if name == "plan":
+        help_text = "With `buy` or `cpus`: a price file's TOML text, or example:usd, example:cny."
+        more["prices"] = (str | None, Field(None, max_length=1 << 20, description=help_text))
     model = request_model(name)
-    if name not in _OF_MACHINES:
-        return model
-    paste: Any = (str | None, Field(None, max_length=16 << 20, description="Pasted dumps instead of `on`."))
-    return create_model(f"{name.title()}Request", __base__=model, paste=paste)
+    return create_model(model.__name__, __base__=model, **more) if more else model
 
 
 def body_schema(model: type[BaseModel]) -> dict[str, Any]:
@@ -100,55 +113,39 @@ def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
     return inlined
 
 
-def _help(name: str) -> str:
-    from wellfed.serve.fields import command
-
-    return (command(name).help or name).strip()
-
-
-async def job_of(request: Request, name: str, model: type[BaseModel], more: tuple[str, ...] = ()) -> Job:
+async def job_of(request: Request, name: str, more: Words = ()) -> Job:
     """The command that a request is, with `more` words of ours. Raises Refused."""
-    given, uploads = await _given(request, model)
-    pasted = given.pop("paste", None)
+    given, uploads = await _given(request, request_of(name))
+    pasted, prices = given.pop("paste", None), given.pop("prices", None)
     if pasted is not None:
         uploads = {"paste.txt": pasted.encode(), **uploads}
     _ensure_no_path(given)
-    return Job(_words(request, name, given, bool(uploads), more), language_of(request), uploads)
+    files = _file_words(request, name, given, uploads)
+    if prices is not None:
+        uploads = {} if prices.startswith(_EXAMPLE) else {"prices.toml": prices.encode()}
+        more = (*more, "--prices", UPLOAD if uploads else prices)
+    own, head = words(name, given), len(name.split())
+    last = (FOLDER,) if name in _OF_FOLDERS else ()
+    return Job((*own[:head], *files, *more, *own[head:], *last), language_of(request), uploads)
 
 
-def _words(request: Request, name: str, given: Mapping[str, Any], pasted: bool, more: tuple[str, ...]) -> Words:
-    command, head = words(name, given), len(name.split())
-    if pasted and given.get("on") is not None:
-        raise Refused(422, "usage", "a machine is either described (on) or pasted, not both")
-    if pasted:
-        return (*command[:head], "--from", UPLOAD, *more, *command[head:])
+def _file_words(request: Request, name: str, given: Mapping[str, Any], uploads: Mapping[str, bytes]) -> Words:
+    """How the command is told of what was uploaded. Raises Refused where files are missing, or not wanted."""
+    if name in _OF_FOLDERS:
+        if not uploads:
+            said = message("serve.no-files", "upload the dumps, one file a machine")
+            raise Refused(422, "usage", said, message("serve.no-files.hint", "as multipart/form-data"))
+        return ()
+    if uploads and name not in _OF_MACHINES:
+        raise Refused(422, "usage", message("serve.takes-no-files", "this takes no files"))
+    if uploads and given.get("on") is not None:
+        said = message("serve.on-and-paste", "a machine is either described (on) or pasted, not both")
+        raise Refused(422, "usage", said)
+    if uploads:
+        return ("--from", UPLOAD)
     if name in _OF_MACHINES and given.get("on") is None and not request.app.state.settings.loopback:
-        raise Refused(403, "forbidden", "this machine is not told beyond loopback: give `on` or `paste`")
-    return (*command[:head], *more, *command[head:])
-
-
-async def respond(request: Request, pool: Pool, job: Job, media: str = "application/json") -> Response:
-    """The answer, or with `Accept: text/event-stream` how far it is, and then the answer."""
-    if "text/event-stream" in request.headers.get("accept", ""):
-        return StreamingResponse(_events(request, pool, job), media_type="text/event-stream")
-    try:
-        return response(await _while_connected(request, pool, job), media)
-    except TimeoutError:
-        return error(504, "timeout", f"no answer within {MOST_S:.0f} s; its computing was ended")
-    except Busy:
-        return error(503, "busy", "too many questions wait already", "ask again in some seconds")
-
-
-class Refused(Exception):
-    """A request that no worker is asked: its status, a kind for programs, a sentence."""
-
-    def __init__(self, status: int, kind: str, text: str) -> None:
-        super().__init__(text)
-        self.status, self.kind, self.text = status, kind, text
-
-    def response(self) -> JSONResponse:
-        """As an error object."""
-        return error(self.status, self.kind, self.text)
+        raise Refused(403, "forbidden", NOT_LOCAL, NOT_LOCAL_HINT)
+    return ()
 
 
 async def _given(request: Request, model: type[BaseModel]) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -156,32 +153,29 @@ async def _given(request: Request, model: type[BaseModel]) -> tuple[dict[str, An
     uploads: dict[str, bytes] = {}
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         values: dict[str, Any] = {}
-        async with request.form(max_files=200, max_fields=64, max_part_size=1 << 20) as form:
+        async with request.form(max_files=_MOST_FILES, max_fields=64, max_part_size=1 << 20) as form:
             for key, value in form.multi_items():
                 if isinstance(value, str):
                     values[key] = value
                 else:
-                    uploads[value.filename or f"file{len(uploads)}"] = await value.read()
+                    uploads[_unique(value.filename or "file", uploads)] = await value.read()
     else:
         try:
             values = json.loads(await request.body() or b"{}")
         except (ValueError, RecursionError) as error:
-            raise Refused(422, "bad-input", f"the body is not JSON: {error}") from error
+            why = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+            raise Refused(422, "bad-input", message("serve.no-json", "the body is not JSON: {why}", why=why)) from error
         if not isinstance(values, dict):
-            raise Refused(422, "bad-input", "the body must be a JSON object")
+            raise Refused(422, "bad-input", message("serve.no-object", "the body must be a JSON object"))
     try:
         checked = model.model_validate(values)
     except ValidationError as error:
-        raise Refused(422, "bad-input", _first(error)) from error
+        raise not_valid(error) from error
     return checked.model_dump(exclude_none=True), uploads
 
 
-def _first(error: ValidationError) -> str:
-    first = error.errors()[0]
-    place = ".".join(str(each) for each in first["loc"][:1]) or "body"
-    if first["type"] == "extra_forbidden":
-        return f"there is no field {place!r}"
-    return f"{place}: {first['msg']}"
+def _unique(name: str, others: Mapping[str, bytes]) -> str:
+    return name if name not in others else f"{len(others)}-{name}"
 
 
 def _ensure_no_path(given: Mapping[str, Any]) -> None:
@@ -190,83 +184,10 @@ def _ensure_no_path(given: Mapping[str, Any]) -> None:
         value = given.get(field)
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str) and is_path(text):
-                raise Refused(403, "forbidden", f"{field}: a file of the server cannot be named; upload it")
+                raise file_named(field)
 
 
 def is_path(text: str) -> bool:
     """Whether a text would be a path of the server, whatever lies there."""
     plain = text.strip().replace("\\", "/")
     return plain.startswith(("/", "~", "./", "file:")) or ".." in plain.split("/") or "\0" in plain
-
-
-async def _while_connected(request: Request, pool: Pool, job: Job) -> Answer:
-    """The answer, unless who asked goes away: then its computing ends."""
-    asked = asyncio.create_task(pool.ask(job))
-    gone = asyncio.create_task(_gone(request))
-    try:
-        await asyncio.wait({asked, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not asked.done():
-            return Answer(130, "", {"kind": "interrupted", "message": "nobody waits for the answer", "hint": None})
-        return asked.result()
-    finally:
-        for task in (asked, gone):
-            if not task.done():
-                task.cancel()
-        await asyncio.gather(asked, gone, return_exceptions=True)
-
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _events(request: Request, pool: Pool, job: Job) -> AsyncIterator[str]:
-    """Server-sent events: `progress` (what, done, of; or the seconds so far), then `result`, or `error`."""
-    told: asyncio.Queue[Progress] = asyncio.Queue()
-    work = asyncio.create_task(pool.ask(job, told=told.put_nowait))
-    start = asyncio.get_running_loop().time()
-    try:
-        while not work.done():
-            news = asyncio.create_task(told.get())
-            await asyncio.wait({work, news}, timeout=0.5, return_when=asyncio.FIRST_COMPLETED)
-            seconds = round(asyncio.get_running_loop().time() - start, 2)
-            yield event("progress", {"seconds": seconds, **(asdict(news.result()) if news.done() else {})})
-            news.cancel()
-            if await request.is_disconnected():
-                return
-        answer = work.result()
-        yield event("error" if answer.error else "result", document(answer))
-    except TimeoutError:
-        yield event("error", {"error": {"kind": "timeout", "message": "no answer in time", "hint": None}})
-    except Busy:
-        yield event("error", {"error": {"kind": "busy", "message": "too many questions wait already", "hint": None}})
-    finally:
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
-
-
-def event(name: str, value: Any) -> str:
-    """One server-sent event."""
-    return f"event: {name}\ndata: {json.dumps(value, ensure_ascii=False)}\n\n"
-
-
-def document(answer: Answer) -> Any:
-    """The JSON value that an answer is."""
-    if answer.error is not None:
-        return {"error": dict(answer.error)}
-    try:
-        return json.loads(answer.text)
-    except ValueError:
-        return {"text": answer.text}
-
-
-def response(answer: Answer, media: str = "application/json") -> Response:
-    """A command's answer over HTTP: 200 for answers (exit 1, "does not fit", is one), else the error's status."""
-    if answer.error is not None:
-        return JSONResponse({"error": dict(answer.error)}, _STATUS.get(str(answer.error["kind"]), 422))
-    return Response(answer.text, media_type=media)
-
-
-def error(status: int, kind: str, text: str, hint: str | None = None) -> JSONResponse:
-    """An error object with its status."""
-    return JSONResponse({"error": {"kind": kind, "message": text, "hint": hint}}, status)

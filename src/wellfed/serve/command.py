@@ -6,12 +6,14 @@ import os
 import secrets
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from wellfed.errors import BadInput
-from wellfed.message import message
+from wellfed.message import message, sentence
+from wellfed.messages.words import tell
 from wellfed.serve.settings import Settings
 
 _EXTRA = "pip install 'wellfed[serve]'"
@@ -35,6 +37,10 @@ def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: 
     ensure_extra()
     settings = Settings(host, port, _token(host, token_file), allow_run, workers)
     listening = _listen(settings)
+    from wellfed.serve.pool import Pool
+
+    pool = Pool(settings.workers)
+    pool.begin()
     bound = listening.getsockname()[1]
     url = f"http://{f'[{host}]' if ':' in host else host}:{bound}/"
     import uvicorn
@@ -43,17 +49,18 @@ def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: 
 
     click.echo(url)
     if settings.token is not None and token_file is None:
-        click.echo(f"token: {settings.token}", err=True)
+        click.echo(tell("command.token", "token: {token}", token=settings.token), err=True)
     if browse:
         import webbrowser
 
         webbrowser.open(url)
     config = uvicorn.Config(
-        create_app(settings), log_level="warning", access_log=False, server_header=False, date_header=False,
+        create_app(settings, pool), log_level="warning", access_log=False, server_header=False, date_header=False,
         timeout_keep_alive=15, limit_concurrency=512, h11_max_incomplete_event_size=64 << 10,
         timeout_graceful_shutdown=2,
     )  # fmt: skip
-    uvicorn.Server(config).run(sockets=[listening])
+    with suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 @click.command()
@@ -61,9 +68,13 @@ def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: 
 def mcp(allow_run: bool) -> None:
     """Tools for agents over standard input and output (Model Context Protocol): plan, fit, check, resolve ..."""
     ensure_extra()
+    from wellfed.serve.pool import Pool
+
+    pool = Pool(1)
+    pool.begin()  # beside the import of the SDK
     from wellfed.serve.tools import over_stdio
 
-    over_stdio(Settings(allow_run=allow_run, workers=1))
+    over_stdio(Settings(allow_run=allow_run, workers=1), pool)
 
 
 def ensure_extra() -> None:
@@ -115,7 +126,7 @@ def _next_free(settings: Settings) -> str | None:
                 tried.bind((settings.host, port))
             except OSError:
                 continue
-            return f"--port {port} is free"
+            return sentence("command.port-free", "--port {port} is free", port=port)
     return None
 
 

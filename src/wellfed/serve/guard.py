@@ -9,6 +9,17 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+from wellfed.serve.language import language_in
+from wellfed.serve.refusals import (
+    NO_TOKEN,
+    NO_TOKEN_HINT,
+    OTHER_HOST,
+    OTHER_PAGE,
+    Refused,
+    error_object,
+    large,
+    slow,
+)
 from wellfed.serve.settings import Settings, is_loopback
 
 Scope = MutableMapping[str, Any]
@@ -46,7 +57,7 @@ class Guard:
         headers = {name: value.decode("latin-1") for name, value in reversed(scope["headers"])}
         refusal = self._refusal(scope, headers)
         if refusal is not None:
-            await _answer(send, *refusal)
+            await _answer(send, refusal, language_in(scope))
             return
         if (token := self._token_in_link(scope)) is not None:
             await _move(send, scope["path"], token)
@@ -56,24 +67,24 @@ class Guard:
             await self._app(scope, _limited(receive, self._settings.most_read_s), sending)
         except _Ended as ended:
             if not sending.started:
-                await _answer(send, *ended.args)
+                await _answer(send, ended.refused, language_in(scope))
 
-    def _refusal(self, scope: Scope, headers: MutableMapping[bytes, str]) -> tuple[int, str, str] | None:
+    def _refusal(self, scope: Scope, headers: MutableMapping[bytes, str]) -> Refused | None:
         host = headers.get(b"host", "")
         if not self._host_is_ours(host):
-            return 403, "forbidden", "this name is not the server's: ask it by the address it printed"
+            return Refused(403, "forbidden", OTHER_HOST)
         origin = headers.get(b"origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            return 403, "forbidden", "another page may not ask"
+            return Refused(403, "forbidden", OTHER_PAGE)
         if headers.get(b"sec-fetch-site") in ("cross-site", "same-site") and scope["path"].startswith(
             ("/api/", "/mcp")
         ):
-            return 403, "forbidden", "another page may not ask"
+            return Refused(403, "forbidden", OTHER_PAGE)
         if not self._has_token(headers) and self._token_in_link(scope) is None:
-            return 401, "unauthorised", "send the token: Authorization: Bearer TOKEN"
+            return Refused(401, "unauthorised", NO_TOKEN, NO_TOKEN_HINT)
         length = headers.get(b"content-length", "0")
         if not length.isascii() or not length.isdigit() or int(length) > MOST_BODY:
-            return 413, "too-large", f"at most {MOST_BODY >> 20} MiB are taken"
+            return Refused(413, "too-large", large(MOST_BODY >> 20))
         return None
 
     def _host_is_ours(self, host: str) -> bool:
@@ -99,7 +110,11 @@ class Guard:
 
 
 class _Ended(Exception):
-    """A body that is not read further: status, kind, sentence."""
+    """A body that is not read further, and why."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(str(refused))
+        self.refused = refused
 
 
 def _cookie(headers: MutableMapping[bytes, str]) -> str:
@@ -122,11 +137,11 @@ def _limited(receive: Receive, most_read_s: float) -> Receive:
             async with asyncio.timeout_at(end):
                 event = await receive()
         except TimeoutError as error:
-            raise _Ended(408, "too-slow", f"the body was not sent within {most_read_s:.0f} s") from error
+            raise _Ended(Refused(408, "too-slow", slow(most_read_s))) from error
         total += len(event.get("body", b""))
         whole = not event.get("more_body", False)
         if total > MOST_BODY:
-            raise _Ended(413, "too-large", f"at most {MOST_BODY >> 20} MiB are taken")
+            raise _Ended(Refused(413, "too-large", large(MOST_BODY >> 20)))
         return event
 
     return limited
@@ -156,8 +171,10 @@ async def _move(send: Send, path: str, token: str) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _answer(send: Send, status: int, kind: str, text: str) -> None:
-    body = json.dumps({"error": {"kind": kind, "message": text, "hint": None}}).encode()
+async def _answer(send: Send, refused: Refused, language: str) -> None:
+    status = refused.status
+    told = {"error": error_object(language, refused.kind, refused.said, refused.hint)}
+    body = json.dumps(told, ensure_ascii=False).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *HEADERS]
     if status in (408, 413):
         headers.append((b"connection", b"close"))

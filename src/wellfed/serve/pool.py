@@ -11,6 +11,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from wellfed.progress import Listener, Progress
+from wellfed.serve.refusals import WORKER_GONE, WORKER_GONE_HINT, error_object
 from wellfed.serve.worker import Answer, Job, serve_jobs
 
 _PRELOADED = ["wellfed.serve.preload"]
@@ -45,6 +46,12 @@ class Pool:
         self._all: set[int] = set()
         self._closed = False
 
+    def begin(self) -> None:
+        """Start the process that workers are forked from: it imports on another core while this one does."""
+        from multiprocessing import forkserver
+
+        forkserver.ensure_running()
+
     async def warm(self) -> None:
         """Start one worker, so that the first question waits for no import."""
         async with self._gate:
@@ -76,7 +83,7 @@ class Pool:
             raise
         except (EOFError, OSError):
             await asyncio.to_thread(worker.end)
-            return Answer(70, "", {"kind": "internal", "message": "the worker ended", "hint": "ask again"})
+            return Answer(70, "", error_object(job.language, "internal", WORKER_GONE, WORKER_GONE_HINT))
         self._idle.append(worker)
         return answer
 

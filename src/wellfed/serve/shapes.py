@@ -6,11 +6,11 @@ tok_s (tokens per second), w (watts); a share of 1 is all of it. null is unknown
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, Literal, NotRequired
 
-from pydantic import TypeAdapter
 from typing_extensions import TypedDict
+
+from wellfed.serve.shapes_machine import Finding, Message
 
 
 class Quantity(TypedDict):
@@ -19,14 +19,6 @@ class Quantity(TypedDict):
     value: float
     low: float
     high: float
-
-
-class Message(TypedDict):
-    """A sentence as a value: a stable id, its parameters, its English text."""
-
-    id: str
-    params: dict[str, Any]
-    text: str
 
 
 class Assumption(TypedDict):
@@ -292,61 +284,6 @@ class CompareDocument(TypedDict):
     machines: list[ComparedMachine]
 
 
-class Cost(TypedDict):
-    """What a fault takes away."""
-
-    decode_tok_s: float | None
-    prefill_tok_s: float | None
-    ttft_s: float | None
-    load_s: float | None
-    note: str
-
-
-class Remedy(TypedDict):
-    text: str
-    safety: str
-    message: Message | None
-
-
-class Finding(TypedDict):
-    id: str
-    verdict: Literal["pass", "warn", "fail", "skip", "unknown"]
-    subject: str
-    measured: str | None
-    wanted: str | None
-    cost: Cost | None
-    why: str
-    fix: list[str]
-    refs: list[str]
-    code: str | None
-    counts: bool
-    message: Message | None
-    remedies: list[Remedy]
-    places: list[Any]
-    faults: list[str]
-
-
-class CheckedMachine(TypedDict):
-    name: str
-    origin: str
-    counts: dict[str, int | None]
-    memory_bytes: float | None
-    unknown: dict[str, str]
-    kinds_read: list[str]
-    setting: list[Message]
-
-
-class CheckDocument(TypedDict):
-    schema: Literal[1]
-    machine: CheckedMachine
-    findings: list[Finding]
-    counts: dict[str, int]
-    untold_checks: int
-    cost: Cost | None
-    plan: dict[str, Any] | None
-    no_price: Message | None
-
-
 class Error(TypedDict):
     """`kind` is stable and in kebab case; `hint` says what to do."""
 
@@ -415,35 +352,33 @@ class GlossaryDocument(TypedDict):
     terms: list[Term]
 
 
-DOCUMENTS: dict[str, Any] = {
-    "wellfed.plan/1": PlanDocument,
-    "wellfed.from-command/1": FromCommandDocument,
-    "wellfed.market/1": MarketDocument,
-    "wellfed.fit/1": FitDocument,
-    "wellfed.compare/1": CompareDocument,
-    "wellfed.check/1": CheckDocument,
-    "wellfed.resolve/1": ResolveDocument,
-    "wellfed.watch/1": WatchDocument,
-    "wellfed.glossary/1": GlossaryDocument,
-    "wellfed.error/1": ErrorDocument,
-}
-OF_COMMANDS = {
-    "plan": ("wellfed.plan/1", "wellfed.market/1", "wellfed.from-command/1"),
-    "fit": ("wellfed.fit/1",),
-    "compare": ("wellfed.compare/1",),
-    "check": ("wellfed.check/1",),
-    "resolve": ("wellfed.resolve/1",),
-    "explain": ("wellfed.glossary/1",),
-}
+class TrainingStep(TypedDict):
+    """`beside`: it goes on while the others do, and counts only where it takes longer."""
+
+    name: str
+    seconds: float
+    limited_by: str
+    beside: bool
 
 
-def file_name(schema: str) -> str:
-    """wellfed.plan/1 is wellfed.plan.1.json: additions keep the number, all else makes the next."""
-    return schema.replace("/", ".") + ".json"
+class TrainingPlan(TypedDict):
+    layout: dict[str, Any]
+    description: str
+    fits: bool | None
+    memory: list[DeviceMemory]
+    samples_per_s: Quantity
+    tokens_per_s: Quantity
+    basis: str
+    limited_by: str
+    step: list[TrainingStep]
+    assumptions: list[dict[str, Any]]
 
 
-@cache
-def json_schema(schema: str) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a document. Raises KeyError for one that there is not."""
-    made = TypeAdapter(DOCUMENTS[schema]).json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": schema}
+class TrainDocument(TypedDict):
+    schema: Literal["wellfed.train/1"]
+    machine: PlannedMachine
+    model: dict[str, Any]
+    task: dict[str, Any]
+    considered: int
+    plans: list[TrainingPlan]
+    nearest: TrainingPlan | None

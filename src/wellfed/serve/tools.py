@@ -9,12 +9,13 @@ from mcp.server import MCPServer
 from pydantic import BaseModel, Field
 
 from wellfed import __version__
-from wellfed.serve.api import document, is_path
+from wellfed.serve.answering import document
+from wellfed.serve.api import is_path
 from wellfed.serve.fields import words
 from wellfed.serve.pool import Pool
 from wellfed.serve.settings import Settings
 from wellfed.serve.worker import UPLOAD, Job
-from wellfed.units import format_bytes
+from wellfed.units import format_bytes, format_rate
 
 _MOST_TEXT = 400_000  # characters of a paste
 _INSTRUCTIONS = (
@@ -167,12 +168,11 @@ def mounted(pool: Pool, settings: Settings) -> tuple[Any, Any]:
     return app, made.session_manager
 
 
-def over_stdio(settings: Settings) -> None:
+def over_stdio(settings: Settings, pool: Pool) -> None:
     """Serve the tools on standard input and output until it closes."""
     import asyncio
 
     async def serving() -> None:
-        pool = Pool(settings.workers)
         try:
             await server(pool, settings).run_stdio_async()
         finally:
@@ -250,7 +250,9 @@ def _plan_answer(found: Mapping[str, Any]) -> PlanAnswer:
 def _line(plan: Mapping[str, Any]) -> str:
     layout = plan["layout"]
     rate = plan["decode_tok_s"]
-    return f"{layout['engine']} {layout['quantisation']}, {plan['description']}: {rate['value']:.3g} tok/s a user"
+    return (
+        f"{layout['engine']} {layout['quantisation']}, {plan['description']}: {format_rate(rate['value'])} tok/s a user"
+    )
 
 
 def _fit_line(model: Mapping[str, Any]) -> str:
@@ -258,7 +260,8 @@ def _fit_line(model: Mapping[str, Any]) -> str:
     told = f"{quality['benchmark']} {quality['value']}" if quality else "quality ?"
     rate, first = model["decode_tok_s"], model["ttft_s"]
     return (
-        f"{model['id']}: {told}; {rate['value']:.3g} tok/s [{rate['low']:.3g}, {rate['high']:.3g}], first token "
+        f"{model['id']}: {told}; {format_rate(rate['value'])} tok/s "
+        f"[{format_rate(rate['low'])}, {format_rate(rate['high'])}], first token "
         f"{first['value']:.2g} s, context up to {model['max_context']}"
     )
 

@@ -15,10 +15,14 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from wellfed.serve.api import REFUSALS, Refused, body_schema, error, is_path, job_of, request_of, respond
+from wellfed.message import message
+from wellfed.serve.answering import respond
+from wellfed.serve.api import COMMAND, REFUSALS, body_schema, is_path, job_of
+from wellfed.serve.language import language_of
 from wellfed.serve.pool import Pool
+from wellfed.serve.refusals import NOT_LOCAL, NOT_LOCAL_HINT, Refused, error, file_named, not_valid
+from wellfed.serve.schemas import DOCUMENTS, file_name, json_schema, links
 from wellfed.serve.settings import is_loopback
-from wellfed.serve.shapes import DOCUMENTS, file_name, json_schema
 from wellfed.serve.worker import WRITTEN, Job
 
 _SVG = "image/svg+xml"
@@ -71,66 +75,68 @@ def _add_schemas(routes: APIRouter) -> None:
         return {schema: f"/api/v1/schemas/{file_name(schema)}" for schema in DOCUMENTS}
 
     @routes.get("/schemas/{name}", summary="A JSON Schema", response_model=None)
-    async def schema(name: str) -> Response:
+    async def schema(request: Request, name: str) -> Response:
         """Draft 2020-12. Within a version fields are only added."""
         for identity in DOCUMENTS:
             if file_name(identity) == name:
                 return JSONResponse(json_schema(identity), media_type="application/schema+json")
-        return error(404, "unknown", f"no schema is called {name[:100]}", "see /api/v1/schemas")
+        said = message("serve.no-schema", "no schema is called {name}", name=name[:100])
+        return error(language_of(request), 404, "unknown", said, "/api/v1/schemas")
 
 
 def _add_names(routes: APIRouter, pool: Pool) -> None:
     async def listed(request: Request, kind: str, search: str | None) -> Response:
         words = ("catalog", "--json", "--", kind, *(() if search is None else (search,)))
-        return await respond(request, pool, Job(words))
+        return await respond(request, pool, Job(words, language_of(request)))
 
-    @routes.get("/models", summary="Models that are known by name")
+    answers: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {"schema": links("catalog")}}}}
+
+    @routes.get("/models", summary="Models that are known by name", responses=answers)
     async def models(request: Request, search: str | None = None) -> Response:
         """The document of `wellfed catalog models --json`; `search` is part of a name."""
         return await listed(request, "models", search)
 
-    @routes.get("/machines", summary="Whole machines that are known by name, for `on`")
+    @routes.get("/machines", summary="Whole machines that are known by name, for `on`", responses=answers)
     async def machines(request: Request, search: str | None = None) -> Response:
         """The document of `wellfed catalog builds --json`."""
         return await listed(request, "builds", search)
 
-    @routes.get("/parts/{kind}", summary="GPUs or CPUs with their data sheets")
+    @routes.get("/parts/{kind}", summary="GPUs or CPUs with their data sheets", responses=answers)
     async def parts(request: Request, kind: Literal["gpus", "cpus"], search: str | None = None) -> Response:
         """The document of `wellfed catalog gpus --json`, or `cpus`."""
         return await listed(request, kind, search)
 
 
 def _add_pictures(routes: APIRouter, pool: Pool) -> None:
-    plan, topology = request_of("plan"), request_of("topology")
     svg: dict[int | str, dict[str, Any]] = {**REFUSALS, 200: {"content": {_SVG: {}}}}
     html: dict[int | str, dict[str, Any]] = {**REFUSALS, 200: {"content": {"text/html": {}}}}
 
-    @routes.post("/topology.svg", summary="A machine, drawn", openapi_extra=body_schema(topology), responses=svg)
+    @routes.post("/topology.svg", summary="A machine, drawn", openapi_extra={COMMAND: "topology"}, responses=svg)
     async def drawn(request: Request) -> Response:
         """The picture of `wellfed topology --svg`; fields as of /topology, a paste or an upload too."""
         try:
-            job = await job_of(request, "topology", topology, ("--svg", "-"))
+            job = await job_of(request, "topology", ("--svg", "-"))
         except Refused as refused:
-            return refused.response()
+            return refused.response(language_of(request))
         return await respond(request, pool, _without_json(job), _SVG)
 
     @routes.get("/topology.svg", summary="A machine, drawn", responses=svg)
     async def drawn_by_line(request: Request, on: str | None = None) -> Response:
         """The same for a machine in a line; without `on`, this one."""
         if on is not None and is_path(on):
-            return error(403, "forbidden", "on: a file of the server cannot be named; upload it")
+            return file_named("on").response(language_of(request))
         if on is None and not request.app.state.settings.loopback:
-            return error(403, "forbidden", "this machine is not told beyond loopback: give `on`")
+            return error(language_of(request), 403, "forbidden", NOT_LOCAL, NOT_LOCAL_HINT)
         words = ("topology", "--svg", "-", *(() if on is None else ("--on", on)))
-        return await respond(request, pool, Job(words), _SVG)
+        return await respond(request, pool, Job(words, language_of(request)), _SVG)
 
-    @routes.post("/report", summary="The whole answer in one page", openapi_extra=body_schema(plan), responses=html)
+    @routes.post("/report", summary="The whole answer in one page", openapi_extra={COMMAND: "plan"}, responses=html)
     async def report(request: Request) -> Response:
         """The self-contained page of `wellfed plan --report`, in the language of the request."""
         try:
-            job = await job_of(request, "plan", plan, ("--report", WRITTEN))
+            job = await job_of(request, "plan", ("--report", WRITTEN))
         except Refused as refused:
-            return refused.response()
+            return refused.response(language_of(request))
         return await respond(request, pool, job, "text/html; charset=utf-8")
 
 
@@ -143,15 +149,11 @@ def _add_watch(routes: APIRouter) -> None:
     described = {200: {"content": {"text/event-stream": {}}}, **REFUSALS}
 
     async def watched(request: Request, wanted: Watch) -> Response:
-        if not request.app.state.settings.loopback:
-            return error(403, "forbidden", "engines of this machine are not told beyond loopback")
-        if wanted.model is not None and is_path(wanted.model):
-            return error(403, "forbidden", "model: a file of the server cannot be named")
-        if wanted.url is not None and not is_loopback(_host(wanted.url)):
-            return error(403, "forbidden", "url: only addresses of this machine are asked")
-        if watches.locked():
-            return error(503, "busy", f"{_MOST_WATCHES} engines are watched already")
-        return StreamingResponse(_looks(request, wanted.words(), watches), media_type="text/event-stream")
+        refusal = _not_watched(request, wanted, watches)
+        if refusal is not None:
+            return refusal.response(language_of(request))
+        words, language = wanted.words(), language_of(request)
+        return StreamingResponse(_looks(request, words, language, watches), media_type="text/event-stream")
 
     @routes.post("/watch", summary="A running engine, live", openapi_extra=body_schema(Watch), responses=described)
     async def by_body(request: Request) -> Response:
@@ -159,7 +161,7 @@ def _add_watch(routes: APIRouter) -> None:
         try:
             wanted = Watch.model_validate_json(await request.body() or b"{}")
         except ValidationError as invalid:
-            return error(422, "bad-input", str(invalid.errors()[0]["msg"]))
+            return not_valid(invalid).response(language_of(request))
         return await watched(request, wanted)
 
     @routes.get("/watch", summary="The same for browsers' EventSource", responses=described)
@@ -169,8 +171,24 @@ def _add_watch(routes: APIRouter) -> None:
         try:
             wanted = Watch.model_validate(fields)
         except ValidationError as invalid:
-            return error(422, "bad-input", str(invalid.errors()[0]["msg"]))
+            return not_valid(invalid).response(language_of(request))
         return await watched(request, wanted)
+
+
+def _not_watched(request: Request, wanted: Watch, watches: asyncio.Semaphore) -> Refused | None:
+    if not request.app.state.settings.loopback:
+        said = message("serve.engines-not-told", "engines of this machine are not told beyond loopback")
+        return Refused(403, "forbidden", said)
+    if wanted.model is not None and is_path(wanted.model):
+        return file_named("model")
+    if wanted.url is not None and not is_loopback(_host(wanted.url)):
+        return Refused(
+            403, "forbidden", message("serve.url-elsewhere", "url: only addresses of this machine are asked")
+        )
+    if watches.locked():
+        said = message("serve.watched-enough", "{count} engines are watched already", count=_MOST_WATCHES)
+        return Refused(503, "busy", said)
+    return None
 
 
 def _host(url: str) -> str:
@@ -180,13 +198,14 @@ def _host(url: str) -> str:
         return ""
 
 
-async def _looks(request: Request, words: tuple[str, ...], watches: asyncio.Semaphore) -> AsyncIterator[str]:
+async def _looks(request: Request, words: tuple[str, ...], language: str,
+                 watches: asyncio.Semaphore) -> AsyncIterator[str]:  # fmt: skip
     """What the command prints, line by line, in a process of its own that ends with whoever listens."""
     async with watches:
         with tempfile.TemporaryDirectory(prefix="wellfed-watch-") as empty:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "wellfed", *words, cwd=empty, limit=8 << 20,
-                env={**os.environ, "WELLFED_LANG": "en"}, stdin=asyncio.subprocess.DEVNULL,
+                env={**os.environ, "WELLFED_LANG": language}, stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
             )  # fmt: skip
             try:

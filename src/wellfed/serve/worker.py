@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import signal
 import tempfile
 import time
@@ -19,11 +20,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from wellfed.message import Message, message
 from wellfed.progress import Progress, listening
 
 UPLOAD = "\0upload\0"  # stands in a command for the file that the upload is written to
+FOLDER = "\0folder\0"  # stands for the folder of the uploads, each by its own name
 WRITTEN = "\0written.html"  # stands for a file that the command writes; its text is the answer then
 _TOLD_S = 0.1
+# One pair for all jobs: click keeps every stream that it has printed to, with what was printed.
+_OUT, _TOLD = io.StringIO(), io.StringIO()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class Answer:
 def serve_jobs(pipe: Connection) -> None:
     """The worker's life: a job, its answer, the next, until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _silence()
     from wellfed.plain_file import refuse_named_files
 
     refuse_named_files()
@@ -66,6 +72,14 @@ def serve_jobs(pipe: Connection) -> None:
             with listening(_Every(pipe, _TOLD_S)):
                 answer = run(job)
             pipe.send(answer)
+
+
+def _silence() -> None:
+    """Standard streams lead nowhere: whatever a library prints, it is no answer, and no line of `wellfed mcp`."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, *(() if os.environ.get("WELLFED_DEBUG") else (2,))):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 class _Every:
@@ -84,36 +98,53 @@ class _Every:
 
 def run(job: Job) -> Answer:
     """The answer to one job, in this process."""
-    import click
-
-    from wellfed.cli.main import cli
-    from wellfed.errors import WellfedError
     from wellfed.messages.language import language
 
     os.environ["WELLFED_LANG"] = job.language
     language.cache_clear()  # the last job may have been in another one
-    out = io.StringIO()
-    with tempfile.TemporaryDirectory(prefix="upload-") as folder:
-        written = Path(folder) / "written.html"
-        words = [str(written) if word == WRITTEN else word for word in _with_uploads(job, Path(folder))]
-        try:
-            if job.task:
-                return _done(job, words[len(job.words) :])
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
-                code = cli.main(args=words, standalone_mode=False, prog_name="wellfed") or 0
-        except SystemExit as leaving:
-            code = leaving.code if isinstance(leaving.code, int) else 1
-        except WellfedError as error:
-            return Answer(error.exit_code, out.getvalue(), _error(error.kind, error.message, error.hint))
-        except click.ClickException as error:
-            return Answer(2, out.getvalue(), _error("usage", error.format_message(), None))
-        except click.Abort:
-            return Answer(130, "", _error("interrupted", "interrupted", None))
-        except Exception as error:  # noqa: BLE001 - the last line of defence, as in the command line
-            text = f"internal error: {type(error).__name__}: {error}"
-            return Answer(70, "", _error("internal", text, "please report it"))
-        text = written.read_text(encoding="utf-8") if WRITTEN in job.words and written.exists() else out.getvalue()
+    for stream in (_OUT, _TOLD):
+        stream.seek(0)
+        stream.truncate()
+    with (
+        tempfile.TemporaryDirectory(prefix="upload-") as folder,
+        contextlib.redirect_stdout(_OUT),
+        contextlib.redirect_stderr(_TOLD),
+    ):
+        answer = _answer(job, Path(folder), _OUT)
+    return _without(answer, f"{folder}/")
+
+
+def _answer(job: Job, folder: Path, out: io.StringIO) -> Answer:
+    import click
+
+    from wellfed.cli.main import cli
+    from wellfed.errors import WellfedError
+
+    written = folder / "written.html"
+    try:
+        words = [str(written) if word == WRITTEN else word for word in _with_uploads(job, folder)]
+        if job.task:
+            return _done(job, words[len(job.words) :])
+        code = cli.main(args=words, standalone_mode=False, prog_name="wellfed") or 0
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else 1
+    except WellfedError as error:
+        return Answer(error.exit_code, out.getvalue(), _error(error.kind, error.said, error.advice))
+    except click.ClickException as error:
+        return Answer(2, out.getvalue(), _error("usage", error.format_message()))
+    except click.Abort:
+        return Answer(130, "", _error("interrupted", message("serve.ended", "interrupted")))
+    except Exception as error:  # noqa: BLE001 - the last line of defence, as in the command line
+        said = message("serve.internal", "internal error: {why}", why=f"{type(error).__name__}: {error}")
+        return Answer(70, "", _error("internal", said, message("serve.internal.hint", "please report it")))
+    text = written.read_text(encoding="utf-8") if WRITTEN in job.words and written.exists() else out.getvalue()
     return Answer(code if isinstance(code, int) else 0, text)
+
+
+def _without(answer: Answer, folder: str) -> Answer:
+    """No answer tells where on the server an upload lay."""
+    told = answer.error and {key: text and text.replace(folder, "") for key, text in answer.error.items()}
+    return Answer(answer.code, answer.text.replace(folder, ""), told)
 
 
 def _done(job: Job, paths: list[str]) -> Answer:
@@ -131,15 +162,32 @@ def _with_uploads(job: Job, folder: Path) -> list[str]:
         return list(job.words)
     paths = []
     for number, (name, content) in enumerate(job.uploads.items()):
-        suffix = "".join(Path(name).suffixes[-2:]) if len(name) < 200 else ""
-        path = folder / f"paste{number}{suffix if suffix.replace('.', '').isalnum() else '.txt'}"
+        path = folder / (_own_name(name, number) if FOLDER in job.words else _plain_name(name, number))
+        if path.exists():
+            path = folder / f"{number}-{path.name}"
         path.write_bytes(content)
         paths.append(path)
     place = str(paths[0] if len(paths) == 1 else folder)
     if job.task:
         return [*job.words, place]
-    return [place if word == UPLOAD else word for word in job.words]
+    places = {UPLOAD: place, FOLDER: str(folder)}
+    return [places.get(word, word) for word in job.words]
 
 
-def _error(kind: str, message: str, hint: str | None) -> dict[str, str | None]:
-    return {"kind": kind, "message": message, "hint": hint}
+def _plain_name(name: str, number: int) -> str:
+    """A name of ours with the suffixes of theirs."""
+    suffix = "".join(Path(name).suffixes[-2:]) if len(name) < 200 else ""
+    return f"paste{number}{suffix if suffix.replace('.', '').isalnum() else '.txt'}"
+
+
+def _own_name(name: str, number: int) -> str:
+    """Their name without what a file's name cannot be: reports call a machine so. Alike names get a number."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name.replace("\\", "/").rpartition("/")[2]).lstrip(".-")[-100:]
+    plain = plain or f"machine{number}"
+    return plain if "." in plain else f"{plain}.txt"
+
+
+def _error(kind: str, said: Message | str, hint: Message | str | None = None) -> dict[str, str | None]:
+    from wellfed.messages.words import words
+
+    return {"kind": kind, "message": words(said), "hint": None if hint is None else words(hint)}

@@ -12,6 +12,7 @@ from pathlib import Path
 from posixpath import join, normpath
 
 from wellfed.hardware.machine import Origin
+from wellfed.message import sentence
 from wellfed.topology.cgroup import groups
 from wellfed.topology.disks import look, model_folders
 from wellfed.topology.gpu_nvml import query
@@ -78,8 +79,12 @@ CGROUP_FILES = (
     "cpus", "mems",
 )  # fmt: skip
 _NEEDS_ROOT = {
-    "/sys/firmware/dmi/tables/DMI": "memory slots and channels (SMBIOS) need root",
-    "/sys/bus/pci/devices/*/config": "ACS and port types (PCI configuration space beyond 64 bytes) need root",
+    "/sys/firmware/dmi/tables/DMI": sentence(
+        "topology.collect.memory-slots", "memory slots and channels (SMBIOS) need root"
+    ),
+    "/sys/bus/pci/devices/*/config": sentence(
+        "topology.collect.acs-port-types", "ACS and port types (PCI configuration space beyond 64 bytes) need root"
+    ),
 }
 
 
@@ -121,12 +126,14 @@ class Reader:
 
     def _store(self, here: str) -> None:
         if len(self.files) >= MAX_FILES or self._total >= MAX_TOTAL_BYTES:
-            self.unreadable[here] = "left out: the snapshot has reached its size limit"
+            self.unreadable[here] = sentence(
+                "topology.collect.left-out-snapshot", "left out: the snapshot has reached its size limit"
+            )
             return
         descriptor = os.open(self._root + here, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                self.unreadable[here] = "left out: not a plain file"
+                self.unreadable[here] = sentence("topology.collect.left-out-plain", "left out: not a plain file")
                 return
             content = _read_all(descriptor)
         finally:
@@ -215,7 +222,12 @@ def collect(root: Path = Path("/"), redacted: bool = True) -> Snapshot:
     if not reader.names("/sys/bus/pci/devices"):
         _walk_devices(reader)
     origin = Origin.LIVE if is_live else Origin.SNAPSHOT
-    snapshot = Snapshot("this machine" if is_live else root.name, origin, reader.files, reader.links)
+    snapshot = Snapshot(
+        sentence("topology.collect.machine", "this machine") if is_live else root.name,
+        origin,
+        reader.files,
+        reader.links,
+    )
     for _, folders in groups(_with_mount_folders(reader, snapshot)):
         for folder in folders:
             for name in CGROUP_FILES:
@@ -263,7 +275,9 @@ def _summary(unreadable: dict[str, str]) -> dict[str, str]:
     items = list(unreadable.items())
     found = dict(items[:100])
     if len(items) > 100:
-        found["..."] = f"{len(items) - 100} more files could not be read"
+        found["..."] = sentence(
+            "topology.collect.more-files-could", "{count} more files could not be read", count=len(items) - 100
+        )
     return found
 
 

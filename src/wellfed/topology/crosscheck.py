@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from wellfed.errors import WellfedError
 from wellfed.hardware.machine import Machine, Origin
+from wellfed.message import sentence
 from wellfed.topology.machine import parse
 from wellfed.topology.snapshot import Snapshot
 from wellfed.topology.to_json import counts
@@ -29,7 +30,7 @@ def cross_check(machine: Machine) -> CrossCheck:
     """Compare a live machine's counts with lstopo's. Never raises: what cannot be compared has its reason."""
     program = next((found for name in _PROGRAMS if (found := shutil.which(name))), None)
     if program is None:
-        return CrossCheck({}, "hwloc is not installed")
+        return CrossCheck({}, sentence("crosscheck.hwloc-installed", "hwloc is not installed"))
     try:
         done = subprocess.run(
             [program, "--of", "xml", "-"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
@@ -37,7 +38,7 @@ def cross_check(machine: Machine) -> CrossCheck:
         snapshot = Snapshot("lstopo", Origin.DUMP, dumps={"lstopo.xml": done.stdout})
         theirs = counts(parse(snapshot))
     except (OSError, subprocess.TimeoutExpired, WellfedError) as error:
-        return CrossCheck({}, f"lstopo failed: {error}")
+        return CrossCheck({}, sentence("crosscheck.lstopo-failed", "lstopo failed: {error}", error=error))
     ours = counts(machine)
     return CrossCheck({name: pair for name in _COMPARED if (pair := _pair(ours[name], theirs[name])) is not None})
 

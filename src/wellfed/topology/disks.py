@@ -10,6 +10,7 @@ from typing import Any
 
 from wellfed.hardware.machine import Disk
 from wellfed.homes import under_home
+from wellfed.message import sentence
 from wellfed.topology.pci import ADDRESS, normal_address
 from wellfed.topology.readers.storage import kind_of
 
@@ -40,7 +41,7 @@ def _facts(folder: Path) -> dict[str, Any]:
     kind, place, name = _block(device)
     kind = kind_of(source if source.startswith("/dev/") else "", file_system) or kind
     return {
-        "name": name or ("the network's" if kind == "network" else file_system),
+        "name": name or (sentence("disks.network", "the network's") if kind == "network" else file_system),
         "kind": kind,
         "pci_address": place,
         "bytes": room.f_blocks * room.f_frsize,

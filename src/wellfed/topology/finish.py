@@ -21,6 +21,7 @@ from wellfed.hardware.machine import (
 from wellfed.hardware.nvlink import nvlink_bytes_per_s
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.hardware.pcie import PciDevice, PcieLink
+from wellfed.message import sentence
 from wellfed.topology.memory import named_channels, populated_channels, slowest_mt_s
 from wellfed.topology.merge import overlay
 from wellfed.topology.names import nvidia_names
@@ -312,17 +313,23 @@ def _unknown(machine: Machine) -> dict[str, str]:
     """Reasons for everything that stayed open and has none yet."""
     found: dict[str, str] = {}
     if not machine.pci:
-        found["pci"] = "the source shows no PCI devices"
+        found["pci"] = sentence("topology.finish.source-shows-pci", "the source shows no PCI devices")
     if not machine.sockets:
-        found["sockets"] = machine.unknown.get("sockets", "the source shows no CPU packages")
+        found["sockets"] = machine.unknown.get(
+            "sockets", sentence("topology.finish.source-shows-cpu", "the source shows no CPU packages")
+        )
     if not machine.numa_nodes:
-        found["numa_nodes"] = "the source shows no NUMA nodes"
+        found["numa_nodes"] = sentence("topology.finish.source-shows-numa", "the source shows no NUMA nodes")
     if not machine.dimms:
-        found["dimms"] = "no SMBIOS memory devices (reading /sys/firmware/dmi/tables needs root)"
+        found["dimms"] = sentence(
+            "topology.finish.no-smbios-memory", "no SMBIOS memory devices (reading /sys/firmware/dmi/tables needs root)"
+        )
     elif any(dimm.socket is None for dimm in machine.dimms) and len(machine.sockets) != 1:
-        found["dimms.socket"] = "the slots' names do not tell their socket"
+        found["dimms.socket"] = sentence("topology.finish.slots-names-do", "the slots' names do not tell their socket")
     if any(dimm.channel is None for dimm in machine.dimms):
-        found["dimms.channel"] = "the slots' names do not tell their channel"
+        found["dimms.channel"] = sentence(
+            "topology.finish.slots-names-do-2", "the slots' names do not tell their channel"
+        )
     for gpu in machine.gpus:
         found.update(_unknown_of(gpu))
     kept = {key: why for key, why in machine.unknown.items() if not _settled(machine, key)}
@@ -353,11 +360,15 @@ def _unknown_of(gpu: Gpu) -> dict[str, str]:
     key = f"gpu{gpu.index}"
     found: dict[str, str] = {}
     if gpu.memory_free_bytes is None:
-        found[f"{key}.memory_free_bytes"] = "needs the GPU's driver"
+        found[f"{key}.memory_free_bytes"] = sentence("topology.finish.needs-gpu-driver", "needs the GPU's driver")
     if gpu.link is None:
-        found[f"{key}.link"] = "the source shows no link speed and width"
+        found[f"{key}.link"] = sentence("topology.finish.source-shows-link", "the source shows no link speed and width")
     if gpu.numa_node is None:
-        found[f"{key}.numa_node"] = "firmware or source does not tell the GPU's NUMA node"
+        found[f"{key}.numa_node"] = sentence(
+            "topology.finish.firmware-source-does", "firmware or source does not tell the GPU's NUMA node"
+        )
     if gpu.name is None:
-        found[f"{key}.name"] = "no driver names it and its PCI id is in no table of ours"
+        found[f"{key}.name"] = sentence(
+            "topology.finish.no-driver-names", "no driver names it and its PCI id is in no table of ours"
+        )
     return found

@@ -15,6 +15,7 @@ from typing import Any
 
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Origin, OsSettings
 from wellfed.hardware.pcie import PciDevice, PcieLink
+from wellfed.message import sentence
 from wellfed.topology.pci import normal_address
 
 _MAX_LINKS = 36
@@ -25,7 +26,11 @@ _REASONS = {  # nvmlClocksEventReasons
     0x10: "sync_boost", 0x20: "sw_thermal_slowdown", 0x40: "hw_thermal_slowdown",
     0x80: "hw_power_brake_slowdown", 0x100: "display_clock_setting",
 }  # fmt: skip
-_FABRIC = {1: "not started", 2: "in progress", 3: "completed"}
+_FABRIC = {
+    1: sentence("gpu-nvml.started", "not started"),
+    2: sentence("gpu-nvml.progress", "in progress"),
+    3: "completed",
+}
 _VIRTUAL = {0: "none", 1: "pass-through", 2: "vgpu", 3: "host vgpu", 4: "host vsga"}
 _NOT_SUPPORTED = re.compile(r"\bnot supported\b|^N/A$", re.IGNORECASE)  # nvmlErrorString(NVML_ERROR_NOT_SUPPORTED)
 _PATHS = {0: "PIX", 10: "PIX", 20: "PXB", 30: "PHB", 40: "NODE", 50: "SYS"}  # nvmlGpuTopologyLevel
@@ -81,7 +86,7 @@ class _Session:
         for key, name, arguments in self._questions():
             function = getattr(self._nvml, name, None)
             if function is None:
-                errors[key] = f"{name} is not in this nvidia-ml-py"
+                errors[key] = sentence("gpu-nvml.nvidia-ml-py", "{name} is not in this nvidia-ml-py", name=name)
                 continue
             value = self._try(errors, key, partial(function, handle, *arguments))
             if value is not None:

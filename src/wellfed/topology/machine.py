@@ -7,6 +7,7 @@ from pathlib import Path
 
 from wellfed.hardware.machine import Cpu, Gpu, Machine, NumaNode, Socket
 from wellfed.hardware.parts import CpuSpec, GpuSpec
+from wellfed.message import sentence
 from wellfed.topology import cgroup, cpu, gpu_amd, memory, numa, smbios
 from wellfed.topology.cgroup import Limits
 from wellfed.topology.collect import collect
@@ -60,7 +61,15 @@ def _parts(snapshot: Snapshot, tree: Tree) -> list[Machine]:
         system = _system(snapshot, tree)
         nvml = read_nvml(tree.text(NVML))
         parts = [system, *([nvml] if nvml is not None else []), *parts]
-    return parts or [Machine("", snapshot.origin, unknown={"machine": "the source tells nothing we can read"})]
+    return parts or [
+        Machine(
+            "",
+            snapshot.origin,
+            unknown={
+                "machine": sentence("topology.machine.source-tells-nothing", "the source tells nothing we can read")
+            },
+        )
+    ]
 
 
 def _system(snapshot: Snapshot, tree: Tree) -> Machine:
@@ -192,9 +201,15 @@ def _reasons(snapshot: Snapshot, tree: Tree, cpus: Cpus) -> dict[str, str]:
     if not tree.data(DMI):
         found["dimms"] = tree.why(DMI)
     if cpus.contradictions:
-        found["sockets"] = f"the kernel contradicts itself about the package of CPU {cpus.contradictions[0]}"
+        found["sockets"] = sentence(
+            "topology.machine.kernel-contradicts",
+            "the kernel contradicts itself about the package of CPU {contradictions}",
+            contradictions=cpus.contradictions[0],
+        )
     if cpus.threads and all(t.core is None for t in cpus.threads):
-        found["cores"] = "the kernel does not tell which threads share a core"
+        found["cores"] = sentence(
+            "topology.machine.kernel-does-tell", "the kernel does not tell which threads share a core"
+        )
     if not cpus.threads:
         found["cpus"] = tree.why(cpu.CPU)
     for need in read_meta(tree).get("needs_root", []):

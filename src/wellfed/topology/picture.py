@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Nic, Socket
 from wellfed.hardware.pcie import PciDevice
+from wellfed.message import joined, sentence
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.topology.forest import bridge_kind, forest
 from wellfed.units import format_bandwidth, format_bytes
@@ -84,9 +85,17 @@ def _homes(machine: Machine) -> dict[Gpu | Nic, int | None]:
     return found
 
 
+_BRIDGE = sentence("picture.bridge", "bridge")
+_PORTS = {
+    "root": sentence("picture.root-port", "root port"),
+    "upstream": sentence("picture.switch", "switch"),
+    "downstream": sentence("picture.port", "port"),
+}
+
+
 def _socket(machine: Machine, socket: Socket, homes: Mapping[Gpu | Nic, int | None], faults: _Faults) -> Box:
-    name = socket.cpu.name if socket.cpu else socket.name or "unknown CPU"
-    cores = f"{socket.cores} cores" if socket.cores else ""
+    name = socket.cpu.name if socket.cpu else socket.name or sentence("picture.unknown-cpu", "unknown CPU")
+    cores = sentence("picture.cores", "{cores} cores", cores=socket.cores) if socket.cores else ""
     nodes = [node for node in machine.numa_nodes if node.socket == socket.index and not node.gpu_memory]
     children = [_memory(socket, faults)] if socket.channels or socket.memory_bytes else []
     if len(nodes) > 1 or any(faults.at(f"node{node.os_index}") for node in nodes):
@@ -96,27 +105,38 @@ def _socket(machine: Machine, socket: Socket, homes: Mapping[Gpu | Nic, int | No
         ]
     mine = [device for device, home in homes.items() if home == socket.index]
     bad = tuple(id for id in faults.at(f"socket{socket.index}") if not id.startswith("mem-"))
-    return Box("socket", f"socket{socket.index}: {name}", cores, bad, (*children, *_ways(machine, mine, faults)))
+    return Box(
+        "socket", joined(": ", (f"socket{socket.index}", name)), cores, bad, (*children, *_ways(machine, mine, faults))
+    )
 
 
 def _memory(socket: Socket, faults: _Faults) -> Box:
     there_are = max(socket.channels_named or 0, socket.cpu.memory_channels if socket.cpu else 0)
-    channels = f"{socket.channels} of {there_are}" if there_are else f"{socket.channels}"
-    words = [f"{channels} channels" if socket.channels else "", f"{socket.mt_s:.0f} MT/s" if socket.mt_s else ""]
+    channels: str = str(socket.channels)
+    if there_are:
+        channels = sentence("picture.of", "{seen} of {most}", seen=socket.channels, most=there_are)
+    words = [
+        sentence("picture.channels", "{channels} channels", channels=channels) if socket.channels else "",
+        f"{socket.mt_s:.0f} MT/s" if socket.mt_s else "",
+    ]
     bandwidth = socket.memory_bandwidth_bytes_per_s
     words.append(format_bandwidth(bandwidth) if bandwidth else "")
     bad = tuple(id for id in faults.at(f"socket{socket.index}") if id.startswith("mem-"))
-    title = f"{format_bytes(socket.memory_bytes)} RAM" if socket.memory_bytes else "RAM"
-    return Box("memory", title, ", ".join(word for word in words if word), bad)
+    title = "RAM"
+    if socket.memory_bytes:
+        title = sentence("picture.ram", "{size} RAM", size=format_bytes(socket.memory_bytes))
+    return Box("memory", title, joined(", ", (word for word in words if word)), bad)
 
 
 def _ways(machine: Machine, devices: Iterable[Gpu | Nic], faults: _Faults) -> tuple[Box, ...]:
     """The bridges above these devices as a tree, with the devices as its leaves."""
 
     def inner(device: PciDevice, children: tuple[Box, ...]) -> Box:
-        word = {"root": "root port", "upstream": "switch", "downstream": "port"}.get(device.port or "", "bridge")
+        word = _PORTS.get(device.port or "", _BRIDGE)
         address = device.address
-        return Box(bridge_kind(device), f"{word} {address}", link_text(device), faults.about(address), children)
+        return Box(
+            bridge_kind(device), joined(" ", (word, address)), link_text(device), faults.about(address), children
+        )
 
     return forest(machine, devices, lambda device, function: _leaf(device, function, faults), inner)
 
@@ -126,14 +146,14 @@ def _leaf(each: Gpu | Nic, device: PciDevice | None, faults: _Faults) -> Box:
     about = faults.about(address) if address else ()
     if isinstance(each, Nic):
         rate = f"{each.bytes_per_s * 8e-9:g} Gb/s" if each.bytes_per_s else ""
-        detail = ", ".join(word for word in (rate, link_text(device) if device else "") if word)
+        detail = joined(", ", (word for word in (rate, link_text(device) if device else "") if word))
         return Box(
             "nic", f"{each.name} {address}".strip(), detail, tuple(dict.fromkeys((*faults.at(each.name), *about)))
         )
     name = each.spec.name if each.spec else each.name or "GPU"
     words = [format_bytes(each.memory_bytes) if each.memory_bytes else "", _gpu_link(each, device)]
     ids = tuple(dict.fromkeys((*faults.at(f"gpu{each.index}"), *about)))
-    return Box("gpu", f"gpu{each.index} {name} {address}".strip(), ", ".join(word for word in words if word), ids)
+    return Box("gpu", f"gpu{each.index} {name} {address}".strip(), joined(", ", (word for word in words if word)), ids)
 
 
 def _gpu_link(gpu: Gpu, device: PciDevice | None) -> str:
@@ -146,7 +166,7 @@ def link_text(device: PciDevice) -> str:
     """Gen4 x8 of Gen5 x16: as seen, and at most."""
     seen, most = device.link_current, device.link_max
     if seen and most and seen != most:
-        return f"{seen} of {most}"
+        return sentence("picture.of", "{seen} of {most}", seen=seen, most=most)
     return str(seen or most or "")
 
 
@@ -158,11 +178,19 @@ def _links(machine: Machine, faults: _Faults) -> tuple[Box, ...]:
         lines = tuple(Box("links", f"gpu{x.a} - gpu{x.b}", _link_words(x)) for x in machine.gpu_links)
     else:
         alike = Counter(_link_words(link) for link in machine.gpu_links)
-        lines = tuple(Box("links", f"{count} pairs", words) for words, count in alike.items())
+        lines = tuple(
+            Box("links", sentence("picture.pairs", "{count} pairs", count=count), words)
+            for words, count in alike.items()
+        )
     bad = ("nvlink",) if any("nvlink" in ids for ids in faults.by_subject.values()) else ()
-    return (Box("links", "links between GPUs", "", bad, lines),)
+    return (Box("links", sentence("picture.links", "links between GPUs"), "", bad, lines),)
 
 
 def _link_words(link: GpuLink) -> str:
-    rate = f", {format_bandwidth(link.bytes_per_s)} each way" if link.bytes_per_s else ""
-    return f"{link.kind}{rate}{'' if link.active else ', down'}"
+    rate = (
+        sentence("picture.each-way", ", {bytes} each way", bytes=format_bandwidth(link.bytes_per_s))
+        if link.bytes_per_s
+        else ""
+    )
+    down = "" if link.active else sentence("picture.down", ", down")
+    return joined("", (link.kind, rate, down))

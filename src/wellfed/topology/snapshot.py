@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from posixpath import join, normpath
 
 from wellfed.hardware.machine import Origin
+from wellfed.message import sentence
 
 META = "/wellfed/meta.json"  # what has no file: architecture, time, what could not be read
 NVML = "/wellfed/nvml.json"  # the NVIDIA driver's answers
@@ -96,7 +97,11 @@ class Tree:
 
     def why(self, path: str) -> str:
         """Why this path could not be read."""
-        return self._unreadable.get(path) or self._unreadable.get(self.real(path)) or f"{path} is absent"
+        return (
+            self._unreadable.get(path)
+            or self._unreadable.get(self.real(path))
+            or sentence("snapshot.absent", "{path} is absent", path=path)
+        )
 
     def paths(self) -> Iterable[str]:
         """Every file's path."""

@@ -16,6 +16,7 @@ from typing import IO, Any, cast
 
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import Origin
+from wellfed.message import sentence
 from wellfed.topology.collect import MAX_FILE_BYTES, MAX_FILES, MAX_PASTED_BYTES, MAX_TOTAL_BYTES, WANTED, collect
 from wellfed.topology.snapshot import Snapshot
 
@@ -24,7 +25,10 @@ _MAX_DUMPS = 500
 _MAX_ARCHIVE_BYTES = 256 << 20  # decompressed
 _MAX_MEMBERS = 100_000  # the largest of known captures have ten thousand
 _TOP = ("sys", "proc", "dev", "run", "cgroup", "wellfed", ".dockerenv")
-_HINT = "give a wellfed snapshot, a tarball or folder with a captured /sys and /proc, or pasted dumps as text"
+_HINT = sentence(
+    "snapshot-io.give-wellfed",
+    "give a wellfed snapshot, a tarball or folder with a captured /sys and /proc, or pasted dumps as text",
+)
 
 
 def save(snapshot: Snapshot, path: Path) -> None:
@@ -42,7 +46,9 @@ def save(snapshot: Snapshot, path: Path) -> None:
     try:
         path.write_bytes(_compressed(buffer.getvalue(), path))
     except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror}") from error
+        raise BadInput(
+            sentence("snapshot-io.cannot-write", "cannot write {path}: {strerror}", path=path, strerror=error.strerror)
+        ) from error
 
 
 def _member(name: str, content: bytes) -> tuple[tarfile.TarInfo, io.BytesIO]:
@@ -62,30 +68,43 @@ def _compressed(data: bytes, path: Path) -> bytes:
         return gzip.compress(data, mtime=0)
     if path.suffix == ".zst":
         return cast("bytes", _zstandard(path).ZstdCompressor().compress(data))
-    raise BadInput(f"unknown kind of snapshot file: {path.name}", "use a name that ends in .tar.gz or .tar.zst")
+    raise BadInput(
+        sentence("snapshot-io.unknown-kind", "unknown kind of snapshot file: {path}", path=path.name),
+        sentence("snapshot-io.use-name-ends", "use a name that ends in .tar.gz or .tar.zst"),
+    )
 
 
 def _zstandard(path: Path) -> Any:
     try:
         import zstandard  # type: ignore[import-not-found,unused-ignore]
     except ImportError as error:
-        raise BadInput(f"{path.name} needs the zstandard package", "pip install zstandard, or use .tar.gz") from error
+        raise BadInput(
+            sentence("snapshot-io.needs-zstandard", "{path} needs the zstandard package", path=path.name),
+            "pip install zstandard, or use .tar.gz",
+        ) from error
     return zstandard
 
 
 def load(path: Path) -> Snapshot:
     """The snapshot behind a path; `-` is a paste on standard input. Raises BadInput where there is nothing to read."""
     if str(path) == "-":
-        return load_stream(sys.stdin.buffer, "standard input")
+        return load_stream(sys.stdin.buffer, sentence("snapshot-io.standard-input", "standard input"))
     if path.is_dir():
         return _load_folder(path)
     try:
         if not path.is_file():
-            raise BadInput(f"cannot read {path}: no such file", _HINT)
+            raise BadInput(
+                sentence("snapshot-io.cannot-read-such", "cannot read {path}: no such file", path=path), _HINT
+            )
         with path.open("rb") as file:
             return _load_open(file, path)
     except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror or error}", _HINT) from error
+        raise BadInput(
+            sentence(
+                "snapshot-io.cannot-read", "cannot read {path}: {strerror}", path=path, strerror=error.strerror or error
+            ),
+            _HINT,
+        ) from error
 
 
 def _load_open(file: IO[bytes], path: Path) -> Snapshot:
@@ -95,10 +114,14 @@ def _load_open(file: IO[bytes], path: Path) -> Snapshot:
     unpacked = _Unpacked(file, path, MAX_PASTED_BYTES)
     content = unpacked.read(MAX_PASTED_BYTES)
     if unpacked.damage:
-        raise BadInput(f"{path.name} is damaged{unpacked.damage}", _HINT)
+        raise BadInput(
+            sentence("snapshot-io.damaged", "{path} is damaged{how}", path=path.name, how=unpacked.damage), _HINT
+        )
     text = _decoded(content)
     if "\0" in text or text.count("\ufffd") > len(text) // 20:
-        raise BadInput(f"{path.name} is neither a snapshot nor text", _HINT)
+        raise BadInput(
+            sentence("snapshot-io.neither-snapshot-nor", "{path} is neither a snapshot nor text", path=path.name), _HINT
+        )
     return Snapshot(path.name, Origin.DUMP, dumps={path.name: text})
 
 
@@ -183,7 +206,15 @@ def _load_tar(stream: _Unpacked, path: Path) -> Snapshot:
     if not any(not name.endswith("/") for name in system):
         system = {}
     if not system and not dumps:
-        raise BadInput(f"{path.name} holds neither /sys nor /proc nor dumps{problem}", _HINT)
+        raise BadInput(
+            sentence(
+                "snapshot-io.holds-neither-sys",
+                "{path} holds neither /sys nor /proc nor dumps{problem}",
+                path=path.name,
+                problem=problem,
+            ),
+            _HINT,
+        )
     notes = (f"{path.name} is damaged{problem}",) if problem else ()
     origin = Origin.SNAPSHOT if system else Origin.DUMP
     return Snapshot(path.name.split(".tar")[0], origin, system, targets if system else {}, {}, dumps, notes)
@@ -196,7 +227,9 @@ def _read_members(stream: _Unpacked, files: dict[str, bytes], links: dict[str, s
         with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as archive:
             for number, member in enumerate(archive):
                 if number >= _MAX_MEMBERS:
-                    return f": more than {_MAX_MEMBERS} members"
+                    return sentence(
+                        "snapshot-io.more-members", ": more than {max_members} members", max_members=_MAX_MEMBERS
+                    )
                 cast("Any", archive).members = []  # it would keep them all
                 name = _clean(member.name)
                 full = len(files) + len(links) >= MAX_FILES or total >= MAX_TOTAL_BYTES
@@ -269,7 +302,10 @@ def _load_folder(path: Path) -> Snapshot:
         return collect(root, redacted=False)
     dumps = dict(_dumps_in(path))
     if not dumps:
-        raise BadInput(f"{path} holds neither /sys nor /proc nor dumps", _HINT)
+        raise BadInput(
+            sentence("snapshot-io.holds-neither-sys-2", "{path} holds neither /sys nor /proc nor dumps", path=path),
+            _HINT,
+        )
     return Snapshot(path.name, Origin.DUMP, dumps=dumps)
 
 
@@ -278,7 +314,10 @@ def _captured_root(path: Path) -> Path | None:
     try:
         inner = [child for child in sorted(path.iterdir()) if child.is_dir()]
     except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}", _HINT) from error
+        raise BadInput(
+            sentence("snapshot-io.cannot-read", "cannot read {path}: {strerror}", path=path, strerror=error.strerror),
+            _HINT,
+        ) from error
     roots = [path, *(inner if len(inner) == 1 else [])]
     return next((root for root in roots if (root / "sys").is_dir() or (root / "proc").is_dir()), None)
 
@@ -297,7 +336,10 @@ def _pasted(path: Path) -> str:
         with path.open("rb") as file:
             return _decoded(file.read(MAX_PASTED_BYTES))
     except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}", _HINT) from error
+        raise BadInput(
+            sentence("snapshot-io.cannot-read", "cannot read {path}: {strerror}", path=path, strerror=error.strerror),
+            _HINT,
+        ) from error
 
 
 def _decoded(content: bytes) -> str:

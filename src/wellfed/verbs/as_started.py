@@ -10,6 +10,7 @@ from wellfed.engines.placement import binding, threads
 from wellfed.engines.prompt_cache import prompt_cache_bytes
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.launch.programs import Program
+from wellfed.message import sentence
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Plan, Request
 from wellfed.verbs import inputs
@@ -62,5 +63,11 @@ def _threads(
     count = threads_now(planned, idle)
     if count == planned:
         return planned, ()
-    line = f"other programs keep cores busy ({idle:.1f} idle): {count} threads instead of {planned}; see --threads"
+    line = sentence(
+        "as-started.other-programs-keep",
+        "other programs keep cores busy ({idle:.1f} idle): {count} threads instead of {planned}; see --threads",
+        idle=idle,
+        count=count,
+        planned=planned,
+    )
     return count, (line,)

@@ -11,7 +11,7 @@ from wellfed.asking.address import Address
 from wellfed.bench.load import Measurement, Scenario, Target, measure
 from wellfed.launch.proof import group_placement
 from wellfed.launch.service import Service, end, serve
-from wellfed.message import Amount, Message, message
+from wellfed.message import Amount, Message, message, sentence
 from wellfed.nouns.estimate import Estimate, Quantity
 from wellfed.planner.kinds import Kind, kind_of
 from wellfed.planner.start import starts_of
@@ -90,7 +90,14 @@ def up(
     try:
         started(service)
         prompt, output = _lengths(prepared.plan)
-        told(f"asking once: {prompt} prompt tokens, {output} to answer")
+        told(
+            sentence(
+                "bringing-up.asking-once-prompt",
+                "asking once: {prompt} prompt tokens, {output} to answer",
+                prompt=prompt,
+                output=output,
+            )
+        )
         found = asked(prepared, prompt, output)
         rows = compared(prepared.plan, found, service)
         done = True

@@ -11,6 +11,7 @@ from wellfed.bench.store import MemoryFigures, OwnCalibration, identity, save, s
 from wellfed.errors import WellfedError
 from wellfed.launch.process import free_port
 from wellfed.launch.service import end, serve
+from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration, Watched
 from wellfed.planner.kinds import Kind, kind_of
 from wellfed.verbs import inputs, measuring
@@ -51,11 +52,18 @@ def calibrate(options: Options, told: Told = lambda _: None) -> OwnCalibration:
         run = RunOptions(context=_CONTEXT, port=free_port(), threads=options.threads, program=options.program)
         prepared = prepare(model, run, told)
         if kind_of(prepared.plan.layout) is not Kind.CPU:
-            raise WellfedError("only plans on the CPU can be calibrated yet", "GPU predictions keep the bundled values")
+            raise WellfedError(
+                sentence("calibrating.only-plans-cpu", "only plans on the CPU can be calibrated yet"),
+                sentence("calibrating.gpu-predictions-keep", "GPU predictions keep the bundled values"),
+            )
         prepared = replace(prepared, plan=replace(prepared.plan, machine=machine))
         measured += _measured(prepared, options.requests, told)
         keys |= parameters(prepared.plan, bundled())
-    source = f"bench memory; {', '.join(options.models) or 'no model'}"
+    source = sentence(
+        "calibrating.bench-memory",
+        "bench memory; {models}",
+        models=", ".join(options.models) or sentence("calibrating.no-model", "no model"),
+    )
     return own(identity(machine), memory, bundled(), keys, measured, source)
 
 
@@ -70,7 +78,13 @@ def _memory(options: Options, told: Told) -> MemoryFigures:
     report = measuring.memory(inputs.machine(), options.memory_bytes, told)
     save("memory", report)
     if report.doubt is not None:
-        told(f"memory: {report.doubt}: not used; measure again when the machine is idle (`wellfed bench memory`)")
+        told(
+            sentence(
+                "calibrating.memory-used-measure",
+                "memory: {doubt}: not used; measure again when the machine is idle (`wellfed bench memory`)",
+                doubt=report.doubt,
+            )
+        )
         return MemoryFigures()
     return figures(report)
 
@@ -86,7 +100,15 @@ def _measured(prepared: Prepared, requests: int, told: Told) -> list[Measured]:
     try:
         found = []
         for prompt, output in SCENARIOS:
-            told(f"{prepared.plan.model.id}: {prompt} prompt tokens, {output} to answer")
+            told(
+                sentence(
+                    "calibrating.prompt-tokens-answer",
+                    "{plan}: {prompt} prompt tokens, {output} to answer",
+                    plan=prepared.plan.model.id,
+                    prompt=prompt,
+                    output=output,
+                )
+            )
             found += observed(prepared.plan, asked(prepared, prompt, output, requests))
         return found
     finally:
@@ -102,14 +124,34 @@ def observed(plan: Plan, found: Measurement) -> list[Measured]:
         output_tokens=max(1, round(found.output_tokens)),
     )
     asked_for = replace(plan, workload=workload)
-    what = f"{plan.model.id} {plan.weights.quantisation.upper()}, {workload.prompt_tokens} prompt tokens"
+    what = sentence(
+        "calibrating.prompt-tokens",
+        "{plan} {quantisation}, {prompt_tokens} prompt tokens",
+        plan=plan.model.id,
+        quantisation=plan.weights.quantisation.upper(),
+        prompt_tokens=workload.prompt_tokens,
+    )
     rows = []
     if found.prefill_tok_s and workload.prompt_tokens >= 256:
         rows.append(
-            Measured(f"prefill, {what}", "CPU prefill", "tok/s", found.prefill_tok_s, _predicts(asked_for, False))
+            Measured(
+                sentence("calibrating.prefill", "prefill, {what}", what=what),
+                "CPU prefill",
+                "tok/s",
+                found.prefill_tok_s,
+                _predicts(asked_for, False),
+            )
         )
     if found.decode_tok_s and workload.output_tokens >= 16:
-        rows.append(Measured(f"decode, {what}", "CPU decode", "tok/s", found.decode_tok_s, _predicts(asked_for, True)))
+        rows.append(
+            Measured(
+                sentence("calibrating.decode", "decode, {what}", what=what),
+                "CPU decode",
+                "tok/s",
+                found.decode_tok_s,
+                _predicts(asked_for, True),
+            )
+        )
     return rows
 
 

@@ -13,7 +13,7 @@ from wellfed.checks.registry import select
 from wellfed.checks.run import run_checks
 from wellfed.errors import BadInput, Unsupported, WellfedError
 from wellfed.hardware.machine import Machine, Origin
-from wellfed.message import Amount, Listing, Message, message
+from wellfed.message import Amount, Listing, Message, message, sentence
 from wellfed.nouns.finding import Cost, Finding
 from wellfed.nouns.workload import PRESETS, Workload
 from wellfed.verbs import inputs, planning
@@ -46,7 +46,11 @@ def read_machine(on: str | None = None, path: Path | None = None) -> Machine:
     Raises BadInput where there is nothing to read or nothing is understood, UnknownName for parts in no catalogue.
     """
     if on is not None and path is not None:
-        raise BadInput("a machine is either described (--on) or read from a path (--from), not both")
+        raise BadInput(
+            sentence(
+                "checking.machine-either", "a machine is either described (--on) or read from a path (--from), not both"
+            )
+        )
     return inputs.machine(on) if path is None else inputs.captured(path)
 
 
@@ -156,7 +160,7 @@ class Pricer:
         if same is not None and (again is None or not _better(again, same)):
             return same
         if again is None:
-            raise Unsupported("no layout of this model fits")
+            raise Unsupported(sentence("checking.no-layout-model", "no layout of this model fits"))
         return again
 
     def _same_layout(self, machine: Machine) -> Estimate | None:

@@ -11,6 +11,7 @@ from wellfed.catalog.published import Published, gguf_files, served_repository
 from wellfed.engines.spec import Endpoint, LaunchSpec
 from wellfed.errors import BadInput
 from wellfed.launch.programs import Program, nominal
+from wellfed.message import sentence
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Plan
 from wellfed.plain_file import is_there, named_path
@@ -101,7 +102,10 @@ def hub_repository(model: str, plan: Plan) -> str:
     """`known_repository`. Raises BadInput where there is none."""
     known = known_repository(model, plan)
     if known is None:
-        raise BadInput(f"no repository is known for {plan.model.name}", "name it with --repo, or give a local file")
+        raise BadInput(
+            sentence("commands.no-repository-known", "no repository is known for {plan}", plan=plan.model.name),
+            sentence("commands.name-repo-give", "name it with --repo, or give a local file"),
+        )
     return known
 
 
@@ -115,7 +119,23 @@ def launch_spec(plan: Plan, found: Program, model_file: str, endpoint: Endpoint)
     """The engine's own adapter applied."""
     used = plan.machine.gpus[:1] if plan.layout.gpus else ()
     vendor = next((gpu.vendor or (gpu.spec.vendor if gpu.spec else None) for gpu in used), None)
-    return replace(_adapted(plan, found, model_file, endpoint), gpu_vendor=vendor or "nvidia")
+    spec = replace(_adapted(plan, found, model_file, endpoint), gpu_vendor=vendor or "nvidia")
+    return _on_devices(spec, plan.layout.devices)
+
+
+_VISIBLE = {
+    "nvidia": ("CUDA_VISIBLE_DEVICES", {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}), "amd": ("HIP_VISIBLE_DEVICES", {}),
+    "huawei": ("ASCEND_RT_VISIBLE_DEVICES", {}),
+}  # fmt: skip
+
+
+def _on_devices(spec: LaunchSpec, devices: tuple[int, ...]) -> LaunchSpec:
+    """The launch with only the GPUs to be seen that the plan names, by their numbers on the bus."""
+    if not devices or spec.gpu_vendor not in _VISIBLE:
+        return spec
+    name, order = _VISIBLE[spec.gpu_vendor]
+    seen = {**order, name: ",".join(map(str, devices))}
+    return replace(spec, gpus=devices, environment={**spec.environment, **seen})
 
 
 def _adapted(plan: Plan, found: Program, model_file: str, endpoint: Endpoint) -> LaunchSpec:

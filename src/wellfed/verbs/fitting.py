@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wellfed.errors import BadInput
+from wellfed.message import sentence
 from wellfed.verbs import inputs
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ def fit(on: str | None = None, use: str = "chat", top: int = 10, whole_families:
     from wellfed.planner.usable import usable
 
     if use not in USES:
-        raise BadInput(f"no such use: {use!r}", f"one of {', '.join(USES)}")
+        raise BadInput(
+            sentence("fitting.no-such-use", "no such use: {use!r}", use=use),
+            sentence("fitting.one", "one of {uses}", uses=", ".join(USES)),
+        )
     where = usable(inputs.machine(on))
     wanted = USES[use]
     if users > 1:

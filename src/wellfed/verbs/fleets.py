@@ -18,7 +18,6 @@ from wellfed.nouns.finding import Finding, Verdict
 from wellfed.nouns.workload import PRESETS, Workload
 
 _SUFFIXES = (".tar.gz", ".tgz", ".tar.zst", ".tar", ".tar.xz", ".tar.bz2")
-_BIOS = "/sys/class/dmi/id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +77,12 @@ def _works(folder: Path) -> list[_Work]:
     return found
 
 
+def snapshots(folder: Path) -> tuple[tuple[str, Path, str | None], ...]:
+    """(label, path, the node's own name where it is known here) of each snapshot. Raises BadInput where none is."""
+    names = _names(folder)
+    return tuple((work.label, work.path, names.get(work.label)) for work in _works(folder))
+
+
 def snapshot_path(folder: Path, label: str) -> Path:
     """The snapshot of a node in a folder. Raises BadInput where there is none."""
     for work in _works(folder):
@@ -99,10 +104,9 @@ def _read(work: _Work) -> Node:
     from wellfed.catalog.hardware import cpu_or_none, gpu_or_none
     from wellfed.checks.run import run_checks
     from wellfed.fleet.gather import reason
-    from wellfed.fleet.traits import family, traits
+    from wellfed.fleet.traits import family, firmware, traits
     from wellfed.topology.machine import parse
     from wellfed.topology.readers.refusal import refuse_unread
-    from wellfed.topology.snapshot import Tree
     from wellfed.topology.snapshot_io import load
 
     try:
@@ -111,9 +115,7 @@ def _read(work: _Work) -> Node:
         refuse_unread(machine, work.path.name)
     except WellfedError as error:
         return Node(work.label, why=reason(error))
-    tree = Tree(snapshot)
-    firmware = " ".join(filter(None, (tree.text(f"{_BIOS}/bios_version"), tree.text(f"{_BIOS}/bios_date")))) or None
-    member = Member(work.label, family(machine), traits(machine, firmware))
+    member = Member(work.label, family(machine), traits(machine, firmware(snapshot)))
     findings = tuple(f for f in run_checks(machine) if f.verdict in (*FAULTS, Verdict.UNKNOWN))
     return Node(work.label, member, findings, notes=snapshot.notes)
 

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from wellfed.catalog.name_words import plain
-from wellfed.engines.pins import Command, command
-from wellfed.engines.versions import has_auto_slots
+from wellfed.engines.command_line import Command, command
+from wellfed.engines.ollama import default_slots
+from wellfed.engines.versions import Version
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import Machine
-from wellfed.message import Listing, Message, message
+from wellfed.message import Amount, Listing, Message, message, sentence
+from wellfed.models.model import Model
 from wellfed.models.quantisation import weights
 from wellfed.models.weights import Weights
-from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, DraftKind, Engine, Layout, Offload, Speculation
+from wellfed.nouns.layout import DraftKind, Engine, Layout, Offload, Speculation
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import Workload
 from wellfed.perf.memory import memory
-from wellfed.perf.memory.devices import gpu_capacity_bytes, gpu_free_bytes
+from wellfed.perf.memory.budget import AS_GIVEN
+from wellfed.perf.memory.overrides import settled
 from wellfed.planner.answer import Answer
+from wellfed.planner.kinds import Kind, kind_of
 from wellfed.planner.search import Search
 from wellfed.planner.speculate import Draft, completed
-from wellfed.units import GIB
 from wellfed.verbs import inputs, planning
-
-# What engines do where a flag is not given: their own defaults (the same sources as engines/pins.py; vLLM's by the
-# card's size, vllm/engine/arg_utils.py).
-_SMALL_GPU, _LARGE_GPU, _LARGE_GPU_BYTES = (256, 2048), (1024, 8192), 70 * GIB
-_AUTO_SLOTS = 4  # llama.cpp's server, over one cache
-_FIT_MARGIN_BYTES, _FIT_LEAST = GIB, 4096  # llama.cpp's --fit-target and --fit-ctx
+from wellfed.verbs.command_sources import line_of
+from wellfed.verbs.commands import READS_GGUF as GGUF
+from wellfed.verbs.engine_defaults import (
+    AUTO_SLOTS,
+    default_layout,
+    fits_by_itself,
+    has_slots_of_its_own,
+    ollama_context,
+    v0_batch,
+    with_fitted_context,
+    with_fitted_layers,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,75 +60,79 @@ def from_command(text: str, options: planning.PlanOptions) -> AsItIs:
 
     Raises BadInput for lines without an engine or a model, and as `plan` does.
     """
-    read = command(text)
-    name = _name(read)
-    where = inputs.machine(options.on, options.nodes, options.network)
-    context = read.pins.context
-    version = next((version for version in options.versions if version.engine is read.engine), None)
-    pinned = read.pins.applied(Layout(read.engine, "x", gpus=len(where.gpus)))
-    auto = read.engine is Engine.LLAMA_CPP and read.pins.slots is None and has_auto_slots(version)
-    auto = auto and not _is_mtp(pinned)  # llama.cpp drafts with prediction layers for one sequence
-    pooled = auto or dict(pinned.options).get("kv_unified") == "1"
-    if context is not None and read.engine in (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP) and not pooled:
-        context = max(1, context // (read.pins.slots or 1))  # llama.cpp divides its context over the slots
-    if context is None and read.engine is Engine.VLLM:
-        context = inputs.model(name).model.context_limit  # vLLM starts with the whole of it, or not at all
+    read = command(line_of(text))
+    where = _visible(inputs.machine(options.on, options.nodes, options.network), read)
+    version = next((version for version in options.versions if version.engine is read.engine), read.version)
+    auto = has_slots_of_its_own(read, version)
+    name, context = _name(read), _context(read, version, where, auto)
     workload = options.workload if context is None else _within(options, context)
-    settled = replace(options, engines=(read.engine,), workload=workload)
-    search, _ = planning.search(name, settled, where)
-    layout = read.pins.applied(_default_layout(read.engine, search.machine, _quantisation(search)))
+    settled_options = replace(options, engines=(read.engine,), workload=workload)
+    search, _ = planning.search(name, settled_options, where)
+    request = _as_it_is(read, search, version, auto)
+    if auto and context is None:
+        request = with_fitted_context(request)
+        search = replace(search, workload=request.workload)
+    if fits_by_itself(read, version):
+        request = with_fitted_layers(request)
+    estimate = search.estimate(request)
+    plan = Plan(*_parts(request), replace(estimate, memory=memory(request)))
+    better = planning.plan_on(where, name, _improvable(settled_options, plan.layout, options))
+    return AsItIs(read, plan, better, _changes(plan, better, read))
+
+
+def _parts(request: Request) -> tuple[Machine, Model, Weights, Layout, Workload]:
+    return request.machine, request.model, request.weights, request.layout, request.workload
+
+
+def _improvable(options: planning.PlanOptions, layout: Layout, asked: planning.PlanOptions) -> planning.PlanOptions:
+    """What may be changed: everything but the engine, and the cache no coarser than it is now."""
+    kinds = asked.kv_types or tuple(dict.fromkeys(("f16", layout.kv_type)))
+    return replace(options, engines=asked.engines or (layout.engine,), kv_types=kinds)
+
+
+def _visible(machine: Machine, read: Command) -> Machine:
+    """The machine with the GPUs that the command's environment leaves to be seen."""
+    if read.gpus is None or not machine.gpus:
+        return machine
+    kept = tuple(gpu for gpu in machine.gpus if gpu.index in read.gpus)
+    return replace(machine, gpus=kept if kept or not read.gpus else machine.gpus[: len(read.gpus)])
+
+
+def _context(read: Command, version: Version | None, machine: Machine, auto: bool) -> int | None:
+    """Tokens of one sequence: as the command says, else the engine's default; None where that is what fits."""
+    context, engine = read.pins.context, read.engine
+    if version is not None and version.is_front:
+        return context or ollama_context(version, machine)
+    pinned = dict(read.pins.applied(Layout(engine, "x")).options)
+    if context is None and engine in (Engine.VLLM, Engine.EXLLAMAV3):
+        return inputs.model(_name(read)).model.context_limit  # starts with the whole of it, or not at all
+    if context is not None and engine in GGUF and not (auto or pinned.get("kv_unified") == "1"):
+        return max(1, context // (read.pins.slots or 1))  # llama.cpp divides its context over the slots
+    return context
+
+
+def _as_it_is(read: Command, search: Search, version: Version | None, auto: bool) -> Request:
+    """The question an estimate of the command answers. Raises BadInput where the machine has too few GPUs."""
+    start = default_layout(read.engine, search.machine, _quantisation(search))
+    layout = settled(read.pins.applied(start), search.model)
+    if version is not None and version.is_front:
+        layout = replace(layout, max_sequences=read.pins.slots or default_slots(version))
     if auto:
-        layout = replace(layout, max_sequences=_AUTO_SLOTS, options=(*layout.options, ("kv_unified", "1")))
+        layout = replace(layout, max_sequences=AUTO_SLOTS, options=(*layout.options, ("kv_unified", "1")))
     if version is not None:
         layout = version.applied(layout)
         chunks = dict(layout.options).get("v0")
         if chunks is not None:
-            layout = replace(layout, batch_tokens=_v0_batch(search.workload.context, chunks == "chunks"))
-    if layout.gpus > len(search.machine.gpus) * search.machine.count:
-        text_ = "the command wants {wanted} GPUs, the machine has {there}"
-        there = len(search.machine.gpus) * search.machine.count
-        raise BadInput(message("command.gpus", text_, wanted=layout.gpus, there=there))
+            layout = replace(layout, batch_tokens=v0_batch(search.workload.context, chunks == "chunks"))
+    layout = replace(layout, options=(*layout.options, (AS_GIVEN, "1")))
+    there = len(search.machine.gpus) * search.machine.count
+    if layout.gpus > there:
+        text = "the command wants {wanted} GPUs, the machine has {there}"
+        raise BadInput(message("command.gpus", text, wanted=layout.gpus, there=there))
     own = search.file_weights or weights(search.model, search.quantisation(layout.quantisation))
     if layout.speculation is not None:
         layout = replace(layout, speculation=_completed(layout.speculation, search, own))
-    request = Request(search.machine, search.model, own, layout, search.workload)
-    if auto and context is None:
-        request = _as_fitted(request)
-        search = replace(search, workload=request.workload)
-    estimate = search.estimate(request)
-    plan = Plan(search.machine, search.model, own, layout, search.workload, replace(estimate, memory=memory(request)))
-    kinds = options.kv_types or tuple(dict.fromkeys(("f16", layout.kv_type)))  # not coarser than it is now
-    better = planning.plan(name, replace(settled, engines=options.engines or (read.engine,), kv_types=kinds))
-    return AsItIs(read, plan, better, _changes(plan, better, read))
-
-
-def _v0_batch(context: int, chunks: bool) -> int:
-    """Tokens of a pass in vLLM before 0.9: whole prompts, from 0.5.4 on in chunks of 512 for contexts beyond 32k."""
-    return 512 if chunks and context > 32_768 else max(2048, context)
-
-
-def _as_fitted(request: Request) -> Request:
-    """Where nobody names a context, llama.cpp takes the model's, or as much of it as leaves 1 GiB free on every GPU
-    (`--fit`, `--fit-target`); at least 4096 tokens.
-    """
-    machine, limit = request.machine, request.model.context_limit
-    known = [gpu_free_bytes(gpu, machine) or gpu_capacity_bytes(gpu, machine) for gpu in machine.gpus]
-    if not known or any(size is None for size in known):
-        return request
-    gpus = tuple(
-        replace(gpu, memory_free_bytes=round((size or 0) - _FIT_MARGIN_BYTES))
-        for gpu, size in zip(machine.gpus, known, strict=True)
-    )
-    tight = replace(request, machine=replace(machine, gpus=gpus, free_stated=True))
-    least = replace(request.workload, context_tokens=max(_FIT_LEAST, request.workload.prompt_tokens
-                                                         + request.workload.output_tokens))  # fmt: skip
-    longest = memory(replace(tight, workload=least)).max_context
-    context = min(limit, max(least.context, longest or 0))
-    return replace(request, workload=replace(request.workload, context_tokens=context))
-
-
-def _is_mtp(layout: Layout) -> bool:
-    return layout.speculation is not None and layout.speculation.kind is DraftKind.MTP
+    return Request(search.machine, search.model, own, layout, search.workload)
 
 
 def _completed(guess: Speculation, search: Search, own: Weights) -> Speculation:
@@ -157,21 +171,10 @@ def _quantisation(search: Search) -> str:
     return "q4_k_m" if goal.engines[0] in (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP) else str(native)
 
 
-def _default_layout(engine: Engine, machine: Machine, quantisation: str) -> Layout:
-    count = len(machine.gpus)
-    if engine in (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP):
-        return Layout(engine, quantisation, gpus=count, offload=ALL_GPU if count else CPU_ONLY)
-    if engine is Engine.KTRANSFORMERS:
-        return Layout(engine, quantisation, gpus=min(1, count), offload=EXPERTS_ON_CPU)
-    sizes = [gpu.memory_bytes or (gpu.spec.memory_bytes if gpu.spec else 0) for gpu in machine.gpus]
-    sequences, batch = _LARGE_GPU if min(sizes, default=0) >= _LARGE_GPU_BYTES else _SMALL_GPU
-    return Layout(engine, quantisation, gpus=min(1, count), max_sequences=sequences, batch_tokens=batch)
-
-
 def _changes(plan: Plan, better: Answer, read: Command) -> tuple[Message, ...]:
-    """What the best plan does otherwise, and what of the command was not understood."""
-    said: list[Message] = []
+    """What it wastes, what the best plan does otherwise, and what of the command was not understood."""
     best = better.ranking.best
+    said = [*_wasted(plan), *(_gained(plan, best) if best is not None else ())]
     if best is not None:
         fields = ("quantisation", "kv_type", "gpus", "tensor_parallel", "pipeline_parallel", "data_parallel",
                   "offload", "ubatch_tokens", "batch_tokens", "flash_attention", "cuda_graphs")  # fmt: skip
@@ -186,9 +189,55 @@ def _changes(plan: Plan, better: Answer, read: Command) -> tuple[Message, ...]:
     return tuple(said)
 
 
+_SPARE = 0.15  # of a GPU's memory, from which on it is told as unused while the CPU works
+
+
+def _wasted(plan: Plan) -> Iterator[Message]:
+    """GPUs that do nothing, and memory of GPUs that stays unused while the CPU computes."""
+    idle = len(plan.machine.gpus) * plan.machine.count - plan.layout.gpus
+    if idle > 0:
+        yield message("command.idle", "{count} of {there} GPUs do nothing", count=idle, there=idle + plan.layout.gpus)
+    if kind_of(plan.layout) is Kind.GPU:
+        return
+    for device in plan.estimate.memory.devices:
+        spare, whole = device.spare_bytes, device.capacity_bytes
+        if device.device != "ram" and spare and whole and spare > _SPARE * whole:
+            text = "{device}: {spare} of {whole} stay unused while the CPU computes"
+            yield message(
+                "command.unused", text, device=device.device, spare=Amount(spare, "B"), whole=Amount(whole, "B")
+            )
+
+
+_WORTH = 1.03  # times the speed, from which on it is told
+
+
+def _gained(plan: Plan, best: Plan) -> Iterator[Message]:
+    """What the best plan's speed is against this one's."""
+    if plan.estimate.memory.fits is False:
+        return
+    decode = best.estimate.decode_tok_s.value / plan.estimate.decode_tok_s.value
+    prefill = best.estimate.prefill_tok_s.value / plan.estimate.prefill_tok_s.value
+    if max(decode, prefill) >= _WORTH:
+        text = "the best plan answers {decode} times as fast and reads prompts {prefill} times as fast"
+        yield message("command.gain", text, decode=f"{decode:.2f}", prefill=f"{prefill:.2f}")
+
+
 def _shown(value: object) -> str:
     if not isinstance(value, Offload):
         return str(value)
     layers, experts = value.gpu_layers, value.cpu_expert_layers
-    on_gpu = "all layers on GPU" if layers is None else f"{layers} layers on GPU"
-    return on_gpu if experts == 0 else f"{on_gpu}, experts of {'all' if experts is None else experts} on CPU"
+    on_gpu = (
+        sentence("from-command.all-layers-gpu", "all layers on GPU")
+        if layers is None
+        else sentence("from-command.layers-gpu", "{layers} layers on GPU", layers=layers)
+    )
+    return (
+        on_gpu
+        if experts == 0
+        else sentence(
+            "from-command.experts-cpu",
+            "{on_gpu}, experts of {experts} on CPU",
+            on_gpu=on_gpu,
+            experts="all" if experts is None else experts,
+        )
+    )

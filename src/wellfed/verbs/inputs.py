@@ -13,15 +13,18 @@ from wellfed.nouns.calibration import Calibration
 from wellfed.plain_file import is_there
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wellfed.models.model import Model
     from wellfed.models.quantisation import Quantisation
     from wellfed.models.weights import Weights
     from wellfed.provenance import Assumption
     from wellfed.topology.snapshot import Snapshot
+    from wellfed.written.saved import Value
 
 
 def machine(on: str | None = None, nodes: int | None = None, network: str | None = None) -> Machine:
-    """The machine that `on` describes (a line, a TOML file, build:NAME, a snapshot); None is this one."""
+    """The machine that `on` describes (a line, a TOML file, build:NAME, a snapshot, a kept name); None is this one."""
     if on is not None and not on.strip():
         raise BadInput(
             message("machine.empty", "no machine is named"),
@@ -29,6 +32,11 @@ def machine(on: str | None = None, nodes: int | None = None, network: str | None
                 "machine.empty.hint", "a line such as 'rtx 4090, ryzen 9 7950x, 64gb'; without --on it is this one"
             ),
         )
+    if on is not None:
+        from wellfed.written.saved import machine_of
+
+        if (kept := machine_of(on.strip())) is not None:
+            on, nodes, network = str(kept["on"]), nodes or _count(kept), network or _rate(kept)
     if on is not None and not _is_capture(on):
         from wellfed.written.machines import machine as described
 
@@ -40,6 +48,14 @@ def machine(on: str | None = None, nodes: int | None = None, network: str | None
 
     rate = network_bytes_per_s(network) if network else seen.network_bytes_per_s
     return replace(seen, count=nodes or seen.count, network_bytes_per_s=rate)
+
+
+def _count(kept: Mapping[str, Value]) -> int | None:
+    return int(kept["nodes"]) if "nodes" in kept else None
+
+
+def _rate(kept: Mapping[str, Value]) -> str | None:
+    return str(kept["network"]) if "network" in kept else None
 
 
 def _live() -> Machine:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wellfed.hardware.machine import Machine
+from wellfed.message import sentence
 
 if TYPE_CHECKING:
     from wellfed.asking.address import Address
@@ -64,7 +65,15 @@ def engine(
         scenario = Scenario(
             users, options.prompt, options.output, options.requests, seed=options.seed, timeout_s=options.timeout_s
         )
-        told(f"{target.model}: {users} at a time, {scenario.count} requests")
+        told(
+            sentence(
+                "measuring.time-requests",
+                "{target}: {users} at a time, {count} requests",
+                target=target.model,
+                users=users,
+                count=scenario.count,
+            )
+        )
         found.append(measure(target, scenario, step, told))
     return found
 
@@ -79,8 +88,8 @@ def first_model(address: Address) -> str:
     try:
         return served_models(address)[0]
     except AskingError as error:
-        hint = "name the model with --model, and check the address and the key"
+        hint = sentence("measuring.name-model-model", "name the model with --model, and check the address and the key")
         if error.trouble is Trouble.KEY:
-            hint = "give its key in the variable WELLFED_API_KEY"
+            hint = sentence("measuring.give-key-variable", "give its key in the variable WELLFED_API_KEY")
         what = message("bench.no-models", "{url} lists no models: {why}", url=address.root, why=str(error))
         raise WellfedError(what, hint) from error

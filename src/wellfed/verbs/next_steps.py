@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from wellfed.catalog.published import Published
 from wellfed.engines.usual import can_be_started
 from wellfed.message import Amount, Message, message
-from wellfed.nouns.layout import Engine
+from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Plan
-from wellfed.verbs.commands import ModelReference, command_for, model_reference
+from wellfed.verbs.commands import READS_GGUF, ModelReference, command_for, model_reference
 
 _PULLS = frozenset({Engine.LLAMA_CPP})  # whose server fetches GGUF files by itself: -hf OWNER/NAME:TYPE
 
@@ -46,6 +46,18 @@ def next_steps(model: str, plan: Plan, on: str | None = None, network: str | Non
     return NextSteps(steps, reference.downloads)
 
 
+def _adapter_words(layout: Layout) -> list[str]:
+    """Adapters as `run` pins them, by the engine's own flags."""
+    options = dict(layout.options)
+    count, rank = options.get("loras", "1"), options.get("lora_rank", "16")
+    if options.get("lora") != "1":
+        return []
+    if layout.engine in READS_GGUF:
+        return [word for n in range(int(count)) for word in ("--set", f"lora=ADAPTER-{n + 1}.gguf")]
+    most = "max-loras-per-batch" if layout.engine is Engine.SGLANG else "max-loras"
+    return ["--set", "enable-lora=on", "--set", f"{most}={count}", "--set", f"max-lora-rank={rank}"]
+
+
 def _by_wellfed(model: str, plan: Plan, on: str | None, network: str | None) -> tuple[Message, str]:
     words = ["wellfed", "run", model, "--engine", plan.layout.engine.value]
     if plan.layout.quantisation and not _is_file(model):
@@ -55,6 +67,7 @@ def _by_wellfed(model: str, plan: Plan, on: str | None, network: str | None) -> 
     guess = plan.layout.speculation
     if guess is not None and guess.kind is not None:
         words += ["--speculate", f"{guess.kind}{':' + guess.draft if guess.draft else ''}@{guess.tokens}"]
+    words += _adapter_words(plan.layout)
     if plan.workload.concurrency > 1:
         words += ["--concurrency", str(plan.workload.concurrency)]
     words += ["--context", str(plan.workload.context)]

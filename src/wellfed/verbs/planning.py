@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import Machine
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.workload import PRESETS, Workload
 from wellfed.planner.goal import Goal, Objective
@@ -44,6 +44,7 @@ class PlanOptions:
     pins: tuple[str, ...] = ()  # KEY=VALUE by the engine's own flag names
     speculate: str | None = None  # mtp, eagle, draft:MODEL, ngram, each with @TOKENS; none; None: MTP where it helps
     acceptance: float | None = None  # the chance that a drafted token is right
+    lora: str | None = None  # N or N@RANK adapters beside the model
     vram_free: str | None = None  # of every GPU, or of each by commas
     ram_free: str | None = None
     system: str | None = None  # linux, windows, wsl2, macos
@@ -55,10 +56,29 @@ def plan(model_name: str, options: PlanOptions = PlanOptions()) -> Answer:
 
 
 def plan_on(where: Machine, model_name: str, options: PlanOptions = PlanOptions()) -> Answer:
-    """The same for a machine at hand, whatever `options.on` names."""
+    """The same for a machine at hand, whatever `options.on` names: on the cards of whichever vendor do best."""
+    from wellfed.planner.usable import other_vendors
+
+    best = _plan_on(where, model_name, options)
+    for vendor in other_vendors(where):
+        other = _plan_on(where, model_name, options, vendor)
+        best = other if _is_better(other, best) else best
+    return best
+
+
+def _is_better(one: Answer, other: Answer) -> bool:
+    """Whether the first plan of `one` comes before the other's."""
+    mine, theirs = one.ranking.best, other.ranking.best
+    if mine is None or theirs is None:
+        return mine is not None
+    return one.search.rank_key(mine) < other.search.rank_key(theirs)
+
+
+def _plan_on(where: Machine, model_name: str, options: PlanOptions, vendor: str | None = None) -> Answer:
+    """The answer on one vendor's cards."""
     from wellfed.planner.answer import answer, with_way_out
 
-    asked, assumptions = search(model_name, options, where)
+    asked, assumptions = search(model_name, options, where, vendor)
     found = answer(asked, assumptions)
     for coarser in _coarser(asked.goal, options):
         if found.ranking.plans:
@@ -81,7 +101,9 @@ def _coarser(goal: Goal, options: PlanOptions) -> Iterator[Goal]:
         yield replace(goal, least_quality_bits=0.0, any_kv=True)
 
 
-def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Search, tuple[Assumption, ...]]:
+def search(
+    model_name: str, options: PlanOptions, where: Machine, vendor: str | None = None
+) -> tuple[Search, tuple[Assumption, ...]]:
     """The search behind `plan` on a machine at hand, and what was assumed of model and machine."""
     from wellfed.models.quantisation_names import quantisation
     from wellfed.planner.search import Search
@@ -90,7 +112,7 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
     from wellfed.planner.usable import usable
 
     where = with_stated(where, options.vram_free, options.ram_free, options.system)
-    where = usable(where)
+    where = usable(where, vendor)
     named = inputs.model(model_name)
     pinned = _pins(options)
     workload, cut = within(_with_pinned_context(options.workload, pinned), named.model)
@@ -110,6 +132,7 @@ def search(model_name: str, options: PlanOptions, where: Machine) -> tuple[Searc
         may_speculate=options.speculate is None and not any(pins.speculates for _, pins in pinned),
         acceptance=options.acceptance,
         draft=_draft(guess, named),
+        adapters=_adapters(options.lora),
     )
     found = Search(
         machine=where,
@@ -131,6 +154,19 @@ def _pins(options: PlanOptions) -> tuple[tuple[Engine, Pins], ...]:
     from wellfed.engines.pins import pins_by_engine
 
     return tuple(pins_by_engine(options.engines or tuple(Engine), options.pins).items())
+
+
+def _adapters(text: str | None) -> tuple[int, int] | None:
+    """How many adapters of which rank. Raises BadInput for other words."""
+    from wellfed.perf.memory.lora import USUAL_RANK
+
+    if text is None:
+        return None
+    count, at, rank = text.partition("@")
+    if count.isdigit() and (not at or rank.isdigit()) and 1 <= int(count) <= 1000 and 1 <= int(rank or 1) <= 4096:
+        return int(count), int(rank) if rank else USUAL_RANK
+    said = message("lora.unread", "{text} is no number of adapters", text=text)
+    raise BadInput(said, message("lora.unread.hint", "N or N@RANK, for example 4@64"))
 
 
 def _draft(guess: Speculation | None, named: inputs.NamedModel) -> Draft | None:
@@ -185,11 +221,27 @@ def within(workload: Workload, model: Model) -> tuple[Workload, tuple[Assumption
     limit = model.context_limit
     needed = workload.depth_tokens + workload.prompt_tokens + workload.output_tokens
     if needed > limit:
-        hint = "shorten --prompt or --output"
-        raise BadInput(f"{needed:,} tokens are asked for, {model.name} can attend to {limit:,}", hint)
+        hint = sentence("planning.shorten-prompt", "shorten --prompt or --output")
+        raise BadInput(
+            sentence(
+                "planning.tokens-asked-attend",
+                "{needed:,} tokens are asked for, {model} can attend to {limit:,}",
+                needed=needed,
+                model=model.name,
+                limit=limit,
+            ),
+            hint,
+        )
     if workload.context_tokens is not None and workload.context_tokens > limit:
         from wellfed.provenance import Assumption
 
-        text = f"room for {limit:,} tokens, not {workload.context_tokens:,}"
-        return replace(workload, context_tokens=limit), (Assumption(text, f"{model.name} can attend to no more"),)
+        text = sentence(
+            "planning.room-tokens",
+            "room for {limit:,} tokens, not {context_tokens:,}",
+            limit=limit,
+            context_tokens=workload.context_tokens,
+        )
+        return replace(workload, context_tokens=limit), (
+            Assumption(text, sentence("planning.attend-more", "{model} can attend to no more", model=model.name)),
+        )
     return workload, ()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from wellfed.engines import embedded
 from wellfed.errors import Unsupported, WellfedError
+from wellfed.message import sentence
 from wellfed.nouns.layout import CPU_ONLY, Engine, Layout
 from wellfed.nouns.workload import PRESETS
 from wellfed.verbs import inputs, planning
@@ -49,7 +50,10 @@ def running_plan(model: str, concurrency: int, engine: str | None, command: Sequ
         search = replace(search, goal=replace(search.goal, least_quality_bits=0.0))
         best = answer(search, assumptions, with_upgrades=False).ranking.best
     if best is None:
-        raise Unsupported(f"no plan of {model} fits this machine", "`wellfed plan` tells by how much")
+        raise Unsupported(
+            sentence("promises.no-plan-fits", "no plan of {model} fits this machine", model=model),
+            sentence("promises.wellfed-plan-tells", "`wellfed plan` tells by how much"),
+        )
     return _estimated(replace(best, layout=as_started(best.layout, command)), search.calibration)
 
 

@@ -17,6 +17,7 @@ from wellfed.launch.extra_flags import ensure_not_ours
 from wellfed.launch.pages import release_left_behind
 from wellfed.launch.preflight import DoesNotFit, ensure_fits
 from wellfed.launch.programs import Program, known_words, nominal, program
+from wellfed.message import sentence
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Plan
 from wellfed.nouns.workload import PRESETS
@@ -144,8 +145,17 @@ def keyed(options: RunOptions) -> Endpoint:
 def ensure_key(endpoint: Endpoint, insecure: bool) -> None:
     """Raises BadInput for an address that others can reach without a key."""
     if not insecure and not endpoint.api_key and not endpoint.is_loopback:
-        hint = "give --api-key (or set WELLFED_API_KEY), or --insecure if the network is trusted"
-        raise BadInput(f"{endpoint.host} can be reached by others, and there is no API key", hint)
+        hint = sentence(
+            "running.give-api-key", "give --api-key (or set WELLFED_API_KEY), or --insecure if the network is trusted"
+        )
+        raise BadInput(
+            sentence(
+                "running.reached-others-there",
+                "{host} can be reached by others, and there is no API key",
+                host=endpoint.host,
+            ),
+            hint,
+        )
 
 
 def _plan_options(model: str, options: RunOptions) -> planning.PlanOptions:
@@ -186,7 +196,16 @@ def _quantisations(model: str, quant: str | None) -> tuple[str, ...]:
     held = inputs.model(model).weights
     asked = quantisation(quant).id
     if held is not None and quantisation(held.quantisation).id != asked:
-        raise BadInput(f"{model} holds {held.quantisation.upper()}, not {quant.upper()}", "leave --quant out")
+        raise BadInput(
+            sentence(
+                "running.holds",
+                "{model} holds {quantisation}, not {quant}",
+                model=model,
+                quantisation=held.quantisation.upper(),
+                quant=quant.upper(),
+            ),
+            sentence("running.leave-quant-out", "leave --quant out"),
+        )
     return (asked,)
 
 
@@ -244,20 +263,29 @@ def _first_runnable(answer: Answer, options: RunOptions) -> tuple[Plan, Program]
             return plan, program(plan.layout.engine, plan.layout.gpus > 0, options.program)
         except BadInput as error:
             first_error = first_error or error
-    raise first_error or BadInput("no engine is installed")
+    raise first_error or BadInput(sentence("running.no-engine-installed", "no engine is installed"))
 
 
 def _nothing_fits(answer: Answer) -> DoesNotFit:
     """What is short, and the longest context or coarser weights that would fit, where some would."""
     miss = answer.ranking.near_miss
-    hint = "`wellfed plan` shows what would be needed"
+    hint = sentence("running.wellfed-plan-shows", "`wellfed plan` shows what would be needed")
     if miss is None:
-        return DoesNotFit("nothing fits this machine now", hint)
+        return DoesNotFit(sentence("running.nothing-fits-machine", "nothing fits this machine now"), hint)
     longest = miss.memory.max_context
     if longest and longest < answer.search.workload.context:
-        hint = f"--context {longest} fits; `wellfed plan` shows other ways"
-    short = f"{miss.device} is {miss.missing_bytes / 2**30:.2f} GiB short"
-    return DoesNotFit(f"nothing fits this machine now: {short}", hint)
+        hint = sentence(
+            "running.context-fits-wellfed", "--context {longest} fits; `wellfed plan` shows other ways", longest=longest
+        )
+    short = sentence(
+        "running.gib-short",
+        "{device} is {missing_bytes:.2f} GiB short",
+        device=miss.device,
+        missing_bytes=miss.missing_bytes / 2**30,
+    )
+    return DoesNotFit(
+        sentence("running.nothing-fits-machine-2", "nothing fits this machine now: {short}", short=short), hint
+    )
 
 
 def demo_or(model: str, say: Told = lambda _: None, fetch: bool = True) -> str:
@@ -287,7 +315,14 @@ def _files(model: str, plan: Plan, options: RunOptions, told: Told) -> str:
     places = (options.repo,) if options.repo else gguf_repositories(hub_repository(model, plan))
     download = _first_with_files(places, plan.layout.quantisation, options.hub)
     if at_hand(download) is None:
-        told(f"fetching {format_bytes(download.size_bytes)} from {download.repository}")
+        told(
+            sentence(
+                "running.fetching-from",
+                "fetching {size_bytes} from {repository}",
+                size_bytes=format_bytes(download.size_bytes),
+                repository=download.repository,
+            )
+        )
     return str(fetch(download))
 
 
@@ -303,7 +338,7 @@ def _first_with_files(repositories: Sequence[str], quantisation: str, hub: str) 
             first_error = first_error or error
             if error.kind == "unreachable":
                 break
-    raise first_error or BadInput("no repository is known")
+    raise first_error or BadInput(sentence("running.no-repository-known", "no repository is known"))
 
 
 def in_huge_pages(plan: Plan, spec: LaunchSpec) -> LaunchSpec:
@@ -311,7 +346,12 @@ def in_huge_pages(plan: Plan, spec: LaunchSpec) -> LaunchSpec:
     from wellfed.launch import pages
 
     if plan.layout.engine not in READS_GGUF:
-        raise BadInput(f"--huge-pages is for llama.cpp, not for {plan.layout.engine}", "start without it")
+        raise BadInput(
+            sentence(
+                "running.huge-pages-llama", "--huge-pages is for llama.cpp, not for {engine}", engine=plan.layout.engine
+            ),
+            sentence("running.start-without", "start without it"),
+        )
     pages.ensure_usable()
     ram = next((device for device in plan.estimate.memory.devices if device.device == "ram"), None)
     size = sum(term.bytes - term.late_bytes for term in ram.terms) if ram else 0.0
@@ -338,7 +378,16 @@ def costly_findings(plan: Plan, least: float = 0.03) -> tuple[str, ...]:
             cost.decode_tok_s / plan.estimate.decode_tok_s.value, cost.prefill_tok_s / plan.estimate.prefill_tok_s.value
         )
         if lost > least:
-            found.append(f"{finding.subject}: {finding.why}; costs {lost:.0%} here; see `wellfed check` ({finding.id})")
+            found.append(
+                sentence(
+                    "running.costs-here-see",
+                    "{subject}: {why}; costs {lost:.0%} here; see `wellfed check` ({finding})",
+                    subject=finding.subject,
+                    why=finding.why,
+                    lost=lost,
+                    finding=finding.id,
+                )
+            )
     return tuple(found)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfed.errors import BadInput, WellfedError
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Cost, Finding, Verdict
 from wellfed.verbs.promises import promise
 from wellfed.watching.diagnose import Cause, Diagnosis, findings
@@ -86,17 +86,19 @@ def promise_or_why(chosen: Target, options: WatchOptions) -> Promise | str:
         rate = options.expect_tok_s
         return Promise(rate, 0.9 * rate, 1.1 * rate, "", source="as expected of it")
     if chosen.pid is None:
-        return "no plan to compare with: it runs elsewhere; --expect gives it a rate to keep"
+        return sentence(
+            "watching.no-plan-compare", "no plan to compare with: it runs elsewhere; --expect gives it a rate to keep"
+        )
     command = command_of(chosen)
     model = options.model or model_of(command)
     if model is None:
-        return "no plan to compare with: name the model with --model"
+        return sentence("watching.no-plan-compare-2", "no plan to compare with: name the model with --model")
     try:
         return promise(model, options.concurrency, chosen.engine, command)
     except WellfedError as error:
         if options.model is not None:
             raise
-        return f"no plan to compare with: {error.message}"
+        return sentence("watching.no-plan-compare-3", "no plan to compare with: {message}", message=error.message)
 
 
 def live(
@@ -130,22 +132,54 @@ def price(cause: Cause, view: View) -> Cost | None:
     that the fault takes (`Rule.loss`) would add to what it does now: the larger of both that are known.
     """
     if cause.rule.id in _HARMLESS_NOW:
-        return Cost(note="does not slow the engine now")
+        return Cost(note=sentence("watching.does-slow-engine", "does not slow the engine now"))
     if cause.rule.id == "start-slow" and view.probe is not None and view.probe.idle_s is not None:
-        return Cost(ttft_s=view.probe.idle_s, note=f"{view.probe.idle_s:.2g} s of the time to the first token")
+        return Cost(
+            ttft_s=view.probe.idle_s,
+            note=sentence(
+                "watching.s-time-first", "{idle:.2g} s of the time to the first token", idle=view.probe.idle_s
+            ),
+        )
     engine = view.engine
     rate = engine.user_tok_s if engine is not None else None
     if rate is None and cause.rule.id in _NOTHING_COMES:
         rate = 0.0
     lost = cause.sign.strength
     if rate is None:
-        return Cost(note=f"{100 * lost:.0f} % of the time") if cause.rule.loss else None
-    gaps = [(0.0, "nothing below what the plan promises")] if view.promise else []
+        return (
+            Cost(note=sentence("watching.time", "{lost:.0f} % of the time", lost=100 * lost))
+            if cause.rule.loss
+            else None
+        )
+    gaps = (
+        [(0.0, sentence("watching.nothing-below-what", "nothing below what the plan promises"))] if view.promise else []
+    )
     if view.promise is not None:
         promised, as_what = _lifted(cause, view.promise)
-        gaps.append((promised - rate, f"{as_what} {promised:.3g} tokens/s for one user, now {rate:.3g}"))
+        gaps.append(
+            (
+                promised - rate,
+                sentence(
+                    "watching.tokens-s-one",
+                    "{as_what} {promised:.3g} tokens/s for one user, now {rate:.3g}",
+                    as_what=as_what,
+                    promised=promised,
+                    rate=rate,
+                ),
+            )
+        )
     if cause.rule.loss and lost < 0.99:
-        gaps.append((rate * lost / (1 - lost), f"it takes {100 * lost:.0f} % of the time, now {rate:.3g} tokens/s"))
+        gaps.append(
+            (
+                rate * lost / (1 - lost),
+                sentence(
+                    "watching.takes-time-now",
+                    "it takes {lost:.0f} % of the time, now {rate:.3g} tokens/s",
+                    lost=100 * lost,
+                    rate=rate,
+                ),
+            )
+        )
     if not gaps:
         return None
     gap, note = max(gaps)
@@ -156,8 +190,12 @@ def _lifted(cause: Cause, promise: Promise) -> tuple[float, str]:
     """The rate with the fault lifted: plans are made without faults, but for those of the machine itself."""
     for each in promise.mended:
         if each.rule == cause.rule.id:
-            return each.decode_tok_s, "on the mended machine the plan promises"
-    return promise.decode_tok_s, "the plan promises" if promise.limited_by else "expected are"
+            return each.decode_tok_s, sentence(
+                "watching.mended-machine-plan", "on the mended machine the plan promises"
+            )
+    return promise.decode_tok_s, sentence(
+        "watching.plan-promises", "the plan promises"
+    ) if promise.limited_by else sentence("watching.expected", "expected are")
 
 
 def told(diagnosis: Diagnosis) -> tuple[Finding, ...]:

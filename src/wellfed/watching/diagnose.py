@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from wellfed.message import sentence
 from wellfed.nouns.finding import Cost, Finding, Verdict
 from wellfed.watching.registry import ALL
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign
@@ -54,7 +55,9 @@ def diagnose(view: View, rules: Sequence[Rule] = ALL) -> Diagnosis:
     """Every rule over the view. Faults come before healthy limits; with neither, or with a contradiction, unknown."""
     thin = _too_thin(view)
     if thin:
-        return Diagnosis(view, (), thin, ("Watch for longer: `wellfed watch --for 30`.",))
+        return Diagnosis(
+            view, (), thin, (sentence("diagnose.watch-longer-wellfed", "Watch for longer: `wellfed watch --for 30`."),)
+        )
     fired, crashed = _fired(view, rules)
     ills = _ranked([cause for cause in fired if cause.rule.kind is Kind.ILL])
     if ills:
@@ -68,9 +71,19 @@ def diagnose(view: View, rules: Sequence[Rule] = ALL) -> Diagnosis:
 
 def _too_thin(view: View) -> str:
     if view.samples < _LEAST_SAMPLES or view.seconds < _LEAST_SECONDS:
-        return f"too little was seen: {view.samples} samples over {view.seconds:.1f} s"
+        return sentence(
+            "diagnose.too-little-seen",
+            "too little was seen: {samples} samples over {seconds:.1f} s",
+            samples=view.samples,
+            seconds=view.seconds,
+        )
     if view.coverage < _LEAST_COVERAGE:
-        return f"samples have gaps: they cover {100 * view.coverage:.0f} % of {view.seconds:.0f} s"
+        return sentence(
+            "diagnose.samples-gaps-they",
+            "samples have gaps: they cover {coverage:.0f} % of {seconds:.0f} s",
+            coverage=100 * view.coverage,
+            seconds=view.seconds,
+        )
     return ""
 
 
@@ -114,45 +127,97 @@ def _slower_than_planned(view: View) -> str:
     least = 0.7 * promise.decode_low_tok_s / promise.decode_tok_s
     if share >= least:
         return ""
-    return f"{100 * share:.0f} % of the plan's tokens/s, and no cause is seen"
+    return sentence(
+        "diagnose.plan-tokens-s", "{share:.0f} % of the plan's tokens/s, and no cause is seen", share=100 * share
+    )
 
 
 def _nothing_fits(view: View) -> str:
     if view.probe is not None and view.probe.error and not view.probe.answered:
-        return f"requests of our own are not answered: {view.probe.error}"
+        return sentence(
+            "diagnose.requests-our-own", "requests of our own are not answered: {error}", error=view.probe.error
+        )
     if view.probe is not None and view.probe.tok_s is not None and view.promise is not None and view.process is None:
         share = view.probe.tok_s / view.promise.decode_tok_s
-        return f"asked, it gives {100 * share:.0f} % of the tokens/s that were promised: neither slow nor as promised"
+        return sentence(
+            "diagnose.asked-gives-tokens",
+            "asked, it gives {share:.0f} % of the tokens/s that were promised: neither slow nor as promised",
+            share=100 * share,
+        )
     if view.process is None and view.engine is None:
-        return "neither the process nor the endpoint could be read"
+        return sentence("diagnose.neither-process-nor", "neither the process nor the endpoint could be read")
     if view.engine is None:
-        return "the engine's own metrics could not be read"
+        return sentence("diagnose.engine-own-metrics", "the engine's own metrics could not be read")
     if view.engine.error:
-        return f"the engine tells nothing: {view.engine.error}"
-    return "nothing seen explains what the engine does"
+        return sentence("diagnose.engine-tells-nothing", "the engine tells nothing: {error}", error=view.engine.error)
+    return sentence("diagnose.nothing-seen", "nothing seen explains what the engine does")
 
 
 def _what_next(view: View) -> tuple[str, ...]:
     found = []
     troubles = {part.trouble for part in (view.engine, view.probe) if part is not None}
     if "key" in troubles:
-        found.append("Give its key: `wellfed watch --api-key-file FILE`, or the variable WELLFED_API_KEY.")
+        found.append(
+            sentence(
+                "diagnose.give-key-wellfed",
+                "Give its key: `wellfed watch --api-key-file FILE`, or the variable WELLFED_API_KEY.",
+            )
+        )
     if "certificate" in troubles:
-        found.append("Name the authority that signed its certificate (SSL_CERT_FILE=FILE), or watch it over http.")
+        found.append(
+            sentence(
+                "diagnose.name-authority",
+                "Name the authority that signed its certificate (SSL_CERT_FILE=FILE), or watch it over http.",
+            )
+        )
     elif "key" not in troubles and (view.engine is None or view.engine.error or view.engine.running is None):
-        found.append("Start the engine with its metrics on (llama.cpp and SGLang: --metrics, --enable-metrics).")
+        found.append(
+            sentence(
+                "diagnose.start-engine-metrics",
+                "Start the engine with its metrics on (llama.cpp and SGLang: --metrics, --enable-metrics).",
+            )
+        )
     if view.process is None or view.process.threads is None:
-        found.append("Watch on the engine's own machine, in its PID namespace, as its user: threads could not be read.")
+        found.append(
+            sentence(
+                "diagnose.watch-engine-own",
+                "Watch on the engine's own machine, in its PID namespace, as its user: threads could not be read.",
+            )
+        )
     elif view.process.waiting_share is None and view.process.wanting:
-        found.append("This kernel does not tell how long threads wait for a CPU (schedstat): `top -H` meanwhile.")
+        found.append(
+            sentence(
+                "diagnose.kernel-does-tell",
+                "This kernel does not tell how long threads wait for a CPU (schedstat): `top -H` meanwhile.",
+            )
+        )
     if view.probe is None and (view.engine is None or view.engine.error):
-        found.append("Let it be asked: `wellfed watch --probe` measures what a user gets.")
+        found.append(
+            sentence(
+                "diagnose.let-asked-wellfed", "Let it be asked: `wellfed watch --probe` measures what a user gets."
+            )
+        )
     if view.promise is None:
-        found.append("Give the plan to compare with: `wellfed watch --model MODEL`, or a rate with --expect.")
+        found.append(
+            sentence(
+                "diagnose.give-plan-compare",
+                "Give the plan to compare with: `wellfed watch --model MODEL`, or a rate with --expect.",
+            )
+        )
     elif view.process is None:
-        found.append("Watch it on its own machine: without its process and counters only the speed can be told.")
+        found.append(
+            sentence(
+                "diagnose.watch-own-machine",
+                "Watch it on its own machine: without its process and counters only the speed can be told.",
+            )
+        )
     else:
-        found.append("Measure what the plan builds on: `wellfed bench memory`, then `wellfed bench engine`.")
+        found.append(
+            sentence(
+                "diagnose.measure-what-plan",
+                "Measure what the plan builds on: `wellfed bench memory`, then `wellfed bench engine`.",
+            )
+        )
     return tuple(found)
 
 
@@ -167,7 +232,7 @@ def findings(diagnosis: Diagnosis, price: Pricer | None = None) -> tuple[Finding
 def _finding(cause: Cause, view: View, price: Pricer | None) -> Finding:
     ill = cause.rule.kind is Kind.ILL
     grave = cause.sign.strength >= _GRAVE and cause.of is None
-    why = cause.sign.why + (f" (follows from {cause.of})" if cause.of else "")
+    why = cause.sign.why + (sentence("diagnose.follows-from", " (follows from {of})", of=cause.of) if cause.of else "")
     return Finding(
         id=cause.rule.id,
         verdict=(Verdict.FAIL if grave else Verdict.WARN) if ill else Verdict.PASS,

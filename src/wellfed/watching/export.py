@@ -6,13 +6,14 @@ import asyncio
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 
 from wellfed.errors import BadInput
 from wellfed.message import message
 from wellfed.printable import printable, printable_lines
 from wellfed.watching.diagnose import Diagnosis
+from wellfed.watching.facts import Fact
 from wellfed.watching.registry import ALL
 from wellfed.watching.view import GpuView, View
 
@@ -34,7 +35,9 @@ _GAUGES: tuple[tuple[str, str, Callable[[View], float | None]], ...] = (
     ("requests_running", "Requests running.", _of("engine", "running")),
     ("requests_waiting", "Requests waiting.", _of("engine", "waiting")),
     ("kv_cache_usage", "Share of the KV cache in use.", _of("engine", "kv_usage")),
+    ("user_tokens_per_second", "Tokens per second of one running sequence.", _of("engine", "user_tok_s")),
     ("planned_tokens_per_second", "What the plan promises one user.", _of("promise", "decode_tok_s")),
+    ("planned_low_tokens_per_second", "The low end of that promise.", _of("promise", "decode_low_tok_s")),
     ("probe_first_token_seconds", "Time to first token of a probe.", _of("probe", "ttft_s")),
     ("probe_tokens_per_second", "Tokens per second that a probe gets.", _of("probe", "tok_s")),
     ("probe_failed_share", "Share of probes that failed.", _of("probe", "failed")),
@@ -55,8 +58,10 @@ _GPU_GAUGES: tuple[tuple[str, str, Callable[[GpuView], float | None]], ...] = (
 )
 
 
-def prometheus_text(target: str, diagnosis: Diagnosis) -> str:
-    """One page. `wellfed_watch_diagnosis` is 1 for causes that are named, 0 for the others."""
+def prometheus_text(target: str, diagnosis: Diagnosis, facts: Sequence[Fact] = ()) -> str:
+    """One page. `wellfed_watch_diagnosis` is 1 for causes that are named, 0 for the others; `wellfed_watch_fact` is 1
+    for what the machine and its engine are made of, so that a later page tells what has changed.
+    """
     view, name = diagnosis.view, f'target="{_escape(target)}"'
     named = {cause.rule.id: cause for cause in diagnosis.causes}
     lines = _head("diagnosis", "1 for a cause that is named.")
@@ -70,7 +75,15 @@ def prometheus_text(target: str, diagnosis: Diagnosis) -> str:
         value = get(view)
         if value is not None:
             lines += [*_head(metric, text), f"wellfed_watch_{metric}{{{name}}} {float(value):g}"]
-    return "\n".join([*lines, *_gpu_lines(view, name)]) + "\n"
+    return "\n".join([*lines, *_gpu_lines(view, name), *_fact_lines(facts, name)]) + "\n"
+
+
+def _fact_lines(facts: Sequence[Fact], name: str) -> list[str]:
+    lines = [
+        f'wellfed_watch_fact{{{name},subject="{_escape(subject)}",name="{_escape(what)}",value="{_escape(value)}"}} 1'
+        for subject, what, value in facts
+    ]
+    return [*_head("fact", "What this machine and its engine are made of and set to."), *lines] if lines else []
 
 
 def _gpu_lines(view: View, name: str) -> list[str]:
@@ -98,6 +111,7 @@ class Exporter:
     """Holds the last page; one thread serves it to however many ask, each for a short while."""
 
     def __init__(self, host: str, port: int) -> None:
+        self.facts: tuple[Fact, ...] = ()
         self._page = b"# nothing seen yet\n"
         self._listener = _listening(host, port)
         shown = f"[{host}]" if ":" in host else host
@@ -110,7 +124,7 @@ class Exporter:
 
     def update(self, target: str, diagnosis: Diagnosis) -> None:
         """A new page."""
-        self._page = prometheus_text(target, diagnosis).encode("utf-8", "replace")
+        self._page = prometheus_text(target, diagnosis, self.facts).encode("utf-8", "replace")
 
     def close(self) -> None:
         """Serve no more."""

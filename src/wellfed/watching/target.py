@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from wellfed.errors import BadInput
 from wellfed.launch import state
+from wellfed.message import sentence
 from wellfed.watching.samplers.files import names, number, text
 
 _LISTEN = "0A"
@@ -49,27 +51,63 @@ def find(name: str | None = None, pid: int | None = None, url: str | None = None
     if len(alive) == 1:
         return _running(alive[0])
     if alive:
-        raise BadInput("several engines run", f"name one: {', '.join(each.name for each in alive)}")
+        raise BadInput(
+            sentence("target.several-engines-run", "several engines run"),
+            sentence("target.name-one", "name one: {alive}", alive=", ".join(each.name for each in alive)),
+        )
     return _looked_for()
 
 
 def _running(running: state.Running) -> Target:
     if not running.alive:
-        raise BadInput(f"{running.name} has ended", f"`wellfed logs {running.name}` tells why")
+        raise BadInput(
+            sentence("target.ended", "{running} has ended", running=running.name),
+            sentence("target.wellfed-logs-tells", "`wellfed logs {running}` tells why", running=running.name),
+        )
     return Target(running.name, running.pid, running.url, running.model, running.engine, state.key_of(running))
 
 
 def _given(pid: int | None, url: str | None) -> Target:
     if pid is not None and not Path(f"/proc/{pid}").is_dir():
-        raise BadInput(f"no process {pid}", "`wellfed ps`, or `ps aux`")
+        raise BadInput(
+            sentence("target.no-process", "no process {pid}", pid=pid),
+            sentence("target.wellfed-ps-ps", "`wellfed ps`, or `ps aux`"),
+        )
     if url is None and pid is not None:
         ports = listening(pid)
-        url = f"http://127.0.0.1:{ports[0]}" if ports else None
+        url = f"http://{address_of(pid)}:{ports[0]}" if ports else None
     elif url is not None and pid is None and _is_local(url):
         port = urlsplit(url).port or (443 if url.startswith("https") else 80)
         pid = owner(port)
     engine = engine_of(pid) if pid is not None else None
-    return Target(url or f"process {pid}", pid, url, engine=engine, key=state.key_at(url) if url else None)
+    return Target(
+        url or sentence("target.process", "process {pid}", pid=pid),
+        pid,
+        url,
+        engine=engine,
+        key=state.key_at(url) if url else None,
+    )
+
+
+def address_of(pid: int) -> str:
+    """Where the process can be reached from here: loopback, or the address of its own network namespace (a container's,
+    a pod's), as its routing table tells it (/proc/PID/net/fib_trie; proc(5), namespaces(7)).
+    """
+    try:
+        apart = Path(f"/proc/{pid}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
+    except OSError:  # not ours to see
+        apart = False
+    return own_address(text(f"/proc/{pid}/net/fib_trie") or "") if apart else "127.0.0.1"
+
+
+def own_address(fib_trie: str) -> str:
+    """The first address of a host that is not loopback; loopback where there is none."""
+    lines = fib_trie.splitlines()
+    for line, following in pairwise(lines):
+        address = line.rpartition("|-- ")[2].strip()
+        if following.split() == ["/32", "host", "LOCAL"] and not address.startswith("127."):
+            return address
+    return "127.0.0.1"
 
 
 def engine_of(pid: int) -> str | None:
@@ -87,8 +125,14 @@ def _looked_for() -> Target:
     if len(found) == 1:
         return _given(found[0], None)
     if found:
-        raise BadInput("several engines run", f"choose one with --pid: {', '.join(map(str, found))}")
-    raise BadInput("no running engine was found", "name one: --url http://127.0.0.1:8080, or --pid")
+        raise BadInput(
+            sentence("target.several-engines-run", "several engines run"),
+            sentence("target.choose-one-pid", "choose one with --pid: {found}", found=", ".join(map(str, found))),
+        )
+    raise BadInput(
+        sentence("target.no-running-engine", "no running engine was found"),
+        sentence("target.name-one-url", "name one: --url http://127.0.0.1:8080, or --pid"),
+    )
 
 
 def _is_local(url: str) -> bool:

@@ -10,6 +10,7 @@ from typing import IO
 
 from wellfed import plain_file
 from wellfed.errors import BadInput
+from wellfed.message import sentence
 from wellfed.watching.codec import from_json, to_json
 from wellfed.watching.sample import Sample
 
@@ -101,7 +102,10 @@ def _texts(path: Path) -> Iterator[str]:
         try:
             yield line.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise BadInput(f"{path} is not text", "a trace is what `wellfed watch --record` writes") from error
+            raise BadInput(
+                sentence("trace.text", "{path} is not text", path=path),
+                sentence("trace.trace-what-wellfed", "a trace is what `wellfed watch --record` writes"),
+            ) from error
 
 
 def parse(lines: Iterable[str], name: str = "trace") -> Trace:
@@ -112,13 +116,24 @@ def parse(lines: Iterable[str], name: str = "trace") -> Trace:
 
 
 def _header(name: str, line: str) -> Header:
-    hint = "a trace is what `wellfed watch --record` writes"
+    hint = sentence("trace.trace-what-wellfed", "a trace is what `wellfed watch --record` writes")
     try:
         found = from_json(Header, json.loads(line))
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"{name}, line 1: not a trace ({error})", hint) from error
+        raise BadInput(
+            sentence("trace.line-1-trace", "{name}, line 1: not a trace ({error})", name=name, error=error), hint
+        ) from error
     if found.schema != SCHEMA:
-        raise BadInput(f"{name}, line 1: schema {found.schema!r}, and {SCHEMA} is known here", "update wellfed")
+        raise BadInput(
+            sentence(
+                "trace.line-1-schema",
+                "{name}, line 1: schema {schema!r}, and {schema2} is known here",
+                name=name,
+                schema=found.schema,
+                schema2=SCHEMA,
+            ),
+            sentence("trace.update-wellfed", "update wellfed"),
+        )
     return found
 
 
@@ -129,5 +144,7 @@ def _samples(name: str, numbered: Iterator[tuple[int, str]]) -> Iterator[Sample]
         try:
             yield from_json(Sample, json.loads(line))
         except (ValueError, RecursionError) as error:
-            hint = "the line is cut or from elsewhere; remove it to replay the rest"
-            raise BadInput(f"{name}, line {number}: {error}", hint) from error
+            hint = sentence("trace.line-cut-from", "the line is cut or from elsewhere; remove it to replay the rest")
+            raise BadInput(
+                sentence("trace.line", "{name}, line {number}: {error}", name=name, number=number, error=error), hint
+            ) from error

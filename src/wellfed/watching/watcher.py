@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 
 from wellfed.asking.address import Address
+from wellfed.message import sentence
 from wellfed.watching.diagnose import Diagnosis, diagnose
 from wellfed.watching.sample import Sample
 from wellfed.watching.samplers.cgroup import CgroupSampler
@@ -59,7 +60,17 @@ class Sampler:
     def unread(self) -> tuple[str, ...]:
         """What could not be read, and what is missed by it."""
         log = self._kernel.unread if self._kernel is not None else ""
-        return (f"the kernel's log is not readable ({log}): errors that only it tells are not seen",) if log else ()
+        return (
+            (
+                sentence(
+                    "watcher.kernel-log-readable",
+                    "the kernel's log is not readable ({log}): errors that only it tells are not seen",
+                    log=log,
+                ),
+            )
+            if log
+            else ()
+        )
 
     def __enter__(self) -> Sampler:
         return self

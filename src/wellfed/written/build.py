@@ -12,6 +12,7 @@ from wellfed.catalog.tables import table
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import Gpu, Machine, Nic, Origin, Socket
 from wellfed.hardware.parts import CpuSpec, GpuSpec
+from wellfed.message import sentence
 from wellfed.provenance import Assumption
 from wellfed.units import GIB
 from wellfed.written.describe import describe
@@ -42,7 +43,10 @@ def _hosted(parts: PartsList) -> Machine | BadInput:
             return _assembled(parts, cpu, count, notes)
         except BadInput as error:
             refusal = refusal or error
-    return refusal or BadInput("no host is known for these parts", "name a CPU")
+    return refusal or BadInput(
+        sentence("written.build.no-host-known", "no host is known for these parts"),
+        sentence("written.build.name-cpu", "name a CPU"),
+    )
 
 
 def _assembled(parts: PartsList, cpu: CpuSpec, count: int, notes: tuple[Assumption, ...]) -> Machine:
@@ -115,7 +119,12 @@ def _with_unified_memory(parts: PartsList) -> PartsList:
         found = find_gpu(f"{base} {total}")
     if found is None:
         sold = [spec.name for spec in gpus() if spec.name.startswith(f"{base} ") or spec.name == base]
-        raise BadInput(f"no {base} with {parts.memory.total_gib:g} GB", f"sold as {', '.join(sold)}")
+        raise BadInput(
+            sentence(
+                "written.build.no-gb", "no {base} with {total_gib:g} GB", base=base, total_gib=parts.memory.total_gib
+            ),
+            sentence("written.build.sold", "sold as {sold}", sold=", ".join(sold)),
+        )
     cards = [replace(card, spec=found.spec) if card.spec == unified else card for card in parts.cards]
     return replace(parts, cards=tuple(cards), memory=None, assumptions=(*_settled(parts, unified), *found.assumptions))
 
@@ -160,7 +169,17 @@ def _cpus(parts: PartsList) -> Iterator[tuple[CpuSpec, int, tuple[Assumption, ..
         for name, count in usual_hosts([card.spec for card in parts.cards]):
             cpu = cpu_named(name)
             text = f"{count}x {cpu.name}" if count > 1 else cpu.name
-            yield cpu, count, (Assumption(text, "no CPU was named: a usual host for these GPUs", reading=True),)
+            yield (
+                cpu,
+                count,
+                (
+                    Assumption(
+                        text,
+                        sentence("written.build.no-cpu-named", "no CPU was named: a usual host for these GPUs"),
+                        reading=True,
+                    ),
+                ),
+            )
 
 
 def _own_cpu(parts: PartsList, own: GpuSpec, cpu_id: str) -> tuple[CpuSpec, int, tuple[Assumption, ...]]:
@@ -168,11 +187,30 @@ def _own_cpu(parts: PartsList, own: GpuSpec, cpu_id: str) -> tuple[CpuSpec, int,
     if parts.cpu is not None and parts.cpu.id != included.id:
         inside = parts.cpu.graphics_id
         if not own.memory_of_host or parts.cpu.vendor != own.vendor or inside not in (None, own.id):
-            raise BadInput(f"{own.name} comes with {included.name}, not {parts.cpu.name}", "leave the CPU out")
+            raise BadInput(
+                sentence(
+                    "written.build.comes",
+                    "{own} comes with {included}, not {cpu}",
+                    own=own.name,
+                    included=included.name,
+                    cpu=parts.cpu.name,
+                ),
+                sentence("written.build.leave-cpu-out", "leave the CPU out"),
+            )
         return parts.cpu, parts.sockets, ()
     told: tuple[Assumption, ...] = ()
     if own.memory_of_host and parts.cpu is None:
-        told = (Assumption(included.name, f"{own.name} comes with several CPUs; this one was taken", reading=True),)
+        told = (
+            Assumption(
+                included.name,
+                sentence(
+                    "written.build.comes-several-cpus",
+                    "{own} comes with several CPUs; this one was taken",
+                    own=own.name,
+                ),
+                reading=True,
+            ),
+        )
     chips = sum(1 for card in parts.cards if card.spec.cpu_id)
     per_cpu = 2 if own.id.startswith("gb") and own.form == "superchip" else 1
     return included, max(1, -(-chips // per_cpu)), told
@@ -207,7 +245,18 @@ def _network(parts: PartsList) -> tuple[float | None, tuple[Assumption, ...]]:
         return parts.network_bytes_per_s, ()
     built_in = next((card.spec for card in parts.cards if card.spec.network_bytes_per_s), None)
     if built_in is None:
-        text = f"{parts.count} machines with an unknown network"
-        return None, (Assumption(text, "network speed unknown: no network= was given", reading=True),)
+        text = sentence("written.build.machines-unknown", "{count} machines with an unknown network", count=parts.count)
+        return None, (
+            Assumption(
+                text,
+                sentence("written.build.network-speed", "network speed unknown: no network= was given"),
+                reading=True,
+            ),
+        )
     rate = built_in.network_bytes_per_s or 0.0
-    return rate, (Assumption(f"{rate * 8 / 1e9:g} Gb/s network", f"{built_in.name} has it built in"),)
+    return rate, (
+        Assumption(
+            sentence("written.build.gb-s-network", "{rate:g} Gb/s network", rate=rate * 8 / 1e9),
+            sentence("written.build.built", "{built_in} has it built in", built_in=built_in.name),
+        ),
+    )

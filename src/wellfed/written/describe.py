@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from wellfed.hardware.machine import Socket
+from wellfed.message import sentence
 from wellfed.written.parts_list import Card, PartsList, Seat
 
 
@@ -37,7 +38,7 @@ def _seat(seat: Seat) -> str:
     words = [f"gen{seat.generation}"] if seat.generation else []
     words += [f"x{seat.width}"] if seat.width else []
     words += ["chipset"] if seat.chipset else []
-    words += ["behind a switch"] if seat.switch else []
+    words += [sentence("describe.behind-switch", "behind a switch")] if seat.switch else []
     words += [f"socket {seat.socket}"] if seat.socket is not None else []
     words += [f"@{seat.power_limit_w:g}w"] if seat.power_limit_w else []
     return " ".join(words)

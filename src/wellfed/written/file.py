@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfed.errors import BadInput
+from wellfed.message import sentence
 from wellfed.plain_file import read_text
 from wellfed.written.line import complete, read_piece
 from wellfed.written.parts_list import PartsList
@@ -42,12 +43,27 @@ def read_table(path: Path) -> Mapping[str, Any]:
     try:
         table = tomllib.loads(read_text(path))
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path} is not TOML: {error}", f"keys: {', '.join(_KINDS)}") from error
+        raise BadInput(
+            sentence("written.file.toml", "{path} is not TOML: {error}", path=path, error=error),
+            sentence("written.file.keys", "keys: {kinds}", kinds=", ".join(_KINDS)),
+        ) from error
     for key, value in table.items():
         if key not in _KINDS:
-            raise BadInput(f"{path}: unknown key {key!r}", f"keys: {', '.join(_KINDS)}")
+            raise BadInput(
+                sentence("written.file.unknown-key", "{path}: unknown key {key!r}", path=path, key=key),
+                sentence("written.file.keys", "keys: {kinds}", kinds=", ".join(_KINDS)),
+            )
         if not isinstance(value, _KINDS[key]) or (isinstance(value, bool) and bool not in _KINDS[key]):
-            raise BadInput(f"{path}: {key} = {value!r} is of the wrong kind", None)
+            raise BadInput(
+                sentence(
+                    "written.file.wrong-kind",
+                    "{path}: {key} = {value!r} is of the wrong kind",
+                    path=path,
+                    key=key,
+                    value=value,
+                ),
+                None,
+            )
     return table
 
 
@@ -57,16 +73,21 @@ def parts_of_table(table: Mapping[str, Any], start: PartsList) -> PartsList:
     gpus = table.get("gpus", [])
     for text in (*([gpus] if isinstance(gpus, str) else gpus), table.get("cpu", ""), table.get("memory", "")):
         if not isinstance(text, str):
-            raise BadInput(f"{text!r} is not the name of a GPU", 'gpus = ["2x rtx 4090"]')
+            raise BadInput(
+                sentence("written.file.name-gpu", "{text!r} is not the name of a GPU", text=text),
+                sentence("written.file.gpus-2x-rtx", 'gpus = ["2x rtx 4090"]'),
+            )
         if text.strip():
             parts = read_piece(parts, text.strip())
     for key, setter in _SETTERS.items():
         if key in table:
             parts = setter(parts, table[key])
-    return complete(parts, str(table.get("name", "the file")))
+    return complete(parts, str(table.get("name", sentence("written.file.file", "the file"))))
 
 
 def _positive(key: str, value: float) -> float:
     if not 0 <= value < 1e9:
-        raise BadInput(f"{key} = {value:g} is not possible", None)
+        raise BadInput(
+            sentence("written.file.possible", "{key} = {value:g} is not possible", key=key, value=value), None
+        )
     return float(value)

@@ -16,6 +16,7 @@ from wellfed.catalog.hardware import Resolved, find_cpu, find_gpu, near_parts
 from wellfed.catalog.hardware import gpu as gpu_named
 from wellfed.errors import BadInput, UnknownName
 from wellfed.hardware.parts import CpuSpec, GpuSpec
+from wellfed.message import sentence
 from wellfed.provenance import Assumption
 from wellfed.written.modules import take_memory, with_size
 from wellfed.written.parts_list import GPUS_MAX, SYSTEM_FORMS, Card, PartsList, Seat, UnnamedCpu
@@ -33,7 +34,7 @@ _PIECES = re.compile(
 )
 _NVLINK_ASIDE = re.compile(r"\s+(?:with\s+)?(?:nvlink|nv-link)(?:\s*bridges?|ed)?$", re.IGNORECASE)
 _PLURAL = re.compile(r"(?<=\d)s\b", re.IGNORECASE)
-_EXAMPLE = 'for example: "2x rtx 4090, ryzen 9 7950x, 2x32GB ddr5"'
+_EXAMPLE = sentence("written.line.example-2x-rtx", 'for example: "2x rtx 4090, ryzen 9 7950x, 2x32GB ddr5"')
 _NODES = re.compile(
     r"^(\d{1,3})\s*x?\s*(?:nodes?|machines?|servers?|hosts?)\s*(?:of|with|x|:)?\s*(?=\S)", re.IGNORECASE
 )
@@ -51,7 +52,9 @@ def read_line(text: str) -> PartsList:
 def complete(parts: PartsList, text: str) -> PartsList:
     """The list once everything is read. Raises BadInput where it names no GPU and no CPU."""
     if not parts.cards and parts.cpu is None and parts.unnamed_cpu is None:
-        raise BadInput(f"no GPU and no CPU in {text.strip()!r}", _EXAMPLE)
+        raise BadInput(
+            sentence("written.line.no-gpu-cpu", "no GPU and no CPU in {text!r}", text=text.strip()), _EXAMPLE
+        )
     return seated(parts)
 
 
@@ -101,7 +104,11 @@ def _without_unknown_start(parts: PartsList, words: list[str]) -> PartsList | No
             return None
         rest = _named(parts, " ".join(words[at:]))
         if rest is not None:
-            told = Assumption(f"{start!r} is left out", "no part is called so", reading=True)
+            told = Assumption(
+                sentence("written.line.left-out", "{start!r} is left out", start=start),
+                sentence("written.line.no-part-called", "no part is called so"),
+                reading=True,
+            )
             return replace(rest, assumptions=(*rest.assumptions, told))
     return None
 
@@ -119,7 +126,10 @@ def _named(parts: PartsList, piece: str) -> PartsList | None:
         if not counted and seat == Seat(width=seat.width) and seat.width is not None and _counts_by_x(found.spec):
             count, seat = seat.width, Seat()  # "H800 x8": modules have no lanes to choose, nobody starves an L20
         unsure = seat.width is not None and not counted and seat == Seat(width=seat.width)
-        text, reason = f"one {found.spec.name} on {seat.width} lanes", f"for several cards write {seat.width}x first"
+        text, reason = (
+            sentence("written.line.one-lanes", "one {spec} on {width} lanes", spec=found.spec.name, width=seat.width),
+            sentence("written.line.several-cards-write", "for several cards write {width}x first", width=seat.width),
+        )
         return _with_gpus(parts, found, count, seat, (Assumption(text, reason, reading=True),) if unsure else ())
     if seat == Seat(width=seat.width) and seat.width is not None and not counted:
         count, seat = seat.width, Seat()  # "epyc 9965 x4": sockets have no lanes
@@ -154,8 +164,16 @@ def _without_sample(name: str) -> tuple[str, bool]:
 def _sample_note(spec: CpuSpec, sample: bool) -> tuple[Assumption, ...]:
     if not sample:
         return ()
-    text = f"engineering sample taken as its public twin, {spec.name}"
-    return (Assumption(text, "samples run at lower clocks, and some with fewer features", reading=True),)
+    text = sentence(
+        "written.line.engineering-sample", "engineering sample taken as its public twin, {spec}", spec=spec.name
+    )
+    return (
+        Assumption(
+            text,
+            sentence("written.line.samples-run-lower", "samples run at lower clocks, and some with fewer features"),
+            reading=True,
+        ),
+    )
 
 
 def _trailing_sockets(name: str, count: int) -> tuple[str, int]:
@@ -180,8 +198,23 @@ def _machines_of(parts: PartsList, machines: int, cards: int, name: str, piece: 
         return _named(parts, f"{machines * cards}x {name}") if min(machines, cards) == 1 else None
     if machines == 1:
         return _named(parts, f"{cards}x {name}")
-    text = f"{machines} machines with {cards} {found.spec.name} each"
-    told = Assumption(text, f"{piece!r} counts twice; for one machine write {machines * cards}x", reading=True)
+    text = sentence(
+        "written.line.machines-each",
+        "{machines} machines with {cards} {spec} each",
+        machines=machines,
+        cards=cards,
+        spec=found.spec.name,
+    )
+    told = Assumption(
+        text,
+        sentence(
+            "written.line.counts-twice-one",
+            "{piece!r} counts twice; for one machine write {machines}x",
+            piece=piece,
+            machines=machines * cards,
+        ),
+        reading=True,
+    )
     return _with_gpus(with_nodes(parts, machines), found, cards, Seat(), (told,))
 
 
@@ -204,7 +237,10 @@ def _with_gpus(
 ) -> PartsList:
     if count == 0 or len(parts.cards) + count > GPUS_MAX:
         raise BadInput(
-            f"{len(parts.cards) + count} GPUs in one machine", f"1 to {GPUS_MAX}; several machines: add nodes=N"
+            sentence("written.line.gpus-one-machine", "{count} GPUs in one machine", count=len(parts.cards) + count),
+            sentence(
+                "written.line.1-several-machines", "1 to {gpus_max}; several machines: add nodes=N", gpus_max=GPUS_MAX
+            ),
         )
     if found.spec.form in SYSTEM_FORMS:
         return _with_systems(parts, found, count, seat)
@@ -219,9 +255,22 @@ def _with_systems(parts: PartsList, found: Resolved[GpuSpec], count: int, seat: 
     """A part that is a whole system ("2x dgx spark"): so many machines with one each."""
     before = next((card.spec for card in parts.cards if card.spec.form in SYSTEM_FORMS), None)
     if before is not None and before != found.spec:
-        raise BadInput(f"{before.name} and {found.spec.name} are two systems", "describe one at a time")
+        raise BadInput(
+            sentence(
+                "written.line.two-systems",
+                "{before} and {spec} are two systems",
+                before=before.name,
+                spec=found.spec.name,
+            ),
+            sentence("written.line.describe-one-time", "describe one at a time"),
+        )
     count += parts.count if before is not None else 0
-    text, reason = f"{count} machines with one {found.spec.name} each", "it is a whole system"
+    text, reason = (
+        sentence(
+            "written.line.machines-one-each", "{count} machines with one {spec} each", count=count, spec=found.spec.name
+        ),
+        sentence("written.line.whole-system", "it is a whole system"),
+    )
     return replace(
         parts,
         cards=parts.cards if before is not None else (*parts.cards, Card(found.spec, seat)),
@@ -237,13 +286,20 @@ def _with_systems(parts: PartsList, found: Resolved[GpuSpec], count: int, seat: 
 def _with_cpu(parts: PartsList, found: Resolved[CpuSpec], count: int, name: str) -> PartsList:
     if parts.unnamed_cpu is not None or (parts.cpu is not None and parts.cpu != found.spec):
         other = parts.cpu.name if parts.cpu else parts.unnamed_cpu.text if parts.unnamed_cpu else "?"
-        raise BadInput(f"two kinds of CPU: {other} and {found.spec.name}", "a machine has one kind")
+        raise BadInput(
+            sentence(
+                "written.line.two-kinds-cpu", "two kinds of CPU: {other} and {spec}", other=other, spec=found.spec.name
+            ),
+            sentence("written.line.machine-one-kind", "a machine has one kind"),
+        )
     sockets = count + (parts.sockets if parts.cpu is not None else 0)
     if not 1 <= sockets <= found.spec.sockets_max:
         most = found.spec.sockets_max
         raise BadInput(
-            f"{sockets} sockets of {found.spec.name}",
-            f"it runs in machines of {'one socket' if most == 1 else f'up to {most} sockets'}",
+            sentence("written.line.sockets", "{sockets} sockets of {spec}", sockets=sockets, spec=found.spec.name),
+            sentence("written.line.one-socket", "it runs in machines of one socket")
+            if most == 1
+            else sentence("written.line.up-sockets", "it runs in machines of up to {most} sockets", most=most),
         )
     notes = (*parts.assumptions, *found.assumptions, *_other_core_count(found.spec, name))
     return replace(parts, cpu=found.spec, sockets=sockets, assumptions=notes)
@@ -254,14 +310,36 @@ def _other_core_count(spec: CpuSpec, name: str) -> tuple[Assumption, ...]:
     stated = [count for count in (*query.hard.cores, *query.soft.cores) if count]
     if not stated or spec.cores in stated or spec.threads in stated:
         return ()
-    text = f"{spec.name} with all its {spec.cores} cores, not {stated[0]}"
-    return (Assumption(text, "the catalogue's part has so many; a share of it is not a machine", reading=True),)
+    text = sentence(
+        "written.line.all-cores",
+        "{spec} with all its {cores} cores, not {stated}",
+        spec=spec.name,
+        cores=spec.cores,
+        stated=stated[0],
+    )
+    return (
+        Assumption(
+            text,
+            sentence(
+                "written.line.catalogue-part-so", "the catalogue's part has so many; a share of it is not a machine"
+            ),
+            reading=True,
+        ),
+    )
 
 
 def _with_unnamed_cpu(parts: PartsList, unnamed: UnnamedCpu, count: int) -> PartsList:
     if parts.cpu is not None and unnamed.only_counts:
-        text = f"{parts.cpu.name} with all its {parts.cpu.cores} cores, not {unnamed.text!r}"
-        told = Assumption(text, "a share of a machine is not planned", reading=True)
+        text = sentence(
+            "written.line.all-cores-2",
+            "{cpu} with all its {cores} cores, not {unnamed!r}",
+            cpu=parts.cpu.name,
+            cores=parts.cpu.cores,
+            unnamed=unnamed.text,
+        )
+        told = Assumption(
+            text, sentence("written.line.share-machine", "a share of a machine is not planned"), reading=True
+        )
         return replace(parts, assumptions=(*parts.assumptions, told))
     before = parts.unnamed_cpu
     if before is not None and unnamed.only_counts:
@@ -269,7 +347,15 @@ def _with_unnamed_cpu(parts: PartsList, unnamed: UnnamedCpu, count: int) -> Part
         return replace(parts, unnamed_cpu=joined)
     if parts.cpu is not None or (before is not None and before != unnamed):
         other = parts.cpu.name if parts.cpu else before.text if before else "?"
-        raise BadInput(f"two kinds of CPU: {other} and {unnamed.text}", "a machine has one kind")
+        raise BadInput(
+            sentence(
+                "written.line.two-kinds-cpu-2",
+                "two kinds of CPU: {other} and {unnamed}",
+                other=other,
+                unnamed=unnamed.text,
+            ),
+            sentence("written.line.machine-one-kind", "a machine has one kind"),
+        )
     if not 1 <= count <= 8:
-        raise BadInput(f"{count} sockets", "1 to 8")
+        raise BadInput(sentence("written.line.socket-count", "{count} sockets", count=count), "1 to 8")
     return replace(parts, unnamed_cpu=unnamed, sockets=(parts.sockets if before is not None else 0) + count)

@@ -8,6 +8,7 @@ from itertools import combinations
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import GpuLink
 from wellfed.hardware.parts import GpuSpec
+from wellfed.message import sentence
 from wellfed.written.parts_list import PartsList
 
 
@@ -23,7 +24,10 @@ def gpu_links(parts: PartsList) -> tuple[GpuLink, ...]:
     specs = {card.spec.id: card.spec for card in parts.cards}
     if parts.nvlink and not any(spec.vendor == "nvidia" and spec.link_bytes_per_s for spec in specs.values()):
         names = ", ".join(spec.name for spec in specs.values()) or "no GPU"
-        raise BadInput(f"{names}: no NVLink", "leave nvlink out; the cards talk over PCIe")
+        raise BadInput(
+            f"{names}: no NVLink",
+            sentence("written.links.leave-nvlink-out", "leave nvlink out; the cards talk over PCIe"),
+        )
     return tuple(link for key, members in groups.items() for link in _group_links(parts, specs[key], members))
 
 
@@ -56,7 +60,13 @@ def _baseboard(spec: GpuSpec, rate: float, members: Sequence[int]) -> Iterator[G
     if len(members) > spec.link_peers:
         most = spec.link_peers
         raise BadInput(
-            f"{len(members)} {spec.name} in one machine", f"{most} share a board: write {most}x {spec.name}, nodes=N"
+            sentence("written.links.one-machine", "{count} {spec} in one machine", count=len(members), spec=spec.name),
+            sentence(
+                "written.links.share-board-write",
+                "{most} share a board: write {most}x {spec}, nodes=N",
+                most=most,
+                spec=spec.name,
+            ),
         )
     switched = spec.link_switched or (spec.vendor == "nvidia" and spec.architecture not in ("pascal", "volta"))
     for a, b in combinations(members, 2):

@@ -15,6 +15,7 @@ from wellfed.catalog import names
 from wellfed.catalog.tables import table
 from wellfed.errors import BadInput, UnknownName, nearest
 from wellfed.hardware.machine import Machine
+from wellfed.message import sentence
 from wellfed.plain_file import named_path
 from wellfed.provenance import Assumption
 from wellfed.written.build import build
@@ -77,7 +78,10 @@ def load_machine(path: Path) -> Machine:
 
 def _parts(text: str) -> PartsList:
     if not text.strip() or len(text) > LINE_MAX:
-        raise BadInput("not a machine", 'for example: "2x rtx 4090, ryzen 9 7950x, 2x32GB ddr5-5600"')
+        raise BadInput(
+            sentence("machines.machine", "not a machine"),
+            sentence("machines.example-2x-rtx", 'for example: "2x rtx 4090, ryzen 9 7950x, 2x32GB ddr5-5600"'),
+        )
     return read_line(_expanded(text))
 
 
@@ -94,7 +98,11 @@ def _with_network(parts: PartsList, nodes: int | None, network: str | None) -> P
         parts = replace(parts, network_bytes_per_s=network_bytes_per_s(network))
     if parts.network_bytes_per_s is None or parts.count > 1:
         return parts
-    told = Assumption("one machine: its network carries nothing", "several machines: add nodes=N", reading=True)
+    told = Assumption(
+        sentence("machines.one-machine-network", "one machine: its network carries nothing"),
+        sentence("machines.several-machines-add", "several machines: add nodes=N"),
+        reading=True,
+    )
     return replace(parts, assumptions=(*parts.assumptions, told))
 
 

@@ -14,6 +14,7 @@ from wellfed.catalog.tables import table
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import Dimm, Socket
 from wellfed.hardware.parts import CpuSpec
+from wellfed.message import sentence
 from wellfed.provenance import Assumption
 from wellfed.units import GIB
 from wellfed.written.parts_list import Modules
@@ -50,8 +51,19 @@ def sockets_with_memory(
     if max(per_socket) > cpu.memory_channels * _deepest(cpu, kit.kind):
         most = cpu.memory_channels * _deepest(cpu, kit.kind) * count
         raise BadInput(
-            f"{kit.count} modules on {count} {cpu.name}",
-            f"{cpu.memory_channels} channels per socket take at most {most} modules in all",
+            sentence(
+                "written.memory.modules",
+                "{count} modules on {count2} {cpu}",
+                count=kit.count,
+                count2=count,
+                cpu=cpu.name,
+            ),
+            sentence(
+                "written.memory.channels-per-socket",
+                "{memory_channels} channels per socket take at most {most} modules in all",
+                memory_channels=cpu.memory_channels,
+                most=most,
+            ),
         )
     speed, more = _speed(cpu, kit, -(-max(per_socket) // cpu.memory_channels))
     notes = (*notes, *more, *_uneven(cpu, per_socket))
@@ -69,13 +81,32 @@ def _kit(cpu: CpuSpec, count: int, stated: Modules | None) -> tuple[_Kit, tuple[
         sizes = (given.module_gib,) * (given.count * (count if given.per_socket else 1))
     elif given.total_gib is not None:
         sizes = _split(cpu, count, given.total_gib * (count if given.per_socket else 1), kind, given.channels)
-        notes.append(Assumption(f"{_modules(sizes)} GiB modules", "how the memory is divided was not said"))
+        notes.append(
+            Assumption(
+                sentence("written.memory.gib-modules", "{sizes} GiB modules", sizes=_modules(sizes)),
+                sentence("written.memory.how-memory-divided", "how the memory is divided was not said"),
+            )
+        )
     else:
         channels = min(given.channels or cpu.memory_channels, cpu.memory_channels)
         sizes = (_usual_gib(cpu, kind),) * (channels * count)
-        notes.append(Assumption(f"{_modules(sizes)} GiB {kind}", "no memory was named: one module per channel"))
+        notes.append(
+            Assumption(
+                f"{_modules(sizes)} GiB {kind}",
+                sentence("written.memory.no-memory-named", "no memory was named: one module per channel"),
+            )
+        )
     if given.channels and given.channels > cpu.memory_channels:
-        raise BadInput(f"{cpu.name} has {cpu.memory_channels} memory channels, not {given.channels}", "another CPU")
+        raise BadInput(
+            sentence(
+                "written.memory.memory-channels",
+                "{cpu} has {memory_channels} memory channels, not {channels}",
+                cpu=cpu.name,
+                memory_channels=cpu.memory_channels,
+                channels=given.channels,
+            ),
+            sentence("written.memory.another-cpu", "another CPU"),
+        )
     return _Kit(sizes, kind, given.rated_mt_s, given.overclocked), tuple(notes)
 
 
@@ -112,22 +143,56 @@ def _split(cpu: CpuSpec, count: int, total_gib: float, kind: str, channels: int 
                 pair = slots * depth // 2
                 if pair and (large + small) * pair == total_gib:
                     return (int(large),) * pair + (int(small),) * pair
-    raise BadInput(f"no set of {kind} modules makes {total_gib:g} GiB", "write it as modules, for example 8x64GB")
+    raise BadInput(
+        sentence(
+            "written.memory.no-set-modules",
+            "no set of {kind} modules makes {total_gib:g} GiB",
+            kind=kind,
+            total_gib=total_gib,
+        ),
+        sentence("written.memory.write-modules", "write it as modules, for example 8x64GB"),
+    )
 
 
 def _exists(cpu: CpuSpec, kit: _Kit) -> None:
     kinds = (cpu.memory_type, *(kind for kind, _ in cpu.other_memory_mt_s))
     if kit.kind not in kinds:
-        raise BadInput(f"{cpu.name} takes {' or '.join(kinds)}, not {kit.kind}", "another CPU, or other modules")
+        raise BadInput(
+            sentence(
+                "written.memory.takes",
+                "{cpu} takes {kinds}, not {kind}",
+                cpu=cpu.name,
+                kinds=" or ".join(kinds),
+                kind=kit.kind,
+            ),
+            sentence("written.memory.another-cpu-other", "another CPU, or other modules"),
+        )
     sold = _sold(kit.kind)
     sizes, (slowest, fastest) = sold.get("sizes_gib", ()), sold.get("speeds_mt_s", (0, 1e9))
     if kit.count < 1:
-        raise BadInput("no memory modules", "at least one is needed")
+        raise BadInput(
+            sentence("written.memory.no-memory-modules", "no memory modules"),
+            sentence("written.memory.least-one-needed", "at least one is needed"),
+        )
     for size in dict.fromkeys(kit.sizes_gib):
         if size not in sizes:
-            raise BadInput(f"there is no {size} GiB {kit.kind} module", f"sizes: {', '.join(map(str, sizes))} GiB")
+            raise BadInput(
+                sentence(
+                    "written.memory.there-gib-module", "there is no {size} GiB {kind} module", size=size, kind=kit.kind
+                ),
+                sentence("written.memory.sizes-gib", "sizes: {sizes} GiB", sizes=", ".join(map(str, sizes))),
+            )
     if kit.rated_mt_s is not None and not slowest <= kit.rated_mt_s <= fastest:
-        raise BadInput(f"there is no {kit.kind}-{kit.rated_mt_s:g}", f"{kit.kind} runs at {slowest} to {fastest} MT/s")
+        raise BadInput(
+            sentence("written.memory.there", "there is no {kind}-{rated_mt:g}", kind=kit.kind, rated_mt=kit.rated_mt_s),
+            sentence(
+                "written.memory.runs-mt-s",
+                "{kind} runs at {slowest} to {fastest} MT/s",
+                kind=kit.kind,
+                slowest=slowest,
+                fastest=fastest,
+            ),
+        )
 
 
 def _official(cpu: CpuSpec, kind: str) -> tuple[float, ...]:
@@ -143,26 +208,60 @@ def _speed(cpu: CpuSpec, kit: _Kit, depth: int) -> tuple[float, tuple[Assumption
     """MT/s with `depth` modules on the fullest channel, and what to say about it."""
     official = _official(cpu, kit.kind)[depth - 1]
     if kit.overclocked and kit.rated_mt_s:
-        return kit.rated_mt_s, (Assumption(f"memory at {kit.rated_mt_s:g} MT/s", "overclocked, as stated"),)
+        return kit.rated_mt_s, (
+            Assumption(
+                sentence("written.memory.memory-mt-s", "memory at {rated_mt:g} MT/s", rated_mt=kit.rated_mt_s),
+                sentence("written.memory.overclocked-stated", "overclocked, as stated"),
+            ),
+        )
     if depth == 1 and kit.rated_mt_s and cpu.memory_validated_mt_s and kit.kind == cpu.memory_type:
         fast = min(kit.rated_mt_s, cpu.memory_validated_mt_s)
         if fast > official:
             return fast, (
-                Assumption(f"memory at {fast:g} MT/s", f"on boards validated for it; officially {official:g}"),
+                Assumption(
+                    sentence("written.memory.memory-mt-s-2", "memory at {fast:g} MT/s", fast=fast),
+                    sentence(
+                        "written.memory.boards-validated",
+                        "on boards validated for it; officially {official:g}",
+                        official=official,
+                    ),
+                ),
             )
     if kit.rated_mt_s is None or kit.rated_mt_s <= official:
         return kit.rated_mt_s or official, ()
-    why = f"official speed of {cpu.name} with {depth} per channel" if depth > 1 else f"official speed of {cpu.name}"
+    why = (
+        sentence(
+            "written.memory.official-speed-per",
+            "official speed of {cpu} with {depth} per channel",
+            cpu=cpu.name,
+            depth=depth,
+        )
+        if depth > 1
+        else sentence("written.memory.official-speed", "official speed of {cpu}", cpu=cpu.name)
+    )
     return official, (
-        Assumption(f"{kit.kind}-{kit.rated_mt_s:g} at {official:g} MT/s", f"{why}; 'oc' takes the kit's"),
+        Assumption(
+            f"{kit.kind}-{kit.rated_mt_s:g} at {official:g} MT/s",
+            sentence("written.memory.oc-takes-kit", "{why}; 'oc' takes the kit's", why=why),
+        ),
     )
 
 
 def _uneven(cpu: CpuSpec, per_socket: list[int]) -> tuple[Assumption, ...]:
     if any(modules == 0 for modules in per_socket):
-        return (Assumption("a socket without memory of its own", "fewer modules than sockets"),)
+        return (
+            Assumption(
+                sentence("written.memory.socket-without", "a socket without memory of its own"),
+                sentence("written.memory.fewer-modules", "fewer modules than sockets"),
+            ),
+        )
     if any(modules > cpu.memory_channels and modules % cpu.memory_channels for modules in per_socket):
-        return (Assumption("channels hold unequal amounts", "the last part of memory is on fewer channels"),)
+        return (
+            Assumption(
+                sentence("written.memory.channels-hold", "channels hold unequal amounts"),
+                sentence("written.memory.last-part-memory", "the last part of memory is on fewer channels"),
+            ),
+        )
     return ()
 
 
@@ -206,14 +305,37 @@ def _soldered(
     cpu: CpuSpec, count: int, stated: Modules | None, soldered_bytes: int | None
 ) -> tuple[tuple[Socket, ...], tuple[Assumption, ...]]:
     if stated is not None and stated.count is not None:
-        raise BadInput(f"the memory of {cpu.name} is soldered", "say how much it has in all, for example 128GB ram")
+        raise BadInput(
+            sentence("written.memory.memory-soldered", "the memory of {cpu} is soldered", cpu=cpu.name),
+            sentence("written.memory.say-how-much", "say how much it has in all, for example 128GB ram"),
+        )
     kind = (stated.kind if stated else None) or cpu.memory_type
     kinds = (cpu.memory_type, *(other for other, _ in cpu.other_memory_mt_s))
     if kind not in kinds:
-        raise BadInput(f"{cpu.name} takes {' or '.join(kinds)}, not {kind}", "another CPU, or other memory")
+        raise BadInput(
+            sentence(
+                "written.memory.takes",
+                "{cpu} takes {kinds}, not {kind}",
+                cpu=cpu.name,
+                kinds=" or ".join(kinds),
+                kind=kind,
+            ),
+            sentence("written.memory.another-cpu-other-2", "another CPU, or other memory"),
+        )
     size = round(stated.total_gib * GIB / count) if stated and stated.total_gib else soldered_bytes
     told = (
-        () if size else (Assumption("memory size unknown", f"{cpu.name} comes with several; say for example 16GB ram"),)
+        ()
+        if size
+        else (
+            Assumption(
+                sentence("written.memory.memory-size-unknown", "memory size unknown"),
+                sentence(
+                    "written.memory.comes-several-say",
+                    "{cpu} comes with several; say for example 16GB ram",
+                    cpu=cpu.name,
+                ),
+            ),
+        )
     )
     official = _official(cpu, kind)[0]
     speed = min(official, stated.rated_mt_s) if stated and stated.rated_mt_s else official

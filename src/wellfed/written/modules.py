@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 from wellfed.errors import BadInput
+from wellfed.message import sentence
 from wellfed.written.parts_list import Modules
 
 _SPEED = (
@@ -135,7 +136,12 @@ def _one_size(before: Modules, now: Modules, piece: str) -> Modules:
                 overclocked=modules.overclocked or total.overclocked,
                 channels=modules.channels or total.channels,
             )
-    raise BadInput(f"memory is given twice, the second time in {piece!r}", "name one set of equal modules")
+    raise BadInput(
+        sentence(
+            "written.modules.memory-given-twice", "memory is given twice, the second time in {piece!r}", piece=piece
+        ),
+        sentence("written.modules.name-one-set", "name one set of equal modules"),
+    )
 
 
 def with_size(before: Modules | None, total_gib: float, piece: str) -> Modules:

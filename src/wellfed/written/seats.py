@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from wellfed.catalog import names
 from wellfed.errors import BadInput
+from wellfed.message import sentence
 from wellfed.written.parts_list import PartsList, Seat
 
 _ORDINALS = {"first": 0, "second": 1, "third": 2, "fourth": 3, "1st": 0, "2nd": 1, "3rd": 2, "4th": 3, "last": -1}
@@ -71,7 +72,10 @@ def seat_of_some(piece: str) -> tuple[int | None, Seat] | None:
         return None
     seat, rest = take_seat(piece[match.end() :], counted=True)
     if rest or seat == Seat():
-        raise BadInput(f"cannot read {piece!r}", 'say for example "second gpu chipset x4" or "gpu1 gen3 x8"')
+        raise BadInput(
+            sentence("seats.cannot-read", "cannot read {piece!r}", piece=piece),
+            sentence("seats.say-example-second", 'say for example "second gpu chipset x4" or "gpu1 gen3 x8"'),
+        )
     if match["all"]:
         return None, seat
     return (int(match["number"]) if match["number"] else _ORDINALS[match["word"].lower()]), seat
@@ -83,6 +87,9 @@ def seated(parts: PartsList) -> PartsList:
     for which, seat in parts.seats:
         for at in range(len(cards)) if which is None else [which]:
             if not -len(cards) <= at < len(cards):
-                raise BadInput(f"there is no GPU {at}", f"the line names {len(cards)}, counted from 0")
+                raise BadInput(
+                    sentence("seats.there-gpu", "there is no GPU {at}", at=at),
+                    sentence("seats.line-names-counted", "the line names {count}, counted from 0", count=len(cards)),
+                )
             cards[at] = replace(cards[at], seat=seat)
     return replace(parts, cards=tuple(cards))

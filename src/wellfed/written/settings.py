@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from wellfed.errors import BadInput
+from wellfed.message import sentence
 from wellfed.written.parts_list import PartsList
 
 _RATES = {"sdr": 10, "qdr": 40, "fdr": 56, "edr": 100, "hdr": 200, "ndr": 400, "xdr": 800}
@@ -24,27 +25,35 @@ def network_bytes_per_s(text: str) -> float:
     stated = re.sub(r"^(?:ib|infiniband|roce|rdma|ethernet)\s+", "", text.strip(), flags=re.IGNORECASE)
     match = _NETWORK.fullmatch(stated)
     if match is None:
-        raise BadInput(f"not a network speed: {text!r}", 'for example "400Gb", "8x400Gb", "100GbE" or "50GB/s"')
+        raise BadInput(
+            sentence("settings.network-speed", "not a network speed: {text!r}", text=text),
+            sentence("settings.example-400gb", 'for example "400Gb", "8x400Gb", "100GbE" or "50GB/s"'),
+        )
     rails, amount, unit, generation = match.groups()
     gigabits = float(_RATES[generation.lower()]) if generation else float(amount)
     bits_per_unit = 1.0 if unit is not None and unit.startswith("GB/") else 1 / 8
     rate = gigabits * 1e9 * bits_per_unit * int(rails or 1)
     if rate <= 0:
-        raise BadInput(f"not a network speed: {text!r}", "it must be more than nothing")
+        raise BadInput(
+            sentence("settings.network-speed", "not a network speed: {text!r}", text=text),
+            sentence("settings.must-more-nothing", "it must be more than nothing"),
+        )
     return rate
 
 
 def with_nodes(parts: PartsList, count: int) -> PartsList:
     """So many equal machines. Raises BadInput beyond what is planned."""
     if not 1 <= count <= NODES_MAX:
-        raise BadInput(f"{count} nodes", f"1 to {NODES_MAX}")
+        raise BadInput(sentence("settings.nodes", "{count} nodes", count=count), f"1 to {NODES_MAX}")
     return replace(parts, count=count)
 
 
 def with_nodes_per_socket(parts: PartsList, count: int, text: str) -> PartsList:
     """NUMA nodes that firmware makes of a socket. Raises BadInput for a number that no firmware offers."""
     if count not in _NODES_PER_SOCKET:
-        raise BadInput(f"{text} does not exist", "nps1, nps2, nps4, snc2, snc3 or snc4")
+        raise BadInput(
+            sentence("settings.does-exist", "{text} does not exist", text=text), "nps1, nps2, nps4, snc2, snc3 or snc4"
+        )
     return replace(parts, nodes_per_socket=count)
 
 

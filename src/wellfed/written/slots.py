@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from wellfed.errors import BadInput
 from wellfed.hardware.parts import CpuSpec
 from wellfed.hardware.pcie import PciDevice, PcieLink
+from wellfed.message import sentence
 from wellfed.provenance import Assumption
 from wellfed.written.parts_list import Card
 
@@ -48,7 +49,12 @@ def _home(index: int, card: Card, count: int, sockets: int) -> int:
     if card.seat.socket is None:
         return index * sockets // count
     if card.seat.socket >= sockets:
-        raise BadInput(f"there is no socket {card.seat.socket}", f"the machine has {sockets}, counted from 0")
+        raise BadInput(
+            sentence("written.slots.there-socket", "there is no socket {socket}", socket=card.seat.socket),
+            sentence(
+                "written.slots.machine-counted-from", "the machine has {sockets}, counted from 0", sockets=sockets
+            ),
+        )
     return card.seat.socket
 
 
@@ -70,8 +76,11 @@ def _on_socket(cards: Sequence[Card], cpu: CpuSpec, socket: int, sockets: int) -
     chosen = _shares(len(open_cards), spare, desktop)
     if spare < 0 or chosen is None:
         raise BadInput(
-            f"{len(cards)} GPUs do not fit on the {lanes} PCIe lanes of {'a' if sockets > 1 else 'one'} {cpu.name}",
-            "fewer cards, another CPU, a second socket, or narrower links ('x4' or 'chipset' behind a card)",
+            _too_many(len(cards), lanes, cpu.name, sockets),
+            sentence(
+                "written.slots.fewer-cards-another",
+                "fewer cards, another CPU, a second socket, or narrower links ('x4' or 'chipset' behind a card)",
+            ),
         )
     slots = [_slot(card, cpu, socket, width) for card, width in zip(cards, widths, strict=True)]
     notes: list[Assumption] = []
@@ -79,10 +88,32 @@ def _on_socket(cards: Sequence[Card], cpu: CpuSpec, socket: int, sockets: int) -
         slots[at] = _slot(cards[at], cpu, socket, width)
         wanted = cards[at].spec.pcie_lanes or 16
         if 0 < width < min(16, wanted):
-            notes.append(Assumption(f"x{width} for {cards[at].spec.name}", f"{len(cards)} GPUs share {lanes} lanes"))
+            notes.append(
+                Assumption(
+                    sentence("written.slots.x", "x{width} for {spec}", width=width, spec=cards[at].spec.name),
+                    sentence(
+                        "written.slots.gpus-share-lanes",
+                        "{count} GPUs share {lanes} lanes",
+                        count=len(cards),
+                        lanes=lanes,
+                    ),
+                )
+            )
         elif width == 0:
-            text = f"{cards[at].spec.name} behind the chipset, x4"
-            notes.append(Assumption(text, f"the slots on the {lanes} lanes of {cpu.name} are taken"))
+            text = sentence(
+                "written.slots.behind-chipset-x4", "{spec} behind the chipset, x4", spec=cards[at].spec.name
+            )
+            notes.append(
+                Assumption(
+                    text,
+                    sentence(
+                        "written.slots.slots-lanes-taken",
+                        "the slots on the {lanes} lanes of {cpu} are taken",
+                        lanes=lanes,
+                        cpu=cpu.name,
+                    ),
+                )
+            )
     return slots, notes
 
 
@@ -213,3 +244,11 @@ def _bridge(
         port=port,
         chipset=chipset or None,
     )
+
+
+def _too_many(count: int, lanes: int, cpu: str, sockets: int) -> str:
+    if sockets > 1:
+        template = "{count} GPUs do not fit on the {lanes} PCIe lanes of a {cpu}"
+        return sentence("written.slots.gpus-do-fit-each", template, count=count, lanes=lanes, cpu=cpu)
+    template = "{count} GPUs do not fit on the {lanes} PCIe lanes of one {cpu}"
+    return sentence("written.slots.gpus-do-fit", template, count=count, lanes=lanes, cpu=cpu)

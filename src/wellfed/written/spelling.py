@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from wellfed.catalog.tables import table
 from wellfed.errors import BadInput
+from wellfed.message import sentence
 
 _DIGITS = dict(zip("一单二两双三四五六七八九十", (1, 1, 2, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10), strict=True))
 _HAN_NUMBER = re.compile(r"([二三四五六七八九]?)十([一二三四五六七八九]?)|[一单二两双三四五六七八九]")
@@ -121,7 +122,8 @@ def _piece(piece: str) -> str:
     piece = _RAM_FIRST.sub("", piece.strip())
     if left := _HAN.search(piece):
         raise BadInput(
-            f"cannot read {left[0]!r} in {piece!r}", 'for example: "2x rtx 4090, ryzen 9 7950x, 2x32GB ddr5"'
+            sentence("spelling.cannot-read", "cannot read {left!r} in {piece!r}", left=left[0], piece=piece),
+            sentence("spelling.example-2x-rtx", 'for example: "2x rtx 4090, ryzen 9 7950x, 2x32GB ddr5"'),
         )
     return _counted_in_words(piece.strip())
 

@@ -15,6 +15,7 @@ from wellfed.catalog import names
 from wellfed.catalog.hardware import cpu as cpu_named
 from wellfed.catalog.tables import table
 from wellfed.hardware.parts import CpuSpec
+from wellfed.message import sentence
 from wellfed.provenance import Assumption
 from wellfed.written.parts_list import Modules, UnnamedCpu
 
@@ -95,9 +96,17 @@ def stand_in(unnamed: UnnamedCpu, sockets: int, memory: Modules | None, cards: i
         aliases=(),
         sources=(),
     )
-    counted = "" if unnamed.cores else f"; {cores} cores assumed"
-    why = f"{unnamed.text!r} is in no catalogue: memory is counted as for a {base.name}, speeds are a guess{counted}"
-    return part, Assumption(f"unknown CPU, {cores} cores", why, reading=True)
+    counted = "" if unnamed.cores else sentence("unnamed.cores-assumed", "; {cores} cores assumed", cores=cores)
+    why = sentence(
+        "unnamed.catalogue-memory",
+        "{unnamed!r} is in no catalogue: memory is counted as for a {base}, speeds are a guess{counted}",
+        unnamed=unnamed.text,
+        base=base.name,
+        counted=counted,
+    )
+    return part, Assumption(
+        sentence("unnamed.unknown-cpu-cores", "unknown CPU, {cores} cores", cores=cores), why, reading=True
+    )
 
 
 def _class(unnamed: UnnamedCpu, sockets: int, memory: Modules | None, cards: int) -> Mapping[str, Any]:

@@ -11,9 +11,12 @@ from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import all_linked, cards
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.pcie import PciDevice, path_up
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 
-WHY = "access control redirects what one GPU sends to the other up to the CPU and back"
+WHY = sentence(
+    "check.acs.access-control", "access control redirects what one GPU sends to the other up to the CPU and back"
+)
 
 
 def bridges(machine: Machine) -> tuple[PciDevice, ...]:
@@ -29,26 +32,50 @@ def judge(machine: Machine) -> Iterable[Finding]:
     if len(gpus) < 2:
         return [no_gpus(machine, 2)]
     if machine.os.virtualised:
-        return [skip("a virtual machine: the host decides")]
+        return [skip(sentence("check.acs.virtual-machine-host", "a virtual machine: the host decides"))]
     if machine.origin is Origin.PARTS:
-        return [skip("a planned machine: firmware and kernel decide")]
+        return [skip(sentence("check.acs.planned-machine", "a planned machine: firmware and kernel decide"))]
     above = bridges(machine)
     if not above:
-        return [unread(machine, "bridges above the GPUs", "pci")]
+        return [unread(machine, sentence("check.acs.bridges-above-gpus", "bridges above the GPUs"), "pci")]
     redirecting = [bridge.address for bridge in above if bridge.acs_redirect]
     if redirecting and all_linked(machine, (gpu.index for gpu in gpus)):
-        return [passed(SYSTEM, "ACS redirects, but the GPUs talk over links of their own")]
+        return [
+            passed(
+                SYSTEM,
+                sentence("check.acs.acs-redirects-but", "ACS redirects, but the GPUs talk over links of their own"),
+            )
+        ]
     if redirecting:
         fix = [f"setpci -s {address} ECAP_ACS+6.w=0000" for address in redirecting]
-        note = (
-            "# Or switch ACS off in the BIOS for good. Leave it on where cards are passed through to virtual machines."
+        note = sentence(
+            "check.acs.switch-acs-off",
+            "# Or switch ACS off in the BIOS for good. Leave it on where cards are passed through to virtual machines.",
         )
-        measured = f"redirect on {len(redirecting)} of {len(above)} bridges"
-        return [warn(SYSTEM, WHY, measured, "off on bare metal", [*fix, note])]
+        measured = sentence(
+            "check.acs.redirect-bridges",
+            "redirect on {count} of {count2} bridges",
+            count=len(redirecting),
+            count2=len(above),
+        )
+        return [warn(SYSTEM, WHY, measured, sentence("check.acs.off-bare-metal", "off on bare metal"), [*fix, note])]
     blind = [bridge.address for bridge in above if bridge.acs_redirect is None]
     if len(blind) == len(above):
-        return [unknown("access control of the bridges could not be read; it takes root", fix=[ROOT])]
-    return [passed(SYSTEM, "no bridge that tells redirects peer traffic", f"{len(above) - len(blind)} bridges")]
+        return [
+            unknown(
+                sentence(
+                    "check.acs.access-control-2", "access control of the bridges could not be read; it takes root"
+                ),
+                fix=[ROOT],
+            )
+        ]
+    return [
+        passed(
+            SYSTEM,
+            sentence("check.acs.no-bridge-tells", "no bridge that tells redirects peer traffic"),
+            sentence("check.acs.bridges", "{count} bridges", count=len(above) - len(blind)),
+        )
+    ]
 
 
 def repair(machine: Machine) -> Machine:
@@ -60,16 +87,22 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="acs",
     code="P2P-01",
-    title="PCIe access control does not redirect peer traffic",
+    title=sentence("check.acs.title", "PCIe access control does not redirect peer traffic"),
     severity=Verdict.WARN,
-    reads="ACSCtl in the PCI configuration space of the bridges above GPUs (root)",
-    why="Below one switch GPUs can copy to each other without the CPU. With ACS redirection every packet goes up to "
-    "the root complex and down again, at a fraction of the rate, or not at all.",
-    rule="Several GPUs on bare metal: request or completion redirection on a bridge above them warns.",
+    reads=sentence("check.acs.reads", "ACSCtl in the PCI configuration space of the bridges above GPUs (root)"),
+    why=sentence(
+        "check.acs.why",
+        "Below one switch GPUs can copy to each other without the CPU. With ACS redirection "
+        "every packet goes up to the root complex and down again, at a fraction of the rate, or "
+        "not at all.",
+    ),
+    rule=sentence(
+        "check.acs.rule", "Several GPUs on bare metal: request or completion redirection on a bridge above them warns."
+    ),
     judge=judge,
     traps=(
-        "Passthrough to virtual machines needs it: there it must stay.",
-        "SrcValid alone (source validation) redirects nothing.",
+        sentence("check.acs.trap-passthrough-virtual", "Passthrough to virtual machines needs it: there it must stay."),
+        sentence("check.acs.trap-srcvalid-alone", "SrcValid alone (source validation) redirects nothing."),
     ),
     ask=("sudo lspci -nnvv",),
     refs=(

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
 from wellfed.hardware.machine import Machine
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 FIX = (
@@ -20,8 +21,11 @@ def judge(machine: Machine) -> Iterable[Finding]:
     if machine.os.boost is None:
         return [missing(machine, "boost", "os.boost")]
     if machine.os.boost:
-        return [passed(SYSTEM, "boost is on", "on")]
-    why = "cores stay at base clock: launches and the CPU's share of the model are slower"
+        return [passed(SYSTEM, sentence("check.cpu-boost.boost", "boost is on"), "on")]
+    why = sentence(
+        "check.cpu-boost.cores-stay-base",
+        "cores stay at base clock: launches and the CPU's share of the model are slower",
+    )
     return [warn(SYSTEM, why, "off", "on", [FIX])]
 
 
@@ -33,13 +37,15 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="cpu-boost",
     code="CPU-02",
-    title="The cores may boost",
+    title=sentence("check.cpu-boost.title", "The cores may boost"),
     severity=Verdict.WARN,
     reads="intel_pstate/no_turbo, cpufreq/boost",
-    why="The thread that launches GPU work runs alone, and alone a core clocks highest.",
-    rule="Boost off warns.",
+    why=sentence(
+        "check.cpu-boost.why", "The thread that launches GPU work runs alone, and alone a core clocks highest."
+    ),
+    rule=sentence("check.cpu-boost.rule", "Boost off warns."),
     judge=judge,
-    traps=("Absent files (virtual machines, ARM) are a skip.",),
+    traps=(sentence("check.cpu-boost.trap-absent-files-virtual", "Absent files (virtual machines, ARM) are a skip."),),
     ask=("grep . /sys/devices/system/cpu/cpufreq/boost",),
     refs=("https://docs.kernel.org/admin-guide/pm/cpufreq.html#frequency-boost-support",),
     repair=repair,

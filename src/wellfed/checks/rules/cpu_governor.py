@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
 from wellfed.hardware.machine import Machine
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 FIX = 'for f in /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor; do echo performance > "$f"; done'
@@ -16,13 +17,23 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     counts = dict(machine.os.governors) or ({machine.os.governor: 1} if machine.os.governor else {})
     if not counts:
-        return [missing(machine, "frequency governor", "os.governor", "os.governors")]
+        return [
+            missing(
+                machine,
+                sentence("check.cpu-governor.frequency-governor", "frequency governor"),
+                "os.governor",
+                "os.governors",
+            )
+        ]
     slow = {governor: count for governor, count in counts.items() if governor != "performance"}
     measured = ", ".join(f"{governor} on {count} CPUs" for governor, count in sorted(counts.items()))
     if slow:
-        why = "cores that wait for the GPU look idle, are clocked down, and launch the next kernels late"
+        why = sentence(
+            "check.cpu-governor.cores-wait-gpu",
+            "cores that wait for the GPU look idle, are clocked down, and launch the next kernels late",
+        )
         return [warn(SYSTEM, why, measured, "performance", [FIX])]
-    return [passed(SYSTEM, "all cores under performance", measured)]
+    return [passed(SYSTEM, sentence("check.cpu-governor.all-cores-under", "all cores under performance"), measured)]
 
 
 def repair(machine: Machine) -> Machine:
@@ -37,13 +48,21 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="cpu-governor",
     code="CPU-01",
-    title="The frequency governor is performance",
+    title=sentence("check.cpu-governor.title", "The frequency governor is performance"),
     severity=Verdict.WARN,
     reads="/sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
-    why="Decode is a chain of short kernel launches; a core that has to wake up and speed up first is late for each.",
-    rule="`performance` on every CPU; anything else warns.",
+    why=sentence(
+        "check.cpu-governor.why",
+        "Decode is a chain of short kernel launches; a core that has to wake up and speed up first is late for each.",
+    ),
+    rule=sentence("check.cpu-governor.rule", "`performance` on every CPU; anything else warns."),
     judge=judge,
-    traps=("Virtual machines and some servers have no governor (the firmware decides): skip.",),
+    traps=(
+        sentence(
+            "check.cpu-governor.trap-virtual-machines",
+            "Virtual machines and some servers have no governor (the firmware decides): skip.",
+        ),
+    ),
     ask=("grep . /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",),
     refs=("https://docs.kernel.org/admin-guide/pm/cpufreq.html",),
     repair=repair,

@@ -8,10 +8,14 @@ from dataclasses import replace
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
 from wellfed.checks.rules.cpu_offline import spans
 from wellfed.hardware.machine import Machine
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Reach, Remedy, Safety, Verdict
 
 FIX = Remedy(
-    "# Remove isolcpus= from the kernel command line, or pin the engine's threads to those CPUs one by one.",
+    sentence(
+        "check.cpu-isolated.remove-isolcpus-from",
+        "# Remove isolcpus= from the kernel command line, or pin the engine's threads to those CPUs one by one.",
+    ),
     Safety.RESTART,
     Reach.KERNEL,
 )
@@ -23,9 +27,20 @@ def judge(machine: Machine) -> Iterable[Finding]:
     if isolated is None:
         return [missing(machine, "isolated CPUs", "os.cpus_isolated")]
     if not isolated:
-        return [passed(SYSTEM, "no CPU is isolated", "0 isolated")]
-    why = "threads are never moved onto or off isolated CPUs: unpinned ones pile up on one, or never run there"
-    return [warn(SYSTEM, why, f"CPUs {spans(isolated)}", "none, or threads pinned to them", [FIX])]
+        return [passed(SYSTEM, sentence("check.cpu-isolated.no-cpu-isolated", "no CPU is isolated"), "0 isolated")]
+    why = sentence(
+        "check.cpu-isolated.threads-never-moved",
+        "threads are never moved onto or off isolated CPUs: unpinned ones pile up on one, or never run there",
+    )
+    return [
+        warn(
+            SYSTEM,
+            why,
+            f"CPUs {spans(isolated)}",
+            sentence("check.cpu-isolated.none-threads-pinned", "none, or threads pinned to them"),
+            [FIX],
+        )
+    ]
 
 
 def repair(machine: Machine) -> Machine:
@@ -36,11 +51,14 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="cpu-isolated",
     code="CPU-04",
-    title="No CPUs are kept out of scheduling",
+    title=sentence("check.cpu-isolated.title", "No CPUs are kept out of scheduling"),
     severity=Verdict.WARN,
     reads="/sys/devices/system/cpu/isolated",
-    why="isolcpus= is left over from latency experiments or virtual machines; engines count these CPUs as theirs.",
-    rule="Any isolated CPU warns.",
+    why=sentence(
+        "check.cpu-isolated.why",
+        "isolcpus= is left over from latency experiments or virtual machines; engines count these CPUs as theirs.",
+    ),
+    rule=sentence("check.cpu-isolated.rule", "Any isolated CPU warns."),
     judge=judge,
     ask=("cat /sys/devices/system/cpu/isolated",),
     refs=("https://docs.kernel.org/admin-guide/kernel-parameters.html",),

@@ -8,11 +8,14 @@ from dataclasses import replace
 from wellfed.checks.base import SYSTEM, Check, fail, passed, reason, skip, unknown, warn
 from wellfed.checks.places import cards
 from wellfed.hardware.machine import Machine, Origin
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 CORES_PER_GPU = 2  # the thread that launches, and one that tokenises, samples and serves
-FIX = "# Raise the limit: docker --cpus, systemd CPUQuota=, Kubernetes resources.limits.cpu (or none)."
+FIX = sentence(
+    "check.cpu-quota.raise-limit-docker",
+    "# Raise the limit: docker --cpus, systemd CPUQuota=, Kubernetes resources.limits.cpu (or none).",
+)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -20,22 +23,41 @@ def judge(machine: Machine) -> Iterable[Finding]:
     quota = machine.os.cpu_quota
     if quota is None:
         if why := reason(machine, "os.cpu_quota", "cgroup"):
-            return [unknown(f"CPU quota: {why}")]
+            return [unknown(sentence("check.cpu-quota.cpu-quota", "CPU quota: {why}", why=why))]
         if machine.origin is Origin.DUMP:
-            return [unknown("CPU quota: the dump does not tell")]
-        return [skip("no quota")]
+            return [unknown(sentence("check.cpu-quota.cpu-quota-dump", "CPU quota: the dump does not tell"))]
+        return [skip(sentence("check.cpu-quota.no-quota", "no quota"))]
     needed = max(2, CORES_PER_GPU * len(cards(machine)))
     allowed = machine.os.cpus_allowed or machine.os.cpus_online or ()
-    measured = f"{quota:g} CPUs' worth of time"
+    measured = sentence("check.cpu-quota.cpus-worth-time", "{quota:g} CPUs' worth of time", quota=quota)
     if quota < needed:
-        why = "too little to keep the GPUs launching: every period ends with all threads stopped"
-        return [fail(SYSTEM, why, measured, f"at least {needed}", [FIX])]
+        why = sentence(
+            "check.cpu-quota.too-little-keep",
+            "too little to keep the GPUs launching: every period ends with all threads stopped",
+        )
+        return [
+            fail(SYSTEM, why, measured, sentence("check.cpu-quota.least", "at least {needed}", needed=needed), [FIX])
+        ]
     if not allowed:
         return [unknown(message("cpu-quota.no-cpus", "how many CPUs the quota is for is not told"), measured=measured)]
     if quota < len(allowed):
-        why = f"engines start a thread for each of {len(allowed)} CPUs and are stopped when the quota is used up"
-        return [warn(SYSTEM, why, measured, f"{len(allowed)}, or as many threads as quota", [FIX])]
-    return [passed(SYSTEM, "the quota covers every CPU", measured)]
+        why = sentence(
+            "check.cpu-quota.engines-start-thread",
+            "engines start a thread for each of {count} CPUs and are stopped when the quota is used up",
+            count=len(allowed),
+        )
+        return [
+            warn(
+                SYSTEM,
+                why,
+                measured,
+                sentence(
+                    "check.cpu-quota.many-threads-quota", "{count}, or as many threads as quota", count=len(allowed)
+                ),
+                [FIX],
+            )
+        ]
+    return [passed(SYSTEM, sentence("check.cpu-quota.quota-covers-every", "the quota covers every CPU"), measured)]
 
 
 def repair(machine: Machine) -> Machine:
@@ -46,13 +68,25 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="cpu-quota",
     code="CPU-05",
-    title="No control group rations CPU time below need",
+    title=sentence("check.cpu-quota.title", "No control group rations CPU time below need"),
     severity=Verdict.FAIL,
-    reads="cgroup v2 cpu.max, v1 cpu.cfs_quota_us, from the process's group up",
-    why="A quota does not slow threads evenly: it lets them run and then stops them all for the rest of 100 ms.",
-    rule=f"At least 2, and {CORES_PER_GPU} per GPU, else fail; fewer than the CPUs that are allowed warns.",
+    reads=sentence("check.cpu-quota.reads", "cgroup v2 cpu.max, v1 cpu.cfs_quota_us, from the process's group up"),
+    why=sentence(
+        "check.cpu-quota.why",
+        "A quota does not slow threads evenly: it lets them run and then stops them all for the rest of 100 ms.",
+    ),
+    rule=sentence(
+        "check.cpu-quota.rule",
+        "At least 2, and {cores_per_gpu} per GPU, else fail; fewer than the CPUs that are allowed warns.",
+        cores_per_gpu=CORES_PER_GPU,
+    ),
     judge=judge,
-    traps=("No limit is not a limit of 0.", "A quota does not show in the number of CPUs that programs see."),
+    traps=(
+        sentence("check.cpu-quota.trap-no-limit-limit", "No limit is not a limit of 0."),
+        sentence(
+            "check.cpu-quota.trap-quota-does-show", "A quota does not show in the number of CPUs that programs see."
+        ),
+    ),
     ask=("cat /sys/fs/cgroup/cpu.max",),
     refs=("https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu",),
     repair=repair,

@@ -10,10 +10,13 @@ from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import cards, node_of
 from wellfed.checks.rules.cpu_offline import spans
 from wellfed.hardware.machine import Machine
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 
-FIX = (
-    "# Widen the set: docker --cpuset-cpus/--cpuset-mems, systemd AllowedCPUs=, taskset, or the batch system's request."
+FIX = sentence(
+    "check.cpuset.widen-set-docker",
+    "# Widen the set: docker --cpuset-cpus/--cpuset-mems, systemd AllowedCPUs=, taskset, or "
+    "the batch system's request.",
 )
 
 
@@ -24,16 +27,33 @@ def judge(machine: Machine) -> Iterable[Finding]:
         return [missing(machine, "CPU set", "os.cpus_allowed", "cpuset", "cgroup")]
     measured, wanted = f"CPUs {spans(allowed)}", f"CPUs {spans(online)}"
     if stranded := _stranded(machine, set(allowed)):
-        why = f"none of the CPUs beside {', '.join(stranded)} is allowed: all its work crosses the sockets"
+        why = sentence(
+            "check.cpuset.none-cpus-beside",
+            "none of the CPUs beside {stranded} is allowed: all its work crosses the sockets",
+            stranded=", ".join(stranded),
+        )
         return [fail(SYSTEM, why, measured, wanted, [FIX])]
     if lost := _memory_elsewhere(machine, set(allowed)):
         nodes = ",".join(map(str, machine.os.memory_nodes_allowed or ()))
-        why = f"threads may run on node {', '.join(map(str, lost))}, but have no memory there"
-        return [fail(SYSTEM, why, f"memory of node {nodes}", wanted, [FIX])]
+        why = sentence(
+            "check.cpuset.threads-may-run",
+            "threads may run on node {lost}, but have no memory there",
+            lost=", ".join(map(str, lost)),
+        )
+        return [
+            fail(
+                SYSTEM, why, sentence("check.cpuset.memory-node", "memory of node {nodes}", nodes=nodes), wanted, [FIX]
+            )
+        ]
     if len(set(allowed) & set(online)) < len(online):
-        why = f"the process may use {len(allowed)} of {len(online)} CPUs"
+        why = sentence(
+            "check.cpuset.process-may-use",
+            "the process may use {count} of {count2} CPUs",
+            count=len(allowed),
+            count2=len(online),
+        )
         return [warn(SYSTEM, why, measured, wanted, [FIX])]
-    return [passed(SYSTEM, "all online CPUs are allowed", measured)]
+    return [passed(SYSTEM, sentence("check.cpuset.all-online-cpus", "all online CPUs are allowed"), measured)]
 
 
 def _stranded(machine: Machine, allowed: set[int]) -> list[str]:
@@ -64,13 +84,19 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="cpuset",
     code="CPU-06",
-    title="The process may use the CPUs and memory beside its GPUs",
+    title=sentence("check.cpuset.title", "The process may use the CPUs and memory beside its GPUs"),
     severity=Verdict.FAIL,
-    reads="Cpus_allowed_list and Mems_allowed_list of /proc/self/status, cgroup cpuset",
-    why="A container pinned to the wrong socket feeds its GPUs through the other one; memory of another node than the "
-    "threads' costs as much.",
-    rule="For every GPU some CPU of its node is allowed, and memory of every node whose CPUs are (else fail); fewer "
-    "CPUs than online warns.",
+    reads=sentence("check.cpuset.reads", "Cpus_allowed_list and Mems_allowed_list of /proc/self/status, cgroup cpuset"),
+    why=sentence(
+        "check.cpuset.why",
+        "A container pinned to the wrong socket feeds its GPUs through the other one; memory of "
+        "another node than the threads' costs as much.",
+    ),
+    rule=sentence(
+        "check.cpuset.rule",
+        "For every GPU some CPU of its node is allowed, and memory of every node whose CPUs are "
+        "(else fail); fewer CPUs than online warns.",
+    ),
     judge=judge,
     ask=("grep allowed_list /proc/self/status",),
     refs=("https://docs.kernel.org/admin-guide/cgroup-v2.html#cpuset",),

@@ -8,12 +8,12 @@ from dataclasses import replace
 from wellfed.checks.base import SYSTEM, Check, fail, passed, skip, unknown
 from wellfed.checks.places import cards
 from wellfed.hardware.machine import Machine, Origin
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 FIX = (
     "systemctl enable --now nvidia-fabricmanager",
-    "# Its version must be exactly the driver's.",
+    sentence("check.fabric-manager.version-must-exactly", "# Its version must be exactly the driver's."),
 )
 NVSWITCH_IDS = frozenset({0x1AC0, 0x1AC1, 0x1AC2, 0x1AF1, 0x22A3})  # DGX-2, HGX A100, HGX H100
 SWITCHED = frozenset({"ampere", "hopper", "blackwell"})  # generations whose boards of eight have NVSwitches
@@ -33,10 +33,24 @@ def judge(machine: Machine) -> Iterable[Finding]:
     if not count and not states:
         return [_without(machine)]
     if states and states != {"completed"}:
-        why = "CUDA refuses to start until the fabric is configured"
-        return [fail(SYSTEM, why, f"fabric {', '.join(sorted(str(s) for s in states))}", "completed", FIX)]
+        why = sentence(
+            "check.fabric-manager.cuda-refuses-start", "CUDA refuses to start until the fabric is configured"
+        )
+        return [
+            fail(
+                SYSTEM,
+                why,
+                sentence(
+                    "check.fabric-manager.fabric", "fabric {states}", states=", ".join(sorted(str(s) for s in states))
+                ),
+                "completed",
+                FIX,
+            )
+        ]
     if states:
-        return [passed(SYSTEM, "the fabric is configured", "completed")]
+        return [
+            passed(SYSTEM, sentence("check.fabric-manager.fabric-configured", "the fabric is configured"), "completed")
+        ]
     running = machine.os.fabric_manager_running
     if running is None:
         text = message(
@@ -44,9 +58,12 @@ def judge(machine: Machine) -> Iterable[Finding]:
         )
         return [unknown(text)]
     if not running:
-        why = "without it CUDA fails with error 802 (system not yet initialized)"
-        return [fail(SYSTEM, why, "not running", "running", FIX)]
-    return [passed(SYSTEM, "the fabric manager is running", "running")]
+        why = sentence(
+            "check.fabric-manager.without-cuda-fails",
+            "without it CUDA fails with error 802 (system not yet initialized)",
+        )
+        return [fail(SYSTEM, why, sentence("check.fabric-manager.running", "not running"), "running", FIX)]
+    return [passed(SYSTEM, sentence("check.fabric-manager.fabric-manager", "the fabric manager is running"), "running")]
 
 
 def _without(machine: Machine) -> Finding:
@@ -74,15 +91,26 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="fabric-manager",
     code="P2P-04",
-    title="NVSwitch machines have a configured fabric",
+    title=sentence("check.fabric-manager.title", "NVSwitch machines have a configured fabric"),
     severity=Verdict.FAIL,
-    reads="NVSwitches on the PCI bus, NVML's fabric state, the nvidia-fabricmanager service",
-    why="On HGX machines the GPUs cannot even start alone: a service programs the switches first.",
-    rule="With NVSwitches: fabric state completed, or the service running. Otherwise fail. No NVSwitch: skip.",
+    reads=sentence(
+        "check.fabric-manager.reads", "NVSwitches on the PCI bus, NVML's fabric state, the nvidia-fabricmanager service"
+    ),
+    why=sentence(
+        "check.fabric-manager.why",
+        "On HGX machines the GPUs cannot even start alone: a service programs the switches first.",
+    ),
+    rule=sentence(
+        "check.fabric-manager.rule",
+        "With NVSwitches: fabric state completed, or the service running. Otherwise fail. No NVSwitch: skip.",
+    ),
     judge=judge,
     traps=(
-        "Cards without NVSwitch (A10, PCIe A100) do not need it.",
-        "In a virtual machine the host may run it: the GPUs' own fabric state counts first.",
+        sentence("check.fabric-manager.trap-cards-without", "Cards without NVSwitch (A10, PCIe A100) do not need it."),
+        sentence(
+            "check.fabric-manager.trap-virtual-machine-host",
+            "In a virtual machine the host may run it: the GPUs' own fabric state counts first.",
+        ),
     ),
     ask=(
         "systemctl status nvidia-fabricmanager",

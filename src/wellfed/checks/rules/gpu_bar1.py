@@ -11,7 +11,7 @@ from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import all_linked, cards, name
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.peers import without_peers
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
 FIX = by_hand(
@@ -40,9 +40,12 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
         return untold(machine, gpu, "BAR1 size", "bar1")
     measured, wanted = f"{gpu.bar1_bytes >> 20} MiB", f"{gpu.memory_bytes >> 20} MiB"
     if gpu.bar1_bytes < gpu.memory_bytes * 0.9:
-        why = "only a window of the memory is on the bus: copies between cards go through RAM"
+        why = sentence(
+            "check.gpu-bar1.only-window-memory",
+            "only a window of the memory is on the bus: copies between cards go through RAM",
+        )
         return warn(name(gpu), why, measured, wanted, [FIX])
-    return passed(name(gpu), "all memory is on the bus", measured, wanted)
+    return passed(name(gpu), sentence("check.gpu-bar1.all-memory-bus", "all memory is on the bus"), measured, wanted)
 
 
 def repair(machine: Machine) -> Machine:
@@ -60,14 +63,20 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="gpu-bar1",
     code="P2P-05",
-    title="Resizable BAR lets peers reach all memory",
+    title=sentence("check.gpu-bar1.title", "Resizable BAR lets peers reach all memory"),
     severity=Verdict.WARN,
-    reads="NVML: BAR1 size; amdgpu: visible memory",
-    why="Peer-to-peer over PCIe maps the other card's memory through its BAR. A 256 MiB window sends every all-reduce "
-    "through RAM, twice.",
-    rule="Several GPUs without NVLink (or any AMD or Intel card): BAR at least 90 % of the memory, else warn.",
+    reads=sentence("check.gpu-bar1.reads", "NVML: BAR1 size; amdgpu: visible memory"),
+    why=sentence(
+        "check.gpu-bar1.why",
+        "Peer-to-peer over PCIe maps the other card's memory through its BAR. A 256 MiB window "
+        "sends every all-reduce through RAM, twice.",
+    ),
+    rule=sentence(
+        "check.gpu-bar1.rule",
+        "Several GPUs without NVLink (or any AMD or Intel card): BAR at least 90 % of the memory, else warn.",
+    ),
     judge=judge,
-    traps=("A single NVIDIA card has no peers: skip.",),
+    traps=(sentence("check.gpu-bar1.trap-single-nvidia-card", "A single NVIDIA card has no peers: skip."),),
     ask=("nvidia-smi -q",),
     refs=("https://docs.kernel.org/PCI/sysfs-pci.html",),
     repair=repair,

@@ -12,19 +12,26 @@ from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import cards, name
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.hardware.pcie import PciDevice
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 OWN = {"nvidia": "nvidia", "amd": "amdgpu", "intel": "xe"}
 PICTURE = frozenset({"nouveau", "nvidiafb", "radeon", "simple-framebuffer", "efifb", "vesafb"})
 COMPUTE = frozenset({"nvidia", "amdgpu", "i915", "xe"})
-INSTALL = "# Install the vendor's driver (distribution package or vendor repository) and reboot."
-UNBIND = "# To use it here: remove the card's ids from vfio-pci's options and reboot. In a virtual machine: leave it."
+INSTALL = sentence(
+    "check.gpu-driver.install-vendor",
+    "# Install the vendor's driver (distribution package or vendor repository) and reboot.",
+)
+UNBIND = sentence(
+    "check.gpu-driver.use-here-remove",
+    "# To use it here: remove the card's ids from vfio-pci's options and reboot. In a virtual machine: leave it.",
+)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per GPU."""
     if machine.origin is Origin.PARTS:
-        return [skip("a planned machine has no drivers")]
+        return [skip(sentence("check.gpu-driver.planned-machine", "a planned machine has no drivers"))]
     devices = by_address(machine)
     tells = any(device.driver for device in machine.pci) and machine.origin is not Origin.DUMP
     return [_judge_gpu(gpu, devices.get(gpu.pci_address or ""), tells) for gpu in cards(machine)] or [no_gpus(machine)]
@@ -34,20 +41,40 @@ def _judge_gpu(gpu: Gpu, device: PciDevice | None, tells: bool) -> Finding:
     driver = device.driver if device else None
     if driver == "vfio-pci":
         return warn(
-            name(gpu), "set aside for virtual machines", driver, OWN.get(gpu.vendor or "", "a driver"), [UNBIND]
+            name(gpu),
+            sentence("check.gpu-driver.set-aside-virtual", "set aside for virtual machines"),
+            driver,
+            OWN.get(gpu.vendor or "", sentence("check.gpu-driver.driver", "a driver")),
+            [UNBIND],
         )
     if driver in PICTURE:
-        why = "this driver shows pictures, but cannot run models"
-        return fail(name(gpu), why, driver, OWN.get(gpu.vendor or "", "the vendor's"), [INSTALL])
+        why = sentence("check.gpu-driver.driver-shows", "this driver shows pictures, but cannot run models")
+        return fail(
+            name(gpu),
+            why,
+            driver,
+            OWN.get(gpu.vendor or "", sentence("check.gpu-driver.vendor", "the vendor's")),
+            [INSTALL],
+        )
     if driver in COMPUTE or queried(gpu):
-        return passed(name(gpu), "has its driver", gpu.driver or driver)
+        return passed(name(gpu), sentence("check.gpu-driver.driver-2", "has its driver"), gpu.driver or driver)
     if driver is not None:
-        return unknown(f"{driver} is a driver that wellfed does not know", name(gpu), driver)
+        return unknown(
+            sentence(
+                "check.gpu-driver.driver-wellfed-does", "{driver} is a driver that wellfed does not know", driver=driver
+            ),
+            name(gpu),
+            driver,
+        )
     if device is not None and tells:
         return fail(
-            name(gpu), "no driver is bound to the card", "none", OWN.get(gpu.vendor or "", "a driver"), [INSTALL]
+            name(gpu),
+            sentence("check.gpu-driver.no-driver-bound", "no driver is bound to the card"),
+            "none",
+            OWN.get(gpu.vendor or "", sentence("check.gpu-driver.driver", "a driver")),
+            [INSTALL],
         )
-    return unknown("driver: the source does not tell", name(gpu))
+    return unknown(sentence("check.gpu-driver.driver-source-does", "driver: the source does not tell"), name(gpu))
 
 
 def repair(machine: Machine) -> Machine:
@@ -65,13 +92,13 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="gpu-driver",
     code="GPU-01",
-    title="Every GPU has a driver that can compute",
+    title=sentence("check.gpu-driver.title", "Every GPU has a driver that can compute"),
     severity=Verdict.FAIL,
-    reads="the driver link of the GPU's PCI function; NVML",
-    why="A card without its driver is a card that is not there.",
-    rule="nouveau, or none while other devices have theirs: fail. vfio-pci: warn.",
+    reads=sentence("check.gpu-driver.reads", "the driver link of the GPU's PCI function; NVML"),
+    why=sentence("check.gpu-driver.why", "A card without its driver is a card that is not there."),
+    rule=sentence("check.gpu-driver.rule", "nouveau, or none while other devices have theirs: fail. vfio-pci: warn."),
     judge=judge,
-    traps=("A dump without drivers proves nothing: unknown.",),
+    traps=(sentence("check.gpu-driver.trap-dump-without-drivers", "A dump without drivers proves nothing: unknown."),),
     ask=(
         "lspci -nnk",
         "nvidia-smi",

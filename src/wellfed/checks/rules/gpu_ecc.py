@@ -10,7 +10,7 @@ from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
 from wellfed.hardware.machine import Gpu, Machine
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.estimate import Estimate
 from wellfed.nouns.finding import Finding, Remedy, Safety, Verdict
 
@@ -37,23 +37,46 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     if gpu.ecc_uncorrected:
-        why = "memory returned wrong data: results and the driver's stability are in doubt"
+        why = sentence(
+            "check.gpu-ecc.memory-returned",
+            "memory returned wrong data: results and the driver's stability are in doubt",
+        )
         fix: list[str | Remedy] = [
             command(f"nvidia-smi -i {gpu.index} -r", Safety.RESTART),
-            "# Errors again after the reset: replace the card.",
+            sentence("check.gpu-ecc.errors-again-after", "# Errors again after the reset: replace the card."),
         ]
-        return fail(name(gpu), why, f"{gpu.ecc_uncorrected} uncorrected errors", "0", fix)
+        return fail(
+            name(gpu),
+            why,
+            sentence(
+                "check.gpu-ecc.uncorrected-errors",
+                "{ecc_uncorrected} uncorrected errors",
+                ecc_uncorrected=gpu.ecc_uncorrected,
+            ),
+            "0",
+            fix,
+        )
     if gpu.ecc_enabled is None:
         return untold(machine, gpu, "ECC", "ecc")
     if gpu.ecc_pending is not None and gpu.ecc_pending != gpu.ecc_enabled:
         state = "on" if gpu.ecc_pending else "off"
         fix = [command(f"nvidia-smi -i {gpu.index} -r", Safety.RESTART)]
-        return warn(name(gpu), f"ECC will be {state} after the next reset", f"pending: {state}", "in effect", fix)
+        return warn(
+            name(gpu),
+            sentence("check.gpu-ecc.ecc-will-after", "ECC will be {state} after the next reset", state=state),
+            sentence("check.gpu-ecc.pending", "pending: {state}", state=state),
+            sentence("check.gpu-ecc.effect", "in effect"),
+            fix,
+        )
     if not gpu.ecc_enabled and gpu.spec and gpu.spec.memory_type.upper().startswith("HBM"):
-        why = "ECC is off on a card that has it for free: bit flips go unseen"
+        why = sentence("check.gpu-ecc.ecc-off-card", "ECC is off on a card that has it for free: bit flips go unseen")
         fix = [f"nvidia-smi -i {gpu.index} -e 1", command(f"nvidia-smi -i {gpu.index} -r", Safety.RESTART)]
         return warn(name(gpu), why, "off", "on", fix)
-    return passed(name(gpu), "no uncorrected memory errors", "on" if gpu.ecc_enabled else "off")
+    return passed(
+        name(gpu),
+        sentence("check.gpu-ecc.no-uncorrected", "no uncorrected memory errors"),
+        "on" if gpu.ecc_enabled else "off",
+    )
 
 
 def against(machine: Machine, estimate: Estimate) -> Iterable[Finding]:
@@ -70,7 +93,7 @@ def _with_price(gpu: Gpu | None, finding: Finding) -> Finding:
         "gpu-ecc.gddr", "ECC on this memory takes a sixteenth of its bandwidth and of its size: a choice with a price"
     )
     fix = [command(f"nvidia-smi -i {gpu.index} -e 0"), command(f"nvidia-smi -i {gpu.index} -r", Safety.RESTART)]
-    return warn(name(gpu), why, "on", "off, or on for its safety", fix)
+    return warn(name(gpu), why, "on", sentence("check.gpu-ecc.off-safety", "off, or on for its safety"), fix)
 
 
 def _takes_bandwidth(gpu: Gpu) -> bool:
@@ -100,16 +123,25 @@ def _mended(gpu: Gpu) -> Gpu:
 CHECK = Check(
     id="gpu-ecc",
     code="GPU-02",
-    title="GPU memory has no uncorrected errors",
+    title=sentence("check.gpu-ecc.title", "GPU memory has no uncorrected errors"),
     severity=Verdict.FAIL,
-    reads="NVML: ECC mode, pending mode, uncorrected errors",
-    why="An uncorrected error ends the process or, with ECC off, silently changes weights and caches.",
-    rule="Any uncorrected error fails. A mode that waits for a reset, and ECC off on HBM cards (where it costs "
-    "nothing), warn.",
+    reads=sentence("check.gpu-ecc.reads", "NVML: ECC mode, pending mode, uncorrected errors"),
+    why=sentence(
+        "check.gpu-ecc.why",
+        "An uncorrected error ends the process or, with ECC off, silently changes weights and caches.",
+    ),
+    rule=sentence(
+        "check.gpu-ecc.rule",
+        "Any uncorrected error fails. A mode that waits for a reset, and ECC off on HBM cards "
+        "(where it costs nothing), warn.",
+    ),
     judge=judge,
     traps=(
-        "GeForce cards answer N/A: skip.",
-        "On GDDR cards ECC takes memory and bandwidth: off is a choice, not a fault; on has a price for a model.",
+        sentence("check.gpu-ecc.trap-geforce-cards-answer", "GeForce cards answer N/A: skip."),
+        sentence(
+            "check.gpu-ecc.trap-gddr-cards-ecc",
+            "On GDDR cards ECC takes memory and bandwidth: off is a choice, not a fault; on has a price for a model.",
+        ),
     ),
     ask=("nvidia-smi -q",),
     hardware=True,

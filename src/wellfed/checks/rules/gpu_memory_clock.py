@@ -9,7 +9,7 @@ from wellfed.checks.base import Check, command, missing, no_gpus, passed, skip, 
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
 from wellfed.hardware.machine import Gpu, Machine, Origin
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 LOW = 0.97
@@ -29,7 +29,12 @@ def judge(machine: Machine) -> Iterable[Finding]:
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     clock, most = gpu.memory_clock_hz, gpu.memory_clock_max_hz
     if clock is None or most is None:
-        return missing(machine, "memory clock", f"{name(gpu)}.memory_clock", subject=name(gpu))
+        return missing(
+            machine,
+            sentence("check.gpu-memory-clock.memory-clock", "memory clock"),
+            f"{name(gpu)}.memory_clock",
+            subject=name(gpu),
+        )
     measured, wanted = f"{clock / 1e6:.0f} MHz", f"{most / 1e6:.0f} MHz"
     if clock >= most * LOW:
         return passed(
@@ -75,14 +80,26 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="gpu-memory-clock",
     code="GPU-11",
-    title="The GPU's memory runs at its full clock",
+    title=sentence("check.gpu-memory-clock.title", "The GPU's memory runs at its full clock"),
     severity=Verdict.WARN,
-    reads="NVML: memory clock and its maximum, performance state",
-    why="Decode streams the weights from the card's memory: half the memory clock is half the tokens. A lock left by "
-    "somebody, or power saving, holds it down.",
-    rule=f"Awake (P0 to P2), at least {LOW:.0%} of the maximum; less warns. In a deeper state: unknown.",
+    reads=sentence("check.gpu-memory-clock.reads", "NVML: memory clock and its maximum, performance state"),
+    why=sentence(
+        "check.gpu-memory-clock.why",
+        "Decode streams the weights from the card's memory: half the memory clock is half the "
+        "tokens. A lock left by somebody, or power saving, holds it down.",
+    ),
+    rule=sentence(
+        "check.gpu-memory-clock.rule",
+        "Awake (P0 to P2), at least {low:.0%} of the maximum; less warns. In a deeper state: unknown.",
+        low=LOW,
+    ),
     judge=judge,
-    traps=("Idle cards clock their memory down: nothing can be said of them.",),
+    traps=(
+        sentence(
+            "check.gpu-memory-clock.trap-idle-cards-clock",
+            "Idle cards clock their memory down: nothing can be said of them.",
+        ),
+    ),
     ask=("nvidia-smi -q (while the GPUs work)",),
     refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html",),
     repair=repair,

@@ -10,6 +10,7 @@ from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
 from wellfed.hardware.machine import Gpu, Machine
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Safety, Verdict
 
 
@@ -23,8 +24,11 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     if gpu.mig is None:
         return untold(machine, gpu, "MIG mode", "mig")
     if not gpu.mig:
-        return passed(name(gpu), "the card is whole", "off")
-    why = "slices have a share of memory and compute each, and no NVLink or PCIe peers"
+        return passed(name(gpu), sentence("check.gpu-mig.card-whole", "the card is whole"), "off")
+    why = sentence(
+        "check.gpu-mig.slices-share-memory",
+        "slices have a share of memory and compute each, and no NVLink or PCIe peers",
+    )
     return warn(name(gpu), why, "on", "off", [command(f"nvidia-smi -i {gpu.index} -mig 0", Safety.RESTART)])
 
 
@@ -36,11 +40,14 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="gpu-mig",
     code="GPU-08",
-    title="GPUs are not cut into MIG slices",
+    title=sentence("check.gpu-mig.title", "GPUs are not cut into MIG slices"),
     severity=Verdict.WARN,
     reads="NVML: MIG mode",
-    why="Left from another tenant, MIG makes an 80 GB card look like 10 GB, and tensor parallelism impossible.",
-    rule="On warns.",
+    why=sentence(
+        "check.gpu-mig.why",
+        "Left from another tenant, MIG makes an 80 GB card look like 10 GB, and tensor parallelism impossible.",
+    ),
+    rule=sentence("check.gpu-mig.rule", "On warns."),
     judge=judge,
     ask=("nvidia-smi",),
     refs=("https://docs.nvidia.com/datacenter/tesla/mig-user-guide/",),

@@ -10,6 +10,7 @@ from wellfed.checks.base import SYSTEM, Check, no_gpus, passed, unread, warn
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards
 from wellfed.hardware.machine import Gpu, Machine
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import GIB
 
@@ -28,13 +29,21 @@ def judge(machine: Machine) -> Iterable[Finding]:
         return [no_gpus(machine, 2)]
     kinds = Counter(kind(gpu) for gpu in gpus)
     if None in kinds or not _comparable(gpus):
-        return [unread(machine, "the GPUs' names", "gpus", "nvml")]
+        return [unread(machine, sentence("check.gpu-mixed.gpus-names", "the GPUs' names"), "gpus", "nvml")]
     measured = ", ".join(f"{count} x {what}" for what, count in kinds.items())
     if len(kinds) > 1:
-        why = "tensor parallelism gives each GPU the same share: the smallest sets the memory, the slowest the pace"
-        fix = ["# Use groups of equal GPUs, or an engine that splits by layers in proportion (llama.cpp)."]
+        why = sentence(
+            "check.gpu-mixed.tensor-parallelism",
+            "tensor parallelism gives each GPU the same share: the smallest sets the memory, the slowest the pace",
+        )
+        fix = [
+            sentence(
+                "check.gpu-mixed.use-groups-equal",
+                "# Use groups of equal GPUs, or an engine that splits by layers in proportion (llama.cpp).",
+            )
+        ]
         return [warn(SYSTEM, why, measured, "equal GPUs", fix)]
-    return [passed(SYSTEM, "all GPUs are alike", measured)]
+    return [passed(SYSTEM, sentence("check.gpu-mixed.all-gpus-alike", "all GPUs are alike"), measured)]
 
 
 def _comparable(gpus: tuple[Gpu, ...]) -> bool:
@@ -57,21 +66,30 @@ def _like(gpu: Gpu, best: Gpu) -> Gpu:
     if kind(gpu) == kind(best):
         return gpu
     return replace(
-        gpu, spec=best.spec, name=best.name, memory_bytes=best.memory_bytes, memory_free_bytes=best.memory_free_bytes,
-        compute_units=best.compute_units, power_limit_w=best.power_limit_w, clock_max_hz=best.clock_max_hz,
-    )  # fmt: skip
+        gpu,
+        spec=best.spec,
+        name=best.name,
+        memory_bytes=best.memory_bytes,
+        memory_free_bytes=best.memory_free_bytes,
+        compute_units=best.compute_units,
+        power_limit_w=best.power_limit_w,
+        clock_max_hz=best.clock_max_hz,
+    )
 
 
 CHECK = Check(
     id="gpu-mixed",
     code="GPU-09",
-    title="The GPUs are alike",
+    title=sentence("check.gpu-mixed.title", "The GPUs are alike"),
     severity=Verdict.WARN,
-    reads="names and memory of the GPUs",
-    why="Engines that split every layer over the GPUs treat unlike cards as so many of the weakest.",
-    rule="Names and memory (to the GiB) of all GPUs must be equal; otherwise warn.",
+    reads=sentence("check.gpu-mixed.reads", "names and memory of the GPUs"),
+    why=sentence(
+        "check.gpu-mixed.why",
+        "Engines that split every layer over the GPUs treat unlike cards as so many of the weakest.",
+    ),
+    rule=sentence("check.gpu-mixed.rule", "Names and memory (to the GiB) of all GPUs must be equal; otherwise warn."),
     judge=judge,
-    traps=("A display adapter that cannot compute does not count.",),
+    traps=(sentence("check.gpu-mixed.trap-display-adapter", "A display adapter that cannot compute does not count."),),
     ask=("nvidia-smi",),
     refs=("https://docs.vllm.ai/en/latest/serving/parallelism_scaling.html",),
     repair=repair,

@@ -9,7 +9,7 @@ from wellfed.checks.base import SYSTEM, Check, by_hand, look, missing, no_gpus, 
 from wellfed.checks.places import cards, pairs_without_links
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.peers import without_peers
-from wellfed.message import Listing, message
+from wellfed.message import Listing, message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 LOOK = look("nvidia-smi topo -p2p r")
@@ -38,10 +38,22 @@ def judge(machine: Machine) -> Iterable[Finding]:
             "gpu-p2p.off", "peer access is off: what one GPU sends another goes through RAM, twice over the bus"
         )
         said = ", ".join(sorted({pair.why for pair in lost if pair.why}))
-        measured = f"{len(lost)} of {len(bare)} pairs without ({said or pairs})"
-        return [warn(SYSTEM, why, measured, "peer access", [LOOK, FIX])]
+        measured = sentence(
+            "check.gpu-p2p.pairs-without",
+            "{count} of {count2} pairs without ({said})",
+            count=len(lost),
+            count2=len(bare),
+            said=said or pairs,
+        )
+        return [warn(SYSTEM, why, measured, sentence("check.gpu-p2p.peer-access", "peer access"), [LOOK, FIX])]
     if all(pair in told for pair in bare):
-        return [passed(SYSTEM, message("gpu-p2p.on", "GPUs copy to each other directly"), f"{len(bare)} pairs")]
+        return [
+            passed(
+                SYSTEM,
+                message("gpu-p2p.on", "GPUs copy to each other directly"),
+                sentence("check.gpu-p2p.pairs", "{count} pairs", count=len(bare)),
+            )
+        ]
     if all(without_peers(gpu.spec) for gpu in gpus):
         why = message(
             "gpu-p2p.design", "NVIDIA's driver gives these cards no peer access over PCIe: they talk through RAM"
@@ -49,7 +61,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
         return [skip(why)]
     if machine.origin is Origin.PARTS:
         return [skip(message("gpu-p2p.planned", "a planned machine: firmware, kernel and driver decide"))]
-    return [missing(machine, "peer access", "peers")]
+    return [missing(machine, sentence("check.gpu-p2p.peer-access", "peer access"), "peers")]
 
 
 def repair(machine: Machine) -> Machine:
@@ -60,14 +72,27 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="gpu-p2p",
     code="P2P-06",
-    title="GPUs without NVLink reach each other directly",
+    title=sentence("check.gpu-p2p.title", "GPUs without NVLink reach each other directly"),
     severity=Verdict.WARN,
-    reads="the driver's peer status of every pair (nvidia-smi topo -p2p r), NCCL's log",
-    why="Without peer access every all-reduce is copied to RAM and out again: half the bandwidth, several times the "
-    "latency, and the CPU's memory is in it.",
-    rule="Every pair without NVLink or xGMI has peer access. A pair that the driver or NCCL calls without warns.",
+    reads=sentence(
+        "check.gpu-p2p.reads", "the driver's peer status of every pair (nvidia-smi topo -p2p r), NCCL's log"
+    ),
+    why=sentence(
+        "check.gpu-p2p.why",
+        "Without peer access every all-reduce is copied to RAM and out again: half the "
+        "bandwidth, several times the latency, and the CPU's memory is in it.",
+    ),
+    rule=sentence(
+        "check.gpu-p2p.rule",
+        "Every pair without NVLink or xGMI has peer access. A pair that the driver or NCCL calls without warns.",
+    ),
     judge=judge,
-    traps=("GeForce cards from the RTX 20 series on have none by design: skip, unless the driver says otherwise.",),
+    traps=(
+        sentence(
+            "check.gpu-p2p.trap-geforce-cards-from",
+            "GeForce cards from the RTX 20 series on have none by design: skip, unless the driver says otherwise.",
+        ),
+    ),
     ask=("nvidia-smi topo -p2p r",),
     refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html#gpu-direct",),
     repair=repair,

@@ -10,7 +10,7 @@ from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
 from wellfed.hardware.machine import Gpu, Machine
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 
@@ -24,10 +24,17 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     if machine.os.family == "windows" or machine.os.wsl:
         return skip(message("gpu-persistence.windows", "Windows keeps its driver loaded"), name(gpu))
     if gpu.persistence is None:
-        return untold(machine, gpu, "persistence mode", "persistence")
+        return untold(
+            machine, gpu, sentence("check.gpu-persistence.persistence-mode", "persistence mode"), "persistence"
+        )
     if gpu.persistence:
-        return passed(name(gpu), "the driver keeps the GPU ready", "on", "on")
-    why = "the driver shuts the GPU down when the last program leaves: seconds at each start, and settings are lost"
+        return passed(
+            name(gpu), sentence("check.gpu-persistence.driver-keeps-gpu", "the driver keeps the GPU ready"), "on", "on"
+        )
+    why = sentence(
+        "check.gpu-persistence.driver-shuts-gpu",
+        "the driver shuts the GPU down when the last program leaves: seconds at each start, and settings are lost",
+    )
     return warn(name(gpu), why, "off", "on", [f"nvidia-smi -i {gpu.index} -pm 1"])
 
 
@@ -39,11 +46,16 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="gpu-persistence",
     code="GPU-06",
-    title="Persistence mode is on",
+    title=sentence("check.gpu-persistence.title", "Persistence mode is on"),
     severity=Verdict.WARN,
-    reads="NVML: persistence mode",
-    why="Starting takes seconds longer, clocks and power limits are forgotten, and links train anew.",
-    rule="On passes, off warns. `systemctl enable --now nvidia-persistenced` keeps it so.",
+    reads=sentence("check.gpu-persistence.reads", "NVML: persistence mode"),
+    why=sentence(
+        "check.gpu-persistence.why",
+        "Starting takes seconds longer, clocks and power limits are forgotten, and links train anew.",
+    ),
+    rule=sentence(
+        "check.gpu-persistence.rule", "On passes, off warns. `systemctl enable --now nvidia-persistenced` keeps it so."
+    ),
     judge=judge,
     ask=("nvidia-smi",),
     refs=("https://docs.nvidia.com/deploy/driver-persistence/",),

@@ -10,7 +10,7 @@ from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
 from wellfed.hardware.machine import Gpu, Machine, Origin
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 LOW = 0.9
@@ -19,17 +19,22 @@ LOW = 0.9
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per GPU."""
     if machine.origin is Origin.PARTS:
-        return [skip("a planned machine has no limits set")]
+        return [skip(sentence("check.gpu-power-limit.planned-machine", "a planned machine has no limits set"))]
     return [_judge_gpu(machine, gpu) for gpu in cards(machine)] or [no_gpus(machine)]
 
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     limit, board = gpu.power_limit_w, gpu.spec.board_power_w if gpu.spec else None
     if limit is None:
-        return untold(machine, gpu, "power limit", "power_limit")
+        return untold(machine, gpu, sentence("check.gpu-power-limit.power-limit", "power limit"), "power_limit")
     board = gpu.power_limit_default_w or board
     if board is None:
-        return unread(machine, "the board's rated power", "gpus", subject=name(gpu))
+        return unread(
+            machine,
+            sentence("check.gpu-power-limit.board-rated-power", "the board's rated power"),
+            "gpus",
+            subject=name(gpu),
+        )
     measured, wanted = f"{limit:.0f} W", f"{board:.0f} W"
     if limit < board * LOW:
         why = message(
@@ -37,7 +42,12 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
             "less power than the card is built for: lower clocks in prefill and batches, little change in decode",
         )
         return warn(name(gpu), why, measured, wanted, [f"nvidia-smi -i {gpu.index} -pl {board:.0f}"])
-    return passed(name(gpu), "the card may draw its rated power", measured, wanted)
+    return passed(
+        name(gpu),
+        sentence("check.gpu-power-limit.card-may-draw", "the card may draw its rated power"),
+        measured,
+        wanted,
+    )
 
 
 def repair(machine: Machine) -> Machine:
@@ -57,11 +67,14 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="gpu-power-limit",
     code="GPU-07",
-    title="The power limit is not below the card's rating",
+    title=sentence("check.gpu-power-limit.title", "The power limit is not below the card's rating"),
     severity=Verdict.WARN,
-    reads="NVML: enforced power limit; the card's data sheet",
-    why="Someone saved power or heat and forgot. Often a good trade: hence a warning with its price.",
-    rule=f"Below {LOW:.0%} of the rated board power warns.",
+    reads=sentence("check.gpu-power-limit.reads", "NVML: enforced power limit; the card's data sheet"),
+    why=sentence(
+        "check.gpu-power-limit.why",
+        "Someone saved power or heat and forgot. Often a good trade: hence a warning with its price.",
+    ),
+    rule=sentence("check.gpu-power-limit.rule", "Below {low:.0%} of the rated board power warns.", low=LOW),
     judge=judge,
     ask=("nvidia-smi",),
     refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html",),

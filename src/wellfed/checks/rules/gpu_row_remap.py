@@ -10,6 +10,7 @@ from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
 from wellfed.hardware.machine import Gpu, Machine
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Safety, Verdict
 
 
@@ -20,16 +21,28 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     if gpu.remapping_failed:
-        return fail(name(gpu), "no spare rows are left", "remapping failed", "none", ["# Replace the card."])
+        return fail(
+            name(gpu),
+            sentence("check.gpu-row-remap.no-spare-rows", "no spare rows are left"),
+            sentence("check.gpu-row-remap.remapping-failed", "remapping failed"),
+            "none",
+            [sentence("check.gpu-row-remap.replace-card", "# Replace the card.")],
+        )
     if gpu.remapped_rows_pending or gpu.retired_pages_pending:
-        why = "bad memory is still in use until the GPU is reset"
+        why = sentence("check.gpu-row-remap.bad-memory-still", "bad memory is still in use until the GPU is reset")
         return warn(
-            name(gpu), why, "pending", "none pending", [command(f"nvidia-smi -i {gpu.index} -r", Safety.RESTART)]
+            name(gpu),
+            why,
+            "pending",
+            sentence("check.gpu-row-remap.none-pending", "none pending"),
+            [command(f"nvidia-smi -i {gpu.index} -r", Safety.RESTART)],
         )
     known = (gpu.remapping_failed, gpu.remapped_rows_pending, gpu.retired_pages_pending)
     if all(value is None for value in known):
-        return untold(machine, gpu, "row remapping", "remapped", "retired_pending")
-    return passed(name(gpu), "no rows or pages wait to be replaced")
+        return untold(
+            machine, gpu, sentence("check.gpu-row-remap.row-remapping", "row remapping"), "remapped", "retired_pending"
+        )
+    return passed(name(gpu), sentence("check.gpu-row-remap.no-rows-pages", "no rows or pages wait to be replaced"))
 
 
 def repair(machine: Machine) -> Machine:
@@ -55,13 +68,13 @@ def _no(value: bool | None) -> bool | None:
 CHECK = Check(
     id="gpu-row-remap",
     code="GPU-03",
-    title="No GPU memory rows wait to be replaced",
+    title=sentence("check.gpu-row-remap.title", "No GPU memory rows wait to be replaced"),
     severity=Verdict.FAIL,
-    reads="NVML: remapped rows (Ampere on), retired pages (before)",
-    why="A row that failed is used on until the GPU is reset, and fails again.",
-    rule="Failed remapping fails; pending remapping or page retirement warns.",
+    reads=sentence("check.gpu-row-remap.reads", "NVML: remapped rows (Ampere on), retired pages (before)"),
+    why=sentence("check.gpu-row-remap.why", "A row that failed is used on until the GPU is reset, and fails again."),
+    rule=sentence("check.gpu-row-remap.rule", "Failed remapping fails; pending remapping or page retirement warns."),
     judge=judge,
-    traps=("GeForce cards answer N/A: skip.",),
+    traps=(sentence("check.gpu-row-remap.trap-geforce-cards-answer", "GeForce cards answer N/A: skip."),),
     ask=("nvidia-smi -q",),
     hardware=True,
     refs=("https://docs.nvidia.com/deploy/a100-gpu-mem-error-mgmt/",),

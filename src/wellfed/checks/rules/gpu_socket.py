@@ -11,7 +11,7 @@ from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import node_of, socket_of
 from wellfed.checks.rules.cpu_offline import spans
 from wellfed.hardware.machine import Gpu, Machine
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
 MOVE = by_hand(
@@ -50,23 +50,45 @@ def _lost(machine: Machine, lost: list[str]) -> Finding:
     if hidden and len(lost) == len(machine.gpus) and not any(gpu.cpu_affinity for gpu in machine.gpus):
         text = message("gpu-socket.hidden", "where the GPUs are is not told: {why}", why=hidden)
         return unknown(text)
-    return unread(machine, f"the socket of {', '.join(lost)}", "gpus", "pci", "numa_nodes")
+    return unread(
+        machine,
+        sentence("check.gpu-socket.socket", "the socket of {lost}", lost=", ".join(lost)),
+        "gpus",
+        "pci",
+        "numa_nodes",
+    )
 
 
 def _judge_share(share: Counter[int]) -> Finding:
     total, sockets = sum(share.values()), len(share)
     text = ", ".join(f"socket{socket}: {count}" for socket, count in sorted(share.items()))
-    wanted = f"{total // sockets}" + (f" to {-(-total // sockets)}" if total % sockets else "") + " per socket"
+    wanted = (
+        f"{total // sockets}"
+        + (f" to {-(-total // sockets)}" if total % sockets else "")
+        + sentence("check.gpu-socket.per-socket", " per socket")
+    )
     if total < sockets:
-        return passed("system", "fewer GPUs than sockets: bind the engine to the GPU's socket", text)
+        return passed(
+            "system",
+            sentence(
+                "check.gpu-socket.fewer-gpus-sockets", "fewer GPUs than sockets: bind the engine to the GPU's socket"
+            ),
+            text,
+        )
     if min(share.values()) == 0:
         why = message(
             "gpu-socket.none", "a socket has no GPU: all copies from its memory cross the link between the sockets"
         )
         return fail("system", why, text, wanted, [MOVE])
     if max(share.values()) - min(share.values()) > 1:
-        return warn("system", "the sockets have unequal numbers of GPUs", text, wanted, [MOVE])
-    return passed("system", "each socket has its own GPUs", text, wanted)
+        return warn(
+            "system",
+            sentence("check.gpu-socket.sockets-unequal", "the sockets have unequal numbers of GPUs"),
+            text,
+            wanted,
+            [MOVE],
+        )
+    return passed("system", sentence("check.gpu-socket.each-socket-own", "each socket has its own GPUs"), text, wanted)
 
 
 def _by_nodes(machine: Machine) -> Finding:
@@ -84,13 +106,25 @@ def _by_nodes(machine: Machine) -> Finding:
     share = Counter(nodes)
     text = ", ".join(f"node{node}: {count}" for node, count in sorted(share.items(), key=lambda item: item[0] or 0))
     if len(share) > 1 and max(share.values()) - min(share.values()) <= 1:
-        return passed("system", "the GPUs are spread evenly over the NUMA nodes", text)
+        return passed(
+            "system",
+            sentence("check.gpu-socket.gpus-spread-evenly", "the GPUs are spread evenly over the NUMA nodes"),
+            text,
+        )
     if len(share) == 1:
         return _by_affinity(machine, text)
     if len(share) == 2 and len({gpu.cpu_affinity for gpu in machine.gpus}) == 2:
         why = message("gpu-socket.two-nodes", "the two NUMA nodes that have GPUs have unequal numbers of them")
         total = sum(share.values())
-        return warn("system", why, text, f"{total // 2} to {-(-total // 2)} per node", [MOVE])
+        return warn(
+            "system",
+            why,
+            text,
+            sentence(
+                "check.gpu-socket.per-node", "{total} to {total2} per node", total=total // 2, total2=-(-total // 2)
+            ),
+            [MOVE],
+        )
     return unknown(message("gpu-socket.nodes", "which nodes belong to which socket is not known"), measured=text)
 
 
@@ -102,8 +136,17 @@ def _by_affinity(machine: Machine, text: str | None = None) -> Finding:
     near = {cpu for gpu in machine.gpus for cpu in gpu.cpu_affinity}
     all_told = all(gpu.cpu_affinity for gpu in machine.gpus)
     if all_told and len({gpu.cpu_affinity for gpu in machine.gpus}) == 1 and near == set(range(max(near) + 1)):
-        return passed("system", "every CPU that the source shows is next to every GPU", text)
-    return unknown("how many sockets there are, and which GPU is on which, is not known", measured=text)
+        return passed(
+            "system",
+            sentence("check.gpu-socket.every-cpu-source", "every CPU that the source shows is next to every GPU"),
+            text,
+        )
+    return unknown(
+        sentence(
+            "check.gpu-socket.how-many-sockets", "how many sockets there are, and which GPU is on which, is not known"
+        ),
+        measured=text,
+    )
 
 
 def _apart(groups: Iterable[tuple[int, ...]]) -> bool:
@@ -121,7 +164,13 @@ def _by_groups(groups: Counter[tuple[int, ...]]) -> Finding:
         return unknown(message("gpu-socket.nodes", "which nodes belong to which socket is not known"), measured=text)
     why = message("gpu-socket.uneven-groups", "the two groups of CPUs have unequal numbers of GPUs")
     total = sum(groups.values())
-    return warn("system", why, text, f"{total // 2} to {-(-total // 2)} each", [MOVE])
+    return warn(
+        "system",
+        why,
+        text,
+        sentence("check.gpu-socket.each", "{total} to {total2} each", total=total // 2, total2=-(-total // 2)),
+        [MOVE],
+    )
 
 
 def repair(machine: Machine) -> Machine:
@@ -155,17 +204,31 @@ def _moved(gpu: Gpu, socket: int, node: int | None) -> Gpu:
 CHECK = Check(
     id="gpu-socket",
     code="NUM-01",
-    title="Each socket has its own GPUs",
+    title=sentence("check.gpu-socket.title", "Each socket has its own GPUs"),
     severity=Verdict.FAIL,
-    reads="numa_node of the GPU's PCI function, else NVML's memory affinity; CPU topology",
-    why="A GPU on the other socket reads weights and experts from RAM through the link between the sockets, which is "
-    "slower than memory and shared.",
-    rule="Several sockets, at least as many GPUs: none may be without (fail), and their numbers differ by one at most "
-    "(warn). Counted per socket.",
+    reads=sentence(
+        "check.gpu-socket.reads", "numa_node of the GPU's PCI function, else NVML's memory affinity; CPU topology"
+    ),
+    why=sentence(
+        "check.gpu-socket.why",
+        "A GPU on the other socket reads weights and experts from RAM through the link between "
+        "the sockets, which is slower than memory and shared.",
+    ),
+    rule=sentence(
+        "check.gpu-socket.rule",
+        "Several sockets, at least as many GPUs: none may be without (fail), and their numbers "
+        "differ by one at most (warn). Counted per socket.",
+    ),
     judge=judge,
     traps=(
-        "Per socket, not per NUMA node: with NPS4 or SNC a socket has several nodes.",
-        "nvmlDeviceGetNumaNodeId is the GPU's *own* memory node (Grace Hopper), not where the card hangs.",
+        sentence(
+            "check.gpu-socket.trap-per-socket-per",
+            "Per socket, not per NUMA node: with NPS4 or SNC a socket has several nodes.",
+        ),
+        sentence(
+            "check.gpu-socket.trap-nvmldevicegetnumanodeid",
+            "nvmlDeviceGetNumaNodeId is the GPU's *own* memory node (Grace Hopper), not where the card hangs.",
+        ),
         "nvidia-smi says SYS between GPUs of one node on some drivers: sockets are not inferred from it.",
     ),
     ask=(

@@ -10,11 +10,15 @@ from wellfed.checks.driver import queried, untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
 from wellfed.hardware.machine import Gpu, Machine
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
 BAD = ("thermal", "brake", "hw_slowdown")
 FIX = by_hand(
-    "Cooling: fans, dust, airflow between cards, inlet temperature. Power: all connectors, supply, chassis brake.",
+    sentence(
+        "check.gpu-throttle.cooling-fans-dust",
+        "Cooling: fans, dust, airflow between cards, inlet temperature. Power: all connectors, supply, chassis brake.",
+    ),
     Reach.HARDWARE,
 )
 
@@ -29,16 +33,26 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     bad = [text for text in reasons if any(mark in text for mark in BAD)]
     heat = "" if gpu.temperature_c is None else f", {gpu.temperature_c:.0f} °C"
     if bad:
-        why = "the card clocks itself down to protect itself"
-        return fail(name(gpu), why, ", ".join(bad) + heat, "no slowdown", [FIX])
+        why = sentence("check.gpu-throttle.card-clocks-itself", "the card clocks itself down to protect itself")
+        return fail(
+            name(gpu), why, ", ".join(bad) + heat, sentence("check.gpu-throttle.no-slowdown", "no slowdown"), [FIX]
+        )
     if "sync_boost" in reasons:
-        why = "the card is clocked with the slowest of its group"
+        why = sentence("check.gpu-throttle.card-clocked-slowest", "the card is clocked with the slowest of its group")
         return warn(
-            name(gpu), why, "sync_boost", "no slowdown", ["# Leave the sync boost group: nvidia-smi boost-slider"]
+            name(gpu),
+            why,
+            "sync_boost",
+            sentence("check.gpu-throttle.no-slowdown", "no slowdown"),
+            [sentence("check.gpu-throttle.leave-sync-boost", "# Leave the sync boost group: nvidia-smi boost-slider")],
         )
     if not reasons and (not queried(gpu) or reason(machine, f"{name(gpu)}.reasons")):
-        return untold(machine, gpu, "throttle reasons", "reasons")
-    note = "the power limit sets the clock, as it should under load" if "sw_power_cap" in reasons else "no slowdown"
+        return untold(machine, gpu, sentence("check.gpu-throttle.throttle-reasons", "throttle reasons"), "reasons")
+    note = (
+        sentence("check.gpu-throttle.power-limit-sets", "the power limit sets the clock, as it should under load")
+        if "sw_power_cap" in reasons
+        else sentence("check.gpu-throttle.no-slowdown", "no slowdown")
+    )
     return passed(name(gpu), note, (", ".join(reasons) or "none") + heat)
 
 
@@ -60,14 +74,20 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="gpu-throttle",
     code="GPU-05",
-    title="GPUs are not slowed down by heat or power brakes",
+    title=sentence("check.gpu-throttle.title", "GPUs are not slowed down by heat or power brakes"),
     severity=Verdict.FAIL,
-    reads="NVML: clocks event (throttle) reasons, temperature",
-    why="Prefill and batches are compute: a card at half its clock needs twice the time, and the others wait for it.",
-    rule="Thermal and hardware slowdowns and the power brake fail. Idle, application clocks and the power limit are "
-    "normal.",
+    reads=sentence("check.gpu-throttle.reads", "NVML: clocks event (throttle) reasons, temperature"),
+    why=sentence(
+        "check.gpu-throttle.why",
+        "Prefill and batches are compute: a card at half its clock needs twice the time, and the others wait for it.",
+    ),
+    rule=sentence(
+        "check.gpu-throttle.rule",
+        "Thermal and hardware slowdowns and the power brake fail. Idle, application clocks and "
+        "the power limit are normal.",
+    ),
     judge=judge,
-    traps=("On an idle GPU heat does not show: look under load.",),
+    traps=(sentence("check.gpu-throttle.trap-idle-gpu-heat", "On an idle GPU heat does not show: look under load."),),
     ask=("nvidia-smi -q (while the GPUs work)",),
     hardware=True,
     refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlClocksEventReasons.html",),

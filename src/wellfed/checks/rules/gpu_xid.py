@@ -9,17 +9,32 @@ from wellfed.checks.base import Check, command, fail, missing, no_gpus, passed, 
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
 from wellfed.hardware.machine import Gpu, Machine, Origin
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Remedy, Safety, Verdict
 
 # Errors of the hardware or its link; all others (13, 31, 43, 45 ...) are mostly a program's own.
 HARDWARE: Mapping[int, str] = {
-    48: "uncorrected memory error", 61: "internal microcontroller breakpoint", 62: "internal microcontroller halt",
-    63: "row remapping or page retirement", 64: "row remapping failed", 74: "NVLink error",
-    79: "the GPU fell off the bus", 92: "many corrected memory errors", 94: "contained memory error",
-    95: "uncontained memory error", 109: "context switch timeout", 110: "security fault", 119: "GSP timeout",
-    120: "GSP error", 136: "link training failed", 140: "unrecovered ECC error", 143: "GPU initialisation failed",
-    145: "NVLink RLW error", 149: "NVLink NETIR error", 154: "recovery action needed",
-}  # fmt: skip
+    48: sentence("check.gpu-xid.uncorrected-memory", "uncorrected memory error"),
+    61: sentence("check.gpu-xid.internal", "internal microcontroller breakpoint"),
+    62: sentence("check.gpu-xid.internal-2", "internal microcontroller halt"),
+    63: sentence("check.gpu-xid.row-remapping-page", "row remapping or page retirement"),
+    64: sentence("check.gpu-xid.row-remapping-failed", "row remapping failed"),
+    74: "NVLink error",
+    79: sentence("check.gpu-xid.gpu-fell-off", "the GPU fell off the bus"),
+    92: sentence("check.gpu-xid.many-corrected", "many corrected memory errors"),
+    94: sentence("check.gpu-xid.contained-memory", "contained memory error"),
+    95: sentence("check.gpu-xid.uncontained-memory", "uncontained memory error"),
+    109: sentence("check.gpu-xid.context-switch", "context switch timeout"),
+    110: sentence("check.gpu-xid.security-fault", "security fault"),
+    119: "GSP timeout",
+    120: "GSP error",
+    136: sentence("check.gpu-xid.link-training-failed", "link training failed"),
+    140: sentence("check.gpu-xid.unrecovered-ecc", "unrecovered ECC error"),
+    143: sentence("check.gpu-xid.gpu-initialisation", "GPU initialisation failed"),
+    145: "NVLink RLW error",
+    149: "NVLink NETIR error",
+    154: sentence("check.gpu-xid.recovery-action", "recovery action needed"),
+}
 KEYS = ("xids", "dmesg", "kernel_log", "os.kernel_log")
 
 
@@ -36,17 +51,32 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
         why = "; ".join(f"{xid}: {HARDWARE[xid]}" for xid in dict.fromkeys(hard))
         fix: list[str | Remedy] = [
             command(f"nvidia-smi -i {gpu.index} -r", Safety.RESTART),
-            "# Again after the reset: check seating, power and cooling; then replace.",
+            sentence(
+                "check.gpu-xid.again-after-reset",
+                "# Again after the reset: check seating, power and cooling; then replace.",
+            ),
         ]
-        return fail(name(gpu), f"the driver reported faults of the hardware ({why})", measured, "none", fix)
+        return fail(
+            name(gpu),
+            sentence("check.gpu-xid.driver-reported", "the driver reported faults of the hardware ({why})", why=why),
+            measured,
+            "none",
+            fix,
+        )
     if gpu.xids:
-        why = "the driver reported errors that are mostly a program's own"
-        return warn(name(gpu), why, measured, "none", ["# See which program ran then: journalctl -k | grep -i xid"])
+        why = sentence("check.gpu-xid.driver-reported-2", "the driver reported errors that are mostly a program's own")
+        return warn(
+            name(gpu),
+            why,
+            measured,
+            "none",
+            [sentence("check.gpu-xid.see-which-program", "# See which program ran then: journalctl -k | grep -i xid")],
+        )
     if unseen := reason(machine, f"{name(gpu)}.xids", *KEYS):
-        return unknown(f"kernel log: {unseen}", name(gpu))
+        return unknown(sentence("check.gpu-xid.kernel-log", "kernel log: {unseen}", unseen=unseen), name(gpu))
     if machine.origin is Origin.DUMP or machine.origin is Origin.PARTS:
-        return missing(machine, "kernel log", subject=name(gpu))
-    return passed(name(gpu), "no errors in the kernel log", "none")
+        return missing(machine, sentence("check.gpu-xid.kernel-log-2", "kernel log"), subject=name(gpu))
+    return passed(name(gpu), sentence("check.gpu-xid.no-errors-kernel", "no errors in the kernel log"), "none")
 
 
 def repair(machine: Machine) -> Machine:
@@ -57,13 +87,21 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="gpu-xid",
     code="GPU-04",
-    title="The driver has reported no XID errors",
+    title=sentence("check.gpu-xid.title", "The driver has reported no XID errors"),
     severity=Verdict.FAIL,
-    reads="NVRM Xid lines of the kernel log",
-    why="An XID says what went wrong when an engine died with a vague message; some mean that the card is dying.",
-    rule="XIDs of hardware and link fail, others warn.",
+    reads=sentence("check.gpu-xid.reads", "NVRM Xid lines of the kernel log"),
+    why=sentence(
+        "check.gpu-xid.why",
+        "An XID says what went wrong when an engine died with a vague message; some mean that the card is dying.",
+    ),
+    rule=sentence("check.gpu-xid.rule", "XIDs of hardware and link fail, others warn."),
     judge=judge,
-    traps=("Without the right to read the kernel log: unknown, not pass.", "A dump without a log proves nothing."),
+    traps=(
+        sentence(
+            "check.gpu-xid.trap-without-right-read", "Without the right to read the kernel log: unknown, not pass."
+        ),
+        sentence("check.gpu-xid.trap-dump-without-log", "A dump without a log proves nothing."),
+    ),
     ask=("sudo dmesg | grep -i xid",),
     hardware=True,
     refs=("https://docs.nvidia.com/deploy/xid-errors/",),

@@ -8,6 +8,7 @@ from dataclasses import replace
 from wellfed.checks.base import SYSTEM, Check, missing, passed, skip, warn
 from wellfed.checks.places import cpu_nodes
 from wellfed.hardware.machine import Machine
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bytes
 
@@ -22,21 +23,56 @@ def reserved_bytes(pages: Mapping[int, Mapping[int, int]]) -> dict[int, int]:
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     if not machine.os.huge_pages:
-        return [missing(machine, "huge pages", "os.huge_pages")]
+        return [missing(machine, sentence("check.hugepages.huge-pages", "huge pages"), "os.huge_pages")]
     reserved = reserved_bytes(machine.os.huge_pages)
     total = sum(reserved.values())
     if total == 0:
-        return [skip("none reserved; needed only by a plan with huge pages")]
+        return [
+            skip(
+                sentence("check.hugepages.none-reserved-needed", "none reserved; needed only by a plan with huge pages")
+            )
+        ]
     free = sum(reserved_bytes(machine.os.huge_pages_free).values())
     if machine.memory_bytes and free > machine.memory_bytes * IDLE_SHARE:
-        why = "memory is reserved in huge pages that nobody uses, and nothing else can have it"
-        wanted = "as much as the plan asks for"
-        return [warn(SYSTEM, why, f"{format_bytes(free)} free of {format_bytes(total)}", wanted, _release(machine))]
+        why = sentence(
+            "check.hugepages.memory-reserved-huge",
+            "memory is reserved in huge pages that nobody uses, and nothing else can have it",
+        )
+        wanted = sentence("check.hugepages.much-plan-asks", "as much as the plan asks for")
+        return [
+            warn(
+                SYSTEM,
+                why,
+                sentence(
+                    "check.hugepages.free", "{free} free of {total}", free=format_bytes(free), total=format_bytes(total)
+                ),
+                wanted,
+                _release(machine),
+            )
+        ]
     empty = [node for node in cpu_nodes(machine) if not reserved.get(node)]
     if len(cpu_nodes(machine)) > 1 and empty:
-        why = f"no huge pages on node {', '.join(map(str, empty))}: threads there use another node's"
-        return [warn(SYSTEM, why, format_bytes(total), "the same on every node", _spread(machine))]
-    return [passed(SYSTEM, "huge pages are reserved and used", format_bytes(total))]
+        why = sentence(
+            "check.hugepages.no-huge-pages",
+            "no huge pages on node {empty}: threads there use another node's",
+            empty=", ".join(map(str, empty)),
+        )
+        return [
+            warn(
+                SYSTEM,
+                why,
+                format_bytes(total),
+                sentence("check.hugepages.same-every-node", "the same on every node"),
+                _spread(machine),
+            )
+        ]
+    return [
+        passed(
+            SYSTEM,
+            sentence("check.hugepages.huge-pages-reserved", "huge pages are reserved and used"),
+            format_bytes(total),
+        )
+    ]
 
 
 def _release(machine: Machine) -> list[str]:
@@ -91,13 +127,21 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="hugepages",
     code="MEM-06",
-    title="Reserved huge pages are used, and there are some on every node",
+    title=sentence("check.hugepages.title", "Reserved huge pages are used, and there are some on every node"),
     severity=Verdict.WARN,
     reads="/sys/devices/system/node/node*/hugepages/*/nr_hugepages and free_hugepages",
-    why="Reserved pages are taken from everybody else. Reserved on one node only, the other socket's threads read "
-    "across the link.",
-    rule=f"More than {IDLE_SHARE:.0%} of RAM reserved and free warns; so does a node without any while others have "
-    "some. None reserved: skip, no engine needs them unless its plan says so.",
+    why=sentence(
+        "check.hugepages.why",
+        "Reserved pages are taken from everybody else. Reserved on one node only, the other "
+        "socket's threads read across the link.",
+    ),
+    rule=sentence(
+        "check.hugepages.rule",
+        "More than {idle_share:.0%} of RAM reserved and free warns; so does a node without any "
+        "while others have some. None reserved: skip, no engine needs them unless its plan says "
+        "so.",
+        idle_share=IDLE_SHARE,
+    ),
     judge=judge,
     ask=("grep . /sys/devices/system/node/node*/hugepages/*/nr_hugepages",),
     refs=("https://docs.kernel.org/admin-guide/mm/hugetlbpage.html",),

@@ -8,10 +8,14 @@ from dataclasses import replace
 from wellfed.checks.base import SYSTEM, Check, missing, no_gpus, passed, skip, warn
 from wellfed.checks.places import all_linked, cards
 from wellfed.hardware.machine import Machine
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Reach, Remedy, Safety, Verdict
 
 FIX = Remedy(
-    "# Add iommu=pt to GRUB_CMDLINE_LINUX in /etc/default/grub, update-grub, reboot; or IOMMU off in the BIOS.",
+    sentence(
+        "check.iommu.add-iommu-pt",
+        "# Add iommu=pt to GRUB_CMDLINE_LINUX in /etc/default/grub, update-grub, reboot; or IOMMU off in the BIOS.",
+    ),
     Safety.RESTART,
     Reach.KERNEL,
 )
@@ -23,16 +27,39 @@ def judge(machine: Machine) -> Iterable[Finding]:
     if not gpus:
         return [no_gpus(machine)]
     if machine.os.virtualised:
-        return [skip("a virtual machine: the host decides")]
+        return [skip(sentence("check.iommu.virtual-machine-host", "a virtual machine: the host decides"))]
     mode = machine.os.iommu
     if mode is None:
         return [missing(machine, "IOMMU", "os.iommu")]
     if mode != "on":
-        return [passed(SYSTEM, "devices reach memory and each other directly", mode)]
+        return [
+            passed(
+                SYSTEM,
+                sentence("check.iommu.devices-reach-memory", "devices reach memory and each other directly"),
+                mode,
+            )
+        ]
     if len(gpus) < 2 or all_linked(machine, (gpu.index for gpu in gpus)):
-        return [passed(SYSTEM, "translation is on, but no GPUs talk over PCIe", mode)]
-    why = "peer copies between GPUs are translated: slower, and on many machines they hang or corrupt"
-    return [warn(SYSTEM, why, "on, translating", "passthrough or off", [FIX])]
+        return [
+            passed(
+                SYSTEM,
+                sentence("check.iommu.translation-but-gpus", "translation is on, but no GPUs talk over PCIe"),
+                mode,
+            )
+        ]
+    why = sentence(
+        "check.iommu.peer-copies-between",
+        "peer copies between GPUs are translated: slower, and on many machines they hang or corrupt",
+    )
+    return [
+        warn(
+            SYSTEM,
+            why,
+            sentence("check.iommu.translating", "on, translating"),
+            sentence("check.iommu.passthrough-off", "passthrough or off"),
+            [FIX],
+        )
+    ]
 
 
 def repair(machine: Machine) -> Machine:
@@ -45,13 +72,23 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="iommu",
     code="P2P-02",
-    title="The IOMMU does not translate peer traffic",
+    title=sentence("check.iommu.title", "The IOMMU does not translate peer traffic"),
     severity=Verdict.WARN,
     reads="/sys/class/iommu, iommu= on the kernel command line",
-    why="With translation on, peer-to-peer DMA goes through the IOMMU in the root complex.",
-    rule="Several GPUs that talk over PCIe, on bare metal: off or passthrough (iommu=pt); `on` warns.",
+    why=sentence(
+        "check.iommu.why", "With translation on, peer-to-peer DMA goes through the IOMMU in the root complex."
+    ),
+    rule=sentence(
+        "check.iommu.rule",
+        "Several GPUs that talk over PCIe, on bare metal: off or passthrough (iommu=pt); `on` warns.",
+    ),
     judge=judge,
-    traps=("Needed when cards are passed through to virtual machines; passthrough mode serves both.",),
+    traps=(
+        sentence(
+            "check.iommu.trap-needed-when-cards",
+            "Needed when cards are passed through to virtual machines; passthrough mode serves both.",
+        ),
+    ),
     ask=(
         "cat /proc/cmdline",
         "ls /sys/class/iommu",

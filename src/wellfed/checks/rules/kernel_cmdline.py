@@ -8,18 +8,27 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
 from wellfed.hardware.machine import Machine
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Reach, Remedy, Safety, Verdict
 
 HARMFUL = {
-    r"maxcpus=\d+": "fewer CPUs are started than there are",
-    r"nr_cpus=\d+": "fewer CPUs are started than there are",
-    r"mem=\S+": "less memory is used than there is",
-    r"pcie_aspm=force": "PCIe links fall asleep between copies",
-    r"pcie_aspm\.policy=power\S*": "PCIe links fall asleep between copies",
-    r"pci=(\S*,)?nomsi\b\S*": "GPUs and network cards share slow interrupts",
-    r"pci=(\S*,)?pcie_bus_peer2peer\b\S*": "all PCIe packets are cut to 128 bytes",
-    r"iommu\.strict=1": "every DMA mapping is flushed at once",
-    r"intel_iommu=(\S*,)?strict\b\S*": "every DMA mapping is flushed at once",
+    r"maxcpus=\d+": sentence("check.kernel-cmdline.fewer-cpus-started", "fewer CPUs are started than there are"),
+    r"nr_cpus=\d+": sentence("check.kernel-cmdline.fewer-cpus-started", "fewer CPUs are started than there are"),
+    r"mem=\S+": sentence("check.kernel-cmdline.less-memory-used", "less memory is used than there is"),
+    r"pcie_aspm=force": sentence("check.kernel-cmdline.pcie-links-fall", "PCIe links fall asleep between copies"),
+    r"pcie_aspm\.policy=power\S*": sentence(
+        "check.kernel-cmdline.pcie-links-fall", "PCIe links fall asleep between copies"
+    ),
+    r"pci=(\S*,)?nomsi\b\S*": sentence(
+        "check.kernel-cmdline.gpus-network-cards", "GPUs and network cards share slow interrupts"
+    ),
+    r"pci=(\S*,)?pcie_bus_peer2peer\b\S*": sentence(
+        "check.kernel-cmdline.all-pcie-packets", "all PCIe packets are cut to 128 bytes"
+    ),
+    r"iommu\.strict=1": sentence("check.kernel-cmdline.every-dma-mapping", "every DMA mapping is flushed at once"),
+    r"intel_iommu=(\S*,)?strict\b\S*": sentence(
+        "check.kernel-cmdline.every-dma-mapping", "every DMA mapping is flushed at once"
+    ),
 }
 
 
@@ -27,12 +36,28 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     line = machine.os.command_line
     if line is None:
-        return [missing(machine, "kernel command line", "os.command_line")]
+        return [
+            missing(
+                machine, sentence("check.kernel-cmdline.kernel-command-line", "kernel command line"), "os.command_line"
+            )
+        ]
     found = {word: why for word in line.split() for pattern, why in HARMFUL.items() if re.fullmatch(pattern, word)}
     if not found:
-        return [passed(SYSTEM, "nothing on the kernel's command line takes away CPUs, memory or links")]
+        return [
+            passed(
+                SYSTEM,
+                sentence(
+                    "check.kernel-cmdline.nothing-kernel",
+                    "nothing on the kernel's command line takes away CPUs, memory or links",
+                ),
+            )
+        ]
     why = "; ".join(f"{word}: {text}" for word, text in found.items())
-    advice = f"# Remove {' '.join(found)} from GRUB_CMDLINE_LINUX in /etc/default/grub, update-grub, reboot."
+    advice = sentence(
+        "check.kernel-cmdline.remove-from-grub",
+        "# Remove {found} from GRUB_CMDLINE_LINUX in /etc/default/grub, update-grub, reboot.",
+        found=" ".join(found),
+    )
     fix = [Remedy(advice, Safety.RESTART, Reach.KERNEL)]
     return [warn(SYSTEM, why, " ".join(found), "without", fix)]
 
@@ -49,13 +74,23 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="kernel-cmdline",
     code="SYS-01",
-    title="The kernel's command line takes nothing away",
+    title=sentence("check.kernel-cmdline.title", "The kernel's command line takes nothing away"),
     severity=Verdict.WARN,
     reads="/proc/cmdline",
-    why="Options left from installation or debugging hide CPUs and memory or slow PCIe, and no other file says so.",
-    rule="maxcpus=, nr_cpus=, mem=, pcie_aspm=force, pci=nomsi, pci=pcie_bus_peer2peer and strict IOMMU flushing warn.",
+    why=sentence(
+        "check.kernel-cmdline.why",
+        "Options left from installation or debugging hide CPUs and memory or slow PCIe, and no other file says so.",
+    ),
+    rule=sentence(
+        "check.kernel-cmdline.rule",
+        "maxcpus=, nr_cpus=, mem=, pcie_aspm=force, pci=nomsi, pci=pcie_bus_peer2peer and strict IOMMU flushing warn.",
+    ),
     judge=judge,
-    traps=("mitigations=, iommu=pt and the like do no harm here.",),
+    traps=(
+        sentence(
+            "check.kernel-cmdline.trap-mitigations-iommu-pt", "mitigations=, iommu=pt and the like do no harm here."
+        ),
+    ),
     ask=("cat /proc/cmdline",),
     refs=("https://docs.kernel.org/admin-guide/kernel-parameters.html",),
     repair=repair,

@@ -7,32 +7,39 @@ from dataclasses import replace
 
 from wellfed.checks.base import BENCH, Check, fail, passed, skip, unknown, warn
 from wellfed.hardware.machine import Machine, Origin
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bandwidth
 
 GOOD, POOR = 0.6, 0.4  # desktop parts sustain 0.7 of the theoretical rate, servers 0.75 to 0.9
-LOOK = (
-    "# Compare DIMMs found with DIMMs fitted: a dead one leaves the MT/s as it was. Then BIOS: NUMA and interleaving."
+LOOK = sentence(
+    "check.mem-bandwidth.compare-dimms-found",
+    "# Compare DIMMs found with DIMMs fitted: a dead one leaves the MT/s as it was. Then BIOS: NUMA and interleaving.",
 )
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for all sockets together."""
     if machine.origin is Origin.PARTS:
-        return [skip("nothing to measure on a planned machine")]
+        return [skip(sentence("check.mem-bandwidth.nothing-measure", "nothing to measure on a planned machine"))]
     measured, possible = machine.measured_memory_bandwidth_bytes_per_s, machine.memory_bandwidth_bytes_per_s
     if measured is None:
-        return [unknown("not measured yet", fix=[BENCH])]
+        return [unknown(sentence("check.mem-bandwidth.measured-yet", "not measured yet"), fix=[BENCH])]
     if possible is None:
-        text = "measured, but what channels and speed promise is not known"
+        text = sentence(
+            "check.mem-bandwidth.measured-but-what", "measured, but what channels and speed promise is not known"
+        )
         return [unknown(text, measured=format_bandwidth(measured))]
     return [_judge_share(measured, possible)]
 
 
 def _judge_share(measured: float, possible: float) -> Finding:
     share = measured / possible
-    text = f"{share:.0%} of what the channels promise"
-    seen, wanted = format_bandwidth(measured), f"at least {format_bandwidth(possible * GOOD)}"
+    text = sentence("check.mem-bandwidth.what-channels", "{share:.0%} of what the channels promise", share=share)
+    seen, wanted = (
+        format_bandwidth(measured),
+        sentence("check.mem-bandwidth.least", "at least {possible}", possible=format_bandwidth(possible * GOOD)),
+    )
     if share < POOR:
         return fail("system", text, seen, wanted, [LOOK])
     if share < GOOD:
@@ -51,13 +58,28 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="mem-bandwidth",
     code="MEM-04",
-    title="Memory delivers what its channels promise",
+    title=sentence("check.mem-bandwidth.title", "Memory delivers what its channels promise"),
     severity=Verdict.FAIL,
-    reads="channels x configured MT/s x 8 bytes; the measurement of `wellfed bench`",
-    why="Everything computed on the CPU reads its weights from RAM once per token: bandwidth is speed.",
-    rule=f"Measured over promised: at least {GOOD:.0%}; below {POOR:.0%} fails. Not measured: unknown.",
+    reads=sentence(
+        "check.mem-bandwidth.reads", "channels x configured MT/s x 8 bytes; the measurement of `wellfed bench`"
+    ),
+    why=sentence(
+        "check.mem-bandwidth.why",
+        "Everything computed on the CPU reads its weights from RAM once per token: bandwidth is speed.",
+    ),
+    rule=sentence(
+        "check.mem-bandwidth.rule",
+        "Measured over promised: at least {good:.0%}; below {poor:.0%} fails. Not measured: unknown.",
+        good=GOOD,
+        poor=POOR,
+    ),
     judge=judge,
-    traps=("A dead DIMM leaves the MT/s unchanged: only a measurement shows it.",),
+    traps=(
+        sentence(
+            "check.mem-bandwidth.trap-dead-dimm-leaves",
+            "A dead DIMM leaves the MT/s unchanged: only a measurement shows it.",
+        ),
+    ),
     refs=("https://www.cs.virginia.edu/stream/",),
     repair=repair,
     modelled=True,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from wellfed.checks.base import Check, by_hand, fail, passed, skip, unknown, unread, warn
 from wellfed.checks.places import memory_homes
 from wellfed.hardware.machine import Dimm, Machine, Socket
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
 FILL = by_hand(
@@ -33,13 +33,13 @@ def channels_of(socket: Socket) -> tuple[int | None, int | None]:
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per socket."""
     if machine.os.virtualised:
-        return [skip("a virtual machine's DIMMs are invented")]
+        return [skip(sentence("check.mem-channels.virtual-machine", "a virtual machine's DIMMs are invented"))]
     specs = [gpu.spec for gpu in machine.gpus if gpu.spec]
     if specs and all(spec.unified_memory for spec in specs):
-        return [skip("memory is soldered to the chip")]
+        return [skip(sentence("check.mem-channels.memory-soldered-chip", "memory is soldered to the chip"))]
     homes = memory_homes(machine)
     if not homes:
-        return [unread(machine, "memory slots", "dimms", "sockets")]
+        return [unread(machine, sentence("check.mem-channels.memory-slots", "memory slots"), "dimms", "sockets")]
     return [_judge_socket(machine, subject, socket) for subject, socket in homes]
 
 
@@ -48,33 +48,82 @@ def _judge_socket(machine: Machine, subject: str, socket: Socket) -> Finding:
     if populated is None:
         return _by_slots(machine, socket, subject, there_are)
     if there_are is None:
-        return unknown("how many channels the CPU has is not known", subject, f"{populated} channels with a DIMM")
-    measured, wanted = f"{populated} channels with a DIMM", f"{there_are} channels"
+        return unknown(
+            sentence("check.mem-channels.how-many-channels", "how many channels the CPU has is not known"),
+            subject,
+            sentence("check.mem-channels.channels-dimm", "{populated} channels with a DIMM", populated=populated),
+        )
+    measured, wanted = (
+        sentence("check.mem-channels.channels-dimm", "{populated} channels with a DIMM", populated=populated),
+        sentence("check.mem-channels.channels", "{there_are} channels", there_are=there_are),
+    )
     if populated < there_are:
-        text = f"{there_are - populated} of {there_are} channels are empty, and so much bandwidth is missing"
+        text = sentence(
+            "check.mem-channels.channels-empty-so",
+            "{there_are} of {there_are2} channels are empty, and so much bandwidth is missing",
+            there_are=there_are - populated,
+            there_are2=there_are,
+        )
         return fail(subject, text, measured, wanted, [FILL])
-    return passed(subject, "every channel has a DIMM", measured, wanted)
+    return passed(
+        subject, sentence("check.mem-channels.every-channel-dimm", "every channel has a DIMM"), measured, wanted
+    )
 
 
 def _by_slots(machine: Machine, socket: Socket, subject: str, there_are: int | None) -> Finding:
     """Unclear locators: slots are not channels, but fewer DIMMs than channels is certain."""
     slots = [dimm for dimm in socket.dimms if dimm.bytes is not None]
     filled = sum(1 for dimm in slots if dimm.bytes)
-    measured = f"{filled} of {len(slots)} slots filled"
+    measured = sentence(
+        "check.mem-channels.slots-filled", "{filled} of {count} slots filled", filled=filled, count=len(slots)
+    )
     if not slots:
-        return unread(machine, "memory slots", "dimms", subject=subject)
+        return unread(machine, sentence("check.mem-channels.memory-slots", "memory slots"), "dimms", subject=subject)
     if there_are is not None and filled + len(socket.dimms) - len(slots) < there_are:
-        text = f"{filled} DIMMs cannot fill {there_are} channels"
-        return fail(subject, text, measured, f"{there_are} channels", [FILL])
+        text = sentence(
+            "check.mem-channels.dimms-cannot-fill",
+            "{filled} DIMMs cannot fill {there_are} channels",
+            filled=filled,
+            there_are=there_are,
+        )
+        return fail(
+            subject,
+            text,
+            measured,
+            sentence("check.mem-channels.channels", "{there_are} channels", there_are=there_are),
+            [FILL],
+        )
     if filled == len(slots):
-        return passed(subject, "every slot has a DIMM, so every channel has", measured)
+        return passed(
+            subject,
+            sentence("check.mem-channels.every-slot-dimm", "every slot has a DIMM, so every channel has"),
+            measured,
+        )
     if there_are and _evenly(slots, there_are):
         evenly = message("mem-channels.evenly", "every group of neighbouring slots has equally many DIMMs")
-        return passed(subject, evenly, measured, f"{there_are} channels")
+        return passed(
+            subject,
+            evenly,
+            measured,
+            sentence("check.mem-channels.channels", "{there_are} channels", there_are=there_are),
+        )
     if filled * 2 < len(slots):
-        text = "most slots are empty; which channels they belong to, the firmware's locators do not tell"
-        return warn(subject, text, measured, "a DIMM in every channel", [FILL])
-    return unknown("the firmware's locators do not tell the channels", subject, measured)
+        text = sentence(
+            "check.mem-channels.most-slots-empty",
+            "most slots are empty; which channels they belong to, the firmware's locators do not tell",
+        )
+        return warn(
+            subject,
+            text,
+            measured,
+            sentence("check.mem-channels.dimm-every-channel", "a DIMM in every channel"),
+            [FILL],
+        )
+    return unknown(
+        sentence("check.mem-channels.firmware-locators-do", "the firmware's locators do not tell the channels"),
+        subject,
+        measured,
+    )
 
 
 def _evenly(slots: list[Dimm], channels: int) -> bool:
@@ -126,17 +175,26 @@ def _like(socket: Socket, slot: str) -> Dimm:
 CHECK = Check(
     id="mem-channels",
     code="MEM-01",
-    title="Every memory channel has a DIMM",
+    title=sentence("check.mem-channels.title", "Every memory channel has a DIMM"),
     severity=Verdict.FAIL,
-    reads="SMBIOS type 17 (root), the CPU's data sheet",
-    why="Layers and experts in RAM decode at the speed of memory, and each channel adds its share: half the channels, "
-    "half the tokens.",
-    rule="Per socket, channels with a DIMM must equal the channels there are. Unclear locators: fewer DIMMs than "
-    "channels fails, mostly empty slots warn, anything else is unknown.",
+    reads=sentence("check.mem-channels.reads", "SMBIOS type 17 (root), the CPU's data sheet"),
+    why=sentence(
+        "check.mem-channels.why",
+        "Layers and experts in RAM decode at the speed of memory, and each channel adds its "
+        "share: half the channels, half the tokens.",
+    ),
+    rule=sentence(
+        "check.mem-channels.rule",
+        "Per socket, channels with a DIMM must equal the channels there are. Unclear locators: "
+        "fewer DIMMs than channels fails, mostly empty slots warn, anything else is unknown.",
+    ),
     judge=judge,
     traps=(
-        "Slots are not channels: one of two slots of a channel may be empty, and the channel is whole.",
-        "Virtual machines invent DIMMs: skipped.",
+        sentence(
+            "check.mem-channels.trap-slots-channels-one",
+            "Slots are not channels: one of two slots of a channel may be empty, and the channel is whole.",
+        ),
+        sentence("check.mem-channels.trap-virtual-machines", "Virtual machines invent DIMMs: skipped."),
     ),
     ask=(
         "sudo dmidecode -t 17",

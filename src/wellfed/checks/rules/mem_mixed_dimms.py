@@ -8,16 +8,17 @@ from dataclasses import replace
 from wellfed.checks.base import Check, passed, skip, unread, warn
 from wellfed.checks.places import memory_homes
 from wellfed.hardware.machine import Dimm, Machine, Socket
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bytes
 
-SWAP = "# Use equal DIMMs (size, ranks, speed) in every channel."
+SWAP = sentence("check.mem-mixed-dimms.use-equal-dimms", "# Use equal DIMMs (size, ranks, speed) in every channel.")
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per socket."""
     if machine.os.virtualised:
-        return [skip("a virtual machine's DIMMs are invented")]
+        return [skip(sentence("check.mem-mixed-dimms.virtual-machine", "a virtual machine's DIMMs are invented"))]
     told = [home for home in memory_homes(machine) if any(dimm.bytes for dimm in home[1].dimms)]
     if not told:
         return [unread(machine, "DIMMs", "dimms", "sockets")]
@@ -28,9 +29,12 @@ def _judge_socket(subject: str, socket: Socket) -> Finding:
     filled = [dimm for dimm in socket.dimms if dimm.bytes]
     kinds = [text for text in (_sizes(filled), _speeds(filled), _ranks(filled)) if text]
     if kinds:
-        text = "unlike DIMMs: the slowest sets the speed, and the larger ones' surplus is not interleaved"
+        text = sentence(
+            "check.mem-mixed-dimms.unlike-dimms-slowest",
+            "unlike DIMMs: the slowest sets the speed, and the larger ones' surplus is not interleaved",
+        )
         return warn(subject, text, "; ".join(kinds), "equal DIMMs", [SWAP])
-    return passed(subject, f"{len(filled)} equal DIMMs")
+    return passed(subject, sentence("check.mem-mixed-dimms.equal-dimms", "{count} equal DIMMs", count=len(filled)))
 
 
 def _sizes(dimms: list[Dimm]) -> str:
@@ -69,14 +73,23 @@ def _equal(socket: Socket) -> Socket:
 CHECK = Check(
     id="mem-mixed-dimms",
     code="MEM-02",
-    title="The DIMMs of a socket are alike",
+    title=sentence("check.mem-mixed-dimms.title", "The DIMMs of a socket are alike"),
     severity=Verdict.WARN,
-    reads="SMBIOS type 17 (root)",
-    why="Memory controllers interleave only what is equal on all channels. The rest of a larger DIMM runs at the speed "
-    "of one channel, and the slowest DIMM sets the clock for all.",
-    rule="Sizes, rated speeds and ranks of the filled slots of a socket must be equal.",
+    reads=sentence("check.mem-mixed-dimms.reads", "SMBIOS type 17 (root)"),
+    why=sentence(
+        "check.mem-mixed-dimms.why",
+        "Memory controllers interleave only what is equal on all channels. The rest of a larger "
+        "DIMM runs at the speed of one channel, and the slowest DIMM sets the clock for all.",
+    ),
+    rule=sentence(
+        "check.mem-mixed-dimms.rule", "Sizes, rated speeds and ranks of the filled slots of a socket must be equal."
+    ),
     judge=judge,
-    traps=("Empty slots and other makers' part numbers do not count.",),
+    traps=(
+        sentence(
+            "check.mem-mixed-dimms.trap-empty-slots-other", "Empty slots and other makers' part numbers do not count."
+        ),
+    ),
     ask=("sudo dmidecode -t 17",),
     refs=("DMTF DSP0134 SMBIOS 3.7, 7.18 Memory Device",),
     repair=repair,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from wellfed.checks.base import Check, by_hand, passed, skip, unknown, unread, warn
 from wellfed.checks.places import memory_homes
 from wellfed.hardware.machine import Machine, Origin, Socket
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
 PROFILE = by_hand(
@@ -43,17 +43,17 @@ def possible_mt_s(socket: Socket) -> float | None:
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per socket."""
     if machine.os.virtualised:
-        return [skip("a virtual machine's DIMMs are invented")]
+        return [skip(sentence("check.mem-speed.virtual-machine", "a virtual machine's DIMMs are invented"))]
     homes = memory_homes(machine)
     if not homes:
-        return [unread(machine, "memory speed", "dimms", "sockets")]
+        return [unread(machine, sentence("check.mem-speed.memory-speed", "memory speed"), "dimms", "sockets")]
     return [_judge_socket(machine, subject, socket) for subject, socket in homes]
 
 
 def _judge_socket(machine: Machine, subject: str, socket: Socket) -> Finding:
     possible, speed = possible_mt_s(socket), _speed(socket)
     if possible is None or speed is None:
-        return unread(machine, "memory speed", "dimms", subject=subject)
+        return unread(machine, sentence("check.mem-speed.memory-speed", "memory speed"), "dimms", subject=subject)
     measured, wanted = f"{speed:.0f} MT/s", f"{possible:.0f} MT/s"
     if speed < possible * TOLERANCE and _limit_unknown(machine, socket):
         text = message(
@@ -68,7 +68,9 @@ def _judge_socket(machine: Machine, subject: str, socket: Socket) -> Finding:
             text = message("mem-speed.doubled", "slower than modules and CPU allow: two DIMMs share a channel")
         server = any(dimm.ecc for dimm in socket.dimms)
         return warn(subject, text, measured, wanted, [FEWER if doubled else CLOCK if server else PROFILE])
-    return passed(subject, "memory runs at its rating", measured, wanted)
+    return passed(
+        subject, sentence("check.mem-speed.memory-runs-rating", "memory runs at its rating"), measured, wanted
+    )
 
 
 def _limit_unknown(machine: Machine, socket: Socket) -> bool:
@@ -97,18 +99,33 @@ def _clocked(socket: Socket) -> Socket:
 CHECK = Check(
     id="mem-speed",
     code="MEM-03",
-    title="Memory runs at the speed modules and CPU allow",
+    title=sentence("check.mem-speed.title", "Memory runs at the speed modules and CPU allow"),
     severity=Verdict.WARN,
-    reads="SMBIOS type 17: speed and configured speed (root); the CPU's data sheet",
-    why="Bandwidth is channels x MT/s x 8 bytes. A forgotten memory profile costs a third of it, four DIMMs on two "
-    "channels of a desktop board often as much.",
-    rule="Configured speed must reach the lesser of the modules' rating and the CPU's official speed with one DIMM per "
-    "channel, within 2 %.",
+    reads=sentence("check.mem-speed.reads", "SMBIOS type 17: speed and configured speed (root); the CPU's data sheet"),
+    why=sentence(
+        "check.mem-speed.why",
+        "Bandwidth is channels x MT/s x 8 bytes. A forgotten memory profile costs a third of it, "
+        "four DIMMs on two channels of a desktop board often as much.",
+    ),
+    rule=sentence(
+        "check.mem-speed.rule",
+        "Configured speed must reach the lesser of the modules' rating and the CPU's official "
+        "speed with one DIMM per channel, within 2 %.",
+    ),
     judge=judge,
     traps=(
-        "Registered and other ECC modules have no XMP profile: the advice is another.",
-        "With the CPU unknown, what it allows is unknown: slower than the modules' rating is then no fault.",
-        "Faster modules than the CPU's official speed are no fault: the lesser counts.",
+        sentence(
+            "check.mem-speed.trap-registered-other-ecc",
+            "Registered and other ECC modules have no XMP profile: the advice is another.",
+        ),
+        sentence(
+            "check.mem-speed.trap-cpu-unknown-what",
+            "With the CPU unknown, what it allows is unknown: slower than the modules' rating is then no fault.",
+        ),
+        sentence(
+            "check.mem-speed.trap-faster-modules-cpu",
+            "Faster modules than the CPU's official speed are no fault: the lesser counts.",
+        ),
     ),
     ask=(
         "sudo dmidecode -t 17",

@@ -7,14 +7,17 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, fail, missing, passed, skip, warn
 from wellfed.hardware.machine import Machine
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.estimate import Estimate
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bytes
 
 FIX = (
     "printf '* soft memlock unlimited\\n* hard memlock unlimited\\n' > /etc/security/limits.d/90-memlock.conf",
-    "# Then log in again. Services: LimitMEMLOCK=infinity. Containers: --ulimit memlock=-1.",
+    sentence(
+        "check.memlock.then-log-again",
+        "# Then log in again. Services: LimitMEMLOCK=infinity. Containers: --ulimit memlock=-1.",
+    ),
 )
 
 
@@ -29,14 +32,27 @@ def against(machine: Machine, estimate: Estimate) -> Iterable[Finding]:
     del estimate
     limit = machine.os.memlock_bytes
     if limit is None:
-        return [missing(machine, "limit of locked memory", "os.memlock_bytes")]
+        return [
+            missing(
+                machine, sentence("check.memlock.limit-locked-memory", "limit of locked memory"), "os.memlock_bytes"
+            )
+        ]
     if limit == -1 or limit >= (machine.memory_bytes or 1 << 62):
-        return [passed(SYSTEM, "memory may be pinned", "unlimited" if limit == -1 else format_bytes(limit))]
+        return [
+            passed(
+                SYSTEM,
+                sentence("check.memlock.memory-may-pinned", "memory may be pinned"),
+                "unlimited" if limit == -1 else format_bytes(limit),
+            )
+        ]
     measured = format_bytes(limit)
     if any(nic.kind == "infiniband" and nic.up is not False for nic in machine.nics):
-        why = "RDMA registers its buffers as locked memory and fails, or falls back to TCP"
+        why = sentence(
+            "check.memlock.rdma-registers",
+            "RDMA registers its buffers as locked memory and fails, or falls back to TCP",
+        )
         return [fail(SYSTEM, why, measured, "unlimited", FIX)]
-    why = "--mlock and pinned buffers in RAM fail beyond it"
+    why = sentence("check.memlock.mlock-pinned-buffers", "--mlock and pinned buffers in RAM fail beyond it")
     return [warn(SYSTEM, why, measured, "unlimited", FIX)]
 
 
@@ -50,13 +66,24 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="memlock",
     code="SYS-02",
-    title="Processes may lock memory",
+    title=sentence("check.memlock.title", "Processes may lock memory"),
     severity=Verdict.FAIL,
-    reads="Max locked memory of /proc/self/limits",
-    why="Locked weights cannot be swapped or dropped from the page cache, and network cards read only locked memory.",
-    rule="With a model: unlimited, or at least all RAM. Less warns; with InfiniBand it fails. Without a model: skip.",
+    reads=sentence("check.memlock.reads", "Max locked memory of /proc/self/limits"),
+    why=sentence(
+        "check.memlock.why",
+        "Locked weights cannot be swapped or dropped from the page cache, and network cards read only locked memory.",
+    ),
+    rule=sentence(
+        "check.memlock.rule",
+        "With a model: unlimited, or at least all RAM. Less warns; with InfiniBand it fails. Without a model: skip.",
+    ),
     judge=judge,
-    traps=("CUDA's pinned memory does not count against this limit; mlock and RDMA do.",),
+    traps=(
+        sentence(
+            "check.memlock.trap-cuda-pinned-memory",
+            "CUDA's pinned memory does not count against this limit; mlock and RDMA do.",
+        ),
+    ),
     ask=("grep locked /proc/self/limits",),
     refs=("https://man7.org/linux/man-pages/man2/getrlimit.2.html",),
     repair=repair,

@@ -10,7 +10,7 @@ from wellfed.checks.mend import with_devices
 from wellfed.checks.pcie_path import Hop, by_address, hops, loaded
 from wellfed.hardware.machine import Disk, Machine, Origin
 from wellfed.hardware.pcie import PcieLink
-from wellfed.message import Amount, Message, message
+from wellfed.message import Amount, Message, message, sentence
 from wellfed.nouns.estimate import Estimate
 from wellfed.nouns.finding import Cost, Finding, Reach, Verdict
 from wellfed.units import format_bytes
@@ -36,7 +36,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
         return [skip(message("model-disk.planned", "a planned machine has no disks listed"))]
     mine = [disk for disk in machine.disks if disk.holds_models]
     return [_judge_disk(machine, disk, ROOM_BYTES) for disk in mine] or [
-        missing(machine, "the disk that holds the models", "disks")
+        missing(machine, sentence("check.model-disk.disk-holds-models", "the disk that holds the models"), "disks")
     ]
 
 
@@ -57,7 +57,13 @@ def _judge_disk(machine: Machine, disk: Disk, room_bytes: float) -> Finding:
     subject = disk.name
     if disk.free_bytes is not None and disk.free_bytes < room_bytes:
         text = message("model-disk.full", "no room for a model of {size}", size=Amount(room_bytes, "B"))
-        return warn(subject, text, f"{format_bytes(disk.free_bytes)} free", format_bytes(room_bytes), [FIX])
+        return warn(
+            subject,
+            text,
+            sentence("check.model-disk.free", "{free_bytes} free", free_bytes=format_bytes(disk.free_bytes)),
+            format_bytes(room_bytes),
+            [FIX],
+        )
     if disk.kind in SLOW:
         return warn(subject, SLOW[disk.kind], disk.kind, "nvme", [FIX])
     for hop in hops(by_address(machine), disk.pci_address):
@@ -66,7 +72,12 @@ def _judge_disk(machine: Machine, disk: Disk, room_bytes: float) -> Finding:
             wanted = f"Gen{hop.wanted_generation} x{hop.wanted_width}"
             return warn(subject, text, str(hop.current), wanted, [SLOT], [hop.place])
     if disk.kind is None:
-        return unread(machine, "the kind of the models' disk", "disks", subject=subject)
+        return unread(
+            machine,
+            sentence("check.model-disk.kind-models-disk", "the kind of the models' disk"),
+            "disks",
+            subject=subject,
+        )
     return passed(subject, message("model-disk.good", "models lie on a local disk with its whole link"), disk.kind)
 
 
@@ -120,14 +131,26 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="model-disk",
     code="DSK-01",
-    title="Models lie on a fast local disk with room",
+    title=sentence("check.model-disk.title", "Models lie on a fast local disk with room"),
     severity=Verdict.WARN,
     reads="/proc/self/mountinfo, /sys/dev/block, PCIe links of NVMe disks, room left; of the hub's cache folder",
-    why="Every start reads all weights once; experts that do not fit into RAM are read again and again.",
-    rule="The folder that the hub's cache is in: a local NVMe or SATA SSD, its PCIe link at what both ends can do, "
-    "room for the plan's weights (20 GB without a plan). Hard disk, USB, network and a container's layer warn.",
+    why=sentence(
+        "check.model-disk.why",
+        "Every start reads all weights once; experts that do not fit into RAM are read again and again.",
+    ),
+    rule=sentence(
+        "check.model-disk.rule",
+        "The folder that the hub's cache is in: a local NVMe or SATA SSD, its PCIe link at what "
+        "both ends can do, room for the plan's weights (20 GB without a plan). Hard disk, USB, "
+        "network and a container's layer warn.",
+    ),
     judge=judge,
-    traps=("Rates are assumed by kind, or taken from the link: `wellfed bench` measures.",),
+    traps=(
+        sentence(
+            "check.model-disk.trap-rates-assumed-kind",
+            "Rates are assumed by kind, or taken from the link: `wellfed bench` measures.",
+        ),
+    ),
     ask=("df -hT ~/.cache/huggingface; lsblk -o NAME,SIZE,ROTA,TRAN,TYPE",),
     refs=(
         "https://docs.kernel.org/filesystems/proc.html",

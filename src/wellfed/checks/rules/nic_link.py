@@ -11,7 +11,7 @@ from wellfed.checks.pcie_path import Hop, by_address, hops, loaded
 from wellfed.checks.places import cards
 from wellfed.hardware.machine import Machine, Nic, Origin
 from wellfed.hardware.pcie import PcieLink
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
 SLOW_BYTES_PER_S = 10e9 / 8
@@ -52,10 +52,12 @@ def _judge_slow(machine: Machine) -> Finding:
             "the fastest network card is too slow to share a model with other machines, and slow to load one",
         )
         add = by_hand(message("nic-link.add", "Add a network card."), Reach.HARDWARE)
-        return warn(best, text, f"{rate * 8e-9:g} Gb/s", "10 Gb/s or more", [add])
+        return warn(best, text, f"{rate * 8e-9:g} Gb/s", sentence("check.nic-link.10-gb-s", "10 Gb/s or more"), [add])
     unrated = any(nic.physical and nic.bytes_per_s is None and nic.up is not False for nic in machine.nics)
     if reason(machine, "nics") or (machine.origin is Origin.DUMP and (unrated or not machine.pci_complete)):
-        return missing(machine, "network cards with their links", "nics")
+        return missing(
+            machine, sentence("check.nic-link.network-cards-their", "network cards with their links"), "nics"
+        )
     return skip(message("nic-link.none", "no network card of 10 Gb/s or more"))
 
 
@@ -65,17 +67,23 @@ def _judge_nic(machine: Machine, nic: Nic) -> Finding:
         return unread(machine, "PCIe link", "nics", "pci", subject=nic.name)
     slow = next((hop for hop in path if _short(hop)), None)
     if slow and slow.current:
-        text = f"the link at {slow.place} is less than both ends can do"
+        text = sentence(
+            "check.nic-link.link-less-both", "the link at {place} is less than both ends can do", place=slow.place
+        )
         wanted = f"Gen{slow.wanted_generation} x{slow.wanted_width}"
         return warn(nic.name, text, str(slow.current), wanted, [MOVE])
     rates = [link for hop in path if (link := loaded(hop)) is not None]
     least = min(rates, key=lambda link: link.bytes_per_s, default=None)
     if least and nic.bytes_per_s and least.bytes_per_s < nic.bytes_per_s * 0.98:
-        text = "PCIe carries less than the network does"
+        text = sentence("check.nic-link.pcie-carries-less", "PCIe carries less than the network does")
         return warn(
             nic.name, text, f"{least.bytes_per_s * 8e-9:.0f} Gb/s", f"{nic.bytes_per_s * 8e-9:.0f} Gb/s", [MOVE]
         )
-    return passed(nic.name, "the card has the link it needs", str(least) if least else None)
+    return passed(
+        nic.name,
+        sentence("check.nic-link.card-link-needs", "the card has the link it needs"),
+        str(least) if least else None,
+    )
 
 
 def _short(hop: Hop) -> bool:
@@ -116,14 +124,25 @@ def _most(known: PcieLink | None, link: PcieLink) -> PcieLink | None:
 CHECK = Check(
     id="nic-link",
     code="NIC-02",
-    title="Network cards have the PCIe link they need",
+    title=sentence("check.nic-link.title", "Network cards have the PCIe link they need"),
     severity=Verdict.WARN,
-    reads="current and maximum links of network cards' hops; their rate",
-    why="Between machines the slowest part is the network; a card in the wrong slot makes it slower still.",
-    rule="Every hop at what both ends can do, and not less than the network's own rate. Eight "
-    "GPUs, or several machines, with less than 10 Gb/s: warn.",
+    reads=sentence("check.nic-link.reads", "current and maximum links of network cards' hops; their rate"),
+    why=sentence(
+        "check.nic-link.why",
+        "Between machines the slowest part is the network; a card in the wrong slot makes it slower still.",
+    ),
+    rule=sentence(
+        "check.nic-link.rule",
+        "Every hop at what both ends can do, and not less than the network's own rate. Eight "
+        "GPUs, or several machines, with less than 10 Gb/s: warn.",
+    ),
     judge=judge,
-    traps=("A dual-port card may be sold with a slot for one port's rate: each port is judged alone.",),
+    traps=(
+        sentence(
+            "check.nic-link.trap-dual-port-card",
+            "A dual-port card may be sold with a slot for one port's rate: each port is judged alone.",
+        ),
+    ),
     ask=("sudo lspci -nnvv",),
     refs=("https://docs.kernel.org/PCI/sysfs-pci.html",),
     repair=repair,

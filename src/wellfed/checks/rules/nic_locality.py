@@ -10,7 +10,7 @@ from wellfed.checks.base import Check, by_hand, missing, no_gpus, passed, reason
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import node_of, socket_of, socket_of_node
 from wellfed.hardware.machine import Machine, Nic, Origin
-from wellfed.message import Listing, message
+from wellfed.message import Listing, message, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
 FAST_BYTES_PER_S = 25e9 / 8  # below 25 Gb/s no one shards a model over it
@@ -47,10 +47,24 @@ def judge(machine: Machine) -> Iterable[Finding]:
     if not nics:
         return [_no_cards(machine)]
     if len(nics) == 1 and machine.count == 1:
-        return [passed("system", "one network card; its ranks belong on its socket")]
+        return [
+            passed(
+                "system",
+                sentence("check.nic-locality.one-network-card", "one network card; its ranks belong on its socket"),
+            )
+        ]
     places = _places(machine, nics)
     if places is None:
-        return [unread(machine, "which socket network cards and GPUs are on", "nics", "gpus", "pci", "numa_nodes")]
+        return [
+            unread(
+                machine,
+                sentence("check.nic-locality.which-socket-network", "which socket network cards and GPUs are on"),
+                "nics",
+                "gpus",
+                "pci",
+                "numa_nodes",
+            )
+        ]
     gpus, cards = places
     return [_judge_place(place, gpus[place], cards.get(place, [])) for place in sorted(gpus)]
 
@@ -60,7 +74,7 @@ def _no_cards(machine: Machine) -> Finding:
     unrated = [nic for nic in machine.nics if nic.physical and nic.bytes_per_s is None and nic.up is not False]
     whole = machine.pci_complete or machine.origin is not Origin.DUMP
     if reason(machine, "nics") or (machine.origin is Origin.DUMP and (unrated or not whole)):
-        return missing(machine, "fast network cards", "nics")
+        return missing(machine, sentence("check.nic-locality.fast-network-cards", "fast network cards"), "nics")
     return skip(message("nic-locality.none", "no network card of 25 Gb/s or more"))
 
 
@@ -73,7 +87,13 @@ def _judge_place(place: str, gpus: list[str], nics: list[str]) -> Finding:
         "{gpus} reach every network card through the link between the sockets",
         gpus=Listing(tuple(gpus)),
     )
-    return warn(place, text, "no fast network card", "one per socket with GPUs", [MOVE])
+    return warn(
+        place,
+        text,
+        sentence("check.nic-locality.no-fast-network", "no fast network card"),
+        sentence("check.nic-locality.one-per-socket", "one per socket with GPUs"),
+        [MOVE],
+    )
 
 
 def _places(machine: Machine, nics: list[tuple[int, Nic]]) -> tuple[dict[str, list[str]], dict[str, list[str]]] | None:
@@ -120,13 +140,24 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="nic-locality",
     code="NIC-01",
-    title="GPUs of each socket have a network card beside them",
+    title=sentence("check.nic-locality.title", "GPUs of each socket have a network card beside them"),
     severity=Verdict.WARN,
-    reads="numa_node of network cards and GPUs, else nvidia-smi's path matrix",
-    why="Ranks on the socket without a card send every all-reduce through the link between the sockets first.",
-    rule="Several sockets and several fast cards (InfiniBand, or 25 Gb/s and more): each socket with GPUs has one.",
+    reads=sentence("check.nic-locality.reads", "numa_node of network cards and GPUs, else nvidia-smi's path matrix"),
+    why=sentence(
+        "check.nic-locality.why",
+        "Ranks on the socket without a card send every all-reduce through the link between the sockets first.",
+    ),
+    rule=sentence(
+        "check.nic-locality.rule",
+        "Several sockets and several fast cards (InfiniBand, or 25 Gb/s and more): each socket with GPUs has one.",
+    ),
     judge=judge,
-    traps=("Two ports of one card are one card.", "Bridges, veth and other software interfaces are not cards."),
+    traps=(
+        sentence("check.nic-locality.trap-two-ports-one", "Two ports of one card are one card."),
+        sentence(
+            "check.nic-locality.trap-bridges-veth-other", "Bridges, veth and other software interfaces are not cards."
+        ),
+    ),
     ask=(
         "nvidia-smi topo -m",
         "lscpu",

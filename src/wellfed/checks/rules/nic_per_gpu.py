@@ -9,7 +9,7 @@ from wellfed.checks.base import SYSTEM, Check, by_hand, missing, no_gpus, passed
 from wellfed.checks.places import cards, name
 from wellfed.checks.rules.nic_locality import fast_cards
 from wellfed.hardware.machine import DevicePath, Gpu, Machine, Origin
-from wellfed.message import Listing, message
+from wellfed.message import Listing, message, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
 NEAR = ("PIX", "PXB")
@@ -34,19 +34,38 @@ def judge(machine: Machine) -> Iterable[Finding]:
     if len(gpus) < FEW or len(nics) < len(gpus):
         whole = machine.nics or machine.pci_complete or machine.origin is not Origin.DUMP
         if len(gpus) >= FEW and not whole:
-            return [missing(machine, "network cards", "nics")]
+            return [missing(machine, sentence("check.nic-per-gpu.network-cards", "network cards"), "nics")]
         return [skip(message("nic-per-gpu.few", "not as many fast network cards as GPUs, four at least"))]
     numbers = {f"NIC{at}": nic.name for at, nic in nics} | {nic.name: nic.name for _, nic in nics}
     paths = [path for path in machine.paths if path.b in numbers]
     if not paths:
-        return [missing(machine, "paths between GPUs and network cards", "paths")]
+        return [
+            missing(
+                machine,
+                sentence("check.nic-per-gpu.paths-between-gpus", "paths between GPUs and network cards"),
+                "paths",
+            )
+        ]
     near = {gpu.index: _beside(gpu, paths) for gpu in gpus}
     alone = [name(gpu) for gpu in gpus if not near[gpu.index]]
     if alone:
         text = message(
             "nic-per-gpu.far", "{gpus} have no network card below their own switch", gpus=Listing(tuple(alone))
         )
-        return [warn(SYSTEM, text, f"{len(gpus) - len(alone)} of {len(gpus)} GPUs have one", "one for each GPU", [FIX])]
+        return [
+            warn(
+                SYSTEM,
+                text,
+                sentence(
+                    "check.nic-per-gpu.gpus-one",
+                    "{count} of {count2} GPUs have one",
+                    count=len(gpus) - len(alone),
+                    count2=len(gpus),
+                ),
+                sentence("check.nic-per-gpu.one-each-gpu", "one for each GPU"),
+                [FIX],
+            )
+        ]
     return [passed(SYSTEM, message("nic-per-gpu.near", "each GPU has a network card beside it"), f"{len(gpus)} GPUs")]
 
 
@@ -70,15 +89,27 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="nic-per-gpu",
     code="NIC-03",
-    title="Each GPU has a network card beside it, where there are enough",
+    title=sentence("check.nic-per-gpu.title", "Each GPU has a network card beside it, where there are enough"),
     severity=Verdict.WARN,
-    reads="the PCI tree, else nvidia-smi's path matrix",
-    why="Machines with a network card per GPU are built so that each pair shares a switch: data goes from GPU to card "
-    "without the CPU. A card in the wrong slot sends it through the root complex.",
-    rule="Four or more GPUs and at least as many fast network cards: each GPU reaches one through switches alone (PIX "
-    "or PXB), else warn.",
+    reads=sentence("check.nic-per-gpu.reads", "the PCI tree, else nvidia-smi's path matrix"),
+    why=sentence(
+        "check.nic-per-gpu.why",
+        "Machines with a network card per GPU are built so that each pair shares a switch: data "
+        "goes from GPU to card without the CPU. A card in the wrong slot sends it through the "
+        "root complex.",
+    ),
+    rule=sentence(
+        "check.nic-per-gpu.rule",
+        "Four or more GPUs and at least as many fast network cards: each GPU reaches one through "
+        "switches alone (PIX or PXB), else warn.",
+    ),
     judge=judge,
-    traps=("Virtual machines show PHB for everything, as the host's places are hidden: skip.",),
+    traps=(
+        sentence(
+            "check.nic-per-gpu.trap-virtual-machines",
+            "Virtual machines show PHB for everything, as the host's places are hidden: skip.",
+        ),
+    ),
     ask=("nvidia-smi topo -m",),
     refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/env.html",),
     repair=repair,

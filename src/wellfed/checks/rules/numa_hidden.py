@@ -8,7 +8,7 @@ from dataclasses import replace
 from wellfed.checks.base import Check, by_hand, passed, skip, unknown, unread, warn
 from wellfed.checks.places import cpu_nodes
 from wellfed.hardware.machine import Machine, NumaNode, Origin
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
 FIX = by_hand(
@@ -23,19 +23,37 @@ FIX = by_hand(
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     if not machine.sockets and machine.origin is not Origin.PARTS:
-        return [unread(machine, "the number of sockets", "sockets")]
+        return [unread(machine, sentence("check.numa-hidden.number-sockets", "the number of sockets"), "sockets")]
     if len(machine.sockets) < 2:
         return [skip(message("numa-hidden.one-socket", "one socket"))]
     nodes = cpu_nodes(machine)
     if not nodes:
         return [unread(machine, "NUMA nodes", "numa_nodes")]
     if machine.origin is Origin.DUMP and len(nodes) < len(machine.sockets) and not _all_cpus(machine):
-        return [unknown("the dump may not show every NUMA node", measured=f"{len(nodes)} seen")]
-    measured, wanted = f"{len(nodes)} NUMA node(s)", f"{len(machine.sockets)} or more"
+        return [
+            unknown(
+                sentence("check.numa-hidden.dump-may-show", "the dump may not show every NUMA node"),
+                measured=sentence("check.numa-hidden.seen", "{count} seen", count=len(nodes)),
+            )
+        ]
+    measured, wanted = (
+        f"{len(nodes)} NUMA node(s)",
+        sentence("check.numa-hidden.more", "{count} or more", count=len(machine.sockets)),
+    )
     if len(nodes) < len(machine.sockets):
-        why = "several sockets look like one memory: no program can keep its weights beside its threads"
+        why = sentence(
+            "check.numa-hidden.several-sockets-look",
+            "several sockets look like one memory: no program can keep its weights beside its threads",
+        )
         return [warn("system", why, measured, wanted, [FIX])]
-    return [passed("system", "each socket's memory is a node of its own", measured, wanted)]
+    return [
+        passed(
+            "system",
+            sentence("check.numa-hidden.each-socket-memory", "each socket's memory is a node of its own"),
+            measured,
+            wanted,
+        )
+    ]
 
 
 def _all_cpus(machine: Machine) -> bool:
@@ -72,14 +90,22 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="numa-hidden",
     code="NUM-02",
-    title="The system sees which memory belongs to which socket",
+    title=sentence("check.numa-hidden.title", "The system sees which memory belongs to which socket"),
     severity=Verdict.WARN,
-    reads="NUMA nodes against sockets",
-    why="With node interleaving on (or numa=off) half of all reads go to the other socket, and neither binding nor a "
-    "copy of the weights per socket can help.",
-    rule="At least as many NUMA nodes as sockets.",
+    reads=sentence("check.numa-hidden.reads", "NUMA nodes against sockets"),
+    why=sentence(
+        "check.numa-hidden.why",
+        "With node interleaving on (or numa=off) half of all reads go to the other socket, and "
+        "neither binding nor a copy of the weights per socket can help.",
+    ),
+    rule=sentence("check.numa-hidden.rule", "At least as many NUMA nodes as sockets."),
     judge=judge,
-    traps=("More nodes than sockets (NPS4, SNC) is fine; a GPU's own memory node does not count.",),
+    traps=(
+        sentence(
+            "check.numa-hidden.trap-more-nodes-sockets",
+            "More nodes than sockets (NPS4, SNC) is fine; a GPU's own memory node does not count.",
+        ),
+    ),
     ask=(
         "lscpu",
         "numactl -H",

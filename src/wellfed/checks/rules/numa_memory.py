@@ -8,10 +8,17 @@ from dataclasses import replace
 from wellfed.checks.base import Check, by_hand, fail, passed, skip, unread, warn
 from wellfed.checks.places import some_nodes_only
 from wellfed.hardware.machine import Machine, NumaNode
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 from wellfed.units import format_bytes
 
-FILL = by_hand("Fit DIMMs to the socket (or quadrant) that has none; equal memory on every node.", Reach.HARDWARE)
+FILL = by_hand(
+    sentence(
+        "check.numa-memory.fit-dimms-socket",
+        "Fit DIMMs to the socket (or quadrant) that has none; equal memory on every node.",
+    ),
+    Reach.HARDWARE,
+)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -20,9 +27,9 @@ def judge(machine: Machine) -> Iterable[Finding]:
     if not nodes:
         return [unread(machine, "NUMA nodes", "numa_nodes")]
     if len(nodes) == 1 and some_nodes_only(machine):
-        return [unread(machine, "all NUMA nodes", "numa_nodes.partial")]
+        return [unread(machine, sentence("check.numa-memory.all-numa-nodes", "all NUMA nodes"), "numa_nodes.partial")]
     if len(nodes) == 1:
-        return [skip("one NUMA node")]
+        return [skip(sentence("check.numa-memory.one-numa-node", "one NUMA node"))]
     largest = max(node.memory_bytes or 0 for node in nodes)
     return [_judge_node(machine, node, largest) for node in nodes]
 
@@ -30,13 +37,31 @@ def judge(machine: Machine) -> Iterable[Finding]:
 def _judge_node(machine: Machine, node: NumaNode, largest: int) -> Finding:
     subject = f"node{node.os_index}"
     if node.memory_bytes is None:
-        return unread(machine, "the node's memory", subject, "numa_nodes", subject=subject)
+        return unread(
+            machine,
+            sentence("check.numa-memory.node-memory", "the node's memory"),
+            subject,
+            "numa_nodes",
+            subject=subject,
+        )
     measured, wanted = format_bytes(node.memory_bytes), format_bytes(largest)
     if node.memory_bytes == 0:
-        return fail(subject, "has CPUs but no memory: every access is remote", measured, wanted, [FILL])
+        return fail(
+            subject,
+            sentence("check.numa-memory.cpus-but-memory", "has CPUs but no memory: every access is remote"),
+            measured,
+            wanted,
+            [FILL],
+        )
     if node.memory_bytes < largest * 0.7:
-        return warn(subject, "has much less memory than the largest node", measured, wanted, [FILL])
-    return passed(subject, "has its share of memory", measured)
+        return warn(
+            subject,
+            sentence("check.numa-memory.much-less-memory", "has much less memory than the largest node"),
+            measured,
+            wanted,
+            [FILL],
+        )
+    return passed(subject, sentence("check.numa-memory.share-memory", "has its share of memory"), measured)
 
 
 def repair(machine: Machine) -> Machine:
@@ -55,13 +80,22 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="numa-memory",
     code="NUM-03",
-    title="Every NUMA node with CPUs has its share of memory",
+    title=sentence("check.numa-memory.title", "Every NUMA node with CPUs has its share of memory"),
     severity=Verdict.FAIL,
     reads="/sys/devices/system/node/node*/meminfo",
-    why="Threads on a node without memory read all weights over the link to another one.",
-    rule="A node with CPUs and no memory fails; one with less than 70 % of the largest warns.",
+    why=sentence(
+        "check.numa-memory.why", "Threads on a node without memory read all weights over the link to another one."
+    ),
+    rule=sentence(
+        "check.numa-memory.rule", "A node with CPUs and no memory fails; one with less than 70 % of the largest warns."
+    ),
     judge=judge,
-    traps=("A GPU's own memory node (Grace Hopper) and nodes without CPUs (CXL, HBM) do not count.",),
+    traps=(
+        sentence(
+            "check.numa-memory.trap-gpu-own-memory",
+            "A GPU's own memory node (Grace Hopper) and nodes without CPUs (CXL, HBM) do not count.",
+        ),
+    ),
     ask=("numactl -H",),
     refs=("https://docs.kernel.org/admin-guide/mm/numaperf.html",),
     repair=repair,

@@ -10,7 +10,7 @@ from wellfed.checks.driver import queried, untold
 from wellfed.checks.places import cards, linked, name
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Origin
 from wellfed.hardware.nvlink import nvlinks
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 FIX = (
@@ -31,7 +31,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     if len(gpus) < 2:
         return [no_gpus(machine, 2)]
     if machine.origin is Origin.PARTS and not machine.gpu_links:
-        return [skip("links of a planned machine are as good as its parts")]
+        return [skip(sentence("check.nvlink.links-planned", "links of a planned machine are as good as its parts"))]
     return [_judge_gpu(machine, gpu, gpus) for gpu in gpus]
 
 
@@ -40,7 +40,11 @@ def _judge_gpu(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...]) -> Finding:
     if active is not None and total:
         wanted = _wanted(gpu, gpus)
         if active < wanted:
-            return _down(gpu, f"{active} of {wanted} links up", f"{wanted}")
+            return _down(
+                gpu,
+                sentence("check.nvlink.links-up", "{active} of {wanted} links up", active=active, wanted=wanted),
+                f"{wanted}",
+            )
         if not wanted:
             return skip(message("nvlink.no-bridge", "the card has no links, or no bridge is fitted"), name(gpu))
         text = message("nvlink.up", "all links are up")
@@ -49,7 +53,13 @@ def _judge_gpu(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...]) -> Finding:
         return passed(name(gpu), text, f"{active} of {wanted}")
     mine = [link for link in machine.gpu_links if gpu.index in (link.a, link.b) and link.kind != "p2p"]
     if any(not link.active for link in mine):
-        return _down(gpu, f"{sum(not link.active for link in mine)} pairs have no link", "all")
+        return _down(
+            gpu,
+            sentence(
+                "check.nvlink.pairs-link", "{mine} pairs have no link", mine=sum(not link.active for link in mine)
+            ),
+            "all",
+        )
     if mine:
         return _by_peers(machine, gpu, gpus, mine)
     return _without(machine, gpu, gpus)
@@ -73,8 +83,16 @@ def _by_peers(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...], mine: list[GpuL
     switched = any(link.kind == "nvswitch" for link in machine.gpu_links)
     lost = [name(other) for other in gpus if other.index != gpu.index and not linked(machine, gpu.index, other.index)]
     if switched and lost:
-        return _down(gpu, f"no link to {', '.join(lost)}", "to all")
-    return passed(name(gpu), "linked to its peers", f"{len(mine)} peers")
+        return _down(
+            gpu,
+            sentence("check.nvlink.no-link", "no link to {lost}", lost=", ".join(lost)),
+            sentence("check.nvlink.all", "to all"),
+        )
+    return passed(
+        name(gpu),
+        sentence("check.nvlink.linked-peers", "linked to its peers"),
+        sentence("check.nvlink.peers", "{count} peers", count=len(mine)),
+    )
 
 
 def _without(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...]) -> Finding:
@@ -82,14 +100,20 @@ def _without(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...]) -> Finding:
     shown = any(f"GPU{gpu.index}" in (path.a, path.b) for path in machine.paths) and not machine.pci
     seen = (others and machine.origin is not Origin.DUMP) or machine.origin in (Origin.LIVE, Origin.SNAPSHOT)
     if _built_in(gpu) and (shown or seen) and queried(gpu):
-        return _down(gpu, "no link up", "all")
+        return _down(gpu, sentence("check.nvlink.no-link-up", "no link up"), "all")
     if gpu.spec is not None and (not gpu.spec.link_bytes_per_s or not _built_in(gpu)):
         return skip(message("nvlink.no-bridge", "the card has no links, or no bridge is fitted"), name(gpu))
     if any(f"GPU{gpu.index}" in (path.a, path.b) for path in machine.paths) and not machine.pci:
         return skip("nvidia-smi's matrix shows no links between GPUs", name(gpu))
     if gpu.spec is None and not gpu.name:
-        return unread(machine, "links between GPUs", "gpus", "nvml", subject=name(gpu))
-    return untold(machine, gpu, "links between GPUs", "nvlinks")
+        return unread(
+            machine,
+            sentence("check.nvlink.links-between-gpus", "links between GPUs"),
+            "gpus",
+            "nvml",
+            subject=name(gpu),
+        )
+    return untold(machine, gpu, sentence("check.nvlink.links-between-gpus", "links between GPUs"), "nvlinks")
 
 
 def _built_in(gpu: Gpu) -> bool:
@@ -145,16 +169,28 @@ def _absent(machine: Machine) -> tuple[GpuLink, ...]:
 CHECK = Check(
     id="nvlink",
     code="P2P-03",
-    title="All links between GPUs are up",
+    title=sentence("check.nvlink.title", "All links between GPUs are up"),
     severity=Verdict.FAIL,
-    reads="NVML: NVLink states and remote ends; nvidia-smi's path matrix; NCCL topology",
-    why="Each layer of a tensor-parallel model ends in an all-reduce; over PCIe it takes ten times as long.",
-    rule="Every link that the product uses is up (12 of the chip's 18 on an H100 NVL); modules of one board have equal "
-    "numbers of them, on a switch every pair is joined, and both cards of a bridge agree.",
+    reads=sentence(
+        "check.nvlink.reads", "NVML: NVLink states and remote ends; nvidia-smi's path matrix; NCCL topology"
+    ),
+    why=sentence(
+        "check.nvlink.why",
+        "Each layer of a tensor-parallel model ends in an all-reduce; over PCIe it takes ten times as long.",
+    ),
+    rule=sentence(
+        "check.nvlink.rule",
+        "Every link that the product uses is up (12 of the chip's 18 on an H100 NVL); modules of "
+        "one board have equal numbers of them, on a switch every pair is joined, and both cards "
+        "of a bridge agree.",
+    ),
     judge=judge,
     traps=(
-        "PCIe cards without a bridge are complete: skip.",
-        "A single GPU of a board, passed through to a virtual machine, has no peers: skip.",
+        sentence("check.nvlink.trap-pcie-cards-without", "PCIe cards without a bridge are complete: skip."),
+        sentence(
+            "check.nvlink.trap-single-gpu-board",
+            "A single GPU of a board, passed through to a virtual machine, has no peers: skip.",
+        ),
     ),
     ask=(
         "nvidia-smi nvlink -s",

@@ -10,7 +10,7 @@ from wellfed.checks.mend import own_port
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import name
 from wellfed.hardware.machine import Gpu, Machine, Origin
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
 MOVE = by_hand(
@@ -20,7 +20,7 @@ MOVE = by_hand(
     ),
     Reach.HARDWARE,
 )
-WANTED = "a CPU root port"
+WANTED = sentence("check.pcie-chipset.cpu-root-port", "a CPU root port")
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -36,32 +36,70 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     if place is Place.CHIPSET:
         text = message(
             "pcie-chipset.behind",
-            "behind the chipset ({place}): it shares a x4 or x8 uplink with disks, network and USB", place=where,
-        )  # fmt: skip
-        return fail(subject, text, f"chipset port {where}", WANTED, [MOVE], [where])
+            "behind the chipset ({place}): it shares a x4 or x8 uplink with disks, network and USB",
+            place=where,
+        )
+        return fail(
+            subject,
+            text,
+            sentence("check.pcie-chipset.chipset-port", "chipset port {where}", where=where),
+            WANTED,
+            [MOVE],
+            [where],
+        )
     if place is Place.EMULATED:
         emulated = message(
             "pcie-chipset.emulated",
             "{place} looks like a chipset port, but is an emulated one; the host decides what is behind it",
             place=where,
         )
-        return warn(subject, emulated, f"emulated chipset port {where}", WANTED)
+        return warn(
+            subject,
+            emulated,
+            sentence("check.pcie-chipset.emulated-chipset", "emulated chipset port {where}", where=where),
+            WANTED,
+        )
     if place is Place.CPU:
-        return passed(subject, "hangs on a CPU", f"root port {where}", WANTED)
+        return passed(
+            subject,
+            sentence("check.pcie-chipset.hangs-cpu", "hangs on a CPU"),
+            sentence("check.pcie-chipset.root-port", "root port {where}", where=where),
+            WANTED,
+        )
     if place is Place.LEGACY:
-        return unknown(f"{where} belongs to a northbridge of before CPUs had PCIe; not a chipset slot", subject)
+        return unknown(
+            sentence(
+                "check.pcie-chipset.belongs-northbridge",
+                "{where} belongs to a northbridge of before CPUs had PCIe; not a chipset slot",
+                where=where,
+            ),
+            subject,
+        )
     if place is Place.UNKNOWN:
-        return unknown(f"the bridge {where} is of no known kind", subject)
+        return unknown(
+            sentence("check.pcie-chipset.bridge-known-kind", "the bridge {where} is of no known kind", where=where),
+            subject,
+        )
     return _without_bridge(machine, gpu)
 
 
 def _without_bridge(machine: Machine, gpu: Gpu) -> Finding:
     if machine.os.virtualised:
-        return skip("a virtual machine shows no bridge above the card", name(gpu))
+        return skip(
+            sentence("check.pcie-chipset.virtual-machine", "a virtual machine shows no bridge above the card"),
+            name(gpu),
+        )
     if machine.origin is Origin.PARTS and gpu.link is not None:
-        return passed(name(gpu), "planned on a CPU's lanes", str(gpu.link), WANTED)
+        return passed(
+            name(gpu),
+            sentence("check.pcie-chipset.planned-cpu-lanes", "planned on a CPU's lanes"),
+            str(gpu.link),
+            WANTED,
+        )
     if gpu.pci_address and gpu.pci_address in by_address(machine):
-        return unknown("no bridge is visible above the card", name(gpu))
+        return unknown(
+            sentence("check.pcie-chipset.no-bridge-visible", "no bridge is visible above the card"), name(gpu)
+        )
     return unread(machine, "PCI tree", "pci", subject=name(gpu))
 
 
@@ -76,19 +114,32 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="pcie-chipset",
     code="PCI-03",
-    title="GPUs hang on a CPU, not behind the chipset",
+    title=sentence("check.pcie-chipset.title", "GPUs hang on a CPU, not behind the chipset"),
     severity=Verdict.FAIL,
-    reads="the PCI tree: ids and addresses of the bridges above the GPU",
-    why="A chipset slot has few lanes, and all of them go through one narrow uplink that disks and network use too; "
-    "each copy takes a longer way.",
-    rule="Intel: a root port at device 1a to 1d of the bus whose 1f.0 is the LPC bridge. AMD: an ancestor among the "
-    "Promontory, X399, X570 and Promontory 21 switches. Either: fail. Unknown bridges: unknown.",
+    reads=sentence("check.pcie-chipset.reads", "the PCI tree: ids and addresses of the bridges above the GPU"),
+    why=sentence(
+        "check.pcie-chipset.why",
+        "A chipset slot has few lanes, and all of them go through one narrow uplink that disks "
+        "and network use too; each copy takes a longer way.",
+    ),
+    rule=sentence(
+        "check.pcie-chipset.rule",
+        "Intel: a root port at device 1a to 1d of the bus whose 1f.0 is the LPC bridge. AMD: an "
+        "ancestor among the Promontory, X399, X570 and Promontory 21 switches. Either: fail. "
+        "Unknown bridges: unknown.",
+    ),
     judge=judge,
     traps=(
-        "A northbridge may be *named* chipset (4 Series Chipset PCI Express Root Port) and yet be the fast slot of its "
-        "time: unknown, not a failure.",
-        "POWER and ARM machines have no such thing: pass.",
-        "A virtual machine shows the hypervisor's ports, not the host's: a warning at most.",
+        sentence(
+            "check.pcie-chipset.trap-northbridge-may",
+            "A northbridge may be *named* chipset (4 Series Chipset PCI Express Root Port) and yet "
+            "be the fast slot of its time: unknown, not a failure.",
+        ),
+        sentence("check.pcie-chipset.trap-power-arm-machines", "POWER and ARM machines have no such thing: pass."),
+        sentence(
+            "check.pcie-chipset.trap-virtual-machine",
+            "A virtual machine shows the hypervisor's ports, not the host's: a warning at most.",
+        ),
     ),
     ask=("lspci -tnnv",),
     refs=("https://pci-ids.ucw.cz", "Intel platform controller hub data sheets, PCI device tables"),

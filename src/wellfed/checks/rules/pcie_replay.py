@@ -11,7 +11,7 @@ from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import name
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.pcie import PciDevice, path_up
-from wellfed.message import Listing, message
+from wellfed.message import Listing, message, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
 MANY = 8  # DCGM warns at 8 replays a minute; a sound link has none for days
@@ -49,7 +49,7 @@ def _logged(subject: str, path: tuple[PciDevice, ...]) -> Finding:
     places = [device.address for device in noisy]
     where = Listing(tuple(places))
     worst = max((device.errors_logged or "" for device in noisy), key=("correctable", "nonfatal", "fatal").index)
-    measured = f"{worst} errors in the log"
+    measured = sentence("check.pcie-replay.errors-log", "{worst} errors in the log", worst=worst)
     if worst == "fatal":
         text = message(
             "pcie-replay.log-fatal", "the kernel log has fatal errors at {places}: a link that loses data", places=where
@@ -70,17 +70,37 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
         return _logged(name(gpu), path)
     fatal = sum(device.aer_fatal or 0 for device in path)
     if fatal:
-        text = "fatal errors on the way to the GPU: a link that loses data"
-        return fail(name(gpu), text, f"{fatal} errors", "0", [RESEAT])
+        text = sentence(
+            "check.pcie-replay.fatal-errors-way", "fatal errors on the way to the GPU: a link that loses data"
+        )
+        return fail(name(gpu), text, sentence("check.pcie-replay.errors", "{fatal} errors", fatal=fatal), "0", [RESEAT])
     counts = [gpu.replays, *(count for device in path for count in _counts(device))]
     known = [count for count in counts if count is not None]
     if not known:
-        return unread(machine, "replay counters", f"{name(gpu)}.replays", "pci", subject=name(gpu))
+        return unread(
+            machine,
+            sentence("check.pcie-replay.replay-counters", "replay counters"),
+            f"{name(gpu)}.replays",
+            "pci",
+            subject=name(gpu),
+        )
     worst = max(known)
     if worst >= MANY:
-        text = "packets were damaged and sent again since the driver loaded"
-        return warn(name(gpu), text, f"{worst} replays", f"fewer than {MANY}", [RESEAT])
-    return passed(name(gpu), "no damaged packets to speak of", f"{worst} replays")
+        text = sentence(
+            "check.pcie-replay.packets-damaged-sent", "packets were damaged and sent again since the driver loaded"
+        )
+        return warn(
+            name(gpu),
+            text,
+            sentence("check.pcie-replay.replays", "{worst} replays", worst=worst),
+            sentence("check.pcie-replay.fewer", "fewer than {many}", many=MANY),
+            [RESEAT],
+        )
+    return passed(
+        name(gpu),
+        sentence("check.pcie-replay.no-damaged-packets", "no damaged packets to speak of"),
+        sentence("check.pcie-replay.replays", "{worst} replays", worst=worst),
+    )
 
 
 def _counts(device: PciDevice) -> tuple[int | None, ...]:
@@ -112,17 +132,30 @@ def _zero(count: int | None) -> int | None:
 CHECK = Check(
     id="pcie-replay",
     code="PCI-05",
-    title="PCIe links do not repeat packets",
+    title=sentence("check.pcie-replay.title", "PCIe links do not repeat packets"),
     severity=Verdict.FAIL,
-    reads="NVML's replay counter, pcie_replay_count, aer_dev_correctable/nonfatal/fatal of every hop; AER lines of a "
-    "kernel log",
-    why="Each damaged packet is sent again: bandwidth goes, latency jumps, and a link on the edge drops a generation "
-    "or falls off the bus in the middle of the night.",
-    rule=f"{MANY} or more replays, corrected or non-fatal errors counted, or any in a kernel log: warn. Any fatal "
-    "error: fail.",
+    reads=sentence(
+        "check.pcie-replay.reads",
+        "NVML's replay counter, pcie_replay_count, aer_dev_correctable/nonfatal/fatal of every "
+        "hop; AER lines of a kernel log",
+    ),
+    why=sentence(
+        "check.pcie-replay.why",
+        "Each damaged packet is sent again: bandwidth goes, latency jumps, and a link on the "
+        "edge drops a generation or falls off the bus in the middle of the night.",
+    ),
+    rule=sentence(
+        "check.pcie-replay.rule",
+        "{many} or more replays, corrected or non-fatal errors counted, or any in a kernel log: "
+        "warn. Any fatal error: fail.",
+        many=MANY,
+    ),
     judge=judge,
     traps=(
-        "A handful of replays at power-up is normal, and so are a few non-fatal errors when the bus is enumerated.",
+        sentence(
+            "check.pcie-replay.trap-handful-replays",
+            "A handful of replays at power-up is normal, and so are a few non-fatal errors when the bus is enumerated.",
+        ),
     ),
     ask=(
         "nvidia-smi -q",

@@ -11,7 +11,7 @@ from wellfed.checks.mend import own_port, with_gpus
 from wellfed.checks.pcie_path import gpu_hops
 from wellfed.checks.places import all_linked, name
 from wellfed.hardware.machine import Gpu, Machine
-from wellfed.message import Listing, message
+from wellfed.message import Listing, message, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
 SPREAD = by_hand(
@@ -102,7 +102,14 @@ def _judge_group(machine: Machine, place: str, gpus: tuple[Gpu, ...]) -> Finding
         "{gpus} share this link: copies to all of them at once get a share each",
         gpus=names,
     )
-    return warn(place, text, f"{len(gpus)} GPUs on one link", "a link each", [SPREAD], [place])
+    return warn(
+        place,
+        text,
+        sentence("check.pcie-shared-uplink.gpus-one-link", "{count} GPUs on one link", count=len(gpus)),
+        sentence("check.pcie-shared-uplink.link-each", "a link each"),
+        [SPREAD],
+        [place],
+    )
 
 
 def repair(machine: Machine) -> Machine:
@@ -131,15 +138,23 @@ def effect(machine: Machine) -> Machine:
 CHECK = Check(
     id="pcie-shared-uplink",
     code="PCI-04",
-    title="GPUs do not share one link to the host",
+    title=sentence("check.pcie-shared-uplink.title", "GPUs do not share one link to the host"),
     severity=Verdict.WARN,
-    reads="the PCI tree; else nvidia-smi's path matrix",
-    why="Two GPUs below one switch load weights and exchange data with RAM through one link, at half its rate each. "
-    "Between themselves the switch is faster than two root ports.",
-    rule="Two or more GPUs whose ways to the host share a link: warn, with the price. GPUs joined by NVLink or xGMI: "
-    "pass, as peer traffic goes elsewhere.",
+    reads=sentence("check.pcie-shared-uplink.reads", "the PCI tree; else nvidia-smi's path matrix"),
+    why=sentence(
+        "check.pcie-shared-uplink.why",
+        "Two GPUs below one switch load weights and exchange data with RAM through one link, at "
+        "half its rate each. Between themselves the switch is faster than two root ports.",
+    ),
+    rule=sentence(
+        "check.pcie-shared-uplink.rule",
+        "Two or more GPUs whose ways to the host share a link: warn, with the price. GPUs joined "
+        "by NVLink or xGMI: pass, as peer traffic goes elsewhere.",
+    ),
     judge=judge,
-    traps=("Normal on DGX-like machines: priced, never failed.",),
+    traps=(
+        sentence("check.pcie-shared-uplink.trap-normal-dgx-like", "Normal on DGX-like machines: priced, never failed."),
+    ),
     ask=(
         "lspci -tnnv",
         "nvidia-smi topo -m",

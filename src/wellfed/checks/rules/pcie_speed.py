@@ -10,7 +10,7 @@ from wellfed.checks.mend import full_link, relinked, with_devices
 from wellfed.checks.pcie_path import Hop, awake, gpu_hops, narrowest
 from wellfed.checks.places import name
 from wellfed.hardware.machine import Gpu, Machine, Origin
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
 BIOS = by_hand(
@@ -39,13 +39,19 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     edge = path[0]
     if edge.current is None or edge.wanted_generation is None:
         keys = (f"{name(gpu)}.generation", f"{name(gpu)}.width", "pci")
-        return unread(machine, "link speed", *keys, subject=name(gpu))
+        return unread(machine, sentence("check.pcie-speed.link-speed", "link speed"), *keys, subject=name(gpu))
     if _slow(edge):
         seen = edge.current.generation
         return _fault(gpu, edge) if _awake_enough(gpu, seen) else _asleep(gpu, seen)
     blind = [hop.place for hop in path[1:] if hop.current is None]
     if blind:
-        return unknown(f"the speed at {', '.join(blind)} could not be read", name(gpu), f"Gen{edge.current.generation}")
+        return unknown(
+            sentence(
+                "check.pcie-speed.speed-could-read", "the speed at {blind} could not be read", blind=", ".join(blind)
+            ),
+            name(gpu),
+            f"Gen{edge.current.generation}",
+        )
     return _whole(gpu, path)
 
 
@@ -54,9 +60,15 @@ def _whole(gpu: Gpu, path: tuple[Hop, ...]) -> Finding:
     seen, able = edge.current, edge.card
     offered = min((hop.wanted_generation for hop in path if hop.wanted_generation), default=None)
     if able and offered and offered < able.generation:
-        text = f"as fast as the platform goes; the card could do Gen{able.generation}"
+        text = sentence(
+            "check.pcie-speed.fast-platform-goes",
+            "as fast as the platform goes; the card could do Gen{generation}",
+            generation=able.generation,
+        )
         return passed(name(gpu), text, f"Gen{offered}", f"Gen{offered}")
-    return passed(name(gpu), "full speed on every hop", f"{slowest or seen}")
+    return passed(
+        name(gpu), sentence("check.pcie-speed.full-speed-every", "full speed on every hop"), f"{slowest or seen}"
+    )
 
 
 def _slow(hop: Hop) -> bool:
@@ -75,8 +87,9 @@ def _fault(gpu: Gpu, hop: Hop) -> Finding:
     if not hop.both_ends_told:
         text = message(
             "pcie-speed.slot-unseen",
-            "slower than the card can, at {place}; what the slot can do is not visible", place=hop.place,
-        )  # fmt: skip
+            "slower than the card can, at {place}; what the slot can do is not visible",
+            place=hop.place,
+        )
         return warn(name(gpu), text, measured, wanted, [BIOS], [hop.place])
     text = message("pcie-speed.slow", "slower than both ends can, at {place}", place=hop.place)
     return fail(name(gpu), text, measured, wanted, [BIOS], [hop.place])
@@ -102,7 +115,12 @@ def _by_driver(machine: Machine, gpu: Gpu) -> Finding:
     wanted = min((each for each in (able, offered) if each), default=None)
     seen = gpu.link_generation or 1
     if wanted is None:
-        return unread(machine, "the link's maximum", f"{name(gpu)}.link", subject=name(gpu))
+        return unread(
+            machine,
+            sentence("check.pcie-speed.link-maximum", "the link's maximum"),
+            f"{name(gpu)}.link",
+            subject=name(gpu),
+        )
     if seen >= wanted:
         return passed(name(gpu), message("pcie-speed.full", "full speed"), f"Gen{seen}", f"Gen{wanted}")
     if not _awake_enough(gpu, seen):
@@ -116,9 +134,13 @@ def _by_spec(machine: Machine, gpu: Gpu) -> Finding:
     if gpu.link is None or full is None or machine.origin is not Origin.PARTS:
         return unread(machine, "PCIe link", f"{name(gpu)}.generation", "pci", subject=name(gpu))
     if gpu.link.generation < full.generation:
-        text = f"as fast as the platform goes; the card could do Gen{full.generation}"
+        text = sentence(
+            "check.pcie-speed.fast-platform-goes",
+            "as fast as the platform goes; the card could do Gen{generation}",
+            generation=full.generation,
+        )
         return passed(name(gpu), text, f"Gen{gpu.link.generation}")
-    return passed(name(gpu), "full speed", f"Gen{gpu.link.generation}")
+    return passed(name(gpu), sentence("check.pcie-speed.full-speed", "full speed"), f"Gen{gpu.link.generation}")
 
 
 def repair(machine: Machine) -> Machine:
@@ -145,18 +167,34 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="pcie-speed",
     code="PCI-02",
-    title="Every PCIe hop runs at its full generation",
+    title=sentence("check.pcie-speed.title", "Every PCIe hop runs at its full generation"),
     severity=Verdict.FAIL,
-    reads="current_link_speed and max_link_speed of every function from the GPU to its root port; NVML's generation, "
-    "performance state and host maximum",
-    why="Each generation doubles the rate. A bad riser or a BIOS setting drops it silently, and copies take as much "
-    "longer.",
-    rule="At every hop the generation must be the lesser of what both ends can do; the slowest hop counts.",
+    reads=sentence(
+        "check.pcie-speed.reads",
+        "current_link_speed and max_link_speed of every function from the GPU to its root port; "
+        "NVML's generation, performance state and host maximum",
+    ),
+    why=sentence(
+        "check.pcie-speed.why",
+        "Each generation doubles the rate. A bad riser or a BIOS setting drops it silently, and "
+        "copies take as much longer.",
+    ),
+    rule=sentence(
+        "check.pcie-speed.rule",
+        "At every hop the generation must be the lesser of what both ends can do; the slowest hop counts.",
+    ),
     judge=judge,
     traps=(
-        "An idle GPU drops its own link to Gen1: below its maximum it is judged only in P0 or under load (`--load`), "
-        "otherwise unknown. Switches' uplinks do not drop and are judged at any time.",
-        "A Gen4 card in a Gen3 platform is as fast as the platform goes: said, not failed.",
+        sentence(
+            "check.pcie-speed.trap-idle-gpu-drops",
+            "An idle GPU drops its own link to Gen1: below its maximum it is judged only in P0 or "
+            "under load (`--load`), otherwise unknown. Switches' uplinks do not drop and are judged "
+            "at any time.",
+        ),
+        sentence(
+            "check.pcie-speed.trap-gen4-card-gen3",
+            "A Gen4 card in a Gen3 platform is as fast as the platform goes: said, not failed.",
+        ),
     ),
     ask=(
         "nvidia-smi -q (while the GPUs work)",

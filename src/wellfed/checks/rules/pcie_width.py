@@ -11,7 +11,7 @@ from wellfed.checks.pcie_path import Hop, by_address, gpu_hops, root_port
 from wellfed.checks.places import name
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.pcie import PcieLink
-from wellfed.message import Listing, counted, message
+from wellfed.message import Listing, counted, message, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
 RESEAT = by_hand(
@@ -67,8 +67,9 @@ def _short_of_lanes(gpu: Gpu, hop: Hop) -> Finding | None:
     if hop.edge and hop.slot is None:
         text = message(
             "pcie-width.slot-unseen",
-            "fewer lanes than the card has, at {place}; how many the slot has is not visible", place=hop.place,
-        )  # fmt: skip
+            "fewer lanes than the card has, at {place}; how many the slot has is not visible",
+            place=hop.place,
+        )
         return warn(name(gpu), text, f"x{seen.width}", f"x{wanted}", [RESEAT], [hop.place])
     text = message("pcie-width.short", "fewer lanes than both ends have, at {place}", place=hop.place)
     return fail(name(gpu), text, f"x{seen.width}", f"x{wanted}", [RESEAT], [hop.place])
@@ -81,7 +82,7 @@ def _by_spec(machine: Machine, gpu: Gpu) -> Finding:
     if gpu.link.width < full.width:
         text = message("pcie-width.planned", "the slot has fewer lanes than the card")
         return warn(name(gpu), text, f"x{gpu.link.width}", f"x{full.width}", [MOVE])
-    return passed(name(gpu), "all lanes of the card", f"x{gpu.link.width}")
+    return passed(name(gpu), sentence("check.pcie-width.all-lanes-card", "all lanes of the card"), f"x{gpu.link.width}")
 
 
 def _shape(machine: Machine, gpu: Gpu) -> Finding:
@@ -94,11 +95,21 @@ def _shape(machine: Machine, gpu: Gpu) -> Finding:
         near = port and mine and port.address[:-2] == mine.address[:-2] and port.address != mine.address
         if near and desktop and not mine.chipset if mine else False:
             text = message(
-                "pcie-width.shape", "shares the lanes of root device {device} with {other}",
-                device=mine.address[:-2] if mine else None, other=name(other),
-            )  # fmt: skip
-            return warn(name(gpu), text, "x8 at most, by the shape of the tree", "x16", [MOVE])
-    return unread(machine, "link width", f"{name(gpu)}.width", "pci", subject=name(gpu))
+                "pcie-width.shape",
+                "shares the lanes of root device {device} with {other}",
+                device=mine.address[:-2] if mine else None,
+                other=name(other),
+            )
+            return warn(
+                name(gpu),
+                text,
+                sentence("check.pcie-width.x8-most-shape", "x8 at most, by the shape of the tree"),
+                "x16",
+                [MOVE],
+            )
+    return unread(
+        machine, sentence("check.pcie-width.link-width", "link width"), f"{name(gpu)}.width", "pci", subject=name(gpu)
+    )
 
 
 def repair(machine: Machine) -> Machine:
@@ -135,19 +146,37 @@ def _wide(link: PcieLink | None, width: int) -> PcieLink | None:
 CHECK = Check(
     id="pcie-width",
     code="PCI-01",
-    title="Every PCIe hop runs with all its lanes",
+    title=sentence("check.pcie-width.title", "Every PCIe hop runs with all its lanes"),
     severity=Verdict.FAIL,
-    reads="current_link_width and max_link_width of every function from the GPU to its root port; NVML",
-    why="A card on 4 of 16 lanes loads a model four times slower, and tensor parallelism or experts streamed from "
-    "RAM wait for the same lanes on every step.",
-    rule="At every hop the width must be the lesser of what both ends can do. Fewer: fail (warn when the slot's side "
-    "is not visible). A slot with fewer lanes than the card: warn.",
+    reads=sentence(
+        "check.pcie-width.reads",
+        "current_link_width and max_link_width of every function from the GPU to its root port; NVML",
+    ),
+    why=sentence(
+        "check.pcie-width.why",
+        "A card on 4 of 16 lanes loads a model four times slower, and tensor parallelism or "
+        "experts streamed from RAM wait for the same lanes on every step.",
+    ),
+    rule=sentence(
+        "check.pcie-width.rule",
+        "At every hop the width must be the lesser of what both ends can do. Fewer: fail (warn "
+        "when the slot's side is not visible). A slot with fewer lanes than the card: warn.",
+    ),
     judge=judge,
     traps=(
-        "The switch on a Radeon's or Arc's board is part of the card: its links always look whole. The card is judged "
-        "at its edge connector.",
-        "Width does not drop when a GPU idles, so it can be judged at any time.",
-        "Cards in cloud slots (a T4 on x8) are often wired that way: the finding is a warning with a price.",
+        sentence(
+            "check.pcie-width.trap-switch-radeon-arc",
+            "The switch on a Radeon's or Arc's board is part of the card: its links always look "
+            "whole. The card is judged at its edge connector.",
+        ),
+        sentence(
+            "check.pcie-width.trap-width-does-drop",
+            "Width does not drop when a GPU idles, so it can be judged at any time.",
+        ),
+        sentence(
+            "check.pcie-width.trap-cards-cloud-slots",
+            "Cards in cloud slots (a T4 on x8) are often wired that way: the finding is a warning with a price.",
+        ),
     ),
     ask=(
         "sudo lspci -nnvv",

@@ -7,12 +7,16 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, fail, passed, skip, unread, warn
 from wellfed.hardware.machine import Machine, Origin
+from wellfed.message import sentence
 from wellfed.nouns.estimate import Estimate
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bytes
 
 LITTLE, SOME = 0.1, 0.5
-FIX = "# Stop what holds the memory (ps aux --sort -rss | head), or raise the container's memory limit."
+FIX = sentence(
+    "check.ram-free.stop-what-holds",
+    "# Stop what holds the memory (ps aux --sort -rss | head), or raise the container's memory limit.",
+)
 
 
 def available_bytes(machine: Machine) -> int | None:
@@ -25,18 +29,38 @@ def available_bytes(machine: Machine) -> int | None:
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     if machine.origin is Origin.PARTS:
-        return [skip("a planned machine's memory is free")]
+        return [skip(sentence("check.ram-free.planned-machine", "a planned machine's memory is free"))]
     free, total = available_bytes(machine), machine.memory_bytes
     if free is None or not total:
-        return [unread(machine, "free memory", "os.memory_free_bytes", "memory", "meminfo")]
-    measured = f"{format_bytes(free)} free of {format_bytes(total)}"
+        return [
+            unread(
+                machine,
+                sentence("check.ram-free.free-memory", "free memory"),
+                "os.memory_free_bytes",
+                "memory",
+                "meminfo",
+            )
+        ]
+    measured = sentence(
+        "check.ram-free.free", "{free} free of {total}", free=format_bytes(free), total=format_bytes(total)
+    )
     if free < total * LITTLE:
-        return [fail(SYSTEM, "hardly any memory is left", measured, f"at least {SOME:.0%}", [FIX])]
+        return [
+            fail(
+                SYSTEM,
+                sentence("check.ram-free.hardly-any-memory", "hardly any memory is left"),
+                measured,
+                sentence("check.ram-free.least", "at least {some:.0%}", some=SOME),
+                [FIX],
+            )
+        ]
     if free < total * SOME:
         limited = machine.os.memory_limit_bytes is not None and machine.os.memory_limit_bytes < total
-        why = "others hold most of the memory" + (", or the control group's limit does" if limited else "")
-        return [warn(SYSTEM, why, measured, f"at least {SOME:.0%}", [FIX])]
-    return [passed(SYSTEM, "most of the memory is free", measured)]
+        why = sentence("check.ram-free.others-hold-most", "others hold most of the memory") + (
+            sentence("check.ram-free.control-group-limit", ", or the control group's limit does") if limited else ""
+        )
+        return [warn(SYSTEM, why, measured, sentence("check.ram-free.least", "at least {some:.0%}", some=SOME), [FIX])]
+    return [passed(SYSTEM, sentence("check.ram-free.most-memory-free", "most of the memory is free"), measured)]
 
 
 def against(machine: Machine, estimate: Estimate) -> Iterable[Finding]:
@@ -45,8 +69,19 @@ def against(machine: Machine, estimate: Estimate) -> Iterable[Finding]:
     needed = next((device.needed_bytes for device in estimate.memory.devices if device.device == "ram"), None)
     if machine.origin is Origin.PARTS or free is None or needed is None or needed <= free:
         return judge(machine)
-    measured, wanted = f"{format_bytes(free)} free", f"{format_bytes(needed)} for the plan"
-    return [fail(SYSTEM, "the plan does not fit what is free now", measured, wanted, [FIX])]
+    measured, wanted = (
+        sentence("check.ram-free.free-now", "{free} free", free=format_bytes(free)),
+        sentence("check.ram-free.plan", "{needed} for the plan", needed=format_bytes(needed)),
+    )
+    return [
+        fail(
+            SYSTEM,
+            sentence("check.ram-free.plan-does-fit", "the plan does not fit what is free now"),
+            measured,
+            wanted,
+            [FIX],
+        )
+    ]
 
 
 def repair(machine: Machine) -> Machine:
@@ -69,16 +104,26 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="ram-free",
     code="MEM-08",
-    title="Main memory is free",
+    title=sentence("check.ram-free.title", "Main memory is free"),
     severity=Verdict.FAIL,
-    reads="MemAvailable of /proc/meminfo; memory.max and memory.current of the control group",
-    why="Weights in RAM that do not fit are read from disk for every token, or the process is killed.",
-    rule=f"Less than {SOME:.0%} of installed memory free warns, less than {LITTLE:.0%} fails; a plan that does not fit "
-    "what is free fails.",
+    reads=sentence(
+        "check.ram-free.reads", "MemAvailable of /proc/meminfo; memory.max and memory.current of the control group"
+    ),
+    why=sentence(
+        "check.ram-free.why",
+        "Weights in RAM that do not fit are read from disk for every token, or the process is killed.",
+    ),
+    rule=sentence(
+        "check.ram-free.rule",
+        "Less than {some:.0%} of installed memory free warns, less than {little:.0%} fails; a "
+        "plan that does not fit what is free fails.",
+        some=SOME,
+        little=LITTLE,
+    ),
     judge=judge,
     traps=(
-        "A container's limit counts, not the host's memory.",
-        "The page cache counts as free: the kernel gives it up.",
+        sentence("check.ram-free.trap-container-limit", "A container's limit counts, not the host's memory."),
+        sentence("check.ram-free.trap-page-cache-counts", "The page cache counts as free: the kernel gives it up."),
     ),
     ask=("free -b",),
     refs=("https://docs.kernel.org/filesystems/proc.html#meminfo",),

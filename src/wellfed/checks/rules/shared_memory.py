@@ -8,13 +8,16 @@ from dataclasses import replace
 from wellfed.checks.base import SYSTEM, Check, fail, missing, no_gpus, passed, skip
 from wellfed.checks.places import cards
 from wellfed.hardware.machine import Machine
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.estimate import Estimate
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import GIB, MIB, format_bytes
 
 NEEDED_PER_GPU = 256 * MIB  # NCCL's rings and an engine's message queues; Docker gives 64 MiB in all
-FIX = "# Containers: --ipc=host or --shm-size=16g; Kubernetes: an emptyDir with medium: Memory on /dev/shm."
+FIX = sentence(
+    "check.shared-memory.containers-ipc-host",
+    "# Containers: --ipc=host or --shm-size=16g; Kubernetes: an emptyDir with medium: Memory on /dev/shm.",
+)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -33,8 +36,19 @@ def against(machine: Machine, estimate: Estimate) -> Iterable[Finding]:
         return [missing(machine, "/dev/shm", "os.shared_memory_bytes")]
     needed = NEEDED_PER_GPU * len(cards(machine))
     if size < needed:
-        why = "ranks exchange data through /dev/shm: they hang or die when it is full"
-        return [fail(SYSTEM, why, format_bytes(size), f"at least {format_bytes(needed)}", [FIX])]
+        why = sentence(
+            "check.shared-memory.ranks-exchange-data",
+            "ranks exchange data through /dev/shm: they hang or die when it is full",
+        )
+        return [
+            fail(
+                SYSTEM,
+                why,
+                format_bytes(size),
+                sentence("check.shared-memory.least", "at least {needed}", needed=format_bytes(needed)),
+                [FIX],
+            )
+        ]
     return [passed(SYSTEM, "/dev/shm is large enough", format_bytes(size))]
 
 
@@ -51,10 +65,18 @@ CHECK = Check(
     code="SYS-03",
     title="/dev/shm has room for several ranks",
     severity=Verdict.FAIL,
-    reads="the size of /dev/shm",
-    why="Tensor parallelism runs a process per GPU; NCCL and the engines pass data and messages through shared memory. "
-    "A container's default of 64 MiB ends in `unhandled system error` or a hang.",
-    rule=f"With a model and two or more GPUs: at least {NEEDED_PER_GPU // MIB} MiB per GPU.",
+    reads=sentence("check.shared-memory.reads", "the size of /dev/shm"),
+    why=sentence(
+        "check.shared-memory.why",
+        "Tensor parallelism runs a process per GPU; NCCL and the engines pass data and messages "
+        "through shared memory. A container's default of 64 MiB ends in `unhandled system error` "
+        "or a hang.",
+    ),
+    rule=sentence(
+        "check.shared-memory.rule",
+        "With a model and two or more GPUs: at least {needed_per_gpu} MiB per GPU.",
+        needed_per_gpu=NEEDED_PER_GPU // MIB,
+    ),
     judge=judge,
     ask=("df -B1 /dev/shm",),
     refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html#shared-memory",),

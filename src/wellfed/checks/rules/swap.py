@@ -7,23 +7,44 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
 from wellfed.hardware.machine import Machine
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import GIB, format_bytes
 
-FIX = ("sysctl -w vm.swappiness=10", "# Free memory first, then: swapoff -a && swapon -a")
+FIX = (
+    "sysctl -w vm.swappiness=10",
+    sentence("check.swap.free-memory-first", "# Free memory first, then: swapoff -a && swapon -a"),
+)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     total, used = machine.os.swap_total_bytes, machine.os.swap_used_bytes
     if total == 0:
-        return [passed(SYSTEM, "no swap", "0 B")]
+        return [passed(SYSTEM, sentence("check.swap.no-swap", "no swap"), "0 B")]
     if used is None:
         return [missing(machine, "swap", "os.swap_used_bytes", "os.swap_total_bytes", "meminfo")]
     if used > GIB:
-        why = "memory has been swapped out: weights or caches may be next, at a thousandth of the speed"
-        return [warn(SYSTEM, why, f"{format_bytes(used)} used", "at most 1.00 GiB", FIX)]
-    return [passed(SYSTEM, "next to nothing is swapped out", f"{format_bytes(used)} used")]
+        why = sentence(
+            "check.swap.memory-been-swapped",
+            "memory has been swapped out: weights or caches may be next, at a thousandth of the speed",
+        )
+        return [
+            warn(
+                SYSTEM,
+                why,
+                sentence("check.swap.used", "{used} used", used=format_bytes(used)),
+                sentence("check.swap.most-1-00", "at most 1.00 GiB"),
+                FIX,
+            )
+        ]
+    return [
+        passed(
+            SYSTEM,
+            sentence("check.swap.next-nothing-swapped", "next to nothing is swapped out"),
+            sentence("check.swap.used", "{used} used", used=format_bytes(used)),
+        )
+    ]
 
 
 def repair(machine: Machine) -> Machine:
@@ -36,11 +57,11 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="swap",
     code="MEM-07",
-    title="Nothing much is swapped out",
+    title=sentence("check.swap.title", "Nothing much is swapped out"),
     severity=Verdict.WARN,
-    reads="SwapTotal and SwapFree of /proc/meminfo",
-    why="A model that just fits pushes something out; each token then waits for the disk.",
-    rule="More than 1 GiB used warns. Swap that is there but unused is fine.",
+    reads=sentence("check.swap.reads", "SwapTotal and SwapFree of /proc/meminfo"),
+    why=sentence("check.swap.why", "A model that just fits pushes something out; each token then waits for the disk."),
+    rule=sentence("check.swap.rule", "More than 1 GiB used warns. Swap that is there but unused is fine."),
     judge=judge,
     ask=("free -b",),
     refs=("https://docs.kernel.org/admin-guide/sysctl/vm.html#swappiness",),

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
 from wellfed.hardware.machine import Machine
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 FIX = "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled"
@@ -16,11 +17,25 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     mode = machine.os.transparent_huge_pages
     if mode is None:
-        return [missing(machine, "transparent huge pages", "os.transparent_huge_pages")]
+        return [
+            missing(
+                machine, sentence("check.thp.transparent-huge", "transparent huge pages"), "os.transparent_huge_pages"
+            )
+        ]
     if mode == "never":
-        why = "weights in RAM are read through 4 KiB pages: one address translation per 4096 bytes"
-        return [warn(SYSTEM, why, mode, "madvise or always", [FIX])]
-    return [passed(SYSTEM, "programs can have huge pages", mode, "madvise or always")]
+        why = sentence(
+            "check.thp.weights-ram-read",
+            "weights in RAM are read through 4 KiB pages: one address translation per 4096 bytes",
+        )
+        return [warn(SYSTEM, why, mode, sentence("check.thp.madvise-always", "madvise or always"), [FIX])]
+    return [
+        passed(
+            SYSTEM,
+            sentence("check.thp.programs-huge-pages", "programs can have huge pages"),
+            mode,
+            sentence("check.thp.madvise-always", "madvise or always"),
+        )
+    ]
 
 
 def repair(machine: Machine) -> Machine:
@@ -33,15 +48,18 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="thp",
     code="MEM-05",
-    title="Transparent huge pages are available",
+    title=sentence("check.thp.title", "Transparent huge pages are available"),
     severity=Verdict.WARN,
     reads="/sys/kernel/mm/transparent_hugepage/enabled",
-    why="CPU decode streams gigabytes per token; with 2 MiB pages the processor translates 512 times fewer addresses. "
-    "Worth 13 to 19 % on one measured platform and nothing on another: hence a warning, and `madvise` rather than "
-    "`always`.",
-    rule="`always` or `madvise` pass, `never` warns.",
+    why=sentence(
+        "check.thp.why",
+        "CPU decode streams gigabytes per token; with 2 MiB pages the processor translates 512 "
+        "times fewer addresses. Worth 13 to 19 % on one measured platform and nothing on "
+        "another: hence a warning, and `madvise` rather than `always`.",
+    ),
+    rule=sentence("check.thp.rule", "`always` or `madvise` pass, `never` warns."),
     judge=judge,
-    traps=("An absent file (a kernel without huge pages) is a skip.",),
+    traps=(sentence("check.thp.trap-absent-file-kernel", "An absent file (a kernel without huge pages) is a skip."),),
     ask=("cat /sys/kernel/mm/transparent_hugepage/enabled",),
     refs=("https://docs.kernel.org/admin-guide/mm/transhuge.html",),
     repair=repair,

@@ -10,13 +10,14 @@ from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
 from wellfed.hardware.machine import Gpu, Machine, Origin
+from wellfed.message import sentence
 from wellfed.nouns.estimate import Estimate
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import GIB, format_bytes
 
 SHARE = 0.05
 SEE = "nvidia-smi --query-compute-apps=pid,process_name,used_memory --format=csv"
-FREE = "# Stop what holds the memory, or plan with what is left."
+FREE = sentence("check.vram-free.stop-what-holds", "# Stop what holds the memory, or plan with what is left.")
 
 
 def tolerated_bytes(gpu: Gpu) -> float:
@@ -27,20 +28,39 @@ def tolerated_bytes(gpu: Gpu) -> float:
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per GPU."""
     if machine.origin is Origin.PARTS:
-        return [skip("a planned machine's memory is free")]
+        return [skip(sentence("check.vram-free.planned-machine", "a planned machine's memory is free"))]
     return [_judge_gpu(machine, gpu) for gpu in cards(machine)] or [no_gpus(machine)]
 
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     if gpu.memory_bytes is None or gpu.memory_free_bytes is None:
-        return untold(machine, gpu, "free memory", "memory")
+        return untold(machine, gpu, sentence("check.vram-free.free-memory", "free memory"), "memory")
     used = gpu.memory_bytes - gpu.memory_free_bytes
-    measured = f"{format_bytes(gpu.memory_free_bytes)} free of {format_bytes(gpu.memory_bytes)}"
+    measured = sentence(
+        "check.vram-free.free",
+        "{memory_free_bytes} free of {memory_bytes}",
+        memory_free_bytes=format_bytes(gpu.memory_free_bytes),
+        memory_bytes=format_bytes(gpu.memory_bytes),
+    )
     if used > tolerated_bytes(gpu):
-        who = f" ({gpu.foreign_processes} processes)" if gpu.foreign_processes else ""
-        why = f"{format_bytes(used)} are held by others{who}"
-        return warn(name(gpu), why, measured, "all but the driver's share free", [SEE, FREE])
-    return passed(name(gpu), "the memory is free", measured)
+        who = (
+            sentence(
+                "check.vram-free.processes", " ({foreign_processes} processes)", foreign_processes=gpu.foreign_processes
+            )
+            if gpu.foreign_processes
+            else ""
+        )
+        why = sentence(
+            "check.vram-free.held-others", "{used} are held by others{who}", used=format_bytes(used), who=who
+        )
+        return warn(
+            name(gpu),
+            why,
+            measured,
+            sentence("check.vram-free.all-but-driver", "all but the driver's share free"),
+            [SEE, FREE],
+        )
+    return passed(name(gpu), sentence("check.vram-free.memory-free", "the memory is free"), measured)
 
 
 def against(machine: Machine, estimate: Estimate) -> Iterable[Finding]:
@@ -56,8 +76,17 @@ def _against_gpu(machine: Machine, gpu: Gpu, needed: float | None) -> Finding:
     free = gpu.memory_free_bytes
     if needed is None or free is None or needed <= free:
         return _judge_gpu(machine, gpu)
-    measured, wanted = f"{format_bytes(free)} free", f"{format_bytes(needed)} for the plan"
-    return fail(name(gpu), "the plan does not fit what is free now", measured, wanted, [SEE, FREE])
+    measured, wanted = (
+        sentence("check.vram-free.free-now", "{free} free", free=format_bytes(free)),
+        sentence("check.vram-free.plan", "{needed} for the plan", needed=format_bytes(needed)),
+    )
+    return fail(
+        name(gpu),
+        sentence("check.vram-free.plan-does-fit", "the plan does not fit what is free now"),
+        measured,
+        wanted,
+        [SEE, FREE],
+    )
 
 
 def repair(machine: Machine) -> Machine:
@@ -75,11 +104,18 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="vram-free",
     code="GPU-10",
-    title="GPU memory is free",
+    title=sentence("check.vram-free.title", "GPU memory is free"),
     severity=Verdict.FAIL,
-    reads="NVML (or amdgpu): total and free memory, processes",
-    why="What others hold is missing for weights and cache: the engine fails to start, or layers move to the CPU.",
-    rule=f"More than 1 GiB and {SHARE:.0%} held warns; a plan that does not fit what is free fails.",
+    reads=sentence("check.vram-free.reads", "NVML (or amdgpu): total and free memory, processes"),
+    why=sentence(
+        "check.vram-free.why",
+        "What others hold is missing for weights and cache: the engine fails to start, or layers move to the CPU.",
+    ),
+    rule=sentence(
+        "check.vram-free.rule",
+        "More than 1 GiB and {share:.0%} held warns; a plan that does not fit what is free fails.",
+        share=SHARE,
+    ),
     judge=judge,
     ask=("nvidia-smi",),
     refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html",),

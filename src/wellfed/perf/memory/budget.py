@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wellfed.message import sentence
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Model
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.perf.memory.compute import shapes
 from wellfed.perf.memory.kv import option
+from wellfed.perf.memory.shards import rank_cache_bytes
 from wellfed.perf.memory.split import Span
 from wellfed.units import GIB, MIB
 
@@ -20,6 +22,8 @@ _NON_TORCH_BYTES, _NON_TORCH_PARALLEL_GIB = 0.13 * GIB, 0.42
 # 0.11 on H100, 51 batch sizes up to 512: 0.1 GiB for 28 dense layers, 0.39 and 1.03 GiB for 24 and 36 with experts).
 _GRAPH_BYTES_PER_LAYER, _GRAPH_BYTES_PER_EXPERT_LAYER = 4 * MIB, 22 * MIB
 _LARGEST_GRAPH = 512  # sequences
+AS_GIVEN = "as_given"  # the option of a command that runs as it is: its engine's default shares stand
+_OF_WHAT_IS_LEFT = frozenset({Engine.TENSORRT_LLM})
 _LEAST_CACHE_BYTES, _LEAST_KEPT_BYTES = 4 * GIB, GIB
 
 
@@ -62,12 +66,30 @@ def budget(model: Model, layout: Layout, card: Card, weights: float, span: Span 
     context = _NON_TORCH_BYTES + (parallel if layout.tensor_parallel > 1 else 0.0) + card.host
     graphs = graph_bytes(model, layout, span) if layout.cuda_graphs else 0.0
     used = Budget(peak, context, graphs, 0.0, "")
-    if layout.engine is Engine.TENSORRT_LLM:
-        return _tensorrt_llm(used, layout, total - others - weights)
+    left = total - others - weights
+    if layout.engine in _OF_WHAT_IS_LEFT:
+        return _of_what_is_left(used, layout, left)
     kept = (
         _sglang(used, layout, total, others) if layout.engine is Engine.SGLANG else _vllm(used, layout, total, others)
     )
-    return _raised(kept, layout, total - others - weights)
+    return _capped(_raised(kept, layout, left), model, layout, left, span or Span(0, len(model.layers), True))
+
+
+def _capped(found: Budget, model: Model, layout: Layout, left: float, span: Span) -> Budget:
+    """A cache of stated size (vLLM's `--kv-cache-memory-bytes`, which stands instead of a share of the card) or of at
+    most so many tokens (`--num-gpu-blocks-override`, SGLang's `--max-total-tokens`): what is beyond it stays unused.
+    """
+    size, tokens = option(layout, "kv_cache_bytes"), option(layout, "cache_tokens")
+    used = found.total - found.kept
+    if size:
+        note = f"the cache is {float(size) / GIB:.2f} GiB, as stated"
+        beside = left - used - float(size)
+        return Budget(found.activations, found.non_torch, found.graphs, max(0.0, beside), note, short=max(0.0, -beside))
+    if tokens:
+        most = rank_cache_bytes(model, layout, int(tokens), span)
+        kept = max(found.kept, left - used - most)
+        return Budget(found.activations, found.non_torch, found.graphs, kept, f"at most {tokens} tokens of cache")
+    return found
 
 
 def graph_bytes(model: Model, layout: Layout, span: Span | None = None) -> float:
@@ -99,8 +121,14 @@ def _vllm(used: Budget, layout: Layout, total: float, others: float) -> Budget:
     share = float(option(layout, "gpu_memory_utilization") or 0.92)
     kept, graphs = (1 - share) * total - others, used.graphs
     if kept < 0:  # vLLM does not start: less is free than the share it is to take
-        note = f"gpu_memory_utilization {share:g}: {share * total / GIB:.2f} GiB must be free"
-        if option(layout, "gpu_memory_utilization") and not option(layout, "v0"):
+        note = sentence(
+            "budget.gpu-memory",
+            "gpu_memory_utilization {share:g}: {share2:.2f} GiB must be free",
+            share=share,
+            share2=share * total / GIB,
+        )
+        stated = option(layout, "gpu_memory_utilization") or option(layout, AS_GIVEN)
+        if stated and not option(layout, "v0"):
             return Budget(used.activations, used.non_torch, graphs, 0.0, note, short=-kept)
         kept = 0.0
     if option(layout, "graphs_in_budget", "1") == "0":  # before 0.12 graphs were captured into what was kept free
@@ -115,8 +143,8 @@ def _sglang(used: Budget, layout: Layout, total: float, others: float) -> Budget
     return Budget(used.activations, used.non_torch, used.graphs, kept, f"mem_fraction_static {share:.3f}")
 
 
-def _tensorrt_llm(used: Budget, layout: Layout, left: float) -> Budget:
-    """The cache takes a fraction of what weights and a profile run leave."""
+def _of_what_is_left(used: Budget, layout: Layout, left: float) -> Budget:
+    """TensorRT-LLM's cache takes a fraction of what weights and a profile run leave."""
     share = float(option(layout, "free_gpu_memory_fraction") or 0.9)
     kept = (1 - share) * max(0.0, left - used.total)
     return Budget(used.activations, used.non_torch, used.graphs, kept, f"free_gpu_memory_fraction {share:g}")
@@ -125,11 +153,18 @@ def _tensorrt_llm(used: Budget, layout: Layout, left: float) -> Budget:
 def _raised(found: Budget, layout: Layout, left: float) -> Budget:
     """A default fraction that leaves no cache is raised by whoever starts the engine; a stated one stands."""
     stated = option(layout, "gpu_memory_utilization") or option(layout, "mem_fraction_static")
+    stated = stated or option(layout, AS_GIVEN)
     if found.short or stated or left - found.total >= _LEAST_CACHE_BYTES:
         return found
     used = found.total - found.kept
     kept = min(found.kept, max(_LEAST_KEPT_BYTES, left - used - _LEAST_CACHE_BYTES))
-    return Budget(found.activations, found.non_torch, found.graphs, kept, f"{found.note}, raised to leave a cache")
+    return Budget(
+        found.activations,
+        found.non_torch,
+        found.graphs,
+        kept,
+        sentence("budget.raised-leave-cache", "{note}, raised to leave a cache", note=found.note),
+    )
 
 
 def _static_fraction(layout: Layout, total: float) -> float:

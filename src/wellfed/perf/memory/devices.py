@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wellfed.hardware.machine import Gpu, Machine, Origin
+from wellfed.message import sentence
 from wellfed.units import GIB, MIB
 
 # The driver's share of a card: CUDA reports 23.65 GiB where nvidia-smi lists 23.99 (4090), 15.70 of 15.99 (4080),
@@ -75,14 +76,16 @@ def context_bytes(gpu: Gpu) -> float:
 
 
 _CONTEXT_NAMES = {
-    "nvidia": "CUDA context and kernels, by SMs", "amd": "HIP context and kernels, by compute units",
-    "intel": "Level Zero context and kernels, by Xe cores", "apple": "Metal's command queues and kernels",
-}  # fmt: skip
+    "nvidia": sentence("devices.cuda-context-kernels", "CUDA context and kernels, by SMs"),
+    "amd": sentence("devices.hip-context-kernels", "HIP context and kernels, by compute units"),
+    "intel": sentence("devices.level-zero-context", "Level Zero context and kernels, by Xe cores"),
+    "apple": sentence("devices.metal-command-queues", "Metal's command queues and kernels"),
+}
 
 
 def context_note(gpu: Gpu) -> str:
     """What a process keeps on a card before any weight, by the name its runtime has."""
-    return _CONTEXT_NAMES.get(vendor(gpu), "the driver's context and kernels")
+    return _CONTEXT_NAMES.get(vendor(gpu), sentence("devices.driver-context", "the driver's context and kernels"))
 
 
 def visible_bytes(gpu: Gpu, machine: Machine) -> float | None:

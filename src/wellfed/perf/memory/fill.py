@@ -15,6 +15,7 @@ from itertools import accumulate, pairwise
 from wellfed.hardware.machine import Gpu
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Request
+from wellfed.perf.memory.chosen import narrowed
 from wellfed.perf.memory.compute import Duties, compute_bytes
 from wellfed.perf.memory.devices import context_bytes, gpu_capacity_bytes, gpu_free_bytes
 from wellfed.perf.memory.held import Held, held
@@ -55,7 +56,7 @@ def fullest(request: Request) -> Fill | None:
     Among the splits with so few, one that leaves every GPU about the same margin. None where not even the layers
     without experts fit, or a GPU's memory is unknown.
     """
-    packing = _packing(request)
+    packing = _packing(narrowed(request))
     if packing is None:
         return None
     low, high = 0, len(packing.experts)

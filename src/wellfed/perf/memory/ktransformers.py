@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wellfed.message import sentence
 from wellfed.models.ffn import MoeFfn
 from wellfed.nouns.estimate import MemoryTerm
 from wellfed.nouns.layout import NumaPolicy
@@ -40,9 +41,24 @@ def shares(request: Request) -> tuple[Share, ...]:
     for index, gpu in enumerate(gpus):
         device = f"gpu{index}"
         fixed = (
-            MemoryTerm(device, "weights", _gpu_weights(request, spans[index]), "all but the experts in RAM"),
-            MemoryTerm(device, "activations", _activations(request), "one prefill chunk"),
-            MemoryTerm(device, "engine context", context_bytes(gpu), "CUDA context and kernels, by SMs"),
+            MemoryTerm(
+                device,
+                "weights",
+                _gpu_weights(request, spans[index]),
+                sentence("ktransformers.all-but-experts", "all but the experts in RAM"),
+            ),
+            MemoryTerm(
+                device,
+                "activations",
+                _activations(request),
+                sentence("ktransformers.one-prefill-chunk", "one prefill chunk"),
+            ),
+            MemoryTerm(
+                device,
+                "engine context",
+                context_bytes(gpu),
+                sentence("ktransformers.cuda-context-kernels", "CUDA context and kernels, by SMs"),
+            ),
         )
         capacity, free = gpu_capacity_bytes(gpu, machine), gpu_free_bytes(gpu, machine)
         found.append(Share(device, fixed, growths[index], capacity, free))
@@ -75,7 +91,19 @@ def _growth(request: Request, span: Span) -> Growth:
 
     def growth(context: int, count: int) -> tuple[Named, ...]:
         cache = count * rank_cache_bytes(model, layout, context, span)
-        return (("kv", cache, f"{layout.kv_type}, {count} x {context} tokens"),)
+        return (
+            (
+                "kv",
+                cache,
+                sentence(
+                    "ktransformers.x-tokens",
+                    "{kv_type}, {count} x {context} tokens",
+                    kv_type=layout.kv_type,
+                    count=count,
+                    context=context,
+                ),
+            ),
+        )
 
     return growth
 
@@ -87,13 +115,37 @@ def _ram(request: Request, has_gpu: bool) -> Share:
     experts = weights.routed[-1] * (1 - gpu_expert_share(request)) if has_gpu else request.weights.total
     embedding = request.weights.embedding if has_gpu else 0.0
     fixed = [
-        MemoryTerm("ram", "weights", experts + embedding, "routed experts and the token embedding"),
-        MemoryTerm("ram", "engine processes", _RUNTIME_BYTES, "server, workers, pinned transfer buffers"),
+        MemoryTerm(
+            "ram",
+            "weights",
+            experts + embedding,
+            sentence("ktransformers.routed-experts-token", "routed experts and the token embedding"),
+        ),
+        MemoryTerm(
+            "ram",
+            "engine processes",
+            _RUNTIME_BYTES,
+            sentence("ktransformers.server-workers", "server, workers, pinned transfer buffers"),
+        ),
     ]
     if request.layout.numa is NumaPolicy.DUPLICATE and sockets > 1:
-        fixed.append(MemoryTerm("ram", "weight copies", (sockets - 1) * experts, f"one copy per socket ({sockets})"))
+        fixed.append(
+            MemoryTerm(
+                "ram",
+                "weight copies",
+                (sockets - 1) * experts,
+                sentence("ktransformers.one-copy-per", "one copy per socket ({sockets})", sockets=sockets),
+            )
+        )
     if free is None and capacity is not None:
-        fixed.append(MemoryTerm("ram", "system", system_bytes(capacity), "operating system and page tables"))
+        fixed.append(
+            MemoryTerm(
+                "ram",
+                "system",
+                system_bytes(capacity),
+                sentence("ktransformers.operating-system", "operating system and page tables"),
+            )
+        )
     span = Span(0, len(request.model.layers), True)
     growth = _nothing if has_gpu else _growth(request, span)
     return Share("ram", tuple(fixed), growth, capacity, free, caches=not has_gpu)

@@ -7,6 +7,7 @@ from functools import lru_cache
 from math import ceil
 
 from wellfed.errors import BadInput, nearest
+from wellfed.message import sentence
 from wellfed.models.attention import Attention, FullAttention, LatentAttention
 from wellfed.models.joint_attention import JointAttention
 from wellfed.models.model import Model
@@ -20,6 +21,7 @@ _ELEMENT_BYTES = {
     "fp8": 1.0, "fp8_e4m3": 1.0, "fp8_e5m2": 1.0, "int8": 1.0,
     "q8_0": 34 / 32, "q6_0": 26 / 32, "q5_1": 24 / 32, "q5_0": 22 / 32, "q4_1": 20 / 32, "q4_0": 18 / 32,
     "iq4_nl": 18 / 32, "q8_kv": 1.0, "nvfp4": 9 / 16, "fp4": 9 / 16, "int4": 18 / 32,
+    **{f"exl{bits}": (32 * bits + 16) / 256 for bits in range(2, 9)},  # exllamav3: a scale for every 32 values
 }  # fmt: skip
 
 LOCAL = frozenset({Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP})
@@ -32,7 +34,10 @@ def _pair(kv_type: str) -> tuple[float, float]:
     found = [_ELEMENT_BYTES.get(name) for name in (keys, values or keys)]
     if found[0] is None or found[1] is None:
         near = nearest(kv_type, _ELEMENT_BYTES)
-        raise BadInput(f"unknown KV cache type: {kv_type!r}", f"one of {', '.join(near or sorted(_ELEMENT_BYTES))}")
+        raise BadInput(
+            sentence("kv.unknown-kv-cache", "unknown KV cache type: {kv_type!r}", kv_type=kv_type),
+            sentence("kv.one", "one of {near}", near=", ".join(near or sorted(_ELEMENT_BYTES))),
+        )
     return found[0], found[1]
 
 
@@ -100,7 +105,7 @@ def layer_bytes(attention: Attention, layout: Layout, context: int) -> float:
 
 
 def _window_tokens(attention: FullAttention, layout: Layout, context: int) -> int:
-    if attention.window is None or layout.engine is Engine.IK_LLAMA_CPP:
+    if attention.window is None or layout.engine is Engine.IK_LLAMA_CPP or option(layout, "swa_full") == "1":
         return context
     if layout.engine is Engine.LLAMA_CPP:
         return min(context, cells(layout, attention.window + layout.ubatch_tokens))

@@ -6,6 +6,8 @@ from wellfed.nouns.estimate import DeviceMemory, Memory
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Request
 from wellfed.perf.memory import ktransformers, llamacpp, serving, vllm_cpu
+from wellfed.perf.memory.chosen import narrowed
+from wellfed.perf.memory.identity import per_object
 from wellfed.perf.memory.kv import is_pooled
 from wellfed.perf.memory.pool import one_pool
 from wellfed.perf.memory.share import Named, Share, longest_context, most_sequences
@@ -55,8 +57,10 @@ def running_capacity(request: Request) -> int | None:
     return _over_replicas(request, most_sequences(shares(request), max(1, round(request.workload.mean_decode_context))))
 
 
+@per_object
 def shares(request: Request) -> tuple[Share, ...]:
     """Every device's share, GPUs first; what shares RAM with its CPU stands in the pool's ledger, too."""
+    request = narrowed(request)
     return one_pool(_by_engine(request), request)
 
 

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 
 from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Gpu
+from wellfed.message import sentence
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.gguf_types import TYPES, plain
 from wellfed.models.model import Model
 from wellfed.models.tensor import Part
 from wellfed.nouns.estimate import MemoryTerm
-from wellfed.nouns.layout import DraftKind, Engine, Layout, NumaPolicy
+from wellfed.nouns.layout import Engine, Layout, NumaPolicy
 from wellfed.nouns.plan import Request
 from wellfed.perf.kernels import REPACKED
+from wellfed.perf.memory.beside import draft_growth, extras, tower_terms
 from wellfed.perf.memory.compute import Duties, compute_bytes, host_bytes, shapes
 from wellfed.perf.memory.devices import (
     context_bytes,
@@ -31,17 +33,18 @@ from wellfed.perf.memory.devices import (
     system_bytes,
     unified,
 )
-from wellfed.perf.memory.draft import draft_cache_bytes, draft_weight_bytes
+from wellfed.perf.memory.draft import draft_weight_bytes
 from wellfed.perf.memory.held import Held, held
 from wellfed.perf.memory.identity import per_object
 from wellfed.perf.memory.kv import cells, is_pooled, option, pooled_bytes, span_bytes
+from wellfed.perf.memory.lora import lora_bytes, lora_note
+from wellfed.perf.memory.overrides import RAM, Placed, placed
 from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span, layer_split
 from wellfed.units import MIB
 
 PIPELINE_COPIES = 4  # GGML_SCHED_MAX_COPIES: inputs of four micro-batches in flight over several GPUs
 _LOGIT_BYTES = 4
-_PATCHES = 4096  # of one picture at most, where nothing says otherwise (assumed)
 _OFFLOAD_FROM = 32  # tokens from which a CPU matrix is fetched to the GPU for a multiplication
 # The server's own: code and libraries, then what it keeps of each token of the vocabulary. Measured on the embedded
 # build with vocabularies of 512 to 151,936 tokens.
@@ -56,6 +59,7 @@ class Placement:
     cpu_layers: int
     cpu_experts: Span  # layers on GPUs whose routed experts are in RAM
     rows: bool  # --split-mode row: every matrix over all GPUs, cache and the rest on the first
+    placed: Placed | None = None  # where overrides put single tensors
 
     @property
     def output_on_gpu(self) -> bool:
@@ -81,7 +85,10 @@ def place(request: Request, gpus: tuple[Gpu, ...]) -> Placement:
         spans = (Span(layers - on_gpu, layers, on_gpu >= layers), *(Span(layers, layers) for _ in gpus[1:]))
     start = layers - on_gpu
     kept = offload.expert_layers_on_cpu(layers) if gpus else 0
-    return Placement(spans, start, Span(start, _after(expert_layers(request.model), start, kept)), rows)
+    experts = Span(start, _after(expert_layers(request.model), start, kept))
+    overrides = request.layout.overrides and spans and not rows
+    single = placed(request.model, request.weights, request.layout, spans) if overrides else None
+    return Placement(spans, start, experts, rows, single)
 
 
 def _fractions(request: Request, gpus: tuple[Gpu, ...]) -> Sequence[float]:
@@ -89,7 +96,15 @@ def _fractions(request: Request, gpus: tuple[Gpu, ...]) -> Sequence[float]:
     if not split or not gpus:
         return [gpu_capacity_bytes(gpu, request.machine) or 1.0 for gpu in gpus]
     if len(split) != len(gpus) or not sum(split):
-        raise Unsupported(f"the split {split} is not one over {len(gpus)} GPUs", "name the layers of each GPU")
+        raise Unsupported(
+            sentence(
+                "llamacpp.split-one-over",
+                "the split {split} is not one over {count} GPUs",
+                split=split,
+                count=len(gpus),
+            ),
+            sentence("llamacpp.name-layers-each", "name the layers of each GPU"),
+        )
     return split
 
 
@@ -132,7 +147,7 @@ def _gpu_share(request: Request, placement: Placement, weights: Held, index: int
     fixed = (
         MemoryTerm(device, "weights", *_gpu_weights(request, placement, weights, index)),
         MemoryTerm(device, "engine context", context_bytes(gpu), context_note(gpu)),
-        *_gpu_extras(request, placement, index),
+        *extras(request, placement.spans[index], index),
     )
     growth = _gpu_growth(request, placement, weights, index)
     machine = request.machine
@@ -145,42 +160,20 @@ def _gpu_weights(request: Request, placement: Placement, weights: Held, index: i
         span = placement.spans[0]
         first, last = placement.expert_layers(span)
         total = weights.resident(span.first, span.last) + weights.routed[last] - weights.routed[first]
-        return (total + head) / len(placement.spans), "split by rows"
+        return (total + head) / len(placement.spans), sentence("llamacpp.split-rows", "split by rows")
     span = placement.spans[index]
+    if placement.placed is not None:
+        size = placement.placed.total.get(f"gpu{index}", 0.0)
+        return size + (head if span.output else 0.0), f"{span.layers} layers, by --override-tensor"
     first, last = placement.expert_layers(span)
     total = weights.resident(span.first, span.last) + weights.routed[last] - weights.routed[first]
-    note = f"{span.layers} layers, experts of {last - first}" if first > span.first else f"{span.layers} layers"
-    return total + (head if span.output else 0.0), note + (" and the head" if span.output else "")
-
-
-def _gpu_extras(request: Request, placement: Placement, index: int) -> tuple[MemoryTerm, ...]:
-    """Beside the language model: the draft's weights, with the head; towers for pictures and sound, on the first."""
-    device, found = f"gpu{index}", []
-    draft = draft_weight_bytes(request.weights, request.layout)
-    if draft and _drafts_here(placement, index):
-        found.append(MemoryTerm(device, "draft weights", draft, "what drafts tokens, beside the head"))
-    if index == 0 and option(request.layout, "mmproj") == "gpu":
-        found += [MemoryTerm(device, *named) for named in tower_terms(request.model)]
-    return tuple(found)
-
-
-def _drafts_here(placement: Placement, index: int) -> bool:
-    """Drafts follow the head."""
-    return placement.spans[index].output
-
-
-def tower_terms(model: Model) -> tuple[Named, ...]:
-    """The projector's file (`--mmproj`), in 16 bits, and what one picture's patches need: queries, keys, values and
-    the widest layer in FP32 for 4096 patches. Nothing where the model has no towers.
-    """
-    towers = [tensor for tensor in model.extra_tensors if tensor.part in (Part.VISION, Part.AUDIO)]
-    size = 2.0 * sum(tensor.elements for tensor in towers)
-    widest = max((max(tensor.rows, tensor.columns) for tensor in towers if tensor.columns > 1), default=0)
-    if not size:
-        return ()
-    return (
-        ("towers", size, "pictures and sound, 16 bits"),
-        ("tower compute", _PATCHES * 4.0 * 3 * min(widest, 8192), "patches of one picture"),
+    note = (
+        sentence("llamacpp.layers-experts", "{layers} layers, experts of {last}", layers=span.layers, last=last - first)
+        if first > span.first
+        else sentence("llamacpp.layers", "{layers} layers", layers=span.layers)
+    )
+    return total + (head if span.output else 0.0), note + (
+        sentence("llamacpp.head", " and the head") if span.output else ""
     )
 
 
@@ -193,36 +186,31 @@ def _cache(request: Request, context: int, count: int, first: int, last: int) ->
     return count * span_bytes(model, layout, padded, first, last)
 
 
-def _draft_growth(request: Request, context: int, count: int) -> tuple[Named, ...]:
-    """The draft's cache, and its graph: the logits of a whole ubatch."""
-    model, layout = request.model, request.layout
-    guess = layout.speculation
-    if guess is None or guess.kind in (None, DraftKind.NGRAM):
-        return ()
-    pools = 1 if is_pooled(layout) else count
-    cache = pools * draft_cache_bytes(model, layout, cells(layout, context))
-    rows = min(layout.ubatch_tokens, layout.batch_tokens)
-    compute = rows * (model.vocabulary + 2 * model.hidden) * 4.0
-    return (
-        ("draft kv", cache, f"{layout.kv_type}, {pools} x {context} tokens"),
-        ("draft compute", compute, "logits of one ubatch of the draft"),
-    )
-
-
 def _gpu_growth(request: Request, placement: Placement, weights: Held, index: int) -> Growth:
     model, layout = request.model, request.layout
     span = placement.spans[index]
     duties = _duties(request, placement, weights, index)
 
-    drafts = _drafts_here(placement, index)
+    drafts = span.output  # they follow the head
 
     def growth(context: int, count: int) -> tuple[Named, ...]:
         cache = _cache(request, context, count, span.first, span.last) if _offloads_cache(layout) else 0.0
         compute = compute_bytes(model, layout, context, duties) if span.layers or span.output else 0.0
         return (
-            *(_draft_growth(request, context, count) if drafts else ()),
-            ("kv", cache, f"{layout.kv_type}, {count} x {context} tokens, {span.layers} layers"),
-            ("compute", compute, "activations of one ubatch, largest phase"),
+            *(draft_growth(request, context, count) if drafts else ()),
+            (
+                "kv",
+                cache,
+                sentence(
+                    "llamacpp.x-tokens-layers",
+                    "{kv_type}, {count} x {context} tokens, {layers} layers",
+                    kv_type=layout.kv_type,
+                    count=count,
+                    context=context,
+                    layers=span.layers,
+                ),
+            ),
+            ("compute", compute, sentence("llamacpp.activations-one", "activations of one ubatch, largest phase")),
         )
 
     return growth
@@ -237,7 +225,10 @@ def _duties(request: Request, placement: Placement, weights: Held, index: int) -
     """Matrices fetched from RAM go to the first GPU."""
     span = placement.spans[index]
     first, last = placement.expert_layers(span)
-    staged = 0.0
+    staged, single = 0.0, placement.placed
+    if single is not None:
+        staged = single.staged if index == 0 and fetches_experts(request) else 0.0
+        return Duties(span.output, single.routed.get(f"gpu{index}", 0.0) > 0, staged, _copies(placement))
     if placement.cpu_experts.layers and span.layers and index == 0 and fetches_experts(request):
         staged = max(matrix_bytes(weights, i) for i in range(placement.cpu_experts.first, placement.cpu_experts.last))
     holds = weights.routed[last] > weights.routed[first]
@@ -252,6 +243,8 @@ def fetches_experts(request: Request) -> bool:
     """
     layout, shape = request.layout, shapes(request.model)
     tokens = min(layout.ubatch_tokens, layout.batch_tokens)
+    if option(layout, "op_offload") == "0":
+        return False
     if layout.engine is not Engine.IK_LLAMA_CPP or not shape.active:
         return tokens >= _OFFLOAD_FROM
     kinds = (request.weights.types.get(Part.ROUTED_EXPERTS, ""), request.weights.quantisation.upper())
@@ -278,7 +271,14 @@ def _ram_share(
     free, capacity = ram_free_bytes(machine), ram_capacity_bytes(machine)
     fixed = [*_ram_weights(request, placement, weights)]
     if free is None and capacity is not None:
-        fixed.append(MemoryTerm("ram", "system", system_bytes(capacity), "operating system and page tables"))
+        fixed.append(
+            MemoryTerm(
+                "ram",
+                "system",
+                system_bytes(capacity),
+                sentence("llamacpp.operating-system", "operating system and page tables"),
+            )
+        )
     shared = [share for share, gpu in zip(gpu_shares, gpus, strict=True) if unified(gpu)]
     fixed += [term for share in shared for term in _as_ram(share.fixed)]
     growth = _ram_growth(request, placement, bool(gpus), tuple((share.device, share.growth) for share in shared))
@@ -294,32 +294,65 @@ def _as_ram(terms: tuple[MemoryTerm, ...]) -> tuple[MemoryTerm, ...]:
 def _ram_weights(request: Request, placement: Placement, weights: Held) -> tuple[MemoryTerm, ...]:
     cpu = placement.cpu_layers
     total = request.weights.embedding + request.weights.lookup + weights.resident(0, cpu) + weights.routed[cpu]
-    experts = placement.cpu_experts
+    experts, single = placement.cpu_experts, placement.placed
     total += weights.routed[experts.last] - weights.routed[experts.first]
+    if single is not None:
+        total = request.weights.embedding + request.weights.lookup + single.total.get(RAM, 0.0)
     if not placement.output_on_gpu:
         total += request.weights.output + request.weights.other
-    terms = [MemoryTerm("ram", "weights", total, "layers and experts in RAM, token embedding; mapped from the file")]
+    terms = [
+        MemoryTerm(
+            "ram",
+            "weights",
+            total,
+            sentence("llamacpp.layers-experts-ram", "layers and experts in RAM, token embedding; mapped from the file"),
+        )
+    ]
     sockets = len(request.machine.sockets)
     if request.layout.numa is NumaPolicy.DUPLICATE and sockets > 1:
         copies = (sockets - 1) * total
-        terms.append(MemoryTerm("ram", "weight copies", copies, f"one copy for each of {sockets} sockets"))
+        terms.append(
+            MemoryTerm(
+                "ram",
+                "weight copies",
+                copies,
+                sentence("llamacpp.one-copy-each", "one copy for each of {sockets} sockets", sockets=sockets),
+            )
+        )
     repacked = _repacked_bytes(request, placement, weights)
     if repacked:
-        note = (
-            f"{repacked / 2**30:.1f} GiB of the mapped file stays cached beside the repacked copy until the system "
-            "needs the room"
+        note = sentence(
+            "llamacpp.gib-mapped-file",
+            "{repacked:.1f} GiB of the mapped file stays cached beside the repacked copy until the "
+            "system needs the room",
+            repacked=repacked / 2**30,
         )
         terms.append(MemoryTerm("ram", "page cache", 0.0, note, repacked))
     program = _PROGRAM_BYTES + _TOKEN_BYTES * request.model.vocabulary
-    terms.append(MemoryTerm("ram", "engine", program, "program, libraries, vocabulary"))
+    terms.append(
+        MemoryTerm("ram", "engine", program, sentence("llamacpp.program-libraries", "program, libraries, vocabulary"))
+    )
     draft = 0.0 if placement.output_on_gpu else draft_weight_bytes(request.weights, request.layout)
     if draft:
-        terms.append(MemoryTerm("ram", "draft weights", draft, "what drafts tokens, beside the head"))
+        terms.append(
+            MemoryTerm(
+                "ram",
+                "draft weights",
+                draft,
+                sentence("llamacpp.what-drafts-tokens", "what drafts tokens, beside the head"),
+            )
+        )
+    lora = lora_bytes(request.model, request.layout, Span(0, cpu))
+    if lora:
+        terms.append(MemoryTerm("ram", "adapters", lora, lora_note(request.layout)))
     if option(request.layout, "mmproj") == "ram" or (option(request.layout, "mmproj") and not placement.spans):
         terms += [MemoryTerm("ram", *named) for named in tower_terms(request.model)]
     kept = request.layout.prompt_cache_bytes
     if kept:
-        note = "prompts that the server keeps for whoever comes back (--cache-ram), at most; fills with use"
+        note = sentence(
+            "llamacpp.prompts-server-keeps",
+            "prompts that the server keeps for whoever comes back (--cache-ram), at most; fills with use",
+        )
         terms.append(MemoryTerm("ram", "prompt cache (at most)", kept, note, late_bytes=kept))
     return tuple(terms)
 
@@ -363,10 +396,21 @@ def _ram_growth(
             compute = max(compute, compute_bytes(model, layout, context, on_cpu))
         output = model.vocabulary * _LOGIT_BYTES * count
         terms: list[Named] = [
-            ("kv", cache, f"{layout.kv_type}, {count} x {context} tokens, {cpu} layers"),
-            ("compute", compute, "pinned inputs and the CPU's activations"),
-            ("output", output, "logits of each sequence"),
-            *(() if placement.output_on_gpu else _draft_growth(request, context, count)),
+            (
+                "kv",
+                cache,
+                sentence(
+                    "llamacpp.x-tokens-layers-2",
+                    "{kv_type}, {count} x {context} tokens, {cpu} layers",
+                    kv_type=layout.kv_type,
+                    count=count,
+                    context=context,
+                    cpu=cpu,
+                ),
+            ),
+            ("compute", compute, sentence("llamacpp.pinned-inputs-cpu", "pinned inputs and the CPU's activations")),
+            ("output", output, sentence("llamacpp.logits-each-sequence", "logits of each sequence")),
+            *(() if placement.output_on_gpu else draft_growth(request, context, count)),
         ]
         for device, other in shared:
             terms += [(f"{device} {name}", size, "unified memory") for name, size, _ in other(context, count)]

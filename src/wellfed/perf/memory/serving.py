@@ -11,13 +11,16 @@ requests beyond that wait. Sources: the engines' documentation and source (worke
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 
 from wellfed.hardware.machine import Gpu, Machine
+from wellfed.message import sentence
 from wellfed.nouns.estimate import MemoryTerm
 from wellfed.nouns.layout import Layout
 from wellfed.nouns.plan import Request
 from wellfed.perf.memory.budget import Budget, Card, budget
+from wellfed.perf.memory.chosen import narrowed
 from wellfed.perf.memory.devices import (
     gpu_capacity_bytes,
     gpu_free_bytes,
@@ -29,10 +32,13 @@ from wellfed.perf.memory.devices import (
 )
 from wellfed.perf.memory.draft import draft_cache_bytes, draft_weight_bytes
 from wellfed.perf.memory.kv import option
+from wellfed.perf.memory.lora import lora_bytes, lora_note
+from wellfed.perf.memory.offload import offload_terms
 from wellfed.perf.memory.shards import attention_ranks, rank_cache_bytes, rank_weights, stages
 from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span
-from wellfed.units import GB, GIB
+from wellfed.perf.prefix import SHARES
+from wellfed.units import GIB
 
 _BLOCK = 16  # tokens of a cache page
 _PROCESS_BYTES = 3 * GIB  # host memory of one rank: runtime, CUDA libraries, pinned buffers
@@ -40,9 +46,10 @@ _PROCESS_BYTES = 3 * GIB  # host memory of one rank: runtime, CUDA libraries, pi
 
 def shares(request: Request) -> tuple[Share, ...]:
     """One share per GPU of a node, then RAM."""
+    request = narrowed(request)
     layout, machine = request.layout, request.machine
     gpus = _gpus(request)
-    spans = stages(len(request.model.layers), max(1, layout.pipeline_parallel))
+    spans = stages(len(request.model.layers), max(1, layout.pipeline_parallel), layout.split)
     growths = [_growth(request, span) for span in spans]
     known: dict[tuple[float | None, float | None, int], tuple[Named, ...]] = {}
     found = []
@@ -57,7 +64,8 @@ def shares(request: Request) -> tuple[Share, ...]:
         device = f"gpu{index}"
         fixed = tuple([MemoryTerm(device, *named) for named in known[key]])
         found.append(Share(device, fixed, growths[stage], capacity, free))
-    return (*found, _ram(request, len(gpus)))
+    ram = _ram(request, len(gpus))
+    return (*found, replace(ram, fixed=(*ram.fixed, *offload_terms(layout, found))))
 
 
 def _gpus(request: Request) -> tuple[Gpu, ...]:
@@ -86,23 +94,45 @@ def _weights(request: Request, span: Span) -> float:
 def _offloaded(layout: Layout) -> float:
     """vLLM's `--cpu-offload-gb`: weights of each rank that stay in RAM."""
     text = option(layout, "cpu_offload_gb")
-    return float(text) * GB if text else 0.0
+    return float(text) * GIB if text else 0.0
 
 
 def _fixed(request: Request, span: Span, card: Card) -> tuple[Named, ...]:
     layout, weights = request.layout, _weights(request, span)
     draft = draft_weight_bytes(request.weights, layout) / max(1, layout.tensor_parallel) if span.output else 0.0
-    found = budget(request.model, layout, card, weights + draft, span)
-    ways = f"TP {layout.tensor_parallel}, EP {layout.expert_parallel}, {span.layers} layers"
+    lora = lora_bytes(request.model, layout, span)
+    found = budget(request.model, layout, card, weights + draft + lora, span)
+    ways = sentence(
+        "serving.tp-ep-layers",
+        "TP {tensor_parallel}, EP {expert_parallel}, {layers} layers",
+        tensor_parallel=layout.tensor_parallel,
+        expert_parallel=layout.expert_parallel,
+        layers=span.layers,
+    )
     return (
         ("weights", weights, ways),
-        *((("draft weights", draft, "what drafts tokens"),) if draft else ()),
-        ("activations", found.activations, "peak of the profile run: tokens, logits, sampling"),
-        ("engine context", found.non_torch, "CUDA context, NCCL and all-reduce buffers"),
-        ("cuda graphs", found.graphs, "captured decode steps"),
+        *((("draft weights", draft, sentence("serving.what-drafts-tokens", "what drafts tokens")),) if draft else ()),
+        *((("adapters", lora, lora_note(layout)),) if lora else ()),
+        (
+            "activations",
+            found.activations,
+            sentence("serving.peak-profile-run", "peak of the profile run: tokens, logits, sampling"),
+        ),
+        (
+            "engine context",
+            found.non_torch,
+            sentence("serving.cuda-context-nccl", "CUDA context, NCCL and all-reduce buffers"),
+        ),
+        ("cuda graphs", found.graphs, sentence("serving.captured-decode", "captured decode steps")),
         ("kept free", found.kept, found.note),
         *(
-            (("wanted free at the start", found.short + _missing(found, weights + draft, card), found.note),)
+            (
+                (
+                    sentence("serving.wanted-free-start", "wanted free at the start"),
+                    found.short + _missing(found, weights + draft + lora, card),
+                    found.note,
+                ),
+            )
             if found.short
             else ()
         ),
@@ -117,13 +147,40 @@ def _missing(found: Budget, weights: float, card: Card) -> float:
 
 def _growth(request: Request, span: Span) -> Growth:
     model, layout = request.model, request.layout
+    shared = request.workload.shared_prefix_tokens if layout.engine in SHARES else 0
 
     def growth(context: int, count: int) -> tuple[Named, ...]:
         tokens = ceil(context / _BLOCK) * _BLOCK
         cache = count * rank_cache_bytes(model, layout, tokens, span)
+        if shared:
+            once = min(context, shared) // _BLOCK * _BLOCK  # whole pages of the common prefix
+            cache -= (count - 1) * rank_cache_bytes(model, layout, once, span)
         drafts = count * draft_cache_bytes(model, layout, tokens, attention_ranks(layout)) if span.output else 0.0
-        draft = (("draft kv", drafts, f"{count} x {context} tokens"),) if drafts else ()
-        return (("kv", cache, f"{layout.kv_type}, {count} x {context} tokens"), *draft)
+        draft = (
+            (
+                (
+                    "draft kv",
+                    drafts,
+                    sentence("serving.x-tokens", "{count} x {context} tokens", count=count, context=context),
+                ),
+            )
+            if drafts
+            else ()
+        )
+        return (
+            (
+                "kv",
+                cache,
+                sentence(
+                    "serving.x-tokens-2",
+                    "{kv_type}, {count} x {context} tokens",
+                    kv_type=layout.kv_type,
+                    count=count,
+                    context=context,
+                ),
+            ),
+            *draft,
+        )
 
     return growth
 
@@ -159,13 +216,38 @@ def _ram(request: Request, ranks: int) -> Share:
     capacity, free = ram_capacity_bytes(machine), ram_free_bytes(machine)
     apart = [gpu for gpu in _gpus(request) if not unified(gpu)]  # others' processes stand in the GPU's own ledger
     hosts = (len(apart) if ranks else 0) * _PROCESS_BYTES
-    fixed = [MemoryTerm("ram", "engine processes", hosts, "runtime and pinned buffers of each rank")]
+    fixed = [
+        MemoryTerm(
+            "ram",
+            "engine processes",
+            hosts,
+            sentence("serving.runtime-pinned", "runtime and pinned buffers of each rank"),
+        )
+    ]
     if _offloaded(request.layout):
-        fixed.append(MemoryTerm("ram", "weights", ranks * _offloaded(request.layout), "cpu_offload_gb of each rank"))
+        fixed.append(
+            MemoryTerm(
+                "ram",
+                "weights",
+                ranks * _offloaded(request.layout),
+                sentence("serving.cpu-offload-gb", "cpu_offload_gb of each rank"),
+            )
+        )
     if not ranks:
-        fixed.append(MemoryTerm("ram", "weights", request.weights.total, "no GPU: all weights in RAM"))
+        fixed.append(
+            MemoryTerm(
+                "ram", "weights", request.weights.total, sentence("serving.no-gpu-all", "no GPU: all weights in RAM")
+            )
+        )
     if free is None and capacity is not None:
-        fixed.append(MemoryTerm("ram", "system", system_bytes(capacity), "operating system and page tables"))
+        fixed.append(
+            MemoryTerm(
+                "ram",
+                "system",
+                system_bytes(capacity),
+                sentence("serving.operating-system", "operating system and page tables"),
+            )
+        )
     span = Span(0, len(request.model.layers), True)
     growth = _growth(request, span) if not ranks else _nothing
     return Share("ram", tuple(fixed), growth, capacity, free, caches=not ranks)

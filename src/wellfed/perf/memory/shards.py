@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import ceil
 
 from wellfed.models.attention import FullAttention
@@ -14,7 +14,7 @@ from wellfed.models.weights import Weights
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.perf.memory.held import held, kv_projection_share, replicated_share
 from wellfed.perf.memory.identity import per_object
-from wellfed.perf.memory.kv import cache_profile, layer_bytes
+from wellfed.perf.memory.kv import cache_profile, layer_bytes, option
 from wellfed.perf.memory.split import Span
 
 _MXFP4_WIDTH = 256
@@ -53,8 +53,13 @@ def tp_shard(size: float, whole_share: float, ranks: int) -> float:
     return size * (whole_share + (1 - whole_share) / ranks)
 
 
-def stages(layers: int, pipeline: int) -> tuple[Span, ...]:
-    """Even pipeline stages, earlier ones longer; the last has the head."""
+def stages(layers: int, pipeline: int, split: tuple[int, ...] = ()) -> tuple[Span, ...]:
+    """Pipeline stages of `split` layers (vLLM's VLLM_PP_LAYER_PARTITION), else even ones, earlier ones longer; the last
+    has the head.
+    """
+    if len(split) == pipeline and sum(split) == layers:
+        ends = (0, *accumulate(split))
+        return tuple(Span(a, b, i == pipeline - 1) for i, (a, b) in enumerate(pairwise(ends)))
     bounds = [ceil(layers * i / pipeline) for i in range(pipeline + 1)]
     return tuple(Span(a, b, i == pipeline - 1) for i, (a, b) in enumerate(pairwise(bounds)))
 
@@ -81,7 +86,7 @@ def rank_weights(model: Model, weights: Weights, layout: Layout, span: Span) -> 
     return RankWeights(
         attention=tp_shard(attention, replicated_share(model), ranks) + attention * over,
         dense=(sums.dense[span.last] - sums.dense[span.first]) / tensor,
-        routed=routed / expert_ranks(layout),
+        routed=routed / expert_ranks(layout) * (1 + _redundant_share(model, layout)),
         replicated=sums.small[span.last]
         - sums.small[span.first]
         + (weights.other if last else 0.0)
@@ -94,6 +99,13 @@ def rank_weights(model: Model, weights: Weights, layout: Layout, span: Span) -> 
 def _towers(weights: Weights, first: bool) -> float:
     """Towers for pictures and sound are whole on every rank that takes the prompt in."""
     return weights.towers if first else 0.0
+
+
+def _redundant_share(model: Model, layout: Layout) -> float:
+    """Copies of busy experts under expert parallelism (`--eplb-config`, `--ep-num-redundant-experts`), against all."""
+    extra = int(option(layout, "redundant_experts") or 0)
+    experts = max((layer.ffn.experts for layer in model.layers if isinstance(layer.ffn, MoeFfn)), default=0)
+    return extra / experts if extra and experts and layout.expert_parallel > 1 else 0.0
 
 
 def _padding(model: Model, weights: Weights, layout: Layout) -> float:
@@ -115,6 +127,13 @@ def _head(weights: Weights, embedding_here: bool) -> float:
     return weights.output or (0.0 if embedding_here else weights.embedding)
 
 
+def context_ranks(layout: Layout) -> int:
+    """Ranks that divide the tokens of one cache among themselves instead of keeping copies (vLLM's
+    `--decode-context-parallel-size`): at most those that would be copies.
+    """
+    return max(1, int(option(layout, "decode_context_parallel") or 1))
+
+
 def rank_cache_bytes(model: Model, layout: Layout, context: int, span: Span) -> float:
     """Cache bytes of one sequence on one rank of the stage `span`; latents are whole on every rank."""
     profile, ranks, total = cache_profile(model), attention_ranks(layout), 0.0
@@ -122,4 +141,4 @@ def rank_cache_bytes(model: Model, layout: Layout, context: int, span: Span) -> 
         count = profile.count(kind, span.first, span.last)
         if count:
             total += count * layer_bytes(attention, layout, context) / attention.cache_shards(ranks)
-    return total
+    return total / context_ranks(layout)

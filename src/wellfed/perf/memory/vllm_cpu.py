@@ -14,6 +14,7 @@ from __future__ import annotations
 from math import ceil
 
 from wellfed.hardware.machine import Machine, NumaNode
+from wellfed.message import sentence
 from wellfed.models.attention import FullAttention, LatentAttention
 from wellfed.models.model import Model
 from wellfed.nouns.estimate import MemoryTerm
@@ -73,12 +74,36 @@ def shares(request: Request) -> tuple[Share, ...]:
     weights = ranks * rank_weights(request.model, request.weights, request.layout, _span(request)).total
     capacity, free = _of_nodes(request.machine, ranks)
     fixed = [
-        MemoryTerm("ram", "weights", weights, f"{ranks} ranks" if ranks > 1 else "one rank"),
-        MemoryTerm("ram", "activations", ranks * _activation_bytes(request), "one batch through the widest layer"),
-        MemoryTerm("ram", "engine processes", _SERVER_BYTES + ranks * _RANK_BYTES, "server, scheduler and ranks"),
+        MemoryTerm(
+            "ram",
+            "weights",
+            weights,
+            sentence("vllm-cpu.ranks", "{ranks} ranks", ranks=ranks)
+            if ranks > 1
+            else sentence("vllm-cpu.one-rank", "one rank"),
+        ),
+        MemoryTerm(
+            "ram",
+            "activations",
+            ranks * _activation_bytes(request),
+            sentence("vllm-cpu.one-batch-through", "one batch through the widest layer"),
+        ),
+        MemoryTerm(
+            "ram",
+            "engine processes",
+            _SERVER_BYTES + ranks * _RANK_BYTES,
+            sentence("vllm-cpu.server-scheduler", "server, scheduler and ranks"),
+        ),
     ]
     if free is None and capacity is not None:
-        fixed.append(MemoryTerm("ram", "system", system_bytes(capacity), "operating system and page tables"))
+        fixed.append(
+            MemoryTerm(
+                "ram",
+                "system",
+                system_bytes(capacity),
+                sentence("vllm-cpu.operating-system", "operating system and page tables"),
+            )
+        )
     return (Share("ram", tuple(fixed), _growth(request, ranks), capacity, free),)
 
 
@@ -87,7 +112,20 @@ def _growth(request: Request, ranks: int) -> Growth:
 
     def growth(context: int, count: int) -> tuple[Named, ...]:
         pool = (count * ceil(context / block) + 1) * size
-        return (("kv", ranks * pool, f"{count} x {context} tokens in blocks of {block}, on each of {ranks} ranks"),)
+        return (
+            (
+                "kv",
+                ranks * pool,
+                sentence(
+                    "vllm-cpu.x-tokens-blocks",
+                    "{count} x {context} tokens in blocks of {block}, on each of {ranks} ranks",
+                    count=count,
+                    context=context,
+                    block=block,
+                    ranks=ranks,
+                ),
+            ),
+        )
 
     return growth
 

@@ -41,8 +41,8 @@ def split(
     """Closed loop over two pools: a client prefills, hands its cache over, decodes, and asks again.
 
     Decode passes hold no prefill. A prefill pass takes as many prompts as its chunk holds: one prompt's way through is
-    that of its own tokens, the pool's capacity that of full chunks. Prompts queue for it as in `load.serve`; where decode
-    slots are fewer than clients, Little's law gives the wait for one. The share of the requests that the start
+    that of its own tokens, the pool's capacity that of full chunks. Prompts queue for it as in `load.serve`; where
+    decode slots are fewer than clients, Little's law gives the wait for one. The share of the requests that the start
     brings at once waits for half of all prompts. `matched` 1: the prefill pool is as large as its load asks for,
     whatever its number of workers. Numbers or arrays.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.plan import Request
 from wellfed.perf.serving.formats import gpu_of, memory_kind
@@ -39,7 +40,7 @@ def nearness(request: Request, metric: str, rows: int, sources: int, crowd: floa
     if metric == "tpot":
         return "alone" if crowd < _ALONE else "shared" if crowd < _SHARED else "crowded"
     if load.requests is not None and load.requests <= load.concurrency > 1:
-        return "at once"
+        return sentence("doubt.once", "at once")
     return "near" if rows >= _ENOUGH else "far"
 
 
@@ -54,7 +55,19 @@ def sigma(calibration: Calibration, request: Request, metric: str, crowd: float)
 def told(calibration: Calibration, request: Request) -> Assumption:
     """How many measurements stand behind the estimate."""
     rows, gpu = calibration.support.get(kind_measured(request), 0), gpu_of(request.machine)
-    what = f"{request.layout.engine.value} on {gpu.architecture} with {memory_kind(gpu).upper()}"
+    what = sentence(
+        "doubt.on-with",
+        "{engine} on {architecture} with {gpu}",
+        engine=request.layout.engine.value,
+        architecture=gpu.architecture,
+        gpu=memory_kind(gpu).upper(),
+    )
     if not rows:
-        return Assumption(f"no measurement of {what} stands behind this", "the interval is that of kinds left out")
-    return Assumption(f"{rows} measurements of {what} stand behind this", "those of other kinds, less near, too")
+        return Assumption(
+            sentence("doubt.no-measurement", "no measurement of {what} stands behind this", what=what),
+            sentence("doubt.interval-kinds-left", "the interval is that of kinds left out"),
+        )
+    return Assumption(
+        sentence("doubt.measurements-stand", "{rows} measurements of {what} stand behind this", rows=rows, what=what),
+        sentence("doubt.those-other-kinds", "those of other kinds, less near, too"),
+    )

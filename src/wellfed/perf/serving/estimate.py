@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Estimate, Quantity, Term
 from wellfed.nouns.layout import Engine, Layout
@@ -148,19 +149,49 @@ def _limited_by(served: Served, space: Room, decode: tuple[Term, ...]) -> str:
 
 
 def _assumptions(request: Request, space: Room) -> tuple[Assumption, ...]:
-    found = [Assumption("clients start together and ask again when answered", "as load generators do")]
+    found = [
+        Assumption(
+            sentence("perf.estimate.clients-start", "clients start together and ask again when answered"),
+            sentence("perf.estimate.load-generators-do", "as load generators do"),
+        )
+    ]
     if request.workload.request_rate is not None:
-        found = [Assumption("requests come at random (Poisson)")]
+        found = [Assumption(sentence("perf.estimate.requests-come-random", "requests come at random (Poisson)"))]
     if space.cached is None:
-        found.append(Assumption("the cache has room for every sequence", "a GPU's memory is unknown"))
+        found.append(
+            Assumption(
+                sentence("perf.estimate.cache-room-every", "the cache has room for every sequence"),
+                sentence("perf.estimate.gpu-memory-unknown", "a GPU's memory is unknown"),
+            )
+        )
     return (*found, *host_speed(request.machine).assumptions)
 
 
 def _overload(arrived: Arrived) -> tuple[Assumption, ...]:
     if arrived.utilisation < 1:
-        return (Assumption(f"{arrived.utilisation:.0%} of the requests it could take"),)
-    text = f"overloaded: {arrived.utilisation:.1f} times the requests it can take"
-    return (Assumption(text, "the queue grows without end; waits are those of the first ten minutes"),)
+        return (
+            Assumption(
+                sentence(
+                    "perf.estimate.requests-could-take",
+                    "{utilisation:.0%} of the requests it could take",
+                    utilisation=arrived.utilisation,
+                )
+            ),
+        )
+    text = sentence(
+        "perf.estimate.overloaded-times",
+        "overloaded: {utilisation:.1f} times the requests it can take",
+        utilisation=arrived.utilisation,
+    )
+    return (
+        Assumption(
+            text,
+            sentence(
+                "perf.estimate.queue-grows-without",
+                "the queue grows without end; waits are those of the first ten minutes",
+            ),
+        ),
+    )
 
 
 def prefill_layout(layout: Layout) -> tuple[Layout, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.parts import GpuSpec, PeakRates
+from wellfed.message import sentence
 from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
 from wellfed.nouns.layout import Layout
@@ -61,7 +62,7 @@ def peak_rate(kind: str, gpu: GpuSpec) -> float:
     half = peak.bf16 or peak.fp16
     rate = {"fp16": half, UNPACKED: half, "fp8": peak.fp8, "fp4": peak.fp4, "int8": peak.int8}[kind]
     if not rate:
-        raise Unsupported(f"{gpu.name}: no {kind} rate is known")
+        raise Unsupported(sentence("formats.no-rate-known", "{gpu}: no {kind} rate is known", gpu=gpu.name, kind=kind))
     return rate * sustained(gpu) * (_FP4_SUSTAINED if kind == "fp4" else 1.0)
 
 
@@ -69,10 +70,12 @@ def gpu_of(machine: Machine) -> GpuSpec:
     """The GPU all of the machine's are: serving engines need equal ones."""
     specs = [gpu.spec for gpu in machine.gpus]
     if not specs:
-        raise Unsupported("this engine needs a GPU")
+        raise Unsupported(sentence("formats.engine-needs-gpu", "this engine needs a GPU"))
     first = specs[0]
     if first is None:
-        raise Unsupported(f"no data sheet for {machine.gpus[0].name or 'this GPU'}")
+        raise Unsupported(
+            sentence("formats.no-data-sheet", "no data sheet for {name}", name=machine.gpus[0].name or "this GPU")
+        )
     return min((spec for spec in specs if spec), key=lambda spec: spec.memory_bandwidth_bytes_per_s)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import prod
 
 from wellfed.errors import BadInput
+from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.layout import Engine
 
@@ -147,8 +148,16 @@ def knobs(calibration: Calibration, engine: Engine, formats: Mapping[str, str], 
         found = keys(engine, formats, scopes, values.keys())
         return Knobs(**{field: bounded(field, prod(values[key] for key in names)) for field, names in found.items()})
     except KeyError as error:
-        hint = "`wellfed accuracy --refit` makes calibrations that hold all of them"
-        raise BadInput(f"calibration {calibration.id} has no {error.args[0]}", hint) from error
+        hint = sentence("knobs.wellfed-accuracy", "`wellfed accuracy --refit` makes calibrations that hold all of them")
+        raise BadInput(
+            sentence(
+                "knobs.calibration",
+                "calibration {calibration} has no {args}",
+                calibration=calibration.id,
+                args=error.args[0],
+            ),
+            hint,
+        ) from error
 
 
 def required(engines: Iterable[Engine]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from wellfed.hardware.machine import Machine
 from wellfed.hardware.parts import GpuSpec
 from wellfed.hardware.pcie import PcieLink
 from wellfed.hardware.peers import staged
+from wellfed.message import sentence
 
 _PCIE_BYTES_PER_S = {3: 13e9, 4: 26e9, 5: 55e9, 6: 105e9}  # achieved, x16, one direction
 _PCIE_LATENCY, _NETWORK_LATENCY = 3.0, 4.0  # against NVLink
@@ -33,7 +34,12 @@ def link(machine: Machine, gpu: GpuSpec, ranks: int) -> Link:
     if ranks > per_node and ranks > gpu.link_peers:
         network = machine.network_bytes_per_s
         if network is None:
-            raise Unsupported("tensor parallelism over several machines needs to know the network's bandwidth")
+            raise Unsupported(
+                sentence(
+                    "perf.links.tensor-parallelism",
+                    "tensor parallelism over several machines needs to know the network's bandwidth",
+                )
+            )
         return Link(network / per_node, _NETWORK_LATENCY, 0.0)
     direct = _direct(machine, gpu, ranks)
     if direct is not None:
@@ -62,3 +68,11 @@ def _over_pcie(machine: Machine, gpu: GpuSpec, ranks: int) -> float:
     own = PcieLink(min(gpu.pcie_generation or 4, 6), gpu.pcie_lanes or 16)
     links = [each.link or own for each in machine.gpus[:ranks]] or [own]
     return min(_PCIE_BYTES_PER_S.get(link.generation, 13e9 / 2) * link.width / 16 for link in links)
+
+
+def pcie_bytes_per_s(machine: Machine) -> float:
+    """What the narrowest of the GPUs' links to the host carries, one direction."""
+    spec = next((gpu.spec for gpu in machine.gpus if gpu.spec is not None), None)
+    if spec is None:
+        raise Unsupported("no data sheet of these GPUs")
+    return _over_pcie(machine, spec, len(machine.gpus))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Machine
+from wellfed.message import sentence
 from wellfed.models.model import Model
 from wellfed.models.weights import Weights
 from wellfed.nouns.layout import Engine, Layout, Speculation
@@ -167,7 +168,14 @@ def shape_of(
     gpu, sums = gpu_of(machine), totals(model, weights)
     ranks, groups = layout.tensor_parallel, max(1, layout.attention_data_parallel)
     if ranks % groups:
-        raise Unsupported(f"attention data parallelism {groups} does not divide tensor parallelism {ranks}")
+        raise Unsupported(
+            sentence(
+                "perf.shape.attention-data",
+                "attention data parallelism {groups} does not divide tensor parallelism {ranks}",
+                groups=groups,
+                ranks=ranks,
+            )
+        )
     inner = ranks // groups  # tensor-parallel ranks of an attention group
     element = kv_element_bytes(layout.kv_type)
     context = max(1, round(load.mean_decode_context))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from wellfed.errors import Unsupported
+from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Estimate, Quantity
 from wellfed.nouns.layout import Layout
@@ -33,7 +34,14 @@ def best_throughput(
         if found is not None and (best is None or found.total_tok_s.value > best.total_tok_s.value):
             best = found
     if best is None:
-        raise Unsupported(f"{request.model.name} does not fit in {request.layout.gpus} GPUs of this machine")
+        raise Unsupported(
+            sentence(
+                "throughput.does-fit-gpus",
+                "{request} does not fit in {gpus} GPUs of this machine",
+                request=request.model.name,
+                gpus=request.layout.gpus,
+            )
+        )
     return replace(best, total_tok_s=_likely(best.total_tok_s.value, calibration))
 
 
@@ -60,7 +68,9 @@ def best_load(request: Request, calibration: Calibration, tpot_limit_s: float | 
     layout = replace(request.layout, max_sequences=_BATCHES[-1])
     found = _best_batch(replace(request, layout=layout), calibration, tpot_limit_s, True)
     if found is None:
-        raise Unsupported(f"{request.model.name} does not fit in this layout")
+        raise Unsupported(
+            sentence("throughput.does-fit-layout", "{request} does not fit in this layout", request=request.model.name)
+        )
     return replace(found, total_tok_s=_likely(found.total_tok_s.value, calibration))
 
 

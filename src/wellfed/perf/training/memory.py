@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from wellfed.hardware.machine import Gpu
+from wellfed.message import sentence
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Layer, Model, tensors
 from wellfed.models.tensor import Part, Tensor
@@ -34,9 +35,13 @@ from wellfed.units import GIB, MIB
 
 # FP32 or 16-bit moments, by optimizer, bytes for each trained weight.
 _MOMENTS: Mapping[Optimizer, float] = {
-    Optimizer.ADAMW: 8.0, Optimizer.ADAMW_BF16: 4.0, Optimizer.ADAMW_8BIT: 2.1, Optimizer.ADAFACTOR: 0.05,
-    Optimizer.LION: 4.0, Optimizer.SGD: 0.0,
-}  # fmt: skip
+    Optimizer.ADAMW: 8.0,
+    Optimizer.ADAMW_BF16: 4.0,
+    Optimizer.ADAMW_8BIT: 2.1,
+    Optimizer.ADAFACTOR: 0.05,
+    Optimizer.LION: 4.0,
+    Optimizer.SGD: 0.0,
+}
 _WIDE_MOMENTS = frozenset({Optimizer.ADAMW, Optimizer.LION})  # with which 16-bit weights keep an FP32 master copy
 _STEP_WIDE, _STEP_NARROW = 8.0, 0.0  # FP32 gradients and one moment's new value; fused 16-bit updates need none
 _SUB_GROUP = 1e9  # weights that ZeRO-3 and FSDP update at a time
@@ -128,17 +133,44 @@ def _gpu_terms(request: TrainingRequest) -> tuple[Named, ...]:
     on_gpu = 0.0 if layout.offload else 1.0
     terms: list[Named] = [
         ("weights", _weight_bytes(request, each) / weights_over, _weights_note(request)),
-        ("gradients", on_gpu * trained * each.gradient / gradients_over, f"{each.gradient:g} bytes a trained weight"),
+        (
+            "gradients",
+            on_gpu * trained * each.gradient / gradients_over,
+            sentence("perf.memory.bytes-trained-weight", "{gradient:g} bytes a trained weight", gradient=each.gradient),
+        ),
         ("optimizer state", on_gpu * trained * each.state / layout.sharded_over, f"{request.task.optimizer}"),
     ]
     if layout.shard is not Shard.NONE:
-        terms.append(("buffers", _buffers(request), "layers gathered and gradients reduced"))
+        terms.append(
+            (
+                "buffers",
+                _buffers(request),
+                sentence("perf.memory.layers-gathered", "layers gathered and gradients reduced"),
+            )
+        )
     back = _backward_bytes(request)
     step = on_gpu * each.step * min(trained / layout.sharded_over, _SUB_GROUP if weights_over > 1 else trained)
-    terms.append(("activations and logits", back, "the way back") if back >= step else
-                 ("optimizer step", step, "gradients and moments in FP32 for the update"))  # fmt: skip
+    terms.append(
+        (
+            sentence("perf.memory.activations-logits", "activations and logits"),
+            back,
+            sentence("perf.memory.way-back", "the way back"),
+        )
+        if back >= step
+        else (
+            "optimizer step",
+            step,
+            sentence("perf.memory.gradients-moments", "gradients and moments in FP32 for the update"),
+        )
+    )
     held = sum(size for _, size, _ in terms)
-    terms.append(("fragments", _FRAGMENTS * held, "held by the allocator beyond what is in use"))
+    terms.append(
+        (
+            "fragments",
+            _FRAGMENTS * held,
+            sentence("perf.memory.held-allocator", "held by the allocator beyond what is in use"),
+        )
+    )
     terms.append(("engine context", float(_CONTEXT_BYTES), "CUDA, cuBLAS and NCCL"))
     return tuple(terms)
 
@@ -153,7 +185,12 @@ def _weight_bytes(request: TrainingRequest, each: PerWeight) -> float:
 def _weights_note(request: TrainingRequest) -> str:
     if request.task.method is Method.FULL:
         return "trained"
-    return f"frozen in {request.frozen.quantisation}, adapters of rank {request.task.rank} in FP32"
+    return sentence(
+        "perf.memory.frozen-adapters-rank",
+        "frozen in {quantisation}, adapters of rank {rank} in FP32",
+        quantisation=request.frozen.quantisation,
+        rank=request.task.rank,
+    )
 
 
 def _buffers(request: TrainingRequest) -> float:
@@ -218,13 +255,32 @@ def _ram(request: TrainingRequest) -> DeviceMemory:
     machine, layout, kept = request.machine, request.layout, counts(request)
     here = min(layout.gpus, max(1, len(machine.gpus)))
     terms = [
-        MemoryTerm("ram", "engine processes", here * _PROCESS_BYTES, "Python, CUDA and loading workers of each rank")
+        MemoryTerm(
+            "ram",
+            "engine processes",
+            here * _PROCESS_BYTES,
+            sentence("perf.memory.python-cuda-loading", "Python, CUDA and loading workers of each rank"),
+        )
     ]
     if layout.offload:
         share = here / layout.gpus if layout.shard is not Shard.NONE else here
         size = kept.trained * (8.0 + _MOMENTS[request.task.optimizer]) * share
-        terms.append(MemoryTerm("ram", "optimizer state", size, "offloaded: gradients, master copy, moments"))
+        terms.append(
+            MemoryTerm(
+                "ram",
+                "optimizer state",
+                size,
+                sentence("perf.memory.offloaded-gradients", "offloaded: gradients, master copy, moments"),
+            )
+        )
     capacity, free = ram_capacity_bytes(machine), ram_free_bytes(machine)
     if free is None and capacity is not None:
-        terms.append(MemoryTerm("ram", "system", system_bytes(capacity), "operating system and page tables"))
+        terms.append(
+            MemoryTerm(
+                "ram",
+                "system",
+                system_bytes(capacity),
+                sentence("perf.memory.operating-system", "operating system and page tables"),
+            )
+        )
     return DeviceMemory("ram", tuple(terms), capacity, free)

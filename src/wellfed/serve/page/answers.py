@@ -29,6 +29,7 @@ _TERM_COLOURS: Mapping[str, int] = {
     "cuda graphs": 4,
 }
 KINDS = tuple(Kind)
+_SHOWN_BYTES = 2**19  # less is written as 0 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ def memory_bars(devices: Sequence[DeviceMemory]) -> tuple[Bar, ...]:
 
 
 def _memory_bar(device: DeviceMemory, names: list[str]) -> Bar:
-    terms = sorted((term for term in device.terms if term.bytes > 0), key=lambda term: -term.bytes)
+    terms = sorted((term for term in device.terms if term.bytes >= _SHOWN_BYTES), key=lambda term: -term.bytes)
     taken: dict[str, int] = {}
     parts = tuple(
         charts.Part(term_words(term.name), term.bytes, format_bytes(term.bytes), _colour(term.name, taken))
@@ -256,7 +257,7 @@ def scatter(table: list[Row]) -> Markup | None:
         charts.Dot(
             row.bits, row.each.value,
             f"{row.engine} {row.weights}, {row.layout}: {format_rate(row.each.value)} tok/s", KINDS.index(row.kind),
-            not any(_beats(other, row) for other in table), row.rank == 1,
+            not any(_beats(other, row) for other in table), row.rank == 1, f"{row.engine} {row.weights}",
         )
         for row in table
     ]  # fmt: skip

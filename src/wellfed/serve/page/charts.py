@@ -125,15 +125,16 @@ class Dot:
     group: int
     front: bool = False
     best: bool = False
+    short: str = ""  # its name in the picture
 
 
 def scatter(dots: Sequence[Dot], label: str, x_name: str, y_name: str) -> Markup:
-    """Quality (x) against speed (y, logarithmic), the front joined."""
+    """Quality (x) against speed (y), both logarithmic; the front joined and named where there is room."""
     low, high = min(dot.y for dot in dots) * 0.8, max(dot.y for dot in dots) * 1.25
-    left, right = min(dot.x for dot in dots) - 0.6, max(dot.x for dot in dots) + 0.6
+    left, right = min(dot.x for dot in dots) * 0.92, max(dot.x for dot in dots) * 1.08
 
     def at(dot: Dot) -> tuple[float, float]:
-        x = _LEFT + (WIDTH - _LEFT - _RIGHT) * (dot.x - left) / max(right - left, 1e-9)
+        x = _LEFT + (WIDTH - _LEFT - _RIGHT) * math.log(dot.x / left) / max(math.log(right / left), 1e-9)
         share = math.log(dot.y / low) / max(math.log(high / low), 1e-9)
         return x, HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * share
 
@@ -153,9 +154,35 @@ def scatter(dots: Sequence[Dot], label: str, x_name: str, y_name: str) -> Markup
     for dot in sorted(dots, key=lambda dot: (dot.front, dot.best)):
         x, y = at(dot)
         body.append(_shape(dot, x, y))
+    body += _names([(dot, *at(dot)) for dot in sorted(front, key=lambda dot: not dot.best)], [at(dot) for dot in dots])
     body.append(f'<text class="axis" x="{WIDTH - _RIGHT}" y="{HEIGHT - 3}" text-anchor="end">{escape(x_name)}</text>')
     body.append(f'<text class="axis" x="{_LEFT}" y="11">{escape(y_name)}</text>')
     return _picture(body, label)
+
+
+_LETTER, _LINE = 5.6, 12.0  # of a name in the scatter, in its units
+
+
+def _names(dots: Sequence[tuple[Dot, float, float]], marks: Sequence[tuple[float, float]]) -> list[str]:
+    """Short names beside dots, each at the first place where it covers neither another name nor many marks."""
+    taken: list[tuple[float, float, float, float]] = []
+    written = []
+    for dot, x, y in dots:
+        wide = len(dot.short) * _LETTER
+        places = ((x + 9, y - 6), (x - 9 - wide, y - 6), (x + 9, y + 14), (x - wide / 2, y - 11), (x - 9 - wide, y + 14), (x - wide / 2, y + 20))  # fmt: skip
+        for left, base in places:
+            box = (left, base - _LINE + 2, left + wide, base + 2)
+            inside = box[0] >= _LEFT and box[2] <= WIDTH - 2 and box[1] >= _TOP - 2 and box[3] <= HEIGHT - _BOTTOM
+            hidden = sum(box[0] - 4 < mx < box[2] + 4 and box[1] - 3 < my < box[3] + 3 for mx, my in marks)
+            if inside and not hidden and not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                written.append(f'<text class="dot-name" x="{left:.1f}" y="{base:.1f}">{escape(dot.short)}</text>')
+                break
+    return written
+
+
+def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _shape(dot: Dot, x: float, y: float) -> str:
@@ -197,11 +224,35 @@ def timeline(times: Sequence[float], values: Sequence[float | None], label: str,
         x = place(min(max(at, times[0]), times[-1]))
         body.append(f'<line class="here" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>')
     if times:
-        for share in (0.0, 0.5, 1.0):
-            second = span * share
-            anchor = ("start", "middle", "end")[round(share * 2)]
-            body.append(f'<text class="tick" x="{place(times[0] + second):.0f}" y="{HEIGHT - 14}" text-anchor="{anchor}">{format_seconds(second) if second else "0 s"}</text>')  # fmt: skip
+        for second in _even_seconds(span):
+            body.append(f'<text class="tick" x="{place(times[0] + second):.0f}" y="{HEIGHT - 14}" text-anchor="middle">{format_seconds(second) if second else "0 s"}</text>')  # fmt: skip
     return _picture(body, label)
+
+
+_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 86400)
+
+
+def _even_seconds(span: float) -> list[float]:
+    """Round moments of a time line, six at most."""
+    step = next((step for step in _STEPS_S if span / step <= 6), span)
+    return [float(n * step) for n in range(int(span / step) + 1)]
+
+
+def moments(states: Sequence[tuple[float, float, str]], at: float, label: str) -> Markup:
+    """A time line as a strip: stretches (begin, end, class: ill, well, unknown) and the moment that is looked at."""
+    begin, end = states[0][0], max(states[-1][1], states[0][0] + 1e-9)
+
+    def place(second: float) -> float:
+        return 1000 * (second - begin) / (end - begin)
+
+    pieces = "".join(
+        f'<rect class="{state}" x="{place(first):.1f}" y="0" width="{max(place(last) - place(first), 1):.1f}" height="12"/>'
+        for first, last, state in states
+    )
+    mark = f'<line class="moment-mark" x1="{place(at):.1f}" x2="{place(at):.1f}" y1="-3" y2="15"/>'
+    return Markup(
+        f'<svg class="moments" viewBox="0 -3 1000 18" preserveAspectRatio="none" role="img" aria-label="{escape(label)}">{pieces}{mark}</svg>'
+    )
 
 
 def _picture(body: Sequence[str], label: str) -> Markup:
@@ -230,7 +281,7 @@ def _written(value: float, unit: str) -> str:
 
 
 def _short(x: int) -> str:
-    return f"{x / 1024:.0f}k" if x >= 2048 else f"{x}"
+    return f"{x / 1024:.3g}k" if x >= 1024 else f"{x}"
 
 
 def _nice(most: float) -> float:

@@ -7,6 +7,7 @@ them. SVG made here: no script is needed, and it prints.
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,9 @@ from wellfed.nouns.finding import Finding
 from wellfed.serve.page.wiring import Branch, Package, Wiring, wiring
 from wellfed.units import format_bandwidth, format_bytes
 
-_LEAF, _GAP, _PAD, _BETWEEN = 138, 14, 22, 56
+_GAP, _PAD, _BETWEEN = 14, 22, 56
+_LEAF, _NARROW_LEAF, _MANY = 142, 92, 10  # with so many devices each takes less room
+_MEMORY = re.compile(r" \d+ ?GB$")  # at a GPU's name: the line below says it
 _SOCKET_TOP, _SOCKET_HEIGHT, _ROW = 118, 86, 78
 _GPU_HEIGHT, _NIC_HEIGHT = 76, 54
 
@@ -33,15 +36,21 @@ class _Canvas:
     boxes: list[str] = field(default_factory=list)
     gpus: dict[int, tuple[float, float]] = field(default_factory=dict)  # index -> middle of its lower edge
     bottom: float = 0.0
+    leaf: float = _LEAF  # a device's width
+
+    def span(self, branch: Branch) -> float:
+        """How wide a branch is."""
+        return branch.leaves * (self.leaf + _GAP) - _GAP
 
 
-def draw(machine: Machine, findings: Sequence[Finding]) -> Markup:
+def draw(machine: Machine, findings: Sequence[tuple[int, Finding]]) -> Markup:
     """The drawing of a machine with its numbered findings."""
     plan = wiring(machine, findings)
-    canvas = _Canvas()
+    leaves = sum(branch.leaves for package in plan.packages for branch in package.branches)
+    canvas = _Canvas(leaf=_LEAF if leaves < _MANY else _NARROW_LEAF)
     x, tops = float(_PAD), []
     for package in plan.packages:
-        width = _width(package)
+        width = _width(canvas, package)
         _package(canvas, package, x, width)
         tops.append((x, width))
         x += width + _BETWEEN
@@ -55,9 +64,12 @@ def draw(machine: Machine, findings: Sequence[Finding]) -> Markup:
     )
 
 
-def _width(package: Package) -> float:
-    leaves = sum(branch.leaves for branch in package.branches)
-    return max(leaves * (_LEAF + _GAP) - _GAP, 250)
+def _width(canvas: _Canvas, package: Package) -> float:
+    return max(_all_leaves(canvas, package), 250)
+
+
+def _all_leaves(canvas: _Canvas, package: Package) -> float:
+    return sum(branch.leaves for branch in package.branches) * (canvas.leaf + _GAP) - _GAP
 
 
 def _package(canvas: _Canvas, package: Package, x: float, width: float) -> None:
@@ -70,11 +82,10 @@ def _package(canvas: _Canvas, package: Package, x: float, width: float) -> None:
         name = phrase("page.socket-unknown", "socket not known")
         canvas.boxes.append(_box("ghost", x, top, width, _SOCKET_HEIGHT, name, ""))
     deepest = max((branch.depth for branch in package.branches), default=0)
-    total = sum(branch.leaves for branch in package.branches) * (_LEAF + _GAP) - _GAP
-    at = x + (width - total) / 2
+    at = x + (width - _all_leaves(canvas, package)) / 2
     canvas.bottom = max(canvas.bottom, top + _SOCKET_HEIGHT)
     for branch in package.branches:
-        span = branch.leaves * (_LEAF + _GAP) - _GAP
+        span = canvas.span(branch)
         middle = at + span / 2
         _branch(canvas, branch, at, top + _SOCKET_HEIGHT, min(max(middle, x + 20), x + width - 20), deepest)
         at += span + _GAP
@@ -139,7 +150,7 @@ def _memory(canvas: _Canvas, socket: Socket, faults: tuple[int, ...], x: float, 
 
 def _branch(canvas: _Canvas, branch: Branch, x: float, above: float, origin: float, deepest: int) -> None:
     """A branch below (origin, above); devices of one package stand on one line, however many bridges are above."""
-    span = branch.leaves * (_LEAF + _GAP) - _GAP
+    span = canvas.span(branch)
     middle = x + span / 2
     if not branch.below:
         top: float = _SOCKET_TOP + _SOCKET_HEIGHT + max(deepest, 1) * _ROW
@@ -164,24 +175,23 @@ def _branch(canvas: _Canvas, branch: Branch, x: float, above: float, origin: flo
     at = x
     for child in branch.below:
         _branch(canvas, child, at, under, middle, deepest)
-        at += child.leaves * (_LEAF + _GAP)
+        at += canvas.span(child) + _GAP
 
 
 def _device(canvas: _Canvas, branch: Branch, middle: float, top: float) -> None:
-    left = middle - _LEAF / 2
+    left, room = middle - canvas.leaf / 2, int((canvas.leaf - 12) / 8.4)
     if branch.kind == "nic":
-        canvas.boxes.append(_box("nic", left, top, _LEAF, _NIC_HEIGHT, _cut(branch.name, 18), branch.detail))
+        canvas.boxes.append(_box("nic", left, top, canvas.leaf, _NIC_HEIGHT, _cut(branch.name, room), branch.detail))
         canvas.bottom = max(canvas.bottom, top + _NIC_HEIGHT)
     else:
-        name = branch.name.removeprefix("GeForce ").removeprefix("NVIDIA ")
-        canvas.boxes.append(
-            _box("gpu", left, top, _LEAF, _GPU_HEIGHT, _cut(name, 16), branch.detail, f"gpu{branch.gpu}: {branch.name}")
-        )
+        name = _MEMORY.sub("", branch.name.removeprefix("GeForce ").removeprefix("NVIDIA "))
+        tip = f"gpu{branch.gpu}: {branch.name}"
+        canvas.boxes.append(_box("gpu", left, top, canvas.leaf, _GPU_HEIGHT, _cut(name, room), branch.detail, tip))
         canvas.boxes.append(f'<text class="tiny" x="{left + 10:.1f}" y="{top + 64:.1f}">gpu{branch.gpu}</text>')
         canvas.bottom = max(canvas.bottom, top + _GPU_HEIGHT)
         if branch.gpu is not None:
             canvas.gpus[branch.gpu] = (middle, top + _GPU_HEIGHT)
-    canvas.boxes.append(_badges(branch.faults, left + _LEAF - 2, top + 2))
+    canvas.boxes.append(_badges(branch.faults, left + canvas.leaf - 2, top + 2))
 
 
 def _link(branch: Branch, x1: float, y1: float, x2: float, y2: float) -> str:

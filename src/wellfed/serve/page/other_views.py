@@ -80,7 +80,7 @@ def machine(given: dict[str, Any], files: list[Path]) -> Answer:
         status, shown["error"] = problem(error)
         return html("machine.html", status, **shown)
     faults = shown["faults"]
-    shown["drawing"] = draw(here, [fault["finding"] for fault in faults])
+    shown["drawing"] = draw(here, [(n, each) for n, fault in enumerate(faults, 1) for each in fault["findings"]])
     return html("machine.html", **shown)
 
 
@@ -102,18 +102,38 @@ def _checked(query: Given, here: Any) -> dict[str, Any]:
     together = found.together.decode_tok_s if found.together and found.together.decode_tok_s > 0 else None
     return {
         "line": machine_line(here), "header": [words(said) for said in checking.header(here)],
-        "faults": [_fault(each, now, model) for each in bad], "unknown": unknown,
+        "faults": [_fault(alike, now, model) for alike in _alike(bad)], "unknown": unknown,
         "passed": sum(each.verdict is Verdict.PASS for each in found.findings),
         "together": together, "no_price": words(found.no_price) if found.no_price else None, "now": now,
     }  # fmt: skip
 
 
-def _fault(finding: Finding, now: float | None, model: str | None) -> dict[str, Any]:
+def _alike(findings: list[Finding]) -> list[list[Finding]]:
+    """Findings that say the same of several parts, together: sixteen cards in narrow slots are one fault."""
+    groups: dict[object, list[Finding]] = {}
+    for each in findings:
+        cost = each.cost and (each.cost.decode_tok_s, each.cost.ttft_s, each.cost.load_s)
+        groups.setdefault((each.id, each.verdict, each.why, each.measured, each.wanted, cost), []).append(each)
+    return list(groups.values())
+
+
+def _fault(alike: list[Finding], now: float | None, model: str | None) -> dict[str, Any]:
+    finding = alike[0]
+    fixes = [[words(remedy.said or remedy.text) for remedy in each.remedies] or list(each.fix) for each in alike]
     return {
-        "finding": finding, "why": words(finding.said or finding.why), "price": _price(finding, now, model),
-        "remedies": [words(remedy.said or remedy.text) for remedy in finding.remedies] or list(finding.fix),
-        "measured": finding.measured, "wanted": finding.wanted, "places": finding.places,
+        "finding": finding, "findings": alike, "subject": _subjects([each.subject for each in alike]),
+        "why": words(finding.said or finding.why), "price": _price(finding, now, model),
+        "remedies": list(dict.fromkeys(fix for each in fixes for fix in each)),
+        "measured": finding.measured, "wanted": finding.wanted,
+        "places": list(dict.fromkeys(place for each in alike for place in each.places)),
     }  # fmt: skip
+
+
+def _subjects(names: list[str]) -> str:
+    """gpu0, gpu1; of more than four the first and the last, with how many they are."""
+    if len(names) <= 4:
+        return ", ".join(names)
+    return f"{names[0]} … {names[-1]} ({len(names)})"
 
 
 def _price(finding: Finding, now: float | None, model: str | None) -> str | None:

@@ -11,17 +11,21 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from wellfed.errors import WellfedError
+from wellfed.message import Message, message
+from wellfed.messages.words import words
+from wellfed.serve.answering import STATUS
 from wellfed.serve.api import is_path
-from wellfed.serve.language import language_of
+from wellfed.serve.language import COOKIE, language_of
 from wellfed.serve.page.dumps import Dumps
 from wellfed.serve.page.live import Live, engines
 from wellfed.serve.page.state import Given, first, given, query_string, with_parts_joined
+from wellfed.serve.pool import MOST_S, Busy
+from wellfed.serve.refusals import BUSY, BUSY_HINT, FILE_NAMED, OTHER_PAGE, late
 from wellfed.serve.settings import is_loopback
 from wellfed.serve.worker import Job
 
 router = APIRouter(include_in_schema=False)
 _LONGEST_QUERY = 20_000
-_STATUS = {"unknown": 404, "forbidden": 403, "internal": 500}
 _NAMES_PATHS = ("model", "on", "machines")
 
 
@@ -113,17 +117,38 @@ async def watch(request: Request) -> Response:
         try:
             recording = await asyncio.to_thread(_live(request).recording, name, url)
         except WellfedError as error:
-            shown |= {"error": {"message": error.message, "hint": error.hint, "near": ()}, "live": False}
+            tongue = language_of(request)
+            shown |= {
+                "error": {"message": words(error.said, tongue), "hint": words(error.advice or "", tongue), "near": ()},
+                "live": False,
+            }
     return await _page(request, "watch_views:watch", query, {"trace.jsonl": recording} if recording else {}, **shown)
+
+
+def _refusal(request: Request, why: str, status: int) -> Response:
+    return Response(words(why, language_of(request)), status)
 
 
 def _not_watched(request: Request, url: str | None) -> Response | None:
     """Another page may not have this server ask addresses."""
     if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
-        return Response("another page may not ask", 403)
-    if url is not None and urlsplit(url if "//" in url else f"//{url}").scheme not in ("", "http", "https"):
-        return Response("no address of an engine", 422)
+        return _said(request, 403, OTHER_PAGE)
+    if url is not None and not _is_address(url):
+        return _said(request, 422, message("page.no-address", "this is no address of an engine"))
     return None
+
+
+def _is_address(url: str) -> bool:
+    try:
+        return urlsplit(url if "//" in url else f"//{url}").scheme in ("", "http", "https")
+    except ValueError:
+        return False
+
+
+def _said(request: Request, status: int, *said: Message) -> Response:
+    """A refusal in the asker's language, as plain text."""
+    text = "\n".join(words(each, language_of(request)) for each in said)
+    return Response(text, status, media_type="text/plain; charset=utf-8")
 
 
 def _is_ours(request: Request) -> bool:
@@ -157,10 +182,10 @@ async def _page(request: Request, task: str, query: Given, uploads: Mapping[str,
                 **more: Any) -> Response:  # fmt: skip
     """A worker's page for a query, with what it pasted."""
     if len(request.url.query) > _LONGEST_QUERY:
-        return Response("the address is too long", 414)
+        return _said(request, 414, message("page.long-address", "the address is too long"))
     named = [text for name in _NAMES_PATHS for text in query.get(name, ())]
     if any(is_path(text) for text in named):
-        return Response("a file of the server cannot be named; paste it", 403)
+        return _said(request, 403, FILE_NAMED, message("page.paste-it", "paste its text"))
     if uploads is None:
         content = _dumps(request).get(first(query, "dump"))
         uploads = {"paste.txt": content} if content is not None else {}
@@ -175,9 +200,11 @@ async def _page(request: Request, task: str, query: Given, uploads: Mapping[str,
     try:
         answer = await request.app.state.pool.ask(job)
     except TimeoutError:
-        return Response("no answer in time", 504)
+        return _said(request, 504, late(MOST_S))
+    except Busy:
+        return _said(request, 503, BUSY, BUSY_HINT)
     if answer.error is not None:
-        status = _STATUS.get(str(answer.error["kind"]), 422)
+        status = STATUS.get(str(answer.error["kind"]), 422)
         return Response(f"{answer.error['message']}\n{answer.error['hint'] or ''}", status, media_type="text/plain")
     page = HTMLResponse(
         answer.text,
@@ -185,5 +212,5 @@ async def _page(request: Request, task: str, query: Given, uploads: Mapping[str,
         {"Vary": "HX-Request, HX-Target, Accept-Language, Cookie", "Cache-Control": "no-store"},
     )
     if chosen in ("en", "zh"):
-        page.set_cookie("wellfed_lang", chosen, max_age=31_536_000, samesite="strict", httponly=True)
+        page.set_cookie(COOKIE, chosen, max_age=31_536_000, samesite="strict", httponly=True)
     return page

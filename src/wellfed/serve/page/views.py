@@ -23,7 +23,7 @@ from wellfed.serve.worker import Answer
 from wellfed.verbs import inputs, planning
 
 _KEPT: OrderedDict[str, Planned] = OrderedDict()  # the last answers of this process, so that sorting asks nothing anew
-_MOST_KEPT = 24
+_MOST_KEPT = 16
 _SHOWN_PLANS = 10  # until the others are asked for
 _EXAMPLES = (
     ("qwen3-32b", "2x rtx 4090, ryzen 9 7950x, 2x32gb ddr5-6000"),
@@ -57,7 +57,8 @@ def ask(given: dict[str, Any], files: list[Path]) -> Answer:
 
 def _failed(error: WellfedError) -> tuple[int, dict[str, Any]]:
     near = tuple(getattr(error, "near", ()) or ())
-    return (404 if error.kind == "unknown" else 422), {"message": error.message, "hint": error.hint, "near": near}
+    shown = {"message": words(error.said), "hint": words(error.advice) if error.advice else None, "near": near}
+    return (404 if error.kind == "unknown" else 422), shown
 
 
 def _usage(error: Exception) -> tuple[int, dict[str, Any]] | None:
@@ -66,7 +67,9 @@ def _usage(error: Exception) -> tuple[int, dict[str, Any]] | None:
 
     if not isinstance(error, click.ClickException):
         return None
-    return 422, {"message": error.format_message(), "hint": None, "near": ()}
+    from wellfed.cli.click_words import complaint
+
+    return 422, {"message": complaint(error)[1], "hint": None, "near": ()}
 
 
 def problem(error: Exception) -> tuple[int, dict[str, Any]]:
@@ -98,8 +101,7 @@ def machine_of(query: Given, files: list[Path], local: bool) -> Machine:
 
 def planned(query: Given, files: list[Path], local: bool) -> Planned:
     """The answer to the query's question; the last ones are kept."""
-    names = ("model", "on", "dump", *PLAN_FIELDS)
-    key = repr([(name, query.get(name)) for name in names])
+    key = _key(query)
     if key in _KEPT and (first(query, "on") or first(query, "dump")):
         _KEPT.move_to_end(key)
         return _KEPT[key]
@@ -109,6 +111,10 @@ def planned(query: Given, files: list[Path], local: bool) -> Planned:
     while len(_KEPT) > _MOST_KEPT:
         _KEPT.popitem(last=False)
     return answer
+
+
+def _key(query: Given) -> str:
+    return repr([(name, query.get(name)) for name in ("model", "on", "dump", *PLAN_FIELDS)])
 
 
 def _result(query: Given, files: list[Path], local: bool) -> dict[str, Any]:
@@ -178,13 +184,12 @@ def _whatif(query: Given, machine: Machine, best: Plan | None, search: Any) -> d
     values = {slider.name: whole_number(query, slider.name, 1, 1000) for slider in sliders}
     asked = {name: value for name, value in values.items() if value is not None}
     kv_type = first(query, "kv-at")
-    narrow = _narrowed(search, engine, weights, None)
-    now = best or narrow.run().best
+    now = best or _as_it_is(query, search, engine, weights)
     different = any(value != slider.now for slider in sliders for name, value in asked.items() if name == slider.name)
     then = now
     if different or kv_type:
         other = _narrowed(search, engine, weights, kv_type)
-        then = replace(other, machine=whatif.changed(machine, asked)).run().best
+        then = _best(replace(other, machine=whatif.changed(machine, asked)))
     most = max((plan.estimate.decode_tok_s.high for plan in (now, then) if plan is not None), default=1.0) * 1.1
     return {
         "sliders": sliders, "values": asked, "kv": kv_type, "kv_types": ("f16", "q8_0", "q4_0", "fp8"),
@@ -193,6 +198,26 @@ def _whatif(query: Given, machine: Machine, best: Plan | None, search: Any) -> d
         "rates": [(name, plan, _rate_bar(plan, most)) for name, plan in (("now", now), ("changed", then)) if plan is not None],
         "gain": None if now is None or then is None else then.estimate.decode_tok_s.value / now.estimate.decode_tok_s.value,
     }  # fmt: skip
+
+
+_STANDING: OrderedDict[str, Plan | None] = OrderedDict()  # plans that sliders are compared with
+
+
+def _as_it_is(query: Given, search: Any, engine: str | None, weights: str | None) -> Plan | None:
+    """The plan of the machine without changes; each movement of a slider needs it again."""
+    if not (first(query, "on") or first(query, "dump")):
+        return _best(_narrowed(search, engine, weights, None))  # this machine is not what it was a moment ago
+    key = repr([_key(query), engine, weights])
+    if key not in _STANDING:
+        _STANDING[key] = _best(_narrowed(search, engine, weights, None))
+        while len(_STANDING) > _MOST_KEPT:
+            _STANDING.popitem(last=False)
+    return _STANDING[key]
+
+
+def _best(search: Any) -> Plan | None:
+    best: Plan | None = search.run().best
+    return best
 
 
 def _rate_bar(plan: Plan, most: float) -> Any:
@@ -230,7 +255,7 @@ def _taken_for(text: str) -> str | None:
     try:
         return model_line(inputs.model(text).model)
     except WellfedError as error:
-        return error.message
+        return words(error.said)
 
 
 @cache

@@ -21,6 +21,7 @@ from wellfed.serve.page.render import html
 from wellfed.serve.page.state import Given, first, whole_number
 from wellfed.serve.page.views import problem
 from wellfed.serve.worker import Answer
+from wellfed.units import format_rate
 from wellfed.watching.view import View
 
 _MOST_POINTS = 120  # of a curve
@@ -67,7 +68,7 @@ def _seen(path: Path, at: int | None) -> dict[str, Any]:
     begin = moments.times[0]
     return {
         "empty": False, "target": header.target, "duration": int(moments.times[-1] - begin),
-        "at": int(moments.times[moments.chosen] - begin), "ill": diagnosis.ill,
+        "at": int(moments.times[moments.chosen] - begin), "ill": diagnosis.ill, "strip": _strip(moments),
         "findings": [_finding(each) for each in findings], "unknown": diagnosis.why_unknown or None,
         "next": [words(step) for step in diagnosis.next], "charts": _charts(moments), "nodes": _nodes(view),
         "gpus": [_gpu(gpu) for gpu in view.gpus or ()], "facts": _facts(view),
@@ -96,6 +97,28 @@ def _moments(samples: Sequence[Any], promise: Any, at: int | None) -> _Moments:
         times.append(sample.t)
         views.append(sliding.view())
     return _Moments(times, views, chosen)
+
+
+_MOST_JUDGED = 60  # moments of the strip
+
+
+def _strip(moments: _Moments) -> Markup | None:
+    """When something was wrong: every moment judged, alike neighbours joined."""
+    from wellfed.watching.diagnose import diagnose
+
+    times, stride = moments.times, max(1, len(moments.views) // _MOST_JUDGED)
+    if len(times) < 2:
+        return None
+    states: list[tuple[float, float, str]] = []
+    for n in range(0, len(times), stride):
+        said = diagnose(moments.views[n])
+        state = "ill" if said.ill else "unknown" if said.why_unknown else "well"
+        end = times[min(n + stride, len(times) - 1)]
+        if states and states[-1][2] == state:
+            states[-1] = (states[-1][0], end, state)
+        elif end > times[n]:
+            states.append((times[n], end, state))
+    return charts.moments(states, times[moments.chosen], label("timeline")) if states else None
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
@@ -184,8 +207,8 @@ def _facts(view: View) -> list[tuple[str, str]]:
     engine, process = view.engine, view.process
     rate = engine.user_tok_s if engine else None
     return [
-        (label("user-rate"), "?" if rate is None else f"{rate:.3g}"),
-        (label("total"), "?" if engine is None or engine.tok_s is None else f"{engine.tok_s:.3g} tok/s"),
+        (label("user-rate"), "?" if rate is None else format_rate(rate)),
+        (label("total"), "?" if engine is None or engine.tok_s is None else f"{format_rate(engine.tok_s)} tok/s"),
         (label("users"), "?" if engine is None or engine.running is None else f"{engine.running:.3g}"),
         (label("cores-busy"), "?" if process is None or process.cores is None else f"{process.cores:.3g}"),
     ]

@@ -56,8 +56,8 @@ class Wiring:
     elsewhere: tuple[int, ...] = ()
 
 
-def wiring(machine: Machine, findings: Sequence[Finding]) -> Wiring:
-    """The machine's tree. `findings` are numbered as they come, from 1."""
+def wiring(machine: Machine, findings: Sequence[tuple[int, Finding]]) -> Wiring:
+    """The machine's tree. `findings` each with its number; several may share one."""
     marks = _Marks(findings)
     homes = _homes(machine)
     packages = tuple(_package(machine, socket, homes, marks) for socket in machine.sockets)
@@ -71,12 +71,12 @@ def wiring(machine: Machine, findings: Sequence[Finding]) -> Wiring:
 class _Marks:
     """Which numbered findings speak of a subject or an address."""
 
-    def __init__(self, findings: Iterable[Finding]) -> None:
+    def __init__(self, findings: Iterable[tuple[int, Finding]]) -> None:
         self._by_name: dict[str, list[tuple[int, str]]] = defaultdict(list)
         self._all: dict[int, bool] = {}
-        for number, finding in enumerate(findings, 1):
+        for number, finding in findings:
             if finding.verdict in (Verdict.WARN, Verdict.FAIL):
-                self._all[number] = False
+                self._all.setdefault(number, False)
                 for name in (finding.subject, *finding.places):
                     self._by_name[name].append((number, finding.id))
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from wellfed.errors import WellfedError
 from wellfed.hardware.machine import Gpu, Machine
+from wellfed.message import sentence
 from wellfed.topology.merge import overlay
 from wellfed.topology.readers import (
     amd_smi,
@@ -94,7 +95,10 @@ READERS: tuple[Reader, ...] = (
     windows.READER,
     storage.READER,
 )
-NOT_UNDERSTOOD, EMPTY = "no known kind of dump", "it is empty"
+NOT_UNDERSTOOD, EMPTY = (
+    sentence("--init--.no-known-kind", "no known kind of dump"),
+    sentence("--init--.empty", "it is empty"),
+)
 
 
 def read_dumps(dumps: Mapping[str, str]) -> Iterator[Machine]:
@@ -136,7 +140,13 @@ def _parsed(reader: Reader, name: str, text: str) -> tuple[Machine, bool]:
     except WellfedError as error:
         return told(unknown={f"dump {name}: {reader.title}": error.message}), False
     except (ValueError, LookupError, OverflowError, RecursionError, TypeError, AttributeError) as error:
-        return told(unknown={f"dump {name}: {reader.title}": f"not readable ({type(error).__name__})"}), False
+        return told(
+            unknown={
+                f"dump {name}: {reader.title}": sentence(
+                    "--init--.readable", "not readable ({name})", name=type(error).__name__
+                )
+            }
+        ), False
 
 
 def _once(gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, OsSettings
 from wellfed.hardware.pcie import PciDevice, PcieLink
+from wellfed.message import sentence
 from wellfed.topology.lists import integer, number
 from wellfed.topology.pci import ADDRESS, link_of, normal_address
 from wellfed.topology.readers.numbers import known
@@ -221,7 +222,7 @@ def _matrix(text: str, title: str) -> dict[tuple[str, str], str]:
 READER = Reader(
     "amd-smi",
     "amd-smi static; amd-smi metric; amd-smi topology",
-    "AMD GPUs, their memory, links, limits, errors, links between them",
+    sentence("amd-smi.text-amd-gpus-their", "AMD GPUs, their memory, links, limits, errors, links between them"),
     ("AMD-SMI", "LINK TYPE TABLE", "GPU:", '"gpu"'),
     recognises,
     parse,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from wellfed.hardware.machine import Machine, Origin, OsSettings
+from wellfed.message import sentence
 from wellfed.topology.readers.reader import Reader
 
 
@@ -22,7 +23,7 @@ def parse(text: str) -> Machine:
 READER = Reader(
     "/proc/cmdline",
     "cat /proc/cmdline",
-    "kernel parameters",
+    sentence("cmdline.text-kernel-parameters", "kernel parameters"),
     ("BOOT_IMAGE=", "root=", "ro ", "quiet "),
     recognises,
     parse,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from wellfed.hardware.machine import Machine, Origin, OsSettings, Socket
+from wellfed.message import sentence
 from wellfed.topology.cpu import isa, model_names
 from wellfed.topology.readers.reader import Reader, told
 from wellfed.topology.snapshot import Snapshot, Tree
@@ -43,4 +44,11 @@ def _socket(index: int, blocks: list[str], name: str | None, flags: frozenset[st
     return Socket(index, name=name, cores=int(cores[1]) if cores else None, threads=threads, isa=flags)
 
 
-READER = Reader("/proc/cpuinfo", "cat /proc/cpuinfo", "CPU model, packages, cores", ("processor",), recognises, parse)
+READER = Reader(
+    "/proc/cpuinfo",
+    "cat /proc/cpuinfo",
+    sentence("cpuinfo.text-cpu-model-packages", "CPU model, packages, cores"),
+    ("processor",),
+    recognises,
+    parse,
+)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from wellfed.hardware.machine import Gpu, Machine, Origin, OsSettings
 from wellfed.hardware.pcie import PciDevice
+from wellfed.message import sentence
 from wellfed.provenance import Assumption
 from wellfed.topology.pci import link_of, normal_address
 from wellfed.topology.readers.reader import Reader
@@ -38,9 +39,18 @@ _BELOW = re.compile(
     rf"(?:nvidia|amdgpu|xe|i915|nouveau) {_A}: (?:AER: )?(?:device has no AER-aware driver|can't recover)"
 )
 _TELLING = (  # marks of the lines that tell something; a boot log has thousands of others
-    "PCIe bandwidth", "] type ", "PCI bridge to", "on NUMA node", "NVRM", "PCIe Bus Error", "AER", "error_detected",
-    "ommand line:", "NUMA balancing", "can't recover",
-)  # fmt: skip
+    "PCIe bandwidth",
+    "] type ",
+    "PCI bridge to",
+    "on NUMA node",
+    "NVRM",
+    "PCIe Bus Error",
+    "AER",
+    "error_detected",
+    "ommand line:",
+    "NUMA balancing",
+    "can't recover",
+)
 _SEVERITIES = ("correctable", "nonfatal", "fatal")
 
 
@@ -81,11 +91,17 @@ def parse(text: str) -> Machine:
         Origin.DUMP,
         gpus=_gpus(text) or cards,
         assumptions=tuple(
-            Assumption(f"a Radeon card at {card.pci_address}", "its on-card switch is logged") for card in cards
+            Assumption(
+                sentence("dmesg.radeon-card", "a Radeon card at {pci_address}", pci_address=card.pci_address),
+                sentence("dmesg.card-switch-logged", "its on-card switch is logged"),
+            )
+            for card in cards
         ),
         pci=tuple(sorted(_parents(devices, text).values(), key=lambda device: device.address)),
         os=OsSettings(command_line=_command_line(text), numa_balancing=_balancing(text)),
-        unknown={"pci": "a kernel log names only some PCI functions"} if devices else {},
+        unknown={"pci": sentence("dmesg.kernel-log-names", "a kernel log names only some PCI functions")}
+        if devices
+        else {},
         pci_complete=False if devices else None,
     )
 
@@ -197,7 +213,7 @@ def _balancing(text: str) -> bool | None:
 READER = Reader(
     "kernel log",
     "sudo dmesg (or journalctl -k)",
-    "PCIe errors (AER), GPU errors (Xid), links below what the card can do",
+    sentence("dmesg.text-pcie-errors-aer", "PCIe errors (AER), GPU errors (Xid), links below what the card can do"),
     ("pci", "NVRM", "] ", "kernel:", "AER"),
     recognises,
     parse,

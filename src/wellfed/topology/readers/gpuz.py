@@ -6,6 +6,7 @@ import re
 
 from wellfed.hardware.machine import Gpu, Machine, OsSettings
 from wellfed.hardware.pcie import PcieLink
+from wellfed.message import sentence
 from wellfed.topology.readers.reader import Reader, told
 
 _BUS = re.compile(
@@ -41,12 +42,21 @@ def parse(text: str) -> Machine:
     most = _link(bus[2], bus[1] or bus[3]) if bus else None
     seen = _link(bus[5], bus[4]) if bus else None
     return told(
-        gpus=(Gpu(0, name=name, vendor=vendor, memory_bytes=int(memory[1]) * _UNITS[memory[2]] if memory else None,
-                  pci_address=None, link=_width_known(seen, most), link_generation=seen.generation if seen else None,
-                  link_generation_max=most.generation if most else None),),
+        gpus=(
+            Gpu(
+                0,
+                name=name,
+                vendor=vendor,
+                memory_bytes=int(memory[1]) * _UNITS[memory[2]] if memory else None,
+                pci_address=None,
+                link=_width_known(seen, most),
+                link_generation=seen.generation if seen else None,
+                link_generation_max=most.generation if most else None,
+            ),
+        ),
         pci_complete=False,
         os=OsSettings(family="windows"),
-    )  # fmt: skip
+    )
 
 
 def _link(generation: str | None, width: str | None) -> PcieLink | None:
@@ -60,4 +70,11 @@ def _width_known(seen: PcieLink | None, most: PcieLink | None) -> PcieLink | Non
     return PcieLink(most.generation, seen.width) if seen and most else None
 
 
-READER = Reader("GPU-Z", "GPU-Z", "a GPU, its memory and its link", ("Bus Interface", "GPU-Z"), recognises, parse)
+READER = Reader(
+    "GPU-Z",
+    "GPU-Z",
+    sentence("gpuz.text-gpu-memory-link", "a GPU, its memory and its link"),
+    ("Bus Interface", "GPU-Z"),
+    recognises,
+    parse,
+)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from wellfed.hardware.machine import Dimm, Gpu, Machine, OsSettings, Socket
 from wellfed.hardware.pcie import PciDevice, PcieLink, generation_of
+from wellfed.message import sentence
 from wellfed.topology.memory import dimms
 from wellfed.topology.pci import normal_address
 from wellfed.topology.pci_tree import bracketed_name
@@ -22,8 +23,11 @@ _SECTION = re.compile(
 _CARD = re.compile(r"\b(?:Device|Card)-\d+\s*:\s*")
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 _TOTALS = (  # in the order of trust: what the kernel has, what is built in
-    r"\btotal:\s*[\d.]+ \w+ available:", r"\btotal:", r"Memory:\s*[\d.]+\s*/", r"used:\s*[\d.]+ ?\w* ?/",
-)  # fmt: skip
+    r"\btotal:\s*[\d.]+ \w+ available:",
+    r"\btotal:",
+    r"Memory:\s*[\d.]+\s*/",
+    r"used:\s*[\d.]+ ?\w* ?/",
+)
 _VIRTUAL = ("kvm", "vmware", "virtualbox", "vm", "xen", "qemu", "hyper", "docker")
 _BRANDS = {0x10DE: "nvidia", 0x1002: "amd", 0x8086: "intel"}
 
@@ -68,7 +72,7 @@ def parse(text: str) -> Machine:
             virtualised=True if virtual else None,
             family="linux",
         ),
-    )  # fmt: skip
+    )
 
 
 def _chassis(kind: str) -> str | None:
@@ -92,10 +96,15 @@ def _cards(body: str) -> Iterator[tuple[Gpu, PciDevice | None]]:
         ids = re.search(r"chip-ID:\s*([0-9a-f]{4}):([0-9a-f]{4})", part)
         driver = re.search(r"driver:\s*(\S+)(?:\s+v:\s*(\S+))?", part)
         device = PciDevice(
-            address or "", vendor_id=vendor, device_id=int(ids[2], 16) if ids else None, class_code=0x030000,
-            name=name, driver=driver[1] if driver else None, link_current=_link(part, r"pcie:"),
+            address or "",
+            vendor_id=vendor,
+            device_id=int(ids[2], 16) if ids else None,
+            class_code=0x030000,
+            name=name,
+            driver=driver[1] if driver else None,
+            link_current=_link(part, r"pcie:"),
             link_max=_link(part, r"link-max:"),
-        )  # fmt: skip
+        )
         if vendor == 0x8086 and "Arc" not in name and "Data Center" not in name:
             continue  # graphics inside the CPU
         version = driver[2] if driver and driver[1] == "nvidia" else None
@@ -155,15 +164,22 @@ def _dimms(body: str) -> tuple[Dimm, ...]:
         kind = re.search(r"type:\s*(\w+)", part)
         found.append(
             MemoryDevice(
-                locator, "", round(float(size[1]) * _UNITS[size[2]]) if size else 0 if empty else None,
-                kind[1] if kind else None, float(speed[1]) if speed and speed[1] else None,
+                locator,
+                "",
+                round(float(size[1]) * _UNITS[size[2]]) if size else 0 if empty else None,
+                kind[1] if kind else None,
+                float(speed[1]) if speed and speed[1] else None,
                 float(speed[2]) if speed else None,
             )
-        )  # fmt: skip
+        )
     return dimms(found)
 
 
 READER = Reader(
-    "inxi", "inxi -Fmxxxa", "GPUs with link and driver, CPU, RAM and its slots, laptop or desktop",
-    ("Graphics:", "CPU:", "Memory:", "Machine:", "Info:"), recognises, parse,
-)  # fmt: skip
+    "inxi",
+    "inxi -Fmxxxa",
+    sentence("inxi.text-gpus-link-driver", "GPUs with link and driver, CPU, RAM and its slots, laptop or desktop"),
+    ("Graphics:", "CPU:", "Memory:", "Machine:", "Info:"),
+    recognises,
+    parse,
+)

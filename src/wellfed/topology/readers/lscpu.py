@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 from wellfed.hardware.machine import Machine, NumaNode, Origin, OsSettings, Socket
+from wellfed.message import sentence
 from wellfed.topology.cpu import kept_flags
 from wellfed.topology.lists import cpu_list, integer, keyed, number
 from wellfed.topology.readers.reader import Reader
@@ -15,11 +16,32 @@ _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 _KEYS = frozenset(
-    {"Architecture", "CPU op-mode(s)", "Address sizes", "CPU(s)", "On-line CPU(s) list", "Off-line CPU(s) list",
-     "Vendor ID", "Model name", "BIOS Model name", "BIOS Vendor ID", "CPU family", "Thread(s) per core",
-     "Core(s) per socket", "Core(s) per cluster", "Socket(s)", "Cluster(s)", "BogoMIPS", "L3 cache", "NUMA node(s)",
-     "CPU max MHz", "Hypervisor vendor", "Virtualization type", "Stepping"}
-)  # fmt: skip
+    {
+        "Architecture",
+        "CPU op-mode(s)",
+        "Address sizes",
+        "CPU(s)",
+        "On-line CPU(s) list",
+        "Off-line CPU(s) list",
+        "Vendor ID",
+        "Model name",
+        "BIOS Model name",
+        "BIOS Vendor ID",
+        "CPU family",
+        "Thread(s) per core",
+        "Core(s) per socket",
+        "Core(s) per cluster",
+        "Socket(s)",
+        "Cluster(s)",
+        "BogoMIPS",
+        "L3 cache",
+        "NUMA node(s)",
+        "CPU max MHz",
+        "Hypervisor vendor",
+        "Virtualization type",
+        "Stepping",
+    }
+)
 _ENOUGH = 3  # keys: fewer may stand in any text
 _AFTER_HYPERVISOR = ("L1d cache", "L2 cache", "L3 cache", "NUMA node(s)")  # printed behind the hypervisor's lines
 
@@ -66,10 +88,16 @@ def _name(facts: Mapping[str, str]) -> str | None:
 
 def _lacking(facts: Mapping[str, str], nodes: tuple[NumaNode, ...]) -> dict[str, str]:
     """What is cut off, or has a dash."""
-    found = {} if integer(facts.get("Socket(s)")) else {"sockets": "lscpu does not tell the number of sockets"}
+    found: dict[str, str] = (
+        {}
+        if integer(facts.get("Socket(s)"))
+        else {"sockets": sentence("lscpu.lscpu-does-tell", "lscpu does not tell the number of sockets")}
+    )
     count = integer(facts.get("NUMA node(s)"))
     if count is not None and count != len(nodes):
-        found["numa_nodes.cut"] = f"{len(nodes)} of {count} NUMA nodes are shown"
+        found["numa_nodes.cut"] = sentence(
+            "lscpu.numa-nodes-shown", "{count} of {count2} NUMA nodes are shown", count=len(nodes), count2=count
+        )
     return found
 
 
@@ -176,7 +204,7 @@ def _clock(facts: Mapping[str, str]) -> float | None:
 READER = Reader(
     "lscpu",
     "lscpu",
-    "CPUs, packages, cores, caches, NUMA nodes, hypervisor",
+    sentence("lscpu.text-cpus-packages-cores", "CPUs, packages, cores, caches, NUMA nodes, hypervisor"),
     ("CPU(s)", "Model name", "Core(s)", "Thread(s) per core", '"lscpu"'),
     recognises,
     parse,

@@ -9,6 +9,7 @@ from typing import Any
 
 from wellfed.hardware.machine import Gpu, Machine, OsSettings, Socket
 from wellfed.hardware.pcie import PciDevice
+from wellfed.message import sentence
 from wellfed.topology.lists import integer
 from wellfed.topology.memory import dimms
 from wellfed.topology.pci import normal_address
@@ -59,15 +60,18 @@ def parse(text: str) -> Machine:
         pci=tuple(device for _, device in cards if device is not None),
         pci_complete=False,
         cpu_name=sockets[0]["product"] if sockets else None,
-        sockets=tuple(Socket(i, name=f["product"], cores=_setting(f, "cores"), threads=_setting(f, "threads"))
-                      for i, f in enumerate(sockets)),
+        sockets=tuple(
+            Socket(i, name=f["product"], cores=_setting(f, "cores"), threads=_setting(f, "threads"))
+            for i, f in enumerate(sockets)
+        ),
         memory_bytes=sum(known) if known else None,
         dimms=dimms([_bank(facts) for facts in banks]),
         os=OsSettings(
             chassis=_chassis(kind),
-            virtualised=True if virtual else None, family="linux",
+            virtualised=True if virtual else None,
+            family="linux",
         ),
-    )  # fmt: skip
+    )
 
 
 def _chassis(kind: str) -> str | None:
@@ -159,9 +163,13 @@ def _card(index: int, facts: _Facts) -> tuple[Gpu, PciDevice | None] | None:
     driver = re.search(r"driver=(\S+)", facts.get("configuration", ""))
     ids = re.search(r"\[[0-9A-F]{4}:([0-9A-F]{4})\]\s*$", product, re.I)
     device = PciDevice(
-        normal_address(place[1]) if place else "", vendor_id=vendor, device_id=int(ids[1], 16) if ids else None,
-        class_code=0x030000, name=product, driver=driver[1] if driver else None,
-    )  # fmt: skip
+        normal_address(place[1]) if place else "",
+        vendor_id=vendor,
+        device_id=int(ids[1], 16) if ids else None,
+        class_code=0x030000,
+        name=product,
+        driver=driver[1] if driver else None,
+    )
     gpu = Gpu(index, name=bracketed_name(device), vendor=_BRANDS[vendor], pci_address=device.address or None)
     return gpu, device if place else None
 
@@ -172,9 +180,15 @@ def _bank(facts: _Facts) -> MemoryDevice:
     speed = re.search(r"(\d{3,5})\s*(?:MHz|MT/s)", facts.get("clock", "")) or re.search(r"(\d{3,5})\s*MHz", text)
     kind = re.search(r"\b(LP)?DDR\d\b", text)
     return MemoryDevice(
-        facts.get("slot", ""), "", 0 if empty else _size(facts.get("size")), kind[0] if kind else None, None,
-        float(speed[1]) if speed and not empty else None, facts.get("vendor"), facts.get("product"),
-    )  # fmt: skip
+        facts.get("slot", ""),
+        "",
+        0 if empty else _size(facts.get("size")),
+        kind[0] if kind else None,
+        None,
+        float(speed[1]) if speed and not empty else None,
+        facts.get("vendor"),
+        facts.get("product"),
+    )
 
 
 def _size(text: str | None) -> int | None:
@@ -185,6 +199,10 @@ def _size(text: str | None) -> int | None:
 
 
 READER = Reader(
-    "lshw", "sudo lshw", "memory slots, processors, GPUs, laptop or desktop",
-    ("*-", "H/W path", '"class"'), recognises, parse,
-)  # fmt: skip
+    "lshw",
+    "sudo lshw",
+    sentence("lshw.text-memory-slots", "memory slots, processors, GPUs, laptop or desktop"),
+    ("*-", "H/W path", '"class"'),
+    recognises,
+    parse,
+)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.pcie import PciDevice, PcieLink
+from wellfed.message import sentence
 from wellfed.topology.lists import integer
 from wellfed.topology.pci import link_of, normal_address
 from wellfed.topology.readers.pci_words import class_of, device_of, vendor_of
@@ -21,10 +22,14 @@ _NUMERIC = re.compile(
     r"(?:Class )?([0-9a-f]{4}): ([0-9a-f]{4}):([0-9a-f]{4})\b"
 )
 _PORTS = (
-    ("Root Complex Integrated", "integrated"), ("Root Complex Event", "integrated"), ("Root Port", "root"),
-    ("Upstream Port", "upstream"), ("Downstream Port", "downstream"), ("PCI-Express to PCI", "bridge"),
+    ("Root Complex Integrated", "integrated"),
+    ("Root Complex Event", "integrated"),
+    ("Root Port", "root"),
+    ("Upstream Port", "upstream"),
+    ("Downstream Port", "downstream"),
+    ("PCI-Express to PCI", "bridge"),
     ("Endpoint", "endpoint"),
-)  # fmt: skip
+)
 
 
 def recognises(text: str) -> bool:
@@ -46,9 +51,11 @@ def parse(text: str) -> Machine:
         devices.setdefault(device.address, device)
     unknown: dict[str, str] = {}
     if "access denied" in text:
-        unknown["pci.link"] = "lspci needs root for links and ACS (capabilities: access denied)"
+        unknown["pci.link"] = sentence(
+            "lspci.lspci-needs-root", "lspci needs root for links and ACS (capabilities: access denied)"
+        )
     elif "LnkSta" not in text:
-        unknown["pci.link"] = "links are shown by lspci -vv only"
+        unknown["pci.link"] = sentence("lspci.links-shown-lspci", "links are shown by lspci -vv only")
     hosts = any(d.class_code is not None and d.class_code >> 8 == 0x0600 for d in devices.values())
     return Machine("", Origin.DUMP, pci=tuple(devices.values()), unknown=unknown, pci_complete=hosts)
 
@@ -140,7 +147,7 @@ def _word(pattern: str, body: str) -> str | None:
 READER = Reader(
     "lspci",
     "sudo lspci -nnvv",
-    "the PCI tree with the link of every hop, ACS, NUMA nodes, drivers",
+    sentence("lspci.text-pci-tree-link", "the PCI tree with the link of every hop, ACS, NUMA nodes, drivers"),
     (":",),
     recognises,
     parse,

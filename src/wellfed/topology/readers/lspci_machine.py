@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.pcie import PciDevice
+from wellfed.message import sentence
 from wellfed.topology.lists import integer
 from wellfed.topology.pci import normal_address
 from wellfed.topology.readers.pci_words import class_of, device_of, vendor_of
@@ -28,7 +29,9 @@ def parse(text: str) -> Machine:
     devices = {device.address: device for device in (*_lines(text), *_blocks(text))}
     hosts = any(d.class_code is not None and d.class_code >> 8 == 0x0600 for d in devices.values())
     return told(
-        pci=tuple(devices.values()), pci_complete=hosts, unknown={"pci.link": "links are shown by lspci -vv only"}
+        pci=tuple(devices.values()),
+        pci_complete=hosts,
+        unknown={"pci.link": sentence("lspci-machine.links-shown-lspci", "links are shown by lspci -vv only")},
     )
 
 
@@ -73,5 +76,11 @@ def _number(text: str) -> int | None:
 
 
 READER = Reader(
-    "lspci -mm", "lspci -nnmmv", "PCI functions with ids and drivers", ('"', "Slot:"), recognises, parse, adds_up=True
+    "lspci -mm",
+    "lspci -nnmmv",
+    sentence("lspci-machine.text-pci-functions-ids", "PCI functions with ids and drivers"),
+    ('"', "Slot:"),
+    recognises,
+    parse,
+    adds_up=True,
 )

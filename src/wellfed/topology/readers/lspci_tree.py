@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.hardware.pcie import PciDevice
+from wellfed.message import sentence
 from wellfed.provenance import Assumption
 from wellfed.topology.readers.pci_words import vendor_of
 from wellfed.topology.readers.reader import Reader
@@ -50,7 +51,10 @@ def parse(text: str) -> Machine:
         gpus=gpus,
         pci=tuple(sorted(devices.values(), key=lambda device: device.address)),
         assumptions=tuple(assumptions),
-        unknown={"pci.link": "lspci -t shows no links", "pci.ids": "lspci -t shows no ids"},
+        unknown={
+            "pci.link": sentence("lspci-tree.lspci-t-shows", "lspci -t shows no links"),
+            "pci.ids": sentence("lspci-tree.lspci-t-shows-2", "lspci -t shows no ids"),
+        },
         pci_complete=True,
     )
 
@@ -174,11 +178,19 @@ def _assumptions(devices: dict[str, PciDevice], gpus: tuple[Gpu, ...]) -> list[A
     found = []
     if gpus:
         places = ", ".join(gpu.pci_address or "?" for gpu in gpus)
-        found.append(Assumption(f"graphics cards at {places}", "slots with just functions 0 and 1"))
+        found.append(
+            Assumption(
+                sentence("lspci-tree.graphics-cards", "graphics cards at {places}", places=places),
+                sentence("lspci-tree.slots-just-functions", "slots with just functions 0 and 1"),
+            )
+        )
     marked = [address for address, device in sorted(devices.items()) if device.chipset]
     if marked:
         found.append(
-            Assumption(f"{marked[0]} is the AMD chipset's switch", "its ports lead to several on-board devices")
+            Assumption(
+                sentence("lspci-tree.amd-chipset-switch", "{marked} is the AMD chipset's switch", marked=marked[0]),
+                sentence("lspci-tree.ports-lead-several", "its ports lead to several on-board devices"),
+            )
         )
     return found
 
@@ -186,7 +198,7 @@ def _assumptions(devices: dict[str, PciDevice], gpus: tuple[Gpu, ...]) -> list[A
 READER = Reader(
     "lspci -tv",
     "lspci -tnnv",
-    "the shape of the PCI tree",
+    sentence("lspci-tree.text-shape-pci-tree", "the shape of the PCI tree"),
     ("-[",),
     recognises,
     parse,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from wellfed.hardware.machine import Cpu, Gpu, Machine, Nic, NumaNode, Origin, Socket
 from wellfed.hardware.pcie import PciDevice
+from wellfed.message import sentence
 from wellfed.topology.names import VENDORS, gpu_name
 from wellfed.topology.pci import normal_address
 from wellfed.topology.readers.lstopo_xml import Found, Place
@@ -54,7 +55,9 @@ def parse(text: str) -> Machine:
         cpus=cpus,
         pci_complete=False if found.pci else None,
         gpus=_named(found),
-        unknown={"pci.cut": "lines of the listing are missing"} if _is_cut(text) else {},
+        unknown={"pci.cut": sentence("lstopo-console.lines-listing", "lines of the listing are missing")}
+        if _is_cut(text)
+        else {},
     )
 
 
@@ -203,7 +206,7 @@ def _homed(node: NumaNode, cpus: tuple[Cpu, ...]) -> NumaNode:
 READER = Reader(
     "lstopo console",
     "lstopo-no-graphics -v",
-    "packages, cores, NUMA nodes, PCI tree",
+    sentence("lstopo-console.text-packages-cores-numa", "packages, cores, NUMA nodes, PCI tree"),
     ("Machine",),
     recognises,
     parse,

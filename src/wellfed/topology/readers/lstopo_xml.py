@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element
 
 from wellfed.hardware.machine import Cpu, Gpu, Machine, Nic, NumaNode, Origin, Socket
 from wellfed.hardware.pcie import PciDevice
+from wellfed.message import sentence
 from wellfed.topology.lists import cpu_mask, integer
 from wellfed.topology.pci import normal_address
 from wellfed.topology.readers.reader import Reader
@@ -76,7 +77,13 @@ def parse(text: str) -> Machine:
         numa_nodes=tuple(nodes),
         pci=tuple(found.pci),
         nics=tuple(found.nics),
-        unknown={"pci.link": "lstopo tells a link's bandwidth, not its generation and width"} if found.pci else {},
+        unknown={
+            "pci.link": sentence(
+                "lstopo-xml.lstopo-tells-link", "lstopo tells a link's bandwidth, not its generation and width"
+            )
+        }
+        if found.pci
+        else {},
         cpus=tuple(sorted(found.cpus, key=lambda cpu: cpu.os_index)),
         gpus=tuple(
             Gpu(index, name=name or None, pci_address=address, vendor=vendor or None)
@@ -193,7 +200,7 @@ def _counted(socket: Socket, cpus: list[Cpu]) -> Socket:
 READER = Reader(
     "lstopo XML",
     "lstopo-no-graphics --of xml",
-    "packages, cores, NUMA nodes with distances, PCI tree",
+    sentence("lstopo-xml.text-packages-cores-numa", "packages, cores, NUMA nodes with distances, PCI tree"),
     ("<topology",),
     recognises,
     parse,

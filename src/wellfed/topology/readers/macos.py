@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from wellfed.hardware.machine import Gpu, Machine, OsSettings, Socket
+from wellfed.message import sentence
 from wellfed.topology.readers.reader import Reader, told
 
 _UNITS = {"MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
@@ -98,7 +99,7 @@ def _of_chip(chip: str | None) -> tuple[Gpu, ...]:
 READER = Reader(
     "system_profiler",
     "system_profiler SPHardwareDataType SPDisplaysDataType",
-    "a Mac's chip, GPU and memory",
+    sentence("macos.text-mac-chip-gpu", "a Mac's chip, GPU and memory"),
     ("Chipset Model:", "Hardware Overview:", "hw.memsize", "machdep.cpu"),
     recognises,
     parse,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from wellfed.hardware.machine import Machine, OsSettings
+from wellfed.message import sentence
 from wellfed.provenance import Assumption
 from wellfed.topology.readers.reader import Reader, told
 
@@ -59,7 +60,9 @@ def parse_free(text: str) -> Machine:
             swap_used_bytes=swap[1] if len(swap) > 1 else None,
             family="linux",
         ),
-        assumptions=(Assumption(assumption, "the output names no unit"),) if assumption else (),
+        assumptions=(Assumption(assumption, sentence("meminfo.output-names-unit", "the output names no unit")),)
+        if assumption
+        else (),
     )
 
 
@@ -72,10 +75,14 @@ def _scale(text: str, total: str) -> tuple[int, str]:
         return 1 << 10 * "bkmg".index(command[1] or command[2]), ""
     value = int(total)
     if value >= 1 << 33:
-        return 1, "free counts bytes"
+        return 1, sentence("meminfo.free-counts-bytes", "free counts bytes")
     if value >= 1 << 21:
         return 1 << 10, ""  # the tool's own default
-    return (1 << 20, "free counts MiB") if value >= 4096 else (1 << 30, "free counts GiB")
+    return (
+        (1 << 20, sentence("meminfo.free-counts-mib", "free counts MiB"))
+        if value >= 4096
+        else (1 << 30, sentence("meminfo.free-counts-gib", "free counts GiB"))
+    )
 
 
 def _bytes(text: str, scale: int) -> int:
@@ -87,5 +94,14 @@ def _bytes(text: str, scale: int) -> int:
     return round(float(match[1].strip(".") or 0) * factor)
 
 
-MEMINFO = Reader("/proc/meminfo", "cat /proc/meminfo", "RAM and swap", ("MemTotal",), recognises_meminfo, parse_meminfo)
-FREE = Reader("free", "free -b", "RAM and swap", ("Mem:",), recognises_free, parse_free)
+MEMINFO = Reader(
+    "/proc/meminfo",
+    "cat /proc/meminfo",
+    sentence("meminfo.text-ram-swap", "RAM and swap"),
+    ("MemTotal",),
+    recognises_meminfo,
+    parse_meminfo,
+)
+FREE = Reader(
+    "free", "free -b", sentence("meminfo.text-ram-swap", "RAM and swap"), ("Mem:",), recognises_free, parse_free
+)

@@ -6,6 +6,7 @@ import re
 
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.pcie import PciDevice
+from wellfed.message import sentence
 from wellfed.topology.pci import normal_address
 from wellfed.topology.readers.reader import Reader, told
 
@@ -48,4 +49,11 @@ def parse(text: str) -> Machine:
     )
 
 
-READER = Reader("mthreads-gmi", "mthreads-gmi", "Moore Threads GPUs and their memory", ("MTT ",), recognises, parse)
+READER = Reader(
+    "mthreads-gmi",
+    "mthreads-gmi",
+    sentence("mthreads-gmi.text-moore-threads-gpus", "Moore Threads GPUs and their memory"),
+    ("MTT ",),
+    recognises,
+    parse,
+)

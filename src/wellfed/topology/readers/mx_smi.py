@@ -6,6 +6,7 @@ import re
 
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.pcie import PciDevice
+from wellfed.message import sentence
 from wellfed.topology.pci import normal_address
 from wellfed.topology.readers.reader import Reader, told
 
@@ -51,4 +52,11 @@ def parse(text: str) -> Machine:
     )
 
 
-READER = Reader("mx-smi", "mx-smi", "MetaX GPUs and their memory", ("MetaX", "MX-SMI", "mx-smi"), recognises, parse)
+READER = Reader(
+    "mx-smi",
+    "mx-smi",
+    sentence("mx-smi.text-metax-gpus-their", "MetaX GPUs and their memory"),
+    ("MetaX", "MX-SMI", "mx-smi"),
+    recognises,
+    parse,
+)

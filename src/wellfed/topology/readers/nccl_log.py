@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from wellfed.hardware.machine import Gpu, Machine, Nic, PeerAccess
+from wellfed.message import sentence
 from wellfed.topology.pci import normal_address
 from wellfed.topology.readers.reader import Reader, told
 
@@ -47,13 +48,12 @@ def parse(text: str) -> Machine:
     vendor = "nvidia" if "RCCL" not in text else "amd"
     return told(
         gpus=tuple(
-            Gpu(number, vendor=vendor, pci_address=places.get(number))
-            for number in sorted(numbers)[:_MAX_RANKS]
+            Gpu(number, vendor=vendor, pci_address=places.get(number)) for number in sorted(numbers)[:_MAX_RANKS]
         ),
         peers=tuple(peers[pair] for pair in sorted(peers)),
         nics=tuple(_nics(text)),
         pci_complete=False,
-    )  # fmt: skip
+    )
 
 
 def _address(bus: str) -> str:
@@ -73,7 +73,9 @@ def _through_transport(text: str, devices: dict[int, int]) -> dict[tuple[int, in
         a, b = sorted(end for end in ends if end is not None)
         works = transport != "SHM"
         if (a, b) not in found or not works:
-            found[a, b] = PeerAccess(a, b, works, None if works else "NCCL: via shared memory")
+            found[a, b] = PeerAccess(
+                a, b, works, None if works else sentence("nccl-log.nccl-via-shared", "NCCL: via shared memory")
+            )
     return found
 
 
@@ -99,7 +101,7 @@ def _nics(text: str) -> list[Nic]:
 READER = Reader(
     "NCCL log",
     "NCCL_DEBUG=INFO (the engine's log)",
-    "whether GPUs reach each other directly, network cards in use",
+    sentence("nccl-log.text-whether-gpus-reach", "whether GPUs reach each other directly, network cards in use"),
     ("NCCL INFO", "RCCL INFO"),
     recognises,
     parse,

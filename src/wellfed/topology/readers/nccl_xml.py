@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element
 
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Nic, NumaNode, Origin
 from wellfed.hardware.pcie import PciDevice
+from wellfed.message import sentence
 from wellfed.provenance import Assumption
 from wellfed.topology.lists import cpu_mask, integer, number
 from wellfed.topology.names import VENDORS, gpu_name
@@ -20,7 +21,10 @@ from wellfed.topology.pci import link_of, normal_address
 from wellfed.topology.readers.reader import Reader
 from wellfed.topology.readers.xml import parse_xml
 
-_ASSUMED = Assumption("links run as NCCL's topology states them", "the file has no current link state")
+_ASSUMED = Assumption(
+    sentence("nccl-xml.links-run-nccl", "links run as NCCL's topology states them"),
+    sentence("nccl-xml.file-current-link", "the file has no current link state"),
+)
 _GPU_CLASSES = ("0x0300", "0x0302", "0x0380", "0x1200")
 
 
@@ -53,7 +57,9 @@ def parse(text: str) -> Machine:
         pci=tuple(devices),
         nics=tuple(nics),
         assumptions=(_ASSUMED,),
-        unknown={"sockets": "the file tells NUMA nodes and CPU families, not packages"},
+        unknown={
+            "sockets": sentence("nccl-xml.file-tells-numa", "the file tells NUMA nodes and CPU families, not packages")
+        },
         pci_complete=False,
     )
 
@@ -155,7 +161,7 @@ def _nodes(root: Element) -> tuple[NumaNode, ...]:
 READER = Reader(
     "NCCL topology XML",
     "NCCL_TOPO_DUMP_FILE=topo.xml (an engine with NCCL or RCCL)",
-    "PCI tree with links, NUMA nodes, NVLink and xGMI, network cards",
+    sentence("nccl-xml.text-pci-tree-links", "PCI tree with links, NUMA nodes, NVLink and xGMI, network cards"),
     ("<system",),
     recognises,
     parse,

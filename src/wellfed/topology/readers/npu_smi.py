@@ -9,6 +9,7 @@ import re
 
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.pcie import PciDevice
+from wellfed.message import sentence
 from wellfed.topology.pci import normal_address
 from wellfed.topology.readers.reader import Reader, told
 
@@ -62,7 +63,7 @@ def _chip(order: int, name: str, heat: str | None, line: re.Match[str]) -> Gpu:
 READER = Reader(
     "npu-smi info",
     "npu-smi info; npu-smi info -t topo",
-    "Ascend NPUs and their memory",
+    sentence("npu-smi.text-ascend-npus-their", "Ascend NPUs and their memory"),
     ("npu-smi", "HBM-Usage", "AICore"),
     recognises,
     parse,

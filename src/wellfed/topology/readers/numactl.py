@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from wellfed.hardware.machine import Machine, NumaNode, Origin
+from wellfed.message import sentence
 from wellfed.topology.readers.reader import Reader
 
 MIB = 1 << 20
@@ -66,7 +67,7 @@ def _distances(text: str) -> dict[int, dict[int, int]]:
 READER = Reader(
     "numactl -H",
     "numactl -H",
-    "NUMA nodes with memory and distances",
+    sentence("numactl.text-numa-nodes-memory", "NUMA nodes with memory and distances"),
     ("node ",),
     recognises,
     parse,

@@ -6,6 +6,7 @@ import re
 
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.hardware.pcie import PciDevice, PcieLink
+from wellfed.message import sentence
 from wellfed.topology.readers.numbers import count, known, quantity, size, switch
 from wellfed.topology.readers.reader import Reader
 from wellfed.topology.readers.smi_fields import address_of
@@ -69,7 +70,7 @@ def parse(text: str) -> Machine:
         gpus=tuple(gpu for gpu, _ in found),
         pci=tuple(device for gpu, device in found if gpu.pci_address),
         pci_complete=False,
-        unknown={} if found else {"gpus": "the table has no row"},
+        unknown={} if found else {"gpus": sentence("nvidia-smi-csv.table-row", "the table has no row")},
     )
 
 
@@ -79,9 +80,12 @@ def _gpu(row: int, fields: dict[str, str], units: dict[str, str]) -> tuple[Gpu, 
     state = re.match(r"P(\d+)", fields.get("pstate", ""))
     current = _link(fields, "current", "gpucurrent")
     device = PciDevice(
-        address or f"row {row}", vendor_id=0x10DE, class_code=0x030200, link_current=current,
+        address or f"row {row}",
+        vendor_id=0x10DE,
+        class_code=0x030200,
+        link_current=current,
         link_max=_link(fields, "gpumax", "max", "hostmax"),
-    )  # fmt: skip
+    )
     gpu = Gpu(
         index=row if index is None else index,
         name=known(fields.get("name", fields.get("gpu_name"))),
@@ -155,7 +159,7 @@ READER = Reader(
     "nvidia-smi --query-gpu=index,name,pci.bus_id,pstate,pcie.link.gen.gpucurrent,pcie.link.gen.gpumax,"
     "pcie.link.gen.hostmax,pcie.link.width.current,pcie.link.width.max,memory.total,memory.free,power.limit,"
     "clocks.max.memory --format=csv",
-    "what was asked for of each GPU",
+    sentence("nvidia-smi-csv.text-what-asked-each", "what was asked for of each GPU"),
     (
         "memory.total",
         "memory.free",

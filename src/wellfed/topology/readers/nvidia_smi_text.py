@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from wellfed.hardware.machine import Machine, Origin, OsSettings
+from wellfed.message import sentence
 from wellfed.topology.readers.numbers import known
 from wellfed.topology.readers.reader import Reader
 from wellfed.topology.readers.smi_fields import address_of, gpu_of, key_of, pci_of
@@ -60,7 +61,10 @@ def _fields(block: str) -> dict[str, str]:
 READER = Reader(
     "nvidia-smi -q",
     "nvidia-smi -q",
-    "all that the driver knows of each GPU: link, memory, errors, clocks, limits",
+    sentence(
+        "nvidia-smi-text.text-all-driver-knows",
+        "all that the driver knows of each GPU: link, memory, errors, clocks, limits",
+    ),
     ("NVSMI LOG", "Product Name"),
     recognises,
     parse,

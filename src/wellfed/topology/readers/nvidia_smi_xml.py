@@ -6,6 +6,7 @@ import re
 from xml.etree.ElementTree import Element
 
 from wellfed.hardware.machine import Machine, Origin, OsSettings
+from wellfed.message import sentence
 from wellfed.topology.readers.numbers import known
 from wellfed.topology.readers.reader import Reader
 from wellfed.topology.readers.smi_fields import address_of, gpu_of, key_of, pci_of
@@ -51,7 +52,10 @@ def _flat(element: Element, prefix: str = "") -> dict[str, str]:
 READER = Reader(
     "nvidia-smi -q -x",
     "nvidia-smi -q -x",
-    "all that the driver knows of each GPU: link, memory, errors, clocks, limits",
+    sentence(
+        "nvidia-smi-xml.text-all-driver-knows",
+        "all that the driver knows of each GPU: link, memory, errors, clocks, limits",
+    ),
     ("<nvidia_smi_log",),
     recognises,
     parse,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Origin
+from wellfed.message import sentence
 from wellfed.topology.readers.reader import Reader
 
 _NO_LINKS = re.compile(r"all links are in[aA]ctive|NVLink not supported", re.I)
@@ -50,7 +51,7 @@ def _pair(gpus: list[Gpu]) -> tuple[GpuLink, ...]:
 READER = Reader(
     "nvidia-smi nvlink -s",
     "nvidia-smi nvlink -s",
-    "NVLinks of each GPU, up or down, and their rate",
+    sentence("nvlink-status.text-nvlinks-each-gpu", "NVLinks of each GPU, up or down, and their rate"),
     ("Link ", "NVLink"),
     recognises,
     parse,

@@ -9,12 +9,16 @@ from __future__ import annotations
 import re
 
 from wellfed.hardware.machine import Gpu, Machine, PeerAccess
+from wellfed.message import sentence
 from wellfed.topology.readers.reader import Reader, told
 
 WORDS = {
-    "CNS": "chipset not supported", "GNS": "GPU not supported", "TNS": "topology not supported",
-    "NS": "not supported", "DR": "disabled by the driver's settings",
-}  # fmt: skip
+    "CNS": sentence("p2p-matrix.chipset-supported", "chipset not supported"),
+    "GNS": sentence("p2p-matrix.gpu-supported", "GPU not supported"),
+    "TNS": sentence("p2p-matrix.topology-supported", "topology not supported"),
+    "NS": "not supported",
+    "DR": sentence("p2p-matrix.disabled-driver", "disabled by the driver's settings"),
+}
 _ROW = re.compile(r"^\s*GPU(\d{1,3})((?:\s+(?:X|OK|CNS|GNS|TNS|NS|DR|U))+)\s*$", re.M)
 
 
@@ -44,7 +48,7 @@ def parse(text: str) -> Machine:
 READER = Reader(
     "nvidia-smi topo -p2p",
     "nvidia-smi topo -p2p r",
-    "which pairs of GPUs may copy to each other directly",
+    sentence("p2p-matrix.text-which-pairs-gpus", "which pairs of GPUs may copy to each other directly"),
     ("GPU0", "GPU1"),
     recognises,
     parse,

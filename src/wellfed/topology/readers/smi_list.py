@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from wellfed.hardware.machine import Gpu, Machine
+from wellfed.message import sentence
 from wellfed.topology.readers.reader import Reader, told
 
 _GPU = re.compile(r"^\s*GPU (\d{1,3}): ([^\n(]*?(?:\([^\n(U]*\)[^\n(]*?)?)\s*\((?:UUID|S/N)[^\n]*$", re.M)
@@ -26,4 +27,11 @@ def parse(text: str) -> Machine:
     return told(gpus=tuple(gpus), pci_complete=False)
 
 
-READER = Reader("nvidia-smi -L", "nvidia-smi -L", "names of the GPUs, MIG slices", ("(UUID", "(S/N"), recognises, parse)
+READER = Reader(
+    "nvidia-smi -L",
+    "nvidia-smi -L",
+    sentence("smi-list.text-names-gpus-mig", "names of the GPUs, MIG slices"),
+    ("(UUID", "(S/N"),
+    recognises,
+    parse,
+)

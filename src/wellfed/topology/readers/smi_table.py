@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from wellfed.hardware.machine import Gpu, Machine, OsSettings
 from wellfed.hardware.pcie import PciDevice
+from wellfed.message import sentence
 from wellfed.topology.pci import normal_address
 from wellfed.topology.readers.reader import Reader, told
 
@@ -134,7 +135,10 @@ def _device(gpu: Gpu) -> PciDevice:
 READER = Reader(
     "nvidia-smi",
     "nvidia-smi",
-    "GPUs, their memory and who uses it, ECC, persistence and MIG mode, power limit, performance state",
+    sentence(
+        "smi-table.text-gpus-their-memory",
+        "GPUs, their memory and who uses it, ECC, persistence and MIG mode, power limit, performance state",
+    ),
     ("|", "│", "NVIDIA-SMI has failed", "No devices were found", "Failed to initialize NVML"),
     recognises,
     parse,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from wellfed.hardware.machine import Disk, Machine
+from wellfed.message import sentence
 from wellfed.topology.readers.reader import Reader, told
 
 _DF_HEAD = re.compile(
@@ -16,9 +17,23 @@ _DF = re.compile(
 )
 _LSBLK_HEAD = re.compile(r"^\s*NAME\s+(?:\S+\s+)*?(?:SIZE|ROTA|TRAN|TYPE)\b[^\n]*$", re.M)
 NETWORK = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "ceph", "lustre", "glusterfs", "fuse.sshfs", "beegfs", "gpfs", "9p", "fuse.juicefs",
-     "fuse.s3fs", "virtiofs"}
-)  # fmt: skip
+    {
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "ceph",
+        "lustre",
+        "glusterfs",
+        "fuse.sshfs",
+        "beegfs",
+        "gpfs",
+        "9p",
+        "fuse.juicefs",
+        "fuse.s3fs",
+        "virtiofs",
+    }
+)
 MEMORY = frozenset({"tmpfs", "ramfs"})
 
 
@@ -52,9 +67,13 @@ def _mounts(text: str) -> Iterator[Disk]:
         match = _DF.match(line.strip())
         if match and not re.match(r"^(?:tmpfs|devtmpfs|udev|efivarfs|/dev/loop)", match[1]):
             yield Disk(
-                match[1], kind_of(match[1], match[2]), bytes=_bytes(match[3], factor),
-                free_bytes=_bytes(match[5], factor), file_system=match[2], mount=match[6],
-            )  # fmt: skip
+                match[1],
+                kind_of(match[1], match[2]),
+                bytes=_bytes(match[3], factor),
+                free_bytes=_bytes(match[5], factor),
+                file_system=match[2],
+                mount=match[6],
+            )
 
 
 def _bytes(text: str, factor: int) -> int:
@@ -85,6 +104,10 @@ def _blocks(text: str) -> Iterator[Disk]:
 
 
 READER = Reader(
-    "df, lsblk", "df -hT; lsblk -o NAME,SIZE,ROTA,TRAN,TYPE", "disks, what kind they are, room left",
-    ("Filesystem", "NAME"), recognises, parse,
-)  # fmt: skip
+    "df, lsblk",
+    "df -hT; lsblk -o NAME,SIZE,ROTA,TRAN,TYPE",
+    sentence("storage.text-disks-what-kind", "disks, what kind they are, room left"),
+    ("Filesystem", "NAME"),
+    recognises,
+    parse,
+)

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.hardware.pcie import PciDevice
+from wellfed.message import sentence
 from wellfed.provenance import Assumption
 from wellfed.topology.cgroup import read_limits
 from wellfed.topology.gpu_amd import fastest_level
@@ -63,7 +64,13 @@ def parse(text: str) -> Machine:
     level = fastest_level(text[text.find("pp_dpm_pcie") :] if "pp_dpm_pcie" in text else None)
     if level is not None and len(gpus) == 1:
         gpus = (replace(gpus[0], link=level),)
-    assumed = [Assumption(f"{gpu.pci_address} is a GPU", "the excerpt's comment says so") for gpu in gpus]
+    assumed = [
+        Assumption(
+            sentence("sysfs-lines.gpu", "{pci_address} is a GPU", pci_address=gpu.pci_address),
+            sentence("sysfs-lines.excerpt-comment-says", "the excerpt's comment says so"),
+        )
+        for gpu in gpus
+    ]
     return Machine(
         "",
         Origin.DUMP,
@@ -71,7 +78,7 @@ def parse(text: str) -> Machine:
         pci=tuple(devices.values()),
         os=read_os(tree, Seen(None, None, (), read_limits(tree))),
         assumptions=tuple(assumed),
-        unknown={"pci": "an excerpt names only some PCI functions"},
+        unknown={"pci": sentence("sysfs-lines.excerpt-names-only", "an excerpt names only some PCI functions")},
         pci_complete=False,
     )
 
@@ -100,7 +107,7 @@ def _with_roles(
 READER = Reader(
     "files of /sys",
     "grep . /sys/bus/pci/devices/*/{numa_node,current_link_width,max_link_width,current_link_speed,max_link_speed}",
-    "what the files say of PCI functions and the system",
+    sentence("sysfs-lines.text-what-files-say", "what the files say of PCI functions and the system"),
     ("/sys/", "/proc/", "numa_node", "_link_", "/vendor", "/device", "/class", "local_cpu"),
     recognises,
     parse,

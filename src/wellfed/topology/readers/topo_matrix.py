@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from wellfed.hardware.machine import DevicePath, Gpu, GpuLink, Machine, Nic, NumaNode
+from wellfed.message import sentence
 from wellfed.topology.lists import cpu_list
 from wellfed.topology.readers.reader import Reader, told
 
@@ -83,14 +84,17 @@ def parse(text: str) -> Machine:
         gpu_links=_links(paths, len(gpus)),
         nics=tuple(Nic(_nic_names(text).get(name, name), kind="rdma") for name in matrix.columns if name not in cards),
         unknown={
-            "pci": "topo -m shows no addresses and links",
-            "numa_nodes.partial": "only nodes that have GPUs are named",
-            **{f"gpu{gpu.index}.numa_node.several": why for gpu, name in zip(gpus, cards, strict=True)
-               if (why := _several(matrix, name))},
+            "pci": sentence("topo-matrix.topo-m-shows", "topo -m shows no addresses and links"),
+            "numa_nodes.partial": sentence("topo-matrix.only-nodes-gpus", "only nodes that have GPUs are named"),
+            **{
+                f"gpu{gpu.index}.numa_node.several": why
+                for gpu, name in zip(gpus, cards, strict=True)
+                if (why := _several(matrix, name))
+            },
         },
         paths=paths,
         pci_complete=False,
-    )  # fmt: skip
+    )
 
 
 def _affinities(matrix: _Matrix, name: str) -> dict[str, str]:
@@ -112,7 +116,11 @@ def _gpu(name: str, matrix: _Matrix, vendor: str) -> Gpu:
 
 def _several(matrix: _Matrix, name: str) -> str | None:
     cell = _affinities(matrix, name).get("NUMA", "")
-    return f"the driver names several NUMA nodes ({cell})" if re.fullmatch(r"\d+[-,][\d,-]+", cell) else None
+    return (
+        sentence("topo-matrix.driver-names-several", "the driver names several NUMA nodes ({cell})", cell=cell)
+        if re.fullmatch(r"\d+[-,][\d,-]+", cell)
+        else None
+    )
 
 
 def _paths(matrix: _Matrix) -> Iterator[DevicePath]:
@@ -145,7 +153,7 @@ def _links(paths: tuple[DevicePath, ...], count: int) -> tuple[GpuLink, ...]:
             count=int(path.kind[2:]) if re.fullmatch(r"(?:NV|XL)\d+", path.kind) else None,
         )
         for path in pairs
-    )  # fmt: skip
+    )
 
 
 def _kind(path: str, switched: bool) -> str:
@@ -168,7 +176,10 @@ def _nic_names(text: str) -> dict[str, str]:
 READER = Reader(
     "nvidia-smi topo -m",
     "nvidia-smi topo -m",
-    "paths and NVLinks between GPUs and network cards, CPUs and NUMA node of each GPU",
+    sentence(
+        "topo-matrix.text-paths-nvlinks",
+        "paths and NVLinks between GPUs and network cards, CPUs and NUMA node of each GPU",
+    ),
     ("GPU0", "GPU1", "NPU0", "GPU 0/0"),
     recognises,
     parse,

@@ -6,6 +6,7 @@ import re
 
 from wellfed.hardware.machine import Machine, Nic, Origin
 from wellfed.hardware.pcie import PciDevice
+from wellfed.message import sentence
 from wellfed.topology.lists import integer
 from wellfed.topology.pci import ADDRESS, normal_address
 from wellfed.topology.readers.reader import Reader
@@ -32,7 +33,10 @@ def parse(text: str) -> Machine:
         Origin.DUMP,
         pci=tuple(sorted(devices.values(), key=lambda device: device.address)),
         nics=tuple(nics),
-        unknown={"pci.link": "udev's database has no link speeds", "pci.numa_node": "udev's database has none"},
+        unknown={
+            "pci.link": sentence("udev.udev-database-link", "udev's database has no link speeds"),
+            "pci.numa_node": sentence("udev.udev-database-none", "udev's database has none"),
+        },
         pci_complete=True if devices else None,
     )
 
@@ -71,7 +75,7 @@ def _last_address(path: str) -> str | None:
 READER = Reader(
     "udevadm",
     "udevadm info --export-db",
-    "PCI functions with ids and drivers",
+    sentence("udev.text-pci-functions-ids", "PCI functions with ids and drivers"),
     ("P: /devices/",),
     recognises,
     parse,

@@ -6,20 +6,58 @@ import re
 from collections.abc import Iterator, Mapping
 
 from wellfed.hardware.machine import Gpu, Machine, OsSettings, Socket
+from wellfed.message import sentence
 from wellfed.topology.lists import integer, number
 from wellfed.topology.memory import dimms
 from wellfed.topology.readers.reader import Reader, told
 from wellfed.topology.smbios import MemoryDevice
 
 _KEYS = (
-    "AdapterRAM", "BankLabel", "Capacity", "Caption", "ConfiguredClockSpeed", "CurrentClockSpeed", "DeviceLocator",
-    "DriverVersion", "FormFactor", "Manufacturer", "MaxClockSpeed", "Model", "Name", "NumberOfCores",
-    "NumberOfLogicalProcessors", "PartNumber", "PCSystemType", "PNPDeviceID", "SMBIOSMemoryType", "SocketDesignation",
-    "Speed", "TotalPhysicalMemory", "TotalVisibleMemorySize", "FreePhysicalMemory", "VideoProcessor", "Status",
-    "SystemType", "ThreadCount", "NumberOfEnabledCore", "HypervisorPresent", "Tag",
-)  # fmt: skip
-_OWN = {"AdapterRAM", "NumberOfCores", "NumberOfLogicalProcessors", "ConfiguredClockSpeed", "DeviceLocator", "Capacity",
-        "TotalPhysicalMemory", "TotalVisibleMemorySize", "VideoProcessor", "BankLabel", "MaxClockSpeed"}  # fmt: skip
+    "AdapterRAM",
+    "BankLabel",
+    "Capacity",
+    "Caption",
+    "ConfiguredClockSpeed",
+    "CurrentClockSpeed",
+    "DeviceLocator",
+    "DriverVersion",
+    "FormFactor",
+    "Manufacturer",
+    "MaxClockSpeed",
+    "Model",
+    "Name",
+    "NumberOfCores",
+    "NumberOfLogicalProcessors",
+    "PartNumber",
+    "PCSystemType",
+    "PNPDeviceID",
+    "SMBIOSMemoryType",
+    "SocketDesignation",
+    "Speed",
+    "TotalPhysicalMemory",
+    "TotalVisibleMemorySize",
+    "FreePhysicalMemory",
+    "VideoProcessor",
+    "Status",
+    "SystemType",
+    "ThreadCount",
+    "NumberOfEnabledCore",
+    "HypervisorPresent",
+    "Tag",
+)
+_OWN = {
+    "AdapterRAM",
+    "NumberOfCores",
+    "NumberOfLogicalProcessors",
+    "ConfiguredClockSpeed",
+    "DeviceLocator",
+    "Capacity",
+    "TotalPhysicalMemory",
+    "TotalVisibleMemorySize",
+    "VideoProcessor",
+    "BankLabel",
+    "MaxClockSpeed",
+}
 _OF_MODULES = {"DeviceLocator", "BankLabel", "ConfiguredClockSpeed"}
 _PAIR = re.compile(rf"^\s*({'|'.join(_KEYS)})\s*[:=]\s*(.*?)\s*$", re.M)
 _GPU_NAME = re.compile(r"NVIDIA|GeForce|Quadro|Tesla|Radeon|AMD .*Graphics|Arc\(TM\)|\bArc [AB]\d", re.I)
@@ -55,20 +93,26 @@ def parse(text: str) -> Machine:
         pci_complete=False,
         cpu_name=names[0] if names else None,
         sockets=tuple(
-            Socket(i, name=_clean(r.get("Name", "")) or None, cores=integer(r.get("NumberOfCores")),
-                   threads=integer(r.get("NumberOfLogicalProcessors")))
+            Socket(
+                i,
+                name=_clean(r.get("Name", "")) or None,
+                cores=integer(r.get("NumberOfCores")),
+                threads=integer(r.get("NumberOfLogicalProcessors")),
+            )
             for i, r in enumerate(cpus)
         ),
         memory_bytes=_memory(text, records),
         dimms=() if _is_cut(text) else dimms([_module(r) for r in modules]),
-        unknown={"dimms": "the paste ends within the list of modules"} if _is_cut(text) and modules else {},
+        unknown={"dimms": sentence("windows.paste-ends-within", "the paste ends within the list of modules")}
+        if _is_cut(text) and modules
+        else {},
         os=OsSettings(
             family="windows",
             chassis="laptop" if re.search(r"laptop|notebook|book\b", model, re.I) or _type(records) == 2 else None,
             virtualised=True if _VIRTUAL.search(f"{model} {maker}") else None,
             memory_free_bytes=_free(text, records),
         ),
-    )  # fmt: skip
+    )
 
 
 def _lists(text: str) -> Iterator[dict[str, str]]:
@@ -135,19 +179,26 @@ def _gpu(index: int, record: Mapping[str, str]) -> Gpu:
         else "intel"
     )
     return Gpu(
-        index, name=name, vendor=vendor, memory_bytes=memory if memory and 0 < memory < _FOUR_GIB else None,
+        index,
+        name=name,
+        vendor=vendor,
+        memory_bytes=memory if memory and 0 < memory < _FOUR_GIB else None,
         display_only=vendor == "intel" and "Arc" not in name,
-    )  # fmt: skip
+    )
 
 
 def _module(record: Mapping[str, str]) -> MemoryDevice:
     size = integer(record.get("Capacity"))
     return MemoryDevice(
-        record.get("DeviceLocator", ""), record.get("BankLabel", ""), size,
+        record.get("DeviceLocator", ""),
+        record.get("BankLabel", ""),
+        size,
         _TYPES.get(integer(record.get("SMBIOSMemoryType")) or 0),
-        number(record.get("Speed")), number(record.get("ConfiguredClockSpeed")),
-        record.get("Manufacturer") or None, (record.get("PartNumber") or "").strip() or None,
-    )  # fmt: skip
+        number(record.get("Speed")),
+        number(record.get("ConfiguredClockSpeed")),
+        record.get("Manufacturer") or None,
+        (record.get("PartNumber") or "").strip() or None,
+    )
 
 
 def _type(records: list[dict[str, str]]) -> int | None:
@@ -186,14 +237,19 @@ def _dx_cards(text: str) -> Iterator[Gpu]:
         block = text[mark.end() : marks[at + 1].start() if at + 1 < len(marks) else len(text)]
         memory = re.search(r"^\s*Dedicated Memory: (\d{1,7}) MB", block, re.M)
         card = _gpu(at, {"Name": mark[1]})
-        yield Gpu(at, name=card.name, vendor=card.vendor, memory_bytes=int(memory[1]) << 20 if memory else None,
-                  display_only=card.display_only)  # fmt: skip
+        yield Gpu(
+            at,
+            name=card.name,
+            vendor=card.vendor,
+            memory_bytes=int(memory[1]) << 20 if memory else None,
+            display_only=card.display_only,
+        )
 
 
 READER = Reader(
     "Windows (WMI, systeminfo, dxdiag)",
     "Get-CimInstance Win32_VideoController; ... Win32_Processor; ... Win32_PhysicalMemory; systeminfo",
-    "GPUs, CPUs, memory modules and RAM of a Windows machine",
+    sentence("windows.text-gpus-cpus-memory", "GPUs, CPUs, memory modules and RAM of a Windows machine"),
     (
         "AdapterRAM",
         "NumberOf",

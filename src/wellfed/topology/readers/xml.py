@@ -6,6 +6,7 @@ import re
 from xml.etree.ElementTree import Element, ParseError, XMLParser
 
 from wellfed.errors import BadInput
+from wellfed.message import sentence
 
 
 def parse_xml(text: str, root: str) -> Element:
@@ -13,7 +14,7 @@ def parse_xml(text: str, root: str) -> Element:
     start = text.find(f"<{root}")
     end = text.rfind(f"</{root}>")
     if start < 0:
-        raise BadInput(f"no <{root}> element")
+        raise BadInput(sentence("xml.no-element", "no <{root}> element", root=root))
     body = text[start : end + len(root) + 3 if end >= 0 else len(text)]
     body = re.sub(r"<!DOCTYPE[^>]*>|<!ENTITY[^>]*>", "", body)
     parser = XMLParser()
@@ -21,4 +22,7 @@ def parse_xml(text: str, root: str) -> Element:
         parser.feed(body)
         return parser.close()
     except (ParseError, ValueError) as error:
-        raise BadInput(f"broken XML: {error}", "is the file complete?") from error
+        raise BadInput(
+            sentence("xml.broken-xml", "broken XML: {error}", error=error),
+            sentence("xml.file-complete", "is the file complete?"),
+        ) from error

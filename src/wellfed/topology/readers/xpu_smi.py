@@ -10,6 +10,7 @@ import re
 
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.pcie import PciDevice, PcieLink
+from wellfed.message import sentence
 from wellfed.topology.lists import integer, number
 from wellfed.topology.pci import ADDRESS, normal_address
 from wellfed.topology.readers.numbers import known, size
@@ -69,7 +70,7 @@ def _device(gpu: Gpu, card: dict[str, str]) -> PciDevice:
 READER = Reader(
     "xpu-smi discovery",
     "xpu-smi discovery; xpu-smi discovery -d 0; xpu-smi topology -m",
-    "Intel GPUs, their memory and link",
+    sentence("xpu-smi.text-intel-gpus-their", "Intel GPUs, their memory and link"),
     ("Device Name",),
     recognises,
     parse,

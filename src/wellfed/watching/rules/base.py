@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from wellfed.message import sentence
+from wellfed.units import format_rate
 from wellfed.watching.view import View
 
 
@@ -73,8 +75,19 @@ def hot(view: View) -> str | None:
     if not threads:
         return None
     first = threads[0]
-    waits = "" if first.waiting is None else f", waits {percent(first.waiting)}"
-    return f"thread {first.name} ({first.tid}) runs {percent(first.busy)} of the time{waits}"
+    waits = (
+        ""
+        if first.waiting is None
+        else sentence("watch.base.waits", ", waits {waiting}", waiting=percent(first.waiting))
+    )
+    return sentence(
+        "watch.base.thread-runs-time",
+        "thread {first} ({tid}) runs {busy} of the time{waits}",
+        first=first.name,
+        tid=first.tid,
+        busy=percent(first.busy),
+        waits=waits,
+    )
 
 
 def rates(view: View) -> str | None:
@@ -82,5 +95,9 @@ def rates(view: View) -> str | None:
     engine = view.engine
     if engine is None or engine.tok_s is None:
         return None
-    plan = f", {percent(view.against_promise)} of the plan's" if view.against_promise is not None else ""
-    return f"{engine.tok_s:.3g} tokens/s{plan}"
+    plan = (
+        sentence("watch.base.plan", ", {against_promise} of the plan's", against_promise=percent(view.against_promise))
+        if view.against_promise is not None
+        else ""
+    )
+    return f"{format_rate(engine.tok_s)} tokens/s{plan}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
@@ -18,18 +19,30 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         0.3 + 0.6 * (fill - _FULL) / (1 - _FULL),
         ENGINE,
-        "a sequence nearly fills its context: soon it ends, or is cut, and attention over so much is slow",
-        f"the fullest sequence uses {percent(fill)} of its context",
+        sentence(
+            "watch.context-full.sequence-nearly",
+            "a sequence nearly fills its context: soon it ends, or is cut, and attention over so much is slow",
+        ),
+        sentence(
+            "watch.context-full.fullest-sequence", "the fullest sequence uses {fill} of its context", fill=percent(fill)
+        ),
     )
 
 
 RULE = Rule(
     id="context-full",
-    title="Context nearly full",
+    title=sentence("watch.context-full.title", "Context nearly full"),
     kind=Kind.ILL,
-    reads="llama.cpp /slots: tokens and context of each slot",
-    rule="The fullest sequence uses 90 % of its context or more, in a quarter of the samples.",
+    reads=sentence("watch.context-full.reads", "llama.cpp /slots: tokens and context of each slot"),
+    rule=sentence(
+        "watch.context-full.rule", "The fullest sequence uses 90 % of its context or more, in a quarter of the samples."
+    ),
     judge=judge,
-    fix=("# A larger --ctx-size (it is shared by all slots of llama.cpp), fewer slots, or shorter histories.",),
-    then="`wellfed plan --context N`: the memory that a larger one takes.",
+    fix=(
+        sentence(
+            "watch.context-full.fix-larger-ctx-size",
+            "# A larger --ctx-size (it is shared by all slots of llama.cpp), fewer slots, or shorter histories.",
+        ),
+    ),
+    then=sentence("watch.context-full.then", "`wellfed plan --context N`: the memory that a larger one takes."),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
@@ -18,22 +19,42 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         group.throttled_periods,
         SYSTEM,
-        "its control group's CPU time is used up early, and all its threads stand still until the next period",
-        f"{percent(group.throttled_periods)} of periods were throttled",
-        None if group.quota_cores is None else f"the quota is {group.quota_cores:g} cores",
-        None if view.process is None or view.process.cores is None else f"it uses {view.process.cores:.2f} cores",
+        sentence(
+            "watch.cpu-quota.control-group-cpu",
+            "its control group's CPU time is used up early, and all its threads stand still until the next period",
+        ),
+        sentence(
+            "watch.cpu-quota.periods-throttled",
+            "{throttled_periods} of periods were throttled",
+            throttled_periods=percent(group.throttled_periods),
+        ),
+        None
+        if group.quota_cores is None
+        else sentence(
+            "watch.cpu-quota.quota-cores", "the quota is {quota_cores:g} cores", quota_cores=group.quota_cores
+        ),
+        None
+        if view.process is None or view.process.cores is None
+        else sentence("watch.cpu-quota.uses-cores", "it uses {cores:.2f} cores", cores=view.process.cores),
     )
 
 
 RULE = Rule(
     id="cpu-quota",
-    title="CPU quota of the control group used up",
+    title=sentence("watch.cpu-quota.title", "CPU quota of the control group used up"),
     kind=Kind.ILL,
-    reads="cgroup cpu.stat: nr_periods, nr_throttled, of every group on the way up",
-    rule="At least 10 % of the periods were throttled.",
+    reads=sentence("watch.cpu-quota.reads", "cgroup cpu.stat: nr_periods, nr_throttled, of every group on the way up"),
+    rule=sentence("watch.cpu-quota.rule", "At least 10 % of the periods were throttled."),
     judge=judge,
-    fix=("# Raise it: docker --cpus, systemd CPUQuota=, Kubernetes resources.limits.cpu; or start fewer threads.",),
-    then="Whether the engine's threads exceed the quota: `wellfed check --select cpu-quota`.",
+    fix=(
+        sentence(
+            "watch.cpu-quota.fix-raise-docker-cpus",
+            "# Raise it: docker --cpus, systemd CPUQuota=, Kubernetes resources.limits.cpu; or start fewer threads.",
+        ),
+    ),
+    then=sentence(
+        "watch.cpu-quota.then", "Whether the engine's threads exceed the quota: `wellfed check --select cpu-quota`."
+    ),
     explains=(
         "cpu-too-few",
         "other-tenant-cpu",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, hot, percent, rates, sign
 from wellfed.watching.rules.cpu_shares import wait
 from wellfed.watching.view import View
@@ -17,24 +18,54 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         found.own,
         ENGINE,
-        "it has more busy threads than CPUs: at every barrier those that run spin, waiting for one that cannot",
-        f"{found.threads} busy threads may use {found.cpus} CPU{'s' if found.cpus > 1 else ''}",
-        f"they wait {percent(found.own)} of the time they want to run, for each other",
+        sentence(
+            "watch.cpu-too-few.more-busy-threads",
+            "it has more busy threads than CPUs: at every barrier those that run spin, waiting for one that cannot",
+        ),
+        _crowd(found.threads, found.cpus),
+        sentence(
+            "watch.cpu-too-few.they-wait-time",
+            "they wait {own} of the time they want to run, for each other",
+            own=percent(found.own),
+        ),
         hot(view),
         rates(view),
-        fix=(f"# Start it with --threads {found.cpus}, or give it {found.threads} CPUs (taskset, cpuset, --bind).",),
+        fix=(
+            sentence(
+                "watch.cpu-too-few.start-threads-give",
+                "# Start it with --threads {cpus}, or give it {threads} CPUs (taskset, cpuset, --bind).",
+                cpus=found.cpus,
+                threads=found.threads,
+            ),
+        ),
+    )
+
+
+def _crowd(threads: int, cpus: int) -> str:
+    if cpus == 1:
+        return sentence("watch.cpu-too-few.busy-threads-one", "{threads} busy threads may use 1 CPU", threads=threads)
+    return sentence(
+        "watch.cpu-too-few.busy-threads-may", "{threads} busy threads may use {cpus} CPUs", threads=threads, cpus=cpus
     )
 
 
 RULE = Rule(
     id="cpu-too-few",
-    title="More busy threads than CPUs (cpuset or affinity too small)",
+    title=sentence("watch.cpu-too-few.title", "More busy threads than CPUs (cpuset or affinity too small)"),
     kind=Kind.ILL,
     loss=True,
     reads="/proc/PID/task/*/schedstat: time run and time waited; Cpus_allowed_list",
-    rule="Hot threads wait at least 15 % of the time they want to run, and at least 10 % for each other.",
+    rule=sentence(
+        "watch.cpu-too-few.rule",
+        "Hot threads wait at least 15 % of the time they want to run, and at least 10 % for each other.",
+    ),
     judge=judge,
-    fix=("# As many threads as CPUs it may use: --threads, or a larger cpuset.",),
-    then="`wellfed check --select cpuset`.",
+    fix=(
+        sentence(
+            "watch.cpu-too-few.fix-many-threads-cpus",
+            "# As many threads as CPUs it may use: --threads, or a larger cpuset.",
+        ),
+    ),
+    then=sentence("watch.cpu-too-few.then", "`wellfed check --select cpuset`."),
     explains=("queueing", "unresponsive", "gpu-launch-bound", "tokeniser-bound", "memory-contention"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
@@ -24,22 +25,46 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         1 - kept,
         ENGINE,
-        f"a user gets {percent(kept)} of the tokens per second that were promised",
-        f"{probe.answered} requests of our own: {probe.tok_s:.3g} tokens/s",
-        f"promised {promise.decode_tok_s:.3g}, at least {promise.decode_low_tok_s:.3g}"
+        sentence(
+            "watch.decode-slow.user-gets-tokens",
+            "a user gets {kept} of the tokens per second that were promised",
+            kept=percent(kept),
+        ),
+        sentence(
+            "watch.decode-slow.requests-our-own",
+            "{answered} requests of our own: {tok:.3g} tokens/s",
+            answered=probe.answered,
+            tok=probe.tok_s,
+        ),
+        sentence(
+            "watch.decode-slow.promised-least",
+            "promised {decode:.3g}, at least {decode_low:.3g}",
+            decode=promise.decode_tok_s,
+            decode_low=promise.decode_low_tok_s,
+        )
         + (f" ({promise.source})" if promise.source else ""),
     )
 
 
 RULE = Rule(
     id="decode-slow",
-    title="A user gets tokens slower than promised",
+    title=sentence("watch.decode-slow.title", "A user gets tokens slower than promised"),
     kind=Kind.ILL,
     loss=True,
-    reads="requests of our own (--probe): time between tokens; the plan, or what --expect says",
-    rule="At least 2 answers in the window, below 70 % of the promise's low end, and no others known to be served.",
+    reads=sentence(
+        "watch.decode-slow.reads", "requests of our own (--probe): time between tokens; the plan, or what --expect says"
+    ),
+    rule=sentence(
+        "watch.decode-slow.rule",
+        "At least 2 answers in the window, below 70 % of the promise's low end, and no others known to be served.",
+    ),
     judge=judge,
-    fix=("# Watch it on its own machine, where the cause can be seen; or ask whoever runs it.",),
-    then="The same at another time of day: others' load comes and goes.",
+    fix=(
+        sentence(
+            "watch.decode-slow.fix-watch-own-machine",
+            "# Watch it on its own machine, where the cause can be seen; or ask whoever runs it.",
+        ),
+    ),
+    then=sentence("watch.decode-slow.then", "The same at another time of day: others' load comes and goes."),
     like="queueing",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, sign
 from wellfed.watching.view import View
 
@@ -14,18 +15,35 @@ def judge(view: View) -> Iterable[Sign]:
     if process is None or not process.gone:
         return []
     killed = view.cgroup is not None and bool(view.cgroup.oom_kills)
-    why = "the kernel killed it: its control group ran out of memory" if killed else "the process has ended"
-    return sign(1.0, ENGINE, why, f"process {process.pid} is no longer there", "an OOM kill was counted" * killed)
+    why = (
+        sentence("watch.gone.kernel-killed", "the kernel killed it: its control group ran out of memory")
+        if killed
+        else sentence("watch.gone.process-ended", "the process has ended")
+    )
+    return sign(
+        1.0,
+        ENGINE,
+        why,
+        sentence("watch.gone.process-longer-there", "process {pid} is no longer there", pid=process.pid),
+        sentence("watch.gone.oom-kill-counted", "an OOM kill was counted") * killed,
+    )
 
 
 RULE = Rule(
     id="gone",
-    title="The engine has ended",
+    title=sentence("watch.gone.title", "The engine has ended"),
     kind=Kind.ILL,
     reads="/proc/PID",
-    rule="The process is not there, or another one has its number, in the last two samples.",
+    rule=sentence(
+        "watch.gone.rule", "The process is not there, or another one has its number, in the last two samples."
+    ),
     judge=judge,
-    fix=("# `wellfed logs NAME` tells what it said last; `dmesg` whether the kernel killed it.",),
-    then="Its log, and the kernel's.",
+    fix=(
+        sentence(
+            "watch.gone.fix-wellfed-logs-name",
+            "# `wellfed logs NAME` tells what it said last; `dmesg` whether the kernel killed it.",
+        ),
+    ),
+    then=sentence("watch.gone.then", "Its log, and the kernel's."),
     explains=("*",),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import GpuView, KernelView, View
 
@@ -28,9 +29,24 @@ def _judge(gpu: GpuView, kernel: KernelView) -> list[Sign]:
     lost = gpu.link_lost is not None and gpu.link_lost >= 0.3
     signs = (
         _xids(xids),
-        f"{gpu.ecc_uncorrected:.0f} uncorrected memory errors" if gpu.ecc_uncorrected else None,
-        f"{gpu.replays:.0f} PCIe replays" if (gpu.replays or 0.0) >= _REPLAYS else None,
-        f"the link lost lanes in {percent(gpu.link_lost)} of samples: now {gpu.link}" if lost else None,
+        sentence(
+            "watch.gpu-errors.uncorrected-memory",
+            "{ecc_uncorrected:.0f} uncorrected memory errors",
+            ecc_uncorrected=gpu.ecc_uncorrected,
+        )
+        if gpu.ecc_uncorrected
+        else None,
+        sentence("watch.gpu-errors.pcie-replays", "{replays:.0f} PCIe replays", replays=gpu.replays)
+        if (gpu.replays or 0.0) >= _REPLAYS
+        else None,
+        sentence(
+            "watch.gpu-errors.link-lost-lanes",
+            "the link lost lanes in {link_lost} of samples: now {link}",
+            link_lost=percent(gpu.link_lost),
+            link=gpu.link,
+        )
+        if lost
+        else None,
         *(_pcie(gpu.address, kernel) if gpu.address else ()),
     )
     grave = any(xid in _HARDWARE for xid in xids) or bool(gpu.ecc_uncorrected) or _fatal(gpu.address, kernel)
@@ -41,14 +57,23 @@ def _device(place: str, kernel: KernelView) -> list[Sign]:
     """A GPU that no driver lists (it may have fallen off the bus), or a bridge above one."""
     xids = sorted({xid for where, xid in kernel.xids if where == place})
     grave = any(xid in _HARDWARE for xid in xids) or _fatal(place, kernel)
-    return _sign(f"PCIe device {place}", grave, False, (_xids(xids), *_pcie(place, kernel)))
+    return _sign(
+        sentence("watch.gpu-errors.pcie-device", "PCIe device {place}", place=place),
+        grave,
+        False,
+        (_xids(xids), *_pcie(place, kernel)),
+    )
 
 
 def _sign(subject: str, grave: bool, lost: bool, signs: Iterable[str | None]) -> list[Sign]:
     told = [each for each in signs if each]
     if not told:
         return []
-    why = "the hardware reports errors" if grave or lost else "errors: repeated transfers, or a program's fault"
+    why = (
+        sentence("watch.gpu-errors.hardware-reports", "the hardware reports errors")
+        if grave or lost
+        else sentence("watch.gpu-errors.errors-repeated", "errors: repeated transfers, or a program's fault")
+    )
     return sign(0.95 if grave else 0.6, subject, why, *told)
 
 
@@ -59,13 +84,42 @@ def _xids(xids: Iterable[int]) -> str | None:
 
 def _pcie(place: str, kernel: KernelView) -> Iterable[str | None]:
     replays, errors = kernel.pcie_replays.get(place, 0.0), kernel.pcie_correctable.get(place, 0.0)
-    many = f", {replays:.0f} of them replays" if replays else ""
+    many = (
+        sentence("watch.gpu-errors.them-replays", ", {replays:.0f} of them replays", replays=replays) if replays else ""
+    )
     uncorrectable = kernel.pcie_uncorrectable.get(place)
-    yield f"{errors:.0f} PCIe errors that were corrected{many}" if errors >= _REPLAYS else None
-    yield f"{uncorrectable:.0f} PCIe errors that could not be corrected" if uncorrectable else None
+    yield (
+        sentence(
+            "watch.gpu-errors.pcie-errors",
+            "{errors:.0f} PCIe errors that were corrected{many}",
+            errors=errors,
+            many=many,
+        )
+        if errors >= _REPLAYS
+        else None
+    )
+    yield (
+        sentence(
+            "watch.gpu-errors.pcie-errors-could",
+            "{uncorrectable:.0f} PCIe errors that could not be corrected",
+            uncorrectable=uncorrectable,
+        )
+        if uncorrectable
+        else None
+    )
     logged = kernel.pcie_logged.get(place)
-    yield f"{logged:.0f} lines of PCIe errors in the kernel's log" if logged else None
-    yield "the driver reset the GPU" if place in kernel.log_gpu_resets else None
+    yield (
+        sentence(
+            "watch.gpu-errors.lines-pcie-errors", "{logged:.0f} lines of PCIe errors in the kernel's log", logged=logged
+        )
+        if logged
+        else None
+    )
+    yield (
+        sentence("watch.gpu-errors.driver-reset-gpu", "the driver reset the GPU")
+        if place in kernel.log_gpu_resets
+        else None
+    )
 
 
 def _noisy(kernel: KernelView) -> set[str]:
@@ -79,17 +133,26 @@ def _fatal(place: str | None, kernel: KernelView) -> bool:
 
 RULE = Rule(
     id="gpu-errors",
-    title="GPU or link errors",
+    title=sentence("watch.gpu-errors.title", "GPU or link errors"),
     kind=Kind.ILL,
-    reads="NVML events (XID), ECC and replay counters, link width; the kernel's log where readable (XID, AER, DPC, "
-    "amdgpu resets); aer_dev_* of the GPU and of every bridge above it",
-    rule="A new XID or reset, an uncorrected ECC or PCIe error, 20 replays or corrected PCIe errors in a window "
-    "(without counters: one in the log), or fewer lanes than before.",
+    reads=sentence(
+        "watch.gpu-errors.reads",
+        "NVML events (XID), ECC and replay counters, link width; the kernel's log where readable "
+        "(XID, AER, DPC, amdgpu resets); aer_dev_* of the GPU and of every bridge above it",
+    ),
+    rule=sentence(
+        "watch.gpu-errors.rule",
+        "A new XID or reset, an uncorrected ECC or PCIe error, 20 replays or corrected PCIe "
+        "errors in a window (without counters: one in the log), or fewer lanes than before.",
+    ),
     judge=judge,
     fix=(
-        "# Reset or reboot; reseat the card or its riser; if it comes back, replace it.",
+        sentence(
+            "watch.gpu-errors.fix-reset-reboot-reseat",
+            "# Reset or reboot; reseat the card or its riser; if it comes back, replace it.",
+        ),
         "nvidia-smi -q -d ECC,ROW_REMAPPER",
     ),
-    then="`dmesg | grep -i -e xid -e aer`.",
+    then=sentence("watch.gpu-errors.then", "`dmesg | grep -i -e xid -e aer`."),
     explains=("queueing", "unresponsive"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import Kind, Rule, Sign, hot, percent, rates, sign
 from wellfed.watching.rules.feeding import hottest, waiting_gpu
 from wellfed.watching.view import View
@@ -20,27 +21,58 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         1 - (gpu.busy or 0.0),
         gpu.subject,
-        "the CPU cannot feed the GPU: kernels end before one busy thread has launched the next",
-        f"the GPU is busy {percent(gpu.busy)} of the time",
+        sentence(
+            "watch.gpu-launch-bound.cpu-cannot-feed",
+            "the CPU cannot feed the GPU: kernels end before one busy thread has launched the next",
+        ),
+        sentence("watch.gpu-launch-bound.gpu-busy-time", "the GPU is busy {busy} of the time", busy=percent(gpu.busy)),
         hot(view),
-        None if gpu.link_share is None else f"PCIe at {percent(gpu.link_share)} of {gpu.link or 'its link'}",
-        None if gpu.power_share is None else f"draws {percent(gpu.power_share)} of its power limit",
+        None
+        if gpu.link_share is None
+        else sentence(
+            "watch.gpu-launch-bound.pcie",
+            "PCIe at {link_share} of {link}",
+            link_share=percent(gpu.link_share),
+            link=gpu.link or sentence("watch.gpu-launch-bound.link", "its link"),
+        ),
+        None
+        if gpu.power_share is None
+        else sentence(
+            "watch.gpu-launch-bound.draws-power-limit",
+            "draws {power_share} of its power limit",
+            power_share=percent(gpu.power_share),
+        ),
         rates(view),
     )
 
 
 RULE = Rule(
     id="gpu-launch-bound",
-    title="CPU cannot feed the GPU: launch-bound",
+    title=sentence("watch.gpu-launch-bound.title", "CPU cannot feed the GPU: launch-bound"),
     kind=Kind.ILL,
     loss=True,
-    reads="NVML utilisation and PCIe throughput; CPU time of the engine's hottest thread",
-    rule="GPU busy below 85 % while serving, one engine thread above 90 % of a core, PCIe below half of its link.",
+    reads=sentence(
+        "watch.gpu-launch-bound.reads", "NVML utilisation and PCIe throughput; CPU time of the engine's hottest thread"
+    ),
+    rule=sentence(
+        "watch.gpu-launch-bound.rule",
+        "GPU busy below 85 % while serving, one engine thread above 90 % of a core, PCIe below half of its link.",
+    ),
     judge=judge,
     fix=(
-        "# CUDA graphs on (vLLM without --enforce-eager; llama.cpp: GGML_CUDA_DISABLE_GRAPHS unset), larger batches,",
-        "# CPU governor at performance, the engine alone on its cores; a CPU with faster single threads.",
+        sentence(
+            "watch.gpu-launch-bound.fix-cuda-graphs-vllm",
+            "# CUDA graphs on (vLLM without --enforce-eager; llama.cpp: GGML_CUDA_DISABLE_GRAPHS "
+            "unset), larger batches,",
+        ),
+        sentence(
+            "watch.gpu-launch-bound.fix-cpu-governor",
+            "# CPU governor at performance, the engine alone on its cores; a CPU with faster single threads.",
+        ),
     ),
-    then="Tokens/s with two requests at once: launch-bound engines make nearly twice as many.",
+    then=sentence(
+        "watch.gpu-launch-bound.then",
+        "Tokens/s with two requests at once: launch-bound engines make nearly twice as many.",
+    ),
     explains=("queueing",),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
@@ -18,8 +19,15 @@ def judge(view: View) -> Iterable[Sign]:
         found += sign(
             1 - gpu.clock_share,
             gpu.subject,
-            "its clocks are set low" if fixed else "busy, and yet in a low performance state",
-            f"clock at {percent(gpu.clock_share)} of its highest, busy {percent(gpu.busy)}",
+            sentence("watch.gpu-low-clocks.clocks-set-low", "its clocks are set low")
+            if fixed
+            else sentence("watch.gpu-low-clocks.busy-yet-low", "busy, and yet in a low performance state"),
+            sentence(
+                "watch.gpu-low-clocks.clock-highest-busy",
+                "clock at {clock_share} of its highest, busy {busy}",
+                clock_share=percent(gpu.clock_share),
+                busy=percent(gpu.busy),
+            ),
             None if gpu.pstate is None else f"P{gpu.pstate}",
             fix=("nvidia-smi --reset-gpu-clocks", "nvidia-smi --reset-applications-clocks") if fixed else (),
         )
@@ -28,13 +36,15 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="gpu-low-clocks",
-    title="GPU clocks low without a reason",
+    title=sentence("watch.gpu-low-clocks.title", "GPU clocks low without a reason"),
     kind=Kind.ILL,
     loss=True,
-    reads="NVML clocks, performance state, utilisation",
-    rule="Busy at least 70 % of the time at less than 60 % of the highest clock.",
+    reads=sentence("watch.gpu-low-clocks.reads", "NVML clocks, performance state, utilisation"),
+    rule=sentence(
+        "watch.gpu-low-clocks.rule", "Busy at least 70 % of the time at less than 60 % of the highest clock."
+    ),
     judge=judge,
     fix=("nvidia-smi --reset-gpu-clocks",),
-    then="`nvidia-smi -q -d CLOCK,PERFORMANCE`: who set them.",
+    then=sentence("watch.gpu-low-clocks.then", "`nvidia-smi -q -d CLOCK,PERFORMANCE`: who set them."),
     explains=("queueing",),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import GpuView, View
 
@@ -25,23 +26,54 @@ def _judge(gpu: GpuView) -> list[Sign]:
     return sign(
         1 - clock,
         gpu.subject,
-        "the GPU is slowed: " + ("heat or the board's power supply" if hard else "its power limit"),
-        f"{names} in {percent(max(hard.values(), default=gpu.reasons.get('sw_power_cap', 0.0)))} of samples",
-        f"clock at {percent(clock)} of its highest",
-        None if gpu.temperature_c is None else f"{gpu.temperature_c:.0f} degrees C",
-        None if gpu.power_share is None else f"{percent(gpu.power_share)} of its power limit",
+        sentence("watch.gpu-throttled.gpu-slowed", "the GPU is slowed: ")
+        + (
+            sentence("watch.gpu-throttled.heat-board-power", "heat or the board's power supply")
+            if hard
+            else sentence("watch.gpu-throttled.power-limit", "its power limit")
+        ),
+        sentence(
+            "watch.gpu-throttled.samples",
+            "{names} in {hard} of samples",
+            names=names,
+            hard=percent(max(hard.values(), default=gpu.reasons.get("sw_power_cap", 0.0))),
+        ),
+        sentence("watch.gpu-throttled.clock-highest", "clock at {clock} of its highest", clock=percent(clock)),
+        None
+        if gpu.temperature_c is None
+        else sentence(
+            "watch.gpu-throttled.degrees-c", "{temperature_c:.0f} degrees C", temperature_c=gpu.temperature_c
+        ),
+        None
+        if gpu.power_share is None
+        else sentence(
+            "watch.gpu-throttled.power-limit-2",
+            "{power_share} of its power limit",
+            power_share=percent(gpu.power_share),
+        ),
     )
 
 
 RULE = Rule(
     id="gpu-throttled",
-    title="GPU throttled by power or heat",
+    title=sentence("watch.gpu-throttled.title", "GPU throttled by power or heat"),
     kind=Kind.ILL,
     loss=True,
-    reads="NVML clocks event reasons, clocks, power, temperature",
-    rule="A slowdown in 30 % of samples with clocks below 95 %, or the power cap in half with clocks below 80 %.",
+    reads=sentence("watch.gpu-throttled.reads", "NVML clocks event reasons, clocks, power, temperature"),
+    rule=sentence(
+        "watch.gpu-throttled.rule",
+        "A slowdown in 30 % of samples with clocks below 95 %, or the power cap in half with clocks below 80 %.",
+    ),
     judge=judge,
-    fix=("# Airflow and dust; a higher limit where the card allows: nvidia-smi -pl WATTS; check the power cables.",),
-    then="`wellfed check --select gpu-throttle,gpu-power-limit`; temperatures over ten minutes.",
+    fix=(
+        sentence(
+            "watch.gpu-throttled.fix-airflow-dust-higher",
+            "# Airflow and dust; a higher limit where the card allows: nvidia-smi -pl WATTS; check the power cables.",
+        ),
+    ),
+    then=sentence(
+        "watch.gpu-throttled.then",
+        "`wellfed check --select gpu-throttle,gpu-power-limit`; temperatures over ten minutes.",
+    ),
     explains=("queueing", "gpu-low-clocks"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, hot, percent, rates, sign
 from wellfed.watching.view import View
 
@@ -22,9 +23,9 @@ def hbm(view: View) -> Iterable[Sign]:
     return sign(
         busy,
         gpus[0].subject,
-        "decode at the GPU's memory bandwidth",
-        f"busy {percent(busy)} of the time",
-        f"memory busy {percent(max(memory))}" if memory else None,
+        sentence("watch.healthy.decode-gpu-memory", "decode at the GPU's memory bandwidth"),
+        sentence("watch.healthy.busy-time", "busy {busy} of the time", busy=percent(busy)),
+        sentence("watch.healthy.memory-busy", "memory busy {memory}", memory=percent(max(memory))) if memory else None,
         _told(view),
         rates(view),
     )
@@ -39,8 +40,13 @@ def prefill(view: View) -> Iterable[Sign]:
     if (engine.prompt_tok_s or 0.0) <= 0 or min(gpu.busy or 0.0 for gpu in gpus) < _BUSY:
         return []
     busy = min(gpu.busy or 0.0 for gpu in gpus)
-    return sign(busy, gpus[0].subject, "prompts at the GPU's rate of computing", f"busy {percent(busy)} of the time",
-                f"{engine.prompt_tok_s:.4g} prompt tokens/s")  # fmt: skip
+    return sign(
+        busy,
+        gpus[0].subject,
+        sentence("watch.healthy.prompts-gpu-rate", "prompts at the GPU's rate of computing"),
+        sentence("watch.healthy.busy-time", "busy {busy} of the time", busy=percent(busy)),
+        sentence("watch.healthy.prompt-tokens-s", "{prompt:.4g} prompt tokens/s", prompt=engine.prompt_tok_s),
+    )
 
 
 def cpu(view: View) -> Iterable[Sign]:
@@ -52,14 +58,32 @@ def cpu(view: View) -> Iterable[Sign]:
     if waiting is not None and waiting >= 0.15:
         return []
     bound = _memory_bound(view)
-    what = "decode at the memory's bandwidth" if bound else "decode" if engine.decoding else "prompts"
+    what = (
+        sentence("watch.healthy.decode-memory", "decode at the memory's bandwidth")
+        if bound
+        else "decode"
+        if engine.decoding
+        else "prompts"
+    )
     return sign(
         1 - (waiting or 0.0),
         ENGINE,
-        f"{what}: its threads run all the time, and nobody disturbs them",
-        _told(view) or ("as fast as planned, and the plan is limited by memory" if bound else None),
+        sentence(
+            "watch.healthy.threads-run-all", "{what}: its threads run all the time, and nobody disturbs them", what=what
+        ),
+        _told(view)
+        or (
+            sentence("watch.healthy.fast-planned-plan", "as fast as planned, and the plan is limited by memory")
+            if bound
+            else None
+        ),
         hot(view),
-        rates(view) or (f"{engine.prompt_tok_s:.4g} prompt tokens/s" if engine.prompt_tok_s else None),
+        rates(view)
+        or (
+            sentence("watch.healthy.prompt-tokens-s", "{prompt:.4g} prompt tokens/s", prompt=engine.prompt_tok_s)
+            if engine.prompt_tok_s
+            else None
+        ),
     )
 
 
@@ -90,10 +114,19 @@ def _told(view: View) -> str | None:
     share, promise = _bandwidth_share(view), view.promise
     if share is None or promise is None:
         return None
-    reads = f"{(promise.bytes_per_token or 0) / 1e9:.3g} GB a step"
+    reads = sentence(
+        "watch.healthy.gb-step", "{bytes_per_token:.3g} GB a step", bytes_per_token=(promise.bytes_per_token or 0) / 1e9
+    )
     bandwidth = f"{(promise.memory_bytes_per_s or 0) / 1e9:.3g} GB/s"
     known = f", {promise.memory}" if promise.memory else ""
-    return f"reads {reads}: {percent(share)} of the memory's bandwidth ({bandwidth}{known})"
+    return sentence(
+        "watch.healthy.reads-memory",
+        "reads {reads}: {share} of the memory's bandwidth ({bandwidth}{known})",
+        reads=reads,
+        share=percent(share),
+        bandwidth=bandwidth,
+        known=known,
+    )
 
 
 def asked(view: View) -> Iterable[Sign]:
@@ -107,46 +140,68 @@ def asked(view: View) -> Iterable[Sign]:
     return sign(
         0.5,
         ENGINE,
-        "asked, it answers as fast as promised",
-        f"{probe.answered} requests of our own: {probe.tok_s:.3g} tokens/s, the first after {probe.ttft_s:.2g} s",
-        f"promised {promise.decode_tok_s:.3g}" + (f" ({promise.source})" if promise.source else ""),
+        sentence("watch.healthy.asked-answers-fast", "asked, it answers as fast as promised"),
+        sentence(
+            "watch.healthy.requests-our-own",
+            "{answered} requests of our own: {tok:.3g} tokens/s, the first after {ttft:.2g} s",
+            answered=probe.answered,
+            tok=probe.tok_s,
+            ttft=probe.ttft_s,
+        ),
+        sentence("watch.healthy.promised", "promised {decode:.3g}", decode=promise.decode_tok_s)
+        + (f" ({promise.source})" if promise.source else ""),
     )
 
 
 HBM = Rule(
     id="hbm-bound",
-    title="Decode at the GPU's memory bandwidth (healthy)",
+    title=sentence("watch.healthy.title", "Decode at the GPU's memory bandwidth (healthy)"),
     kind=Kind.HEALTHY,
-    reads="NVML utilisation; the engine's rates",
-    rule="Decoding, every GPU of the engine busy at least 85 % of the time.",
+    reads=sentence("watch.healthy.reads", "NVML utilisation; the engine's rates"),
+    rule=sentence("watch.healthy.rule", "Decoding, every GPU of the engine busy at least 85 % of the time."),
     judge=hbm,
     fix=(
-        "# Fewer bits per weight, more requests at once (throughput), or more bandwidth: `wellfed plan` prices each.",
+        sentence(
+            "watch.healthy.fix-fewer-bits-per",
+            "# Fewer bits per weight, more requests at once (throughput), or more bandwidth: "
+            "`wellfed plan` prices each.",
+        ),
     ),
 )
 PREFILL = Rule(
     id="compute-bound-prefill",
-    title="Prompts at the GPU's compute rate (healthy)",
+    title=sentence("watch.healthy.title-2", "Prompts at the GPU's compute rate (healthy)"),
     kind=Kind.HEALTHY,
-    reads="NVML utilisation; prompt tokens/s",
-    rule="Reading prompts, every GPU of the engine busy at least 85 % of the time.",
+    reads=sentence("watch.healthy.reads-2", "NVML utilisation; prompt tokens/s"),
+    rule=sentence("watch.healthy.rule-2", "Reading prompts, every GPU of the engine busy at least 85 % of the time."),
     judge=prefill,
-    fix=("# Prefix caching, shorter prompts, or more compute.",),
+    fix=(sentence("watch.healthy.fix-prefix-caching", "# Prefix caching, shorter prompts, or more compute."),),
 )
 CPU = Rule(
     id="cpu-bound",
-    title="CPU engine at its memory bandwidth or compute rate (healthy)",
+    title=sentence("watch.healthy.title-3", "CPU engine at its memory bandwidth or compute rate (healthy)"),
     kind=Kind.HEALTHY,
     reads="/proc/PID/task/*/schedstat; bytes per token and bandwidth where a plan is known",
-    rule="Requests run, hot threads wait less than 15 % of the time they want to run.",
+    rule=sentence(
+        "watch.healthy.rule-3", "Requests run, hot threads wait less than 15 % of the time they want to run."
+    ),
     judge=cpu,
-    fix=("# Fewer bits per weight, more memory channels, or layers on a GPU: `wellfed plan` prices each.",),
+    fix=(
+        sentence(
+            "watch.healthy.fix-fewer-bits-per-2",
+            "# Fewer bits per weight, more memory channels, or layers on a GPU: `wellfed plan` prices each.",
+        ),
+    ),
 )
 ASKED = Rule(
     id="as-promised",
-    title="It answers as fast as promised (healthy)",
+    title=sentence("watch.healthy.title-4", "It answers as fast as promised (healthy)"),
     kind=Kind.HEALTHY,
-    reads="requests of our own (--probe), the plan or --expect; of an engine without metrics",
-    rule="At least 2 answers, none failed, tokens no slower than the promise's low end.",
+    reads=sentence(
+        "watch.healthy.reads-3", "requests of our own (--probe), the plan or --expect; of an engine without metrics"
+    ),
+    rule=sentence(
+        "watch.healthy.rule-4", "At least 2 answers, none failed, tokens no slower than the promise's low end."
+    ),
     judge=asked,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
@@ -19,24 +20,37 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         0.5 + (0.3 if engine.preemptions else 0.0) + (0.1 if full else 0.0),
         ENGINE,
-        "the KV cache is full: sequences wait for room, and those thrown out are computed again",
-        f"the cache is {percent(engine.kv_usage)} full",
-        f"{engine.preemptions:.0f} preemptions" if engine.preemptions else None,
-        f"{engine.waiting:.1f} requests wait" if engine.waiting else None,
+        sentence(
+            "watch.kv-pressure.kv-cache-full",
+            "the KV cache is full: sequences wait for room, and those thrown out are computed again",
+        ),
+        sentence("watch.kv-pressure.cache-full", "the cache is {kv_usage} full", kv_usage=percent(engine.kv_usage)),
+        sentence("watch.kv-pressure.preemptions", "{preemptions:.0f} preemptions", preemptions=engine.preemptions)
+        if engine.preemptions
+        else None,
+        sentence("watch.kv-pressure.requests-wait", "{waiting:.1f} requests wait", waiting=engine.waiting)
+        if engine.waiting
+        else None,
     )
 
 
 RULE = Rule(
     id="kv-pressure",
-    title="KV cache under pressure",
+    title=sentence("watch.kv-pressure.title", "KV cache under pressure"),
     kind=Kind.ILL,
     reads="vLLM kv_cache_usage_perc, num_preemptions_total; SGLang token_usage, retractions",
-    rule="Sequences were preempted with the cache above 70 %, or requests wait with it above 90 %.",
+    rule=sentence(
+        "watch.kv-pressure.rule",
+        "Sequences were preempted with the cache above 70 %, or requests wait with it above 90 %.",
+    ),
     judge=judge,
     fix=(
-        "# More room: --gpu-memory-utilization, an 8-bit KV cache, a smaller quantisation, tensor parallelism;",
-        "# or less need: --max-model-len, --max-num-seqs.",
+        sentence(
+            "watch.kv-pressure.fix-more-room-gpu",
+            "# More room: --gpu-memory-utilization, an 8-bit KV cache, a smaller quantisation, tensor parallelism;",
+        ),
+        sentence("watch.kv-pressure.fix-less-need-max", "# or less need: --max-model-len, --max-num-seqs."),
     ),
-    then="`wellfed plan`: how many sequences of this context fit.",
+    then=sentence("watch.kv-pressure.then", "`wellfed plan`: how many sequences of this context fit."),
     explains=("queueing",),
 )

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, percent, rates, sign
 from wellfed.watching.view import Baseline, View
 
 _SLOWER = 0.75  # of the baseline, or of the low end of the plan's interval
 _FOREIGN_CORES = 0.3
 _APART = (
-    "# Keep others off both hyperthreads of its cores (cpuset: `lscpu -e` tells which belong together), or stop them.",
+    sentence(
+        "watch.memory-contention.keep-others-off",
+        "# Keep others off both hyperthreads of its cores (cpuset: `lscpu -e` tells which belong "
+        "together), or stop them.",
+    ),
 )
 
 
@@ -29,12 +34,29 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         1 - kept,
         SYSTEM,
-        "others run on the other hyperthreads of its cores: they share units, caches and memory with it"
+        sentence(
+            "watch.memory-contention.others-run-other",
+            "others run on the other hyperthreads of its cores: they share units, caches and memory with it",
+        )
         if beside
-        else "it has its CPUs to itself, yet each step takes longer: others use up memory bandwidth or shared cache",
-        f"work per CPU second is {percent(kept)} of {against}",
-        f"others use {foreign:.2f} cores",
-        f"hyperthreads beside its own are busy {percent(beside)} of the time" if beside else None,
+        else sentence(
+            "watch.memory-contention.cpus-itself-yet",
+            "it has its CPUs to itself, yet each step takes longer: others use up memory bandwidth or shared cache",
+        ),
+        sentence(
+            "watch.memory-contention.work-per-cpu",
+            "work per CPU second is {kept} of {against}",
+            kept=percent(kept),
+            against=against,
+        ),
+        sentence("watch.memory-contention.others-use-cores", "others use {foreign:.2f} cores", foreign=foreign),
+        sentence(
+            "watch.memory-contention.hyperthreads-beside",
+            "hyperthreads beside its own are busy {beside} of the time",
+            beside=percent(beside),
+        )
+        if beside
+        else None,
         rates(view),
         fix=_APART if beside else (),
     )
@@ -45,10 +67,14 @@ def _kept(view: View) -> tuple[float | None, str]:
     running = view.engine.running if view.engine else None
     if before is not None and now is not None and running and abs(running - before.running) <= 0.25 * before.running:
         share, clocks = now / before.steps_per_cpu_s, _clocks(view, before)
-        return share / clocks, "what it was before in this watch" + (" at the same clocks" if clocks < 1 else "")
+        return share / clocks, sentence(
+            "watch.memory-contention.what-before-watch", "what it was before in this watch"
+        ) + (sentence("watch.memory-contention.same-clocks", " at the same clocks") if clocks < 1 else "")
     rate = view.engine.user_tok_s if view.engine and view.engine.decoding else None
     if view.promise is not None and rate is not None and running is not None and running < 1.5:
-        return rate / view.promise.decode_low_tok_s, "the least that the plan expects"
+        return rate / view.promise.decode_low_tok_s, sentence(
+            "watch.memory-contention.least-plan-expects", "the least that the plan expects"
+        )
     return None, ""
 
 
@@ -72,13 +98,24 @@ def _beside(view: View) -> float | None:
 
 RULE = Rule(
     id="memory-contention",
-    title="Another tenant on the memory bus",
+    title=sentence("watch.memory-contention.title", "Another tenant on the memory bus"),
     kind=Kind.ILL,
     loss=True,
-    reads="decode steps per second of the engine's CPU time; an undisturbed time before, or a plan; others' CPU time",
-    rule="Threads do not wait, others use >= 0.3 cores, and work per CPU second is below 75 % of the reference.",
+    reads=sentence(
+        "watch.memory-contention.reads",
+        "decode steps per second of the engine's CPU time; an undisturbed time before, or a plan; others' CPU time",
+    ),
+    rule=sentence(
+        "watch.memory-contention.rule",
+        "Threads do not wait, others use >= 0.3 cores, and work per CPU second is below 75 % of the reference.",
+    ),
     judge=judge,
-    fix=("# Stop or move the others, to another socket where there is one; bandwidth can be rationed (resctrl MBA).",),
-    then="`wellfed bench memory` now and when the others are gone.",
+    fix=(
+        sentence(
+            "watch.memory-contention.fix-stop-move-others",
+            "# Stop or move the others, to another socket where there is one; bandwidth can be rationed (resctrl MBA).",
+        ),
+    ),
+    then=sentence("watch.memory-contention.then", "`wellfed bench memory` now and when the others are gone."),
     explains=("queueing",),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, sign
 from wellfed.watching.view import View
 
@@ -19,28 +20,49 @@ def judge(view: View) -> Iterable[Sign]:
     many = corrected >= _CORRECTED
     if not lost and not many and not kernel.log_memory:
         return []
-    why = "RAM lost data" if lost else "RAM or a CPU reports errors that could be corrected so far"
+    why = (
+        sentence("watch.memory-errors.ram-lost-data", "RAM lost data")
+        if lost
+        else sentence(
+            "watch.memory-errors.ram-cpu-reports", "RAM or a CPU reports errors that could be corrected so far"
+        )
+    )
     return sign(
         0.95 if lost else 0.4 if many else 0.3,
         SYSTEM,
         why,
-        f"{lost:.0f} uncorrected memory errors" if lost else None,
-        f"{corrected:.0f} corrected memory errors" if corrected else None,
-        f"{kernel.log_memory} lines of them in the kernel's log" if kernel.log_memory else None,
+        sentence("watch.memory-errors.uncorrected-memory", "{lost:.0f} uncorrected memory errors", lost=lost)
+        if lost
+        else None,
+        sentence("watch.memory-errors.corrected-memory", "{corrected:.0f} corrected memory errors", corrected=corrected)
+        if corrected
+        else None,
+        sentence(
+            "watch.memory-errors.lines-them-kernel",
+            "{log_memory} lines of them in the kernel's log",
+            log_memory=kernel.log_memory,
+        )
+        if kernel.log_memory
+        else None,
     )
 
 
 RULE = Rule(
     id="memory-errors",
-    title="Memory or machine-check errors",
+    title=sentence("watch.memory-errors.title", "Memory or machine-check errors"),
     kind=Kind.ILL,
     reads="/sys/devices/system/edac/mc/*: ce_count, ue_count; machine checks and EDAC in the kernel's log",
-    rule="An uncorrected error, 10 corrected ones in a window, or a line in the log.",
+    rule=sentence(
+        "watch.memory-errors.rule", "An uncorrected error, 10 corrected ones in a window, or a line in the log."
+    ),
     judge=judge,
     fix=(
-        "# Find the module, reseat or replace it; a memory test before it serves again.",
+        sentence(
+            "watch.memory-errors.fix-find-module-reseat",
+            "# Find the module, reseat or replace it; a memory test before it serves again.",
+        ),
         "grep . /sys/devices/system/edac/mc/mc*/*e_count /sys/devices/system/edac/mc/mc*/dimm*/dimm_*e_count",
     ),
-    then="`ras-mc-ctl --errors`, `dmesg | grep -i -e edac -e 'hardware error'`.",
+    then=sentence("watch.memory-errors.then", "`ras-mc-ctl --errors`, `dmesg | grep -i -e edac -e 'hardware error'`."),
     refs=("https://docs.kernel.org/admin-guide/ras.html",),
 )

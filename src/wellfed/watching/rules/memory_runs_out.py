@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.units import format_bytes, format_seconds
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, sign
 from wellfed.watching.view import View
@@ -24,27 +25,55 @@ def judge(view: View) -> Iterable[Sign]:
     rooms: list[tuple[float, str]] = []
     falling = (host.memory_falling_bytes_per_s if host else None) or 0.0
     if host and host.memory_available_bytes is not None and falling >= 0.5 * pace:
-        rooms.append((host.memory_available_bytes / falling, "the machine's memory"))
+        rooms.append(
+            (
+                host.memory_available_bytes / falling,
+                sentence("watch.memory-runs-out.machine-memory", "the machine's memory"),
+            )
+        )
     if group and group.memory_limit_bytes is not None and process.rss_bytes is not None:
-        rooms.append((max(0, group.memory_limit_bytes - process.rss_bytes) / pace, "its control group's limit"))
+        rooms.append(
+            (
+                max(0, group.memory_limit_bytes - process.rss_bytes) / pace,
+                sentence("watch.memory-runs-out.control-group-limit", "its control group's limit"),
+            )
+        )
     left, which = min(rooms, default=(_SOON_S, ""))
     if left >= _SOON_S:
         return []
     return sign(
         0.3 + 0.6 * (1 - left / _SOON_S),
         ENGINE,
-        f"it grows, and meets {which} in {format_seconds(left)}; then it is killed",
-        f"grows by {format_bytes(60 * pace)} a minute, holds {format_bytes(process.rss_bytes)}",
+        sentence(
+            "watch.memory-runs-out.grows-meets-then",
+            "it grows, and meets {which} in {left}; then it is killed",
+            which=which,
+            left=format_seconds(left),
+        ),
+        sentence(
+            "watch.memory-runs-out.grows-minute-holds",
+            "grows by {pace} a minute, holds {rss_bytes}",
+            pace=format_bytes(60 * pace),
+            rss_bytes=format_bytes(process.rss_bytes),
+        ),
     )
 
 
 RULE = Rule(
     id="memory-runs-out",
-    title="Memory about to run out",
+    title=sentence("watch.memory-runs-out.title", "Memory about to run out"),
     kind=Kind.ILL,
-    reads="resident size over time, MemAvailable, the control group's limit",
-    rule="While serving it grows by at least 1 MB/s (median slope), and what is left lasts less than 15 minutes.",
+    reads=sentence("watch.memory-runs-out.reads", "resident size over time, MemAvailable, the control group's limit"),
+    rule=sentence(
+        "watch.memory-runs-out.rule",
+        "While serving it grows by at least 1 MB/s (median slope), and what is left lasts less than 15 minutes.",
+    ),
     judge=judge,
-    fix=("# A smaller prompt cache or context, a higher limit, or a restart at a quiet hour.",),
-    then="Which part grows: `pmap -x PID` twice.",
+    fix=(
+        sentence(
+            "watch.memory-runs-out.fix-smaller-prompt-cache",
+            "# A smaller prompt cache or context, a higher limit, or a restart at a quiet hour.",
+        ),
+    ),
+    then=sentence("watch.memory-runs-out.then", "Which part grows: `pmap -x PID` twice."),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
@@ -11,8 +12,14 @@ _MUCH = 0.3
 _TAKES_PART = 0.5  # of an even share of the threads: fewer do not ask for a node's bandwidth
 _SPREAD = (
     "numactl --interleave=all COMMAND",
-    "# or one socket for both, or llama.cpp's --numa distribute with a cold page cache (first touch spreads them);",
-    "# pages that are in the page cache already stay where they are: echo 1 | sudo tee /proc/sys/vm/drop_caches",
+    sentence(
+        "watch.numa-remote.one-socket-both",
+        "# or one socket for both, or llama.cpp's --numa distribute with a cold page cache (first touch spreads them);",
+    ),
+    sentence(
+        "watch.numa-remote.pages-page-cache",
+        "# pages that are in the page cache already stay where they are: echo 1 | sudo tee /proc/sys/vm/drop_caches",
+    ),
 )
 
 
@@ -48,16 +55,34 @@ def _pages(view: View, nodes: dict[int, float]) -> list[Sign]:
     remote, uneven = _remote(shares, pages), _uneven(shares, pages)
     if max(remote, uneven) < _MUCH:
         return []
-    where = ", ".join(f"node {node} {percent(size / total)}" for node, size in sorted(pages.items()))
+    where = ", ".join(
+        sentence("watch.numa-remote.node", "node {node} {size}", node=node, size=percent(size / total))
+        for node, size in sorted(pages.items())
+    )
     growing = view.host.remote_pages_per_s if view.host else None
     return sign(
         max(remote, uneven),
         ENGINE,
-        "its pages lie on another NUMA node than its threads: every weight crosses the link between sockets"
+        sentence(
+            "watch.numa-remote.pages-lie-another",
+            "its pages lie on another NUMA node than its threads: every weight crosses the link between sockets",
+        )
         if remote >= _MUCH
-        else "one node's memory serves threads on several: the others' channels idle, and their threads read remotely",
-        f"threads run on node {', '.join(map(str, sorted(nodes)))}; pages: {where}",
-        f"{growing:.0f} pages/s allocated for other nodes" if growing and growing >= 1 else None,
+        else sentence(
+            "watch.numa-remote.one-node-memory",
+            "one node's memory serves threads on several: the others' channels idle, and their threads read remotely",
+        ),
+        sentence(
+            "watch.numa-remote.threads-run-node",
+            "threads run on node {nodes}; pages: {where}",
+            nodes=", ".join(map(str, sorted(nodes))),
+            where=where,
+        ),
+        sentence(
+            "watch.numa-remote.pages-s-allocated", "{growing:.0f} pages/s allocated for other nodes", growing=growing
+        )
+        if growing and growing >= 1
+        else None,
         fix=() if remote >= _MUCH else _SPREAD,
     )
 
@@ -99,25 +124,39 @@ def _gpu(view: View, nodes: dict[int, float]) -> list[Sign]:
     return sign(
         0.25,
         ENGINE,
-        "the threads that feed the GPU run on another socket than its slot",
-        f"threads run on node {', '.join(map(str, sorted(nodes)))}, the GPU's is {', '.join(map(str, sorted(wanted)))}",
+        sentence(
+            "watch.numa-remote.threads-feed-gpu", "the threads that feed the GPU run on another socket than its slot"
+        ),
+        sentence(
+            "watch.numa-remote.threads-run-node-2",
+            "threads run on node {nodes}, the GPU's is {wanted}",
+            nodes=", ".join(map(str, sorted(nodes))),
+            wanted=", ".join(map(str, sorted(wanted))),
+        ),
     )
 
 
 RULE = Rule(
     id="numa-remote",
-    title="Remote NUMA memory",
+    title=sentence("watch.numa-remote.title", "Remote NUMA memory"),
     kind=Kind.ILL,
     reads="/proc/PID/numa_maps, where hot threads last ran, nodes of CPUs and GPUs, numastat other_node",
     rule=(
-        "Threads find 30 % fewer pages at home than they could; or they run on several nodes while one holds so many "
-        "pages that 30 % of the bandwidth idles; or 70 % of hot time is off the GPU's node."
+        sentence(
+            "watch.numa-remote.rule",
+            "Threads find 30 % fewer pages at home than they could; or they run on several nodes "
+            "while one holds so many pages that 30 % of the bandwidth idles; or 70 % of hot time is "
+            "off the GPU's node.",
+        )
     ),
     judge=judge,
     fix=(
         "numactl --cpunodebind=0 --membind=0 COMMAND",
-        "# or let `wellfed run` bind it; pages move with: migratepages PID all 0",
+        sentence(
+            "watch.numa-remote.fix-let-wellfed-run",
+            "# or let `wellfed run` bind it; pages move with: migratepages PID all 0",
+        ),
     ),
-    then="`numastat -p PID`; `wellfed check --select numa-*`.",
+    then=sentence("watch.numa-remote.then", "`numastat -p PID`; `wellfed check --select numa-*`."),
     explains=("queueing", "memory-contention"),
 )

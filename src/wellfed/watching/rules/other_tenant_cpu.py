@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, hot, percent, rates, sign
 from wellfed.watching.rules.cpu_shares import wait
 from wellfed.watching.view import View
@@ -17,9 +18,21 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         found.others,
         SYSTEM,
-        "other processes take its CPUs; one thread that waits makes all others spin at the next barrier",
-        f"others use {found.foreign_cores:.2f} of its {found.cpus} CPUs",
-        f"its threads wait {percent(found.others)} of the time they want to run, for others",
+        sentence(
+            "watch.other-tenant-cpu.other-processes-take",
+            "other processes take its CPUs; one thread that waits makes all others spin at the next barrier",
+        ),
+        sentence(
+            "watch.other-tenant-cpu.others-use-cpus",
+            "others use {foreign_cores:.2f} of its {cpus} CPUs",
+            foreign_cores=found.foreign_cores,
+            cpus=found.cpus,
+        ),
+        sentence(
+            "watch.other-tenant-cpu.threads-wait-time",
+            "its threads wait {others} of the time they want to run, for others",
+            others=percent(found.others),
+        ),
         hot(view),
         rates(view),
     )
@@ -27,16 +40,25 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="other-tenant-cpu",
-    title="Another tenant on the engine's CPUs",
+    title=sentence("watch.other-tenant-cpu.title", "Another tenant on the engine's CPUs"),
     kind=Kind.ILL,
     loss=True,
     reads="/proc/stat against the engine's own CPU time; /proc/PID/task/*/schedstat",
-    rule="Hot threads wait at least 15 % of the time they want to run, at least 10 % for others that use >= 0.2 cores.",
+    rule=sentence(
+        "watch.other-tenant-cpu.rule",
+        "Hot threads wait at least 15 % of the time they want to run, at least 10 % for others that use >= 0.2 cores.",
+    ),
     judge=judge,
     fix=(
-        "# Stop or move the others (`top` names them), lower their priority (renice 19), or reserve CPUs (cpuset);",
-        "# until then start the engine with as many threads as CPUs are free.",
+        sentence(
+            "watch.other-tenant-cpu.fix-stop-move-others",
+            "# Stop or move the others (`top` names them), lower their priority (renice 19), or reserve CPUs (cpuset);",
+        ),
+        sentence(
+            "watch.other-tenant-cpu.fix-until-then-start",
+            "# until then start the engine with as many threads as CPUs are free.",
+        ),
     ),
-    then="`top -H`: who it is.",
+    then=sentence("watch.other-tenant-cpu.then", "`top -H`: who it is."),
     explains=("queueing", "unresponsive", "gpu-launch-bound", "tokeniser-bound", "memory-contention"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.units import format_bytes
 from wellfed.watching.rules.base import Kind, Rule, Sign, percent, rates, sign
 from wellfed.watching.view import View
@@ -15,9 +16,11 @@ def judge(view: View) -> Iterable[Sign]:
     """A busy GPU with strangers on it while the engine rests, or is slower than planned."""
     engine = view.engine
     resting = engine is not None and engine.idle is not None and engine.idle > 0.9
-    slow = view.against_promise is not None and view.promise is not None and (
-        view.against_promise < 0.8 * view.promise.decode_low_tok_s / view.promise.decode_tok_s
-    )  # fmt: skip
+    slow = (
+        view.against_promise is not None
+        and view.promise is not None
+        and (view.against_promise < 0.8 * view.promise.decode_low_tok_s / view.promise.decode_tok_s)
+    )
     found: list[Sign] = []
     for gpu in view.gpus or ():
         if not gpu.foreign_pids or gpu.engine_here is False or (gpu.busy or 0.0) < 0.5:
@@ -27,9 +30,17 @@ def judge(view: View) -> Iterable[Sign]:
         found += sign(
             0.8 if slow else 0.5,
             gpu.subject,
-            "other processes compute on this GPU",
-            f"processes {', '.join(map(str, gpu.foreign_pids))} hold {format_bytes(gpu.foreign_bytes)}",
-            f"the GPU is busy {percent(gpu.busy)} of the time" + (", and no request runs" if resting else ""),
+            sentence("watch.other-tenant-gpu.other-processes", "other processes compute on this GPU"),
+            sentence(
+                "watch.other-tenant-gpu.processes-hold",
+                "processes {foreign_pids} hold {foreign_bytes}",
+                foreign_pids=", ".join(map(str, gpu.foreign_pids)),
+                foreign_bytes=format_bytes(gpu.foreign_bytes),
+            ),
+            sentence(
+                "watch.other-tenant-gpu.gpu-busy-time", "the GPU is busy {busy} of the time", busy=percent(gpu.busy)
+            )
+            + (sentence("watch.other-tenant-gpu.request-runs", ", and no request runs") if resting else ""),
             rates(view),
         )
     return found
@@ -37,12 +48,22 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="other-tenant-gpu",
-    title="Another tenant on the GPU",
+    title=sentence("watch.other-tenant-gpu.title", "Another tenant on the GPU"),
     kind=Kind.ILL,
-    reads="NVML processes and utilisation; the engine's requests; the plan's rate",
-    rule="Others hold >= 256 MiB on a GPU busy >= 50 % while the engine rests or is slower than the plan's interval.",
+    reads=sentence(
+        "watch.other-tenant-gpu.reads", "NVML processes and utilisation; the engine's requests; the plan's rate"
+    ),
+    rule=sentence(
+        "watch.other-tenant-gpu.rule",
+        "Others hold >= 256 MiB on a GPU busy >= 50 % while the engine rests or is slower than the plan's interval.",
+    ),
     judge=judge,
-    fix=("# Stop or move them; or divide the card (MIG), and plan with the part.",),
-    then="`nvidia-smi pmon`: each process's share.",
+    fix=(
+        sentence(
+            "watch.other-tenant-gpu.fix-stop-move-them",
+            "# Stop or move them; or divide the card (MIG), and plan with the part.",
+        ),
+    ),
+    then=sentence("watch.other-tenant-gpu.then", "`nvidia-smi pmon`: each process's share."),
     explains=("queueing", "gpu-launch-bound"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.units import format_bandwidth, format_bytes
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, rates, sign
 from wellfed.watching.view import View
@@ -26,26 +27,50 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         max(0.6, min(1.0, stall)),
         ENGINE,
-        "pages of the mapped model are evicted and read from storage again at every step",
-        f"{process.major_faults_per_s:.0f} major faults/s, {refaults:.0f} evicted pages needed again per second",
-        f"reads {format_bandwidth(process.read_bytes_per_s)} from storage" if process.read_bytes_per_s else None,
-        f"stalled {percent(stall)} of the time" if stall > 0.01 else None,
-        f"its control group may use {format_bytes(limit)}" if limit else None,
+        sentence(
+            "watch.paging.pages-mapped-model",
+            "pages of the mapped model are evicted and read from storage again at every step",
+        ),
+        sentence(
+            "watch.paging.major-faults-s",
+            "{major_faults:.0f} major faults/s, {refaults:.0f} evicted pages needed again per second",
+            major_faults=process.major_faults_per_s,
+            refaults=refaults,
+        ),
+        sentence(
+            "watch.paging.reads-from-storage",
+            "reads {read} from storage",
+            read=format_bandwidth(process.read_bytes_per_s),
+        )
+        if process.read_bytes_per_s
+        else None,
+        sentence("watch.paging.stalled-time", "stalled {stall} of the time", stall=percent(stall))
+        if stall > 0.01
+        else None,
+        sentence("watch.paging.control-group-may", "its control group may use {limit}", limit=format_bytes(limit))
+        if limit
+        else None,
         rates(view),
     )
 
 
 RULE = Rule(
     id="paging",
-    title="Model pages evicted from memory and read again",
+    title=sentence("watch.paging.title", "Model pages evicted from memory and read again"),
     kind=Kind.ILL,
     reads="/proc/PID/stat majflt; workingset_refault of the control group or machine; PSI; /proc/PID/io",
-    rule="At least 15 major faults/s of the engine while evicted file pages are needed again.",
+    rule=sentence(
+        "watch.paging.rule", "At least 15 major faults/s of the engine while evicted file pages are needed again."
+    ),
     judge=judge,
     fix=(
-        "# Raise the memory limit above the model, or take a smaller quantisation; --no-mmap or --mlock fails at once",
-        "# instead of crawling.",
+        sentence(
+            "watch.paging.fix-raise-memory-limit",
+            "# Raise the memory limit above the model, or take a smaller quantisation; --no-mmap or "
+            "--mlock fails at once",
+        ),
+        sentence("watch.paging.fix-instead-crawling", "# instead of crawling."),
     ),
-    then="`wellfed plan`: what the model needs against what the limit allows.",
+    then=sentence("watch.paging.then", "`wellfed plan`: what the model needs against what the limit allows."),
     explains=("queueing", "unresponsive", "memory-contention", "other-tenant-cpu", "memory-runs-out"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import Kind, Rule, Sign, percent, rates, sign
 from wellfed.watching.view import View
 
@@ -16,9 +17,19 @@ def judge(view: View) -> Iterable[Sign]:
             found += sign(
                 min(1.0, gpu.link_share),
                 gpu.subject,
-                "data crosses PCIe as fast as this link can: weights or experts in RAM, or GPUs without NVLink",
-                f"{percent(gpu.link_share)} of what {gpu.link} achieves",
-                f"the GPU is busy {percent(gpu.busy)} of the time",
+                sentence(
+                    "watch.pcie-bound.data-crosses-pcie",
+                    "data crosses PCIe as fast as this link can: weights or experts in RAM, or GPUs without NVLink",
+                ),
+                sentence(
+                    "watch.pcie-bound.what-achieves",
+                    "{link_share} of what {link} achieves",
+                    link_share=percent(gpu.link_share),
+                    link=gpu.link,
+                ),
+                sentence(
+                    "watch.pcie-bound.gpu-busy-time", "the GPU is busy {busy} of the time", busy=percent(gpu.busy)
+                ),
                 rates(view),
             )
     return found
@@ -26,15 +37,24 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="pcie-bound",
-    title="PCIe-bound",
+    title=sentence("watch.pcie-bound.title", "PCIe-bound"),
     kind=Kind.ILL,
-    reads="NVML PCIe throughput against the link's negotiated generation and width",
-    rule="At least 65 % of what the negotiated link achieves (85 % of its line rate after coding).",
+    reads=sentence("watch.pcie-bound.reads", "NVML PCIe throughput against the link's negotiated generation and width"),
+    rule=sentence(
+        "watch.pcie-bound.rule",
+        "At least 65 % of what the negotiated link achieves (85 % of its line rate after coding).",
+    ),
     judge=judge,
     fix=(
-        "# Fewer layers or experts on the CPU, or compute them there; pipeline instead of tensor parallelism;",
-        "# `wellfed check --load` tells whether the link itself is narrower than the slot.",
+        sentence(
+            "watch.pcie-bound.fix-fewer-layers-experts",
+            "# Fewer layers or experts on the CPU, or compute them there; pipeline instead of tensor parallelism;",
+        ),
+        sentence(
+            "watch.pcie-bound.fix-wellfed-check-load",
+            "# `wellfed check --load` tells whether the link itself is narrower than the slot.",
+        ),
     ),
-    then="`wellfed check --load --select pcie-*`.",
+    then=sentence("watch.pcie-bound.then", "`wellfed check --load --select pcie-*`."),
     explains=("queueing", "gpu-launch-bound"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, rates, sign
 from wellfed.watching.view import View
 
@@ -17,24 +18,40 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         engine.waiting / (engine.waiting + engine.running),
         ENGINE,
-        "more requests come than it runs at once: each waits for others to end before its first token",
-        f"{engine.waiting:.1f} waiting beside {engine.running:.1f} running"
-        + (f" of {engine.slots} slots" if engine.slots else ""),
-        f"the queue grows by {60 * grows:.1f} a minute" if grows is not None and grows > 0.01 else None,
+        sentence(
+            "watch.queueing.more-requests-come",
+            "more requests come than it runs at once: each waits for others to end before its first token",
+        ),
+        sentence(
+            "watch.queueing.waiting-beside",
+            "{waiting:.1f} waiting beside {running:.1f} running",
+            waiting=engine.waiting,
+            running=engine.running,
+        )
+        + (sentence("watch.queueing.slots", " of {slots} slots", slots=engine.slots) if engine.slots else ""),
+        sentence("watch.queueing.queue-grows-minute", "the queue grows by {grows:.1f} a minute", grows=60 * grows)
+        if grows is not None and grows > 0.01
+        else None,
         rates(view),
     )
 
 
 RULE = Rule(
     id="queueing",
-    title="Offered load above capacity: requests queue",
+    title=sentence("watch.queueing.title", "Offered load above capacity: requests queue"),
     kind=Kind.ILL,
-    reads="the engine's running and waiting requests",
-    rule="Requests wait in at least 80 % of samples.",
+    reads=sentence("watch.queueing.reads", "the engine's running and waiting requests"),
+    rule=sentence("watch.queueing.rule", "Requests wait in at least 80 % of samples."),
     judge=judge,
     fix=(
-        "# More sequences at once (llama.cpp --parallel, vLLM --max-num-seqs), where memory allows (`wellfed plan`);",
-        "# or a second copy of the engine, or fewer clients.",
+        sentence(
+            "watch.queueing.fix-more-sequences-once",
+            "# More sequences at once (llama.cpp --parallel, vLLM --max-num-seqs), where memory "
+            "allows (`wellfed plan`);",
+        ),
+        sentence("watch.queueing.fix-second-copy-engine", "# or a second copy of the engine, or fewer clients."),
     ),
-    then="`wellfed plan --concurrency N`: whether more slots fit, and what each user then gets.",
+    then=sentence(
+        "watch.queueing.then", "`wellfed plan --concurrency N`: whether more slots fit, and what each user then gets."
+    ),
 )

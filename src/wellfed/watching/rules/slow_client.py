@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import Kind, Rule, Sign, percent, rates, sign
 from wellfed.watching.view import View
 
@@ -18,19 +19,35 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         0.5,
         "client",
-        "tokens are made and sent, and a client does not read them: what it sees as slow is its own end or the network",
-        f"unread bytes in {percent(sockets.stuck)} of samples, {(sockets.unread_bytes or 0) / 1024:.0f} KiB in all",
+        sentence(
+            "watch.slow-client.tokens-made-sent",
+            "tokens are made and sent, and a client does not read them: what it sees as slow is its "
+            "own end or the network",
+        ),
+        sentence(
+            "watch.slow-client.unread-bytes-samples",
+            "unread bytes in {stuck} of samples, {unread_bytes:.0f} KiB in all",
+            stuck=percent(sockets.stuck),
+            unread_bytes=(sockets.unread_bytes or 0) / 1024,
+        ),
         rates(view),
     )
 
 
 RULE = Rule(
     id="slow-client",
-    title="A client does not read its answers",
+    title=sentence("watch.slow-client.title", "A client does not read its answers"),
     kind=Kind.ILL,
     reads="/proc/net/tcp: send queue of the engine's connections, receive queue of local clients",
-    rule="More than 2 KiB unread on a connection in at least 80 % of samples, and not falling.",
+    rule=sentence(
+        "watch.slow-client.rule", "More than 2 KiB unread on a connection in at least 80 % of samples, and not falling."
+    ),
     judge=judge,
-    fix=("# Look at the client, a proxy that buffers, or the network; the engine is not slow.",),
-    then="`ss -tnp` at the engine's port: whose connection it is.",
+    fix=(
+        sentence(
+            "watch.slow-client.fix-look-client-proxy",
+            "# Look at the client, a proxy that buffers, or the network; the engine is not slow.",
+        ),
+    ),
+    then=sentence("watch.slow-client.then", "`ss -tnp` at the engine's port: whose connection it is."),
 )

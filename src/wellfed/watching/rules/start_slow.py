@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, sign
 from wellfed.watching.view import EngineView, View
 
@@ -26,10 +27,32 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         min(0.9, probe.idle_s / (probe.idle_s + 10.0)),
         ENGINE,
-        "requests wait before they are computed: in the engine's queue, its API server, or a proxy before it",
-        f"the first token takes {probe.ttft_s:.2g} s, at least {probe.idle_s:.2g} s of it waiting"
-        + (f" (connecting takes {1e3 * probe.connect_s:.0f} ms)" if probe.connect_s is not None else ""),
-        None if counted is None else f"its own queue holds requests for {counted:.2g} s on average",
+        sentence(
+            "watch.start-slow.requests-wait-before",
+            "requests wait before they are computed: in the engine's queue, its API server, or a proxy before it",
+        ),
+        sentence(
+            "watch.start-slow.first-token-takes",
+            "the first token takes {ttft:.2g} s, at least {idle:.2g} s of it waiting",
+            ttft=probe.ttft_s,
+            idle=probe.idle_s,
+        )
+        + (
+            sentence(
+                "watch.start-slow.connecting-takes-ms",
+                " (connecting takes {connect:.0f} ms)",
+                connect=1e3 * probe.connect_s,
+            )
+            if probe.connect_s is not None
+            else ""
+        ),
+        None
+        if counted is None
+        else sentence(
+            "watch.start-slow.own-queue-holds",
+            "its own queue holds requests for {counted:.2g} s on average",
+            counted=counted,
+        ),
     )
 
 
@@ -41,13 +64,24 @@ def _full(engine: EngineView) -> bool:
 
 RULE = Rule(
     id="start-slow",
-    title="Requests wait before they are computed",
+    title=sentence("watch.start-slow.title", "Requests wait before they are computed"),
     kind=Kind.ILL,
-    reads="requests of our own (--probe): time to the first token of a line of prompt, time between tokens",
-    rule="At least 2 answers: the first token takes 1 s longer than the prompt could at the speed of decoding, and "
-    "that is most of it.",
+    reads=sentence(
+        "watch.start-slow.reads",
+        "requests of our own (--probe): time to the first token of a line of prompt, time between tokens",
+    ),
+    rule=sentence(
+        "watch.start-slow.rule",
+        "At least 2 answers: the first token takes 1 s longer than the prompt could at the speed "
+        "of decoding, and that is most of it.",
+    ),
     judge=judge,
-    fix=("# More sequences at once or more copies of the engine; or look at the proxy between.",),
-    then="The engine's own queue (its /metrics); the same request past the proxy.",
+    fix=(
+        sentence(
+            "watch.start-slow.fix-more-sequences-once",
+            "# More sequences at once or more copies of the engine; or look at the proxy between.",
+        ),
+    ),
+    then=sentence("watch.start-slow.then", "The engine's own queue (its /metrics); the same request past the proxy."),
     like="queueing",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
@@ -19,20 +20,25 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         share,
         SYSTEM,
-        "the hypervisor runs other machines on these CPUs",
-        f"{host.stolen_cores:.2f} cores stolen, {percent(share)} of the time wanted",
+        sentence("watch.stolen.hypervisor-runs", "the hypervisor runs other machines on these CPUs"),
+        sentence(
+            "watch.stolen.cores-stolen-time",
+            "{stolen_cores:.2f} cores stolen, {share} of the time wanted",
+            stolen_cores=host.stolen_cores,
+            share=percent(share),
+        ),
     )
 
 
 RULE = Rule(
     id="cpu-stolen",
-    title="CPU time stolen by the hypervisor",
+    title=sentence("watch.stolen.title", "CPU time stolen by the hypervisor"),
     kind=Kind.ILL,
     loss=True,
     reads="/proc/stat: steal",
-    rule="At least 10 % of the CPU time that is wanted is stolen.",
+    rule=sentence("watch.stolen.rule", "At least 10 % of the CPU time that is wanted is stolen."),
     judge=judge,
-    fix=("# Dedicated or pinned vCPUs, or another instance type.",),
-    then="Steal over a day: neighbours come and go.",
+    fix=(sentence("watch.stolen.fix-dedicated-pinned", "# Dedicated or pinned vCPUs, or another instance type."),),
+    then=sentence("watch.stolen.then", "Steal over a day: neighbours come and go."),
     explains=("queueing", "unresponsive", "gpu-launch-bound", "tokeniser-bound", "memory-contention"),
 )

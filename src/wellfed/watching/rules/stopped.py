@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
@@ -16,21 +17,23 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         1.0,
         ENGINE,
-        "the process is stopped: it gets no CPU until it is continued",
-        f"state T in {percent(process.stopped)} of samples",
-        f"unanswered for {view.engine.waited_s:.0f} s" if view.engine and view.engine.waited_s else None,
+        sentence("watch.stopped.process-stopped-gets", "the process is stopped: it gets no CPU until it is continued"),
+        sentence("watch.stopped.state-t-samples", "state T in {stopped} of samples", stopped=percent(process.stopped)),
+        sentence("watch.stopped.unanswered-s", "unanswered for {waited:.0f} s", waited=view.engine.waited_s)
+        if view.engine and view.engine.waited_s
+        else None,
         fix=(f"kill -CONT {process.pid}",),
     )
 
 
 RULE = Rule(
     id="stopped",
-    title="The engine is stopped (SIGSTOP, job control, debugger, frozen)",
+    title=sentence("watch.stopped.title", "The engine is stopped (SIGSTOP, job control, debugger, frozen)"),
     kind=Kind.ILL,
     reads="/proc/PID/stat: the state",
-    rule="State T or t in at least half of the samples.",
+    rule=sentence("watch.stopped.rule", "State T or t in at least half of the samples."),
     judge=judge,
     fix=("kill -CONT PID",),
-    then="Who stopped it: a shell's job control (Ctrl-Z), a debugger, `docker pause`.",
+    then=sentence("watch.stopped.then", "Who stopped it: a shell's job control (Ctrl-Z), a debugger, `docker pause`."),
     explains=("*",),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.units import format_bytes
 from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
@@ -19,21 +20,38 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         max(0.6, host.memory_pressure or 0.0),
         SYSTEM,
-        "memory is short: the engine's own pages go to swap and come back",
-        f"{format_bytes(process.swap_bytes)} of the engine is in swap",
-        f"{host.swap_pages_per_s:.0f} pages/s move",
-        f"somebody waited for memory {percent(host.memory_pressure)} of the time" if host.memory_pressure else None,
+        sentence(
+            "watch.swapping.memory-short-engine", "memory is short: the engine's own pages go to swap and come back"
+        ),
+        sentence(
+            "watch.swapping.engine-swap",
+            "{swap_bytes} of the engine is in swap",
+            swap_bytes=format_bytes(process.swap_bytes),
+        ),
+        sentence("watch.swapping.pages-s-move", "{swap_pages:.0f} pages/s move", swap_pages=host.swap_pages_per_s),
+        sentence(
+            "watch.swapping.somebody-waited",
+            "somebody waited for memory {memory_pressure} of the time",
+            memory_pressure=percent(host.memory_pressure),
+        )
+        if host.memory_pressure
+        else None,
     )
 
 
 RULE = Rule(
     id="swapping",
-    title="Swapping",
+    title=sentence("watch.swapping.title", "Swapping"),
     kind=Kind.ILL,
     reads="/proc/PID/status VmSwap; /proc/vmstat pswpin, pswpout",
-    rule="The engine has pages in swap while at least 100 pages/s move.",
+    rule=sentence("watch.swapping.rule", "The engine has pages in swap while at least 100 pages/s move."),
     judge=judge,
-    fix=("# Less on this machine, a smaller model or context; --mlock keeps the model in RAM.",),
-    then="`wellfed plan`: what the model needs against what is free.",
+    fix=(
+        sentence(
+            "watch.swapping.fix-less-machine-smaller",
+            "# Less on this machine, a smaller model or context; --mlock keeps the model in RAM.",
+        ),
+    ),
+    then=sentence("watch.swapping.then", "`wellfed plan`: what the model needs against what is free."),
     explains=("queueing", "unresponsive", "memory-runs-out", "memory-contention"),
 )

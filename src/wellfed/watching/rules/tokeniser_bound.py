@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, rates, sign
 from wellfed.watching.rules.feeding import hottest, waiting_gpu
 from wellfed.watching.view import View
@@ -22,22 +23,51 @@ def judge(view: View) -> Iterable[Sign]:
     return sign(
         idle,
         ENGINE,
-        "one thread of the API server is busy with text (templates, tokens, JSON), and the engine behind it waits",
-        f"API thread {api.name} runs {percent(api.busy)} of the time; engine threads at most {percent(engine.busy)}",
-        f"the GPU is busy {percent(gpu.busy)} of the time" if gpu else None,
-        f"{accepting:.0f} connections not accepted yet" if accepting else None,
+        sentence(
+            "watch.tokeniser-bound.one-thread-api",
+            "one thread of the API server is busy with text (templates, tokens, JSON), and the engine behind it waits",
+        ),
+        sentence(
+            "watch.tokeniser-bound.api-thread-runs",
+            "API thread {api} runs {busy} of the time; engine threads at most {busy2}",
+            api=api.name,
+            busy=percent(api.busy),
+            busy2=percent(engine.busy),
+        ),
+        sentence("watch.tokeniser-bound.gpu-busy-time", "the GPU is busy {busy} of the time", busy=percent(gpu.busy))
+        if gpu
+        else None,
+        sentence(
+            "watch.tokeniser-bound.connections-accepted",
+            "{accepting:.0f} connections not accepted yet",
+            accepting=accepting,
+        )
+        if accepting
+        else None,
         rates(view),
     )
 
 
 RULE = Rule(
     id="tokeniser-bound",
-    title="Tokenisation or API server is the bottleneck",
+    title=sentence("watch.tokeniser-bound.title", "Tokenisation or API server is the bottleneck"),
     kind=Kind.ILL,
-    reads="CPU time by thread of the API server's process and of the engine's; NVML utilisation",
-    rule="A thread of the API server above 90 % of a core, every engine thread below 85 %, GPU busy below 85 %.",
+    reads=sentence(
+        "watch.tokeniser-bound.reads",
+        "CPU time by thread of the API server's process and of the engine's; NVML utilisation",
+    ),
+    rule=sentence(
+        "watch.tokeniser-bound.rule",
+        "A thread of the API server above 90 % of a core, every engine thread below 85 %, GPU busy below 85 %.",
+    ),
     judge=judge,
-    fix=("# More API processes (vLLM --api-server-count), several tokenizer workers, shorter prompts, streaming off.",),
-    then="The same load with prompts of token ids instead of text.",
+    fix=(
+        sentence(
+            "watch.tokeniser-bound.fix-more-api-processes",
+            "# More API processes (vLLM --api-server-count), several tokenizer workers, shorter "
+            "prompts, streaming off.",
+        ),
+    ),
+    then=sentence("watch.tokeniser-bound.then", "The same load with prompts of token ids instead of text."),
     explains=("queueing",),
 )

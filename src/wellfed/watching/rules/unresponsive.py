@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
 _IDLE_CORES = 0.05
 _LEAST, _LONG_S = 2, 20.0
-_NOBODY = {"closed": "nothing listens at its address", "unreachable": "its address cannot be reached from here"}
+_NOBODY = {
+    "closed": sentence("watch.unresponsive.nothing-listens", "nothing listens at its address"),
+    "unreachable": sentence("watch.unresponsive.address-cannot", "its address cannot be reached from here"),
+}
 _OURS = ("key", "refused", "certificate", "busy", "closed", "unreachable")  # no word on whether the engine works
 
 
@@ -28,22 +32,38 @@ def _silent(view: View, silent: float, asleep: bool) -> list[Sign]:
     trouble = view.engine.trouble if view.engine is not None else None
     if trouble in _NOBODY:
         return _nobody(view, silent, trouble)
-    why = "its threads do not run: a deadlock, or it waits for something outside" if asleep else "nothing else is seen"
+    why = (
+        sentence(
+            "watch.unresponsive.threads-do-run", "its threads do not run: a deadlock, or it waits for something outside"
+        )
+        if asleep
+        else sentence("watch.unresponsive.nothing-else-seen", "nothing else is seen")
+    )
     return sign(
         0.9,
         ENGINE,
-        f"it does not answer, and {why}",
-        f"no answer in {percent(silent)} of samples",
-        None if cores is None else f"uses {cores:.2f} cores",
+        sentence("watch.unresponsive.does-answer", "it does not answer, and {why}", why=why),
+        sentence("watch.unresponsive.no-answer-samples", "no answer in {silent} of samples", silent=percent(silent)),
+        None if cores is None else sentence("watch.unresponsive.uses-cores", "uses {cores:.2f} cores", cores=cores),
         view.engine.error if view.engine else None,
     )
 
 
 def _nobody(view: View, silent: float, trouble: str) -> list[Sign]:
     """Connections are refused, or lead nowhere: that says nothing of the threads of any engine."""
-    fix = "# Is the address right, and has the engine been started? `wellfed ps`; `ss -ltnp` shows who listens."
+    fix = sentence(
+        "watch.unresponsive.address-right-engine",
+        "# Is the address right, and has the engine been started? `wellfed ps`; `ss -ltnp` shows who listens.",
+    )
     error = view.engine.error if view.engine else None
-    return sign(0.9, ENGINE, _NOBODY[trouble], f"no answer in {percent(silent)} of samples", error, fix=(fix,))
+    return sign(
+        0.9,
+        ENGINE,
+        _NOBODY[trouble],
+        sentence("watch.unresponsive.no-answer-samples", "no answer in {silent} of samples", silent=percent(silent)),
+        error,
+        fix=(fix,),
+    )
 
 
 def _failing(view: View) -> list[Sign]:
@@ -58,21 +78,40 @@ def _failing(view: View) -> list[Sign]:
     return sign(
         0.9,
         ENGINE,
-        "requests fail" if failed else "requests are not answered",
-        f"{percent(probe.failed)} of {probe.asked} requests of our own failed" if failed else None,
-        f"one has waited for {probe.waited_s:.0f} s" if hangs else None,
+        sentence("watch.unresponsive.requests-fail", "requests fail")
+        if failed
+        else sentence("watch.unresponsive.requests-answered", "requests are not answered"),
+        sentence(
+            "watch.unresponsive.requests-our-own",
+            "{failed} of {asked} requests of our own failed",
+            failed=percent(probe.failed),
+            asked=probe.asked,
+        )
+        if failed
+        else None,
+        sentence("watch.unresponsive.one-waited-s", "one has waited for {waited:.0f} s", waited=probe.waited_s)
+        if hangs
+        else None,
         probe.error,
     )
 
 
 RULE = Rule(
     id="unresponsive",
-    title="The engine does not answer and does not work",
+    title=sentence("watch.unresponsive.title", "The engine does not answer and does not work"),
     kind=Kind.ILL,
-    reads="the endpoint, CPU time of all threads; requests of our own (--probe)",
-    rule="No answer in half of the samples, or half of at least 2 probes failed, or the only one has waited for 20 s; "
-    "and less than 0.05 cores used, where that can be seen.",
+    reads=sentence("watch.unresponsive.reads", "the endpoint, CPU time of all threads; requests of our own (--probe)"),
+    rule=sentence(
+        "watch.unresponsive.rule",
+        "No answer in half of the samples, or half of at least 2 probes failed, or the only one "
+        "has waited for 20 s; and less than 0.05 cores used, where that can be seen.",
+    ),
     judge=judge,
-    fix=("# Restart it; before that, `py-spy dump` or gdb tells where its threads wait.",),
-    then="Where its threads wait: /proc/PID/task/*/wchan and stack.",
+    fix=(
+        sentence(
+            "watch.unresponsive.fix-restart-before-py",
+            "# Restart it; before that, `py-spy dump` or gdb tells where its threads wait.",
+        ),
+    ),
+    then=sentence("watch.unresponsive.then", "Where its threads wait: /proc/PID/task/*/wchan and stack."),
 )

@@ -7,6 +7,7 @@ import time
 
 from wellfed.asking.address import Address, AskingError, Trouble
 from wellfed.asking.document import fetch, json_of
+from wellfed.message import sentence
 from wellfed.watching.sample import Engine
 from wellfed.watching.samplers import llamacpp
 from wellfed.watching.samplers.sglang import SGLANG
@@ -82,8 +83,18 @@ def parsed(t: float, answer_s: float, status: int, text: str, slots: object) -> 
     if (status == 200 and llamacpp.PREFIX in text) or isinstance(slots, list):
         return llamacpp.engine(t, answer_s, text if status == 200 else "", slots)
     if status in (401, 403):
-        why = f"it wants a key, or another one (HTTP {status}): --api-key-file"
+        why = sentence(
+            "endpoint.wants-key-another",
+            "it wants a key, or another one (HTTP {status}): --api-key-file",
+            status=status,
+        )
         return Engine(t=t, answers=True, answer_s=answer_s, error=why, trouble=Trouble.KEY.value)
-    why = "it has no /metrics" if status in (404, 405, 501) else f"its /metrics answer HTTP {status}"
-    why = "its /metrics are of no engine known here" if status == 200 else why
+    why = (
+        sentence("endpoint.metrics", "it has no /metrics")
+        if status in (404, 405, 501)
+        else sentence("endpoint.metrics-answer-http", "its /metrics answer HTTP {status}", status=status)
+    )
+    why = (
+        sentence("endpoint.metrics-engine-known", "its /metrics are of no engine known here") if status == 200 else why
+    )
     return Engine(t=t, answers=True, answer_s=answer_s, error=why)

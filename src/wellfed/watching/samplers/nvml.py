@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from wellfed.message import sentence
 from wellfed.watching.sample import Gpu, GpuProcess
 
 _REASONS = {  # nvmlClocksEventReasons
@@ -131,7 +132,7 @@ def open_nvml(nodes: Callable[[str], int | None]) -> GpuSampler | str:
     try:
         import pynvml
     except ImportError:
-        return "nvidia-ml-py is not installed"
+        return sentence("nvml.nvidia-ml-py", "nvidia-ml-py is not installed")
     try:
         return GpuSampler(pynvml, nodes)
     except (pynvml.NVMLError, OSError) as error:

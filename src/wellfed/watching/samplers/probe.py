@@ -17,6 +17,7 @@ from wellfed.asking.address import Address, AskingError, Trouble
 from wellfed.asking.document import served_models
 from wellfed.asking.question import PROBES, question
 from wellfed.asking.stream import Reply
+from wellfed.message import sentence
 from wellfed.watching.sample import Probe
 
 TOKENS = 16
@@ -103,7 +104,7 @@ class ProbeSampler:
             try:
                 return await task
             except asyncio.CancelledError:
-                return Reply(0.0, error="given up", trouble=Trouble.SILENT)
+                return Reply(0.0, error=sentence("probe.given-up", "given up"), trouble=Trouble.SILENT)
             finally:
                 with self._lock:
                     self._open = None

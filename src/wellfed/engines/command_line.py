@@ -1,0 +1,232 @@
+"""A command line that somebody runs, as it is typed: which engine, which model, what it pins.
+
+Read: the engines' own programs and modules, container images whose entry point is one, environment variables that stand
+for flags. numactl, docker and their like in front of a program are passed over.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
+
+from wellfed.engines import ollama
+from wellfed.engines.flags import MODEL, SETTINGS, SWITCHES
+from wellfed.engines.pins import Pins, pinned
+from wellfed.engines.setters import Setter
+from wellfed.engines.versions import Version, version
+from wellfed.errors import BadInput
+from wellfed.message import Listing, message
+from wellfed.nouns.layout import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command line, read: engine, model as it names it, what it pins.
+
+    `serves`: a server, not a single answer or a benchmark. `version`: as an image's tag tells. `gpus`: as
+    CUDA_VISIBLE_DEVICES and its kin tell, by number; None where they do not.
+    """
+
+    engine: Engine
+    model: str
+    pins: Pins
+    words: tuple[str, ...] = field(default=())
+    serves: bool = True
+    version: Version | None = None
+    gpus: tuple[int, ...] | None = None
+
+
+_PROGRAMS = {
+    "llama-server": Engine.LLAMA_CPP, "llama-cli": Engine.LLAMA_CPP, "server": Engine.LLAMA_CPP,
+    "llama-bench": Engine.LLAMA_CPP, "llama-completion": Engine.LLAMA_CPP, "llama-mtmd-cli": Engine.LLAMA_CPP,
+    "llama-server.exe": Engine.LLAMA_CPP, "llama-cli.exe": Engine.LLAMA_CPP, "llama-embedding": Engine.LLAMA_CPP,
+    "llama-batched-bench": Engine.LLAMA_CPP, "llama-sweep-bench": Engine.IK_LLAMA_CPP,
+    "vllm": Engine.VLLM, "sglang": Engine.SGLANG, "trtllm-serve": Engine.TENSORRT_LLM,
+    "mlx_lm.server": Engine.MLX, "mlx_lm.generate": Engine.MLX, "mlx_lm.chat": Engine.MLX,
+    "ollama": Engine.LLAMA_CPP, "ollama.exe": Engine.LLAMA_CPP,
+}  # fmt: skip
+_MODULES = {
+    "sglang.launch_server": Engine.SGLANG, "vllm.entrypoints.openai.api_server": Engine.VLLM,
+    "wellfed.launch.embedded": Engine.LLAMA_CPP, "mlx_lm": Engine.MLX, "mlx_vlm.server": Engine.MLX,
+}  # fmt: skip
+# Images that start an engine by themselves: the words after their name are its own.
+_IMAGES = {
+    "vllm/vllm-openai": Engine.VLLM, "rocm/vllm": Engine.VLLM, "ggml-org/llama.cpp": Engine.LLAMA_CPP,
+    "ggerganov/llama.cpp": Engine.LLAMA_CPP, "ollama/ollama": Engine.LLAMA_CPP,
+}  # fmt: skip
+_SINGLE = frozenset({"llama-cli", "llama-bench", "llama-completion", "llama-mtmd-cli", "llama-cli.exe"})
+_NOT_MODELS = frozenset({"serve", "run", "server", "generate", "chat", "api_server", "start", "show", "ps"})
+_VISIBLE = frozenset({
+    "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK", "NVIDIA_VISIBLE_DEVICES",
+    "GGML_VK_VISIBLE_DEVICES", "ASCEND_RT_VISIBLE_DEVICES",
+})  # fmt: skip
+# Flags that only ik_llama.cpp has: its server has the same name.
+_ONLY_IK = frozenset({
+    "mla", "mla-use", "amb", "attention-max-batch", "rtr", "run-time-repack", "fmoe", "fused-moe", "ser",
+    "smart-expert-reduction", "no-fused-moe", "gr", "graph-reuse",
+})  # fmt: skip
+_WINDOWS_PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:|\.{1,2})\\[^\s\"'*|()]*")
+_STAGES = "VLLM_PP_LAYER_PARTITION"
+_VARIABLE = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)", re.DOTALL)
+
+
+def command(text: str) -> Command:
+    """A command line as it is typed.
+
+    Raises BadInput where no engine's program or no model is in it, and for values that cannot be.
+    """
+    try:
+        words = shlex.split(_joined(text), comments="\n" in text.strip())
+    except ValueError as error:
+        raise BadInput(message("command.quotes", "the command line's quotes do not match")) from error
+    found = _found(words)
+    variables = _variables(words)
+    if found.name.startswith("ollama"):
+        return _ollama(found, variables, words)
+    pairs, positional = _flags(found.rest, SETTINGS[found.engine])
+    pairs = [*_from_variables(variables), *pairs]
+    model = _model(pairs, positional)
+    if model is None:
+        raise BadInput(message("command.no-model", "the command line names no model"))
+    engine = _variant(found.engine, {key for key, _ in pairs})
+    pins = pinned(engine, pairs, strict=False)
+    serves = found.name not in _SINGLE and "generate" not in positional
+    return Command(engine, model, pins, tuple(words), serves, found.version, _visible(variables))
+
+
+def _joined(text: str) -> str:
+    """Lines that are continued, as POSIX shells, cmd.exe and PowerShell continue them, in one."""
+    text = re.sub(r"[\\^`][ \t]*\r?\n", " ", text)
+    return _WINDOWS_PATH.sub(lambda match: match[0].replace("\\", "/"), text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    engine: Engine
+    name: str
+    rest: list[str]
+    version: Version | None = None
+
+
+def _found(words: list[str]) -> _Found:
+    """The engine's program, module or image, and the words after it."""
+    for index, word in enumerate(words):
+        name = PurePath(word.replace("\\", "/")).name
+        if name in _PROGRAMS and not (name == "server" and index and not word.endswith("/server")):
+            return _Found(_PROGRAMS[name], name, words[index + 1 :])
+        if word in _MODULES:
+            return _Found(_MODULES[word], word, words[index + 1 :])
+    for index, word in enumerate(words):
+        name, _, tag = word.removeprefix("docker.io/").removeprefix("ghcr.io/").partition(":")
+        if name in _IMAGES:
+            label = "ollama" if name.startswith("ollama") else name
+            return _Found(_IMAGES[name], label, words[index + 1 :], _of_tag(_IMAGES[name], tag))
+    said = message("command.no-engine", "no engine's program is in the command line")
+    programs = Listing(tuple(sorted({*_PROGRAMS, *_MODULES})))
+    raise BadInput(said, message("command.no-engine.hint", "programs that are read: {programs}", programs=programs))
+
+
+def _of_tag(engine: Engine, tag: str) -> Version | None:
+    """vLLM's images are tagged by version."""
+    if engine is Engine.VLLM and re.fullmatch(r"v\d+\.\d+(\.\d+)?\w*", tag):
+        return version(engine, tag)
+    return None
+
+
+def _variables(words: list[str]) -> dict[str, str]:
+    """NAME=VALUE words: of the shell in front of a program, of `docker run -e`."""
+    matches = (_VARIABLE.fullmatch(word.removeprefix("$env:").removeprefix("-e").lstrip()) for word in words)
+    return {match[1]: match[2] for match in matches if match}
+
+
+def tells(variable: str) -> bool:
+    """Whether an environment variable of this name tells an engine something that is read here."""
+    return variable in _VISIBLE or variable.startswith(("LLAMA_ARG_", "OLLAMA_")) or variable == _STAGES
+
+
+def _from_variables(variables: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """llama.cpp's LLAMA_ARG_CTX_SIZE=8192 is `--ctx-size 8192`; vLLM's stages of a pipeline have no flag."""
+    for name, value in variables.items():
+        if name == _STAGES:
+            yield "pp-layer-partition", value
+        if name.startswith("LLAMA_ARG_"):
+            flag = name.removeprefix("LLAMA_ARG_").lower().replace("_", "-")
+            yield (
+                {"n-parallel": "parallel", "hf-repo": "hf-repo", "ubatch": "ubatch-size", "batch": "batch-size"}.get(
+                    flag, flag
+                ),
+                value,
+            )
+
+
+def _visible(variables: Mapping[str, str]) -> tuple[int, ...] | None:
+    """Which GPUs the first such variable leaves to be seen; of those named by UUID the first so many."""
+    for name in sorted(_VISIBLE & variables.keys()):
+        value = variables[name].strip()
+        if value.lower() == "all":
+            return None
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        if not parts or parts[0] in ("-1", "none", "void"):
+            return ()
+        return tuple(map(int, parts)) if all(part.isdigit() for part in parts) else tuple(range(len(parts)))
+    return None
+
+
+def _variant(engine: Engine, flags: set[str]) -> Engine:
+    """The fork that only has such flags."""
+    if any(key.startswith("kt-") for key in flags):
+        return Engine.KTRANSFORMERS
+    return Engine.IK_LLAMA_CPP if engine is Engine.LLAMA_CPP and flags & _ONLY_IK else engine
+
+
+def _model(pairs: Iterable[tuple[str, str]], positional: Iterable[str]) -> str | None:
+    named = {key: value for key, value in pairs if key in MODEL}
+    keys = ("model", "m", "model-path", "hf", "hf-repo", "hfr", "model-name", "mu", "model-url")
+    found = next((named[key] for key in keys if named.get(key)), None)
+    return found or next((word for word in positional if word not in _NOT_MODELS and "=" not in word), None)
+
+
+def _ollama(found: _Found, variables: Mapping[str, str], words: list[str]) -> Command:
+    """Ollama's settings stand in its environment; the model is the word after `run`."""
+    flags, positional = _flags(found.rest, {})
+    model = next((word for word in positional if word not in _NOT_MODELS), None)
+    if model is None:
+        said = message("command.ollama-model", "the command line names no model")
+        raise BadInput(said, message("command.ollama-model.hint", "for example: ollama run qwen3:32b"))
+    settings = [(key, value) for key, value in variables.items() if key.startswith("OLLAMA_")]
+    pins = ollama.pins([*settings, *flags])
+    return Command(Engine.LLAMA_CPP, model, pins, tuple(words), version=ollama.version(""), gpus=_visible(variables))
+
+
+def _flags(words: list[str], known: Mapping[str, Setter]) -> tuple[list[tuple[str, str]], list[str]]:
+    """(flag, value) pairs and words that belong to none. A flag's value is the next word that is no flag itself."""
+    pairs, positional = [], []
+    rest = iter(enumerate(words))
+    for index, word in rest:
+        if not word.startswith("-") or _number(word):
+            positional.append(word)
+            continue
+        name, has_value, value = word.lstrip("-").partition("=")
+        name = name if name in known else name.replace("_", "-")
+        after = words[index + 1] if index + 1 < len(words) else None
+        follows = after is not None and (not after.startswith("-") or _number(after))
+        if not has_value and after is not None and follows and _takes(name, after):
+            value = after
+            next(rest, None)
+        pairs.append((name, value))
+    return pairs, positional
+
+
+_STATES = frozenset({"on", "off", "auto", "true", "false", "0", "1"})
+
+
+def _takes(name: str, after: str) -> bool:
+    """Whether the word after a flag is its value: of switches only a state."""
+    return after.lower() in _STATES if name in SWITCHES or name in ("fa", "flash-attn") else True
+
+
+def _number(word: str) -> bool:
+    return word.lstrip("-").replace(".", "", 1).isdigit()

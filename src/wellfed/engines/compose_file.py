@@ -1,0 +1,99 @@
+"""Engines in a compose file: each service's image, environment and command as one command line.
+
+Source: the Compose specification (services, environment, entrypoint, command, deploy.resources.reservations.devices).
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from wellfed.engines.command_line import command
+from wellfed.errors import BadInput
+from wellfed.message import Listing, message
+
+
+def engine_lines(text: str) -> dict[str, str]:
+    """Service name -> command line, of services that run an engine. Raises BadInput for text that is no such file."""
+    try:
+        told = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadInput(message("compose.unread", "this is no compose file: its YAML cannot be read")) from error
+    except RecursionError as error:
+        raise BadInput(message("compose.unread", "this is no compose file: its YAML cannot be read")) from error
+    services = told.get("services") if isinstance(told, dict) else None
+    if not isinstance(services, dict):
+        raise BadInput(message("compose.services", "this is no compose file: it has no services"))
+    lines = {str(name): _line(service) for name, service in services.items() if isinstance(service, dict)}
+    return {name: line for name, line in lines.items() if _is_engine(line)}
+
+
+def chosen_line(text: str, service: str = "") -> str:
+    """The line of the named service, or of the only one. Raises BadInput where there is none, or more than one."""
+    lines = engine_lines(text)
+    if service and service in lines:
+        return lines[service]
+    if not lines or service:
+        said = message("compose.none", "no service here runs an engine that is read")
+        hint = message("compose.none.hint", "services that do: {names}", names=Listing(tuple(lines))) if lines else None
+        raise BadInput(said, hint)
+    if len(lines) > 1:
+        said = message("compose.several", "several services run engines: {names}", names=Listing(tuple(lines)))
+        raise BadInput(said, message("compose.several.hint", "name one: FILE#SERVICE"))
+    return next(iter(lines.values()))
+
+
+def _is_engine(line: str) -> bool:
+    try:
+        command(line)
+    except BadInput:
+        return False
+    return True
+
+
+def _line(service: Mapping[str, Any]) -> str:
+    seen = _visible(service)
+    environment = [f"{name}={value}" for name, value in {**_environment(service), **seen}.items()]
+    words = [
+        *environment,
+        str(service.get("image", "")),
+        *_words(service.get("entrypoint")),
+        *_words(service.get("command")),
+    ]
+    return shlex.join(word for word in words if word)
+
+
+def _environment(service: Mapping[str, Any]) -> dict[str, str]:
+    told = service.get("environment")
+    if isinstance(told, dict):
+        return {str(name): str(value) for name, value in told.items() if value is not None}
+    pairs = [str(entry).partition("=") for entry in told] if isinstance(told, list) else []
+    return {name: value for name, found, value in pairs if found}
+
+
+def _words(told: object) -> list[str]:
+    if isinstance(told, list):
+        return [str(word) for word in told]
+    try:
+        return shlex.split(told) if isinstance(told, str) else []
+    except ValueError as error:
+        raise BadInput(message("command.quotes", "the command line's quotes do not match")) from error
+
+
+def _visible(service: Mapping[str, Any]) -> dict[str, str]:
+    """GPUs that are reserved, by number or count, as the variable that shows them."""
+    node: object = service
+    for key in ("deploy", "resources", "reservations", "devices"):
+        node = node.get(key) if isinstance(node, dict) else None
+    for device in node if isinstance(node, list) else ():
+        if not isinstance(device, dict):
+            continue
+        numbers, count = device.get("device_ids"), device.get("count")
+        if isinstance(numbers, list) and numbers:
+            return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, numbers))}
+        if isinstance(count, int):
+            return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, range(count)))}
+    return {}

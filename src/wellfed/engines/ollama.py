@@ -1,0 +1,112 @@
+"""Ollama: llama.cpp with defaults of its own. `--engine ollama`, `ollama@0.5.4`, `OLLAMA_... ollama run qwen3:32b`.
+
+Context, slots and KV type stand in its server's environment; layers that do not fit on GPUs go to the CPU, whole ones,
+unasked. Sources: docs/context-length.mdx and docs/faq.mdx of ollama/ollama (context by VRAM; earlier 4096, until 0.5.12
+2048; one request at a time, earlier four where they fit); docs/modelfile.mdx (num_ctx, num_gpu, num_batch, num_thread).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wellfed.engines.pins import Pins
+from wellfed.engines.setters import Change, field, whole
+from wellfed.engines.setters_local import gpu_layers, kv
+from wellfed.engines.versions import FRONT, Version
+from wellfed.errors import BadInput
+from wellfed.message import message
+from wellfed.nouns.layout import Engine, Layout
+from wellfed.units import GIB
+
+NAME = "ollama"
+_BY_VRAM = ((48 * GIB, 262_144), (24 * GIB, 32_768), (0, 4096))
+_NEARLY = 0.95  # cards that are sold as 24 GB show a little less
+_BY_VRAM_SINCE, _FIRST_4096, _ONE_SLOT_SINCE, _FLASH_SINCE = (0, 15, 0), (0, 5, 13), (0, 10, 0), (0, 12, 0)
+_SLOTS_BEFORE = 4
+_KV_TYPES = ("f16", "q8_0", "q4_0")
+
+
+def version(text: str) -> Version:
+    """A version of Ollama ("" the newest that is known). Raises BadInput for text that is none."""
+    release = re.fullmatch(r"v?(\d+)\.(\d+)(?:\.(\d+))?[\w.+-]*", text)
+    if text and release is None:
+        said = message("ollama.version", "{text} is no version of Ollama", text=text)
+        raise BadInput(said, message("ollama.version.hint", "for example ollama@0.15"))
+    numbers = (int(release[1]), int(release[2]), int(release[3] or 0)) if release else (99, 0, 0)
+    flash = (("flash", "1" if numbers >= _FLASH_SINCE else "0"),)
+    return Version(Engine.LLAMA_CPP, f"{NAME} {text}".strip(), numbers, ((FRONT, NAME), *flash))
+
+
+def is_ollama(layout: Layout) -> bool:
+    """Whether a layout is run by Ollama."""
+    return (FRONT, NAME) in layout.options
+
+
+def default_context(chosen: Version, vram_bytes: float) -> int:
+    """Tokens where nobody names a context: by all GPUs' memory together; of older versions one number."""
+    if chosen.numbers < _FIRST_4096:
+        return 2048
+    if chosen.numbers < _BY_VRAM_SINCE:
+        return 4096
+    return next(context for least, context in _BY_VRAM if vram_bytes >= _NEARLY * least)
+
+
+def default_slots(chosen: Version) -> int:
+    """Requests at a time, each with a context of its own."""
+    return 1 if chosen.numbers >= _ONE_SLOT_SINCE else _SLOTS_BEFORE
+
+
+def pins(settings: Iterable[tuple[str, str]]) -> Pins:
+    """What environment variables of the server and parameters of a model pin. Raises BadInput for what cannot be."""
+    changes: list[Change] = []
+    context: int | None = None
+    slots: int | None = None
+    ignored: list[str] = []
+    places = False
+    for name, value in settings:
+        try:
+            match name:
+                case "OLLAMA_CONTEXT_LENGTH" | "num_ctx":
+                    context = whole(value) or None
+                case "OLLAMA_NUM_PARALLEL":
+                    slots = whole(value) or None
+                    changes += [field("max_sequences")(value)] if slots else []
+                case "OLLAMA_KV_CACHE_TYPE":
+                    changes += _cache(value)
+                case "OLLAMA_FLASH_ATTENTION":
+                    changes.append(_flash(value))
+                case "num_gpu":
+                    changes.append(gpu_layers(value))
+                    places = True
+                case "num_batch":
+                    changes.append(field("ubatch_tokens")(value))
+                case "num_thread":
+                    changes.append(field("threads")(value))
+                case (
+                    "OLLAMA_HOST"
+                    | "OLLAMA_KEEP_ALIVE"
+                    | "OLLAMA_MODELS"
+                    | "OLLAMA_DEBUG"
+                    | "OLLAMA_ORIGINS"
+                    | "verbose"
+                ):
+                    pass
+                case _:
+                    ignored.append(name)
+        except ValueError as error:
+            said = message("ollama.value", "{key} cannot be {value}", key=name, value=value or "empty")
+            raise BadInput(said, message("ollama.value.hint", "as Ollama's own documentation has it")) from error
+    return Pins(tuple(changes), context, slots, tuple(ignored), places=places)
+
+
+def _cache(value: str) -> list[Change]:
+    if value.lower() not in _KV_TYPES:
+        raise ValueError(value)
+    return [kv(True)(value), kv(False)(value)]
+
+
+def _flash(value: str) -> Change:
+    on = value.lower() not in ("", "0", "false")
+    return lambda layout: replace(layout, flash_attention=on)

@@ -1,0 +1,124 @@
+"""Replicas for Kubernetes: Deployments or LeaderWorkerSets with their number, and DRA claims with device attributes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from wellfed.engines.exports.kubernetes import kubernetes
+from wellfed.fleet.handover.replica_set import ReplicaSet
+from wellfed.units import GIB
+
+NUMA = "resource.kubernetes.io/numaNode"
+# Drivers and their attributes. NVIDIA: kubernetes-sigs/dra-driver-nvidia-gpu, cmd/gpu-kubelet-plugin (type,
+# productName, architecture; capacity memory); its class is gpu.nvidia.com.
+_CLASSES = {"nvidia": "gpu.nvidia.com"}
+_UNDER = 0.95  # of a card's memory: what a driver tells is a little less than its size
+
+
+def manifests(sets: Sequence[ReplicaSet]) -> str:
+    """A workload and a Service for each set: Deployment, or LeaderWorkerSet where a replica spans nodes."""
+    notes, found = _documents(sets)
+    return _written(notes, found)
+
+
+def with_claims(sets: Sequence[ReplicaSet]) -> str:
+    """The same, with GPUs from a ResourceClaimTemplate (resource.k8s.io/v1) in place of a device plugin's count.
+
+    Selected by kind and memory; where a replica's cards fit one NUMA node they must be of one (`matchAttribute` on the
+    standard attribute resource.kubernetes.io/numaNode). Fields: Kubernetes API reference, ResourceClaimTemplate v1;
+    kubernetes.io/docs/reference/node/dra-standard-device-attributes.
+    """
+    notes, found = _documents(sets)
+    claims = []
+    for each in sets:
+        vendor = each.spec.gpu_vendor
+        if vendor not in _CLASSES:
+            notes.append(
+                f"{each.name}: the attributes of {vendor}'s DRA driver are not known here: its device plugin stays"
+            )
+            continue
+        claims.append(_template(each, _CLASSES[vendor]))
+        for document in found:
+            if document["metadata"]["name"] == each.name:
+                for pod in _pods(document):
+                    _claimed(pod, f"{each.name}-gpus")
+    return _written(notes, [*claims, *found])
+
+
+def _documents(sets: Sequence[ReplicaSet]) -> tuple[list[str], list[dict[str, Any]]]:
+    notes: list[str] = []
+    found = []
+    for each in sets:
+        text = kubernetes(each.spec, each.name)
+        lines = text.splitlines()
+        notes += [line[2:] for line in lines if line.startswith("# ") and line[2:] not in notes]
+        body = "\n".join(line for line in lines if not line.startswith("#"))
+        for document in map(json.loads, body.split("\n---\n")):
+            if "replicas" in document["spec"]:
+                document["spec"]["replicas"] = each.replicas
+                document["spec"].pop("strategy", None)
+            found.append(document)
+    return notes, found
+
+
+def _written(notes: Sequence[str], documents: Sequence[dict[str, Any]]) -> str:
+    head = "".join(f"# {note}\n" for note in notes)
+    return head + "\n---\n".join(json.dumps(document, indent=2, ensure_ascii=False) for document in documents) + "\n"
+
+
+def _pods(document: dict[str, Any]) -> list[dict[str, Any]]:
+    spec = document["spec"]
+    if document["kind"] == "LeaderWorkerSet":
+        group = spec["leaderWorkerTemplate"]
+        return [group["leaderTemplate"]["spec"], group["workerTemplate"]["spec"]]
+    return [spec["template"]["spec"]] if document["kind"] == "Deployment" else []
+
+
+def _claimed(pod: dict[str, Any], template: str) -> None:
+    """GPUs by claim: the device plugin's resource goes."""
+    pod["resourceClaims"] = [{"name": "gpus", "resourceClaimTemplateName": template}]
+    resources = pod["containers"][0]["resources"]
+    for part in ("requests", "limits"):
+        resources[part] = {name: value for name, value in resources[part].items() if "/" not in name}
+    resources["claims"] = [{"name": "gpus"}]
+
+
+def _template(each: ReplicaSet, device_class: str) -> dict[str, Any]:
+    request = {
+        "name": "gpus",
+        "exactly": {
+            "deviceClassName": device_class,
+            "allocationMode": "ExactCount",
+            "count": each.gpus_a_node,
+            "selectors": [{"cel": {"expression": selector(each, device_class)}}],
+        },
+    }
+    devices: dict[str, Any] = {"requests": [request]}
+    if fits_a_node(each):
+        devices["constraints"] = [{"requests": ["gpus"], "matchAttribute": NUMA}]
+    return {
+        "apiVersion": "resource.k8s.io/v1",
+        "kind": "ResourceClaimTemplate",
+        "metadata": {"name": f"{each.name}-gpus"},
+        "spec": {"spec": {"devices": devices}},
+    }
+
+
+def selector(each: ReplicaSet, driver: str) -> str:
+    """CEL over a device: a whole GPU with at least the planned card's memory."""
+    sizes = [gpu.memory_bytes or (gpu.spec.memory_bytes if gpu.spec else None) for gpu in each.gpus]
+    known = [size for size in sizes if size]
+    parts = [f'device.attributes["{driver}"].type == "gpu"']
+    if known:
+        least = int(_UNDER * min(known) / GIB)
+        parts.append(f'device.capacity["{driver}"].memory.compareTo(quantity("{least}Gi")) >= 0')
+    return " && ".join(parts)
+
+
+def fits_a_node(each: ReplicaSet) -> bool:
+    """Whether the cards of a replica can all hang on one NUMA node of the machine that was planned."""
+    homes = Counter(gpu.numa_node for gpu in each.gpus if gpu.numa_node is not None)
+    return each.gpus_a_node > 1 and bool(homes) and max(homes.values()) >= each.gpus_a_node

@@ -1,0 +1,197 @@
+"""Replicas for serving systems: KServe's LLMInferenceService, values of llm-d's chart, Ray Serve LLM."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from wellfed.engines.exports.images import image_of, in_container
+from wellfed.errors import Unsupported
+from wellfed.fleet.handover.replica_set import ReplicaSet
+from wellfed.message import message
+from wellfed.nouns.layout import Engine, Layout
+
+_OWN = {"--host", "--port", "--served-model-name", "--tensor-parallel-size", "--numa-bind"}  # set by these systems
+_OVER_NODES = {"--data-parallel-size", "--enable-expert-parallel"}  # set by them where a replica spans nodes
+# Names that Ray gives nodes' cards: ray.util.accelerators (docs.ray.io, accelerator types)
+_RAY_TYPES = {"H100": "H100", "H200": "H200", "A100 80GB": "A100-80G", "A100": "A100", "L40S": "L40S", "L4": "L4",
+              "A10G": "A10G", "B200": "B200", "MI300X": "AMD-Instinct-MI300X-OAM"}  # fmt: skip
+
+
+def kserve(sets: Sequence[ReplicaSet]) -> str:
+    """One LLMInferenceService a set, with KServe's own routing and scheduling; its presets start vLLM.
+
+    Fields: serving.kserve.io/v1alpha1 (served since 0.16, and beside v1alpha2 by later ones), kserve.github.io
+    reference. Presets (config/llmisvcconfig of the project, read November 2026): on one node they pass the
+    tensor-parallel degree alone, over nodes the data-parallel ones; the rest goes into VLLM_ADDITIONAL_ARGS of the
+    container `main`. Raises Unsupported for a tensor- or pipeline-parallel group over nodes: no preset starts one.
+    """
+    return _written([_inference_service(_vllm(each, "KServe")) for each in sets])
+
+
+def _inference_service(each: ReplicaSet) -> dict[str, Any]:
+    layout = each.share.capacity.plan.layout
+    if each.nodes > 1 and layout.tensor_parallel * layout.pipeline_parallel > each.gpus_a_node:
+        raise Unsupported(
+            message("handover.kserve", "KServe has no preset for a group of GPUs that spans nodes"),
+            message("handover.kserve.hint", "use --export kubernetes: a LeaderWorkerSet"),
+        )
+    spec: dict[str, Any] = {
+        "model": {"uri": f"hf://{each.repository}", "name": each.model},
+        "replicas": each.replicas,
+        "parallelism": {"tensor": layout.tensor_parallel},
+        "router": {"gateway": {}, "route": {}, "scheduler": {}},
+        "template": _main(each),
+    }
+    if each.nodes > 1:
+        spec["parallelism"] |= {"data": layout.data_parallel, "dataLocal": _local(layout, each.nodes)}
+        spec["parallelism"] |= {"expert": True} if layout.expert_parallel > 1 else {}
+        spec["worker"] = _main(each)
+    return {
+        "apiVersion": "serving.kserve.io/v1alpha1",
+        "kind": "LLMInferenceService",
+        "metadata": {"name": each.name},
+        "spec": spec,
+    }
+
+
+def _local(layout: Layout, nodes: int) -> int:
+    """Data-parallel ranks of one node."""
+    return max(1, layout.data_parallel // nodes)
+
+
+def _main(each: ReplicaSet) -> dict[str, Any]:
+    gpus = {f"{each.spec.gpu_vendor}.com/gpu": str(each.gpus_a_node)}
+    extra = {"name": "VLLM_ADDITIONAL_ARGS", "value": " ".join(own_arguments(each))}
+    return {"containers": [{"name": "main", "env": [extra], "resources": {"requests": gpus, "limits": gpus}}]}
+
+
+def own_arguments(each: ReplicaSet) -> list[str]:
+    """The plan's arguments, without those that a serving system sets itself."""
+    theirs = _OWN | (_OVER_NODES if each.nodes > 1 else set())
+    found: list[str] = []
+    for flag, value in flags(each):
+        if flag not in theirs:
+            found += [flag] if value is None else [flag, value]
+    return found
+
+
+def flags(each: ReplicaSet) -> list[tuple[str, str | None]]:
+    """(flag, value) of the engine's command; None for a switch."""
+    words, _ = in_container(each.spec)
+    found: list[tuple[str, str | None]] = []
+    for word in words:
+        if word.startswith("--"):
+            found.append((word, None))
+        elif found and found[-1][1] is None:
+            found[-1] = (found[-1][0], word)
+    return found
+
+
+def llm_d(sets: Sequence[ReplicaSet]) -> str:
+    """Values for llm-d's modelservice chart, decode pods alone; one file, for its one set of replicas.
+
+    Keys: llm-d-incubation/llm-d-modelservice, charts/llm-d-modelservice/values.yaml (read November 2026). Raises
+    Unsupported for several kinds of nodes: the chart has one kind of decode pods.
+    """
+    if len(sets) != 1:
+        raise Unsupported(
+            message(
+                "handover.llm-d", "llm-d's chart has one kind of decode pods, the plan takes {count}", count=len(sets)
+            ),
+            message("handover.llm-d.hint", "plan for one kind of nodes, or use --export kserve"),
+        )
+    each = _vllm(sets[0], "llm-d")
+    layout = each.share.capacity.plan.layout
+    gpus = {f"{each.spec.gpu_vendor}.com/gpu": str(each.gpus_a_node)}
+    container = {
+        "name": "vllm",
+        "image": image_of(each.spec),
+        "modelCommand": "vllmServe",
+        "args": own_arguments(each),
+        "resources": {"requests": gpus, "limits": gpus},
+        "mountModelVolume": True,
+    }
+    parallelism = {"tensor": layout.tensor_parallel, "data": layout.data_parallel,
+                   "dataLocal": _local(layout, each.nodes), "workers": each.nodes}  # fmt: skip
+    values = {
+        "modelArtifacts": {
+            "name": each.model,
+            "uri": f"hf://{each.repository}",
+            "size": f"{round(each.share.capacity.plan.weights.total * 1.1 / 2**30) + 1}Gi",
+            "labels": {"llm-d.ai/inferenceServing": "true", "llm-d.ai/model": each.name},
+        },
+        "multinode": each.nodes > 1,
+        "accelerator": {"type": each.spec.gpu_vendor},
+        "decode": {"create": True, "replicas": each.replicas, "parallelism": parallelism, "containers": [container]},
+        "prefill": {"create": False, "replicas": 0},
+    }
+    return _written([values])
+
+
+def ray_serve(sets: Sequence[ReplicaSet]) -> str:
+    """A config for `serve run` or `serve deploy`: one application a set, scaled by requests in each replica.
+
+    Keys: docs.ray.io, Serve LLM configuration reference (LLMConfig) and Serve config files. `target_ongoing_requests`
+    is what one replica has at a time at its planned capacity.
+    """
+    applications = [_application(_vllm(each, "Ray Serve LLM"), len(sets)) for each in sets]
+    return _written([{"applications": applications}])
+
+
+def _application(each: ReplicaSet, count: int) -> dict[str, Any]:
+    own = {"--host", "--port", "--served-model-name", "--numa-bind"}
+    kwargs = {flag[2:].replace("-", "_"): _value(value) for flag, value in flags(each) if flag not in own}
+    scaling = {"min_replicas": each.replicas, "max_replicas": each.most,
+               "target_ongoing_requests": max(1, round(each.in_system))}  # fmt: skip
+    config: dict[str, Any] = {
+        "model_loading_config": {"model_id": each.model, "model_source": each.repository},
+        "deployment_config": {"autoscaling_config": scaling, "max_ongoing_requests": 2 * max(1, round(each.in_system))},
+        "engine_kwargs": kwargs,
+    }
+    kind = _ray_type(each)
+    if kind is not None:
+        config["accelerator_type"] = kind
+    return {
+        "name": each.name,
+        "route_prefix": "/" if count == 1 else f"/{each.name}",
+        "import_path": "ray.serve.llm:build_openai_app",
+        "args": {"llm_configs": [config]},
+    }
+
+
+def _value(text: str | None) -> bool | int | float | str:
+    """As Python would have it; a switch is true."""
+    if text is None:
+        return True
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _ray_type(each: ReplicaSet) -> str | None:
+    """Ray's name of the card; None where it has none that is known here."""
+    names = {gpu.spec.name if gpu.spec else gpu.name or "" for gpu in each.gpus}
+    if len(names) != 1:
+        return None
+    words = names.pop()
+    return next((kind for key, kind in _RAY_TYPES.items() if words.startswith(key)), None)
+
+
+def _vllm(each: ReplicaSet, system: str) -> ReplicaSet:
+    """Raises Unsupported for another engine."""
+    if each.spec.engine is not Engine.VLLM:
+        raise Unsupported(
+            message("handover.engine", "{system} is written for vLLM here, the plan has {engine}",
+                    system=system, engine=each.spec.engine.value),
+            message("handover.engine.hint", "plan with --engine vllm, or use --export kubernetes"),
+        )  # fmt: skip
+    return each
+
+
+def _written(documents: Sequence[dict[str, Any]]) -> str:
+    return "\n---\n".join(json.dumps(document, indent=2, ensure_ascii=False) for document in documents) + "\n"

@@ -1,0 +1,83 @@
+"""What llama.cpp holds beside the language model: drafts, adapters, towers for pictures and sound."""
+
+from __future__ import annotations
+
+from wellfed.message import sentence
+from wellfed.models.model import Model
+from wellfed.models.tensor import Part
+from wellfed.nouns.estimate import MemoryTerm
+from wellfed.nouns.layout import DraftKind
+from wellfed.nouns.plan import Request
+from wellfed.perf.memory.draft import draft_cache_bytes, draft_weight_bytes
+from wellfed.perf.memory.kv import cells, is_pooled, option
+from wellfed.perf.memory.lora import lora_bytes, lora_note
+from wellfed.perf.memory.share import Named
+from wellfed.perf.memory.split import Span
+
+_PATCHES = 4096  # of one picture at most, where nothing says otherwise (assumed)
+
+
+def extras(request: Request, span: Span, index: int) -> tuple[MemoryTerm, ...]:
+    """On the GPU that holds `span`: the draft's weights, with the head; towers for pictures and sound, on the first."""
+    device, found = f"gpu{index}", []
+    draft = draft_weight_bytes(request.weights, request.layout)
+    if draft and span.output:
+        found.append(
+            MemoryTerm(
+                device,
+                "draft weights",
+                draft,
+                sentence("llamacpp.what-drafts-tokens", "what drafts tokens, beside the head"),
+            )
+        )
+    lora = lora_bytes(request.model, request.layout, span)
+    if lora:
+        found.append(MemoryTerm(device, "adapters", lora, lora_note(request.layout)))
+    if index == 0 and option(request.layout, "mmproj") == "gpu":
+        found += [MemoryTerm(device, *named) for named in tower_terms(request.model)]
+    return tuple(found)
+
+
+def tower_terms(model: Model) -> tuple[Named, ...]:
+    """The projector's file (`--mmproj`), in 16 bits, and what one picture's patches need: queries, keys, values and
+    the widest layer in FP32 for 4096 patches. Nothing where the model has no towers.
+    """
+    towers = [tensor for tensor in model.extra_tensors if tensor.part in (Part.VISION, Part.AUDIO)]
+    size = 2.0 * sum(tensor.elements for tensor in towers)
+    widest = max((max(tensor.rows, tensor.columns) for tensor in towers if tensor.columns > 1), default=0)
+    if not size:
+        return ()
+    return (
+        ("towers", size, sentence("llamacpp.pictures-sound-16", "pictures and sound, 16 bits")),
+        (
+            "tower compute",
+            _PATCHES * 4.0 * 3 * min(widest, 8192),
+            sentence("llamacpp.patches-one-picture", "patches of one picture"),
+        ),
+    )
+
+
+def draft_growth(request: Request, context: int, count: int) -> tuple[Named, ...]:
+    """The draft's cache, and its graph: the logits of a whole ubatch."""
+    model, layout = request.model, request.layout
+    guess = layout.speculation
+    if guess is None or guess.kind in (None, DraftKind.NGRAM):
+        return ()
+    pools = 1 if is_pooled(layout) else count
+    cache = pools * draft_cache_bytes(model, layout, cells(layout, context))
+    rows = min(layout.ubatch_tokens, layout.batch_tokens)
+    compute = rows * (model.vocabulary + 2 * model.hidden) * 4.0
+    return (
+        (
+            "draft kv",
+            cache,
+            sentence(
+                "llamacpp.x-tokens",
+                "{kv_type}, {pools} x {context} tokens",
+                kv_type=layout.kv_type,
+                pools=pools,
+                context=context,
+            ),
+        ),
+        ("draft compute", compute, sentence("llamacpp.logits-one-ubatch", "logits of one ubatch of the draft")),
+    )

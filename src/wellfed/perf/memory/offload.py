@@ -1,0 +1,37 @@
+"""Cache that a serving engine keeps outside its GPUs: prompts that come back are copied in, not computed again.
+
+vLLM's `--kv-offloading-size` is GiB of RAM for all ranks together; SGLang's hierarchical cache is `--hicache-size` GB
+for each rank, or `--hicache-ratio` times the rank's own pool. Source: vLLM documentation, KV offloading; SGLang
+documentation, hierarchical KV caching (read 2026-11-29).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wellfed.nouns.estimate import MemoryTerm
+from wellfed.nouns.layout import Engine, Layout
+from wellfed.perf.memory.kv import option
+from wellfed.perf.memory.share import Share
+from wellfed.units import GB, GIB
+
+_USUAL_RATIO = 2.0  # SGLang's default
+
+
+def offload_bytes(layout: Layout, gpus: Sequence[Share]) -> float:
+    """RAM that the engine reserves for cache, all ranks of a machine; 0 where it does not."""
+    if layout.engine is Engine.VLLM:
+        return float(option(layout, "kv_ram_gib") or 0) * GIB
+    if option(layout, "hicache") != "1":
+        return 0.0
+    size = float(option(layout, "hicache_gb") or 0) * GB
+    if size:
+        return size * len(gpus)
+    ratio = float(option(layout, "hicache_ratio") or _USUAL_RATIO)
+    return ratio * sum(max(0.0, share.room_bytes or 0.0) for share in gpus)
+
+
+def offload_terms(layout: Layout, gpus: Sequence[Share]) -> tuple[MemoryTerm, ...]:
+    """RAM's ledger entry of it."""
+    size = offload_bytes(layout, gpus)
+    return (MemoryTerm("ram", "kv offload", size, "cache of prompts that may come back"),) if size else ()

@@ -1,0 +1,70 @@
+"""Which layouts need no estimate, since another of the same search is never worse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import field, replace
+
+from wellfed.engines.capabilities import CAPABILITIES
+from wellfed.frozen import dataclass
+from wellfed.models.quantisation_names import quantisation
+from wellfed.nouns.layout import ALL_GPU, Engine, Layout
+from wellfed.planner.candidates import SOME_EXPERTS, counts, group_sizes
+
+Holds = Callable[[Layout], bool]
+
+
+@dataclass(slots=True)
+class Dominated:
+    """Where a count of GPUs holds the model whole, a division with the CPU only serves the comparison: the one on the
+    most GPUs that do not hold it (else on one) stands for all. Of replicas, the most that have a user each: fewer
+    have more users each.
+
+    `gpus` of one machine, `total` of all of them. `users`: at a time; None where arrivals or many counts are asked
+    for. `by_gpus`: the GPUs used count in the ranking (cost), so fewer replicas may win. `dismissed`: how many layouts
+    were. `holds`: whether a layout fits its GPUs; asked once for each engine, format, cache type and count.
+    """
+
+    gpus: int
+    total: int
+    users: int | None
+    by_gpus: bool
+    holds: Holds
+    dismissed: int = 0
+    _least: dict[tuple[Engine, str, str], int | None] = field(default_factory=dict)
+
+    def worth(self, layout: Layout) -> bool:
+        """Whether the layout is to be estimated. What is not is counted."""
+        worth = self._has_most_replicas(layout) and self._is_division_of_use(layout)
+        self.dismissed += not worth
+        return worth
+
+    def _has_most_replicas(self, layout: Layout) -> bool:
+        if self.users is None or self.by_gpus or not CAPABILITIES[layout.engine].tensor_parallel or not layout.gpus:
+            return True
+        room = self.total // (layout.tensor_parallel * layout.pipeline_parallel)
+        return layout.data_parallel == max(n for n in group_sizes(max(1, room)) if n <= max(1, self.users))
+
+    def _is_division_of_use(self, layout: Layout) -> bool:
+        if layout.offload == ALL_GPU or not layout.gpus or layout.speculation is not None:
+            return True
+        whole = self._whole_on(layout)
+        if whole is None:
+            return True
+        if layout.gpus == whole and layout.offload == SOME_EXPERTS:  # on as few GPUs as hold it, if fewer do
+            return True
+        return layout.gpus == max((count for count in counts(self.gpus) if count < whole), default=1)
+
+    def _whole_on(self, layout: Layout) -> int | None:
+        """The fewest GPUs that hold it whole; None where all together do not."""
+        engine = layout.engine
+        if not CAPABILITIES[engine].layer_split:  # KTransformers always has a CPU part: files that llama.cpp reads, too
+            if quantisation(layout.quantisation).family != "gguf":
+                return None
+            engine = Engine.LLAMA_CPP
+        key = (engine, layout.quantisation, layout.kv_type)
+        if key not in self._least:
+            alone = replace(layout, engine=engine, offload=ALL_GPU, split=())
+            tried = (count for count in counts(self.gpus) if self.holds(replace(alone, gpus=count)))
+            self._least[key] = next(tried, None)
+        return self._least[key]

@@ -1,0 +1,54 @@
+"""Where a command line comes from: typed, a script, a service of a compose file, a process that runs here."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import psutil
+
+from wellfed.engines.command_line import tells
+from wellfed.engines.compose_file import chosen_line
+from wellfed.errors import BadInput
+from wellfed.message import message
+from wellfed.plain_file import MIB, is_there, may_name_files, named_path, read_text
+
+_PROCESS = re.compile(r"pid:(\d{1,10})")
+_COMPOSE = (".yml", ".yaml")
+_MOST_BYTES = MIB
+
+
+def line_of(text: str) -> str:
+    """The command line that `text` is or names: `compose.yaml`, `compose.yaml#SERVICE`, `start.sh`, `pid:1234`.
+
+    Raises BadInput for files and processes that cannot be read, or that run no engine.
+    """
+    process = _PROCESS.fullmatch(text.strip())
+    if process is not None:
+        return _of_process(int(process[1]))
+    name, _, service = text.strip().partition("#")
+    if "\n" in name or not name.endswith((*_COMPOSE, ".sh", ".bat", ".ps1")) or not is_there(name):
+        return text
+    path = named_path(name)
+    told = read_text(path if path is not None else name, _MOST_BYTES)
+    return chosen_line(told, service) if name.endswith(_COMPOSE) else told
+
+
+def _of_process(number: int) -> str:
+    """A process's words, with the variables that tell an engine something."""
+    if not may_name_files():
+        raise BadInput(message("command.process.refused", "processes are not read for others"))
+    try:
+        found = psutil.Process(number)
+        words = found.cmdline()
+    except psutil.Error as error:
+        said = message("command.process", "no process {number} whose command line can be read", number=number)
+        raise BadInput(
+            said, message("command.process.hint", "`wellfed watch` lists engines; others' need root")
+        ) from error
+    try:
+        variables = found.environ()
+    except psutil.Error:
+        variables = {}  # another user's: its flags are read all the same
+    told = [f"{name}={value}" for name, value in variables.items() if tells(name)]
+    return shlex.join([*told, *words])

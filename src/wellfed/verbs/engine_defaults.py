@@ -1,0 +1,145 @@
+"""What engines do where a flag is not given: their defaults of context, slots, batch, and how much goes to GPUs.
+
+The same sources as the flags; vLLM's by the card's size (vllm/engine/arg_utils.py); llama.cpp's `--fit`
+(common/fit.cpp) and Ollama's own placement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from wellfed.engines import ollama
+from wellfed.engines.command_line import Command
+from wellfed.engines.versions import Version, has_auto_slots
+from wellfed.hardware.machine import Machine
+from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, DraftKind, Engine, Layout, Offload
+from wellfed.nouns.plan import Request
+from wellfed.perf.memory import ledgers, memory
+from wellfed.perf.memory.devices import gpu_capacity_bytes, gpu_free_bytes
+from wellfed.units import GIB, MIB
+
+_SMALL_GPU, _LARGE_GPU, _LARGE_GPU_BYTES = (256, 2048), (1024, 8192), 70 * GIB
+AUTO_SLOTS = 4  # llama.cpp's server, over one cache
+_FIT_MARGIN_BYTES, _FIT_LEAST = GIB, 4096  # llama.cpp's --fit-target and --fit-ctx
+_OLLAMA_MARGIN_BYTES = 512 * MIB  # what Ollama leaves free of each GPU (assumed)
+_FIT_BUILD = 7400  # `--fit` is on by itself from December 2025
+
+
+def has_slots_of_its_own(read: Command, version: Version | None) -> bool:
+    """Whether llama.cpp's server takes `AUTO_SLOTS` over one cache; it drafts with prediction layers for one only."""
+    alone = read.pins.applied(Layout(read.engine, "x")).speculation
+    drafts = alone is not None and alone.kind is DraftKind.MTP
+    server = read.engine is Engine.LLAMA_CPP and read.serves and read.pins.slots is None
+    return server and has_auto_slots(version) and not drafts
+
+
+def fits_by_itself(read: Command, version: Version | None) -> bool:
+    """Whether the engine leaves on the CPU what does not fit, where nobody says what goes where."""
+    if read.engine is not Engine.LLAMA_CPP or read.pins.places:
+        return False
+    if version is not None and version.is_front:
+        return True
+    switched_off = dict(read.pins.applied(Layout(read.engine, "x")).options).get("fit") == "0"
+    return not switched_off and (version is None or version.numbers[0] >= _FIT_BUILD)
+
+
+def default_layout(engine: Engine, machine: Machine, quantisation: str) -> Layout:
+    """The layout that an engine starts with by itself."""
+    count = len(machine.gpus)
+    if engine in (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.EXLLAMAV3, Engine.MLX):
+        return Layout(engine, quantisation, gpus=count, offload=ALL_GPU if count else CPU_ONLY)
+    if engine is Engine.KTRANSFORMERS:
+        return Layout(engine, quantisation, gpus=min(1, count), offload=EXPERTS_ON_CPU)
+    sizes = [gpu.memory_bytes or (gpu.spec.memory_bytes if gpu.spec else 0) for gpu in machine.gpus]
+    sequences, batch = _LARGE_GPU if min(sizes, default=0) >= _LARGE_GPU_BYTES else _SMALL_GPU
+    return Layout(engine, quantisation, gpus=min(1, count), max_sequences=sequences, batch_tokens=batch)
+
+
+def v0_batch(context: int, chunks: bool) -> int:
+    """Tokens of a pass in vLLM before 0.9: whole prompts, from 0.5.4 on in chunks of 512 for contexts beyond 32k."""
+    return 512 if chunks and context > 32_768 else max(2048, context)
+
+
+def ollama_context(version: Version, machine: Machine) -> int:
+    """Ollama's default context on this machine's GPUs."""
+    vram = sum(gpu.memory_bytes or (gpu.spec.memory_bytes if gpu.spec else 0) for gpu in machine.gpus)
+    return ollama.default_context(version, vram)
+
+
+def with_fitted_context(request: Request) -> Request:
+    """Where nobody names a context, llama.cpp takes the model's, or as much of it as leaves 1 GiB free on every GPU
+    (`--fit`, `--fit-target`); at least 4096 tokens.
+    """
+    tight = _with_margins(request, _margins(request))
+    if tight is None:
+        return request
+    load = request.workload
+    least = replace(load, context_tokens=max(_least(request), load.prompt_tokens + load.output_tokens))
+    longest = memory(replace(tight, workload=least)).max_context
+    context = min(request.model.context_limit, max(least.context, longest or 0))
+    return replace(request, workload=replace(load, context_tokens=context))
+
+
+def with_fitted_layers(request: Request) -> Request:
+    """The request with as little as possible on the CPU: experts of the first layers, or whole layers of dense models
+    and under Ollama. As it is where all fits, or nothing does.
+    """
+    layout = request.layout
+    margins = [float(_OLLAMA_MARGIN_BYTES)] if ollama.is_ollama(layout) else _margins(request)
+    tight = _with_margins(request, margins)
+    if tight is None or not layout.gpus or _on_gpus(tight, layout.offload):
+        return request
+    layers = len(request.model.layers)
+    if request.model.is_moe and not ollama.is_ollama(layout):
+        experts = _fewest(lambda n: _on_gpus(tight, Offload(cpu_expert_layers=n)), request.model.expert_layers)
+        if experts is not None:
+            return replace(request, layout=replace(layout, offload=Offload(cpu_expert_layers=experts)))
+        return _with_layers(request, tight, layers, None)
+    return _with_layers(request, tight, layers, 0)
+
+
+def _with_layers(request: Request, tight: Request, layers: int, experts: int | None) -> Request:
+    count = _fewest(lambda n: _on_gpus(tight, Offload(layers - n, experts)), layers)
+    offload = Offload(layers - (layers if count is None else count), experts)
+    return replace(request, layout=replace(request.layout, offload=offload))
+
+
+def _least(request: Request) -> int:
+    return int(dict(request.layout.options).get("fit_ctx", _FIT_LEAST))
+
+
+def _margins(request: Request) -> list[float]:
+    """Bytes that `--fit` leaves free of every GPU, or of each."""
+    told = dict(request.layout.options).get("fit_target")
+    return [float(part) * MIB for part in told.split(",")] if told else [float(_FIT_MARGIN_BYTES)]
+
+
+def _with_margins(request: Request, margins: list[float]) -> Request | None:
+    """The request on a machine whose GPUs have less free by the margins; None where a size is unknown."""
+    machine = request.machine
+    known = [gpu_free_bytes(gpu, machine) or gpu_capacity_bytes(gpu, machine) for gpu in machine.gpus]
+    if not known or any(size is None for size in known):
+        return None
+    each = margins * len(known) if len(margins) == 1 else [*margins, *[0.0] * len(known)]
+    gpus = tuple(
+        replace(gpu, memory_free_bytes=max(0, round((size or 0) - margin)))
+        for gpu, size, margin in zip(machine.gpus, known, each, strict=False)
+    )
+    return replace(request, machine=replace(machine, gpus=gpus, free_stated=True))
+
+
+def _on_gpus(request: Request, offload: Offload) -> bool:
+    needed = ledgers(replace(request, layout=replace(request.layout, offload=offload)))
+    return all((device.spare_bytes or 0) >= 0 for device in needed.devices if device.device != "ram")
+
+
+def _fewest(holds: Callable[[int], bool], most: int) -> int | None:
+    """The least n in 0..most for which `holds`, which stays true once it is; None when it never is."""
+    if not holds(most):
+        return None
+    low, high = 0, most
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low

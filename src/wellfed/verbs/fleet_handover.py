@@ -1,0 +1,129 @@
+"""The verb that hands a fleet over: nodes as labels and Slurm's files, a fleet's plan as manifests and thresholds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wellfed.engines.spec import Endpoint
+from wellfed.errors import BadInput, WellfedError
+from wellfed.fleet.handover import manifests, scaling, serving
+from wellfed.fleet.handover.labels import labels
+from wellfed.fleet.handover.node_features import feature_file, node_features
+from wellfed.fleet.handover.replica_set import ReplicaSet, named
+from wellfed.fleet.handover.slurm_files import gres, node_lines, topology
+from wellfed.fleet.handover.slurm_health import Expected, health_script
+from wellfed.hardware.machine import Machine
+from wellfed.message import message
+from wellfed.nouns.finding import Finding
+from wellfed.verbs import inputs
+from wellfed.verbs.commands import command_for, model_reference
+from wellfed.verbs.fleet_planning import FleetPlan
+from wellfed.verbs.fleets import fleet_check, snapshot_path, snapshots
+
+_PORT = 8000
+PLAN_FORMS: Mapping[str, Callable[[Sequence[ReplicaSet]], str]] = {
+    "kubernetes": manifests.manifests,
+    "dra": manifests.with_claims,
+    "kserve": serving.kserve,
+    "llm-d": serving.llm_d,
+    "ray-serve": serving.ray_serve,
+    "keda": scaling.keda,
+    "hpa": scaling.hpa,
+}
+NODE_FORMS = ("nfd", "node-features", "slurm-gres", "slurm-nodes", "slurm-topology", "slurm-health")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOptions:
+    """`switches`: leaf switches with their nodes, which no snapshot tells; `days` that a feature file holds."""
+
+    switches: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    days: float | None = None
+    namespace: str = "node-feature-discovery"
+
+
+def plan_export(plan: FleetPlan, form: str) -> str:
+    """A plan's replicas in one of `PLAN_FORMS`. Raises BadInput where nothing runs, Unsupported where a form cannot."""
+    shares = [share for share in plan.deployment.shares if share.replicas]
+    if not shares:
+        raise BadInput(message("handover.nothing", "{model} runs on none of these nodes: nothing to hand over",
+                               model=plan.model))  # fmt: skip
+    sets = []
+    for number, share in enumerate(shares, 1):
+        own = share.capacity.plan
+        reference = model_reference(plan.model, own)
+        spec = command_for(own, reference, Endpoint("0.0.0.0", _PORT))
+        model = own.model.id.rpartition("/")[2]
+        sets.append(ReplicaSet(named(plan.model, number, len(shares)), share, spec, model, reference.argument))
+    return PLAN_FORMS[form](sets)
+
+
+def node_export(form: str, folder: Path | None, options: NodeOptions) -> Mapping[str, str]:
+    """Texts by file name. Without a folder: of this machine."""
+    if form == "slurm-health":
+        return {"wellfed-health.sh": _health(folder)}
+    machines, told = _machines(folder)
+    match form:
+        case "nfd":
+            return {f"{node}.features": feature_file(told[node], days=options.days) for node in machines}
+        case "node-features":
+            return {"node-features.json": node_features(told, options.namespace)}
+        case "slurm-gres":
+            return {"gres.conf": gres(machines)}
+        case "slurm-nodes":
+            return {"nodes.conf": node_lines(machines, told)}
+        case _:
+            return {"topology.conf": topology(list(machines), options.switches)}
+
+
+def _machines(folder: Path | None) -> tuple[dict[str, Machine], dict[str, Mapping[str, str]]]:
+    """Machines and their labels by node, under the nodes' own names where those are known here."""
+    import socket
+
+    if folder is None:
+        machine = inputs.machine()
+        node = socket.gethostname().partition(".")[0].lower() or "this"
+        return {node: machine}, {node: labels(machine, _findings(machine))}
+    machines: dict[str, Machine] = {}
+    for label, path, name in snapshots(folder):
+        try:
+            machines[name or label] = inputs.captured(path)
+        except WellfedError as error:
+            what = message("handover.unread", "{node}: {why}", node=label, why=error.message)
+            raise BadInput(what, message("handover.unread.hint", "gather it again, or move it away")) from error
+    return machines, {node: labels(machine, _findings(machine)) for node, machine in machines.items()}
+
+
+def _findings(machine: Machine) -> tuple[Finding, ...]:
+    from wellfed.checks.run import run_checks
+
+    return tuple(run_checks(machine))
+
+
+def _health(folder: Path | None) -> str:
+    """Each build's usual machine; builds that share a product's name cannot be told apart on a node."""
+    if folder is None:
+        machine = inputs.machine()
+        return health_script([Expected(_product(machine), machine)])
+    builds = fleet_check(folder).builds
+    found = [
+        (inputs.captured(snapshot_path(folder, (build.equal or build.labels)[0])), len(build.labels))
+        for build in builds
+    ]
+    names = Counter(_product(machine) for machine, _ in found)
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        raise BadInput(
+            message("handover.two-builds", "{count} builds are called {name}: a node could not tell which it is",
+                    count=names[twice[0]], name=twice[0]),
+            message("handover.two-builds.hint", "put the snapshots of each build into a folder of its own"),
+        )  # fmt: skip
+    return health_script([Expected(_product(machine), machine) for machine, _ in found])
+
+
+def _product(machine: Machine) -> str:
+    """As the node's firmware has it."""
+    return machine.name

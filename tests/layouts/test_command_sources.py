@@ -1,0 +1,140 @@
+"""Command lines out of compose files, scripts and processes; what they waste."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wellfed.cli.main import cli
+from wellfed.engines.compose_file import chosen_line, engine_lines
+from wellfed.errors import BadInput
+from wellfed.verbs.command_sources import line_of
+
+COMPOSE = """
+services:
+  ui:
+    image: ghcr.io/open-webui/open-webui:main
+  chat:
+    image: vllm/vllm-openai:v0.17.0
+    command: ["--model", "Qwen/Qwen3-8B", "--max-model-len", "8192"]
+    environment:
+      - HF_TOKEN=secret
+    deploy:
+      resources:
+        reservations:
+          devices:
+            - driver: nvidia
+              device_ids: ["1"]
+              capabilities: [gpu]
+"""
+TWO = (
+    COMPOSE
+    + """
+  small:
+    image: ghcr.io/ggml-org/llama.cpp:server-cuda
+    environment:
+      LLAMA_ARG_MODEL: /models/Qwen3-8B-Q8_0.gguf
+      LLAMA_ARG_CTX_SIZE: 4096
+"""
+)
+ON = "2x rtx 4090, ryzen 9 7950x, 64gb"
+
+
+def asked(what: str, on: str = ON) -> dict[str, Any]:
+    done = CliRunner().invoke(cli, ["plan", "--on", on, "--from-command", what, "--json"])
+    assert done.exit_code in (0, 1), done.output
+    found: dict[str, Any] = json.loads(done.output)
+    return found
+
+
+def test_the_one_engine_of_a_compose_file(tmp_path: Path) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text(COMPOSE)
+    found = asked(str(file))
+    assert found["engine"] == "vllm" and found["as_it_is"]["context"] == 8192
+    assert found["as_it_is"]["engine_version"] == "v0.17.0"
+    assert [device["device"] for device in found["as_it_is"]["memory"]] == ["gpu0", "ram"], "one GPU is reserved"
+
+
+def test_of_several_one_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "docker-compose.yml"
+    file.write_text(TWO)
+    assert set(engine_lines(TWO)) == {"chat", "small"}
+    with pytest.raises(BadInput):
+        line_of(str(file))
+    found = asked(f"{file}#small")
+    assert found["engine"] == "llama.cpp" and found["as_it_is"]["context"] == 4096
+
+
+def test_an_exported_compose_file_reads_back(tmp_path: Path) -> None:
+    words = ("run", "qwen3-14b", "--on", ON, "-e", "vllm", "-q", "bf16", "--set", "tp=2", "--export", "compose")
+    done = CliRunner().invoke(cli, list(words))
+    assert done.exit_code == 0, done.output
+    file = tmp_path / "compose.yaml"
+    file.write_text(done.stdout)
+    layout = asked(str(file))["as_it_is"]["layout"]
+    assert (layout["engine"], layout["tensor_parallel"]) == ("vllm", 2)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "services: 3", "services: {a: {image: nginx}}", "{", "a: &a [*a]"])
+def test_other_files_are_one_error(text: str) -> None:
+    with pytest.raises(BadInput):
+        chosen_line(text)
+
+
+@given(st.text(max_size=200))
+def test_no_text_does_more_than_raise(text: str) -> None:
+    for told in (text, f"services:\n  a:\n    image: vllm/vllm-openai\n    command: {text}"):
+        try:
+            chosen_line(told)
+        except BadInput:
+            pass
+
+
+def test_a_script_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "start.sh"
+    file.write_text(
+        "#!/bin/sh\n# serves\nexport CUDA_VISIBLE_DEVICES=0\nllama-server -m Qwen3-8B-Q8_0.gguf \\\n  -ngl 99 -c 4096\n"
+    )
+    found = asked(str(file))
+    assert found["engine"] == "llama.cpp" and len(found["as_it_is"]["memory"]) == 2
+
+
+@pytest.fixture
+def process() -> Iterator[int]:
+    words = ["llama-server", "-m", "Qwen3-32B-Q4_K_M.gguf", "-ngl", "20", "-c", "8192"]
+    started = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(120)", *words], env={"CUDA_VISIBLE_DEVICES": "0", "SECRET": "s"}
+    )
+    yield started.pid
+    started.kill()
+    started.wait()
+
+
+def test_a_running_process_is_read_and_what_it_wastes_is_told(process: int) -> None:
+    line = line_of(f"pid:{process}")
+    assert "CUDA_VISIBLE_DEVICES=0" in line and "SECRET" not in line
+    found = asked(f"pid:{process}")
+    said = " ".join(change["text"] for change in found["changes"])
+    assert found["as_it_is"]["layout"]["offload"]["gpu_layers"] == 20
+    assert "stay unused while the CPU computes" in said and "times as fast" in said
+
+
+def test_idle_gpus_are_told() -> None:
+    said = " ".join(change["text"] for change in asked("vllm serve Qwen/Qwen3-8B --max-model-len 8192")["changes"])
+    assert "1 of 2 GPUs do nothing" in said
+
+
+@pytest.mark.parametrize("text", ["pid:0", "pid:4194999999"])
+def test_processes_that_are_not_there(text: str) -> None:
+    with pytest.raises(BadInput):
+        line_of(text)
