@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from wellfed.message import message, sentence
 from wellfed.nouns.calibration import Calibration
-from wellfed.nouns.estimate import Estimate, Quantity, Term, total_seconds
+from wellfed.nouns.estimate import Estimate, Quantity, Term, heaviest_limit, total_seconds
 from wellfed.nouns.layout import MOST_SLOTS, BackEnd, Layout
 from wellfed.nouns.plan import Request
 from wellfed.nouns.workload import Workload
@@ -65,7 +65,7 @@ def estimate_local(request: Request, calibration: Calibration) -> Estimate:
         tpot_s=Quantity.lognormal(tpot, decode_sigma),
         prefill_tok_s=Quantity.lognormal(workload.prompt_tokens / times.prefill_s, prefill_sigma),
         total_tok_s=Quantity.lognormal(total, max(decode_sigma, prefill_sigma)),
-        limited_by=_limit(times.decode) if busy is None or busy < 1 else "the server's slots",
+        limited_by=heaviest_limit(times.decode) if busy is None or busy < 1 else "the server's slots",
         running=times.running,
         assumptions=(
             *_assumptions(times),
@@ -282,14 +282,6 @@ def speed_class(phase: str, request: Request, device: GpuDevice | None = None) -
     usual = one.back_end is BackEnd.usual(vendor)
     names = ("" if vendor == "nvidia" and usual else f", {vendor}") + ("" if usual else f", {one.back_end.value}")
     return f"llama.cpp GPU {phase}, current builds{names}"
-
-
-def _limit(terms: tuple[Term, ...]) -> str:
-    """What most of the step's time goes to."""
-    sums: dict[str, float] = {}
-    for term in terms:
-        sums[term.limited_by] = sums.get(term.limited_by, 0.0) + term.seconds
-    return max(sums, key=lambda name: sums[name])
 
 
 def _assumptions(times: Times) -> tuple[Assumption, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
-from wellfed.nouns.estimate import Estimate, Quantity, Term
+from wellfed.nouns.estimate import Estimate, Quantity, Term, heaviest_limit
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Request
 from wellfed.perf.host import host_speed
@@ -18,7 +18,7 @@ from wellfed.perf.serving.load import Arrived, Served, arrivals, others, serve
 from wellfed.perf.serving.room import Room, room
 from wellfed.perf.serving.shape import Shape, shape_of
 from wellfed.perf.serving.step import forward, smaller
-from wellfed.perf.serving.terms import HOST, heaviest, terms
+from wellfed.perf.serving.terms import HOST, terms
 from wellfed.provenance import Assumption
 
 _NOTHING_S = 1e-9
@@ -145,7 +145,7 @@ def _limited_by(served: Served, space: Room, decode: tuple[Term, ...]) -> str:
     if served.queue > served.prefill:
         full = space.cached is not None and space.slots >= space.cached
         return "memory for the KV cache" if full else "the engine's limit of running sequences"
-    return heaviest(decode)
+    return heaviest_limit(decode)
 
 
 def _assumptions(request: Request, space: Room) -> tuple[Assumption, ...]:
@@ -232,7 +232,7 @@ def _estimate_split(request: Request, calibration: Calibration) -> Estimate:
         tpot_s=Quantity.lognormal(found.tpot, calibration.sigma(f"{DISAGGREGATED} tpot")),
         prefill_tok_s=Quantity.lognormal(found.prefill_rate * shape.prompt, calibration.sigma(f"{DISAGGREGATED} ttft")),
         total_tok_s=Quantity.lognormal(found.rate * shape.output, calibration.sigma(f"{DISAGGREGATED} tpot")),
-        limited_by="prefill workers" if found.rate > 0.8 * found.prefill_rate else heaviest(decode),
+        limited_by="prefill workers" if found.rate > 0.8 * found.prefill_rate else heaviest_limit(decode),
         running=found.running,
         assumptions=_assumptions(request, space),
         calibration=calibration.id,
