@@ -58,8 +58,6 @@ _COMMON = (
     Parameter("bus_fraction", 0.75, 0.1, 0.93, 0.15),
     Parameter("exchange_s", 1e-5, 1e-6, 1e-4, 0.7),
     Parameter("clumping", 0.5, 0.02, 3.0, 0.5),
-    Parameter("handover_s", 0.1, 0.01, 1.0, 0.1),  # rows that tell their workers, at low load
-    Parameter("kv_transfer_fraction", 0.3, 0.01, 1.0, 1.0),
     Parameter("step_s", 1.2e-3, 1e-6, 1e-2, 0.15),
     Parameter("sequence_s", 8e-6, 1e-7, 2e-4, 0.5),
     Parameter("request_s", 0.008, 0.001, 0.1, 0.3),
@@ -82,12 +80,18 @@ _FACTORS = (
 # Memory reads alike everywhere but where rows say otherwise.
 _TIED = frozenset(
     {"compute_factor.hopper", "compute_factor.cdna3", "compute_factor.blackwell-gddr", "kernel_factor.halved"}
-    | {f"memory_factor.{kind}" for kind in ("ampere", "ada", "lpddr", "gddr", "amd", "cdna3", "halved")}
+    | {f"memory_factor.{kind}" for kind in ("ampere", "ada", "lpddr", "gddr", "amd", "cdna3", "halved", "huawei")}
 )
 # GeForce cards' data sheets count FP16 with FP32 sums at half the rate: they reach more of it than server parts do.
 _STARTS = {"compute_factor.halved": 1.4, "kernel_factor.amd": 2.0, "kernel_factor.huawei": 2.5}
-# Held: no row, or six, tells them.
-FIXED = {"serving.expert_bandwidth_fraction": 1.0, "serving.compute_fraction.int8": 0.5}
+# Held: no row, or six, tells them; handing over is what rows that tell their workers leave at low load.
+FIXED = {
+    "serving.expert_bandwidth_fraction": 1.0,
+    "serving.compute_fraction.int8": 0.5,
+    "serving.handover_s": 0.1,
+    "serving.kv_transfer_fraction": 0.34,
+    "serving.sglang.group_wait_steps": 5.0,
+}
 # What launching takes under another framework than CUDA's.
 _LAUNCHED = (Parameter("launch_factor.huawei", 2.0, 0.5, 10.0, 0.5),)
 # What vendors' tuning gains over what people install: of kernels for the matrix units, of their number, of reads.
@@ -115,7 +119,7 @@ def parameters() -> tuple[Parameter, ...]:
     kinds = [(name, replace(one, start=_STARTS.get(name, one.start))) for name, one in kinds if name not in _TIED]
     named += [(f"serving.{name}", one) for name, one in kinds]
     named += [(f"serving.{one.name}", one) for one in (*_LAUNCHED, *_TUNED)]
-    return tuple(Parameter(name, o.start, o.low, o.high, o.prior_sigma) for name, o in named)
+    return tuple(Parameter(name, o.start, o.low, o.high, o.prior_sigma) for name, o in named if name not in FIXED)
 
 
 def folders(folder: Path) -> list[Path]:
