@@ -41,6 +41,8 @@ class Generated(BuildHookInterface[Any]):
         sys.path.insert(0, str(Path(self.root, "src")))
         from wellfed.catalog import models, parts_index, tables
 
-        made = [(parts_index.write_compiled(kind, Path(self.folder.name)), f"data/{kind}") for kind in parts_index.KINDS]
+        made = [
+            (parts_index.write_compiled(kind, Path(self.folder.name)), f"data/{kind}") for kind in parts_index.KINDS
+        ]
         made.append((tables.write_compiled(Path(self.folder.name)), "data"))
         return [*made, (models.write_compiled(Path(self.folder.name)), "data/models")]

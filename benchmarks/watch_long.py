@@ -30,7 +30,11 @@ from wellfed.watching.watcher import Sliding
 _HOUR, _DAY = 3600, 86_400
 _PACE = 100.0
 _FLAT = 0.05
-SERVER = replace(QUIET, cpus=64, threads=tuple(T(0.1, cpu=number % 64) for number in range(40)))
+
+
+def server(cpus: int) -> Scene:
+    """A machine of many CPUs, with forty threads of an engine."""
+    return replace(QUIET, cpus=cpus, threads=tuple(T(0.1, cpu=number % cpus) for number in range(40)))
 
 
 def resident_bytes() -> int:
@@ -91,5 +95,6 @@ def _samples() -> Iterator[Sample]:
 
 if __name__ == "__main__":
     hour("a small machine", QUIET)
-    hour("a server of 64 CPUs", SERVER)
+    hour("a server of 64 CPUs", server(64))
+    hour("a server of 128 CPUs", server(128))
     sys.exit(not day(None if "--fast" in sys.argv else _PACE))

@@ -145,7 +145,11 @@ def main(arguments: list[str]) -> int:
     """Write or check."""
     check = "--check" in arguments
     folders = [Path(word) for word in arguments if not word.startswith("--")]
-    pages = {"cli.md": cli_page(), "claims.md": claims_page()}
+    import check_prices  # beside this script
+    import tests_page
+
+    pages = {"cli.md": cli_page(), "claims.md": claims_page(), "check-prices.md": check_prices.page(),
+             "tests.md": tests_page.page()}  # fmt: skip
     if folders:
         pages["accuracy.md"] = accuracy_page(folders[0])
     for name in ("../README.md", "../README.zh-CN.md"):

@@ -3,6 +3,7 @@
     python scripts/messages.py update     extract every message, bring the catalogues up to date, compile them
     python scripts/messages.py compile    compile them
     python scripts/messages.py check      are they current, whole and with the same parameters?
+    python scripts/messages.py pseudo FOLDER    a catalogue `qps` of accented, longer English
 
 A new language: `python scripts/messages.py update LANGUAGE`, then translate locale/LANGUAGE/LC_MESSAGES/wellfed.po.
 """
@@ -172,6 +173,36 @@ def update(language: str) -> None:
         write_po(file, catalog, width=0, sort_output=True, no_location=True, omit_header=False)
 
 
+_KEPT = re.compile(r"\{[^{}]*\}|\{\{|\}\}|\[/?[a-z ]*\]|`[^`]*`|%\(\w+\)s|\s--?[a-z][\w-]*")
+_ACCENTS = str.maketrans("aceinosuyACEINOSUY", "àçéîñöšüýÀÇÉÎÑÖŠÜÝ")
+
+
+def disguised(text: str) -> str:
+    """A template that is plainly not English and a third longer, with its places, styles and commands as they were."""
+    parts, at = [], 0
+    for kept in _KEPT.finditer(text):
+        parts += [text[at : kept.start()].translate(_ACCENTS), kept[0]]
+        at = kept.end()
+    parts.append(text[at:].translate(_ACCENTS))
+    longer = "~" * max(1, len(_KEPT.sub("", text).split()) // 3)
+    body = "".join(parts)
+    stripped = body.rstrip()
+    return stripped + longer + body[len(stripped) :]
+
+
+def pseudo(folder: Path) -> None:
+    """A whole catalogue that a new language would need, made by rule."""
+    catalog = Catalog(locale="en", project="wellfed", charset="utf-8")
+    for entry in extracted():
+        if entry.id:
+            texts = [disguised(text) for text in _texts(entry.id)]
+            catalog.add(entry.id, texts if isinstance(entry.id, tuple) else texts[0], context=entry.context)
+    path = folder / "qps" / "LC_MESSAGES" / "wellfed.mo"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        write_mo(file, catalog)
+
+
 def compile_all() -> None:
     """`wellfed.mo` beside every `wellfed.po`."""
     for language in languages():
@@ -216,6 +247,8 @@ def main(words: list[str]) -> int:
             for language in named or languages():
                 update(language)
             compile_all()
+        case ["pseudo", folder]:
+            pseudo(Path(folder))
         case ["compile"]:
             compile_all()
         case ["check"]:

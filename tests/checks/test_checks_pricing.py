@@ -70,9 +70,12 @@ def test_empty_channels_cost_nothing_when_all_weights_are_on_the_gpus_and_this_i
     assert (cost.decode_tok_s, cost.load_s, cost.said) == (0, 0, NOTHING)
 
 
-def test_what_the_estimate_does_not_know_is_not_said_to_be_free():
-    cost = next(f.cost for f in priced(with_os(governor="powersave", governors={})(healthy())).findings if f.cost)
-    assert cost.said == UNPRICED and UNPRICED != NOTHING
+def test_what_no_estimate_shows_is_not_said_to_be_free():
+    answer = priced(with_os(swap_used_bytes=9 * GIB)(healthy()))
+    cost = next(f.cost for f in answer.findings if f.id == "swap" and f.cost)
+    assert cost.said != NOTHING and str(check("swap").unpriced) in cost.note
+    both = chain(with_os(swap_used_bytes=9 * GIB, numa_balancing=True))(healthy())
+    assert priced(both).together.said == UNPRICED
 
 
 def test_a_shared_uplink_costs_though_each_card_has_all_its_lanes():

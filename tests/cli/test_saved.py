@@ -100,4 +100,4 @@ def test_charts(wellfed: CliRunner, tmp_path: Path) -> None:
 def test_layers_pinned_onto_gpus_are_not_planned_on_cpus(wellfed: CliRunner) -> None:
     words = ("plan", "qwen3-32b", "--on", CARD, "-e", "llama.cpp", "-q", "q4_k_m", "--set", "n-gpu-layers=999")
     result = ask(wellfed, *words)
-    assert result.exit_code == 1 and "does not fit" in result.output or "nothing fits" in result.output
+    assert (result.exit_code == 1 and "does not fit" in result.output) or "nothing fits" in result.output

@@ -10,7 +10,7 @@ from tests.perf_serving.serving_requests import CALIBRATION, request
 from wellfed.catalog.hardware import gpu
 from wellfed.checks.rules.gpu_p2p import repair
 from wellfed.hardware.machine import GpuLink, PeerAccess
-from wellfed.hardware.peers import staged, without_peers
+from wellfed.hardware.peers import Way, slowest_way, usual_way
 from wellfed.nouns.plan import Request
 from wellfed.perf.serving import estimate_serving
 from wellfed.perf.serving.estimate import replica
@@ -26,16 +26,17 @@ def pair(card: str, works: bool | None = None, nvlink: bool = False) -> Request:
     return replace(asked, machine=replace(asked.machine, peers=peers, gpu_links=links))
 
 
-@pytest.mark.parametrize(("card", "without"), [("RTX 3090", True), ("RTX 5090", True), ("RTX A6000", False)])
-def test_geforce_cards_have_no_peer_access(card: str, without: bool) -> None:
-    assert without_peers(gpu(card)) is without
-    assert staged(pair(card).machine, 2) is without
+@pytest.mark.parametrize(("card", "latency"), [("RTX 3090", 5.0), ("RTX 5090", 5.0), ("RTX A6000", 3.0)])
+def test_geforce_cards_copy_through_ram_where_nothing_is_told(card: str, latency: float) -> None:
+    asked = pair(card)
+    assert slowest_way(asked.machine, 2) is None
+    assert (usual_way(asked.machine.gpus[0]) is Way.THROUGH_RAM) is (latency > 3)
+    assert link(asked.machine, gpu(card), 2).latency == pytest.approx(latency)
 
 
 def test_what_is_told_counts_more_than_the_name() -> None:
-    assert not staged(pair("RTX 3090", works=True).machine, 2)
-    assert staged(pair("RTX A6000", works=False).machine, 2)
-    assert not staged(pair("RTX 3090").machine, 0)
+    assert link(pair("RTX 3090", works=True).machine, gpu("RTX 3090"), 2).latency == pytest.approx(3.0)
+    assert link(pair("RTX A6000", works=False).machine, gpu("RTX A6000"), 2).latency == pytest.approx(5.0)
 
 
 def test_copies_through_ram_get_less_and_wait_longer() -> None:

@@ -20,7 +20,7 @@ from wellfed.catalog.neighbours import unknown_model
 from wellfed.catalog.other_kinds import DraftModel, NotALanguageModel, Projector, is_draft, kind_by_words
 from wellfed.catalog.pruned import pruned
 from wellfed.errors import UnknownName
-from wellfed.message import message, sentence
+from wellfed.message import as_text, message, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation
 from wellfed.provenance import Assumption
@@ -213,7 +213,7 @@ _UNREFUSING = _UNREFUSING_WORDS | {"huihui", "hauhaucs", "aggressive", "v2", "no
 def _unrefusing(facts: Entry, name: Name) -> Assumption:
     said = message("resolve.same-layers", "{name} is planned as {model}", name=_as_asked(name), model=facts.name)
     return Assumption(
-        str(said),
+        as_text(said),
         sentence("model-names.weights-edited-place", "its weights were edited in place: every size is that model's"),
     )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from wellfed.checks.pcie_path import gpu_hops, narrowest
-from wellfed.hardware.machine import Gpu, Machine
+from wellfed.hardware.machine import Gpu, Machine, Socket
 from wellfed.hardware.pcie import PciDevice, PcieLink
 
 
@@ -19,6 +19,38 @@ def with_gpus(machine: Machine, changed: Iterable[Gpu]) -> Machine:
     """The machine with some GPUs replaced, matched by index."""
     new = {gpu.index: gpu for gpu in changed}
     return replace(machine, gpus=tuple(new.get(gpu.index, gpu) for gpu in machine.gpus))
+
+
+def with_sockets(machine: Machine, sockets: tuple[Socket, ...]) -> Machine:
+    """The machine with its sockets replaced; a bandwidth that was measured grows with what the channels promise."""
+    mended = replace(machine, sockets=sockets)
+    measured = machine.measured_memory_bandwidth_bytes_per_s
+    before, after = machine.memory_bandwidth_bytes_per_s, mended.memory_bandwidth_bytes_per_s
+    if measured is None or not before or not after or after <= before:
+        return mended
+    return replace(mended, measured_memory_bandwidth_bytes_per_s=min(after, measured * after / before))
+
+
+def without_gpus(machine: Machine, gone: Collection[int]) -> Machine:
+    """The machine as if these GPUs were not in it; the others keep their places in order, and their links."""
+    if not gone:
+        return machine
+    stay = [gpu for gpu in machine.gpus if gpu.index not in gone]
+    place = {gpu.index: at for at, gpu in enumerate(stay)}
+    return replace(
+        machine,
+        gpus=tuple(replace(gpu, index=place[gpu.index]) for gpu in stay),
+        gpu_links=tuple(
+            replace(link, a=place[link.a], b=place[link.b])
+            for link in machine.gpu_links
+            if link.a in place and link.b in place
+        ),
+        peers=tuple(
+            replace(pair, a=place[pair.a], b=place[pair.b])
+            for pair in machine.peers
+            if pair.a in place and pair.b in place
+        ),
+    )
 
 
 def relinked(machine: Machine) -> Machine:

@@ -32,9 +32,10 @@ class Priced:
 def price(machine: Machine, findings: Iterable[Finding], checks: Iterable[Check], estimate: Estimator) -> Priced:
     """Every warning and failure with a cost, singly and all together.
 
-    A check's cost is that of its fault on all subjects, and stands with each of its findings. Where the estimate does
-    not know what a fault does (`Check.modelled`), the note says so, instead of a cost of nothing. An estimator that
-    cannot answer (the model does not fit now, say) leaves the reason in the cost's note.
+    A check's cost is that of its fault on all subjects, and stands with each of its findings. Whether estimates know
+    what a fault does is seen from them: where the repaired machine's is another, there is a price. Where it is the
+    same, the fault costs nothing for this model, unless the check tells why no estimate shows it (`Check.unpriced`).
+    An estimator that cannot answer (the model does not fit now, say) leaves the reason in the cost's note.
     """
     found = tuple(findings)
     faulty = {finding.id for finding in found if finding.verdict in FAULTS}
@@ -102,14 +103,20 @@ def _cost(
             if isinstance(now, str)
             else (checks[0].price(machine, now))
         )
-    if not any(check.repair and check.modelled for check in checks):
-        return _noted(UNPRICED)
     then = _try(estimate, as_is(mended(machine, checks), everything))
     if isinstance(then, str):
         return _noted(message("cost.not-priced", "not priced: {why}", why=then))
     if isinstance(now, str):
         return _noted(message("cost.only-mended", "runs only when mended; now: {why}", why=now))
-    return difference(now, then)
+    cost = difference(now, then)
+    silent = [check.unpriced for check in checks if check.unpriced]
+    return _noted(_why_not(silent)) if cost.said == NOTHING and len(silent) == len(checks) else cost
+
+
+def _why_not(reasons: list[Message]) -> Message:
+    if len(reasons) > 1:
+        return UNPRICED
+    return message("cost.not-priced", "not priced: {why}", why=reasons[0])
 
 
 def _try(estimate: Estimator, machine: Machine) -> Estimate | str:
@@ -122,14 +129,18 @@ def _try(estimate: Estimator, machine: Machine) -> Estimate | str:
 def difference(now: Estimate, then: Estimate) -> Cost:
     """`then` minus `now` for rates, `now` minus `then` for times: positive is what the fault costs.
 
-    Differences of less than 0.2 % are nothing.
+    Differences of less than 0.2 % are nothing. What does not fit now has no rates to compare. Room for more requests at
+    a time makes each one's rate lower and all of them together faster: that is no loss.
     """
+    if now.memory.fits is False and then.memory.fits is not False:
+        return _noted(FITS)
     decode = _gap(now.decode_tok_s.value, then.decode_tok_s.value)
+    if decode < 0 and then.total_tok_s.value >= now.total_tok_s.value:
+        decode = 0.0
     prefill = _gap(now.prefill_tok_s.value, then.prefill_tok_s.value)
     ttft = -_gap(now.ttft_s.value, then.ttft_s.value)
     load = 0.0 if now.load_s is None or then.load_s is None else -_gap(now.load_s, then.load_s)
-    fits = now.memory.fits is False and then.memory.fits is not False
-    note = FITS if fits else None if any((decode, prefill, ttft, load)) else NOTHING
+    note = None if any((decode, prefill, ttft, load)) else NOTHING
     return Cost(decode, prefill, ttft + 0.0, load + 0.0, str(note or ""), note)
 
 

@@ -65,6 +65,8 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 @click.option("--network", metavar="RATE", help="Network between them, e.g. 400Gb.")
 @click.option("--vram-free", metavar="SIZE[,SIZE...]", help="Free memory of every GPU, or of each.")
 @click.option("--ram-free", metavar="SIZE", help="Free RAM.")
+@click.option("--carve-out", metavar="SIZE[,SIZE]",
+              help="Of an AMD APU's memory: what the BIOS gives to graphics, what these may map besides.")  # fmt: skip
 @click.option("--os", "system", type=click.Choice(["linux", "windows", "wsl2", "macos"]), help="What it runs.")
 @click.option("--for", "objective", type=click.Choice([o.value for o in Objective]), default="balanced",
               show_default=True, help="What to rank by.")  # fmt: skip
@@ -87,7 +89,7 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
               help="KV cache, e.g. q8_0, fp8, q8_0/f16; `any` tries all  [default: the engine's own; coarser only when "
               "nothing fits].")  # fmt: skip
 @click.option("--from-command", "command_line", metavar="LINE",
-              help="Instead of MODEL: a command line that runs now, a script, FILE.yaml[#SERVICE] of compose, or pid:PID; "
+              help="Instead of MODEL: a command line that runs now, a script, a compose FILE.yaml[#SERVICE], pid:PID; "
               "estimated as it is, and improved.")  # fmt: skip
 @click.option("--set", "pins", multiple=True, metavar="KEY=VALUE",
               help="Pin a setting by the engine's own flag name, e.g. ubatch-size=2048.")  # fmt: skip
@@ -97,6 +99,7 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 @click.option("--acceptance", type=click.FloatRange(0, 1, min_open=True),
               help="How often one drafted token is right, e.g. 0.7.")  # fmt: skip
 @click.option("--lora", metavar="N[@RANK]", help="Serve so many adapters beside the model, e.g. 4@64.")
+@click.option("--stream", is_flag=True, help="Experts that memory does not hold are read from disk (llama.cpp).")
 @click.option("--train", type=click.Choice([m.value for m in Method]), help="Fine-tune MODEL instead of serving it.")
 @click.option(
     "--sequence", type=click.IntRange(16), default=2048, show_default=True, help="With --train: tokens of a sequence."
@@ -249,7 +252,7 @@ def _train(model: str, options: dict[str, Any], top: int, explain: bool, as_json
     )  # fmt: skip
     shard = Shard(options["shard"]) if options["shard"] else None
     wish = Wish(options["micro_batch"], shard, options["checkpointing"], options["offload"], options["gpus"])
-    names = ("on", "nodes", "network", "vram_free", "ram_free", "system")
+    names = ("on", "nodes", "network", "vram_free", "ram_free", "system")  # a carve-out is for serving
     answer = train(model, TrainOptions(task, wish, **{name: options[name] for name in names}))
     if as_json:
         click.echo(json.dumps(train_json(answer, top), indent=1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
@@ -23,14 +24,16 @@ from wellfed.planner.kinds import describe
 from wellfed.planner.money import NOTHING_PAID, Rates, money, power_caps
 from wellfed.planner.replicas import idle_words, replicas
 from wellfed.planner.start import start_words
-from wellfed.planner.sweep import MostUsers
 from wellfed.planner.tiers import tier_words, tiers
 from wellfed.planner.upgrades import Upgrade
-from wellfed.planner.which_cpu import WhichCpu
 from wellfed.provenance import Assumption
 from wellfed.units import format_rate
-from wellfed.verbs.from_command import AsItIs
 from wellfed.verbs.next_steps import NextSteps, disk_line
+
+if TYPE_CHECKING:
+    from wellfed.planner.sweep import MostUsers
+    from wellfed.planner.which_cpu import WhichCpu
+    from wellfed.verbs.from_command import AsItIs
 
 
 def print_answer(
@@ -271,14 +274,14 @@ def _print_upgrades(upgrades: tuple[Upgrade, ...]) -> None:
 
 
 def gain(upgrade: Upgrade) -> Message | None:
-    """What an upgrade buys; None where it changes nothing."""
+    """What an upgrade buys; None where it changes nothing, or slows the answers down."""
     rate = Amount(upgrade.plan.estimate.decode_tok_s.value, "tok/s")
     if upgrade.gain == float("inf"):
         return message("upgrade.runs", "it would run: {rate}", rate=rate)
     if upgrade.finer is not None:
         text = "room for finer weights: {weights} at {rate}"
         return message("upgrade.finer", text, weights=upgrade.finer.upper(), rate=rate)
-    if max(upgrade.gain, upgrade.ttft_gain) < 1.02:
+    if max(upgrade.gain, upgrade.ttft_gain) < 1.02 or upgrade.gain < 0.98:
         return None
     text = "tokens/s x{rate}, first token {first}x as soon"
     return message("upgrade.faster", text, rate=_times(upgrade.gain), first=_times(upgrade.ttft_gain))

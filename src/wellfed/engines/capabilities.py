@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from wellfed.engines import ds4
 from wellfed.engines.versions import Version, least_capability
 from wellfed.hardware.parts import GpuSpec
 from wellfed.message import sentence
@@ -44,6 +45,7 @@ class Capabilities:
     batch_tokens: tuple[int, ...] = (2048,)
     architectures: Mapping[str, frozenset[str]] = field(default_factory=dict)  # of a vendor, where not all
     source: str = ""
+    on_request: bool = False  # planned for only where it is named
 
 
 _INTEL_GRAPHICS = {  # SYCL and Vulkan, no Gaudi
@@ -170,6 +172,29 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         layer_split=True,
         source="mlx-lm README.md",
     ),
+    Engine.LMDEPLOY: Capabilities(
+        Engine.LMDEPLOY,
+        "LMDeploy",
+        {"nvidia": 7.0},
+        ("bf16", "fp8", "int4"),
+        ("f16", "int8", "int4"),
+        tensor_parallel=True,
+        adapters=True,
+        max_sequences=(8, 32, 64, 128, 256),
+        batch_tokens=(8192,),
+        source="LMDeploy documentation: TurboMind, supported models, KV quantisation, api_server",
+        on_request=True,
+    ),
+    Engine.DS4: Capabilities(
+        Engine.DS4,
+        "ds4",
+        {"apple": 0, "nvidia": 8.0, "amd": 0},
+        ("q4_k_m", "iq2_xxs"),
+        ("f16",),
+        layer_split=True,
+        source="README.md and docs/MODELS.md of antirez/ds4",
+        on_request=True,
+    ),
 }
 
 
@@ -193,6 +218,8 @@ def why_not(
 
     `named`: it was asked for by name, so that a build of its own for CPUs may be meant.
     """
+    if capabilities.engine is Engine.DS4 and not ds4.runs(model.id):
+        return sentence("capabilities.ds4", "runs {models} only", models=", ".join(ds4.MODELS))
     if capabilities.moe_only and not model.is_moe:
         return sentence("capabilities.runs-mixture-experts", "runs mixture-of-experts models only")
     unread = why_not_loaded(model, capabilities.engine.value)

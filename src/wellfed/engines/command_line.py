@@ -46,6 +46,7 @@ _PROGRAMS = {
     "llama-batched-bench": Engine.LLAMA_CPP, "llama-sweep-bench": Engine.IK_LLAMA_CPP,
     "vllm": Engine.VLLM, "sglang": Engine.SGLANG, "trtllm-serve": Engine.TENSORRT_LLM,
     "mlx_lm.server": Engine.MLX, "mlx_lm.generate": Engine.MLX, "mlx_lm.chat": Engine.MLX,
+    "lmdeploy": Engine.LMDEPLOY, "ds4-server": Engine.DS4, "ds4": Engine.DS4,
     "ollama": Engine.LLAMA_CPP, "ollama.exe": Engine.LLAMA_CPP,
 }  # fmt: skip
 _MODULES = {
@@ -69,6 +70,7 @@ _ONLY_IK = frozenset({
     "smart-expert-reduction", "no-fused-moe", "gr", "graph-reuse",
 })  # fmt: skip
 _WINDOWS_PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:|\.{1,2})\\[^\s\"'*|()]*")
+_TABBY = frozenset({"--model-name", "--model-dir", "--cache-mode", "--cache-size", "--max-seq-len"})  # of TabbyAPI
 _STAGES = "VLLM_PP_LAYER_PARTITION"
 _VARIABLE = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)", re.DOTALL)
 
@@ -87,8 +89,8 @@ def command(text: str) -> Command:
     if found.name.startswith("ollama"):
         return _ollama(found, variables, words)
     pairs, positional = _flags(found.rest, SETTINGS[found.engine])
-    pairs = [*_from_variables(variables), *pairs]
-    model = _model(pairs, positional)
+    pairs = [*_from_variables(variables), *_of_image(found.tag), *pairs]
+    model = _model(pairs, positional, found.engine)
     if model is None:
         raise BadInput(message("command.no-model", "the command line names no model"))
     engine = _variant(found.engine, {key for key, _ in pairs})
@@ -109,6 +111,13 @@ class _Found:
     name: str
     rest: list[str]
     version: Version | None = None
+    tag: str = ""
+
+
+def _of_image(tag: str) -> Iterator[tuple[str, str]]:
+    """llama.cpp's images name their back end."""
+    if "vulkan" in tag:
+        yield "back-end", "vulkan"
 
 
 def _found(words: list[str]) -> _Found:
@@ -120,10 +129,13 @@ def _found(words: list[str]) -> _Found:
         if word in _MODULES:
             return _Found(_MODULES[word], word, words[index + 1 :])
     for index, word in enumerate(words):
+        if PurePath(word).name == "main.py" and _TABBY & set(words):
+            return _Found(Engine.EXLLAMAV3, "main.py", words[index + 1 :])
+    for index, word in enumerate(words):
         name, _, tag = word.removeprefix("docker.io/").removeprefix("ghcr.io/").partition(":")
         if name in _IMAGES:
             label = "ollama" if name.startswith("ollama") else name
-            return _Found(_IMAGES[name], label, words[index + 1 :], _of_tag(_IMAGES[name], tag))
+            return _Found(_IMAGES[name], label, words[index + 1 :], _of_tag(_IMAGES[name], tag), tag)
     said = message("command.no-engine", "no engine's program is in the command line")
     programs = Listing(tuple(sorted({*_PROGRAMS, *_MODULES})))
     raise BadInput(said, message("command.no-engine.hint", "programs that are read: {programs}", programs=programs))
@@ -182,9 +194,11 @@ def _variant(engine: Engine, flags: set[str]) -> Engine:
     return Engine.IK_LLAMA_CPP if engine is Engine.LLAMA_CPP and flags & _ONLY_IK else engine
 
 
-def _model(pairs: Iterable[tuple[str, str]], positional: Iterable[str]) -> str | None:
+def _model(pairs: Iterable[tuple[str, str]], positional: Iterable[str], engine: Engine) -> str | None:
+    """What is loaded; elsewhere than in TabbyAPI `--model-name` is what it is served as."""
     named = {key: value for key, value in pairs if key in MODEL}
-    keys = ("model", "m", "model-path", "hf", "hf-repo", "hfr", "model-name", "mu", "model-url")
+    keys: tuple[str, ...] = ("model", "m", "model-path", "hf", "hf-repo", "hfr", "mu", "model-url")
+    keys += ("model-name",) if engine is Engine.EXLLAMAV3 else ()
     found = next((named[key] for key in keys if named.get(key)), None)
     return found or next((word for word in positional if word not in _NOT_MODELS and "=" not in word), None)
 

@@ -36,6 +36,7 @@ from wellfed.engines.setters import (
 from wellfed.engines.setters_local import (
     active_experts,
     all_experts,
+    back_end,
     cache_bits,
     cpu_moe,
     devices,
@@ -64,7 +65,7 @@ _LLAMA: Mapping[str, Setter] = {
     "n-cpu-moe": cpu_moe, "ncmoe": cpu_moe, "cpu-moe": all_experts, "cmoe": all_experts,
     "split-mode": split_mode, "sm": split_mode, "tensor-split": tensor_split, "ts": tensor_split,
     "override-tensor": override_tensor, "ot": override_tensor,
-    "device": devices, "dev": devices,
+    "device": devices, "dev": devices, "back-end": back_end,
     "kv-unified": flag("kv_unified"), "kvu": flag("kv_unified"), "no-kv-unified": unflag("kv_unified"),
     "no-kv-offload": flag("no_kv_offload"), "nkvo": flag("no_kv_offload"),
     "swa-full": flag("swa_full"),
@@ -152,6 +153,12 @@ _EXLLAMA: Mapping[str, Setter] = {
     "chunk-size": field("batch_tokens"), "tensor-parallel": rows_over_gpus, "gpu-split": tensor_split,
     "cache-size": option("cache_tokens", count_of), "gs": tensor_split,
 }  # fmt: skip
+_LMDEPLOY: Mapping[str, Setter] = {
+    "tp": degree("tensor_parallel"), "max-batch-size": field("max_sequences"), "quant-policy": kv_bits,
+    "cache-max-entry-count": option("free_gpu_memory_fraction"), "max-prefill-token-num": field("batch_tokens"),
+    "dtype": quantised,
+}  # fmt: skip
+_DS4: Mapping[str, Setter] = {"batched-session": field("max_sequences")}
 SETTINGS: Mapping[Engine, Mapping[str, Setter]] = {
     Engine.LLAMA_CPP: _LLAMA,
     Engine.IK_LLAMA_CPP: _IK_LLAMA,
@@ -161,6 +168,8 @@ SETTINGS: Mapping[Engine, Mapping[str, Setter]] = {
     Engine.TENSORRT_LLM: _TENSORRT,
     Engine.EXLLAMAV3: _EXLLAMA,
     Engine.MLX: _MLX,
+    Engine.LMDEPLOY: _LMDEPLOY,
+    Engine.DS4: _DS4,
 }
 # Flags without a value after them.
 SWITCHES = frozenset({

@@ -7,7 +7,7 @@ import warnings
 from dataclasses import replace
 
 from wellfed.engines.setters import Change, Setter, is_on, whole
-from wellfed.nouns.layout import Layout
+from wellfed.nouns.layout import BackEnd, Layout
 
 EXPERTS = "ffn_.*_exps"  # of every layer
 
@@ -114,13 +114,15 @@ def all_experts(text: str) -> Change:
 
 
 def devices(text: str) -> Change:
-    """`--device CUDA0,CUDA1`: so many GPUs; `none`: the CPU alone."""
+    """`--device CUDA0,CUDA1`: so many GPUs, and the back end; `none`: the CPU alone."""
     names = [name for name in text.split(",") if name]
     if not names:
         raise ValueError(text)
     if names == ["none"]:
         return lambda layout: replace(layout, gpus=0, offload=replace(layout.offload, gpu_layers=0))
-    return lambda layout: replace(layout, gpus=min(layout.gpus, len(names)))
+    named = re.sub(r"\d+$", "", names[0]).lower()
+    back_end = BackEnd(named) if named in {kind.value for kind in BackEnd} else None
+    return lambda layout: replace(layout, gpus=min(layout.gpus, len(names)), back_end=back_end or layout.back_end)
 
 
 def sizes(text: str) -> str:
@@ -169,3 +171,9 @@ def rows_over_gpus(text: str) -> Change:
     """exllamav3's tensor parallelism: every matrix over all GPUs."""
     on = is_on(text)
     return lambda layout: replace(layout, tensor_parallel=max(1, layout.gpus)) if on else layout
+
+
+def back_end(text: str) -> Change:
+    """What the build computes with, which no flag says: cuda, rocm, vulkan, sycl, metal, cann."""
+    kind = BackEnd(text.lower())
+    return lambda layout: replace(layout, back_end=kind)

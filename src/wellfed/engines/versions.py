@@ -24,6 +24,8 @@ CURRENT: Mapping[Engine, str] = {
     Engine.KTRANSFORMERS: "0.7",
     Engine.EXLLAMAV3: "1.4",
     Engine.MLX: "0.32",
+    Engine.LMDEPLOY: "0.10",
+    Engine.DS4: "2026-09",
 }
 # llama.cpp builds by month, from the dates of public logs and issues that name both.
 _BUILDS = (

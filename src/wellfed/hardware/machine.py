@@ -141,6 +141,7 @@ class Gpu:
     memory_clock_hz: float | None = None
     memory_clock_max_hz: float | None = None
     power_limit_default_w: float | None = None  # as the card leaves the factory
+    gtt_bytes: int | None = None  # RAM that the driver lets graphics inside the CPU map, beside its own `memory_bytes`
 
 
 @dataclass(frozen=True, slots=True)

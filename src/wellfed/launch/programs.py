@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from wellfed.engines import llamacpp, own_files, sglang, tensorrt_llm, vllm
+from wellfed.engines import llamacpp
 from wellfed.errors import BadInput
 from wellfed.frozen import dataclass
 from wellfed.message import sentence
@@ -54,6 +54,11 @@ def program(engine: Engine, needs_gpu: bool, given: str | None = None) -> Progra
             return _on_path("trtllm-serve", "pip install tensorrt-llm")
         case Engine.MLX:
             return _on_path("mlx_lm.server", "pip install mlx-lm")
+        case Engine.LMDEPLOY:
+            return _on_path("lmdeploy", "pip install lmdeploy")
+        case Engine.DS4:
+            said = sentence("programs.ds4", "ds4-server is started from its own folder")
+            raise BadInput(said, sentence("programs.ds4.hint", "name it with --program"))
         case Engine.EXLLAMAV3:
             raise BadInput(
                 sentence("programs.tabbyapi-exllamav3", "TabbyAPI, exllamav3's server, is started from its own folder"),
@@ -70,6 +75,8 @@ _NOMINAL = {
     Engine.TENSORRT_LLM: ("trtllm-serve",),
     Engine.EXLLAMAV3: ("python3", "main.py"),
     Engine.MLX: ("mlx_lm.server",),
+    Engine.LMDEPLOY: ("lmdeploy",),
+    Engine.DS4: ("./ds4-server",),
 }
 
 
@@ -132,6 +139,8 @@ def _module(package: str, module: str, install: str) -> Program:
 
 def recorded_flags(engine: Engine) -> Sequence[str]:
     """The flags our adapter may use."""
+    from wellfed.engines import ds4, lmdeploy, own_files, sglang, tensorrt_llm, vllm
+
     by_engine = {
         Engine.VLLM: vllm.FLAGS,
         Engine.SGLANG: sglang.FLAGS,
@@ -139,6 +148,8 @@ def recorded_flags(engine: Engine) -> Sequence[str]:
         Engine.TENSORRT_LLM: tensorrt_llm.FLAGS,
         Engine.EXLLAMAV3: own_files.TABBY_FLAGS,
         Engine.MLX: own_files.MLX_FLAGS,
+        Engine.LMDEPLOY: lmdeploy.FLAGS,
+        Engine.DS4: ds4.FLAGS,
     }
     return by_engine.get(engine, llamacpp.FLAGS)
 

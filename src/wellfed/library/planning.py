@@ -13,7 +13,7 @@ from wellfed.message import message, sentence
 from wellfed.nouns.workload import Workload
 from wellfed.planner.goal import Objective
 from wellfed.planner.money import Rates
-from wellfed.verbs import choosing, planning
+from wellfed.verbs import planning
 from wellfed.verbs.planning import PlanOptions
 
 if TYPE_CHECKING:
@@ -140,6 +140,7 @@ def plan(
     network: str | None = None,
     vram_free: str | None = None,
     ram_free: str | None = None,
+    carve_out: str | None = None,
     os: str | None = None,
     for_: Objective | str = Objective.BALANCED,
     workload: Workload | str = "chat",
@@ -159,6 +160,7 @@ def plan(
     speculate: str | None = None,
     acceptance: float | None = None,
     lora: str | None = None,
+    stream: bool = False,
     top: int = 6,
     max_users: bool = False,
     cpus: bool = False,
@@ -185,16 +187,19 @@ def plan(
     if max_users and not (ttft or tpot):
         raise Misuse(message("plan.max-users-target", "--max-users needs a target: --ttft or --tpot"))
     request = plan_request(
-        on=on, nodes=nodes, network=network, vram_free=vram_free, ram_free=ram_free, os=os, for_=for_,
+        on=on, nodes=nodes, network=network, vram_free=vram_free, ram_free=ram_free,
+        carve_out=carve_out, os=os, for_=for_,
         workload=workload, concurrency=concurrency, rate=rate, prompt=prompt, output=output, context=context,
         ttft=ttft, tpot=tpot, shared_prefix=shared_prefix, quality=quality, engine=engine, quant=quant,
-        kv_type=kv_type, set=set, speculate=speculate, acceptance=acceptance, lora=lora,
+        kv_type=kv_type, set=set, speculate=speculate, acceptance=acceptance, lora=lora, stream=stream,
     )  # fmt: skip
     offers = _offers(request) if str(price_hour).lower() == "cloud" else ()
     hire = offers[0].price_per_hour if offers else _hire(price_hour)
     rates = Rates(hire, electricity, machine_price, years, api_price, currency)
     answer = planning.plan(model, request)
     most = _most_users(answer) if max_users else None
+    from wellfed.verbs import choosing
+
     behind = choosing.which(answer, prices) if cpus else None
     return Planned(model, request, answer, top, max_users, most, rates, cpus, behind, offers)
 
@@ -227,6 +232,7 @@ def plan_request(
     network: str | None = None,
     vram_free: str | None = None,
     ram_free: str | None = None,
+    carve_out: str | None = None,
     os: str | None = None,
     for_: Objective | str = Objective.BALANCED,
     quality: str | None = None,
@@ -237,6 +243,7 @@ def plan_request(
     speculate: str | None = None,
     acceptance: float | None = None,
     lora: str | None = None,
+    stream: bool = False,
     **load: Any,
 ) -> PlanOptions:
     """The keywords of `plan` as what is searched for; `load` as `options.workload` takes it."""
@@ -257,10 +264,12 @@ def plan_request(
         speculate=speculate,
         acceptance=acceptance,
         lora=lora,
+        streams=stream,
         quantisations=options.several(quant),
         kv_types=options.several(kv_type),
         pins=options.several(set),
         vram_free=vram_free,
         ram_free=ram_free,
+        carve_out=carve_out,
         system=None if os is None else options.one_of(os, options.SYSTEMS, "os"),
     )

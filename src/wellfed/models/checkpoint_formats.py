@@ -11,9 +11,10 @@ from wellfed.message import sentence
 from wellfed.models.model import Model
 
 _VLLM, _SGLANG, _TENSORRT = "vllm", "sglang", "tensorrt-llm"
-_LLAMA = frozenset({"llama.cpp", "ik_llama.cpp", "ktransformers", "ollama"})
+_LLAMA = frozenset({"llama.cpp", "ik_llama.cpp", "ktransformers", "ollama", "ds4"})
 _BOTH = frozenset({_VLLM, _SGLANG})
-_SERVING = _BOTH | {_TENSORRT}
+_LMDEPLOY = "lmdeploy"
+_SERVING = _BOTH | {_TENSORRT, _LMDEPLOY}
 
 # quant_method: who loads it
 ENGINES_OF: dict[str, frozenset[str]] = {
@@ -23,8 +24,8 @@ ENGINES_OF: dict[str, frozenset[str]] = {
     "mxfp4": _SERVING,
     "compressed-tensors": _BOTH,
     "fbgemm_fp8": _BOTH,
-    "awq": _BOTH,
-    "gptq": _BOTH,
+    "awq": _BOTH | {_LMDEPLOY},
+    "gptq": _BOTH | {_LMDEPLOY},
     "auto-round": _BOTH,
     "bitsandbytes": _BOTH,
     "torchao": _BOTH,

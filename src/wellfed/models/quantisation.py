@@ -11,13 +11,13 @@ from wellfed.models.ffn import MoeFfn
 from wellfed.models.gguf_types import TYPES
 from wellfed.models.model import Model, tensors
 from wellfed.models.recipes import MIXES, Facts, Mix, gguf_type
-from wellfed.models.recipes_makers import kept_type, ollama_type, unsloth_type
+from wellfed.models.recipes_makers import ds4_type, kept_type, ollama_type, unsloth_type
 from wellfed.models.recipes_safetensors import scheme, scheme_type
 from wellfed.models.recipes_unsloth import ROUTED_BITS, UNSLOTH
 from wellfed.models.tensor import Part, Tensor
 from wellfed.models.weights import LayerWeights, Weights
 
-MAKERS = frozenset({"ollama", "bartowski", "unsloth", "mradermacher", "lmstudio-community", "ggml-org"})
+MAKERS = frozenset({"ollama", "bartowski", "unsloth", "mradermacher", "lmstudio-community", "ggml-org", "ds4"})
 ALL_MIXES = {**MIXES, **UNSLOTH}
 
 
@@ -120,6 +120,8 @@ def tensor_type(model: Model, quantisation: Quantisation, tensor: Tensor) -> str
 def _of_maker(model: Model, quantisation: Quantisation, mix: Mix, tensor: Tensor) -> str | None:
     if quantisation.maker == "ollama":
         return ollama_type(model.architecture, mix.base, tensor, sees=model.task in ("vision-language", "omni"))
+    if quantisation.maker == "ds4":
+        return ds4_type(mix.base, tensor)
     if quantisation.maker == "unsloth" or quantisation.recipe.startswith("UD-"):
         return unsloth_type(mix.base, tensor)
     return None

@@ -54,3 +54,14 @@ def ollama_type(architecture: str, mix: str, tensor: Tensor, sees: bool = False)
     if architecture in _DELTA and mix.startswith("Q4_K"):
         return "Q6_K" if tensor.role in _SIX else "Q4_K" if tensor.role in _FOUR else None
     return None
+
+
+def ds4_type(mix: str, tensor: Tensor) -> str | None:
+    """The type that antirez's files for ds4 give `tensor`: routed experts in IQ2_XXS, their down matrices in Q2_K, or
+    all in Q4_K; the other matrices in eight bits (docs/MODELS.md of antirez/ds4: about 81 GiB of DeepSeek-V4-Flash).
+    """
+    if tensor.part is Part.ROUTED_EXPERTS and mix.startswith("IQ2"):
+        return "Q2_K" if tensor.role == "ffn_down_exps" else "IQ2_XXS"
+    if tensor.part is Part.ROUTED_EXPERTS:
+        return "Q4_K" if mix.startswith("Q4") else None
+    return "F16" if tensor.part is Part.EMBEDDING else "Q8_0" if tensor.is_matrix else None

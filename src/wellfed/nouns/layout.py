@@ -20,6 +20,8 @@ class Engine(StrEnum):
     KTRANSFORMERS = "ktransformers"
     EXLLAMAV3 = "exllamav3"
     MLX = "mlx"
+    LMDEPLOY = "lmdeploy"
+    DS4 = "ds4"
 
     @property
     def is_local(self) -> bool:
@@ -30,6 +32,7 @@ class Engine(StrEnum):
             Engine.KTRANSFORMERS,
             Engine.EXLLAMAV3,
             Engine.MLX,
+            Engine.DS4,
         )
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Estimate, Source
 from wellfed.nouns.layout import Engine
@@ -12,9 +13,12 @@ from wellfed.perf.acceptance import with_acceptance
 from wellfed.perf.doubt import with_doubt
 from wellfed.perf.load import start
 from wellfed.perf.memory.chosen import narrowed
+from wellfed.perf.memory.devices import unified, vendor
 from wellfed.perf.memory.lora import is_adapted
 from wellfed.perf.prefix import as_computed
+from wellfed.perf.streamed import with_disk
 from wellfed.provenance import Assumption
+from wellfed.units import GIB
 
 
 def estimate(request: Request, calibration: Calibration) -> Estimate:
@@ -27,11 +31,14 @@ def estimate(request: Request, calibration: Calibration) -> Estimate:
     request = as_computed(narrowed(request))
     found = with_doubt(_estimate(request, calibration), request, calibration)
     found = with_acceptance(found, request.layout.speculation)
+    found = with_disk(found, request)
     if is_adapted(request.layout):
         said = Assumption(
             "adapters take memory here; what they cost in time is not in the speed", "no measurement is known"
         )
         found = replace(found, assumptions=(*found.assumptions, said))
+    mapped = _mapped(request, found)
+    found = replace(found, assumptions=(*found.assumptions, *mapped)) if mapped else found
     first = start(request.machine, request.model, request.layout, found.memory, Source.PAGE_CACHE)
     return found if first is None else replace(found, load_s=first.ready_s.value)
 
@@ -48,3 +55,20 @@ def _estimate(request: Request, calibration: Calibration) -> Estimate:
     from wellfed.perf.serving import estimate_serving
 
     return estimate_serving(request, calibration)
+
+
+_PAGE_BYTES = 4096
+
+
+def _mapped(request: Request, found: Estimate) -> tuple[Assumption, ...]:
+    """A word where AMD graphics inside a CPU are to hold more of RAM than Linux lets them by itself: half."""
+    needed = {device.device: device.needed_bytes for device in found.memory.devices}
+    for position, gpu in enumerate(request.machine.gpus):
+        size, whole = needed.get(f"gpu{position}", 0.0), request.machine.memory_bytes or 0
+        known = gpu.gtt_bytes is not None or request.machine.os.family not in (None, "linux")
+        if unified(gpu) and vendor(gpu) == "amd" and not known and size > whole / 2:
+            text = sentence("estimate.mapped", "the graphics may map {size:.0f} GiB of RAM", size=size / GIB)
+            pages = round(size / _PAGE_BYTES)
+            why = sentence("estimate.mapped-2", "Linux lets them have half: ttm.pages_limit={pages}", pages=pages)
+            return (Assumption(text, why),)
+    return ()

@@ -98,6 +98,11 @@ def host_speed(machine: Machine) -> HostSpeed:
     return HostSpeed(ratio, whole, sigma, cores, (*clocks, *shares), assumptions)
 
 
+def usable_cores(machine: Machine) -> float | None:
+    """Cores that an engine's threads may use: without those that quota, CPU set or isolation take; None = unknown."""
+    return _cores(machine)[0]
+
+
 def part_ratio(cpu: CpuSpec) -> float | None:
     """The ratio of a catalogue part at its boost clock; None where neither rating nor clock is known."""
     if cpu.single_thread_rating is not None:

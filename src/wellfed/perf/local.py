@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from wellfed.message import message, sentence
+from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Estimate, Quantity, Term, heaviest_limit, total_seconds
 from wellfed.nouns.layout import MOST_SLOTS, BackEnd, Layout
@@ -137,10 +137,9 @@ def _evidence(request: Request, calibration: Calibration, shares: Sequence[GpuSh
     """How many measured rows stand behind the speed on each kind of GPU, and how near they are."""
     if request.layout.engine.has_own_files:
         text = "no measurement of {engine} stands behind its speed"
-        said = message("estimate.other-engine", text, engine=request.layout.engine.value)
         return (
             Assumption(
-                str(said),
+                sentence("estimate.other-engine", text, engine=request.layout.engine.value),
                 sentence(
                     "perf.local.estimate-only",
                     "estimate only: counted as llama.cpp's on these bytes, its interval wider",
@@ -158,7 +157,13 @@ def _evidence(request: Request, calibration: Calibration, shares: Sequence[GpuSh
             architecture=device.architecture,
             back_end=device.back_end.value,
         )
-        text = f"speed on {where}: {decode} rows of decode, {prefill} of prefill"
+        text = sentence(
+            "perf.local.speed-rows-decode",
+            "speed on {where}: {decode} rows of decode, {prefill} of prefill",
+            where=where,
+            decode=decode,
+            prefill=prefill,
+        )
         near = min(decode, prefill) >= _FEW_ROWS
         found.append(
             Assumption(

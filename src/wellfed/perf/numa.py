@@ -10,6 +10,7 @@ from wellfed.hardware.parts import CpuSpec
 from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.layout import Layout, NumaPolicy
+from wellfed.perf.host import usable_cores
 from wellfed.provenance import Assumption
 
 # What one core complex can read over its link to the memory controllers: 32 bytes per fabric clock, at the
@@ -67,13 +68,17 @@ def cpu_share(machine: Machine, layout: Layout, threads: int | None = None) -> C
     sockets = machine.sockets or (Socket(0),)
     used = 1 if layout.numa is NumaPolicy.ONE_SOCKET else len(sockets)
     first = sockets[0]
-    cores = sum(_cores(socket, machine, notes) for socket in sockets[:used])
+    cores = float(sum(_cores(socket, machine, notes) for socket in sockets[:used]))
+    usable = usable_cores(machine)
+    if usable is not None:
+        cores = min(cores, usable * used / len(sockets))
     asked = threads or layout.threads or cores
-    clock = machine.measured_clock_hz or _clock(first, min(1.0, min(asked, cores) / cores), notes)
+    boost = machine.os.boost is not False
+    clock = machine.measured_clock_hz or _clock(first, min(1.0, min(asked, cores) / cores), boost, notes)
     measured, small = machine.measured_memory_bandwidth_bytes_per_s, machine.measured_small_pages_bytes_per_s
     return CpuShare(
         sockets=used,
-        cores=float(cores),
+        cores=cores,
         threads=float(asked),
         clock_hz=clock,
         socket_bytes_per_s=_channels_bytes_per_s(first, measured is None, notes),
@@ -95,7 +100,11 @@ def policy_factor(machine: Machine, layout: Layout, calibration: Calibration) ->
     Interleaved pages are mostly remote and cross the socket link; threads bound without their memory are worse;
     a copy of the weights per socket gains less than the sockets' sum.
     """
-    if len(machine.sockets) < 2 or layout.numa is NumaPolicy.ONE_SOCKET:
+    if len(machine.sockets) < 2:
+        return 1.0
+    if _hidden(machine):  # the firmware deals pages out to all sockets, whatever a policy asks for
+        return calibration.value("cpu", "interleave_factor")
+    if layout.numa is NumaPolicy.ONE_SOCKET:
         return 1.0
     name = {
         NumaPolicy.INTERLEAVE: "interleave_factor",
@@ -103,6 +112,12 @@ def policy_factor(machine: Machine, layout: Layout, calibration: Calibration) ->
         NumaPolicy.UNBOUND_MEMORY: "unbound_factor",
     }[layout.numa]
     return calibration.value("cpu", name)
+
+
+def _hidden(machine: Machine) -> bool:
+    """Whether fewer nodes are shown than there are sockets."""
+    nodes = sum(not node.gpu_memory for node in machine.numa_nodes)
+    return 0 < nodes < len(machine.sockets)
 
 
 def instruction_set(socket: Socket) -> str:
@@ -154,11 +169,12 @@ def _light_cores(socket: Socket) -> int:
     return max(0, (socket.cores or spec.cores) - spec.performance_cores)
 
 
-def _clock(socket: Socket, share: float, notes: list[Assumption]) -> float:
-    """Boost with one core at work, halfway down to base with all of them."""
+def _clock(socket: Socket, share: float, boosts: bool, notes: list[Assumption]) -> float:
+    """Boost with one core at work, halfway down to base with all of them; base where boost is off."""
     spec = socket.cpu
     boost = (spec.boost_clock_hz if spec else None) or socket.clock_max_hz
     base = (spec.base_clock_hz if spec else None) or boost
+    boost = boost if boosts else base
     if boost is None and base is None:
         notes.append(
             Assumption(

@@ -15,8 +15,10 @@ from wellfed.nouns.workload import Workload
 
 # vLLM's automatic prefix caching, SGLang's radix cache, TensorRT-LLM's block reuse are on by themselves; LMDeploy's is
 # switched on by a flag that launches here carry.
-SHARES = frozenset({Engine.VLLM, Engine.SGLANG, Engine.TENSORRT_LLM, Engine.KTRANSFORMERS})
-_KEEPS = frozenset({Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.EXLLAMAV3, Engine.MLX})  # one for each slot
+SHARES = frozenset({Engine.VLLM, Engine.SGLANG, Engine.TENSORRT_LLM, Engine.KTRANSFORMERS, Engine.LMDEPLOY})
+_KEEPS = frozenset(
+    {Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.EXLLAMAV3, Engine.MLX, Engine.DS4}
+)  # one for each slot
 
 
 def kept_tokens(layout: Layout, load: Workload) -> int:

@@ -13,7 +13,6 @@ from wellfed.engines.capabilities import (
     usable_quantisations,
     why_not,
 )
-from wellfed.engines.pins import variants
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.parts import GpuSpec
 from wellfed.message import sentence
@@ -27,6 +26,7 @@ from wellfed.models.quantisation_names import quantisation as quantisation_named
 from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload, Speculation
 from wellfed.nouns.workload import PRESETS, Workload
 from wellfed.perf.memory.overrides import settled
+from wellfed.perf.memory.streamed import STREAMED
 from wellfed.planner import speculate
 from wellfed.planner.goal import Goal
 from wellfed.planner.groups import Group, groups, stage_split, with_stages
@@ -57,6 +57,8 @@ def candidates(
         for layout in _placements(machine, model, goal, refused)
         for kv_type in kv_types(CAPABILITIES[layout.engine], goal)
     )
+    if goal.streams:
+        layouts = _streamed(layouts, model)
     if goal.adapters is not None:
         layouts = _with_adapters(layouts, goal.adapters, refused)
     if goal.versions:
@@ -66,6 +68,8 @@ def candidates(
         yield from layouts if goal.speculation is None else _with_drafts(layouts, goal.speculation, workload, refused)
         return
     total = len(machine.gpus) * machine.count
+    from wellfed.engines.pins import variants
+
     for found in variants(layouts, dict(goal.pins)):
         layout = with_stages(settled(found, model), machine, len(model.layers))
         if not layout.gpus and not layout.offload.cpu_only:  # layers pinned onto GPUs
@@ -77,6 +81,16 @@ def candidates(
                 yield layout
             else:
                 yield from _with_drafts((layout,), goal.speculation, workload, refused)
+
+
+def _streamed(layouts: Iterable[Layout], model: Model) -> Iterator[Layout]:
+    """llama.cpp's layouts with experts in RAM, of which the disk holds what RAM does not; none of dense models: every
+    token reads all of them.
+    """
+    for layout in layouts:
+        whole = layout.offload in (EXPERTS_ON_CPU, CPU_ONLY)
+        if model.is_moe and layout.engine is Engine.LLAMA_CPP and whole and layout.numa is NumaPolicy.ONE_SOCKET:
+            yield replace(layout, options=(*layout.options, STREAMED))
 
 
 def _with_adapters(layouts: Iterable[Layout], adapters: tuple[int, int], refused: list[Refusal]) -> Iterator[Layout]:
@@ -125,6 +139,8 @@ def _placements(machine: Machine, model: Model, goal: Goal, refused: list[Refusa
         if (goal.engines and engine not in goal.engines) or (goal.pins and goal.pinned(engine) is None):
             continue
         unread = why_not_loaded(model, engine.value)
+        if capabilities.on_request and engine not in goal.engines:
+            continue
         if unread is not None and engine.has_own_files and engine not in goal.engines:
             continue  # nobody asked for it, and nothing here is in its format
         if unread is not None:  # on the CPU no more than on a GPU

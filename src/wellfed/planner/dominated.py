@@ -9,7 +9,7 @@ from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.frozen import dataclass
 from wellfed.models.quantisation_names import quantisation
 from wellfed.nouns.layout import ALL_GPU, Engine, Layout
-from wellfed.planner.candidates import SOME_EXPERTS, counts, group_sizes
+from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, counts, group_sizes
 
 Holds = Callable[[Layout], bool]
 
@@ -51,6 +51,8 @@ class Dominated:
         whole = self._whole_on(layout)
         if whole is None:
             return True
+        if layout.offload == SOME_LAYERS and layout.gpus >= whole:
+            return False
         if layout.gpus == whole and layout.offload == SOME_EXPERTS:  # on as few GPUs as hold it, if fewer do
             return True
         return layout.gpus == max((count for count in counts(self.gpus) if count < whole), default=1)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from wellfed.engines.pins import Pins
 from wellfed.engines.versions import Version
 from wellfed.nouns.layout import Engine, Speculation
 from wellfed.planner.speculate import Draft
+
+if TYPE_CHECKING:
+    from wellfed.engines.pins import Pins
 
 
 class Objective(StrEnum):
@@ -42,6 +45,7 @@ class Goal:
     may_speculate: bool = True  # the model's own prediction layers are tried unasked
     acceptance: float | None = None  # the chance that a drafted token is right; None: what its kind does
     draft: Draft | None = None  # the model that drafts
+    streams: bool = False  # experts may be read from disk, where nothing holds them
     adapters: tuple[int, int] | None = None  # how many are served beside the model, and their rank
 
     def pinned(self, engine: Engine) -> Pins | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from wellfed.engines.versions import FRONT
 from wellfed.message import joined, sentence
 from wellfed.nouns.layout import DraftKind, Layout, NumaPolicy
+from wellfed.perf.memory.streamed import STREAMED
 
 
 class Kind(StrEnum):
@@ -38,7 +40,14 @@ def describe(layout: Layout) -> str:
     """The layout in a few words: `TP4 x PP2`, `1 GPU; experts on CPU`. DPA is data-parallel attention."""
     guess = layout.speculation
     drafting = [] if guess is None or guess.kind is None else [joined(" ", (_DRAFTS[guess.kind], str(guess.tokens)))]
-    return joined("; ", [_where(layout), *([] if layout.kv_type == "f16" else [f"KV {layout.kv_type}"]), *drafting])
+    front = [FRONTS.get(name, name) for key, name in layout.options if key == FRONT]
+    if STREAMED in layout.options:
+        drafting.append(sentence("planner.kinds.streamed", "experts from disk"))
+    cache = [] if layout.kv_type == "f16" else [f"KV {layout.kv_type}"]
+    return joined("; ", [*front, _where(layout), *cache, *drafting])
+
+
+FRONTS = {"ollama": "Ollama"}  # programs around an engine
 
 
 _DRAFTS = {

@@ -31,6 +31,7 @@ class LeverKind(StrEnum):
     ENGINE = "engine"
     MODEL = "model"
     PART = "part"
+    DISK = "disk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,9 @@ class Lever:
 
 def levers(search: Search, upgrades: tuple[Upgrade, ...] = ()) -> tuple[Lever, ...]:
     """What would fit instead, least loss first: each changes one thing of what was asked."""
-    ways: tuple[Callable[[Search], Lever | None], ...] = (_shorter, _cache, _fewer_users, _coarser, _engine, _sibling)
+    ways: tuple[Callable[[Search], Lever | None], ...] = (
+        _shorter, _cache, _fewer_users, _coarser, _engine, _from_disk, _sibling,
+    )  # fmt: skip
     made = [lever for way in ways if (lever := way(search)) is not None]
     bought = next((upgrade for upgrade in upgrades if upgrade.gain == float("inf")), None)
     if bought is not None:
@@ -111,6 +114,15 @@ def _cache(search: Search) -> Lever | None:
     if plan is None:
         return None
     return Lever(LeverKind.KV_TYPE, message("lever.kv", "the KV cache in {kind}", kind=plan.layout.kv_type), plan)
+
+
+def _from_disk(search: Search) -> Lever | None:
+    """Experts that memory does not hold are read from disk: it runs, as slowly as that is."""
+    if search.goal.streams or not search.model.is_moe:
+        return None
+    plan = _best(replace(search, goal=replace(search.goal, streams=True)))
+    said = message("lever.disk", "experts that memory does not hold read from disk (--stream)")
+    return None if plan is None else Lever(LeverKind.DISK, said, plan)
 
 
 def _fewer_users(search: Search) -> Lever | None:

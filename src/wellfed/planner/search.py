@@ -19,7 +19,7 @@ from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.weights import Weights
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Estimate, Memory
-from wellfed.nouns.layout import MOST_SLOTS, DraftKind, Layout, NumaPolicy, Offload
+from wellfed.nouns.layout import MOST_SLOTS, DraftKind, Layout, NumaPolicy, Offload, Speculation
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import Workload
 from wellfed.perf.estimate import estimate
@@ -135,7 +135,7 @@ class Search:
         guess = speculate.by_itself(self.model) if self.goal.may_speculate else None
         front = list(dict.fromkeys(plan.layout for plan in ranking.best_of_each_kind()[:_DRAFTED_PLANS]))
         if not asked:
-            front = [layout for layout in front if self._has_predictors(layout)]
+            front = [layout for layout in self._draftable(front, guess, ranking) if self._has_predictors(layout)]
         if asked:
             bare = [replace(layout, speculation=None) for layout in front]
             plain = self.rank(bare) if bare else ranking
@@ -147,6 +147,19 @@ class Search:
         plans = tuple(sorted((*ranking.plans, *tried.plans), key=self.rank_key))
         said = speculate.compared(plans)
         return replace(ranking, plans=plans, considered=ranking.considered + tried.considered, drafting=said)
+
+    def _draftable(self, front: list[Layout], guess: Speculation | None, ranking: Ranking) -> list[Layout]:
+        """The layouts; where an engine does not draft over a pipeline, the best of the same engine without one."""
+        found: dict[Layout, None] = {}
+        for layout in front:
+            if guess is None or speculate.why_not(layout, guess, self.workload) is None:
+                found[layout] = None
+                continue
+            others = (plan.layout for plan in ranking.plans if _same_files(plan.layout, layout))
+            flat = next((other for other in others if other.pipeline_parallel == 1), None)
+            if flat is not None:
+                found[flat] = None
+        return list(found)
 
     def _has_predictors(self, layout: Layout) -> bool:
         """Whether the files of such a plan hold the prediction layers: published checkpoints do, GGUFs mostly not."""
@@ -283,6 +296,10 @@ class Search:
             case Objective.BALANCED:
                 coarse = coarseness(bits) * kv_coarseness(kv_element_bytes(plan.layout.kv_type))
                 return (late, took * coarse, plan.layout.gpus)
+
+
+def _same_files(one: Layout, other: Layout) -> bool:
+    return (one.engine, one.quantisation, one.kv_type) == (other.engine, other.quantisation, other.kv_type)
 
 
 def _with_slots(layouts: Iterable[Layout]) -> Iterator[Layout]:

@@ -169,6 +169,11 @@ def variants(layouts: Iterable[Layout], guess: Speculation, workload: Workload) 
             yield replace(layout, speculation=guess)
 
 
+# Over pipelines vLLM drafts with EAGLE-3 only (vllm-project/vllm#50514, merged 2026-08; with prediction layers it does
+# not start: #52069, read 2026-11-29), SGLang in no way (its server arguments refuse the two together).
+_OVER_PIPELINES = {Engine.VLLM: (DraftKind.EAGLE,), Engine.SGLANG: ()}
+
+
 def why_not(layout: Layout, guess: Speculation, workload: Workload) -> Message | None:
     """Why an engine does not draft in this way under this load; None where it does."""
     if guess.kind is None or not drafts(layout.engine, guess.kind):
@@ -177,6 +182,8 @@ def why_not(layout: Layout, guess: Speculation, workload: Workload) -> Message |
     several = workload.concurrency > 1 or workload.request_rate is not None or layout.max_sequences > 1
     if local and guess.kind is DraftKind.MTP and several:
         return message("speculate.one-slot", "drafts with prediction layers for one user at a time")
+    if layout.pipeline_parallel > 1 and guess.kind not in _OVER_PIPELINES.get(layout.engine, tuple(DraftKind)):
+        return message("speculate.pipeline", "drafts no tokens with {kind} over a pipeline", kind=str(guess.kind))
     if layout.engine is Engine.VLLM and layout.gpus == 0:
         return message("speculate.cpu", "drafts no tokens on CPUs")
     return None

@@ -14,7 +14,11 @@ SYSTEMS = ("linux", "windows", "wsl2", "macos")
 
 
 def with_stated(
-    machine: Machine, vram_free: str | None = None, ram_free: str | None = None, system: str | None = None
+    machine: Machine,
+    vram_free: str | None = None,
+    ram_free: str | None = None,
+    system: str | None = None,
+    carve_out: str | None = None,
 ) -> Machine:
     """The machine with `vram_free` (one size for every GPU, or one for each, by commas), `ram_free` and the system.
 
@@ -23,6 +27,8 @@ def with_stated(
     changed = machine
     if system is not None:
         changed = _with_system(changed, system)
+    if carve_out is not None:
+        changed = _carved(changed, carve_out)
     if vram_free is not None:
         sizes = [_size(part) for part in vram_free.split(",")]
         changed = replace(changed, gpus=_gpus(changed.gpus, sizes), free_stated=True)
@@ -67,3 +73,23 @@ def _ensure_at_most(size: float, most: float | None, where: Message) -> None:
     if most is not None and size > most * 1.001:
         text = "{where} cannot have {said} free: it has {most}"
         raise BadInput(message("stated.too-much", text, where=where, said=Amount(size, "B"), most=Amount(most, "B")))
+
+
+def _carved(machine: Machine, text: str) -> Machine:
+    """Graphics inside the CPU with memory of its own, set aside by the BIOS, and what it may map of the rest: half, as
+    Linux and Windows have it by themselves, or as said behind a comma.
+    """
+    sizes = [_size(part) for part in text.split(",")]
+    gpu = next((gpu for gpu in machine.gpus if gpu.spec and gpu.spec.unified_memory and gpu.spec.vendor == "amd"), None)
+    if gpu is None or len(sizes) > 2 or machine.memory_bytes is None:
+        said = message(
+            "stated.carve-out", "--carve-out is for AMD graphics that share a CPU's memory: SIZE or SIZE,SIZE"
+        )
+        raise BadInput(said, message("stated.carve-out.hint", "for example 96GiB, or 512MiB,108GiB"))
+    _ensure_at_most(sizes[0], machine.memory_bytes, message("stated.graphics", "graphics"))
+    rest = machine.memory_bytes - sizes[0]
+    mapped = sizes[1] if len(sizes) == 2 else rest // 2
+    _ensure_at_most(mapped, rest, message("stated.rest", "what is left of RAM"))
+    own = replace(gpu, memory_bytes=sizes[0], gtt_bytes=mapped)
+    gpus = tuple(own if each is gpu else each for each in machine.gpus)
+    return replace(machine, gpus=gpus, memory_bytes=rest)

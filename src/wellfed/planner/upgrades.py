@@ -38,7 +38,9 @@ def upgrades(search: Search, best: Plan | None) -> tuple[Upgrade, ...]:
     for change, machine in changed_machines(search.machine):
         goal = search.goal
         if best is not None:
-            goal = replace(goal, engines=(best.layout.engine,), quantisations=(best.layout.quantisation,))
+            layout = best.layout
+            guess = layout.speculation or goal.speculation  # what drafts on the best plan drafts there, too
+            goal = replace(goal, engines=(layout.engine,), quantisations=(layout.quantisation,), speculation=guess)
         changed = replace(search, machine=machine, goal=goal, sweep=False)
         if best is not None:
             changed = replace(changed, workload=best.workload)

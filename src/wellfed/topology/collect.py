@@ -45,7 +45,7 @@ WANTED: tuple[str, ...] = (
     "/sys/bus/pci/devices/*/{vendor,device,class,revision,subsystem_vendor,subsystem_device,numa_node,"
     "local_cpulist,local_cpus,current_link_speed,current_link_width,max_link_speed,max_link_width,"
     "aer_dev_correctable,aer_dev_nonfatal,aer_dev_fatal,secondary_bus_number,subordinate_bus_number,config,label,"
-    "product_name,mem_info_vram_total,mem_info_vram_used,mem_info_vis_vram_total,pp_dpm_pcie,pcie_replay_count,"
+    "product_name,mem_info_vram_total,mem_info_vram_used,mem_info_vis_vram_total,mem_info_gtt_total,pp_dpm_pcie,pcie_replay_count,"
     "iommu_group,driver}",
     "/sys/class/net/*/{speed,operstate,type,device}",
     "/sys/class/infiniband/*/{device}",

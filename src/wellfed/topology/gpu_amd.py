@@ -18,6 +18,7 @@ from wellfed.topology.snapshot import Tree
 
 KFD = "/sys/class/kfd/kfd/topology/nodes"
 _XGMI = 11
+_LARGEST_CARVE_OUT = 96 * 2**30  # that a BIOS offers
 
 
 def filled(tree: Tree, gpu: Gpu) -> Gpu:
@@ -31,9 +32,16 @@ def filled(tree: Tree, gpu: Gpu) -> Gpu:
         name=gpu.name or gpu_name(ids[0], ids[1], total),
         memory_bytes=total,
         memory_free_bytes=total - used if total is not None and used is not None else None,
+        gtt_bytes=_mappable(tree, base, total),
         replays=integer(tree.text(f"{base}/pcie_replay_count")),
         link=fastest_level(tree.text(f"{base}/pp_dpm_pcie")),
     )
+
+
+def _mappable(tree: Tree, base: str, total: int | None) -> int | None:
+    """RAM that graphics without a link of their own may map: of cards it is no memory to keep weights in."""
+    is_card = tree.text(f"{base}/pp_dpm_pcie") is not None and total is not None and total > _LARGEST_CARVE_OUT
+    return None if is_card else integer(tree.text(f"{base}/mem_info_gtt_total"))
 
 
 def fastest_level(levels: str | None) -> PcieLink | None:

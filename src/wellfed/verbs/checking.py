@@ -118,6 +118,8 @@ def check_plan(plan: Plan) -> Checked:
     from wellfed.perf.estimate import estimate
 
     def again(machine: Machine) -> Estimate:
+        if plan.layout.gpus > max(1, machine.count) * len(machine.gpus):
+            raise Unsupported("this plan's GPUs cannot all be used as they are")
         request = Request(machine, plan.model, plan.weights, plan.layout, plan.workload)
         return estimate(request, inputs.calibration(machine=plan.machine))
 

@@ -10,6 +10,7 @@ from wellfed.catalog.name_words import plain, repository_in
 from wellfed.catalog.published import Published, gguf_files, served_repository
 from wellfed.engines.spec import Endpoint, LaunchSpec
 from wellfed.errors import BadInput
+from wellfed.launch.demo_names import CATALOGUE_NAME
 from wellfed.launch.programs import Program, nominal
 from wellfed.message import sentence
 from wellfed.nouns.layout import Engine
@@ -53,9 +54,9 @@ def model_reference(model: str, plan: Plan, repo: str | None = None) -> ModelRef
 
     A model of which no repository is known is a file in this folder, for the user to put there.
     """
-    from wellfed.launch.demo import CATALOGUE_NAME, demo_path
-
     if model == CATALOGUE_NAME:
+        from wellfed.launch.demo import demo_path
+
         return ModelReference(str(demo_path()))
     path = named_path(model)
     if path is not None and is_there(model):
@@ -139,7 +140,7 @@ def _on_devices(spec: LaunchSpec, devices: tuple[int, ...]) -> LaunchSpec:
 
 
 def _adapted(plan: Plan, found: Program, model_file: str, endpoint: Endpoint) -> LaunchSpec:
-    from wellfed.engines import llamacpp, own_files, sglang, tensorrt_llm, vllm
+    from wellfed.engines import ds4, llamacpp, lmdeploy, own_files, sglang, tensorrt_llm, vllm
 
     match plan.layout.engine:
         case Engine.LLAMA_CPP | Engine.IK_LLAMA_CPP:
@@ -150,5 +151,9 @@ def _adapted(plan: Plan, found: Program, model_file: str, endpoint: Endpoint) ->
             return sglang.launch_spec(plan, found.words, model_file, endpoint)
         case Engine.TENSORRT_LLM:
             return tensorrt_llm.launch_spec(plan, found.words, model_file, endpoint)
+        case Engine.LMDEPLOY:
+            return lmdeploy.launch_spec(plan, found.words, model_file, endpoint)
+        case Engine.DS4:
+            return ds4.launch_spec(plan, found.words, model_file, endpoint)
         case Engine.EXLLAMAV3 | Engine.MLX:
             return own_files.launch_spec(plan, found.words, model_file, endpoint)

@@ -47,7 +47,7 @@ def fits_by_itself(read: Command, version: Version | None) -> bool:
 def default_layout(engine: Engine, machine: Machine, quantisation: str) -> Layout:
     """The layout that an engine starts with by itself."""
     count = len(machine.gpus)
-    if engine in (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.EXLLAMAV3, Engine.MLX):
+    if engine in (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.EXLLAMAV3, Engine.MLX, Engine.DS4):
         return Layout(engine, quantisation, gpus=count, offload=ALL_GPU if count else CPU_ONLY)
     if engine is Engine.KTRANSFORMERS:
         return Layout(engine, quantisation, gpus=min(1, count), offload=EXPERTS_ON_CPU)

@@ -66,7 +66,8 @@ def from_command(text: str, options: planning.PlanOptions) -> AsItIs:
     auto = has_slots_of_its_own(read, version)
     name, context = _name(read), _context(read, version, where, auto)
     workload = options.workload if context is None else _within(options, context)
-    settled_options = replace(options, engines=(read.engine,), workload=workload)
+    versions = options.versions or ((version,) if version is not None and version.is_front else ())
+    settled_options = replace(options, engines=(read.engine,), workload=workload, versions=versions)
     search, _ = planning.search(name, settled_options, where)
     request = _as_it_is(read, search, version, auto)
     if auto and context is None:

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 
 from wellfed.catalog.published import Published
+from wellfed.engines.ollama import is_ollama
 from wellfed.engines.usual import can_be_started
 from wellfed.message import Amount, Message, message
 from wellfed.nouns.layout import Engine, Layout
@@ -39,6 +40,11 @@ def next_steps(model: str, plan: Plan, on: str | None = None, network: str | Non
     if not can_be_started(plan.machine, plan.layout):
         return NextSteps(())
     reference = model_reference(model, plan)
+    if is_ollama(plan.layout):
+        exported = [*_words(model, plan), "--export", "ollama"]
+        said = message("next.modelfile", "write a Modelfile for Ollama")
+        typed = message("next.ollama", "or with Ollama's own settings")
+        return NextSteps((Step(said, shlex.join(exported)), Step(typed, _by_ollama(model, plan))), reference.downloads)
     steps = (
         Step(*_by_wellfed(model, plan, on, network)),
         Step(*_by_engine(plan, reference.argument, reference.downloads)),
@@ -58,7 +64,18 @@ def _adapter_words(layout: Layout) -> list[str]:
     return ["--set", "enable-lora=on", "--set", f"{most}={count}", "--set", f"max-lora-rank={rank}"]
 
 
-def _by_wellfed(model: str, plan: Plan, on: str | None, network: str | None) -> tuple[Message, str]:
+def _by_ollama(model: str, plan: Plan) -> str:
+    """Its server's environment, and the model: by the tag it was named with, else the Modelfile's own name."""
+    layout = plan.layout
+    settings = [f"OLLAMA_CONTEXT_LENGTH={plan.workload.context}"]
+    settings.append(f"OLLAMA_NUM_PARALLEL={layout.slots(plan.workload.concurrency)}")
+    settings += [f"OLLAMA_KV_CACHE_TYPE={layout.kv_type}"] if layout.kv_type != "f16" else []
+    name = model if ":" in model and "/" not in model else plan.model.id
+    return f"{' '.join(settings)} ollama serve & ollama run {shlex.quote(name)}"
+
+
+def _words(model: str, plan: Plan) -> list[str]:
+    """`wellfed run` with what the plan decided."""
     words = ["wellfed", "run", model, "--engine", plan.layout.engine.value]
     if plan.layout.quantisation and not _is_file(model):
         words += ["--quant", plan.layout.quantisation.upper()]
@@ -70,7 +87,11 @@ def _by_wellfed(model: str, plan: Plan, on: str | None, network: str | None) -> 
     words += _adapter_words(plan.layout)
     if plan.workload.concurrency > 1:
         words += ["--concurrency", str(plan.workload.concurrency)]
-    words += ["--context", str(plan.workload.context)]
+    return [*words, "--context", str(plan.workload.context)]
+
+
+def _by_wellfed(model: str, plan: Plan, on: str | None, network: str | None) -> tuple[Message, str]:
+    words = _words(model, plan)
     if on is None:
         return message("next.run", "start it, bound, awaited and proven"), shlex.join(words)
     words += ["--on", on]

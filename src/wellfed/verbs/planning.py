@@ -44,9 +44,11 @@ class PlanOptions:
     pins: tuple[str, ...] = ()  # KEY=VALUE by the engine's own flag names
     speculate: str | None = None  # mtp, eagle, draft:MODEL, ngram, each with @TOKENS; none; None: MTP where it helps
     acceptance: float | None = None  # the chance that a drafted token is right
+    streams: bool = False  # experts that memory does not hold are read from disk
     lora: str | None = None  # N or N@RANK adapters beside the model
     vram_free: str | None = None  # of every GPU, or of each by commas
     ram_free: str | None = None
+    carve_out: str | None = None  # of an APU's memory, for its graphics: SIZE, or SIZE and what it may map besides
     system: str | None = None  # linux, windows, wsl2, macos
 
 
@@ -111,7 +113,7 @@ def search(
     from wellfed.planner.stated import with_stated
     from wellfed.planner.usable import usable
 
-    where = with_stated(where, options.vram_free, options.ram_free, options.system)
+    where = with_stated(where, options.vram_free, options.ram_free, options.system, options.carve_out)
     where = usable(where, vendor)
     named = inputs.model(model_name)
     pinned = _pins(options)
@@ -133,6 +135,7 @@ def search(
         acceptance=options.acceptance,
         draft=_draft(guess, named),
         adapters=_adapters(options.lora),
+        streams=options.streams,
     )
     found = Search(
         machine=where,
@@ -140,7 +143,7 @@ def search(
         workload=workload,
         goal=goal,
         calibration=inputs.calibration(machine=where),
-        quantisation=_resolver(named),
+        quantisation=_resolver(named, _maker(options)),
         sweep=options.sweep,
         file_weights=named.weights,
     )
@@ -203,13 +206,22 @@ def _kv_types(names: Sequence[str]) -> tuple[str, ...]:
     return chosen
 
 
-def _resolver(named: inputs.NamedModel) -> Callable[[str], Quantisation]:
+def _maker(options: PlanOptions) -> str:
+    """Whose files are meant, where the engine has a library of its own."""
+    if any(version.is_front for version in options.versions):
+        return "ollama"
+    return "ds4" if options.engines == (Engine.DS4,) else ""
+
+
+def _resolver(named: inputs.NamedModel, maker: str = "") -> Callable[[str], Quantisation]:
     """Names to quantisations; the one that came with the model keeps what is known of its file."""
     from wellfed.models.quantisation_names import quantisation
 
     def find(name: str) -> Quantisation:
         own = named.quantisation
-        return own if own is not None and own.id == name else quantisation(name)
+        if own is not None and own.id == name:
+            return own if own.maker or not maker else own.made_by(maker)
+        return quantisation(name).made_by(maker)
 
     return find
 

@@ -30,9 +30,8 @@ def from_json(kind: type[T], value: Any) -> T:
     if not isinstance(value, Mapping):
         raise ValueError(f"{kind.__name__}: an object is wanted")
     known, needed = _fields(kind)  # type: ignore[arg-type]
-    strange = value.keys() - known.keys()
-    if strange:
-        raise ValueError(f"{kind.__name__} has no field {sorted(strange)[0]!r}")
+    if not value.keys() <= known.keys():
+        raise ValueError(f"{kind.__name__} has no field {sorted(value.keys() - known.keys())[0]!r}")
     found = {name: known[name](each) for name, each in value.items()}
     for name in needed:
         if found.get(name) is None:
@@ -52,8 +51,13 @@ def _decoder(where: str, hint: Any) -> Decoder:
     """Reads a value of that type; `where` names it in errors."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
-        inner = _decoder(where, next(each for each in get_args(hint) if each is not type(None)))
-        return lambda value: None if value is None else inner(value)
+        wanted = next(each for each in get_args(hint) if each is not type(None))
+        inner, plain = _decoder(where, wanted), wanted if wanted in (int, str, bool) else None
+
+        def perhaps(value: Any) -> Any:
+            return value if value is None or type(value) is plain else inner(value)
+
+        return perhaps
     if origin is tuple:
         item = _decoder(where, get_args(hint)[0])
 
@@ -70,6 +74,8 @@ def _decoder(where: str, hint: Any) -> Decoder:
 
 def _number(where: str) -> Decoder:
     def number(value: Any) -> float:
+        if type(value) is float and -math.inf < value < math.inf:
+            return value
         if isinstance(value, int | float) and not isinstance(value, bool):
             if not math.isfinite(value):
                 raise ValueError(f"{where}: {value} is no number")

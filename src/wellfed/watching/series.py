@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import sub
 from statistics import median
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 Point = tuple[float, float]  # time in seconds, value
@@ -62,6 +62,35 @@ def _steady(points: list[Point], most_per_s: float, least_seconds: float) -> Rat
     if span < least_seconds or max(steps) > LONGEST_GAP * shortest or max(growths) > most_per_s * shortest:
         return None
     return Rate(math.fsum(growths) / span, span, len(steps))
+
+
+class Same:
+    """A value that equals itself alone: a key by which what is reckoned of it is kept, however large it is."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.value is other.value
+
+
+def even_span(times: Sequence[float], least_seconds: float = 0.5) -> float | None:
+    """The seconds from the first time to the last, where no step between is to be left out of a rate; else None."""
+    steps = list(map(sub, times[1:], times))
+    if not steps or not math.isfinite(sum(steps)) or min(steps) <= 0:
+        return None
+    span = math.fsum(steps)
+    return span if span >= least_seconds and max(steps) <= LONGEST_GAP * min(steps) else None
+
+
+def trusted_step(before: float | None, after: float | None, most: float) -> bool:
+    """Whether a counter grew from one to the other as `rate` takes it: neither fell nor grew by more than `most`."""
+    return before is not None and after is not None and 0 <= after - before <= most
 
 
 def per_s(points: Iterable[tuple[float, float | None]], most_per_s: float = math.inf) -> float | None:

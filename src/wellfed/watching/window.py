@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from statistics import median
 
 from wellfed.watching import window_asked, window_gpu, window_host, window_kernel
 from wellfed.watching.sample import Process, Sample, Sockets, Thread
-from wellfed.watching.series import LONGEST_GAP, finite, known_points, last, mean, per_s, rate, share, slope
+from wellfed.watching.series import (
+    LONGEST_GAP,
+    Same,
+    even_span,
+    finite,
+    known_points,
+    last,
+    mean,
+    per_s,
+    rate,
+    share,
+    slope,
+    trusted_step,
+)
 from wellfed.watching.trace import Promise
 from wellfed.watching.view import Baseline, ProcessView, SocketView, ThreadView, View
 
@@ -75,14 +90,73 @@ def _pages(pages: object) -> dict[int, int] | None:
 
 def _threads(known: Sequence[tuple[float, Process]]) -> tuple[ThreadView, ...] | None:
     """Each thread over the time it was there. None when no rate can be told."""
+    even = _even_threads(known)
     series: dict[int, list[tuple[float, Thread]]] = {}
     for t, each in known:
         for thread in each.threads or ():
-            series.setdefault(thread.tid, []).append((t, thread))
+            if thread.tid not in even:
+                series.setdefault(thread.tid, []).append((t, thread))
     steps = [b - a for (a, _), (b, _) in pairwise(known) if b > a]
     span = sum(step for step in steps if step <= LONGEST_GAP * median(steps))  # as the rates themselves have it
-    found = [view for each in series.values() if (view := _thread(each, span)) is not None]
-    return tuple(found) if found else None
+    odd = [view for each in series.values() if (view := _thread(each, span)) is not None]
+    found = (*even.values(), *odd)
+    return found or None
+
+
+def _even_threads(known: Sequence[tuple[float, Process]]) -> dict[int, ThreadView]:
+    """Threads whose counters grow evenly all the time: of these the first and the last sample tell it all."""
+    span = even_span([t for t, _ in known])
+    if span is None:
+        return {}
+    steps = pairwise(known)
+    doubtful = frozenset().union(*(_doubtful_threads(Same(a), Same(b), t1 - t0) for (t0, a), (t1, b) in steps))
+    newest = {thread.tid: thread for thread in known[-1][1].threads or ()}
+    return {
+        first.tid: _even_thread(first, newest[first.tid], span)
+        for first in known[0][1].threads or ()
+        if first.tid not in doubtful
+    }
+
+
+def _even_thread(first: Thread, newest: Thread, span: float) -> ThreadView:
+    waiting = _grown(first.wait_s, newest.wait_s)
+    switched = _grown(first.involuntary, newest.involuntary)
+    return ThreadView(
+        tid=newest.tid,
+        pid=newest.pid,
+        name=newest.name or "?",
+        busy=min(1.0, (_grown(first.cpu_s, newest.cpu_s) or 0.0) / span),
+        waiting=None if waiting is None else min(1.0, waiting / span),
+        involuntary_per_s=None if switched is None else switched / span,
+        cpu=newest.cpu,
+    )
+
+
+def _grown(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before
+
+
+@lru_cache(maxsize=128)
+def _doubtful_threads(earlier: Same, later: Same, seconds: float) -> frozenset[int]:
+    """Threads of which a counter did not simply grow between two samples, or that are not in both."""
+    one, other = earlier.value.threads or (), later.value.threads or ()
+    before, after = {thread.tid: thread for thread in one}, {thread.tid: thread for thread in other}
+    if len(before) < len(one) or len(after) < len(other):  # a number twice: nothing is clear
+        return frozenset(before.keys() | after.keys())
+    most = _MOST_CORES * seconds
+    odd = {tid for tid, thread in before.items() if tid not in after or not _trusted(thread, after[tid], most)}
+    return frozenset(odd | (after.keys() - before.keys()))
+
+
+def _trusted(before: Thread, after: Thread, most: float) -> bool:
+    return (
+        trusted_step(before.cpu_s, after.cpu_s, most)
+        and (before.wait_s is after.wait_s is None or trusted_step(before.wait_s, after.wait_s, most))
+        and (
+            before.involuntary is after.involuntary is None
+            or trusted_step(before.involuntary, after.involuntary, math.inf)
+        )
+    )
 
 
 def _thread(series: Sequence[tuple[float, Thread]], span: float) -> ThreadView | None:

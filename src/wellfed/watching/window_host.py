@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
 
 from wellfed.watching.sample import Cgroup, Cpu, Host, Sample
-from wellfed.watching.series import Point, growth, known_points, last, mean, per_s, rate, slope
+from wellfed.watching.series import (
+    Point,
+    Same,
+    even_span,
+    growth,
+    known_points,
+    last,
+    mean,
+    per_s,
+    rate,
+    slope,
+    trusted_step,
+)
 from wellfed.watching.view import CgroupView, HostView, ProcessView
 
 _MOST_CORES = 1.3
@@ -66,11 +81,43 @@ def cgroup(samples: Sequence[Sample]) -> CgroupView | None:
 
 
 def _by_cpu(known: Sequence[tuple[float, Host]], what: str) -> dict[int, float]:
+    """Each CPU's rate. Most counters grow evenly: of these the first and the last value tell it all."""
+    span = even_span([t for t, _ in known])
+    if span is None:
+        return _one_by_one(known, what, None)
+    steps = pairwise(known)
+    doubtful = frozenset().union(*(_doubtful(Same(a), Same(b), what, t1 - t0) for (t0, a), (t1, b) in steps))
+    first, newest = _values(known[0][1], what), _values(known[-1][1], what)
+    even = {
+        cpu: min(1.0, (newest[cpu] - value) / span)
+        for cpu, value in first.items()
+        if cpu not in doubtful and value is not None
+    }
+    return {**even, **_one_by_one(known, what, doubtful)} if doubtful else even
+
+
+@lru_cache(maxsize=256)
+def _doubtful(earlier: Same, later: Same, what: str, seconds: float) -> frozenset[int]:
+    """CPUs whose counter did not simply grow between two samples, or is not in both."""
+    before, after = _values(earlier.value, what), _values(later.value, what)
+    if len(before) < len(earlier.value.cpus or ()) or len(after) < len(later.value.cpus or ()):
+        return frozenset(before.keys() | after.keys())  # a number twice: nothing is clear
+    most = _MOST_CORES * seconds
+    odd = {cpu for cpu, value in before.items() if cpu not in after or not trusted_step(value, after[cpu], most)}
+    return frozenset(odd | (after.keys() - before.keys()))
+
+
+def _values(each: Host, what: str) -> dict[int, Any]:
+    return {cpu.cpu: getattr(cpu, what) for cpu in each.cpus or ()}
+
+
+def _one_by_one(known: Sequence[tuple[float, Host]], what: str, only: frozenset[int] | None) -> dict[int, float]:
+    """The same of `only` these (None: of all), with what is not to be trusted left out."""
     series: dict[int, list[Point]] = {}
     for t, each in known:
         for cpu in each.cpus or ():
             value = getattr(cpu, what)
-            if value is not None:
+            if value is not None and (only is None or cpu.cpu in only):
                 series.setdefault(cpu.cpu, []).append((t, value))
     rates = {cpu: rate(points, _MOST_CORES) for cpu, points in series.items()}
     return {cpu: min(1.0, found.per_s) for cpu, found in rates.items() if found is not None}

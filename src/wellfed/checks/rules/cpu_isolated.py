@@ -25,7 +25,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     isolated = machine.os.cpus_isolated
     if isolated is None:
-        return [missing(machine, "isolated CPUs", "os.cpus_isolated")]
+        return [missing(machine, sentence("checked.isolated-cpus", "isolated CPUs"), "os.cpus_isolated")]
     if not isolated:
         return [passed(SYSTEM, sentence("check.cpu-isolated.no-cpu-isolated", "no CPU is isolated"), "0 isolated")]
     why = sentence(
@@ -45,7 +45,12 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 def repair(machine: Machine) -> Machine:
     """None isolated."""
-    return replace(machine, os=replace(machine.os, cpus_isolated=())) if machine.os.cpus_isolated else machine
+    isolated = machine.os.cpus_isolated
+    if not isolated:
+        return machine
+    allowed = machine.os.cpus_allowed  # the kernel leaves isolated CPUs out of what processes start with
+    allowed = tuple(sorted({*allowed, *isolated})) if allowed else allowed
+    return replace(machine, os=replace(machine.os, cpus_isolated=(), cpus_allowed=allowed))
 
 
 CHECK = Check(

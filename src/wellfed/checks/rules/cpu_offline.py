@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
-from wellfed.hardware.machine import Machine
+from wellfed.hardware.machine import Machine, Socket
 from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 
@@ -36,7 +36,11 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     missed = offline(machine)
     if missed is None:
-        return [missing(machine, "offline CPUs", "os.cpus_offline", "os.cpus_present", "cpus")]
+        return [
+            missing(
+                machine, sentence("checked.offline-cpus", "offline CPUs"), "os.cpus_offline", "os.cpus_present", "cpus"
+            )
+        ]
     if not missed:
         return [passed(SYSTEM, sentence("check.cpu-offline.all-cpus-online", "all CPUs are online"), "0 offline")]
     if machine.os.smt is False and len(missed) == len(machine.os.cpus_online or ()):
@@ -81,8 +85,25 @@ def repair(machine: Machine) -> Machine:
     missed = offline(machine)
     if not missed:
         return machine
-    online = tuple(sorted({*(machine.os.cpus_online or ()), *missed}))
-    return replace(machine, os=replace(machine.os, cpus_offline=(), cpus_online=online))
+    seen = machine.os.cpus_online or ()
+    settings = replace(machine.os, cpus_offline=(), cpus_online=tuple(sorted({*seen, *missed})))
+    if machine.os.cpus_allowed and set(machine.os.cpus_allowed) >= set(seen):
+        settings = replace(settings, cpus_allowed=settings.cpus_online)
+    return replace(machine, os=settings, sockets=more_cores(machine.sockets, len(missed)))
+
+
+def more_cores(sockets: tuple[Socket, ...], threads: int) -> tuple[Socket, ...]:
+    """So many hardware threads more, dealt out evenly: cores up to the part's own number."""
+    return tuple(
+        replace(socket, cores=min(socket.cpu.cores, socket.cores + round(threads / len(sockets) / _per_core(socket))))
+        if socket.cpu and socket.cores
+        else socket
+        for socket in sockets
+    )
+
+
+def _per_core(socket: Socket) -> float:
+    return max(1.0, socket.cpu.threads / socket.cpu.cores) if socket.cpu else 1.0
 
 
 CHECK = Check(

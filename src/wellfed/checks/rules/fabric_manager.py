@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, fail, passed, skip, unknown
+from wellfed.checks.mend import without_gpus
 from wellfed.checks.places import cards
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.message import message, sentence
@@ -78,6 +79,12 @@ def _without(machine: Machine) -> Finding:
     return skip(message("fabric-manager.none", "no NVSwitch"))
 
 
+def effect(machine: Machine) -> Machine:
+    """no GPUs: CUDA does not start."""
+    failed = any(finding.verdict is Verdict.FAIL for finding in judge(machine))
+    return without_gpus(machine, {gpu.index for gpu in machine.gpus}) if failed else machine
+
+
 def repair(machine: Machine) -> Machine:
     """Running, and done."""
     if not switches(machine) and all(gpu.fabric_state in NOT_NEEDED for gpu in machine.gpus):
@@ -118,4 +125,5 @@ CHECK = Check(
     ),
     refs=("https://docs.nvidia.com/datacenter/tesla/fabric-manager-user-guide/",),
     repair=repair,
+    effect=effect,
 )

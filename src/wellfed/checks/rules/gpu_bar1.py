@@ -10,7 +10,7 @@ from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import all_linked, cards, name
 from wellfed.hardware.machine import Gpu, Machine
-from wellfed.hardware.peers import without_peers
+from wellfed.hardware.peers import part_mapped, without_peers
 from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
@@ -30,16 +30,16 @@ def judge(machine: Machine) -> Iterable[Finding]:
     nvidia = all(gpu.vendor == "nvidia" for gpu in gpus)
     if nvidia and (len(gpus) < 2 or all_linked(machine, (gpu.index for gpu in gpus))):
         return [skip(message("gpu-bar1.no-peers", "no peers that would reach through it"))]
-    if all(without_peers(gpu.spec) for gpu in gpus) and not any(pair.works for pair in machine.peers):
+    if all(without_peers(gpu) for gpu in gpus) and not any(pair.works for pair in machine.peers):
         return [skip(message("gpu-bar1.no-access", "NVIDIA's driver gives these cards no peer access over PCIe"))]
     return [_judge_gpu(machine, gpu) for gpu in gpus]
 
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     if gpu.bar1_bytes is None or gpu.memory_bytes is None:
-        return untold(machine, gpu, "BAR1 size", "bar1")
+        return untold(machine, gpu, sentence("checked.bar1-size", "BAR1 size"), "bar1")
     measured, wanted = f"{gpu.bar1_bytes >> 20} MiB", f"{gpu.memory_bytes >> 20} MiB"
-    if gpu.bar1_bytes < gpu.memory_bytes * 0.9:
+    if part_mapped(gpu):
         why = sentence(
             "check.gpu-bar1.only-window-memory",
             "only a window of the memory is on the bus: copies between cards go through RAM",

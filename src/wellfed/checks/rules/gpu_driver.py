@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from wellfed.checks.base import Check, fail, no_gpus, passed, skip, unknown, warn
 from wellfed.checks.driver import queried
-from wellfed.checks.mend import with_devices
+from wellfed.checks.mend import with_devices, without_gpus
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import cards, name
 from wellfed.hardware.machine import Gpu, Machine, Origin
@@ -77,6 +77,13 @@ def _judge_gpu(gpu: Gpu, device: PciDevice | None, tells: bool) -> Finding:
     return unknown(sentence("check.gpu-driver.driver-source-does", "driver: the source does not tell"), name(gpu))
 
 
+def effect(machine: Machine) -> Machine:
+    """no card that has no driver to compute with."""
+    lost = {f"gpu{gpu.index}": gpu.index for gpu in machine.gpus}
+    faulty = [finding.subject for finding in judge(machine) if finding.verdict in (Verdict.WARN, Verdict.FAIL)]
+    return without_gpus(machine, {lost[subject] for subject in faulty if subject in lost})
+
+
 def repair(machine: Machine) -> Machine:
     """The vendor's driver on every card."""
     devices = by_address(machine)
@@ -105,4 +112,5 @@ CHECK = Check(
     ),
     refs=("https://docs.kernel.org/driver-api/vfio.html",),
     repair=repair,
+    effect=effect,
 )

@@ -147,6 +147,5 @@ CHECK = Check(
     hardware=True,
     refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html",),
     repair=repair,
-    modelled=True,
     against=against,
 )

@@ -103,6 +103,5 @@ CHECK = Check(
     ask=("nvidia-smi -q (while the GPUs work)",),
     refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html",),
     repair=repair,
-    modelled=True,
     effect=effect,
 )

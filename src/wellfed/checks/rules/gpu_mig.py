@@ -22,7 +22,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     if gpu.mig is None:
-        return untold(machine, gpu, "MIG mode", "mig")
+        return untold(machine, gpu, sentence("checked.mig-mode", "MIG mode"), "mig")
     if not gpu.mig:
         return passed(name(gpu), sentence("check.gpu-mig.card-whole", "the card is whole"), "off")
     why = sentence(
@@ -30,6 +30,17 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
         "slices have a share of memory and compute each, and no NVLink or PCIe peers",
     )
     return warn(name(gpu), why, "on", "off", [command(f"nvidia-smi -i {gpu.index} -mig 0", Safety.RESTART)])
+
+
+def effect(machine: Machine) -> Machine:
+    """no links between cards that are cut up: NVIDIA's MIG user guide knows no peers, by NVLink or PCIe. What smaller
+    slices have of memory and compute is not in it: the price is the least.
+    """
+    cut = {gpu.index for gpu in machine.gpus if gpu.mig}
+    if not cut:
+        return machine
+    links = (replace(link, active=link.active and not cut & {link.a, link.b}) for link in machine.gpu_links)
+    return replace(machine, gpu_links=tuple(links))
 
 
 def repair(machine: Machine) -> Machine:
@@ -52,4 +63,5 @@ CHECK = Check(
     ask=("nvidia-smi",),
     refs=("https://docs.nvidia.com/datacenter/tesla/mig-user-guide/",),
     repair=repair,
+    effect=effect,
 )

@@ -93,5 +93,4 @@ CHECK = Check(
     ask=("nvidia-smi",),
     refs=("https://docs.vllm.ai/en/latest/serving/parallelism_scaling.html",),
     repair=repair,
-    modelled=True,
 )

@@ -54,7 +54,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
                 sentence("check.gpu-p2p.pairs", "{count} pairs", count=len(bare)),
             )
         ]
-    if all(without_peers(gpu.spec) for gpu in gpus):
+    if all(without_peers(gpu) for gpu in gpus):
         why = message(
             "gpu-p2p.design", "NVIDIA's driver gives these cards no peer access over PCIe: they talk through RAM"
         )

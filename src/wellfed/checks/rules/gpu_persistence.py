@@ -11,7 +11,8 @@ from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.message import message, sentence
-from wellfed.nouns.finding import Finding, Verdict
+from wellfed.nouns.estimate import Estimate
+from wellfed.nouns.finding import Cost, Finding, Verdict
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -38,6 +39,20 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     return warn(name(gpu), why, "off", "on", [f"nvidia-smi -i {gpu.index} -pm 1"])
 
 
+# NVIDIA on driver persistence: "1-3 seconds per GPU", in which a card with ECC on scrubs its memory.
+SCRUB_S = 2.0
+
+
+def price(machine: Machine, estimate: Estimate) -> Cost:
+    """Seconds of each start in which the driver wakes the cards that have ECC on, one after the other."""
+    del estimate
+    scrubbed = sum(gpu.persistence is False and gpu.ecc_enabled is True for gpu in cards(machine))
+    if not scrubbed:
+        note = message("gpu-persistence.unpriced", "what a start without ECC takes longer is not published")
+        return Cost(note=str(note), said=note)
+    return Cost(load_s=SCRUB_S * scrubbed)
+
+
 def repair(machine: Machine) -> Machine:
     """On."""
     return with_gpus(machine, (replace(gpu, persistence=True) for gpu in machine.gpus if gpu.persistence is False))
@@ -60,4 +75,5 @@ CHECK = Check(
     ask=("nvidia-smi",),
     refs=("https://docs.nvidia.com/deploy/driver-persistence/",),
     repair=repair,
+    price=price,
 )

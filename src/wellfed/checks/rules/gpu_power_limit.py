@@ -79,5 +79,4 @@ CHECK = Check(
     ask=("nvidia-smi",),
     refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html",),
     repair=repair,
-    modelled=True,
 )

@@ -10,7 +10,7 @@ from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
 from wellfed.hardware.machine import Gpu, Machine
-from wellfed.message import sentence
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Safety, Verdict
 
 
@@ -79,4 +79,8 @@ CHECK = Check(
     hardware=True,
     refs=("https://docs.nvidia.com/deploy/a100-gpu-mem-error-mgmt/",),
     repair=repair,
+    unpriced=message(
+        "gpu-row-remap.no-price",
+        "nothing is slower until the card is reset: errors may come back, and a spent spare is not replaced",
+    ),
 )

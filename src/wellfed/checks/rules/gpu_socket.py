@@ -237,5 +237,5 @@ CHECK = Check(
     ),
     refs=("https://docs.kernel.org/admin-guide/mm/numaperf.html",),
     repair=repair,
-    modelled=True,
+    unpriced=message("gpu-socket.no-price", "published copies across sockets go from a third of the rate to all of it"),
 )

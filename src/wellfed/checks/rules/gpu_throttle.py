@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from wellfed.checks.base import Check, by_hand, fail, no_gpus, passed, reason, warn
 from wellfed.checks.driver import queried, untold
@@ -13,6 +13,9 @@ from wellfed.hardware.machine import Gpu, Machine
 from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
+# NVML on hardware slowdown: core clocks are reduced "by a factor of 2 or more"; where the clock itself is told, that.
+HARDWARE, HALF = ("hw_", "brake"), 0.5
+AWAKE = 2  # performance states up to P2 show the clocks of work
 BAD = ("thermal", "brake", "hw_slowdown")
 FIX = by_hand(
     sentence(
@@ -29,7 +32,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
-    reasons = [text.strip().lower().replace(" ", "_") for text in gpu.throttle_reasons]
+    reasons = _reasons(gpu)
     bad = [text for text in reasons if any(mark in text for mark in BAD)]
     heat = "" if gpu.temperature_c is None else f", {gpu.temperature_c:.0f} °C"
     if bad:
@@ -54,6 +57,36 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
         else sentence("check.gpu-throttle.no-slowdown", "no slowdown")
     )
     return passed(name(gpu), note, (", ".join(reasons) or "none") + heat)
+
+
+def _reasons(gpu: Gpu) -> list[str]:
+    return [text.strip().lower().replace(" ", "_") for text in gpu.throttle_reasons]
+
+
+def effect(machine: Machine) -> Machine:
+    """the rates that the lowered core clock leaves: the clock that was seen at work, half of it where none was seen."""
+    return with_gpus(machine, (_slowed(gpu) for gpu in machine.gpus))
+
+
+def _slowed(gpu: Gpu) -> Gpu:
+    share = _clock_share(gpu)
+    if gpu.spec is None or share >= 1:
+        return gpu
+    peak = gpu.spec.peak
+    rates = {each.name: rate * share for each in fields(peak) if (rate := getattr(peak, each.name))}
+    clock = gpu.clock_max_hz or gpu.spec.boost_clock_hz
+    spec = replace(gpu.spec, peak=replace(peak, **rates))
+    return replace(gpu, spec=spec, clock_max_hz=clock * share if clock else None)
+
+
+def _clock_share(gpu: Gpu) -> float:
+    """Of the core clock, what is left; 1 where nothing tells how far a slowdown goes."""
+    reasons = _reasons(gpu)
+    if not any(mark in text for text in reasons for mark in (*BAD, "sync_boost")):
+        return 1.0
+    if gpu.clock_hz and gpu.clock_max_hz and gpu.performance_state is not None and gpu.performance_state <= AWAKE:
+        return min(1.0, gpu.clock_hz / gpu.clock_max_hz)
+    return HALF if any(text.startswith(HARDWARE[0]) or HARDWARE[1] in text for text in reasons) else 1.0
 
 
 def repair(machine: Machine) -> Machine:
@@ -92,4 +125,5 @@ CHECK = Check(
     hardware=True,
     refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlClocksEventReasons.html",),
     repair=repair,
+    effect=effect,
 )

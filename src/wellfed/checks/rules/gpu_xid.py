@@ -9,7 +9,7 @@ from wellfed.checks.base import Check, command, fail, missing, no_gpus, passed, 
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
 from wellfed.hardware.machine import Gpu, Machine, Origin
-from wellfed.message import sentence
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Remedy, Safety, Verdict
 
 # Errors of the hardware or its link; all others (13, 31, 43, 45 ...) are mostly a program's own.
@@ -106,4 +106,5 @@ CHECK = Check(
     hardware=True,
     refs=("https://docs.nvidia.com/deploy/xid-errors/",),
     repair=repair,
+    unpriced=message("gpu-xid.no-price", "a logged fault ends programs; it does not slow those that run"),
 )

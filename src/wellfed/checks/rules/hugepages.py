@@ -146,5 +146,4 @@ CHECK = Check(
     ask=("grep . /sys/devices/system/node/node*/hugepages/*/nr_hugepages",),
     refs=("https://docs.kernel.org/admin-guide/mm/hugetlbpage.html",),
     repair=repair,
-    modelled=True,
 )

@@ -82,5 +82,4 @@ CHECK = Check(
     ),
     refs=("https://www.cs.virginia.edu/stream/",),
     repair=repair,
-    modelled=True,
 )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import Check, by_hand, fail, passed, skip, unknown, unread, warn
+from wellfed.checks.mend import with_sockets
 from wellfed.checks.places import memory_homes
 from wellfed.hardware.machine import Dimm, Machine, Socket
 from wellfed.message import message, sentence
@@ -153,7 +154,7 @@ def _at_most(socket: Socket) -> Socket:
 
 def repair(machine: Machine) -> Machine:
     """Every channel of every socket filled, at the speed there is."""
-    return replace(machine, sockets=tuple(_filled(socket) for socket in machine.sockets))
+    return with_sockets(machine, tuple(_filled(socket) for socket in machine.sockets))
 
 
 def _filled(socket: Socket) -> Socket:
@@ -203,5 +204,4 @@ CHECK = Check(
     refs=("DMTF DSP0134 SMBIOS 3.7, 7.18 Memory Device",),
     repair=repair,
     effect=effect,
-    modelled=True,
 )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import Check, passed, skip, unread, warn
+from wellfed.checks.mend import with_sockets
 from wellfed.checks.places import memory_homes
 from wellfed.hardware.machine import Dimm, Machine, Socket
 from wellfed.message import sentence
@@ -21,7 +22,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
         return [skip(sentence("check.mem-mixed-dimms.virtual-machine", "a virtual machine's DIMMs are invented"))]
     told = [home for home in memory_homes(machine) if any(dimm.bytes for dimm in home[1].dimms)]
     if not told:
-        return [unread(machine, "DIMMs", "dimms", "sockets")]
+        return [unread(machine, sentence("checked.dimms", "DIMMs"), "dimms", "sockets")]
     return [_judge_socket(subject, socket) for subject, socket in told]
 
 
@@ -54,7 +55,7 @@ def _ranks(dimms: list[Dimm]) -> str:
 
 def repair(machine: Machine) -> Machine:
     """Every DIMM like the best of its socket, at that one's speed."""
-    return replace(machine, sockets=tuple(_equal(socket) for socket in machine.sockets))
+    return with_sockets(machine, tuple(_equal(socket) for socket in machine.sockets))
 
 
 def _equal(socket: Socket) -> Socket:
@@ -93,5 +94,4 @@ CHECK = Check(
     ask=("sudo dmidecode -t 17",),
     refs=("DMTF DSP0134 SMBIOS 3.7, 7.18 Memory Device",),
     repair=repair,
-    modelled=True,
 )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import Check, by_hand, passed, skip, unknown, unread, warn
+from wellfed.checks.mend import with_sockets
 from wellfed.checks.places import memory_homes
 from wellfed.hardware.machine import Machine, Origin, Socket
 from wellfed.message import message, sentence
@@ -85,7 +86,7 @@ def _speed(socket: Socket) -> float | None:
 
 def repair(machine: Machine) -> Machine:
     """Memory of every socket at the speed that is possible."""
-    return replace(machine, sockets=tuple(_clocked(socket) for socket in machine.sockets))
+    return with_sockets(machine, tuple(_clocked(socket) for socket in machine.sockets))
 
 
 def _clocked(socket: Socket) -> Socket:
@@ -133,5 +134,4 @@ CHECK = Check(
     ),
     refs=("DMTF DSP0134 SMBIOS 3.7, 7.18 Memory Device",),
     repair=repair,
-    modelled=True,
 )

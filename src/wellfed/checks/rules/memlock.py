@@ -87,5 +87,8 @@ CHECK = Check(
     ask=("grep locked /proc/self/limits",),
     refs=("https://man7.org/linux/man-pages/man2/getrlimit.2.html",),
     repair=repair,
+    unpriced=message(
+        "memlock.no-price", "locking works or fails; what is not locked is as fast until memory runs short"
+    ),
     against=against,
 )

@@ -157,7 +157,6 @@ CHECK = Check(
         "https://huggingface.co/docs/huggingface_hub/guides/manage-cache",
     ),
     repair=repair,
-    modelled=True,
     against=against,
     price=price,
 )

@@ -24,12 +24,13 @@ MOVE = by_hand(
 
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per fast network card."""
-    fast = [
-        nic
-        for nic in machine.nics
-        if nic.physical and nic.pci_address and (nic.kind == "infiniband" or (nic.bytes_per_s or 0) >= SLOW_BYTES_PER_S)
-    ]
+    fast = [nic for nic in machine.nics if _is_fast(nic)]
     return [_judge_nic(machine, nic) for nic in fast] or [_judge_slow(machine)]
+
+
+def _is_fast(nic: Nic) -> bool:
+    rate = nic.bytes_per_s or 0
+    return nic.physical and bool(nic.pci_address) and (nic.kind == "infiniband" or rate >= SLOW_BYTES_PER_S)
 
 
 def _too_slow(machine: Machine) -> str | None:
@@ -64,7 +65,7 @@ def _judge_slow(machine: Machine) -> Finding:
 def _judge_nic(machine: Machine, nic: Nic) -> Finding:
     path = hops(by_address(machine), nic.pci_address)
     if not path or path[0].current is None:
-        return unread(machine, "PCIe link", "nics", "pci", subject=nic.name)
+        return unread(machine, sentence("checked.pcie-link", "PCIe link"), "nics", "pci", subject=nic.name)
     slow = next((hop for hop in path if _short(hop)), None)
     if slow and slow.current:
         text = sentence(
@@ -91,6 +92,22 @@ def _short(hop: Hop) -> bool:
     if seen is None or width is None or generation is None:
         return False
     return seen.width < width or seen.generation < generation
+
+
+def effect(machine: Machine) -> Machine:
+    """a network between machines that is no faster than its cards' PCIe links."""
+    network = machine.network_bytes_per_s
+    cards = [(nic, _carried(machine, nic)) for nic in machine.nics if _is_fast(nic)]
+    if network is None or machine.count < 2 or not cards or any(carried is None for _, carried in cards):
+        return machine
+    own = sum(nic.bytes_per_s or network for nic, _ in cards)
+    left = sum(min(nic.bytes_per_s or network, carried or 0.0) for nic, carried in cards)
+    return replace(machine, network_bytes_per_s=network * left / own)
+
+
+def _carried(machine: Machine, nic: Nic) -> float | None:
+    path = hops(by_address(machine), nic.pci_address)
+    return min((link.bytes_per_s for hop in path if (link := loaded(hop)) is not None), default=None)
 
 
 def repair(machine: Machine) -> Machine:
@@ -146,4 +163,5 @@ CHECK = Check(
     ask=("sudo lspci -nnvv",),
     refs=("https://docs.kernel.org/PCI/sysfs-pci.html",),
     repair=repair,
+    effect=effect,
 )

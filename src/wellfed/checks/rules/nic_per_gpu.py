@@ -113,4 +113,7 @@ CHECK = Check(
     ask=("nvidia-smi topo -m",),
     refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/env.html",),
     repair=repair,
+    unpriced=message(
+        "nic-per-gpu.no-price", "what the way through the root complex or RAM to a network card costs is not published"
+    ),
 )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from wellfed.checks.base import SYSTEM, Check, missing, passed, skip, warn
 from wellfed.checks.places import cpu_nodes, some_nodes_only
 from wellfed.hardware.machine import Machine
-from wellfed.message import sentence
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 
@@ -64,4 +64,5 @@ CHECK = Check(
     ask=("cat /proc/sys/kernel/numa_balancing",),
     refs=("https://docs.kernel.org/admin-guide/sysctl/kernel.html#numa-balancing",),
     repair=repair,
+    unpriced=message("numa-balancing.no-price", "no published measurement tells what the sampling costs an engine"),
 )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from wellfed.checks.base import Check, by_hand, fail, passed, skip, unread, warn
 from wellfed.checks.places import some_nodes_only
 from wellfed.hardware.machine import Machine, NumaNode
-from wellfed.message import sentence
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 from wellfed.units import format_bytes
 
@@ -25,7 +25,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per NUMA node with CPUs."""
     nodes = [node for node in machine.numa_nodes if not node.gpu_memory and node.cpus]
     if not nodes:
-        return [unread(machine, "NUMA nodes", "numa_nodes")]
+        return [unread(machine, sentence("checked.numa-nodes", "NUMA nodes"), "numa_nodes")]
     if len(nodes) == 1 and some_nodes_only(machine):
         return [unread(machine, sentence("check.numa-memory.all-numa-nodes", "all NUMA nodes"), "numa_nodes.partial")]
     if len(nodes) == 1:
@@ -99,5 +99,5 @@ CHECK = Check(
     ask=("numactl -H",),
     refs=("https://docs.kernel.org/admin-guide/mm/numaperf.html",),
     repair=repair,
-    modelled=True,
+    unpriced=message("numa-memory.no-price", "which pages the kernel puts where, when a node runs short, is not told"),
 )

@@ -198,5 +198,4 @@ CHECK = Check(
     ),
     refs=("https://docs.nvidia.com/datacenter/tesla/fabric-manager-user-guide/",),
     repair=repair,
-    modelled=True,
 )

@@ -164,4 +164,7 @@ CHECK = Check(
     hardware=True,
     refs=("https://docs.kernel.org/PCI/pcieaer-howto.html", "DCGM PCIe watch: 8 replays per minute"),
     repair=repair,
+    unpriced=message(
+        "pcie-replay.no-price", "how often packets are repeated at work is not told by a count since boot"
+    ),
 )

@@ -128,6 +128,5 @@ CHECK = Check(
     ask=("free -b",),
     refs=("https://docs.kernel.org/filesystems/proc.html#meminfo",),
     repair=repair,
-    modelled=True,
     against=against,
 )

@@ -81,5 +81,6 @@ CHECK = Check(
     ask=("df -B1 /dev/shm",),
     refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html#shared-memory",),
     repair=repair,
+    unpriced=message("shared-memory.no-price", "ranks start or they do not; those that run are not slower"),
     against=against,
 )

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
 from wellfed.hardware.machine import Machine
-from wellfed.message import sentence
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import GIB, format_bytes
 
@@ -23,7 +23,9 @@ def judge(machine: Machine) -> Iterable[Finding]:
     if total == 0:
         return [passed(SYSTEM, sentence("check.swap.no-swap", "no swap"), "0 B")]
     if used is None:
-        return [missing(machine, "swap", "os.swap_used_bytes", "os.swap_total_bytes", "meminfo")]
+        return [
+            missing(machine, sentence("checked.swap", "swap"), "os.swap_used_bytes", "os.swap_total_bytes", "meminfo")
+        ]
     if used > GIB:
         why = sentence(
             "check.swap.memory-been-swapped",
@@ -66,4 +68,5 @@ CHECK = Check(
     ask=("free -b",),
     refs=("https://docs.kernel.org/admin-guide/sysctl/vm.html#swappiness",),
     repair=repair,
+    unpriced=message("swap.no-price", "which pages were swapped out, and whether the engine needs them, is not told"),
 )

@@ -120,6 +120,5 @@ CHECK = Check(
     ask=("nvidia-smi",),
     refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html",),
     repair=repair,
-    modelled=True,
     against=against,
 )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from wellfed.checks.base import SYSTEM, Check, missing, passed, skip, warn
 from wellfed.checks.places import cpu_nodes, some_nodes_only
 from wellfed.hardware.machine import Machine
-from wellfed.message import sentence
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 
@@ -57,4 +57,7 @@ CHECK = Check(
     ask=("cat /proc/sys/vm/zone_reclaim_mode",),
     refs=("https://docs.kernel.org/admin-guide/sysctl/vm.html#zone-reclaim-mode",),
     repair=repair,
+    unpriced=message(
+        "zone-reclaim.no-price", "how often pages are given up and read again depends on what else fills the nodes"
+    ),
 )

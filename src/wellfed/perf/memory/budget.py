@@ -23,7 +23,8 @@ _NON_TORCH_BYTES, _NON_TORCH_PARALLEL_GIB = 0.13 * GIB, 0.42
 _GRAPH_BYTES_PER_LAYER, _GRAPH_BYTES_PER_EXPERT_LAYER = 4 * MIB, 22 * MIB
 _LARGEST_GRAPH = 512  # sequences
 AS_GIVEN = "as_given"  # the option of a command that runs as it is: its engine's default shares stand
-_OF_WHAT_IS_LEFT = frozenset({Engine.TENSORRT_LLM})
+_OF_WHAT_IS_LEFT = frozenset({Engine.TENSORRT_LLM, Engine.LMDEPLOY})
+_LMDEPLOY_SHARE = 0.8  # --cache-max-entry-count
 _LEAST_CACHE_BYTES, _LEAST_KEPT_BYTES = 4 * GIB, GIB
 
 
@@ -145,6 +146,11 @@ def _sglang(used: Budget, layout: Layout, total: float, others: float) -> Budget
 
 def _of_what_is_left(used: Budget, layout: Layout, left: float) -> Budget:
     """TensorRT-LLM's cache takes a fraction of what weights and a profile run leave."""
+    if layout.engine is Engine.LMDEPLOY:  # of all that weights leave; activations take of the rest
+        share = float(option(layout, "free_gpu_memory_fraction") or _LMDEPLOY_SHARE)
+        kept = max(0.0, (1 - share) * max(0.0, left) - used.total)
+        note = sentence("budget.cache-max-entry-count", "cache_max_entry_count {share:g}", share=share)
+        return Budget(used.activations, used.non_torch, used.graphs, kept, note)
     share = float(option(layout, "free_gpu_memory_fraction") or 0.9)
     kept = (1 - share) * max(0.0, left - used.total)
     return Budget(used.activations, used.non_torch, used.graphs, kept, f"free_gpu_memory_fraction {share:g}")

@@ -34,9 +34,11 @@ def vendor(gpu: Gpu) -> str:
 
 def gpu_capacity_bytes(gpu: Gpu, machine: Machine) -> float | None:
     """Memory that an engine can allocate on an otherwise idle GPU; None when unknown."""
+    if unified(gpu) and gpu.gtt_bytes is not None:
+        return carve_out_bytes(gpu) + gpu.gtt_bytes
     if unified(gpu):
         shared = machine.memory_usable_bytes or gpu_nominal_bytes(gpu)
-        return None if shared is None else unified_limit_bytes(gpu, shared)
+        return None if shared is None else unified_limit_bytes(gpu, shared, machine)
     nominal = gpu_nominal_bytes(gpu)
     if nominal is None:
         return None
@@ -55,8 +57,21 @@ def desktop_bytes(gpu: Gpu, machine: Machine) -> float:
     return _WINDOWS_FIRST_BYTES if gpu.index == 0 else _WINDOWS_OTHER_BYTES
 
 
-def unified_limit_bytes(gpu: Gpu, shared: float) -> float:
-    """How much of shared RAM the GPU may hold: Apple's wired limit; elsewhere all but the system's own."""
+def carve_out_bytes(gpu: Gpu) -> float:
+    """What the BIOS gives to graphics inside the CPU: no RAM for anything else. 0 where nothing tells of it."""
+    return float(gpu.memory_bytes or 0) if unified(gpu) and gpu.gtt_bytes is not None else 0.0
+
+
+# AMD's graphics inside a CPU under Windows: at most three quarters carved out, and half of the rest shared.
+_WINDOWS_SHARE = 0.75 + 0.25 / 2
+
+
+def unified_limit_bytes(gpu: Gpu, shared: float, machine: Machine | None = None) -> float:
+    """How much of shared RAM the GPU may hold: Apple's wired limit; what Windows gives to AMD's; elsewhere all but the
+    system's own (Linux: with a raised `ttm.pages_limit`, the kernel's own is half).
+    """
+    if machine is not None and machine.os.family == "windows" and vendor(gpu) == "amd":
+        return shared * _WINDOWS_SHARE
     if vendor(gpu) == "apple":
         return shared * (_WIRED_SMALL if shared < _WIRED_LIMIT else _WIRED_LARGE)
     return shared - system_bytes(shared)
@@ -106,7 +121,7 @@ def ram_capacity_bytes(machine: Machine) -> float | None:
     Where it is not told and a GPU shares it, the memory that this GPU is taken to have: both are one pool.
     """
     if machine.memory_usable_bytes is not None:
-        return machine.memory_usable_bytes
+        return machine.memory_usable_bytes + sum(carve_out_bytes(gpu) for gpu in machine.gpus)
     return max((gpu_nominal_bytes(gpu) or 0.0 for gpu in machine.gpus if unified(gpu)), default=0.0) or None
 
 

@@ -11,6 +11,7 @@ from wellfed.perf.memory.identity import per_object
 from wellfed.perf.memory.kv import is_pooled
 from wellfed.perf.memory.pool import one_pool
 from wellfed.perf.memory.share import Named, Share, longest_context, most_sequences
+from wellfed.perf.memory.streamed import from_disk
 
 _LOCAL = frozenset(engine for engine in Engine if engine.is_local)
 
@@ -61,7 +62,7 @@ def running_capacity(request: Request) -> int | None:
 def shares(request: Request) -> tuple[Share, ...]:
     """Every device's share, GPUs first; what shares RAM with its CPU stands in the pool's ledger, too."""
     request = narrowed(request)
-    return one_pool(_by_engine(request), request)
+    return from_disk(one_pool(_by_engine(request), request), request)
 
 
 def _by_engine(request: Request) -> tuple[Share, ...]:

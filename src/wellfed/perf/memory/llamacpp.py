@@ -22,6 +22,7 @@ from wellfed.nouns.layout import Engine, Layout, NumaPolicy
 from wellfed.nouns.plan import Request
 from wellfed.perf.kernels import REPACKED
 from wellfed.perf.memory.beside import draft_growth, extras, tower_terms
+from wellfed.perf.memory.buffers import too_large
 from wellfed.perf.memory.compute import Duties, compute_bytes, host_bytes, shapes
 from wellfed.perf.memory.devices import (
     context_bytes,
@@ -149,7 +150,7 @@ def _gpu_share(request: Request, placement: Placement, weights: Held, index: int
         MemoryTerm(device, "engine context", context_bytes(gpu), context_note(gpu)),
         *extras(request, placement.spans[index], index),
     )
-    growth = _gpu_growth(request, placement, weights, index)
+    growth = _gpu_growth(request, placement, weights, index, gpu)
     machine = request.machine
     return Share(device, fixed, growth, gpu_capacity_bytes(gpu, machine), gpu_free_bytes(gpu, machine))
 
@@ -186,7 +187,7 @@ def _cache(request: Request, context: int, count: int, first: int, last: int) ->
     return count * span_bytes(model, layout, padded, first, last)
 
 
-def _gpu_growth(request: Request, placement: Placement, weights: Held, index: int) -> Growth:
+def _gpu_growth(request: Request, placement: Placement, weights: Held, index: int, gpu: Gpu) -> Growth:
     model, layout = request.model, request.layout
     span = placement.spans[index]
     duties = _duties(request, placement, weights, index)
@@ -197,6 +198,7 @@ def _gpu_growth(request: Request, placement: Placement, weights: Held, index: in
         cache = _cache(request, context, count, span.first, span.last) if _offloads_cache(layout) else 0.0
         compute = compute_bytes(model, layout, context, duties) if span.layers or span.output else 0.0
         return (
+            *too_large(request, gpu, span, duties.experts, context, count),
             *(draft_growth(request, context, count) if drafts else ()),
             (
                 "kv",

@@ -37,6 +37,7 @@ def split(
     decode_workers: float,
     clients: float,
     matched: float = 0.0,
+    prefill_knobs: Knobs | None = None,
 ) -> Split:
     """Closed loop over two pools: a client prefills, hands its cache over, decodes, and asks again.
 
@@ -44,14 +45,16 @@ def split(
     that of its own tokens, the pool's capacity that of full chunks. Prompts queue for it as in `load.serve`; where
     decode slots are fewer than clients, Little's law gives the wait for one. The share of the requests that the start
     brings at once waits for half of all prompts. `matched` 1: the prefill pool is as large as its load asks for,
-    whatever its number of workers. Numbers or arrays.
+    whatever its number of workers. `prefill_knobs`: of the prefill workers, where their GPUs are of another kind.
+    Numbers or arrays.
     """
     per_pass = smaller(prefill_shape.prompt, prefill_shape.chunk)
     passes = prefill_shape.prompt / per_pass
     # every attention group of a worker takes prompts of its own
     groups, stages = prefill_shape.groups, prefill_shape.stages
-    prefill = forward(prefill_shape, knobs, 0.0 * per_pass, per_pass * groups).seconds * passes
-    full = forward(prefill_shape, knobs, 0.0 * per_pass, prefill_shape.chunk * groups + 0.0 * per_pass).seconds
+    of_prefill = prefill_knobs or knobs
+    prefill = forward(prefill_shape, of_prefill, 0.0 * per_pass, per_pass * groups).seconds * passes
+    full = forward(prefill_shape, of_prefill, 0.0 * per_pass, prefill_shape.chunk * groups + 0.0 * per_pass).seconds
     most = prefill_workers * groups * stages * prefill_shape.chunk / prefill_shape.prompt / full
     handed = decode_shape.context_bytes / (decode_shape.link_bandwidth * knobs.kv_transfer_fraction)
     slots = decode_workers * decode_shape.slots

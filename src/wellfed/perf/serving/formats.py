@@ -76,7 +76,12 @@ def gpu_of(machine: Machine) -> GpuSpec:
         raise Unsupported(
             sentence("formats.no-data-sheet", "no data sheet for {name}", name=machine.gpus[0].name or "this GPU")
         )
-    return min((spec for spec in specs if spec), key=lambda spec: spec.memory_bandwidth_bytes_per_s)
+    return min((spec for spec in specs if spec), key=_pace)
+
+
+def _pace(spec: GpuSpec) -> tuple[float, float]:
+    """The others wait for the one with the slowest memory, and of equal ones for that with the slowest units."""
+    return spec.memory_bandwidth_bytes_per_s, spec.peak.bf16 or spec.peak.fp16 or 0.0
 
 
 _HALVED = 3.0  # int8 against FP16: twice where both are whole, four times where sums halve FP16

@@ -85,6 +85,7 @@ _COMMON: Mapping[str, str] = {
 }
 _BY_ENGINE = ("launch_s",)
 _WAITS = {"group_wait": "group_wait_steps", "prefill_wait": "prefill_wait_steps"}
+_LIKE = {Engine.LMDEPLOY: Engine.VLLM}  # of which no measurement is known: taken to be as quick (assumed)
 _READS = ("attention_read", "dense_read", "shared_read", "routed_read", "head_read")
 _RATES = ("attention_rate", "dense_rate", "shared_rate", "routed_rate", "head_rate")
 # Factors of devices, and the fields they multiply.
@@ -107,6 +108,7 @@ def keys(engine: Engine, formats: Mapping[str, str], scopes: Iterable[str], avai
     `formats` tells each part's matrix format (attention_rate -> fp8 ...); `scopes` the device's kinds (hopper, hbm
     ...); factors that the calibration (`available`) has not are 1.
     """
+    engine = _LIKE.get(engine, engine)
     found = {field: [f"serving.{name}"] for field, name in _COMMON.items()}
     found |= {field: [f"serving.{engine.value}.{field}"] for field in _BY_ENGINE}
     found |= {field: [f"serving.{engine.value}.{name}"] for field, name in _WAITS.items()}

@@ -8,14 +8,15 @@ from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.parts import GpuSpec
 from wellfed.hardware.pcie import PcieLink
-from wellfed.hardware.peers import staged
+from wellfed.hardware.peers import Way, slowest_way, usual_way
 from wellfed.message import sentence
 
 _PCIE_BYTES_PER_S = {3: 13e9, 4: 26e9, 5: 55e9, 6: 105e9}  # achieved, x16, one direction
 _PCIE_LATENCY, _NETWORK_LATENCY = 3.0, 4.0  # against NVLink
-# Through RAM: share of the link's rate, and latency. Source: two RTX 3090 with peer access off and on, 11.3 and 27.1
-# GB/s (two RTX 5090: 43 and 55.5), 15 and 1 us (p2pBandwidthLatencyTest, host_effects).
-_STAGED_SHARE, _STAGED_LATENCY = 0.45, 5.0
+# Rate and latency of a way against the direct one. Through RAM: 11.3 of 27.1 GB/s between two RTX 3090, 43 of 55.5
+# between two RTX 5090, 15 against 1 us; a decode step of eight RTX PRO 6000 takes 1.29 times as long. Through the root
+# complex: 50 of 103 GB/s between cards of one switch with access control on; the latency is not published.
+_WAYS = {Way.DIRECT: (1.0, 1.0), Way.THROUGH_ROOT: (50 / 103, 1.0), Way.THROUGH_RAM: (0.45, 5 / 3)}
 
 
 class Link(NamedTuple):
@@ -44,9 +45,8 @@ def link(machine: Machine, gpu: GpuSpec, ranks: int) -> Link:
     direct = _direct(machine, gpu, ranks)
     if direct is not None:
         return Link(direct, 1.0, 1.0)
-    if staged(machine, ranks):
-        return Link(_over_pcie(machine, gpu, ranks) * _STAGED_SHARE, _STAGED_LATENCY, 0.0)
-    return Link(_over_pcie(machine, gpu, ranks), _PCIE_LATENCY, 0.0)
+    rate, latency = _WAYS[_way(machine, ranks)]
+    return Link(_over_pcie(machine, gpu, ranks) * rate, _PCIE_LATENCY * latency, 0.0)
 
 
 def _direct(machine: Machine, gpu: GpuSpec, ranks: int) -> float | None:
@@ -76,3 +76,9 @@ def pcie_bytes_per_s(machine: Machine) -> float:
     if spec is None:
         raise Unsupported("no data sheet of these GPUs")
     return _over_pcie(machine, spec, len(machine.gpus))
+
+
+def _way(machine: Machine, ranks: int) -> Way:
+    """The longest way among the first `ranks` GPUs: as told, else what their driver gives."""
+    told = slowest_way(machine, ranks)
+    return max((usual_way(gpu) for gpu in machine.gpus[:ranks]), default=Way.DIRECT) if told is None else told
