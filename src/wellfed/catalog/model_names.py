@@ -107,7 +107,7 @@ def _spelled(facts: Entry, name: Name) -> tuple[Assumption, ...]:
         "resolve.library-differs", "in Ollama's library {name} is {model}", name=short, model=entry(library).name
     )
     assumption = Assumption(
-        str(said), sentence("model-names.latest-names-one", "{short}:latest names that one", short=short)
+        as_text(said), sentence("model-names.latest-names-one", "{short}:latest names that one", short=short)
     )
     return (*_differs(facts, name), assumption)
 
