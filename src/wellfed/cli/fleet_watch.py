@@ -14,6 +14,7 @@ import click
 
 from wellfed.errors import BadInput
 from wellfed.message import message
+from wellfed.messages.words import tell
 
 if TYPE_CHECKING:
     from wellfed.fleet.exporters import Exporter
@@ -90,7 +91,14 @@ def _exported(form: str, port: int | None, allowed: tuple[str, ...], image: str 
     from wellfed.fleet.prometheus_rules import rules
 
     if (allowed and form != "systemd") or (image and form != "daemonset"):
-        raise click.UsageError(f"--{'image' if image else 'allow'} is not for --export {form}")
+        raise click.UsageError(
+            tell(
+                "fleet-watch.not-for",
+                "--{option} is not for --export {form}",
+                option="image" if image else "allow",
+                form=form,
+            )
+        )
     match form:
         case "systemd":
             return exporting.unit(allowed, port or PORT)
@@ -106,7 +114,7 @@ def _exporters(nodes_file: Path | None, ray: bool, k8s: bool, port: int | None) 
     from wellfed.fleet import exporters
 
     if sum((nodes_file is not None, ray, k8s)) != 1:
-        raise click.UsageError("one of --nodes FILE, --ray and --k8s says which nodes")
+        raise click.UsageError(tell("fleet-watch.which", "one of --nodes FILE, --ray and --k8s says which nodes"))
     chosen = port or exporters.PORT
     if nodes_file is not None:
         path = Path("/dev/stdin") if str(nodes_file) == "-" else nodes_file
