@@ -42,8 +42,8 @@ def export(form: str, folder: Path | None, out: Path | None, **options: Any) -> 
     files = node_export(form, folder, NodeOptions(switches, options["days"], options["namespace"]))
     if out is not None:
         _write(files, out)
-        said = counted("fleet-export.written", "one file in {out}", "{count} files in {out}", len(files), out=str(out))
-        click.echo(words(said))
+        one, many = "{count} file in {folder}", "{count} files in {folder}"
+        click.echo(words(counted("fleet-export.files", one, many, len(files), folder=str(out))))
         return
     if len(files) > 1:
         raise BadInput(

@@ -62,7 +62,7 @@ def pcie_bytes_per_s(machine: Machine) -> float:
     """What the narrowest of the GPUs' links to the host carries, one direction."""
     spec = next((gpu.spec for gpu in machine.gpus if gpu.spec is not None), None)
     if spec is None:
-        raise Unsupported("no data sheet of these GPUs")
+        raise Unsupported(sentence("perf.links.no-data-sheet", "no data sheet of these GPUs"))
     return _over_pcie(machine, spec, len(machine.gpus))
 
 
