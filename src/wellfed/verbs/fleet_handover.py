@@ -74,7 +74,7 @@ def _set(plan: FleetPlan, share: Share, name: str, more: tuple[str, ...] = ()) -
 def _apart(plan: FleetPlan, more: tuple[str, ...]) -> ReplicaSet | None:
     """Decode workers with their prefill workers: the best cell on one kind of nodes, as often as the rate needs it.
 
-    Both have `more` arguments. None where none was asked for, none is within the targets, or the nodes do not hold them.
+    Both have `more` arguments. None where none was asked for, none is within the targets, or nodes are too few.
     """
     same = [s for s in plan.splits or () if s.cell.prefill.stock == s.cell.decode.stock and s.enough and s.cells]
     if not same:
