@@ -25,6 +25,7 @@ from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "wellfed"
+PAGES = ROOT / "scripts" / "translated_pages.py"  # has sentences of its own
 LOCALE = SOURCE / "messages" / "locale"
 # how many templates follow the id
 KEYWORDS = {"message": 1, "phrase": 1, "sentence": 1, "tell": 1, "counted": 2}
@@ -133,6 +134,8 @@ def extracted() -> Catalog:
     for name, line, texts, _, context in extract_from_dir(SOURCE, [("**.py", extract_calls)], keywords=keywords):
         if context:
             catalog.add(texts, None, [(f"src/wellfed/{name}", line)], context=context)
+    for line, _, identity, texts in _calls(PAGES.read_text(encoding="utf-8")):
+        catalog.add(str(texts[0]), None, [(f"scripts/{PAGES.name}", line)], context=identity)
     for text in helps():
         catalog.add(text, context="help")
     return catalog

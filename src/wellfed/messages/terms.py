@@ -40,6 +40,10 @@ def _names() -> Mapping[str, Message]:
         message("term.kept", "kept free"),
         message("term.copies", "weight copies"),
         message("term.attention", "attention"),
+        message("term.adapters", "adapters"),
+        message("term.kv-offload", "kv offload"),
+        message("term.one-buffer", "one buffer too large"),
+        message("term.experts-from-disk", "experts from disk"),
         message("term.cache", "cache"),
         message("term.experts", "experts"),
         message("term.shared-experts", "shared experts"),
@@ -173,6 +177,9 @@ def _names() -> Mapping[str, Message]:
         message("term.device-to-host", "device to host"),
         message("term.device-to-device", "device to device"),
         message("term.data-sheet", "the data sheet's"),
+        message("term.prefill", "prefill"),
+        message("term.decode", "decode"),
+        message("term.streamed", "experts from disk"),
     )
     return {each.template: each for each in names}
 

@@ -104,7 +104,7 @@ def _with_adapters(layouts: Iterable[Layout], adapters: tuple[int, int], refused
             yield replace(layout, options=(*layout.options, *options))
         elif layout.engine not in told:
             told.add(layout.engine)
-            refused.append(Refusal(capabilities.label, "serves no adapters"))
+            refused.append(Refusal(capabilities.label, sentence("candidates.no-adapters", "serves no adapters")))
 
 
 def _with_drafts(

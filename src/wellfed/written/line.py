@@ -113,7 +113,11 @@ def _named_with_memory(parts: PartsList, piece: str) -> PartsList | None:
     portable = spec.form == "mobile" or spec.memory_of_host
     if not portable and float(behind[2]) < _MORE_THAN_CARDS_GB:
         return whole
-    told = Assumption(f"{behind[2]} GB are the machine's memory", f"no {spec.name} has as much", True)
+    told = Assumption(
+        sentence("written.line.gb-machine-memory", "{behind} GB are the machine's memory", behind=behind[2]),
+        sentence("written.line.no-much", "no {spec} has as much", spec=spec.name),
+        True,
+    )
     memory = with_size(card.memory, float(behind[2]), piece)
     return replace(card, memory=memory, assumptions=(*card.assumptions, told))
 

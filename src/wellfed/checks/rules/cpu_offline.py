@@ -111,7 +111,7 @@ CHECK = Check(
     code="CPU-03",
     title=sentence("check.cpu-offline.title", "All CPUs are online"),
     severity=Verdict.WARN,
-    reads="/sys/devices/system/cpu/present and online",
+    reads=sentence("check.cpu-offline.reads", "/sys/devices/system/cpu/present and online"),
     why=sentence(
         "check.cpu-offline.why",
         "An offline CPU is a core less, and often the sign of a machine-check or a forgotten experiment.",

@@ -83,13 +83,19 @@ def _capped(found: Budget, model: Model, layout: Layout, left: float, span: Span
     size, tokens = option(layout, "kv_cache_bytes"), option(layout, "cache_tokens")
     used = found.total - found.kept
     if size:
-        note = f"the cache is {float(size) / GIB:.2f} GiB, as stated"
+        note = sentence("budget.stated", "the cache is {size:.2f} GiB, as stated", size=float(size) / GIB)
         beside = left - used - float(size)
         return Budget(found.activations, found.non_torch, found.graphs, max(0.0, beside), note, short=max(0.0, -beside))
     if tokens:
         most = rank_cache_bytes(model, layout, int(tokens), span)
         kept = max(found.kept, left - used - most)
-        return Budget(found.activations, found.non_torch, found.graphs, kept, f"at most {tokens} tokens of cache")
+        return Budget(
+            found.activations,
+            found.non_torch,
+            found.graphs,
+            kept,
+            sentence("budget.tokens", "at most {tokens} tokens of cache", tokens=tokens),
+        )
     return found
 
 

@@ -8,6 +8,7 @@ Sources: vllm/lora/layers, SGLang's lora memory pool, convert_lora_to_gguf.py of
 
 from __future__ import annotations
 
+from wellfed.message import sentence
 from wellfed.models.model import Layer, Model
 from wellfed.models.tensor import Part, Tensor
 from wellfed.nouns.layout import Engine, Layout
@@ -47,7 +48,8 @@ def lora_bytes(model: Model, layout: Layout, span: Span) -> float:
 
 def lora_note(layout: Layout) -> str:
     """How many of which rank."""
-    return f"{adapters(layout)} of rank {lora_rank(layout)}, every linear layer, 16 bits"
+    said = "{count} of rank {rank}, every linear layer, 16 bits"
+    return sentence("lora.note", said, count=adapters(layout), rank=lora_rank(layout))
 
 
 def _widths(layer: Layer, hidden: int, layout: Layout) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from wellfed.message import sentence
 from wellfed.nouns.estimate import MemoryTerm
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.perf.memory.kv import option
@@ -34,4 +35,5 @@ def offload_bytes(layout: Layout, gpus: Sequence[Share]) -> float:
 def offload_terms(layout: Layout, gpus: Sequence[Share]) -> tuple[MemoryTerm, ...]:
     """RAM's ledger entry of it."""
     size = offload_bytes(layout, gpus)
-    return (MemoryTerm("ram", "kv offload", size, "cache of prompts that may come back"),) if size else ()
+    said = sentence("offload.note", "cache of prompts that may come back")
+    return (MemoryTerm("ram", "kv offload", size, said),) if size else ()
