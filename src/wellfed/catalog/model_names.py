@@ -161,8 +161,13 @@ def _at_context(name: Name) -> Identity | None:
     if chosen is None or not chosen.has_config:
         return None
     limit = _tokens(said[0])
-    text = message("resolve.said-context", "{name} is {model} for {tokens} tokens", name=_as_asked(name), model=chosen.name,
-                   tokens=limit)  # fmt: skip
+    text = message(
+        "resolve.said-context",
+        "{name} is {model} for {tokens} tokens",
+        name=_as_asked(name),
+        model=chosen.name,
+        tokens=limit,
+    )
     told = Assumption(str(text), "its name tells the context")
     return _identity(chosen, How.LOOSE, name, (told,), replace(by_id(chosen.id), context_limit=limit))
 
