@@ -52,9 +52,7 @@ def main() -> int:
     promise = PROMISED_S * settings.names / 200
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = (used.ru_utime + used.ru_stime) / (settings.repeats + 1)
-    print(
-        f"{answered} of {settings.names} names in {taken:.2f} s (median of {settings.repeats}; {cpu:.2f} s of CPU a run)"
-    )
+    print(f"{answered} of {settings.names} names in {taken:.2f} s (median of {settings.repeats}; {cpu:.2f} s of CPU)")
     print(f"ratio to the promise of {promise:g} s: {taken / promise:.2f}")
     return 0 if answered == settings.names and taken <= promise else 1
 

@@ -128,14 +128,15 @@ def claims_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def with_outputs(text: str) -> str:
+def with_outputs(text: str, language: str = "en") -> str:
     """The text with the real output of each command between its `output:` and `end` marks."""
-    return re.sub(r"(<!-- output: wellfed (.*?) -->\n```text\n).*?(```\n<!-- end -->)", _filled, text, flags=re.DOTALL)
+    marks = r"(<!-- output: wellfed (.*?) -->\n```text\n).*?(```\n<!-- end -->)"
+    return re.sub(marks, lambda found: _filled(found, language), text, flags=re.DOTALL)
 
 
-def _filled(found: re.Match[str]) -> str:
+def _filled(found: re.Match[str], language: str) -> str:
     words = [sys.executable, "-m", "wellfed", *shlex.split(found[2])]
-    environment = {**os.environ, "COLUMNS": "104", "NO_COLOR": "1"}
+    environment = {**os.environ, "COLUMNS": "104", "NO_COLOR": "1", "WELLFED_LANG": language}
     done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
     lines = [line.rstrip() for line in (done.stdout or done.stderr).splitlines()]
     return found[1] + "\n".join(lines) + "\n" + found[3]
@@ -146,12 +147,14 @@ def main(arguments: list[str]) -> int:
     check = "--check" in arguments
     folders = [Path(word) for word in arguments if not word.startswith("--")]
     import check_prices  # beside this script
+    import tests_page
 
-    pages = {"cli.md": cli_page(), "claims.md": claims_page(), "check-prices.md": check_prices.page()}
+    pages = {"cli.md": cli_page(), "claims.md": claims_page(), "check-prices.md": check_prices.page(),
+             "tests.md": tests_page.page()}  # fmt: skip
     if folders:
         pages["accuracy.md"] = accuracy_page(folders[0])
-    for name in ("../README.md", "../README.zh-CN.md"):
-        pages[name] = with_outputs((DOCS / name).read_text())
+    for name, language in (("../README.md", "en"), ("../README.zh-CN.md", "zh")):
+        pages[name] = with_outputs((DOCS / name).read_text(), language)
     stale = [name for name, text in pages.items() if not _same(DOCS / name, text)]
     if check:
         print(f"stale: {', '.join(stale)}" if stale else "pages are fresh")

@@ -3,6 +3,7 @@
     python scripts/messages.py update     extract every message, bring the catalogues up to date, compile them
     python scripts/messages.py compile    compile them
     python scripts/messages.py check      are they current, whole and with the same parameters?
+    python scripts/messages.py pseudo FOLDER    a catalogue `qps` of accented, longer English
 
 A new language: `python scripts/messages.py update LANGUAGE`, then translate locale/LANGUAGE/LC_MESSAGES/wellfed.po.
 """
@@ -24,6 +25,7 @@ from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "wellfed"
+PAGES = ROOT / "scripts" / "translated_pages.py"  # has sentences of its own
 LOCALE = SOURCE / "messages" / "locale"
 # how many templates follow the id
 KEYWORDS = {"message": 1, "phrase": 1, "sentence": 1, "tell": 1, "counted": 2}
@@ -132,6 +134,8 @@ def extracted() -> Catalog:
     for name, line, texts, _, context in extract_from_dir(SOURCE, [("**.py", extract_calls)], keywords=keywords):
         if context:
             catalog.add(texts, None, [(f"src/wellfed/{name}", line)], context=context)
+    for line, _, identity, texts in _calls(PAGES.read_text(encoding="utf-8")):
+        catalog.add(str(texts[0]), None, [(f"scripts/{PAGES.name}", line)], context=identity)
     for text in helps():
         catalog.add(text, context="help")
     return catalog
@@ -170,6 +174,36 @@ def update(language: str) -> None:
     catalog.obsolete.clear()
     with path.open("wb") as file:
         write_po(file, catalog, width=0, sort_output=True, no_location=True, omit_header=False)
+
+
+_KEPT = re.compile(r"\{[^{}]*\}|\{\{|\}\}|\[/?[a-z ]*\]|`[^`]*`|%\(\w+\)s|\s--?[a-z][\w-]*")
+_ACCENTS = str.maketrans("aceinosuyACEINOSUY", "àçéîñöšüýÀÇÉÎÑÖŠÜÝ")
+
+
+def disguised(text: str) -> str:
+    """A template that is plainly not English and a third longer, with its places, styles and commands as they were."""
+    parts, at = [], 0
+    for kept in _KEPT.finditer(text):
+        parts += [text[at : kept.start()].translate(_ACCENTS), kept[0]]
+        at = kept.end()
+    parts.append(text[at:].translate(_ACCENTS))
+    longer = "~" * max(1, len(_KEPT.sub("", text).split()) // 3)
+    body = "".join(parts)
+    stripped = body.rstrip()
+    return stripped + longer + body[len(stripped) :]
+
+
+def pseudo(folder: Path) -> None:
+    """A whole catalogue that a new language would need, made by rule."""
+    catalog = Catalog(locale="en", project="wellfed", charset="utf-8")
+    for entry in extracted():
+        if entry.id:
+            texts = [disguised(text) for text in _texts(entry.id)]
+            catalog.add(entry.id, texts if isinstance(entry.id, tuple) else texts[0], context=entry.context)
+    path = folder / "qps" / "LC_MESSAGES" / "wellfed.mo"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        write_mo(file, catalog)
 
 
 def compile_all() -> None:
@@ -216,6 +250,8 @@ def main(words: list[str]) -> int:
             for language in named or languages():
                 update(language)
             compile_all()
+        case ["pseudo", folder]:
+            pseudo(Path(folder))
         case ["compile"]:
             compile_all()
         case ["check"]:

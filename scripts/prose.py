@@ -106,7 +106,8 @@ class Finder:
             case ast.Assign() | ast.AnnAssign():
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
                 named = {each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)}
-                if node.value is not None and not named & self.templates:
+                template = isinstance(node.value, ast.Constant | ast.Tuple | ast.IfExp) and named & self.templates
+                if node.value is not None and not template:
                     yield node.value, shown
             case ast.Compare():
                 yield from ((each, False) for each in (node.left, *node.comparators) if isinstance(each, ast.Call))

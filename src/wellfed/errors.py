@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from wellfed.message import Message, joined, sentence
+from wellfed.message import Message, as_text, joined, sentence
 
 
 class WellfedError(Exception):
@@ -23,8 +23,8 @@ class WellfedError(Exception):
         super().__init__(str(message))
         self.said = message
         self.advice = hint
-        self.message = str(message)
-        self.hint = None if hint is None else str(hint)
+        self.message = message if isinstance(message, str) else as_text(message)
+        self.hint = hint if hint is None or isinstance(hint, str) else as_text(hint)
 
 
 class BadInput(WellfedError):

@@ -16,7 +16,7 @@ from wellfed.catalog.model_names import LONGEST, How, Identity, exact, loose
 from wellfed.catalog.models import Entry, Task, sizes_only
 from wellfed.catalog.name_words import parse, plain, repository_in
 from wellfed.errors import BadInput, Unsupported, WellfedError
-from wellfed.message import message, sentence
+from wellfed.message import as_text, message, sentence
 from wellfed.plain_file import is_there, named_path
 from wellfed.provenance import Assumption
 
@@ -94,7 +94,7 @@ def _as_no_file(named: NamedModel, text: str) -> NamedModel:
         return named
     said = message("resolve.no-file", "no file {name} is here", name=plain(text)[:_LONGEST_SHOWN])
     assumption = Assumption(
-        str(said), sentence("identity.name-tells-what", "its name tells what it would be"), reading=True
+        as_text(said), sentence("identity.name-tells-what", "its name tells what it would be"), reading=True
     )
     return replace(named, assumptions=(*named.assumptions, assumption))
 
@@ -185,7 +185,7 @@ def _based(base: str, repository: str, text: str, how: How) -> NamedModel | None
         how=how,
         assumptions=(
             *named.assumptions,
-            Assumption(str(said), sentence("identity.model-card", "its model card"), True),
+            Assumption(as_text(said), sentence("identity.model-card", "its model card"), True),
         ),
     )
 
@@ -207,7 +207,7 @@ def _elsewhere(repository: str, text: str, hub: str | None) -> NamedModel:
         named,
         assumptions=(
             *named.assumptions,
-            Assumption(str(said), sentence("identity.no-hub-answered", "no hub answered for it"), True),
+            Assumption(as_text(said), sentence("identity.no-hub-answered", "no hub answered for it"), True),
         ),
     )
 

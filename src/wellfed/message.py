@@ -90,11 +90,14 @@ class Sentence(str):
     id: str
     template: str
     params: dict[str, object]
+    made_of: Message | None = None
 
     @property
     def said(self) -> Message:
         """The message."""
-        return Message(self.id, self.template, tuple((name, _parameter(value)) for name, value in self.params.items()))
+        return self.made_of or Message(
+            self.id, self.template, tuple((name, _parameter(value)) for name, value in self.params.items())
+        )
 
     def __add__(self, other: str) -> Sentence:
         """Both, one after the other."""
@@ -106,7 +109,7 @@ class Sentence(str):
 
     def __reduce__(self) -> tuple[object, ...]:
         """For copies and other processes: made again from its message."""
-        return _again, (self.id, self.template, self.params)
+        return (as_text, (self.made_of,)) if self.made_of else (_again, (self.id, self.template, self.params))
 
 
 def sentence(id: str, template: str, /, **params: object) -> Sentence:
@@ -117,6 +120,13 @@ def sentence(id: str, template: str, /, **params: object) -> Sentence:
     """
     made = Sentence(template.format_map(params))
     made.id, made.template, made.params = id, template, params
+    return made
+
+
+def as_text(said: Message) -> Sentence:
+    """A message as text that is still that message."""
+    made = Sentence(str(said))
+    made.id, made.template, made.params, made.made_of = said.id, said.template, dict(said.arguments), said
     return made
 
 

@@ -13,7 +13,9 @@ import pytest
 from launch.conftest import Wellfed, gone
 from wellfed.engines.exports import EXPORTS
 from wellfed.engines.spec import Endpoint, LaunchSpec
+from wellfed.errors import BadInput
 from wellfed.launch import state
+from wellfed.launch.key_file import forget_key, key_words, path_beside
 from wellfed.launch.process import free_port
 from wellfed.launch.service import end, serve
 from wellfed.nouns.layout import Engine
@@ -149,3 +151,21 @@ def test_an_engine_that_fails_leaves_no_key_behind(tmp_path: Path, monkeypatch: 
         serve(spec, "m", 30)
     assert not any(SECRET in path.read_text() for path in state.folder().iterdir())
     assert [path.name for path in state.folder().iterdir()] == ["m.log"]
+
+
+def test_a_disk_that_refuses_ends_no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be removed is emptied; what cannot be written is an error of ours."""
+    spec = LaunchSpec(
+        Engine.SGLANG, ("engine",), Endpoint("127.0.0.1", 1), secrets={"KEY": SECRET}, key_flag="--config"
+    )
+    log = tmp_path / "m.log"
+    assert key_words(spec, log) == ("--config", str(path_beside(log)))
+
+    def refuse(*words: object, **named: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    forget_key(log)
+    assert path_beside(log).read_text() == ""
+    with pytest.raises(BadInput, match="cannot write"):
+        key_words(spec, log)

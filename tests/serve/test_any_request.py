@@ -116,11 +116,11 @@ def run_alone(kept: list[TestClient] = []) -> TestClient:  # noqa: B006 - one fo
     return kept[0]
 
 
-PAGE_FIELDS = ("model", "on", "concurrency", "context", "ttft", "quant", "kv-type", "nodes", "gpus-at", "width-at", "clock-at", "kv-at", "with-engine", "with-weights", "sort", "placement", "rows", "machines", "users", "zoom", "dump", "at", "gpu", "gpus", "ram", "lang", "search")  # fmt: skip
+PAGE_FIELDS = ("model", "on", "concurrency", "context", "ttft", "quant", "kv-type", "nodes", "gpus-at", "width-at", "clock-at", "kv-at", "with-engine", "with-weights", "sort", "placement", "rows", "machines", "users", "zoom", "dump", "at", "use", "gpu", "gpus", "ram", "lang", "search")  # fmt: skip
 PLAUSIBLE = [*MACHINES[:2], *MODELS[:2], "1", "2", "16", "q8_0", "vllm", "Q4_K_M", "-each", "all", "zh"]
 
 
-@pytest.mark.parametrize("path", ["/", "/whatif", "/machine", "/compare", "/watch", "/complete", "/report", "/api/v1/models", "/api/v1/topology.svg"])  # fmt: skip
+@pytest.mark.parametrize("path", ["/", "/whatif", "/machine", "/fit", "/compare", "/watch", "/complete", "/report", "/api/v1/models", "/api/v1/topology.svg"])  # fmt: skip
 def test_no_address_does(client: TestClient, path: str) -> None:
     values = st.sampled_from(PLAUSIBLE) | st.sampled_from(STRANGE)
     queries = st.dictionaries(st.sampled_from(PAGE_FIELDS), values, max_size=5)
@@ -134,6 +134,15 @@ def test_no_address_does(client: TestClient, path: str) -> None:
         assert "Traceback" not in page.text
 
     holds()
+
+
+@QUIET
+@given(st.binary(max_size=400) | st.text(max_size=200).map(str.encode) | st.sampled_from([b"\x1f\x8b\x08", b"PK\x03\x04", b"Model name: x" * 50, b"{}", b"[]\n" * 9, b'{"t": 1}\n']), st.sampled_from(["machine", "watch", "ask", ""]))  # fmt: skip
+def test_no_paste_does(content: bytes, to: str) -> None:
+    page = run_alone().post("/paste", data={"to": to, "model": "qwen3-0.6b"}, files={"file": ("x", content)})
+    assert page.status_code in (200, 404, 422) and "Traceback" not in page.text
+    checked = run_alone().post("/api/v1/check", files=[("dumps", ("x.txt", content)), ("dumps", ("y.tar.gz", content))])
+    _is_sound(checked)
 
 
 @pytest.mark.parametrize("words", ["--help", "-h", "--version", "--json", "--from", "--report=/tmp/x"])

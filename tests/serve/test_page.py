@@ -35,7 +35,9 @@ def client() -> Iterator[TestClient]:
         yield made
 
 
-@pytest.mark.parametrize("path", ["/", "/compare", "/machine?on=rtx 4090, ryzen 9 7950x, 64gb", "/watch", "/claims"])
+@pytest.mark.parametrize(
+    "path", ["/", "/compare", "/machine?on=rtx 4090, ryzen 9 7950x, 64gb", "/watch", "/claims", "/fit"]
+)
 @pytest.mark.parametrize(("language", "tag", "word"), [("en", "en", "Machine"), ("zh", "zh-CN", "机器")])
 def test_every_page_is_there_in_both_languages(
     client: TestClient, path: str, language: str, tag: str, word: str
@@ -144,6 +146,21 @@ def test_plans_sort_and_filter_by_links(client: TestClient) -> None:
     assert firsts(sort="engine") == sorted(everything)
     assert firsts(sort="-engine") == sorted(everything, reverse=True)
     assert 0 < len(firsts(placement="cpu")) < len(everything)
+
+
+def test_what_fits_is_what_the_command_answers(client: TestClient) -> None:
+    found = client.post("/api/v1/fit", json={"on": ON, "top": 20}).json()["models"]
+    text = client.get("/fit", params={"on": ON, "use": "chat"}).text
+    assert re.findall(r'<th scope="row"><a href="/\?model=([^&"]+)', text) == [model["id"] for model in found]
+    bad = client.get("/fit", params={"on": "rtx 9999"})
+    assert bad.status_code == 404 and 'role="alert"' in bad.text
+
+
+def test_what_fits_tells_how_far_it_is(client: TestClient) -> None:
+    page = client.get("/fit", params={"on": ON}, headers={"Accept": "text/event-stream"}).text
+    assert "event: progress" in page and "event: result" in page and "<html" not in page and 'class=\\"fits\\"' in page
+    refused = client.get("/fit", params={"on": "/etc/passwd"}, headers={"Accept": "text/event-stream"})
+    assert refused.status_code == 403
 
 
 def test_machines_are_compared_up_to_six(client: TestClient) -> None:

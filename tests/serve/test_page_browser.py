@@ -47,6 +47,7 @@ PAGES = {
     "answer": _path(model="qwen3-8b", on=HOBBY, concurrency=2, tpot=50, ttft=1),
     "no fit": _path(model="deepseek-r1", on=HOBBY),
     "wrong": _path(model="qwen9000", on=HOBBY),
+    "fit": _path("fit", on=HOBBY),
     "compare": _path("compare", model="qwen3-8b", machines=[HOBBY, LAB, FAULTY]),
     "machine": _path("machine", on=OPERATOR),
     "faults": _path("machine", on=FAULTY, model="qwen3-32b"),
@@ -243,6 +244,24 @@ class TestPeople:
         assert "at=0" in page.url
         _ensure_accessible(page)
         _quiet(said)
+
+
+def test_long_work_tells_how_far_it_is_and_can_be_cancelled(page: Page, url: str, said: list[str]) -> None:
+    page.goto(url + "fit")
+    page.get_by_label("Machine", exact=True).fill(OPERATOR)
+    page.get_by_role("button", name="Look").click()
+    working = page.locator(".working")
+    expect(working).to_contain_text(re.compile(r"\d+ models estimated"))
+    working.get_by_role("button", name="Cancel").click()
+    expect(working).to_be_hidden()
+    expect(page.locator("table.fits")).to_have_count(0)
+    page.get_by_label("Machine", exact=True).fill(HOBBY)
+    page.get_by_role("button", name="Look").click()
+    expect(page.locator("table.fits tbody tr")).to_have_count(20)
+    assert parse_qs(urlsplit(page.url).query)["on"] == [HOBBY]
+    page.locator("table.fits a").first.click()
+    expect(page.locator("#verdict-head.yes")).to_be_visible()
+    _quiet(said)
 
 
 def test_a_fault_in_the_drawing_leads_to_its_words(page: Page, url: str, said: list[str]) -> None:

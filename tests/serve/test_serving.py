@@ -105,6 +105,41 @@ def test_who_no_longer_waits_stops_the_computing() -> None:
     assert len(gone) == 1 and "qwen3-8b" in text
 
 
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+def test_a_client_that_goes_away_ends_its_computing(accept: str) -> None:
+    """Over HTTP: the worker that computes is gone soon after the connection is."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "wellfed", "serve", "--port", "0", "--workers", "1"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    address = process.stdout.readline().strip()
+    try:
+        httpx.post(f"{address}api/v1/resolve", json={"names": ["qwen3-8b"]}, timeout=60)
+        worker = _worker_of(process.pid)
+        body = {"on": "8x h200, 2x xeon 8480+", "all": True, "top": 100}
+        with pytest.raises(httpx.TimeoutException):
+            if accept == "application/json":
+                httpx.post(f"{address}api/v1/fit", json=body, timeout=0.5)
+            else:
+                with httpx.stream("POST", f"{address}api/v1/fit", json=body, headers={"Accept": accept}) as answer:
+                    next(answer.iter_lines())
+                raise httpx.ReadTimeout("gone after the first line")
+        worker.wait(20)
+        answer = httpx.post(f"{address}api/v1/resolve", json={"names": ["qwen3-8b"]}, timeout=60)
+        assert answer.status_code == 200 and _worker_of(process.pid).pid != worker.pid
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+
+
+def _worker_of(server: int) -> psutil.Process:
+    """The one that answers: a child of the process that workers are forked from."""
+    found = [child for template in psutil.Process(server).children() for child in template.children()]
+    assert len(found) == 1, found
+    return found[0]
+
+
 def test_too_slow_an_answer_is_ended() -> None:
     async def late() -> None:
         pool = Pool(1)

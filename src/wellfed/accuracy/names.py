@@ -13,6 +13,7 @@ from functools import lru_cache
 from wellfed.catalog.model_formats import adapted
 from wellfed.catalog.model_names import resolve as strictly_read
 from wellfed.catalog.models import architecture, by_id, key, model_ids, names, unknown
+from wellfed.catalog.name_words import is_size, parse
 from wellfed.errors import UnknownName, Unsupported
 from wellfed.models.counts import counts
 from wellfed.models.model import Model
@@ -210,9 +211,20 @@ def _strictly(text: str, stated: _Hints | None) -> tuple[Model, tuple[Assumption
         found = strictly_read(text)
     except Unsupported:
         raise unknown(text) from None
-    if found.model is None or (stated is not None and not _plausible(found.entry.id, stated)):
+    if (
+        found.model is None
+        or _lacks_size(text, found.entry.id)
+        or (stated is not None and not _plausible(found.entry.id, stated))
+    ):
         raise unknown(text)
     return found.model, found.assumptions
+
+
+def _lacks_size(text: str, identity: str) -> bool:
+    """Whether the model's own name tells a size and `text` none: a log's "LLaMA v2" may be any of that family."""
+    own = parse(identity).distinguishing
+    told = _count(text) is not None or any(map(is_size, parse(text).distinguishing))
+    return any(map(is_size, own)) and not told
 
 
 def _plausible(identity: str, hints: _Hints) -> bool:

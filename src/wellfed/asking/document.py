@@ -33,7 +33,15 @@ def fetch(address: Address, path: str, most_bytes: int = MOST_BYTES, within_s: f
             response = connection.getresponse()
             content = _whole(response, most_bytes)
             if late.is_set():  # an answer without a length ends where it is cut
-                raise AskingError(Trouble.SILENT, f"no whole answer to {path} within {within_s:.0f} s")
+                raise AskingError(
+                    Trouble.SILENT,
+                    sentence(
+                        "asking.document.no-whole-answer",
+                        "no whole answer to {path} within {within:.0f} s",
+                        path=path,
+                        within=within_s,
+                    ),
+                )
             return response.status, content
         except Failure as error:
             if late.is_set():

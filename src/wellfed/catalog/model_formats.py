@@ -9,7 +9,7 @@ from dataclasses import replace
 from wellfed.catalog.models import published_files
 from wellfed.catalog.name_words import Name
 from wellfed.errors import UnknownName
-from wellfed.message import Listing, message, sentence
+from wellfed.message import Listing, as_text, message, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.quantisation_names import quantisation
@@ -95,7 +95,9 @@ def of_format(model: Model | None, name: Name) -> tuple[Quantisation | None, tup
     if len(several) > 1:
         said = message("resolve.formats", "the name tells several formats: {formats}", formats=Listing(tuple(several)))
         return None, (
-            Assumption(str(said), sentence("model-formats.which-them-meant", "which of them is meant cannot be told")),
+            Assumption(
+                as_text(said), sentence("model-formats.which-them-meant", "which of them is meant cannot be told")
+            ),
         )
     for label in _labels(written, name):
         chosen = by_label(_IN_GGUF.get(label, label) if name.is_gguf else label)

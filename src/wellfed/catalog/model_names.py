@@ -20,7 +20,7 @@ from wellfed.catalog.neighbours import unknown_model
 from wellfed.catalog.other_kinds import DraftModel, NotALanguageModel, Projector, is_draft, kind_by_words
 from wellfed.catalog.pruned import pruned
 from wellfed.errors import UnknownName
-from wellfed.message import message, sentence
+from wellfed.message import as_text, message, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation
 from wellfed.provenance import Assumption
@@ -106,7 +106,9 @@ def _spelled(facts: Entry, name: Name) -> tuple[Assumption, ...]:
     said = message(
         "resolve.library-differs", "in Ollama's library {name} is {model}", name=short, model=entry(library).name
     )
-    assumption = Assumption(str(said), f"{short}:latest names that one")
+    assumption = Assumption(
+        str(said), sentence("model-names.latest-names-one", "{short}:latest names that one", short=short)
+    )
     return (*_differs(facts, name), assumption)
 
 
@@ -161,9 +163,14 @@ def _at_context(name: Name) -> Identity | None:
     if chosen is None or not chosen.has_config:
         return None
     limit = _tokens(said[0])
-    text = message("resolve.context", "{name} is {model} for {tokens} tokens", name=_as_asked(name), model=chosen.name,
-                   tokens=limit)  # fmt: skip
-    told = Assumption(str(text), "its name tells the context")
+    text = message(
+        "resolve.said-context",
+        "{name} is {model} for {tokens} tokens",
+        name=_as_asked(name),
+        model=chosen.name,
+        tokens=limit,
+    )
+    told = Assumption(str(text), sentence("model-names.name-tells-context", "its name tells the context"))
     return _identity(chosen, How.LOOSE, name, (told,), replace(by_id(chosen.id), context_limit=limit))
 
 
@@ -201,7 +208,13 @@ def _without_prefix(text: str, name: Name) -> Identity:
     except UnknownName:
         raise unknown_model(_as_asked(name), name.distinguishing) from None
     told = message("resolve.taken-for", "{name} is taken for {model}", name=_as_asked(name), model=found.entry.name)
-    return replace(found, assumptions=(Assumption(str(told), "its first word is its maker's"), *found.assumptions[1:]))
+    return replace(
+        found,
+        assumptions=(
+            Assumption(str(told), sentence("model-names.first-word-maker", "its first word is its maker's")),
+            *found.assumptions[1:],
+        ),
+    )
 
 
 # weights edited in place so that the model refuses less: not a size changes. What else such names hold (a merge, a
@@ -213,7 +226,7 @@ _UNREFUSING = _UNREFUSING_WORDS | {"huihui", "hauhaucs", "aggressive", "v2", "no
 def _unrefusing(facts: Entry, name: Name) -> Assumption:
     said = message("resolve.same-layers", "{name} is planned as {model}", name=_as_asked(name), model=facts.name)
     return Assumption(
-        str(said),
+        as_text(said),
         sentence("model-names.weights-edited-place", "its weights were edited in place: every size is that model's"),
     )
 

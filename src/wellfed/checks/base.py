@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from wellfed.hardware.machine import Machine, Origin
-from wellfed.message import Message, counted, message
+from wellfed.message import Message, Sentence, counted, message
 from wellfed.nouns.estimate import Estimate
 from wellfed.nouns.finding import Cost, Finding, Reach, Remedy, Safety, Verdict
 
@@ -59,20 +59,28 @@ def say(
     """A finding whose id, code and references the runner fills in."""
     remedies = tuple(each if isinstance(each, Remedy) else plain(each) for each in fix)
     lines = tuple(each.text for each in remedies)
-    said = why if isinstance(why, Message) else None
+    said = _message(why)
+    text = why if isinstance(why, str) else str(why)
     return Finding(
-        "", verdict, subject, str(why), measured, wanted, lines, said=said, remedies=remedies, places=tuple(places)
+        "", verdict, subject, text, measured, wanted, lines, said=said, remedies=remedies, places=tuple(places)
     )
+
+
+def _message(text: str | Message) -> Message | None:
+    """The message behind a text, where there is one."""
+    if isinstance(text, Sentence):
+        return text.said
+    return text if isinstance(text, Message) else None
 
 
 def plain(line: str) -> Remedy:
     """A line that starts with `#` is for a human; any other is a shell command that harms nothing."""
-    return Remedy(line, Safety.BY_HAND if line.startswith("#") else Safety.SAFE)
+    return Remedy(line, Safety.BY_HAND if line.startswith("#") else Safety.SAFE, said=_message(line))
 
 
 def by_hand(text: str | Message, reach: Reach = Reach.SYSTEM) -> Remedy:
     """Advice for a human."""
-    return Remedy(f"# {text}", Safety.BY_HAND, reach, text if isinstance(text, Message) else None)
+    return Remedy(f"# {text}", Safety.BY_HAND, reach, _message(text))
 
 
 def command(text: str, safety: Safety = Safety.SAFE, reach: Reach = Reach.SYSTEM) -> Remedy:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wellfed.cli.naming import say_how_read
+from wellfed.messages.terms import term_words
 from wellfed.messages.words import tell, words
 from wellfed.nouns.workload import PRESETS
 
@@ -102,7 +103,7 @@ def _print(found: list[Compared]) -> None:
             else tell(
                 "compare.x-buys-x",
                 "{part} (x{factor:g} buys x{gain:.2f})",
-                part=weak.part,
+                part=term_words(weak.part),
                 factor=weak.factor,
                 gain=weak.gain,
             ),

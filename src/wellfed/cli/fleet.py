@@ -233,7 +233,8 @@ def _write(path: Path, text: str) -> str:
 @click.option("--machines", multiple=True, metavar="COUNT=MACHINE",
               help="So many nodes of a kind: '3=8x h200, 2x xeon 8480+'; repeatable.")  # fmt: skip
 @click.option("--snapshots", type=click.Path(path_type=Path), metavar="FOLDER", help="The nodes gathered there.")
-@click.option("--network", metavar="RATE", help="Between nodes, e.g. 400Gb.")
+@click.option("--network", metavar="RATE", help="Between nodes, e.g. 400Gb, or "
+              "'400g x8 rails, 2:1, 16 a leaf'.")  # fmt: skip
 @click.option("--workload", "-w", type=click.Choice(list(PRESETS)), default="chat", show_default=True)
 @click.option("--prompt", type=click.IntRange(1), help="Prompt tokens.")
 @click.option("--output", type=click.IntRange(1), help="Output tokens.")
@@ -251,6 +252,7 @@ def _write(path: Path, text: str) -> str:
 @click.option("--quant", "-q", "quantisations", multiple=True, metavar="TYPE", help="e.g. FP8; repeatable.")
 @click.option("--trace", type=click.Path(path_type=Path), metavar="CSV",
               help="Requests (arrival_s, prompt_tokens, output_tokens) to send through the replicas.")  # fmt: skip
+@click.option("--disaggregate", is_flag=True, help="Also: prefill and decode on workers of their own, in which ratio.")
 @click.option("--export", type=click.Choice(["kubernetes", "dra", "kserve", "llm-d", "ray-serve", "keda", "hpa"]),
               help="Write the replicas down for what will run or scale them, and stop.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
@@ -306,6 +308,7 @@ def _fleet_options(options: dict[str, Any]) -> FleetOptions:
         engines=tuple(Engine(name) for name in options["engines"]),
         quantisations=options["quantisations"],
         trace=options["trace"],
+        disaggregate=options["disaggregate"],
     )
 
 

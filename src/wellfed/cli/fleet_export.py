@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wellfed.errors import BadInput
-from wellfed.message import message
+from wellfed.message import counted, message
+from wellfed.messages.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +42,8 @@ def export(form: str, folder: Path | None, out: Path | None, **options: Any) -> 
     files = node_export(form, folder, NodeOptions(switches, options["days"], options["namespace"]))
     if out is not None:
         _write(files, out)
-        click.echo(f"{len(files)} file{'' if len(files) == 1 else 's'} in {out}")
+        one, many = "{count} file in {folder}", "{count} files in {folder}"
+        click.echo(words(counted("fleet-export.files", one, many, len(files), folder=str(out))))
         return
     if len(files) > 1:
         raise BadInput(

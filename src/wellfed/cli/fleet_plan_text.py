@@ -8,14 +8,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from wellfed.cli.console import colon, console, shown
-from wellfed.message import Message, counted, sentence
+from wellfed.message import Amount, Message, counted, message, sentence
 from wellfed.messages.words import tell, words
 from wellfed.planner.kinds import describe
 from wellfed.units import format_rate, format_seconds
 
 if TYPE_CHECKING:
+    from wellfed.fleet.disaggregation import Disaggregation
     from wellfed.fleet.replicas import Share
     from wellfed.verbs.fleet_planning import FleetPlan
+
+_MOST_SPLITS = 3
 
 
 def print_fleet_plan(plan: FleetPlan) -> None:
@@ -32,7 +35,42 @@ def print_fleet_plan(plan: FleetPlan) -> None:
     _print_idle(plan)
     _print_money(plan)
     _print_routing(plan)
+    _print_splits(plan)
+    if plan.network is not None and plan.network.assumed is not None:
+        out.print(f"[dim]{escape(words(plan.network.assumed))}[/]")
     _print_simulated(plan)
+
+
+def _print_splits(plan: FleetPlan) -> None:
+    if plan.splits is None:
+        return
+    if not plan.splits:
+        none = tell("disaggregated.none", "prefill and decode apart: no ratio is within the targets (over nodes it "
+                    "needs --network)")  # fmt: skip
+        console().print(f"[yellow]{escape(none)}[/]")
+    for split in plan.splits[:_MOST_SPLITS]:
+        console().print(escape(words(_split(split))))
+
+
+def _split(split: Disaggregation) -> Message:
+    """The ratio, what it takes, and against the same GPUs without it."""
+    cell = split.cell
+    same = cell.prefill.stock == cell.decode.stock
+    where = message("disaggregated.on", "on {machine}", machine=cell.prefill.stock.name)
+    if not same:
+        where = message("disaggregated.over", "prefill on {first}, decode on {second}",
+                        first=cell.prefill.stock.name, second=cell.decode.stock.name)  # fmt: skip
+    against = message("disaggregated.alone", "without the split these GPUs are never within the targets")
+    if split.gain is not None:
+        against = message("disaggregated.against", "{factor} of what the same GPUs take together",
+                          factor=Amount(split.gain, "x"))  # fmt: skip
+    return message(
+        "disaggregated.cell",
+        "prefill and decode apart, {p} : {d} workers {where}: {rate} a cell of {nodes} nodes, {against}; {needed} "
+        "cells needed, {there} there",
+        p=cell.prefill_workers, d=cell.decode_workers, where=where, rate=Amount(cell.requests_per_s, "req/s"),
+        nodes=Amount(cell.nodes, ""), against=against, needed=split.cells, there=split.cells_there,
+    )  # fmt: skip
 
 
 def _headline(plan: FleetPlan) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wellfed.errors import BadInput
-from wellfed.message import message
+from wellfed.message import message, sentence
 
 if TYPE_CHECKING:
     from wellfed.fleet.exporters import Exporter
@@ -25,8 +25,13 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@click.option("--nodes", "nodes_file", type=click.Path(path_type=Path), metavar="FILE",
-              help="Addresses of exporters, one a line, each with a name if wanted ('-': stdin).")  # fmt: skip
+@click.option(
+    "--nodes",
+    "nodes_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Addresses of exporters, one a line, each with a name if wanted ('-': stdin).",
+)
 @click.option("--ray", is_flag=True, help="One on each living node of the running Ray cluster.")
 @click.option("--k8s", is_flag=True, help="The pods that --export daemonset starts.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Of exporters named without one; default: 9907.")
@@ -35,13 +40,22 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--jobs", "-j", type=click.IntRange(1, 512), default=64, show_default=True, help="Nodes at a time.")
 @click.option("--timeout", type=click.FloatRange(0.1, 60), default=5.0, show_default=True, help="Seconds a node.")
 @click.option("--keep", "days", type=click.FloatRange(0.25, 3650), default=30.0, show_default=True, help="Days.")
-@click.option("--most", "most_mib", type=click.IntRange(1, 1 << 20), default=2048, show_default=True,
-              help="MiB that the history may take; what is oldest goes first.")  # fmt: skip
+@click.option(
+    "--most",
+    "most_mib",
+    type=click.IntRange(1, 1 << 20),
+    default=2048,
+    show_default=True,
+    help="MiB that the history may take; what is oldest goes first.",
+)
 @click.option("--once", is_flag=True, help="One round, report and leave.")
 @click.option("--for", "seconds", metavar="TIME", help="So long (10m, 8h), report and leave.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line a round; with --once or --for, only the last.")
-@click.option("--export", type=click.Choice(["systemd", "daemonset", "rules", "dashboard"]),
-              help="Print what starts the exporter on a node, Prometheus' rules or Grafana's dashboard.")  # fmt: skip
+@click.option(
+    "--export",
+    type=click.Choice(["systemd", "daemonset", "rules", "dashboard"]),
+    help="Print what starts the exporter on a node, Prometheus' rules or Grafana's dashboard.",
+)
 @click.option("--allow", multiple=True, metavar="NETWORK", help="With --export systemd: who may ask; repeatable.")
 @click.option("--image", metavar="IMAGE", help="With --export daemonset: the image with wellfed in it.")
 def watch(nodes_file: Path | None, ray: bool, k8s: bool, as_json: bool, once: bool, **options: Any) -> None:
@@ -57,9 +71,15 @@ def watch(nodes_file: Path | None, ray: bool, k8s: bool, as_json: bool, once: bo
     exporters = _exporters(nodes_file, ray, k8s, options["port"])
     seconds = _span(options["seconds"], "--for") if options["seconds"] else None
     chosen = KeepOptions(
-        options["db"], options["every"], options["jobs"], options["timeout"], options["days"],
-        options["most_mib"] << 20, seconds, 1 if once else None,
-    )  # fmt: skip
+        options["db"],
+        options["every"],
+        options["jobs"],
+        options["timeout"],
+        options["days"],
+        options["most_mib"] << 20,
+        seconds,
+        1 if once else None,
+    )
     brief = once or seconds is not None
     last: Round | None = None
     from wellfed.cli.fleet_watch_text import Changes, print_round
@@ -90,7 +110,14 @@ def _exported(form: str, port: int | None, allowed: tuple[str, ...], image: str 
     from wellfed.fleet.prometheus_rules import rules
 
     if (allowed and form != "systemd") or (image and form != "daemonset"):
-        raise click.UsageError(f"--{'image' if image else 'allow'} is not for --export {form}")
+        raise click.UsageError(
+            sentence(
+                "fleet-watch.export",
+                "--{value} is not for --export {form}",
+                value="image" if image else "allow",
+                form=form,
+            )
+        )
     match form:
         case "systemd":
             return exporting.unit(allowed, port or PORT)
@@ -106,7 +133,9 @@ def _exporters(nodes_file: Path | None, ray: bool, k8s: bool, port: int | None) 
     from wellfed.fleet import exporters
 
     if sum((nodes_file is not None, ray, k8s)) != 1:
-        raise click.UsageError("one of --nodes FILE, --ray and --k8s says which nodes")
+        raise click.UsageError(
+            sentence("fleet-watch.one-nodes-file", "one of --nodes FILE, --ray and --k8s says which nodes")
+        )
     chosen = port or exporters.PORT
     if nodes_file is not None:
         path = Path("/dev/stdin") if str(nodes_file) == "-" else nodes_file
@@ -115,8 +144,13 @@ def _exporters(nodes_file: Path | None, ray: bool, k8s: bool, port: int | None) 
 
 
 @click.command()
-@click.option("--since", default="7d", show_default=True, metavar="TIME",
-              help="So long ago (36h, 7d), a weekday (tuesday) or a date (2026-11-24).")  # fmt: skip
+@click.option(
+    "--since",
+    default="7d",
+    show_default=True,
+    metavar="TIME",
+    help="So long ago (36h, 7d), a weekday (tuesday) or a date (2026-11-24).",
+)
 @click.option("--node", "nodes", multiple=True, help="Only this one; repeatable.")
 @click.option("--db", type=_FILE, metavar="FILE", help="The history; default: fleet.sqlite in the state folder.")
 @click.option("--all", "everything", is_flag=True, help="Also replicas of which there is nothing to tell.")
@@ -148,8 +182,14 @@ def ago(text: str, now: float) -> float:
         return _span(text, "--since")
     word = text.strip().lower()
     today = datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    begin = next((today - timedelta(days=(today.weekday() - number) % 7 or 7)
-                  for number, day in enumerate(_DAYS) if len(word) >= 3 and day.startswith(word)), None)  # fmt: skip
+    begin = next(
+        (
+            today - timedelta(days=(today.weekday() - number) % 7 or 7)
+            for number, day in enumerate(_DAYS)
+            if len(word) >= 3 and day.startswith(word)
+        ),
+        None,
+    )
     try:
         begin = begin or datetime.fromisoformat(text.strip())
         seconds = now - begin.timestamp()

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from wellfed.cli.console import colon, console, shown
 from wellfed.documents.machine_line import machine_line
+from wellfed.messages.terms import term_words
 from wellfed.messages.words import phrase, tell, words
 from wellfed.nouns.workload import Workload
 from wellfed.planner.cooling import cooling_words
@@ -83,7 +84,7 @@ def print_sensitivities(found: tuple[Sensitivity, ...]) -> None:
             )
         else:
             text = tell("market-text.changes-nothing", "changes nothing")
-        console().print(f"  {shown(one.part)} x{one.factor:g}{colon()}{text}")
+        console().print(f"  {escape(term_words(one.part))} x{one.factor:g}{colon()}{text}")
 
 
 def _cells(offer: Offer) -> list[str]:

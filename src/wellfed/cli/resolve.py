@@ -108,7 +108,7 @@ def _figures(answer: Resolved) -> list[str]:
     return [
         term_words(answer.task),
         count,
-        tell("resolve.context", "context {context}", context=context),
+        tell("resolve.context-size", "context {context}", context=context),
         f"{words(answer.format or '?')}{colon()}{size}",
     ]
 

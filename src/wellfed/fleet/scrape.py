@@ -13,6 +13,7 @@ from wellfed.asking.address import AskingError, Trouble
 from wellfed.asking.document import fetch
 from wellfed.fleet.exporters import Exporter
 from wellfed.fleet.exposition import MOST_BYTES, Page, read_pages
+from wellfed.message import sentence
 
 _LEAST_OFTEN = 8  # rounds
 
@@ -64,5 +65,9 @@ def scraped(exporter: Exporter, within_s: float = 5.0) -> Answer:
         return Answer(exporter.node, trouble=error.trouble, why=str(error))
     pages = read_pages(content.decode("utf-8", "replace"))
     if not pages and not content.startswith(b"# nothing seen yet"):
-        return Answer(exporter.node, trouble=Trouble.FOREIGN, why="no page of `wellfed watch --export`")
+        return Answer(
+            exporter.node,
+            trouble=Trouble.FOREIGN,
+            why=sentence("scrape.no-page-wellfed", "no page of `wellfed watch --export`"),
+        )
     return Answer(exporter.node, pages)

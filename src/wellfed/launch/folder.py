@@ -33,7 +33,7 @@ def made_folder() -> Path:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     return path
 
 
@@ -60,7 +60,7 @@ def _without_links(path: Path, text: str, why: OSError) -> bool:
     except FileExistsError:
         return False
     except OSError as error:
-        raise _unwritable(path, error) from why
+        raise unwritable(path, error) from why
     os.close(descriptor)
     write_over(path, text)
     return True
@@ -74,7 +74,7 @@ def write_over(path: Path, text: str) -> None:
     except OSError as error:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     _settle(path.parent)
 
 
@@ -89,7 +89,7 @@ def _draft(path: Path, text: str) -> Path:
     except OSError as error:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     return draft
 
 
@@ -153,7 +153,8 @@ def _still(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _unwritable(path: Path, error: OSError) -> BadInput:
+def unwritable(path: Path, error: OSError) -> BadInput:
+    """What is said of a disk that refuses."""
     hint = message("state.unwritable.hint", "free some space, or set XDG_STATE_HOME to a writable folder")
     what = message("state.unwritable", "cannot write {path}: {why}", path=str(path), why=error.strerror or str(error))
     return BadInput(what, hint)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from wellfed.engines.spec import LaunchSpec
+from wellfed.launch.folder import unwritable
 
 
 def path_beside(log: Path) -> Path:
@@ -15,18 +17,31 @@ def path_beside(log: Path) -> Path:
 
 
 def key_words(spec: LaunchSpec, log: Path) -> tuple[str, ...]:
-    """The words that name the key's file, which is written; none for engines that read the environment."""
+    """The words that name the key's file, which is written; none for engines that read the environment.
+
+    Raises BadInput where the disk refuses.
+    """
     if not spec.key_in_file:
         return ()
     path = path_beside(log)
-    path.unlink(missing_ok=True)
     (key,) = spec.secrets.values()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(f"api-key: {json.dumps(key)}\n")
+    try:
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"api-key: {json.dumps(key)}\n")
+    except OSError as error:
+        raise unwritable(path, error) from error
     return (spec.key_flag, str(path))
 
 
 def forget_key(log: Path) -> None:
-    """Remove it: once an engine answers, it has read it."""
-    path_beside(log).unlink(missing_ok=True)
+    """Remove it: once an engine answers, it has read it. A disk that refuses ends no engine: it is emptied then, and
+    goes with the engine's record.
+    """
+    path = path_beside(log)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        with suppress(OSError):
+            os.truncate(path, 0)

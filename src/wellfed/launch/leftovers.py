@@ -7,11 +7,11 @@ met in the temporary folder, which their log names.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 _FOLDER = "/dev/shm/"
@@ -33,7 +33,8 @@ def remove(paths: Iterable[str], proc: Path = Path("/proc")) -> None:
     used = {path for pid in _pids(proc) for path in _mapped(proc / str(pid) / "maps")}
     for path in left:
         if str(path) not in used:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # what cannot be removed is no reason not to end
+                path.unlink(missing_ok=True)
 
 
 def _may_be_left(path: str) -> bool:
@@ -61,7 +62,7 @@ def _ours(path: Path) -> bool:
 
 def _members(group: int, proc: Path) -> Iterator[int]:
     for pid in _pids(proc):
-        with contextlib.suppress(OSError, ValueError, IndexError):
+        with suppress(OSError, ValueError, IndexError):
             if int((proc / str(pid) / "stat").read_text().rpartition(")")[2].split()[2]) == group:
                 yield pid
 

@@ -87,8 +87,9 @@ def start(
         )
     marked = {MARK: token} if token else {}
     environment = {**os.environ, **spec.environment, **({} if spec.key_in_file else spec.secrets), **marked}
+    keyed = key_words(spec, log)
     waits, go = os.pipe()
-    argv = [*bound_prefix(spec.binding, detach, waits), *spec.argv, *key_words(spec, log)]
+    argv = [*bound_prefix(spec.binding, detach, waits), *spec.argv, *keyed]
     popen: subprocess.Popen[bytes] | None = None
     try:
         with os.fdopen(go, "wb", buffering=0) as word:

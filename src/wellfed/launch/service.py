@@ -111,7 +111,8 @@ def _ensure_writable(log: Path) -> None:
         log.write_bytes(bytes(_LOG_ROOM_BYTES))
         log.write_bytes(b"")
     except OSError as error:
-        log.unlink(missing_ok=True)
+        with suppress(OSError):
+            log.unlink(missing_ok=True)
         hint = sentence(
             "launch.service.free-some-space", "free some space, or set XDG_STATE_HOME to a folder with room"
         )

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from pathlib import Path
 
 from wellfed.message import Message, message
 
-# What is asked for and which catalogue answers; zh_TW and zh_HK read the same until they have one of their own.
-_LANGUAGES = {"en": "en", "c": "en", "posix": "en", "zh": "zh"}
+LOCALE = Path(__file__).with_name("locale")  # a folder is a language
+_ENGLISH = ("en", "c", "posix")
+
+
+@cache
+def languages() -> tuple[str, ...]:
+    """English, and those with a catalogue. zh_TW and zh_HK read zh until they have one of their own."""
+    folders = sorted(each.name for each in LOCALE.iterdir() if each.is_dir()) if LOCALE.is_dir() else []
+    return ("en", *folders)
 
 
 def chosen(text: str) -> str | None:
     """The language of `zh`, `zh_CN`, `zh-CN.UTF-8`, `en_US`, `C`; None where there is no catalogue of it."""
     base = text.strip().lower().replace("-", "_").partition(".")[0].partition("@")[0].partition("_")[0]
-    return _LANGUAGES.get(base)
+    if base in _ENGLISH:
+        return "en"
+    return base if base and base in languages() else None
 
 
 @cache
@@ -31,4 +41,5 @@ def complaint() -> Message | None:
     named = os.environ.get("WELLFED_LANG", "")
     if not named or chosen(named) is not None:
         return None
-    return message("language.unknown", "WELLFED_LANG={named} is not known (en, zh): English", named=named)
+    template = "WELLFED_LANG={named} is not known ({known}): English"
+    return message("language.unknown", template, named=named, known=", ".join(languages()))

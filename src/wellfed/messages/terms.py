@@ -177,6 +177,9 @@ def _names() -> Mapping[str, Message]:
         message("term.device-to-host", "device to host"),
         message("term.device-to-device", "device to device"),
         message("term.data-sheet", "the data sheet's"),
+        message("term.prefill", "prefill"),
+        message("term.decode", "decode"),
+        message("term.streamed", "experts from disk"),
     )
     return {each.template: each for each in names}
 

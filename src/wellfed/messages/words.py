@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import gettext
 from functools import cache, reduce
-from pathlib import Path
 
 from wellfed.message import JOINED, Message, Parameter, Sentence, message, render, sentence
+from wellfed.messages import language as spoken
 from wellfed.messages.language import language
 
-LOCALE = Path(__file__).with_name("locale")
 DOMAIN = "wellfed"
 
 
 @cache
 def _catalogue(chosen: str) -> gettext.NullTranslations:
-    return gettext.translation(DOMAIN, LOCALE, [chosen], fallback=True)
+    return gettext.translation(DOMAIN, spoken.LOCALE, [chosen], fallback=True)
 
 
 def words(said: Message | str, chosen: str | None = None) -> str:

@@ -148,13 +148,15 @@ _SAFETENSORS = (
     WeightType("TERNARY", 4, 1),  # BitNet: four values a byte
 )
 
-_AQLM_CODEBOOK = 65_536 * 8 * 2  # 2^16 vectors of 8 in FP16, one for each matrix
+_AQLM_VECTOR = 8 * 2  # bytes of a codebook's vector: eight values in FP16
+_AQLM_WIDTH = 16  # bits of an index where the name tells none
 
 # Types that are told by numbers in a config: INT3-G64 (scale and zero point a group), INT4-G32S (scale only),
-# INT4-G128X (GPTQ: both, and a group index a column), INT8-R (a scale a row), HQQ4-G64, MLX4-G64, EXL4.25, AQLM2.
+# INT4-G128X (GPTQ: both, and a group index a column), INT8-R (a scale a row), HQQ4-G64, MLX4-G64, EXL4.25, AQLM2 (one
+# codebook of 2^16 vectors), AQLM2-2x8 (two of 2^8).
 _INTEGER = re.compile(r"INT([1-8])-(?:G(\d{1,4})([SX]?)|R)")
 _FLAT = re.compile(r"(HQQ|MLX)([1-8])-G(\d{1,4})")
-_MEAN = re.compile(r"(EXL|VPTQ|AQLM)(\d{1,2}(?:\.\d{1,4})?)")
+_MEAN = re.compile(r"(EXL|VPTQ|AQLM)(\d{1,2}(?:\.\d{1,4})?)(?:-(\d)x(\d{1,2}))?")
 
 
 def _told(name: str) -> WeightType | None:
@@ -170,8 +172,8 @@ def _told(name: str) -> WeightType | None:
         return WeightType(name, group, group * bits / 8 + 4)  # scale and zero point (or bias), 16 bits each
     if match := _MEAN.fullmatch(name):
         bits_each = float(match[2])
-        around = {"EXL": (2, 2, 0), "VPTQ": (0, 4, 0), "AQLM": (2, 0, _AQLM_CODEBOOK)}[match[1]]
-        row, column, matrix = around
+        books = int(match[3] or 1) * 2 ** min(int(match[4] or _AQLM_WIDTH), _AQLM_WIDTH) * _AQLM_VECTOR
+        row, column, matrix = {"EXL": (2, 2, 0), "VPTQ": (0, 4, 0), "AQLM": (2, 0, books)}[match[1]]
         return WeightType(name, 1, bits_each / 8, row_bytes=row, column_bytes=column, matrix_bytes=matrix)
     return None
 

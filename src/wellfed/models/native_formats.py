@@ -230,7 +230,8 @@ def _hqq(settings: Settings, wide: str) -> Recipe:
 def _aqlm(settings: Settings, wide: str) -> Recipe:
     books, width = _whole(settings, "num_codebooks", 1), _whole(settings, "nbits_per_codebook", 16)
     bits = books * width / max(1, _whole(settings, "in_group_size", 8))
-    return Recipe("aqlm", "aqlm", f"AQLM{bits:g}", wide, Patterns(texts(settings, "linear_weights_not_to_quantize")))
+    kept = Patterns(texts(settings, "linear_weights_not_to_quantize"))
+    return Recipe("aqlm", "aqlm", f"AQLM{bits:g}-{books}x{width}", wide, kept)
 
 
 _VPTQ_BITS = 3.0

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from wellfed.message import message, sentence
+from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
-from wellfed.nouns.estimate import Estimate, Quantity, Term, total_seconds
+from wellfed.nouns.estimate import Estimate, Quantity, Term, heaviest_limit, total_seconds
 from wellfed.nouns.layout import MOST_SLOTS, BackEnd, Layout
 from wellfed.nouns.plan import Request
 from wellfed.nouns.workload import Workload
@@ -48,7 +48,7 @@ def estimate_local(request: Request, calibration: Calibration) -> Estimate:
     """What a local engine would do. Raises Unsupported for GPUs that are not there or without a data sheet."""
     times = local_times(request, calibration)
     workload = request.workload
-    ttft, tpot = _latencies(times, workload)
+    ttft, tpot = latencies(times, workload)
     decode_sigma, prefill_sigma = sigmas(request, calibration, times.shares)
     output = max(1, workload.output_tokens)
     cycle = ttft + output * tpot
@@ -65,7 +65,7 @@ def estimate_local(request: Request, calibration: Calibration) -> Estimate:
         tpot_s=Quantity.lognormal(tpot, decode_sigma),
         prefill_tok_s=Quantity.lognormal(workload.prompt_tokens / times.prefill_s, prefill_sigma),
         total_tok_s=Quantity.lognormal(total, max(decode_sigma, prefill_sigma)),
-        limited_by=_limit(times.decode) if busy is None or busy < 1 else "the server's slots",
+        limited_by=heaviest_limit(times.decode) if busy is None or busy < 1 else "the server's slots",
         running=times.running,
         assumptions=(
             *_assumptions(times),
@@ -137,10 +137,9 @@ def _evidence(request: Request, calibration: Calibration, shares: Sequence[GpuSh
     """How many measured rows stand behind the speed on each kind of GPU, and how near they are."""
     if request.layout.engine.has_own_files:
         text = "no measurement of {engine} stands behind its speed"
-        said = message("estimate.other-engine", text, engine=request.layout.engine.value)
         return (
             Assumption(
-                str(said),
+                sentence("estimate.other-engine", text, engine=request.layout.engine.value),
                 sentence(
                     "perf.local.estimate-only",
                     "estimate only: counted as llama.cpp's on these bytes, its interval wider",
@@ -158,7 +157,13 @@ def _evidence(request: Request, calibration: Calibration, shares: Sequence[GpuSh
             architecture=device.architecture,
             back_end=device.back_end.value,
         )
-        text = f"speed on {where}: {decode} rows of decode, {prefill} of prefill"
+        text = sentence(
+            "perf.local.speed-rows-decode",
+            "speed on {where}: {decode} rows of decode, {prefill} of prefill",
+            where=where,
+            decode=decode,
+            prefill=prefill,
+        )
         near = min(decode, prefill) >= _FEW_ROWS
         found.append(
             Assumption(
@@ -208,7 +213,7 @@ def _waiting(workload: Workload, times: Times) -> tuple[Assumption, ...]:
     )
 
 
-def _latencies(times: Times, workload: Workload) -> tuple[float, float]:
+def latencies(times: Times, workload: Workload) -> tuple[float, float]:
     """TTFT and TPOT. Prompts of others interrupt decoding; a prompt waits for the one before it, and for a slot."""
     running, prefill_s, output = times.running, times.prefill_s, max(1, workload.output_tokens)
     tpot = times.decode_s + (running - 1) * prefill_s / output
@@ -282,14 +287,6 @@ def speed_class(phase: str, request: Request, device: GpuDevice | None = None) -
     usual = one.back_end is BackEnd.usual(vendor)
     names = ("" if vendor == "nvidia" and usual else f", {vendor}") + ("" if usual else f", {one.back_end.value}")
     return f"llama.cpp GPU {phase}, current builds{names}"
-
-
-def _limit(terms: tuple[Term, ...]) -> str:
-    """What most of the step's time goes to."""
-    sums: dict[str, float] = {}
-    for term in terms:
-        sums[term.limited_by] = sums.get(term.limited_by, 0.0) + term.seconds
-    return max(sums, key=lambda name: sums[name])
 
 
 def _assumptions(times: Times) -> tuple[Assumption, ...]:

@@ -11,7 +11,7 @@ from wellfed.catalog.calibration import bundled
 from wellfed.catalog.hardware import cpu, cpus, gpu
 from wellfed.catalog.models import model
 from wellfed.hardware.pcie import PcieLink
-from wellfed.message import sentence
+from wellfed.message import joined, sentence
 from wellfed.models.quantisation_names import quantisation
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.plan import Plan, Request
@@ -88,7 +88,15 @@ def _speed(name: str, where: str, weights: str) -> str:
         return sentence("claims.does-fit", "does not fit{short}", short=short)
     rate = plan.estimate.decode_tok_s
     layout = plan.layout
-    return f"{rate.value:.0f} tokens/s ({rate.low:.0f}-{rate.high:.0f}), {layout.engine} {layout.quantisation}"
+    return sentence(
+        "claims.speed",
+        "{rate:.0f} tokens/s ({low:.0f}-{high:.0f}), {engine} {weights}",
+        rate=rate.value,
+        low=rate.low,
+        high=rate.high,
+        engine=layout.engine,
+        weights=layout.quantisation,
+    )
 
 
 def _fits(name: str, where: str, weights: str) -> Held:
@@ -111,7 +119,7 @@ def _pcie(name: str, claimed: int) -> Held:
 
 def _card_generation(names: Sequence[str], claimed: int) -> Held:
     parts = [gpu(name) for name in names]
-    text = ", ".join(f"{part.name}: PCIe {part.pcie_generation}.0" for part in parts)
+    text = joined(", ", (f"{part.name}: PCIe {part.pcie_generation}.0" for part in parts))
     return _is(all((part.pcie_generation or 0) >= claimed for part in parts), text)
 
 
@@ -150,9 +158,12 @@ def _clock(names: Sequence[str], least_ghz: float) -> Held:
     parts = [cpu(name) for name in names]
     clocks = [(part.boost_clock_hz or 0) / 1e9 for part in parts]
     gain = _part_gain(_SEVEN, "build:entry-7b", "q4_k_m", "CPU clock")
-    text = ", ".join(
-        sentence("claims.boosts-ghz", "{part} boosts to {clock:.1f} GHz", part=part.name, clock=clock)
-        for part, clock in zip(parts, clocks, strict=True)
+    text = joined(
+        ", ",
+        (
+            sentence("claims.boosts-ghz", "{part} boosts to {clock:.1f} GHz", part=part.name, clock=clock)
+            for part, clock in zip(parts, clocks, strict=True)
+        ),
     )
     return _is(
         min(clocks) >= least_ghz,
@@ -184,14 +195,17 @@ def _quad_channel() -> Held:
     parts = [cpu("ryzen 9 7950x"), cpu("core i7-13700k")]
     four = machine("ryzen 9 7950x, 4x32GB ddr5-5600").memory_bandwidth_bytes_per_s or 0.0
     two = machine("ryzen 9 7950x, 2x32GB ddr5-5600").memory_bandwidth_bytes_per_s or 0.0
-    text = ", ".join(
-        sentence(
-            "claims.channels",
-            "{part}: {memory_channels} channels",
-            part=part.name,
-            memory_channels=part.memory_channels,
-        )
-        for part in parts
+    text = joined(
+        ", ",
+        (
+            sentence(
+                "claims.channels",
+                "{part}: {memory_channels} channels",
+                part=part.name,
+                memory_channels=part.memory_channels,
+            )
+            for part in parts
+        ),
     )
     text += sentence(
         "claims.four-modules-7950x",
@@ -204,13 +218,13 @@ def _quad_channel() -> Held:
 
 def _nvlink(names: Sequence[str]) -> Held:
     parts = [gpu(name) for name in names]
-    text = "; ".join(f"{part.name}: {_link(part.link_bytes_per_s)}" for part in parts)
+    text = joined("; ", (joined(": ", (part.name, _link(part.link_bytes_per_s))) for part in parts))
     return _is(all(part.link_bytes_per_s for part in parts), text)
 
 
 def _link(rate: float | None) -> str:
     return (
-        "no NVLink"
+        sentence("claims.no-nvlink", "no NVLink")
         if rate is None
         else sentence("claims.gb-s-both", "{rate:.0f} GB/s, both directions together", rate=2 * rate / GB)
     )

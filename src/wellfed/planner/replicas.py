@@ -94,8 +94,9 @@ def idle_words(plan: Plan) -> Message | None:
     if not 0 < used < total:
         return None
     if plan.machine.count == 1:
-        text = "gpu{first} to gpu{last} stay idle" if used < total - 1 else "gpu{last} stays idle"
-        return message("plan.idle" if used < total - 1 else "plan.idle-one", text, first=used, last=total - 1)
+        if used < total - 1:
+            return message("plan.idle", "gpu{first} to gpu{last} stay idle", first=used, last=total - 1)
+        return message("plan.idle-one", "gpu{last} stays idle", last=total - 1)
     return message(
         "plan.idle-nodes", "{count} of {total} GPUs stay idle: {here} of machine {node} on",
         count=total - used, total=total, here=f"gpu{used % per_machine}", node=used // per_machine + 1,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -19,10 +19,20 @@ from wellfed.serve.worker import Answer, Job
 STATUS = {"unknown": 404, "forbidden": 403, "internal": 500, "interrupted": 499}
 
 
+def document(answer: Answer) -> Any:
+    """The JSON value that an answer is."""
+    if answer.error is not None:
+        return {"error": dict(answer.error)}
+    try:
+        return json.loads(answer.text)
+    except ValueError:
+        return {"text": answer.text}
+
+
 async def respond(request: Request, pool: Pool, job: Job, media: str = "application/json") -> Response:
     """The answer, or with `Accept: text/event-stream` how far it is, and then the answer."""
     if "text/event-stream" in request.headers.get("accept", ""):
-        return StreamingResponse(_events(request, pool, job), media_type="text/event-stream")
+        return StreamingResponse(events(request, pool, job), media_type="text/event-stream")
     try:
         return response(await _while_connected(request, pool, job), media)
     except TimeoutError:
@@ -52,8 +62,10 @@ async def _gone(request: Request) -> None:
         pass
 
 
-async def _events(request: Request, pool: Pool, job: Job) -> AsyncIterator[str]:
-    """Server-sent events: `progress` (what, done, of; or the seconds so far), then `result`, or `error`."""
+async def events(
+    request: Request, pool: Pool, job: Job, shown: Callable[[Answer], Any] = document
+) -> AsyncIterator[str]:
+    """Server-sent events: `progress` (what, done, of; or the seconds so far), then `result` as `shown`, or `error`."""
     told: asyncio.Queue[Progress] = asyncio.Queue()
     work = asyncio.create_task(pool.ask(job, told=told.put_nowait))
     start = asyncio.get_running_loop().time()
@@ -67,7 +79,7 @@ async def _events(request: Request, pool: Pool, job: Job) -> AsyncIterator[str]:
             if await request.is_disconnected():
                 return
         answer = work.result()
-        yield event("error" if answer.error else "result", document(answer))
+        yield event("error", document(answer)) if answer.error else event("result", shown(answer))
     except TimeoutError:
         yield event("error", {"error": error_object(job.language, "timeout", late(MOST_S))})
     except Busy:
@@ -80,16 +92,6 @@ async def _events(request: Request, pool: Pool, job: Job) -> AsyncIterator[str]:
 def event(name: str, value: Any) -> str:
     """One server-sent event."""
     return f"event: {name}\ndata: {json.dumps(value, ensure_ascii=False)}\n\n"
-
-
-def document(answer: Answer) -> Any:
-    """The JSON value that an answer is."""
-    if answer.error is not None:
-        return {"error": dict(answer.error)}
-    try:
-        return json.loads(answer.text)
-    except ValueError:
-        return {"text": answer.text}
 
 
 def response(answer: Answer, media: str = "application/json") -> Response:

@@ -23,8 +23,8 @@ from wellfed.serve.settings import Settings
 _STATIC = Path(__file__).parent / "page/static"
 
 
-def create_app(settings: Settings, pool: Pool | None = None) -> App:
-    """The ASGI application. Its workers start with it and end with it."""
+def create_app(settings: Settings, pool: Pool | None = None, fleet: dict[str, Any] | None = None) -> App:
+    """The ASGI application. Its workers start with it and end with it. `fleet`: a grid of machines, read before."""
     pool = pool or Pool(settings.workers)
     agents = Agents(pool, settings) if find_spec("mcp") is not None else None
 
@@ -40,7 +40,7 @@ def create_app(settings: Settings, pool: Pool | None = None) -> App:
             pool.close()
 
     app = FastAPI(title="wellfed", version=__version__, docs_url=None, redoc_url=None, lifespan=life)
-    app.state.settings, app.state.pool = settings, pool
+    app.state.settings, app.state.pool, app.state.fleet = settings, pool, fleet
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:

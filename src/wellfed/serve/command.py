@@ -8,6 +8,7 @@ import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -29,13 +30,16 @@ _EXTRA = "pip install 'wellfed[serve]'"
               help="The token that clients must send; beyond loopback one is made if none is given.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes that compute; default: one a core.")
 @click.option("--allow-run", is_flag=True, help="Let agents start and stop engines through MCP.")
-def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: int | None, allow_run: bool) -> None:
+@click.option("--fleet", type=click.Path(path_type=Path), metavar="FOLDER", help="Show these snapshots at /fleet.")
+def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: int | None, allow_run: bool,
+          fleet: Path | None) -> None:  # fmt: skip
     """A local page on which all answers can be seen and changed; the same process is a REST API and an MCP server.
 
     Prints its URL and serves until Ctrl-C. The API is described at /openapi.json.
     """
     ensure_extra()
     settings = Settings(host, port, _token(host, token_file), allow_run, workers)
+    grid = None if fleet is None else _grid(fleet)
     listening = _listen(settings)
     from wellfed.serve.pool import Pool
 
@@ -48,6 +52,8 @@ def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: 
     from wellfed.serve.app import create_app
 
     click.echo(url)
+    if grid is not None:
+        click.echo(tell("command.fleet", "{count} machines: {url}fleet", count=grid["count"], url=url), err=True)
     if settings.token is not None and token_file is None:
         click.echo(tell("command.token", "token: {token}", token=settings.token), err=True)
     if browse:
@@ -55,12 +61,22 @@ def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: 
 
         webbrowser.open(url)
     config = uvicorn.Config(
-        create_app(settings, pool), log_level="warning", access_log=False, server_header=False, date_header=False,
+        create_app(settings, pool, grid), log_level="warning", access_log=False, server_header=False, date_header=False,
         timeout_keep_alive=15, limit_concurrency=512, h11_max_incomplete_event_size=64 << 10,
         timeout_graceful_shutdown=2,
     )  # fmt: skip
     with suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _grid(folder: Path) -> dict[str, Any]:
+    """The fleet as it is now; read before anything is served."""
+    from datetime import datetime
+
+    from wellfed.serve.page.fleet_views import grid_of
+    from wellfed.verbs.fleets import fleet_check
+
+    return grid_of(fleet_check(folder), datetime.now().strftime("%Y-%m-%d %H:%M"))
 
 
 @click.command()

@@ -8,11 +8,13 @@ from urllib.parse import parse_qs
 
 from fastapi import Request
 
+from wellfed.messages.language import chosen
+
 COOKIE = "wellfed_lang"
 
 
 def language_of(request: Request) -> str:
-    """`en` or `zh`."""
+    """One that there is a catalogue of."""
     return language_in(request.scope)
 
 
@@ -21,7 +23,7 @@ def language_in(scope: Mapping[str, Any]) -> str:
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
     stated = next(iter(query.get("lang", ())), None) or _cookie(_headers(scope, b"cookie"))
     if stated is not None:
-        return "zh" if stated.lower().startswith("zh") else "en"
+        return chosen(stated) or "en"
     return _accepted(",".join(_headers(scope, b"accept-language")))
 
 
@@ -41,11 +43,11 @@ def _accepted(header: str) -> str:
     best, quality = "en", 0.0
     for part in header.split(","):
         tag, _, weight = part.strip().partition(";q=")
-        language = tag.split("-")[0].lower()
+        language = chosen(tag)
         try:
             value = float(weight) if weight else 1.0
         except ValueError:
             continue
-        if language in ("en", "zh") and value > quality:
+        if language is not None and value > quality:
             best, quality = language, value
     return best

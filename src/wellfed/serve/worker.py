@@ -111,12 +111,13 @@ def run(job: Job) -> Answer:
         contextlib.redirect_stderr(_TOLD),
     ):
         answer = _answer(job, Path(folder), _OUT)
-    return _without(answer, f"{folder}/")
+    return _without(answer, folder)
 
 
 def _answer(job: Job, folder: Path, out: io.StringIO) -> Answer:
     import click
 
+    from wellfed.cli.click_words import complaint
     from wellfed.cli.main import cli
     from wellfed.errors import WellfedError
 
@@ -131,7 +132,7 @@ def _answer(job: Job, folder: Path, out: io.StringIO) -> Answer:
     except WellfedError as error:
         return Answer(error.exit_code, out.getvalue(), _error(error.kind, error.said, error.advice))
     except click.ClickException as error:
-        return Answer(2, out.getvalue(), _error("usage", error.format_message()))
+        return Answer(2, out.getvalue(), _error("usage", complaint(error)[0]))
     except click.Abort:
         return Answer(130, "", _error("interrupted", message("serve.ended", "interrupted")))
     except Exception as error:  # noqa: BLE001 - the last line of defence, as in the command line
@@ -143,8 +144,14 @@ def _answer(job: Job, folder: Path, out: io.StringIO) -> Answer:
 
 def _without(answer: Answer, folder: str) -> Answer:
     """No answer tells where on the server an upload lay."""
-    told = answer.error and {key: text and text.replace(folder, "") for key, text in answer.error.items()}
-    return Answer(answer.code, answer.text.replace(folder, ""), told)
+
+    def clean(text: str) -> str:
+        for told, instead in ((f"{folder}/", ""), (folder, "upload"), (Path(folder).name, "upload")):
+            text = text.replace(told, instead)
+        return text
+
+    told = answer.error and {key: text and clean(text) for key, text in answer.error.items()}
+    return Answer(answer.code, clean(answer.text), told)
 
 
 def _done(job: Job, paths: list[str]) -> Answer:

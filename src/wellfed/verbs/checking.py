@@ -119,7 +119,7 @@ def check_plan(plan: Plan) -> Checked:
 
     def again(machine: Machine) -> Estimate:
         if plan.layout.gpus > max(1, machine.count) * len(machine.gpus):
-            raise Unsupported("this plan's GPUs cannot all be used as they are")
+            raise Unsupported(sentence("checking.plan-gpus-cannot", "this plan's GPUs cannot all be used as they are"))
         request = Request(machine, plan.model, plan.weights, plan.layout, plan.workload)
         return estimate(request, inputs.calibration(machine=plan.machine))
 
@@ -217,10 +217,12 @@ def totals_differ(machine: Machine) -> tuple[Message, ...]:
         return ()
     return (
         message(
-            "header.totals", "RAM in all is {total}, its NUMA nodes have {nodes}: they do not agree",
-            total=Amount(machine.memory_bytes, "B"), nodes=Amount(sum(known), "B"),
+            "header.totals",
+            "RAM in all is {total}, its NUMA nodes have {nodes}: they do not agree",
+            total=Amount(machine.memory_bytes, "B"),
+            nodes=Amount(sum(known), "B"),
         ),
-    )  # fmt: skip
+    )
 
 
 def snapshot(out: Path) -> tuple[int, tuple[str, ...]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wellfed.errors import BadInput, WellfedError
+from wellfed.fleet.disaggregation import Disaggregation, disaggregated, side
+from wellfed.fleet.network import Network, network
 from wellfed.fleet.replicas import Capacity, Deployment, Routing, Stock, capacity, deploy, routing, smallest_groups
 from wellfed.hardware.machine import Machine
 from wellfed.message import Message, message
@@ -37,6 +39,7 @@ class FleetOptions:
     engines: tuple[Engine, ...] = ()
     quantisations: tuple[str, ...] = ()
     trace: Path | None = None
+    disaggregate: bool = False  # also: prefill and decode on workers of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ class FleetPlan:
     deployment: Deployment
     routing: Routing | None = None
     simulated: Simulated | None = None
+    network: Network | None = None
+    splits: tuple[Disaggregation, ...] | None = None  # the best first; None: not asked for
 
     @property
     def meets(self) -> bool:
@@ -68,11 +73,12 @@ class FleetPlan:
 
 def fleet_plan(model: str, options: FleetOptions) -> FleetPlan:
     """Replicas for a load on the nodes there are. Raises BadInput for a fleet without nodes, a trace that is none."""
-    stocks = _stocks(options)
+    between = network(options.network) if options.network is not None else None
+    stocks = _stocks(options, between)
     kinds = []
     searches: dict[str, Search] = {}
     for stock, machine in stocks:
-        kind, found = _kind(model, stock, machine, options)
+        kind, found = _kind(model, stock, machine, options, between)
         kinds.append(kind)
         searches.update(found)
     deployment = deploy([(kind.stock, kind.capacities) for kind in kinds], options.rate, options.spare)
@@ -83,10 +89,23 @@ def fleet_plan(model: str, options: FleetOptions) -> FleetPlan:
     turns = None
     if first is not None:
         turns = routing(_of(searches, first.stock, first.capacity.nodes), first.replicas)
-    return FleetPlan(model, options.workload, tuple(kinds), deployment, turns, simulated)
+    splits = _splits(kinds, searches, options) if options.disaggregate else None
+    return FleetPlan(model, options.workload, tuple(kinds), deployment, turns, simulated, between, splits)
 
 
-def _stocks(options: FleetOptions) -> list[tuple[Stock, Machine]]:
+def _splits(kinds: Sequence[Kind], searches: dict[str, Search], options: FleetOptions) -> tuple[Disaggregation, ...]:
+    """Prefill and decode on workers of their own, on each kind of nodes and over each two; the best first."""
+    sides = []
+    for kind in kinds:
+        for one in kind.capacities[:1]:
+            own = side(kind.stock, _of(searches, kind.stock, one.nodes), one)
+            sides += [own] if own is not None else []
+    pairs = ((a, b) for a in sides for b in sides)
+    splits = [found for a, b in pairs if (found := disaggregated(a, b, options.rate, options.spare)) is not None]
+    return tuple(sorted(splits, key=lambda split: -split.worth))
+
+
+def _stocks(options: FleetOptions, between: Network | None) -> list[tuple[Stock, Machine]]:
     if not options.machines and options.snapshots is None:
         raise BadInput(
             message("fleet.no-machines", "no machine is named"),
@@ -100,23 +119,27 @@ def _stocks(options: FleetOptions) -> list[tuple[Stock, Machine]]:
         )  # fmt: skip
     prices: Sequence[float | None] = options.prices_hour or [None] * len(options.machines)
     found = [
-        (Stock(line, count, price), inputs.machine(line, 1, options.network))
+        (Stock(line, count, price), _joined(inputs.machine(line, 1), between))
         for (count, line), price in zip(options.machines, prices, strict=True)
     ]
     if options.snapshots is not None:
-        found += _of_snapshots(options.snapshots, options.network)
+        found += _of_snapshots(options.snapshots, between)
     return found
 
 
-def _of_snapshots(folder: Path, network: str | None) -> list[tuple[Stock, Machine]]:
+def _joined(machine: Machine, between: Network | None, nodes: int = 1) -> Machine:
+    """A machine whose network is what a group of so many nodes has of it; without one told, its own."""
+    return machine if between is None else replace(machine, network_bytes_per_s=between.between(nodes))
+
+
+def _of_snapshots(folder: Path, between: Network | None) -> list[tuple[Stock, Machine]]:
     """One kind a build, as its first usual machine is."""
-    from wellfed.verbs.checking import joined
     from wellfed.verbs.fleets import fleet_check, snapshot_path
 
     found = []
     for build in fleet_check(folder).builds:
         label = (build.equal or build.labels)[0]
-        machine = joined(inputs.captured(snapshot_path(folder, label)), 1, network)
+        machine = _joined(replace(inputs.captured(snapshot_path(folder, label)), count=1), between)
         if machine.gpus:
             name = " · ".join(part for part in (build.product, build.cpus, build.gpu) if part)
             found.append((Stock(name, len(build.labels)), machine))
@@ -125,7 +148,9 @@ def _of_snapshots(folder: Path, network: str | None) -> list[tuple[Stock, Machin
     return found
 
 
-def _kind(model: str, stock: Stock, machine: Machine, options: FleetOptions) -> tuple[Kind, dict[str, Search]]:
+def _kind(
+    model: str, stock: Stock, machine: Machine, options: FleetOptions, between: Network | None
+) -> tuple[Kind, dict[str, Search]]:
     """The smallest group of nodes that holds the model within the targets, and the next larger one."""
     capacities: list[Capacity] = []
     searches: dict[str, Search] = {}
@@ -135,7 +160,8 @@ def _kind(model: str, stock: Stock, machine: Machine, options: FleetOptions) -> 
             why = message("fleet.no-network", "does not fit one node, and no network is told (--network)")
             break
         try:
-            search, _ = planning.search(model, _plan_options(options), replace(machine, count=nodes))
+            group = replace(_joined(machine, between, nodes), count=nodes)
+            search, _ = planning.search(model, _plan_options(options), group)
             found = capacity(search, options.p99)
         except WellfedError as error:
             why = error.said if isinstance(error.said, Message) else message("fleet.cannot", "{why}", why=error.message)
@@ -209,6 +235,8 @@ def fleet_plan_document(plan: FleetPlan) -> dict[str, Any]:
             }
             for share in deployment.shares
         ],
+        "network": None if plan.network is None else asdict(plan.network),
+        "disaggregated": None if plan.splits is None else [_split(split) for split in plan.splits],
         "routing": None
         if plan.routing is None
         else {
@@ -226,6 +254,26 @@ def fleet_plan_document(plan: FleetPlan) -> dict[str, Any]:
             "late": plan.simulated.late,
             "tokens_per_s": plan.simulated.tokens_per_s,
         },
+    }
+
+
+def _split(found: Disaggregation) -> dict[str, Any]:
+    cell = found.cell
+    pools = {"prefill": (cell.prefill, cell.prefill_workers), "decode": (cell.decode, cell.decode_workers)}
+    return {
+        **{
+            name: {"machine": one.stock.name, "workers": workers, "gpus_a_worker": one.worker_gpus}
+            for name, (one, workers) in pools.items()
+        },
+        "nodes": cell.nodes,
+        "requests_per_s": cell.requests_per_s,
+        "together_requests_per_s": found.together_requests_per_s,
+        "users": cell.users,
+        "ttft_s": cell.ttft_s,
+        "tpot_s": cell.tpot_s,
+        "cells": found.cells,
+        "cells_there": found.cells_there,
+        "enough": found.enough,
     }
 
 

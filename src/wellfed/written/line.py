@@ -76,13 +76,14 @@ def read_piece(parts: PartsList, piece: str) -> PartsList:
 
 def _read_parts(parts: PartsList, piece: str) -> PartsList:
     """GPUs or a CPU; where neither fits as a whole, both one after the other ("epyc 9654 rtx 4090")."""
-    whole = _named(parts, piece)
+    piece = _TERABYTES.sub(lambda match: f"{float(match[1]) * 1024:g}gb", piece)
+    whole = _named_with_memory(parts, piece)
     if whole is not None:
         return whole
     words = piece.split()
     for at in range(1, len(words)):
         first = _named(parts, " ".join(words[:at]))
-        second = first and _named(first, " ".join(words[at:]))
+        second = first and _named_with_memory(first, " ".join(words[at:]))
         if second:
             return second
     known = _without_unknown_start(parts, words)
@@ -94,6 +95,31 @@ def _read_parts(parts: PartsList, piece: str) -> PartsList:
         raise UnknownName("part", piece, near_parts(bare))
     count = names.split_count(names.normalise(piece))[0]
     return _with_memory_of(_with_unnamed_cpu(parts, unnamed, count), piece, piece)
+
+
+_TERABYTES = re.compile(r"\b(\d{1,2}(?:\.\d{1,3})?)\s?ti?b\b(?!/s|ps)", re.IGNORECASE)
+_MORE_THAN_CARDS_GB = 512  # behind a desktop's card less may be meant as its own
+_MEMORY_BEHIND = re.compile(r"(.*\S)\s+(\d{1,4})\s?gi?b", re.IGNORECASE)
+
+
+def _named_with_memory(parts: PartsList, piece: str) -> PartsList | None:
+    """As `_named`; behind a card, memory that no such card has can be the machine's: "rtx 4080 laptop 32gb"."""
+    whole = _named(parts, piece)
+    behind = None if whole is not None else _MEMORY_BEHIND.fullmatch(piece.strip())
+    card = behind and _named(parts, behind[1])
+    if not behind or not card or len(card.cards) == len(parts.cards):
+        return whole
+    spec = card.cards[-1].spec
+    portable = spec.form == "mobile" or spec.memory_of_host
+    if not portable and float(behind[2]) < _MORE_THAN_CARDS_GB:
+        return whole
+    told = Assumption(
+        sentence("written.line.gb-machine-memory", "{behind} GB are the machine's memory", behind=behind[2]),
+        sentence("written.line.no-much", "no {spec} has as much", spec=spec.name),
+        True,
+    )
+    memory = with_size(card.memory, float(behind[2]), piece)
+    return replace(card, memory=memory, assumptions=(*card.assumptions, told))
 
 
 def _without_unknown_start(parts: PartsList, words: list[str]) -> PartsList | None:
@@ -125,6 +151,8 @@ def _named(parts: PartsList, piece: str) -> PartsList | None:
     if found := find_gpu(name) or find_gpu(_PLURAL.sub("", name)):
         if not counted and seat == Seat(width=seat.width) and seat.width is not None and _counts_by_x(found.spec):
             count, seat = seat.width, Seat()  # "H800 x8": modules have no lanes to choose, nobody starves an L20
+        if found.spec.memory_of_host:  # "radeon 780m 32gb" names the machine's memory
+            parts = _with_memory_of(parts, name, piece)
         unsure = seat.width is not None and not counted and seat == Seat(width=seat.width)
         text, reason = (
             sentence("written.line.one-lanes", "one {spec} on {width} lanes", spec=found.spec.name, width=seat.width),

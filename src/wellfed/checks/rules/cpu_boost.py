@@ -19,7 +19,7 @@ FIX = (
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     if machine.os.boost is None:
-        return [missing(machine, "boost", "os.boost")]
+        return [missing(machine, sentence("checked.boost", "boost"), "os.boost")]
     if machine.os.boost:
         return [passed(SYSTEM, sentence("check.cpu-boost.boost", "boost is on"), "on")]
     why = sentence(

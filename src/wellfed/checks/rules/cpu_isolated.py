@@ -25,7 +25,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     isolated = machine.os.cpus_isolated
     if isolated is None:
-        return [missing(machine, "isolated CPUs", "os.cpus_isolated")]
+        return [missing(machine, sentence("checked.isolated-cpus", "isolated CPUs"), "os.cpus_isolated")]
     if not isolated:
         return [passed(SYSTEM, sentence("check.cpu-isolated.no-cpu-isolated", "no CPU is isolated"), "0 isolated")]
     why = sentence(

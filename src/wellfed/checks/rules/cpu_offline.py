@@ -36,7 +36,11 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     missed = offline(machine)
     if missed is None:
-        return [missing(machine, "offline CPUs", "os.cpus_offline", "os.cpus_present", "cpus")]
+        return [
+            missing(
+                machine, sentence("checked.offline-cpus", "offline CPUs"), "os.cpus_offline", "os.cpus_present", "cpus"
+            )
+        ]
     if not missed:
         return [passed(SYSTEM, sentence("check.cpu-offline.all-cpus-online", "all CPUs are online"), "0 offline")]
     if machine.os.smt is False and len(missed) == len(machine.os.cpus_online or ()):
@@ -107,7 +111,7 @@ CHECK = Check(
     code="CPU-03",
     title=sentence("check.cpu-offline.title", "All CPUs are online"),
     severity=Verdict.WARN,
-    reads="/sys/devices/system/cpu/present and online",
+    reads=sentence("check.cpu-offline.reads", "/sys/devices/system/cpu/present and online"),
     why=sentence(
         "check.cpu-offline.why",
         "An offline CPU is a core less, and often the sign of a machine-check or a forgotten experiment.",

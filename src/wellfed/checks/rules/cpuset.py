@@ -24,7 +24,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     online, allowed = machine.os.cpus_online, machine.os.cpus_allowed
     if allowed is None or online is None:
-        return [missing(machine, "CPU set", "os.cpus_allowed", "cpuset", "cgroup")]
+        return [missing(machine, sentence("checked.cpu-set", "CPU set"), "os.cpus_allowed", "cpuset", "cgroup")]
     measured, wanted = f"CPUs {spans(allowed)}", f"CPUs {spans(online)}"
     if stranded := _stranded(machine, set(allowed)):
         why = sentence(

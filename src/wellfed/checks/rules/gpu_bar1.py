@@ -37,7 +37,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     if gpu.bar1_bytes is None or gpu.memory_bytes is None:
-        return untold(machine, gpu, "BAR1 size", "bar1")
+        return untold(machine, gpu, sentence("checked.bar1-size", "BAR1 size"), "bar1")
     measured, wanted = f"{gpu.bar1_bytes >> 20} MiB", f"{gpu.memory_bytes >> 20} MiB"
     if part_mapped(gpu):
         why = sentence(

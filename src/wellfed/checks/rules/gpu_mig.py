@@ -22,7 +22,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     if gpu.mig is None:
-        return untold(machine, gpu, "MIG mode", "mig")
+        return untold(machine, gpu, sentence("checked.mig-mode", "MIG mode"), "mig")
     if not gpu.mig:
         return passed(name(gpu), sentence("check.gpu-mig.card-whole", "the card is whole"), "off")
     why = sentence(

@@ -74,7 +74,7 @@ CHECK = Check(
     code="P2P-02",
     title=sentence("check.iommu.title", "The IOMMU does not translate peer traffic"),
     severity=Verdict.WARN,
-    reads="/sys/class/iommu, iommu= on the kernel command line",
+    reads=sentence("check.iommu.reads", "/sys/class/iommu, iommu= on the kernel command line"),
     why=sentence(
         "check.iommu.why", "With translation on, peer-to-peer DMA goes through the IOMMU in the root complex."
     ),

@@ -22,7 +22,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
         return [skip(sentence("check.mem-mixed-dimms.virtual-machine", "a virtual machine's DIMMs are invented"))]
     told = [home for home in memory_homes(machine) if any(dimm.bytes for dimm in home[1].dimms)]
     if not told:
-        return [unread(machine, "DIMMs", "dimms", "sockets")]
+        return [unread(machine, sentence("checked.dimms", "DIMMs"), "dimms", "sockets")]
     return [_judge_socket(subject, socket) for subject, socket in told]
 
 

@@ -133,7 +133,10 @@ CHECK = Check(
     code="DSK-01",
     title=sentence("check.model-disk.title", "Models lie on a fast local disk with room"),
     severity=Verdict.WARN,
-    reads="/proc/self/mountinfo, /sys/dev/block, PCIe links of NVMe disks, room left; of the hub's cache folder",
+    reads=sentence(
+        "check.model-disk.reads",
+        "/proc/self/mountinfo, /sys/dev/block, PCIe links of NVMe disks, room left; of the hub's cache folder",
+    ),
     why=sentence(
         "check.model-disk.why",
         "Every start reads all weights once; experts that do not fit into RAM are read again and again.",

@@ -65,7 +65,7 @@ def _judge_slow(machine: Machine) -> Finding:
 def _judge_nic(machine: Machine, nic: Nic) -> Finding:
     path = hops(by_address(machine), nic.pci_address)
     if not path or path[0].current is None:
-        return unread(machine, "PCIe link", "nics", "pci", subject=nic.name)
+        return unread(machine, sentence("checked.pcie-link", "PCIe link"), "nics", "pci", subject=nic.name)
     slow = next((hop for hop in path if _short(hop)), None)
     if slow and slow.current:
         text = sentence(

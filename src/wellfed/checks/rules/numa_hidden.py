@@ -28,7 +28,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
         return [skip(message("numa-hidden.one-socket", "one socket"))]
     nodes = cpu_nodes(machine)
     if not nodes:
-        return [unread(machine, "NUMA nodes", "numa_nodes")]
+        return [unread(machine, sentence("checked.numa-nodes", "NUMA nodes"), "numa_nodes")]
     if machine.origin is Origin.DUMP and len(nodes) < len(machine.sockets) and not _all_cpus(machine):
         return [
             unknown(

@@ -25,7 +25,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per NUMA node with CPUs."""
     nodes = [node for node in machine.numa_nodes if not node.gpu_memory and node.cpus]
     if not nodes:
-        return [unread(machine, "NUMA nodes", "numa_nodes")]
+        return [unread(machine, sentence("checked.numa-nodes", "NUMA nodes"), "numa_nodes")]
     if len(nodes) == 1 and some_nodes_only(machine):
         return [unread(machine, sentence("check.numa-memory.all-numa-nodes", "all NUMA nodes"), "numa_nodes.partial")]
     if len(nodes) == 1:

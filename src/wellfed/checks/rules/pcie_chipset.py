@@ -100,7 +100,7 @@ def _without_bridge(machine: Machine, gpu: Gpu) -> Finding:
         return unknown(
             sentence("check.pcie-chipset.no-bridge-visible", "no bridge is visible above the card"), name(gpu)
         )
-    return unread(machine, "PCI tree", "pci", subject=name(gpu))
+    return unread(machine, sentence("checked.pci-tree", "PCI tree"), "pci", subject=name(gpu))
 
 
 def repair(machine: Machine) -> Machine:

@@ -87,7 +87,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     ways = [gpu_hops(machine, gpu) for gpu in machine.gpus]
     if all(way and way[-1].upper for way in ways) or _all_paths(machine):
         return [passed("system", message("pcie-shared-uplink.own", "every GPU has a link to the host of its own"))]
-    return [unread(machine, "PCI tree", "pci")]
+    return [unread(machine, sentence("checked.pci-tree", "PCI tree"), "pci")]
 
 
 def _judge_group(machine: Machine, place: str, gpus: tuple[Gpu, ...]) -> Finding:

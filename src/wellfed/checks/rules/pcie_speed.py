@@ -132,7 +132,9 @@ def _by_driver(machine: Machine, gpu: Gpu) -> Finding:
 def _by_spec(machine: Machine, gpu: Gpu) -> Finding:
     full = full_link(gpu)
     if gpu.link is None or full is None or machine.origin is not Origin.PARTS:
-        return unread(machine, "PCIe link", f"{name(gpu)}.generation", "pci", subject=name(gpu))
+        return unread(
+            machine, sentence("checked.pcie-link", "PCIe link"), f"{name(gpu)}.generation", "pci", subject=name(gpu)
+        )
     if gpu.link.generation < full.generation:
         text = sentence(
             "check.pcie-speed.fast-platform-goes",

@@ -78,7 +78,9 @@ def _short_of_lanes(gpu: Gpu, hop: Hop) -> Finding | None:
 def _by_spec(machine: Machine, gpu: Gpu) -> Finding:
     full = full_link(gpu)
     if gpu.link is None or full is None:
-        return unread(machine, "PCIe link", f"{name(gpu)}.width", "pci", subject=name(gpu))
+        return unread(
+            machine, sentence("checked.pcie-link", "PCIe link"), f"{name(gpu)}.width", "pci", subject=name(gpu)
+        )
     if gpu.link.width < full.width:
         text = message("pcie-width.planned", "the slot has fewer lanes than the card")
         return warn(name(gpu), text, f"x{gpu.link.width}", f"x{full.width}", [MOVE])

@@ -23,7 +23,9 @@ def judge(machine: Machine) -> Iterable[Finding]:
     if total == 0:
         return [passed(SYSTEM, sentence("check.swap.no-swap", "no swap"), "0 B")]
     if used is None:
-        return [missing(machine, "swap", "os.swap_used_bytes", "os.swap_total_bytes", "meminfo")]
+        return [
+            missing(machine, sentence("checked.swap", "swap"), "os.swap_used_bytes", "os.swap_total_bytes", "meminfo")
+        ]
     if used > GIB:
         why = sentence(
             "check.swap.memory-been-swapped",

@@ -46,7 +46,7 @@ def too_large(request: Request, gpu: Gpu, span: Span, experts: bool, context: in
         size=size / GIB,
         most=most / GIB,
     )
-    return (("one buffer too large", whole, said),)
+    return ((sentence("buffers.one-buffer-too", "one buffer too large"), whole, said),)
 
 
 def _weights(request: Request, span: Span, experts: bool) -> float:

@@ -21,6 +21,7 @@ def _labels() -> Mapping[str, Message]:
         # every page
         message("page.tagline", "Is your GPU well fed?"),
         message("page.ask", "Ask"),
+        message("page.fit", "What fits"),
         message("page.compare", "Compare"),
         message("page.machine", "Machine"),
         message("page.watch", "Watch"),
@@ -128,6 +129,15 @@ def _labels() -> Mapping[str, Message]:
         message("page.redraw", "Draw again"),
         message("page.reset", "As it is"),
         message("page.whatif-none", "So changed, it does not fit."),
+        # what fits
+        message("page.fit-title", "What does this machine serve well?"),
+        message("page.fit-do", "Look"),
+        message("page.benchmark", "Quality"),
+        message("page.longest", "Longest context"),
+        message("page.slow", "slow"),
+        message("page.looked", "{count} of {known} models were estimated."),
+        message("page.counted", "{count} models estimated"),
+        message("page.cancel", "Cancel"),
         # compare
         message("page.compare-title", "The same model on up to six machines"),
         message("page.machine-n", "Machine {number}"),

@@ -8,12 +8,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from wellfed.errors import WellfedError
 from wellfed.message import Message, message
+from wellfed.messages.language import languages
 from wellfed.messages.words import words
-from wellfed.serve.answering import STATUS
+from wellfed.serve.answering import STATUS, events
 from wellfed.serve.api import is_path
 from wellfed.serve.language import COOKIE, language_of
 from wellfed.serve.page.dumps import Dumps
@@ -66,6 +67,19 @@ async def report(request: Request) -> Response:
     return answer
 
 
+@router.get("/fit")
+async def fit(request: Request) -> Response:
+    """What a machine serves well; asked by a script, how far it is, and then the part of the page."""
+    query = _query(request)
+    if "text/event-stream" not in request.headers.get("accept", ""):
+        return await _page(request, "fit_views:fit", query, part="")
+    job = _job(request, "fit_views:fit", query, part="fitting")
+    if isinstance(job, Response):
+        return job
+    told = events(request, request.app.state.pool, job, lambda answer: {"html": answer.text})
+    return StreamingResponse(told, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
 @router.get("/compare")
 async def compare(request: Request) -> Response:
     """Machines side by side."""
@@ -82,6 +96,12 @@ async def machine(request: Request) -> Response:
 async def claims(request: Request) -> Response:
     """The usual advice held against the figures."""
     return await _page(request, "other_views:claims", _query(request))
+
+
+@router.get("/fleet")
+async def fleet(request: Request) -> Response:
+    """The machines of the folder that the server was started with; no request names one."""
+    return await _page(request, "fleet_views:fleet", _query(request), {}, grid=request.app.state.fleet)
 
 
 @router.post("/paste")
@@ -178,9 +198,9 @@ def _live(request: Request) -> Live:
     return kept
 
 
-async def _page(request: Request, task: str, query: Given, uploads: Mapping[str, bytes] | None = None,
-                **more: Any) -> Response:  # fmt: skip
-    """A worker's page for a query, with what it pasted."""
+def _job(request: Request, task: str, query: Given, uploads: Mapping[str, bytes] | None = None,
+         **more: Any) -> Job | Response:  # fmt: skip
+    """A worker's task for a query, with what it pasted; or why it is refused."""
     if len(request.url.query) > _LONGEST_QUERY:
         return _said(request, 414, message("page.long-address", "the address is too long"))
     named = [text for name in _NAMES_PATHS for text in query.get(name, ())]
@@ -189,14 +209,17 @@ async def _page(request: Request, task: str, query: Given, uploads: Mapping[str,
     if uploads is None:
         content = _dumps(request).get(first(query, "dump"))
         uploads = {"paste.txt": content} if content is not None else {}
+    given = {"query": query, "local": _is_ours(request), **more}
+    return Job((), language_of(request), uploads, f"wellfed.serve.page.{task}", given)
+
+
+async def _page(request: Request, task: str, query: Given, uploads: Mapping[str, bytes] | None = None,
+                **more: Any) -> Response:  # fmt: skip
+    """A worker's page for a query."""
+    job = _job(request, task, query, uploads, **more)
+    if isinstance(job, Response):
+        return job
     chosen = request.query_params.get("lang")
-    job = Job(
-        (),
-        language_of(request),
-        uploads,
-        f"wellfed.serve.page.{task}",
-        {"query": query, "local": _is_ours(request), **more},
-    )
     try:
         answer = await request.app.state.pool.ask(job)
     except TimeoutError:
@@ -211,6 +234,6 @@ async def _page(request: Request, task: str, query: Given, uploads: Mapping[str,
         answer.code,
         {"Vary": "HX-Request, HX-Target, Accept-Language, Cookie", "Cache-Control": "no-store"},
     )
-    if chosen in ("en", "zh"):
+    if chosen in languages():
         page.set_cookie(COOKIE, chosen, max_age=31_536_000, samesite="strict", httponly=True)
     return page

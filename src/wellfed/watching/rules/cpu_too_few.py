@@ -54,7 +54,9 @@ RULE = Rule(
     title=sentence("watch.cpu-too-few.title", "More busy threads than CPUs (cpuset or affinity too small)"),
     kind=Kind.ILL,
     loss=True,
-    reads="/proc/PID/task/*/schedstat: time run and time waited; Cpus_allowed_list",
+    reads=sentence(
+        "watch.cpu-too-few.reads", "/proc/PID/task/*/schedstat: time run and time waited; Cpus_allowed_list"
+    ),
     rule=sentence(
         "watch.cpu-too-few.rule",
         "Hot threads wait at least 15 % of the time they want to run, and at least 10 % for each other.",

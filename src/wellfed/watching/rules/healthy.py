@@ -181,7 +181,9 @@ CPU = Rule(
     id="cpu-bound",
     title=sentence("watch.healthy.title-3", "CPU engine at its memory bandwidth or compute rate (healthy)"),
     kind=Kind.HEALTHY,
-    reads="/proc/PID/task/*/schedstat; bytes per token and bandwidth where a plan is known",
+    reads=sentence(
+        "watch.healthy.reads-cpu", "/proc/PID/task/*/schedstat; bytes per token and bandwidth where a plan is known"
+    ),
     rule=sentence(
         "watch.healthy.rule-3", "Requests run, hot threads wait less than 15 % of the time they want to run."
     ),

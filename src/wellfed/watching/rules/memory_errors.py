@@ -51,7 +51,10 @@ RULE = Rule(
     id="memory-errors",
     title=sentence("watch.memory-errors.title", "Memory or machine-check errors"),
     kind=Kind.ILL,
-    reads="/sys/devices/system/edac/mc/*: ce_count, ue_count; machine checks and EDAC in the kernel's log",
+    reads=sentence(
+        "watch.memory-errors.reads",
+        "/sys/devices/system/edac/mc/*: ce_count, ue_count; machine checks and EDAC in the kernel's log",
+    ),
     rule=sentence(
         "watch.memory-errors.rule", "An uncorrected error, 10 corrected ones in a window, or a line in the log."
     ),

@@ -140,7 +140,10 @@ RULE = Rule(
     id="numa-remote",
     title=sentence("watch.numa-remote.title", "Remote NUMA memory"),
     kind=Kind.ILL,
-    reads="/proc/PID/numa_maps, where hot threads last ran, nodes of CPUs and GPUs, numastat other_node",
+    reads=sentence(
+        "watch.numa-remote.reads",
+        "/proc/PID/numa_maps, where hot threads last ran, nodes of CPUs and GPUs, numastat other_node",
+    ),
     rule=(
         sentence(
             "watch.numa-remote.rule",

@@ -43,7 +43,9 @@ RULE = Rule(
     title=sentence("watch.other-tenant-cpu.title", "Another tenant on the engine's CPUs"),
     kind=Kind.ILL,
     loss=True,
-    reads="/proc/stat against the engine's own CPU time; /proc/PID/task/*/schedstat",
+    reads=sentence(
+        "watch.other-tenant-cpu.reads", "/proc/stat against the engine's own CPU time; /proc/PID/task/*/schedstat"
+    ),
     rule=sentence(
         "watch.other-tenant-cpu.rule",
         "Hot threads wait at least 15 % of the time they want to run, at least 10 % for others that use >= 0.2 cores.",

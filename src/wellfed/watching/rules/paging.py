@@ -58,7 +58,10 @@ RULE = Rule(
     id="paging",
     title=sentence("watch.paging.title", "Model pages evicted from memory and read again"),
     kind=Kind.ILL,
-    reads="/proc/PID/stat majflt; workingset_refault of the control group or machine; PSI; /proc/PID/io",
+    reads=sentence(
+        "watch.paging.reads",
+        "/proc/PID/stat majflt; workingset_refault of the control group or machine; PSI; /proc/PID/io",
+    ),
     rule=sentence(
         "watch.paging.rule", "At least 15 major faults/s of the engine while evicted file pages are needed again."
     ),

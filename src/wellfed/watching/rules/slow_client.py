@@ -38,7 +38,10 @@ RULE = Rule(
     id="slow-client",
     title=sentence("watch.slow-client.title", "A client does not read its answers"),
     kind=Kind.ILL,
-    reads="/proc/net/tcp: send queue of the engine's connections, receive queue of local clients",
+    reads=sentence(
+        "watch.slow-client.reads",
+        "/proc/net/tcp: send queue of the engine's connections, receive queue of local clients",
+    ),
     rule=sentence(
         "watch.slow-client.rule", "More than 2 KiB unread on a connection in at least 80 % of samples, and not falling."
     ),

@@ -41,5 +41,33 @@ document.addEventListener("formdata", (event) => {
   const empty = [...event.formData.entries()].filter(([, value]) => value === "").map(([name]) => name);
   for (const name of empty) if (event.formData.getAll(name).every((value) => value === "")) event.formData.delete(name);
 });
+// Long work: the form's answer comes as events, how far it is first. Cancelling closes the connection, which ends the work.
+document.addEventListener("submit", (event) => {
+  const form = event.target.closest("form[data-stream]");
+  if (!form || !window.EventSource) return;
+  event.preventDefault();
+  const target = document.getElementById(form.dataset.stream), working = document.querySelector(".working");
+  const address = `${form.getAttribute("action")}?${new URLSearchParams(new FormData(form))}`;
+  const source = new EventSource(address), words = working.querySelector("span");
+  const end = () => { source.close(); working.hidden = true; target.classList.remove("htmx-request"); };
+  words.textContent = "";
+  working.hidden = false;
+  target.classList.add("htmx-request");
+  working.querySelector("button").onclick = end;
+  source.addEventListener("progress", (told) => {
+    const { done } = JSON.parse(told.data);
+    if (done) words.textContent = working.dataset.said.replace("COUNT", done);
+  });
+  source.addEventListener("result", (told) => {
+    end();
+    target.innerHTML = JSON.parse(told.data).html;
+    history.pushState({}, "", address);
+  });
+  source.addEventListener("error", (told) => {
+    end();
+    target.textContent = told.data ? JSON.parse(told.data).error.message : working.dataset.failed;
+  });
+});
+
 document.addEventListener("htmx:afterSwap", (event) => ready(event.detail.elt.ownerDocument));
 ready(document);

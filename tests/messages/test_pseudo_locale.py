@@ -1,0 +1,204 @@
+"""A new language needs a catalogue and nothing else: one that is made by rule reaches every sentence."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from click.testing import CliRunner
+
+from wellfed.cli import console
+from wellfed.cli.main import cli
+from wellfed.message import Message
+from wellfed.messages import language, words
+
+LANGUAGE = "qps"
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    pytest.importorskip("babel")
+    spec = importlib.util.spec_from_file_location(
+        "messages_tool", Path(__file__).resolve().parents[2] / "scripts" / "messages.py"
+    )
+    assert spec is not None and spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    sys.modules["messages_tool"] = made
+    spec.loader.exec_module(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def folder(tool: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("locale")
+    tool.pseudo(made)
+    return made
+
+
+@pytest.fixture
+def speaking(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(language, "LOCALE", folder)
+    monkeypatch.setenv("WELLFED_LANG", LANGUAGE)
+    monkeypatch.setenv("COLUMNS", "200")
+    _forget()
+    yield
+    monkeypatch.undo()
+    _forget()
+
+
+def _forget() -> None:
+    for cached in (language.languages, language.language, words._catalogue, console.console, console.talk):
+        cached.cache_clear()
+
+
+@pytest.mark.usefixtures("speaking")
+def test_a_folder_is_a_language() -> None:
+    assert language.languages() == ("en", LANGUAGE)
+    assert language.language() == LANGUAGE
+
+
+@pytest.mark.usefixtures("speaking")
+@pytest.mark.filterwarnings("ignore")
+def test_every_message_is_reached(tool: ModuleType) -> None:
+    for entry in tool.extracted():
+        if not entry.id or entry.context == "help":
+            continue
+        template = entry.id[0] if isinstance(entry.id, tuple) else entry.id
+        plural = entry.id[1] if isinstance(entry.id, tuple) else None
+        assert "~" in words.template_of(Message(entry.context, template, plural=plural, count=1), LANGUAGE)
+
+
+# What stays as it is in every language: names of models, engines, types, presets and units.
+_DATA = {
+    "chat",
+    "batch",
+    "agent",
+    "llama",
+    "vllm",
+    "sglang",
+    "ktransformers",
+    "tensorrt",
+    "qwen",
+    "python",
+    "wellfed",
+    "model",
+    "option",
+    "name",
+    "true",
+    "false",
+    "hugepages",
+    "numactl",
+    "server",
+    "unsloth",
+    "pcie",
+    "nvlink",
+    "json",
+    "text",
+    "build",
+    "file",
+    "command",
+    "core",
+    "ryzen",
+    "threadripper",
+    "platinum",
+    "xeon",
+    "gold",
+    "geforce",
+    "radeon",
+    "desktop",
+    "quadro",
+    "export",
+    "script",
+    "slurm",
+    "systemd",
+    "compose",
+    "kubernetes",
+    "entry",
+    "code",
+    "long",
+    "plan",
+    "check",
+    "mebibytes",
+    "level",
+    "ddr",
+    "standard",
+    "tables",
+    "pass",
+    "warn",
+    "fail",
+    "skip",
+    "help",
+    "show",
+    "version",
+    "message",
+    "exit",
+    "usage",
+    "options",
+    "commands",
+    "ascend",
+    "memory",
+    "channels",
+    "width",
+    "shared",
+    "uplink",
+    "driver",
+    "bandwidth",
+    "speed",
+    "socket",
+    "host",
+    "chipset",
+    "boost",
+    "balancing",
+    "hidden",
+    "token",
+    "tokens",
+    "time",
+    "cache",
+    "duplicate",
+}
+
+
+def _plain_words(text: str, vocabulary: set[str]) -> set[str]:
+    """English words of our sentences that stand undisguised: not part of an id, a command, a path or an option."""
+    found = re.findall(r"(?<![\w`'\"./:=#@{}<>~-])[a-z]{4,}(?![\w./:=@{}<>-]|\w)", text)
+    return {word for word in found if word in vocabulary} - _DATA
+
+
+@pytest.fixture(scope="module")
+def vocabulary(tool: ModuleType) -> set[str]:
+    """Words that the disguise changes, so that a plain one was not reached."""
+    texts = [text for entry in tool.extracted() if entry.id for text in tool._texts(entry.id)]
+    every = {word for text in texts for word in re.findall(r"\b[a-z]{4,}\b", text)}
+    return {word for word in every if tool.disguised(word).rstrip("~") != word}
+
+
+@pytest.mark.usefixtures("speaking")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["plan", "--help"],
+        ["watch", "--help"],
+        ["fleet", "snapshot", "--help"],
+        ["plan", "qwen3-8b", "--on", "rtx 4090, ryzen 9 7950x, 64gb"],
+        ["plan", "deepseek-r1", "--on", "rtx 4090, 2x xeon platinum 8480+, 1tb", "--explain"],
+        ["plan", "llama-3.1-405b", "--on", "rtx 3060 12gb, core i5-13600k, 32gb"],
+        ["fit", "--on", "rtx 3060 12gb, core i5-13600k, 32gb", "--top", "3"],
+        ["check", "--on", "4x rtx 4090, 2x xeon platinum 8480+, 8x32GB ddr5", "--all"],
+        ["topology", "--on", "2x h100 sxm, 2x xeon platinum 8480+"],
+        ["compare", "rtx 4090, ryzen 9 7950x, 64gb", "rtx 3090, ryzen 9 5950x, 64gb", "-m", "qwen3-8b"],
+        ["resolve", "qwen3-32b", "no-such-model-at-all"],
+    ],
+)
+def test_nothing_but_data_is_left_in_english(arguments: list[str], vocabulary: set[str]) -> None:
+    done = CliRunner().invoke(cli, arguments)
+    assert "~" in done.output
+    lines = [
+        line for line in done.output.splitlines() if not line.lstrip().startswith(("wellfed ", "llama-server ", "$"))
+    ]
+    assert _plain_words("\n".join(lines), vocabulary) == set(), done.output
