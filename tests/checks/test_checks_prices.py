@@ -45,8 +45,13 @@ def test_no_repair_makes_a_plan_slower():
         assert min(cost.decode_tok_s, cost.prefill_tok_s, cost.ttft_s, cost.load_s) >= 0, witness.finding.id
 
 
-def test_the_page_is_what_the_script_writes():
-    assert (ROOT / "docs" / "check-prices.md").read_text(encoding="utf-8") == check_prices.page()
+def test_the_page_has_every_check_with_its_price_or_why_not():
+    """Its figures are held by `scripts/generate_docs.py --check`: they move with every calibration."""
+    page = (ROOT / "docs" / "check-prices.md").read_text(encoding="utf-8")
+    for each in ALL:
+        row = next(line for line in page.splitlines() if line.startswith(f"| [{each.id}]"))
+        assert (str(each.unpriced) in row) == (each.id not in check_prices.witnesses())
+    assert f"{len(check_prices.witnesses())} of {len(ALL)} checks have a price" in page
 
 
 def peers(works: bool | None, name: str = "rtx a6000", count: int = 2) -> Machine:
