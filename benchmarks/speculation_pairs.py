@@ -45,7 +45,7 @@ def acceptance_of(text: str) -> float | None:
 
 
 def predicted(row: dict[str, str]) -> float:
-    """Tokens/s with drafts against without. Raises WellfedError, or ValueError with a reason, where none can be told."""
+    """Tokens/s with drafts against without. Raises WellfedError, or ValueError with a reason, where there is none."""
     engine, method = engine_of(row["engine"]), row["method"].lower()
     if engine is None:
         raise ValueError(f"engine {row['engine']}")
