@@ -10,15 +10,17 @@ from wellfed.catalog.model_formats import by_label
 from wellfed.catalog.model_names import LONGEST
 from wellfed.catalog.models import Entry, by_id
 from wellfed.catalog.name_words import parse, plain
+from wellfed.catalog.ollama_files import default_of
 from wellfed.catalog.other_kinds import NotALanguageModel
 from wellfed.errors import UnknownName, Unsupported, WellfedError
 from wellfed.identity import NamedModel, identify
-from wellfed.message import sentence
+from wellfed.message import message, sentence
 from wellfed.models.checkpoint_formats import GGUF
 from wellfed.models.counts import Counts, counts
 from wellfed.models.file_size import file_size
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation
+from wellfed.models.quantisation_names import quantisation
 from wellfed.models.tensor import Part
 from wellfed.provenance import Assumption
 
@@ -102,8 +104,9 @@ _CHECK = sentence("resolution.check-path", "check the path and its permissions")
 def _facts(text: str, named: NamedModel) -> Resolved:
     if named.model is None:
         return _published(text, named)
+    served = _served(text, named)
     count = counts(named.model)
-    form, size, loaded, spread = _size(named, named.model)
+    form, size, loaded, spread = _size(replace(named, quantisation=served) if served else named, named.model)
     return Resolved(
         text=shown(text),
         id=plain(named.id),
@@ -120,8 +123,22 @@ def _facts(text: str, named: NamedModel) -> Resolved:
         weight_bytes_range=spread,
         how=named.how.value,
         source=named.source,
-        assumptions=(*named.assumptions, *(Assumption(note, "") for note in named.model.notes)),
+        assumptions=(*named.assumptions, *_file_of(text, served), *(Assumption(one, "") for one in named.model.notes)),
     )
+
+
+def _served(text: str, named: NamedModel) -> Quantisation | None:
+    """The file that a tag of Ollama's library means where it names none."""
+    silent = named.weights is None and named.quantisation is None and not named.format
+    usual = default_of(text) if silent else None
+    return quantisation(usual).made_by("ollama") if usual else None
+
+
+def _file_of(text: str, served: Quantisation | None) -> tuple[Assumption, ...]:
+    if served is None:
+        return ()
+    told = message("resolve.served-as", "{name} is served as {format}", name=shown(text), format=served.label)
+    return (Assumption(str(told), sentence("resolution.ollama-file", "Ollama's library serves that file for the tag")),)
 
 
 def _total(entry: Entry | None, count: Counts) -> int:
@@ -187,7 +204,8 @@ def _published(text: str, named: NamedModel) -> Resolved:
     total = (entry.total_parameters if entry else None) or parameters
     many = named.format is None and parse(text).is_gguf  # a repository of many sizes
     native = by_label(entry.native_quantisation) if entry and not named.format and not many else None
-    chosen = named.quantisation or native
+    served = _served(text, named)
+    chosen = named.quantisation or served or native
     held = parameters if chosen and chosen.family == GGUF and parameters else total  # towers have files of their own
     size = None if held is None or chosen is None else round(held * _bits(chosen, held, bool(_active(entry))) / 8)
     stored = _stored(named, chosen) if chosen else None
@@ -207,7 +225,7 @@ def _published(text: str, named: NamedModel) -> Resolved:
         weight_bytes_range=None if size is None or stored else _around(size),
         how=named.how.value,
         source=named.source,
-        assumptions=named.assumptions,
+        assumptions=(*named.assumptions, *_file_of(text, served)),
     )
 
 

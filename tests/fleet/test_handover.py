@@ -460,6 +460,27 @@ class TestPlans:
         with pytest.raises(Unsupported):
             plan_export(planned("two kinds"), "llm-d")
 
+    def test_prefill_and_decode_apart(self) -> None:
+        from wellfed.nouns.layout import Engine
+        from wellfed.nouns.workload import PRESETS
+
+        load = replace(PRESETS["chat"], ttft_target_s=3.0, tpot_target_s=0.04)
+        options = FleetOptions(machines=((4, "8x h100, 2x xeon 8480+"),), network="400g x8 rails", rate=10.0,
+                               workload=load, engines=(Engine.VLLM,), disaggregate=True)  # fmt: skip
+        plan = fleet_plan("qwen3-32b", options)
+        assert plan.splits
+        cell, cells = plan.splits[0].cell, plan.splits[0].cells
+        (service,) = documents(plan_export(plan, "kserve"))
+        Draft202012Validator(KSERVE).validate(service)
+        against("llmisvc", "LLMInferenceService", [service])
+        assert service["spec"]["replicas"] == cells * cell.decode_workers
+        assert service["spec"]["prefill"]["replicas"] == cells * cell.prefill_workers
+        (values,) = documents(plan_export(plan, "llm-d"))
+        assert values["prefill"]["create"] and values["prefill"]["replicas"] == cells * cell.prefill_workers
+        for role in ("prefill", "decode"):
+            assert "--kv-transfer-config" in values[role]["containers"][0]["args"]
+            assert values[role]["parallelism"]["tensor"] == cell.decode.worker_gpus
+
     def test_from_the_command_line(self) -> None:
         words = ["fleet", "plan", "qwen3-8b", "--machines", "1=a100 80gb, epyc 7543", "--engine", "vllm"]
         done = RUN.invoke(cli, [*words, "--export", "keda"])

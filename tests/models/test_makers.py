@@ -57,3 +57,19 @@ def test_ollama_counts_what_sees_as_part_of_the_file(tag: str, gigabytes: float)
     (answer,) = resolve([tag])
     assert isinstance(answer, Resolved) and answer.weight_bytes
     assert answer.weight_bytes / 1e9 == pytest.approx(gigabytes, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("tag", "label", "size"),
+    [
+        ("qwen3:8b", "Q4_K_M", 5.2), ("llama3:8b", "Q4_0", 4.7), ("llama3.2:1b", "Q8_0", 1.3),
+        ("deepseek-r1:32b", "Q4_K_M", 20), ("ollama run llama3.3:70b", "Q4_K_M", 43), ("granite3.3:8b", "Q4_K_M", 4.9),
+        ("gpt-oss:20b", "MXFP4 experts, rest BF16", 14), ("kimi-k2:1t-cloud", "FP8", 1029),
+    ],
+)  # fmt: skip
+def test_a_tag_without_a_quantisation_is_the_file_that_ollama_serves(tag: str, label: str, size: float) -> None:
+    answer = resolve([tag])[0]
+    assert isinstance(answer, Resolved)
+    assert answer.format == label
+    assert answer.weight_bytes == pytest.approx(size * 1e9, rel=0.04)
+    assert any("served as" in one.text for one in answer.assumptions) == label.startswith("Q")

@@ -64,7 +64,8 @@ def test_counts_are_the_models_own(identity: str) -> None:
         ("Qwen3-30B-A3B UD-Q4_K_XL", "qwen3-30b-a3b", "ud-q4_k_xl"),
         ("bartowski/Meta-Llama-3.1-8B-Instruct-GGUF", "llama-3.1-8b", None),
         ("Qwen_Qwen3-8B-Q4_K_M.gguf", "qwen3-8b", "q4_k_m"),
-        ("nvidia/DeepSeek-V3.1-NVFP4", "deepseek-v3.1", "nvfp4-ffn"),
+        ("nvidia/DeepSeek-V3.1-NVFP4", "deepseek-v3.1", "nvfp4"),  # its own size is known
+        ("nvidia/DeepSeek-V3-0324-NVFP4", "deepseek-v3-0324", "nvfp4-ffn"),
         ("gemma3:27b-it-q4_K_M", "gemma-3-27b", "q4_k_m"),
         ("Kimi-K2.6 1T", "kimi-k2.6", None),
         ("gpt-oss-120b MXFP4", "gpt-oss-120b", "mxfp4-experts"),

@@ -57,7 +57,7 @@ _FORMATS: list[tuple[str, dict[str, object], str, str]] = [
     ("HQQ", {"quant_method": "hqq", "quant_config": {"weight_quant_params": {"nbits": 3, "group_size": 64}}},
      "int3", "HQQ3-G64"),
     ("AQLM", {"quant_method": "aqlm", "num_codebooks": 1, "nbits_per_codebook": 16, "in_group_size": 8},
-     "aqlm", "AQLM2"),
+     "aqlm", "AQLM2-1x16"),
     ("VPTQ", {"quant_method": "vptq", "config_for_layers": {"q": {"vector_lens": [-1, 8], "num_centroids": [-1, 65536],
      "num_res_centroids": [-1, 256]}}}, "vptq", "VPTQ3.000"),
     ("torchao INT4", {"quant_method": "torchao", "quant_type": {"default": {"_type": "Int4WeightOnlyConfig",

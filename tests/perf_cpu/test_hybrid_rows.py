@@ -6,7 +6,7 @@ import pytest
 
 from wellfed.accuracy.case import Case, Row, Skipped
 from wellfed.accuracy.hybrid_machine import machine_of, parse_ram, socket_count
-from wellfed.accuracy.hybrid_notes import bound_nodes, lengths, numa_policy
+from wellfed.accuracy.hybrid_notes import bound_nodes, build_day, built, lengths, numa_policy
 from wellfed.accuracy.rows_hybrid import interpret
 from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, NumaPolicy, Offload
 from wellfed.nouns.plan import Request
@@ -188,3 +188,33 @@ def test_a_binding_to_some_nodes_leaves_their_cores_and_channels() -> None:
     bound = machine_of(row(**cells, notes="tg; numactl -N -m node 2"), use_gpus=False, use_cpu=True)
     assert [socket.channels for socket in whole.sockets] == [8, 8]
     assert [(socket.channels, socket.cores) for socket in bound.sockets] == [(4, 28), (4, 28)]
+
+
+@pytest.mark.parametrize(
+    ("engine", "version", "day"),
+    [
+        ("llama.cpp", "2024-11", "2024-11-15"),
+        ("llama.cpp", "2025-12-15", "2025-12-15"),
+        ("llama.cpp", "b5616", "2025-06-09"),
+        ("llama.cpp", "ba6f62eb (4008)", "2024-11-01"),
+        ("ik_llama.cpp", "c17d8425 (3902)", "2025-10-02"),  # a count of its own: the report's day
+        ("llama.cpp", "", "2025-10-02"),
+    ],
+)
+def test_the_day_of_a_build(engine: str, version: str, day: str) -> None:
+    assert built(row(engine=engine, engine_version=version, source="somewhere (2025-10-02)")) == day
+
+
+def test_builds_between_known_ones_are_of_days_between() -> None:
+    days = [build_day(number) for number in range(1000, 12000, 250)]
+    assert days == sorted(days)
+    assert len(set(days)) > 35
+    assert build_day(8255) < build_day(8700) < build_day(9187)
+
+
+def test_memory_bound_to_a_node_leaves_all_cores() -> None:
+    bound = {"cpu": "2x Xeon Gold 6430, 4 NUMA nodes", "notes": "tg128; threads=32; numactl -m 0"}
+    memory = machine_of(row(**bound), use_gpus=False, use_cpu=True)
+    both = machine_of(row(**{**bound, "notes": "tg128; threads=32; numactl -N 0 -m 0"}), use_gpus=False, use_cpu=True)
+    assert memory.sockets[0].channels == both.sockets[0].channels == 4
+    assert (memory.sockets[0].cores, both.sockets[0].cores) == (32, 16)

@@ -34,7 +34,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         save(node, folder / f"{label}.tar.gz")
     (folder / "node-0009.tar.gz").write_bytes(b"no archive")
     grid = grid_of(fleet_check(folder, workers=1), "2026-11-29 10:00")
-    with TestClient(create_app(Settings(workers=1), grid), base_url=BASE) as made:
+    with TestClient(create_app(Settings(workers=1), fleet=grid), base_url=BASE) as made:
         yield made
 
 
@@ -73,7 +73,7 @@ def test_what_a_snapshot_says_is_no_markup() -> None:
 
     hostile = Node("<script>alert(1)</script>", why=message("x.y", "{why}", why="<img src=x onerror=alert(1)>"))
     grid = grid_of(Fleet((hostile,), (), ()), "now")
-    with TestClient(create_app(Settings(workers=1), grid), base_url=BASE) as made:
+    with TestClient(create_app(Settings(workers=1), fleet=grid), base_url=BASE) as made:
         text = made.get("/fleet").text
     assert "<script>alert" not in text and "<img src=x" not in text
     assert "&lt;script&gt;" in text

@@ -33,7 +33,7 @@ from wellfed.perf.hybrid import (
     threads_of,
 )
 from wellfed.perf.kernels import cpu_engine
-from wellfed.perf.local import local_times
+from wellfed.perf.local import Times, latencies, local_times
 from wellfed.perf.numa import CpuShare, cpu_share
 from wellfed.perf.ops import RECURRENT, Step
 
@@ -156,7 +156,8 @@ class Rows:
         link = (split.streamed_bytes, raw_link_bytes_per_s(request.machine), ram_bytes_per_s(request.machine))
         share = cpu_share(request.machine, request.layout, threads_of(request.layout, step)) if split.cpu else None
         works = [self._work(work, share, request) for work in split.cpu] if share else []
-        return tokens, repeats, gpu_s, link, split.crossings, works
+        spoken = tokens / _over_the_request(times, request) if case.whole_request else tokens
+        return spoken, repeats, gpu_s, link, split.crossings, works
 
     def _work(self, work: Work, share: CpuShare, request: Request) -> tuple[float, ...]:
         layout = request.layout
@@ -190,6 +191,12 @@ class Rows:
         step_s += self.crossings * calibration.value("hybrid", "crossing_us") * 1e-6
         speeds: Vector = self.tokens / (self.gpu_s + self.repeats * step_s)
         return speeds
+
+
+def _over_the_request(times: Times, request: Request) -> float:
+    """How much longer than its answer's steps a request is, for rows that time the whole of it."""
+    first, each = latencies(times, request.workload)
+    return 1 + first / (request.workload.output_tokens * each)
 
 
 class _Remembered:

@@ -16,7 +16,7 @@ from wellfed.accuracy.serving_stack import Aggregated, Disaggregated
 from wellfed.errors import WellfedError
 from wellfed.nouns.calibration import Calibration, Fact, Residual
 from wellfed.perf.doubt import vendor_key
-from wellfed.perf.serving.doubt import kind_measured, nearness
+from wellfed.perf.serving.doubt import kind_measured, nearness, sources_key
 from wellfed.perf.serving.estimate import THROUGHPUT
 from wellfed.perf.serving.formats import gpu_of
 
@@ -55,10 +55,9 @@ _COMMON = (
     Parameter("reduce_s", 7e-6, 5e-7, 3e-5, 0.3),
     Parameter("reduce_hop_s", 1.2e-6, 1e-8, 1e-5, 0.5),
     Parameter("link_fraction", 0.45, 0.1, 0.93, 0.3),
+    Parameter("bus_fraction", 0.75, 0.1, 0.93, 0.15),
     Parameter("exchange_s", 1e-5, 1e-6, 1e-4, 0.7),
     Parameter("clumping", 0.5, 0.02, 3.0, 0.5),
-    Parameter("handover_s", 0.1, 0.01, 1.0, 0.7),
-    Parameter("kv_transfer_fraction", 0.3, 0.01, 1.0, 1.0),
     Parameter("step_s", 1.2e-3, 1e-6, 1e-2, 0.15),
     Parameter("sequence_s", 8e-6, 1e-7, 2e-4, 0.5),
     Parameter("request_s", 0.008, 0.001, 0.1, 0.3),
@@ -81,12 +80,18 @@ _FACTORS = (
 # Memory reads alike everywhere but where rows say otherwise.
 _TIED = frozenset(
     {"compute_factor.hopper", "compute_factor.cdna3", "compute_factor.blackwell-gddr", "kernel_factor.halved"}
-    | {f"memory_factor.{kind}" for kind in ("ampere", "ada", "lpddr", "gddr", "amd", "cdna3", "halved")}
+    | {f"memory_factor.{kind}" for kind in ("ampere", "ada", "lpddr", "gddr", "amd", "cdna3", "halved", "huawei")}
 )
 # GeForce cards' data sheets count FP16 with FP32 sums at half the rate: they reach more of it than server parts do.
 _STARTS = {"compute_factor.halved": 1.4, "kernel_factor.amd": 2.0, "kernel_factor.huawei": 2.5}
-# Held: no row, or six, tells them.
-FIXED = {"serving.expert_bandwidth_fraction": 1.0, "serving.compute_fraction.int8": 0.5}
+# Held: no row, or six, tells them; handing over is what rows that tell their workers leave at low load.
+FIXED = {
+    "serving.expert_bandwidth_fraction": 1.0,
+    "serving.compute_fraction.int8": 0.5,
+    "serving.handover_s": 0.1,
+    "serving.kv_transfer_fraction": 0.34,
+    "serving.sglang.group_wait_steps": 5.0,
+}
 # What launching takes under another framework than CUDA's.
 _LAUNCHED = (Parameter("launch_factor.huawei", 2.0, 0.5, 10.0, 0.5),)
 # What vendors' tuning gains over what people install: of kernels for the matrix units, of their number, of reads.
@@ -98,7 +103,7 @@ _TUNED = (
 ENGINES = ("vllm", "sglang", "tensorrt-llm")
 _SUBMITTED = "serving.compute_factor.submitted"
 _SUBMISSIONS = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6)  # how much more of the peak such submissions may reach
-_NEAR = ("tuned", "at once", "near", "far")
+_NEAR = ("tuned", "few sources", "alone", "shared", "crowded", "at once", "near", "far")
 _TOLERANCE, _ROUGH = 1e-5, 1e-3  # of the whole fit, and of those that leave rows out and start where it ended
 _MOVED = 0.9  # of a prior's width: a parameter whose doubt is more is its prior
 _SOURCE = "serving tables"
@@ -114,7 +119,7 @@ def parameters() -> tuple[Parameter, ...]:
     kinds = [(name, replace(one, start=_STARTS.get(name, one.start))) for name, one in kinds if name not in _TIED]
     named += [(f"serving.{name}", one) for name, one in kinds]
     named += [(f"serving.{one.name}", one) for one in (*_LAUNCHED, *_TUNED)]
-    return tuple(Parameter(name, o.start, o.low, o.high, o.prior_sigma) for name, o in named)
+    return tuple(Parameter(name, o.start, o.low, o.high, o.prior_sigma) for name, o in named if name not in FIXED)
 
 
 def folders(folder: Path) -> list[Path]:
@@ -189,7 +194,7 @@ class Fit:
             found[one.name] = Fact(origin, rows[one.name], round(given[one.name], 3), _SOURCE)
         return found
 
-    def residuals(self, predicted: Vector, seen: Vector) -> dict[str, Residual]:
+    def residuals(self, predicted: Vector, seen: Vector, values: Mapping[str, float]) -> dict[str, Residual]:
         """Errors by class, outliers excepted; of latencies also by how near the rows are to those of other sources.
 
         `predicted` by fits that leave sources out, a sixth of the rows at a time, `seen` by the whole fit. One more
@@ -199,13 +204,14 @@ class Fit:
 
         found = {}
         names = np.array([case.cls if not case.outlier else "" for case in self.cases])
-        near = np.array([self._nearness(case) for case in self.cases])
+        crowds = dict(zip(map(id, self.aggregated.cases), self.aggregated.crowds({**FIXED, **values}), strict=True))
+        near = np.array([self._nearness(case, float(crowds.get(id(case), 0.0))) for case in self.cases])
         for name in _WEIGHTS:
             for kind, chosen in [("", names == name), *((f" {k}", (names == name) & (near == k)) for k in _NEAR)]:
                 if chosen.any() and not (kind and name.startswith(SPLIT)):
                     # of the next source, whoever it is: each source weighs the same, how many rows it has
                     groups = [one.source for one, kept in zip(self.cases, chosen, strict=True) if kept]
-                    equal = groups if name.endswith("tpot") and kind in {" near", " far", " at once"} else None
+                    equal = groups if name.endswith("tpot") and kind and kind != " tuned" else None
                     out, whole = (residual(self.measured[chosen], one[chosen], equal) for one in (predicted, seen))
                     found[f"{name}{kind}"] = replace(out, sigma=round((out.sigma * whole.sigma) ** 0.5, 4))
         return found
@@ -214,22 +220,26 @@ class Fit:
         """Rows by engine and kind of GPU, and by vendor."""
         known = [case.request for case in self.cases if case.request and not case.outlier]
         vendors = Counter(vendor_key(gpu_of(one.machine).vendor, one.layout.engine) for one in known)
-        return dict(Counter(kind_measured(one) for one in known) + vendors)
+        pairs = {(sources_key(c.request), c.source) for c in self.cases if c.request and not c.outlier}
+        sources = Counter(key for key, _ in pairs)
+        return dict(Counter(kind_measured(one) for one in known) + vendors + sources)
 
-    def _nearness(self, case: Case) -> str:
+    def _nearness(self, case: Case, crowd: float) -> str:
         """Of a row as if its own source were not known."""
         if case.request is None:
             return ""
-        kind = kind_measured(case.request)
-        rows = sum(1 for one in self._sources(kind) if one != case.source)
-        return nearness(case.request, rows)
+        others = [one for one in self._sources(kind_measured(case.request)) if one != case.source]
+        sources = set(self._sources(sources_key(case.request))) - {case.source}
+        return nearness(case.request, case.metric[:4], len(others), len(sources), crowd)
 
-    def _sources(self, kind: str) -> list[str]:
+    def _sources(self, key: str) -> list[str]:
+        """The sources of the rows of a kind, or of a vendor, row by row."""
         if not self._by_kind:
             for case in self.cases:
                 if case.request and not case.outlier:
-                    self._by_kind.setdefault(kind_measured(case.request), []).append(case.source)
-        return self._by_kind.get(kind, [])
+                    for name in (kind_measured(case.request), sources_key(case.request)):
+                        self._by_kind.setdefault(name, []).append(case.source)
+        return self._by_kind.get(key, [])
 
 
 def _held() -> dict[str, Fact]:
@@ -307,5 +317,5 @@ def refit(folder: Path) -> Calibration:
     source = "refit of serving.csv; sigmas with sources left out; MLPerf rows choose one factor and their own sigmas"
     fitted = with_submitted(folder, Calibration("serving", values, source=source, facts=found.facts(whole) | _held()))
     left_out, seen = found.left_out(units(found.cases), whole), found.predict(whole)
-    sigmas = found.residuals(left_out, seen) | throughput_residuals(folder, fitted)
+    sigmas = found.residuals(left_out, seen, whole) | throughput_residuals(folder, fitted)
     return replace(fitted, residuals=sigmas, support=found.support())

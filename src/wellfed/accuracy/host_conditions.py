@@ -61,6 +61,7 @@ class Condition:
     huge_pages: bool | None = None
     graphs: bool | None = None
     nvlink: bool | None = None
+    peers: bool | None = None
     by_rows: bool | None = None
     experts_on_cpu: int | None = None
     ubatch: int | None = None
@@ -181,6 +182,10 @@ def _switches(text: str) -> dict[str, Any]:
         found["nvlink"] = False
     elif "nvlink" in words:
         found["nvlink"] = not re.search(r"p2p_disable", words)
+    if re.search(r"p2p_disable|no p2p|p2p (?:off|disabled)", words):
+        found["peers"] = False
+    elif re.search(r"p2p (?:on|enabled)|patched p2p|\d, p2p\b|^p2p ", words):
+        found["peers"] = True
     if re.search(r"row\)?[- ]split", words):
         found["by_rows"] = True
     if re.search(r"4 kib pages|no huge pages", words):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from wellfed.accuracy.case import Row
-from wellfed.accuracy.hybrid_notes import bound_nodes, certain, nodes_told, note, threads
+from wellfed.accuracy.hybrid_notes import bound_nodes, certain, cores_bound, nodes_told, note, threads
 from wellfed.catalog.generations import cpu_of_generation
 from wellfed.catalog.hardware import cpu as cpu_spec
 from wellfed.catalog.hardware import gpu_list
@@ -146,15 +146,16 @@ def _sockets(cpu_text: str, ram: Ram) -> tuple[Socket, ...]:
 
 
 def _within(row: Row, sockets: tuple[Socket, ...]) -> tuple[Socket, ...]:
-    """The sockets with what a binding to some of their NUMA nodes leaves: cores and channels of these nodes."""
+    """The sockets with what a binding to some of their NUMA nodes leaves: their channels, and their cores if bound."""
     bound, nodes = bound_nodes(row), nodes_told(row)
     if not bound or nodes <= len(sockets):
         return sockets
     share = min(1.0, bound * len(sockets) / nodes)
+    busy = share if cores_bound(row) else 1.0
     return tuple(
         replace(
             one,
-            cores=_at_least(max(1, round((one.cores or 1) * share)), one.cpu, threads(row)),
+            cores=_at_least(max(1, round((one.cores or 1) * busy)), one.cpu, threads(row)),
             channels=max(1, round((one.channels or 1) * share)),
         )
         for one in sockets

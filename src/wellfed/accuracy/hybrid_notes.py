@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 from wellfed.accuracy.case import Row
 from wellfed.nouns.layout import Engine, NumaPolicy
@@ -19,6 +21,14 @@ _ENGINES = {
 }
 _SHORT_PROMPT = 32  # "short": a question of one line
 _DATE = re.compile(r"\b(20\d\d-\d\d-\d\d)\b")
+_VERSION_DATE = re.compile(r"(20\d\d)-(\d\d)(?:-(\d\d))?$")
+_BUILD_NUMBER = re.compile(r"\bb(\d{4,5})\b|\((\d{4,5})\)")
+# Days of llama.cpp's builds. Source: dates of its releases on GitHub.
+_BUILDS = (
+    (1600, "2023-12-03"), (2800, "2024-05-06"), (4008, "2024-11-01"), (4398, "2024-12-30"), (5000, "2025-03-31"),
+    (5616, "2025-06-09"), (6413, "2025-09-07"), (7199, "2025-11-29"), (8255, "2026-03-09"), (9187, "2026-05-16"),
+    (10068, "2026-07-19"), (10970, "2026-09-14"), (11209, "2026-09-26"),
+)  # fmt: skip
 _GPU_WORDS = re.compile(r"\b(cuda|gpu|vulkan|metal|mmq|cublas|hip|rocm)\b", re.IGNORECASE)
 _CPU_WORDS = re.compile(r"\b(cpu|avx2|avx512|zen4|zen5|neon|arm_neon)\b", re.IGNORECASE)
 
@@ -54,9 +64,26 @@ def offload_text(row: Row) -> str:
 
 
 def built(row: Row) -> str:
-    """The day of the report, as the day of its build; empty when unknown."""
+    """The day of the build: told, by llama.cpp's build number, or the day of the report; empty when unknown."""
+    version = row.text("engine_version")
+    told = _VERSION_DATE.match(version)
+    if told:
+        return f"{told[1]}-{told[2]}-{told[3] or '15'}"
+    number = _BUILD_NUMBER.search(version) if engine_of(row) is Engine.LLAMA_CPP else None
+    if number:
+        return build_day(int(number[1] or number[2]))
     found = _DATE.search(row.text("source"))
     return found[1] if found else ""
+
+
+def build_day(number: int) -> str:
+    """The day of llama.cpp's build of this number, between the known ones around it: some ten builds a day."""
+    numbers = [one for one, _ in _BUILDS]
+    place = min(max(bisect(numbers, number), 1), len(_BUILDS) - 1)
+    (low, first), (high, last) = _BUILDS[place - 1], _BUILDS[place]
+    days = (date.fromisoformat(last) - date.fromisoformat(first)).days
+    share = min(max((number - low) / (high - low), 0.0), 1.0)
+    return (date.fromisoformat(first) + timedelta(days=round(days * share))).isoformat()
 
 
 def lengths(row: Row, decode: bool) -> Lengths:
@@ -132,6 +159,11 @@ def bound_nodes(row: Row) -> int:
     if first_last:
         return int(first_last[2]) - int(first_last[1]) + 1
     return len(re.findall(r"\d+", found[1]))
+
+
+def cores_bound(row: Row) -> bool:
+    """Whether the threads are bound to nodes too, not the memory alone."""
+    return bool(re.search(r"cpunodebind|cpubind|-n\b", _binding(row)))
 
 
 def nodes_told(row: Row) -> int:

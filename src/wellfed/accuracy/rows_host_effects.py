@@ -16,7 +16,7 @@ from wellfed.catalog.hardware import cpu as cpu_spec
 from wellfed.catalog.hardware import gpu as gpu_spec
 from wellfed.catalog.models import model as named
 from wellfed.errors import WellfedError
-from wellfed.hardware.machine import Gpu, GpuLink, Machine, Origin, Socket
+from wellfed.hardware.machine import Gpu, GpuLink, Machine, Origin, PeerAccess, Socket
 from wellfed.hardware.parts import CpuSpec
 from wellfed.message import sentence
 from wellfed.models.ffn import MoeFfn
@@ -44,11 +44,7 @@ _UNSAID: Mapping[str, str] = {
         "rows-host-effects.which-pages-page", "which pages the page cache holds where is not told by a layout"
     ),
     "engine": sentence("rows-host-effects.another-engine", "another engine, not another host"),
-    "gpu_p2p": sentence("rows-host-effects.peer-peer-drivers", "peer-to-peer drivers are no part of a layout"),
-    "gpu_p2p_latency": sentence("rows-host-effects.peer-peer-drivers", "peer-to-peer drivers are no part of a layout"),
-    "p2p_prefill": sentence("rows-host-effects.peer-peer-drivers", "peer-to-peer drivers are no part of a layout"),
-    "p2p_layer_split": sentence("rows-host-effects.peer-peer-drivers", "peer-to-peer drivers are no part of a layout"),
-    "p2p_tok_s": sentence("rows-host-effects.peer-peer-drivers", "peer-to-peer drivers are no part of a layout"),
+    "gpu_p2p_latency": sentence("rows-host-effects.copies-between-gpus-2", "copies between GPUs are not predicted"),
     "pcie_p2p": sentence("rows-host-effects.copies-between-gpus-2", "copies between GPUs are not predicted"),
     "nvlink_p2p": sentence("rows-host-effects.copies-between-gpus-2", "copies between GPUs are not predicted"),
     "acs_iommu": sentence(
@@ -192,18 +188,22 @@ def _requests(row: Row) -> tuple[Request, Request]:
     general = read(f"{row.text('before')} ; {source}", Condition())
     general = read(f"{notes} ; {row.text('unit')}", replace(general, users=None))
     shared = replace(general, numa=None, threads=None, watts=None, link=None, graphs=None, huge_pages=None)
-    shared = replace(shared, nvlink=None, by_rows=None, experts_on_cpu=None, ubatch=None)
+    shared = replace(shared, nvlink=None, peers=None, by_rows=None, experts_on_cpu=None, ubatch=None)
+    if re.match("gpu_p2p|p2p_|nvlink", row.text("effect")):  # what an earlier row ran says nothing of who exchanges
+        shared = replace(shared, engine=read(f"{source} ; {notes}", Condition()).engine)
     first = read(a_text, shared)
     second = read(b_text, first)
     first = _filled(first, second)
     effect = row.text("effect")
-    _sayable(effect, f"{a_text} {b_text} {notes}", first, second)
+    _sayable(effect, row.text("unit"), f"{a_text} {b_text} {notes}", first, second)
     return _request(first, effect), _request(second, effect)
 
 
-def _sayable(effect: str, text: str, first: Condition, second: Condition) -> None:
+def _sayable(effect: str, unit: str, text: str, first: Condition, second: Condition) -> None:
     """Raises _Unsaid for pairs whose difference no layout holds."""
     words = text.lower()
+    if re.search(r"\bgb/s|\bus\b", unit.lower()):
+        raise _Unsaid(sentence("rows-host-effects.copies-between-gpus-2", "copies between GPUs are not predicted"))
     if unknown := _unknown(first, second):
         raise _Unsaid(sentence("rows-host-effects.unknown-model", "unknown model: {unknown}", unknown=unknown))
     if re.search(r"also chang|also differ|version also|confounded|different rigs|\+ vm together|vm together", words):
@@ -313,7 +313,8 @@ def _machine(said: Condition) -> Machine:
         for index in range(0, count - 1, 2)
         if said.nvlink and said.gpu
     )
-    return Machine("pair", Origin.PARTS, sockets, gpus=gpus, gpu_links=links)
+    peers = tuple(PeerAccess(index, index + 1, said.peers) for index in range(count - 1) if said.peers is not None)
+    return Machine("pair", Origin.PARTS, sockets, gpus=gpus, gpu_links=links, peers=peers)
 
 
 def _socket(index: int, said: Condition) -> Socket:

@@ -48,7 +48,12 @@ _CAMPAIGN_CROWD = 16  # clients from which its SGLang on Blackwell looks for req
 _REACHABLE = 0.8  # of the data sheet's FLOP/s: more has never been shown over a whole serving run
 # Rows that name one worker a pool and no batch sum up deployments of several workers. What they leave out is taken as
 # follows: (clients per decode GPU up to here, workers, tokens drafted by models with prediction heads of their own).
-_UNTOLD = ((8.0, 2, 2), (64.0, 2, 1), (float("inf"), 4, 0))
+_UNTOLD = {
+    Engine.TENSORRT_LLM: ((8.0, 2, 2), (64.0, 2, 1), (float("inf"), 4, 0)),
+    Engine.SGLANG: ((2.0, 2, 2), (64.0, 2, 1), (float("inf"), 4, 0)),
+}
+_UNTOLD_ELSE = ((64.0, 2, 0), (float("inf"), 4, 0))
+_UNTOLD_WIDE_CROWD = 8.0  # clients per decode GPU up to which wide workers of TensorRT-LLM draft one token
 _UNTOLD_OTHERS = 2  # workers of models without
 _UNTOLD_WIDEST = 16  # GPUs; larger workers are told whole
 _UNTOLD_ACCEPTANCE = 0.75
@@ -258,9 +263,10 @@ def _split_layout(
     workers, firsts = second.workers, first.workers
     guess: Speculation | None = None
     matched: tuple[tuple[str, str], ...] = ()
-    if second.batch is None:
+    campaign = _CAMPAIGN in row.text("notes")
+    if second.batch is None and campaign:
         matched = (("prefill_matched", "1"),)  # whoever sums workers up made the pools for each other
-        workers, guess = _untold_workers(model, second.degrees.tensor, clients)
+        workers, guess = _untold_workers(engine, model, second.degrees.tensor, clients)
         firsts = workers
         first, second = _untold(first, model, clients), _untold(second, model, clients)
     layout = _layout(engine, kind, second.degrees, clients)
@@ -276,19 +282,22 @@ def _split_layout(
         gpus=gpus + second.degrees.tensor * workers,
         data_parallel=workers,
         prefill_gpus=gpus,
-        options=(*ways, *matched, *TUNED),
+        options=(*ways, *matched, *(TUNED if campaign else ())),
         speculation=guess,
     )
     return layout, clients
 
 
-def _untold_workers(model: Model, gpus: int, clients: int) -> tuple[int, Speculation | None]:
+def _untold_workers(engine: Engine, model: Model, gpus: int, clients: int) -> tuple[int, Speculation | None]:
     """How many workers there were, and with what speculation."""
+    each, itself = clients / gpus, _drafts_itself(model)
     if gpus > _UNTOLD_WIDEST:
-        return 1, None
-    if not _drafts_itself(model):
+        drafting = itself and engine is Engine.TENSORRT_LLM and each <= _UNTOLD_WIDE_CROWD
+        return 1, _drafting(1, _UNTOLD_ACCEPTANCE) if drafting else None
+    if not itself:
         return _UNTOLD_OTHERS, None
-    workers, drafts = next((count, tokens) for most, count, tokens in _UNTOLD if clients / gpus <= most)
+    table = _UNTOLD.get(engine, _UNTOLD_ELSE)
+    workers, drafts = next((count, tokens) for most, count, tokens in table if each <= most)
     return workers, _drafting(drafts, _UNTOLD_ACCEPTANCE)
 
 

@@ -12,7 +12,7 @@ from wellfed.perf.serving.disaggregation import split
 from wellfed.perf.serving.estimate import pools, shape_for
 from wellfed.perf.serving.formats import formats, gpu_of, kinds
 from wellfed.perf.serving.knobs import Keys, Knobs, bounded, keys
-from wellfed.perf.serving.load import serve
+from wellfed.perf.serving.load import others, serve
 from wellfed.perf.serving.room import room
 from wellfed.perf.serving.shape import Shape
 
@@ -121,6 +121,13 @@ class Aggregated(Rows):
         """Milliseconds, in the cases' order."""
         served: Any = serve(self.shape, self.columns.knobs(parameters))
         return self.picked(served.tpot, served.ttft)
+
+    def crowds(self, parameters: Mapping[str, float]) -> Vector:
+        """Of each case's time per token, the part that prompts of others take."""
+        served: Any = serve(self.shape, self.columns.knobs(parameters))
+        gain: Any = self.shape.gain
+        found: Vector = (others(served, gain) / served.tpot)[self.at]
+        return found
 
 
 class Disaggregated(Rows):

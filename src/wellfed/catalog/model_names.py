@@ -164,7 +164,7 @@ def _at_context(name: Name) -> Identity | None:
         return None
     limit = _tokens(said[0])
     text = message(
-        "resolve.context",
+        "resolve.said-context",
         "{name} is {model} for {tokens} tokens",
         name=_as_asked(name),
         model=chosen.name,

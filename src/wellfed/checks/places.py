@@ -15,6 +15,8 @@ _APU = re.compile(
     r"Mendocino|Krackan|Strix(?! Halo)|Dragon Range)\b"
 )
 
+_NAMELESS = re.compile(r"(?:AMD )?Radeon(?:\(TM\))?(?: Vega)? Graphics", re.I)  # as drivers call small ones of no model
+
 
 def cards(machine: Machine) -> tuple[Gpu, ...]:
     """GPUs that can run models; graphics inside an AMD CPU count only where there are no others."""
@@ -26,7 +28,9 @@ def cards(machine: Machine) -> tuple[Gpu, ...]:
 def _inside_cpu(devices: Mapping[str, PciDevice], gpu: Gpu) -> bool:
     """AMD's internal bridges are device 08 of bus 0 (PCI ID repository: Internal PCIe GPP Bridge to bus)."""
     own = devices.get(gpu.pci_address or "")
-    if own is not None and own.vendor_id == 0x1002 and _APU.search(own.name or ""):
+    if gpu.vendor == "amd" and any(_APU.search(name or "") for name in (own.name if own else None, gpu.name)):
+        return True
+    if gpu.vendor == "amd" and _NAMELESS.fullmatch(gpu.name or ""):
         return True
     port = devices.get(own.parent or "") if own else None
     if port is None or gpu.vendor != "amd":

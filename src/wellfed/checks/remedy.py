@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from wellfed.checks.base import BENCH, LOAD, ROOT, Check, by_hand
 from wellfed.checks.setting import Setting
+from wellfed.checks.tools import all_in_words_of, in_words_of
 from wellfed.message import Listing, Message, message
 from wellfed.nouns.finding import Finding, Reach, Remedy, Verdict
 
@@ -24,15 +25,15 @@ _FARAWAY = (Reach.HARDWARE, Reach.FIRMWARE)
 
 def fitted(finding: Finding, check: Check, setting: Setting) -> Finding:
     """The finding with remedies that can be followed there; an unknown of a dump says what to add to it."""
-    remedies = tuple(dict.fromkeys(_fitting(finding.remedies, setting)))
+    remedies = tuple(dict.fromkeys(_fitting(_of_vendor(finding.remedies, setting.vendor), setting)))
     if finding.verdict is Verdict.UNKNOWN and setting.stranger:
-        remedies = (*(each for each in remedies if each.reach is not Reach.LOOK), *_asking(check))
+        remedies = (*(each for each in remedies if each.reach is not Reach.LOOK), *_asking(check, setting.vendor))
     if remedies == finding.remedies:
         return finding
     return replace(finding, remedies=remedies, fix=tuple(each.text for each in remedies))
 
 
-def _fitting(remedies: tuple[Remedy, ...], setting: Setting) -> Iterator[Remedy]:
+def _fitting(remedies: Iterable[Remedy], setting: Setting) -> Iterator[Remedy]:
     for remedy in remedies:
         if setting.guest and remedy.reach in _FARAWAY:
             yield by_hand(_HOST)
@@ -56,8 +57,17 @@ def _writes(remedy: Remedy) -> bool:
     return not remedy.text.startswith("#") and ("/sys/" in remedy.text or remedy.text.startswith("sysctl "))
 
 
-def _asking(check: Check) -> tuple[Remedy, ...]:
-    return (by_hand(asking(check.ask), Reach.LOOK),) if check.ask else ()
+def _of_vendor(remedies: tuple[Remedy, ...], vendor: str | None) -> Iterator[Remedy]:
+    """The commands of the cards' own tool; left out where it has none."""
+    for remedy in remedies:
+        own = remedy.text if remedy.text.startswith("#") else in_words_of(vendor, remedy.text)
+        if own is not None:
+            yield replace(remedy, text=own)
+
+
+def _asking(check: Check, vendor: str | None) -> tuple[Remedy, ...]:
+    commands = all_in_words_of(vendor, check.ask)
+    return (by_hand(asking(commands), Reach.LOOK),) if commands else ()
 
 
 def asking(commands: tuple[str, ...]) -> Message:

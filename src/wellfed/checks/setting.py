@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from wellfed.checks.places import cards
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.message import Listing, Message, message
 
@@ -34,6 +35,7 @@ class Setting:
     recorded: bool
     family: str | None
     read: tuple[str, ...]
+    vendor: str | None = None  # of all GPUs, where it is one
 
     @property
     def words(self) -> tuple[Message, ...]:
@@ -78,4 +80,11 @@ def setting_of(machine: Machine) -> Setting:
         recorded=machine.origin is Origin.SNAPSHOT,
         family=system.family,
         read=machine.kinds_read,
+        vendor=vendor_of(machine),
     )
+
+
+def vendor_of(machine: Machine) -> str | None:
+    """The vendor that all GPUs have, as far as it is told; None where they differ or nobody tells."""
+    vendors = {gpu.vendor or (gpu.spec.vendor if gpu.spec else None) for gpu in cards(machine)}
+    return next(iter(vendors)) if len(vendors) == 1 else None

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from wellfed.checks.base import NOT_SHOWN, UNTOLD
 from wellfed.checks.outputs.summary import counts, untold
+from wellfed.checks.setting import vendor_of
 from wellfed.cli.console import colon, console, shown, talk
 from wellfed.documents.machine_line import machine_line
 from wellfed.hardware.machine import Origin
@@ -68,7 +69,7 @@ def print_checked(checked: Checked, everything: bool) -> None:
                 tell("check-text.dump-tells-nothing", "the dump tells nothing of: {ids}", ids=escape(ids)),
             )
         )
-        _print_asks(silent)
+        _print_asks(silent, vendor_of(checked.machine))
     _print_summary(checked, everything)
 
 
@@ -104,11 +105,13 @@ def _steps(finding: Finding) -> bool:
     return any(remedy.reach is not Reach.LOOK for remedy in finding.remedies)
 
 
-def _print_asks(findings: Iterable[Finding]) -> None:
+def _print_asks(findings: Iterable[Finding], vendor: str | None) -> None:
     """The commands whose output would tell most of what is not told, each once."""
     from wellfed.checks.registry import check
+    from wellfed.checks.tools import all_in_words_of
 
-    commands = Counter(command for id in dict.fromkeys(each.id for each in findings) for command in check(id).ask[:1])
+    ids = dict.fromkeys(each.id for each in findings)
+    commands = Counter(command for id in ids for command in all_in_words_of(vendor, check(id).ask[:1]))
     if commands:
         best = ", ".join(command for command, _ in commands.most_common(_ASKS))
         console().print(

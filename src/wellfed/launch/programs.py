@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from wellfed.engines import ds4, llamacpp, lmdeploy, own_files, sglang, tensorrt_llm, vllm
+from wellfed.engines import llamacpp
 from wellfed.errors import BadInput
 from wellfed.frozen import dataclass
 from wellfed.message import sentence
@@ -139,6 +139,8 @@ def _module(package: str, module: str, install: str) -> Program:
 
 def recorded_flags(engine: Engine) -> Sequence[str]:
     """The flags our adapter may use."""
+    from wellfed.engines import ds4, lmdeploy, own_files, sglang, tensorrt_llm, vllm
+
     by_engine = {
         Engine.VLLM: vllm.FLAGS,
         Engine.SGLANG: sglang.FLAGS,

@@ -13,7 +13,7 @@ from wellfed.message import message, sentence
 from wellfed.nouns.workload import Workload
 from wellfed.planner.goal import Objective
 from wellfed.planner.money import Rates
-from wellfed.verbs import choosing, planning
+from wellfed.verbs import planning
 from wellfed.verbs.planning import PlanOptions
 
 if TYPE_CHECKING:
@@ -198,6 +198,8 @@ def plan(
     rates = Rates(hire, electricity, machine_price, years, api_price, currency)
     answer = planning.plan(model, request)
     most = _most_users(answer) if max_users else None
+    from wellfed.verbs import choosing
+
     behind = choosing.which(answer, prices) if cpus else None
     return Planned(model, request, answer, top, max_users, most, rates, cpus, behind, offers)
 

@@ -89,7 +89,7 @@ class Config:
                     value=repr(value)[:60],
                 )
             )
-        most = MOST_CONTEXT if "position" in key or "window" in key else MOST
+        most = MOST_CONTEXT if "position" in key or "window" in key or key.startswith("ngram_vocab_size_b") else MOST
         if not least <= value <= most:
             raise BadInput(
                 sentence(

@@ -17,7 +17,7 @@ _DEFAULT_KIND = {
     "llama4": "llama4_text", "multi_modality": "llama", "deepseek_vl_v2": "deepseek_v2",
     "qwen2_5_vl": "qwen2_5_vl_text", "qwen2_vl": "qwen2_vl_text", "qwen3_vl": "qwen3_vl_text",
     "qwen3_vl_moe": "qwen3_vl_moe_text",
-    "glm5_next": "glm5_next_text",
+    "glm5_next": "glm5_next_text", "qwen4_exp": "qwen4_exp_text", "qwen3_8_flash_next": "qwen3_8_flash_next_text",
     "qwen3_5": "qwen3_5_text", "qwen3_5_moe": "qwen3_5_moe_text", "glm4v": "glm4v_text", "glm4v_moe": "glm4v_moe_text",
     "paligemma": "gemma", "voxtral": "llama", "minimax_m3_vl": "minimax_m3",
 }  # fmt: skip

@@ -195,3 +195,19 @@ class Estimate:
 def total_seconds(terms: Iterable[Term]) -> float:
     """Sum of the terms; a step's time is nothing else."""
     return math.fsum(term.seconds for term in terms)
+
+
+MEMORY, COMPUTE = "memory bandwidth", "compute"
+
+
+def slower_side(memory_s: float, compute_s: float) -> str:
+    """The side of a roofline that takes longer: what limits a term."""
+    return MEMORY if memory_s >= compute_s else COMPUTE
+
+
+def heaviest_limit(terms: Iterable[Term]) -> str:
+    """What limits most of the time of all terms: what a step is limited by."""
+    sums: dict[str, float] = {}
+    for term in terms:
+        sums[term.limited_by] = sums.get(term.limited_by, 0.0) + term.seconds
+    return max(sums, key=lambda limit: sums[limit])

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from wellfed.hardware.machine import Machine
 from wellfed.nouns.calibration import Calibration
-from wellfed.nouns.estimate import Term, Work
+from wellfed.nouns.estimate import Term, Work, slower_side
 from wellfed.nouns.layout import Layout, NumaPolicy
 from wellfed.perf.kernels import cpu_engine, cycles_of
 from wellfed.perf.numa import CpuShare, cpu_share, policy_factor
@@ -113,7 +113,7 @@ def cpu_terms(
         )
         ops = total - work.launches * rates.barrier_s
         barriers += work.launches * rates.barrier_s
-        terms.append(Term(work.name, ops, "memory bandwidth" if memory >= compute else "compute", "cpu"))
+        terms.append(Term(work.name, ops, slower_side(memory, compute), "cpu"))
     return (*terms, Term("barriers", barriers, "thread synchronisation", "cpu"))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 
-from wellfed.nouns.estimate import Term, Work
+from wellfed.nouns.estimate import MEMORY, Term, Work
 from wellfed.perf import gpu_time
 from wellfed.perf.gpu import GpuDevice
 from wellfed.perf.gpu_pass import Pass
@@ -60,8 +60,8 @@ def _launching(terms: Iterable[Term], host_s: float, run: Run) -> Term:
 
 def _decode_term(work: Work, step: Pass, device: GpuDevice, rates: GpuRates, run: Run) -> Term:
     if work.name == CACHE:
-        seconds = gpu_time.decode_cache(work, step, device, rates, run.flash)
-        return Term(work.name, seconds, "memory bandwidth", "gpu")
+        cost = gpu_time.decode_cache(work, step, device, rates, run.flash)
+        return Term(work.name, cost.total, cost.limited_by, "gpu")
     if work.name == RECURRENT:
         cost = gpu_time.state(work, device, rates)
         return Term(work.name, cost.total, cost.limited_by, "gpu")
@@ -82,7 +82,7 @@ def prompt_terms(step: Pass, device: GpuDevice, rates: GpuRates, run: Run) -> tu
     terms: list[Term] = []
     for work in step.works:
         terms.extend(_prompt_work(work, step, device, rates, run, times))
-    terms.append(Term("activations", gpu_time.activations(step, device, rates) * times, "memory bandwidth", "gpu"))
+    terms.append(Term("activations", gpu_time.activations(step, device, rates) * times, MEMORY, "gpu"))
     terms.append(Term("launches", gpu_time.prompt_launches(step, rates) * times, "launch latency", "gpu"))
     if run.ahead:
         terms.append(_launching(terms, gpu_time.host_launches(step, device, rates) * step.repeats, run))
@@ -99,8 +99,8 @@ def prompt_terms(step: Pass, device: GpuDevice, rates: GpuRates, run: Run) -> tu
 
 def _prompt_work(work: Work, step: Pass, device: GpuDevice, rates: GpuRates, run: Run, times: float) -> list[Term]:
     if work.name == CACHE:
-        seconds = gpu_time.prompt_attention(work, step, device, rates, run.flash)
-        return [Term(work.name, seconds * times, "compute" if run.flash else "memory bandwidth", "gpu")]
+        cost = gpu_time.prompt_attention(work, step, device, rates, run.flash)
+        return [Term(work.name, cost.total * times, cost.limited_by, "gpu")]
     if work.name == RECURRENT:
         cost = gpu_time.state(work, device, rates)
         return [Term(work.name, cost.total * times, cost.limited_by, "gpu")]

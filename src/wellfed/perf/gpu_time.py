@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wellfed.nouns.estimate import Work
+from wellfed.nouns.estimate import Work, slower_side
 from wellfed.perf.gpu import GpuDevice
 from wellfed.perf.gpu_pass import Pass
 from wellfed.perf.gpu_rates import GpuRates, weight_kind
@@ -15,6 +15,7 @@ from wellfed.perf.gpu_rates import GpuRates, weight_kind
 _LOGIT_BYTES = 4
 _IDLE_W, _LEAST_SHARE = 75.0, 0.03
 _ACTIVATION_BYTES = 4  # llama.cpp keeps activations in FP32
+_ADDED = 1.0  # the norm of kernels that run one after the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Cost:
         """The slower resource; empty where the values are arrays, as in a fit."""
         if not isinstance(self.memory, float):
             return ""
-        return "memory bandwidth" if self.memory >= self.compute else "compute"
+        return slower_side(self.memory, self.compute)
 
 
 def joined(one: float, other: float, norm: float) -> float:
@@ -103,24 +104,25 @@ def expansion(work: Work, device: GpuDevice, rates: GpuRates) -> Cost:
     )
 
 
-def decode_cache(work: Work, step: Pass, device: GpuDevice, rates: GpuRates, flash: bool) -> float:
+def decode_cache(work: Work, step: Pass, device: GpuDevice, rates: GpuRates, flash: bool) -> Cost:
     """Attention of a decode step: reading the cache, and without flash attention a latency per context token."""
     if flash:
         scores = work.flops / (device.issue_hz * rates.score_flops_per_cycle)
-        return joined(work.cache_bytes / (device.bandwidth * rates.cache_fraction), scores, 2.0)
+        return Cost(work.cache_bytes / (device.bandwidth * rates.cache_fraction), scores, 2.0)
     compute = work.flops / _attention_flops(step, device, rates)
     read = work.cache_bytes / (device.bandwidth * rates.bandwidth_fraction)
-    return read + step.context_tokens * rates.cache_cycles / device.clock_hz + compute
+    return Cost(read + step.context_tokens * rates.cache_cycles / device.clock_hz, compute, _ADDED)
 
 
-def prompt_attention(work: Work, step: Pass, device: GpuDevice, rates: GpuRates, flash: bool) -> float:
+def prompt_attention(work: Work, step: Pass, device: GpuDevice, rates: GpuRates, flash: bool) -> Cost:
     """Attention of a prompt's pass; without flash attention the scores travel to memory and back."""
     units = work.flops / _attention_flops(step, device, rates)
     compute = joined(units, _power(work.flops, device, rates), 2.0)
     if flash:
         reads = 1 + step.tokens / rates.attention_tile
-        return joined(compute, work.cache_bytes * reads / (device.bandwidth * rates.cache_fraction), 2.0)
-    return compute + step.score_elements * rates.score_bytes / (device.bandwidth * rates.bandwidth_fraction)
+        return Cost(work.cache_bytes * reads / (device.bandwidth * rates.cache_fraction), compute, 2.0)
+    scores = step.score_elements * rates.score_bytes / (device.bandwidth * rates.bandwidth_fraction)
+    return Cost(scores, compute, _ADDED)
 
 
 def _attention_flops(step: Pass, device: GpuDevice, rates: GpuRates) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
-from wellfed.nouns.estimate import Estimate, Quantity, Term, total_seconds
+from wellfed.nouns.estimate import Estimate, Quantity, Term, heaviest_limit, total_seconds
 from wellfed.nouns.layout import MOST_SLOTS, BackEnd, Layout
 from wellfed.nouns.plan import Request
 from wellfed.nouns.workload import Workload
@@ -48,7 +48,7 @@ def estimate_local(request: Request, calibration: Calibration) -> Estimate:
     """What a local engine would do. Raises Unsupported for GPUs that are not there or without a data sheet."""
     times = local_times(request, calibration)
     workload = request.workload
-    ttft, tpot = _latencies(times, workload)
+    ttft, tpot = latencies(times, workload)
     decode_sigma, prefill_sigma = sigmas(request, calibration, times.shares)
     output = max(1, workload.output_tokens)
     cycle = ttft + output * tpot
@@ -65,7 +65,7 @@ def estimate_local(request: Request, calibration: Calibration) -> Estimate:
         tpot_s=Quantity.lognormal(tpot, decode_sigma),
         prefill_tok_s=Quantity.lognormal(workload.prompt_tokens / times.prefill_s, prefill_sigma),
         total_tok_s=Quantity.lognormal(total, max(decode_sigma, prefill_sigma)),
-        limited_by=_limit(times.decode) if busy is None or busy < 1 else "the server's slots",
+        limited_by=heaviest_limit(times.decode) if busy is None or busy < 1 else "the server's slots",
         running=times.running,
         assumptions=(
             *_assumptions(times),
@@ -213,7 +213,7 @@ def _waiting(workload: Workload, times: Times) -> tuple[Assumption, ...]:
     )
 
 
-def _latencies(times: Times, workload: Workload) -> tuple[float, float]:
+def latencies(times: Times, workload: Workload) -> tuple[float, float]:
     """TTFT and TPOT. Prompts of others interrupt decoding; a prompt waits for the one before it, and for a slot."""
     running, prefill_s, output = times.running, times.prefill_s, max(1, workload.output_tokens)
     tpot = times.decode_s + (running - 1) * prefill_s / output
@@ -287,14 +287,6 @@ def speed_class(phase: str, request: Request, device: GpuDevice | None = None) -
     usual = one.back_end is BackEnd.usual(vendor)
     names = ("" if vendor == "nvidia" and usual else f", {vendor}") + ("" if usual else f", {one.back_end.value}")
     return f"llama.cpp GPU {phase}, current builds{names}"
-
-
-def _limit(terms: tuple[Term, ...]) -> str:
-    """What most of the step's time goes to."""
-    sums: dict[str, float] = {}
-    for term in terms:
-        sums[term.limited_by] = sums.get(term.limited_by, 0.0) + term.seconds
-    return max(sums, key=lambda name: sums[name])
 
 
 def _assumptions(times: Times) -> tuple[Assumption, ...]:

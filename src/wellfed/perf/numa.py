@@ -22,10 +22,11 @@ _DIE_BYTES_PER_S: Mapping[str, float] = {
     "zen5": 32 * 2.0e9,
 }
 _WIDE_LINK_DIES = {"zen4": 4, "zen5": 8}  # server parts with at most so many dies give each two links
-# Vector units of a core against the usual of its instruction set (x86: two of 256 bits, Arm: four of 128 bits).
+# Vector units of a core against the usual of its instruction set (x86: two of 256 bits that multiply bytes, Arm: four
+# of 128 bits). Zen 2 multiplies bytes on one of its units; Lion Cove has four units.
 # Source: vendors' software optimisation guides and core descriptions.
 _VECTOR_WIDTH: Mapping[str, float] = {
-    "zen1": 0.5, "gracemont": 0.5, "tremont": 0.25, "skymont": 0.8, "penryn": 0.5,
+    "zen1": 0.5, "zen2": 0.7, "lion-cove": 1.4, "gracemont": 0.5, "tremont": 0.25, "skymont": 0.8, "penryn": 0.5,
     "cortex-a53": 0.25, "cortex-a55": 0.25, "cortex-a520": 0.25, "cortex-a72": 0.5, "cortex-a76": 0.5,
     "cortex-a78": 0.5, "cortex-a78ae": 0.5, "cortex-a720": 0.5, "neoverse-n1": 0.5, "neoverse-n2": 0.5,
     "ampereone": 0.5, "tsv110": 0.5, "cortex-x925": 1.5,

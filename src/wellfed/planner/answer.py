@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from wellfed.catalog.parts_index import front_hosts
 from wellfed.planner.host_cost import HostCost, host_cost
-from wellfed.planner.levers import Lever, levers
 from wellfed.planner.search import Ranking, Search
 from wellfed.planner.upgrades import Upgrade, upgrades, with_host
 from wellfed.planner.verdict import Verdict, verdict
 from wellfed.provenance import Assumption
+
+if TYPE_CHECKING:
+    from wellfed.planner.levers import Lever
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ def _host(search: Search, ranking: Ranking) -> HostCost | None:
 
 def with_way_out(answer: Answer) -> Answer:
     """The answer with its levers, where nothing fits."""
+    from wellfed.planner.levers import levers
+
     if answer.ranking.plans:
         return answer
     return replace(answer, levers=levers(answer.search, answer.upgrades))

@@ -13,7 +13,6 @@ from wellfed.engines.capabilities import (
     usable_quantisations,
     why_not,
 )
-from wellfed.engines.pins import variants
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.parts import GpuSpec
 from wellfed.message import sentence
@@ -69,6 +68,8 @@ def candidates(
         yield from layouts if goal.speculation is None else _with_drafts(layouts, goal.speculation, workload, refused)
         return
     total = len(machine.gpus) * machine.count
+    from wellfed.engines.pins import variants
+
     for found in variants(layouts, dict(goal.pins)):
         layout = with_stages(settled(found, model), machine, len(model.layers))
         if not layout.gpus and not layout.offload.cpu_only:  # layers pinned onto GPUs
@@ -103,7 +104,7 @@ def _with_adapters(layouts: Iterable[Layout], adapters: tuple[int, int], refused
             yield replace(layout, options=(*layout.options, *options))
         elif layout.engine not in told:
             told.add(layout.engine)
-            refused.append(Refusal(capabilities.label, sentence("candidates.serves-adapters", "serves no adapters")))
+            refused.append(Refusal(capabilities.label, sentence("candidates.no-adapters", "serves no adapters")))
 
 
 def _with_drafts(

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from wellfed.engines.pins import Pins
 from wellfed.engines.versions import Version
 from wellfed.nouns.layout import Engine, Speculation
 from wellfed.planner.speculate import Draft
+
+if TYPE_CHECKING:
+    from wellfed.engines.pins import Pins
 
 
 class Objective(StrEnum):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from fastapi.responses import JSONResponse
     from pydantic import ValidationError
 
-Said: TypeAlias = "Message | str"
+Said: TypeAlias = Message | str
 
 FILE_NAMED = message("serve.file-named", "a file of the server cannot be named")
 FILE_HINT = message("serve.file-named.hint", "upload it or paste its text")

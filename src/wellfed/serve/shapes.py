@@ -66,6 +66,18 @@ class Missed(TypedDict):
     by: float
 
 
+class CacheTier(TypedDict):
+    """A place for the cache of earlier prompts. `hit_s`: to have `tokens` from there; `computed_s`: to compute them."""
+
+    place: str
+    holds_tokens: float | None
+    tokens: int
+    hit_s: float
+    computed_s: float
+    break_even_tokens: float | None
+    flag: str
+
+
 class Plan(TypedDict):
     """One way to run the model. `decode` and `prefill` add up to a step's and a prompt's seconds."""
 
@@ -79,6 +91,7 @@ class Plan(TypedDict):
     memory: list[DeviceMemory]
     max_sequences: int | None
     max_context: int | None
+    cache_tokens: float | None
     ttft_s: Quantity
     tpot_s: Quantity
     decode_tok_s: Quantity
@@ -91,6 +104,7 @@ class Plan(TypedDict):
     load_s: float | None
     starts: NotRequired[list[Start]]
     limited_by: str
+    cache_tiers: list[CacheTier]
     meets_targets: bool | None
     missed: list[Missed]
     decode: list[TimeTerm]

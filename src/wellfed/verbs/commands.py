@@ -10,6 +10,7 @@ from wellfed.catalog.name_words import plain, repository_in
 from wellfed.catalog.published import Published, gguf_files, served_repository
 from wellfed.engines.spec import Endpoint, LaunchSpec
 from wellfed.errors import BadInput
+from wellfed.launch.demo_names import CATALOGUE_NAME
 from wellfed.launch.programs import Program, nominal
 from wellfed.message import sentence
 from wellfed.nouns.layout import Engine
@@ -53,9 +54,9 @@ def model_reference(model: str, plan: Plan, repo: str | None = None) -> ModelRef
 
     A model of which no repository is known is a file in this folder, for the user to put there.
     """
-    from wellfed.launch.demo import CATALOGUE_NAME, demo_path
-
     if model == CATALOGUE_NAME:
+        from wellfed.launch.demo import demo_path
+
         return ModelReference(str(demo_path()))
     path = named_path(model)
     if path is not None and is_there(model):

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wellfed.engines.spec import Endpoint
 from wellfed.errors import BadInput, WellfedError
+from wellfed.fleet.disaggregation import Cell
 from wellfed.fleet.handover import manifests, scaling, serving
 from wellfed.fleet.handover.labels import labels
 from wellfed.fleet.handover.node_features import feature_file, node_features
 from wellfed.fleet.handover.replica_set import ReplicaSet, named
 from wellfed.fleet.handover.slurm_files import gres, node_lines, topology
 from wellfed.fleet.handover.slurm_health import Expected, health_script
+from wellfed.fleet.replicas import Capacity, Share
 from wellfed.hardware.machine import Machine
 from wellfed.message import message
 from wellfed.nouns.finding import Finding
@@ -33,6 +35,10 @@ PLAN_FORMS: Mapping[str, Callable[[Sequence[ReplicaSet]], str]] = {
     "keda": scaling.keda,
     "hpa": scaling.hpa,
 }
+# What hands the cache over: vLLM documentation, NixlConnector usage, one connector on both sides. KServe's own presets
+# for prefill and decode add it.
+_CONNECTOR = ("--kv-transfer-config", '{"kv_connector":"NixlConnector","kv_role":"kv_both"}')
+_APART: Mapping[str, tuple[str, ...]] = {"kserve": (), "llm-d": _CONNECTOR}
 NODE_FORMS = ("nfd", "node-features", "slurm-gres", "slurm-nodes", "slurm-topology", "slurm-health")
 
 
@@ -51,14 +57,41 @@ def plan_export(plan: FleetPlan, form: str) -> str:
     if not shares:
         raise BadInput(message("handover.nothing", "{model} runs on none of these nodes: nothing to hand over",
                                model=plan.model))  # fmt: skip
-    sets = []
-    for number, share in enumerate(shares, 1):
-        own = share.capacity.plan
-        reference = model_reference(plan.model, own)
-        spec = command_for(own, reference, Endpoint("0.0.0.0", _PORT))
-        model = own.model.id.rpartition("/")[2]
-        sets.append(ReplicaSet(named(plan.model, number, len(shares)), share, spec, model, reference.argument))
-    return PLAN_FORMS[form](sets)
+    apart = _apart(plan, _APART[form]) if form in _APART else None
+    if apart is not None:
+        return PLAN_FORMS[form]([apart])
+    return PLAN_FORMS[form]([_set(plan, share, named(plan.model, n, len(shares))) for n, share in enumerate(shares, 1)])
+
+
+def _set(plan: FleetPlan, share: Share, name: str, more: tuple[str, ...] = ()) -> ReplicaSet:
+    own = share.capacity.plan
+    reference = model_reference(plan.model, own)
+    spec = command_for(own, reference, Endpoint("0.0.0.0", _PORT))
+    spec = replace(spec, argv=(*spec.argv, *more))
+    return ReplicaSet(name, share, spec, own.model.id.rpartition("/")[2], reference.argument)
+
+
+def _apart(plan: FleetPlan, more: tuple[str, ...]) -> ReplicaSet | None:
+    """Decode workers with their prefill workers: the best cell on one kind of nodes, as often as the rate needs it.
+
+    Both have `more` arguments. None where none was asked for, none is within the targets, or nodes are too few.
+    """
+    same = [s for s in plan.splits or () if s.cell.prefill.stock == s.cell.decode.stock and s.enough and s.cells]
+    if not same:
+        return None
+    cell, cells = same[0].cell, same[0].cells
+    name = named(plan.model, 1, 1)
+    counts = (cells * cell.decode_workers, cells * cell.prefill_workers)
+    decode, prefill = (_set(plan, _workers(cell, count), name, more) for count in counts)
+    return replace(decode, prefill=prefill)
+
+
+def _workers(cell: Cell, count: int) -> Share:
+    """So many workers of the cell's layout, each a replica of its own."""
+    own = cell.decode.plan
+    layout = replace(own.layout, gpus=cell.decode.worker_gpus, data_parallel=1)
+    one = Capacity(1, cell.requests_per_s / cell.decode_workers, replace(own, layout=layout))
+    return Share(cell.decode.stock, one, count)
 
 
 def node_export(form: str, folder: Path | None, options: NodeOptions) -> Mapping[str, str]:

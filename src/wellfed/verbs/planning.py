@@ -118,6 +118,7 @@ def search(
     named = inputs.model(model_name)
     pinned = _pins(options)
     workload, cut = within(_with_pinned_context(options.workload, pinned), named.model)
+    workload, embeds = _of_vectors(workload, named.model)
     guess = read(options.speculate) if options.speculate else None
     ensure_possible(guess, named.model)
     asked = tuple(quantisation(name).id for name in options.quantisations)
@@ -147,7 +148,21 @@ def search(
         sweep=options.sweep,
         file_weights=named.weights,
     )
-    return found, cut + named.assumptions + where.assumptions
+    return found, cut + embeds + named.assumptions + where.assumptions
+
+
+_VECTORS = frozenset({"embedding", "reranker"})
+_NAMED = ("embed", "rerank")  # of those that are text models by their config
+
+
+def _of_vectors(workload: Workload, model: Model) -> tuple[Workload, tuple[Assumption, ...]]:
+    """Embedders and rerankers answer with numbers in the pass that reads the prompt: nothing is decoded after it."""
+    if model.task not in _VECTORS and not any(word in model.id.lower() for word in _NAMED):
+        return workload, ()
+    from wellfed.provenance import Assumption
+
+    said = sentence("planning.vectors", "it answers with a vector or a score: prompts are all that is computed")
+    return replace(workload, output_tokens=1), (Assumption(said),)
 
 
 def _pins(options: PlanOptions) -> tuple[tuple[Engine, Pins], ...]:

@@ -290,7 +290,8 @@ def _nothing_fits(answer: Answer) -> DoesNotFit:
 
 def demo_or(model: str, say: Told = lambda _: None, fetch: bool = True) -> str:
     """The demo model's file for `demo`, else the name itself; where nothing is fetched, the catalogue's name for it."""
-    from wellfed.launch.demo import CATALOGUE_NAME, DEMO_NAMES, demo_at_hand, demo_file
+    from wellfed.launch.demo import demo_at_hand, demo_file
+    from wellfed.launch.demo_names import CATALOGUE_NAME, DEMO_NAMES
 
     if model not in DEMO_NAMES:
         return model
@@ -301,7 +302,8 @@ def demo_or(model: str, say: Told = lambda _: None, fetch: bool = True) -> str:
 
 def _files(model: str, plan: Plan, options: RunOptions, told: Told) -> str:
     """The model's file, or the repository that a serving engine loads by itself."""
-    from wellfed.launch.demo import CATALOGUE_NAME, demo_path
+    from wellfed.launch.demo import demo_path
+    from wellfed.launch.demo_names import CATALOGUE_NAME
     from wellfed.launch.models import at_hand, fetch
     from wellfed.units import format_bytes
 

@@ -63,7 +63,8 @@ def _judge_socket(machine: Machine, subject: str, socket: Socket) -> Finding:
         return unknown(text, subject, measured)
     if speed < possible * TOLERANCE:
         filled = sum(1 for dimm in socket.dimms if dimm.bytes)
-        doubled = socket.channels is not None and filled > socket.channels
+        channels = socket.channels or (socket.cpu.memory_channels if socket.cpu else None)
+        doubled = channels is not None and filled > channels
         text = message("mem-speed.slow", "slower than modules and CPU allow")
         if doubled:
             text = message("mem-speed.doubled", "slower than modules and CPU allow: two DIMMs share a channel")

@@ -22,6 +22,7 @@ FIX = (
         )
     ),
 )
+LINKS_OF_BRIDGE = 4  # NVIDIA's bridges since Ampere; of cards with fewer links, all of them
 BUILT_IN = ("sxm", "oam", "superchip")
 
 
@@ -68,14 +69,17 @@ def _judge_gpu(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...]) -> Finding:
 def _wanted(gpu: Gpu, gpus: tuple[Gpu, ...]) -> int:
     """Links that should be up: what the product uses of its chip's; between cards, what the fitted bridges join.
 
-    A bridge is an option: none is no fault, and one of three is none either, as long as both its ends agree.
+    A bridge is an option: none is no fault, and one of three is none either, as long as both its ends agree and all of
+    its links are up.
     """
     total = gpu.nvlinks_total or 0
     used = min(total, (nvlinks(gpu.spec) if gpu.spec else None) or total)
     same = [other.nvlinks_active or 0 for other in gpus if other.name == gpu.name]
+    most = max(same, default=0)
     if _built_in(gpu):
-        return max([used, *same])
-    return max(same, default=0)
+        return max(used, most)
+    bridge = min(LINKS_OF_BRIDGE, used)
+    return -(-most // bridge) * bridge if gpu.spec and bridge else most
 
 
 def _by_peers(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...], mine: list[GpuLink]) -> Finding:

@@ -14,7 +14,7 @@ from wellfed.hardware.machine import Gpu
 @dataclass(frozen=True, slots=True)
 class ReplicaSet:
     """Replicas of one kind of node. `most`: as many as the nodes that there are could hold; `model`: as clients name
-    it; `repository`: where its files are.
+    it; `repository`: where its files are; `prefill`: workers that read the prompts of these, where they are apart.
     """
 
     name: str
@@ -22,6 +22,7 @@ class ReplicaSet:
     spec: LaunchSpec
     model: str
     repository: str
+    prefill: ReplicaSet | None = None
 
     @property
     def replicas(self) -> int:

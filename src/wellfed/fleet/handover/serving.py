@@ -48,6 +48,13 @@ def _inference_service(each: ReplicaSet) -> dict[str, Any]:
         spec["parallelism"] |= {"data": layout.data_parallel, "dataLocal": _local(layout, each.nodes)}
         spec["parallelism"] |= {"expert": True} if layout.expert_parallel > 1 else {}
         spec["worker"] = _main(each)
+    if each.prefill is not None:  # the presets join both by NIXL
+        first = each.prefill.share.capacity.plan.layout
+        spec["prefill"] = {
+            "replicas": each.prefill.replicas,
+            "parallelism": {"tensor": first.tensor_parallel},
+            "template": _main(each.prefill),
+        }
     return {
         "apiVersion": "serving.kserve.io/v1alpha1",
         "kind": "LLMInferenceService",
@@ -90,7 +97,7 @@ def flags(each: ReplicaSet) -> list[tuple[str, str | None]]:
 
 
 def llm_d(sets: Sequence[ReplicaSet]) -> str:
-    """Values for llm-d's modelservice chart, decode pods alone; one file, for its one set of replicas.
+    """Values for llm-d's modelservice chart: decode pods, and prefill pods where they are apart; of one set.
 
     Keys: llm-d-incubation/llm-d-modelservice, charts/llm-d-modelservice/values.yaml (read November 2026). Raises
     Unsupported for several kinds of nodes: the chart has one kind of decode pods.
@@ -103,6 +110,23 @@ def llm_d(sets: Sequence[ReplicaSet]) -> str:
             message("handover.llm-d.hint", "plan for one kind of nodes, or use --export kserve"),
         )
     each = _vllm(sets[0], "llm-d")
+    values = {
+        "modelArtifacts": {
+            "name": each.model,
+            "uri": f"hf://{each.repository}",
+            "size": f"{round(each.share.capacity.plan.weights.total * 1.1 / 2**30) + 1}Gi",
+            "labels": {"llm-d.ai/inferenceServing": "true", "llm-d.ai/model": each.name},
+        },
+        "multinode": each.nodes > 1,
+        "accelerator": {"type": each.spec.gpu_vendor},
+        "decode": _pods(each),
+        "prefill": {"create": False, "replicas": 0} if each.prefill is None else _pods(each.prefill),
+    }
+    return _written([values])
+
+
+def _pods(each: ReplicaSet) -> dict[str, Any]:
+    """The chart's pods of one role."""
     layout = each.share.capacity.plan.layout
     gpus = {f"{each.spec.gpu_vendor}.com/gpu": str(each.gpus_a_node)}
     container = {
@@ -115,19 +139,7 @@ def llm_d(sets: Sequence[ReplicaSet]) -> str:
     }
     parallelism = {"tensor": layout.tensor_parallel, "data": layout.data_parallel,
                    "dataLocal": _local(layout, each.nodes), "workers": each.nodes}  # fmt: skip
-    values = {
-        "modelArtifacts": {
-            "name": each.model,
-            "uri": f"hf://{each.repository}",
-            "size": f"{round(each.share.capacity.plan.weights.total * 1.1 / 2**30) + 1}Gi",
-            "labels": {"llm-d.ai/inferenceServing": "true", "llm-d.ai/model": each.name},
-        },
-        "multinode": each.nodes > 1,
-        "accelerator": {"type": each.spec.gpu_vendor},
-        "decode": {"create": True, "replicas": each.replicas, "parallelism": parallelism, "containers": [container]},
-        "prefill": {"create": False, "replicas": 0},
-    }
-    return _written([values])
+    return {"create": True, "replicas": each.replicas, "parallelism": parallelism, "containers": [container]}
 
 
 def ray_serve(sets: Sequence[ReplicaSet]) -> str:

@@ -83,7 +83,7 @@ def _capped(found: Budget, model: Model, layout: Layout, left: float, span: Span
     size, tokens = option(layout, "kv_cache_bytes"), option(layout, "cache_tokens")
     used = found.total - found.kept
     if size:
-        note = sentence("budget.cache-gib-stated", "the cache is {size:.2f} GiB, as stated", size=float(size) / GIB)
+        note = sentence("budget.stated", "the cache is {size:.2f} GiB, as stated", size=float(size) / GIB)
         beside = left - used - float(size)
         return Budget(found.activations, found.non_torch, found.graphs, max(0.0, beside), note, short=max(0.0, -beside))
     if tokens:
@@ -94,7 +94,7 @@ def _capped(found: Budget, model: Model, layout: Layout, left: float, span: Span
             found.non_torch,
             found.graphs,
             kept,
-            sentence("budget.most-tokens-cache", "at most {tokens} tokens of cache", tokens=tokens),
+            sentence("budget.tokens", "at most {tokens} tokens of cache", tokens=tokens),
         )
     return found
 

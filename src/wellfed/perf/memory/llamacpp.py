@@ -165,9 +165,7 @@ def _gpu_weights(request: Request, placement: Placement, weights: Held, index: i
     span = placement.spans[index]
     if placement.placed is not None:
         size = placement.placed.total.get(f"gpu{index}", 0.0)
-        return size + (head if span.output else 0.0), sentence(
-            "llamacpp.layers-override", "{layers} layers, by --override-tensor", layers=span.layers
-        )
+        return size + (head if span.output else 0.0), _overridden(span.layers)
     first, last = placement.expert_layers(span)
     total = weights.resident(span.first, span.last) + weights.routed[last] - weights.routed[first]
     note = (
@@ -218,6 +216,10 @@ def _gpu_growth(request: Request, placement: Placement, weights: Held, index: in
         )
 
     return growth
+
+
+def _overridden(layers: int) -> str:
+    return sentence("llamacpp.by-override", "{layers} layers, by --override-tensor", layers=layers)
 
 
 def _offloads_cache(layout: Layout) -> bool:

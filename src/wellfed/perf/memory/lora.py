@@ -48,12 +48,8 @@ def lora_bytes(model: Model, layout: Layout, span: Span) -> float:
 
 def lora_note(layout: Layout) -> str:
     """How many of which rank."""
-    return sentence(
-        "lora.rank-every-linear",
-        "{layout} of rank {layout2}, every linear layer, 16 bits",
-        layout=adapters(layout),
-        layout2=lora_rank(layout),
-    )
+    said = "{count} of rank {rank}, every linear layer, 16 bits"
+    return sentence("lora.note", said, count=adapters(layout), rank=lora_rank(layout))
 
 
 def _widths(layer: Layer, hidden: int, layout: Layout) -> float:

@@ -9,6 +9,10 @@ from wellfed.perf.serving.formats import gpu_of, memory_kind
 from wellfed.provenance import Assumption
 
 _ENOUGH = 30  # measured rows of an engine on a kind of GPU from which another machine is near to them
+_FEW = 5  # sources of a vendor's GPUs below which the next source is a stranger
+# Of the time a token takes, the part that goes by with prompts of others: what is known least of a server. Up to the
+# first the token's own work decides, beyond the second the prompts do.
+_ALONE, _SHARED = 0.2, 0.5
 _SERVING = "serving"
 
 
@@ -18,23 +22,34 @@ def kind_measured(request: Request) -> str:
     return f"{_SERVING} {request.layout.engine.value} {gpu.architecture}-{memory_kind(gpu)}"
 
 
-def nearness(request: Request, rows: int) -> str:
-    """Which residuals hold: of engines tuned by vendors, of runs whose requests all come at once (waits are everything
-    there), of kinds that many rows stand behind, or of others.
+def sources_key(request: Request) -> str:
+    """What sources are counted by: the vendor of the GPUs."""
+    return f"{_SERVING} sources {gpu_of(request.machine).vendor}"
+
+
+def nearness(request: Request, metric: str, rows: int, sources: int, crowd: float) -> str:
+    """Which residuals hold: of engines tuned by vendors, or of GPUs whose vendor few sources measured. Else, of times
+    per token, by how much of them prompts of others take (`crowd`). Of first tokens: of runs whose requests all come at
+    once, of kinds that many rows stand behind, or of others.
     """
     load = request.workload
     if "tuned" in dict(request.layout.options):
         return "tuned"
+    if sources < _FEW:
+        return "few sources"
+    if metric == "tpot":
+        return "alone" if crowd < _ALONE else "shared" if crowd < _SHARED else "crowded"
     if load.requests is not None and load.requests <= load.concurrency > 1:
         return sentence("doubt.once", "at once")
     return "near" if rows >= _ENOUGH else "far"
 
 
-def sigma(calibration: Calibration, request: Request, metric: str) -> float:
+def sigma(calibration: Calibration, request: Request, metric: str, crowd: float) -> float:
     """The log doubt of `metric` (tpot or ttft): that of sources left out, as near to the others as this request is."""
     rows = calibration.support.get(kind_measured(request), 0)
+    sources = calibration.support.get(sources_key(request), 0)
     cls = f"{_SERVING} {metric}"
-    return calibration.sigma(f"{cls} {nearness(request, rows)}", calibration.sigma(cls))
+    return calibration.sigma(f"{cls} {nearness(request, metric, rows, sources, crowd)}", calibration.sigma(cls))
 
 
 def told(calibration: Calibration, request: Request) -> Assumption:

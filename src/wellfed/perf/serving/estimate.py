@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
-from wellfed.nouns.estimate import Estimate, Quantity, Term
+from wellfed.nouns.estimate import Estimate, Quantity, Term, heaviest_limit
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Request
 from wellfed.perf.host import host_speed
@@ -14,11 +14,11 @@ from wellfed.perf.serving.disaggregation import Split, split
 from wellfed.perf.serving.doubt import sigma, told
 from wellfed.perf.serving.formats import formats, gpu_of, kinds
 from wellfed.perf.serving.knobs import Knobs, knobs
-from wellfed.perf.serving.load import Arrived, Served, arrivals, serve
+from wellfed.perf.serving.load import Arrived, Served, arrivals, others, serve
 from wellfed.perf.serving.room import Room, room
 from wellfed.perf.serving.shape import Shape, shape_of
 from wellfed.perf.serving.step import forward, smaller
-from wellfed.perf.serving.terms import HOST, heaviest, terms
+from wellfed.perf.serving.terms import HOST, terms
 from wellfed.provenance import Assumption
 
 _NOTHING_S = 1e-9
@@ -95,7 +95,8 @@ def _estimate(
     replicas = max(1, request.layout.data_parallel)
     decode = _decode_terms(shape, parameters, served)
     prefill = _prefill_terms(shape, parameters, served)
-    doubt, late = sigma(calibration, request, "tpot"), sigma(calibration, request, "ttft")
+    crowd = others(served, shape.gain) / served.tpot
+    doubt, late = (sigma(calibration, request, metric, crowd) for metric in ("tpot", "ttft"))
     tpot = Quantity.lognormal(served.tpot, doubt)
     total = Quantity.lognormal(served.rate * shape.output * replicas, doubt)
     return Estimate(
@@ -122,8 +123,8 @@ def prompt_rate(shape: Shape, parameters: Knobs) -> float:
 def _decode_terms(shape: Shape, parameters: Knobs, served: Served) -> tuple[Term, ...]:
     """Of one token: its passes, and the prompts of others among them."""
     own = terms(shape, parameters, served.batch, 0.0, 1 / shape.gain)
-    others = served.share * served.extra / shape.gain + served.start
-    return (*own, Term("prompts of others", others, "prefill", "gpu")) if others > 0 else own
+    prompts = others(served, shape.gain)
+    return (*own, Term("prompts of others", prompts, "prefill", "gpu")) if prompts > 0 else own
 
 
 def _prefill_terms(shape: Shape, parameters: Knobs, served: Served) -> tuple[Term, ...]:
@@ -144,7 +145,7 @@ def _limited_by(served: Served, space: Room, decode: tuple[Term, ...]) -> str:
     if served.queue > served.prefill:
         full = space.cached is not None and space.slots >= space.cached
         return "memory for the KV cache" if full else "the engine's limit of running sequences"
-    return heaviest(decode)
+    return heaviest_limit(decode)
 
 
 def _assumptions(request: Request, space: Room) -> tuple[Assumption, ...]:
@@ -231,7 +232,7 @@ def _estimate_split(request: Request, calibration: Calibration) -> Estimate:
         tpot_s=Quantity.lognormal(found.tpot, calibration.sigma(f"{DISAGGREGATED} tpot")),
         prefill_tok_s=Quantity.lognormal(found.prefill_rate * shape.prompt, calibration.sigma(f"{DISAGGREGATED} ttft")),
         total_tok_s=Quantity.lognormal(found.rate * shape.output, calibration.sigma(f"{DISAGGREGATED} tpot")),
-        limited_by="prefill workers" if found.rate > 0.8 * found.prefill_rate else heaviest(decode),
+        limited_by="prefill workers" if found.rate > 0.8 * found.prefill_rate else heaviest_limit(decode),
         running=found.running,
         assumptions=_assumptions(request, space),
         calibration=calibration.id,

@@ -52,6 +52,7 @@ class Knobs:
     reduce_s: float  # latency of one all-reduce between two GPUs
     reduce_hop_s: float  # more for every doubling of the group
     link_fraction: float  # of the links' data-sheet bandwidth
+    bus_fraction: float  # of what PCIe or a network carries, copy by copy
     exchange_s: float  # latency of one expert dispatch or combine
     clumping: float  # queue for the prefill against random arrivals': answers of like length end together
     group_wait: float  # steps a prompt waits until all attention groups take one
@@ -71,6 +72,7 @@ _COMMON: Mapping[str, str] = {
     "reduce_s": "reduce_s",
     "reduce_hop_s": "reduce_hop_s",
     "link_fraction": "link_fraction",
+    "bus_fraction": "bus_fraction",
     "exchange_s": "exchange_s",
     "hidden": "hidden_share",
     "step_s": "step_s",
@@ -137,7 +139,7 @@ def bounded(field: str, value: float) -> float:
 
 _KNEE = 6
 _MOST = dict.fromkeys(_RATES, MOST_OF_THE_UNITS) | dict.fromkeys(
-    (*_READS, "cache_fraction", "link_fraction"), MOST_OF_A_PEAK
+    (*_READS, "cache_fraction", "link_fraction", "bus_fraction"), MOST_OF_A_PEAK
 )
 
 

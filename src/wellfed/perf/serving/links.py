@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.parts import GpuSpec
@@ -12,13 +14,23 @@ from wellfed.message import sentence
 _PCIE_BYTES_PER_S = {3: 13e9, 4: 26e9, 5: 55e9, 6: 105e9}  # achieved, x16, one direction
 _PCIE_LATENCY, _NETWORK_LATENCY = 3.0, 4.0  # against NVLink
 # Rate and latency of a way against the direct one. Through RAM: 11.3 of 27.1 GB/s between two RTX 3090, 43 of 55.5
-# between two RTX 5090 (the middle of both); a decode step of eight RTX PRO 6000 takes 1.29 times as long. Through the
-# root complex: 50 of 103 GB/s between cards of one switch with access control on; the latency is not published.
-_WAYS = {Way.DIRECT: (1.0, 1.0), Way.THROUGH_ROOT: (50 / 103, 1.0), Way.THROUGH_RAM: (0.57, 1.6)}
+# between two RTX 5090, 15 against 1 us; a decode step of eight RTX PRO 6000 takes 1.29 times as long. Through the root
+# complex: 50 of 103 GB/s between cards of one switch with access control on; the latency is not published.
+_WAYS = {Way.DIRECT: (1.0, 1.0), Way.THROUGH_ROOT: (50 / 103, 1.0), Way.THROUGH_RAM: (0.45, 5 / 3)}
 
 
-def link(machine: Machine, gpu: GpuSpec, ranks: int) -> tuple[float, float]:
-    """Bandwidth (one direction, one GPU, bytes/s) and relative latency of what joins `ranks` GPUs."""
+class Link(NamedTuple):
+    """What joins GPUs: bytes/s in one direction of one GPU, latency against NVLink, 1 where they have a link of their
+    own and 0 where they share a bus or network.
+    """
+
+    bytes_per_s: float
+    latency: float
+    direct: float
+
+
+def link(machine: Machine, gpu: GpuSpec, ranks: int) -> Link:
+    """What joins the first `ranks` GPUs."""
     per_node = max(1, len(machine.gpus))
     if ranks > per_node and ranks > gpu.link_peers:
         network = machine.network_bytes_per_s
@@ -29,12 +41,12 @@ def link(machine: Machine, gpu: GpuSpec, ranks: int) -> tuple[float, float]:
                     "tensor parallelism over several machines needs to know the network's bandwidth",
                 )
             )
-        return network / per_node, _NETWORK_LATENCY
+        return Link(network / per_node, _NETWORK_LATENCY, 0.0)
     direct = _direct(machine, gpu, ranks)
     if direct is not None:
-        return direct, 1.0
-    rate, latency = _detour(machine, ranks)
-    return _over_pcie(machine, gpu, ranks) * rate, _PCIE_LATENCY * latency
+        return Link(direct, 1.0, 1.0)
+    rate, latency = _WAYS[_way(machine, ranks)]
+    return Link(_over_pcie(machine, gpu, ranks) * rate, _PCIE_LATENCY * latency, 0.0)
 
 
 def _direct(machine: Machine, gpu: GpuSpec, ranks: int) -> float | None:
@@ -66,10 +78,7 @@ def pcie_bytes_per_s(machine: Machine) -> float:
     return _over_pcie(machine, spec, len(machine.gpus))
 
 
-def _detour(machine: Machine, ranks: int) -> tuple[float, float]:
-    """Rate and latency of the way that copies are told to take, against the way that they usually take there."""
-    way = slowest_way(machine, ranks)
-    if way is None:
-        return 1.0, 1.0
-    usual = max(usual_way(gpu) for gpu in machine.gpus[:ranks])
-    return _WAYS[way][0] / _WAYS[usual][0], _WAYS[way][1] / _WAYS[usual][1]
+def _way(machine: Machine, ranks: int) -> Way:
+    """The longest way among the first `ranks` GPUs: as told, else what their driver gives."""
+    told = slowest_way(machine, ranks)
+    return max((usual_way(gpu) for gpu in machine.gpus[:ranks]), default=Way.DIRECT) if told is None else told

@@ -35,6 +35,11 @@ class Served(NamedTuple):
     handling: float  # the host's work on the way to the first token
 
 
+def others(served: Served, gain: float) -> float:
+    """Seconds of a token that prompts of others take, those of the start included."""
+    return served.share * served.extra / gain + served.start
+
+
 def serve(shape: Shape, knobs: Knobs) -> Served:
     """`shape.clients` clients that each ask again as soon as they are answered, `shape.requests` times in all.
 
@@ -46,22 +51,22 @@ def serve(shape: Shape, knobs: Knobs) -> Served:
     """
     let_in = smaller(shape.clients, shape.slots)
     admitted = smaller(let_in, fed(shape))
-    others = larger(admitted - 1, 0.0 * admitted)
-    company = others / (others + 1)  # 0 for a single user: nothing runs that its prompt waits for
+    rest = larger(admitted - 1, 0.0 * admitted)
+    company = rest / (rest + 1)  # 0 for a single user: nothing runs that its prompt waits for
     ahead = _SYNCHRONOUS + (1 - _SYNCHRONOUS) * shape.overlapped  # passes prepared ahead take no new prompts
     first = smaller(let_in / shape.requests, 1.0 + 0 * admitted)
     per_pass = smaller(shape.prompt, shape.chunk)
     busy = 1.0 + 0 * admitted  # share of its stay that a sequence decodes
     for _ in range(_ROUNDS):
-        decoding = 1 + others * busy * (1 - 0.25 * first * shape.spread)  # at the end answers run out one by one
+        decoding = 1 + rest * busy * (1 - 0.25 * first * shape.spread)  # at the end answers run out one by one
         batch = decoding / shape.stages
         alone = forward(shape, knobs, batch, 0.0).seconds
-        arriving = others * busy / shape.stages * shape.gain * shape.prompt / shape.output
+        arriving = rest * busy / shape.stages * shape.gain * shape.prompt / shape.output
         taken = larger(per_pass, smaller(arriving * shape.interval, shape.chunk + 0 * arriving))
         together = forward(shape, knobs, batch * shape.mixed, taken).seconds
         extra = larger(together - alone * shape.mixed, 0.0 * alone)
         share = arriving / taken * (1 - first)
-        whole, start = _start(shape, knobs, first, others, batch, alone)
+        whole, start = _start(shape, knobs, first, rest, batch, alone)
         tpot = (alone + share * extra) / shape.gain + start
         prefill = shape.prompt / per_pass * together + knobs.prefill_wait * alone * company * ahead
         held = shape.output * tpot

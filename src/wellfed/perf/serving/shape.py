@@ -67,6 +67,7 @@ class Shape:
     exchange_bytes: float  # the same, dispatch and combine
     link_bandwidth: float  # one direction, bytes/s
     link_factor: float  # latency of this kind of link, NVLink = 1
+    link_direct: float  # 1: NVLink and its kin, 0: over PCIe or a network
     hops: float  # log2 of the ranks
     # load of one replica
     clients: float
@@ -187,7 +188,7 @@ def shape_of(
         prompt += count * attention.score_flops(max(1, load.prompt_tokens), max(1, end))
         moved += count * attention.cache_elements(max(1, end))
     kinds = formats(weights, gpu)
-    bandwidth, latency = link(machine, gpu, ranks)
+    joint = link(machine, gpu, ranks)
     spread = groups > 1 and sums.moe_blocks > 0
     reduces = (
         (2 * sums.blocks - (sums.moe_blocks if spread else 0) - (sums.blocks if inner == 1 else 0)) if ranks > 1 else 0
@@ -231,8 +232,9 @@ def shape_of(
         exchanges=2 * sums.moe_blocks if spread else 0,
         reduce_bytes=reduces * width * ring,
         exchange_bytes=(sums.moe_blocks * reached * model.hidden * 3 / ranks * (ranks - 1) / ranks) if spread else 0,
-        link_bandwidth=bandwidth,
-        link_factor=latency,
+        link_bandwidth=joint.bytes_per_s,
+        link_factor=joint.latency,
+        link_direct=joint.direct,
         hops=math.log2(ranks) if ranks > 1 else 0.0,
         clients=clients,
         prompt=load.prompt_tokens,

@@ -69,6 +69,12 @@ def skew(shape: Shape, knobs: Knobs) -> float:
     return 1 + knobs.expert_imbalance * (1 - 1 / shape.expert_ranks)
 
 
+def wire_rate(shape: Shape, knobs: Knobs) -> float:
+    """Bytes per second of what joins the ranks, as collective operations get it."""
+    share = shape.link_direct * knobs.link_fraction + (1 - shape.link_direct) * knobs.bus_fraction
+    return shape.link_bandwidth * share
+
+
 Side = tuple[float, float]
 
 
@@ -126,7 +132,7 @@ def sides(shape: Shape, knobs: Knobs, decodes: float, prefill: float) -> Sides:
             shape.head_flops * (drafted + prompts) / (shape.head_peak * knobs.head_rate),
         ),
         link=(
-            (shape.reduce_bytes + shape.exchange_bytes) * tokens / (shape.link_bandwidth * knobs.link_fraction),
+            (shape.reduce_bytes + shape.exchange_bytes) * tokens / wire_rate(shape, knobs),
             shape.link_factor
             * (
                 shape.reduces * (knobs.reduce_s + knobs.reduce_hop_s * (shape.hops - 1))

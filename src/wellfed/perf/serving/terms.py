@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from wellfed.nouns.estimate import Term
+from wellfed.nouns.estimate import MEMORY, Term, slower_side
 from wellfed.perf.serving.knobs import Knobs
 from wellfed.perf.serving.shape import Shape
-from wellfed.perf.serving.step import Side, forward, sides
+from wellfed.perf.serving.step import forward, sides
 
-MEMORY, COMPUTE, HOST = "memory bandwidth", "compute", "host CPU"
+HOST = "host CPU"
 
 
 def terms(shape: Shape, knobs: Knobs, decodes: float, prefill: float, times: float = 1.0) -> tuple[Term, ...]:
@@ -18,12 +16,12 @@ def terms(shape: Shape, knobs: Knobs, decodes: float, prefill: float, times: flo
     cache = (both.cache[0], both.cache[1] + both.prompt_scores[1])
     wire, latency = both.link
     named = (
-        ("attention projections", seconds.attention, _limit(both.attention), "gpu"),
-        ("kv cache and scores", seconds.cache, _limit(cache), "gpu"),
-        ("dense ffn", seconds.dense, _limit(both.dense), "gpu"),
-        ("shared experts", seconds.shared, _limit(both.shared), "gpu"),
-        ("routed experts", seconds.experts, _limit(both.experts), "gpu"),
-        ("output head", seconds.head, _limit(both.head), "gpu"),
+        ("attention projections", seconds.attention, slower_side(*both.attention), "gpu"),
+        ("kv cache and scores", seconds.cache, slower_side(*cache), "gpu"),
+        ("dense ffn", seconds.dense, slower_side(*both.dense), "gpu"),
+        ("shared experts", seconds.shared, slower_side(*both.shared), "gpu"),
+        ("routed experts", seconds.experts, slower_side(*both.experts), "gpu"),
+        ("output head", seconds.head, slower_side(*both.head), "gpu"),
         ("drafting", seconds.drafts, MEMORY, "gpu"),
         ("communication", seconds.link, "link bandwidth" if wire > latency else "link latency", "gpu"),
         ("kernel launches", seconds.kernels, "latency", "gpu"),
@@ -31,16 +29,3 @@ def terms(shape: Shape, knobs: Knobs, decodes: float, prefill: float, times: flo
         ("scheduler", seconds.host, HOST, "host"),
     )
     return tuple(Term(name, spent * times, limit, device) for name, spent, limit, device in named if spent > 0)
-
-
-def _limit(side: Side) -> str:
-    """The side of a roofline that takes longer."""
-    return MEMORY if side[0] >= side[1] else COMPUTE
-
-
-def heaviest(terms_: Iterable[Term]) -> str:
-    """What limits the most time, over all terms."""
-    sums: dict[str, float] = {}
-    for term in terms_:
-        sums[term.limited_by] = sums.get(term.limited_by, 0.0) + term.seconds
-    return max(sums, key=lambda limit: sums[limit])

@@ -92,7 +92,7 @@ def _exchange_s(request: TrainingRequest, gpu: GpuSpec) -> float:
     layout, kept, each = request.layout, counts(request), per_weight(request)
     if layout.gpus == 1:
         return 0.0
-    bandwidth, _ = link(request.machine, gpu, layout.gpus)
+    bandwidth = link(request.machine, gpu, layout.gpus).bytes_per_s
     ring = (layout.gpus - 1) / layout.gpus
     sent = 2.0 * ring * kept.trained * min(each.gradient, 4.0)
     if layout.shard.divides_weights:

@@ -22,6 +22,7 @@ _GPU = re.compile(r"^\s*GPU:\s*(\d{1,3})\s*$", re.M)
 _BDF = r"[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]"
 _TABLE_HEAD = re.compile(rf"^\|\s*({_BDF})\s+(\S[^|]*?)\s*\|([^|]*)\|", re.M | re.I)
 _TOPOLOGY = re.compile(r"^\s*LINK TYPE TABLE:", re.M)
+_HOT_C = 110.0  # junction temperature at which Radeon cards slow down, where the tool does not tell its limit
 _Fields = Mapping[str, str]
 
 
@@ -141,6 +142,9 @@ def _gpu(index: int, fields: _Fields) -> tuple[Gpu, PciDevice | None]:
         ecc_uncorrected=integer(known(fields.get("ecc/total_uncorrectable_count"))),
         ecc_corrected=integer(known(fields.get("ecc/total_correctable_count"))),
         driver=known(fields.get("driver/version")),
+        clock_hz=_hertz(fields.get("clock/gfx_0/clk", fields.get("clock/gfx/clk"))),
+        clock_max_hz=_hertz(fields.get("clock/gfx_0/max_clk", fields.get("clock/gfx/max_clk"))),
+        throttle_reasons=_throttled(fields),
     )
     return gpu, _device(address, fields) if address else None
 
@@ -154,6 +158,29 @@ def _device(address: str, fields: _Fields) -> PciDevice:
         link_current=_link(fields, "pcie/speed", "pcie/width"),
         link_max=_link(fields, "bus/max_pcie_speed", "bus/max_pcie_width"),
     )
+
+
+def _hertz(text: str | None) -> float | None:
+    megahertz = number(known(text))
+    return megahertz * 1e6 if megahertz else None
+
+
+def _throttled(fields: _Fields) -> tuple[str, ...]:
+    """What slows the card down: the status alone tells no cause, a cause's own state does (amdsmi, violations)."""
+    causes = [
+        path.rpartition("/")[2].removesuffix("_violation_status").removesuffix("_accumulated")
+        for path, value in fields.items()
+        if path.endswith("_violation_status") and value.upper() == "ACTIVE"
+    ]
+    hot = any(word in cause for cause in causes for word in ("thermal", "prochot"))
+    if hot:
+        return ("hw_thermal_slowdown",)
+    if causes:
+        return ("sw_power_cap",)
+    hotspot = number(known(fields.get("temperature/hotspot")))
+    limit = number(known(fields.get("limit/slowdown_hotspot_temperature"))) or _HOT_C
+    status = (fields.get("power/throttle_status") or "").upper()
+    return ("hw_thermal_slowdown",) if status == "THROTTLED" and hotspot and hotspot >= limit else ()
 
 
 def _link(fields: _Fields, speed: str, width: str) -> PcieLink | None:

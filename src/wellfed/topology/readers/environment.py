@@ -7,8 +7,9 @@ same text. Here: names of the cards, driver and ROCm versions, operating system,
 from __future__ import annotations
 
 import re
+from itertools import combinations
 
-from wellfed.hardware.machine import Gpu, Machine, OsSettings
+from wellfed.hardware.machine import Gpu, Machine, OsSettings, PeerAccess
 from wellfed.provenance import Assumption
 from wellfed.topology.readers.reader import Reader, told
 
@@ -26,6 +27,7 @@ _DRIVER = re.compile(r"(?:Nvidia driver version|CUDA Driver Version)\s*:\s*([\d.
 _ROCM = re.compile(r"(?:ROCM (?:used to build PyTorch|Version)|HIP runtime version)\s*:\s*(\d+\.\d+(?:\.\d+)*)", re.I)
 _HYPERVISOR = re.compile(r"^\s*Hypervisor vendor:+\s*(\S.*)$", re.M)
 _PLATFORM = re.compile(r"Python platform\s*:\s*(\S+)")
+_NO_PEERS = re.compile(r"^\s*NCCL_P2P_DISABLE=[1-9]", re.M)
 _SYSTEM = re.compile(r"^\s*OS\s*:\s*([^\n]+)$", re.M)
 
 
@@ -49,6 +51,7 @@ def parse(text: str) -> Machine:
         gpus=gpus,
         assumptions=(Assumption(f"all GPUs are {gpus[0].name}", "the report names only the first"),) if once else (),
         pci_complete=False,
+        peers=_without_peers(gpus, text),
         os=OsSettings(
             kernel=kernel[1] if kernel else None,
             virtualised=True if hypervisor else None,
@@ -60,6 +63,14 @@ def parse(text: str) -> Machine:
             wsl=True if platform and "microsoft" in platform[1].lower() else None,
         ),
     )
+
+
+def _without_peers(gpus: tuple[Gpu, ...], text: str) -> tuple[PeerAccess, ...]:
+    """Peer access that the report's environment switches off, for NCCL on all cards."""
+    if not _NO_PEERS.search(text):
+        return ()
+    pairs = combinations((gpu.index for gpu in gpus), 2)
+    return tuple(PeerAccess(a, b, False, "NCCL_P2P_DISABLE=1") for a, b in pairs)
 
 
 def _family(text: str) -> str | None:

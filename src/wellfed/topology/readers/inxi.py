@@ -138,8 +138,11 @@ def _cpu(body: str) -> tuple[str | None, int | None, int]:
 
 
 def _old_cpu(body: str) -> tuple[str | None, int | None, int]:
-    """`Quad core Intel Core i7-7700K (-MT-MCP-)`, as versions before 3 wrote it."""
-    match = re.match(r"(?:(\d)x?\s+)?(?:(\w+)[- ]core)?\s*((?:Intel|AMD)\s.*?)\s*\(?-M", body, re.I)
+    """`Quad core Intel Core i7-7700K (-MT-MCP-)`, as versions before 3 wrote it; `16-core AMD Ryzen 9 7950X [MT MCP]`,
+    as those since write it in short.
+    """
+    body = re.sub(r"^\s*Info:\s*", "", body)
+    match = re.match(r"(?:(\d)x?\s+)?(?:(\w+)[- ]core)?\s*((?:Intel|AMD)\s.*?)\s*(?:\(?-M|\[M[TC])", body, re.I)
     if match is None:
         return None, None, 0
     words = {"dual": 2, "quad": 4, "hexa": 6, "octa": 8, "deca": 10}

@@ -35,6 +35,8 @@ def _table(text: str) -> tuple[list[str], list[str]] | None:
         query = _QUERY.search(line)
         if query:
             return (query[1] or query[2]).split(","), lines[number + 1 :]
+        if "--query-gpu" in line:  # the command itself: its table comes below
+            continue
         titles = [title.strip() for title in line.split(",")]
         if (
             len(titles) >= 2

@@ -13,6 +13,7 @@ from dataclasses import replace
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, OsSettings
 from wellfed.hardware.pcie import PciDevice
 from wellfed.topology.lists import integer
+from wellfed.topology.names import gpu_name
 from wellfed.topology.pci import ADDRESS, normal_address
 from wellfed.topology.readers.reader import Reader, told
 
@@ -25,6 +26,9 @@ _ROW = re.compile(r"^\s*(\d{1,3})\s+(\S.*)$")
 def recognises(text: str) -> bool:
     """The tool's banner, its `GPU[0] :` lines, or its concise table."""
     return bool("ROCm System Management Interface" in text or _LINE.search(text) or _CONCISE.search(text))
+
+
+_AMD = 0x1002
 
 
 def parse(text: str) -> Machine:
@@ -63,7 +67,7 @@ def _gpu(index: int, facts: Mapping[str, str], row: Mapping[str, str]) -> Gpu:
     limit = re.match(r"([\d.]+)", facts.get("max graphics package power (w)", ""))
     return Gpu(
         index,
-        name=_name(facts),
+        name=_name(facts) or gpu_name(_AMD, integer(row.get("DID"), 16)),
         vendor="amd",
         memory_bytes=total,
         memory_free_bytes=total - used if total is not None and used is not None else None,
@@ -99,9 +103,11 @@ def _concise(text: str) -> dict[int, dict[str, str]]:
                 break
             continue
         cells = row[2].split()
+        kind = re.search(r"\b0x([0-9a-f]{4})\b", row[2], re.I)
         powers = [cell for cell in cells if re.fullmatch(r"[\d.]+W", cell)]
         heats = [cell for cell in cells if re.fullmatch(r"[\d.]+°?[cC]", cell)]
         found[int(row[1])] = {"PwrCap": powers[-1] if len(powers) > 1 else "", "Temp": heats[0] if heats else ""}
+        found[int(row[1])]["DID"] = kind[1] if kind else ""
     return found
 
 

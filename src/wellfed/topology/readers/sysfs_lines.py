@@ -25,10 +25,16 @@ _FILE_LINE = re.compile(r"^\s*(/(?:sys|proc)/[^\s:=]+)\s*(?:[:=]\s*|\s)\s*(\S.*?
 _PCI_PLACE = re.compile(r"[0-9a-f]{2}\.[0-7]/[a-z_]+")
 _FILE_PLACE = re.compile(r"^\s{0,8}/(?:sys|proc)/", re.M)
 _SHORT = re.compile(r"^\s*((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])[:=]?\s+(-?\d+)\s*$")
+# `cat` of one file with its one line below: `$ cat /sys/.../scaling_governor` and `powersave`
+_CAT = re.compile(
+    r"^[^\n]{0,60}?\bcat (/sys/[\w./:-]+|/proc/sys/[\w./-]+)[ \t]*\n[ \t]*([^\s#$][^\n]{0,200}?)[ \t]*$", re.M
+)
 
 
 def recognises(text: str) -> bool:
     """At least one line with a PCI function's file, or the short NUMA form."""
+    if _CAT.search(text):
+        return True
     if _PCI_PLACE.search(text) or _FILE_PLACE.search(text):
         lines = text.splitlines()
         if any(_PCI_LINE.match(line) or _FILE_LINE.match(line) for line in lines):
@@ -42,6 +48,7 @@ def parse(text: str) -> Machine:
     roles: dict[str, str] = {}
     numa: dict[str, int] = {}
     comment = ""
+    files.update({match[1]: match[2].encode() for match in _CAT.finditer(text)})
     for line in text.splitlines():
         if line.lstrip().startswith("#"):
             comment = line

@@ -65,6 +65,8 @@ _CPU_NAME = re.compile(r"Intel\(R\) (?:Core|Xeon)|AMD (?:Ryzen|EPYC|Athlon)|Proc
 _TYPES = {20: "DDR", 21: "DDR2", 24: "DDR3", 26: "DDR4", 34: "DDR5", 35: "LPDDR5"}
 _FOUR_GIB = (1 << 32) - (1 << 21)  # AdapterRAM has 32 bits: from 4 GiB on it says nothing
 _VIRTUAL = re.compile(r"virtual machine|vmware|virtualbox|kvm|qemu", re.I)
+# `C:\\Users\\me>wmic ...`, `PS C:\\> Get-CimInstance ...`, or any shell's
+_PROMPT = re.compile(r"\s*(?:PS )?[A-Za-z]:\\[^>]*>|\S*[>$#] |\s*(?:wmic|Get-(?:Cim|Wmi))", re.I)
 _SYSTEM = re.compile(r"^\s*(?:OS Name|Host Name|System Manufacturer|System Model|Total Physical Memory)\s*:", re.M)
 _DXDIAG = re.compile(r"^\s*(?:Card name|Dedicated Memory|System Model|Operating System):", re.M)
 
@@ -141,7 +143,7 @@ def _tables(text: str) -> Iterator[dict[str, str]]:
     lines = text.splitlines()
     for at, line in enumerate(lines):
         words = line.split()
-        if not words or len(words) > 12 or not all(word in _KEYS for word in words) or not {*words} & {*_OWN, "Name"}:
+        if not _is_head(words):
             continue
         starts = [match.start() for match in re.finditer(r"\S+", line)]
         rows = [row for row in lines[at + 1 : at + 40] if not re.fullmatch(r"[\s-]+", row)]
@@ -152,11 +154,16 @@ def _tables(text: str) -> Iterator[dict[str, str]]:
         ):
             continue
         for row in rows:
-            if re.match(r"\S*[>$#] ", row) or row.strip().split()[:1] == words[:1]:
+            if _PROMPT.match(row) or row.strip().split()[:1] == words[:1] or _is_head(row.split()):
                 break
             cells = [row[a:b].strip() for a, b in zip(starts, [*starts[1:], None], strict=True)]
             if any(cells):
                 yield dict(zip(words, cells, strict=True))
+
+
+def _is_head(words: list[str]) -> bool:
+    """Names of properties and nothing else."""
+    return 0 < len(words) <= 12 and all(word in _KEYS for word in words) and bool({*words} & {*_OWN, "Name"})
 
 
 def _field(text: str, name: str) -> str:
