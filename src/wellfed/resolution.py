@@ -75,13 +75,19 @@ def shown(text: str) -> str:
     return plain(text[: LONGEST + 1])[:LONGEST]
 
 
+def _safe(text: str) -> str:
+    """A message as it may be printed; what stays as it is stays a message."""
+    made = plain(text)
+    return text if made == text else made
+
+
 def _answer(text: str, hub: str | None) -> Resolved | Refused:
     try:
         return _facts(text, identify(text, hub))
     except WellfedError as error:
         near = error.near if isinstance(error, UnknownName) else ()
         kind = error.kind if error.kind in _KINDS else Unsupported.kind
-        return Refused(shown(text), kind, plain(error.message), error.hint, near, getattr(error, "kind_of", None))
+        return Refused(shown(text), kind, _safe(error.message), error.hint, near, getattr(error, "kind_of", None))
     except (OSError, ValueError, RecursionError) as error:  # of a file that cannot be read: the other names go on
         return Refused(
             shown(text),

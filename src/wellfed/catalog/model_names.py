@@ -170,7 +170,7 @@ def _at_context(name: Name) -> Identity | None:
         model=chosen.name,
         tokens=limit,
     )
-    told = Assumption(str(text), sentence("model-names.name-tells-context", "its name tells the context"))
+    told = Assumption(as_text(text), sentence("model-names.name-tells-context", "its name tells the context"))
     return _identity(chosen, How.LOOSE, name, (told,), replace(by_id(chosen.id), context_limit=limit))
 
 
@@ -211,7 +211,7 @@ def _without_prefix(text: str, name: Name) -> Identity:
     return replace(
         found,
         assumptions=(
-            Assumption(str(told), sentence("model-names.first-word-maker", "its first word is its maker's")),
+            Assumption(as_text(told), sentence("model-names.first-word-maker", "its first word is its maker's")),
             *found.assumptions[1:],
         ),
     )
@@ -284,11 +284,11 @@ def _differs(facts: Entry, name: Name, why: str = _LISTED) -> tuple[Assumption, 
     shorter = any(without_sizes(name.distinguishing) <= line.words for line in spellings(facts.id) if not line.alias)
     if shorter or why is not _LISTED:
         text = message("resolve.taken-for", "{name} is taken for {model}", name=_as_asked(name), model=facts.name)
-        return (Assumption(str(text), why),)
+        return (Assumption(as_text(text), why),)
     text = message("resolve.same-layers", "{name} is planned as {model}", name=_as_asked(name), model=facts.name)
     return (
         Assumption(
-            str(text),
+            as_text(text),
             sentence("model-names.another-model-whose", "another model, whose layers are the same, says the catalogue"),
         ),
     )
@@ -309,7 +309,7 @@ def _packed(facts: Entry, name: Name) -> Assumption:
     why = sentence("model-names.every-word-name", "every word of its name is one of that model's") + (
         sentence("model-names.owner-aside", ", its owner aside") if name.owner else ""
     )
-    return Assumption(str(text), why)
+    return Assumption(as_text(text), why)
 
 
 def _as_asked(name: Name) -> str:

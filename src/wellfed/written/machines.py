@@ -18,6 +18,7 @@ from wellfed.hardware.machine import Machine
 from wellfed.message import sentence
 from wellfed.plain_file import named_path
 from wellfed.provenance import Assumption
+from wellfed.written.as_asked import quoting
 from wellfed.written.build import build
 from wellfed.written.file import parts_of_table, read_table
 from wellfed.written.line import read_line
@@ -55,8 +56,10 @@ def machine(text: str, nodes: int | None = None, network: str | None = None) -> 
     elif stated.endswith(".toml") and (path := named_path(stated)) is not None:
         parts, title = _parts_of_file(path)
     else:
-        parts = _parts(stated)
-    made = build(_with_network(parts, nodes, network))
+        with quoting(stated):
+            parts = _parts(stated)
+    with quoting(stated):
+        made = build(_with_network(parts, nodes, network))
     return replace(made, name=title) if title is not None else made
 
 
