@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from wellfed.catalog.model_formats import by_label
@@ -13,6 +13,7 @@ from wellfed.catalog.name_words import parse, plain
 from wellfed.catalog.ollama_files import default_of
 from wellfed.catalog.other_kinds import NotALanguageModel
 from wellfed.errors import UnknownName, Unsupported, WellfedError
+from wellfed.frozen import dataclass
 from wellfed.identity import NamedModel, identify
 from wellfed.message import message, sentence
 from wellfed.models.checkpoint_formats import GGUF

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from wellfed.catalog.model_formats import by_label, of_format
@@ -20,6 +20,7 @@ from wellfed.catalog.neighbours import unknown_model
 from wellfed.catalog.other_kinds import DraftModel, NotALanguageModel, Projector, is_draft, kind_by_words
 from wellfed.catalog.pruned import pruned
 from wellfed.errors import UnknownName
+from wellfed.frozen import dataclass
 from wellfed.message import as_text, message, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation

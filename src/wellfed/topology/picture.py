@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Nic, Socket
 from wellfed.hardware.pcie import PciDevice
 from wellfed.message import joined, sentence
