@@ -1,4 +1,6 @@
-"""What drafting tokens is predicted to do, held against measured pairs: python benchmarks/speculation_pairs.py TABLE.csv
+"""What drafting tokens is predicted to do, held against measured pairs.
+
+python benchmarks/speculation_pairs.py TABLE.csv
 
 The table has a row a pair: engine, model, quant, gpu, gpu_count, method, draft_tokens, acceptance, tok_s_off, tok_s_on,
 concurrency. Nothing was fitted to it. Printed: rows read, the median error of the ratio on/off, the bias, how often
@@ -43,7 +45,7 @@ def acceptance_of(text: str) -> float | None:
 
 
 def predicted(row: dict[str, str]) -> float:
-    """Tokens/s with drafts against without. Raises WellfedError, or ValueError with a reason, where it cannot be asked."""
+    """Tokens/s with drafts against without. Raises WellfedError, or ValueError with a reason, where there is none."""
     engine, method = engine_of(row["engine"]), row["method"].lower()
     if engine is None:
         raise ValueError(f"engine {row['engine']}")

@@ -7,9 +7,9 @@ languages. An extractor finds every call of `message` and `counted` (id = contex
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from wellfed.frozen import dataclass
 from wellfed.units import format_bandwidth, format_bytes, format_rate, format_seconds
 
 Parameter: TypeAlias = "str | int | float | Amount | Message | Listing | Number | None"

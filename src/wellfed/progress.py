@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from wellfed.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from wellfed.catalog.model_formats import by_label
@@ -13,6 +13,7 @@ from wellfed.catalog.name_words import parse, plain
 from wellfed.catalog.ollama_files import default_of
 from wellfed.catalog.other_kinds import NotALanguageModel
 from wellfed.errors import UnknownName, Unsupported, WellfedError
+from wellfed.frozen import dataclass
 from wellfed.identity import NamedModel, identify
 from wellfed.message import message, sentence
 from wellfed.models.checkpoint_formats import GGUF
@@ -75,13 +76,19 @@ def shown(text: str) -> str:
     return plain(text[: LONGEST + 1])[:LONGEST]
 
 
+def _safe(text: str) -> str:
+    """A message as it may be printed; what stays as it is stays a message."""
+    made = plain(text)
+    return text if made == text else made
+
+
 def _answer(text: str, hub: str | None) -> Resolved | Refused:
     try:
         return _facts(text, identify(text, hub))
     except WellfedError as error:
         near = error.near if isinstance(error, UnknownName) else ()
         kind = error.kind if error.kind in _KINDS else Unsupported.kind
-        return Refused(shown(text), kind, plain(error.message), error.hint, near, getattr(error, "kind_of", None))
+        return Refused(shown(text), kind, _safe(error.message), error.hint, near, getattr(error, "kind_of", None))
     except (OSError, ValueError, RecursionError) as error:  # of a file that cannot be read: the other names go on
         return Refused(
             shown(text),

@@ -7,10 +7,10 @@ import io
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from wellfed.errors import BadInput
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Quantity

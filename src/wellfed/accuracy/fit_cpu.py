@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +16,7 @@ from wellfed.accuracy.case import Case
 from wellfed.accuracy.fitting import Z80, Parameter, fit, leave_groups_out, linearised, residual
 from wellfed.accuracy.measured import local_cases
 from wellfed.catalog.calibration import bundled
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.nouns.calibration import Calibration, Fact, Residual
 from wellfed.nouns.estimate import Work

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from wellfed.accuracy.fitting import Z80, Parameter, fit, leave_groups_out, line
 from wellfed.accuracy.local_rows import GpuCase, GpuRows, gpu_cases
 from wellfed.accuracy.measured import local_cases
 from wellfed.accuracy.stages_local import Stage, priors, stages
+from wellfed.frozen import dataclass
 from wellfed.nouns.calibration import Calibration, Fact, Residual
 from wellfed.nouns.layout import Engine
 from wellfed.perf.doubt import vendor_key

@@ -6,7 +6,6 @@ Their values are a file of their own that only `accuracy` loads. Whole GPUs are 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from wellfed.accuracy.fitting import fit, leave_groups_out, linearised, residual
 from wellfed.accuracy.local_rows import GpuCase, GpuRows, gpu_cases
 from wellfed.accuracy.measured import local_cases
 from wellfed.accuracy.stages_old_builds import START, Stage, stages
+from wellfed.frozen import dataclass
 from wellfed.nouns.calibration import Calibration, Residual
 from wellfed.perf.gpu_rates import OLD_BUILDS
 from wellfed.perf.local import speed_class

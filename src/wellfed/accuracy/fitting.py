@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wellfed.frozen import dataclass
 from wellfed.nouns.calibration import Residual
 
 if TYPE_CHECKING:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from wellfed.accuracy.hybrid_machine import Ram, find_cpu, parse_ram
 from wellfed.accuracy.names import resolve
 from wellfed.catalog.hardware import gpu as gpu_spec
 from wellfed.errors import WellfedError
+from wellfed.frozen import dataclass
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.hardware.pcie import PcieLink
 from wellfed.models.model import Model

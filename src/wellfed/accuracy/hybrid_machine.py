@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 from wellfed.accuracy.case import Row
@@ -12,6 +12,7 @@ from wellfed.catalog.generations import cpu_of_generation
 from wellfed.catalog.hardware import cpu as cpu_spec
 from wellfed.catalog.hardware import gpu_list
 from wellfed.errors import UnknownName
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu, Machine, Origin, Socket
 from wellfed.hardware.parts import CpuSpec
 from wellfed.message import sentence

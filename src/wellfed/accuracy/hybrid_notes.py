@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 from wellfed.accuracy.case import Row
+from wellfed.frozen import dataclass
 from wellfed.nouns.layout import Engine, NumaPolicy
 
 _ENGINES = {

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from wellfed.accuracy.case import Row
 from wellfed.accuracy.hybrid_notes import note, number_note
+from wellfed.frozen import dataclass
 from wellfed.hardware.pcie import PcieLink
 from wellfed.nouns.estimate import Estimate, Quantity
 from wellfed.nouns.layout import BackEnd

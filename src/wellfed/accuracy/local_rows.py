@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from wellfed.accuracy.case import Case
+from wellfed.frozen import dataclass
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Work
 from wellfed.perf import hybrid

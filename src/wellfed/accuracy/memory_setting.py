@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 from wellfed.accuracy.case import Row
@@ -13,6 +13,7 @@ from wellfed.catalog.hardware import gpu_list
 from wellfed.catalog.hardware import measured_gpu as gpu_spec
 from wellfed.catalog.models import by_id, model_ids
 from wellfed.errors import UnknownName
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.hardware.parts import GpuSpec
 from wellfed.nouns.layout import Engine

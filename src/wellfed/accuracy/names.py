@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 from wellfed.catalog.model_formats import adapted
@@ -15,6 +15,7 @@ from wellfed.catalog.model_names import resolve as strictly_read
 from wellfed.catalog.models import architecture, by_id, key, model_ids, names, unknown
 from wellfed.catalog.name_words import is_size, parse
 from wellfed.errors import UnknownName, Unsupported
+from wellfed.frozen import dataclass
 from wellfed.models.counts import counts
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from statistics import fmean, median
 from typing import Any
 
 from wellfed.accuracy.case import Case, Interpreter, Outcome, Row, Skipped
 from wellfed.errors import WellfedError
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Quantity

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped, source_of
 from wellfed.accuracy.hybrid_machine import machine_of, unused_gpus
@@ -32,6 +32,7 @@ from wellfed.accuracy.hybrid_notes import (
 )
 from wellfed.accuracy.llamacpp_notes import SHORT_PROMPT, answers_rate, back_end, over_the_request
 from wellfed.errors import UnknownName, Unsupported
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.message import sentence
 from wellfed.models.ffn import MoeFfn

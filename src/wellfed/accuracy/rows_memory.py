@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil
 
 from wellfed.accuracy import memory_setting as setting
@@ -12,6 +12,7 @@ from wellfed.accuracy.case import Case, Outcome, Row, Skipped
 from wellfed.accuracy.memory_serving import serving_outcome
 from wellfed.accuracy.names import ResolvedModel
 from wellfed.errors import UnknownName, WellfedError
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.message import sentence
 from wellfed.models.attention import LatentAttention

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped
@@ -12,6 +11,7 @@ from wellfed.accuracy.names import resolve
 from wellfed.accuracy.rows_serving import TUNED, engine_of
 from wellfed.accuracy.serving_machine import machine_of
 from wellfed.catalog.hardware import measured_gpu as gpu_spec
+from wellfed.frozen import dataclass
 from wellfed.hardware.parts import GpuSpec
 from wellfed.message import sentence
 from wellfed.models.model import Model

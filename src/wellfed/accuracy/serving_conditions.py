@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from wellfed.frozen import dataclass
 from wellfed.models.model import Model
 from wellfed.models.weights import Weights
 from wellfed.nouns.layout import Engine, Speculation

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from wellfed.frozen import dataclass
 
 _DEGREE = re.compile(r"\b(tp|pp|attn_dp|moe_tp|moe_ep)=(\d+)")
 _POOL = re.compile(r"(prefill|decode) (\d+) workers x (\d+) GPU \(tp=(\d*) dp=(\d*) ep=(\d*) bs=(\d*)\)")

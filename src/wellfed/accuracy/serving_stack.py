@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from wellfed.accuracy.case import Case
+from wellfed.frozen import dataclass
 from wellfed.nouns.plan import Request
 from wellfed.perf.serving.disaggregation import split
 from wellfed.perf.serving.estimate import pools, shape_for

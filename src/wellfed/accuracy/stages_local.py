@@ -7,9 +7,9 @@ factors stand on the general rates: few rows leave them near 1 (partial pooling)
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from wellfed.accuracy.fitting import Parameter
+from wellfed.frozen import dataclass
 
 _L = "local."
 

@@ -6,9 +6,9 @@ Start values are physically plausible ones; `prior_sigma` says how firmly they a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from wellfed.accuracy.fitting import Parameter
+from wellfed.frozen import dataclass
 
 _GPU = "local.gpu."
 _NV, _APPLE = (f"{_GPU}{vendor}." for vendor in ("nvidia", "apple"))

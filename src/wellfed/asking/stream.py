@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wellfed.asking.address import Address, AskingError, Trouble
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 
 MOST_LINE_BYTES = 256 * 1024

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from wellfed.bench.store import MemoryFigures, Observation, OwnCalibration
+from wellfed.frozen import dataclass
 from wellfed.nouns.calibration import Calibration, Residual
 
 _MEASUREMENT_SIGMA, _PARAMETER_SIGMA = 0.04, 0.35  # logs: repeatability of a measurement, doubt about a parameter

@@ -7,11 +7,11 @@ import ctypes.util
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 from wellfed.errors import WellfedError
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 
 if TYPE_CHECKING:

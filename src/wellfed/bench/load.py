@@ -6,7 +6,6 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from statistics import median
 
 import httpx
@@ -16,6 +15,7 @@ from wellfed.asking.client import ask, asking
 from wellfed.asking.question import LOADS, Form, question
 from wellfed.asking.stream import Reply
 from wellfed.errors import WellfedError
+from wellfed.frozen import dataclass
 from wellfed.message import message, sentence
 
 # Common English words: about one token each for every tokenizer in use.

@@ -12,7 +12,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from wellfed.bench.doubt import doubt
 from wellfed.bench.kernels import BYTES_PER_ELEMENT, CYCLES_PER_STEP, chain, compiled, plain
 from wellfed.bench.neighbours import Neighbours
 from wellfed.errors import WellfedError
+from wellfed.frozen import dataclass
 from wellfed.message import Message, sentence
 from wellfed.units import format_bytes
 

@@ -6,13 +6,14 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, astuple, dataclass, is_dataclass, replace
+from dataclasses import asdict, astuple, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from wellfed.bench.doubt import doubt
 from wellfed.catalog.calibration import dump, parse
 from wellfed.errors import BadInput, WellfedError
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.homes import under_home
 from wellfed.message import sentence

@@ -11,11 +11,11 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wellfed.errors import BadInput
+from wellfed.frozen import dataclass
 from wellfed.homes import under_home
 
 Tables = Mapping[str, Mapping[str, Any]]

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from wellfed.catalog import names
 from wellfed.catalog.names import Query
 from wellfed.catalog.tables import Row
 from wellfed.errors import nearest
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 from wellfed.provenance import Assumption
 

@@ -106,7 +106,9 @@ def of_format(model: Model | None, name: Name) -> tuple[Quantisation | None, tup
             return (chosen, ()) if model is None else adapted(model, written, chosen)
     text = message("resolve.format", "no recipe is known for {format} files", format=written.upper())
     return None, (
-        Assumption(str(text), sentence("model-formats.their-size-cannot", "their size cannot be told from the name")),
+        Assumption(
+            as_text(text), sentence("model-formats.their-size-cannot", "their size cannot be told from the name")
+        ),
     )
 
 

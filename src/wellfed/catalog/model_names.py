@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from wellfed.catalog.model_formats import by_label, of_format
@@ -20,6 +20,7 @@ from wellfed.catalog.neighbours import unknown_model
 from wellfed.catalog.other_kinds import DraftModel, NotALanguageModel, Projector, is_draft, kind_by_words
 from wellfed.catalog.pruned import pruned
 from wellfed.errors import UnknownName
+from wellfed.frozen import dataclass
 from wellfed.message import as_text, message, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation
@@ -170,7 +171,7 @@ def _at_context(name: Name) -> Identity | None:
         model=chosen.name,
         tokens=limit,
     )
-    told = Assumption(str(text), sentence("model-names.name-tells-context", "its name tells the context"))
+    told = Assumption(as_text(text), sentence("model-names.name-tells-context", "its name tells the context"))
     return _identity(chosen, How.LOOSE, name, (told,), replace(by_id(chosen.id), context_limit=limit))
 
 
@@ -211,7 +212,7 @@ def _without_prefix(text: str, name: Name) -> Identity:
     return replace(
         found,
         assumptions=(
-            Assumption(str(told), sentence("model-names.first-word-maker", "its first word is its maker's")),
+            Assumption(as_text(told), sentence("model-names.first-word-maker", "its first word is its maker's")),
             *found.assumptions[1:],
         ),
     )
@@ -284,11 +285,11 @@ def _differs(facts: Entry, name: Name, why: str = _LISTED) -> tuple[Assumption, 
     shorter = any(without_sizes(name.distinguishing) <= line.words for line in spellings(facts.id) if not line.alias)
     if shorter or why is not _LISTED:
         text = message("resolve.taken-for", "{name} is taken for {model}", name=_as_asked(name), model=facts.name)
-        return (Assumption(str(text), why),)
+        return (Assumption(as_text(text), why),)
     text = message("resolve.same-layers", "{name} is planned as {model}", name=_as_asked(name), model=facts.name)
     return (
         Assumption(
-            str(text),
+            as_text(text),
             sentence("model-names.another-model-whose", "another model, whose layers are the same, says the catalogue"),
         ),
     )
@@ -309,7 +310,7 @@ def _packed(facts: Entry, name: Name) -> Assumption:
     why = sentence("model-names.every-word-name", "every word of its name is one of that model's") + (
         sentence("model-names.owner-aside", ", its owner aside") if name.owner else ""
     )
-    return Assumption(str(text), why)
+    return Assumption(as_text(text), why)
 
 
 def _as_asked(name: Name) -> str:

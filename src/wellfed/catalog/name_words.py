@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from functools import lru_cache
 
 from wellfed.catalog.chinese_names import in_latin
+from wellfed.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+
+from wellfed.frozen import dataclass
 
 _TRADEMARKS = re.compile(r"\((?:r|tm|c)\)|[®™©]")
 _BRACKETS = re.compile(r"[(\[{]([^)\]}]*)[)\]}]?")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from wellfed.catalog.hardware import find_cpu, find_gpu
 from wellfed.errors import BadInput, UnknownName
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.message import sentence
 from wellfed.plain_file import read_text

@@ -13,7 +13,7 @@ from dataclasses import replace
 from wellfed.catalog.models import Entry, by_id, entry
 from wellfed.catalog.name_match import called, explains_sizes, matched, without_sizes
 from wellfed.catalog.name_words import Name, billions, is_active
-from wellfed.message import message, sentence
+from wellfed.message import as_text, message, sentence
 from wellfed.models.counts import counts
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Layer, Model
@@ -96,7 +96,7 @@ def _told(name: Name, original: Entry, remaining: int, experts: int) -> Assumpti
         remaining=remaining,
         experts=experts,
     )
-    return Assumption(str(text), sentence("pruned.name-tells-how", "the name tells how many parameters are left"))
+    return Assumption(as_text(text), sentence("pruned.name-tells-how", "the name tells how many parameters are left"))
 
 
 def _usual(experts: int, remaining: float, slack: float) -> int:

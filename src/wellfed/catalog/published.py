@@ -9,8 +9,9 @@ else it is made from BF16 when the engine starts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil
+
+from wellfed.frozen import dataclass
 
 _PART_BYTES = 49.9e9
 _OWN_FP8 = frozenset({"qwen", "zai-org", "minimaxai"})  # who publish FP8 beside BF16

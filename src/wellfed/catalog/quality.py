@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from wellfed.frozen import dataclass
 
 _FILE = Path(__file__).parent / "data" / "quality.toml"
 

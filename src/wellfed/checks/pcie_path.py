@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.pcie import PciDevice, PcieLink, on_card, path_up
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wellfed.checks.base import Check
 from wellfed.checks.run import FAULTS
 from wellfed.errors import WellfedError
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.message import Message, message
 from wellfed.nouns.estimate import Estimate

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from wellfed.checks.places import cards
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.message import Listing, Message, message
 

@@ -13,7 +13,7 @@ import click
 from wellfed.cli.naming import say_how_read
 from wellfed.errors import WellfedError
 from wellfed.message import sentence
-from wellfed.messages.words import tell
+from wellfed.messages.words import tell, words
 from wellfed.nouns.workload import PRESETS
 
 if TYPE_CHECKING:
@@ -143,4 +143,4 @@ def _list() -> None:
     checks = (*ALL, *foreign())
     width = max(len(check.id) for check in checks)
     for check in checks:
-        click.echo(f"{check.id.ljust(width)}  {check.code}  {check.title}")
+        click.echo(f"{check.id.ljust(width)}  {check.code}  {words(check.title)}")

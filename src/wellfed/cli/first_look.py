@@ -39,6 +39,7 @@ def print_look(look: FirstLook) -> None:
     from wellfed.cli.console import console
     from wellfed.cli.fit import fit_table, quality_line
     from wellfed.documents.machine_line import machine_line
+    from wellfed.messages.language import language
     from wellfed.messages.words import phrase, words
     from wellfed.verbs.first_look import SHOWN
 
@@ -65,6 +66,9 @@ def print_look(look: FirstLook) -> None:
     for line in look.commands:
         out.print(f"  {escape(line)}", soft_wrap=True)
     out.print(f"[dim]{phrase('look.help', 'all commands: wellfed --help')}[/]")
+    if language() != "en":  # whoever reads a translated guide wants to know what of it is right
+        text = "the usual buying advice, held against the figures: wellfed serve --open, page /claims"
+        out.print(f"[dim]{escape(phrase('look.claims', text))}[/]")
 
 
 def _fault(finding: Finding) -> str:

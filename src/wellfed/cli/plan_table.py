@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from rich.cells import cell_len
 from rich.table import Table
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from wellfed.cli.console import console
 from wellfed.engines.usual import can_be_started
+from wellfed.frozen import dataclass
 from wellfed.messages.terms import limit_words
 from wellfed.messages.words import phrase, words
 from wellfed.nouns.estimate import Quantity

@@ -74,7 +74,7 @@ def _print(answer: Resolved | Refused) -> None:
         if answer.hint:
             click.echo(tell("resolve.hint", "  hint: {hint}", hint=answer.hint))
         return
-    click.echo(f"{answer.text}: {click.style(answer.name, bold=True)} ({answer.id}), {words(answer.how)}")
+    click.echo(f"{answer.text}: {click.style(answer.name, bold=True)} ({answer.id}), {term_words(answer.how)}")
     click.echo("  " + words(joined("; ", _figures(answer))))
     for assumption in answer.assumptions:
         click.echo(tell("resolve.assumed", "  assumed: {assumption}", assumption=taken(assumption)))

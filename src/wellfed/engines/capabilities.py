@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wellfed.engines import ds4
 from wellfed.engines.versions import Version, least_capability
+from wellfed.frozen import dataclass
 from wellfed.hardware.parts import GpuSpec
 from wellfed.message import sentence
 from wellfed.models.checkpoint_formats import why_not_loaded

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import PurePath
 
 from wellfed.engines import ollama
@@ -18,6 +18,7 @@ from wellfed.engines.pins import Pins, pinned
 from wellfed.engines.setters import Setter
 from wellfed.engines.versions import Version, version
 from wellfed.errors import BadInput
+from wellfed.frozen import dataclass
 from wellfed.message import Listing, message
 from wellfed.nouns.layout import Engine
 

@@ -7,11 +7,11 @@ dropped in silence.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from wellfed.engines.flags import CONTEXT, MODEL, QUIET, SETTINGS
 from wellfed.engines.setters import Change, amount
 from wellfed.errors import BadInput, nearest
+from wellfed.frozen import dataclass
 from wellfed.message import Listing, message
 from wellfed.nouns.layout import Engine, Layout
 

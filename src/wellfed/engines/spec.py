@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
+from wellfed.frozen import dataclass
 from wellfed.nouns.layout import Engine
 
 HEAD_TO_NAME = "DRAFT-MODEL"  # where a draft is wanted and none was named: to be filled in

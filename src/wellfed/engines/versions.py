@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wellfed.errors import BadInput
+from wellfed.frozen import dataclass
 from wellfed.message import Listing, message
 from wellfed.nouns.layout import Engine, Layout
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wellfed.fleet.kinds import Build, Member
+from wellfed.frozen import dataclass
 from wellfed.message import Message
 from wellfed.nouns.finding import Cost, Finding, Verdict
 

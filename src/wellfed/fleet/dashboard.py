@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from wellfed.fleet import prometheus_rules as recorded
+from wellfed.frozen import dataclass
 
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _CHOSEN = 'instance=~"$instance"'

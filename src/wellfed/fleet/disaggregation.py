@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wellfed.errors import WellfedError
 from wellfed.fleet.replicas import Capacity, Stock
+from wellfed.frozen import dataclass
 from wellfed.nouns.layout import Layout
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import Workload

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wellfed.asking.address import Address
 from wellfed.errors import BadInput
 from wellfed.fleet.means import asked, ensure_names
+from wellfed.frozen import dataclass
 from wellfed.message import message
 from wellfed.plain_file import read_text
 from wellfed.printable import printable

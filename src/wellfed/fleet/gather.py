@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -24,6 +24,7 @@ from wellfed.errors import BadInput, WellfedError
 from wellfed.fleet.means import Means
 from wellfed.fleet.script import script
 from wellfed.fleet.stream import read_stream
+from wellfed.frozen import dataclass
 from wellfed.message import Amount, Message, message
 from wellfed.plain_file import read_text
 from wellfed.printable import printable

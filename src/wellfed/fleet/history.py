@@ -10,11 +10,12 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import exp
 from statistics import median
 
 from wellfed.fleet.level import LEAST_POINTS, LOAD_STEP, Point, levels, shifts, slope
+from wellfed.frozen import dataclass
 
 _POINTS = 480  # of a replica at most
 _LEAST_BUCKET_S = 60.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from wellfed.fleet.traits import UNKNOWN, Trait
+from wellfed.frozen import dataclass
 
 USUAL = 0.6  # of a build's machines: a value that so many share is the usual one
 

@@ -12,9 +12,10 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, insort
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
+
+from wellfed.frozen import dataclass
 
 LEAST_SHARE = 0.05  # changes below are not told
 _LEAST_Z = 6.0

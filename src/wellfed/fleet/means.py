@@ -10,11 +10,11 @@ import re
 import shlex
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from wellfed.errors import BadInput
+from wellfed.frozen import dataclass
 from wellfed.message import message
 from wellfed.plain_file import read_text
 

@@ -8,9 +8,9 @@ then a group of several nodes is taken to cross leaves, which is said.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from wellfed.errors import BadInput
+from wellfed.frozen import dataclass
 from wellfed.message import Message, message
 from wellfed.written.settings import network_bytes_per_s
 

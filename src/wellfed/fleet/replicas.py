@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 
 from wellfed.errors import WellfedError
+from wellfed.frozen import dataclass
 from wellfed.nouns.estimate import Estimate
 from wellfed.nouns.layout import Layout
 from wellfed.nouns.plan import Plan, Request

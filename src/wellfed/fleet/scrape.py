@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wellfed.asking.address import AskingError, Trouble
 from wellfed.asking.document import fetch
 from wellfed.fleet.exporters import Exporter
 from wellfed.fleet.exposition import MOST_BYTES, Page, read_pages
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 
 _LEAST_OFTEN = 8  # rounds

@@ -11,11 +11,12 @@ import heapq
 import math
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from wellfed.errors import BadInput, WellfedError
 from wellfed.fleet.trace import Arrival
+from wellfed.frozen import dataclass
 from wellfed.message import message
 from wellfed.nouns.estimate import Estimate
 from wellfed.nouns.plan import Plan, Request

@@ -6,10 +6,10 @@ import csv
 import math
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from wellfed.errors import BadInput
+from wellfed.frozen import dataclass
 from wellfed.message import message
 from wellfed.plain_file import read_text
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu, Machine, Socket
 from wellfed.topology.snapshot import Snapshot, Tree
 from wellfed.units import format_bytes

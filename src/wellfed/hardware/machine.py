@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.hardware.pcie import PciDevice, PcieLink
 from wellfed.provenance import Assumption

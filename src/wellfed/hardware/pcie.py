@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from wellfed.frozen import dataclass
 
 # GT/s per lane and the share left after line coding (PCI-SIG: 8b/10b up to gen 2, 128b/130b to gen 5,
 # gen 6 FLIT mode 236/256).

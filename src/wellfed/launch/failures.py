@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import psutil
+
+from wellfed.frozen import dataclass
 
 PROC = Path("/proc")
 MARK = "WELLFED_ENGINE"  # the variable with a launch's token, which everything that an engine starts inherits

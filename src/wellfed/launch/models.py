@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 from pathlib import Path
 
 from wellfed.errors import BadInput, WellfedError
+from wellfed.frozen import dataclass
 from wellfed.homes import home
 from wellfed.launch.folder import made_folder
 from wellfed.launch.hub_errors import endpoint, explained, unreachable

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from wellfed.engines.spec import LaunchSpec
 from wellfed.errors import BadInput, WellfedError
+from wellfed.frozen import dataclass
 from wellfed.launch import identity, state
 from wellfed.launch.folder import write_over
 from wellfed.launch.key_file import forget_key

@@ -12,13 +12,13 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from wellfed.errors import WellfedError
+from wellfed.frozen import dataclass
 from wellfed.homes import under_home
 from wellfed.message import message
 

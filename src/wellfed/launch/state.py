@@ -14,7 +14,7 @@ import stat as modes
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from wellfed import plain_file
 from wellfed.errors import BadInput, WellfedError
+from wellfed.frozen import dataclass
 from wellfed.launch import identity
 from wellfed.launch.folder import folder as folder
 from wellfed.launch.folder import locked, made_folder, write_new, write_over

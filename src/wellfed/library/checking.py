@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from wellfed.frozen import dataclass
 from wellfed.library import inputs, options
 from wellfed.library.result import Result, Row
 from wellfed.message import sentence

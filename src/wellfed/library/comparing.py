@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wellfed.errors import Misuse
+from wellfed.frozen import dataclass
 from wellfed.library import options
 from wellfed.library.planning import plan_row
 from wellfed.library.result import Result, Row

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from wellfed.frozen import dataclass
 from wellfed.library import options
 from wellfed.library.planning import plan_line, plan_row
 from wellfed.library.result import Result, Row

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wellfed.errors import Misuse
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.library.result import Result, Row
 from wellfed.message import message, sentence

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from wellfed.frozen import dataclass
 from wellfed.library import options
 from wellfed.library.result import Result, Row
 from wellfed.verbs import resolving

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from wellfed.frozen import dataclass
 from wellfed.library import options
 from wellfed.library.planning import plan_line, plan_row
 from wellfed.library.result import Result, Row

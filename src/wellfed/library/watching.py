@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wellfed.errors import Misuse
+from wellfed.frozen import dataclass
 from wellfed.library import options
 from wellfed.library.result import Result, Row
 from wellfed.message import message

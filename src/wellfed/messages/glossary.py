@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from wellfed.errors import UnknownName, nearest
+from wellfed.frozen import dataclass
 
 _FILE = Path(__file__).with_name("glossary.toml")
 

@@ -180,6 +180,16 @@ def _names() -> Mapping[str, Message]:
         message("term.prefill", "prefill"),
         message("term.decode", "decode"),
         message("term.streamed", "experts from disk"),
+        message("term.path", "path"),
+        message("term.exact", "exact"),
+        message("term.loose", "loose"),
+        message("term.sizes", "sizes"),
+        message("term.hub", "hub"),
+        message("term.text", "text"),
+        message("term.vision-language", "vision-language"),
+        message("term.omni", "omni"),
+        message("term.embedding", "embedding"),
+        message("term.reranker", "reranker"),
     )
     return {each.template: each for each in names}
 

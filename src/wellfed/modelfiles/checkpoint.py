@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
 from wellfed.errors import BadInput, Unsupported
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 from wellfed.modelfiles.hf_config import config_file, config_values, read_config
 from wellfed.modelfiles.safetensors_file import SafetensorsTensor, checkpoint_files, read_safetensors_header

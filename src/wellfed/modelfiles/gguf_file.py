@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
 from wellfed.errors import BadInput, Unsupported
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 from wellfed.modelfiles.gguf_config import architecture_of, config_of, loose_values
 from wellfed.modelfiles.gguf_header import GgufHeader, GgufTensor, Value, read_header

@@ -10,11 +10,11 @@ from __future__ import annotations
 import mmap
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
 from wellfed.errors import BadInput, Unsupported
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 from wellfed.modelfiles.safe_file import open_regular
 from wellfed.models.gguf_types import BY_NUMBER, WeightType

@@ -10,13 +10,13 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from wellfed.errors import BadInput
+from wellfed.frozen import dataclass
 from wellfed.message import message, sentence
 from wellfed.modelfiles.safe_file import parse_json_value
 

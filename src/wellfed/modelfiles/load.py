@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from wellfed.errors import BadInput, UnknownName
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 from wellfed.modelfiles.checkpoint import read_checkpoint
 from wellfed.modelfiles.gguf_file import read_gguf

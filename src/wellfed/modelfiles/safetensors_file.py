@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from wellfed.errors import BadInput
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 from wellfed.modelfiles.safe_file import open_regular, parse_json, read_json
 

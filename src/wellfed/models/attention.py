@@ -5,9 +5,9 @@ Each kind answers the same questions (`Attention`); a new architecture is a new 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from wellfed.frozen import dataclass
 from wellfed.models.tensor import Part, Tensor
 
 

@@ -7,11 +7,12 @@ config that gives a size its builder does not ask for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from wellfed.errors import BadInput, Unsupported, nearest
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 from wellfed.models.config_reader import Config, Shape
 from wellfed.models.config_towers import NOTE, towers

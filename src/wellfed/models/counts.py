@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from wellfed.frozen import dataclass
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import BESIDE, Layer, Model, passed, runs, tensors
 from wellfed.models.tensor import Part

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+from wellfed.frozen import dataclass
 from wellfed.models.tensor import Part, Tensor
 
 

@@ -6,8 +6,7 @@ differ by model and month: see `maker_spread`. A range is never wider than 8 % e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from wellfed.frozen import dataclass
 from wellfed.models.maker_spread import spread
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights

@@ -8,9 +8,9 @@ it does is not.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from wellfed.errors import Unsupported
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 from wellfed.models.attention import Attention, FullAttention, LatentAttention
 from wellfed.models.config_reader import Config, Shape

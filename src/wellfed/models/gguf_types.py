@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import ceil
+
+from wellfed.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

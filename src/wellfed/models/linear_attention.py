@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from wellfed.frozen import dataclass
 from wellfed.models.recurrent import Recurrent
 from wellfed.models.tensor import Part, Tensor
 

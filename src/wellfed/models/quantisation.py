@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 
+from wellfed.frozen import dataclass
 from wellfed.models.attention import FullAttention
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.gguf_types import TYPES

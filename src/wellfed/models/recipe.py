@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import translate
 from functools import lru_cache
 
+from wellfed.frozen import dataclass
 from wellfed.models.modules import module_names, short
 from wellfed.models.tensor import MEMORY, Part, Tensor
 

@@ -10,9 +10,10 @@ without, which is how they are published.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 
+from wellfed.frozen import dataclass
 from wellfed.models.gguf_types import TYPES, plain
 from wellfed.models.tensor import MEMORY, Part, Tensor
 

@@ -6,8 +6,7 @@ moonshotai/Kimi-K2-Thinking, openai/gpt-oss (read 2026-11-23), AutoAWQ and GPTQ 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from wellfed.frozen import dataclass
 from wellfed.models.tensor import MEMORY, Part, Tensor
 
 

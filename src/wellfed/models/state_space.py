@@ -5,8 +5,7 @@ States are kept in FP32 by most engines and so counted as two 16-bit elements; a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from wellfed.frozen import dataclass
 from wellfed.models.recurrent import Recurrent
 from wellfed.models.tensor import Part, Tensor
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from wellfed.frozen import dataclass
 from wellfed.models.gguf_types import TYPES
 from wellfed.models.modules import short
 from wellfed.models.recipe import Recipe

@@ -7,8 +7,7 @@ Sources: modeling and configuration files of huggingface/transformers, ml-explor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 
 

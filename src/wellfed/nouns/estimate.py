@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 
+from wellfed.frozen import dataclass
 from wellfed.provenance import Assumption
 
 _Z80 = 1.2815515655446004  # standard normal quantile that leaves 10 % on each side

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from wellfed.frozen import dataclass
 from wellfed.message import Message
 
 

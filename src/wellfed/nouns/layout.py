@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from wellfed.errors import BadInput
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.models.model import Model
 from wellfed.models.weights import Weights

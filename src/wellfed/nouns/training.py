@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.models.model import Model
 from wellfed.models.weights import Weights

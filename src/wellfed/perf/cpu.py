@@ -16,8 +16,8 @@ its own copy of the weights it also has its own pool of threads. `perf.kernels` 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Term, Work, slower_side

@@ -5,9 +5,8 @@ A fit puts arrays of many rows in the place of numbers and calls the same formul
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from wellfed.errors import Unsupported
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.parts import GpuSpec
 from wellfed.hardware.pcie import PcieLink

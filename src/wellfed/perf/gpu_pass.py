@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from wellfed.frozen import dataclass
 from wellfed.models.attention import LatentAttention
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Layer, Model

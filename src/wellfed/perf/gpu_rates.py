@@ -8,8 +8,9 @@ all engines on it; both stand on general ones (`local.launch_us`). Builds of bef
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from wellfed.frozen import dataclass
 from wellfed.models.gguf_types import plain
 from wellfed.nouns.calibration import Calibration
 from wellfed.perf.gpu import GpuDevice

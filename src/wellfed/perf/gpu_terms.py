@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import reduce
 
+from wellfed.frozen import dataclass
 from wellfed.nouns.estimate import MEMORY, Term, Work
 from wellfed.perf import gpu_time
 from wellfed.perf.gpu import GpuDevice

@@ -5,8 +5,7 @@ Only arithmetic on the values: a fit passes arrays of rows through the same func
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from wellfed.frozen import dataclass
 from wellfed.nouns.estimate import Work, slower_side
 from wellfed.perf.gpu import GpuDevice
 from wellfed.perf.gpu_pass import Pass

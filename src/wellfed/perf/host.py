@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine, OsSettings, Socket
 from wellfed.hardware.parts import CpuSpec
 from wellfed.message import sentence

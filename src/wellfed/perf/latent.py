@@ -7,9 +7,10 @@ engines without MLA expand before they cache.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import lru_cache
 
+from wellfed.frozen import dataclass
 from wellfed.models.attention import FullAttention, LatentAttention, visible_pairs
 from wellfed.models.gguf_types import TYPES
 from wellfed.models.model import Model

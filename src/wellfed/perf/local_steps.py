@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wellfed.errors import Unsupported
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu
 from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine, Socket
 from wellfed.hardware.parts import CpuSpec
 from wellfed.message import sentence

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 
+from wellfed.frozen import dataclass
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Layer, Model
 from wellfed.models.recurrent import Recurrent

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from wellfed.frozen import dataclass
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Work
 from wellfed.nouns.plan import Request

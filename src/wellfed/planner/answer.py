@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wellfed.catalog.parts_index import front_hosts
+from wellfed.frozen import dataclass
 from wellfed.planner.host_cost import HostCost, host_cost
 from wellfed.planner.search import Ranking, Search
 from wellfed.planner.upgrades import Upgrade, upgrades, with_host

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wellfed.engines.capabilities import (
     CAPABILITIES,
@@ -13,6 +13,7 @@ from wellfed.engines.capabilities import (
     usable_quantisations,
     why_not,
 )
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.parts import GpuSpec
 from wellfed.message import sentence

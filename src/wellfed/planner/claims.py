@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
 from wellfed.catalog.calibration import bundled
 from wellfed.catalog.hardware import cpu, cpus, gpu
 from wellfed.catalog.models import model
+from wellfed.frozen import dataclass
 from wellfed.hardware.pcie import PcieLink
 from wellfed.message import joined, sentence
 from wellfed.models.quantisation_names import quantisation

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from wellfed.engines.versions import Version
+from wellfed.frozen import dataclass
 from wellfed.nouns.layout import Engine, Speculation
 from wellfed.planner.speculate import Draft
 

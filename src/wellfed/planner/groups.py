@@ -8,8 +8,9 @@ equal ones only.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.parts import GpuSpec
 from wellfed.hardware.selection import by_islands, equal_groups

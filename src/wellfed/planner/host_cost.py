@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine, Socket
 from wellfed.hardware.parts import CpuSpec
 from wellfed.message import Amount, Message, message

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from wellfed.catalog.models import by_id, entry, entry_ids
 from wellfed.engines.capabilities import CAPABILITIES
+from wellfed.frozen import dataclass
 from wellfed.message import Amount, Message, message
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import Workload

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wellfed.errors import WellfedError
+from wellfed.frozen import dataclass
 from wellfed.message import Amount, Message, counted, message
 from wellfed.nouns.plan import Plan
 from wellfed.planner.search import Search, meets_targets

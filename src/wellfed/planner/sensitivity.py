@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.parts import CpuSpec, GpuSpec, PeakRates
 from wellfed.hardware.pcie import PcieLink

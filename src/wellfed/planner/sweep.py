@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wellfed.errors import WellfedError
+from wellfed.frozen import dataclass
 from wellfed.nouns.estimate import Quantity
 from wellfed.nouns.layout import Layout
 from wellfed.nouns.plan import Plan, Request

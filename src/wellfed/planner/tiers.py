@@ -11,8 +11,8 @@ tells their free space. Left out: what an engine's connector adds, and misses.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from wellfed.frozen import dataclass
 from wellfed.message import Amount, Message, message
 from wellfed.nouns.estimate import Source
 from wellfed.nouns.layout import Engine

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Socket
 from wellfed.hardware.pcie import PcieLink
 from wellfed.message import sentence

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from wellfed.frozen import dataclass
 from wellfed.message import Amount, Message, counted, message
 from wellfed.nouns.plan import Plan
 from wellfed.planner.kinds import Kind

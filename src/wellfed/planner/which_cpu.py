@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wellfed.errors import WellfedError
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu, Machine, Socket
 from wellfed.hardware.parts import CpuSpec
 from wellfed.message import Amount, Message, message

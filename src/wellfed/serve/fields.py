@@ -15,7 +15,9 @@ from wellfed.cli.main import COMMANDS
 LONGEST_TEXT = 20_000
 MOST_VALUES = 64
 # Options that act on this machine, open or write files, or change what is printed: doors of a terminal alone.
-_NOT_OFFERED = frozenset({"json", "fix", "load", "list", "chart", "report", "save", "explain", "png", "svg", "help"})
+_NOT_OFFERED = frozenset(
+    {"json", "fix", "load", "list", "chart", "report", "save", "use", "explain", "png", "svg", "help"}
+)
 
 
 @cache

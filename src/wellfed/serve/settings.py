@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+
+from wellfed.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,13 @@ import signal
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from wellfed.frozen import dataclass
 from wellfed.message import Message, message
 from wellfed.progress import Progress, listening
 

@@ -7,9 +7,9 @@ admin-guide/cgroup-v1/ (cpusets.rst, memory.rst; cfs quota in scheduler/sched-bw
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from posixpath import normpath
 
+from wellfed.frozen import dataclass
 from wellfed.topology.lists import cpu_list, integer
 from wellfed.topology.snapshot import Tree
 

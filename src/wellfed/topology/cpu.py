@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 
+from wellfed.frozen import dataclass
 from wellfed.topology.lists import cpu_list, cpu_mask, integer, keyed, kib
 from wellfed.topology.snapshot import Tree
 

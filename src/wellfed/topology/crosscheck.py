@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from dataclasses import dataclass
 
 from wellfed.errors import WellfedError
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.message import sentence
 from wellfed.topology.machine import parse

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from wellfed.frozen import dataclass
 from wellfed.topology.lists import cpu_list, cpu_mask, integer, kib
 from wellfed.topology.snapshot import Tree
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import OsSettings
 from wellfed.topology.cgroup import Limits
 from wellfed.topology.cpu import CPU

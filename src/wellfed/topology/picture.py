@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Nic, Socket
 from wellfed.hardware.pcie import PciDevice
 from wellfed.message import joined, sentence
@@ -114,7 +114,7 @@ def _memory(socket: Socket, faults: _Faults) -> Box:
     there_are = max(socket.channels_named or 0, socket.cpu.memory_channels if socket.cpu else 0)
     channels: str = str(socket.channels)
     if there_are:
-        channels = sentence("picture.of", "{seen} of {most}", seen=socket.channels, most=there_are)
+        channels = sentence("picture.out-of", "{seen} of {most}", seen=socket.channels, most=there_are)
     words = [
         sentence("picture.channels", "{channels} channels", channels=channels) if socket.channels else "",
         f"{socket.mt_s:.0f} MT/s" if socket.mt_s else "",

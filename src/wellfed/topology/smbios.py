@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from wellfed.frozen import dataclass
 
 MIB = 1 << 20
 _TYPES = {  # 7.18.2

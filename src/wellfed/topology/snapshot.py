@@ -8,9 +8,10 @@ dumps all become one, and everything behind goes through the same readers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from posixpath import join, normpath
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Origin
 from wellfed.message import sentence
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
+from wellfed.frozen import dataclass
 from wellfed.topology.picture import Box
 
 ROW, STEP, HEIGHT, CHAR = 34, 36, 26, 7.2  # pixels; CHAR is the mean width of a character at 12 px

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wellfed.asking.address import Address
 from wellfed.bench.load import Measurement, Scenario, Target, measure
+from wellfed.frozen import dataclass
 from wellfed.launch.proof import group_placement
 from wellfed.launch.service import Service, end, serve
 from wellfed.message import Amount, Message, message, sentence

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wellfed.bench.calibrate import Measured, own
 from wellfed.bench.store import MemoryFigures, OwnCalibration, identity, save, save_calibration
 from wellfed.errors import WellfedError
+from wellfed.frozen import dataclass
 from wellfed.launch.process import free_port
 from wellfed.launch.service import end, serve
 from wellfed.message import sentence

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from wellfed.checks.pricing import Priced, as_is, price, unpriced
 from wellfed.checks.registry import select
 from wellfed.checks.run import run_checks
 from wellfed.errors import BadInput, Unsupported, WellfedError
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.message import Amount, Listing, Message, message, sentence
 from wellfed.nouns.finding import Cost, Finding

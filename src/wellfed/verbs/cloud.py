@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wellfed.errors import BadInput
+from wellfed.frozen import dataclass
 from wellfed.message import message
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wellfed.catalog.models import repackagings, repository_of
@@ -10,6 +10,7 @@ from wellfed.catalog.name_words import plain, repository_in
 from wellfed.catalog.published import Published, gguf_files, served_repository
 from wellfed.engines.spec import Endpoint, LaunchSpec
 from wellfed.errors import BadInput
+from wellfed.frozen import dataclass
 from wellfed.launch.demo_names import CATALOGUE_NAME
 from wellfed.launch.programs import Program, nominal
 from wellfed.message import sentence

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wellfed.errors import WellfedError
+from wellfed.frozen import dataclass
 from wellfed.nouns.finding import Verdict
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from wellfed.engines.spec import Endpoint
@@ -17,6 +17,7 @@ from wellfed.fleet.handover.replica_set import ReplicaSet, named
 from wellfed.fleet.handover.slurm_files import gres, node_lines, topology
 from wellfed.fleet.handover.slurm_health import Expected, health_script
 from wellfed.fleet.replicas import Capacity, Share
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.message import message
 from wellfed.nouns.finding import Finding

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from wellfed.errors import BadInput, WellfedError
 from wellfed.fleet.disaggregation import Disaggregation, disaggregated, side
 from wellfed.fleet.network import Network, network
 from wellfed.fleet.replicas import Capacity, Deployment, Routing, Stock, capacity, deploy, routing, smallest_groups
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.message import Message, message
 from wellfed.nouns.layout import Engine

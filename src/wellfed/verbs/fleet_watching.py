@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from wellfed.fleet.exposition import Page
 from wellfed.fleet.history import History, compare
 from wellfed.fleet.scrape import Answer, Scraper
 from wellfed.fleet.store import DAYS, MOST_BYTES, NAME, Writer, opened
+from wellfed.frozen import dataclass
 from wellfed.launch.folder import folder, made_folder
 from wellfed.message import message
 

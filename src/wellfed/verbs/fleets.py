@@ -6,13 +6,13 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wellfed.errors import BadInput, WellfedError
 from wellfed.fleet.checked import FAULTS, Fault, Fleet, Node
 from wellfed.fleet.kinds import Build, Member, builds
+from wellfed.frozen import dataclass
 from wellfed.message import message
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.nouns.workload import PRESETS, Workload

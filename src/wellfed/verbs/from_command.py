@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wellfed.catalog.name_words import plain
 from wellfed.engines.command_line import Command, command
 from wellfed.engines.ollama import default_slots
 from wellfed.engines.versions import Version
 from wellfed.errors import BadInput
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.message import Amount, Listing, Message, message, sentence
 from wellfed.models.model import Model

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wellfed.errors import BadInput
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.message import message
 from wellfed.nouns.calibration import Calibration

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 
 from wellfed.catalog.published import Published
 from wellfed.engines.ollama import is_ollama
 from wellfed.engines.usual import can_be_started
+from wellfed.frozen import dataclass
 from wellfed.message import Amount, Message, message
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Plan

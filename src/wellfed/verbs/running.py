@@ -5,13 +5,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wellfed.catalog.published import Published, gguf_repositories
 from wellfed.engines.exports import EXPORTS
 from wellfed.engines.spec import Endpoint, LaunchSpec
 from wellfed.errors import BadInput, WellfedError
+from wellfed.frozen import dataclass
 from wellfed.homes import expanded
 from wellfed.launch.extra_flags import ensure_not_ours
 from wellfed.launch.pages import release_left_behind

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wellfed.errors import BadInput
+from wellfed.frozen import dataclass
 from wellfed.message import message
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wellfed.errors import BadInput, WellfedError
+from wellfed.frozen import dataclass
 from wellfed.message import message, sentence
 from wellfed.nouns.finding import Cost, Finding, Verdict
 from wellfed.verbs.promises import promise

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 from wellfed.nouns.finding import Cost, Finding, Verdict
 from wellfed.watching.registry import ALL

@@ -6,7 +6,7 @@ samples in `window`. Times `t` are the monotonic clock of the machine that sampl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from wellfed.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

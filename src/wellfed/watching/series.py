@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from operator import sub
 from statistics import median
 from typing import Any, TypeVar
+
+from wellfed.frozen import dataclass
 
 T = TypeVar("T")
 Point = tuple[float, float]  # time in seconds, value

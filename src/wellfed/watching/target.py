@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from wellfed.errors import BadInput
+from wellfed.frozen import dataclass
 from wellfed.launch import state
 from wellfed.message import sentence
 from wellfed.watching.samplers.files import names, number, text

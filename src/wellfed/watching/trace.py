@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from wellfed import plain_file
 from wellfed.errors import BadInput
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 from wellfed.watching.codec import from_json, to_json
 from wellfed.watching.sample import Sample

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from wellfed.frozen import dataclass
 from wellfed.watching.trace import Promise
 
 _PROMPT_TOKENS = 40  # of a probe, where the endpoint does not tell: a line and a chat's template

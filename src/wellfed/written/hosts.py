@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 from wellfed.catalog.hardware import cpu
 from wellfed.catalog.tables import table
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.units import GIB

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from wellfed.catalog import names
 from wellfed.catalog.tables import table
 from wellfed.errors import BadInput, UnknownName, nearest
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.message import sentence
 from wellfed.plain_file import named_path
 from wellfed.provenance import Assumption
+from wellfed.written.as_asked import quoting
 from wellfed.written.build import build
 from wellfed.written.file import parts_of_table, read_table
 from wellfed.written.line import read_line
@@ -55,8 +57,10 @@ def machine(text: str, nodes: int | None = None, network: str | None = None) -> 
     elif stated.endswith(".toml") and (path := named_path(stated)) is not None:
         parts, title = _parts_of_file(path)
     else:
-        parts = _parts(stated)
-    made = build(_with_network(parts, nodes, network))
+        with quoting(stated):
+            parts = _parts(stated)
+    with quoting(stated):
+        made = build(_with_network(parts, nodes, network))
     return replace(made, name=title) if title is not None else made
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from wellfed.frozen import dataclass
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.provenance import Assumption
 

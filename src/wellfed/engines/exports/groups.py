@@ -6,10 +6,10 @@ vLLM forms a Ray cluster first; SGLang's ranks find each other at the first one'
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from wellfed.engines.spec import LaunchSpec
 from wellfed.errors import Unsupported
+from wellfed.frozen import dataclass
 from wellfed.nouns.layout import Engine
 
 _RAY_PORT, _DIST_PORT = 6379, 20000

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from wellfed.engines.exports.images import dns_label
 from wellfed.engines.spec import LaunchSpec
 from wellfed.fleet.replicas import Share
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu
 
 

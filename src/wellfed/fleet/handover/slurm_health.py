@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.units import MIB
 

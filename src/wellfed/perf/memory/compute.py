@@ -11,8 +11,7 @@ phases reproduce to a few MiB for dense models and to a few per cent for MLA.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from wellfed.frozen import dataclass
 from wellfed.models.attention import Attention, FullAttention, LatentAttention
 from wellfed.models.compressed_attention import CompressedAttention
 from wellfed.models.ffn import DenseFfn, MoeFfn

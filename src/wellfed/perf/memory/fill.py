@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import accumulate, pairwise
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Request

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import accumulate
 
+from wellfed.frozen import dataclass
 from wellfed.models.model import Model
 from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
 from wellfed.errors import BadInput, nearest
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 from wellfed.models.attention import Attention, FullAttention, LatentAttention
 from wellfed.models.joint_attention import JointAttention

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from wellfed.errors import Unsupported
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu
 from wellfed.message import sentence
 from wellfed.models.ffn import MoeFfn

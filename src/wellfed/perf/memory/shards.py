@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import ceil
 
+from wellfed.frozen import dataclass
 from wellfed.models.attention import FullAttention
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Model

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import floor, inf
 
+from wellfed.frozen import dataclass
 from wellfed.nouns.estimate import DeviceMemory, MemoryTerm
 
 Named = tuple[str, float, str]  # name, bytes, note

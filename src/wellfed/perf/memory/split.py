@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
+
+from wellfed.frozen import dataclass
 
 _ROUNDING = 1e-5
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Estimate, Quantity, Term, heaviest_limit

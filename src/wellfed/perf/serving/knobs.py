@@ -8,10 +8,10 @@ times a factor of its memory's kind and one of its chip's generation, where the 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from math import prod
 
 from wellfed.errors import BadInput
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.layout import Engine

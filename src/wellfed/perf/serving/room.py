@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from wellfed.frozen import dataclass
 from wellfed.nouns.estimate import Memory
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Request

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from wellfed.errors import Unsupported
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.message import sentence
 from wellfed.models.model import Model

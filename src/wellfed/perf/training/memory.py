@@ -14,9 +14,9 @@ parallelism in training.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu
 from wellfed.message import sentence
 from wellfed.models.ffn import MoeFfn

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from wellfed.frozen import dataclass
 from wellfed.message import Amount, Message, message
 from wellfed.messages.terms import limit_words, term_words
 from wellfed.messages.words import words

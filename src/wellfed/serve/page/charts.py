@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from wellfed.frozen import dataclass
 from wellfed.nouns.estimate import Quantity
 from wellfed.units import format_rate, format_seconds
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
+from wellfed.frozen import dataclass
 from wellfed.message import Amount
 from wellfed.messages.words import words
 from wellfed.nouns.finding import Finding

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu, Machine, Socket
 from wellfed.hardware.parts import CpuSpec
 from wellfed.hardware.pcie import PcieLink

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu, Machine, Nic, Socket
 from wellfed.hardware.pcie import PciDevice, PcieLink
 from wellfed.nouns.finding import Finding, Verdict

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine, Origin, OsSettings, Socket
 from wellfed.topology.lists import integer, keyed, number
 from wellfed.topology.memory import dimms

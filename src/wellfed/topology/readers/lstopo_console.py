@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Cpu, Gpu, Machine, Nic, NumaNode, Origin, Socket
 from wellfed.hardware.pcie import PciDevice
 from wellfed.message import sentence

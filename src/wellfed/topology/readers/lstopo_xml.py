@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from xml.etree.ElementTree import Element
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Cpu, Gpu, Machine, Nic, NumaNode, Origin, Socket
 from wellfed.hardware.pcie import PciDevice
 from wellfed.message import sentence

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine, Origin
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from wellfed.frozen import dataclass
 from wellfed.hardware.machine import DevicePath, Gpu, GpuLink, Machine, Nic, NumaNode
 from wellfed.message import sentence
 from wellfed.topology.lists import cpu_list

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 from wellfed.units import format_rate
 from wellfed.watching.view import View

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from wellfed.frozen import dataclass
 from wellfed.watching.view import View
 
 WAITS = 0.15  # of the time its hot threads want a CPU

@@ -6,8 +6,8 @@ Not told there, and None: PCIe throughput (its file blocks for a second) and why
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from wellfed.frozen import dataclass
 from wellfed.watching.sample import Gpu, GpuProcess
 from wellfed.watching.samplers.files import at, names, number, text
 

@@ -7,10 +7,10 @@ The limit that binds may be an ancestor's: every group on the way up is looked a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from posixpath import normpath
 
+from wellfed.frozen import dataclass
 from wellfed.watching.sample import Cgroup
 from wellfed.watching.samplers.files import at, number, table, text
 

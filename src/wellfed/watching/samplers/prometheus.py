@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+
+from wellfed.frozen import dataclass
 
 # Possessive: a line is looked at once, however long and however wrong.
 _LINE = re.compile(

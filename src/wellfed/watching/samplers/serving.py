@@ -7,9 +7,9 @@ twice count once, and so does a total beside its parts by priority.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from wellfed.frozen import dataclass
 from wellfed.watching.sample import Engine
 from wellfed.watching.samplers.prometheus import Found, Series, series
 
