@@ -10,6 +10,7 @@ from wellfed.message import Message
 from wellfed.nouns.finding import Cost, Finding, Verdict
 
 FAULTS = (Verdict.FAIL, Verdict.WARN)
+_SLOWER = 0.99  # of the usual speed: what is below is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +61,4 @@ class Fleet:
             return None
         slow = min(rated, key=lambda node: node.decode_tok_s or 0.0)
         usual = sorted(node.decode_tok_s or 0.0 for node in rated)[len(rated) // 2]
-        return slow if (slow.decode_tok_s or 0.0) < 0.98 * usual else None
+        return slow if (slow.decode_tok_s or 0.0) < _SLOWER * usual else None
