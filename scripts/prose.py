@@ -41,7 +41,8 @@ _PLAIN = re.compile(r"(?<![\w./%-])[a-z]{3,}(?![\w/=-]|\.\w)")
 _STYLES = {"bold", "red", "yellow", "green", "cyan", "magenta", "dim", "left", "right", "fold", "center"}
 _MARKUP = re.compile(r"\[/?[a-z# ]*\]")
 _COMMAND = re.compile(
-    r"^(#!|/|\[|<|http|echo |for f in |sudo |pip |python|wellfed \w|nvidia-smi|systemctl|until |exec |ray )|\\[dsw.]"
+    r"^(#!|/|\[|<|http|echo |for f in |sudo |pip |python|wellfed \w|(nvidia|amd|xpu|npu)-smi|systemctl|until |exec )"
+    r"|^ray |\\[dsw.]"
 )
 
 

@@ -10,7 +10,7 @@ from wellfed.catalog.models import Task, entry, families
 from wellfed.catalog.name_match import Spelling, spellings, without_sizes
 from wellfed.catalog.name_words import billions, is_active
 from wellfed.errors import UnknownName
-from wellfed.message import Listing, message
+from wellfed.message import Listing, as_text, message
 
 _OFFERED = 3
 
@@ -34,7 +34,7 @@ class UnknownModel(UnknownName):
             )
         )
         self.advice = advice
-        self.hint = str(advice)
+        self.hint = as_text(advice)
 
 
 def unknown_model(shown: str, words: frozenset[str]) -> UnknownModel:

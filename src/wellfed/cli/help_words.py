@@ -44,6 +44,7 @@ def translated(command: click.Command) -> click.Command:
     """A copy of a command, and of those below it, whose help is in words."""
     made = copy.copy(command)
     made.params = [_option(each) for each in command.params]
+    made.__dict__["_help_option"] = None  # click keeps it once it has been made, in whatever language
     for name in ("help", "short_help", "epilog"):
         text = getattr(made, name)
         if text:
