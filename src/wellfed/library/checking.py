@@ -27,7 +27,7 @@ class Diagnosed(Result):
 
         return check_document(self.checked)
 
-    def rows(self) -> list[Row]:
+    def flat(self) -> list[Row]:
         """One row a finding; costs in tokens/s and s."""
         return [
             {

@@ -32,7 +32,7 @@ class Comparison(Result):
 
         return compare_json(self.machines)
 
-    def rows(self) -> list[Row]:
+    def flat(self) -> list[Row]:
         """One row a machine; without a plan its columns are None."""
         planned = [plan_row(row.plan) for row in self.machines if row.plan]
         empty = dict.fromkeys(planned[0] if planned else ("fits",))

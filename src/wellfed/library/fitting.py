@@ -29,7 +29,7 @@ class Fitted(Result):
 
         return fit_json(self.answer)
 
-    def rows(self) -> list[Row]:
+    def flat(self) -> list[Row]:
         """One row a model, best first, with its best plan."""
         return [
             {

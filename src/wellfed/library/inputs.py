@@ -27,7 +27,7 @@ class Seen(Result):
 
         return topology_json(self.machine)
 
-    def rows(self) -> list[Row]:
+    def flat(self) -> list[Row]:
         """One row a GPU, or where there is none one a socket."""
         if self.machine.gpus:
             return [
@@ -70,7 +70,7 @@ class Named(Result):
 
         return to_json(resolve([self.text]))
 
-    def rows(self) -> list[Row]:
+    def flat(self) -> list[Row]:
         """One row."""
         model, weights = self.named.model, self.named.weights
         return [

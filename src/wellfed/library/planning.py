@@ -74,7 +74,7 @@ class Planned(Result):
             document["cpus"] = None if self.which_cpu is None else which_cpu_json(self.which_cpu)
         return document
 
-    def rows(self) -> list[Row]:
+    def flat(self) -> list[Row]:
         """One row a plan, best first; `decode_tok_s` is one user's, `total_tok_s` that of all."""
         return [plan_row(plan) for plan in self.plans]
 

@@ -29,7 +29,7 @@ class Understood(Result):
 
         return to_json(self.answers)
 
-    def rows(self) -> list[Row]:
+    def flat(self) -> list[Row]:
         """One row a name; `refused` says why it is no model."""
         return [_row(asdict(answer)) for answer in self.answers]
 

@@ -22,8 +22,15 @@ class Result(ABC):
         """The document that the command prints with `--json`."""
 
     @abstractmethod
+    def flat(self) -> list[Row]:
+        """The rows, their texts perhaps still messages."""
+
     def rows(self) -> list[Row]:
         """The answer as flat rows in base units, ready for `pandas.DataFrame(...)`; unknown values are None."""
+        return [
+            {name: str(value) if isinstance(value, str) else value for name, value in row.items()}
+            for row in self.flat()
+        ]
 
     @abstractmethod
     def summary(self) -> str:

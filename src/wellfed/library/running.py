@@ -71,7 +71,7 @@ class Started(Result):
             "plan": plan_json(self.prepared.plan),
         }
 
-    def rows(self) -> list[Row]:
+    def flat(self) -> list[Row]:
         """The plan as one row."""
         return [plan_row(self.prepared.plan)]
 

@@ -32,7 +32,7 @@ class Look(Result):
         """One line of `wellfed watch --json`."""
         return watching.document(self.target, self.sample, self.diagnosis)
 
-    def rows(self) -> list[Row]:
+    def flat(self) -> list[Row]:
         """One row a finding."""
         return [
             {

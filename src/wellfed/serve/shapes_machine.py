@@ -319,6 +319,39 @@ class Simulated(TypedDict):
     tokens_per_s: float
 
 
+class FleetNetwork(TypedDict):
+    """Between the nodes: a node's bytes/s in one direction, its rails, oversubscription, nodes below one leaf."""
+
+    bytes_per_s: float
+    rails: int
+    subscribed: float
+    leaf_nodes: int | None
+
+
+class FleetPool(TypedDict):
+    """Workers of one phase in a cell of prefill and decode apart."""
+
+    machine: str
+    workers: int
+    gpus_a_worker: int
+
+
+class FleetSplit(TypedDict):
+    """Prefill and decode apart: one cell, and how many cells the rate needs and the nodes hold."""
+
+    prefill: FleetPool
+    decode: FleetPool
+    nodes: float
+    requests_per_s: float
+    together_requests_per_s: float | None
+    users: int
+    ttft_s: float
+    tpot_s: float
+    cells: int
+    cells_there: int
+    enough: bool
+
+
 class FleetPlanDocument(TypedDict):
     schema: Literal["wellfed.fleet-plan/1"]
     model: str
@@ -333,3 +366,5 @@ class FleetPlanDocument(TypedDict):
     shares: list[Share]
     routing: Routing | None
     simulated: Simulated | None
+    network: FleetNetwork | None
+    disaggregated: list[FleetSplit] | None
