@@ -47,8 +47,8 @@ def test_the_bytes_of_a_format(form: str, bits: float) -> None:
     [
         ("mlx-community/Qwen3-8B-4bit", {"mlx"}),
         ("turboderp/Qwen3-8B-exl3 4.0bpw", {"exllamav3"}),
-        ("unsloth/Qwen3-8B-GGUF", {"llama.cpp", "ik_llama.cpp", "ktransformers", "ollama"}),
-        ("Qwen3-8B-Q4_K_M.gguf", {"llama.cpp", "ik_llama.cpp", "ktransformers", "ollama"}),
+        ("unsloth/Qwen3-8B-GGUF", {"llama.cpp", "ik_llama.cpp", "ktransformers", "ollama", "ds4"}),
+        ("Qwen3-8B-Q4_K_M.gguf", {"llama.cpp", "ik_llama.cpp", "ktransformers", "ollama", "ds4"}),
     ],
 )
 def test_who_loads_it(text: str, engines: set[str]) -> None:

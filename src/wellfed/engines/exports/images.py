@@ -20,7 +20,7 @@ IMAGES: Mapping[Engine, str] = {
     Engine.TENSORRT_LLM: "nvcr.io/nvidia/tensorrt-llm/release:1.0.0",
     Engine.KTRANSFORMERS: f"lmsysorg/sglang:{_SGLANG}",
     Engine.EXLLAMAV3: "tabbyapi:local",
-    Engine.LMDEPLOY: "openmmlab/lmdeploy:latest-cu12",
+    Engine.LMDEPLOY: "lmdeploy:local",
     Engine.DS4: "ds4:local",
     Engine.MLX: "mlx-lm:local",  # no container reaches Metal
 }
