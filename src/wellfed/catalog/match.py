@@ -51,6 +51,7 @@ class Part:
 
     row: Row
     order: int
+    words: frozenset[str]  # of its own name
     forms: tuple[Form, ...]
     allowed: frozenset[str]
     memory_gb: tuple[float, ...]
@@ -82,6 +83,7 @@ def prepare(row: Row, order: int) -> Part:
     return Part(
         row,
         order,
+        named.words,
         forms,
         allowed | {values["architecture"]},
         tuple(float(size) for size in sizes if size),
@@ -229,7 +231,7 @@ def relatives(query: Query, parts: Sequence[Part]) -> tuple[str, ...]:
     letters, number = _letters(query.words), _number(query.words)
     scored = []
     for part in parts:
-        own = names.words_of(names.normalise(part.row.name)).words
+        own = part.words
         shared = len(letters & _letters(own | part.allowed & letters))
         distance = abs((_number(own) or 0) - number) / max(number, 1) if number is not None else 0.0
         if shared:

@@ -108,15 +108,16 @@ def _merits(part: Part) -> tuple[float, ...]:
 def _stored(part: Part) -> list[Any]:
     row = part.row
     forms = [[sorted(form.needed), form.assumed] for form in part.forms]
-    cells = [row.name, row.family, row.values, part.order, forms]
+    cells = [row.name, row.family, row.values, part.order, sorted(part.words), forms]
     return [*cells, sorted(part.allowed), part.memory_gb, part.form, part.cores]
 
 
 def _part(stored: list[Any]) -> Part:
-    name, family, values, order, forms, allowed, memory_gb, form, cores = stored
+    name, family, values, order, words, forms, allowed, memory_gb, form, cores = stored
     return Part(
         Row(name, family, values),
         order,
+        frozenset(words),
         tuple(Form(frozenset(needed), assumed) for needed, assumed in forms),
         frozenset(allowed),
         tuple(memory_gb),
