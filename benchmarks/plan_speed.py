@@ -2,8 +2,8 @@
 
 python benchmarks/plan_speed.py [--runs 5] [--peer "COMMAND"]...
 
-Prints the median wall time of each command over the runs (after one that is not counted), in turn A B C A B C, and the
-ratio of each peer to `wellfed plan`. Without --peer, peers found on PATH are tried.
+Prints the median wall time of each command over the runs (after one that is not counted), in turn A B C A B C, and its
+ratio to a bare interpreter that imports what every command line needs. Without --peer, peers found on PATH are tried.
 """
 
 from __future__ import annotations
@@ -18,15 +18,28 @@ import sys
 import time
 
 WELLFED = [sys.executable, "-m", "wellfed"]
+BARE = "bare click and rich"
 COMMANDS = {
+    BARE: [sys.executable, "-c", "import click, rich.table"],
     "wellfed --help": [*WELLFED, "--help"],
     "plan 7B on RTX 4090": [*WELLFED, "plan", "deepseek-r1:7b", "--on", "rtx 4090", "--json"],
-    "plan 70B on this machine": [*WELLFED, "plan", "deepseek-r1:70b", "--json"],
     "plan R1 on 8x H200, one user": [*WELLFED, "plan", "deepseek-r1", "--on", "dgx h200", "--json"],
+    "plan R1 on three nodes, 64 users": [
+        *WELLFED, "plan", "deepseek-r1", "--on", "dgx h200", "--nodes", "3", "--network", "400Gb", "-c", "64", "--json",
+    ],
+    "fit, the whole catalogue": [*WELLFED, "fit", "--on", "rtx 3060 12gb", "--json"],
+    "resolve": [*WELLFED, "resolve", "qwen3-8b", "--json"],
+    "catalog gpus": [*WELLFED, "catalog", "gpus", "--json"],
+    "run --dry-run": [*WELLFED, "run", "qwen3-8b", "--on", "rtx 4090", "--dry-run"],
     "plan R1 on 8x H200, all batch sizes": [
         *WELLFED, "plan", "deepseek-r1", "--on", "dgx h200", "--for", "throughput", "--workload", "batch", "--json",
     ],
     "plan 70B --buy": [*WELLFED, "plan", "deepseek-r1:70b", "--buy", "--json"],
+}  # fmt: skip
+# What is wanted, as a multiple of the bare interpreter with what every command line needs.
+WANTED = {
+    "plan 7B on RTX 4090": 1.8, "plan R1 on 8x H200, one user": 3.5, "plan R1 on three nodes, 64 users": 7.0,
+    "fit, the whole catalogue": 17.0, "resolve": 2.5, "catalog gpus": 2.5, "run --dry-run": 2.5,
 }  # fmt: skip
 PEERS = {"llmfit": "llmfit --help", "hf-mem": "hf-mem --help", "aiconfigurator": "aiconfigurator --help"}
 
@@ -44,7 +57,7 @@ def layouts(output: str) -> str:
         answer = json.loads(output)
     except ValueError:
         return ""
-    count = answer.get("considered") or answer.get("machines")
+    count = answer.get("considered") if isinstance(answer, dict) else None
     return "" if count is None else str(count)
 
 
@@ -64,11 +77,13 @@ def main() -> None:
             looked[name] = layouts(output)
             if turn:
                 times[name].append(seconds)
-    base = statistics.median(times["plan 7B on RTX 4090"])
-    print(f"{'command':44} {'median s':>9} {'min':>7} {'max':>7} {'layouts':>8} {'/ plan 7B':>10}")
+    base = statistics.median(times[BARE])
+    print(f"{'command':44} {'median s':>9} {'min':>7} {'max':>7} {'layouts':>8} {'/ bare':>7} {'wanted':>7}")
     for name, found in times.items():
         middle = statistics.median(found)
-        print(f"{name:44} {middle:9.3f} {min(found):7.3f} {max(found):7.3f} {looked[name]:>8} {middle / base:10.2f}")
+        wanted = f"{WANTED[name]:.1f}" if name in WANTED else ""
+        times_told = f"{middle:9.3f} {min(found):7.3f} {max(found):7.3f}"
+        print(f"{name:44} {times_told} {looked[name]:>8} {middle / base:7.1f} {wanted:>7}")
 
 
 if __name__ == "__main__":
