@@ -27,6 +27,7 @@ def _names() -> Mapping[str, Message]:
         message("limit.cache-handed-over", "cache handed over"),
         message("limit.network", "network"),
         message("limit.queue", "queue"),
+        message("limit.batching", "batching"),
         message("limit.disk", "disk"),
         message("term.weights", "weights"),
         message("term.kv", "kv"),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from wellfed.messages.words import words
 from wellfed.planner.fit import Fit, Fitting
 from wellfed.serve.page import charts
 from wellfed.serve.page.labels import label
@@ -45,7 +46,7 @@ def _found(query: Given, files: list[Path], local: bool) -> dict[str, Any]:
     users = whole_number(query, "users", 1, 100_000) or 1
     answer = fitting.fit_on(machine, first(query, "use") or "chat", _SHOWN, first(query, "all") is not None, users)
     return {
-        "machine": machine_line(machine), "rows": _rows(answer, query), "order": quality_line(answer),
+        "machine": words(machine_line(machine)), "rows": _rows(answer, query), "order": quality_line(answer),
         "looked": answer.looked_at, "known": answer.known,
     }  # fmt: skip
 

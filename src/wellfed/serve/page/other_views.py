@@ -52,7 +52,7 @@ def _compared(query: Given, machines: list[str]) -> list[dict[str, Any]]:
     for row in found:
         plan = row.plan
         rows.append({
-            "asked": row.asked, "line": machine_line(row.machine), "plan": plan, "why": row.why, "watts": row.power.total_w,
+            "asked": row.asked, "line": words(machine_line(row.machine)), "plan": plan, "why": row.why, "watts": row.power.total_w,
             "joule": row.tokens_per_joule, "weakest": row.weakest,
             "layout": describe(plan.layout) if plan else "",
             "each": charts.interval(plan.estimate.decode_tok_s, most, label("speed")) if plan else None,
@@ -101,7 +101,7 @@ def _checked(query: Given, here: Any) -> dict[str, Any]:
     unknown = list(dict.fromkeys(each.id for each in found.findings if each.verdict is Verdict.UNKNOWN))
     together = found.together.decode_tok_s if found.together and found.together.decode_tok_s > 0 else None
     return {
-        "line": machine_line(here), "header": [words(said) for said in checking.header(here)],
+        "line": words(machine_line(here)), "header": [words(said) for said in checking.header(here)],
         "faults": [_fault(alike, now, model) for alike in _alike(bad)], "unknown": unknown,
         "passed": sum(each.verdict is Verdict.PASS for each in found.findings),
         "together": together, "no_price": words(found.no_price) if found.no_price else None, "now": now,

@@ -129,7 +129,7 @@ def _result(query: Given, files: list[Path], local: bool) -> dict[str, Any]:
     arranged = answers.arranged(table, sort, kind)
     notes = dict.fromkeys(words(each.text) for each in assumptions if each.reading)
     return {
-        "model": model_line(search.model), "machine": machine_line(search.machine),
+        "model": model_line(search.model), "machine": words(machine_line(search.machine)),
         "kind": answer.verdict.kind, "reasons": answers.reasons(answer), "best": best,
         "sentence": None if best is None else words(answers.sentence(best)),
         "figures": () if best is None else answers.figures(best),
