@@ -11,7 +11,7 @@ PUBLISHED = {
     "deepseek-ai/DeepSeek-V4.1-Flash": (552 + 196.6, 762.8, 16, 510.5),
     "tencent/Hy3": (295.034, None, None, None),
     "LGAI-EXAONE/K-EXAONE-2.0-750B-A37B": (750, None, 37, None),
-    "Qwen/Qwen3.8-Flash-Next": (None, 179.999981, 6, 359.999963),
+    "Qwen/Qwen3.8-Flash-Next": (None, 179.999981, None, 359.999963),
     "XiaomiMiMo/MiMo-V2.6-Pro-RL": (None, 1024.2166, 42, 573.5),
 }
 _TOTAL, _ACTIVE, _BYTES = 0.003, 0.03, 0.01
