@@ -47,6 +47,15 @@ def test_other_commands_know_it_and_other_names_stay(wellfed: CliRunner) -> None
     assert "2 machines, each 2x A100" in ask(wellfed, "plan", "qwen3-32b", "--use", "lab").output
 
 
+def test_an_unknown_name_leads_to_the_known(wellfed: CliRunner) -> None:
+    from wellfed.errors import UnknownName
+
+    ask(wellfed, "plan", "--on", CARD, "--save", "desk")
+    with pytest.raises(UnknownName) as caught:
+        ask(wellfed, "plan", "qwen3-8b", "--use", "desk2")
+    assert caught.value.near == ("desk",)
+
+
 def test_a_file_in_the_working_folder_goes_first(wellfed: CliRunner, tmp_path: Path) -> None:
     (tmp_path / "wellfed.toml").write_text(f'[ours]\non = "{CARD}"\n')
     assert "RTX 3060" in ask(wellfed, "plan", "qwen3-8b", "--on", "ours").output
@@ -57,7 +66,7 @@ def test_a_file_in_the_working_folder_goes_first(wellfed: CliRunner, tmp_path: P
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("plan", "qwen3-8b", "--use", "nowhere"), "saved name"),
+        (("plan", "qwen3-8b", "--use", "nowhere"), "nothing is kept"),
         (("plan", "--on", CARD, "--save", "../x"), "no name to keep"),
         (("plan", "--save", "desk"), "nothing to keep"),
         (("plan", "qwen3-8b", "--on", CARD, "--chart", "x.png"), "not .svg"),

@@ -43,11 +43,22 @@ def test_bytes_that_are_no_text_are_no_traceback() -> None:
     assert b"Traceback" not in done.stderr and b"internal" not in done.stderr
 
 
-def test_a_reader_that_had_enough_is_no_failure() -> None:
-    command = [sys.executable, "-m", "wellfed", "catalog", "cpus"]
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("catalog", "cpus"),
+        ("plan", "r1:7b", "--on", "rtx 4090"),
+        ("plan", "r1:7b", "--on", "rtx 4090", "--json"),
+        ("check", "--on", "2x rtx 4090"),
+        ("fit", "--on", "rtx 4090"),
+        ("compare", "rtx 4090", "rtx 3090", "-m", "qwen3-8b"),
+    ],
+    ids=" ".join,
+)
+def test_a_reader_that_had_enough_is_no_failure(words: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "wellfed", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None and process.stderr is not None
-    process.stdout.readline()
     process.stdout.close()
     assert process.stderr.read() == b""
     assert process.wait(timeout=60) == 0

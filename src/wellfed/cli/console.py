@@ -58,4 +58,9 @@ def _safe(**options: Any) -> Console:
             """As rich's, of a text that is safe to show."""
             return super().render_str(printable_lines(text), **how)
 
+        def on_broken_pipe(self) -> None:
+            """The reader had enough: no failure (rich's own would leave with 1)."""
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(0)
+
     return Safe(**options)

@@ -58,8 +58,11 @@ def saved() -> Mapping[str, Mapping[str, Value]]:
 
 
 def options_of(name: str) -> Mapping[str, Value]:
-    """The options kept under a name. Raises UnknownName with the names there are."""
+    """The options kept under a name. Raises UnknownName with the names there are, BadInput where there is none."""
     known = saved()
+    if not known:
+        what = message("saved.none", "nothing is kept in {path} yet", path=str(saved_file()))
+        raise BadInput(what, message("saved.none.hint", "wellfed plan --on MACHINE --save NAME keeps a machine"))
     if name not in known:
         raise UnknownName("saved name", name, nearest(name, known) or tuple(known)[:3])
     return known[name]
