@@ -33,42 +33,23 @@ def fetch(address: Address, path: str, most_bytes: int = MOST_BYTES, within_s: f
             response = connection.getresponse()
             content = _whole(response, most_bytes)
             if late.is_set():  # an answer without a length ends where it is cut
-                raise AskingError(
-                    Trouble.SILENT,
-                    sentence(
-                        "asking.document.no-whole-answer",
-                        "no whole answer to {path} within {within:.0f} s",
-                        path=path,
-                        within=within_s,
-                    ),
-                )
+                raise _too_late(path, within_s)
             return response.status, content
         except Failure as error:
             if late.is_set():
-                raise AskingError(
-                    Trouble.SILENT,
-                    sentence(
-                        "asking.document.no-whole-answer",
-                        "no whole answer to {path} within {within:.0f} s",
-                        path=path,
-                        within=within_s,
-                    ),
-                ) from error
+                raise _too_late(path, within_s) from error
             raise address.failed(error) from error
         except AskingError as error:
             if late.is_set():
-                raise AskingError(
-                    Trouble.SILENT,
-                    sentence(
-                        "asking.document.no-whole-answer",
-                        "no whole answer to {path} within {within:.0f} s",
-                        path=path,
-                        within=within_s,
-                    ),
-                ) from error
+                raise _too_late(path, within_s) from error
             raise
         finally:
             timer.cancel()
+
+
+def _too_late(path: str, within_s: float) -> AskingError:
+    text = "no whole answer to {path} within {within:.0f} s"
+    return AskingError(Trouble.SILENT, sentence("asking.document.no-whole-answer", text, path=path, within=within_s))
 
 
 def _cut(connection: HTTPConnection, late: threading.Event) -> None:

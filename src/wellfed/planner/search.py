@@ -19,17 +19,18 @@ from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.weights import Weights
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Estimate, Memory
-from wellfed.nouns.layout import MOST_SLOTS, DraftKind, Layout, NumaPolicy, Offload, Speculation
+from wellfed.nouns.layout import MOST_SLOTS, DraftKind, Layout, Speculation
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import Workload
 from wellfed.perf.estimate import estimate
-from wellfed.perf.memory import Fill, can_fill, fullest, ledgers
+from wellfed.perf.memory import ledgers
 from wellfed.perf.memory.kv import kv_element_bytes
 from wellfed.planner import speculate
-from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, Refusal, candidates, counts
+from wellfed.planner.candidates import Refusal, candidates
 from wellfed.planner.dominated import Dominated
 from wellfed.planner.goal import Goal, Objective, coarseness, kv_coarseness
 from wellfed.planner.kinds import Kind, kind_of
+from wellfed.planner.offloads import as_many_as_fit
 from wellfed.planner.usable import equal_ones
 from wellfed.progress import tell
 
@@ -67,7 +68,7 @@ class NearMiss:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Plans that fit, best first; why others are out; how many layouts were looked at."""
+    """Plans that fit, best first; why others are out; how many layouts were looked at or set aside."""
 
     plans: tuple[Plan, ...]
     refused: tuple[Refusal, ...]
@@ -242,7 +243,7 @@ class Search:
                 if not self.goal.pins and not dominated.worth(layout):
                     continue
                 for slotted in self._slotted(layout):
-                    yield from _settled(Request(self.machine, self.model, held, slotted, workload))
+                    yield from as_many_as_fit(Request(self.machine, self.model, held, slotted, workload))
 
     def _slotted(self, layout: Layout) -> tuple[Layout, ...]:
         """The layout; of local engines under a request rate, with few and with many slots: each takes memory."""
@@ -344,76 +345,6 @@ def _price_or_power(plan: Plan) -> float:
     boards = [gpu.spec.board_power_w or 300.0 for gpu in plan.machine.gpus if gpu.spec]
     gpus = sum(boards) / len(boards) * plan.layout.gpus if boards else 0.0
     return gpus + sum((socket.cpu.power_w or 150.0) if socket.cpu else 150.0 for socket in plan.machine.sockets)
-
-
-def _settled(request: Request) -> Iterator[Request]:
-    """The request, with "as much as fits" replaced by a number; nothing when nothing or everything would fit."""
-    offload = request.layout.offload
-    layers = len(request.model.layers)
-    if offload == SOME_EXPERTS and can_fill(request):
-        yield from _filled(request)
-    elif offload == SOME_EXPERTS:
-        experts = request.model.expert_layers
-        count = _least(lambda n: _fits(request, Offload(cpu_expert_layers=n)), experts)
-        if count is not None and 0 < count < experts:
-            yield _with_offload(request, Offload(cpu_expert_layers=count))
-    elif offload == SOME_LAYERS:
-        count = _least(lambda n: _fits(request, Offload(gpu_layers=layers - n)), layers)
-        if count is not None and 0 < count < layers:
-            yield _with_offload(request, Offload(gpu_layers=layers - count))
-    else:
-        yield request
-
-
-def _filled(request: Request) -> Iterator[Request]:
-    """As few layers as possible with their experts in RAM, split over the GPUs to that end where the engine's own
-    division, by memory alone, would need more. Where all fit: on no more GPUs than they need.
-    """
-    found, alone = fullest(request), request.layout.numa is NumaPolicy.ONE_SOCKET
-    if found is None or (not found.cpu_experts and not alone):  # on GPUs alone, host memory does not matter
-        return
-    given = request.layout.gpus
-    if not found.cpu_experts:
-        request, found = _on_fewest(request, found)
-    offload = Offload(cpu_expert_layers=found.cpu_experts)
-    if not _fits(request, offload):
-        yield replace(request, layout=replace(request.layout, offload=offload, split=found.split))
-    elif found.cpu_experts < request.model.expert_layers and (found.cpu_experts or request.layout.gpus < given):
-        yield _with_offload(request, offload)
-
-
-def _on_fewest(request: Request, found: Fill) -> tuple[Request, Fill]:
-    """The request on as few GPUs as hold all layers, but for counts that are candidates of their own."""
-    given = request.layout.gpus
-    known = max(count for count in counts(len(request.machine.gpus)) if count < given)
-    for gpus in range(known, given):
-        fewer = replace(request, layout=replace(request.layout, gpus=gpus))
-        filled = fullest(fewer)
-        if filled is not None and not filled.cpu_experts:
-            return (request, found) if gpus == known else (fewer, filled)
-    return request, found
-
-
-def _with_offload(request: Request, offload: Offload) -> Request:
-    return replace(request, layout=replace(request.layout, offload=offload))
-
-
-def _fits(request: Request, offload: Offload) -> bool:
-    needed = ledgers(_with_offload(request, offload))
-    return all((device.spare_bytes or 0) >= 0 for device in needed.devices if device.device != "ram")
-
-
-def _least(holds: Callable[[int], bool], most: int) -> int | None:
-    """The least n in 0..most for which `holds`, which stays true once it is; None when it never is."""
-    if holds(0):  # on large machines the usual case, and the only question then
-        return 0
-    if not holds(most):
-        return None
-    low, high = 1, most
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle + 1, high)
-    return low
 
 
 def _nearer(best: NearMiss | None, request: Request, needed: Memory) -> NearMiss | None:

@@ -1,0 +1,81 @@
+"""Divisions between GPU and CPU, settled: "as much as fits" becomes a number of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from wellfed.nouns.layout import NumaPolicy, Offload
+from wellfed.nouns.plan import Request
+from wellfed.perf.memory import Fill, can_fill, fullest, ledgers
+from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, counts
+
+
+def as_many_as_fit(request: Request) -> Iterator[Request]:
+    """The request, with "as much as fits" replaced by a number; nothing when nothing or everything would fit."""
+    offload = request.layout.offload
+    layers = len(request.model.layers)
+    if offload == SOME_EXPERTS and can_fill(request):
+        yield from _filled(request)
+    elif offload == SOME_EXPERTS:
+        experts = request.model.expert_layers
+        count = _least(lambda n: _fits(request, Offload(cpu_expert_layers=n)), experts)
+        if count is not None and 0 < count < experts:
+            yield _with_offload(request, Offload(cpu_expert_layers=count))
+    elif offload == SOME_LAYERS:
+        count = _least(lambda n: _fits(request, Offload(gpu_layers=layers - n)), layers)
+        if count is not None and 0 < count < layers:
+            yield _with_offload(request, Offload(gpu_layers=layers - count))
+    else:
+        yield request
+
+
+def _filled(request: Request) -> Iterator[Request]:
+    """As few layers as possible with their experts in RAM, split over the GPUs to that end where the engine's own
+    division, by memory alone, would need more. Where all fit: on no more GPUs than they need.
+    """
+    found, alone = fullest(request), request.layout.numa is NumaPolicy.ONE_SOCKET
+    if found is None or (not found.cpu_experts and not alone):  # on GPUs alone, host memory does not matter
+        return
+    given = request.layout.gpus
+    if not found.cpu_experts:
+        request, found = _on_fewest(request, found)
+    offload = Offload(cpu_expert_layers=found.cpu_experts)
+    if not _fits(request, offload):
+        yield replace(request, layout=replace(request.layout, offload=offload, split=found.split))
+    elif found.cpu_experts < request.model.expert_layers and (found.cpu_experts or request.layout.gpus < given):
+        yield _with_offload(request, offload)
+
+
+def _on_fewest(request: Request, found: Fill) -> tuple[Request, Fill]:
+    """The request on as few GPUs as hold all layers, but for counts that are candidates of their own."""
+    given = request.layout.gpus
+    known = max(count for count in counts(len(request.machine.gpus)) if count < given)
+    for gpus in range(known, given):
+        fewer = replace(request, layout=replace(request.layout, gpus=gpus))
+        filled = fullest(fewer)
+        if filled is not None and not filled.cpu_experts:
+            return (request, found) if gpus == known else (fewer, filled)
+    return request, found
+
+
+def _with_offload(request: Request, offload: Offload) -> Request:
+    return replace(request, layout=replace(request.layout, offload=offload))
+
+
+def _fits(request: Request, offload: Offload) -> bool:
+    needed = ledgers(_with_offload(request, offload))
+    return all((device.spare_bytes or 0) >= 0 for device in needed.devices if device.device != "ram")
+
+
+def _least(holds: Callable[[int], bool], most: int) -> int | None:
+    """The least n in 0..most for which `holds`, which stays true once it is; None when it never is."""
+    if holds(0):  # on large machines the usual case, and the only question then
+        return 0
+    if not holds(most):
+        return None
+    low, high = 1, most
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low

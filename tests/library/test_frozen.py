@@ -1,0 +1,84 @@
+"""`wellfed.frozen.dataclass` gives what the standard decorator gives, but for methods that it shares."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import field, replace
+from typing import Any
+
+import pytest
+
+from wellfed.frozen import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A value with a default, a field that is not compared and one that is not shown."""
+
+    name: str
+    size: int = 3
+    aside: tuple[int, ...] = field(default=(), compare=False)
+    key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A value with methods of its own."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("no name")
+
+    def __repr__(self) -> str:
+        return "own"
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """A value without fields."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Standard:
+    """The same fields by the standard decorator."""
+
+    name: str
+    size: int = 3
+    aside: tuple[int, ...] = field(default=(), compare=False)
+    key: str | None = field(default=None, repr=False)
+
+
+def test_compared_hashed_and_shown_as_the_standard_one() -> None:
+    one: Any
+    for kind in (Part, Standard):
+        one = kind("a", aside=(1,), key="secret")
+        assert one == kind("a", aside=(2,), key="secret") and hash(one) == hash(kind("a", aside=(2,), key="secret"))
+        assert one != kind("a", key="other") and one != kind("b", key="secret") and one != ("a", 3, "secret")
+        assert repr(one) == f"{kind.__qualname__}(name='a', size=3, aside=(1,))"
+        assert replace(one, size=4).size == 4 and one.size == 3
+    assert [f.name for f in dataclasses.fields(Part)] == [f.name for f in dataclasses.fields(Standard)]
+    assert dataclasses.asdict(Part("a")) == dataclasses.asdict(Standard("a"))
+    assert Part("a") != Standard("a")
+
+
+def test_methods_of_its_own_stay() -> None:
+    assert repr(Own("a")) == "own" and Own("a") == Own("a") != Own("b")
+    with pytest.raises(ValueError, match="no name"):
+        Own("")
+    assert Nothing() == Nothing() and len({Nothing(), Nothing()}) == 1
+
+
+def test_nothing_can_be_added() -> None:
+    with pytest.raises(AttributeError):
+        Part("a").other = 1  # type: ignore[attr-defined]
+
+
+def test_other_options_are_the_standard_decorators() -> None:
+    @dataclass(frozen=True)
+    class Loose:
+        name: str
+
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Loose("a").name = "b"  # type: ignore[misc]

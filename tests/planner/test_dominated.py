@@ -1,0 +1,38 @@
+"""What is not estimated would have changed nothing: the same answer with every layout estimated."""
+
+from __future__ import annotations
+
+import pytest
+
+from wellfed.library.planning import Planned, plan
+from wellfed.planner.dominated import Dominated
+
+CASES = [
+    ("deepseek-r1", {"on": "8x h200"}),
+    ("qwen3-235b-a22b", {"on": "4x rtx 3090, epyc 7543, 8x64gb ddr4-3200"}),
+    ("qwen3-30b-a3b", {"on": "rtx 3060 12gb, ryzen 5 5600, 2x32gb ddr4-3200"}),
+    ("gpt-oss-120b", {"on": "2x rtx 3090, ryzen 9 7950x, 4x32gb ddr5-4800", "concurrency": 4}),
+    ("qwen3-32b", {"on": "8x a100 80gb", "concurrency": 3}),
+    ("qwen3-32b", {"on": "2x a100 40gb", "nodes": 3, "network": "100Gb", "concurrency": 20}),
+    ("llama-3.3-70b", {"on": "4x l40s", "concurrency": 16, "for_": "throughput"}),
+]
+
+
+def _first(found: Planned) -> list[object]:
+    return [(one.layout, one.estimate.decode_tok_s.value, one.estimate.ttft_s.value) for one in found.plans[:3]]
+
+
+@pytest.mark.parametrize("number", range(len(CASES)))
+def test_the_answer_is_that_of_all_layouts(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, keywords = CASES[number]
+    lean = plan(model, **keywords)
+    asked = []
+
+    def every(self: Dominated, layout: object) -> bool:
+        asked.append(layout)
+        return True
+
+    monkeypatch.setattr(Dominated, "worth", every)
+    whole = plan(model, **keywords)
+    assert asked and _first(lean) == _first(whole)
+    assert lean.answer.verdict.kind == whole.answer.verdict.kind
