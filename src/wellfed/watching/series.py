@@ -58,7 +58,7 @@ def _steady(points: list[Point], most_per_s: float, least_seconds: float) -> Rat
     times, values = zip(*points, strict=True)
     steps, growths = list(map(sub, times[1:], times)), list(map(sub, values[1:], values))
     shortest, span, grown = min(steps), math.fsum(steps), sum(growths)
-    if not (math.isfinite(span) and math.isfinite(grown) and shortest > 0 and min(growths) >= 0):
+    if not (math.isfinite(span) and math.isfinite(grown) and shortest > 0 and min(growths) >= 0 and values[0] >= 0):
         return None
     if span < least_seconds or max(steps) > LONGEST_GAP * shortest or max(growths) > most_per_s * shortest:
         return None
@@ -90,8 +90,8 @@ def even_span(times: Sequence[float], least_seconds: float = 0.5) -> float | Non
 
 
 def trusted_step(before: float | None, after: float | None, most: float) -> bool:
-    """Whether a counter grew from one to the other as `rate` takes it: neither fell nor grew by more than `most`."""
-    return before is not None and after is not None and 0 <= after - before <= most
+    """Whether a counter grew from one to the other as `rate` takes it: from zero or above, by no more than `most`."""
+    return before is not None and after is not None and before >= 0 and 0 <= after - before <= most
 
 
 def per_s(points: Iterable[tuple[float, float | None]], most_per_s: float = math.inf) -> float | None:
@@ -149,11 +149,11 @@ def last(values: Iterable[T | None]) -> T | None:
 
 
 def _pairs(points: Iterable[Point], isfinite: Callable[[float], bool] = math.isfinite) -> list[tuple[float, float]]:
-    """(dt, dv) of neighbours whose time went forward."""
+    """(dt, dv) of a counter's neighbours whose time went forward; what is below zero is no counter."""
     found: list[tuple[float, float]] = []
     t0, v0 = math.nan, 0.0
     for t, value in points:
-        if not (isfinite(t) and isfinite(value)):
+        if not (isfinite(t) and isfinite(value)) or value < 0:
             continue
         if t > t0:
             found.append((t - t0, value - v0))
