@@ -92,6 +92,13 @@ def levers(*words: str) -> dict[str, dict[str, object]]:
     return {lever["kind"]: lever for lever in json.loads(done.stdout)["near_miss"]["levers"]}
 
 
+def test_layers_pinned_onto_gpus_are_let_go() -> None:
+    on = "rtx 3060 12gb, ryzen 5 5600, 2x16gb ddr4-3200"
+    words = ("qwen3-32b", "--on", on, "-e", "llama.cpp", "-q", "q4_k_m", "--set", "n-gpu-layers=999")
+    plan = levers(*words)["offload"]["plan"]
+    assert isinstance(plan, dict) and plan["placement"] == "GPU + CPU" and plan["fits"]
+
+
 def test_each_lever_is_a_plan_that_fits() -> None:
     found = levers("qwen3-32b", "--on", "rtx 4090, ryzen 9 7950x, 64gb", "-e", "vllm", "-c", "32", "--context", "33000")
     assert {"context", "engine", "part"} <= set(found)

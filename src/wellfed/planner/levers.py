@@ -15,6 +15,7 @@ from wellfed.nouns.workload import Workload
 from wellfed.perf.memory import ledgers
 from wellfed.planner.candidates import candidates
 from wellfed.planner.goal import Goal
+from wellfed.planner.kinds import describe
 from wellfed.planner.search import Search
 from wellfed.planner.upgrades import Upgrade
 
@@ -29,6 +30,7 @@ class LeverKind(StrEnum):
     KV_TYPE = "kv-type"
     USERS = "users"
     WEIGHTS = "weights"
+    OFFLOAD = "offload"
     ENGINE = "engine"
     MODEL = "model"
     PART = "part"
@@ -47,7 +49,7 @@ class Lever:
 def levers(search: Search, upgrades: tuple[Upgrade, ...] = ()) -> tuple[Lever, ...]:
     """What would fit instead, least loss first: each changes one thing of what was asked."""
     ways: tuple[Callable[[Search], Lever | None], ...] = (
-        _shorter, _cache, _fewer_users, _coarser, _engine, _from_disk, _sibling,
+        _shorter, _cache, _fewer_users, _coarser, _offloaded, _engine, _from_disk, _sibling,
     )  # fmt: skip
     made = [lever for way in ways if (lever := way(search)) is not None]
     bought = next((upgrade for upgrade in upgrades if upgrade.gain == float("inf")), None)
@@ -156,6 +158,18 @@ def _finest(search: Search, goal: Goal) -> Plan | None:
         if plan is not None:
             return plan
     return None
+
+
+def _offloaded(search: Search) -> Lever | None:
+    """Layers or experts on the CPU where a pinned setting keeps them on the GPUs: as many as must."""
+    if not any(pins.places for _, pins in search.goal.pins):
+        return None
+    engines = search.goal.engines or tuple(engine for engine, _ in search.goal.pins)
+    plan = _best(replace(search, goal=replace(search.goal, pins=(), engines=engines)))
+    if plan is None:
+        return None
+    said = message("lever.offload", "{layout}, without what --set pins", layout=describe(plan.layout))
+    return Lever(LeverKind.OFFLOAD, said, plan)
 
 
 def _engine(search: Search) -> Lever | None:
