@@ -195,6 +195,32 @@ def test_pasted_dumps_and_uploads_are_read(client: TestClient) -> None:
     assert client.post("/api/v1/check", files=[("dumps", ("x.tar.gz", b"\x1f\x8bnothing"))]).status_code == 422
 
 
+PASTE = """$ nvidia-smi -L
+GPU 0: NVIDIA GeForce RTX 4090 (UUID: GPU-00000000-0000-0000-0000-000000000000)
+$ lscpu
+Model name:          AMD Ryzen 9 7950X 16-Core Processor
+CPU(s):              32
+Socket(s):           1
+Core(s) per socket:  16
+Thread(s) per core:  2
+$ free -b
+               total        used        free      shared  buff/cache   available
+Mem:     67300000000 10000000000 50000000000           0  7300000000 56000000000
+"""
+
+
+def test_a_plan_is_made_for_a_pasted_machine(client: TestClient) -> None:
+    planned = ask(client, "plan", model="qwen3-8b", paste=PASTE)
+    assert planned.status_code == 200 and "4090" in planned.json()["machine"]["name"] + planned.text
+    assert planned.json()["verdict"]["kind"] == "GPU" and "wellfed-serve" not in planned.text
+    sent = client.post("/api/v1/plan", data={"model": "qwen3-8b"}, files=[("dump", ("x.txt", PASTE.encode()))])
+    assert sent.status_code == 200 and sent.json()["plans"][0]["layout"] == planned.json()["plans"][0]["layout"]
+    assert {each["id"] for each in ask(client, "fit", paste=PASTE, top=2).json()["models"]}
+    both = ask(client, "plan", model="qwen3-8b", paste=PASTE, on=MACHINE)
+    assert both.status_code == 422 and both.json()["error"]["kind"] == "usage"
+    assert ask(client, "plan", model="qwen3-8b", paste="hello").status_code == 422
+
+
 class TestWhoMayAsk:
     @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "10.0.0.7:8787"])
     def test_another_host_may_not(self, client: TestClient, host: str) -> None:

@@ -180,12 +180,15 @@ class TestAgents:
                     (await session.call_tool("check", {"machine": MACHINE})).structured_content,
                     (await session.call_tool("explain", {"term": "TP"})).structured_content,
                 ]
+                dumps = {"paste": "GPU 0: NVIDIA GeForce RTX 4090 (UUID: GPU-1)\n", "model": "qwen3-8b"}
+                answers.append((await session.call_tool("plan", dumps)).structured_content)
                 refused = await session.call_tool("plan", {"model": "/etc/passwd"})
                 return answers, bool(refused.is_error)
 
         answers, refused = asyncio.run(asked())
         assert refused
-        named, checked, explained = answers
+        named, checked, explained, planned = answers
+        assert "4090" in str(planned)
         assert isinstance(named, dict) and named["models"][0]["id"] == "qwen3-8b" and "error" in named["models"][1]
         assert isinstance(checked, dict) and checked["passed"] > 0
         assert "张量并行" in str(explained)

@@ -23,6 +23,7 @@ from wellfed.serve.worker import FOLDER, UPLOAD, Job
 COMMANDS = ("plan", "fit", "compare", "check", "topology", "resolve", "explain", "fleet plan", "fleet check")
 _NAMES_PATHS = ("model", "on", "machines", "names", "models")  # fields in which a path would be a file of the server
 _OF_MACHINES = ("check", "topology")  # without `on` or a paste: this one
+PASTED = {"check": "--from", "topology": "--from", "plan": "--on", "fit": "--on"}  # the option that takes a dump
 _OF_FOLDERS = ("fleet check",)  # of uploads, one a machine
 _MOST_FILES = 1000
 _EXAMPLE = "example:"  # prices that come with wellfed
@@ -87,7 +88,7 @@ def described(document: dict[str, Any]) -> dict[str, Any]:
 def request_of(name: str) -> type[BaseModel]:
     """The fields of a command's request, and what stands for a file of the command line."""
     more: dict[str, Any] = {}
-    if name in _OF_MACHINES:
+    if name in PASTED:
         more["paste"] = (str | None, Field(None, max_length=16 << 20, description="Pasted dumps instead of `on`."))
     if name == "plan":
         help_text = "With `buy` or `cpus`: a price file's TOML text, or example:usd, example:cny."
@@ -136,13 +137,13 @@ def _file_words(request: Request, name: str, given: Mapping[str, Any], uploads: 
             said = message("serve.no-files", "upload the dumps, one file a machine")
             raise Refused(422, "usage", said, message("serve.no-files.hint", "as multipart/form-data"))
         return ()
-    if uploads and name not in _OF_MACHINES:
+    if uploads and name not in PASTED:
         raise Refused(422, "usage", message("serve.takes-no-files", "this takes no files"))
     if uploads and given.get("on") is not None:
         said = message("serve.on-and-paste", "a machine is either described (on) or pasted, not both")
         raise Refused(422, "usage", said)
     if uploads:
-        return ("--from", UPLOAD)
+        return (PASTED[name], UPLOAD)
     if name in _OF_MACHINES and given.get("on") is None and not request.app.state.settings.loopback:
         raise Refused(403, "forbidden", NOT_LOCAL, NOT_LOCAL_HINT)
     return ()

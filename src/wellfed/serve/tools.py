@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from wellfed import __version__
 from wellfed.serve.answering import document
-from wellfed.serve.api import is_path
+from wellfed.serve.api import PASTED, is_path
 from wellfed.serve.fields import words
 from wellfed.serve.pool import Pool
 from wellfed.serve.settings import Settings
@@ -26,6 +26,9 @@ _INSTRUCTIONS = (
 
 Model = Annotated[str, Field(description="Name, hub id or Ollama tag, e.g. qwen3-32b or deepseek-ai/DeepSeek-R1")]
 MachineLine = Annotated[str | None, Field(description="A machine in a line; none: this one")]
+Dumps = Annotated[
+    str | None, Field(description="Instead of a machine: its dumps as pasted (nvidia-smi, lspci, lscpu, dmesg ...)")
+]
 
 
 class Plan(BaseModel):
@@ -89,8 +92,10 @@ def server(pool: Pool, settings: Settings) -> MCPServer:
                 if isinstance(text, str) and is_path(text):
                     raise ValueError("a file of the server cannot be named")
         command = words(name, given)
+        if uploads and given.get("on") is not None:
+            raise ValueError("a machine is either described or pasted, not both")
         if uploads:
-            command = (name, "--from", UPLOAD, *command[1:])
+            command = (name, PASTED[name], UPLOAD, *command[1:])
         answer = document(await pool.ask(Job(command, "en", uploads or {})))
         if isinstance(answer, dict) and answer.get("error"):
             error = answer["error"]
@@ -104,30 +109,31 @@ def server(pool: Pool, settings: Settings) -> MCPServer:
         users: Annotated[int, Field(ge=1, le=100_000, description="Users at a time")] = 1,
         context: Annotated[int | None, Field(ge=1, description="Longest context to make room for, in tokens")] = None,
         engine: Annotated[str | None, Field(description="llama.cpp, vllm, sglang ...")] = None,
+        paste: Dumps = None,
     ) -> PlanAnswer:
         """Does a model fit on a machine, how fast would it be, what limits it, and what to type to start it."""
         given = {"model": model, "on": machine, "concurrency": users, "context": context, "engine": engine}
-        return _plan_answer(await asked("plan", given))
+        return _plan_answer(await asked("plan", given, _upload(paste)))
 
     @made.tool()
     async def fit(
         machine: MachineLine = None,
         use: Annotated[str, Field(description="chat, code, agent, rag ...")] = "chat",
         top: Annotated[int, Field(ge=1, le=30)] = 8,
+        paste: Dumps = None,
     ) -> FitAnswer:
         """Which models a machine serves well, best first."""
-        found = await asked("fit", {"on": machine, "for": use, "top": top})
+        found = await asked("fit", {"on": machine, "for": use, "top": top}, _upload(paste))
         return FitAnswer(use=found["use"], models=[_fit_line(each) for each in found["models"]])
 
     @made.tool()
     async def check(
         machine: MachineLine = None,
-        paste: Annotated[str | None, Field(description="Dumps as pasted: nvidia-smi, lspci, dmesg ...")] = None,
+        paste: Dumps = None,
         model: Annotated[str | None, Field(description="Price every fault for this model")] = None,
     ) -> CheckAnswer:
         """Is a machine put together and set up to feed its GPUs? Faults with price and remedy."""
-        uploads = None if paste is None else {"paste.txt": paste[:_MOST_TEXT].encode()}
-        return _check_answer(await asked("check", {"on": machine, "model": model}, uploads))
+        return _check_answer(await asked("check", {"on": machine, "model": model}, _upload(paste)))
 
     @made.tool()
     async def resolve(names: Annotated[list[str], Field(max_length=50)]) -> Named:
@@ -153,6 +159,10 @@ def server(pool: Pool, settings: Settings) -> MCPServer:
     if settings.allow_run:
         _add_acts(made, pool)
     return made
+
+
+def _upload(paste: str | None) -> dict[str, bytes] | None:
+    return None if paste is None else {"paste.txt": paste[:_MOST_TEXT].encode()}
 
 
 def mounted(pool: Pool, settings: Settings) -> tuple[Any, Any]:

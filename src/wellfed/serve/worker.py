@@ -121,13 +121,15 @@ def _answer(job: Job, folder: Path, out: io.StringIO) -> Answer:
     from wellfed.cli.click_words import complaint
     from wellfed.cli.main import cli
     from wellfed.errors import WellfedError
+    from wellfed.plain_file import handed_in
 
     written = folder / "written.html"
     try:
         words = [str(written) if word == WRITTEN else word for word in _with_uploads(job, folder)]
         if job.task:
             return _done(job, words[len(job.words) :])
-        code = cli.main(args=words, standalone_mode=False, prog_name="wellfed") or 0
+        with handed_in(words[job.words.index(UPLOAD)] if UPLOAD in job.words else ""):
+            code = cli.main(args=words, standalone_mode=False, prog_name="wellfed") or 0
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else 1
     except WellfedError as error:
