@@ -119,6 +119,22 @@ def test_the_model_lever_is_of_the_family() -> None:
     assert "deepseek-r1-distill" in str(found["model"]["plan"]["model"])  # type: ignore[index]
 
 
+@pytest.mark.parametrize(
+    ("model", "machine", "near"),
+    [
+        ("deepseek-r1", "rtx 3060 12gb, core i5-12400, 32gb", "DeepSeek-R1-Distill-Qwen-14B"),
+        ("gpt-oss-120b", "rtx 3060 12gb, ryzen 5 5600, 16gb", "gpt-oss-20b"),
+        ("qwen3-235b-a22b", "rtx 4090, ryzen 9 7950x, 32gb", "Qwen3-32B"),
+    ],
+)
+def test_the_nearest_relative_that_the_gpu_holds_is_offered(model: str, machine: str, near: str) -> None:
+    done = run("plan", model, "--on", machine, "--json")
+    found = [lever for lever in json.loads(done.stdout)["near_miss"]["levers"] if lever["kind"] == "model"]
+    assert near in {lever["message"]["params"]["model"] for lever in found}
+    assert sum(lever["plan"]["placement"] == "GPU" for lever in found) == 1
+
+
+
 def test_missed_targets_are_told_and_end_with_one() -> None:
     words = ("plan", "llama-3.1-70b", "--on", "2x rtx 3090, ryzen 9 7950x, 64gb", "--tpot", "1", "--ttft", "0.01")
     done = run(*words, "--json")

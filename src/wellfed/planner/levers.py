@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from enum import StrEnum
 
-from wellfed.catalog.models import by_id, entry, entry_ids
+from wellfed.catalog.models import Entry, by_id, entry, entry_ids
 from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.frozen import dataclass
 from wellfed.message import Amount, Message, message
+from wellfed.models.model import Model
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import Workload
 from wellfed.perf.memory import ledgers
 from wellfed.planner.candidates import candidates
 from wellfed.planner.goal import Goal
-from wellfed.planner.kinds import describe
+from wellfed.planner.kinds import Kind, describe, kind_of
 from wellfed.planner.search import Search
 from wellfed.planner.upgrades import Upgrade
 
 _CONTEXT_STEP = 256
-_SIBLINGS = 12  # models of the family that are tried, largest first
+_SIBLINGS = 12  # models of the family that are tried, the nearest first, then the largest
+_PURPOSES = frozenset(("coder", "code", "math", "prover", "base", "vl", "ocr", "omni", "embedding", "reranker"))
 
 
 class LeverKind(StrEnum):
@@ -49,9 +52,10 @@ class Lever:
 def levers(search: Search, upgrades: tuple[Upgrade, ...] = ()) -> tuple[Lever, ...]:
     """What would fit instead, least loss first: each changes one thing of what was asked."""
     ways: tuple[Callable[[Search], Lever | None], ...] = (
-        _shorter, _cache, _fewer_users, _coarser, _offloaded, _engine, _from_disk, _sibling,
+        _shorter, _cache, _fewer_users, _coarser, _offloaded, _engine, _from_disk,
     )  # fmt: skip
     made = [lever for way in ways if (lever := way(search)) is not None]
+    made += _siblings(search)
     bought = next((upgrade for upgrade in upgrades if upgrade.gain == float("inf")), None)
     if bought is not None:
         made.append(Lever(LeverKind.PART, message("lever.part", "add {part}", part=bought.change), bought.plan))
@@ -182,16 +186,29 @@ def _engine(search: Search) -> Lever | None:
     return Lever(LeverKind.ENGINE, message("lever.engine", "{engine} instead", engine=label), plan)
 
 
-def _sibling(search: Search) -> Lever | None:
-    """The largest smaller model of the same family that fits and answers at a usable speed; else the largest."""
+def _siblings(search: Search) -> Iterator[Lever]:
+    """Smaller models of the family: the nearest at a usable speed, and the nearest that the GPUs hold whole."""
+    usable: Lever | None = None
+    for lever in _relatives(search):
+        quick = lever.plan.estimate.decode_tok_s.value >= search.goal.usable_tok_s
+        whole = kind_of(lever.plan.layout) is Kind.GPU
+        if quick and (usable is None or whole):
+            usable = lever
+            yield lever
+        if quick and (whole or not search.machine.gpus):
+            return
+
+
+def _relatives(search: Search) -> Iterator[Lever]:
+    """A lever for each smaller relative that fits, the nearest first, the larger of equally near ones first."""
     own = search.model
     known = [entry(identity) for identity in entry_ids() if identity != own.id]
-    smaller = [e for e in known if e.has_config and e.family == own.family and e.task == _task(own.id)]
-    sized = sorted((-(e.parameters or 0.0), e.id) for e in smaller if 0 < (e.parameters or 0.0) < own.parameters)
+    kin = [e for e in known if e.has_config and e.task == _task(own.id) and _related(own, e)]
+    smaller = [e for e in kin if 0 < (e.parameters or 0.0) < own.parameters]
+    smaller.sort(key=lambda e: (*_distance(own.name, e.name), -(e.parameters or 0.0), len(e.name), e.id))
     goal = replace(search.goal, quantisations=(), least_quality_bits=min(4.0, search.goal.least_quality_bits or 4.0))
-    first: Lever | None = None
-    for _, identity in sized[:_SIBLINGS]:
-        model = by_id(identity)
+    for each in smaller[:_SIBLINGS]:
+        model = by_id(each.id)
         if model.context_limit < _needed(search.workload):
             continue
         context = min(search.workload.context, model.context_limit)
@@ -202,11 +219,28 @@ def _sibling(search: Search) -> Lever | None:
                 "lever.model", "{model} ({billions} billion parameters)",
                 model=model.name, billions=Amount(model.parameters / 1e9, ""),
             )  # fmt: skip
-            lever = Lever(LeverKind.MODEL, said, plan)
-            if plan.estimate.decode_tok_s.value >= search.goal.usable_tok_s:
-                return lever
-            first = first or lever
-    return first
+            yield Lever(LeverKind.MODEL, said, plan)
+
+
+def _related(own: Model, other: Entry) -> bool:
+    """Of one family, or of one brand by their names: "Qwen3" and "Qwen2.5"."""
+    brand, others = (re.match(r"[a-z]+", name.lower()) for name in (own.name, other.name))
+    by_name = brand is not None and others is not None and brand.group() == others.group()
+    return by_name or (other.family is not None and other.family == own.family)
+
+
+def _distance(own: str, other: str) -> tuple[int, int]:
+    """How far a name is from another: purposes that only one has, then how few words they begin with together.
+
+    DeepSeek-R1's 14B is DeepSeek-R1-Distill-Qwen-14B, not the larger DeepSeek-Coder-33B.
+    """
+    mine, theirs = own.lower().split("-"), other.lower().split("-")
+    shared = 0
+    for a, b in zip(mine, theirs, strict=False):
+        if a != b:
+            break
+        shared += 1
+    return len(_PURPOSES & (set(mine) ^ set(theirs))), -shared
 
 
 def _task(identity: str) -> object:
