@@ -134,7 +134,6 @@ def test_the_nearest_relative_that_the_gpu_holds_is_offered(model: str, machine:
     assert sum(lever["plan"]["placement"] == "GPU" for lever in found) == 1
 
 
-
 def test_missed_targets_are_told_and_end_with_one() -> None:
     words = ("plan", "llama-3.1-70b", "--on", "2x rtx 3090, ryzen 9 7950x, 64gb", "--tpot", "1", "--ttft", "0.01")
     done = run(*words, "--json")

@@ -235,4 +235,4 @@ def snapshot(out: Path) -> tuple[int, tuple[str, ...]]:
     taken = collect()
     save(taken, out)
     gaps = parse(taken).unknown
-    return out.stat().st_size, tuple(f"{what}: {why}" for what, why in sorted(gaps.items()))
+    return out.stat().st_size, tuple(f"{what}: " + why for what, why in sorted(gaps.items()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from wellfed.frozen import dataclass
-from wellfed.message import sentence
+from wellfed.message import joined, sentence
 from wellfed.nouns.finding import Cost, Finding, Verdict
 from wellfed.watching.registry import ALL
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign
@@ -224,21 +224,26 @@ def _what_next(view: View) -> tuple[str, ...]:
 def findings(diagnosis: Diagnosis, price: Pricer | None = None) -> tuple[Finding, ...]:
     """The diagnosis as findings, the first cause first; costs only for causes that no other explains."""
     if not diagnosis.causes:
-        why = diagnosis.why_unknown + "".join(f"; {each}" for each in diagnosis.crashed)
-        return (Finding(UNKNOWN, Verdict.UNKNOWN, ENGINE, why, fix=tuple(f"# {each}" for each in diagnosis.next)),)
+        why = joined("; ", (diagnosis.why_unknown, *diagnosis.crashed))
+        return (
+            Finding(
+                UNKNOWN, Verdict.UNKNOWN, ENGINE, why, fix=tuple(joined("", ("# ", each)) for each in diagnosis.next)
+            ),
+        )
     return tuple(_finding(cause, diagnosis.view, price) for cause in diagnosis.causes)
 
 
 def _finding(cause: Cause, view: View, price: Pricer | None) -> Finding:
     ill = cause.rule.kind is Kind.ILL
     grave = cause.sign.strength >= _GRAVE and cause.of is None
-    why = cause.sign.why + (sentence("diagnose.follows-from", " (follows from {of})", of=cause.of) if cause.of else "")
+    follows = (sentence("diagnose.follows-from", " (follows from {of})", of=cause.of),) if cause.of else ()
+    why = joined("", (cause.sign.why, *follows))
     return Finding(
         id=cause.rule.id,
         verdict=(Verdict.FAIL if grave else Verdict.WARN) if ill else Verdict.PASS,
         subject=cause.sign.subject,
         why=why,
-        measured="; ".join(cause.sign.evidence) or None,
+        measured=joined("; ", cause.sign.evidence) if cause.sign.evidence else None,
         wanted=None,
         fix=cause.sign.fix or cause.rule.fix,
         refs=cause.rule.refs,

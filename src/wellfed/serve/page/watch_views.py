@@ -127,8 +127,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
     return {
         "id": finding.id, "verdict": finding.verdict.value, "why": words(finding.said or finding.why),
         "lost": None if lost is None else Amount(lost, "tok/s"), "note": cost.note if cost else "",
-        "fix": [words(each.said or each.text) for each in finding.remedies] or list(finding.fix),
-        "measured": finding.measured,
+        "fix": [words(each.said or each.text) for each in finding.remedies] or [words(each) for each in finding.fix],
+        "measured": finding.measured and words(finding.measured),
     }  # fmt: skip
 
 

@@ -26,7 +26,7 @@ def refuse_unread(machine: Machine, name: str) -> None:
     if machine.origin is not Origin.DUMP or machine.kinds_read:
         return
     reasons = tuple(
-        f"{key.removeprefix('dump ')}: {why}" for key, why in machine.unknown.items() if key.startswith("dump ")
+        f"{key.removeprefix('dump ')}: " + why for key, why in machine.unknown.items() if key.startswith("dump ")
     )
     text = message(
         "dump.not-understood", "nothing in {name} is understood ({reasons})", name=name, reasons=Listing(reasons[:5])

@@ -95,9 +95,8 @@ def rates(view: View) -> str | None:
     engine = view.engine
     if engine is None or engine.tok_s is None:
         return None
-    plan = (
-        sentence("watch.base.plan", ", {against_promise} of the plan's", against_promise=percent(view.against_promise))
-        if view.against_promise is not None
-        else ""
-    )
-    return f"{format_rate(engine.tok_s)} tokens/s{plan}"
+    rate = f"{format_rate(engine.tok_s)} tok/s"
+    if view.against_promise is None:
+        return rate
+    share = percent(view.against_promise)
+    return sentence("watch.base.rate-of-plan", "{rate}, {share} of the plan's", rate=rate, share=share)
