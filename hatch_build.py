@@ -11,7 +11,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class Generated(BuildHookInterface[Any]):
-    """`wellfed.po` -> `wellfed.mo` beside it; data/KIND/*.toml -> data/KIND/KIND-DIGEST.json in wheels."""
+    """`wellfed.po` -> `wellfed.mo` beside it; data/KIND/*.toml -> data/KIND/KIND-DIGEST.tables in wheels."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Before the files are collected."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import shutil
 import statistics
@@ -47,7 +48,8 @@ PEERS = {"llmfit": "llmfit --help", "hf-mem": "hf-mem --help", "aiconfigurator":
 def run(words: list[str]) -> tuple[float, str]:
     """Wall seconds and stdout of one run."""
     begin = time.perf_counter()
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # installed: compiled
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=own)
     return time.perf_counter() - begin, done.stdout
 
 

@@ -1,5 +1,17 @@
-"""`python -m wellfed`."""
+"""The program: `wellfed`, `python -m wellfed`."""
 
-from wellfed.cli.main import main
+import gc
 
-main()
+
+def main() -> None:
+    """Run the command line."""
+    gc.set_threshold(
+        100_000, 20, 20
+    )  # a start makes many objects and no rubbish, looked for at length
+    from wellfed.cli.main import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from wellfed.catalog.compiled import Files, Folder, compiled, merged, written
+from wellfed.catalog.compiled import Files, Folder, Sections, compiled, merged, written
 from wellfed.catalog.models import write_compiled
 from wellfed.errors import BadInput
 
@@ -40,7 +39,7 @@ def test_it_is_made_once_and_again_when_a_table_or_the_code_changes(folder: Path
     assert build.calls == 1
     (folder / "b.toml").write_text('[two]\nname = "Two"\n')
     assert compiled(Folder(folder, (code,), build)) == {"ids": ["one", "two"]}
-    code.write_text("2")
+    code.write_text("22")
     compiled(Folder(folder, (code,), build))
     assert build.calls == 3
 
@@ -49,10 +48,30 @@ def test_it_is_made_once_and_again_when_a_table_or_the_code_changes(folder: Path
 def test_a_damaged_cache_is_made_again(folder: Path, tmp_path: Path, damage: bytes) -> None:
     build = Build()
     compiled(Folder(folder, (), build))
-    (place,) = (tmp_path / "cache" / "wellfed" / "catalogue").glob("*.json")
+    (place,) = (tmp_path / "cache" / "wellfed" / "catalogue").glob("*.tables")
     place.write_bytes(damage)
     assert compiled(Folder(folder, (), build)) == {"ids": ["one"]}
-    assert build.calls == 2 and json.loads(place.read_text()) == {"ids": ["one"]}
+    assert build.calls == 2 and Sections(place.read_bytes()) == {"ids": ["one"]}
+
+
+def test_one_damaged_byte_is_seen(folder: Path, tmp_path: Path) -> None:
+    build = Build()
+    compiled(Folder(folder, (), build))
+    (place,) = (tmp_path / "cache" / "wellfed" / "catalogue").glob("*.tables")
+    place.write_bytes(place.read_bytes().replace(b"one", b"two"))
+    assert compiled(Folder(folder, (), build)) == {"ids": ["one"]} and build.calls == 2
+
+
+def test_texts_are_read_alone(folder: Path) -> None:
+    def build(files: Files) -> dict[str, Any]:
+        return {"texts": {"a": "张量", "b": ""}, "lines": ["一", "b\n"], "plain": {"x": [1]}}
+
+    made = compiled(Folder(folder, (), build, texts=("texts", "lines")))
+    again = compiled(Folder(folder, (), build, texts=("texts", "lines")))
+    for sections in (made, again):
+        assert dict(sections["texts"]) == {"a": "张量", "b": ""} and "a" in sections["texts"]
+        assert sections["lines"] == ["一", "b\n"] and sections["plain"] == {"x": [1]}
+    assert len(made) == 3 and "c" not in made["texts"]
 
 
 def test_no_cache_can_be_written(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,5 +96,5 @@ def test_two_tables_of_one_model_are_refused(folder: Path) -> None:
 
 
 def test_the_bundled_catalogue_can_be_shipped(tmp_path: Path) -> None:
-    made = json.loads(write_compiled(tmp_path).read_text(encoding="utf-8"))
+    made = Sections(write_compiled(tmp_path).read_bytes())
     assert {"names", "words", "anchors", "families", "texts", "tags", "published", "described"} <= made.keys()

@@ -7,7 +7,6 @@ import math
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +16,21 @@ from wellfed.nouns.calibration import Calibration, Fact, Residual
 from wellfed.plain_file import read_text
 
 SCHEMA = 1
+_FOLDER = Path(__file__).parent / "data" / "calibration"
 _INNER = re.compile(r"\{[^{}]*\}(?=,?\n  )")  # the innermost objects stand on a line each
 
 
 @lru_cache(maxsize=1)
 def bundled() -> Calibration:
     """Every file of `data/calibration`, merged."""
-    folder = files("wellfed.catalog") / "data" / "calibration"
-    texts = [item.read_text() for item in sorted(folder.iterdir(), key=str) if item.name.endswith(".json")]
+    texts = [path.read_text(encoding="utf-8") for path in sorted(_FOLDER.glob("*.json"))]
     return merged([parse(text, "bundled calibration") for text in texts])
 
 
 def with_old_builds(calibration: Calibration) -> Calibration:
     """The same, with the values of builds that only measured tables are of."""
-    file = files("wellfed.catalog") / "data" / "calibration" / "old" / "llamacpp_2024.json"
-    return merged([parse(file.read_text(), "bundled calibration of old builds"), calibration])
+    file = _FOLDER / "old" / "llamacpp_2024.json"
+    return merged([parse(file.read_text(encoding="utf-8"), "bundled calibration of old builds"), calibration])
 
 
 def merged(parts: Iterable[Calibration]) -> Calibration:

@@ -108,8 +108,8 @@ _CODE = (*(Path(str(room.__file__)) for room in (name_words, name_index, chinese
 
 
 @cache
-def _compiled() -> dict[str, Any]:
-    return compiled(Folder(_DATA, _CODE, _build, user_folder()))
+def _compiled() -> Mapping[str, Any]:
+    return compiled(Folder(_DATA, _CODE, _build, user_folder(), ("texts",)))
 
 
 def user_folder() -> Path:
@@ -120,7 +120,7 @@ def user_folder() -> Path:
 
 def write_compiled(into: Path) -> Path:
     """The compiled catalogue as a file in `into`, to be shipped in data/models/; for builders of packages."""
-    return written(Folder(_DATA, _CODE, _build), into)
+    return written(Folder(_DATA, _CODE, _build, texts=("texts",)), into)
 
 
 def _build(files: Files) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def _compiled(kind: str) -> Mapping[str, Any]:
 
 
 def _folder(kind: str) -> Folder:
-    return Folder(DATA / kind, _CODE, _build)
+    return Folder(DATA / kind, _CODE, _build, texts=("families",))
 
 
 def _families(kind: str) -> list[str]:

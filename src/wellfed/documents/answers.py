@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wellfed.engines.versions import CURRENT
 from wellfed.nouns.estimate import DeviceMemory, Quantity, Start, Term
@@ -20,8 +20,10 @@ from wellfed.planner.start import starts_of
 from wellfed.planner.sweep import MostUsers
 from wellfed.planner.tiers import tiers
 from wellfed.planner.which_cpu import HostChoice, WhichCpu
-from wellfed.verbs.from_command import AsItIs
 from wellfed.verbs.next_steps import NextSteps
+
+if TYPE_CHECKING:
+    from wellfed.verbs.from_command import AsItIs  # reads compose files and processes: not for every plan
 
 SCHEMA = "wellfed.plan/1"
 FROM_COMMAND_SCHEMA = "wellfed.from-command/1"

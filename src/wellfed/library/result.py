@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from html import escape
 from typing import Any, TypeAlias
 
 Row: TypeAlias = Mapping[str, "str | int | float | bool | None"]
@@ -43,21 +42,23 @@ class Result(ABC):
     def _repr_html_(self) -> str:
         """The line and the rows as a table, for notebooks."""
         rows = self.rows()
-        return f"<p><b>{escape(self.summary())}</b></p>{_table(rows[:_MOST_ROWS])}{_more(len(rows))}"
+        return f"<p><b>{_escaped(self.summary())}</b></p>{_table(rows[:_MOST_ROWS])}{_more(len(rows))}"
 
 
 def _table(rows: list[Row]) -> str:
     if not rows:
         return ""
-    heads = "".join(f"<th>{escape(name)}</th>" for name in rows[0])
+    heads = "".join(f"<th>{_escaped(name)}</th>" for name in rows[0])
     lines = "".join(
-        "<tr>" + "".join(f"<td>{escape(_cell(row[name]))}</td>" for name in rows[0]) + "</tr>" for row in rows
+        "<tr>" + "".join(f"<td>{_escaped(_cell(row[name]))}</td>" for name in rows[0]) + "</tr>" for row in rows
     )
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>"
 
 
-def _cells(row: Row) -> str:
-    return "".join(f"<td>{escape(_cell(value))}</td>" for value in row.values())
+def _escaped(text: str) -> str:
+    from html import escape
+
+    return escape(text)
 
 
 def _more(count: int) -> str:
