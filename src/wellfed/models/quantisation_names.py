@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 
 from wellfed.errors import UnknownName, nearest
 from wellfed.models.gguf_types import TYPES, gguf_type_names, plain
@@ -129,6 +129,7 @@ _BPW = re.compile(r"~?\s*([0-9]+(?:\.[0-9]+)?)\s*(?:bpw|bits? per weight)", re.I
 _NOISE = re.compile(r"\(.*?\)|\bmostly\b|\bsmol-?|\bmix(?:ed)?\b|\bCPU\b|\bGPU\b|\bternary\b|\bbitnet\b", re.IGNORECASE)
 
 
+@lru_cache(maxsize=1024)
 def quantisation(name: str) -> Quantisation:
     """The quantisation called `name`, loosely: 'Q4_K - Medium', 'IQ3_K - 3.4325 bpw', 'mixed ~3.9 bpw (307.2 GiB)'.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from wellfed.errors import BadInput
@@ -233,6 +234,7 @@ def _resolver(named: inputs.NamedModel, maker: str = "") -> Callable[[str], Quan
     """Names to quantisations; the one that came with the model keeps what is known of its file."""
     from wellfed.models.quantisation_names import quantisation
 
+    @cache
     def find(name: str) -> Quantisation:
         own = named.quantisation
         if own is not None and own.id == name:
