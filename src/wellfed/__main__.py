@@ -5,9 +5,7 @@ import gc
 
 def main() -> None:
     """Run the command line."""
-    gc.set_threshold(
-        100_000, 20, 20
-    )  # a start makes many objects and no rubbish, looked for at length
+    gc.set_threshold(100_000, 20, 20)  # a start makes many objects and no rubbish, looked for at length
     from wellfed.cli.main import main as run
 
     run()

@@ -134,6 +134,14 @@ def test_the_nearest_relative_that_the_gpu_holds_is_offered(model: str, machine:
     assert sum(lever["plan"]["placement"] == "GPU" for lever in found) == 1
 
 
+def test_targets_are_repeated_and_one_in_the_other_unit_is_told() -> None:
+    words = ("plan", "qwen3-8b", "--on", "rtx 4090, ryzen 9 7950x, 64gb")
+    usual = run(*words, "--ttft", "2", "--tpot", "50").stdout
+    assert "first token within 2 s" in usual and "(20 tok/s)" in usual and "milliseconds" not in usual
+    assert "0.05 s would be 50" in run(*words, "--tpot", "0.05").stdout
+    assert "would be 2" in run(*words, "--ttft", "2000").stdout
+
+
 def test_missed_targets_are_told_and_end_with_one() -> None:
     words = ("plan", "llama-3.1-70b", "--on", "2x rtx 3090, ryzen 9 7950x, 64gb", "--tpot", "1", "--ttft", "0.01")
     done = run(*words, "--json")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -146,11 +146,22 @@ def _workload_line(workload: Workload, sweep: bool) -> str:
         users = phrase("plan.users", "{count} at a time", count=workload.concurrency)
     else:
         users = phrase("plan.rate", "{rate} requests a second", rate=f"{workload.request_rate:g}")
-    return phrase(
+    line = phrase(
         "plan.workload", "{name}: {users}, {prompt} prompt + {output} output tokens, room for {context}",
         name=workload.name, users=users, prompt=workload.prompt_tokens, output=workload.output_tokens,
         context=workload.context,
     )  # fmt: skip
+    return words(joined("; ", (line, *_targets(workload))))
+
+
+def _targets(workload: Workload) -> Iterator[str]:
+    """What was asked for, in the units in which it was understood."""
+    first, each = workload.ttft_target_s, workload.tpot_target_s
+    if first is not None:
+        yield phrase("plan.wanted-first", "first token within {seconds}", seconds=Amount(first, "s"))
+    if each is not None:
+        rate = Amount(1 / each, "tok/s")
+        yield phrase("plan.wanted-each", "a token every {seconds} ({rate})", seconds=Amount(each, "s"), rate=rate)
 
 
 def _print_verdict(answer: Answer) -> None:

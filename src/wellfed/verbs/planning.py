@@ -150,7 +150,28 @@ def search(
         sweep=options.sweep,
         file_weights=named.weights,
     )
-    return found, cut + embeds + named.assumptions + where.assumptions
+    return found, cut + embeds + _odd_targets(workload) + named.assumptions + where.assumptions
+
+
+_FASTEST_TOKEN_S, _LONGEST_TTFT_S = 0.5e-3, 300.0
+
+
+def _odd_targets(workload: Workload) -> tuple[Assumption, ...]:
+    """A word where a target would be usual in the other unit: tokens are asked for in ms, the first one in s."""
+    from wellfed.provenance import Assumption
+
+    each, first = workload.tpot_target_s, workload.ttft_target_s
+    said = []
+    if each is not None and each < _FASTEST_TOKEN_S:
+        text = sentence("planning.tpot-ms", "--tpot {given:g} is {given:g} ms for each token", given=each * 1e3)
+        hint = sentence("planning.tpot-ms.hint", "it is in milliseconds: {seconds:g} s would be {ms:g}",
+                        seconds=each * 1e3, ms=each * 1e6)  # fmt: skip
+        said.append(Assumption(text, hint, reading=True))
+    if first is not None and first > _LONGEST_TTFT_S:
+        text = sentence("planning.ttft-s", "--ttft {given:g} is {given:g} seconds for the first token", given=first)
+        hint = sentence("planning.ttft-s.hint", "{given:g} ms would be {seconds:g}", given=first, seconds=first / 1e3)
+        said.append(Assumption(text, hint, reading=True))
+    return tuple(said)
 
 
 _VECTORS = frozenset({"embedding", "reranker"})
