@@ -56,14 +56,14 @@ def test_no_key_is_not_for_other_addresses(wellfed: Wellfed, tiny: Path) -> None
 @pytest.mark.parametrize(
     "word",
     ["--host", "--host=0.0.0.0", "--HOST", "--port", "--api-key", "--api_key=x", "--api-key-file", "-host", "--hos",
-     "--por", "--uds", "--config", "--ssl-key-file"],
+     "--por", "--uds", "--config", "--ssl-key-file", "--api-k=z", "--api_ke", "--ssl-key", "--admin-api"],
 )  # fmt: skip
 def test_flags_of_address_and_key_are_refused(word: str) -> None:
     with pytest.raises(BadInput, match="cannot stand behind --"):
         ensure_not_ours(("--mlock", word, "0.0.0.0"))
 
 
-@pytest.mark.parametrize("word", ["--mlock", "--no-mmap", "-v", "--override-tensor", "0.0.0.0", "--poll", "--p"])
+@pytest.mark.parametrize("word", ["--mlock", "--no-mmap", "-v", "--override-tensor", "0.0.0.0", "--poll", "--p", "--model", "--models-dir"])
 def test_other_flags_go_through(word: str) -> None:
     ensure_not_ours((word,))
 

@@ -17,6 +17,7 @@ _OURS = (
     "--ssl-keyfile", "--ssl-certfile", "--api-key", "--api-key-file", "--admin-api-key", "--config", "--config-file",
     "--models-preset", "--grpc-mode", "--grpc-port", "--fastapi-root-path",
 )  # fmt: skip
+_THEIRS = frozenset({"--model", "--models"})  # begin like ours, and mean something else
 _LEAST = len("--ho")  # shorter ones stand for too much to be an abbreviation of these alone
 
 
@@ -34,4 +35,5 @@ def _is_ours(word: str) -> bool:
     if not word.startswith("-"):
         return False
     flag = "--" + word.partition("=")[0].lstrip("-").lower().replace("_", "-")
-    return flag in _OURS or (len(flag) >= _LEAST and any(ours.startswith(flag) for ours in _OURS[:2]))
+    begins = any(ours.startswith(flag) for ours in _OURS)
+    return flag in _OURS or (len(flag) >= _LEAST and begins and flag not in _THEIRS)
