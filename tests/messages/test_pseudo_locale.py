@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from wellfed.cli import console
 from wellfed.cli.main import cli
 from wellfed.message import Message
-from wellfed.messages import language, words
+from wellfed.messages import catalogue, language, words
 
 LANGUAGE = "qps"
 
@@ -52,7 +52,7 @@ def speaking(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def _forget() -> None:
-    for cached in (language.languages, language.language, words._catalogue, console.console, console.talk):
+    for cached in (language.languages, language.language, catalogue.catalogue, console.console, console.talk):
         cached.cache_clear()
 
 

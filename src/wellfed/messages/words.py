@@ -6,19 +6,12 @@ first message in its language is rendered, and English needs none.
 
 from __future__ import annotations
 
-import gettext
-from functools import cache, reduce
+from functools import reduce
 
 from wellfed.message import JOINED, Message, Parameter, Sentence, message, render, sentence
 from wellfed.messages import language as spoken
+from wellfed.messages.catalogue import catalogue
 from wellfed.messages.language import language
-
-DOMAIN = "wellfed"
-
-
-@cache
-def _catalogue(chosen: str) -> gettext.NullTranslations:
-    return gettext.translation(DOMAIN, spoken.LOCALE, [chosen], fallback=True)
 
 
 def words(said: Message | str, chosen: str | None = None) -> str:
@@ -38,13 +31,15 @@ _SEPARATORS = (message("joined.semicolon", "; "), message("joined.comma", ", "),
 
 def template_of(said: Message, target: str) -> str:
     """The template of a message in a language, the English one where its catalogue has none."""
-    catalogue = _catalogue(target)
     if said.id == JOINED:
         marks = ((mark.template, template_of(mark, target)) for mark in _SEPARATORS)
         return reduce(lambda text, mark: text.replace(*mark), marks, said.template)
+    entries = catalogue(spoken.LOCALE, target)
     if said.plural is None:
-        return catalogue.pgettext(said.id, said.template)
-    return catalogue.npgettext(said.id, said.template, said.plural, said.count or 0)
+        return (entries and entries.template(said.id, said.template)) or said.template
+    count = said.count or 0
+    english = said.template if count == 1 else said.plural
+    return (entries and entries.plural(said.id, said.template, said.plural, count)) or english
 
 
 def phrase(id: str, template: str, **params: Parameter) -> str:
