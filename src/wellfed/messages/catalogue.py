@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache, cached_property
 from pathlib import Path
-from struct import error as Short
+from struct import error as TooShort
 from struct import unpack_from
 
 _MAGIC = 0x950412DE
@@ -57,7 +57,7 @@ def _index(data: bytes) -> tuple[dict[bytes, int], tuple[int, ...]]:
         _, count, originals, translations = unpack_from(f"{order}4I", data, 4)
         keys = unpack_from(f"{order}{2 * count}I", data, originals)
         texts = unpack_from(f"{order}{2 * count}I", data, translations)
-    except (Short, StopIteration) as error:
+    except (TooShort, StopIteration) as error:
         raise ValueError("no compiled gettext catalogue") from error
     pairs = zip(keys[::2], keys[1::2], range(count), strict=True)
     return {data[begin : begin + length]: number for length, begin, number in pairs}, texts
