@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from wellfed.message import Message, as_text, joined, sentence
+from wellfed.message import Message, as_text, listed, sentence
 
 
 class WellfedError(Exception):
@@ -65,7 +65,7 @@ class UnknownName(BadInput):
     kind = "unknown"
 
     def __init__(self, what: str, name: str, near: Sequence[str] = ()) -> None:
-        hint = sentence("errors.did-you-mean", "did you mean {near}?", near=joined(", ", near)) if near else None
+        hint = sentence("errors.did-you-mean", "did you mean {near}?", near=listed(near)) if near else None
         said = sentence("errors.unknown", "unknown {what}: {name!r}", what=_KINDS.get(what, what), name=name)
         super().__init__(said, hint)
         self.what = what

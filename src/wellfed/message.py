@@ -130,13 +130,22 @@ def as_text(said: Message) -> Sentence:
     return made
 
 
-JOINED = "joined"
+JOINED, LISTED = "joined", "listed"
 
 
-def joined(separator: str, items: Iterable[str]) -> Sentence:
+def joined(separator: str, items: Iterable[object]) -> Sentence:
     """Texts, sentences among them, in one: what `separator.join(items)` gives, each still in every language."""
+    return _sequence(JOINED, separator, items)
+
+
+def listed(items: Iterable[object]) -> Sentence:
+    """Names, one after the other: what `", ".join(items)` gives, enumerated as each language does."""
+    return _sequence(LISTED, COMMA.template, items)
+
+
+def _sequence(id: str, separator: str, items: Iterable[object]) -> Sentence:
     params = {f"item{number}": item for number, item in enumerate(items)}
-    return sentence(JOINED, separator.join(f"{{{name}}}" for name in params), **params)
+    return sentence(id, separator.join(f"{{{name}}}" for name in params), **params)
 
 
 def _again(id: str, template: str, params: dict[str, object]) -> Sentence:
@@ -154,7 +163,12 @@ def render(said: Message, template: str | None = None, words: Translate | None =
     if template is None:
         one = said.plural is None or said.count == 1
         template = said.template if one else said.plural or said.template
-    return template.format_map({name: _field(value, words or str) for name, value in said.arguments})
+    return template.format_map(values(said, words or str))
+
+
+def values(said: Message, words: Translate) -> dict[str, object]:
+    """The parameters as a template takes them; messages among them by `words`."""
+    return {name: _field(value, words) for name, value in said.arguments}
 
 
 def _field(value: Parameter, words: Translate) -> object:

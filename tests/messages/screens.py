@@ -1,6 +1,6 @@
 """Screens to read in a language: nearly everything that commands print, on machines that are written down.
 
-    python tests/messages/screens.py LANGUAGE [--width 100] [NAME...]     prints them; LANGUAGE `qps` is the disguised one
+python tests/messages/screens.py LANGUAGE [--width 100] [NAME...]     prints them; LANGUAGE `qps` is the disguised one
 """
 
 from __future__ import annotations
@@ -229,7 +229,6 @@ def disguise() -> None:
     """The language `qps`: every message lengthened and accented, so that what stays plain was not reached."""
     sys.path.append(str(TESTS.parent / "scripts"))
     import messages as tool  # scripts/messages.py
-
     from wellfed.messages import language
 
     tool.pseudo(folder())

@@ -16,7 +16,7 @@ from wellfed.catalog.names import Query
 from wellfed.catalog.tables import Row
 from wellfed.errors import nearest
 from wellfed.frozen import dataclass
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.provenance import Assumption
 
 _BRANDS = frozenset({"geforce", "radeon", "instinct", "tesla"})
@@ -204,7 +204,7 @@ def _assumptions(query: Query, best: Hit, hits: Sequence[Hit]) -> list[Assumptio
     equal = _rank(query, best)[:-1]
     others = [hit.part.row.name for hit in hits if hit is not best and _rank(query, hit)[:-1] == equal]
     if others:
-        reason = sentence("match.could-also", "could also be {others}", others=", ".join(others[:4]))
+        reason = sentence("match.could-also", "could also be {others}", others=listed(others[:4]))
         told.append(
             Assumption(
                 sentence("match.taken", "{query!r} taken as {name}", query=query.text.strip(), name=name),

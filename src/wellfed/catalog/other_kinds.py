@@ -10,7 +10,26 @@ from collections.abc import Collection, Mapping
 from functools import cache
 
 from wellfed.errors import Unsupported
-from wellfed.message import message
+from wellfed.message import message, sentence
+
+_KINDS = {
+    str(each): each
+    for each in (
+        sentence("term.image", "image"),
+        sentence("term.video", "video"),
+        sentence("term.3d", "3D"),
+        sentence("term.speech-synthesis", "speech synthesis"),
+        sentence("term.speech-recognition", "speech recognition"),
+        sentence("term.music-and-sound", "music and sound"),
+        sentence("term.detection-and-segmentation", "detection and segmentation"),
+        sentence("term.image-classification-and-embedding", "image classification and embedding"),
+        sentence("term.robot-action", "robot action"),
+        sentence("term.world-model", "world model"),
+        sentence("term.diffusion", "diffusion"),
+        sentence("term.forecasting", "forecasting"),
+        sentence("term.proteins", "proteins"),
+    )
+}
 
 
 class NotALanguageModel(Unsupported):
@@ -23,7 +42,7 @@ class NotALanguageModel(Unsupported):
             "resolve.not-a-language-model",
             "{name} is no language model but one of this kind: {kind_of}",
             name=name,
-            kind_of=kind_of,
+            kind_of=_KINDS.get(kind_of, kind_of),
         )
         hint = message(
             "resolve.not-a-language-model.hint",

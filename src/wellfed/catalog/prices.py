@@ -12,7 +12,7 @@ from wellfed.catalog.hardware import find_cpu, find_gpu
 from wellfed.errors import BadInput, UnknownName
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.plain_file import read_text
 from wellfed.units import GIB
 
@@ -79,7 +79,7 @@ def load_prices(path: Path) -> Prices:
         if name.lower() not in known:
             raise BadInput(
                 sentence("prices.there-example-prices", "there is no example of prices in {name}", name=name or "?"),
-                sentence("prices.there", "there are: {known}", known=", ".join(known)),
+                sentence("prices.there", "there are: {known}", known=listed(known)),
             )
         path = _EXAMPLES / f"{name.lower()}.toml"
     try:

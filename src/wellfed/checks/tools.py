@@ -9,6 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from wellfed.message import sentence
+
+# what an idle GPU does not show
+UNDER_LOAD = sentence("check.ask.under-load", "{command} (while the GPUs work)", command="nvidia-smi -q")
+
 _WORDS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "amd": (
         (r"nvidia-smi -i (\d+) -r\b.*", r"amd-smi reset --gpureset -g \1"),

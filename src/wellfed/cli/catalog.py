@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wellfed.message import sentence
+from wellfed.messages.terms import term_words
 from wellfed.messages.words import tell
 
 if TYPE_CHECKING:
@@ -35,16 +36,18 @@ def command(kind: str, search: str | None, as_json: bool, most: int, hub: str) -
         _update(most, hub, as_json)
         return
     rows = [row for row in _ROWS[kind]() if search is None or search.lower() in " ".join(map(str, row[1:])).lower()]
+    from rich.cells import cell_len, set_cell_size
+
     if as_json:
         from dataclasses import asdict, is_dataclass
 
         entries = [asdict(row[0]) if is_dataclass(row[0]) and not isinstance(row[0], type) else row[0] for row in rows]
         click.echo(json.dumps({"schema": "wellfed.catalog/1", kind: entries}, indent=1, default=_plain))
         return
-    widths = [max((len(str(row[n])) for row in rows), default=0) for n in range(1, len(rows[0]) if rows else 1)]
-    for row in rows:
-        cells = (str(cell).ljust(width) for cell, width in zip(row[1:], widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+    table = [[term_words(str(cell)) for cell in row[1:]] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
+    for cells in table:
+        click.echo("  ".join(set_cell_size(cell, width) for cell, width in zip(cells, widths, strict=True)).rstrip())
     if not rows:
         raise click.ClickException(
             sentence("cli.catalog.no-match", "no {kind} match {search!r}", kind=kind, search=search)

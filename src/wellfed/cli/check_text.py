@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.markup import escape
 from rich.table import Table
 
@@ -16,7 +17,8 @@ from wellfed.checks.setting import vendor_of
 from wellfed.cli.console import colon, console, shown, talk
 from wellfed.documents.machine_line import machine_line
 from wellfed.hardware.machine import Origin
-from wellfed.message import joined
+from wellfed.message import joined, listed
+from wellfed.messages.terms import value_words, verdict_words
 from wellfed.messages.words import tell, words
 from wellfed.nouns.finding import Cost, Finding, Reach, Remedy, Safety, Verdict
 from wellfed.units import format_rate, format_seconds
@@ -26,11 +28,11 @@ if TYPE_CHECKING:
     from wellfed.verbs.checking import Checked
 
 _STYLES = {
-    Verdict.FAIL: ("FAIL", "bold red"),
-    Verdict.WARN: ("WARN", "yellow"),
-    Verdict.UNKNOWN: ("?", "magenta"),
-    Verdict.PASS: ("pass", "green"),
-    Verdict.SKIP: ("skip", "dim"),
+    Verdict.FAIL: "bold red",
+    Verdict.WARN: "yellow",
+    Verdict.UNKNOWN: "magenta",
+    Verdict.PASS: "green",
+    Verdict.SKIP: "dim",
 }
 _ORDER = tuple(_STYLES)
 _MANY = 3  # checks from which a common reason is said once
@@ -59,14 +61,14 @@ def print_checked(checked: Checked, everything: bool) -> None:
         ):
             _print_finding(finding)
     for why, blinded in _ids_by_reason(blind).items():
-        out.print(_row("?", "magenta", f"{shown(why)}{colon()}[dim]{escape(', '.join(blinded))}[/]"))
+        out.print(_row("?", "magenta", f"{shown(why)}{colon()}[dim]{escape(words(listed(blinded)))}[/]"))
     if silent:
-        ids = ", ".join(dict.fromkeys(each.id for each in silent))
+        ids = listed(dict.fromkeys(each.id for each in silent))
         out.print(
             _row(
                 "?",
                 "magenta",
-                tell("check-text.dump-tells-nothing", "the dump tells nothing of: {ids}", ids=escape(ids)),
+                tell("check-text.dump-tells-nothing", "the dump tells nothing of: {ids}", ids=escape(words(ids))),
             )
         )
         _print_asks(silent, vendor_of(checked.machine))
@@ -113,9 +115,11 @@ def _print_asks(findings: Iterable[Finding], vendor: str | None) -> None:
     ids = dict.fromkeys(each.id for each in findings)
     commands = Counter(command for id in ids for command in all_in_words_of(vendor, check(id).ask[:1]))
     if commands:
-        best = ", ".join(command for command, _ in commands.most_common(_ASKS))
+        best = listed(command for command, _ in commands.most_common(_ASKS))
         console().print(
-            _row("", "", tell("check-text.add-output", "  [cyan]add the output of: {best}[/]", best=escape(best)))
+            _row(
+                "", "", tell("check-text.add-output", "  [cyan]add the output of: {best}[/]", best=escape(words(best)))
+            )
         )
 
 
@@ -161,12 +165,13 @@ def _grouped(findings: Iterable[Finding]) -> list[Finding]:
 
 def _subjects(subjects: list[str]) -> str:
     if len(subjects) <= 4:
-        return ", ".join(subjects)
+        return words(listed(subjects))
     return f"{subjects[0]}, {subjects[1]} ... {subjects[-1]} ({len(subjects)})"
 
 
 def _print_finding(finding: Finding) -> None:
-    word, style = _STYLES[finding.verdict]
+    style = _STYLES[finding.verdict]
+    word = "?" if finding.verdict is Verdict.UNKNOWN else verdict_words(finding.verdict)
     out = console()
     head = f"[bold]{escape(finding.id)}[/] [dim]{escape(finding.subject)}[/]  {shown(finding.said or finding.why)}"
     out.print(_row(word, style, head))
@@ -193,17 +198,17 @@ def _print_finding(finding: Finding) -> None:
 
 
 def _measured(finding: Finding) -> str:
+    measured = value_words(finding.measured or "")
     if not finding.wanted:
-        return tell("check-text.is", "is {measured}", measured=finding.measured)
-    return tell(
-        "check-text.is-should", "is {measured}; should be {wanted}", measured=finding.measured, wanted=finding.wanted
-    )
+        return tell("check-text.is", "is {measured}", measured=measured)
+    wanted = value_words(finding.wanted)
+    return tell("check-text.is-should", "is {measured}; should be {wanted}", measured=measured, wanted=wanted)
 
 
 def _row(word: str, style: str, text: str) -> Table:
     """A verdict and its text, which keeps to its column when it is long."""
     row = Table.grid(padding=(0, 1))
-    row.add_column(width=4, justify="right", style=style)
+    row.add_column(width=max(4, cell_len(word)), justify="right", style=style)
     row.add_column()
     row.add_row(word, text)
     return row

@@ -6,7 +6,9 @@ import json
 
 import click
 
+from wellfed.message import listed
 from wellfed.messages.glossary import GlossaryEntry, entries, look_up
+from wellfed.messages.words import tell
 
 
 @click.command()
@@ -29,4 +31,9 @@ def command(term: tuple[str, ...], as_json: bool) -> None:
 def _shown(entry: GlossaryEntry, language: str) -> str:
     others = [name for key, name in entry.names.items() if key != language and name != entry.name(language)]
     also = [*others, *entry.also[:3]]
-    return f"{entry.name(language)}" + (f"  ({', '.join(also)})" if also else "") + f"\n  {entry.text(language)}"
+    head = (
+        tell("explain.also", "{name}  ({also})", name=entry.name(language), also=listed(also))
+        if also
+        else entry.name(language)
+    )
+    return f"{head}\n  {entry.text(language)}"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from wellfed.cli.console import colon, console, shown
-from wellfed.message import Amount, counted, joined, message, sentence
-from wellfed.messages.terms import term_words
+from wellfed.message import Amount, counted, joined, listed, message, sentence
+from wellfed.messages.terms import term_words, value_words, verdict_words
 from wellfed.messages.words import tell, words
 from wellfed.nouns.finding import Verdict
 from wellfed.units import format_rate
@@ -81,7 +81,7 @@ def _print_build(fleet: Fleet, build: Build, everything: bool) -> None:
             tell(
                 "fleet-text.told-so-compared",
                 "  [dim]not told, so not compared: {names}[/]",
-                names=escape(", ".join(map(term_words, names))),
+                names=escape(words(listed(map(term_words, names)))),
             )
         )
 
@@ -94,7 +94,7 @@ def _difference(difference: Difference) -> str:
             "{subject}: not there (usually {trait} {usual})",
             subject=trait.subject,
             trait=term_words(trait.name),
-            usual=difference.usual,
+            usual=value_words(difference.usual),
         )
     if difference.usual is None:
         return tell(
@@ -102,15 +102,15 @@ def _difference(difference: Difference) -> str:
             "{subject}: {trait} {here}, usually not there",
             subject=trait.subject,
             trait=term_words(trait.name),
-            here=difference.here,
+            here=value_words(difference.here),
         )
     return tell(
         "fleet-text.usually",
         "{subject}: {trait} {here}, usually {usual}",
         subject=trait.subject,
         trait=term_words(trait.name),
-        here=difference.here,
-        usual=difference.usual,
+        here=value_words(difference.here),
+        usual=value_words(difference.usual),
     )
 
 
@@ -125,7 +125,7 @@ def _print_faults(fleet: Fleet, everything: bool) -> None:
     for fault in fleet.faults:
         style = "bold red" if fault.verdict is Verdict.FAIL else "yellow"
         out.print(
-            f"  [{style}]{fault.verdict.value.upper()}[/]  {fault.id.ljust(width)}  "
+            f"  [{style}]{verdict_words(fault.verdict)}[/]  {fault.id.ljust(width)}  "
             + tell("fleet-text.on-nodes", "on {count}: ", count=len(fault.labels))
             + f"{_names(fleet, fault.labels, everything)}{_cost(fault)}"
         )
@@ -158,7 +158,7 @@ def _print_speed(fleet: Fleet) -> None:
 def _names(fleet: Fleet, labels: Sequence[str], everything: bool) -> str:
     few = labels if everything else labels[:_SHOWN]
     more = tell("fleet-text.more", " and {count} more", count=len(labels) - len(few)) if len(labels) > len(few) else ""
-    return ", ".join(_name(fleet, label) for label in few) + more
+    return words(listed(_name(fleet, label) for label in few)) + more
 
 
 def _name(fleet: Fleet, label: str) -> str:

@@ -10,8 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from wellfed.cli.console import console
-from wellfed.message import Amount, Listing, Message, Parameter, counted, message
-from wellfed.messages.words import phrase, words
+from wellfed.message import Amount, Listing, Message, Parameter, counted, listed, message
+from wellfed.messages.terms import term, term_words
+from wellfed.messages.words import phrase, tell, words
 from wellfed.units import format_rate
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _rows(answer: Answer) -> list[tuple[str, ...]]:
     rows = []
     for page in answer.pages:
         figures = [page.figures.get(name) for name in ("user_tok_s", "planned_tok_s", "running", "waiting")]
-        named = escape(", ".join(sorted(page.causes)) or "?")
+        named = escape(words(listed(sorted(page.causes))) or "?")
         cells = tuple("?" if value is None else format_rate(value) for value in figures)
         rows.append((escape(answer.node), escape(page.target), f"[yellow]{named}[/]" if page.ill else named, *cells))
     if not rows and not answer.trouble and not answer.skipped:
@@ -170,11 +171,24 @@ def _why(change: Change) -> Message:
 
 def fact_change(fact: FactChange) -> str:
     """`gpu3 link Gen4 x16 -> Gen4 x8`."""
-    return f"{fact.subject} {fact.name} {fact.before or '-'} -> {fact.after or '-'}"
+    return tell(
+        "history.fact",
+        "{subject} {trait} {before} -> {after}",
+        subject=fact.subject,
+        trait=term_words(fact.name),
+        before=fact.before or "-",
+        after=fact.after or "-",
+    )
 
 
 def _slow(replica: Replica) -> Message:
-    why = [f"{d.subject} {d.name} {d.here or '-'}, usually {d.usual or '-'}" for d in replica.differs[:_MOST_REASONS]]
+    why = [
+        message(
+            "history.differs", "{subject} {trait} {here}, usually {usual}",
+            subject=d.subject, trait=term(d.name), here=d.here or "-", usual=d.usual or "-",
+        )
+        for d in replica.differs[:_MOST_REASONS]
+    ]  # fmt: skip
     reasons: Message | Listing = Listing((*why, *replica.causes))
     if not why and not replica.causes:
         reasons = message("history.no-difference", "in nothing that is known it differs from them")

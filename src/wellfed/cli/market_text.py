@@ -44,10 +44,10 @@ def print_market(market: Market, workload: Workload) -> None:
         (price, "right"),
     )
     for head, side in heads:
-        table.add_column(head, justify="left" if side == "left" else "right", no_wrap=True, overflow="fold")
+        table.add_column(head, justify="left" if side == "left" else "right", no_wrap=side == "right", overflow="fold")
     for offer in market.offers:
         table.add_row(*_cells(offer), style="bold" if offer is market.offers[0] else None)
-    out.print(table, soft_wrap=True)
+    out.print(table)
     if market.ranked_by is not None:
         out.print(f"[dim]{escape(words(market.ranked_by))}[/]")
     for said in dict.fromkeys(cooling_words(offer.machine) for offer in market.offers):

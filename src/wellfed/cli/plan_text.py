@@ -13,7 +13,7 @@ from wellfed.cli.naming import taken
 from wellfed.cli.plan_ledgers import memory_table, print_ledgers
 from wellfed.cli.plan_table import plans_table
 from wellfed.documents.machine_line import machine_line
-from wellfed.message import Amount, Message, counted, joined, message
+from wellfed.message import Amount, Message, counted, joined, listed, message
 from wellfed.messages.terms import limit_words
 from wellfed.messages.words import phrase, words
 from wellfed.models.model import Model
@@ -310,7 +310,7 @@ def _print_refused(answer: Answer) -> None:
     same: dict[str, list[str]] = {}
     for refusal in answer.ranking.refused:
         same.setdefault(words(refusal.reason), []).append(words(refusal.what))
-    reasons = words(joined("; ", (", ".join(who) + colon() + reason for reason, who in same.items())))
+    reasons = words(joined("; ", (listed(who) + colon() + reason for reason, who in same.items())))
     out = phrase("plan.out", "{considered}. Out: {reasons}", considered=counted_line, reasons=reasons)
     console().print(f"\n[dim]{escape(out)}[/]")
 

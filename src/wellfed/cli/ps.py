@@ -11,7 +11,7 @@ import click
 
 from wellfed.errors import BadInput, WellfedError
 from wellfed.launch.state import Phase, Running
-from wellfed.message import message, sentence
+from wellfed.message import listed, message, sentence
 from wellfed.messages.terms import term_words
 from wellfed.messages.words import tell, words
 from wellfed.printable import printable, printable_lines
@@ -68,7 +68,7 @@ def _line(running: Running) -> str:
     if running.why_lost is not None:
         parts.append(f"({words(running.why_lost)})")
     if running.status is Phase.ENDED and (left := running.outlived_by()):
-        parts.append(tell("ps.left-behind", "(left behind: {left})", left=", ".join(map(str, left))))
+        parts.append(tell("ps.left-behind", "(left behind: {left})", left=listed(left)))
     if running.key_file:
         parts.append(tell("ps.key", "key in {key_file}", key_file=running.key_file))
     return printable("  ".join(map(str, parts)))

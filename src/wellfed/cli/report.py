@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 
 from wellfed import __version__
+from wellfed.cli.console import colon
 from wellfed.cli.plan_text import gain, limits, model_line
 from wellfed.cli.sweep_chart import line_svg, sweeps
 from wellfed.documents.machine_line import machine_line
@@ -94,23 +95,20 @@ def _markdown(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> s
         step = steps(plans[0])
         lines += [f"## {phrase('plan.type', 'what to type')}", ""]
         for one in step.steps:
-            lines += [f"{words(one.what)}:", "", f"    {one.command}", ""]
+            lines += [f"{words(one.what)}{colon().rstrip()}", "", f"    {one.command}", ""]
         if step.downloads:
             lines += [words(disk_line(step.downloads)), ""]
         lines += [f"## {phrase('ledger.memory', 'memory')}", ""]
         for device in plans[0].estimate.memory.devices:
-            lines += [
-                f"**{device.device}**: {format_bytes(device.needed_bytes)} / {format_bytes(device.available_bytes)}",
-                "",
-            ]
-            lines += [f"- {term_words(term.name)}: {format_bytes(term.bytes)}" for term in device.terms] + [""]
+            lines += [_device_line(device), ""]
+            lines += [f"- {term_words(term.name)}{colon()}{format_bytes(term.bytes)}" for term in device.terms] + [""]
     if upgrades := _upgrades(answer):
         lines += [f"## {phrase('plan.upgrade', 'next upgrade')}", "", *(f"- {line}" for line in upgrades), ""]
     return "\n".join([*lines, _assumed(answer), "", f"wellfed {__version__}", ""])
 
 
 def _device_line(device: DeviceMemory) -> str:
-    return f"**{device.device}**: {format_bytes(device.needed_bytes)} / {format_bytes(device.available_bytes)}"
+    return f"**{device.device}**{colon()}{format_bytes(device.needed_bytes)} / {format_bytes(device.available_bytes)}"
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -194,7 +192,7 @@ def _memory_html(plan: Plan) -> list[str]:
 def _memory_bar(device: DeviceMemory) -> str:
     whole = max(device.needed_bytes, device.available_bytes or 0.0) or 1.0
     parts = [(term_words(term.name), term.bytes, format_bytes(term.bytes)) for term in device.terms if term.bytes > 0]
-    head = f"{device.device}: {format_bytes(device.needed_bytes)} / {format_bytes(device.available_bytes)}"
+    head = f"{device.device}{colon()}{format_bytes(device.needed_bytes)} / {format_bytes(device.available_bytes)}"
     return _bar(head, sorted(parts, key=lambda part: -part[1]), whole)
 
 
@@ -207,7 +205,7 @@ def _time_html(plan: Plan) -> list[str]:
 def _time_bar(head: str, terms: tuple[Term, ...]) -> str:
     whole = total_seconds(terms) or 1.0
     parts = [(f"{term_words(term.name)} {term.device}", term.seconds, format_seconds(term.seconds)) for term in terms]
-    return _bar(f"{head}: {format_seconds(whole)}", [part for part in parts if part[1] > 0], whole)
+    return _bar(f"{head}{colon()}{format_seconds(whole)}", [part for part in parts if part[1] > 0], whole)
 
 
 def _bar(head: str, parts: Sequence[tuple[str, float, str]], whole: float) -> str:

@@ -70,11 +70,22 @@ def _print(answer: Resolved | Refused) -> None:
 
     if isinstance(answer, Refused):
         refused = click.style(tell("resolve.refused", "refused"), fg="red")
-        click.echo(f"{answer.text}: {refused} ({answer.kind}){colon()}{words(answer.message)}")
+        kind, reason = term_words(answer.kind), words(answer.message)
+        click.echo(
+            tell(
+                "resolve.no",
+                "{text}: {refused} ({kind}): {reason}",
+                text=answer.text,
+                refused=refused,
+                kind=kind,
+                reason=reason,
+            )
+        )
         if answer.hint:
             click.echo(tell("resolve.hint", "  hint: {hint}", hint=answer.hint))
         return
-    click.echo(f"{answer.text}: {click.style(answer.name, bold=True)} ({answer.id}), {term_words(answer.how)}")
+    name, how = click.style(answer.name, bold=True), term_words(answer.how)
+    click.echo(tell("resolve.yes", "{text}: {name} ({id}), {how}", text=answer.text, name=name, id=answer.id, how=how))
     click.echo("  " + words(joined("; ", _figures(answer))))
     for assumption in answer.assumptions:
         click.echo(tell("resolve.assumed", "  assumed: {assumption}", assumption=taken(assumption)))

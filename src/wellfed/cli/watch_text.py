@@ -88,11 +88,25 @@ def lines(diagnosis: Diagnosis) -> list[str]:
     return found
 
 
+def _verdict(verdict: Verdict) -> str:
+    """A diagnosis' verdict: a fault, a warning, nothing wrong, not told."""
+    match verdict:
+        case Verdict.FAIL:
+            return phrase("watch-text.fail", "FAIL")
+        case Verdict.WARN:
+            return phrase("watch-text.warn", "WARN")
+        case Verdict.PASS:
+            return phrase("watch-text.pass", "PASS")
+        case _:
+            return phrase("watch-text.unknown", "UNKNOWN")
+
+
 def _finding(finding: Finding) -> list[str]:
+    from rich.cells import set_cell_size
     from rich.markup import escape
 
     colour = _COLOURS.get(finding.verdict, "white")
-    verdict = f"[{colour}]{finding.verdict.value.upper():7}[/]"
+    verdict = f"[{colour}]{set_cell_size(_verdict(finding.verdict), 7)}[/]"
     head = tell(
         "watch-text.finding",
         "[bold]{id}[/] on {subject}: {why}",

@@ -46,8 +46,6 @@ def _cpus(machine: Machine) -> list[str]:
 def _cpu_name(machine: Machine, index: int) -> str:
     socket = machine.sockets[index]
     name = socket.cpu.name if socket.cpu else socket.name or sentence("machine-line.unknown-cpu", "unknown CPU")
-    return (
-        sentence("machine-line.cores", "{name} ({cores} cores)", name=name, cores=socket.cores)
-        if socket.cores
-        else name
-    )
+    if not socket.cores or (socket.cpu and socket.cpu.stands_for_unknown):  # whose name says how many
+        return name
+    return sentence("machine-line.cores", "{name} ({cores} cores)", name=name, cores=socket.cores)

@@ -15,7 +15,7 @@ from wellfed.homes import home
 from wellfed.launch.folder import made_folder
 from wellfed.launch.hub_errors import endpoint, explained, unreachable
 from wellfed.launch.resume import blobs_folder, ensure_checked_once, ensure_name, ensure_published, fetched
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.modelfiles.hub import reachable
 from wellfed.units import format_bytes
 
@@ -46,7 +46,7 @@ def gguf_download(repository: str, quantisation: str, hub: str = "huggingface") 
     files = [(name, size) for name, size, _ in known]
     chosen = choose_gguf(files, quantisation)
     if not chosen:
-        names = ", ".join(sorted({Path(name).name for name, _ in files if name.endswith(".gguf")})[:8])
+        names = listed(sorted({Path(name).name for name, _ in files if name.endswith(".gguf")})[:8])
         raise BadInput(
             sentence(
                 "launch.models.gguf",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from wellfed.engines import llamacpp
 from wellfed.errors import BadInput
 from wellfed.frozen import dataclass
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.nouns.layout import Engine
 
 EMBEDDED = (sys.executable, "-m", "wellfed.launch.embedded")
@@ -175,7 +175,7 @@ def known_words(found: Program, words: Sequence[str], engine: Engine) -> tuple[s
                 "programs.does-know",
                 "{words} does not know {refused}",
                 words=found.words[0],
-                refused=", ".join(refused),
+                refused=listed(refused),
             ),
             hint,
         )

@@ -17,7 +17,7 @@ from wellfed.launch.leftovers import meeting_points, remove, shared_memory
 from wellfed.launch.process import KILLED_S, EngineFailed, EngineProcess, answers, start, stop, wait_ready
 from wellfed.launch.proof import Placement, group_placement
 from wellfed.launch.state import Phase, Running, Superseded
-from wellfed.message import message, sentence
+from wellfed.message import listed, message, sentence
 
 _BACKOFF_S = (1, 2, 5, 10, 30, 60)
 _STABLE_S = 300
@@ -189,7 +189,7 @@ def ensure_ours(running: Running) -> None:
     unproven = running.outlived_by() if running.process() is None and not running.left_behind() else ()
     if unproven:
         what = "{name} has ended, and was left alone: processes {pids} may be its own, or not"
-        pids = ", ".join(map(str, unproven))
+        pids = listed(unproven)
         raise WellfedError(message("stop.unproven", what, name=running.name, pids=pids), hint)
 
 

@@ -7,11 +7,10 @@ decodes and splits all of it first, which takes longer than a short command need
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from functools import cache, cached_property
 from pathlib import Path
-from struct import error as TooShort
-from struct import unpack_from
 
 _MAGIC = 0x950412DE
 _BYTE_ORDERS = ("<", ">")
@@ -53,11 +52,11 @@ class Catalogue:
 def _index(data: bytes) -> tuple[dict[bytes, int], tuple[int, ...]]:
     """Every key's number; lengths and offsets of the translations. ValueError where this is no catalogue."""
     try:
-        order = next(each for each in _BYTE_ORDERS if unpack_from(f"{each}I", data)[0] == _MAGIC)
-        _, count, originals, translations = unpack_from(f"{order}4I", data, 4)
-        keys = unpack_from(f"{order}{2 * count}I", data, originals)
-        texts = unpack_from(f"{order}{2 * count}I", data, translations)
-    except (TooShort, StopIteration) as error:
+        order = next(each for each in _BYTE_ORDERS if struct.unpack_from(f"{each}I", data)[0] == _MAGIC)
+        _, count, originals, translations = struct.unpack_from(f"{order}4I", data, 4)
+        keys = struct.unpack_from(f"{order}{2 * count}I", data, originals)
+        texts = struct.unpack_from(f"{order}{2 * count}I", data, translations)
+    except (struct.error, StopIteration) as error:
         raise ValueError("no compiled gettext catalogue") from error
     pairs = zip(keys[::2], keys[1::2], range(count), strict=True)
     return {data[begin : begin + length]: number for length, begin, number in pairs}, texts

@@ -6,7 +6,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-from wellfed.message import Message, message
+from wellfed.message import Message, listed, message
 
 LOCALE = Path(__file__).with_name("locale")  # a folder is a language
 _ENGLISH = ("en", "c", "posix")
@@ -42,4 +42,4 @@ def complaint() -> Message | None:
     if not named or chosen(named) is not None:
         return None
     template = "WELLFED_LANG={named} is not known ({known}): English"
-    return message("language.unknown", template, named=named, known=", ".join(languages()))
+    return message("language.unknown", template, named=named, known=listed(languages()))

@@ -142,6 +142,17 @@ def _names() -> Mapping[str, Message]:
         message("term.gpu-links-2", "gpu links"),
         message("term.kind", "kind"),
         message("term.rate", "rate"),
+        message("term.image", "image"),
+        message("term.video", "video"),
+        message("term.diffusion", "diffusion"),
+        message("term.3d", "3D"),
+        message("term.forecasting", "forecasting"),
+        message("term.proteins", "proteins"),
+        message("kind.unknown", "unknown"),
+        message("kind.unsupported", "unsupported"),
+        message("kind.bad-input", "bad-input"),
+        message("kind.not-a-language-model", "not-a-language-model"),
+        message("term.ocr", "ocr"),
         message("term.up", "up"),
         message("term.kernel", "kernel"),
         message("term.nvidia-driver", "NVIDIA driver"),
@@ -195,9 +206,52 @@ def _names() -> Mapping[str, Message]:
     return {each.template: each for each in names}
 
 
+@cache
+def _values() -> Mapping[str, Message]:
+    """Settings and states that checks measure, by the words that they are kept in."""
+    states = (
+        message("value.none", "none"),
+        message("value.on", "on"),
+        message("value.off", "off"),
+        message("value.pending", "pending"),
+        message("value.unlimited", "unlimited"),
+        message("value.without", "without"),
+        message("value.all", "all"),
+        message("value.completed", "completed"),
+    )
+    return {each.template: each for each in states}
+
+
+def value_words(value: str) -> str:
+    """A measured or wanted value in words; figures and names stay as they are."""
+    return words(_values().get(value, value))
+
+
+@cache
+def _verdicts() -> Mapping[str, Message]:
+    verdicts = (
+        message("verdict.fail", "FAIL"),
+        message("verdict.warn", "WARN"),
+        message("verdict.pass", "pass"),
+        message("verdict.skip", "skip"),
+        message("verdict.unknown", "unknown"),
+    )
+    return {each.id.removeprefix("verdict."): each for each in verdicts}
+
+
+def verdict_words(verdict: str) -> str:
+    """A check's verdict as the word that stands before it; programs read `pass`, `warn`, `fail`, `skip`, `unknown`."""
+    return words(_verdicts()[verdict])
+
+
+def term(name: str) -> Message | str:
+    """The message of a name; one that is not known here stays as it is."""
+    return _names().get(name, name)
+
+
 def term_words(name: str) -> str:
-    """A name in words; one that is not known here stays as it is."""
-    return words(_names().get(name, name))
+    """A name in words."""
+    return words(term(name))
 
 
 def limit_words(limited_by: str) -> str:

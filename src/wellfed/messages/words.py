@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from functools import reduce
 
-from wellfed.message import JOINED, Message, Parameter, Sentence, message, render, sentence
+from wellfed.message import COMMA, JOINED, LISTED, Message, Parameter, Sentence, message, sentence, values
 from wellfed.messages import language as spoken
 from wellfed.messages.catalogue import catalogue
 from wellfed.messages.language import language
+from wellfed.messages.spacing import filled
 
 
 def words(said: Message | str, chosen: str | None = None) -> str:
@@ -23,7 +24,7 @@ def words(said: Message | str, chosen: str | None = None) -> str:
     target = chosen or language()
     if target == "en":
         return str(said)
-    return render(said, template_of(said, target), lambda inner: words(inner, target))
+    return filled(template_of(said, target), values(said, lambda inner: words(inner, target)))
 
 
 _SEPARATORS = (message("joined.semicolon", "; "), message("joined.comma", ", "), message("joined.colon", ": "))
@@ -34,6 +35,8 @@ def template_of(said: Message, target: str) -> str:
     if said.id == JOINED:
         marks = ((mark.template, template_of(mark, target)) for mark in _SEPARATORS)
         return reduce(lambda text, mark: text.replace(*mark), marks, said.template)
+    if said.id == LISTED:
+        return said.template.replace(COMMA.template, template_of(COMMA, target))
     entries = catalogue(spoken.LOCALE, target)
     if said.plural is None:
         return (entries and entries.template(said.id, said.template)) or said.template

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from wellfed.errors import BadInput, Unsupported, nearest
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.modelfiles.gguf_header import GgufHeader, Value
 
 # general.architecture: model_type
@@ -82,7 +82,7 @@ def config_of(header: GgufHeader) -> dict[str, object]:
             sentence(
                 "gguf-config.no-description-gguf", "no description of the GGUF architecture {named!r}", named=named[:60]
             ),
-            sentence("gguf-config.nearest-known", "nearest known: {near}", near=", ".join(near)),
+            sentence("gguf-config.nearest-known", "nearest known: {near}", near=listed(near)),
         )
     kind = _ARCHITECTURES[named]
     found = _translated(header.metadata, named)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wellfed.errors import BadInput, Unsupported
 from wellfed.frozen import dataclass
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.modelfiles.gguf_config import architecture_of, config_of, loose_values
 from wellfed.modelfiles.gguf_header import GgufHeader, GgufTensor, Value, read_header
 from wellfed.models.config import from_config, from_layers
@@ -161,7 +161,7 @@ def shards(path: Path) -> tuple[Path, ...]:
                 "{count} of {count2} parts are missing: {missing}",
                 count=len(missing),
                 count2=count,
-                missing=", ".join(missing[:3]),
+                missing=listed(missing[:3]),
             ),
             sentence("gguf-file.download-all-parts", "download all parts"),
         )

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wellfed.errors import BadInput
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.modelfiles.hf_config import read_config
 from wellfed.modelfiles.safe_file import read_json
 from wellfed.models.model import Model
@@ -39,7 +39,7 @@ def fetch_config(repository: str, hub: str = "huggingface") -> Model:
     if hub not in fetchers:
         raise BadInput(
             sentence("modelfiles.hub.no-such-hub", "no such hub: {hub!r}", hub=hub),
-            sentence("modelfiles.hub.known", "known: {fetchers}", fetchers=", ".join(fetchers)),
+            sentence("modelfiles.hub.known", "known: {fetchers}", fetchers=listed(fetchers)),
         )
     config = fetchers[hub](repository)
     model = _by_tensors(repository, config) if hub == "huggingface" else _by_config(config)

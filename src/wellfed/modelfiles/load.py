@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wellfed.errors import BadInput, UnknownName
 from wellfed.frozen import dataclass
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.modelfiles.checkpoint import read_checkpoint
 from wellfed.modelfiles.gguf_file import read_gguf
 from wellfed.modelfiles.hf_config import read_config
@@ -71,7 +71,7 @@ def _from_folder(folder: Path) -> LoadedModel:
     if len(whole) != 1:
         raise BadInput(
             sentence("modelfiles.load.gguf-models", "{count} GGUF models in {folder}", count=len(whole), folder=folder),
-            sentence("modelfiles.load.name-one", "name one: {whole}", whole=", ".join(f.name for f in whole[:3])),
+            sentence("modelfiles.load.name-one", "name one: {whole}", whole=listed(f.name for f in whole[:3])),
         )
     return _from_path(whole[0])
 

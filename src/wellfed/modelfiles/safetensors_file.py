@@ -97,7 +97,7 @@ def checkpoint_files(folder: Path) -> tuple[Path, ...]:
                     "{count} of {count2} files of the checkpoint are missing: {missing}",
                     count=len(missing),
                     count2=len(listed),
-                    missing=", ".join(missing[:3]),
+                    missing=listed(missing[:3]),
                 ),
                 sentence("safetensors-file.download-all-them", "download all of them"),
             )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from wellfed.errors import BadInput, Unsupported, nearest
 from wellfed.frozen import dataclass
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.models.config_reader import Config, Shape
 from wellfed.models.config_towers import NOTE, towers
 from wellfed.models.config_wrapper import language_model, task_of
@@ -121,7 +121,7 @@ def from_config(config: Mapping[str, object], identity: str, name: str | None = 
                 "models.config.model-description",
                 "a {kind} model with {unread}: its description here does not know that part",
                 kind=kind,
-                unread=", ".join(unread),
+                unread=listed(unread),
             ),
             sentence(
                 "models.config.files-themselves",
@@ -219,7 +219,7 @@ def _unknown(kind: str) -> Unsupported:
         "the files themselves (.safetensors or .gguf) tell the sizes of any architecture",
     )
     nearest_known = (
-        sentence("models.config.nearest-known", "; nearest known: {near}", near=", ".join(near)) if near else ""
+        sentence("models.config.nearest-known", "; nearest known: {near}", near=listed(near)) if near else ""
     )
     return Unsupported(
         sentence(

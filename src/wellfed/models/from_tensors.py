@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from wellfed.errors import Unsupported
 from wellfed.frozen import dataclass
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.models.attention import Attention, FullAttention, LatentAttention
 from wellfed.models.config_reader import Config, Shape
 from wellfed.models.ffn import DenseFfn, Ffn, MoeFfn
@@ -92,7 +92,7 @@ def shape_of(
             sentence(
                 "from-tensors.architecture-unknown-2",
                 "an architecture unknown here whose layers hold {unknown}: what they do is not known",
-                unknown=", ".join(unknown[:6]),
+                unknown=listed(unknown[:6]),
             ),
             sentence(
                 "from-tensors.ordinary-attention", "ordinary attention and feed-forward layers would be recognised"

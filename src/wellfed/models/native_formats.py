@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from math import log2
 
 from wellfed.errors import Unsupported, nearest
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.models.native_groups import compressed_tensors, kept_in, modelopt, quark, texts
 from wellfed.models.recipe import Patterns, Recipe
 
@@ -42,9 +42,9 @@ def native_recipe(config: Settings) -> Recipe:
                 "the quantisation method {method!r} is not known here",
                 method=method[:60],
             ),
-            sentence("native-formats.nearest-known", "nearest known: {near}", near=", ".join(near))
+            sentence("native-formats.nearest-known", "nearest known: {near}", near=listed(near))
             if near
-            else sentence("native-formats.known", "known: {readers}", readers=", ".join(sorted(_READERS))),
+            else sentence("native-formats.known", "known: {readers}", readers=listed(sorted(_READERS))),
         )
     recipe = reader(settings, wide)
     return _with_small_experts(recipe, config, settings)

@@ -17,7 +17,7 @@ def with_acceptance(found: Estimate, guess: Speculation | None) -> Estimate:
     """The estimate with intervals of token times and rates widened by the acceptance length's own."""
     if guess is None or guess.kind is None or not guess.low:
         return found
-    interval = f"{guess.low:.2f} to {guess.high:.2f}"
+    interval = sentence("acceptance.interval", "{low:.2f} to {high:.2f}", low=guess.low, high=guess.high)
     text = sentence(
         "acceptance.tokens-pass-drafted",
         "{acceptance_length:.2f} tokens a pass of {tokens} drafted ({interval})",

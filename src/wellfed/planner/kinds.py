@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from wellfed.engines.versions import FRONT
-from wellfed.message import joined, sentence
+from wellfed.message import joined, listed, sentence
 from wellfed.nouns.layout import DraftKind, Layout, NumaPolicy
 from wellfed.perf.memory.streamed import STREAMED
 
@@ -82,7 +82,7 @@ def _devices(layout: Layout, words: str) -> list[str]:
     """Which GPUs, where not the first ones; stages of a pipeline, where not alike."""
     found: list[str] = []
     if layout.devices:
-        numbers = ", ".join(map(str, layout.devices))
+        numbers = listed(layout.devices)
         found.append(sentence("planner.kinds.devices", "on GPU {numbers}", numbers=numbers))
     if words and layout.split:
         split = "+".join(map(str, layout.split))

@@ -13,7 +13,7 @@ from wellfed.errors import Unsupported
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.selection import alike
-from wellfed.message import Message, counted, sentence
+from wellfed.message import Message, counted, listed, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.weights import Weights
@@ -194,7 +194,7 @@ class Search:
                 reasons.append(Refusal(request.layout.engine.value, error.message))
         reasons = [*(refused or ()), *reasons]  # known once the layouts have been made
         if overflow:
-            counts = ", ".join(f"{engine} {n}" for engine, n in overflow.items())
+            counts = listed(f"{engine} {n}" for engine, n in overflow.items())
             noun = counted("planner.search.layouts", "{count} layout", "{count} layouts", overflow.total())
             reasons.append(
                 Refusal(

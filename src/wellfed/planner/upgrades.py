@@ -114,7 +114,7 @@ def _first_gpu(machine: Machine) -> Iterator[tuple[str, Machine]]:
     link = PcieLink(spec.pcie_generation or 4, spec.pcie_lanes or 16)
     socket = machine.sockets[0].index if machine.sockets else None
     card = Gpu(0, spec, spec.name, spec.memory_bytes, socket=socket, link=link)
-    yield f"a {spec.name}", replace(machine, gpus=(card,))
+    yield sentence("upgrades.first-gpu", "a {name}", name=spec.name), replace(machine, gpus=(card,))
 
 
 def _more_gpus(machine: Machine) -> Iterator[tuple[str, Machine]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wellfed.frozen import dataclass
-from wellfed.message import Amount, Message, counted, message
+from wellfed.message import Amount, Message, counted, joined, message
 from wellfed.nouns.plan import Plan
 from wellfed.planner.kinds import Kind
 from wellfed.planner.search import KEEPS_UP, Ranking, served_share
@@ -20,7 +20,7 @@ class Verdict:
     @property
     def why(self) -> str:
         """The reasons in English, on one line."""
-        return "; ".join(map(str, self.reasons))
+        return joined("; ", self.reasons)
 
 
 def verdict(ranking: Ranking) -> Verdict:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from wellfed.errors import BadInput
-from wellfed.message import message, sentence
+from wellfed.message import listed, message, sentence
 from wellfed.messages.words import tell
 from wellfed.serve.settings import Settings
 
@@ -99,9 +99,7 @@ def ensure_extra() -> None:
 
     missing = [name for name in ("fastapi", "uvicorn", "jinja2", "mcp", "python_multipart") if find_spec(name) is None]
     if missing:
-        raise BadInput(
-            message("serve.extra", "this needs more packages ({missing})", missing=", ".join(missing)), _EXTRA
-        )
+        raise BadInput(message("serve.extra", "this needs more packages ({missing})", missing=listed(missing)), _EXTRA)
 
 
 def _token(host: str, file: Path | None) -> str | None:

@@ -34,8 +34,10 @@ def picture(machine: Machine, findings: Iterable[Finding] = ()) -> Box:
     loose = [device for device, home in homes.items() if home not in known]
     links = _links(machine, faults)
     children = (*sockets, *_ways(machine, loose, faults), *links)
-    title = machine.name or "machine"
-    detail = f"{format_bytes(machine.memory_bytes)} RAM" if machine.memory_bytes else ""
+    title = machine.name or sentence("picture.machine", "machine")
+    detail = (
+        sentence("picture.ram", "{size} RAM", size=format_bytes(machine.memory_bytes)) if machine.memory_bytes else ""
+    )
     return Box("machine", title, detail, faults.at("system"), children)
 
 
@@ -122,7 +124,7 @@ def _memory(socket: Socket, faults: _Faults) -> Box:
     bandwidth = socket.memory_bandwidth_bytes_per_s
     words.append(format_bandwidth(bandwidth) if bandwidth else "")
     bad = tuple(id for id in faults.at(f"socket{socket.index}") if id.startswith("mem-"))
-    title = "RAM"
+    title = sentence("picture.memory", "RAM")
     if socket.memory_bytes:
         title = sentence("picture.ram", "{size} RAM", size=format_bytes(socket.memory_bytes))
     return Box("memory", title, joined(", ", (word for word in words if word)), bad)

@@ -12,7 +12,7 @@ from wellfed.errors import WellfedError
 from wellfed.frozen import dataclass
 from wellfed.launch.process import free_port
 from wellfed.launch.service import end, serve
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.nouns.calibration import Calibration, Watched
 from wellfed.planner.kinds import Kind, kind_of
 from wellfed.verbs import inputs, measuring
@@ -63,7 +63,7 @@ def calibrate(options: Options, told: Told = lambda _: None) -> OwnCalibration:
     source = sentence(
         "calibrating.bench-memory",
         "bench memory; {models}",
-        models=", ".join(options.models) or sentence("calibrating.no-model", "no model"),
+        models=listed(options.models) or sentence("calibrating.no-model", "no model"),
     )
     return own(identity(machine), memory, bundled(), keys, measured, source)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wellfed.errors import BadInput
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.verbs import inputs
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def fit_on(machine: Machine, use: str = "chat", top: int = 10, whole_families: b
     if use not in USES:
         raise BadInput(
             sentence("fitting.no-such-use", "no such use: {use!r}", use=use),
-            sentence("fitting.one", "one of {uses}", uses=", ".join(USES)),
+            sentence("fitting.one", "one of {uses}", uses=listed(USES)),
         )
     where = usable(machine)
     wanted = USES[use]

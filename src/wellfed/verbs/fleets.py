@@ -13,7 +13,7 @@ from wellfed.errors import BadInput, WellfedError
 from wellfed.fleet.checked import FAULTS, Fault, Fleet, Node
 from wellfed.fleet.kinds import Build, Member, builds
 from wellfed.frozen import dataclass
-from wellfed.message import message
+from wellfed.message import as_text, message
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.nouns.workload import PRESETS, Workload
 
@@ -188,7 +188,7 @@ def _faults(nodes: Sequence[Node]) -> tuple[Fault, ...]:
     found = []
     for id, pairs in where.items():
         worst = min((finding for _, finding in pairs), key=lambda f: (FAULTS.index(f.verdict), -_cost(f)))
-        texts = Counter(finding.why for _, finding in pairs)
+        texts = Counter(as_text(finding.said) if finding.said else finding.why for _, finding in pairs)
         labels = tuple(label for label, _ in pairs)
         found.append(Fault(id, worst.verdict, texts.most_common(1)[0][0], labels, worst.cost, worst.code))
     return tuple(sorted(found, key=lambda f: (-(f.cost.decode_tok_s if f.cost else 0.0) * len(f.labels),

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from wellfed.errors import BadInput
 from wellfed.frozen import dataclass
 from wellfed.launch import state
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.watching.samplers.files import names, number, text
 
 _LISTEN = "0A"
@@ -54,7 +54,7 @@ def find(name: str | None = None, pid: int | None = None, url: str | None = None
     if alive:
         raise BadInput(
             sentence("target.several-engines-run", "several engines run"),
-            sentence("target.name-one", "name one: {alive}", alive=", ".join(each.name for each in alive)),
+            sentence("target.name-one", "name one: {alive}", alive=listed(each.name for each in alive)),
         )
     return _looked_for()
 
@@ -128,7 +128,7 @@ def _looked_for() -> Target:
     if found:
         raise BadInput(
             sentence("target.several-engines-run", "several engines run"),
-            sentence("target.choose-one-pid", "choose one with --pid: {found}", found=", ".join(map(str, found))),
+            sentence("target.choose-one-pid", "choose one with --pid: {found}", found=listed(found)),
         )
     raise BadInput(
         sentence("target.no-running-engine", "no running engine was found"),

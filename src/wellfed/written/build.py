@@ -12,7 +12,7 @@ from wellfed.catalog.tables import table
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import Gpu, Machine, Nic, Origin, Socket
 from wellfed.hardware.parts import CpuSpec, GpuSpec
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.provenance import Assumption
 from wellfed.units import GIB
 from wellfed.written.describe import describe
@@ -123,7 +123,7 @@ def _with_unified_memory(parts: PartsList) -> PartsList:
             sentence(
                 "written.build.no-gb", "no {base} with {total_gib:g} GB", base=base, total_gib=parts.memory.total_gib
             ),
-            sentence("written.build.sold", "sold as {sold}", sold=", ".join(sold)),
+            sentence("written.build.sold", "sold as {sold}", sold=listed(sold)),
         )
     cards = [replace(card, spec=found.spec) if card.spec == unified else card for card in parts.cards]
     return replace(parts, cards=tuple(cards), memory=None, assumptions=(*_settled(parts, unified), *found.assumptions))

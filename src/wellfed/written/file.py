@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfed.errors import BadInput
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.plain_file import read_text
 from wellfed.written.line import complete, read_piece
 from wellfed.written.parts_list import PartsList
@@ -45,13 +45,13 @@ def read_table(path: Path) -> Mapping[str, Any]:
     except (ValueError, RecursionError) as error:
         raise BadInput(
             sentence("written.file.toml", "{path} is not TOML: {error}", path=path, error=error),
-            sentence("written.file.keys", "keys: {kinds}", kinds=", ".join(_KINDS)),
+            sentence("written.file.keys", "keys: {kinds}", kinds=listed(_KINDS)),
         ) from error
     for key, value in table.items():
         if key not in _KINDS:
             raise BadInput(
                 sentence("written.file.unknown-key", "{path}: unknown key {key!r}", path=path, key=key),
-                sentence("written.file.keys", "keys: {kinds}", kinds=", ".join(_KINDS)),
+                sentence("written.file.keys", "keys: {kinds}", kinds=listed(_KINDS)),
             )
         if not isinstance(value, _KINDS[key]) or (isinstance(value, bool) and bool not in _KINDS[key]):
             raise BadInput(

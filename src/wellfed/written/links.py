@@ -8,7 +8,7 @@ from itertools import combinations
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import GpuLink
 from wellfed.hardware.parts import GpuSpec
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.written.parts_list import PartsList
 
 
@@ -23,7 +23,7 @@ def gpu_links(parts: PartsList) -> tuple[GpuLink, ...]:
         groups.setdefault(card.spec.id, []).append(index)
     specs = {card.spec.id: card.spec for card in parts.cards}
     if parts.nvlink and not any(spec.vendor == "nvidia" and spec.link_bytes_per_s for spec in specs.values()):
-        names = ", ".join(spec.name for spec in specs.values()) or "no GPU"
+        names = listed(spec.name for spec in specs.values()) or "no GPU"
         raise BadInput(
             f"{names}: no NVLink",
             sentence("written.links.leave-nvlink-out", "leave nvlink out; the cards talk over PCIe"),

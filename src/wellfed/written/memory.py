@@ -15,7 +15,7 @@ from wellfed.errors import BadInput
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Dimm, Socket
 from wellfed.hardware.parts import CpuSpec
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.provenance import Assumption
 from wellfed.units import GIB
 from wellfed.written.parts_list import Modules
@@ -181,7 +181,7 @@ def _exists(cpu: CpuSpec, kit: _Kit) -> None:
                 sentence(
                     "written.memory.there-gib-module", "there is no {size} GiB {kind} module", size=size, kind=kit.kind
                 ),
-                sentence("written.memory.sizes-gib", "sizes: {sizes} GiB", sizes=", ".join(map(str, sizes))),
+                sentence("written.memory.sizes-gib", "sizes: {sizes} GiB", sizes=listed(sizes)),
             )
     if kit.rated_mt_s is not None and not slowest <= kit.rated_mt_s <= fastest:
         raise BadInput(

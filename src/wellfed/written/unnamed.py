@@ -69,6 +69,12 @@ def _number(match: re.Match[str] | None) -> int | None:
     return int(match[1]) if match else None
 
 
+def _name(server: bool, cores: int) -> str:
+    if server:
+        return sentence("unnamed.server-cpu", "unknown server CPU ({cores} cores)", cores=cores)
+    return sentence("unnamed.cpu", "unknown CPU ({cores} cores)", cores=cores)
+
+
 def stand_in(unnamed: UnnamedCpu, sockets: int, memory: Modules | None, cards: int) -> tuple[CpuSpec, Assumption]:
     """A part with usual figures for the unknown one, of a class that takes the memory that is there."""
     usual = _class(unnamed, sockets, memory, cards)
@@ -82,7 +88,7 @@ def stand_in(unnamed: UnnamedCpu, sockets: int, memory: Modules | None, cards: i
     part = replace(
         base,
         id="unknown-cpu",
-        name=f"unknown {'server ' if usual['server'] else ''}CPU ({cores} cores)",
+        name=_name(bool(usual["server"]), cores),
         cores=cores,
         threads=max(cores, threads),
         performance_cores=None,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
 from wellfed.hardware.machine import Machine
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 FIX = 'for f in /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor; do echo performance > "$f"; done'
@@ -26,7 +26,10 @@ def judge(machine: Machine) -> Iterable[Finding]:
             )
         ]
     slow = {governor: count for governor, count in counts.items() if governor != "performance"}
-    measured = ", ".join(f"{governor} on {count} CPUs" for governor, count in sorted(counts.items()))
+    measured = listed(
+        sentence("check.cpu-governor.on-cpus", "{governor} on {count} CPUs", governor=governor, count=count)
+        for governor, count in sorted(counts.items())
+    )
     if slow:
         why = sentence(
             "check.cpu-governor.cores-wait-gpu",

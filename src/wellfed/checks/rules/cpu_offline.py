@@ -32,6 +32,9 @@ def _gaps(machine: Machine) -> tuple[int, ...] | None:
     return tuple(sorted(gaps)) if 0 < len(gaps) <= min(FEW, len(told) // 8) else None
 
 
+_NONE = sentence("check.cpu-offline.none", "0 offline")
+
+
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     missed = offline(machine)
@@ -42,7 +45,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
             )
         ]
     if not missed:
-        return [passed(SYSTEM, sentence("check.cpu-offline.all-cpus-online", "all CPUs are online"), "0 offline")]
+        return [passed(SYSTEM, sentence("check.cpu-offline.all-cpus-online", "all CPUs are online"), _NONE)]
     if machine.os.smt is False and len(missed) == len(machine.os.cpus_online or ()):
         return [
             passed(
@@ -63,7 +66,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
             SYSTEM,
             why,
             sentence("check.cpu-offline.offline-2", "{count} offline: {text}", count=len(missed), text=text),
-            "0 offline",
+            _NONE,
             fix,
         )
     ]

@@ -10,7 +10,7 @@ from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import cards, node_of
 from wellfed.checks.rules.cpu_offline import spans
 from wellfed.hardware.machine import Machine
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 FIX = sentence(
@@ -30,7 +30,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
         why = sentence(
             "check.cpuset.none-cpus-beside",
             "none of the CPUs beside {stranded} is allowed: all its work crosses the sockets",
-            stranded=", ".join(stranded),
+            stranded=listed(stranded),
         )
         return [fail(SYSTEM, why, measured, wanted, [FIX])]
     if lost := _memory_elsewhere(machine, set(allowed)):
@@ -38,7 +38,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
         why = sentence(
             "check.cpuset.threads-may-run",
             "threads may run on node {lost}, but have no memory there",
-            lost=", ".join(map(str, lost)),
+            lost=listed(lost),
         )
         return [
             fail(

@@ -9,7 +9,7 @@ from wellfed.checks.base import SYSTEM, Check, fail, passed, skip, unknown
 from wellfed.checks.mend import without_gpus
 from wellfed.checks.places import cards
 from wellfed.hardware.machine import Machine, Origin
-from wellfed.message import message, sentence
+from wellfed.message import listed, message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 FIX = (
@@ -42,7 +42,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
                 SYSTEM,
                 why,
                 sentence(
-                    "check.fabric-manager.fabric", "fabric {states}", states=", ".join(sorted(str(s) for s in states))
+                    "check.fabric-manager.fabric", "fabric {states}", states=listed(sorted(str(s) for s in states))
                 ),
                 "completed",
                 FIX,

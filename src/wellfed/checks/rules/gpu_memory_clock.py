@@ -8,6 +8,7 @@ from dataclasses import replace
 from wellfed.checks.base import Check, command, missing, no_gpus, passed, skip, unknown, warn
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
+from wellfed.checks.tools import UNDER_LOAD
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Verdict
@@ -100,7 +101,7 @@ CHECK = Check(
             "Idle cards clock their memory down: nothing can be said of them.",
         ),
     ),
-    ask=("nvidia-smi -q (while the GPUs work)",),
+    ask=(UNDER_LOAD,),
     refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html",),
     repair=repair,
     effect=effect,

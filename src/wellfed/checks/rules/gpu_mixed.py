@@ -10,7 +10,7 @@ from wellfed.checks.base import SYSTEM, Check, no_gpus, passed, unread, warn
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards
 from wellfed.hardware.machine import Gpu, Machine
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import GIB
 
@@ -30,7 +30,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     kinds = Counter(kind(gpu) for gpu in gpus)
     if None in kinds or not _comparable(gpus):
         return [unread(machine, sentence("check.gpu-mixed.gpus-names", "the GPUs' names"), "gpus", "nvml")]
-    measured = ", ".join(f"{count} x {what}" for what, count in kinds.items())
+    measured = listed(f"{count} x {what}" for what, count in kinds.items())
     if len(kinds) > 1:
         why = sentence(
             "check.gpu-mixed.tensor-parallelism",
@@ -42,7 +42,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
                 "# Use groups of equal GPUs, or an engine that splits by layers in proportion (llama.cpp).",
             )
         ]
-        return [warn(SYSTEM, why, measured, "equal GPUs", fix)]
+        return [warn(SYSTEM, why, measured, sentence("check.gpu-mixed.equal", "equal GPUs"), fix)]
     return [passed(SYSTEM, sentence("check.gpu-mixed.all-gpus-alike", "all GPUs are alike"), measured)]
 
 

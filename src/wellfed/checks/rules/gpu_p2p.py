@@ -9,7 +9,7 @@ from wellfed.checks.base import SYSTEM, Check, by_hand, look, missing, no_gpus, 
 from wellfed.checks.places import cards, pairs_without_links
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.peers import without_peers
-from wellfed.message import Listing, message, sentence
+from wellfed.message import Listing, listed, message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 LOOK = look("nvidia-smi topo -p2p r")
@@ -37,7 +37,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
         why = message(
             "gpu-p2p.off", "peer access is off: what one GPU sends another goes through RAM, twice over the bus"
         )
-        said = ", ".join(sorted({pair.why for pair in lost if pair.why}))
+        said = listed(sorted({pair.why for pair in lost if pair.why}))
         measured = sentence(
             "check.gpu-p2p.pairs-without",
             "{count} of {count2} pairs without ({said})",

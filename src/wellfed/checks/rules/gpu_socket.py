@@ -11,7 +11,7 @@ from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import node_of, socket_of
 from wellfed.checks.rules.cpu_offline import spans
 from wellfed.hardware.machine import Gpu, Machine
-from wellfed.message import message, sentence
+from wellfed.message import listed, message, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
 MOVE = by_hand(
@@ -52,7 +52,7 @@ def _lost(machine: Machine, lost: list[str]) -> Finding:
         return unknown(text)
     return unread(
         machine,
-        sentence("check.gpu-socket.socket", "the socket of {lost}", lost=", ".join(lost)),
+        sentence("check.gpu-socket.socket", "the socket of {lost}", lost=listed(lost)),
         "gpus",
         "pci",
         "numa_nodes",
@@ -61,7 +61,7 @@ def _lost(machine: Machine, lost: list[str]) -> Finding:
 
 def _judge_share(share: Counter[int]) -> Finding:
     total, sockets = sum(share.values()), len(share)
-    text = ", ".join(f"socket{socket}: {count}" for socket, count in sorted(share.items()))
+    text = listed(f"socket{socket}: {count}" for socket, count in sorted(share.items()))
     wanted = (
         f"{total // sockets}"
         + (f" to {-(-total // sockets)}" if total % sockets else "")
@@ -104,7 +104,7 @@ def _by_nodes(machine: Machine) -> Finding:
             return unknown(message("gpu-socket.hidden", "where the GPUs are is not told: {why}", why=several))
         return _by_affinity(machine)
     share = Counter(nodes)
-    text = ", ".join(f"node{node}: {count}" for node, count in sorted(share.items(), key=lambda item: item[0] or 0))
+    text = listed(f"node{node}: {count}" for node, count in sorted(share.items(), key=lambda item: item[0] or 0))
     if len(share) > 1 and max(share.values()) - min(share.values()) <= 1:
         return passed(
             "system",
@@ -157,7 +157,7 @@ def _apart(groups: Iterable[tuple[int, ...]]) -> bool:
 
 def _by_groups(groups: Counter[tuple[int, ...]]) -> Finding:
     """Groups of CPUs that share no member are sockets (or their quarters): each has its own GPUs."""
-    text = ", ".join(f"CPUs {spans(cpus)}: {count}" for cpus, count in sorted(groups.items()))
+    text = listed(f"CPUs {spans(cpus)}: {count}" for cpus, count in sorted(groups.items()))
     if max(groups.values()) - min(groups.values()) <= 1:
         return passed("system", message("gpu-socket.groups", "each group of CPUs has its own GPUs"), text)
     if len(groups) > 2:

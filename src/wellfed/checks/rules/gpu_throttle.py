@@ -9,8 +9,9 @@ from wellfed.checks.base import Check, by_hand, fail, no_gpus, passed, reason, w
 from wellfed.checks.driver import queried, untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
+from wellfed.checks.tools import UNDER_LOAD
 from wellfed.hardware.machine import Gpu, Machine
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
 # NVML on hardware slowdown: core clocks are reduced "by a factor of 2 or more"; where the clock itself is told, that.
@@ -38,7 +39,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     if bad:
         why = sentence("check.gpu-throttle.card-clocks-itself", "the card clocks itself down to protect itself")
         return fail(
-            name(gpu), why, ", ".join(bad) + heat, sentence("check.gpu-throttle.no-slowdown", "no slowdown"), [FIX]
+            name(gpu), why, listed(bad) + heat, sentence("check.gpu-throttle.no-slowdown", "no slowdown"), [FIX]
         )
     if "sync_boost" in reasons:
         why = sentence("check.gpu-throttle.card-clocked-slowest", "the card is clocked with the slowest of its group")
@@ -56,7 +57,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
         if "sw_power_cap" in reasons
         else sentence("check.gpu-throttle.no-slowdown", "no slowdown")
     )
-    return passed(name(gpu), note, (", ".join(reasons) or "none") + heat)
+    return passed(name(gpu), note, (listed(reasons) or "none") + heat)
 
 
 def _reasons(gpu: Gpu) -> list[str]:
@@ -121,7 +122,7 @@ CHECK = Check(
     ),
     judge=judge,
     traps=(sentence("check.gpu-throttle.trap-idle-gpu-heat", "On an idle GPU heat does not show: look under load."),),
-    ask=("nvidia-smi -q (while the GPUs work)",),
+    ask=(UNDER_LOAD,),
     hardware=True,
     refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlClocksEventReasons.html",),
     repair=repair,

@@ -9,7 +9,7 @@ from wellfed.checks.base import Check, command, fail, missing, no_gpus, passed, 
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
 from wellfed.hardware.machine import Gpu, Machine, Origin
-from wellfed.message import message, sentence
+from wellfed.message import listed, message, sentence
 from wellfed.nouns.finding import Finding, Remedy, Safety, Verdict
 
 # Errors of the hardware or its link; all others (13, 31, 43, 45 ...) are mostly a program's own.
@@ -46,7 +46,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     hard = [xid for xid in gpu.xids if xid in HARDWARE]
-    measured = ", ".join(f"XID {xid}" for xid in dict.fromkeys(gpu.xids))
+    measured = listed(f"XID {xid}" for xid in dict.fromkeys(gpu.xids))
     if hard:
         why = "; ".join(f"{xid}: {HARDWARE[xid]}" for xid in dict.fromkeys(hard))
         fix: list[str | Remedy] = [

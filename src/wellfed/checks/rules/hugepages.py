@@ -8,7 +8,7 @@ from dataclasses import replace
 from wellfed.checks.base import SYSTEM, Check, missing, passed, skip, warn
 from wellfed.checks.places import cpu_nodes
 from wellfed.hardware.machine import Machine
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bytes
 
@@ -55,7 +55,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
         why = sentence(
             "check.hugepages.no-huge-pages",
             "no huge pages on node {empty}: threads there use another node's",
-            empty=", ".join(map(str, empty)),
+            empty=listed(empty),
         )
         return [
             warn(

@@ -9,7 +9,7 @@ from wellfed.checks.base import Check, passed, skip, unread, warn
 from wellfed.checks.mend import with_sockets
 from wellfed.checks.places import memory_homes
 from wellfed.hardware.machine import Dimm, Machine, Socket
-from wellfed.message import sentence
+from wellfed.message import Sentence, as_text, counted, joined, listed, sentence
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bytes
 
@@ -34,23 +34,31 @@ def _judge_socket(subject: str, socket: Socket) -> Finding:
             "check.mem-mixed-dimms.unlike-dimms-slowest",
             "unlike DIMMs: the slowest sets the speed, and the larger ones' surplus is not interleaved",
         )
-        return warn(subject, text, "; ".join(kinds), "equal DIMMs", [SWAP])
+        return warn(subject, text, joined("; ", kinds), sentence("check.mem-mixed-dimms.equal", "equal DIMMs"), [SWAP])
     return passed(subject, sentence("check.mem-mixed-dimms.equal-dimms", "{count} equal DIMMs", count=len(filled)))
 
 
 def _sizes(dimms: list[Dimm]) -> str:
     sizes = sorted({dimm.bytes for dimm in dimms if dimm.bytes})
-    return " and ".join(format_bytes(size) for size in sizes) if len(sizes) > 1 else ""
+    return _and([format_bytes(size) for size in sizes]) if len(sizes) > 1 else ""
 
 
 def _speeds(dimms: list[Dimm]) -> str:
     speeds = sorted({dimm.rated_mt_s for dimm in dimms if dimm.rated_mt_s})
-    return " and ".join(f"{speed:.0f} MT/s" for speed in speeds) if len(speeds) > 1 else ""
+    return _and([f"{speed:.0f} MT/s" for speed in speeds]) if len(speeds) > 1 else ""
 
 
 def _ranks(dimms: list[Dimm]) -> str:
     ranks = sorted({dimm.ranks for dimm in dimms if dimm.ranks})
-    return " and ".join(f"{rank} rank{'s' * (rank > 1)}" for rank in ranks) if len(ranks) > 1 else ""
+    return _and([_rank(number) for number in ranks]) if len(ranks) > 1 else ""
+
+
+def _and(parts: list[str]) -> Sentence:
+    return sentence("check.mem-mixed-dimms.and", "{most} and {last}", most=listed(parts[:-1]), last=parts[-1])
+
+
+def _rank(number: int) -> Sentence:
+    return as_text(counted("check.mem-mixed-dimms.rank", "{count} rank", "{count} ranks", number))
 
 
 def repair(machine: Machine) -> Machine:

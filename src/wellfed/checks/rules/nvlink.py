@@ -10,7 +10,7 @@ from wellfed.checks.driver import queried, untold
 from wellfed.checks.places import cards, linked, name
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Origin
 from wellfed.hardware.nvlink import nvlinks
-from wellfed.message import message, sentence
+from wellfed.message import listed, message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 FIX = (
@@ -89,7 +89,7 @@ def _by_peers(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...], mine: list[GpuL
     if switched and lost:
         return _down(
             gpu,
-            sentence("check.nvlink.no-link", "no link to {lost}", lost=", ".join(lost)),
+            sentence("check.nvlink.no-link", "no link to {lost}", lost=listed(lost)),
             sentence("check.nvlink.all", "to all"),
         )
     return passed(

@@ -43,13 +43,20 @@ def _ports_of_nobody(machine: Machine) -> list[Finding]:
     ]
 
 
+_KINDS = {
+    "correctable": sentence("check.pcie-replay.correctable", "correctable"),
+    "nonfatal": sentence("check.pcie-replay.nonfatal", "nonfatal"),
+    "fatal": sentence("check.pcie-replay.fatal", "fatal"),
+}
+
+
 def _logged(subject: str, path: tuple[PciDevice, ...]) -> Finding:
     """What a kernel log says of these links: it repeats nothing that is not news, so once is enough."""
     noisy = [device for device in path if device.errors_logged]
     places = [device.address for device in noisy]
     where = Listing(tuple(places))
     worst = max((device.errors_logged or "" for device in noisy), key=("correctable", "nonfatal", "fatal").index)
-    measured = sentence("check.pcie-replay.errors-log", "{worst} errors in the log", worst=worst)
+    measured = sentence("check.pcie-replay.errors-log", "{worst} errors in the log", worst=_KINDS.get(worst, worst))
     if worst == "fatal":
         text = message(
             "pcie-replay.log-fatal", "the kernel log has fatal errors at {places}: a link that loses data", places=where
@@ -58,7 +65,7 @@ def _logged(subject: str, path: tuple[PciDevice, ...]) -> Finding:
     text = message(
         "pcie-replay.log",
         "the kernel log has {kind} errors at {places}: the link repeats packets",
-        kind=worst,
+        kind=_KINDS.get(worst, worst),
         places=where,
     )
     return warn(subject, text, measured, "none", [RESEAT], places)

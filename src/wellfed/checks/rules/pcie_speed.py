@@ -9,8 +9,9 @@ from wellfed.checks.base import LOAD, Check, by_hand, fail, no_gpus, passed, unk
 from wellfed.checks.mend import full_link, relinked, with_devices
 from wellfed.checks.pcie_path import Hop, awake, gpu_hops, narrowest
 from wellfed.checks.places import name
+from wellfed.checks.tools import UNDER_LOAD
 from wellfed.hardware.machine import Gpu, Machine, Origin
-from wellfed.message import message, sentence
+from wellfed.message import listed, message, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
 
 BIOS = by_hand(
@@ -47,7 +48,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     if blind:
         return unknown(
             sentence(
-                "check.pcie-speed.speed-could-read", "the speed at {blind} could not be read", blind=", ".join(blind)
+                "check.pcie-speed.speed-could-read", "the speed at {blind} could not be read", blind=listed(blind)
             ),
             name(gpu),
             f"Gen{edge.current.generation}",
@@ -199,7 +200,7 @@ CHECK = Check(
         ),
     ),
     ask=(
-        "nvidia-smi -q (while the GPUs work)",
+        UNDER_LOAD,
         "sudo lspci -nnvv",
     ),
     refs=("https://docs.kernel.org/PCI/sysfs-pci.html", "PCI Express Base Specification 5.0, 7.5.3"),

@@ -7,7 +7,7 @@ from math import ceil
 
 from wellfed.errors import BadInput, nearest
 from wellfed.frozen import dataclass
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.models.attention import Attention, FullAttention, LatentAttention
 from wellfed.models.joint_attention import JointAttention
 from wellfed.models.model import Model
@@ -36,7 +36,7 @@ def _pair(kv_type: str) -> tuple[float, float]:
         near = nearest(kv_type, _ELEMENT_BYTES)
         raise BadInput(
             sentence("kv.unknown-kv-cache", "unknown KV cache type: {kv_type!r}", kv_type=kv_type),
-            sentence("kv.one", "one of {near}", near=", ".join(near or sorted(_ELEMENT_BYTES))),
+            sentence("kv.one", "one of {near}", near=listed(near or sorted(_ELEMENT_BYTES))),
         )
     return found[0], found[1]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from wellfed.message import Amount, Message, message
+from wellfed.message import Amount, Message, listed, message
+from wellfed.messages.terms import value_words
 from wellfed.messages.words import words
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.nouns.workload import PRESETS
@@ -124,7 +125,7 @@ def _fault(alike: list[Finding], now: float | None, model: str | None) -> dict[s
         "finding": finding, "findings": alike, "subject": _subjects([each.subject for each in alike]),
         "why": words(finding.said or finding.why), "price": _price(finding, now, model),
         "remedies": list(dict.fromkeys(fix for each in fixes for fix in each)),
-        "measured": finding.measured, "wanted": finding.wanted,
+        "measured": value_words(finding.measured or ""), "wanted": value_words(finding.wanted or ""),
         "places": list(dict.fromkeys(place for each in alike for place in each.places)),
     }  # fmt: skip
 
@@ -132,7 +133,7 @@ def _fault(alike: list[Finding], now: float | None, model: str | None) -> dict[s
 def _subjects(names: list[str]) -> str:
     """gpu0, gpu1; of more than four the first and the last, with how many they are."""
     if len(names) <= 4:
-        return ", ".join(names)
+        return words(listed(names))
     return f"{names[0]} … {names[-1]} ({len(names)})"
 
 

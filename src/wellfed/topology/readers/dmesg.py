@@ -211,7 +211,7 @@ def _balancing(text: str) -> bool | None:
 
 
 READER = Reader(
-    "kernel log",
+    sentence("reader.kernel-log", "kernel log"),
     "sudo dmesg (or journalctl -k)",
     sentence("dmesg.text-pcie-errors-aer", "PCIe errors (AER), GPU errors (Xid), links below what the card can do"),
     ("pci", "NVRM", "] ", "kernel:", "AER"),

@@ -10,6 +10,7 @@ import re
 from itertools import combinations
 
 from wellfed.hardware.machine import Gpu, Machine, OsSettings, PeerAccess
+from wellfed.message import sentence
 from wellfed.provenance import Assumption
 from wellfed.topology.readers.reader import Reader, told
 
@@ -114,7 +115,7 @@ def _gpu(index: int, text: str, driver: str | None) -> Gpu:
 
 
 READER = Reader(
-    "environment report",
+    sentence("reader.environment", "environment report"),
     "vllm collect-env, or python3 -m sglang.check_env",
     "names of the GPUs, driver, hypervisor; lscpu and the topology in it are read as such",
     (

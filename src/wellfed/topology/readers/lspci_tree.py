@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.hardware.pcie import PciDevice
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.provenance import Assumption
 from wellfed.topology.readers.pci_words import vendor_of
 from wellfed.topology.readers.reader import Reader
@@ -177,7 +177,7 @@ def _chipset_switches(devices: dict[str, PciDevice], cards: set[str | None]) -> 
 def _assumptions(devices: dict[str, PciDevice], gpus: tuple[Gpu, ...]) -> list[Assumption]:
     found = []
     if gpus:
-        places = ", ".join(gpu.pci_address or "?" for gpu in gpus)
+        places = listed(gpu.pci_address or "?" for gpu in gpus)
         found.append(
             Assumption(
                 sentence("lspci-tree.graphics-cards", "graphics cards at {places}", places=places),

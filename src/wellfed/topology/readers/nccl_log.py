@@ -99,7 +99,7 @@ def _nics(text: str) -> list[Nic]:
 
 
 READER = Reader(
-    "NCCL log",
+    sentence("reader.nccl-log", "NCCL log"),
     "NCCL_DEBUG=INFO (the engine's log)",
     sentence("nccl-log.text-whether-gpus-reach", "whether GPUs reach each other directly, network cards in use"),
     ("NCCL INFO", "RCCL INFO"),

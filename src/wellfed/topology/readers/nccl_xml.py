@@ -159,7 +159,7 @@ def _nodes(root: Element) -> tuple[NumaNode, ...]:
 
 
 READER = Reader(
-    "NCCL topology XML",
+    sentence("reader.nccl-topology", "NCCL topology XML"),
     "NCCL_TOPO_DUMP_FILE=topo.xml (an engine with NCCL or RCCL)",
     sentence("nccl-xml.text-pci-tree-links", "PCI tree with links, NUMA nodes, NVLink and xGMI, network cards"),
     ("<system",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.watching.rules.base import Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import GpuView, KernelView, View
 
@@ -78,7 +78,7 @@ def _sign(subject: str, grave: bool, lost: bool, signs: Iterable[str | None]) ->
 
 
 def _xids(xids: Iterable[int]) -> str | None:
-    told = ", ".join(map(str, xids))
+    told = listed(xids)
     return f"XID {told}" if told else None
 
 

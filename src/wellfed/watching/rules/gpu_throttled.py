@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.watching.rules.base import Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import GpuView, View
 
@@ -22,7 +22,7 @@ def _judge(gpu: GpuView) -> list[Sign]:
     capped = gpu.reasons.get("sw_power_cap", 0.0) >= 0.5
     if clock is None or not ((hard and clock < 0.95) or (capped and clock < 0.8)):
         return []
-    names = ", ".join(sorted(hard) or ["sw_power_cap"])
+    names = listed(sorted(hard) or ["sw_power_cap"])
     return sign(
         1 - clock,
         gpu.subject,

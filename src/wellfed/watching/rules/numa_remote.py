@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
@@ -55,7 +55,7 @@ def _pages(view: View, nodes: dict[int, float]) -> list[Sign]:
     remote, uneven = _remote(shares, pages), _uneven(shares, pages)
     if max(remote, uneven) < _MUCH:
         return []
-    where = ", ".join(
+    where = listed(
         sentence("watch.numa-remote.node", "node {node} {size}", node=node, size=percent(size / total))
         for node, size in sorted(pages.items())
     )
@@ -75,7 +75,7 @@ def _pages(view: View, nodes: dict[int, float]) -> list[Sign]:
         sentence(
             "watch.numa-remote.threads-run-node",
             "threads run on node {nodes}; pages: {where}",
-            nodes=", ".join(map(str, sorted(nodes))),
+            nodes=listed(map(str, sorted(nodes))),
             where=where,
         ),
         sentence(
@@ -130,8 +130,8 @@ def _gpu(view: View, nodes: dict[int, float]) -> list[Sign]:
         sentence(
             "watch.numa-remote.threads-run-node-2",
             "threads run on node {nodes}, the GPU's is {wanted}",
-            nodes=", ".join(map(str, sorted(nodes))),
-            wanted=", ".join(map(str, sorted(wanted))),
+            nodes=listed(map(str, sorted(nodes))),
+            wanted=listed(map(str, sorted(wanted))),
         ),
     )
 

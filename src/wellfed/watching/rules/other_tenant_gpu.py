@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.units import format_bytes
 from wellfed.watching.rules.base import Kind, Rule, Sign, percent, rates, sign
 from wellfed.watching.view import View
@@ -34,7 +34,7 @@ def judge(view: View) -> Iterable[Sign]:
             sentence(
                 "watch.other-tenant-gpu.processes-hold",
                 "processes {foreign_pids} hold {foreign_bytes}",
-                foreign_pids=", ".join(map(str, gpu.foreign_pids)),
+                foreign_pids=listed(gpu.foreign_pids),
                 foreign_bytes=format_bytes(gpu.foreign_bytes),
             ),
             sentence(
