@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -144,11 +144,22 @@ def install() -> None:
     formatting.term_len = columns
     formatting.wrap_text = wrap
     formatting.HelpFormatter.write_heading = _write_heading
+    formatting.HelpFormatter.write_usage = _usage(formatting.HelpFormatter.write_usage)
 
 
 def _write_heading(formatter: click.HelpFormatter, heading: str) -> None:
     """As click does, with the colon of the language."""
     formatter.write(f"{'':>{formatter.current_indent}}{heading}{words(message('joined.colon', ': '))}".rstrip() + "\n")
+
+
+def _usage(plain: Callable[..., None]) -> Callable[..., None]:
+    """As click does, with no blank behind a colon that brings its own."""
+
+    def write(formatter: click.HelpFormatter, prog: str, args: str = "", prefix: str | None = None) -> None:
+        head = _translate("Usage:")
+        plain(formatter, prog, args, prefix if prefix is not None else head + " " * head.endswith(":"))
+
+    return write
 
 
 @contextmanager
@@ -166,7 +177,15 @@ def complaint(error: click.ClickException) -> tuple[str, str]:
     """What click complains of, in English and in words."""
     with in_english():
         english = _saying(error, str(error.message)).format_message()
-    return english, _saying(error, words(error.message)).format_message()
+    return english, _set(_saying(error, words(error.message)).format_message())
+
+
+def _set(text: str) -> str:
+    """Click ends and joins its complaints itself, in English marks."""
+    if text.isascii():
+        return text
+    text = text.replace("。 ", "。")
+    return text.removesuffix(".") + "。" if text.endswith("'.") else text
 
 
 def _saying(error: click.ClickException, text: str) -> click.ClickException:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import click
 
 from wellfed.message import Message
-from wellfed.messages.words import words
+from wellfed.messages.words import phrase, words
 
 CONTEXT = "help"  # of every entry of the catalogue: the same text is the same everywhere
 
@@ -44,19 +44,34 @@ def translated(command: click.Command) -> click.Command:
     """A copy of a command, and of those below it, whose help is in words."""
     made = copy.copy(command)
     made.params = [_option(each) for each in command.params]
+    made.__dict__["options_metavar"] = phrase("click.metavar.options", "[OPTIONS]")
     made.__dict__["_help_option"] = None  # click keeps it once it has been made, in whatever language
     for name in ("help", "short_help", "epilog"):
         text = getattr(made, name)
         if text:
             setattr(made, name, help_words(text))
     if isinstance(made, click.Group):
+        made.subcommand_metavar = phrase("click.metavar.commands", "COMMAND [ARGS]...")
         made.commands = {name: translated(each) for name, each in made.commands.items()}
     return made
 
 
 def _option(parameter: click.Parameter) -> click.Parameter:
-    if not isinstance(parameter, click.Option) or not parameter.help:
+    if not isinstance(parameter, click.Option):
         return parameter
     made = copy.copy(parameter)
-    made.help = help_words(parameter.help)
+    made.help = help_words(parameter.help) if parameter.help else None
+    if parameter.metavar is None and not parameter.is_flag:
+        made.metavar = _kinds().get(parameter.type.name)
     return made
+
+
+def _kinds() -> dict[str, str]:
+    """What stands for an option's value, by the names of click's types."""
+    return {
+        "text": phrase("click.metavar.text", "TEXT"),
+        "integer": phrase("click.metavar.integer", "INTEGER"),
+        "integer range": phrase("click.metavar.integer", "INTEGER"),
+        "float": phrase("click.metavar.float", "NUMBER"),
+        "float range": phrase("click.metavar.float", "NUMBER"),
+    }
