@@ -158,3 +158,34 @@ def test_sizes_only_entries_have_sizes_in_gguf_formats() -> None:
 
 def test_the_catalogue_has_no_second_spelling_that_a_plus_makes_equal() -> None:
     assert {"command-a-plus", "command-r-plus"} <= set(entry_ids())
+
+
+@pytest.mark.parametrize(
+    ("name", "identity"),
+    [
+        ("R1 蒸馏版 32B", "deepseek-r1-distill-qwen-32b"),
+        ("R1 蒸餾 70B", "deepseek-r1-distill-llama-70b"),
+        ("r1-distill-7b", "deepseek-r1-distill-qwen-7b"),
+        ("DeepSeek 满血版", "deepseek-r1"),
+        ("滿血 DeepSeek 671B", "deepseek-r1"),
+        ("DeepSeek V3 满血版", "deepseek-v3"),
+        ("月之暗面 Kimi K2", "kimi-k2"),
+        ("智譜 GLM-4.6", "glm-4.6"),
+        ("通義千問3 32B", "qwen3-32b"),
+        ("qwen3 32B 四位量化", "qwen3-32b"),
+    ],
+)
+def test_models_as_they_are_called_in_chinese(name: str, identity: str) -> None:
+    assert resolve(name).entry.id == identity
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [("满血版", "deepseek-r1"), ("滿血", "deepseek-r1"), ("蒸馏版", "deepseek-r1-distill-llama-70b"),
+     ("蒸馏版 14B", "deepseek-r1-distill-qwen-14b")],
+)  # fmt: skip
+def test_a_form_of_no_model_leads_to_the_one_that_is_mostly_meant(name: str, first: str) -> None:
+    with pytest.raises(UnknownName) as refused:
+        resolve(name)
+    assert refused.value.near[0] == first
+    assert first in str(refused.value.hint)

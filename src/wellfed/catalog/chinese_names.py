@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from wellfed.catalog.han import simplified
+
 _NAMES: Mapping[str, str] = {
-    "通义千问": "qwen", "通義千問": "qwen", "千问": "qwen", "通义": "qwen",
+    "通义千问": "qwen", "千问": "qwen", "通义": "qwen",
     "深度求索": "deepseek", "深度探索": "deepseek",
-    "智谱清言": "glm", "智谱": "glm", "智譜": "glm", "清言": "",
+    "智谱清言": "glm", "智谱": "glm", "清言": "",
     "月之暗面": "kimi", "文心一言": "ernie", "文心": "ernie", "混元": "hunyuan",
     "书生浦语": "internlm", "书生·浦语": "internlm", "书生万象": "internvl", "书生": "intern",
     "百川": "baichuan", "零一万物": "yi", "阶跃星辰": "step", "面壁": "minicpm", "龙猫": "longcat",
@@ -16,8 +18,8 @@ _NAMES: Mapping[str, str] = {
     "稀宇科技": "minimax", "谷歌": "", "英伟达": "nvidia", "微软": "", "阿里": "", "腾讯": "", "百度": "", "字节": "",
 }  # fmt: skip
 _WORDS: Mapping[str, str] = {
-    "满血版": "full", "满血": "full", "滿血版": "full", "滿血": "full", "完整版": "full",
-    "蒸餾版": "distill", "蒸餾": "distill", "蒸馏版": "distill", "蒸馏": "distill",
+    "满血版": "full", "满血": "full", "完整版": "full",
+    "蒸馏版": "distill", "蒸馏": "distill",
     "量化版": "", "量化": "", "指令版": "instruct", "指令": "instruct", "对话版": "chat", "对话": "chat",
     "聊天": "chat", "基座": "base", "基础版": "base", "预览版": "preview", "预览": "preview",
     "思考版": "thinking", "思考": "thinking", "推理版": "reasoning", "视觉": "vl", "多模态": "vl",
@@ -30,7 +32,13 @@ _TABLE = {**_NAMES, **_WORDS}
 _ANY = re.compile("|".join(map(re.escape, sorted(_TABLE, key=len, reverse=True))))
 _COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*(万亿|亿)")
 _BILLIONS = {"万亿": 1000.0, "亿": 0.1}
-_BITS = re.compile(r"([2-8])\s*(?:比特|位)")
+_BITS = re.compile(r"([2-8二三四五六八])\s*(?:比特|位)")
+_DIGITS = {"二": "2", "三": "3", "四": "4", "五": "5", "六": "6", "八": "8"}
+# 满血版 came up with DeepSeek-R1, for the model that its distilled ones are not: without a number, that is meant
+_FULL_DEEPSEEK = re.compile(
+    r"(?:deepseek(?:[\s-]*671b)?\s+full(?:\s+671b)?)|(?:full\s+deepseek(?:[\s-]*671b)?)", re.IGNORECASE
+)
+_R1 = "deepseek r1 full"
 
 
 def in_latin(text: str) -> str:
@@ -40,14 +48,19 @@ def in_latin(text: str) -> str:
     """
     if text.isascii():
         return text
+    text = simplified(text)
     text = _COUNT.sub(lambda match: f" {float(match[1]) * _BILLIONS[match[2]]:g}b ", text)
-    text = _BITS.sub(r" \1bit ", text)
-    return re.sub(r" {2,}", " ", _ANY.sub(_word, text)).strip()
+    text = _BITS.sub(lambda match: f" {_DIGITS.get(match[1], match[1])}bit ", text)
+    latin = re.sub(r" {2,}", " ", _ANY.sub(_word, text)).strip()
+    return _R1 if _FULL_DEEPSEEK.fullmatch(latin) else latin
 
 
 def _word(match: re.Match[str]) -> str:
     """Apart from what stands before it; a generation may follow a family at once (千问3), another name may not."""
-    latin, behind = _TABLE[match[0]], match.string[match.end() : match.end() + 1]
+    latin, after = _TABLE[match[0]], match.string[match.end() :]
+    if match[0] in _NAMES and latin and after.lstrip(" -·").lower().startswith(latin):
+        return " "  # 月之暗面 Kimi K2 names the family twice
+    behind = after[:1]
     return f" {latin}" if latin in _FAMILIES and not behind.isalpha() else f" {latin} "
 
 

@@ -95,7 +95,7 @@ def _as_written(text: str, name: Name) -> tuple[str, ...]:
 
 
 def _foreign_family(text: str, name: Name) -> bool:
-    return not text.isascii() and set(name.distinguishing) <= families().keys()
+    return not text.isascii() and len(name.distinguishing) == 1 and set(name.distinguishing) <= families().keys()
 
 
 def _spelled(facts: Entry, name: Name) -> tuple[Assumption, ...]:

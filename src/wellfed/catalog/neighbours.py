@@ -10,7 +10,7 @@ from wellfed.catalog.models import Task, entry, families
 from wellfed.catalog.name_match import Spelling, spellings, without_sizes
 from wellfed.catalog.name_words import billions, is_active
 from wellfed.errors import UnknownName
-from wellfed.message import Listing, as_text, message
+from wellfed.message import Listing, Message, as_text, message
 
 _OFFERED = 3
 
@@ -37,9 +37,37 @@ class UnknownModel(UnknownName):
         self.hint = as_text(advice)
 
 
+class OfWhich(UnknownModel):
+    """A name that says which form of a model is meant, undiminished or distilled, and not of which model."""
+
+    def __init__(self, name: str, near: tuple[str, ...], advice: Message) -> None:
+        super().__init__(name, near)
+        self.advice = advice
+        self.hint = as_text(advice)
+
+
 def unknown_model(shown: str, words: frozenset[str]) -> UnknownModel:
     """The error for a name, with its neighbours."""
+    forms = without_sizes(words)
+    if forms == {"full"}:
+        text = "undiminished is said of many models; most mean DeepSeek-R1 with 671B: {near}"
+        return OfWhich(shown, _FULL, message("resolve.full.hint", text, near=Listing(_FULL)))
+    if forms == {"distill"}:
+        near = _distilled(next((billions(word) for word in words if billions(word)), None))
+        text = "distilled from which model? Most mean those made from DeepSeek-R1: {near}"
+        return OfWhich(shown, near, message("resolve.distill.hint", text, near=Listing(near)))
     return UnknownModel(shown, neighbours(words))
+
+
+_FULL = ("deepseek-r1", "deepseek-r1-0528")
+
+
+def _distilled(size: float | None) -> tuple[str, ...]:
+    """DeepSeek-R1's distilled models, the nearest in size first."""
+    named = [identity for identity in families()["deepseek"] if identity.startswith("deepseek-r1-distill-")]
+    if size is None:
+        return tuple(sorted(named, key=lambda identity: -(entry(identity).parameters or 0.0))[:_OFFERED])
+    return tuple(sorted(named, key=lambda identity: _distance(identity, size))[:_OFFERED])
 
 
 def neighbours(words: frozenset[str], count: int = _OFFERED) -> tuple[str, ...]:

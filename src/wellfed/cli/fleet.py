@@ -12,7 +12,7 @@ import click
 from wellfed.cli.console import colon
 from wellfed.cli.fleet_export import export
 from wellfed.cli.fleet_watch import history, watch
-from wellfed.cli.plan import POSITIVE
+from wellfed.cli.plan import MONEY, POSITIVE
 from wellfed.errors import BadInput
 from wellfed.message import joined, message, sentence
 from wellfed.messages.words import tell, words
@@ -247,7 +247,7 @@ def _write(path: Path, text: str) -> str:
 @click.option("--tpot", type=POSITIVE, help="Wanted time per output token, milliseconds.")
 @click.option("--p99", is_flag=True, help="Hold the targets for 99 of 100 requests, not on average.")
 @click.option("--spare", type=click.IntRange(0, 64), default=0, show_default=True, help="Replicas that may be lost.")
-@click.option("--price-hour", "prices_hour", type=POSITIVE, multiple=True, help="Of a node, for each --machines.")
+@click.option("--price-hour", "prices_hour", type=MONEY, multiple=True, help="Of a node, for each --machines.")
 @click.option("--engine", "-e", "engines", multiple=True, type=click.Choice(["vllm", "sglang"]))
 @click.option("--quant", "-q", "quantisations", multiple=True, metavar="TYPE", help="e.g. FP8; repeatable.")
 @click.option("--trace", type=click.Path(path_type=Path), metavar="CSV",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from wellfed.cli.money import Hourly, Money, Positive, currency
 from wellfed.cli.naming import say_how_read
 from wellfed.cli.saved import keep, save_option, use_option
 from wellfed.library import planning as library
@@ -24,18 +24,7 @@ if TYPE_CHECKING:
     from wellfed.verbs.planning import PlanOptions
 
 
-class Positive(click.FloatRange):
-    """A number above 0 that ends: neither nan nor inf."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """As click does, then that."""
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(sentence("cli.plan.number-plan", "{value!r} is no number to plan with.", value=value), param, ctx)
-        return number
-
-
-POSITIVE = Positive(0, min_open=True)
+POSITIVE, MONEY = Positive(0, min_open=True), Money(0, min_open=True)
 
 
 class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -125,14 +114,15 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 @click.option("--cpus", is_flag=True, help="Which CPU to put the best plan's GPUs behind, and what weaker ones lose.")
 @click.option("--prices", type=click.Path(path_type=Path),
               help="With --buy or --cpus: a TOML file of prices; example:usd, example:cny.")  # fmt: skip
-@click.option("--budget", type=POSITIVE, help="With --buy and --prices: spend at most this.")
+@click.option("--budget", type=MONEY, help="With --buy and --prices: spend at most this.")
 @click.option("--power", type=POSITIVE, help="With --buy: draw at most so many watts.")
 @click.option("--max-users", is_flag=True, help="How many users at a time keep --ttft and --tpot.")
-@click.option("--price-hour", metavar="PRICE", help="What an hour costs; cloud: the cheapest of gpuhunt.")  # fmt: skip
-@click.option("--machine-price", type=POSITIVE, help="What the machine costs, written off over --years.")
+@click.option("--price-hour", type=Hourly(), metavar="PRICE",
+              help="What an hour costs; cloud: the cheapest of gpuhunt.")  # fmt: skip
+@click.option("--machine-price", type=MONEY, help="What the machine costs, written off over --years.")
 @click.option("--years", type=POSITIVE, default=3.0, show_default=True, help="Of writing off.")
-@click.option("--electricity", type=POSITIVE, metavar="PRICE", help="Price of a kWh.")
-@click.option("--api-price", type=POSITIVE, metavar="PRICE", help="What an API asks for a million output tokens.")
+@click.option("--electricity", type=MONEY, metavar="PRICE", help="Price of a kWh.")
+@click.option("--api-price", type=MONEY, metavar="PRICE", help="What an API asks for a million output tokens.")
 @click.option("--currency", default="USD", show_default=True, help="Of all these prices.")
 @save_option
 @click.option("--chart", is_flag=False, flag_value="-", metavar="[FILE.svg]",
@@ -169,6 +159,7 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
     if options["budget"] or options["power"] or (options["prices"] and not options["cpus"]):
         raise click.UsageError(sentence("cli.plan.prices-budget-power", "--prices, --budget and --power go with --buy"))
     prices = {name: options[name] for name in _PRICES}
+    prices["currency"] = currency(click.get_current_context(), options["currency"])
     wishes = {name: options[name] for name in ("max_users", "cpus")}
     planned = library.plan(model, **_keywords(options), **prices, **wishes, top=top, prices=options["prices"])
     for offer in planned.offers:
@@ -294,6 +285,15 @@ def _buy(model: str, request: PlanOptions, options: dict[str, Any], top: int, as
         )
     say_how_read(model)
     market = buying.buy(model, request, options["prices"], options["budget"], options["power"], keep=top)
+    if (said := currency(click.get_current_context(), market.currency)) != market.currency:
+        raise click.UsageError(
+            sentence(
+                "cli.plan.currencies",
+                "--budget is in {said}, the prices are in {there}",
+                said=said,
+                there=market.currency,
+            )
+        )
     if as_json:
         from wellfed.documents.market import market_json
 

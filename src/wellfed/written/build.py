@@ -87,6 +87,7 @@ def _assembled(parts: PartsList, cpu: CpuSpec, count: int, notes: tuple[Assumpti
         gpus=cards,
         gpu_links=gpu_links(parts),
         pci=pci,
+        disks=parts.disks,
         nics=(Nic("network", numa_node=nodes[0].os_index, bytes_per_s=rate),) if rate else (),
         memory_bytes=sum(size for size in sizes if size) if all(size is not None for size in sizes) else None,
         count=parts.count,

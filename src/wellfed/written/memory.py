@@ -106,7 +106,12 @@ def _kit(cpu: CpuSpec, count: int, stated: Modules | None) -> tuple[_Kit, tuple[
                 memory_channels=cpu.memory_channels,
                 channels=given.channels,
             ),
-            sentence("written.memory.another-cpu", "another CPU"),
+            sentence(
+                "written.memory.channels-cpu",
+                "write {memory_channels} channels, or a CPU that has {channels}",
+                memory_channels=cpu.memory_channels,
+                channels=given.channels,
+            ),
         )
     return _Kit(sizes, kind, given.rated_mt_s, given.overclocked), tuple(notes)
 

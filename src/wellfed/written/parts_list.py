@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wellfed.frozen import dataclass
+from wellfed.hardware.machine import Disk
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.provenance import Assumption
 
@@ -76,6 +77,7 @@ class PartsList:
     count: int = 1
     network_bytes_per_s: float | None = None
     power_supply_w: float | None = None
+    disks: tuple[Disk, ...] = ()  # models lie on the first, the fastest that is named
     price: float | None = None
     assumptions: tuple[Assumption, ...] = ()
     seats: tuple[tuple[int | None, Seat], ...] = ()  # by ordinal; None = every card

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from wellfed.errors import BadInput
+from wellfed.hardware.machine import Disk
 from wellfed.message import sentence
 from wellfed.written.parts_list import PartsList
 
@@ -70,6 +71,23 @@ def _price(parts: PartsList, match: re.Match[str]) -> PartsList:
     return replace(parts, price=float(match[1]) * thousands)
 
 
+_SPEEDS = {"nvme": 3, "ssd": 2, "hdd": 1}
+
+
+def _disk(parts: PartsList, match: re.Match[str]) -> PartsList:
+    """A disk of so many bytes; "ssd" alone does not tell whether it is an NVMe one."""
+    said = match["kind"].lower()
+    kind = next((kind for sign, kind in _DISK_KINDS if sign in said), None)
+    size = float(match["size"]) * (1e12 if match["unit"].lower() == "t" else 1e9)
+    disks = [*parts.disks, Disk("", kind, bytes=int(size))]
+    disks.sort(key=lambda disk: -_SPEEDS.get(disk.kind or "nvme", 0))
+    named = (replace(disk, name=f"disk{at}", holds_models=at == 0) for at, disk in enumerate(disks))
+    return replace(parts, disks=tuple(named))
+
+
+_DISK_KINDS = (("nvme", "nvme"), ("m.2", "nvme"), ("m2", "nvme"), ("sata", "ssd"), ("hdd", "hdd"), ("hard", "hdd"))
+
+
 _SETTINGS: tuple[tuple[re.Pattern[str], Callable[[PartsList, re.Match[str]], PartsList]], ...] = (
     (
         re.compile(
@@ -99,6 +117,14 @@ _SETTINGS: tuple[tuple[re.Pattern[str], Callable[[PartsList, re.Match[str]], Par
     (
         re.compile(r"(?:psu|power supply)\s*[=:]?\s*(\d{2,6})\s*w|(\d{2,6})\s*w\s*(?:psu|power supply)", re.IGNORECASE),
         lambda parts, match: replace(parts, power_supply_w=float(match[1] or match[2])),
+    ),
+    (
+        re.compile(
+            r"(?:\d{1,2}\s*x\s*)?(?P<size>\d{1,5}(?:\.\d{1,3})?)\s*(?P<unit>[gt])i?b?\s+(?P<kind>(?:(?:nvme|m\.?2|pcie|sata|"
+            r"gen\s?\d|\d\.\d|ssd|hdd|hard|disks?|drives?)\s*)+)",
+            re.IGNORECASE,
+        ),
+        _disk,
     ),
     (re.compile(r"price\s*[=:]?\s*[¥$€]?\s*(\d{1,9}(?:\.\d{1,2})?)\s*(k|w)?(?:\s*(?:cny|rmb|usd|eur))?", re.I), _price),
     (

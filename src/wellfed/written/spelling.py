@@ -9,6 +9,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from wellfed.catalog.han import simplified
 from wellfed.catalog.tables import table
 from wellfed.errors import BadInput
 from wellfed.message import sentence
@@ -23,6 +24,11 @@ _AFTER = re.compile(rf"\s*{_NUMBER}\s*{_UNIT}\s*$")
 _IN_BRACKETS = re.compile(r"\([^()]*\)")
 _COUNTED = re.compile(rf"(?:\d{{1,3}}|双|单){_UNIT}")
 _COUNT_ALONE = re.compile(rf"(?:\d{{1,3}}|双|单){_UNIT}")
+_NO_GPU = re.compile(r"(?:没有|无|不带)(?:独立)?(?:显卡|独显|gpu)", re.IGNORECASE)
+_MACHINES = re.compile(rf"\s*{_NUMBER}\s*台\s*")
+_BEFORE_COUNT = re.compile(
+    rf"^\s*(?:每[台机个]|单机|各|共|总共|一共)\s*(?={_NUMBER.replace('?P<count>', '?:')}\s*{_UNIT})"
+)
 _WITHIN = re.compile(rf"\s{_NUMBER}\s*[路颗]\s")
 _TIMES = re.compile(r"(?P<name>\S.*?)\s*(?:\*\s*|(?<=\))\s*[x×]\s*|\s[x×]\s+)(?P<count>\d{1,2})\s*$", re.IGNORECASE)
 _STOPS = str.maketrans({"、": ",", "。": ",", "×": "x", "✕": "x", "—": "-", "–": "-", "−": "-", "＊": "*"})
@@ -51,8 +57,9 @@ _BARE_COUNT = re.compile(
 
 def plain_line(text: str) -> str:
     """The line with ASCII signs and English words. Raises BadInput for Chinese words that it cannot read."""
-    line = unicodedata.normalize("NFKC", text).translate(_STOPS)
+    line = simplified(unicodedata.normalize("NFKC", text)).translate(_STOPS)
     line = re.sub(r"[;\n|]|\s\+\s", ",", line)
+    line = _NO_GPU.sub(",no gpu,", line)
     line = _IN_BRACKETS.sub(lambda match: match[0].replace(",", " "), line)
     line = _PRICE.sub(_price, _MODDED.sub(" ", line))
     line = re.sub(rf"({_HAN_NUMBER.pattern})(?=\s*{_COUNTED_THINGS})", lambda match: f" {_number(match[1])}", line)
@@ -82,6 +89,14 @@ def _names_with_and(line: str) -> str:
     return line
 
 
+def _without(piece: str, group: str) -> str:
+    """The piece without the catalogue's words of a group."""
+    if _HAN.search(piece):
+        for han in sorted(table("spelling.toml")[group], key=len, reverse=True):
+            piece = piece.replace(han, " ")
+    return piece
+
+
 @lru_cache(maxsize=1)
 def _words() -> tuple[tuple[str, str], ...]:
     """The catalogue's words, the longest first."""
@@ -103,9 +118,10 @@ def _parts_by_count(piece: str) -> list[str]:
         alone = _COUNT_ALONE.fullmatch(word) is not None
         named = any(not _COUNT_ALONE.fullmatch(before) for before in part)
         counted = any(_COUNTED.match(before) for before in part) and not word.endswith("台")
+        whole = alone and word.endswith("台") and len(parts) > 1  # so many of all that came before
         if alone and counted and at == len(words) - 1 and len(part) > 1:
             parts.append([part.pop(), word])
-        elif named and _COUNTED.match(word) and (counted or not alone):
+        elif whole or (named and _COUNTED.match(word) and (counted or not alone)):
             parts.append([word])
         else:
             part.append(word)
@@ -115,7 +131,9 @@ def _parts_by_count(piece: str) -> list[str]:
 
 
 def _piece(piece: str) -> str:
-    piece = _counted_in_han(piece)
+    if match := _MACHINES.fullmatch(_without(piece, "silent")):  # 3台服务器, 每台...
+        return f"nodes={match['count']}"
+    piece = _counted_in_han(_BEFORE_COUNT.sub("", piece))
     if _HAN.search(piece):
         for han, word in _words():
             piece = piece.replace(han, f" {word} ")

@@ -32,7 +32,7 @@ SLOT = by_hand(message("model-disk.slot", "Move the disk to a slot with all its 
 
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per disk that models are kept on."""
-    if machine.origin is Origin.PARTS:
+    if machine.origin is Origin.PARTS and not machine.disks:
         return [skip(message("model-disk.planned", "a planned machine has no disks listed"))]
     mine = [disk for disk in machine.disks if disk.holds_models]
     return [_judge_disk(machine, disk, ROOM_BYTES) for disk in mine] or [
@@ -43,7 +43,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
 def against(machine: Machine, estimate: Estimate) -> Iterable[Finding]:
     """As `judge`, with room for the plan's weights."""
     mine = [disk for disk in machine.disks if disk.holds_models]
-    if machine.origin is Origin.PARTS or not mine:
+    if not mine:
         return judge(machine)
     return [_judge_disk(machine, disk, max(ROOM_BYTES, weights_bytes(estimate))) for disk in mine]
 
