@@ -12,7 +12,7 @@ from functools import cache
 from wellfed.errors import Unsupported
 from wellfed.message import message, sentence
 
-_KINDS = {
+_SAID = {
     str(each): each
     for each in (
         sentence("term.image", "image"),
@@ -42,7 +42,7 @@ class NotALanguageModel(Unsupported):
             "resolve.not-a-language-model",
             "{name} is no language model but one of this kind: {kind_of}",
             name=name,
-            kind_of=_KINDS.get(kind_of, kind_of),
+            kind_of=_SAID.get(kind_of, kind_of),
         )
         hint = message(
             "resolve.not-a-language-model.hint",

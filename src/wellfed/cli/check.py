@@ -116,7 +116,7 @@ def _show(checked: Checked, options: dict[str, Any]) -> None:
     elif options["fix"]:
         from wellfed.checks.outputs.script import fix_script
 
-        click.echo(fix_script(checked.findings), nl=False)
+        click.echo(words(fix_script(checked.findings)), nl=False)
     elif "-" not in written:
         from wellfed.cli.check_text import print_checked
 

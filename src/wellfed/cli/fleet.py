@@ -269,7 +269,7 @@ def plan(model: str, as_json: bool, export: str | None, **options: Any) -> None:
     if export:
         from wellfed.verbs.fleet_handover import plan_export
 
-        click.echo(plan_export(answer, export), nl=False)
+        click.echo(words(plan_export(answer, export)), nl=False)
     elif as_json:
         click.echo(json.dumps(fleet_plan_document(answer), indent=1))
     else:

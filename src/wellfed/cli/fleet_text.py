@@ -94,7 +94,7 @@ def _difference(difference: Difference) -> str:
             "{subject}: not there (usually {trait} {usual})",
             subject=trait.subject,
             trait=term_words(trait.name),
-            usual=value_words(difference.usual),
+            usual=value_words(difference.usual or "?"),
         )
     if difference.usual is None:
         return tell(

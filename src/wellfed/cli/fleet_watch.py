@@ -14,6 +14,7 @@ import click
 
 from wellfed.errors import BadInput
 from wellfed.message import message, sentence
+from wellfed.messages.words import words
 
 if TYPE_CHECKING:
     from wellfed.fleet.exporters import Exporter
@@ -64,7 +65,7 @@ def watch(nodes_file: Path | None, ray: bool, k8s: bool, as_json: bool, once: bo
     Exits with 1 when in the last round a node was silent or its watch named a fault.
     """
     if options["export"]:
-        click.echo(_exported(options["export"], options["port"], options["allow"], options["image"]), nl=False)
+        click.echo(words(_exported(options["export"], options["port"], options["allow"], options["image"])), nl=False)
         return
     from wellfed.verbs.fleet_watching import KeepOptions, Round, keep, round_document
 

@@ -139,7 +139,7 @@ def command(
             say(sentence("cli.run.warning", "warning: {line}", line=line))
         print_downloads(prepared)
         if export:
-            click.echo(running.exported(prepared, export), nl=False)
+            click.echo(words(running.exported(prepared, export)), nl=False)
         else:
             if not (asked.api_key or asked.no_key or asked.insecure):
                 say(

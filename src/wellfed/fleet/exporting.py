@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from ipaddress import ip_network
 from typing import Any
 
+from wellfed.comments import commented, lines_of
 from wellfed.errors import BadInput
 from wellfed.fleet.exporters import LABEL, PORT
-from wellfed.message import message
+from wellfed.message import message, sentence
 
 IMAGE = "wellfed:local"
 _PROTECTED = (
@@ -27,7 +28,13 @@ def unit(allowed: Sequence[str] = (), port: int = PORT) -> str:
     """
     networks = [_network(text) for text in allowed]
     lines = [
-        "# /etc/systemd/system/wellfed-watch.service: one exporter for the engine that runs on this node",
+        commented(
+            sentence(
+                "export.watch.unit",
+                "{path}: one exporter for the engine that runs on this node",
+                path="/etc/systemd/system/wellfed-watch.service",
+            )
+        ),
         *_who_may_ask(networks),
         "[Unit]",
         "Description=wellfed watches the inference engine of this node",
@@ -58,13 +65,14 @@ def unit(allowed: Sequence[str] = (), port: int = PORT) -> str:
         "[Install]",
         "WantedBy=multi-user.target",
     ]
-    return "\n".join(lines) + "\n"
+    return lines_of(lines)
 
 
 def _who_may_ask(networks: Sequence[str]) -> list[str]:
     if networks:
         return []
-    return ["# Only this machine may ask: add IPAddressAllow= lines for who scrapes, or write it again with --allow"]
+    text = "Only this machine may ask: add IPAddressAllow= lines for who scrapes, or write it again with --allow"
+    return [commented(sentence("export.watch.loopback", text))]
 
 
 def _network(text: str) -> str:
@@ -126,8 +134,18 @@ def daemonset(image: str = IMAGE, port: int = PORT) -> str:
         },
     }
     notes = (
-        f"The image is built from the project's own Dockerfile and pushed where your nodes pull from: {image}",
-        "Where NVIDIA's runtime is not the nodes' default: add runtimeClassName: nvidia to the pod's spec.",
-        "hostPID shows it the engine's process; it traces nothing and changes nothing on the node.",
+        sentence(
+            "export.watch.image",
+            "The image is built from the project's own Dockerfile and pushed where your nodes pull from: {image}",
+            image=image,
+        ),
+        sentence(
+            "export.watch.runtime",
+            "Where NVIDIA's runtime is not the nodes' default: add runtimeClassName: nvidia to the pod's spec.",
+        ),
+        sentence(
+            "export.watch.host-pid",
+            "hostPID shows it the engine's process; it traces nothing and changes nothing on the node.",
+        ),
     )
-    return "".join(f"# {note}\n" for note in notes) + json.dumps(document, indent=2) + "\n"
+    return lines_of([*map(commented, notes), json.dumps(document, indent=2)])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wellfed.errors import BadInput
 from wellfed.frozen import dataclass
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.modelfiles.safe_file import open_regular, parse_json, read_json
 
 MOST_HEADER_BYTES = 25_000_000  # 100,000 tensors of 250 bytes each; real headers have a few hundred kilobytes
@@ -88,20 +88,20 @@ def checkpoint_files(folder: Path) -> tuple[Path, ...]:
     """
     files = sorted(folder.glob("*.safetensors"))
     if (folder / "model.safetensors.index.json").is_file():
-        listed = [folder / name for name in read_safetensors_index(folder).files]
-        missing = [file.name for file in listed if not file.is_file()]
-        if missing and len(missing) < len(listed):
+        named = [folder / name for name in read_safetensors_index(folder).files]
+        missing = [file.name for file in named if not file.is_file()]
+        if missing and len(missing) < len(named):
             raise BadInput(
                 sentence(
                     "safetensors-file.files-checkpoint",
                     "{count} of {count2} files of the checkpoint are missing: {missing}",
                     count=len(missing),
-                    count2=len(listed),
+                    count2=len(named),
                     missing=listed(missing[:3]),
                 ),
                 sentence("safetensors-file.download-all-them", "download all of them"),
             )
-        files = listed if not missing else files
+        files = named if not missing else files
     elif (folder / "model.safetensors").is_file():
         files = [folder / "model.safetensors"]
     if len(files) > _MOST_FILES:

@@ -4,36 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.comments import commented, lines_of, uncommented
+from wellfed.message import Sentence, as_text, sentence
 from wellfed.nouns.finding import Finding, Reach, Remedy, Safety, Verdict
 
-HEAD = """\
-#!/usr/bin/env bash
-# Written by `wellfed check --fix`; nothing has been changed yet.
-# Read it, delete what you do not want, then run it as root: sudo bash FILE
-# Settings made here last until the next reboot, unless a line says otherwise.
-set -u
-"""
-ROOT = '[ "$(id -u)" -eq 0 ] || { echo "run as root" >&2; exit 1; }\n'
+_HEAD = (
+    sentence("fix-script.written", "Written by `wellfed check --fix`; nothing has been changed yet."),
+    sentence("fix-script.read", "Read it, delete what you do not want, then run it as root: sudo bash FILE"),
+    sentence("fix-script.last", "Settings made here last until the next reboot, unless a line says otherwise."),
+)
+ROOT = '[ "$(id -u)" -eq 0 ] || { echo "run as root" >&2; exit 1; }'
 
 
 def fix_script(findings: Iterable[Finding]) -> str:
     """Commands of every warning and failure, each fix once, under its reason; what a human must do is a comment."""
     faults = [each for each in findings if each.verdict in (Verdict.FAIL, Verdict.WARN)]
+    head = ["#!/usr/bin/env bash", *map(commented, _HEAD), "set -u"]
     if not faults:
-        return HEAD + "\n# Nothing to fix.\n"
+        return lines_of([*head, "", commented(sentence("fix-script.nothing", "Nothing to fix."))])
     seen: set[str] = set()
-    blocks = [_block(finding, seen) for finding in faults]
-    return HEAD + ROOT + "".join(block for block in blocks if block)
+    return lines_of([*head, ROOT, *(line for finding in faults for line in _block(finding, seen))])
 
 
-def _block(finding: Finding, seen: set[str]) -> str:
+def _block(finding: Finding, seen: set[str]) -> list[str]:
     new = [remedy for remedy in _remedies(finding) if remedy.text not in seen]
     seen.update(remedy.text for remedy in new)
-    if not new:
-        return ""
-    title = f"{finding.id}, {finding.subject}: {finding.why}"
-    wanted = f" (is {finding.measured}, should be {finding.wanted})" if finding.measured and finding.wanted else ""
-    return "\n" + comment(title + wanted) + "".join(_line(remedy) for remedy in new)
+    return ["", commented(_title(finding)), *map(_line, new)] if new else []
+
+
+def _title(finding: Finding) -> Sentence:
+    why = as_text(finding.said) if finding.said else finding.why
+    if not finding.measured or not finding.wanted:
+        return sentence("fix-script.fault", "{id}, {subject}: {why}", id=finding.id, subject=finding.subject, why=why)
+    return sentence(
+        "fix-script.measured",
+        "{id}, {subject}: {why} (is {measured}, should be {wanted})",
+        id=finding.id,
+        subject=finding.subject,
+        why=why,
+        measured=finding.measured,
+        wanted=finding.wanted,
+    )
 
 
 def _remedies(finding: Finding) -> tuple[Remedy, ...]:
@@ -42,15 +53,12 @@ def _remedies(finding: Finding) -> tuple[Remedy, ...]:
 
 def _line(remedy: Remedy) -> str:
     """What may run as it is; what stops programs or the machine is a comment that says so."""
+    text = as_text(remedy.said) if remedy.said else remedy.text
     if remedy.text.startswith("#"):
-        return comment("by hand: " + remedy.text.lstrip("# "))
+        return commented(sentence("fix-script.by-hand", "by hand: {text}", text=uncommented(text)))
     if remedy.reach is Reach.LOOK:
-        return comment("to look: " + remedy.text)
+        return commented(sentence("fix-script.look", "to look: {text}", text=text))
     if remedy.safety is Safety.RESTART:
-        return comment("stops what uses it, so uncomment it when that may be: " + remedy.text)
-    return " ".join(remedy.text.splitlines()) + "\n"
-
-
-def comment(text: str) -> str:
-    """One comment line, whatever the text: names in a dump must not break out of it."""
-    return "# " + " ".join("".join(char if char.isprintable() else " " for char in text).split()) + "\n"
+        template = "stops what uses it, so uncomment it when that may be: {text}"
+        return commented(sentence("fix-script.restart", template, text=remedy.text))
+    return " ".join(remedy.text.splitlines())

@@ -9,6 +9,7 @@ from wellfed.checks.base import ROOT, SYSTEM, Check, no_gpus, passed, skip, unkn
 from wellfed.checks.mend import with_devices
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import all_linked, cards
+from wellfed.comments import commented
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.pcie import PciDevice, path_up
 from wellfed.message import sentence
@@ -48,10 +49,8 @@ def judge(machine: Machine) -> Iterable[Finding]:
         ]
     if redirecting:
         fix = [f"setpci -s {address} ECAP_ACS+6.w=0000" for address in redirecting]
-        note = sentence(
-            "check.acs.switch-acs-off",
-            "# Or switch ACS off in the BIOS for good. Leave it on where cards are passed through to virtual machines.",
-        )
+        text = "Or switch ACS off in the BIOS for good. Leave it on where cards are passed through to virtual machines."
+        note = commented(sentence("check.acs.switch-acs-off", text))
         measured = sentence(
             "check.acs.redirect-bridges",
             "redirect on {count} of {count2} bridges",

@@ -7,14 +7,17 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
 from wellfed.checks.rules.cpu_offline import spans
+from wellfed.comments import commented
 from wellfed.hardware.machine import Machine
 from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Reach, Remedy, Safety, Verdict
 
 FIX = Remedy(
-    sentence(
-        "check.cpu-isolated.remove-isolcpus-from",
-        "# Remove isolcpus= from the kernel command line, or pin the engine's threads to those CPUs one by one.",
+    commented(
+        sentence(
+            "check.cpu-isolated.remove-isolcpus-from",
+            "Remove isolcpus= from the kernel command line, or pin the engine's threads to those CPUs one by one.",
+        )
     ),
     Safety.RESTART,
     Reach.KERNEL,

@@ -7,14 +7,17 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, fail, passed, reason, skip, unknown, warn
 from wellfed.checks.places import cards
+from wellfed.comments import commented
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 CORES_PER_GPU = 2  # the thread that launches, and one that tokenises, samples and serves
-FIX = sentence(
-    "check.cpu-quota.raise-limit-docker",
-    "# Raise the limit: docker --cpus, systemd CPUQuota=, Kubernetes resources.limits.cpu (or none).",
+FIX = commented(
+    sentence(
+        "check.cpu-quota.raise-limit-docker",
+        "Raise the limit: docker --cpus, systemd CPUQuota=, Kubernetes resources.limits.cpu (or none).",
+    )
 )
 
 

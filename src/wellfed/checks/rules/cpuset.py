@@ -9,14 +9,17 @@ from wellfed.checks.base import SYSTEM, Check, fail, missing, passed, warn
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import cards, node_of
 from wellfed.checks.rules.cpu_offline import spans
+from wellfed.comments import commented
 from wellfed.hardware.machine import Machine
 from wellfed.message import listed, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
-FIX = sentence(
-    "check.cpuset.widen-set-docker",
-    "# Widen the set: docker --cpuset-cpus/--cpuset-mems, systemd AllowedCPUs=, taskset, or "
-    "the batch system's request.",
+FIX = commented(
+    sentence(
+        "check.cpuset.widen-set-docker",
+        "Widen the set: docker --cpuset-cpus/--cpuset-mems, systemd AllowedCPUs=, taskset, or "
+        "the batch system's request.",
+    )
 )
 
 

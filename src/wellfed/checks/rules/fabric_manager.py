@@ -8,13 +8,14 @@ from dataclasses import replace
 from wellfed.checks.base import SYSTEM, Check, fail, passed, skip, unknown
 from wellfed.checks.mend import without_gpus
 from wellfed.checks.places import cards
+from wellfed.comments import commented
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.message import listed, message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 FIX = (
     "systemctl enable --now nvidia-fabricmanager",
-    sentence("check.fabric-manager.version-must-exactly", "# Its version must be exactly the driver's."),
+    commented(sentence("check.fabric-manager.version-must-exactly", "Its version must be exactly the driver's.")),
 )
 NVSWITCH_IDS = frozenset({0x1AC0, 0x1AC1, 0x1AC2, 0x1AF1, 0x22A3})  # DGX-2, HGX A100, HGX H100
 SWITCHED = frozenset({"ampere", "hopper", "blackwell"})  # generations whose boards of eight have NVSwitches

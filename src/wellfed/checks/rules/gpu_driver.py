@@ -10,6 +10,7 @@ from wellfed.checks.driver import queried
 from wellfed.checks.mend import with_devices, without_gpus
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import cards, name
+from wellfed.comments import commented
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.hardware.pcie import PciDevice
 from wellfed.message import sentence
@@ -18,13 +19,17 @@ from wellfed.nouns.finding import Finding, Verdict
 OWN = {"nvidia": "nvidia", "amd": "amdgpu", "intel": "xe"}
 PICTURE = frozenset({"nouveau", "nvidiafb", "radeon", "simple-framebuffer", "efifb", "vesafb"})
 COMPUTE = frozenset({"nvidia", "amdgpu", "i915", "xe"})
-INSTALL = sentence(
-    "check.gpu-driver.install-vendor",
-    "# Install the vendor's driver (distribution package or vendor repository) and reboot.",
+INSTALL = commented(
+    sentence(
+        "check.gpu-driver.install-vendor",
+        "Install the vendor's driver (distribution package or vendor repository) and reboot.",
+    )
 )
-UNBIND = sentence(
-    "check.gpu-driver.use-here-remove",
-    "# To use it here: remove the card's ids from vfio-pci's options and reboot. In a virtual machine: leave it.",
+UNBIND = commented(
+    sentence(
+        "check.gpu-driver.use-here-remove",
+        "To use it here: remove the card's ids from vfio-pci's options and reboot. In a virtual machine: leave it.",
+    )
 )
 
 

@@ -9,6 +9,7 @@ from wellfed.checks.base import Check, command, fail, no_gpus, passed, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
+from wellfed.comments import commented
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.message import message, sentence
 from wellfed.nouns.estimate import Estimate
@@ -43,7 +44,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
         )
         fix: list[str | Remedy] = [
             command(f"nvidia-smi -i {gpu.index} -r", Safety.RESTART),
-            sentence("check.gpu-ecc.errors-again-after", "# Errors again after the reset: replace the card."),
+            commented(sentence("check.gpu-ecc.errors-again-after", "Errors again after the reset: replace the card.")),
         ]
         return fail(
             name(gpu),

@@ -9,6 +9,7 @@ from dataclasses import replace
 from wellfed.checks.base import SYSTEM, Check, no_gpus, passed, unread, warn
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards
+from wellfed.comments import commented
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.message import listed, sentence
 from wellfed.nouns.finding import Finding, Verdict
@@ -37,9 +38,11 @@ def judge(machine: Machine) -> Iterable[Finding]:
             "tensor parallelism gives each GPU the same share: the smallest sets the memory, the slowest the pace",
         )
         fix = [
-            sentence(
-                "check.gpu-mixed.use-groups-equal",
-                "# Use groups of equal GPUs, or an engine that splits by layers in proportion (llama.cpp).",
+            commented(
+                sentence(
+                    "check.gpu-mixed.use-groups-equal",
+                    "Use groups of equal GPUs, or an engine that splits by layers in proportion (llama.cpp).",
+                )
             )
         ]
         return [warn(SYSTEM, why, measured, sentence("check.gpu-mixed.equal", "equal GPUs"), fix)]

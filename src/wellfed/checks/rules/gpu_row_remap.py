@@ -9,6 +9,7 @@ from wellfed.checks.base import Check, command, fail, no_gpus, passed, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
+from wellfed.comments import commented
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Safety, Verdict
@@ -26,7 +27,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
             sentence("check.gpu-row-remap.no-spare-rows", "no spare rows are left"),
             sentence("check.gpu-row-remap.remapping-failed", "remapping failed"),
             "none",
-            [sentence("check.gpu-row-remap.replace-card", "# Replace the card.")],
+            [commented(sentence("check.gpu-row-remap.replace-card", "Replace the card."))],
         )
     if gpu.remapped_rows_pending or gpu.retired_pages_pending:
         why = sentence("check.gpu-row-remap.bad-memory-still", "bad memory is still in use until the GPU is reset")

@@ -10,6 +10,7 @@ from wellfed.checks.driver import queried, untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
 from wellfed.checks.tools import UNDER_LOAD
+from wellfed.comments import commented
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.message import listed, sentence
 from wellfed.nouns.finding import Finding, Reach, Verdict
@@ -48,7 +49,13 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
             why,
             "sync_boost",
             sentence("check.gpu-throttle.no-slowdown", "no slowdown"),
-            [sentence("check.gpu-throttle.leave-sync-boost", "# Leave the sync boost group: nvidia-smi boost-slider")],
+            [
+                commented(
+                    sentence(
+                        "check.gpu-throttle.leave-sync-boost", "Leave the sync boost group: nvidia-smi boost-slider"
+                    )
+                )
+            ],
         )
     if not reasons and (not queried(gpu) or reason(machine, f"{name(gpu)}.reasons")):
         return untold(machine, gpu, sentence("check.gpu-throttle.throttle-reasons", "throttle reasons"), "reasons")

@@ -8,8 +8,9 @@ from dataclasses import replace
 from wellfed.checks.base import Check, command, fail, missing, no_gpus, passed, reason, skip, unknown, warn
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
+from wellfed.comments import commented
 from wellfed.hardware.machine import Gpu, Machine, Origin
-from wellfed.message import listed, message, sentence
+from wellfed.message import joined, listed, message, sentence
 from wellfed.nouns.finding import Finding, Remedy, Safety, Verdict
 
 # Errors of the hardware or its link; all others (13, 31, 43, 45 ...) are mostly a program's own.
@@ -48,12 +49,14 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     hard = [xid for xid in gpu.xids if xid in HARDWARE]
     measured = listed(f"XID {xid}" for xid in dict.fromkeys(gpu.xids))
     if hard:
-        why = "; ".join(f"{xid}: {HARDWARE[xid]}" for xid in dict.fromkeys(hard))
+        why = joined("; ", (joined(": ", (xid, HARDWARE[xid])) for xid in dict.fromkeys(hard)))
         fix: list[str | Remedy] = [
             command(f"nvidia-smi -i {gpu.index} -r", Safety.RESTART),
-            sentence(
-                "check.gpu-xid.again-after-reset",
-                "# Again after the reset: check seating, power and cooling; then replace.",
+            commented(
+                sentence(
+                    "check.gpu-xid.again-after-reset",
+                    "Again after the reset: check seating, power and cooling; then replace.",
+                )
             ),
         ]
         return fail(
@@ -70,7 +73,13 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
             why,
             measured,
             "none",
-            [sentence("check.gpu-xid.see-which-program", "# See which program ran then: journalctl -k | grep -i xid")],
+            [
+                commented(
+                    sentence(
+                        "check.gpu-xid.see-which-program", "See which program ran then: journalctl -k | grep -i xid"
+                    )
+                )
+            ],
         )
     if unseen := reason(machine, f"{name(gpu)}.xids", *KEYS):
         return unknown(sentence("check.gpu-xid.kernel-log", "kernel log: {unseen}", unseen=unseen), name(gpu))

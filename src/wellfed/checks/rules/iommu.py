@@ -7,14 +7,17 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, no_gpus, passed, skip, warn
 from wellfed.checks.places import all_linked, cards
+from wellfed.comments import commented
 from wellfed.hardware.machine import Machine
 from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Reach, Remedy, Safety, Verdict
 
 FIX = Remedy(
-    sentence(
-        "check.iommu.add-iommu-pt",
-        "# Add iommu=pt to GRUB_CMDLINE_LINUX in /etc/default/grub, update-grub, reboot; or IOMMU off in the BIOS.",
+    commented(
+        sentence(
+            "check.iommu.add-iommu-pt",
+            "Add iommu=pt to GRUB_CMDLINE_LINUX in /etc/default/grub, update-grub, reboot; or IOMMU off in the BIOS.",
+        )
     ),
     Safety.RESTART,
     Reach.KERNEL,

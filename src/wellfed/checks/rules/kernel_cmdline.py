@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
+from wellfed.comments import commented
 from wellfed.hardware.machine import Machine
-from wellfed.message import sentence
+from wellfed.message import joined, sentence
 from wellfed.nouns.finding import Finding, Reach, Remedy, Safety, Verdict
 
 HARMFUL = {
@@ -52,11 +53,13 @@ def judge(machine: Machine) -> Iterable[Finding]:
                 ),
             )
         ]
-    why = "; ".join(f"{word}: {text}" for word, text in found.items())
-    advice = sentence(
-        "check.kernel-cmdline.remove-from-grub",
-        "# Remove {found} from GRUB_CMDLINE_LINUX in /etc/default/grub, update-grub, reboot.",
-        found=" ".join(found),
+    why = joined("; ", (joined(": ", pair) for pair in found.items()))
+    advice = commented(
+        sentence(
+            "check.kernel-cmdline.remove-from-grub",
+            "Remove {found} from GRUB_CMDLINE_LINUX in /etc/default/grub, update-grub, reboot.",
+            found=" ".join(found),
+        )
     )
     fix = [Remedy(advice, Safety.RESTART, Reach.KERNEL)]
     return [warn(SYSTEM, why, " ".join(found), "without", fix)]

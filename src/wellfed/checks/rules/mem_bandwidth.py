@@ -6,16 +6,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import BENCH, Check, fail, passed, skip, unknown, warn
+from wellfed.comments import commented
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bandwidth
 
 GOOD, POOR = 0.6, 0.4  # desktop parts sustain 0.7 of the theoretical rate, servers 0.75 to 0.9
-LOOK = sentence(
-    "check.mem-bandwidth.compare-dimms-found",
-    "# Compare DIMMs found with DIMMs fitted: a dead one leaves the MT/s as it was. Then BIOS: NUMA and interleaving.",
+_COMPARE = (
+    "Compare DIMMs found with DIMMs fitted: a dead one leaves the MT/s as it was. Then BIOS: NUMA and interleaving."
 )
+LOOK = commented(sentence("check.mem-bandwidth.compare-dimms-found", _COMPARE))
 
 
 def judge(machine: Machine) -> Iterable[Finding]:

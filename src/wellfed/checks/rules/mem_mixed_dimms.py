@@ -8,12 +8,15 @@ from dataclasses import replace
 from wellfed.checks.base import Check, passed, skip, unread, warn
 from wellfed.checks.mend import with_sockets
 from wellfed.checks.places import memory_homes
+from wellfed.comments import commented
 from wellfed.hardware.machine import Dimm, Machine, Socket
 from wellfed.message import Sentence, as_text, counted, joined, listed, sentence
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bytes
 
-SWAP = sentence("check.mem-mixed-dimms.use-equal-dimms", "# Use equal DIMMs (size, ranks, speed) in every channel.")
+SWAP = commented(
+    sentence("check.mem-mixed-dimms.use-equal-dimms", "Use equal DIMMs (size, ranks, speed) in every channel.")
+)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:

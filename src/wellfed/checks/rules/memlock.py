@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, fail, missing, passed, skip, warn
+from wellfed.comments import commented
 from wellfed.hardware.machine import Machine
 from wellfed.message import message, sentence
 from wellfed.nouns.estimate import Estimate
@@ -14,9 +15,11 @@ from wellfed.units import format_bytes
 
 FIX = (
     "printf '* soft memlock unlimited\\n* hard memlock unlimited\\n' > /etc/security/limits.d/90-memlock.conf",
-    sentence(
-        "check.memlock.then-log-again",
-        "# Then log in again. Services: LimitMEMLOCK=infinity. Containers: --ulimit memlock=-1.",
+    commented(
+        sentence(
+            "check.memlock.then-log-again",
+            "Then log in again. Services: LimitMEMLOCK=infinity. Containers: --ulimit memlock=-1.",
+        )
     ),
 )
 

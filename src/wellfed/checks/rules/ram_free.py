@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, fail, passed, skip, unread, warn
+from wellfed.comments import commented
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.message import sentence
 from wellfed.nouns.estimate import Estimate
@@ -13,9 +14,11 @@ from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bytes
 
 LITTLE, SOME = 0.1, 0.5
-FIX = sentence(
-    "check.ram-free.stop-what-holds",
-    "# Stop what holds the memory (ps aux --sort -rss | head), or raise the container's memory limit.",
+FIX = commented(
+    sentence(
+        "check.ram-free.stop-what-holds",
+        "Stop what holds the memory (ps aux --sort -rss | head), or raise the container's memory limit.",
+    )
 )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, fail, missing, no_gpus, passed, skip
 from wellfed.checks.places import cards
+from wellfed.comments import commented
 from wellfed.hardware.machine import Machine
 from wellfed.message import message, sentence
 from wellfed.nouns.estimate import Estimate
@@ -14,9 +15,11 @@ from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import GIB, MIB, format_bytes
 
 NEEDED_PER_GPU = 256 * MIB  # NCCL's rings and an engine's message queues; Docker gives 64 MiB in all
-FIX = sentence(
-    "check.shared-memory.containers-ipc-host",
-    "# Containers: --ipc=host or --shm-size=16g; Kubernetes: an emptyDir with medium: Memory on /dev/shm.",
+FIX = commented(
+    sentence(
+        "check.shared-memory.containers-ipc-host",
+        "Containers: --ipc=host or --shm-size=16g; Kubernetes: an emptyDir with medium: Memory on /dev/shm.",
+    )
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
+from wellfed.comments import commented
 from wellfed.hardware.machine import Machine
 from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Verdict
@@ -13,7 +14,7 @@ from wellfed.units import GIB, format_bytes
 
 FIX = (
     "sysctl -w vm.swappiness=10",
-    sentence("check.swap.free-memory-first", "# Free memory first, then: swapoff -a && swapon -a"),
+    commented(sentence("check.swap.free-memory-first", "Free memory first, then: swapoff -a && swapon -a")),
 )
 
 

@@ -9,6 +9,7 @@ from wellfed.checks.base import Check, fail, no_gpus, passed, skip, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
+from wellfed.comments import commented
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.message import sentence
 from wellfed.nouns.estimate import Estimate
@@ -17,7 +18,7 @@ from wellfed.units import GIB, format_bytes
 
 SHARE = 0.05
 SEE = "nvidia-smi --query-compute-apps=pid,process_name,used_memory --format=csv"
-FREE = sentence("check.vram-free.stop-what-holds", "# Stop what holds the memory, or plan with what is left.")
+FREE = commented(sentence("check.vram-free.stop-what-holds", "Stop what holds the memory, or plan with what is left."))
 
 
 def tolerated_bytes(gpu: Gpu) -> float:

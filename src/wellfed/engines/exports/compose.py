@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from wellfed.comments import commented, lines_of
 from wellfed.engines.exports.images import (
     dns_label,
     environment_of,
     image_of,
     in_container,
     locks_memory,
-    one_line,
     shares_memory,
 )
 from wellfed.engines.exports.keys import FILE, LINE, key_words
 from wellfed.engines.spec import KEY_FILE, LaunchSpec, MemoryPolicy, ranges
 from wellfed.errors import Unsupported
+from wellfed.message import sentence
 
 _SECRETS = "/run/secrets"
 # Device files by vendor; {gpu} is a card's number. vllm-ascend, GPUStack and the vendors' own installation pages.
@@ -68,8 +69,8 @@ def compose(spec: LaunchSpec, name: str) -> str:
     if spec.key_in_file:
         service["secrets"] = [{"source": "key", "target": f"{_SECRETS}/{FILE}"}]
         document["secrets"] = {"key": {"file": f"${{{KEY_FILE}:?set {KEY_FILE} to a file with the line {LINE}}}"}}
-    comments = "".join(f"# {one_line(note)}\n" for note in (*spec.notes, *_notes(spec)))
-    return comments + json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    comments = [commented(note) for note in (*spec.notes, *_notes(spec))]
+    return lines_of([*comments, json.dumps(document, indent=2, ensure_ascii=False)])
 
 
 def _healthcheck(spec: LaunchSpec) -> dict[str, Any]:
@@ -102,7 +103,8 @@ def _notes(spec: LaunchSpec) -> tuple[str, ...]:
     """What a compose file cannot say."""
     if spec.binding.policy is MemoryPolicy.DEFAULT:
         return ()
-    return ("compose has no memory policy: pages follow the CPUs of the cpuset by first touch",)
+    text = "compose has no memory policy: pages follow the CPUs of the cpuset by first touch"
+    return (sentence("export.compose.policy", text),)
 
 
 def _escaped(word: str) -> str:

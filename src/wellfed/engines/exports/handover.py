@@ -10,10 +10,11 @@ import json
 import shlex
 from pathlib import PurePosixPath
 
-from wellfed.engines.exports.images import dns_label, one_line
+from wellfed.comments import commented, lines_of, one_line
+from wellfed.engines.exports.images import dns_label
 from wellfed.engines.spec import LaunchSpec
 from wellfed.errors import Unsupported
-from wellfed.message import message
+from wellfed.message import message, sentence
 from wellfed.nouns.layout import Engine
 
 
@@ -35,7 +36,8 @@ def _ensure_gguf(spec: LaunchSpec, form: str) -> None:
 def _key_notes(spec: LaunchSpec, server: str) -> list[str]:
     """A word where the launch asks for a key and the server knows none."""
     names = ", ".join(sorted(spec.secrets))
-    return [f"# {server} asks for no key ({names} has no effect): keep it on loopback"] if names else []
+    template = "{server} asks for no key ({names} has no effect): keep it on loopback"
+    return [commented(sentence("export.no-key", template, server=server, names=names))] if names else []
 
 
 def ollama(spec: LaunchSpec, name: str) -> str:
@@ -51,7 +53,11 @@ def ollama(spec: LaunchSpec, name: str) -> str:
     host = f"OLLAMA_HOST={spec.endpoint.host}:{spec.endpoint.port}"
     lines = [
         f"# {one_line(name)}: ollama create {label} -f Modelfile && ollama run {label}",
-        f"# the server's environment: {' '.join([*settings, host])}",
+        commented(
+            sentence(
+                "export.ollama.server", "the server's environment: {settings}", settings=" ".join([*settings, host])
+            )
+        ),
         f"FROM {one_line(_flag(spec, '--model') or '')}",
         f"PARAMETER num_ctx {context}",
     ]
@@ -61,8 +67,9 @@ def ollama(spec: LaunchSpec, name: str) -> str:
             lines.append(f"PARAMETER {parameter} {value}")
     lines[2:2] = _key_notes(spec, "Ollama")
     if any(word in spec.argv for word in ("--cpu-moe", "--n-cpu-moe", "--override-tensor")):
-        lines.insert(1, "# Ollama keeps whole layers on the CPU, not experts alone: this plan is slower there")
-    return "\n".join(lines) + "\n"
+        text = "Ollama keeps whole layers on the CPU, not experts alone: this plan is slower there"
+        lines.insert(1, commented(sentence("export.ollama.experts", text)))
+    return lines_of(lines)
 
 
 def lmstudio(spec: LaunchSpec, name: str) -> str:
@@ -73,12 +80,15 @@ def lmstudio(spec: LaunchSpec, name: str) -> str:
     layers = _flag(spec, "--n-gpu-layers")
     gpu = {"0": "off", "999": "max"}.get(layers or "", "auto")
     stem = PurePosixPath(file).stem
-    notes = "".join(f"{note}\n" for note in _key_notes(spec, "LM Studio"))
-    return (
-        f"#!/bin/sh\n{notes}set -eu\n"
-        f"lms import --yes {shlex.quote(file)}\n"
-        f"lms load {shlex.quote(stem)} --identifier {dns_label(name)} --context-length {context} --gpu {gpu}\n"
-        f"lms server start --port {spec.endpoint.port}\n"
+    return lines_of(
+        [
+            "#!/bin/sh",
+            *_key_notes(spec, "LM Studio"),
+            "set -eu",
+            f"lms import --yes {shlex.quote(file)}",
+            f"lms load {shlex.quote(stem)} --identifier {dns_label(name)} --context-length {context} --gpu {gpu}",
+            f"lms server start --port {spec.endpoint.port}",
+        ]
     )
 
 

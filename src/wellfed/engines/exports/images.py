@@ -67,11 +67,6 @@ def locks_memory(spec: LaunchSpec) -> bool:
     return "--mlock" in spec.argv or spec.nodes > 1
 
 
-def one_line(text: str) -> str:
-    """A name or a note as a comment."""
-    return " ".join(text.split())
-
-
 def parts(file: str) -> tuple[str, ...]:
     """All files of a GGUF that is split (-00001-of-00003.gguf), in order; else the file itself."""
     found = _PART.search(file)

@@ -7,16 +7,27 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
+from wellfed.comments import commented, lines_of
 from wellfed.engines.exports.images import dns_label, environment_of, image_of, in_container
 from wellfed.engines.exports.keys import FILE, FOLDER, LINE, asking_for_a_key, key_words
 from wellfed.engines.exports.leader_worker import LEADER, leader_command, worker_command
 from wellfed.engines.spec import LaunchSpec
+from wellfed.message import sentence
 from wellfed.units import MIB
 
 _NOTES = (
-    "Whole CPUs and NUMA alignment need the kubelet's static CPU manager and topology manager:",
-    "  cpuManagerPolicy: static, topologyManagerPolicy: single-numa-node (restricted when ranks span sockets),",
-    "  memoryManagerPolicy: Static. Requests equal limits, so that the pod is Guaranteed.",
+    sentence(
+        "export.kubernetes.kubelet",
+        "Whole CPUs and NUMA alignment need the kubelet's static CPU manager and topology manager:",
+    ),
+    sentence(
+        "export.kubernetes.policies",
+        "  cpuManagerPolicy: static, topologyManagerPolicy: single-numa-node (restricted when ranks span sockets),",
+    ),
+    sentence(
+        "export.kubernetes.guaranteed",
+        "  memoryManagerPolicy: Static. Requests equal limits, so that the pod is Guaranteed.",
+    ),
 )
 # The restricted pod security standard, but for hostPath. The engine is nobody in particular, with a home of its own.
 _REFERENCE = re.compile(r"\$(?=\$|\([A-Za-z_][\w.-]*\))")  # a dollar that Kubernetes would take for itself
@@ -41,7 +52,11 @@ _GPU = {  # the vendors' device plugins
     "iluvatar": "iluvatar.com/gpu",
     "enflame": "enflame.com/gcu",
 }
-_SEVERAL = ("Several nodes need the LeaderWorkerSet controller: https://lws.sigs.k8s.io",)
+_SEVERAL = sentence(
+    "export.kubernetes.several",
+    "Several nodes need the LeaderWorkerSet controller: {url}",
+    url="https://lws.sigs.k8s.io",
+)
 
 
 def kubernetes(spec: LaunchSpec, name: str) -> str:
@@ -59,26 +74,31 @@ def kubernetes(spec: LaunchSpec, name: str) -> str:
             "ports": [{"port": spec.endpoint.port, "targetPort": spec.endpoint.port}],
         },
     }
-    said = (*_NOTES, *(_SEVERAL if several else ()), *_key_notes(spec, label), *spec.notes)
-    notes = "".join(f"# {note.replace(chr(10), ' ')}\n" for note in (*said, *_memory_notes(spec)))
-    return (
-        notes
-        + "\n---\n".join(json.dumps(document, indent=2, ensure_ascii=False) for document in (workload, service))
-        + "\n"
-    )
+    documents = "\n---\n".join(json.dumps(each, indent=2, ensure_ascii=False) for each in (workload, service))
+    return lines_of([*map(commented, notes(spec, name)), documents])
+
+
+def notes(spec: LaunchSpec, name: str) -> tuple[str, ...]:
+    """What is to be known beside the documents."""
+    spec = asking_for_a_key(spec)
+    label = {"app": dns_label(name)}
+    several = (_SEVERAL,) if spec.nodes > 1 else ()
+    return (*_NOTES, *several, *_key_notes(spec, label), *spec.notes, *_memory_notes(spec))
 
 
 def _key_notes(spec: LaunchSpec, label: dict[str, str]) -> tuple[str, ...]:
     if not spec.secrets:
         return ()
     held = f"{FILE}={FILE} (the line {LINE})" if spec.key_in_file else f"{''.join(sorted(spec.secrets))}=FILE"
-    return (f"The API key: kubectl create secret generic {label['app']}-key --from-file={held}",)
+    command = f"kubectl create secret generic {label['app']}-key --from-file={held}"
+    return (sentence("export.kubernetes.key", "The API key: {command}", command=command),)
 
 
 def _memory_notes(spec: LaunchSpec) -> tuple[str, ...]:
     if spec.memory_bytes is not None:
         return ()
-    return ("Memory requests and limits are missing: the plan does not tell this engine's RAM. Add them.",)
+    text = "Memory requests and limits are missing: the plan does not tell this engine's RAM. Add them."
+    return (sentence("export.kubernetes.memory", text),)
 
 
 def _deployment(spec: LaunchSpec, label: dict[str, str]) -> dict[str, Any]:

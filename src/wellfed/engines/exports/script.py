@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import shlex
 
+from wellfed.comments import commented, lines_of, one_line
 from wellfed.engines.exports.groups import Group, spanning
-from wellfed.engines.exports.images import one_line
 from wellfed.engines.exports.keys import LINE
 from wellfed.engines.spec import KEY_FILE, LaunchSpec
+from wellfed.message import joined, sentence
 
 _GROUP = Group("$HEAD", "$NODES", "$RANK")
+_ROOT = sentence("export.script.root", "needs root")
 
 
 def script(spec: LaunchSpec, name: str) -> str:
     """A POSIX shell script that starts the engine in the foreground; on each of several machines with its RANK."""
     several = spec.nodes > 1
-    lines = ["#!/bin/sh", f"# {one_line(name)}: written by wellfed", "set -eu"]
+    head = sentence("export.script.head", "{name}: written by wellfed", name=one_line(name))
+    lines = ["#!/bin/sh", commented(head), "set -eu"]
     lines += [*preparation(spec), *(_on_each(spec) if several else [f"exec {wrapped(spec)}"])]
-    return "\n".join(lines) + "\n"
+    return lines_of(lines)
 
 
 def _on_each(spec: LaunchSpec) -> list[str]:
@@ -38,10 +41,10 @@ def _on_each(spec: LaunchSpec) -> list[str]:
 
 def preparation(spec: LaunchSpec, environment: dict[str, str] | None = None) -> list[str]:
     """Notes, huge pages, secrets that must be set, environment."""
-    lines = [f"# {one_line(note)}" for note in spec.notes]
+    lines: list[str] = [commented(note) for note in spec.notes]
     for node, pages in sorted(spec.huge_pages.items()):
         path = f"/sys/devices/system/node/node{node}/hugepages/hugepages-2048kB/nr_hugepages"
-        lines.append(f"echo {pages} > {path}  # needs root")
+        lines.append(joined("", (f"echo {pages} > {path}", commented(_ROOT, "  # "))))
     for secret in spec.secret_names:
         what = f"a file, name.yaml, with the line {LINE}" if secret == KEY_FILE else "the API key"
         lines.append(f': "${{{secret}:?set {secret} to {what}}}"')

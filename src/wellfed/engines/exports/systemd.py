@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from wellfed.engines.exports.images import dns_label, locks_memory, one_line
+from wellfed.comments import commented, lines_of, one_line
+from wellfed.engines.exports.images import dns_label, locks_memory
 from wellfed.engines.exports.keys import FILE, LINE
 from wellfed.engines.spec import LaunchSpec, MemoryPolicy, ranges
 from wellfed.errors import Unsupported
+from wellfed.message import Sentence, sentence
 
 _TAKEN = (
     "ProtectKernelTunables", "ProtectKernelModules", "ProtectKernelLogs", "ProtectControlGroups", "ProtectClock",
@@ -43,20 +45,26 @@ def systemd(spec: LaunchSpec, name: str) -> str:
     service += ["LimitMEMLOCK=infinity"] if locks_memory(spec) else []
     service += sandbox(spec, label)
     service += ["Restart=on-failure", "RestartSec=5", "KillMode=mixed", "TimeoutStopSec=30"]
-    comments = [f"# {one_line(note)}" for note in (*spec.notes, *_notes(spec, label))]
-    return "\n".join([*comments, *unit, *service, "", "[Install]", "WantedBy=multi-user.target"]) + "\n"
+    comments = [commented(note) for note in (*spec.notes, *_notes(spec, label))]
+    return lines_of([*comments, *unit, *service, "", "[Install]", "WantedBy=multi-user.target"])
 
 
 def _key_path(spec: LaunchSpec, label: str) -> str:
     return f"/etc/wellfed/{label}.{'yaml' if spec.key_in_file else 'env'}"
 
 
-def _notes(spec: LaunchSpec, label: str) -> list[str]:
-    notes = ["It runs as a user of its own (DynamicUser), who must be able to read the model and the program;"]
-    notes += ["  where only you can: User=YOU in place of DynamicUser=yes."]
+def _notes(spec: LaunchSpec, label: str) -> list[Sentence]:
+    notes = [
+        sentence(
+            "export.systemd.user",
+            "It runs as a user of its own (DynamicUser), who must be able to read the model and the program;",
+        ),
+        sentence("export.systemd.yours", "  where only you can: User=YOU in place of DynamicUser=yes."),
+    ]
     if spec.secrets:
         lines = LINE if spec.key_in_file else ", ".join(f"{name}=KEY" for name in sorted(spec.secrets))
-        notes.append(f"{_key_path(spec, label)} (mode 600) must hold: {lines}")
+        template = "{path} (mode 600) must hold: {lines}"
+        notes.append(sentence("export.systemd.key", template, path=_key_path(spec, label), lines=lines))
     return notes
 
 

@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from wellfed.comments import commented, lines_of
 from wellfed.engines.exports.kubernetes import kubernetes
+from wellfed.engines.exports.kubernetes import notes as notes_of
 from wellfed.fleet.handover.replica_set import ReplicaSet
 from wellfed.units import GIB
 
@@ -54,7 +56,7 @@ def _documents(sets: Sequence[ReplicaSet]) -> tuple[list[str], list[dict[str, An
     for each in sets:
         text = kubernetes(each.spec, each.name)
         lines = text.splitlines()
-        notes += [line[2:] for line in lines if line.startswith("# ") and line[2:] not in notes]
+        notes += [note for note in notes_of(each.spec, each.name) if note not in notes]
         body = "\n".join(line for line in lines if not line.startswith("#"))
         for document in map(json.loads, body.split("\n---\n")):
             if "replicas" in document["spec"]:
@@ -65,8 +67,8 @@ def _documents(sets: Sequence[ReplicaSet]) -> tuple[list[str], list[dict[str, An
 
 
 def _written(notes: Sequence[str], documents: Sequence[dict[str, Any]]) -> str:
-    head = "".join(f"# {note}\n" for note in notes)
-    return head + "\n---\n".join(json.dumps(document, indent=2, ensure_ascii=False) for document in documents) + "\n"
+    written = "\n---\n".join(json.dumps(each, indent=2, ensure_ascii=False) for each in documents)
+    return lines_of([*map(commented, notes), written])
 
 
 def _pods(document: dict[str, Any]) -> list[dict[str, Any]]:
