@@ -11,7 +11,7 @@ from wellfed.catalog.hardware import cpu, cpus, gpu
 from wellfed.catalog.models import model
 from wellfed.frozen import dataclass
 from wellfed.hardware.pcie import PcieLink
-from wellfed.message import joined, sentence
+from wellfed.message import Sentence, joined, listed, sentence
 from wellfed.models.quantisation_names import quantisation
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.plan import Plan, Request
@@ -119,13 +119,15 @@ def _pcie(name: str, claimed: int) -> Held:
 
 def _card_generation(names: Sequence[str], claimed: int) -> Held:
     parts = [gpu(name) for name in names]
-    text = joined(", ", (f"{part.name}: PCIe {part.pcie_generation}.0" for part in parts))
+    text = joined(", ", (joined(": ", (part.name, f"PCIe {part.pcie_generation}.0")) for part in parts))
     return _is(all((part.pcie_generation or 0) >= claimed for part in parts), text)
 
 
 def _cores(name: str, cores: int, threads: int) -> Held:
     part = cpu(name)
-    return _is((part.cores, part.threads) == (cores, threads), f"{part.name}: {part.cores}C/{part.threads}T")
+    return _is(
+        (part.cores, part.threads) == (cores, threads), joined(": ", (part.name, f"{part.cores}C/{part.threads}T"))
+    )
 
 
 def _memory(name: str, kind: str, channels: int) -> Held:
@@ -247,14 +249,15 @@ def _nvlink_rate(name: str, claimed_gb_s: float) -> Held:
 def _same_bandwidth(first: str, second: str) -> Held:
     a, b = gpu(first), gpu(second)
     rates = [part.memory_bandwidth_bytes_per_s / GB for part in (a, b)]
-    text = f"{a.name}: {rates[0]:.0f} GB/s; {b.name}: {rates[1]:.0f} GB/s"
+    both = ((part.name, f"{rate:.0f} GB/s") for part, rate in zip((a, b), rates, strict=True))
+    text = joined("; ", (joined(": ", pair) for pair in both))
     return _is(abs(rates[0] / rates[1] - 1) < 0.05, text)
 
 
 def _has_bandwidth(name: str, claimed_gb_s: float) -> Held:
     part = gpu(name)
     rate = part.memory_bandwidth_bytes_per_s / GB
-    return _is(rate >= claimed_gb_s * 0.95, f"{part.name}: {rate:.0f} GB/s")
+    return _is(rate >= claimed_gb_s * 0.95, joined(": ", (part.name, f"{rate:.0f} GB/s")))
 
 
 def _pooled() -> Held:
@@ -319,14 +322,16 @@ def _feeds(name: str, where: str, weights: str, host: str) -> Held:
     return _is(loss <= WORTH, text)
 
 
+def _and(counts: list[int]) -> Sentence:
+    return sentence("claims.and", "{most} and {last}", most=listed(counts[:-1]), last=counts[-1])
+
+
 def _own_gpus() -> Held:
     found = machine("build:large-70b")
     counts = [sum(1 for g in found.gpus if g.socket == socket.index) for socket in found.sockets]
     return _is(
         min(counts) >= 2,
-        sentence(
-            "claims.four-gpus-over", "four GPUs over two sockets: {counts}", counts=" and ".join(map(str, counts))
-        ),
+        sentence("claims.four-gpus-over", "four GPUs over two sockets: {counts}", counts=_and(counts)),
     )
 
 

@@ -17,7 +17,7 @@ from wellfed.planner.kinds import Kind, describe, kind_of
 from wellfed.planner.search import Search
 from wellfed.planner.sweep import Point, over_context, over_users
 from wellfed.serve.page import charts
-from wellfed.serve.page.labels import label
+from wellfed.serve.page.labels import colon, label
 from wellfed.units import format_bytes, format_rate, format_seconds
 
 _TERM_COLOURS: Mapping[str, int] = {
@@ -115,7 +115,7 @@ def _figure(name: str, value: Quantity, unit: str, wanted: float | None, less: b
         return format_seconds(number) if unit == "s" else format_rate(number)
 
     most = max(value.high, wanted or 0.0) * 1.12
-    text = f"{name}: {shown(value.value)}, {label('interval', low=shown(value.low), high=shown(value.high))}"
+    text = f"{name}{colon()}{shown(value.value)}, {label('interval', low=shown(value.low), high=shown(value.high))}"
     missed = wanted is not None and (value.value > wanted if less else value.value < wanted)
     goal = None if wanted is None else f"{shown(wanted)}{'' if unit == 's' else ' ' + unit}"
     picture = charts.interval(value, most, text, wanted)
@@ -145,7 +145,7 @@ def _memory_bar(device: DeviceMemory, names: list[str]) -> Bar:
     head = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
     note = label("memory-of", needed=Amount(device.needed_bytes, "B"), available=Amount(available, "B"))
     free = None if device.spare_bytes is None or device.spare_bytes < 0 else format_bytes(device.spare_bytes)
-    picture = charts.stacked(parts, whole, f"{head}: {note}", available)
+    picture = charts.stacked(parts, whole, f"{head}{colon()}{note}", available)
     return Bar(head, note, picture, parts, free)
 
 
@@ -174,9 +174,12 @@ def _time_bar(head: str, terms: tuple[Term, ...]) -> Bar:
     ]  # fmt: skip
     rest = sum(term.seconds for term in shown[8:])
     if rest > 0:
-        parts.append(charts.Part(label("all"), rest, format_seconds(rest), 8))
+        parts.append(charts.Part(label("rest"), rest, format_seconds(rest), 8))
     return Bar(
-        head, format_seconds(whole), charts.stacked(parts, whole, f"{head}: {format_seconds(whole)}"), tuple(parts)
+        head,
+        format_seconds(whole),
+        charts.stacked(parts, whole, f"{head}{colon()}{format_seconds(whole)}"),
+        tuple(parts),
     )
 
 
@@ -212,9 +215,9 @@ def _curves(head: str, points: tuple[Point, ...], rate: float | None, first: flo
     pictures = (
         (
             label("rate-each"),
-            charts.lines(xs, each, f"{head}: {label('rate-each')}", "tok/s", rate, label("target"), mark),
+            charts.lines(xs, each, f"{head}{colon()}{label('rate-each')}", "tok/s", rate, label("target"), mark),
         ),
-        (label("first"), charts.lines(xs, wait, f"{head}: {label('first')}", "s", first, label("target"), mark)),
+        (label("first"), charts.lines(xs, wait, f"{head}{colon()}{label('first')}", "s", first, label("target"), mark)),
     )
     return Curves(head, pictures, points)
 
@@ -228,7 +231,7 @@ def _row(search: Search, plan: Plan, rank: int) -> Row:
     tightest, estimate = plan.estimate.memory.tightest, plan.estimate
     spare = tightest.spare_bytes if tightest is not None else None
     return Row(
-        rank, plan.layout.engine.value, plan.layout.quantisation.upper(), describe(plan.layout), kind_of(plan.layout),
+        rank, plan.layout.engine.value, plan.layout.quantisation.upper(), words(describe(plan.layout)), kind_of(plan.layout),
         "?" if spare is None else format_bytes(spare), spare or 0.0, estimate.ttft_s, estimate.decode_tok_s,
         estimate.total_tok_s, limit_words(estimate.limited_by), search.quantisation(plan.layout.quantisation).bits,
     )  # fmt: skip
@@ -256,7 +259,7 @@ def scatter(table: list[Row]) -> Markup | None:
     dots = [
         charts.Dot(
             row.bits, row.each.value,
-            f"{row.engine} {row.weights}, {row.layout}: {format_rate(row.each.value)} tok/s", KINDS.index(row.kind),
+            f"{row.engine} {row.weights}, {row.layout}{colon()}{format_rate(row.each.value)} tok/s", KINDS.index(row.kind),
             not any(_beats(other, row) for other in table), row.rank == 1, f"{row.engine} {row.weights}",
         )
         for row in table

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 
 from wellfed.frozen import dataclass
 from wellfed.nouns.estimate import Quantity
+from wellfed.serve.page.labels import colon
 from wellfed.units import format_rate, format_seconds
 
 WIDTH, HEIGHT = 420, 230
@@ -34,7 +35,7 @@ def stacked(parts: Sequence[Part], whole: float, label: str, limit: float | None
     pieces, x = [], 0.0
     for part in parts:
         width = 1000 * part.value / whole
-        text = escape(f"{part.name}: {part.shown}")
+        text = escape(f"{part.name}{colon()}{part.shown}")
         pieces.append(f'<rect class="c{part.colour}" x="{x:.2f}" y="0" width="{max(width - 1.5, 0.5):.2f}" height="30"><title>{text}</title></rect>')  # fmt: skip
         x += width
     if limit is not None and limit < whole:

@@ -15,11 +15,18 @@ def label(key: str, **params: Parameter) -> str:
     return words(replace(_labels()[key], arguments=tuple(params.items())))
 
 
+def colon() -> str:
+    """Between a name and its value."""
+    return words(message("joined.colon", ": "))
+
+
 @cache
 def _labels() -> Mapping[str, Message]:
     found = (
         # every page
         message("page.tagline", "Is your GPU well fed?"),
+        message("page.stop", ". "),
+        message("page.rest", "the rest"),
         message("page.ask", "Ask"),
         message("page.fit", "What fits"),
         message("page.compare", "Compare"),

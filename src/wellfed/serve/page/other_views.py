@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from wellfed.message import Amount, Message, listed, message
-from wellfed.messages.terms import value_words
+from wellfed.messages.terms import term_words, value_words
 from wellfed.messages.words import words
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.nouns.workload import PRESETS
@@ -54,8 +54,8 @@ def _compared(query: Given, machines: list[str]) -> list[dict[str, Any]]:
         plan = row.plan
         rows.append({
             "asked": row.asked, "line": words(machine_line(row.machine)), "plan": plan, "why": row.why, "watts": row.power.total_w,
-            "joule": row.tokens_per_joule, "weakest": row.weakest,
-            "layout": describe(plan.layout) if plan else "",
+            "joule": row.tokens_per_joule, "weakest": row.weakest, "weakest_part": term_words(row.weakest.part) if row.weakest else "",
+            "layout": words(describe(plan.layout)) if plan else "",
             "each": charts.interval(plan.estimate.decode_tok_s, most, label("speed")) if plan else None,
             "total": charts.interval(plan.estimate.total_tok_s, all_most, label("total")) if plan else None,
             "link": urlencode([("model", first(query, "model") or ""), ("on", row.asked)]),
