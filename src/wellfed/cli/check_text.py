@@ -209,7 +209,7 @@ def _row(word: str, style: str, text: str) -> Table:
     """A verdict and its text, which keeps to its column when it is long."""
     row = Table.grid(padding=(0, 1))
     row.add_column(width=max(4, cell_len(word)), justify="right", style=style)
-    row.add_column()
+    row.add_column(overflow="fold")
     row.add_row(word, text)
     return row
 

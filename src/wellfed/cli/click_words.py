@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import importlib
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -12,6 +11,7 @@ from typing import Any
 
 import click
 
+from wellfed.cli.line_breaks import is_wide, pieces
 from wellfed.message import Message, Sentence, message, sentence
 from wellfed.messages.language import language
 from wellfed.messages.words import template_of, words
@@ -196,24 +196,7 @@ def _saying(error: click.ClickException, text: str) -> click.ClickException:
 
 def columns(text: str) -> int:
     """Places that a text takes on a terminal: two for a wide character, none for colours."""
-    return sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in click.unstyle(text))
-
-
-_CLOSING = "，。；：、！？）】」』”’》…"
-
-
-def _pieces(text: str) -> Iterator[str]:
-    """Where a line may break: behind blanks, and between wide characters, but not before a closing mark."""
-    piece = ""
-    for sign in text:
-        wide = unicodedata.east_asian_width(sign) in "WF"
-        before_wide = bool(piece) and unicodedata.east_asian_width(piece[-1]) in "WF"
-        if piece and ((piece[-1] == " " and sign != " ") or ((wide or before_wide) and sign not in _CLOSING + " ")):
-            yield piece
-            piece = ""
-        piece += sign
-    if piece:
-        yield piece
+    return sum(2 if is_wide(sign) else 1 for sign in click.unstyle(text))
 
 
 def wrap(
@@ -224,7 +207,7 @@ def wrap(
         paragraphs = (" ".join(each.split()) for each in text.split("\n\n"))
         return "\n\n".join(wrap(each, width, initial_indent, subsequent_indent) for each in paragraphs)
     lines, line = [], initial_indent
-    for piece in _pieces(" ".join(text.split())):
+    for piece in pieces(" ".join(text.split())):
         if columns((line + piece).rstrip()) > width and line.strip():
             lines.append(line.rstrip())
             line = subsequent_indent

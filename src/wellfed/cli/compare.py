@@ -82,7 +82,9 @@ def _print(found: list[Compared]) -> None:
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     power, weakest = tell("head.power", "power"), tell("compare.weakest-part", "weakest part")
     for name in ("", tell("head.plan", "plan"), "TTFT", "tok/s", "", power, "tok/J", weakest):
-        table.add_column(name, justify="right" if name in ("TTFT", "tok/s", power, "tok/J") else "left")
+        table.add_column(
+            name, justify="right" if name in ("TTFT", "tok/s", power, "tok/J") else "left", overflow="fold"
+        )
     for letter, one in zip(_LETTERS, found, strict=False):
         watts = "?" if one.power.total_w is None else f"{one.power.total_w:.0f} W"
         if one.plan is None:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from wellfed.message import Message
+from wellfed.messages.language import language
 from wellfed.messages.words import phrase, words
 
 if TYPE_CHECKING:
@@ -52,6 +53,11 @@ def _safe(**options: Any) -> Console:
     from rich.text import Text
 
     from wellfed.printable import printable_lines
+
+    if language() != "en":
+        from wellfed.cli.line_breaks import install
+
+        install()
 
     class Safe(Console):
         def render_str(self, text: str, **how: Any) -> Text:

@@ -206,7 +206,7 @@ def _slow(replica: Replica) -> Message:
 
 def _drift(drift: Drift, now: float) -> Message:
     said: dict[str, Parameter] = {
-        "name": drift.name,
+        "name": term(drift.name),
         "before": drift.before,
         "after": drift.after,
         "count": drift.replicas,

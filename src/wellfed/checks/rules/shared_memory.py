@@ -66,7 +66,7 @@ def repair(machine: Machine) -> Machine:
 CHECK = Check(
     id="shared-memory",
     code="SYS-03",
-    title="/dev/shm has room for several ranks",
+    title=sentence("check.shared-memory.title", "/dev/shm has room for several ranks"),
     severity=Verdict.FAIL,
     reads=sentence("check.shared-memory.reads", "the size of /dev/shm"),
     why=sentence(
