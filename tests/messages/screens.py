@@ -208,6 +208,7 @@ def shown(arguments: list[str], width: int) -> str:
         file = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, 1)
         os.dup2(file, 2)
+        sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))  # noqa: SIM115
         os.environ |= {"COLUMNS": str(width), "NO_COLOR": "1"}
         sys.argv = ["wellfed", *arguments]
         code = 0

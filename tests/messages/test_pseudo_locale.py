@@ -179,6 +179,67 @@ _DATA = {
 }
 
 
+# Screens beyond those: what is read of dumps and traces, of a fleet, refusals, files for programs.
+_MORE = (
+    "check-",
+    "topology-built",
+    "watch-",
+    "error-",
+    "fleet-check",
+    "fleet-history",
+    "catalog-cpus",
+    "resolve",
+    "export-",
+)
+_NAMES = {  # of checks, rules, programs and their words
+    *("numa", "thp", "acs", "stopped", "paging", "queueing", "exec", "python", "lspci", "sudo", "dmidecode", "topo"),
+    *(
+        "static",
+        "studio",
+        "test",
+        "wait",
+        "kill",
+        "aux",
+        "ngram",
+        "echo",
+        "root",
+        "performance",
+        "powersave",
+        "desktop",
+        "ollama",
+        "none",
+        "kubectl",
+        "dump",
+    ),
+}
+# a command that is asked for, a shell's own words, what another program or library says
+_OTHERS = re.compile(
+    r"öütpüt öf|Öñ thàt|^\s{5,7}[\w-]+[,~]|^\[ |^for |^set |^#!|^[A-Z#]\w+=|PARAMETER|^#SBATCH|^if |^fi|^exec|^export |^ray |^lms |"
+    r"^trap|^until|^vllm|^  exec|^  -|^\s*[\"{}\[\]]|^models:|No such file|Expecting value|llama-swap|refused"
+)
+
+
+def _screens() -> list[tuple[str, list[str]]]:
+    sys.path.insert(0, str(Path(__file__).parent))
+    import screens
+
+    return [(name, words) for name, words in screens.screens() if name.startswith(_MORE) and name != "check-list"]
+
+
+@pytest.mark.usefixtures("speaking")
+def test_what_is_read_and_refused_is_all_in_words(vocabulary: set[str]) -> None:
+    """In processes of their own, as a terminal has them."""
+    found = {}
+    for name, arguments in _screens():
+        import screens
+
+        lines = screens.shown(arguments, 200).splitlines()
+        text = "\n".join(line for line in lines if not _QUOTED.search(line) and not _OTHERS.search(line))
+        if left := _plain_words(text, vocabulary) - _NAMES - set(arguments):
+            found[name] = sorted(left)
+    assert found == {}
+
+
 # commands to type, and sources, which are quoted as their publishers have them
 _QUOTED = re.compile(r"^\s*(wellfed |llama-server |numactl |\$ )|\(\d{4}-\d\d-\d\d\)$|: (NVIDIA|Intel|AMD) ")
 
