@@ -35,7 +35,8 @@ def command(kind: str, search: str | None, as_json: bool, most: int, hub: str) -
             raise click.UsageError(sentence("cli.catalog.update-takes-search", "update takes no SEARCH"))
         _update(most, hub, as_json)
         return
-    rows = [row for row in _ROWS[kind]() if search is None or search.lower() in " ".join(map(str, row[1:])).lower()]
+    wanted = None if search is None else _in_latin(kind, search).lower()
+    rows = [row for row in _ROWS[kind]() if wanted is None or wanted in " ".join(map(str, row[1:])).lower()]
     from rich.cells import cell_len, set_cell_size
 
     if as_json:
@@ -52,6 +53,19 @@ def command(kind: str, search: str | None, as_json: bool, most: int, hub: str) -
         raise click.ClickException(
             sentence("cli.catalog.no-match", "no {kind} match {search!r}", kind=kind, search=search)
         )
+
+
+def _in_latin(kind: str, search: str) -> str:
+    """A search in Chinese as the catalogue spells it: 昇腾 is ascend, 通义千问 is qwen."""
+    if search.isascii():
+        return search
+    if kind == "models":
+        from wellfed.catalog.chinese_names import in_latin
+
+        return in_latin(search)
+    from wellfed.written.spelling import plain_line
+
+    return " ".join(plain_line(search).split())
 
 
 def _update(most: int, hub: str, as_json: bool) -> None:

@@ -8,8 +8,11 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wellfed.messages.words import tell, words
+from wellfed.message import as_text, joined, sentence
+from wellfed.messages.terms import term
+from wellfed.messages.words import tell
 from wellfed.nouns.finding import Verdict
+from wellfed.serve.page.labels import colon
 from wellfed.serve.page.render import html
 from wellfed.serve.worker import Answer
 
@@ -24,7 +27,7 @@ _LETTERS = {"unread": "?", "fail": "F", "warn": "W", "odd": "O", "sound": "·"}
 def fleet(given: dict[str, Any], files: list[Path]) -> Answer:
     """The page; without a folder it says how one is named."""
     grid = given["grid"]
-    return html("fleet.html", page="fleet", query=given["query"], grid=grid, **_words(grid))
+    return html("fleet.html", page="fleet", query=given["query"], grid=grid, colon=colon(), **_words(grid))
 
 
 def _words(grid: dict[str, Any] | None) -> dict[str, Any]:
@@ -96,10 +99,19 @@ def _cell(label: str, state: str, told: str) -> dict[str, str]:
 
 
 def _told(node: Node, differences: tuple[Difference, ...]) -> str:
-    complaints = [words(f.why) for f in node.findings if f.verdict in (Verdict.FAIL, Verdict.WARN)]
-    return "; ".join([*dict.fromkeys(complaints), *map(_difference, differences)][:4])
+    complaints = [
+        as_text(f.said) if f.said else f.why for f in node.findings if f.verdict in (Verdict.FAIL, Verdict.WARN)
+    ]
+    return joined("; ", [*dict.fromkeys(complaints), *map(_difference, differences)][:4])
 
 
 def _difference(difference: Difference) -> str:
     trait = difference.trait
-    return f"{trait.subject} {trait.name}: {difference.here or '-'} ({difference.usual or '-'})"
+    return sentence(
+        "fleet-page.difference",
+        "{subject} {trait}: {here} ({usual})",
+        subject=trait.subject,
+        trait=term(trait.name),
+        here=difference.here or "-",
+        usual=difference.usual or "-",
+    )
