@@ -155,7 +155,15 @@ def _again(id: str, template: str, params: dict[str, object]) -> Sentence:
 def _parameter(value: object) -> Parameter:
     if isinstance(value, (str, Message, Amount, Listing)):
         return value
+    if isinstance(value, Exception):
+        return told_by(value)
     return Number(value) if type(value) in (int, float) else str(value)  # type: ignore[arg-type]
+
+
+def told_by(error: Exception) -> str:
+    """What an error says; where that is a sentence of ours, it stays one."""
+    said = getattr(error, "said", error.args[0] if error.args else "")
+    return as_text(said) if isinstance(said, Message) else said if isinstance(said, Sentence) else str(error)
 
 
 def render(said: Message, template: str | None = None, words: Translate | None = None) -> str:

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from wellfed.errors import BadInput, UnknownName
-from wellfed.message import Amount, Listing, Message, counted, message, render
+from wellfed.message import Amount, Listing, Message, counted, message, render, sentence, told_by
+from wellfed.messages.words import words
 
 
 def spare() -> Message:
@@ -64,3 +65,11 @@ def test_errors_keep_the_message_and_read_in_english() -> None:
     assert isinstance(error.said, Message)
     assert error.kind == "bad-input"
     assert UnknownName("model", "x").kind == "unknown"
+
+
+def test_an_error_inside_a_sentence_stays_a_sentence() -> None:
+    """Ours with its parameters, a stranger's as it is."""
+    inner = BadInput(message("limit.disk", "disk"))
+    assert words(sentence("x.outer", "not this: {why}", why=inner), "zh").endswith("硬盘")
+    assert str(sentence("x.outer", "not this: {why}", why=inner)) == "not this: disk"
+    assert told_by(OSError("no such thing")) == "no such thing"

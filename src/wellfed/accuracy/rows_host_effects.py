@@ -18,7 +18,7 @@ from wellfed.catalog.models import model as named
 from wellfed.errors import WellfedError
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Origin, PeerAccess, Socket
 from wellfed.hardware.parts import CpuSpec
-from wellfed.message import sentence
+from wellfed.message import sentence, told_by
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation
@@ -113,7 +113,7 @@ def interpret(row: Row) -> tuple[Outcome, ...] | None:
     try:
         predict, request = _pair(row, effect)
     except (WellfedError, _Unsaid) as error:
-        return (Skipped(row.index, _class(effect), "ratio", str(error)),)
+        return (Skipped(row.index, _class(effect), "ratio", told_by(error)),)
     ratio = second / first
     case = Case(row.index, _class(effect), "ratio", ratio, effect, predict, request, source=source_of(row))
     return (case,)

@@ -34,7 +34,7 @@ from wellfed.accuracy.llamacpp_notes import SHORT_PROMPT, answers_rate, back_end
 from wellfed.errors import UnknownName, Unsupported
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
-from wellfed.message import sentence
+from wellfed.message import sentence, told_by
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Model
 from wellfed.models.quantisation import weights
@@ -97,7 +97,7 @@ def _outcome(row: Row, engine: Engine, metric: str, measured: float) -> Outcome:
     except UnknownName as error:
         return Skipped(row.index, "hybrid", metric, error.message, unresolved=True)
     except (NotTold, Unsupported) as error:
-        return Skipped(row.index, "hybrid", metric, str(error))
+        return Skipped(row.index, "hybrid", metric, told_by(error))
     return Case(
         row=row.index,
         cls=class_of(request, metric),
