@@ -35,6 +35,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             end(running, grace_s=0)
 
 
+def come_to(phase: str) -> dict[str, Any]:
+    """The one engine, once it is in that phase; fails where it passes it by or does not come to it in a minute."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        found = engines()
+        if found and found[0]["phase"] == phase:
+            return found[0]
+        assert not found or found[0]["phase"] in ("starting", "loading"), found
+        time.sleep(0.02)
+    raise AssertionError(f"never {phase}: {engines()}")
+
+
 def engines() -> list[dict[str, Any]]:
     """What `ps` says."""
     done = CliRunner().invoke(ps, ["--json"])
@@ -115,14 +127,12 @@ def test_forgetting_leaves_a_later_launch_alone() -> None:
 def test_the_phases_as_they_are_seen(tmp_path: Path) -> None:
     code = (
         "from sound.engine import spec\nfrom wellfed.launch.service import serve\n"
-        "serve(spec(load_s=1.0), 'm', 30, detach=True); print('up', flush=True); input()"
+        "serve(spec(load_s=4.0), 'm', 30, detach=True); print('up', flush=True); input()"
     )
     environment = {**os.environ, "PYTHONPATH": f"{os.environ.get('PYTHONPATH', '')}:{Path(__file__).parents[1]}"}
     child = subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1, env=environment)
-    seen: list[str] = []
-    while "serving" not in seen:
-        seen += [entry["phase"] for entry in engines() if entry["phase"] not in seen]
-    assert seen[-2:] == ["loading", "serving"]
+    come_to("loading")
+    come_to("serving")
     assert child.stdout is not None and child.stdout.readline() == b"up\n"
     child.communicate(b"\n")
     assert engines()[0]["phase"] == "serving"
@@ -132,18 +142,16 @@ def test_the_phases_as_they_are_seen(tmp_path: Path) -> None:
 def test_adopted_when_it_comes_up_after_its_wellfed_was_killed() -> None:
     code = (
         "from sound.engine import spec\nfrom wellfed.launch.service import serve\n"
-        "serve(spec(load_s=1.0), 'm', 30, detach=True)"
+        "serve(spec(load_s=4.0), 'm', 30, detach=True)"
     )
     environment = {**os.environ, "PYTHONPATH": f"{os.environ.get('PYTHONPATH', '')}:{Path(__file__).parents[1]}"}
     child = subprocess.Popen([sys.executable, "-c", code], env=environment)
-    while not (found := engines()) or found[0]["phase"] != "loading":
-        time.sleep(0.01)
+    come_to("loading")
     child.kill()
     child.wait()
     (entry,) = engines()
     assert entry["phase"] == "loading" and entry["alive"]
-    while engines()[0]["phase"] != "serving":
-        time.sleep(0.05)
+    come_to("serving")
     assert stopped("m").exit_code == 0
     assert not runs(entry["pid"])
 
@@ -155,8 +163,7 @@ def test_stopped_while_it_loads() -> None:
     )
     environment = {**os.environ, "PYTHONPATH": f"{os.environ.get('PYTHONPATH', '')}:{Path(__file__).parents[1]}"}
     child = subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
-    while not (found := engines()) or found[0]["phase"] != "loading":
-        time.sleep(0.01)
+    come_to("loading")
     assert stopped("m").exit_code == 0
     _, said = child.communicate(timeout=30)
     assert "was stopped while it started" in said and engines() == []
