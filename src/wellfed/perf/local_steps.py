@@ -22,7 +22,7 @@ from wellfed.perf.gpu_pass import pass_of, prompt_steps
 from wellfed.perf.gpu_rates import GpuRates, gpu_rates
 from wellfed.perf.gpu_terms import Run, decode_terms, prompt_terms
 from wellfed.perf.latent import as_run
-from wellfed.perf.memory.llamacpp import expert_layers, place, used_gpus
+from wellfed.perf.memory.llamacpp_place import expert_layers, place, used_gpus
 from wellfed.perf.ops import Step
 
 _GRAPH_BUILD = 2817  # llama.cpp replays decode from CUDA graphs from b2817 on (ggml-cuda, May 2024)

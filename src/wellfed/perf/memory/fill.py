@@ -21,7 +21,7 @@ from wellfed.perf.memory.compute import Duties, compute_bytes
 from wellfed.perf.memory.devices import context_bytes, gpu_capacity_bytes, gpu_free_bytes
 from wellfed.perf.memory.held import Held, held
 from wellfed.perf.memory.kv import cache_profile, cells, layer_bytes
-from wellfed.perf.memory.llamacpp import (
+from wellfed.perf.memory.llamacpp_place import (
     PIPELINE_COPIES,
     expert_layers,
     fetches_experts,

@@ -18,7 +18,7 @@ from wellfed.perf.memory.devices import (
 )
 from wellfed.perf.memory.held import held
 from wellfed.perf.memory.kv import option
-from wellfed.perf.memory.llamacpp import used_gpus
+from wellfed.perf.memory.llamacpp_place import used_gpus
 from wellfed.perf.memory.shards import rank_cache_bytes, rank_weights
 from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span, layer_split

@@ -5,7 +5,7 @@ from __future__ import annotations
 from wellfed.nouns.estimate import DeviceMemory, Memory
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Request
-from wellfed.perf.memory import ktransformers, llamacpp, serving, vllm_cpu
+from wellfed.perf.memory import ktransformers, llamacpp, llamacpp_place, serving, vllm_cpu
 from wellfed.perf.memory.chosen import narrowed
 from wellfed.perf.memory.identity import per_object
 from wellfed.perf.memory.kv import is_pooled
@@ -78,7 +78,7 @@ def _sequences(request: Request, most: int | None) -> int:
     if request.layout.engine is Engine.KTRANSFORMERS:  # a pool, as SGLang's, of which it is a part now
         return serving.sequences(request, most)
     if request.layout.engine in _LOCAL:
-        return llamacpp.sequences(request)
+        return llamacpp_place.sequences(request)
     if vllm_cpu.on_cpu(request.layout):
         return vllm_cpu.planned_sequences(request)
     return serving.sequences(request, most)
