@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from wellfed.launch import identity, state
+from wellfed.launch.life import Phase
 from wellfed.launch.process import answers, free_port
 from wellfed.launch.service import end
-from wellfed.launch.state import Phase
 
 _HERE = Path(__file__).parents[1]
 _LONG = os.environ.get("WELLFED_ATTACK") == "long"

@@ -16,8 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sound.engine import spec
 from wellfed.errors import WellfedError
 from wellfed.launch import identity, state
+from wellfed.launch.life import Phase
 from wellfed.launch.service import Service, end, serve
-from wellfed.launch.state import Phase
 
 _LONG = os.environ.get("WELLFED_ATTACK") == "long"
 NAMES = st.sampled_from(["a", "b"])

@@ -17,9 +17,9 @@ import pytest
 from attack.test_kills import acts, listening, settle
 from sound.engine import spec
 from wellfed.launch import identity, state
+from wellfed.launch.life import Phase, Running
 from wellfed.launch.process import free_port
 from wellfed.launch.service import end, serve
-from wellfed.launch.state import Phase, Running
 
 _HERE = Path(__file__).parents[1]
 _LONG = os.environ.get("WELLFED_ATTACK") == "long"

@@ -15,6 +15,7 @@ import pytest
 from wellfed.engines.spec import Binding, Endpoint, LaunchSpec, MemoryPolicy
 from wellfed.launch import state
 from wellfed.launch.failures import explain
+from wellfed.launch.life import Phase
 from wellfed.launch.process import EngineFailed, start, stop, wait_ready
 from wellfed.launch.proof import numa_pages, placement
 from wellfed.launch.service import end, serve
@@ -150,10 +151,10 @@ def test_state_survives_damage_and_reused_pids(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     running = state.reserve("a", url="http://x")
     stranger = subprocess.Popen(["sleep", "60"])
-    state.advance(running, state.Phase.SERVING, pid=stranger.pid, ticks=1)
+    state.advance(running, Phase.SERVING, pid=stranger.pid, ticks=1)
     (tmp_path / "wellfed" / "broken.json").write_text('{"name": "half')
     (found,) = state.listed()
-    assert found.name == "a" and found.status is state.Phase.ENDED
+    assert found.name == "a" and found.status is Phase.ENDED
     assert not found.alive  # a pid that runs, but not the process that was started then
     assert [bad.name for bad in state.records().unreadable] == ["broken"]
     assert end(found) and stranger.poll() is None

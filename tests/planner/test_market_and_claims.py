@@ -14,7 +14,8 @@ from wellfed.errors import BadInput
 from wellfed.nouns.plan import Request
 from wellfed.nouns.workload import PRESETS
 from wellfed.perf.estimate import estimate
-from wellfed.planner.claims import CLAIMS, Standing
+from wellfed.planner.claim_figures import Standing
+from wellfed.planner.claims import CLAIMS
 from wellfed.planner.goal import Objective
 from wellfed.planner.power import power
 from wellfed.planner.search import lateness

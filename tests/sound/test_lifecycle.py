@@ -20,9 +20,10 @@ from sound.engine import spec
 from wellfed.cli.ps import logs, ps, stop
 from wellfed.errors import BadInput, WellfedError
 from wellfed.launch import identity, state
+from wellfed.launch.life import Phase, Running
 from wellfed.launch.process import stop as stop_pid
 from wellfed.launch.service import end, serve
-from wellfed.launch.state import Phase, Running, Superseded
+from wellfed.launch.state import Superseded
 
 
 @pytest.fixture(autouse=True)

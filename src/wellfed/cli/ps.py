@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from wellfed.errors import BadInput, WellfedError
-from wellfed.launch.state import Phase, Running
+from wellfed.launch.life import Phase, Running
 from wellfed.message import listed, message, sentence
 from wellfed.messages.terms import term_words
 from wellfed.messages.words import tell, words

@@ -14,9 +14,10 @@ from wellfed.launch import identity, state
 from wellfed.launch.folder import write_over
 from wellfed.launch.key_file import forget_key
 from wellfed.launch.leftovers import meeting_points, remove, shared_memory
+from wellfed.launch.life import Phase, Running
 from wellfed.launch.process import KILLED_S, EngineFailed, EngineProcess, answers, start, stop, wait_ready
 from wellfed.launch.proof import Placement, group_placement
-from wellfed.launch.state import Phase, Running, Superseded
+from wellfed.launch.state import Superseded
 from wellfed.message import listed, message, sentence
 
 _BACKOFF_S = (1, 2, 5, 10, 30, 60)

@@ -33,6 +33,7 @@ from wellfed.verbs.commands import (
     model_reference,
     near_miss_plan,
 )
+from wellfed.verbs.machine_state import costly_findings, in_huge_pages
 
 if TYPE_CHECKING:
     from wellfed.launch.models import Download
@@ -342,56 +343,6 @@ def _first_with_files(repositories: Sequence[str], quantisation: str, hub: str) 
             if error.kind == "unreachable":
                 break
     raise first_error or BadInput(sentence("running.no-repository-known", "no repository is known"))
-
-
-def in_huge_pages(plan: Plan, spec: LaunchSpec) -> LaunchSpec:
-    """The launch with its memory in explicit huge pages of its nodes. Raises BadInput for engines that use none."""
-    from wellfed.launch import pages
-
-    if plan.layout.engine not in READS_GGUF:
-        raise BadInput(
-            sentence(
-                "running.huge-pages-llama", "--huge-pages is for llama.cpp, not for {engine}", engine=plan.layout.engine
-            ),
-            sentence("running.start-without", "start without it"),
-        )
-    pages.ensure_usable()
-    ram = next((device for device in plan.estimate.memory.devices if device.device == "ram"), None)
-    size = sum(term.bytes - term.late_bytes for term in ram.terms) if ram else 0.0
-    nodes = spec.binding.nodes or (plan.machine.numa_nodes[0].os_index if plan.machine.numa_nodes else 0,)
-    return replace(
-        spec,
-        argv=(*spec.argv, *(() if pages.FLAG in spec.argv else (pages.FLAG,))),
-        environment={**spec.environment, **pages.ENVIRONMENT},
-        huge_pages={node: pages.pages_for(size / len(nodes)) for node in nodes},
-    )
-
-
-def costly_findings(plan: Plan, least: float = 0.03) -> tuple[str, ...]:
-    """Faults of this machine that cost this plan more than `least` of its decode or prefill speed."""
-    from wellfed.nouns.finding import Verdict
-    from wellfed.verbs.checking import check_plan
-
-    found = []
-    for finding in check_plan(plan).findings:
-        cost = finding.cost
-        if cost is None or finding.verdict not in (Verdict.WARN, Verdict.FAIL):
-            continue
-        lost = max(
-            cost.decode_tok_s / plan.estimate.decode_tok_s.value, cost.prefill_tok_s / plan.estimate.prefill_tok_s.value
-        )
-        if lost > least:
-            found.append(
-                sentence(
-                    "running.costs-here-see",
-                    "{subject}: {why}; costs {lost:.0%} here; see `wellfed check` ({finding})",
-                    subject=finding.subject,
-                    why=finding.why,
-                    lost=lost,
-                    finding=finding.id,
-                )
-            )
-    return tuple(found)
 
 
 def exported(prepared: Prepared, form: str) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from wellfed.errors import BadInput
 from wellfed.frozen import dataclass
 from wellfed.launch import state
+from wellfed.launch.life import Running
 from wellfed.message import listed, sentence
 from wellfed.watching.samplers.files import names, number, text
 
@@ -59,7 +60,7 @@ def find(name: str | None = None, pid: int | None = None, url: str | None = None
     return _looked_for()
 
 
-def _running(running: state.Running) -> Target:
+def _running(running: Running) -> Target:
     if not running.alive:
         raise BadInput(
             sentence("target.ended", "{running} has ended", running=running.name),

@@ -1,0 +1,352 @@
+"""What decides a claim: the catalogue's figures and the estimates that it is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from functools import lru_cache
+
+from wellfed.catalog.calibration import bundled
+from wellfed.catalog.hardware import cpu, cpus, gpu
+from wellfed.catalog.models import model
+from wellfed.frozen import dataclass
+from wellfed.hardware.pcie import PcieLink
+from wellfed.message import Sentence, joined, listed, sentence
+from wellfed.models.quantisation_names import quantisation
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.plan import Plan, Request
+from wellfed.nouns.workload import PRESETS
+from wellfed.perf.estimate import estimate
+from wellfed.planner.goal import Goal
+from wellfed.planner.kinds import Kind
+from wellfed.planner.search import Ranking, Search
+from wellfed.planner.sensitivity import sensitivities
+from wellfed.planner.which_cpu import WORTH, WhichCpu, behind, which_cpu
+from wellfed.units import GB, format_bytes
+from wellfed.written.machines import machine
+
+SEVEN, THIRTY_TWO, SEVENTY = "deepseek-r1-distill-qwen-7b", "deepseek-r1-distill-qwen-32b", "r1:70b"
+
+
+class Standing(StrEnum):
+    """What a claim is worth."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    MISLEADING = "misleading"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A claim's standing and the figures that decide it."""
+
+    standing: Standing
+    figures: str
+
+
+def _is(holds: bool, figures: str) -> Held:
+    return Held(Standing.RIGHT if holds else Standing.WRONG, figures)
+
+
+@lru_cache(maxsize=64)
+def _best(name: str, where: str, weights: str) -> Plan | None:
+    """The best plan that the GPUs carry out alone: what such advice means."""
+    return _ranked(name, where, weights).best_of(Kind.GPU)
+
+
+def _ranked(name: str, where: str, weights: str) -> Ranking:
+    found: Calibration = bundled()
+    kind = quantisation(weights)
+    goal = Goal(quantisations=(kind.id,))
+    return Search(machine(where), model(name), PRESETS["chat"], goal, found, quantisation).run()
+
+
+def _speed(name: str, where: str, weights: str) -> str:
+    plan = _best(name, where, weights)
+    if plan is None:
+        miss = _ranked(name, where, weights).near_miss
+        short = (
+            sentence(
+                "claims.short",
+                ": {missing_bytes} short on {device}",
+                missing_bytes=format_bytes(miss.missing_bytes),
+                device=miss.device,
+            )
+            if miss
+            else ""
+        )
+        return sentence("claims.does-fit", "does not fit{short}", short=short)
+    rate = plan.estimate.decode_tok_s
+    layout = plan.layout
+    return sentence(
+        "claims.speed",
+        "{rate:.0f} tokens/s ({low:.0f}-{high:.0f}), {engine} {weights}",
+        rate=rate.value,
+        low=rate.low,
+        high=rate.high,
+        engine=layout.engine,
+        weights=layout.quantisation,
+    )
+
+
+def fits(name: str, where: str, weights: str) -> Held:
+    """Whether the weights fit the machine's GPUs, and the speed they then have."""
+    return _is(_best(name, where, weights) is not None, _speed(name, where, weights))
+
+
+def pcie_generation(name: str, claimed: int) -> Held:
+    """Whether the CPU's lanes are of that PCIe generation."""
+    part = cpu(name)
+    generation = part.pcie_generation or 0
+    rate = PcieLink(generation, 16).bytes_per_s / GB
+    text = sentence(
+        "claims.pcie-0-lanes",
+        "PCIe {generation}.0, {pcie_lanes} lanes; x16 carries {rate:.1f} GB/s before protocol overhead",
+        generation=generation,
+        pcie_lanes=part.pcie_lanes,
+        rate=rate,
+    )
+    return _is(generation >= claimed, text)
+
+
+def card_generation(names: Sequence[str], claimed: int) -> Held:
+    """Whether all those cards are of that PCIe generation."""
+    parts = [gpu(name) for name in names]
+    text = joined(", ", (joined(": ", (part.name, f"PCIe {part.pcie_generation}.0")) for part in parts))
+    return _is(all((part.pcie_generation or 0) >= claimed for part in parts), text)
+
+
+def core_count(name: str, cores: int, threads: int) -> Held:
+    """Whether the CPU has so many cores and threads."""
+    part = cpu(name)
+    return _is(
+        (part.cores, part.threads) == (cores, threads), joined(": ", (part.name, f"{part.cores}C/{part.threads}T"))
+    )
+
+
+def memory_channels(name: str, kind: str, channels: int) -> Held:
+    """Whether the CPU has so many channels of that kind of memory."""
+    part = cpu(name)
+    bandwidth = part.memory_bandwidth_bytes_per_s() / GB
+    text = sentence(
+        "claims.channels-gb-s",
+        "{memory_channels} channels of {memory_type}-{memory_mt:.0f}: {bandwidth:.1f} GB/s",
+        memory_channels=part.memory_channels,
+        memory_type=part.memory_type,
+        memory_mt=part.memory_mt_s[0],
+        bandwidth=bandwidth,
+    )
+    return _is(part.memory_type.upper() == kind and part.memory_channels == channels, text)
+
+
+def bandwidth_of_channels(channels: int, mt_s: float, claimed_gb_s: float) -> Held:
+    """Whether so many channels at that rate give the bandwidth claimed, in GB/s."""
+    right = channels * mt_s * 8 / 1000
+    text = sentence(
+        "claims.channels-x-mt",
+        "{channels} channels x {mt:.0f} MT/s x 8 bytes = {right:.1f} GB/s",
+        channels=channels,
+        mt=mt_s,
+        right=right,
+    )
+    return _is(abs(right - claimed_gb_s) < 0.05, text)
+
+
+def clock(names: Sequence[str], least_ghz: float) -> Held:
+    """Whether all those CPUs reach a clock of `least_ghz`."""
+    parts = [cpu(name) for name in names]
+    clocks = [(part.boost_clock_hz or 0) / 1e9 for part in parts]
+    gain = _part_gain(SEVEN, "build:entry-7b", "q4_k_m", "CPU clock")
+    text = joined(
+        ", ",
+        (
+            sentence("claims.boosts-ghz", "{part} boosts to {clock:.1f} GHz", part=part.name, clock=clock)
+            for part, clock in zip(parts, clocks, strict=True)
+        ),
+    )
+    return _is(
+        min(clocks) >= least_ghz,
+        sentence(
+            "claims.half-fast-again", "{text}; half as fast again would buy x{gain:.2f} tokens/s", text=text, gain=gain
+        ),
+    )
+
+
+def _part_gain(name: str, where: str, weights: str, part: str) -> float:
+    plan = _best(name, where, weights)
+    if plan is None:
+        return 1.0
+    search = Search(plan.machine, plan.model, plan.workload, Goal(), bundled(), quantisation)
+    return next((one.gain for one in sensitivities(plan, search.estimate) if one.part == part), 1.0)
+
+
+def bandwidth_floor() -> Held:
+    """What more DRAM bandwidth would give a model that a GPU holds whole."""
+    gain = _part_gain(SEVEN, "build:entry-7b", "q4_k_m", "DRAM bandwidth")
+    text = sentence(
+        "claims.model-vram-half",
+        "with the model in VRAM, half as much DRAM bandwidth again buys x{gain:.2f} tokens/s",
+        gain=gain,
+    )
+    return Held(Standing.MISLEADING if gain < 1.01 else Standing.RIGHT, text)
+
+
+def quad_channel() -> Held:
+    """Whether desktop CPUs have four memory channels, and what more would give."""
+    parts = [cpu("ryzen 9 7950x"), cpu("core i7-13700k")]
+    four = machine("ryzen 9 7950x, 4x32GB ddr5-5600").memory_bandwidth_bytes_per_s or 0.0
+    two = machine("ryzen 9 7950x, 2x32GB ddr5-5600").memory_bandwidth_bytes_per_s or 0.0
+    text = joined(
+        ", ",
+        (
+            sentence(
+                "claims.channels",
+                "{part}: {memory_channels} channels",
+                part=part.name,
+                memory_channels=part.memory_channels,
+            )
+            for part in parts
+        ),
+    )
+    text += sentence(
+        "claims.four-modules-7950x",
+        "; four modules on the 7950X carry {four:.1f} GB/s, two carry {two:.1f}",
+        four=four / GB,
+        two=two / GB,
+    )
+    return _is(all(part.memory_channels >= 4 for part in parts), text)
+
+
+def nvlink(names: Sequence[str]) -> Held:
+    """Whether all those cards have NVLink."""
+    parts = [gpu(name) for name in names]
+    text = joined("; ", (joined(": ", (part.name, _link(part.link_bytes_per_s))) for part in parts))
+    return _is(all(part.link_bytes_per_s for part in parts), text)
+
+
+def _link(rate: float | None) -> str:
+    return (
+        sentence("claims.no-nvlink", "no NVLink")
+        if rate is None
+        else sentence("claims.gb-s-both", "{rate:.0f} GB/s, both directions together", rate=2 * rate / GB)
+    )
+
+
+def nvlink_rate(name: str, claimed_gb_s: float) -> Held:
+    """Whether a card's NVLink carries the rate claimed, in GB/s."""
+    part = gpu(name)
+    rate = 2 * (part.link_bytes_per_s or 0.0) / GB
+    return _is(
+        rate >= claimed_gb_s * 0.999,
+        sentence(
+            "claims.half-each-way",
+            "{part}: {link} (half of it each way)",
+            part=part.name,
+            link=_link(part.link_bytes_per_s),
+        ),
+    )
+
+
+def same_bandwidth(first: str, second: str) -> Held:
+    """Whether two cards read their memory equally fast."""
+    a, b = gpu(first), gpu(second)
+    rates = [part.memory_bandwidth_bytes_per_s / GB for part in (a, b)]
+    both = ((part.name, f"{rate:.0f} GB/s") for part, rate in zip((a, b), rates, strict=True))
+    text = joined("; ", (joined(": ", pair) for pair in both))
+    return _is(abs(rates[0] / rates[1] - 1) < 0.05, text)
+
+
+def has_bandwidth(name: str, claimed_gb_s: float) -> Held:
+    """Whether a card reads its memory at the rate claimed, in GB/s."""
+    part = gpu(name)
+    rate = part.memory_bandwidth_bytes_per_s / GB
+    return _is(rate >= claimed_gb_s * 0.95, joined(": ", (part.name, f"{rate:.0f} GB/s")))
+
+
+def pooled() -> Held:
+    """What is forbidden has a price, and here it is."""
+    consumer = _best(SEVENTY, "build:4090x4", "int4")
+    large = _best(SEVENTY, "build:large-70b", "int4")
+    if consumer is None:
+        return Held(Standing.RIGHT, sentence("claims.four-rtx-4090", "four RTX 4090 cannot hold it"))
+    rate = consumer.estimate.decode_tok_s.value
+    text = sentence(
+        "claims.four-rtx-4090-2",
+        "four RTX 4090 run a 70B at {rate:.0f} tokens/s ({engine}, {quantisation})",
+        rate=rate,
+        engine=consumer.layout.engine,
+        quantisation=consumer.layout.quantisation,
+    )
+    if large is not None:
+        share = rate / large.estimate.decode_tok_s.value
+        text += sentence(
+            "claims.four-a100-80gb", ", {share:.0%} of four A100 80GB SXM in the same weights", share=share
+        )
+    return Held(Standing.WRONG, text)
+
+
+@lru_cache(maxsize=8)
+def _hosts(name: str, where: str, weights: str) -> WhichCpu | None:
+    """Which CPUs feed the best plan of a tier."""
+    plan = _best(name, where, weights)
+    return None if plan is None else which_cpu(plan, bundled(), cpus())
+
+
+def feeds(name: str, where: str, weights: str, host: str) -> Held:
+    """Whether a CPU costs the tier's plan less than 3 % against the best host, and what would do, too."""
+    found, plan, part = _hosts(name, where, weights), _best(name, where, weights), cpu(host)
+    if found is None or plan is None:
+        return Held(Standing.WRONG, sentence("claims.tier-gpus-plan", "the tier's GPUs have no plan"))
+    sockets = max(1, len(plan.machine.sockets))
+    there = behind(plan.machine, part, sockets)
+    if there is None:
+        return Held(
+            Standing.WRONG,
+            sentence("claims.too-few-pcie", "{part} has too few PCIe lanes for these GPUs", part=part.name),
+        )
+    rate = estimate(Request(there, plan.model, plan.weights, plan.layout, plan.workload), bundled())
+    loss = max(0.0, 1 - rate.total_tok_s.value / found.best.estimate.total_tok_s.value)
+    count = f"{sockets}x " if sockets > 1 else ""
+    text = sentence(
+        "claims.loses-tokens-s",
+        "{count}{part} loses {loss:.1%} of the tokens/s behind {count}{cpu}",
+        count=count,
+        part=part.name,
+        loss=loss,
+        cpu=found.best.cpu.name,
+    )
+    text += sentence(
+        "claims.least-loses-under",
+        "; {count}{cpu} is the least that loses under {worth:.0%}",
+        count=count,
+        cpu=found.pick.cpu.name,
+        worth=WORTH,
+    )
+    return _is(loss <= WORTH, text)
+
+
+def _and(counts: list[int]) -> Sentence:
+    return sentence("claims.and", "{most} and {last}", most=listed(counts[:-1]), last=counts[-1])
+
+
+def own_gpus() -> Held:
+    """Whether each socket of the large build has GPUs of its own: two or more."""
+    found = machine("build:large-70b")
+    counts = [sum(1 for g in found.gpus if g.socket == socket.index) for socket in found.sockets]
+    return _is(
+        min(counts) >= 2,
+        sentence("claims.four-gpus-over", "four GPUs over two sockets: {counts}", counts=_and(counts)),
+    )
+
+
+def official_speed() -> Held:
+    """Whether DDR5-5600 is what the usual desktop CPU is rated for."""
+    part = cpu("ryzen 9 7950x")
+    text = sentence(
+        "claims.rated-faster-modules",
+        "{part} is rated for {memory_type}-{memory_mt:.0f}; faster modules are overclocking",
+        part=part.name,
+        memory_type=part.memory_type,
+        memory_mt=part.memory_mt_s[0],
+    )
+    return _is(part.memory_mt_s[0] >= 5600, text)
