@@ -20,9 +20,11 @@ from wellfed.models.model import Model
 from wellfed.nouns.plan import Plan
 from wellfed.nouns.workload import Workload
 from wellfed.planner.answer import Answer
+from wellfed.planner.goal import order_words
 from wellfed.planner.kinds import describe
 from wellfed.planner.money import NOTHING_PAID, Rates, money, power_caps
 from wellfed.planner.replicas import idle_words, replicas
+from wellfed.planner.search import meets_targets
 from wellfed.planner.start import start_words
 from wellfed.planner.tiers import tier_words, tiers
 from wellfed.planner.upgrades import Upgrade
@@ -51,6 +53,8 @@ def print_answer(
     plans = answer.ranking.best_of_each_kind()[:top]
     if plans:
         out.print(plans_table(plans))
+        if len(plans) > 1:
+            out.print(f"[dim]{escape(words(order_words(search.goal, meets_targets(plans[0]) is not None)))}[/]")
         _print_limits(plans[0])
         if answer.ranking.drafting is not None:
             out.print(escape(words(answer.ranking.drafting)))

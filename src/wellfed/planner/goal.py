@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from wellfed.engines.versions import Version
 from wellfed.frozen import dataclass
+from wellfed.message import Amount, Message, message
 from wellfed.nouns.layout import Engine, Speculation
 from wellfed.planner.speculate import Draft
 
@@ -57,6 +58,25 @@ class Goal:
         return next((version for version in self.versions if version.engine is engine), None)
 
     usable_tok_s: float = 5.0
+
+
+def order_words(goal: Goal, has_targets: bool) -> Message:
+    """In which order plans stand, in a sentence; engines that few would install here come after the others."""
+    match goal.objective:
+        case Objective.BALANCED:
+            by = message("goal.by-balanced", "time of a whole answer, weighed against coarser weights")
+        case Objective.LATENCY:
+            by = message("goal.by-latency", "time of a whole answer")
+        case Objective.THROUGHPUT:
+            by = message("goal.by-throughput", "tokens/s of all users together")
+        case Objective.QUALITY:
+            rate = Amount(goal.usable_tok_s, "tok/s")
+            by = message("goal.by-quality", "the finest weights that write at least {rate}", rate=rate)
+        case Objective.COST:
+            by = message("goal.by-cost", "money for each token/s, or watts where no price is known")
+    if has_targets:
+        return message("goal.order-targets", "rows: what keeps the targets first, then by {by}", by=by)
+    return message("goal.order", "rows by {by}", by=by)
 
 
 QUALITY: Mapping[str, float] = {

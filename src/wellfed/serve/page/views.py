@@ -16,6 +16,8 @@ from wellfed.message import message
 from wellfed.messages.words import words
 from wellfed.nouns.plan import Plan
 from wellfed.planner.answer import Answer as Planned
+from wellfed.planner.goal import order_words
+from wellfed.planner.search import meets_targets
 from wellfed.serve.page import answers, whatif
 from wellfed.serve.page.render import html
 from wellfed.serve.page.state import PLAN_FIELDS, Given, first, offers, plan_command, plan_options, whole_number
@@ -137,6 +139,7 @@ def _result(query: Given, files: list[Path], local: bool) -> dict[str, Any]:
         "time": () if best is None else answers.time_bars(best),
         "curves": () if best is None else answers.curves(search, best),
         "plans": arranged[: None if first(query, "rows") == "all" else _SHOWN_PLANS], "hidden": max(0, len(arranged) - _SHOWN_PLANS) if first(query, "rows") != "all" else 0,
+        "order": None if best is None else words(order_words(search.goal, meets_targets(best) is not None)),
         "all_plans": len(table), "sort": sort, "placement": kind,
         "kinds": answers.KINDS, "scatter": answers.scatter(table),
         "steps": () if best is None else _steps(query, best),
