@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from wellfed.errors import BadInput, WellfedError
 from wellfed.hardware.machine import Machine
 from wellfed.launch import models, pages, state
-from wellfed.launch.cores import idle_cores, threads_now
+from wellfed.launch.cores import idle_cores, running_threads, threads_now
 from wellfed.launch.models import Download, choose_gguf, ensure_disk_has_room
 from wellfed.launch.preflight import DoesNotFit
 from wellfed.nouns.finding import Cost, Finding, Verdict
@@ -113,6 +113,12 @@ def test_idle_cores_are_those_of_the_binding() -> None:
     assert idle_cores((), look) == pytest.approx(1.5)
     assert idle_cores((0, 1), look) == pytest.approx(1.5)
     assert idle_cores((2, 3), look) == 0
+
+
+def test_threads_that_want_a_core_are_counted_without_the_one_that_looks() -> None:
+    looks = iter(["cpu 1\nprocs_running 4\nprocs_blocked 9\n", "procs_running 2\n"] * 10)
+    assert running_threads(lambda: next(looks)) == pytest.approx(2.0)
+    assert running_threads(lambda: "cpu 1 2 3\n") is None
 
 
 def huge(root: Path, count: int = 5) -> Path:

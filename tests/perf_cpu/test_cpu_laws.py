@@ -12,6 +12,7 @@ from tests.perf_cpu.cpu_parts import CALIBRATION, LAYOUT, cpu_step, machine, req
 from wellfed.nouns.estimate import Work, total_seconds
 from wellfed.nouns.layout import Engine, NumaPolicy
 from wellfed.perf.cpu import CpuRates, cpu_bandwidth, cpu_terms, elements_of, rates_for, work_seconds
+from wellfed.perf.estimate import estimate
 from wellfed.perf.hybrid import split_works
 from wellfed.perf.numa import cpu_share
 from wellfed.perf.ops import Step
@@ -150,3 +151,15 @@ def test_a_single_query_pays_for_every_head_and_key_in_llama_cpp_alone() -> None
     tiled = replace(plain, layout=replace(plain.layout, engine=Engine.IK_LLAMA_CPP))
     grows = [seconds(one, deep) - seconds(one, short) for one in (plain, tiled)]
     assert grows[0] > 1.5 * grows[1]
+
+
+@pytest.mark.parametrize(("others", "times"), [(None, 1.0), (0.0, 1.0), (8.0, 1.0), (16.0, 1.5), (24.0, 2.0)])
+def test_all_that_run_take_turns_at_the_cores(others: float | None, times: float) -> None:
+    """8 threads of ours on 16 cores: others wait for none of them until more than 16 want to run."""
+    alone = request(machine(), layout=replace(LAYOUT, threads=8))
+    busy = replace(alone, machine=replace(alone.machine, os=replace(alone.machine.os, others_running=others)))
+    free, shared = estimate(alone, CALIBRATION), estimate(busy, CALIBRATION)
+    assert shared.tpot_s.value == pytest.approx(times * free.tpot_s.value, rel=0.02)
+    assert shared.ttft_s.value == pytest.approx(times * free.ttft_s.value, rel=0.02)
+    assert (shared.tpot_s.high / shared.tpot_s.low > free.tpot_s.high / free.tpot_s.low) is (times > 1)
+    assert any("other programs" in said.text for said in shared.assumptions) is (times > 1)

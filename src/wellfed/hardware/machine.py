@@ -256,6 +256,7 @@ class OsSettings:
     chassis: str | None = None  # laptop | desktop | server
     cloud: str | None = None  # whose cloud: aws, azure, google ...
     rocm: str | None = None  # ROCm version
+    others_running: float | None = None  # threads of other programs that want a core; looked at before a start
 
 
 @dataclass(frozen=True, slots=True)

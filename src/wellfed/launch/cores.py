@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import psutil
 
 _LOOK_S = 0.4
+_LOOKS = 20
 _CALM = 0.3  # of a core: what daemons and a desktop take, and engine threads can live with
 
 
@@ -17,6 +21,22 @@ def idle_cores(
     busy = list(look())
     chosen = [busy[cpu] for cpu in cpus if cpu < len(busy)] or busy
     return sum(1 - percent / 100 for percent in chosen)
+
+
+def running_threads(read: Callable[[], str] = lambda: Path("/proc/stat").read_text()) -> float | None:
+    """Threads that ran or waited for a core, but this one: the mean of a short look; None where it is not told."""
+    found = []
+    for _ in range(_LOOKS):
+        try:
+            text = read()
+        except OSError:
+            return None
+        counted = re.search(r"^procs_running (\d+)$", text, re.MULTILINE)
+        if counted is None:
+            return None
+        found.append(max(0, int(counted[1]) - 1))
+        time.sleep(_LOOK_S / _LOOKS)
+    return sum(found) / len(found)
 
 
 def threads_now(planned: int, idle: float) -> int:

@@ -17,6 +17,7 @@ from wellfed.perf.gpu import GpuDevice, build_name
 from wellfed.perf.gpu_rates import OLD_BUILDS
 from wellfed.perf.local_steps import GpuShare, decode_step, gpu_shares, prompt
 from wellfed.perf.memory import memory
+from wellfed.perf.numa import cpu_share
 from wellfed.provenance import Assumption
 
 _OBSERVED_S = 600.0  # how long an overload is watched
@@ -51,6 +52,8 @@ def estimate_local(request: Request, calibration: Calibration) -> Estimate:
     workload = request.workload
     ttft, tpot = latencies(times, workload)
     decode_sigma, prefill_sigma = sigmas(request, calibration, times.shares)
+    doubt = _TURNS_SIGMA * min(1.0, turns(request) - 1)  # the load of this moment may be another in the next
+    decode_sigma, prefill_sigma = math.hypot(decode_sigma, doubt), math.hypot(prefill_sigma, doubt)
     output = max(1, workload.output_tokens)
     cycle = ttft + output * tpot
     total = times.running * output / cycle
@@ -70,6 +73,7 @@ def estimate_local(request: Request, calibration: Calibration) -> Estimate:
         running=times.running,
         assumptions=(
             *_assumptions(times),
+            *_turns_said(request),
             *_arrivals(busy),
             *_waiting(workload, times),
             *_evidence(request, calibration, times.shares),
@@ -82,11 +86,13 @@ def local_times(request: Request, calibration: Calibration) -> Times:
     """The terms of both phases, memory left out."""
     shares = () if request.layout.offload.cpu_only and not request.layout.gpus else gpu_shares(request)
     workload = request.workload
+    stretch = turns(request)
     prefill = prompt(request, calibration, shares, max(1, workload.prompt_tokens), workload.depth_tokens)
+    prefill = _in_turns(prefill, stretch)
 
     def step(sequences: float) -> tuple[Term, ...]:
         context = max(1.0, workload.mean_decode_context)
-        verified = decode_step(request, calibration, shares, sequences, context)
+        verified = _in_turns(decode_step(request, calibration, shares, sequences, context), stretch)
         guess = request.layout.speculation
         if guess is None:
             return verified
@@ -104,6 +110,37 @@ def local_times(request: Request, calibration: Calibration) -> Times:
         service_s = prefill_s * slots + max(1, workload.output_tokens) * total_seconds(step(slots))
         busy = workload.request_rate * service_s / slots
     return Times(step(running), prefill, running, shares, busy)
+
+
+_TURNS_SIGMA = 0.4  # assumed: how far the load of one look is from that of the minutes that follow
+
+
+def turns(request: Request) -> float:
+    """How many times as long the CPUs' part takes while other programs want the same cores: all that run take turns.
+
+    (threads of others + own) / cores; 1 where there are cores for all, or nobody has looked.
+    """
+    others = request.machine.os.others_running
+    if not others:
+        return 1.0
+    share = cpu_share(request.machine, request.layout)
+    return max(1.0, (others + share.threads) / (share.cores + share.light_cores))
+
+
+def _in_turns(terms: tuple[Term, ...], stretch: float) -> tuple[Term, ...]:
+    if stretch == 1.0:
+        return terms
+    on_cores = ("cpu", "host")
+    return tuple(replace(t, seconds=t.seconds * stretch) if t.device in on_cores else t for t in terms)
+
+
+def _turns_said(request: Request) -> tuple[Assumption, ...]:
+    stretch, others = turns(request), request.machine.os.others_running
+    if stretch < 1.05 or others is None:
+        return ()
+    text = sentence("perf.local.turns", "other programs want {others:.1f} cores: {times:.1f} times as long on the CPUs",
+                    others=others, times=stretch)  # fmt: skip
+    return (Assumption(text, sentence("perf.local.turns.why", "as it is now")),)
 
 
 def _running(request: Request, prefill_s: float, step_s: Callable[[float], float]) -> float:

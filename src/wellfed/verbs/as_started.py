@@ -29,7 +29,19 @@ def as_started(
         layout = replace(layout, options=(*layout.options, *embedded.options()))
     count, warnings = _threads(plan.machine, layout, asked_threads, elsewhere)
     layout = replace(layout, threads=count)
-    return _with_prompt_cache(plan if layout == plan.layout else estimated(plan, layout)), warnings
+    plan = _with_others(plan, elsewhere)
+    fresh = layout == plan.layout and plan.machine.os.others_running is None
+    return _with_prompt_cache(plan if fresh else estimated(plan, layout)), warnings
+
+
+def _with_others(plan: Plan, elsewhere: bool) -> Plan:
+    """The plan on the machine with the other programs that want its cores now; on this machine alone."""
+    from wellfed.launch.cores import running_threads
+
+    if elsewhere or plan.machine.origin is not Origin.LIVE or plan.layout.engine not in READS_GGUF:
+        return plan
+    system = replace(plan.machine.os, others_running=running_threads())
+    return replace(plan, machine=replace(plan.machine, os=system))
 
 
 def _with_prompt_cache(plan: Plan) -> Plan:
