@@ -39,7 +39,8 @@ def export(form: str, folder: Path | None, out: Path | None, **options: Any) -> 
     switches = tuple(
         (name, unfolded(nodes)) for name, _, nodes in (text.partition("=") for text in options["switches"])
     )
-    files = node_export(form, folder, NodeOptions(switches, options["days"], options["namespace"]))
+    made = node_export(form, folder, NodeOptions(switches, options["days"], options["namespace"]))
+    files = {name: words(text) for name, text in made.items()}
     if out is not None:
         _write(files, out)
         one, many = "{count} file in {folder}", "{count} files in {folder}"

@@ -11,6 +11,7 @@ from wellfed.comments import commented, lines_of
 from wellfed.engines.exports.kubernetes import kubernetes
 from wellfed.engines.exports.kubernetes import notes as notes_of
 from wellfed.fleet.handover.replica_set import ReplicaSet
+from wellfed.message import sentence
 from wellfed.units import GIB
 
 NUMA = "resource.kubernetes.io/numaNode"
@@ -39,7 +40,12 @@ def with_claims(sets: Sequence[ReplicaSet]) -> str:
         vendor = each.spec.gpu_vendor
         if vendor not in _CLASSES:
             notes.append(
-                f"{each.name}: the attributes of {vendor}'s DRA driver are not known here: its device plugin stays"
+                sentence(
+                    "export.dra.unknown",
+                    "{name}: the attributes of {vendor}'s DRA driver are not known here: its device plugin stays",
+                    name=each.name,
+                    vendor=vendor,
+                )
             )
             continue
         claims.append(_template(each, _CLASSES[vendor]))

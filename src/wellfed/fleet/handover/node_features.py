@@ -12,8 +12,9 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from wellfed.comments import commented, lines_of
 from wellfed.errors import BadInput
-from wellfed.message import message
+from wellfed.message import message, sentence
 
 FOLDER = "/etc/kubernetes/node-feature-discovery/features.d/"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
@@ -21,11 +22,12 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 def feature_file(labels: Mapping[str, str], now: datetime | None = None, days: float | None = None) -> str:
     """The file; with `days` it says that what it tells holds so long."""
-    lines = [f"# wellfed: write it beside under a name that begins with a dot, then move it to {FOLDER}wellfed"]
+    template = "wellfed: write it beside under a name that begins with a dot, then move it to {path}"
+    lines: list[str] = [commented(sentence("export.nfd.move", template, path=f"{FOLDER}wellfed"))]
     if days is not None:
         until = (now or datetime.now(UTC)) + timedelta(days=days)
         lines.append(f"# +expiry-time={until.strftime('%Y-%m-%dT%H:%M:%SZ')}")
-    return "\n".join([*lines, *(f"{name}={value}" for name, value in labels.items())]) + "\n"
+    return lines_of([*lines, *(f"{name}={value}" for name, value in labels.items())])
 
 
 def node_features(nodes: Mapping[str, Mapping[str, str]], namespace: str = "node-feature-discovery") -> str:
