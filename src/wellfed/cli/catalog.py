@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wellfed.message import sentence
+from wellfed.messages.language import language
 from wellfed.messages.terms import term_words
 from wellfed.messages.words import tell
 
@@ -201,7 +202,7 @@ def _model_facts(facts: Entry, built: Model | None) -> dict[str, Any]:
 def _builds() -> list[tuple[Any, ...]]:
     from wellfed.written.machines import builds
 
-    return [(build, f"build:{build.id}", build.title, build.machine) for build in builds()]
+    return [(build, f"build:{build.id}", build.name(language()), build.machine) for build in builds()]
 
 
 _ROWS = {"gpus": _gpus, "cpus": _cpus, "models": _models, "builds": _builds}

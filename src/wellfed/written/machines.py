@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from wellfed.catalog import names
@@ -42,6 +42,11 @@ class Build:
     tier: str
     source: str
     date: str
+    titles: Mapping[str, str] = field(default_factory=dict)  # by language, where it has one of its own
+
+    def name(self, language: str) -> str:
+        """Its title in a language."""
+        return self.titles.get(language, self.title)
 
 
 def machine(text: str, nodes: int | None = None, network: str | None = None) -> Machine:
@@ -112,7 +117,12 @@ def _with_network(parts: PartsList, nodes: int | None, network: str | None) -> P
 
 def builds() -> tuple[Build, ...]:
     """The named builds."""
-    return tuple(Build(id=key, **values) for key, values in table("builds.toml").items())
+    return tuple(_build(key, values) for key, values in table("builds.toml").items())
+
+
+def _build(identity: str, values: Mapping[str, str]) -> Build:
+    titles = {key.removeprefix("title_"): text for key, text in values.items() if key.startswith("title_")}
+    return Build(id=identity, titles=titles, **{key: text for key, text in values.items() if "title_" not in key})
 
 
 def _named_build(name: str) -> Build:
