@@ -11,6 +11,7 @@ from check_machines import board, chain, healthy, with_all_gpus, with_gpu, with_
 from click.testing import CliRunner
 
 from wellfed.cli.check import command as check
+from wellfed.cli.console import console, talk
 from wellfed.cli.snapshot import command as snapshot
 from wellfed.cli.topology import command as topology
 from wellfed.documents.findings import check_document
@@ -27,6 +28,8 @@ def on(monkeypatch):
 
     def run(command, machine, *arguments):
         monkeypatch.setattr(checking, "read_machine", lambda on=None, path=None: machine)
+        console.cache_clear()  # another test's may be narrower
+        talk.cache_clear()
         return CliRunner().invoke(command, list(arguments), env={"COLUMNS": "100", "NO_COLOR": "1"})
 
     return run
