@@ -226,6 +226,7 @@ def _screens() -> list[tuple[str, list[str]]]:
     return [(name, words) for name, words in screens.screens() if name.startswith(_MORE) and name != "check-list"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("speaking")
 def test_what_is_read_and_refused_is_all_in_words(vocabulary: set[str]) -> None:
     """In processes of their own, as a terminal has them."""
