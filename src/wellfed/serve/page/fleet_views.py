@@ -27,7 +27,8 @@ _LETTERS = {"unread": "?", "fail": "F", "warn": "W", "odd": "O", "sound": "·"}
 def fleet(given: dict[str, Any], files: list[Path]) -> Answer:
     """The page; without a folder it says how one is named."""
     grid = given["grid"]
-    return html("fleet.html", page="fleet", query=given["query"], grid=grid, colon=colon(), **_words(grid))
+    words = _words(grid)
+    return html("fleet.html", page="fleet", pages=given["pages"], query=given["query"], grid=grid, colon=colon(), **words)
 
 
 def _words(grid: dict[str, Any] | None) -> dict[str, Any]:
