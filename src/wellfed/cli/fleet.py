@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from errno import ENOENT
+from os import strerror
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +21,13 @@ from wellfed.messages.words import tell, words
 from wellfed.nouns.workload import PRESETS
 
 if TYPE_CHECKING:
+    from wellfed.fleet.checked import Group
     from wellfed.fleet.gather import Outcome
     from wellfed.fleet.means import Means
     from wellfed.verbs.fleet_planning import FleetOptions
+
+
+_WIPE = "\r\033[K"  # the line that moves
 
 
 @click.group()
@@ -129,19 +135,22 @@ def _reached(nodes: tuple[str, ...], options: dict[str, Any]) -> tuple[tuple[str
 
 
 def _state(outcome: Outcome) -> str:
-    if outcome.kept:
-        return tell("cli.fleet.kept", "kept")
     if outcome.file is None:
         return tell("cli.fleet.missing", "missing")
-    return tell("cli.fleet.part", "in part") if outcome.partial else "ok"
+    return tell("cli.fleet.part", "in part")
 
 
 def _progress(quiet: bool) -> Any:
+    """A line that moves on a terminal; what has no snapshot, or only a part of one, stays to be read."""
+    moving = sys.stderr.isatty() and not quiet
+
     def told(outcome: Outcome, number: int, total: int) -> None:
-        state = _state(outcome)
-        if not quiet and (sys.stderr.isatty() or outcome.file is None):
+        if not quiet and (outcome.file is None or outcome.partial):
             why = colon() + words(outcome.why) if outcome.why else ""
-            click.echo(f"[{number}/{total}] {outcome.node} {state}{why}", err=True)
+            click.echo(f"{_WIPE if moving else ''}[{number}/{total}] {outcome.node} {_state(outcome)}{why}", err=True)
+        if moving:
+            gathered = tell("cli.fleet.gathered", "gathered {number} of {total}", number=number, total=total)
+            click.echo(f"{_WIPE}{gathered}", nl=number == total, err=True)
 
     return told
 
@@ -165,6 +174,8 @@ def _say(outcomes: tuple[Outcome, ...], folder: Path, as_json: bool) -> None:
     said += [tell("cli.fleet.from-before", "{kept} from before", kept=kept)] if kept else []
     said += [tell("cli.fleet.only-part", "{partial} only in part", partial=partial)] if partial else []
     click.echo(words(joined(", ", said)))
+    if len(there) < len(outcomes):
+        click.echo(tell("cli.fleet.again", "the same command asks again for those that are missing"))
     if there:
         click.echo(tell("cli.fleet.next-wellfed-fleet", "next: wellfed fleet check {folder}", folder=folder))
 
@@ -173,6 +184,10 @@ def _say(outcomes: tuple[Outcome, ...], folder: Path, as_json: bool) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--model", "-m", help="Price every fault for this model.")
 @click.option("--workload", "-w", type=click.Choice(list(PRESETS)), default="chat", show_default=True)
+@click.option("--group", type=click.IntRange(2, 1024), help="Nodes that one copy of the model may span: "
+              "speeds are of such groups, and who drags one down is named.")  # fmt: skip
+@click.option("--network", metavar="RATE", help="Between the nodes of a group, as for fleet plan; without it, what "
+              "their ports tell.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes that read snapshots; default: one a core.")
 @click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML ('-': stdout).")
 @click.option("--prometheus", type=click.Path(path_type=Path), metavar="FILE", help="Write a textfile ('-': stdout).")
@@ -196,8 +211,15 @@ def check(
                 err=True,
             )
 
+    if options["model"]:
+        from wellfed.cli.naming import say_how_read
+
+        say_how_read(options["model"])
+    for path in (junit, prometheus):
+        _ensure_place(path)
     workload = PRESETS[options["workload"]]
-    fleet = fleet_check(folder, options["model"], workload, told, options["workers"])
+    group = _group(options["model"], options["group"], options["network"])
+    fleet = fleet_check(folder, options["model"], workload, told, options["workers"], group)
     written = []
     if junit:
         from wellfed.fleet.outputs import fleet_junit
@@ -215,6 +237,23 @@ def check(
         print_fleet(fleet, everything)
     if fleet.unread or fleet.faults or any(build.odd for build in fleet.builds):
         raise SystemExit(1)
+
+
+def _group(model: str | None, nodes: int | None, rate: str | None) -> Group | None:
+    from wellfed.fleet.checked import Group
+    from wellfed.fleet.network import network
+
+    if nodes is None and rate is not None:
+        raise click.UsageError(sentence("cli.fleet.network-group", "--network is between nodes of a --group"))
+    if nodes is not None and model is None:
+        raise click.UsageError(sentence("cli.fleet.group-model", "--group is of a --model"))
+    return None if nodes is None else Group(nodes, network(rate) if rate is not None else None)
+
+
+def _ensure_place(path: Path | None) -> None:
+    """Raises where a report could not be written: that is told before the work, not after it."""
+    if path is not None and str(path) != "-" and not path.parent.is_dir():
+        raise click.FileError(str(path), strerror(ENOENT))
 
 
 def _write(path: Path, text: str) -> str:
@@ -246,7 +285,9 @@ def _write(path: Path, text: str) -> str:
 @click.option("--ttft", type=POSITIVE, help="Wanted time to first token, seconds.")
 @click.option("--tpot", type=POSITIVE, help="Wanted time per output token, milliseconds.")
 @click.option("--p99", is_flag=True, help="Hold the targets for 99 of 100 requests, not on average.")
-@click.option("--spare", type=click.IntRange(0, 64), default=0, show_default=True, help="Replicas that may be lost.")
+@click.option(
+    "--spare", type=click.IntRange(0, 64), default=0, show_default=True, help="Replicas that may be lost: 1 is N+1."
+)
 @click.option("--price-hour", "prices_hour", type=MONEY, multiple=True, help="Of a node, for each --machines.")
 @click.option("--engine", "-e", "engines", multiple=True, type=click.Choice(["vllm", "sglang"]))
 @click.option("--quant", "-q", "quantisations", multiple=True, metavar="TYPE", help="e.g. FP8; repeatable.")

@@ -13,12 +13,12 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from wellfed.errors import BadInput, WellfedError
 from wellfed.fleet.means import Means
@@ -26,7 +26,7 @@ from wellfed.fleet.script import script
 from wellfed.fleet.stream import read_stream
 from wellfed.frozen import dataclass
 from wellfed.message import Amount, Message, message
-from wellfed.plain_file import read_text
+from wellfed.plain_file import read_json, read_text
 from wellfed.printable import printable
 from wellfed.topology.snapshot_io import save
 
@@ -205,7 +205,8 @@ def _last_line(complaint: bytes) -> str:
 
 
 def report(folder: Path, outcomes: Sequence[Outcome]) -> None:
-    nodes = [
+    """What became of each node, with what earlier gathers into this folder told of others."""
+    told: list[dict[str, Any]] = [
         {
             "label": outcome.label,
             "file": outcome.file.name if outcome.file else None,
@@ -214,5 +215,17 @@ def report(folder: Path, outcomes: Sequence[Outcome]) -> None:
         }
         for outcome in outcomes
     ]
+    labels = {outcome.label for outcome in outcomes}
+    nodes = sorted([*told, *_told_before(folder, labels)], key=lambda node: str(node["label"]))
     document = {"schema": "wellfed.fleet-snapshot/1", "nodes": nodes}
     (folder / REPORT).write_text(json.dumps(document, indent=1), encoding="utf-8")
+
+
+def _told_before(folder: Path, labels: Container[object]) -> list[dict[str, Any]]:
+    """Of nodes that were not asked this time."""
+    if not (folder / REPORT).exists():
+        return []
+    document = read_json(folder / REPORT)
+    nodes = document.get("nodes") if isinstance(document, dict) else None
+    known = [node for node in nodes if isinstance(node, dict)] if isinstance(nodes, list) else []
+    return [node for node in known if isinstance(node.get("label"), str) and node["label"] not in labels]

@@ -17,10 +17,12 @@ from wellfed.fleet.handover.replica_set import ReplicaSet, named
 from wellfed.fleet.handover.slurm_files import gres, node_lines, topology
 from wellfed.fleet.handover.slurm_health import Expected, health_script
 from wellfed.fleet.replicas import Capacity, Share
+from wellfed.fleet.traits import product
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.message import message
 from wellfed.nouns.finding import Finding
+from wellfed.topology.collect import collect
 from wellfed.verbs import inputs
 from wellfed.verbs.commands import command_for, model_reference
 from wellfed.verbs.fleet_planning import FleetPlan
@@ -141,13 +143,9 @@ def _health(folder: Path | None) -> str:
     """Each build's usual machine; builds that share a product's name cannot be told apart on a node."""
     if folder is None:
         machine = inputs.machine()
-        return health_script([Expected(_product(machine), machine)])
+        return health_script([Expected(product(machine, collect()), machine)])
     builds = fleet_check(folder).builds
-    found = [
-        (inputs.captured(snapshot_path(folder, (build.equal or build.labels)[0])), len(build.labels))
-        for build in builds
-    ]
-    names = Counter(_product(machine) for machine, _ in found)
+    names = Counter(build.product for build in builds)
     twice = [name for name, count in names.items() if count > 1]
     if twice:
         raise BadInput(
@@ -155,9 +153,5 @@ def _health(folder: Path | None) -> str:
                     count=names[twice[0]], name=twice[0]),
             message("handover.two-builds.hint", "put the snapshots of each build into a folder of its own"),
         )  # fmt: skip
-    return health_script([Expected(_product(machine), machine) for machine, _ in found])
-
-
-def _product(machine: Machine) -> str:
-    """As the node's firmware has it."""
-    return machine.name
+    usual = (inputs.captured(snapshot_path(folder, (build.equal or build.labels)[0])) for build in builds)
+    return health_script([Expected(build.product, machine) for build, machine in zip(builds, usual, strict=True)])

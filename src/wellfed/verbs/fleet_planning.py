@@ -7,10 +7,20 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wellfed.errors import BadInput, WellfedError
+from wellfed.errors import BadInput, UnknownName, WellfedError
 from wellfed.fleet.disaggregation import Disaggregation, disaggregated, side
 from wellfed.fleet.network import Network, network
-from wellfed.fleet.replicas import Capacity, Deployment, Routing, Stock, capacity, deploy, routing, smallest_groups
+from wellfed.fleet.replicas import (
+    Capacity,
+    Deployment,
+    Routing,
+    Stock,
+    capacity,
+    deploy,
+    fits,
+    routing,
+    smallest_groups,
+)
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.message import Message, message
@@ -22,6 +32,8 @@ if TYPE_CHECKING:
     from wellfed.fleet.simulate import Simulated
     from wellfed.planner.search import Search
 
+_UNFIT = message("fleet.unfit", "does not fit")
+_TOO_LATE = message("fleet.too-late", "too late with one user already: the targets are out of reach")
 SERVING = (Engine.VLLM, Engine.SGLANG)  # what carries work over machines today, and has a router in front
 
 
@@ -89,7 +101,8 @@ def fleet_plan(model: str, options: FleetOptions) -> FleetPlan:
     first = deployment.shares[0] if deployment.shares else None
     turns = None
     if first is not None:
-        turns = routing(_of(searches, first.stock, first.capacity.nodes), first.replicas)
+        reached = _of(searches, first.stock, first.capacity.nodes)
+        turns = routing(reached, first.replicas, rate=options.rate, spare=options.spare)
     splits = _splits(kinds, searches, options) if options.disaggregate else None
     return FleetPlan(model, options.workload, tuple(kinds), deployment, turns, simulated, between, splits)
 
@@ -114,7 +127,7 @@ def _stocks(options: FleetOptions, between: Network | None) -> list[tuple[Stock,
         )
     if options.prices_hour and len(options.prices_hour) != len(options.machines):
         raise BadInput(
-            message("fleet.prices", "{prices} prices for {kinds} kinds of machines",
+            message("fleet.prices", "--price-hour is given {prices} times, --machines {kinds} times",
                     prices=len(options.prices_hour), kinds=len(options.machines)),
             message("fleet.prices.hint", "one --price-hour for each --machines, in the same order"),
         )  # fmt: skip
@@ -158,17 +171,20 @@ def _kind(
     why: Message | None = None
     for nodes in smallest_groups(stock.count):
         if nodes > 1 and machine.network_bytes_per_s is None:
-            why = message("fleet.no-network", "does not fit one node, and no network is told (--network)")
+            if why is None or why.id == _UNFIT.id:
+                why = message("fleet.no-network", "does not fit one node, and no network is told (--network)")
             break
         try:
             group = replace(_joined(machine, between, nodes), count=nodes)
             search, _ = planning.search(model, _plan_options(options), group)
             found = capacity(search, options.p99)
+        except UnknownName:
+            raise
         except WellfedError as error:
             why = error.said if isinstance(error.said, Message) else message("fleet.cannot", "{why}", why=error.message)
             continue
         if found is None:
-            why = message("fleet.unfit", "does not fit, or is too late at one user already")
+            why = _TOO_LATE if fits(search) else _UNFIT
             continue
         capacities.append(found)
         searches[_key(stock, nodes)] = search
@@ -244,6 +260,7 @@ def fleet_plan_document(plan: FleetPlan) -> dict[str, Any]:
             "replicas": plan.routing.replicas,
             "prefix_aware_requests_per_s": plan.routing.aware,
             "unaware_requests_per_s": plan.routing.unaware,
+            "unaware_replicas_needed": plan.routing.needed,
         },
         "simulated": None
         if plan.simulated is None

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from wellfed.errors import BadInput, WellfedError
-from wellfed.fleet.checked import FAULTS, Fault, Fleet, Node
+from wellfed.fleet.checked import FAULTS, Fault, Fleet, Group, Node
 from wellfed.fleet.kinds import Build, Member, builds
 from wellfed.frozen import dataclass
 from wellfed.message import as_text, message
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.nouns.workload import PRESETS, Workload
+from wellfed.verbs.fleet_pricing import priced
 
 _SUFFIXES = (".tar.gz", ".tgz", ".tar.zst", ".tar", ".tar.xz", ".tar.bz2")
 
@@ -32,8 +33,10 @@ def fleet_check(
     workload: Workload = PRESETS["chat"],
     told: Callable[[int, int], None] = lambda *_: None,
     workers: int | None = None,
+    group: Group | None = None,
 ) -> Fleet:
-    """Every snapshot in a folder: read, checked, grouped into builds; with a model, faults priced for it.
+    """Every snapshot in a folder: read, checked, grouped into builds; with a model, faults priced for it, on one node
+    or on a group of them.
 
     Snapshots are read by so many processes (default: one a core), one at a time each, and only traits and findings come
     back, so that memory stays flat whatever the fleet's size. Raises BadInput where the folder holds no snapshot.
@@ -44,11 +47,12 @@ def fleet_check(
         nodes.append(node)
         told(len(nodes), len(works))
     nodes += _not_gathered(folder, {node.label for node in nodes})
-    if model is not None:
-        nodes = _priced(nodes, {work.label: work.path for work in works}, model, workload)
     nodes.sort(key=lambda node: node.label)
-    groups = builds([node.member for node in nodes if node.member is not None])
-    return Fleet(tuple(nodes), groups, _faults(nodes), model, _names(folder))
+    found = builds([node.member for node in nodes if node.member is not None])
+    if model is not None:
+        paths = {work.label: work.path for work in works}
+        nodes = priced(nodes, found, paths, model, workload, group)
+    return Fleet(tuple(nodes), found, _faults(nodes), model, _names(folder), group)
 
 
 def _works(folder: Path) -> list[_Work]:
@@ -104,7 +108,7 @@ def _read(work: _Work) -> Node:
     from wellfed.catalog.hardware import cpu_or_none, gpu_or_none
     from wellfed.checks.run import run_checks
     from wellfed.fleet.gather import reason
-    from wellfed.fleet.traits import family, firmware, traits
+    from wellfed.fleet.traits import family, firmware, product, traits
     from wellfed.topology.machine import parse
     from wellfed.topology.readers.refusal import refuse_unread
     from wellfed.topology.snapshot_io import load
@@ -115,7 +119,7 @@ def _read(work: _Work) -> Node:
         refuse_unread(machine, work.path.name)
     except WellfedError as error:
         return Node(work.label, why=reason(error))
-    member = Member(work.label, family(machine), traits(machine, firmware(snapshot)))
+    member = Member(work.label, family(machine, product(machine, snapshot)), traits(machine, firmware(snapshot)))
     findings = tuple(f for f in run_checks(machine) if f.verdict in (*FAULTS, Verdict.UNKNOWN))
     return Node(work.label, member, findings, notes=snapshot.notes)
 
@@ -150,35 +154,6 @@ def _names(folder: Path) -> dict[str, str]:
     return {label: node for label, _, node in pairs if node}
 
 
-def _priced(nodes: Sequence[Node], paths: dict[str, Path], model: str, workload: Workload) -> list[Node]:
-    """Equal machines with the same faults cost the same: each such kind is priced once."""
-    from dataclasses import replace
-
-    from wellfed.verbs import inputs
-    from wellfed.verbs.checking import check
-
-    inputs.model(model)  # an unknown name is an error before the work
-    known: dict[Any, tuple[tuple[Finding, ...], float | None, float | None]] = {}
-    priced = []
-    for node in nodes:
-        if node.member is None:
-            priced.append(node)
-            continue
-        key = (
-            tuple(sorted(node.member.traits.items())),
-            tuple(sorted((f.id, f.subject, f.verdict.value) for f in node.findings)),
-        )
-        if key not in known:
-            checked = check(inputs.captured(paths[node.label]), model, workload)
-            rate = checked.plan.estimate.decode_tok_s.value if checked.plan else None
-            gain = checked.together.decode_tok_s if checked.together else 0.0
-            known[key] = (checked.findings, rate, None if rate is None else rate + gain)
-        findings, rate, best = known[key]
-        kept = tuple(f for f in findings if f.verdict in (*FAULTS, Verdict.UNKNOWN))
-        priced.append(replace(node, findings=kept, decode_tok_s=rate, best_tok_s=best))
-    return priced
-
-
 def _faults(nodes: Sequence[Node]) -> tuple[Fault, ...]:
     """Checks that complain, those that cost the most first, then those on most machines."""
     where: dict[str, list[tuple[str, Finding]]] = defaultdict(list)
@@ -201,6 +176,8 @@ def _cost(finding: Finding) -> float:
 
 def fleet_document(fleet: Fleet) -> dict[str, Any]:
     """The JSON document of `wellfed fleet check --json`."""
+    from wellfed.checks.outputs.to_json import cost_json
+
     return {
         "schema": "wellfed.fleet/1",
         "model": fleet.model,
@@ -214,10 +191,16 @@ def fleet_document(fleet: Fleet) -> dict[str, Any]:
                 "why": fault.why,
                 "nodes": list(fault.labels),
                 "decode_tok_s": fault.cost.decode_tok_s if fault.cost else None,
+                "cost": cost_json(fault.cost),
             }
             for fault in fleet.faults
         ],
-        "slowest": fleet.slowest.label if fleet.slowest else None,
+        "group_nodes": fleet.group.nodes if fleet.group else None,
+        "slowest": fleet.slow[0].node.label if fleet.slow else None,
+        "slow": [
+            {"label": slow.node.label, "decode_tok_s": slow.node.decode_tok_s, "usual_decode_tok_s": slow.usual_tok_s}
+            for slow in fleet.slow
+        ],
     }
 
 
