@@ -294,7 +294,8 @@ def _write(path: Path, text: str) -> str:
 @click.option("--trace", type=click.Path(path_type=Path), metavar="CSV",
               help="Requests (arrival_s, prompt_tokens, output_tokens) to send through the replicas.")  # fmt: skip
 @click.option("--disaggregate", is_flag=True, help="Also: prefill and decode on workers of their own, in which ratio.")
-@click.option("--export", type=click.Choice(["kubernetes", "dra", "kserve", "llm-d", "ray-serve", "keda", "hpa"]),
+@click.option("--export",
+              type=click.Choice(["kubernetes", "dra", "kserve", "llm-d", "dynamo", "ray-serve", "keda", "hpa"]),
               help="Write the replicas down for what will run or scale them, and stop.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 def plan(model: str, as_json: bool, export: str | None, **options: Any) -> None:
