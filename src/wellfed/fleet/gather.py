@@ -183,7 +183,7 @@ def _copy(process: subprocess.Popen[bytes], into: IO[bytes], timeout_s: float) -
             left = until - time.monotonic()
             ready = selector.select(left) if left > 0 else []
             if not ready:
-                return message("fleet.timeout", "no answer within {time}", time=Amount(timeout_s, "s")), complaint
+                return too_late(timeout_s), complaint
             for key, _ in ready:
                 part = os.read(key.fd, 1 << 16)
                 if not part:
@@ -193,9 +193,19 @@ def _copy(process: subprocess.Popen[bytes], into: IO[bytes], timeout_s: float) -
                 else:
                     total += len(part)
                     if total > MOST_BYTES:
-                        return message("fleet.too-much", "sent more than {limit}", limit=Amount(MOST_BYTES, "B")), b""
+                        return too_much(), b""
                     into.write(part)
     return None, complaint
+
+
+def too_late(timeout_s: float) -> Message:
+    """Why a node that hangs has no snapshot."""
+    return message("fleet.timeout", "no answer within {time}", time=Amount(timeout_s, "s"))
+
+
+def too_much() -> Message:
+    """Why a node that floods has none."""
+    return message("fleet.too-much", "sent more than {limit}", limit=Amount(MOST_BYTES, "B"))
 
 
 def _last_line(complaint: bytes) -> str:
