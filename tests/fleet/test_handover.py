@@ -588,6 +588,15 @@ class TestPlans:
         counts = {part["type"]: part["replicas"] for part in graph["spec"]["components"]}
         assert counts == {"frontend": 1, "decode": cells * cell.decode_workers, "prefill": cells * cell.prefill_workers}
 
+    @pytest.mark.parametrize("form", ["kserve", "llm-d", "dynamo"])
+    def test_cpus_alone_are_refused_where_a_system_starts_its_own_engine(self, form: str) -> None:
+        from wellfed.nouns.layout import Engine
+
+        plan = fleet_plan("qwen3-8b", FleetOptions(machines=((2, "epyc 9654, 384gb"),), engines=(Engine.VLLM,)))
+        with pytest.raises(Unsupported):
+            plan_export(plan, form)
+        assert not of_kind(documents(plan_export(plan, "dra")), "ResourceClaimTemplate")
+
     def test_from_the_command_line(self) -> None:
         words = ["fleet", "plan", "qwen3-8b", "--machines", "1=a100 80gb, epyc 7543", "--engine", "vllm"]
         done = RUN.invoke(cli, [*words, "--export", "keda"])

@@ -63,12 +63,12 @@ def _split(split: Disaggregation) -> Message:
                         first=cell.prefill.stock.name, second=cell.decode.stock.name)  # fmt: skip
     against = message("disaggregated.alone", "without the split these GPUs are never within the targets")
     if split.gain is not None:
-        against = message("disaggregated.against", "{factor} of what the same GPUs take together",
-                          factor=Amount(split.gain, "x"))  # fmt: skip
+        against = message("disaggregated.against", "{factor} times what the same GPUs take together",
+                          factor=f"{split.gain:.2f}")  # fmt: skip
     return message(
         "disaggregated.cell",
-        "prefill and decode apart, {p} : {d} workers {where}: {rate} a cell of {nodes} nodes, {against}; {needed} "
-        "cells needed, {there} there",
+        "prefill and decode apart, {p} : {d} workers {where}: {rate} a cell of {nodes} nodes, {against}; cells needed: "
+        "{needed}, there: {there}",
         p=cell.prefill_workers, d=cell.decode_workers, where=where, rate=Amount(cell.requests_per_s, "req/s"),
         nodes=Amount(cell.nodes, ""), against=against, needed=split.cells, there=split.cells_there,
     )  # fmt: skip

@@ -27,7 +27,7 @@ def kserve(sets: Sequence[ReplicaSet]) -> str:
     tensor-parallel degree alone, over nodes the data-parallel ones; the rest goes into VLLM_ADDITIONAL_ARGS of the
     container `main`. Raises Unsupported for a tensor- or pipeline-parallel group over nodes: no preset starts one.
     """
-    return _written([_inference_service(on_a_hub(_vllm(each, "KServe"), "KServe")) for each in sets])
+    return _written([_inference_service(_startable(each, "KServe")) for each in sets])
 
 
 def _inference_service(each: ReplicaSet) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def llm_d(sets: Sequence[ReplicaSet]) -> str:
             ),
             message("handover.llm-d.hint", "plan for one kind of nodes, or use --export kserve"),
         )
-    each = on_a_hub(_vllm(sets[0], "llm-d"), "llm-d")
+    each = _startable(sets[0], "llm-d")
     values = {
         "modelArtifacts": {
             "name": each.model,
@@ -224,6 +224,20 @@ def on_a_hub(each: ReplicaSet, system: str) -> ReplicaSet:
             message("handover.local.hint", "name it by its hub id, or use --export kubernetes"),
         )  # fmt: skip
     return each
+
+
+def _on_gpus(each: ReplicaSet, system: str) -> ReplicaSet:
+    """Raises Unsupported for CPUs alone: what these systems start by themselves is vLLM's build for GPUs."""
+    if not each.gpus_a_node:
+        raise Unsupported(
+            message("handover.cpu", "{system} starts vLLM on GPUs, the plan has none", system=system),
+            message("handover.cpu.hint", "use --export kubernetes"),
+        )
+    return each
+
+
+def _startable(each: ReplicaSet, system: str) -> ReplicaSet:
+    return _on_gpus(on_a_hub(_vllm(each, system), system), system)
 
 
 def _written(documents: Sequence[dict[str, Any]]) -> str:
