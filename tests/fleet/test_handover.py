@@ -201,7 +201,10 @@ class TestSlurm:
     def test_slurm_reads_its_files(self, tmp_path: Path) -> None:
         slurmd = os.environ.get("WELLFED_SLURMD") or tool("slurmd")
         nodes = {"n1": sound(), "n2": sound()}
-        (tmp_path / "gres.conf").write_text(gres(nodes))
+        (tmp_path / "dev").mkdir()  # slurmd looks for each device, and this machine has no GPU
+        for number in range(8):
+            (tmp_path / f"dev/nvidia{number}").touch()
+        (tmp_path / "gres.conf").write_text(gres(nodes).replace("/dev/", f"{tmp_path}/dev/"))
         (tmp_path / "topology.conf").write_text(topology(list(nodes), [("leaf1", ["n1"]), ("leaf2", ["n2"])]))
         lines = node_lines(nodes, {name: labels(node) for name, node in nodes.items()})
         conf = [
