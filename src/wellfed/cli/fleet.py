@@ -292,7 +292,8 @@ def _write(path: Path, text: str) -> str:
 @click.option("--engine", "-e", "engines", multiple=True, type=click.Choice(["vllm", "sglang"]))
 @click.option("--quant", "-q", "quantisations", multiple=True, metavar="TYPE", help="e.g. FP8; repeatable.")
 @click.option("--trace", type=click.Path(path_type=Path), metavar="CSV",
-              help="Requests (arrival_s, prompt_tokens, output_tokens) to send through the replicas.")  # fmt: skip
+              help="Requests (arrival_s, prompt_tokens, output_tokens; conversation, "
+              "where known) to send through the replicas.")  # fmt: skip
 @click.option("--disaggregate", is_flag=True, help="Also: prefill and decode on workers of their own, in which ratio.")
 @click.option("--export",
               type=click.Choice(["kubernetes", "dra", "kserve", "llm-d", "dynamo", "ray-serve", "keda", "hpa"]),

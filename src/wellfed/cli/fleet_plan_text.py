@@ -15,6 +15,7 @@ from wellfed.units import format_rate, format_seconds
 if TYPE_CHECKING:
     from wellfed.fleet.disaggregation import Disaggregation
     from wellfed.fleet.replicas import Share
+    from wellfed.fleet.simulate import Simulated
     from wellfed.verbs.fleet_planning import FleetPlan
 
 _MOST_SPLITS = 3
@@ -214,10 +215,6 @@ def _print_simulated(plan: FleetPlan) -> None:
     seen = plan.simulated
     if seen is None:
         return
-    ttft, tpot = (
-        " ".join(f"{name} {format_seconds(value)}" for name, value in zip(("mean", "p90", "p99"), values, strict=True))
-        for values in (seen.ttft_s, seen.tpot_s)
-    )
     took = tell(
         "fleet-plan-text.requests",
         "{requests:,} requests in {seconds}",
@@ -232,5 +229,21 @@ def _print_simulated(plan: FleetPlan) -> None:
             tokens=format_rate(seen.tokens_per_s),
         )
     )
+    if plan.blind is None:
+        console().print(f"  {_waits(seen)}")
+        return
+    for way, each in (
+        (tell("fleet-plan-text.aware", "a router that knows prefixes"), seen),
+        (tell("fleet-plan-text.blind", "one that does not"), plan.blind),
+    ):
+        found = tell("fleet-plan-text.found", "{share:.0%} of prompt tokens found", share=each.found)
+        console().print(f"  {escape(way)}{colon()}{escape(found)}; {_waits(each)}")
+
+
+def _waits(seen: Simulated) -> str:
+    ttft, tpot = (
+        " ".join(f"{name} {format_seconds(value)}" for name, value in zip(("mean", "p90", "p99"), values, strict=True))
+        for values in (seen.ttft_s, seen.tpot_s)
+    )
     late = tell("fleet-plan-text.late", "; [yellow]{share:.1%} late[/]", share=seen.late) if seen.late else ""
-    console().print(f"  TTFT {ttft}; TPOT {tpot}{late}")
+    return f"TTFT {ttft}; TPOT {tpot}{late}"

@@ -327,6 +327,7 @@ class Simulated(TypedDict):
     tpot_s: dict[str, float]
     late: float
     tokens_per_s: float
+    found_share: float
 
 
 class FleetNetwork(TypedDict):
@@ -376,5 +377,6 @@ class FleetPlanDocument(TypedDict):
     shares: list[Share]
     routing: Routing | None
     simulated: Simulated | None
+    simulated_unaware: Simulated | None
     network: FleetNetwork | None
     disaggregated: list[FleetSplit] | None

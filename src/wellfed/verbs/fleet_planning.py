@@ -77,6 +77,7 @@ class FleetPlan:
     simulated: Simulated | None = None
     network: Network | None = None
     splits: tuple[Disaggregation, ...] | None = None  # the best first; None: not asked for
+    blind: Simulated | None = None  # the trace behind a router that knows no prefixes; None: it has no conversations
 
     @property
     def meets(self) -> bool:
@@ -95,16 +96,16 @@ def fleet_plan(model: str, options: FleetOptions) -> FleetPlan:
         kinds.append(kind)
         searches.update(found)
     deployment = deploy([(kind.stock, kind.capacities) for kind in kinds], options.rate, options.spare)
-    simulated = None
+    simulated = blind = None
     if options.trace is not None and deployment.shares:
-        simulated = _through(options.trace, deployment, searches, options)
+        simulated, blind = _through(options.trace, deployment, searches, options)
     first = deployment.shares[0] if deployment.shares else None
     turns = None
     if first is not None:
         reached = _of(searches, first.stock, first.capacity.nodes)
         turns = routing(reached, first.replicas, rate=options.rate, spare=options.spare)
     splits = _splits(kinds, searches, options) if options.disaggregate else None
-    return FleetPlan(model, options.workload, tuple(kinds), deployment, turns, simulated, between, splits)
+    return FleetPlan(model, options.workload, tuple(kinds), deployment, turns, simulated, between, splits, blind)
 
 
 def _splits(kinds: Sequence[Kind], searches: dict[str, Search], options: FleetOptions) -> tuple[Disaggregation, ...]:
@@ -207,7 +208,10 @@ def _of(searches: dict[str, Search], stock: Stock, nodes: int) -> Search:
     return searches[_key(stock, nodes)]
 
 
-def _through(path: Path, deployment: Deployment, searches: dict[str, Search], options: FleetOptions) -> Simulated:
+def _through(
+    path: Path, deployment: Deployment, searches: dict[str, Search], options: FleetOptions
+) -> tuple[Simulated, Simulated | None]:
+    """The trace behind a router that knows prefixes, and, where it has conversations, behind one that does not."""
     from wellfed.fleet.simulate import simulate, speed
     from wellfed.fleet.trace import read_trace
 
@@ -217,7 +221,11 @@ def _through(path: Path, deployment: Deployment, searches: dict[str, Search], op
         for share in deployment.shares
         for one in [speed(_of(searches, share.stock, share.capacity.nodes), share.capacity.plan)] * share.replicas
     ]
-    return simulate(arrivals, replicas, options.workload.ttft_target_s, options.workload.tpot_target_s)
+    targets = (options.workload.ttft_target_s, options.workload.tpot_target_s)
+    seen = simulate(arrivals, replicas, *targets)
+    if len(replicas) < 2 or not any(arrival.conversation for arrival in arrivals):
+        return seen, None
+    return seen, simulate(arrivals, replicas, *targets, knows_prefixes=False)
 
 
 def fleet_plan_document(plan: FleetPlan) -> dict[str, Any]:
@@ -262,16 +270,20 @@ def fleet_plan_document(plan: FleetPlan) -> dict[str, Any]:
             "unaware_requests_per_s": plan.routing.unaware,
             "unaware_replicas_needed": plan.routing.needed,
         },
-        "simulated": None
-        if plan.simulated is None
-        else {
-            "requests": plan.simulated.requests,
-            "seconds": plan.simulated.seconds,
-            "ttft_s": dict(zip(("mean", "p90", "p99"), plan.simulated.ttft_s, strict=True)),
-            "tpot_s": dict(zip(("mean", "p90", "p99"), plan.simulated.tpot_s, strict=True)),
-            "late": plan.simulated.late,
-            "tokens_per_s": plan.simulated.tokens_per_s,
-        },
+        "simulated": None if plan.simulated is None else _seen(plan.simulated),
+        "simulated_unaware": None if plan.blind is None else _seen(plan.blind),
+    }
+
+
+def _seen(simulated: Simulated) -> dict[str, Any]:
+    return {
+        "requests": simulated.requests,
+        "seconds": simulated.seconds,
+        "ttft_s": dict(zip(("mean", "p90", "p99"), simulated.ttft_s, strict=True)),
+        "tpot_s": dict(zip(("mean", "p90", "p99"), simulated.tpot_s, strict=True)),
+        "late": simulated.late,
+        "tokens_per_s": simulated.tokens_per_s,
+        "found_share": simulated.found,
     }
 
 
