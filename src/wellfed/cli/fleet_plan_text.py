@@ -230,20 +230,29 @@ def _print_simulated(plan: FleetPlan) -> None:
         )
     )
     if plan.blind is None:
-        console().print(f"  {_waits(seen)}")
+        console().print(f"  {shown(_waits(seen))}{_late(seen)}")
         return
     for way, each in (
-        (tell("fleet-plan-text.aware", "a router that knows prefixes"), seen),
-        (tell("fleet-plan-text.blind", "one that does not"), plan.blind),
+        (message("fleet-plan-text.aware", "a router that knows prefixes"), seen),
+        (message("fleet-plan-text.blind", "one that does not"), plan.blind),
     ):
-        found = tell("fleet-plan-text.found", "{share:.0%} of prompt tokens found", share=each.found)
-        console().print(f"  {escape(way)}{colon()}{escape(found)}; {_waits(each)}")
+        line = message(
+            "fleet-plan-text.router", "{way}: {share} of prompt tokens found; {waits}",
+            way=way, share=f"{each.found:.0%}", waits=_waits(each),
+        )  # fmt: skip
+        console().print(f"  {shown(line)}{_late(each)}")
 
 
-def _waits(seen: Simulated) -> str:
+def _waits(seen: Simulated) -> Message:
     ttft, tpot = (
-        " ".join(f"{name} {format_seconds(value)}" for name, value in zip(("mean", "p90", "p99"), values, strict=True))
+        message(
+            "fleet-plan-text.spread", "mean {mean}, p90 {p90}, p99 {p99}",
+            mean=format_seconds(values[0]), p90=format_seconds(values[1]), p99=format_seconds(values[2]),
+        )
         for values in (seen.ttft_s, seen.tpot_s)
-    )
-    late = tell("fleet-plan-text.late", "; [yellow]{share:.1%} late[/]", share=seen.late) if seen.late else ""
-    return f"TTFT {ttft}; TPOT {tpot}{late}"
+    )  # fmt: skip
+    return message("fleet-plan-text.waits", "TTFT {ttft}; TPOT {tpot}", ttft=ttft, tpot=tpot)
+
+
+def _late(seen: Simulated) -> str:
+    return tell("fleet-plan-text.late", "; [yellow]{share:.1%} late[/]", share=seen.late) if seen.late else ""
