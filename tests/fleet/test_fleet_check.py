@@ -128,3 +128,38 @@ def test_machines_whose_firmware_tells_no_name_are_one_build(tmp_path: Path) -> 
 
 def _changed(box: Box, files: Mapping[str, str | None]) -> Box:
     return replace(box, files={**box.files, **files}, slots=())
+
+
+def test_what_came_in_part_is_told_and_is_no_kind_of_its_own(tmp_path: Path) -> None:
+    for label, node in fleet(3, {}):
+        save(node, tmp_path / f"{label}.tar.gz")
+    whole = (tmp_path / "node-0002.tar.gz").read_bytes()
+    (tmp_path / "node-0002.tar.gz").write_bytes(whole[: len(whole) // 2])
+    checked = fleet_check(tmp_path)
+    (build,) = checked.builds
+    assert build.labels == ("node-0000", "node-0001", "node-0002")
+    said = RUN.invoke(cli, ["fleet", "check", str(tmp_path)]).output
+    assert "in part" in said and "damaged" in said
+
+
+def test_a_snapshot_of_a_later_wellfed_says_so(tmp_path: Path) -> None:
+    from wellfed.topology.snapshot import META
+
+    for label, node in fleet(3, {}):
+        if label == "node-0001":
+            node = replace(node, files={**node.files, META: b'{"schema": 99}'})
+        save(node, tmp_path / f"{label}.tar.gz")
+    notes = {node.label: node.notes for node in fleet_check(tmp_path).nodes}
+    assert "later wellfed" in notes["node-0001"][0]
+    assert notes["node-0000"] == notes["node-0002"] == ()
+
+
+def test_what_the_gathering_had_only_in_part_is_told(tmp_path: Path) -> None:
+    for label, node in fleet(2, {}):
+        save(node, tmp_path / f"{label}.tar.gz")
+    nodes = [{"label": "node-0000", "file": "node-0000.tar.gz", "partial": True},
+             {"label": "node-0007", "file": None, "why": {"text": "no answer"}}, "nothing", {"label": 3}]  # fmt: skip
+    (tmp_path / "fleet.json").write_text(json.dumps({"nodes": nodes}))
+    checked = {node.label: node for node in fleet_check(tmp_path).nodes}
+    assert "only a part" in checked["node-0000"].notes[0] and checked["node-0001"].notes == ()
+    assert "no answer" in str(checked["node-0007"].why)

@@ -186,6 +186,40 @@ class TestDoor:
         done = RUN.invoke(cli, ["fleet", "plan", "qwen3-32b", "--machines", f"1={NODE}", "--rate", "100"])
         assert done.exit_code == 1 and "too few" in done.output
 
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            (("--ttft", "0.0001"), "too late with one user"),
+            (("--prompt", "900000"), "can attend to"),
+            (("--quant", "bf16", "--machines", "2=rtx 3060, ryzen 5600"), "does not fit"),
+        ],
+    )
+    def test_why_a_kind_is_not_used(self, words: tuple[str, ...], says: str) -> None:
+        done = RUN.invoke(cli, ["fleet", "plan", "qwen3-32b", "--machines", f"2={NODE}", *words])
+        assert says in " ".join(done.output.split())
+
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            (("--quant", "XYZ"), "unknown quantisation"),
+            (("--price-hour", "1", "--price-hour", "2"), "--price-hour is given 2 times"),
+            (("--trace", "/nowhere.csv"), "cannot read"),
+            (("--network", "quick"), "not a network speed"),
+            (("--network", "400g, sideways"), "nothing that a network has"),
+            (("--rate", "nan"), "no number"),
+            (("--rate", "-3"), "not in the range"),
+            (("--spare", "65"), "not in the range"),
+            (("--engine", "ollama"), "not one of"),
+            (("--export", "yaml"), "not one of"),
+            (("--snapshots", "/nowhere"), "no folder"),
+            (("--machines", "2=9x nonsense 9000"), "unknown part"),
+        ],
+    )
+    def test_bad_input_is_one_error(self, words: tuple[str, ...], says: str) -> None:
+        done = RUN.invoke(cli, ["fleet", "plan", "qwen3-8b", "--machines", f"2={NODE}", *words])
+        assert getattr(done.exception, "exit_code", done.exit_code) == 2
+        assert says in f"{done.exception} {done.output}"
+
     def test_what_runs_nowhere_says_why(self) -> None:
         done = RUN.invoke(cli, ["fleet", "plan", "deepseek-r1", "--machines", f"2={NODE}"])
         assert done.exit_code == 1 and "runs on none" in done.output and "no network" in done.output

@@ -36,6 +36,10 @@ def print_fleet(fleet: Fleet, everything: bool = False) -> None:
     for node in fleet.unread:
         unread = tell("fleet-text.unread", "unread")
         out.print(f"[red]  {unread}[/]  {_name(fleet, node.label)}{colon()}{shown(node.why or '?')}")
+    part = tell("fleet-text.in-part", "in part")
+    for node in fleet.nodes:
+        for note in node.notes:
+            out.print(f"[yellow]  {part}[/]  {_name(fleet, node.label)}{colon()}{shown(note)}")
     for build in fleet.builds:
         _print_build(fleet, build, everything)
     _print_faults(fleet, everything)

@@ -6,6 +6,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from wellfed.errors import BadInput, WellfedError
 from wellfed.fleet.checked import FAULTS, Fault, Fleet, Group, Node
 from wellfed.fleet.kinds import Build, Member, builds
 from wellfed.frozen import dataclass
-from wellfed.message import as_text, message
+from wellfed.message import as_text, message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.nouns.workload import PRESETS, Workload
 from wellfed.verbs.fleet_pricing import priced
@@ -46,7 +47,7 @@ def fleet_check(
     for node in _read_all(works, workers or os.cpu_count() or 1):
         nodes.append(node)
         told(len(nodes), len(works))
-    nodes += _not_gathered(folder, {node.label for node in nodes})
+    nodes = _with_report(folder, nodes)
     nodes.sort(key=lambda node: node.label)
     found = builds([node.member for node in nodes if node.member is not None])
     if model is not None:
@@ -124,23 +125,30 @@ def _read(work: _Work) -> Node:
     return Node(work.label, member, findings, notes=snapshot.notes)
 
 
-def _not_gathered(folder: Path, labels: set[str]) -> list[Node]:
-    """Nodes that the last gathering names and has no file of, with the reason it gave."""
-    from wellfed.fleet.gather import REPORT
-    from wellfed.plain_file import read_json
-
-    if not (folder / REPORT).exists():
-        return []
-    report = read_json(folder / REPORT)
-    nodes = report.get("nodes", []) if isinstance(report, dict) else []
-    found = []
-    for node in nodes if isinstance(nodes, list) else []:
-        label = node.get("label") if isinstance(node, dict) else None
-        if isinstance(label, str) and label not in labels and not node.get("file"):
+def _with_report(folder: Path, nodes: Sequence[Node]) -> list[Node]:
+    """With what the last gathering says: nodes that it has no file of, and why; those that it has only a part of."""
+    told = _reported(folder)
+    labels = {node.label for node in nodes}
+    part = {label for label, node in told.items() if node.get("partial") is True}
+    note = sentence("fleet.partial", "only a part of it was gathered")
+    found = [replace(n, notes=(note,)) if n.label in part and n.member and not n.notes else n for n in nodes]
+    for label, node in told.items():
+        if label not in labels and not node.get("file"):
             why = node.get("why")
             text = why.get("text") if isinstance(why, dict) else None
             found.append(Node(label, why=message("fleet.not-gathered", "not gathered: {why}", why=str(text or "?"))))
     return found
+
+
+def _reported(folder: Path) -> dict[str, dict[str, Any]]:
+    """Label -> what the last gathering wrote of it."""
+    from wellfed.fleet.gather import REPORT
+    from wellfed.plain_file import read_json
+
+    report = read_json(folder / REPORT) if (folder / REPORT).exists() else {}
+    nodes = report.get("nodes") if isinstance(report, dict) else None
+    known = [node for node in nodes if isinstance(node, dict)] if isinstance(nodes, list) else []
+    return {node["label"]: node for node in known if isinstance(node.get("label"), str)}
 
 
 def _names(folder: Path) -> dict[str, str]:
