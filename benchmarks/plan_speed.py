@@ -48,9 +48,7 @@ PEERS = {"llmfit": "llmfit --help", "hf-mem": "hf-mem --help", "aiconfigurator":
 def run(words: list[str]) -> tuple[float, str]:
     """Wall seconds and stdout of one run."""
     begin = time.perf_counter()
-    own = {
-        name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
-    }  # installed: compiled
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # installed: compiled
     done = subprocess.run(words, capture_output=True, text=True, check=False, env=own)
     return time.perf_counter() - begin, done.stdout
 
