@@ -32,6 +32,7 @@ case $1 in
     old*) echo 'wellfed-node 0'; echo 'E 0' ;;
     floods*) exec cat /dev/zero ;;
     hundred*) sh -s | sed '$d'; echo H; echo ' ==> /proc/cpuinfo <=='; yes ' processor : 0' | head -c 100000000; echo 'E 9' ;;
+    secret*) echo "ssh: connect to host $1.corp.example port 22: root@$1.corp.example (10.9.8.7): refused" >&2; exit 255 ;;
     escapes*) printf '\\033[2J\\033]0;owned\\007' >&2; exit 3 ;;
 esac
 """
@@ -94,6 +95,18 @@ def test_names_stay_here_and_labels_stay_the_same(means: Command, tmp_path: Path
     assert stat.S_IMODE((out / NAMES).stat().st_mode) == 0o600
     assert "good" not in (out / "fleet.json").read_text()
     assert not any("good" in path.name for path in out.iterdir())
+
+
+def test_why_a_node_is_missing_does_not_name_it_in_the_report(means: Command, tmp_path: Path) -> None:
+    words = ["fleet", "snapshot", "secret7", "--via", f"{means.words[0]} {{}}", "--out"]
+    done = RUN.invoke(cli, [*words, str(tmp_path / "a")])
+    assert "secret7" in done.output  # here it is told
+    report = (tmp_path / "a/fleet.json").read_text()
+    assert "refused" in report and "host node-0001 port" in report
+    for name in ("secret7", "corp.example", "10.9.8.7"):
+        assert name not in report
+    RUN.invoke(cli, [*words, str(tmp_path / "b"), "--names"])
+    assert "secret7" in (tmp_path / "b/fleet.json").read_text()
 
 
 def test_a_killed_gather_goes_on(means: Command, tmp_path: Path) -> None:

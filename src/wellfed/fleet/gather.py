@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -221,7 +222,7 @@ def report(folder: Path, outcomes: Sequence[Outcome]) -> None:
             "label": outcome.label,
             "file": outcome.file.name if outcome.file else None,
             "partial": outcome.partial,
-            "why": outcome.why.to_dict() if outcome.why else None,
+            "why": _nameless(outcome).to_dict() if outcome.why else None,
         }
         for outcome in outcomes
     ]
@@ -229,6 +230,25 @@ def report(folder: Path, outcomes: Sequence[Outcome]) -> None:
     nodes = sorted([*told, *_told_before(folder, labels)], key=lambda node: str(node["label"]))
     document = {"schema": "wellfed.fleet-snapshot/1", "nodes": nodes}
     (folder / REPORT).write_text(json.dumps(document, indent=1), encoding="utf-8")
+
+
+def _nameless(outcome: Outcome) -> Message:
+    """Why, with the label in place of what names the node: the report may leave this machine. Where files are asked for
+    under the nodes' own names, it names them, too.
+    """
+    why = outcome.why or message("fleet.refused", "{why}", why="?")
+    if outcome.label == outcome.node:
+        return why
+    pairs = ((name, _hidden(value, outcome) if isinstance(value, str) else value) for name, value in why.arguments)
+    return replace(why, arguments=tuple(pairs))
+
+
+def _hidden(text: str, outcome: Outcome) -> str:
+    """As ssh and its like name a node: itself, `user@HOST`, `host HOST`, an address."""
+    own = re.escape(outcome.node.rpartition("@")[2])
+    for pattern in (r"[^\s@]+@[^\s:]+", rf"(?<![\w.-]){own}(?![\w-])", r"\b\d{1,3}(?:\.\d{1,3}){3}\b"):
+        text = re.sub(pattern, lambda _: outcome.label, text)
+    return re.sub(r"(\bhost(?:name)?) \S+?(?=:?(?:\s|$))", lambda found: f"{found[1]} {outcome.label}", text)
 
 
 def _told_before(folder: Path, labels: Container[object]) -> list[dict[str, Any]]:
