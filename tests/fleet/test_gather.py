@@ -129,6 +129,32 @@ def test_a_killed_gather_goes_on(means: Command, tmp_path: Path) -> None:
     assert not list(out.glob(".node*")), "a draft of a killed gather stays"
 
 
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_given_up_it_leaves_at_once_and_nothing_behind(
+    means: Command, tmp_path: Path, sent: signal.Signals, code: int
+) -> None:
+    """Nodes that hang are not waited for, and their commands end with it."""
+    program = tmp_path / "hang"
+    program.write_text(f"#!/bin/sh\necho $$ >> {tmp_path}/pids\nexec sleep 500\n")
+    program.chmod(0o755)
+    argv = [sys.executable, "-m", "wellfed", "fleet", "snapshot", "a", "b", "c", "--out", str(tmp_path / "o"), "-j", "2",
+            "--via", f"{program} {{}}", "--timeout", "400"]  # fmt: skip
+    process = subprocess.Popen(
+        argv, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    )
+    pids = tmp_path / "pids"
+    for _ in range(600):
+        if pids.exists() and len(pids.read_text().split()) == 2:
+            break
+        time.sleep(0.05)
+    process.send_signal(sent)
+    _, told = process.communicate(timeout=100)
+    assert process.returncode == code and "Traceback" not in told
+    assert len(pids.read_text().split()) == 2, "the third was asked all the same"
+    for pid in pids.read_text().split():
+        assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text()
+
+
 def test_the_ways_to_a_node() -> None:
     assert Ssh().argv("n1")[-3:] == ["--", "n1", "exec sh -s"]
     assert "BatchMode=yes" in Ssh().argv("n1")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from errno import ENOENT
 from os import strerror
 from pathlib import Path
@@ -81,15 +84,26 @@ def snapshot(nodes: tuple[str, ...], print_script: bool, export: str | None, as_
     from wellfed.fleet.gather import Gathering, gather
 
     how = Gathering(options["out"], options["jobs"], options["timeout"], options["names"], options["refresh"])
-    if options["ray"]:
-        from wellfed.fleet.by_ray import gather_by_ray
+    with _ended_as_by_interrupt():
+        if options["ray"]:
+            from wellfed.fleet.by_ray import gather_by_ray
 
-        outcomes = gather_by_ray(chosen, how, _progress(as_json))
-    else:
-        outcomes = gather(chosen, means, how, _progress(as_json))
+            outcomes = gather_by_ray(chosen, how, _progress(as_json))
+        else:
+            outcomes = gather(chosen, means, how, _progress(as_json))
     _say(outcomes, options["out"], as_json)
     if any(outcome.file is None for outcome in outcomes):
         raise SystemExit(1)
+
+
+@contextmanager
+def _ended_as_by_interrupt() -> Iterator[None]:
+    """Told to end, it ends what runs for nodes first."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _reached(nodes: tuple[str, ...], options: dict[str, Any]) -> tuple[tuple[str, ...], Means]:

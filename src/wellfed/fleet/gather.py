@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any
 
 from wellfed.errors import BadInput, WellfedError
@@ -105,25 +106,58 @@ def reason(error: WellfedError) -> Message:
 
 def _all(labels: dict[str, str], means: Means, how: Gathering, told: Told) -> tuple[Outcome, ...]:
     outcomes: list[Outcome] = []
+    commands = _Commands()
     with ThreadPoolExecutor(how.at_a_time) as pool:
-        asked = [pool.submit(_one, node, label, means, how) for node, label in labels.items()]
+        asked = [pool.submit(_one, node, label, means, how, commands) for node, label in labels.items()]
         try:
             for done in as_completed(asked):
                 outcomes.append(done.result())
                 told(outcomes[-1], len(outcomes), len(labels))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            commands.end()
             raise
     return tuple(sorted(outcomes, key=lambda outcome: outcome.label))
 
 
-def _one(node: str, label: str, means: Means, how: Gathering) -> Outcome:
+class _Commands:
+    """What runs for nodes just now, so that none outlives a gathering that is given up."""
+
+    def __init__(self) -> None:
+        self._lock, self._running, self._ended = Lock(), set[int](), False
+
+    def begun(self, process: int) -> None:
+        with self._lock:
+            self._running.add(process)
+            if self._ended:
+                _kill(process)
+
+    def done(self, process: int) -> None:
+        with self._lock:
+            self._running.discard(process)
+            _kill(process)
+
+    def end(self) -> None:
+        """All of them, and any that begins after."""
+        with self._lock:
+            self._ended = True
+            for process in self._running:
+                _kill(process)
+
+
+def _kill(process: int) -> None:
+    """A command with all that it started."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process, signal.SIGKILL)
+
+
+def _one(node: str, label: str, means: Means, how: Gathering, commands: _Commands) -> Outcome:
     target = how.folder / f"{label}.tar.gz"
     outcome = Outcome(node, label)
     if target.exists() and not how.refresh:
         return replace(outcome, file=target, kept=True)
     with tempfile.TemporaryFile() as stream:
-        why = _sent(means.argv(node), script() if means.needs_script else "", stream, how.timeout_s)
+        why = _sent(means.argv(node), script() if means.needs_script else "", stream, how.timeout_s, commands)
         if why is not None and not stream.tell():
             return replace(outcome, why=why)
         stream.seek(0)
@@ -146,7 +180,7 @@ def keep(stream: IO[bytes], label: str, target: Path) -> bool:
     return bool(snapshot.notes)
 
 
-def _sent(argv: Sequence[str], given: str, into: IO[bytes], timeout_s: float) -> Message | None:
+def _sent(argv: Sequence[str], given: str, into: IO[bytes], timeout_s: float, commands: _Commands) -> Message | None:
     """Run a node's command, its output into a file; why it failed, or None."""
     with tempfile.TemporaryFile() as standard_input:
         standard_input.write(given.encode())
@@ -157,6 +191,7 @@ def _sent(argv: Sequence[str], given: str, into: IO[bytes], timeout_s: float) ->
             )
         except OSError as error:
             return message("fleet.cannot-run", "{program}: {why}", program=argv[0], why=error.strerror or str(error))
+    commands.begun(process.pid)
     with process:
         try:
             why, complaint = _copy(process, into, timeout_s)
@@ -166,8 +201,7 @@ def _sent(argv: Sequence[str], given: str, into: IO[bytes], timeout_s: float) ->
         except subprocess.TimeoutExpired:
             return message("fleet.lingers", "it sent everything and does not end")
         finally:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
+            commands.done(process.pid)
     if code:
         return message("fleet.failed", "ended with {code}: {said}", code=code, said=_last_line(complaint) or "?")
     return None
