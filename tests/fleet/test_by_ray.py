@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from wellfed.cli.main import cli
 from wellfed.errors import BadInput
 from wellfed.fleet.by_ray import gather_by_ray
 from wellfed.fleet.gather import Gathering
@@ -52,7 +54,24 @@ def test_a_node_that_hangs_costs_only_itself(cluster: Any, tmp_path: Path, monke
     monkeypatch.setattr("wellfed.fleet.by_ray.script", lambda: "sleep 30\n")
     outcomes = gather_by_ray((), Gathering(tmp_path, timeout_s=2.0))
     assert [outcome.file for outcome in outcomes] == [None] * 3
-    assert all(outcome.why is not None for outcome in outcomes)
+    assert all("no answer within" in str(outcome.why) for outcome in outcomes)
+
+
+def test_a_node_that_floods_costs_only_itself(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wellfed.fleet.by_ray.script", lambda: "cat /dev/zero\n")
+    monkeypatch.setattr("wellfed.fleet.by_ray.MOST_BYTES", 1_000_000)
+    outcomes = gather_by_ray((), Gathering(tmp_path, timeout_s=30.0))
+    assert ["sent more than" in str(outcome.why) for outcome in outcomes] == [True] * 3
+
+
+def test_from_the_command_line(cluster: Any, tmp_path: Path) -> None:
+    words = ["fleet", "snapshot", "--ray", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 0, done.output
+    assert "3 of 3 nodes" in done.output
+    again = CliRunner().invoke(cli, words)
+    assert "3 from before" in again.output
+    assert CliRunner().invoke(cli, ["fleet", "check", str(tmp_path / "out")]).exit_code in (0, 1)
 
 
 def test_an_unknown_node_is_refused(cluster: Any, tmp_path: Path) -> None:

@@ -186,6 +186,40 @@ class TestDoor:
         done = RUN.invoke(cli, ["fleet", "plan", "qwen3-32b", "--machines", f"1={NODE}", "--rate", "100"])
         assert done.exit_code == 1 and "too few" in done.output
 
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            (("--ttft", "0.0001"), "too late with one user"),
+            (("--prompt", "900000"), "can attend to"),
+            (("--quant", "bf16", "--machines", "2=rtx 3060, ryzen 5600"), "does not fit"),
+        ],
+    )
+    def test_why_a_kind_is_not_used(self, words: tuple[str, ...], says: str) -> None:
+        done = RUN.invoke(cli, ["fleet", "plan", "qwen3-32b", "--machines", f"2={NODE}", *words])
+        assert says in " ".join(done.output.split())
+
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            (("--quant", "XYZ"), "unknown quantisation"),
+            (("--price-hour", "1", "--price-hour", "2"), "--price-hour is given 2 times"),
+            (("--trace", "/nowhere.csv"), "cannot read"),
+            (("--network", "quick"), "not a network speed"),
+            (("--network", "400g, sideways"), "nothing that a network has"),
+            (("--rate", "nan"), "no number"),
+            (("--rate", "-3"), "not in the range"),
+            (("--spare", "65"), "not in the range"),
+            (("--engine", "ollama"), "not one of"),
+            (("--export", "yaml"), "not one of"),
+            (("--snapshots", "/nowhere"), "no folder"),
+            (("--machines", "2=9x nonsense 9000"), "unknown part"),
+        ],
+    )
+    def test_bad_input_is_one_error(self, words: tuple[str, ...], says: str) -> None:
+        done = RUN.invoke(cli, ["fleet", "plan", "qwen3-8b", "--machines", f"2={NODE}", *words])
+        assert getattr(done.exception, "exit_code", done.exit_code) == 2
+        assert says in f"{done.exception} {done.output}"
+
     def test_what_runs_nowhere_says_why(self) -> None:
         done = RUN.invoke(cli, ["fleet", "plan", "deepseek-r1", "--machines", f"2={NODE}"])
         assert done.exit_code == 1 and "runs on none" in done.output and "no network" in done.output
@@ -194,3 +228,53 @@ class TestDoor:
     def test_a_count_and_a_machine(self, machines: str) -> None:
         done = RUN.invoke(cli, ["fleet", "plan", "qwen3-8b", "--machines", machines])
         assert done.exception is not None and not isinstance(done.exception, (KeyError, ValueError, AttributeError))
+
+
+class TestRouters:
+    """Conversations of ever longer prompts through two replicas, behind a router that knows prefixes and one that does
+    not.
+    """
+
+    SPEED = Speed((1, 4, 16), (0.01, 0.012, 0.03), (0.1, 0.2, 0.6), 1000, 8)
+
+    @staticmethod
+    def turns(talks: int, count: int, gap_s: float = 20.0) -> list[Arrival]:
+        found = [
+            Arrival(talk * 1.7 + turn * gap_s, 500 + 600 * turn, 100, f"talk {talk}")
+            for talk in range(talks)
+            for turn in range(count)
+        ]
+        return sorted(found, key=lambda arrival: arrival.at_s)
+
+    def test_where_the_turns_lie_the_first_token_comes_sooner(self) -> None:
+        aware, blind = (simulate(self.turns(7, 6), [self.SPEED] * 3, knows_prefixes=knows) for knows in (True, False))
+        assert aware.found > blind.found
+        assert aware.ttft_s[0] < blind.ttft_s[0]
+        assert aware.requests == blind.requests == 42
+
+    def test_all_earlier_turns_are_found_where_one_replica_has_them(self) -> None:
+        served = run(self.turns(1, 5), [self.SPEED] * 2)
+        assert len({each.replica for each in served}) == 1
+        ordered = sorted(served, key=lambda each: each.arrival.at_s)
+        assert [each.found_tokens for each in ordered] == [0, 600, 1200, 1800, 2400]
+
+    def test_without_room_nothing_is_kept(self) -> None:
+        tight = replace(self.SPEED, cache_tokens=100)
+        assert simulate(self.turns(3, 4), [tight] * 2).found == 0.0
+
+    def test_a_full_replica_is_not_waited_for(self) -> None:
+        single = replace(self.SPEED, slots=1)
+        both = [Arrival(0.0, 1000, 500, "a"), Arrival(0.1, 1000, 500, "b"), Arrival(0.2, 1000, 500, "a")]
+        served = {each.arrival: each for each in run(both, [single] * 3)}
+        assert len({each.replica for each in served.values()}) == 3
+
+    def test_from_the_command_line(self, tmp_path: Path) -> None:
+        path = tmp_path / "t.csv"
+        rows = [f"{a.at_s},{a.prompt_tokens},{a.output_tokens},{a.conversation}" for a in self.turns(5, 5)]
+        path.write_text("\n".join(["arrival_s,prompt_tokens,output_tokens,conversation", *rows]) + "\n")
+        words = ["fleet", "plan", "qwen3-8b", "--machines", f"2={NODE}", "--trace", str(path)]
+        done = RUN.invoke(cli, words)
+        assert done.exit_code == 0, done.output
+        assert "a router that knows prefixes: " in done.output and "one that does not: " in done.output
+        document = json.loads(RUN.invoke(cli, [*words, "--json"]).stdout)
+        assert document["simulated"]["found_share"] > document["simulated_unaware"]["found_share"]

@@ -31,6 +31,8 @@ case $1 in
     twice*) cat > /tmp/s.$$; sh /tmp/s.$$; sh /tmp/s.$$; rm /tmp/s.$$ ;;
     old*) echo 'wellfed-node 0'; echo 'E 0' ;;
     floods*) exec cat /dev/zero ;;
+    hundred*) sh -s | sed '$d'; echo H; echo ' ==> /proc/cpuinfo <=='; yes ' processor : 0' | head -c 100000000; echo 'E 9' ;;
+    secret*) echo "ssh: connect to host $1.corp.example port 22: root@$1.corp.example (10.9.8.7): refused" >&2; exit 255 ;;
     escapes*) printf '\\033[2J\\033]0;owned\\007' >&2; exit 3 ;;
 esac
 """
@@ -61,6 +63,28 @@ def test_each_node_costs_only_itself(means: Command, tmp_path: Path, monkeypatch
     assert [n["label"] for n in report["nodes"]] == sorted(o.label for o in outcomes.values())
 
 
+def test_each_fault_from_the_command_line(means: Command, tmp_path: Path) -> None:
+    """With the real limits: a node that hangs, dies, answers twice, sends 100 MB, never stops, is of another version."""
+    out = tmp_path / "out"
+    nodes = ["good1", "hangs", "dies", "twice", "hundred", "floods", "old"]
+    words = [sys.executable, "-m", "wellfed", "fleet"]
+    via = ["--via", f"{means.words[0]} {{}}", "--timeout", "20", "--names"]
+    done = subprocess.run([*words, "snapshot", *nodes, *via, "--out", str(out)], capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    told = {line.split()[1]: line for line in done.stderr.splitlines() if line.startswith("[")}
+    assert "no answer within 20" in told["hangs"] and "Connection refused" in told["dies"]
+    assert "sent more than" in told["floods"] and "another version" in told["old"]
+    assert "in part" in told["hundred"] and not {"good1", "twice"} & told.keys()
+    files = {path.name.removesuffix(".tar.gz"): path for path in out.glob("*.tar.gz")}
+    assert sorted(files) == ["good1", "hundred", "twice"]
+    assert all(path.stat().st_size < 1 << 20 for path in files.values())
+    assert load(files["twice"]).files.keys() == load(files["good1"]).files.keys()
+    checked = subprocess.run([*words, "check", str(out), "--json"], capture_output=True, text=True, check=False)
+    nodes_read = {node["label"]: node["read"] for node in json.loads(checked.stdout)["nodes"]}
+    assert nodes_read == {name: name in files for name in nodes}
+
+
 def test_names_stay_here_and_labels_stay_the_same(means: Command, tmp_path: Path) -> None:
     out = tmp_path / "out"
     first = gather(("good1", "dies"), means, Gathering(out))
@@ -71,6 +95,18 @@ def test_names_stay_here_and_labels_stay_the_same(means: Command, tmp_path: Path
     assert stat.S_IMODE((out / NAMES).stat().st_mode) == 0o600
     assert "good" not in (out / "fleet.json").read_text()
     assert not any("good" in path.name for path in out.iterdir())
+
+
+def test_why_a_node_is_missing_does_not_name_it_in_the_report(means: Command, tmp_path: Path) -> None:
+    words = ["fleet", "snapshot", "secret7", "--via", f"{means.words[0]} {{}}", "--out"]
+    done = RUN.invoke(cli, [*words, str(tmp_path / "a")])
+    assert "secret7" in done.output  # here it is told
+    report = (tmp_path / "a/fleet.json").read_text()
+    assert "refused" in report and "host node-0001 port" in report
+    for name in ("secret7", "corp.example", "10.9.8.7"):
+        assert name not in report
+    RUN.invoke(cli, [*words, str(tmp_path / "b"), "--names"])
+    assert "secret7" in (tmp_path / "b/fleet.json").read_text()
 
 
 def test_a_killed_gather_goes_on(means: Command, tmp_path: Path) -> None:
@@ -85,8 +121,38 @@ def test_a_killed_gather_goes_on(means: Command, tmp_path: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait(10)
     assert [p.name for p in out.glob("node-*.tar.gz")] == ["node-0001.tar.gz"]
-    outcomes = gather(("good1", "good9"), means, Gathering(out))
-    assert [(o.node, o.kept, o.file is not None) for o in outcomes] == [("good1", True, True), ("good9", False, True)]
+    again = [word.replace("hangs1", "good9") for word in argv]
+    done = subprocess.run(again, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "2 of 2 nodes" in done.stdout and "1 from before" in done.stdout
+    assert sorted(p.name for p in out.glob("*.tar.gz")) == ["node-0001.tar.gz", "node-0003.tar.gz"]
+    assert not list(out.glob(".node*")), "a draft of a killed gather stays"
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_given_up_it_leaves_at_once_and_nothing_behind(
+    means: Command, tmp_path: Path, sent: signal.Signals, code: int
+) -> None:
+    """Nodes that hang are not waited for, and their commands end with it."""
+    program = tmp_path / "hang"
+    program.write_text(f"#!/bin/sh\necho $$ >> {tmp_path}/pids\nexec sleep 500\n")
+    program.chmod(0o755)
+    argv = [sys.executable, "-m", "wellfed", "fleet", "snapshot", "a", "b", "c", "--out", str(tmp_path / "o"), "-j", "2",
+            "--via", f"{program} {{}}", "--timeout", "400"]  # fmt: skip
+    process = subprocess.Popen(
+        argv, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    )
+    pids = tmp_path / "pids"
+    for _ in range(600):
+        if pids.exists() and len(pids.read_text().split()) == 2:
+            break
+        time.sleep(0.05)
+    process.send_signal(sent)
+    _, told = process.communicate(timeout=100)
+    assert process.returncode == code and "Traceback" not in told
+    assert len(pids.read_text().split()) == 2, "the third was asked all the same"
+    for pid in pids.read_text().split():
+        assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text()
 
 
 def test_the_ways_to_a_node() -> None:

@@ -1,6 +1,6 @@
 """A fleet handed over: labels, Slurm's files, manifests, thresholds; each read by what will read it, where that is here.
 
-WELLFED_CRDS names a folder with published definitions (keda.yaml, llmisvc.yaml, nfd.yaml, lws.yaml); without it the
+WELLFED_CRDS names a folder with published definitions (keda.yaml, llmisvc.yaml, nfd.yaml, lws.yaml, dynamo.yaml); without it the
 fields that are documented are checked alone. slurmd is looked for on PATH.
 """
 
@@ -201,7 +201,10 @@ class TestSlurm:
     def test_slurm_reads_its_files(self, tmp_path: Path) -> None:
         slurmd = os.environ.get("WELLFED_SLURMD") or tool("slurmd")
         nodes = {"n1": sound(), "n2": sound()}
-        (tmp_path / "gres.conf").write_text(gres(nodes))
+        (tmp_path / "dev").mkdir()  # slurmd looks for each device, and this machine has no GPU
+        for number in range(8):
+            (tmp_path / f"dev/nvidia{number}").touch()
+        (tmp_path / "gres.conf").write_text(gres(nodes).replace("/dev/", f"{tmp_path}/dev/"))
         (tmp_path / "topology.conf").write_text(topology(list(nodes), [("leaf1", ["n1"]), ("leaf2", ["n2"])]))
         lines = node_lines(nodes, {name: labels(node) for name, node in nodes.items()})
         conf = [
@@ -295,17 +298,18 @@ class TestHealth:
 
 MACHINES = {
     "one node": (((4, "8x h100, 2x xeon 8480+"),), "qwen3-32b", None, 20.0),
+    "experts": (((2, "8x h200, 2x xeon 8480+"),), "deepseek-ai/DeepSeek-R1", None, None),
     "two kinds": (((2, "8x h100, 2x xeon 8480+"), (2, "4x a100 80gb, epyc 7543")), "qwen3-8b", None, None),
     "two nodes": (((4, "8x a100 80gb, 2x epyc 7543"),), "deepseek-r1", "400Gb", None),
 }
 
 
 @cache
-def planned(name: str) -> FleetPlan:
+def planned(name: str, engine: str = "vllm") -> FleetPlan:
     machines, model, network, rate = MACHINES[name]
     from wellfed.nouns.layout import Engine
 
-    return fleet_plan(model, FleetOptions(machines=machines, network=network, rate=rate, engines=(Engine.VLLM,)))
+    return fleet_plan(model, FleetOptions(machines=machines, network=network, rate=rate, engines=(Engine(engine),)))
 
 
 def documents(text: str) -> list[dict[str, Any]]:
@@ -366,6 +370,42 @@ KSERVE = {
         },
     }},
 }  # fmt: skip
+
+# docs.nvidia.com/dynamo: DynamoGraphDeployment and DynamoComponentDeployment references, nvidia.com/v1beta1
+_COMPONENT = {
+    "type": "object", "required": ["name", "type", "replicas", "podTemplate"], "additionalProperties": False,
+    "properties": {
+        "name": {"pattern": "^[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?$", "maxLength": 63},
+        "type": {"enum": ["frontend", "worker", "prefill", "decode", "planner", "epp"]},
+        "replicas": {"type": "integer", "minimum": 0},
+        "multinode": {"type": "object", "required": ["nodeCount"], "additionalProperties": False,
+                      "properties": {"nodeCount": {"type": "integer", "minimum": 2}}},
+        "podTemplate": {"type": "object", "required": ["spec"], "properties": {"spec": {
+            "type": "object", "required": ["containers"], "properties": {"containers": {
+                "type": "array", "contains": {"properties": {"name": {"const": "main"}}, "required": ["image"]}}}}}},
+    },
+}  # fmt: skip
+DYNAMO = {
+    "type": "object", "required": ["apiVersion", "kind", "metadata", "spec"], "additionalProperties": False,
+    "properties": {
+        "apiVersion": {"const": "nvidia.com/v1beta1"}, "kind": {"const": "DynamoGraphDeployment"},
+        "metadata": {"required": ["name"], "properties": {"name": {"pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}}},
+        "spec": {"type": "object", "required": ["components"], "additionalProperties": False, "properties": {
+            "backendFramework": {"enum": ["sglang", "vllm", "trtllm"]}, "env": {"type": "array"},
+            "components": {"type": "array", "maxItems": 25, "items": _COMPONENT}}},
+    },
+}  # fmt: skip
+_RANKS = ("--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size", "--tp-size", "--pp-size",
+          "--dp-size")  # fmt: skip
+
+
+def ranks(words: list[str]) -> int:
+    """GPUs that an engine's degrees ask for. SGLang's attention groups are inside its tensor-parallel ranks."""
+    found = 1
+    for flag in _RANKS:
+        if flag in words and not (flag == "--dp-size" and "--enable-dp-attention" in words):
+            found *= int(words[words.index(flag) + 1])
+    return found
 
 
 class TestPlans:
@@ -428,11 +468,15 @@ class TestPlans:
         for document in documents(plan_export(planned(name), "hpa")):
             validate.validate(document, "1.34", strict=True)
 
-    @pytest.mark.parametrize("name", ["one node", "two kinds"])
+    @pytest.mark.parametrize("name", ["one node", "two kinds", "experts"])
     def test_kserve(self, name: str) -> None:
         found = documents(plan_export(planned(name), "kserve"))
-        for document in found:
+        for document, share in zip(found, planned(name).deployment.shares, strict=True):
             Draft202012Validator(KSERVE).validate(document)
+            (main,) = document["spec"]["template"]["containers"]
+            more = main["env"][0]["value"].split()
+            gpus = document["spec"]["parallelism"]["tensor"] * ranks(more)
+            assert gpus == share.capacity.plan.layout.gpus == int(main["resources"]["limits"]["nvidia.com/gpu"])
         against("llmisvc", "LLMInferenceService", found)
 
     def test_what_kserve_cannot_start_is_refused(self) -> None:
@@ -456,9 +500,71 @@ class TestPlans:
         (values,) = documents(plan_export(planned("one node"), "llm-d"))
         layout = planned("one node").deployment.shares[0].capacity.plan.layout
         assert values["decode"]["parallelism"]["tensor"] == layout.tensor_parallel
+        (values_of_experts,) = documents(plan_export(planned("experts"), "llm-d"))
+        degrees = values_of_experts["decode"]["parallelism"]
+        assert degrees["tensor"] * degrees["data"] == planned("experts").deployment.shares[0].capacity.plan.layout.gpus
         assert values["decode"]["replicas"] == planned("one node").deployment.shares[0].replicas
         with pytest.raises(Unsupported):
             plan_export(planned("two kinds"), "llm-d")
+
+    @pytest.mark.parametrize("engine", ["vllm", "sglang"])
+    @pytest.mark.parametrize("name", MACHINES)
+    def test_dynamo(self, name: str, engine: str) -> None:
+        validate = pytest.importorskip("kubernetes_validate")
+        plan = planned(name, engine)
+        (graph,) = documents(plan_export(plan, "dynamo"))
+        Draft202012Validator(DYNAMO).validate(graph)
+        against("dynamo", "DynamoGraphDeployment", [graph])
+        assert graph["spec"]["backendFramework"] == engine
+        frontend, *workers = graph["spec"]["components"]
+        assert frontend["type"] == "frontend" and len(workers) == len(plan.deployment.shares)
+        gpus = 0
+        for worker in workers:
+            spec = worker["podTemplate"]["spec"]
+            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": spec}
+            validate.validate(pod, "1.34", strict=True)
+            (main,) = spec["containers"]
+            nodes = worker.get("multinode", {}).get("nodeCount", 1)
+            assert ranks(main["args"]) == nodes * int(main["resources"]["limits"]["nvidia.com/gpu"])
+            assert main["command"] == ["python3", "-m", f"dynamo.{engine}"]
+            assert not {"--host", "--port", "--nnodes", "--dist-init-addr"} & set(main["args"])
+            gpus += worker["replicas"] * ranks(main["args"])
+        assert gpus == sum(share.replicas * share.capacity.plan.layout.gpus for share in plan.deployment.shares)
+
+    def test_dynamos_router_knows_prefixes_where_the_plan_counts_on_them(self) -> None:
+        from wellfed.nouns.layout import Engine
+        from wellfed.nouns.workload import PRESETS
+
+        def graph(depth: int) -> dict[str, Any]:
+            load = replace(PRESETS["chat"], depth_tokens=depth)
+            options = FleetOptions(machines=((2, "2x a100 80gb, epyc 7543"),), workload=load, engines=(Engine.VLLM,))
+            return documents(plan_export(fleet_plan("qwen3-8b", options), "dynamo"))[0]
+
+        modes = {}
+        for depth in (0, 3000):
+            frontend, worker = graph(depth)["spec"]["components"]
+            (main,) = frontend["podTemplate"]["spec"]["containers"]
+            told = worker["podTemplate"]["spec"]["containers"][0]["args"]
+            modes[depth] = main["env"][0]["value"], "--kv-events-config" in told
+        assert modes == {0: ("round-robin", False), 3000: ("kv", True)}
+
+    @pytest.mark.parametrize(("form", "system"), [("kserve", "KServe"), ("llm-d", "llm-d"), ("dynamo", "Dynamo")])
+    def test_a_model_of_this_machine_is_no_hubs(self, form: str, system: str) -> None:
+        from wellfed.fleet.handover.replica_set import ReplicaSet
+        from wellfed.verbs.fleet_handover import PLAN_FORMS, replica_sets
+
+        (own,) = replica_sets(planned("one node"))
+        local = ReplicaSet(own.name, own.share, own.spec, own.model, "/models/mine")
+        with pytest.raises(Unsupported, match=f"{system} fetches models from a hub"):
+            PLAN_FORMS[form]([local])
+
+    @pytest.mark.parametrize("name", MACHINES)
+    def test_what_is_started_has_as_many_ranks_as_the_plan_has_gpus(self, name: str) -> None:
+        from wellfed.verbs.fleet_handover import replica_sets
+
+        for engine in ("vllm", "sglang"):
+            for each in replica_sets(planned(name, engine)):
+                assert ranks(list(each.spec.argv)) == each.share.capacity.plan.layout.gpus, each.spec.argv
 
     def test_prefill_and_decode_apart(self) -> None:
         from wellfed.nouns.layout import Engine
@@ -480,6 +586,19 @@ class TestPlans:
         for role in ("prefill", "decode"):
             assert "--kv-transfer-config" in values[role]["containers"][0]["args"]
             assert values[role]["parallelism"]["tensor"] == cell.decode.worker_gpus
+        (graph,) = documents(plan_export(plan, "dynamo"))
+        Draft202012Validator(DYNAMO).validate(graph)
+        counts = {part["type"]: part["replicas"] for part in graph["spec"]["components"]}
+        assert counts == {"frontend": 1, "decode": cells * cell.decode_workers, "prefill": cells * cell.prefill_workers}
+
+    @pytest.mark.parametrize("form", ["kserve", "llm-d", "dynamo"])
+    def test_cpus_alone_are_refused_where_a_system_starts_its_own_engine(self, form: str) -> None:
+        from wellfed.nouns.layout import Engine
+
+        plan = fleet_plan("qwen3-8b", FleetOptions(machines=((2, "epyc 9654, 384gb"),), engines=(Engine.VLLM,)))
+        with pytest.raises(Unsupported):
+            plan_export(plan, form)
+        assert not of_kind(documents(plan_export(plan, "dra")), "ResourceClaimTemplate")
 
     def test_from_the_command_line(self) -> None:
         words = ["fleet", "plan", "qwen3-8b", "--machines", "1=a100 80gb, epyc 7543", "--engine", "vllm"]

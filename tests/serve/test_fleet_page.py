@@ -77,3 +77,18 @@ def test_what_a_snapshot_says_is_no_markup() -> None:
         text = made.get("/fleet").text
     assert "<script>alert" not in text and "<img src=x" not in text
     assert "&lt;script&gt;" in text
+
+
+def test_the_navigation_leads_there_where_a_fleet_is_served(client: TestClient) -> None:
+    for page in ("/", "/fit", "/compare", "/machine", "/watch", "/claims"):
+        assert '<a href="/fleet">' in client.get(page).text, page
+    assert '<a href="/fleet" aria-current="page">' in client.get("/fleet").text
+    with TestClient(create_app(Settings(workers=1)), base_url=BASE) as bare:
+        assert 'href="/fleet"' not in bare.get("/").text
+
+
+def test_what_is_wrong_is_told_in_the_language_of_whoever_asks(client: TestClient) -> None:
+    texts = {tongue: client.get("/fleet", headers={"Accept-Language": tongue}).text for tongue in ("en", "zh")}
+    assert "firmware: 2.3" in texts["en"] and re.search("固件. *2\\.3", texts["zh"])
+    reasons = {tongue: re.findall(r'title="(node-0009[^"]+)"', text) for tongue, text in texts.items()}
+    assert reasons["en"] and reasons["zh"] and reasons["en"] != reasons["zh"]

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import ENOENT
+from os import strerror
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +24,13 @@ from wellfed.messages.words import tell, words
 from wellfed.nouns.workload import PRESETS
 
 if TYPE_CHECKING:
+    from wellfed.fleet.checked import Group
     from wellfed.fleet.gather import Outcome
     from wellfed.fleet.means import Means
     from wellfed.verbs.fleet_planning import FleetOptions
+
+
+_WIPE = "\r\033[K"  # the line that moves
 
 
 @click.group()
@@ -75,15 +84,26 @@ def snapshot(nodes: tuple[str, ...], print_script: bool, export: str | None, as_
     from wellfed.fleet.gather import Gathering, gather
 
     how = Gathering(options["out"], options["jobs"], options["timeout"], options["names"], options["refresh"])
-    if options["ray"]:
-        from wellfed.fleet.by_ray import gather_by_ray
+    with _ended_as_by_interrupt():
+        if options["ray"]:
+            from wellfed.fleet.by_ray import gather_by_ray
 
-        outcomes = gather_by_ray(chosen, how, _progress(as_json))
-    else:
-        outcomes = gather(chosen, means, how, _progress(as_json))
+            outcomes = gather_by_ray(chosen, how, _progress(as_json))
+        else:
+            outcomes = gather(chosen, means, how, _progress(as_json))
     _say(outcomes, options["out"], as_json)
     if any(outcome.file is None for outcome in outcomes):
         raise SystemExit(1)
+
+
+@contextmanager
+def _ended_as_by_interrupt() -> Iterator[None]:
+    """Told to end, it ends what runs for nodes first."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _reached(nodes: tuple[str, ...], options: dict[str, Any]) -> tuple[tuple[str, ...], Means]:
@@ -129,19 +149,22 @@ def _reached(nodes: tuple[str, ...], options: dict[str, Any]) -> tuple[tuple[str
 
 
 def _state(outcome: Outcome) -> str:
-    if outcome.kept:
-        return tell("cli.fleet.kept", "kept")
     if outcome.file is None:
         return tell("cli.fleet.missing", "missing")
-    return tell("cli.fleet.part", "in part") if outcome.partial else "ok"
+    return tell("cli.fleet.part", "in part")
 
 
 def _progress(quiet: bool) -> Any:
+    """A line that moves on a terminal; what has no snapshot, or only a part of one, stays to be read."""
+    moving = sys.stderr.isatty() and not quiet
+
     def told(outcome: Outcome, number: int, total: int) -> None:
-        state = _state(outcome)
-        if not quiet and (sys.stderr.isatty() or outcome.file is None):
+        if not quiet and (outcome.file is None or outcome.partial):
             why = colon() + words(outcome.why) if outcome.why else ""
-            click.echo(f"[{number}/{total}] {outcome.node} {state}{why}", err=True)
+            click.echo(f"{_WIPE if moving else ''}[{number}/{total}] {outcome.node} {_state(outcome)}{why}", err=True)
+        if moving:
+            gathered = tell("cli.fleet.gathered", "gathered {number} of {total}", number=number, total=total)
+            click.echo(f"{_WIPE}{gathered}", nl=number == total, err=True)
 
     return told
 
@@ -165,6 +188,8 @@ def _say(outcomes: tuple[Outcome, ...], folder: Path, as_json: bool) -> None:
     said += [tell("cli.fleet.from-before", "{kept} from before", kept=kept)] if kept else []
     said += [tell("cli.fleet.only-part", "{partial} only in part", partial=partial)] if partial else []
     click.echo(words(joined(", ", said)))
+    if len(there) < len(outcomes):
+        click.echo(tell("cli.fleet.again", "the same command asks again for those that are missing"))
     if there:
         click.echo(tell("cli.fleet.next-wellfed-fleet", "next: wellfed fleet check {folder}", folder=folder))
 
@@ -173,6 +198,10 @@ def _say(outcomes: tuple[Outcome, ...], folder: Path, as_json: bool) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--model", "-m", help="Price every fault for this model.")
 @click.option("--workload", "-w", type=click.Choice(list(PRESETS)), default="chat", show_default=True)
+@click.option("--group", type=click.IntRange(2, 1024), help="Nodes that one copy of the model may span: "
+              "speeds are of such groups, and who drags one down is named.")  # fmt: skip
+@click.option("--network", metavar="RATE", help="Between the nodes of a group, as for fleet plan; without it, what "
+              "their ports tell.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes that read snapshots; default: one a core.")
 @click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML ('-': stdout).")
 @click.option("--prometheus", type=click.Path(path_type=Path), metavar="FILE", help="Write a textfile ('-': stdout).")
@@ -196,8 +225,15 @@ def check(
                 err=True,
             )
 
+    if options["model"]:
+        from wellfed.cli.naming import say_how_read
+
+        say_how_read(options["model"])
+    for path in (junit, prometheus):
+        _ensure_place(path)
     workload = PRESETS[options["workload"]]
-    fleet = fleet_check(folder, options["model"], workload, told, options["workers"])
+    group = _group(options["model"], options["group"], options["network"])
+    fleet = fleet_check(folder, options["model"], workload, told, options["workers"], group)
     written = []
     if junit:
         from wellfed.fleet.outputs import fleet_junit
@@ -215,6 +251,23 @@ def check(
         print_fleet(fleet, everything)
     if fleet.unread or fleet.faults or any(build.odd for build in fleet.builds):
         raise SystemExit(1)
+
+
+def _group(model: str | None, nodes: int | None, rate: str | None) -> Group | None:
+    from wellfed.fleet.checked import Group
+    from wellfed.fleet.network import network
+
+    if nodes is None and rate is not None:
+        raise click.UsageError(sentence("cli.fleet.network-group", "--network is between nodes of a --group"))
+    if nodes is not None and model is None:
+        raise click.UsageError(sentence("cli.fleet.group-model", "--group is of a --model"))
+    return None if nodes is None else Group(nodes, network(rate) if rate is not None else None)
+
+
+def _ensure_place(path: Path | None) -> None:
+    """Raises where a report could not be written: that is told before the work, not after it."""
+    if path is not None and str(path) != "-" and not path.parent.is_dir():
+        raise click.FileError(str(path), strerror(ENOENT))
 
 
 def _write(path: Path, text: str) -> str:
@@ -246,14 +299,18 @@ def _write(path: Path, text: str) -> str:
 @click.option("--ttft", type=POSITIVE, help="Wanted time to first token, seconds.")
 @click.option("--tpot", type=POSITIVE, help="Wanted time per output token, milliseconds.")
 @click.option("--p99", is_flag=True, help="Hold the targets for 99 of 100 requests, not on average.")
-@click.option("--spare", type=click.IntRange(0, 64), default=0, show_default=True, help="Replicas that may be lost.")
+@click.option(
+    "--spare", type=click.IntRange(0, 64), default=0, show_default=True, help="Replicas that may be lost: 1 is N+1."
+)
 @click.option("--price-hour", "prices_hour", type=MONEY, multiple=True, help="Of a node, for each --machines.")
 @click.option("--engine", "-e", "engines", multiple=True, type=click.Choice(["vllm", "sglang"]))
 @click.option("--quant", "-q", "quantisations", multiple=True, metavar="TYPE", help="e.g. FP8; repeatable.")
 @click.option("--trace", type=click.Path(path_type=Path), metavar="CSV",
-              help="Requests (arrival_s, prompt_tokens, output_tokens) to send through the replicas.")  # fmt: skip
+              help="Requests (arrival_s, prompt_tokens, output_tokens; conversation, "
+              "where known) to send through the replicas.")  # fmt: skip
 @click.option("--disaggregate", is_flag=True, help="Also: prefill and decode on workers of their own, in which ratio.")
-@click.option("--export", type=click.Choice(["kubernetes", "dra", "kserve", "llm-d", "ray-serve", "keda", "hpa"]),
+@click.option("--export",
+              type=click.Choice(["kubernetes", "dra", "kserve", "llm-d", "dynamo", "ray-serve", "keda", "hpa"]),
               help="Write the replicas down for what will run or scale them, and stop.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 def plan(model: str, as_json: bool, export: str | None, **options: Any) -> None:
@@ -316,7 +373,7 @@ def _counted(text: str) -> tuple[int, str]:
     count, sign, line = text.partition("=")
     if not sign or not count.strip().isascii() or not count.strip().isdigit() or not 1 <= int(count) <= 100_000:
         raise BadInput(
-            message("fleet.counted", "{text}: a count and a machine are wanted", text=text),
+            message("fleet.counted", "{text}: a count (1 to 100,000) and a machine are wanted", text=text),
             message("fleet.counted.hint", "such as --machines '3=8x h200, 2x xeon 8480+'"),
         )
     return int(count), line.strip()

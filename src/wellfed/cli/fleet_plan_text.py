@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
-from rich.table import Table
 
 from wellfed.cli.console import colon, console, shown
-from wellfed.message import Amount, Message, counted, message, sentence
+from wellfed.message import Amount, Message, counted, message
 from wellfed.messages.words import tell, words
 from wellfed.planner.kinds import describe
 from wellfed.units import format_rate, format_seconds
@@ -16,13 +15,14 @@ from wellfed.units import format_rate, format_seconds
 if TYPE_CHECKING:
     from wellfed.fleet.disaggregation import Disaggregation
     from wellfed.fleet.replicas import Share
+    from wellfed.fleet.simulate import Simulated
     from wellfed.verbs.fleet_planning import FleetPlan
 
 _MOST_SPLITS = 3
 
 
 def print_fleet_plan(plan: FleetPlan) -> None:
-    """The answer in a sentence, the replicas as a table, what a router and a trace say."""
+    """The answer in a sentence, each kind of replica, what a router and a trace say."""
     out = console()
     out.print(f"[bold]{escape(_headline(plan))}[/]")
     for kind in plan.kinds:
@@ -30,8 +30,10 @@ def print_fleet_plan(plan: FleetPlan) -> None:
             unused = tell("fleet-plan-text.not-used", "[yellow]not used[/]")
             what = f"{kind.stock.count}x {escape(kind.stock.name)}"
             out.print(f"{unused}{colon()}{what}{colon()}{shown(kind.why)}")
+    for share in plan.deployment.shares:
+        _print_share(share)
     if plan.deployment.shares:
-        out.print(_table(plan))
+        out.print()
     _print_idle(plan)
     _print_money(plan)
     _print_routing(plan)
@@ -62,12 +64,12 @@ def _split(split: Disaggregation) -> Message:
                         first=cell.prefill.stock.name, second=cell.decode.stock.name)  # fmt: skip
     against = message("disaggregated.alone", "without the split these GPUs are never within the targets")
     if split.gain is not None:
-        against = message("disaggregated.against", "{factor} of what the same GPUs take together",
-                          factor=Amount(split.gain, "x"))  # fmt: skip
+        against = message("disaggregated.against", "{factor} times what the same GPUs take together",
+                          factor=f"{split.gain:.2f}")  # fmt: skip
     return message(
         "disaggregated.cell",
-        "prefill and decode apart, {p} : {d} workers {where}: {rate} a cell of {nodes} nodes, {against}; {needed} "
-        "cells needed, {there} there",
+        "prefill and decode apart, {p} : {d} workers {where}: {rate} a cell of {nodes} nodes, {against}; cells needed: "
+        "{needed}, there: {there}",
         p=cell.prefill_workers, d=cell.decode_workers, where=where, rate=Amount(cell.requests_per_s, "req/s"),
         nodes=Amount(cell.nodes, ""), against=against, needed=split.cells, there=split.cells_there,
     )  # fmt: skip
@@ -79,41 +81,32 @@ def _headline(plan: FleetPlan) -> str:
         return tell("fleet-plan-text.runs-none-these", "{plan} runs on none of these nodes", plan=plan.model)
     replicas = sum(share.replicas for share in deployment.shares)
     nodes = sum(share.nodes for share in deployment.shares)
-    takes = sentence(
-        "fleet-plan-text.takes",
-        "{requests} requests/s ({tokens} tok/s)",
-        requests=format_rate(deployment.requests_per_s),
-        tokens=format_rate(_tokens(plan)),
-    )
-    what = sentence(
-        "fleet-plan-text.what",
-        "{replicas} on {nodes}",
-        replicas=_count(replicas, "replica"),
-        nodes=_count(nodes, "node"),
-    )
+    takes = message(
+        "fleet-plan-text.takes", "{requests} requests/s ({tokens} tok/s)",
+        requests=format_rate(deployment.requests_per_s), tokens=format_rate(_tokens(plan)),
+    )  # fmt: skip
+    what = message(
+        "fleet-plan-text.what", "{replicas} on {nodes}",
+        replicas=_count(replicas, "replica"), nodes=_count(nodes, "node"),
+    )  # fmt: skip
     if deployment.rate is None:
-        return tell("fleet-plan-text.take", "{what} take {takes}", what=what, takes=takes)
+        one, many = "{what} takes {takes}", "{what} take {takes}"
+        return words(counted("fleet-plan-text.take", one, many, replicas, what=what, takes=takes))
     if deployment.short:
-        return tell(
-            "fleet-plan-text.take-requests-s",
-            "{what} take {takes}: {short} requests/s too few",
-            what=what,
-            takes=takes,
-            short=format_rate(deployment.short),
-        )
-    spare = (
-        tell("fleet-plan-text.them-lose", ", {count} of them to lose", count=_count(deployment.spare, "replica"))
-        if deployment.spare
-        else ""
-    )
-    return tell(
-        "fleet-plan-text.carry-requests-s",
-        "{what} carry {rate} requests/s{spare}; they could take {takes}",
-        what=what,
-        rate=format_rate(deployment.rate),
-        spare=spare,
-        takes=takes,
-    )
+        one = "{what} takes {takes}: {short} requests/s too few"
+        many = "{what} take {takes}: {short} requests/s too few"
+        short = format_rate(deployment.short)
+        return words(counted("fleet-plan-text.too-few", one, many, replicas, what=what, takes=takes, short=short))
+    one = "{what} carries {rate} requests/s{spare}; it could take {takes}"
+    many = "{what} carry {rate} requests/s{spare}; they could take {takes}"
+    rate, spare = format_rate(deployment.rate), _spare(deployment.spare)
+    return words(counted("fleet-plan-text.carry", one, many, replicas, what=what, rate=rate, spare=spare, takes=takes))
+
+
+def _spare(lost: int) -> Message | str:
+    if not lost:
+        return ""
+    return message("fleet-plan-text.even-lost", " even with {lost} lost", lost=_count(lost, "replica"))
 
 
 def _count(number: int, noun: str) -> Message:
@@ -130,39 +123,23 @@ def _tokens(plan: FleetPlan) -> float:
     return sum(share.replicas * share.capacity.tokens_per_s for share in plan.deployment.shares)
 
 
-def _table(plan: FleetPlan) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in (
-        tell("head.replicas", "replicas"),
-        tell("fleet-plan-text.nodes-each", "nodes each"),
-        tell("head.machine", "machine"),
-        tell("head.engine", "engine"),
-        tell("head.weights", "weights"),
-        tell("head.layout", "layout"),
-    ):
-        table.add_column(name)
-    for name in (tell("head.requests-each", "requests/s each"), tell("head.running", "running"), "TTFT", "TPOT"):
-        table.add_column(name, justify="right")
-    for share in plan.deployment.shares:
-        table.add_row(*(escape(cell) for cell in _row(share)))
-    return table
-
-
-def _row(share: Share) -> list[str]:
+def _print_share(share: Share) -> None:
+    """A kind of replica: how many on what, laid out how, and what each takes."""
+    out = console()
+    head = message(
+        "fleet-plan-text.share", "{replicas} of {nodes}: {machine}", replicas=_count(share.replicas, "replica"),
+        nodes=_count(share.capacity.nodes, "node"), machine=share.stock.name,
+    )  # fmt: skip
+    out.print(f"\n[bold]{shown(head)}[/]")
     layout, estimate = share.capacity.plan.layout, share.capacity.plan.estimate
+    out.print(f"  {escape(', '.join((layout.engine.value, layout.quantisation, words(describe(layout)))))}")
     mark = " p99" if share.capacity.p99 else ""
-    return [
-        str(share.replicas),
-        str(share.capacity.nodes),
-        share.stock.name,
-        layout.engine.value,
-        layout.quantisation,
-        words(describe(layout)),
-        format_rate(share.capacity.requests_per_s),
-        f"{estimate.running:.0f}",
-        format_seconds(estimate.ttft_s.value) + mark,
-        format_seconds(estimate.tpot_s.value) + mark,
-    ]
+    each = message(
+        "fleet-plan-text.each", "{rate} requests/s each, {running} running; TTFT {ttft}, TPOT {tpot}",
+        rate=format_rate(share.capacity.requests_per_s), running=f"{estimate.running:.0f}",
+        ttft=format_seconds(estimate.ttft_s.value) + mark, tpot=format_seconds(estimate.tpot_s.value) + mark,
+    )  # fmt: skip
+    out.print(f"  {shown(each)}")
 
 
 def _print_idle(plan: FleetPlan) -> None:
@@ -227,16 +204,17 @@ def _print_routing(plan: FleetPlan) -> None:
             replicas=turns.replicas,
         )
     )
+    if turns.needed is not None and turns.needed > turns.replicas:
+        needed = _count(turns.needed, "replica")
+        console().print(
+            tell("fleet-plan-text.unaware-needs", "  behind one that does not, the rate needs {needed}", needed=needed)
+        )
 
 
 def _print_simulated(plan: FleetPlan) -> None:
     seen = plan.simulated
     if seen is None:
         return
-    ttft, tpot = (
-        " ".join(f"{name} {format_seconds(value)}" for name, value in zip(("mean", "p90", "p99"), values, strict=True))
-        for values in (seen.ttft_s, seen.tpot_s)
-    )
     took = tell(
         "fleet-plan-text.requests",
         "{requests:,} requests in {seconds}",
@@ -251,5 +229,30 @@ def _print_simulated(plan: FleetPlan) -> None:
             tokens=format_rate(seen.tokens_per_s),
         )
     )
-    late = tell("fleet-plan-text.late", "; [yellow]{share:.1%} late[/]", share=seen.late) if seen.late else ""
-    console().print(f"  TTFT {ttft}; TPOT {tpot}{late}")
+    if plan.blind is None:
+        console().print(f"  {shown(_waits(seen))}{_late(seen)}")
+        return
+    for way, each in (
+        (message("fleet-plan-text.aware", "a router that knows prefixes"), seen),
+        (message("fleet-plan-text.blind", "one that does not"), plan.blind),
+    ):
+        line = message(
+            "fleet-plan-text.router", "{way}: {share} of prompt tokens found; {waits}",
+            way=way, share=f"{each.found:.0%}", waits=_waits(each),
+        )  # fmt: skip
+        console().print(f"  {shown(line)}{_late(each)}")
+
+
+def _waits(seen: Simulated) -> Message:
+    ttft, tpot = (
+        message(
+            "fleet-plan-text.spread", "mean {mean}, p90 {p90}, p99 {p99}",
+            mean=format_seconds(values[0]), p90=format_seconds(values[1]), p99=format_seconds(values[2]),
+        )
+        for values in (seen.ttft_s, seen.tpot_s)
+    )  # fmt: skip
+    return message("fleet-plan-text.waits", "TTFT {ttft}; TPOT {tpot}", ttft=ttft, tpot=tpot)
+
+
+def _late(seen: Simulated) -> str:
+    return tell("fleet-plan-text.late", "; [yellow]{share:.1%} late[/]", share=seen.late) if seen.late else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -35,10 +36,14 @@ def print_fleet(fleet: Fleet, everything: bool = False) -> None:
     for node in fleet.unread:
         unread = tell("fleet-text.unread", "unread")
         out.print(f"[red]  {unread}[/]  {_name(fleet, node.label)}{colon()}{shown(node.why or '?')}")
+    part = tell("fleet-text.in-part", "in part")
+    for node in fleet.nodes:
+        for note in node.notes:
+            out.print(f"[yellow]  {part}[/]  {_name(fleet, node.label)}{colon()}{shown(note)}")
     for build in fleet.builds:
         _print_build(fleet, build, everything)
     _print_faults(fleet, everything)
-    _print_speed(fleet)
+    _print_speed(fleet, everything)
 
 
 def _print_build(fleet: Fleet, build: Build, everything: bool) -> None:
@@ -130,9 +135,12 @@ def _print_faults(fleet: Fleet, everything: bool) -> None:
             + f"{_names(fleet, fault.labels, everything)}{_cost(fault)}"
         )
         out.print(f"        [dim]{shown(fault.why)}[/]")
+        if other := _other_cost(fault):
+            out.print(f"        {escape(other)}")
 
 
 def _cost(fault: Fault) -> str:
+    """Speed, of one machine and of all; what else is lost stands below."""
     lost = fault.cost.decode_tok_s if fault.cost else 0.0
     if lost <= 0:
         return ""
@@ -144,15 +152,36 @@ def _cost(fault: Fault) -> str:
     )
 
 
-def _print_speed(fleet: Fleet) -> None:
-    slow = fleet.slowest
-    if slow is None:
+def _other_cost(fault: Fault) -> str:
+    if fault.cost is None:
+        return ""
+    from wellfed.cli.check_text import cost_text
+
+    return cost_text(replace(fault.cost, decode_tok_s=0.0, note="", said=None))
+
+
+def _print_speed(fleet: Fleet, everything: bool) -> None:
+    """Who drags a group down, and from what speed."""
+    few = fleet.slow if everything else fleet.slow[:_SHOWN]
+    if not few:
         return
-    said = message(
-        "fleet.slowest", "{node} is the slowest: {rate} a user; a group that spans machines waits for it",
-        node=_plain(fleet, slow.label), rate=Amount(slow.decode_tok_s, "tok/s"),
-    )  # fmt: skip
-    console().print(f"\n[yellow]{shown(said)}[/]")
+    nodes = fleet.group.nodes if fleet.group else 1
+    head = message("fleet-text.drags", "a group of nodes waits at each step for its slowest:")
+    if nodes > 1:
+        head = message("fleet-text.drags-group", "a group of {count} nodes waits at each step for its slowest:",
+                       count=nodes)  # fmt: skip
+    console().print(f"\n[yellow]{shown(head)}[/]")
+    for slow in few:
+        line = message(
+            "fleet-text.slow", "{node}: {rate} a user, its build usually {usual} ({share} less)",
+            node=_plain(fleet, slow.node.label), rate=Amount(slow.node.decode_tok_s, "tok/s"),
+            usual=Amount(slow.usual_tok_s, "tok/s"),
+            share=f"{1 - (slow.node.decode_tok_s or 0.0) / slow.usual_tok_s:.0%}",
+        )  # fmt: skip
+        console().print(f"  {shown(line)}")
+    if len(fleet.slow) > len(few):
+        count = len(fleet.slow) - len(few)
+        console().print(tell("fleet-text.slow-more", "  [dim]and {count} more (--all)[/]", count=count))
 
 
 def _names(fleet: Fleet, labels: Sequence[str], everything: bool) -> str:

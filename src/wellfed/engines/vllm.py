@@ -70,9 +70,12 @@ def drafting_words(layout: Layout) -> list[str]:
 
 
 def _degrees(layout: Layout) -> list[str]:
+    """vLLM's degrees multiply to the GPUs: groups of attention are data-parallel ranks, each of a smaller tensor group
+    (vLLM documentation, data parallel deployment).
+    """
     words = []
     for flag, degree in (
-        ("--tensor-parallel-size", layout.tensor_parallel),
+        ("--tensor-parallel-size", layout.tensor_parallel // layout.attention_data_parallel),
         ("--pipeline-parallel-size", layout.pipeline_parallel),
         ("--data-parallel-size", layout.data_parallel * layout.attention_data_parallel),
     ):

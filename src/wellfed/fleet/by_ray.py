@@ -6,10 +6,21 @@ import io
 from typing import Any
 
 from wellfed.errors import BadInput, WellfedError
-from wellfed.fleet.gather import Gathering, Outcome, Told, keep, labelled, reason, report
+from wellfed.fleet.gather import (
+    MOST_BYTES,
+    Gathering,
+    Outcome,
+    Told,
+    keep,
+    labelled,
+    reason,
+    report,
+    too_late,
+    too_much,
+)
 from wellfed.fleet.means import ensure_names
 from wellfed.fleet.script import script
-from wellfed.message import Amount, Message, message
+from wellfed.message import Message, message
 
 
 def gather_by_ray(nodes: tuple[str, ...], how: Gathering, told: Told = lambda *_: None) -> tuple[Outcome, ...]:
@@ -38,7 +49,9 @@ def gather_by_ray(nodes: tuple[str, ...], how: Gathering, told: Told = lambda *_
                 outcomes.append(Outcome(node, labels[node], target, kept=True))
                 told(outcomes[-1], len(outcomes), len(chosen))
                 continue
-            pending[task.options(scheduling_strategy=_affinity(chosen[node])).remote(script(), how.timeout_s)] = node
+            pending[
+                task.options(scheduling_strategy=_affinity(chosen[node])).remote(script(), how.timeout_s, MOST_BYTES)
+            ] = node
         ready, _ = ray.wait(list(pending), num_returns=1, timeout=how.timeout_s + 30) if pending else ([], [])
         for reference in ready or list(pending)[:1] if pending else []:
             outcomes.append(_settled(ray, reference, pending.pop(reference), labels, how))
@@ -52,10 +65,14 @@ def _settled(ray: Any, reference: Any, node: str, labels: dict[str, str], how: G
     label = labels[node]
     target = how.folder / f"{label}.tar.gz"
     try:
-        sent = ray.get(reference, timeout=1)
+        sent, late = ray.get(reference, timeout=1)
     except Exception as error:  # noqa: BLE001 - a task's own error of any class, a dead node, a timeout
         ray.cancel(reference, force=True)
         return Outcome(node, label, why=_why(error, how))
+    if len(sent) > MOST_BYTES:
+        return Outcome(node, label, why=too_much())
+    if late and not sent:
+        return Outcome(node, label, why=too_late(how.timeout_s))
     try:
         partial = keep(io.BytesIO(sent), label, target)
     except WellfedError as error:
@@ -65,16 +82,41 @@ def _settled(ray: Any, reference: Any, node: str, labels: dict[str, str], how: G
 
 def _why(error: Exception, how: Gathering) -> Message:
     if type(error).__name__ == "GetTimeoutError":
-        return message("fleet.timeout", "no answer within {time}", time=Amount(how.timeout_s, "s"))
+        return too_late(how.timeout_s)
     return message("fleet.ray-failed", "its task ended: {why}", why=type(error).__name__)
 
 
-def _on_node(script_text: str, timeout_s: float) -> bytes:
-    """Runs on the node: what the script prints, up to the limit."""
+def _on_node(script_text: str, timeout_s: float, most: int) -> tuple[bytes, bool]:
+    """Runs on the node, with nothing of wellfed: what the script prints, up to one byte beyond the limit, and whether
+    it was ended for its time.
+    """
+    import os
+    import signal
     import subprocess
+    import threading
 
-    done = subprocess.run(["sh", "-s"], input=script_text.encode(), capture_output=True, timeout=timeout_s, check=False)
-    return done.stdout[: 96 << 20]
+    process = subprocess.Popen(
+        ["sh", "-s"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        os.killpg(process.pid, signal.SIGKILL)
+
+    timer = threading.Timer(timeout_s, end)
+    timer.start()
+    try:
+        if process.stdin is not None and process.stdout is not None:
+            process.stdin.write(script_text.encode())
+            process.stdin.close()
+            sent = process.stdout.read(most + 1)
+    finally:
+        timer.cancel()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    return sent, late.is_set()
 
 
 def _affinity(node_id: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import field
 
 from wellfed.fleet.kinds import Build, Member
+from wellfed.fleet.network import Network
 from wellfed.frozen import dataclass
 from wellfed.message import Message
 from wellfed.nouns.finding import Cost, Finding, Verdict
@@ -22,7 +23,7 @@ class Node:
     findings: tuple[Finding, ...] = ()
     why: Message | None = None
     notes: tuple[str, ...] = ()  # what is missing of its snapshot
-    decode_tok_s: float | None = None  # of the fleet's model on this machine as it is; None: not priced, or unfit
+    decode_tok_s: float | None = None  # of the fleet's model on it, or a group like it; None: not priced, or unfit
     best_tok_s: float | None = None  # the same with its faults mended
 
 
@@ -39,14 +40,31 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """So many nodes that one copy of the model spans, and the network between them (None: as the nodes' ports are)."""
+
+    nodes: int
+    network: Network | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """A machine that is slower than its build: a group that it is in waits for it at each step."""
+
+    node: Node
+    usual_tok_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Fleet:
-    """A fleet as it was checked."""
+    """A fleet as it was checked. `group`: speeds are of so many nodes like each, not of each alone."""
 
     nodes: tuple[Node, ...]
     builds: tuple[Build, ...]
     faults: tuple[Fault, ...]
     model: str | None = None
     names: dict[str, str] = field(default_factory=dict)  # label -> the node's own name, where it is known here
+    group: Group | None = None
 
     @property
     def unread(self) -> tuple[Node, ...]:
@@ -54,11 +72,16 @@ class Fleet:
         return tuple(node for node in self.nodes if node.member is None)
 
     @property
-    def slowest(self) -> Node | None:
-        """The machine that a group over several machines waits for; None where speeds are not told or all equal."""
-        rated = [node for node in self.nodes if node.decode_tok_s is not None]
-        if len(rated) < 2:
-            return None
-        slow = min(rated, key=lambda node: node.decode_tok_s or 0.0)
-        usual = sorted(node.decode_tok_s or 0.0 for node in rated)[len(rated) // 2]
-        return slow if (slow.decode_tok_s or 0.0) < _SLOWER * usual else None
+    def slow(self) -> tuple[Slow, ...]:
+        """Machines slower than their build usually is, the slowest first; none where speeds are not told."""
+        rates = {node.label: node for node in self.nodes if node.decode_tok_s is not None}
+        found = []
+        for build in self.builds:
+            rated = sorted((rates[label] for label in build.labels if label in rates), key=_rate)
+            usual = _rate(rated[len(rated) // 2]) if len(rated) > 1 else 0.0
+            found += [Slow(node, usual) for node in rated if _rate(node) < _SLOWER * usual]
+        return tuple(sorted(found, key=lambda slow: _rate(slow.node) / slow.usual_tok_s))
+
+
+def _rate(node: Node) -> float:
+    return node.decode_tok_s or 0.0

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from threading import Lock
+from typing import IO, Any
 
 from wellfed.errors import BadInput, WellfedError
 from wellfed.fleet.means import Means
@@ -26,7 +28,7 @@ from wellfed.fleet.script import script
 from wellfed.fleet.stream import read_stream
 from wellfed.frozen import dataclass
 from wellfed.message import Amount, Message, message
-from wellfed.plain_file import read_text
+from wellfed.plain_file import read_json, read_text
 from wellfed.printable import printable
 from wellfed.topology.snapshot_io import save
 
@@ -104,25 +106,58 @@ def reason(error: WellfedError) -> Message:
 
 def _all(labels: dict[str, str], means: Means, how: Gathering, told: Told) -> tuple[Outcome, ...]:
     outcomes: list[Outcome] = []
+    commands = _Commands()
     with ThreadPoolExecutor(how.at_a_time) as pool:
-        asked = [pool.submit(_one, node, label, means, how) for node, label in labels.items()]
+        asked = [pool.submit(_one, node, label, means, how, commands) for node, label in labels.items()]
         try:
             for done in as_completed(asked):
                 outcomes.append(done.result())
                 told(outcomes[-1], len(outcomes), len(labels))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            commands.end()
             raise
     return tuple(sorted(outcomes, key=lambda outcome: outcome.label))
 
 
-def _one(node: str, label: str, means: Means, how: Gathering) -> Outcome:
+class _Commands:
+    """What runs for nodes just now, so that none outlives a gathering that is given up."""
+
+    def __init__(self) -> None:
+        self._lock, self._running, self._ended = Lock(), set[int](), False
+
+    def begun(self, process: int) -> None:
+        with self._lock:
+            self._running.add(process)
+            if self._ended:
+                _kill(process)
+
+    def done(self, process: int) -> None:
+        with self._lock:
+            self._running.discard(process)
+            _kill(process)
+
+    def end(self) -> None:
+        """All of them, and any that begins after."""
+        with self._lock:
+            self._ended = True
+            for process in self._running:
+                _kill(process)
+
+
+def _kill(process: int) -> None:
+    """A command with all that it started."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process, signal.SIGKILL)
+
+
+def _one(node: str, label: str, means: Means, how: Gathering, commands: _Commands) -> Outcome:
     target = how.folder / f"{label}.tar.gz"
     outcome = Outcome(node, label)
     if target.exists() and not how.refresh:
         return replace(outcome, file=target, kept=True)
     with tempfile.TemporaryFile() as stream:
-        why = _sent(means.argv(node), script() if means.needs_script else "", stream, how.timeout_s)
+        why = _sent(means.argv(node), script() if means.needs_script else "", stream, how.timeout_s, commands)
         if why is not None and not stream.tell():
             return replace(outcome, why=why)
         stream.seek(0)
@@ -145,7 +180,7 @@ def keep(stream: IO[bytes], label: str, target: Path) -> bool:
     return bool(snapshot.notes)
 
 
-def _sent(argv: Sequence[str], given: str, into: IO[bytes], timeout_s: float) -> Message | None:
+def _sent(argv: Sequence[str], given: str, into: IO[bytes], timeout_s: float, commands: _Commands) -> Message | None:
     """Run a node's command, its output into a file; why it failed, or None."""
     with tempfile.TemporaryFile() as standard_input:
         standard_input.write(given.encode())
@@ -156,6 +191,7 @@ def _sent(argv: Sequence[str], given: str, into: IO[bytes], timeout_s: float) ->
             )
         except OSError as error:
             return message("fleet.cannot-run", "{program}: {why}", program=argv[0], why=error.strerror or str(error))
+    commands.begun(process.pid)
     with process:
         try:
             why, complaint = _copy(process, into, timeout_s)
@@ -165,8 +201,7 @@ def _sent(argv: Sequence[str], given: str, into: IO[bytes], timeout_s: float) ->
         except subprocess.TimeoutExpired:
             return message("fleet.lingers", "it sent everything and does not end")
         finally:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
+            commands.done(process.pid)
     if code:
         return message("fleet.failed", "ended with {code}: {said}", code=code, said=_last_line(complaint) or "?")
     return None
@@ -183,7 +218,7 @@ def _copy(process: subprocess.Popen[bytes], into: IO[bytes], timeout_s: float) -
             left = until - time.monotonic()
             ready = selector.select(left) if left > 0 else []
             if not ready:
-                return message("fleet.timeout", "no answer within {time}", time=Amount(timeout_s, "s")), complaint
+                return too_late(timeout_s), complaint
             for key, _ in ready:
                 part = os.read(key.fd, 1 << 16)
                 if not part:
@@ -193,9 +228,19 @@ def _copy(process: subprocess.Popen[bytes], into: IO[bytes], timeout_s: float) -
                 else:
                     total += len(part)
                     if total > MOST_BYTES:
-                        return message("fleet.too-much", "sent more than {limit}", limit=Amount(MOST_BYTES, "B")), b""
+                        return too_much(), b""
                     into.write(part)
     return None, complaint
+
+
+def too_late(timeout_s: float) -> Message:
+    """Why a node that hangs has no snapshot."""
+    return message("fleet.timeout", "no answer within {time}", time=Amount(timeout_s, "s"))
+
+
+def too_much() -> Message:
+    """Why a node that floods has none."""
+    return message("fleet.too-much", "sent more than {limit}", limit=Amount(MOST_BYTES, "B"))
 
 
 def _last_line(complaint: bytes) -> str:
@@ -205,14 +250,46 @@ def _last_line(complaint: bytes) -> str:
 
 
 def report(folder: Path, outcomes: Sequence[Outcome]) -> None:
-    nodes = [
+    """What became of each node, with what earlier gathers into this folder told of others."""
+    told: list[dict[str, Any]] = [
         {
             "label": outcome.label,
             "file": outcome.file.name if outcome.file else None,
             "partial": outcome.partial,
-            "why": outcome.why.to_dict() if outcome.why else None,
+            "why": _nameless(outcome).to_dict() if outcome.why else None,
         }
         for outcome in outcomes
     ]
+    labels = {outcome.label for outcome in outcomes}
+    nodes = sorted([*told, *_told_before(folder, labels)], key=lambda node: str(node["label"]))
     document = {"schema": "wellfed.fleet-snapshot/1", "nodes": nodes}
     (folder / REPORT).write_text(json.dumps(document, indent=1), encoding="utf-8")
+
+
+def _nameless(outcome: Outcome) -> Message:
+    """Why, with the label in place of what names the node: the report may leave this machine. Where files are asked for
+    under the nodes' own names, it names them, too.
+    """
+    why = outcome.why or message("fleet.refused", "{why}", why="?")
+    if outcome.label == outcome.node:
+        return why
+    pairs = ((name, _hidden(value, outcome) if isinstance(value, str) else value) for name, value in why.arguments)
+    return replace(why, arguments=tuple(pairs))
+
+
+def _hidden(text: str, outcome: Outcome) -> str:
+    """As ssh and its like name a node: itself, `user@HOST`, `host HOST`, an address."""
+    own = re.escape(outcome.node.rpartition("@")[2])
+    for pattern in (r"[^\s@]+@[^\s:]+", rf"(?<![\w.-]){own}(?![\w-])", r"\b\d{1,3}(?:\.\d{1,3}){3}\b"):
+        text = re.sub(pattern, lambda _: outcome.label, text)
+    return re.sub(r"(\bhost(?:name)?) \S+?(?=:?(?:\s|$))", lambda found: f"{found[1]} {outcome.label}", text)
+
+
+def _told_before(folder: Path, labels: Container[object]) -> list[dict[str, Any]]:
+    """Of nodes that were not asked this time."""
+    if not (folder / REPORT).exists():
+        return []
+    document = read_json(folder / REPORT)
+    nodes = document.get("nodes") if isinstance(document, dict) else None
+    known = [node for node in nodes if isinstance(node, dict)] if isinstance(nodes, list) else []
+    return [node for node in known if isinstance(node.get("label"), str) and node["label"] not in labels]

@@ -11,6 +11,9 @@ from wellfed.frozen import dataclass
 USUAL = 0.6  # of a build's machines: a value that so many share is the usual one
 
 
+_NOT_TOLD = frozenset({UNKNOWN, "-"})  # CPUs that are not named, no GPU
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """One machine as it enters the comparison."""
@@ -55,18 +58,25 @@ class Build:
 
 
 def builds(members: Sequence[Member]) -> tuple[Build, ...]:
-    """The builds of a fleet, largest first. A machine without a GPU joins the build of its product and CPUs, if it is
-    only one: a lost card must not make it another kind.
+    """The builds of a fleet, largest first. A machine without a GPU, or whose CPUs are not told, joins the build that
+    is otherwise the same, if it is only one: a lost card or a cut snapshot must not make it another kind.
     """
     groups: dict[tuple[str, str, str], list[Member]] = defaultdict(list)
     for member in members:
         groups[member.family].append(member)
-    for key in [key for key in groups if key[2] == "-"]:
-        alike = [other for other in groups if other[:2] == key[:2] and other[2] != "-"]
+    for key in [key for key in groups if _NOT_TOLD & {key[1], key[2]}]:
+        alike = [other for other in groups if _may_be(key, other)]
         if len(alike) == 1:
             groups[alike[0]] += groups.pop(key)
     found = [_build(key, group) for key, group in groups.items()]
     return tuple(sorted(found, key=lambda build: (-len(build.labels), build.gpu, build.cpus)))
+
+
+def _may_be(key: tuple[str, str, str], other: tuple[str, str, str]) -> bool:
+    """Whether the other build is the same where both are told, and told where this one is not."""
+    if _NOT_TOLD & {other[1], other[2]}:
+        return False
+    return key[0] == other[0] and all(a in _NOT_TOLD or a == b for a, b in zip(key[1:], other[1:], strict=True))
 
 
 def _build(key: tuple[str, str, str], group: Sequence[Member]) -> Build:

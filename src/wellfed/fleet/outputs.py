@@ -27,7 +27,7 @@ def fleet_junit(fleet: Fleet) -> str:
         complaints = [f"{f.verdict.value} {f.id} {f.subject}: {f.why}" for f in _faults(node)]
         if node.label in odd:
             complaints += [
-                f"odd {d.trait.subject} {d.trait.name}: {d.here}, usually {d.usual}"
+                f"odd {d.trait.subject} {d.trait.name}: {d.here or 'not there'}, usually {d.usual or 'not there'}"
                 for d in odd[node.label].differences
             ]
         if complaints:

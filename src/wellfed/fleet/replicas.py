@@ -111,6 +111,12 @@ def capacity(search: Search, p99: bool = False) -> Capacity | None:
     return best
 
 
+def fits(search: Search) -> bool:
+    """Whether any layout fits one group, whatever the targets."""
+    free = replace(search.workload, ttft_target_s=None, tpot_target_s=None)
+    return bool(_front(replace(search, workload=free)))
+
+
 def _front(search: Search) -> list[Plan]:
     """The layouts that serve the most tokens at a time: those whose largest rates are worth computing."""
     wide = replace(
@@ -229,23 +235,55 @@ def _after_losses(shares: Sequence[Share], spare: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """What a router that knows prefixes changes: requests a second with and without, for replicas that share a load."""
+    """What a router that knows prefixes changes: requests a second with and without, for replicas that share a load.
+
+    `needed`: replicas for the rate behind one that does not; None without a rate, or where no number of them does.
+    """
 
     replicas: int
     aware: float
     unaware: float
+    needed: int | None = None
 
 
-def routing(search: Search, replicas: int, find: Callable[[Search], Capacity | None] = capacity) -> Routing | None:
+def routing(
+    search: Search,
+    replicas: int,
+    find: Callable[[Search], Capacity | None] = capacity,
+    rate: float | None = None,
+    spare: int = 0,
+) -> Routing | None:
     """Conversations whose earlier turns (`depth_tokens`) lie in one replica's cache: a router that sends them there
     keeps every hit, one that does not hits one time in `replicas`. None where nothing is cached, or nothing fits.
     """
-    depth = search.workload.depth_tokens
-    if depth <= 0 or replicas < 2:
+    if search.workload.depth_tokens <= 0 or replicas < 2:
         return None
-    missed = round(depth * (1 - 1 / replicas))
-    cold = replace(search.workload, depth_tokens=depth - missed, prompt_tokens=search.workload.prompt_tokens + missed)
-    warm, mixed = find(search), find(replace(search, workload=cold))
+    warm, mixed = find(search), find(_missing(search, replicas))
     if warm is None or mixed is None:
         return None
-    return Routing(replicas, warm.requests_per_s * replicas, mixed.requests_per_s * replicas)
+    needed = None if rate is None else _needed_unaware(search, find, rate, spare, mixed)
+    return Routing(replicas, warm.requests_per_s * replicas, mixed.requests_per_s * replicas, needed)
+
+
+def _missing(search: Search, replicas: int) -> Search:
+    """The same load where earlier turns are found one time in `replicas`, and are prompt the other times."""
+    load = search.workload
+    missed = round(load.depth_tokens * (1 - 1 / replicas))
+    cold = replace(load, depth_tokens=load.depth_tokens - missed, prompt_tokens=load.prompt_tokens + missed)
+    return replace(search, workload=cold)
+
+
+def _needed_unaware(
+    search: Search, find: Callable[[Search], Capacity | None], rate: float, spare: int, first: Capacity
+) -> int | None:
+    """Replicas that carry the rate: more of them hit less often, so that the number is asked again until it holds."""
+    one: Capacity | None = first
+    needed = 0
+    for _ in range(8):
+        if one is None:
+            return None
+        more = math.ceil(rate / one.requests_per_s) + spare
+        if more <= needed:
+            return needed
+        needed, one = more, find(_missing(search, more))
+    return needed

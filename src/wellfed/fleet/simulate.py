@@ -29,7 +29,8 @@ _USERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 class Speed:
     """One replica's speed by how many requests run: TPOT, and the first token's parts, for `users` at a time.
 
-    `prefill_s`: seconds for the workload's prompt on an idle replica; others scale with their length.
+    Prompts of another length than `prompt_tokens` scale with it. `cache_tokens`: room for sequences, running or kept
+    (None: not told, and nothing is dropped).
     """
 
     users: tuple[int, ...]
@@ -37,6 +38,7 @@ class Speed:
     ttft_s: tuple[float, ...]
     prompt_tokens: int
     slots: int
+    cache_tokens: int | None = None
 
     def tpot(self, running: int) -> float:
         """Between the estimated counts, evenly in logarithms."""
@@ -79,24 +81,27 @@ def speed(search: Search, plan: Plan) -> Speed:
         tuple(estimate.ttft_s.value for _, estimate in found),
         plan.workload.prompt_tokens,
         min(slots, room) if room else slots,
+        room * plan.workload.context if room else None,
     )
 
 
 @dataclass(slots=True)
 class _Running:
     arrival: Arrival
+    found: int = 0  # tokens of its prompt that were in the cache
     first_s: float = 0.0  # when its first token came
     due: float = 0.0  # in tokens that each running request has been given
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One request as it went: seconds to the first token and for each further one."""
+    """One request as it went: seconds to the first token and for each further one; tokens that were in the cache."""
 
     arrival: Arrival
     replica: int
     ttft_s: float
     tpot_s: float
+    found_tokens: int = 0
 
 
 @dataclass(slots=True)
@@ -113,7 +118,9 @@ class _Replica:
     given: float = 0.0  # tokens that each running request has been given so far
     since: float = 0.0
     count: int = 0
+    taken: int = 0  # requests so far: of equally busy replicas they take turns
     changed: Any = None
+    kept: dict[str, int] = field(default_factory=dict)  # conversation -> its tokens in the cache, the oldest first
 
     @property
     def load(self) -> int:
@@ -122,6 +129,7 @@ class _Replica:
 
     def take(self, arrival: Arrival) -> None:
         """Queue a request."""
+        self.taken += 1
         self.waiting.append(arrival)
         self._wake()
 
@@ -136,7 +144,8 @@ class _Replica:
 
     def _first_token(self, running: _Running) -> Iterator[Any]:
         busy = len(self.running) + self.starting
-        yield self.env.timeout(self.speed.ttft(busy, running.arrival.prompt_tokens))
+        running.found = self._found(running.arrival)
+        yield self.env.timeout(self.speed.ttft(busy, running.arrival.prompt_tokens - running.found))
         self._advance()
         self.starting -= 1
         running.first_s = self.env.now
@@ -144,6 +153,22 @@ class _Replica:
         self.count += 1
         heapq.heappush(self.running, (running.due, self.count, running))
         self._wake()
+
+    def _found(self, arrival: Arrival) -> int:
+        """Tokens of its prompt that are in the cache; the last one is always computed."""
+        return min(self.kept.pop(arrival.conversation, 0), arrival.prompt_tokens - 1) if arrival.conversation else 0
+
+    def _keep(self, arrival: Arrival) -> None:
+        """What is idle in the cache yields to what runs, the oldest first."""
+        if not arrival.conversation:
+            return
+        self.kept.pop(arrival.conversation, None)
+        self.kept[arrival.conversation] = arrival.prompt_tokens + arrival.output_tokens
+        if self.speed.cache_tokens is None:
+            return
+        room = self.speed.cache_tokens * (1 - min(1.0, self.load / self.speed.slots))
+        while self.kept and sum(self.kept.values()) > room:
+            del self.kept[next(iter(self.kept))]
 
     def serve(self) -> Iterator[Any]:
         """The replica's life."""
@@ -166,7 +191,8 @@ class _Replica:
         rest = done.arrival.output_tokens - 1
         took = self.env.now - done.first_s
         ttft = done.first_s - done.arrival.at_s
-        self.served.append(Served(done.arrival, self.number, ttft, took / rest if rest else 0.0))
+        self.served.append(Served(done.arrival, self.number, ttft, took / rest if rest else 0.0, done.found))
+        self._keep(done.arrival)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +205,7 @@ class Simulated:
     tpot_s: tuple[float, float, float]
     late: float  # share of requests beyond a target
     tokens_per_s: float
+    found: float = 0.0  # share of prompt tokens that were in the cache
 
 
 def simulate(
@@ -186,9 +213,10 @@ def simulate(
     replicas: Sequence[Speed],
     ttft_target_s: float | None = None,
     tpot_target_s: float | None = None,
+    knows_prefixes: bool = True,
 ) -> Simulated:
-    """Each request goes to the replica with the fewest. Raises BadInput without the simpy package."""
-    served = run(arrivals, replicas)
+    """The trace through the replicas, behind a router that knows prefixes or one that does not (`run`)."""
+    served = run(arrivals, replicas, knows_prefixes)
     end = max(s.arrival.at_s + s.ttft_s + s.tpot_s * (s.arrival.output_tokens - 1) for s in served)
     late = sum(
         (ttft_target_s is not None and s.ttft_s > ttft_target_s)
@@ -203,11 +231,15 @@ def simulate(
         _percentiles([s.tpot_s for s in served if s.arrival.output_tokens > 1] or [0.0]),
         late / len(served),
         tokens / end if end else 0.0,
+        sum(s.found_tokens for s in served) / sum(s.arrival.prompt_tokens for s in served),
     )
 
 
-def run(arrivals: Sequence[Arrival], replicas: Sequence[Speed]) -> list[Served]:
-    """Every request of the trace as it went."""
+def run(arrivals: Sequence[Arrival], replicas: Sequence[Speed], knows_prefixes: bool = True) -> list[Served]:
+    """Every request of the trace as it went. Each goes to the replica with the fewest; a router that knows prefixes
+    sends one that goes on with a conversation to where its turns lie, as long as a slot is free there. Raises BadInput
+    without the simpy package.
+    """
     simpy = _simpy()
     env = simpy.Environment()
     served: list[Served] = []
@@ -215,10 +247,16 @@ def run(arrivals: Sequence[Arrival], replicas: Sequence[Speed]) -> list[Served]:
     for machine in machines:
         env.process(machine.serve())
 
+    homes: dict[str, _Replica] = {}
+
     def router() -> Iterator[Any]:
         for arrival in arrivals:
             yield env.timeout(max(0.0, arrival.at_s - env.now))
-            min(machines, key=lambda machine: machine.load / machine.speed.slots).take(arrival)
+            home = homes.get(arrival.conversation) if knows_prefixes and arrival.conversation else None
+            if home is None or home.load >= home.speed.slots:
+                home = min(machines, key=lambda machine: (machine.load / machine.speed.slots, machine.taken))
+            homes[arrival.conversation] = home
+            home.take(arrival)
 
     env.process(router())
     while len(served) < len(arrivals):

@@ -14,20 +14,25 @@ from wellfed.message import message
 from wellfed.plain_file import read_text
 
 COLUMNS = ("arrival_s", "prompt_tokens", "output_tokens")
+CONVERSATION = "conversation"  # a column that may be missing
 MOST = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One request: seconds since the start, tokens of its prompt and answer."""
+    """One request: seconds since the start, tokens of its prompt and answer; the conversation that it goes on with,
+    whose earlier turns its prompt begins with.
+    """
 
     at_s: float
     prompt_tokens: int
     output_tokens: int
+    conversation: str = ""
 
 
 def read_trace(path: Path) -> tuple[Arrival, ...]:
-    """The requests of a CSV file with the columns arrival_s, prompt_tokens and output_tokens, in order of arrival.
+    """The requests of a CSV file with the columns arrival_s, prompt_tokens and output_tokens, and conversation where it
+    has one, in order of arrival.
 
     Raises BadInput with the row where one cannot be.
     """
@@ -41,7 +46,8 @@ def read_trace(path: Path) -> tuple[Arrival, ...]:
     found = []
     for number, row in enumerate(rows, 2):
         try:
-            arrival = Arrival(float(row["arrival_s"]), int(row["prompt_tokens"]), int(row["output_tokens"]))
+            turn = (row.get(CONVERSATION) or "").strip()[:256]
+            arrival = Arrival(float(row["arrival_s"]), int(row["prompt_tokens"]), int(row["output_tokens"]), turn)
         except (TypeError, ValueError) as error:
             raise BadInput(
                 message("trace.row", "{file}, line {line}: not a request", file=path.name, line=number)

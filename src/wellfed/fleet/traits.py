@@ -40,12 +40,17 @@ def firmware(snapshot: Snapshot) -> str | None:
     return " ".join(filter(None, words)) or None
 
 
-def family(machine: Machine) -> tuple[str, str, str]:
+def product(machine: Machine, snapshot: Snapshot) -> str:
+    """The maker's name of the machine; empty where its firmware tells none: then it is called as its snapshot is."""
+    return "" if machine.name == snapshot.name else machine.name
+
+
+def family(machine: Machine, product: str) -> tuple[str, str, str]:
     """The build that a machine is of: product, CPUs, and the GPU that most of its cards are (`-` for none)."""
     cpus = sorted({socket.cpu.name if socket.cpu else socket.name or UNKNOWN for socket in machine.sockets})
     names = Counter(_gpu_name(gpu) for gpu in machine.gpus)
     most = names.most_common(1)
-    return machine.name, " + ".join(cpus) or machine.cpu_name or UNKNOWN, most[0][0] if most else "-"
+    return product, " + ".join(cpus) or machine.cpu_name or UNKNOWN, most[0][0] if most else "-"
 
 
 def _gpu_name(gpu: Gpu) -> str:

@@ -139,6 +139,7 @@ def _names() -> Mapping[str, Message]:
         message("term.numa-node", "numa node"),
         message("term.power-limit", "power limit"),
         message("term.driver", "driver"),
+        message("term.firmware", "firmware"),
         message("term.gpu-links-2", "gpu links"),
         message("term.kind", "kind"),
         message("term.rate", "rate"),

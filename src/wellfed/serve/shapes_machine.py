@@ -261,6 +261,13 @@ class FleetFault(TypedDict):
     why: str
     nodes: list[str]
     decode_tok_s: float | None
+    cost: Cost | None
+
+
+class SlowNode(TypedDict):
+    label: str
+    decode_tok_s: float
+    usual_decode_tok_s: float
 
 
 class FleetDocument(TypedDict):
@@ -269,7 +276,9 @@ class FleetDocument(TypedDict):
     nodes: list[FleetNode]
     builds: list[FleetBuild]
     faults: list[FleetFault]
+    group_nodes: int | None
     slowest: str | None
+    slow: list[SlowNode]
 
 
 class Replica(TypedDict):
@@ -306,6 +315,7 @@ class Routing(TypedDict):
     replicas: int
     prefix_aware_requests_per_s: float
     unaware_requests_per_s: float
+    unaware_replicas_needed: int | None
 
 
 class Simulated(TypedDict):
@@ -317,6 +327,7 @@ class Simulated(TypedDict):
     tpot_s: dict[str, float]
     late: float
     tokens_per_s: float
+    found_share: float
 
 
 class FleetNetwork(TypedDict):
@@ -366,5 +377,6 @@ class FleetPlanDocument(TypedDict):
     shares: list[Share]
     routing: Routing | None
     simulated: Simulated | None
+    simulated_unaware: Simulated | None
     network: FleetNetwork | None
     disaggregated: list[FleetSplit] | None

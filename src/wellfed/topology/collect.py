@@ -17,7 +17,7 @@ from wellfed.topology.cgroup import groups
 from wellfed.topology.disks import look, model_folders
 from wellfed.topology.gpu_nvml import query
 from wellfed.topology.redact import redact
-from wellfed.topology.snapshot import META, NVML, Snapshot, Tree
+from wellfed.topology.snapshot import META, NVML, SCHEMA, Snapshot, Tree
 
 MAX_FILE_BYTES = 4 << 20
 MAX_TOTAL_BYTES = 64 << 20
@@ -289,7 +289,7 @@ def _add_live(reader: Reader) -> None:
     except OSError:
         shared = None
     meta = {
-        "schema": 1,
+        "schema": SCHEMA,
         "architecture": os.uname().machine,
         "shared_memory_bytes": shared,
         "root": os.geteuid() == 0,

@@ -16,6 +16,7 @@ from wellfed.hardware.machine import Origin
 from wellfed.message import sentence
 
 META = "/wellfed/meta.json"  # what has no file: architecture, time, what could not be read
+SCHEMA = 1  # of META: what else a snapshot of ours holds
 NVML = "/wellfed/nvml.json"  # the NVIDIA driver's answers
 _MAX_LINKS = 40  # as the kernel's own limit
 

@@ -7,6 +7,7 @@ of dumps. Tar members are read into memory, never unpacked, so no member can lea
 from __future__ import annotations
 
 import io
+import json
 import re
 import sys
 import tarfile
@@ -18,7 +19,7 @@ from wellfed.errors import BadInput
 from wellfed.hardware.machine import Origin
 from wellfed.message import sentence
 from wellfed.topology.collect import MAX_FILE_BYTES, MAX_FILES, MAX_PASTED_BYTES, MAX_TOTAL_BYTES, WANTED, collect
-from wellfed.topology.snapshot import Snapshot
+from wellfed.topology.snapshot import META, SCHEMA, Snapshot
 
 _DUMP_SUFFIXES = {".txt", ".log", ".xml", ".md", ".out", ".console", ".json", ".csv", ".tsv", ".lspci", ".output", ""}
 _MAX_DUMPS = 500
@@ -215,9 +216,23 @@ def _load_tar(stream: _Unpacked, path: Path) -> Snapshot:
             ),
             _HINT,
         )
-    notes = (f"{path.name} is damaged{problem}",) if problem else ()
+    notes: tuple[str, ...] = (f"{path.name} is damaged{problem}",) if problem else ()
+    notes += _written_later(system.get(META, b""), path.name)
     origin = Origin.SNAPSHOT if system else Origin.DUMP
     return Snapshot(path.name.split(".tar")[0], origin, system, targets if system else {}, {}, dumps, notes)
+
+
+def _written_later(meta: bytes, name: str) -> tuple[str, ...]:
+    """What is said of a snapshot whose form is younger than this reader."""
+    try:
+        schema = json.loads(meta or b"{}")["schema"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ()
+    if not isinstance(schema, int) or schema <= SCHEMA:
+        return ()
+    return (
+        sentence("snapshot-io.later", "{name} was written by a later wellfed: some of it may not be read", name=name),
+    )
 
 
 def _read_members(stream: _Unpacked, files: dict[str, bytes], links: dict[str, str]) -> str:

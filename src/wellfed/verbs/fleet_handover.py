@@ -10,17 +10,19 @@ from pathlib import Path
 from wellfed.engines.spec import Endpoint
 from wellfed.errors import BadInput, WellfedError
 from wellfed.fleet.disaggregation import Cell
-from wellfed.fleet.handover import manifests, scaling, serving
+from wellfed.fleet.handover import dynamo, manifests, scaling, serving
 from wellfed.fleet.handover.labels import labels
 from wellfed.fleet.handover.node_features import feature_file, node_features
 from wellfed.fleet.handover.replica_set import ReplicaSet, named
 from wellfed.fleet.handover.slurm_files import gres, node_lines, topology
 from wellfed.fleet.handover.slurm_health import Expected, health_script
 from wellfed.fleet.replicas import Capacity, Share
+from wellfed.fleet.traits import product
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.message import message
 from wellfed.nouns.finding import Finding
+from wellfed.topology.collect import collect
 from wellfed.verbs import inputs
 from wellfed.verbs.commands import command_for, model_reference
 from wellfed.verbs.fleet_planning import FleetPlan
@@ -32,14 +34,15 @@ PLAN_FORMS: Mapping[str, Callable[[Sequence[ReplicaSet]], str]] = {
     "dra": manifests.with_claims,
     "kserve": serving.kserve,
     "llm-d": serving.llm_d,
+    "dynamo": dynamo.dynamo,
     "ray-serve": serving.ray_serve,
     "keda": scaling.keda,
     "hpa": scaling.hpa,
 }
 # What hands the cache over: vLLM documentation, NixlConnector usage, one connector on both sides. KServe's own presets
-# for prefill and decode add it.
+# for prefill and decode add it, and so does the room for Dynamo.
 _CONNECTOR = ("--kv-transfer-config", '{"kv_connector":"NixlConnector","kv_role":"kv_both"}')
-_APART: Mapping[str, tuple[str, ...]] = {"kserve": (), "llm-d": _CONNECTOR}
+_APART: Mapping[str, tuple[str, ...]] = {"kserve": (), "llm-d": _CONNECTOR, "dynamo": ()}
 NODE_FORMS = ("nfd", "node-features", "slurm-gres", "slurm-nodes", "slurm-topology", "slurm-health")
 
 
@@ -54,14 +57,18 @@ class NodeOptions:
 
 def plan_export(plan: FleetPlan, form: str) -> str:
     """A plan's replicas in one of `PLAN_FORMS`. Raises BadInput where nothing runs, Unsupported where a form cannot."""
+    sets = replica_sets(plan)
+    apart = _apart(plan, _APART[form]) if form in _APART else None
+    return PLAN_FORMS[form](sets if apart is None else [apart])
+
+
+def replica_sets(plan: FleetPlan) -> list[ReplicaSet]:
+    """Its replicas as what the exports write down. Raises BadInput where none runs."""
     shares = [share for share in plan.deployment.shares if share.replicas]
     if not shares:
         raise BadInput(message("handover.nothing", "{model} runs on none of these nodes: nothing to hand over",
                                model=plan.model))  # fmt: skip
-    apart = _apart(plan, _APART[form]) if form in _APART else None
-    if apart is not None:
-        return PLAN_FORMS[form]([apart])
-    return PLAN_FORMS[form]([_set(plan, share, named(plan.model, n, len(shares))) for n, share in enumerate(shares, 1)])
+    return [_set(plan, share, named(plan.model, n, len(shares))) for n, share in enumerate(shares, 1)]
 
 
 def _set(plan: FleetPlan, share: Share, name: str, more: tuple[str, ...] = ()) -> ReplicaSet:
@@ -141,13 +148,9 @@ def _health(folder: Path | None) -> str:
     """Each build's usual machine; builds that share a product's name cannot be told apart on a node."""
     if folder is None:
         machine = inputs.machine()
-        return health_script([Expected(_product(machine), machine)])
+        return health_script([Expected(product(machine, collect()), machine)])
     builds = fleet_check(folder).builds
-    found = [
-        (inputs.captured(snapshot_path(folder, (build.equal or build.labels)[0])), len(build.labels))
-        for build in builds
-    ]
-    names = Counter(_product(machine) for machine, _ in found)
+    names = Counter(build.product for build in builds)
     twice = [name for name, count in names.items() if count > 1]
     if twice:
         raise BadInput(
@@ -155,9 +158,5 @@ def _health(folder: Path | None) -> str:
                     count=names[twice[0]], name=twice[0]),
             message("handover.two-builds.hint", "put the snapshots of each build into a folder of its own"),
         )  # fmt: skip
-    return health_script([Expected(_product(machine), machine) for machine, _ in found])
-
-
-def _product(machine: Machine) -> str:
-    """As the node's firmware has it."""
-    return machine.name
+    usual = (inputs.captured(snapshot_path(folder, (build.equal or build.labels)[0])) for build in builds)
+    return health_script([Expected(build.product, machine) for build, machine in zip(builds, usual, strict=True)])

@@ -7,10 +7,20 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wellfed.errors import BadInput, WellfedError
+from wellfed.errors import BadInput, UnknownName, WellfedError
 from wellfed.fleet.disaggregation import Disaggregation, disaggregated, side
 from wellfed.fleet.network import Network, network
-from wellfed.fleet.replicas import Capacity, Deployment, Routing, Stock, capacity, deploy, routing, smallest_groups
+from wellfed.fleet.replicas import (
+    Capacity,
+    Deployment,
+    Routing,
+    Stock,
+    capacity,
+    deploy,
+    fits,
+    routing,
+    smallest_groups,
+)
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.message import Message, message
@@ -22,6 +32,8 @@ if TYPE_CHECKING:
     from wellfed.fleet.simulate import Simulated
     from wellfed.planner.search import Search
 
+_UNFIT = message("fleet.unfit", "does not fit")
+_TOO_LATE = message("fleet.too-late", "too late with one user already: the targets are out of reach")
 SERVING = (Engine.VLLM, Engine.SGLANG)  # what carries work over machines today, and has a router in front
 
 
@@ -65,6 +77,7 @@ class FleetPlan:
     simulated: Simulated | None = None
     network: Network | None = None
     splits: tuple[Disaggregation, ...] | None = None  # the best first; None: not asked for
+    blind: Simulated | None = None  # the trace behind a router that knows no prefixes; None: it has no conversations
 
     @property
     def meets(self) -> bool:
@@ -83,15 +96,16 @@ def fleet_plan(model: str, options: FleetOptions) -> FleetPlan:
         kinds.append(kind)
         searches.update(found)
     deployment = deploy([(kind.stock, kind.capacities) for kind in kinds], options.rate, options.spare)
-    simulated = None
+    simulated = blind = None
     if options.trace is not None and deployment.shares:
-        simulated = _through(options.trace, deployment, searches, options)
+        simulated, blind = _through(options.trace, deployment, searches, options)
     first = deployment.shares[0] if deployment.shares else None
     turns = None
     if first is not None:
-        turns = routing(_of(searches, first.stock, first.capacity.nodes), first.replicas)
+        reached = _of(searches, first.stock, first.capacity.nodes)
+        turns = routing(reached, first.replicas, rate=options.rate, spare=options.spare)
     splits = _splits(kinds, searches, options) if options.disaggregate else None
-    return FleetPlan(model, options.workload, tuple(kinds), deployment, turns, simulated, between, splits)
+    return FleetPlan(model, options.workload, tuple(kinds), deployment, turns, simulated, between, splits, blind)
 
 
 def _splits(kinds: Sequence[Kind], searches: dict[str, Search], options: FleetOptions) -> tuple[Disaggregation, ...]:
@@ -114,7 +128,7 @@ def _stocks(options: FleetOptions, between: Network | None) -> list[tuple[Stock,
         )
     if options.prices_hour and len(options.prices_hour) != len(options.machines):
         raise BadInput(
-            message("fleet.prices", "{prices} prices for {kinds} kinds of machines",
+            message("fleet.prices", "--price-hour is given {prices} times, --machines {kinds} times",
                     prices=len(options.prices_hour), kinds=len(options.machines)),
             message("fleet.prices.hint", "one --price-hour for each --machines, in the same order"),
         )  # fmt: skip
@@ -158,17 +172,20 @@ def _kind(
     why: Message | None = None
     for nodes in smallest_groups(stock.count):
         if nodes > 1 and machine.network_bytes_per_s is None:
-            why = message("fleet.no-network", "does not fit one node, and no network is told (--network)")
+            if why is None or why.id == _UNFIT.id:
+                why = message("fleet.no-network", "does not fit one node, and no network is told (--network)")
             break
         try:
             group = replace(_joined(machine, between, nodes), count=nodes)
             search, _ = planning.search(model, _plan_options(options), group)
             found = capacity(search, options.p99)
+        except UnknownName:
+            raise
         except WellfedError as error:
             why = error.said if isinstance(error.said, Message) else message("fleet.cannot", "{why}", why=error.message)
             continue
         if found is None:
-            why = message("fleet.unfit", "does not fit, or is too late at one user already")
+            why = _TOO_LATE if fits(search) else _UNFIT
             continue
         capacities.append(found)
         searches[_key(stock, nodes)] = search
@@ -191,7 +208,10 @@ def _of(searches: dict[str, Search], stock: Stock, nodes: int) -> Search:
     return searches[_key(stock, nodes)]
 
 
-def _through(path: Path, deployment: Deployment, searches: dict[str, Search], options: FleetOptions) -> Simulated:
+def _through(
+    path: Path, deployment: Deployment, searches: dict[str, Search], options: FleetOptions
+) -> tuple[Simulated, Simulated | None]:
+    """The trace behind a router that knows prefixes, and, where it has conversations, behind one that does not."""
     from wellfed.fleet.simulate import simulate, speed
     from wellfed.fleet.trace import read_trace
 
@@ -201,7 +221,11 @@ def _through(path: Path, deployment: Deployment, searches: dict[str, Search], op
         for share in deployment.shares
         for one in [speed(_of(searches, share.stock, share.capacity.nodes), share.capacity.plan)] * share.replicas
     ]
-    return simulate(arrivals, replicas, options.workload.ttft_target_s, options.workload.tpot_target_s)
+    targets = (options.workload.ttft_target_s, options.workload.tpot_target_s)
+    seen = simulate(arrivals, replicas, *targets)
+    if len(replicas) < 2 or not any(arrival.conversation for arrival in arrivals):
+        return seen, None
+    return seen, simulate(arrivals, replicas, *targets, knows_prefixes=False)
 
 
 def fleet_plan_document(plan: FleetPlan) -> dict[str, Any]:
@@ -244,17 +268,22 @@ def fleet_plan_document(plan: FleetPlan) -> dict[str, Any]:
             "replicas": plan.routing.replicas,
             "prefix_aware_requests_per_s": plan.routing.aware,
             "unaware_requests_per_s": plan.routing.unaware,
+            "unaware_replicas_needed": plan.routing.needed,
         },
-        "simulated": None
-        if plan.simulated is None
-        else {
-            "requests": plan.simulated.requests,
-            "seconds": plan.simulated.seconds,
-            "ttft_s": dict(zip(("mean", "p90", "p99"), plan.simulated.ttft_s, strict=True)),
-            "tpot_s": dict(zip(("mean", "p90", "p99"), plan.simulated.tpot_s, strict=True)),
-            "late": plan.simulated.late,
-            "tokens_per_s": plan.simulated.tokens_per_s,
-        },
+        "simulated": None if plan.simulated is None else _seen(plan.simulated),
+        "simulated_unaware": None if plan.blind is None else _seen(plan.blind),
+    }
+
+
+def _seen(simulated: Simulated) -> dict[str, Any]:
+    return {
+        "requests": simulated.requests,
+        "seconds": simulated.seconds,
+        "ttft_s": dict(zip(("mean", "p90", "p99"), simulated.ttft_s, strict=True)),
+        "tpot_s": dict(zip(("mean", "p90", "p99"), simulated.tpot_s, strict=True)),
+        "late": simulated.late,
+        "tokens_per_s": simulated.tokens_per_s,
+        "found_share": simulated.found,
     }
 
 

@@ -6,16 +6,18 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from wellfed.errors import BadInput, WellfedError
-from wellfed.fleet.checked import FAULTS, Fault, Fleet, Node
+from wellfed.fleet.checked import FAULTS, Fault, Fleet, Group, Node
 from wellfed.fleet.kinds import Build, Member, builds
 from wellfed.frozen import dataclass
-from wellfed.message import as_text, message
+from wellfed.message import as_text, message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.nouns.workload import PRESETS, Workload
+from wellfed.verbs.fleet_pricing import priced
 
 _SUFFIXES = (".tar.gz", ".tgz", ".tar.zst", ".tar", ".tar.xz", ".tar.bz2")
 
@@ -32,8 +34,10 @@ def fleet_check(
     workload: Workload = PRESETS["chat"],
     told: Callable[[int, int], None] = lambda *_: None,
     workers: int | None = None,
+    group: Group | None = None,
 ) -> Fleet:
-    """Every snapshot in a folder: read, checked, grouped into builds; with a model, faults priced for it.
+    """Every snapshot in a folder: read, checked, grouped into builds; with a model, faults priced for it, on one node
+    or on a group of them.
 
     Snapshots are read by so many processes (default: one a core), one at a time each, and only traits and findings come
     back, so that memory stays flat whatever the fleet's size. Raises BadInput where the folder holds no snapshot.
@@ -43,12 +47,13 @@ def fleet_check(
     for node in _read_all(works, workers or os.cpu_count() or 1):
         nodes.append(node)
         told(len(nodes), len(works))
-    nodes += _not_gathered(folder, {node.label for node in nodes})
-    if model is not None:
-        nodes = _priced(nodes, {work.label: work.path for work in works}, model, workload)
+    nodes = _with_report(folder, nodes)
     nodes.sort(key=lambda node: node.label)
-    groups = builds([node.member for node in nodes if node.member is not None])
-    return Fleet(tuple(nodes), groups, _faults(nodes), model, _names(folder))
+    found = builds([node.member for node in nodes if node.member is not None])
+    if model is not None:
+        paths = {work.label: work.path for work in works}
+        nodes = priced(nodes, found, paths, model, workload, group)
+    return Fleet(tuple(nodes), found, _faults(nodes), model, _names(folder), group)
 
 
 def _works(folder: Path) -> list[_Work]:
@@ -104,7 +109,7 @@ def _read(work: _Work) -> Node:
     from wellfed.catalog.hardware import cpu_or_none, gpu_or_none
     from wellfed.checks.run import run_checks
     from wellfed.fleet.gather import reason
-    from wellfed.fleet.traits import family, firmware, traits
+    from wellfed.fleet.traits import family, firmware, product, traits
     from wellfed.topology.machine import parse
     from wellfed.topology.readers.refusal import refuse_unread
     from wellfed.topology.snapshot_io import load
@@ -115,28 +120,35 @@ def _read(work: _Work) -> Node:
         refuse_unread(machine, work.path.name)
     except WellfedError as error:
         return Node(work.label, why=reason(error))
-    member = Member(work.label, family(machine), traits(machine, firmware(snapshot)))
+    member = Member(work.label, family(machine, product(machine, snapshot)), traits(machine, firmware(snapshot)))
     findings = tuple(f for f in run_checks(machine) if f.verdict in (*FAULTS, Verdict.UNKNOWN))
     return Node(work.label, member, findings, notes=snapshot.notes)
 
 
-def _not_gathered(folder: Path, labels: set[str]) -> list[Node]:
-    """Nodes that the last gathering names and has no file of, with the reason it gave."""
-    from wellfed.fleet.gather import REPORT
-    from wellfed.plain_file import read_json
-
-    if not (folder / REPORT).exists():
-        return []
-    report = read_json(folder / REPORT)
-    nodes = report.get("nodes", []) if isinstance(report, dict) else []
-    found = []
-    for node in nodes if isinstance(nodes, list) else []:
-        label = node.get("label") if isinstance(node, dict) else None
-        if isinstance(label, str) and label not in labels and not node.get("file"):
+def _with_report(folder: Path, nodes: Sequence[Node]) -> list[Node]:
+    """With what the last gathering says: nodes that it has no file of, and why; those that it has only a part of."""
+    told = _reported(folder)
+    labels = {node.label for node in nodes}
+    part = {label for label, node in told.items() if node.get("partial") is True}
+    note = sentence("fleet.partial", "only a part of it was gathered")
+    found = [replace(n, notes=(note,)) if n.label in part and n.member and not n.notes else n for n in nodes]
+    for label, node in told.items():
+        if label not in labels and not node.get("file"):
             why = node.get("why")
             text = why.get("text") if isinstance(why, dict) else None
             found.append(Node(label, why=message("fleet.not-gathered", "not gathered: {why}", why=str(text or "?"))))
     return found
+
+
+def _reported(folder: Path) -> dict[str, dict[str, Any]]:
+    """Label -> what the last gathering wrote of it."""
+    from wellfed.fleet.gather import REPORT
+    from wellfed.plain_file import read_json
+
+    report = read_json(folder / REPORT) if (folder / REPORT).exists() else {}
+    nodes = report.get("nodes") if isinstance(report, dict) else None
+    known = [node for node in nodes if isinstance(node, dict)] if isinstance(nodes, list) else []
+    return {node["label"]: node for node in known if isinstance(node.get("label"), str)}
 
 
 def _names(folder: Path) -> dict[str, str]:
@@ -148,35 +160,6 @@ def _names(folder: Path) -> dict[str, str]:
         return {}
     pairs = (line.partition("\t") for line in read_text(path).splitlines())
     return {label: node for label, _, node in pairs if node}
-
-
-def _priced(nodes: Sequence[Node], paths: dict[str, Path], model: str, workload: Workload) -> list[Node]:
-    """Equal machines with the same faults cost the same: each such kind is priced once."""
-    from dataclasses import replace
-
-    from wellfed.verbs import inputs
-    from wellfed.verbs.checking import check
-
-    inputs.model(model)  # an unknown name is an error before the work
-    known: dict[Any, tuple[tuple[Finding, ...], float | None, float | None]] = {}
-    priced = []
-    for node in nodes:
-        if node.member is None:
-            priced.append(node)
-            continue
-        key = (
-            tuple(sorted(node.member.traits.items())),
-            tuple(sorted((f.id, f.subject, f.verdict.value) for f in node.findings)),
-        )
-        if key not in known:
-            checked = check(inputs.captured(paths[node.label]), model, workload)
-            rate = checked.plan.estimate.decode_tok_s.value if checked.plan else None
-            gain = checked.together.decode_tok_s if checked.together else 0.0
-            known[key] = (checked.findings, rate, None if rate is None else rate + gain)
-        findings, rate, best = known[key]
-        kept = tuple(f for f in findings if f.verdict in (*FAULTS, Verdict.UNKNOWN))
-        priced.append(replace(node, findings=kept, decode_tok_s=rate, best_tok_s=best))
-    return priced
 
 
 def _faults(nodes: Sequence[Node]) -> tuple[Fault, ...]:
@@ -201,6 +184,8 @@ def _cost(finding: Finding) -> float:
 
 def fleet_document(fleet: Fleet) -> dict[str, Any]:
     """The JSON document of `wellfed fleet check --json`."""
+    from wellfed.checks.outputs.to_json import cost_json
+
     return {
         "schema": "wellfed.fleet/1",
         "model": fleet.model,
@@ -214,10 +199,16 @@ def fleet_document(fleet: Fleet) -> dict[str, Any]:
                 "why": fault.why,
                 "nodes": list(fault.labels),
                 "decode_tok_s": fault.cost.decode_tok_s if fault.cost else None,
+                "cost": cost_json(fault.cost),
             }
             for fault in fleet.faults
         ],
-        "slowest": fleet.slowest.label if fleet.slowest else None,
+        "group_nodes": fleet.group.nodes if fleet.group else None,
+        "slowest": fleet.slow[0].node.label if fleet.slow else None,
+        "slow": [
+            {"label": slow.node.label, "decode_tok_s": slow.node.decode_tok_s, "usual_decode_tok_s": slow.usual_tok_s}
+            for slow in fleet.slow
+        ],
     }
 
 

@@ -37,6 +37,9 @@ def with_claims(sets: Sequence[ReplicaSet]) -> str:
     notes, found = _documents(sets)
     claims = []
     for each in sets:
+        if not each.gpus_a_node:
+            notes.append(f"{each.name}: no GPU, so no claim")
+            continue
         vendor = each.spec.gpu_vendor
         if vendor not in _CLASSES:
             notes.append(

@@ -27,12 +27,12 @@ def kserve(sets: Sequence[ReplicaSet]) -> str:
     tensor-parallel degree alone, over nodes the data-parallel ones; the rest goes into VLLM_ADDITIONAL_ARGS of the
     container `main`. Raises Unsupported for a tensor- or pipeline-parallel group over nodes: no preset starts one.
     """
-    return _written([_inference_service(_vllm(each, "KServe")) for each in sets])
+    return _written([_inference_service(_startable(each, "KServe")) for each in sets])
 
 
 def _inference_service(each: ReplicaSet) -> dict[str, Any]:
     layout = each.share.capacity.plan.layout
-    if each.nodes > 1 and layout.tensor_parallel * layout.pipeline_parallel > each.gpus_a_node:
+    if each.nodes > 1 and _tensor(layout) * layout.pipeline_parallel > each.gpus_a_node:
         raise Unsupported(
             message("handover.kserve", "KServe has no preset for a group of GPUs that spans nodes"),
             message("handover.kserve.hint", "use --export kubernetes: a LeaderWorkerSet"),
@@ -40,19 +40,19 @@ def _inference_service(each: ReplicaSet) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "model": {"uri": f"hf://{each.repository}", "name": each.model},
         "replicas": each.replicas,
-        "parallelism": {"tensor": layout.tensor_parallel},
+        "parallelism": {"tensor": _tensor(layout)},
         "router": {"gateway": {}, "route": {}, "scheduler": {}},
         "template": _main(each),
     }
     if each.nodes > 1:
-        spec["parallelism"] |= {"data": layout.data_parallel, "dataLocal": _local(layout, each.nodes)}
+        spec["parallelism"] |= {"data": _data(layout), "dataLocal": _local(layout, each.nodes)}
         spec["parallelism"] |= {"expert": True} if layout.expert_parallel > 1 else {}
         spec["worker"] = _main(each)
     if each.prefill is not None:  # the presets join both by NIXL
         first = each.prefill.share.capacity.plan.layout
         spec["prefill"] = {
             "replicas": each.prefill.replicas,
-            "parallelism": {"tensor": first.tensor_parallel},
+            "parallelism": {"tensor": _tensor(first)},
             "template": _main(each.prefill),
         }
     return {
@@ -63,9 +63,19 @@ def _inference_service(each: ReplicaSet) -> dict[str, Any]:
     }
 
 
+def _tensor(layout: Layout) -> int:
+    """vLLM's tensor-parallel degree: of one group of attention."""
+    return layout.tensor_parallel // layout.attention_data_parallel
+
+
+def _data(layout: Layout) -> int:
+    """vLLM's data-parallel degree: copies, and groups of attention."""
+    return layout.data_parallel * layout.attention_data_parallel
+
+
 def _local(layout: Layout, nodes: int) -> int:
     """Data-parallel ranks of one node."""
-    return max(1, layout.data_parallel // nodes)
+    return max(1, _data(layout) // nodes)
 
 
 def _main(each: ReplicaSet) -> dict[str, Any]:
@@ -109,7 +119,7 @@ def llm_d(sets: Sequence[ReplicaSet]) -> str:
             ),
             message("handover.llm-d.hint", "plan for one kind of nodes, or use --export kserve"),
         )
-    each = _vllm(sets[0], "llm-d")
+    each = _startable(sets[0], "llm-d")
     values = {
         "modelArtifacts": {
             "name": each.model,
@@ -137,7 +147,7 @@ def _pods(each: ReplicaSet) -> dict[str, Any]:
         "resources": {"requests": gpus, "limits": gpus},
         "mountModelVolume": True,
     }
-    parallelism = {"tensor": layout.tensor_parallel, "data": layout.data_parallel,
+    parallelism = {"tensor": _tensor(layout), "data": _data(layout),
                    "dataLocal": _local(layout, each.nodes), "workers": each.nodes}  # fmt: skip
     return {"create": True, "replicas": each.replicas, "parallelism": parallelism, "containers": [container]}
 
@@ -203,6 +213,31 @@ def _vllm(each: ReplicaSet, system: str) -> ReplicaSet:
             message("handover.engine.hint", "plan with --engine vllm, or use --export kubernetes"),
         )  # fmt: skip
     return each
+
+
+def on_a_hub(each: ReplicaSet, system: str) -> ReplicaSet:
+    """Raises Unsupported for a model that is a folder or file of this machine: pods would look for it on theirs."""
+    if each.repository.startswith(("/", ".", "~")):
+        raise Unsupported(
+            message("handover.local", "{system} fetches models from a hub, {path} is of this machine",
+                    system=system, path=each.repository),
+            message("handover.local.hint", "name it by its hub id, or use --export kubernetes"),
+        )  # fmt: skip
+    return each
+
+
+def _on_gpus(each: ReplicaSet, system: str) -> ReplicaSet:
+    """Raises Unsupported for CPUs alone: what these systems start by themselves is vLLM's build for GPUs."""
+    if not each.gpus_a_node:
+        raise Unsupported(
+            message("handover.cpu", "{system} starts vLLM on GPUs, the plan has none", system=system),
+            message("handover.cpu.hint", "use --export kubernetes"),
+        )
+    return each
+
+
+def _startable(each: ReplicaSet, system: str) -> ReplicaSet:
+    return _on_gpus(on_a_hub(_vllm(each, system), system), system)
 
 
 def _written(documents: Sequence[dict[str, Any]]) -> str:

@@ -18,7 +18,7 @@ _MEMORY_SHARE = 0.97  # a lost module is at least a thirty-second of a machine w
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A build as its nodes usually are."""
+    """A build as its nodes usually are. `product`: as firmware has it; empty where that tells none."""
 
     product: str
     machine: Machine
@@ -117,8 +117,10 @@ driver() {
   [ -z "$now" ] || [ "$now" = "$1" ] || say "driver $now, usually $1"
 }
 
-dmi="$root/sys/class/dmi/id"
-case "$(first "$dmi/sys_vendor") $(first "$dmi/product_name")" in
+vendor=$(first "$root/sys/class/dmi/id/sys_vendor")
+product=$(first "$root/sys/class/dmi/id/product_name")
+[ -n "$vendor$product" ] || product=$(tr -d '\000' < "$root/proc/device-tree/model" 2>/dev/null)
+case "$vendor${vendor:+${product:+ }}$product" in
 """
 _TAIL = r"""esac
 

@@ -23,7 +23,7 @@ def fit(given: dict[str, Any], files: list[Path]) -> Answer:
     """The form, and the models. `part`: the models alone."""
     query: Given = given["query"]
     shown: dict[str, Any] = {
-        "query": query, "page": "fit", "first": first, "error": None, "found": None, "uses": USES,
+        "query": query, "page": "fit", "pages": given["pages"], "first": first, "error": None, "found": None, "uses": USES,
         "parts_names": _parts(), "local": given["local"],
     }  # fmt: skip
     template = "fitting.html" if given["part"] else "fit.html"

@@ -27,7 +27,8 @@ _LETTERS = {"unread": "?", "fail": "F", "warn": "W", "odd": "O", "sound": "·"}
 def fleet(given: dict[str, Any], files: list[Path]) -> Answer:
     """The page; without a folder it says how one is named."""
     grid = given["grid"]
-    return html("fleet.html", page="fleet", query=given["query"], grid=grid, colon=colon(), **_words(grid))
+    shown = {"page": "fleet", "pages": given["pages"], "query": given["query"], "grid": grid, "colon": colon()}
+    return html("fleet.html", **shown, **_words(grid))
 
 
 def _words(grid: dict[str, Any] | None) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def grid_of(fleet: Fleet, time: str) -> dict[str, Any]:
     nodes = {node.label: node for node in fleet.nodes}
     states = {label: _state(node, label in odd) for label, node in nodes.items()}
     builds = [_build(build, states, odd, nodes) for build in fleet.builds]
-    unread = [_cell(node.label, "unread", str(node.why or "?")) for node in fleet.unread]
+    unread = [_cell(node.label, "unread", as_text(node.why) if node.why else "?") for node in fleet.unread]
     if unread:
         builds.append({"title": "?", "cells": unread, "odd": []})
     return {

@@ -32,6 +32,7 @@ def _labels() -> Mapping[str, Message]:
         message("page.compare", "Compare"),
         message("page.machine", "Machine"),
         message("page.watch", "Watch"),
+        message("page.fleet", "Fleet"),
         message("page.claims", "Claims"),
         message("page.skip", "Skip to the content"),
         message("page.theme", "Light or dark"),

@@ -27,7 +27,7 @@ def compare(given: dict[str, Any], files: list[Path]) -> Answer:
     """The same model on up to six machines."""
     query: Given = given["query"]
     shown: dict[str, Any] = {
-        "query": query, "page": "compare", "machines": query.get("machines", [])[:MOST_MACHINES], "rows": [],
+        "query": query, "page": "compare", "pages": given["pages"], "machines": query.get("machines", [])[:MOST_MACHINES], "rows": [],
         "error": None, "first": first, "names": _names(), "parts_names": _parts(), "most": MOST_MACHINES,
     }  # fmt: skip
     if not (first(query, "model") and shown["machines"]):
@@ -69,7 +69,7 @@ def machine(given: dict[str, Any], files: list[Path]) -> Answer:
 
     query: Given = given["query"]
     shown: dict[str, Any] = {
-        "query": query, "page": "machine", "first": first, "error": None, "drawing": None, "local": given["local"],
+        "query": query, "page": "machine", "pages": given["pages"], "first": first, "error": None, "drawing": None, "local": given["local"],
         "parts_names": _parts(), "names": _names(), "zoom": first(query, "zoom") or "fit",
     }  # fmt: skip
     if not (given["local"] or first(query, "on") or files or first(query, "dump")):
@@ -156,7 +156,7 @@ def _price(finding: Finding, now: float | None, model: str | None) -> str | None
 
 def claims(given: dict[str, Any], files: list[Path]) -> Answer:
     """The buying guide's claims with their figures."""
-    return html("claims.html", page="claims", query=given["query"], tiers=_tiers())
+    return html("claims.html", page="claims", pages=given["pages"], query=given["query"], tiers=_tiers())
 
 
 @cache

@@ -27,6 +27,7 @@ from wellfed.serve.worker import Job
 
 router = APIRouter(include_in_schema=False)
 _LONGEST_QUERY = 20_000
+_PAGES = ("ask", "fit", "compare", "machine", "watch", "claims")
 _NAMES_PATHS = ("model", "on", "machines")
 
 
@@ -176,6 +177,11 @@ def _is_ours(request: Request) -> bool:
     return is_loopback(request.app.state.settings.host)
 
 
+def _pages(request: Request) -> tuple[str, ...]:
+    """What the navigation leads to: the fleet's page where the server was started with a fleet."""
+    return _PAGES if request.app.state.fleet is None else (*_PAGES, "fleet")
+
+
 def _query(request: Request) -> Given:
     query = given(request.query_params.multi_items())
     query.pop("lang", None)
@@ -209,7 +215,7 @@ def _job(request: Request, task: str, query: Given, uploads: Mapping[str, bytes]
     if uploads is None:
         content = _dumps(request).get(first(query, "dump"))
         uploads = {"paste.txt": content} if content is not None else {}
-    given = {"query": query, "local": _is_ours(request), **more}
+    given = {"query": query, "local": _is_ours(request), "pages": _pages(request), **more}
     return Job((), language_of(request), uploads, f"wellfed.serve.page.{task}", given)
 
 

@@ -41,7 +41,7 @@ def ask(given: dict[str, Any], files: list[Path]) -> Answer:
     query: Given = given["query"]
     shown: dict[str, Any] = {
         "query": query, "examples": _EXAMPLES, "choices": _choices(), "part": given["part"], "names": _names(),
-        "parts_names": _parts(), "local": given["local"], "page": "ask", "result": None, "error": None, "first": first,
+        "parts_names": _parts(), "local": given["local"], "page": "ask", "pages": given["pages"], "result": None, "error": None, "first": first,
     }  # fmt: skip
     status = 200
     if first(query, "model"):

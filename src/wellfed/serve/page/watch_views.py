@@ -32,7 +32,7 @@ def watch(given: dict[str, Any], files: list[Path]) -> Answer:
     """The watch page; with an uploaded recording, what it shows at the moment `at` (seconds from its start)."""
     query: Given = given["query"]
     shown: dict[str, Any] = {
-        "query": query, "page": "watch", "first": first, "engines": given["engines"], "error": given.get("error"),
+        "query": query, "page": "watch", "pages": given["pages"], "first": first, "engines": given["engines"], "error": given.get("error"),
         "live": given["live"], "seen": None, "allowed": given["allowed"],
     }  # fmt: skip
     status = 200 if shown["error"] is None else 422
