@@ -63,7 +63,9 @@ def test_flags_of_address_and_key_are_refused(word: str) -> None:
         ensure_not_ours(("--mlock", word, "0.0.0.0"))
 
 
-@pytest.mark.parametrize("word", ["--mlock", "--no-mmap", "-v", "--override-tensor", "0.0.0.0", "--poll", "--p", "--model", "--models-dir"])
+@pytest.mark.parametrize(
+    "word", ["--mlock", "--no-mmap", "-v", "--override-tensor", "0.0.0.0", "--poll", "--p", "--model", "--models-dir"]
+)
 def test_other_flags_go_through(word: str) -> None:
     ensure_not_ours((word,))
 
