@@ -23,16 +23,16 @@ from wellfed.catalog.calibration import bundled  # noqa: E402
 from wellfed.catalog.hardware import cpu, gpu  # noqa: E402
 from wellfed.catalog.models import model  # noqa: E402
 from wellfed.checks.base import Check  # noqa: E402
-from wellfed.checks.pricing import FITS, as_is, price  # noqa: E402
+from wellfed.checks.pricing import FITS, as_is, price, unpriced_of  # noqa: E402
 from wellfed.checks.registry import ALL  # noqa: E402
-from wellfed.checks.run import FAULTS, run_checks  # noqa: E402
+from wellfed.checks.run import run_checks  # noqa: E402
 from wellfed.errors import Unsupported, WellfedError  # noqa: E402
 from wellfed.hardware.machine import Machine  # noqa: E402
 from wellfed.hardware.pcie import PcieLink  # noqa: E402
 from wellfed.models.quantisation import weights  # noqa: E402
 from wellfed.models.quantisation_names import quantisation  # noqa: E402
 from wellfed.nouns.estimate import Estimate  # noqa: E402
-from wellfed.nouns.finding import Cost, Finding  # noqa: E402
+from wellfed.nouns.finding import FAULTS, Cost, Finding  # noqa: E402
 from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy  # noqa: E402
 from wellfed.nouns.plan import Request  # noqa: E402
 from wellfed.nouns.workload import Workload  # noqa: E402
@@ -236,7 +236,7 @@ def page() -> str:
     for check in ALL:
         witness = found.get(check.id)
         if witness is None:
-            lines.append(f"| [{check.id}](checks/{check.id}.md) | | none shows it | {check.unpriced or '?'} |")
+            lines.append(f"| [{check.id}](checks/{check.id}.md) | | none shows it | {unpriced_of(check) or '?'} |")
             continue
         finding, setup = witness.finding, witness.setup
         fault = f"{finding.subject}: {finding.measured or finding.why}"

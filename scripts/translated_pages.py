@@ -14,14 +14,18 @@ from pathlib import Path
 
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
+from fault_pages import remedies_shown
 from watch_page import HEAD
 
 from wellfed.catalog.calibration import bundled
 from wellfed.checks.registry import ALL as CHECKS
-from wellfed.faults.registry import of_behaviour
+from wellfed.faults.fault import LIFTED, Fault
+from wellfed.faults.registry import SYMPTOMS, of_behaviour, of_state
+from wellfed.faults.steps import shown
 from wellfed.messages.glossary import entries
 from wellfed.messages.language import language
 from wellfed.messages.words import phrase, tell, words
+from wellfed.nouns.finding import Remedy
 from wellfed.planner.claims import held
 from wellfed.watching.registry import ALL as RULES
 
@@ -119,12 +123,35 @@ def checks_page() -> str:
     lines = [_note("wellfed.checks"), f"# {title}\n"]
     for check in CHECKS:
         lines.append(f"## `{check.id}` ({check.code})：{words(check.title)}\n")
-        lines.append(f"{words(check.why)}\n")
+        fault = of_state(check.id)[0]
+        lines += [_fault(fault) + "\n"]
         lines.append(tell("docs.rule", "- rule: {text}", text=check.rule))
         lines.append(tell("docs.reads", "- reads: {text}", text=check.reads))
         lines += [tell("docs.trap", "- mind: {text}", text=trap) for trap in check.traps]
+        lines += [_fix(remedy) for remedy in fault.remedies]
+        lines.append(_price(fault))
+        lines += [tell("docs.at-work", "- at work: {rule}", rule=f"[`{id}`](watch.md)") for id in fault.behaviours]
         lines.append("")
     return "\n".join(lines)
+
+
+def _fault(fault: Fault) -> str:
+    return tell(
+        "docs.fault", "Fault `{id}`: {title}. {why}", id=fault.id, title=words(fault.title), why=words(fault.why)
+    )
+
+
+def _fix(remedy: Remedy) -> str:
+    step = shown(remedy)
+    text = words(step.said or step.text)
+    by_hand = step.text.startswith("#")
+    return tell("docs.fix", "- fix: {text}", text=text.removeprefix("# ") if by_hand else f"`{text}`")
+
+
+def _price(fault: Fault) -> str:
+    if fault.price.known:
+        return tell("docs.price", "- price: {how}", how=fault.price.how)
+    return tell("docs.no-price", "- price: none: {why}", why=fault.price.how)
 
 
 def watch_page(target: str) -> str:
@@ -134,17 +161,18 @@ def watch_page(target: str) -> str:
         lines = [f"### `{rule.id}`：{words(rule.title)}", ""]
         lines.append(tell("docs.reads", "- reads: {text}", text=rule.reads))
         lines.append(tell("docs.rule", "- rule: {text}", text=rule.rule))
-        for line in rule.fix:
-            text = words(line)
-            lines.append(
-                tell("docs.fix", "- fix: {text}", text=text.removeprefix("# ") if text.startswith("#") else f"`{text}`")
-            )
+        lines += [_fix(remedy) for remedy in remedies_shown(rule)]
         if rule.then:
             lines.append(tell("docs.next", "- next: {text}", text=rule.then))
-        fault = of_behaviour(rule.id)
-        if fault is not None:
-            command = f"`wellfed check --select {','.join(fault.states)}`"
-            lines.append(tell("docs.at-rest", "- the same fault, on a machine at rest: {command}", command=command))
+        for fault in of_behaviour(rule.id):
+            lines.append(f"- {_fault(fault)}")
+            seen = ", ".join(f"[`{id}`](checks.md)" for id in fault.states)
+            if seen:
+                lines.append("  " + tell("docs.at-rest", "- at rest: {checks}", checks=seen))
+            if fault.price is not LIFTED:
+                lines.append(f"  {_price(fault)}")
+        if rule.id in SYMPTOMS:
+            lines.append(tell("docs.symptom", "- no fault of its own: {why}", why=SYMPTOMS[rule.id]))
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
 

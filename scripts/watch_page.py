@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from wellfed.faults.registry import of_behaviour
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import fault_pages
+
 from wellfed.watching.registry import ALL
 from wellfed.watching.rules.base import Kind, Rule
 
@@ -91,17 +94,14 @@ def page() -> str:
 
 
 def _section(rule: Rule) -> str:
-    lines = [f"#### `{rule.id}`: {rule.title}", "", f"- reads: {rule.reads}", f"- rule: {rule.rule}"]
-    if rule.fix:
-        lines.append("- fix: " + " ".join(f"`{f}`" if not f.startswith("# ") else f[2:] for f in rule.fix))
+    lines = [f"#### {fault_pages.heading(rule)}", "", f"- reads: {rule.reads}", f"- rule: {rule.rule}"]
+    if remedies := fault_pages.remedies_shown(rule):
+        lines.append("- fix: " + " ".join(fault_pages.step(each) for each in remedies))
     if rule.then:
         lines.append(f"- next: {rule.then}")
     if rule.explains and "*" not in rule.explains:
         lines.append("- explains: " + ", ".join(f"`{each}`" for each in rule.explains))
-    fault = of_behaviour(rule.id)
-    if fault is not None:
-        lines.append(f"- the same fault, on a machine at rest: `wellfed check --select {','.join(fault.states)}`")
-    return "\n".join(lines)
+    return "\n".join((*lines, *fault_pages.behind(rule)))
 
 
 if __name__ == "__main__":

@@ -21,10 +21,9 @@ from check_machines import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wellfed.checks.run import FAULTS
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.pcie import PcieLink
-from wellfed.nouns.finding import Finding
+from wellfed.nouns.finding import FAULTS, Finding
 
 Fault = tuple[Callable[[Machine], Machine], set[tuple[str, str]]]
 gpus = st.integers(0, 3)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from wellfed.catalog.hardware import cpu_or_none, gpu_or_none
-from wellfed.checks.run import FAULTS, run_checks
+from wellfed.checks.run import run_checks
 from wellfed.hardware.machine import Machine
-from wellfed.nouns.finding import Finding
+from wellfed.nouns.finding import FAULTS, Finding
 from wellfed.topology.machine import parse
 from wellfed.topology.snapshot_io import load
 

@@ -10,14 +10,14 @@ from check_machines import GIB, board, chain, every_finding, healthy, with_gpu, 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wellfed.checks.pricing import FITS, NOTHING, UNPRICED, price
+from wellfed.checks.pricing import FITS, NOTHING, UNPRICED, price, unpriced_of
 from wellfed.checks.registry import ALL, check
-from wellfed.checks.run import FAULTS, faults, run_checks
+from wellfed.checks.run import faults, run_checks
 from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.pcie import PcieLink
 from wellfed.nouns.estimate import DeviceMemory, Estimate, Memory, MemoryTerm, Quantity
-from wellfed.nouns.finding import Verdict
+from wellfed.nouns.finding import FAULTS, Verdict
 
 
 def estimate(machine: Machine, weights: float = 60 * GIB) -> Estimate:
@@ -73,7 +73,7 @@ def test_empty_channels_cost_nothing_when_all_weights_are_on_the_gpus_and_this_i
 def test_what_no_estimate_shows_is_not_said_to_be_free():
     answer = priced(with_os(swap_used_bytes=9 * GIB)(healthy()))
     cost = next(f.cost for f in answer.findings if f.id == "swap" and f.cost)
-    assert cost.said != NOTHING and str(check("swap").unpriced) in cost.note
+    assert cost.said != NOTHING and str(unpriced_of(check("swap"))) in cost.note
     both = chain(with_os(swap_used_bytes=9 * GIB, numa_balancing=True))(healthy())
     assert priced(both).together.said == UNPRICED
 

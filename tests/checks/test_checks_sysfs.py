@@ -26,9 +26,9 @@ from machines_builder import (
     switch,
     two_socket_box,
 )
-from wellfed.checks.run import FAULTS, run_checks
+from wellfed.checks.run import run_checks
 from wellfed.hardware.machine import Machine, Origin
-from wellfed.nouns.finding import Finding
+from wellfed.nouns.finding import FAULTS, Finding
 
 Change = Callable[[Box], Box]
 CARDS = ("0000:11:00.0", "0000:51:00.0")  # gpu0 on socket 0, gpu1 on socket 1

@@ -7,9 +7,9 @@ from check_cases import CASES
 from check_machines import board, every_finding, healthy, judged, one_socket
 
 from wellfed.checks.registry import ALL, check
-from wellfed.checks.run import FAULTS, faults, run_checks
+from wellfed.checks.run import faults, run_checks
 from wellfed.hardware.machine import Machine, Origin
-from wellfed.nouns.finding import Verdict
+from wellfed.nouns.finding import FAULTS, Verdict
 
 EVERY = [
     pytest.param(id, wanted, make, change, id=f"{id}-{wanted}-{at}")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from wellfed.checks.run import FAULTS, run_checks
+from wellfed.checks.run import run_checks
 from wellfed.checks.tools import all_in_words_of, in_words_of
 from wellfed.hardware.machine import Machine
-from wellfed.nouns.finding import Verdict
+from wellfed.nouns.finding import FAULTS, Verdict
 from wellfed.verbs.checking import read_machine
 
 WMIC = r"""

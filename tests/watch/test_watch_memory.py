@@ -22,7 +22,7 @@ def test_one_nodes_memory_for_threads_on_both_is_told(first: float, second: floa
     found = said(replace(BOTH, process_now={"pages": pages(first, second)}))
     assert found.id == "numa-remote"
     assert "one node's memory serves" in found.causes[0].sign.why
-    assert found.causes[0].sign.fix[0] == "numactl --interleave=all COMMAND"
+    assert found.causes[0].sign.fix[0].text == "numactl --interleave=all COMMAND"
 
 
 @pytest.mark.parametrize(("first", "second"), [(4.0, 4.0), (5.0, 3.0), (3.2, 4.8)])

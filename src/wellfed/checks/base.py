@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from wellfed.faults.fault import Fault
+from wellfed.faults.registry import of_state
+from wellfed.faults.steps import complete, look, message_of, plain
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine, Origin
-from wellfed.message import Message, Sentence, counted, message
+from wellfed.message import Message, counted, message
 from wellfed.nouns.estimate import Estimate
-from wellfed.nouns.finding import Cost, Finding, Reach, Remedy, Safety, Verdict
+from wellfed.nouns.finding import FAULTS, Cost, Finding, Remedy, Verdict
 
 Judge = Callable[[Machine], Iterable[Finding]]
 Change = Callable[[Machine], Machine]
@@ -21,7 +24,7 @@ UNTOLD = "check.untold"  # the id of the message that a dump does not tell somet
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One rule, with its own documentation.
+    """How a fault is seen on a machine at rest. Why it matters and what mends it, its fault tells (`fault_of`).
 
     `judge` yields a finding per subject. `repair` returns the machine with this fault mended on every subject.
     `effect` returns the machine as it performs with the fault, for faults that its parts do not show (a shared
@@ -33,7 +36,6 @@ class Check:
     title: str
     severity: Verdict  # the worst it gives
     reads: str
-    why: str
     rule: str
     judge: Judge
     traps: tuple[str, ...] = ()
@@ -43,9 +45,14 @@ class Check:
     against: Callable[[Machine, Estimate], Iterable[Finding]] | None = None
     code: str = ""  # short, for tables and filters: PCI-01
     price: Callable[[Machine, Estimate], Cost] | None = None  # its own, where the estimate does not have it
-    unpriced: Message | None = None  # why no estimate shows what this fault does, where none does
     ask: tuple[str, ...] = ()  # commands whose output would tell, for a dump that does not
-    hardware: bool = False  # a broken part: counts even where it costs nothing
+    why: str = ""  # of another package's check that has no fault: why it matters
+    fault: Fault | None = None  # another package's own
+
+
+def fault_of(check: Check) -> Fault | None:
+    """The fault that a check sees; None for another package's check that brings none."""
+    return check.fault or next(iter(of_state(check.id)), None)
 
 
 def say(
@@ -60,38 +67,19 @@ def say(
     """A finding whose id, code and references the runner fills in."""
     remedies = tuple(each if isinstance(each, Remedy) else plain(each) for each in fix)
     lines = tuple(each.text for each in remedies)
-    said = _message(why)
     text = why if isinstance(why, str) else str(why)
     return Finding(
-        "", verdict, subject, text, measured, wanted, lines, said=said, remedies=remedies, places=tuple(places)
+        "",
+        verdict,
+        subject,
+        text,
+        measured,
+        wanted,
+        lines,
+        said=message_of(why),
+        remedies=remedies,
+        places=tuple(places),
     )
-
-
-def _message(text: str | Message) -> Message | None:
-    """The message behind a text, where there is one."""
-    if isinstance(text, Sentence):
-        return text.said
-    return text if isinstance(text, Message) else None
-
-
-def plain(line: str) -> Remedy:
-    """A line that starts with `#` is for a human; any other is a shell command that harms nothing."""
-    return Remedy(line, Safety.BY_HAND if line.startswith("#") else Safety.SAFE, said=_message(line))
-
-
-def by_hand(text: str | Message, reach: Reach = Reach.SYSTEM) -> Remedy:
-    """Advice for a human."""
-    return Remedy(f"# {text}", Safety.BY_HAND, reach, _message(text))
-
-
-def command(text: str, safety: Safety = Safety.SAFE, reach: Reach = Reach.SYSTEM) -> Remedy:
-    """A shell command."""
-    return Remedy(text, safety, reach)
-
-
-def look(text: str) -> Remedy:
-    """A command that only looks."""
-    return Remedy(text, Safety.SAFE, Reach.LOOK)
 
 
 ROOT = look("sudo wellfed check")
@@ -190,5 +178,14 @@ def no_gpus(machine: Machine, needed: int = 1) -> Finding:
 
 
 def stamped(finding: Finding, check: Check) -> Finding:
-    """The finding under its check's id, with its references."""
-    return replace(finding, id=check.id, refs=finding.refs or check.refs, code=check.code)
+    """The finding under its check's id, with its references; a fault's remedies where it has none for its machine."""
+    stamped = replace(finding, id=check.id, refs=finding.refs or check.refs, code=check.code)
+    if finding.fix or finding.verdict not in FAULTS:
+        return stamped
+    remedies = _usual(check)
+    return replace(stamped, remedies=remedies, fix=tuple(each.text for each in remedies))
+
+
+def _usual(check: Check) -> tuple[Remedy, ...]:
+    fault = fault_of(check)
+    return tuple(each for each in fault.remedies if complete(each)) if fault else ()

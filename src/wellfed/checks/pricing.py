@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check
-from wellfed.checks.run import FAULTS
+from wellfed.checks.base import Check, fault_of
 from wellfed.errors import WellfedError
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.message import Message, message
 from wellfed.nouns.estimate import Estimate
-from wellfed.nouns.finding import Cost, Finding
+from wellfed.nouns.finding import FAULTS, Cost, Finding
 
 Estimator = Callable[[Machine], Estimate]
 
@@ -35,7 +34,7 @@ def price(machine: Machine, findings: Iterable[Finding], checks: Iterable[Check]
 
     A check's cost is that of its fault on all subjects, and stands with each of its findings. Whether estimates know
     what a fault does is seen from them: where the repaired machine's is another, there is a price. Where it is the
-    same, the fault costs nothing for this model, unless the check tells why no estimate shows it (`Check.unpriced`).
+    same, the fault costs nothing for this model, unless the fault tells why no estimate shows it (`Fault.price`).
     An estimator that cannot answer (the model does not fit now, say) leaves the reason in the cost's note.
     """
     found = tuple(findings)
@@ -47,7 +46,7 @@ def price(machine: Machine, findings: Iterable[Finding], checks: Iterable[Check]
     now = _try(estimate, as_is(machine, everything))
     costs = {check.id: _cost(machine, [check], everything, now, estimate) for check in mendable}
     together = _cost(machine, mendable, everything, now, estimate)
-    hardware = {check.id for check in mendable if check.hardware}
+    hardware = {check.id for check in mendable if (fault := fault_of(check)) and fault.hardware}
     priced = (
         _with_cost(finding, costs[finding.id], finding.id in hardware)
         if finding.verdict in FAULTS and finding.id in costs
@@ -110,8 +109,14 @@ def _cost(
     if isinstance(now, str):
         return _noted(message("cost.only-mended", "runs only when mended; now: {why}", why=now))
     cost = difference(now, then)
-    silent = [check.unpriced for check in checks if check.unpriced]
+    silent = [why for check in checks if (why := unpriced_of(check))]
     return _noted(_why_not(silent)) if cost.said == NOTHING and len(silent) == len(checks) else cost
+
+
+def unpriced_of(check: Check) -> Message | None:
+    """Why no estimate shows what a check's fault does, where none does."""
+    fault = fault_of(check)
+    return None if fault is None or fault.price.known else fault.price.how
 
 
 def _why_not(reasons: list[Message]) -> Message:

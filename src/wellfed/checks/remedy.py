@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from wellfed.checks.base import BENCH, LOAD, ROOT, Check, by_hand
+from wellfed.checks.base import BENCH, LOAD, ROOT, Check
 from wellfed.checks.setting import Setting
 from wellfed.checks.tools import all_in_words_of, in_words_of
+from wellfed.faults.steps import by_hand
 from wellfed.message import Listing, Message, message
 from wellfed.nouns.finding import Finding, Reach, Remedy, Verdict
 

@@ -11,9 +11,7 @@ from wellfed.checks.setting import Setting, setting_of
 from wellfed.hardware.machine import Machine
 from wellfed.message import message
 from wellfed.nouns.estimate import Estimate
-from wellfed.nouns.finding import Finding, Verdict
-
-FAULTS = (Verdict.WARN, Verdict.FAIL)
+from wellfed.nouns.finding import FAULTS, Finding
 
 
 def run_checks(

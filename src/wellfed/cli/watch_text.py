@@ -129,8 +129,8 @@ def _finding(finding: Finding) -> list[str]:
             )
         )
     found += [
-        tell("watch-text.fix", "        fix: {removeprefix}", removeprefix=escape(words(line).removeprefix("# ")))
-        for line in finding.fix
+        tell("watch-text.fix", "        fix: {removeprefix}", removeprefix=escape(words(step).removeprefix("# ")))
+        for step in ([each.said or each.text for each in finding.remedies] or finding.fix)
     ]
     return found
 

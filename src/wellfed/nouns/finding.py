@@ -18,6 +18,9 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
+FAULTS = (Verdict.WARN, Verdict.FAIL)
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """The estimate of the repaired machine minus the estimate of this one; positive is what the fault costs."""

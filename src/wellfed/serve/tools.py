@@ -142,9 +142,9 @@ def server(pool: Pool, settings: Settings) -> MCPServer:
 
     @made.tool()
     async def explain(term: str) -> str:
-        """What a term of the field means, in English and Chinese: TP, KV cache, prefill, NUMA ..."""
-        found = (await asked("explain", {"term": term}))["terms"][0]
-        return " / ".join(f"{name}: {found['texts'].get(language, '')}" for language, name in found["names"].items())
+        """What a term means, in English and Chinese (TP, KV cache, prefill, NUMA ...); what a fault is, by its id."""
+        found = await asked("explain", {"term": term})
+        return "\n".join((*map(_term, found["terms"]), *map(_explained, found["faults"])))
 
     @made.tool()
     async def watch(
@@ -274,6 +274,18 @@ def _fit_line(model: Mapping[str, Any]) -> str:
         f"[{format_rate(rate['low'])}, {format_rate(rate['high'])}], first token "
         f"{first['value']:.2g} s, context up to {model['max_context']}"
     )
+
+
+def _term(found: Mapping[str, Any]) -> str:
+    return " / ".join(f"{name}: {found['texts'].get(language, '')}" for language, name in found["names"].items())
+
+
+def _explained(found: Mapping[str, Any]) -> str:
+    """A fault in a paragraph: why, what mends it, what sees it."""
+    seen = [each["id"] for each in (*found["checks"], *found["diagnoses"])]
+    steps = [f"{each['text'].removeprefix('# ')} ({each['safety']})" for each in found["remedies"]]
+    parts = (found["title"], found["why"], "; ".join(steps), found["price"], ", ".join(seen))
+    return " | ".join(each for each in parts if each)
 
 
 def _check_answer(found: Mapping[str, Any]) -> CheckAnswer:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wellfed.engines import embedded
 from wellfed.errors import Unsupported, WellfedError
+from wellfed.faults.fault import MENDED
+from wellfed.faults.registry import ALL as FAULTS
+from wellfed.faults.registry import of_behaviour
 from wellfed.message import sentence
 from wellfed.nouns.layout import CPU_ONLY, Engine, Layout
 from wellfed.nouns.workload import PRESETS
@@ -18,9 +21,6 @@ if TYPE_CHECKING:
     from wellfed.hardware.machine import Machine
     from wellfed.nouns.calibration import Calibration
     from wellfed.nouns.plan import Plan, Request
-
-# Faults of the machine that a plan is made with: the rule that sees them at work, and the checks that mend them
-_MENDING = {"pcie-bound": ("pcie-width", "pcie-speed", "pcie-chipset", "pcie-shared-uplink")}
 
 
 def promise(model: str, concurrency: int = 1, engine: str | None = None, command: Sequence[str] = ()) -> Promise:
@@ -96,9 +96,10 @@ def mended(plan: Plan, calibration: Calibration) -> tuple[Mended, ...]:
     from wellfed.checks.registry import select
 
     everything, found = select(), []
-    for rule, ids in _MENDING.items():
+    now = as_is(plan.machine, everything)
+    for rule, ids in mending().items():
         machine = as_is(repaired(plan.machine, [check for check in everything if check.id in ids]), everything)
-        if machine == plan.machine:
+        if machine in (now, plan.machine):
             continue
         try:
             better = _estimated(replace(plan, machine=machine), calibration)
@@ -109,6 +110,14 @@ def mended(plan: Plan, calibration: Calibration) -> tuple[Mended, ...]:
             rates = better.estimate.decode_tok_s.value, better.estimate.prefill_tok_s.value
             found.append(Mended(rule, *rates))
     return tuple(found)
+
+
+def mending() -> Mapping[str, frozenset[str]]:
+    """The checks whose repair lifts what a diagnosis sees, by diagnosis: those of its faults that have a price."""
+    return {
+        id: frozenset(state for fault in of_behaviour(id) if fault.price is MENDED for state in fault.states)
+        for id in dict.fromkeys(id for fault in FAULTS for id in fault.behaviours)
+    }
 
 
 def as_started(layout: Layout, command: Sequence[str]) -> Layout:

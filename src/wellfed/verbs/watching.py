@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from wellfed.errors import BadInput, WellfedError
+from wellfed.faults.fault import AtWork
+from wellfed.faults.registry import of_behaviour
 from wellfed.frozen import dataclass
 from wellfed.message import message, sentence
 from wellfed.nouns.finding import Cost, Finding, Verdict
@@ -21,8 +23,6 @@ from wellfed.watching.watcher import Sampler, Sliding, replay
 SCHEMA = "wellfed.watch/1"
 _MODELS = "--model", "-m"
 _LISTENS_S = 2.0
-_HARMLESS_NOW = ("slow-client", "context-full", "memory-runs-out")
-_NOTHING_COMES = ("stopped", "gone", "unresponsive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,8 @@ def price(cause: Cause, view: View) -> Cost | None:
     Lifted, the engine does what the plan promises (plans are made without faults), and at least what the share of time
     that the fault takes (`Rule.loss`) would add to what it does now: the larger of both that are known.
     """
-    if cause.rule.id in _HARMLESS_NOW:
+    at_work = _at_work(cause.rule.id)
+    if at_work is AtWork.AS_BEFORE:
         return Cost(note=sentence("watching.does-slow-engine", "does not slow the engine now"))
     if cause.rule.id == "start-slow" and view.probe is not None and view.probe.idle_s is not None:
         return Cost(
@@ -142,7 +143,7 @@ def price(cause: Cause, view: View) -> Cost | None:
         )
     engine = view.engine
     rate = engine.user_tok_s if engine is not None else None
-    if rate is None and cause.rule.id in _NOTHING_COMES:
+    if rate is None and at_work is AtWork.NOTHING:
         rate = 0.0
     lost = cause.sign.strength
     if rate is None:
@@ -184,6 +185,10 @@ def price(cause: Cause, view: View) -> Cost | None:
         return None
     gap, note = max(gaps)
     return Cost(decode_tok_s=gap, note=note)
+
+
+def _at_work(rule: str) -> AtWork:
+    return next((fault.at_work for fault in of_behaviour(rule)), AtWork.SLOWER)
 
 
 def _lifted(cause: Cause, promise: Promise) -> tuple[float, str]:

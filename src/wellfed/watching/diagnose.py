@@ -8,7 +8,7 @@ from wellfed.frozen import dataclass
 from wellfed.message import joined, sentence
 from wellfed.nouns.finding import Cost, Finding, Verdict
 from wellfed.watching.registry import ALL
-from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign
+from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, remedies_of
 from wellfed.watching.view import View
 
 UNKNOWN = "unknown"
@@ -236,6 +236,7 @@ def findings(diagnosis: Diagnosis, price: Pricer | None = None) -> tuple[Finding
 def _finding(cause: Cause, view: View, price: Pricer | None) -> Finding:
     ill = cause.rule.kind is Kind.ILL
     grave = cause.sign.strength >= _GRAVE and cause.of is None
+    remedies = cause.sign.fix or remedies_of(cause.rule)
     follows = (sentence("diagnose.follows-from", " (follows from {of})", of=cause.of),) if cause.of else ()
     why = joined("", (cause.sign.why, *follows))
     return Finding(
@@ -245,7 +246,8 @@ def _finding(cause: Cause, view: View, price: Pricer | None) -> Finding:
         why=why,
         measured=joined("; ", cause.sign.evidence) if cause.sign.evidence else None,
         wanted=None,
-        fix=cause.sign.fix or cause.rule.fix,
+        fix=tuple(each.text for each in remedies),
+        remedies=remedies,
         refs=cause.rule.refs,
         cost=price(cause, view) if ill and cause.of is None and price is not None else None,
     )

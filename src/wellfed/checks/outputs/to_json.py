@@ -56,8 +56,7 @@ def finding_json(finding: Finding) -> dict[str, Any]:
 
 def _faults(id: str) -> tuple[Fault, ...]:
     """The faults that a check or a diagnosis is evidence of."""
-    shown = of_behaviour(id)
-    return tuple(dict.fromkeys((*of_state(id), *([shown] if shown else []))))
+    return tuple(dict.fromkeys((*of_state(id), *of_behaviour(id))))
 
 
 def cost_json(cost: Cost | None) -> dict[str, Any] | None:

@@ -9,7 +9,8 @@ from wellfed.checks.base import ROOT, SYSTEM, Check, no_gpus, passed, skip, unkn
 from wellfed.checks.mend import with_devices
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import all_linked, cards
-from wellfed.comments import commented
+from wellfed.faults.links import ACS_FOR_GOOD, ACS_OFF
+from wellfed.faults.steps import at
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.pcie import PciDevice, path_up
 from wellfed.message import sentence
@@ -48,16 +49,22 @@ def judge(machine: Machine) -> Iterable[Finding]:
             )
         ]
     if redirecting:
-        fix = [f"setpci -s {address} ECAP_ACS+6.w=0000" for address in redirecting]
-        text = "Or switch ACS off in the BIOS for good. Leave it on where cards are passed through to virtual machines."
-        note = commented(sentence("check.acs.switch-acs-off", text))
+        fix = [at(ACS_OFF, address=address) for address in redirecting]
         measured = sentence(
             "check.acs.redirect-bridges",
             "redirect on {count} of {count2} bridges",
             count=len(redirecting),
             count2=len(above),
         )
-        return [warn(SYSTEM, WHY, measured, sentence("check.acs.off-bare-metal", "off on bare metal"), [*fix, note])]
+        return [
+            warn(
+                SYSTEM,
+                WHY,
+                measured,
+                sentence("check.acs.off-bare-metal", "off on bare metal"),
+                [*fix, ACS_FOR_GOOD],
+            )
+        ]
     blind = [bridge.address for bridge in above if bridge.acs_redirect is None]
     if len(blind) == len(above):
         return [
@@ -89,12 +96,6 @@ CHECK = Check(
     title=sentence("check.acs.title", "PCIe access control does not redirect peer traffic"),
     severity=Verdict.WARN,
     reads=sentence("check.acs.reads", "ACSCtl in the PCI configuration space of the bridges above GPUs (root)"),
-    why=sentence(
-        "check.acs.why",
-        "Below one switch GPUs can copy to each other without the CPU. With ACS redirection "
-        "every packet goes up to the root complex and down again, at a fraction of the rate, or "
-        "not at all.",
-    ),
     rule=sentence(
         "check.acs.rule", "Several GPUs on bare metal: request or completion redirection on a bridge above them warns."
     ),

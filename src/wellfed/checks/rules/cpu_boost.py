@@ -10,11 +10,6 @@ from wellfed.hardware.machine import Machine
 from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 
-FIX = (
-    "[ -w /sys/devices/system/cpu/intel_pstate/no_turbo ] && echo 0 > /sys/devices/system/cpu/intel_pstate/no_turbo "
-    "|| echo 1 > /sys/devices/system/cpu/cpufreq/boost"
-)
-
 
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
@@ -26,7 +21,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
         "check.cpu-boost.cores-stay-base",
         "cores stay at base clock: launches and the CPU's share of the model are slower",
     )
-    return [warn(SYSTEM, why, "off", "on", [FIX])]
+    return [warn(SYSTEM, why, "off", "on")]
 
 
 def repair(machine: Machine) -> Machine:
@@ -40,9 +35,6 @@ CHECK = Check(
     title=sentence("check.cpu-boost.title", "The cores may boost"),
     severity=Verdict.WARN,
     reads="intel_pstate/no_turbo, cpufreq/boost",
-    why=sentence(
-        "check.cpu-boost.why", "The thread that launches GPU work runs alone, and alone a core clocks highest."
-    ),
     rule=sentence("check.cpu-boost.rule", "Boost off warns."),
     judge=judge,
     traps=(sentence("check.cpu-boost.trap-absent-files-virtual", "Absent files (virtual machines, ARM) are a skip."),),

@@ -10,8 +10,6 @@ from wellfed.hardware.machine import Machine
 from wellfed.message import listed, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
-FIX = 'for f in /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor; do echo performance > "$f"; done'
-
 
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
@@ -35,7 +33,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
             "check.cpu-governor.cores-wait-gpu",
             "cores that wait for the GPU look idle, are clocked down, and launch the next kernels late",
         )
-        return [warn(SYSTEM, why, measured, "performance", [FIX])]
+        return [warn(SYSTEM, why, measured, "performance")]
     return [passed(SYSTEM, sentence("check.cpu-governor.all-cores-under", "all cores under performance"), measured)]
 
 
@@ -54,10 +52,6 @@ CHECK = Check(
     title=sentence("check.cpu-governor.title", "The frequency governor is performance"),
     severity=Verdict.WARN,
     reads="/sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
-    why=sentence(
-        "check.cpu-governor.why",
-        "Decode is a chain of short kernel launches; a core that has to wake up and speed up first is late for each.",
-    ),
     rule=sentence("check.cpu-governor.rule", "`performance` on every CPU; anything else warns."),
     judge=judge,
     traps=(

@@ -7,21 +7,9 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
 from wellfed.checks.rules.cpu_offline import spans
-from wellfed.comments import commented
 from wellfed.hardware.machine import Machine
 from wellfed.message import sentence
-from wellfed.nouns.finding import Finding, Reach, Remedy, Safety, Verdict
-
-FIX = Remedy(
-    commented(
-        sentence(
-            "check.cpu-isolated.remove-isolcpus-from",
-            "Remove isolcpus= from the kernel command line, or pin the engine's threads to those CPUs one by one.",
-        )
-    ),
-    Safety.RESTART,
-    Reach.KERNEL,
-)
+from wellfed.nouns.finding import Finding, Verdict
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -41,7 +29,6 @@ def judge(machine: Machine) -> Iterable[Finding]:
             why,
             f"CPUs {spans(isolated)}",
             sentence("check.cpu-isolated.none-threads-pinned", "none, or threads pinned to them"),
-            [FIX],
         )
     ]
 
@@ -62,10 +49,6 @@ CHECK = Check(
     title=sentence("check.cpu-isolated.title", "No CPUs are kept out of scheduling"),
     severity=Verdict.WARN,
     reads="/sys/devices/system/cpu/isolated",
-    why=sentence(
-        "check.cpu-isolated.why",
-        "isolcpus= is left over from latency experiments or virtual machines; engines count these CPUs as theirs.",
-    ),
     rule=sentence("check.cpu-isolated.rule", "Any isolated CPU warns."),
     judge=judge,
     ask=("cat /sys/devices/system/cpu/isolated",),

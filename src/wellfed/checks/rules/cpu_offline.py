@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
+from wellfed.faults.cpus import CPU_ON
+from wellfed.faults.steps import at
 from wellfed.hardware.machine import Machine, Socket
 from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
@@ -55,7 +57,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
             )
         ]
     text = spans(missed)
-    fix = [f"echo 1 > /sys/devices/system/cpu/cpu{cpu}/online" for cpu in missed[:64]]
+    fix = [at(CPU_ON, cpu=cpu) for cpu in missed[:64]]
     why = sentence(
         "check.cpu-offline.cpu-offline-core",
         "CPU {text} is offline: its core is not used, and threads dealt out by number land beside it",
@@ -115,10 +117,6 @@ CHECK = Check(
     title=sentence("check.cpu-offline.title", "All CPUs are online"),
     severity=Verdict.WARN,
     reads=sentence("check.cpu-offline.reads", "/sys/devices/system/cpu/present and online"),
-    why=sentence(
-        "check.cpu-offline.why",
-        "An offline CPU is a core less, and often the sign of a machine-check or a forgotten experiment.",
-    ),
     rule=sentence("check.cpu-offline.rule", "Every CPU present is online."),
     judge=judge,
     traps=(

@@ -7,18 +7,11 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, fail, passed, reason, skip, unknown, warn
 from wellfed.checks.places import cards
-from wellfed.comments import commented
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 CORES_PER_GPU = 2  # the thread that launches, and one that tokenises, samples and serves
-FIX = commented(
-    sentence(
-        "check.cpu-quota.raise-limit-docker",
-        "Raise the limit: docker --cpus, systemd CPUQuota=, Kubernetes resources.limits.cpu (or none).",
-    )
-)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -38,9 +31,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
             "check.cpu-quota.too-little-keep",
             "too little to keep the GPUs launching: every period ends with all threads stopped",
         )
-        return [
-            fail(SYSTEM, why, measured, sentence("check.cpu-quota.least", "at least {needed}", needed=needed), [FIX])
-        ]
+        return [fail(SYSTEM, why, measured, sentence("check.cpu-quota.least", "at least {needed}", needed=needed))]
     if not allowed:
         return [unknown(message("cpu-quota.no-cpus", "how many CPUs the quota is for is not told"), measured=measured)]
     if quota < len(allowed):
@@ -57,7 +48,6 @@ def judge(machine: Machine) -> Iterable[Finding]:
                 sentence(
                     "check.cpu-quota.many-threads-quota", "{count}, or as many threads as quota", count=len(allowed)
                 ),
-                [FIX],
             )
         ]
     return [passed(SYSTEM, sentence("check.cpu-quota.quota-covers-every", "the quota covers every CPU"), measured)]
@@ -74,10 +64,6 @@ CHECK = Check(
     title=sentence("check.cpu-quota.title", "No control group rations CPU time below need"),
     severity=Verdict.FAIL,
     reads=sentence("check.cpu-quota.reads", "cgroup v2 cpu.max, v1 cpu.cfs_quota_us, from the process's group up"),
-    why=sentence(
-        "check.cpu-quota.why",
-        "A quota does not slow threads evenly: it lets them run and then stops them all for the rest of 100 ms.",
-    ),
     rule=sentence(
         "check.cpu-quota.rule",
         "At least 2, and {cores_per_gpu} per GPU, else fail; fewer than the CPUs that are allowed warns.",

@@ -9,18 +9,10 @@ from wellfed.checks.base import SYSTEM, Check, fail, missing, passed, warn
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import cards, node_of
 from wellfed.checks.rules.cpu_offline import spans
-from wellfed.comments import commented
+from wellfed.faults.cpus import WIDEN_SET
 from wellfed.hardware.machine import Machine
 from wellfed.message import listed, sentence
 from wellfed.nouns.finding import Finding, Verdict
-
-FIX = commented(
-    sentence(
-        "check.cpuset.widen-set-docker",
-        "Widen the set: docker --cpuset-cpus/--cpuset-mems, systemd AllowedCPUs=, taskset, or "
-        "the batch system's request.",
-    )
-)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -35,7 +27,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
             "none of the CPUs beside {stranded} is allowed: all its work crosses the sockets",
             stranded=listed(stranded),
         )
-        return [fail(SYSTEM, why, measured, wanted, [FIX])]
+        return [fail(SYSTEM, why, measured, wanted, [WIDEN_SET])]
     if lost := _memory_elsewhere(machine, set(allowed)):
         nodes = ",".join(map(str, machine.os.memory_nodes_allowed or ()))
         why = sentence(
@@ -45,7 +37,11 @@ def judge(machine: Machine) -> Iterable[Finding]:
         )
         return [
             fail(
-                SYSTEM, why, sentence("check.cpuset.memory-node", "memory of node {nodes}", nodes=nodes), wanted, [FIX]
+                SYSTEM,
+                why,
+                sentence("check.cpuset.memory-node", "memory of node {nodes}", nodes=nodes),
+                wanted,
+                [WIDEN_SET],
             )
         ]
     if len(set(allowed) & set(online)) < len(online):
@@ -55,7 +51,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
             count=len(allowed),
             count2=len(online),
         )
-        return [warn(SYSTEM, why, measured, wanted, [FIX])]
+        return [warn(SYSTEM, why, measured, wanted, [WIDEN_SET])]
     return [passed(SYSTEM, sentence("check.cpuset.all-online-cpus", "all online CPUs are allowed"), measured)]
 
 
@@ -90,11 +86,6 @@ CHECK = Check(
     title=sentence("check.cpuset.title", "The process may use the CPUs and memory beside its GPUs"),
     severity=Verdict.FAIL,
     reads=sentence("check.cpuset.reads", "Cpus_allowed_list and Mems_allowed_list of /proc/self/status, cgroup cpuset"),
-    why=sentence(
-        "check.cpuset.why",
-        "A container pinned to the wrong socket feeds its GPUs through the other one; memory of "
-        "another node than the threads' costs as much.",
-    ),
     rule=sentence(
         "check.cpuset.rule",
         "For every GPU some CPU of its node is allowed, and memory of every node whose CPUs are "

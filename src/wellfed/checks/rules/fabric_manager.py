@@ -8,15 +8,10 @@ from dataclasses import replace
 from wellfed.checks.base import SYSTEM, Check, fail, passed, skip, unknown
 from wellfed.checks.mend import without_gpus
 from wellfed.checks.places import cards
-from wellfed.comments import commented
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.message import listed, message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
-FIX = (
-    "systemctl enable --now nvidia-fabricmanager",
-    commented(sentence("check.fabric-manager.version-must-exactly", "Its version must be exactly the driver's.")),
-)
 NVSWITCH_IDS = frozenset({0x1AC0, 0x1AC1, 0x1AC2, 0x1AF1, 0x22A3})  # DGX-2, HGX A100, HGX H100
 SWITCHED = frozenset({"ampere", "hopper", "blackwell"})  # generations whose boards of eight have NVSwitches
 NOT_NEEDED = (None, "not supported", "n/a")
@@ -46,7 +41,6 @@ def judge(machine: Machine) -> Iterable[Finding]:
                     "check.fabric-manager.fabric", "fabric {states}", states=listed(sorted(str(s) for s in states))
                 ),
                 "completed",
-                FIX,
             )
         ]
     if states:
@@ -64,7 +58,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
             "check.fabric-manager.without-cuda-fails",
             "without it CUDA fails with error 802 (system not yet initialized)",
         )
-        return [fail(SYSTEM, why, sentence("check.fabric-manager.running", "not running"), "running", FIX)]
+        return [fail(SYSTEM, why, sentence("check.fabric-manager.running", "not running"), "running")]
     return [passed(SYSTEM, sentence("check.fabric-manager.fabric-manager", "the fabric manager is running"), "running")]
 
 
@@ -103,10 +97,6 @@ CHECK = Check(
     severity=Verdict.FAIL,
     reads=sentence(
         "check.fabric-manager.reads", "NVSwitches on the PCI bus, NVML's fabric state, the nvidia-fabricmanager service"
-    ),
-    why=sentence(
-        "check.fabric-manager.why",
-        "On HGX machines the GPUs cannot even start alone: a service programs the switches first.",
     ),
     rule=sentence(
         "check.fabric-manager.rule",

@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, by_hand, no_gpus, passed, skip, warn
+from wellfed.checks.base import Check, no_gpus, passed, skip, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import all_linked, cards, name
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.peers import part_mapped, without_peers
 from wellfed.message import message, sentence
-from wellfed.nouns.finding import Finding, Reach, Verdict
-
-FIX = by_hand(
-    message(
-        "gpu-bar1.fix", "BIOS: Above 4G Decoding on, Resizable BAR on, CSM off. Some cards need a VBIOS update first."
-    ),
-    Reach.FIRMWARE,
-)
+from wellfed.nouns.finding import Finding, Verdict
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -44,7 +37,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
             "check.gpu-bar1.only-window-memory",
             "only a window of the memory is on the bus: copies between cards go through RAM",
         )
-        return warn(name(gpu), why, measured, wanted, [FIX])
+        return warn(name(gpu), why, measured, wanted)
     return passed(name(gpu), sentence("check.gpu-bar1.all-memory-bus", "all memory is on the bus"), measured, wanted)
 
 
@@ -66,11 +59,6 @@ CHECK = Check(
     title=sentence("check.gpu-bar1.title", "Resizable BAR lets peers reach all memory"),
     severity=Verdict.WARN,
     reads=sentence("check.gpu-bar1.reads", "NVML: BAR1 size; amdgpu: visible memory"),
-    why=sentence(
-        "check.gpu-bar1.why",
-        "Peer-to-peer over PCIe maps the other card's memory through its BAR. A 256 MiB window "
-        "sends every all-reduce through RAM, twice.",
-    ),
     rule=sentence(
         "check.gpu-bar1.rule",
         "Several GPUs without NVLink (or any AMD or Intel card): BAR at least 90 % of the memory, else warn.",

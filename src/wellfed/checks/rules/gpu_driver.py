@@ -10,7 +10,7 @@ from wellfed.checks.driver import queried
 from wellfed.checks.mend import with_devices, without_gpus
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import cards, name
-from wellfed.comments import commented
+from wellfed.faults.cards import INSTALL_DRIVER, UNBIND
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.hardware.pcie import PciDevice
 from wellfed.message import sentence
@@ -19,18 +19,6 @@ from wellfed.nouns.finding import Finding, Verdict
 OWN = {"nvidia": "nvidia", "amd": "amdgpu", "intel": "xe"}
 PICTURE = frozenset({"nouveau", "nvidiafb", "radeon", "simple-framebuffer", "efifb", "vesafb"})
 COMPUTE = frozenset({"nvidia", "amdgpu", "i915", "xe"})
-INSTALL = commented(
-    sentence(
-        "check.gpu-driver.install-vendor",
-        "Install the vendor's driver (distribution package or vendor repository) and reboot.",
-    )
-)
-UNBIND = commented(
-    sentence(
-        "check.gpu-driver.use-here-remove",
-        "To use it here: remove the card's ids from vfio-pci's options and reboot. In a virtual machine: leave it.",
-    )
-)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -59,7 +47,7 @@ def _judge_gpu(gpu: Gpu, device: PciDevice | None, tells: bool) -> Finding:
             why,
             driver,
             OWN.get(gpu.vendor or "", sentence("check.gpu-driver.vendor", "the vendor's")),
-            [INSTALL],
+            [INSTALL_DRIVER],
         )
     if driver in COMPUTE or queried(gpu):
         return passed(name(gpu), sentence("check.gpu-driver.driver-2", "has its driver"), gpu.driver or driver)
@@ -77,7 +65,7 @@ def _judge_gpu(gpu: Gpu, device: PciDevice | None, tells: bool) -> Finding:
             sentence("check.gpu-driver.no-driver-bound", "no driver is bound to the card"),
             "none",
             OWN.get(gpu.vendor or "", sentence("check.gpu-driver.driver", "a driver")),
-            [INSTALL],
+            [INSTALL_DRIVER],
         )
     return unknown(sentence("check.gpu-driver.driver-source-does", "driver: the source does not tell"), name(gpu))
 
@@ -107,7 +95,6 @@ CHECK = Check(
     title=sentence("check.gpu-driver.title", "Every GPU has a driver that can compute"),
     severity=Verdict.FAIL,
     reads=sentence("check.gpu-driver.reads", "the driver link of the GPU's PCI function; NVML"),
-    why=sentence("check.gpu-driver.why", "A card without its driver is a card that is not there."),
     rule=sentence("check.gpu-driver.rule", "nouveau, or none while other devices have theirs: fail. vfio-pci: warn."),
     judge=judge,
     traps=(sentence("check.gpu-driver.trap-dump-without-drivers", "A dump without drivers proves nothing: unknown."),),

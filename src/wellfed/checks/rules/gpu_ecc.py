@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, command, fail, no_gpus, passed, warn
+from wellfed.checks.base import Check, fail, no_gpus, passed, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
-from wellfed.comments import commented
+from wellfed.faults.cards import ECC_OFF, ECC_ON, ERRORS_AGAIN, RESET
+from wellfed.faults.steps import at
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.message import message, sentence
 from wellfed.nouns.estimate import Estimate
-from wellfed.nouns.finding import Finding, Remedy, Safety, Verdict
+from wellfed.nouns.finding import Finding, Verdict
 
 # GDDR cards that NVIDIA ships with ECC on (their data sheets and driver defaults)
 SHIPPED_ON = (
@@ -42,9 +43,9 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
             "check.gpu-ecc.memory-returned",
             "memory returned wrong data: results and the driver's stability are in doubt",
         )
-        fix: list[str | Remedy] = [
-            command(f"nvidia-smi -i {gpu.index} -r", Safety.RESTART),
-            commented(sentence("check.gpu-ecc.errors-again-after", "Errors again after the reset: replace the card.")),
+        fix = [
+            at(RESET, gpu=gpu.index),
+            ERRORS_AGAIN,
         ]
         return fail(
             name(gpu),
@@ -61,7 +62,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
         return untold(machine, gpu, "ECC", "ecc")
     if gpu.ecc_pending is not None and gpu.ecc_pending != gpu.ecc_enabled:
         state = "on" if gpu.ecc_pending else "off"
-        fix = [command(f"nvidia-smi -i {gpu.index} -r", Safety.RESTART)]
+        fix = [at(RESET, gpu=gpu.index)]
         return warn(
             name(gpu),
             sentence("check.gpu-ecc.ecc-will-after", "ECC will be {state} after the next reset", state=state),
@@ -71,7 +72,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
         )
     if not gpu.ecc_enabled and gpu.spec and gpu.spec.memory_type.upper().startswith("HBM"):
         why = sentence("check.gpu-ecc.ecc-off-card", "ECC is off on a card that has it for free: bit flips go unseen")
-        fix = [f"nvidia-smi -i {gpu.index} -e 1", command(f"nvidia-smi -i {gpu.index} -r", Safety.RESTART)]
+        fix = [at(ECC_ON, gpu=gpu.index), at(RESET, gpu=gpu.index)]
         return warn(name(gpu), why, "off", "on", fix)
     return passed(
         name(gpu),
@@ -93,7 +94,7 @@ def _with_price(gpu: Gpu | None, finding: Finding) -> Finding:
     why = message(
         "gpu-ecc.gddr", "ECC on this memory takes a sixteenth of its bandwidth and of its size: a choice with a price"
     )
-    fix = [command(f"nvidia-smi -i {gpu.index} -e 0"), command(f"nvidia-smi -i {gpu.index} -r", Safety.RESTART)]
+    fix = [at(ECC_OFF, gpu=gpu.index), at(RESET, gpu=gpu.index)]
     return warn(name(gpu), why, "on", sentence("check.gpu-ecc.off-safety", "off, or on for its safety"), fix)
 
 
@@ -127,10 +128,6 @@ CHECK = Check(
     title=sentence("check.gpu-ecc.title", "GPU memory has no uncorrected errors"),
     severity=Verdict.FAIL,
     reads=sentence("check.gpu-ecc.reads", "NVML: ECC mode, pending mode, uncorrected errors"),
-    why=sentence(
-        "check.gpu-ecc.why",
-        "An uncorrected error ends the process or, with ECC off, silently changes weights and caches.",
-    ),
     rule=sentence(
         "check.gpu-ecc.rule",
         "Any uncorrected error fails. A mode that waits for a reset, and ECC off on HBM cards "
@@ -145,7 +142,6 @@ CHECK = Check(
         ),
     ),
     ask=("nvidia-smi -q",),
-    hardware=True,
     refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html",),
     repair=repair,
     against=against,

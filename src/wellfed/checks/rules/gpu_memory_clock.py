@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, command, missing, no_gpus, passed, skip, unknown, warn
+from wellfed.checks.base import Check, missing, no_gpus, passed, skip, unknown, warn
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
 from wellfed.checks.tools import UNDER_LOAD
+from wellfed.faults.cards import RELEASE_MEMORY_CLOCK
+from wellfed.faults.steps import at
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Verdict
@@ -47,7 +49,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     why = message(
         "gpu-memory-clock.low", "the memory is clocked below what the card can: decode reads all weights through it"
     )
-    return warn(name(gpu), why, measured, wanted, [command(f"nvidia-smi -i {gpu.index} -rmc")])
+    return warn(name(gpu), why, measured, wanted, [at(RELEASE_MEMORY_CLOCK, gpu=gpu.index)])
 
 
 def _resting(gpu: Gpu) -> bool:
@@ -84,11 +86,6 @@ CHECK = Check(
     title=sentence("check.gpu-memory-clock.title", "The GPU's memory runs at its full clock"),
     severity=Verdict.WARN,
     reads=sentence("check.gpu-memory-clock.reads", "NVML: memory clock and its maximum, performance state"),
-    why=sentence(
-        "check.gpu-memory-clock.why",
-        "Decode streams the weights from the card's memory: half the memory clock is half the "
-        "tokens. A lock left by somebody, or power saving, holds it down.",
-    ),
     rule=sentence(
         "check.gpu-memory-clock.rule",
         "Awake (P0 to P2), at least {low:.0%} of the maximum; less warns. In a deeper state: unknown.",

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, command, no_gpus, passed, skip, warn
+from wellfed.checks.base import Check, no_gpus, passed, skip, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
+from wellfed.faults.cards import MIG_OFF
+from wellfed.faults.steps import at
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.message import sentence
-from wellfed.nouns.finding import Finding, Safety, Verdict
+from wellfed.nouns.finding import Finding, Verdict
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -29,7 +31,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
         "check.gpu-mig.slices-share-memory",
         "slices have a share of memory and compute each, and no NVLink or PCIe peers",
     )
-    return warn(name(gpu), why, "on", "off", [command(f"nvidia-smi -i {gpu.index} -mig 0", Safety.RESTART)])
+    return warn(name(gpu), why, "on", "off", [at(MIG_OFF, gpu=gpu.index)])
 
 
 def effect(machine: Machine) -> Machine:
@@ -54,10 +56,6 @@ CHECK = Check(
     title=sentence("check.gpu-mig.title", "GPUs are not cut into MIG slices"),
     severity=Verdict.WARN,
     reads="NVML: MIG mode",
-    why=sentence(
-        "check.gpu-mig.why",
-        "Left from another tenant, MIG makes an 80 GB card look like 10 GB, and tensor parallelism impossible.",
-    ),
     rule=sentence("check.gpu-mig.rule", "On warns."),
     judge=judge,
     ask=("nvidia-smi",),

@@ -9,7 +9,6 @@ from dataclasses import replace
 from wellfed.checks.base import SYSTEM, Check, no_gpus, passed, unread, warn
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards
-from wellfed.comments import commented
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.message import listed, sentence
 from wellfed.nouns.finding import Finding, Verdict
@@ -37,15 +36,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
             "check.gpu-mixed.tensor-parallelism",
             "tensor parallelism gives each GPU the same share: the smallest sets the memory, the slowest the pace",
         )
-        fix = [
-            commented(
-                sentence(
-                    "check.gpu-mixed.use-groups-equal",
-                    "Use groups of equal GPUs, or an engine that splits by layers in proportion (llama.cpp).",
-                )
-            )
-        ]
-        return [warn(SYSTEM, why, measured, sentence("check.gpu-mixed.equal", "equal GPUs"), fix)]
+        return [warn(SYSTEM, why, measured, sentence("check.gpu-mixed.equal", "equal GPUs"))]
     return [passed(SYSTEM, sentence("check.gpu-mixed.all-gpus-alike", "all GPUs are alike"), measured)]
 
 
@@ -86,10 +77,6 @@ CHECK = Check(
     title=sentence("check.gpu-mixed.title", "The GPUs are alike"),
     severity=Verdict.WARN,
     reads=sentence("check.gpu-mixed.reads", "names and memory of the GPUs"),
-    why=sentence(
-        "check.gpu-mixed.why",
-        "Engines that split every layer over the GPUs treat unlike cards as so many of the weakest.",
-    ),
     rule=sentence("check.gpu-mixed.rule", "Names and memory (to the GiB) of all GPUs must be equal; otherwise warn."),
     judge=judge,
     traps=(sentence("check.gpu-mixed.trap-display-adapter", "A display adapter that cannot compute does not count."),),

@@ -5,21 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import SYSTEM, Check, by_hand, look, missing, no_gpus, passed, skip, warn
+from wellfed.checks.base import SYSTEM, Check, missing, no_gpus, passed, skip, warn
 from wellfed.checks.places import cards, pairs_without_links
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.peers import without_peers
 from wellfed.message import Listing, listed, message, sentence
 from wellfed.nouns.finding import Finding, Verdict
-
-LOOK = look("nvidia-smi topo -p2p r")
-FIX = by_hand(
-    message(
-        "gpu-p2p.fix",
-        "IOMMU in passthrough (iommu=pt), ACS off, Resizable BAR on, GPUs below one root complex, no NCCL_P2P_DISABLE; "
-        "or split by layers instead of tensors.",
-    )
-)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -45,7 +36,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
             count2=len(bare),
             said=said or pairs,
         )
-        return [warn(SYSTEM, why, measured, sentence("check.gpu-p2p.peer-access", "peer access"), [LOOK, FIX])]
+        return [warn(SYSTEM, why, measured, sentence("check.gpu-p2p.peer-access", "peer access"))]
     if all(pair in told for pair in bare):
         return [
             passed(
@@ -76,11 +67,6 @@ CHECK = Check(
     severity=Verdict.WARN,
     reads=sentence(
         "check.gpu-p2p.reads", "the driver's peer status of every pair (nvidia-smi topo -p2p r), NCCL's log"
-    ),
-    why=sentence(
-        "check.gpu-p2p.why",
-        "Without peer access every all-reduce is copied to RAM and out again: half the "
-        "bandwidth, several times the latency, and the CPU's memory is in it.",
     ),
     rule=sentence(
         "check.gpu-p2p.rule",

@@ -9,6 +9,8 @@ from wellfed.checks.base import Check, no_gpus, passed, skip, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
+from wellfed.faults.cards import PERSIST
+from wellfed.faults.steps import at
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.message import message, sentence
 from wellfed.nouns.estimate import Estimate
@@ -36,7 +38,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
         "check.gpu-persistence.driver-shuts-gpu",
         "the driver shuts the GPU down when the last program leaves: seconds at each start, and settings are lost",
     )
-    return warn(name(gpu), why, "off", "on", [f"nvidia-smi -i {gpu.index} -pm 1"])
+    return warn(name(gpu), why, "off", "on", [at(PERSIST, gpu=gpu.index)])
 
 
 # NVIDIA on driver persistence: "1-3 seconds per GPU", in which a card with ECC on scrubs its memory.
@@ -64,10 +66,6 @@ CHECK = Check(
     title=sentence("check.gpu-persistence.title", "Persistence mode is on"),
     severity=Verdict.WARN,
     reads=sentence("check.gpu-persistence.reads", "NVML: persistence mode"),
-    why=sentence(
-        "check.gpu-persistence.why",
-        "Starting takes seconds longer, clocks and power limits are forgotten, and links train anew.",
-    ),
     rule=sentence(
         "check.gpu-persistence.rule", "On passes, off warns. `systemctl enable --now nvidia-persistenced` keeps it so."
     ),

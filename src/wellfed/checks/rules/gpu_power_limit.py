@@ -9,6 +9,8 @@ from wellfed.checks.base import Check, no_gpus, passed, skip, unread, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
+from wellfed.faults.cards import RATED_POWER
+from wellfed.faults.steps import at
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Verdict
@@ -41,7 +43,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
             "gpu-power-limit.low",
             "less power than the card is built for: lower clocks in prefill and batches, little change in decode",
         )
-        return warn(name(gpu), why, measured, wanted, [f"nvidia-smi -i {gpu.index} -pl {board:.0f}"])
+        return warn(name(gpu), why, measured, wanted, [at(RATED_POWER, gpu=gpu.index, watts=round(board))])
     return passed(
         name(gpu),
         sentence("check.gpu-power-limit.card-may-draw", "the card may draw its rated power"),
@@ -70,10 +72,6 @@ CHECK = Check(
     title=sentence("check.gpu-power-limit.title", "The power limit is not below the card's rating"),
     severity=Verdict.WARN,
     reads=sentence("check.gpu-power-limit.reads", "NVML: enforced power limit; the card's data sheet"),
-    why=sentence(
-        "check.gpu-power-limit.why",
-        "Someone saved power or heat and forgot. Often a good trade: hence a warning with its price.",
-    ),
     rule=sentence("check.gpu-power-limit.rule", "Below {low:.0%} of the rated board power warns.", low=LOW),
     judge=judge,
     ask=("nvidia-smi",),

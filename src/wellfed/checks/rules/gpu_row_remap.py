@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, command, fail, no_gpus, passed, warn
+from wellfed.checks.base import Check, fail, no_gpus, passed, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
-from wellfed.comments import commented
+from wellfed.faults.cards import REPLACE, RESET
+from wellfed.faults.steps import at
 from wellfed.hardware.machine import Gpu, Machine
-from wellfed.message import message, sentence
-from wellfed.nouns.finding import Finding, Safety, Verdict
+from wellfed.message import sentence
+from wellfed.nouns.finding import Finding, Verdict
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -27,7 +28,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
             sentence("check.gpu-row-remap.no-spare-rows", "no spare rows are left"),
             sentence("check.gpu-row-remap.remapping-failed", "remapping failed"),
             "none",
-            [commented(sentence("check.gpu-row-remap.replace-card", "Replace the card."))],
+            [REPLACE],
         )
     if gpu.remapped_rows_pending or gpu.retired_pages_pending:
         why = sentence("check.gpu-row-remap.bad-memory-still", "bad memory is still in use until the GPU is reset")
@@ -36,7 +37,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
             why,
             "pending",
             sentence("check.gpu-row-remap.none-pending", "none pending"),
-            [command(f"nvidia-smi -i {gpu.index} -r", Safety.RESTART)],
+            [at(RESET, gpu=gpu.index)],
         )
     known = (gpu.remapping_failed, gpu.remapped_rows_pending, gpu.retired_pages_pending)
     if all(value is None for value in known):
@@ -72,16 +73,10 @@ CHECK = Check(
     title=sentence("check.gpu-row-remap.title", "No GPU memory rows wait to be replaced"),
     severity=Verdict.FAIL,
     reads=sentence("check.gpu-row-remap.reads", "NVML: remapped rows (Ampere on), retired pages (before)"),
-    why=sentence("check.gpu-row-remap.why", "A row that failed is used on until the GPU is reset, and fails again."),
     rule=sentence("check.gpu-row-remap.rule", "Failed remapping fails; pending remapping or page retirement warns."),
     judge=judge,
     traps=(sentence("check.gpu-row-remap.trap-geforce-cards-answer", "GeForce cards answer N/A: skip."),),
     ask=("nvidia-smi -q",),
-    hardware=True,
     refs=("https://docs.nvidia.com/deploy/a100-gpu-mem-error-mgmt/",),
     repair=repair,
-    unpriced=message(
-        "gpu-row-remap.no-price",
-        "nothing is slower until the card is reset: errors may come back, and a spent spare is not replaced",
-    ),
 )

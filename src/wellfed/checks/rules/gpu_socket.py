@@ -6,21 +6,13 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, by_hand, fail, no_gpus, passed, reason, skip, unknown, unread, warn
+from wellfed.checks.base import Check, fail, no_gpus, passed, reason, skip, unknown, unread, warn
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import node_of, socket_of
 from wellfed.checks.rules.cpu_offline import spans
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.message import listed, message, sentence
-from wellfed.nouns.finding import Finding, Reach, Verdict
-
-MOVE = by_hand(
-    message(
-        "gpu-socket.move",
-        "Move GPUs to slots of the other socket (the board's manual tells which slots belong to which CPU).",
-    ),
-    Reach.HARDWARE,
-)
+from wellfed.nouns.finding import Finding, Verdict
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -79,14 +71,13 @@ def _judge_share(share: Counter[int]) -> Finding:
         why = message(
             "gpu-socket.none", "a socket has no GPU: all copies from its memory cross the link between the sockets"
         )
-        return fail("system", why, text, wanted, [MOVE])
+        return fail("system", why, text, wanted)
     if max(share.values()) - min(share.values()) > 1:
         return warn(
             "system",
             sentence("check.gpu-socket.sockets-unequal", "the sockets have unequal numbers of GPUs"),
             text,
             wanted,
-            [MOVE],
         )
     return passed("system", sentence("check.gpu-socket.each-socket-own", "each socket has its own GPUs"), text, wanted)
 
@@ -123,7 +114,6 @@ def _by_nodes(machine: Machine) -> Finding:
             sentence(
                 "check.gpu-socket.per-node", "{total} to {total2} per node", total=total // 2, total2=-(-total // 2)
             ),
-            [MOVE],
         )
     return unknown(message("gpu-socket.nodes", "which nodes belong to which socket is not known"), measured=text)
 
@@ -169,7 +159,6 @@ def _by_groups(groups: Counter[tuple[int, ...]]) -> Finding:
         why,
         text,
         sentence("check.gpu-socket.each", "{total} to {total2} each", total=total // 2, total2=-(-total // 2)),
-        [MOVE],
     )
 
 
@@ -209,11 +198,6 @@ CHECK = Check(
     reads=sentence(
         "check.gpu-socket.reads", "numa_node of the GPU's PCI function, else NVML's memory affinity; CPU topology"
     ),
-    why=sentence(
-        "check.gpu-socket.why",
-        "A GPU on the other socket reads weights and experts from RAM through the link between "
-        "the sockets, which is slower than memory and shared.",
-    ),
     rule=sentence(
         "check.gpu-socket.rule",
         "Several sockets, at least as many GPUs: none may be without (fail), and their numbers "
@@ -237,5 +221,4 @@ CHECK = Check(
     ),
     refs=("https://docs.kernel.org/admin-guide/mm/numaperf.html",),
     repair=repair,
-    unpriced=message("gpu-socket.no-price", "published copies across sockets go from a third of the rate to all of it"),
 )

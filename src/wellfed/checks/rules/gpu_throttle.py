@@ -5,27 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import fields, replace
 
-from wellfed.checks.base import Check, by_hand, fail, no_gpus, passed, reason, warn
+from wellfed.checks.base import Check, fail, no_gpus, passed, reason, warn
 from wellfed.checks.driver import queried, untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
 from wellfed.checks.tools import UNDER_LOAD
-from wellfed.comments import commented
+from wellfed.faults.cards import COOL, LEAVE_GROUP
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.message import listed, sentence
-from wellfed.nouns.finding import Finding, Reach, Verdict
+from wellfed.nouns.finding import Finding, Verdict
 
 # NVML on hardware slowdown: core clocks are reduced "by a factor of 2 or more"; where the clock itself is told, that.
 HARDWARE, HALF = ("hw_", "brake"), 0.5
 AWAKE = 2  # performance states up to P2 show the clocks of work
 BAD = ("thermal", "brake", "hw_slowdown")
-FIX = by_hand(
-    sentence(
-        "check.gpu-throttle.cooling-fans-dust",
-        "Cooling: fans, dust, airflow between cards, inlet temperature. Power: all connectors, supply, chassis brake.",
-    ),
-    Reach.HARDWARE,
-)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -40,7 +33,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     if bad:
         why = sentence("check.gpu-throttle.card-clocks-itself", "the card clocks itself down to protect itself")
         return fail(
-            name(gpu), why, listed(bad) + heat, sentence("check.gpu-throttle.no-slowdown", "no slowdown"), [FIX]
+            name(gpu), why, listed(bad) + heat, sentence("check.gpu-throttle.no-slowdown", "no slowdown"), [COOL]
         )
     if "sync_boost" in reasons:
         why = sentence("check.gpu-throttle.card-clocked-slowest", "the card is clocked with the slowest of its group")
@@ -49,13 +42,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
             why,
             "sync_boost",
             sentence("check.gpu-throttle.no-slowdown", "no slowdown"),
-            [
-                commented(
-                    sentence(
-                        "check.gpu-throttle.leave-sync-boost", "Leave the sync boost group: nvidia-smi boost-slider"
-                    )
-                )
-            ],
+            [LEAVE_GROUP],
         )
     if not reasons and (not queried(gpu) or reason(machine, f"{name(gpu)}.reasons")):
         return untold(machine, gpu, sentence("check.gpu-throttle.throttle-reasons", "throttle reasons"), "reasons")
@@ -118,10 +105,6 @@ CHECK = Check(
     title=sentence("check.gpu-throttle.title", "GPUs are not slowed down by heat or power brakes"),
     severity=Verdict.FAIL,
     reads=sentence("check.gpu-throttle.reads", "NVML: clocks event (throttle) reasons, temperature"),
-    why=sentence(
-        "check.gpu-throttle.why",
-        "Prefill and batches are compute: a card at half its clock needs twice the time, and the others wait for it.",
-    ),
     rule=sentence(
         "check.gpu-throttle.rule",
         "Thermal and hardware slowdowns and the power brake fail. Idle, application clocks and "
@@ -130,7 +113,6 @@ CHECK = Check(
     judge=judge,
     traps=(sentence("check.gpu-throttle.trap-idle-gpu-heat", "On an idle GPU heat does not show: look under load."),),
     ask=(UNDER_LOAD,),
-    hardware=True,
     refs=("https://docs.nvidia.com/deploy/nvml-api/group__nvmlClocksEventReasons.html",),
     repair=repair,
     effect=effect,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from wellfed.checks.base import Check, command, fail, missing, no_gpus, passed, reason, skip, unknown, warn
+from wellfed.checks.base import Check, fail, missing, no_gpus, passed, reason, skip, unknown, warn
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
-from wellfed.comments import commented
+from wellfed.faults.cards import AGAIN, RESET, WHICH_PROGRAM
+from wellfed.faults.steps import at
 from wellfed.hardware.machine import Gpu, Machine, Origin
-from wellfed.message import joined, listed, message, sentence
-from wellfed.nouns.finding import Finding, Remedy, Safety, Verdict
+from wellfed.message import joined, listed, sentence
+from wellfed.nouns.finding import Finding, Verdict
 
 # Errors of the hardware or its link; all others (13, 31, 43, 45 ...) are mostly a program's own.
 HARDWARE: Mapping[int, str] = {
@@ -50,14 +51,9 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     measured = listed(f"XID {xid}" for xid in dict.fromkeys(gpu.xids))
     if hard:
         why = joined("; ", (joined(": ", (xid, HARDWARE[xid])) for xid in dict.fromkeys(hard)))
-        fix: list[str | Remedy] = [
-            command(f"nvidia-smi -i {gpu.index} -r", Safety.RESTART),
-            commented(
-                sentence(
-                    "check.gpu-xid.again-after-reset",
-                    "Again after the reset: check seating, power and cooling; then replace.",
-                )
-            ),
+        fix = [
+            at(RESET, gpu=gpu.index),
+            AGAIN,
         ]
         return fail(
             name(gpu),
@@ -73,13 +69,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
             why,
             measured,
             "none",
-            [
-                commented(
-                    sentence(
-                        "check.gpu-xid.see-which-program", "See which program ran then: journalctl -k | grep -i xid"
-                    )
-                )
-            ],
+            [WHICH_PROGRAM],
         )
     if unseen := reason(machine, f"{name(gpu)}.xids", *KEYS):
         return unknown(sentence("check.gpu-xid.kernel-log", "kernel log: {unseen}", unseen=unseen), name(gpu))
@@ -99,10 +89,6 @@ CHECK = Check(
     title=sentence("check.gpu-xid.title", "The driver has reported no XID errors"),
     severity=Verdict.FAIL,
     reads=sentence("check.gpu-xid.reads", "NVRM Xid lines of the kernel log"),
-    why=sentence(
-        "check.gpu-xid.why",
-        "An XID says what went wrong when an engine died with a vague message; some mean that the card is dying.",
-    ),
     rule=sentence("check.gpu-xid.rule", "XIDs of hardware and link fail, others warn."),
     judge=judge,
     traps=(
@@ -112,8 +98,6 @@ CHECK = Check(
         sentence("check.gpu-xid.trap-dump-without-log", "A dump without a log proves nothing."),
     ),
     ask=("sudo dmesg | grep -i xid",),
-    hardware=True,
     refs=("https://docs.nvidia.com/deploy/xid-errors/",),
     repair=repair,
-    unpriced=message("gpu-xid.no-price", "a logged fault ends programs; it does not slow those that run"),
 )

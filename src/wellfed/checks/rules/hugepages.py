@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, skip, warn
 from wellfed.checks.places import cpu_nodes
+from wellfed.faults.memory import RESERVE_PAGES
+from wellfed.faults.steps import at
 from wellfed.hardware.machine import Machine
 from wellfed.message import listed, sentence
-from wellfed.nouns.finding import Finding, Verdict
+from wellfed.nouns.finding import Finding, Remedy, Verdict
 from wellfed.units import format_bytes
 
 IDLE_SHARE = 0.1  # of RAM, reserved and free: nobody else can have it
@@ -75,19 +77,23 @@ def judge(machine: Machine) -> Iterable[Finding]:
     ]
 
 
-def _release(machine: Machine) -> list[str]:
+def _release(machine: Machine) -> list[Remedy]:
     return [
-        f"echo {machine.os.huge_pages[node].get(size, 0) - count} > {_file(node, size)}"
+        at(RESERVE_PAGES, count=machine.os.huge_pages[node].get(size, 0) - count, file=_file(node, size))
         for node, sizes in sorted(machine.os.huge_pages_free.items())
         for size, count in sorted(sizes.items())
         if count and node in machine.os.huge_pages
     ]
 
 
-def _spread(machine: Machine) -> list[str]:
+def _spread(machine: Machine) -> list[Remedy]:
     nodes = cpu_nodes(machine)
     sizes = {size for pages in machine.os.huge_pages.values() for size, count in pages.items() if count}
-    return [f"echo {_each(machine, size)} > {_file(node, size)}" for size in sorted(sizes) for node in sorted(nodes)]
+    return [
+        at(RESERVE_PAGES, count=_each(machine, size), file=_file(node, size))
+        for size in sorted(sizes)
+        for node in sorted(nodes)
+    ]
 
 
 def _each(machine: Machine, size: int) -> int:
@@ -130,11 +136,6 @@ CHECK = Check(
     title=sentence("check.hugepages.title", "Reserved huge pages are used, and there are some on every node"),
     severity=Verdict.WARN,
     reads="/sys/devices/system/node/node*/hugepages/*/nr_hugepages and free_hugepages",
-    why=sentence(
-        "check.hugepages.why",
-        "Reserved pages are taken from everybody else. Reserved on one node only, the other "
-        "socket's threads read across the link.",
-    ),
     rule=sentence(
         "check.hugepages.rule",
         "More than {idle_share:.0%} of RAM reserved and free warns; so does a node without any "

@@ -7,21 +7,9 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, no_gpus, passed, skip, warn
 from wellfed.checks.places import all_linked, cards
-from wellfed.comments import commented
 from wellfed.hardware.machine import Machine
 from wellfed.message import sentence
-from wellfed.nouns.finding import Finding, Reach, Remedy, Safety, Verdict
-
-FIX = Remedy(
-    commented(
-        sentence(
-            "check.iommu.add-iommu-pt",
-            "Add iommu=pt to GRUB_CMDLINE_LINUX in /etc/default/grub, update-grub, reboot; or IOMMU off in the BIOS.",
-        )
-    ),
-    Safety.RESTART,
-    Reach.KERNEL,
-)
+from wellfed.nouns.finding import Finding, Verdict
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -60,7 +48,6 @@ def judge(machine: Machine) -> Iterable[Finding]:
             why,
             sentence("check.iommu.translating", "on, translating"),
             sentence("check.iommu.passthrough-off", "passthrough or off"),
-            [FIX],
         )
     ]
 
@@ -78,9 +65,6 @@ CHECK = Check(
     title=sentence("check.iommu.title", "The IOMMU does not translate peer traffic"),
     severity=Verdict.WARN,
     reads=sentence("check.iommu.reads", "/sys/class/iommu, iommu= on the kernel command line"),
-    why=sentence(
-        "check.iommu.why", "With translation on, peer-to-peer DMA goes through the IOMMU in the root complex."
-    ),
     rule=sentence(
         "check.iommu.rule",
         "Several GPUs that talk over PCIe, on bare metal: off or passthrough (iommu=pt); `on` warns.",

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
-from wellfed.comments import commented
+from wellfed.faults.cpus import REMOVE_OPTIONS
+from wellfed.faults.steps import at
 from wellfed.hardware.machine import Machine
 from wellfed.message import joined, sentence
-from wellfed.nouns.finding import Finding, Reach, Remedy, Safety, Verdict
+from wellfed.nouns.finding import Finding, Verdict
 
 HARMFUL = {
     r"maxcpus=\d+": sentence("check.kernel-cmdline.fewer-cpus-started", "fewer CPUs are started than there are"),
@@ -54,14 +55,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
             )
         ]
     why = joined("; ", (joined(": ", pair) for pair in found.items()))
-    advice = commented(
-        sentence(
-            "check.kernel-cmdline.remove-from-grub",
-            "Remove {found} from GRUB_CMDLINE_LINUX in /etc/default/grub, update-grub, reboot.",
-            found=" ".join(found),
-        )
-    )
-    fix = [Remedy(advice, Safety.RESTART, Reach.KERNEL)]
+    fix = [at(REMOVE_OPTIONS, found=" ".join(found))]
     return [warn(SYSTEM, why, " ".join(found), "without", fix)]
 
 
@@ -97,10 +91,6 @@ CHECK = Check(
     title=sentence("check.kernel-cmdline.title", "The kernel's command line takes nothing away"),
     severity=Verdict.WARN,
     reads="/proc/cmdline",
-    why=sentence(
-        "check.kernel-cmdline.why",
-        "Options left from installation or debugging hide CPUs and memory or slow PCIe, and no other file says so.",
-    ),
     rule=sentence(
         "check.kernel-cmdline.rule",
         "maxcpus=, nr_cpus=, mem=, pcie_aspm=force, pci=nomsi, pci=pcie_bus_peer2peer and strict IOMMU flushing warn.",

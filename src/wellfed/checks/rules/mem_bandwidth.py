@@ -6,17 +6,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import BENCH, Check, fail, passed, skip, unknown, warn
-from wellfed.comments import commented
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bandwidth
 
 GOOD, POOR = 0.6, 0.4  # desktop parts sustain 0.7 of the theoretical rate, servers 0.75 to 0.9
-_COMPARE = (
-    "Compare DIMMs found with DIMMs fitted: a dead one leaves the MT/s as it was. Then BIOS: NUMA and interleaving."
-)
-LOOK = commented(sentence("check.mem-bandwidth.compare-dimms-found", _COMPARE))
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -42,9 +37,9 @@ def _judge_share(measured: float, possible: float) -> Finding:
         sentence("check.mem-bandwidth.least", "at least {possible}", possible=format_bandwidth(possible * GOOD)),
     )
     if share < POOR:
-        return fail("system", text, seen, wanted, [LOOK])
+        return fail("system", text, seen, wanted)
     if share < GOOD:
-        return warn("system", text, seen, wanted, [LOOK])
+        return warn("system", text, seen, wanted)
     return passed("system", text, seen, wanted)
 
 
@@ -63,10 +58,6 @@ CHECK = Check(
     severity=Verdict.FAIL,
     reads=sentence(
         "check.mem-bandwidth.reads", "channels x configured MT/s x 8 bytes; the measurement of `wellfed bench`"
-    ),
-    why=sentence(
-        "check.mem-bandwidth.why",
-        "Everything computed on the CPU reads its weights from RAM once per token: bandwidth is speed.",
     ),
     rule=sentence(
         "check.mem-bandwidth.rule",

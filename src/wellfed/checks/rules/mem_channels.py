@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, by_hand, fail, passed, skip, unknown, unread, warn
+from wellfed.checks.base import Check, fail, passed, skip, unknown, unread, warn
 from wellfed.checks.mend import with_sockets
 from wellfed.checks.places import memory_homes
 from wellfed.hardware.machine import Dimm, Machine, Socket
 from wellfed.message import message, sentence
-from wellfed.nouns.finding import Finding, Reach, Verdict
-
-FILL = by_hand(
-    message("mem-channels.fill", "Add equal DIMMs to the empty channels, in the order of the board's manual."),
-    Reach.HARDWARE,
-)
+from wellfed.nouns.finding import Finding, Verdict
 
 
 def channels_of(socket: Socket) -> tuple[int | None, int | None]:
@@ -65,7 +60,7 @@ def _judge_socket(machine: Machine, subject: str, socket: Socket) -> Finding:
             there_are=there_are - populated,
             there_are2=there_are,
         )
-        return fail(subject, text, measured, wanted, [FILL])
+        return fail(subject, text, measured, wanted)
     return passed(
         subject, sentence("check.mem-channels.every-channel-dimm", "every channel has a DIMM"), measured, wanted
     )
@@ -92,7 +87,6 @@ def _by_slots(machine: Machine, socket: Socket, subject: str, there_are: int | N
             text,
             measured,
             sentence("check.mem-channels.channels", "{there_are} channels", there_are=there_are),
-            [FILL],
         )
     if filled == len(slots):
         return passed(
@@ -114,11 +108,7 @@ def _by_slots(machine: Machine, socket: Socket, subject: str, there_are: int | N
             "most slots are empty; which channels they belong to, the firmware's locators do not tell",
         )
         return warn(
-            subject,
-            text,
-            measured,
-            sentence("check.mem-channels.dimm-every-channel", "a DIMM in every channel"),
-            [FILL],
+            subject, text, measured, sentence("check.mem-channels.dimm-every-channel", "a DIMM in every channel")
         )
     return unknown(
         sentence("check.mem-channels.firmware-locators-do", "the firmware's locators do not tell the channels"),
@@ -179,11 +169,6 @@ CHECK = Check(
     title=sentence("check.mem-channels.title", "Every memory channel has a DIMM"),
     severity=Verdict.FAIL,
     reads=sentence("check.mem-channels.reads", "SMBIOS type 17 (root), the CPU's data sheet"),
-    why=sentence(
-        "check.mem-channels.why",
-        "Layers and experts in RAM decode at the speed of memory, and each channel adds its "
-        "share: half the channels, half the tokens.",
-    ),
     rule=sentence(
         "check.mem-channels.rule",
         "Per socket, channels with a DIMM must equal the channels there are. Unclear locators: "

@@ -8,15 +8,10 @@ from dataclasses import replace
 from wellfed.checks.base import Check, passed, skip, unread, warn
 from wellfed.checks.mend import with_sockets
 from wellfed.checks.places import memory_homes
-from wellfed.comments import commented
 from wellfed.hardware.machine import Dimm, Machine, Socket
 from wellfed.message import Sentence, as_text, counted, joined, listed, sentence
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bytes
-
-SWAP = commented(
-    sentence("check.mem-mixed-dimms.use-equal-dimms", "Use equal DIMMs (size, ranks, speed) in every channel.")
-)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -37,7 +32,7 @@ def _judge_socket(subject: str, socket: Socket) -> Finding:
             "check.mem-mixed-dimms.unlike-dimms-slowest",
             "unlike DIMMs: the slowest sets the speed, and the larger ones' surplus is not interleaved",
         )
-        return warn(subject, text, joined("; ", kinds), sentence("check.mem-mixed-dimms.equal", "equal DIMMs"), [SWAP])
+        return warn(subject, text, joined("; ", kinds), sentence("check.mem-mixed-dimms.equal", "equal DIMMs"))
     return passed(subject, sentence("check.mem-mixed-dimms.equal-dimms", "{count} equal DIMMs", count=len(filled)))
 
 
@@ -88,11 +83,6 @@ CHECK = Check(
     title=sentence("check.mem-mixed-dimms.title", "The DIMMs of a socket are alike"),
     severity=Verdict.WARN,
     reads=sentence("check.mem-mixed-dimms.reads", "SMBIOS type 17 (root)"),
-    why=sentence(
-        "check.mem-mixed-dimms.why",
-        "Memory controllers interleave only what is equal on all channels. The rest of a larger "
-        "DIMM runs at the speed of one channel, and the slowest DIMM sets the clock for all.",
-    ),
     rule=sentence(
         "check.mem-mixed-dimms.rule", "Sizes, rated speeds and ranks of the filled slots of a socket must be equal."
     ),

@@ -5,31 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, by_hand, passed, skip, unknown, unread, warn
+from wellfed.checks.base import Check, passed, skip, unknown, unread, warn
 from wellfed.checks.mend import with_sockets
 from wellfed.checks.places import memory_homes
+from wellfed.faults.memory import CLOCK, FEWER_DIMMS, PROFILE
 from wellfed.hardware.machine import Machine, Origin, Socket
 from wellfed.message import message, sentence
-from wellfed.nouns.finding import Finding, Reach, Verdict
+from wellfed.nouns.finding import Finding, Verdict
 
-PROFILE = by_hand(
-    message(
-        "mem-speed.profile",
-        "BIOS: choose the modules' XMP or EXPO profile, or set the memory clock to the modules' rating.",
-    ),
-    Reach.FIRMWARE,
-)
-CLOCK = by_hand(
-    message(
-        "mem-speed.clock",
-        "BIOS: set the memory clock to Auto or to the modules' rating; server modules have no profile.",
-    ),
-    Reach.FIRMWARE,
-)
-FEWER = by_hand(
-    message("mem-speed.fewer", "With two DIMMs per channel the clock drops: one larger DIMM per channel is faster."),
-    Reach.HARDWARE,
-)
 TOLERANCE = 0.98
 
 
@@ -69,7 +52,7 @@ def _judge_socket(machine: Machine, subject: str, socket: Socket) -> Finding:
         if doubled:
             text = message("mem-speed.doubled", "slower than modules and CPU allow: two DIMMs share a channel")
         server = any(dimm.ecc for dimm in socket.dimms)
-        return warn(subject, text, measured, wanted, [FEWER if doubled else CLOCK if server else PROFILE])
+        return warn(subject, text, measured, wanted, [FEWER_DIMMS if doubled else CLOCK if server else PROFILE])
     return passed(
         subject, sentence("check.mem-speed.memory-runs-rating", "memory runs at its rating"), measured, wanted
     )
@@ -104,11 +87,6 @@ CHECK = Check(
     title=sentence("check.mem-speed.title", "Memory runs at the speed modules and CPU allow"),
     severity=Verdict.WARN,
     reads=sentence("check.mem-speed.reads", "SMBIOS type 17: speed and configured speed (root); the CPU's data sheet"),
-    why=sentence(
-        "check.mem-speed.why",
-        "Bandwidth is channels x MT/s x 8 bytes. A forgotten memory profile costs a third of it, "
-        "four DIMMs on two channels of a desktop board often as much.",
-    ),
     rule=sentence(
         "check.mem-speed.rule",
         "Configured speed must reach the lesser of the modules' rating and the CPU's official "

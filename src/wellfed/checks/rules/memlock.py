@@ -6,22 +6,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, fail, missing, passed, skip, warn
-from wellfed.comments import commented
 from wellfed.hardware.machine import Machine
 from wellfed.message import message, sentence
 from wellfed.nouns.estimate import Estimate
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bytes
-
-FIX = (
-    "printf '* soft memlock unlimited\\n* hard memlock unlimited\\n' > /etc/security/limits.d/90-memlock.conf",
-    commented(
-        sentence(
-            "check.memlock.then-log-again",
-            "Then log in again. Services: LimitMEMLOCK=infinity. Containers: --ulimit memlock=-1.",
-        )
-    ),
-)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -54,9 +43,9 @@ def against(machine: Machine, estimate: Estimate) -> Iterable[Finding]:
             "check.memlock.rdma-registers",
             "RDMA registers its buffers as locked memory and fails, or falls back to TCP",
         )
-        return [fail(SYSTEM, why, measured, "unlimited", FIX)]
+        return [fail(SYSTEM, why, measured, "unlimited")]
     why = sentence("check.memlock.mlock-pinned-buffers", "--mlock and pinned buffers in RAM fail beyond it")
-    return [warn(SYSTEM, why, measured, "unlimited", FIX)]
+    return [warn(SYSTEM, why, measured, "unlimited")]
 
 
 def repair(machine: Machine) -> Machine:
@@ -72,10 +61,6 @@ CHECK = Check(
     title=sentence("check.memlock.title", "Processes may lock memory"),
     severity=Verdict.FAIL,
     reads=sentence("check.memlock.reads", "Max locked memory of /proc/self/limits"),
-    why=sentence(
-        "check.memlock.why",
-        "Locked weights cannot be swapped or dropped from the page cache, and network cards read only locked memory.",
-    ),
     rule=sentence(
         "check.memlock.rule",
         "With a model: unlimited, or at least all RAM. Less warns; with InfiniBand it fails. Without a model: skip.",
@@ -90,8 +75,5 @@ CHECK = Check(
     ask=("grep locked /proc/self/limits",),
     refs=("https://man7.org/linux/man-pages/man2/getrlimit.2.html",),
     repair=repair,
-    unpriced=message(
-        "memlock.no-price", "locking works or fails; what is not locked is as fast until memory runs short"
-    ),
     against=against,
 )

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, by_hand, missing, passed, skip, unread, warn
+from wellfed.checks.base import Check, missing, passed, skip, unread, warn
 from wellfed.checks.mend import with_devices
 from wellfed.checks.pcie_path import Hop, by_address, hops, loaded
+from wellfed.faults.memory import FAST_DISK, MOVE_DISK
 from wellfed.hardware.machine import Disk, Machine, Origin
 from wellfed.hardware.pcie import PcieLink
 from wellfed.message import Amount, Message, message, sentence
 from wellfed.nouns.estimate import Estimate
-from wellfed.nouns.finding import Cost, Finding, Reach, Verdict
+from wellfed.nouns.finding import Cost, Finding, Verdict
 from wellfed.units import format_bytes
 
 ROOM_BYTES = 20e9  # a small model
@@ -26,8 +27,6 @@ SLOW: dict[str, Message] = {
     "network": message("model-disk.network", "a network file system: every start reads the weights over the network"),
     "overlay": message("model-disk.overlay", "the container's own layer: lost with it, and slower than a volume"),
 }
-FIX = by_hand(message("model-disk.fix", "Keep models on a local NVMe disk (HF_HOME, or a volume of the container)."))
-SLOT = by_hand(message("model-disk.slot", "Move the disk to a slot with all its lanes and generation."), Reach.HARDWARE)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -62,15 +61,15 @@ def _judge_disk(machine: Machine, disk: Disk, room_bytes: float) -> Finding:
             text,
             sentence("check.model-disk.free", "{free_bytes} free", free_bytes=format_bytes(disk.free_bytes)),
             format_bytes(room_bytes),
-            [FIX],
+            [FAST_DISK],
         )
     if disk.kind in SLOW:
-        return warn(subject, SLOW[disk.kind], disk.kind, "nvme", [FIX])
+        return warn(subject, SLOW[disk.kind], disk.kind, "nvme", [FAST_DISK])
     for hop in hops(by_address(machine), disk.pci_address):
         if _short(hop):
             text = message("model-disk.link", "its link at {place} is less than both ends can do", place=hop.place)
             wanted = f"Gen{hop.wanted_generation} x{hop.wanted_width}"
-            return warn(subject, text, str(hop.current), wanted, [SLOT], [hop.place])
+            return warn(subject, text, str(hop.current), wanted, [MOVE_DISK], [hop.place])
     if disk.kind is None:
         return unread(
             machine,
@@ -136,10 +135,6 @@ CHECK = Check(
     reads=sentence(
         "check.model-disk.reads",
         "/proc/self/mountinfo, /sys/dev/block, PCIe links of NVMe disks, room left; of the hub's cache folder",
-    ),
-    why=sentence(
-        "check.model-disk.why",
-        "Every start reads all weights once; experts that do not fit into RAM are read again and again.",
     ),
     rule=sentence(
         "check.model-disk.rule",

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, by_hand, missing, passed, reason, skip, unread, warn
+from wellfed.checks.base import Check, missing, passed, reason, skip, unread, warn
 from wellfed.checks.mend import with_devices
 from wellfed.checks.pcie_path import Hop, by_address, hops, loaded
 from wellfed.checks.places import cards
+from wellfed.faults.network import ADD_NIC, MOVE_NIC
 from wellfed.hardware.machine import Machine, Nic, Origin
 from wellfed.hardware.pcie import PcieLink
 from wellfed.message import message, sentence
-from wellfed.nouns.finding import Finding, Reach, Verdict
+from wellfed.nouns.finding import Finding, Verdict
 
 SLOW_BYTES_PER_S = 10e9 / 8
 MANY_GPUS = 8
-MOVE = by_hand(
-    message("nic-link.move", "Move the card to a slot with all its lanes and generation; see the board's manual."),
-    Reach.HARDWARE,
-)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -52,8 +49,9 @@ def _judge_slow(machine: Machine) -> Finding:
             "nic-link.slow",
             "the fastest network card is too slow to share a model with other machines, and slow to load one",
         )
-        add = by_hand(message("nic-link.add", "Add a network card."), Reach.HARDWARE)
-        return warn(best, text, f"{rate * 8e-9:g} Gb/s", sentence("check.nic-link.10-gb-s", "10 Gb/s or more"), [add])
+        return warn(
+            best, text, f"{rate * 8e-9:g} Gb/s", sentence("check.nic-link.10-gb-s", "10 Gb/s or more"), [ADD_NIC]
+        )
     unrated = any(nic.physical and nic.bytes_per_s is None and nic.up is not False for nic in machine.nics)
     if reason(machine, "nics") or (machine.origin is Origin.DUMP and (unrated or not machine.pci_complete)):
         return missing(
@@ -72,13 +70,13 @@ def _judge_nic(machine: Machine, nic: Nic) -> Finding:
             "check.nic-link.link-less-both", "the link at {place} is less than both ends can do", place=slow.place
         )
         wanted = f"Gen{slow.wanted_generation} x{slow.wanted_width}"
-        return warn(nic.name, text, str(slow.current), wanted, [MOVE])
+        return warn(nic.name, text, str(slow.current), wanted, [MOVE_NIC])
     rates = [link for hop in path if (link := loaded(hop)) is not None]
     least = min(rates, key=lambda link: link.bytes_per_s, default=None)
     if least and nic.bytes_per_s and least.bytes_per_s < nic.bytes_per_s * 0.98:
         text = sentence("check.nic-link.pcie-carries-less", "PCIe carries less than the network does")
         return warn(
-            nic.name, text, f"{least.bytes_per_s * 8e-9:.0f} Gb/s", f"{nic.bytes_per_s * 8e-9:.0f} Gb/s", [MOVE]
+            nic.name, text, f"{least.bytes_per_s * 8e-9:.0f} Gb/s", f"{nic.bytes_per_s * 8e-9:.0f} Gb/s", [MOVE_NIC]
         )
     return passed(
         nic.name,
@@ -144,10 +142,6 @@ CHECK = Check(
     title=sentence("check.nic-link.title", "Network cards have the PCIe link they need"),
     severity=Verdict.WARN,
     reads=sentence("check.nic-link.reads", "current and maximum links of network cards' hops; their rate"),
-    why=sentence(
-        "check.nic-link.why",
-        "Between machines the slowest part is the network; a card in the wrong slot makes it slower still.",
-    ),
     rule=sentence(
         "check.nic-link.rule",
         "Every hop at what both ends can do, and not less than the network's own rate. Eight "

@@ -6,24 +6,17 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, by_hand, missing, no_gpus, passed, reason, skip, unread, warn
+from wellfed.checks.base import Check, missing, no_gpus, passed, reason, skip, unread, warn
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import cpu_nodes, node_of, socket_of, socket_of_node
 from wellfed.hardware.machine import Machine, Nic, Origin
 from wellfed.message import Listing, message, sentence
-from wellfed.nouns.finding import Finding, Reach, Verdict
+from wellfed.nouns.finding import Finding, Verdict
 
 FAST_BYTES_PER_S = 25e9 / 8  # below 25 Gb/s no one shards a model over it
 # Of a copy's rate between two cards, what is left of it across sockets: 51 of 55.5, 50 of 54 and 39 of 54 GB/s on three
 # published machines with two EPYC; the middle.
 ACROSS = 50 / 54
-MOVE = by_hand(
-    message(
-        "nic-locality.move",
-        "Move a network card to a slot of the socket that has none; or give each socket's ranks its own (NCCL_IB_HCA).",
-    ),
-    Reach.HARDWARE,
-)
 
 
 def fast_cards(machine: Machine) -> list[tuple[int, Nic]]:
@@ -95,7 +88,6 @@ def _judge_place(place: str, gpus: list[str], nics: list[str]) -> Finding:
         text,
         sentence("check.nic-locality.no-fast-network", "no fast network card"),
         sentence("check.nic-locality.one-per-socket", "one per socket with GPUs"),
-        [MOVE],
     )
 
 
@@ -160,10 +152,6 @@ CHECK = Check(
     title=sentence("check.nic-locality.title", "GPUs of each socket have a network card beside them"),
     severity=Verdict.WARN,
     reads=sentence("check.nic-locality.reads", "numa_node of network cards and GPUs, else nvidia-smi's path matrix"),
-    why=sentence(
-        "check.nic-locality.why",
-        "Ranks on the socket without a card send every all-reduce through the link between the sockets first.",
-    ),
     rule=sentence(
         "check.nic-locality.rule",
         "Several sockets and several fast cards (InfiniBand, or 25 Gb/s and more): each socket with GPUs has one.",

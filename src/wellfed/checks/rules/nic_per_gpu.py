@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import SYSTEM, Check, by_hand, missing, no_gpus, passed, skip, warn
+from wellfed.checks.base import SYSTEM, Check, missing, no_gpus, passed, skip, warn
 from wellfed.checks.places import cards, name
 from wellfed.checks.rules.nic_locality import fast_cards
 from wellfed.hardware.machine import DevicePath, Gpu, Machine, Origin
 from wellfed.message import Listing, message, sentence
-from wellfed.nouns.finding import Finding, Reach, Verdict
+from wellfed.nouns.finding import Finding, Verdict
 
 NEAR = ("PIX", "PXB")
 FEW = 4  # fewer GPUs share a card without harm
-FIX = by_hand(
-    message(
-        "nic-per-gpu.fix",
-        "Move network cards so that each shares a switch with a GPU; the chassis manual shows the slots.",
-    ),
-    Reach.HARDWARE,
-)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -63,7 +56,6 @@ def judge(machine: Machine) -> Iterable[Finding]:
                     count2=len(gpus),
                 ),
                 sentence("check.nic-per-gpu.one-each-gpu", "one for each GPU"),
-                [FIX],
             )
         ]
     return [passed(SYSTEM, message("nic-per-gpu.near", "each GPU has a network card beside it"), f"{len(gpus)} GPUs")]
@@ -92,12 +84,6 @@ CHECK = Check(
     title=sentence("check.nic-per-gpu.title", "Each GPU has a network card beside it, where there are enough"),
     severity=Verdict.WARN,
     reads=sentence("check.nic-per-gpu.reads", "the PCI tree, else nvidia-smi's path matrix"),
-    why=sentence(
-        "check.nic-per-gpu.why",
-        "Machines with a network card per GPU are built so that each pair shares a switch: data "
-        "goes from GPU to card without the CPU. A card in the wrong slot sends it through the "
-        "root complex.",
-    ),
     rule=sentence(
         "check.nic-per-gpu.rule",
         "Four or more GPUs and at least as many fast network cards: each GPU reaches one through "
@@ -113,7 +99,4 @@ CHECK = Check(
     ask=("nvidia-smi topo -m",),
     refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/env.html",),
     repair=repair,
-    unpriced=message(
-        "nic-per-gpu.no-price", "what the way through the root complex or RAM to a network card costs is not published"
-    ),
 )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from wellfed.checks.base import SYSTEM, Check, missing, passed, skip, warn
 from wellfed.checks.places import cpu_nodes, some_nodes_only
 from wellfed.hardware.machine import Machine
-from wellfed.message import message, sentence
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 
@@ -30,8 +30,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
             "check.numa-balancing.kernel-unmaps-moves",
             "the kernel unmaps and moves weights while the engine reads them",
         )
-        fix = ["sysctl -w kernel.numa_balancing=0"]
-        return [warn(SYSTEM, why, "1", "0", fix)]
+        return [warn(SYSTEM, why, "1", "0")]
     return [passed(SYSTEM, sentence("check.numa-balancing.automatic-numa-2", "automatic NUMA balancing is off"), "0")]
 
 
@@ -47,12 +46,6 @@ CHECK = Check(
     title=sentence("check.numa-balancing.title", "Automatic NUMA balancing is off"),
     severity=Verdict.WARN,
     reads="/proc/sys/kernel/numa_balancing",
-    why=sentence(
-        "check.numa-balancing.why",
-        "Engines bind threads and memory themselves. Balancing samples by unmapping pages: each "
-        "sample is a page fault in the middle of a matrix product, and moved pages are moved "
-        "again.",
-    ),
     rule=sentence("check.numa-balancing.rule", "Several NUMA nodes: 0."),
     judge=judge,
     traps=(
@@ -64,5 +57,4 @@ CHECK = Check(
     ask=("cat /proc/sys/kernel/numa_balancing",),
     refs=("https://docs.kernel.org/admin-guide/sysctl/kernel.html#numa-balancing",),
     repair=repair,
-    unpriced=message("numa-balancing.no-price", "no published measurement tells what the sampling costs an engine"),
 )

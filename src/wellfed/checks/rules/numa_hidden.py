@@ -5,19 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, by_hand, passed, skip, unknown, unread, warn
+from wellfed.checks.base import Check, passed, skip, unknown, unread, warn
 from wellfed.checks.places import cpu_nodes
 from wellfed.hardware.machine import Machine, NumaNode, Origin
 from wellfed.message import message, sentence
-from wellfed.nouns.finding import Finding, Reach, Verdict
-
-FIX = by_hand(
-    message(
-        "numa-hidden.fix",
-        "BIOS: switch node (memory) interleaving off / NPS to 1 or more; kernel command line: remove numa=off.",
-    ),
-    Reach.FIRMWARE,
-)
+from wellfed.nouns.finding import Finding, Verdict
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -45,7 +37,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
             "check.numa-hidden.several-sockets-look",
             "several sockets look like one memory: no program can keep its weights beside its threads",
         )
-        return [warn("system", why, measured, wanted, [FIX])]
+        return [warn("system", why, measured, wanted)]
     return [
         passed(
             "system",
@@ -93,11 +85,6 @@ CHECK = Check(
     title=sentence("check.numa-hidden.title", "The system sees which memory belongs to which socket"),
     severity=Verdict.WARN,
     reads=sentence("check.numa-hidden.reads", "NUMA nodes against sockets"),
-    why=sentence(
-        "check.numa-hidden.why",
-        "With node interleaving on (or numa=off) half of all reads go to the other socket, and "
-        "neither binding nor a copy of the weights per socket can help.",
-    ),
     rule=sentence("check.numa-hidden.rule", "At least as many NUMA nodes as sockets."),
     judge=judge,
     traps=(

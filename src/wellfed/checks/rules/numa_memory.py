@@ -5,20 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, by_hand, fail, passed, skip, unread, warn
+from wellfed.checks.base import Check, fail, passed, skip, unread, warn
 from wellfed.checks.places import some_nodes_only
 from wellfed.hardware.machine import Machine, NumaNode
-from wellfed.message import message, sentence
-from wellfed.nouns.finding import Finding, Reach, Verdict
+from wellfed.message import sentence
+from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bytes
-
-FILL = by_hand(
-    sentence(
-        "check.numa-memory.fit-dimms-socket",
-        "Fit DIMMs to the socket (or quadrant) that has none; equal memory on every node.",
-    ),
-    Reach.HARDWARE,
-)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -51,7 +43,6 @@ def _judge_node(machine: Machine, node: NumaNode, largest: int) -> Finding:
             sentence("check.numa-memory.cpus-but-memory", "has CPUs but no memory: every access is remote"),
             measured,
             wanted,
-            [FILL],
         )
     if node.memory_bytes < largest * 0.7:
         return warn(
@@ -59,7 +50,6 @@ def _judge_node(machine: Machine, node: NumaNode, largest: int) -> Finding:
             sentence("check.numa-memory.much-less-memory", "has much less memory than the largest node"),
             measured,
             wanted,
-            [FILL],
         )
     return passed(subject, sentence("check.numa-memory.share-memory", "has its share of memory"), measured)
 
@@ -83,9 +73,6 @@ CHECK = Check(
     title=sentence("check.numa-memory.title", "Every NUMA node with CPUs has its share of memory"),
     severity=Verdict.FAIL,
     reads="/sys/devices/system/node/node*/meminfo",
-    why=sentence(
-        "check.numa-memory.why", "Threads on a node without memory read all weights over the link to another one."
-    ),
     rule=sentence(
         "check.numa-memory.rule", "A node with CPUs and no memory fails; one with less than 70 % of the largest warns."
     ),
@@ -99,5 +86,4 @@ CHECK = Check(
     ask=("numactl -H",),
     refs=("https://docs.kernel.org/admin-guide/mm/numaperf.html",),
     repair=repair,
-    unpriced=message("numa-memory.no-price", "which pages the kernel puts where, when a node runs short, is not told"),
 )

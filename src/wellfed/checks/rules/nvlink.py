@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, by_hand, fail, look, no_gpus, passed, skip, unread
+from wellfed.checks.base import Check, fail, no_gpus, passed, skip, unread
 from wellfed.checks.driver import queried, untold
 from wellfed.checks.places import cards, linked, name
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Origin
@@ -13,15 +13,6 @@ from wellfed.hardware.nvlink import nvlinks
 from wellfed.message import listed, message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
-FIX = (
-    look("nvidia-smi nvlink --status"),
-    by_hand(
-        message(
-            "nvlink.fix",
-            "Reset the GPUs; NVSwitch machines: restart the fabric manager; bridges: reseat. Again: replace.",
-        )
-    ),
-)
 LINKS_OF_BRIDGE = 4  # NVIDIA's bridges since Ampere; of cards with fewer links, all of them
 BUILT_IN = ("sxm", "oam", "superchip")
 
@@ -129,7 +120,7 @@ def _built_in(gpu: Gpu) -> bool:
 
 def _down(gpu: Gpu, measured: str, wanted: str) -> Finding:
     why = message("nvlink.down", "tensor parallelism falls back to PCIe, or runs at the pace of the weakest link")
-    return fail(name(gpu), why, measured, wanted, FIX)
+    return fail(name(gpu), why, measured, wanted)
 
 
 def repair(machine: Machine) -> Machine:
@@ -177,10 +168,6 @@ CHECK = Check(
     severity=Verdict.FAIL,
     reads=sentence(
         "check.nvlink.reads", "NVML: NVLink states and remote ends; nvidia-smi's path matrix; NCCL topology"
-    ),
-    why=sentence(
-        "check.nvlink.why",
-        "Each layer of a tensor-parallel model ends in an all-reduce; over PCIe it takes ten times as long.",
     ),
     rule=sentence(
         "check.nvlink.rule",

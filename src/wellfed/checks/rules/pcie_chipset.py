@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from wellfed.checks.base import Check, by_hand, fail, no_gpus, passed, skip, unknown, unread, warn
+from wellfed.checks.base import Check, fail, no_gpus, passed, skip, unknown, unread, warn
 from wellfed.checks.chipsets import Place, place_of
 from wellfed.checks.mend import own_port
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import name
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.message import message, sentence
-from wellfed.nouns.finding import Finding, Reach, Verdict
+from wellfed.nouns.finding import Finding, Verdict
 
-MOVE = by_hand(
-    message(
-        "pcie-chipset.move",
-        "Move the card to a slot wired to the CPU (usually the one nearest to it; the board's manual tells).",
-    ),
-    Reach.HARDWARE,
-)
 WANTED = sentence("check.pcie-chipset.cpu-root-port", "a CPU root port")
 
 
@@ -44,8 +37,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
             text,
             sentence("check.pcie-chipset.chipset-port", "chipset port {where}", where=where),
             WANTED,
-            [MOVE],
-            [where],
+            places=[where],
         )
     if place is Place.EMULATED:
         emulated = message(
@@ -117,11 +109,6 @@ CHECK = Check(
     title=sentence("check.pcie-chipset.title", "GPUs hang on a CPU, not behind the chipset"),
     severity=Verdict.FAIL,
     reads=sentence("check.pcie-chipset.reads", "the PCI tree: ids and addresses of the bridges above the GPU"),
-    why=sentence(
-        "check.pcie-chipset.why",
-        "A chipset slot has few lanes, and all of them go through one narrow uplink that disks "
-        "and network use too; each copy takes a longer way.",
-    ),
     rule=sentence(
         "check.pcie-chipset.rule",
         "Intel: a root port at device 1a to 1d of the bus whose 1f.0 is the LPC bridge. AMD: an "

@@ -5,23 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, by_hand, fail, no_gpus, passed, unread, warn
+from wellfed.checks.base import Check, fail, no_gpus, passed, unread, warn
 from wellfed.checks.mend import with_devices, with_gpus
 from wellfed.checks.pcie_path import by_address
 from wellfed.checks.places import name
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.pcie import PciDevice, path_up
 from wellfed.message import Listing, message, sentence
-from wellfed.nouns.finding import Finding, Reach, Verdict
+from wellfed.nouns.finding import Finding, Verdict
 
 MANY = 8  # DCGM warns at 8 replays a minute; a sound link has none for days
-RESEAT = by_hand(
-    message(
-        "pcie-replay.reseat",
-        "Reseat card and riser, shorten or replace the cable; a lower generation in the BIOS is a stopgap.",
-    ),
-    Reach.HARDWARE,
-)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -61,14 +54,14 @@ def _logged(subject: str, path: tuple[PciDevice, ...]) -> Finding:
         text = message(
             "pcie-replay.log-fatal", "the kernel log has fatal errors at {places}: a link that loses data", places=where
         )
-        return fail(subject, text, measured, "none", [RESEAT], places)
+        return fail(subject, text, measured, "none", places=places)
     text = message(
         "pcie-replay.log",
         "the kernel log has {kind} errors at {places}: the link repeats packets",
         kind=_KINDS.get(worst, worst),
         places=where,
     )
-    return warn(subject, text, measured, "none", [RESEAT], places)
+    return warn(subject, text, measured, "none", places=places)
 
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
@@ -80,7 +73,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
         text = sentence(
             "check.pcie-replay.fatal-errors-way", "fatal errors on the way to the GPU: a link that loses data"
         )
-        return fail(name(gpu), text, sentence("check.pcie-replay.errors", "{fatal} errors", fatal=fatal), "0", [RESEAT])
+        return fail(name(gpu), text, sentence("check.pcie-replay.errors", "{fatal} errors", fatal=fatal), "0")
     counts = [gpu.replays, *(count for device in path for count in _counts(device))]
     known = [count for count in counts if count is not None]
     if not known:
@@ -101,7 +94,6 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
             text,
             sentence("check.pcie-replay.replays", "{worst} replays", worst=worst),
             sentence("check.pcie-replay.fewer", "fewer than {many}", many=MANY),
-            [RESEAT],
         )
     return passed(
         name(gpu),
@@ -146,11 +138,6 @@ CHECK = Check(
         "NVML's replay counter, pcie_replay_count, aer_dev_correctable/nonfatal/fatal of every "
         "hop; AER lines of a kernel log",
     ),
-    why=sentence(
-        "check.pcie-replay.why",
-        "Each damaged packet is sent again: bandwidth goes, latency jumps, and a link on the "
-        "edge drops a generation or falls off the bus in the middle of the night.",
-    ),
     rule=sentence(
         "check.pcie-replay.rule",
         "{many} or more replays, corrected or non-fatal errors counted, or any in a kernel log: "
@@ -168,10 +155,6 @@ CHECK = Check(
         "nvidia-smi -q",
         "sudo dmesg | grep -i aer",
     ),
-    hardware=True,
     refs=("https://docs.kernel.org/PCI/pcieaer-howto.html", "DCGM PCIe watch: 8 replays per minute"),
     repair=repair,
-    unpriced=message(
-        "pcie-replay.no-price", "how often packets are repeated at work is not told by a count since boot"
-    ),
 )

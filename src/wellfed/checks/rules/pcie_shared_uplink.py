@@ -6,21 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, by_hand, no_gpus, passed, skip, unread, warn
+from wellfed.checks.base import Check, no_gpus, passed, skip, unread, warn
 from wellfed.checks.mend import own_port, with_gpus
 from wellfed.checks.pcie_path import gpu_hops
 from wellfed.checks.places import all_linked, name
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.message import Listing, message, sentence
-from wellfed.nouns.finding import Finding, Reach, Verdict
-
-SPREAD = by_hand(
-    message(
-        "pcie-shared-uplink.spread",
-        "For more: move one of the cards to a slot on another root port. Otherwise keep traffic inside the switch.",
-    ),
-    Reach.HARDWARE,
-)
+from wellfed.nouns.finding import Finding, Verdict
 
 
 def groups(machine: Machine) -> dict[str, tuple[Gpu, ...]]:
@@ -107,8 +99,7 @@ def _judge_group(machine: Machine, place: str, gpus: tuple[Gpu, ...]) -> Finding
         text,
         sentence("check.pcie-shared-uplink.gpus-one-link", "{count} GPUs on one link", count=len(gpus)),
         sentence("check.pcie-shared-uplink.link-each", "a link each"),
-        [SPREAD],
-        [place],
+        places=[place],
     )
 
 
@@ -141,11 +132,6 @@ CHECK = Check(
     title=sentence("check.pcie-shared-uplink.title", "GPUs do not share one link to the host"),
     severity=Verdict.WARN,
     reads=sentence("check.pcie-shared-uplink.reads", "the PCI tree; else nvidia-smi's path matrix"),
-    why=sentence(
-        "check.pcie-shared-uplink.why",
-        "Two GPUs below one switch load weights and exchange data with RAM through one link, at "
-        "half its rate each. Between themselves the switch is faster than two root ports.",
-    ),
     rule=sentence(
         "check.pcie-shared-uplink.rule",
         "Two or more GPUs whose ways to the host share a link: warn, with the price. GPUs joined "

@@ -5,22 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import LOAD, Check, by_hand, fail, no_gpus, passed, unknown, unread, warn
+from wellfed.checks.base import LOAD, Check, fail, no_gpus, passed, unknown, unread, warn
 from wellfed.checks.mend import full_link, relinked, with_devices
 from wellfed.checks.pcie_path import Hop, awake, gpu_hops, narrowest
 from wellfed.checks.places import name
 from wellfed.checks.tools import UNDER_LOAD
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.message import listed, message, sentence
-from wellfed.nouns.finding import Finding, Reach, Verdict
-
-BIOS = by_hand(
-    message(
-        "pcie-speed.bios",
-        "BIOS: set the slot's PCIe link speed to Auto or its highest generation; try without riser or extension cable.",
-    ),
-    Reach.FIRMWARE,
-)
+from wellfed.nouns.finding import Finding, Verdict
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -91,9 +83,9 @@ def _fault(gpu: Gpu, hop: Hop) -> Finding:
             "slower than the card can, at {place}; what the slot can do is not visible",
             place=hop.place,
         )
-        return warn(name(gpu), text, measured, wanted, [BIOS], [hop.place])
+        return warn(name(gpu), text, measured, wanted, places=[hop.place])
     text = message("pcie-speed.slow", "slower than both ends can, at {place}", place=hop.place)
-    return fail(name(gpu), text, measured, wanted, [BIOS], [hop.place])
+    return fail(name(gpu), text, measured, wanted, places=[hop.place])
 
 
 def _asleep(gpu: Gpu, generation: int) -> Finding:
@@ -127,7 +119,7 @@ def _by_driver(machine: Machine, gpu: Gpu) -> Finding:
     if not _awake_enough(gpu, seen):
         return _asleep(gpu, seen)
     text = message("pcie-speed.slower-told", "slower than the card and, as far as its driver tells, the slot can")
-    return warn(name(gpu), text, f"Gen{seen}", f"Gen{wanted}", [BIOS])
+    return warn(name(gpu), text, f"Gen{seen}", f"Gen{wanted}")
 
 
 def _by_spec(machine: Machine, gpu: Gpu) -> Finding:
@@ -176,11 +168,6 @@ CHECK = Check(
         "check.pcie-speed.reads",
         "current_link_speed and max_link_speed of every function from the GPU to its root port; "
         "NVML's generation, performance state and host maximum",
-    ),
-    why=sentence(
-        "check.pcie-speed.why",
-        "Each generation doubles the rate. A bad riser or a BIOS setting drops it silently, and "
-        "copies take as much longer.",
     ),
     rule=sentence(
         "check.pcie-speed.rule",

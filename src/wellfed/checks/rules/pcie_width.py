@@ -5,29 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, by_hand, fail, no_gpus, passed, unknown, unread, warn
+from wellfed.checks.base import Check, fail, no_gpus, passed, unknown, unread, warn
 from wellfed.checks.mend import full_link, relinked, with_devices, with_gpus
 from wellfed.checks.pcie_path import Hop, by_address, gpu_hops, root_port
 from wellfed.checks.places import name
+from wellfed.faults.links import MOVE_TO_LANES, RESEAT_CARD
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.pcie import PcieLink
 from wellfed.message import Listing, counted, message, sentence
-from wellfed.nouns.finding import Finding, Reach, Verdict
-
-RESEAT = by_hand(
-    message(
-        "pcie-width.reseat",
-        "Power off, clean and reseat the card and its riser; then the slot's bifurcation setting in the BIOS.",
-    ),
-    Reach.HARDWARE,
-)
-MOVE = by_hand(
-    message(
-        "pcie-width.move",
-        "Move the card to a slot with all lanes wired (the board's manual lists them), or undo the bifurcation.",
-    ),
-    Reach.HARDWARE,
-)
+from wellfed.nouns.finding import Finding, Verdict
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -51,7 +37,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     able = max((link.width for link in (card, full_link(gpu)) if link), default=None)
     if able and seen.width < able:
         text = message("pcie-width.slot", "the slot has fewer lanes than the card: bifurcated, or wired that way")
-        return warn(name(gpu), text, f"x{seen.width}", f"x{able}", [MOVE], [edge.place])
+        return warn(name(gpu), text, f"x{seen.width}", f"x{able}", [MOVE_TO_LANES], [edge.place])
     blind = [hop.place for hop in path if hop.current is None or (hop.wanted_width is None and not (hop.edge and able))]
     if blind and (len(blind) > 1 or seen.width < 16):
         text = message("pcie-width.blind", "widths at {places} could not be read", places=Listing(tuple(blind)))
@@ -70,9 +56,9 @@ def _short_of_lanes(gpu: Gpu, hop: Hop) -> Finding | None:
             "fewer lanes than the card has, at {place}; how many the slot has is not visible",
             place=hop.place,
         )
-        return warn(name(gpu), text, f"x{seen.width}", f"x{wanted}", [RESEAT], [hop.place])
+        return warn(name(gpu), text, f"x{seen.width}", f"x{wanted}", [RESEAT_CARD], [hop.place])
     text = message("pcie-width.short", "fewer lanes than both ends have, at {place}", place=hop.place)
-    return fail(name(gpu), text, f"x{seen.width}", f"x{wanted}", [RESEAT], [hop.place])
+    return fail(name(gpu), text, f"x{seen.width}", f"x{wanted}", [RESEAT_CARD], [hop.place])
 
 
 def _by_spec(machine: Machine, gpu: Gpu) -> Finding:
@@ -83,7 +69,7 @@ def _by_spec(machine: Machine, gpu: Gpu) -> Finding:
         )
     if gpu.link.width < full.width:
         text = message("pcie-width.planned", "the slot has fewer lanes than the card")
-        return warn(name(gpu), text, f"x{gpu.link.width}", f"x{full.width}", [MOVE])
+        return warn(name(gpu), text, f"x{gpu.link.width}", f"x{full.width}", [MOVE_TO_LANES])
     return passed(name(gpu), sentence("check.pcie-width.all-lanes-card", "all lanes of the card"), f"x{gpu.link.width}")
 
 
@@ -107,7 +93,7 @@ def _shape(machine: Machine, gpu: Gpu) -> Finding:
                 text,
                 sentence("check.pcie-width.x8-most-shape", "x8 at most, by the shape of the tree"),
                 "x16",
-                [MOVE],
+                [MOVE_TO_LANES],
             )
     return unread(
         machine, sentence("check.pcie-width.link-width", "link width"), f"{name(gpu)}.width", "pci", subject=name(gpu)
@@ -153,11 +139,6 @@ CHECK = Check(
     reads=sentence(
         "check.pcie-width.reads",
         "current_link_width and max_link_width of every function from the GPU to its root port; NVML",
-    ),
-    why=sentence(
-        "check.pcie-width.why",
-        "A card on 4 of 16 lanes loads a model four times slower, and tensor parallelism or "
-        "experts streamed from RAM wait for the same lanes on every step.",
     ),
     rule=sentence(
         "check.pcie-width.rule",

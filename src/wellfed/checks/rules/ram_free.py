@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, fail, passed, skip, unread, warn
-from wellfed.comments import commented
+from wellfed.faults.memory import STOP_HOLDERS
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.message import sentence
 from wellfed.nouns.estimate import Estimate
@@ -14,12 +14,6 @@ from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bytes
 
 LITTLE, SOME = 0.1, 0.5
-FIX = commented(
-    sentence(
-        "check.ram-free.stop-what-holds",
-        "Stop what holds the memory (ps aux --sort -rss | head), or raise the container's memory limit.",
-    )
-)
 
 
 def available_bytes(machine: Machine) -> int | None:
@@ -54,7 +48,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
                 sentence("check.ram-free.hardly-any-memory", "hardly any memory is left"),
                 measured,
                 sentence("check.ram-free.least", "at least {some:.0%}", some=SOME),
-                [FIX],
+                [STOP_HOLDERS],
             )
         ]
     if free < total * SOME:
@@ -62,7 +56,15 @@ def judge(machine: Machine) -> Iterable[Finding]:
         why = sentence("check.ram-free.others-hold-most", "others hold most of the memory") + (
             sentence("check.ram-free.control-group-limit", ", or the control group's limit does") if limited else ""
         )
-        return [warn(SYSTEM, why, measured, sentence("check.ram-free.least", "at least {some:.0%}", some=SOME), [FIX])]
+        return [
+            warn(
+                SYSTEM,
+                why,
+                measured,
+                sentence("check.ram-free.least", "at least {some:.0%}", some=SOME),
+                [STOP_HOLDERS],
+            )
+        ]
     return [passed(SYSTEM, sentence("check.ram-free.most-memory-free", "most of the memory is free"), measured)]
 
 
@@ -82,7 +84,7 @@ def against(machine: Machine, estimate: Estimate) -> Iterable[Finding]:
             sentence("check.ram-free.plan-does-fit", "the plan does not fit what is free now"),
             measured,
             wanted,
-            [FIX],
+            [STOP_HOLDERS],
         )
     ]
 
@@ -111,10 +113,6 @@ CHECK = Check(
     severity=Verdict.FAIL,
     reads=sentence(
         "check.ram-free.reads", "MemAvailable of /proc/meminfo; memory.max and memory.current of the control group"
-    ),
-    why=sentence(
-        "check.ram-free.why",
-        "Weights in RAM that do not fit are read from disk for every token, or the process is killed.",
     ),
     rule=sentence(
         "check.ram-free.rule",

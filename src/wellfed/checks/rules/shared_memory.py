@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, fail, missing, no_gpus, passed, skip
 from wellfed.checks.places import cards
-from wellfed.comments import commented
 from wellfed.hardware.machine import Machine
 from wellfed.message import message, sentence
 from wellfed.nouns.estimate import Estimate
@@ -15,12 +14,6 @@ from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import GIB, MIB, format_bytes
 
 NEEDED_PER_GPU = 256 * MIB  # NCCL's rings and an engine's message queues; Docker gives 64 MiB in all
-FIX = commented(
-    sentence(
-        "check.shared-memory.containers-ipc-host",
-        "Containers: --ipc=host or --shm-size=16g; Kubernetes: an emptyDir with medium: Memory on /dev/shm.",
-    )
-)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -49,7 +42,6 @@ def against(machine: Machine, estimate: Estimate) -> Iterable[Finding]:
                 why,
                 format_bytes(size),
                 sentence("check.shared-memory.least", "at least {needed}", needed=format_bytes(needed)),
-                [FIX],
             )
         ]
     return [passed(SYSTEM, "/dev/shm is large enough", format_bytes(size))]
@@ -69,12 +61,6 @@ CHECK = Check(
     title=sentence("check.shared-memory.title", "/dev/shm has room for several ranks"),
     severity=Verdict.FAIL,
     reads=sentence("check.shared-memory.reads", "the size of /dev/shm"),
-    why=sentence(
-        "check.shared-memory.why",
-        "Tensor parallelism runs a process per GPU; NCCL and the engines pass data and messages "
-        "through shared memory. A container's default of 64 MiB ends in `unhandled system error` "
-        "or a hang.",
-    ),
     rule=sentence(
         "check.shared-memory.rule",
         "With a model and two or more GPUs: at least {needed_per_gpu} MiB per GPU.",
@@ -84,6 +70,5 @@ CHECK = Check(
     ask=("df -B1 /dev/shm",),
     refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html#shared-memory",),
     repair=repair,
-    unpriced=message("shared-memory.no-price", "ranks start or they do not; those that run are not slower"),
     against=against,
 )

@@ -6,16 +6,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
-from wellfed.comments import commented
+from wellfed.faults.memory import CALMER_SWAP, EMPTY_SWAP
 from wellfed.hardware.machine import Machine
-from wellfed.message import message, sentence
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import GIB, format_bytes
-
-FIX = (
-    "sysctl -w vm.swappiness=10",
-    commented(sentence("check.swap.free-memory-first", "Free memory first, then: swapoff -a && swapon -a")),
-)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -38,7 +33,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
                 why,
                 sentence("check.swap.used", "{used} used", used=format_bytes(used)),
                 sentence("check.swap.most-1-00", "at most 1.00 GiB"),
-                FIX,
+                [CALMER_SWAP, EMPTY_SWAP],
             )
         ]
     return [
@@ -63,11 +58,9 @@ CHECK = Check(
     title=sentence("check.swap.title", "Nothing much is swapped out"),
     severity=Verdict.WARN,
     reads=sentence("check.swap.reads", "SwapTotal and SwapFree of /proc/meminfo"),
-    why=sentence("check.swap.why", "A model that just fits pushes something out; each token then waits for the disk."),
     rule=sentence("check.swap.rule", "More than 1 GiB used warns. Swap that is there but unused is fine."),
     judge=judge,
     ask=("free -b",),
     refs=("https://docs.kernel.org/admin-guide/sysctl/vm.html#swappiness",),
     repair=repair,
-    unpriced=message("swap.no-price", "which pages were swapped out, and whether the engine needs them, is not told"),
 )

@@ -7,10 +7,8 @@ from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, missing, passed, warn
 from wellfed.hardware.machine import Machine
-from wellfed.message import message, sentence
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
-
-FIX = "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled"
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -27,7 +25,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
             "check.thp.weights-ram-read",
             "weights in RAM are read through 4 KiB pages: one address translation per 4096 bytes",
         )
-        return [warn(SYSTEM, why, mode, sentence("check.thp.madvise-always", "madvise or always"), [FIX])]
+        return [warn(SYSTEM, why, mode, sentence("check.thp.madvise-always", "madvise or always"))]
     return [
         passed(
             SYSTEM,
@@ -51,17 +49,10 @@ CHECK = Check(
     title=sentence("check.thp.title", "Transparent huge pages are available"),
     severity=Verdict.WARN,
     reads="/sys/kernel/mm/transparent_hugepage/enabled",
-    why=sentence(
-        "check.thp.why",
-        "CPU decode streams gigabytes per token; with 2 MiB pages the processor translates 512 "
-        "times fewer addresses. Worth 13 to 19 % on one measured platform and nothing on "
-        "another: hence a warning, and `madvise` rather than `always`.",
-    ),
     rule=sentence("check.thp.rule", "`always` or `madvise` pass, `never` warns."),
     judge=judge,
     traps=(sentence("check.thp.trap-absent-file-kernel", "An absent file (a kernel without huge pages) is a skip."),),
     ask=("cat /sys/kernel/mm/transparent_hugepage/enabled",),
     refs=("https://docs.kernel.org/admin-guide/mm/transhuge.html",),
     repair=repair,
-    unpriced=message("thp.no-price", "published figures for large pages go from 20 % slower to 19 % faster"),
 )

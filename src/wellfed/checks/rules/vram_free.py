@@ -9,7 +9,7 @@ from wellfed.checks.base import Check, fail, no_gpus, passed, skip, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
-from wellfed.comments import commented
+from wellfed.faults.cards import SEE_HOLDERS, STOP_HOLDERS
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.message import sentence
 from wellfed.nouns.estimate import Estimate
@@ -17,8 +17,6 @@ from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import GIB, format_bytes
 
 SHARE = 0.05
-SEE = "nvidia-smi --query-compute-apps=pid,process_name,used_memory --format=csv"
-FREE = commented(sentence("check.vram-free.stop-what-holds", "Stop what holds the memory, or plan with what is left."))
 
 
 def tolerated_bytes(gpu: Gpu) -> float:
@@ -59,7 +57,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
             why,
             measured,
             sentence("check.vram-free.all-but-driver", "all but the driver's share free"),
-            [SEE, FREE],
+            [SEE_HOLDERS, STOP_HOLDERS],
         )
     return passed(name(gpu), sentence("check.vram-free.memory-free", "the memory is free"), measured)
 
@@ -86,7 +84,7 @@ def _against_gpu(machine: Machine, gpu: Gpu, needed: float | None) -> Finding:
         sentence("check.vram-free.plan-does-fit", "the plan does not fit what is free now"),
         measured,
         wanted,
-        [SEE, FREE],
+        [SEE_HOLDERS, STOP_HOLDERS],
     )
 
 
@@ -108,10 +106,6 @@ CHECK = Check(
     title=sentence("check.vram-free.title", "GPU memory is free"),
     severity=Verdict.FAIL,
     reads=sentence("check.vram-free.reads", "NVML (or amdgpu): total and free memory, processes"),
-    why=sentence(
-        "check.vram-free.why",
-        "What others hold is missing for weights and cache: the engine fails to start, or layers move to the CPU.",
-    ),
     rule=sentence(
         "check.vram-free.rule",
         "More than 1 GiB and {share:.0%} held warns; a plan that does not fit what is free fails.",

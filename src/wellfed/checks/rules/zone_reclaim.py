@@ -8,7 +8,7 @@ from dataclasses import replace
 from wellfed.checks.base import SYSTEM, Check, missing, passed, skip, warn
 from wellfed.checks.places import cpu_nodes, some_nodes_only
 from wellfed.hardware.machine import Machine
-from wellfed.message import message, sentence
+from wellfed.message import sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 
@@ -24,7 +24,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
             "check.zone-reclaim.full-node-drops",
             "a full node drops the model's file from its cache instead of using the other node's free memory",
         )
-        return [warn(SYSTEM, why, str(mode), "0", ["sysctl -w vm.zone_reclaim_mode=0"])]
+        return [warn(SYSTEM, why, str(mode), "0")]
     return [
         passed(
             SYSTEM,
@@ -48,16 +48,9 @@ CHECK = Check(
     title=sentence("check.zone-reclaim.title", "Zone reclaim is off"),
     severity=Verdict.WARN,
     reads="/proc/sys/vm/zone_reclaim_mode",
-    why=sentence(
-        "check.zone-reclaim.why",
-        "A memory-mapped model larger than one node is read from disk again and again while the other node is empty.",
-    ),
     rule=sentence("check.zone-reclaim.rule", "Several NUMA nodes: 0."),
     judge=judge,
     ask=("cat /proc/sys/vm/zone_reclaim_mode",),
     refs=("https://docs.kernel.org/admin-guide/sysctl/vm.html#zone-reclaim-mode",),
     repair=repair,
-    unpriced=message(
-        "zone-reclaim.no-price", "how often pages are given up and read again depends on what else fills the nodes"
-    ),
 )

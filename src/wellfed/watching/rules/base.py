@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 
+from wellfed.faults.registry import of_behaviour
+from wellfed.faults.steps import complete
 from wellfed.frozen import dataclass
 from wellfed.message import sentence
+from wellfed.nouns.finding import Remedy
 from wellfed.units import format_rate
 from wellfed.watching.view import View
 
@@ -26,7 +29,7 @@ class Sign:
     subject: str
     why: str
     evidence: tuple[str, ...]
-    fix: tuple[str, ...] = ()
+    fix: tuple[Remedy, ...] = ()
 
 
 Judge = Callable[[View], Iterable[Sign]]
@@ -36,12 +39,12 @@ ENGINE, SYSTEM = "engine", "system"
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One diagnosis, with its own documentation.
+    """How a fault shows in a running engine. Why it matters and what mends it, its fault tells (`wellfed.faults`).
 
     `reads`: the evidence it needs. `then`: what to measure next when it is the suspect. `explains`: diagnoses that
     follow from this one and are not named beside it. `loss`: its strength is the share of speed or time that the
-    fault takes. `like`: a symptom: it follows from that diagnosis, and from whatever explains that one. Which check
-    knows the same fault, `wellfed.faults` tells.
+    fault takes. `like`: a symptom: it follows from that diagnosis, and from whatever explains that one. `fix`: those
+    of the fault's remedies that are for an engine at work, where not all are; the advice at a healthy limit.
     """
 
     id: str
@@ -50,7 +53,7 @@ class Rule:
     reads: str
     rule: str
     judge: Judge
-    fix: tuple[str, ...] = ()
+    fix: tuple[Remedy, ...] = ()
     then: str = ""
     explains: tuple[str, ...] = ()
     loss: bool = False
@@ -58,7 +61,13 @@ class Rule:
     refs: tuple[str, ...] = ()
 
 
-def sign(strength: float, subject: str, why: str, *evidence: str | None, fix: Iterable[str] = ()) -> list[Sign]:
+def remedies_of(rule: Rule) -> tuple[Remedy, ...]:
+    """What to do about a diagnosis: of its nearest fault, or its own where it has no fault."""
+    faults = of_behaviour(rule.id)
+    return rule.fix or (tuple(each for each in faults[0].remedies if complete(each)) if faults else ())
+
+
+def sign(strength: float, subject: str, why: str, *evidence: str | None, fix: Iterable[Remedy] = ()) -> list[Sign]:
     """One sign, its strength cut to 0..1; evidence that is None is left out."""
     told = tuple(each for each in evidence if each)
     return [Sign(min(1.0, max(0.0, strength)), subject, why, told, tuple(fix))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.faults.serving import CONTEXT_FULL
 from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
@@ -31,18 +32,12 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="context-full",
-    title=sentence("watch.context-full.title", "Context nearly full"),
+    title=CONTEXT_FULL.title,
     kind=Kind.ILL,
     reads=sentence("watch.context-full.reads", "llama.cpp /slots: tokens and context of each slot"),
     rule=sentence(
         "watch.context-full.rule", "The fullest sequence uses 90 % of its context or more, in a quarter of the samples."
     ),
     judge=judge,
-    fix=(
-        sentence(
-            "watch.context-full.fix-larger-ctx-size",
-            "# A larger --ctx-size (it is shared by all slots of llama.cpp), fewer slots, or shorter histories.",
-        ),
-    ),
     then=sentence("watch.context-full.then", "`wellfed plan --context N`: the memory that a larger one takes."),
 )

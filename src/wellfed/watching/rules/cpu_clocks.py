@@ -42,7 +42,6 @@ RULE = Rule(
         "Busy CPUs run below 45 % of their highest clock (wide vectors on all cores lower it to 60 %).",
     ),
     judge=judge,
-    fix=("cpupower frequency-set --governor performance",),
     then=sentence(
         "watch.cpu-clocks.then", "`turbostat`: power and temperature; `wellfed check --select cpu-governor`."
     ),

@@ -46,12 +46,6 @@ RULE = Rule(
     reads=sentence("watch.cpu-quota.reads", "cgroup cpu.stat: nr_periods, nr_throttled, of every group on the way up"),
     rule=sentence("watch.cpu-quota.rule", "At least 10 % of the periods were throttled."),
     judge=judge,
-    fix=(
-        sentence(
-            "watch.cpu-quota.fix-raise-docker-cpus",
-            "# Raise it: docker --cpus, systemd CPUQuota=, Kubernetes resources.limits.cpu; or start fewer threads.",
-        ),
-    ),
     then=sentence(
         "watch.cpu-quota.then", "Whether the engine's threads exceed the quota: `wellfed check --select cpu-quota`."
     ),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.faults.cpus import FEWER_THREADS, MATCHING_THREADS
+from wellfed.faults.steps import at
 from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, hot, percent, rates, sign
 from wellfed.watching.rules.cpu_shares import wait
@@ -30,14 +32,7 @@ def judge(view: View) -> Iterable[Sign]:
         ),
         hot(view),
         rates(view),
-        fix=(
-            sentence(
-                "watch.cpu-too-few.start-threads-give",
-                "# Start it with --threads {cpus}, or give it {threads} CPUs (taskset, cpuset, --bind).",
-                cpus=found.cpus,
-                threads=found.threads,
-            ),
-        ),
+        fix=(at(MATCHING_THREADS, cpus=found.cpus, threads=found.threads),),
     )
 
 
@@ -62,12 +57,7 @@ RULE = Rule(
         "Hot threads wait at least 15 % of the time they want to run, and at least 10 % for each other.",
     ),
     judge=judge,
-    fix=(
-        sentence(
-            "watch.cpu-too-few.fix-many-threads-cpus",
-            "# As many threads as CPUs it may use: --threads, or a larger cpuset.",
-        ),
-    ),
+    fix=(FEWER_THREADS,),
     then=sentence("watch.cpu-too-few.then", "`wellfed check --select cpuset`."),
     explains=("queueing", "unresponsive", "gpu-launch-bound", "tokeniser-bound", "memory-contention"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.faults.steps import plain
 from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
@@ -60,9 +61,11 @@ RULE = Rule(
     ),
     judge=judge,
     fix=(
-        sentence(
-            "watch.decode-slow.fix-watch-own-machine",
-            "# Watch it on its own machine, where the cause can be seen; or ask whoever runs it.",
+        plain(
+            sentence(
+                "watch.decode-slow.fix-watch-own-machine",
+                "# Watch it on its own machine, where the cause can be seen; or ask whoever runs it.",
+            )
         ),
     ),
     then=sentence("watch.decode-slow.then", "The same at another time of day: others' load comes and goes."),

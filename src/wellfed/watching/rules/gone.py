@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.faults.serving import ENDED
 from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, sign
 from wellfed.watching.view import View
@@ -31,19 +32,13 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="gone",
-    title=sentence("watch.gone.title", "The engine has ended"),
+    title=ENDED.title,
     kind=Kind.ILL,
     reads="/proc/PID",
     rule=sentence(
         "watch.gone.rule", "The process is not there, or another one has its number, in the last two samples."
     ),
     judge=judge,
-    fix=(
-        sentence(
-            "watch.gone.fix-wellfed-logs-name",
-            "# `wellfed logs NAME` tells what it said last; `dmesg` whether the kernel killed it.",
-        ),
-    ),
     then=sentence("watch.gone.then", "Its log, and the kernel's."),
     explains=("*",),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from wellfed.faults.cards import RESEAT_OR_REPLACE, SEE_ERRORS
 from wellfed.message import listed, sentence
 from wellfed.watching.rules.base import Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import GpuView, KernelView, View
@@ -147,11 +148,8 @@ RULE = Rule(
     ),
     judge=judge,
     fix=(
-        sentence(
-            "watch.gpu-errors.fix-reset-reboot-reseat",
-            "# Reset or reboot; reseat the card or its riser; if it comes back, replace it.",
-        ),
-        "nvidia-smi -q -d ECC,ROW_REMAPPER",
+        RESEAT_OR_REPLACE,
+        SEE_ERRORS,
     ),
     then=sentence("watch.gpu-errors.then", "`dmesg | grep -i -e xid -e aer`."),
     explains=("queueing", "unresponsive"),

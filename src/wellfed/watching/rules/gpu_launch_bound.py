@@ -59,17 +59,6 @@ RULE = Rule(
         "GPU busy below 85 % while serving, one engine thread above 90 % of a core, PCIe below half of its link.",
     ),
     judge=judge,
-    fix=(
-        sentence(
-            "watch.gpu-launch-bound.fix-cuda-graphs-vllm",
-            "# CUDA graphs on (vLLM without --enforce-eager; llama.cpp: GGML_CUDA_DISABLE_GRAPHS "
-            "unset), larger batches,",
-        ),
-        sentence(
-            "watch.gpu-launch-bound.fix-cpu-governor",
-            "# CPU governor at performance, the engine alone on its cores; a CPU with faster single threads.",
-        ),
-    ),
     then=sentence(
         "watch.gpu-launch-bound.then",
         "Tokens/s with two requests at once: launch-bound engines make nearly twice as many.",

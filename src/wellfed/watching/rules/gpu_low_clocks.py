@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.faults.cards import RELEASE_APPLICATION_CLOCKS, RELEASE_CLOCKS
 from wellfed.message import sentence
 from wellfed.watching.rules.base import Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
@@ -29,7 +30,7 @@ def judge(view: View) -> Iterable[Sign]:
                 busy=percent(gpu.busy),
             ),
             None if gpu.pstate is None else f"P{gpu.pstate}",
-            fix=("nvidia-smi --reset-gpu-clocks", "nvidia-smi --reset-applications-clocks") if fixed else (),
+            fix=(RELEASE_CLOCKS, RELEASE_APPLICATION_CLOCKS) if fixed else (),
         )
     return found
 
@@ -44,7 +45,7 @@ RULE = Rule(
         "watch.gpu-low-clocks.rule", "Busy at least 70 % of the time at less than 60 % of the highest clock."
     ),
     judge=judge,
-    fix=("nvidia-smi --reset-gpu-clocks",),
+    fix=(RELEASE_CLOCKS,),
     then=sentence("watch.gpu-low-clocks.then", "`nvidia-smi -q -d CLOCK,PERFORMANCE`: who set them."),
     explains=("queueing",),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.faults.cards import COOL_OR_RAISE
 from wellfed.message import listed, sentence
 from wellfed.watching.rules.base import Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import GpuView, View
@@ -65,12 +66,7 @@ RULE = Rule(
         "A slowdown in 30 % of samples with clocks below 95 %, or the power cap in half with clocks below 80 %.",
     ),
     judge=judge,
-    fix=(
-        sentence(
-            "watch.gpu-throttled.fix-airflow-dust-higher",
-            "# Airflow and dust; a higher limit where the card allows: nvidia-smi -pl WATTS; check the power cables.",
-        ),
-    ),
+    fix=(COOL_OR_RAISE,),
     then=sentence(
         "watch.gpu-throttled.then",
         "`wellfed check --select gpu-throttle,gpu-power-limit`; temperatures over ten minutes.",

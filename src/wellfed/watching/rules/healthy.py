@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.faults.steps import plain
 from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, hot, percent, rates, sign
 from wellfed.watching.view import View
@@ -161,10 +162,12 @@ HBM = Rule(
     rule=sentence("watch.healthy.rule", "Decoding, every GPU of the engine busy at least 85 % of the time."),
     judge=hbm,
     fix=(
-        sentence(
-            "watch.healthy.fix-fewer-bits-per",
-            "# Fewer bits per weight, more requests at once (throughput), or more bandwidth: "
-            "`wellfed plan` prices each.",
+        plain(
+            sentence(
+                "watch.healthy.fix-fewer-bits-per",
+                "# Fewer bits per weight, more requests at once (throughput), or more bandwidth: "
+                "`wellfed plan` prices each.",
+            )
         ),
     ),
 )
@@ -175,7 +178,7 @@ PREFILL = Rule(
     reads=sentence("watch.healthy.reads-2", "NVML utilisation; prompt tokens/s"),
     rule=sentence("watch.healthy.rule-2", "Reading prompts, every GPU of the engine busy at least 85 % of the time."),
     judge=prefill,
-    fix=(sentence("watch.healthy.fix-prefix-caching", "# Prefix caching, shorter prompts, or more compute."),),
+    fix=(plain(sentence("watch.healthy.fix-prefix-caching", "# Prefix caching, shorter prompts, or more compute.")),),
 )
 CPU = Rule(
     id="cpu-bound",
@@ -189,9 +192,11 @@ CPU = Rule(
     ),
     judge=cpu,
     fix=(
-        sentence(
-            "watch.healthy.fix-fewer-bits-per-2",
-            "# Fewer bits per weight, more memory channels, or layers on a GPU: `wellfed plan` prices each.",
+        plain(
+            sentence(
+                "watch.healthy.fix-fewer-bits-per-2",
+                "# Fewer bits per weight, more memory channels, or layers on a GPU: `wellfed plan` prices each.",
+            )
         ),
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.faults.serving import CACHE_SHORT
 from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
@@ -36,7 +37,7 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="kv-pressure",
-    title=sentence("watch.kv-pressure.title", "KV cache under pressure"),
+    title=CACHE_SHORT.title,
     kind=Kind.ILL,
     reads="vLLM kv_cache_usage_perc, num_preemptions_total; SGLang token_usage, retractions",
     rule=sentence(
@@ -44,13 +45,6 @@ RULE = Rule(
         "Sequences were preempted with the cache above 70 %, or requests wait with it above 90 %.",
     ),
     judge=judge,
-    fix=(
-        sentence(
-            "watch.kv-pressure.fix-more-room-gpu",
-            "# More room: --gpu-memory-utilization, an 8-bit KV cache, a smaller quantisation, tensor parallelism;",
-        ),
-        sentence("watch.kv-pressure.fix-less-need-max", "# or less need: --max-model-len, --max-num-seqs."),
-    ),
     then=sentence("watch.kv-pressure.then", "`wellfed plan`: how many sequences of this context fit."),
     explains=("queueing",),
 )

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.faults.memory import BUS_SHARED, KEEP_OTHERS_OFF, MOVE_OTHERS
 from wellfed.message import sentence
 from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, percent, rates, sign
 from wellfed.watching.view import Baseline, View
 
 _SLOWER = 0.75  # of the baseline, or of the low end of the plan's interval
 _FOREIGN_CORES = 0.3
-_APART = (
-    sentence(
-        "watch.memory-contention.keep-others-off",
-        "# Keep others off both hyperthreads of its cores (cpuset: `lscpu -e` tells which belong "
-        "together), or stop them.",
-    ),
-)
 
 
 def judge(view: View) -> Iterable[Sign]:
@@ -58,7 +52,7 @@ def judge(view: View) -> Iterable[Sign]:
         if beside
         else None,
         rates(view),
-        fix=_APART if beside else (),
+        fix=(KEEP_OTHERS_OFF,) if beside else (),
     )
 
 
@@ -98,7 +92,7 @@ def _beside(view: View) -> float | None:
 
 RULE = Rule(
     id="memory-contention",
-    title=sentence("watch.memory-contention.title", "Another tenant on the memory bus"),
+    title=BUS_SHARED.title,
     kind=Kind.ILL,
     loss=True,
     reads=sentence(
@@ -110,12 +104,7 @@ RULE = Rule(
         "Threads do not wait, others use >= 0.3 cores, and work per CPU second is below 75 % of the reference.",
     ),
     judge=judge,
-    fix=(
-        sentence(
-            "watch.memory-contention.fix-stop-move-others",
-            "# Stop or move the others, to another socket where there is one; bandwidth can be rationed (resctrl MBA).",
-        ),
-    ),
+    fix=(MOVE_OTHERS,),
     then=sentence("watch.memory-contention.then", "`wellfed bench memory` now and when the others are gone."),
     explains=("queueing",),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.faults.memory import MEMORY_FAILING
 from wellfed.message import sentence
 from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, sign
 from wellfed.watching.view import View
@@ -49,7 +50,7 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="memory-errors",
-    title=sentence("watch.memory-errors.title", "Memory or machine-check errors"),
+    title=MEMORY_FAILING.title,
     kind=Kind.ILL,
     reads=sentence(
         "watch.memory-errors.reads",
@@ -59,13 +60,6 @@ RULE = Rule(
         "watch.memory-errors.rule", "An uncorrected error, 10 corrected ones in a window, or a line in the log."
     ),
     judge=judge,
-    fix=(
-        sentence(
-            "watch.memory-errors.fix-find-module-reseat",
-            "# Find the module, reseat or replace it; a memory test before it serves again.",
-        ),
-        "grep . /sys/devices/system/edac/mc/mc*/*e_count /sys/devices/system/edac/mc/mc*/dimm*/dimm_*e_count",
-    ),
     then=sentence("watch.memory-errors.then", "`ras-mc-ctl --errors`, `dmesg | grep -i -e edac -e 'hardware error'`."),
     refs=("https://docs.kernel.org/admin-guide/ras.html",),
 )

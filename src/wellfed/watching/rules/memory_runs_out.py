@@ -69,11 +69,5 @@ RULE = Rule(
         "While serving it grows by at least 1 MB/s (median slope), and what is left lasts less than 15 minutes.",
     ),
     judge=judge,
-    fix=(
-        sentence(
-            "watch.memory-runs-out.fix-smaller-prompt-cache",
-            "# A smaller prompt cache or context, a higher limit, or a restart at a quiet hour.",
-        ),
-    ),
     then=sentence("watch.memory-runs-out.then", "Which part grows: `pmap -x PID` twice."),
 )

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from wellfed.faults.memory import BIND, BOUND_BY_RUN, DROP_CACHE, INTERLEAVE, ONE_SOCKET
 from wellfed.message import listed, sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
 _MUCH = 0.3
 _TAKES_PART = 0.5  # of an even share of the threads: fewer do not ask for a node's bandwidth
-_SPREAD = (
-    "numactl --interleave=all COMMAND",
-    sentence(
-        "watch.numa-remote.one-socket-both",
-        "# or one socket for both, or llama.cpp's --numa distribute with a cold page cache (first touch spreads them);",
-    ),
-    sentence(
-        "watch.numa-remote.pages-page-cache",
-        "# pages that are in the page cache already stay where they are: echo 1 | sudo tee /proc/sys/vm/drop_caches",
-    ),
-)
+_SPREAD = (INTERLEAVE, ONE_SOCKET, DROP_CACHE)
 
 
 def judge(view: View) -> Iterable[Sign]:
@@ -154,11 +145,8 @@ RULE = Rule(
     ),
     judge=judge,
     fix=(
-        "numactl --cpunodebind=0 --membind=0 COMMAND",
-        sentence(
-            "watch.numa-remote.fix-let-wellfed-run",
-            "# or let `wellfed run` bind it; pages move with: migratepages PID all 0",
-        ),
+        BIND,
+        BOUND_BY_RUN,
     ),
     then=sentence("watch.numa-remote.then", "`numastat -p PID`; `wellfed check --select numa-*`."),
     explains=("queueing", "memory-contention"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.faults.cpus import CPU_SHARED
 from wellfed.message import sentence
 from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, hot, percent, rates, sign
 from wellfed.watching.rules.cpu_shares import wait
@@ -40,7 +41,7 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="other-tenant-cpu",
-    title=sentence("watch.other-tenant-cpu.title", "Another tenant on the engine's CPUs"),
+    title=CPU_SHARED.title,
     kind=Kind.ILL,
     loss=True,
     reads=sentence(
@@ -51,16 +52,6 @@ RULE = Rule(
         "Hot threads wait at least 15 % of the time they want to run, at least 10 % for others that use >= 0.2 cores.",
     ),
     judge=judge,
-    fix=(
-        sentence(
-            "watch.other-tenant-cpu.fix-stop-move-others",
-            "# Stop or move the others (`top` names them), lower their priority (renice 19), or reserve CPUs (cpuset);",
-        ),
-        sentence(
-            "watch.other-tenant-cpu.fix-until-then-start",
-            "# until then start the engine with as many threads as CPUs are free.",
-        ),
-    ),
     then=sentence("watch.other-tenant-cpu.then", "`top -H`: who it is."),
     explains=("queueing", "unresponsive", "gpu-launch-bound", "tokeniser-bound", "memory-contention"),
 )

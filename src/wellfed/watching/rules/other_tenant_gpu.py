@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.faults.cards import SEE_HOLDERS, SHARE_CARD
 from wellfed.message import listed, sentence
 from wellfed.units import format_bytes
 from wellfed.watching.rules.base import Kind, Rule, Sign, percent, rates, sign
@@ -59,10 +60,8 @@ RULE = Rule(
     ),
     judge=judge,
     fix=(
-        sentence(
-            "watch.other-tenant-gpu.fix-stop-move-them",
-            "# Stop or move them; or divide the card (MIG), and plan with the part.",
-        ),
+        SEE_HOLDERS,
+        SHARE_CARD,
     ),
     then=sentence("watch.other-tenant-gpu.then", "`nvidia-smi pmon`: each process's share."),
     explains=("queueing", "gpu-launch-bound"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.faults.memory import NOT_CRAWLING, RAISE_LIMIT
 from wellfed.message import sentence
 from wellfed.units import format_bandwidth, format_bytes
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, rates, sign
@@ -67,12 +68,8 @@ RULE = Rule(
     ),
     judge=judge,
     fix=(
-        sentence(
-            "watch.paging.fix-raise-memory-limit",
-            "# Raise the memory limit above the model, or take a smaller quantisation; --no-mmap or "
-            "--mlock fails at once",
-        ),
-        sentence("watch.paging.fix-instead-crawling", "# instead of crawling."),
+        RAISE_LIMIT,
+        NOT_CRAWLING,
     ),
     then=sentence("watch.paging.then", "`wellfed plan`: what the model needs against what the limit allows."),
     explains=("queueing", "unresponsive", "memory-contention", "other-tenant-cpu", "memory-runs-out"),

@@ -45,16 +45,6 @@ RULE = Rule(
         "At least 65 % of what the negotiated link achieves (85 % of its line rate after coding).",
     ),
     judge=judge,
-    fix=(
-        sentence(
-            "watch.pcie-bound.fix-fewer-layers-experts",
-            "# Fewer layers or experts on the CPU, or compute them there; pipeline instead of tensor parallelism;",
-        ),
-        sentence(
-            "watch.pcie-bound.fix-wellfed-check-load",
-            "# `wellfed check --load` tells whether the link itself is narrower than the slot.",
-        ),
-    ),
     then=sentence("watch.pcie-bound.then", "`wellfed check --load --select pcie-*`."),
     explains=("queueing", "gpu-launch-bound"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.faults.serving import OVERLOADED
 from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, rates, sign
 from wellfed.watching.view import View
@@ -38,19 +39,11 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="queueing",
-    title=sentence("watch.queueing.title", "Offered load above capacity: requests queue"),
+    title=OVERLOADED.title,
     kind=Kind.ILL,
     reads=sentence("watch.queueing.reads", "the engine's running and waiting requests"),
     rule=sentence("watch.queueing.rule", "Requests wait in at least 80 % of samples."),
     judge=judge,
-    fix=(
-        sentence(
-            "watch.queueing.fix-more-sequences-once",
-            "# More sequences at once (llama.cpp --parallel, vLLM --max-num-seqs), where memory "
-            "allows (`wellfed plan`);",
-        ),
-        sentence("watch.queueing.fix-second-copy-engine", "# or a second copy of the engine, or fewer clients."),
-    ),
     then=sentence(
         "watch.queueing.then", "`wellfed plan --concurrency N`: whether more slots fit, and what each user then gets."
     ),

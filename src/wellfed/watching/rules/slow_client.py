@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.faults.serving import SLOW_CLIENT
 from wellfed.message import sentence
 from wellfed.watching.rules.base import Kind, Rule, Sign, percent, rates, sign
 from wellfed.watching.view import View
@@ -36,7 +37,7 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="slow-client",
-    title=sentence("watch.slow-client.title", "A client does not read its answers"),
+    title=SLOW_CLIENT.title,
     kind=Kind.ILL,
     reads=sentence(
         "watch.slow-client.reads",
@@ -46,11 +47,5 @@ RULE = Rule(
         "watch.slow-client.rule", "More than 2 KiB unread on a connection in at least 80 % of samples, and not falling."
     ),
     judge=judge,
-    fix=(
-        sentence(
-            "watch.slow-client.fix-look-client-proxy",
-            "# Look at the client, a proxy that buffers, or the network; the engine is not slow.",
-        ),
-    ),
     then=sentence("watch.slow-client.then", "`ss -tnp` at the engine's port: whose connection it is."),
 )

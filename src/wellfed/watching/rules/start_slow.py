@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.faults.steps import plain
 from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, sign
 from wellfed.watching.view import EngineView, View
@@ -77,9 +78,11 @@ RULE = Rule(
     ),
     judge=judge,
     fix=(
-        sentence(
-            "watch.start-slow.fix-more-sequences-once",
-            "# More sequences at once or more copies of the engine; or look at the proxy between.",
+        plain(
+            sentence(
+                "watch.start-slow.fix-more-sequences-once",
+                "# More sequences at once or more copies of the engine; or look at the proxy between.",
+            )
         ),
     ),
     then=sentence("watch.start-slow.then", "The engine's own queue (its /metrics); the same request past the proxy."),

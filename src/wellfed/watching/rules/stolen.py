@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.faults.cpus import CPU_STOLEN
 from wellfed.message import sentence
 from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
@@ -32,13 +33,12 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="cpu-stolen",
-    title=sentence("watch.stolen.title", "CPU time stolen by the hypervisor"),
+    title=CPU_STOLEN.title,
     kind=Kind.ILL,
     loss=True,
     reads="/proc/stat: steal",
     rule=sentence("watch.stolen.rule", "At least 10 % of the CPU time that is wanted is stolen."),
     judge=judge,
-    fix=(sentence("watch.stolen.fix-dedicated-pinned", "# Dedicated or pinned vCPUs, or another instance type."),),
     then=sentence("watch.stolen.then", "Steal over a day: neighbours come and go."),
     explains=("queueing", "unresponsive", "gpu-launch-bound", "tokeniser-bound", "memory-contention"),
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.faults.serving import CONTINUE, STOPPED
+from wellfed.faults.steps import at
 from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
@@ -22,18 +24,17 @@ def judge(view: View) -> Iterable[Sign]:
         sentence("watch.stopped.unanswered-s", "unanswered for {waited:.0f} s", waited=view.engine.waited_s)
         if view.engine and view.engine.waited_s
         else None,
-        fix=(f"kill -CONT {process.pid}",),
+        fix=(at(CONTINUE, pid=process.pid),),
     )
 
 
 RULE = Rule(
     id="stopped",
-    title=sentence("watch.stopped.title", "The engine is stopped (SIGSTOP, job control, debugger, frozen)"),
+    title=STOPPED.title,
     kind=Kind.ILL,
     reads=sentence("watch.stopped.reads", "/proc/PID/stat: the state"),
     rule=sentence("watch.stopped.rule", "State T or t in at least half of the samples."),
     judge=judge,
-    fix=("kill -CONT PID",),
     then=sentence("watch.stopped.then", "Who stopped it: a shell's job control (Ctrl-Z), a debugger, `docker pause`."),
     explains=("*",),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.faults.memory import LESS_HERE
 from wellfed.message import sentence
 from wellfed.units import format_bytes
 from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, percent, sign
@@ -46,12 +47,7 @@ RULE = Rule(
     reads=sentence("watch.swapping.reads", "/proc/PID/status VmSwap; /proc/vmstat pswpin, pswpout"),
     rule=sentence("watch.swapping.rule", "The engine has pages in swap while at least 100 pages/s move."),
     judge=judge,
-    fix=(
-        sentence(
-            "watch.swapping.fix-less-machine-smaller",
-            "# Less on this machine, a smaller model or context; --mlock keeps the model in RAM.",
-        ),
-    ),
+    fix=(LESS_HERE,),
     then=sentence("watch.swapping.then", "`wellfed plan`: what the model needs against what is free."),
     explains=("queueing", "unresponsive", "memory-runs-out", "memory-contention"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.faults.serving import API_BOUND
 from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, rates, sign
 from wellfed.watching.rules.feeding import hottest, waiting_gpu
@@ -50,7 +51,7 @@ def judge(view: View) -> Iterable[Sign]:
 
 RULE = Rule(
     id="tokeniser-bound",
-    title=sentence("watch.tokeniser-bound.title", "Tokenisation or API server is the bottleneck"),
+    title=API_BOUND.title,
     kind=Kind.ILL,
     reads=sentence(
         "watch.tokeniser-bound.reads",
@@ -61,13 +62,6 @@ RULE = Rule(
         "A thread of the API server above 90 % of a core, every engine thread below 85 %, GPU busy below 85 %.",
     ),
     judge=judge,
-    fix=(
-        sentence(
-            "watch.tokeniser-bound.fix-more-api-processes",
-            "# More API processes (vLLM --api-server-count), several tokenizer workers, shorter "
-            "prompts, streaming off.",
-        ),
-    ),
     then=sentence("watch.tokeniser-bound.then", "The same load with prompts of token ids instead of text."),
     explains=("queueing",),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wellfed.faults.serving import RESTART, RIGHT_ADDRESS, STUCK
 from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
@@ -51,10 +52,6 @@ def _silent(view: View, silent: float, asleep: bool) -> list[Sign]:
 
 def _nobody(view: View, silent: float, trouble: str) -> list[Sign]:
     """Connections are refused, or lead nowhere: that says nothing of the threads of any engine."""
-    fix = sentence(
-        "watch.unresponsive.address-right-engine",
-        "# Is the address right, and has the engine been started? `wellfed ps`; `ss -ltnp` shows who listens.",
-    )
     error = view.engine.error if view.engine else None
     return sign(
         0.9,
@@ -62,7 +59,7 @@ def _nobody(view: View, silent: float, trouble: str) -> list[Sign]:
         _NOBODY[trouble],
         sentence("watch.unresponsive.no-answer-samples", "no answer in {silent} of samples", silent=percent(silent)),
         error,
-        fix=(fix,),
+        fix=(RIGHT_ADDRESS,),
     )
 
 
@@ -98,7 +95,7 @@ def _failing(view: View) -> list[Sign]:
 
 RULE = Rule(
     id="unresponsive",
-    title=sentence("watch.unresponsive.title", "The engine does not answer and does not work"),
+    title=STUCK.title,
     kind=Kind.ILL,
     reads=sentence("watch.unresponsive.reads", "the endpoint, CPU time of all threads; requests of our own (--probe)"),
     rule=sentence(
@@ -107,11 +104,6 @@ RULE = Rule(
         "has waited for 20 s; and less than 0.05 cores used, where that can be seen.",
     ),
     judge=judge,
-    fix=(
-        sentence(
-            "watch.unresponsive.fix-restart-before-py",
-            "# Restart it; before that, `py-spy dump` or gdb tells where its threads wait.",
-        ),
-    ),
+    fix=(RESTART,),
     then=sentence("watch.unresponsive.then", "Where its threads wait: /proc/PID/task/*/wchan and stack."),
 )
