@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from wellfed.faults import cards, cpus, links, memory, network, serving
+from wellfed.faults import cards, cpus, links, memory, network, numa, serving
 from wellfed.faults.fault import Fault
 from wellfed.message import Message, message
 
-ALL: tuple[Fault, ...] = (*cards.ALL, *links.ALL, *memory.ALL, *cpus.ALL, *network.ALL, *serving.ALL)
+ALL: tuple[Fault, ...] = (*cards.ALL, *links.ALL, *memory.ALL, *numa.ALL, *cpus.ALL, *network.ALL, *serving.ALL)
 
 # Diagnoses that are no fault's, with the reason.
 SYMPTOMS: Mapping[str, Message] = {

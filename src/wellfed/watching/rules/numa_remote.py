@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from wellfed.faults.memory import BIND, BOUND_BY_RUN, DROP_CACHE, INTERLEAVE, ONE_SOCKET
+from wellfed.faults.numa import BIND, BOUND_BY_RUN, DROP_CACHE, INTERLEAVE, ONE_SOCKET
 from wellfed.message import listed, sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
