@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import Generic, TypeVar
 
-from wellfed.catalog import match, names
+from wellfed.catalog import cut_names, match, names
 from wellfed.catalog.parts_index import parts, parts_with
 from wellfed.catalog.specs import cpu_spec, gpu_spec
 from wellfed.errors import UnknownName
@@ -82,9 +82,22 @@ def gpu_or_none(name: str, memory_bytes: int | None = None) -> GpuSpec | None:
     if memory_bytes is None:
         found = find_gpu(name)
         return found.spec if found else None
+    if cut_names.is_cut(name):
+        return _of_cut_name(name, memory_bytes)
+    return _nearest(name, memory_bytes)
+
+
+def _nearest(name: str, memory_bytes: int) -> GpuSpec | None:
     variants = match.variants(names.parse(name), parts("gpus"))
     specs = [gpu_spec(part.row) for part in variants]
     return min(specs, key=lambda spec: abs(spec.memory_bytes - memory_bytes), default=None)
+
+
+def _of_cut_name(name: str, memory_bytes: int) -> GpuSpec | None:
+    """The card whose name a tool's column cut short: by its memory, or not at all."""
+    whole = cut_names.matching(name, memory_bytes, gpus())
+    tries = (whole, _nearest(name, memory_bytes), _nearest(cut_names.without_cut_word(name), memory_bytes))
+    return next((spec for spec in tries if cut_names.near(spec, memory_bytes)), None)
 
 
 def cpu_or_none(name: str, cores: int | None = None) -> CpuSpec | None:

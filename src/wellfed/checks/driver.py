@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wellfed.checks.base import missing, reason, skip, unread
 from wellfed.checks.places import name
-from wellfed.hardware.machine import Gpu, Machine
+from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.message import sentence
 from wellfed.nouns.finding import Finding
 
@@ -20,7 +20,9 @@ def untold(machine: Machine, gpu: Gpu, what: str, *keys: str) -> Finding:
     mine = tuple(f"{name(gpu)}.{key}" for key in keys)
     if reason(machine, *mine):
         return missing(machine, what, *mine, subject=name(gpu))
-    if queried(gpu):
+    if any(key in machine.unsupported for key in mine):
+        return missing(machine, what, *mine, subject=name(gpu))
+    if queried(gpu) and (machine.origin is not Origin.DUMP or gpu.driver_told_all):
         return skip(
             sentence("driver.driver-value-gpu", "{what}: the driver has no value for this GPU", what=what), name(gpu)
         )

@@ -122,6 +122,9 @@ class Gpu:
     link_host_generation: int | None = None  # what the slot's side offers, where the driver tells
     link_generation: int | None = None  # where only the driver tells, and no width: current ...
     link_generation_max: int | None = None  # ... and the card's own maximum
+    link_width: int | None = None  # lanes, where only the driver tells, and no generation: current ...
+    link_width_max: int | None = None  # ... and the most
+    driver_told_all: bool = False  # a dump has all that the driver knows: what is not in it is not there
     replays: int | None = None  # PCIe replays since the driver loaded
     clock_max_hz: float | None = None
     power_draw_w: float | None = None

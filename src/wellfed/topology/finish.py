@@ -41,6 +41,8 @@ def finish(machine: Machine, gpu_spec: Resolve, cpu_spec: ResolveCpu) -> Machine
     machine = _with_homes(machine)
     machine = replace(machine, sockets=_sockets(machine, cpu_spec))
     machine = replace(machine, gpus=_gpus(machine, gpu_spec), memory_bytes=_memory(machine))
+    if machine.os.chassis is None and any(map(_is_mobile_part, machine.gpus)):
+        machine = replace(machine, os=replace(machine.os, chassis="laptop"))
     machine = replace(machine, paths=machine.paths or _paths(machine), gpu_links=_rated(machine))
     return replace(machine, unknown=_unknown(machine))
 
@@ -264,6 +266,11 @@ def _is_mobile(name: str | None) -> bool:
     return (
         bool(name) and re.search(r"Laptop GPU|Mobile\b|MX\d{3}\b|Max-Q(?! Workstation)|\dM\b", name or "") is not None
     )
+
+
+def _is_mobile_part(gpu: Gpu) -> bool:
+    """By the catalogue, where the driver's name is cut."""
+    return gpu.spec is not None and re.search(r" Laptop\b| Max-Q\b| Mobile\b", gpu.spec.name) is not None
 
 
 _VIRTUAL_VENDORS = {0x1B36, 0x1AF4, 0x1414, 0x15AD, 0x80EE, 0x5853}  # QEMU, virtio, Hyper-V, VMware, VirtualBox, Xen

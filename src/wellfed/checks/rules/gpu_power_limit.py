@@ -26,7 +26,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
-    limit, board = gpu.power_limit_w, gpu.spec.board_power_w if gpu.spec else None
+    limit, board = gpu.power_limit_w, _by_sheet(machine, gpu)
     if limit is None:
         return untold(machine, gpu, sentence("check.gpu-power-limit.power-limit", "power limit"), "power_limit")
     board = gpu.power_limit_default_w or board
@@ -37,6 +37,8 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
             "gpus",
             subject=name(gpu),
         )
+    if machine.os.chassis == "laptop" and gpu.power_limit_default_w is None:
+        return skip(message("gpu-power-limit.laptop", "a laptop's maker sets the limit"), name(gpu))
     measured, wanted = f"{limit:.0f} W", f"{board:.0f} W"
     if limit < board * LOW:
         why = message(
@@ -52,6 +54,11 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     )
 
 
+def _by_sheet(machine: Machine, gpu: Gpu) -> float | None:
+    """The rated power; none in a laptop, whose maker chooses it from a range."""
+    return gpu.spec.board_power_w if gpu.spec and machine.os.chassis != "laptop" else None
+
+
 def repair(machine: Machine) -> Machine:
     """Rated power."""
     return with_gpus(
@@ -59,7 +66,7 @@ def repair(machine: Machine) -> Machine:
         (
             replace(gpu, power_limit_w=rated)
             for gpu in machine.gpus
-            if (rated := gpu.power_limit_default_w or (gpu.spec.board_power_w if gpu.spec else None))
+            if (rated := gpu.power_limit_default_w or _by_sheet(machine, gpu))
             and gpu.power_limit_w
             and gpu.power_limit_w < rated
         ),

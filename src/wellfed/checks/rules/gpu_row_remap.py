@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, fail, no_gpus, passed, warn
+from wellfed.checks.base import Check, fail, no_gpus, passed, skip, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
@@ -18,7 +18,8 @@ from wellfed.nouns.finding import Finding, Verdict
 
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per GPU."""
-    return [_judge_gpu(machine, gpu) for gpu in cards(machine)] or [no_gpus(machine)]
+    mine = [gpu for gpu in cards(machine) if gpu.vendor in ("nvidia", None)]
+    return [_judge_gpu(machine, gpu) for gpu in mine] or [(skip("no NVIDIA GPU") if machine.gpus else no_gpus(machine))]
 
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:

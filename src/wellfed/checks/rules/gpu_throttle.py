@@ -11,7 +11,7 @@ from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
 from wellfed.checks.tools import UNDER_LOAD
 from wellfed.faults.cards import COOL, LEAVE_GROUP
-from wellfed.hardware.machine import Gpu, Machine
+from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.message import listed, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
@@ -44,7 +44,8 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
             sentence("check.gpu-throttle.no-slowdown", "no slowdown"),
             [LEAVE_GROUP],
         )
-    if not reasons and (not queried(gpu) or reason(machine, f"{name(gpu)}.reasons")):
+    partly = machine.origin is Origin.DUMP and not gpu.driver_told_all
+    if not reasons and (partly or not queried(gpu) or reason(machine, f"{name(gpu)}.reasons")):
         return untold(machine, gpu, sentence("check.gpu-throttle.throttle-reasons", "throttle reasons"), "reasons")
     note = (
         sentence("check.gpu-throttle.power-limit-sets", "the power limit sets the clock, as it should under load")

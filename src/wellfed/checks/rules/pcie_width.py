@@ -63,6 +63,8 @@ def _short_of_lanes(gpu: Gpu, hop: Hop) -> Finding | None:
 
 def _by_spec(machine: Machine, gpu: Gpu) -> Finding:
     full = full_link(gpu)
+    if gpu.link is None and gpu.link_width is not None:
+        return _by_driver(machine, gpu, gpu.link_width)
     if gpu.link is None or full is None:
         return unread(
             machine, sentence("checked.pcie-link", "PCIe link"), f"{name(gpu)}.width", "pci", subject=name(gpu)
@@ -71,6 +73,33 @@ def _by_spec(machine: Machine, gpu: Gpu) -> Finding:
         text = message("pcie-width.planned", "the slot has fewer lanes than the card")
         return warn(name(gpu), text, f"x{gpu.link.width}", f"x{full.width}", [MOVE_TO_LANES])
     return passed(name(gpu), sentence("check.pcie-width.all-lanes-card", "all lanes of the card"), f"x{gpu.link.width}")
+
+
+def _by_driver(machine: Machine, gpu: Gpu, seen: int) -> Finding:
+    """Lanes from a table of the driver's, without generations and ports: they do not change when a card idles."""
+    full = full_link(gpu)
+    able = max((width for width in (gpu.link_width_max, full.width if full else None) if width), default=None)
+    if able is None:
+        return unknown(message("pcie-width.no-most", "how many lanes the card has is not told"), name(gpu), f"x{seen}")
+    if seen < able:
+        text = message("pcie-width.told-short", "fewer lanes than the card has; how many the slot has is not visible")
+        return warn(name(gpu), text, f"x{seen}", f"x{able}", [RESEAT_CARD])
+    return passed(name(gpu), sentence("check.pcie-width.all-lanes-card", "all lanes of the card"), f"x{seen}")
+
+
+def _as_told(machine: Machine) -> Machine:
+    """Cards of which only the lanes are told, with their own generation on these lanes."""
+    told = []
+    for gpu in machine.gpus:
+        full = full_link(gpu)
+        if gpu.link is None and full and gpu.link_width and not gpu_hops(machine, gpu):
+            told.append(replace(gpu, link=replace(full, width=min(full.width, gpu.link_width))))
+    return with_gpus(machine, told)
+
+
+def effect(machine: Machine) -> Machine:
+    """cards of which only the lanes are told on so many lanes of their own generation."""
+    return _as_told(machine)
 
 
 def _shape(machine: Machine, gpu: Gpu) -> Finding:
@@ -107,7 +136,9 @@ def repair(machine: Machine) -> Machine:
             continue
         path = gpu_hops(machine, gpu)
         full = full_link(gpu)
-        if not path and gpu.link and full:
+        if not path and gpu.link_width and full:
+            machine = with_gpus(machine, [replace(gpu, link_width=full.width)])
+        elif not path and gpu.link and full:
             machine = with_gpus(machine, [replace(gpu, link=replace(gpu.link, width=full.width))])
         for hop in path:
             machine = _widened(machine, gpu, hop)
@@ -167,4 +198,5 @@ CHECK = Check(
     ),
     refs=("https://docs.kernel.org/PCI/sysfs-pci.html", "PCI Express Base Specification 5.0, 7.5.3"),
     repair=repair,
+    effect=effect,
 )

@@ -180,7 +180,10 @@ def _throttled(fields: _Fields) -> tuple[str, ...]:
     hotspot = number(known(fields.get("temperature/hotspot")))
     limit = number(known(fields.get("limit/slowdown_hotspot_temperature"))) or _HOT_C
     status = (fields.get("power/throttle_status") or "").upper()
-    return ("hw_thermal_slowdown",) if status == "THROTTLED" and hotspot and hotspot >= limit else ()
+    if status == "THROTTLED" and hotspot and hotspot >= limit:
+        return ("hw_thermal_slowdown",)
+    asked = status == "UNTHROTTLED" or any(path.endswith("_violation_status") for path in fields)
+    return ("unthrottled",) if asked else ()
 
 
 def _link(fields: _Fields, speed: str, width: str) -> PcieLink | None:

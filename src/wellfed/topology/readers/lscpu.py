@@ -10,6 +10,7 @@ from wellfed.hardware.machine import Machine, NumaNode, Origin, OsSettings, Sock
 from wellfed.message import sentence
 from wellfed.topology.cpu import kept_flags
 from wellfed.topology.lists import cpu_list, integer, keyed, number
+from wellfed.topology.readers.locales import in_english
 from wellfed.topology.readers.reader import Reader
 
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -42,6 +43,7 @@ _KEYS = frozenset(
         "Stepping",
     }
 )
+_MAY_BE = re.compile(r"^\s*[^\s:：][^:：\n]{2,59}[:：][ \t]+\S", re.M)
 _ENOUGH = 3  # keys: fewer may stand in any text
 _AFTER_HYPERVISOR = ("L1d cache", "L2 cache", "L3 cache", "NUMA node(s)")  # printed behind the hypervisor's lines
 
@@ -50,13 +52,15 @@ def recognises(text: str) -> bool:
     """Several of lscpu's keys, however much is cut off, or its JSON."""
     if '"lscpu"' in text[:400]:
         return True
-    keys = {match[1] for match in re.finditer(r"^\s*([A-Z][\w() -]{3,22}):\s", text, re.M)}
+    if not _MAY_BE.search(text):
+        return False
+    keys = {match[1] for match in re.finditer(r"^\s*([A-Z][\w() -]{3,22}):\s", in_english(text), re.M)}
     return len(keys & _KEYS) >= _ENOUGH and bool(keys & {"CPU(s)", "Model name", "BIOS Model name", "Socket(s)"})
 
 
 def parse(text: str) -> Machine:
     """Sockets, NUMA nodes and what lscpu says about virtualisation."""
-    facts = _json(text) if '"lscpu"' in text[:400] else keyed(text)
+    facts = _json(text) if '"lscpu"' in text[:400] else keyed(in_english(text))
     online = cpu_list(facts.get("On-line CPU(s) list"))
     offline = cpu_list(facts.get("Off-line CPU(s) list")) or ()
     nodes = _nodes(facts)
@@ -205,7 +209,7 @@ READER = Reader(
     "lscpu",
     "lscpu",
     sentence("lscpu.text-cpus-packages-cores", "CPUs, packages, cores, caches, NUMA nodes, hypervisor"),
-    ("CPU(s)", "Model name", "Core(s)", "Thread(s) per core", '"lscpu"'),
+    ("CPU(s)", "Model name", "Core(s)", "Thread(s) p", "型号名称", "モデル名", "Сокетов", "Processeur(s)", '"lscpu"'),
     recognises,
     parse,
 )

@@ -7,13 +7,16 @@ import re
 from wellfed.hardware.machine import Machine, OsSettings
 from wellfed.message import sentence
 from wellfed.provenance import Assumption
+from wellfed.topology.readers.locales import AVAILABLE, MEMORY, SWAP
 from wellfed.topology.readers.reader import Reader, told
 
 _MEMINFO = re.compile(
     r"^\s*(MemTotal|MemFree|MemAvailable|Buffers|Cached|SwapTotal|SwapFree):\s+(\d{1,18}) kB\s*$", re.M
 )
-_HEAD = re.compile(r"^\s*total\s+used\s+free\b([^\n]*)$", re.M)
-_LINE = re.compile(r"^\s*(Mem|Swap)\s*:[ \t]+(\d[\d.BKMGTPi \t]*)$", re.M)
+_LINE = re.compile(
+    rf"^[ \t]*({'|'.join(map(re.escape, (*MEMORY, *SWAP)))})[ \t\u00a0\u202f]*[:：][ \t]*(\d[\d.,BKMGTPi \t]*)$", re.M
+)
+_HEAD = re.compile(r"^[ \t]*(\S+(?:[ \t]+\S+){2,5})[ \t]*$")
 _VALUE = re.compile(r"([\d.]+)([BKMGTP])?(i)?")
 _POWERS = {"B": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 
@@ -39,19 +42,28 @@ def parse_meminfo(text: str) -> Machine:
 
 
 def recognises_free(text: str) -> bool:
-    """The head and the line of RAM."""
-    return bool(_HEAD.search(text)) and any(match[1] == "Mem" for match in _LINE.finditer(text))
+    """The line of RAM below a head, in any of the tool's languages."""
+    return _memory_line(text) is not None
+
+
+def _memory_line(text: str) -> tuple[re.Match[str], list[str]] | None:
+    """RAM's line, and the titles of the columns above it."""
+    for match in _LINE.finditer(text):
+        head = _HEAD.match(text[: match.start()].rstrip("\n").rpartition("\n")[2])
+        if match[1] in MEMORY and head and not any(char.isdigit() or char == ":" for char in head[1]):
+            return match, head[1].split()
+    return None
 
 
 def parse_free(text: str) -> Machine:
     """RAM and swap. Bare numbers are what the command says (-b, -k, -m, -g), else what their size suggests."""
-    head = _HEAD.search(text)
-    columns = ["total", "used", "free", *(head[1].split() if head else [])]
-    lines = {m[1]: m[2].split() for m in _LINE.finditer(text)}
-    memory = lines["Mem"]
+    line, titles = _memory_line(text) or (None, [])
+    columns = ["total", "used", "free", *("available" if each in AVAILABLE else each for each in titles[3:])]
+    memory = line[2].replace(",", ".").split() if line else ["0"]
+    swaps = [m[2].replace(",", ".").split() for m in _LINE.finditer(text) if m[1] in SWAP]
     scale, assumption = _scale(text, memory[0])
     sizes = dict(zip(columns, (_bytes(value, scale) for value in memory), strict=False))
-    swap = [_bytes(value, scale) for value in lines.get("Swap", [])]
+    swap = [_bytes(value, scale) for value in (swaps[0] if swaps else [])]
     return told(
         memory_bytes=sizes["total"] or None,
         os=OsSettings(
@@ -103,5 +115,10 @@ MEMINFO = Reader(
     parse_meminfo,
 )
 FREE = Reader(
-    "free", "free -b", sentence("meminfo.text-ram-swap", "RAM and swap"), ("Mem:",), recognises_free, parse_free
+    "free",
+    "free -b",
+    sentence("meminfo.text-ram-swap", "RAM and swap"),
+    ("Mem", "内存", "Speicher:", "メモリ", "Память", "記憶體"),
+    recognises_free,
+    parse_free,
 )

@@ -115,6 +115,8 @@ def _gpu(row: int, fields: dict[str, str], units: dict[str, str]) -> tuple[Gpu, 
         link_host_generation=count(fields.get("pcie.link.gen.hostmax")),
         link_generation=_first(fields, "pcie.link.gen.gpucurrent", "pcie.link.gen.current"),
         link_generation_max=_first(fields, "pcie.link.gen.gpumax", "pcie.link.gen.max"),
+        link_width=_first(fields, "pcie.link.width.current"),
+        link_width_max=_first(fields, "pcie.link.width.max"),
     )
     return gpu, device
 

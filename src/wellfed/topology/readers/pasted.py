@@ -17,6 +17,7 @@ MAX_DEPTH = 12  # of nested JSON
 MAX_LINE = 16_384  # characters of a line of text; no tool prints longer ones (XML and JSON may)
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")
 _LOST_ESCAPES = re.compile(r"(?:␛|\^\[|\\x1b|\\033|\\e)\[[0-9;]*m")
+_BARE_ESCAPES = re.compile(r"\[(?:(?:[014578]|[34]\d|9[0-7])(?:;\d{1,3})*)?m")  # their first character was lost
 _FENCE = re.compile(
     r"^[ \t]{0,40}(?:[-*+]|\d{1,3}\.)?[ \t]{0,8}(?:`{3,}|~{3,})[^\n`]*$|</?(?:pre|code)(?: [^>\n]*)?>", re.M
 )
@@ -49,6 +50,8 @@ def _plain(text: str) -> str:
         text = _ESCAPES.sub("", text)
     if "[" in text and ("\\x1b[" in text or "\\033[" in text or "␛[" in text or "^[[" in text or "\\e[" in text):
         text = _LOST_ESCAPES.sub("", text)
+    if "[0m" in text or "[m" in text:
+        text = _BARE_ESCAPES.sub("", text)
     if "\u00a0" in text:
         text = text.replace("\u00a0", " ")
     return text.replace("\u200b", "") if "\u200b" in text else text

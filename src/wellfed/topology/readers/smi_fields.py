@@ -15,6 +15,7 @@ from wellfed.topology.pci import normal_address
 from wellfed.topology.readers.numbers import count, known, quantity, size, switch
 
 Fields = Mapping[str, str]
+_WHOLE = ("clocks_throttle_reasons", "clocks_event_reasons")  # sections of a whole `-q`, not of `-q -d MEMORY`
 
 
 def key_of(title: str) -> str:
@@ -41,6 +42,7 @@ def gpu_of(index: int, address: str | None, fields: Fields, driver: str | None) 
         performance_state=int(pstate[1]) if pstate else None,
         clock_hz=clock * 1e6 if clock is not None else None,
         throttle_reasons=_reasons(fields),
+        driver_told_all=any(key.startswith(_WHOLE) for key in fields),
         ecc_enabled=switch(_get(fields, "ecc_mode/current_ecc", "ecc_mode/current")),
         ecc_uncorrected=_errors(fields, "uncorrectable", "double_bit"),
         remapped_rows_pending=switch(_get(fields, "remapped_rows/remapped_row_pending", "remapped_rows/pending")),

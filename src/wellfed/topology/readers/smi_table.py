@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 
 from wellfed.hardware.machine import Gpu, Machine, OsSettings
@@ -70,8 +71,24 @@ def parse(text: str) -> Machine:
         pci=tuple(_device(gpu) for gpu in gpus),
         pci_complete=False,
         os=OsSettings(nvidia_driver=driver[1] if driver and not intel else None, family="windows" if windows else None),
+        unsupported=frozenset(_without(text)),
         unknown={"gpus": f"nvidia-smi says: {failed[0].strip()}"} if failed and not gpus else {},
     )
+
+
+def _without(text: str) -> Iterator[str]:
+    """What the table answers with N/A: the card has none."""
+    index = None
+    for cells in _rows(text):
+        first = _card(cells)
+        if first is not None:
+            index = int(first[0][1])
+            if len(cells) > 2 and cells[2].strip() == "N/A":
+                yield f"gpu{index}.ecc"
+            if first[0].re is _HEAD and first[0][3] in ("N/A", "WDDM", "TCC", "MCDM"):
+                yield f"gpu{index}.persistence"
+        elif index is not None and not cells[0].strip() and len(cells) > 2 and cells[2].strip() == "N/A":
+            yield f"gpu{index}.mig"
 
 
 def _first_line(first: tuple[re.Match[str], re.Match[str]], cells: list[str], vendor: str, driver: str | None) -> Gpu:

@@ -40,6 +40,8 @@ def recognises(text: str) -> bool:
 def _matrices(text: str) -> Iterator[_Matrix]:
     if "/0" in text:
         text = re.sub(r"\b(?:GPU|XPU) (\d+)/0\b", r"GPU\1", text.replace("|", " "))  # xpu-smi's GPU 0/0|GPU 1/0
+    if "|" in text and re.search(r"^[ \t]*\|[ \t]*\|?[ \t]*(?:GPU|NPU)\d", text, re.M):
+        text = text.replace("|", " ")  # a markdown table
     if not _HEAD.search(text):
         return
     lines = text.splitlines()

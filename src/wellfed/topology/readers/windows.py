@@ -156,9 +156,17 @@ def _tables(text: str) -> Iterator[dict[str, str]]:
         for row in rows:
             if _PROMPT.match(row) or row.strip().split()[:1] == words[:1] or _is_head(row.split()):
                 break
-            cells = [row[a:b].strip() for a, b in zip(starts, [*starts[1:], None], strict=True)]
+            cells = _cells(row, starts, len(words))
             if any(cells):
                 yield dict(zip(words, cells, strict=True))
+
+
+def _cells(row: str, starts: list[int], count: int) -> list[str]:
+    """A row's cells: by where the columns start; numbers stand at a column's right, and reach out of it to the left."""
+    words = row.split()
+    straight = [row[a:b].strip() for a, b in zip(starts, [*starts[1:], None], strict=True)]
+    whole = all(a == 0 or a >= len(row) or row[a - 1].isspace() or row[a].isspace() for a in starts)
+    return words if not whole and len(words) == count else straight
 
 
 def _is_head(words: list[str]) -> bool:
