@@ -168,6 +168,8 @@ def unread(machine: Machine, what: str, *keys: str, subject: str = SYSTEM) -> Fi
 
 def no_gpus(machine: Machine, needed: int = 1) -> Finding:
     """Why a check of GPUs has fewer than `needed` of them: there are none, or nobody could look."""
+    if machine.gpus and needed > 1 and (cut := reason(machine, "gpus.cut")):
+        return unknown(message("check.unread", "{what}: {why}", what="GPUs", why=cut))
     if machine.gpus and needed > 1:
         return skip(counted("check.fewer-gpus", "one GPU", "fewer than {needed} GPUs", needed - 1, needed=needed))
     if why := reason(machine, "gpus", "pci"):

@@ -270,7 +270,7 @@ def _is_mobile(name: str | None) -> bool:
 
 def _is_mobile_part(gpu: Gpu) -> bool:
     """By the catalogue, where the driver's name is cut."""
-    return gpu.spec is not None and re.search(r" Laptop\b| Max-Q\b| Mobile\b", gpu.spec.name) is not None
+    return gpu.spec is not None and gpu.spec.form == "mobile"
 
 
 _VIRTUAL_VENDORS = {0x1B36, 0x1AF4, 0x1414, 0x15AD, 0x80EE, 0x5853}  # QEMU, virtio, Hyper-V, VMware, VirtualBox, Xen

@@ -21,6 +21,8 @@ def judge(machine: Machine) -> Iterable[Finding]:
     if not gpus:
         return [no_gpus(machine)]
     nvidia = all(gpu.vendor == "nvidia" for gpu in gpus)
+    if nvidia and len(gpus) < 2 and "gpus.cut" in machine.unknown:
+        return [no_gpus(machine, 2)]
     if nvidia and (len(gpus) < 2 or all_linked(machine, (gpu.index for gpu in gpus))):
         return [skip(message("gpu-bar1.no-peers", "no peers that would reach through it"))]
     if all(without_peers(gpu) for gpu in gpus) and not any(pair.works for pair in machine.peers):

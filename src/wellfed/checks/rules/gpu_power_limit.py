@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, no_gpus, passed, skip, unread, warn
+from wellfed.checks.base import Check, no_gpus, passed, skip, unknown, unread, warn
 from wellfed.checks.driver import untold
 from wellfed.checks.mend import with_gpus
 from wellfed.checks.places import cards, name
@@ -16,6 +16,7 @@ from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
 LOW = 0.9
+CHIP = 0.65  # of a Radeon's board power: less is no maker's limit for the chip
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -40,6 +41,9 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     if machine.os.chassis == "laptop" and gpu.power_limit_default_w is None:
         return skip(message("gpu-power-limit.laptop", "a laptop's maker sets the limit"), name(gpu))
     measured, wanted = f"{limit:.0f} W", f"{board:.0f} W"
+    if _of_chip(gpu) and board * CHIP <= limit < board * LOW:
+        text = message("gpu-power-limit.chip", "the driver's limit is the chip's, the data sheet's the whole board's")
+        return unknown(text, name(gpu), measured)
     if limit < board * LOW:
         why = message(
             "gpu-power-limit.low",
@@ -52,6 +56,11 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
         measured,
         wanted,
     )
+
+
+def _of_chip(gpu: Gpu) -> bool:
+    """Radeon cards, whose driver counts what the chip draws, without memory and fans; no limit of the maker is told."""
+    return gpu.vendor == "amd" and gpu.power_limit_default_w is None and (gpu.spec is None or gpu.spec.form != "oam")
 
 
 def _by_sheet(machine: Machine, gpu: Gpu) -> float | None:

@@ -19,6 +19,8 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding for the machine."""
     if not machine.gpus:
         return [no_gpus(machine)]
+    if len(machine.gpus) == 1 and "gpus.cut" in machine.unknown:
+        return [no_gpus(machine, 2)]
     if len(machine.gpus) == 1:
         return [skip(message("gpu-socket.one-gpu", "one GPU"))]
     if len(machine.sockets) == 1:

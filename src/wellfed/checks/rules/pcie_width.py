@@ -65,7 +65,9 @@ def _by_spec(machine: Machine, gpu: Gpu) -> Finding:
     full = full_link(gpu)
     if gpu.link is None and gpu.link_width is not None:
         return _by_driver(machine, gpu, gpu.link_width)
-    if gpu.link is None or full is None:
+    own = by_address(machine).get(gpu.pci_address or "")
+    most_only = own is not None and own.link_current is None and own.link_max is not None
+    if gpu.link is None or full is None or most_only:
         return unread(
             machine, sentence("checked.pcie-link", "PCIe link"), f"{name(gpu)}.width", "pci", subject=name(gpu)
         )

@@ -38,7 +38,21 @@ def recognises(text: str) -> bool:
     return bool(
         re.search(r"^Handle 0x[0-9A-Fa-f]+, DMI type \d+", text, re.M)
         or re.search(r"^\s*Memory Device\s*$", text, re.M)
+        or len(_picked(text)) > 1
     )
+
+
+def _picked(text: str) -> list[str]:
+    """Slots of which only some lines were picked (`| grep -E "Size|Locator|Speed"`), each from its first line on."""
+    firsts = re.findall(r"^\s*(Size|Locator|Speed): ", text, re.M)
+    if not firsts or "Handle 0x" in text or {"Size", "Locator"} - {*firsts}:
+        return []
+    parts = re.split(rf"^(?=\s*{firsts[0]}: )", text, flags=re.M)[1:]
+    return [
+        part
+        for part in parts
+        if re.search(r"^\s*Locator: \S", part, re.M) and re.search(r"^\s*Size: [\dNn]", part, re.M)
+    ]
 
 
 def parse(text: str) -> Machine:
@@ -46,6 +60,7 @@ def parse(text: str) -> Machine:
     blocks = tuple(_blocks(text))
     other = {b.handle for b in blocks if b.type == 16 and b.facts.get("Use", "System Memory") != "System Memory"}
     devices = [_device(b.facts) for b in blocks if b.type == 17 and b.facts.get("Array Handle") not in other]
+    devices = devices or [_device(keyed(part)) for part in _picked(text) if not blocks]
     name = next((_name(b.facts) for b in blocks if b.type == 1), "")
     virtual = any(mark in name for mark in _VIRTUAL)
     chassis = next((chassis_of(b.facts.get("Type", "")) for b in blocks if b.type == 3), None)
@@ -149,7 +164,7 @@ READER = Reader(
     "dmidecode",
     "sudo dmidecode -t 1,3,4,16,17",
     "memory slots and modules, processors, what kind of machine",
-    ("DMI type", "Memory Device"),
+    ("DMI type", "Memory Device", "Locator: "),
     recognises,
     parse,
     adds_up=True,

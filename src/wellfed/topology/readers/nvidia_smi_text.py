@@ -31,9 +31,24 @@ def parse(text: str) -> Machine:
         gpus.append(gpu_of(index, address, fields, driver))
         if address:
             devices.append(pci_of(address, fields))
+    attached = re.search(r"^Attached GPUs\s*:\s*(\d{1,3})\s*$", text, re.M)
     return Machine(
-        "", Origin.DUMP, gpus=tuple(gpus), pci=tuple(devices), os=OsSettings(nvidia_driver=driver), pci_complete=False
+        "",
+        Origin.DUMP,
+        gpus=tuple(gpus),
+        pci=tuple(devices),
+        os=OsSettings(nvidia_driver=driver),
+        pci_complete=False,
+        unknown=_cut(len(gpus), int(attached[1]) if attached else 0),
     )
+
+
+def _cut(shown: int, attached: int) -> dict[str, str]:
+    """GPUs that are there and are not shown (`-i 0`, or a paste that ends early)."""
+    if shown >= attached:
+        return {}
+    text = sentence("nvidia-smi-text.cut", "{shown} of {attached} GPUs are shown", shown=shown, attached=attached)
+    return {"gpus.cut": text}
 
 
 def _fields(block: str) -> dict[str, str]:

@@ -5,10 +5,12 @@ Source of the form: ROCm documentation, rocm_smi_lib, python_smi_tools. Hygon's 
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, OsSettings
 from wellfed.hardware.pcie import PciDevice
@@ -25,10 +27,24 @@ _ROW = re.compile(r"^\s*(\d{1,3})\s+(\S.*)$")
 
 def recognises(text: str) -> bool:
     """The tool's banner, its `GPU[0] :` lines, or its concise table."""
-    return bool("ROCm System Management Interface" in text or _LINE.search(text) or _CONCISE.search(text))
+    if "ROCm System Management Interface" in text:
+        return True
+    return bool(_LINE.search(text) or _CONCISE.search(text) or _document(text))
 
 
 _AMD = 0x1002
+
+
+def _document(text: str) -> dict[str, dict[str, Any]]:
+    """The cards of --json: an object with `card0`, `card1` ..."""
+    start = text.find('{"card')
+    if start < 0:
+        return {}
+    try:
+        found, _ = json.JSONDecoder().raw_decode(text[start:])
+    except (ValueError, RecursionError):
+        return {}
+    return {k: v for k, v in found.items() if re.fullmatch(r"card\d{1,3}", k) and isinstance(v, dict)}
 
 
 def parse(text: str) -> Machine:
@@ -36,6 +52,8 @@ def parse(text: str) -> Machine:
     facts: dict[int, dict[str, str]] = defaultdict(dict)
     for match in _LINE.finditer(text):
         facts[int(match[1])].setdefault(match[2].strip().lower(), match[3].strip())
+    for card, values in _document(text).items():
+        facts[int(card.removeprefix("card"))].update({key.lower(): str(value) for key, value in values.items()})
     concise = _concise(text)
     numbers = sorted({*facts, *concise, *(number for pair in _links_of(text) for number in pair)})
     gpus = [_gpu(number, facts.get(number, {}), concise.get(number, {})) for number in numbers]
@@ -83,7 +101,8 @@ def _name(facts: Mapping[str, str]) -> str | None:
     for key in ("card series", "card model", "gfx version"):
         value = facts.get(key, "")
         if value and value != "N/A" and not re.fullmatch(r"0x[0-9a-f]+", value):
-            return re.sub(r"\s+OAM$", "", value)
+            inside = re.search(r"\[((?:AMD |Radeon|Instinct)[^\]]*)\]", value)  # Navi 31 [Radeon Pro W7900]
+            return re.sub(r"\s+OAM$", "", inside[1] if inside else value)
     return None
 
 
@@ -136,7 +155,7 @@ READER = Reader(
     "rocm-smi",
     "rocm-smi; rocm-smi --showproductname --showbus --showmeminfo vram --showtopo",
     "AMD GPUs, their memory, power limit, links between them and NUMA nodes",
-    ("ROCm System Management Interface", "GPU[", "VRAM%"),
+    ("ROCm System Management Interface", "GPU[", "VRAM%", '{"card'),
     recognises,
     parse,
 )

@@ -31,9 +31,12 @@ _CAT = re.compile(
 )
 
 
+_SYSCTL = re.compile(r"^[ \t]*((?:kernel|vm)\.[a-z_]+) = (-?\d{1,12})[ \t]*$", re.M)
+
+
 def recognises(text: str) -> bool:
-    """At least one line with a PCI function's file, or the short NUMA form."""
-    if _CAT.search(text):
+    """At least one line with a PCI function's file, or the short NUMA form, or one of sysctl's."""
+    if _CAT.search(text) or _SYSCTL.search(text):
         return True
     if _PCI_PLACE.search(text) or _FILE_PLACE.search(text):
         lines = text.splitlines()
@@ -49,6 +52,7 @@ def parse(text: str) -> Machine:
     numa: dict[str, int] = {}
     comment = ""
     files.update({match[1]: match[2].encode() for match in _CAT.finditer(text)})
+    files.update({"/proc/sys/" + m[1].replace(".", "/"): m[2].encode() for m in _SYSCTL.finditer(text)})
     for line in text.splitlines():
         if line.lstrip().startswith("#"):
             comment = line
@@ -115,7 +119,7 @@ READER = Reader(
     sentence("reader.sys", "files of /sys"),
     "grep . /sys/bus/pci/devices/*/{numa_node,current_link_width,max_link_width,current_link_speed,max_link_speed}",
     sentence("sysfs-lines.text-what-files-say", "what the files say of PCI functions and the system"),
-    ("/sys/", "/proc/", "numa_node", "_link_", "/vendor", "/device", "/class", "local_cpu"),
+    ("/sys/", "/proc/", "numa_node", "_link_", "/vendor", "/device", "/class", "local_cpu", "numa_balancing", "vm."),
     recognises,
     parse,
     adds_up=True,
