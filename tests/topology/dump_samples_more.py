@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 SMI_TABLE = """\
 +-----------------------------------------------------------------------------------------+
 | NVIDIA-SMI 560.10.01              Driver Version: 560.10.01      CUDA Version: 12.6     |
@@ -504,6 +506,12 @@ nas:/models    nfs4      20T   11T  9.0T  55% /models
 /dev/sdb1      xfs      7.3T  7.0T  300G  96% /data
 """
 
+UNAME = (
+    "$ uname -a\n"
+    "Linux gpu05 6.8.0-51-generic #52-Ubuntu SMP PREEMPT_DYNAMIC Thu Dec  5 13:09:44 UTC 2024 x86_64 x86_64 GNU/Linux\n"
+)
+PASTES = Path(__file__).resolve().parents[1] / "checks" / "pastes"
+
 MORE = {
     "nvidia-smi": SMI_TABLE,
     "nvidia-smi -L": SMI_LIST,
@@ -528,4 +536,9 @@ MORE = {
     "system_profiler": MACOS,
     "Windows (WMI, systeminfo, dxdiag)": WINDOWS,
     "df, lsblk": DF,
+    "gpustat": (PASTES / "gpustat.txt").read_text(encoding="utf-8"),
+    "rocminfo": (PASTES / "rocminfo.txt").read_text(encoding="utf-8"),
+    "log of llama.cpp or Ollama": (PASTES / "llama_log.txt").read_text(encoding="utf-8"),
+    "neofetch, fastfetch": (PASTES / "neofetch.txt").read_text(encoding="utf-8"),
+    "uname -a": UNAME,
 }

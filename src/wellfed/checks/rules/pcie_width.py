@@ -63,11 +63,10 @@ def _short_of_lanes(gpu: Gpu, hop: Hop) -> Finding | None:
 
 def _by_spec(machine: Machine, gpu: Gpu) -> Finding:
     full = full_link(gpu)
-    if gpu.link is None and gpu.link_width is not None:
-        return _by_driver(machine, gpu, gpu.link_width)
-    own = by_address(machine).get(gpu.pci_address or "")
-    most_only = own is not None and own.link_current is None and own.link_max is not None
-    if gpu.link is None or full is None or most_only:
+    blind = gpu.link is None or _most_only(machine, gpu)
+    if blind and gpu.link_width is not None:
+        return _by_driver(gpu, gpu.link_width)
+    if gpu.link is None or full is None or blind:
         return unread(
             machine, sentence("checked.pcie-link", "PCIe link"), f"{name(gpu)}.width", "pci", subject=name(gpu)
         )
@@ -77,7 +76,7 @@ def _by_spec(machine: Machine, gpu: Gpu) -> Finding:
     return passed(name(gpu), sentence("check.pcie-width.all-lanes-card", "all lanes of the card"), f"x{gpu.link.width}")
 
 
-def _by_driver(machine: Machine, gpu: Gpu, seen: int) -> Finding:
+def _by_driver(gpu: Gpu, seen: int) -> Finding:
     """Lanes from a table of the driver's, without generations and ports: they do not change when a card idles."""
     full = full_link(gpu)
     able = max((width for width in (gpu.link_width_max, full.width if full else None) if width), default=None)
@@ -89,12 +88,19 @@ def _by_driver(machine: Machine, gpu: Gpu, seen: int) -> Finding:
     return passed(name(gpu), sentence("check.pcie-width.all-lanes-card", "all lanes of the card"), f"x{seen}")
 
 
+def _most_only(machine: Machine, gpu: Gpu) -> bool:
+    """Whether only what the card could do is told."""
+    own = by_address(machine).get(gpu.pci_address or "")
+    return own is not None and own.link_current is None and own.link_max is not None
+
+
 def _as_told(machine: Machine) -> Machine:
     """Cards of which only the lanes are told, with their own generation on these lanes."""
     told = []
     for gpu in machine.gpus:
         full = full_link(gpu)
-        if gpu.link is None and full and gpu.link_width and not gpu_hops(machine, gpu):
+        blind = gpu.link is None or _most_only(machine, gpu)
+        if blind and full and gpu.link_width and not gpu_hops(machine, gpu):
             told.append(replace(gpu, link=replace(full, width=min(full.width, gpu.link_width))))
     return with_gpus(machine, told)
 

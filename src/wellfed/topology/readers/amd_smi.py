@@ -22,6 +22,14 @@ _GPU = re.compile(r"^\s*GPU:\s*(\d{1,3})\s*$", re.M)
 _BDF = r"[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]"
 _TABLE_HEAD = re.compile(rf"^\|\s*({_BDF})\s+(\S[^|]*?)\s*\|([^|]*)\|", re.M | re.I)
 _TOPOLOGY = re.compile(r"^\s*LINK TYPE TABLE:", re.M)
+_CSV = re.compile(r"^[ \t]*gpu,(?:[a-z0-9_]+,)*(?:market_name|bdf|gpu_bdf|max_pcie_width)(?:,[a-z0-9_]+)*[ \t]*$", re.M)
+_COLUMNS = (
+    ("market_name", "asic/market_name", ""), ("device_id", "asic/device_id", ""), ("bdf", "bus/bdf", ""),
+    ("gpu_bdf", "bus/bdf", ""), ("max_pcie_width", "bus/max_pcie_width", ""),
+    ("max_pcie_speed", "bus/max_pcie_speed", " GT/s"), ("max_power", "limit/max_power", " W"),
+    ("socket_power", "limit/socket_power", " W"), ("version", "driver/version", ""), ("size", "vram/size", " MB"),
+    ("node", "numa/node", ""),
+)  # fmt: skip
 _HOT_C = 110.0  # junction temperature at which Radeon cards slow down, where the tool does not tell its limit
 _Fields = Mapping[str, str]
 
@@ -30,7 +38,7 @@ def recognises(text: str) -> bool:
     """A card's block with the tool's sections, its table, its topology, or its JSON."""
     if "AMD-SMI" in text or _TOPOLOGY.search(text):
         return True
-    if _documents(text):
+    if _documents(text) or _CSV.search(text):
         return True
     return bool(_GPU.search(text) and re.search(r"^\s+(?:ASIC|BUS|VRAM|BDF|USAGE|POWER|MEM_USAGE)\s*:", text, re.M))
 
@@ -83,12 +91,27 @@ def _blocks(text: str) -> Iterator[tuple[int, _Fields]]:
         yield document["gpu"], dict(_flat(document, "", 0))
     if _documents(text):
         return
+    yield from _rows(text)
     marks = list(_GPU.finditer(text))
     joined: dict[int, dict[str, str]] = {}
     for at, mark in enumerate(marks):
         block = text[mark.end() : marks[at + 1].start() if at + 1 < len(marks) else len(text)]
         joined.setdefault(int(mark[1]), {}).update(_indented(block))
     yield from joined.items()
+
+
+def _rows(text: str) -> Iterator[tuple[int, _Fields]]:
+    """--csv: columns by the names that --json has within its sections; sizes are MB, speeds GT/s."""
+    head = _CSV.search(text)
+    titles = head[0].strip().split(",") if head else []
+    for line in text[head.end() :].splitlines() if head else ():
+        cells = line.strip().split(",")
+        if len(cells) == len(titles) and cells[0].isdigit() and len(cells[0]) < 4:
+            fields = dict(zip(titles, cells, strict=True))
+            yield (
+                int(cells[0]),
+                {path: fields[title] + unit for title, path, unit in _COLUMNS if fields.get(title, "N/A") != "N/A"},
+            )
 
 
 def _flat(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
@@ -145,6 +168,8 @@ def _gpu(index: int, fields: _Fields) -> tuple[Gpu, PciDevice | None]:
         clock_hz=_hertz(fields.get("clock/gfx_0/clk", fields.get("clock/gfx/clk"))),
         clock_max_hz=_hertz(fields.get("clock/gfx_0/max_clk", fields.get("clock/gfx/max_clk"))),
         throttle_reasons=_throttled(fields),
+        link_width=integer(known(fields.get("pcie/width"))),
+        link_width_max=integer(known(fields.get("bus/max_pcie_width"))),
     )
     return gpu, _device(address, fields) if address else None
 
@@ -253,7 +278,8 @@ READER = Reader(
     "amd-smi",
     "amd-smi static; amd-smi metric; amd-smi topology",
     sentence("amd-smi.text-amd-gpus-their", "AMD GPUs, their memory, links, limits, errors, links between them"),
-    ("AMD-SMI", "LINK TYPE TABLE", "GPU:", '"gpu"'),
+    ("AMD-SMI", "gpu,", "LINK TYPE TABLE", "GPU:", '"gpu"'),
     recognises,
     parse,
+    adds_up=True,
 )

@@ -17,6 +17,7 @@ _LINE = re.compile(
     rf"^[ \t]*({'|'.join(map(re.escape, (*MEMORY, *SWAP)))})[ \t\u00a0\u202f]*[:：][ \t]*(\d[\d.,BKMGTPi \t]*)$", re.M
 )
 _HEAD = re.compile(r"^[ \t]*(\S+(?:[ \t]+\S+){2,5})[ \t]*$")
+_OLD = re.compile(r"^[ \t]*-/\+ buffers/cache:[ \t]+\S+[ \t]+(\d[\d.BKMGTPi]*)[ \t]*$", re.M)
 _VALUE = re.compile(r"([\d.]+)([BKMGTP])?(i)?")
 _POWERS = {"B": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 
@@ -67,7 +68,7 @@ def parse_free(text: str) -> Machine:
     return told(
         memory_bytes=sizes["total"] or None,
         os=OsSettings(
-            memory_free_bytes=sizes.get("available"),
+            memory_free_bytes=sizes.get("available", _without_cache(text, scale)),
             swap_total_bytes=swap[0] if swap else None,
             swap_used_bytes=swap[1] if len(swap) > 1 else None,
             family="linux",
@@ -76,6 +77,12 @@ def parse_free(text: str) -> Machine:
         if assumption
         else (),
     )
+
+
+def _without_cache(text: str, scale: int) -> int | None:
+    """What old versions print as free without buffers and cache."""
+    match = _OLD.search(text)
+    return _bytes(match[1], scale) if match else None
 
 
 def _scale(text: str, total: str) -> tuple[int, str]:

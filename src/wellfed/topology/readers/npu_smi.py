@@ -67,4 +67,5 @@ READER = Reader(
     ("npu-smi", "HBM-Usage", "AICore"),
     recognises,
     parse,
+    adds_up=True,
 )

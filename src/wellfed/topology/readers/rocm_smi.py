@@ -158,4 +158,5 @@ READER = Reader(
     ("ROCm System Management Interface", "GPU[", "VRAM%", '{"card'),
     recognises,
     parse,
+    adds_up=True,
 )

@@ -74,4 +74,5 @@ READER = Reader(
     ("Device Name",),
     recognises,
     parse,
+    adds_up=True,
 )
