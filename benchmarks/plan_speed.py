@@ -48,8 +48,14 @@ PEERS = {"llmfit": "llmfit --help", "hf-mem": "hf-mem --help", "aiconfigurator":
 def run(words: list[str]) -> tuple[float, str]:
     """Wall seconds and stdout of one run."""
     begin = time.perf_counter()
+<<<<<<< HEAD
     # as installed: compiled
     own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+=======
+    own = {
+        name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+    }  # installed: compiled
+>>>>>>> 72dfafce (Pages and translations of the faults, and of what is read now)
     done = subprocess.run(words, capture_output=True, text=True, check=False, env=own)
     return time.perf_counter() - begin, done.stdout
 
