@@ -278,7 +278,7 @@ READER = Reader(
     "amd-smi",
     "amd-smi static; amd-smi metric; amd-smi topology",
     sentence("amd-smi.text-amd-gpus-their", "AMD GPUs, their memory, links, limits, errors, links between them"),
-    ("AMD-SMI", "gpu,", "LINK TYPE TABLE", "GPU:", '"gpu"'),
+    ("AMD-SMI", "max_pcie_width,", "LINK TYPE TABLE", "GPU:", '"gpu"'),
     recognises,
     parse,
     adds_up=True,

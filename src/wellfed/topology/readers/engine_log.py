@@ -100,7 +100,7 @@ READER = Reader(
     "log of llama.cpp or Ollama",
     "llama-server (its first lines), or journalctl -u ollama",
     sentence("engine-log.text", "GPUs that the engine found, and what was free on them"),
-    ("ggml_", "using device ", "inference compute"),
+    ("ggml_", "inference compute"),
     recognises,
     parse,
 )

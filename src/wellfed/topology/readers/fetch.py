@@ -85,7 +85,7 @@ READER = Reader(
     "neofetch, fastfetch",
     "fastfetch",
     sentence("fetch.text", "CPU, names of the GPUs, RAM"),
-    ("Uptime: ", "Kernel: "),
+    ("Kernel: ",),
     recognises,
     parse,
 )

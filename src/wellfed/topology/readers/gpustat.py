@@ -45,7 +45,7 @@ READER = Reader(
     "gpustat",
     "gpustat -P",
     sentence("gpustat.text", "GPUs, their memory and who uses it"),
-    (" MB |", " MB\n"),
+    (" MB |",),
     recognises,
     parse,
 )

@@ -61,7 +61,9 @@ AVAILABLE = (
 
 
 def in_english(text: str) -> str:
-    """lscpu's lines with its English words; what is in no table stays as it is."""
+    """lscpu's lines with its English words; what is in no table stays as it is, and so does English text, at once."""
+    if "Model name:" in text or "Core(s) per socket:" in text:
+        return text
     return _LINE.sub(_line, text)
 
 

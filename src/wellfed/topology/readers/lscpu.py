@@ -43,7 +43,6 @@ _KEYS = frozenset(
         "Stepping",
     }
 )
-_MAY_BE = re.compile(r"^\s*[^\s:：][^:：\n]{2,59}[:：][ \t]+\S", re.M)
 _ENOUGH = 3  # keys: fewer may stand in any text
 _AFTER_HYPERVISOR = ("L1d cache", "L2 cache", "L3 cache", "NUMA node(s)")  # printed behind the hypervisor's lines
 
@@ -52,8 +51,6 @@ def recognises(text: str) -> bool:
     """Several of lscpu's keys, however much is cut off, or its JSON."""
     if '"lscpu"' in text[:400]:
         return True
-    if not _MAY_BE.search(text):
-        return False
     keys = {match[1] for match in re.finditer(r"^\s*([A-Z][\w() -]{3,22}):\s", in_english(text), re.M)}
     return len(keys & _KEYS) >= _ENOUGH and bool(keys & {"CPU(s)", "Model name", "BIOS Model name", "Socket(s)"})
 
@@ -209,7 +206,7 @@ READER = Reader(
     "lscpu",
     "lscpu",
     sentence("lscpu.text-cpus-packages-cores", "CPUs, packages, cores, caches, NUMA nodes, hypervisor"),
-    ("CPU(s)", "Model name", "Core(s)", "Thread(s) p", "型号名称", "モデル名", "Сокетов", "Processeur(s)", '"lscpu"'),
+    ("CPU(s)", "Model name", "(s) p", "型号名称", "モデル名", "Сокетов", '"lscpu"'),
     recognises,
     parse,
 )

@@ -125,7 +125,7 @@ FREE = Reader(
     "free",
     "free -b",
     sentence("meminfo.text-ram-swap", "RAM and swap"),
-    ("Mem", "内存", "Speicher:", "メモリ", "Память", "記憶體"),
+    ("Mem:", "内存", "Speicher:", "メモリ", "Память", "記憶體"),
     recognises_free,
     parse_free,
 )

@@ -165,11 +165,8 @@ READER = Reader(
     "clocks.max.memory --format=csv",
     sentence("nvidia-smi-csv.text-what-asked-each", "what was asked for of each GPU"),
     (
-        "memory.total",
-        "memory.free",
-        "memory.used",
-        "pci.bus_id",
-        "gpu_bus_id",
+        "memory.",
+        "bus_id",
         "pcie.link",
         "pstate",
         "gpu_name",

@@ -50,7 +50,7 @@ def _plain(text: str) -> str:
         text = _ESCAPES.sub("", text)
     if "[" in text and ("\\x1b[" in text or "\\033[" in text or "␛[" in text or "^[[" in text or "\\e[" in text):
         text = _LOST_ESCAPES.sub("", text)
-    if "[0m" in text or "[m" in text:
+    if "[0m" in text:
         text = _BARE_ESCAPES.sub("", text)
     if "\u00a0" in text:
         text = text.replace("\u00a0", " ")

@@ -119,7 +119,7 @@ READER = Reader(
     sentence("reader.sys", "files of /sys"),
     "grep . /sys/bus/pci/devices/*/{numa_node,current_link_width,max_link_width,current_link_speed,max_link_speed}",
     sentence("sysfs-lines.text-what-files-say", "what the files say of PCI functions and the system"),
-    ("/sys/", "/proc/", "numa_node", "_link_", "/vendor", "/device", "/class", "local_cpu", "numa_balancing", "vm."),
+    ("/sys/", "/proc/", "numa_", "_link_", "/vendor", "/device", "/class", "local_cpu", "vm.zone_reclaim_mode"),
     recognises,
     parse,
     adds_up=True,

@@ -32,4 +32,4 @@ def parse(text: str) -> Machine:
     )
 
 
-READER = Reader("uname -a", "uname -a", sentence("uname.text", "the kernel"), (" SMP", " PREEMPT"), recognises, parse)
+READER = Reader("uname -a", "uname -a", sentence("uname.text", "the kernel"), ("GNU/Linux",), recognises, parse)

@@ -277,7 +277,6 @@ READER = Reader(
         "Host Name",
         "System M",
         "Card name",
-        "Dedicated Memory",
         "ClockSpeed",
         "PhysicalMemory",
         "VisibleMemory",
