@@ -48,18 +48,8 @@ PEERS = {"llmfit": "llmfit --help", "hf-mem": "hf-mem --help", "aiconfigurator":
 def run(words: list[str]) -> tuple[float, str]:
     """Wall seconds and stdout of one run."""
     begin = time.perf_counter()
-<<<<<<< HEAD
-<<<<<<< HEAD
     # as installed: compiled
     own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-=======
-    own = {
-        name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
-    }  # installed: compiled
->>>>>>> 72dfafce (Pages and translations of the faults, and of what is read now)
-=======
-    own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # installed: compiled
->>>>>>> 82b9c75a (Readers' marks are few and long: folders are read about as fast as before)
     done = subprocess.run(words, capture_output=True, text=True, check=False, env=own)
     return time.perf_counter() - begin, done.stdout
 
