@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import Generic, TypeVar
 
-from wellfed.catalog import cut_names, match, names
+from wellfed.catalog import cut_names, gfx_names, match, names
 from wellfed.catalog.parts_index import parts, parts_with
 from wellfed.catalog.specs import cpu_spec, gpu_spec
 from wellfed.errors import UnknownName
@@ -79,6 +79,8 @@ def find_cpu(name: str) -> Resolved[CpuSpec] | None:
 
 def gpu_or_none(name: str, memory_bytes: int | None = None) -> GpuSpec | None:
     """The GPU a driver names, of the variant whose memory is nearest to what the driver reports."""
+    if gfx_names.architecture(name) is not None:
+        return gfx_names.of_architecture(name, memory_bytes, gpus())
     if memory_bytes is None:
         found = find_gpu(name)
         return found.spec if found else None
