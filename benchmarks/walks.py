@@ -25,7 +25,8 @@ def note(frame, event, arg):
         seen.add((code.co_filename, code.co_qualname))
 from wellfed.cli.main import cli
 sys.setprofile(note)
-with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
+quiet = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
+with quiet[0], quiet[1], contextlib.suppress(SystemExit):
     cli.main(args=sys.argv[1:], standalone_mode=False)
 sys.setprofile(None)
 files = {file for file, _ in seen}
