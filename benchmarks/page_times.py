@@ -31,7 +31,7 @@ CASES: tuple[tuple[str, str, dict[str, Any], int], ...] = (
 def ask(model: str, on: str, task: str = "ask", **more: Any) -> Answer:
     """A worker's page for a query."""
     query = {name.replace("_", "-"): [str(value)] for name, value in {"model": model, "on": on, **more}.items()}
-    given = {"query": query, "local": True, "part": "answer"}
+    given = {"query": query, "local": True, "part": "answer", "pages": ()}
     return run(Job((), "en", {}, f"wellfed.serve.page.views:{task}", given))
 
 

@@ -190,3 +190,12 @@ def test_files_that_were_printed_one_by_one(read):
 def test_peer_access_that_the_environment_switches_off(read):
     assert "gpu-p2p" in faulty(read(REPORT.format(variable="NCCL_P2P_DISABLE=1")))
     assert "gpu-p2p" not in faulty(read(REPORT.format(variable="NCCL_P2P_DISABLE=0")))
+
+
+@pytest.mark.parametrize(("slots", "told"), [("slots: 2", 2), ("note: est. slots: 2 modules: 2", 2), ("slots: 4", 0)])
+def test_modules_of_inxi_are_told_whole_or_not_at_all(slots: str, told: int) -> None:
+    """A pasted part with two of four slots has no half-filled channels."""
+    from wellfed.topology.readers.inxi import _dimms
+
+    body = f"Array-1: capacity: 64 GiB {slots} Device-1: DIMM 0 type: DDR5 size: 16 GiB speed: 5600 MT/s "
+    assert len(_dimms(body + "Device-2: DIMM 1 type: DDR5 size: 16 GiB speed: 5600 MT/s")) == told

@@ -156,7 +156,10 @@ def _size(body: str, start: str) -> int | None:
 
 
 def _dimms(body: str) -> tuple[Dimm, ...]:
-    """`Device-1: DIMM_A1 type: DDR4 size: 16 GiB speed: 3200 MT/s` (also spec and actual speeds)."""
+    """`Device-1: DIMM_A1 type: DDR4 size: 16 GiB speed: 3200 MT/s` (also spec and actual speeds).
+
+    None of them where lines are missing: `Array-1: ... slots: 4` says how many there are.
+    """
     found = []
     for match in re.finditer(r"Device-\d+:\s*(.*?)(?=Device-\d+:|Array-\d+:|$)", body):
         part = match[1]
@@ -175,7 +178,8 @@ def _dimms(body: str) -> tuple[Dimm, ...]:
                 float(speed[2]) if speed else None,
             )
         )
-    return dimms(found)
+    slots = re.findall(r"Array-\d+:(?:(?!Device-\d).){0,200}?slots:\s*(\d{1,3})", body)
+    return dimms(found) if len(found) == sum(map(int, slots)) else ()
 
 
 READER = Reader(
