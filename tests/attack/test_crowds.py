@@ -21,7 +21,6 @@ from tests.watch.scenes import QUIET
 from sound.engine import spec
 from wellfed.errors import BadInput
 from wellfed.launch import identity, state
-from wellfed.launch.process import EngineFailed
 from wellfed.launch.service import Service, end, serve
 from wellfed.watching.diagnose import diagnose
 from wellfed.watching.export import listen
@@ -53,24 +52,13 @@ def runs(service: Service) -> bool:
 
 
 @pytest.mark.usefixtures("home")
-def started(name: str) -> Service:
-    """An engine on a port of its own; another one where somebody took the port between the look and the start."""
-    for _ in range(5):
-        try:
-            return serve(spec(), name, 120, detach=True)
-        except EngineFailed as error:
-            if "in use" not in str(error):
-                raise
-    raise AssertionError("five ports in turn were taken")
-
-
 def test_starts_and_stops_at_once() -> None:
     """On ten names: each engine that runs is listed, under a name of its own; each that was stopped is gone."""
     chance, lock = random.Random(1), threading.Lock()
     up: list[Service] = []
 
     def one(number: int) -> None:
-        service = started(f"m{number % 10}")
+        service = serve(spec(), f"m{number % 10}", 120, detach=True)
         with lock:
             up.append(service)
             victim = up.pop(chance.randrange(len(up))) if chance.random() < 0.7 else None
