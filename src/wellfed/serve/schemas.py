@@ -22,7 +22,7 @@ DOCUMENTS: Mapping[str, str] = {
     "wellfed.fleet-plan/1": "shapes_machine:FleetPlanDocument",
     "wellfed.resolve/1": "shapes:ResolveDocument",
     "wellfed.watch/1": "shapes:WatchDocument",
-    "wellfed.glossary/1": "shapes:GlossaryDocument",
+    "wellfed.glossary/1": "shapes_glossary:GlossaryDocument",
     "wellfed.error/1": "shapes:ErrorDocument",
 }
 OF_COMMANDS: Mapping[str, tuple[str, ...]] = {
