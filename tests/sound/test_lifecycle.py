@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from wellfed.cli.ps import logs, ps, stop
 from wellfed.errors import BadInput, WellfedError
 from wellfed.launch import identity, state
 from wellfed.launch.life import Phase, Running
+from wellfed.launch.process import EngineFailed, free_port
 from wellfed.launch.process import stop as stop_pid
 from wellfed.launch.service import end, serve
 from wellfed.launch.state import Superseded
@@ -155,6 +157,18 @@ def test_adopted_when_it_comes_up_after_its_wellfed_was_killed() -> None:
     come_to("serving")
     assert stopped("m").exit_code == 0
     assert not runs(entry["pid"])
+
+
+def test_the_answer_of_another_at_its_port_is_not_its_own() -> None:
+    """Two launches at one port, both of which find it free: the one that listens first serves, the other never has."""
+    port = free_port()
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(serve, spec(load_s=60, port=port), "late", 120, True)
+        come_to("loading")
+        early = serve(spec(port=port), "early", 120, detach=True)
+        with pytest.raises(EngineFailed, match=f"process {early.engine.pid} took port {port}"):
+            late.result(timeout=60)
+    assert [(each["name"], each["phase"]) for each in engines()] == [("early", "serving")]
 
 
 def test_stopped_while_it_loads() -> None:

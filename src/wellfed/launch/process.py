@@ -22,7 +22,8 @@ from wellfed.launch.failures import explain, until_cause
 from wellfed.launch.identity import MARK, PROC, members
 from wellfed.launch.key_file import forget_key, key_words
 from wellfed.launch.leftovers import remove, shared_memory
-from wellfed.message import message, sentence
+from wellfed.launch.listener import stranger
+from wellfed.message import Message, message, sentence
 
 _TAIL_BYTES, _SHOWN_LINES = 4000, 10
 KILLED_S = 120.0  # after SIGKILL: a terabyte of pages is given back in about a minute
@@ -32,7 +33,7 @@ _WIDE_TAIL_BYTES = 64 * 1024  # engines of several processes tell the cause firs
 class EngineFailed(WellfedError):
     """The engine did not start, or died; `log_tail` is the end of what it said."""
 
-    def __init__(self, message: str, hint: str, log_tail: str = "") -> None:
+    def __init__(self, message: str | Message, hint: str | Message, log_tail: str = "") -> None:
         super().__init__(message, hint)
         self.log_tail = log_tail
         self.details = "\n".join(log_tail.splitlines()[-_SHOWN_LINES:])
@@ -45,6 +46,7 @@ class EngineProcess:
     spec: LaunchSpec
     popen: subprocess.Popen[bytes]
     log: Path
+    token: str = ""  # what everything that it starts inherits
 
     @property
     def pid(self) -> int:
@@ -110,7 +112,7 @@ def start(
             ),
             hint,
         ) from error
-    return EngineProcess(spec, popen, log)
+    return EngineProcess(spec, popen, log, token)
 
 
 def _opened(argv: list[str], log: Path, environment: dict[str, str], waits: int) -> subprocess.Popen[bytes]:
@@ -175,13 +177,17 @@ def wait_ready(
     progress: Callable[[float], None] = lambda _: None,
     poll_s: float = 0.1,
 ) -> float:
-    """Seconds until the engine answered its health check. Raises EngineFailed when it dies or is too slow."""
+    """Seconds until the engine answered its health check.
+
+    Raises EngineFailed when it dies, is too slow, or another process took its port before it did and answers there.
+    """
     begin = time.monotonic()
     url = engine.spec.endpoint.url + engine.spec.health_path
     while (elapsed := time.monotonic() - begin) < timeout_s:
         if engine.ended() is not None:
             raise engine.failure()
         if answers(url):
+            _ensure_own_answer(engine)
             return elapsed
         progress(elapsed)
         time.sleep(poll_s)
@@ -197,6 +203,21 @@ def wait_ready(
         hint,
         engine.log_tail(),
     )
+
+
+def _ensure_own_answer(engine: EngineProcess) -> None:
+    endpoint = engine.spec.endpoint
+    other = stranger(endpoint.port, engine.pid, engine.token)
+    if other is None:
+        return
+    what = message(
+        "launch.port.stranger",
+        "process {pid} took port {port} before the engine could, and answers there",
+        pid=str(other),
+        port=str(endpoint.port),
+    )
+    hint = message("launch.port.stranger.hint", "choose another with --port (`wellfed ps` tells what runs)")
+    raise EngineFailed(what, hint, engine.log_tail())
 
 
 def answers(url: str, timeout_s: float = 2.0) -> bool:

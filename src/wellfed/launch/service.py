@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from wellfed.engines.spec import LaunchSpec
 from wellfed.errors import BadInput, WellfedError
@@ -15,6 +16,7 @@ from wellfed.launch.folder import write_over
 from wellfed.launch.key_file import forget_key
 from wellfed.launch.leftovers import meeting_points, remove, shared_memory
 from wellfed.launch.life import Phase, Running
+from wellfed.launch.listener import stranger
 from wellfed.launch.process import KILLED_S, EngineFailed, EngineProcess, answers, start, stop, wait_ready
 from wellfed.launch.proof import Placement, group_placement
 from wellfed.launch.state import Superseded
@@ -99,6 +101,9 @@ def settled(running: Running) -> Running:
     """The record as it is now: an engine that came up after its wellfed was killed serves."""
     orphan = running.phase is Phase.LOADING and running.alive and not running.kept
     if not orphan or not answers(running.url + running.health, timeout_s=0.5):
+        return running
+    port = urlsplit(running.url).port
+    if port and running.pid and stranger(port, running.pid, running.token) is not None:
         return running
     with suppress(WellfedError):
         return state.advance(running, Phase.SERVING, shared=shared_memory(running.pid or 0))
