@@ -54,6 +54,18 @@ def test_what_is_to_be_typed_works(model: str, on: str, nodes: int | None) -> No
         assert all(file["repository"] and file["bytes"] > 1e9 for file in plan["downloads"])
 
 
+@pytest.mark.parametrize(
+    ("model", "on"), [("deepseek-r1", "8x h200"), ("glm-4.5-air", "8x h100"), ("qwen3-8b", "h100")]
+)
+def test_what_is_fetched_is_what_is_published(model: str, on: str) -> None:
+    """Prediction layers, too, whether they are used or not."""
+    (resolved,) = json.loads(run("resolve", model, "--json").stdout)["names"]
+    quant = resolved["format"].lower()
+    answer = json.loads(run("plan", model, "--on", on, "--engine", "vllm", "--quant", quant, "--json").stdout)
+    (file,) = answer["plans"][0]["downloads"]
+    assert file["bytes"] == resolved["weight_bytes"]
+
+
 def test_several_nodes_are_a_leader_worker_set() -> None:
     words = ("run", "deepseek-r1", "--on", "8x h100 sxm, 2x xeon 8480+", "--nodes", "2", "--network", "400Gb",
              "--engine", "vllm", "--quant", "fp8", "--export", "kubernetes")  # fmt: skip

@@ -75,7 +75,8 @@ def model_reference(model: str, plan: Plan, repo: str | None = None) -> ModelRef
         if known is not None:
             return ModelReference(known.repository, known)
         repository = served_repository(repository, plan.model.native_quantisation, plan.layout.quantisation)
-    return ModelReference(repository, Published(repository, (("*.safetensors", round(plan.weights.total)),)))
+    fetched = round(plan.weights.total + plan.weights.mtp)  # prediction layers are fetched, whether drafting uses them
+    return ModelReference(repository, Published(repository, (("*.safetensors", fetched),)))
 
 
 def _repackaged(plan: Plan) -> Published | None:
