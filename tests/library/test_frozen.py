@@ -82,3 +82,26 @@ def test_other_options_are_the_standard_decorators() -> None:
 
     with pytest.raises(dataclasses.FrozenInstanceError):
         Loose("a").name = "b"  # type: ignore[misc]
+
+
+@dataclass(frozen=True, slots=True)
+class Longer(Part):
+    """A value with the fields of another, one with a default of its own, and one more that each makes anew."""
+
+    size: int = 5
+    parts: list[str] = field(default_factory=list)
+
+
+def test_a_value_may_have_the_fields_of_another() -> None:
+    one = Longer("a")
+    assert [f.name for f in dataclasses.fields(Longer)] == ["name", "size", "aside", "key", "parts"]
+    assert (one.size, one.parts, one.key) == (5, [], None) and one.parts is not Longer("a").parts
+    assert replace(one, parts=["b"]) == Longer("a", parts=["b"]) != one
+
+
+def test_wrong_arguments_are_told_as_ever() -> None:
+    for kind in (Part, Standard):
+        with pytest.raises(TypeError, match=rf"{kind.__name__}.__init__\(\) missing 1 required .* 'name'"):
+            kind()  # type: ignore[call-arg]
+        with pytest.raises(TypeError, match="unexpected keyword argument 'other'"):
+            kind("a", other=1)  # type: ignore[call-arg]
