@@ -28,7 +28,7 @@ def test_the_answer_is_that_of_all_layouts(number: int, monkeypatch: pytest.Monk
     lean = plan(model, **keywords)
     asked = []
 
-    def every(self: Dominated, layout: object) -> bool:
+    def every(self: Dominated, layout: object, load: object) -> bool:
         asked.append(layout)
         return True
 

@@ -14,7 +14,7 @@ from wellfed.models.counts import counts
 from wellfed.models.quantisation_names import quantisations
 from wellfed.nouns.layout import ALL_GPU, Layout
 from wellfed.nouns.plan import Plan
-from wellfed.planner.search import Ranking
+from wellfed.planner.ranking import Ranking
 from wellfed.verbs import inputs, planning
 
 HOST = "epyc 9355, 12x64GB ddr5-6000"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import NamedTuple
 
 from wellfed.frozen import dataclass
 from wellfed.provenance import Assumption
@@ -190,6 +191,19 @@ class Estimate:
     def decode_tok_s(self) -> Quantity:
         """Tokens per second that one user sees: 1 / TPOT."""
         return self.tpot_s.inverse()
+
+
+class Speeds(NamedTuple):
+    """What plans are put in order by: seconds to the first token and for each further one, tokens/s of all users."""
+
+    ttft_s: float
+    tpot_s: float
+    total_tok_s: float
+
+
+def speeds_of(estimate: Estimate) -> Speeds:
+    """The middle of an estimate's intervals."""
+    return Speeds(estimate.ttft_s.value, estimate.tpot_s.value, estimate.total_tok_s.value)
 
 
 def total_seconds(terms: Iterable[Term]) -> float:

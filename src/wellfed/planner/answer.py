@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from wellfed.catalog.parts_index import front_hosts
 from wellfed.frozen import dataclass
 from wellfed.planner.host_cost import HostCost, host_cost
-from wellfed.planner.search import Ranking, Search
+from wellfed.planner.ranking import Ranking
+from wellfed.planner.search import Search
 from wellfed.planner.upgrades import Upgrade, upgrades, with_host
 from wellfed.planner.verdict import Verdict, verdict
 from wellfed.provenance import Assumption

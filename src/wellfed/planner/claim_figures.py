@@ -19,7 +19,8 @@ from wellfed.nouns.workload import PRESETS
 from wellfed.perf.estimate import estimate
 from wellfed.planner.goal import Goal
 from wellfed.planner.kinds import Kind
-from wellfed.planner.search import Ranking, Search
+from wellfed.planner.ranking import Ranking
+from wellfed.planner.search import Search
 from wellfed.planner.sensitivity import sensitivities
 from wellfed.planner.which_cpu import WORTH, WhichCpu, behind, which_cpu
 from wellfed.units import GB, format_bytes

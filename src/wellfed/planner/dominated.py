@@ -9,6 +9,7 @@ from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.frozen import dataclass
 from wellfed.models.quantisation_names import quantisation
 from wellfed.nouns.layout import ALL_GPU, Engine, Layout
+from wellfed.nouns.workload import Workload
 from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, counts, group_sizes
 
 Holds = Callable[[Layout], bool]
@@ -16,7 +17,8 @@ Holds = Callable[[Layout], bool]
 
 @dataclass(slots=True)
 class Dominated:
-    """Where a count of GPUs holds the model whole, a division with the CPU only serves the comparison: the one on the
+    """Of the chunks that serving engines take of prompts, the smallest that bounds nothing stands for those above it:
+    they only take more memory. Where a count of GPUs holds the model whole, a division with the CPU only serves the comparison: the one on the
     most GPUs that do not hold it (else on one) stands for all. Of replicas, the most that have a user each: fewer
     have more users each.
 
@@ -33,9 +35,9 @@ class Dominated:
     dismissed: int = 0
     _least: dict[tuple[Engine, str, str], int | None] = field(default_factory=dict)
 
-    def worth(self, layout: Layout) -> bool:
+    def worth(self, layout: Layout, load: Workload) -> bool:
         """Whether the layout is to be estimated. What is not is counted."""
-        worth = self._has_most_replicas(layout) and self._is_division_of_use(layout)
+        worth = _is_least_chunk(layout, load) and self._has_most_replicas(layout) and self._is_division_of_use(layout)
         self.dismissed += not worth
         return worth
 
@@ -70,3 +72,17 @@ class Dominated:
             tried = (count for count in counts(self.gpus) if self.holds(replace(alone, gpus=count)))
             self._least[key] = next(tried, None)
         return self._least[key]
+
+
+def _is_least_chunk(layout: Layout, load: Workload) -> bool:
+    """Whether no smaller chunk has room for a whole prompt, and for all that running sequences bring to a pass: their
+    own tokens, and the prompts that follow theirs (`perf.serving.load.fed`).
+    """
+    if load.request_rate is not None or load.requests is not None:
+        return True
+    guess = layout.speculation
+    drafts, gain = (1, 1.0) if guess is None else (1 + guess.tokens, guess.acceptance_length)
+    each = load.prompt_tokens * gain / max(1, load.output_tokens) + drafts
+    enough = max(load.prompt_tokens, load.concurrency * each)
+    tried = CAPABILITIES[layout.engine].batch_tokens
+    return not any(enough <= chunk < layout.batch_tokens for chunk in tried)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 
 from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.engines.usual import can_be_started, is_usual
@@ -13,12 +14,11 @@ from wellfed.errors import Unsupported
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.selection import alike
-from wellfed.message import Message, counted, listed, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.weights import Weights
 from wellfed.nouns.calibration import Calibration
-from wellfed.nouns.estimate import Estimate, Memory
+from wellfed.nouns.estimate import Estimate, Speeds, speeds_of
 from wellfed.nouns.layout import MOST_SLOTS, DraftKind, Layout, Speculation
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import Workload
@@ -28,9 +28,11 @@ from wellfed.perf.memory.kv import kv_element_bytes
 from wellfed.planner import speculate
 from wellfed.planner.candidates import Refusal, candidates
 from wellfed.planner.dominated import Dominated
+from wellfed.planner.floors import fastest
 from wellfed.planner.goal import Goal, Objective, coarseness, kv_coarseness
-from wellfed.planner.kinds import Kind, kind_of
+from wellfed.planner.kinds import kind_of
 from wellfed.planner.offloads import as_many_as_fit
+from wellfed.planner.ranking import Contender, Outs, Rank, Ranking, Standings
 from wellfed.planner.usable import equal_ones
 from wellfed.progress import tell
 
@@ -49,51 +51,6 @@ class Missed:
 
     target: str
     by: float
-
-
-@dataclass(frozen=True, slots=True)
-class NearMiss:
-    """The layout that came closest to fitting, and by how much it does not."""
-
-    request: Request
-    memory: Memory
-    missing_bytes: float
-    device: str
-
-    @property
-    def layout(self) -> Layout:
-        """How the model would be laid out."""
-        return self.request.layout
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """Plans that fit, best first; why others are out; how many layouts were looked at or set aside."""
-
-    plans: tuple[Plan, ...]
-    refused: tuple[Refusal, ...]
-    considered: int
-    near_miss: NearMiss | None = None
-    too_big: frozenset[Kind] = frozenset()  # placements of which some layout was tried and found too big
-    drafting: Message | None = None  # what drafting tokens does here, where it was tried
-
-    @property
-    def best(self) -> Plan | None:
-        """The first plan, if any fits."""
-        return self.plans[0] if self.plans else None
-
-    def best_of_each_kind(self) -> tuple[Plan, ...]:
-        """The best plan of each engine, quantisation, KV cache type and placement, in rank order."""
-        seen: dict[object, Plan] = {}
-        for plan in self.plans:
-            layout = plan.layout
-            key = (layout.engine, layout.quantisation, layout.kv_type, kind_of(layout), layout.speculation is None)
-            seen.setdefault(key, plan)
-        return tuple(seen.values())
-
-    def best_of(self, kind: Kind) -> Plan | None:
-        """The best plan that runs on the CPU, on GPUs, or on both."""
-        return next((plan for plan in self.plans if kind_of(plan.layout) is kind), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +77,8 @@ class Search:
         if not self.sweep:
             return self._drafting(self.rank(found, refused))
         coarse = self.rank(found, refused, _COARSE)
-        front = dict.fromkeys(plan.layout for plan in coarse.plans)
-        widths = {
-            replace(layout, max_sequences=1): layout for layout in front
-        }  # one curve for each, whatever the slots
-        fine = self.rank(_with_slots(list(widths)[:_REFINED]), None, _FINE)
-        plans = tuple(sorted((*coarse.plans, *fine.plans), key=self.rank_key))
-        return replace(coarse, plans=plans, considered=coarse.considered + fine.considered)
+        widths = (replace(one.layout, max_sequences=1) for one in coarse.contenders)  # one curve, whatever the slots
+        return coarse.joined(self.rank(_with_slots(islice(_distinct(widths), _REFINED)), None, _FINE))
 
     def _drafting(self, ranking: Ranking) -> Ranking:
         """The front runners once more with what drafts tokens (or, where drafting was asked for, without), and what
@@ -134,20 +86,17 @@ class Search:
         """
         asked = self.goal.speculation is not None
         guess = speculate.by_itself(self.model) if self.goal.may_speculate else None
-        front = list(dict.fromkeys(plan.layout for plan in ranking.best_of_each_kind()[:_DRAFTED_PLANS]))
-        if not asked:
-            front = [layout for layout in self._draftable(front, guess, ranking) if self._has_predictors(layout)]
+        if not asked and (guess is None or not any(map(self._has_predictors, ranking.standings.layouts()))):
+            return ranking
+        front = list(_distinct(one.layout for one in islice(ranking.front(), _DRAFTED_PLANS)))
         if asked:
-            bare = [replace(layout, speculation=None) for layout in front]
-            plain = self.rank(bare) if bare else ranking
-            both = tuple(sorted((*ranking.plans, *plain.plans), key=self.rank_key))
-            return replace(ranking, drafting=speculate.compared(both))
+            bare = self.rank([replace(layout, speculation=None) for layout in front])
+            return ranking.told(speculate.compared(ranking.contenders, bare.contenders))
+        front = self._draftable([layout for layout in front if self._has_predictors(layout)], guess, ranking)
         if guess is None or not front:
             return ranking
         tried = self.rank(speculate.variants(front, guess, self.workload))
-        plans = tuple(sorted((*ranking.plans, *tried.plans), key=self.rank_key))
-        said = speculate.compared(plans)
-        return replace(ranking, plans=plans, considered=ranking.considered + tried.considered, drafting=said)
+        return ranking.joined(tried).told(speculate.compared(tried.contenders, ranking.contenders))
 
     def _draftable(self, front: list[Layout], guess: Speculation | None, ranking: Ranking) -> list[Layout]:
         """The layouts; where an engine does not draft over a pipeline, the best of the same engine without one."""
@@ -156,7 +105,7 @@ class Search:
             if guess is None or speculate.why_not(layout, guess, self.workload) is None:
                 found[layout] = None
                 continue
-            others = (plan.layout for plan in ranking.plans if _same_files(plan.layout, layout))
+            others = (one.layout for one in ranking.placed(kind_of(layout)) if _same_files(one.layout, layout))
             flat = next((other for other in others if other.pipeline_parallel == 1), None)
             if flat is not None:
                 found[flat] = None
@@ -171,48 +120,41 @@ class Search:
     def rank(
         self, layouts: Iterable[Layout], refused: list[Refusal] | None = None, users: tuple[int, ...] = ()
     ) -> Ranking:
-        """Estimate `layouts` at each of `users` at a time (none: the workload's) and put those that fit in order."""
-        found: list[Plan] = []
-        overflow: Counter[str] = Counter()
-        nearest: NearMiss | None = None
-        too_big: set[Kind] = set()
-        count = 0
-        reasons: list[Refusal] = []
+        """Put `layouts` that fit in order, at each of `users` at a time (none: the workload's)."""
+        standings, outs, count = Standings(), Outs(), 0
         dominated = self._dominated(not users and not self.sweep)
         for request in self._requests(layouts, users or (self.workload.concurrency,), dominated):
             count += 1
             tell("layouts", count)
-            needed = ledgers(request)
-            if needed.fits is False:
-                overflow[request.layout.engine.value] += 1
-                nearest = _nearer(nearest, request, needed)
-                too_big.add(kind_of(request.layout))
+            for one in self._contenders(request, outs):
+                standings.add(one)
+        return Ranking(standings, outs, refused or (), count + dominated.dismissed)
+
+    def _contenders(self, request: Request, outs: Outs) -> Iterator[Contender]:
+        """The layout under its bound, where it has one; else what it is when its offload is settled and estimated."""
+        bound = fastest(request, self.calibration)
+        if bound is None:
+            yield from self._settled(request, outs)
+        else:
+            rank = self._rank(request.layout, request.workload, bound)
+            yield Contender(request.layout, request.workload, rank, settle=lambda: self._settled(request, outs))
+
+    def _settled(self, request: Request, outs: Outs) -> Iterator[Contender]:
+        """The layout estimated, with "as much as fits" replaced by a number; nothing where it does not fit."""
+        for one in as_many_as_fit(request):
+            if not outs.fits(one):
                 continue
             try:
-                found.append(self._plan(request))
+                plan = self._plan(one)
             except Unsupported as error:
-                reasons.append(Refusal(request.layout.engine.value, error.message))
-        reasons = [*(refused or ()), *reasons]  # known once the layouts have been made
-        if overflow:
-            counts = listed(f"{engine} {n}" for engine, n in overflow.items())
-            noun = counted("planner.search.layouts", "{count} layout", "{count} layouts", overflow.total())
-            reasons.append(
-                Refusal(
-                    sentence("planner.search.memory", "memory"),
-                    sentence(
-                        "planner.search.too-little",
-                        "too little for {noun} ({counts})",
-                        noun=noun,
-                        counts=counts,
-                    ),
-                )
-            )
-        ordered = tuple(sorted(found, key=self.rank_key))
-        return Ranking(ordered, _distinct(reasons), count + dominated.dismissed, nearest, frozenset(too_big))
+                outs.refuse(one, error)
+                continue
+            yield Contender(one.layout, one.workload, self.rank_key(plan), look=partial(_as_it_is, plan))
 
     def requests(self, layouts: Iterable[Layout]) -> Iterator[Request]:
         """The layouts as questions under the workload, with "as much as fits" replaced by a number."""
-        return self._requests(layouts, (self.workload.concurrency,), self._dominated(False))
+        for request in self._requests(layouts, (self.workload.concurrency,), self._dominated(False)):
+            yield from as_many_as_fit(request)
 
     def _dominated(self, one_load: bool) -> Dominated:
         per_node, rate = len(self.machine.gpus), self.workload.request_rate
@@ -240,10 +182,10 @@ class Search:
                 guess = speculate.completed(guess, self.model, held, self.goal.draft, self.goal.acceptance)
                 layout = replace(layout, speculation=guess)
             for workload in self._workloads(layout, users):
-                if not self.goal.pins and not dominated.worth(layout):
+                if not self.goal.pins and not dominated.worth(layout, workload):
                     continue
                 for slotted in self._slotted(layout):
-                    yield from as_many_as_fit(Request(self.machine, self.model, held, slotted, workload))
+                    yield Request(self.machine, self.model, held, slotted, workload)
 
     def _slotted(self, layout: Layout) -> tuple[Layout, ...]:
         """The layout; of local engines under a request rate, with few and with many slots: each takes memory."""
@@ -272,31 +214,39 @@ class Search:
             self.estimate(request),
         )
 
-    def rank_key(self, plan: Plan) -> tuple[float, ...]:
+    def rank_key(self, plan: Plan) -> Rank:
         """What plans are put in order by, the best first."""
-        share = served_share(plan)
-        late, *rest = self._key(plan)
-        unstartable = not can_be_started(plan.machine, plan.layout)
-        rare = not (self.goal.engines or is_usual(plan.machine, plan.model, plan.layout))
+        return self._rank(plan.layout, plan.workload, speeds_of(plan.estimate))
+
+    def _rank(self, layout: Layout, workload: Workload, speeds: Speeds) -> Rank:
+        """The rank of a layout with such speeds: no better one with slower ones."""
+        share = _served_share(workload, speeds)
+        late, *rest = self._key(layout, workload, speeds)
+        unstartable = not can_be_started(self.machine, layout)
+        rare = not (self.goal.engines or is_usual(self.machine, self.model, layout))
         return (unstartable, 0.0 if share > KEEPS_UP else 1 - share, late, rare, *rest)
 
-    def _key(self, plan: Plan) -> tuple[float, ...]:
-        late = lateness(plan)
-        bits = self.quantisation(plan.layout.quantisation).bits
-        took = plan.estimate.ttft_s.value + plan.workload.output_tokens * plan.estimate.tpot_s.value
+    def _key(self, layout: Layout, workload: Workload, speeds: Speeds) -> Rank:
+        late = _lateness(workload, speeds)
+        bits = self.quantisation(layout.quantisation).bits
+        took = speeds.ttft_s + workload.output_tokens * speeds.tpot_s
         match self.goal.objective:
             case Objective.THROUGHPUT:
-                return (late, -plan.estimate.total_tok_s.value, took)
+                return (late, -speeds.total_tok_s, took)
             case Objective.QUALITY:
-                slow = plan.estimate.decode_tok_s.value < self.goal.usable_tok_s
-                return (late, slow, -bits, -kv_element_bytes(plan.layout.kv_type), took)
+                slow = speeds.tpot_s * self.goal.usable_tok_s > 1
+                return (late, slow, -bits, -kv_element_bytes(layout.kv_type), took)
             case Objective.COST:
-                return (late, _price_or_power(plan) / plan.estimate.total_tok_s.value, took)
+                return (late, _price_or_power(self.machine, layout) / speeds.total_tok_s, took)
             case Objective.LATENCY:
-                return (late, took, plan.layout.gpus)
+                return (late, took, layout.gpus)
             case Objective.BALANCED:
-                coarse = coarseness(bits) * kv_coarseness(kv_element_bytes(plan.layout.kv_type))
-                return (late, took * coarse, plan.layout.gpus)
+                coarse = coarseness(bits) * kv_coarseness(kv_element_bytes(layout.kv_type))
+                return (late, took * coarse, layout.gpus)
+
+
+def _as_it_is(plan: Plan) -> Plan:
+    return plan
 
 
 def _same_files(one: Layout, other: Layout) -> bool:
@@ -312,22 +262,33 @@ def _with_slots(layouts: Iterable[Layout]) -> Iterator[Layout]:
 
 def served_share(plan: Plan) -> float:
     """The share of the requests that the plan keeps up with; 1 where no rate was asked for."""
-    rate = plan.workload.request_rate
-    return 1.0 if rate is None else min(1.0, plan.estimate.total_tok_s.value / (rate * plan.workload.output_tokens))
+    return _served_share(plan.workload, speeds_of(plan.estimate))
+
+
+def _served_share(workload: Workload, speeds: Speeds) -> float:
+    rate = workload.request_rate
+    return 1.0 if rate is None else min(1.0, speeds.total_tok_s / (rate * workload.output_tokens))
 
 
 def missed_targets(plan: Plan) -> tuple[Missed, ...]:
     """The latency targets of the workload that the plan misses."""
-    wanted = (
-        ("ttft", plan.workload.ttft_target_s, plan.estimate.ttft_s.value),
-        ("tpot", plan.workload.tpot_target_s, plan.estimate.tpot_s.value),
-    )
+    return _missed(plan.workload, speeds_of(plan.estimate))
+
+
+def _missed(workload: Workload, speeds: Speeds) -> tuple[Missed, ...]:
+    wanted = (("ttft", workload.ttft_target_s, speeds.ttft_s), ("tpot", workload.tpot_target_s, speeds.tpot_s))
     return tuple(Missed(name, value / most - 1) for name, most, value in wanted if most is not None and value > most)
 
 
 def lateness(plan: Plan) -> float:
     """By how much the targets are missed, as a factor over each, multiplied: 0.0 where all are met."""
-    return math.prod(1 + missed.by for missed in missed_targets(plan)) - 1
+    return _lateness(plan.workload, speeds_of(plan.estimate))
+
+
+def _lateness(workload: Workload, speeds: Speeds) -> float:
+    if workload.ttft_target_s is None and workload.tpot_target_s is None:
+        return 0.0
+    return math.prod(1 + missed.by for missed in _missed(workload, speeds)) - 1
 
 
 def meets_targets(plan: Plan) -> bool | None:
@@ -338,24 +299,19 @@ def meets_targets(plan: Plan) -> bool | None:
     return not missed_targets(plan) and served_share(plan) > KEEPS_UP
 
 
-def _price_or_power(plan: Plan) -> float:
+def _price_or_power(machine: Machine, layout: Layout) -> float:
     """Money where the machine's price is known, else the watts of the parts in use."""
-    if plan.machine.price is not None:
-        return plan.machine.price
-    boards = [gpu.spec.board_power_w or 300.0 for gpu in plan.machine.gpus if gpu.spec]
-    gpus = sum(boards) / len(boards) * plan.layout.gpus if boards else 0.0
-    return gpus + sum((socket.cpu.power_w or 150.0) if socket.cpu else 150.0 for socket in plan.machine.sockets)
+    if machine.price is not None:
+        return machine.price
+    boards = [gpu.spec.board_power_w or 300.0 for gpu in machine.gpus if gpu.spec]
+    gpus = sum(boards) / len(boards) * layout.gpus if boards else 0.0
+    return gpus + sum((socket.cpu.power_w or 150.0) if socket.cpu else 150.0 for socket in machine.sockets)
 
 
-def _nearer(best: NearMiss | None, request: Request, needed: Memory) -> NearMiss | None:
-    tightest = needed.tightest
-    if tightest is None or tightest.spare_bytes is None:
-        return best
-    missing = -tightest.spare_bytes
-    if best is not None and best.missing_bytes <= missing:
-        return best
-    return NearMiss(request, needed, missing, tightest.device)
-
-
-def _distinct(reasons: Iterable[Refusal]) -> tuple[Refusal, ...]:
-    return tuple(dict.fromkeys(reasons))
+def _distinct(layouts: Iterable[Layout]) -> Iterator[Layout]:
+    """Each once, in order."""
+    seen: set[Layout] = set()
+    for layout in layouts:
+        if layout not in seen:
+            seen.add(layout)
+            yield layout

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from wellfed.errors import BadInput
 from wellfed.frozen import dataclass
@@ -20,8 +21,10 @@ from wellfed.message import Amount, Listing, Message, message
 from wellfed.models.model import Model
 from wellfed.models.weights import Weights
 from wellfed.nouns.layout import DraftKind, Engine, Layout, Speculation
-from wellfed.nouns.plan import Plan
 from wellfed.nouns.workload import Workload
+
+if TYPE_CHECKING:
+    from wellfed.planner.ranking import Contender
 
 _VOCABULARY_PADDING = 256  # entries by which vocabularies of one family differ
 _MOST_TOKENS = 64
@@ -190,17 +193,19 @@ def why_not(layout: Layout, guess: Speculation, workload: Workload) -> Message |
     return None
 
 
-def compared(plans: tuple[Plan, ...]) -> Message | None:
-    """What drafting does on the best plan: how much faster, or that it is slower here; None where nothing was tried."""
-    drafted = next((plan for plan in plans if plan.layout.speculation is not None), None)
-    if drafted is None or drafted.layout.speculation is None or drafted.layout.speculation.kind is None:
+def compared(drafting: Iterable[Contender], plain: Iterable[Contender]) -> Message | None:
+    """What drafting does on the best of the layouts that do, against the same one without: how much faster, or that it
+    is slower here; None where nothing was tried.
+    """
+    first = next(iter(drafting), None)
+    guess = None if first is None else first.layout.speculation
+    if first is None or guess is None or guess.kind is None:
         return None
-    bare = replace(drafted.layout, speculation=None)
-    plain = next((plan for plan in plans if plan.layout == bare and plan.workload == drafted.workload), None)
-    if plain is None:
+    bare, workload = replace(first.layout, speculation=None), first.workload
+    same = next((one for one in plain if one.layout == bare and one.workload == workload), None)
+    if same is None:
         return None
-    ratio = plain.estimate.tpot_s.value / drafted.estimate.tpot_s.value
-    guess = drafted.layout.speculation
+    ratio = same.plan.estimate.tpot_s.value / first.plan.estimate.tpot_s.value
     rates: dict[str, str | int | float | Amount | Message | Listing | None] = {
         "kind": str(guess.kind), "tokens": guess.tokens, "length": f"{guess.acceptance_length:.2f}",
         "low": f"{guess.low:.2f}", "high": f"{guess.high:.2f}", "ratio": f"{ratio:.2f}",

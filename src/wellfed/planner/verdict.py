@@ -6,7 +6,8 @@ from wellfed.frozen import dataclass
 from wellfed.message import Amount, Message, counted, joined, message
 from wellfed.nouns.plan import Plan
 from wellfed.planner.kinds import Kind
-from wellfed.planner.search import KEEPS_UP, Ranking, served_share
+from wellfed.planner.ranking import Ranking
+from wellfed.planner.search import KEEPS_UP, served_share
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,108 @@
+"""What no estimate of a layout can beat, for the price of a few sums: of layouts that a CPU computes a part of.
+
+Weights in RAM are read once for every pass, however well all else overlaps, and those on the GPUs by them in turn:
+
+    token  = bytes in RAM that it reads / bandwidth of the CPUs' share + the rest / the fastest GPU's bandwidth
+    prompt = micro-batches x bytes in RAM that one reads / that bandwidth, or the link's where they are copied over it
+
+Of a division by what fits, at least what the GPUs' memory is too small for lies in RAM. Nearly all of such a layout's
+time is this, so that a search settles and estimates a few of them instead of all.
+"""
+
+from __future__ import annotations
+
+import math
+
+from wellfed.frozen import dataclass
+from wellfed.hardware.machine import Machine
+from wellfed.models.ffn import MoeFfn
+from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.estimate import Speeds
+from wellfed.nouns.layout import EXPERTS_ON_CPU
+from wellfed.nouns.plan import Request
+from wellfed.perf.cpu import cpu_bandwidth
+from wellfed.perf.gpu_pass import prompt_steps
+from wellfed.perf.hybrid import link_bytes_per_s, micro_batch, streams
+from wellfed.perf.memory.devices import gpu_capacity_bytes, gpu_free_bytes
+from wellfed.perf.ops import expert_share
+from wellfed.perf.prefix import as_computed
+from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS
+
+
+@dataclass(frozen=True, slots=True)
+class _InRam:
+    """Bytes of weights that lie in RAM at least: routed experts, which are read in pieces, and the others."""
+
+    plain: float
+    routed: float
+
+
+def fastest(request: Request, calibration: Calibration) -> Speeds | None:
+    """Speeds that the layout cannot beat; None where only an estimate tells."""
+    layout, load = request.layout, request.workload
+    if not layout.engine.is_local or layout.speculation is not None or layout.overrides:
+        return None
+    held = _in_ram(request)
+    if not held.plain and not held.routed:
+        return None
+    token_s = _cpu_s(request, calibration, held, 1.0) + _gpu_s(request, held)
+    total = math.inf if load.request_rate is not None else max(1, load.concurrency) / token_s
+    return Speeds(_prompt_s(as_computed(request), calibration, held), token_s, total)
+
+
+def _in_ram(request: Request) -> _InRam:
+    layout, layers = request.layout, request.weights.layers
+    routed = sum(layer.routed_experts for layer in layers)
+    if layout.offload.cpu_only or not layout.gpus:
+        return _InRam(sum(layer.resident for layer in layers) + request.weights.head, routed)
+    if layout.offload == EXPERTS_ON_CPU:
+        return _InRam(0.0, routed)
+    room = _gpu_bytes(request.machine, layout.gpus)
+    if layout.offload not in (SOME_EXPERTS, SOME_LAYERS) or room is None:
+        return _InRam(0.0, 0.0)
+    outside = max(0.0, sum(layer.total for layer in layers) - room)
+    return _InRam(0.0, outside) if routed else _InRam(outside, 0.0)
+
+
+def _gpu_bytes(machine: Machine, count: int) -> float | None:
+    """What the `count` largest GPUs have room for; None where one does not tell."""
+    rooms = []
+    for gpu in machine.gpus:
+        free = gpu_free_bytes(gpu, machine)
+        rooms.append(gpu_capacity_bytes(gpu, machine) if free is None else free)
+    known = [room for room in rooms if room is not None]
+    return sum(sorted(known)[-count:]) if len(known) == len(rooms) else None
+
+
+def _reached(request: Request, tokens: float) -> float:
+    """The least share of a layer's routed experts that so many tokens read; 1 without any."""
+    layers = (layer.ffn for layer in request.model.layers if isinstance(layer.ffn, MoeFfn))
+    return min((expert_share(ffn, tokens, request.layout.active_experts) for ffn in set(layers)), default=1.0)
+
+
+def _cpu_s(request: Request, calibration: Calibration, held: _InRam, tokens: float) -> float:
+    """Seconds in which the CPUs read what so many tokens need of the weights in RAM."""
+    bandwidth, _ = cpu_bandwidth(request.machine, request.layout, calibration)
+    pieces = bandwidth * calibration.value("cpu", "expert_fraction")
+    return held.plain / bandwidth + held.routed * _reached(request, tokens) / pieces
+
+
+def _gpu_s(request: Request, held: _InRam) -> float:
+    """Seconds in which the GPUs, in turn, read what one token needs of the other weights."""
+    layout, layers = request.layout, request.weights.layers
+    rates = [gpu.spec.memory_bandwidth_bytes_per_s for gpu in request.machine.gpus[: layout.gpus] if gpu.spec]
+    if not rates or layout.offload.cpu_only:
+        return 0.0
+    routed = sum(layer.routed_experts for layer in layers) - held.routed
+    rest = sum(layer.resident for layer in layers) - held.plain + routed * _reached(request, 1.0)
+    return max(0.0, rest) / max(rates)
+
+
+def _prompt_s(request: Request, calibration: Calibration, held: _InRam) -> float:
+    """Seconds in which the micro-batches of a prompt read the weights in RAM, or have them copied to a GPU."""
+    layout, load = request.layout, request.workload
+    step, repeats = prompt_steps(max(1, load.prompt_tokens), load.depth_tokens, micro_batch(layout))
+    if not streams(request, step):
+        return repeats * _cpu_s(request, calibration, held, step.tokens)
+    copied = held.plain + held.routed * _reached(request, step.tokens)
+    return repeats * copied / link_bytes_per_s(request.machine, layout, calibration)
