@@ -9,6 +9,11 @@ from types import ModuleType
 
 import pytest
 
+from wellfed.catalog.calibration import bundled
+from wellfed.nouns.estimate import speeds_of
+from wellfed.perf.estimate import estimate, speeds
+from wellfed.perf.memory import ledgers, spare_bytes
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -52,3 +57,20 @@ def test_the_grid_is_wide(grid: ModuleType) -> None:
 )
 def test_differences_are_seen(grid: ModuleType, before: dict, now: dict, expected: list[str]) -> None:
     assert [one.path for one in grid.differences(before, now)] == expected
+
+
+def test_speeds_and_room_are_those_of_the_estimate(grid: ModuleType) -> None:
+    """What a search asks first of a layout is the same arithmetic, without what explains it."""
+    calibration, seen = bundled(), set[bool]()
+    for case in grid.cases():
+        request = grid.request_of(case)
+        assert speeds(request, calibration) == speeds_of(estimate(request, calibration)), case.label
+        ledger = ledgers(request)
+        tightest = ledger.tightest
+        if tightest is None:
+            assert spare_bytes(request) is None, case.label
+        else:
+            assert spare_bytes(request) == pytest.approx(tightest.spare_bytes, abs=4096), case.label
+            assert ((spare_bytes(request) or 0.0) >= 0) is (ledger.fits is not False), case.label
+        seen.add(ledger.fits is not False)
+    assert seen == {True, False}

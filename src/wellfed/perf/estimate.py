@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
-from wellfed.nouns.estimate import Estimate, Source
+from wellfed.nouns.estimate import Estimate, Source, Speeds, speeds_of
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Request
 from wellfed.perf.acceptance import with_acceptance
@@ -15,6 +15,7 @@ from wellfed.perf.load import start
 from wellfed.perf.memory.chosen import narrowed
 from wellfed.perf.memory.devices import unified, vendor
 from wellfed.perf.memory.lora import is_adapted
+from wellfed.perf.memory.streamed import is_streamed
 from wellfed.perf.prefix import as_computed
 from wellfed.perf.streamed import with_disk
 from wellfed.provenance import Assumption
@@ -59,6 +60,26 @@ def _estimate(request: Request, calibration: Calibration) -> Estimate:
     from wellfed.perf.serving import estimate_serving
 
     return estimate_serving(request, calibration)
+
+
+def speeds(request: Request, calibration: Calibration) -> Speeds:
+    """The middle values of `estimate`, which order plans, without the ledgers, terms, intervals and assumptions that
+    explain them: a third of its time. Raises Unsupported as that.
+    """
+    asked = as_computed(narrowed(request))
+    if is_streamed(asked.layout):
+        return speeds_of(estimate(request, calibration))
+    if asked.layout.engine.is_local:
+        from wellfed.perf.local import local_speeds
+
+        return local_speeds(asked, calibration)
+    if asked.layout.engine is Engine.VLLM and asked.layout.gpus == 0:
+        from wellfed.perf.served_cpu import served_cpu_speeds
+
+        return served_cpu_speeds(asked, calibration)
+    from wellfed.perf.serving import serving_speeds
+
+    return serving_speeds(asked, calibration)
 
 
 _PAGE_BYTES = 4096

@@ -9,7 +9,7 @@ from dataclasses import replace
 from wellfed.frozen import dataclass
 from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
-from wellfed.nouns.estimate import Estimate, Quantity, Term, heaviest_limit, total_seconds
+from wellfed.nouns.estimate import Estimate, Quantity, Speeds, Term, heaviest_limit, total_seconds
 from wellfed.nouns.layout import MOST_SLOTS, BackEnd, Layout
 from wellfed.nouns.plan import Request
 from wellfed.nouns.workload import Workload
@@ -49,26 +49,18 @@ class Times:
 def estimate_local(request: Request, calibration: Calibration) -> Estimate:
     """What a local engine would do. Raises Unsupported for GPUs that are not there or without a data sheet."""
     times = local_times(request, calibration)
-    workload = request.workload
-    ttft, tpot = latencies(times, workload)
+    workload, speeds, busy = request.workload, _speeds(request, times), times.utilisation
     decode_sigma, prefill_sigma = sigmas(request, calibration, times.shares)
     doubt = _TURNS_SIGMA * min(1.0, turns(request) - 1)  # the load of this moment may be another in the next
     decode_sigma, prefill_sigma = math.hypot(decode_sigma, doubt), math.hypot(prefill_sigma, doubt)
-    output = max(1, workload.output_tokens)
-    cycle = ttft + output * tpot
-    total = times.running * output / cycle
-    busy = times.utilisation
-    if workload.request_rate is not None and busy is not None:
-        total = output * workload.request_rate / max(1.0, busy)
-        ttft += _queue_s(busy, _slots(request.layout), times.prefill_s + output * tpot)
     return Estimate(
         memory=memory(request),
         decode=times.decode,
         prefill=times.prefill,
-        ttft_s=Quantity.lognormal(ttft, prefill_sigma),
-        tpot_s=Quantity.lognormal(tpot, decode_sigma),
+        ttft_s=Quantity.lognormal(speeds.ttft_s, prefill_sigma),
+        tpot_s=Quantity.lognormal(speeds.tpot_s, decode_sigma),
         prefill_tok_s=Quantity.lognormal(workload.prompt_tokens / times.prefill_s, prefill_sigma),
-        total_tok_s=Quantity.lognormal(total, max(decode_sigma, prefill_sigma)),
+        total_tok_s=Quantity.lognormal(speeds.total_tok_s, max(decode_sigma, prefill_sigma)),
         limited_by=heaviest_limit(times.decode) if busy is None or busy < 1 else "the server's slots",
         running=times.running,
         assumptions=(
@@ -80,6 +72,21 @@ def estimate_local(request: Request, calibration: Calibration) -> Estimate:
         ),
         calibration=calibration.id,
     )
+
+
+def local_speeds(request: Request, calibration: Calibration) -> Speeds:
+    """The middle values of `estimate_local`, without what explains them. Raises Unsupported as that."""
+    return _speeds(request, local_times(request, calibration))
+
+
+def _speeds(request: Request, times: Times) -> Speeds:
+    workload, busy = request.workload, times.utilisation
+    ttft, tpot = latencies(times, workload)
+    output = max(1, workload.output_tokens)
+    if workload.request_rate is None or busy is None:
+        return Speeds(ttft, tpot, times.running * output / (ttft + output * tpot))
+    queue = _queue_s(busy, _slots(request.layout), times.prefill_s + output * tpot)
+    return Speeds(ttft + queue, tpot, output * workload.request_rate / max(1.0, busy))
 
 
 def local_times(request: Request, calibration: Calibration) -> Times:

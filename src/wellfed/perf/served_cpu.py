@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
-from wellfed.nouns.estimate import Estimate, Quantity
-from wellfed.nouns.layout import Layout, NumaPolicy
+from wellfed.nouns.estimate import Estimate, Quantity, Speeds
+from wellfed.nouns.layout import NumaPolicy
 from wellfed.nouns.plan import Request
-from wellfed.perf.local import estimate_local
+from wellfed.perf.local import estimate_local, local_speeds
 from wellfed.perf.memory import memory
 from wellfed.provenance import Assumption
 
@@ -29,7 +29,7 @@ _UNVERIFIED = Assumption(
 
 def estimate_served_cpu(request: Request, calibration: Calibration) -> Estimate:
     """Speed and memory of vLLM on CPUs."""
-    found = estimate_local(replace(request, layout=_read_locally(request.layout)), calibration)
+    found = estimate_local(_read_locally(request), calibration)
     return replace(
         found,
         memory=memory(request),
@@ -41,8 +41,17 @@ def estimate_served_cpu(request: Request, calibration: Calibration) -> Estimate:
     )
 
 
-def _read_locally(layout: Layout) -> Layout:
-    return replace(layout, numa=NumaPolicy.DUPLICATE) if layout.tensor_parallel > 1 else layout
+def served_cpu_speeds(request: Request, calibration: Calibration) -> Speeds:
+    """The middle values of `estimate_served_cpu`."""
+    return local_speeds(_read_locally(request), calibration)
+
+
+def _read_locally(request: Request) -> Request:
+    """As a local engine would read it: a rank's copy on each node."""
+    layout = request.layout
+    return (
+        replace(request, layout=replace(layout, numa=NumaPolicy.DUPLICATE)) if layout.tensor_parallel > 1 else request
+    )
 
 
 def _wide(quantity: Quantity) -> Quantity:

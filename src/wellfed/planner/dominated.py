@@ -17,10 +17,10 @@ Holds = Callable[[Layout], bool]
 
 @dataclass(slots=True)
 class Dominated:
-    """Of the chunks that serving engines take of prompts, the smallest that bounds nothing stands for those above it:
-    they only take more memory. Where a count of GPUs holds the model whole, a division with the CPU only serves the comparison: the one on the
-    most GPUs that do not hold it (else on one) stands for all. Of replicas, the most that have a user each: fewer
-    have more users each.
+    """Of the chunks that serving engines take of prompts, the smallest that bounds nothing stands for larger ones: these
+    only take more memory. Where a count of GPUs holds the model whole, a division with the CPU only serves the
+    comparison: the one on the most GPUs that do not hold it (else on one) stands for all. Of replicas, the most that
+    have a user each: fewer have more users each.
 
     `gpus` of one machine, `total` of all of them. `users`: at a time; None where arrivals or many counts are asked
     for. `by_gpus`: the GPUs used count in the ranking (cost), so fewer replicas may win. `dismissed`: how many layouts

@@ -21,7 +21,7 @@ from wellfed.nouns.estimate import Memory
 from wellfed.nouns.layout import Layout
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import Workload
-from wellfed.perf.memory import ledgers
+from wellfed.perf.memory import ledgers, spare_bytes
 from wellfed.planner.candidates import Refusal
 from wellfed.planner.kinds import Kind, kind_of
 
@@ -91,19 +91,32 @@ class Outs:
 
     def __init__(self) -> None:
         self.too_big: set[Kind] = set()  # placements of which some layout was tried and found too big
-        self.near_miss: NearMiss | None = None
+        self._nearest: tuple[float, Request] | None = None  # bytes missing
         self._overflow: Counter[str] = Counter()
         self._reasons: dict[Refusal, None] = {}
 
     def fits(self, request: Request) -> bool:
         """Whether the memory holds it; what does not is counted."""
-        needed = ledgers(request)
-        if needed.fits is not False:
+        missing = -(spare_bytes(request) or 0.0)
+        if missing <= 0:
             return True
         self._overflow[request.layout.engine.value] += 1
-        self.near_miss = _nearer(self.near_miss, request, needed)
         self.too_big.add(kind_of(request.layout))
+        if self._nearest is None or missing < self._nearest[0]:
+            self._nearest = missing, request
         return False
+
+    @property
+    def near_miss(self) -> NearMiss | None:
+        """What came closest to fitting, with its ledger."""
+        if self._nearest is None:
+            return None
+        request = self._nearest[1]
+        needed = ledgers(request)
+        tightest = needed.tightest
+        if tightest is None or tightest.spare_bytes is None:
+            return None
+        return NearMiss(request, needed, -tightest.spare_bytes, tightest.device)
 
     def refuse(self, request: Request, error: Unsupported) -> None:
         """Keep why it cannot be estimated."""
@@ -123,16 +136,6 @@ class Outs:
         )
 
 
-def _nearer(best: NearMiss | None, request: Request, needed: Memory) -> NearMiss | None:
-    tightest = needed.tightest
-    if tightest is None or tightest.spare_bytes is None:
-        return best
-    missing = -tightest.spare_bytes
-    if best is not None and best.missing_bytes <= missing:
-        return best
-    return NearMiss(request, needed, missing, tightest.device)
-
-
 def _unsettled() -> Plan:
     raise RuntimeError("a contender is looked at before it is settled")
 
@@ -140,7 +143,8 @@ def _unsettled() -> Plan:
 class Contender:
     """A layout under a load with the rank of its plan, or with one that no plan of it can beat.
 
-    `look` makes the plan where the rank is its own; `settle` tells what a layout becomes of which only a bound is known.
+    `look` makes the plan where the rank is its own; `settle` tells what a layout becomes of which only a bound is
+    known.
     """
 
     __slots__ = ("_plan", "layout", "look", "rank", "settle", "workload")

@@ -22,8 +22,8 @@ from wellfed.nouns.estimate import Estimate, Speeds, speeds_of
 from wellfed.nouns.layout import MOST_SLOTS, DraftKind, Layout, Speculation
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import Workload
-from wellfed.perf.estimate import estimate
-from wellfed.perf.memory import ledgers
+from wellfed.perf.estimate import estimate, speeds
+from wellfed.perf.memory import spare_bytes
 from wellfed.perf.memory.kv import kv_element_bytes
 from wellfed.planner import speculate
 from wellfed.planner.candidates import Refusal, candidates
@@ -145,11 +145,11 @@ class Search:
             if not outs.fits(one):
                 continue
             try:
-                plan = self._plan(one)
+                rank = self._rank(one.layout, one.workload, speeds(one, self.calibration))
             except Unsupported as error:
                 outs.refuse(one, error)
                 continue
-            yield Contender(one.layout, one.workload, self.rank_key(plan), look=partial(_as_it_is, plan))
+            yield Contender(one.layout, one.workload, rank, look=partial(self._plan, one))
 
     def requests(self, layouts: Iterable[Layout]) -> Iterator[Request]:
         """The layouts as questions under the workload, with "as much as fits" replaced by a number."""
@@ -167,7 +167,7 @@ class Search:
 
     def _holds(self, layout: Layout) -> bool:
         held = self.file_weights or weights(self.model, self.quantisation(layout.quantisation))
-        return ledgers(Request(self.machine, self.model, held, layout, self.workload)).fits is not False
+        return (spare_bytes(Request(self.machine, self.model, held, layout, self.workload)) or 0.0) >= 0
 
     def _requests(self, layouts: Iterable[Layout], users: tuple[int, ...], dominated: Dominated) -> Iterator[Request]:
         for layout in layouts:
@@ -243,10 +243,6 @@ class Search:
             case Objective.BALANCED:
                 coarse = coarseness(bits) * kv_coarseness(kv_element_bytes(layout.kv_type))
                 return (late, took * coarse, layout.gpus)
-
-
-def _as_it_is(plan: Plan) -> Plan:
-    return plan
 
 
 def _same_files(one: Layout, other: Layout) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wellfed.perf.memory.fill import Fill, can_fill, fullest
 from wellfed.perf.memory.kv import kv_bytes_per_sequence, kv_element_bytes
-from wellfed.perf.memory.ledger import ledgers, memory, running_capacity
+from wellfed.perf.memory.ledger import ledgers, memory, running_capacity, spare_bytes
 from wellfed.perf.memory.serving import cache_bytes, cache_tokens
 from wellfed.perf.memory.shards import rank_cache_bytes, rank_weights, tp_shard
 from wellfed.perf.memory.vllm_cpu import pool_tokens, rank_pool_bytes
@@ -24,5 +24,6 @@ __all__ = [
     "rank_pool_bytes",
     "rank_weights",
     "running_capacity",
+    "spare_bytes",
     "tp_shard",
 ]

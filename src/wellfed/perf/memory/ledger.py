@@ -10,7 +10,7 @@ from wellfed.perf.memory.chosen import narrowed
 from wellfed.perf.memory.identity import per_object
 from wellfed.perf.memory.kv import is_pooled
 from wellfed.perf.memory.pool import one_pool
-from wellfed.perf.memory.share import Named, Share, longest_context, most_sequences
+from wellfed.perf.memory.share import Named, Share, distinct, longest_context, most_sequences
 from wellfed.perf.memory.streamed import from_disk
 
 _LOCAL = frozenset(engine for engine in Engine if engine.is_local)
@@ -39,6 +39,24 @@ def ledgers(request: Request) -> Memory:
     local = request.layout.engine in _LOCAL and request.layout.engine is not Engine.KTRANSFORMERS
     count = _sequences(request, None if local else most_sequences(found, context))
     return Memory(_devices(found, context, count))
+
+
+def spare_bytes(request: Request) -> float | None:
+    """What the tightest device of `ledgers(request)` has left, negative where it does not fit, without the ledgers; None
+    where no capacity is known. Devices that hold alike are looked at once; close calls are left to the ledgers.
+    """
+    found, context = shares(request), request.workload.context
+    local = request.layout.engine in _LOCAL and request.layout.engine is not Engine.KTRANSFORMERS
+    count = _sequences(request, None if local else most_sequences(found, context))
+    known = [(share, room) for share in distinct(found) if (room := share.room_bytes) is not None]
+    least = min((room - share.grown_bytes(context, count) for share, room in known), default=None)
+    if least is None or abs(least) > _CLOSE_BYTES:
+        return least
+    tightest = ledgers(request).tightest
+    return None if tightest is None else tightest.spare_bytes
+
+
+_CLOSE_BYTES = 4096.0  # sums in another order differ by less
 
 
 def _devices(found: tuple[Share, ...], context: int, count: int) -> tuple[DeviceMemory, ...]:

@@ -7,10 +7,11 @@ from dataclasses import replace
 from wellfed.frozen import dataclass
 from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
-from wellfed.nouns.estimate import Estimate, Quantity, Term, heaviest_limit
+from wellfed.nouns.estimate import Estimate, Quantity, Speeds, Term, heaviest_limit, speeds_of
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Request
 from wellfed.perf.host import host_speed
+from wellfed.perf.memory import memory
 from wellfed.perf.serving.disaggregation import Split, split
 from wellfed.perf.serving.doubt import sigma, told
 from wellfed.perf.serving.formats import formats, gpu_of, kinds
@@ -36,12 +37,32 @@ def estimate_serving(request: Request, calibration: Calibration) -> Estimate:
         return _estimate_split(request, calibration)
     space = room(request)
     shape, parameters = replica(request, calibration, space)
-    rate = request.workload.request_rate
-    if rate is None:
-        return _estimate(request, calibration, space, shape, parameters, serve(shape, parameters))
-    arrived = arrivals(shape, parameters, rate / max(1, request.layout.data_parallel))
+    arrived = _under_load(request, shape, parameters)
+    if not isinstance(arrived, Arrived):
+        return _estimate(request, calibration, space, shape, parameters, arrived)
     found = _estimate(request, calibration, space, shape, parameters, arrived.served)
     return replace(found, ttft_p99_s=arrived.ttft_p99, assumptions=(*found.assumptions, *_overload(arrived)))
+
+
+def serving_speeds(request: Request, calibration: Calibration) -> Speeds:
+    """The middle values of `estimate_serving`, without what explains them. Raises Unsupported as that."""
+    if request.layout.prefill_gpus:
+        return speeds_of(_estimate_split(request, calibration))
+    shape, parameters = replica(request, calibration, room(request))
+    arrived = _under_load(request, shape, parameters)
+    return _speeds(request, shape, arrived.served if isinstance(arrived, Arrived) else arrived)
+
+
+def _under_load(request: Request, shape: Shape, parameters: Knobs) -> Served | Arrived:
+    """A replica under its part of the load: clients that come again, or random arrivals."""
+    rate = request.workload.request_rate
+    if rate is None:
+        return serve(shape, parameters)
+    return arrivals(shape, parameters, rate / max(1, request.layout.data_parallel))
+
+
+def _speeds(request: Request, shape: Shape, served: Served) -> Speeds:
+    return Speeds(served.ttft, served.tpot, served.rate * shape.output * max(1, request.layout.data_parallel))
 
 
 def shape_for(request: Request, space: Room) -> Shape:
@@ -98,16 +119,15 @@ def _estimate(
     prefill = _prefill_terms(shape, parameters, served)
     crowd = others(served, shape.gain) / served.tpot
     doubt, late = (sigma(calibration, request, metric, crowd) for metric in ("tpot", "ttft"))
-    tpot = Quantity.lognormal(served.tpot, doubt)
-    total = Quantity.lognormal(served.rate * shape.output * replicas, doubt)
+    speeds = _speeds(request, shape, served)
     return Estimate(
-        memory=space.memory,
+        memory=memory(request),
         decode=decode,
         prefill=prefill,
-        ttft_s=Quantity.lognormal(served.ttft, late),
-        tpot_s=tpot,
+        ttft_s=Quantity.lognormal(speeds.ttft_s, late),
+        tpot_s=Quantity.lognormal(speeds.tpot_s, doubt),
         prefill_tok_s=Quantity.lognormal(prompt_rate(shape, parameters) * replicas, late),
-        total_tok_s=total,
+        total_tok_s=Quantity.lognormal(speeds.total_tok_s, doubt),
         limited_by=_limited_by(served, space, decode),
         running=served.running * replicas,
         assumptions=(*_assumptions(request, space), told(calibration, request)),
@@ -219,14 +239,15 @@ def prefill_layout(layout: Layout) -> tuple[Layout, int]:
 
 def _estimate_split(request: Request, calibration: Calibration) -> Estimate:
     """Prefill and decode on pools of their own."""
-    space = room(replace(request, layout=replace(request.layout, prefill_gpus=0)))
+    whole = replace(request, layout=replace(request.layout, prefill_gpus=0))
+    space = room(whole)
     two, parameters = pools(request, space), knobs_for(request, calibration)
     shape, prompt_shape = two.decode, two.prefill
     clients = request.workload.concurrency
     found = split(prompt_shape, shape, parameters, two.prefill_workers, two.decode_workers, clients, two.matched)
     decode = terms(shape, parameters, found.batch, 0.0, 1 / shape.gain)
     return Estimate(
-        memory=space.memory,
+        memory=memory(whole),
         decode=decode,
         prefill=_split_terms(prompt_shape, parameters, found),
         ttft_s=Quantity.lognormal(found.ttft, calibration.sigma(f"{DISAGGREGATED} ttft")),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from wellfed.frozen import dataclass
-from wellfed.nouns.estimate import Memory
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Request
-from wellfed.perf.memory.ledger import memory, shares
+from wellfed.perf.memory.ledger import shares
 from wellfed.perf.memory.share import most_sequences
 
 # Share of the answer that a sequence holds cache for when the next one is admitted. TensorRT-LLM reserves all of it
@@ -18,7 +17,6 @@ _RESERVED = {Engine.TENSORRT_LLM: 1.0, Engine.SGLANG: 0.7, Engine.VLLM: 0.55}
 class Room:
     """`slots` of one replica, and those of its start; None in `cached` when the memory of a device is unknown."""
 
-    memory: Memory
     cached: float | None
     slots: float
     start_slots: float
@@ -42,8 +40,7 @@ def _reserved(request: Request) -> float:
 
 
 def room(request: Request) -> Room:
-    """The ledger and the running sequences of one replica, at least one so that an estimate exists."""
-    ledger = memory(request)
+    """The running sequences of one replica, at least one so that an estimate exists."""
     layout, load = request.layout, request.workload
     prompt, devices = load.depth_tokens + load.prompt_tokens, shares(request)
     reserved = _reserved(request)
@@ -56,6 +53,6 @@ def room(request: Request) -> Room:
     cached = held(prompt + reserved)
     slots = max(1.0, limit if cached is None else min(limit, cached))
     if cached is None or cached >= limit or layout.engine is not Engine.VLLM:
-        return Room(ledger, cached, slots, slots)
+        return Room(cached, slots, slots)
     begun = held(prompt)
-    return Room(ledger, cached, slots, max(slots, min(limit, limit if begun is None else begun)))
+    return Room(cached, slots, max(slots, min(limit, limit if begun is None else begun)))

@@ -11,6 +11,7 @@ from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Estimate, Quantity
 from wellfed.nouns.layout import Layout
 from wellfed.nouns.plan import Request
+from wellfed.perf.memory import ledgers
 from wellfed.perf.serving.estimate import THROUGHPUT, estimate_serving, replica
 from wellfed.perf.serving.load import Served, serve
 from wellfed.perf.serving.room import room
@@ -105,7 +106,7 @@ def _best_batch(
     request: Request, calibration: Calibration, tpot_limit_s: float | None, streamed: bool
 ) -> Estimate | None:
     space = room(request)
-    if space.memory.fits is False or not space.cached:
+    if ledgers(request).fits is False or not space.cached:
         return None
     shape, parameters = replica(request, calibration, space)
     # a full queue keeps every pass full, waits count for nothing, and requests are handed over ready
