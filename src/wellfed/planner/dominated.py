@@ -8,7 +8,7 @@ from dataclasses import field, replace
 from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.frozen import dataclass
 from wellfed.models.quantisation_names import quantisation
-from wellfed.nouns.layout import ALL_GPU, Engine, Layout
+from wellfed.nouns.layout import ALL_GPU, Engine, Layout, NumaPolicy
 from wellfed.nouns.workload import Workload
 from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, counts, group_sizes
 
@@ -56,7 +56,7 @@ class Dominated:
         if layout.offload == SOME_LAYERS and layout.gpus >= whole:
             return False
         if layout.gpus == whole and layout.offload == SOME_EXPERTS:  # on as few GPUs as hold it, if fewer do
-            return True
+            return layout.numa is NumaPolicy.ONE_SOCKET
         return layout.gpus == max((count for count in counts(self.gpus) if count < whole), default=1)
 
     def _whole_on(self, layout: Layout) -> int | None:

@@ -24,7 +24,8 @@ from wellfed.perf.cpu import cpu_bandwidth
 from wellfed.perf.gpu_pass import prompt_steps
 from wellfed.perf.hybrid import link_bytes_per_s, micro_batch, streams
 from wellfed.perf.memory.devices import gpu_capacity_bytes, gpu_free_bytes
-from wellfed.perf.ops import expert_share
+from wellfed.perf.memory.held import held
+from wellfed.perf.ops import expert_share, layer_kinds
 from wellfed.perf.prefix import as_computed
 from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS
 
@@ -42,25 +43,26 @@ def fastest(request: Request, calibration: Calibration) -> Speeds | None:
     layout, load = request.layout, request.workload
     if not layout.engine.is_local or layout.speculation is not None or layout.overrides:
         return None
-    held = _in_ram(request)
-    if not held.plain and not held.routed:
+    away = _in_ram(request)
+    if not away.plain and not away.routed:
         return None
-    token_s = _cpu_s(request, calibration, held, 1.0) + _gpu_s(request, held)
+    token_s = _cpu_s(request, calibration, away, 1.0) + _gpu_s(request, away)
     total = math.inf if load.request_rate is not None else max(1, load.concurrency) / token_s
-    return Speeds(_prompt_s(as_computed(request), calibration, held), token_s, total)
+    return Speeds(_prompt_s(as_computed(request), calibration, away), token_s, total)
 
 
 def _in_ram(request: Request) -> _InRam:
     layout, layers = request.layout, request.weights.layers
-    routed = sum(layer.routed_experts for layer in layers)
+    sums = held(request.weights)
+    routed, resident = sums.routed[-1], sums.resident(0, len(layers))
     if layout.offload.cpu_only or not layout.gpus:
-        return _InRam(sum(layer.resident for layer in layers) + request.weights.head, routed)
+        return _InRam(resident + request.weights.head, routed)
     if layout.offload == EXPERTS_ON_CPU:
         return _InRam(0.0, routed)
     room = _gpu_bytes(request.machine, layout.gpus)
     if layout.offload not in (SOME_EXPERTS, SOME_LAYERS) or room is None:
         return _InRam(0.0, 0.0)
-    outside = max(0.0, sum(layer.total for layer in layers) - room)
+    outside = max(0.0, resident + routed - room)
     return _InRam(0.0, outside) if routed else _InRam(outside, 0.0)
 
 
@@ -76,33 +78,34 @@ def _gpu_bytes(machine: Machine, count: int) -> float | None:
 
 def _reached(request: Request, tokens: float) -> float:
     """The least share of a layer's routed experts that so many tokens read; 1 without any."""
-    layers = (layer.ffn for layer in request.model.layers if isinstance(layer.ffn, MoeFfn))
-    return min((expert_share(ffn, tokens, request.layout.active_experts) for ffn in set(layers)), default=1.0)
+    kinds = layer_kinds(request.model, range(len(request.model.layers)))
+    experts = (layer.ffn for layer, _ in kinds if isinstance(layer.ffn, MoeFfn))
+    return min((expert_share(ffn, tokens, request.layout.active_experts) for ffn in experts), default=1.0)
 
 
-def _cpu_s(request: Request, calibration: Calibration, held: _InRam, tokens: float) -> float:
+def _cpu_s(request: Request, calibration: Calibration, away: _InRam, tokens: float) -> float:
     """Seconds in which the CPUs read what so many tokens need of the weights in RAM."""
     bandwidth, _ = cpu_bandwidth(request.machine, request.layout, calibration)
     pieces = bandwidth * calibration.value("cpu", "expert_fraction")
-    return held.plain / bandwidth + held.routed * _reached(request, tokens) / pieces
+    return away.plain / bandwidth + away.routed * _reached(request, tokens) / pieces
 
 
-def _gpu_s(request: Request, held: _InRam) -> float:
+def _gpu_s(request: Request, away: _InRam) -> float:
     """Seconds in which the GPUs, in turn, read what one token needs of the other weights."""
-    layout, layers = request.layout, request.weights.layers
+    layout, sums = request.layout, held(request.weights)
     rates = [gpu.spec.memory_bandwidth_bytes_per_s for gpu in request.machine.gpus[: layout.gpus] if gpu.spec]
     if not rates or layout.offload.cpu_only:
         return 0.0
-    routed = sum(layer.routed_experts for layer in layers) - held.routed
-    rest = sum(layer.resident for layer in layers) - held.plain + routed * _reached(request, 1.0)
+    routed = sums.routed[-1] - away.routed
+    rest = sums.resident(0, len(request.weights.layers)) - away.plain + routed * _reached(request, 1.0)
     return max(0.0, rest) / max(rates)
 
 
-def _prompt_s(request: Request, calibration: Calibration, held: _InRam) -> float:
+def _prompt_s(request: Request, calibration: Calibration, away: _InRam) -> float:
     """Seconds in which the micro-batches of a prompt read the weights in RAM, or have them copied to a GPU."""
     layout, load = request.layout, request.workload
     step, repeats = prompt_steps(max(1, load.prompt_tokens), load.depth_tokens, micro_batch(layout))
     if not streams(request, step):
-        return repeats * _cpu_s(request, calibration, held, step.tokens)
-    copied = held.plain + held.routed * _reached(request, step.tokens)
+        return repeats * _cpu_s(request, calibration, away, step.tokens)
+    copied = away.plain + away.routed * _reached(request, step.tokens)
     return repeats * copied / link_bytes_per_s(request.machine, layout, calibration)

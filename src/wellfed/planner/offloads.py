@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from wellfed.nouns.layout import NumaPolicy, Offload
 from wellfed.nouns.plan import Request
-from wellfed.perf.memory import Fill, can_fill, fullest, ledgers
+from wellfed.perf.memory import Fill, can_fill, fullest, holds_all, ledgers
 from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, counts
 
 
@@ -53,9 +53,10 @@ def _on_fewest(request: Request, found: Fill) -> tuple[Request, Fill]:
     known = max(count for count in counts(len(request.machine.gpus)) if count < given)
     for gpus in range(known, given):
         fewer = replace(request, layout=replace(request.layout, gpus=gpus))
-        filled = fullest(fewer)
-        if filled is not None and not filled.cpu_experts:
-            return (request, found) if gpus == known else (fewer, filled)
+        if not holds_all(fewer):
+            continue
+        filled = None if gpus == known else fullest(fewer)
+        return (request, found) if filled is None else (fewer, filled)
     return request, found
 
 

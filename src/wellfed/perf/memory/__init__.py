@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wellfed.perf.memory.fill import Fill, can_fill, fullest
+from wellfed.perf.memory.fill import Fill, can_fill, fullest, holds_all
 from wellfed.perf.memory.kv import kv_bytes_per_sequence, kv_element_bytes
 from wellfed.perf.memory.ledger import ledgers, memory, running_capacity, spare_bytes
 from wellfed.perf.memory.serving import cache_bytes, cache_tokens
@@ -15,6 +15,7 @@ __all__ = [
     "cache_tokens",
     "can_fill",
     "fullest",
+    "holds_all",
     "kv_bytes_per_sequence",
     "kv_element_bytes",
     "ledgers",

@@ -61,12 +61,21 @@ def fullest(request: Request) -> Fill | None:
     if packing is None:
         return None
     low, high = 0, len(packing.experts)
+    if packing.split(0) is not None:  # on large machines the usual case, and the only question then
+        return Fill(0, _evened(packing, 0))
     if packing.split(high) is None:
         return None
+    low = 1
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if packing.split(middle) else (middle + 1, high)
     return Fill(low, _evened(packing, low))
+
+
+def holds_all(request: Request) -> bool:
+    """Whether some split leaves no experts in RAM."""
+    packing = _packing(narrowed(request))
+    return packing is not None and packing.split(0) is not None
 
 
 def _evened(packing: _Packing, cpu_experts: int) -> tuple[int, ...]:
