@@ -16,7 +16,7 @@ from wellfed.models.quantisation_names import quantisation
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import PRESETS
-from wellfed.perf.estimate import estimate
+from wellfed.perf.estimate import speeds
 from wellfed.planner.goal import Goal
 from wellfed.planner.kinds import Kind
 from wellfed.planner.ranking import Ranking
@@ -305,8 +305,8 @@ def feeds(name: str, where: str, weights: str, host: str) -> Held:
             Standing.WRONG,
             sentence("claims.too-few-pcie", "{part} has too few PCIe lanes for these GPUs", part=part.name),
         )
-    rate = estimate(Request(there, plan.model, plan.weights, plan.layout, plan.workload), bundled())
-    loss = max(0.0, 1 - rate.total_tok_s.value / found.best.estimate.total_tok_s.value)
+    here = speeds(Request(there, plan.model, plan.weights, plan.layout, plan.workload), bundled())
+    loss = max(0.0, 1 - here.total_tok_s / found.best.speeds.total_tok_s)
     count = f"{sockets}x " if sockets > 1 else ""
     text = sentence(
         "claims.loses-tokens-s",

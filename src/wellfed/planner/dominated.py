@@ -17,7 +17,7 @@ Holds = Callable[[Layout], bool]
 
 @dataclass(slots=True)
 class Dominated:
-    """Of the chunks that serving engines take of prompts, the smallest that bounds nothing stands for larger ones: these
+    """Of the chunks that serving engines take of prompts, the least that bounds nothing stands for larger ones, which
     only take more memory. Where a count of GPUs holds the model whole, a division with the CPU only serves the
     comparison: the one on the most GPUs that do not hold it (else on one) stands for all. Of replicas, the most that
     have a user each: fewer have more users each.

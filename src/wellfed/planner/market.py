@@ -18,16 +18,16 @@ from wellfed.models.model import Model
 from wellfed.models.quantisation import weights
 from wellfed.models.weights import Weights
 from wellfed.nouns.calibration import Calibration
-from wellfed.nouns.estimate import Estimate
+from wellfed.nouns.estimate import Speeds, speeds_of
 from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import Workload
-from wellfed.perf.estimate import estimate
-from wellfed.perf.memory import ledgers
+from wellfed.perf.estimate import estimate, speeds
+from wellfed.perf.memory import spare_bytes
 from wellfed.planner.candidates import divides
 from wellfed.planner.goal import Goal, Objective
 from wellfed.planner.power import power
-from wellfed.planner.search import QuantisationOf, lateness
+from wellfed.planner.search import QuantisationOf, lateness_of
 from wellfed.planner.sensitivity import Sensitivity, sensitivities
 from wellfed.planner.which_cpu import WhichCpu, which_cpu
 from wellfed.planner.which_cpu import behind as with_cpu
@@ -53,7 +53,33 @@ class Offer:
     @property
     def parts(self) -> int:
         """GPUs and CPUs together: the fewer, the simpler."""
-        return len(self.machine.gpus) + len(self.machine.sockets)
+        return _parts(self.machine)
+
+
+def _parts(machine: Machine) -> int:
+    return len(machine.gpus) + len(machine.sockets)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bid:
+    """An offer before somebody looks at it: what its plan would be asked, and how fast that is."""
+
+    request: Request
+    speeds: Speeds
+    power_w: float | None
+    price: float | None
+    price_reason: str
+
+    @property
+    def machine(self) -> Machine:
+        return self.request.machine
+
+    def offer(self, calibration: Calibration) -> Offer:
+        """With its plan's estimate."""
+        asked = self.request
+        found = estimate(asked, calibration)
+        plan = Plan(asked.machine, asked.model, asked.weights, asked.layout, asked.workload, found)
+        return Offer(self.machine, plan, self.power_w, self.price, self.price_reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,46 +123,38 @@ def market(demand: Demand, keep: int = 12) -> Market:
     then the count of parts; for `throughput` and `latency` the speed decides, for `quality` the bits. Of GPUs that hold
     the model themselves, one host is tried first, and the others for the front runners.
     """
-    first: list[tuple[Offer, _Family]] = []
+    first: list[tuple[_Bid, _Family]] = []
     count = 0
     for family in _families(demand):
         count += len(family.machines)
         tried = family.machines[:1] if family.alike else family.machines
-        first += [(offer, family) for made in tried if (offer := _offer(demand, made)) is not None]
+        first += [(bid, family) for made in tried if (bid := _bid(demand, made)) is not None]
     first.sort(key=lambda pair: _rank(demand, pair[0]))
-    offers = [offer for offer, _ in first]
+    bids = [bid for bid, _ in first]
     for _, family in first[: 2 * keep]:
         rest = family.machines[1:] if family.alike else ()
-        offers += [offer for made in rest if (offer := _offer(demand, made)) is not None]
-    offers.sort(key=lambda offer: _rank(demand, offer))
-    chosen = _different(offers, keep)
-    chosen = [_with_cpu(demand, offer) for offer in chosen]
-    chosen.sort(key=lambda offer: _rank(demand, offer))
+        bids += [bid for made in rest if (bid := _bid(demand, made)) is not None]
+    bids.sort(key=lambda bid: _rank(demand, bid))
+    chosen = [_with_cpu(demand, bid) for bid in _different(bids, keep)]
+    chosen.sort(key=lambda offer: _rank_of(demand, offer))
     found = _sensitivities(demand, chosen[0].plan) if chosen else ()
     currency = demand.prices.currency if demand.prices else ""
-    return Market(tuple(chosen), count, len(offers), found, ranked_by(demand), currency)
+    return Market(tuple(chosen), count, len(bids), found, ranked_by(demand), currency)
 
 
-def _with_cpu(demand: Demand, offer: Offer) -> Offer:
+def _with_cpu(demand: Demand, bid: _Bid) -> Offer:
     """The offer in the same host with the cheapest, or least, CPU that costs its plan less than 3 %."""
+    offer = bid.offer(demand.calibration)
     found = which_cpu(offer.plan, demand.calibration, cpus(), demand.prices)
     if found is None:
         return offer
-    pick = found.pick
-    machine = with_cpu(offer.machine, pick.cpu, pick.sockets)
-    if machine is None:
+    machine = with_cpu(bid.machine, found.pick.cpu, found.pick.sockets)
+    made = None if machine is None else _bid_for(demand, machine)
+    if made is None:
         return offer
-    plan = _best_plan(demand, machine)
-    if plan is None:
-        return offer
-    price, reason = (
-        (None, sentence("planner.market.no-prices-given", "no prices were given"))
-        if demand.prices is None
-        else demand.prices.of(machine)
-    )
-    made = Offer(machine, plan, power(machine).total_w, price, reason, found)
-    worse = offer.price is not None and (price is None or price > offer.price)
-    return replace(offer, cpu=found) if worse or not _affordable(demand, made) else made
+    worse = bid.price is not None and (made.price is None or made.price > bid.price)
+    taken = offer if worse or not _affordable(demand, made) else made.offer(demand.calibration)
+    return replace(taken, cpu=found)
 
 
 def _families(demand: Demand) -> Iterator[_Family]:
@@ -191,21 +209,22 @@ def _sensible(host: Host, gpu: GpuSpec, count: int) -> bool:
     return host.id != "desktop" or (gpu.board_power_w or 300) * count <= 1200
 
 
-def _best_plan(demand: Demand, machine: Machine) -> Plan | None:
-    best: tuple[tuple[float, ...], Plan] | None = None
+def _best(demand: Demand, machine: Machine) -> tuple[Request, Speeds] | None:
+    """The best of the likely layouts that fit, and how fast it is."""
+    best: tuple[tuple[float, ...], Request, Speeds] | None = None
     for layout, held in _likely(demand, machine):
         request = Request(machine, demand.model, held, layout, demand.workload)
-        if ledgers(request).fits is not True:
+        spare = spare_bytes(request)
+        if spare is None or spare < 0:
             continue
         try:
-            found: Estimate = estimate(request, demand.calibration)
+            found = speeds(request, demand.calibration)
         except WellfedError:
             continue
-        plan = Plan(machine, demand.model, held, layout, demand.workload, found)
-        key = (lateness(plan), -found.total_tok_s.value)
+        key = (lateness_of(demand.workload, found), -found.total_tok_s)
         if best is None or key < best[0]:
-            best = key, plan
-    return best[1] if best else None
+            best = key, request, found
+    return best[1:] if best else None
 
 
 def _likely(demand: Demand, machine: Machine) -> Iterator[tuple[Layout, Weights]]:
@@ -262,25 +281,29 @@ def _first_fitting(
             return
 
 
-def _offer(demand: Demand, made: Callable[[], Machine]) -> Offer | None:
-    """The machine with its best likely plan; None where it cannot be built, cannot run the model or is too dear."""
+def _bid(demand: Demand, made: Callable[[], Machine]) -> _Bid | None:
+    """The machine with its best likely layout; None where it cannot be built, cannot run the model or is too dear."""
     try:
         machine = made()
     except WellfedError:
         return None  # the lanes do not suffice
-    plan = _best_plan(demand, machine)
-    if plan is None:
+    bid = _bid_for(demand, machine)
+    return bid if bid is not None and _affordable(demand, bid) else None
+
+
+def _bid_for(demand: Demand, machine: Machine) -> _Bid | None:
+    best = _best(demand, machine)
+    if best is None:
         return None
     price, reason = (
         (None, sentence("planner.market.no-prices-given", "no prices were given"))
         if demand.prices is None
         else demand.prices.of(machine)
     )
-    offer = Offer(machine, plan, power(machine).total_w, price, reason)
-    return offer if _affordable(demand, offer) else None
+    return _Bid(*best, power(machine).total_w, price, reason)
 
 
-def _affordable(demand: Demand, offer: Offer) -> bool:
+def _affordable(demand: Demand, offer: _Bid) -> bool:
     if demand.budget is not None and (offer.price is None or offer.price > demand.budget):
         return False
     return demand.most_power_w is None or (offer.power_w is not None and offer.power_w <= demand.most_power_w)
@@ -300,26 +323,31 @@ def ranked_by(demand: Demand) -> Message:
     return message("market.by-power", "sorted by how far targets are missed, then by power (no prices were given)")
 
 
-def _rank(demand: Demand, offer: Offer) -> tuple[float, ...]:
-    missed = lateness(offer.plan)
-    speed = offer.plan.estimate.total_tok_s.value
+def _rank(demand: Demand, bid: _Bid) -> tuple[float, ...]:
+    missed, speed = lateness_of(demand.workload, bid.speeds), bid.speeds.total_tok_s
     match demand.goal.objective:
         case Objective.THROUGHPUT:
             return (missed, -speed)
         case Objective.LATENCY:
-            return (missed, offer.plan.estimate.tpot_s.value)
+            return (missed, bid.speeds.tpot_s)
         case Objective.QUALITY:
-            return (missed, -demand.quantisation(offer.plan.layout.quantisation).bits, -speed)
+            return (missed, -demand.quantisation(bid.request.layout.quantisation).bits, -speed)
         case _:
-            unknown = float("inf")
+            unknown, parts = float("inf"), _parts(bid.machine)
             if demand.prices is not None:
-                return (missed, unknown if offer.price is None else offer.price / speed, offer.parts)
-            return (missed, unknown if offer.power_w is None else offer.power_w, offer.parts, -speed)
+                return (missed, unknown if bid.price is None else bid.price / speed, parts)
+            return (missed, unknown if bid.power_w is None else bid.power_w, parts, -speed)
 
 
-def _different(offers: Sequence[Offer], keep: int) -> list[Offer]:
+def _rank_of(demand: Demand, offer: Offer) -> tuple[float, ...]:
+    plan = offer.plan
+    request = Request(plan.machine, plan.model, plan.weights, plan.layout, plan.workload)
+    return _rank(demand, _Bid(request, speeds_of(plan.estimate), offer.power_w, offer.price, offer.price_reason))
+
+
+def _different(offers: Sequence[_Bid], keep: int) -> list[_Bid]:
     """One offer for each GPU and count."""
-    seen: dict[tuple[str, int], Offer] = {}
+    seen: dict[tuple[str, int], _Bid] = {}
     for offer in offers:
         gpu = offer.machine.gpus[0].spec.id if offer.machine.gpus and offer.machine.gpus[0].spec else "cpu"
         seen.setdefault((gpu, len(offer.machine.gpus)), offer)

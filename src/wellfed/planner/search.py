@@ -227,7 +227,7 @@ class Search:
         return (unstartable, 0.0 if share > KEEPS_UP else 1 - share, late, rare, *rest)
 
     def _key(self, layout: Layout, workload: Workload, speeds: Speeds) -> Rank:
-        late = _lateness(workload, speeds)
+        late = lateness_of(workload, speeds)
         bits = self.quantisation(layout.quantisation).bits
         took = speeds.ttft_s + workload.output_tokens * speeds.tpot_s
         match self.goal.objective:
@@ -278,10 +278,11 @@ def _missed(workload: Workload, speeds: Speeds) -> tuple[Missed, ...]:
 
 def lateness(plan: Plan) -> float:
     """By how much the targets are missed, as a factor over each, multiplied: 0.0 where all are met."""
-    return _lateness(plan.workload, speeds_of(plan.estimate))
+    return lateness_of(plan.workload, speeds_of(plan.estimate))
 
 
-def _lateness(workload: Workload, speeds: Speeds) -> float:
+def lateness_of(workload: Workload, speeds: Speeds) -> float:
+    """The same of speeds."""
     if workload.ttft_target_s is None and workload.tpot_target_s is None:
         return 0.0
     return math.prod(1 + missed.by for missed in _missed(workload, speeds)) - 1

@@ -13,9 +13,9 @@ from wellfed.hardware.machine import Gpu, Machine, Socket
 from wellfed.hardware.parts import CpuSpec
 from wellfed.message import Amount, Message, message
 from wellfed.nouns.calibration import Calibration
-from wellfed.nouns.estimate import Estimate
+from wellfed.nouns.estimate import Speeds
 from wellfed.nouns.plan import Plan, Request
-from wellfed.perf.estimate import estimate
+from wellfed.perf.estimate import speeds
 from wellfed.perf.host import part_ratio
 from wellfed.perf.threads import best_threads
 from wellfed.written.parts_list import Card
@@ -45,7 +45,7 @@ class HostChoice:
 
     cpu: CpuSpec
     sockets: int
-    estimate: Estimate
+    speeds: Speeds
     total_tok_s_share: float
     ttft_times: float
     late_s: float  # what the first token comes later than behind the best choice
@@ -131,7 +131,7 @@ def _cost(choice: HostChoice, priced: bool) -> tuple[float, ...]:
 
 
 def _choices(plan: Plan, calibration: Calibration, cpus: Iterable[CpuSpec], prices: Prices | None) -> list[HostChoice]:
-    machine, known = plan.machine, dict[tuple[object, ...], Estimate | None]()
+    machine, known = plan.machine, dict[tuple[object, ...], Speeds | None]()
     if not machine.gpus or any(gpu.spec is None or gpu.spec.cpu_id for gpu in machine.gpus):
         return []
     count, found = max(1, len(machine.sockets)), []
@@ -151,22 +151,21 @@ def _choices(plan: Plan, calibration: Calibration, cpus: Iterable[CpuSpec], pric
             *_links(there),
         )
         if key not in known:
-            known[key] = _estimated(plan, there, calibration)
+            known[key] = _speeds(plan, there, calibration)
         made = known[key]
         if made is not None:
             found.append((cpu, made, _links(there), _price(cpu, count, prices)))
     if not found:
         return []
-    fastest = max((made for _, made, _, _ in found), key=lambda made: (made.total_tok_s.value, -made.ttft_s.value))
-    top, first = fastest.total_tok_s.value, min(made.ttft_s.value for _, made, _, _ in found)
+    top, first = max(made.total_tok_s for _, made, _, _ in found), min(made.ttft_s for _, made, _, _ in found)
     return [
         HostChoice(
             cpu=cpu,
             sockets=count,
-            estimate=made,
-            total_tok_s_share=made.total_tok_s.value / top,
-            ttft_times=made.ttft_s.value / first,
-            late_s=made.ttft_s.value - first,
+            speeds=made,
+            total_tok_s_share=made.total_tok_s / top,
+            ttft_times=made.ttft_s / first,
+            late_s=made.ttft_s - first,
             lanes=lanes,
             price=price,
         )
@@ -234,12 +233,12 @@ def behind(machine: Machine, cpu: CpuSpec, sockets: int) -> Machine | None:
     )
 
 
-def _estimated(plan: Plan, machine: Machine, calibration: Calibration) -> Estimate | None:
+def _speeds(plan: Plan, machine: Machine, calibration: Calibration) -> Speeds | None:
     layout = replace(plan.layout, threads=None)
     request = Request(machine, plan.model, plan.weights, layout, plan.workload)
     try:
         if plan.layout.threads is not None:
             request = replace(request, layout=replace(layout, threads=best_threads(request, calibration)))
-        return estimate(request, calibration)
+        return speeds(request, calibration)
     except WellfedError:
         return None

@@ -42,7 +42,7 @@ def ledgers(request: Request) -> Memory:
 
 
 def spare_bytes(request: Request) -> float | None:
-    """What the tightest device of `ledgers(request)` has left, negative where it does not fit, without the ledgers; None
+    """What the tightest device of `ledgers(request)` has left, without a ledger: negative where it does not fit, None
     where no capacity is known. Devices that hold alike are looked at once; close calls are left to the ledgers.
     """
     found, context = shares(request), request.workload.context
