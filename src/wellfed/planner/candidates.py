@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from wellfed.engines.capabilities import (
@@ -50,12 +50,20 @@ class Refusal:
 
 
 def candidates(
-    machine: Machine, model: Model, goal: Goal, refused: list[Refusal], workload: Workload = PRESETS["chat"]
+    machine: Machine,
+    model: Model,
+    goal: Goal,
+    refused: list[Refusal],
+    workload: Workload = PRESETS["chat"],
+    slots: Callable[[Capabilities], tuple[int, ...]] | None = None,
 ) -> Iterator[Layout]:
-    """Every layout worth estimating; engines that cannot run are told in `refused`."""
+    """Every layout worth estimating; engines that cannot run are told in `refused`.
+
+    `slots`: how many sequences to try an engine with; None: all that it has.
+    """
     layouts: Iterator[Layout] = (
         layout if kv_type == layout.kv_type else replace(layout, kv_type=kv_type)
-        for layout in _placements(machine, model, goal, refused)
+        for layout in _placements(machine, model, goal, refused, slots)
         for kv_type in kv_types(CAPABILITIES[layout.engine], goal)
     )
     if goal.streams:
@@ -122,7 +130,13 @@ def _with_drafts(
             refused.append(Refusal(CAPABILITIES[layout.engine].label, str(reason)))
 
 
-def _placements(machine: Machine, model: Model, goal: Goal, refused: list[Refusal]) -> Iterator[Layout]:
+def _placements(
+    machine: Machine,
+    model: Model,
+    goal: Goal,
+    refused: list[Refusal],
+    slots: Callable[[Capabilities], tuple[int, ...]] | None,
+) -> Iterator[Layout]:
     """Every engine, format, degree of parallelism and division between GPU and CPU."""
     gpu = machine.gpus[0].spec if machine.gpus else None
     if machine.gpus and gpu is None:
@@ -160,6 +174,8 @@ def _placements(machine: Machine, model: Model, goal: Goal, refused: list[Refusa
             reason = sentence(
                 "candidates.kv-cache", "has no KV cache in {kv_types}", kv_types=" or ".join(goal.kv_types)
             )
+        if slots is not None:
+            capabilities = replace(capabilities, max_sequences=slots(capabilities))
         if reason is None and gpu is not None:
             yield from _on_gpu(machine, model, goal, capabilities, gpu)
         elif reason:

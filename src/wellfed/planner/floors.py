@@ -2,8 +2,9 @@
 
 Weights in RAM are read once for every pass, however well all else overlaps, and those on the GPUs by them in turn:
 
-    token  = bytes in RAM that it reads / bandwidth of the CPUs' share + the rest / the fastest GPU's bandwidth
+    pass   = bytes in RAM that it reads / bandwidth of the CPUs' share + the rest / the fastest GPU's bandwidth
     prompt = micro-batches x bytes in RAM that one reads / that bandwidth, or the link's where they are copied over it
+    token  = pass + prompts of the others that come between
 
 Of a division by what fits, at least what the GPUs' memory is too small for lies in RAM. Nearly all of such a layout's
 time is this, so that a search settles and estimates a few of them instead of all.
@@ -18,7 +19,7 @@ from wellfed.hardware.machine import Machine
 from wellfed.models.ffn import MoeFfn
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Speeds
-from wellfed.nouns.layout import EXPERTS_ON_CPU
+from wellfed.nouns.layout import EXPERTS_ON_CPU, MOST_SLOTS
 from wellfed.nouns.plan import Request
 from wellfed.perf.cpu import cpu_bandwidth
 from wellfed.perf.gpu_pass import prompt_steps
@@ -46,9 +47,11 @@ def fastest(request: Request, calibration: Calibration) -> Speeds | None:
     away = _in_ram(request)
     if not away.plain and not away.routed:
         return None
-    token_s = _cpu_s(request, calibration, away, 1.0) + _gpu_s(request, away)
-    total = math.inf if load.request_rate is not None else max(1, load.concurrency) / token_s
-    return Speeds(_prompt_s(as_computed(request), calibration, away), token_s, total)
+    running = 1 if load.request_rate is not None else min(max(1, load.concurrency), layout.slots(MOST_SLOTS))
+    step_s = _cpu_s(request, calibration, away, running) + _gpu_s(request, away, running)
+    prompt_s = _prompt_s(as_computed(request), calibration, away)
+    token_s = step_s + (running - 1) * prompt_s / max(1, load.output_tokens)
+    return Speeds(prompt_s, token_s, math.inf if load.request_rate is not None else running / token_s)
 
 
 def _in_ram(request: Request) -> _InRam:
@@ -90,14 +93,14 @@ def _cpu_s(request: Request, calibration: Calibration, away: _InRam, tokens: flo
     return away.plain / bandwidth + away.routed * _reached(request, tokens) / pieces
 
 
-def _gpu_s(request: Request, away: _InRam) -> float:
-    """Seconds in which the GPUs, in turn, read what one token needs of the other weights."""
+def _gpu_s(request: Request, away: _InRam, tokens: float) -> float:
+    """Seconds in which the GPUs, in turn, read what so many tokens need of the other weights."""
     layout, sums = request.layout, held(request.weights)
     rates = [gpu.spec.memory_bandwidth_bytes_per_s for gpu in request.machine.gpus[: layout.gpus] if gpu.spec]
     if not rates or layout.offload.cpu_only:
         return 0.0
     routed = sums.routed[-1] - away.routed
-    rest = sums.resident(0, len(request.weights.layers)) - away.plain + routed * _reached(request, 1.0)
+    rest = sums.resident(0, len(request.weights.layers)) - away.plain + routed * _reached(request, tokens)
     return max(0.0, rest) / max(rates)
 
 

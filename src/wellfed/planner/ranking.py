@@ -18,7 +18,7 @@ from wellfed.errors import Unsupported
 from wellfed.frozen import dataclass
 from wellfed.message import Message, counted, listed, sentence
 from wellfed.nouns.estimate import Memory
-from wellfed.nouns.layout import Layout
+from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import Workload
 from wellfed.perf.memory import ledgers, spare_bytes
@@ -162,12 +162,20 @@ class Contender:
         self._plan: Plan | None = None
 
     @property
+    def sort(self) -> Sort:
+        """Engine, quantisation, KV cache type and placement, and whether it drafts: one row of an answer."""
+        layout = self.layout
+        return layout.engine, layout.quantisation, layout.kv_type, kind_of(layout), layout.speculation is None
+
+    @property
     def plan(self) -> Plan:
         """The plan, made once."""
         if self._plan is None:
             self._plan = self.look()
         return self._plan
 
+
+Sort = tuple[Engine, str, str, Kind, bool]
 
 Place = tuple[Rank, int, int]  # rank; of equal ones the order in which they came; and of what one became
 
@@ -225,9 +233,9 @@ class Standings:
         self._count += 1
         self.queues[kind_of(one.layout)].add((one.rank, self._count, 0), one)
 
-    def layouts(self) -> Iterator[Layout]:
-        """Of all, in no order, as they are before they are settled."""
-        return (one.layout for queue in self.queues.values() for _, one in queue.all())
+    def all(self) -> Iterator[Contender]:
+        """In no order, settled or not."""
+        return (one for queue in self.queues.values() for _, one in queue.all())
 
     def joined(self, other: Standings) -> Standings:
         """Those of both, the other's behind their equals."""
@@ -310,10 +318,8 @@ class Ranking:
         """The same as layouts."""
         seen: set[object] = set()
         for one in self.contenders:
-            layout = one.layout
-            key = (layout.engine, layout.quantisation, layout.kv_type, kind_of(layout), layout.speculation is None)
-            if key not in seen:
-                seen.add(key)
+            if one.sort not in seen:
+                seen.add(one.sort)
                 yield one
 
     def placed(self, kind: Kind) -> Iterator[Contender]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 
-from wellfed.engines.capabilities import CAPABILITIES
+from wellfed.engines.capabilities import CAPABILITIES, Capabilities
 from wellfed.engines.usual import can_be_started, is_usual
 from wellfed.errors import Unsupported
 from wellfed.frozen import dataclass
@@ -73,10 +73,12 @@ class Search:
     def run(self) -> Ranking:
         """Rank every candidate layout; a sweep computes the whole curve of the front runners only."""
         refused: list[Refusal] = []
-        found = candidates(self.machine, self.model, self.goal, refused, self.workload)
+        users = _COARSE if self.sweep else (self.workload.concurrency,)
+        slots = None if self.goal.pins else partial(self._slots, users)
+        found = candidates(self.machine, self.model, self.goal, refused, self.workload, slots)
         if not self.sweep:
             return self._drafting(self.rank(found, refused))
-        coarse = self.rank(found, refused, _COARSE)
+        coarse = self.rank(found, refused, users)
         widths = (replace(one.layout, max_sequences=1) for one in coarse.contenders)  # one curve, whatever the slots
         return coarse.joined(self.rank(_with_slots(islice(_distinct(widths), _REFINED)), None, _FINE))
 
@@ -86,17 +88,27 @@ class Search:
         """
         asked = self.goal.speculation is not None
         guess = speculate.by_itself(self.model) if self.goal.may_speculate else None
-        if not asked and (guess is None or not any(map(self._has_predictors, ranking.standings.layouts()))):
-            return ranking
-        front = list(_distinct(one.layout for one in islice(ranking.front(), _DRAFTED_PLANS)))
         if asked:
-            bare = self.rank([replace(layout, speculation=None) for layout in front])
+            first = _distinct(one.layout for one in islice(ranking.front(), _DRAFTED_PLANS))
+            bare = self.rank([replace(layout, speculation=None) for layout in first])
             return ranking.told(speculate.compared(ranking.contenders, bare.contenders))
-        front = self._draftable([layout for layout in front if self._has_predictors(layout)], guess, ranking)
+        front = self._draftable(self._with_predictors(ranking), guess, ranking) if guess is not None else []
         if guess is None or not front:
             return ranking
         tried = self.rank(speculate.variants(front, guess, self.workload))
         return ranking.joined(tried).told(speculate.compared(tried.contenders, ranking.contenders))
+
+    def _with_predictors(self, ranking: Ranking) -> list[Layout]:
+        """The layouts among the front runners whose files hold prediction layers; none is looked for in vain."""
+        left = {one.sort for one in ranking.standings.all() if self._has_predictors(one.layout)}
+        found: dict[Layout, None] = {}
+        for one in islice(ranking.front(), _DRAFTED_PLANS):
+            if self._has_predictors(one.layout):
+                found[one.layout] = None
+            left.discard(one.sort)
+            if not left:
+                break
+        return list(found)
 
     def _draftable(self, front: list[Layout], guess: Speculation | None, ranking: Ranking) -> list[Layout]:
         """The layouts; where an engine does not draft over a pipeline, the best of the same engine without one."""
@@ -198,11 +210,24 @@ class Search:
         for concurrency in users:
             if slots == (1,) and len(users) > 1 and concurrency > MOST_SLOTS:
                 continue
-            enough = next((count for count in slots if count >= concurrency), slots[-1])
-            tried = (enough, 1) if self.workload.request_rate is None else (*_RATE_SLOTS, 1)
             pinned = self.goal.pinned(layout.engine)
-            if layout.max_sequences in tried or (pinned is not None and pinned.slots == layout.max_sequences):
-                yield replace(self.workload, concurrency=concurrency)  # more slots than users change nothing
+            if layout.max_sequences in self._enough(slots, concurrency) or (
+                pinned is not None and pinned.slots == layout.max_sequences
+            ):
+                load = self.workload  # more slots than users change nothing
+                yield load if concurrency == load.concurrency else replace(load, concurrency=concurrency)
+
+    def _enough(self, slots: tuple[int, ...], users: int) -> tuple[int, ...]:
+        """How many slots of those that an engine is tried with are tried for so many users."""
+        if self.workload.request_rate is not None:
+            return (*_RATE_SLOTS, 1)
+        return (next((count for count in slots if count >= users), slots[-1]), 1)
+
+    def _slots(self, users: tuple[int, ...], capabilities: Capabilities) -> tuple[int, ...]:
+        """The same for any of `users`: the other layouts need not be made."""
+        slots = capabilities.max_sequences
+        enough = {count for number in users for count in self._enough(slots, number)}
+        return tuple(count for count in slots if count in enough)
 
     def _plan(self, request: Request) -> Plan:
         return Plan(
