@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import select
 import stat
 import time
@@ -20,6 +19,7 @@ from typing import Any
 from wellfed.errors import BadInput
 from wellfed.homes import expanded
 from wellfed.message import Amount, message, sentence
+from wellfed.patterns import regex
 from wellfed.printable import printable
 
 MIB = 2**20
@@ -28,7 +28,7 @@ IDLE_S = 3.0  # without a byte from what is no file
 TOTAL_S = 60.0  # of what is no file, however slowly it gives
 _LONGEST_PATH = 4096
 _CHUNK_BYTES = 256 * 1024
-_DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
+_DESCRIPTOR = regex(r"/(?:dev|proc/self)/fd/(\d+)")
 
 
 _may_name_files = True

@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from typing import Any, TextIO
 
+from wellfed.patterns import regex
+
 # C0 and C1 controls but tab and newline; marks that turn the direction of text (Unicode Bidirectional Algorithm,
 # UAX 9); separators that terminals break lines at; lone surrogates, which no terminal can show.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_UNSAFE = regex("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 # What rich and click write themselves: colours (CSI ... m), erased lines, the cursor up or hidden, a line begun anew.
-_OWN = re.compile("\x1b\\[(?:[0-9;]*m|[0-9]*[AKG]|\\?25[lh])|\r")
+_OWN = regex("\x1b\\[(?:[0-9;]*m|[0-9]*[AKG]|\\?25[lh])|\r")
 
 
 def printable(text: str, most: int | None = None) -> str:

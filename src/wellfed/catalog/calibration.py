@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -13,11 +12,12 @@ from typing import Any
 from wellfed.errors import BadInput
 from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration, Fact, Residual
+from wellfed.patterns import regex
 from wellfed.plain_file import read_text
 
 SCHEMA = 1
 _FOLDER = Path(__file__).parent / "data" / "calibration"
-_INNER = re.compile(r"\{[^{}]*\}(?=,?\n  )")  # the innermost objects stand on a line each
+_INNER = regex(r"\{[^{}]*\}(?=,?\n  )")  # the innermost objects stand on a line each
 
 
 @lru_cache(maxsize=1)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from wellfed.catalog.han import simplified
+from wellfed.patterns import regex
 
 _NAMES: Mapping[str, str] = {
     "通义千问": "qwen", "千问": "qwen", "通义": "qwen",
@@ -29,13 +30,13 @@ _WORDS: Mapping[str, str] = {
     "大语言模型": "", "大模型": "", "模型": "", "开源": "", "参数": "", "版本": "", "版": "", "的": "",
 }  # fmt: skip
 _TABLE = {**_NAMES, **_WORDS}
-_ANY = re.compile("|".join(map(re.escape, sorted(_TABLE, key=len, reverse=True))))
-_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*(万亿|亿)")
+_ANY = regex("|".join(map(re.escape, sorted(_TABLE, key=len, reverse=True))))
+_COUNT = regex(r"(\d+(?:\.\d+)?)\s*(万亿|亿)")
 _BILLIONS = {"万亿": 1000.0, "亿": 0.1}
-_BITS = re.compile(r"([2-8二三四五六八])\s*(?:比特|位)")
+_BITS = regex(r"([2-8二三四五六八])\s*(?:比特|位)")
 _DIGITS = {"二": "2", "三": "3", "四": "4", "五": "5", "六": "6", "八": "8"}
 # 满血版 came up with DeepSeek-R1, for the model that its distilled ones are not: without a number, that is meant
-_FULL_DEEPSEEK = re.compile(
+_FULL_DEEPSEEK = regex(
     r"(?:deepseek(?:[\s-]*671b)?\s+full(?:\s+671b)?)|(?:full\s+deepseek(?:[\s-]*671b)?)", re.IGNORECASE
 )
 _R1 = "deepseek r1 full"

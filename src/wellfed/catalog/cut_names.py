@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable
 
 from wellfed.hardware.parts import GpuSpec
+from wellfed.patterns import regex
 
-_CUT = re.compile(r"^(.*?)(\s?)(?:\.{2,3}|…)$")
-_MAKER = re.compile(r"^(?:nvidia|amd|intel)\s+", re.I)
+_CUT = regex(r"^(.*?)(\s?)(?:\.{2,3}|…)$")
+_MAKER = regex(r"^(?:nvidia|amd|intel)\s+", re.I)
 _NEAR = 0.06  # a driver reports a little less than the sheet
 
 

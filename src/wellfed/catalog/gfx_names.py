@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from wellfed.catalog.cut_names import near
 from wellfed.hardware.parts import GpuSpec
+from wellfed.patterns import regex
 
 # Products of each processor name: LLVM's user guide of the AMDGPU back end (llvm.org/docs/AMDGPUUsage.html, table
 # "AMDGPU Processors") and ROCm's list of GPUs (rocm.docs.amd.com, "Accelerator and GPU hardware specifications").
@@ -23,7 +24,7 @@ _PRODUCTS: Mapping[str, tuple[str, ...]] = {
     "gfx1200": ("rx-9060-xt-8gb", "rx-9060-xt-16gb"),
     "gfx1201": ("rx-9070", "rx-9070-xt", "rx-9070-gre", "ai-pro-r9700"),
 }
-_NAME = re.compile(r"\(?(gfx[0-9a-f]{3,4})(?::[\w:+-]*)?\)?", re.IGNORECASE)
+_NAME = regex(r"\(?(gfx[0-9a-f]{3,4})(?::[\w:+-]*)?\)?", re.IGNORECASE)
 
 
 def architecture(name: str) -> str | None:

@@ -16,13 +16,14 @@ from wellfed.catalog.specs import cpu_spec, gpu_spec
 from wellfed.errors import UnknownName
 from wellfed.frozen import dataclass
 from wellfed.hardware.parts import CpuSpec, GpuSpec
+from wellfed.patterns import regex
 from wellfed.provenance import Assumption
 
 T = TypeVar("T")
-_SEPARATORS = re.compile(r"\s*[;&]\s*|\s*[+,]\s*(?=[a-z0-9])", re.IGNORECASE)
-_NO_GPU = re.compile(r"^\s*(?:none|no gpu|cpu)\b", re.IGNORECASE)
-_DEVICES = re.compile(r"^\s*(\d+)\s*(?:dev|devices?)\s*:\s*", re.IGNORECASE)
-_BRACKETED = re.compile(r"\[(.+)\]\s*$")
+_SEPARATORS = regex(r"\s*[;&]\s*|\s*[+,]\s*(?=[a-z0-9])", re.IGNORECASE)
+_NO_GPU = regex(r"^\s*(?:none|no gpu|cpu)\b", re.IGNORECASE)
+_DEVICES = regex(r"^\s*(\d+)\s*(?:dev|devices?)\s*:\s*", re.IGNORECASE)
+_BRACKETED = regex(r"\[(.+)\]\s*$")
 
 
 @dataclass(frozen=True, slots=True)

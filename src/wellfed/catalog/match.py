@@ -17,6 +17,7 @@ from wellfed.catalog.tables import Row
 from wellfed.errors import nearest
 from wellfed.frozen import dataclass
 from wellfed.message import listed, sentence
+from wellfed.patterns import regex
 from wellfed.provenance import Assumption
 
 _BRANDS = frozenset({"geforce", "radeon", "instinct", "tesla"})
@@ -33,7 +34,7 @@ _NOISE = frozenset(
         pny gainward inno3d sapphire xfx asrock powercolor""",
     )
 )
-_SIZES = re.compile(r" (?:\d+GB|\d+-core)\b")
+_SIZES = regex(r" (?:\d+GB|\d+-core)\b")
 _CLASS_DIGITS = {"amd": frozenset("3579"), "intel": frozenset("3579")}
 
 

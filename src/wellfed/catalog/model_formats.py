@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -13,6 +12,7 @@ from wellfed.message import Listing, as_text, message, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.quantisation_names import quantisation
+from wellfed.patterns import regex
 from wellfed.provenance import Assumption
 
 _ATTENTION_LEFT_OUT = {"deepseek", "glm", "kimi", "minimax"}  # of nvidia's NVFP4 checkpoints
@@ -112,7 +112,7 @@ def of_format(model: Model | None, name: Name) -> tuple[Quantisation | None, tup
     )
 
 
-_GGUF_TYPE = re.compile(r"i?q[1-8](?:_|$)|tq[12]_")
+_GGUF_TYPE = regex(r"i?q[1-8](?:_|$)|tq[12]_")
 
 # what safetensors' names mean of a GGUF file
 _IN_GGUF = {"bf16": "gguf-bf16", "fp16": "f16", "fp32": "gguf-f32", "f32": "gguf-f32", "mxfp4": "gguf-mxfp4"}
@@ -146,7 +146,7 @@ _MEANT = {"qat": "q4_0", "qat-ct": "int4", "4bit": "q4_k_m", "8bit": "q8_0", "6b
 _PLAIN_BITS = {"8bit": "int8", "4bit": "int4", "3bit": "int3", "2bit": "int2", "int8": "int8"}
 _INTEGERS = {"awq", "gptq", "autoround", "auto-round"}
 _WIDE = frozenset({"bf16", "fp16", "f16", "fp32", "f32"})  # of what a quantised file was made, or leaves so
-_CACHE = re.compile(r"(?<=w[48]a[48])c8")  # W8A8C8: the cache has eight bits as well
+_CACHE = regex(r"(?<=w[48]a[48])c8")  # W8A8C8: the cache has eight bits as well
 _OTHER_ENGINES = {"onnx", "openvino", "coreml", "litert", "tensorrt", "exl2", "exl3", "mlx", "hqq", "aqlm", "vptq",
                   "higgs", "sinq", "quip", "quipsharp", "quip-sharp", "eetq", "quanto", "paroquant",
                   "spinquant"}  # fmt: skip

@@ -24,6 +24,7 @@ from wellfed.frozen import dataclass
 from wellfed.message import as_text, message, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation
+from wellfed.patterns import regex
 from wellfed.provenance import Assumption
 
 
@@ -153,7 +154,7 @@ def loose(text: str) -> Identity:
     raise unknown_model(shown, words)
 
 
-_CONTEXT = re.compile(r"(\d{1,4})(k|m)")
+_CONTEXT = regex(r"(\d{1,4})(k|m)")
 
 
 def _at_context(name: Name) -> Identity | None:
@@ -195,7 +196,7 @@ _POWER_SLACK = 0.05
 
 
 _PREFIXING = "bartowski"  # whose repositories and files are called OWNER_NAME
-_PACKED_OWNER = re.compile(r"[A-Za-z][A-Za-z-]{1,24}_(?=[A-Za-z])")  # no size, no version: those tell a model
+_PACKED_OWNER = regex(r"[A-Za-z][A-Za-z-]{1,24}_(?=[A-Za-z])")  # no size, no version: those tell a model
 
 
 def _without_prefix(text: str, name: Name) -> Identity:

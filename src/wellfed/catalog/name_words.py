@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from wellfed.catalog.chinese_names import in_latin
 from wellfed.frozen import dataclass
+from wellfed.patterns import regex
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +54,15 @@ _OWNER_WORDS = (
 _BRANDS = frozenset(_BRAND_WORDS.split())
 _OWNERS = _BRANDS | frozenset(_OWNER_WORDS.split())
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-_ADDRESS = re.compile(
+_CONTROL = regex(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_ADDRESS = regex(
     r"^(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co|hf-mirror\.com|modelscope\.(?:cn|ai)/models|"
     r"(?:registry\.)?ollama\.(?:com|ai)(?:/library)?)/|^(?:hf|ollama|modelscope)://?|^ollama (?:run|pull) ",
     re.IGNORECASE,
+    of=("/", "ollama"),
 )
-_INSIDE = re.compile(r"/(?:tree|blob|resolve|raw|summary|files)(?:/.*?)?(?=/[^/]+\.gguf$|$)", re.IGNORECASE)
-_FILE = re.compile(r"(?:-\d{5}-of-\d{5})?\.(?:gguf|ggml|safetensors|bin)$|-\d{5}-of-\d{5}$", re.IGNORECASE)
+_INSIDE = regex(r"/(?:tree|blob|resolve|raw|summary|files)(?:/.*?)?(?=/[^/]+\.gguf$|$)", re.IGNORECASE, of=("/",))
+_FILE = regex(r"(?:-\d{5}-of-\d{5})?\.(?:gguf|ggml|safetensors|bin)$|-\d{5}-of-\d{5}$", re.IGNORECASE, of=(".", "-of-"))
 
 
 def repository_in(text: str) -> str | None:
@@ -73,7 +75,7 @@ def repository_in(text: str) -> str | None:
     return f"{owner}/{name}" if _PART.fullmatch(owner) and _PART.fullmatch(name) else None
 
 
-_PART = re.compile(r"[A-Za-z0-9][\w.-]{0,95}")
+_PART = regex(r"[A-Za-z0-9][\w.-]{0,95}")
 
 
 def plain(text: str) -> str:
@@ -95,7 +97,7 @@ def parse(text: str) -> Name:
     return Name(text, owner or packer, core, _without_brand(_words(core)), form, is_gguf, maker)
 
 
-_WEIGHTED = re.compile(r"[-.]i1-(?=I?Q\d)", re.IGNORECASE)  # mradermacher's files with an importance matrix
+_WEIGHTED = regex(r"[-.]i1-(?=I?Q\d)", re.IGNORECASE, of=("i1-",))  # mradermacher's files with an importance matrix
 
 
 def _without_packer(core: str) -> tuple[str, str | None]:
@@ -109,7 +111,7 @@ def _without_brand(words: tuple[str, ...]) -> tuple[str, ...]:
     return words[1:] if len(words) > 1 and words[0] in _BRANDS else words
 
 
-_FORMAT = re.compile(
+_FORMAT = regex(
     r"(?<![A-Za-z0-9])(?:"
     r"(?:UD-|i1-|smol-|mix-)?(?:I?Q[1-8]_[A-Z0-9]+(?:_[A-Z0-9]+)*|I?Q[1-8]|TQ[12]_0|I2_S)"
     r"|(?:MX|NV)FP[468](?:A16)?(?:[_-]MOE)?|BF16|FP(?:32|16|8|4)(?:[_-](?:dynamic|block|static|per-?tensor))*|F(?:32|16)|E4M3"
@@ -142,25 +144,25 @@ def _written(words: str) -> str:
 
 _CALLED = {"gptqmodel": "gptq", "compressed-tensors": "ct"}
 
-_BITS = re.compile(r"^(\d(?:\.\d+)?)-?bits?$")
-_GGUF = re.compile(r"(?<![a-z])gguf(?![a-z])", re.IGNORECASE)
-_UNQUANTISED = re.compile(r"(?<![A-Za-z])unquantized(?![A-Za-z])", re.IGNORECASE)
+_BITS = regex(r"^(\d(?:\.\d+)?)-?bits?$", of=("bit",))
+_GGUF = regex(r"(?<![a-z])gguf(?![a-z])", re.IGNORECASE, of=("gguf",))
+_UNQUANTISED = regex(r"(?<![A-Za-z])unquantized(?![A-Za-z])", re.IGNORECASE, of=("unquantized",))
 # of the packing: NVFP4-v2, MXFP4-Preview
-_RELEASE = re.compile(r"\x01[-_](?:v[2-9]|preview)(?![\w.])", re.IGNORECASE)
+_RELEASE = regex(r"\x01[-_](?:v[2-9]|preview)(?![\w.])", re.IGNORECASE, of=("\x01",))
 # beside a format: bits of the head, group sizes, kernels, calibration, rotation, the type of the cache (FP8-KV), and
 # that prediction layers come along
-_DETAIL = re.compile(
+_DETAIL = regex(
     r"(?<![A-Za-z0-9.])(?:h[68]|(?:32|64|128|1024)g|g(?:s|roup)?_?(?:32|64|128)|marlin|actorder|a?sym|unsloth|dynamic|"
     r"quantized|calibrated|ud|imat|quarot|mtp|floatmtp|kv|inc|vortex-v\d|pv|[12]x\d{1,2})(?![A-Za-z0-9.])",
     re.IGNORECASE,
 )
-_TOKEN = re.compile(r"[a-z0-9]+(?:(?<=\d)\.(?=\d)[0-9a-z]+)*|[^\W\d_a-z]+")  # letters of other scripts are words too
-_APART = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*(?:billion|bn|b)\b(?! ?/s)")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)([bmt])")
-_ACTIVE = re.compile(r"a(\d+(?:\.\d+)?)([bm])")
-_NUMBER = re.compile(r"v?(\d+(?:\.\d+)*)")
-_GENERATION = re.compile(r"([a-z]{3,}|yi|ds|hy)(\d+(?:\.\d+)*)([a-z]*)")
-_BEHIND = re.compile(r"(\d+(?:\.\d+)*)(vl|coder|omni|math|ocr|moe)")
+_TOKEN = regex(r"[a-z0-9]+(?:(?<=\d)\.(?=\d)[0-9a-z]+)*|[^\W\d_a-z]+")  # letters of other scripts are words too
+_APART = regex(r"(?<![\w.])(\d+(?:\.\d+)?)\s*(?:billion|bn|b)\b(?! ?/s)")
+_SIZE = regex(r"(\d+(?:\.\d+)?)([bmt])")
+_ACTIVE = regex(r"a(\d+(?:\.\d+)?)([bm])")
+_NUMBER = regex(r"v?(\d+(?:\.\d+)*)")
+_GENERATION = regex(r"([a-z]{3,}|yi|ds|hy)(\d+(?:\.\d+)*)([a-z]*)")
+_BEHIND = regex(r"(\d+(?:\.\d+)*)(vl|coder|omni|math|ocr|moe)")
 _LEAST_PARAMETERS_M = 20  # 1m and 10m are contexts
 
 

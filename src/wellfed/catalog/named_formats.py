@@ -6,7 +6,6 @@ its files were at hand. Sources: the configs that mlx-lm, exllamav3, HQQ and GPT
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,6 +14,7 @@ from wellfed.catalog.name_words import Name
 from wellfed.models.checkpoint_formats import GGUF
 from wellfed.models.model import Model
 from wellfed.models.native_formats import native_recipe
+from wellfed.patterns import regex
 
 _MLX_OWNERS = frozenset({"mlx-community", "lmstudio-community"})
 _MLX_MODES = {"mxfp4": 4, "mxfp8": 8, "nvfp4": 4}
@@ -59,7 +59,7 @@ _META_FP8: Mapping[str, Any] = {
     "quant_method": "fbgemm_fp8",
     "modules_to_not_convert": ["re:.*self_attn.*", "re:.*layers\\.0\\.mlp.*", "re:.*layers\\.125\\.mlp.*", "lm_head"],
 }
-_BITS = re.compile(r"(?:int)?(\d(?:\.\d+)?)(?:bit|bpw)?")
+_BITS = regex(r"(?:int)?(\d(?:\.\d+)?)(?:bit|bpw)?")
 
 
 def _mlx(bits: float | None, mode: str | None) -> Mapping[str, Any] | None:
@@ -77,7 +77,7 @@ def _hqq(bits: float) -> Mapping[str, Any]:
     return {"quant_method": "hqq", "quant_config": {"weight_quant_params": group}}
 
 
-_VECTORS = re.compile(r"v(\d{1,2})-k(\d{2,6})-(\d{1,6})-woft")  # the makers' own: vectors of 8, 65,536 centroids
+_VECTORS = regex(r"v(\d{1,2})-k(\d{2,6})-(\d{1,6})-woft")  # the makers' own: vectors of 8, 65,536 centroids
 
 
 def _vptq(length: int, centroids: int, rest: int) -> Mapping[str, Any]:

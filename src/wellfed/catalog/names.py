@@ -10,35 +10,36 @@ import re
 import unicodedata
 
 from wellfed.frozen import dataclass
+from wellfed.patterns import regex
 
-_TRADEMARKS = re.compile(r"\((?:r|tm|c)\)|[®™©]")
-_BRACKETS = re.compile(r"[(\[{]([^)\]}]*)[)\]}]?")
-_COUNT = re.compile(r"^\s*(\d{1,3})\s*(?:x|×|\*)\s*(?=\S)", re.IGNORECASE)
-_COUNT_AFTER = re.compile(r"\(x\s?(\d{1,4})\)\s*$", re.IGNORECASE)
-_MEMORY = re.compile(
-    r"(?<![\w.])(\d{1,4}(?:\.\d+)?(?=\s*-?\s*gi?b\b)|\d{1,3}(?=\s?g\b))\s*-?\s*(?:gib|gb|g)\b(?!/s|bps|hz)"
+_TRADEMARKS = regex(r"\((?:r|tm|c)\)|[®™©]", of=("(", "®", "™", "©"))
+_BRACKETS = regex(r"[(\[{]([^)\]}]*)[)\]}]?", of=tuple("([{"))
+_COUNT = regex(r"^\s*(\d{1,3})\s*(?:x|×|\*)\s*(?=\S)", re.IGNORECASE)
+_COUNT_AFTER = regex(r"\(x\s?(\d{1,4})\)\s*$", re.IGNORECASE, of=("(x",))
+_MEMORY = regex(
+    r"(?<![\w.])(\d{1,4}(?:\.\d+)?(?=\s*-?\s*gi?b\b)|\d{1,3}(?=\s?g\b))\s*-?\s*(?:gib|gb|g)\b(?!/s|bps|hz)", of=("g",)
 )
-_CORES = re.compile(r"\b(\d+)[ -]?(?:gpu[ -]?)?cores?\b(?:[ -]?gpus?\b)?")
-_ASIDES = re.compile(
+_CORES = regex(r"\b(\d+)[ -]?(?:gpu[ -]?)?cores?\b(?:[ -]?gpus?\b)?", of=("core",))
+_ASIDES = regex(
     r"\bw/.*$|\bwith radeon.*$|\b\d+th\b|"
     r"@?\s*\b\d+(?:\.\d+)?\s*ghz\b|\b\d+w\b|\bnps\d\b|\bspx\b|\b\d+\s*threads?\b|\b(?!910c)\d{1,3}c(?:/\d+t)?\b|\b\d+-bit\b"
 )
 _SPLITS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"\b(rtx|gtx|rx|titan|radeon|arc|tesla|quadro|epyc|ryzen|xeon)(?=[a-z]?\d)"), r"\1 "),
-    (re.compile(r"\btr(?=\s?(?:pro\b|\d{4}w?x\b))"), "threadripper"),
-    (re.compile(r"\b(\d{4})s\b"), r"\1 super"),
-    (re.compile(r"\b(\d{3,4})(ti|super|d|xt|xtx|gre)(?=super|\b)"), r"\1 \2 "),
-    (re.compile(r"\b(\d{4})(v[2-4])\b"), r"\1 \2"),
-    (re.compile(r"\b(m\d)(pro|max|ultra)"), r"\1 \2 "),
-    (re.compile(r"\b([abhv]\d{2,3})(sxm\d?|pcie|nvl)\b"), r"\1 \2"),
-    (re.compile(r"\b(gb\d00)(nvl\d*)\b"), r"\1 \2"),
-    (re.compile(r"\bsxm\d\b"), "sxm"),
-    (re.compile(r"\b(mac|macbook) pro\b"), r"\1"),
-    (re.compile(r"\b(?:with )?max[ -]q(?: design)?\b"), "maxq"),
-    (re.compile(r"\bascend(?=\d)"), "ascend "),
-    (re.compile(r"\bgen(?:eration)?\b"), " "),
+    (regex(r"\b(rtx|gtx|rx|titan|radeon|arc|tesla|quadro|epyc|ryzen|xeon)(?=[a-z]?\d)"), r"\1 "),
+    (regex(r"\btr(?=\s?(?:pro\b|\d{4}w?x\b))", of=("tr",)), "threadripper"),
+    (regex(r"\b(\d{4})s\b"), r"\1 super"),
+    (regex(r"\b(\d{3,4})(ti|super|d|xt|xtx|gre)(?=super|\b)"), r"\1 \2 "),
+    (regex(r"\b(\d{4})(v[2-4])\b", of=("v",)), r"\1 \2"),
+    (regex(r"\b(m\d)(pro|max|ultra)", of=("pro", "max", "ultra")), r"\1 \2 "),
+    (regex(r"\b([abhv]\d{2,3})(sxm\d?|pcie|nvl)\b", of=("sxm", "pcie", "nvl")), r"\1 \2"),
+    (regex(r"\b(gb\d00)(nvl\d*)\b", of=("gb",)), r"\1 \2"),
+    (regex(r"\bsxm\d\b", of=("sxm",)), "sxm"),
+    (regex(r"\b(mac|macbook) pro\b", of=("mac",)), r"\1"),
+    (regex(r"\b(?:with )?max[ -]q(?: design)?\b", of=("max",)), "maxq"),
+    (regex(r"\bascend(?=\d)", of=("ascend",)), "ascend "),
+    (regex(r"\bgen(?:eration)?\b", of=("gen",)), " "),
 )
-_WORD = re.compile(r"[a-z0-9]+(?:\.[0-9]+)?")
+_WORD = regex(r"[a-z0-9]+(?:\.[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)

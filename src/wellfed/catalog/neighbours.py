@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from difflib import SequenceMatcher, get_close_matches
 
 from wellfed.catalog.models import Task, entry, families
@@ -11,6 +10,7 @@ from wellfed.catalog.name_match import Spelling, spellings, without_sizes
 from wellfed.catalog.name_words import billions, is_active
 from wellfed.errors import UnknownName
 from wellfed.message import Listing, Message, as_text, message
+from wellfed.patterns import regex
 
 _OFFERED = 3
 
@@ -125,7 +125,7 @@ def _generation(word: str) -> tuple[str, float] | None:
     return (match[1], float(match[2])) if match else None
 
 
-_GENERATION = re.compile(r"([a-z]{0,2})(\d{1,2}(?:\.\d)?)")
+_GENERATION = regex(r"([a-z]{0,2})(\d{1,2}(?:\.\d)?)")
 _KIN, _FAR = 0.9, 0.2  # credit of the same generation, and what each whole one between takes off
 
 

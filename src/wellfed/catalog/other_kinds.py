@@ -11,6 +11,7 @@ from functools import cache
 
 from wellfed.errors import Unsupported
 from wellfed.message import message, sentence
+from wellfed.patterns import regex
 
 _SAID = {
     str(each): each
@@ -119,7 +120,7 @@ def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
 
 
 # words of models that read pictures, sound or film and write text
-_UNDERSTANDING = re.compile(
+_UNDERSTANDING = regex(
     r"vl|vlm|llava|\w*llama\d*|chat|reason\d*|reasoner|ocr|embed\w*|embedding|rerank\w*|qa|captioner"
 )
 _SPEAKING = frozenset({"speech synthesis", "speech recognition"})

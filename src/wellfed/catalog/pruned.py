@@ -7,7 +7,6 @@ name alone gives its shape.
 from __future__ import annotations
 
 import itertools
-import re
 from dataclasses import replace
 
 from wellfed.catalog.models import Entry, by_id, entry
@@ -18,6 +17,7 @@ from wellfed.models.counts import counts
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Layer, Model
 from wellfed.models.tensor import Part
+from wellfed.patterns import regex
 from wellfed.provenance import Assumption
 
 _CUT = frozenset({"reap", "ream", "pruned"})
@@ -64,7 +64,7 @@ def _pairs(words: tuple[str, ...]) -> list[str]:
     return [f"{first} {second}" for first, second in itertools.pairwise(words)]
 
 
-_SHARE = re.compile(r"(reap|ream|pruned) ([1-7][05])")
+_SHARE = regex(r"(reap|ream|pruned) ([1-7][05])")
 
 
 def _experts(model: Model) -> int:

@@ -10,9 +10,10 @@ import click
 
 from wellfed.catalog.han import simplified
 from wellfed.message import sentence
+from wellfed.patterns import regex
 
 _TIMES = {"": 1.0, "k": 1e3, "千": 1e3, "w": 1e4, "万": 1e4, "百万": 1e6, "m": 1e6, "千万": 1e7, "亿": 1e8}
-_AMOUNT = re.compile(
+_AMOUNT = regex(
     r"(?P<sign>[¥￥$€]?)\s*(?P<number>\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)\s*(?P<times>百万|千万|[kwm千万亿]?)\s*"
     r"(?P<currency>元|块钱|块|人民币|rmb|cny|美元|美金|usd|欧元|eur)?",
     re.IGNORECASE,

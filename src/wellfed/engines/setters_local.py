@@ -8,12 +8,13 @@ from dataclasses import replace
 
 from wellfed.engines.setters import Change, Setter, is_on, whole
 from wellfed.nouns.layout import BackEnd, Layout
+from wellfed.patterns import regex
 
 EXPERTS = "ffn_.*_exps"  # of every layer
 
 
 # Patterns are searched in names of some 30 characters: repeats of repeats would take for ever.
-_LONGEST_PATTERN, _NESTED = 2000, re.compile(r"[*+}]\)[*+{]|\.\*.*\.\*.*\.\*.*\.\*.*\.\*")
+_LONGEST_PATTERN, _NESTED = 2000, regex(r"[*+}]\)[*+{]|\.\*.*\.\*.*\.\*.*\.\*.*\.\*")
 
 
 def gpu_layers(text: str) -> Change:

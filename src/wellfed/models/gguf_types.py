@@ -7,11 +7,11 @@ tiles of 128 x 128 with an FP32 scale each).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from math import ceil
 
 from wellfed.frozen import dataclass
+from wellfed.patterns import regex
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +155,9 @@ _AQLM_WIDTH = 16  # bits of an index where the name tells none
 # Types that are told by numbers in a config: INT3-G64 (scale and zero point a group), INT4-G32S (scale only),
 # INT4-G128X (GPTQ: both, and a group index a column), INT8-R (a scale a row), HQQ4-G64, MLX4-G64, EXL4.25, AQLM2 (one
 # codebook of 2^16 vectors), AQLM2-2x8 (two of 2^8).
-_INTEGER = re.compile(r"INT([1-8])-(?:G(\d{1,4})([SX]?)|R)")
-_FLAT = re.compile(r"(HQQ|MLX)([1-8])-G(\d{1,4})")
-_MEAN = re.compile(r"(EXL|VPTQ|AQLM)(\d{1,2}(?:\.\d{1,4})?)(?:-(\d)x(\d{1,2}))?")
+_INTEGER = regex(r"INT([1-8])-(?:G(\d{1,4})([SX]?)|R)")
+_FLAT = regex(r"(HQQ|MLX)([1-8])-G(\d{1,4})")
+_MEAN = regex(r"(EXL|VPTQ|AQLM)(\d{1,2}(?:\.\d{1,4})?)(?:-(\d)x(\d{1,2}))?")
 
 
 def _told(name: str) -> WeightType | None:

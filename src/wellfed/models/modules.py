@@ -6,13 +6,13 @@ name that any of them gives it. Prefixes are taken off both sides, so that one s
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from functools import lru_cache
 
 from wellfed.models.tensor import Part, Tensor
+from wellfed.patterns import regex
 
-_PREFIX = re.compile(r"^(?:(?:model|language_model|backbone|transformer|text_model|llm)\.)+(?=.)")
+_PREFIX = regex(r"^(?:(?:model|language_model|backbone|transformer|text_model|llm)\.)+(?=.)")
 _ATTENTION = ("self_attn", "attn", "attention", "mixer", "linear_attn", "mamba", "self_attention", "conv")
 _FFN = ("mlp", "feed_forward", "ffn", "mixer", "block_sparse_moe")
 

@@ -9,6 +9,7 @@ from functools import cache, lru_cache
 from wellfed.errors import UnknownName, nearest
 from wellfed.models.gguf_types import TYPES, gguf_type_names, plain
 from wellfed.models.quantisation import ALL_MIXES, Quantisation
+from wellfed.patterns import regex
 from wellfed.units import parse_bytes
 
 _SAFETENSORS = (
@@ -124,9 +125,9 @@ def _key(name: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "", name.lower())
 
 
-_SIZE = re.compile(r"([0-9.]+)\s*([GMT]i?B)\b", re.IGNORECASE)
-_BPW = re.compile(r"~?\s*([0-9]+(?:\.[0-9]+)?)\s*(?:bpw|bits? per weight)", re.IGNORECASE)
-_NOISE = re.compile(r"\(.*?\)|\bmostly\b|\bsmol-?|\bmix(?:ed)?\b|\bCPU\b|\bGPU\b|\bternary\b|\bbitnet\b", re.IGNORECASE)
+_SIZE = regex(r"([0-9.]+)\s*([GMT]i?B)\b", re.IGNORECASE)
+_BPW = regex(r"~?\s*([0-9]+(?:\.[0-9]+)?)\s*(?:bpw|bits? per weight)", re.IGNORECASE)
+_NOISE = regex(r"\(.*?\)|\bmostly\b|\bsmol-?|\bmix(?:ed)?\b|\bCPU\b|\bGPU\b|\bternary\b|\bbitnet\b", re.IGNORECASE)
 
 
 @lru_cache(maxsize=1024)
@@ -149,7 +150,7 @@ def quantisation(name: str) -> Quantisation:
     return found.sized(parse_bytes(size[1] + size[2])) if size else found
 
 
-_EXL = re.compile(r"(?:exl[23][-_ ]?)?(\d{1,2}(?:\.\d{1,2})?)\s?bpw(?:[-_ ]?h\d)?(?:[-_ ]exl[23])?", re.IGNORECASE)
+_EXL = regex(r"(?:exl[23][-_ ]?)?(\d{1,2}(?:\.\d{1,2})?)\s?bpw(?:[-_ ]?h\d)?(?:[-_ ]exl[23])?", re.IGNORECASE)
 
 
 def exl(bits: float) -> Quantisation:

@@ -11,11 +11,12 @@ from functools import lru_cache
 from wellfed.frozen import dataclass
 from wellfed.models.modules import module_names, short
 from wellfed.models.tensor import MEMORY, Part, Tensor
+from wellfed.patterns import regex
 
-_OWN_LAYER = re.compile(r"^layers\.(\d+)\.")
-_NAMED_LAYER = re.compile(r"layers\.(\d+)")
-_DIGIT = re.compile(r"\d")
-_WILD = re.compile(r"[*?\[]")
+_OWN_LAYER = regex(r"^layers\.(\d+)\.")
+_NAMED_LAYER = regex(r"layers\.(\d+)")
+_DIGIT = regex(r"\d")
+_WILD = regex(r"[*?\[]")
 _LEAST_COLUMNS = 64  # narrower matrices are left alone
 _BESIDE = (Part.VISION, Part.AUDIO)
 
@@ -80,7 +81,7 @@ def _indexed(texts: tuple[str, ...]) -> _Index:
             plain.setdefault(key, set()).add(name)
     return _Index(
         {key: frozenset(names) for key, names in plain.items()},
-        {key: re.compile("|".join(f"(?:{one})" for one in parts)) for key, parts in globs.items()},
+        {key: regex("|".join(f"(?:{one})" for one in parts)) for key, parts in globs.items()},
         tuple(full),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from wellfed.message import Amount, Message, message
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Speeds
 from wellfed.nouns.plan import Plan, Request
+from wellfed.patterns import regex
 from wellfed.perf.estimate import speeds
 from wellfed.perf.host import part_ratio
 from wellfed.perf.threads import best_threads
@@ -28,7 +28,7 @@ WORTH = 0.03  # a loss below this is within what a day's measurements differ
 _NOTICED_S = 0.05  # and a first token that comes this much later is a loss, too
 _SINCE = 2019  # of CPUs that can still be bought
 # Parts that are soldered into portables and small boxes: no machine for cards is built with one.
-_PORTABLE = re.compile(
+_PORTABLE = regex(
     r"\d(?:U|H|HQ|HX|HX3D|HS|HK|HL|UL|UE|HE|HRE|PE|TE|GE|Y|V|G\d)\b|\bCore Ultra \d \d+[UHV]|Ryzen AI|"
     r"Ryzen (?:Z|\d \d{3}\b)|\dM[ELR]?\b|Xeon D|Atom|Celeron|Pentium|\bN\d{2,3}\b|Embedded"
 )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from wellfed.errors import BadInput, UnknownName
 from wellfed.message import Sentence, sentence
+from wellfed.patterns import regex
 from wellfed.written.spelling import plain_line
 
-_HAN = re.compile(r"[\u3400-\u9fff]")
-_PIECES = re.compile(r"[,，;；、\n]")
+_HAN = regex(r"[\u3400-\u9fff]")
+_PIECES = regex(r"[,，;；、\n]")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from wellfed.catalog.hardware import gpu as gpu_named
 from wellfed.errors import BadInput, UnknownName
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.message import sentence
+from wellfed.patterns import regex
 from wellfed.provenance import Assumption
 from wellfed.written.modules import take_memory, with_size
 from wellfed.written.parts_list import GPUS_MAX, SYSTEM_FORMS, Card, PartsList, Seat, UnnamedCpu
@@ -27,17 +28,15 @@ from wellfed.written.unnamed import speaks_of_card, unnamed_cpu
 
 _DESKTOP_BYTES = 40e9  # cards with more memory are a data centre's
 _MODULES_ON_BOARDS = frozenset({"sxm", "oam", "superchip"})
-_PIECES = re.compile(
+_PIECES = regex(
     r"[,;\n|]|\s\+\s|\+(?=[a-z0-9])|\s&\s|\s/\s|\b(?:and|with)\b|"
     r"\bplus\b(?=\s+(?:an?|one|two|\d+\s*x|rtx|gtx|rx|gpu|ryzen|core|i\d|xeon|epyc|threadripper|cpu)\b)",
     re.IGNORECASE,
 )
-_NVLINK_ASIDE = re.compile(r"\s+(?:with\s+)?(?:nvlink|nv-link)(?:\s*bridges?|ed)?$", re.IGNORECASE)
-_PLURAL = re.compile(r"(?<=\d)s\b", re.IGNORECASE)
+_NVLINK_ASIDE = regex(r"\s+(?:with\s+)?(?:nvlink|nv-link)(?:\s*bridges?|ed)?$", re.IGNORECASE)
+_PLURAL = regex(r"(?<=\d)s\b", re.IGNORECASE)
 _EXAMPLE = sentence("written.line.example-2x-rtx", 'for example: "2x rtx 4090, ryzen 9 7950x, 2x32GB ddr5"')
-_NODES = re.compile(
-    r"^(\d{1,3})\s*x?\s*(?:nodes?|machines?|servers?|hosts?)\s*(?:of|with|x|:)?\s*(?=\S)", re.IGNORECASE
-)
+_NODES = regex(r"^(\d{1,3})\s*x?\s*(?:nodes?|machines?|servers?|hosts?)\s*(?:of|with|x|:)?\s*(?=\S)", re.IGNORECASE)
 
 
 def read_line(text: str) -> PartsList:
@@ -97,9 +96,9 @@ def _read_parts(parts: PartsList, piece: str) -> PartsList:
     return _with_memory_of(_with_unnamed_cpu(parts, unnamed, count), piece, piece)
 
 
-_TERABYTES = re.compile(r"\b(\d{1,2}(?:\.\d{1,3})?)\s?ti?b\b(?!/s|ps)", re.IGNORECASE)
+_TERABYTES = regex(r"\b(\d{1,2}(?:\.\d{1,3})?)\s?ti?b\b(?!/s|ps)", re.IGNORECASE)
 _MORE_THAN_CARDS_GB = 512  # behind a desktop's card less may be meant as its own
-_MEMORY_BEHIND = re.compile(r"(.*\S)\s+(\d{1,4})\s?gi?b", re.IGNORECASE)
+_MEMORY_BEHIND = regex(r"(.*\S)\s+(\d{1,4})\s?gi?b", re.IGNORECASE)
 
 
 def _named_with_memory(parts: PartsList, piece: str) -> PartsList | None:
@@ -178,10 +177,10 @@ def _named_cpu(parts: PartsList, text: str, count: int, piece: str) -> PartsList
     return parts
 
 
-_PRODUCTS = re.compile(r"\b(?:laptop|notebook|mini\s?pc|nuc)\b")
-_INSIDE = re.compile(r"\b(?:igpu|integrated graphics|apu graphics)\b")
-_SAMPLE = re.compile(r"\b(?:es\d?|qs|engineering samples?|qualification samples?)\b")
-_SOCKETS = re.compile(r"\b(\d)\s*(?:sockets?|cpus?|way|p)$|\b(dual|single|quad)[\s-]*(?:sockets?|cpus?)$")
+_PRODUCTS = regex(r"\b(?:laptop|notebook|mini\s?pc|nuc)\b")
+_INSIDE = regex(r"\b(?:igpu|integrated graphics|apu graphics)\b")
+_SAMPLE = regex(r"\b(?:es\d?|qs|engineering samples?|qualification samples?)\b")
+_SOCKETS = regex(r"\b(\d)\s*(?:sockets?|cpus?|way|p)$|\b(dual|single|quad)[\s-]*(?:sockets?|cpus?)$")
 
 
 def _without_sample(name: str) -> tuple[str, bool]:

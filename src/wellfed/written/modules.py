@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from wellfed.errors import BadInput
 from wellfed.message import sentence
+from wellfed.patterns import regex
 from wellfed.written.parts_list import Modules
 
 _SPEED = (
@@ -18,44 +19,53 @@ _ASIDES = (
     r"reg(?:istered)?|kit|ram|memory|oc|expo|xmp|each|total|in total|"
     r"per socket|per cpu|per channel|mt/?s))*"
 )
-_CHANNELS = re.compile(
+_CHANNELS = regex(
     r"\b(?P<channels>\d{1,2}|single|dual|triple|quad|hexa|six|octa|eight|twelve)[\s-]*(?:ch|chan|channels?)\b(?:\s*of)?",
     re.I,
+    of=("ch",),
 )
 _CHANNEL_WORDS = {
     "single": 1, "dual": 2, "triple": 3, "quad": 4, "hexa": 6, "six": 6, "octa": 8, "eight": 8, "twelve": 12,
 }  # fmt: skip
-_COUNTED = re.compile(
+_COUNTED = regex(
     rf"\b(?P<count>\d{{1,3}})\s*[x×*]\s*(?P<size>\d{{1,4}})\s*(?:(?:gi?b?|gigs?)\b|(?=\s*ddr))(?:\s*(?:{_SPEED}))?(?P<tail>{_ASIDES})",
     re.IGNORECASE,
+    of=("g", "ddr"),
 )
-_REVERSED = re.compile(
+_REVERSED = regex(
     rf"\b(?P<size>\d{{1,4}})\s*(?:gi?b?|gigs?)\s*(?:{_SPEED})?\s*[x×*]\s*(?P<count>\d{{1,3}})\b(?P<tail>{_ASIDES})",
     re.IGNORECASE,
+    of=("g",),
 )
-_SPEED_FIRST = re.compile(
-    rf"{_SPEED}\s*(?P<count>\d{{1,3}})\s*[x×*]\s*(?P<size>\d{{1,4}})\s*gi?b?\b(?P<tail>{_ASIDES})", re.IGNORECASE
+_SPEED_FIRST = regex(
+    rf"{_SPEED}\s*(?P<count>\d{{1,3}})\s*[x×*]\s*(?P<size>\d{{1,4}})\s*gi?b?\b(?P<tail>{_ASIDES})",
+    re.IGNORECASE,
+    of=("g",),
 )
-_TOTAL = re.compile(
+_TOTAL = regex(
     rf"\b(?P<size>\d{{1,4}}(?:\.\d+)?)\s*(?P<unit>[gt])(?:i?b|igs?|igabytes?)?\b\s*(?:of\s+)?(?:total\s+)?(?:system\s+)?"
     rf"(?:(?:{_SPEED})|(?:ecc\s+)?(?:ram|memory|unified)\b)(?P<tail>{_ASIDES})",
     re.IGNORECASE,
+    of=("ddr", "mrdimm", "mcrdimm", "ram", "memory", "unified"),
 )
-_RAM_FIRST = re.compile(
+_RAM_FIRST = regex(
     rf"\b(?:ram|memory|mem)\s*[:=]?\s*(?P<size>\d{{1,4}}(?:\.\d+)?)\s*(?P<unit>[gt])(?:i?b)?\b(?:\s*(?:{_SPEED}))?(?P<tail>{_ASIDES})",
     re.IGNORECASE,
+    of=("ram", "mem"),
 )
 _SIZE_ONLY = re.compile(
     r"^\s*(?:(?P<size>\d{1,3}(?:\.\d+)?)\s*(?P<unit>[gt])(?:i?b|igs?|igabytes?)?|(?P<large>\d{4})\s*gi?b)"
     r"(?P<tail>(?:\s*(?:total|in total))?)\s*$",
     re.IGNORECASE,
 )
-_SPEED_ONLY = re.compile(
-    rf"^\s*(?:{_SPEED})(?:\s+(?P<size>\d{{1,4}})\s*(?P<unit>[gt])(?:i?b)?)?(?P<tail>{_ASIDES})\s*$", re.IGNORECASE
+_SPEED_ONLY = regex(
+    rf"^\s*(?:{_SPEED})(?:\s+(?P<size>\d{{1,4}})\s*(?P<unit>[gt])(?:i?b)?)?(?P<tail>{_ASIDES})\s*$",
+    re.IGNORECASE,
+    of=("ddr", "mrdimm", "mcrdimm"),
 )
 _PATTERNS = (_SPEED_FIRST, _REVERSED, _COUNTED, _TOTAL, _RAM_FIRST, _SIZE_ONLY, _SPEED_ONLY)
-_BRACKETED = re.compile(r"\(\s*(\d{1,3}\s*[x×*]\s*\d{1,4}\s*gi?b?[^()]*)\)", re.IGNORECASE)
-_VRAM = re.compile(r"\b(?:vram|hbm\w*|gddr\w*|video)\b", re.IGNORECASE)
+_BRACKETED = regex(r"\(\s*(\d{1,3}\s*[x×*]\s*\d{1,4}\s*gi?b?[^()]*)\)", re.IGNORECASE, of=("(",))
+_VRAM = regex(r"\b(?:vram|hbm\w*|gddr\w*|video)\b", re.IGNORECASE, of=("vram", "hbm", "gddr", "video"))
 
 
 def take_memory(before: Modules | None, piece: str) -> tuple[Modules | None, str]:

@@ -13,7 +13,6 @@ The file is `$WELLFED_CONFIG`, else `wellfed.toml` in the folder where one works
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import TypeAlias
 from wellfed.errors import BadInput, UnknownName, nearest
 from wellfed.homes import under_home
 from wellfed.message import Listing, message
+from wellfed.patterns import regex
 from wellfed.plain_file import named_path, read_text
 
 Value: TypeAlias = "str | int | float"
@@ -29,7 +29,7 @@ Value: TypeAlias = "str | int | float"
 MACHINE = ("on", "nodes", "network", "vram-free", "ram-free", "os")
 LOAD = ("for", "workload", "concurrency", "rate", "prompt", "output", "context", "ttft", "tpot")
 KEYS = (*MACHINE, *LOAD)
-_NAME = re.compile(r"[a-z][a-z0-9._-]{0,39}")
+_NAME = regex(r"[a-z][a-z0-9._-]{0,39}")
 _FILE = "wellfed.toml"
 
 

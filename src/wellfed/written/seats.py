@@ -9,42 +9,50 @@ from dataclasses import replace
 from wellfed.catalog import names
 from wellfed.errors import BadInput
 from wellfed.message import sentence
+from wellfed.patterns import regex
 from wellfed.written.parts_list import PartsList, Seat
 
 _ORDINALS = {"first": 0, "second": 1, "third": 2, "fourth": 3, "1st": 0, "2nd": 1, "3rd": 2, "4th": 3, "last": -1}
-_ORDINAL = re.compile(
+_ORDINAL = regex(
     rf"^(?:the\s+)?(?:(?P<word>{'|'.join(_ORDINALS)})\s+(?:gpu|card)|(?:gpu|card)\s?(?P<number>\d)|"
     r"(?P<all>all|each|every|both)(?:\s+(?:gpu|card)s?)?)\b",
     re.IGNORECASE,
+    of=(*_ORDINALS, "gpu", "card", "all", "each", "every", "both"),
 )
 _WORDS: tuple[tuple[re.Pattern[str], Callable[[Seat, re.Match[str]], Seat]], ...] = (
     (
-        re.compile(r"(?:@|\b(?:power\s*)?limit(?:ed)?(?:\s*to)?)\s*(\d{2,4})\s*w(?:atts?)?\b"),
+        regex(r"(?:@|\b(?:power\s*)?limit(?:ed)?(?:\s*to)?)\s*(\d{2,4})\s*w(?:atts?)?\b", of=("@", "limit")),
         lambda seat, match: replace(seat, power_limit_w=float(match[1])),
     ),
     (
-        re.compile(r"\bgen\s*([1-6])\b|(?:(?<=pcie )|(?<=pcie))([1-6])(?:\.0)?(?=\s|$)"),
+        regex(r"\bgen\s*([1-6])\b|(?:(?<=pcie )|(?<=pcie))([1-6])(?:\.0)?(?=\s|$)", of=("gen", "pcie")),
         lambda seat, match: replace(seat, generation=int(match[1] or match[2])),
     ),
     (
-        re.compile(r"\b(?:on|at|cpu|numa)?\s*socket\s*([0-7])\b"),
+        regex(r"\b(?:on|at|cpu|numa)?\s*socket\s*([0-7])\b", of=("socket",)),
         lambda seat, match: replace(seat, socket=int(match[1])),
     ),
     (
-        re.compile(r"\b(?:(?:behind|on|via)\s+)?(?:the\s+)?chipset(?:\s+slot)?\b"),
+        regex(r"\b(?:(?:behind|on|via)\s+)?(?:the\s+)?chipset(?:\s+slot)?\b", of=("chipset",)),
         lambda seat, match: replace(seat, chipset=True),
     ),
     (
-        re.compile(r"\b(?:behind|on|via)\s+(?:a\s+|one\s+|the\s+)?(?:pcie?\s+)?switch\b|\bplx\b"),
+        regex(r"\b(?:behind|on|via)\s+(?:a\s+|one\s+|the\s+)?(?:pcie?\s+)?switch\b|\bplx\b", of=("switch", "plx")),
         lambda seat, match: replace(seat, switch=True),
     ),
-    (re.compile(r"\boculink\b"), lambda seat, match: replace(seat, width=4, generation=seat.generation or 4)),
     (
-        re.compile(r"\b(?:(?:via|over|by)\s+)?(?:thunderbolt|usb4|tb)\s?\d?\b|\be-?gpu\b"),
+        regex(r"\boculink\b", of=("oculink",)),
+        lambda seat, match: replace(seat, width=4, generation=seat.generation or 4),
+    ),
+    (
+        regex(
+            r"\b(?:(?:via|over|by)\s+)?(?:thunderbolt|usb4|tb)\s?\d?\b|\be-?gpu\b",
+            of=("thunderbolt", "usb4", "tb", "gpu"),
+        ),
         lambda seat, match: replace(seat, width=4, generation=seat.generation or 3),
     ),
 )
-_LANES = re.compile(
+_LANES = regex(
     r"(?:@\s*|\b(?:in|at)\s+(?:an?\s+)?)?(?<![\w×-])x\s?(16|8|4|2|1)\b(?:\s*(?:lanes?|slots?|link|riser|each))*"
 )
 

@@ -9,10 +9,11 @@ from dataclasses import replace
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import Disk
 from wellfed.message import sentence
+from wellfed.patterns import regex
 from wellfed.written.parts_list import PartsList
 
 _RATES = {"sdr": 10, "qdr": 40, "fdr": 56, "edr": 100, "hdr": 200, "ndr": 400, "xdr": 800}
-_NETWORK = re.compile(
+_NETWORK = regex(
     r"(?:(\d{1,2})\s*[x×]\s*)?(?:(\d{1,4}(?:\.\d+)?)\s*(g|gb|gbe|gbit|gbps|gb/s|gbit/s|gib/s)?|(sdr|qdr|fdr|edr|hdr|ndr|xdr))"
     r"(?:\s*(?:ethernet|eth|infiniband|ib|roce|rdma|network|net|nics?))*",
     re.IGNORECASE,
@@ -90,45 +91,69 @@ _DISK_KINDS = (("nvme", "nvme"), ("m.2", "nvme"), ("m2", "nvme"), ("sata", "ssd"
 
 _SETTINGS: tuple[tuple[re.Pattern[str], Callable[[PartsList, re.Match[str]], PartsList]], ...] = (
     (
-        re.compile(
+        regex(
             r"nodes?\s*[=:]\s*(\d{1,5})|(\d{1,5})\s*x?\s*(?:nodes?|machines?|servers?|hosts?)|x\s?(\d{1,5})\s*nodes?",
             re.IGNORECASE,
+            of=("node", "machine", "server", "host"),
         ),
         _nodes,
     ),
-    (re.compile(r"(?:network|net|interconnect|fabric)\s*[=:]?\s*(.+)", re.IGNORECASE), _network),
     (
-        re.compile(r"((?:\d{1,2}x)?\d{1,4}\s?(?:gbe|gbps|gbit)\b.*|.*\b(?:infiniband|ethernet|roce))", re.IGNORECASE),
+        regex(
+            r"(?:network|net|interconnect|fabric)\s*[=:]?\s*(.+)", re.IGNORECASE, of=("net", "interconnect", "fabric")
+        ),
         _network,
     ),
     (
-        re.compile(r"(?:nps|snc)\s*[=-]?\s*(\d)", re.IGNORECASE),
+        regex(
+            r"((?:\d{1,2}x)?\d{1,4}\s?(?:gbe|gbps|gbit)\b.*|.*\b(?:infiniband|ethernet|roce))",
+            re.IGNORECASE,
+            of=("gbe", "gbps", "gbit", "infiniband", "ethernet", "roce"),
+        ),
+        _network,
+    ),
+    (
+        regex(r"(?:nps|snc)\s*[=-]?\s*(\d)", re.IGNORECASE, of=("nps", "snc")),
         lambda parts, match: with_nodes_per_socket(parts, int(match[1]), match[0]),
     ),
-    (re.compile(r"snc\s*off", re.IGNORECASE), lambda parts, match: parts),
+    (regex(r"snc\s*off", re.IGNORECASE, of=("snc",)), lambda parts, match: parts),
     (
-        re.compile(r"(?:with\s+)?nvlink(?:\s*bridges?)?|nvlink\s*=\s*(?:true|yes|on)", re.IGNORECASE),
+        regex(r"(?:with\s+)?nvlink(?:\s*bridges?)?|nvlink\s*=\s*(?:true|yes|on)", re.IGNORECASE, of=("nvlink",)),
         lambda parts, match: replace(parts, nvlink=True),
     ),
     (
-        re.compile(r"no nvlink|without nvlink|nvlink\s*=\s*(?:false|no|off)", re.IGNORECASE),
+        regex(r"no nvlink|without nvlink|nvlink\s*=\s*(?:false|no|off)", re.IGNORECASE, of=("nvlink",)),
         lambda parts, match: replace(parts, nvlink=False),
     ),
     (
-        re.compile(r"(?:psu|power supply)\s*[=:]?\s*(\d{2,6})\s*w|(\d{2,6})\s*w\s*(?:psu|power supply)", re.IGNORECASE),
+        regex(
+            r"(?:psu|power supply)\s*[=:]?\s*(\d{2,6})\s*w|(\d{2,6})\s*w\s*(?:psu|power supply)",
+            re.IGNORECASE,
+            of=("psu", "power supply"),
+        ),
         lambda parts, match: replace(parts, power_supply_w=float(match[1] or match[2])),
     ),
     (
-        re.compile(
+        regex(
             r"(?:\d{1,2}\s*x\s*)?(?P<size>\d{1,5}(?:\.\d{1,3})?)\s*(?P<unit>[gt])i?b?\s+(?P<kind>(?:(?:nvme|m\.?2|pcie|sata|"
             r"gen\s?\d|\d\.\d|ssd|hdd|hard|disks?|drives?)\s*)+)",
             re.IGNORECASE,
+            of=("nvme", "m2", "pcie", "sata", "gen", ".", "ssd", "hdd", "hard", "disk", "drive"),
         ),
         _disk,
     ),
-    (re.compile(r"price\s*[=:]?\s*[¥$€]?\s*(\d{1,9}(?:\.\d{1,2})?)\s*(k|w)?(?:\s*(?:cny|rmb|usd|eur))?", re.I), _price),
     (
-        re.compile(r"(?:no|without)\s+(?:a\s+|any\s+)?(?:gpu|graphics(?: card)?)s?|cpu only", re.I),
+        regex(
+            r"price\s*[=:]?\s*[¥$€]?\s*(\d{1,9}(?:\.\d{1,2})?)\s*(k|w)?(?:\s*(?:cny|rmb|usd|eur))?", re.I, of=("price",)
+        ),
+        _price,
+    ),
+    (
+        regex(
+            r"(?:no|without)\s+(?:a\s+|any\s+)?(?:gpu|graphics(?: card)?)s?|cpu only",
+            re.I,
+            of=("no", "without", "cpu only"),
+        ),
         lambda parts, match: parts,
     ),
 )

@@ -13,42 +13,53 @@ from wellfed.catalog.han import simplified
 from wellfed.catalog.tables import table
 from wellfed.errors import BadInput
 from wellfed.message import sentence
+from wellfed.patterns import beyond_ascii, regex
 
 _DIGITS = dict(zip("一单二两双三四五六七八九十", (1, 1, 2, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10), strict=True))
-_HAN_NUMBER = re.compile(r"([二三四五六七八九]?)十([一二三四五六七八九]?)|[一单二两双三四五六七八九]")
+_HAN_NUMBER = regex(r"([二三四五六七八九]?)十([一二三四五六七八九]?)|[一单二两双三四五六七八九]")
 _COUNTED_THINGS = r"(?:块|张|颗|个|卡|片|枚|路|台|根|条|通道|节点|核|线程)"
+_SPELT = regex(rf"({_HAN_NUMBER.pattern})(?=\s*{_COUNTED_THINGS})", of=beyond_ascii)
 _NUMBER = r"(?P<count>\d{1,3})"
 _UNIT = r"(?:块|张|颗|个|卡|片|枚|路|台|根|条)"
-_BEFORE = re.compile(rf"^\s*(?:{_NUMBER}\s*{_UNIT}|(?P<pair>双|单)(?=\s*[\w]))\s*(?=\S)")
-_AFTER = re.compile(rf"\s*{_NUMBER}\s*{_UNIT}\s*$")
-_IN_BRACKETS = re.compile(r"\([^()]*\)")
-_COUNTED = re.compile(rf"(?:\d{{1,3}}|双|单){_UNIT}")
-_COUNT_ALONE = re.compile(rf"(?:\d{{1,3}}|双|单){_UNIT}")
-_NO_GPU = re.compile(r"(?:没有|无|不带)(?:独立)?(?:显卡|独显|gpu)", re.IGNORECASE)
-_MACHINES = re.compile(rf"\s*{_NUMBER}\s*台\s*")
-_BEFORE_COUNT = re.compile(
-    rf"^\s*(?:每[台机个]|单机|各|共|总共|一共)\s*(?={_NUMBER.replace('?P<count>', '?:')}\s*{_UNIT})"
+_BEFORE = regex(rf"^\s*(?:{_NUMBER}\s*{_UNIT}|(?P<pair>双|单)(?=\s*[\w]))\s*(?=\S)", of=beyond_ascii)
+_AFTER = regex(rf"\s*{_NUMBER}\s*{_UNIT}\s*$", of=beyond_ascii)
+_IN_BRACKETS = regex(r"\([^()]*\)", of=("(",))
+_COUNTED = regex(rf"(?:\d{{1,3}}|双|单){_UNIT}", of=beyond_ascii)
+_COUNT_ALONE = regex(rf"(?:\d{{1,3}}|双|单){_UNIT}", of=beyond_ascii)
+_NO_GPU = regex(r"(?:没有|无|不带)(?:独立)?(?:显卡|独显|gpu)", re.IGNORECASE, of=beyond_ascii)
+_MACHINES = regex(rf"\s*{_NUMBER}\s*台\s*", of=beyond_ascii)
+_BEFORE_COUNT = regex(
+    rf"^\s*(?:每[台机个]|单机|各|共|总共|一共)\s*(?={_NUMBER.replace('?P<count>', '?:')}\s*{_UNIT})", of=beyond_ascii
 )
-_WITHIN = re.compile(rf"\s{_NUMBER}\s*[路颗]\s")
-_TIMES = re.compile(r"(?P<name>\S.*?)\s*(?:\*\s*|(?<=\))\s*[x×]\s*|\s[x×]\s+)(?P<count>\d{1,2})\s*$", re.IGNORECASE)
+_WITHIN = regex(rf"\s{_NUMBER}\s*[路颗]\s", of=beyond_ascii)
+_TIMES = regex(
+    r"(?P<name>\S.*?)\s*(?:\*\s*|(?<=\))\s*[x×]\s*|\s[x×]\s+)(?P<count>\d{1,2})\s*$", re.IGNORECASE, of=("*", "x", "×")
+)
 _STOPS = str.maketrans({"、": ",", "。": ",", "×": "x", "✕": "x", "—": "-", "–": "-", "−": "-", "＊": "*"})
-_AND = re.compile(r"[和加与及配]|搭配")
-_PRICE = re.compile(
-    r"(?:price|价格|售价|预算|约|共)*\s*[:=]?\s*[¥￥]?\s*(\d+(?:\.\d+)?)\s*(万元?|元|块钱)", re.IGNORECASE
+_AND = regex(r"[和加与及配]|搭配", of=beyond_ascii)
+_PRICE = regex(
+    r"(?:price|价格|售价|预算|约|共)*\s*[:=]?\s*[¥￥]?\s*(\d+(?:\.\d+)?)\s*(万元?|元|块钱)",
+    re.IGNORECASE,
+    of=beyond_ascii,
 )
-_MODDED = re.compile(r"(?:魔改|改装)(?=[^,]*\d\s*g)|(?<=\dg)\s*(?:魔改|改装)|(?<=\dgb)\s*(?:魔改|改装)", re.IGNORECASE)
-_RAM_FIRST = re.compile(r"^\s*(?:ram|memory)\s*[:=]?\s*(?=\d)", re.IGNORECASE)
-_HAN = re.compile(r"[\u3400-\u9fff]+")
+_MODDED = regex(
+    r"(?:魔改|改装)(?=[^,]*\d\s*g)|(?<=\dg)\s*(?:魔改|改装)|(?<=\dgb)\s*(?:魔改|改装)", re.IGNORECASE, of=beyond_ascii
+)
+_RAM_FIRST = regex(r"^\s*(?:ram|memory)\s*[:=]?\s*(?=\d)", re.IGNORECASE, of=("ram", "memory"))
+_HAN = regex(r"[\u3400-\u9fff]+", of=beyond_ascii)
 _COUNTS = {
     "a pair of": 2, "one": 1, "single": 1, "two": 2, "dual": 2, "double": 2, "twin": 2, "three": 3, "triple": 3,
     "four": 4, "quad": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "ten": 10, "sixteen": 16,
 }  # fmt: skip
-_COUNT_WORD = re.compile(
+_COUNT_WORD = regex(
     rf"^\s*(?P<word>{'|'.join(_COUNTS)})[\s-]+(?!socket\b)(?!(?:ch|chan|channels?|cores?|ranks?)\b)(?:x\s+)?(?=\S)",
     re.IGNORECASE,
+    of=tuple(_COUNTS),
 )
-_SOCKETS_WORD = re.compile(r"^\s*(?P<word>single|one|dual|two|2|quad|four|4|8)[\s-]+sockets?\s+(?=\S)", re.IGNORECASE)
-_BARE_COUNT = re.compile(
+_SOCKETS_WORD = regex(
+    r"^\s*(?P<word>single|one|dual|two|2|quad|four|4|8)[\s-]+sockets?\s+(?=\S)", re.IGNORECASE, of=("socket",)
+)
+_BARE_COUNT = regex(
     r"^\s*(?P<count>\d{1,2})\s+(?=(?:nvidia|geforce|rtx|gtx|rx|radeon|tesla|quadro|amd|intel|xeon|epyc|ascend|huawei|"
     r"[ahvlb]\d{2,3}\b|mi\d|p40|p100|[2345]0[56789]0\b))",
     re.IGNORECASE,
@@ -62,7 +73,7 @@ def plain_line(text: str) -> str:
     line = _NO_GPU.sub(",no gpu,", line)
     line = _IN_BRACKETS.sub(lambda match: match[0].replace(",", " "), line)
     line = _PRICE.sub(_price, _MODDED.sub(" ", line))
-    line = re.sub(rf"({_HAN_NUMBER.pattern})(?=\s*{_COUNTED_THINGS})", lambda match: f" {_number(match[1])}", line)
+    line = _SPELT.sub(lambda match: f" {_number(match[1])}", line)
     if _HAN.search(line):
         line = _AND.sub(",", _names_with_and(line))
     pieces = [_piece(part) for piece in line.split(",") for part in _parts_by_count(piece.strip())]

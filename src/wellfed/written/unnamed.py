@@ -16,25 +16,26 @@ from wellfed.catalog.hardware import cpu as cpu_named
 from wellfed.catalog.tables import table
 from wellfed.hardware.parts import CpuSpec
 from wellfed.message import sentence
+from wellfed.patterns import regex
 from wellfed.provenance import Assumption
 from wellfed.written.parts_list import Modules, UnnamedCpu
 
-_FAMILIES = re.compile(
+_FAMILIES = regex(
     r"\b(?:cpus?|processors?|xeons?|epycs?|ryzens?|threadrippers?|core|i[3579]|celeron|pentium|athlon|phenom|opteron|"
     r"fx|a(?:4|6|8|10|12)|atom|hygon|c86|kunpeng|loongson|phytium|zhaoxin|snapdragon|graviton\d?|altra|ampereone|"
     r"cortex|sifive|risc|power\d+|n\d{2,3}|m3|e[357]|w[3579]?|ft|kx|ultra|silver|gold|platinum|bronze)\b"
 )
-_CARDS = re.compile(
+_CARDS = regex(
     r"\b(?:rtx|gtx|gt|rx|radeon|geforce|tesla|quadro|instinct|arc|gpus?|titan|vega|ascend|atlas|cmp|mi\d+\w*|gaudi|"
     r"[ah]\d{2,3}[a-z]?|b\d{2,3}|v1\d\d[a-z]?|l\d{1,2}[a-z]?|p\d{1,3}|t4|t10|card|cards|gb\d+|dgx|hgx|jetson|mac|"
     r"macbook)\b"
 )
-_APUS = re.compile(r"\bamd a(?:4|6|8|10|12)\b")
-_CORES = re.compile(r"(?<![\w.])(\d{1,3})\s*-?\s*(?:cores?\b|c\b)")
-_CORES_AND_THREADS = re.compile(r"(?<![\w.])(\d{1,3})\s*c\s*/?\s*(\d{1,3})\s*t\b")
-_THREADS = re.compile(r"(?<![\w.])(\d{1,3})\s*-?\s*(?:threads?\b|t\b|vcpus?\b)")
-_CLOCK = re.compile(r"(\d(?:\.\d{1,2})?)\s*ghz\b")
-_SERVERS = re.compile(r"\b(?:xeon|epyc|opteron|e5|e7|gold|silver|platinum|bronze|server|kunpeng|hygon|altra|graviton)")
+_APUS = regex(r"\bamd a(?:4|6|8|10|12)\b")
+_CORES = regex(r"(?<![\w.])(\d{1,3})\s*-?\s*(?:cores?\b|c\b)")
+_CORES_AND_THREADS = regex(r"(?<![\w.])(\d{1,3})\s*c\s*/?\s*(\d{1,3})\s*t\b")
+_THREADS = regex(r"(?<![\w.])(\d{1,3})\s*-?\s*(?:threads?\b|t\b|vcpus?\b)")
+_CLOCK = regex(r"(\d(?:\.\d{1,2})?)\s*ghz\b")
+_SERVERS = regex(r"\b(?:xeon|epyc|opteron|e5|e7|gold|silver|platinum|bronze|server|kunpeng|hygon|altra|graviton)")
 
 
 def unnamed_cpu(text: str) -> UnnamedCpu | None:
