@@ -108,14 +108,24 @@ def _rescaled(kind: str, factor: float) -> str:
 def tensor_type(model: Model, quantisation: Quantisation, tensor: Tensor) -> str:
     """The name of the weight type `tensor` of `model` has in `quantisation`."""
     if quantisation.family == "gguf":
-        by_hand = quantisation.resident and tensor.part is not Part.ROUTED_EXPERTS
-        mix = Mix(quantisation.resident, output=quantisation.resident) if by_hand else ALL_MIXES[quantisation.recipe]
-        own = _of_maker(model, quantisation, mix, tensor)
-        return kept_type(model.architecture, tensor) or own or gguf_type(mix, tensor, _facts(model))
+        return _gguf_kinds(model, quantisation)(tensor)
     recipe = model.native_recipe
     if recipe is not None and quantisation.id == model.native_quantisation:
         return recipe.type_of(tensor, len(model.layers), model.family)
     return scheme_type(scheme(quantisation.recipe), tensor, model.native_quantisation)
+
+
+def _gguf_kinds(model: Model, quantisation: Quantisation) -> Callable[[Tensor], str]:
+    """The types of a model's tensors: what is the same for all of them is looked up once."""
+    recipe, facts, held = ALL_MIXES[quantisation.recipe], _facts(model), quantisation.resident
+    resident = Mix(held, output=held) if held else recipe
+
+    def kind(tensor: Tensor) -> str:
+        mix = recipe if tensor.part is Part.ROUTED_EXPERTS else resident
+        own = _of_maker(model, quantisation, mix, tensor)
+        return kept_type(model.architecture, tensor) or own or gguf_type(mix, tensor, facts)
+
+    return kind
 
 
 def _of_maker(model: Model, quantisation: Quantisation, mix: Mix, tensor: Tensor) -> str | None:
@@ -208,6 +218,8 @@ def tally(layers: int) -> Tally:
 
 def _kinds(model: Model, quantisation: Quantisation) -> Callable[[Tensor], str]:
     """`tensor_type` of one model; of a recipe by modules, layers that no pattern names are looked up once."""
+    if quantisation.family == "gguf":
+        return _gguf_kinds(model, quantisation)
     recipe = model.native_recipe
     if recipe is None or quantisation.id != model.native_quantisation:
         return lambda tensor: tensor_type(model, quantisation, tensor)

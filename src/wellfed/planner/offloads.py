@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from wellfed.nouns.layout import NumaPolicy, Offload
 from wellfed.nouns.plan import Request
-from wellfed.perf.memory import Fill, can_fill, fullest, holds_all, ledgers
+from wellfed.perf.memory import Fill, can_fill, fullest, holds_all, spare_bytes
 from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, counts
 
 
@@ -65,8 +65,7 @@ def _with_offload(request: Request, offload: Offload) -> Request:
 
 
 def _fits(request: Request, offload: Offload) -> bool:
-    needed = ledgers(_with_offload(request, offload))
-    return all((device.spare_bytes or 0) >= 0 for device in needed.devices if device.device != "ram")
+    return (spare_bytes(_with_offload(request, offload), gpus_alone=True) or 0.0) >= 0
 
 
 def _least(holds: Callable[[int], bool], most: int) -> int | None:

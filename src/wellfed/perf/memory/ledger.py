@@ -13,6 +13,7 @@ from wellfed.perf.memory.pool import one_pool
 from wellfed.perf.memory.share import Named, Share, distinct, longest_context, most_sequences
 from wellfed.perf.memory.streamed import from_disk
 
+RAM = "ram"  # what its share is called
 _LOCAL = frozenset(engine for engine in Engine if engine.is_local)
 
 
@@ -41,21 +42,21 @@ def ledgers(request: Request) -> Memory:
     return Memory(_devices(found, context, count))
 
 
-def spare_bytes(request: Request) -> float | None:
-    """What the tightest device of `ledgers(request)` has left, without a ledger: negative where it does not fit, None
-    where no capacity is known. Devices that hold alike are looked at once; close calls are left to the ledgers.
+def spare_bytes(request: Request, gpus_alone: bool = False) -> float | None:
+    """What the tightest device of `ledgers(request)` (or of its GPUs) has left, without a ledger: negative where it does
+    not fit, None where no capacity is known. Devices that hold alike are looked at once; close calls are left to the
+    ledgers.
     """
     found, context = shares(request), request.workload.context
     local = request.layout.engine in _LOCAL and request.layout.engine is not Engine.KTRANSFORMERS
     count = _sequences(request, None if local else most_sequences(found, context))
-    known = [(share, room) for share in distinct(found) if (room := share.room_bytes) is not None]
+    asked = tuple(share for share in found if not gpus_alone or share.device != RAM)
+    known = [(share, room) for share in distinct(asked) if (room := share.room_bytes) is not None]
     least = min((room - share.grown_bytes(context, count) for share, room in known), default=None)
     if least is None or abs(least) > _CLOSE_BYTES:
         return least
-    tightest = ledgers(request).tightest
-    return None if tightest is None else tightest.spare_bytes
-
-
+    ledger = [one.spare_bytes for one in ledgers(request).devices if not gpus_alone or one.device != RAM]
+    return min((spare for spare in ledger if spare is not None), default=None)
 _CLOSE_BYTES = 4096.0  # sums in another order differ by less
 
 
