@@ -137,7 +137,7 @@ class Outs:
 
 
 def _unsettled() -> Plan:
-    raise RuntimeError("a contender is looked at before it is settled")
+    raise NotImplementedError
 
 
 class Contender:

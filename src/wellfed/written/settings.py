@@ -129,7 +129,7 @@ _SETTINGS: tuple[tuple[re.Pattern[str], Callable[[PartsList, re.Match[str]], Par
         regex(
             r"(?:psu|power supply)\s*[=:]?\s*(\d{2,6})\s*w|(\d{2,6})\s*w\s*(?:psu|power supply)",
             re.IGNORECASE,
-            of=("psu", "power supply"),
+            of=("psu", "supply"),
         ),
         lambda parts, match: replace(parts, power_supply_w=float(match[1] or match[2])),
     ),
@@ -152,7 +152,7 @@ _SETTINGS: tuple[tuple[re.Pattern[str], Callable[[PartsList, re.Match[str]], Par
         regex(
             r"(?:no|without)\s+(?:a\s+|any\s+)?(?:gpu|graphics(?: card)?)s?|cpu only",
             re.I,
-            of=("no", "without", "cpu only"),
+            of=("no", "without", "only"),
         ),
         lambda parts, match: parts,
     ),

@@ -43,7 +43,7 @@ def ledgers(request: Request) -> Memory:
 
 
 def spare_bytes(request: Request, gpus_alone: bool = False) -> float | None:
-    """What the tightest device of `ledgers(request)` (or of its GPUs) has left, without a ledger: negative where it does
+    """What the tightest device of `ledgers(request)` (or its GPUs) has left, without a ledger: negative where it does
     not fit, None where no capacity is known. Devices that hold alike are looked at once; close calls are left to the
     ledgers.
     """
@@ -57,6 +57,8 @@ def spare_bytes(request: Request, gpus_alone: bool = False) -> float | None:
         return least
     ledger = [one.spare_bytes for one in ledgers(request).devices if not gpus_alone or one.device != RAM]
     return min((spare for spare in ledger if spare is not None), default=None)
+
+
 _CLOSE_BYTES = 4096.0  # sums in another order differ by less
 
 
