@@ -15,6 +15,7 @@ CASES = [
     ("qwen3-32b", {"on": "8x a100 80gb", "concurrency": 3}),
     ("qwen3-32b", {"on": "2x a100 40gb", "nodes": 3, "network": "100Gb", "concurrency": 20}),
     ("llama-3.3-70b", {"on": "4x l40s", "concurrency": 16, "for_": "throughput"}),
+    ("qwen3-32b", {"on": "2x a100 80gb", "workload": "rag"}),
 ]
 
 
