@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from wellfed.perf.memory import memory
 from wellfed.planner.tiers import Tier, tiers
 from wellfed.units import GIB
 from wellfed.verbs import inputs, planning
+from wellfed.verbs.commands import ModelReference, command_for
 
 ON = "2x rtx 3090, ryzen 9 7950x, 128gb"
 LOAD = Workload(concurrency=8, prompt_tokens=16_000, output_tokens=512)
@@ -151,13 +153,41 @@ class TestAdapters:
                 assert held == pytest.approx(81_920 * 32 * 64 * 4 * 2)
 
     def test_others_are_refused_with_the_reason(self) -> None:
-        refused = asked("llama-3.1-8b", "--on", "rtx 3090, ryzen 9 7950x, 64gb", "--lora", "2")["refused"]
+        refused = asked("qwen3-30b-a3b", "--on", "rtx 3090, ryzen 9 7950x, 64gb", "--lora", "2")["refused"]
         assert any("adapters" in row["reason"] for row in refused)
 
     def test_they_reach_the_commands(self) -> None:
         plan = asked("llama-3.1-8b", "--on", "rtx 3090, ryzen 9 7950x, 64gb", "-e", "vllm", "--lora", "4@50")
         commands = " ".join(step["command"] for step in plan["next"]) if "next" in plan else json.dumps(plan)
         assert "--max-loras 4 --max-lora-rank 64" in commands
+
+    @pytest.mark.parametrize("engine", [Engine.LLAMA_CPP, Engine.VLLM, Engine.SGLANG, Engine.TENSORRT_LLM])
+    def test_they_cost_time_the_more_the_more_there_are(self, engine: Engine) -> None:
+        plain = best(engine)
+        search, _ = planning.search("qwen3-14b", planning.PlanOptions(workload=LOAD), plain.machine)
+
+        def rate(count: int, rank: int) -> float:
+            beside = (("lora", "1"), ("loras", str(count)), ("lora_rank", str(rank))) if count else ()
+            layout = replace(plain.layout, options=(*plain.layout.options, *beside))
+            request = Request(plain.machine, plain.model, plain.weights, layout, replace(LOAD, prompt_tokens=16))
+            return search.estimate(request).decode_tok_s.value
+
+        rates = [rate(0, 0), rate(1, 8), rate(1, 128), rate(8, 128)]
+        assert rates[0] > rates[1] > rates[2] > rates[3] > 0.1 * rates[0]
+
+    def test_no_more_of_them_are_read_than_there_are_users(self) -> None:
+        alone = replace(LOAD, concurrency=1)
+        few, many = (best(load=alone, lora=lora).estimate.tpot_s.value for lora in ("1@64", "16@64"))
+        assert many == pytest.approx(few)
+
+    def test_tensorrt_llm_is_told_of_them(self) -> None:
+        plan = asked("llama-3.1-8b", "--on", "rtx 3090, ryzen 9 7950x, 64gb", "-e", "tensorrt-llm", "--lora", "4@50")
+        ours = plan["plans"][0]["next"][0]["command"]
+        assert "--lora 4@50" in ours
+        done = CliRunner().invoke(cli, [*shlex.split(ours)[1:]])
+        assert done.exit_code == 0
+        spec = command_for(best(Engine.TENSORRT_LLM, lora="4@50"), ModelReference("m"))
+        assert any("max_lora_rank: 50, max_loras: 4" in note for note in spec.notes)
 
     @pytest.mark.parametrize("text", ["x", "0", "4@", "4@x", "-1", "4@0", ""])
     def test_words_that_are_no_number_of_adapters(self, text: str) -> None:

@@ -58,9 +58,9 @@ def test_a_type_that_no_engine_has_is_one_error(name: str) -> None:
 
 
 def test_an_engine_without_the_type_says_so() -> None:
-    found = planning.plan("qwen3-14b", planning.PlanOptions(on=ON, kv_types=("fp8",), engines=(Engine.LLAMA_CPP,)))
-    assert not found.ranking.plans
-    assert [refusal.reason for refusal in found.ranking.refused] == ["has no KV cache in fp8"]
+    with pytest.raises(BadInput) as error:
+        planning.plan("qwen3-14b", planning.PlanOptions(on=ON, kv_types=("fp8",), engines=(Engine.LLAMA_CPP,)))
+    assert "has no KV cache in fp8" in str(error.value.message) and "q8_0" in str(error.value.hint)
 
 
 @pytest.mark.parametrize(

@@ -79,9 +79,20 @@ def test_every_plan_has_what_is_pinned() -> None:
         assert plan.layout.offload.gpu_layers == 20 and plan.layout.ubatch_tokens == 1024
 
 
-def test_degrees_that_do_not_divide_are_no_plans() -> None:
-    found = planning.plan("qwen3-14b", planning.PlanOptions(on="6x rtx 4090", pins=("tp=3",), engines=(Engine.VLLM,)))
-    assert not found.ranking.plans
+@pytest.mark.parametrize(
+    ("pins", "says", "would_do"),
+    [(("tp=3",), "3 ranks do not divide", "1, 2, 4"), (("tp=4", "pp=2"), "takes 8 GPUs: there are 6", "at most 6")],
+)
+def test_degrees_that_cannot_be_are_told_with_what_would_do(pins: tuple[str, ...], says: str, would_do: str) -> None:
+    with pytest.raises(BadInput) as error:
+        planning.plan("qwen3-14b", planning.PlanOptions(on="6x rtx 4090", pins=pins, engines=(Engine.VLLM,)))
+    assert says in str(error.value.message) and would_do in str(error.value.hint)
+
+
+def test_a_kv_type_that_the_engine_lacks_is_told_with_what_it_has() -> None:
+    with pytest.raises(BadInput) as error:
+        planning.plan("qwen3-14b", planning.PlanOptions(on="rtx 4090", kv_types=("q5_1",), engines=(Engine.VLLM,)))
+    assert "fp8" in str(error.value.hint)
 
 
 def test_what_is_pinned_reaches_the_command_line() -> None:

@@ -8,41 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wellfed.cli.engine_option import EngineVersion
 from wellfed.cli.money import Hourly, Money, Positive, currency
 from wellfed.cli.naming import say_how_read
 from wellfed.cli.saved import keep, save_option, use_option
 from wellfed.library import planning as library
 from wellfed.message import sentence
-from wellfed.nouns.layout import Engine
 from wellfed.nouns.training import Method, Optimizer, Precision, Shard
 from wellfed.nouns.workload import PRESETS
 from wellfed.planner.goal import QUALITY, Objective
 
 if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
     from wellfed.verbs.planning import PlanOptions
 
 
 POSITIVE, MONEY = Positive(0, min_open=True), Money(0, min_open=True)
-
-
-class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
-    """An engine, or one version of it."""
-
-    name = "engine"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Engine and version (None: the newest that is known)."""
-        from wellfed.engines.versions import parted
-
-        return parted(value) if isinstance(value, str) else value
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """The engines' names."""
-        from click.shell_completion import CompletionItem
-
-        return [CompletionItem(engine.value) for engine in Engine if engine.value.startswith(incomplete)]
 
 
 @click.command()
@@ -69,6 +49,8 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 @click.option("--tpot", type=POSITIVE, help="Wanted time per output token, milliseconds.")
 @click.option("--shared-prefix", type=click.IntRange(1), metavar="TOKENS",
               help="So many tokens of every prompt are alike, e.g. a system prompt.")  # fmt: skip
+@click.option("--images", metavar="N[@WxH]",
+              help="Pictures in every prompt, e.g. 2, 2@1920x1080, or 2@1100 of 1100 tokens each.")  # fmt: skip
 @click.option("--quality", type=click.Choice(list(QUALITY)), default=None,
               help="Coarsest weights to accept  [default: at-least-q4, lower only when nothing fits].")  # fmt: skip
 @click.option("--engine", "-e", "engines", multiple=True, type=EngineVersion(), metavar="ENGINE[@VERSION]",

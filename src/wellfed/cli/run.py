@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wellfed.cli.engine_option import EngineVersion
 from wellfed.cli.keys import key_options, with_key
 from wellfed.cli.saved import use_option
 from wellfed.message import Message, joined, sentence
 from wellfed.messages.words import tell, words
-from wellfed.nouns.layout import Engine
 from wellfed.nouns.workload import PRESETS
 from wellfed.planner.goal import QUALITY, Objective
 
@@ -44,7 +44,7 @@ def run_options(function: Any) -> Any:
         click.argument("model"),
         click.argument("extra", metavar="[-- FLAGS]", nargs=-1, type=click.UNPROCESSED, callback=_for_engine),
         click.option("--quant", "-q", metavar="TYPE", help="Weights, e.g. Q4_K_M; without it: the best plan's."),
-        click.option("--engine", "-e", type=click.Choice([engine.value for engine in Engine])),
+        click.option("--engine", "-e", type=EngineVersion(as_text=True), metavar="ENGINE[@VERSION]"),
         click.option("--program", metavar="PATH", help="The engine's program, instead of the one found."),
         click.option("--repo", metavar="ID", help="Hub repository of the model's files."),
         click.option(
@@ -71,6 +71,8 @@ def run_options(function: Any) -> Any:
         click.option("--set", "pins", multiple=True, metavar="KEY=VALUE", help="Pin a setting, as `plan --set`."),
         click.option("--kv-type", "kv_types", multiple=True, metavar="TYPE", help="KV cache, e.g. q8_0, fp8."),
         click.option("--speculate", metavar="HOW", help="How tokens are drafted, as `plan --speculate`."),
+        click.option("--lora", metavar="N[@RANK]", help="Adapters beside the model, as `plan --lora`."),
+        click.option("--images", metavar="N[@WxH]", help="Pictures in every prompt, as `plan --images`."),
         click.option("--threads", "-t", type=click.IntRange(1), help="Instead of one per idle core."),
         click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
         click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True),
@@ -99,6 +101,12 @@ def chosen(options: dict[str, Any]) -> dict[str, Any]:
 @click.option("--on", metavar="MACHINE", help="With --dry-run or --export: another machine, as `plan` takes it.")
 @click.option("--nodes", type=click.IntRange(1, 512), default=None, help="With --on: so many equal machines.")
 @click.option("--network", metavar="RATE", help="With --nodes: network between them, e.g. 400Gb.")
+@click.option("--vram-free", metavar="SIZE[,SIZE...]", help="With --on: free memory of every GPU, or of each.")
+@click.option("--ram-free", metavar="SIZE", help="With --on: free RAM.")
+@click.option("--carve-out", metavar="SIZE[,SIZE]", help="With --on: of an AMD APU's memory, as `plan --carve-out`.")
+@click.option(
+    "--os", "system", type=click.Choice(["linux", "windows", "wsl2", "macos"]), help="With --on: what it runs."
+)
 @click.option("--dry-run", is_flag=True, help="Print exactly what would run, and stop.")
 @click.option("--export", type=click.Choice(_EXPORTS), help="Write the launch down for where it will live, and stop.")
 @click.option("--detach", "-d", is_flag=True, help="Leave it running; see `wellfed ps`, `logs`, `stop`.")
@@ -120,6 +128,11 @@ def command(
                 "cli.run.restart-huge-pages",
                 "--restart and --huge-pages need wellfed to stay: they cannot go with --detach",
             )
+        )
+    told = [name for name in ("vram_free", "ram_free", "carve_out", "system") if options[name]]
+    if told and not options["on"]:
+        raise click.UsageError(
+            sentence("cli.run.free-on", "--vram-free, --ram-free, --carve-out and --os are of the machine of --on")
         )
     if (options["on"] or options["nodes"] or options["network"]) and not (dry_run or export):
         raise click.UsageError(

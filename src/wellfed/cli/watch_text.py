@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wellfed.watching.diagnose import Diagnosis
     from wellfed.watching.sample import Sample
     from wellfed.watching.target import Target
-    from wellfed.watching.view import View
+    from wellfed.watching.view import EngineView, View
 
 _COLOURS = {Verdict.FAIL: "red", Verdict.WARN: "yellow", Verdict.PASS: "green", Verdict.UNKNOWN: "cyan"}
 _WIDTH = 24
@@ -235,6 +235,9 @@ def _engine_rows(view: View) -> Iterator[Row]:
             decode=format_rate(view.promise.decode_tok_s),
         )
     yield tell("watch-text.rate", "tokens/s"), view.against_promise, note
+    if engine.kind == "ollama":
+        yield tell("watch-text.loaded", "loaded"), engine.gpu_share, _loaded(engine)
+        return
     slots = engine.running / engine.slots if engine.running is not None and engine.slots else None
     waiting = tell(
         "watch-text.running-waiting",
@@ -247,6 +250,17 @@ def _engine_rows(view: View) -> Iterator[Row]:
         yield tell("watch-text.kv", "KV cache"), engine.kv_usage, _percent(engine.kv_usage)
     if engine.context_fill is not None:
         yield tell("watch-text.context", "context"), engine.context_fill, _percent(engine.context_fill)
+
+
+def _loaded(engine: EngineView) -> str:
+    """What Ollama has loaded, and where."""
+    if engine.loaded is None:
+        return tell("watch-text.nothing-loaded", "no model")
+    room = "?" if engine.room_tokens is None else f"{engine.room_tokens:,}"
+    return tell(
+        "watch-text.loaded-note", "{model}: {size}, {share} of it on GPUs; room for {room} tokens",
+        model=engine.loaded, size=format_bytes(engine.held_bytes), share=_percent(engine.gpu_share), room=room,
+    )  # fmt: skip
 
 
 def _probe_rows(view: View) -> Iterator[Row]:

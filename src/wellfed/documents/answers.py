@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from wellfed.engines.versions import CURRENT
 from wellfed.nouns.estimate import DeviceMemory, Quantity, Start, Term
 from wellfed.nouns.plan import Plan, Request
+from wellfed.nouns.workload import Workload
 from wellfed.perf.memory import cache_tokens
 from wellfed.planner.answer import Answer
 from wellfed.planner.host_cost import HostCost
@@ -44,7 +45,7 @@ def answer_json(
             "parameters": search.model.parameters,
             "active_parameters": search.model.active_parameters,
         },
-        "workload": asdict(search.workload),
+        "workload": workload_json(search.workload),
         "objective": search.goal.objective.value,
         "considered": ranking.considered,
         "drafting": None if ranking.drafting is None else ranking.drafting.to_dict(),
@@ -84,6 +85,25 @@ def answer_json(
         "replicas": None if copies is None else {**asdict(copies), "message": copies.said().to_dict()},
         "host": None if answer.host is None else host_json(answer.host),
         "assumptions": [asdict(assumption) for assumption in answer.assumptions],
+    }
+
+
+def workload_json(load: Workload) -> dict[str, Any]:
+    """What is asked; pictures by count, size and tokens."""
+    seen = load.pictures
+    return {
+        **asdict(replace(load, pictures=None)),
+        "pictures": None
+        if seen is None
+        else {
+            "count": seen.count,
+            "width": seen.width or None,
+            "height": seen.height or None,
+            "tokens_each": seen.seen.tokens,
+            "patches_each": seen.seen.patches or None,
+            "family": None if seen.sight is None else seen.sight.id,
+            "source": None if seen.sight is None else seen.sight.source,
+        },
     }
 
 

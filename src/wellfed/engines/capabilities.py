@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from wellfed.engines import ds4
-from wellfed.engines.versions import Version, least_capability
+from wellfed.engines.versions import Version, least_capability, least_widening
 from wellfed.frozen import dataclass
 from wellfed.hardware.parts import GpuSpec
 from wellfed.message import sentence
@@ -16,9 +16,6 @@ from wellfed.nouns.layout import Engine
 
 # Compute capability of the first NVIDIA GPUs whose matrix units know a format (CUDA C++ programming guide).
 _FP8_CAPABILITY, _FP4_CAPABILITY = 8.9, 10.0
-# From here on vLLM and SGLang multiply FP8 and FP4 weights that the chip does not know by widening them to 16 bits on
-# their way (Marlin, W8A16 and W4A16): their size is read, the rate of 16 bits is computed at.
-_MARLIN_CAPABILITY = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,8 @@ class Capabilities:
     cpu_experts: bool = False  # routed experts on the CPU
     moe_only: bool = False
     adapters: bool = False  # LoRA adapters are served beside the model
-    widens: bool = False  # FP8 and FP4 weights run on NVIDIA cards that do not know them
+    pictures: bool = False  # towers for pictures are run
+    widens: bool = False  # FP8 and FP4 weights run on NVIDIA cards that do not know them: see `least_widening`
     max_sequences: tuple[int, ...] = (1,)
     batch_tokens: tuple[int, ...] = (2048,)
     architectures: Mapping[str, frozenset[str]] = field(default_factory=dict)  # of a vendor, where not all
@@ -80,6 +78,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         cpu_experts=True,
         adapters=True,
         architectures=_INTEL_GRAPHICS,
+        pictures=True,
         source="llama.cpp docs/build.md and tools/server/README.md",
     ),
     Engine.IK_LLAMA_CPP: Capabilities(
@@ -94,6 +93,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         cpu_layers=True,
         cpu_experts=True,
         adapters=True,
+        pictures=True,
         source="ik_llama.cpp README.md",
     ),
     Engine.VLLM: Capabilities(
@@ -112,6 +112,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         batch_tokens=(2048, 8192, 16384),
         cpu_on_request=("bf16",),
         architectures={"amd": frozenset({"cdna2", "cdna3", "cdna4", "rdna3", "rdna3.5", "rdna4"})},
+        pictures=True,
         source="vLLM documentation: supported hardware (ROCm: MI200 to MI350, Radeon 7000 and 9000), quantization",
     ),
     Engine.SGLANG: Capabilities(
@@ -129,6 +130,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         max_sequences=_SLOTS,
         batch_tokens=(4096, 8192, 16384),
         architectures={"amd": frozenset({"cdna3", "cdna4"}), "huawei": frozenset({"davinci"})},
+        pictures=True,
         source="SGLang documentation: server arguments, quantization, AMD GPUs (MI300 and MI350 series)",
     ),
     Engine.TENSORRT_LLM: Capabilities(
@@ -143,6 +145,8 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         attention_data_parallel=True,
         max_sequences=_SLOTS,
         batch_tokens=(8192, 16384),
+        adapters=True,
+        pictures=True,
         source="TensorRT-LLM documentation: support matrix",
     ),
     Engine.KTRANSFORMERS: Capabilities(
@@ -162,6 +166,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         (),  # what its files hold
         ("f16",),
         layer_split=True,
+        pictures=True,
         source="exllamav3 README.md (its kernels are written for Ampere and later)",
     ),
     Engine.MLX: Capabilities(
@@ -183,6 +188,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         adapters=True,
         max_sequences=(8, 32, 64, 128, 256),
         batch_tokens=(8192,),
+        pictures=True,
         source="LMDeploy documentation: TurboMind, supported models, KV quantisation, api_server",
         on_request=True,
     ),
@@ -254,7 +260,9 @@ def why_not(
     return None
 
 
-def usable_quantisations(capabilities: Capabilities, model: Model, gpu: GpuSpec | None) -> tuple[str, ...]:
+def usable_quantisations(
+    capabilities: Capabilities, model: Model, gpu: GpuSpec | None, version: Version | None = None
+) -> tuple[str, ...]:
     """The engine's formats that this GPU can compute in and this model comes in, best quality first.
 
     Weights are never expanded: a model published in FP8 is not offered as BF16 by the serving engines.
@@ -265,7 +273,7 @@ def usable_quantisations(capabilities: Capabilities, model: Model, gpu: GpuSpec 
         return tuple(name for name in _published(capabilities, model) if name in _CANN_TYPES)
     chosen = []
     for name in _with_int8(capabilities, gpu, _published(capabilities, model)):
-        widened = capabilities.widens and _has(gpu, _MARLIN_CAPABILITY)
+        widened = widens(capabilities, gpu, version)
         if name in {"fp8", "fp8-fp4-experts"} and not (widened or _knows(gpu, _FP8_CAPABILITY)):
             continue
         only = model.native_quantisation.lower() == "nvfp4"  # else INT4 is as quick, and smaller
@@ -283,7 +291,43 @@ def _with_int8(capabilities: Capabilities, gpu: GpuSpec | None, names: tuple[str
     return (*names[:at], "int8", *names[at:])
 
 
-def reads_on_request(capabilities: Capabilities, model: Model, usable: tuple[str, ...]) -> tuple[str, ...]:
+def widens(capabilities: Capabilities, gpu: GpuSpec | None, version: Version | None) -> bool:
+    """Whether FP8 and FP4 weights run here though the chip does not know them: their size is read, the rate of 16 bits
+    is computed at.
+    """
+    return capabilities.widens and _has(gpu, least_widening(capabilities.engine, version))
+
+
+def why_not_format(
+    capabilities: Capabilities, name: str, gpu: GpuSpec | None, version: Version | None
+) -> tuple[str, str] | None:
+    """Why FP8 or FP4 weights do not run on an NVIDIA card, and what would do; None where that is not the reason."""
+    narrow = {"fp8": _FP8_CAPABILITY, "fp8-fp4-experts": _FP8_CAPABILITY, "nvfp4": _FP4_CAPABILITY}
+    if name not in narrow or gpu is None or gpu.vendor != "nvidia" or not gpu.compute_capability:
+        return None
+    least = min(narrow[name], least_widening(capabilities.engine, version) if capabilities.widens else narrow[name])
+    if float(gpu.compute_capability) >= least:
+        return None
+    named = {"format": name.upper(), "least": least, "gpu": gpu.name, "has": gpu.compute_capability}
+    if version is None:
+        text = "runs {format} from compute capability {least:.1f} on, {gpu} has {has}"
+        reason = sentence("capabilities.format", text, **named)
+    else:
+        text = "{version} runs {format} from compute capability {least:.1f} on, {gpu} has {has}"
+        reason = sentence("capabilities.format-version", text, version=version.text, **named)
+    newer = capabilities.widens and float(gpu.compute_capability) >= least_widening(capabilities.engine, None)
+    if newer:
+        return reason, sentence("capabilities.format.newer", "the newest {label} runs it", label=capabilities.label)
+    return reason, sentence("capabilities.format.other", "INT4 (AWQ, GPTQ) or GGUF files run on such cards")
+
+
+def reads_on_request(
+    capabilities: Capabilities,
+    model: Model,
+    usable: tuple[str, ...],
+    gpu: GpuSpec | None = None,
+    version: Version | None = None,
+) -> tuple[str, ...]:
     """Formats that the engine loads, too, but that nobody would choose by themselves: half precision, INT8."""
     if capabilities.engine.has_own_files:
         return ()
@@ -292,7 +336,8 @@ def reads_on_request(capabilities: Capabilities, model: Model, usable: tuple[str
     native = model.native_quantisation.lower()
     halves = ("fp16", "fp32") if "bf16" in usable else ()
     experts = ("mxfp4",) if native == "mxfp4-experts" else ()
-    narrow = ("nvfp4",) if native in _WIDE and capabilities.widens else ()
+    runs = widens(capabilities, gpu, version) or _knows(gpu, _FP4_CAPABILITY, amd=False)
+    narrow = ("nvfp4",) if native in _WIDE and capabilities.widens and runs else ()
     return (*halves, *experts, *narrow, *(("int8",) if native in _WIDE else ()))
 
 

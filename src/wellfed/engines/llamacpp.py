@@ -19,6 +19,7 @@ FLAGS = (
     "--tensor-split", "--override-tensor", "--numa", "--split-mode", "--no-mmap", "--alias", "--cache-ram",
     "--kv-unified", "--no-kv-offload", "--no-mmproj-offload", "--cors-origins", "--spec-type", "--spec-draft-n-max",
     "--spec-draft-model", "--spec-ngram-simple-size-m", "--swa-full", "--no-op-offload", "--no-repack", "--lora",
+    "--mmproj", "--no-mmproj", "--image-max-tokens",
 )  # fmt: skip
 # Left out where a program does not know them: before October 2025 (pull request 16391) no prompts were kept in RAM.
 # Before 2026 any page that a browser shows could ask the server (pull request 25655); a key protects those.
@@ -76,7 +77,7 @@ def _arguments(plan: Plan, model_file: str, endpoint: Endpoint, bound: Binding) 
         words += ["--cache-type-k", keys, "--cache-type-v", values or keys]
     if layout.engine is Engine.LLAMA_CPP:
         words += ["--flash-attn", "on" if layout.flash_attention else "off"]
-    words += drafting_words(layout)
+    words += [*drafting_words(layout), *picture_words(layout, model_file)]
     options = dict(layout.options)
     if options.get("lora") == "1":
         words += [word for n in range(int(options.get("loras", 1))) for word in ("--lora", f"ADAPTER-{n + 1}.gguf")]
@@ -87,7 +88,7 @@ def _arguments(plan: Plan, model_file: str, endpoint: Endpoint, bound: Binding) 
 
 
 def _switch_words(layout: Layout) -> list[str]:
-    """What was pinned: rows over GPUs, one cache for all slots, the cache in RAM, where towers lie."""
+    """What was pinned: rows over GPUs, one cache for all slots, the cache in RAM."""
     options = dict(layout.options)
     words = ["--split-mode", "row"] if layout.tensor_parallel > 1 and layout.gpus > 1 else []
     words += ["--kv-unified"] if options.get("kv_unified") == "1" else []
@@ -95,7 +96,21 @@ def _switch_words(layout: Layout) -> list[str]:
     words += ["--swa-full"] if options.get("swa_full") == "1" else []
     words += ["--no-op-offload"] if options.get("op_offload") == "0" else []
     words += ["--no-repack"] if options.get("repack") == "0" and layout.engine is Engine.LLAMA_CPP else []
-    return words + (["--no-mmproj-offload"] if options.get("mmproj") == "ram" else [])
+    return words
+
+
+PROJECTOR = "mmproj-F16.gguf"  # how publishers of GGUF files call it, beside the model's own file
+
+
+def picture_words(layout: Layout, model_file: str) -> list[str]:
+    """The tower's file, beside the model's where none is named, where it lies, and the most tokens of a picture."""
+    options = dict(layout.options)
+    if not options.get("mmproj"):
+        return []
+    beside = model_file.rpartition("/")[0]
+    words = ["--mmproj", options.get("mmproj_file") or f"{beside}/{PROJECTOR}".removeprefix("/" if not beside else "")]
+    words += ["--no-mmproj-offload"] if options["mmproj"] == "ram" and layout.gpus else []
+    return words + (["--image-max-tokens", options["image_max_tokens"]] if "image_max_tokens" in options else [])
 
 
 _DRAFTING = {DraftKind.MTP: "draft-mtp", DraftKind.EAGLE: "draft-eagle3", DraftKind.DRAFT: "draft-simple",

@@ -127,13 +127,25 @@ def degree(name: str) -> Setter:
             raise ValueError(text)
 
         def change(layout: Layout) -> Layout:
-            changed = _with(layout, name, value)
-            total = changed.tensor_parallel * changed.pipeline_parallel * changed.data_parallel
-            return replace(changed, gpus=total)
+            return _on_all(_with(layout, name, value))
 
         return change
 
     return setter
+
+
+def _on_all(layout: Layout) -> Layout:
+    """The layout on as many GPUs as its degrees multiply to."""
+    prompts = int(dict(layout.options).get("prefill_context_parallel", 1))
+    return replace(layout, gpus=layout.tensor_parallel * layout.pipeline_parallel * layout.data_parallel * prompts)
+
+
+def prompt_ranks(text: str) -> Change:
+    """vLLM's `--prefill-context-parallel-size`."""
+    change = option("prefill_context_parallel", count_of)(text)
+    if whole(text) < 1:
+        raise ValueError(text)
+    return lambda layout: _on_all(change(layout))
 
 
 def _drafting(layout: Layout, **changes: Any) -> Layout:
@@ -286,3 +298,18 @@ def stage_layers(text: str) -> Change:
     if not all(split):
         raise ValueError(text)
     return lambda layout: replace(layout, split=split)
+
+
+def picture_bounds(text: str) -> Change:
+    """vLLM's `--mm-processor-kwargs`: JSON, of which the most pixels of a picture count here."""
+    try:
+        told = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(text) from error
+    if not isinstance(told, dict):
+        raise ValueError(text)
+    size = told.get("size")
+    pixels = told.get("max_pixels") or (size.get("longest_edge") if isinstance(size, dict) else None)
+    if pixels is None:
+        return lambda layout: layout
+    return option("image_max_pixels", count_of)(str(pixels))

@@ -6,7 +6,7 @@ import re
 import warnings
 from dataclasses import replace
 
-from wellfed.engines.setters import Change, Setter, is_on, whole
+from wellfed.engines.setters import Change, Setter, is_on, option, whole
 from wellfed.nouns.layout import BackEnd, Layout
 from wellfed.patterns import regex
 
@@ -97,12 +97,18 @@ def _rule(text: str) -> tuple[str, str]:
 
 def mmproj(text: str) -> Change:
     """The file of the towers; where they lie is said apart."""
-    return lambda layout: replace(layout, options=(("mmproj", "gpu"), *layout.options))
+
+    def change(layout: Layout) -> Layout:
+        kept = tuple(pair for pair in layout.options if pair[0] != "mmproj_file")
+        placed = any(name == "mmproj" for name, _ in kept)
+        return replace(layout, options=(*kept, *(() if placed else (("mmproj", "gpu"),)), ("mmproj_file", text)))
+
+    return change
 
 
 def mmproj_offload(text: str) -> Change:
     place = "gpu" if is_on(text) else "ram"
-    return lambda layout: replace(layout, options=(("mmproj", place), *layout.options))
+    return option("mmproj", lambda _: place)(text)
 
 
 def no_mmproj_offload(text: str) -> Change:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from wellfed.engines.placement import binding, threads
 from wellfed.engines.spec import HEAD_TO_NAME, Endpoint, LaunchSpec
 from wellfed.message import sentence
@@ -17,6 +19,7 @@ FLAGS = (
     "--max-total-tokens", "--enable-hierarchical-cache", "--hicache-size", "--hicache-ratio",
     "--ep-num-redundant-experts", "--enable-lora", "--max-loras-per-batch", "--max-lora-rank", "--lora-target-modules",
     "--kt-weight-path", "--kt-method", "--kt-cpuinfer", "--kt-threadpool-count", "--kt-num-gpu-experts",
+    "--limit-mm-data-per-request", "--dcp-size",
 )  # fmt: skip
 
 
@@ -52,6 +55,7 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
     words += _numa(plan)
     words += _ktransformers(plan, model)
     several = plan.machine.count > 1 and layout.gpus > len(plan.machine.gpus)
+    words += picture_words(plan)
     if several:
         words += ["--nnodes", str(plan.machine.count)]
     words += ["--host", endpoint.host, "--port", str(endpoint.port), "--enable-metrics"]
@@ -71,6 +75,12 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
     )
 
 
+def picture_words(plan: Plan) -> list[str]:
+    """How many pictures a prompt may bring."""
+    pictures = plan.workload.pictures
+    return [] if pictures is None else ["--limit-mm-data-per-request", json.dumps({"image": pictures.count})]
+
+
 def _kept_words(options: dict[str, str]) -> list[str]:
     """What was pinned of cache and adapters."""
     words = []
@@ -81,6 +91,8 @@ def _kept_words(options: dict[str, str]) -> list[str]:
         size, ratio = options.get("hicache_gb"), options.get("hicache_ratio")
         words += ["--hicache-size", f"{float(size):g}"] if size else []
         words += ["--hicache-ratio", f"{float(ratio):g}"] if ratio and not size else []
+    if options.get("decode_context_parallel"):
+        words += ["--dcp-size", options["decode_context_parallel"]]
     if options.get("redundant_experts"):
         words += ["--ep-num-redundant-experts", options["redundant_experts"]]
     if options.get("lora") == "1":

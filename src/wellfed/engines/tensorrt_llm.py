@@ -58,6 +58,13 @@ def extra_options(plan: Plan) -> tuple[str, ...]:
         lines.append("enable_attention_dp: true")
     if plan.layout.kv_type != "f16":
         lines.append(f"kv_cache_config: {{dtype: {plan.layout.kv_type}}}")
+    options = dict(plan.layout.options)
+    if options.get("lora") == "1":
+        count, rank = options.get("loras", "1"), options.get("lora_rank", "16")
+        lines.append(
+            f"lora_config: {{max_lora_rank: {rank}, max_loras: {count}, max_cpu_loras: {count}, "
+            f"lora_target_modules: [{', '.join(_ADAPTED)}]}}"
+        )
     guess = plan.layout.speculation
     if guess is not None and guess.kind is not None:
         length = "num_nextn_predict_layers" if guess.kind is DraftKind.MTP else "max_draft_len"
@@ -68,4 +75,6 @@ def extra_options(plan: Plan) -> tuple[str, ...]:
     return tuple(lines)
 
 
+# Every linear layer by TensorRT-LLM's names (docs/source/features/lora.md of NVIDIA/TensorRT-LLM, read 2026-11-29).
+_ADAPTED = ("attn_q", "attn_k", "attn_v", "attn_dense", "mlp_h_to_4h", "mlp_gate", "mlp_4h_to_h")
 _DRAFTING = {DraftKind.MTP: "MTP", DraftKind.EAGLE: "Eagle", DraftKind.DRAFT: "DraftTarget", DraftKind.NGRAM: "NGram"}

@@ -40,7 +40,10 @@ _FUSED_INDEXER_BUILD = 10_200
 _FIRST_V1, _LAST_UNSORTED, _GRAPHS_IN_BUDGET, _FIRST_LATENT = (0, 9, 0), (0, 11, 0), (0, 12, 0), (0, 7, 0)
 _FIRST_CHUNKS = (0, 5, 4)  # long contexts are prefilled in chunks unasked
 FRONT = "front"  # the option that names a program around llama.cpp with defaults of its own
+_AMPERE_MARLIN, _TURING_MARLIN = (0, 5, 1), (0, 14, 0)
 _NO_VOLTA = (0, 11, 0)  # vLLM's last engine for compute capability 7.0 went with V0
+VOLTA = 7.0
+LAST_FOR_VOLTA: Mapping[Engine, str] = {Engine.VLLM: "0.10"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +163,27 @@ def _expands_latents(version: Version) -> bool:
 def least_capability(chosen: Version | None, usual: float) -> float:
     """The least compute capability of NVIDIA cards that a version runs on: vLLM before 0.11 ran on V100 (7.0)."""
     if chosen is not None and chosen.engine is Engine.VLLM and chosen.numbers < _NO_VOLTA:
-        return min(usual, 7.0)
+        return min(usual, VOLTA)
     return usual
+
+
+def is_newer(chosen: Version) -> bool:
+    """Whether a version is newer than what is known here of its engine."""
+    known = CURRENT[chosen.engine]
+    return not chosen.is_front and chosen.numbers > version(chosen.engine, known).numbers
+
+
+def least_widening(engine: Engine, chosen: Version | None) -> float:
+    """The least compute capability on which FP8 and FP4 weights are widened to 16 bits on their way (Marlin, W8A16 and
+    W4A16) where the chip does not know them. vLLM: Ampere since 0.5.1 (pull request 5975), Turing since 0.14 (29901;
+    `get_min_capability` of its quantisation methods in 0.13.0 and 0.14.1). SGLang 0.5.23: Ampere.
+    """
+    if engine is not Engine.VLLM:
+        return 8.0
+    numbers = None if chosen is None else chosen.numbers
+    if numbers is None or numbers >= _TURING_MARLIN:
+        return 7.5
+    return 8.0 if numbers >= _AMPERE_MARLIN else float("inf")
 
 
 def has_auto_slots(chosen: Version | None) -> bool:

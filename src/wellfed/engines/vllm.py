@@ -17,7 +17,7 @@ FLAGS = (
     "--kv-cache-dtype", "--quantization", "--gpu-memory-utilization", "--numa-bind", "--nnodes", "--cpu-offload-gb",
     "--enforce-eager", "--decode-context-parallel-size", "--speculative-config", "--distributed-executor-backend",
     "--kv-cache-memory-bytes", "--dtype", "--load-format", "--kv-offloading-size", "--enable-lora", "--max-loras",
-    "--max-lora-rank",
+    "--max-lora-rank", "--limit-mm-per-prompt", "--mm-processor-kwargs", "--prefill-context-parallel-size",
 )  # fmt: skip
 
 
@@ -52,7 +52,16 @@ def _common(plan: Plan) -> list[str]:
     layout, workload = plan.layout, plan.workload
     words = ["--served-model-name", plan.model.id, "--max-model-len", str(workload.context)]
     words += ["--max-num-seqs", str(layout.max_sequences), "--max-num-batched-tokens", str(layout.batch_tokens)]
-    return [*words, *_degrees(layout), *drafting_words(layout)]
+    return [*words, *_degrees(layout), *drafting_words(layout), *_picture_words(plan)]
+
+
+def _picture_words(plan: Plan) -> list[str]:
+    """How many pictures a prompt may bring, and no other media: the engine makes room for what it may be sent."""
+    pictures, most = plan.workload.pictures, dict(plan.layout.options).get("image_max_pixels")
+    words = ["--mm-processor-kwargs", json.dumps({"max_pixels": int(most)})] if most else []
+    if pictures is None:
+        return words
+    return [*words, "--limit-mm-per-prompt", json.dumps({"image": pictures.count, "video": 0})]
 
 
 def drafting_words(layout: Layout) -> list[str]:
@@ -86,7 +95,8 @@ def _degrees(layout: Layout) -> list[str]:
 
 _OPTION_FLAGS = {
     "gpu_memory_utilization": "--gpu-memory-utilization", "cpu_offload_gb": "--cpu-offload-gb",
-    "decode_context_parallel": "--decode-context-parallel-size", "kv_cache_bytes": "--kv-cache-memory-bytes",
+    "decode_context_parallel": "--decode-context-parallel-size",
+    "prefill_context_parallel": "--prefill-context-parallel-size", "kv_cache_bytes": "--kv-cache-memory-bytes",
     "kv_ram_gib": "--kv-offloading-size",
 }  # fmt: skip
 _LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM reserves for

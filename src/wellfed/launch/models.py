@@ -37,8 +37,11 @@ class Download:
         return sum(size for _, size in self.files)
 
 
-def gguf_download(repository: str, quantisation: str, hub: str = "huggingface") -> Download:
+def gguf_download(
+    repository: str, quantisation: str, hub: str = "huggingface", with_projector: bool = False
+) -> Download:
     """The GGUF files of `quantisation` in a hub repository; those at hand where the hub cannot be reached.
+    `with_projector`: its tower for pictures, too, as the last file.
 
     Raises BadInput when there are none, WellfedError when the hub refuses.
     """
@@ -60,6 +63,8 @@ def gguf_download(repository: str, quantisation: str, hub: str = "huggingface") 
                 names=names or sentence("launch.models.no-gguf-all", "no GGUF at all"),
             ),
         )
+    if with_projector:
+        chosen.append(_projector(repository, files))
     wanted = {name for name, _ in chosen}
     return Download(repository, tuple(chosen), hub, {name: sha for name, _, sha in known if name in wanted and sha})
 
@@ -113,6 +118,36 @@ def _modelscope_files(repository: str) -> list[tuple[str, int, str]]:
         return [(item["Path"], int(item.get("Size") or 0), "") for item in found if item.get("Type") != "tree"]
     except Exception as error:  # bare exceptions of many kinds
         raise explained(repository, error, "modelscope") from error
+
+
+def _projector(repository: str, files: Sequence[tuple[str, int]]) -> tuple[str, int]:
+    found = choose_projector([name for name, _ in files])
+    if found is None:
+        raise BadInput(
+            sentence("launch.models.projector", "{repository} has no tower for pictures", repository=repository),
+            sentence("launch.models.projector.hint", "--repo names one with a file mmproj-*.gguf"),
+        )
+    return next((name, size) for name, size in files if name == found)
+
+
+def choose_projector(names: Sequence[str]) -> str | None:
+    """Of a folder's or repository's files the tower for pictures (mmproj), in 16 bits where there is one."""
+    found = [name for name in names if name.lower().endswith(".gguf") and "mmproj" in Path(name).name.lower()]
+
+    def rank(name: str) -> tuple[int, str]:
+        base, kinds = Path(name).name.lower().replace("bf16", "b16"), ("f16", "b16", "f32", "q8_0")
+        return next((place for place, kind in enumerate(kinds) if kind in base), len(kinds)), name
+
+    return min(found, key=rank, default=None)
+
+
+def projector_beside(model_file: Path) -> Path | None:
+    """The tower's file in the folder of a model's file, or one above: split files have folders of their own."""
+    for folder in (model_file.parent, model_file.parent.parent):
+        chosen = choose_projector([path.name for path in folder.glob("*.gguf")])
+        if chosen is not None:
+            return folder / chosen
+    return None
 
 
 def choose_gguf(files: Sequence[tuple[str, int]], quantisation: str) -> list[tuple[str, int]]:

@@ -60,8 +60,9 @@ class Planned(Result):
     def steps(self, plan: Plan) -> NextSteps:
         """What to type for a plan of this answer."""
         from wellfed.verbs.next_steps import next_steps
+        from wellfed.verbs.restated import restated
 
-        return next_steps(self.model, plan, self.request.on, self.request.network)
+        return next_steps(self.model, plan, self.request.on, self.request.network, restated(self.request))
 
     def to_dict(self) -> dict[str, Any]:
         """The document of `wellfed plan --json`."""
@@ -160,6 +161,7 @@ def plan(
     speculate: str | None = None,
     acceptance: float | None = None,
     lora: str | None = None,
+    images: str | None = None,
     stream: bool = False,
     top: int = 6,
     max_users: bool = False,
@@ -177,7 +179,8 @@ def plan(
     `on` is a machine in a line ("2x rtx 4090, ryzen 9 7950x, 64gb"), a TOML file, `build:NAME` or a snapshot; None is
     this machine. `ttft` (s) and `tpot` (ms for each token) are targets, `rate` is requests per second instead of
     `concurrency`, `set` pins settings by the engine's own flag names ("ubatch-size=2048"), `engine` may name a version
-    ("vllm@0.17"), `lora` serves adapters ("4@64": four of rank 64), `shared_prefix` tokens of every prompt are alike,
+    ("vllm@0.17"), `lora` serves adapters ("4@64": four of rank 64), `images` stand in every prompt
+    ("2@1920x1080"; "2@1100": of 1100 tokens each), `shared_prefix` tokens of every prompt are alike,
     `speculate` drafts (mtp, eagle, draft:MODEL, ngram). Prices (of hire an
     hour, or "cloud" for the cheapest offer; of the machine, a kWh, a million tokens of an API) give tokens' cost.
     `cpus` asks which CPU would do behind these GPUs, by a file of `prices` where one is given.
@@ -191,7 +194,8 @@ def plan(
         carve_out=carve_out, os=os, for_=for_,
         workload=workload, concurrency=concurrency, rate=rate, prompt=prompt, output=output, context=context,
         ttft=ttft, tpot=tpot, shared_prefix=shared_prefix, quality=quality, engine=engine, quant=quant,
-        kv_type=kv_type, set=set, speculate=speculate, acceptance=acceptance, lora=lora, stream=stream,
+        kv_type=kv_type, set=set, speculate=speculate, acceptance=acceptance, lora=lora, images=images,
+        stream=stream,
     )  # fmt: skip
     offers = _offers(request) if str(price_hour).lower() == "cloud" else ()
     hire = offers[0].price_per_hour if offers else _hire(price_hour)
@@ -243,6 +247,7 @@ def plan_request(
     speculate: str | None = None,
     acceptance: float | None = None,
     lora: str | None = None,
+    images: str | None = None,
     stream: bool = False,
     **load: Any,
 ) -> PlanOptions:
@@ -264,6 +269,7 @@ def plan_request(
         speculate=speculate,
         acceptance=acceptance,
         lora=lora,
+        images=images,
         streams=stream,
         quantisations=options.several(quant),
         kv_types=options.several(kv_type),

@@ -64,6 +64,8 @@ def _names() -> Mapping[str, Message]:
         message("term.draft-kv", "draft kv"),
         message("term.draft-weights", "draft weights"),
         message("term.drafting", "drafting"),
+        message("term.picture-tower", "picture tower"),
+        message("term.pictures", "pictures"),
         message("term.engine-start", "engine start"),
         message("term.exchange", "exchange"),
         message("term.fragments", "fragments"),

@@ -157,6 +157,7 @@ def from_layers(
         name=name or identity,
         family=family or kind,
         architecture=kind,
+        wrapper=str(config.get("model_type") or ""),
         hidden=hidden,
         vocabulary=reader.whole("vocab_size"),
         context_limit=reader.whole("max_position_embeddings", default=2048),

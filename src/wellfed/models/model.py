@@ -52,6 +52,7 @@ class Model:
     extra_tensors: tuple[Tensor, ...] = ()  # towers, look-up tables and the like
     task: str = "text"  # text | vision-language | audio-language | omni | embedding | reranker | encoder-decoder
     architecture: str = ""  # the model_type of its config
+    wrapper: str = ""  # the model_type around it, where a config wraps the language model
     files: str = ""  # gguf | safetensors: what it was read from, which binds a plan; "" where no files are at hand
     notes: tuple[str, ...] = ()  # what was assumed
     aliases: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from wellfed.frozen import dataclass
+from wellfed.models.pictures import Pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Workload:
     requests: int | None = None
     length_spread: float = 0.0
     shared_prefix_tokens: int = 0  # with which every prompt begins, of its prompt_tokens
+    pictures: Pictures | None = None  # in every prompt; their tokens are among its prompt_tokens
 
     @property
     def context(self) -> int:

@@ -35,11 +35,8 @@ def estimate(request: Request, calibration: Calibration) -> Estimate:
     found = with_disk(found, request)
     if is_adapted(request.layout):
         said = Assumption(
-            sentence(
-                "perf.estimate.adapters-take-memory",
-                "adapters take memory here; what they cost in time is not in the speed",
-            ),
-            sentence("perf.estimate.no-measurement-known", "no measurement is known"),
+            sentence("perf.estimate.adapters-each", "every user's prompt passes one adapter, all of the largest rank"),
+            sentence("perf.estimate.no-measurement-adapters", "no measurement with adapters is known"),
         )
         found = replace(found, assumptions=(*found.assumptions, said))
     mapped = _mapped(request, found)

@@ -25,11 +25,13 @@ from wellfed.nouns.plan import Request
 from wellfed.perf.cpu import cpu_terms, smooth_minimum
 from wellfed.perf.latent import as_run, expansion_work
 from wellfed.perf.memory.kv import kv_element_bytes
+from wellfed.perf.memory.lora import adapted, adapters, is_adapted
 from wellfed.perf.ops import Step, head_work, layer_works
 
 GpuTerms = Callable[[tuple[Work, ...]], tuple[Term, ...]]
 
 _ROUTED_OPS, _LATENT_OPS = 4.0, 1.75
+_ADAPTER_OPS = 4.0  # of one adapter, for each matrix
 _STREAM_TOKENS = 32  # llama.cpp: a batch this large is worth copying weights for (ggml-cuda's offload_op)
 _LAYERWISE_TOKENS = 2048
 _UNLIMITED = 1e12
@@ -160,8 +162,22 @@ def _works(model: Model, weights: Weights, layers: Iterable[int], step: Step, la
         _with_graph_ops(work, model)
         for work in layer_works(model, weights, indices, step, kv_element_bytes(layout.kv_type), layout.active_experts)
     ]
+    if is_adapted(layout):
+        works.append(_adapters(model, indices, step, layout))
     expansion = expansion_work(model, weights, indices, step, layout)
     return tuple(works) if expansion is None else (*works, expansion)
+
+
+def _adapters(model: Model, layers: tuple[int, ...], step: Step, layout: Layout) -> Work:
+    """Every loaded adapter is applied to every token: for each matrix two narrow ones, a scale and a sum, op by op
+    (llm_graph_context::build_lora_mm of llama.cpp, read 2026-11-29). A dense layer's 17 ops are 8 launches here.
+    """
+    count, one = adapters(layout), adapted(model, layout, layers)
+    elements = count * one.total
+    return Work(
+        "adapters", flops=2 * elements * step.tokens, read_bytes=2 * elements, elements=elements, weight_type="F16",
+        launches=count * one.matrices * _ADAPTER_OPS * 8 / 17,
+    )  # fmt: skip
 
 
 def _with_graph_ops(work: Work, model: Model) -> Work:

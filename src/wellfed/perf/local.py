@@ -18,6 +18,7 @@ from wellfed.perf.gpu_rates import OLD_BUILDS
 from wellfed.perf.local_steps import GpuShare, decode_step, gpu_shares, prompt
 from wellfed.perf.memory import memory
 from wellfed.perf.numa import cpu_share
+from wellfed.perf.tower import TOWER_SIGMA, told, tower_share, tower_terms
 from wellfed.provenance import Assumption
 
 _OBSERVED_S = 600.0  # how long an overload is watched
@@ -53,6 +54,7 @@ def estimate_local(request: Request, calibration: Calibration) -> Estimate:
     decode_sigma, prefill_sigma = sigmas(request, calibration, times.shares)
     doubt = _TURNS_SIGMA * min(1.0, turns(request) - 1)  # the load of this moment may be another in the next
     decode_sigma, prefill_sigma = math.hypot(decode_sigma, doubt), math.hypot(prefill_sigma, doubt)
+    prefill_sigma = math.hypot(prefill_sigma, TOWER_SIGMA * tower_share(times.prefill))
     return Estimate(
         memory=memory(request),
         decode=times.decode,
@@ -66,6 +68,7 @@ def estimate_local(request: Request, calibration: Calibration) -> Estimate:
         assumptions=(
             *_assumptions(times),
             *_turns_said(request),
+            *told(workload.pictures),
             *_arrivals(busy),
             *_waiting(workload, times),
             *_evidence(request, calibration, times.shares),
@@ -95,7 +98,8 @@ def local_times(request: Request, calibration: Calibration) -> Times:
     workload = request.workload
     stretch = turns(request)
     prefill = prompt(request, calibration, shares, max(1, workload.prompt_tokens), workload.depth_tokens)
-    prefill = _in_turns(prefill, stretch)
+    pictures = tower_terms(request, calibration, [share.device for share in shares])
+    prefill = _in_turns((*prefill, *pictures), stretch)
 
     def step(sequences: float) -> tuple[Term, ...]:
         context = max(1.0, workload.mean_decode_context)

@@ -13,7 +13,6 @@ from wellfed.engines.capabilities import (
     usable_quantisations,
     why_not,
 )
-from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.parts import GpuSpec
 from wellfed.message import sentence
@@ -29,8 +28,12 @@ from wellfed.nouns.workload import PRESETS, Workload
 from wellfed.perf.memory.overrides import settled
 from wellfed.perf.memory.streamed import STREAMED
 from wellfed.planner import speculate
+from wellfed.planner.divided_contexts import with_divided_contexts
 from wellfed.planner.goal import Goal
 from wellfed.planner.groups import Group, groups, stage_split, with_stages
+from wellfed.planner.pictured import with_pictures
+from wellfed.planner.pinned import impossible, no_format, own_files, with_older_version
+from wellfed.planner.refusal import Refusal
 
 # "As much as fits": the search replaces it by the number of layers that do.
 SOME_LAYERS = Offload(gpu_layers=-1)
@@ -39,14 +42,6 @@ SOME_EXPERTS = Offload(cpu_expert_layers=-1)
 _UBATCHES = (512, 2048)
 _LIBRARY = frozenset({"q4_k_m", "q8_0", "bf16", "gguf-mxfp4"})  # what Ollama's library has of most models
 _AS_GGUF = {"mxfp4": "gguf-mxfp4", "mxfp4-experts": "gguf-mxfp4", "fp16": "f16", "fp32": "gguf-f32"}
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a whole engine, or a layout, is out."""
-
-    what: str
-    reason: str
 
 
 def candidates(
@@ -66,8 +61,11 @@ def candidates(
         for layout in _placements(machine, model, goal, refused, slots)
         for kv_type in kv_types(CAPABILITIES[layout.engine], goal)
     )
+    layouts = with_divided_contexts(layouts, model, workload)
     if goal.streams:
         layouts = _streamed(layouts, model)
+    if workload.pictures is not None:
+        layouts = with_pictures(layouts, refused)
     if goal.adapters is not None:
         layouts = _with_adapters(layouts, goal.adapters, refused)
     if goal.versions:
@@ -79,17 +77,24 @@ def candidates(
     total = len(machine.gpus) * machine.count
     from wellfed.engines.pins import variants
 
+    impossible_ones: list[Refusal] = []
+    found_any = False
     for found in variants(layouts, dict(goal.pins)):
         layout = with_stages(settled(found, model), machine, len(model.layers))
         if not layout.gpus and not layout.offload.cpu_only:  # layers pinned onto GPUs
             if machine.gpus:
                 continue
             layout = replace(layout, offload=CPU_ONLY)  # engines pass over it where there is none
-        if layout.gpus <= total and (layout.tensor_parallel == 1 or divides(model, layout.tensor_parallel)):
-            if goal.speculation is None:
-                yield layout
-            else:
-                yield from _with_drafts((layout,), goal.speculation, workload, refused)
+        out = impossible(layout, model, total, lambda degree: divides(model, degree))
+        if out is not None:
+            impossible_ones.append(Refusal(CAPABILITIES[layout.engine].label, out.reason, out.hint))
+            continue
+        found_any = True
+        if goal.speculation is None:
+            yield layout
+        else:
+            yield from _with_drafts((layout,), goal.speculation, workload, refused)
+    refused.extend(() if found_any else impossible_ones)
 
 
 def _streamed(layouts: Iterable[Layout], model: Model) -> Iterator[Layout]:
@@ -159,27 +164,26 @@ def _placements(
         if unread is not None and engine.has_own_files and engine not in goal.engines:
             continue  # nobody asked for it, and nothing here is in its format
         if unread is not None:  # on the CPU no more than on a GPU
-            refused.append(Refusal(capabilities.label, unread))
+            refused.append(Refusal(capabilities.label, unread, own_files(engine, model)))
             continue
         named = engine in goal.engines and not machine.gpus
-        reason = _why_not(machine, capabilities, model, gpu, named, goal)
+        reason, hint = _why_not(machine, capabilities, model, gpu, named, goal), ""
+        if reason is not None:
+            reason = with_older_version(reason, capabilities, gpu, goal.version(engine))
         if reason is None and not _any_format(machine, capabilities, model, gpu, goal):
-            asked = " or ".join(quantisation_named(name).label for name in goal.quantisations) or sentence(
-                "candidates.formats", "its formats"
-            )
-            reason = sentence(
-                "candidates.does-run-here", "does not run {asked} of {model} here", asked=asked, model=model.name
-            )
+            reason, hint = no_format(capabilities, model, gpu, goal)
         if reason is None and not kv_types(capabilities, goal):
             reason = sentence(
                 "candidates.kv-cache", "has no KV cache in {kv_types}", kv_types=" or ".join(goal.kv_types)
             )
+            has = ", ".join((*capabilities.kv_types, *capabilities.kv_on_request))
+            hint = sentence("candidates.kv-cache.hint", "{engine} has {types}", engine=capabilities.label, types=has)
         if slots is not None:
             capabilities = replace(capabilities, max_sequences=slots(capabilities))
         if reason is None and gpu is not None:
             yield from _on_gpu(machine, model, goal, capabilities, gpu)
         elif reason:
-            refused.append(Refusal(capabilities.label, reason))
+            refused.append(Refusal(capabilities.label, reason, hint))
         elif gpu is None and capabilities.cpu_on_request:
             yield from _served_on_cpu(machine, model, goal, capabilities)
         if capabilities.cpu_only and (machine.sockets or machine.origin is Origin.LIVE):  # a live one has a CPU
@@ -217,12 +221,14 @@ def kv_types(capabilities: Capabilities, goal: Goal) -> tuple[str, ...]:
 
 def _formats(capabilities: Capabilities, model: Model, gpu: GpuSpec | None, goal: Goal) -> tuple[str, ...]:
     """What to try: the engine's own formats, or those asked for that it reads (of GGUF, any type)."""
-    usable = usable_quantisations(capabilities, model, gpu)
+    version = goal.version(capabilities.engine)
+    usable = usable_quantisations(capabilities, model, gpu, version)
     if not goal.quantisations and _in_front(goal, capabilities):
         return tuple(name for name in usable if name in _LIBRARY)
     if not goal.quantisations:
         return usable
-    known = {quantisation_named(name).id for name in (*usable, *reads_on_request(capabilities, model, usable))}
+    on_request = reads_on_request(capabilities, model, usable, gpu, version)
+    known = {quantisation_named(name).id for name in (*usable, *on_request)}
     reads_gguf = not capabilities.tensor_parallel
     asked = [_AS_GGUF.get(name, name) if reads_gguf else name for name in goal.quantisations]
     return tuple(name for name in asked if name in known or (reads_gguf and quantisation_named(name).family == "gguf"))

@@ -7,6 +7,7 @@ from enum import StrEnum
 from wellfed.engines.versions import FRONT
 from wellfed.message import joined, listed, sentence
 from wellfed.nouns.layout import DraftKind, Layout, NumaPolicy
+from wellfed.perf.memory.context_ranks import context_ranks, prefill_ranks
 from wellfed.perf.memory.streamed import STREAMED
 
 
@@ -69,6 +70,8 @@ def _where(layout: Layout) -> str:
         ("DP", layout.data_parallel),
         ("EP", layout.expert_parallel),
         ("DPA", layout.attention_data_parallel),
+        ("DCP", context_ranks(layout)),
+        ("PCP", prefill_ranks(layout)),
     )
     words = " x ".join(f"{name}{degree}" for name, degree in degrees if degree > 1)
     return joined("; ", [_gpus(layout, words), *_devices(layout, words), *_on_cpu(layout)])

@@ -22,8 +22,8 @@ from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import Workload
 from wellfed.perf.memory import ledgers, spare_bytes
-from wellfed.planner.candidates import Refusal
 from wellfed.planner.kinds import Kind, kind_of
+from wellfed.planner.refusal import Refusal
 
 Rank = tuple[float, ...]
 T = TypeVar("T")

@@ -25,14 +25,16 @@ from wellfed.nouns.workload import Workload
 from wellfed.perf.estimate import estimate, speeds
 from wellfed.perf.memory import spare_bytes
 from wellfed.perf.memory.kv import kv_element_bytes
+from wellfed.perf.memory.towers import as_seen
 from wellfed.planner import speculate
-from wellfed.planner.candidates import Refusal, candidates
+from wellfed.planner.candidates import candidates
 from wellfed.planner.dominated import Dominated
 from wellfed.planner.floors import fastest
 from wellfed.planner.goal import Goal, Objective, coarseness, kv_coarseness
 from wellfed.planner.kinds import kind_of
 from wellfed.planner.offloads import as_many_as_fit
 from wellfed.planner.ranking import Contender, Outs, Rank, Ranking, Standings
+from wellfed.planner.refusal import Refusal
 from wellfed.planner.usable import equal_ones
 from wellfed.progress import tell
 
@@ -215,7 +217,8 @@ class Search:
                 pinned is not None and pinned.slots == layout.max_sequences
             ):
                 load = self.workload  # more slots than users change nothing
-                yield load if concurrency == load.concurrency else replace(load, concurrency=concurrency)
+                load = load if concurrency == load.concurrency else replace(load, concurrency=concurrency)
+                yield as_seen(load, layout)
 
     def _enough(self, slots: tuple[int, ...], users: int) -> tuple[int, ...]:
         """How many slots of those that an engine is tried with are tried for so many users."""

@@ -75,6 +75,9 @@ def drafts(engine: Engine, kind: DraftKind) -> bool:
     return kind in _DRAFTS.get(engine, frozenset())
 
 
+DRAFT_TYPE = "q8_0"  # of a draft model's files, where nobody names one
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """The model behind `draft:NAME`, as it is loaded."""

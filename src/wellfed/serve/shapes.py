@@ -180,6 +180,7 @@ class PlannedModel(TypedDict):
 class Refusal(TypedDict):
     what: str
     reason: str
+    hint: str
 
 
 class MostUsers(TypedDict):

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 from wellfed.catalog.models import repackagings, repository_of
 from wellfed.catalog.name_words import plain, repository_in
 from wellfed.catalog.published import Published, gguf_files, served_repository
+from wellfed.engines.llamacpp import PROJECTOR
 from wellfed.engines.spec import Endpoint, LaunchSpec
-from wellfed.errors import BadInput
+from wellfed.errors import BadInput, WellfedError
 from wellfed.frozen import dataclass
 from wellfed.launch.demo_names import CATALOGUE_NAME
 from wellfed.launch.programs import Program, nominal
 from wellfed.message import sentence
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Plan
+from wellfed.perf.memory.towers import tower_parameters
 from wellfed.plain_file import is_there, named_path
+from wellfed.planner.speculate import DRAFT_TYPE
+from wellfed.verbs import inputs
 
 if TYPE_CHECKING:
     from wellfed.planner.answer import Answer
@@ -69,7 +73,7 @@ def model_reference(model: str, plan: Plan, repo: str | None = None) -> ModelRef
     if local:
         own = repo is not None or repository.lower().endswith("-gguf")
         files = gguf_files(repository, plan.layout.quantisation, plan.weights.total, own)
-        return ModelReference(f"./{files.files[0][0]}", files)
+        return ModelReference(f"./{files.files[0][0]}", _with_tower(files, plan))
     if repo is None:
         known = _repackaged(plan)
         if known is not None:
@@ -77,6 +81,14 @@ def model_reference(model: str, plan: Plan, repo: str | None = None) -> ModelRef
         repository = served_repository(repository, plan.model.native_quantisation, plan.layout.quantisation)
     fetched = round(plan.weights.total + plan.weights.mtp)  # prediction layers are fetched, whether drafting uses them
     return ModelReference(repository, Published(repository, (("*.safetensors", fetched),)))
+
+
+def _with_tower(files: Published, plan: Plan) -> Published:
+    """The files, and beside them the tower's for a plan with pictures."""
+    if plan.workload.pictures is None:
+        return files
+    size = round(2 * tower_parameters(plan.model, plan.workload.pictures))
+    return replace(files, files=(*files.files, (PROJECTOR, size)))
 
 
 def _repackaged(plan: Plan) -> Published | None:
@@ -120,10 +132,30 @@ def _file_of_ones_own(plan: Plan) -> str:
 
 def launch_spec(plan: Plan, found: Program, model_file: str, endpoint: Endpoint) -> LaunchSpec:
     """The engine's own adapter applied."""
+    plan = _with_draft_files(plan)
     used = plan.machine.gpus[:1] if plan.layout.gpus else ()
     vendor = next((gpu.vendor or (gpu.spec.vendor if gpu.spec else None) for gpu in used), None)
     spec = replace(_adapted(plan, found, model_file, endpoint), gpu_vendor=vendor or "nvidia")
     return _on_devices(spec, plan.layout.devices)
+
+
+def _with_draft_files(plan: Plan) -> Plan:
+    """The plan with its draft model by what the engine loads: a name of the catalogue is no file and no repository."""
+    guess = plan.layout.speculation
+    if guess is None or not guess.draft or is_there(guess.draft) or "/" in guess.draft:
+        return plan
+    try:
+        named = inputs.model(guess.draft)
+    except WellfedError:
+        return plan
+    repository = repository_of(named.model.id)
+    if repository is None:
+        return plan
+    if plan.layout.engine in READS_GGUF:
+        kind = named.quantisation.id if named.quantisation else DRAFT_TYPE
+        repository = f"./{gguf_files(repository, kind, 1.0).files[0][0]}"
+    changed = replace(guess, draft=repository)
+    return replace(plan, layout=replace(plan.layout, speculation=changed))
 
 
 _VISIBLE = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
 from wellfed.catalog.published import Published
@@ -9,9 +10,12 @@ from wellfed.engines.ollama import is_ollama
 from wellfed.engines.usual import can_be_started
 from wellfed.frozen import dataclass
 from wellfed.message import Amount, Message, message
+from wellfed.models.tensor import Part
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Plan
+from wellfed.perf.memory.context_ranks import DECODE
 from wellfed.verbs.commands import READS_GGUF, ModelReference, command_for, model_reference
+from wellfed.verbs.restated import NOTHING, Restated
 
 _PULLS = frozenset({Engine.LLAMA_CPP})  # whose server fetches GGUF files by itself: -hf OWNER/NAME:TYPE
 
@@ -32,8 +36,11 @@ class NextSteps:
     downloads: Published | None = None
 
 
-def next_steps(model: str, plan: Plan, on: str | None = None, network: str | None = None) -> NextSteps:
-    """The steps for `plan` of `model` as it was named, on this machine, or `on` one that was written down.
+def next_steps(
+    model: str, plan: Plan, on: str | None = None, network: str | None = None, also: Restated = NOTHING
+) -> NextSteps:
+    """The steps for `plan` of `model` as it was named, on this machine, or `on` one that was written down; `also`: what
+    else was asked, which leads to this plan.
 
     None where the plan is an estimate only: nothing starts it.
     """
@@ -41,12 +48,12 @@ def next_steps(model: str, plan: Plan, on: str | None = None, network: str | Non
         return NextSteps(())
     reference = model_reference(model, plan)
     if is_ollama(plan.layout):
-        exported = [*_words(model, plan), "--export", "ollama"]
+        exported = [*_words(model, plan, also), "--export", "ollama"]
         said = message("next.modelfile", "write a Modelfile for Ollama")
         typed = message("next.ollama", "or with Ollama's own settings")
         return NextSteps((Step(said, shlex.join(exported)), Step(typed, _by_ollama(model, plan))), reference.downloads)
     steps = (
-        Step(*_by_wellfed(model, plan, on, network)),
+        Step(*_by_wellfed(model, plan, on, network, also)),
         Step(*_by_engine(plan, reference.argument, reference.downloads)),
     )
     return NextSteps(steps, reference.downloads)
@@ -60,6 +67,8 @@ def _adapter_words(layout: Layout) -> list[str]:
         return []
     if layout.engine in READS_GGUF:
         return [word for n in range(int(count)) for word in ("--set", f"lora=ADAPTER-{n + 1}.gguf")]
+    if layout.engine is Engine.TENSORRT_LLM:
+        return ["--lora", f"{count}@{rank}"]
     most = "max-loras-per-batch" if layout.engine is Engine.SGLANG else "max-loras"
     return ["--set", "enable-lora=on", "--set", f"{most}={count}", "--set", f"max-lora-rank={rank}"]
 
@@ -74,9 +83,9 @@ def _by_ollama(model: str, plan: Plan) -> str:
     return f"{' '.join(settings)} ollama serve & ollama run {shlex.quote(name)}"
 
 
-def _words(model: str, plan: Plan) -> list[str]:
+def _words(model: str, plan: Plan, also: Restated) -> list[str]:
     """`wellfed run` with what the plan decided."""
-    words = ["wellfed", "run", model, "--engine", plan.layout.engine.value]
+    words = ["wellfed", "run", model, "--engine", also.engine(plan)]
     if plan.layout.quantisation and not _is_file(model):
         words += ["--quant", plan.layout.quantisation.upper()]
     if plan.layout.kv_type != "f16":
@@ -85,16 +94,19 @@ def _words(model: str, plan: Plan) -> list[str]:
     if guess is not None and guess.kind is not None:
         words += ["--speculate", f"{guess.kind}{':' + guess.draft if guess.draft else ''}@{guess.tokens}"]
     words += _adapter_words(plan.layout)
+    parts = dict(plan.layout.options).get(DECODE)
+    if parts and not any("dcp" in pin or DECODE.replace("_", "-") in pin for pin in also.pins):
+        words += ["--set", f"decode-context-parallel-size={parts}"]
     if plan.workload.concurrency > 1:
         words += ["--concurrency", str(plan.workload.concurrency)]
-    return [*words, "--context", str(plan.workload.context)]
+    return [*words, *also.load_words(), "--context", str(plan.workload.context)]
 
 
-def _by_wellfed(model: str, plan: Plan, on: str | None, network: str | None) -> tuple[Message, str]:
-    words = _words(model, plan)
+def _by_wellfed(model: str, plan: Plan, on: str | None, network: str | None, also: Restated) -> tuple[Message, str]:
+    words = _words(model, plan, also)
     if on is None:
         return message("next.run", "start it, bound, awaited and proven"), shlex.join(words)
-    words += ["--on", on]
+    words += ["--on", on, *also.machine_words()]
     if plan.machine.count > 1:
         words += ["--nodes", str(plan.machine.count), *(["--network", network] if network else [])]
     several = plan.machine.count > 1 and plan.layout.gpus > len(plan.machine.gpus)
@@ -115,8 +127,20 @@ def _by_engine(plan: Plan, argument: str, downloads: Published | None) -> tuple[
     if downloads is not None and plan.layout.engine in _PULLS:
         pulled = f"-hf {downloads.repository}:{plan.layout.quantisation.upper()}"
         line = line.replace(f"--model {shlex.quote(argument)}", pulled, 1)
+        line = _with_projector(line, plan)
     engine = plan.layout.engine.value
     return message("next.engine", "the same by hand ({engine})", engine=engine), line
+
+
+def _with_projector(line: str, plan: Plan) -> str:
+    """`-hf` fetches the tower's file with the model's: it needs no name, and is refused where nobody asks about
+    pictures.
+    """
+    options = dict(plan.layout.options)
+    if options.get("mmproj"):
+        return line if options.get("mmproj_file") else re.sub(r" --mmproj \S+", "", line, count=1)
+    sees = any(tensor.part is Part.VISION for tensor in plan.model.extra_tensors)
+    return f"{line} --no-mmproj" if sees else line
 
 
 def disk_line(downloads: Published) -> Message:

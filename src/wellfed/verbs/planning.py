@@ -48,6 +48,7 @@ class PlanOptions:
     acceptance: float | None = None  # the chance that a drafted token is right
     streams: bool = False  # experts that memory does not hold are read from disk
     lora: str | None = None  # N or N@RANK adapters beside the model
+    images: str | None = None  # N, N@WIDTHxHEIGHT or N@TOKENS pictures in every prompt
     vram_free: str | None = None  # of every GPU, or of each by commas
     ram_free: str | None = None
     carve_out: str | None = None  # of an APU's memory, for its graphics: SIZE, or SIZE and what it may map besides
@@ -88,7 +89,18 @@ def _plan_on(where: Machine, model_name: str, options: PlanOptions, vendor: str 
         if found.ranking.plans:
             break
         found = answer(replace(asked, goal=coarser), assumptions)
+    _ensure_possible(found)
     return with_way_out(found)
+
+
+def _ensure_possible(found: Answer) -> None:
+    """Raises BadInput where nothing could even be tried since what was named cannot be."""
+    if found.ranking.considered:
+        return
+    for refusal in found.ranking.refused:
+        if refusal.hint:
+            said = message("planning.impossible", "{engine}: {reason}", engine=refusal.what, reason=refusal.reason)
+            raise BadInput(said, refusal.hint)
 
 
 def _coarser(goal: Goal, options: PlanOptions) -> Iterator[Goal]:
@@ -119,7 +131,8 @@ def search(
     where = usable(where, vendor)
     named = inputs.model(model_name)
     pinned = _pins(options)
-    workload, cut = within(_with_pinned_context(options.workload, pinned), named.model)
+    workload, seen = _with_pictures(_with_pinned_context(options.workload, pinned), named.model, options.images)
+    workload, cut = within(workload, named.model)
     workload, embeds = _of_vectors(workload, named.model)
     guess = read(options.speculate) if options.speculate else None
     ensure_possible(guess, named.model)
@@ -150,7 +163,8 @@ def search(
         sweep=options.sweep,
         file_weights=named.weights,
     )
-    return found, cut + embeds + _odd_targets(workload) + named.assumptions + where.assumptions
+    seen += _newer(options.versions)
+    return found, seen + cut + embeds + _odd_targets(workload) + named.assumptions + where.assumptions
 
 
 _FASTEST_TOKEN_S, _LONGEST_TTFT_S = 0.5e-3, 300.0
@@ -188,6 +202,33 @@ def _of_vectors(workload: Workload, model: Model) -> tuple[Workload, tuple[Assum
     return replace(workload, output_tokens=1), (Assumption(said),)
 
 
+def _newer(versions: Sequence[Version]) -> tuple[Assumption, ...]:
+    """A word of versions that are newer than what is known here: the newest that is known stands for them."""
+    if not versions:
+        return ()
+    from wellfed.engines.versions import CURRENT, is_newer
+    from wellfed.provenance import Assumption
+
+    return tuple(
+        Assumption(
+            sentence("planning.newer", "{engine} {text} is newer than {known}, which is taken for it",
+                     engine=each.engine.value, text=each.text, known=CURRENT[each.engine]),
+            sentence("planning.newer.why", "no newer version is known here"), reading=True,
+        )
+        for each in versions if is_newer(each)
+    )  # fmt: skip
+
+
+def _with_pictures(workload: Workload, model: Model, images: str | None) -> tuple[Workload, tuple[Assumption, ...]]:
+    """The workload with pictures in its prompts, and what each becomes. Raises BadInput as `pictures_asked`."""
+    if images is None:
+        return workload, ()
+    from wellfed.planner.pictured import pictures_asked, told, with_room
+
+    pictures = pictures_asked(images, model)
+    return with_room(workload, pictures), (told(pictures, model),)
+
+
 def _pins(options: PlanOptions) -> tuple[tuple[Engine, Pins], ...]:
     """The settings of each engine that has all of them. Raises BadInput where none has."""
     if not options.pins:
@@ -216,10 +257,10 @@ def _draft(guess: Speculation | None, named: inputs.NamedModel) -> Draft | None:
         return None
     from wellfed.models.quantisation import weights
     from wellfed.models.quantisation_names import quantisation
-    from wellfed.planner.speculate import Draft, completed
+    from wellfed.planner.speculate import DRAFT_TYPE, Draft, completed
 
     draft = inputs.model(guess.draft)
-    kind = draft.quantisation or quantisation("q8_0")
+    kind = draft.quantisation or quantisation(DRAFT_TYPE)
     found = Draft(draft.model, draft.weights or weights(draft.model, kind))
     completed(guess, named.model, found.weights, found)  # another vocabulary is told before anything is searched
     return found

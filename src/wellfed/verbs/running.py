@@ -6,11 +6,13 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wellfed.catalog.published import Published, gguf_repositories
 from wellfed.engines.exports import EXPORTS
 from wellfed.engines.spec import Endpoint, LaunchSpec
+from wellfed.engines.versions import parted
 from wellfed.errors import BadInput, WellfedError
 from wellfed.frozen import dataclass
 from wellfed.homes import expanded
@@ -22,6 +24,7 @@ from wellfed.message import sentence
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Plan
 from wellfed.nouns.workload import PRESETS
+from wellfed.perf.memory.towers import PLACE
 from wellfed.planner.goal import Objective
 from wellfed.verbs import inputs, planning
 from wellfed.verbs.as_started import as_started
@@ -83,6 +86,12 @@ class RunOptions:
     kv_types: tuple[str, ...] = ()
     pins: tuple[str, ...] = ()  # KEY=VALUE by the engine's own flag names
     speculate: str | None = None  # how tokens are drafted; None: the model's own prediction layers, where they help
+    lora: str | None = None  # adapters beside the model
+    images: str | None = None  # pictures in every prompt
+    vram_free: str | None = None  # of a machine that is written down
+    ram_free: str | None = None
+    carve_out: str | None = None
+    system: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +123,8 @@ def prepare(model: str, options: RunOptions, told: Told = lambda _: None) -> Pre
     planned, found = _first_runnable(answer, options)
     plan, warnings = as_started(planned, found, options.threads, options.elsewhere)
     ensure_fits(plan)
-    spec = launch_spec(plan, found, _files(named, plan, options, told), endpoint)
+    file = _files(named, plan, options, told)
+    spec = launch_spec(with_projector(plan, file), found, file, endpoint)
     if options.hub == "modelscope" and plan.layout.engine not in READS_GGUF:
         spec = replace(spec, environment={**spec.environment, **_MODELSCOPE.get(plan.layout.engine, {})})
     spec = in_huge_pages(plan, spec) if options.huge_pages else spec
@@ -170,6 +180,7 @@ def _plan_options(model: str, options: RunOptions) -> planning.PlanOptions:
         prompt_tokens=options.prompt or min(workload.prompt_tokens, half),
         output_tokens=options.output or min(workload.output_tokens, half),
     )
+    engine, version = parted(options.engine) if options.engine else (None, None)
     return planning.PlanOptions(
         on=options.on,
         nodes=options.nodes,
@@ -177,11 +188,18 @@ def _plan_options(model: str, options: RunOptions) -> planning.PlanOptions:
         objective=options.objective,
         workload=workload,
         least_quality_bits=options.least_quality_bits,
-        engines=(Engine(options.engine),) if options.engine else (),
+        engines=() if engine is None else (engine,),
+        versions=() if version is None else (version,),
         quantisations=_quantisations(model, options.quant),
         kv_types=options.kv_types,
         pins=options.pins,
         speculate=options.speculate,
+        lora=options.lora,
+        images=options.images,
+        vram_free=options.vram_free,
+        ram_free=options.ram_free,
+        carve_out=options.carve_out,
+        system=options.system,
     )
 
 
@@ -317,7 +335,7 @@ def _files(model: str, plan: Plan, options: RunOptions, told: Told) -> str:
     if plan.layout.engine not in READS_GGUF:
         return model_reference(model, plan, options.repo).argument
     places = (options.repo,) if options.repo else gguf_repositories(hub_repository(model, plan))
-    download = _first_with_files(places, plan.layout.quantisation, options.hub)
+    download = _first_with_files(places, plan, options.hub)
     if at_hand(download) is None:
         told(
             sentence(
@@ -330,14 +348,31 @@ def _files(model: str, plan: Plan, options: RunOptions, told: Told) -> str:
     return str(fetch(download))
 
 
-def _first_with_files(repositories: Sequence[str], quantisation: str, hub: str) -> Download:
+def with_projector(plan: Plan, model_file: str) -> Plan:
+    """The plan with the file of its tower for pictures, where it has one that nobody named. Raises BadInput where no
+    such file lies beside the model's.
+    """
+    from wellfed.launch.models import projector_beside
+
+    options = dict(plan.layout.options)
+    if plan.layout.engine not in READS_GGUF or not options.get(PLACE) or options.get("mmproj_file"):
+        return plan
+    beside = projector_beside(Path(model_file))
+    if beside is None:
+        hint = sentence("running.projector.hint", "--set mmproj=FILE names it")
+        raise BadInput(sentence("running.projector", "no tower for pictures (mmproj-*.gguf) beside the model"), hint)
+    named = (*plan.layout.options, ("mmproj_file", str(beside)))
+    return replace(plan, layout=replace(plan.layout, options=named))
+
+
+def _first_with_files(repositories: Sequence[str], plan: Plan, hub: str) -> Download:
     """The files in the first repository that has them. Raises the first one's error when none has."""
     from wellfed.launch.models import gguf_download
 
     first_error: WellfedError | None = None
     for repository in repositories:
         try:
-            return gguf_download(repository, quantisation, hub)
+            return gguf_download(repository, plan.layout.quantisation, hub, plan.workload.pictures is not None)
         except WellfedError as error:
             first_error = first_error or error
             if error.kind == "unreachable":

@@ -166,7 +166,7 @@ class Engine:
     """What the engine says of itself. `t`: when it said so; `waited_s`: how long a question has been unanswered."""
 
     t: float
-    kind: str | None = None  # llama.cpp | vllm | sglang
+    kind: str | None = None  # llama.cpp | vllm | sglang | ollama
     answers: bool | None = None
     waited_s: float | None = None
     answer_s: float | None = None
@@ -188,6 +188,10 @@ class Engine:
     tpot_count: float | None = None
     prefill_s_total: float | None = None
     prefill_count: float | None = None
+    loaded: str | None = None  # these four: of a server that loads models by itself
+    held_bytes: float | None = None
+    gpu_share: float | None = None  # of these bytes, 0..1
+    room_tokens: int | None = None  # of a sequence
     error: str | None = None
     trouble: str | None = None  # its kind: a value of `asking.address.Trouble`
 

@@ -23,6 +23,7 @@ _PROGRAMS = {  # words of their command lines, and the engine as layouts name it
     "vllm": "vllm",
     "sglang": "sglang",
     "trtllm-serve": "tensorrt-llm",
+    "ollama": "llama.cpp",
 }
 
 
@@ -115,6 +116,8 @@ def own_address(fib_trie: str) -> str:
 def engine_of(pid: int) -> str | None:
     """The engine whose program the process runs, by its command line."""
     words = (text(f"/proc/{pid}/cmdline") or "").split("\0")[:4]
+    if any(word.endswith("ollama") for word in words) and "serve" not in words:
+        return None  # its runners answer to it alone; its client serves nobody
     return next((engine for program, engine in _PROGRAMS.items() if any(program in word for word in words)), None)
 
 

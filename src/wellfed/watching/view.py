@@ -128,6 +128,10 @@ class EngineView:
     ttft_s: float | None = None
     tpot_s: float | None = None
     prefill_s: float | None = None
+    loaded: str | None = None
+    held_bytes: float | None = None
+    gpu_share: float | None = None
+    room_tokens: int | None = None
     error: str | None = None
     trouble: str | None = None  # its kind, a value of `asking.address.Trouble`
 

@@ -44,6 +44,10 @@ def engine(samples: Sequence[Sample]) -> EngineView | None:
         ttft_s=_each(answers, "ttft"),
         tpot_s=_each(answers, "tpot"),
         prefill_s=_each(answers, "prefill"),
+        loaded=last(each.loaded for each in answers),
+        held_bytes=last(each.held_bytes for each in answers),
+        gpu_share=last(each.gpu_share for each in answers),
+        room_tokens=last(each.room_tokens for each in answers),
         error=_of_last(told, "error"),
         trouble=_of_last(told, "trouble"),
     )

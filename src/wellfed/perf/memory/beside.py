@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from wellfed.message import sentence
-from wellfed.models.model import Model
-from wellfed.models.tensor import Part
 from wellfed.nouns.estimate import MemoryTerm
 from wellfed.nouns.layout import DraftKind
 from wellfed.nouns.plan import Request
@@ -13,8 +11,7 @@ from wellfed.perf.memory.kv import cells, is_pooled, option
 from wellfed.perf.memory.lora import lora_bytes, lora_note
 from wellfed.perf.memory.share import Named
 from wellfed.perf.memory.split import Span
-
-_PATCHES = 4096  # of one picture at most, where nothing says otherwise (assumed)
+from wellfed.perf.memory.towers import ON_GPU, PLACE, local_tower
 
 
 def extras(request: Request, span: Span, index: int) -> tuple[MemoryTerm, ...]:
@@ -33,28 +30,9 @@ def extras(request: Request, span: Span, index: int) -> tuple[MemoryTerm, ...]:
     lora = lora_bytes(request.model, request.layout, span)
     if lora:
         found.append(MemoryTerm(device, "adapters", lora, lora_note(request.layout)))
-    if index == 0 and option(request.layout, "mmproj") == "gpu":
-        found += [MemoryTerm(device, *named) for named in tower_terms(request.model)]
+    if index == 0 and option(request.layout, PLACE) == ON_GPU:
+        found += [MemoryTerm(device, *named) for named in local_tower(request)]
     return tuple(found)
-
-
-def tower_terms(model: Model) -> tuple[Named, ...]:
-    """The projector's file (`--mmproj`), in 16 bits, and what one picture's patches need: queries, keys, values and
-    the widest layer in FP32 for 4096 patches. Nothing where the model has no towers.
-    """
-    towers = [tensor for tensor in model.extra_tensors if tensor.part in (Part.VISION, Part.AUDIO)]
-    size = 2.0 * sum(tensor.elements for tensor in towers)
-    widest = max((max(tensor.rows, tensor.columns) for tensor in towers if tensor.columns > 1), default=0)
-    if not size:
-        return ()
-    return (
-        ("towers", size, sentence("llamacpp.pictures-sound-16", "pictures and sound, 16 bits")),
-        (
-            "tower compute",
-            _PATCHES * 4.0 * 3 * min(widest, 8192),
-            sentence("llamacpp.patches-one-picture", "patches of one picture"),
-        ),
-    )
 
 
 def draft_growth(request: Request, context: int, count: int) -> tuple[Named, ...]:

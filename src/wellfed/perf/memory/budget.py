@@ -56,8 +56,13 @@ class Card:
     host: float = 0.0
 
 
-def budget(model: Model, layout: Layout, card: Card, weights: float, span: Span | None = None) -> Budget:
-    """What an engine uses and keeps beside `weights` and cache on a card that holds the layers `span` (None: all)."""
+def budget(
+    model: Model, layout: Layout, card: Card, weights: float, span: Span | None = None, part: float = 1.0
+) -> Budget:
+    """What an engine uses and keeps beside `weights` and cache on a card that holds the layers `span` (None: all).
+
+    `part`: what SGLang multiplies its default share of the card by, where a model sees pictures.
+    """
     total = card.visible or card.capacity or 0.0
     free = card.capacity if card.free is None else card.free
     others = 0.0 if free is None else max(0.0, total - free)
@@ -70,7 +75,9 @@ def budget(model: Model, layout: Layout, card: Card, weights: float, span: Span 
     if layout.engine in _OF_WHAT_IS_LEFT:
         return _of_what_is_left(used, layout, left)
     kept = (
-        _sglang(used, layout, total, others) if layout.engine is Engine.SGLANG else _vllm(used, layout, total, others)
+        _sglang(used, layout, total, others, part)
+        if layout.engine is Engine.SGLANG
+        else _vllm(used, layout, total, others)
     )
     return _capped(_raised(kept, layout, left), model, layout, left, span or Span(0, len(model.layers), True))
 
@@ -142,9 +149,9 @@ def _vllm(used: Budget, layout: Layout, total: float, others: float) -> Budget:
     return Budget(used.activations, used.non_torch, graphs, kept, f"gpu_memory_utilization {share:g}")
 
 
-def _sglang(used: Budget, layout: Layout, total: float, others: float) -> Budget:
+def _sglang(used: Budget, layout: Layout, total: float, others: float, part: float) -> Budget:
     """`mem_fraction_static` is for weights and cache; activations and graphs live in the rest."""
-    share = float(option(layout, "mem_fraction_static") or _static_fraction(layout, total))
+    share = float(option(layout, "mem_fraction_static") or part * _static_fraction(layout, total))
     kept = max(0.0, (1 - share) * total - used.activations - used.graphs - others)
     return Budget(used.activations, used.non_torch, used.graphs, kept, f"mem_fraction_static {share:.3f}")
 

@@ -10,7 +10,7 @@ from wellfed.nouns.estimate import MemoryTerm
 from wellfed.nouns.layout import Engine, NumaPolicy
 from wellfed.nouns.plan import Request
 from wellfed.perf.kernels import REPACKED
-from wellfed.perf.memory.beside import draft_growth, tower_terms
+from wellfed.perf.memory.beside import draft_growth
 from wellfed.perf.memory.compute import Duties, compute_bytes, host_bytes
 from wellfed.perf.memory.devices import (
     ram_capacity_bytes,
@@ -26,6 +26,7 @@ from wellfed.perf.memory.lora import lora_bytes, lora_note
 from wellfed.perf.memory.overrides import RAM
 from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span
+from wellfed.perf.memory.towers import ON_CPU, PLACE, local_tower
 from wellfed.units import MIB
 
 _LOGIT_BYTES = 4
@@ -115,8 +116,9 @@ def _ram_weights(request: Request, placement: Placement, weights: Held) -> tuple
     lora = lora_bytes(request.model, request.layout, Span(0, cpu))
     if lora:
         terms.append(MemoryTerm("ram", "adapters", lora, lora_note(request.layout)))
-    if option(request.layout, "mmproj") == "ram" or (option(request.layout, "mmproj") and not placement.spans):
-        terms += [MemoryTerm("ram", *named) for named in tower_terms(request.model)]
+    tower = option(request.layout, PLACE)
+    if tower == ON_CPU or (tower and not placement.spans):
+        terms += [MemoryTerm("ram", *named) for named in local_tower(request)]
     kept = request.layout.prompt_cache_bytes
     if kept:
         note = sentence(

@@ -8,6 +8,9 @@ Sources: vllm/lora/layers, SGLang's lora memory pool, convert_lora_to_gguf.py of
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
+from wellfed.frozen import dataclass
 from wellfed.message import sentence
 from wellfed.models.model import Layer, Model
 from wellfed.models.tensor import Part, Tensor
@@ -44,6 +47,37 @@ def lora_bytes(model: Model, layout: Layout, span: Span) -> float:
         return 0.0
     widths = sum(_widths(layer, model.hidden, layout) for layer in model.layers[span.first : span.last])
     return float(count * lora_rank(layout) * widths * _BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """What one adapter adds to a pass on one rank, by part: inputs + outputs of its matrices times the rank, and how
+    many matrices that are.
+    """
+
+    elements: Mapping[Part, float]
+    matrices: float
+
+    @property
+    def total(self) -> float:
+        """Elements of all parts."""
+        return sum(self.elements.values())
+
+
+def adapted(model: Model, layout: Layout, layers: Iterable[int]) -> Adapted:
+    """One adapter beside `layers` (indices)."""
+    kinds: dict[Layer, int] = {}
+    for index in layers:
+        kinds[model.layers[index]] = kinds.get(model.layers[index], 0) + 1
+    sums: dict[Part, float] = {}
+    matrices, rank = 0.0, lora_rank(layout)
+    for layer, count in kinds.items():
+        for tensor in (*layer.attention.tensors(model.hidden), *layer.ffn.tensors(model.hidden)):
+            width = _width(tensor, layout)
+            if width:
+                sums[tensor.part] = sums.get(tensor.part, 0.0) + count * rank * width
+                matrices += count
+    return Adapted(sums, matrices)
 
 
 def lora_note(layout: Layout) -> str:

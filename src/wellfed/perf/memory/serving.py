@@ -21,6 +21,7 @@ from wellfed.nouns.layout import Layout
 from wellfed.nouns.plan import Request
 from wellfed.perf.memory.budget import Budget, Card, budget
 from wellfed.perf.memory.chosen import narrowed
+from wellfed.perf.memory.context_ranks import prefill_ranks
 from wellfed.perf.memory.devices import (
     gpu_capacity_bytes,
     gpu_free_bytes,
@@ -37,6 +38,7 @@ from wellfed.perf.memory.offload import offload_terms
 from wellfed.perf.memory.shards import attention_ranks, rank_cache_bytes, rank_weights, stages
 from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span
+from wellfed.perf.memory.towers import served_tower, sglang_share
 from wellfed.perf.prefix import SHARES
 from wellfed.units import GIB
 
@@ -54,7 +56,7 @@ def shares(request: Request) -> tuple[Share, ...]:
     known: dict[tuple[float | None, float | None, int], tuple[Named, ...]] = {}
     found = []
     for index, gpu in enumerate(gpus):
-        stage = index // max(1, layout.tensor_parallel) % len(spans)
+        stage = index // max(1, layout.tensor_parallel * prefill_ranks(layout)) % len(spans)
         capacity, free = gpu_capacity_bytes(gpu, machine), gpu_free_bytes(gpu, machine)
         key = (capacity, free, stage)
         if key not in known:
@@ -70,7 +72,8 @@ def shares(request: Request) -> tuple[Share, ...]:
 
 def _gpus(request: Request) -> tuple[Gpu, ...]:
     layout = request.layout
-    ranks = max(1, layout.tensor_parallel * layout.pipeline_parallel * layout.data_parallel)
+    ranks = layout.tensor_parallel * layout.pipeline_parallel * layout.data_parallel * prefill_ranks(layout)
+    ranks = max(1, ranks)
     usable = [gpu for gpu in request.machine.gpus if not gpu.display_only]
     return tuple(usable[:ranks])
 
@@ -101,7 +104,9 @@ def _fixed(request: Request, span: Span, card: Card) -> tuple[Named, ...]:
     layout, weights = request.layout, _weights(request, span)
     draft = draft_weight_bytes(request.weights, layout) / max(1, layout.tensor_parallel) if span.output else 0.0
     lora = lora_bytes(request.model, layout, span)
-    found = budget(request.model, layout, card, weights + draft + lora, span)
+    tower = served_tower(request) if span.first == 0 else 0.0
+    held = weights + draft + lora + tower
+    found = budget(request.model, layout, card, held, span, sglang_share(request.workload.pictures))
     ways = sentence(
         "serving.tp-ep-layers",
         "TP {tensor_parallel}, EP {expert_parallel}, {layers} layers",
@@ -113,6 +118,11 @@ def _fixed(request: Request, span: Span, card: Card) -> tuple[Named, ...]:
         ("weights", weights, ways),
         *((("draft weights", draft, sentence("serving.what-drafts-tokens", "what drafts tokens")),) if draft else ()),
         *((("adapters", lora, lora_note(layout)),) if lora else ()),
+        *(
+            (("pictures", tower, sentence("serving.pictures", "a pass of the tower, and what it hands on")),)
+            if tower
+            else ()
+        ),
         (
             "activations",
             found.activations,
@@ -129,7 +139,7 @@ def _fixed(request: Request, span: Span, card: Card) -> tuple[Named, ...]:
             (
                 (
                     sentence("serving.wanted-free-start", "wanted free at the start"),
-                    found.short + _missing(found, weights + draft + lora, card),
+                    found.short + _missing(found, held, card),
                     found.note,
                 ),
             )

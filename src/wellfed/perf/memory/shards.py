@@ -12,6 +12,7 @@ from wellfed.models.model import Model
 from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
 from wellfed.nouns.layout import Engine, Layout
+from wellfed.perf.memory.context_ranks import context_ranks, prefill_ranks
 from wellfed.perf.memory.held import held, kv_projection_share, replicated_share
 from wellfed.perf.memory.identity import per_object
 from wellfed.perf.memory.kv import cache_profile, layer_bytes, option
@@ -80,6 +81,7 @@ def rank_weights(model: Model, weights: Weights, layout: Layout, span: Span) -> 
     attention = sums.attention[span.last] - sums.attention[span.first]
     ranks = attention_ranks(layout)
     routed = (sums.routed[span.last] - sums.routed[span.first]) * _padding(model, weights, layout)
+    routed /= prefill_ranks(layout)
     copied = kv_projection_share(model)
     over = max(0.0, 1 / fewest_kv_heads(model) - 1 / ranks) * copied
     first, last = span.first == 0, span.output
@@ -125,13 +127,6 @@ def expert_width(model: Model) -> int:
 def _head(weights: Weights, embedding_here: bool) -> float:
     """The head's bytes; with tied embeddings a copy only where the embedding is not."""
     return weights.output or (0.0 if embedding_here else weights.embedding)
-
-
-def context_ranks(layout: Layout) -> int:
-    """Ranks that divide the tokens of one cache among themselves instead of keeping copies (vLLM's
-    `--decode-context-parallel-size`): at most those that would be copies.
-    """
-    return max(1, int(option(layout, "decode_context_parallel") or 1))
 
 
 def rank_cache_bytes(model: Model, layout: Layout, context: int, span: Span) -> float:

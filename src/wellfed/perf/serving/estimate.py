@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import hypot
 
 from wellfed.frozen import dataclass
 from wellfed.message import sentence
@@ -21,6 +22,8 @@ from wellfed.perf.serving.room import Room, room
 from wellfed.perf.serving.shape import Shape, shape_of
 from wellfed.perf.serving.step import forward, smaller
 from wellfed.perf.serving.terms import HOST, terms
+from wellfed.perf.tower import TOWER_SIGMA, tower_share
+from wellfed.perf.tower import told as tower_told
 from wellfed.provenance import Assumption
 
 _NOTHING_S = 1e-9
@@ -119,6 +122,7 @@ def _estimate(
     prefill = _prefill_terms(shape, parameters, served)
     crowd = others(served, shape.gain) / served.tpot
     doubt, late = (sigma(calibration, request, metric, crowd) for metric in ("tpot", "ttft"))
+    late = hypot(late, TOWER_SIGMA * tower_share(prefill))
     speeds = _speeds(request, shape, served)
     return Estimate(
         memory=memory(request),
@@ -185,7 +189,7 @@ def _assumptions(request: Request, space: Room) -> tuple[Assumption, ...]:
                 sentence("perf.estimate.gpu-memory-unknown", "a GPU's memory is unknown"),
             )
         )
-    return (*found, *host_speed(request.machine).assumptions)
+    return (*found, *tower_told(request.workload.pictures), *host_speed(request.machine).assumptions)
 
 
 def _overload(arrived: Arrived) -> tuple[Assumption, ...]:

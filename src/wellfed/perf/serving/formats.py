@@ -129,4 +129,5 @@ def formats(weights: Weights, gpu: GpuSpec) -> dict[str, str]:
         "shared_rate": matrix_format(kinds.get(Part.SHARED_EXPERTS) or "", gpu.peak),
         "routed_rate": routed,
         "head_rate": matrix_format(kinds.get(Part.OUTPUT) or "", gpu.peak),
+        "tower_rate": "fp16",
     }

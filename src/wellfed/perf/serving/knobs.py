@@ -36,6 +36,7 @@ class Knobs:
     shared_rate: float
     routed_rate: float
     head_rate: float
+    tower_rate: float  # of towers for pictures, in 16 bits
     score_rate: float  # attention scores and values, fp16
     expert_read: float  # of what weights are read with, when experts are: many small matrices
     expert_rate: float  # of routed experts' grouped multiplications, on top of routed_rate
@@ -87,7 +88,7 @@ _BY_ENGINE = ("launch_s",)
 _WAITS = {"group_wait": "group_wait_steps", "prefill_wait": "prefill_wait_steps"}
 _LIKE = {Engine.LMDEPLOY: Engine.VLLM}  # of which no measurement is known: taken to be as quick (assumed)
 _READS = ("attention_read", "dense_read", "shared_read", "routed_read", "head_read")
-_RATES = ("attention_rate", "dense_rate", "shared_rate", "routed_rate", "head_rate")
+_RATES = ("attention_rate", "dense_rate", "shared_rate", "routed_rate", "head_rate", "tower_rate")
 # Factors of devices, and the fields they multiply.
 _FACTORS: Mapping[str, tuple[str, ...]] = {
     "memory_factor": (*_READS, "cache_fraction"),

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from wellfed.errors import Unsupported
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.message import sentence
-from wellfed.models.model import Model
+from wellfed.models.attention import Attention, FullAttention, LatentAttention
+from wellfed.models.model import Model, runs
+from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
 from wellfed.nouns.layout import Engine, Layout, Speculation
 from wellfed.nouns.workload import Workload
 from wellfed.perf.host import host_speed
+from wellfed.perf.memory.context_ranks import context_ranks, prefill_ranks
 from wellfed.perf.memory.kv import kv_element_bytes
+from wellfed.perf.memory.lora import Adapted, adapted, adapters, is_adapted
 from wellfed.perf.serving.formats import formats, gpu_of, peak_rate
 from wellfed.perf.serving.links import link
 from wellfed.perf.serving.totals import Totals, totals
+from wellfed.perf.tower import prompt_flops
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,7 @@ class Shape:
     overlapped: float  # 1: the next step is prepared while the GPU works
     launches: float  # kernels of a decode pass that no graph replays
     prompt_launches: float  # the same of a pass with prompts
+    tower_flops: float = 0.0  # by one rank, for a prompt's pictures
 
 
 # Kernels of a layer that graphs leave out where they are captured piece by piece (vLLM up to 0.10): attention's.
@@ -143,6 +150,70 @@ def mean_inverse(length: float, spread: float) -> float:
     return (1 - spread) / length + spread * max(1 / length, drawn)
 
 
+class _Divided(NamedTuple):
+    """What context parallelism exchanges in a pass: collectives, and bytes for each token that a rank sends."""
+
+    exchanges: float = 0.0
+    link_bytes: float = 0.0
+
+
+def _divided(model: Model, layout: Layout, blocks: int) -> _Divided:
+    """Decode: queries are gathered from the ranks that hold the other tokens, results and their sums of exponents come
+    back (a gather and a scatter for every layer). Prefill: the prompt's keys and values are gathered, once a layer.
+    """
+    parts, prompts = context_ranks(layout), prefill_ranks(layout)
+    if parts == 1 and prompts == 1:
+        return _Divided()
+    sent = 0.0
+    if parts > 1:
+        heads = sum(n * _head_widths(layer.attention) for layer, n in runs(model))
+        sent = 2 * heads / layout.tensor_parallel * (parts - 1)
+    return _Divided((2 * blocks if parts > 1 else 0) + (blocks if prompts > 1 else 0), sent)
+
+
+def _head_widths(attention: Attention) -> float:
+    """Elements of all heads' queries and results."""
+    if isinstance(attention, LatentAttention):
+        return attention.heads * (2 * attention.kv_rank + attention.rope_dim)
+    if isinstance(attention, FullAttention):
+        return attention.heads * (attention.head_dim + (attention.value_dim or attention.head_dim))
+    return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What adapters add to a pass on one rank: each sequence has one, so that as many are read as there are sequences,
+    at most all; every token passes one. Each matrix, of which those with the same input are one, is two kernels more
+    (vllm/lora/punica_wrapper: shrink and expand).
+    """
+
+    one: Adapted | None = None
+    active: float = 0.0
+    kernels: float = 0.0
+
+    def read(self, part: Part) -> float:
+        """Bytes in 16 bits."""
+        return 0.0 if self.one is None else 2 * self.active * self.one.elements.get(part, 0.0)
+
+    def flops(self, part: Part) -> float:
+        """For each token."""
+        return 0.0 if self.one is None else 2 * self.one.elements.get(part, 0.0)
+
+
+_ADAPTED_INPUTS = 4  # of a layer: queries with keys and values, their output, gate with up, down
+_ADAPTER_KERNELS = 2
+
+
+def _beside(model: Model, layout: Layout, clients: float) -> _Beside:
+    if not is_adapted(layout):
+        return _Beside()
+    blocks = len(model.layers)
+    return _Beside(
+        adapted(model, layout, range(blocks)), min(adapters(layout), clients),
+        float(_ADAPTER_KERNELS * _ADAPTED_INPUTS * blocks),
+    )  # fmt: skip
+
+
 def _conversions(sums: Totals, kinds: Mapping[str, str]) -> float:
     """Kernels that bring activations into FP8 or FP4 before a multiplication in that format: two a block."""
     blocks = (
@@ -180,15 +251,16 @@ def shape_of(
     element = kv_element_bytes(layout.kv_type)
     context = max(1, round(load.mean_decode_context))
     end = load.depth_tokens + load.prompt_tokens
-    cache = score = prompt = moved = 0.0
+    cache = score = prompt = moved = each = 0.0
     for layer, count in sums.layers:
         attention = layer.attention
         cache += count * attention.cache_read_elements(context) / attention.cache_shards(inner)
         score += count * attention.score_flops(1, context)
         prompt += count * attention.score_flops(max(1, load.prompt_tokens), max(1, end))
         moved += count * attention.cache_elements(max(1, end))
+        each += count * (attention.cache_elements(max(1, end)) - attention.cache_elements(max(1, end - 1)))
     kinds = formats(weights, gpu)
-    joint = link(machine, gpu, ranks)
+    joint = link(machine, gpu, ranks * prefill_ranks(layout))
     spread = groups > 1 and sums.moe_blocks > 0
     reduces = (
         (2 * sums.blocks - (sums.moe_blocks if spread else 0) - (sums.blocks if inner == 1 else 0)) if ranks > 1 else 0
@@ -197,23 +269,29 @@ def shape_of(
     ring = 2 * (ranks - 1) / ranks
     reached = min(sums.active, ranks)
     guess = layout.speculation or Speculation(0, 1.0)
-    kernels = sums.kernels + _conversions(sums, kinds)
+    parts, prompts = context_ranks(layout), prefill_ranks(layout)
+    divided = _divided(model, layout, sums.blocks)
+    beside = _beside(model, layout, clients)
+    kernels = sums.kernels + _conversions(sums, kinds) + beside.kernels
     host = host_shape(machine, layout, kernels, sums.blocks)
     answer = max(1, load.output_tokens)
     return Shape(
         ranks=ranks,
         stages=layout.pipeline_parallel,
         groups=groups,
-        attention_bytes=(sums.attention - sums.replicated) / inner + sums.replicated + sums.small,
-        dense_bytes=sums.dense / ranks,
-        shared_bytes=sums.shared / inner,
-        routed_bytes=sums.routed / ranks,
+        attention_bytes=(sums.attention - sums.replicated) / inner
+        + sums.replicated
+        + sums.small
+        + beside.read(Part.ATTENTION),
+        dense_bytes=sums.dense / ranks + beside.read(Part.DENSE_FFN),
+        shared_bytes=sums.shared / inner + beside.read(Part.SHARED_EXPERTS),
+        routed_bytes=sums.routed / ranks / prompts + beside.read(Part.ROUTED_EXPERTS),
         head_bytes=weights.head / inner,
-        attention_flops=sums.attention_flops / ranks,
-        dense_flops=sums.dense_flops / ranks,
-        shared_flops=sums.shared_flops / ranks,
-        routed_flops=sums.routed_flops / ranks,
-        head_flops=sums.head_flops / ranks,
+        attention_flops=sums.attention_flops / ranks / prompts + beside.flops(Part.ATTENTION),
+        dense_flops=sums.dense_flops / ranks / prompts + beside.flops(Part.DENSE_FFN),
+        shared_flops=sums.shared_flops / ranks / prompts + beside.flops(Part.SHARED_EXPERTS),
+        routed_flops=sums.routed_flops / ranks / prompts + beside.flops(Part.ROUTED_EXPERTS) * sums.expert_share,
+        head_flops=sums.head_flops / ranks / prompts,
         attention_peak=peak_rate(kinds["attention_rate"], gpu),
         dense_peak=peak_rate(kinds["dense_rate"], gpu),
         shared_peak=peak_rate(kinds["shared_rate"], gpu),
@@ -224,13 +302,13 @@ def shape_of(
         expert_share=sums.expert_share,
         expert_ranks=max(1, layout.expert_parallel),
         expert_width=sums.expert_width * max(1, layout.expert_parallel) / ranks,
-        cache_bytes=cache * element,
-        score_flops=score / ranks,
-        prompt_score_flops=prompt / ranks,
+        cache_bytes=cache * element / max(parts, prompts),
+        score_flops=score / ranks / prompts,
+        prompt_score_flops=prompt / ranks / prompts,
         kernels=kernels,
-        reduces=reduces + (sums.wide_norms if inner > 1 else 0),
+        reduces=reduces + (sums.wide_norms if inner > 1 else 0) + divided.exchanges,
         exchanges=2 * sums.moe_blocks if spread else 0,
-        reduce_bytes=reduces * width * ring,
+        reduce_bytes=reduces * width * ring / prompts + divided.link_bytes + each * element * (prompts - 1) / prompts,
         exchange_bytes=(sums.moe_blocks * reached * model.hidden * 3 / ranks * (ranks - 1) / ranks) if spread else 0,
         link_bandwidth=joint.bytes_per_s,
         link_factor=joint.latency,
@@ -256,4 +334,5 @@ def shape_of(
         overlapped=host.overlapped,
         launches=host.launches,
         prompt_launches=host.prompt_launches,
+        tower_flops=prompt_flops(load.pictures) / ranks / prompts,
     )

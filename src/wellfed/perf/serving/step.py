@@ -20,6 +20,7 @@ class Pass(NamedTuple):
     shared: float
     experts: float
     head: float
+    tower: float
     drafts: float
     link: float
     kernels: float
@@ -30,8 +31,8 @@ class Pass(NamedTuple):
     def seconds(self) -> float:
         """All of it."""
         return (
-            self.attention + self.cache + self.dense + self.shared + self.experts + self.head + self.drafts
-            + self.link + self.kernels + self.launches + self.host
+            self.attention + self.cache + self.dense + self.shared + self.experts + self.head + self.tower
+            + self.drafts + self.link + self.kernels + self.launches + self.host
         )  # fmt: skip
 
 
@@ -159,11 +160,12 @@ def forward(shape: Shape, knobs: Knobs, decodes: float, prefill: float) -> Pass:
     kernels = shape.kernels * knobs.kernel_s
     body = attention + dense + shared + experts + head + kernels
     drafts = shape.draft_share * body * decodes / (decodes + 1e-9)
-    busy = attention + cache + dense + shared + experts + head + drafts + link + kernels
+    tower = shape.tower_flops * prefill / shape.prompt / (shape.score_peak * knobs.tower_rate)
+    busy = attention + cache + dense + shared + experts + head + tower + drafts + link + kernels
     prompted = prefill / (prefill + 1e-9)
     launched = (shape.launches + prompted * (shape.prompt_launches - shape.launches)) * knobs.launch_s / shape.pace
     launches = beyond(busy, launched)
     work = (knobs.step_s * shape.rounds + knobs.sequence_s * decodes / shape.groups) / shape.pace
     hidden = shape.overlapped * knobs.hidden * work
     host = work - hidden + beyond(busy + launches, hidden)
-    return Pass(attention, cache, dense, shared, experts, head, drafts, link, kernels, launches, host)
+    return Pass(attention, cache, dense, shared, experts, head, tower, drafts, link, kernels, launches, host)

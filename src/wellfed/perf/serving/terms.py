@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from wellfed.nouns.estimate import MEMORY, Term, slower_side
+from wellfed.nouns.estimate import COMPUTE, MEMORY, Term, slower_side
 from wellfed.perf.serving.knobs import Knobs
 from wellfed.perf.serving.shape import Shape
 from wellfed.perf.serving.step import forward, sides
+from wellfed.perf.tower import TOWER
 
 HOST = "host CPU"
 
@@ -22,6 +23,7 @@ def terms(shape: Shape, knobs: Knobs, decodes: float, prefill: float, times: flo
         ("shared experts", seconds.shared, slower_side(*both.shared), "gpu"),
         ("routed experts", seconds.experts, slower_side(*both.experts), "gpu"),
         ("output head", seconds.head, slower_side(*both.head), "gpu"),
+        (TOWER, seconds.tower, COMPUTE, "gpu"),
         ("drafting", seconds.drafts, MEMORY, "gpu"),
         ("communication", seconds.link, "link bandwidth" if wire > latency else "link latency", "gpu"),
         ("kernel launches", seconds.kernels, "latency", "gpu"),

@@ -72,6 +72,7 @@ def _labels() -> Mapping[str, Message]:
         message("page.quant", "Weights"),
         message("page.quality", "Coarsest weights"),
         message("page.kv-type", "KV cache"),
+        message("page.images", "Pictures in a prompt"),
         message("page.nodes", "Equal machines"),
         message("page.network", "Network"),
         message("page.any", "any"),

@@ -15,7 +15,7 @@ Given = dict[str, list[str]]  # a query: every value of every parameter, empty o
 
 PLAN_FIELDS = (
     "nodes", "network", "vram-free", "ram-free", "os", "for", "workload", "concurrency", "rate", "prompt", "output",
-    "context", "ttft", "tpot", "quality", "engine", "quant", "kv-type",
+    "context", "ttft", "tpot", "quality", "engine", "quant", "kv-type", "images",
 )  # fmt: skip
 PARTS = ("gpus", "gpu", "cpu", "ram", "slots")
 

@@ -159,10 +159,12 @@ def _devices(answer: Planned) -> Any:
 
 def _steps(query: Given, best: Plan) -> list[tuple[str, str]]:
     from wellfed.verbs.next_steps import next_steps
+    from wellfed.verbs.restated import restated
 
     if first(query, "dump"):
         return []  # a pasted machine has no name that a command could be given
-    found = next_steps(first(query, "model") or "", best, first(query, "on"), first(query, "network"))
+    asked = restated(plan_options(query))
+    found = next_steps(first(query, "model") or "", best, first(query, "on"), first(query, "network"), asked)
     return [(words(step.what), step.command) for step in found.steps]
 
 
@@ -291,6 +293,7 @@ def report(given: dict[str, Any], files: list[Path]) -> Answer:
 
     from wellfed.cli.report import write_report
     from wellfed.verbs.next_steps import NextSteps, next_steps
+    from wellfed.verbs.restated import restated
 
     query: Given = given["query"]
     try:
@@ -302,7 +305,8 @@ def report(given: dict[str, Any], files: list[Path]) -> Answer:
     def steps(plan: Plan) -> NextSteps:
         if first(query, "dump"):
             return NextSteps(())
-        return next_steps(first(query, "model") or "", plan, first(query, "on"), first(query, "network"))
+        asked = restated(plan_options(query))
+        return next_steps(first(query, "model") or "", plan, first(query, "on"), first(query, "network"), asked)
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.html"

@@ -9,10 +9,11 @@ from wellfed.asking.address import Address, AskingError, Trouble
 from wellfed.asking.document import fetch, json_of
 from wellfed.message import sentence
 from wellfed.watching.sample import Engine
-from wellfed.watching.samplers import llamacpp
+from wellfed.watching.samplers import llamacpp, ollama
 from wellfed.watching.samplers.sglang import SGLANG
 from wellfed.watching.samplers.vllm import VLLM
 
+_ABSENT = (404, 405, 501)  # a server without such a page
 _SILENT_S = 2.0  # unanswered for longer than this is told
 
 
@@ -62,8 +63,12 @@ class EndpointSampler:
             if status not in (401, 403) and (status != 200 or llamacpp.PREFIX.encode() in content):
                 slots_status, slots_content = self._get("/slots")
                 slots = json_of(slots_content) if slots_status == 200 else None
+            loaded: object = None
+            if status in _ABSENT and not isinstance(slots, list):
+                loaded_status, loaded_content = self._get(ollama.PATH)
+                loaded = json_of(loaded_content) if loaded_status == 200 else None
             now = time.monotonic()
-            return parsed(now, now - begin, status, content.decode("utf-8", "replace"), slots)
+            return parsed(now, now - begin, status, content.decode("utf-8", "replace"), slots, loaded)
         except AskingError as error:
             answers = error.trouble in (Trouble.CERTIFICATE, Trouble.FOREIGN, Trouble.ENDLESS, Trouble.CUT)
             return Engine(t=time.monotonic(), answers=answers, error=str(error), trouble=error.trouble.value)
@@ -75,13 +80,15 @@ class EndpointSampler:
         return fetch(self._address, path, within_s=self._timeout_s)
 
 
-def parsed(t: float, answer_s: float, status: int, text: str, slots: object) -> Engine:
+def parsed(t: float, answer_s: float, status: int, text: str, slots: object, loaded: object = None) -> Engine:
     """What an engine's answers say; `kind` stays None for an engine that is not known."""
     for dialect in (VLLM, SGLANG) if status == 200 else ():
         if dialect.speaks(text):
             return dialect.engine(t, answer_s, text)
     if (status == 200 and llamacpp.PREFIX in text) or isinstance(slots, list):
         return llamacpp.engine(t, answer_s, text if status == 200 else "", slots)
+    if ollama.speaks(loaded):
+        return ollama.engine(t, answer_s, loaded)
     if status in (401, 403):
         why = sentence(
             "endpoint.wants-key-another",
@@ -91,7 +98,7 @@ def parsed(t: float, answer_s: float, status: int, text: str, slots: object) -> 
         return Engine(t=t, answers=True, answer_s=answer_s, error=why, trouble=Trouble.KEY.value)
     why = (
         sentence("endpoint.metrics", "it has no /metrics")
-        if status in (404, 405, 501)
+        if status in _ABSENT
         else sentence("endpoint.metrics-answer-http", "its /metrics answer HTTP {status}", status=status)
     )
     why = (
