@@ -82,7 +82,10 @@ PARAMETERS = (
     Parameter("cpu.llama.cpp.blas.tile_rows", 6.0, 2.0, 32.0, 0.4),
     Parameter("cpu.ik_llama.cpp.old.tile_rows", 9.0, 3.0, 32.0, 0.4),
     Parameter("cpu.ktransformers.tile_rows", 16.0, 2.0, 128.0, 0.5),
-    Parameter("cpu.attention_macs_per_cycle", 4.0, 1.0, 20.0, 0.5),
+    Parameter("cpu.attention_macs_per_cycle", 6.0, 2.0, 60.0, 0.5),
+    Parameter("cpu.wide.attention_macs_per_cycle", 12.0, 2.0, 60.0, 0.5),
+    Parameter("cpu.ik_llama.cpp.early.attention_macs_per_cycle", 4.0, 1.0, 20.0, 0.5),
+    Parameter("cpu.cache_per_cycle", 0.7, 0.1, 4.0, 0.5),
     Parameter("cpu.state_macs_per_cycle", 2.0, 0.2, 20.0, 0.7),
     Parameter("cpu.interleave_factor", 0.7, 0.4, 1.5, 0.2),
     Parameter("cpu.duplicate_factor", 1.45, 1.0, 2.0, 0.15),
@@ -100,6 +103,7 @@ PARAMETERS = (
 FIXED = {
     "cpu.pair_cycles": 0.0,
     "cpu.llama.cpp.pair_cycles": 70.0,
+    "cpu.llama.cpp.cache_per_cycle": 8.0,  # what converting a head's values costs is in its pairs
     "cpu.llama.cpp.tile_rows": 1.0,
     "cpu.avx2.llama.cpp.unpack_width": 1.0,
     "cpu.unpack_fraction": 1.0,
@@ -169,7 +173,7 @@ class Rows:
             self.kinds[key] = len(self.representatives)
             self.representatives.append(Kind(work, share, request.machine, layout))
         read = work.read_bytes + work.cache_bytes
-        return self.kinds[key], read, elements_of(work), work.flops / 2, work.lone_pairs, work.launches
+        return self.kinds[key], read, elements_of(work, layout), work.flops / 2, work.lone_pairs, work.launches
 
     def predict(self, calibration: Calibration) -> Vector:
         """Tokens per second of every row."""

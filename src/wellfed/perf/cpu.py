@@ -22,7 +22,8 @@ from wellfed.hardware.machine import Machine
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Term, Work, slower_side
 from wellfed.nouns.layout import Layout, NumaPolicy
-from wellfed.perf.kernels import cpu_engine, cycles_of
+from wellfed.perf.kernels import attention_scope, cpu_engine, cycles_of
+from wellfed.perf.memory.kv import kv_element_bytes
 from wellfed.perf.numa import CpuShare, cpu_share, policy_factor
 from wellfed.perf.ops import RECURRENT
 from wellfed.provenance import Assumption
@@ -109,7 +110,12 @@ def cpu_terms(
     for work in works:
         rates = rates_for(work, share, bandwidth, layout, calibration)
         memory, compute, total = work_seconds(
-            work.read_bytes + work.cache_bytes, elements_of(work), work.flops / 2, work.lone_pairs, work.launches, rates
+            work.read_bytes + work.cache_bytes,
+            elements_of(work, layout),
+            work.flops / 2,
+            work.lone_pairs,
+            work.launches,
+            rates,
         )
         ops = total - work.launches * rates.barrier_s
         barriers += work.launches * rates.barrier_s
@@ -117,9 +123,14 @@ def cpu_terms(
     return (*terms, Term("barriers", barriers, "thread synchronisation", "cpu"))
 
 
-def elements_of(work: Work) -> float:
-    """Weights that a work reads, never more than it multiplies with."""
-    return min(work.elements, work.flops / 2)
+def elements_of(work: Work, layout: Layout) -> float:
+    """Weights or cached values that a work reads, never more than it multiplies with."""
+    cached = work.cache_bytes / kv_element_bytes(layout.kv_type) if _attends(work) else 0.0
+    return min(work.elements + cached, work.flops / 2)
+
+
+def _attends(work: Work) -> bool:
+    return not work.read_bytes and work.name != RECURRENT
 
 
 def rates_for(work: Work, share: CpuShare, bandwidth: float, layout: Layout, calibration: Calibration) -> CpuRates:
@@ -128,9 +139,11 @@ def rates_for(work: Work, share: CpuShare, bandwidth: float, layout: Layout, cal
     if work.read_bytes:
         parts = [(part, cycles_of(kind, work.name, share, layout, calibration)) for kind, part in _mix(work)]
         per_element, per_mac = (sum(part * cycles[place] for part, cycles in parts) for place in (0, 1))
-    else:  # attention over the cache: no weights to unpack
-        rate = "state_macs_per_cycle" if work.name == RECURRENT else "attention_macs_per_cycle"
-        per_element, per_mac = 0.0, 1 / calibration.value("cpu", engine, rate)
+    elif _attends(work):  # keys and values are converted once for all heads that share them
+        per_element = 1 / calibration.value("cpu", engine, "cache_per_cycle")
+        per_mac = 1 / calibration.value("cpu", attention_scope(layout, share), "attention_macs_per_cycle")
+    else:
+        per_element, per_mac = 0.0, 1 / calibration.value("cpu", engine, "state_macs_per_cycle")
     scattered = calibration.value("cpu", "expert_fraction") if work.name == "routed experts" else 1.0
     pool = share.threads / share.sockets if layout.numa is NumaPolicy.DUPLICATE else share.threads
     barrier = pool**2 * calibration.value("cpu", "barrier_ns") * 1e-9
