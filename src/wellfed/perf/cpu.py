@@ -10,7 +10,8 @@ multiplied on the way, once per tile of input rows; the tile's other rows only m
 for every row, which is why they prefill low-bit types so slowly. `pairs` are head-key pairs of single queries: no tile
 shares what a kernel does around each. More threads are never slower up to the cores until barriers outweigh what they
 add, as on real machines; threads beyond the cores take turns with others that wait, and slow all. Where each socket has
-its own copy of the weights it also has its own pool of threads. `perf.kernels` knows the cycles.
+its own copy of the weights it also has its own pool of threads. What sockets compute together is less than their sum:
+activations and results cross the links between them. `perf.kernels` knows the cycles.
 """
 
 from __future__ import annotations
@@ -96,6 +97,12 @@ def oversubscribed(share: CpuShare, calibration: Calibration) -> float:
     return left
 
 
+def cycles_per_s(share: CpuShare, calibration: Calibration) -> float:
+    """Clocks of all busy cores, vectors of the usual width; of several sockets less than their sum."""
+    together: float = share.sockets ** -calibration.value("cpu", "sockets_power")
+    return share.busy * share.clock_hz * share.width * oversubscribed(share, calibration) * together
+
+
 def cpu_terms(
     works: Iterable[Work],
     machine: Machine,
@@ -146,10 +153,10 @@ def rates_for(work: Work, share: CpuShare, bandwidth: float, layout: Layout, cal
         per_element, per_mac = 0.0, 1 / calibration.value("cpu", engine, "state_macs_per_cycle")
     scattered = calibration.value("cpu", "expert_fraction") if work.name == "routed experts" else 1.0
     pool = share.threads / share.sockets if layout.numa is NumaPolicy.DUPLICATE else share.threads
-    barrier = pool**2 * calibration.value("cpu", "barrier_ns") * 1e-9
+    barrier = pool**2 * calibration.value("cpu", engine, "barrier_ns") * 1e-9
     return CpuRates(
         bytes_per_s=bandwidth * scattered,
-        cycles_per_s=share.busy * share.clock_hz * share.width * oversubscribed(share, calibration),
+        cycles_per_s=cycles_per_s(share, calibration),
         cycles_per_element=per_element,
         cycles_per_mac=per_mac,
         cycles_per_pair=calibration.value("cpu", engine, "pair_cycles"),
