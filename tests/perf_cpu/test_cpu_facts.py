@@ -27,7 +27,7 @@ def test_one_core_complex_cannot_use_two_fast_channels() -> None:
     found, _ = cpu_bandwidth(machine("ryzen 7 7800x3d", mt_s=6000), LAYOUT, CALIBRATION)
     faster, _ = cpu_bandwidth(machine("ryzen 7 7800x3d", mt_s=8000), LAYOUT, CALIBRATION)
     assert found < 62e9
-    assert faster < found * 1.1
+    assert faster < found * 1.15
 
 
 def test_measured_bandwidth_beats_the_data_sheet() -> None:

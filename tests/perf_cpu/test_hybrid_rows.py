@@ -218,3 +218,20 @@ def test_memory_bound_to_a_node_leaves_all_cores() -> None:
     both = machine_of(row(**{**bound, "notes": "tg128; threads=32; numactl -N 0 -m 0"}), use_gpus=False, use_cpu=True)
     assert memory.sockets[0].channels == both.sockets[0].channels == 4
     assert (memory.sockets[0].cores, both.sockets[0].cores) == (32, 16)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "ram", "expected"),
+    [
+        ("Ryzen 9 7950X", "", (1, 6000.0)),  # a kit, as who tells it has
+        ("Ryzen 9 7950X", "64 GB DDR5-5200", (1, 5200.0)),
+        ("Ryzen 9 7950X", "4x32GB", (1, 3600.0)),  # two modules a channel
+        ("Ryzen 9 5950X", "", (1, 3200.0)),
+        ("EPYC 9355", "", (1, 6000.0)),
+        ("Xeon Platinum 8358 (128 logical)", "", (2, 3200.0)),  # 64 threads a socket
+        ("Xeon Platinum 8358 (64 logical)", "", (1, 3200.0)),
+    ],
+)
+def test_sockets_and_memory_that_a_row_does_not_tell(cpu: str, ram: str, expected: tuple[int, float]) -> None:
+    sockets = machine_of(row(cpu=cpu, ram=ram), use_gpus=False, use_cpu=True).sockets
+    assert (len(sockets), sockets[0].mt_s) == expected

@@ -160,3 +160,17 @@ def test_ecc_and_a_power_limit_cost_speed(make_request: MakeRequest) -> None:
 
 def test_without_cuda_graphs_a_slow_host_slows_decode(make_request: MakeRequest) -> None:
     assert times(make_request(cuda_graphs=False)).decode_s > times(make_request()).decode_s
+
+
+def test_one_querys_heads_on_latents_use_matrix_units_where_the_back_end_has_kernels(make_request: MakeRequest) -> None:
+    """CUDA's attention on latents gets nearer the cache's own reading; other models and back ends stay as they are."""
+    deep = Workload(prompt_tokens=0, output_tokens=8, depth_tokens=32_000)
+
+    def attention(model: str, gpu: str, share: float) -> float:
+        known = bundled().with_parameters({"local.cuda.latent_decode_share": share})
+        terms = local_times(make_request(model, gpu=gpu, workload=deep), known).decode
+        return next(term.seconds for term in terms if term.name == "kv cache")
+
+    assert attention("deepseek-v3", "RTX 4090", 0.6) < 0.7 * attention("deepseek-v3", "RTX 4090", 0.0)
+    for model, gpu in (("llama-3-8b", "RTX 4090"), ("deepseek-v3", "RX 7900 XTX"), ("deepseek-v3", "GTX 1080 Ti")):
+        assert attention(model, gpu, 0.6) == pytest.approx(attention(model, gpu, 0.0))

@@ -10,6 +10,7 @@ from tests.perf_serving.serving_requests import CALIBRATION, request
 from wellfed.catalog.hardware import gpu
 from wellfed.checks.rules.gpu_p2p import repair
 from wellfed.hardware.machine import GpuLink, PeerAccess
+from wellfed.hardware.pcie import PcieLink
 from wellfed.hardware.peers import Way, slowest_way, usual_way
 from wellfed.nouns.plan import Request
 from wellfed.perf.serving import estimate_serving
@@ -64,3 +65,17 @@ def test_a_bus_is_reached_as_its_own_share_says() -> None:
     shape, knobs = replica(asked, CALIBRATION, room(asked))
     wire = shape.reduce_bytes * 5 / (shape.link_bandwidth * knobs.bus_fraction)
     assert sides(shape, knobs, 5.0, 0.0).link[0] == pytest.approx(wire)
+
+
+def test_over_a_network_a_card_sends_no_more_than_its_own_slot_does() -> None:
+    """A slow network bounds cards in wide slots, a narrow slot those on a fast one; what has no slot, neither."""
+
+    def share_sent(card: str, network: float, lanes: int) -> float:
+        """Of a card's share of the network."""
+        on = replace(pair(card).machine, network_bytes_per_s=network)
+        gpus = tuple(replace(one, link=PcieLink(4, lanes)) for one in on.gpus)
+        return link(replace(on, gpus=gpus), gpu(card), 4).bytes_per_s * len(gpus) / network
+
+    assert share_sent("RTX A6000", 25e9, 16) == share_sent("RTX A6000", 25e9, 8) == pytest.approx(1.0)
+    assert share_sent("RTX A6000", 100e9, 4) == pytest.approx(0.13)  # 6.5 of 50 GB/s
+    assert share_sent("GB10", 100e9, 4) == pytest.approx(1.0)

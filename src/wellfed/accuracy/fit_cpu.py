@@ -52,10 +52,12 @@ PARAMETERS = (
     Parameter("cpu.bandwidth_fraction", 0.75, 0.4, 0.95, 0.1),
     Parameter("cpu.measured_fraction", 0.9, 0.6, 1.05, 0.1),
     Parameter("cpu.core_bytes_per_cycle", 8.0, 3.0, 14.0, 0.3),
+    Parameter("cpu.dies.core_bytes_per_cycle", 6.0, 2.0, 14.0, 0.4),
     Parameter("cpu.mesh.core_bytes_per_cycle", 1.5, 0.7, 4.0, 0.4),
     Parameter("cpu.expert_fraction", 0.75, 0.3, 1.0, 0.2),
     Parameter("cpu.op_us", 6.0, 1.0, 40.0, 0.5),
     Parameter("cpu.barrier_ns", 3.0, 0.5, 10.0, 0.5),
+    Parameter("cpu.llama.cpp.barrier_ns", 3.0, 0.5, 20.0, 0.5),
     Parameter("cpu.float.unpack_per_cycle", 14.0, 6.0, 30.0, 0.3),
     Parameter("cpu.plain.unpack_per_cycle", 14.0, 6.0, 30.0, 0.3),
     Parameter("cpu.k.unpack_per_cycle", 9.0, 4.0, 20.0, 0.3),
@@ -82,12 +84,16 @@ PARAMETERS = (
     Parameter("cpu.llama.cpp.blas.tile_rows", 6.0, 2.0, 32.0, 0.4),
     Parameter("cpu.ik_llama.cpp.old.tile_rows", 9.0, 3.0, 32.0, 0.4),
     Parameter("cpu.ktransformers.tile_rows", 16.0, 2.0, 128.0, 0.5),
-    Parameter("cpu.attention_macs_per_cycle", 4.0, 1.0, 20.0, 0.5),
+    Parameter("cpu.attention_macs_per_cycle", 6.0, 2.0, 60.0, 0.5),
+    Parameter("cpu.wide.attention_macs_per_cycle", 12.0, 2.0, 60.0, 0.5),
+    Parameter("cpu.ik_llama.cpp.early.attention_macs_per_cycle", 4.0, 1.0, 20.0, 0.5),
+    Parameter("cpu.cache_per_cycle", 0.7, 0.1, 4.0, 0.5),
     Parameter("cpu.state_macs_per_cycle", 2.0, 0.2, 20.0, 0.7),
     Parameter("cpu.interleave_factor", 0.7, 0.4, 1.5, 0.2),
     Parameter("cpu.duplicate_factor", 1.45, 1.0, 2.0, 0.15),
     Parameter("cpu.unbound_factor", 0.28, 0.1, 0.8, 0.3),
     Parameter("cpu.oversubscribed_power", 0.6, 0.1, 1.5, 0.3),
+    Parameter("cpu.sockets_power", 0.4, 0.05, 1.5, 0.4),
     Parameter("cpu.huge_pages_factor", 1.1, 0.9, 1.3, 0.1),
     Parameter("hybrid.crossing_us", 25.0, 3.0, 200.0, 0.5),
     Parameter("hybrid.link_fraction", 0.8, 0.4, 0.95, 0.15),
@@ -100,6 +106,7 @@ PARAMETERS = (
 FIXED = {
     "cpu.pair_cycles": 0.0,
     "cpu.llama.cpp.pair_cycles": 70.0,
+    "cpu.llama.cpp.cache_per_cycle": 8.0,  # what converting a head's values costs is in its pairs
     "cpu.llama.cpp.tile_rows": 1.0,
     "cpu.avx2.llama.cpp.unpack_width": 1.0,
     "cpu.unpack_fraction": 1.0,
@@ -169,7 +176,7 @@ class Rows:
             self.kinds[key] = len(self.representatives)
             self.representatives.append(Kind(work, share, request.machine, layout))
         read = work.read_bytes + work.cache_bytes
-        return self.kinds[key], read, elements_of(work), work.flops / 2, work.lone_pairs, work.launches
+        return self.kinds[key], read, elements_of(work, layout), work.flops / 2, work.lone_pairs, work.launches
 
     def predict(self, calibration: Calibration) -> Vector:
         """Tokens per second of every row."""

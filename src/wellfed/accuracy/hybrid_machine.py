@@ -19,6 +19,10 @@ from wellfed.message import sentence
 from wellfed.provenance import Assumption
 
 _UNSTATED_MODULES = 4  # of a desktop or workstation whose memory is not told: four modules are the most common kit
+_FIRST_DDR5 = 4800.0
+_DESKTOP_KIT = (
+    6000.0  # MT/s, assumed: rows that tell it of two modules have 5600 to 6800; AMD names 6000 for Ryzen 7000
+)
 _WORDS = {"single": 1, "dual": 2, "quad": 4, "hexa": 6, "octa": 8}
 
 
@@ -127,10 +131,11 @@ def _measured(text: str) -> float | None:
 
 
 def _sockets(cpu_text: str, ram: Ram) -> tuple[Socket, ...]:
-    spec, count = find_cpu(cpu_text), socket_count(cpu_text)
+    spec = find_cpu(cpu_text)
+    count = max(socket_count(cpu_text), _sockets_for(cpu_text, spec))
     channels = _channels_of(spec, ram, count)
     modules = -(-ram.modules // count) if ram.modules else None
-    official = spec.memory_mt_s[min(1 if modules and modules > spec.memory_channels else 0, len(spec.memory_mt_s) - 1)]
+    usual = _usual_mt_s(spec, modules)
     told = re.search(r"\b(\d+)\s*c\b", cpu_text)
     return tuple(
         Socket(
@@ -138,12 +143,26 @@ def _sockets(cpu_text: str, ram: Ram) -> tuple[Socket, ...]:
             cpu=spec,
             cores=int(told[1]) if told and "VM" in cpu_text else spec.cores,
             channels=channels,
-            mt_s=ram.mt_s or official,
+            mt_s=ram.mt_s or usual,
             memory_bytes=ram.bytes // count if ram.bytes else None,
             isa=spec.isa,
         )
         for index in range(count)
     )
+
+
+def _sockets_for(cpu_text: str, spec: CpuSpec) -> int:
+    """As many as the told logical CPUs need: `Xeon Platinum 8358 (128 logical)` is two of 64 threads."""
+    told = re.search(r"(\d+) (?:logical|hardware threads)", cpu_text)
+    return min(spec.sockets_max, -(-int(told[1]) // spec.threads)) if told else 1
+
+
+def _usual_mt_s(spec: CpuSpec, modules: int | None) -> float:
+    """The official speed; of a desktop's two DDR5 modules that of the kits that who measures such a machine puts in."""
+    crowded = bool(modules and modules > spec.memory_channels)
+    official = spec.memory_mt_s[min(int(crowded), len(spec.memory_mt_s) - 1)]
+    desktop = spec.memory_channels == 2 and len(spec.memory_mt_s) > 1 and official >= _FIRST_DDR5
+    return max(official, _DESKTOP_KIT) if desktop and not crowded else official
 
 
 def _within(row: Row, sockets: tuple[Socket, ...]) -> tuple[Socket, ...]:

@@ -14,6 +14,7 @@ from wellfed.errors import BadInput
 from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
 
+_LEAST_ROWS = 30  # fewer say little of how often an interval holds
 _FROM_70_TO_80 = Z80 / 1.0364333894937898  # normal quantiles that leave 10 % and 15 % on each side
 
 
@@ -53,14 +54,15 @@ def widen_all(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _least_sigmas(folder: Path, calibration: Calibration) -> dict[str, float]:
-    """By class, the sigma whose 80 % interval holds 70 % of the rows of all tables; outliers left out."""
+    """By class of many rows, the sigma whose 80 % interval holds 70 % of them in all tables; outliers left out."""
     import numpy as np
 
+    from wellfed.accuracy.measured import folders
     from wellfed.accuracy.report import report
     from wellfed.accuracy.tables import interpreters, rows_of
 
     errors: dict[str, list[float]] = {}
-    for table in sorted(folder.glob("*.csv")):
+    for table in sorted(table for place in folders(folder) for table in place.glob("*.csv")):
         try:
             found = report(str(table), rows_of(table), interpreters(), calibration)
         except BadInput:
@@ -68,7 +70,8 @@ def _least_sigmas(folder: Path, calibration: Calibration) -> dict[str, float]:
         for one in found.scored:
             if one.case.metric != "oom" and not one.case.outlier and min(one.case.measured, one.predicted.value) > 0:
                 errors.setdefault(one.case.cls, []).append(math.log(one.predicted.value / one.case.measured))
-    return {name: float(np.quantile(np.abs(logs), 0.7)) / Z80 for name, logs in errors.items()}
+    many = {name: logs for name, logs in errors.items() if len(logs) >= _LEAST_ROWS}
+    return {name: float(np.quantile(np.abs(logs), 0.7)) / Z80 for name, logs in many.items()}
 
 
 def _parts() -> tuple[tuple[str, Callable[[Path], Calibration]], ...]:

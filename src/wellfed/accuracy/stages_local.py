@@ -50,6 +50,7 @@ START: Mapping[str, float] = {
         "unpack_per_cycle": 3.0,
         "attention_fraction": 0.2,
         "latent_attention_fraction": 0.12,
+        "latent_decode_share": 0.0,
         "score_bytes": 14.0,
         "activation_hidden": 3.0,
         "activation_ffn": 1.0,
@@ -102,6 +103,8 @@ def priors() -> dict[str, float]:
     for name, values in per_back_end.items():
         found |= {f"{_L}{back_end}.{name}": value for back_end, value in values.items()}
     found["chip.ampere.joules_factor"] = 2.0  # 8 nm and GDDR6X: RTX 3090 held at 100 to 350 W (host_effects.csv)
+    # Slopes with depth of DeepSeek-R1's decode on an RTX 3090 and an RTX 4080 (hybrids of ik_llama.cpp).
+    found[f"{_L}cuda.latent_decode_share"] = 0.6
     found[f"{_L}ktransformers.host_launch_us"] = 30.0  # PyTorch's own, kernel by kernel
     return found | {f"chip.{chip}.unpack_factor": value for chip, value in LANES.items()}
 

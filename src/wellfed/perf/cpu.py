@@ -10,7 +10,8 @@ multiplied on the way, once per tile of input rows; the tile's other rows only m
 for every row, which is why they prefill low-bit types so slowly. `pairs` are head-key pairs of single queries: no tile
 shares what a kernel does around each. More threads are never slower up to the cores until barriers outweigh what they
 add, as on real machines; threads beyond the cores take turns with others that wait, and slow all. Where each socket has
-its own copy of the weights it also has its own pool of threads. `perf.kernels` knows the cycles.
+its own copy of the weights it also has its own pool of threads. What sockets compute together is less than their sum:
+activations and results cross the links between them. `perf.kernels` knows the cycles.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from wellfed.hardware.machine import Machine
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Term, Work, slower_side
 from wellfed.nouns.layout import Layout, NumaPolicy
-from wellfed.perf.kernels import cpu_engine, cycles_of
+from wellfed.perf.kernels import attention_scope, cpu_engine, cycles_of
+from wellfed.perf.memory.kv import kv_element_bytes
 from wellfed.perf.numa import CpuShare, cpu_share, policy_factor
 from wellfed.perf.ops import RECURRENT
 from wellfed.provenance import Assumption
@@ -95,6 +97,12 @@ def oversubscribed(share: CpuShare, calibration: Calibration) -> float:
     return left
 
 
+def cycles_per_s(share: CpuShare, calibration: Calibration) -> float:
+    """Clocks of all busy cores, vectors of the usual width; of several sockets less than their sum."""
+    together: float = share.sockets ** -calibration.value("cpu", "sockets_power")
+    return share.busy * share.clock_hz * share.width * oversubscribed(share, calibration) * together
+
+
 def cpu_terms(
     works: Iterable[Work],
     machine: Machine,
@@ -109,7 +117,12 @@ def cpu_terms(
     for work in works:
         rates = rates_for(work, share, bandwidth, layout, calibration)
         memory, compute, total = work_seconds(
-            work.read_bytes + work.cache_bytes, elements_of(work), work.flops / 2, work.lone_pairs, work.launches, rates
+            work.read_bytes + work.cache_bytes,
+            elements_of(work, layout),
+            work.flops / 2,
+            work.lone_pairs,
+            work.launches,
+            rates,
         )
         ops = total - work.launches * rates.barrier_s
         barriers += work.launches * rates.barrier_s
@@ -117,9 +130,14 @@ def cpu_terms(
     return (*terms, Term("barriers", barriers, "thread synchronisation", "cpu"))
 
 
-def elements_of(work: Work) -> float:
-    """Weights that a work reads, never more than it multiplies with."""
-    return min(work.elements, work.flops / 2)
+def elements_of(work: Work, layout: Layout) -> float:
+    """Weights or cached values that a work reads, never more than it multiplies with."""
+    cached = work.cache_bytes / kv_element_bytes(layout.kv_type) if _attends(work) else 0.0
+    return min(work.elements + cached, work.flops / 2)
+
+
+def _attends(work: Work) -> bool:
+    return not work.read_bytes and work.name != RECURRENT
 
 
 def rates_for(work: Work, share: CpuShare, bandwidth: float, layout: Layout, calibration: Calibration) -> CpuRates:
@@ -128,15 +146,17 @@ def rates_for(work: Work, share: CpuShare, bandwidth: float, layout: Layout, cal
     if work.read_bytes:
         parts = [(part, cycles_of(kind, work.name, share, layout, calibration)) for kind, part in _mix(work)]
         per_element, per_mac = (sum(part * cycles[place] for part, cycles in parts) for place in (0, 1))
-    else:  # attention over the cache: no weights to unpack
-        rate = "state_macs_per_cycle" if work.name == RECURRENT else "attention_macs_per_cycle"
-        per_element, per_mac = 0.0, 1 / calibration.value("cpu", engine, rate)
+    elif _attends(work):  # keys and values are converted once for all heads that share them
+        per_element = 1 / calibration.value("cpu", engine, "cache_per_cycle")
+        per_mac = 1 / calibration.value("cpu", attention_scope(layout, share), "attention_macs_per_cycle")
+    else:
+        per_element, per_mac = 0.0, 1 / calibration.value("cpu", engine, "state_macs_per_cycle")
     scattered = calibration.value("cpu", "expert_fraction") if work.name == "routed experts" else 1.0
     pool = share.threads / share.sockets if layout.numa is NumaPolicy.DUPLICATE else share.threads
-    barrier = pool**2 * calibration.value("cpu", "barrier_ns") * 1e-9
+    barrier = pool**2 * calibration.value("cpu", engine, "barrier_ns") * 1e-9
     return CpuRates(
         bytes_per_s=bandwidth * scattered,
-        cycles_per_s=share.busy * share.clock_hz * share.width * oversubscribed(share, calibration),
+        cycles_per_s=cycles_per_s(share, calibration),
         cycles_per_element=per_element,
         cycles_per_mac=per_mac,
         cycles_per_pair=calibration.value("cpu", engine, "pair_cycles"),

@@ -55,6 +55,7 @@ class GpuRates:
     unpack_per_cycle: float  # weights a unit expands to FP16 before matrix products
     attention_fraction: float  # of matrix_flops
     latent_attention_fraction: float  # the same for MLA, whose head sizes fewer kernels are made for
+    latent_decode_share: float  # of it, for one query's heads; 0 where a back end has no such kernel
     score_bytes: float  # memory traffic per element of a score matrix that is written out
     activation_hidden: float  # passes over the residual stream, per layer
     activation_ffn: float  # passes over the feed-forward activations, per layer

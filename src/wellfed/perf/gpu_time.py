@@ -106,11 +106,24 @@ def expansion(work: Work, device: GpuDevice, rates: GpuRates) -> Cost:
 def decode_cache(work: Work, step: Pass, device: GpuDevice, rates: GpuRates, flash: bool) -> Cost:
     """Attention of a decode step: reading the cache, and without flash attention a latency per context token."""
     if flash:
-        scores = work.flops / (device.issue_hz * rates.score_flops_per_cycle)
+        scores = work.flops / _score_flops(step, device, rates)
         return Cost(work.cache_bytes / (device.bandwidth * rates.cache_fraction), scores, 2.0)
     compute = work.flops / _attention_flops(step, device, rates)
     read = work.cache_bytes / (device.bandwidth * rates.bandwidth_fraction)
     return Cost(read + step.context_tokens * rates.cache_cycles / device.clock_hz, compute, _ADDED)
+
+
+def _score_flops(step: Pass, device: GpuDevice, rates: GpuRates) -> float:
+    """Of one query's attention: ordinary units, or for latents, where it is faster, the matrix units.
+
+    All heads read the same latents, so that they are the rows of one matrix.
+    """
+    ordinary = device.issue_hz * rates.score_flops_per_cycle
+    if not step.latent:
+        return ordinary
+    units = _attention_flops(step, device, rates) * rates.latent_decode_share
+    faster: float = (ordinary + units + abs(ordinary - units)) / 2
+    return faster
 
 
 def prompt_attention(work: Work, step: Pass, device: GpuDevice, rates: GpuRates, flash: bool) -> Cost:

@@ -15,6 +15,7 @@ REPACKED: Mapping[str, tuple[str, str]] = {
     "Q4_K": ("2025-03-20", "2025-03-20"),
     "IQ4_NL": ("2025-03-20", "2024-12-01"),
 }
+_IK_FLASH_LATENTS = "2025-03-03"  # ik_llama.cpp's flash attention for DeepSeek's models on CPUs (its pull request 240)
 _BLAS = frozenset({"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q5_0", "IQ4_NL"})  # llama.cpp tiles these on x86 (sgemm.cpp)
 _X86_WIDE = frozenset({"avx512", "avx512_vnni", "amx"})
 
@@ -63,7 +64,10 @@ def _unpack_per_cycle(kind: str, share: CpuShare, engine: str, tile: str, calibr
 
 
 def _code(isa: str, engine: str) -> str:
-    """The instructions that an engine's kernels are written in: llama.cpp's on x86 are AVX2, nearly all of them."""
+    """The instructions that an engine's kernels are written in.
+
+    llama.cpp's on x86 are AVX2, nearly all of them; the others' wide ones need VNNI (HAVE_FANCY_SIMD of iqk_config.h).
+    """
     return "avx2" if engine == "llama.cpp" and isa in _X86_WIDE else isa
 
 
@@ -93,6 +97,14 @@ def cpu_engine(layout: Layout) -> str:
         Engine.LLAMA_CPP: "llama.cpp",
         Engine.IK_LLAMA_CPP: "ik_llama.cpp",
     }.get(layout.engine, "ktransformers")
+
+
+def attention_scope(layout: Layout, share: CpuShare) -> str:
+    """Whose attention runs: ik_llama.cpp multiplies heads and queries by tiles since its flash attention on latents."""
+    engine, built = cpu_engine(layout), dict(layout.options).get("built", "")
+    if engine == "ik_llama.cpp" and "" < built < _IK_FLASH_LATENTS:
+        return "ik_llama.cpp.early"
+    return "wide" if engine != "llama.cpp" and share.isa in ("avx512_vnni", "amx") else engine
 
 
 def tile_scope(layout: Layout, name: str, kind: str, isa: str) -> str:

@@ -87,7 +87,7 @@ def cpu_share(machine: Machine, layout: Layout, threads: int | None = None) -> C
         small_pages_bytes_per_s=small / len(sockets) if small else None,
         isa=dict(layout.options).get("isa") or instruction_set(first),  # a build may use less
         bf16=bool(_flags(first) & {"avx512_bf16", "bf16", "amx_bf16"}),
-        fabric="mesh" if _server_mesh(first.cpu) else "local",
+        fabric=_fabric(first.cpu),
         width=_VECTOR_WIDTH.get(first.cpu.architecture, 1.0) if first.cpu else 1.0,
         light_cores=float(sum(_light_cores(socket) for socket in sockets[:used])),
         assumptions=tuple(dict.fromkeys(notes)),
@@ -139,6 +139,16 @@ def instruction_set(socket: Socket) -> str:
 
 def _flags(socket: Socket) -> frozenset[str]:
     return socket.isa | (socket.cpu.isa if socket.cpu else frozenset())
+
+
+def _fabric(spec: CpuSpec | None) -> str:
+    """How cores reach memory: the farther, the less one of them draws with the misses that it may have in flight.
+
+    `dies`: AMD's servers and workstations, whose core complexes hang on a large I/O die.
+    """
+    if _server_mesh(spec):
+        return "mesh"
+    return "dies" if spec is not None and spec.dies is not None and spec.memory_channels > 2 else "local"
 
 
 def _server_mesh(spec: CpuSpec | None) -> bool:

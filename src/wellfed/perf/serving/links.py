@@ -41,7 +41,9 @@ def link(machine: Machine, gpu: GpuSpec, ranks: int) -> Link:
                     "tensor parallelism over several machines needs to know the network's bandwidth",
                 )
             )
-        return Link(network / per_node, _NETWORK_LATENCY, 0.0)
+        share = network / per_node
+        own = share if gpu.unified_memory else min(share, _over_pcie(machine, gpu, per_node))  # to the adapter
+        return Link(own, _NETWORK_LATENCY, 0.0)
     direct = _direct(machine, gpu, ranks)
     if direct is not None:
         return Link(direct, 1.0, 1.0)
