@@ -26,6 +26,7 @@ class Name:
     format: str | None  # the format's words joined by hyphens: gptq-int4, ud-q4_k_xl, bnb-4bit
     is_gguf: bool = False  # a GGUF file's name, or one that says GGUF
     maker: str = ""  # who made the files, where the name tells
+    predicts: bool = False  # it says that prediction layers (MTP) come along
 
     @property
     def distinguishing(self) -> frozenset[str]:
@@ -94,7 +95,11 @@ def parse(text: str) -> Name:
     core, packer = _without_packer(core)
     is_gguf = bool(_GGUF.search(folders[-1]))
     maker = owner or ("bartowski" if packer and is_gguf else "mradermacher" if _WEIGHTED.search(bare) else "")
-    return Name(text, owner or packer, core, _without_brand(_words(core)), form, is_gguf, maker)
+    predicts = bool(_PREDICTS.search(folders[-1]))
+    return Name(text, owner or packer, core, _without_brand(_words(core)), form, is_gguf, maker, predicts)
+
+
+_PREDICTS = re.compile(r"(?<![a-z0-9])(?:float)?mtp(?![a-z0-9])", re.IGNORECASE)
 
 
 _WEIGHTED = regex(r"[-.]i1-(?=I?Q\d)", re.IGNORECASE, of=("i1-",))  # mradermacher's files with an importance matrix
