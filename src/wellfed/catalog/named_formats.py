@@ -37,7 +37,7 @@ def as_published(model: Model, name: Name) -> Model:
 
 
 def _untied(model: Model) -> Model:
-    """Qwen's own GGUF files of Qwen2 and Qwen2.5 hold the tied head once more: Qwen2.5-Coder-1.5B in Q8_0 is 1.8 GiB."""
+    """Qwen's own GGUF files of Qwen2 and Qwen2.5 hold the tied head twice: Qwen2.5-Coder-1.5B in Q8_0 is 1.8 GiB."""
     if model.architecture != "qwen2" or not model.tied_embeddings:
         return replace(model, files=GGUF)
     counted = (model.parameters, model.total_parameters)
