@@ -140,7 +140,10 @@ def _expanded(text: str) -> str:
         return text
     plain = plain_line(plain)
     for name in sorted(systems, key=len, reverse=True):
-        pattern = rf"(?:(?P<count>\d{{1,3}})\s*x\s*)?(?:nvidia\s+|standard\s+)?\b{re.escape(name)}\b(?:\s*[x*]\s*(?P<after>\d{{1,3}})\b)?"
+        pattern = (
+            rf"(?:(?P<count>\d{{1,3}})\s*x\s*)?(?:nvidia\s+|standard\s+)?\b{re.escape(name)}\b"
+            r"(?:\s*[x*]\s*(?P<after>\d{1,3})\b)?"
+        )
         match = re.search(pattern, plain)
         if match is None:
             continue
