@@ -99,7 +99,7 @@ def parse(text: str) -> Name:
     return Name(text, owner or packer, core, _without_brand(_words(core)), form, is_gguf, maker, predicts)
 
 
-_PREDICTS = re.compile(r"(?<![a-z0-9])(?:float)?mtp(?![a-z0-9])", re.IGNORECASE)
+_PREDICTS = regex(r"(?<![a-z0-9])(?:float)?mtp(?![a-z0-9])", re.IGNORECASE, of=("mtp",))
 
 
 _WEIGHTED = regex(r"[-.]i1-(?=I?Q\d)", re.IGNORECASE, of=("i1-",))  # mradermacher's files with an importance matrix
