@@ -208,7 +208,7 @@ def _published(text: str, named: NamedModel) -> Resolved:
     served = _served(text, named)
     chosen = named.quantisation or served or native
     held = parameters if chosen and chosen.family == GGUF and parameters else total  # towers have files of their own
-    size = None if held is None or chosen is None else round(held * _bits(chosen, held, bool(_active(entry))) / 8)
+    size = None if held is None or chosen is None else round(held * _bits(chosen, held, entry) / 8)
     stored = _stored(named, chosen) if chosen else None
     size = round(stored) if stored else size
     return Resolved(
@@ -239,11 +239,12 @@ _ALIKE = {True: ((100e9, "qwen3-235b-a22b"), (0.0, "qwen3-30b-a3b")),
           False: ((20e9, "qwen3-32b"), (5e9, "llama-3.1-8b"), (0.0, "llama-3.2-3b"))}  # fmt: skip
 
 
-def _bits(chosen: Quantisation, parameters: float, mixture: bool) -> float:
-    """Bits a parameter takes in files of this format: as in a model of about that size, embeddings and all."""
+def _bits(chosen: Quantisation, parameters: float, entry: Entry | None) -> float:
+    """Bits a parameter takes in files of this format: as in a model of about that size and age, embeddings and all."""
     if chosen.file_bits or chosen.recipe in {"bf16", "fp16", "fp32"} or "-experts" in chosen.recipe:
         return chosen.file_bits or chosen.bits
-    alike = by_id(next(identity for least, identity in _ALIKE[mixture] if parameters >= least))
+    alike = by_id(next(identity for least, identity in _ALIKE[bool(_active(entry))] if parameters >= least))
+    alike = replace(alike, released=entry.released if entry else None)  # its makers' habits are those of that month
     return 8 * file_size(alike, chosen).bytes / alike.parameters
 
 

@@ -39,6 +39,7 @@ GPU_NAMES = [
     ("NVIDIA GeForce RTX 4070 Laptop GPU", "rtx-4070-laptop"), ("RTX PRO 6000 Blackwell Max-Q Workstation Edition",
      "rtx-pro-6000-blackwell-max-q-workstation"), ("Tesla V100-SXM2-16GB", "v100-sxm2-16gb"), ("Gaudi2", "gaudi-2"),
     ("Intel Arc A310 ECO", "arc-a310"), ("AMD Radeon AI Pro R9700", "ai-pro-r9700"), ("gtx 1060 3gb", "gtx-1060-3gb"),
+    ("gtx titan x", "geforce-gtx-titan-x"), ("mx570", "mx570"), ("gtx 1630", "gtx-1630"), ("t600 laptop", "t600-laptop"),
 ]  # fmt: skip
 CPU_NAMES = [
     ("Intel(R) Xeon(R) CPU E5-2650 v4 @ 2.20GHz", "xeon-e5-2650-v4"), ("Epyc 9355", "epyc-9355"),
@@ -49,7 +50,7 @@ CPU_NAMES = [
     ("5975wx", "threadripper-pro-5975wx"), ("xeon platinum 8480+", "xeon-platinum-8480"), ("2630v4", "xeon-e5-2630-v4"),
     ("Intel Xeon Processor (SapphireRapids)", "xeon-platinum-8468"), ("Framework Desktop Mainboard (395+)",
      "ryzen-ai-max-395"), ("Mac Studio (M3 Ultra 512GB)", "apple-m3-ultra"), ("NVIDIA Grace CPU", "nvidia-grace"),
-    ("AMD RYZEN AI MAX+ 395 w/ Radeon 8060S", "ryzen-ai-max-395"),
+    ("AMD RYZEN AI MAX+ 395 w/ Radeon 8060S", "ryzen-ai-max-395"), ("j4125", "celeron-j4125"), ("n5105", "celeron-n5105"),
 ]  # fmt: skip
 
 

@@ -21,6 +21,16 @@ PUBLISHED = {
     "MXFP4_MOE 20.2",
     "unsloth/gemma-4-E4B-it-GGUF": "BF16 14.0 Q4_K_M 4.6 Q3_K_M 3.8 Q6_K 6.6",
     "unsloth/Qwen3-Coder-Next-GGUF": "UD-IQ1_M 20.2 UD-Q2_K_XL 24.9 UD-IQ3_XXS 26.5 MXFP4_MOE 44.7",
+    "mradermacher/Qwen3.5-27B-Claude-4.6-Opus-Reasoning-Distilled-i1-GGUF": "IQ1_S 5.8 IQ2_XS 7.8 IQ3_XXS 10.0 Q2_K 9.4 "
+    "Q3_K_L 13.1 IQ4_XS 13.7 Q5_K_M 18.1",
+    "unsloth/NVIDIA-Nemotron-3-Nano-4B-GGUF": "Q3_K_M 2.3 Q4_K_M 2.7 Q8_0 3.9 UD-Q4_K_XL 2.9",
+    "unsloth/Nemotron-3-Nano-30B-A3B-GGUF": "UD-Q2_K_XL 18.6 UD-Q5_K_XL 25.6 Q4_K_M 22.9",
+    "unsloth/gemma-4-E2B-it-GGUF": "UD-Q3_K_XL 2.7 UD-Q5_K_XL 4.0 UD-Q8_K_XL 4.9",
+    "unsloth/Olmo-3-7B-Instruct-GGUF": "Q2_K_L 2.8 UD-IQ2_XXS 2.1",
+    "Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF": "Q8_0 1.8 Q4_0 0.99",
+    "Radamanthys11/Qwen3.6-27B-MTP-GGUF": "Q8_0 27.1",
+    "bartowski/mistralai_Mistral-Medium-3.5-128B-GGUF": "IQ1_S 32.9 IQ2_M 45.3",
+    "prism-ml/Ternary-Bonsai-8B-gguf": "Q2_0 2.0",
     "mradermacher/Qwen3-Coder-30B-A3B-Instruct-i1-GGUF": "Q4_K_M 17.3 Q6_K 23.4",
 }
 ROWS = [

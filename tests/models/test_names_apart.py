@@ -174,6 +174,20 @@ HuggingFaceTB/SmolVLM2-2.2B-Instruct                   ~2.2
 """
 
 PACKED = """
+amd/Llama-3.2-1B-Instruct-awq-g128-int4-asym-fp16-onnx-hybrid  =llama-3.2-1b
+amd/Qwen2.5-7B-Instruct-onnx-ryzenai-1.7-hybrid        =qwen2.5-7b
+vllm-ascend/Qwen3-32B-w8a8sc-310-vllm-tp4              =qwen3-32b
+tclf90/GLM-4.5-Air-AWQ-FP16Mix                         =glm-4.5-air
+mudler/Qwen3.5-35B-A3B-APEX-GGUF                       =qwen3.5-35b-a3b
+ZhipuAI/glm-4-9b-chat                                  =glm-4-9b-chat
+THUDM/glm-4-9b-hf                                      =glm-4-9b-hf
+bartowski/ai21labs_AI21-Jamba-Reasoning-3B-GGUF        =jamba-reasoning-3b
+allenai/Llama-3.1-Tulu-3-8B-SFT                        =llama-3.1-8b
+allenai/OLMo-2-1124-13B-DPO                            =olmo-2-13b
+allenai/Llama-3.1-Tulu-3-8B-RM                         !
+mlabonne/Hermes-3-Llama-3.1-70B-lorablated             =llama-3.1-70b
+vllm-ascend/DeepSeek-V3-Pruning                        !
+InternScience/Agents-A1                                !
 unsloth/Qwen3-30B-A3B-GGUF                             =qwen3-30b-a3b
 unsloth/Qwen3-30B-A3B-GGUF:UD-Q4_K_XL                  =qwen3-30b-a3b
 hf.co/unsloth/gpt-oss-20b-GGUF:F16                     =gpt-oss-20b

@@ -183,3 +183,23 @@ def test_exllama_stores_a_head_of_its_own_bits() -> None:
 def test_an_unknown_method_is_refused_by_its_name(method: str) -> None:
     with pytest.raises(Unsupported, match=method):
         from_config(config({"quant_method": method, "bits": 4}), "variation")
+
+
+@pytest.mark.parametrize(
+    ("data_type", "bits", "wanted"),
+    [("mx_fp", 4, "mxfp4"), ("nv_fp", 4, "nvfp4"), ("mx_fp", 8, "mxfp8"), ("fp", 8, "fp8"), ("int", 4, "int4")],
+)
+def test_auto_round_s_data_type_is_the_format(data_type: str, bits: int, wanted: str) -> None:
+    settings = {"quant_method": "auto-round", "bits": bits, "group_size": 32, "data_type": data_type}
+    assert from_config(config(settings), "variation").native_quantisation == wanted
+
+
+def test_a_method_without_settings_is_never_taken_for_bf16() -> None:
+    assert from_config({**config(None), "quantization_config": "awq"}, "variation").native_quantisation == "int4"
+    with pytest.raises(Unsupported, match="zorg"):
+        from_config({**config(None), "quantization_config": "zorg"}, "variation")
+
+
+def test_bitsandbytes_of_neither_width_is_refused() -> None:
+    with pytest.raises(Unsupported):
+        from_config(config({"quant_method": "bitsandbytes", "load_in_4bit": False, "load_in_8bit": False}), "variation")

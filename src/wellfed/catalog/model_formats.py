@@ -102,7 +102,8 @@ def of_format(model: Model | None, name: Name) -> tuple[Quantisation | None, tup
     for label in _labels(written, name):
         chosen = by_label(_IN_GGUF.get(label, label) if name.is_gguf else label)
         if chosen is not None:
-            chosen = chosen.made_by(name.maker) if chosen.family == "gguf" else chosen
+            if chosen.family == "gguf":
+                chosen = replace(chosen.made_by(name.maker), predictors=name.predicts)
             return (chosen, ()) if model is None else adapted(model, written, chosen)
     text = message("resolve.format", "no recipe is known for {format} files", format=written.upper())
     return None, (

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from wellfed.catalog.model_formats import by_label, of_format
 from wellfed.catalog.models import Entry, Repackaging, Task, by_id, entry, families, key, names, repackaging, tags
-from wellfed.catalog.name_match import explains_sizes, largest, matched, spellings, without_sizes
+from wellfed.catalog.name_match import explains_sizes, largest, matched, spellings, without_sizes, written_alike
 from wellfed.catalog.name_words import Name, is_active, is_size, parse, plain, repository_in
 from wellfed.catalog.named_formats import as_published
 from wellfed.catalog.neighbours import unknown_model
@@ -129,16 +129,15 @@ def loose(text: str) -> Identity:
     words = name.distinguishing
     if _foreign_family(text, name):
         raise unknown_model(shown, words)
-    chosen = _undiminished(name) if _FULL in words else matched(words)
+    chosen = _undiminished(name) if _FULL in words else matched(words) or written_alike(words, name.core)
     if chosen is not None:
         return _identity(chosen, How.LOOSE, name, _loosely(chosen, name))
     cut = pruned(name)
     if cut is not None:
         return _identity(cut[0], How.LOOSE, name, (cut[2],), cut[1])
-    tamed = words - _UNREFUSING
-    changed = matched(tamed) if tamed != words and _UNREFUSING_WORDS & words else None
+    changed = _changed_weights(name)
     if changed is not None:
-        return _identity(changed, How.LOOSE, name, (_unrefusing(changed, name),))
+        return changed
     longer = _at_context(name)
     if longer is not None:
         return longer
@@ -221,16 +220,30 @@ def _without_prefix(text: str, name: Name) -> Identity:
 
 # weights edited in place so that the model refuses less: not a size changes. What else such names hold (a merge, a
 # training, a style) is another model
-_UNREFUSING_WORDS = frozenset({"abliterated", "uncensored", "heretic", "derestricted", "decensored", "abliteration"})
+_UNREFUSING_WORDS = frozenset(
+    {"abliterated", "lorablated", "ablated", "uncensored", "heretic", "derestricted", "decensored", "abliteration"}
+)
 _UNREFUSING = _UNREFUSING_WORDS | {"huihui", "hauhaucs", "aggressive", "v2", "norm", "preserved", "biprojected"}
 
 
-def _unrefusing(facts: Entry, name: Name) -> Assumption:
-    said = message("resolve.same-layers", "{name} is planned as {model}", name=_as_asked(name), model=facts.name)
-    return Assumption(
-        as_text(said),
-        sentence("model-names.weights-edited-place", "its weights were edited in place: every size is that model's"),
-    )
+# stages of a training that are published beside its end (OLMo-2-7B-SFT, -DPO): the layers are the same. A reward
+# model (RM) has another head
+_STAGES = frozenset({"sft", "dpo", "rlvr", "rlvr1", "rlvr2", "kto", "orpo", "simpo", "grpo"})
+_EDITED = sentence("model-names.weights-edited-place", "its weights were edited in place: every size is that model's")
+_STAGE = sentence("model-names.stage-training", "a stage of its training: every size is that model's")
+
+
+def _changed_weights(name: Name) -> Identity | None:
+    """A model with other weights in the same layers: edited in place, or published midway through its training."""
+    words = name.distinguishing
+    for telling, beside, why in ((_UNREFUSING_WORDS, _UNREFUSING, _EDITED), (_STAGES, _STAGES, _STAGE)):
+        chosen = matched(words - beside) if telling & words else None
+        if chosen is not None:
+            text = message(
+                "resolve.same-layers", "{name} is planned as {model}", name=_as_asked(name), model=chosen.name
+            )
+            return _identity(chosen, How.LOOSE, name, (Assumption(as_text(text), why),))
+    return None
 
 
 def _loosely(chosen: Entry, name: Name) -> tuple[Assumption, ...]:

@@ -288,10 +288,16 @@ def by_id(identity: str) -> Model:
         native_quantisation=facts.native_quantisation,
         aliases=facts.aliases,
         sources=(facts.source,),
-        released=facts.released,
+        released=facts.released or _no_earlier_than(identity),
         published_parameters=facts.parameters,
         published_active_parameters=facts.active_parameters,
     )
+
+
+def _no_earlier_than(identity: str) -> str | None:
+    """When the model came out that this one is made from: what makers of files did since then, they did to it."""
+    parent = table(identity).get("like")
+    return None if parent is None else entry(str(parent)).released or _no_earlier_than(str(parent))
 
 
 def sizes_only(facts: Entry) -> Unsupported:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from wellfed.catalog.models import Entry, anchored, by_id, entry, spelling_words
+from wellfed.catalog.models import Entry, anchored, by_id, entry, key, spelling_words
 from wellfed.catalog.name_index import firm, telling, without_active
 from wellfed.catalog.name_words import billions, is_active, is_size, parse
 from wellfed.models.counts import counts
@@ -67,6 +67,19 @@ def matched(words: frozenset[str]) -> Entry | None:
         return _only(line.id for line in best if not line.alias) or _only(line.id for line in best)
     lacking = [line.id for line in possible if line.without_active <= words]
     return _only(lacking) or (_only(line.id for line in possible) if _narrow(words) else None)
+
+
+def written_alike(words: frozenset[str], core: str) -> Entry | None:
+    """Of entries that explain `words` equally well, the one with a name written just as `core`, its owner aside.
+
+    The words alone do not tell glm-4-9b-chat from glm-4-9b-hf, for chat and hf say nothing of a model elsewhere.
+    """
+    asked = key(core)
+    return _only(
+        line.id
+        for line in _possible(words)
+        if line.words == words and any(key(text.rpartition("/")[2]) == asked for text in entry(line.id).spellings)
+    )
 
 
 def largest(words: frozenset[str]) -> Entry | None:

@@ -26,6 +26,7 @@ class Name:
     format: str | None  # the format's words joined by hyphens: gptq-int4, ud-q4_k_xl, bnb-4bit
     is_gguf: bool = False  # a GGUF file's name, or one that says GGUF
     maker: str = ""  # who made the files, where the name tells
+    predicts: bool = False  # it says that prediction layers (MTP) come along
 
     @property
     def distinguishing(self) -> frozenset[str]:
@@ -49,7 +50,7 @@ _OWNER_WORDS = (
     "qwen deepseek-ai meta-llama z-ai zai-org liquidai minimaxai stepfun-ai xiaomimimo ibm-granite inclusionai "
     "huggingfacetb cohereforai coherelabs lgai-exaone nousresearch allenai internlm opengvlab baai jinaai nomic-ai "
     "arcee-ai upstage bytedance-seed meituan-longcat tngtech redhatai neuralmagic cerebras mistral-community "
-    "ggml-org 01-ai tokyotech-llm"
+    "ggml-org 01-ai tokyotech-llm ai21labs"
 )
 _BRANDS = frozenset(_BRAND_WORDS.split())
 _OWNERS = _BRANDS | frozenset(_OWNER_WORDS.split())
@@ -94,7 +95,11 @@ def parse(text: str) -> Name:
     core, packer = _without_packer(core)
     is_gguf = bool(_GGUF.search(folders[-1]))
     maker = owner or ("bartowski" if packer and is_gguf else "mradermacher" if _WEIGHTED.search(bare) else "")
-    return Name(text, owner or packer, core, _without_brand(_words(core)), form, is_gguf, maker)
+    predicts = bool(_PREDICTS.search(folders[-1]))
+    return Name(text, owner or packer, core, _without_brand(_words(core)), form, is_gguf, maker, predicts)
+
+
+_PREDICTS = regex(r"(?<![a-z0-9])(?:float)?mtp(?![a-z0-9])", re.IGNORECASE, of=("mtp",))
 
 
 _WEIGHTED = regex(r"[-.]i1-(?=I?Q\d)", re.IGNORECASE, of=("i1-",))  # mradermacher's files with an importance matrix
@@ -118,8 +123,9 @@ _FORMAT = regex(
     r"|GPTQ(?:Model)?|AWQ|HQQ|AQLM|VPTQ|torchao|Quark|autoround|auto-round|bnb|bitsandbytes|NF4"
     r"|EXL[23]|MLX|DWQ|QAT|OptiQ"
     r"|compressed-tensors|HIGGS|SINQ|QuIP(?:-?sharp)?|EETQ|Quanto|ParoQuant|SpinQuant|FP6|v\d+-k\d+-\d+-woft"
-    r"|U?INT[2348](?:[_-]mixed)?|W[48]A(?:16|[48])(?:FP8)?(?:S?C8)?|(?<!\d\.)\d(?:\.\d+)?[ -]?(?:bits?|bpw)"
-    r"|ONNX|OpenVINO|CoreML|TensorRT|TRT-?LLM|LiteRT"
+    r"|U?INT[2348](?:[_-]mixed)?|W[48]A(?:16|[48])(?:FP8)?(?:S?C8|SC)?|(?<!\d\.)\d(?:\.\d+)?[ -]?(?:bits?|bpw)"
+    r"|ONNX(?:[-_](?:ryzenai|1\.\d|hybrid|npu|cpu|gpu|cuda|dml|directml|web|genai|mobile))*"
+    r"|OpenVINO|CoreML|TensorRT|TRT-?LLM|LiteRT"
     r")(?![A-Za-z0-9])(?!\.\d)",
     re.IGNORECASE,
 )
@@ -139,6 +145,8 @@ def _without_format(text: str) -> tuple[str, str | None]:
 
 def _written(words: str) -> str:
     plain_words = re.sub(r"[ _]?-[ _]?|\s", "-", words).lower()
+    if plain_words.startswith("onnx"):  # what runs it is no part of the format
+        return "onnx"
     return _CALLED.get(plain_words, plain_words)
 
 
@@ -149,11 +157,12 @@ _GGUF = regex(r"(?<![a-z])gguf(?![a-z])", re.IGNORECASE, of=("gguf",))
 _UNQUANTISED = regex(r"(?<![A-Za-z])unquantized(?![A-Za-z])", re.IGNORECASE, of=("unquantized",))
 # of the packing: NVFP4-v2, MXFP4-Preview
 _RELEASE = regex(r"\x01[-_](?:v[2-9]|preview)(?![\w.])", re.IGNORECASE, of=("\x01",))
-# beside a format: bits of the head, group sizes, kernels, calibration, rotation, the type of the cache (FP8-KV), and
-# that prediction layers come along
+# beside a format: bits of the head, group sizes, kernels, calibration, rotation, the type of the cache (FP8-KV), what
+# it runs on, that prediction layers come along, and APEX (mixes of GGUF types by importance)
 _DETAIL = regex(
     r"(?<![A-Za-z0-9.])(?:h[68]|(?:32|64|128|1024)g|g(?:s|roup)?_?(?:32|64|128)|marlin|actorder|a?sym|unsloth|dynamic|"
-    r"quantized|calibrated|ud|imat|quarot|mtp|floatmtp|kv|inc|vortex-v\d|pv|[12]x\d{1,2})(?![A-Za-z0-9.])",
+    r"quantized|calibrated|ud|imat|quarot|mtp|floatmtp|kv|inc|vortex-v\d|pv|[12]x\d{1,2}|apex|lmhead|float16|cpu|npu|"
+    r"310p?|vllm|tp\d{1,2}|int8mix|fp16mix|(?:un)?compressed)(?![A-Za-z0-9.])",
     re.IGNORECASE,
 )
 _TOKEN = regex(r"[a-z0-9]+(?:(?<=\d)\.(?=\d)[0-9a-z]+)*|[^\W\d_a-z]+")  # letters of other scripts are words too

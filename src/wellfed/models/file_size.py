@@ -12,6 +12,9 @@ from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
 
 _KEEP_MTP = frozenset({"glm4_moe", "glm4v_moe", "glm4v_moe_text", "glm_moe_dsa", "deepseek_v4"})  # in their GGUFs
+# llama.cpp runs prediction layers since #22673 of 2026 and its converter keeps them: unsloth's Qwen3.8-27B files are as
+# large as those of Qwen3.6-27B that say MTP (lemonade-sdk/lemonade server_models.json, 2026-08-22)
+_MTP_SINCE = "2026-06"
 _BYTES_PER_WORD = 30  # of the vocabulary in a GGUF: text, score, type, merge
 _MADE = (0.97, 1.06)  # safetensors that somebody else quantised: what they left wide is their choice
 
@@ -44,10 +47,15 @@ def file_size(model: Model, quantisation: Quantisation) -> FileSize:
         low, high = (1.0, 1.0) if native or quantisation.recipe in {"bf16", "fp16", "fp32"} else _MADE
         return FileSize(whole, whole * low, whole * high, held.total)
     words = _BYTES_PER_WORD * model.vocabulary
-    mtp = held.mtp if model.architecture in _KEEP_MTP else 0.0
+    mtp = held.mtp if quantisation.predictors or _keeps_mtp(model) else 0.0
     whole, loaded = held.total + mtp + words, held.total
     if quantisation.file_bytes is not None:
         return FileSize(quantisation.file_bytes, quantisation.file_bytes, quantisation.file_bytes, loaded)
     makers = spread(model, quantisation)
     middle = whole * makers.centre
     return FileSize(middle, middle * makers.low, middle * makers.high, loaded * makers.centre)
+
+
+def _keeps_mtp(model: Model) -> bool:
+    """Whether GGUF files of this model hold its prediction layers."""
+    return model.architecture in _KEEP_MTP or (model.released or "") >= _MTP_SINCE

@@ -81,6 +81,7 @@ _GGUF: dict[str, tuple[int, int, int, int]] = {
     "MXFP4": (39, 32, 17, 0),
     "NVFP4": (40, 64, 36, 0),
     "Q1_0": (41, 128, 18, 0),
+    "Q2_0": (42, 64, 18, 0),  # PrismML's own llama.cpp: blocks of 128
     # ik_llama.cpp
     "Q6_0": (133, 32, 26, 0),
     "IQ1_BN": (134, 64, 13, 2),

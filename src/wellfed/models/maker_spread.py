@@ -114,7 +114,14 @@ _DYNAMIC_2026: dict[str, tuple[_Ends, _Ends]] = {
     "UD-Q6_K_XL": ((1.0, 1.135), (1.0, 1.115)),
     "UD-Q8_K_XL": ((1.0, 1.17), (0.97, 1.13)),
 }
-_SINCE_DYNAMIC = "2026-02"
+# Nemotron-H, whose experts' rows of 1,856 do not divide into blocks of 256: what is wide there gets wider
+_DYNAMIC_NEMOTRON: dict[str, _Ends] = {
+    "UD-Q2_K_XL": (0.99, 1.11), "UD-Q3_K_XL": (1.0, 1.1), "UD-Q5_K_M": (1.08, 1.2), "UD-Q5_K_XL": (1.08, 1.2),
+    "UD-Q8_K_XL": (1.0, 1.16), "MXFP4": (0.98, 1.14),
+}  # fmt: skip
+_DYNAMIC_GEMMA_4 = {"UD-Q8_K_XL": (0.92, 0.98)}  # without experts
+_SINCE_DYNAMIC, _SINCE_DYNAMIC_MOE = "2025-11", "2026-02"
+_TERNARY = (0.94, 1.0)  # Q2_0 with a scale for 128 weights (PrismML) or for 64
 
 
 def spread(model: Model, quantisation: Quantisation) -> Spread:
@@ -126,10 +133,15 @@ def spread(model: Model, quantisation: Quantisation) -> Spread:
         return _between(*_FAITHFUL)
     if label == "MXFP4" and model.architecture == "gpt_oss":
         return _EXACT
+    if label == "Q2_0":
+        return _between(*_TERNARY)
+    own = _of_family(model).get(label)
+    if own is not None:
+        return _between(*own)
     released = model.released or ""
     if label.startswith("UD-"):
-        table = _DYNAMIC_2026 if released >= _SINCE_DYNAMIC else {}
-        return _of(table, label, model, _DYNAMIC)
+        since = _SINCE_DYNAMIC_MOE if model.is_moe else _SINCE_DYNAMIC
+        return _of(_DYNAMIC_2026 if released >= since else {}, label, model, _DYNAMIC)
     if label in _IK_K or label.endswith(_OF_IK):
         return _between(*_IK)
     if released and released < _SINCE_BARTOWSKI:
@@ -140,6 +152,13 @@ def spread(model: Model, quantisation: Quantisation) -> Spread:
 
 # the mix that a file with a wider embedding and head is otherwise
 _WIDENED = {"Q2_K_L": "Q2_K", "Q3_K_XL": "Q3_K_L", "Q4_K_L": "Q4_K_M", "Q5_K_L": "Q5_K_M", "Q6_K_L": "Q6_K"}
+
+
+def _of_family(model: Model) -> dict[str, _Ends]:
+    """Ends that only this family has."""
+    if model.architecture == "nemotron_h" and model.is_moe:
+        return _DYNAMIC_NEMOTRON
+    return _DYNAMIC_GEMMA_4 if model.architecture.startswith("gemma4") and not model.is_moe else {}
 
 
 def _of(table: dict[str, tuple[_Ends, _Ends]], label: str, model: Model, otherwise: _Ends) -> Spread:

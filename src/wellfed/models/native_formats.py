@@ -78,6 +78,9 @@ def _settings(config: Settings) -> Settings | None:
     keys = ("quantization_config", "quantization", "compression_config")
     listed = [place[key] for place in places if isinstance(place, Mapping) for key in keys if key in place]
     stated = next((one for one in listed if isinstance(one, Mapping) and one), None)
+    named = next((one for one in listed if isinstance(one, str) and one), None)
+    if stated is None and named is not None:  # no settings, but a method: never taken for BF16
+        stated = {"quant_method": named}
     nested = stated.get("quantization") if stated else None
     if stated is not None and isinstance(nested, Mapping) and "quant_algo" in nested:
         stated = {**stated, **nested}
@@ -196,7 +199,19 @@ def _auto_round(settings: Settings, wide: str) -> Recipe:
         if isinstance(values, Mapping):
             width = _whole(values, "bits", bits)
             own.append((Patterns((str(name),)), wide if width >= 16 else _integer(width, group)))
-    return Recipe(integer_format(bits), "auto-round", _integer(bits, group), wide, kept_in(settings), tuple(own))
+    form, kind = _AUTO_ROUND_FLOATS.get(
+        (str(settings.get("data_type")), bits), (integer_format(bits), _integer(bits, group))
+    )
+    return Recipe(form, "auto-round", kind, wide, kept_in(settings), tuple(own))
+
+
+# data_type and bits: the format and its type
+_AUTO_ROUND_FLOATS = {
+    ("mx_fp", 4): ("mxfp4", "MXFP4"),
+    ("mx_fp", 8): ("mxfp8", "MXFP8"),
+    ("nv_fp", 4): ("nvfp4", "NVFP4-16"),
+    ("fp", 8): ("fp8", "FP8-TENSOR"),
+}
 
 
 def _group(settings: Settings, other: str = "group_size") -> int:
@@ -212,6 +227,12 @@ def _bitsandbytes(settings: Settings, wide: str) -> Recipe:
     kept = Patterns(texts(settings, "llm_int8_skip_modules", "modules_to_not_convert"))
     if settings.get("load_in_8bit"):
         return Recipe("int8", "bitsandbytes", "INT8", wide, kept)
+    if settings.get("load_in_4bit") is False:
+        raise Unsupported(
+            sentence(
+                "native-formats.bits-of-none", "bitsandbytes with neither 4 nor 8 bits: nothing is known of its types"
+            )
+        )
     nested = settings.get("bnb_4bit_use_double_quant") is True
     named = "fp4" if settings.get("bnb_4bit_quant_type") == "fp4" else "nf4"
     kind = "NF4" if nested else "NF4-PLAIN"

@@ -37,6 +37,7 @@ class Quantisation:
     mtp_bytes: float | None = None  # of multi-token-prediction layers beside `file_bytes`, where known
     resident: str = ""  # the type of all but routed experts, in files mixed by hand
     maker: str = ""  # who made the file, where it makes a difference: ollama
+    predictors: bool = False  # multi-token-prediction layers come along, says the file's name
     aliases: tuple[str, ...] = field(default=(), compare=False)
 
     def made_by(self, maker: str) -> Quantisation:
@@ -134,7 +135,7 @@ def _of_maker(model: Model, quantisation: Quantisation, mix: Mix, tensor: Tensor
     if quantisation.maker == "ds4":
         return ds4_type(mix.base, tensor)
     if quantisation.maker == "unsloth" or quantisation.recipe.startswith("UD-"):
-        return unsloth_type(mix.base, tensor)
+        return unsloth_type(quantisation.recipe, mix.base, tensor)
     return None
 
 
@@ -150,7 +151,11 @@ def _facts(model: Model) -> Facts:
         hidden=model.hidden,
         tied=model.tied_embeddings,
         gqa_70b=len(model.layers) == 80 and attention is not None and model.hidden == 8192 and not experts,
+        fused_as_values=not model.released or model.released >= _FUSED_AS_VALUES,
     )
+
+
+_FUSED_AS_VALUES = "2026-03"  # files are made when a model comes out, with the llama.cpp of that month
 
 
 _FIELD = {

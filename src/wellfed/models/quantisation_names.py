@@ -63,7 +63,7 @@ _GGUF_ALIASES = {
     "F16": ("f16", "gguf-f16"),
     "BF16": ("gguf-bf16",),
     "IQ2_BN": ("i2_s", "bitnet"),
-    "TQ2_0": ("q2_0", "iq2_tn"),
+    "TQ2_0": ("iq2_tn",),
     "UD-Q4_K_XL": ("ud-q4", "q4_k_xl"),
     "UD-Q2_K_XL": ("ud-q2", "q2_k_xl"),
     "UD-Q3_K_XL": ("ud-q3", "q3_k_xl"),

@@ -29,6 +29,7 @@ class Facts:
     hidden: int = 0
     tied: bool = False
     gqa_70b: bool = False  # the 80-layer Llama-2/3 and Qwen shapes
+    fused_as_values: bool = True  # attn_qkv as attn_v: since llama.cpp #19770, of March 2026
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Mix:
     output: str = "Q6_K"
     embedding: str = ""
     v: str = ""
+    fused: str = ""  # of attn_qkv, where it is not treated as attn_v
     k: str = ""
     q: str = ""
     o: str = ""
@@ -64,18 +66,20 @@ MIXES: dict[str, Mix] = {
     "Q5_0": Mix("Q5_0"),
     "Q5_1": Mix("Q5_1"),
     "Q6_K": Mix("Q6_K", v=_V8, k=_V8),
-    "Q5_K_M": Mix("Q5_K", v=_V8 + "more:Q6_K", k=_V8, down="more:Q6_K"),
+    "Q5_K_M": Mix("Q5_K", fused="Q6_K", v=_V8 + "more:Q6_K", k=_V8, down="more:Q6_K"),
     "Q5_K_S": Mix("Q5_K", v=_V8, k=_V8),
-    "Q4_K_M": Mix("Q4_K", v=_V8 + "more:Q6_K 70b:Q5_K", k=_V8, down="more:Q6_K", o=_O8),
+    "Q4_K_M": Mix("Q4_K", fused="Q5_K", v=_V8 + "more:Q6_K 70b:Q5_K", k=_V8, down="more:Q6_K", o=_O8),
     "Q4_K_S": Mix("Q4_K", v=_V8 + "first4:Q5_K 70b:Q5_K", k=_V8, down="eighth:Q5_K", o=_O8),
-    "Q3_K_L": Mix("Q3_K", v=_V8 + "Q5_K", k=_V8, down="Q5_K", o="moe8=:Q3_K Q5_K"),
-    "Q3_K_M": Mix("Q3_K", v=_V8 + "first2:Q5_K 70b:Q5_K Q4_K", k=_V8, down="sixteenth:Q5_K Q4_K", o=_O8 + "Q4_K"),
+    "Q3_K_L": Mix("Q3_K", fused="Q4_K", v=_V8 + "Q5_K", k=_V8, down="Q5_K", o="moe8=:Q3_K Q5_K"),
+    "Q3_K_M": Mix(
+        "Q3_K", fused="Q4_K", v=_V8 + "first2:Q5_K 70b:Q5_K Q4_K", k=_V8, down="sixteenth:Q5_K Q4_K", o=_O8 + "Q4_K"
+    ),
     "Q3_K_S": Mix("Q3_K", v=_V8 + "70b:Q5_K", k=_V8, o=_O8),
     "Q2_K": Mix("Q2_K", v=_V8 + "70b:Q5_K gqa4:Q4_K Q3_K", k=_V8, down="Q3_K", o=_O8 + "Q3_K"),
     "Q2_K_S": Mix("Q2_K", v=_V8 + "70b:Q5_K gqa4:Q4_K", k=_V8, down="eighth:Q4_K"),
     "IQ4_NL": Mix("IQ4_NL", v=_V8 + "gqa4:Q5_K", k=_V8, o=_O8),
     "IQ4_XS": Mix("IQ4_XS", v=_V8 + "gqa4:Q5_K", k=_V8, o=_O8),
-    "IQ3_M": Mix("IQ3_S", v=_V8 + "70b:Q5_K Q4_K", k=_V8, down="eighth:Q4_K", o=_O8 + "Q4_K"),
+    "IQ3_M": Mix("IQ3_S", fused="Q4_K", v=_V8 + "70b:Q5_K Q4_K", k=_V8, down="eighth:Q4_K", o=_O8 + "Q4_K"),
     "IQ3_S": Mix("IQ3_S", v=_V8 + "70b:Q5_K gqa4:Q4_K", k=_V8, o=_O8),
     "IQ3_XS": Mix(
         "IQ3_S",
@@ -119,6 +123,9 @@ MIXES: dict[str, Mix] = {
     "IQ1_S": Mix("IQ1_S", v="gqa4:Q4_K moe4:Q4_K Q2_K", o=_O8 + "IQ2_XXS", **_LOW),
     "TQ1_0": Mix("TQ1_0", embedding="Q4_K"),
     "TQ2_0": Mix("TQ2_0", embedding="Q4_K"),
+    # as PrismML publishes Bonsai: head and embedding too
+    "Q1_0": Mix("Q1_0", output="Q1_0"),
+    "Q2_0": Mix("Q2_0", output="Q2_0"),
     "MXFP4": Mix("Q8_0", output="Q8_0", routed="MXFP4"),
     # ik_llama.cpp
     "Q6_0": Mix("Q6_0"),
@@ -290,6 +297,8 @@ def _mixed(mix: Mix, tensor: Tensor, facts: Facts) -> str:
         return _decide(mix.shared, default, index, facts)
     if tensor.role == "ffn_down_exps" and mix.routed_down:
         return _decide(mix.routed_down, default, index, facts)
+    if tensor.role == "attn_qkv" and not facts.fused_as_values:
+        return mix.fused or default
     field = _RULE_OF_ROLE.get(tensor.role)
     return _decide(getattr(mix, field), default, index, facts) if field else default
 

@@ -31,10 +31,17 @@ _PER_LAYER = "per_layer_token_embd"
 _UNSLOTH_PER_LAYER = (("IQ4", "Q5_K"), ("IQ", "Q4_K"), ("Q2", "Q4_K"), ("Q3", "Q4_K"), ("Q4", "Q5_K"), ("Q5", "Q5_K"))
 
 
-def unsloth_type(mix: str, tensor: Tensor) -> str | None:
-    """The type that Unsloth gives `tensor` instead of the mix's own, where it is another."""
+_UNSLOTH_PER_LAYER_XL = {"UD-Q3_K_XL": "Q5_K", "UD-Q5_K_XL": "Q8_0"}
+
+
+def unsloth_type(recipe: str, mix: str, tensor: Tensor) -> str | None:
+    """The type that Unsloth gives `tensor` in a file of `recipe` instead of the mix's own, where it is another."""
+    if recipe == "Q2_K_L":  # not the wide head and embedding of others
+        return {Part.EMBEDDING: "Q4_K", Part.OUTPUT: "Q6_K"}.get(tensor.part)
     if tensor.role != _PER_LAYER or mix in {"F32", "F16", "BF16"}:
         return None
+    if recipe in _UNSLOTH_PER_LAYER_XL:
+        return _UNSLOTH_PER_LAYER_XL[recipe]
     return next((kind for start, kind in _UNSLOTH_PER_LAYER if mix.startswith(start)), "Q8_0")
 
 

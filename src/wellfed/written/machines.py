@@ -135,13 +135,14 @@ def _named_build(name: str) -> Build:
 def _expanded(text: str) -> str:
     """The line with names of whole systems ("dgx h100") replaced by their parts."""
     plain = names.normalise(text).replace("-", " ")
-    systems: Mapping[str, str] = table("systems.toml")
+    systems: Mapping[str, str] = {**table("systems.toml"), **table("instances.toml")}
     if not any(name.split()[0] in plain for name in systems):
         return text
     plain = plain_line(plain)
     for name in sorted(systems, key=len, reverse=True):
         pattern = (
-            rf"(?:(?P<count>\d{{1,3}})\s*x\s*)?(?:nvidia\s+)?\b{re.escape(name)}\b(?:\s*[x*]\s*(?P<after>\d{{1,3}})\b)?"
+            rf"(?:(?P<count>\d{{1,3}})\s*x\s*)?(?:nvidia\s+|standard\s+)?\b{re.escape(name)}\b"
+            r"(?:\s*[x*]\s*(?P<after>\d{1,3})\b)?"
         )
         match = re.search(pattern, plain)
         if match is None:

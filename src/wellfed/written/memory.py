@@ -31,6 +31,7 @@ class _Kit:
     kind: str
     rated_mt_s: float | None
     overclocked: bool
+    guest: bool = False  # a guest's share of its host's modules: any size
 
     @property
     def count(self) -> int:
@@ -67,7 +68,7 @@ def sockets_with_memory(
             ),
         )
     speed, more = _speed(cpu, kit, -(-max(per_socket) // cpu.memory_channels))
-    notes = (*notes, *more, *_uneven(cpu, per_socket))
+    notes = (*notes, *more, *(() if kit.guest else _uneven(cpu, per_socket)))
     starts = [sum(per_socket[:index]) for index in range(count)]
     sizes = [kit.sizes_gib[at : at + modules] for at, modules in zip(starts, per_socket, strict=True)]
     return tuple(_socket(cpu, index, kit, mine, speed) for index, mine in enumerate(sizes)), notes
@@ -77,17 +78,15 @@ def _kit(cpu: CpuSpec, count: int, stated: Modules | None) -> tuple[_Kit, tuple[
     given = stated or Modules()
     kind = given.kind or cpu.memory_type
     notes: list[Assumption] = []
+    guest = False
     sizes: tuple[int, ...]
     if given.count is not None and given.module_gib is not None:
         sizes = (given.module_gib,) * (given.count * (count if given.per_socket else 1))
     elif given.total_gib is not None:
-        sizes = _split(cpu, count, given.total_gib * (count if given.per_socket else 1), kind, given.channels)
-        notes.append(
-            Assumption(
-                sentence("written.memory.gib-modules", "{sizes} GiB modules", sizes=_modules(sizes)),
-                sentence("written.memory.how-memory-divided", "how the memory is divided was not said"),
-            )
-        )
+        total = given.total_gib * (count if given.per_socket else 1)
+        split = _split(cpu, count, total, kind, given.channels)
+        sizes, guest = split or _shares(cpu, count, total, kind, given.channels), split is None
+        notes.append(_as_guest(total, kind) if guest else _divided(sizes))
     else:
         channels = min(given.channels or cpu.memory_channels, cpu.memory_channels)
         sizes = (_usual_gib(cpu, kind),) * (channels * count)
@@ -113,7 +112,25 @@ def _kit(cpu: CpuSpec, count: int, stated: Modules | None) -> tuple[_Kit, tuple[
                 channels=given.channels,
             ),
         )
-    return _Kit(sizes, kind, given.rated_mt_s, given.overclocked), tuple(notes)
+    return _Kit(sizes, kind, given.rated_mt_s, given.overclocked, guest), tuple(notes)
+
+
+def _divided(sizes: tuple[int, ...]) -> Assumption:
+    return Assumption(
+        sentence("written.memory.gib-modules", "{sizes} GiB modules", sizes=_modules(sizes)),
+        sentence("written.memory.how-memory-divided", "how the memory is divided was not said"),
+    )
+
+
+def _as_guest(total_gib: float, kind: str) -> Assumption:
+    return Assumption(
+        sentence(
+            "written.memory.guest", "{total_gib:g} GiB over all channels, as a guest has them", total_gib=total_gib
+        ),
+        sentence(
+            "written.memory.guest-why", "no set of {kind} modules makes as much: a virtual machine's share", kind=kind
+        ),
+    )
 
 
 def _modules(sizes: tuple[int, ...]) -> str:
@@ -133,7 +150,7 @@ def _sold(kind: str) -> Mapping[str, Any]:
     return kinds.get(kind, {})
 
 
-def _split(cpu: CpuSpec, count: int, total_gib: float, kind: str, channels: int | None) -> tuple[int, ...]:
+def _split(cpu: CpuSpec, count: int, total_gib: float, kind: str, channels: int | None) -> tuple[int, ...] | None:
     """Modules that make up a total: one per channel if they exist, then two, then fewer channels, then unequal ones."""
     sizes: tuple[int, ...] = tuple(_sold(kind).get("sizes_gib", ()))
     slots = min(channels or cpu.memory_channels, cpu.memory_channels) * count
@@ -149,6 +166,17 @@ def _split(cpu: CpuSpec, count: int, total_gib: float, kind: str, channels: int 
                 pair = slots * depth // 2
                 if pair and (large + small) * pair == total_gib:
                     return (int(large),) * pair + (int(small),) * pair
+    return None
+
+
+def _shares(cpu: CpuSpec, count: int, total_gib: float, kind: str, channels: int | None) -> tuple[int, ...]:
+    """A guest's memory over all channels of its server. Raises BadInput for a desktop, where the total is a slip."""
+    slots = min(channels or cpu.memory_channels, cpu.memory_channels) * count
+    server = cpu.sockets_max > 1 or cpu.memory_channels >= SERVER_CHANNELS
+    most = max(_sold(kind).get("sizes_gib", (0,))) * slots * _deepest(cpu, kind)
+    if server and total_gib == int(total_gib) and slots <= total_gib <= most:
+        each, more = divmod(int(total_gib), slots)
+        return (each + 1,) * more + (each,) * (slots - more)
     raise BadInput(
         sentence(
             "written.memory.no-set-modules",
@@ -180,7 +208,7 @@ def _exists(cpu: CpuSpec, kit: _Kit) -> None:
             sentence("written.memory.no-memory-modules", "no memory modules"),
             sentence("written.memory.least-one-needed", "at least one is needed"),
         )
-    for size in dict.fromkeys(kit.sizes_gib):
+    for size in () if kit.guest else dict.fromkeys(kit.sizes_gib):
         if size not in sizes:
             raise BadInput(
                 sentence(

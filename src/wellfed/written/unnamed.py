@@ -22,7 +22,7 @@ from wellfed.written.parts_list import Modules, UnnamedCpu
 
 _FAMILIES = regex(
     r"\b(?:cpus?|processors?|xeons?|epycs?|ryzens?|threadrippers?|core|i[3579]|celeron|pentium|athlon|phenom|opteron|"
-    r"fx|a(?:4|6|8|10|12)|atom|hygon|c86|kunpeng|loongson|phytium|zhaoxin|snapdragon|graviton\d?|altra|ampereone|"
+    r"fx|a(?:4|6|8|10|12)|atom|hygon|c86|kunpeng|loongson|phytium|zhaoxin|snapdragon|dimensity|exynos|helio|kirin|graviton\d?|altra|ampereone|"
     r"cortex|sifive|risc|power\d+|n\d{2,3}|m3|e[357]|w[3579]?|ft|kx|ultra|silver|gold|platinum|bronze)\b"
 )
 _CARDS = regex(
