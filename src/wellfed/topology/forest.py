@@ -44,10 +44,10 @@ def forest(
             return tuple(leaf(device, tree[address]) for device in leaves[address])
         if depth > _DEEPEST:
             return ()
-        children = tuple(found for lower in sorted(below.get(address, ())) for found in grown(lower, depth + 1))
+        children = tuple(subtree for lower in sorted(below.get(address, ())) for subtree in grown(lower, depth + 1))
         return (inner(tree[address], children),)
 
-    return (*(found for address in sorted(below[None]) for found in grown(address, 0)), *bare)
+    return (*(subtree for address in sorted(below[None]) for subtree in grown(address, 0)), *bare)
 
 
 def bridge_kind(device: PciDevice) -> str:
