@@ -260,7 +260,7 @@ class TestRouters:
 
     def test_without_room_nothing_is_kept(self) -> None:
         tight = replace(self.SPEED, cache_tokens=100)
-        assert simulate(self.turns(3, 4), [tight] * 2).found == 0.0
+        assert simulate(self.turns(3, 4), [tight] * 2).cached_share == 0.0
 
     def test_a_full_replica_is_not_waited_for(self) -> None:
         single = replace(self.SPEED, slots=1)

@@ -112,7 +112,7 @@ def host_json(cost: HostCost) -> dict[str, Any]:
     return {
         "single_thread_ratio": cost.ratio,
         "unhindered_ratio": cost.speed.unhindered,
-        "losses": [{"cause": cause.value, "left": left} for cause, left in cost.speed.losses],
+        "losses": [{"cause": cause.value, "left": share_left} for cause, share_left in cost.speed.losses],
         "fastest": {"id": cost.fastest.id, "name": cost.fastest.name, "single_thread_ratio": cost.fastest_ratio},
         "total_tok_s_share": cost.total_tok_s_share,
         "decode_tok_s_share": cost.decode_tok_s_share,
@@ -121,15 +121,15 @@ def host_json(cost: HostCost) -> dict[str, Any]:
     }
 
 
-def which_cpu_json(found: WhichCpu) -> dict[str, Any]:
+def which_cpu_json(choice: WhichCpu) -> dict[str, Any]:
     """The CPU to put the GPUs behind, the best of all, and the next weaker one."""
     return {
-        "pick": _choice_json(found.pick),
-        "best": _choice_json(found.best),
-        "next_weaker": None if found.weaker is None else _choice_json(found.weaker),
-        "compared": found.compared,
-        "by_price": found.priced,
-        "messages": [said.to_dict() for said in found.told()],
+        "pick": _choice_json(choice.pick),
+        "best": _choice_json(choice.best),
+        "next_weaker": None if choice.weaker is None else _choice_json(choice.weaker),
+        "compared": choice.compared,
+        "by_price": choice.priced,
+        "messages": [line.to_dict() for line in choice.told()],
     }
 
 
@@ -161,9 +161,9 @@ def steps_json(steps: NextSteps) -> dict[str, Any]:
 
 
 def _money_json(plan: Plan, rates: Rates) -> dict[str, Any]:
-    found = money(plan, rates)
-    row = asdict(found) | {"per_million_output_tokens": found.per_million}
-    return row | {"break_even_share": found.break_even_share and _finite(found.break_even_share)}
+    costs = money(plan, rates)
+    row = asdict(costs) | {"per_million_output_tokens": costs.per_million}
+    return row | {"break_even_share": costs.break_even_share and _finite(costs.break_even_share)}
 
 
 def _finite(value: float) -> float | None:

@@ -16,12 +16,12 @@ MIRRORS = sentence(
 
 
 def endpoint() -> str:
-    """Where the Hugging Face client asks."""
+    """The hub's address that the Hugging Face client asks: HF_ENDPOINT, else huggingface.co."""
     return os.environ.get("HF_ENDPOINT") or HUGGING_FACE
 
 
 def explained(repository: str, error: Exception, hub: str = "huggingface") -> WellfedError:
-    """The failure of a listing or a download."""
+    """What a hub client's exception means, as an error of ours with what to do."""
     if isinstance(error, WellfedError):
         return error
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -81,7 +81,7 @@ def explained(repository: str, error: Exception, hub: str = "huggingface") -> We
 
 
 def unreachable(repository: str, why: str = "", hub: str = "huggingface") -> WellfedError:
-    """Nobody answers."""
+    """The error for a hub of which nobody answers."""
     reason = f" ({why})" if why else ""
     if hub == "modelscope":
         hint = sentence("hub-errors.try-again-take", "try again, take --hub huggingface, or give a local file")
@@ -108,10 +108,10 @@ def unreachable(repository: str, why: str = "", hub: str = "huggingface") -> Wel
 
 def _status(error: BaseException) -> int | None:
     """The HTTP status behind it, of the client's own errors and of those that they wrap."""
-    seen: BaseException | None = error
-    while seen is not None:
-        found = getattr(getattr(seen, "response", None), "status_code", None) or getattr(seen, "status_code", None)
-        if isinstance(found, int):
-            return found
-        seen = seen.__cause__
+    cause: BaseException | None = error
+    while cause is not None:
+        status = getattr(getattr(cause, "response", None), "status_code", None) or getattr(cause, "status_code", None)
+        if isinstance(status, int):
+            return status
+        cause = cause.__cause__
     return None

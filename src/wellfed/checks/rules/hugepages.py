@@ -107,8 +107,8 @@ def _file(node: int, size: int) -> str:
 
 def repair(machine: Machine) -> Machine:
     """Unused pages given back; the rest spread over the nodes."""
-    found = next(iter(judge(machine)))
-    if found.verdict is not Verdict.WARN:
+    finding = next(iter(judge(machine)))
+    if finding.verdict is not Verdict.WARN:
         return machine
     free = machine.os.huge_pages_free
     used = {
@@ -118,8 +118,8 @@ def repair(machine: Machine) -> Machine:
     given_back = sum(reserved_bytes(free).values())
     if sum(reserved_bytes(used).values()):
         sizes = {size for pages in used.values() for size in pages}
-        each = replace(machine, os=replace(machine.os, huge_pages=used))
-        used = {node: {size: _each(each, size) for size in sizes} for node in cpu_nodes(machine)}
+        in_use = replace(machine, os=replace(machine.os, huge_pages=used))
+        used = {node: {size: _each(in_use, size) for size in sizes} for node in cpu_nodes(machine)}
     now = machine.os.memory_free_bytes
     settings = replace(
         machine.os,

@@ -136,12 +136,14 @@ def _leaf(device: Gpu | Nic, pci: PciDevice | None, marks: _Marks) -> Branch:
         return Branch("nic", device.name, rate, link, most, marks.at(device.name, address))
     name = (device.spec.name if device.spec else device.name) or "GPU ?"
     memory = format_bytes(device.memory_bytes) if device.memory_bytes else "?"
-    own = device.link
-    seen = own if link is None or (own and own.bytes_per_s < link.bytes_per_s) else link
+    gpu_link = device.link
+    slower_link = gpu_link if link is None or (gpu_link and gpu_link.bytes_per_s < link.bytes_per_s) else link
     lanes = device.spec.pcie_lanes if device.spec else None
     generation = device.spec.pcie_generation if device.spec else None
     best = PcieLink(generation, lanes) if generation and lanes else most
-    return Branch("gpu", name, memory, own or seen, best, marks.at(f"gpu{device.index}", address), (), device.index)
+    return Branch(
+        "gpu", name, memory, gpu_link or slower_link, best, marks.at(f"gpu{device.index}", address), (), device.index
+    )
 
 
 def _link(device: PciDevice) -> tuple[PcieLink | None, PcieLink | None]:

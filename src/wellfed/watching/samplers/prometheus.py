@@ -37,7 +37,7 @@ def metrics(text: str, prefix: str = "") -> Metrics:
 
 
 def series(text: str, metric_names: Collection[str]) -> Found:
-    """Finite values of the `wanted` names with their labels; other lines are not looked at."""
+    """Finite values of `metric_names` with their labels; other lines are not looked at."""
     names = frozenset(metric_names)
     return _series(line for line in text.splitlines() if _name(line) in names)
 
