@@ -15,10 +15,11 @@ from wellfed.planner.host_cost import HostCost
 from wellfed.planner.kinds import describe, kind_of
 from wellfed.planner.money import NOTHING_PAID, Rates, money, power_caps
 from wellfed.planner.replicas import replicas
-from wellfed.planner.search import meets_targets, missed_targets
+from wellfed.planner.search import NearMiss, meets_targets, missed_targets
 from wellfed.planner.start import starts_of
 from wellfed.planner.sweep import MostUsers
 from wellfed.planner.tiers import tiers
+from wellfed.planner.verdict import Verdict
 from wellfed.planner.which_cpu import HostChoice, WhichCpu
 from wellfed.verbs.next_steps import NextSteps
 
@@ -34,7 +35,6 @@ def answer_json(
 ) -> dict[str, Any]:
     """The answer with its best `top` plans of different kinds."""
     search, ranking = answer.search, answer.ranking
-    miss = ranking.near_miss
     copies = None if ranking.best is None else replicas(search, ranking.best)
     return {
         "schema": SCHEMA,
@@ -49,33 +49,13 @@ def answer_json(
         "considered": ranking.considered,
         "drafting": None if ranking.drafting is None else ranking.drafting.to_dict(),
         "meets_targets": None if ranking.best is None else meets_targets(ranking.best),
-        "verdict": {
-            "kind": answer.verdict.kind and answer.verdict.kind.value,
-            "why": answer.verdict.why,
-            "reasons": [reason.to_dict() for reason in answer.verdict.reasons],
-        },
+        "verdict": _verdict_json(answer.verdict),
         "plans": [
             {**plan_json(plan), "money": _money_json(plan, rates), **steps_json(steps(plan))}
             for plan in ranking.best_of_each_kind()[:top]
         ],
         "refused": [asdict(refusal) for refusal in ranking.refused],
-        "near_miss": None
-        if miss is None
-        else {
-            "layout": _layout_json(miss.layout),
-            "device": miss.device,
-            "missing_bytes": miss.missing_bytes,
-            "memory": [device_json(device) for device in miss.memory.devices],
-            "levers": [
-                {
-                    "kind": lever.kind.value,
-                    "change": str(lever.change),
-                    "message": lever.change.to_dict(),
-                    "plan": {**plan_json(lever.plan), "model": lever.plan.model.id},
-                }
-                for lever in answer.levers
-            ],
-        },
+        "near_miss": None if ranking.near_miss is None else _near_miss_json(answer, ranking.near_miss),
         "upgrades": [
             {"change": upgrade.change, "total_tok_s_gain": _finite(upgrade.gain), "plan": plan_json(upgrade.plan)}
             for upgrade in answer.upgrades
@@ -84,6 +64,33 @@ def answer_json(
         "replicas": None if copies is None else {**asdict(copies), "message": copies.said().to_dict()},
         "host": None if answer.host is None else host_json(answer.host),
         "assumptions": [asdict(assumption) for assumption in answer.assumptions],
+    }
+
+
+def _verdict_json(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "kind": verdict.kind and verdict.kind.value,
+        "why": verdict.why,
+        "reasons": [reason.to_dict() for reason in verdict.reasons],
+    }
+
+
+def _near_miss_json(answer: Answer, miss: NearMiss) -> dict[str, Any]:
+    """The layout that misses by least, and the levers that would make something fit."""
+    return {
+        "layout": _layout_json(miss.layout),
+        "device": miss.device,
+        "missing_bytes": miss.missing_bytes,
+        "memory": [device_json(device) for device in miss.memory.devices],
+        "levers": [
+            {
+                "kind": lever.kind.value,
+                "change": str(lever.change),
+                "message": lever.change.to_dict(),
+                "plan": {**plan_json(lever.plan), "model": lever.plan.model.id},
+            }
+            for lever in answer.levers
+        ],
     }
 
 

@@ -42,5 +42,10 @@ def market_json(market: Market) -> dict[str, Any]:
 
 def sensitivity_json(sensitivity: Sensitivity) -> dict[str, Any]:
     """How much the speed gains where one part is `factor` times as good."""
-    names = ("part", "factor", "decode_gain", "total_gain", "ttft_gain")
-    return {name: getattr(sensitivity, name) for name in names}
+    return {
+        "part": sensitivity.part,
+        "factor": sensitivity.factor,
+        "decode_gain": sensitivity.decode_gain,
+        "total_gain": sensitivity.total_gain,
+        "ttft_gain": sensitivity.ttft_gain,
+    }

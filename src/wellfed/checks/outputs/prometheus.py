@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from wellfed.checks.outputs.summary import counts
 from wellfed.nouns.finding import Cost, Finding, Verdict
 
-_COSTS = (
-    ("decode_tokens_per_second", "Decode tokens per second that the fault takes away.", "decode_tok_s"),
-    ("prefill_tokens_per_second", "Prefill tokens per second that the fault takes away.", "prefill_tok_s"),
-    ("ttft_seconds", "Seconds that the fault adds to the time to first token.", "ttft_s"),
-    ("load_seconds", "Seconds that the fault adds to loading the model.", "load_s"),
+_COSTS: tuple[tuple[str, str, Callable[[Cost], float]], ...] = (
+    ("decode_tokens_per_second", "Decode tokens per second that the fault takes away.", lambda c: c.decode_tok_s),
+    ("prefill_tokens_per_second", "Prefill tokens per second that the fault takes away.", lambda c: c.prefill_tok_s),
+    ("ttft_seconds", "Seconds that the fault adds to the time to first token.", lambda c: c.ttft_s),
+    ("load_seconds", "Seconds that the fault adds to loading the model.", lambda c: c.load_s),
 )
 
 
@@ -29,17 +29,17 @@ def prometheus_text(findings: Iterable[Finding]) -> str:
         "# TYPE wellfed_checks gauge",
         *(f'wellfed_checks{{verdict="{verdict}"}} {count}' for verdict, count in counts(all_findings).items()),
     ]
-    for name, help_text, field in _COSTS:
-        lines += _cost_lines(all_findings, name, help_text, field)
+    for name, help_text, amount in _COSTS:
+        lines += _cost_lines(all_findings, name, help_text, amount)
     return "\n".join(lines) + "\n"
 
 
-def _cost_lines(findings: tuple[Finding, ...], name: str, help_text: str, field: str) -> list[str]:
+def _cost_lines(findings: tuple[Finding, ...], name: str, help_text: str, amount: Callable[[Cost], float]) -> list[str]:
     costs: dict[str, Cost] = {finding.id: finding.cost for finding in findings if finding.cost is not None}
     if not costs:
         return []
     metric = f"wellfed_check_cost_{name}"
-    values = [f'{metric}{{check="{_escape(id)}"}} {getattr(cost, field):g}' for id, cost in sorted(costs.items())]
+    values = [f'{metric}{{check="{_escape(id)}"}} {amount(cost):g}' for id, cost in sorted(costs.items())]
     return [f"# HELP {metric} {help_text}", f"# TYPE {metric} gauge", *values]
 
 
