@@ -91,12 +91,12 @@ def _gpu(index: int, entry: Mapping[str, Any], answer: Mapping[str, Any]) -> Gpu
         bar1_bytes=_int(_dict(v.get("bar1")).get("bar1Total")),
         driver=_text(answer.get("driver")),
         mig=_pair(v.get("mig"), 0),
-        virtualisation=_VIRTUAL.get(_number(v.get("virtualisation"))),
+        virtualisation=_named(_VIRTUAL, v.get("virtualisation")),
         ecc_pending=_pair(ecc, 1),
         ecc_corrected=_int(v.get("ecc_corrected")),
         remapping_failed=_pair(remapped, 3),
         retired_pages_pending=_bool(v.get("retired_pending")),
-        fabric_state=_FABRIC.get(_number(v.get("fabric"))),
+        fabric_state=_named(_FABRIC, v.get("fabric")),
         nvlinks_active=sum(bool(link.get("active")) for link in links) if links else None,
         nvlinks_total=len(links) if links else None,
         memory_clock_hz=_scaled(v.get("memory_clock"), 1e6),
@@ -156,7 +156,7 @@ def _links(entries: list[dict[str, Any]], gpus: tuple[Gpu, ...]) -> tuple[GpuLin
 
 def _rate(link: Mapping[str, Any]) -> float:
     """Versions not known yet count as the most common rate."""
-    return _NVLINK_BYTES_PER_S.get(_number(link.get("version")), 25e9)
+    return _NVLINK_BYTES_PER_S.get(_int(link.get("version")) or 0, 25e9)
 
 
 def _dict(value: Any) -> dict[str, Any]:
@@ -171,9 +171,10 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _number(value: Any) -> int:
-    """The integer, or -1 for anything else."""
-    return value if isinstance(value, int) else -1
+def _named(names: Mapping[int, str], value: Any) -> str | None:
+    """The name of an NVML constant; None for one that has none here, or for anything but a number."""
+    number = _int(value)
+    return None if number is None else names.get(number)
 
 
 def _int(value: Any) -> int | None:

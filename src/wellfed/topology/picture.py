@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Nic, Socket
 from wellfed.hardware.pcie import PciDevice
 from wellfed.message import joined, sentence
 from wellfed.nouns.finding import Finding, Verdict
-from wellfed.topology.forest import bridge_kind, forest
+from wellfed.topology.forest import bridge_kind, devices_with_sockets, forest
 from wellfed.units import format_bandwidth, format_bytes
 
 
@@ -28,10 +28,10 @@ class Box:
 def picture(machine: Machine, findings: Iterable[Finding] = ()) -> Box:
     """The machine's box; what hangs on no known socket hangs on the machine itself."""
     faults = _Faults.of(findings)
-    homes = _homes(machine)
+    homes = devices_with_sockets(machine)
     sockets = tuple(_socket(machine, socket, homes, faults) for socket in machine.sockets)
     socket_indices = {socket.index for socket in machine.sockets}
-    loose = [device for device, home in homes.items() if home not in socket_indices]
+    loose = [device for device, home in homes if home not in socket_indices]
     links = _links(machine, faults)
     children = (*sockets, *_ways(machine, loose, faults), *links)
     title = machine.name or sentence("picture.machine", "machine")
@@ -72,21 +72,6 @@ def _unique(ids: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
     return {key: tuple(dict.fromkeys(repeated)) for key, repeated in ids.items()}
 
 
-def _homes(machine: Machine) -> dict[Gpu | Nic, int | None]:
-    """GPUs and real network cards -> socket."""
-    sockets = {node.os_index: node.socket for node in machine.numa_nodes}
-    only = machine.sockets[0].index if len(machine.sockets) == 1 else None
-    socket_of: dict[Gpu | Nic, int | None] = {}
-    for gpu in machine.gpus:
-        home = gpu.socket if gpu.socket is not None else sockets.get(-1 if gpu.numa_node is None else gpu.numa_node)
-        socket_of[gpu] = only if home is None else home
-    for nic in machine.nics:
-        if nic.physical and nic.pci_address:
-            home = sockets.get(-1 if nic.numa_node is None else nic.numa_node)
-            socket_of[nic] = only if home is None else home
-    return socket_of
-
-
 _BRIDGE = sentence("picture.bridge", "bridge")
 _PORTS = {
     "root": sentence("picture.root-port", "root port"),
@@ -95,7 +80,7 @@ _PORTS = {
 }
 
 
-def _socket(machine: Machine, socket: Socket, homes: Mapping[Gpu | Nic, int | None], faults: _Faults) -> Box:
+def _socket(machine: Machine, socket: Socket, homes: Sequence[tuple[Gpu | Nic, int | None]], faults: _Faults) -> Box:
     name = socket.cpu.name if socket.cpu else socket.name or sentence("picture.unknown-cpu", "unknown CPU")
     cores = sentence("picture.cores", "{cores} cores", cores=socket.cores) if socket.cores else ""
     nodes = [node for node in machine.numa_nodes if node.socket == socket.index and not node.gpu_memory]
@@ -105,7 +90,7 @@ def _socket(machine: Machine, socket: Socket, homes: Mapping[Gpu | Nic, int | No
             Box("node", f"node{n.os_index}", format_bytes(n.memory_bytes), faults.at(f"node{n.os_index}"))
             for n in nodes
         ]
-    mine = [device for device, home in homes.items() if home == socket.index]
+    mine = [device for device, home in homes if home == socket.index]
     bad = tuple(id for id in faults.at(f"socket{socket.index}") if not id.startswith("mem-"))
     return Box(
         "socket", joined(": ", (f"socket{socket.index}", name)), cores, bad, (*children, *_ways(machine, mine, faults))
