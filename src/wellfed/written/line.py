@@ -12,15 +12,16 @@ import re
 from dataclasses import replace
 
 from wellfed.catalog import names
-from wellfed.catalog.hardware import Resolved, find_cpu, find_gpu, near_parts
+from wellfed.catalog.hardware import find_cpu, find_gpu, near_parts
 from wellfed.catalog.hardware import gpu as gpu_named
 from wellfed.errors import BadInput, UnknownName
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.message import sentence
 from wellfed.patterns import regex
 from wellfed.provenance import Assumption
+from wellfed.written.additions import with_cpu, with_gpus, with_memory_of, with_unnamed_cpu
 from wellfed.written.modules import take_memory, with_size
-from wellfed.written.parts_list import DESKTOP_CARD_BYTES, GPUS_MAX, SYSTEM_FORMS, Card, PartsList, Seat, UnnamedCpu
+from wellfed.written.parts_list import DESKTOP_CARD_BYTES, Card, PartsList, Seat
 from wellfed.written.seats import seat_of_some, seated, take_seat
 from wellfed.written.settings import with_nodes, with_setting
 from wellfed.written.spelling import plain_line
@@ -92,7 +93,7 @@ def _read_parts(parts: PartsList, piece: str) -> PartsList:
         bare = take_seat(names.split_count(piece)[1], counted=False)[1]
         raise UnknownName("part", piece, near_parts(bare))
     count = names.split_count(names.normalise(piece))[0]
-    return _with_memory_of(_with_unnamed_cpu(parts, unnamed, count), piece, piece)
+    return with_memory_of(with_unnamed_cpu(parts, unnamed, count), piece, piece)
 
 
 _TERABYTES = regex(r"\b(\d{1,2}(?:\.\d{1,3})?)\s?ti?b\b(?!/s|ps)", re.IGNORECASE)
@@ -150,13 +151,13 @@ def _named(parts: PartsList, piece: str) -> PartsList | None:
         if not counted and seat == Seat(width=seat.width) and seat.width is not None and _counts_by_x(gpu.spec):
             count, seat = seat.width, Seat()  # "H800 x8": modules have no lanes to choose, nobody starves an L20
         if gpu.spec.memory_of_host:  # "radeon 780m 32gb" names the machine's memory
-            parts = _with_memory_of(parts, name, piece)
+            parts = with_memory_of(parts, name, piece)
         unsure = seat.width is not None and not counted and seat == Seat(width=seat.width)
         text, reason = (
             sentence("written.line.one-lanes", "one {spec} on {width} lanes", spec=gpu.spec.name, width=seat.width),
             sentence("written.line.several-cards-write", "for several cards write {width}x first", width=seat.width),
         )
-        return _with_gpus(parts, gpu, count, seat, (Assumption(text, reason, reading=True),) if unsure else ())
+        return with_gpus(parts, gpu, count, seat, (Assumption(text, reason, reading=True),) if unsure else ())
     if seat == Seat(width=seat.width) and seat.width is not None and not counted:
         count, seat = seat.width, Seat()  # "epyc 9965 x4": sockets have no lanes
     return None if seat != Seat() else _named_cpu(parts, name, count, piece)
@@ -170,7 +171,7 @@ def _named_cpu(parts: PartsList, text: str, count: int, piece: str) -> PartsList
     if cpu is None or (inside and cpu.spec.graphics_id is None):
         return None
     parts = replace(parts, assumptions=(*parts.assumptions, *_sample_note(cpu.spec, sample)))
-    parts = _with_memory_of(_with_cpu(parts, cpu, count, name), name, piece)
+    parts = with_memory_of(with_cpu(parts, cpu, count, name), name, piece)
     if inside and cpu.spec.graphics_id is not None:
         return replace(parts, cards=(*parts.cards, Card(gpu_named(cpu.spec.graphics_id))))
     return parts
@@ -243,13 +244,7 @@ def _machines_of(parts: PartsList, machines: int, cards: int, name: str, piece: 
         ),
         reading=True,
     )
-    return _with_gpus(with_nodes(parts, machines), gpu, cards, Seat(), (note,))
-
-
-def _with_memory_of(parts: PartsList, name: str, piece: str) -> PartsList:
-    """A CPU has no memory of its own: "epyc 9654 384gb" names the machine's."""
-    sizes = [size for size in names.parse(name).hard.memory_gb if size >= 1]
-    return replace(parts, memory=with_size(parts.memory, sizes[0], piece)) if sizes else parts
+    return with_gpus(with_nodes(parts, machines), gpu, cards, Seat(), (note,))
 
 
 def _trailing_count(name: str, count: int) -> tuple[str, int]:
@@ -258,132 +253,3 @@ def _trailing_count(name: str, count: int) -> tuple[str, int]:
     if match is None:
         return name, count
     return f"{name[: match.start()]} {name[match.end() :]}".strip(), int(match[1] or match[2])
-
-
-def _with_gpus(
-    parts: PartsList, gpu: Resolved[GpuSpec], count: int, seat: Seat, notes: tuple[Assumption, ...]
-) -> PartsList:
-    if count == 0 or len(parts.cards) + count > GPUS_MAX:
-        raise BadInput(
-            sentence("written.line.gpus-one-machine", "{count} GPUs in one machine", count=len(parts.cards) + count),
-            sentence(
-                "written.line.1-several-machines", "1 to {gpus_max}; several machines: add nodes=N", gpus_max=GPUS_MAX
-            ),
-        )
-    if gpu.spec.form in SYSTEM_FORMS:
-        return _with_systems(parts, gpu, count, seat)
-    return replace(
-        parts,
-        cards=(*parts.cards, *[Card(gpu.spec, seat)] * count),
-        assumptions=(*parts.assumptions, *gpu.assumptions, *notes),
-    )
-
-
-def _with_systems(parts: PartsList, gpu: Resolved[GpuSpec], count: int, seat: Seat) -> PartsList:
-    """A part that is a whole system ("2x dgx spark"): so many machines with one each."""
-    before = next((card.spec for card in parts.cards if card.spec.form in SYSTEM_FORMS), None)
-    if before is not None and before != gpu.spec:
-        raise BadInput(
-            sentence(
-                "written.line.two-systems",
-                "{before} and {spec} are two systems",
-                before=before.name,
-                spec=gpu.spec.name,
-            ),
-            sentence("written.line.describe-one-time", "describe one at a time"),
-        )
-    count += parts.count if before is not None else 0
-    text, reason = (
-        sentence(
-            "written.line.machines-one-each", "{count} machines with one {spec} each", count=count, spec=gpu.spec.name
-        ),
-        sentence("written.line.whole-system", "it is a whole system"),
-    )
-    return replace(
-        parts,
-        cards=parts.cards if before is not None else (*parts.cards, Card(gpu.spec, seat)),
-        count=max(count, parts.count),
-        assumptions=(
-            *parts.assumptions,
-            *gpu.assumptions,
-            *([Assumption(text, reason, reading=True)] if count > 1 else []),
-        ),
-    )
-
-
-def _with_cpu(parts: PartsList, cpu: Resolved[CpuSpec], count: int, name: str) -> PartsList:
-    if parts.unnamed_cpu is not None or (parts.cpu is not None and parts.cpu != cpu.spec):
-        earlier = parts.cpu.name if parts.cpu else parts.unnamed_cpu.text if parts.unnamed_cpu else "?"
-        raise BadInput(
-            sentence(
-                "written.line.two-kinds-cpu", "two kinds of CPU: {other} and {spec}", other=earlier, spec=cpu.spec.name
-            ),
-            sentence("written.line.machine-one-kind", "a machine has one kind"),
-        )
-    sockets = count + (parts.sockets if parts.cpu is not None else 0)
-    if not 1 <= sockets <= cpu.spec.sockets_max:
-        most = cpu.spec.sockets_max
-        raise BadInput(
-            sentence("written.line.sockets", "{sockets} sockets of {spec}", sockets=sockets, spec=cpu.spec.name),
-            sentence("written.line.one-socket", "it runs in machines of one socket")
-            if most == 1
-            else sentence("written.line.up-sockets", "it runs in machines of up to {most} sockets", most=most),
-        )
-    notes = (*parts.assumptions, *cpu.assumptions, *_other_core_count(cpu.spec, name))
-    return replace(parts, cpu=cpu.spec, sockets=sockets, assumptions=notes)
-
-
-def _other_core_count(spec: CpuSpec, name: str) -> tuple[Assumption, ...]:
-    query = names.parse(name)
-    stated = [count for count in (*query.hard.cores, *query.soft.cores) if count]
-    if not stated or spec.cores in stated or spec.threads in stated:
-        return ()
-    text = sentence(
-        "written.line.all-cores",
-        "{spec} with all its {cores} cores, not {stated}",
-        spec=spec.name,
-        cores=spec.cores,
-        stated=stated[0],
-    )
-    return (
-        Assumption(
-            text,
-            sentence(
-                "written.line.catalogue-part-so", "the catalogue's part has so many; a share of it is not a machine"
-            ),
-            reading=True,
-        ),
-    )
-
-
-def _with_unnamed_cpu(parts: PartsList, unnamed: UnnamedCpu, count: int) -> PartsList:
-    if parts.cpu is not None and unnamed.only_counts:
-        text = sentence(
-            "written.line.all-cores-2",
-            "{cpu} with all its {cores} cores, not {unnamed!r}",
-            cpu=parts.cpu.name,
-            cores=parts.cpu.cores,
-            unnamed=unnamed.text,
-        )
-        note = Assumption(
-            text, sentence("written.line.share-machine", "a share of a machine is not planned"), reading=True
-        )
-        return replace(parts, assumptions=(*parts.assumptions, note))
-    before = parts.unnamed_cpu
-    if before is not None and unnamed.only_counts:
-        joined = replace(before, cores=before.cores or unnamed.cores, threads=before.threads or unnamed.threads)
-        return replace(parts, unnamed_cpu=joined)
-    if parts.cpu is not None or (before is not None and before != unnamed):
-        earlier = parts.cpu.name if parts.cpu else before.text if before else "?"
-        raise BadInput(
-            sentence(
-                "written.line.two-kinds-cpu-2",
-                "two kinds of CPU: {other} and {unnamed}",
-                other=earlier,
-                unnamed=unnamed.text,
-            ),
-            sentence("written.line.machine-one-kind", "a machine has one kind"),
-        )
-    if not 1 <= count <= 8:
-        raise BadInput(sentence("written.line.socket-count", "{count} sockets", count=count), "1 to 8")
-    return replace(parts, unnamed_cpu=unnamed, sockets=(parts.sockets if before is not None else 0) + count)
