@@ -14,8 +14,9 @@ from wellfed.planner.answer import Answer
 from wellfed.planner.host_cost import HostCost
 from wellfed.planner.kinds import describe, kind_of
 from wellfed.planner.money import NOTHING_PAID, Rates, money, power_caps
+from wellfed.planner.ranking import NearMiss
 from wellfed.planner.replicas import replicas
-from wellfed.planner.search import NearMiss, meets_targets, missed_targets
+from wellfed.planner.search import meets_targets, missed_targets
 from wellfed.planner.start import starts_of
 from wellfed.planner.sweep import MostUsers
 from wellfed.planner.tiers import tiers
