@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from wellfed.bench import store
-from wellfed.bench.calibrate import Measured, fitted, own
+from wellfed.bench.calibrate import Measured, fitted, machine_calibration
 from wellfed.catalog.calibration import bundled
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import Machine, Origin, Socket
@@ -51,7 +51,7 @@ def test_one_disturbed_measurement_does_not_bend_the_others() -> None:
 
 
 def test_kept_and_read_back() -> None:
-    before = own(
+    before = machine_calibration(
         store.identity(here()),
         store.MemoryFigures(40e9, 30e9, 3.5e9),
         BASE,

@@ -1,6 +1,6 @@
 """Whole outputs of `check` and `topology` for machines of our own making, as committed.
 
-WELLFED_GOLDENS=write pytest tests/checks/test_checks_goldens.py writes them anew; read the difference.
+WELLFED_UPDATE_GOLDENS=1 pytest tests/checks/test_checks_goldens.py writes them anew; read the difference.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def output(command, path: Path) -> str:
 def test_the_whole_output_is_as_committed(name: str, command: str, tmp_path: Path) -> None:
     found = output(COMMANDS[command], MACHINES[name](tmp_path))
     golden = GOLDENS / f"{name}.{command}.txt"
-    if os.environ.get("WELLFED_GOLDENS") == "write":
+    if os.environ.get("WELLFED_UPDATE_GOLDENS"):
         golden.write_text(found, encoding="utf-8")
     assert golden.read_text(encoding="utf-8") == found
 

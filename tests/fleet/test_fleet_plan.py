@@ -248,7 +248,7 @@ class TestRouters:
 
     def test_where_the_turns_lie_the_first_token_comes_sooner(self) -> None:
         aware, blind = (simulate(self.turns(7, 6), [self.SPEED] * 3, knows_prefixes=knows) for knows in (True, False))
-        assert aware.found > blind.found
+        assert aware.cached_share > blind.cached_share
         assert aware.ttft_s[0] < blind.ttft_s[0]
         assert aware.requests == blind.requests == 42
 
@@ -256,11 +256,11 @@ class TestRouters:
         served = run(self.turns(1, 5), [self.SPEED] * 2)
         assert len({each.replica for each in served}) == 1
         ordered = sorted(served, key=lambda each: each.arrival.at_s)
-        assert [each.found_tokens for each in ordered] == [0, 600, 1200, 1800, 2400]
+        assert [each.cached_tokens for each in ordered] == [0, 600, 1200, 1800, 2400]
 
     def test_without_room_nothing_is_kept(self) -> None:
         tight = replace(self.SPEED, cache_tokens=100)
-        assert simulate(self.turns(3, 4), [tight] * 2).found == 0.0
+        assert simulate(self.turns(3, 4), [tight] * 2).cached_share == 0.0
 
     def test_a_full_replica_is_not_waited_for(self) -> None:
         single = replace(self.SPEED, slots=1)

@@ -14,8 +14,9 @@ import pytest
 from machines_builder import Box, build, gpu, read, root_port
 from wellfed.hardware.machine import Origin
 from wellfed.hardware.pcie import PcieLink
-from wellfed.topology.gpu_nvml import query, read_nvml
+from wellfed.topology.gpu_nvml import read_nvml
 from wellfed.topology.machine import parse
+from wellfed.topology.nvml_query import query
 from wellfed.topology.snapshot import NVML, Snapshot
 from wellfed.topology.snapshot_io import load, save
 

@@ -34,7 +34,10 @@ def counters(draw, most_per_step: float):
 @given(counters(1.2))
 def test_cpus(rows):
     known = [(t, Host(cpus=tuple(Cpu(number, busy_s=value) for number, value in row.items()))) for t, row in rows]
-    quick, slow = window_host._by_cpu(known, "busy_s"), window_host._one_by_one(known, "busy_s", None)
+    quick, slow = (
+        window_host._by_cpu(known, window_host._busy_s),
+        window_host._one_by_one(known, window_host._busy_s, None),
+    )
     assert quick == pytest.approx(slow)
 
 
@@ -62,4 +65,4 @@ def test_threads(rows):
 def test_a_number_that_comes_twice_is_not_taken_for_even():
     twice = (Cpu(0, busy_s=1.0), Cpu(0, busy_s=2.0))
     known = [(0.0, Host(cpus=twice)), (1.0, Host(cpus=(Cpu(0, busy_s=1.5),))), (2.0, Host(cpus=twice))]
-    assert window_host._by_cpu(known, "busy_s") == window_host._one_by_one(known, "busy_s", None)
+    assert window_host._by_cpu(known, window_host._busy_s) == window_host._one_by_one(known, window_host._busy_s, None)

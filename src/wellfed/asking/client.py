@@ -55,7 +55,7 @@ async def _asked(
         async with asyncio.timeout(within_s):
             return await _read(client, address, question, clock, reader, on_token)
     except TimeoutError:
-        what = (
+        progress = (
             sentence("asking.client.no-token", "no token")
             if not reader.times
             else sentence("asking.client.no-end-after", "no end, after {count} pieces,", count=len(reader.times))
@@ -65,7 +65,7 @@ async def _asked(
             reader,
             AskingError(
                 Trouble.SILENT,
-                sentence("asking.client.within-s", "{what} within {within:.0f} s", what=what, within=within_s),
+                sentence("asking.client.within-s", "{what} within {within:.0f} s", what=progress, within=within_s),
             ),
         )
     except httpx.RemoteProtocolError as error:
@@ -124,10 +124,10 @@ async def _rest(response: httpx.Response) -> None:
     """What follows the end of the stream, so that its connection can be kept; not waited for long."""
     with suppress(TimeoutError, httpx.HTTPError, RuntimeError):
         async with asyncio.timeout(_REST_S):
-            left = _MOST_ERROR_BYTES
+            bytes_left = _MOST_ERROR_BYTES
             async for data in response.aiter_raw():
-                left -= len(data)
-                if left < 0:
+                bytes_left -= len(data)
+                if bytes_left < 0:
                     break
 
 

@@ -103,9 +103,9 @@ class Reader:
                     most_tokens=self.most_tokens,
                 ),
             )
-        *whole, self._rest = (self._rest + data).split(b"\n")
+        *complete_lines, self._rest = (self._rest + data).split(b"\n")
         before = len(self.times)
-        for line in whole:
+        for line in complete_lines:
             self._line(line, at_s)
         if len(self._rest) > MOST_LINE_BYTES:
             raise AskingError(
@@ -136,15 +136,15 @@ class Reader:
 
     def _chunk(self, chunk: Mapping[str, Any], at_s: float) -> None:
         if chunk.get("error"):
-            said = chunk["error"]
-            text = str(said.get("message") or said) if isinstance(said, Mapping) else str(said)
+            failure = chunk["error"]
+            text = str(failure.get("message") or failure) if isinstance(failure, Mapping) else str(failure)
             raise AskingError(
                 Trouble.FAILED, self.address.told(sentence("asking.stream.stream", "in the stream: {text}", text=text))
             )
         usage = chunk.get("usage")
         self._usage = usage if isinstance(usage, Mapping) else self._usage
         listed = chunk.get("choices")
-        choices = [each for each in listed if isinstance(each, Mapping)] if isinstance(listed, list) else []
+        choices = [entry for entry in listed if isinstance(entry, Mapping)] if isinstance(listed, list) else []
         if not choices and listed and not isinstance(usage, Mapping):
             self.odd += 1
         brings = [self._has_token(choice) for choice in choices]  # all are looked at: each adds its text

@@ -14,9 +14,10 @@ from wellfed.hardware.pcie import PcieLink
 from wellfed.message import sentence
 from wellfed.topology.pci import PCI, link_of, normal_address
 
-SECONDS = 0.4
-SIZE = 32 * 2**20
-EVERY = 0.02
+# All assumed
+SECONDS = 0.4  # of copies to each GPU: links train within milliseconds
+SIZE = 32 * 2**20  # bytes of one copy
+EVERY = 0.02  # seconds between looks at the link
 
 ReadLink = Callable[[str], PcieLink | None]
 
@@ -42,17 +43,17 @@ def links_under_load(
             sentence("awake.cuda-driver-sees", "the CUDA driver sees no GPU"),
             sentence("awake.cuda-visible-devices", "CUDA_VISIBLE_DEVICES may hide it"),
         )
-    found: dict[str, PcieLink] = {}
+    fastest: dict[str, PcieLink] = {}
     for gpu in range(cuda.count()):
         address = cuda.address(gpu)
-        seen = _watch(cuda, gpu, partial(read or current_link, address), seconds)
-        if seen is not None:
-            found[address] = seen
-    return found
+        link = _watch(cuda, gpu, partial(read or current_link, address), seconds)
+        if link is not None:
+            fastest[address] = link
+    return fastest
 
 
 def current_link(address: str) -> PcieLink | None:
-    """What sysfs shows now."""
+    """The link of the function at a PCI address, as sysfs shows it now."""
     folder = Path(PCI) / address
     try:
         speed = (folder / "current_link_speed").read_text(encoding="ascii")
@@ -71,9 +72,9 @@ def _watch(cuda: Driver, gpu: int, read: Callable[[], PcieLink | None], seconds:
     best: PcieLink | None = None
     end = time.monotonic() + seconds
     while time.monotonic() < end and worker.is_alive():
-        seen = read()
-        if seen is not None and (best is None or seen.bytes_per_s > best.bytes_per_s):
-            best = seen
+        link = read()
+        if link is not None and (best is None or link.bytes_per_s > best.bytes_per_s):
+            best = link
         stop.wait(EVERY)
     stop.set()
     worker.join(timeout=10)

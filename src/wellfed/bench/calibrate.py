@@ -15,7 +15,7 @@ from wellfed.nouns.calibration import Calibration, Residual
 
 _MEASUREMENT_SIGMA, _PARAMETER_SIGMA = 0.04, 0.35  # logs: repeatability of a measurement, doubt about a parameter
 _TOLERANCE = 3.0  # sigmas from which a measurement begins to count as disturbed
-_FIRST_STEP, _LAST_STEP = 0.4, 0.005
+_FIRST_STEP, _LAST_STEP = 0.4, 0.005  # of a parameter's logarithm: where the search begins and ends
 _LEAST_SIGMA = 0.08  # few measurements: their spread says little of what the next one will be off
 
 
@@ -62,7 +62,7 @@ def _misfit(error: float) -> float:
     return _TOLERANCE**2 * math.log1p((error / _MEASUREMENT_SIGMA / _TOLERANCE) ** 2)
 
 
-def own(
+def machine_calibration(
     identity: str,
     memory: MemoryFigures,
     base: Calibration,
@@ -71,23 +71,28 @@ def own(
     source: str,
 ) -> OwnCalibration:
     """The machine's calibration: fitted values, their residuals by class, and every observation that made it."""
-    found = fitted(base, keys, measured)
-    after = base.with_parameters(found)
+    parameters = fitted(base, keys, measured)
+    after = base.with_parameters(parameters)
     observations = tuple(
-        Observation(one.what, one.unit, one.value, one.predict(base), one.predict(after)) for one in measured
+        Observation(
+            measurement.what, measurement.unit, measurement.value, measurement.predict(base), measurement.predict(after)
+        )
+        for measurement in measured
     )
-    kinds = sorted({one.kind for one in measured})
+    kinds = sorted({measurement.kind for measurement in measured})
     residuals = {
         kind: _residual([o for o, m in zip(observations, measured, strict=True) if m.kind == kind]) for kind in kinds
     }
-    kept = found if measured else {}
-    return OwnCalibration(identity, memory, Calibration("this-machine", kept, residuals, source), observations)
+    fitted_parameters = parameters if measured else {}
+    return OwnCalibration(
+        identity, memory, Calibration("this-machine", fitted_parameters, residuals, source), observations
+    )
 
 
 def _residual(observations: Sequence[Observation]) -> Residual:
-    logs = [math.log(one.own / one.measured) for one in observations]
+    logs = [math.log(observation.own / observation.measured) for observation in observations]
     spread = math.sqrt(sum(log**2 for log in logs) / len(logs))
-    errors = sorted(abs(one.error(calibrated=True)) for one in observations)
+    errors = sorted(abs(observation.error(calibrated=True)) for observation in observations)
     return Residual(
         rows=len(logs),
         sigma=round(max(_LEAST_SIGMA, spread), 4),

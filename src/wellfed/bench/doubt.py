@@ -18,18 +18,20 @@ def doubt(
     Sustained reads reach 60 to 95 % of channels x MT/s x 8 bytes, on the worst machines of the tables a third of it.
     """
     if theory is not None and not _LEAST_SHARE * theory <= read <= _MOST_SHARE * theory:
-        what = "{read} is {share} of what this memory can do ({theory})"
+        template = "{read} is {share} of what this memory can do ({theory})"
         return message(
             "bench.memory.implausible",
-            what,
+            template,
             read=Amount(read, "B/s"),
             share=Amount(read / theory, "%"),
             theory=Amount(theory, "B/s"),
         )
     if foreign_cores is not None and foreign_cores > max(_BUSY_CORES, _BUSY_SHARE * threads):
-        what = "other programs kept {cores} cores busy meanwhile"
-        return message("bench.memory.busy", what, cores=Amount(round(foreign_cores, 1), ""))
+        template = "other programs kept {cores} cores busy meanwhile"
+        return message("bench.memory.busy", template, cores=Amount(round(foreign_cores, 1), ""))
     if bursts and max(bursts) > _STEADY * sorted(bursts)[len(bursts) // 2]:
-        what = "short bursts differ, from {least} to {most}: somebody else uses the memory"
-        return message("bench.memory.unsteady", what, least=Amount(min(bursts), "B/s"), most=Amount(max(bursts), "B/s"))
+        template = "short bursts differ, from {least} to {most}: somebody else uses the memory"
+        return message(
+            "bench.memory.unsteady", template, least=Amount(min(bursts), "B/s"), most=Amount(max(bursts), "B/s")
+        )
     return None

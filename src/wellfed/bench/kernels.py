@@ -14,7 +14,7 @@ BYTES_PER_ELEMENT = {"read": 8, "copy": 16, "triad": 24}
 
 
 def plain() -> dict[str, Callable[..., Any]]:
-    """The same with numpy alone; triad needs two passes there, so it reads low."""
+    """The kernels read, copy and triad with numpy alone; triad needs two passes there, so it reads low."""
     import numpy as np
 
     def triad(a: Any, b: Any, c: Any) -> float:
@@ -63,14 +63,14 @@ def chain() -> Callable[[int], int]:
     import numpy as np
 
     kernel: Any = numba.njit(nogil=True, boundscheck=False)
-    left, right, last = np.uint64(13), np.uint64(7), np.uint64(17)
+    shift_left, shift_right, last = np.uint64(13), np.uint64(7), np.uint64(17)
 
     @kernel
     def run(steps: int) -> Any:
         x = np.uint64(88172645463325252)
         for _ in range(steps):
-            x ^= x << left
-            x ^= x >> right
+            x ^= x << shift_left
+            x ^= x >> shift_right
             x ^= x << last
         return x
 

@@ -17,13 +17,13 @@ from wellfed.message import sentence
 if TYPE_CHECKING:
     from wellfed.hardware.machine import Machine
 
-_SIZE = 256 * 2**20
-_REPEAT = 8
+_SIZE = 256 * 2**20  # bytes of one copy: long beside the call's own microseconds
+_REPEAT = 8  # copies, of which the median counts
 _ALREADY_ENABLED = 704  # CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED
 
 
 class NoGpu(WellfedError):
-    """There is nothing to measure, and why."""
+    """No GPU to measure; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +153,11 @@ def measure(
         )
     allowed = os.sched_getaffinity(0)
     nodes: list[tuple[int | None, list[int]]] = [
-        (node.os_index, own) for node in machine.numa_nodes if (own := [cpu for cpu in node.cpus if cpu in allowed])
+        (node.os_index, node_cpus)
+        for node in machine.numa_nodes
+        if (node_cpus := [cpu for cpu in node.cpus if cpu in allowed])
     ] or [(None, sorted(allowed))]
-    found = []
+    copies = []
     try:
         for gpu in range(count):
             for node, cpus in nodes:
@@ -165,21 +167,21 @@ def measure(
                     )
                 )
                 os.sched_setaffinity(0, cpus)
-                found += _both_directions(cuda, gpu, node, size)
+                copies += _both_directions(cuda, gpu, node, size)
         os.sched_setaffinity(0, allowed)
         for gpu, peer in permutations(range(count), 2):
             progress(f"GPU {gpu} to GPU {peer}")
-            found.append(_between(cuda, gpu, peer, size))
+            copies.append(_between(cuda, gpu, peer, size))
     finally:
         os.sched_setaffinity(0, allowed)
-    return found
+    return copies
 
 
 def _between(cuda: Driver, gpu: int, peer: int, size: int) -> Copy:
-    with cuda.context(peer) as other, cuda.device_memory(size) as there, cuda.context(gpu) as own:
-        direct = cuda.reach(gpu, peer, other)
+    with cuda.context(peer) as peer_context, cuda.device_memory(size) as there, cuda.context(gpu) as context:
+        direct = cuda.reach(gpu, peer, peer_context)
         with cuda.device_memory(size) as here:
-            call = ("cuMemcpyPeerAsync", there, other, here, own, ctypes.c_size_t(size))
+            call = ("cuMemcpyPeerAsync", there, peer_context, here, context, ctypes.c_size_t(size))
             times = sorted(cuda.seconds(*call) for _ in range(_REPEAT + 1))
     return Copy(gpu, "device to device", None, size / times[len(times) // 2], peer, direct)
 
@@ -191,8 +193,8 @@ def _both_directions(cuda: Driver, gpu: int, node: int | None, size: int) -> lis
             "host to device": ("cuMemcpyHtoDAsync_v2", device, host, length),
             "device to host": ("cuMemcpyDtoHAsync_v2", host, device, length),
         }
-        found = []
+        copies = []
         for direction, call in calls.items():
             times = sorted(cuda.seconds(*call) for _ in range(_REPEAT + 1))  # the first wakes the link
-            found.append(Copy(gpu, direction, node, size / times[len(times) // 2]))
-    return found
+            copies.append(Copy(gpu, direction, node, size / times[len(times) // 2]))
+    return copies

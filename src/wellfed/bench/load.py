@@ -25,7 +25,7 @@ _WORDS = (
     "program", "question", "work", "government", "number", "night", "point", "home", "water", "room", "mother",
     "area", "money", "story", "fact",
 )  # fmt: skip
-_TRIAL_WORDS = 24
+_TRIAL_WORDS = 24  # of the prompt that tells how many words make a token
 _LEAST_S = 1e-6  # no clock tells less
 _PATIENCE_S = 5.0  # without an answer, somebody is told that it is waited for
 
@@ -99,18 +99,18 @@ def measure(
     target: Target,
     scenario: Scenario,
     progress: Callable[[int, int], None] = lambda *_: None,
-    told: Callable[[str], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Measurement:
-    """Run a scenario. Raises WellfedError when every request failed. `told` hears of long waits."""
-    return asyncio.run(_measure(target, scenario, progress, told))
+    """Run a scenario. Raises WellfedError when every request failed. `say` hears of long waits."""
+    return asyncio.run(_measure(target, scenario, progress, say))
 
 
 async def _measure(
-    target: Target, scenario: Scenario, progress: Callable[[int, int], None], told: Callable[[str], None]
+    target: Target, scenario: Scenario, progress: Callable[[int, int], None], say: Callable[[str], None]
 ) -> Measurement:
     async with asking(scenario.concurrency + 4) as client:
         load = _Load(client, target, scenario)
-        waiting = asyncio.ensure_future(_patient(told))
+        waiting = asyncio.ensure_future(_patient(say))
         try:
             words = await load.words_per_token()
         finally:
@@ -125,12 +125,12 @@ async def _measure(
     return summary(scenario, replies, seconds)
 
 
-async def _patient(told: Callable[[str], None]) -> None:
+async def _patient(say: Callable[[str], None]) -> None:
     waited = 0.0
     while True:
         await asyncio.sleep(_PATIENCE_S)
         waited += _PATIENCE_S
-        told(
+        say(
             sentence(
                 "bench.load.no-answer-yet",
                 "no answer yet to a first short question, after {waited:.0f} s (Ctrl-C ends)",
@@ -148,8 +148,8 @@ class _Load:
 
     async def ask(self, prompt: str, output_tokens: int, seed: int) -> Reply:
         """One request; of exactly `output_tokens` where the server can go on past the end of a text."""
-        asked = question(self._form, self._target.model, prompt, output_tokens, seed)
-        return await ask(self._client, self._target.address, asked, self._scenario.timeout_s)
+        request = question(self._form, self._target.model, prompt, output_tokens, seed)
+        return await ask(self._client, self._target.address, request, self._scenario.timeout_s)
 
     async def words_per_token(self) -> float:
         """How many of our words make a token for this server's tokenizer, from its own count of a trial prompt."""
@@ -159,8 +159,8 @@ class _Load:
             if trial.trouble is not Trouble.REFUSED:
                 break
         if trial.error:
-            what = message("bench.no-answer", "the endpoint does not answer: {why}", why=trial.error)
-            raise WellfedError(what, _hint(trial.trouble, self._target.address))
+            why = message("bench.no-answer", "the endpoint does not answer: {why}", why=trial.error)
+            raise WellfedError(why, _hint(trial.trouble, self._target.address))
         return _TRIAL_WORDS / trial.prompt_tokens if trial.prompt_tokens else 1.0
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_BYTES = 256 * 2**20  # per array and thread: far beyond any cache's share
 _CLOCK_STEPS = 100_000_000  # about 0.2 s: turbo states settle within a few ms
-_BURSTS, _PAUSE_S = 5, 0.3
+_BURSTS, _PAUSE_S = 5, 0.3  # short readings, and the seconds between them
 _MBIND, _MPOL_BIND = {"x86_64": 237, "aarch64": 235}, 2
 
 
@@ -68,8 +68,8 @@ class MemoryReport:
 
     def best(self, kernel: str = "read") -> float:
         """The highest bandwidth seen with threads on their own memory."""
-        seen = max(point.bytes_per_s[kernel] for point in self.points)
-        return max(seen, *self.bursts) if kernel == "read" and self.bursts else seen
+        highest = max(point.bytes_per_s[kernel] for point in self.points)
+        return max(highest, *self.bursts) if kernel == "read" and self.bursts else highest
 
 
 def measure(
@@ -83,9 +83,9 @@ def measure(
     What other programs do meanwhile is recorded, and reading is repeated in short bursts apart from each other. Raises
     WellfedError when the `bench` extra is missing or too little memory is free.
     """
-    with Neighbours() as others:
+    with Neighbours() as neighbours:
         report = _measured(machine, array_bytes or _DEFAULT_BYTES, repetitions, progress)
-    return replace(report, foreign_cores=others.cores)
+    return replace(report, foreign_cores=neighbours.cores)
 
 
 def _measured(machine: Machine, size: int, repetitions: int, progress: Callable[[str], None]) -> MemoryReport:
@@ -93,7 +93,7 @@ def _measured(machine: Machine, size: int, repetitions: int, progress: Callable[
     cpus = sorted(os.sched_getaffinity(0))
     _ensure_room(3 * size * len(cpus))
     nodes = {node.os_index: [cpu for cpu in node.cpus if cpu in cpus] for node in machine.numa_nodes}
-    nodes = {node: own for node, own in nodes.items() if own}
+    nodes = {node: node_cpus for node, node_cpus in nodes.items() if node_cpus}
     points, huge = [], None
     for count in sweep(len(cpus)):
         progress(sentence("bench.memory.threads", "{count} threads", count=count))
@@ -107,7 +107,7 @@ def _measured(machine: Machine, size: int, repetitions: int, progress: Callable[
     small = _best(kernels["read"], "read", [_Worker(cpu, size, None, huge=False) for cpu in cpus], repetitions)
     matrix: dict[tuple[int, int], float] = {}
     if len(nodes) > 1:
-        for cpu_node, own in nodes.items():
+        for cpu_node, node_cpus in nodes.items():
             for memory_node in nodes:
                 progress(
                     sentence(
@@ -117,7 +117,7 @@ def _measured(machine: Machine, size: int, repetitions: int, progress: Callable[
                         memory_node=memory_node,
                     )
                 )
-                workers = [_Worker(cpu, size, memory_node) for cpu in own]
+                workers = [_Worker(cpu, size, memory_node) for cpu in node_cpus]
                 point = _point(kernels, workers, cpu_node, memory_node, repetitions)
                 matrix[cpu_node, memory_node] = point.bytes_per_s["read"]
                 points.append(point)
@@ -141,7 +141,7 @@ def clock_hz(cpus: Sequence[int]) -> float | None:
     except ImportError:
         return None
     steps(1000)  # compiled, warm
-    found = [0.0] * len(cpus)
+    clocks_hz = [0.0] * len(cpus)
     together = threading.Barrier(len(cpus))
 
     def work(index: int) -> None:
@@ -149,14 +149,14 @@ def clock_hz(cpus: Sequence[int]) -> float | None:
         together.wait()
         begin = time.perf_counter()
         steps(_CLOCK_STEPS)
-        found[index] = CYCLES_PER_STEP * _CLOCK_STEPS / (time.perf_counter() - begin)
+        clocks_hz[index] = CYCLES_PER_STEP * _CLOCK_STEPS / (time.perf_counter() - begin)
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(len(cpus))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return median(found)
+    return median(clocks_hz)
 
 
 def _kernels() -> tuple[dict[str, Callable[..., Any]], str]:
@@ -192,7 +192,7 @@ def _ensure_room(needed: int) -> None:
 
 
 def sweep(most: int) -> list[int]:
-    """1, 2, 4 ... and all."""
+    """Numbers of threads to measure with: 1, 2, 4 ... and all `count`."""
     return sorted({*(2**n for n in range(most.bit_length()) if 2**n <= most), most})
 
 
@@ -203,8 +203,8 @@ def _point(
     memory_node: int | None,
     repetitions: int,
 ) -> Point:
-    found = {name: _best(kernel, name, workers, repetitions) for name, kernel in kernels.items()}
-    return Point(len(workers), cpu_node, memory_node, found)
+    rates = {name: _best(kernel, name, workers, repetitions) for name, kernel in kernels.items()}
+    return Point(len(workers), cpu_node, memory_node, rates)
 
 
 class _Worker:
@@ -273,7 +273,10 @@ def _best(kernel: Callable[..., Any], name: str, workers: Sequence[_Worker], rep
         thread.start()
     for thread in threads:
         thread.join()
-    spans = [max(one[turn][1] for one in times) - min(one[turn][0] for one in times) for turn in range(repetitions)]
+    spans = [
+        max(worker_times[turn][1] for worker_times in times) - min(worker_times[turn][0] for worker_times in times)
+        for turn in range(repetitions)
+    ]
     moved = BYTES_PER_ELEMENT[name] * len(workers[0].arrays[0]) * len(workers)
     return float(moved / min(spans))
 
@@ -284,8 +287,8 @@ def _huge_share(size: int) -> float | None:
         lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
     except OSError:
         return None
-    found = next((line.split()[1] for line in lines if line.startswith("AnonHugePages:")), None)
-    return None if found is None else min(1.0, int(found) * 1024 / size)
+    kilobytes = next((line.split()[1] for line in lines if line.startswith("AnonHugePages:")), None)
+    return None if kilobytes is None else min(1.0, int(kilobytes) * 1024 / size)
 
 
 def _thp() -> str | None:

@@ -24,11 +24,11 @@ class Neighbours:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        busy, own, begin = self._begin
+        busy, own_s, begin = self._begin
         now_busy, now_own, seconds = _busy_s(), _own_s(), time.monotonic() - begin
         if busy is None or now_busy is None or seconds < _SETTLED_S:
             return
-        self.cores = max(0.0, (now_busy - busy) - (now_own - own)) / seconds
+        self.cores = max(0.0, (now_busy - busy) - (now_own - own_s)) / seconds
 
 
 def _busy_s() -> float | None:

@@ -75,7 +75,7 @@ def write(path: Path, text: str) -> None:
 
 
 def save(kind: str, content: Any) -> Path:
-    """Keep a result; the newest of each kind."""
+    """Store a result of a kind in place of the last one; its path."""
     path = folder() / f"{kind}.json"
     write(path, json.dumps(document(kind, content), indent=1) + "\n")
     return path
@@ -105,7 +105,7 @@ class MemoryFigures:
     clock_hz: float | None = None  # of a core with all at work
 
     def of(self, machine: Machine) -> Machine:
-        """The machine with these figures."""
+        """The machine as it performs by these figures."""
         return replace(
             machine,
             measured_memory_bandwidth_bytes_per_s=self.read_bytes_per_s,
@@ -138,13 +138,13 @@ def calibration_file() -> Path:
     return folder() / "calibration.json"
 
 
-def save_calibration(own: OwnCalibration) -> Path:
-    """Keep it; `plan`, `check` and `run` use it from now on."""
-    data = json.loads(dump(own.calibration))
-    data["machine"] = own.machine
-    data["taken"] = own.taken or time.strftime("%Y-%m-%dT%H:%M:%S%z")
-    data["memory"] = plain(own.memory)
-    data["observations"] = plain(own.observations)
+def save_calibration(calibration: OwnCalibration) -> Path:
+    """Store this machine's calibration, for `plan`, `check` and `run` to use from now on; its path."""
+    data = json.loads(dump(calibration.calibration))
+    data["machine"] = calibration.machine
+    data["taken"] = calibration.taken or time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    data["memory"] = plain(calibration.memory)
+    data["observations"] = plain(calibration.observations)
     path = calibration_file()
     write(path, json.dumps(data, indent=1) + "\n")
     return path
@@ -162,9 +162,11 @@ def own_calibration(path: Path | None = None) -> OwnCalibration | None:
     try:
         calibration = parse(text, str(path))
         data = json.loads(text)
-        memory = MemoryFigures(**{name: None if one is None else float(one) for name, one in data["memory"].items()})
-        observations = tuple(_observation(one) for one in data["observations"])
-        own = OwnCalibration(
+        memory = MemoryFigures(
+            **{name: None if entry is None else float(entry) for name, entry in data["memory"].items()}
+        )
+        observations = tuple(_observation(entry) for entry in data["observations"])
+        taken_here = OwnCalibration(
             machine=str(data["machine"]),
             memory=memory,
             calibration=calibration,
@@ -175,14 +177,14 @@ def own_calibration(path: Path | None = None) -> OwnCalibration | None:
         raise _refused(path, error.message) from error
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise _refused(path, f"{type(error).__name__}: {error}") from error
-    values = [*own.calibration.parameters.values(), *astuple(own.memory)]
+    values = [*taken_here.calibration.parameters.values(), *astuple(taken_here.memory)]
     if not all(0 < value < float("inf") for value in values if value is not None):
         raise _refused(path, sentence("bench.store.holds-numbers", "it holds numbers that no measurement gives"))
-    return own
+    return taken_here
 
 
 def _observation(values: dict[str, Any]) -> Observation:
-    """Raises ValueError or TypeError for what is none."""
+    """An observation from its JSON. Raises ValueError or TypeError for anything else."""
     figures = {name: float(values[name]) for name in ("measured", "bundled", "own")}
     if not all(0 < figure < float("inf") for figure in figures.values()):
         raise ValueError("an observation of no speed")
@@ -215,13 +217,15 @@ def own_for(machine: Machine) -> OwnCalibration | None:
     """The calibration that applies to `machine`: this machine's own, on the machine it was taken on."""
     if machine.origin is not Origin.LIVE:
         return None
-    own = own_calibration()
-    if own is None or own.machine != identity(machine):
+    calibration = own_calibration()
+    if calibration is None or calibration.machine != identity(machine):
         return None
-    read, theory = own.memory.read_bytes_per_s, machine.memory_bandwidth_bytes_per_s
+    read, theory = calibration.memory.read_bytes_per_s, machine.memory_bandwidth_bytes_per_s
     if read is not None and doubt(read, theory, None, 1) is not None:  # taken before such figures were refused
-        return replace(own, memory=replace(own.memory, read_bytes_per_s=None, small_pages_bytes_per_s=None))
-    return own
+        return replace(
+            calibration, memory=replace(calibration.memory, read_bytes_per_s=None, small_pages_bytes_per_s=None)
+        )
+    return calibration
 
 
 def last_memory(machine: Machine) -> MemoryFigures | None:
@@ -234,8 +238,8 @@ def last_memory(machine: Machine) -> MemoryFigures | None:
         threads = max(int(point["threads"]) for point in result["points"])
         bursts = tuple(float(rate) for rate in result.get("bursts") or ())
         read = max(read, *bursts) if bursts else read
-        found = MemoryFigures(read, None if small is None else float(small), None if clock is None else float(clock))
+        figures = MemoryFigures(read, None if small is None else float(small), None if clock is None else float(clock))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, WellfedError):
         return None
     same = theory == machine.memory_bandwidth_bytes_per_s  # else another machine that shares the home folder
-    return found if same and doubt(read, theory, foreign, threads, bursts) is None else None
+    return figures if same and doubt(read, theory, foreign, threads, bursts) is None else None

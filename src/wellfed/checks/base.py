@@ -65,8 +65,8 @@ def say(
     places: Iterable[str] = (),
 ) -> Finding:
     """A finding whose id, code and references the runner fills in."""
-    remedies = tuple(each if isinstance(each, Remedy) else plain(each) for each in fix)
-    lines = tuple(each.text for each in remedies)
+    remedies = tuple(step if isinstance(step, Remedy) else plain(step) for step in fix)
+    lines = tuple(step.text for step in remedies)
     text = why if isinstance(why, str) else str(why)
     return Finding(
         "",
@@ -94,7 +94,7 @@ def passed(
     wanted: str | None = None,
     places: Iterable[str] = (),
 ) -> Finding:
-    """All is well."""
+    """A finding that all is well with the subject."""
     return say(Verdict.PASS, subject, why, measured, wanted, places=places)
 
 
@@ -106,7 +106,7 @@ def warn(
     fix: Iterable[str | Remedy] = (),
     places: Iterable[str] = (),
 ) -> Finding:
-    """Costs something, or may."""
+    """A finding of what costs something, or may."""
     return say(Verdict.WARN, subject, why, measured, wanted, fix, places)
 
 
@@ -118,19 +118,19 @@ def fail(
     fix: Iterable[str | Remedy] = (),
     places: Iterable[str] = (),
 ) -> Finding:
-    """A fault."""
+    """A finding of a fault."""
     return say(Verdict.FAIL, subject, why, measured, wanted, fix, places)
 
 
 def skip(why: str | Message, subject: str = SYSTEM) -> Finding:
-    """Does not apply here."""
+    """A finding that the check does not apply to the subject."""
     return say(Verdict.SKIP, subject, why)
 
 
 def unknown(
     why: str | Message, subject: str = SYSTEM, measured: str | None = None, fix: Iterable[str | Remedy] = ()
 ) -> Finding:
-    """Applies, but could not be read."""
+    """A finding that the check applies and nobody could look; `why` says what is in the way."""
     return say(Verdict.UNKNOWN, subject, why, measured, None, fix)
 
 
@@ -139,7 +139,7 @@ def reason(machine: Machine, *keys: str) -> str | None:
     return next((machine.unknown[key] for key in keys if key in machine.unknown), None)
 
 
-def missing(machine: Machine, what: str, *keys: str, subject: str = SYSTEM) -> Finding:
+def missing(machine: Machine, setting: str, *keys: str, subject: str = SYSTEM) -> Finding:
     """The verdict on a setting that has no value.
 
     A reason on record makes it unknown (or a skip, when the driver said that the hardware has no such thing); so does
@@ -148,22 +148,24 @@ def missing(machine: Machine, what: str, *keys: str, subject: str = SYSTEM) -> F
     """
     why = reason(machine, *keys)
     if any(key in machine.unsupported for key in keys):
-        return skip(message("check.unsupported", "{what}: the driver says that this card has none", what=what), subject)
+        return skip(
+            message("check.unsupported", "{what}: the driver says that this card has none", what=setting), subject
+        )
     if why:
-        return unknown(message("check.unread", "{what}: {why}", what=what, why=why), subject)
+        return unknown(message("check.unread", "{what}: {why}", what=setting, why=why), subject)
     if machine.origin is Origin.DUMP:
-        return unknown(message(UNTOLD, "{what}: the dump does not tell", what=what), subject)
+        return unknown(message(UNTOLD, "{what}: the dump does not tell", what=setting), subject)
     if machine.origin is Origin.PARTS:
-        return skip(message("check.planned", "{what}: not decided on a planned machine", what=what), subject)
-    return skip(message("check.absent", "{what}: not present on this machine", what=what), subject)
+        return skip(message("check.planned", "{what}: not decided on a planned machine", what=setting), subject)
+    return skip(message("check.absent", "{what}: not present on this machine", what=setting), subject)
 
 
-def unread(machine: Machine, what: str, *keys: str, subject: str = SYSTEM) -> Finding:
+def unread(machine: Machine, setting: str, *keys: str, subject: str = SYSTEM) -> Finding:
     """Like `missing`, for what every machine has: where it has no value, nobody could look."""
-    found = missing(machine, what, *keys, subject=subject)
-    if found.verdict is Verdict.SKIP and machine.origin is not Origin.PARTS:
-        return unknown(message("check.not-read", "{what}: could not be read", what=what), subject)
-    return found
+    finding = missing(machine, setting, *keys, subject=subject)
+    if finding.verdict is Verdict.SKIP and machine.origin is not Origin.PARTS:
+        return unknown(message("check.not-read", "{what}: could not be read", what=setting), subject)
+    return finding
 
 
 def no_gpus(machine: Machine, needed: int = 1) -> Finding:
@@ -185,9 +187,9 @@ def stamped(finding: Finding, check: Check) -> Finding:
     if finding.fix or finding.verdict not in FAULTS:
         return stamped
     remedies = _usual(check)
-    return replace(stamped, remedies=remedies, fix=tuple(each.text for each in remedies))
+    return replace(stamped, remedies=remedies, fix=tuple(remedy.text for remedy in remedies))
 
 
 def _usual(check: Check) -> tuple[Remedy, ...]:
     fault = fault_of(check)
-    return tuple(each for each in fault.remedies if complete(each)) if fault else ()
+    return tuple(remedy for remedy in fault.remedies if complete(remedy)) if fault else ()

@@ -11,19 +11,19 @@ from wellfed.nouns.finding import Finding
 
 def queried(gpu: Gpu) -> bool:
     """Whether the source is a driver (NVML, nvidia-smi, amdgpu) and not only the PCI bus."""
-    told = (gpu.performance_state, gpu.persistence, gpu.clock_hz, gpu.driver, gpu.memory_free_bytes)
-    return any(value is not None for value in told)
+    answers = (gpu.performance_state, gpu.persistence, gpu.clock_hz, gpu.driver, gpu.memory_free_bytes)
+    return any(value is not None for value in answers)
 
 
-def untold(machine: Machine, gpu: Gpu, what: str, *keys: str) -> Finding:
+def untold(machine: Machine, gpu: Gpu, setting: str, *keys: str) -> Finding:
     """The verdict where a GPU has no value: not applicable where its driver was asked, else unknown."""
     mine = tuple(f"{name(gpu)}.{key}" for key in keys)
     if reason(machine, *mine):
-        return missing(machine, what, *mine, subject=name(gpu))
+        return missing(machine, setting, *mine, subject=name(gpu))
     if any(key in machine.unsupported for key in mine):
-        return missing(machine, what, *mine, subject=name(gpu))
+        return missing(machine, setting, *mine, subject=name(gpu))
     if queried(gpu) and (machine.origin is not Origin.DUMP or gpu.driver_told_all):
         return skip(
-            sentence("driver.driver-value-gpu", "{what}: the driver has no value for this GPU", what=what), name(gpu)
+            sentence("driver.driver-value-gpu", "{what}: the driver has no value for this GPU", what=setting), name(gpu)
         )
-    return unread(machine, what, name(gpu), "nvml", "gpus", subject=name(gpu))
+    return unread(machine, setting, name(gpu), "nvml", "gpus", subject=name(gpu))

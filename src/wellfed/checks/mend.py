@@ -67,11 +67,11 @@ def awakened(machine: Machine, links: Mapping[str, PcieLink]) -> Machine:
         link = links.get(device.address)
         if link is not None:
             ends[device.address] = replace(device, link_current=link)
-            port = next((other for other in machine.pci if other.address == device.parent), None)
+            port = next((port_device for port_device in machine.pci if port_device.address == device.parent), None)
             if port is not None and port.link_current is not None:
                 ends[port.address] = replace(port, link_current=link)
-    seen = (replace(gpu, link_under_load=True) for gpu in machine.gpus if gpu.pci_address in links)
-    return relinked(with_gpus(with_devices(machine, ends), seen))
+    woken = (replace(gpu, link_under_load=True) for gpu in machine.gpus if gpu.pci_address in links)
+    return relinked(with_gpus(with_devices(machine, ends), woken))
 
 
 def own_port(machine: Machine, gpu: Gpu) -> Machine:

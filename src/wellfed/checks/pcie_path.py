@@ -25,7 +25,7 @@ class Hop:
 
     @property
     def current(self) -> PcieLink | None:
-        """As seen; both ends tell the same, so one is enough."""
+        """The link as it runs now; both ends tell the same, so one is enough."""
         return self.lower.link_current or (self.upper.link_current if self.upper else None)
 
     @property
@@ -40,14 +40,22 @@ class Hop:
 
     @property
     def wanted_width(self) -> int | None:
-        """The lesser of both ends; None when neither tells."""
+        """Lanes that both ends have; None when neither tells."""
         return min((link.width for link in (self.slot, self.card) if link), default=None)
 
     @property
     def wanted_generation(self) -> int | None:
-        """The lesser of both ends; None when neither tells."""
+        """The generation that both ends can do; None when neither tells."""
         ends = [link.generation for link in (self.slot, self.card) if link]
         return min([*ends, *([self.offered_generation] if self.offered_generation else [])], default=None)
+
+    @property
+    def below_both_ends(self) -> bool:
+        """Whether it runs with fewer lanes or a lower generation than both ends can do; False where not told."""
+        current, width, generation = self.current, self.wanted_width, self.wanted_generation
+        if current is None or width is None or generation is None:
+            return False
+        return current.width < width or current.generation < generation
 
     @property
     def both_ends_told(self) -> bool:
@@ -56,7 +64,7 @@ class Hop:
 
     @property
     def place(self) -> str:
-        """Where to look: the function below the link."""
+        """The PCI address of the function below the link: where to look."""
         return self.lower.address
 
 
@@ -81,23 +89,23 @@ def hops(devices: Mapping[str, PciDevice], address: str | None) -> tuple[Hop, ..
     and insides of switches alternate.
     """
     path = card_path(devices, address)
-    found: list[Hop] = []
+    links: list[Hop] = []
     below = False
     for at, device in enumerate(path):
         below = device.port in ("endpoint", "upstream") if device.port else not below
         if device.port == "bridge" or (at == 0 and (device.port != "integrated" or device.link_current)):
             below = True
         if below:
-            found.append(Hop(device, path[at + 1] if at + 1 < len(path) else None, edge=not found))
-    return tuple(found)
+            links.append(Hop(device, path[at + 1] if at + 1 < len(path) else None, edge=not links))
+    return tuple(links)
 
 
 def gpu_hops(machine: Machine, gpu: Gpu) -> tuple[Hop, ...]:
     """A GPU's hops; its driver's word on what the slot offers counts where the port's is not visible."""
-    found = hops(by_address(machine), gpu.pci_address)
-    if not found or found[0].slot or not gpu.link_host_generation or not found[0].card:
-        return found
-    return (replace(found[0], offered_generation=gpu.link_host_generation), *found[1:])
+    links = hops(by_address(machine), gpu.pci_address)
+    if not links or links[0].slot or not gpu.link_host_generation or not links[0].card:
+        return links
+    return (replace(links[0], offered_generation=gpu.link_host_generation), *links[1:])
 
 
 def root_port(devices: Mapping[str, PciDevice], address: str | None) -> PciDevice | None:
@@ -108,10 +116,10 @@ def root_port(devices: Mapping[str, PciDevice], address: str | None) -> PciDevic
 
 def loaded(hop: Hop) -> PcieLink | None:
     """The hop as it runs under load: current width; on the card's own link the generation both ends can do."""
-    seen = hop.current
-    width = seen.width if seen else hop.wanted_width
+    current = hop.current
+    width = current.width if current else hop.wanted_width
     generation = hop.wanted_generation if hop.edge and hop.wanted_generation else None
-    generation = generation or (seen.generation if seen else hop.wanted_generation)
+    generation = generation or (current.generation if current else hop.wanted_generation)
     return PcieLink(generation, width) if generation and width else None
 
 

@@ -27,12 +27,12 @@ def cards(machine: Machine) -> tuple[Gpu, ...]:
 
 def _inside_cpu(devices: Mapping[str, PciDevice], gpu: Gpu) -> bool:
     """AMD's internal bridges are device 08 of bus 0 (PCI ID repository: Internal PCIe GPP Bridge to bus)."""
-    own = devices.get(gpu.pci_address or "")
-    if gpu.vendor == "amd" and any(_APU.search(name or "") for name in (own.name if own else None, gpu.name)):
+    function = devices.get(gpu.pci_address or "")
+    if gpu.vendor == "amd" and any(_APU.search(name or "") for name in (function.name if function else None, gpu.name)):
         return True
     if gpu.vendor == "amd" and _NAMELESS.fullmatch(gpu.name or ""):
         return True
-    port = devices.get(own.parent or "") if own else None
+    port = devices.get(function.parent or "") if function else None
     if port is None or gpu.vendor != "amd":
         return False
     return port.parent is None and port.vendor_id in (0x1022, None) and ":00:08." in port.address
@@ -45,9 +45,9 @@ def name(gpu: Gpu) -> str:
 
 def socket_of_node(machine: Machine) -> dict[int, int]:
     """NUMA node -> socket, from the nodes, else from the sockets' own lists."""
-    found = {node: socket.index for socket in machine.sockets for node in socket.numa_nodes}
-    told = {node.os_index: node.socket for node in machine.numa_nodes if node.socket is not None}
-    return found | told
+    by_socket = {node: socket.index for socket in machine.sockets for node in socket.numa_nodes}
+    by_node = {node.os_index: node.socket for node in machine.numa_nodes if node.socket is not None}
+    return by_socket | by_node
 
 
 def cpu_nodes(machine: Machine) -> tuple[int, ...]:
@@ -60,8 +60,8 @@ def node_of(machine: Machine, device: Gpu | Nic, devices: Mapping[str, PciDevice
 
     From the device, else its PCI function or a bridge above it, else its CPUs.
     """
-    own = {node.os_index for node in machine.numa_nodes if node.gpu_memory}
-    if device.numa_node is not None and device.numa_node not in own:
+    gpu_nodes = {node.os_index for node in machine.numa_nodes if node.gpu_memory}
+    if device.numa_node is not None and device.numa_node not in gpu_nodes:
         return device.numa_node
     here = devices.get(device.pci_address or "")
     for _ in range(16):
@@ -88,8 +88,8 @@ def socket_of(machine: Machine, device: Gpu | Nic, devices: Mapping[str, PciDevi
 
 
 def _by_cpus(machine: Machine, affinity: Iterable[int]) -> int | None:
-    wanted = set(affinity)
-    sockets = {cpu.socket for cpu in machine.cpus if cpu.os_index in wanted and cpu.socket is not None}
+    affine = set(affinity)
+    sockets = {cpu.socket for cpu in machine.cpus if cpu.os_index in affine and cpu.socket is not None}
     return next(iter(sockets)) if len(sockets) == 1 else None
 
 

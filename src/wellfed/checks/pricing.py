@@ -18,7 +18,7 @@ Estimator = Callable[[Machine], Estimate]
 NOTHING = message("cost.nothing", "costs nothing for this model")
 FITS = message("cost.fits", "does not fit now, and does when mended")
 UNPRICED = message("cost.unpriced", "what it does to speed is not in the estimate")
-NEGLIGIBLE = 0.002  # of the rate or time itself
+NEGLIGIBLE = 0.002  # relative change of a rate or time that counts as none: below the estimate's own rounding (assumed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,11 @@ def price(machine: Machine, findings: Iterable[Finding], checks: Iterable[Check]
     same, the fault costs nothing for this model, unless the fault tells why no estimate shows it (`Fault.price`).
     An estimator that cannot answer (the model does not fit now, say) leaves the reason in the cost's note.
     """
-    found = tuple(findings)
-    faulty = {finding.id for finding in found if finding.verdict in FAULTS}
+    all_findings = tuple(findings)
+    faulty = {finding.id for finding in all_findings if finding.verdict in FAULTS}
     mendable = [check for check in checks if check.id in faulty]
     if not mendable:
-        return Priced(found, None)
+        return Priced(all_findings, None)
     everything = tuple(checks)
     now = _try(estimate, as_is(machine, everything))
     costs = {check.id: _cost(machine, [check], everything, now, estimate) for check in mendable}
@@ -51,7 +51,7 @@ def price(machine: Machine, findings: Iterable[Finding], checks: Iterable[Check]
         _with_cost(finding, costs[finding.id], finding.id in hardware)
         if finding.verdict in FAULTS and finding.id in costs
         else finding
-        for finding in found
+        for finding in all_findings
     )
     return Priced(tuple(priced), together)
 
@@ -59,7 +59,9 @@ def price(machine: Machine, findings: Iterable[Finding], checks: Iterable[Check]
 def unpriced(findings: Iterable[Finding], why: Message) -> Priced:
     """Findings of a machine that cannot be priced, each fault with the reason."""
     cost = _noted(message("cost.not-priced", "not priced: {why}", why=why))
-    return Priced(tuple(replace(each, cost=cost) if each.verdict in FAULTS else each for each in findings), None)
+    return Priced(
+        tuple(replace(finding, cost=cost) if finding.verdict in FAULTS else finding for finding in findings), None
+    )
 
 
 def _with_cost(finding: Finding, cost: Cost, hardware: bool) -> Finding:

@@ -113,11 +113,11 @@ ALL: tuple[Check, ...] = (
 
 def check(id: str) -> Check:
     """The check of that id; UnknownName with the nearest ids otherwise."""
-    found = next((each for each in ALL if each.id == id), None)
-    found = found or next((each for each in foreign() if each.id == id), None)
-    if found is None:
-        raise UnknownName("check", id, nearest(id, (each.id for each in ALL)))
-    return found
+    match = next((candidate for candidate in ALL if candidate.id == id), None)
+    match = match or next((candidate for candidate in foreign() if candidate.id == id), None)
+    if match is None:
+        raise UnknownName("check", id, nearest(id, (candidate.id for candidate in ALL)))
+    return match
 
 
 @lru_cache(maxsize=1)
@@ -129,33 +129,33 @@ def foreign() -> tuple[Check, ...]:
     """
     from importlib.metadata import entry_points
 
-    found: dict[str, Check] = {}
+    by_id: dict[str, Check] = {}
     for point in entry_points(group=GROUP):
         try:
             loaded = point.load()
         except Exception:  # noqa: BLE001  a stranger's package must not stop ours
             continue
-        for each in loaded if isinstance(loaded, list | tuple) else [loaded]:
-            if isinstance(each, Check):
-                found.setdefault(each.id, each)
-    built_in = {each.id for each in ALL}
-    return tuple(each for id, each in found.items() if id not in built_in)
+        for entry in loaded if isinstance(loaded, list | tuple) else [loaded]:
+            if isinstance(entry, Check):
+                by_id.setdefault(entry.id, entry)
+    built_in = {entry.id for entry in ALL}
+    return tuple(entry for id, entry in by_id.items() if id not in built_in)
 
 
 def select(only: Iterable[str] = (), ignore: Iterable[str] = ()) -> tuple[Check, ...]:
     """`only` these (all when empty) without `ignore`; an id may end in `*`. Unknown ids raise UnknownName."""
-    wanted = [each for pattern in only for each in _matching(pattern)]
-    left_out = {each.id for pattern in ignore for each in _matching(pattern)}
-    chosen = {each.id for each in wanted} if wanted else {each.id for each in ALL}
-    strangers = [each for each in wanted if each not in ALL]
-    return tuple(each for each in (*ALL, *dict.fromkeys(strangers)) if each.id in chosen - left_out)
+    named = [match for pattern in only for match in _matching(pattern)]
+    left_out = {match.id for pattern in ignore for match in _matching(pattern)}
+    chosen = {match.id for match in named} if named else {match.id for match in ALL}
+    strangers = [match for match in named if match not in ALL]
+    return tuple(match for match in (*ALL, *dict.fromkeys(strangers)) if match.id in chosen - left_out)
 
 
 def _matching(pattern: str) -> list[Check]:
     if not pattern.endswith("*"):
         return [check(pattern)]
-    found = [each for each in ALL if each.id.startswith(pattern[:-1])]
-    found = found or [each for each in foreign() if each.id.startswith(pattern[:-1])]
-    if not found:
-        raise UnknownName("check", pattern, nearest(pattern[:-1], (each.id for each in ALL)))
-    return found
+    matches = [candidate for candidate in ALL if candidate.id.startswith(pattern[:-1])]
+    matches = matches or [candidate for candidate in foreign() if candidate.id.startswith(pattern[:-1])]
+    if not matches:
+        raise UnknownName("check", pattern, nearest(pattern[:-1], (candidate.id for candidate in ALL)))
+    return matches

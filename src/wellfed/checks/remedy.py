@@ -28,10 +28,10 @@ def fitted(finding: Finding, check: Check, setting: Setting) -> Finding:
     """The finding with remedies that can be followed there; an unknown of a dump says what to add to it."""
     remedies = tuple(dict.fromkeys(_fitting(_of_vendor(finding.remedies, setting.vendor), setting)))
     if finding.verdict is Verdict.UNKNOWN and setting.stranger:
-        remedies = (*(each for each in remedies if each.reach is not Reach.LOOK), *_asking(check, setting.vendor))
+        remedies = (*(remedy for remedy in remedies if remedy.reach is not Reach.LOOK), *_asking(check, setting.vendor))
     if remedies == finding.remedies:
         return finding
-    return replace(finding, remedies=remedies, fix=tuple(each.text for each in remedies))
+    return replace(finding, remedies=remedies, fix=tuple(remedy.text for remedy in remedies))
 
 
 def _fitting(remedies: Iterable[Remedy], setting: Setting) -> Iterator[Remedy]:
@@ -61,9 +61,9 @@ def _writes(remedy: Remedy) -> bool:
 def _of_vendor(remedies: tuple[Remedy, ...], vendor: str | None) -> Iterator[Remedy]:
     """The commands of the cards' own tool; left out where it has none."""
     for remedy in remedies:
-        own = remedy.text if remedy.text.startswith("#") else in_words_of(vendor, remedy.text)
-        if own is not None:
-            yield replace(remedy, text=own)
+        command = remedy.text if remedy.text.startswith("#") else in_words_of(vendor, remedy.text)
+        if command is not None:
+            yield replace(remedy, text=command)
 
 
 def _asking(check: Check, vendor: str | None) -> tuple[Remedy, ...]:

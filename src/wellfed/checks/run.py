@@ -31,14 +31,14 @@ def run_check(
     """One check's findings; at least one. An exception inside becomes `unknown` with its error."""
     try:
         if estimate is not None and check.against is not None:
-            found = tuple(check.against(machine, estimate))
+            findings = tuple(check.against(machine, estimate))
         else:
-            found = tuple(check.judge(machine))
+            findings = tuple(check.judge(machine))
     except Exception as error:  # noqa: BLE001  a broken check must not hide the others' findings
         why = message("check.crashed", "the check itself failed: {error}", error=f"{type(error).__name__}: {error}")
-        found = (unknown(why),)
+        findings = (unknown(why),)
     there = setting or setting_of(machine)
-    stamps = (stamped(finding, check) for finding in found or (skip(message("check.nothing", "nothing to judge")),))
+    stamps = (stamped(finding, check) for finding in findings or (skip(message("check.nothing", "nothing to judge")),))
     return tuple(fitted(finding, check, there) for finding in stamps)
 
 

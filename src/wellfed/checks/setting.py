@@ -40,32 +40,32 @@ class Setting:
     @property
     def words(self) -> tuple[Message, ...]:
         """What the header says."""
-        found = []
+        phrases = []
         if self.wsl:
-            found.append(message("setting.wsl", "Windows with WSL"))
+            phrases.append(message("setting.wsl", "Windows with WSL"))
         elif self.guest and self.hypervisor and not self.cloud:
-            found.append(message("setting.guest-of", "a virtual machine ({hypervisor})", hypervisor=self.hypervisor))
+            phrases.append(message("setting.guest-of", "a virtual machine ({hypervisor})", hypervisor=self.hypervisor))
         elif self.guest:
-            found.append(message("setting.guest", "a virtual machine"))
+            phrases.append(message("setting.guest", "a virtual machine"))
         if self.cloud:
-            found.append(message("setting.cloud", "in {cloud}", cloud=self.cloud))
+            phrases.append(message("setting.cloud", "in {cloud}", cloud=self.cloud))
         if self.container:
-            found.append(message("setting.container", "a container"))
+            phrases.append(message("setting.container", "a container"))
         if self.laptop:
-            found.append(message("setting.laptop", "a laptop"))
+            phrases.append(message("setting.laptop", "a laptop"))
         if self.baseboard:
-            found.append(message("setting.baseboard", "GPUs on a baseboard (HGX, DGX or the like)"))
+            phrases.append(message("setting.baseboard", "GPUs on a baseboard (HGX, DGX or the like)"))
         if self.family in ("windows", "macos") and not self.wsl:
-            found.append(message(f"setting.{self.family}", {"windows": "Windows", "macos": "macOS"}[self.family]))
+            phrases.append(message(f"setting.{self.family}", {"windows": "Windows", "macos": "macOS"}[self.family]))
         if self.read:
-            found.append(message("setting.read", "read from {kinds}", kinds=Listing(self.read)))
-        return tuple(found)
+            phrases.append(message("setting.read", "read from {kinds}", kinds=Listing(self.read)))
+        return tuple(phrases)
 
 
 def setting_of(machine: Machine) -> Setting:
     """What the machine's own facts tell of it."""
     system = machine.os
-    told = f"{system.hypervisor or ''} {machine.name}".lower()
+    names_text = f"{system.hypervisor or ''} {machine.name}".lower()
     modules = sum(gpu.spec is not None and gpu.spec.form in BASEBOARD_FORMS for gpu in machine.gpus)
     switched = any(link.kind == "nvswitch" for link in machine.gpu_links)
     return Setting(
@@ -75,7 +75,7 @@ def setting_of(machine: Machine) -> Setting:
         wsl=bool(system.wsl) or "microsoft-standard-wsl" in (system.kernel or "").lower(),
         laptop=system.chassis == "laptop",
         baseboard=modules >= BASEBOARD_GPUS or switched or bool(_BASEBOARDS.search(machine.name)),
-        cloud=system.cloud or next((name for mark, name in _CLOUDS if mark in told), None),
+        cloud=system.cloud or next((name for mark, name in _CLOUDS if mark in names_text), None),
         stranger=machine.origin is Origin.DUMP,
         recorded=machine.origin is Origin.SNAPSHOT,
         family=system.family,

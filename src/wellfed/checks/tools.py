@@ -46,9 +46,9 @@ def in_words_of(vendor: str | None, command: str) -> str | None:
     """The command for a vendor's cards; as it is where it is not NVIDIA's, None where that vendor has none."""
     if vendor in (None, "nvidia") or "nvidia-smi" not in command:
         return command
-    for pattern, other in _WORDS.get(_OTHER_NAMES.get(vendor or "", vendor or ""), ()):
+    for pattern, replacement in _WORDS.get(_OTHER_NAMES.get(vendor or "", vendor or ""), ()):
         if match := re.fullmatch(pattern, command):
-            return match.expand(other)
+            return match.expand(replacement)
     return None
 
 
@@ -59,6 +59,6 @@ def all_in_words_of(vendor: str | None, commands: Iterable[str]) -> tuple[str, .
 
 def _translated(vendor: str | None, commands: Iterable[str]) -> Iterator[str]:
     for command in commands:
-        own = in_words_of(vendor, command)
-        if own is not None:
-            yield own
+        translated = in_words_of(vendor, command)
+        if translated is not None:
+            yield translated

@@ -238,7 +238,7 @@ def _print_simulated(plan: FleetPlan) -> None:
     ):
         line = message(
             "fleet-plan-text.router", "{way}: {share} of prompt tokens found; {waits}",
-            way=way, share=f"{each.found:.0%}", waits=_waits(each),
+            way=way, share=f"{each.cached_share:.0%}", waits=_waits(each),
         )  # fmt: skip
         console().print(f"  {shown(line)}{_late(each)}")
 

@@ -128,7 +128,7 @@ def _stop(running: Running, grace: float, forget: bool) -> None:
     """Raises WellfedError for one that is still there, or may be."""
     from wellfed.launch import service, state
 
-    if forget and running.why_lost is None and (running.alive or running.kept or running.left_behind()):
+    if forget and running.why_lost is None and (running.alive or running.keeper_alive or running.left_behind()):
         raise BadInput(message("stop.forget", "{name} is not lost: stop it", name=running.name))
     if forget:
         state.forget(running)

@@ -15,11 +15,13 @@ from wellfed.planner.answer import Answer
 from wellfed.planner.host_cost import HostCost
 from wellfed.planner.kinds import describe, kind_of
 from wellfed.planner.money import NOTHING_PAID, Rates, money, power_caps
+from wellfed.planner.ranking import NearMiss
 from wellfed.planner.replicas import replicas
 from wellfed.planner.search import meets_targets, missed_targets
 from wellfed.planner.start import starts_of
 from wellfed.planner.sweep import MostUsers
 from wellfed.planner.tiers import tiers
+from wellfed.planner.verdict import Verdict
 from wellfed.planner.which_cpu import HostChoice, WhichCpu
 from wellfed.verbs.next_steps import NextSteps
 
@@ -35,7 +37,6 @@ def answer_json(
 ) -> dict[str, Any]:
     """The answer with its best `top` plans of different kinds."""
     search, ranking = answer.search, answer.ranking
-    miss = ranking.near_miss
     copies = None if ranking.best is None else replicas(search, ranking.best)
     return {
         "schema": SCHEMA,
@@ -50,33 +51,13 @@ def answer_json(
         "considered": ranking.considered,
         "drafting": None if ranking.drafting is None else ranking.drafting.to_dict(),
         "meets_targets": None if ranking.best is None else meets_targets(ranking.best),
-        "verdict": {
-            "kind": answer.verdict.kind and answer.verdict.kind.value,
-            "why": answer.verdict.why,
-            "reasons": [reason.to_dict() for reason in answer.verdict.reasons],
-        },
+        "verdict": _verdict_json(answer.verdict),
         "plans": [
             {**plan_json(plan), "money": _money_json(plan, rates), **steps_json(steps(plan))}
             for plan in ranking.best_of_each_kind()[:top]
         ],
         "refused": [asdict(refusal) for refusal in ranking.refused],
-        "near_miss": None
-        if miss is None
-        else {
-            "layout": _layout_json(miss.layout),
-            "device": miss.device,
-            "missing_bytes": miss.missing_bytes,
-            "memory": [device_json(device) for device in miss.memory.devices],
-            "levers": [
-                {
-                    "kind": lever.kind.value,
-                    "change": str(lever.change),
-                    "message": lever.change.to_dict(),
-                    "plan": {**plan_json(lever.plan), "model": lever.plan.model.id},
-                }
-                for lever in answer.levers
-            ],
-        },
+        "near_miss": None if ranking.near_miss is None else _near_miss_json(answer, ranking.near_miss),
         "upgrades": [
             {"change": upgrade.change, "total_tok_s_gain": _finite(upgrade.gain), "plan": plan_json(upgrade.plan)}
             for upgrade in answer.upgrades
@@ -107,6 +88,33 @@ def workload_json(load: Workload) -> dict[str, Any]:
     }
 
 
+def _verdict_json(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "kind": verdict.kind and verdict.kind.value,
+        "why": verdict.why,
+        "reasons": [reason.to_dict() for reason in verdict.reasons],
+    }
+
+
+def _near_miss_json(answer: Answer, miss: NearMiss) -> dict[str, Any]:
+    """The layout that misses by least, and the levers that would make something fit."""
+    return {
+        "layout": _layout_json(miss.layout),
+        "device": miss.device,
+        "missing_bytes": miss.missing_bytes,
+        "memory": [device_json(device) for device in miss.memory.devices],
+        "levers": [
+            {
+                "kind": lever.kind.value,
+                "change": str(lever.change),
+                "message": lever.change.to_dict(),
+                "plan": {**plan_json(lever.plan), "model": lever.plan.model.id},
+            }
+            for lever in answer.levers
+        ],
+    }
+
+
 def most_users_json(most: MostUsers | None) -> dict[str, Any] | None:
     """How many users keep the targets, with the plan; None where not even one does."""
     if most is None:
@@ -132,7 +140,7 @@ def host_json(cost: HostCost) -> dict[str, Any]:
     return {
         "single_thread_ratio": cost.ratio,
         "unhindered_ratio": cost.speed.unhindered,
-        "losses": [{"cause": cause.value, "left": left} for cause, left in cost.speed.losses],
+        "losses": [{"cause": cause.value, "left": share_left} for cause, share_left in cost.speed.losses],
         "fastest": {"id": cost.fastest.id, "name": cost.fastest.name, "single_thread_ratio": cost.fastest_ratio},
         "total_tok_s_share": cost.total_tok_s_share,
         "decode_tok_s_share": cost.decode_tok_s_share,
@@ -141,15 +149,15 @@ def host_json(cost: HostCost) -> dict[str, Any]:
     }
 
 
-def which_cpu_json(found: WhichCpu) -> dict[str, Any]:
+def which_cpu_json(choice: WhichCpu) -> dict[str, Any]:
     """The CPU to put the GPUs behind, the best of all, and the next weaker one."""
     return {
-        "pick": _choice_json(found.pick),
-        "best": _choice_json(found.best),
-        "next_weaker": None if found.weaker is None else _choice_json(found.weaker),
-        "compared": found.compared,
-        "by_price": found.priced,
-        "messages": [said.to_dict() for said in found.told()],
+        "pick": _choice_json(choice.pick),
+        "best": _choice_json(choice.best),
+        "next_weaker": None if choice.weaker is None else _choice_json(choice.weaker),
+        "compared": choice.compared,
+        "by_price": choice.priced,
+        "messages": [line.to_dict() for line in choice.told()],
     }
 
 
@@ -181,9 +189,9 @@ def steps_json(steps: NextSteps) -> dict[str, Any]:
 
 
 def _money_json(plan: Plan, rates: Rates) -> dict[str, Any]:
-    found = money(plan, rates)
-    row = asdict(found) | {"per_million_output_tokens": found.per_million}
-    return row | {"break_even_share": found.break_even_share and _finite(found.break_even_share)}
+    costs = money(plan, rates)
+    row = asdict(costs) | {"per_million_output_tokens": costs.per_million}
+    return row | {"break_even_share": costs.break_even_share and _finite(costs.break_even_share)}
 
 
 def _finite(value: float) -> float | None:

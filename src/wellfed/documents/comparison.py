@@ -18,16 +18,16 @@ def compare_json(rows: Sequence[Compared]) -> dict[str, Any]:
     return {"schema": SCHEMA, "machines": entries}
 
 
-def _machine(one: Compared) -> dict[str, Any]:
+def _machine(row: Compared) -> dict[str, Any]:
     return {
-        "asked": one.asked,
-        "machine": one.machine.name,
-        "fits": one.plan is not None,
-        "why": one.why,
-        "power_w": one.power.total_w,
-        "supply_w": one.power.supply_w,
-        "tokens_per_joule": one.tokens_per_joule,
-        "weakest": one.weakest.part if one.weakest else None,
-        "sensitivities": [sensitivity_json(each) for each in one.sensitivities],
-        "plan": plan_json(one.plan) if one.plan else None,
+        "asked": row.asked,
+        "machine": row.machine.name,
+        "fits": row.plan is not None,
+        "why": row.why,
+        "power_w": row.power.total_w,
+        "supply_w": row.power.supply_w,
+        "tokens_per_joule": row.tokens_per_joule,
+        "weakest": row.weakest.part if row.weakest else None,
+        "sensitivities": [sensitivity_json(sensitivity) for sensitivity in row.sensitivities],
+        "plan": plan_json(row.plan) if row.plan else None,
     }

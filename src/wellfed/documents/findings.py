@@ -21,7 +21,7 @@ def check_document(checked: Checked) -> dict[str, Any]:
         "memory_bytes": machine.memory_bytes,
         "unknown": dict(sorted(machine.unknown.items())),
         "kinds_read": list(machine.kinds_read),
-        "setting": [said.to_dict() for said in header(machine)],
+        "setting": [line.to_dict() for line in header(machine)],
     }
     document = findings_json(summary, checked.findings, checked.together)
     document["plan"] = _plan_summary(checked.plan)

@@ -22,13 +22,13 @@ def fit_json(answer: Fit) -> dict[str, Any]:
 
 
 def _row_json(row: Fitting, plan: dict[str, Any]) -> dict[str, Any]:
-    known = row.quality
+    quality = row.quality
     return {
         "id": row.model_id,
         "name": row.plan.model.name,
         "quality": None
-        if known is None
-        else {"value": known.value, "benchmark": known.benchmark, "source": known.source, "date": known.date},
+        if quality is None
+        else {"value": quality.value, "benchmark": quality.benchmark, "source": quality.source, "date": quality.date},
         "score": row.score,
         "quick": row.quick,
         "decode_tok_s": plan["decode_tok_s"],

@@ -11,10 +11,10 @@ from wellfed.units import format_bandwidth, format_bytes
 
 def machine_line(machine: Machine) -> str:
     """GPUs, CPUs, memory with its theoretical bandwidth; unknown is `?`."""
-    one = joined(", ", [*_gpus(machine), *_cpus(machine), _memory(machine)])
+    line = joined(", ", [*_gpus(machine), *_cpus(machine), _memory(machine)])
     if machine.count == 1:
-        return one
-    return sentence("machine-line.several", "{count} machines, each {one}", count=machine.count, one=one)
+        return line
+    return sentence("machine-line.several", "{count} machines, each {one}", count=machine.count, one=line)
 
 
 def _memory(machine: Machine) -> str:
@@ -32,7 +32,7 @@ def _gpus(machine: Machine) -> list[str]:
 
 
 def _no_gpu(machine: Machine) -> str:
-    """None, or none that the source shows."""
+    """Words for no GPU; `GPU ?` where the source does not show all."""
     if machine.origin is Origin.DUMP and not machine.pci_complete:
         return "GPU ?"
     return sentence("machine-line.no-gpu", "no GPU")

@@ -14,7 +14,7 @@ SCHEMA = "wellfed.market/1"
 
 
 def market_json(market: Market) -> dict[str, Any]:
-    """The offers with their plans."""
+    """The document of `wellfed plan --buy --json`."""
     return {
         "schema": SCHEMA,
         "machines": market.machines,
@@ -27,7 +27,7 @@ def market_json(market: Market) -> dict[str, Any]:
                 "parts": machine_line(offer.machine),
                 "processors": [socket.cpu.name if socket.cpu else None for socket in offer.machine.sockets],
                 "memory_bytes": offer.machine.memory_bytes,
-                "cooling": (said := cooling_words(offer.machine)) and said.to_dict(),
+                "cooling": (cooling := cooling_words(offer.machine)) and cooling.to_dict(),
                 "power_w": offer.power_w,
                 "price": offer.price,
                 "price_reason": offer.price_reason or None,
@@ -36,11 +36,16 @@ def market_json(market: Market) -> dict[str, Any]:
             }
             for offer in market.offers
         ],
-        "sensitivities": [sensitivity_json(one) for one in market.weakest],
+        "sensitivities": [sensitivity_json(sensitivity) for sensitivity in market.weakest],
     }
 
 
-def sensitivity_json(one: Sensitivity) -> dict[str, Any]:
-    """One part's worth."""
-    names = ("part", "factor", "decode_gain", "total_gain", "ttft_gain")
-    return {name: getattr(one, name) for name in names}
+def sensitivity_json(sensitivity: Sensitivity) -> dict[str, Any]:
+    """How much the speed gains where one part is `factor` times as good."""
+    return {
+        "part": sensitivity.part,
+        "factor": sensitivity.factor,
+        "decode_gain": sensitivity.decode_gain,
+        "total_gain": sensitivity.total_gain,
+        "ttft_gain": sensitivity.ttft_gain,
+    }

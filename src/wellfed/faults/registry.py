@@ -36,7 +36,7 @@ def of_state(id: str) -> tuple[Fault, ...]:
 
 def fault(id: str) -> Fault | None:
     """The fault of that id."""
-    return next((each for each in ALL if each.id == id), None)
+    return next((candidate for candidate in ALL if candidate.id == id), None)
 
 
 @cache

@@ -10,7 +10,7 @@ from wellfed.fleet.gather import (
     MOST_BYTES,
     Gathering,
     Outcome,
-    Told,
+    Progress,
     keep,
     labelled,
     reason,
@@ -23,7 +23,7 @@ from wellfed.fleet.script import script
 from wellfed.message import Message, message
 
 
-def gather_by_ray(nodes: tuple[str, ...], how: Gathering, told: Told = lambda *_: None) -> tuple[Outcome, ...]:
+def gather_by_ray(nodes: tuple[str, ...], how: Gathering, progress: Progress = lambda *_: None) -> tuple[Outcome, ...]:
     """Ask the nodes of the cluster (by name or Ray's node id; none named: all that live). Raises BadInput without Ray,
     a cluster, or a node of that name.
     """
@@ -47,7 +47,7 @@ def gather_by_ray(nodes: tuple[str, ...], how: Gathering, told: Told = lambda *_
             target = how.folder / f"{labels[node]}.tar.gz"
             if target.exists() and not how.refresh:
                 outcomes.append(Outcome(node, labels[node], target, kept=True))
-                told(outcomes[-1], len(outcomes), len(chosen))
+                progress(outcomes[-1], len(outcomes), len(chosen))
                 continue
             pending[
                 task.options(scheduling_strategy=_affinity(chosen[node])).remote(script(), how.timeout_s, MOST_BYTES)
@@ -55,7 +55,7 @@ def gather_by_ray(nodes: tuple[str, ...], how: Gathering, told: Told = lambda *_
         ready, _ = ray.wait(list(pending), num_returns=1, timeout=how.timeout_s + 30) if pending else ([], [])
         for reference in ready or list(pending)[:1] if pending else []:
             outcomes.append(_settled(ray, reference, pending.pop(reference), labels, how))
-            told(outcomes[-1], len(outcomes), len(chosen))
+            progress(outcomes[-1], len(outcomes), len(chosen))
     settled = tuple(sorted(outcomes, key=lambda outcome: outcome.label))
     report(how.folder, settled)
     return settled

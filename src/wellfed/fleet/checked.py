@@ -75,12 +75,12 @@ class Fleet:
     def slow(self) -> tuple[Slow, ...]:
         """Machines slower than their build usually is, the slowest first; none where speeds are not told."""
         rates = {node.label: node for node in self.nodes if node.decode_tok_s is not None}
-        found = []
+        slow_nodes = []
         for build in self.builds:
             rated = sorted((rates[label] for label in build.labels if label in rates), key=_rate)
             usual = _rate(rated[len(rated) // 2]) if len(rated) > 1 else 0.0
-            found += [Slow(node, usual) for node in rated if _rate(node) < _SLOWER * usual]
-        return tuple(sorted(found, key=lambda slow: _rate(slow.node) / slow.usual_tok_s))
+            slow_nodes += [Slow(node, usual) for node in rated if _rate(node) < _SLOWER * usual]
+        return tuple(sorted(slow_nodes, key=lambda slow: _rate(slow.node) / slow.usual_tok_s))
 
 
 def _rate(node: Node) -> float:

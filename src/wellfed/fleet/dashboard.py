@@ -10,7 +10,7 @@ from wellfed.frozen import dataclass
 
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _CHOSEN = 'instance=~"$instance"'
-_WIDTH = 24
+_WIDTH = 24  # columns of Grafana's grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +91,14 @@ def _instances() -> dict[str, Any]:
 
 def _placed() -> list[dict[str, Any]]:
     """Panels from left to right, a new row where one does not fit."""
-    found, x, y, row = [], 0, 0, 0
+    panels, x, y, row = [], 0, 0, 0
     for number, panel in enumerate(PANELS, 1):
         if x + panel.width > _WIDTH:
             x, y, row = 0, y + row, 0
         place = {"x": x, "y": y, "w": panel.width, "h": panel.height}
-        found.append(_panel(number, panel, place))
+        panels.append(_panel(number, panel, place))
         x, row = x + panel.width, max(row, panel.height)
-    return found
+    return panels
 
 
 def _panel(number: int, panel: Panel, place: dict[str, int]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from wellfed.frozen import dataclass
 from wellfed.nouns.layout import Layout
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import Workload
+from wellfed.partial_sums import total_of_known
 from wellfed.perf.memory import ledgers
 from wellfed.perf.serving.disaggregation import Split, split
 from wellfed.perf.serving.estimate import knobs_for, shape_for
@@ -27,7 +28,7 @@ from wellfed.perf.serving.shape import Shape
 from wellfed.planner.search import Search
 
 _MOST_WORKERS = 8  # of a kind in a cell
-_MOST_USERS = 1 << 14
+_MOST_USERS = 1 << 14  # at a time of one cell: the search ends there (assumed)
 _NEARLY = 0.97  # of the best: a smaller cell that is so good is the better one
 
 
@@ -46,7 +47,7 @@ class Side:
 
     @property
     def workers_a_node(self) -> int:
-        """How many fit one node."""
+        """Workers of this side that fit one node."""
         return len(self.plan.machine.gpus) // self.worker_gpus
 
 
@@ -71,7 +72,7 @@ class Cell:
 
     @property
     def price_hour(self) -> float | None:
-        """Of those; None where one price is not known."""
+        """Price of the cell's nodes for an hour; None where one kind's price is unknown."""
         a, b = self.prefill.stock.price_hour, self.decode.stock.price_hour
         if a is None or b is None:
             return None
@@ -100,7 +101,7 @@ class Disaggregation:
 
     @property
     def worth(self) -> float:
-        """Requests for the cell's money, else for its nodes."""
+        """Requests a second of the cell per price of an hour; per node where a price is unknown."""
         return _worth(self.cell)
 
     @property
@@ -109,12 +110,12 @@ class Disaggregation:
         return self.cells <= self.cells_there
 
 
-def side(stock: Stock, search: Search, found: Capacity) -> Side | None:
+def side(stock: Stock, search: Search, capacity: Capacity) -> Side | None:
     """A side of what was planned for a kind of nodes; None where one worker spans nodes, or pipelines."""
-    layout = found.plan.layout
-    if found.nodes > 1 or layout.pipeline_parallel > 1 or layout.tensor_parallel > len(found.plan.machine.gpus):
+    layout = capacity.plan.layout
+    if capacity.nodes > 1 or layout.pipeline_parallel > 1 or layout.tensor_parallel > len(capacity.plan.machine.gpus):
         return None
-    return Side(stock, search, found.plan)
+    return Side(stock, search, capacity.plan)
 
 
 def disaggregated(prefill: Side, decode: Side, rate: float | None, spare: int = 0) -> Disaggregation | None:
@@ -140,7 +141,7 @@ def _ratios() -> Iterator[tuple[int, int]]:
 
 
 def _worth(cell: Cell) -> float:
-    """Requests for the money, else for the nodes."""
+    """Requests a second per price of an hour; per node where a price is unknown."""
     return cell.requests_per_s / (cell.price_hour or cell.nodes)
 
 
@@ -166,24 +167,24 @@ def _cell(prefill: Side, decode: Side, p: int, d: int) -> Cell | None:
     users = _most_users(at, workload, max(1, int(d * second.slots)))
     if users is None:
         return None
-    found = at(users)
-    return Cell(prefill, decode, p, d, found.rate, users, found.ttft, found.tpot)
+    loaded = at(users)
+    return Cell(prefill, decode, p, d, loaded.rate, users, loaded.ttft, loaded.tpot)
 
 
 def _most_users(at: Callable[[int], Split], workload: Workload, most: int) -> int | None:
     """The most users whose waits are within the targets; more users never wait less."""
 
-    def kept(users: int) -> bool:
-        found = at(users)
-        late = workload.ttft_target_s is not None and found.ttft > workload.ttft_target_s
-        return not late and (workload.tpot_target_s is None or found.tpot <= workload.tpot_target_s)
+    def in_time(users: int) -> bool:
+        loaded = at(users)
+        late = workload.ttft_target_s is not None and loaded.ttft > workload.ttft_target_s
+        return not late and (workload.tpot_target_s is None or loaded.tpot <= workload.tpot_target_s)
 
-    if not kept(1):
+    if not in_time(1):
         return None
     low, high = 1, min(most, _MOST_USERS) + 1
     while high - low > max(1, low // 64):
         middle = (low + high) // 2
-        low, high = (middle, high) if kept(middle) else (low, middle)
+        low, high = (middle, high) if in_time(middle) else (low, middle)
     return low
 
 
@@ -203,12 +204,12 @@ def _shapes(prefill: Side, decode: Side, p: int, d: int) -> tuple[Shape, Shape, 
         return None
 
 
-def _worker(one: Side) -> tuple[Request, Room]:
+def _worker(side: Side) -> tuple[Request, Room]:
     """One worker's request, for a node alone."""
-    own = one.plan
-    layout: Layout = replace(own.layout, gpus=one.worker_gpus, data_parallel=1, prefill_gpus=0)
-    workload = replace(own.workload, request_rate=None, concurrency=max(1, layout.max_sequences))
-    request = Request(replace(own.machine, count=1), own.model, own.weights, layout, workload)
+    plan = side.plan
+    layout: Layout = replace(plan.layout, gpus=side.worker_gpus, data_parallel=1, prefill_gpus=0)
+    workload = replace(plan.workload, request_rate=None, concurrency=max(1, layout.max_sequences))
+    request = Request(replace(plan.machine, count=1), plan.model, plan.weights, layout, workload)
     return request, room(request)
 
 
@@ -219,33 +220,32 @@ def _handed_over(prefill: Side, decode: Side, p: int, d: int, shape: Shape) -> S
     first, second = p / prefill.workers_a_node, d / decode.workers_a_node
     if prefill.stock == decode.stock and first + second <= 1:
         return shape
-    shares = [one.plan.machine.network_bytes_per_s for one in (prefill, decode)]
+    shares = [side.plan.machine.network_bytes_per_s for side in (prefill, decode)]
     if None in shares:
         return None
-    slowest = min((rate or 0.0) / one.workers_a_node for rate, one in zip(shares, (prefill, decode), strict=True))
+    slowest = min((rate or 0.0) / side.workers_a_node for rate, side in zip(shares, (prefill, decode), strict=True))
     return replace(shape, context_bytes=shape.context_bytes * max(1.0, shape.link_bandwidth / slowest))
 
 
 def _together(cell: Cell) -> float | None:
     """What the cell's GPUs take without a split, by the same closed loop."""
     rates = [_aggregated(cell.prefill, cell.prefill_workers), _aggregated(cell.decode, cell.decode_workers)]
-    known = [rate for rate in rates if rate is not None]
-    return sum(known) if known else None
+    return total_of_known(rates)
 
 
-def _aggregated(one: Side, workers: int) -> float | None:
-    request, _ = _worker(one)
+def _aggregated(side: Side, workers: int) -> float | None:
+    request, _ = _worker(side)
     best: float | None = None
     users = 1
     while users <= _MOST_USERS:
         try:
-            found = one.search.estimate(replace(request, workload=replace(request.workload, concurrency=users)))
+            estimate = side.search.estimate(replace(request, workload=replace(request.workload, concurrency=users)))
         except WellfedError:
             break
         load = request.workload
-        late = load.ttft_target_s is not None and found.ttft_s.value > load.ttft_target_s
-        if late or (load.tpot_target_s is not None and found.tpot_s.value > load.tpot_target_s):
+        late = load.ttft_target_s is not None and estimate.ttft_s.value > load.ttft_target_s
+        if late or (load.tpot_target_s is not None and estimate.tpot_s.value > load.tpot_target_s):
             break
-        best = max(best or 0.0, found.total_tok_s.value / load.output_tokens)
+        best = max(best or 0.0, estimate.total_tok_s.value / load.output_tokens)
         users = max(users + 1, users * 9 // 8)
     return None if best is None else best * workers

@@ -9,7 +9,7 @@ from typing import Any
 
 from wellfed.asking.address import Address
 from wellfed.errors import BadInput
-from wellfed.fleet.means import asked, ensure_names
+from wellfed.fleet.means import ensure_names, output_of
 from wellfed.frozen import dataclass
 from wellfed.message import message
 from wellfed.plain_file import read_text
@@ -17,7 +17,7 @@ from wellfed.printable import printable
 
 PORT = 9907  # of what `fleet watch --export` starts
 LABEL = "app=wellfed-watch"
-_MOST_NODES = 20_000
+_MOST_NODES = 20_000  # of one list (assumed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,32 +34,32 @@ def in_file(path: Path, port: int = PORT) -> tuple[Exporter, ...]:
     Raises BadInput for what is no address, and for a list without one.
     """
     lines = (line.partition("#")[0].split() for line in read_text(path, 4 << 20).splitlines())
-    found = [exporter(words[0], words[1] if len(words) > 1 else None, port) for words in lines if words]
-    if not found:
+    exporters = [exporter(words[0], words[1] if len(words) > 1 else None, port) for words in lines if words]
+    if not exporters:
         raise BadInput(
             message("exporters.none", "{path} names no node", path=str(path)),
             message("exporters.none.hint", "an address a line, such as node17 or 10.0.0.17:{port}", port=str(port)),
         )
-    return _distinct(found)
+    return _distinct(exporters)
 
 
 def exporter(text: str, name: str | None = None, port: int = PORT) -> Exporter:
-    """Of one address as it was written."""
+    """The exporter at an address: host, host:port, [IPv6]:port or URL; `port` where it names none."""
     url = text if "://" in text else f"http://{text}"
-    head, _, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
+    head, _, authority_and_path = url.partition("://")
+    host, slash, path = authority_and_path.partition("/")
     if text.count("://") == 0 and ":" not in host.rpartition("]")[2]:
         host = f"{host}:{port}"
     address = Address(f"{head}://{host}{slash}{path}".removesuffix("/").removesuffix("/metrics"))
     return Exporter(printable(name or text, 200), address)
 
 
-def _distinct(found: Iterable[Exporter]) -> tuple[Exporter, ...]:
-    """Each once. Raises BadInput where two have one name, or they are too many."""
+def _distinct(exporters: Iterable[Exporter]) -> tuple[Exporter, ...]:
+    """Every exporter once. Raises BadInput where two addresses have one name, or they are too many."""
     by_name: dict[str, Exporter] = {}
-    for each in found:
-        if by_name.setdefault(each.node, each) != each:
-            raise BadInput(message("exporters.twice", "two addresses are called {name}", name=each.node))
+    for candidate in exporters:
+        if by_name.setdefault(candidate.node, candidate) != candidate:
+            raise BadInput(message("exporters.twice", "two addresses are called {name}", name=candidate.node))
     if len(by_name) > _MOST_NODES:
         raise BadInput(message("exporters.many", "more than {most} nodes", most=_MOST_NODES))
     return tuple(by_name.values())
@@ -79,17 +79,17 @@ def of_ray(port: int = PORT) -> tuple[Exporter, ...]:
 
 def of_kubernetes(port: int = PORT) -> tuple[Exporter, ...]:
     """The pods that `fleet watch --export daemonset` started. Raises BadInput where there is none."""
-    text = asked(["kubectl", "get", "pods", "-A", "-l", LABEL, "-o", "json"])
+    text = output_of(["kubectl", "get", "pods", "-A", "-l", LABEL, "-o", "json"])
     try:
-        found = [_pod(item, port) for item in json.loads(text)["items"] if item["status"].get("podIP")]
+        pods = [_pod(item, port) for item in json.loads(text)["items"] if item["status"].get("podIP")]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(message("fleet.kubectl", "kubectl answers something else than a list of pods")) from error
-    if not found:
+    if not pods:
         raise BadInput(
             message("exporters.no-pods", "no pod of wellfed's exporter runs in this cluster"),
             message("exporters.no-pods.hint", "wellfed fleet watch --export daemonset | kubectl apply -f -"),
         )
-    return _distinct(found)
+    return _distinct(pods)
 
 
 def _pod(item: Mapping[str, Any], port: int) -> Exporter:

@@ -14,9 +14,10 @@ from wellfed.printable import printable
 from wellfed.watching.facts import Fact
 from wellfed.watching.registry import ALL
 
+# Limits against a hostile page (assumed): far above what `wellfed watch --export` serves
 MOST_BYTES = 1 << 20
-_MOST_LINES, _MOST_LINE = 20_000, 2_000
-_MOST_TARGETS, _MOST_FACTS, _MOST_TEXT = 16, 600, 120
+_MOST_LINES, _MOST_LINE = 20_000, 2_000  # lines of a page; characters of a line
+_MOST_TARGETS, _MOST_FACTS, _MOST_TEXT = 16, 600, 120  # targets of a page; facts of a target; characters of a value
 _LINE = re.compile(r"wellfed_watch_(\w+)\{((?:[^\"}]|\"(?:[^\"\\]|\\.)*\")*)\}\s+(\S+)(?:\s+-?\d+)?")
 _LABEL = re.compile(r"([a-zA-Z_]\w*)=\"((?:[^\"\\]|\\.)*)\"")
 _ESCAPED = re.compile(r"\\(.)")
@@ -41,14 +42,14 @@ _RULES = {rule.id: rule.kind.value for rule in ALL}
 
 @dataclass(slots=True)
 class Page:
-    """What one exporter tells of one target. `causes`: ids of rules that are named; `seen`: any figure was told."""
+    """What one exporter tells of one target. `causes`: ids of rules that are named; `has_figures`: any was told."""
 
     target: str
     figures: dict[str, float] = field(default_factory=dict)
     causes: set[str] = field(default_factory=set)
     facts: dict[tuple[str, str], str] = field(default_factory=dict)
     ill: bool = False
-    seen: bool = False
+    has_figures: bool = False
 
     @property
     def fact_list(self) -> tuple[Fact, ...]:
@@ -64,7 +65,7 @@ def read_pages(text: str) -> tuple[Page, ...]:
         if target is None or (target not in pages and len(pages) >= _MOST_TARGETS):
             continue
         page = pages.setdefault(target, Page(target))
-        page.seen = True
+        page.has_figures = True
         _take(page, metric, labels, value)
     return tuple(pages.values())
 
@@ -76,7 +77,7 @@ def _samples(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
         match = _LINE.fullmatch(line) if len(line) <= _MOST_LINE and line.startswith("wellfed_watch_") else None
         value = None if match is None else _number(match[3])
         if match is not None and value is not None:
-            yield match[1], {name: _plain(said) for name, said in _LABEL.findall(match[2])}, value
+            yield match[1], {name: _plain(value_text) for name, value_text in _LABEL.findall(match[2])}, value
 
 
 def _number(text: str) -> float | None:

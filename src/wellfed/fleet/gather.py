@@ -60,15 +60,17 @@ class Gathering:
     refresh: bool = False
 
 
-Told = Callable[[Outcome, int, int], None]
+Progress = Callable[[Outcome, int, int], None]
 
 
-def gather(nodes: Sequence[str], means: Means, how: Gathering, told: Told = lambda *_: None) -> tuple[Outcome, ...]:
-    """Ask every node; `told` hears each outcome with its number and how many there are. Raises BadInput for a folder
-    that cannot be written.
+def gather(
+    nodes: Sequence[str], means: Means, how: Gathering, progress: Progress = lambda *_: None
+) -> tuple[Outcome, ...]:
+    """Ask every node; `progress` hears each outcome with its number and how many there are. Raises BadInput for a
+    folder that cannot be written.
     """
     labels = labelled(nodes, how)
-    outcomes = _all(labels, means, how, told)
+    outcomes = _all(labels, means, how, progress)
     report(how.folder, outcomes)
     return outcomes
 
@@ -76,19 +78,19 @@ def gather(nodes: Sequence[str], means: Means, how: Gathering, told: Told = lamb
 def labelled(nodes: Sequence[str], how: Gathering) -> dict[str, str]:
     """A label for each node, the same as in gathers before into this folder."""
     path = how.folder / NAMES
-    known: dict[str, str] = {}
+    label_of: dict[str, str] = {}
     try:
         how.folder.mkdir(parents=True, exist_ok=True)
         if path.exists():
             for line in read_text(path, 64 << 20).splitlines():
                 label, _, node = line.partition("\t")
-                known[node] = label
+                label_of[node] = label
         for node in nodes:
-            if node not in known:
-                known[node] = node if how.named else f"node-{len(known) + 1:04d}"
+            if node not in label_of:
+                label_of[node] = node if how.named else f"node-{len(label_of) + 1:04d}"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.writelines(f"{label}\t{node}\n" for node, label in known.items())
+            file.writelines(f"{label}\t{node}\n" for node, label in label_of.items())
     except OSError as error:
         raise BadInput(
             message(
@@ -96,7 +98,7 @@ def labelled(nodes: Sequence[str], how: Gathering) -> dict[str, str]:
                 folder=str(how.folder), why=error.strerror or str(error),
             )
         ) from error  # fmt: skip
-    return {node: known[node] for node in nodes}
+    return {node: label_of[node] for node in nodes}
 
 
 def reason(error: WellfedError) -> Message:
@@ -104,15 +106,15 @@ def reason(error: WellfedError) -> Message:
     return error.said if isinstance(error.said, Message) else message("fleet.refused", "{why}", why=error.message)
 
 
-def _all(labels: dict[str, str], means: Means, how: Gathering, told: Told) -> tuple[Outcome, ...]:
+def _all(labels: dict[str, str], means: Means, how: Gathering, progress: Progress) -> tuple[Outcome, ...]:
     outcomes: list[Outcome] = []
     commands = _Commands()
     with ThreadPoolExecutor(how.at_a_time) as pool:
-        asked = [pool.submit(_one, node, label, means, how, commands) for node, label in labels.items()]
+        futures = [pool.submit(_one, node, label, means, how, commands) for node, label in labels.items()]
         try:
-            for done in as_completed(asked):
+            for done in as_completed(futures):
                 outcomes.append(done.result())
-                told(outcomes[-1], len(outcomes), len(labels))
+                progress(outcomes[-1], len(outcomes), len(labels))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             commands.end()
@@ -138,7 +140,7 @@ class _Commands:
             _kill(process)
 
     def end(self) -> None:
-        """All of them, and any that begins after."""
+        """End every command that runs, and any that begins later."""
         with self._lock:
             self._ended = True
             for process in self._running:
@@ -180,10 +182,12 @@ def keep(stream: IO[bytes], label: str, target: Path) -> bool:
     return bool(snapshot.notes)
 
 
-def _sent(argv: Sequence[str], given: str, into: IO[bytes], timeout_s: float, commands: _Commands) -> Message | None:
+def _sent(
+    argv: Sequence[str], script_text: str, into: IO[bytes], timeout_s: float, commands: _Commands
+) -> Message | None:
     """Run a node's command, its output into a file; why it failed, or None."""
     with tempfile.TemporaryFile() as standard_input:
-        standard_input.write(given.encode())
+        standard_input.write(script_text.encode())
         standard_input.seek(0)
         try:
             process = subprocess.Popen(
@@ -215,8 +219,8 @@ def _copy(process: subprocess.Popen[bytes], into: IO[bytes], timeout_s: float) -
             if pipe is not None:
                 selector.register(pipe, selectors.EVENT_READ)
         while selector.get_map():
-            left = until - time.monotonic()
-            ready = selector.select(left) if left > 0 else []
+            seconds_left = until - time.monotonic()
+            ready = selector.select(seconds_left) if seconds_left > 0 else []
             if not ready:
                 return too_late(timeout_s), complaint
             for key, _ in ready:
@@ -251,7 +255,7 @@ def _last_line(complaint: bytes) -> str:
 
 def report(folder: Path, outcomes: Sequence[Outcome]) -> None:
     """What became of each node, with what earlier gathers into this folder told of others."""
-    told: list[dict[str, Any]] = [
+    now_asked: list[dict[str, Any]] = [
         {
             "label": outcome.label,
             "file": outcome.file.name if outcome.file else None,
@@ -261,7 +265,7 @@ def report(folder: Path, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes
     ]
     labels = {outcome.label for outcome in outcomes}
-    nodes = sorted([*told, *_told_before(folder, labels)], key=lambda node: str(node["label"]))
+    nodes = sorted([*now_asked, *_told_before(folder, labels)], key=lambda node: str(node["label"]))
     document = {"schema": "wellfed.fleet-snapshot/1", "nodes": nodes}
     (folder / REPORT).write_text(json.dumps(document, indent=1), encoding="utf-8")
 
@@ -279,17 +283,17 @@ def _nameless(outcome: Outcome) -> Message:
 
 def _hidden(text: str, outcome: Outcome) -> str:
     """As ssh and its like name a node: itself, `user@HOST`, `host HOST`, an address."""
-    own = re.escape(outcome.node.rpartition("@")[2])
-    for pattern in (r"[^\s@]+@[^\s:]+", rf"(?<![\w.-]){own}(?![\w-])", r"\b\d{1,3}(?:\.\d{1,3}){3}\b"):
+    host = re.escape(outcome.node.rpartition("@")[2])
+    for pattern in (r"[^\s@]+@[^\s:]+", rf"(?<![\w.-]){host}(?![\w-])", r"\b\d{1,3}(?:\.\d{1,3}){3}\b"):
         text = re.sub(pattern, lambda _: outcome.label, text)
-    return re.sub(r"(\bhost(?:name)?) \S+?(?=:?(?:\s|$))", lambda found: f"{found[1]} {outcome.label}", text)
+    return re.sub(r"(\bhost(?:name)?) \S+?(?=:?(?:\s|$))", lambda match: f"{match[1]} {outcome.label}", text)
 
 
 def _told_before(folder: Path, labels: Container[object]) -> list[dict[str, Any]]:
-    """Of nodes that were not asked this time."""
+    """What the folder's report says of nodes that are not asked now."""
     if not (folder / REPORT).exists():
         return []
     document = read_json(folder / REPORT)
     nodes = document.get("nodes") if isinstance(document, dict) else None
-    known = [node for node in nodes if isinstance(node, dict)] if isinstance(nodes, list) else []
-    return [node for node in known if isinstance(node.get("label"), str) and node["label"] not in labels]
+    entries = [node for node in nodes if isinstance(node, dict)] if isinstance(nodes, list) else []
+    return [node for node in entries if isinstance(node.get("label"), str) and node["label"] not in labels]

@@ -65,18 +65,18 @@ def builds(members: Sequence[Member]) -> tuple[Build, ...]:
     for member in members:
         groups[member.family].append(member)
     for key in [key for key in groups if _NOT_TOLD & {key[1], key[2]}]:
-        alike = [other for other in groups if _may_be(key, other)]
+        alike = [candidate for candidate in groups if _may_be(key, candidate)]
         if len(alike) == 1:
             groups[alike[0]] += groups.pop(key)
-    found = [_build(key, group) for key, group in groups.items()]
-    return tuple(sorted(found, key=lambda build: (-len(build.labels), build.gpu, build.cpus)))
+    all_builds = [_build(key, group) for key, group in groups.items()]
+    return tuple(sorted(all_builds, key=lambda build: (-len(build.labels), build.gpu, build.cpus)))
 
 
-def _may_be(key: tuple[str, str, str], other: tuple[str, str, str]) -> bool:
+def _may_be(key: tuple[str, str, str], candidate: tuple[str, str, str]) -> bool:
     """Whether the other build is the same where both are told, and told where this one is not."""
-    if _NOT_TOLD & {other[1], other[2]}:
+    if _NOT_TOLD & {candidate[1], candidate[2]}:
         return False
-    return key[0] == other[0] and all(a in _NOT_TOLD or a == b for a, b in zip(key[1:], other[1:], strict=True))
+    return key[0] == candidate[0] and all(a in _NOT_TOLD or a == b for a, b in zip(key[1:], candidate[1:], strict=True))
 
 
 def _build(key: tuple[str, str, str], group: Sequence[Member]) -> Build:
@@ -85,15 +85,15 @@ def _build(key: tuple[str, str, str], group: Sequence[Member]) -> Build:
     untold: list[Trait] = []
     for trait in sorted({trait for member in group for trait in member.traits}):
         counts = Counter(member.traits.get(trait) for member in group)
-        told = Counter({value: count for value, count in counts.items() if value != UNKNOWN})
-        if not told or counts[UNKNOWN] > len(group) / 2:
+        told_values = Counter({value: count for value, count in counts.items() if value != UNKNOWN})
+        if not told_values or counts[UNKNOWN] > len(group) / 2:
             untold.append(trait)
             continue
-        value, most = told.most_common(1)[0]
-        if most >= USUAL * told.total():
+        value, most = told_values.most_common(1)[0]
+        if most >= USUAL * told_values.total():
             usual[trait] = value
         else:
-            mixed.append((trait, tuple((each or "-", count) for each, count in told.most_common())))
+            mixed.append((trait, tuple((each or "-", count) for each, count in told_values.most_common())))
     odd = [Odd(member.label, differences) for member in group if (differences := _differences(member, usual))]
     names = {each.label for each in odd}
     labels = tuple(sorted(member.label for member in group))
@@ -102,12 +102,12 @@ def _build(key: tuple[str, str, str], group: Sequence[Member]) -> Build:
 
 
 def _differences(member: Member, usual: Mapping[Trait, str | None]) -> tuple[Difference, ...]:
-    found = []
+    differences = []
     for trait, value in usual.items():
         here = member.traits.get(trait)
         if here != value and here != UNKNOWN:
-            found.append(Difference(trait, here, value))
-    return _without_consequences(found)
+            differences.append(Difference(trait, here, value))
+    return _without_consequences(differences)
 
 
 def _without_consequences(differences: Sequence[Difference]) -> tuple[Difference, ...]:

@@ -17,12 +17,16 @@ from statistics import median
 
 from wellfed.frozen import dataclass
 
-LEAST_SHARE = 0.05  # changes below are not told
-_LEAST_Z = 6.0
-LEAST_POINTS = 5  # on either side
-_COARSE, _DEPTH = 120, 3
+# All assumed: what it takes for a change to be told rather than be noise
+LEAST_SHARE = 0.05  # relative change of speed; smaller ones are not told
+_LEAST_Z = 6.0  # standard errors between the two levels
+LEAST_POINTS = 5  # on either side of a cut
+_COARSE = 120  # blocks in which a cut is looked for first
+_DEPTH = 3  # how often a stretch is halved: at most 2**3 - 1 changes
 _LEAST_SPREAD = 1e-3  # of log speed: a tenth of a percent is never noise alone
-_NEAR, _LEAST_PAIRS, _LEAST_STEP = 8, 12, 0.25
+_NEAR = 8  # points: pairs further apart in time do not count for the slope over load
+_LEAST_PAIRS = 12  # that a slope needs
+_LEAST_STEP = 0.25  # of log2(running) between the points of a pair
 LOAD_STEP = 0.4  # of log2(running): more is another load
 
 
@@ -56,9 +60,9 @@ class Shift:
 def slope(points: Sequence[Point]) -> float | None:
     """How log speed changes with each doubling of the requests; 0 at most, -log 2 at least. None: not told."""
     steps = [
-        (points[right].load - points[left].load, math.log(points[right].speed / points[left].speed))
-        for left in range(len(points))
-        for right in range(left + 1, min(left + 1 + _NEAR, len(points)))
+        (points[second].load - points[first].load, math.log(points[second].speed / points[first].speed))
+        for first in range(len(points))
+        for second in range(first + 1, min(first + 1 + _NEAR, len(points)))
     ]
     slopes = [speed / load for load, speed in steps if abs(load) >= _LEAST_STEP]
     return max(-math.log(2), min(0.0, median(slopes))) if len(slopes) >= _LEAST_PAIRS else None
@@ -74,11 +78,11 @@ def shifts(points: Sequence[Point], by_load: float | None) -> tuple[Shift, ...]:
     values = levels(points, by_load)
     load_known = by_load is not None
     cuts = [0, *sorted(_cuts(points, values, load_known, 0, _DEPTH)), len(values)]
-    found = []
+    judged = []
     for begin, cut, end in zip(cuts, cuts[1:], cuts[2:], strict=False):
         shift = _judged(points[begin:end], values[begin:end], cut - begin, load_known)
-        found += [shift] if shift is not None else []
-    return tuple(found)
+        judged += [shift] if shift is not None else []
+    return tuple(judged)
 
 
 def _cuts(points: Sequence[Point], values: Sequence[float], load_known: bool, first: int, depth: int) -> list[int]:
@@ -86,8 +90,8 @@ def _cuts(points: Sequence[Point], values: Sequence[float], load_known: bool, fi
     where = _best(values) if depth and len(values) >= 2 * LEAST_POINTS else None
     if where is None or _judged(points, values, where, load_known) is None:
         return []
-    left = _cuts(points[:where], values[:where], load_known, first, depth - 1)
-    return [*left, first + where, *_cuts(points[where:], values[where:], load_known, first + where, depth - 1)]
+    cuts_before = _cuts(points[:where], values[:where], load_known, first, depth - 1)
+    return [*cuts_before, first + where, *_cuts(points[where:], values[where:], load_known, first + where, depth - 1)]
 
 
 def _best(values: Sequence[float]) -> int | None:
@@ -113,13 +117,13 @@ def _costs(values: Sequence[float]) -> list[float]:
     """For each cut, the absolute deviations from the medians of its two sides."""
     before = _running_deviation(values)
     after = _running_deviation(values[::-1])[::-1]
-    return [left + right for left, right in zip(before, after, strict=True)]
+    return [before_cut + after_cut for before_cut, after_cut in zip(before, after, strict=True)]
 
 
 def _running_deviation(values: Sequence[float]) -> list[float]:
     """Of the first 0, 1, 2 ... values: the sum of absolute deviations from their median."""
     ordered: list[float] = []
-    found = [0.0]
+    deviations = [0.0]
     total = below = 0.0  # `below`: the sum of the lower half
     for value in values:
         half = len(ordered) // 2
@@ -131,8 +135,8 @@ def _running_deviation(values: Sequence[float]) -> list[float]:
         below += sum(ordered[half:new])
         odd = len(ordered) % 2
         above = total - below - (ordered[new] if odd else 0.0)
-        found.append(above - below)
-    return found
+        deviations.append(above - below)
+    return deviations
 
 
 def _judged(points: Sequence[Point], values: Sequence[float], where: int, load_known: bool) -> Shift | None:
@@ -147,15 +151,15 @@ def _judged(points: Sequence[Point], values: Sequence[float], where: int, load_k
 
 def _standard_error(before: Sequence[float], after: Sequence[float]) -> float:
     """Of the difference of two medians, from what is left on both sides together."""
-    rest = [value - median(side) for side in (before, after) for value in side]
-    spread = max(1.4826 * median(abs(value) for value in rest), _LEAST_SPREAD)
-    alike = max(0.0, min(0.95, _autocorrelation(rest, spread)))
+    residuals = [value - median(side) for side in (before, after) for value in side]
+    spread = max(1.4826 * median(abs(value) for value in residuals), _LEAST_SPREAD)
+    alike = max(0.0, min(0.95, _autocorrelation(residuals, spread)))
     independent = [max(1.0, len(side) * (1 - alike) / (1 + alike)) for side in (before, after)]
     return 1.2533 * spread * math.sqrt(sum(1 / count for count in independent))
 
 
-def _autocorrelation(rest: Sequence[float], spread: float) -> float:
+def _autocorrelation(residuals: Sequence[float], spread: float) -> float:
     """At lag one, of values held to three spreads so that outliers do not decide."""
-    held = [max(-3 * spread, min(3 * spread, value)) for value in rest]
-    power = sum(value * value for value in held)
-    return sum(a * b for a, b in pairwise(held)) / power if power else 0.0
+    clipped = [max(-3 * spread, min(3 * spread, value)) for value in residuals]
+    power = sum(value * value for value in clipped)
+    return sum(a * b for a, b in pairwise(clipped)) / power if power else 0.0

@@ -114,12 +114,12 @@ def nodes_in(path: Path) -> tuple[str, ...]:
 def slurm_nodes(partition: str | None) -> tuple[str, ...]:
     """All nodes of a partition, or of the cluster, as sinfo lists them."""
     where = ["-p", partition] if partition else []
-    return ensure_names(sorted(set(asked(["sinfo", "-h", "-N", "-o", "%N", *where]).split())))
+    return ensure_names(sorted(set(output_of(["sinfo", "-h", "-N", "-o", "%N", *where]).split())))
 
 
 def kubernetes_pods() -> dict[str, tuple[str, str]]:
     """Node -> (namespace, pod) of the gathering DaemonSet. Raises BadInput where there is none."""
-    text = asked(["kubectl", "get", "pods", "-A", "-l", _LABEL, "-o", "json"])
+    text = output_of(["kubectl", "get", "pods", "-A", "-l", _LABEL, "-o", "json"])
     try:
         items = json.loads(text)["items"]
         pods = {
@@ -138,7 +138,7 @@ def kubernetes_pods() -> dict[str, tuple[str, str]]:
     return pods
 
 
-def asked(argv: Sequence[str]) -> str:
+def output_of(argv: Sequence[str]) -> str:
     """What a program of the cluster answers. Raises BadInput where it is missing, fails or is silent."""
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)

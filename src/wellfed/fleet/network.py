@@ -49,20 +49,20 @@ def network(text: str) -> Network:
 
     Raises BadInput for anything else.
     """
-    first, *rest = [part.strip() for part in text.split(",")]
-    found = _rate(first)
-    for part in rest:
+    first, *parts = [part.strip() for part in text.split(",")]
+    parsed = _rate(first)
+    for part in parts:
         subscribed, leaf = _SUBSCRIBED.fullmatch(part), _LEAF.fullmatch(part)
         if subscribed and float(subscribed[1]) >= 1:
-            found = Network(found.bytes_per_s, found.rails, float(subscribed[1]), found.leaf_nodes)
+            parsed = Network(parsed.bytes_per_s, parsed.rails, float(subscribed[1]), parsed.leaf_nodes)
         elif leaf and int(leaf[1] or leaf[2]) >= 1:
-            found = Network(found.bytes_per_s, found.rails, found.subscribed, int(leaf[1] or leaf[2]))
+            parsed = Network(parsed.bytes_per_s, parsed.rails, parsed.subscribed, int(leaf[1] or leaf[2]))
         else:
             raise BadInput(
                 message("rails.bad", "{part} is nothing that a network has", part=repr(part)),
                 message("rails.bad.hint", "such as --network '400g x8 rails, 2:1, 16 a leaf'"),
             )
-    return found
+    return parsed
 
 
 def _rate(text: str) -> Network:

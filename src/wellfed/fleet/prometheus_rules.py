@@ -47,11 +47,11 @@ def rules() -> str:
         {
             "alert": name,
             "expr": expr,
-            "for": held,
+            "for": duration,
             "labels": {"severity": "info" if name == "WellfedFactChanged" else "warning"},
-            "annotations": {"summary": said},
+            "annotations": {"summary": summary},
         }
-        for name, expr, held, said in _ALERTS
+        for name, expr, duration, summary in _ALERTS
     ]
     groups: list[dict[str, Any]] = [
         {"name": "wellfed-fleet", "interval": "1m", "rules": recorded},

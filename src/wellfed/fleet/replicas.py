@@ -13,14 +13,15 @@ from wellfed.nouns.estimate import Estimate
 from wellfed.nouns.layout import Layout
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import Workload
+from wellfed.partial_sums import total_if_all_known
 from wellfed.perf.memory import ledgers
 from wellfed.planner.goal import Objective
 from wellfed.planner.search import KEEPS_UP, Search, missed_targets, served_share
 
 _FRONT = 6  # layouts whose largest rate is looked for
-_PRECISION = 0.03
+_PRECISION = 0.03  # relative, of the largest rate that is found by bisection (assumed)
 _LOWEST, _HIGHEST = 1e-3, 1e4  # requests a second
-_USERS = tuple(2**n for n in range(11))
+_USERS = tuple(2**n for n in range(11))  # at a time of one replica
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Share:
 
     @property
     def price_hour(self) -> float | None:
-        """Of all its nodes, an hour."""
+        """Price of the share's nodes for an hour, in the user's currency; None where it is unknown."""
         return None if self.stock.price_hour is None else self.stock.price_hour * self.nodes
 
 
@@ -85,10 +86,8 @@ class Deployment:
 
     @property
     def price_hour(self) -> float | None:
-        """Of all nodes; None where one price is unknown."""
-        prices = [share.price_hour for share in self.shares if share.replicas]
-        known = [price for price in prices if price is not None]
-        return sum(known) if known and len(known) == len(prices) else None
+        """Price of all nodes for an hour, in the user's currency; None where one is unknown."""
+        return total_if_all_known(share.price_hour for share in self.shares if share.replicas)
 
     def price_per_million(self, output_tokens: float) -> float | None:
         """Money for a million answered tokens at the rate asked for (else at all that the replicas take)."""
@@ -160,20 +159,24 @@ def _kept(search: Search, front: Plan, workload: Workload, p99: bool) -> Plan | 
     try:
         if ledgers(request).fits is False:
             return None
-        found = search.estimate(request)
+        estimate = search.estimate(request)
     except WellfedError:
         return None
-    plan = replace(front, workload=workload, estimate=_judged(found, p99))
+    plan = replace(front, workload=workload, estimate=_judged(estimate, p99))
     return plan if not missed_targets(plan) and served_share(plan) > KEEPS_UP else None
 
 
-def _judged(found: Estimate, p99: bool) -> Estimate:
+def _judged(estimate: Estimate, p99: bool) -> Estimate:
     """The estimate whose waits are those of the 99th percentile, where that is what counts."""
-    if not p99 or found.ttft_p99_s is None:
-        return found
-    ttft = found.ttft_s.scaled(found.ttft_p99_s / found.ttft_s.value)
-    tpot = found.tpot_s if found.tpot_p99_s is None else found.tpot_s.scaled(found.tpot_p99_s / found.tpot_s.value)
-    return replace(found, ttft_s=ttft, tpot_s=tpot)
+    if not p99 or estimate.ttft_p99_s is None:
+        return estimate
+    ttft = estimate.ttft_s.scaled(estimate.ttft_p99_s / estimate.ttft_s.value)
+    tpot = (
+        estimate.tpot_s
+        if estimate.tpot_p99_s is None
+        else estimate.tpot_s.scaled(estimate.tpot_p99_s / estimate.tpot_s.value)
+    )
+    return replace(estimate, ttft_s=ttft, tpot_s=tpot)
 
 
 def smallest_groups(count: int) -> list[int]:
@@ -186,7 +189,7 @@ def deploy(options: Sequence[tuple[Stock, Sequence[Capacity]]], rate: float | No
     """Replicas for a rate: the cheapest capacity first (by price, else by nodes), so many that losing `spare` of the
     largest still carries it. Without a rate, everything there is runs.
     """
-    ways = [[(stock, one) for one in found] for stock, found in options if found]
+    ways = [[(stock, capacity) for capacity in capacities] for stock, capacities in options if capacities]
     deployments = [_deployed(list(chosen), rate, spare) for chosen in product(*ways)] if ways else []
     if not deployments:
         return Deployment((), rate, spare, rate or 0.0)
@@ -205,23 +208,23 @@ def _preference(deployment: Deployment) -> tuple[float, float, int]:
 def _deployed(chosen: list[tuple[Stock, Capacity]], rate: float | None, spare: int) -> Deployment:
     chosen.sort(key=lambda pair: _cost(*pair))
     shares: list[Share] = []
-    for stock, one in chosen:
-        most = stock.count // one.nodes
-        needed = most if rate is None else _needed(shares, one, most, rate, spare)
+    for stock, capacity in chosen:
+        most = stock.count // capacity.nodes
+        needed = most if rate is None else _needed(shares, capacity, most, rate, spare)
         if needed:
-            shares.append(Share(stock, one, needed))
+            shares.append(Share(stock, capacity, needed))
     short = 0.0 if rate is None else max(0.0, rate - _after_losses(shares, spare))
     return Deployment(tuple(shares), rate, spare, short)
 
 
-def _cost(stock: Stock, one: Capacity) -> tuple[float, float]:
-    per_node = one.requests_per_s / one.nodes
+def _cost(stock: Stock, capacity: Capacity) -> tuple[float, float]:
+    per_node = capacity.requests_per_s / capacity.nodes
     return (math.inf if stock.price_hour is None else stock.price_hour / per_node, -per_node)
 
 
-def _needed(shares: Sequence[Share], one: Capacity, most: int, rate: float, spare: int) -> int:
+def _needed(shares: Sequence[Share], capacity: Capacity, most: int, rate: float, spare: int) -> int:
     for count in range(most + 1):
-        tried = [*shares, *([Share(Stock("", count), one, count)] if count else [])]
+        tried = [*shares, *([Share(Stock("", count), capacity, count)] if count else [])]
         if tried and _after_losses(tried, spare) >= rate:
             return count
     return most
@@ -277,13 +280,13 @@ def _needed_unaware(
     search: Search, find: Callable[[Search], Capacity | None], rate: float, spare: int, first: Capacity
 ) -> int | None:
     """Replicas that carry the rate: more of them hit less often, so that the number is asked again until it holds."""
-    one: Capacity | None = first
+    capacity: Capacity | None = first
     needed = 0
     for _ in range(8):
-        if one is None:
+        if capacity is None:
             return None
-        more = math.ceil(rate / one.requests_per_s) + spare
+        more = math.ceil(rate / capacity.requests_per_s) + spare
         if more <= needed:
             return needed
-        needed, one = more, find(_missing(search, more))
+        needed, capacity = more, find(_missing(search, more))
     return needed

@@ -30,17 +30,17 @@ _LINKS = (
 def script() -> str:
     """The script's text, with the list of files that a snapshot is made of (`topology.collect.WANTED`)."""
     text = resources.files("wellfed.fleet").joinpath("node.sh").read_text(encoding="utf-8")
-    files = "\n".join(pattern for wanted in WANTED for pattern in _expanded(wanted))
+    files = "\n".join(pattern for files_wanted in WANTED for pattern in _expanded(files_wanted))
     filled = {"VERSION": str(VERSION), "LINKS": "\n".join(_LINKS), "FILES": files, "GROUP": " ".join(CGROUP_FILES)}
     return re.sub(r"@([A-Z]+)@", lambda match: filled[match[1]], text)
 
 
-def _expanded(wanted: str) -> list[str]:
+def _expanded(pattern: str) -> list[str]:
     """Shell patterns, one for each name in the braces; what only our own snapshots hold is left out."""
-    if wanted.startswith("/wellfed/"):
+    if pattern.startswith("/wellfed/"):
         return []
-    head, brace, names = wanted.partition("{")
+    head, brace, names = pattern.partition("{")
     if not brace:
-        return [wanted]
+        return [pattern]
     chosen = names.rstrip("}").split(",")
     return [head + name for name in chosen if head + name not in _LINKS]

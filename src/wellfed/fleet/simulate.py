@@ -63,22 +63,24 @@ def speed(search: Search, plan: Plan) -> Speed:
     """The speeds of a plan's layout at 1, 2, 4 ... users, as far as memory reaches."""
     layout = plan.layout
     slots = max(1, layout.max_sequences * layout.data_parallel)
-    found: list[tuple[int, Estimate]] = []
+    estimates: list[tuple[int, Estimate]] = []
     for users in _USERS:
-        if users > slots and found:
+        if users > slots and estimates:
             break
         workload = replace(plan.workload, concurrency=users, request_rate=None)
         try:
-            found.append((users, search.estimate(Request(plan.machine, plan.model, plan.weights, layout, workload))))
+            estimates.append(
+                (users, search.estimate(Request(plan.machine, plan.model, plan.weights, layout, workload)))
+            )
         except WellfedError:
             break
-    if not found:
+    if not estimates:
         raise BadInput(message("simulate.no-speed", "no speed of this layout can be told"))
-    room = found[0][1].memory.max_sequences
+    room = estimates[0][1].memory.max_sequences
     return Speed(
-        tuple(users for users, _ in found),
-        tuple(estimate.tpot_s.value for _, estimate in found),
-        tuple(estimate.ttft_s.value for _, estimate in found),
+        tuple(users for users, _ in estimates),
+        tuple(estimate.tpot_s.value for _, estimate in estimates),
+        tuple(estimate.ttft_s.value for _, estimate in estimates),
         plan.workload.prompt_tokens,
         min(slots, room) if room else slots,
         room * plan.workload.context if room else None,
@@ -88,7 +90,7 @@ def speed(search: Search, plan: Plan) -> Speed:
 @dataclass(slots=True)
 class _Running:
     arrival: Arrival
-    found: int = 0  # tokens of its prompt that were in the cache
+    cached_tokens: int = 0  # tokens of its prompt that were in the cache
     first_s: float = 0.0  # when its first token came
     due: float = 0.0  # in tokens that each running request has been given
 
@@ -101,7 +103,7 @@ class Served:
     replica: int
     ttft_s: float
     tpot_s: float
-    found_tokens: int = 0
+    cached_tokens: int = 0
 
 
 @dataclass(slots=True)
@@ -115,12 +117,12 @@ class _Replica:
     waiting: list[Arrival] = field(default_factory=list)
     running: list[tuple[float, int, _Running]] = field(default_factory=list)
     starting: int = 0
-    given: float = 0.0  # tokens that each running request has been given so far
+    tokens_given: float = 0.0  # tokens that each running request has been given so far
     since: float = 0.0
     count: int = 0
-    taken: int = 0  # requests so far: of equally busy replicas they take turns
+    accepted: int = 0  # requests so far: of equally busy replicas they take turns
     changed: Any = None
-    kept: dict[str, int] = field(default_factory=dict)  # conversation -> its tokens in the cache, the oldest first
+    cached: dict[str, int] = field(default_factory=dict)  # conversation -> its tokens in the cache, the oldest first
 
     @property
     def load(self) -> int:
@@ -129,7 +131,7 @@ class _Replica:
 
     def take(self, arrival: Arrival) -> None:
         """Queue a request."""
-        self.taken += 1
+        self.accepted += 1
         self.waiting.append(arrival)
         self._wake()
 
@@ -139,59 +141,61 @@ class _Replica:
 
     def _advance(self) -> None:
         if self.running:
-            self.given += (self.env.now - self.since) / self.speed.tpot(len(self.running) + self.starting)
+            self.tokens_given += (self.env.now - self.since) / self.speed.tpot(len(self.running) + self.starting)
         self.since = self.env.now
 
     def _first_token(self, running: _Running) -> Iterator[Any]:
         busy = len(self.running) + self.starting
-        running.found = self._found(running.arrival)
-        yield self.env.timeout(self.speed.ttft(busy, running.arrival.prompt_tokens - running.found))
+        running.cached_tokens = self._cached(running.arrival)
+        yield self.env.timeout(self.speed.ttft(busy, running.arrival.prompt_tokens - running.cached_tokens))
         self._advance()
         self.starting -= 1
         running.first_s = self.env.now
-        running.due = self.given + running.arrival.output_tokens - 1
+        running.due = self.tokens_given + running.arrival.output_tokens - 1
         self.count += 1
         heapq.heappush(self.running, (running.due, self.count, running))
         self._wake()
 
-    def _found(self, arrival: Arrival) -> int:
+    def _cached(self, arrival: Arrival) -> int:
         """Tokens of its prompt that are in the cache; the last one is always computed."""
-        return min(self.kept.pop(arrival.conversation, 0), arrival.prompt_tokens - 1) if arrival.conversation else 0
+        return min(self.cached.pop(arrival.conversation, 0), arrival.prompt_tokens - 1) if arrival.conversation else 0
 
     def _keep(self, arrival: Arrival) -> None:
         """What is idle in the cache yields to what runs, the oldest first."""
         if not arrival.conversation:
             return
-        self.kept.pop(arrival.conversation, None)
-        self.kept[arrival.conversation] = arrival.prompt_tokens + arrival.output_tokens
+        self.cached.pop(arrival.conversation, None)
+        self.cached[arrival.conversation] = arrival.prompt_tokens + arrival.output_tokens
         if self.speed.cache_tokens is None:
             return
         room = self.speed.cache_tokens * (1 - min(1.0, self.load / self.speed.slots))
-        while self.kept and sum(self.kept.values()) > room:
-            del self.kept[next(iter(self.kept))]
+        while self.cached and sum(self.cached.values()) > room:
+            del self.cached[next(iter(self.cached))]
 
     def serve(self) -> Iterator[Any]:
         """The replica's life."""
         while True:
             self._advance()
-            while self.running and self.running[0][0] <= self.given + 1e-9:
+            while self.running and self.running[0][0] <= self.tokens_given + 1e-9:
                 self._answered(heapq.heappop(self.running)[2])
             while self.waiting and len(self.running) + self.starting < self.speed.slots:
                 self.starting += 1
                 self.env.process(self._first_token(_Running(self.waiting.pop(0))))
             self.changed = self.env.event()
             if self.running:
-                left = self.running[0][0] - self.given
-                wait = max(1e-9, left * self.speed.tpot(len(self.running) + self.starting))
+                tokens_left = self.running[0][0] - self.tokens_given
+                wait = max(1e-9, tokens_left * self.speed.tpot(len(self.running) + self.starting))
                 yield self.changed | self.env.timeout(wait)
             else:
                 yield self.changed
 
     def _answered(self, done: _Running) -> None:
-        rest = done.arrival.output_tokens - 1
+        later_tokens = done.arrival.output_tokens - 1
         took = self.env.now - done.first_s
         ttft = done.first_s - done.arrival.at_s
-        self.served.append(Served(done.arrival, self.number, ttft, took / rest if rest else 0.0, done.found))
+        self.served.append(
+            Served(done.arrival, self.number, ttft, took / later_tokens if later_tokens else 0.0, done.cached_tokens)
+        )
         self._keep(done.arrival)
 
 
@@ -205,7 +209,7 @@ class Simulated:
     tpot_s: tuple[float, float, float]
     late: float  # share of requests beyond a target
     tokens_per_s: float
-    found: float = 0.0  # share of prompt tokens that were in the cache
+    cached_share: float = 0.0  # share of prompt tokens that were in the cache
 
 
 def simulate(
@@ -231,7 +235,7 @@ def simulate(
         _percentiles([s.tpot_s for s in served if s.arrival.output_tokens > 1] or [0.0]),
         late / len(served),
         tokens / end if end else 0.0,
-        sum(s.found_tokens for s in served) / sum(s.arrival.prompt_tokens for s in served),
+        sum(s.cached_tokens for s in served) / sum(s.arrival.prompt_tokens for s in served),
     )
 
 
@@ -243,7 +247,7 @@ def run(arrivals: Sequence[Arrival], replicas: Sequence[Speed], knows_prefixes: 
     simpy = _simpy()
     env = simpy.Environment()
     served: list[Served] = []
-    machines = [_Replica(env, number, one, served) for number, one in enumerate(replicas)]
+    machines = [_Replica(env, number, replica_speed, served) for number, replica_speed in enumerate(replicas)]
     for machine in machines:
         env.process(machine.serve())
 
@@ -254,7 +258,7 @@ def run(arrivals: Sequence[Arrival], replicas: Sequence[Speed], knows_prefixes: 
             yield env.timeout(max(0.0, arrival.at_s - env.now))
             home = homes.get(arrival.conversation) if knows_prefixes and arrival.conversation else None
             if home is None or home.load >= home.speed.slots:
-                home = min(machines, key=lambda machine: (machine.load / machine.speed.slots, machine.taken))
+                home = min(machines, key=lambda machine: (machine.load / machine.speed.slots, machine.accepted))
             homes[arrival.conversation] = home
             home.take(arrival)
 

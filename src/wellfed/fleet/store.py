@@ -20,9 +20,11 @@ from wellfed.fleet.scrape import Answer
 from wellfed.message import message
 
 NAME = "fleet.sqlite"
-RAW_S, BUCKET_S = 6 * 3600, 600
-DAYS, MOST_BYTES = 30.0, 2 << 30
-_APPLICATION, _VERSION = 0x77656C66, 1
+RAW_S = 6 * 3600  # samples younger than this are kept as they came
+BUCKET_S = 600  # older ones as medians of so many seconds
+DAYS = 30.0  # kept by default
+MOST_BYTES = 2 << 30  # of the file by default
+_APPLICATION, _VERSION = 0x77656C66, 1  # SQLite's application_id ("welf") and user_version
 _MOST_REPLICAS = 64  # of one node, ever
 _MOST_SPANS = 2_000  # facts and causes that one replica may begin in a day
 _DAY_S = 86400
@@ -158,9 +160,9 @@ class Writer:
                 self._page(replica, page, at)
 
     def _replica(self, node: str, target: str) -> int | None:
-        known: int | None = self._ids.get((node, target))
-        if known is not None or sum(each == node for each, _ in self._ids) >= _MOST_REPLICAS:
-            return known
+        row_id: int | None = self._ids.get((node, target))
+        if row_id is not None or sum(name == node for name, _ in self._ids) >= _MOST_REPLICAS:
+            return row_id
         made = self.store.execute("INSERT INTO replica (node, target) VALUES (?, ?)", (node, target)).lastrowid
         self._ids[node, target] = int(made or 0)
         return self._ids[node, target]
@@ -185,8 +187,8 @@ class Writer:
         self._causes[id] = self._causes.get(id, set()) - ended
 
     def _take_facts(self, id: int, page: Page, at: float) -> None:
-        known = self._facts.setdefault(id, {})
-        for key in [key for key in {**known, **page.facts} if known.get(key) != page.facts.get(key)]:
+        current = self._facts.setdefault(id, {})
+        for key in [key for key in {**current, **page.facts} if current.get(key) != page.facts.get(key)]:
             if not self._may_begin(id, at):
                 return
             where = (at, id, *key)
@@ -195,9 +197,9 @@ class Writer:
             )
             value = page.facts.get(key)
             if value is None:
-                known.pop(key, None)
+                current.pop(key, None)
             else:
-                known[key] = value
+                current[key] = value
                 self.store.execute("INSERT INTO fact VALUES (?, ?, ?, ?, ?, NULL)", (id, *key, value, at))
 
     def _may_begin(self, id: int, at: float) -> bool:
@@ -244,19 +246,19 @@ def _thin(store: sqlite3.Connection, before: float) -> None:
 
 def _buckets(rows: Iterable[Sequence[float | None]]) -> Iterator[tuple[float | None, ...]]:
     key: tuple[float, float] | None = None
-    held: list[Sequence[float | None]] = []
+    bucket_rows: list[Sequence[float | None]] = []
     for row in rows:
         now = (float(row[0] or 0), float(row[1] or 0) // BUCKET_S)
         if key is not None and now != key:
-            yield _one(key, held)
-            held = []
+            yield _one(key, bucket_rows)
+            bucket_rows = []
         key = now
-        held.append(row[2:])
-    if key is not None and held:
-        yield _one(key, held)
+        bucket_rows.append(row[2:])
+    if key is not None and bucket_rows:
+        yield _one(key, bucket_rows)
 
 
-def _one(key: tuple[float, float], held: Sequence[Sequence[float | None]]) -> tuple[float | None, ...]:
-    columns = ([value for value in column if value is not None] for column in zip(*held, strict=True))
+def _one(key: tuple[float, float], bucket_rows: Sequence[Sequence[float | None]]) -> tuple[float | None, ...]:
+    columns = ([value for value in column if value is not None] for column in zip(*bucket_rows, strict=True))
     middle = tuple(median(values) if values else None for values in columns)
-    return (key[0], key[1] * BUCKET_S, BUCKET_S, len(held), *middle)
+    return (key[0], key[1] * BUCKET_S, BUCKET_S, len(bucket_rows), *middle)

@@ -73,10 +73,10 @@ def _lines(stream: BinaryIO) -> Iterator[bytes]:
     """Lines without their end; what exceeds a line's limit is dropped."""
     while line := stream.readline(_LINE):
         while not line.endswith(b"\n"):
-            rest = stream.readline(_LINE)
-            if not rest:
+            overlong = stream.readline(_LINE)
+            if not overlong:
                 break
-            line = line[:_LINE] if not rest.endswith(b"\n") else line[:_LINE] + b"\n"
+            line = line[:_LINE] if not overlong.endswith(b"\n") else line[:_LINE] + b"\n"
         yield line.rstrip(b"\r\n")
 
 
@@ -103,7 +103,7 @@ def _read(lines: Iterator[bytes]) -> _Records:
     into: bytearray | None = None
     binary = headed = False
     for line in lines:
-        kind, rest = line[:2], line[2:]
+        kind, payload = line[:2], line[2:]
         if line[:1] == b" ":
             if headed and (head := _HEAD.fullmatch(line)):
                 into = _file(sent, head[1].decode("utf-8", "replace"))
@@ -117,25 +117,29 @@ def _read(lines: Iterator[bytes]) -> _Records:
             sent.records += 1
             continue
         if kind == b"E ":
-            sent.ended = rest.strip() == str(sent.records).encode()
+            sent.ended = payload.strip() == str(sent.records).encode()
             break
         sent.records += 1
-        into = _record(sent, kind, rest.decode("utf-8", "replace"))
+        into = _record(sent, kind, payload.decode("utf-8", "replace"))
     return sent
 
 
-def _record(sent: _Records, kind: bytes, rest: str) -> bytearray | None:
+def _record(sent: _Records, kind: bytes, payload: str) -> bytearray | None:
     """Where the lines that follow go; None for nowhere. A path that came before is not written twice."""
     if kind == b"B ":
-        return _file(sent, rest)
+        return _file(sent, payload)
     if kind == b"D ":
-        return sent.dumps.setdefault(rest, bytearray()) if _NAME.fullmatch(rest) and rest not in sent.dumps else None
+        return (
+            sent.dumps.setdefault(payload, bytearray())
+            if _NAME.fullmatch(payload) and payload not in sent.dumps
+            else None
+        )
     if kind == b"L ":
-        path, _, target = rest.partition("\t")
+        path, _, target = payload.partition("\t")
         if len(sent.links) < MAX_FILES and _may_link(path) and target and "\0" not in target and len(target) < 4096:
             sent.links.setdefault(path, target)
     if kind == b"M ":
-        key, _, value = rest.partition(" ")
+        key, _, value = payload.partition(" ")
         if key in _FACTS:
             sent.facts.setdefault(key, value[:64])
     return None
@@ -161,8 +165,8 @@ def _append(sent: _Records, into: bytearray, line: bytes, binary: bool) -> None:
 
 def _pattern() -> re.Pattern[str]:
     parts = []
-    for wanted in WANTED:
-        head, brace, names = wanted.partition("{")
+    for file_pattern in WANTED:
+        head, brace, names = file_pattern.partition("{")
         body = translate(head.replace("*", "\0")).removeprefix("(?s:").removesuffix(r")\Z")
         body = body.replace(re.escape("\0"), "[^/]*").replace("\0", "[^/]*")
         parts.append(body + (f"(?:{'|'.join(map(re.escape, names.rstrip('}').split(',')))})" if brace else ""))

@@ -43,7 +43,7 @@ def read_trace(path: Path) -> tuple[Arrival, ...]:
             message("trace.columns", "{file} has no column {column}", file=path.name, column=missing[0]),
             message("trace.columns.hint", "a CSV with the columns arrival_s, prompt_tokens, output_tokens"),
         )
-    found = []
+    arrivals = []
     for number, row in enumerate(rows, 2):
         try:
             turn = (row.get(CONVERSATION) or "").strip()[:256]
@@ -56,12 +56,12 @@ def read_trace(path: Path) -> tuple[Arrival, ...]:
         if not (math.isfinite(arrival.at_s) and arrival.at_s >= 0 and all(1 <= size <= 10_000_000 for size in sizes)):
             raise BadInput(message("trace.value", "{file}, line {line}: a time or length that cannot be",
                                    file=path.name, line=number))  # fmt: skip
-        found.append(arrival)
-        if len(found) > MOST:
+        arrivals.append(arrival)
+        if len(arrivals) > MOST:
             raise BadInput(message("trace.long", "{file} has more than {most} requests", file=path.name, most=MOST))
-    if not found:
+    if not arrivals:
         raise BadInput(message("trace.empty", "{file} holds no request", file=path.name))
-    return tuple(sorted(found, key=lambda arrival: arrival.at_s))
+    return tuple(sorted(arrivals, key=lambda arrival: arrival.at_s))
 
 
 @dataclass(frozen=True, slots=True)

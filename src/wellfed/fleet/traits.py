@@ -26,11 +26,11 @@ class Trait:
 
 def traits(machine: Machine, firmware: str | None = None) -> Mapping[Trait, str]:
     """Every trait with its value as words; `?` where the source does not tell."""
-    found: dict[Trait, str] = {}
+    value_of: dict[Trait, str] = {}
     for subject, name, value in _all(machine):
-        found[Trait(subject, name)] = UNKNOWN if value is None else str(value)
-    found[Trait("system", "firmware")] = firmware or UNKNOWN
-    return found
+        value_of[Trait(subject, name)] = UNKNOWN if value is None else str(value)
+    value_of[Trait("system", "firmware")] = firmware or UNKNOWN
+    return value_of
 
 
 def firmware(snapshot: Snapshot) -> str | None:

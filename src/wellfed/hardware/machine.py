@@ -9,6 +9,7 @@ from enum import StrEnum
 from wellfed.frozen import dataclass
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.hardware.pcie import PciDevice, PcieLink
+from wellfed.partial_sums import total_if_all_known
 from wellfed.provenance import Assumption
 
 
@@ -303,15 +304,12 @@ class Machine:
     @property
     def memory_bandwidth_bytes_per_s(self) -> float | None:
         """Theoretical, all sockets together; None as soon as one socket's is unknown."""
-        parts = [socket.memory_bandwidth_bytes_per_s for socket in self.sockets]
-        known = [part for part in parts if part is not None]
-        return sum(known) if known and len(known) == len(parts) else None
+        return total_if_all_known(socket.memory_bandwidth_bytes_per_s for socket in self.sockets)
 
     @property
     def cores(self) -> int | None:
         """Physical cores of all sockets; None as soon as one socket's is unknown."""
-        known = [socket.cores for socket in self.sockets if socket.cores is not None]
-        return sum(known) if known and len(known) == len(self.sockets) else None
+        return total_if_all_known(socket.cores for socket in self.sockets)
 
     @property
     def unified_memory(self) -> bool:
@@ -325,5 +323,5 @@ class Machine:
     @property
     def memory_usable_bytes(self) -> int | None:
         """RAM this process may use: installed, or less where a cgroup says so."""
-        known = [size for size in (self.memory_bytes, self.os.memory_limit_bytes) if size is not None]
-        return min(known) if known else None
+        limits = (self.memory_bytes, self.os.memory_limit_bytes)
+        return min((size for size in limits if size is not None), default=None)

@@ -89,10 +89,10 @@ class PciDevice:
 def path_up(devices: Mapping[str, PciDevice], address: str) -> tuple[PciDevice, ...]:
     """The function and its bridges up to the root port, nearest first; empty for an unknown address."""
     path: list[PciDevice] = []
-    seen: set[str] = set()
+    visited: set[str] = set()
     here = devices.get(address)
-    while here is not None and here.address not in seen:
-        seen.add(here.address)
+    while here is not None and here.address not in visited:
+        visited.add(here.address)
         path.append(here)
         here = devices.get(here.parent) if here.parent else None
     return tuple(path)

@@ -37,10 +37,10 @@ def slowest_way(machine: Machine, ranks: int) -> Way | None:
     """The longest way between two of the first `ranks` GPUs; None where the machine tells nothing of it."""
     gpus = machine.gpus[:ranks]
     devices = {device.address: device for device in machine.pci}
-    told = {frozenset((pair.a, pair.b)): pair.works for pair in machine.peers}
+    peer_access = {frozenset((pair.a, pair.b)): pair.works for pair in machine.peers}
     detours = machine.os.iommu == "on" or any(device.acs_redirect for device in machine.pci)
-    found = [_way(machine, a, b, told, devices, detours) for a, b in combinations(gpus, 2)]
-    return max((way for way in found if way is not None), default=None)
+    ways = [_way(machine, a, b, peer_access, devices, detours) for a, b in combinations(gpus, 2)]
+    return max((way for way in ways if way is not None), default=None)
 
 
 def without_peers(gpu: Gpu) -> bool:
@@ -58,11 +58,11 @@ def _way(
     machine: Machine,
     a: Gpu,
     b: Gpu,
-    told: Mapping[frozenset[int], bool],
+    peer_access: Mapping[frozenset[int], bool],
     devices: Mapping[str, PciDevice],
     detours: bool,
 ) -> Way | None:
-    works = told.get(frozenset((a.index, b.index)))
+    works = peer_access.get(frozenset((a.index, b.index)))
     if works is False or a.mig or b.mig:  # MIG user guide: no peer-to-peer between GPUs, by PCIe or NVLink
         return Way.THROUGH_RAM
     if works is None and (part_mapped(a) or part_mapped(b)):

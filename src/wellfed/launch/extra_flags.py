@@ -26,8 +26,10 @@ def ensure_not_ours(words: Sequence[str]) -> None:
     refused = [word for word in words if _is_ours(word)]
     if refused:
         hint = "wellfed has its own: --host, --port, --api-key-file (`wellfed run --help`)"
-        what = "{flag} is not for the engine alone to know: it cannot stand behind --"
-        raise BadInput(message("run.our-flag", what, flag=refused[0].split("=")[0]), message("run.our-flag.hint", hint))
+        template = "{flag} is not for the engine alone to know: it cannot stand behind --"
+        raise BadInput(
+            message("run.our-flag", template, flag=refused[0].split("=")[0]), message("run.our-flag.hint", hint)
+        )
 
 
 def _is_ours(word: str) -> bool:

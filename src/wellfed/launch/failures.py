@@ -102,9 +102,9 @@ FAILURES: Sequence[Failure] = (
 def until_cause(log: str) -> str:
     """The log up to the end of the line that names a known cause; empty when none does."""
     for failure in FAILURES:
-        found = failure.pattern.search(log)
-        if found:
-            end = log.find("\n", found.end())
+        match = failure.pattern.search(log)
+        if match:
+            end = log.find("\n", match.end())
             return log if end < 0 else log[:end]
     return ""
 

@@ -15,7 +15,7 @@ from wellfed.homes import NOWHERE, under_home
 from wellfed.message import message
 
 _OWNER_ALONE = 0o600
-_PATIENCE_S = 15.0
+_PATIENCE_S = 15.0  # that a lock of another wellfed is waited for (assumed)
 
 
 def folder() -> Path:
@@ -25,11 +25,11 @@ def folder() -> Path:
 
 
 def made_folder() -> Path:
-    """The same, made where it is missing. Raises BadInput where it cannot be."""
+    """The state folder, made where it is missing. Raises BadInput where it cannot be made."""
     path = folder()
     if path.is_relative_to(NOWHERE):
-        what = message("state.no-home", "this user has no home folder to keep state in")
-        raise BadInput(what, message("state.no-home.hint", "set XDG_STATE_HOME to a folder of your own"))
+        why = message("state.no-home", "this user has no home folder to keep state in")
+        raise BadInput(why, message("state.no-home.hint", "set XDG_STATE_HOME to a folder of your own"))
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -154,7 +154,7 @@ def _still(path: Path, descriptor: int) -> bool:
 
 
 def unwritable(path: Path, error: OSError) -> BadInput:
-    """What is said of a disk that refuses."""
+    """The refusal to raise where the state folder cannot be written."""
     hint = message("state.unwritable.hint", "free some space, or set XDG_STATE_HOME to a writable folder")
-    what = message("state.unwritable", "cannot write {path}: {why}", path=str(path), why=error.strerror or str(error))
-    return BadInput(what, hint)
+    why = message("state.unwritable", "cannot write {path}: {why}", path=str(path), why=error.strerror or str(error))
+    return BadInput(why, hint)

@@ -16,72 +16,82 @@ MIRRORS = sentence(
 
 
 def endpoint() -> str:
-    """Where the Hugging Face client asks."""
+    """The hub's address that the Hugging Face client asks: HF_ENDPOINT, else huggingface.co."""
     return os.environ.get("HF_ENDPOINT") or HUGGING_FACE
 
 
 def explained(repository: str, error: Exception, hub: str = "huggingface") -> WellfedError:
-    """The failure of a listing or a download."""
+    """What a hub client's exception means, as an error of ours with what to do."""
     if isinstance(error, WellfedError):
         return error
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and (of_disk := _of_disk(error)) is not None:
+        return of_disk
+    name, status = type(error).__name__, _status(error)
+    if name == "GatedRepoError" or status == 403:
+        return _gated(repository)
+    if name in ("RepositoryNotFoundError", "EntryNotFoundError", "RevisionNotFoundError") and status != 401:
+        status = 404
+    return unreachable(repository, name, hub) if status is None else _answered(repository, status)
+
+
+def _of_disk(error: OSError) -> WellfedError | None:
+    """A disk that is full, or a cache folder that is another's."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return WellfedError(
             sentence("hub-errors.disk-filled-up", "the disk filled up: {strerror}", strerror=error.strerror),
             sentence("hub-errors.free-some-space", "free some space and run it again: it goes on"),
         )
-    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         where = error.filename or sentence("hub-errors.hub-cache", "the hub's cache")
         return WellfedError(
             sentence("hub-errors.may-write", "may not write {where}: {strerror}", where=where, strerror=error.strerror),
             sentence("hub-errors.point-hf-home", "point HF_HOME at a folder of your own"),
         )
-    name, status = type(error).__name__, _status(error)
-    if name == "GatedRepoError" or status == 403:
-        hint = sentence(
-            "hub-errors.ask-access-page",
-            "ask for access on its page ({endpoint}/{repository}), then set HF_TOKEN",
-            endpoint=endpoint(),
-            repository=repository,
-        )
-        return WellfedError(
-            sentence(
-                "hub-errors.gated-owner-must", "{repository} is gated: its owner must let you in", repository=repository
-            ),
-            hint,
-        )
+    return None
+
+
+def _gated(repository: str) -> WellfedError:
+    hint = sentence(
+        "hub-errors.ask-access-page",
+        "ask for access on its page ({endpoint}/{repository}), then set HF_TOKEN",
+        endpoint=endpoint(),
+        repository=repository,
+    )
+    text = sentence(
+        "hub-errors.gated-owner-must", "{repository} is gated: its owner must let you in", repository=repository
+    )
+    return WellfedError(text, hint)
+
+
+def _answered(repository: str, status: int) -> WellfedError:
+    """A hub that answers with an HTTP error."""
     if status == 401:
-        hint = sentence(
-            "hub-errors.check-name-private",
-            "check the name; a private or gated one needs HF_TOKEN. Another repository is named by --repo",
-        )
         return WellfedError(
             sentence(
                 "hub-errors.there-everybody-401",
                 "{repository} is not there, or not for everybody (401)",
                 repository=repository,
             ),
-            hint,
+            sentence(
+                "hub-errors.check-name-private",
+                "check the name; a private or gated one needs HF_TOKEN. Another repository is named by --repo",
+            ),
         )
-    if name in ("RepositoryNotFoundError", "EntryNotFoundError", "RevisionNotFoundError") or status == 404:
+    if status == 404:
         return WellfedError(
             sentence("hub-errors.hub", "{repository} is not on the hub", repository=repository),
             sentence("hub-errors.check-name-another", "check the name; another is given by --repo"),
         )
-    if status is not None:
-        return WellfedError(
-            sentence(
-                "hub-errors.hub-answers",
-                "the hub answers {status} for {repository}",
-                status=status,
-                repository=repository,
-            ),
-            sentence("hub-errors.try-again-later", "try again later; {mirrors}", mirrors=MIRRORS),
-        )
-    return unreachable(repository, name, hub)
+    return WellfedError(
+        sentence(
+            "hub-errors.hub-answers", "the hub answers {status} for {repository}", status=status, repository=repository
+        ),
+        sentence("hub-errors.try-again-later", "try again later; {mirrors}", mirrors=MIRRORS),
+    )
 
 
 def unreachable(repository: str, why: str = "", hub: str = "huggingface") -> WellfedError:
-    """Nobody answers."""
+    """The error for a hub of which nobody answers."""
     reason = f" ({why})" if why else ""
     if hub == "modelscope":
         hint = sentence("hub-errors.try-again-take", "try again, take --hub huggingface, or give a local file")
@@ -108,10 +118,10 @@ def unreachable(repository: str, why: str = "", hub: str = "huggingface") -> Wel
 
 def _status(error: BaseException) -> int | None:
     """The HTTP status behind it, of the client's own errors and of those that they wrap."""
-    seen: BaseException | None = error
-    while seen is not None:
-        found = getattr(getattr(seen, "response", None), "status_code", None) or getattr(seen, "status_code", None)
-        if isinstance(found, int):
-            return found
-        seen = seen.__cause__
+    cause: BaseException | None = error
+    while cause is not None:
+        status = getattr(getattr(cause, "response", None), "status_code", None) or getattr(cause, "status_code", None)
+        if isinstance(status, int):
+            return status
+        cause = cause.__cause__
     return None

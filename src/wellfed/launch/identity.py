@@ -45,7 +45,7 @@ class Stat:
 
 @lru_cache(maxsize=1)
 def here() -> Place:
-    """Where this process is."""
+    """The machine, boot and pid namespace that this process runs in."""
     machine = _line("/etc/machine-id") or os.uname().nodename
     return Place(_line("/proc/sys/kernel/random/boot_id"), _namespace(), machine)
 
@@ -96,11 +96,11 @@ def members(group: int, proc: Path = PROC) -> Iterator[Stat]:
     """Processes of a process group that run."""
     for name in _pids(proc):
         try:
-            found = stat(name, proc)
+            process = stat(name, proc)
         except OSError:
             continue
-        if found is not None and found.group == group and found.runs:
-            yield found
+        if process is not None and process.group == group and process.runs:
+            yield process
 
 
 def _pids(proc: Path) -> tuple[int, ...]:

@@ -27,11 +27,11 @@ def shared_memory(group: int, proc: Path = Path("/proc")) -> tuple[str, ...]:
 
 def remove(paths: Iterable[str], proc: Path = Path("/proc")) -> None:
     """Remove those of `paths` that are ours and that no process maps any more."""
-    left = [Path(path) for path in paths if _may_be_left(path) and _ours(Path(path))]
-    if not left:
+    left_behind = [Path(path) for path in paths if _may_be_left(path) and _ours(Path(path))]
+    if not left_behind:
         return
     used = {path for pid in _pids(proc) for path in _mapped(proc / str(pid) / "maps")}
-    for path in left:
+    for path in left_behind:
         if str(path) not in used:
             with suppress(OSError):  # what cannot be removed is no reason not to end
                 path.unlink(missing_ok=True)
@@ -54,8 +54,8 @@ def meeting_points(log: Path) -> tuple[str, ...]:
 
 def _ours(path: Path) -> bool:
     try:
-        found = path.lstat()
-        return found.st_uid == os.getuid() and stat.S_ISREG(found.st_mode)
+        status = path.lstat()
+        return status.st_uid == os.getuid() and stat.S_ISREG(status.st_mode)
     except OSError:
         return False
 

@@ -61,7 +61,7 @@ class Running:
         if self._elsewhen():
             return Phase.ENDED
         if self.pid is None:
-            return self.phase if self.kept else Phase.ENDED
+            return self.phase if self.keeper_alive else Phase.ENDED
         process = self.process()
         if process is not None and process.runs:
             return Phase.SERVING if self.phase in (Phase.ENDED, Phase.STARTING) else self.phase
@@ -73,7 +73,7 @@ class Running:
         return self.pid is not None and self.status in (Phase.LOADING, Phase.SERVING, Phase.STOPPING)
 
     @property
-    def kept(self) -> bool:
+    def keeper_alive(self) -> bool:
         """Whether the wellfed that started it is still there."""
         return self._is(self.keeper, self.keeper_ticks)
 
@@ -126,8 +126,8 @@ class Running:
         if self.boot == now.boot and self.namespace != now.namespace:
             return message("state.lost.namespace", "it was started in another container or namespace of processes")
         if self.pid is not None and not self.ticks:
-            what = "its record does not tell which process {pid} it means"
-            return message("state.lost.identity", what, pid=str(self.pid))
+            template = "its record does not tell which process {pid} it means"
+            return message("state.lost.identity", template, pid=str(self.pid))
         try:
             process = identity.stat(self.pid) if self.pid is not None else None
         except OSError:
@@ -143,25 +143,25 @@ def _is_ours(pid: int) -> bool:
 
 
 def checked(values: Any) -> Running:
-    """Strictly: every field of its type, every pid one that may be signalled."""
+    """A record's JSON as a Running. Raises ValueError for a field of another type or a pid that is none to signal."""
     if not isinstance(values, dict):
         raise ValueError("it holds no object")
     hints = get_type_hints(Running)
     strange = sorted(set(values) - set(hints))
     if strange:
         raise ValueError(f"it has a field {strange[0]!r}")
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for name, value in values.items():
-        found[name] = _typed(name, hints[name], value)
-    if "name" not in found or not found["name"]:
+        fields[name] = _typed(name, hints[name], value)
+    if "name" not in fields or not fields["name"]:
         raise ValueError("it has no name")
     for name in ("pid", "keeper"):
-        pid = found.get(name)
+        pid = fields.get(name)
         if pid is not None and not (name == "keeper" and pid == 0) and not 1 < pid < 2**31:
             raise ValueError(f"its {name} is {pid}")
-    if found.get("pid") in (os.getpid(), os.getpgrp()):
+    if fields.get("pid") in (os.getpid(), os.getpgrp()):
         raise ValueError("its pid is that of this very command")
-    return Running(**found)
+    return Running(**fields)
 
 
 def _typed(name: str, hint: Any, value: Any) -> Any:

@@ -18,7 +18,9 @@ def stranger(port: int, engine: int, token: str) -> int | None:
     except (psutil.Error, OSError):
         return None
     listening = {
-        each.pid for each in sockets if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port
+        connection.pid
+        for connection in sockets
+        if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
     }
     pids: list[int] = sorted(pid for pid in listening if pid is not None)
     if not pids or any(_is_of(pid, engine, token) for pid in pids):

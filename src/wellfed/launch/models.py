@@ -33,7 +33,7 @@ class Download:
 
     @property
     def size_bytes(self) -> int:
-        """All of them."""
+        """Bytes of all files of the download."""
         return sum(size for _, size in self.files)
 
 
@@ -45,8 +45,8 @@ def gguf_download(
 
     Raises BadInput when there are none, WellfedError when the hub refuses.
     """
-    known = _modelscope_files(repository) if hub == "modelscope" else _huggingface_files(repository)
-    files = [(name, size) for name, size, _ in known]
+    published = _modelscope_files(repository) if hub == "modelscope" else _huggingface_files(repository)
+    files = [(name, size) for name, size, _ in published]
     chosen = choose_gguf(files, quantisation)
     if not chosen:
         names = listed(sorted({Path(name).name for name, _ in files if name.endswith(".gguf")})[:8])
@@ -65,8 +65,10 @@ def gguf_download(
         )
     if with_projector:
         chosen.append(_projector(repository, files))
-    wanted = {name for name, _ in chosen}
-    return Download(repository, tuple(chosen), hub, {name: sha for name, _, sha in known if name in wanted and sha})
+    chosen_names = {name for name, _ in chosen}
+    return Download(
+        repository, tuple(chosen), hub, {name: sha for name, _, sha in published if name in chosen_names and sha}
+    )
 
 
 def _huggingface_files(repository: str) -> list[tuple[str, int, str]]:
@@ -101,8 +103,8 @@ def _cached_files(repository: str) -> list[tuple[str, int, str]]:
     snapshots = sorted(folder.glob("*"), key=lambda path: path.stat().st_mtime)
     if not snapshots:
         return []
-    found = [path for path in snapshots[-1].rglob("*") if path.is_file()]
-    return [(str(path.relative_to(snapshots[-1])), path.stat().st_size, "") for path in found]
+    files = [path for path in snapshots[-1].rglob("*") if path.is_file()]
+    return [(str(path.relative_to(snapshots[-1])), path.stat().st_size, "") for path in files]
 
 
 def _modelscope_files(repository: str) -> list[tuple[str, int, str]]:
@@ -152,12 +154,12 @@ def projector_beside(model_file: Path) -> Path | None:
 
 def choose_gguf(files: Sequence[tuple[str, int]], quantisation: str) -> list[tuple[str, int]]:
     """The file of a quantisation, or all parts of one that is split."""
-    wanted = quantisation.lower().replace("-", "_")
+    spelling = quantisation.lower().replace("-", "_")
     named = [(name, size) for name, size in files if name.endswith(".gguf") and "mmproj" not in name.lower()]
     return sorted(
         (name, size)
         for name, size in named
-        if f"{wanted}." in (text := name.lower().replace("-", "_")) or f"{wanted}_00" in text
+        if f"{spelling}." in (text := name.lower().replace("-", "_")) or f"{spelling}_00" in text
     )
 
 
@@ -202,11 +204,11 @@ def at_hand(download: Download) -> Path | None:
 
 def here_bytes(download: Download) -> int:
     """What of it is in the local cache: whole files, and parts of those that were interrupted."""
-    whole = sum(size for name, size in download.files if _at_hand(download, name) is not None)
+    complete_bytes = sum(size for name, size in download.files if _at_hand(download, name) is not None)
     if download.hub == "modelscope":
-        return whole
+        return complete_bytes
     blobs = blobs_folder(_cache(download.hub), download.repository)
-    return whole + sum(path.stat().st_size for path in blobs.glob("*.part"))
+    return complete_bytes + sum(path.stat().st_size for path in blobs.glob("*.part"))
 
 
 def _at_hand(download: Download, name: str) -> Path | None:
@@ -215,17 +217,17 @@ def _at_hand(download: Download, name: str) -> Path | None:
         return None  # its client looks by itself, and skips what is there
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(download.repository, name)
-    return Path(found) if isinstance(found, str) else None
+    cached = try_to_load_from_cache(download.repository, name)
+    return Path(cached) if isinstance(cached, str) else None
 
 
 def _one(download: Download, name: str) -> Path:
     if download.hub == "modelscope":
         return _from_modelscope(download.repository, name)
-    known = _at_hand(download, name)
-    if known is not None:
-        ensure_checked_once(known, download.sha256.get(name, ""), name)
-        return known
+    cached = _at_hand(download, name)
+    if cached is not None:
+        ensure_checked_once(cached, download.sha256.get(name, ""), name)
+        return cached
     path = fetched(download.repository, name, _cache(download.hub), endpoint(), dict(download.files).get(name))
     path = path or _from_huggingface(download.repository, name)
     ensure_published(path, download.sha256.get(name, ""), name)

@@ -20,8 +20,8 @@ from wellfed.launch import state
 from wellfed.launch.folder import made_folder
 from wellfed.message import sentence
 
-_PAGE = 2 * 2**20
-_GLIBC = (2, 35)
+_PAGE = 2 * 2**20  # bytes of an explicit huge page on x86-64 and arm64 with 4 KiB base pages
+_GLIBC = (2, 35)  # the first that knows the tunable glibc.malloc.hugetlb (its release notes)
 ENVIRONMENT: Mapping[str, str] = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=2"}
 FLAG = "--no-mmap"
 
@@ -45,8 +45,8 @@ def ensure_usable(libc: tuple[str, str] | None = None) -> None:
 
 
 @contextmanager
-def reserved(wanted: Mapping[int, int], root: Path = Path("/")) -> Iterator[None]:
-    """Add `wanted` (node -> pages) to what is reserved, and take as many away at the end.
+def reserved(pages_by_node: Mapping[int, int], root: Path = Path("/")) -> Iterator[None]:
+    """Add `pages_by_node` (2 MiB pages) to what is reserved, and take as many away at the end.
 
     What was added is written down first, so that `release_left_behind` finds it if we are killed. Raises WellfedError
     when the kernel refuses or cannot find so many; nothing stays reserved then.
@@ -55,7 +55,7 @@ def reserved(wanted: Mapping[int, int], root: Path = Path("/")) -> Iterator[None
     note = _note(os.getpid())
     made_folder()
     try:
-        for node, count in wanted.items():
+        for node, count in pages_by_node.items():
             path = root / f"sys/devices/system/node/node{node}/hugepages/hugepages-2048kB/nr_hugepages"
             before = _read(path)
             _remember(note, added, {str(path): (count, before)})
@@ -88,10 +88,10 @@ def release_left_behind() -> int:
     total = 0
     for note in sorted(state.folder().glob("*.pages")):
         try:
-            kept = json.loads(note.read_text())
-            if _runs(kept["pid"], kept["started"]):
+            record = json.loads(note.read_text())
+            if _runs(record["pid"], record["started"]):
                 continue
-            total += _give_back(kept["added"]) + _give_back(_half_added(kept["adding"]))
+            total += _give_back(record["added"]) + _give_back(_half_added(record["adding"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, WellfedError):
             pass  # not ours
         note.unlink(missing_ok=True)
@@ -135,7 +135,7 @@ def _runs(pid: int, started: float) -> bool:
 
 
 def _give_back(added: Mapping[str, int]) -> int:
-    given = 0
+    pages = 0
     for name, count in added.items():
         path = Path(name)
         try:
@@ -143,8 +143,8 @@ def _give_back(added: Mapping[str, int]) -> int:
             path.write_text(str(max(0, now - count)))
         except (OSError, ValueError):
             continue  # it could not be raised either
-        given += min(now, count)
-    return given
+        pages += min(now, count)
+    return pages
 
 
 def _read(path: Path) -> int:

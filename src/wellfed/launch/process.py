@@ -25,7 +25,7 @@ from wellfed.launch.leftovers import remove, shared_memory
 from wellfed.launch.listener import stranger
 from wellfed.message import Message, message, sentence
 
-_TAIL_BYTES, _SHOWN_LINES = 4000, 10
+_TAIL_BYTES, _SHOWN_LINES = 4000, 10  # of a dead engine's log: what is kept, and what is shown
 KILLED_S = 120.0  # after SIGKILL: a terabyte of pages is given back in about a minute
 _WIDE_TAIL_BYTES = 64 * 1024  # engines of several processes tell the cause first, then every process its own end
 
@@ -63,9 +63,9 @@ class EngineProcess:
 
     def failure(self) -> EngineFailed:
         """Why it died."""
-        said = until_cause(self.log_tail()) or until_cause(tail(self.log, _WIDE_TAIL_BYTES)) or self.log_tail()
-        message, hint = explain(said, self.ended())
-        return EngineFailed(message, hint, said[-_TAIL_BYTES:])
+        last_words = until_cause(self.log_tail()) or until_cause(tail(self.log, _WIDE_TAIL_BYTES)) or self.log_tail()
+        message, hint = explain(last_words, self.ended())
+        return EngineFailed(message, hint, last_words[-_TAIL_BYTES:])
 
 
 def start(
@@ -207,17 +207,17 @@ def wait_ready(
 
 def _ensure_own_answer(engine: EngineProcess) -> None:
     endpoint = engine.spec.endpoint
-    other = stranger(endpoint.port, engine.pid, engine.token)
-    if other is None:
+    stranger_pid = stranger(endpoint.port, engine.pid, engine.token)
+    if stranger_pid is None:
         return
-    what = message(
+    why = message(
         "launch.port.stranger",
         "process {pid} took port {port} before the engine could, and answers there",
-        pid=str(other),
+        pid=str(stranger_pid),
         port=str(endpoint.port),
     )
     hint = message("launch.port.stranger.hint", "choose another with --port (`wellfed ps` tells what runs)")
-    raise EngineFailed(what, hint, engine.log_tail())
+    raise EngineFailed(why, hint, engine.log_tail())
 
 
 def answers(url: str, timeout_s: float = 2.0) -> bool:
@@ -241,25 +241,25 @@ def stop(
     pid: int,
     grace_s: float = 10.0,
     shared: Iterable[str] = (),
-    told: Callable[[float], None] = lambda _: None,
+    progress: Callable[[float], None] = lambda _: None,
     killed_s: float = KILLED_S,
 ) -> bool:
     """SIGTERM to the engine's process group, SIGKILL after `grace_s`; whether it is gone `killed_s` later.
 
-    A process that holds hundreds of gigabytes takes seconds to die; `told` hears how long it has taken. Shared memory
-    that the group maps, or `shared` that it did, is removed if it was left behind. Raises WellfedError for a pid that
-    is no engine's: 0, 1, a negative one, this process's own group.
+    A process that holds hundreds of gigabytes takes seconds to die; `progress` hears how long it took so far. Shared
+    memory that the group maps, or `shared` that it did, is removed if it was left behind. Raises WellfedError for a pid
+    that is no engine's: 0, 1, a negative one, this process's own group.
     """
     if pid <= 1 or pid in (os.getpid(), os.getpgrp()):
         raise WellfedError(message("stop.no-engine", "process {pid} is no engine: nothing was stopped", pid=str(pid)))
     mapped = {*shared, *shared_memory(pid)}
-    gone = _end_group(pid, grace_s, killed_s, told)
+    gone = _end_group(pid, grace_s, killed_s, progress)
     if gone:
         remove(mapped)
     return gone
 
 
-def _end_group(pid: int, grace_s: float, killed_s: float, told: Callable[[float], None]) -> bool:
+def _end_group(pid: int, grace_s: float, killed_s: float, progress: Callable[[float], None]) -> bool:
     begin = time.monotonic()
     for number, seconds in ((signal.SIGTERM, grace_s), (signal.SIGKILL, killed_s)):
         if not _signal_group(pid, number):
@@ -268,7 +268,7 @@ def _end_group(pid: int, grace_s: float, killed_s: float, told: Callable[[float]
         while time.monotonic() < end:
             if not _group_runs(pid):
                 return True
-            told(time.monotonic() - begin)
+            progress(time.monotonic() - begin)
             time.sleep(0.05)
     return not _group_runs(pid)
 

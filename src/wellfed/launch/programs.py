@@ -15,7 +15,7 @@ from wellfed.message import listed, sentence
 from wellfed.nouns.layout import Engine
 
 EMBEDDED = (sys.executable, "-m", "wellfed.launch.embedded")
-_HELP_TIMEOUT_S = 60
+_HELP_TIMEOUT_S = 60  # a Python engine imports its framework before it prints its help
 # vLLM tells its flags by section only, unless asked for all; older versions know no sections.
 _HELP = {Engine.VLLM: (("serve", "--help=all"), ("serve", "--help"))}
 
@@ -28,16 +28,16 @@ class Program:
     origin: str
 
 
-def program(engine: Engine, needs_gpu: bool, given: str | None = None) -> Program:
+def program(engine: Engine, needs_gpu: bool, stated: str | None = None) -> Program:
     """The program for `engine`. Raises BadInput with what to install when there is none."""
-    if given is not None:
-        found = shutil.which(given)
-        if found is None:
+    if stated is not None:
+        path = shutil.which(stated)
+        if path is None:
             raise BadInput(
-                sentence("programs.no-program", "no program {given!r}", given=given),
+                sentence("programs.no-program", "no program {given!r}", given=stated),
                 sentence("programs.give-path-name", "give a path or a name on PATH"),
             )
-        return Program((found, *_module_words(engine)), "given")
+        return Program((path, *_module_words(engine)), "given")
     match engine:
         case Engine.LLAMA_CPP:
             return _llama(needs_gpu)
@@ -57,8 +57,8 @@ def program(engine: Engine, needs_gpu: bool, given: str | None = None) -> Progra
         case Engine.LMDEPLOY:
             return _on_path("lmdeploy", "pip install lmdeploy")
         case Engine.DS4:
-            said = sentence("programs.ds4", "ds4-server is started from its own folder")
-            raise BadInput(said, sentence("programs.ds4.hint", "name it with --program"))
+            why = sentence("programs.ds4", "ds4-server is started from its own folder")
+            raise BadInput(why, sentence("programs.ds4.hint", "name it with --program"))
         case Engine.EXLLAMAV3:
             raise BadInput(
                 sentence("programs.tabbyapi-exllamav3", "TabbyAPI, exllamav3's server, is started from its own folder"),
@@ -80,10 +80,10 @@ _NOMINAL = {
 }
 
 
-def nominal(engine: Engine, given: str | None = None) -> Program:
-    """What the engine's program is usually called, where it need not be installed here; or as `given`."""
-    if given is not None:
-        return Program((given, *_module_words(engine)), "given")
+def nominal(engine: Engine, stated: str | None = None) -> Program:
+    """The engine's usual program, which need not be installed here; or the `stated` one."""
+    if stated is not None:
+        return Program((stated, *_module_words(engine)), "given")
     return Program(_NOMINAL[engine], "named")
 
 
@@ -92,9 +92,9 @@ def _module_words(engine: Engine) -> tuple[str, ...]:
 
 
 def _llama(needs_gpu: bool) -> Program:
-    own = shutil.which("llama-server")
-    if own is not None:
-        return Program((own,), sentence("programs.on-path", "llama-server on PATH"))
+    path = shutil.which("llama-server")
+    if path is not None:
+        return Program((path,), sentence("programs.on-path", "llama-server on PATH"))
     if needs_gpu:
         hint = sentence(
             "programs.install-llama-server",
@@ -116,13 +116,13 @@ def _llama(needs_gpu: bool) -> Program:
 
 
 def _on_path(name: str, install: str) -> Program:
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         raise BadInput(
             sentence("programs.installed", "{name} is not installed", name=name),
             sentence("programs.choose-another", "{install}, or choose another engine with --engine", install=install),
         )
-    return Program((found,), f"{name} on PATH")
+    return Program((path,), f"{name} on PATH")
 
 
 def _module(package: str, module: str, install: str) -> Program:
@@ -156,16 +156,16 @@ def recorded_flags(engine: Engine) -> Sequence[str]:
 
 def unknown_flags(words: Sequence[str], help_text: str) -> tuple[str, ...]:
     """Those of `words` that are flags and that the program's help does not name."""
-    known = set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", help_text))
-    return tuple(word for word in words if word.startswith("--") and re.split("[=.]", word)[0] not in known)
+    documented = set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", help_text))
+    return tuple(word for word in words if word.startswith("--") and re.split("[=.]", word)[0] not in documented)
 
 
-def known_words(found: Program, words: Sequence[str], engine: Engine) -> tuple[str, ...]:
+def known_words(program: Program, words: Sequence[str], engine: Engine) -> tuple[str, ...]:
     """`words` less the optional flags that the installed program does not know. Raises BadInput for any other.
 
     Its help decides; without help text, the recorded lists.
     """
-    text = _help(found, engine) or " ".join(recorded_flags(engine))
+    text = _help(program, engine) or " ".join(recorded_flags(engine))
     missing = unknown_flags(words, text)
     refused = [flag for flag in missing if flag not in llamacpp.OPTIONAL]
     if refused:
@@ -174,7 +174,7 @@ def known_words(found: Program, words: Sequence[str], engine: Engine) -> tuple[s
             sentence(
                 "programs.does-know",
                 "{words} does not know {refused}",
-                words=found.words[0],
+                words=program.words[0],
                 refused=listed(refused),
             ),
             hint,
@@ -182,14 +182,14 @@ def known_words(found: Program, words: Sequence[str], engine: Engine) -> tuple[s
     return without(words, missing)
 
 
-def _help(found: Program, engine: Engine) -> str:
+def _help(program: Program, engine: Engine) -> str:
     """What the program says of its flags; empty when it says nothing of them."""
     import subprocess
 
-    for asked in _HELP.get(engine, (("--help",),)):
+    for help_flags in _HELP.get(engine, (("--help",),)):
         try:
             done = subprocess.run(
-                [*found.words, *asked], capture_output=True, text=True, timeout=_HELP_TIMEOUT_S, check=False
+                [*program.words, *help_flags], capture_output=True, text=True, timeout=_HELP_TIMEOUT_S, check=False
             )
         except (OSError, subprocess.TimeoutExpired):
             continue
@@ -201,5 +201,5 @@ def _help(found: Program, engine: Engine) -> str:
 
 def without(words: Sequence[str], flags: Sequence[str]) -> tuple[str, ...]:
     """`words` without `flags` and the value that follows each."""
-    left = [index for index, word in enumerate(words) if word in flags]
-    return tuple(word for index, word in enumerate(words) if index not in left and index - 1 not in left)
+    dropped = [index for index, word in enumerate(words) if word in flags]
+    return tuple(word for index, word in enumerate(words) if index not in dropped and index - 1 not in dropped)

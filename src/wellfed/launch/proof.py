@@ -11,6 +11,7 @@ import psutil
 
 from wellfed.frozen import dataclass
 from wellfed.launch.bound import parse_list
+from wellfed.partial_sums import total_of_known
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,9 @@ def placement(pid: int, proc: Path = Path("/proc")) -> Placement:
     return Placement(
         cpus=tuple(parse_list(allowed[1])) if allowed else None,
         threads=int(threads[1]) if threads else None,
-        resident_bytes=_sum_or_none(_kilobytes(status, "VmRSS"), _kilobytes(status, "HugetlbPages")),
-        huge_bytes=_sum_or_none(
-            _kilobytes(rollup, "AnonHugePages"),
-            _kilobytes(rollup, "Private_Hugetlb"),
-            _kilobytes(rollup, "FilePmdMapped"),
+        resident_bytes=total_of_known((_kilobytes(status, "VmRSS"), _kilobytes(status, "HugetlbPages"))),
+        huge_bytes=total_of_known(
+            _kilobytes(rollup, name) for name in ("AnonHugePages", "Private_Hugetlb", "FilePmdMapped")
         ),
         pages=numa_pages(_read(proc / str(pid) / "numa_maps")),
     )
@@ -51,20 +50,20 @@ def placement(pid: int, proc: Path = Path("/proc")) -> Placement:
 def group_placement(pid: int, proc: Path = Path("/proc")) -> Placement:
     """Of `pid` and the processes it started, together; memory they share counts once."""
     descendants = _descendants(pid)
-    found = [placement(one, proc) for one in (pid, *descendants)]
-    if len(found) == 1:
-        return found[0]
-    bound = [one.cpus for one in found if one.cpus is not None]
+    placements = [placement(member, proc) for member in (pid, *descendants)]
+    if len(placements) == 1:
+        return placements[0]
+    bound = [process.cpus for process in placements if process.cpus is not None]
     pages: dict[int, int] = {}
-    for one in found:
-        for node, size in one.pages.items():
+    for process in placements:
+        for node, size in process.pages.items():
             pages[node] = pages.get(node, 0) + size
-    proportional = [_kilobytes(_read(proc / str(one) / "smaps_rollup"), "Pss") for one in (pid, *descendants)]
+    proportional = [_kilobytes(_read(proc / str(member) / "smaps_rollup"), "Pss") for member in (pid, *descendants)]
     return Placement(
         cpus=tuple(sorted({cpu for cpus in bound for cpu in cpus})) if bound else None,
-        threads=_sum_or_none(*(one.threads for one in found)),
-        resident_bytes=_sum_or_none(*proportional),
-        huge_bytes=_sum_or_none(*(one.huge_bytes for one in found)),
+        threads=total_of_known(process.threads for process in placements),
+        resident_bytes=total_of_known(proportional),
+        huge_bytes=total_of_known(process.huge_bytes for process in placements),
         pages=pages,
     )
 
@@ -90,11 +89,6 @@ def numa_pages(text: str) -> dict[int, int]:
 def _kilobytes(text: str, name: str) -> int | None:
     match = re.search(rf"^{name}:\s*(\d+) kB", text, re.MULTILINE)
     return int(match[1]) * 1024 if match else None
-
-
-def _sum_or_none(*values: int | None) -> int | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
 
 
 def _read(path: Path) -> str:

@@ -109,10 +109,10 @@ def ensure_checked_once(path: Path, sha256: str, name: str) -> None:
     Raises WellfedError, and deletes the file, when it differs: a copy that was cut or changed on this disk.
     """
     blob = path.resolve()
-    wanted = sha256 if _HASH.fullmatch(sha256) else blob.name
-    if not _HASH.fullmatch(wanted) or _checked_mark(blob) == _identity(blob):
+    expected = sha256 if _HASH.fullmatch(sha256) else blob.name
+    if not _HASH.fullmatch(expected) or _checked_mark(blob) == _identity(blob):
         return
-    ensure_published(path, wanted, name)
+    ensure_published(path, expected, name)
     _mark_checked(blob)
 
 
@@ -195,8 +195,8 @@ def _utilities() -> Any:
 
 def _append(file: IO[bytes], url: str, headers: dict[str, str], size: int, bar: Any) -> None:
     """What comes from where the file ends; no more than one piece beyond its size."""
-    wanted = {**headers, "Range": f"bytes={file.tell()}-", "Accept-Encoding": "identity"}
-    with httpx.stream("GET", url, headers=wanted, timeout=_TIMEOUT_S, follow_redirects=True) as response:
+    request_headers = {**headers, "Range": f"bytes={file.tell()}-", "Accept-Encoding": "identity"}
+    with httpx.stream("GET", url, headers=request_headers, timeout=_TIMEOUT_S, follow_redirects=True) as response:
         response.raise_for_status()
         if response.status_code != httpx.codes.PARTIAL_CONTENT:
             file.truncate(0)

@@ -22,9 +22,9 @@ from wellfed.launch.proof import Placement, group_placement
 from wellfed.launch.state import Superseded
 from wellfed.message import listed, message, sentence
 
-_BACKOFF_S = (1, 2, 5, 10, 30, 60)
-_STABLE_S = 300
-_LOG_ROOM_BYTES = 64 * 1024
+_BACKOFF_S = (1, 2, 5, 10, 30, 60)  # before each start again (assumed)
+_STABLE_S = 300  # an engine that ran so long has not failed to start: the waiting begins anew (assumed)
+_LOG_ROOM_BYTES = 64 * 1024  # that must be free on the log's disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _awaited(engine: EngineProcess, running: Running, timeout_s: float, progress
 
 def settled(running: Running) -> Running:
     """The record as it is now: an engine that came up after its wellfed was killed serves."""
-    orphan = running.phase is Phase.LOADING and running.alive and not running.kept
+    orphan = running.phase is Phase.LOADING and running.alive and not running.keeper_alive
     if not orphan or not answers(running.url + running.health, timeout_s=0.5):
         return running
     port = urlsplit(running.url).port
@@ -165,7 +165,7 @@ def ensure_files(spec: LaunchSpec) -> None:
 def end(
     running: Running,
     grace_s: float = 10.0,
-    told: Callable[[float], None] = lambda _: None,
+    progress: Callable[[float], None] = lambda _: None,
     killed_s: float = KILLED_S,
 ) -> bool:
     """Stop it, with whatever it started, and forget it; whether it is gone.
@@ -174,14 +174,14 @@ def end(
     """
     ensure_ours(running)
     if running.pid is None:
-        return _end_before_it_runs(running, grace_s, told, killed_s)
+        return _end_before_it_runs(running, grace_s, progress, killed_s)
     with suppress(WellfedError):  # on a full disk it is stopped all the same: the process itself tells
         running = state.advance(running, Phase.STOPPING)
-    left = (*running.shared, *meeting_points(Path(running.log)))
+    shared_files = (*running.shared, *meeting_points(Path(running.log)))
     there = running.process() is not None or bool(running.left_behind())
-    gone = not there or running.pid is None or stop(running.pid, grace_s, left, told, killed_s)
+    gone = not there or running.pid is None or stop(running.pid, grace_s, shared_files, progress, killed_s)
     if gone:
-        remove(left)
+        remove(shared_files)
         state.forget(running)
     return gone
 
@@ -194,28 +194,28 @@ def ensure_ours(running: Running) -> None:
         raise WellfedError(message("stop.lost", "{name} was left alone: {why}", name=running.name, why=why), hint)
     unproven = running.outlived_by() if running.process() is None and not running.left_behind() else ()
     if unproven:
-        what = "{name} has ended, and was left alone: processes {pids} may be its own, or not"
+        template = "{name} has ended, and was left alone: processes {pids} may be its own, or not"
         pids = listed(unproven)
-        raise WellfedError(message("stop.unproven", what, name=running.name, pids=pids), hint)
+        raise WellfedError(message("stop.unproven", template, name=running.name, pids=pids), hint)
 
 
-def _end_before_it_runs(running: Running, grace_s: float, told: Callable[[float], None], killed_s: float) -> bool:
+def _end_before_it_runs(running: Running, grace_s: float, progress: Callable[[float], None], killed_s: float) -> bool:
     """A launch that has no process yet: whoever makes it hears of it before it goes on."""
-    if running.kept:
+    if running.keeper_alive:
         with suppress(Superseded):
             running = state.advance(running, Phase.STOPPING)
     begin = time.monotonic()
-    while running.kept:
-        current = next((each for each in state.listed() if each.token == running.token), None)
+    while running.keeper_alive:
+        current = next((launch for launch in state.listed() if launch.token == running.token), None)
         if current is None:
             return True
         if current.pid is not None:
-            return end(current, grace_s, told, killed_s)
+            return end(current, grace_s, progress, killed_s)
         elapsed = time.monotonic() - begin
-        told(elapsed)
+        progress(elapsed)
         if elapsed > grace_s:
-            what = "{name} is being started by process {pid}, which does not hear: end that"
-            raise WellfedError(message("stop.starting", what, name=running.name, pid=str(running.keeper)))
+            template = "{name} is being started by process {pid}, which does not hear: end that"
+            raise WellfedError(message("stop.starting", template, name=running.name, pid=str(running.keeper)))
         time.sleep(0.05)
     state.forget(running)
     return True
@@ -226,7 +226,7 @@ def supervise(
     spec: LaunchSpec,
     restart: bool,
     timeout_s: float,
-    told: Callable[[str], None],
+    say: Callable[[str], None],
 ) -> EngineFailed | None:
     """Watch until the engine ends. With `restart`, start it again after 1, 2, 5 ... 60 s; why it died otherwise.
 
@@ -242,13 +242,13 @@ def supervise(
             stopped = failed is None and state.is_stopping(current.running)
             end(current.running)
             if stopped:
-                told(sentence("launch.service.stopped", "{running} was stopped", running=current.running.name))
+                say(sentence("launch.service.stopped", "{running} was stopped", running=current.running.name))
                 return None
             if not restart:
                 return failure
             turn = 0 if time.monotonic() - since > _STABLE_S else turn
             wait = _BACKOFF_S[min(turn, len(_BACKOFF_S) - 1)]
-            told(
+            say(
                 sentence(
                     "launch.service.starting-again-s",
                     "{message}; starting again in {wait} s",
@@ -262,12 +262,12 @@ def supervise(
             try:
                 current = serve(spec, service.running.model, timeout_s)
             except Superseded as error:
-                told(error.message)
+                say(error.message)
                 return None
             except EngineFailed as error:
                 failed = error
             else:
-                told(
+                say(
                     sentence(
                         "launch.service.ready-again-after",
                         "ready again after {load:.1f} s, pid {pid}",

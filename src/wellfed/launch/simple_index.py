@@ -110,8 +110,8 @@ def _file_url(client: httpx.Client, index: str, file: IndexFile) -> str:
         for chunk in response.iter_bytes():
             body += chunk
             if len(body) > _PAGE_BYTES:
-                said = message("index.page", "{index}: its page never ends", index=_without_password(index))
-                raise WellfedError(said)
+                why = message("index.page", "{index}: its page never ends", index=_without_password(index))
+                raise WellfedError(why)
         base, kind = str(response.url), response.headers.get("content-type", "")
     for link in _json_links(body) if "json" in kind else _html_links(body):
         if urlsplit(link).path.rpartition("/")[2] == file.name:

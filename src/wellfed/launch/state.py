@@ -29,10 +29,10 @@ from wellfed.launch.life import Phase, Running, checked
 from wellfed.message import Listing, message
 from wellfed.printable import printable
 
-_MOST_BYTES = 256 * 1024
-_NAME_BYTES = 120
-_MOST_KEY_BYTES = 4096
-_STALE_DRAFT_S = 3600
+_MOST_BYTES = 256 * 1024  # of a record; they have some kB
+_NAME_BYTES = 120  # of an engine's name: file systems take 255 with what is put behind it
+_MOST_KEY_BYTES = 4096  # of a file with an API key
+_STALE_DRAFT_S = 3600  # after which a draft is somebody's who was killed while writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """All that is in the folder."""
+    """Every engine's record in the state folder, and the files that are none."""
 
     running: tuple[Running, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
@@ -95,27 +95,27 @@ def _read(path: Path) -> Running:
 
 
 def find(name: str) -> Running:
-    """One by its name. Raises BadInput with the names there are."""
+    """The engine of that name. Raises BadInput with the names there are."""
     everything = records()
-    known = {running.name: running for running in everything.running}
-    if name in known:
-        return known[name]
+    by_name = {running.name: running for running in everything.running}
+    if name in by_name:
+        return by_name[name]
     for bad in everything.unreadable:
         if bad.name == name:
             raise refused(bad)
     hint = (
-        message("state.there-are", "running: {names}", names=Listing(tuple(known)))
-        if known
+        message("state.there-are", "running: {names}", names=Listing(tuple(by_name)))
+        if by_name
         else message("state.there-is-none", "nothing is running: `wellfed ps`")
     )
     raise BadInput(message("state.no-engine", "no engine named {name}", name=repr(name)), hint)
 
 
 def refused(bad: Unreadable) -> BadInput:
-    """A record that cannot be read, and so cannot be acted on."""
+    """The refusal to act on a record that cannot be read."""
     hint = message("state.unreadable.hint", "look for the process yourself (`ps aux`), then remove the file")
-    what = "{path} is no record of an engine: {why}; nothing was touched"
-    return BadInput(message("state.unreadable", what, path=bad.path, why=bad.why), hint)
+    template = "{path} is no record of an engine: {why}; nothing was touched"
+    return BadInput(message("state.unreadable", template, path=bad.path, why=bad.why), hint)
 
 
 def named_after(model: str) -> str:
@@ -202,7 +202,7 @@ def advance(running: Running, phase: Phase, **changes: Any) -> Running:
 
 
 def stopped(running: Running) -> Superseded:
-    """Somebody ended it before it served."""
+    """The error of a launch that somebody ended before it served."""
     return Superseded(message("state.stopped", "{name} was stopped while it started", name=running.name))
 
 
@@ -228,9 +228,9 @@ def forget(running: Running) -> None:
     with locked(running.name, remove=True):
         current = _current(path)
         if current is not None and current.token == running.token:
-            for left in (running.key_file, str(path.with_suffix(".key.yaml"))):
-                if left and Path(left).parent == folder():
-                    _removed(Path(left))
+            for key_file in (running.key_file, str(path.with_suffix(".key.yaml"))):
+                if key_file and Path(key_file).parent == folder():
+                    _removed(Path(key_file))
             _removed(path)
 
 
@@ -255,10 +255,10 @@ def key_of(running: Running) -> str | None:
 def key_at(url: str) -> str | None:
     """The key of the engine of ours that runs and listens at exactly this address: nobody else hears it."""
     try:
-        wanted = _address(url)
+        address = _address(url)
     except ValueError:
         return None
-    at_it = (running for running in listed() if running.key_file and _address(running.url) == wanted and running.alive)
+    at_it = (running for running in listed() if running.key_file and _address(running.url) == address and running.alive)
     return next((key_of(running) for running in at_it), None)
 
 

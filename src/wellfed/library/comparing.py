@@ -48,7 +48,7 @@ class Comparison(Result):
         ]
 
     def summary(self) -> str:
-        """The fastest of them."""
+        """The machine with the most tokens/s for a user."""
         able = [row for row in self.machines if row.plan is not None]
         if not able:
             return sentence(

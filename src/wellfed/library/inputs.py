@@ -71,7 +71,7 @@ class Named(Result):
         return to_json(resolve([self.text]))
 
     def flat(self) -> list[Row]:
-        """One row."""
+        """One row: the model."""
         model, weights = self.named.model, self.named.weights
         return [
             {
@@ -112,7 +112,7 @@ def machine(
 
 
 def read(on: str | None, paste: str | bytes | None, path: Path | str | None) -> Machine:
-    """The machine itself."""
+    """The Machine that verbs work on."""
     if sum(value is not None for value in (on, paste, path)) > 1:
         raise Misuse(message("machine.once", "a machine is described, pasted or read from a path: one of them"))
     if paste is not None:

@@ -39,8 +39,8 @@ def one_of(value: str, there: Sequence[str], option: str) -> str:
         return value
     near = nearest(value, there)
     ordered = (*near, *(name for name in there if name not in near))
-    said = message("option.unknown", "{option} is {value}, which there is not", option=option, value=repr(value))
-    raise Misuse(said, message("option.unknown.hint", "one of: {names}", names=Listing(ordered)))
+    why = message("option.unknown", "{option} is {value}, which there is not", option=option, value=repr(value))
+    raise Misuse(why, message("option.unknown.hint", "one of: {names}", names=Listing(ordered)))
 
 
 def in_range(option: str, value: float | None, least: float, most: float | None = None, above: bool = False) -> None:
@@ -51,16 +51,14 @@ def in_range(option: str, value: float | None, least: float, most: float | None 
         (value > least if above else value >= least) and (most is None or value <= most) and abs(value) != float("inf")
     )
     if not fine:
-        said = message(
-            "option.range", "{option} is {value}, which is out of its range", option=option, value=str(value)
-        )
+        why = message("option.range", "{option} is {value}, which is out of its range", option=option, value=str(value))
         if above:
             hint = message("option.range.above", "a number above {least} that ends", least=least)
         elif most is None:
             hint = message("option.range.least", "{least} or more", least=least)
         else:
             hint = message("option.range.between", "from {least} to {most}", least=least, most=most)
-        raise Misuse(said, hint)
+        raise Misuse(why, hint)
 
 
 def positive(option: str, value: float | str) -> float:
@@ -68,8 +66,8 @@ def positive(option: str, value: float | str) -> float:
     try:
         number = float(value)
     except ValueError as error:
-        said = message("option.number", "{option} is {value}, which is no number", option=option, value=repr(value))
-        raise Misuse(said, message("option.range.above", "a number above {least} that ends", least=0)) from error
+        why = message("option.number", "{option} is {value}, which is no number", option=option, value=repr(value))
+        raise Misuse(why, message("option.range.above", "a number above {least} that ends", least=0)) from error
     in_range(option, number, 0, above=True)
     return number
 
@@ -82,17 +80,17 @@ def engines(values: Engines) -> tuple[tuple[Engine, ...], tuple[Version, ...]]:
     from wellfed.engines.versions import parted
 
     single = (values,) if isinstance(values, str) else values
-    pairs = [_parted(each, parted) for each in single]
-    known = tuple(version for _, version in pairs if version is not None)
-    return tuple(dict.fromkeys(engine for engine, _ in pairs)), known
+    pairs = [_parted(value, parted) for value in single]
+    versions = tuple(version for _, version in pairs if version is not None)
+    return tuple(dict.fromkeys(engine for engine, _ in pairs)), versions
 
 
-def _parted(each: Engine | str | tuple[Engine, Version | None], parted: Callable[[str], Any]) -> Any:
-    if isinstance(each, tuple):
-        return each
-    if "@" not in each:
-        return member(Engine, str(each), "engine"), None
-    return parted(str(each))
+def _parted(value: Engine | str | tuple[Engine, Version | None], parted: Callable[[str], Any]) -> Any:
+    if isinstance(value, tuple):
+        return value
+    if "@" not in value:
+        return member(Engine, str(value), "engine"), None
+    return parted(str(value))
 
 
 def objective(value: Objective | str) -> Objective:
@@ -124,7 +122,7 @@ def workload(
     for name, count in (("prompt", prompt), ("output", output), ("context", context), ("shared_prefix", shared_prefix)):
         in_range(name, count, 1)
     base = preset if isinstance(preset, Workload) else PRESETS[one_of(preset, list(PRESETS), "workload")]
-    given = {
+    changes = {
         "concurrency": concurrency,
         "request_rate": rate,
         "prompt_tokens": prompt,
@@ -134,11 +132,11 @@ def workload(
         "tpot_target_s": tpot / 1000 if tpot else None,
         "shared_prefix_tokens": shared_prefix,
     }
-    changed: Workload = replace(base, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    changed: Workload = replace(base, **{name: value for name, value in changes.items() if value is not None})  # type: ignore[arg-type]
     if changed.shared_prefix_tokens >= changed.prompt_tokens > 0 and shared_prefix:
-        what = "--shared-prefix {prefix} leaves nothing of prompts of {prompt} tokens"
-        said = message("option.shared-prefix", what, prefix=str(shared_prefix), prompt=str(changed.prompt_tokens))
-        raise Misuse(said, message("option.shared-prefix.hint", "a longer --prompt: it counts the prefix"))
+        template = "--shared-prefix {prefix} leaves nothing of prompts of {prompt} tokens"
+        why = message("option.shared-prefix", template, prefix=str(shared_prefix), prompt=str(changed.prompt_tokens))
+        raise Misuse(why, message("option.shared-prefix.hint", "a longer --prompt: it counts the prefix"))
     return _with_room(changed, context)
 
 
@@ -148,6 +146,6 @@ def _with_room(changed: Workload, context: int | None) -> Workload:
     if changed.context_tokens is None or changed.context_tokens >= needed:
         return changed
     if context is not None:
-        what = "--context {context} is too short: the prompt and the output are {needed} tokens together"
-        raise Misuse(message("option.context", what, context=str(context), needed=str(needed)))
+        template = "--context {context} is too short: the prompt and the output are {needed} tokens together"
+        raise Misuse(message("option.context", template, context=str(context), needed=str(needed)))
     return replace(changed, context_tokens=needed)

@@ -92,8 +92,8 @@ def watch(
         return (Look(target, *step) for step in steps)
     target = watching.target(name, pid, url)
     watching.ensure_somebody_listens(target)
-    said = watching.promise_or_why(target, request)
-    promised = None if isinstance(said, str) else said
-    if isinstance(said, str):
-        told(said)
+    promise = watching.promise_or_why(target, request)
+    promised = None if isinstance(promise, str) else promise
+    if isinstance(promise, str):
+        told(promise)
     return (Look(target, *step) for step in watching.live(target, request, promised, told))

@@ -75,12 +75,12 @@ class Watched(Calibration):
 
     @staticmethod
     def of(calibration: Calibration) -> Watched:
-        """One of the same values."""
-        known = (calibration.id, calibration.parameters, calibration.residuals, calibration.source)
-        return Watched(*known, calibration.facts, calibration.support)
+        """A Watched with the calibration's values, nothing asked of it yet."""
+        values = (calibration.id, calibration.parameters, calibration.residuals, calibration.source)
+        return Watched(*values, calibration.facts, calibration.support)
 
     def value(self, *path: str) -> float:
         """As `Calibration.value`; a path that has no value is not remembered."""
-        found = Calibration.value(self, *path)
+        parameter = Calibration.value(self, *path)
         self.asked.add(path)
-        return found
+        return parameter

@@ -82,7 +82,7 @@ class Quantity:
         return cls(value, value, value)
 
     def scaled(self, factor: float) -> Quantity:
-        """All three times `factor`."""
+        """Value, low and high times `factor`."""
         return Quantity(self.value * factor, self.low * factor, self.high * factor)
 
     def inverse(self) -> Quantity:
@@ -161,8 +161,8 @@ class Memory:
     @property
     def tightest(self) -> DeviceMemory | None:
         """The device with the least room."""
-        known = [device for device in self.devices if device.spare_bytes is not None]
-        return min(known, key=lambda device: device.spare_bytes or 0.0, default=None)
+        measured = [device for device in self.devices if device.spare_bytes is not None]
+        return min(measured, key=lambda device: device.spare_bytes or 0.0, default=None)
 
 
 @dataclass(frozen=True, slots=True)

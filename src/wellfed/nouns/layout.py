@@ -37,7 +37,7 @@ class Engine(StrEnum):
 
     @property
     def has_own_files(self) -> bool:
-        """Whether it loads only files that were made for it (EXL3, MLX)."""
+        """Whether the engine loads only files that were made for it (EXL3, MLX)."""
         return self in (Engine.EXLLAMAV3, Engine.MLX)
 
 
@@ -52,13 +52,13 @@ class BackEnd(StrEnum):
     CANN = "cann"
 
     def runs_on(self, vendor: str) -> bool:
-        """Whether there is such a back end for a vendor's cards."""
+        """Whether the back end computes on a vendor's cards."""
         only = {BackEnd.CUDA: "nvidia", BackEnd.ROCM: "amd", BackEnd.METAL: "apple", BackEnd.CANN: "huawei"}
         return only.get(self, vendor) == vendor
 
     @classmethod
     def usual(cls, vendor: str) -> BackEnd:
-        """What people install for a vendor's cards."""
+        """The back end that people usually install for a vendor's cards."""
         return {"nvidia": cls.CUDA, "amd": cls.ROCM, "intel": cls.SYCL, "apple": cls.METAL, "huawei": cls.CANN}.get(
             vendor, cls.VULKAN
         )

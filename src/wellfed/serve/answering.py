@@ -43,18 +43,18 @@ async def respond(request: Request, pool: Pool, job: Job, media: str = "applicat
 
 async def _while_connected(request: Request, pool: Pool, job: Job) -> Answer:
     """The answer, unless who asked goes away: then its computing ends."""
-    asked = asyncio.create_task(pool.ask(job))
+    answering = asyncio.create_task(pool.ask(job))
     gone = asyncio.create_task(_gone(request))
     try:
-        await asyncio.wait({asked, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not asked.done():
+        await asyncio.wait({answering, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
             return Answer(130, "", error_object(job.language, "interrupted", INTERRUPTED))
-        return asked.result()
+        return answering.result()
     finally:
-        for task in (asked, gone):
+        for task in (answering, gone):
             if not task.done():
                 task.cancel()
-        await asyncio.gather(asked, gone, return_exceptions=True)
+        await asyncio.gather(answering, gone, return_exceptions=True)
 
 
 async def _gone(request: Request) -> None:
@@ -66,12 +66,12 @@ async def events(
     request: Request, pool: Pool, job: Job, shown: Callable[[Answer], Any] = document
 ) -> AsyncIterator[str]:
     """Server-sent events: `progress` (what, done, of; or the seconds so far), then `result` as `shown`, or `error`."""
-    told: asyncio.Queue[Progress] = asyncio.Queue()
-    work = asyncio.create_task(pool.ask(job, told=told.put_nowait))
+    progress: asyncio.Queue[Progress] = asyncio.Queue()
+    work = asyncio.create_task(pool.ask(job, listener=progress.put_nowait))
     start = asyncio.get_running_loop().time()
     try:
         while not work.done():
-            news = asyncio.create_task(told.get())
+            news = asyncio.create_task(progress.get())
             await asyncio.wait({work, news}, timeout=0.5, return_when=asyncio.FIRST_COMPLETED)
             seconds = round(asyncio.get_running_loop().time() - start, 2)
             yield event("progress", {"seconds": seconds, **(asdict(news.result()) if news.done() else {})})

@@ -77,9 +77,9 @@ def described(document: dict[str, Any]) -> dict[str, Any]:
         for operation in operations.values():
             name = operation.pop(COMMAND, None)
             if name is not None:
-                own = (command(name).help or name).strip()
+                help_text = (command(name).help or name).strip()
                 if operation["summary"] == name.title():
-                    operation |= {"summary": own.splitlines()[0], "description": own}
+                    operation |= {"summary": help_text.splitlines()[0], "description": help_text}
                 operation |= body_schema(request_of(name))
     return document
 
@@ -116,40 +116,40 @@ def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
 
 async def job_of(request: Request, name: str, more: Words = ()) -> Job:
     """The command that a request is, with `more` words of ours. Raises Refused."""
-    given, uploads = await _given(request, request_of(name))
-    pasted, prices = given.pop("paste", None), given.pop("prices", None)
+    values, uploads = await _values_and_uploads(request, request_of(name))
+    pasted, prices = values.pop("paste", None), values.pop("prices", None)
     if pasted is not None:
         uploads = {"paste.txt": pasted.encode(), **uploads}
-    _ensure_no_path(given)
-    files = _file_words(request, name, given, uploads)
+    _ensure_no_path(values)
+    files = _file_words(request, name, values, uploads)
     if prices is not None:
         uploads = {} if prices.startswith(_EXAMPLE) else {"prices.toml": prices.encode()}
         more = (*more, "--prices", UPLOAD if uploads else prices)
-    own, head = words(name, given), len(name.split())
+    command_words, head = words(name, values), len(name.split())
     last = (FOLDER,) if name in _OF_FOLDERS else ()
-    return Job((*own[:head], *files, *more, *own[head:], *last), language_of(request), uploads)
+    return Job((*command_words[:head], *files, *more, *command_words[head:], *last), language_of(request), uploads)
 
 
-def _file_words(request: Request, name: str, given: Mapping[str, Any], uploads: Mapping[str, bytes]) -> Words:
+def _file_words(request: Request, name: str, values: Mapping[str, Any], uploads: Mapping[str, bytes]) -> Words:
     """How the command is told of what was uploaded. Raises Refused where files are missing, or not wanted."""
     if name in _OF_FOLDERS:
         if not uploads:
-            said = message("serve.no-files", "upload the dumps, one file a machine")
-            raise Refused(422, "usage", said, message("serve.no-files.hint", "as multipart/form-data"))
+            why = message("serve.no-files", "upload the dumps, one file a machine")
+            raise Refused(422, "usage", why, message("serve.no-files.hint", "as multipart/form-data"))
         return ()
     if uploads and name not in PASTED:
         raise Refused(422, "usage", message("serve.takes-no-files", "this takes no files"))
-    if uploads and given.get("on") is not None:
-        said = message("serve.on-and-paste", "a machine is either described (on) or pasted, not both")
-        raise Refused(422, "usage", said)
+    if uploads and values.get("on") is not None:
+        why = message("serve.on-and-paste", "a machine is either described (on) or pasted, not both")
+        raise Refused(422, "usage", why)
     if uploads:
         return (PASTED[name], UPLOAD)
-    if name in _OF_MACHINES and given.get("on") is None and not request.app.state.settings.loopback:
+    if name in _OF_MACHINES and values.get("on") is None and not request.app.state.settings.loopback:
         raise Refused(403, "forbidden", NOT_LOCAL, NOT_LOCAL_HINT)
     return ()
 
 
-async def _given(request: Request, model: type[BaseModel]) -> tuple[dict[str, Any], dict[str, bytes]]:
+async def _values_and_uploads(request: Request, model: type[BaseModel]) -> tuple[dict[str, Any], dict[str, bytes]]:
     """The validated fields, and files of a multipart body."""
     uploads: dict[str, bytes] = {}
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
@@ -175,14 +175,14 @@ async def _given(request: Request, model: type[BaseModel]) -> tuple[dict[str, An
     return checked.model_dump(exclude_none=True), uploads
 
 
-def _unique(name: str, others: Mapping[str, bytes]) -> str:
-    return name if name not in others else f"{len(others)}-{name}"
+def _unique(name: str, taken_names: Mapping[str, bytes]) -> str:
+    return name if name not in taken_names else f"{len(taken_names)}-{name}"
 
 
-def _ensure_no_path(given: Mapping[str, Any]) -> None:
+def _ensure_no_path(values: Mapping[str, Any]) -> None:
     """A path of the server is no name: refused before anything looks. Raises Refused."""
     for field in _NAMES_PATHS:
-        value = given.get(field)
+        value = values.get(field)
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str) and is_path(text):
                 raise file_named(field)

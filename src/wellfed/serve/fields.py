@@ -23,28 +23,28 @@ _NOT_OFFERED = frozenset(
 @cache
 def command(name: str) -> click.Command:
     """A command of the command line by its words: "plan", "fleet plan"."""
-    first, *rest = name.split()
+    first, *subcommands = name.split()
     module, _, attribute = COMMANDS[first][0].partition(":")
-    found: click.Command = getattr(import_module(module), attribute)
-    for word in rest:
-        found = found.commands[word]  # type: ignore[attr-defined]
-    return found
+    resolved: click.Command = getattr(import_module(module), attribute)
+    for word in subcommands:
+        resolved = resolved.commands[word]  # type: ignore[attr-defined]
+    return resolved
 
 
 @cache
 def fields(name: str) -> Mapping[str, click.Parameter]:
     """The fields of a command: its arguments, and its long options with underscores."""
-    found: dict[str, click.Parameter] = {}
+    by_name: dict[str, click.Parameter] = {}
     for parameter in command(name).params:
         if isinstance(parameter.type, (click.Path, click.File)) or not parameter.expose_value:
             continue
         if isinstance(parameter, click.Argument):
-            found[parameter.name or "value"] = parameter
+            by_name[parameter.name or "value"] = parameter
             continue
         long = max((opt for opt in parameter.opts if opt.startswith("--")), key=len, default=None)
         if long is not None and long.removeprefix("--") not in _NOT_OFFERED:
-            found[long.removeprefix("--").replace("-", "_")] = parameter
-    return found
+            by_name[long.removeprefix("--").replace("-", "_")] = parameter
+    return by_name
 
 
 @cache
@@ -61,23 +61,23 @@ def request_model(name: str, **more: Any) -> type[BaseModel]:
     return create_model(f"{name.title().replace(' ', '')}Request", __config__=config, **described)
 
 
-def words(name: str, given: Mapping[str, Any]) -> tuple[str, ...]:
+def words(name: str, request_values: Mapping[str, Any]) -> tuple[str, ...]:
     """The command line that a request is: `--json`, its options, then `--` and its arguments."""
     options: list[str] = []
     arguments: list[str] = []
     for field, parameter in fields(name).items():
-        value = given.get(field)
+        value = request_values.get(field)
         if value is None:
             continue
         values = value if isinstance(value, (list, tuple)) else [value]
         if isinstance(parameter, click.Argument):
-            arguments += [str(each) for each in values]
+            arguments += [str(value_of_many) for value_of_many in values]
             continue
         option = next(opt for opt in parameter.opts if opt.startswith("--"))
         if isinstance(parameter, click.Option) and parameter.is_flag:
             options += [option] if value else []
         else:
-            options += [word for each in values for word in (option, _written(each))]
+            options += [word for value_of_many in values for word in (option, _written(value_of_many))]
     return (*name.split(), "--json", *options, "--", *arguments)
 
 
@@ -89,7 +89,7 @@ def _kind(parameter: click.Parameter) -> Any:
     kind: Any
     match parameter.type:
         case click.Choice() as choice:
-            kind = Literal[tuple(str(each) for each in choice.choices)]
+            kind = Literal[tuple(str(choice_text) for choice_text in choice.choices)]
         case click.IntRange() as span:
             kind = Annotated[int, Field(ge=span.min, le=span.max)]
         case click.FloatRange() as span:

@@ -94,19 +94,19 @@ class Guard:
         return name == self._settings.host or self._settings.host in ("0.0.0.0", "::") or is_loopback(name)
 
     def _has_token(self, headers: MutableMapping[bytes, str]) -> bool:
-        wanted = self._settings.token
-        if wanted is None:
+        token = self._settings.token
+        if token is None:
             return True
-        given = headers.get(b"authorization", "").removeprefix("Bearer ").strip() or _cookie(headers)
-        return hmac.compare_digest(given.encode(), wanted.encode())
+        presented = headers.get(b"authorization", "").removeprefix("Bearer ").strip() or _cookie(headers)
+        return hmac.compare_digest(presented.encode(), token.encode())
 
     def _token_in_link(self, scope: Scope) -> str | None:
         """The right token in a link, `?token=`: it becomes a cookie, so that a browser can open the page elsewhere."""
-        wanted = self._settings.token
-        if wanted is None or scope["method"] != "GET":
+        token = self._settings.token
+        if token is None or scope["method"] != "GET":
             return None
-        given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
-        return wanted if hmac.compare_digest(given.encode(), wanted.encode()) else None
+        presented = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
+        return token if hmac.compare_digest(presented.encode(), token.encode()) else None
 
 
 class _Ended(Exception):
@@ -127,11 +127,11 @@ def _cookie(headers: MutableMapping[bytes, str]) -> str:
 
 def _limited(receive: Receive, most_read_s: float) -> Receive:
     """`receive` with limits on a body's size and on patience. Raises _Ended."""
-    total, whole, end = 0, False, asyncio.get_running_loop().time() + most_read_s
+    total, complete, end = 0, False, asyncio.get_running_loop().time() + most_read_s
 
     async def limited() -> MutableMapping[str, Any]:
-        nonlocal total, whole
-        if whole:
+        nonlocal total, complete
+        if complete:
             return await receive()  # only the end of the connection comes after the body
         try:
             async with asyncio.timeout_at(end):
@@ -139,7 +139,7 @@ def _limited(receive: Receive, most_read_s: float) -> Receive:
         except TimeoutError as error:
             raise _Ended(Refused(408, "too-slow", slow(most_read_s))) from error
         total += len(event.get("body", b""))
-        whole = not event.get("more_body", False)
+        complete = not event.get("more_body", False)
         if total > MOST_BODY:
             raise _Ended(Refused(413, "too-large", large(MOST_BODY >> 20)))
         return event
@@ -157,8 +157,8 @@ class _Sending:
     async def __call__(self, event: MutableMapping[str, Any]) -> None:
         if event["type"] == "http.response.start":
             self.started = True
-            own = {name for name, _ in event["headers"]}
-            event["headers"] = [*event["headers"], *(pair for pair in HEADERS if pair[0] not in own)]
+            already_set = {name for name, _ in event["headers"]}
+            event["headers"] = [*event["headers"], *(pair for pair in HEADERS if pair[0] not in already_set)]
         await self._send(event)
 
 
@@ -173,8 +173,8 @@ async def _move(send: Send, path: str, token: str) -> None:
 
 async def _answer(send: Send, refused: Refused, language: str) -> None:
     status = refused.status
-    told = {"error": error_object(language, refused.kind, refused.said, refused.hint)}
-    body = json.dumps(told, ensure_ascii=False).encode()
+    document = {"error": error_object(language, refused.kind, refused.said, refused.hint)}
+    body = json.dumps(document, ensure_ascii=False).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *HEADERS]
     if status in (408, 413):
         headers.append((b"connection", b"close"))

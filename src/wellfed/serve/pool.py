@@ -57,8 +57,8 @@ class Pool:
         async with self._gate:
             self._idle.append(await asyncio.to_thread(self._start))
 
-    async def ask(self, job: Job, most_s: float = MOST_S, told: Listener = lambda _: None) -> Answer:
-        """The answer of a worker; `told` hears how far it is. Cancelled, or later than `most_s` (TimeoutError), its
+    async def ask(self, job: Job, most_s: float = MOST_S, listener: Listener = lambda _: None) -> Answer:
+        """The answer of a worker; `listener` hears how far it is. Cancelled, or later than `most_s` (TimeoutError), its
         computing ends. Raises Busy when too many wait already.
         """
         if self._waiting >= self._most_waiting:
@@ -69,15 +69,15 @@ class Pool:
         finally:
             self._waiting -= 1
         try:
-            return await self._worked(job, most_s, told)
+            return await self._worked(job, most_s, listener)
         finally:
             self._gate.release()
 
-    async def _worked(self, job: Job, most_s: float, told: Listener) -> Answer:
+    async def _worked(self, job: Job, most_s: float, listener: Listener) -> Answer:
         worker = self._idle.pop() if self._idle else await asyncio.to_thread(self._start)
         try:
             async with asyncio.timeout(most_s):
-                answer = await self._answered(worker, job, told)
+                answer = await self._answered(worker, job, listener)
         except (asyncio.CancelledError, TimeoutError):
             await asyncio.shield(asyncio.to_thread(worker.end))
             raise
@@ -87,14 +87,14 @@ class Pool:
         self._idle.append(worker)
         return answer
 
-    async def _answered(self, worker: _Worker, job: Job, told: Listener) -> Answer:
+    async def _answered(self, worker: _Worker, job: Job, listener: Listener) -> Answer:
         """The answer, after whatever the worker tells meanwhile."""
         worker.pipe.send(job)
         while True:
             frame = await self._next(worker)
             if isinstance(frame, Answer):
                 return frame
-            told(frame)
+            listener(frame)
 
     async def _next(self, worker: _Worker) -> Answer | Progress:
         """What comes next, awaited by the pipe's descriptor: no thread is held."""
@@ -110,11 +110,11 @@ class Pool:
         return frame
 
     def _start(self) -> _Worker:
-        own, theirs = self._context.Pipe()
-        process = self._context.Process(target=serve_jobs, args=(theirs,), daemon=True)
+        our_end, worker_end = self._context.Pipe()
+        process = self._context.Process(target=serve_jobs, args=(worker_end,), daemon=True)
         process.start()
-        theirs.close()
-        return _Worker(process, own)
+        worker_end.close()
+        return _Worker(process, our_end)
 
     def close(self) -> None:
         """End all idle workers."""

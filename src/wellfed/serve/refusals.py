@@ -43,20 +43,20 @@ def slow(seconds: float) -> Message:
     return message("serve.slow-body", "the body was not sent within {seconds} s", seconds=f"{seconds:.0f}")
 
 
-def error_object(language: str, kind: str, said: Said, hint: Said | None = None) -> dict[str, str | None]:
+def error_object(language: str, kind: str, sentence: Said, hint: Said | None = None) -> dict[str, str | None]:
     """Kind, message and hint, as every refusal has them."""
     return {
         "kind": kind,
-        "message": words(said, language),
+        "message": words(sentence, language),
         "hint": None if hint is None else words(hint, language),
     }
 
 
-def error(language: str, status: int, kind: str, said: Said, hint: Said | None = None) -> JSONResponse:
+def error(language: str, status: int, kind: str, sentence: Said, hint: Said | None = None) -> JSONResponse:
     """An error object with its status."""
     from fastapi.responses import JSONResponse
 
-    return JSONResponse({"error": error_object(language, kind, said, hint)}, status)
+    return JSONResponse({"error": error_object(language, kind, sentence, hint)}, status)
 
 
 class Refused(Exception):
@@ -73,8 +73,8 @@ class Refused(Exception):
 
 def file_named(field: str) -> Refused:
     """A field that would name a path here."""
-    said = message("serve.field-file", "{field}: {what}", field=field, what=FILE_NAMED)
-    return Refused(403, "forbidden", said, FILE_HINT)
+    sentence = message("serve.field-file", "{field}: {what}", field=field, what=FILE_NAMED)
+    return Refused(403, "forbidden", sentence, FILE_HINT)
 
 
 def not_valid(error: ValidationError) -> Refused:

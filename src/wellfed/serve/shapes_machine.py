@@ -20,8 +20,8 @@ from wellfed.written.machines import Build
 def _like(value: Any, **changed: Any) -> type[BaseModel]:
     """The fields of a dataclass as it is printed; `changed`: those that are printed as something else."""
     hints = get_type_hints(value)
-    own = {field.name: changed.pop(field.name, hints[field.name]) for field in fields(value)}
-    return create_model(value.__name__, **{name: (kind, ...) for name, kind in {**own, **changed}.items()})  # type: ignore[call-overload, no-any-return]
+    kinds = {field.name: changed.pop(field.name, hints[field.name]) for field in fields(value)}
+    return create_model(value.__name__, **{name: (kind, ...) for name, kind in {**kinds, **changed}.items()})  # type: ignore[call-overload, no-any-return]
 
 
 class Message(TypedDict):

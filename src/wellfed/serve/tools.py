@@ -86,13 +86,13 @@ def server(pool: Pool, settings: Settings) -> MCPServer:
     """The tools, each answered by a worker of the pool."""
     made = MCPServer("wellfed", title="wellfed", version=__version__, instructions=_INSTRUCTIONS, log_level="ERROR")
 
-    async def asked(name: str, given: Mapping[str, Any], uploads: Mapping[str, bytes] | None = None) -> Any:
-        for value in given.values():
+    async def answer_of(name: str, options: Mapping[str, Any], uploads: Mapping[str, bytes] | None = None) -> Any:
+        for value in options.values():
             for text in value if isinstance(value, list) else [value]:
                 if isinstance(text, str) and is_path(text):
                     raise ValueError("a file of the server cannot be named")
-        command = words(name, given)
-        if uploads and given.get("on") is not None:
+        command = words(name, options)
+        if uploads and options.get("on") is not None:
             raise ValueError("a machine is either described or pasted, not both")
         if uploads:
             command = (name, PASTED[name], UPLOAD, *command[1:])
@@ -112,8 +112,8 @@ def server(pool: Pool, settings: Settings) -> MCPServer:
         paste: Dumps = None,
     ) -> PlanAnswer:
         """Does a model fit on a machine, how fast would it be, what limits it, and what to type to start it."""
-        given = {"model": model, "on": machine, "concurrency": users, "context": context, "engine": engine}
-        return _plan_answer(await asked("plan", given, _upload(paste)))
+        options = {"model": model, "on": machine, "concurrency": users, "context": context, "engine": engine}
+        return _plan_answer(await answer_of("plan", options, _upload(paste)))
 
     @made.tool()
     async def fit(
@@ -123,8 +123,8 @@ def server(pool: Pool, settings: Settings) -> MCPServer:
         paste: Dumps = None,
     ) -> FitAnswer:
         """Which models a machine serves well, best first."""
-        found = await asked("fit", {"on": machine, "for": use, "top": top}, _upload(paste))
-        return FitAnswer(use=found["use"], models=[_fit_line(each) for each in found["models"]])
+        reply = await answer_of("fit", {"on": machine, "for": use, "top": top}, _upload(paste))
+        return FitAnswer(use=reply["use"], models=[_fit_line(each) for each in reply["models"]])
 
     @made.tool()
     async def check(
@@ -133,18 +133,18 @@ def server(pool: Pool, settings: Settings) -> MCPServer:
         model: Annotated[str | None, Field(description="Price every fault for this model")] = None,
     ) -> CheckAnswer:
         """Is a machine put together and set up to feed its GPUs? Faults with price and remedy."""
-        return _check_answer(await asked("check", {"on": machine, "model": model}, _upload(paste)))
+        return _check_answer(await answer_of("check", {"on": machine, "model": model}, _upload(paste)))
 
     @made.tool()
     async def resolve(names: Annotated[list[str], Field(max_length=50)]) -> Named:
         """Which model each name means, how large it is, in which format; or why it means nothing."""
-        return Named(models=[_resolved(each) for each in (await asked("resolve", {"names": names}))["names"]])
+        return Named(models=[_resolved(each) for each in (await answer_of("resolve", {"names": names}))["names"]])
 
     @made.tool()
     async def explain(term: str) -> str:
         """What a term means, in English and Chinese (TP, KV cache, prefill, NUMA ...); what a fault is, by its id."""
-        found = await asked("explain", {"term": term})
-        return "\n".join((*map(_term, found["terms"]), *map(_explained, found["faults"])))
+        reply = await answer_of("explain", {"term": term})
+        return "\n".join((*map(_term, reply["terms"]), *map(_explained, reply["faults"])))
 
     @made.tool()
     async def watch(
@@ -239,21 +239,23 @@ def _plan(plan: Mapping[str, Any]) -> Plan:
     )
 
 
-def _plan_answer(found: Mapping[str, Any]) -> PlanAnswer:
-    plans: Sequence[Mapping[str, Any]] = found["plans"]
-    miss = found.get("near_miss") or {}
+def _plan_answer(document: Mapping[str, Any]) -> PlanAnswer:
+    plans: Sequence[Mapping[str, Any]] = document["plans"]
+    miss = document.get("near_miss") or {}
     best = plans[0] if plans else None
     return PlanAnswer(
-        verdict=f"{found['verdict']['kind'] or 'does not fit'}: {found['verdict']['why']}",
-        machine=found["machine"]["name"],
-        model=found["model"]["id"],
+        verdict=f"{document['verdict']['kind'] or 'does not fit'}: {document['verdict']['why']}",
+        machine=document["machine"]["name"],
+        model=document["model"]["id"],
         fits=bool(plans),
         best=_plan(best) if best else None,
-        others=[_line(each) for each in plans[1:4]],
+        others=[_line(entry) for entry in plans[1:4]],
         way_out=[f"{lever['kind']}: {lever['change']}" for lever in miss.get("levers", [])[:5]],
         next_commands=[step["command"] for step in (best or {}).get("next", [])],
-        next_upgrade=[upgrade["change"] for upgrade in found.get("upgrades", [])[:2]],
-        assumed=[each["text"] for each in (*found.get("assumptions", []), *(best or {}).get("assumptions", []))][:6],
+        next_upgrade=[upgrade["change"] for upgrade in document.get("upgrades", [])[:2]],
+        assumed=[entry["text"] for entry in (*document.get("assumptions", []), *(best or {}).get("assumptions", []))][
+            :6
+        ],
     )
 
 
@@ -267,30 +269,30 @@ def _line(plan: Mapping[str, Any]) -> str:
 
 def _fit_line(model: Mapping[str, Any]) -> str:
     quality = model.get("quality")
-    told = f"{quality['benchmark']} {quality['value']}" if quality else "quality ?"
+    quality_text = f"{quality['benchmark']} {quality['value']}" if quality else "quality ?"
     rate, first = model["decode_tok_s"], model["ttft_s"]
     return (
-        f"{model['id']}: {told}; {format_rate(rate['value'])} tok/s "
+        f"{model['id']}: {quality_text}; {format_rate(rate['value'])} tok/s "
         f"[{format_rate(rate['low'])}, {format_rate(rate['high'])}], first token "
         f"{first['value']:.2g} s, context up to {model['max_context']}"
     )
 
 
-def _term(found: Mapping[str, Any]) -> str:
-    return " / ".join(f"{name}: {found['texts'].get(language, '')}" for language, name in found["names"].items())
+def _term(term: Mapping[str, Any]) -> str:
+    return " / ".join(f"{name}: {term['texts'].get(language, '')}" for language, name in term["names"].items())
 
 
-def _explained(found: Mapping[str, Any]) -> str:
+def _explained(fault: Mapping[str, Any]) -> str:
     """A fault in a paragraph: why, what mends it, what sees it."""
-    seen = [each["id"] for each in (*found["checks"], *found["diagnoses"])]
-    steps = [f"{each['text'].removeprefix('# ')} ({each['safety']})" for each in found["remedies"]]
-    parts = (found["title"], found["why"], "; ".join(steps), found["price"], ", ".join(seen))
-    return " | ".join(each for each in parts if each)
+    seen_by = [entry["id"] for entry in (*fault["checks"], *fault["diagnoses"])]
+    steps = [f"{entry['text'].removeprefix('# ')} ({entry['safety']})" for entry in fault["remedies"]]
+    parts = (fault["title"], fault["why"], "; ".join(steps), fault["price"], ", ".join(seen_by))
+    return " | ".join(entry for entry in parts if entry)
 
 
-def _check_answer(found: Mapping[str, Any]) -> CheckAnswer:
+def _check_answer(document: Mapping[str, Any]) -> CheckAnswer:
     faults, unknown, passed = [], [], 0
-    for finding in found["findings"]:
+    for finding in document["findings"]:
         if finding["verdict"] in ("fail", "warn"):
             cost = finding.get("cost") or {}
             faults.append(
@@ -308,7 +310,7 @@ def _check_answer(found: Mapping[str, Any]) -> CheckAnswer:
         else:
             passed += finding["verdict"] == "pass"
     return CheckAnswer(
-        machine=found["machine"]["name"], faults=faults[:20], unknown=list(dict.fromkeys(unknown)), passed=passed
+        machine=document["machine"]["name"], faults=faults[:20], unknown=list(dict.fromkeys(unknown)), passed=passed
     )
 
 

@@ -50,8 +50,10 @@ class Watch(BaseModel):
 
     def words(self) -> tuple[str, ...]:
         """As a command."""
-        given = self.model_dump(exclude_none=True, exclude={"name"})
-        options = [word for field, value in given.items() for word in (_OPTION.get(field, f"--{field}"), str(value))]
+        set_fields = self.model_dump(exclude_none=True, exclude={"name"})
+        options = [
+            word for field, value in set_fields.items() for word in (_OPTION.get(field, f"--{field}"), str(value))
+        ]
         return ("watch", "--json", *options, *(("--", self.name) if self.name else ()))
 
 
@@ -80,8 +82,8 @@ def _add_schemas(routes: APIRouter) -> None:
         for identity in DOCUMENTS:
             if file_name(identity) == name:
                 return JSONResponse(json_schema(identity), media_type="application/schema+json")
-        said = message("serve.no-schema", "no schema is called {name}", name=name[:100])
-        return error(language_of(request), 404, "unknown", said, "/api/v1/schemas")
+        why = message("serve.no-schema", "no schema is called {name}", name=name[:100])
+        return error(language_of(request), 404, "unknown", why, "/api/v1/schemas")
 
 
 def _add_names(routes: APIRouter, pool: Pool) -> None:
@@ -148,46 +150,46 @@ def _add_watch(routes: APIRouter) -> None:
     watches = asyncio.Semaphore(_MOST_WATCHES)
     described = {200: {"content": {"text/event-stream": {}}}, **REFUSALS}
 
-    async def watched(request: Request, wanted: Watch) -> Response:
-        refusal = _not_watched(request, wanted, watches)
+    async def watched(request: Request, watch: Watch) -> Response:
+        refusal = _not_watched(request, watch, watches)
         if refusal is not None:
             return refusal.response(language_of(request))
-        words, language = wanted.words(), language_of(request)
+        words, language = watch.words(), language_of(request)
         return StreamingResponse(_looks(request, words, language, watches), media_type="text/event-stream")
 
     @routes.post("/watch", summary="A running engine, live", openapi_extra=body_schema(Watch), responses=described)
     async def by_body(request: Request) -> Response:
         """Server-sent events: `look` with a line of `wellfed watch --json`, at the end `end` or `error`."""
         try:
-            wanted = Watch.model_validate_json(await request.body() or b"{}")
+            watch = Watch.model_validate_json(await request.body() or b"{}")
         except ValidationError as invalid:
             return not_valid(invalid).response(language_of(request))
-        return await watched(request, wanted)
+        return await watched(request, watch)
 
     @routes.get("/watch", summary="The same for browsers' EventSource", responses=described)
     async def by_query(request: Request) -> Response:
         """Fields as of POST, in the query."""
         fields = {name: value for name, value in request.query_params.items() if name != "lang"}
         try:
-            wanted = Watch.model_validate(fields)
+            watch = Watch.model_validate(fields)
         except ValidationError as invalid:
             return not_valid(invalid).response(language_of(request))
-        return await watched(request, wanted)
+        return await watched(request, watch)
 
 
-def _not_watched(request: Request, wanted: Watch, watches: asyncio.Semaphore) -> Refused | None:
+def _not_watched(request: Request, watch: Watch, watches: asyncio.Semaphore) -> Refused | None:
     if not request.app.state.settings.loopback:
-        said = message("serve.engines-not-told", "engines of this machine are not told beyond loopback")
-        return Refused(403, "forbidden", said)
-    if wanted.model is not None and is_path(wanted.model):
+        why = message("serve.engines-not-told", "engines of this machine are not told beyond loopback")
+        return Refused(403, "forbidden", why)
+    if watch.model is not None and is_path(watch.model):
         return file_named("model")
-    if wanted.url is not None and not is_loopback(_host(wanted.url)):
+    if watch.url is not None and not is_loopback(_host(watch.url)):
         return Refused(
             403, "forbidden", message("serve.url-elsewhere", "url: only addresses of this machine are asked")
         )
     if watches.locked():
-        said = message("serve.watched-enough", "{count} engines are watched already", count=_MOST_WATCHES)
-        return Refused(503, "busy", said)
+        why = message("serve.watched-enough", "{count} engines are watched already", count=_MOST_WATCHES)
+        return Refused(503, "busy", why)
     return None
 
 

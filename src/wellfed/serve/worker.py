@@ -36,7 +36,7 @@ _OUT, _TOLD = io.StringIO(), io.StringIO()
 class Job:
     """A command's words, the language of its texts, and uploaded files by name.
 
-    `task` ("module:function" of this room): a page to make instead of a command to run. The function takes `given` and
+    `task` ("module:function" of this room): a page to make instead of a command to run. The function takes `params` and
     the paths of the uploads, and returns an `Answer`.
     """
 
@@ -44,7 +44,7 @@ class Job:
     language: str = "en"
     uploads: Mapping[str, bytes] = field(default_factory=dict)
     task: str = ""
-    given: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +139,8 @@ def _answer(job: Job, folder: Path, out: io.StringIO) -> Answer:
     except click.Abort:
         return Answer(130, "", _error("interrupted", message("serve.ended", "interrupted")))
     except Exception as error:  # noqa: BLE001 - the last line of defence, as in the command line
-        said = message("serve.internal", "internal error: {why}", why=f"{type(error).__name__}: {error}")
-        return Answer(70, "", _error("internal", said, message("serve.internal.hint", "please report it")))
+        why = message("serve.internal", "internal error: {why}", why=f"{type(error).__name__}: {error}")
+        return Answer(70, "", _error("internal", why, message("serve.internal.hint", "please report it")))
     text = written.read_text(encoding="utf-8") if WRITTEN in job.words and written.exists() else out.getvalue()
     return Answer(code if isinstance(code, int) else 0, text)
 
@@ -149,12 +149,12 @@ def _without(answer: Answer, folder: str) -> Answer:
     """No answer tells where on the server an upload lay."""
 
     def clean(text: str) -> str:
-        for told, instead in ((f"{folder}/", ""), (folder, "upload"), (Path(folder).name, "upload")):
-            text = text.replace(told, instead)
+        for place, instead in ((f"{folder}/", ""), (folder, "upload"), (Path(folder).name, "upload")):
+            text = text.replace(place, instead)
         return text
 
-    told = answer.error and {key: text and clean(text) for key, text in answer.error.items()}
-    return Answer(answer.code, clean(answer.text), told)
+    redacted = answer.error and {key: text and clean(text) for key, text in answer.error.items()}
+    return Answer(answer.code, clean(answer.text), redacted)
 
 
 def _done(job: Job, paths: list[str]) -> Answer:
@@ -162,7 +162,7 @@ def _done(job: Job, paths: list[str]) -> Answer:
     module, _, name = job.task.partition(":")
     if not module.startswith("wellfed.serve."):
         raise ValueError(f"no task: {job.task}")
-    answer: Answer = getattr(import_module(module), name)(dict(job.given), [Path(path) for path in paths])
+    answer: Answer = getattr(import_module(module), name)(dict(job.params), [Path(path) for path in paths])
     return answer
 
 
@@ -197,7 +197,7 @@ def _own_name(name: str, number: int) -> str:
     return plain if "." in plain else f"{plain}.txt"
 
 
-def _error(kind: str, said: Message | str, hint: Message | str | None = None) -> dict[str, str | None]:
+def _error(kind: str, sentence: Message | str, hint: Message | str | None = None) -> dict[str, str | None]:
     from wellfed.messages.words import words
 
-    return {"kind": kind, "message": words(said), "hint": None if hint is None else words(hint)}
+    return {"kind": kind, "message": words(sentence), "hint": None if hint is None else words(hint)}

@@ -59,9 +59,9 @@ def groups(tree: Tree, must_exist: bool = True) -> Iterator[tuple[Mount, tuple[s
     Where the group's directory does not exist (a container that sees its own group as the root), the mount alone,
     unless told otherwise with `must_exist`.
     """
-    own = _own_groups(tree)
+    group_of = _own_groups(tree)
     for mount in mounts(tree):
-        folder = normpath(f"{mount.path}/{_group_in(mount, own)}")
+        folder = normpath(f"{mount.path}/{_group_in(mount, group_of)}")
         inside = folder == mount.path or folder.startswith(mount.path + "/")
         if not inside or (must_exist and not tree.exists(folder)):
             folder = mount.path
@@ -70,56 +70,56 @@ def groups(tree: Tree, must_exist: bool = True) -> Iterator[tuple[Mount, tuple[s
 
 def mounts(tree: Tree) -> tuple[Mount, ...]:
     """Control group mounts, from /proc/mounts; the usual v2 place where that file is missing."""
-    found = []
+    mounted = []
     text = tree.text("/proc/mounts") or tree.text("/proc/self/mounts")
     for line in (text or "").splitlines():
         fields = line.split()
         if len(fields) >= 4 and fields[2] in ("cgroup", "cgroup2", "cpuset"):
             controllers = frozenset(fields[3].split(",")) if fields[2] == "cgroup" else frozenset[str]()
-            found.append(Mount(fields[1], fields[2], controllers))
-    if not found and tree.exists("/sys/fs/cgroup/cgroup.controllers"):
-        found.append(Mount("/sys/fs/cgroup", "cgroup2", frozenset()))
-    return tuple(found)
+            mounted.append(Mount(fields[1], fields[2], controllers))
+    if not mounted and tree.exists("/sys/fs/cgroup/cgroup.controllers"):
+        mounted.append(Mount("/sys/fs/cgroup", "cgroup2", frozenset()))
+    return tuple(mounted)
 
 
 def _own_groups(tree: Tree) -> dict[str, str]:
     """Controller -> group path, "" for v2; /proc/self/cpuset fills in for old captures."""
-    own: dict[str, str] = {}
+    group_of: dict[str, str] = {}
     for line in (tree.text("/proc/self/cgroup") or "").splitlines():
         fields = line.split(":", 2)
         if len(fields) == 3:
             for controller in fields[1].split(","):
-                own[controller] = fields[2]
+                group_of[controller] = fields[2]
     cpuset = tree.text("/proc/self/cpuset")
     if cpuset:
-        own.setdefault("cpuset", cpuset)
+        group_of.setdefault("cpuset", cpuset)
         if not tree.text("/proc/self/cgroup"):
-            own.setdefault("", cpuset)
-    return own
+            group_of.setdefault("", cpuset)
+    return group_of
 
 
-def _group_in(mount: Mount, own: dict[str, str]) -> str:
+def _group_in(mount: Mount, group_of: dict[str, str]) -> str:
     if mount.kind == "cgroup2":
-        return own.get("", "/")
+        return group_of.get("", "/")
     if mount.kind == "cpuset":
-        return own.get("cpuset", "/")
-    return next((own[each] for each in sorted(mount.controllers) if each in own), "/")
+        return group_of.get("cpuset", "/")
+    return next((group_of[controller] for controller in sorted(mount.controllers) if controller in group_of), "/")
 
 
 def _ancestors(mount: Mount, folder: str) -> tuple[str, ...]:
     """The group's directory and all above it up to the mount."""
-    found = [folder]
+    folders = [folder]
     while folder != mount.path and len(folder) > len(mount.path):
         folder = folder.rpartition("/")[0] or "/"
-        found.append(folder)
-    return tuple(found)
+        folders.append(folder)
+    return tuple(folders)
 
 
-def _cpuset(tree: Tree, folder: str, what: str) -> tuple[int, ...] | None:
-    for name in (f"cpuset.{what}.effective", f"cpuset.effective_{what}", f"cpuset.{what}", what):
-        found = cpu_list(tree.text(f"{folder}/{name}"))
-        if found:
-            return found
+def _cpuset(tree: Tree, folder: str, kind: str) -> tuple[int, ...] | None:
+    for name in (f"cpuset.{kind}.effective", f"cpuset.effective_{kind}", f"cpuset.{kind}", kind):
+        numbers = cpu_list(tree.text(f"{folder}/{name}"))
+        if numbers:
+            return numbers
     return None
 
 

@@ -15,10 +15,11 @@ from wellfed.hardware.machine import Origin
 from wellfed.message import sentence
 from wellfed.topology.cgroup import groups
 from wellfed.topology.disks import look, model_folders
-from wellfed.topology.gpu_nvml import query
+from wellfed.topology.nvml_query import query
 from wellfed.topology.redact import redact
 from wellfed.topology.snapshot import META, NVML, SCHEMA, Snapshot, Tree
 
+# Of one snapshot (assumed): against endless and hostile files, not against large machines
 MAX_FILE_BYTES = 4 << 20
 MAX_TOTAL_BYTES = 64 << 20
 MAX_FILES = 200_000
@@ -149,15 +150,15 @@ class Reader:
             return None
         parent, _, name = path.rpartition("/")
         above = self.real(parent or "/", depth)
-        found: str | None = None
+        target: str | None = None
         if above is not None:
             here = join(above, name)
-            found = here
+            target = here
             if self._note_link(here):
                 folder = here.rpartition("/")[0] or "/"
-                found = self.real(normpath(join(folder, self.links[here])), depth + 1)
-        self._real[path] = found
-        return found
+                target = self.real(normpath(join(folder, self.links[here])), depth + 1)
+        self._real[path] = target
+        return target
 
     def _note_link(self, here: str) -> bool:
         if here in self.links:
@@ -183,15 +184,15 @@ class Reader:
         if not parts:
             yield base
             return
-        head, rest = parts[0], parts[1:]
+        head, deeper = parts[0], parts[1:]
         if head.startswith("{"):
             yield from (join(base, name) for name in head[1:-1].split(","))
         elif re.search(r"[*\[]", head):
             for name in self.names(base):
                 if fnmatchcase(name, head):
-                    yield from self._expand(join(base, name), rest)
+                    yield from self._expand(join(base, name), deeper)
         else:
-            yield from self._expand(join(base, head), rest)
+            yield from self._expand(join(base, head), deeper)
 
 
 def _components(pattern: str) -> list[str]:
@@ -200,13 +201,13 @@ def _components(pattern: str) -> list[str]:
 
 def _read_all(descriptor: int) -> bytes:
     parts: list[bytes] = []
-    left = MAX_FILE_BYTES
-    while left > 0:
-        part = os.read(descriptor, min(left, 1 << 16))
+    budget = MAX_FILE_BYTES
+    while budget > 0:
+        part = os.read(descriptor, min(budget, 1 << 16))
         if not part:
             break
         parts.append(part)
-        left -= len(part)
+        budget -= len(part)
     return b"".join(parts)
 
 
@@ -245,14 +246,16 @@ def _of_this_process(files: dict[str, bytes], links: dict[str, str]) -> tuple[di
     target = links.get("/proc/self", "").rstrip("/").rpartition("/")[2]
     if not target.isdigit():
         return files, links
-    own = f"/proc/{target}/"
-    moved = {f"/proc/self/{path[len(own) :]}" if path.startswith(own) else path: data for path, data in files.items()}
+    prefix = f"/proc/{target}/"
+    moved = {
+        f"/proc/self/{path[len(prefix) :]}" if path.startswith(prefix) else path: data for path, data in files.items()
+    }
     return moved, {path: link for path, link in links.items() if path != "/proc/self"}
 
 
 def _walk_devices(reader: Reader) -> None:
     """PCI functions of captures that lack /sys/bus: by walking /sys/devices/pci*."""
-    pattern = next(each for each in WANTED if each.startswith("/sys/bus/pci/"))
+    pattern = next(wanted for wanted in WANTED if wanted.startswith("/sys/bus/pci/"))
     names = pattern.rpartition("{")[2].rstrip("}").split(",")
     pending = [f"/sys/devices/{name}" for name in reader.names("/sys/devices") if name.startswith("pci")]
     while pending:
@@ -266,19 +269,19 @@ def _with_mount_folders(reader: Reader, snapshot: Snapshot) -> Tree:
     """A tree that knows which cgroup directories exist, so that the group's own path can be told from its mount."""
     tree = Tree(snapshot)
     probes = {folder for _, folders in groups(tree, must_exist=False) for folder in folders}
-    seen = {f"{folder}/": b"" for folder in probes if reader.names(folder)}
-    return Tree(Snapshot(snapshot.name, snapshot.origin, {**snapshot.files, **seen}, snapshot.links))
+    folders_there = {f"{folder}/": b"" for folder in probes if reader.names(folder)}
+    return Tree(Snapshot(snapshot.name, snapshot.origin, {**snapshot.files, **folders_there}, snapshot.links))
 
 
 def _summary(unreadable: dict[str, str]) -> dict[str, str]:
     """At most a hundred single reasons; the rest is counted."""
     items = list(unreadable.items())
-    found = dict(items[:100])
+    reasons = dict(items[:100])
     if len(items) > 100:
-        found["..."] = sentence(
+        reasons["..."] = sentence(
             "topology.collect.more-files-could", "{count} more files could not be read", count=len(items) - 100
         )
-    return found
+    return reasons
 
 
 def _add_live(reader: Reader) -> None:

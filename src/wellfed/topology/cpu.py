@@ -73,27 +73,27 @@ def _numbers(tree: Tree) -> tuple[int, ...]:
 
 def _is_online(tree: Tree, cpu: int) -> bool:
     """`cpuN/online` decides where it exists; CPU 0 and old kernels have none."""
-    own = tree.text(f"{CPU}/cpu{cpu}/online")
-    if own is not None:
-        return own != "0"
+    flag = tree.text(f"{CPU}/cpu{cpu}/online")
+    if flag is not None:
+        return flag != "0"
     listed = cpu_list(tree.text(f"{CPU}/online"))
     return listed is None or not listed or cpu in listed
 
 
 def _known_topology(tree: Tree, cpus: tuple[int, ...]) -> tuple[int, ...]:
     """CPUs without a topology directory are offline, provided any CPU has one."""
-    known = tuple(cpu for cpu in cpus if tree.names(f"{CPU}/cpu{cpu}/topology"))
-    return known or cpus
+    with_topology = tuple(cpu for cpu in cpus if tree.names(f"{CPU}/cpu{cpu}/topology"))
+    return with_topology or cpus
 
 
 def mask_of(tree: Tree, cpu: int, names: Collection[str]) -> tuple[int, ...] | None:
     """The first of a CPU's topology masks that is there, as CPU numbers."""
     for name in names:
-        found = cpu_mask(tree.text(f"{CPU}/cpu{cpu}/topology/{name}"))
-        if found is None:
-            found = cpu_list(tree.text(f"{CPU}/cpu{cpu}/topology/{name}_list"))
-        if found is not None:
-            return found
+        mask = cpu_mask(tree.text(f"{CPU}/cpu{cpu}/topology/{name}"))
+        if mask is None:
+            mask = cpu_list(tree.text(f"{CPU}/cpu{cpu}/topology/{name}_list"))
+        if mask is not None:
+            return mask
     return None
 
 
@@ -107,7 +107,7 @@ def _groups(tree: Tree, online: tuple[int, ...], names: Collection[str]) -> tupl
         members = alive.intersection(mask or ())
         if not members or min(members) != cpu:
             continue
-        if any(members & other and not (members <= other or other <= members) for other in sets):
+        if any(members & earlier and not (members <= earlier or earlier <= members) for earlier in sets):
             contradictions.append(cpu)
         else:
             sets.append(members)
@@ -148,7 +148,7 @@ def _l3(tree: Tree, cpu: int) -> tuple[int | None, int | None]:
 
 def model_names(tree: Tree) -> dict[int, str]:
     """CPU number -> model name, from /proc/cpuinfo; key -1 holds the machine-wide one (POWER, ARM)."""
-    found: dict[int, str] = {}
+    name_of: dict[int, str] = {}
     cpu = -1
     for block in (tree.text("/proc/cpuinfo") or "").split("\n\n"):
         facts = keyed(block)
@@ -157,8 +157,8 @@ def model_names(tree: Tree) -> dict[int, str]:
         name = facts.get("model name") or facts.get("cpu") or facts.get("cpu model") or facts.get("family")
         name = name or facts.get("Model Name") or facts.get("Hardware")
         if name:
-            found.setdefault(cpu, re.sub(r"\s+", " ", name))
-    return found
+            name_of.setdefault(cpu, re.sub(r"\s+", " ", name))
+    return name_of
 
 
 def isa(tree: Tree) -> frozenset[str]:

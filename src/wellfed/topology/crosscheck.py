@@ -28,7 +28,7 @@ class CrossCheck:
 
 def cross_check(machine: Machine) -> CrossCheck:
     """Compare a live machine's counts with lstopo's. Never raises: what cannot be compared has its reason."""
-    program = next((found for name in _PROGRAMS if (found := shutil.which(name))), None)
+    program = next((path for name in _PROGRAMS if (path := shutil.which(name))), None)
     if program is None:
         return CrossCheck({}, sentence("crosscheck.hwloc-installed", "hwloc is not installed"))
     try:

@@ -23,13 +23,13 @@ def model_folders() -> tuple[Path, ...]:
 
 def look(folders: Iterable[Path]) -> list[dict[str, Any]]:
     """Facts of each folder's disk, as JSON. Empty where nothing can be told. Never raises."""
-    found = []
+    disks = []
     for folder in folders:
         try:
-            found.append(_facts(folder))
+            disks.append(_facts(folder))
         except OSError:
             continue
-    return found
+    return disks
 
 
 def _facts(folder: Path) -> dict[str, Any]:
@@ -53,17 +53,17 @@ def _facts(folder: Path) -> dict[str, Any]:
 
 def _mount(folder: Path, mountinfo: str) -> tuple[str, str, str]:
     """Device number, file system and source of the mount that a folder is on: the longest that holds it (proc(5))."""
-    best, found = -1, ("0:0", "", "")
+    best, mount = -1, ("0:0", "", "")
     for line in mountinfo.splitlines():
-        left, _, right = line.partition(" - ")
-        fields, rest = left.split(), right.split()
-        if len(fields) < 5 or len(rest) < 2:
+        before, _, right = line.partition(" - ")
+        fields, after = before.split(), right.split()
+        if len(fields) < 5 or len(after) < 2:
             continue
         point = fields[4].encode().decode("unicode_escape")
         inside = str(folder) == point or str(folder).startswith(point.rstrip("/") + "/")
         if inside and len(point) >= best:
-            best, found = len(point), (fields[2], rest[0], rest[1])
-    return found
+            best, mount = len(point), (fields[2], after[0], after[1])
+    return mount
 
 
 def _block(device: str) -> tuple[str | None, str | None, str | None]:
@@ -100,16 +100,16 @@ def read_disks(facts: Any) -> tuple[Disk, ...]:
         return ()
     return tuple(
         Disk(
-            name=str(each.get("name") or "?"),
-            kind=_text(each.get("kind")),
-            pci_address=_text(each.get("pci_address")),
-            bytes=_size(each.get("bytes")),
-            free_bytes=_size(each.get("free_bytes")),
-            file_system=_text(each.get("file_system")),
-            holds_models=each.get("holds_models") is True,
+            name=str(disk.get("name") or "?"),
+            kind=_text(disk.get("kind")),
+            pci_address=_text(disk.get("pci_address")),
+            bytes=_size(disk.get("bytes")),
+            free_bytes=_size(disk.get("free_bytes")),
+            file_system=_text(disk.get("file_system")),
+            holds_models=disk.get("holds_models") is True,
         )
-        for each in facts[:64]
-        if isinstance(each, dict)
+        for disk in facts[:64]
+        if isinstance(disk, dict)
     )
 
 

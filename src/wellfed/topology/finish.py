@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 
 from wellfed.hardware.machine import (
@@ -14,19 +14,19 @@ from wellfed.hardware.machine import (
     Machine,
     Nic,
     NumaNode,
-    Origin,
     OsSettings,
     Socket,
 )
 from wellfed.hardware.nvlink import nvlink_bytes_per_s
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.hardware.pcie import PciDevice, PcieLink
-from wellfed.message import sentence
+from wellfed.partial_sums import total_if_all_known, total_of_known
 from wellfed.topology.memory import named_channels, populated_channels, slowest_mt_s
 from wellfed.topology.merge import overlay
 from wellfed.topology.names import nvidia_names
 from wellfed.topology.os_settings import iommu_of
 from wellfed.topology.pci_tree import complete, gpus_on_pci, loaded_link, paths_between
+from wellfed.topology.unknown import unknown_reasons
 
 Resolve = Callable[[str, int | None], GpuSpec | None]
 ResolveCpu = Callable[[str, int | None], CpuSpec | None]
@@ -44,45 +44,47 @@ def finish(machine: Machine, gpu_spec: Resolve, cpu_spec: ResolveCpu) -> Machine
     if machine.os.chassis is None and any(map(_is_mobile_part, machine.gpus)):
         machine = replace(machine, os=replace(machine.os, chassis="laptop"))
     machine = replace(machine, paths=machine.paths or _paths(machine), gpu_links=_rated(machine))
-    return replace(machine, unknown=_unknown(machine))
+    return replace(machine, unknown=unknown_reasons(machine))
 
 
 def _with_pci_gpus(machine: Machine) -> tuple[Gpu, ...]:
     """GPUs of the driver first; cards only PCI shows are added, or lend their address where the counts match."""
-    seen = gpus_on_pci(machine.pci)
+    on_pci = gpus_on_pci(machine.pci)
     if not machine.gpus:
-        return seen
+        return on_pci
     if all(gpu.pci_address is None for gpu in machine.gpus):
-        same = [card for card in seen if card.vendor in (machine.gpus[0].vendor, None) or not machine.gpus[0].vendor]
+        same = [card for card in on_pci if card.vendor in (machine.gpus[0].vendor, None) or not machine.gpus[0].vendor]
         if len(same) == len(machine.gpus):
             return tuple(
                 replace(overlay(gpu, card), index=gpu.index) for gpu, card in zip(machine.gpus, same, strict=True)
             )
         return machine.gpus
-    known = {gpu.pci_address: gpu for gpu in seen}
+    by_address = {gpu.pci_address: gpu for gpu in on_pci}
     gpus = [
-        replace(overlay(gpu, known[gpu.pci_address]), index=gpu.index) if gpu.pci_address in known else gpu
+        replace(overlay(gpu, by_address[gpu.pci_address]), index=gpu.index) if gpu.pci_address in by_address else gpu
         for gpu in machine.gpus
     ]
     listed = {gpu.pci_address for gpu in gpus}
     first = max(gpu.index for gpu in gpus) + 1
-    missing = [gpu for gpu in seen if gpu.pci_address not in listed and not gpu.display_only]
+    missing = [gpu for gpu in on_pci if gpu.pci_address not in listed and not gpu.display_only]
     return (*gpus, *(replace(gpu, index=first + i) for i, gpu in enumerate(missing)))
 
 
 def _with_homes(machine: Machine) -> Machine:
     """NUMA node and socket of nodes, GPUs and NICs."""
     nodes = tuple(_node_home(machine, node) for node in machine.numa_nodes)
-    known = {device.address: device for device in machine.pci}
+    devices = {device.address: device for device in machine.pci}
     sockets = {node.os_index: node.socket for node in nodes}
     partial = any(key in machine.unknown for key in ("numa_nodes.partial", "numa_nodes.cut"))
-    whole = nodes if not partial or len(nodes) > 1 else ()  # the only node shown is not the only one there is
+    nodes_if_all = nodes if not partial or len(nodes) > 1 else ()  # the only node shown is not the only one there is
     gpus = []
     for gpu in machine.gpus:
-        numa = gpu.numa_node if gpu.numa_node is not None else _numa(known.get(gpu.pci_address or ""), gpu, whole)
+        numa = (
+            gpu.numa_node if gpu.numa_node is not None else _numa(devices.get(gpu.pci_address or ""), gpu, nodes_if_all)
+        )
         home = gpu.socket if gpu.socket is not None or numa is None else sockets.get(numa)
         gpus.append(replace(gpu, numa_node=numa, socket=home))
-    nics = tuple(_nic_home(nic, known) for nic in machine.nics)
+    nics = tuple(_nic_home(nic, devices) for nic in machine.nics)
     return replace(machine, numa_nodes=nodes, gpus=tuple(gpus), nics=nics)
 
 
@@ -96,7 +98,7 @@ def _node_home(machine: Machine, node: NumaNode) -> NumaNode:
     if not machine.cpus and len(machine.sockets) == 1:
         return replace(node, socket=machine.sockets[0].index)
     if not machine.cpus and len(machine.sockets) == len(machine.numa_nodes):
-        order = sorted(other.os_index for other in machine.numa_nodes)
+        order = sorted(sibling.os_index for sibling in machine.numa_nodes)
         return replace(node, socket=machine.sockets[order.index(node.os_index)].index)
     return node
 
@@ -110,8 +112,8 @@ def _numa(device: PciDevice | None, gpu: Gpu, nodes: tuple[NumaNode, ...]) -> in
     return nodes[0].os_index if len(nodes) == 1 else None
 
 
-def _nic_home(nic: Nic, known: dict[str, PciDevice]) -> Nic:
-    device = known.get(nic.pci_address or "")
+def _nic_home(nic: Nic, devices: dict[str, PciDevice]) -> Nic:
+    device = devices.get(nic.pci_address or "")
     if nic.numa_node is None and device is not None:
         return replace(nic, numa_node=device.numa_node)
     return nic
@@ -132,11 +134,13 @@ def _sockets_of_threads(machine: Machine, cpu_spec: ResolveCpu) -> tuple[Socket,
     threads = machine.os.cpus_present or machine.os.cpus_online
     if spec is None or not threads or machine.os.smt is None or machine.os.virtualised:
         return ()
-    each = spec.threads if machine.os.smt else spec.cores
-    count, rest = divmod(len(threads), each)
-    if rest or count not in (1, 2, 4, 8) or count > max(spec.sockets_max, 1):
+    threads_per_socket = spec.threads if machine.os.smt else spec.cores
+    count, left_over = divmod(len(threads), threads_per_socket)
+    if left_over or count not in (1, 2, 4, 8) or count > max(spec.sockets_max, 1):
         return ()
-    return tuple(Socket(index, name=machine.cpu_name, cores=spec.cores, threads=each) for index in range(count))
+    return tuple(
+        Socket(index, name=machine.cpu_name, cores=spec.cores, threads=threads_per_socket) for index in range(count)
+    )
 
 
 def _sockets_of_dimms(dimms: tuple[Dimm, ...]) -> tuple[Socket, ...]:
@@ -149,7 +153,7 @@ def _sockets_of_dimms(dimms: tuple[Dimm, ...]) -> tuple[Socket, ...]:
 def _socket(machine: Machine, socket: Socket, only: bool, cpu_spec: ResolveCpu) -> Socket:
     slots = tuple(d for d in machine.dimms if d.socket == socket.index or (only and d.socket is None))
     nodes = tuple(node.os_index for node in machine.numa_nodes if node.socket == socket.index)
-    memory = _sum(n.memory_bytes for n in machine.numa_nodes if n.socket == socket.index and not n.gpu_memory)
+    memory = total_of_known(n.memory_bytes for n in machine.numa_nodes if n.socket == socket.index and not n.gpu_memory)
     spec = socket.cpu or (cpu_spec(socket.name, socket.cores) if socket.name else None)
     believable = machine.os.virtualised is not True
     return replace(
@@ -160,38 +164,27 @@ def _socket(machine: Machine, socket: Socket, only: bool, cpu_spec: ResolveCpu) 
         channels_named=socket.channels_named or (named_channels(slots) if believable else None),
         mt_s=socket.mt_s or (slowest_mt_s(slots) if believable else None),
         numa_nodes=nodes or socket.numa_nodes,
-        memory_bytes=socket.memory_bytes if socket.memory_bytes is not None else memory or _installed(slots),
+        memory_bytes=socket.memory_bytes if socket.memory_bytes is not None else memory or _installed_bytes(slots),
     )
 
 
-def _installed(slots: tuple[Dimm, ...]) -> int | None:
-    sizes = [slot.bytes for slot in slots]
-    known = [size for size in sizes if size is not None]
-    return sum(known) if known and len(known) == len(sizes) else None
-
-
-def _sum(values: Iterable[int | None]) -> int | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
-
-
 def _gpus(machine: Machine, gpu_spec: Resolve) -> tuple[Gpu, ...]:
-    known = {device.address: device for device in machine.pci}
+    devices = {device.address: device for device in machine.pci}
     virtual = machine.os.virtualised is True
-    return tuple(_gpu(gpu, known, gpu_spec, virtual) for gpu in machine.gpus)
+    return tuple(_gpu(gpu, devices, gpu_spec, virtual) for gpu in machine.gpus)
 
 
-def _gpu(gpu: Gpu, known: dict[str, PciDevice], gpu_spec: Resolve, virtual: bool) -> Gpu:
-    own = known.get(gpu.pci_address or "")
-    if virtual and own is not None:
-        known = {own.address: replace(own, parent=None)}  # a virtual machine's ports show no real link
+def _gpu(gpu: Gpu, devices: dict[str, PciDevice], gpu_spec: Resolve, virtual: bool) -> Gpu:
+    function = devices.get(gpu.pci_address or "")
+    if virtual and function is not None:
+        devices = {function.address: replace(function, parent=None)}  # a virtual machine's ports show no real link
     name = _whole_name(gpu, gpu_spec)
     spec = gpu.spec or (gpu_spec(name, gpu.memory_bytes) if name else None)
     return replace(
         gpu,
         name=name,
         spec=spec,
-        link=_awake(gpu, own, spec, _lesser(gpu.link, loaded_link(gpu, known))),
+        link=_awake(gpu, function, spec, _lesser(gpu.link, loaded_link(gpu, devices))),
         memory_bytes=gpu.memory_bytes if gpu.memory_bytes is not None else spec.memory_bytes if spec else None,
     )
 
@@ -211,10 +204,17 @@ def _whole_name(gpu: Gpu, gpu_spec: Resolve) -> str | None:
     return fits[0] if len(fits) == 1 else gpu.name
 
 
-def _awake(gpu: Gpu, own: PciDevice | None, spec: GpuSpec | None, link: PcieLink | None) -> PcieLink | None:
+def _awake(gpu: Gpu, function: PciDevice | None, spec: GpuSpec | None, link: PcieLink | None) -> PcieLink | None:
     """The link at the card's own generation, where only a current one was seen of a card that may have been idle."""
-    seen = own.link_current if own else None
-    if link is None or seen is None or own is None or own.link_max or gpu.performance_state == 0 or link != seen:
+    current = function.link_current if function else None
+    if (
+        link is None
+        or current is None
+        or function is None
+        or function.link_max
+        or gpu.performance_state == 0
+        or link != current
+    ):
         return link
     newest = spec.pcie_generation if spec else None
     return replace(link, generation=max(link.generation, min(newest or 1, 6)))
@@ -228,9 +228,12 @@ def _memory(machine: Machine) -> int | None:
     """RAM of all allowed NUMA nodes; what the sockets' slots hold where no node tells."""
     if machine.memory_bytes is not None:
         return machine.memory_bytes
-    own = [node.memory_bytes for node in machine.numa_nodes if not node.gpu_memory]
-    total = _sum(own) if own and None not in own else None
-    return total if total is not None else _installed(machine.dimms)
+    total = total_if_all_known(node.memory_bytes for node in machine.numa_nodes if not node.gpu_memory)
+    return total if total is not None else _installed_bytes(machine.dimms)
+
+
+def _installed_bytes(slots: tuple[Dimm, ...]) -> int | None:
+    return total_if_all_known(slot.bytes for slot in slots)
 
 
 def _paths(machine: Machine) -> tuple[DevicePath, ...]:
@@ -239,27 +242,27 @@ def _paths(machine: Machine) -> tuple[DevicePath, ...]:
 
 def _os(machine: Machine) -> OsSettings:
     """What PCI tells of the system: NVSwitches (NVIDIA bridges of class 0680), and whether it is virtual."""
-    found = machine.os
+    settings = machine.os
     switches = [d for d in machine.pci if d.vendor_id == 0x10DE and (d.class_code or 0) >> 8 == 0x0680]
-    if found.nvswitches is None and (switches or machine.pci_complete):
-        found = replace(found, nvswitches=len(switches))
-    if found.virtualised is None and (found.wsl or any(d.vendor_id in _VIRTUAL_VENDORS for d in machine.pci)):
-        found = replace(found, virtualised=True)
-    if found.virtualised is None and any(_on_root_bus(d) for d in machine.pci):
-        found = replace(found, virtualised=True)
-    if found.chassis is None and any(_is_mobile(gpu.name) for gpu in machine.gpus):
-        found = replace(found, chassis="laptop")
-    if found.iommu is None and found.command_line is not None:
-        found = replace(found, iommu=iommu_of(found.command_line))
-    return found
+    if settings.nvswitches is None and (switches or machine.pci_complete):
+        settings = replace(settings, nvswitches=len(switches))
+    if settings.virtualised is None and (settings.wsl or any(d.vendor_id in _VIRTUAL_VENDORS for d in machine.pci)):
+        settings = replace(settings, virtualised=True)
+    if settings.virtualised is None and any(_on_root_bus(d) for d in machine.pci):
+        settings = replace(settings, virtualised=True)
+    if settings.chassis is None and any(_is_mobile(gpu.name) for gpu in machine.gpus):
+        settings = replace(settings, chassis="laptop")
+    if settings.iommu is None and settings.command_line is not None:
+        settings = replace(settings, iommu=iommu_of(settings.command_line))
+    return settings
 
 
 def _on_root_bus(device: PciDevice) -> bool:
     """A card without any bridge above it: PCI Express cards hang below a root port, only hypervisors put them here."""
     card = device.class_code is not None and device.class_code >> 8 in (0x0300, 0x0302)
-    known = device.vendor_id == 0x10DE or (device.vendor_id is None and (device.class_code or 0) >> 8 == 0x0302)
+    gpu_vendor = device.vendor_id == 0x10DE or (device.vendor_id is None and (device.class_code or 0) >> 8 == 0x0302)
     bare = device.parent is None or device.parent.startswith("ffff:")  # NCCL's stand-in for what a guest hides
-    return card and known and device.bus == 0 and bare and not device.address.startswith("ffff:")
+    return card and gpu_vendor and device.bus == 0 and bare and not device.address.startswith("ffff:")
 
 
 def _is_mobile(name: str | None) -> bool:
@@ -314,68 +317,3 @@ def _single(gpu: Gpu) -> float | None:
     if gpu.nvlink_bytes_per_s and gpu.nvlinks_active:
         return gpu.nvlink_bytes_per_s / gpu.nvlinks_active
     return nvlink_bytes_per_s(gpu.spec) if gpu.spec else None
-
-
-def _unknown(machine: Machine) -> dict[str, str]:
-    """Reasons for everything that stayed open and has none yet."""
-    found: dict[str, str] = {}
-    if not machine.pci:
-        found["pci"] = sentence("topology.finish.source-shows-pci", "the source shows no PCI devices")
-    if not machine.sockets:
-        found["sockets"] = machine.unknown.get(
-            "sockets", sentence("topology.finish.source-shows-cpu", "the source shows no CPU packages")
-        )
-    if not machine.numa_nodes:
-        found["numa_nodes"] = sentence("topology.finish.source-shows-numa", "the source shows no NUMA nodes")
-    if not machine.dimms:
-        found["dimms"] = sentence(
-            "topology.finish.no-smbios-memory", "no SMBIOS memory devices (reading /sys/firmware/dmi/tables needs root)"
-        )
-    elif any(dimm.socket is None for dimm in machine.dimms) and len(machine.sockets) != 1:
-        found["dimms.socket"] = sentence("topology.finish.slots-names-do", "the slots' names do not tell their socket")
-    if any(dimm.channel is None for dimm in machine.dimms):
-        found["dimms.channel"] = sentence(
-            "topology.finish.slots-names-do-2", "the slots' names do not tell their channel"
-        )
-    for gpu in machine.gpus:
-        found.update(_unknown_of(gpu))
-    kept = {key: why for key, why in machine.unknown.items() if not _settled(machine, key)}
-    return {**found, **kept}
-
-
-def _settled(machine: Machine, key: str) -> bool:
-    """Whether another source has filled what one source did not tell."""
-    if key == "pci":
-        return bool(machine.pci_complete)
-    if key == "pci.link":
-        return any(device.link_current is not None for device in machine.pci)
-    if key == "pci.numa_node":
-        return any(device.numa_node is not None for device in machine.pci)
-    if key == "pci.ids":
-        return any(device.device_id is not None for device in machine.pci)
-    if key == "numa_nodes.cut":
-        return "numactl -H" in machine.kinds_read
-    if key == "numa_nodes.partial":
-        return machine.origin is not Origin.DUMP or any(kind in _ALL_NODES for kind in machine.kinds_read)
-    return key == "dimms" and bool(machine.dimms)
-
-
-_ALL_NODES = ("lscpu", "numactl -H", "lstopo XML", "lstopo console")
-
-
-def _unknown_of(gpu: Gpu) -> dict[str, str]:
-    key = f"gpu{gpu.index}"
-    found: dict[str, str] = {}
-    if gpu.memory_free_bytes is None:
-        found[f"{key}.memory_free_bytes"] = sentence("topology.finish.needs-gpu-driver", "needs the GPU's driver")
-    if gpu.link is None:
-        found[f"{key}.link"] = sentence("topology.finish.source-shows-link", "the source shows no link speed and width")
-    if gpu.numa_node is None:
-        found[f"{key}.numa_node"] = sentence(
-            "topology.finish.firmware-source-does", "firmware or source does not tell the GPU's NUMA node"
-        )
-    if gpu.name is None:
-        found[f"{key}.name"] = sentence(
-            "topology.finish.no-driver-names", "no driver names it and its PCI id is in no table of ours"
-        )
-    return found

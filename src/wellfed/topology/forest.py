@@ -1,4 +1,4 @@
-"""The bridges above some devices as trees, with the devices as leaves: what every drawing of a machine stands on."""
+"""Which socket devices hang on, and the bridges above them as trees: what every drawing of a machine stands on."""
 
 from __future__ import annotations
 
@@ -12,6 +12,20 @@ from wellfed.hardware.pcie import PciDevice, path_up
 Device: TypeAlias = "Gpu | Nic"
 T = TypeVar("T")
 _DEEPEST = 32  # bridges above a device; more is a circle that a source made up
+
+
+def devices_with_sockets(machine: Machine) -> list[tuple[Device, int | None]]:
+    """GPUs and physical network cards, each with its socket: its own, its NUMA node's, or the only one there is."""
+    of_node = {node.os_index: node.socket for node in machine.numa_nodes}
+    only = machine.sockets[0].index if len(machine.sockets) == 1 else None
+
+    def socket_of(node: int | None) -> int | None:
+        socket = None if node is None else of_node.get(node)
+        return only if socket is None else socket
+
+    gpus = [(gpu, socket_of(gpu.numa_node) if gpu.socket is None else gpu.socket) for gpu in machine.gpus]
+    nics = [(nic, socket_of(nic.numa_node)) for nic in machine.nics if nic.physical and nic.pci_address]
+    return [*gpus, *nics]
 
 
 def forest(
@@ -44,10 +58,10 @@ def forest(
             return tuple(leaf(device, tree[address]) for device in leaves[address])
         if depth > _DEEPEST:
             return ()
-        children = tuple(found for lower in sorted(below.get(address, ())) for found in grown(lower, depth + 1))
+        children = tuple(subtree for lower in sorted(below.get(address, ())) for subtree in grown(lower, depth + 1))
         return (inner(tree[address], children),)
 
-    return (*(found for address in sorted(below[None]) for found in grown(address, 0)), *bare)
+    return (*(subtree for address in sorted(below[None]) for subtree in grown(address, 0)), *bare)
 
 
 def bridge_kind(device: PciDevice) -> str:

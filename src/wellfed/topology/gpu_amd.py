@@ -46,26 +46,26 @@ def _mappable(tree: Tree, base: str, total: int | None) -> int | None:
 
 def fastest_level(levels: str | None) -> PcieLink | None:
     """The last level of `pp_dpm_pcie` (`1: 16.0GT/s, x8 1143Mhz *`): the most the card's edge may run."""
-    found = re.findall(r"\d+:\s*([\d.]+)\s*GT/s,\s*x(\d+)", levels or "")
-    return link_of(*found[-1]) if found else None
+    matches = re.findall(r"\d+:\s*([\d.]+)\s*GT/s,\s*x(\d+)", levels or "")
+    return link_of(*matches[-1]) if matches else None
 
 
 def compute_units(tree: Tree) -> dict[str, int]:
     """PCI address -> compute units, of every KFD node that is a GPU."""
-    found: dict[str, int] = {}
+    units_of: dict[str, int] = {}
     for _, facts in _nodes(tree).items():
         simds, per_unit = integer(facts.get("simd_count")), integer(facts.get("simd_per_cu"))
         address = _address(facts)
         if simds and per_unit and address:
-            found[address] = simds // per_unit
-    return found
+            units_of[address] = simds // per_unit
+    return units_of
 
 
 def xgmi_links(tree: Tree, gpus: tuple[Gpu, ...]) -> tuple[GpuLink, ...]:
     """xGMI links between GPUs; their bandwidth is the driver's `max_bandwidth` (MB/s), where not 0."""
     index = {gpu.pci_address: gpu.index for gpu in gpus}
     nodes = _nodes(tree)
-    found: dict[tuple[int, int], float | None] = {}
+    rate_of_pair: dict[tuple[int, int], float | None] = {}
     for name in nodes:
         for link in tree.names(f"{KFD}/{name}/io_links"):
             facts = keyed(tree.text(f"{KFD}/{name}/io_links/{link}/properties"), " ")
@@ -74,8 +74,8 @@ def xgmi_links(tree: Tree, gpus: tuple[Gpu, ...]) -> tuple[GpuLink, ...]:
             if integer(facts.get("type")) != _XGMI or a is None or b is None or a >= b:
                 continue
             rate = integer(facts.get("max_bandwidth"))
-            found[a, b] = rate * 1e6 if rate else None
-    return tuple(GpuLink(a, b, "xgmi", rate) for (a, b), rate in sorted(found.items()))
+            rate_of_pair[a, b] = rate * 1e6 if rate else None
+    return tuple(GpuLink(a, b, "xgmi", rate) for (a, b), rate in sorted(rate_of_pair.items()))
 
 
 def _nodes(tree: Tree) -> dict[str, dict[str, str]]:

@@ -1,16 +1,10 @@
-"""NVIDIA GPUs through NVML: one JSON text of raw answers first, a Machine's part second.
-
-Every call may fail by itself (old card, no permission, container): its field is then absent from `values` and its
-error stands under `errors`. Serial numbers and UUIDs are never asked for. Function names are NVML's own, see the
-NVML API reference (docs.nvidia.com/deploy/nvml-api).
-"""
+"""NVIDIA GPUs from the raw answers of NVML (`nvml_query`) to a Machine's part."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Origin, OsSettings
@@ -18,7 +12,6 @@ from wellfed.hardware.pcie import PciDevice, PcieLink
 from wellfed.message import sentence
 from wellfed.topology.pci import normal_address
 
-_MAX_LINKS = 36
 # One link, one direction, by nvmlNvlinkVersion_t (1.0, 2.0, 2.2, 3.0, 3.1, 4.0, 5.0); NVIDIA data sheets
 _NVLINK_BYTES_PER_S = {1: 20e9, 2: 25e9, 3: 25e9, 4: 25e9, 5: 25e9, 6: 25e9, 7: 50e9}
 _REASONS = {  # nvmlClocksEventReasons
@@ -34,163 +27,6 @@ _FABRIC = {
 _VIRTUAL = {0: "none", 1: "pass-through", 2: "vgpu", 3: "host vgpu", 4: "host vsga"}
 _NOT_SUPPORTED = re.compile(r"\bnot supported\b|^N/A$", re.IGNORECASE)  # nvmlErrorString(NVML_ERROR_NOT_SUPPORTED)
 _PATHS = {0: "PIX", 10: "PIX", 20: "PXB", 30: "PHB", 40: "NODE", 50: "SYS"}  # nvmlGpuTopologyLevel
-
-
-def query() -> str:
-    """All answers of the driver as JSON; `{"error": why}` where there is none. Never raises."""
-    try:
-        import pynvml
-    except ImportError as error:
-        return json.dumps({"error": f"nvidia-ml-py is not installed ({error})"})
-    try:
-        pynvml.nvmlInit()
-    except (pynvml.NVMLError, OSError) as error:
-        return json.dumps({"error": f"NVML: {error}"})
-    try:
-        return json.dumps(_Session(pynvml).ask())
-    finally:
-        pynvml.nvmlShutdown()
-
-
-class _Session:
-    """One open NVML: asks, and files failures under `errors` instead of raising."""
-
-    def __init__(self, nvml: Any) -> None:
-        self._nvml = nvml
-
-    def ask(self) -> dict[str, Any]:
-        """Driver, GPUs, pairwise paths."""
-        errors: dict[str, str] = {}
-        answer: dict[str, Any] = {"driver": self._try(errors, "driver", self._nvml.nvmlSystemGetDriverVersion)}
-        count = self._try(errors, "count", self._nvml.nvmlDeviceGetCount) or 0
-        handles = [
-            self._try(errors, f"gpu{index}", partial(self._nvml.nvmlDeviceGetHandleByIndex, index))
-            for index in range(count)
-        ]
-        answer["gpus"] = [self._gpu(handle) if handle is not None else {} for handle in handles]
-        answer["paths"] = self._paths(handles)
-        answer["errors"] = errors
-        return answer
-
-    def _try(self, errors: dict[str, str], key: str, call: Callable[[], Any]) -> Any:
-        try:
-            value = call()
-        except (self._nvml.NVMLError, AttributeError, ValueError, TypeError) as error:
-            errors[key] = str(error) or type(error).__name__
-            return None
-        return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-
-    def _gpu(self, handle: Any) -> dict[str, Any]:
-        errors: dict[str, str] = {}
-        values: dict[str, Any] = {}
-        for key, name, arguments in self._questions():
-            function = getattr(self._nvml, name, None)
-            if function is None:
-                errors[key] = sentence("gpu-nvml.nvidia-ml-py", "{name} is not in this nvidia-ml-py", name=name)
-                continue
-            value = self._try(errors, key, partial(function, handle, *arguments))
-            if value is not None:
-                values[key] = _plain(value)
-        values["nvlinks"] = self._nvlinks(handle)
-        values["fabric"] = self._fabric(handle, errors)
-        return {"values": values, "errors": errors}
-
-    def _questions(self) -> tuple[tuple[str, str, tuple[Any, ...]], ...]:
-        n = self._nvml
-        return (
-            ("name", "nvmlDeviceGetName", ()),
-            ("pci", "nvmlDeviceGetPciInfo", ()),
-            ("memory", "nvmlDeviceGetMemoryInfo", ()),
-            ("bar1", "nvmlDeviceGetBAR1MemoryInfo", ()),
-            ("pstate", "nvmlDeviceGetPerformanceState", ()),
-            ("generation", "nvmlDeviceGetCurrPcieLinkGeneration", ()),
-            ("generation_max", "nvmlDeviceGetMaxPcieLinkGeneration", ()),
-            ("generation_device", "nvmlDeviceGetGpuMaxPcieLinkGeneration", ()),
-            ("width", "nvmlDeviceGetCurrPcieLinkWidth", ()),
-            ("width_max", "nvmlDeviceGetMaxPcieLinkWidth", ()),
-            ("replays", "nvmlDeviceGetPcieReplayCounter", ()),
-            ("clock", "nvmlDeviceGetClockInfo", (n.NVML_CLOCK_SM,)),
-            ("clock_max", "nvmlDeviceGetMaxClockInfo", (n.NVML_CLOCK_SM,)),
-            ("reasons", "nvmlDeviceGetCurrentClocksThrottleReasons", ()),
-            ("ecc", "nvmlDeviceGetEccMode", ()),
-            ("ecc_uncorrected", "nvmlDeviceGetTotalEccErrors", (n.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, 0)),
-            ("ecc_corrected", "nvmlDeviceGetTotalEccErrors", (n.NVML_MEMORY_ERROR_TYPE_CORRECTED, 0)),
-            ("remapped", "nvmlDeviceGetRemappedRows", ()),
-            ("retired_pending", "nvmlDeviceGetRetiredPagesPendingStatus", ()),
-            ("persistence", "nvmlDeviceGetPersistenceMode", ()),
-            ("power", "nvmlDeviceGetPowerUsage", ()),
-            ("power_limit", "nvmlDeviceGetEnforcedPowerLimit", ()),
-            ("power_default", "nvmlDeviceGetPowerManagementDefaultLimit", ()),
-            ("memory_clock", "nvmlDeviceGetClockInfo", (n.NVML_CLOCK_MEM,)),
-            ("memory_clock_max", "nvmlDeviceGetMaxClockInfo", (n.NVML_CLOCK_MEM,)),
-            ("temperature", "nvmlDeviceGetTemperature", (n.NVML_TEMPERATURE_GPU,)),
-            ("mig", "nvmlDeviceGetMigMode", ()),
-            ("virtualisation", "nvmlDeviceGetVirtualizationMode", ()),
-            ("processes", "nvmlDeviceGetComputeRunningProcesses", ()),
-            ("memory_affinity", "nvmlDeviceGetMemoryAffinity", (4, n.NVML_AFFINITY_SCOPE_NODE)),
-            ("cpu_affinity", "nvmlDeviceGetCpuAffinity", (64,)),
-        )
-
-    def _nvlinks(self, handle: Any) -> list[dict[str, Any]]:
-        found = []
-        for link in range(_MAX_LINKS):
-            errors: dict[str, str] = {}
-            state = self._try(errors, "state", partial(self._nvml.nvmlDeviceGetNvLinkState, handle, link))
-            if state is None:
-                break
-            version = self._try(errors, "version", partial(self._nvml.nvmlDeviceGetNvLinkVersion, handle, link))
-            remote = self._try(errors, "remote", partial(self._nvml.nvmlDeviceGetNvLinkRemotePciInfo, handle, link))
-            bus = _plain(remote) if remote is not None else None
-            found.append({"active": bool(state), "version": version, "remote": bus})
-        return found
-
-    def _fabric(self, handle: Any, errors: dict[str, str]) -> int | None:
-        try:
-            info = self._nvml.c_nvmlGpuFabricInfo_t()
-            self._nvml.nvmlDeviceGetGpuFabricInfo(handle, info)
-            return int(info.state)
-        except (self._nvml.NVMLError, AttributeError, TypeError) as error:
-            errors["fabric"] = str(error) or type(error).__name__
-            return None
-
-    def _paths(self, handles: list[Any]) -> list[list[int]]:
-        found = []
-        for a, first in enumerate(handles):
-            for b, second in enumerate(handles[:a]):
-                if first is None or second is None:
-                    continue
-                level = self._try({}, "path", partial(self._common, first, second))
-                if level is not None:
-                    found.append([b, a, int(level)])
-        return found
-
-    def _common(self, first: Any, second: Any) -> Any:
-        return self._nvml.nvmlDeviceGetTopologyCommonAncestor(first, second)
-
-
-def _plain(value: Any) -> Any:
-    """NVML structures as JSON: numbers, strings, lists; processes as their number, so no names leak."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, bool | int | float | str):
-        return value
-    for key in ("busId", "total"):
-        if hasattr(value, key):
-            return _structure(value, key)
-    if isinstance(value, list | tuple):
-        items = list(value)
-        return items if all(isinstance(item, int) for item in items) else len(items)
-    try:
-        return [int(item) for item in value]
-    except TypeError:
-        return str(value)
-
-
-def _structure(value: Any, key: str) -> Any:
-    if key == "busId":
-        return {"bus": _plain(value.busId), "device": int(getattr(value, "pciDeviceId", 0))}
-    names = ("total", "free", "used", "bar1Total", "bar1Free", "bar1Used")
-    return {name: int(getattr(value, name)) for name in names if hasattr(value, name)}
 
 
 def read_nvml(text: str | None) -> Machine | None:
@@ -255,12 +91,12 @@ def _gpu(index: int, entry: Mapping[str, Any], answer: Mapping[str, Any]) -> Gpu
         bar1_bytes=_int(_dict(v.get("bar1")).get("bar1Total")),
         driver=_text(answer.get("driver")),
         mig=_pair(v.get("mig"), 0),
-        virtualisation=_VIRTUAL.get(_number(v.get("virtualisation"))),
+        virtualisation=_named(_VIRTUAL, v.get("virtualisation")),
         ecc_pending=_pair(ecc, 1),
         ecc_corrected=_int(v.get("ecc_corrected")),
         remapping_failed=_pair(remapped, 3),
         retired_pages_pending=_bool(v.get("retired_pending")),
-        fabric_state=_FABRIC.get(_number(v.get("fabric"))),
+        fabric_state=_named(_FABRIC, v.get("fabric")),
         nvlinks_active=sum(bool(link.get("active")) for link in links) if links else None,
         nvlinks_total=len(links) if links else None,
         memory_clock_hz=_scaled(v.get("memory_clock"), 1e6),
@@ -299,7 +135,7 @@ def _links(entries: list[dict[str, Any]], gpus: tuple[Gpu, ...]) -> tuple[GpuLin
     direct: dict[tuple[int, int], float] = {}
     switched: dict[int, float] = {}
     for index, entry in enumerate(entries):
-        for link in (_dict(each) for each in _list(_dict(entry.get("values")).get("nvlinks"))):
+        for link in (_dict(answer) for answer in _list(_dict(entry.get("values")).get("nvlinks"))):
             if not link.get("active"):
                 continue
             rate = _rate(link)
@@ -309,16 +145,18 @@ def _links(entries: list[dict[str, Any]], gpus: tuple[Gpu, ...]) -> tuple[GpuLin
             elif index < remote:
                 direct[index, remote] = direct.get((index, remote), 0) + rate
     pairs = [GpuLink(a, b, "nvlink", rate) for (a, b), rate in sorted(direct.items())]
-    known = sorted(switched)
+    on_switch = sorted(switched)
     pairs += [
-        GpuLink(a, b, "nvswitch", min(switched[a], switched[b])) for i, a in enumerate(known) for b in known[i + 1 :]
+        GpuLink(a, b, "nvswitch", min(switched[a], switched[b]))
+        for i, a in enumerate(on_switch)
+        for b in on_switch[i + 1 :]
     ]
     return tuple(pairs)
 
 
 def _rate(link: Mapping[str, Any]) -> float:
     """Versions not known yet count as the most common rate."""
-    return _NVLINK_BYTES_PER_S.get(_number(link.get("version")), 25e9)
+    return _NVLINK_BYTES_PER_S.get(_int(link.get("version")) or 0, 25e9)
 
 
 def _dict(value: Any) -> dict[str, Any]:
@@ -333,9 +171,10 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _number(value: Any) -> int:
-    """The integer, or -1 for anything else."""
-    return value if isinstance(value, int) else -1
+def _named(names: Mapping[int, str], value: Any) -> str | None:
+    """The name of an NVML constant; None for one that has none here, or for anything but a number."""
+    number = _int(value)
+    return None if number is None else names.get(number)
 
 
 def _int(value: Any) -> int | None:

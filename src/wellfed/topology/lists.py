@@ -29,15 +29,15 @@ def cpu_list(text: str | None) -> tuple[int, ...] | None:
     """`0-3,8,10-14:2` as sorted numbers; empty text is the empty list, None or nonsense is None."""
     if text is None:
         return None
-    found: set[int] = set()
+    numbers: set[int] = set()
     for part in text.replace(" ", ",").strip().strip("\x00").split(","):
         if not part.strip():
             continue
         match = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6})(?::(\d{1,4})(?:/\d+)?)?)?", part.strip())
         if match is None or int(match[2] or match[1]) > _MAX_CPU:
             return None
-        found.update(range(int(match[1]), int(match[2] or match[1]) + 1, max(int(match[3] or 1), 1)))
-    return tuple(sorted(found))
+        numbers.update(range(int(match[1]), int(match[2] or match[1]) + 1, max(int(match[3] or 1), 1)))
+    return tuple(sorted(numbers))
 
 
 @lru_cache(maxsize=4096)
@@ -75,12 +75,12 @@ def kib(text: str | None) -> int | None:
 
 def keyed(text: str | None, separator: str = ":") -> dict[str, str]:
     """`key: value` lines as a mapping; the first of equal keys wins."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for line in (text or "").splitlines():
         key, mark, value = line.partition(separator)
         if mark:
-            found.setdefault(key.strip(), value.strip())
-    return found
+            values.setdefault(key.strip(), value.strip())
+    return values
 
 
 def format_cpus(cpus: tuple[int, ...]) -> str:

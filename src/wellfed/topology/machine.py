@@ -8,6 +8,7 @@ from pathlib import Path
 from wellfed.hardware.machine import Cpu, Gpu, Machine, NumaNode, Socket
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.message import sentence
+from wellfed.partial_sums import total_if_all_known
 from wellfed.topology import cgroup, cpu, gpu_amd, memory, numa, smbios
 from wellfed.topology.cgroup import Limits
 from wellfed.topology.collect import collect
@@ -18,7 +19,7 @@ from wellfed.topology.gpu_nvml import read_nvml
 from wellfed.topology.merge import merge
 from wellfed.topology.nic import read_nics
 from wellfed.topology.numa import Node
-from wellfed.topology.os_settings import Seen, read_meta, read_os
+from wellfed.topology.os_settings import HostFacts, read_meta, read_os
 from wellfed.topology.pci import read_pci
 from wellfed.topology.pci_tree import gpus_on_pci
 from wellfed.topology.readers import read_dumps
@@ -80,19 +81,19 @@ def _system(snapshot: Snapshot, tree: Tree) -> Machine:
     pci = read_pci(tree)
     allowed = _allowed(cpus, limits)
     permitted = frozenset(limits.memory_nodes or ()) & {node.os_index for node in nodes}
-    kept = tuple(node for node in nodes if not permitted or node.os_index in permitted)
+    usable_nodes = tuple(node for node in nodes if not permitted or node.os_index in permitted)
     table = tree.data(DMI) or b""
     return Machine(
         name=_name(tree),
         origin=snapshot.origin,
-        sockets=_sockets(tree, allowed, cpus, kept),
-        numa_nodes=tuple(_node(node, allowed) for node in kept),
+        sockets=_sockets(tree, allowed, cpus, usable_nodes),
+        numa_nodes=tuple(_node(node, allowed) for node in usable_nodes),
         gpus=_amd(tree, gpus_on_pci(pci)),
         gpu_links=gpu_amd.xgmi_links(tree, gpus_on_pci(pci)),
         pci=pci,
         nics=read_nics(tree),
-        memory_bytes=_memory(tree, kept, narrowed=len(kept) < len(nodes)),
-        os=read_os(tree, Seen(cpus.online, cpus.present, nodes, limits)),
+        memory_bytes=_memory(tree, usable_nodes, narrowed=len(usable_nodes) < len(nodes)),
+        os=read_os(tree, HostFacts(cpus.online, cpus.present, nodes, limits)),
         unknown=_reasons(snapshot, tree, cpus),
         cpus=_cpus(tree, allowed, nodes),
         dimms=memory.dimms(smbios.memory_devices(table)),
@@ -121,7 +122,7 @@ def _allowed(cpus: Cpus, limits: Limits) -> Cpus:
 def _sockets(tree: Tree, allowed: Cpus, all_cpus: Cpus, nodes: tuple[Node, ...]) -> tuple[Socket, ...]:
     """Packages with a thread or memory that this process may use (a cpuset may leave only the memory)."""
     homes = {t.cpu: t.package for t in all_cpus.threads}
-    used = {t.package for t in allowed.threads} | {homes.get(each) for node in nodes for each in node.cpus}
+    used = {t.package for t in allowed.threads} | {homes.get(number) for node in nodes for number in node.cpus}
     names, flags = cpu.model_names(tree), cpu.isa(tree)
     by_package: dict[int, list[cpu.Thread]] = {}
     for thread in all_cpus.threads:
@@ -158,7 +159,7 @@ def _node(node: Node, allowed: Cpus) -> NumaNode:
     permitted = frozenset(t.cpu for t in allowed.threads) or frozenset(node.cpus)
     return NumaNode(
         os_index=node.os_index,
-        cpus=tuple(each for each in node.cpus if each in permitted),
+        cpus=tuple(number for number in node.cpus if number in permitted),
         memory_bytes=node.memory_bytes,
         memory_free_bytes=node.free_bytes,
         distances=node.distances,
@@ -167,7 +168,7 @@ def _node(node: Node, allowed: Cpus) -> NumaNode:
 
 
 def _cpus(tree: Tree, cpus: Cpus, nodes: tuple[Node, ...]) -> tuple[Cpu, ...]:
-    homes = {each: node.os_index for node in reversed(nodes) for each in node.cpus}
+    homes = {number: node.os_index for node in reversed(nodes) for number in node.cpus}
     small = cpu.efficiency_cpus(tree)
     return tuple(
         Cpu(t.cpu, t.package, t.core, homes.get(t.cpu), t.l3, None if small is None else t.cpu in small)
@@ -177,41 +178,39 @@ def _cpus(tree: Tree, cpus: Cpus, nodes: tuple[Node, ...]) -> tuple[Cpu, ...]:
 
 def _memory(tree: Tree, nodes: tuple[Node, ...], narrowed: bool) -> int | None:
     """MemTotal; the permitted nodes' sum where a cpuset narrows them or MemTotal counts GPUs' memory too."""
-    own = [node.memory_bytes for node in nodes if not node.gpu_memory]
-    known = [size for size in own if size is not None]
     total = numa.meminfo(tree).get("MemTotal")
-    apart = narrowed or any(node.gpu_memory for node in nodes)
-    if known and len(known) == len(own) and (apart or total is None):
-        return sum(known)
-    return total
+    if total is not None and not narrowed and not any(node.gpu_memory for node in nodes):
+        return total
+    of_nodes = total_if_all_known(node.memory_bytes for node in nodes if not node.gpu_memory)
+    return total if of_nodes is None else of_nodes
 
 
 def _amd(tree: Tree, gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
     """The AMD cards, with what their driver tells; others follow from PCI and NVML."""
     units = gpu_amd.compute_units(tree)
-    found = []
+    cards = []
     for gpu in gpus:
         if gpu.vendor == "amd":
-            found.append(gpu_amd.filled(tree, replace(gpu, compute_units=units.get(gpu.pci_address or ""))))
-    return tuple(found)
+            cards.append(gpu_amd.filled(tree, replace(gpu, compute_units=units.get(gpu.pci_address or ""))))
+    return tuple(cards)
 
 
 def _reasons(snapshot: Snapshot, tree: Tree, cpus: Cpus) -> dict[str, str]:
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     if not tree.data(DMI):
-        found["dimms"] = tree.why(DMI)
+        reasons["dimms"] = tree.why(DMI)
     if cpus.contradictions:
-        found["sockets"] = sentence(
+        reasons["sockets"] = sentence(
             "topology.machine.kernel-contradicts",
             "the kernel contradicts itself about the package of CPU {contradictions}",
             contradictions=cpus.contradictions[0],
         )
     if cpus.threads and all(t.core is None for t in cpus.threads):
-        found["cores"] = sentence(
+        reasons["cores"] = sentence(
             "topology.machine.kernel-does-tell", "the kernel does not tell which threads share a core"
         )
     if not cpus.threads:
-        found["cpus"] = tree.why(cpu.CPU)
+        reasons["cpus"] = tree.why(cpu.CPU)
     for need in read_meta(tree).get("needs_root", []):
-        found.setdefault(f"root: {str(need).partition(' (')[0]}", str(need))
-    return found
+        reasons.setdefault(f"root: {str(need).partition(' (')[0]}", str(need))
+    return reasons

@@ -50,7 +50,7 @@ def _ecc(device: MemoryDevice) -> bool | None:
 def _sockets(devices: Sequence[MemoryDevice]) -> list[int | None]:
     """Socket numbers from 0: the bank names' where all have one, else the locators', rebased if they count from 1."""
     for text in ([d.bank for d in devices], [d.locator for d in devices]):
-        matches = [_SOCKET.search(_plain(each)) for each in text]
+        matches = [_SOCKET.search(_plain(name)) for name in text]
         if matches and all(matches):
             numbers = [int(match[1]) for match in matches if match]
             base = 1 if min(numbers) == 1 else 0

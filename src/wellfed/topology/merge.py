@@ -42,21 +42,21 @@ def _join(a: Machine, b: Machine) -> Machine:
 
 def overlay(a: T, b: T) -> T:
     """`a` with every field that is still at its default taken from `b`."""
-    taken = {}
-    for each in fields(cast("type", type(a))):
-        default = each.default if each.default is not MISSING else None
-        if each.default_factory is not MISSING:
-            default = each.default_factory()
-        if getattr(a, each.name) == default and getattr(b, each.name) != default:
-            taken[each.name] = getattr(b, each.name)
-    return replace(a, **taken) if taken else a  # type: ignore[type-var]
+    filled = {}
+    for field in fields(cast("type", type(a))):
+        default = field.default if field.default is not MISSING else None
+        if field.default_factory is not MISSING:
+            default = field.default_factory()
+        if getattr(a, field.name) == default and getattr(b, field.name) != default:
+            filled[field.name] = getattr(b, field.name)
+    return replace(a, **filled) if filled else a  # type: ignore[type-var]
 
 
 def _keyed(a: Iterable[T], b: Iterable[T], key: Callable[[T], Hashable]) -> tuple[T, ...]:
-    found: dict[Hashable, T] = {key(item): item for item in a}
+    joined: dict[Hashable, T] = {key(item): item for item in a}
     for item in b:
-        found[key(item)] = overlay(found[key(item)], item) if key(item) in found else item
-    return tuple(found.values())
+        joined[key(item)] = overlay(joined[key(item)], item) if key(item) in joined else item
+    return tuple(joined.values())
 
 
 def _links(a: tuple[GpuLink, ...], b: tuple[GpuLink, ...]) -> tuple[GpuLink, ...]:
@@ -66,23 +66,23 @@ def _links(a: tuple[GpuLink, ...], b: tuple[GpuLink, ...]) -> tuple[GpuLink, ...
 
 def join_gpus(a: tuple[Gpu, ...], b: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
     """GPUs matched by PCI address, else by index where one side shows no address."""
-    found = list(a)
+    joined = list(a)
     for gpu in b:
-        at = _match(found, gpu)
+        at = _match(joined, gpu)
         if at is None:
-            taken = {other.index for other in found}
-            index = gpu.index if gpu.index not in taken else max(taken) + 1
-            found.append(replace(gpu, index=index))
+            indices = {present.index for present in joined}
+            index = gpu.index if gpu.index not in indices else max(indices) + 1
+            joined.append(replace(gpu, index=index))
         else:
-            found[at] = overlay(found[at], gpu)
-    return tuple(sorted(found, key=lambda gpu: gpu.index))
+            joined[at] = overlay(joined[at], gpu)
+    return tuple(sorted(joined, key=lambda gpu: gpu.index))
 
 
 def _match(gpus: list[Gpu], gpu: Gpu) -> int | None:
-    for at, other in enumerate(gpus):
-        if gpu.pci_address and other.pci_address:
-            if gpu.pci_address == other.pci_address:
+    for at, candidate in enumerate(gpus):
+        if gpu.pci_address and candidate.pci_address:
+            if gpu.pci_address == candidate.pci_address:
                 return at
-        elif other.index == gpu.index:
+        elif candidate.index == gpu.index:
             return at
     return None

@@ -33,12 +33,12 @@ def _rdma(tree: Tree, name: str) -> Nic:
     rates = [number(tree.text(f"{port}/rate")) for port in ports]  # "200 Gb/sec (4X HDR)"
     states = [tree.text(f"{port}/state") or "" for port in ports]
     layer = next((tree.text(f"{port}/link_layer") for port in ports), None)
-    known = [rate for rate in rates if rate]
+    nonzero = [rate for rate in rates if rate]
     return Nic(
         name=name,
         pci_address=pci_above(tree, base),
         numa_node=_node(tree, base),
-        bytes_per_s=sum(known) * 1e9 / 8 if known else None,
+        bytes_per_s=sum(nonzero) * 1e9 / 8 if nonzero else None,
         kind="ethernet" if layer == "Ethernet" else "infiniband",
         up=any("ACTIVE" in state for state in states) if any(states) else None,
         driver=tree.target(f"{base}/device/driver"),

@@ -75,19 +75,19 @@ def _read(tree: Tree, number: int, numbers: tuple[int, ...], gpu_memory: bool) -
 def _kept(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
     """Without empty nodes, and without nodes that claim an earlier node's CPUs (a firmware error)."""
     some_without_cpus = any(node.memory_bytes and not node.cpus and not node.gpu_memory for node in nodes)
-    taken: set[int] = set()
-    found = []
+    claimed_cpus: set[int] = set()
+    kept_nodes = []
     for node in nodes:
         empty = node.memory_bytes == 0 and (not node.cpus or some_without_cpus)
-        if not empty and taken.isdisjoint(node.cpus):
-            found.append(node)
-            taken.update(node.cpus)
-    return tuple(found)
+        if not empty and claimed_cpus.isdisjoint(node.cpus):
+            kept_nodes.append(node)
+            claimed_cpus.update(node.cpus)
+    return tuple(kept_nodes)
 
 
-def _with_localities(tree: Tree, kept: tuple[Node, ...]) -> tuple[Node, ...]:
+def _with_localities(tree: Tree, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
     """Give memory-only nodes the CPUs they are meant for."""
-    return tuple(node if node.cpus else _placed(tree, node) for node in kept)
+    return tuple(node if node.cpus else _placed(tree, node) for node in nodes)
 
 
 def _placed(tree: Tree, node: Node) -> Node:
@@ -113,26 +113,26 @@ def _placed(tree: Tree, node: Node) -> Node:
 
 
 def _nearest(tree: Tree, node: Node) -> set[int]:
-    places = {other: cpu_mask(tree.text(f"{NODE}/node{other}/cpumap")) or () for other in node.distances}
-    with_cpus = {other: cpus for other, cpus in places.items() if cpus}
-    least = min((node.distances[other] for other in with_cpus), default=None)
-    found: set[int] = set()
-    for other, cpus in with_cpus.items():
-        if node.distances[other] == least:
-            found.update(cpus)
+    places = {neighbour: cpu_mask(tree.text(f"{NODE}/node{neighbour}/cpumap")) or () for neighbour in node.distances}
+    with_cpus = {neighbour: cpus for neighbour, cpus in places.items() if cpus}
+    least = min((node.distances[neighbour] for neighbour in with_cpus), default=None)
+    nearest: set[int] = set()
+    for neighbour, cpus in with_cpus.items():
+        if node.distances[neighbour] == least:
+            nearest.update(cpus)
     everyone = {cpu for cpus in with_cpus.values() for cpu in cpus}
-    return set() if found == everyone else found  # equally near to all is near to none
+    return set() if nearest == everyone else nearest  # equally near to all is near to none
 
 
 def _gpu_nodes(tree: Tree) -> frozenset[int]:
     """NUMA nodes that are an NVIDIA GPU's own memory, as the driver's numa_status files tell."""
-    found = set()
+    numbers = set()
     base = "/proc/driver/nvidia/gpus"
     for gpu in tree.names(base):
         match = re.search(r"^Node:\s*(\d+)", tree.text(f"{base}/{gpu}/numa_status") or "", re.MULTILINE)
         if match:
-            found.add(int(match[1]))
-    return frozenset(found)
+            numbers.add(int(match[1]))
+    return frozenset(numbers)
 
 
 def meminfo(tree: Tree) -> dict[str, int]:
@@ -147,19 +147,19 @@ def node_meminfo(tree: Tree, number: int) -> dict[str, int]:
 
 
 def _sizes(text: str | None) -> dict[str, int]:
-    found: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     for match in re.finditer(r"^\s*([A-Za-z_()0-9]+):\s*(\d{1,19})(?: kB)?\s*$", text or "", re.MULTILINE):
         scale = 1024 if match[0].rstrip().endswith("kB") else 1
-        found.setdefault(match[1], int(match[2]) * scale)
-    return found
+        sizes.setdefault(match[1], int(match[2]) * scale)
+    return sizes
 
 
 def huge_page_counts(tree: Tree, base: str, file: str) -> dict[int, int]:
     """Page bytes -> count below `base`/hugepages."""
-    found: dict[int, int] = {}
+    count_of_size: dict[int, int] = {}
     for name in tree.names(f"{base}/hugepages"):
         size = kib(name.removeprefix("hugepages-"))
         count = integer(tree.text(f"{base}/hugepages/{name}/{file}"))
         if size and count is not None:
-            found[size] = count
-    return found
+            count_of_size[size] = count
+    return count_of_size

@@ -19,8 +19,8 @@ THP = "/sys/kernel/mm/transparent_hugepage"
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What the other readers found and the settings need."""
+class HostFacts:
+    """What the readers of CPUs, NUMA nodes and control groups tell, as far as the settings need it."""
 
     online: tuple[int, ...] | None
     present: tuple[int, ...] | None
@@ -28,25 +28,25 @@ class Seen:
     limits: Limits
 
 
-def read_os(tree: Tree, seen: Seen) -> OsSettings:
+def read_os(tree: Tree, host: HostFacts) -> OsSettings:
     """Every setting; None where absent or unreadable."""
     memory = meminfo(tree)
     meta = read_meta(tree)
     status = keyed(tree.text("/proc/self/status"))
     affinity = cpu_list(status.get("Cpus_allowed_list"))
     governors = _governors(tree)
-    pages, free = _huge_pages(tree, seen.nodes)
+    pages, free = _huge_pages(tree, host.nodes)
     hypervisor = _hypervisor(tree)
-    offline = set(seen.present or ()) - set(seen.online or ())
+    offline = set(host.present or ()) - set(host.online or ())
     return OsSettings(
         kernel=tree.text("/proc/sys/kernel/osrelease") or _version(tree),
         virtualised=_virtualised(tree, hypervisor),
         container=_container(tree, meta),
-        cpus_online=seen.online,
-        cpus_present=seen.present,
-        cpus_allowed=_both(affinity, seen.limits.cpus),
-        cpu_quota=seen.limits.cpu_quota,
-        memory_limit_bytes=seen.limits.memory_bytes,
+        cpus_online=host.online,
+        cpus_present=host.present,
+        cpus_allowed=_both(affinity, host.limits.cpus),
+        cpu_quota=host.limits.cpu_quota,
+        memory_limit_bytes=host.limits.memory_bytes,
         memory_free_bytes=memory.get("MemAvailable", _free(memory)),
         swap_total_bytes=memory.get("SwapTotal"),
         swap_used_bytes=_swap_used(memory),
@@ -54,13 +54,13 @@ def read_os(tree: Tree, seen: Seen) -> OsSettings:
         numa_balancing=_flag(tree.text("/proc/sys/kernel/numa_balancing")),
         transparent_huge_pages=_chosen(tree.text(f"{THP}/enabled")),
         huge_pages=pages,
-        governor=max(governors, key=lambda each: governors[each], default=None),
+        governor=max(governors, key=lambda governor: governors[governor], default=None),
         memlock_bytes=_memlock(tree),
         iommu=_iommu(tree),
         fabric_manager_running=meta.get("fabric_manager_running"),
-        cpus_offline=tuple(sorted(offline)) if seen.present and seen.online else None,
+        cpus_offline=tuple(sorted(offline)) if host.present and host.online else None,
         cpus_isolated=cpu_list(tree.text(f"{CPU}/isolated")),
-        memory_nodes_allowed=_both(cpu_list(status.get("Mems_allowed_list")), seen.limits.memory_nodes),
+        memory_nodes_allowed=_both(cpu_list(status.get("Mems_allowed_list")), host.limits.memory_nodes),
         huge_pages_free=free,
         transparent_huge_pages_defrag=_chosen(tree.text(f"{THP}/defrag")),
         governors=governors,
@@ -70,7 +70,7 @@ def read_os(tree: Tree, seen: Seen) -> OsSettings:
         command_line=tree.text("/proc/cmdline"),
         hypervisor=hypervisor,
         architecture=meta.get("architecture") or _architecture(tree),
-        memory_used_by_cgroup_bytes=seen.limits.memory_used_bytes,
+        memory_used_by_cgroup_bytes=host.limits.memory_used_bytes,
         shared_memory_bytes=meta.get("shared_memory_bytes"),
         nvidia_driver=_nvidia_driver(tree),
     )
@@ -85,12 +85,12 @@ _META_TYPES = {
 def read_meta(tree: Tree) -> dict[str, Any]:
     """What the collector noted beside the files; empty for other people's captures."""
     try:
-        found = json.loads(tree.text(META) or "{}")
+        notes = json.loads(tree.text(META) or "{}")
     except (ValueError, RecursionError):
         return {}
-    if not isinstance(found, dict):
+    if not isinstance(notes, dict):
         return {}
-    return {key: found[key] for key, kind in _META_TYPES.items() if isinstance(found.get(key), kind)}
+    return {key: notes[key] for key, kind in _META_TYPES.items() if isinstance(notes.get(key), kind)}
 
 
 def _both(a: tuple[int, ...] | None, b: tuple[int, ...] | None) -> tuple[int, ...] | None:
@@ -124,12 +124,12 @@ def _chosen(text: str | None) -> str | None:
 
 
 def _governors(tree: Tree) -> dict[str, int]:
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for name in tree.names(CPU):
         if re.fullmatch(r"cpu\d{1,6}", name):
             governor = tree.text(f"{CPU}/{name}/cpufreq/scaling_governor")
-            found.update([governor] if governor else [])
-    return dict(found)
+            counts.update([governor] if governor else [])
+    return dict(counts)
 
 
 def _boost(tree: Tree) -> bool | None:

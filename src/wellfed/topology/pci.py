@@ -32,17 +32,17 @@ def read_pci(tree: Tree) -> tuple[PciDevice, ...]:
 
 def device_places(tree: Tree) -> dict[str, str]:
     """Address -> directory, from the bus's links or, where a capture lacks them, from the paths themselves."""
-    found: dict[str, str] = {}
+    folder_of: dict[str, str] = {}
     for name in tree.names(PCI):
         if ADDRESS.fullmatch(name):
-            found[normal_address(name)] = tree.real(f"{PCI}/{name}")
-    if not found:
+            folder_of[normal_address(name)] = tree.real(f"{PCI}/{name}")
+    if not folder_of:
         for path in tree.paths():
             folder, _, file = path.rpartition("/")
             name = folder.rpartition("/")[2]
             if file in ("class", "vendor") and path.startswith("/sys/devices/") and ADDRESS.fullmatch(name):
-                found[normal_address(name)] = folder
-    return found
+                folder_of[normal_address(name)] = folder
+    return folder_of
 
 
 def normal_address(text: str) -> str:
@@ -50,8 +50,8 @@ def normal_address(text: str) -> str:
     text = text.strip().lower()
     if text.count(":") == 1:
         text = f"0000:{text}"
-    domain, _, rest = text.partition(":")
-    return f"{int(domain, 16):04x}:{rest}" if re.fullmatch(r"[0-9a-f]{1,8}", domain) else text
+    domain, _, function = text.partition(":")
+    return f"{int(domain, 16):04x}:{function}" if re.fullmatch(r"[0-9a-f]{1,8}", domain) else text
 
 
 def _read(tree: Tree, address: str, path: str, places: dict[str, str]) -> PciDevice:
@@ -104,8 +104,8 @@ def link_of(speed: str | None, width: str | None) -> PcieLink | None:
     return PcieLink(generation, int(lanes)) if generation is not None else None
 
 
-def _link(tree: Tree, path: str, which: str) -> PcieLink | None:
-    return link_of(tree.text(f"{path}/{which}_link_speed"), tree.text(f"{path}/{which}_link_width"))
+def _link(tree: Tree, path: str, state: str) -> PcieLink | None:
+    return link_of(tree.text(f"{path}/{state}_link_speed"), tree.text(f"{path}/{state}_link_width"))
 
 
 def _aer(tree: Tree, path: str, kind: str, total: str) -> int | None:

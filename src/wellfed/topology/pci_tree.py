@@ -32,24 +32,24 @@ def complete(devices: tuple[PciDevice, ...]) -> tuple[PciDevice, ...]:
         else device
         for device in devices
     ]
-    known = {device.address: device for device in linked}
+    by_address = {device.address: device for device in linked}
     linked = [replace(d, parent=None) if d.parent == d.address else d for d in linked]
     with_children = {device.parent for device in linked}
     return tuple(
-        replace(device, port=_shape(device, known, with_children)) if device.port is None else device
+        replace(device, port=_shape(device, by_address, with_children)) if device.port is None else device
         for device in linked
     )
 
 
-def _shape(device: PciDevice, known: Mapping[str, PciDevice], with_children: set[str | None]) -> str | None:
+def _shape(device: PciDevice, devices: Mapping[str, PciDevice], with_children: set[str | None]) -> str | None:
     """A bridge without a bridge above is a root port; below that, upstream and downstream ports alternate."""
     bridge = device.is_bridge or (device.class_code is None and device.address in with_children)
-    above = known.get(device.parent) if device.parent else None
+    above = devices.get(device.parent) if device.parent else None
     if not bridge:
         return "endpoint" if above is not None else "integrated" if device.class_code is not None else None
     if above is None:
         return "root" if device.link_max is not None or device.address in with_children else None
-    depth = len(path_up(known, device.address)) - 1
+    depth = len(path_up(devices, device.address)) - 1
     return "upstream" if depth % 2 else "downstream"
 
 
@@ -76,8 +76,8 @@ def is_gpu(device: PciDevice) -> bool:
 
 def gpus_on_pci(devices: tuple[PciDevice, ...]) -> tuple[Gpu, ...]:
     """GPUs in address order."""
-    found = [device for device in devices if is_gpu(device)]
-    real = any(device.vendor_id in VENDORS for device in found)
+    cards = [device for device in devices if is_gpu(device)]
+    real = any(device.vendor_id in VENDORS for device in cards)
     return tuple(
         Gpu(
             index=index,
@@ -87,7 +87,7 @@ def gpus_on_pci(devices: tuple[PciDevice, ...]) -> tuple[Gpu, ...]:
             display_only=device.vendor_id is not None and device.vendor_id not in VENDORS,
         )
         for index, device in enumerate(
-            sorted((d for d in found if d.vendor_id in VENDORS or not real), key=lambda d: d.address)
+            sorted((d for d in cards if d.vendor_id in VENDORS or not real), key=lambda d: d.address)
         )
     )
 
@@ -95,21 +95,21 @@ def gpus_on_pci(devices: tuple[PciDevice, ...]) -> tuple[Gpu, ...]:
 def bracketed_name(device: PciDevice) -> str | None:
     """By id, else the bracketed marketing name that lspci prints; a name for several cards is none."""
     name = gpu_name(device.vendor_id, device.device_id)
-    told = re.sub(r"\s+(?:Mobile / Max-Q|Max-Q / Mobile|Mobile)\]", " Laptop GPU]", device.name or "")
-    match = re.search(r"\[([^\[\]/]+)\]\s*$", told)
+    listing = re.sub(r"\s+(?:Mobile / Max-Q|Max-Q / Mobile|Mobile)\]", " Laptop GPU]", device.name or "")
+    match = re.search(r"\[([^\[\]/]+)\]\s*$", listing)
     if name or match is None:
         return name
     brand = {0x10DE: "NVIDIA", 0x1002: "AMD", 0x8086: "Intel"}.get(device.vendor_id or 0, "")
     return f"{brand} {match[1]}".strip()
 
 
-def loaded_link(gpu: Gpu, known: Mapping[str, PciDevice]) -> PcieLink | None:
+def loaded_link(gpu: Gpu, devices: Mapping[str, PciDevice]) -> PcieLink | None:
     """The hop with the least bandwidth between GPU and host, as it would run under load.
 
     Widths are the current ones. Generations are the current ones above the card; on the card's own link, which
     idles in Gen1, the lesser of both ends' maxima unless the GPU was in P0. Links inside the card do not count.
     """
-    path = path_up(known, gpu.pci_address or "")
+    path = path_up(devices, gpu.pci_address or "")
     if not path:
         return None
     edge = 0
@@ -139,26 +139,26 @@ def _hop(card: PciDevice, port: PciDevice | None, gpu: Gpu) -> PcieLink | None:
 def _uplink(below: PciDevice, above: PciDevice | None) -> PcieLink | None:
     ends = [end for end in (below, above) if end is not None and end.vendor_id != _QEMU]
     links = [end.link_current or end.link_max for end in ends]
-    known = [link for link in links if link is not None]
-    if not known:
+    told_links = [link for link in links if link is not None]
+    if not told_links:
         return None
-    return PcieLink(min(link.generation for link in known), min(link.width for link in known))
+    return PcieLink(min(link.generation for link in told_links), min(link.width for link in told_links))
 
 
 def paths_between(
-    gpus: tuple[Gpu, ...], nics: tuple[Nic, ...], known: Mapping[str, PciDevice]
+    gpus: tuple[Gpu, ...], nics: tuple[Nic, ...], devices: Mapping[str, PciDevice]
 ) -> tuple[DevicePath, ...]:
     """Pairwise PCIe paths of GPUs and of GPUs with NICs, in nvidia-smi's terms."""
     ends = [(f"GPU{gpu.index}", gpu.pci_address, gpu.numa_node) for gpu in gpus]
     ends += [(f"NIC{n}", nic.pci_address, nic.numa_node) for n, nic in enumerate(nics) if nic.pci_address]
-    chains = {name: [d.address for d in path_up(known, address or "")] for name, address, _ in ends}
-    found = []
+    chains = {name: [d.address for d in path_up(devices, address or "")] for name, address, _ in ends}
+    paths = []
     for i, (a, _, node_a) in enumerate(ends[: len(gpus)]):
         for b, _, node_b in ends[i + 1 :]:
             kind = _relation(chains[a], chains[b], node_a, node_b)
             if kind:
-                found.append(DevicePath(a, b, kind))
-    return tuple(found)
+                paths.append(DevicePath(a, b, kind))
+    return tuple(paths)
 
 
 def _relation(a: list[str], b: list[str], node_a: int | None, node_b: int | None) -> str | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Nic, Socket
 from wellfed.hardware.pcie import PciDevice
 from wellfed.message import joined, sentence
 from wellfed.nouns.finding import Finding, Verdict
-from wellfed.topology.forest import bridge_kind, forest
+from wellfed.topology.forest import bridge_kind, devices_with_sockets, forest
 from wellfed.units import format_bandwidth, format_bytes
 
 
@@ -28,10 +28,10 @@ class Box:
 def picture(machine: Machine, findings: Iterable[Finding] = ()) -> Box:
     """The machine's box; what hangs on no known socket hangs on the machine itself."""
     faults = _Faults.of(findings)
-    homes = _homes(machine)
+    homes = devices_with_sockets(machine)
     sockets = tuple(_socket(machine, socket, homes, faults) for socket in machine.sockets)
-    known = {socket.index for socket in machine.sockets}
-    loose = [device for device, home in homes.items() if home not in known]
+    socket_indices = {socket.index for socket in machine.sockets}
+    loose = [device for device, home in homes if home not in socket_indices]
     links = _links(machine, faults)
     children = (*sockets, *_ways(machine, loose, faults), *links)
     title = machine.name or sentence("picture.machine", "machine")
@@ -50,14 +50,14 @@ class _Faults:
 
     @classmethod
     def of(cls, findings: Iterable[Finding]) -> _Faults:
-        found: dict[str, list[str]] = defaultdict(list)
+        by_subject: dict[str, list[str]] = defaultdict(list)
         places: dict[str, list[str]] = defaultdict(list)
-        for each in findings:
-            if each.verdict in (Verdict.WARN, Verdict.FAIL):
-                found[each.subject].append(each.id)
-                for place in each.places:
-                    places[place].append(each.id)
-        return cls(_unique(found), _unique(places))
+        for finding in findings:
+            if finding.verdict in (Verdict.WARN, Verdict.FAIL):
+                by_subject[finding.subject].append(finding.id)
+                for place in finding.places:
+                    places[place].append(finding.id)
+        return cls(_unique(by_subject), _unique(places))
 
     def at(self, *subjects: str) -> tuple[str, ...]:
         """Of any of these subjects."""
@@ -69,22 +69,7 @@ class _Faults:
 
 
 def _unique(ids: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
-    return {key: tuple(dict.fromkeys(each)) for key, each in ids.items()}
-
-
-def _homes(machine: Machine) -> dict[Gpu | Nic, int | None]:
-    """GPUs and real network cards -> socket."""
-    sockets = {node.os_index: node.socket for node in machine.numa_nodes}
-    only = machine.sockets[0].index if len(machine.sockets) == 1 else None
-    found: dict[Gpu | Nic, int | None] = {}
-    for gpu in machine.gpus:
-        home = gpu.socket if gpu.socket is not None else sockets.get(-1 if gpu.numa_node is None else gpu.numa_node)
-        found[gpu] = only if home is None else home
-    for nic in machine.nics:
-        if nic.physical and nic.pci_address:
-            home = sockets.get(-1 if nic.numa_node is None else nic.numa_node)
-            found[nic] = only if home is None else home
-    return found
+    return {key: tuple(dict.fromkeys(repeated)) for key, repeated in ids.items()}
 
 
 _BRIDGE = sentence("picture.bridge", "bridge")
@@ -95,7 +80,7 @@ _PORTS = {
 }
 
 
-def _socket(machine: Machine, socket: Socket, homes: Mapping[Gpu | Nic, int | None], faults: _Faults) -> Box:
+def _socket(machine: Machine, socket: Socket, homes: Sequence[tuple[Gpu | Nic, int | None]], faults: _Faults) -> Box:
     name = socket.cpu.name if socket.cpu else socket.name or sentence("picture.unknown-cpu", "unknown CPU")
     cores = sentence("picture.cores", "{cores} cores", cores=socket.cores) if socket.cores else ""
     nodes = [node for node in machine.numa_nodes if node.socket == socket.index and not node.gpu_memory]
@@ -105,7 +90,7 @@ def _socket(machine: Machine, socket: Socket, homes: Mapping[Gpu | Nic, int | No
             Box("node", f"node{n.os_index}", format_bytes(n.memory_bytes), faults.at(f"node{n.os_index}"))
             for n in nodes
         ]
-    mine = [device for device, home in homes.items() if home == socket.index]
+    mine = [device for device, home in homes if home == socket.index]
     bad = tuple(id for id in faults.at(f"socket{socket.index}") if not id.startswith("mem-"))
     return Box(
         "socket", joined(": ", (f"socket{socket.index}", name)), cores, bad, (*children, *_ways(machine, mine, faults))
@@ -143,19 +128,19 @@ def _ways(machine: Machine, devices: Iterable[Gpu | Nic], faults: _Faults) -> tu
     return forest(machine, devices, lambda device, function: _leaf(device, function, faults), inner)
 
 
-def _leaf(each: Gpu | Nic, device: PciDevice | None, faults: _Faults) -> Box:
-    address = each.pci_address or ""
+def _leaf(part: Gpu | Nic, device: PciDevice | None, faults: _Faults) -> Box:
+    address = part.pci_address or ""
     about = faults.about(address) if address else ()
-    if isinstance(each, Nic):
-        rate = f"{each.bytes_per_s * 8e-9:g} Gb/s" if each.bytes_per_s else ""
+    if isinstance(part, Nic):
+        rate = f"{part.bytes_per_s * 8e-9:g} Gb/s" if part.bytes_per_s else ""
         detail = joined(", ", (word for word in (rate, link_text(device) if device else "") if word))
         return Box(
-            "nic", f"{each.name} {address}".strip(), detail, tuple(dict.fromkeys((*faults.at(each.name), *about)))
+            "nic", f"{part.name} {address}".strip(), detail, tuple(dict.fromkeys((*faults.at(part.name), *about)))
         )
-    name = each.spec.name if each.spec else each.name or "GPU"
-    words = [format_bytes(each.memory_bytes) if each.memory_bytes else "", _gpu_link(each, device)]
-    ids = tuple(dict.fromkeys((*faults.at(f"gpu{each.index}"), *about)))
-    return Box("gpu", f"gpu{each.index} {name} {address}".strip(), joined(", ", (word for word in words if word)), ids)
+    name = part.spec.name if part.spec else part.name or "GPU"
+    words = [format_bytes(part.memory_bytes) if part.memory_bytes else "", _gpu_link(part, device)]
+    ids = tuple(dict.fromkeys((*faults.at(f"gpu{part.index}"), *about)))
+    return Box("gpu", f"gpu{part.index} {name} {address}".strip(), joined(", ", (word for word in words if word)), ids)
 
 
 def _gpu_link(gpu: Gpu, device: PciDevice | None) -> str:
@@ -166,10 +151,10 @@ def _gpu_link(gpu: Gpu, device: PciDevice | None) -> str:
 
 def link_text(device: PciDevice) -> str:
     """Gen4 x8 of Gen5 x16: as seen, and at most."""
-    seen, most = device.link_current, device.link_max
-    if seen and most and seen != most:
-        return sentence("picture.of", "{seen} of {most}", seen=seen, most=most)
-    return str(seen or most or "")
+    current, most = device.link_current, device.link_max
+    if current and most and current != most:
+        return sentence("picture.of", "{seen} of {most}", seen=current, most=most)
+    return str(current or most or "")
 
 
 def _links(machine: Machine, faults: _Faults) -> tuple[Box, ...]:

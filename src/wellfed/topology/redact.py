@@ -75,7 +75,7 @@ def _hide_groups(text: str, groups: dict[str, str]) -> str:
 
 def _dmi(table: bytes) -> bytes:
     """Only structures that tell of CPUs, slots and memory, with their serial numbers overwritten."""
-    found: list[bytes] = []
+    structures_kept: list[bytes] = []
     for s in structures(table):
         if s.type not in _DMI_KEPT:
             continue
@@ -87,6 +87,6 @@ def _dmi(table: bytes) -> bytes:
             index = s.byte(offset) or 0
             if 0 < index <= len(strings):
                 strings[index - 1] = "redacted"
-        body = b"".join(each.encode() + b"\0" for each in strings) if strings else b"\0"
-        found.append(bytes(area) + body + b"\0")
-    return b"".join(found)
+        body = b"".join(string.encode() + b"\0" for string in strings) if strings else b"\0"
+        structures_kept.append(bytes(area) + body + b"\0")
+    return b"".join(structures_kept)

@@ -84,9 +84,9 @@ def structures(table: bytes) -> Iterator[Structure]:
 
 def memory_devices(table: bytes) -> tuple[MemoryDevice, ...]:
     """Slots of system memory: type 17 whose type 16 array is used as system memory."""
-    found = tuple(structures(table))
-    other = {s.handle for s in found if s.type == 16 and s.byte(5) not in (_SYSTEM_MEMORY, None)}
-    return tuple(_device(s) for s in found if s.type == 17 and s.word(4) not in other)
+    entries = tuple(structures(table))
+    not_system_memory = {s.handle for s in entries if s.type == 16 and s.byte(5) not in (_SYSTEM_MEMORY, None)}
+    return tuple(_device(s) for s in entries if s.type == 17 and s.word(4) not in not_system_memory)
 
 
 def _device(s: Structure) -> MemoryDevice:

@@ -29,9 +29,9 @@ class Placed:
 def svg(root: Box) -> str:
     """A whole SVG document."""
     placed = _place(root, 0, None, [])
-    width = max(round(each.depth * STEP + _width(each.box)) for each in placed) + 20
+    width = max(round(box.depth * STEP + _width(box.box)) for box in placed) + 20
     height = len(placed) * ROW + 20
-    body = "".join(_draw(each) for each in placed)
+    body = "".join(_draw(box) for box in placed)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
         f'font-family="ui-monospace, monospace" font-size="12">\n<rect width="100%" height="100%" fill="#ffffff"/>\n'
@@ -39,12 +39,12 @@ def svg(root: Box) -> str:
     )
 
 
-def _place(box: Box, depth: int, parent_row: int | None, found: list[Placed]) -> list[Placed]:
-    row = len(found)
-    found.append(Placed(box, depth, row, parent_row))
+def _place(box: Box, depth: int, parent_row: int | None, placed: list[Placed]) -> list[Placed]:
+    row = len(placed)
+    placed.append(Placed(box, depth, row, parent_row))
     for child in box.children:
-        _place(child, depth + 1, row, found)
-    return found
+        _place(child, depth + 1, row, placed)
+    return placed
 
 
 def _width(box: Box) -> float:
@@ -55,19 +55,19 @@ def _text(box: Box) -> str:
     return "  ".join(part for part in (box.title, box.detail, *(f"[{id}]" for id in box.faults)) if part)
 
 
-def _draw(each: Placed) -> str:
-    x, y = 10 + each.depth * STEP, 10 + each.row * ROW
-    stroke, weight = ("#c62828", 2) if each.box.faults else ("#90a4ae", 1)
+def _draw(placed: Placed) -> str:
+    x, y = 10 + placed.depth * STEP, 10 + placed.row * ROW
+    stroke, weight = ("#c62828", 2) if placed.box.faults else ("#90a4ae", 1)
     lines = []
-    if each.parent_row is not None:
-        left, top = x - STEP + 12, 10 + each.parent_row * ROW + HEIGHT
-        lines.append(f'<path d="M{left} {top}V{y + HEIGHT // 2}H{x}" fill="none" stroke="{stroke}"/>\n')
-    tip = quoteattr(_clean(", ".join(each.box.faults) or each.box.kind))
+    if placed.parent_row is not None:
+        rail, top = x - STEP + 12, 10 + placed.parent_row * ROW + HEIGHT
+        lines.append(f'<path d="M{rail} {top}V{y + HEIGHT // 2}H{x}" fill="none" stroke="{stroke}"/>\n')
+    tip = quoteattr(_clean(", ".join(placed.box.faults) or placed.box.kind))
     lines.append(
-        f'<g aria-label={tip}><rect x="{x}" y="{y}" width="{_width(each.box):.0f}" height="{HEIGHT}" rx="4" '
-        f'fill="{_FILL.get(each.box.kind, "#ffffff")}" stroke="{stroke}" stroke-width="{weight}"/>'
-        f'<text x="{x + 8}" y="{y + 17}" fill="{"#c62828" if each.box.faults else "#212121"}">'
-        f"{escape(_clean(_text(each.box)))}</text></g>\n"
+        f'<g aria-label={tip}><rect x="{x}" y="{y}" width="{_width(placed.box):.0f}" height="{HEIGHT}" rx="4" '
+        f'fill="{_FILL.get(placed.box.kind, "#ffffff")}" stroke="{stroke}" stroke-width="{weight}"/>'
+        f'<text x="{x + 8}" y="{y + 17}" fill="{"#c62828" if placed.box.faults else "#212121"}">'
+        f"{escape(_clean(_text(placed.box)))}</text></g>\n"
     )
     return "".join(lines)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from wellfed.hardware.machine import Dimm, Gpu, Machine, NumaNode, OsSettings, Socket
 from wellfed.hardware.pcie import PciDevice, PcieLink
+from wellfed.partial_sums import total_if_all_known
 
 SCHEMA = 1
 
@@ -38,7 +39,7 @@ def topology_json(machine: Machine) -> dict[str, Any]:
         "peers": [_fields(pair) for pair in machine.peers],
         "kinds_read": list(machine.kinds_read),
         "os": _os(machine.os),
-        "assumptions": [{"text": each.text, "reason": each.reason} for each in machine.assumptions],
+        "assumptions": [{"text": assumption.text, "reason": assumption.reason} for assumption in machine.assumptions],
         "unknown": dict(sorted(machine.unknown.items())),
     }
 
@@ -61,9 +62,9 @@ def _cores(machine: Machine) -> int | None:
 
 
 def _threads(machine: Machine) -> int | None:
-    known = [socket.threads for socket in machine.sockets if socket.threads is not None]
-    if known and len(known) == len(machine.sockets):
-        return sum(known)
+    of_sockets = total_if_all_known(socket.threads for socket in machine.sockets)
+    if of_sockets is not None:
+        return of_sockets
     if machine.os.cpus_online is not None:
         return len(machine.os.cpus_online)
     listed = {cpu for node in machine.numa_nodes for cpu in node.cpus}
@@ -147,7 +148,7 @@ def _device(device: PciDevice) -> dict[str, Any]:
 
 
 def _os(settings: OsSettings) -> dict[str, Any]:
-    found = _fields(settings)
+    values = _fields(settings)
     for name in ("huge_pages", "huge_pages_free"):
-        found[name] = {str(node): {str(k): v for k, v in sizes.items()} for node, sizes in found[name].items()}
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
+        values[name] = {str(node): {str(k): v for k, v in sizes.items()} for node, sizes in values[name].items()}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from wellfed.bench.calibrate import Measured, own
+from wellfed.bench.calibrate import Measured, machine_calibration
 from wellfed.bench.store import MemoryFigures, OwnCalibration, identity, save, save_calibration
 from wellfed.errors import WellfedError
 from wellfed.frozen import dataclass
@@ -65,7 +65,7 @@ def calibrate(options: Options, told: Told = lambda _: None) -> OwnCalibration:
         "bench memory; {models}",
         models=listed(options.models) or sentence("calibrating.no-model", "no model"),
     )
-    return own(identity(machine), memory, bundled(), keys, measured, source)
+    return machine_calibration(identity(machine), memory, bundled(), keys, measured, source)
 
 
 def keep(found: OwnCalibration) -> str:

@@ -283,7 +283,7 @@ def _seen(simulated: Simulated) -> dict[str, Any]:
         "tpot_s": dict(zip(("mean", "p90", "p99"), simulated.tpot_s, strict=True)),
         "late": simulated.late,
         "tokens_per_s": simulated.tokens_per_s,
-        "found_share": simulated.found,
+        "found_share": simulated.cached_share,
     }
 
 

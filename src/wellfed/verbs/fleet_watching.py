@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from wellfed.errors import BadInput
+from wellfed.fleet.comparison import compare
 from wellfed.fleet.exporters import Exporter
 from wellfed.fleet.exposition import Page
-from wellfed.fleet.history import History, compare
+from wellfed.fleet.history import History
 from wellfed.fleet.scrape import Answer, Scraper
 from wellfed.fleet.store import DAYS, MOST_BYTES, NAME, Writer, opened
 from wellfed.frozen import dataclass

@@ -17,9 +17,9 @@ def to_json(value: Any) -> Any:
     """JSON values; fields that are None are left out, and so are numbers that are not finite."""
     if is_dataclass(value) and not isinstance(value, type):
         pairs = ((field.name, to_json(getattr(value, field.name))) for field in fields(value))
-        return {name: each for name, each in pairs if each is not None}
+        return {name: item for name, item in pairs if item is not None}
     if isinstance(value, tuple):
-        return [to_json(each) for each in value]
+        return [to_json(item) for item in value]
     if isinstance(value, float):
         return round(value, 6) if math.isfinite(value) else None
     return value
@@ -29,14 +29,14 @@ def from_json(kind: type[T], value: Any) -> T:
     """A `kind` of JSON values. Raises ValueError that names the field."""
     if not isinstance(value, Mapping):
         raise ValueError(f"{kind.__name__}: an object is wanted")
-    known, needed = _fields(kind)  # type: ignore[arg-type]
-    if not value.keys() <= known.keys():
-        raise ValueError(f"{kind.__name__} has no field {sorted(value.keys() - known.keys())[0]!r}")
-    found = {name: known[name](each) for name, each in value.items()}
+    decoders, needed = _fields(kind)  # type: ignore[arg-type]
+    if not value.keys() <= decoders.keys():
+        raise ValueError(f"{kind.__name__} has no field {sorted(value.keys() - decoders.keys())[0]!r}")
+    values = {name: decoders[name](field_value) for name, field_value in value.items()}
     for name in needed:
-        if found.get(name) is None:
+        if values.get(name) is None:
             raise ValueError(f"{kind.__name__} lacks {name!r}")
-    return kind(**found)
+    return kind(**values)
 
 
 @lru_cache(maxsize=64)
@@ -51,8 +51,8 @@ def _decoder(where: str, hint: Any) -> Decoder:
     """Reads a value of that type; `where` names it in errors."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
-        wanted = next(each for each in get_args(hint) if each is not type(None))
-        inner, plain = _decoder(where, wanted), wanted if wanted in (int, str, bool) else None
+        inner_type = next(member for member in get_args(hint) if member is not type(None))
+        inner, plain = _decoder(where, inner_type), inner_type if inner_type in (int, str, bool) else None
 
         def perhaps(value: Any) -> Any:
             return value if value is None or type(value) is plain else inner(value)
@@ -64,7 +64,7 @@ def _decoder(where: str, hint: Any) -> Decoder:
         def listed(value: Any) -> Any:
             if not isinstance(value, list):
                 raise ValueError(f"{where}: a list is wanted")
-            return tuple([item(each) for each in value])
+            return tuple([item(member) for member in value])
 
         return listed
     if is_dataclass(hint) and isinstance(hint, type):

@@ -12,10 +12,11 @@ from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, remedies_of
 from wellfed.watching.view import View
 
 UNKNOWN = "unknown"
+# Of a window, below which nothing is said (assumed): a rate wants two intervals, most of the time seen
 _LEAST_SAMPLES = 3
 _LEAST_SECONDS = 1.5
-_LEAST_COVERAGE = 0.5
-_GRAVE = 0.4
+_LEAST_COVERAGE = 0.5  # share of the window's seconds
+_GRAVE = 0.4  # strength from which a fault fails the check rather than warns (assumed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +89,14 @@ def _too_thin(view: View) -> str:
 
 
 def _fired(view: View, rules: Sequence[Rule]) -> tuple[list[Cause], tuple[str, ...]]:
-    found: list[Cause] = []
+    causes: list[Cause] = []
     crashed: list[str] = []
     for rule in rules:
         try:
-            found += [Cause(rule, each) for each in rule.judge(view)]
+            causes += [Cause(rule, sign) for sign in rule.judge(view)]
         except Exception as error:  # noqa: BLE001  a broken rule must not hide the others
             crashed.append(f"{rule.id}: {type(error).__name__}: {error}")
-    return found, tuple(crashed)
+    return causes, tuple(crashed)
 
 
 def _ranked(causes: list[Cause]) -> list[Cause]:
@@ -154,71 +155,61 @@ def _nothing_fits(view: View) -> str:
 
 
 def _what_next(view: View) -> tuple[str, ...]:
-    found = []
+    """What would make a diagnosis possible: the endpoint's answers, the process, a request of our own, a plan."""
+    unanswered = view.probe is None and (view.engine is None or view.engine.error)
+    probe = sentence(
+        "diagnose.let-asked-wellfed", "Let it be asked: `wellfed watch --probe` measures what a user gets."
+    )
+    return (*_to_ask_endpoint(view), *_to_see_process(view), *([probe] if unanswered else ()), _to_compare_with(view))
+
+
+def _to_ask_endpoint(view: View) -> Iterable[str]:
     troubles = {part.trouble for part in (view.engine, view.probe) if part is not None}
     if "key" in troubles:
-        found.append(
-            sentence(
-                "diagnose.give-key-wellfed",
-                "Give its key: `wellfed watch --api-key-file FILE`, or the variable WELLFED_API_KEY.",
-            )
+        yield sentence(
+            "diagnose.give-key-wellfed",
+            "Give its key: `wellfed watch --api-key-file FILE`, or the variable WELLFED_API_KEY.",
         )
     if "certificate" in troubles:
-        found.append(
-            sentence(
-                "diagnose.name-authority",
-                "Name the authority that signed its certificate (SSL_CERT_FILE=FILE), or watch it over http.",
-            )
+        yield sentence(
+            "diagnose.name-authority",
+            "Name the authority that signed its certificate (SSL_CERT_FILE=FILE), or watch it over http.",
         )
     elif "key" not in troubles and (view.engine is None or view.engine.error or view.engine.running is None):
-        found.append(
-            sentence(
-                "diagnose.start-engine-metrics",
-                "Start the engine with its metrics on (llama.cpp and SGLang: --metrics, --enable-metrics).",
-            )
+        yield sentence(
+            "diagnose.start-engine-metrics",
+            "Start the engine with its metrics on (llama.cpp and SGLang: --metrics, --enable-metrics).",
         )
+
+
+def _to_see_process(view: View) -> Iterable[str]:
     if view.process is None or view.process.threads is None:
-        found.append(
-            sentence(
-                "diagnose.watch-engine-own",
-                "Watch on the engine's own machine, in its PID namespace, as its user: threads could not be read.",
-            )
+        yield sentence(
+            "diagnose.watch-engine-own",
+            "Watch on the engine's own machine, in its PID namespace, as its user: threads could not be read.",
         )
     elif view.process.waiting_share is None and view.process.wanting:
-        found.append(
-            sentence(
-                "diagnose.kernel-does-tell",
-                "This kernel does not tell how long threads wait for a CPU (schedstat): `top -H` meanwhile.",
-            )
+        yield sentence(
+            "diagnose.kernel-does-tell",
+            "This kernel does not tell how long threads wait for a CPU (schedstat): `top -H` meanwhile.",
         )
-    if view.probe is None and (view.engine is None or view.engine.error):
-        found.append(
-            sentence(
-                "diagnose.let-asked-wellfed", "Let it be asked: `wellfed watch --probe` measures what a user gets."
-            )
-        )
+
+
+def _to_compare_with(view: View) -> str:
     if view.promise is None:
-        found.append(
-            sentence(
-                "diagnose.give-plan-compare",
-                "Give the plan to compare with: `wellfed watch --model MODEL`, or a rate with --expect.",
-            )
+        return sentence(
+            "diagnose.give-plan-compare",
+            "Give the plan to compare with: `wellfed watch --model MODEL`, or a rate with --expect.",
         )
-    elif view.process is None:
-        found.append(
-            sentence(
-                "diagnose.watch-own-machine",
-                "Watch it on its own machine: without its process and counters only the speed can be told.",
-            )
+    if view.process is None:
+        return sentence(
+            "diagnose.watch-own-machine",
+            "Watch it on its own machine: without its process and counters only the speed can be told.",
         )
-    else:
-        found.append(
-            sentence(
-                "diagnose.measure-what-plan",
-                "Measure what the plan builds on: `wellfed bench memory`, then `wellfed bench engine`.",
-            )
-        )
-    return tuple(found)
+    return sentence(
+        "diagnose.measure-what-plan",
+        "Measure what the plan builds on: `wellfed bench memory`, then `wellfed bench engine`.",
+    )
 
 
 def findings(diagnosis: Diagnosis, price: Pricer | None = None) -> tuple[Finding, ...]:
@@ -227,7 +218,7 @@ def findings(diagnosis: Diagnosis, price: Pricer | None = None) -> tuple[Finding
         why = joined("; ", (diagnosis.why_unknown, *diagnosis.crashed))
         return (
             Finding(
-                UNKNOWN, Verdict.UNKNOWN, ENGINE, why, fix=tuple(joined("", ("# ", each)) for each in diagnosis.next)
+                UNKNOWN, Verdict.UNKNOWN, ENGINE, why, fix=tuple(joined("", ("# ", step)) for step in diagnosis.next)
             ),
         )
     return tuple(_finding(cause, diagnosis.view, price) for cause in diagnosis.causes)
@@ -246,7 +237,7 @@ def _finding(cause: Cause, view: View, price: Pricer | None) -> Finding:
         why=why,
         measured=joined("; ", cause.sign.evidence) if cause.sign.evidence else None,
         wanted=None,
-        fix=tuple(each.text for each in remedies),
+        fix=tuple(remedy.text for remedy in remedies),
         remedies=remedies,
         refs=cause.rule.refs,
         cost=price(cause, view) if ill and cause.of is None and price is not None else None,

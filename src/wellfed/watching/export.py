@@ -18,15 +18,15 @@ from wellfed.watching.registry import ALL
 from wellfed.watching.view import GpuView, View
 
 _MOST_OPEN = 512  # connections at once
-_WITHIN_S = 5.0  # a question must have come, and its answer gone
-_MOST_HEAD_BYTES = 16 * 1024
+_WITHIN_S = 5.0  # from accepting a connection to its answer sent; slower scrapers are dropped (assumed)
+_MOST_HEAD_BYTES = 16 * 1024  # of a request's head; a scraper sends some hundreds (assumed)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[\w.-]*)):(?P<port>\d{1,5})", re.ASCII)
 
 
-def _of(part: str, what: str) -> Callable[[View], float | None]:
-    """Reads one figure of a part of the view, None where the part is not there."""
-    return lambda view: getattr(getattr(view, part), what, None)
+def _of(part: str, figure: str) -> Callable[[View], float | None]:
+    """A reader of one field of a part of the view (`engine`, `kv_usage`); it gives None where the part is missing."""
+    return lambda view: getattr(getattr(view, part), figure, None)
 
 
 _GAUGES: tuple[tuple[str, str, Callable[[View], float | None]], ...] = (
@@ -80,8 +80,8 @@ def prometheus_text(target: str, diagnosis: Diagnosis, facts: Sequence[Fact] = (
 
 def _fact_lines(facts: Sequence[Fact], name: str) -> list[str]:
     lines = [
-        f'wellfed_watch_fact{{{name},subject="{_escape(subject)}",name="{_escape(what)}",value="{_escape(value)}"}} 1'
-        for subject, what, value in facts
+        f'wellfed_watch_fact{{{name},subject="{_escape(subject)}",name="{_escape(fact)}",value="{_escape(value)}"}} 1'
+        for subject, fact, value in facts
     ]
     return [*_head("fact", "What this machine and its engine are made of and set to."), *lines] if lines else []
 
@@ -90,12 +90,12 @@ def _gpu_lines(view: View, name: str) -> list[str]:
     lines: list[str] = []
     for metric, text, get in _GPU_GAUGES:
         values = [(gpu, get(gpu)) for gpu in view.gpus or ()]
-        known = [
+        samples = [
             f'wellfed_watch_{metric}{{{name},gpu="{gpu.index}"}} {value:g}'
             for gpu, value in values
             if value is not None
         ]
-        lines += [*_head(metric, text), *known] if known else []
+        lines += [*_head(metric, text), *samples] if samples else []
     return lines
 
 
@@ -162,10 +162,10 @@ class Exporter:
             self._open.pop(writer, None)
 
     def _reply(self, head: bytes) -> bytes:
-        method, _, rest = head.partition(b" ")
+        method, _, target = head.partition(b" ")
         status, body = "405 Method Not Allowed", b""
         if method in (b"GET", b"HEAD"):
-            there = rest.partition(b" ")[0].partition(b"?")[0] == b"/metrics"
+            there = target.partition(b" ")[0].partition(b"?")[0] == b"/metrics"
             status, body = ("200 OK", self._page) if there else ("404 Not Found", b"/metrics\n")
         lines = [f"HTTP/1.1 {status}", "Content-Type: text/plain; version=0.0.4; charset=utf-8"]
         lines += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
@@ -194,8 +194,10 @@ def listen(address: str, insecure: bool = False) -> Iterator[Exporter]:
     """
     host, port = _split(address)
     if not insecure and host not in _LOOPBACK:
-        what = message("export.open", "others could read {address}, where no key is asked for", address=address)
-        raise BadInput(what, message("export.open.hint", "--export :PORT serves this machine; --insecure all of them"))
+        refusal = message("export.open", "others could read {address}, where no key is asked for", address=address)
+        raise BadInput(
+            refusal, message("export.open.hint", "--export :PORT serves this machine; --insecure all of them")
+        )
     try:
         exporter = Exporter(host, port)
     except OSError as error:

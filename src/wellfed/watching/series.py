@@ -44,11 +44,11 @@ def rate(points: Iterable[Point], most_per_s: float = math.inf, least_seconds: f
     if not pairs:
         return None
     longest = LONGEST_GAP * median([dt for dt, _ in pairs])
-    kept = [(dt, dv) for dt, dv in pairs if dt <= longest and 0 <= dv <= most_per_s * dt]
-    seconds = math.fsum(dt for dt, _ in kept)
+    trusted = [(dt, dv) for dt, dv in pairs if dt <= longest and 0 <= dv <= most_per_s * dt]
+    seconds = math.fsum(dt for dt, _ in trusted)
     if seconds < least_seconds:
         return None
-    return Rate(math.fsum(dv for _, dv in kept) / seconds, seconds, len(kept))
+    return Rate(math.fsum(dv for _, dv in trusted) / seconds, seconds, len(trusted))
 
 
 def _steady(points: list[Point], most_per_s: float, least_seconds: float) -> Rate | None:
@@ -66,7 +66,7 @@ def _steady(points: list[Point], most_per_s: float, least_seconds: float) -> Rat
 
 
 class Same:
-    """A value that equals itself alone: a key by which what is reckoned of it is kept, however large it is."""
+    """Wraps a value so that it equals itself alone: a cache key for large values that need no comparing."""
 
     __slots__ = ("value",)
 
@@ -95,9 +95,9 @@ def trusted_step(before: float | None, after: float | None, most: float) -> bool
 
 
 def per_s(points: Iterable[tuple[float, float | None]], most_per_s: float = math.inf) -> float | None:
-    """The rate of what is known of a counter."""
-    found = rate(known_points(points), most_per_s)
-    return None if found is None else found.per_s
+    """Growth per second of a counter whose values may be None, as `rate` trusts it."""
+    growth_rate = rate(known_points(points), most_per_s)
+    return None if growth_rate is None else growth_rate.per_s
 
 
 def known_points(points: Iterable[tuple[float, float | None]]) -> list[Point]:
@@ -113,59 +113,59 @@ def growth(points: Iterable[Point]) -> float | None:
 
 def slope(points: Iterable[Point]) -> float | None:
     """Change per second of a gauge by Theil and Sen: the median of all pairs' slopes, which a few lies cannot move."""
-    known = _ordered(points)
-    if len(known) < 4:
+    ordered = _ordered(points)
+    if len(ordered) < 4:
         return None
-    step = max(1, len(known) // 40)
-    few = known[::step]
+    step = max(1, len(ordered) // 40)
+    few = ordered[::step]
     slopes = [(b[1] - a[1]) / (b[0] - a[0]) for i, a in enumerate(few) for b in few[i + 1 :] if b[0] > a[0]]
     return median(slopes) if slopes else None
 
 
 def mean(values: Iterable[float | None]) -> float | None:
     """The mean of what is known and finite."""
-    known = [value for value in map(finite, values) if value is not None]
-    return math.fsum(known) / len(known) if known else None
+    numbers = [value for value in map(finite, values) if value is not None]
+    return math.fsum(numbers) / len(numbers) if numbers else None
 
 
 def middle(values: Iterable[float | None]) -> float | None:
     """The median of what is known and finite."""
-    known = [value for value in map(finite, values) if value is not None]
-    return median(known) if known else None
+    numbers = [value for value in map(finite, values) if value is not None]
+    return median(numbers) if numbers else None
 
 
 def share(samples: Sequence[T], test: Callable[[T], bool | None]) -> float | None:
     """The share of samples for which `test` holds, of those for which it can be told."""
-    told = [answer for answer in map(test, samples) if answer is not None]
-    return sum(told) / len(told) if told else None
+    answers = [answer for answer in map(test, samples) if answer is not None]
+    return sum(answers) / len(answers) if answers else None
 
 
 def last(values: Iterable[T | None]) -> T | None:
     """The last known value."""
-    found: T | None = None
+    newest: T | None = None
     for value in values:
-        found = value if value is not None else found
-    return found
+        newest = value if value is not None else newest
+    return newest
 
 
 def _pairs(points: Iterable[Point], isfinite: Callable[[float], bool] = math.isfinite) -> list[tuple[float, float]]:
     """(dt, dv) of a counter's neighbours whose time went forward; what is below zero is no counter."""
-    found: list[tuple[float, float]] = []
+    steps: list[tuple[float, float]] = []
     t0, v0 = math.nan, 0.0
     for t, value in points:
         if not (isfinite(t) and isfinite(value)) or value < 0:
             continue
         if t > t0:
-            found.append((t - t0, value - v0))
+            steps.append((t - t0, value - v0))
         if t != t0:
             t0, v0 = t, value
-    return found
+    return steps
 
 
 def _ordered(points: Iterable[Point]) -> list[Point]:
     """Finite points whose time goes forward."""
-    found: list[Point] = []
+    ordered: list[Point] = []
     for point in points:
-        if math.isfinite(point[0]) and math.isfinite(point[1]) and (not found or point[0] > found[-1][0]):
-            found.append(point)
-    return found
+        if math.isfinite(point[0]) and math.isfinite(point[1]) and (not ordered or point[0] > ordered[-1][0]):
+            ordered.append(point)
+    return ordered

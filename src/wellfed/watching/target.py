@@ -56,7 +56,7 @@ def find(name: str | None = None, pid: int | None = None, url: str | None = None
     if alive:
         raise BadInput(
             sentence("target.several-engines-run", "several engines run"),
-            sentence("target.name-one", "name one: {alive}", alive=listed(each.name for each in alive)),
+            sentence("target.name-one", "name one: {alive}", alive=listed(engine.name for engine in alive)),
         )
     return _looked_for()
 
@@ -122,17 +122,17 @@ def engine_of(pid: int) -> str | None:
 
 
 def _looked_for() -> Target:
-    found = []
+    pids = []
     for name in names("/proc"):
-        other = name.isdigit() and int(name) != os.getpid()
-        if other and engine_of(int(name)) is not None and listening(int(name)):
-            found.append(int(name))
-    if len(found) == 1:
-        return _given(found[0], None)
-    if found:
+        candidate = name.isdigit() and int(name) != os.getpid()
+        if candidate and engine_of(int(name)) is not None and listening(int(name)):
+            pids.append(int(name))
+    if len(pids) == 1:
+        return _given(pids[0], None)
+    if pids:
         raise BadInput(
             sentence("target.several-engines-run", "several engines run"),
-            sentence("target.choose-one-pid", "choose one with --pid: {found}", found=listed(found)),
+            sentence("target.choose-one-pid", "choose one with --pid: {found}", found=listed(pids)),
         )
     raise BadInput(
         sentence("target.no-running-engine", "no running engine was found"),
@@ -159,31 +159,31 @@ def listening(pid: int) -> list[int]:
 
 def owner(port: int) -> int | None:
     """The process that listens on `port` here; of several that share it, the oldest. None when it cannot be seen."""
-    wanted = {inode for found, inode in _listeners("/proc/net") if found == port}
-    if not wanted:
+    inodes = {inode for port_there, inode in _listeners("/proc/net") if port_there == port}
+    if not inodes:
         return None
     pids = sorted(int(name) for name in names("/proc") if name.isdigit())
-    return next((pid for pid in pids if wanted & _inodes(pid)), None)
+    return next((pid for pid in pids if inodes & _inodes(pid)), None)
 
 
 def _listeners(folder: str) -> list[tuple[int, int]]:
-    found = []
+    listeners = []
     for name in ("tcp", "tcp6"):
         for line in (text(f"{folder}/{name}") or "").splitlines()[1:]:
             words = line.split()
             inode = number(words[9]) if len(words) > 9 and words[3] == _LISTEN else None
             if inode is not None:
-                found.append((int(words[1].rpartition(":")[2], 16), inode))
-    return found
+                listeners.append((int(words[1].rpartition(":")[2], 16), inode))
+    return listeners
 
 
 def _inodes(pid: int) -> set[int]:
-    found = set()
+    inodes = set()
     for name in names(f"/proc/{pid}/fd"):
         try:
             link = str(Path(f"/proc/{pid}/fd/{name}").readlink())
         except OSError:
             continue
         if link.startswith("socket:["):
-            found.add(int(link[8:-1]))
-    return found
+            inodes.add(int(link[8:-1]))
+    return inodes

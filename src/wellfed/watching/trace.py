@@ -118,23 +118,23 @@ def parse(lines: Iterable[str], name: str = "trace") -> Trace:
 def _header(name: str, line: str) -> Header:
     hint = sentence("trace.trace-what-wellfed", "a trace is what `wellfed watch --record` writes")
     try:
-        found = from_json(Header, json.loads(line))
+        header = from_json(Header, json.loads(line))
     except (ValueError, RecursionError) as error:
         raise BadInput(
             sentence("trace.line-1-trace", "{name}, line 1: not a trace ({error})", name=name, error=error), hint
         ) from error
-    if found.schema != SCHEMA:
+    if header.schema != SCHEMA:
         raise BadInput(
             sentence(
                 "trace.line-1-schema",
                 "{name}, line 1: schema {schema!r}, and {schema2} is known here",
                 name=name,
-                schema=found.schema,
+                schema=header.schema,
                 schema2=SCHEMA,
             ),
             sentence("trace.update-wellfed", "update wellfed"),
         )
-    return found
+    return header
 
 
 def _samples(name: str, numbered: Iterator[tuple[int, str]]) -> Iterator[Sample]:

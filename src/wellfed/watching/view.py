@@ -52,15 +52,15 @@ class ProcessView:
     @property
     def wanting(self) -> tuple[ThreadView, ...]:
         """Threads that want a CPU at least half of the time, the hottest first."""
-        found = [thread for thread in self.threads or () if thread.demand >= 0.5]
-        return tuple(sorted(found, key=lambda thread: -thread.demand))
+        hot = [thread for thread in self.threads or () if thread.demand >= 0.5]
+        return tuple(sorted(hot, key=lambda thread: -thread.demand))
 
     @property
     def waiting_share(self) -> float | None:
         """Of the time that the wanting threads want a CPU, the share they do not get one."""
-        known = [thread for thread in self.wanting if thread.waiting is not None]
-        demand = sum(thread.demand for thread in known)
-        return sum(thread.waiting or 0.0 for thread in known) / demand if demand else None
+        counted = [thread for thread in self.wanting if thread.waiting is not None]
+        demand = sum(thread.demand for thread in counted)
+        return sum(thread.waiting or 0.0 for thread in counted) / demand if demand else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class CgroupView:
 
 @dataclass(frozen=True, slots=True)
 class EngineView:
-    """The engine's own words."""
+    """What the engine itself reports at its metrics endpoint."""
 
     kind: str | None = None
     silent: float | None = None  # share of samples without an answer

@@ -25,9 +25,10 @@ from wellfed.watching.trace import Promise
 from wellfed.watching.view import Baseline, View
 from wellfed.watching.window import view
 
+# When a window may serve as the baseline (assumed): long enough, and nobody in the engine's way
 _LEARN_SAMPLES = 5
-_QUIET_CORES = 0.25
-_NO_WAIT = 0.1
+_QUIET_CORES = 0.25  # other programs' cores' worth of CPU time
+_NO_WAIT = 0.1  # share of the time its threads want a CPU that they wait for one
 
 
 class Sampler:
@@ -78,9 +79,9 @@ class Sampler:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        for each in (self._probe, self._endpoint, self._gpus, self._kernel):
-            if each is not None:
-                each.close()
+        for sampler in (self._probe, self._endpoint, self._gpus, self._kernel):
+            if sampler is not None:
+                sampler.close()
 
     def sample(self) -> Sample:
         """Now."""
@@ -122,23 +123,23 @@ class Sliding:
 
     def view(self) -> View:
         """The window's view."""
-        found = view(tuple(self._samples), self._promise, self._baseline)
-        self._learn(found)
-        return found
+        newest = view(tuple(self._samples), self._promise, self._baseline)
+        self._learn(newest)
+        return newest
 
     def diagnose(self) -> Diagnosis:
         """What the window says."""
         return diagnose(self.view())
 
-    def _learn(self, seen: View) -> None:
+    def _learn(self, window: View) -> None:
         """Keep the best pace of work while nobody disturbed it."""
-        pace, engine, process, host = seen.steps_per_cpu_s, seen.engine, seen.process, seen.host
-        if pace is None or engine is None or process is None or host is None or seen.samples < _LEARN_SAMPLES:
+        pace, engine, process, host = window.steps_per_cpu_s, window.engine, window.process, window.host
+        if pace is None or engine is None or process is None or host is None or window.samples < _LEARN_SAMPLES:
             return
         if (host.foreign_cores_anywhere or 0.0) > _QUIET_CORES or (process.waiting_share or 0.0) > _NO_WAIT:
             return
-        known = self._baseline
-        if engine.running and (known is None or pace > known.steps_per_cpu_s):
+        baseline = self._baseline
+        if engine.running and (baseline is None or pace > baseline.steps_per_cpu_s):
             self._baseline = Baseline(pace, engine.running, host.clock_share)
 
 

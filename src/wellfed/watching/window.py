@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 from statistics import median
 
+from wellfed.partial_sums import total_of_known
 from wellfed.watching import window_asked, window_gpu, window_host, window_kernel
 from wellfed.watching.sample import Process, Sample, Sockets, Thread
 from wellfed.watching.series import (
@@ -58,22 +59,22 @@ def view(samples: Sequence[Sample], promise: Promise | None = None, baseline: Ba
 
 def process(samples: Sequence[Sample]) -> ProcessView | None:
     """The engine's processes over the window; of a process that was replaced, the last."""
-    known = [(s.t, s.process) for s in samples if s.process is not None]
-    if not known:
+    readings = [(s.t, s.process) for s in samples if s.process is not None]
+    if not readings:
         return None
-    pid = known[-1][1].pid
-    mine = [(t, each) for t, each in known if each.pid == pid]
-    alive = [(t, each) for t, each in mine if each.alive]
+    pid = readings[-1][1].pid
+    of_pid = [(t, state) for t, state in readings if state.pid == pid]
+    alive = [(t, state) for t, state in of_pid if state.alive]
     threads = _threads(alive)
     return ProcessView(
         pid=pid,
-        gone=not mine[-1][1].alive and not (len(mine) > 1 and mine[-2][1].alive),
-        stopped=share([each for _, each in alive], lambda p: None if p.state is None else p.state in "Tt"),
-        sleeping_on_disk=share([each for _, each in alive], lambda p: None if p.state is None else p.state == "D"),
+        gone=not of_pid[-1][1].alive and not (len(of_pid) > 1 and of_pid[-2][1].alive),
+        stopped=share([state for _, state in alive], lambda p: None if p.state is None else p.state in "Tt"),
+        sleeping_on_disk=share([state for _, state in alive], lambda p: None if p.state is None else p.state == "D"),
         threads=threads,
         cores=sum(thread.busy for thread in threads) if threads is not None else None,
-        waiting_cores=_total(thread.waiting for thread in threads or ()),
-        cpus_allowed=last(each.cpus_allowed for _, each in alive),
+        waiting_cores=total_of_known(thread.waiting for thread in threads or ()),
+        cpus_allowed=last(state.cpus_allowed for _, state in alive),
         major_faults_per_s=per_s((t, p.major_faults) for t, p in alive),
         read_bytes_per_s=per_s((t, p.read_bytes_total) for t, p in alive),
         rss_bytes=last(p.rss_bytes for _, p in alive),
@@ -85,35 +86,35 @@ def process(samples: Sequence[Sample]) -> ProcessView | None:
 
 
 def _pages(pages: object) -> dict[int, int] | None:
-    return {each.node: each.size_bytes for each in pages} if isinstance(pages, tuple) else None
+    return {node.node: node.size_bytes for node in pages} if isinstance(pages, tuple) else None
 
 
-def _threads(known: Sequence[tuple[float, Process]]) -> tuple[ThreadView, ...] | None:
+def _threads(readings: Sequence[tuple[float, Process]]) -> tuple[ThreadView, ...] | None:
     """Each thread over the time it was there. None when no rate can be told."""
-    even = _even_threads(known)
+    even = _even_threads(readings)
     series: dict[int, list[tuple[float, Thread]]] = {}
-    for t, each in known:
-        for thread in each.threads or ():
+    for t, history in readings:
+        for thread in history.threads or ():
             if thread.tid not in even:
                 series.setdefault(thread.tid, []).append((t, thread))
-    steps = [b - a for (a, _), (b, _) in pairwise(known) if b > a]
+    steps = [b - a for (a, _), (b, _) in pairwise(readings) if b > a]
     span = sum(step for step in steps if step <= LONGEST_GAP * median(steps))  # as the rates themselves have it
-    odd = [view for each in series.values() if (view := _thread(each, span)) is not None]
-    found = (*even.values(), *odd)
-    return found or None
+    odd = [view for history in series.values() if (view := _thread(history, span)) is not None]
+    views = (*even.values(), *odd)
+    return views or None
 
 
-def _even_threads(known: Sequence[tuple[float, Process]]) -> dict[int, ThreadView]:
+def _even_threads(readings: Sequence[tuple[float, Process]]) -> dict[int, ThreadView]:
     """Threads whose counters grow evenly all the time: of these the first and the last sample tell it all."""
-    span = even_span([t for t, _ in known])
+    span = even_span([t for t, _ in readings])
     if span is None:
         return {}
-    steps = pairwise(known)
+    steps = pairwise(readings)
     doubtful = frozenset().union(*(_doubtful_threads(Same(a), Same(b), t1 - t0) for (t0, a), (t1, b) in steps))
-    newest = {thread.tid: thread for thread in known[-1][1].threads or ()}
+    newest = {thread.tid: thread for thread in readings[-1][1].threads or ()}
     return {
         first.tid: _even_thread(first, newest[first.tid], span)
-        for first in known[0][1].threads or ()
+        for first in readings[0][1].threads or ()
         if first.tid not in doubtful
     }
 
@@ -139,9 +140,9 @@ def _grown(before: float | None, after: float | None) -> float | None:
 @lru_cache(maxsize=128)
 def _doubtful_threads(earlier: Same, later: Same, seconds: float) -> frozenset[int]:
     """Threads of which a counter did not simply grow between two samples, or that are not in both."""
-    one, other = earlier.value.threads or (), later.value.threads or ()
-    before, after = {thread.tid: thread for thread in one}, {thread.tid: thread for thread in other}
-    if len(before) < len(one) or len(after) < len(other):  # a number twice: nothing is clear
+    threads_before, threads_after = earlier.value.threads or (), later.value.threads or ()
+    before, after = {thread.tid: thread for thread in threads_before}, {thread.tid: thread for thread in threads_after}
+    if len(before) < len(threads_before) or len(after) < len(threads_after):  # a number twice: nothing is clear
         return frozenset(before.keys() | after.keys())
     most = _MOST_CORES * seconds
     odd = {tid for tid, thread in before.items() if tid not in after or not _trusted(thread, after[tid], most)}
@@ -160,11 +161,11 @@ def _trusted(before: Thread, after: Thread, most: float) -> bool:
 
 
 def _thread(series: Sequence[tuple[float, Thread]], span: float) -> ThreadView | None:
-    busy = rate(known_points((t, each.cpu_s) for t, each in series), _MOST_CORES)
+    busy = rate(known_points((t, state.cpu_s) for t, state in series), _MOST_CORES)
     if busy is None:
         return None
-    waiting = rate(known_points((t, each.wait_s) for t, each in series), _MOST_CORES)
-    switched = per_s((t, each.involuntary) for t, each in series)
+    waiting = rate(known_points((t, state.wait_s) for t, state in series), _MOST_CORES)
+    switched = per_s((t, state.involuntary) for t, state in series)
     there = min(1.0, busy.seconds / span) if span > 0 else 1.0  # a thread of a moment is not a hot thread
     newest = series[-1][1]
     return ThreadView(
@@ -180,18 +181,13 @@ def _thread(series: Sequence[tuple[float, Thread]], span: float) -> ThreadView |
 
 def sockets(samples: Sequence[Sample]) -> SocketView | None:
     """Queues at the port."""
-    known: list[tuple[float, Sockets]] = [(s.t, s.sockets) for s in samples if s.sockets is not None]
-    if not known:
+    readings: list[tuple[float, Sockets]] = [(s.t, s.sockets) for s in samples if s.sockets is not None]
+    if not readings:
         return None
     return SocketView(
-        connections=mean(each.connections for _, each in known),
-        stuck=share([each for _, each in known], lambda each: each.stuck > 0),
-        unread_bytes=mean(each.unread_bytes for _, each in known),
-        unread_slope_bytes_per_s=slope([(t, float(each.unread_bytes)) for t, each in known]),
-        accepting=mean(each.accepting for _, each in known),
+        connections=mean(queues.connections for _, queues in readings),
+        stuck=share([queues for _, queues in readings], lambda queues: queues.stuck > 0),
+        unread_bytes=mean(queues.unread_bytes for _, queues in readings),
+        unread_slope_bytes_per_s=slope([(t, float(queues.unread_bytes)) for t, queues in readings]),
+        accepting=mean(queues.accepting for _, queues in readings),
     )
-
-
-def _total(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None

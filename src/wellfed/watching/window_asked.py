@@ -1,8 +1,8 @@
-"""What was asked of the engine in a window: its own words, and the answers to probes."""
+"""What was asked of the engine in a window: its own states, and the answers to probes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from wellfed.watching.sample import Engine, Probe, Sample
@@ -13,51 +13,49 @@ _MOST_TOK_S = 1e6  # no engine makes more
 
 
 def engine(samples: Sequence[Sample]) -> EngineView | None:
-    """The engine's words over the window, each answer counted once."""
-    told = [_of_others(s.engine, s.probe) for s in samples if s.engine is not None]
-    if not told:
+    """The engine's reports over the window, each answer counted once."""
+    states = [_of_others(s.engine, s.probe) for s in samples if s.engine is not None]
+    if not states:
         return None
-    unique = [a for a, b in zip(told, [*told[1:], None], strict=True) if b is None or a.t != b.t]
-    answers = [each for each in unique if each.answers and each.error is None]
+    unique = [a for a, b in zip(states, [*states[1:], None], strict=True) if b is None or a.t != b.t]
+    answers = [state for state in unique if state.answers and state.error is None]
     half = len(answers) // 2
     return EngineView(
-        kind=last(each.kind for each in told),
-        silent=share(told, lambda each: None if each.answers is None else each.waited_s is not None),
-        waited_s=max((each.waited_s for each in told if finite(each.waited_s) is not None), default=None),  # type: ignore[type-var]
-        refused=share(told, lambda each: each.answers is False and each.waited_s is None),
-        running=mean(each.running for each in answers),
+        kind=last(state.kind for state in states),
+        silent=share(states, lambda state: None if state.answers is None else state.waited_s is not None),
+        waited_s=max((state.waited_s for state in states if finite(state.waited_s) is not None), default=None),  # type: ignore[type-var]
+        refused=share(states, lambda state: state.answers is False and state.waited_s is None),
+        running=mean(state.running for state in answers),
         served=mean(s.engine.running for s in samples if s.engine is not None and s.engine.error is None),
-        waiting=mean(each.waiting for each in answers),
+        waiting=mean(state.waiting for state in answers),
         waiting_always=_always(answers),
-        waiting_slope_per_s=slope(known_points((each.t, each.waiting) for each in answers)),
+        waiting_slope_per_s=slope(known_points((state.t, state.waiting) for state in answers)),
         idle=share(answers, lambda e: None if e.running is None else e.running + (e.waiting or 0) <= 0),
-        slots=last(each.slots for each in told),
+        slots=last(state.slots for state in states),
         tok_s=_tokens(answers),
         tok_s_by_half=(_tokens(answers[: half + 1]), _tokens(answers[half:])),
         prompt_tok_s=per_s(((e.t, e.prompt_tokens_total) for e in answers), _MOST_TOK_S),
         steps_per_s=per_s(((e.t, e.steps_total) for e in answers), _MOST_TOK_S),
         preemptions=growth(known_points((e.t, e.preemptions_total) for e in answers)),
-        kv_usage=_top(each.kv_usage for each in answers),
-        context_fill=_top(each.context_fill for each in answers),
+        kv_usage=_top(state.kv_usage for state in answers),
+        context_fill=_top(state.context_fill for state in answers),
         queue_s_per_s=per_s((e.t, e.queue_s_total) for e in answers),
-        queue_s=_each(answers, "queue"),
-        ttft_s=_each(answers, "ttft"),
-        tpot_s=_each(answers, "tpot"),
-        prefill_s=_each(answers, "prefill"),
-        loaded=last(each.loaded for each in answers),
-        held_bytes=last(each.held_bytes for each in answers),
-        gpu_share=last(each.gpu_share for each in answers),
-        room_tokens=last(each.room_tokens for each in answers),
-        error=_of_last(told, "error"),
-        trouble=_of_last(told, "trouble"),
+        queue_s=_mean_s(answers, lambda e: e.queue_s_total, lambda e: e.queue_count),
+        ttft_s=_mean_s(answers, lambda e: e.ttft_s_total, lambda e: e.ttft_count),
+        tpot_s=_mean_s(answers, lambda e: e.tpot_s_total, lambda e: e.tpot_count),
+        prefill_s=_mean_s(answers, lambda e: e.prefill_s_total, lambda e: e.prefill_count),
+        loaded=last(state.loaded for state in answers),
+        held_bytes=last(state.held_bytes for state in answers),
+        gpu_share=last(state.gpu_share for state in answers),
+        room_tokens=last(state.room_tokens for state in answers),
+        error=_newest_answer(states).error,
+        trouble=_newest_answer(states).trouble,
     )
 
 
-def _of_last(told: Sequence[Engine], what: str) -> str | None:
-    """Of the newest word that is more than a wait: trouble that is over is no trouble."""
-    words = [each for each in told if each.waited_s is None] or told
-    value: str | None = getattr(words[-1], what)
-    return value
+def _newest_answer(states: Sequence[Engine]) -> Engine:
+    """The newest state that is more than a wait for an answer, else the newest: trouble that is over is no trouble."""
+    return next((state for state in reversed(states) if state.waited_s is None), states[-1])
 
 
 def _of_others(engine: Engine, probe: Probe | None) -> Engine:
@@ -76,41 +74,43 @@ def _tokens(answers: Sequence[Engine]) -> float | None:
 
 
 def _always(answers: Sequence[Engine]) -> bool | None:
-    waiting = share(answers, lambda each: None if each.waiting is None else each.waiting > 0)
+    waiting = share(answers, lambda answer: None if answer.waiting is None else answer.waiting > 0)
     return None if waiting is None else waiting >= 0.8
 
 
 def _top(values: Iterable[float | None]) -> float | None:
     """The upper quartile of what is between 0 and 1: a peak that lasts, not one odd value."""
-    known = sorted(value for value in values if value is not None and 0 <= value <= 1.0001)
-    return known[(3 * len(known)) // 4] if known else None
+    shares = sorted(value for value in values if value is not None and 0 <= value <= 1.0001)
+    return shares[(3 * len(shares)) // 4] if shares else None
 
 
-def _each(answers: Sequence[Engine], what: str) -> float | None:
-    """Mean seconds of what a histogram counted in the window."""
-    seconds = growth(known_points((e.t, getattr(e, f"{what}_s_total")) for e in answers))
-    count = growth(known_points((e.t, getattr(e, f"{what}_count")) for e in answers))
-    return seconds / count if seconds is not None and count else None
+def _mean_s(
+    answers: Sequence[Engine], total_s: Callable[[Engine], float | None], count: Callable[[Engine], float | None]
+) -> float | None:
+    """Mean seconds of what a histogram counted in the window: growth of its sum over growth of its count."""
+    seconds = growth(known_points((answer.t, total_s(answer)) for answer in answers))
+    times = growth(known_points((answer.t, count(answer)) for answer in answers))
+    return seconds / times if seconds is not None and times else None
 
 
 def probe(samples: Sequence[Sample]) -> ProbeView | None:
     """The probes that ended in the window, each once, and the one that waits."""
-    told = [s.probe for s in samples if s.probe is not None]
-    if not told:
+    probes = [s.probe for s in samples if s.probe is not None]
+    if not probes:
         return None
-    ended = list({each.number: each for each in told if each.number > 0}.values())
-    good = [each for each in ended if each.error is None]
+    ended = list({reading.number: reading for reading in probes if reading.number > 0}.values())
+    good = [reading for reading in ended if reading.error is None]
     return ProbeView(
         asked=len(ended),
-        failed=share(ended, lambda each: each.error is not None),
-        waited_s=max((w for w in (finite(each.waited_s) for each in told) if w is not None), default=None),
-        waiting=told[-1].waited_s is not None,
-        connect_s=_middle(each.connect_s for each in good),
-        ttft_s=_middle(each.ttft_s for each in good),
-        tpot_s=_middle(each.tpot_s for each in good),
-        prompt_tokens=_middle(each.prompt_tokens for each in good),
-        error=last(each.error for each in ended[-1:]),
-        trouble=last(each.trouble for each in ended[-1:]),
+        failed=share(ended, lambda reading: reading.error is not None),
+        waited_s=max((w for w in (finite(reading.waited_s) for reading in probes) if w is not None), default=None),
+        waiting=probes[-1].waited_s is not None,
+        connect_s=_middle(reading.connect_s for reading in good),
+        ttft_s=_middle(reading.ttft_s for reading in good),
+        tpot_s=_middle(reading.tpot_s for reading in good),
+        prompt_tokens=_middle(reading.prompt_tokens for reading in good),
+        error=last(reading.error for reading in ended[-1:]),
+        trouble=last(reading.trouble for reading in ended[-1:]),
     )
 
 

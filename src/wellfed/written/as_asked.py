@@ -25,9 +25,11 @@ def quoting(text: str) -> Iterator[None]:
         raise
 
 
-def _quote(error: BadInput, said: Sentence, text: str) -> None:
-    params = {name: _as_typed(value, text) if isinstance(value, str) else value for name, value in said.params.items()}
-    error.said = error.message = sentence(said.id, said.template, **params)
+def _quote(error: BadInput, quoted: Sentence, text: str) -> None:
+    params = {
+        name: _as_typed(value, text) if isinstance(value, str) else value for name, value in quoted.params.items()
+    }
+    error.said = error.message = sentence(quoted.id, quoted.template, **params)
     error.args = (str(error.said),)
     if isinstance(error, UnknownName):
         error.name = _as_typed(error.name, text)
@@ -37,9 +39,9 @@ def _as_typed(value: str, text: str) -> str:
     """The piece of the line that a quoted value comes from; the value itself where it stands there, or nowhere."""
     if isinstance(value, Sentence) or not value.strip() or value in text:
         return value
-    wanted = " ".join(value.split())
+    spoken = " ".join(value.split())
     pieces = [piece.strip() for piece in _PIECES.split(text)]
-    return next((piece for piece in pieces if wanted in _plain(piece)), value)
+    return next((piece for piece in pieces if spoken in _plain(piece)), value)
 
 
 def _plain(piece: str) -> str:

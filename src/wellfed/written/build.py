@@ -19,11 +19,9 @@ from wellfed.written.describe import describe
 from wellfed.written.links import gpu_links
 from wellfed.written.memory import sockets_with_memory
 from wellfed.written.numa import hardware_threads, node_of, numa_nodes
-from wellfed.written.parts_list import PartsList
+from wellfed.written.parts_list import DESKTOP_CARD_BYTES, PartsList
 from wellfed.written.slots import negotiated, pci_tree, place
 from wellfed.written.unnamed import stand_in
-
-_LARGE_BYTES = 40e9  # a card with more is a data centre's
 
 
 def build(parts: PartsList) -> Machine:
@@ -50,11 +48,11 @@ def _hosted(parts: PartsList) -> Machine | BadInput:
 
 
 def _assembled(parts: PartsList, cpu: CpuSpec, count: int, notes: tuple[Assumption, ...]) -> Machine:
-    sockets, told = sockets_with_memory(cpu, count, parts.memory, _soldered_bytes(parts, cpu))
-    notes = (*parts.assumptions, *notes, *told)
+    sockets, new_notes = sockets_with_memory(cpu, count, parts.memory, _soldered_bytes(parts, cpu))
+    notes = (*parts.assumptions, *notes, *new_notes)
     parts = _with_host_memory(parts, sockets)
-    slots, told = place(parts.cards, cpu, count)
-    notes = (*notes, *told)
+    slots, new_notes = place(parts.cards, cpu, count)
+    notes = (*notes, *new_notes)
     nodes = numa_nodes(sockets, parts.nodes_per_socket, cpu)
     homes = [node_of(index, slot.socket, [s.socket for s in slots], nodes) for index, slot in enumerate(slots)]
     pci, addresses = pci_tree(parts.cards, slots, cpu, homes)
@@ -74,7 +72,7 @@ def _assembled(parts: PartsList, cpu: CpuSpec, count: int, notes: tuple[Assumpti
         )
         for index, (card, slot, home, address) in enumerate(zip(parts.cards, slots, homes, addresses, strict=True))
     )
-    rate, told = _network(parts)
+    rate, new_notes = _network(parts)
     sizes = [socket.memory_bytes for socket in sockets]
     return Machine(
         name=describe(parts, sockets, rate),
@@ -94,7 +92,7 @@ def _assembled(parts: PartsList, cpu: CpuSpec, count: int, notes: tuple[Assumpti
         network_bytes_per_s=rate,
         power_supply_w=parts.power_supply_w,
         price=parts.price,
-        assumptions=tuple(dict.fromkeys((*notes, *told))),
+        assumptions=tuple(dict.fromkeys((*notes, *new_notes))),
         cpus=hardware_threads(sockets, nodes),
         dimms=tuple(dimm for socket in sockets for dimm in socket.dimms),
         pci_complete=False if pci else None,
@@ -114,11 +112,11 @@ def _with_unified_memory(parts: PartsList) -> PartsList:
         return replace(parts, memory=None, assumptions=_settled(parts, unified))
     total = f"{parts.memory.total_gib:g}GB"
     base = re.sub(r" \d+GB$", "", unified.name)
-    found = find_gpu(f"{base} {total}")
-    if found is None and _guessed(parts, unified):
+    variant = find_gpu(f"{base} {total}")
+    if variant is None and _guessed(parts, unified):
         base = re.sub(r" \d+-core$", "", base)
-        found = find_gpu(f"{base} {total}")
-    if found is None:
+        variant = find_gpu(f"{base} {total}")
+    if variant is None:
         sold = [spec.name for spec in gpus() if spec.name.startswith(f"{base} ") or spec.name == base]
         raise BadInput(
             sentence(
@@ -126,8 +124,10 @@ def _with_unified_memory(parts: PartsList) -> PartsList:
             ),
             sentence("written.build.sold", "sold as {sold}", sold=listed(sold)),
         )
-    cards = [replace(card, spec=found.spec) if card.spec == unified else card for card in parts.cards]
-    return replace(parts, cards=tuple(cards), memory=None, assumptions=(*_settled(parts, unified), *found.assumptions))
+    cards = [replace(card, spec=variant.spec) if card.spec == unified else card for card in parts.cards]
+    return replace(
+        parts, cards=tuple(cards), memory=None, assumptions=(*_settled(parts, unified), *variant.assumptions)
+    )
 
 
 def _guessed(parts: PartsList, spec: GpuSpec) -> bool:
@@ -158,14 +158,14 @@ def _cpus(parts: PartsList) -> Iterator[tuple[CpuSpec, int, tuple[Assumption, ..
 
     Raises BadInput where the stated CPU is not the GPU's own.
     """
-    own = next((card.spec for card in parts.cards if card.spec.cpu_id), None)
-    if own is not None and own.cpu_id is not None:
-        yield _own_cpu(parts, own, own.cpu_id)
+    superchip = next((card.spec for card in parts.cards if card.spec.cpu_id), None)
+    if superchip is not None and superchip.cpu_id is not None:
+        yield _own_cpu(parts, superchip, superchip.cpu_id)
     elif parts.cpu is not None:
         yield parts.cpu, parts.sockets, ()
     elif parts.unnamed_cpu is not None:
-        part, told = stand_in(parts.unnamed_cpu, parts.sockets, parts.memory, len(parts.cards))
-        yield part, parts.sockets, (told,)
+        part, note = stand_in(parts.unnamed_cpu, parts.sockets, parts.memory, len(parts.cards))
+        yield part, parts.sockets, (note,)
     else:
         for name, count in usual_hosts([card.spec for card in parts.cards]):
             cpu = cpu_named(name)
@@ -183,44 +183,44 @@ def _cpus(parts: PartsList) -> Iterator[tuple[CpuSpec, int, tuple[Assumption, ..
             )
 
 
-def _own_cpu(parts: PartsList, own: GpuSpec, cpu_id: str) -> tuple[CpuSpec, int, tuple[Assumption, ...]]:
+def _own_cpu(parts: PartsList, superchip: GpuSpec, cpu_id: str) -> tuple[CpuSpec, int, tuple[Assumption, ...]]:
     included = cpu_named(cpu_id)
     if parts.cpu is not None and parts.cpu.id != included.id:
         inside = parts.cpu.graphics_id
-        if not own.memory_of_host or parts.cpu.vendor != own.vendor or inside not in (None, own.id):
+        if not superchip.memory_of_host or parts.cpu.vendor != superchip.vendor or inside not in (None, superchip.id):
             raise BadInput(
                 sentence(
                     "written.build.comes",
                     "{own} comes with {included}, not {cpu}",
-                    own=own.name,
+                    own=superchip.name,
                     included=included.name,
                     cpu=parts.cpu.name,
                 ),
                 sentence("written.build.leave-cpu-out", "leave the CPU out"),
             )
         return parts.cpu, parts.sockets, ()
-    told: tuple[Assumption, ...] = ()
-    if own.memory_of_host and parts.cpu is None:
-        told = (
+    notes: tuple[Assumption, ...] = ()
+    if superchip.memory_of_host and parts.cpu is None:
+        notes = (
             Assumption(
                 included.name,
                 sentence(
                     "written.build.comes-several-cpus",
                     "{own} comes with several CPUs; this one was taken",
-                    own=own.name,
+                    own=superchip.name,
                 ),
                 reading=True,
             ),
         )
     chips = sum(1 for card in parts.cards if card.spec.cpu_id)
-    per_cpu = 2 if own.id.startswith("gb") and own.form == "superchip" else 1
-    return included, max(1, -(-chips // per_cpu)), told
+    per_cpu = 2 if superchip.id.startswith("gb") and superchip.form == "superchip" else 1
+    return included, max(1, -(-chips // per_cpu)), notes
 
 
 def usual_hosts(specs: Sequence[GpuSpec]) -> Iterator[tuple[str, int]]:
     """CPU and sockets of hosts that such cards are usually put into, the most usual first (catalogue: hosts.toml)."""
     first = specs[0] if specs else None
-    large = any(spec.memory_type.startswith("HBM") or spec.memory_bytes > _LARGE_BYTES for spec in specs)
+    large = any(spec.memory_type.startswith("HBM") or spec.memory_bytes > DESKTOP_CARD_BYTES for spec in specs)
     generation = max((spec.pcie_generation or 4 for spec in specs), default=5)
     for entry in table("hosts.toml")["usual"]:
         if first is not None and first.form not in entry.get("forms", ("pcie", "nvl", "mobile")):

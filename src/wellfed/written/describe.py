@@ -45,7 +45,7 @@ def _seat(seat: Seat) -> str:
 
 
 def _memory(parts: PartsList, sockets: Sequence[Socket], own_cpu: bool) -> list[str]:
-    dimms = [dimm for each in sockets for dimm in each.dimms]
+    dimms = [dimm for socket in sockets for dimm in socket.dimms]
     if dimms and dimms[0].bytes:
         overclocked = " oc" if parts.memory and parts.memory.overclocked else ""
         sizes = [dimm.bytes or 0 for dimm in dimms]

@@ -42,7 +42,7 @@ class Host:
 
 @lru_cache(maxsize=1)
 def hosts() -> Sequence[Host]:
-    """All of them."""
+    """Every host of the catalogue, in its order."""
     return tuple(
         Host(
             identity,

@@ -12,21 +12,21 @@ import re
 from dataclasses import replace
 
 from wellfed.catalog import names
-from wellfed.catalog.hardware import Resolved, find_cpu, find_gpu, near_parts
+from wellfed.catalog.hardware import find_cpu, find_gpu, near_parts
 from wellfed.catalog.hardware import gpu as gpu_named
 from wellfed.errors import BadInput, UnknownName
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.message import sentence
 from wellfed.patterns import regex
 from wellfed.provenance import Assumption
+from wellfed.written.additions import with_cpu, with_gpus, with_memory_of, with_unnamed_cpu
 from wellfed.written.modules import take_memory, with_size
-from wellfed.written.parts_list import GPUS_MAX, SYSTEM_FORMS, Card, PartsList, Seat, UnnamedCpu
+from wellfed.written.parts_list import DESKTOP_CARD_BYTES, Card, PartsList, Seat
 from wellfed.written.seats import seat_of_some, seated, take_seat
 from wellfed.written.settings import with_nodes, with_setting
 from wellfed.written.spelling import plain_line
 from wellfed.written.unnamed import speaks_of_card, unnamed_cpu
 
-_DESKTOP_BYTES = 40e9  # cards with more memory are a data centre's
 _MODULES_ON_BOARDS = frozenset({"sxm", "oam", "superchip"})
 _PIECES = regex(
     r"[,;\n|]|\s\+\s|\+(?=[a-z0-9])|\s&\s|\s/\s|\b(?:and|with)\b|"
@@ -68,32 +68,32 @@ def read_piece(parts: PartsList, piece: str) -> PartsList:
         parts, piece = with_nodes(parts, int(match[1])), piece[match.end() :]
     if match := _NVLINK_ASIDE.search(piece):
         parts, piece = replace(parts, nvlink=True), piece[: match.start()]
-    memory, rest = take_memory(parts.memory, piece)
+    memory, other_words = take_memory(parts.memory, piece)
     parts = replace(parts, memory=memory)
-    return _read_parts(parts, rest) if rest else parts
+    return _read_parts(parts, other_words) if other_words else parts
 
 
 def _read_parts(parts: PartsList, piece: str) -> PartsList:
     """GPUs or a CPU; where neither fits as a whole, both one after the other ("epyc 9654 rtx 4090")."""
     piece = _TERABYTES.sub(lambda match: f"{float(match[1]) * 1024:g}gb", piece)
-    whole = _named_with_memory(parts, piece)
-    if whole is not None:
-        return whole
+    as_one_part = _named_with_memory(parts, piece)
+    if as_one_part is not None:
+        return as_one_part
     words = piece.split()
     for at in range(1, len(words)):
         first = _named(parts, " ".join(words[:at]))
         second = first and _named_with_memory(first, " ".join(words[at:]))
         if second:
             return second
-    known = _without_unknown_start(parts, words)
-    if known is not None:
-        return known
+    without_start = _without_unknown_start(parts, words)
+    if without_start is not None:
+        return without_start
     unnamed = unnamed_cpu(piece)
     if unnamed is None:
         bare = take_seat(names.split_count(piece)[1], counted=False)[1]
         raise UnknownName("part", piece, near_parts(bare))
     count = names.split_count(names.normalise(piece))[0]
-    return _with_memory_of(_with_unnamed_cpu(parts, unnamed, count), piece, piece)
+    return with_memory_of(with_unnamed_cpu(parts, unnamed, count), piece, piece)
 
 
 _TERABYTES = regex(r"\b(\d{1,2}(?:\.\d{1,3})?)\s?ti?b\b(?!/s|ps)", re.IGNORECASE)
@@ -103,22 +103,22 @@ _MEMORY_BEHIND = regex(r"(.*\S)\s+(\d{1,4})\s?gi?b", re.IGNORECASE)
 
 def _named_with_memory(parts: PartsList, piece: str) -> PartsList | None:
     """As `_named`; behind a card, memory that no such card has can be the machine's: "rtx 4080 laptop 32gb"."""
-    whole = _named(parts, piece)
-    behind = None if whole is not None else _MEMORY_BEHIND.fullmatch(piece.strip())
+    as_one_part = _named(parts, piece)
+    behind = None if as_one_part is not None else _MEMORY_BEHIND.fullmatch(piece.strip())
     card = behind and _named(parts, behind[1])
     if not behind or not card or len(card.cards) == len(parts.cards):
-        return whole
+        return as_one_part
     spec = card.cards[-1].spec
     portable = spec.form == "mobile" or spec.memory_of_host
     if not portable and float(behind[2]) < _MORE_THAN_CARDS_GB:
-        return whole
-    told = Assumption(
+        return as_one_part
+    note = Assumption(
         sentence("written.line.gb-machine-memory", "{behind} GB are the machine's memory", behind=behind[2]),
         sentence("written.line.no-much", "no {spec} has as much", spec=spec.name),
         True,
     )
     memory = with_size(card.memory, float(behind[2]), piece)
-    return replace(card, memory=memory, assumptions=(*card.assumptions, told))
+    return replace(card, memory=memory, assumptions=(*card.assumptions, note))
 
 
 def _without_unknown_start(parts: PartsList, words: list[str]) -> PartsList | None:
@@ -127,14 +127,14 @@ def _without_unknown_start(parts: PartsList, words: list[str]) -> PartsList | No
         start = " ".join(words[:at])
         if speaks_of_card(start) or unnamed_cpu(start) is not None:
             return None
-        rest = _named(parts, " ".join(words[at:]))
-        if rest is not None:
-            told = Assumption(
+        known_part = _named(parts, " ".join(words[at:]))
+        if known_part is not None:
+            note = Assumption(
                 sentence("written.line.left-out", "{start!r} is left out", start=start),
                 sentence("written.line.no-part-called", "no part is called so"),
                 reading=True,
             )
-            return replace(rest, assumptions=(*rest.assumptions, told))
+            return replace(known_part, assumptions=(*known_part.assumptions, note))
     return None
 
 
@@ -147,17 +147,17 @@ def _named(parts: PartsList, piece: str) -> PartsList | None:
     counted = bare != plain
     seat, name = take_seat(bare, counted)
     name, count = _trailing_count(name, stated)
-    if found := find_gpu(name) or find_gpu(_PLURAL.sub("", name)):
-        if not counted and seat == Seat(width=seat.width) and seat.width is not None and _counts_by_x(found.spec):
+    if gpu := find_gpu(name) or find_gpu(_PLURAL.sub("", name)):
+        if not counted and seat == Seat(width=seat.width) and seat.width is not None and _counts_by_x(gpu.spec):
             count, seat = seat.width, Seat()  # "H800 x8": modules have no lanes to choose, nobody starves an L20
-        if found.spec.memory_of_host:  # "radeon 780m 32gb" names the machine's memory
-            parts = _with_memory_of(parts, name, piece)
+        if gpu.spec.memory_of_host:  # "radeon 780m 32gb" names the machine's memory
+            parts = with_memory_of(parts, name, piece)
         unsure = seat.width is not None and not counted and seat == Seat(width=seat.width)
         text, reason = (
-            sentence("written.line.one-lanes", "one {spec} on {width} lanes", spec=found.spec.name, width=seat.width),
+            sentence("written.line.one-lanes", "one {spec} on {width} lanes", spec=gpu.spec.name, width=seat.width),
             sentence("written.line.several-cards-write", "for several cards write {width}x first", width=seat.width),
         )
-        return _with_gpus(parts, found, count, seat, (Assumption(text, reason, reading=True),) if unsure else ())
+        return with_gpus(parts, gpu, count, seat, (Assumption(text, reason, reading=True),) if unsure else ())
     if seat == Seat(width=seat.width) and seat.width is not None and not counted:
         count, seat = seat.width, Seat()  # "epyc 9965 x4": sockets have no lanes
     return None if seat != Seat() else _named_cpu(parts, name, count, piece)
@@ -167,13 +167,13 @@ def _named_cpu(parts: PartsList, text: str, count: int, piece: str) -> PartsList
     name, sample = _without_sample(_PRODUCTS.sub(" ", text))
     name, count = _trailing_sockets(name, count)
     inside = _INSIDE.search(name)
-    found = find_cpu(_INSIDE.sub(" ", name))
-    if found is None or (inside and found.spec.graphics_id is None):
+    cpu = find_cpu(_INSIDE.sub(" ", name))
+    if cpu is None or (inside and cpu.spec.graphics_id is None):
         return None
-    parts = replace(parts, assumptions=(*parts.assumptions, *_sample_note(found.spec, sample)))
-    parts = _with_memory_of(_with_cpu(parts, found, count, name), name, piece)
-    if inside and found.spec.graphics_id is not None:
-        return replace(parts, cards=(*parts.cards, Card(gpu_named(found.spec.graphics_id))))
+    parts = replace(parts, assumptions=(*parts.assumptions, *_sample_note(cpu.spec, sample)))
+    parts = with_memory_of(with_cpu(parts, cpu, count, name), name, piece)
+    if inside and cpu.spec.graphics_id is not None:
+        return replace(parts, cards=(*parts.cards, Card(gpu_named(cpu.spec.graphics_id))))
     return parts
 
 
@@ -214,14 +214,16 @@ def _trailing_sockets(name: str, count: int) -> tuple[str, int]:
 
 def _counts_by_x(spec: GpuSpec) -> bool:
     """Whether "NAME x8" means eight of them: modules on boards and data-centre cards; a desktop's card is on x8."""
-    large = spec.memory_type.startswith("HBM") or spec.memory_bytes > _DESKTOP_BYTES or spec.serving_build is not None
+    large = (
+        spec.memory_type.startswith("HBM") or spec.memory_bytes > DESKTOP_CARD_BYTES or spec.serving_build is not None
+    )
     return spec.form in _MODULES_ON_BOARDS or (spec.form != "soc" and large)
 
 
 def _machines_of(parts: PartsList, machines: int, cards: int, name: str, piece: str) -> PartsList | None:
     """ "3x 8x h200": three machines with eight each. "2x 1x epyc 9654" is a count said twice."""
-    found = find_gpu(name)
-    if found is None:
+    gpu = find_gpu(name)
+    if gpu is None:
         return _named(parts, f"{machines * cards}x {name}") if min(machines, cards) == 1 else None
     if machines == 1:
         return _named(parts, f"{cards}x {name}")
@@ -230,9 +232,9 @@ def _machines_of(parts: PartsList, machines: int, cards: int, name: str, piece: 
         "{machines} machines with {cards} {spec} each",
         machines=machines,
         cards=cards,
-        spec=found.spec.name,
+        spec=gpu.spec.name,
     )
-    told = Assumption(
+    note = Assumption(
         text,
         sentence(
             "written.line.counts-twice-one",
@@ -242,13 +244,7 @@ def _machines_of(parts: PartsList, machines: int, cards: int, name: str, piece: 
         ),
         reading=True,
     )
-    return _with_gpus(with_nodes(parts, machines), found, cards, Seat(), (told,))
-
-
-def _with_memory_of(parts: PartsList, name: str, piece: str) -> PartsList:
-    """A CPU has no memory of its own: "epyc 9654 384gb" names the machine's."""
-    sizes = [size for size in names.parse(name).hard.memory_gb if size >= 1]
-    return replace(parts, memory=with_size(parts.memory, sizes[0], piece)) if sizes else parts
+    return with_gpus(with_nodes(parts, machines), gpu, cards, Seat(), (note,))
 
 
 def _trailing_count(name: str, count: int) -> tuple[str, int]:
@@ -257,132 +253,3 @@ def _trailing_count(name: str, count: int) -> tuple[str, int]:
     if match is None:
         return name, count
     return f"{name[: match.start()]} {name[match.end() :]}".strip(), int(match[1] or match[2])
-
-
-def _with_gpus(
-    parts: PartsList, found: Resolved[GpuSpec], count: int, seat: Seat, notes: tuple[Assumption, ...]
-) -> PartsList:
-    if count == 0 or len(parts.cards) + count > GPUS_MAX:
-        raise BadInput(
-            sentence("written.line.gpus-one-machine", "{count} GPUs in one machine", count=len(parts.cards) + count),
-            sentence(
-                "written.line.1-several-machines", "1 to {gpus_max}; several machines: add nodes=N", gpus_max=GPUS_MAX
-            ),
-        )
-    if found.spec.form in SYSTEM_FORMS:
-        return _with_systems(parts, found, count, seat)
-    return replace(
-        parts,
-        cards=(*parts.cards, *[Card(found.spec, seat)] * count),
-        assumptions=(*parts.assumptions, *found.assumptions, *notes),
-    )
-
-
-def _with_systems(parts: PartsList, found: Resolved[GpuSpec], count: int, seat: Seat) -> PartsList:
-    """A part that is a whole system ("2x dgx spark"): so many machines with one each."""
-    before = next((card.spec for card in parts.cards if card.spec.form in SYSTEM_FORMS), None)
-    if before is not None and before != found.spec:
-        raise BadInput(
-            sentence(
-                "written.line.two-systems",
-                "{before} and {spec} are two systems",
-                before=before.name,
-                spec=found.spec.name,
-            ),
-            sentence("written.line.describe-one-time", "describe one at a time"),
-        )
-    count += parts.count if before is not None else 0
-    text, reason = (
-        sentence(
-            "written.line.machines-one-each", "{count} machines with one {spec} each", count=count, spec=found.spec.name
-        ),
-        sentence("written.line.whole-system", "it is a whole system"),
-    )
-    return replace(
-        parts,
-        cards=parts.cards if before is not None else (*parts.cards, Card(found.spec, seat)),
-        count=max(count, parts.count),
-        assumptions=(
-            *parts.assumptions,
-            *found.assumptions,
-            *([Assumption(text, reason, reading=True)] if count > 1 else []),
-        ),
-    )
-
-
-def _with_cpu(parts: PartsList, found: Resolved[CpuSpec], count: int, name: str) -> PartsList:
-    if parts.unnamed_cpu is not None or (parts.cpu is not None and parts.cpu != found.spec):
-        other = parts.cpu.name if parts.cpu else parts.unnamed_cpu.text if parts.unnamed_cpu else "?"
-        raise BadInput(
-            sentence(
-                "written.line.two-kinds-cpu", "two kinds of CPU: {other} and {spec}", other=other, spec=found.spec.name
-            ),
-            sentence("written.line.machine-one-kind", "a machine has one kind"),
-        )
-    sockets = count + (parts.sockets if parts.cpu is not None else 0)
-    if not 1 <= sockets <= found.spec.sockets_max:
-        most = found.spec.sockets_max
-        raise BadInput(
-            sentence("written.line.sockets", "{sockets} sockets of {spec}", sockets=sockets, spec=found.spec.name),
-            sentence("written.line.one-socket", "it runs in machines of one socket")
-            if most == 1
-            else sentence("written.line.up-sockets", "it runs in machines of up to {most} sockets", most=most),
-        )
-    notes = (*parts.assumptions, *found.assumptions, *_other_core_count(found.spec, name))
-    return replace(parts, cpu=found.spec, sockets=sockets, assumptions=notes)
-
-
-def _other_core_count(spec: CpuSpec, name: str) -> tuple[Assumption, ...]:
-    query = names.parse(name)
-    stated = [count for count in (*query.hard.cores, *query.soft.cores) if count]
-    if not stated or spec.cores in stated or spec.threads in stated:
-        return ()
-    text = sentence(
-        "written.line.all-cores",
-        "{spec} with all its {cores} cores, not {stated}",
-        spec=spec.name,
-        cores=spec.cores,
-        stated=stated[0],
-    )
-    return (
-        Assumption(
-            text,
-            sentence(
-                "written.line.catalogue-part-so", "the catalogue's part has so many; a share of it is not a machine"
-            ),
-            reading=True,
-        ),
-    )
-
-
-def _with_unnamed_cpu(parts: PartsList, unnamed: UnnamedCpu, count: int) -> PartsList:
-    if parts.cpu is not None and unnamed.only_counts:
-        text = sentence(
-            "written.line.all-cores-2",
-            "{cpu} with all its {cores} cores, not {unnamed!r}",
-            cpu=parts.cpu.name,
-            cores=parts.cpu.cores,
-            unnamed=unnamed.text,
-        )
-        told = Assumption(
-            text, sentence("written.line.share-machine", "a share of a machine is not planned"), reading=True
-        )
-        return replace(parts, assumptions=(*parts.assumptions, told))
-    before = parts.unnamed_cpu
-    if before is not None and unnamed.only_counts:
-        joined = replace(before, cores=before.cores or unnamed.cores, threads=before.threads or unnamed.threads)
-        return replace(parts, unnamed_cpu=joined)
-    if parts.cpu is not None or (before is not None and before != unnamed):
-        other = parts.cpu.name if parts.cpu else before.text if before else "?"
-        raise BadInput(
-            sentence(
-                "written.line.two-kinds-cpu-2",
-                "two kinds of CPU: {other} and {unnamed}",
-                other=other,
-                unnamed=unnamed.text,
-            ),
-            sentence("written.line.machine-one-kind", "a machine has one kind"),
-        )
-    if not 1 <= count <= 8:
-        raise BadInput(sentence("written.line.socket-count", "{count} sockets", count=count), "1 to 8")
-    return replace(parts, unnamed_cpu=unnamed, sockets=(parts.sockets if before is not None else 0) + count)

@@ -45,7 +45,7 @@ class Build:
     titles: Mapping[str, str] = field(default_factory=dict)  # by language, where it has one of its own
 
     def name(self, language: str) -> str:
-        """Its title in a language."""
+        """The build's title in a language."""
         return self.titles.get(language, self.title)
 
 
@@ -107,12 +107,12 @@ def _with_network(parts: PartsList, nodes: int | None, network: str | None) -> P
         parts = replace(parts, network_bytes_per_s=network_bytes_per_s(network))
     if parts.network_bytes_per_s is None or parts.count > 1:
         return parts
-    told = Assumption(
+    note = Assumption(
         sentence("machines.one-machine-network", "one machine: its network carries nothing"),
         sentence("machines.several-machines-add", "several machines: add nodes=N"),
         reading=True,
     )
-    return replace(parts, assumptions=(*parts.assumptions, told))
+    return replace(parts, assumptions=(*parts.assumptions, note))
 
 
 def builds() -> tuple[Build, ...]:
@@ -149,6 +149,6 @@ def _expanded(text: str) -> str:
             continue
         stated = match["count"] or match["after"]
         count = f", nodes={stated}" if stated else ""
-        rest = f"{plain[: match.start()]} {plain[match.end() :]}".strip(" ,;")
-        return f"{systems[name]}{count}{', ' + rest if rest else ''}"
+        other_words = f"{plain[: match.start()]} {plain[match.end() :]}".strip(" ,;")
+        return f"{systems[name]}{count}{', ' + other_words if other_words else ''}"
     return text

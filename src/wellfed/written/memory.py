@@ -75,20 +75,20 @@ def sockets_with_memory(
 
 
 def _kit(cpu: CpuSpec, count: int, stated: Modules | None) -> tuple[_Kit, tuple[Assumption, ...]]:
-    given = stated or Modules()
-    kind = given.kind or cpu.memory_type
+    modules = stated or Modules()
+    kind = modules.kind or cpu.memory_type
     notes: list[Assumption] = []
     guest = False
     sizes: tuple[int, ...]
-    if given.count is not None and given.module_gib is not None:
-        sizes = (given.module_gib,) * (given.count * (count if given.per_socket else 1))
-    elif given.total_gib is not None:
-        total = given.total_gib * (count if given.per_socket else 1)
-        split = _split(cpu, count, total, kind, given.channels)
-        sizes, guest = split or _shares(cpu, count, total, kind, given.channels), split is None
+    if modules.count is not None and modules.module_gib is not None:
+        sizes = (modules.module_gib,) * (modules.count * (count if modules.per_socket else 1))
+    elif modules.total_gib is not None:
+        total = modules.total_gib * (count if modules.per_socket else 1)
+        split = _split(cpu, count, total, kind, modules.channels)
+        sizes, guest = split or _shares(cpu, count, total, kind, modules.channels), split is None
         notes.append(_as_guest(total, kind) if guest else _divided(sizes))
     else:
-        channels = min(given.channels or cpu.memory_channels, cpu.memory_channels)
+        channels = min(modules.channels or cpu.memory_channels, cpu.memory_channels)
         sizes = (_usual_gib(cpu, kind),) * (channels * count)
         notes.append(
             Assumption(
@@ -96,23 +96,23 @@ def _kit(cpu: CpuSpec, count: int, stated: Modules | None) -> tuple[_Kit, tuple[
                 sentence("written.memory.no-memory-named", "no memory was named: one module per channel"),
             )
         )
-    if given.channels and given.channels > cpu.memory_channels:
+    if modules.channels and modules.channels > cpu.memory_channels:
         raise BadInput(
             sentence(
                 "written.memory.memory-channels",
                 "{cpu} has {memory_channels} memory channels, not {channels}",
                 cpu=cpu.name,
                 memory_channels=cpu.memory_channels,
-                channels=given.channels,
+                channels=modules.channels,
             ),
             sentence(
                 "written.memory.channels-cpu",
                 "write {memory_channels} channels, or a CPU that has {channels}",
                 memory_channels=cpu.memory_channels,
-                channels=given.channels,
+                channels=modules.channels,
             ),
         )
-    return _Kit(sizes, kind, given.rated_mt_s, given.overclocked, guest), tuple(notes)
+    return _Kit(sizes, kind, modules.rated_mt_s, modules.overclocked, guest), tuple(notes)
 
 
 def _divided(sizes: tuple[int, ...]) -> Assumption:
@@ -344,7 +344,7 @@ def _soldered(
             sentence("written.memory.say-how-much", "say how much it has in all, for example 128GB ram"),
         )
     kind = (stated.kind if stated else None) or cpu.memory_type
-    kinds = (cpu.memory_type, *(other for other, _ in cpu.other_memory_mt_s))
+    kinds = (cpu.memory_type, *(other_kind for other_kind, _ in cpu.other_memory_mt_s))
     if kind not in kinds:
         raise BadInput(
             sentence(
@@ -357,7 +357,7 @@ def _soldered(
             sentence("written.memory.another-cpu-other-2", "another CPU, or other memory"),
         )
     size = round(stated.total_gib * GIB / count) if stated and stated.total_gib else soldered_bytes
-    told = (
+    notes = (
         ()
         if size
         else (
@@ -374,4 +374,4 @@ def _soldered(
     official = _official(cpu, kind)[0]
     speed = min(official, stated.rated_mt_s) if stated and stated.rated_mt_s else official
     filled = replace(bare_socket(cpu, 0), channels=cpu.memory_channels, mt_s=speed, memory_bytes=size)
-    return tuple(replace(filled, index=index) for index in range(count)), told
+    return tuple(replace(filled, index=index) for index in range(count)), notes

@@ -73,17 +73,17 @@ def take_memory(before: Modules | None, piece: str) -> tuple[Modules | None, str
 
     Raises BadInput where two sizes contradict each other.
     """
-    stated, rest = before, _BRACKETED.sub(r" \1 ", piece)
-    if channels := _CHANNELS.search(rest):
+    stated, other_words = before, _BRACKETED.sub(r" \1 ", piece)
+    if channels := _CHANNELS.search(other_words):
         text = channels["channels"].lower()
         count = _CHANNEL_WORDS.get(text) or int(text)
         stated = _merged(stated, Modules(channels=count), piece)
-        rest = f"{rest[: channels.start()]} {rest[channels.end() :]}".strip()
-        rest = re.sub(r"^(?:ram|memory)$", "", rest, flags=re.IGNORECASE)
-    while match := _first(rest):
+        other_words = f"{other_words[: channels.start()]} {other_words[channels.end() :]}".strip()
+        other_words = re.sub(r"^(?:ram|memory)$", "", other_words, flags=re.IGNORECASE)
+    while match := _first(other_words):
         stated = _merged(stated, _stated(match), piece)
-        rest = f"{rest[: match.start()]} {rest[match.end() :]}".strip()
-    return stated, rest
+        other_words = f"{other_words[: match.start()]} {other_words[match.end() :]}".strip()
+    return stated, other_words
 
 
 def _first(text: str) -> re.Match[str] | None:
@@ -98,16 +98,16 @@ def _first(text: str) -> re.Match[str] | None:
 
 
 def _stated(match: re.Match[str]) -> Modules:
-    given = match.groupdict()
-    tail = (given.get("tail") or "").lower()
-    size, count = given.get("size") or given.get("large"), given.get("count")
-    unit = (given.get("unit") or ("g" if given.get("large") else "")).lower()
+    groups = match.groupdict()
+    tail = (groups.get("tail") or "").lower()
+    size, count = groups.get("size") or groups.get("large"), groups.get("count")
+    unit = (groups.get("unit") or ("g" if groups.get("large") else "")).lower()
     return Modules(
         count=int(count) if count else None,
         module_gib=int(size) if size and count else None,
         total_gib=float(size) * (1024 if unit == "t" else 1) if size and unit else None,
-        kind=_kind(given["kind"]) if given.get("kind") else None,
-        rated_mt_s=float(given["mt"]) if given.get("mt") else None,
+        kind=_kind(groups["kind"]) if groups.get("kind") else None,
+        rated_mt_s=float(groups["mt"]) if groups.get("mt") else None,
         overclocked=bool(re.search(r"\b(oc|expo|xmp)\b", tail)),
         per_socket="per socket" in tail or "per cpu" in tail,
         bare=match.re is _SIZE_ONLY,

@@ -32,7 +32,8 @@ def numa_nodes(sockets: Sequence[Socket], per_socket: int, cpu: CpuSpec) -> tupl
                 cpus=tuple(sorted(t.os_index for t in mine if _slice(t, mine, per_socket) == index % per_socket)),
                 memory_bytes=memory // per_socket if memory is not None else None,
                 distances={
-                    other: 10 if other == index else near if there == home else far for other, there in enumerate(homes)
+                    neighbour: 10 if neighbour == index else near if there == home else far
+                    for neighbour, there in enumerate(homes)
                 },
             )
         )
@@ -41,8 +42,8 @@ def numa_nodes(sockets: Sequence[Socket], per_socket: int, cpu: CpuSpec) -> tupl
 
 def _slice(thread: Cpu, of_socket: Sequence[Cpu], parts: int) -> int:
     """Which of `parts` equal slices of the socket's cores the thread's core is in."""
-    first = min(each.core or 0 for each in of_socket)
-    cores = len({each.core for each in of_socket})
+    first = min(sibling.core or 0 for sibling in of_socket)
+    cores = len({sibling.core for sibling in of_socket})
     return min(parts - 1, ((thread.core or 0) - first) * parts // cores)
 
 
@@ -84,5 +85,5 @@ def hardware_threads(sockets: Sequence[Socket], nodes: Sequence[NumaNode]) -> tu
 def node_of(index: int, socket: int, sockets: Sequence[int], nodes: Sequence[NumaNode]) -> int | None:
     """The node next to a GPU: a socket's GPUs are divided evenly among its nodes."""
     mine = [node.os_index for node in nodes if node.socket in (socket, None)] or [nodes[0].os_index]
-    peers = [at for at, other in enumerate(sockets) if other == socket]
+    peers = [at for at, peer_socket in enumerate(sockets) if peer_socket == socket]
     return mine[peers.index(index) * len(mine) // len(peers)]

@@ -8,6 +8,7 @@ from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.provenance import Assumption
 
 GPUS_MAX = 72  # in one machine: an NVL72 rack
+DESKTOP_CARD_BYTES = 40e9  # cards with more memory are a data centre's (assumed: desktop cards end at 32 GiB)
 SYSTEM_FORMS = frozenset({"soc"})  # a GPU that is its machine
 
 

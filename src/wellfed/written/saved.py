@@ -35,8 +35,8 @@ _FILE = "wellfed.toml"
 
 def saved_file() -> Path:
     """Where names are kept; it need not be there yet."""
-    if given := os.environ.get("WELLFED_CONFIG"):
-        return Path(given)
+    if configured := os.environ.get("WELLFED_CONFIG"):
+        return Path(configured)
     if Path(_FILE).is_file():
         return Path(_FILE)
     base = os.environ.get("XDG_CONFIG_HOME")
@@ -59,13 +59,13 @@ def saved() -> Mapping[str, Mapping[str, Value]]:
 
 def options_of(name: str) -> Mapping[str, Value]:
     """The options kept under a name. Raises UnknownName with the names there are, BadInput where there is none."""
-    known = saved()
-    if not known:
-        what = message("saved.none", "nothing is kept in {path} yet", path=str(saved_file()))
-        raise BadInput(what, message("saved.none.hint", "wellfed plan --on MACHINE --save NAME keeps a machine"))
-    if name not in known:
-        raise UnknownName("saved name", name, nearest(name, known) or tuple(known)[:3])
-    return known[name]
+    by_name = saved()
+    if not by_name:
+        why = message("saved.none", "nothing is kept in {path} yet", path=str(saved_file()))
+        raise BadInput(why, message("saved.none.hint", "wellfed plan --on MACHINE --save NAME keeps a machine"))
+    if name not in by_name:
+        raise UnknownName("saved name", name, nearest(name, by_name) or tuple(by_name)[:3])
+    return by_name[name]
 
 
 def machine_of(text: str) -> Mapping[str, Value] | None:
@@ -83,11 +83,11 @@ def save(name: str, options: Mapping[str, Value]) -> Path:
     Raises BadInput for another kind of name, for nothing to keep, and for a file that cannot be written.
     """
     if not _NAME.fullmatch(name):
-        what = message("saved.name", "{name} is no name to keep a machine under", name=repr(name))
-        raise BadInput(what, message("saved.name.hint", "a letter, then letters, digits, . _ -; as in lab-2"))
+        reason = message("saved.name", "{name} is no name to keep a machine under", name=repr(name))
+        raise BadInput(reason, message("saved.name.hint", "a letter, then letters, digits, . _ -; as in lab-2"))
     if not options:
-        what = message("saved.empty", "nothing to keep under {name}", name=name)
-        raise BadInput(what, message("saved.empty.hint", "say --on, or a load such as --concurrency 20"))
+        reason = message("saved.empty", "nothing to keep under {name}", name=name)
+        raise BadInput(reason, message("saved.empty.hint", "say --on, or a load such as --concurrency 20"))
     import tomli_w
 
     path = saved_file()
@@ -105,14 +105,14 @@ def save(name: str, options: Mapping[str, Value]) -> Path:
 
 def _checked(path: Path, name: str, table: object) -> None:
     if not isinstance(table, dict):
-        what = message("saved.no-table", "{path}: {name} is no table of options", path=str(path), name=name)
-        raise BadInput(what, message("saved.no-table.hint", "as in [lab], then on = '2x rtx 3090'"))
+        why = message("saved.no-table", "{path}: {name} is no table of options", path=str(path), name=name)
+        raise BadInput(why, message("saved.no-table.hint", "as in [lab], then on = '2x rtx 3090'"))
     for key, value in table.items():
         if key not in KEYS:
-            what = message("saved.unknown-key", "{path}: [{name}] has an unknown key {key}", path=str(path), name=name,
+            why = message("saved.unknown-key", "{path}: [{name}] has an unknown key {key}", path=str(path), name=name,
                            key=repr(key))  # fmt: skip
-            raise BadInput(what, message("saved.unknown-key.hint", "keys: {keys}", keys=Listing(KEYS)))
+            raise BadInput(why, message("saved.unknown-key.hint", "keys: {keys}", keys=Listing(KEYS)))
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-            what = message("saved.kind", "{path}: [{name}] {key} is neither text nor a number", path=str(path),
+            why = message("saved.kind", "{path}: [{name}] {key} is neither text nor a number", path=str(path),
                            name=name, key=key)  # fmt: skip
-            raise BadInput(what)
+            raise BadInput(why)

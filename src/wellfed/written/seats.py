@@ -59,15 +59,15 @@ _LANES = regex(
 
 def take_seat(text: str, counted: bool) -> tuple[Seat, str]:
     """The connection a piece tells, and what is left of it. `x2` is lanes only where cards were counted before."""
-    seat, rest = Seat(), names.normalise(text)
+    seat, other_words = Seat(), names.normalise(text)
     for pattern, change in _WORDS:
-        if match := pattern.search(rest):
-            seat, rest = change(seat, match), f"{rest[: match.start()]} {rest[match.end() :]}"
-    lanes = _LANES.search(rest)
+        if match := pattern.search(other_words):
+            seat, other_words = change(seat, match), f"{other_words[: match.start()]} {other_words[match.end() :]}"
+    lanes = _LANES.search(other_words)
     if lanes and (counted or seat != Seat() or lanes[1] != "2"):
         seat = replace(seat, width=int(lanes[1]))
-        rest = f"{rest[: lanes.start()]} {rest[lanes.end() :]}"
-    return seat, " ".join(rest.split())
+        other_words = f"{other_words[: lanes.start()]} {other_words[lanes.end() :]}"
+    return seat, " ".join(other_words.split())
 
 
 def seat_of_some(piece: str) -> tuple[int | None, Seat] | None:
@@ -78,8 +78,8 @@ def seat_of_some(piece: str) -> tuple[int | None, Seat] | None:
     match = _ORDINAL.match(piece)
     if match is None:
         return None
-    seat, rest = take_seat(piece[match.end() :], counted=True)
-    if rest or seat == Seat():
+    seat, other_words = take_seat(piece[match.end() :], counted=True)
+    if other_words or seat == Seat():
         raise BadInput(
             sentence("seats.cannot-read", "cannot read {piece!r}", piece=piece),
             sentence("seats.say-example-second", 'say for example "second gpu chipset x4" or "gpu1 gen3 x8"'),
@@ -92,8 +92,8 @@ def seat_of_some(piece: str) -> tuple[int | None, Seat] | None:
 def seated(parts: PartsList) -> PartsList:
     """The cards with what "second gpu x4" says of them. Raises BadInput for a card that is not there."""
     cards = list(parts.cards)
-    for which, seat in parts.seats:
-        for at in range(len(cards)) if which is None else [which]:
+    for number, seat in parts.seats:
+        for at in range(len(cards)) if number is None else [number]:
             if not -len(cards) <= at < len(cards):
                 raise BadInput(
                     sentence("seats.there-gpu", "there is no GPU {at}", at=at),

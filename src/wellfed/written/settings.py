@@ -77,8 +77,8 @@ _SPEEDS = {"nvme": 3, "ssd": 2, "hdd": 1}
 
 def _disk(parts: PartsList, match: re.Match[str]) -> PartsList:
     """A disk of so many bytes; "ssd" alone does not tell whether it is an NVMe one."""
-    said = match["kind"].lower()
-    kind = next((kind for sign, kind in _DISK_KINDS if sign in said), None)
+    kind_text = match["kind"].lower()
+    kind = next((kind for sign, kind in _DISK_KINDS if sign in kind_text), None)
     size = float(match["size"]) * (1e12 if match["unit"].lower() == "t" else 1e9)
     disks = [*parts.disks, Disk("", kind, bytes=int(size))]
     disks.sort(key=lambda disk: -_SPEEDS.get(disk.kind or "nvme", 0))

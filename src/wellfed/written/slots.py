@@ -39,9 +39,9 @@ def place(cards: Sequence[Card], cpu: CpuSpec | None, sockets: int) -> tuple[tup
     notes: list[Assumption] = []
     for socket in range(sockets):
         here = [index for index, home in enumerate(homes) if home == socket]
-        found, told = _on_socket([cards[index] for index in here], cpu, socket, sockets)
-        slots |= dict(zip(here, found, strict=True))
-        notes += told
+        socket_slots, socket_notes = _on_socket([cards[index] for index in here], cpu, socket, sockets)
+        slots |= dict(zip(here, socket_slots, strict=True))
+        notes += socket_notes
     return tuple(slots[index] for index in range(len(cards))), tuple(dict.fromkeys(notes))
 
 
@@ -87,8 +87,8 @@ def _on_socket(cards: Sequence[Card], cpu: CpuSpec, socket: int, sockets: int) -
     notes: list[Assumption] = []
     for at, width in zip(open_cards, chosen, strict=True):
         slots[at] = _slot(cards[at], cpu, socket, width)
-        wanted = cards[at].spec.pcie_lanes or 16
-        if 0 < width < min(16, wanted):
+        card_lanes = cards[at].spec.pcie_lanes or 16
+        if 0 < width < min(16, card_lanes):
             notes.append(
                 Assumption(
                     sentence("written.slots.x", "x{width} for {spec}", width=width, spec=cards[at].spec.name),

@@ -129,10 +129,10 @@ def _parts_by_count(piece: str) -> list[str]:
         alone = _COUNT_ALONE.fullmatch(word) is not None
         named = any(not _COUNT_ALONE.fullmatch(before) for before in part)
         counted = any(_COUNTED.match(before) for before in part) and not word.endswith("台")
-        whole = alone and word.endswith("台") and len(parts) > 1  # so many of all that came before
+        of_all_before = alone and word.endswith("台") and len(parts) > 1  # so many of all that came before
         if alone and counted and at == len(words) - 1 and len(part) > 1:
             parts.append([part.pop(), word])
-        elif whole or (named and _COUNTED.match(word) and (counted or not alone)):
+        elif of_all_before or (named and _COUNTED.match(word) and (counted or not alone)):
             parts.append([word])
         else:
             part.append(word)
@@ -149,9 +149,9 @@ def _piece(piece: str) -> str:
         for han, word in _words():
             piece = piece.replace(han, f" {word} ")
     piece = _RAM_FIRST.sub("", piece.strip())
-    if left := _HAN.search(piece):
+    if unread := _HAN.search(piece):
         raise BadInput(
-            sentence("spelling.cannot-read", "cannot read {left!r} in {piece!r}", left=left[0], piece=piece),
+            sentence("spelling.cannot-read", "cannot read {left!r} in {piece!r}", left=unread[0], piece=piece),
             sentence("spelling.example-2x-rtx", 'for example: "2x rtx 4090, ryzen 9 7950x, 2x32GB ddr5"'),
         )
     return _counted_in_words(piece.strip())
@@ -168,8 +168,8 @@ def _counted_in_han(piece: str) -> str:
         before.append(match["count"])
         piece = f"{piece[: match.start()]} {piece[match.end() :]}".strip()
     while match := _BEFORE.match(piece):
-        said = match["count"] or match["pair"] or "1"
-        before.append(said if said.isdigit() else str(_DIGITS[said]))
+        count_text = match["count"] or match["pair"] or "1"
+        before.append(count_text if count_text.isdigit() else str(_DIGITS[count_text]))
         piece = piece[match.end() :].strip()
     if not counts and not before and (match := _TIMES.fullmatch(piece)):
         return f"{match['count']}x {match['name']}"

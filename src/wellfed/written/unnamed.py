@@ -41,11 +41,11 @@ _SERVERS = regex(r"\b(?:xeon|epyc|opteron|e5|e7|gold|silver|platinum|bronze|serv
 def unnamed_cpu(text: str) -> UnnamedCpu | None:
     """What a piece tells of a CPU that was not found; None where its words are not a CPU's."""
     plain = names.split_count(names.normalise(text))[1]
-    said = re.sub(r"[-/(),]", " ", plain)
+    unpunctuated = re.sub(r"[-/(),]", " ", plain)
     both = _CORES_AND_THREADS.search(plain)
     cores = int(both[1]) if both else _number(_CORES.search(plain))
     threads = int(both[2]) if both else _number(_THREADS.search(plain))
-    if speaks_of_card(plain) or not (_FAMILIES.search(said) or cores or threads):
+    if speaks_of_card(plain) or not (_FAMILIES.search(unpunctuated) or cores or threads):
         return None
     cores = cores or (max(1, threads // 2) if threads else None)
     if cores is not None and not 1 <= cores <= 512:
@@ -56,8 +56,8 @@ def unnamed_cpu(text: str) -> UnnamedCpu | None:
         cores=cores,
         threads=threads,
         boost_ghz=float(clock[1]) if clock else None,
-        server=bool(_SERVERS.search(said)),
-        only_counts=not _FAMILIES.search(said),
+        server=bool(_SERVERS.search(unpunctuated)),
+        only_counts=not _FAMILIES.search(unpunctuated),
     )
 
 

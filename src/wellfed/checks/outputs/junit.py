@@ -14,17 +14,17 @@ _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 def junit_xml(machine: str, findings: Iterable[Finding]) -> str:
     """One test case per finding; class name = check id, name = subject."""
-    found = tuple(findings)
-    number = counts(found)
+    all_findings = tuple(findings)
+    number = counts(all_findings)
     suite = ElementTree.Element(
         "testsuite",
         name=clean(f"wellfed check {machine}".strip()),
-        tests=str(len(found)),
+        tests=str(len(all_findings)),
         failures=str(number["fail"] + number["warn"]),
         errors="0",
         skipped=str(number["skip"] + number["unknown"]),
     )
-    for finding in found:
+    for finding in all_findings:
         _case(suite, finding)
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"

@@ -18,17 +18,17 @@ ROOT = '[ "$(id -u)" -eq 0 ] || { echo "run as root" >&2; exit 1; }'
 
 def fix_script(findings: Iterable[Finding]) -> str:
     """Commands of every warning and failure, each fix once, under its reason; what a human must do is a comment."""
-    faults = [each for each in findings if each.verdict in (Verdict.FAIL, Verdict.WARN)]
+    faults = [fault for fault in findings if fault.verdict in (Verdict.FAIL, Verdict.WARN)]
     head = ["#!/usr/bin/env bash", *map(commented, _HEAD), "set -u"]
     if not faults:
         return lines_of([*head, "", commented(sentence("fix-script.nothing", "Nothing to fix."))])
-    seen: set[str] = set()
-    return lines_of([*head, ROOT, *(line for finding in faults for line in _block(finding, seen))])
+    fixes_written: set[str] = set()
+    return lines_of([*head, ROOT, *(line for finding in faults for line in _block(finding, fixes_written))])
 
 
-def _block(finding: Finding, seen: set[str]) -> list[str]:
-    new = [remedy for remedy in _remedies(finding) if remedy.text not in seen]
-    seen.update(remedy.text for remedy in new)
+def _block(finding: Finding, fixes_written: set[str]) -> list[str]:
+    new = [remedy for remedy in _remedies(finding) if remedy.text not in fixes_written]
+    fixes_written.update(remedy.text for remedy in new)
     return ["", commented(_title(finding)), *map(_line, new)] if new else []
 
 

@@ -10,8 +10,8 @@ from wellfed.nouns.finding import Finding, Verdict
 
 def counts(findings: Iterable[Finding]) -> dict[str, int]:
     """Verdict -> findings, all verdicts present."""
-    found = Counter(finding.verdict for finding in findings)
-    return {verdict.value: found[verdict] for verdict in Verdict}
+    by_verdict = Counter(finding.verdict for finding in findings)
+    return {verdict.value: by_verdict[verdict] for verdict in Verdict}
 
 
 def untold(findings: Iterable[Finding]) -> int:

@@ -15,13 +15,13 @@ SCHEMA = 1
 
 def findings_json(machine: Mapping[str, Any], findings: Iterable[Finding], together: Cost | None) -> dict[str, Any]:
     """The document of `wellfed check --json`; `machine` describes what was checked."""
-    found = tuple(findings)
+    all_findings = tuple(findings)
     return {
         "schema": SCHEMA,
         "machine": dict(machine),
-        "findings": [finding_json(finding) for finding in found],
-        "counts": counts(found),
-        "untold_checks": untold(found),
+        "findings": [finding_json(finding) for finding in all_findings],
+        "counts": counts(all_findings),
+        "untold_checks": untold(all_findings),
         "cost": cost_json(together),
     }
 

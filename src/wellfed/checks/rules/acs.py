@@ -24,8 +24,8 @@ WHY = sentence(
 def bridges(machine: Machine) -> tuple[PciDevice, ...]:
     """All bridges above GPUs, each once."""
     devices = by_address(machine)
-    found = {b.address: b for gpu in cards(machine) for b in path_up(devices, gpu.pci_address or "")[1:]}
-    return tuple(found.values())
+    by_address_above = {b.address: b for gpu in cards(machine) for b in path_up(devices, gpu.pci_address or "")[1:]}
+    return tuple(by_address_above.values())
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -85,7 +85,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 
 def repair(machine: Machine) -> Machine:
-    """No redirection above GPUs."""
+    """The machine whose bridges above GPUs redirect no peer traffic."""
     changed = {b.address: replace(b, acs_redirect=False) for b in bridges(machine) if b.acs_redirect}
     return with_devices(machine, changed)
 

@@ -25,7 +25,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 
 def repair(machine: Machine) -> Machine:
-    """Boost on."""
+    """The machine with boost on."""
     return replace(machine, os=replace(machine.os, boost=True)) if machine.os.boost is False else machine
 
 

@@ -38,7 +38,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 
 def repair(machine: Machine) -> Machine:
-    """All CPUs under performance."""
+    """The machine with all CPUs under the governor performance."""
     if not machine.os.governors and not machine.os.governor:
         return machine
     count = sum(machine.os.governors.values())

@@ -34,7 +34,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 
 def repair(machine: Machine) -> Machine:
-    """None isolated."""
+    """The machine with no CPU kept out of scheduling."""
     isolated = machine.os.cpus_isolated
     if not isolated:
         return machine

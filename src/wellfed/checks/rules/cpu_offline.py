@@ -29,9 +29,9 @@ def offline(machine: Machine) -> tuple[int, ...] | None:
 
 
 def _gaps(machine: Machine) -> tuple[int, ...] | None:
-    told = {cpu for node in machine.numa_nodes for cpu in node.cpus}
-    gaps = set(range(max(told, default=0))) - told
-    return tuple(sorted(gaps)) if 0 < len(gaps) <= min(FEW, len(told) // 8) else None
+    numbers = {cpu for node in machine.numa_nodes for cpu in node.cpus}
+    gaps = set(range(max(numbers, default=0))) - numbers
+    return tuple(sorted(gaps)) if 0 < len(gaps) <= min(FEW, len(numbers) // 8) else None
 
 
 _NONE = sentence("check.cpu-offline.none", "0 offline")
@@ -90,9 +90,9 @@ def repair(machine: Machine) -> Machine:
     missed = offline(machine)
     if not missed:
         return machine
-    seen = machine.os.cpus_online or ()
-    settings = replace(machine.os, cpus_offline=(), cpus_online=tuple(sorted({*seen, *missed})))
-    if machine.os.cpus_allowed and set(machine.os.cpus_allowed) >= set(seen):
+    online = machine.os.cpus_online or ()
+    settings = replace(machine.os, cpus_offline=(), cpus_online=tuple(sorted({*online, *missed})))
+    if machine.os.cpus_allowed and set(machine.os.cpus_allowed) >= set(online):
         settings = replace(settings, cpus_allowed=settings.cpus_online)
     return replace(machine, os=settings, sockets=more_cores(machine.sockets, len(missed)))
 

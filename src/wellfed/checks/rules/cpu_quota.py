@@ -54,7 +54,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 
 def repair(machine: Machine) -> Machine:
-    """No quota."""
+    """The machine without a quota of CPU time."""
     return replace(machine, os=replace(machine.os, cpu_quota=None))
 
 

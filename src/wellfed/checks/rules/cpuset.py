@@ -66,12 +66,12 @@ def _memory_elsewhere(machine: Machine, allowed: set[int]) -> list[int]:
     mems = machine.os.memory_nodes_allowed
     if mems is None:
         return []
-    own = [node for node in machine.numa_nodes if node.cpus and node.memory_bytes != 0]
-    return [node.os_index for node in own if set(node.cpus) & allowed and node.os_index not in mems]
+    nodes = [node for node in machine.numa_nodes if node.cpus and node.memory_bytes != 0]
+    return [node.os_index for node in nodes if set(node.cpus) & allowed and node.os_index not in mems]
 
 
 def repair(machine: Machine) -> Machine:
-    """All online CPUs, all nodes."""
+    """The machine with all online CPUs and all nodes' memory allowed."""
     if machine.os.cpus_allowed is None or machine.os.cpus_online is None:
         return machine
     mems = machine.os.memory_nodes_allowed

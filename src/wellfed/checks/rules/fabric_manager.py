@@ -81,7 +81,7 @@ def effect(machine: Machine) -> Machine:
 
 
 def repair(machine: Machine) -> Machine:
-    """Running, and done."""
+    """The machine with the fabric manager running and the fabric configured."""
     if not switches(machine) and all(gpu.fabric_state in NOT_NEEDED for gpu in machine.gpus):
         return machine
     gpus = tuple(

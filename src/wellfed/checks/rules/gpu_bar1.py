@@ -44,7 +44,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
 
 
 def repair(machine: Machine) -> Machine:
-    """The whole memory."""
+    """The machine with all of each card's memory on the bus."""
     return with_gpus(
         machine,
         (

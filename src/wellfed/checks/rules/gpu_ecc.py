@@ -115,11 +115,11 @@ def _mended(gpu: Gpu) -> Gpu:
     if gpu.ecc_enabled is None:
         return replace(gpu, ecc_uncorrected=0 if gpu.ecc_uncorrected else gpu.ecc_uncorrected)
     free = gpu.spec is not None and gpu.spec.memory_type.upper().startswith("HBM")
-    wanted = True if free else gpu.ecc_pending if gpu.ecc_pending is not None else gpu.ecc_enabled
-    wanted = False if wanted and _takes_bandwidth(gpu) else wanted
-    pending = None if gpu.ecc_pending is None else wanted
+    ecc = True if free else gpu.ecc_pending if gpu.ecc_pending is not None else gpu.ecc_enabled
+    ecc = False if ecc and _takes_bandwidth(gpu) else ecc
+    pending = None if gpu.ecc_pending is None else ecc
     zero = 0 if gpu.ecc_uncorrected else gpu.ecc_uncorrected
-    return replace(gpu, ecc_uncorrected=zero, ecc_enabled=wanted, ecc_pending=pending)
+    return replace(gpu, ecc_uncorrected=zero, ecc_enabled=ecc, ecc_pending=pending)
 
 
 CHECK = Check(

@@ -15,8 +15,8 @@ from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
-LOW = 0.97
-RESTING = 0.3  # of the maximum core clock
+LOW = 0.97  # share of the full memory clock: drivers report steps beside the exact value (assumed)
+RESTING = 0.3  # of the maximum core clock: a card below it does no work now (assumed)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -75,7 +75,7 @@ def _as_clocked(gpu: Gpu) -> Gpu:
 
 
 def repair(machine: Machine) -> Machine:
-    """Full memory clock."""
+    """The machine with every card's memory at its full clock."""
     low = (gpu for gpu in machine.gpus if _is_low(machine, gpu))
     return with_gpus(machine, (replace(gpu, memory_clock_hz=gpu.memory_clock_max_hz) for gpu in low))
 

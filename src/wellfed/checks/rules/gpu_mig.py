@@ -46,7 +46,7 @@ def effect(machine: Machine) -> Machine:
 
 
 def repair(machine: Machine) -> Machine:
-    """Whole cards."""
+    """The machine with MIG off: every card whole."""
     return with_gpus(machine, (replace(gpu, mig=False) for gpu in machine.gpus if gpu.mig))
 
 

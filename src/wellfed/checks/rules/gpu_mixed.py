@@ -17,9 +17,9 @@ from wellfed.units import GIB
 
 def kind(gpu: Gpu) -> str | None:
     """What it is: name and memory to the GiB."""
-    what = gpu.spec.name if gpu.spec else gpu.name
+    product = gpu.spec.name if gpu.spec else gpu.name
     memory = f" {round(gpu.memory_bytes / GIB)} GiB" if gpu.memory_bytes else ""
-    return f"{what}{memory}" if what else None
+    return f"{product}{memory}" if product else None
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -30,7 +30,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     kinds = Counter(kind(gpu) for gpu in gpus)
     if None in kinds or not _comparable(gpus):
         return [unread(machine, sentence("check.gpu-mixed.gpus-names", "the GPUs' names"), "gpus", "nvml")]
-    measured = listed(f"{count} x {what}" for what, count in kinds.items())
+    measured = listed(f"{count} x {product}" for product, count in kinds.items())
     if len(kinds) > 1:
         why = sentence(
             "check.gpu-mixed.tensor-parallelism",

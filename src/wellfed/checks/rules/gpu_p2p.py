@@ -19,25 +19,25 @@ def judge(machine: Machine) -> Iterable[Finding]:
     if len(gpus) < 2:
         return [no_gpus(machine, 2)]
     bare = pairs_without_links(machine)
-    told = {frozenset((pair.a, pair.b)): pair for pair in machine.peers}
+    access = {frozenset((pair.a, pair.b)): pair for pair in machine.peers}
     if not bare:
         return [skip(message("gpu-p2p.linked", "the GPUs talk over links of their own"))]
-    lost = [told[pair] for pair in bare if pair in told and not told[pair].works]
+    lost = [access[pair] for pair in bare if pair in access and not access[pair].works]
     if lost:
         pairs = Listing(tuple(f"gpu{pair.a}-gpu{pair.b}" for pair in lost[:6]))
         why = message(
             "gpu-p2p.off", "peer access is off: what one GPU sends another goes through RAM, twice over the bus"
         )
-        said = listed(sorted({pair.why for pair in lost if pair.why}))
+        reasons = listed(sorted({pair.why for pair in lost if pair.why}))
         measured = sentence(
             "check.gpu-p2p.pairs-without",
             "{count} of {count2} pairs without ({said})",
             count=len(lost),
             count2=len(bare),
-            said=said or pairs,
+            said=reasons or pairs,
         )
         return [warn(SYSTEM, why, measured, sentence("check.gpu-p2p.peer-access", "peer access"))]
-    if all(pair in told for pair in bare):
+    if all(pair in access for pair in bare):
         return [
             passed(
                 SYSTEM,
@@ -56,7 +56,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 
 def repair(machine: Machine) -> Machine:
-    """Peer access between all."""
+    """The machine with peer access between all GPUs."""
     return replace(machine, peers=tuple(replace(pair, works=True, why=None) for pair in machine.peers))
 
 

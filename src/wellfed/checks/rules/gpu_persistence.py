@@ -56,7 +56,7 @@ def price(machine: Machine, estimate: Estimate) -> Cost:
 
 
 def repair(machine: Machine) -> Machine:
-    """On."""
+    """The machine with persistence on for every NVIDIA GPU."""
     return with_gpus(machine, (replace(gpu, persistence=True) for gpu in machine.gpus if gpu.persistence is False))
 
 

@@ -15,7 +15,7 @@ from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
-LOW = 0.9
+LOW = 0.9  # share of the board's rated power below which the limit costs clocks (assumed)
 CHIP = 0.65  # of a Radeon's board power: less is no maker's limit for the chip
 
 
@@ -69,7 +69,7 @@ def _by_sheet(machine: Machine, gpu: Gpu) -> float | None:
 
 
 def repair(machine: Machine) -> Machine:
-    """Rated power."""
+    """The machine with every card's limit at its rated power."""
     return with_gpus(
         machine,
         (

@@ -40,8 +40,8 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
             sentence("check.gpu-row-remap.none-pending", "none pending"),
             [at(RESET, gpu=gpu.index)],
         )
-    known = (gpu.remapping_failed, gpu.remapped_rows_pending, gpu.retired_pages_pending)
-    if all(value is None for value in known):
+    states = (gpu.remapping_failed, gpu.remapped_rows_pending, gpu.retired_pages_pending)
+    if all(value is None for value in states):
         return untold(
             machine, gpu, sentence("check.gpu-row-remap.row-remapping", "row remapping"), "remapped", "retired_pending"
         )
@@ -49,7 +49,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
 
 
 def repair(machine: Machine) -> Machine:
-    """Nothing pending, nothing failed."""
+    """The machine with no remapping pending and none failed."""
     return with_gpus(
         machine,
         (

@@ -28,19 +28,19 @@ def judge(machine: Machine) -> Iterable[Finding]:
     if not machine.sockets:
         return [_by_nodes(machine)]
     devices = by_address(machine)
-    found = {gpu.index: socket_of(machine, gpu, devices) for gpu in machine.gpus}
-    lost = [f"gpu{index}" for index, socket in found.items() if socket is None]
+    socket_of_gpu = {gpu.index: socket_of(machine, gpu, devices) for gpu in machine.gpus}
+    lost = [f"gpu{index}" for index, socket in socket_of_gpu.items() if socket is None]
     if lost:
         return [_lost(machine, lost)]
     share = Counter({socket.index: 0 for socket in machine.sockets})
-    share.update(socket for socket in found.values() if socket is not None)
+    share.update(socket for socket in socket_of_gpu.values() if socket is not None)
     if min(share.values()) == 0 and "pci.cut" in machine.unknown:
         return [unknown(message("gpu-socket.cut", "lines of the listing are missing: there may be more GPUs"))]
     return [_judge_share(share)]
 
 
 def _lost(machine: Machine, lost: list[str]) -> Finding:
-    hidden = next((why for each in lost if (why := reason(machine, f"{each}.numa_node"))), None)
+    hidden = next((why for subject in lost if (why := reason(machine, f"{subject}.numa_node"))), None)
     if hidden and len(lost) == len(machine.gpus) and not any(gpu.cpu_affinity for gpu in machine.gpus):
         text = message("gpu-socket.hidden", "where the GPUs are is not told: {why}", why=hidden)
         return unknown(text)

@@ -69,7 +69,7 @@ def _slowed(gpu: Gpu) -> Gpu:
     if gpu.spec is None or share >= 1:
         return gpu
     peak = gpu.spec.peak
-    rates = {each.name: rate * share for each in fields(peak) if (rate := getattr(peak, each.name))}
+    rates = {rate_field.name: rate * share for rate_field in fields(peak) if (rate := getattr(peak, rate_field.name))}
     clock = gpu.clock_max_hz or gpu.spec.boost_clock_hz
     spec = replace(gpu.spec, peak=replace(peak, **rates))
     return replace(gpu, spec=spec, clock_max_hz=clock * share if clock else None)
@@ -86,7 +86,7 @@ def _clock_share(gpu: Gpu) -> float:
 
 
 def repair(machine: Machine) -> Machine:
-    """No slowdown."""
+    """The machine with no reason of slowdown on any GPU."""
     keep = ("gpu_idle", "sw_power_cap", "applications_clocks_setting", "display_clock_setting")
     return with_gpus(
         machine,

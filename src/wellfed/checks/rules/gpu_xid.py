@@ -79,7 +79,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
 
 
 def repair(machine: Machine) -> Machine:
-    """No errors."""
+    """The machine without reported errors."""
     return with_gpus(machine, (replace(gpu, xids=()) for gpu in machine.gpus))
 
 

@@ -34,47 +34,39 @@ def judge(machine: Machine) -> Iterable[Finding]:
                 sentence("check.hugepages.none-reserved-needed", "none reserved; needed only by a plan with huge pages")
             )
         ]
+    finding = _idle(machine, total) or _missing_on_a_node(machine, reserved, total)
+    why = sentence("check.hugepages.huge-pages-reserved", "huge pages are reserved and used")
+    return [finding or passed(SYSTEM, why, format_bytes(total))]
+
+
+def _idle(machine: Machine, total: int) -> Finding | None:
+    """Pages that nobody uses, where they are a good part of RAM."""
     free = sum(reserved_bytes(machine.os.huge_pages_free).values())
-    if machine.memory_bytes and free > machine.memory_bytes * IDLE_SHARE:
-        why = sentence(
-            "check.hugepages.memory-reserved-huge",
-            "memory is reserved in huge pages that nobody uses, and nothing else can have it",
-        )
-        wanted = sentence("check.hugepages.much-plan-asks", "as much as the plan asks for")
-        return [
-            warn(
-                SYSTEM,
-                why,
-                sentence(
-                    "check.hugepages.free", "{free} free of {total}", free=format_bytes(free), total=format_bytes(total)
-                ),
-                wanted,
-                _release(machine),
-            )
-        ]
+    if not machine.memory_bytes or free <= machine.memory_bytes * IDLE_SHARE:
+        return None
+    why = sentence(
+        "check.hugepages.memory-reserved-huge",
+        "memory is reserved in huge pages that nobody uses, and nothing else can have it",
+    )
+    measured = sentence(
+        "check.hugepages.free", "{free} free of {total}", free=format_bytes(free), total=format_bytes(total)
+    )
+    wanted = sentence("check.hugepages.much-plan-asks", "as much as the plan asks for")
+    return warn(SYSTEM, why, measured, wanted, _release(machine))
+
+
+def _missing_on_a_node(machine: Machine, reserved: Mapping[int, int], total: int) -> Finding | None:
+    """Pages on some nodes only: threads of the others read across the sockets."""
     empty = [node for node in cpu_nodes(machine) if not reserved.get(node)]
-    if len(cpu_nodes(machine)) > 1 and empty:
-        why = sentence(
-            "check.hugepages.no-huge-pages",
-            "no huge pages on node {empty}: threads there use another node's",
-            empty=listed(empty),
-        )
-        return [
-            warn(
-                SYSTEM,
-                why,
-                format_bytes(total),
-                sentence("check.hugepages.same-every-node", "the same on every node"),
-                _spread(machine),
-            )
-        ]
-    return [
-        passed(
-            SYSTEM,
-            sentence("check.hugepages.huge-pages-reserved", "huge pages are reserved and used"),
-            format_bytes(total),
-        )
-    ]
+    if len(cpu_nodes(machine)) < 2 or not empty:
+        return None
+    why = sentence(
+        "check.hugepages.no-huge-pages",
+        "no huge pages on node {empty}: threads there use another node's",
+        empty=listed(empty),
+    )
+    wanted = sentence("check.hugepages.same-every-node", "the same on every node")
+    return warn(SYSTEM, why, format_bytes(total), wanted, _spread(machine))
 
 
 def _release(machine: Machine) -> list[Remedy]:
@@ -107,8 +99,8 @@ def _file(node: int, size: int) -> str:
 
 def repair(machine: Machine) -> Machine:
     """Unused pages given back; the rest spread over the nodes."""
-    found = next(iter(judge(machine)))
-    if found.verdict is not Verdict.WARN:
+    finding = next(iter(judge(machine)))
+    if finding.verdict is not Verdict.WARN:
         return machine
     free = machine.os.huge_pages_free
     used = {
@@ -118,8 +110,8 @@ def repair(machine: Machine) -> Machine:
     given_back = sum(reserved_bytes(free).values())
     if sum(reserved_bytes(used).values()):
         sizes = {size for pages in used.values() for size in pages}
-        each = replace(machine, os=replace(machine.os, huge_pages=used))
-        used = {node: {size: _each(each, size) for size in sizes} for node in cpu_nodes(machine)}
+        in_use = replace(machine, os=replace(machine.os, huge_pages=used))
+        used = {node: {size: _each(in_use, size) for size in sizes} for node in cpu_nodes(machine)}
     now = machine.os.memory_free_bytes
     settings = replace(
         machine.os,

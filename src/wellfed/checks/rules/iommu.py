@@ -53,7 +53,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 
 def repair(machine: Machine) -> Machine:
-    """Passthrough."""
+    """The machine with its IOMMU in passthrough mode."""
     if machine.os.iommu != "on":
         return machine
     return replace(machine, os=replace(machine.os, iommu="passthrough"))

@@ -43,8 +43,8 @@ def judge(machine: Machine) -> Iterable[Finding]:
                 machine, sentence("check.kernel-cmdline.kernel-command-line", "kernel command line"), "os.command_line"
             )
         ]
-    found = {word: why for word in line.split() for pattern, why in HARMFUL.items() if re.fullmatch(pattern, word)}
-    if not found:
+    harmful = {word: why for word in line.split() for pattern, why in HARMFUL.items() if re.fullmatch(pattern, word)}
+    if not harmful:
         return [
             passed(
                 SYSTEM,
@@ -54,26 +54,26 @@ def judge(machine: Machine) -> Iterable[Finding]:
                 ),
             )
         ]
-    why = joined("; ", (joined(": ", pair) for pair in found.items()))
-    fix = [at(REMOVE_OPTIONS, found=" ".join(found))]
-    return [warn(SYSTEM, why, " ".join(found), "without", fix)]
+    why = joined("; ", (joined(": ", pair) for pair in harmful.items()))
+    fix = [at(REMOVE_OPTIONS, found=" ".join(harmful))]
+    return [warn(SYSTEM, why, " ".join(harmful), "without", fix)]
 
 
 def repair(machine: Machine) -> Machine:
-    """The command line without them."""
+    """The machine whose kernel was started without the harmful words."""
     line = machine.os.command_line
     if line is None:
         return machine
     removed = [word for word in line.split() if any(re.fullmatch(pattern, word) for pattern in HARMFUL)]
     machine = _whole(machine, removed)
-    kept = [word for word in line.split() if not any(re.fullmatch(pattern, word) for pattern in HARMFUL)]
-    return replace(machine, os=replace(machine.os, command_line=" ".join(kept)))
+    harmless = [word for word in line.split() if not any(re.fullmatch(pattern, word) for pattern in HARMFUL)]
+    return replace(machine, os=replace(machine.os, command_line=" ".join(harmless)))
 
 
 def _whole(machine: Machine, removed: list[str]) -> Machine:
     """All cores and modules that are there, where words hid some."""
     if any(word.startswith(("maxcpus=", "nr_cpus=")) for word in removed):
-        sockets = tuple(replace(each, cores=each.cpu.cores) if each.cpu else each for each in machine.sockets)
+        sockets = tuple(replace(socket, cores=socket.cpu.cores) if socket.cpu else socket for socket in machine.sockets)
         settings = replace(machine.os, cpus_online=machine.os.cpus_present, cpus_allowed=None)
         machine = replace(machine, sockets=sockets, os=settings)
     if any(word.startswith("mem=") for word in removed):

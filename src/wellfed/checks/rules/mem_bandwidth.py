@@ -32,15 +32,15 @@ def judge(machine: Machine) -> Iterable[Finding]:
 def _judge_share(measured: float, possible: float) -> Finding:
     share = measured / possible
     text = sentence("check.mem-bandwidth.what-channels", "{share:.0%} of what the channels promise", share=share)
-    seen, wanted = (
+    achieved, wanted = (
         format_bandwidth(measured),
         sentence("check.mem-bandwidth.least", "at least {possible}", possible=format_bandwidth(possible * GOOD)),
     )
     if share < POOR:
-        return fail("system", text, seen, wanted)
+        return fail("system", text, achieved, wanted)
     if share < GOOD:
-        return warn("system", text, seen, wanted)
-    return passed("system", text, seen, wanted)
+        return warn("system", text, achieved, wanted)
+    return passed("system", text, achieved, wanted)
 
 
 def repair(machine: Machine) -> Machine:

@@ -119,8 +119,8 @@ def _by_slots(machine: Machine, socket: Socket, subject: str, there_are: int | N
 
 def _evenly(slots: list[Dimm], channels: int) -> bool:
     """Whether as many groups of neighbouring slots as there are channels hold equally many DIMMs, at least one each."""
-    size, rest = divmod(len(slots), channels)
-    if rest or not size:
+    size, left_over = divmod(len(slots), channels)
+    if left_over or not size:
         return False
     filled = {sum(1 for dimm in slots[at : at + size] if dimm.bytes) for at in range(0, len(slots), size)}
     return len(filled) == 1 and min(filled) > 0

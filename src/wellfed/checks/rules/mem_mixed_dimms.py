@@ -18,10 +18,10 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per socket."""
     if machine.os.virtualised:
         return [skip(sentence("check.mem-mixed-dimms.virtual-machine", "a virtual machine's DIMMs are invented"))]
-    told = [home for home in memory_homes(machine) if any(dimm.bytes for dimm in home[1].dimms)]
-    if not told:
+    homes = [home for home in memory_homes(machine) if any(dimm.bytes for dimm in home[1].dimms)]
+    if not homes:
         return [unread(machine, sentence("checked.dimms", "DIMMs"), "dimms", "sockets")]
-    return [_judge_socket(subject, socket) for subject, socket in told]
+    return [_judge_socket(subject, socket) for subject, socket in homes]
 
 
 def _judge_socket(subject: str, socket: Socket) -> Finding:

@@ -13,7 +13,7 @@ from wellfed.hardware.machine import Machine, Origin, Socket
 from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
-TOLERANCE = 0.98
+TOLERANCE = 0.98  # of the rated MT/s, for rounded figures such as 2666 of 2667
 
 
 def possible_mt_s(socket: Socket) -> float | None:

@@ -49,7 +49,7 @@ def against(machine: Machine, estimate: Estimate) -> Iterable[Finding]:
 
 
 def repair(machine: Machine) -> Machine:
-    """Unlimited."""
+    """The machine with no limit on pinned memory."""
     if machine.os.memlock_bytes is None:
         return machine
     return replace(machine, os=replace(machine.os, memlock_bytes=-1))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from wellfed.checks.base import Check, missing, passed, skip, unread, warn
 from wellfed.checks.mend import with_devices
-from wellfed.checks.pcie_path import Hop, by_address, hops, loaded
+from wellfed.checks.pcie_path import by_address, hops, loaded
 from wellfed.faults.memory import FAST_DISK, MOVE_DISK
 from wellfed.hardware.machine import Disk, Machine, Origin
 from wellfed.hardware.pcie import PcieLink
@@ -19,7 +19,7 @@ from wellfed.units import format_bytes
 ROOM_BYTES = 20e9  # a small model
 # Sequential reads, assumed: 7200 rpm at its outer tracks; SATA at 6 Gb/s; USB at 5 Gb/s; NVMe: 85 % of its link
 BYTES_PER_S = {"hdd": 0.2e9, "ssd": 0.55e9, "usb": 0.45e9}
-LINK_SHARE = 0.85
+LINK_SHARE = 0.85  # of an NVMe link that sequential reads reach (assumed)
 GOOD = PcieLink(4, 4)  # what a current NVMe disk has
 SLOW: dict[str, Message] = {
     "hdd": message("model-disk.hdd", "a hard disk: weights are read at a fifth of a gigabyte a second"),
@@ -66,7 +66,7 @@ def _judge_disk(machine: Machine, disk: Disk, room_bytes: float) -> Finding:
     if disk.kind in SLOW:
         return warn(subject, SLOW[disk.kind], disk.kind, "nvme", [FAST_DISK])
     for hop in hops(by_address(machine), disk.pci_address):
-        if _short(hop):
+        if hop.below_both_ends:
             text = message("model-disk.link", "its link at {place} is less than both ends can do", place=hop.place)
             wanted = f"Gen{hop.wanted_generation} x{hop.wanted_width}"
             return warn(subject, text, str(hop.current), wanted, [MOVE_DISK], [hop.place])
@@ -78,13 +78,6 @@ def _judge_disk(machine: Machine, disk: Disk, room_bytes: float) -> Finding:
             subject=subject,
         )
     return passed(subject, message("model-disk.good", "models lie on a local disk with its whole link"), disk.kind)
-
-
-def _short(hop: Hop) -> bool:
-    seen, width, generation = hop.current, hop.wanted_width, hop.wanted_generation
-    if seen is None or width is None or generation is None:
-        return False
-    return seen.width < width or seen.generation < generation
 
 
 def disk_bytes_per_s(machine: Machine, disk: Disk) -> float | None:
@@ -120,7 +113,7 @@ def repair(machine: Machine) -> Machine:
     machine = replace(machine, disks=disks)
     for disk in disks:
         for hop in hops(by_address(machine), disk.pci_address) if disk.holds_models else ():
-            if _short(hop) and hop.wanted_generation and hop.wanted_width:
+            if hop.below_both_ends and hop.wanted_generation and hop.wanted_width:
                 link = PcieLink(hop.wanted_generation, hop.wanted_width)
                 ends = [end for end in (hop.lower, hop.upper) if end]
                 machine = with_devices(machine, {end.address: replace(end, link_current=link) for end in ends})

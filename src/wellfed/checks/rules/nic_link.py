@@ -15,8 +15,8 @@ from wellfed.hardware.pcie import PcieLink
 from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding, Verdict
 
-SLOW_BYTES_PER_S = 10e9 / 8
-MANY_GPUS = 8
+SLOW_BYTES_PER_S = 10e9 / 8  # 10 Gb/s: from here a card is fast enough to be judged
+MANY_GPUS = 8  # of one machine: so many are usually one of several machines (assumed)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -37,7 +37,7 @@ def _too_slow(machine: Machine) -> str | None:
         return None
     if machine.count == 1 and len(cards(machine)) < MANY_GPUS:
         return None
-    return max(rates, key=lambda each: rates[each])
+    return max(rates, key=lambda nic_name: rates[nic_name])
 
 
 def _judge_slow(machine: Machine) -> Finding:
@@ -64,7 +64,7 @@ def _judge_nic(machine: Machine, nic: Nic) -> Finding:
     path = hops(by_address(machine), nic.pci_address)
     if not path or path[0].current is None:
         return unread(machine, sentence("checked.pcie-link", "PCIe link"), "nics", "pci", subject=nic.name)
-    slow = next((hop for hop in path if _short(hop)), None)
+    slow = next((hop for hop in path if hop.below_both_ends), None)
     if slow and slow.current:
         text = sentence(
             "check.nic-link.link-less-both", "the link at {place} is less than both ends can do", place=slow.place
@@ -85,22 +85,15 @@ def _judge_nic(machine: Machine, nic: Nic) -> Finding:
     )
 
 
-def _short(hop: Hop) -> bool:
-    seen, width, generation = hop.current, hop.wanted_width, hop.wanted_generation
-    if seen is None or width is None or generation is None:
-        return False
-    return seen.width < width or seen.generation < generation
-
-
 def effect(machine: Machine) -> Machine:
     """a network between machines that is no faster than its cards' PCIe links."""
     network = machine.network_bytes_per_s
     cards = [(nic, _carried(machine, nic)) for nic in machine.nics if _is_fast(nic)]
     if network is None or machine.count < 2 or not cards or any(carried is None for _, carried in cards):
         return machine
-    own = sum(nic.bytes_per_s or network for nic, _ in cards)
-    left = sum(min(nic.bytes_per_s or network, carried or 0.0) for nic, carried in cards)
-    return replace(machine, network_bytes_per_s=network * left / own)
+    rated_all = sum(nic.bytes_per_s or network for nic, _ in cards)
+    carried_all = sum(min(nic.bytes_per_s or network, carried or 0.0) for nic, carried in cards)
+    return replace(machine, network_bytes_per_s=network * carried_all / rated_all)
 
 
 def _carried(machine: Machine, nic: Nic) -> float | None:
@@ -124,7 +117,7 @@ def _widened(machine: Machine, hop: Hop, rate: float) -> Machine:
         return machine
     able = PcieLink(hop.wanted_generation, hop.wanted_width)
     more = (PcieLink(g, w) for g in range(able.generation, 7) for w in (able.width, 16) if w >= able.width)
-    link = next((each for each in more if each.bytes_per_s >= rate), able)
+    link = next((candidate for candidate in more if candidate.bytes_per_s >= rate), able)
     ends = [end for end in (hop.lower, hop.upper) if end]
     return with_devices(
         machine,
@@ -132,8 +125,8 @@ def _widened(machine: Machine, hop: Hop, rate: float) -> Machine:
     )
 
 
-def _most(known: PcieLink | None, link: PcieLink) -> PcieLink | None:
-    return PcieLink(max(known.generation, link.generation), max(known.width, link.width)) if known else None
+def _most(maximum: PcieLink | None, link: PcieLink) -> PcieLink | None:
+    return PcieLink(max(maximum.generation, link.generation), max(maximum.width, link.width)) if maximum else None
 
 
 CHECK = Check(

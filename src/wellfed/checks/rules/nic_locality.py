@@ -21,16 +21,16 @@ ACROSS = 50 / 54
 
 def fast_cards(machine: Machine) -> list[tuple[int, Nic]]:
     """One interface of each fast network card, with its number; ports of one card count once."""
-    found: dict[str, tuple[int, Nic]] = {}
+    cards_by_key: dict[str, tuple[int, Nic]] = {}
     twins = {frozenset((path.a, path.b)) for path in machine.paths if path.kind == "PIX"}
     for at, nic in enumerate(machine.nics):
         fast = nic.kind in ("infiniband", "rdma") or (nic.bytes_per_s or 0) >= FAST_BYTES_PER_S
         if not nic.physical or not fast or nic.up is False:
             continue
-        same = next((k for k, (i, _) in found.items() if frozenset((f"NIC{i}", f"NIC{at}")) in twins), None)
+        same = next((k for k, (i, _) in cards_by_key.items() if frozenset((f"NIC{i}", f"NIC{at}")) in twins), None)
         key = nic.pci_address.rpartition(".")[0] if nic.pci_address else same or nic.name
-        found.setdefault(key, (at, nic))
-    return list(found.values())
+        cards_by_key.setdefault(key, (at, nic))
+    return list(cards_by_key.values())
 
 
 def judge(machine: Machine) -> Iterable[Finding]:
@@ -68,8 +68,8 @@ def judge(machine: Machine) -> Iterable[Finding]:
 def _no_cards(machine: Machine) -> Finding:
     """None of them fast; a source that shows no network card at all proves nothing."""
     unrated = [nic for nic in machine.nics if nic.physical and nic.bytes_per_s is None and nic.up is not False]
-    whole = machine.pci_complete or machine.origin is not Origin.DUMP
-    if reason(machine, "nics") or (machine.origin is Origin.DUMP and (unrated or not whole)):
+    shows_all = machine.pci_complete or machine.origin is not Origin.DUMP
+    if reason(machine, "nics") or (machine.origin is Origin.DUMP and (unrated or not shows_all)):
         return missing(machine, sentence("check.nic-locality.fast-network-cards", "fast network cards"), "nics")
     return skip(message("nic-locality.none", "no network card of 25 Gb/s or more"))
 

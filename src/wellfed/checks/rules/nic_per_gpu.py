@@ -25,8 +25,8 @@ def judge(machine: Machine) -> Iterable[Finding]:
         return [skip(message("nic-per-gpu.guest", "a virtual machine hides where cards are"))]
     nics = fast_cards(machine)
     if len(gpus) < FEW or len(nics) < len(gpus):
-        whole = machine.nics or machine.pci_complete or machine.origin is not Origin.DUMP
-        if len(gpus) >= FEW and not whole:
+        shows_all = machine.nics or machine.pci_complete or machine.origin is not Origin.DUMP
+        if len(gpus) >= FEW and not shows_all:
             return [missing(machine, sentence("check.nic-per-gpu.network-cards", "network cards"), "nics")]
         return [skip(message("nic-per-gpu.few", "not as many fast network cards as GPUs, four at least"))]
     numbers = {f"NIC{at}": nic.name for at, nic in nics} | {nic.name: nic.name for _, nic in nics}
@@ -68,8 +68,8 @@ def _beside(gpu: Gpu, paths: Iterable[DevicePath]) -> bool:
 def repair(machine: Machine) -> Machine:
     """A card beside every GPU."""
     nics = fast_cards(machine)
-    found = next(iter(judge(machine)))
-    if found.verdict is not Verdict.WARN:
+    finding = next(iter(judge(machine)))
+    if finding.verdict is not Verdict.WARN:
         return machine
     added = tuple(
         DevicePath(f"GPU{gpu.index}", f"NIC{at}", "PIX") for gpu, (at, _) in zip(cards(machine), nics, strict=False)

@@ -35,7 +35,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 
 def repair(machine: Machine) -> Machine:
-    """Balancing off."""
+    """The machine with automatic NUMA balancing off."""
     off = False if machine.os.numa_balancing else machine.os.numa_balancing
     return replace(machine, os=replace(machine.os, numa_balancing=off))
 

@@ -59,19 +59,19 @@ def repair(machine: Machine) -> Machine:
     """A node per socket."""
     if len(machine.sockets) < 2 or len(cpu_nodes(machine)) >= len(machine.sockets) or not machine.numa_nodes:
         return machine
-    whole = machine.numa_nodes[0]
+    joined = machine.numa_nodes[0]
     count = len(machine.sockets)
-    share = whole.memory_bytes // count if whole.memory_bytes else None
-    free = whole.memory_free_bytes // count if whole.memory_free_bytes else None
+    share = joined.memory_bytes // count if joined.memory_bytes else None
+    free = joined.memory_free_bytes // count if joined.memory_free_bytes else None
     homes = {cpu.os_index: cpu.socket for cpu in machine.cpus}
     nodes = tuple(
         NumaNode(
             os_index=at,
             socket=socket.index,
-            cpus=tuple(cpu for cpu in whole.cpus if homes.get(cpu) == socket.index),
+            cpus=tuple(cpu for cpu in joined.cpus if homes.get(cpu) == socket.index),
             memory_bytes=share,
             memory_free_bytes=free,
-            distances={other: 10 if other == at else 20 for other in range(count)},
+            distances={neighbour: 10 if neighbour == at else 20 for neighbour in range(count)},
         )
         for at, socket in enumerate(machine.sockets)
     )

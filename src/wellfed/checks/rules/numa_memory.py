@@ -56,11 +56,11 @@ def _judge_node(machine: Machine, node: NumaNode, largest: int) -> Finding:
 
 def repair(machine: Machine) -> Machine:
     """Every node with CPUs as large as the largest."""
-    own = [node for node in machine.numa_nodes if not node.gpu_memory and node.cpus]
-    largest = max((node.memory_bytes or 0 for node in own), default=0)
+    nodes_with_cpus = [node for node in machine.numa_nodes if not node.gpu_memory and node.cpus]
+    largest = max((node.memory_bytes or 0 for node in nodes_with_cpus), default=0)
     nodes = tuple(
         replace(node, memory_bytes=largest)
-        if node in own and node.memory_bytes is not None and node.memory_bytes < largest * 0.7
+        if node in nodes_with_cpus and node.memory_bytes is not None and node.memory_bytes < largest * 0.7
         else node
         for node in machine.numa_nodes
     )

@@ -65,7 +65,7 @@ def _wanted(gpu: Gpu, gpus: tuple[Gpu, ...]) -> int:
     """
     total = gpu.nvlinks_total or 0
     used = min(total, (nvlinks(gpu.spec) if gpu.spec else None) or total)
-    same = [other.nvlinks_active or 0 for other in gpus if other.name == gpu.name]
+    same = [peer.nvlinks_active or 0 for peer in gpus if peer.name == gpu.name]
     most = max(same, default=0)
     if _built_in(gpu):
         return max(used, most)
@@ -76,7 +76,7 @@ def _wanted(gpu: Gpu, gpus: tuple[Gpu, ...]) -> int:
 def _by_peers(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...], mine: list[GpuLink]) -> Finding:
     """On a switch every pair has a link, and all have the same number."""
     switched = any(link.kind == "nvswitch" for link in machine.gpu_links)
-    lost = [name(other) for other in gpus if other.index != gpu.index and not linked(machine, gpu.index, other.index)]
+    lost = [name(peer) for peer in gpus if peer.index != gpu.index and not linked(machine, gpu.index, peer.index)]
     if switched and lost:
         return _down(
             gpu,
@@ -91,10 +91,10 @@ def _by_peers(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...], mine: list[GpuL
 
 
 def _without(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...]) -> Finding:
-    others = any(link.kind != "p2p" for link in machine.gpu_links)
+    linked_at_all = any(link.kind != "p2p" for link in machine.gpu_links)
     shown = any(f"GPU{gpu.index}" in (path.a, path.b) for path in machine.paths) and not machine.pci
-    seen = (others and machine.origin is not Origin.DUMP) or machine.origin in (Origin.LIVE, Origin.SNAPSHOT)
-    if _built_in(gpu) and (shown or seen) and queried(gpu):
+    visible = (linked_at_all and machine.origin is not Origin.DUMP) or machine.origin in (Origin.LIVE, Origin.SNAPSHOT)
+    if _built_in(gpu) and (shown or visible) and queried(gpu):
         return _down(gpu, sentence("check.nvlink.no-link-up", "no link up"), "all")
     if gpu.spec is not None and (not gpu.spec.link_bytes_per_s or not _built_in(gpu)):
         return skip(message("nvlink.no-bridge", "the card has no links, or no bridge is fitted"), name(gpu))
@@ -125,12 +125,12 @@ def _down(gpu: Gpu, measured: str, wanted: str) -> Finding:
 
 def repair(machine: Machine) -> Machine:
     """All links up, with the bandwidth of all of them."""
-    gpus, whole = [], {gpu.index: gpu for gpu in machine.gpus}
+    gpus, by_index = [], {gpu.index: gpu for gpu in machine.gpus}
     for gpu in machine.gpus:
         total = _wanted(gpu, machine.gpus)
         up = replace(gpu, nvlinks_active=total, nvlinks_total=max(total, gpu.nvlinks_total or 0))
         gpus.append(up if gpu.nvlinks_total else gpu)
-    links = tuple(_mended(link, whole) for link in machine.gpu_links)
+    links = tuple(_mended(link, by_index) for link in machine.gpu_links)
     return replace(machine, gpus=tuple(gpus), gpu_links=(*links, *_absent(machine)))
 
 

@@ -75,8 +75,8 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
         )
         return fail(name(gpu), text, sentence("check.pcie-replay.errors", "{fatal} errors", fatal=fatal), "0")
     counts = [gpu.replays, *(count for device in path for count in _counts(device))]
-    known = [count for count in counts if count is not None]
-    if not known:
+    told_counts = [count for count in counts if count is not None]
+    if not told_counts:
         return unread(
             machine,
             sentence("check.pcie-replay.replay-counters", "replay counters"),
@@ -84,7 +84,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
             "pci",
             subject=name(gpu),
         )
-    worst = max(known)
+    worst = max(told_counts)
     if worst >= MANY:
         text = sentence(
             "check.pcie-replay.packets-damaged-sent", "packets were damaged and sent again since the driver loaded"

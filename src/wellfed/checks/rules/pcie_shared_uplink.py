@@ -22,13 +22,13 @@ def groups(machine: Machine) -> dict[str, tuple[Gpu, ...]]:
         for hop in gpu_hops(machine, gpu):
             if hop.upper is not None:  # of several cards below one port, a switch is hidden between
                 below[hop.upper.address].append(gpu)
-    found: dict[str, tuple[Gpu, ...]] = {}
-    taken: set[int] = set()
+    by_port: dict[str, tuple[Gpu, ...]] = {}
+    grouped: set[int] = set()
     for place, gpus in sorted(below.items(), key=lambda item: -len(item[1])):
-        if len(gpus) > 1 and not taken & {gpu.index for gpu in gpus}:
-            found[place] = tuple(gpus)
-            taken |= {gpu.index for gpu in gpus}
-    return found or _by_paths(machine)
+        if len(gpus) > 1 and not grouped & {gpu.index for gpu in gpus}:
+            by_port[place] = tuple(gpus)
+            grouped |= {gpu.index for gpu in gpus}
+    return by_port or _by_paths(machine)
 
 
 def _by_paths(machine: Machine) -> dict[str, tuple[Gpu, ...]]:
@@ -37,14 +37,14 @@ def _by_paths(machine: Machine) -> dict[str, tuple[Gpu, ...]]:
         return {}
     near = {frozenset((path.a, path.b)) for path in machine.paths if path.kind in ("PIX", "PXB")}
     near |= _through_a_card(machine)
-    found: list[list[Gpu]] = []
+    groups_found: list[list[Gpu]] = []
     for gpu in machine.gpus:
-        home = next((g for g in found if any(_pair(gpu, other) in near for other in g)), None)
+        home = next((g for g in groups_found if any(_pair(gpu, member) in near for member in g)), None)
         if home is None:
-            found.append([gpu])
+            groups_found.append([gpu])
         else:
             home.append(gpu)
-    return {"+".join(name(gpu) for gpu in group): tuple(group) for group in found if len(group) > 1}
+    return {"+".join(name(gpu) for gpu in group): tuple(group) for group in groups_found if len(group) > 1}
 
 
 def _through_a_card(machine: Machine) -> set[frozenset[str]]:
@@ -58,9 +58,9 @@ def _through_a_card(machine: Machine) -> set[frozenset[str]]:
 
 def _all_paths(machine: Machine) -> bool:
     """Whether the source tells the way between every two GPUs (NV# hides it)."""
-    told = {frozenset((path.a, path.b)) for path in machine.paths}
+    pairs_told = {frozenset((path.a, path.b)) for path in machine.paths}
     gpus = machine.gpus
-    return not machine.pci and all(_pair(a, b) in told for i, a in enumerate(gpus) for b in gpus[i + 1 :])
+    return not machine.pci and all(_pair(a, b) in pairs_told for i, a in enumerate(gpus) for b in gpus[i + 1 :])
 
 
 def _pair(a: Gpu, b: Gpu) -> frozenset[str]:
@@ -73,9 +73,9 @@ def judge(machine: Machine) -> Iterable[Finding]:
         return [no_gpus(machine, 2)]
     if machine.os.virtualised:
         return [skip(message("pcie-shared-uplink.guest", "a virtual machine: its bridges are the hypervisor's"))]
-    found = groups(machine)
-    if found:
-        return [_judge_group(machine, place, gpus) for place, gpus in found.items()]
+    shared = groups(machine)
+    if shared:
+        return [_judge_group(machine, place, gpus) for place, gpus in shared.items()]
     ways = [gpu_hops(machine, gpu) for gpu in machine.gpus]
     if all(way and way[-1].upper for way in ways) or _all_paths(machine):
         return [passed("system", message("pcie-shared-uplink.own", "every GPU has a link to the host of its own"))]

@@ -34,8 +34,8 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
         keys = (f"{name(gpu)}.generation", f"{name(gpu)}.width", "pci")
         return unread(machine, sentence("check.pcie-speed.link-speed", "link speed"), *keys, subject=name(gpu))
     if _slow(edge):
-        seen = edge.current.generation
-        return _fault(gpu, edge) if _awake_enough(gpu, seen) else _asleep(gpu, seen)
+        generation = edge.current.generation
+        return _fault(gpu, edge) if _awake_enough(gpu, generation) else _asleep(gpu, generation)
     blind = [hop.place for hop in path[1:] if hop.current is None]
     if blind:
         return unknown(
@@ -50,7 +50,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
 
 def _whole(gpu: Gpu, path: tuple[Hop, ...]) -> Finding:
     edge, slowest = path[0], narrowest(path)
-    seen, able = edge.current, edge.card
+    current, able = edge.current, edge.card
     offered = min((hop.wanted_generation for hop in path if hop.wanted_generation), default=None)
     if able and offered and offered < able.generation:
         text = sentence(
@@ -60,13 +60,13 @@ def _whole(gpu: Gpu, path: tuple[Hop, ...]) -> Finding:
         )
         return passed(name(gpu), text, f"Gen{offered}", f"Gen{offered}")
     return passed(
-        name(gpu), sentence("check.pcie-speed.full-speed-every", "full speed on every hop"), f"{slowest or seen}"
+        name(gpu), sentence("check.pcie-speed.full-speed-every", "full speed on every hop"), f"{slowest or current}"
     )
 
 
 def _slow(hop: Hop) -> bool:
-    seen, wanted = hop.current, hop.wanted_generation
-    return seen is not None and wanted is not None and seen.generation < wanted
+    current, wanted = hop.current, hop.wanted_generation
+    return current is not None and wanted is not None and current.generation < wanted
 
 
 def _awake_enough(gpu: Gpu, generation: int) -> bool:
@@ -105,8 +105,8 @@ def _asleep(gpu: Gpu, generation: int) -> Finding:
 def _by_driver(machine: Machine, gpu: Gpu) -> Finding:
     """Generations from a table of the driver's, without widths and ports."""
     able, offered = gpu.link_generation_max, gpu.link_host_generation
-    wanted = min((each for each in (able, offered) if each), default=None)
-    seen = gpu.link_generation or 1
+    wanted = min((generation for generation in (able, offered) if generation), default=None)
+    current = gpu.link_generation or 1
     if wanted is None:
         return unread(
             machine,
@@ -114,12 +114,12 @@ def _by_driver(machine: Machine, gpu: Gpu) -> Finding:
             f"{name(gpu)}.link",
             subject=name(gpu),
         )
-    if seen >= wanted:
-        return passed(name(gpu), message("pcie-speed.full", "full speed"), f"Gen{seen}", f"Gen{wanted}")
-    if not _awake_enough(gpu, seen):
-        return _asleep(gpu, seen)
+    if current >= wanted:
+        return passed(name(gpu), message("pcie-speed.full", "full speed"), f"Gen{current}", f"Gen{wanted}")
+    if not _awake_enough(gpu, current):
+        return _asleep(gpu, current)
     text = message("pcie-speed.slower-told", "slower than the card and, as far as its driver tells, the slot can")
-    return warn(name(gpu), text, f"Gen{seen}", f"Gen{wanted}")
+    return warn(name(gpu), text, f"Gen{current}", f"Gen{wanted}")
 
 
 def _by_spec(machine: Machine, gpu: Gpu) -> Finding:

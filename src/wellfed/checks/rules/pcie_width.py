@@ -28,27 +28,27 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     if not path:
         return _by_spec(machine, gpu)
     for hop in path:
-        if (found := _short_of_lanes(gpu, hop)) is not None:
-            return found
+        if (shortage := _short_of_lanes(gpu, hop)) is not None:
+            return shortage
     edge = path[0]
-    seen, card = edge.current, edge.card
-    if seen is None:
+    current, card = edge.current, edge.card
+    if current is None:
         return _shape(machine, gpu)
     able = max((link.width for link in (card, full_link(gpu)) if link), default=None)
-    if able and seen.width < able:
+    if able and current.width < able:
         text = message("pcie-width.slot", "the slot has fewer lanes than the card: bifurcated, or wired that way")
-        return warn(name(gpu), text, f"x{seen.width}", f"x{able}", [MOVE_TO_LANES], [edge.place])
+        return warn(name(gpu), text, f"x{current.width}", f"x{able}", [MOVE_TO_LANES], [edge.place])
     blind = [hop.place for hop in path if hop.current is None or (hop.wanted_width is None and not (hop.edge and able))]
-    if blind and (len(blind) > 1 or seen.width < 16):
+    if blind and (len(blind) > 1 or current.width < 16):
         text = message("pcie-width.blind", "widths at {places} could not be read", places=Listing(tuple(blind)))
-        return unknown(text, name(gpu), f"x{seen.width}")
+        return unknown(text, name(gpu), f"x{current.width}")
     text = counted("pcie-width.whole", "all lanes on {count} hop", "all lanes on {count} hops", len(path))
-    return passed(name(gpu), text, f"x{seen.width}")
+    return passed(name(gpu), text, f"x{current.width}")
 
 
 def _short_of_lanes(gpu: Gpu, hop: Hop) -> Finding | None:
-    seen, wanted = hop.current, hop.wanted_width
-    if seen is None or wanted is None or seen.width >= wanted:
+    current, wanted = hop.current, hop.wanted_width
+    if current is None or wanted is None or current.width >= wanted:
         return None
     if hop.edge and hop.slot is None:
         text = message(
@@ -56,9 +56,9 @@ def _short_of_lanes(gpu: Gpu, hop: Hop) -> Finding | None:
             "fewer lanes than the card has, at {place}; how many the slot has is not visible",
             place=hop.place,
         )
-        return warn(name(gpu), text, f"x{seen.width}", f"x{wanted}", [RESEAT_CARD], [hop.place])
+        return warn(name(gpu), text, f"x{current.width}", f"x{wanted}", [RESEAT_CARD], [hop.place])
     text = message("pcie-width.short", "fewer lanes than both ends have, at {place}", place=hop.place)
-    return fail(name(gpu), text, f"x{seen.width}", f"x{wanted}", [RESEAT_CARD], [hop.place])
+    return fail(name(gpu), text, f"x{current.width}", f"x{wanted}", [RESEAT_CARD], [hop.place])
 
 
 def _by_spec(machine: Machine, gpu: Gpu) -> Finding:
@@ -76,33 +76,33 @@ def _by_spec(machine: Machine, gpu: Gpu) -> Finding:
     return passed(name(gpu), sentence("check.pcie-width.all-lanes-card", "all lanes of the card"), f"x{gpu.link.width}")
 
 
-def _by_driver(gpu: Gpu, seen: int) -> Finding:
+def _by_driver(gpu: Gpu, lanes: int) -> Finding:
     """Lanes from a table of the driver's, without generations and ports: they do not change when a card idles."""
     full = full_link(gpu)
     able = max((width for width in (gpu.link_width_max, full.width if full else None) if width), default=None)
     if able is None:
-        return unknown(message("pcie-width.no-most", "how many lanes the card has is not told"), name(gpu), f"x{seen}")
-    if seen < able:
+        return unknown(message("pcie-width.no-most", "how many lanes the card has is not told"), name(gpu), f"x{lanes}")
+    if lanes < able:
         text = message("pcie-width.told-short", "fewer lanes than the card has; how many the slot has is not visible")
-        return warn(name(gpu), text, f"x{seen}", f"x{able}", [RESEAT_CARD])
-    return passed(name(gpu), sentence("check.pcie-width.all-lanes-card", "all lanes of the card"), f"x{seen}")
+        return warn(name(gpu), text, f"x{lanes}", f"x{able}", [RESEAT_CARD])
+    return passed(name(gpu), sentence("check.pcie-width.all-lanes-card", "all lanes of the card"), f"x{lanes}")
 
 
 def _most_only(machine: Machine, gpu: Gpu) -> bool:
     """Whether only what the card could do is told."""
-    own = by_address(machine).get(gpu.pci_address or "")
-    return own is not None and own.link_current is None and own.link_max is not None
+    function = by_address(machine).get(gpu.pci_address or "")
+    return function is not None and function.link_current is None and function.link_max is not None
 
 
 def _as_told(machine: Machine) -> Machine:
     """Cards of which only the lanes are told, with their own generation on these lanes."""
-    told = []
+    gpus = []
     for gpu in machine.gpus:
         full = full_link(gpu)
         blind = gpu.link is None or _most_only(machine, gpu)
         if blind and full and gpu.link_width and not gpu_hops(machine, gpu):
-            told.append(replace(gpu, link=replace(full, width=min(full.width, gpu.link_width))))
-    return with_gpus(machine, told)
+            gpus.append(replace(gpu, link=replace(full, width=min(full.width, gpu.link_width))))
+    return with_gpus(machine, gpus)
 
 
 def effect(machine: Machine) -> Machine:
@@ -115,15 +115,15 @@ def _shape(machine: Machine, gpu: Gpu) -> Finding:
     devices = by_address(machine)
     mine = root_port(devices, gpu.pci_address)
     desktop = any(device.chipset for device in machine.pci)
-    for other in machine.gpus:
-        port = root_port(devices, other.pci_address)
+    for neighbour in machine.gpus:
+        port = root_port(devices, neighbour.pci_address)
         near = port and mine and port.address[:-2] == mine.address[:-2] and port.address != mine.address
         if near and desktop and not mine.chipset if mine else False:
             text = message(
                 "pcie-width.shape",
                 "shares the lanes of root device {device} with {other}",
                 device=mine.address[:-2] if mine else None,
-                other=name(other),
+                other=name(neighbour),
             )
             return warn(
                 name(gpu),

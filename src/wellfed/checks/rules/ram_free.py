@@ -19,8 +19,8 @@ LITTLE, SOME = 0.1, 0.5
 def available_bytes(machine: Machine) -> int | None:
     """What this process could still get: MemAvailable, or less where a control group says so."""
     limit, used = machine.os.memory_limit_bytes, machine.os.memory_used_by_cgroup_bytes
-    left = None if limit is None else max(0, limit - (used or 0))
-    return min((size for size in (machine.os.memory_free_bytes, left) if size is not None), default=None)
+    under_limit = None if limit is None else max(0, limit - (used or 0))
+    return min((size for size in (machine.os.memory_free_bytes, under_limit) if size is not None), default=None)
 
 
 def judge(machine: Machine) -> Iterable[Finding]:

@@ -67,8 +67,8 @@ def against(machine: Machine, estimate: Estimate) -> Iterable[Finding]:
     if machine.origin is Origin.PARTS:
         return judge(machine)
     needs = {device.device: device.needed_bytes for device in estimate.memory.devices}
-    found = (_against_gpu(machine, gpu, needs.get(name(gpu))) for gpu in cards(machine))
-    return list(found) or [no_gpus(machine)]
+    findings = (_against_gpu(machine, gpu, needs.get(name(gpu))) for gpu in cards(machine))
+    return list(findings) or [no_gpus(machine)]
 
 
 def _against_gpu(machine: Machine, gpu: Gpu, needed: float | None) -> Finding:

@@ -42,7 +42,9 @@ def dynamo(sets: Sequence[ReplicaSet]) -> str:
     engines in one graph, for other cards than NVIDIA's, and for a model that is a folder of this machine.
     """
     engine = _engine(sets)
-    parts = [part for number, each in enumerate(sets, 1) for part in _parts(each, _suffix(number, len(sets)))]
+    parts = [
+        part for number, replica_set in enumerate(sets, 1) for part in _parts(replica_set, _suffix(number, len(sets)))
+    ]
     document = {
         "apiVersion": "nvidia.com/v1beta1",
         "kind": "DynamoGraphDeployment",
@@ -53,13 +55,13 @@ def dynamo(sets: Sequence[ReplicaSet]) -> str:
 
 
 def _engine(sets: Sequence[ReplicaSet]) -> Engine:
-    engines = {on_a_hub(each, "Dynamo").spec.engine for each in sets}
+    engines = {on_a_hub(replica_set, "Dynamo").spec.engine for replica_set in sets}
     if engines - _WORKERS.keys() or len(engines) > 1:
         raise Unsupported(
             message("handover.dynamo", "a Dynamo graph is written for one engine here, vLLM or SGLang"),
             message("handover.dynamo.hint", "plan with --engine vllm or --engine sglang"),
         )
-    if any(each.spec.gpu_vendor != "nvidia" or not each.gpus_a_node for each in sets):
+    if any(replica_set.spec.gpu_vendor != "nvidia" or not replica_set.gpus_a_node for replica_set in sets):
         raise Unsupported(message("handover.dynamo-cards", "Dynamo's runtimes are for NVIDIA's GPUs"))
     return engines.pop()
 
@@ -70,7 +72,7 @@ def _suffix(number: int, count: int) -> str:
 
 def _knows_prefixes(sets: Sequence[ReplicaSet]) -> bool:
     """Whether the plan counts on earlier turns being found: then the router must know where they lie."""
-    return any(each.share.capacity.plan.workload.depth_tokens for each in sets)
+    return any(replica_set.share.capacity.plan.workload.depth_tokens for replica_set in sets)
 
 
 def _frontend(sets: Sequence[ReplicaSet]) -> dict[str, Any]:
@@ -85,47 +87,47 @@ def _frontend(sets: Sequence[ReplicaSet]) -> dict[str, Any]:
     }
 
 
-def _image(each: ReplicaSet) -> str:
-    return f"nvcr.io/nvidia/ai-dynamo/{_WORKERS[each.spec.engine]}-runtime:{_RUNTIME}"
+def _image(replica_set: ReplicaSet) -> str:
+    return f"nvcr.io/nvidia/ai-dynamo/{_WORKERS[replica_set.spec.engine]}-runtime:{_RUNTIME}"
 
 
-def _parts(each: ReplicaSet, suffix: str) -> list[dict[str, Any]]:
+def _parts(replica_set: ReplicaSet, suffix: str) -> list[dict[str, Any]]:
     """Workers, or decode and prefill workers where they are apart."""
-    if each.prefill is None:
-        return [_component(each, "worker", suffix)]
-    return [_component(each, "decode", suffix), _component(each.prefill, "prefill", suffix)]
+    if replica_set.prefill is None:
+        return [_component(replica_set, "worker", suffix)]
+    return [_component(replica_set, "decode", suffix), _component(replica_set.prefill, "prefill", suffix)]
 
 
-def _component(each: ReplicaSet, role: str, suffix: str) -> dict[str, Any]:
+def _component(replica_set: ReplicaSet, role: str, suffix: str) -> dict[str, Any]:
     """Copies of the model on one node that share nothing are workers of their own, so that the router sees each."""
-    layout = each.share.capacity.plan.layout
-    together = each.nodes > 1 or layout.expert_parallel > 1 or layout.attention_data_parallel > 1
+    layout = replica_set.share.capacity.plan.layout
+    together = replica_set.nodes > 1 or layout.expert_parallel > 1 or layout.attention_data_parallel > 1
     copies = 1 if together else layout.data_parallel
-    gpus = {"nvidia.com/gpu": str(each.gpus_a_node // copies)}
+    gpus = {"nvidia.com/gpu": str(replica_set.gpus_a_node // copies)}
     container = {
         "name": "main",
-        "image": _image(each),
-        "command": ["python3", "-m", f"dynamo.{_WORKERS[each.spec.engine]}"],
-        "args": _arguments(each, role, without=frozenset() if together else _COPIES),
+        "image": _image(replica_set),
+        "command": ["python3", "-m", f"dynamo.{_WORKERS[replica_set.spec.engine]}"],
+        "args": _arguments(replica_set, role, without=frozenset() if together else _COPIES),
         "envFrom": [{"secretRef": {"name": "hf-token-secret", "optional": True}}],
         "resources": {"requests": gpus, "limits": gpus},
     }
     return {
         "name": f"{role}{suffix}",
         "type": role,
-        "replicas": each.replicas * copies,
-        **({"multinode": {"nodeCount": each.nodes}} if each.nodes > 1 else {}),
+        "replicas": replica_set.replicas * copies,
+        **({"multinode": {"nodeCount": replica_set.nodes}} if replica_set.nodes > 1 else {}),
         "podTemplate": {"spec": {"containers": [container]}},
     }
 
 
-def _arguments(each: ReplicaSet, role: str, without: frozenset[str]) -> list[str]:
-    found = [_MODEL[each.spec.engine], each.repository]
-    for flag, value in flags(each):
+def _arguments(replica_set: ReplicaSet, role: str, without: frozenset[str]) -> list[str]:
+    arguments = [_MODEL[replica_set.spec.engine], replica_set.repository]
+    for flag, value in flags(replica_set):
         if flag not in _THEIRS | without:
-            found += [flag] if value is None else [flag, value]
+            arguments += [flag] if value is None else [flag, value]
     if role != "worker":
-        found += ["--disaggregation-mode", role, *_ROLE_FLAGS[each.spec.engine]]
-    if role != "decode" and _knows_prefixes([each]):
-        found += ["--kv-events-config", json.dumps(_EVENTS[each.spec.engine], separators=(",", ":"))]
-    return found
+        arguments += ["--disaggregation-mode", role, *_ROLE_FLAGS[replica_set.spec.engine]]
+    if role != "decode" and _knows_prefixes([replica_set]):
+        arguments += ["--kv-events-config", json.dumps(_EVENTS[replica_set.spec.engine], separators=(",", ":"))]
+    return arguments

@@ -14,17 +14,17 @@ from wellfed.hardware.machine import Gpu, Machine
 from wellfed.nouns.finding import Finding, Verdict
 
 PREFIX = "wellfed.dev/"
-_MOST = 63
+_MOST = 63  # characters of a label's value (kubernetes.io/docs, Labels and Selectors)
 
 
 def labels(machine: Machine, findings: Iterable[Finding] = ()) -> Mapping[str, str]:
     """Name -> value, sorted; `fault.ID` is the verdict of each check that complains."""
-    found = {name: clean(value) for name, value in _all(machine) if value is not None}
+    value_of = {name: clean(value) for name, value in _all(machine) if value is not None}
     for finding in findings:
         if finding.verdict in (Verdict.FAIL, Verdict.WARN):
-            worse = found.get(f"fault.{finding.id}") == Verdict.FAIL.value
-            found[f"fault.{finding.id}"] = Verdict.FAIL.value if worse else finding.verdict.value
-    return {PREFIX + name: value for name, value in sorted(found.items()) if value}
+            worse = value_of.get(f"fault.{finding.id}") == Verdict.FAIL.value
+            value_of[f"fault.{finding.id}"] = Verdict.FAIL.value if worse else finding.verdict.value
+    return {PREFIX + name: value for name, value in sorted(value_of.items()) if value}
 
 
 def clean(text: str) -> str:
@@ -61,16 +61,16 @@ def product(gpus: Iterable[Gpu]) -> str | None:
 
 def _same(values: Iterable[str | None]) -> str | None:
     """The value that all have."""
-    found = set(values)
-    return found.pop() if len(found) == 1 else None
+    distinct = set(values)
+    return distinct.pop() if len(distinct) == 1 else None
 
 
 def _narrowest(gpus: Iterable[Gpu]) -> str | None:
     links = [gpu.link for gpu in gpus]
-    known = [link for link in links if link is not None]
-    if not known or len(known) < len(links):
+    told_links = [link for link in links if link is not None]
+    if not told_links or len(told_links) < len(links):
         return None
-    slow = min(known, key=lambda link: link.bytes_per_s)
+    slow = min(told_links, key=lambda link: link.bytes_per_s)
     return f"gen{slow.generation}x{slow.width}"
 
 

@@ -23,8 +23,8 @@ _UNDER = 0.95  # of a card's memory: what a driver tells is a little less than i
 
 def manifests(sets: Sequence[ReplicaSet]) -> str:
     """A workload and a Service for each set: Deployment, or LeaderWorkerSet where a replica spans nodes."""
-    notes, found = _documents(sets)
-    return _written(notes, found)
+    notes, documents = _documents(sets)
+    return _written(notes, documents)
 
 
 def with_claims(sets: Sequence[ReplicaSet]) -> str:
@@ -34,49 +34,49 @@ def with_claims(sets: Sequence[ReplicaSet]) -> str:
     standard attribute resource.kubernetes.io/numaNode). Fields: Kubernetes API reference, ResourceClaimTemplate v1;
     kubernetes.io/docs/reference/node/dra-standard-device-attributes.
     """
-    notes, found = _documents(sets)
+    notes, documents = _documents(sets)
     claims = []
-    for each in sets:
-        if not each.gpus_a_node:
-            notes.append(f"{each.name}: no GPU, so no claim")
+    for replica_set in sets:
+        if not replica_set.gpus_a_node:
+            notes.append(f"{replica_set.name}: no GPU, so no claim")
             continue
-        vendor = each.spec.gpu_vendor
+        vendor = replica_set.spec.gpu_vendor
         if vendor not in _CLASSES:
             notes.append(
                 sentence(
                     "export.dra.unknown",
                     "{name}: the attributes of {vendor}'s DRA driver are not known here: its device plugin stays",
-                    name=each.name,
+                    name=replica_set.name,
                     vendor=vendor,
                 )
             )
             continue
-        claims.append(_template(each, _CLASSES[vendor]))
-        for document in found:
-            if document["metadata"]["name"] == each.name:
+        claims.append(_template(replica_set, _CLASSES[vendor]))
+        for document in documents:
+            if document["metadata"]["name"] == replica_set.name:
                 for pod in _pods(document):
-                    _claimed(pod, f"{each.name}-gpus")
-    return _written(notes, [*claims, *found])
+                    _claimed(pod, f"{replica_set.name}-gpus")
+    return _written(notes, [*claims, *documents])
 
 
 def _documents(sets: Sequence[ReplicaSet]) -> tuple[list[str], list[dict[str, Any]]]:
     notes: list[str] = []
-    found = []
-    for each in sets:
-        text = kubernetes(each.spec, each.name)
+    documents = []
+    for replica_set in sets:
+        text = kubernetes(replica_set.spec, replica_set.name)
         lines = text.splitlines()
-        notes += [note for note in notes_of(each.spec, each.name) if note not in notes]
+        notes += [note for note in notes_of(replica_set.spec, replica_set.name) if note not in notes]
         body = "\n".join(line for line in lines if not line.startswith("#"))
         for document in map(json.loads, body.split("\n---\n")):
             if "replicas" in document["spec"]:
-                document["spec"]["replicas"] = each.replicas
+                document["spec"]["replicas"] = replica_set.replicas
                 document["spec"].pop("strategy", None)
-            found.append(document)
-    return notes, found
+            documents.append(document)
+    return notes, documents
 
 
 def _written(notes: Sequence[str], documents: Sequence[dict[str, Any]]) -> str:
-    written = "\n---\n".join(json.dumps(each, indent=2, ensure_ascii=False) for each in documents)
+    written = "\n---\n".join(json.dumps(document, indent=2, ensure_ascii=False) for document in documents)
     return lines_of([*map(commented, notes), written])
 
 
@@ -97,39 +97,39 @@ def _claimed(pod: dict[str, Any], template: str) -> None:
     resources["claims"] = [{"name": "gpus"}]
 
 
-def _template(each: ReplicaSet, device_class: str) -> dict[str, Any]:
+def _template(replica_set: ReplicaSet, device_class: str) -> dict[str, Any]:
     request = {
         "name": "gpus",
         "exactly": {
             "deviceClassName": device_class,
             "allocationMode": "ExactCount",
-            "count": each.gpus_a_node,
-            "selectors": [{"cel": {"expression": selector(each, device_class)}}],
+            "count": replica_set.gpus_a_node,
+            "selectors": [{"cel": {"expression": selector(replica_set, device_class)}}],
         },
     }
     devices: dict[str, Any] = {"requests": [request]}
-    if fits_a_node(each):
+    if fits_a_node(replica_set):
         devices["constraints"] = [{"requests": ["gpus"], "matchAttribute": NUMA}]
     return {
         "apiVersion": "resource.k8s.io/v1",
         "kind": "ResourceClaimTemplate",
-        "metadata": {"name": f"{each.name}-gpus"},
+        "metadata": {"name": f"{replica_set.name}-gpus"},
         "spec": {"spec": {"devices": devices}},
     }
 
 
-def selector(each: ReplicaSet, driver: str) -> str:
+def selector(replica_set: ReplicaSet, driver: str) -> str:
     """CEL over a device: a whole GPU with at least the planned card's memory."""
-    sizes = [gpu.memory_bytes or (gpu.spec.memory_bytes if gpu.spec else None) for gpu in each.gpus]
-    known = [size for size in sizes if size]
+    sizes = [gpu.memory_bytes or (gpu.spec.memory_bytes if gpu.spec else None) for gpu in replica_set.gpus]
+    told_sizes = [size for size in sizes if size]
     parts = [f'device.attributes["{driver}"].type == "gpu"']
-    if known:
-        least = int(_UNDER * min(known) / GIB)
+    if told_sizes:
+        least = int(_UNDER * min(told_sizes) / GIB)
         parts.append(f'device.capacity["{driver}"].memory.compareTo(quantity("{least}Gi")) >= 0')
     return " && ".join(parts)
 
 
-def fits_a_node(each: ReplicaSet) -> bool:
+def fits_a_node(replica_set: ReplicaSet) -> bool:
     """Whether the cards of a replica can all hang on one NUMA node of the machine that was planned."""
-    homes = Counter(gpu.numa_node for gpu in each.gpus if gpu.numa_node is not None)
-    return each.gpus_a_node > 1 and bool(homes) and max(homes.values()) >= each.gpus_a_node
+    homes = Counter(gpu.numa_node for gpu in replica_set.gpus if gpu.numa_node is not None)
+    return replica_set.gpus_a_node > 1 and bool(homes) and max(homes.values()) >= replica_set.gpus_a_node

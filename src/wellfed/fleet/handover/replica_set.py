@@ -36,7 +36,7 @@ class ReplicaSet:
 
     @property
     def nodes(self) -> int:
-        """Of one replica."""
+        """Nodes of one replica."""
         return self.share.capacity.nodes
 
     @property

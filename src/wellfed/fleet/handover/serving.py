@@ -27,38 +27,38 @@ def kserve(sets: Sequence[ReplicaSet]) -> str:
     tensor-parallel degree alone, over nodes the data-parallel ones; the rest goes into VLLM_ADDITIONAL_ARGS of the
     container `main`. Raises Unsupported for a tensor- or pipeline-parallel group over nodes: no preset starts one.
     """
-    return _written([_inference_service(_startable(each, "KServe")) for each in sets])
+    return _written([_inference_service(_startable(replica_set, "KServe")) for replica_set in sets])
 
 
-def _inference_service(each: ReplicaSet) -> dict[str, Any]:
-    layout = each.share.capacity.plan.layout
-    if each.nodes > 1 and _tensor(layout) * layout.pipeline_parallel > each.gpus_a_node:
+def _inference_service(replica_set: ReplicaSet) -> dict[str, Any]:
+    layout = replica_set.share.capacity.plan.layout
+    if replica_set.nodes > 1 and _tensor(layout) * layout.pipeline_parallel > replica_set.gpus_a_node:
         raise Unsupported(
             message("handover.kserve", "KServe has no preset for a group of GPUs that spans nodes"),
             message("handover.kserve.hint", "use --export kubernetes: a LeaderWorkerSet"),
         )
     spec: dict[str, Any] = {
-        "model": {"uri": f"hf://{each.repository}", "name": each.model},
-        "replicas": each.replicas,
+        "model": {"uri": f"hf://{replica_set.repository}", "name": replica_set.model},
+        "replicas": replica_set.replicas,
         "parallelism": {"tensor": _tensor(layout)},
         "router": {"gateway": {}, "route": {}, "scheduler": {}},
-        "template": _main(each),
+        "template": _main(replica_set),
     }
-    if each.nodes > 1:
-        spec["parallelism"] |= {"data": _data(layout), "dataLocal": _local(layout, each.nodes)}
+    if replica_set.nodes > 1:
+        spec["parallelism"] |= {"data": _data(layout), "dataLocal": _local(layout, replica_set.nodes)}
         spec["parallelism"] |= {"expert": True} if layout.expert_parallel > 1 else {}
-        spec["worker"] = _main(each)
-    if each.prefill is not None:  # the presets join both by NIXL
-        first = each.prefill.share.capacity.plan.layout
+        spec["worker"] = _main(replica_set)
+    if replica_set.prefill is not None:  # the presets join both by NIXL
+        first = replica_set.prefill.share.capacity.plan.layout
         spec["prefill"] = {
-            "replicas": each.prefill.replicas,
+            "replicas": replica_set.prefill.replicas,
             "parallelism": {"tensor": _tensor(first)},
-            "template": _main(each.prefill),
+            "template": _main(replica_set.prefill),
         }
     return {
         "apiVersion": "serving.kserve.io/v1alpha1",
         "kind": "LLMInferenceService",
-        "metadata": {"name": each.name},
+        "metadata": {"name": replica_set.name},
         "spec": spec,
     }
 
@@ -78,32 +78,32 @@ def _local(layout: Layout, nodes: int) -> int:
     return max(1, _data(layout) // nodes)
 
 
-def _main(each: ReplicaSet) -> dict[str, Any]:
-    gpus = {f"{each.spec.gpu_vendor}.com/gpu": str(each.gpus_a_node)}
-    extra = {"name": "VLLM_ADDITIONAL_ARGS", "value": " ".join(own_arguments(each))}
+def _main(replica_set: ReplicaSet) -> dict[str, Any]:
+    gpus = {f"{replica_set.spec.gpu_vendor}.com/gpu": str(replica_set.gpus_a_node)}
+    extra = {"name": "VLLM_ADDITIONAL_ARGS", "value": " ".join(own_arguments(replica_set))}
     return {"containers": [{"name": "main", "env": [extra], "resources": {"requests": gpus, "limits": gpus}}]}
 
 
-def own_arguments(each: ReplicaSet) -> list[str]:
+def own_arguments(replica_set: ReplicaSet) -> list[str]:
     """The plan's arguments, without those that a serving system sets itself."""
-    theirs = _OWN | (_OVER_NODES if each.nodes > 1 else set())
-    found: list[str] = []
-    for flag, value in flags(each):
+    theirs = _OWN | (_OVER_NODES if replica_set.nodes > 1 else set())
+    arguments: list[str] = []
+    for flag, value in flags(replica_set):
         if flag not in theirs:
-            found += [flag] if value is None else [flag, value]
-    return found
+            arguments += [flag] if value is None else [flag, value]
+    return arguments
 
 
-def flags(each: ReplicaSet) -> list[tuple[str, str | None]]:
+def flags(replica_set: ReplicaSet) -> list[tuple[str, str | None]]:
     """(flag, value) of the engine's command; None for a switch."""
-    words, _ = in_container(each.spec)
-    found: list[tuple[str, str | None]] = []
+    words, _ = in_container(replica_set.spec)
+    pairs: list[tuple[str, str | None]] = []
     for word in words:
         if word.startswith("--"):
-            found.append((word, None))
-        elif found and found[-1][1] is None:
-            found[-1] = (found[-1][0], word)
-    return found
+            pairs.append((word, None))
+        elif pairs and pairs[-1][1] is None:
+            pairs[-1] = (pairs[-1][0], word)
+    return pairs
 
 
 def llm_d(sets: Sequence[ReplicaSet]) -> str:
@@ -119,37 +119,37 @@ def llm_d(sets: Sequence[ReplicaSet]) -> str:
             ),
             message("handover.llm-d.hint", "plan for one kind of nodes, or use --export kserve"),
         )
-    each = _startable(sets[0], "llm-d")
+    replica_set = _startable(sets[0], "llm-d")
     values = {
         "modelArtifacts": {
-            "name": each.model,
-            "uri": f"hf://{each.repository}",
-            "size": f"{round(each.share.capacity.plan.weights.total * 1.1 / 2**30) + 1}Gi",
-            "labels": {"llm-d.ai/inferenceServing": "true", "llm-d.ai/model": each.name},
+            "name": replica_set.model,
+            "uri": f"hf://{replica_set.repository}",
+            "size": f"{round(replica_set.share.capacity.plan.weights.total * 1.1 / 2**30) + 1}Gi",
+            "labels": {"llm-d.ai/inferenceServing": "true", "llm-d.ai/model": replica_set.name},
         },
-        "multinode": each.nodes > 1,
-        "accelerator": {"type": each.spec.gpu_vendor},
-        "decode": _pods(each),
-        "prefill": {"create": False, "replicas": 0} if each.prefill is None else _pods(each.prefill),
+        "multinode": replica_set.nodes > 1,
+        "accelerator": {"type": replica_set.spec.gpu_vendor},
+        "decode": _pods(replica_set),
+        "prefill": {"create": False, "replicas": 0} if replica_set.prefill is None else _pods(replica_set.prefill),
     }
     return _written([values])
 
 
-def _pods(each: ReplicaSet) -> dict[str, Any]:
+def _pods(replica_set: ReplicaSet) -> dict[str, Any]:
     """The chart's pods of one role."""
-    layout = each.share.capacity.plan.layout
-    gpus = {f"{each.spec.gpu_vendor}.com/gpu": str(each.gpus_a_node)}
+    layout = replica_set.share.capacity.plan.layout
+    gpus = {f"{replica_set.spec.gpu_vendor}.com/gpu": str(replica_set.gpus_a_node)}
     container = {
         "name": "vllm",
-        "image": image_of(each.spec),
+        "image": image_of(replica_set.spec),
         "modelCommand": "vllmServe",
-        "args": own_arguments(each),
+        "args": own_arguments(replica_set),
         "resources": {"requests": gpus, "limits": gpus},
         "mountModelVolume": True,
     }
     parallelism = {"tensor": _tensor(layout), "data": _data(layout),
-                   "dataLocal": _local(layout, each.nodes), "workers": each.nodes}  # fmt: skip
-    return {"create": True, "replicas": each.replicas, "parallelism": parallelism, "containers": [container]}
+                   "dataLocal": _local(layout, replica_set.nodes), "workers": replica_set.nodes}  # fmt: skip
+    return {"create": True, "replicas": replica_set.replicas, "parallelism": parallelism, "containers": [container]}
 
 
 def ray_serve(sets: Sequence[ReplicaSet]) -> str:
@@ -158,26 +158,29 @@ def ray_serve(sets: Sequence[ReplicaSet]) -> str:
     Keys: docs.ray.io, Serve LLM configuration reference (LLMConfig) and Serve config files. `target_ongoing_requests`
     is what one replica has at a time at its planned capacity.
     """
-    applications = [_application(_vllm(each, "Ray Serve LLM"), len(sets)) for each in sets]
+    applications = [_application(_vllm(replica_set, "Ray Serve LLM"), len(sets)) for replica_set in sets]
     return _written([{"applications": applications}])
 
 
-def _application(each: ReplicaSet, count: int) -> dict[str, Any]:
-    own = {"--host", "--port", "--served-model-name", "--numa-bind"}
-    kwargs = {flag[2:].replace("-", "_"): _value(value) for flag, value in flags(each) if flag not in own}
-    scaling = {"min_replicas": each.replicas, "max_replicas": each.most,
-               "target_ongoing_requests": max(1, round(each.in_system))}  # fmt: skip
+def _application(replica_set: ReplicaSet, count: int) -> dict[str, Any]:
+    set_by_ray = {"--host", "--port", "--served-model-name", "--numa-bind"}
+    kwargs = {flag[2:].replace("-", "_"): _value(value) for flag, value in flags(replica_set) if flag not in set_by_ray}
+    scaling = {"min_replicas": replica_set.replicas, "max_replicas": replica_set.most,
+               "target_ongoing_requests": max(1, round(replica_set.in_system))}  # fmt: skip
     config: dict[str, Any] = {
-        "model_loading_config": {"model_id": each.model, "model_source": each.repository},
-        "deployment_config": {"autoscaling_config": scaling, "max_ongoing_requests": 2 * max(1, round(each.in_system))},
+        "model_loading_config": {"model_id": replica_set.model, "model_source": replica_set.repository},
+        "deployment_config": {
+            "autoscaling_config": scaling,
+            "max_ongoing_requests": 2 * max(1, round(replica_set.in_system)),
+        },
         "engine_kwargs": kwargs,
     }
-    kind = _ray_type(each)
+    kind = _ray_type(replica_set)
     if kind is not None:
         config["accelerator_type"] = kind
     return {
-        "name": each.name,
-        "route_prefix": "/" if count == 1 else f"/{each.name}",
+        "name": replica_set.name,
+        "route_prefix": "/" if count == 1 else f"/{replica_set.name}",
         "import_path": "ray.serve.llm:build_openai_app",
         "args": {"llm_configs": [config]},
     }
@@ -195,49 +198,49 @@ def _value(text: str | None) -> bool | int | float | str:
     return text
 
 
-def _ray_type(each: ReplicaSet) -> str | None:
+def _ray_type(replica_set: ReplicaSet) -> str | None:
     """Ray's name of the card; None where it has none that is known here."""
-    names = {gpu.spec.name if gpu.spec else gpu.name or "" for gpu in each.gpus}
+    names = {gpu.spec.name if gpu.spec else gpu.name or "" for gpu in replica_set.gpus}
     if len(names) != 1:
         return None
     words = names.pop()
     return next((kind for key, kind in _RAY_TYPES.items() if words.startswith(key)), None)
 
 
-def _vllm(each: ReplicaSet, system: str) -> ReplicaSet:
-    """Raises Unsupported for another engine."""
-    if each.spec.engine is not Engine.VLLM:
+def _vllm(replica_set: ReplicaSet, system: str) -> ReplicaSet:
+    """The set itself. Raises Unsupported where its engine is not vLLM."""
+    if replica_set.spec.engine is not Engine.VLLM:
         raise Unsupported(
             message("handover.engine", "{system} is written for vLLM here, the plan has {engine}",
-                    system=system, engine=each.spec.engine.value),
+                    system=system, engine=replica_set.spec.engine.value),
             message("handover.engine.hint", "plan with --engine vllm, or use --export kubernetes"),
         )  # fmt: skip
-    return each
+    return replica_set
 
 
-def on_a_hub(each: ReplicaSet, system: str) -> ReplicaSet:
-    """Raises Unsupported for a model that is a folder or file of this machine: pods would look for it on theirs."""
-    if each.repository.startswith(("/", ".", "~")):
+def on_a_hub(replica_set: ReplicaSet, system: str) -> ReplicaSet:
+    """The set itself. Raises Unsupported for a folder or file of this machine, which pods do not see."""
+    if replica_set.repository.startswith(("/", ".", "~")):
         raise Unsupported(
             message("handover.local", "{system} fetches models from a hub, {path} is of this machine",
-                    system=system, path=each.repository),
+                    system=system, path=replica_set.repository),
             message("handover.local.hint", "name it by its hub id, or use --export kubernetes"),
         )  # fmt: skip
-    return each
+    return replica_set
 
 
-def _on_gpus(each: ReplicaSet, system: str) -> ReplicaSet:
-    """Raises Unsupported for CPUs alone: what these systems start by themselves is vLLM's build for GPUs."""
-    if not each.gpus_a_node:
+def _on_gpus(replica_set: ReplicaSet, system: str) -> ReplicaSet:
+    """The set itself. Raises Unsupported for CPUs alone: these systems start vLLM's build for GPUs."""
+    if not replica_set.gpus_a_node:
         raise Unsupported(
             message("handover.cpu", "{system} starts vLLM on GPUs, the plan has none", system=system),
             message("handover.cpu.hint", "use --export kubernetes"),
         )
-    return each
+    return replica_set
 
 
-def _startable(each: ReplicaSet, system: str) -> ReplicaSet:
-    return _on_gpus(on_a_hub(_vllm(each, system), system), system)
+def _startable(replica_set: ReplicaSet, system: str) -> ReplicaSet:
+    return _on_gpus(on_a_hub(_vllm(replica_set, system), system), system)
 
 
 def _written(documents: Sequence[dict[str, Any]]) -> str:

@@ -56,16 +56,16 @@ def gres_type(gpus: Iterable[Gpu]) -> str:
 
 def _cores_by_node(machine: Machine) -> dict[int | None, tuple[int, ...]]:
     """NUMA node -> abstract core numbers: cores in the order of sockets, each once, whatever its threads."""
-    known = [cpu for cpu in machine.cpus if cpu.socket is not None and cpu.core is not None]
-    if not known or len(known) < len(machine.cpus):
+    placed = [cpu for cpu in machine.cpus if cpu.socket is not None and cpu.core is not None]
+    if not placed or len(placed) < len(machine.cpus):
         return {}
     order: dict[tuple[int, int], int] = {}
-    for cpu in sorted(known, key=lambda cpu: (cpu.socket or 0, cpu.os_index)):
+    for cpu in sorted(placed, key=lambda cpu: (cpu.socket or 0, cpu.os_index)):
         order.setdefault((cpu.socket or 0, cpu.core or 0), len(order))
-    found: dict[int | None, set[int]] = defaultdict(set)
-    for cpu in known:
-        found[cpu.numa_node].add(order[cpu.socket or 0, cpu.core or 0])
-    return {node: tuple(sorted(cores)) for node, cores in found.items() if node is not None}
+    cores_of_node: dict[int | None, set[int]] = defaultdict(set)
+    for cpu in placed:
+        cores_of_node[cpu.numa_node].add(order[cpu.socket or 0, cpu.core or 0])
+    return {node: tuple(sorted(cores)) for node, cores in cores_of_node.items() if node is not None}
 
 
 def node_lines(machines: Mapping[str, Machine], labels: Mapping[str, Mapping[str, str]]) -> str:
@@ -73,8 +73,8 @@ def node_lines(machines: Mapping[str, Machine], labels: Mapping[str, Mapping[str
     lines = {node: _node_line(machine, labels.get(node, {})) for node, machine in machines.items()}
     head = ["GresTypes=gpu", "SelectType=select/cons_tres", "SelectTypeParameters=CR_Core_Memory"]
     text = _grouped(lines, "slurm.conf(5)")
-    comment, _, rest = text.partition("\n")
-    return "\n".join([comment, *head, rest])
+    comment, _, nodes_text = text.partition("\n")
+    return "\n".join([comment, *head, nodes_text])
 
 
 def _node_line(machine: Machine, labels: Mapping[str, str]) -> tuple[str, ...]:
@@ -87,8 +87,8 @@ def _node_line(machine: Machine, labels: Mapping[str, str]) -> tuple[str, ...]:
     words += [f"RealMemory={memory // MIB}"] if memory else []
     gpus = [gpu for gpu in machine.gpus if not gpu.display_only]
     words += [f"Gres=gpu:{gres_type(gpus)}:{len(gpus)}"] if gpus else []
-    told = [_feature(name, labels[PREFIX + name]) for name in _FEATURES if PREFIX + name in labels]
-    words += [f"Feature={','.join(told)}"] if told else []
+    features = [_feature(name, labels[PREFIX + name]) for name in _FEATURES if PREFIX + name in labels]
+    words += [f"Feature={','.join(features)}"] if features else []
     return (" ".join(words),)
 
 
@@ -129,13 +129,13 @@ def _ensure_name(name: str) -> None:
 def _grouped(lines: Mapping[str, tuple[str, ...]], source: str) -> str:
     """Nodes with equal lines share them."""
     groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for node, own in lines.items():
-        if own:
-            groups[own].append(node)
-    found = [f"# {source}"]
-    for own, nodes in groups.items():
-        found += [f"NodeName={hosts(nodes)} {line}" for line in own]
-    return "\n".join(found) + "\n"
+    for node, node_own_lines in lines.items():
+        if node_own_lines:
+            groups[node_own_lines].append(node)
+    text_lines = [f"# {source}"]
+    for node_own_lines, nodes in groups.items():
+        text_lines += [f"NodeName={hosts(nodes)} {line}" for line in node_own_lines]
+    return "\n".join(text_lines) + "\n"
 
 
 def hosts(names: Sequence[str]) -> str:
@@ -148,8 +148,8 @@ def hosts(names: Sequence[str]) -> str:
             groups[match[1], len(match[2])].append(int(match[2]))
         else:
             alone.append(name)
-    found = [f"{head}{_bracketed(sorted(numbers), width)}" for (head, width), numbers in groups.items()]
-    return ",".join([*found, *alone])
+    ranges = [f"{head}{_bracketed(sorted(numbers), width)}" for (head, width), numbers in groups.items()]
+    return ",".join([*ranges, *alone])
 
 
 def _bracketed(numbers: Sequence[int], width: int) -> str:
@@ -167,22 +167,22 @@ def _bracketed(numbers: Sequence[int], width: int) -> str:
 
 def unfolded(text: str) -> tuple[str, ...]:
     """The names of a host list. Raises BadInput for what is none, or names too many."""
-    found: list[str] = []
+    names: list[str] = []
     if not _HOSTS.fullmatch(text):
         raise _no_hosts(text)
     for part in re.findall(_HOST, text):
         head, _, inside = part.partition("[")
         if not inside:
-            found.append(head)
+            names.append(head)
             continue
         for span in inside.rstrip("]").split(","):
             first, dash, last = span.partition("-")
             if not first.isdigit() or (dash and not last.isdigit()) or int(last or first) - int(first) > 10_000:
                 raise _no_hosts(text)
-            found += [f"{head}{number:0{len(first)}d}" for number in range(int(first), int(last or first) + 1)]
-    if not found or not all(_NAME.fullmatch(name) for name in found):
+            names += [f"{head}{number:0{len(first)}d}" for number in range(int(first), int(last or first) + 1)]
+    if not names or not all(_NAME.fullmatch(name) for name in names):
         raise _no_hosts(text)
-    return tuple(found)
+    return tuple(names)
 
 
 def _no_hosts(text: str) -> BadInput:

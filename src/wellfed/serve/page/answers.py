@@ -110,15 +110,15 @@ def figures(plan: Plan) -> tuple[Figure, ...]:
     )  # fmt: skip
 
 
-def _figure(name: str, value: Quantity, unit: str, wanted: float | None, less: bool) -> Figure:
+def _figure(name: str, value: Quantity, unit: str, target: float | None, less: bool) -> Figure:
     def shown(number: float) -> str:
         return format_seconds(number) if unit == "s" else format_rate(number)
 
-    most = max(value.high, wanted or 0.0) * 1.12
+    most = max(value.high, target or 0.0) * 1.12
     text = f"{name}{colon()}{shown(value.value)}, {label('interval', low=shown(value.low), high=shown(value.high))}"
-    missed = wanted is not None and (value.value > wanted if less else value.value < wanted)
-    goal = None if wanted is None else f"{shown(wanted)}{'' if unit == 's' else ' ' + unit}"
-    picture = charts.interval(value, most, text, wanted)
+    missed = target is not None and (value.value > target if less else value.value < target)
+    goal = None if target is None else f"{shown(target)}{'' if unit == 's' else ' ' + unit}"
+    picture = charts.interval(value, most, text, target)
     return Figure(name, shown(value.value), "" if unit == "s" else unit, shown(value.low), shown(value.high), picture, goal, missed)  # fmt: skip
 
 
@@ -135,25 +135,25 @@ def memory_bars(devices: Sequence[DeviceMemory]) -> tuple[Bar, ...]:
 
 def _memory_bar(device: DeviceMemory, names: list[str]) -> Bar:
     terms = sorted((term for term in device.terms if term.bytes >= _SHOWN_BYTES), key=lambda term: -term.bytes)
-    taken: dict[str, int] = {}
+    colours: dict[str, int] = {}
     parts = tuple(
-        charts.Part(term_words(term.name), term.bytes, format_bytes(term.bytes), _colour(term.name, taken))
+        charts.Part(term_words(term.name), term.bytes, format_bytes(term.bytes), _colour(term.name, colours))
         for term in terms
     )
     available = device.available_bytes
-    whole = max(device.needed_bytes, available or 0.0)
+    scale = max(device.needed_bytes, available or 0.0)
     head = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
     note = label("memory-of", needed=Amount(device.needed_bytes, "B"), available=Amount(available, "B"))
     free = None if device.spare_bytes is None or device.spare_bytes < 0 else format_bytes(device.spare_bytes)
-    picture = charts.stacked(parts, whole, f"{head}{colon()}{note}", available)
+    picture = charts.stacked(parts, scale, f"{head}{colon()}{note}", available)
     return Bar(head, note, picture, parts, free)
 
 
-def _colour(name: str, taken: dict[str, int]) -> int:
+def _colour(name: str, colours: dict[str, int]) -> int:
     """A term's own colour, or the next that is free."""
-    if name not in _TERM_COLOURS and name not in taken:
-        taken[name] = 4 + len(taken) % 5
-    return _TERM_COLOURS.get(name, taken.get(name, 4))
+    if name not in _TERM_COLOURS and name not in colours:
+        colours[name] = 4 + len(colours) % 5
+    return _TERM_COLOURS.get(name, colours.get(name, 4))
 
 
 def time_bars(plan: Plan) -> tuple[Bar, ...]:
@@ -163,7 +163,7 @@ def time_bars(plan: Plan) -> tuple[Bar, ...]:
 
 
 def _time_bar(head: str, terms: tuple[Term, ...]) -> Bar:
-    whole = total_seconds(terms)
+    total_s = total_seconds(terms)
     shown = sorted((term for term in terms if term.seconds > 0), key=lambda term: -term.seconds)
     parts = [
         charts.Part(
@@ -172,13 +172,13 @@ def _time_bar(head: str, terms: tuple[Term, ...]) -> Bar:
         )
         for n, term in enumerate(shown[:8])
     ]  # fmt: skip
-    rest = sum(term.seconds for term in shown[8:])
-    if rest > 0:
-        parts.append(charts.Part(label("rest"), rest, format_seconds(rest), 8))
+    rest_s = sum(term.seconds for term in shown[8:])
+    if rest_s > 0:
+        parts.append(charts.Part(label("rest"), rest_s, format_seconds(rest_s), 8))
     return Bar(
         head,
-        format_seconds(whole),
-        charts.stacked(parts, whole, f"{head}{colon()}{format_seconds(whole)}"),
+        format_seconds(total_s),
+        charts.stacked(parts, total_s, f"{head}{colon()}{format_seconds(total_s)}"),
         tuple(parts),
     )
 
@@ -210,12 +210,12 @@ def curves(search: Search, plan: Plan) -> tuple[Curves, ...]:
 
 def _curves(head: str, points: tuple[Point, ...], rate: float | None, first: float | None, mark: int) -> Curves:
     xs = [point.x for point in points]
-    each = [charts.Line(label("rate-each"), [point.decode_tok_s for point in points], 0)]
+    rate_lines = [charts.Line(label("rate-each"), [point.decode_tok_s for point in points], 0)]
     wait = [charts.Line(label("first"), [point.ttft_s for point in points], 1)]
     pictures = (
         (
             label("rate-each"),
-            charts.lines(xs, each, f"{head}{colon()}{label('rate-each')}", "tok/s", rate, label("target"), mark),
+            charts.lines(xs, rate_lines, f"{head}{colon()}{label('rate-each')}", "tok/s", rate, label("target"), mark),
         ),
         (label("first"), charts.lines(xs, wait, f"{head}{colon()}{label('first')}", "s", first, label("target"), mark)),
     )
@@ -248,8 +248,8 @@ def arranged(table: list[Row], sort: str, kind: str | None) -> list[Row]:
         "first": lambda row: row.first.value, "each": lambda row: -row.each.value, "total": lambda row: -row.total.value,
     }  # fmt: skip
     name = sort.removeprefix("-")
-    kept = [row for row in table if kind is None or row.kind.name.lower() == kind]
-    return sorted(kept, key=keys.get(name, keys["rank"]), reverse=sort.startswith("-"))
+    chosen = [row for row in table if kind is None or row.kind.name.lower() == kind]
+    return sorted(chosen, key=keys.get(name, keys["rank"]), reverse=sort.startswith("-"))
 
 
 def scatter(table: list[Row]) -> Markup | None:
@@ -260,16 +260,16 @@ def scatter(table: list[Row]) -> Markup | None:
         charts.Dot(
             row.bits, row.each.value,
             f"{row.engine} {row.weights}, {row.layout}{colon()}{format_rate(row.each.value)} tok/s", KINDS.index(row.kind),
-            not any(_beats(other, row) for other in table), row.rank == 1, f"{row.engine} {row.weights}",
+            not any(_beats(rival, row) for rival in table), row.rank == 1, f"{row.engine} {row.weights}",
         )
         for row in table
     ]  # fmt: skip
     return charts.scatter(dots, label("scatter"), label("bits"), label("rate-each"))
 
 
-def _beats(other: Row, row: Row) -> bool:
-    at_least = other.bits >= row.bits and other.each.value >= row.each.value
-    return at_least and (other.bits > row.bits or other.each.value > row.each.value)
+def _beats(rival: Row, row: Row) -> bool:
+    at_least = rival.bits >= row.bits and rival.each.value >= row.each.value
+    return at_least and (rival.bits > row.bits or rival.each.value > row.each.value)
 
 
 def reasons(answer: Answer) -> list[str]:

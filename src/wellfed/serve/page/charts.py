@@ -29,17 +29,17 @@ class Part:
     colour: int
 
 
-def stacked(parts: Sequence[Part], whole: float, label: str, limit: float | None = None) -> Markup:
+def stacked(parts: Sequence[Part], total: float, label: str, limit: float | None = None) -> Markup:
     """A stacked bar over `whole`; what is left stays empty. `limit` draws a line where the device ends."""
-    whole = max(whole, 1e-12)
+    total = max(total, 1e-12)
     pieces, x = [], 0.0
     for part in parts:
-        width = 1000 * part.value / whole
+        width = 1000 * part.value / total
         text = escape(f"{part.name}{colon()}{part.shown}")
         pieces.append(f'<rect class="c{part.colour}" x="{x:.2f}" y="0" width="{max(width - 1.5, 0.5):.2f}" height="30"><title>{text}</title></rect>')  # fmt: skip
         x += width
-    if limit is not None and limit < whole:
-        at = 1000 * limit / whole
+    if limit is not None and limit < total:
+        at = 1000 * limit / total
         pieces.append(f'<line class="limit" x1="{at:.1f}" x2="{at:.1f}" y1="-4" y2="34"/>')
     body = "".join(pieces)
     return Markup(
@@ -132,20 +132,20 @@ class Dot:
 def scatter(dots: Sequence[Dot], label: str, x_name: str, y_name: str) -> Markup:
     """Quality (x) against speed (y), both logarithmic; the front joined and named where there is room."""
     low, high = min(dot.y for dot in dots) * 0.8, max(dot.y for dot in dots) * 1.25
-    left, right = min(dot.x for dot in dots) * 0.92, max(dot.x for dot in dots) * 1.08
+    x_low, x_high = min(dot.x for dot in dots) * 0.92, max(dot.x for dot in dots) * 1.08
 
     def at(dot: Dot) -> tuple[float, float]:
-        x = _LEFT + (WIDTH - _LEFT - _RIGHT) * math.log(dot.x / left) / max(math.log(right / left), 1e-9)
+        x = _LEFT + (WIDTH - _LEFT - _RIGHT) * math.log(dot.x / x_low) / max(math.log(x_high / x_low), 1e-9)
         share = math.log(dot.y / low) / max(math.log(high / low), 1e-9)
         return x, HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * share
 
     body = []
     for value in _log_ticks(low, high):
-        y = at(Dot(left, value, "", 0))[1]
+        y = at(Dot(x_low, value, "", 0))[1]
         body.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         body.append(f'<text class="tick" x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{format_rate(value)}</text>')
     for bits in (2, 3, 4, 5, 6, 8, 16):
-        if left <= bits <= right:
+        if x_low <= bits <= x_high:
             x = at(Dot(bits, low, "", 0))[0]
             body.append(f'<text class="tick" x="{x:.0f}" y="{HEIGHT - 18}" text-anchor="middle">{bits}</text>')
     front = sorted((dot for dot in dots if dot.front), key=lambda dot: dot.x)
@@ -166,18 +166,18 @@ _LETTER, _LINE = 5.6, 12.0  # of a name in the scatter, in its units
 
 def _names(dots: Sequence[tuple[Dot, float, float]], marks: Sequence[tuple[float, float]]) -> list[str]:
     """Short names beside dots, each at the first place where it covers neither another name nor many marks."""
-    taken: list[tuple[float, float, float, float]] = []
+    boxes: list[tuple[float, float, float, float]] = []
     written = []
     for dot, x, y in dots:
         wide = len(dot.short) * _LETTER
         places = ((x + 9, y - 6), (x - 9 - wide, y - 6), (x + 9, y + 14), (x - wide / 2, y - 11), (x - 9 - wide, y + 14), (x - wide / 2, y + 20))  # fmt: skip
-        for left, base in places:
-            box = (left, base - _LINE + 2, left + wide, base + 2)
+        for x_text, base in places:
+            box = (x_text, base - _LINE + 2, x_text + wide, base + 2)
             inside = box[0] >= _LEFT and box[2] <= WIDTH - 2 and box[1] >= _TOP - 2 and box[3] <= HEIGHT - _BOTTOM
             hidden = sum(box[0] - 4 < mx < box[2] + 4 and box[1] - 3 < my < box[3] + 3 for mx, my in marks)
-            if inside and not hidden and not any(_overlap(box, other) for other in taken):
-                taken.append(box)
-                written.append(f'<text class="dot-name" x="{left:.1f}" y="{base:.1f}">{escape(dot.short)}</text>')
+            if inside and not hidden and not any(_overlap(box, earlier) for earlier in boxes):
+                boxes.append(box)
+                written.append(f'<text class="dot-name" x="{x_text:.1f}" y="{base:.1f}">{escape(dot.short)}</text>')
                 break
     return written
 
@@ -201,8 +201,8 @@ def _shape(dot: Dot, x: float, y: float) -> str:
 def timeline(times: Sequence[float], values: Sequence[float | None], label: str, unit: str, at: float | None = None,
              band: tuple[float, float] | None = None, most: float | None = None) -> Markup:  # fmt: skip
     """A quantity over seconds; gaps where it is not known. `band`: what was promised; `at`: the moment looked at."""
-    known = [value for value in values if value is not None]
-    top = most or _nice(max([*known, *(band or ()), 1e-9]))
+    finite_values = [value for value in values if value is not None]
+    top = most or _nice(max([*finite_values, *(band or ()), 1e-9]))
     span = max(times[-1] - times[0], 1e-9) if times else 1.0
 
     def place(second: float) -> float:

@@ -113,13 +113,13 @@ def _socket(canvas: _Canvas, socket: Socket, package: Package, x: float, width: 
         )
     )
     if len(package.nodes) > 1:
-        each = (width - 20) / len(package.nodes)
+        step = (width - 20) / len(package.nodes)
         for n, node in enumerate(package.nodes):
-            left = x + 10 + n * each
+            x_node = x + 10 + n * step
             canvas.boxes.append(
-                f'<rect class="node" x="{left:.1f}" y="{_SOCKET_TOP + 56}" width="{each - 6:.1f}" height="22" rx="4"/>'
+                f'<rect class="node" x="{x_node:.1f}" y="{_SOCKET_TOP + 56}" width="{step - 6:.1f}" height="22" rx="4"/>'
             )
-            canvas.boxes.append(f'<text class="small" x="{left + (each - 6) / 2:.1f}" y="{_SOCKET_TOP + 71}" text-anchor="middle">{escape(_cut(node, int(each / 6.4)))}</text>')  # fmt: skip
+            canvas.boxes.append(f'<text class="small" x="{x_node + (step - 6) / 2:.1f}" y="{_SOCKET_TOP + 71}" text-anchor="middle">{escape(_cut(node, int(step / 6.4)))}</text>')  # fmt: skip
     canvas.boxes.append(_badges(package.faults, x + width - 6, _SOCKET_TOP + 4))
 
 
@@ -142,9 +142,11 @@ def _memory(canvas: _Canvas, socket: Socket, faults: tuple[int, ...], x: float, 
     step = min(24.0, (width - 8) / max(there, 1))
     for n in range(there):
         state = "stick" if n < filled else "stick none"
-        left = x + n * step
-        canvas.boxes.append(f'<rect class="{state}" x="{left:.1f}" y="42" width="{step - 6:.1f}" height="42" rx="2"/>')
-        canvas.links.append(f'<line class="lane{"" if n < filled else " none"}" x1="{left + step / 2 - 3:.1f}" x2="{left + step / 2 - 3:.1f}" y1="84" y2="{_SOCKET_TOP}"/>')  # fmt: skip
+        x_stick = x + n * step
+        canvas.boxes.append(
+            f'<rect class="{state}" x="{x_stick:.1f}" y="42" width="{step - 6:.1f}" height="42" rx="2"/>'
+        )
+        canvas.links.append(f'<line class="lane{"" if n < filled else " none"}" x1="{x_stick + step / 2 - 3:.1f}" x2="{x_stick + step / 2 - 3:.1f}" y1="84" y2="{_SOCKET_TOP}"/>')  # fmt: skip
     canvas.boxes.append(_badges(faults, x + max(there, 1) * step + 16, 50))
 
 
@@ -179,19 +181,19 @@ def _branch(canvas: _Canvas, branch: Branch, x: float, above: float, origin: flo
 
 
 def _device(canvas: _Canvas, branch: Branch, middle: float, top: float) -> None:
-    left, room = middle - canvas.leaf / 2, int((canvas.leaf - 12) / 8.4)
+    x_box, room = middle - canvas.leaf / 2, int((canvas.leaf - 12) / 8.4)
     if branch.kind == "nic":
-        canvas.boxes.append(_box("nic", left, top, canvas.leaf, _NIC_HEIGHT, _cut(branch.name, room), branch.detail))
+        canvas.boxes.append(_box("nic", x_box, top, canvas.leaf, _NIC_HEIGHT, _cut(branch.name, room), branch.detail))
         canvas.bottom = max(canvas.bottom, top + _NIC_HEIGHT)
     else:
         name = _MEMORY.sub("", branch.name.removeprefix("GeForce ").removeprefix("NVIDIA "))
         tip = f"gpu{branch.gpu}: {branch.name}"
-        canvas.boxes.append(_box("gpu", left, top, canvas.leaf, _GPU_HEIGHT, _cut(name, room), branch.detail, tip))
-        canvas.boxes.append(f'<text class="tiny" x="{left + 10:.1f}" y="{top + 64:.1f}">gpu{branch.gpu}</text>')
+        canvas.boxes.append(_box("gpu", x_box, top, canvas.leaf, _GPU_HEIGHT, _cut(name, room), branch.detail, tip))
+        canvas.boxes.append(f'<text class="tiny" x="{x_box + 10:.1f}" y="{top + 64:.1f}">gpu{branch.gpu}</text>')
         canvas.bottom = max(canvas.bottom, top + _GPU_HEIGHT)
         if branch.gpu is not None:
             canvas.gpus[branch.gpu] = (middle, top + _GPU_HEIGHT)
-    canvas.boxes.append(_badges(branch.faults, left + canvas.leaf - 2, top + 2))
+    canvas.boxes.append(_badges(branch.faults, x_box + canvas.leaf - 2, top + 2))
 
 
 def _link(branch: Branch, x1: float, y1: float, x2: float, y2: float) -> str:
@@ -223,8 +225,8 @@ def _less(link: PcieLink, most: PcieLink | None) -> bool:
 def _between_sockets(canvas: _Canvas, plan: Wiring, tops: Sequence[tuple[float, float]]) -> None:
     real = [at for at, package in zip(tops, plan.packages, strict=True) if package.socket is not None]
     y = _SOCKET_TOP + _SOCKET_HEIGHT / 2
-    for (left, width), (right, _) in itertools.pairwise(real):
-        canvas.links.append(f'<line class="between" x1="{left + width:.1f}" x2="{right:.1f}" y1="{y}" y2="{y}"/>')
+    for (x_left, width), (x_right, _) in itertools.pairwise(real):
+        canvas.links.append(f'<line class="between" x1="{x_left + width:.1f}" x2="{x_right:.1f}" y1="{y}" y2="{y}"/>')
 
 
 def _gpu_links(canvas: _Canvas, machine: Machine) -> None:
@@ -254,14 +256,14 @@ def _gpu_links(canvas: _Canvas, machine: Machine) -> None:
 
 def _bar(canvas: _Canvas, places: Sequence[tuple[float, float]], words: str) -> None:
     y = max(place[1] for place in places) + 30
-    left, right = min(place[0] for place in places) - 40, max(place[0] for place in places) + 40
+    x_left, x_right = min(place[0] for place in places) - 40, max(place[0] for place in places) + 40
     for x, bottom in places:
         canvas.links.append(f'<line class="fabric" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom:.1f}" y2="{y:.1f}"/>')
     canvas.boxes.append(
-        f'<rect class="fabric-bar" x="{left:.1f}" y="{y:.1f}" width="{right - left:.1f}" height="30" rx="6"/>'
+        f'<rect class="fabric-bar" x="{x_left:.1f}" y="{y:.1f}" width="{x_right - x_left:.1f}" height="30" rx="6"/>'
     )
     canvas.boxes.append(
-        f'<text class="on-fabric" x="{(left + right) / 2:.1f}" y="{y + 20:.1f}" text-anchor="middle">{escape(words)}</text>'
+        f'<text class="on-fabric" x="{(x_left + x_right) / 2:.1f}" y="{y + 20:.1f}" text-anchor="middle">{escape(words)}</text>'
     )
     canvas.bottom = max(canvas.bottom, y + 34)
 

@@ -11,7 +11,7 @@ from wellfed.planner.fit import Fit, Fitting
 from wellfed.serve.page import charts
 from wellfed.serve.page.labels import label
 from wellfed.serve.page.render import html
-from wellfed.serve.page.state import Given, first, whole_number
+from wellfed.serve.page.state import Query, first, whole_number
 from wellfed.serve.page.views import _parts, machine_of, problem
 from wellfed.serve.worker import Answer
 
@@ -19,25 +19,25 @@ USES = ("chat", "code", "agent", "rag", "long")
 _SHOWN = 20
 
 
-def fit(given: dict[str, Any], files: list[Path]) -> Answer:
+def fit(params: dict[str, Any], files: list[Path]) -> Answer:
     """The form, and the models. `part`: the models alone."""
-    query: Given = given["query"]
+    query: Query = params["query"]
     shown: dict[str, Any] = {
-        "query": query, "page": "fit", "pages": given["pages"], "first": first, "error": None, "found": None, "uses": USES,
-        "parts_names": _parts(), "local": given["local"],
+        "query": query, "page": "fit", "pages": params["pages"], "first": first, "error": None, "found": None, "uses": USES,
+        "parts_names": _parts(), "local": params["local"],
     }  # fmt: skip
-    template = "fitting.html" if given["part"] else "fit.html"
-    if not (given["part"] or files or any(first(query, name) for name in ("on", "use", "dump", "users"))):
+    template = "fitting.html" if params["part"] else "fit.html"
+    if not (params["part"] or files or any(first(query, name) for name in ("on", "use", "dump", "users"))):
         return html(template, **shown)
     try:
-        shown["found"] = _found(query, files, given["local"])
+        shown["found"] = _found(query, files, params["local"])
     except Exception as error:  # noqa: BLE001 - what people cannot cause is raised again
         status, shown["error"] = problem(error)
         return html(template, status, **shown)
     return html(template, **shown)
 
 
-def _found(query: Given, files: list[Path], local: bool) -> dict[str, Any]:
+def _found(query: Query, files: list[Path], local: bool) -> dict[str, Any]:
     from wellfed.cli.fit import quality_line
     from wellfed.documents.machine_line import machine_line
     from wellfed.verbs import fitting
@@ -51,12 +51,12 @@ def _found(query: Given, files: list[Path], local: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _rows(answer: Fit, query: Given) -> list[dict[str, Any]]:
+def _rows(answer: Fit, query: Query) -> list[dict[str, Any]]:
     most = max((row.plan.estimate.decode_tok_s.high for row in answer.rows), default=1.0) * 1.05
     return [_row(row, query, most) for row in answer.rows]
 
 
-def _row(row: Fitting, query: Given, most: float) -> dict[str, Any]:
+def _row(row: Fitting, query: Query, most: float) -> dict[str, Any]:
     rate = row.plan.estimate.decode_tok_s
     where = [(name, first(query, name)) for name in ("on", "dump")]
     users = first(query, "users")

@@ -24,10 +24,10 @@ STATES = ("unread", "fail", "warn", "odd", "sound")  # the worst first
 _LETTERS = {"unread": "?", "fail": "F", "warn": "W", "odd": "O", "sound": "·"}
 
 
-def fleet(given: dict[str, Any], files: list[Path]) -> Answer:
+def fleet(params: dict[str, Any], files: list[Path]) -> Answer:
     """The page; without a folder it says how one is named."""
-    grid = given["grid"]
-    shown = {"page": "fleet", "pages": given["pages"], "query": given["query"], "grid": grid, "colon": colon()}
+    grid = params["grid"]
+    shown = {"page": "fleet", "pages": params["pages"], "query": params["query"], "grid": grid, "colon": colon()}
     return html("fleet.html", **shown, **_words(grid))
 
 
@@ -91,12 +91,15 @@ def _build(
     return {
         "title": title,
         "cells": [_cell(label, states[label], _told(nodes[label], odd.get(label, ()))) for label in build.labels],
-        "odd": [{"label": one.label, "differences": [_difference(d) for d in one.differences]} for one in build.odd],
+        "odd": [
+            {"label": outlier.label, "differences": [_difference(d) for d in outlier.differences]}
+            for outlier in build.odd
+        ],
     }
 
 
-def _cell(label: str, state: str, told: str) -> dict[str, str]:
-    return {"label": label, "state": state, "told": told}
+def _cell(label: str, state: str, words_text: str) -> dict[str, str]:
+    return {"label": label, "state": state, "told": words_text}
 
 
 def _told(node: Node, differences: tuple[Difference, ...]) -> str:

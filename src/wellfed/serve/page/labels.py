@@ -22,7 +22,7 @@ def colon() -> str:
 
 @cache
 def _labels() -> Mapping[str, Message]:
-    found = (
+    all_labels = (
         # every page
         message("page.tagline", "Is your GPU well fed?"),
         message("page.stop", ". "),
@@ -218,4 +218,4 @@ def _labels() -> Mapping[str, Message]:
         message("page.misleading", "misleading"),
         message("page.look", "See for yourself"),
     )
-    return {said.id.removeprefix("page."): said for said in found}
+    return {label_message.id.removeprefix("page."): label_message for label_message in all_labels}

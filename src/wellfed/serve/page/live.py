@@ -29,7 +29,7 @@ class Live:
         """The recording so far; the first call begins it. Raises BadInput where there is nothing to watch."""
         key = name or url or ""
         with self._lock:
-            self._watched = {each: watched for each, watched in self._watched.items() if watched.alive}
+            self._watched = {engine: watched for engine, watched in self._watched.items() if watched.alive}
             watched = self._watched.get(key)
             if watched is None:
                 if len(self._watched) >= _MOST_WATCHED:

@@ -16,18 +16,18 @@ from wellfed.nouns.workload import PRESETS
 from wellfed.serve.page import charts
 from wellfed.serve.page.labels import label
 from wellfed.serve.page.render import html
-from wellfed.serve.page.state import Given, first, plan_options
+from wellfed.serve.page.state import Query, first, plan_options
 from wellfed.serve.page.views import _names, _parts, machine_of, problem
 from wellfed.serve.worker import Answer
 
 MOST_MACHINES = 6
 
 
-def compare(given: dict[str, Any], files: list[Path]) -> Answer:
+def compare(params: dict[str, Any], files: list[Path]) -> Answer:
     """The same model on up to six machines."""
-    query: Given = given["query"]
+    query: Query = params["query"]
     shown: dict[str, Any] = {
-        "query": query, "page": "compare", "pages": given["pages"], "machines": query.get("machines", [])[:MOST_MACHINES], "rows": [],
+        "query": query, "page": "compare", "pages": params["pages"], "machines": query.get("machines", [])[:MOST_MACHINES], "rows": [],
         "error": None, "first": first, "names": _names(), "parts_names": _parts(), "most": MOST_MACHINES,
     }  # fmt: skip
     if not (first(query, "model") and shown["machines"]):
@@ -40,17 +40,17 @@ def compare(given: dict[str, Any], files: list[Path]) -> Answer:
     return html("compare.html", **shown)
 
 
-def _compared(query: Given, machines: list[str]) -> list[dict[str, Any]]:
+def _compared(query: Query, machines: list[str]) -> list[dict[str, Any]]:
     from wellfed.documents.machine_line import machine_line
     from wellfed.planner.kinds import describe
     from wellfed.verbs import comparing
 
-    found = comparing.compare(machines, first(query, "model") or "", plan_options({**query, "on": []}))
-    plans = [row.plan for row in found if row.plan is not None]
+    compared = comparing.compare(machines, first(query, "model") or "", plan_options({**query, "on": []}))
+    plans = [row.plan for row in compared if row.plan is not None]
     most = max((plan.estimate.decode_tok_s.high for plan in plans), default=1.0) * 1.05
     all_most = max((plan.estimate.total_tok_s.high for plan in plans), default=1.0) * 1.05
     rows = []
-    for row in found:
+    for row in compared:
         plan = row.plan
         rows.append({
             "asked": row.asked, "line": words(machine_line(row.machine)), "plan": plan, "why": row.why, "watts": row.power.total_w,
@@ -63,29 +63,29 @@ def _compared(query: Given, machines: list[str]) -> list[dict[str, Any]]:
     return rows
 
 
-def machine(given: dict[str, Any], files: list[Path]) -> Answer:
+def machine(params: dict[str, Any], files: list[Path]) -> Answer:
     """A machine's drawing with its faults in place."""
     from wellfed.serve.page.drawing import draw
 
-    query: Given = given["query"]
+    query: Query = params["query"]
     shown: dict[str, Any] = {
-        "query": query, "page": "machine", "pages": given["pages"], "first": first, "error": None, "drawing": None, "local": given["local"],
+        "query": query, "page": "machine", "pages": params["pages"], "first": first, "error": None, "drawing": None, "local": params["local"],
         "parts_names": _parts(), "names": _names(), "zoom": first(query, "zoom") or "fit",
     }  # fmt: skip
-    if not (given["local"] or first(query, "on") or files or first(query, "dump")):
+    if not (params["local"] or first(query, "on") or files or first(query, "dump")):
         return html("machine.html", **shown)
     try:
-        here = machine_of(query, files, given["local"])
+        here = machine_of(query, files, params["local"])
         shown |= _checked(query, here)
     except Exception as error:  # noqa: BLE001 - what people cannot cause is raised again
         status, shown["error"] = problem(error)
         return html("machine.html", status, **shown)
     faults = shown["faults"]
-    shown["drawing"] = draw(here, [(n, each) for n, fault in enumerate(faults, 1) for each in fault["findings"]])
+    shown["drawing"] = draw(here, [(n, finding) for n, fault in enumerate(faults, 1) for finding in fault["findings"]])
     return html("machine.html", **shown)
 
 
-def _checked(query: Given, here: Any) -> dict[str, Any]:
+def _checked(query: Query, here: Any) -> dict[str, Any]:
     from wellfed.documents.machine_line import machine_line
     from wellfed.verbs import checking
 
@@ -95,38 +95,42 @@ def _checked(query: Given, here: Any) -> dict[str, Any]:
         if (first(query, "users") or "1").isdigit()
         else PRESETS["chat"]
     )
-    found = checking.check(here, model, workload)
-    bad = [each for each in found.findings if each.verdict in (Verdict.FAIL, Verdict.WARN)]
-    bad.sort(key=lambda each: (-(each.cost.decode_tok_s if each.cost else 0.0), each.verdict is not Verdict.FAIL))
-    now = found.plan.estimate.decode_tok_s.value if found.plan else None
-    unknown = list(dict.fromkeys(each.id for each in found.findings if each.verdict is Verdict.UNKNOWN))
-    together = found.together.decode_tok_s if found.together and found.together.decode_tok_s > 0 else None
+    checked = checking.check(here, model, workload)
+    bad = [finding for finding in checked.findings if finding.verdict in (Verdict.FAIL, Verdict.WARN)]
+    bad.sort(
+        key=lambda finding: (-(finding.cost.decode_tok_s if finding.cost else 0.0), finding.verdict is not Verdict.FAIL)
+    )
+    now = checked.plan.estimate.decode_tok_s.value if checked.plan else None
+    unknown = list(dict.fromkeys(finding.id for finding in checked.findings if finding.verdict is Verdict.UNKNOWN))
+    together = checked.together.decode_tok_s if checked.together and checked.together.decode_tok_s > 0 else None
     return {
-        "line": words(machine_line(here)), "header": [words(said) for said in checking.header(here)],
+        "line": words(machine_line(here)), "header": [words(line) for line in checking.header(here)],
         "faults": [_fault(alike, now, model) for alike in _alike(bad)], "unknown": unknown,
-        "passed": sum(each.verdict is Verdict.PASS for each in found.findings),
-        "together": together, "no_price": words(found.no_price) if found.no_price else None, "now": now,
+        "passed": sum(finding.verdict is Verdict.PASS for finding in checked.findings),
+        "together": together, "no_price": words(checked.no_price) if checked.no_price else None, "now": now,
     }  # fmt: skip
 
 
 def _alike(findings: list[Finding]) -> list[list[Finding]]:
     """Findings that say the same of several parts, together: sixteen cards in narrow slots are one fault."""
     groups: dict[object, list[Finding]] = {}
-    for each in findings:
-        cost = each.cost and (each.cost.decode_tok_s, each.cost.ttft_s, each.cost.load_s)
-        groups.setdefault((each.id, each.verdict, each.why, each.measured, each.wanted, cost), []).append(each)
+    for finding in findings:
+        cost = finding.cost and (finding.cost.decode_tok_s, finding.cost.ttft_s, finding.cost.load_s)
+        groups.setdefault(
+            (finding.id, finding.verdict, finding.why, finding.measured, finding.wanted, cost), []
+        ).append(finding)
     return list(groups.values())
 
 
 def _fault(alike: list[Finding], now: float | None, model: str | None) -> dict[str, Any]:
     finding = alike[0]
-    fixes = [[words(remedy.said or remedy.text) for remedy in each.remedies] or list(each.fix) for each in alike]
+    fixes = [[words(remedy.said or remedy.text) for remedy in member.remedies] or list(member.fix) for member in alike]
     return {
-        "finding": finding, "findings": alike, "subject": _subjects([each.subject for each in alike]),
+        "finding": finding, "findings": alike, "subject": _subjects([member.subject for member in alike]),
         "why": words(finding.said or finding.why), "price": _price(finding, now, model),
-        "remedies": list(dict.fromkeys(fix for each in fixes for fix in each)),
+        "remedies": list(dict.fromkeys(fix for member in fixes for fix in member)),
         "measured": value_words(finding.measured or ""), "wanted": value_words(finding.wanted or ""),
-        "places": list(dict.fromkeys(place for each in alike for place in each.places)),
+        "places": list(dict.fromkeys(place for member in alike for place in member.places)),
     }  # fmt: skip
 
 
@@ -145,18 +149,18 @@ def _price(finding: Finding, now: float | None, model: str | None) -> str | None
         return label("costs", rate=Amount(cost.decode_tok_s, "tok/s"), now=Amount(now, "tok/s"))
     for amount in ((cost.ttft_s, "first"), (cost.load_s, "load")):
         if amount[0] > 0.01:
-            said: Message = (
+            cost_text: Message = (
                 message("page.cost-first", "{seconds} until the first token", seconds=Amount(amount[0], "s"))
                 if amount[1] == "first"
                 else message("page.cost-load", "{seconds} of loading", seconds=Amount(amount[0], "s"))
             )
-            return label("costs-other", what=said)
+            return label("costs-other", what=cost_text)
     return words(cost.said) if cost.said else (cost.note or label("costs-nothing"))
 
 
-def claims(given: dict[str, Any], files: list[Path]) -> Answer:
+def claims(params: dict[str, Any], files: list[Path]) -> Answer:
     """The buying guide's claims with their figures."""
-    return html("claims.html", page="claims", pages=given["pages"], query=given["query"], tiers=_tiers())
+    return html("claims.html", page="claims", pages=params["pages"], query=params["query"], tiers=_tiers())
 
 
 @cache

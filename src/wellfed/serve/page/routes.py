@@ -19,7 +19,7 @@ from wellfed.serve.api import is_path
 from wellfed.serve.language import COOKIE, language_of
 from wellfed.serve.page.dumps import Dumps
 from wellfed.serve.page.live import Live, engines
-from wellfed.serve.page.state import Given, first, given, query_string, with_parts_joined
+from wellfed.serve.page.state import Query, first, query_of, query_string, with_parts_joined
 from wellfed.serve.pool import MOST_S, Busy
 from wellfed.serve.refusals import BUSY, BUSY_HINT, FILE_NAMED, OTHER_PAGE, late
 from wellfed.serve.settings import is_loopback
@@ -77,8 +77,8 @@ async def fit(request: Request) -> Response:
     job = _job(request, "fit_views:fit", query, part="fitting")
     if isinstance(job, Response):
         return job
-    told = events(request, request.app.state.pool, job, lambda answer: {"html": answer.text})
-    return StreamingResponse(told, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    stream = events(request, request.app.state.pool, job, lambda answer: {"html": answer.text})
+    return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
 @router.get("/compare")
@@ -111,7 +111,7 @@ async def paste(request: Request) -> Response:
     async with request.form(max_files=1, max_fields=80, max_part_size=16 << 20) as form:
         pairs = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
         uploads = [await value.read() for _, value in form.multi_items() if not isinstance(value, str)]
-    query = given(pairs)
+    query = query_of(pairs)
     text = query.pop("paste", [""])[0].encode()
     where = {"machine": "/machine", "watch": "/watch"}.get((query.pop("to", [""]))[0], "/")
     content = next((upload for upload in uploads if upload.strip()), text)
@@ -166,9 +166,9 @@ def _is_address(url: str) -> bool:
         return False
 
 
-def _said(request: Request, status: int, *said: Message) -> Response:
+def _said(request: Request, status: int, *sentences: Message) -> Response:
     """A refusal in the asker's language, as plain text."""
-    text = "\n".join(words(each, language_of(request)) for each in said)
+    text = "\n".join(words(sentence, language_of(request)) for sentence in sentences)
     return Response(text, status, media_type="text/plain; charset=utf-8")
 
 
@@ -182,8 +182,8 @@ def _pages(request: Request) -> tuple[str, ...]:
     return _PAGES if request.app.state.fleet is None else (*_PAGES, "fleet")
 
 
-def _query(request: Request) -> Given:
-    query = given(request.query_params.multi_items())
+def _query(request: Request) -> Query:
+    query = query_of(request.query_params.multi_items())
     query.pop("lang", None)
     return query
 
@@ -192,19 +192,19 @@ def _dumps(request: Request) -> Dumps:
     state = request.app.state
     if not hasattr(state, "dumps"):
         state.dumps = Dumps()
-    kept: Dumps = state.dumps
-    return kept
+    dumps: Dumps = state.dumps
+    return dumps
 
 
 def _live(request: Request) -> Live:
     state = request.app.state
     if not hasattr(state, "live"):
         state.live = Live()
-    kept: Live = state.live
-    return kept
+    live: Live = state.live
+    return live
 
 
-def _job(request: Request, task: str, query: Given, uploads: Mapping[str, bytes] | None = None,
+def _job(request: Request, task: str, query: Query, uploads: Mapping[str, bytes] | None = None,
          **more: Any) -> Job | Response:  # fmt: skip
     """A worker's task for a query, with what it pasted; or why it is refused."""
     if len(request.url.query) > _LONGEST_QUERY:
@@ -215,11 +215,11 @@ def _job(request: Request, task: str, query: Given, uploads: Mapping[str, bytes]
     if uploads is None:
         content = _dumps(request).get(first(query, "dump"))
         uploads = {"paste.txt": content} if content is not None else {}
-    given = {"query": query, "local": _is_ours(request), "pages": _pages(request), **more}
-    return Job((), language_of(request), uploads, f"wellfed.serve.page.{task}", given)
+    params = {"query": query, "local": _is_ours(request), "pages": _pages(request), **more}
+    return Job((), language_of(request), uploads, f"wellfed.serve.page.{task}", params)
 
 
-async def _page(request: Request, task: str, query: Given, uploads: Mapping[str, bytes] | None = None,
+async def _page(request: Request, task: str, query: Query, uploads: Mapping[str, bytes] | None = None,
                 **more: Any) -> Response:  # fmt: skip
     """A worker's page for a query."""
     job = _job(request, task, query, uploads, **more)

@@ -11,7 +11,7 @@ from wellfed.message import message
 from wellfed.serve.fields import fields, words
 from wellfed.verbs.planning import PlanOptions
 
-Given = dict[str, list[str]]  # a query: every value of every parameter, empty ones left out
+Query = dict[str, list[str]]  # a query: every value of every parameter, empty ones left out
 
 PLAN_FIELDS = (
     "nodes", "network", "vram-free", "ram-free", "os", "for", "workload", "concurrency", "rate", "prompt", "output",
@@ -20,21 +20,21 @@ PLAN_FIELDS = (
 PARTS = ("gpus", "gpu", "cpu", "ram", "slots")
 
 
-def given(pairs: Iterable[tuple[str, str]]) -> Given:
+def query_of(pairs: Iterable[tuple[str, str]]) -> Query:
     """A query's parameters without the empty ones, which forms send for what was left blank."""
-    kept: Given = {}
+    query: Query = {}
     for name, value in pairs:
         if value.strip():
-            kept.setdefault(name, []).append(value.strip())
-    return kept
+            query.setdefault(name, []).append(value.strip())
+    return query
 
 
-def first(query: Given, name: str) -> str | None:
+def first(query: Query, name: str) -> str | None:
     """The first value of a parameter."""
     return next(iter(query.get(name, ())), None)
 
 
-def query_string(query: Given, **changed: str | None) -> str:
+def query_string(query: Query, **changed: str | None) -> str:
     """The query with some parameters set, or removed (None), as the end of a URL; `_` in names stands for `-`."""
     merged = dict(query.items())
     for name, value in changed.items():
@@ -45,12 +45,12 @@ def query_string(query: Given, **changed: str | None) -> str:
     return urlencode([(name, value) for name, values in merged.items() for value in values])
 
 
-def plan_options(query: Given) -> PlanOptions:
+def plan_options(query: Query) -> PlanOptions:
     """What the query asks of `plan`. Raises the command's own errors for values that cannot be."""
     from wellfed.cli import plan as cli_plan
 
-    known: dict[str, Any] = {name.replace("-", "_"): query[name] for name in PLAN_FIELDS if name in query}
-    command_line = words("plan", {**known, "on": first(query, "on")})[2:]
+    plan_fields: dict[str, Any] = {name.replace("-", "_"): query[name] for name in PLAN_FIELDS if name in query}
+    command_line = words("plan", {**plan_fields, "on": first(query, "on")})[2:]
     context = cli_plan.command.make_context("plan", [*command_line, first(query, "model") or "?"])
     options = {
         name: value for name, value in context.params.items() if name not in ("model", "as_json", "top", "explain")
@@ -58,7 +58,7 @@ def plan_options(query: Given) -> PlanOptions:
     return cli_plan.plan_options(options)
 
 
-def plan_command(query: Given) -> str:
+def plan_command(query: Query) -> str:
     """The same question for a terminal."""
     import shlex
 
@@ -69,15 +69,15 @@ def plan_command(query: Given) -> str:
     return shlex.join(parts)
 
 
-def with_parts_joined(query: Given) -> Given:
+def with_parts_joined(query: Query) -> Query:
     """The query with the parts picker's choices written as one machine line, where no machine is named otherwise."""
     if not any(name in query for name in PARTS):
         return query
-    rest = {name: values for name, values in query.items() if name not in PARTS}
-    if first(rest, "on") or first(rest, "dump"):
-        return rest
+    other_params = {name: values for name, values in query.items() if name not in PARTS}
+    if first(other_params, "on") or first(other_params, "dump"):
+        return other_params
     line = parts_line({name: first(query, name) for name in PARTS})
-    return {**rest, "on": [line]} if line else rest
+    return {**other_params, "on": [line]} if line else other_params
 
 
 def parts_line(parts: Mapping[str, str | None]) -> str:
@@ -89,14 +89,14 @@ def parts_line(parts: Mapping[str, str | None]) -> str:
     return ", ".join(part for part in (card, parts.get("cpu"), parts.get("ram")) if part)
 
 
-def whole_number(query: Given, name: str, least: int, most: int) -> int | None:
+def whole_number(query: Query, name: str, least: int, most: int) -> int | None:
     """A slider's value. Raises BadInput for what is none."""
     text = first(query, name)
     if text is None:
         return None
     if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-        said = message("page.number", "{name} must be a whole number from {least} to {most}", name=name, least=least, most=most)  # fmt: skip
-        raise BadInput(said)
+        why = message("page.number", "{name} must be a whole number from {least} to {most}", name=name, least=least, most=most)  # fmt: skip
+        raise BadInput(why)
     return int(text)
 
 

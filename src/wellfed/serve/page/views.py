@@ -1,4 +1,4 @@
-"""The ask page and its parts, made by a worker: `given` is the query, `files` are the uploads. Each returns an Answer
+"""The ask page and its parts, made by a worker: `params` holds the query, `files` are the uploads. Each returns an Answer
 whose text is HTML and whose code is the HTTP status.
 """
 
@@ -20,7 +20,7 @@ from wellfed.planner.goal import order_words
 from wellfed.planner.search import meets_targets
 from wellfed.serve.page import answers, whatif
 from wellfed.serve.page.render import html
-from wellfed.serve.page.state import PLAN_FIELDS, Given, first, offers, plan_command, plan_options, whole_number
+from wellfed.serve.page.state import PLAN_FIELDS, Query, first, offers, plan_command, plan_options, whole_number
 from wellfed.serve.worker import Answer
 from wellfed.verbs import inputs, planning
 
@@ -36,24 +36,24 @@ _EXAMPLES = (
 )
 
 
-def ask(given: dict[str, Any], files: list[Path]) -> Answer:
+def ask(params: dict[str, Any], files: list[Path]) -> Answer:
     """The first page: the form, and the answer where something is asked. `part`: only the answer, or only the plans."""
-    query: Given = given["query"]
+    query: Query = params["query"]
     shown: dict[str, Any] = {
-        "query": query, "examples": _EXAMPLES, "choices": _choices(), "part": given["part"], "names": _names(),
-        "parts_names": _parts(), "local": given["local"], "page": "ask", "pages": given["pages"], "result": None, "error": None, "first": first,
+        "query": query, "examples": _EXAMPLES, "choices": _choices(), "part": params["part"], "names": _names(),
+        "parts_names": _parts(), "local": params["local"], "page": "ask", "pages": params["pages"], "result": None, "error": None, "first": first,
     }  # fmt: skip
     status = 200
     if first(query, "model"):
         try:
-            shown["result"] = _result(query, files, given["local"])
+            shown["result"] = _result(query, files, params["local"])
         except WellfedError as error:
             status, shown["error"] = _failed(error)
         except Exception as error:
             if (failed := _usage(error)) is None:
                 raise
             status, shown["error"] = failed
-    template = {"answer": "answer.html", "plans": "plans.html"}.get(given["part"], "ask.html")
+    template = {"answer": "answer.html", "plans": "plans.html"}.get(params["part"], "ask.html")
     return html(template, status, **shown)
 
 
@@ -84,24 +84,24 @@ def problem(error: Exception) -> tuple[int, dict[str, Any]]:
     return failed
 
 
-def machine_of(query: Given, files: list[Path], local: bool) -> Machine:
+def machine_of(query: Query, files: list[Path], local: bool) -> Machine:
     """The machine that is meant: pasted, written down, or this one. Raises Forbidden words where this one is not told."""
     from wellfed.errors import BadInput
 
     if files:
         return inputs.captured(files[0])
     if first(query, "dump"):
-        said = message("page.dump-gone", "what was pasted is no longer kept here")
-        raise BadInput(said, message("page.dump-gone.hint", "paste it again: it is kept in memory only, for a while"))
+        why = message("page.dump-gone", "what was pasted is no longer kept here")
+        raise BadInput(why, message("page.dump-gone.hint", "paste it again: it is kept in memory only, for a while"))
     on = first(query, "on")
     if on is None and not local:
-        said = message("page.not-local", "this machine is not told beyond loopback")
-        raise BadInput(said, message("page.not-local.hint", "write a machine in a line"))
+        why = message("page.not-local", "this machine is not told beyond loopback")
+        raise BadInput(why, message("page.not-local.hint", "write a machine in a line"))
     nodes = whole_number(query, "nodes", 1, 512)
     return inputs.machine(on, nodes, first(query, "network"))
 
 
-def planned(query: Given, files: list[Path], local: bool) -> Planned:
+def planned(query: Query, files: list[Path], local: bool) -> Planned:
     """The answer to the query's question; the last ones are kept."""
     key = _key(query)
     if key in _KEPT and (first(query, "on") or first(query, "dump")):
@@ -115,11 +115,11 @@ def planned(query: Given, files: list[Path], local: bool) -> Planned:
     return answer
 
 
-def _key(query: Given) -> str:
+def _key(query: Query) -> str:
     return repr([(name, query.get(name)) for name in ("model", "on", "dump", *PLAN_FIELDS)])
 
 
-def _result(query: Given, files: list[Path], local: bool) -> dict[str, Any]:
+def _result(query: Query, files: list[Path], local: bool) -> dict[str, Any]:
     from wellfed.cli.plan_text import gain, model_line
     from wellfed.documents.machine_line import machine_line
 
@@ -129,7 +129,7 @@ def _result(query: Given, files: list[Path], local: bool) -> dict[str, Any]:
     table = answers.rows(answer)
     sort, kind = first(query, "sort") or "rank", first(query, "placement")
     arranged = answers.arranged(table, sort, kind)
-    notes = dict.fromkeys(words(each.text) for each in assumptions if each.reading)
+    notes = dict.fromkeys(words(note.text) for note in assumptions if note.reading)
     return {
         "model": model_line(search.model), "machine": words(machine_line(search.machine)),
         "kind": answer.verdict.kind, "reasons": answers.reasons(answer), "best": best,
@@ -144,8 +144,8 @@ def _result(query: Given, files: list[Path], local: bool) -> dict[str, Any]:
         "kinds": answers.KINDS, "scatter": answers.scatter(table),
         "steps": () if best is None else _steps(query, best),
         "levers": [(words(lever.change), lever.plan.estimate.decode_tok_s) for lever in answer.levers],
-        "upgrades": [(words(each.change), words(said)) for each in answer.upgrades if (said := gain(each)) is not None][:4],
-        "notes": list(notes), "assumed": list(dict.fromkeys(words(each.text) for each in assumptions))[:12],
+        "upgrades": [(words(note.change), words(gain_text)) for note in answer.upgrades if (gain_text := gain(note)) is not None][:4],
+        "notes": list(notes), "assumed": list(dict.fromkeys(words(note.text) for note in assumptions))[:12],
         "command": plan_command(query), "whatif": None if best is None else _whatif(query, search.machine, best, search),
     }  # fmt: skip
 
@@ -157,22 +157,22 @@ def _devices(answer: Planned) -> Any:
     return () if miss is None else miss.memory.devices
 
 
-def _steps(query: Given, best: Plan) -> list[tuple[str, str]]:
+def _steps(query: Query, best: Plan) -> list[tuple[str, str]]:
     from wellfed.verbs.next_steps import next_steps
     from wellfed.verbs.restated import restated
 
     if first(query, "dump"):
         return []  # a pasted machine has no name that a command could be given
-    asked = restated(plan_options(query))
-    found = next_steps(first(query, "model") or "", best, first(query, "on"), first(query, "network"), asked)
-    return [(words(step.what), step.command) for step in found.steps]
+    options = restated(plan_options(query))
+    next_up = next_steps(first(query, "model") or "", best, first(query, "on"), first(query, "network"), options)
+    return [(words(step.what), step.command) for step in next_up.steps]
 
 
-def what_if(given: dict[str, Any], files: list[Path]) -> Answer:
+def what_if(params: dict[str, Any], files: list[Path]) -> Answer:
     """The sliders' part alone: the machine as it is and as changed, for the engine and weights that were chosen."""
-    query: Given = given["query"]
+    query: Query = params["query"]
     try:
-        machine = machine_of(query, files, given["local"])
+        machine = machine_of(query, files, params["local"])
         search, _ = planning.search(first(query, "model") or "", plan_options(query), machine)
         shown = _whatif(query, search.machine, None, search)
     except Exception as error:  # noqa: BLE001 - what people cannot cause is raised again
@@ -181,23 +181,25 @@ def what_if(given: dict[str, Any], files: list[Path]) -> Answer:
     return html("whatif.html", query=query, whatif=shown, first=first)
 
 
-def _whatif(query: Given, machine: Machine, best: Plan | None, search: Any) -> dict[str, Any]:
+def _whatif(query: Query, machine: Machine, best: Plan | None, search: Any) -> dict[str, Any]:
     """Both plans and their pictures. Without a plan at hand, the one of the engine and weights that the query names."""
     engine = first(query, "with-engine") or (best.layout.engine.value if best else None)
     weights = first(query, "with-weights") or (best.layout.quantisation if best else None)
     sliders = whatif.sliders(machine)
     values = {slider.name: whole_number(query, slider.name, 1, 1000) for slider in sliders}
-    asked = {name: value for name, value in values.items() if value is not None}
+    settings = {name: value for name, value in values.items() if value is not None}
     kv_type = first(query, "kv-at")
     now = best or _as_it_is(query, search, engine, weights)
-    different = any(value != slider.now for slider in sliders for name, value in asked.items() if name == slider.name)
+    different = any(
+        value != slider.now for slider in sliders for name, value in settings.items() if name == slider.name
+    )
     then = now
     if different or kv_type:
-        other = _narrowed(search, engine, weights, kv_type)
-        then = _best(replace(other, machine=whatif.changed(machine, asked)))
+        narrowed = _narrowed(search, engine, weights, kv_type)
+        then = _best(replace(narrowed, machine=whatif.changed(machine, settings)))
     most = max((plan.estimate.decode_tok_s.high for plan in (now, then) if plan is not None), default=1.0) * 1.1
     return {
-        "sliders": sliders, "values": asked, "kv": kv_type, "kv_types": ("f16", "q8_0", "q4_0", "fp8"),
+        "sliders": sliders, "values": settings, "kv": kv_type, "kv_types": ("f16", "q8_0", "q4_0", "fp8"),
         "engine": engine, "weights": weights, "now": now, "then": then, "changed": bool(different or kv_type),
         "bars": [] if then is None else answers.time_bars(then)[:1], "memory": [] if then is None else answers.memory_bars(then.estimate.memory.devices),
         "rates": [(name, plan, _rate_bar(plan, most)) for name, plan in (("now", now), ("changed", then)) if plan is not None],
@@ -208,7 +210,7 @@ def _whatif(query: Given, machine: Machine, best: Plan | None, search: Any) -> d
 _STANDING: OrderedDict[str, Plan | None] = OrderedDict()  # plans that sliders are compared with
 
 
-def _as_it_is(query: Given, search: Any, engine: str | None, weights: str | None) -> Plan | None:
+def _as_it_is(query: Query, search: Any, engine: str | None, weights: str | None) -> Plan | None:
     """The plan of the machine without changes; each movement of a slider needs it again."""
     if not (first(query, "on") or first(query, "dump")):
         return _best(_narrowed(search, engine, weights, None))  # this machine is not what it was a moment ago
@@ -245,12 +247,12 @@ def _narrowed(search: Any, engine: str | None, weights: str | None, kv_type: str
     return replace(search, goal=goal, sweep=False)
 
 
-def complete(given: dict[str, Any], files: list[Path]) -> Answer:
+def complete(params: dict[str, Any], files: list[Path]) -> Answer:
     """Names that begin or go on like what is typed, as options of a list, and what the text is taken for."""
-    text = str(given["text"])[:200]
-    wanted = text.lower().replace(" ", "-")
-    near = [name for name in _names() if wanted in name.lower()]
-    near.sort(key=lambda name: (not name.lower().startswith(wanted), len(name)))
+    text = str(params["text"])[:200]
+    typed = text.lower().replace(" ", "-")
+    near = [name for name in _names() if typed in name.lower()]
+    near.sort(key=lambda name: (not name.lower().startswith(typed), len(name)))
     return html("complete.html", names=near[:30], taken=_taken_for(text) if text.strip() else None)
 
 
@@ -287,7 +289,7 @@ def _choices() -> dict[str, tuple[str, ...]]:
     return {name: offers(name) for name in ("workload", "for", "quality", "engine")}
 
 
-def report(given: dict[str, Any], files: list[Path]) -> Answer:
+def report(params: dict[str, Any], files: list[Path]) -> Answer:
     """The self-contained file of an answer."""
     import tempfile
 
@@ -295,9 +297,9 @@ def report(given: dict[str, Any], files: list[Path]) -> Answer:
     from wellfed.verbs.next_steps import NextSteps, next_steps
     from wellfed.verbs.restated import restated
 
-    query: Given = given["query"]
+    query: Query = params["query"]
     try:
-        answer = planned(query, files, given["local"])
+        answer = planned(query, files, params["local"])
     except Exception as error:  # noqa: BLE001 - what people cannot cause is raised again
         status, failed = problem(error)
         return html("problem.html", status, error=failed)

@@ -18,7 +18,7 @@ from wellfed.nouns.finding import Finding
 from wellfed.serve.page import charts
 from wellfed.serve.page.labels import label
 from wellfed.serve.page.render import html
-from wellfed.serve.page.state import Given, first, whole_number
+from wellfed.serve.page.state import Query, first, whole_number
 from wellfed.serve.page.views import problem
 from wellfed.serve.worker import Answer
 from wellfed.units import format_rate
@@ -28,20 +28,20 @@ _MOST_POINTS = 120  # of a curve
 _WINDOW = 20  # samples judged at once
 
 
-def watch(given: dict[str, Any], files: list[Path]) -> Answer:
+def watch(params: dict[str, Any], files: list[Path]) -> Answer:
     """The watch page; with an uploaded recording, what it shows at the moment `at` (seconds from its start)."""
-    query: Given = given["query"]
+    query: Query = params["query"]
     shown: dict[str, Any] = {
-        "query": query, "page": "watch", "pages": given["pages"], "first": first, "engines": given["engines"], "error": given.get("error"),
-        "live": given["live"], "seen": None, "allowed": given["allowed"],
+        "query": query, "page": "watch", "pages": params["pages"], "first": first, "engines": params["engines"], "error": params.get("error"),
+        "live": params["live"], "seen": None, "allowed": params["allowed"],
     }  # fmt: skip
     status = 200 if shown["error"] is None else 422
     if files:
         try:
-            shown["seen"] = _seen(files[0], None if given["live"] else whole_number(query, "at", 0, 10**7))
+            shown["seen"] = _seen(files[0], None if params["live"] else whole_number(query, "at", 0, 10**7))
         except Exception as error:  # noqa: BLE001 - what people cannot cause is raised again
             status, shown["error"] = problem(error)
-    return html("watching.html" if given["part"] else "watch.html", status, **shown)
+    return html("watching.html" if params["part"] else "watch.html", status, **shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def _seen(path: Path, at: int | None) -> dict[str, Any]:
     return {
         "empty": False, "target": header.target, "duration": int(moments.times[-1] - begin),
         "at": int(moments.times[moments.chosen] - begin), "ill": diagnosis.ill, "strip": _strip(moments),
-        "findings": [_finding(each) for each in findings], "unknown": diagnosis.why_unknown or None,
+        "findings": [_finding(finding) for finding in findings], "unknown": diagnosis.why_unknown or None,
         "next": [words(step) for step in diagnosis.next], "charts": _charts(moments), "nodes": _nodes(view),
         "gpus": [_gpu(gpu) for gpu in view.gpus or ()], "facts": _facts(view),
     }  # fmt: skip
@@ -81,18 +81,18 @@ def _moments(samples: Sequence[Any], promise: Any, at: int | None) -> _Moments:
 
     sliding = Sliding(_WINDOW, promise)
     stride = max(1, len(samples) // _MOST_POINTS)
-    wanted = len(samples) - 1
+    looked_at = len(samples) - 1
     if at is not None and samples:
         begin = samples[0].t
-        wanted = min(range(len(samples)), key=lambda n: abs(samples[n].t - begin - at))
+        looked_at = min(range(len(samples)), key=lambda n: abs(samples[n].t - begin - at))
     times: list[float] = []
     views: list[View] = []
     chosen = 0
     for n, sample in enumerate(samples):
         sliding.add(sample)
-        if n % stride and n != wanted:
+        if n % stride and n != looked_at:
             continue
-        if n == wanted:
+        if n == looked_at:
             chosen = len(views)
         times.append(sample.t)
         views.append(sliding.view())
@@ -111,8 +111,8 @@ def _strip(moments: _Moments) -> Markup | None:
         return None
     states: list[tuple[float, float, str]] = []
     for n in range(0, len(times), stride):
-        said = diagnose(moments.views[n])
-        state = "ill" if said.ill else "unknown" if said.why_unknown else "well"
+        diagnosis = diagnose(moments.views[n])
+        state = "ill" if diagnosis.ill else "unknown" if diagnosis.why_unknown else "well"
         end = times[min(n + stride, len(times) - 1)]
         if states and states[-1][2] == state:
             states[-1] = (states[-1][0], end, state)
@@ -127,7 +127,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
     return {
         "id": finding.id, "verdict": finding.verdict.value, "why": words(finding.said or finding.why),
         "lost": None if lost is None else Amount(lost, "tok/s"), "note": cost.note if cost else "",
-        "fix": [words(each.said or each.text) for each in finding.remedies] or [words(each) for each in finding.fix],
+        "fix": [words(step.said or step.text) for step in finding.remedies] or [words(step) for step in finding.fix],
         "measured": finding.measured and words(finding.measured),
     }  # fmt: skip
 
@@ -160,9 +160,11 @@ def _charts(moments: _Moments) -> list[tuple[str, str | None, Markup]]:
     for name, unit, read, most in curves:
         values = [read(view) for view in views]
         if any(value is not None for value in values) and len(values) > 1:
-            own = band if name == "user-rate" else None
+            promised = band if name == "user-rate" else None
             head = label(name) + ("" if unit in ("%", "s", "tok/s", "cores") else f", {unit}")
-            drawn.append((head, note if own else None, charts.timeline(times, values, head, unit, at, own, most)))
+            drawn.append(
+                (head, note if promised else None, charts.timeline(times, values, head, unit, at, promised, most))
+            )
     return drawn
 
 

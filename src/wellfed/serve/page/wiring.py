@@ -9,7 +9,7 @@ from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu, Machine, Nic, Socket
 from wellfed.hardware.pcie import PciDevice, PcieLink
 from wellfed.nouns.finding import Finding, Verdict
-from wellfed.topology.forest import bridge_kind, forest
+from wellfed.topology.forest import bridge_kind, devices_with_sockets, forest
 from wellfed.units import format_bytes
 
 
@@ -59,7 +59,7 @@ class Wiring:
 def wiring(machine: Machine, findings: Sequence[tuple[int, Finding]]) -> Wiring:
     """The machine's tree. `findings` each with its number; several may share one."""
     marks = _Marks(findings)
-    homes = _homes(machine)
+    homes = devices_with_sockets(machine)
     packages = tuple(_package(machine, socket, homes, marks) for socket in machine.sockets)
     there = {socket.index for socket in machine.sockets}
     loose = [device for device, home in homes if home not in there]
@@ -92,23 +92,7 @@ class _Marks:
         return tuple(number for number, used in self._all.items() if not used)
 
 
-def _homes(machine: Machine) -> list[tuple[Gpu | Nic, int | None]]:
-    """GPUs and real network cards, each with its socket."""
-    socket_of = {node.os_index: node.socket for node in machine.numa_nodes}
-    only = machine.sockets[0].index if len(machine.sockets) == 1 else None
-    homes: list[tuple[Gpu | Nic, int | None]] = []
-    for gpu in machine.gpus:
-        node = socket_of.get(-1 if gpu.numa_node is None else gpu.numa_node)
-        home = node if gpu.socket is None else gpu.socket
-        homes.append((gpu, only if home is None else home))
-    for nic in machine.nics:
-        if nic.physical and nic.pci_address:
-            home = socket_of.get(-1 if nic.numa_node is None else nic.numa_node)
-            homes.append((nic, only if home is None else home))
-    return homes
-
-
-def _package(machine: Machine, socket: Socket, homes: list[tuple[Gpu | Nic, int | None]], marks: _Marks) -> Package:
+def _package(machine: Machine, socket: Socket, homes: Sequence[tuple[Gpu | Nic, int | None]], marks: _Marks) -> Package:
     nodes = [node for node in machine.numa_nodes if node.socket == socket.index and not node.gpu_memory]
     named = tuple(f"node{node.os_index} · {format_bytes(node.memory_bytes)}" for node in nodes)
     subjects = (f"socket{socket.index}", *(f"node{node.os_index}" for node in nodes))
@@ -136,12 +120,14 @@ def _leaf(device: Gpu | Nic, pci: PciDevice | None, marks: _Marks) -> Branch:
         return Branch("nic", device.name, rate, link, most, marks.at(device.name, address))
     name = (device.spec.name if device.spec else device.name) or "GPU ?"
     memory = format_bytes(device.memory_bytes) if device.memory_bytes else "?"
-    own = device.link
-    seen = own if link is None or (own and own.bytes_per_s < link.bytes_per_s) else link
+    gpu_link = device.link
+    slower_link = gpu_link if link is None or (gpu_link and gpu_link.bytes_per_s < link.bytes_per_s) else link
     lanes = device.spec.pcie_lanes if device.spec else None
     generation = device.spec.pcie_generation if device.spec else None
     best = PcieLink(generation, lanes) if generation and lanes else most
-    return Branch("gpu", name, memory, own or seen, best, marks.at(f"gpu{device.index}", address), (), device.index)
+    return Branch(
+        "gpu", name, memory, gpu_link or slower_link, best, marks.at(f"gpu{device.index}", address), (), device.index
+    )
 
 
 def _link(device: PciDevice) -> tuple[PcieLink | None, PcieLink | None]:

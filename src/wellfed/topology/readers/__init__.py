@@ -56,7 +56,7 @@ from wellfed.topology.readers import (
     xpu_smi,
 )
 from wellfed.topology.readers.pasted import pieces
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 READERS: tuple[Reader, ...] = (
     nvidia_smi_xml.READER,
@@ -114,18 +114,18 @@ NOT_UNDERSTOOD, EMPTY = (
 def read_dumps(dumps: Mapping[str, str]) -> Iterator[Machine]:
     """The parts all dumps tell, in the order of `READERS`; what no reader knows is named under `unknown`."""
     parts: list[tuple[int, Machine]] = []
-    seen: set[str] = set()
+    blocks_read: set[str] = set()
     understood: set[str] = set()
     for name, text in dumps.items():
         every = dict.fromkeys(pieces(text))
-        new = [block for block in every if block not in seen]  # what another dump said already tells nothing new
+        new = [block for block in every if block not in blocks_read]  # what another dump said already tells nothing new
         read = list(_parts(name, new))
-        seen.update(new)
+        blocks_read.update(new)
         understood.update(new if read else ())
         parts += read
         if not read and understood.isdisjoint(every):
             why = NOT_UNDERSTOOD if text.strip() else EMPTY
-            parts.append((len(READERS), told(unknown={f"dump {name}": why})))
+            parts.append((len(READERS), partial_machine(unknown={f"dump {name}": why})))
     for _, part in sorted(parts, key=lambda pair: pair[0]):
         yield part
 
@@ -148,9 +148,9 @@ def _parsed(reader: Reader, name: str, text: str) -> tuple[Machine, bool]:
         part = reader.parse(text)
         return replace(part, gpus=_once(part.gpus), kinds_read=(reader.title,)), True
     except WellfedError as error:
-        return told(unknown={f"dump {name}: {reader.title}": error.message}), False
+        return partial_machine(unknown={f"dump {name}: {reader.title}": error.message}), False
     except (ValueError, LookupError, OverflowError, RecursionError, TypeError, AttributeError) as error:
-        return told(
+        return partial_machine(
             unknown={
                 f"dump {name}: {reader.title}": sentence(
                     "--init--.readable", "not readable ({name})", name=type(error).__name__
@@ -161,8 +161,8 @@ def _parsed(reader: Reader, name: str, text: str) -> tuple[Machine, bool]:
 
 def _once(gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
     """Each card once: a tool's output may stand twice in one piece, before and after something, say."""
-    found: dict[tuple[object, ...], Gpu] = {}
+    cards: dict[tuple[object, ...], Gpu] = {}
     for gpu in gpus:
         key = (gpu.pci_address,) if gpu.pci_address else (gpu.index, gpu.name)
-        found[key] = overlay(found[key], gpu) if key in found else gpu
-    return tuple(found.values())
+        cards[key] = overlay(cards[key], gpu) if key in cards else gpu
+    return tuple(cards.values())

@@ -15,8 +15,8 @@ from wellfed.hardware.pcie import PciDevice, PcieLink
 from wellfed.message import sentence
 from wellfed.topology.lists import integer, number
 from wellfed.topology.pci import ADDRESS, link_of, normal_address
-from wellfed.topology.readers.numbers import known
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.numbers import not_na
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 _GPU = re.compile(r"^\s*GPU:\s*(\d{1,3})\s*$", re.M)
 _BDF = r"[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]"
@@ -53,7 +53,7 @@ def parse(text: str) -> Machine:
         order = list(places)
     numbers = {place: cards[at][0].index for at, place in enumerate(order) if place}
     versions = re.search(r"ROCm version:\s*(\d[\d.]*)", text)
-    return told(
+    return partial_machine(
         gpus=tuple(gpu for gpu, _ in cards),
         pci=tuple(
             device or PciDevice(gpu.pci_address, vendor_id=0x1002, class_code=0x038000)
@@ -79,10 +79,10 @@ def _documents(text: str) -> list[Any]:
     if start < 0 or '"gpu"' not in text:
         return []
     try:
-        found = json.loads(text[start : text.rfind("]") + 1])
+        entries = json.loads(text[start : text.rfind("]") + 1])
     except (ValueError, RecursionError):
         return []
-    return [each for each in found if isinstance(each, dict) and isinstance(each.get("gpu"), int)]
+    return [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("gpu"), int)]
 
 
 def _blocks(text: str) -> Iterator[tuple[int, _Fields]]:
@@ -126,7 +126,7 @@ def _flat(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
 
 
 def _indented(block: str) -> dict[str, str]:
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     stack: list[tuple[int, str]] = []
     for line in block.splitlines():
         match = re.match(r"^(\s+)([A-Za-z][\w ./-]*?)\s*:(?:\s+(.*))?$", line)
@@ -137,9 +137,9 @@ def _indented(block: str) -> dict[str, str]:
             stack.pop()
         key = match[2].strip().lower()
         if match[3] and match[3].strip():
-            found.setdefault("/".join([*(name for _, name in stack), key]), match[3].strip())
+            values.setdefault("/".join([*(name for _, name in stack), key]), match[3].strip())
         stack.append((depth, key))
-    return found
+    return values
 
 
 def _gpu(index: int, fields: _Fields) -> tuple[Gpu, PciDevice | None]:
@@ -150,26 +150,26 @@ def _gpu(index: int, fields: _Fields) -> tuple[Gpu, PciDevice | None]:
     node = integer(fields.get("numa/node"))
     gpu = Gpu(
         index,
-        name=known(fields.get("asic/market_name")),
+        name=not_na(fields.get("asic/market_name")),
         vendor="amd",
         memory_bytes=total,
         memory_free_bytes=total - used if total is not None and used is not None else None,
         pci_address=address,
         numa_node=node if node is not None and node >= 0 else None,
-        power_limit_w=number(known(fields.get("limit/socket_power", fields.get("limit/power_cap")))),
-        power_limit_default_w=number(known(fields.get("limit/max_power"))),
-        power_draw_w=number(known(fields.get("power/socket_power", fields.get("power/current_socket_power")))),
-        temperature_c=number(known(fields.get("temperature/hotspot", fields.get("temperature/edge")))),
+        power_limit_w=number(not_na(fields.get("limit/socket_power", fields.get("limit/power_cap")))),
+        power_limit_default_w=number(not_na(fields.get("limit/max_power"))),
+        power_draw_w=number(not_na(fields.get("power/socket_power", fields.get("power/current_socket_power")))),
+        temperature_c=number(not_na(fields.get("temperature/hotspot", fields.get("temperature/edge")))),
         compute_units=integer(fields.get("asic/num_compute_units")),
-        replays=integer(known(fields.get("pcie/replay_count"))),
-        ecc_uncorrected=integer(known(fields.get("ecc/total_uncorrectable_count"))),
-        ecc_corrected=integer(known(fields.get("ecc/total_correctable_count"))),
-        driver=known(fields.get("driver/version")),
+        replays=integer(not_na(fields.get("pcie/replay_count"))),
+        ecc_uncorrected=integer(not_na(fields.get("ecc/total_uncorrectable_count"))),
+        ecc_corrected=integer(not_na(fields.get("ecc/total_correctable_count"))),
+        driver=not_na(fields.get("driver/version")),
         clock_hz=_hertz(fields.get("clock/gfx_0/clk", fields.get("clock/gfx/clk"))),
         clock_max_hz=_hertz(fields.get("clock/gfx_0/max_clk", fields.get("clock/gfx/max_clk"))),
         throttle_reasons=_throttled(fields),
-        link_width=integer(known(fields.get("pcie/width"))),
-        link_width_max=integer(known(fields.get("bus/max_pcie_width"))),
+        link_width=integer(not_na(fields.get("pcie/width"))),
+        link_width_max=integer(not_na(fields.get("bus/max_pcie_width"))),
     )
     return gpu, _device(address, fields) if address else None
 
@@ -186,7 +186,7 @@ def _device(address: str, fields: _Fields) -> PciDevice:
 
 
 def _hertz(text: str | None) -> float | None:
-    megahertz = number(known(text))
+    megahertz = number(not_na(text))
     return megahertz * 1e6 if megahertz else None
 
 
@@ -202,22 +202,22 @@ def _throttled(fields: _Fields) -> tuple[str, ...]:
         return ("hw_thermal_slowdown",)
     if causes:
         return ("sw_power_cap",)
-    hotspot = number(known(fields.get("temperature/hotspot")))
-    limit = number(known(fields.get("limit/slowdown_hotspot_temperature"))) or _HOT_C
+    hotspot = number(not_na(fields.get("temperature/hotspot")))
+    limit = number(not_na(fields.get("limit/slowdown_hotspot_temperature"))) or _HOT_C
     status = (fields.get("power/throttle_status") or "").upper()
     if status == "THROTTLED" and hotspot and hotspot >= limit:
         return ("hw_thermal_slowdown",)
-    asked = status == "UNTHROTTLED" or any(path.endswith("_violation_status") for path in fields)
-    return ("unthrottled",) if asked else ()
+    status_read = status == "UNTHROTTLED" or any(path.endswith("_violation_status") for path in fields)
+    return ("unthrottled",) if status_read else ()
 
 
 def _link(fields: _Fields, speed: str, width: str) -> PcieLink | None:
-    return link_of(known(fields.get(speed)), known(fields.get(width)))
+    return link_of(not_na(fields.get(speed)), not_na(fields.get(width)))
 
 
 def _size(text: str | None) -> int | None:
     """AMD's tools write MB and GB for powers of two."""
-    match = re.match(r"(\d+)\s*([KMGT]?)i?B", known(text) or "")
+    match = re.match(r"(\d+)\s*([KMGT]?)i?B", not_na(text) or "")
     return int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}[match[2]] if match else None
 
 
@@ -261,17 +261,17 @@ def _topology(text: str) -> tuple[tuple[str, ...], dict[tuple[str, str], float |
 
 
 def _matrix(text: str, title: str) -> dict[tuple[str, str], str]:
-    found: dict[tuple[str, str], str] = {}
+    cells: dict[tuple[str, str], str] = {}
     columns: list[str] = []
     for line in text.partition(f"{title}:")[2].splitlines()[:140]:
         words = line.split()
-        if line.rstrip().endswith(":") and found:
+        if line.rstrip().endswith(":") and cells:
             break
         if words and all(re.fullmatch(_BDF, word, re.I) for word in words):
             columns = [normal_address(word) for word in words]
         elif columns and words and re.fullmatch(_BDF, words[0], re.I):
-            found.update({(normal_address(words[0]), b): cell for b, cell in zip(columns, words[1:], strict=False)})
-    return found
+            cells.update({(normal_address(words[0]), b): cell for b, cell in zip(columns, words[1:], strict=False)})
+    return cells
 
 
 READER = Reader(

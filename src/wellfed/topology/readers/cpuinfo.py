@@ -7,7 +7,7 @@ import re
 from wellfed.hardware.machine import Machine, Origin, OsSettings, Socket
 from wellfed.message import sentence
 from wellfed.topology.cpu import isa, model_names
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 from wellfed.topology.snapshot import Snapshot, Tree
 
 
@@ -30,7 +30,7 @@ def parse(text: str) -> Machine:
     name = next(iter(names.values()), None)
     hypervisor = re.search(r"^flags\s*:[^\n]*\shypervisor\b", text, re.M)
     told_flags = re.search(r"^flags\s*:", text, re.M)
-    return told(
+    return partial_machine(
         cpu_name=name,
         sockets=tuple(_socket(index, packages[key], name, flags) for index, key in enumerate(sorted(packages))),
         os=OsSettings(virtualised=True if hypervisor else False if told_flags else None, family="linux"),

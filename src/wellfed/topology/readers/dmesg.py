@@ -158,9 +158,9 @@ def _parents(devices: dict[str, PciDevice], text: str) -> dict[str, PciDevice]:
     owned = {(d.address.split(":")[0], d.secondary_bus) for d in devices.values() if d.secondary_bus}
     for match in _LIMIT.finditer(text):
         device, port = normal_address(match[1]), normal_address(match[4])
-        found = devices[device] if device in devices else PciDevice(device)
-        if (device.split(":")[0], found.bus) not in owned and device != port:
-            devices[device] = replace(found, parent=port)
+        limited = devices[device] if device in devices else PciDevice(device)
+        if (device.split(":")[0], limited.bus) not in owned and device != port:
+            devices[device] = replace(limited, parent=port)
     return devices
 
 
@@ -175,14 +175,14 @@ def _homes(devices: dict[str, PciDevice], text: str) -> None:
 
 def _gpus(text: str) -> tuple[Gpu, ...]:
     """GPUs with errors reported by the NVIDIA driver."""
-    found: dict[str, list[int]] = {}
+    xids_of: dict[str, list[int]] = {}
     for match in _XID.finditer(text):
-        found.setdefault(_whole(match[1]), []).append(int(match[2]))
+        xids_of.setdefault(_whole(match[1]), []).append(int(match[2]))
     for match in _FELL.finditer(text):
-        found.setdefault(_whole(match[1]), []).append(79)
+        xids_of.setdefault(_whole(match[1]), []).append(79)
     return tuple(
         Gpu(index, pci_address=address, vendor="nvidia", xids=tuple(dict.fromkeys(xids)))
-        for index, (address, xids) in enumerate(sorted(found.items()))
+        for index, (address, xids) in enumerate(sorted(xids_of.items()))
     )
 
 

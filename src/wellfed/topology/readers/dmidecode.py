@@ -58,8 +58,12 @@ def _picked(text: str) -> list[str]:
 def parse(text: str) -> Machine:
     """Slots, sockets and the machine's name."""
     blocks = tuple(_blocks(text))
-    other = {b.handle for b in blocks if b.type == 16 and b.facts.get("Use", "System Memory") != "System Memory"}
-    devices = [_device(b.facts) for b in blocks if b.type == 17 and b.facts.get("Array Handle") not in other]
+    not_system_memory = {
+        b.handle for b in blocks if b.type == 16 and b.facts.get("Use", "System Memory") != "System Memory"
+    }
+    devices = [
+        _device(b.facts) for b in blocks if b.type == 17 and b.facts.get("Array Handle") not in not_system_memory
+    ]
     devices = devices or [_device(keyed(part)) for part in _picked(text) if not blocks]
     name = next((_name(b.facts) for b in blocks if b.type == 1), "")
     virtual = any(mark in name for mark in _VIRTUAL)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from wellfed.hardware.machine import Gpu, Machine, OsSettings
 from wellfed.message import sentence
 from wellfed.topology.pci import normal_address
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 _DEVICE = re.compile(
     r"^[ \t]*Device (\d{1,3}): ([^\n,]+), (?:compute capability [\d.]+|gfx\w+)[^\n]*?(?:VRAM: (\d+) MiB)?[^\n]*$", re.M
@@ -38,11 +38,11 @@ def parse(text: str) -> Machine:
     cards = {gpu.index: gpu for gpu in (*_named(text), *_ollama(text))}
     for match in _FREE.finditer(text):
         index = int(match[1])
-        known = cards.get(index) or Gpu(index, name=match[2], vendor=_vendor(match[2]))
+        card = cards.get(index) or Gpu(index, name=match[2], vendor=_vendor(match[2]))
         place = normal_address(match[3]) if match[3] else None
-        cards[index] = replace(known, memory_free_bytes=int(match[4]) << 20, pci_address=place)
+        cards[index] = replace(card, memory_free_bytes=int(match[4]) << 20, pci_address=place)
     system = next((dict(_fields(match[0])) for match in _SYSTEM.finditer(text)), {})
-    return told(
+    return partial_machine(
         gpus=tuple(cards[index] for index in sorted(cards)),
         pci_complete=False,
         memory_bytes=_bytes(system.get("total")),

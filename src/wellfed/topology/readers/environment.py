@@ -12,7 +12,7 @@ from itertools import combinations
 from wellfed.hardware.machine import Gpu, Machine, OsSettings, PeerAccess
 from wellfed.message import sentence
 from wellfed.provenance import Assumption
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 _FIRST = re.compile(
     r"^\s*(Collecting environment information|GPU models and configuration\s*:|PyTorch version\s*:)", re.M
@@ -48,7 +48,7 @@ def parse(text: str) -> Machine:
     machine = re.search(
         r"(x86_64|aarch64|arm64|ppc64le)", (system[1] if system else "") + (platform[1] if platform else "")
     )
-    return told(
+    return partial_machine(
         gpus=gpus,
         assumptions=(Assumption(f"all GPUs are {gpus[0].name}", "the report names only the first"),) if once else (),
         pci_complete=False,
@@ -100,8 +100,8 @@ def _gpus(text: str, driver: str | None) -> tuple[Gpu, ...]:
 
 def _numbers(text: str) -> list[int]:
     """The cards that the report's topology numbers, for a name that it gives but once (of the first)."""
-    found = re.finditer(r"^\s*GPU(?:\[(\d{1,3})\]|(\d{1,3})\s)", text, re.M)
-    return sorted({int(match[1] or match[2]) for match in found}) or [0]
+    matches = re.finditer(r"^\s*GPU(?:\[(\d{1,3})\]|(\d{1,3})\s)", text, re.M)
+    return sorted({int(match[1] or match[2]) for match in matches}) or [0]
 
 
 def _gpu(index: int, text: str, driver: str | None) -> Gpu:

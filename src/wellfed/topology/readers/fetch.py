@@ -6,7 +6,7 @@ import re
 
 from wellfed.hardware.machine import Gpu, Machine, OsSettings
 from wellfed.message import sentence
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 _LINE = re.compile(
     r"(?:^|[^\w(])(OS|Host|Kernel|Uptime|Packages|Shell|CPU|GPU(?: ?\d{1,2})?|Memory|Swap): (\S[^\n]*?)[ \t]*$", re.M
@@ -24,8 +24,8 @@ _VENDORS = (
 
 def recognises(text: str) -> bool:
     """Several of its lines, the CPU's among them on one line with its threads or its clock."""
-    found = {match[1][:3]: match[2] for match in _LINE.finditer(text)}
-    return len(found) >= _LEAST and re.search(r"\(\d+\)|@|Apple M\d", found.get("CPU", "")) is not None
+    lines = {match[1][:3]: match[2] for match in _LINE.finditer(text)}
+    return len(lines) >= _LEAST and re.search(r"\(\d+\)|@|Apple M\d", lines.get("CPU", "")) is not None
 
 
 def parse(text: str) -> Machine:
@@ -37,7 +37,7 @@ def parse(text: str) -> Machine:
     swapped, swap = next((_sizes(value) for key, value in lines if key == "Swap"), (None, None))
     cards = [_gpu(index, value) for index, value in enumerate(v for key, v in lines if key.startswith("GPU"))]
     host = next((value for key, value in lines if key == "Host"), "")
-    return told(
+    return partial_machine(
         gpus=tuple(cards),
         pci_complete=False,
         cpu_name=next((_cpu(value) for key, value in lines if key == "CPU"), None),

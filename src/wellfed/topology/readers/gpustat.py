@@ -6,7 +6,7 @@ import re
 
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.message import sentence
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 _CARD = re.compile(
     r"^[ \t]*\[(\d{1,3})\][ \t]+([^|\n]+?)[ \t]*\|[ \t]*(?:(\d{1,3})\s?['°]\s?C)?[^|\n]*\|[ \t]*(\d{1,7})[ \t]*/"
@@ -38,7 +38,7 @@ def parse(text: str) -> Machine:
                 foreign_processes=len(_HOLDER.findall(match[6])) if match[6] is not None else None,
             )
         )
-    return told(gpus=tuple(cards), pci_complete=False)
+    return partial_machine(gpus=tuple(cards), pci_complete=False)
 
 
 READER = Reader(

@@ -7,7 +7,7 @@ import re
 from wellfed.hardware.machine import Gpu, Machine, OsSettings
 from wellfed.hardware.pcie import PcieLink
 from wellfed.message import sentence
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 _BUS = re.compile(
     r"^\s*Bus Interface\s*[:=]?\s*PCI(?:e|-E|-Express)?\s*(?:x(\d+)\s+)?(\d)\.\d\s*(?:x(\d+)\s*)?"
@@ -40,8 +40,8 @@ def parse(text: str) -> Machine:
         else None
     )
     most = _link(bus[2], bus[1] or bus[3]) if bus else None
-    seen = _link(bus[5], bus[4]) if bus else None
-    return told(
+    current = _link(bus[5], bus[4]) if bus else None
+    return partial_machine(
         gpus=(
             Gpu(
                 0,
@@ -49,8 +49,8 @@ def parse(text: str) -> Machine:
                 vendor=vendor,
                 memory_bytes=int(memory[1]) * _UNITS[memory[2]] if memory else None,
                 pci_address=None,
-                link=_width_known(seen, most),
-                link_generation=seen.generation if seen else None,
+                link=_width_known(current, most),
+                link_generation=current.generation if current else None,
                 link_generation_max=most.generation if most else None,
             ),
         ),
@@ -65,9 +65,9 @@ def _link(generation: str | None, width: str | None) -> PcieLink | None:
     return PcieLink(int(generation), int(width))
 
 
-def _width_known(seen: PcieLink | None, most: PcieLink | None) -> PcieLink | None:
+def _width_known(current: PcieLink | None, most: PcieLink | None) -> PcieLink | None:
     """Lanes do not change when a card idles, generations do: the lanes seen at the generation both ends can do."""
-    return PcieLink(most.generation, seen.width) if seen and most else None
+    return PcieLink(most.generation, current.width) if current and most else None
 
 
 READER = Reader(

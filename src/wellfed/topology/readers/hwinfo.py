@@ -11,7 +11,7 @@ from wellfed.topology.lists import integer
 from wellfed.topology.pci import normal_address
 from wellfed.topology.pci_tree import bracketed_name
 from wellfed.topology.readers.pci_words import vendor_of
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 _BLOCK = re.compile(r"^(?:>?\s*)?\d{1,3}: (PCI|None|Memory|CPU|BIOS)[^\n]*$", re.M)
 _SHORT = re.compile(r"^(graphics card|cpu|memory):\s*$", re.M)
@@ -33,7 +33,7 @@ def parse(text: str) -> Machine:
     cpus = [block for kind, block in blocks if kind == "cpu"]
     name = _quoted(cpus[0], "Model") if cpus else _short_cpu(text)
     memory = next((m for kind, block in blocks if kind == "memory" and (m := _memory(block))), None)
-    return told(
+    return partial_machine(
         gpus=tuple(gpu_at(index, device) for index, device in enumerate(cards)),
         pci=tuple(device for device in cards if device.address),
         pci_complete=False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from wellfed.hardware.machine import Gpu, Machine
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 _HEAD = re.compile(r"^\s*(?:DCU|HCU)\s+Temp.*$", re.M)
 _LINE = re.compile(r"^\s*(?:DCU|HCU)\[(\d{1,3})\]\s*:\s*([^:\n]+?)\s*:\s*([^\n]*)$", re.M)
@@ -27,7 +27,7 @@ def parse(text: str) -> Machine:
         words = line.split()
         if words and words[0].isdigit() and len(words[0]) < 4 and len(words) >= 5:
             rows[int(words[0])] = words[1:]
-    return told(
+    return partial_machine(
         gpus=tuple(_gpu(n, facts.get(n, {}), rows.get(n, [])) for n in sorted({*facts, *rows})), pci_complete=False
     )
 
@@ -49,9 +49,9 @@ def _gpu(index: int, facts: dict[str, str], row: list[str]) -> Gpu:
     )
 
 
-def _mib(facts: dict[str, str], what: str) -> int | None:
+def _mib(facts: dict[str, str], word: str) -> int | None:
     """`vram total memory (MiB): 65520`."""
-    text = next((value for key, value in facts.items() if "vram" in key and what in key and "memory" in key), "")
+    text = next((value for key, value in facts.items() if "vram" in key and word in key and "memory" in key), "")
     match = re.match(r"(\d+)", text)
     return int(match[1]) << 20 if match else None
 

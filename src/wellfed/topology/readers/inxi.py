@@ -12,7 +12,7 @@ from wellfed.topology.memory import dimms
 from wellfed.topology.pci import normal_address
 from wellfed.topology.pci_tree import bracketed_name
 from wellfed.topology.readers.pci_words import vendor_of
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 from wellfed.topology.smbios import MemoryDevice
 
 _SECTION = re.compile(
@@ -35,9 +35,9 @@ _BRANDS = {0x10DE: "nvidia", 0x1002: "amd", 0x8086: "intel"}
 def recognises(text: str) -> bool:
     """Two of its sections, or one with its own keys."""
     names = {match[1] for match in _SECTION.finditer(text)}
-    own = re.search(r"\b(?:bus-ID|chip-ID|loaded|driver|Topology|Info|model|RAM|Array-\d+|Mobo)\s*:", text)
+    own_key = re.search(r"\b(?:bus-ID|chip-ID|loaded|driver|Topology|Info|model|RAM|Array-\d+|Mobo)\s*:", text)
     enough = len(names) > 1 or _CARD.search(text) or "model:" in text
-    return bool(names & {"Graphics", "CPU", "Memory", "Machine", "Info"} and own and enough)
+    return bool(names & {"Graphics", "CPU", "Memory", "Machine", "Info"} and own_key and enough)
 
 
 def _sections(text: str) -> Iterator[tuple[str, str]]:
@@ -59,7 +59,7 @@ def parse(text: str) -> Machine:
     kind = re.search(r"Type:\s*(\w+)", sections.get("Machine", ""))
     virtual = kind is not None and kind[1].lower() in _VIRTUAL
     model, cores, count = _cpu(sections.get("CPU", ""))
-    return told(
+    return partial_machine(
         gpus=tuple(gpu for gpu, _ in cards),
         pci=tuple(device for _, device in cards if device is not None),
         pci_complete=False,
@@ -84,8 +84,8 @@ def _chassis(kind: str) -> str | None:
 def _cards(body: str) -> Iterator[tuple[Gpu, PciDevice | None]]:
     parts = _CARD.split(body)[1:]
     order = 0
-    for whole in parts:
-        part = re.split(r"\bDisplay:|\bAPI:|\bMonitor-", whole)[0]
+    for entry in parts:
+        part = re.split(r"\bDisplay:|\bAPI:|\bMonitor-", entry)[0]
         name = re.split(r"\s(?:vendor|driver|bus[- ]ID|chip-ID|type|class-ID):", part)[0].strip()
         vendor = vendor_of(name) or vendor_of(f"{name.split()[0]} Corporation") if name else None
         vendor = vendor or (0x1002 if name.startswith("AMD") else None)
@@ -160,7 +160,7 @@ def _dimms(body: str) -> tuple[Dimm, ...]:
 
     None of them where lines are missing: `Array-1: ... slots: 4` says how many there are.
     """
-    found = []
+    devices = []
     for match in re.finditer(r"Device-\d+:\s*(.*?)(?=Device-\d+:|Array-\d+:|$)", body):
         part = match[1]
         locator = re.split(r"\s(?:type|size|info):", part)[0].strip()
@@ -168,7 +168,7 @@ def _dimms(body: str) -> tuple[Dimm, ...]:
         empty = re.search(r"size:\s*(?:No Module|N/A)|info:\s*empty", part, re.I)
         speed = re.search(r"speed:\s*(?:spec:\s*(\d+)\s*MT/s\s*)?(?:actual:\s*)?(\d+)\s*MT/s", part)
         kind = re.search(r"type:\s*(\w+)", part)
-        found.append(
+        devices.append(
             MemoryDevice(
                 locator,
                 "",
@@ -179,7 +179,7 @@ def _dimms(body: str) -> tuple[Dimm, ...]:
             )
         )
     slots = re.findall(r"Array-\d+:(?:(?!Device-\d).){0,200}?slots:\s*(\d{1,3})", body)
-    return dimms(found) if len(found) == sum(map(int, slots)) else ()
+    return dimms(devices) if len(devices) == sum(map(int, slots)) else ()
 
 
 READER = Reader(

@@ -89,17 +89,17 @@ def _name(facts: Mapping[str, str]) -> str | None:
 
 def _lacking(facts: Mapping[str, str], nodes: tuple[NumaNode, ...]) -> dict[str, str]:
     """What is cut off, or has a dash."""
-    found: dict[str, str] = (
+    reasons: dict[str, str] = (
         {}
         if integer(facts.get("Socket(s)"))
         else {"sockets": sentence("lscpu.lscpu-does-tell", "lscpu does not tell the number of sockets")}
     )
     count = integer(facts.get("NUMA node(s)"))
     if count is not None and count != len(nodes):
-        found["numa_nodes.cut"] = sentence(
+        reasons["numa_nodes.cut"] = sentence(
             "lscpu.numa-nodes-shown", "{count} of {count2} NUMA nodes are shown", count=len(nodes), count2=count
         )
-    return found
+    return reasons
 
 
 def _virtual(facts: Mapping[str, str]) -> bool | None:
@@ -109,8 +109,8 @@ def _virtual(facts: Mapping[str, str]) -> bool | None:
     flags = f" {facts.get('Flags', '')} "
     if " hypervisor " in flags:
         return True
-    whole = any(key in facts for key in _AFTER_HYPERVISOR)
-    return False if whole and ("Vendor ID" in facts or "Model name" in facts) else None
+    not_cut = any(key in facts for key in _AFTER_HYPERVISOR)
+    return False if not_cut and ("Vendor ID" in facts or "Model name" in facts) else None
 
 
 def _several_threads(facts: Mapping[str, str]) -> bool | None:
@@ -120,11 +120,11 @@ def _several_threads(facts: Mapping[str, str]) -> bool | None:
 
 def _json(text: str) -> dict[str, str]:
     """`lscpu -J`: a list of {field, data}, nested in newer versions."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     try:
         pending = list(json.loads(text[text.index("{") :])["lscpu"])
     except (ValueError, KeyError, TypeError):
-        return found
+        return values
     for _ in range(10_000):
         if not pending:
             break
@@ -132,18 +132,18 @@ def _json(text: str) -> dict[str, str]:
         if isinstance(entry, dict):
             key, data = str(entry.get("field", "")).rstrip(":"), entry.get("data")
             if isinstance(data, str):
-                found.setdefault(key, data)
+                values.setdefault(key, data)
             pending += entry.get("children") or []
-    return found
+    return values
 
 
 def _nodes(facts: Mapping[str, str]) -> tuple[NumaNode, ...]:
-    found = []
+    nodes = []
     for key, value in facts.items():
         match = re.fullmatch(r"NUMA node(\d+) CPU\(s\)", key)
         if match:
-            found.append(NumaNode(int(match[1]), cpus=cpu_list(value) or ()))
-    return tuple(sorted(found, key=lambda node: node.os_index))
+            nodes.append(NumaNode(int(match[1]), cpus=cpu_list(value) or ()))
+    return tuple(sorted(nodes, key=lambda node: node.os_index))
 
 
 def _sockets(

@@ -15,7 +15,7 @@ from wellfed.topology.memory import dimms
 from wellfed.topology.pci import normal_address
 from wellfed.topology.pci_tree import bracketed_name
 from wellfed.topology.readers.pci_words import vendor_of
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 from wellfed.topology.smbios import MemoryDevice
 
 _NODE = re.compile(r"^[ \t]*\*-([a-z0-9]+(?::\d+)?)(?:[ \t]+(?:DISABLED|UNCLAIMED))?[ \t]*$", re.M)
@@ -49,13 +49,13 @@ def parse(text: str) -> Machine:
     ]
     sockets = [facts for facts in cpus if facts.get("product") and "empty" not in facts.get("description", "").lower()]
     memory = [_size(f.get("size")) for n, f in nodes if n.partition(":")[0] == "memory" and _is_main(f)]
-    known = [size for size in memory if size]
+    told_sizes = [size for size in memory if size]
     kind = " ".join(f.get("description", "") for n, f in nodes[:1])
     virtual = any(
         re.search(r"KVM|QEMU|VMware|VirtualBox|Virtual Machine", f.get("product", "") + f.get("vendor", ""))
         for _, f in nodes[:2]
     )
-    return told(
+    return partial_machine(
         gpus=tuple(gpu for gpu, _ in cards),
         pci=tuple(device for _, device in cards if device is not None),
         pci_complete=False,
@@ -64,7 +64,7 @@ def parse(text: str) -> Machine:
             Socket(i, name=f["product"], cores=_setting(f, "cores"), threads=_setting(f, "threads"))
             for i, f in enumerate(sockets)
         ),
-        memory_bytes=sum(known) if known else None,
+        memory_bytes=sum(told_sizes) if told_sizes else None,
         dimms=dimms([_bank(facts) for facts in banks]),
         os=OsSettings(
             chassis=_chassis(kind),
@@ -117,9 +117,9 @@ def _flat(value: Any, depth: int) -> Iterator[tuple[str, dict[str, str]]]:
             yield from _flat(inner, depth)
     elif isinstance(value, dict) and depth < 30 and isinstance(value.get("id"), str) and "class" in value:
         facts = {
-            str(key).replace("businfo", "bus info"): str(each)
-            for key, each in value.items()
-            if isinstance(each, str | int | float)
+            str(key).replace("businfo", "bus info"): str(setting)
+            for key, setting in value.items()
+            if isinstance(setting, str | int | float)
         }
         if "units" in value and value.get("units") == "bytes" and "size" in value:
             facts["size"] = f"{value['size']}B"

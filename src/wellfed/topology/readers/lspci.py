@@ -61,14 +61,14 @@ def parse(text: str) -> Machine:
 
 
 def _blocks(text: str) -> list[tuple[re.Match[str], str]]:
-    found: list[tuple[re.Match[str], list[str]]] = []
+    blocks: list[tuple[re.Match[str], list[str]]] = []
     for line in text.splitlines():
         match = _NUMERIC.match(line) or _HEADER.match(line)
         if match:
-            found.append((match, []))
-        elif found:
-            found[-1][1].append(line)
-    return [(match, "\n".join(lines)) for match, lines in found]
+            blocks.append((match, []))
+        elif blocks:
+            blocks[-1][1].append(line)
+    return [(match, "\n".join(lines)) for match, lines in blocks]
 
 
 def _device(header: re.Match[str], body: str) -> PciDevice:
@@ -114,8 +114,8 @@ def _name(description: str) -> str:
     return re.sub(r"\s*\[[0-9a-f]{4}:[0-9a-f]{4}\]", "", text).strip().rstrip(")")
 
 
-def _link(body: str, which: str) -> PcieLink | None:
-    match = re.search(rf"{which}:.*?Speed ([\d.]+)\s*GT/s[^,]*, Width x(\d+)", body)
+def _link(body: str, register: str) -> PcieLink | None:
+    match = re.search(rf"{register}:.*?Speed ([\d.]+)\s*GT/s[^,]*, Width x(\d+)", body)
     return link_of(match[1], match[2]) if match else None
 
 
@@ -129,8 +129,8 @@ def _port(body: str) -> str | None:
     return next((port for words, port in _PORTS if words in match[1]), None) if match else None
 
 
-def _bus(which: str, body: str) -> int | None:
-    match = re.search(rf"\b{which}=([0-9a-f]{{2}})", body)
+def _bus(kind: str, body: str) -> int | None:
+    match = re.search(rf"\b{kind}=([0-9a-f]{{2}})", body)
     return integer(match[1], 16) if match else None
 
 

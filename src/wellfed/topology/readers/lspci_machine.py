@@ -12,7 +12,7 @@ from wellfed.message import sentence
 from wellfed.topology.lists import integer
 from wellfed.topology.pci import normal_address
 from wellfed.topology.readers.pci_words import class_of, device_of, vendor_of
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 _LINE = re.compile(r'^((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]) ("[^"\n]*" "[^"\n]*" "[^"\n]*"[^\n]*)$', re.M)
 _SLOT = re.compile(r"^Slot:\s+((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])\s*$", re.M)
@@ -28,7 +28,7 @@ def parse(text: str) -> Machine:
     """The functions, without links: these forms do not show them."""
     devices = {device.address: device for device in (*_lines(text), *_blocks(text))}
     hosts = any(d.class_code is not None and d.class_code >> 8 == 0x0600 for d in devices.values())
-    return told(
+    return partial_machine(
         pci=tuple(devices.values()),
         pci_complete=hosts,
         unknown={"pci.link": sentence("lspci-machine.links-shown-lspci", "links are shown by lspci -vv only")},

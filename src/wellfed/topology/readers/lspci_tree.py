@@ -136,49 +136,49 @@ def _cards(devices: dict[str, PciDevice]) -> tuple[Gpu, ...]:
     for address, device in devices.items():
         if device.parent is not None:
             buses.setdefault(address.rpartition(":")[0], []).append(address)
-    found = [
+    first_functions = [
         sorted(group)[0]
         for group in buses.values()
         if [address[-4:] for address in sorted(group)] == ["00.0", "00.1"]
         and not any(devices[address].is_bridge for address in group)
     ]
-    return tuple(Gpu(index, pci_address=address) for index, address in enumerate(sorted(found)))
+    return tuple(Gpu(index, pci_address=address) for index, address in enumerate(sorted(first_functions)))
 
 
 def _chipset(devices: dict[str, PciDevice], cards: set[str | None]) -> dict[str, PciDevice]:
     """Marks AMD's chipset switch, or Intel's ISA bridge, by shape."""
-    found = dict(devices)
+    marked = dict(devices)
     numbers = {address.rpartition(":")[2] for address in devices if address.startswith("0000:00:")}
     if "1f.0" in numbers and numbers & {"1f.2", "1f.3", "1f.4", "1f.5"}:
-        found["0000:00:1f.0"] = replace(found["0000:00:1f.0"], class_code=0x060100)
+        marked["0000:00:1f.0"] = replace(marked["0000:00:1f.0"], class_code=0x060100)
     elif "18.0" in numbers or ({"00.2", "14.0"} <= numbers):
         for address in _chipset_switches(devices, cards):
-            found[address] = replace(found[address], chipset=True)
-    return found
+            marked[address] = replace(marked[address], chipset=True)
+    return marked
 
 
 def _chipset_switches(devices: dict[str, PciDevice], cards: set[str | None]) -> list[str]:
-    found: list[str] = []
+    switch_functions: list[str] = []
     for address, device in devices.items():
         ports = [a for a, d in devices.items() if d.parent == address]
         above = devices.get(device.parent or "")
         if not device.is_bridge or above is None or above.parent is not None or len(ports) < _SWITCH_PORTS:
             continue
-        others = {
+        onboard = {
             a
             for a, d in devices.items()
             if d.parent in ports and not d.is_bridge and a not in cards and f"{a[:-1]}0" not in cards
         }
-        if all(devices[port].is_bridge for port in ports) and len({a[:-2] for a in others}) >= 2:
-            found += [address, *ports]
-    return found
+        if all(devices[port].is_bridge for port in ports) and len({a[:-2] for a in onboard}) >= 2:
+            switch_functions += [address, *ports]
+    return switch_functions
 
 
 def _assumptions(devices: dict[str, PciDevice], gpus: tuple[Gpu, ...]) -> list[Assumption]:
-    found = []
+    assumptions = []
     if gpus:
         places = listed(gpu.pci_address or "?" for gpu in gpus)
-        found.append(
+        assumptions.append(
             Assumption(
                 sentence("lspci-tree.graphics-cards", "graphics cards at {places}", places=places),
                 sentence("lspci-tree.slots-just-functions", "slots with just functions 0 and 1"),
@@ -186,13 +186,13 @@ def _assumptions(devices: dict[str, PciDevice], gpus: tuple[Gpu, ...]) -> list[A
         )
     marked = [address for address, device in sorted(devices.items()) if device.chipset]
     if marked:
-        found.append(
+        assumptions.append(
             Assumption(
                 sentence("lspci-tree.amd-chipset-switch", "{marked} is the AMD chipset's switch", marked=marked[0]),
                 sentence("lspci-tree.ports-lead-several", "its ports lead to several on-board devices"),
             )
         )
-    return found
+    return assumptions
 
 
 READER = Reader(

@@ -11,7 +11,7 @@ from wellfed.hardware.pcie import PciDevice
 from wellfed.message import sentence
 from wellfed.topology.names import VENDORS, gpu_name
 from wellfed.topology.pci import normal_address
-from wellfed.topology.readers.lstopo_xml import Found, Place
+from wellfed.topology.readers.lstopo_xml import HwlocTree, Place
 from wellfed.topology.readers.reader import Reader
 
 _KIND = re.compile(
@@ -37,25 +37,25 @@ def recognises(text: str) -> bool:
 
 def parse(text: str) -> Machine:
     """Packages, cores, PUs, NUMA nodes and PCI functions."""
-    found = Found()
+    tree = HwlocTree()
     stack: list[tuple[int, Place]] = []
     for item in _items(text):
         while stack and stack[-1][0] >= item.depth:
             stack.pop()
         place = stack[-1][1] if stack else Place()
-        stack.append((item.depth, _take(item, place, found)))
-    cpus = tuple(sorted(found.cpus, key=lambda cpu: cpu.os_index))
+        stack.append((item.depth, _take(item, place, tree)))
+    cpus = tuple(sorted(tree.cpus, key=lambda cpu: cpu.os_index))
     name = re.search(r'DMIProductName="?([^"\n]*?)"? DMI', text) or re.search(r'PlatformModel="([^"]*)"', text)
     return Machine(
         name[1] if name else "",
         Origin.DUMP,
-        sockets=tuple(_counted(socket, cpus) for socket in found.sockets),
-        numa_nodes=tuple(_homed(node, cpus) for node in sorted(found.nodes, key=lambda n: n.os_index)),
-        pci=tuple(found.pci),
-        nics=tuple(found.nics),
+        sockets=tuple(_counted(socket, cpus) for socket in tree.sockets),
+        numa_nodes=tuple(_homed(node, cpus) for node in sorted(tree.nodes, key=lambda n: n.os_index)),
+        pci=tuple(tree.pci),
+        nics=tuple(tree.nics),
         cpus=cpus,
-        pci_complete=False if found.pci else None,
-        gpus=_named(found),
+        pci_complete=False if tree.pci else None,
+        gpus=_named(tree),
         unknown={"pci.cut": sentence("lstopo-console.lines-listing", "lines of the listing are missing")}
         if _is_cut(text)
         else {},
@@ -68,17 +68,17 @@ def _is_cut(text: str) -> bool:
     return bool(numbers) and set(numbers) != set(range(len(numbers)))
 
 
-def _named(found: Found) -> tuple[Gpu, ...]:
+def _named(tree: HwlocTree) -> tuple[Gpu, ...]:
     """Functions that a GPU's programming interface calls its own, with their name where -v shows it."""
     return tuple(
         Gpu(index, name=name or None, pci_address=address, vendor=vendor or None)
-        for index, (address, (name, vendor)) in enumerate(sorted(found.cards.items()))
+        for index, (address, (name, vendor)) in enumerate(sorted(tree.cards.items()))
     )
 
 
 def _items(text: str) -> list[_Item]:
     """One item per object; `A + B + C` on a line are nested."""
-    found = []
+    items = []
     for line in text.splitlines():
         if line.startswith(("depth", " depth", "Special", "Relative")) or re.match(r"\s*(index|\d+)\s+\d", line):
             continue
@@ -87,38 +87,38 @@ def _items(text: str) -> list[_Item]:
         for offset, part in enumerate(re.split(r" \+ (?=[A-Z])", body)):
             match = _KIND.match(part)
             if match:
-                found.append(_Item(match[1], part, depth + offset))
-    return found
+                items.append(_Item(match[1], part, depth + offset))
+    return items
 
 
-def _take(item: _Item, place: Place, found: Found) -> Place:
+def _take(item: _Item, place: Place, tree: HwlocTree) -> Place:
     index = _index(item.text)
     if item.kind in ("Package", "Socket"):
         model = re.search(r'CPUModel="([^"]*)"', item.text)
-        found.sockets.append(Socket(len(found.sockets), name=model[1] if model else None))
-        return replace(place, socket=len(found.sockets) - 1)
+        tree.sockets.append(Socket(len(tree.sockets), name=model[1] if model else None))
+        return replace(place, socket=len(tree.sockets) - 1)
     if item.kind == "NUMANode" and index is not None:
-        found.nodes.append(NumaNode(index, memory_bytes=_size(item.text)))
+        tree.nodes.append(NumaNode(index, memory_bytes=_size(item.text)))
         return replace(place, nodes=(index,))
     if item.kind == "Core":
-        found.cores += 1
-        return replace(place, core=found.cores - 1)
+        tree.cores += 1
+        return replace(place, core=tree.cores - 1)
     if item.kind == "PU" and index is not None:
-        node = _nearest_node(place, found)
-        found.cpus.append(Cpu(index, place.socket, place.core, node))
+        node = _nearest_node(place, tree)
+        tree.cpus.append(Cpu(index, place.socket, place.core, node))
     if item.kind in ("PCI", "PCIBridge"):
-        return _pci(item, place, found)
+        return _pci(item, place, tree)
     if item.kind in ("Net", "Network", "OpenFabrics") and place.device:
         name = re.search(r'"([^"]+)"', item.text)
-        found.nics.append(Nic(name[1] if name else "?", place.device))
+        tree.nics.append(Nic(name[1] if name else "?", place.device))
     if item.kind in ("CoProc", "GPU") and place.device:
-        found.card(place.device, item.text)
+        tree.card(place.device, item.text)
     return place
 
 
-def _nearest_node(place: Place, found: Found) -> int | None:
+def _nearest_node(place: Place, tree: HwlocTree) -> int | None:
     """hwloc prints a memory child before its siblings: the last node of this package holds the PU."""
-    return found.nodes[-1].os_index if found.nodes else None
+    return tree.nodes[-1].os_index if tree.nodes else None
 
 
 def _index(text: str) -> int | None:
@@ -134,12 +134,12 @@ def _size(text: str) -> int | None:
     return int(match[1]) * _SIZES[match[2]] if match else None
 
 
-def _pci(item: _Item, place: Place, found: Found) -> Place:
+def _pci(item: _Item, place: Place, tree: HwlocTree) -> Place:
     bus = re.search(r"busid=([0-9a-f:.]+)", item.text) or re.search(
         r"PCI ((?:[0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.\d)", item.text
     )
     if bus is None:
-        return _nameless(item, place, found)
+        return _nameless(item, place, tree)
     ids = re.search(r"id=([0-9a-f]{4}):([0-9a-f]{4})", item.text)
     kind = re.search(r"class=([0-9a-f]{4})", item.text)
     address = normal_address(bus[1])
@@ -149,48 +149,48 @@ def _pci(item: _Item, place: Place, found: Found) -> Place:
     class_code = int(kind[1], 16) if kind else code.get(word[1]) if word else None
     if class_code is None and item.kind == "PCIBridge":
         class_code = 0x0604
-    found.pci.append(
+    tree.pci.append(
         PciDevice(
             address,
             vendor_id=vendor or None,
             device_id=device or None,
             class_code=class_code << 8 if class_code is not None else None,
             parent=place.bridge,
-            numa_node=place.nodes[0] if len(place.nodes) == 1 else _only_node(place, found),
+            numa_node=place.nodes[0] if len(place.nodes) == 1 else _only_node(place, tree),
         )
     )
     return replace(place, device=address, bridge=address)
 
 
-def _nameless(item: _Item, place: Place, found: Found) -> Place:
+def _nameless(item: _Item, place: Place, tree: HwlocTree) -> Place:
     """A bridge of the short form, or a function of old versions (`PCI 10de:15f8`): there, but without an address.
 
     It gets one that no machine has.
     """
-    number = sum(device.address.startswith("ffff:") for device in found.pci)
+    number = sum(device.address.startswith("ffff:") for device in tree.pci)
     ids = re.match(r"PCI ([0-9a-f]{4}):([0-9a-f]{4})\b", item.text)
     if number >= 1 << 15 or (item.kind == "PCI" and ids is None):
         return place
     address = f"ffff:{1 + (number >> 8):02x}:{number >> 3 & 0x1F:02x}.{number & 7}"
     if ids is None:
-        found.pci.append(PciDevice(address, class_code=0x060400, parent=place.bridge))
+        tree.pci.append(PciDevice(address, class_code=0x060400, parent=place.bridge))
         return replace(place, bridge=address)
     vendor, device = int(ids[1], 16), int(ids[2], 16)
     name = gpu_name(vendor, device)
     node = place.nodes[0] if len(place.nodes) == 1 else None
-    found.pci.append(
+    tree.pci.append(
         PciDevice(address, vendor, device, 0x030200 if name else None, name, parent=place.bridge, numa_node=node)
     )
     if name:
-        found.cards[address] = (name, VENDORS.get(vendor, ""))
+        tree.cards[address] = (name, VENDORS.get(vendor, ""))
     return replace(place, device=address)
 
 
-def _only_node(place: Place, found: Found) -> int | None:
+def _only_node(place: Place, tree: HwlocTree) -> int | None:
     """Below a package: that package's node, where it has just one."""
-    if place.socket is None or not found.nodes:
+    if place.socket is None or not tree.nodes:
         return None
-    mine = {cpu.numa_node for cpu in found.cpus if cpu.socket == place.socket}
+    mine = {cpu.numa_node for cpu in tree.cpus if cpu.socket == place.socket}
     return mine.pop() if len(mine) == 1 else None
 
 

@@ -18,8 +18,8 @@ from wellfed.topology.readers.xml import parse_xml
 
 
 @dataclass(slots=True)
-class Found:
-    """What the walk has gathered."""
+class HwlocTree:
+    """The objects of an hwloc topology, gathered while its tree is walked."""
 
     sockets: list[Socket] = field(default_factory=list)
     nodes: list[NumaNode] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in the tree the walk is."""
+    """The objects above the one that the walk is at."""
 
     socket: int | None = None
     core: int | None = None
@@ -64,61 +64,61 @@ def recognises(text: str) -> bool:
 def parse(text: str) -> Machine:
     """The topology. Raises BadInput on broken XML."""
     root = parse_xml(text, "topology")
-    found = Found()
+    tree = HwlocTree()
     for element in root.findall("object"):
-        _walk(element, Place(), found)
+        _walk(element, Place(), tree)
     machine = root.find("object")
     distances = _distances(root)
-    nodes = [_with(node, distances, found.cpus) for node in sorted(found.nodes, key=lambda n: n.os_index)]
-    sockets = tuple(_counted(socket, found.cpus) for socket in found.sockets)
+    nodes = [_with(node, distances, tree.cpus) for node in sorted(tree.nodes, key=lambda n: n.os_index)]
+    sockets = tuple(_counted(socket, tree.cpus) for socket in tree.sockets)
     return Machine(
         _info(machine, "DMIProductName") or "" if machine is not None else "",
         Origin.DUMP,
         sockets=sockets,
         numa_nodes=tuple(nodes),
-        pci=tuple(found.pci),
-        nics=tuple(found.nics),
+        pci=tuple(tree.pci),
+        nics=tuple(tree.nics),
         unknown={
             "pci.link": sentence(
                 "lstopo-xml.lstopo-tells-link", "lstopo tells a link's bandwidth, not its generation and width"
             )
         }
-        if found.pci
+        if tree.pci
         else {},
-        cpus=tuple(sorted(found.cpus, key=lambda cpu: cpu.os_index)),
+        cpus=tuple(sorted(tree.cpus, key=lambda cpu: cpu.os_index)),
         gpus=tuple(
             Gpu(index, name=name or None, pci_address=address, vendor=vendor or None)
-            for index, (address, (name, vendor)) in enumerate(sorted(found.cards.items()))
+            for index, (address, (name, vendor)) in enumerate(sorted(tree.cards.items()))
         ),
-        pci_complete=False if found.pci else None,
+        pci_complete=False if tree.pci else None,
     )
 
 
-def _walk(element: Element, place: Place, found: Found) -> None:
+def _walk(element: Element, place: Place, tree: HwlocTree) -> None:
     kind = element.get("type") or ""
     index = integer(element.get("os_index"))
     if kind in ("Package", "Socket"):
-        place = _replace(place, socket=len(found.sockets))
-        found.sockets.append(Socket(len(found.sockets), name=_info(element, "CPUModel")))
+        place = _replace(place, socket=len(tree.sockets))
+        tree.sockets.append(Socket(len(tree.sockets), name=_info(element, "CPUModel")))
     elif kind == "NUMANode" and index is not None:
-        found.nodes.append(_node(element, index))
+        tree.nodes.append(_node(element, index))
     elif kind == "Core":
-        place = _replace(place, core=found.cores)
-        found.cores += 1
+        place = _replace(place, core=tree.cores)
+        tree.cores += 1
     elif kind == "PU" and index is not None:
-        found.cpus.append(Cpu(index, place.socket, place.core))
+        tree.cpus.append(Cpu(index, place.socket, place.core))
     elif kind in ("Bridge", "PCIDev"):
-        place = _pci(element, place, found)
+        place = _pci(element, place, tree)
     elif kind == "OSDev" and element.get("osdev_type") in ("1", "5") and place.device:
         model = _info(element, "GPUModel")
-        found.card(place.device, f'{element.get("name")} GPUModel="{model}"' if model else element.get("name") or "")
+        tree.card(place.device, f'{element.get("name")} GPUModel="{model}"' if model else element.get("name") or "")
     elif kind == "OSDev" and element.get("osdev_type") in ("2", "3") and place.device:
-        found.nics.append(Nic(element.get("name") or "?", place.device))
+        tree.nics.append(Nic(element.get("name") or "?", place.device))
     nodes = cpu_mask(element.get("nodeset"))
     if nodes and kind not in ("Bridge", "PCIDev", "OSDev"):
         place = _replace(place, nodes=nodes)
     for child in element.findall("object"):
-        _walk(child, place, found)
+        _walk(child, place, tree)
 
 
 def _replace(place: Place, **changes: int | str | tuple[int, ...] | None) -> Place:
@@ -132,7 +132,7 @@ def _node(element: Element, index: int) -> NumaNode:
     return NumaNode(index, cpus=cpus or (), memory_bytes=integer(element.get("local_memory")))
 
 
-def _pci(element: Element, place: Place, found: Found) -> Place:
+def _pci(element: Element, place: Place, tree: HwlocTree) -> Place:
     """PCI functions and PCI bridges; host bridges have no address and leave the place as it is."""
     address = element.get("pci_busid")
     if not address:
@@ -141,7 +141,7 @@ def _pci(element: Element, place: Place, found: Found) -> Place:
     buses = re.search(r"\[([0-9a-f]{2})-([0-9a-f]{2})\]", element.get("bridge_pci") or "")
     here = normal_address(address)
     vendor, device = (int(ids[2], 16), int(ids[3], 16)) if ids else (0, 0)
-    found.pci.append(
+    tree.pci.append(
         PciDevice(
             here,
             vendor_id=vendor or None,

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from wellfed.hardware.machine import Gpu, Machine, OsSettings, Socket
 from wellfed.message import sentence
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 _UNITS = {"MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 _VENDORS = {"0x10de": "nvidia", "0x1002": "amd", "0x8086": "intel", "0x106b": "apple"}
@@ -34,7 +34,7 @@ def parse(text: str) -> Machine:
     memory = _memory(text)
     gpus = tuple(_sharing(gpu, memory) for gpu in tuple(_cards(text)) or _of_chip(chip))
     model = _field(text, "Model Name") or ""
-    return told(
+    return partial_machine(
         name=model,
         gpus=gpus,
         sockets=tuple(

@@ -8,7 +8,7 @@ from wellfed.hardware.machine import Machine, OsSettings
 from wellfed.message import sentence
 from wellfed.provenance import Assumption
 from wellfed.topology.readers.locales import AVAILABLE, MEMORY, SWAP
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 _MEMINFO = re.compile(
     r"^\s*(MemTotal|MemFree|MemAvailable|Buffers|Cached|SwapTotal|SwapFree):\s+(\d{1,18}) kB\s*$", re.M
@@ -33,11 +33,14 @@ def parse_meminfo(text: str) -> Machine:
     for match in _MEMINFO.finditer(text):
         sizes.setdefault(match[1], int(match[2]) << 10)
     swap = sizes.get("SwapTotal")
-    left = None if swap is None or "SwapFree" not in sizes else swap - sizes["SwapFree"]
-    return told(
+    swap_used = None if swap is None or "SwapFree" not in sizes else swap - sizes["SwapFree"]
+    return partial_machine(
         memory_bytes=sizes["MemTotal"],
         os=OsSettings(
-            memory_free_bytes=sizes.get("MemAvailable"), swap_total_bytes=swap, swap_used_bytes=left, family="linux"
+            memory_free_bytes=sizes.get("MemAvailable"),
+            swap_total_bytes=swap,
+            swap_used_bytes=swap_used,
+            family="linux",
         ),
     )
 
@@ -59,13 +62,13 @@ def _memory_line(text: str) -> tuple[re.Match[str], list[str]] | None:
 def parse_free(text: str) -> Machine:
     """RAM and swap. Bare numbers are what the command says (-b, -k, -m, -g), else what their size suggests."""
     line, titles = _memory_line(text) or (None, [])
-    columns = ["total", "used", "free", *("available" if each in AVAILABLE else each for each in titles[3:])]
+    columns = ["total", "used", "free", *("available" if title in AVAILABLE else title for title in titles[3:])]
     memory = line[2].replace(",", ".").split() if line else ["0"]
     swaps = [m[2].replace(",", ".").split() for m in _LINE.finditer(text) if m[1] in SWAP]
     scale, assumption = _scale(text, memory[0])
     sizes = dict(zip(columns, (_bytes(value, scale) for value in memory), strict=False))
     swap = [_bytes(value, scale) for value in (swaps[0] if swaps else [])]
-    return told(
+    return partial_machine(
         memory_bytes=sizes["total"] or None,
         os=OsSettings(
             memory_free_bytes=sizes.get("available", _without_cache(text, scale)),

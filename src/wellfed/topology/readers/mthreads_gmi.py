@@ -12,7 +12,7 @@ from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.pcie import PciDevice, PcieLink
 from wellfed.message import sentence
 from wellfed.topology.pci import normal_address
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 _FIRST = re.compile(
     r"^\|?\s*(\d{1,3})\s+(MTT\s[^|]*?)\s*\|\s*((?:[0-9a-fA-F]{4,8}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.\d)\s*\|"
@@ -51,7 +51,7 @@ def parse(text: str) -> Machine:
                 link_width_max=int(below[2]) if below else None,
             )
         )
-    return told(
+    return partial_machine(
         gpus=tuple(gpus),
         pci=tuple(PciDevice(g.pci_address or "", vendor_id=_MOORE_THREADS, class_code=0x030000) for g in gpus),
         pci_complete=False,
@@ -89,7 +89,7 @@ def _whole(text: str) -> Machine:
         )
     driver = re.search(r"Driver Version\s*:\s*(\S+)", text)
     gpus = tuple(replace(card, driver=driver[1]) if driver else card for card in cards)
-    return told(gpus=gpus, pci=tuple(devices), pci_complete=False)
+    return partial_machine(gpus=gpus, pci=tuple(devices), pci_complete=False)
 
 
 def _mib(block: str, key: str) -> int | None:
@@ -97,9 +97,9 @@ def _mib(block: str, key: str) -> int | None:
     return int(match[1]) << 20 if match else None
 
 
-def _link(block: str, which: str) -> PcieLink | None:
-    generation = re.search(rf"PCIe Generation\s*\n(?:[^\n]*\n){{0,1}}?\s*{which}\s*:\s*(\d)\b", block)
-    width = re.search(rf"Link Width\s*\n(?:[^\n]*\n){{0,1}}?\s*{which}\s*:\s*(\d{{1,2}})x", block)
+def _link(block: str, state: str) -> PcieLink | None:
+    generation = re.search(rf"PCIe Generation\s*\n(?:[^\n]*\n){{0,1}}?\s*{state}\s*:\s*(\d)\b", block)
+    width = re.search(rf"Link Width\s*\n(?:[^\n]*\n){{0,1}}?\s*{state}\s*:\s*(\d{{1,2}})x", block)
     if not generation or not width or not 1 <= int(generation[1]) <= 6 or not 1 <= int(width[1]) <= 32:
         return None
     return PcieLink(int(generation[1]), int(width[1]))

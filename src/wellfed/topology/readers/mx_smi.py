@@ -8,7 +8,7 @@ from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.pcie import PciDevice
 from wellfed.message import sentence
 from wellfed.topology.pci import normal_address
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 _FIRST = re.compile(
     r"^\|\s*(\d{1,3})\s+((?:MetaX|MXC|C\d{3}|N\d{3})[^|]*?)\s*\|\s*([0-9a-fA-F]{4}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.\d)\s*\|",
@@ -45,7 +45,7 @@ def parse(text: str) -> Machine:
                 power_limit_w=float(below[3]) if below and below[3] else None,
             )
         )
-    return told(
+    return partial_machine(
         gpus=tuple(gpus),
         pci=tuple(PciDevice(g.pci_address or "", vendor_id=_METAX, class_code=0x120000) for g in gpus),
         pci_complete=False,

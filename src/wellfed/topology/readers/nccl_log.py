@@ -11,7 +11,7 @@ import re
 from wellfed.hardware.machine import Gpu, Machine, Nic, PeerAccess
 from wellfed.message import sentence
 from wellfed.topology.pci import normal_address
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 _INFO = re.compile(r"\b(?:NCCL|RCCL) INFO\b")
 _DISABLED = re.compile(r"P2P is disabled between connected GPUs (\d{1,3}) and (\d{1,3})")
@@ -46,7 +46,7 @@ def parse(text: str) -> Machine:
     numbers = {end for pair in peers for end in pair} | set(devices.values())
     places = {devices[rank]: _address(m[5]) for rank, m in ranks.items()}
     vendor = "nvidia" if "RCCL" not in text else "amd"
-    return told(
+    return partial_machine(
         gpus=tuple(
             Gpu(number, vendor=vendor, pci_address=places.get(number)) for number in sorted(numbers)[:_MAX_RANKS]
         ),
@@ -64,7 +64,7 @@ def _address(bus: str) -> str:
 
 def _through_transport(text: str, devices: dict[int, int]) -> dict[tuple[int, int], PeerAccess]:
     """What connected neighbours use. Ranks are cards on one host; without its lines, their own numbers."""
-    found: dict[tuple[int, int], PeerAccess] = {}
+    access: dict[tuple[int, int], PeerAccess] = {}
     for match in _CHANNEL.finditer(text):
         ends = [_device(match[1], match[2], devices), _device(match[3], match[4], devices)]
         transport = match[5].upper()
@@ -72,11 +72,11 @@ def _through_transport(text: str, devices: dict[int, int]) -> dict[tuple[int, in
             continue
         a, b = sorted(end for end in ends if end is not None)
         works = transport != "SHM"
-        if (a, b) not in found or not works:
-            found[a, b] = PeerAccess(
+        if (a, b) not in access or not works:
+            access[a, b] = PeerAccess(
                 a, b, works, None if works else sentence("nccl-log.nccl-via-shared", "NCCL: via shared memory")
             )
-    return found
+    return access
 
 
 def _device(rank: str, inside: str, devices: dict[int, int]) -> int | None:

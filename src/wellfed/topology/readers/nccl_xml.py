@@ -85,10 +85,10 @@ def _device(element: Element, parent: str | None, node: int | None) -> PciDevice
     )
 
 
-def _gpus(found: list[tuple[Element, PciDevice]]) -> list[tuple[Element, Gpu]]:
+def _gpus(elements: list[tuple[Element, PciDevice]]) -> list[tuple[Element, Gpu]]:
     """Numbered as the file does (`dev`), else in file order."""
     cards = []
-    for order, (element, device) in enumerate(found):
+    for order, (element, device) in enumerate(elements):
         inner = element.find("gpu")
         index = integer(inner.get("dev")) if inner is not None else None
         vendor = VENDORS.get(device.vendor_id or 0)
@@ -114,28 +114,28 @@ def _links(cards: list[tuple[Element, Gpu]]) -> tuple[GpuLink, ...]:
     for element, gpu in cards:
         for link in element.iter():
             count = integer(link.get("count")) or 1
-            other = index.get(normal_address(link.get("target") or ""))
+            peer = index.get(normal_address(link.get("target") or ""))
             if link.tag not in ("nvlink", "xgmi"):
                 continue
-            if other is None and (link.get("tclass") or "").startswith("0x0680"):
+            if peer is None and (link.get("tclass") or "").startswith("0x0680"):
                 switched[gpu.index] = switched.get(gpu.index, 0) + count
-            elif other is not None and gpu.index < other:
-                direct[gpu.index, other, link.tag] = count
+            elif peer is not None and gpu.index < peer:
+                direct[gpu.index, peer, link.tag] = count
     pairs = [GpuLink(a, b, kind, count=count) for (a, b, kind), count in sorted(direct.items())]
-    known = sorted(switched)
+    on_switch = sorted(switched)
     pairs += [
         GpuLink(a, b, "nvswitch", count=min(switched[a], switched[b]))
-        for i, a in enumerate(known)
-        for b in known[i + 1 :]
+        for i, a in enumerate(on_switch)
+        for b in on_switch[i + 1 :]
     ]
     return tuple(pairs)
 
 
 def _nics(element: Element, device: PciDevice) -> list[Nic]:
-    found = []
+    nics = []
     for net in element.findall("nic/net"):
         megabits = number(net.get("speed"))
-        found.append(
+        nics.append(
             Nic(
                 name=net.get("name") or device.address,
                 pci_address=device.address,
@@ -144,18 +144,18 @@ def _nics(element: Element, device: PciDevice) -> list[Nic]:
             )
         )
     is_nic = (element.get("class") or "").startswith(("0x0200", "0x0207"))
-    return found or ([Nic(device.address, device.address, device.numa_node)] if is_nic else [])
+    return nics or ([Nic(device.address, device.address, device.numa_node)] if is_nic else [])
 
 
 def _nodes(root: Element) -> tuple[NumaNode, ...]:
-    found: dict[int, NumaNode] = {}
+    nodes: dict[int, NumaNode] = {}
     for cpu in root.iter("cpu"):
         node = integer(cpu.get("numaid"))
         if node is not None and node >= 0:
             words = re.findall(r"[0-9a-fA-F]+", cpu.get("affinity") or "")
             mask = cpu_mask(",".join(word.zfill(8) for word in words)) if words else None
-            found[node] = NumaNode(node, cpus=mask or ())
-    return tuple(found[node] for node in sorted(found))
+            nodes[node] = NumaNode(node, cpus=mask or ())
+    return tuple(nodes[node] for node in sorted(nodes))
 
 
 READER = Reader(

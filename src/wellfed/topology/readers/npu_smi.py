@@ -11,7 +11,7 @@ from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.pcie import PciDevice
 from wellfed.message import sentence
 from wellfed.topology.pci import normal_address
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 _FIRST = re.compile(r"^\|\s*(\d{1,3})\s+((?:Ascend\s?)?\w[\w-]*)\s*\|\s*(\w+)\s*\|\s*([\d.]+|-|NA)?\s+([\d.]+|NA)?")
 _SECOND = re.compile(
@@ -38,7 +38,7 @@ def parse(text: str) -> Machine:
             name, heat = "", None  # each chip has a first line of its own
         elif first:
             name, heat = first[2], first[5]
-    return told(
+    return partial_machine(
         gpus=tuple(gpus),
         pci=tuple(PciDevice(gpu.pci_address or "", vendor_id=_HUAWEI, class_code=0x120000) for gpu in gpus),
         pci_complete=False,

@@ -44,14 +44,14 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(word) for word in text.split() if word.isdigit() and len(word) < 7)
 
 
-def _megabytes(text: str, what: str) -> dict[int, int]:
-    found = re.finditer(rf"^node (\d+) {what}:\s*(\d+) MB", text, re.M)
-    return {int(match[1]): int(match[2]) * MIB for match in found}
+def _megabytes(text: str, kind: str) -> dict[int, int]:
+    matches = re.finditer(rf"^node (\d+) {kind}:\s*(\d+) MB", text, re.M)
+    return {int(match[1]): int(match[2]) * MIB for match in matches}
 
 
 def _distances(text: str) -> dict[int, dict[int, int]]:
     """The matrix below `node distances:`; its header line names the columns."""
-    found: dict[int, dict[int, int]] = {}
+    distances: dict[int, dict[int, int]] = {}
     columns: tuple[int, ...] = ()
     for line in text.partition("node distances:")[2].splitlines():
         if re.match(r"^node(\s+\d+)+\s*$", line):
@@ -60,8 +60,8 @@ def _distances(text: str) -> dict[int, dict[int, int]]:
         if match and columns:
             values = _numbers(match[2])
             if len(values) == len(columns):
-                found[int(match[1])] = dict(zip(columns, values, strict=True))
-    return found
+                distances[int(match[1])] = dict(zip(columns, values, strict=True))
+    return distances
 
 
 READER = Reader(

@@ -12,7 +12,7 @@ _ABSENT = re.compile(
 _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "KB": 1000, "MB": 10**6, "GB": 10**9}
 
 
-def known(text: str | None) -> str | None:
+def not_na(text: str | None) -> str | None:
     """The text, or None for N/A and its relatives."""
     if text is None or _ABSENT.match(text.strip()):
         return None
@@ -21,7 +21,7 @@ def known(text: str | None) -> str | None:
 
 def quantity(text: str | None) -> float | None:
     """The leading number of `250.00 W`, `16x`, `1590 MHz`."""
-    match = re.match(r"[xX]?\s*(-?\d+(?:\.\d+)?)", known(text) or "")
+    match = re.match(r"[xX]?\s*(-?\d+(?:\.\d+)?)", not_na(text) or "")
     return float(match[1]) if match else None
 
 
@@ -33,13 +33,13 @@ def count(text: str | None) -> int | None:
 
 def size(text: str | None) -> int | None:
     """Bytes of `15360 MiB`."""
-    match = re.match(r"(\d+(?:\.\d+)?)\s*([KMG]?i?B)", known(text) or "")
+    match = re.match(r"(\d+(?:\.\d+)?)\s*([KMG]?i?B)", not_na(text) or "")
     return round(float(match[1]) * _UNITS[match[2]]) if match else None
 
 
 def switch(text: str | None) -> bool | None:
     """Enabled, Yes and Active are True; Disabled, No and Not Active False; anything else None."""
-    word = (known(text) or "").lower()
+    word = (not_na(text) or "").lower()
     if word in ("enabled", "yes", "active", "1", "true", "on"):
         return True
     return False if word in ("disabled", "no", "not active", "none", "0", "false", "off") else None

@@ -7,7 +7,7 @@ import re
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.hardware.pcie import PciDevice, PcieLink
 from wellfed.message import sentence
-from wellfed.topology.readers.numbers import count, known, quantity, size, switch
+from wellfed.topology.readers.numbers import count, not_na, quantity, size, switch
 from wellfed.topology.readers.reader import Reader
 from wellfed.topology.readers.smi_fields import address_of
 
@@ -65,14 +65,14 @@ def parse(text: str) -> Machine:
             continue
         gpu, device = _gpu(len(rows), fields, units)
         rows[key or str(len(rows))] = gpu, device
-    found = list(rows.values())
+    cards = list(rows.values())
     return Machine(
         "",
         Origin.DUMP,
-        gpus=tuple(gpu for gpu, _ in found),
-        pci=tuple(device for gpu, device in found if gpu.pci_address),
+        gpus=tuple(gpu for gpu, _ in cards),
+        pci=tuple(device for gpu, device in cards if gpu.pci_address),
         pci_complete=False,
-        unknown={} if found else {"gpus": sentence("nvidia-smi-csv.table-row", "the table has no row")},
+        unknown={} if cards else {"gpus": sentence("nvidia-smi-csv.table-row", "the table has no row")},
     )
 
 
@@ -90,7 +90,7 @@ def _gpu(row: int, fields: dict[str, str], units: dict[str, str]) -> tuple[Gpu, 
     )
     gpu = Gpu(
         index=row if index is None else index,
-        name=known(fields.get("name", fields.get("gpu_name"))),
+        name=not_na(fields.get("name", fields.get("gpu_name"))),
         memory_bytes=_memory(fields, units, "memory.total"),
         memory_free_bytes=_free(fields, units),
         pci_address=address,
@@ -111,7 +111,7 @@ def _gpu(row: int, fields: dict[str, str], units: dict[str, str]) -> tuple[Gpu, 
         power_limit_w=quantity(fields.get("power.limit")),
         power_draw_w=quantity(fields.get("power.draw")),
         vendor="nvidia",
-        driver=known(fields.get("driver_version")),
+        driver=not_na(fields.get("driver_version")),
         link_host_generation=count(fields.get("pcie.link.gen.hostmax")),
         link_generation=_first(fields, "pcie.link.gen.gpucurrent", "pcie.link.gen.current"),
         link_generation_max=_first(fields, "pcie.link.gen.gpumax", "pcie.link.gen.max"),

@@ -6,7 +6,7 @@ import re
 
 from wellfed.hardware.machine import Machine, Origin, OsSettings
 from wellfed.message import sentence
-from wellfed.topology.readers.numbers import known
+from wellfed.topology.readers.numbers import not_na
 from wellfed.topology.readers.reader import Reader
 from wellfed.topology.readers.smi_fields import address_of, gpu_of, key_of, pci_of
 
@@ -22,7 +22,7 @@ def parse(text: str) -> Machine:
     """All GPUs of the log."""
     marks = list(_GPU.finditer(text))
     match = re.search(r"^Driver Version\s*:\s*(\S+)", text, re.M)
-    driver = known(match[1]) if match else None
+    driver = not_na(match[1]) if match else None
     gpus, devices = [], []
     for index, mark in enumerate(marks):
         end = marks[index + 1].start() if index + 1 < len(marks) else len(text)
@@ -53,7 +53,7 @@ def _cut(shown: int, attached: int) -> dict[str, str]:
 
 def _fields(block: str) -> dict[str, str]:
     """Path -> value; the indentation tells the path."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     stack: list[tuple[int, str]] = []
     processes = 0
     for line in block.splitlines():
@@ -66,11 +66,11 @@ def _fields(block: str) -> dict[str, str]:
         processes += title.strip() == "Process ID"
         path = "/".join([*(name for _, name in stack), key_of(title)])
         if colon:
-            found.setdefault(path, value.strip())
+            values.setdefault(path, value.strip())
         stack.append((depth, key_of(title)))
-    if processes or found.get("processes"):
-        found["process_count"] = str(processes)
-    return found
+    if processes or values.get("processes"):
+        values["process_count"] = str(processes)
+    return values
 
 
 READER = Reader(

@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element
 
 from wellfed.hardware.machine import Machine, Origin, OsSettings
 from wellfed.message import sentence
-from wellfed.topology.readers.numbers import known
+from wellfed.topology.readers.numbers import not_na
 from wellfed.topology.readers.reader import Reader
 from wellfed.topology.readers.smi_fields import address_of, gpu_of, key_of, pci_of
 from wellfed.topology.readers.xml import parse_xml
@@ -21,7 +21,7 @@ def recognises(text: str) -> bool:
 def parse(text: str) -> Machine:
     """All GPUs of the log. Raises BadInput on broken XML."""
     root = parse_xml(text, "nvidia_smi_log")
-    driver = known(root.findtext("driver_version"))
+    driver = not_na(root.findtext("driver_version"))
     gpus, devices = [], []
     for index, element in enumerate(root.findall("gpu")):
         fields = _flat(element)
@@ -35,18 +35,18 @@ def parse(text: str) -> Machine:
 
 
 def _flat(element: Element, prefix: str = "") -> dict[str, str]:
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for child in element:
         key = f"{prefix}{key_of(child.tag)}"
         if len(child):
-            found.update(_flat(child, f"{key}/"))
+            values.update(_flat(child, f"{key}/"))
         elif child.text is not None:
-            found.setdefault(key, re.sub(r"\s+", " ", child.text).strip())
+            values.setdefault(key, re.sub(r"\s+", " ", child.text).strip())
     if not prefix:
         processes = element.find("processes")
-        if (processes is not None and known(processes.text) is not None) or (processes is not None and len(processes)):
-            found["process_count"] = str(len(processes.findall("process_info")))
-    return found
+        if (processes is not None and not_na(processes.text) is not None) or (processes is not None and len(processes)):
+            values["process_count"] = str(len(processes.findall("process_info")))
+    return values
 
 
 READER = Reader(

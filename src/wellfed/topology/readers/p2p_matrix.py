@@ -10,7 +10,7 @@ import re
 
 from wellfed.hardware.machine import Gpu, Machine, PeerAccess
 from wellfed.message import sentence
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 WORDS = {
     "CNS": sentence("p2p-matrix.chipset-supported", "chipset not supported"),
@@ -42,7 +42,7 @@ def parse(text: str) -> Machine:
         if b in order[i + 1 :] and code in ("OK", *WORDS)
     ]
     gpus = tuple(Gpu(index, vendor="nvidia") for index in order)
-    return told(gpus=gpus, peers=tuple(peers), pci_complete=False)
+    return partial_machine(gpus=gpus, peers=tuple(peers), pci_complete=False)
 
 
 READER = Reader(

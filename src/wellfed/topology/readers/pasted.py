@@ -92,9 +92,9 @@ def _unescaped(text: str) -> str:
     escaped = text.count("\\n")
     if escaped < 3 or escaped < 2 * text.count("\n"):
         return text
-    known = {"n": "\n", "t": "\t", "r": "", '"': '"', "\\": "\\", "/": "/"}
+    escapes = {"n": "\n", "t": "\t", "r": "", '"': '"', "\\": "\\", "/": "/"}
     text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), text)
-    return _plain(re.sub(r'\\([ntr"\\/])', lambda match: known[match[1]], text))
+    return _plain(re.sub(r'\\([ntr"\\/])', lambda match: escapes[match[1]], text))
 
 
 def _parts(text: str) -> Iterator[str]:
@@ -126,8 +126,8 @@ def _said_once(part: str) -> str:
     for at in range(start + _LEAST_COPIED, len(lines)):
         if lines[at].strip() != first:
             continue
-        rest = "".join(lines[at:]).strip()
-        if "\n" in rest and "".join(lines[start:]).strip().startswith(rest):
+        copy = "".join(lines[at:]).strip()
+        if "\n" in copy and "".join(lines[start:]).strip().startswith(copy):
             return "".join(lines[:at])
     return part
 

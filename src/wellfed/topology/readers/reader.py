@@ -9,7 +9,7 @@ from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine, Origin
 
 
-def told(name: str = "", **facts: Any) -> Machine:
+def partial_machine(name: str = "", **facts: Any) -> Machine:
     """The part of a machine that a dump tells."""
     return Machine(name, Origin.DUMP, **facts)
 

@@ -17,7 +17,7 @@ from wellfed.hardware.pcie import PciDevice
 from wellfed.topology.lists import integer
 from wellfed.topology.names import gpu_name
 from wellfed.topology.pci import ADDRESS, normal_address
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 _LINE = re.compile(r"^\s*GPU\[(\d{1,3})\]\s*:\s*([^:\n]+?)\s*:\s*([^\n]*)$", re.M)
 _MATRIX = re.compile(r"^=*\s*(Weight|Hops|Link Type|Link accessibility)[^\n]*two GPUs\s*=*\s*$", re.M | re.I)
@@ -41,10 +41,10 @@ def _document(text: str) -> dict[str, dict[str, Any]]:
     if start < 0:
         return {}
     try:
-        found, _ = json.JSONDecoder().raw_decode(text[start:])
+        document, _ = json.JSONDecoder().raw_decode(text[start:])
     except (ValueError, RecursionError):
         return {}
-    return {k: v for k, v in found.items() if re.fullmatch(r"card\d{1,3}", k) and isinstance(v, dict)}
+    return {k: v for k, v in document.items() if re.fullmatch(r"card\d{1,3}", k) and isinstance(v, dict)}
 
 
 def parse(text: str) -> Machine:
@@ -58,7 +58,7 @@ def parse(text: str) -> Machine:
     numbers = sorted({*facts, *concise, *(number for pair in _links_of(text) for number in pair)})
     gpus = [_gpu(number, facts.get(number, {}), concise.get(number, {})) for number in numbers]
     driver = re.search(r"Driver version:\s*(\S+)", text)
-    return told(
+    return partial_machine(
         gpus=tuple(replace(gpu, driver=driver[1] if driver else gpu.driver) for gpu in gpus),
         gpu_links=tuple(
             GpuLink(a, b, "xgmi") for (a, b), kind in sorted(_links_of(text).items()) if kind.upper() == "XGMI"
@@ -78,7 +78,7 @@ def _device_id(facts: Mapping[str, str]) -> int | None:
 
 
 def _gpu(index: int, facts: Mapping[str, str], row: Mapping[str, str]) -> Gpu:
-    total, used = (integer(facts.get(f"vram total {what}memory (b)")) for what in ("", "used "))
+    total, used = (integer(facts.get(f"vram total {word}memory (b)")) for word in ("", "used "))
     bus = facts.get("pci bus", "")
     power = re.match(r"([\d.]+)W", row.get("PwrCap", ""))
     heat = re.match(r"([\d.]+)", row.get("Temp", ""))
@@ -113,42 +113,42 @@ def _node(facts: Mapping[str, str]) -> int | None:
 
 def _concise(text: str) -> dict[int, dict[str, str]]:
     """Rows of the table by column; columns before the temperature shift between versions, so units tell the cells."""
-    found: dict[int, dict[str, str]] = {}
+    rows: dict[int, dict[str, str]] = {}
     start = _CONCISE.search(text)
     for line in text[start.end() :].splitlines() if start else ():
         row = _ROW.match(line)
         if row is None or line.lstrip().startswith("="):
-            if found and not line.strip(" ="):
+            if rows and not line.strip(" ="):
                 break
             continue
         cells = row[2].split()
         kind = re.search(r"\b0x([0-9a-f]{4})\b", row[2], re.I)
         powers = [cell for cell in cells if re.fullmatch(r"[\d.]+W", cell)]
         heats = [cell for cell in cells if re.fullmatch(r"[\d.]+°?[cC]", cell)]
-        found[int(row[1])] = {"PwrCap": powers[-1] if len(powers) > 1 else "", "Temp": heats[0] if heats else ""}
-        found[int(row[1])]["DID"] = kind[1] if kind else ""
-    return found
+        rows[int(row[1])] = {"PwrCap": powers[-1] if len(powers) > 1 else "", "Temp": heats[0] if heats else ""}
+        rows[int(row[1])]["DID"] = kind[1] if kind else ""
+    return rows
 
 
 def _links_of(text: str) -> dict[tuple[int, int], str]:
     """Pair of cards -> type of link, from the matrix of link types."""
-    found: dict[tuple[int, int], str] = {}
+    kind_of_pair: dict[tuple[int, int], str] = {}
     for head in _MATRIX.finditer(text):
         if not head[1].lower().startswith("link type"):
             continue
         for line in text[head.end() :].splitlines()[1:140]:
             row = re.match(r"^\s*GPU(\d{1,3})\s+((?:0|[A-Z]\S*)(?:\s+(?:0|[A-Z]\S*))*)\s*$", line)
             if row is None:
-                if found and line.startswith("="):
+                if kind_of_pair and line.startswith("="):
                     break
                 continue
             if re.search(r"\bGPU\d", row[2]):
                 continue
-            for other, kind in enumerate(row[2].split()):
-                if int(row[1]) < other:
-                    found[int(row[1]), other] = kind
+            for peer, kind in enumerate(row[2].split()):
+                if int(row[1]) < peer:
+                    kind_of_pair[int(row[1]), peer] = kind
         break
-    return found
+    return kind_of_pair
 
 
 READER = Reader(

@@ -6,7 +6,7 @@ import re
 
 from wellfed.hardware.machine import Gpu, Machine, OsSettings
 from wellfed.message import sentence
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 _AGENT = re.compile(r"^[ \t]*Agent \d+[ \t]*$", re.M)
 _POOL = re.compile(r"Segment:\s+GLOBAL[^\n]*COARSE[^\n]*\n\s*Size:\s+(\d{1,12})\(", re.M)
@@ -22,7 +22,7 @@ def parse(text: str) -> Machine:
     blocks = _AGENT.split(text)[1:]
     cpus = [block for block in blocks if _field(block, "Device Type") == "CPU"]
     cards = [block for block in blocks if _field(block, "Device Type") == "GPU"]
-    return told(
+    return partial_machine(
         gpus=tuple(_gpu(index, block) for index, block in enumerate(cards)),
         pci_complete=False,
         cpu_name=_field(cpus[0], "Marketing Name") if cpus else None,

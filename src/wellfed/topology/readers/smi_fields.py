@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from wellfed.hardware.machine import Gpu
 from wellfed.hardware.pcie import PciDevice, PcieLink
 from wellfed.topology.pci import normal_address
-from wellfed.topology.readers.numbers import count, known, quantity, size, switch
+from wellfed.topology.readers.numbers import count, not_na, quantity, size, switch
 
 Fields = Mapping[str, str]
 _WHOLE = ("clocks_throttle_reasons", "clocks_event_reasons")  # sections of a whole `-q`, not of `-q -d MEMORY`
@@ -29,12 +29,12 @@ def _get(fields: Fields, *names: str) -> str | None:
 
 def gpu_of(index: int, address: str | None, fields: Fields, driver: str | None) -> Gpu:
     """The GPU's state. N/A is None."""
-    pstate = re.match(r"P(\d+)", known(_get(fields, "performance_state")) or "")
+    pstate = re.match(r"P(\d+)", not_na(_get(fields, "performance_state")) or "")
     clock = quantity(_get(fields, "clocks/sm_clock", "clocks/sm"))
     clock_max = quantity(_get(fields, "max_clocks/sm_clock", "max_clocks/sm"))
     return Gpu(
         index=index,
-        name=known(_get(fields, "product_name")),
+        name=not_na(_get(fields, "product_name")),
         memory_bytes=size(_get(fields, "fb_memory_usage/total")),
         memory_free_bytes=size(_get(fields, "fb_memory_usage/free")),
         pci_address=address,
@@ -88,7 +88,7 @@ _WIDTH = "pci/gpu_link_info/link_width/"
 def pci_of(address: str, fields: Fields) -> PciDevice:
     """The GPU's PCI function: ids and its own link; the maximum is what the card itself can do."""
     ids = re.fullmatch(
-        r"(?:0x)?([0-9A-Fa-f]{4})([0-9A-Fa-f]{4})", known(_get(fields, "pci/pci_device_id", "pci/device_id")) or ""
+        r"(?:0x)?([0-9A-Fa-f]{4})([0-9A-Fa-f]{4})", not_na(_get(fields, "pci/pci_device_id", "pci/device_id")) or ""
     )
     newest = _get(fields, _PCI + "pcie_gen/max_device_link_gen", _GEN + "device_max")
     newest = newest if count(newest) else _get(fields, _PCI + "pcie_gen/max_link_gen", _GEN + "max")
@@ -107,10 +107,10 @@ def pci_of(address: str, fields: Fields) -> PciDevice:
 
 def address_of(text: str | None) -> str | None:
     """`00000000:06:00.0` as 0000:06:00.0."""
-    found = known(text)
+    address = not_na(text)
     return (
-        normal_address(found)
-        if found and re.fullmatch(r"[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.\d", found)
+        normal_address(address)
+        if address and re.fullmatch(r"[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.\d", address)
         else None
     )
 
@@ -126,8 +126,8 @@ def _megahertz(fields: Fields, *names: str) -> float | None:
 
 
 def _lower(text: str | None) -> str | None:
-    found = known(text)
-    return found.lower() if found else None
+    value = not_na(text)
+    return value.lower() if value else None
 
 
 def _power(fields: Fields, *names: str) -> float | None:
@@ -141,23 +141,23 @@ def _power(fields: Fields, *names: str) -> float | None:
 
 def _errors(fields: Fields, word: str, old: str) -> int | None:
     """Errors since the driver loaded, summed over SRAM and DRAM; the older layout has a total."""
-    found = []
+    counts = []
     for key, value in fields.items():
         if not key.startswith("ecc_errors/volatile/"):
             continue
         last = key.rpartition("/")[2]
         if re.match(rf"[sd]ram_{word}", last) or key.endswith(f"{old}/total"):
             number = count(value)
-            found += [number] if number is not None else []
-    return sum(found) if found else None
+            counts += [number] if number is not None else []
+    return sum(counts) if counts else None
 
 
 def _reasons(fields: Fields) -> tuple[str, ...]:
     """Active throttle reasons, named as NVML does."""
-    found = []
+    reasons = []
     for key, value in fields.items():
         section, _, last = key.rpartition("/")
         if section.startswith(("clocks_throttle_reasons", "clocks_event_reasons")) and value.strip() == "Active":
             name = re.sub(r"^clocks_(?:throttle|event)_reason_", "", last)
-            found.append({"idle": "gpu_idle"}.get(name, name))
-    return tuple(found)
+            reasons.append({"idle": "gpu_idle"}.get(name, name))
+    return tuple(reasons)

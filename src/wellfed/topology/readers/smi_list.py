@@ -6,7 +6,7 @@ import re
 
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.message import sentence
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 _GPU = re.compile(r"^\s*GPU (\d{1,3}): ([^\n(]*?(?:\([^\n(U]*\)[^\n(]*?)?)\s*\((?:UUID|S/N)[^\n]*$", re.M)
 
@@ -24,7 +24,7 @@ def parse(text: str) -> Machine:
         block = text[mark.end() : marks[at + 1].start() if at + 1 < len(marks) else len(text)]
         sliced = re.search(r"^\s+MIG\s+\S+\s+Device", block, re.M) is not None
         gpus.append(Gpu(int(mark[1]), name=mark[2].strip() or None, vendor="nvidia", mig=True if sliced else None))
-    return told(gpus=tuple(gpus), pci_complete=False)
+    return partial_machine(gpus=tuple(gpus), pci_complete=False)
 
 
 READER = Reader(

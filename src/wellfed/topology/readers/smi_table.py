@@ -15,7 +15,7 @@ from wellfed.hardware.machine import Gpu, Machine, OsSettings
 from wellfed.hardware.pcie import PciDevice
 from wellfed.message import sentence
 from wellfed.topology.pci import normal_address
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 _BUS = r"(?:[0-9A-Fa-f]{4,8}:)?[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7]"
 _HEAD = re.compile(r"^\s*(\d{1,3})\s+(\S.*?)\s+(On|Off|N/A|WDDM|TCC|MCDM|Enabled|Disabled)\s*$")
@@ -66,7 +66,7 @@ def parse(text: str) -> Machine:
     gpus = _with_processes(text, gpus)
     failed = _FAILED.search(text)
     windows = bool(re.search(r"\b(?:WDDM|TCC|MCDM)\b", text))
-    return told(
+    return partial_machine(
         gpus=tuple(gpus),
         pci=tuple(_device(gpu) for gpu in gpus),
         pci_complete=False,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from wellfed.hardware.machine import Disk, Machine
 from wellfed.message import sentence
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 _DF_HEAD = re.compile(
     r"^\s*Filesystem\s+(?:Type\s+)?(\S*[Bb]locks|Size)\s+Used\s+Avail\S*\s+(?:Use%|Capacity)\s+Mounted on\s*$", re.M
@@ -55,7 +55,7 @@ def recognises(text: str) -> bool:
 
 def parse(text: str) -> Machine:
     """Disks and mounts."""
-    return told(disks=(*_mounts(text), *_blocks(text)))
+    return partial_machine(disks=(*_mounts(text), *_blocks(text)))
 
 
 def _mounts(text: str) -> Iterator[Disk]:

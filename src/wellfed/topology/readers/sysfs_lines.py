@@ -15,7 +15,7 @@ from wellfed.message import sentence
 from wellfed.provenance import Assumption
 from wellfed.topology.cgroup import read_limits
 from wellfed.topology.gpu_amd import fastest_level
-from wellfed.topology.os_settings import Seen, read_os
+from wellfed.topology.os_settings import HostFacts, read_os
 from wellfed.topology.pci import normal_address, read_pci
 from wellfed.topology.readers.reader import Reader
 from wellfed.topology.snapshot import Snapshot, Tree
@@ -87,7 +87,7 @@ def parse(text: str) -> Machine:
         Origin.DUMP,
         gpus=gpus,
         pci=tuple(devices.values()),
-        os=read_os(tree, Seen(None, None, (), read_limits(tree))),
+        os=read_os(tree, HostFacts(None, None, (), read_limits(tree))),
         assumptions=tuple(assumed),
         unknown={"pci": sentence("sysfs-lines.excerpt-names-only", "an excerpt names only some PCI functions")},
         pci_complete=False,
@@ -98,21 +98,21 @@ def _with_roles(
     devices: dict[str, PciDevice], roles: dict[str, str], radeon: bool
 ) -> tuple[dict[str, PciDevice], tuple[Gpu, ...]]:
     """Which functions the comments call GPUs, and which on-card switch they hang on."""
-    found = dict(devices)
+    marked = dict(devices)
     edges = [a for a, comment in roles.items() if re.search(r"card edge|upstream port", comment, re.I)]
     cards = [a for a, comment in roles.items() if re.search(r"\bGPUs?\b", comment) and a not in edges]
     for address in edges:
-        found[address] = replace(found[address], class_code=0x060400, port="upstream", parent=None)
+        marked[address] = replace(marked[address], class_code=0x060400, port="upstream", parent=None)
         if radeon:
-            found[address] = replace(found[address], vendor_id=0x1002, device_id=0x1478)
+            marked[address] = replace(marked[address], vendor_id=0x1002, device_id=0x1478)
     gpus = []
     for index, address in enumerate(sorted(cards)):
         above = [edge for edge in edges if edge < address]
-        if above and found[address].parent is None:
-            found[address] = replace(found[address], parent=max(above))
+        if above and marked[address].parent is None:
+            marked[address] = replace(marked[address], parent=max(above))
         vendor = "amd" if radeon else None
-        gpus.append(Gpu(index, pci_address=address, numa_node=found[address].numa_node, vendor=vendor))
-    return found, tuple(gpus)
+        gpus.append(Gpu(index, pci_address=address, numa_node=marked[address].numa_node, vendor=vendor))
+    return marked, tuple(gpus)
 
 
 READER = Reader(

@@ -14,7 +14,7 @@ from wellfed.frozen import dataclass
 from wellfed.hardware.machine import DevicePath, Gpu, GpuLink, Machine, Nic, NumaNode
 from wellfed.message import sentence
 from wellfed.topology.lists import cpu_list
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 _NIC = r"NIC\d+|(?:mlx|hfi|bnxt|irdma|efa|rdmap|roce|qib|ib)[A-Za-z0-9_-]*\d[A-Za-z0-9_-]*"
 _DEVICE = re.compile(rf"(?:GPU|NPU)\d{{1,3}}|{_NIC}")
@@ -80,7 +80,7 @@ def parse(text: str) -> Machine:
     cards = [name for name in matrix.columns if name.startswith(("GPU", "NPU")) and name in matrix.rows]
     gpus = tuple(_gpu(name, matrix, vendor) for name in cards)
     paths = tuple(_paths(matrix))
-    return told(
+    return partial_machine(
         numa_nodes=_nodes(gpus),
         gpus=gpus,
         gpu_links=_links(paths, len(gpus)),
@@ -101,12 +101,12 @@ def parse(text: str) -> Machine:
 
 def _affinities(matrix: _Matrix, name: str) -> dict[str, str]:
     """The cells after the devices by their column's name; with cells missing, only a CPU list is sure."""
-    rest = matrix.rows[name][len(matrix.columns) :]
+    cells = matrix.rows[name][len(matrix.columns) :]
     named = [re.sub(r" ?(Affinity|ID)", "", title).strip().split()[0] for title in matrix.named]
     titles = ["CPU" if word == "CPU" else "NUMA" if word == "NUMA" else "own" for word in named]
-    if len(rest) >= len(titles):
-        return dict(zip(titles, rest, strict=False))
-    return {"CPU": rest[0]} if rest and re.search(r"[-,]", rest[0]) else {}
+    if len(cells) >= len(titles):
+        return dict(zip(titles, cells, strict=False))
+    return {"CPU": cells[0]} if cells and re.search(r"[-,]", cells[0]) else {}
 
 
 def _gpu(name: str, matrix: _Matrix, vendor: str) -> Gpu:

@@ -68,8 +68,8 @@ def _device(path: str, facts: dict[str, str]) -> PciDevice:
 
 
 def _last_address(path: str) -> str | None:
-    found = [name for name in path.split("/") if ADDRESS.fullmatch(name)]
-    return normal_address(found[-1]) if found else None
+    addresses = [name for name in path.split("/") if ADDRESS.fullmatch(name)]
+    return normal_address(addresses[-1]) if addresses else None
 
 
 READER = Reader(

@@ -6,7 +6,7 @@ import re
 
 from wellfed.hardware.machine import Machine, OsSettings
 from wellfed.message import sentence
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 _LINE = re.compile(
     r"^[ \t]*Linux \S+ (\d+\.\d+\S*) #\d[^\n]*?(x86_64|aarch64|ppc64le|riscv64)?(?: GNU/Linux)?[ \t]*$", re.M
@@ -22,7 +22,7 @@ def parse(text: str) -> Machine:
     """Kernel, architecture, WSL."""
     line = _LINE.search(text)
     kernel = line[1] if line else None
-    return told(
+    return partial_machine(
         os=OsSettings(
             kernel=kernel,
             architecture=line[2] if line else None,

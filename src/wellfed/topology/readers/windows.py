@@ -9,7 +9,7 @@ from wellfed.hardware.machine import Gpu, Machine, OsSettings, Socket
 from wellfed.message import sentence
 from wellfed.topology.lists import integer, number
 from wellfed.topology.memory import dimms
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.reader import Reader, partial_machine
 from wellfed.topology.smbios import MemoryDevice
 
 _KEYS = (
@@ -90,7 +90,7 @@ def parse(text: str) -> Machine:
     model = " ".join(r["Model"] for r in records if r.get("Model")) + _field(text, "System Model")
     maker = _field(text, "System Manufacturer")
     names = [_clean(r.get("Name", "")) for r in cpus if r.get("Name")] or _dx_cpu(text)
-    return told(
+    return partial_machine(
         gpus=tuple(_gpu(i, r) for i, r in enumerate(cards)) or tuple(_dx_cards(text)),
         pci_complete=False,
         cpu_name=names[0] if names else None,
@@ -165,8 +165,8 @@ def _cells(row: str, starts: list[int], count: int) -> list[str]:
     """A row's cells: by where the columns start; numbers stand at a column's right, and reach out of it to the left."""
     words = row.split()
     straight = [row[a:b].strip() for a, b in zip(starts, [*starts[1:], None], strict=True)]
-    whole = all(a == 0 or a >= len(row) or row[a - 1].isspace() or row[a].isspace() for a in starts)
-    return words if not whole and len(words) == count else straight
+    words_whole = all(a == 0 or a >= len(row) or row[a - 1].isspace() or row[a].isspace() for a in starts)
+    return words if not words_whole and len(words) == count else straight
 
 
 def _is_head(words: list[str]) -> bool:

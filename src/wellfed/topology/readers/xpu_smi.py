@@ -13,8 +13,8 @@ from wellfed.hardware.pcie import PciDevice, PcieLink
 from wellfed.message import sentence
 from wellfed.topology.lists import integer, number
 from wellfed.topology.pci import ADDRESS, normal_address
-from wellfed.topology.readers.numbers import known, size
-from wellfed.topology.readers.reader import Reader, told
+from wellfed.topology.readers.numbers import not_na, size
+from wellfed.topology.readers.reader import Reader, partial_machine
 
 _ROW = re.compile(r"^\s*\|\s*(\d{0,3})\s*\|\s*([A-Z][^:|\n]*?):\s*([^|\n]*?)\s*\|\s*$", re.M)
 
@@ -32,7 +32,7 @@ def parse(text: str) -> Machine:
             cards.append({"number": match[1] or "0"})
         cards[-1].setdefault(match[2], match[3])
     gpus = tuple(_gpu(card) for card in cards)
-    return told(
+    return partial_machine(
         gpus=gpus,
         pci=tuple(_device(gpu, card) for gpu, card in zip(gpus, cards, strict=True) if gpu.pci_address),
         pci_complete=False,
@@ -48,10 +48,10 @@ def _gpu(card: dict[str, str]) -> Gpu:
         int(card["number"]),
         name=None if name == "Intel Graphics" else name or None,  # a driver that does not know the card says only that
         vendor="intel",
-        memory_bytes=size(known(card.get("Memory Physical Size"))),
-        memory_free_bytes=size(known(card.get("Memory Free Size"))),
+        memory_bytes=size(not_na(card.get("Memory Physical Size"))),
+        memory_free_bytes=size(not_na(card.get("Memory Free Size"))),
         pci_address=normal_address(place) if ADDRESS.fullmatch(place) else None,
-        driver=known(card.get("Driver Version")),
+        driver=not_na(card.get("Driver Version")),
     )
 
 

@@ -64,13 +64,13 @@ class Rule:
 def remedies_of(rule: Rule) -> tuple[Remedy, ...]:
     """What to do about a diagnosis: of its nearest fault, or its own where it has no fault."""
     faults = of_behaviour(rule.id)
-    return rule.fix or (tuple(each for each in faults[0].remedies if complete(each)) if faults else ())
+    return rule.fix or (tuple(remedy for remedy in faults[0].remedies if complete(remedy)) if faults else ())
 
 
 def sign(strength: float, subject: str, why: str, *evidence: str | None, fix: Iterable[Remedy] = ()) -> list[Sign]:
     """One sign, its strength cut to 0..1; evidence that is None is left out."""
-    told = tuple(each for each in evidence if each)
-    return [Sign(min(1.0, max(0.0, strength)), subject, why, told, tuple(fix))]
+    stated = tuple(item for item in evidence if item)
+    return [Sign(min(1.0, max(0.0, strength)), subject, why, stated, tuple(fix))]
 
 
 def percent(share: float | None) -> str:

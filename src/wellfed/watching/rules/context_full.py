@@ -9,7 +9,7 @@ from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
-_FULL = 0.9
+_FULL = 0.9  # share of a sequence's context (assumed)
 
 
 def judge(view: View) -> Iterable[Sign]:

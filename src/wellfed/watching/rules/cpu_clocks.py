@@ -8,7 +8,7 @@ from wellfed.message import sentence
 from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
-_LOW = 0.45
+_LOW = 0.45  # share of the CPUs' highest clock (assumed)
 
 
 def judge(view: View) -> Iterable[Sign]:

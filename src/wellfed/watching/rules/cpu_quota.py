@@ -8,7 +8,7 @@ from wellfed.message import sentence
 from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
-_OFTEN = 0.1
+_OFTEN = 0.1  # share of the quota's periods that were cut short (assumed)
 
 
 def judge(view: View) -> Iterable[Sign]:

@@ -6,15 +6,15 @@ from wellfed.frozen import dataclass
 from wellfed.watching.view import View
 
 WAITS = 0.15  # of the time its hot threads want a CPU
-_SWITCHES_PER_S = 30.0
+_SWITCHES_PER_S = 30.0  # of the most preempted thread; assumed: a thread with a CPU of its own shows a few
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
     """The share of the hot threads' wanted time that they wait, split by cause."""
 
-    own: float
-    others: float
+    oversubscription: float  # waiting for the engine's own surplus threads
+    contention: float  # waiting for other processes
     threads: int
     cpus: int
     foreign_cores: float
@@ -36,10 +36,10 @@ def wait(view: View) -> Wait | None:
     if share is None or share < WAITS:
         return None
     excess = float(max(0, len(process.wanting) - host.cpus))
-    whole = excess + host.foreign_cores
-    if whole <= 0:
+    claimants = excess + host.foreign_cores
+    if claimants <= 0:
         return None
-    return Wait(share * excess / whole, share * host.foreign_cores / whole, len(process.wanting), host.cpus,
+    return Wait(share * excess / claimants, share * host.foreign_cores / claimants, len(process.wanting), host.cpus,
                 host.foreign_cores)  # fmt: skip
 
 
@@ -52,5 +52,5 @@ def _guess(view: View) -> float | None:
     busy = [host.busy_by_cpu[cpu] for cpu in allowed if cpu in host.busy_by_cpu]
     if not switched or not busy or max(switched) < _SWITCHES_PER_S or min(busy) < 0.95:
         return None
-    wanted = len(process.wanting) + (host.foreign_cores or 0.0)
-    return 1 - host.cpus / wanted if wanted > host.cpus else None
+    claimants = len(process.wanting) + (host.foreign_cores or 0.0)
+    return 1 - host.cpus / claimants if claimants > host.cpus else None

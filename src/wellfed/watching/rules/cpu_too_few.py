@@ -14,25 +14,25 @@ from wellfed.watching.view import View
 
 def judge(view: View) -> Iterable[Sign]:
     """The threads wait for each other."""
-    found = wait(view)
-    if found is None or found.own < 0.1:
+    queueing = wait(view)
+    if queueing is None or queueing.oversubscription < 0.1:
         return []
     return sign(
-        found.own,
+        queueing.oversubscription,
         ENGINE,
         sentence(
             "watch.cpu-too-few.more-busy-threads",
             "it has more busy threads than CPUs: at every barrier those that run spin, waiting for one that cannot",
         ),
-        _crowd(found.threads, found.cpus),
+        _crowd(queueing.threads, queueing.cpus),
         sentence(
             "watch.cpu-too-few.they-wait-time",
             "they wait {own} of the time they want to run, for each other",
-            own=percent(found.own),
+            own=percent(queueing.oversubscription),
         ),
         hot(view),
         rates(view),
-        fix=(at(MATCHING_THREADS, cpus=found.cpus, threads=found.threads),),
+        fix=(at(MATCHING_THREADS, cpus=queueing.cpus, threads=queueing.threads),),
     )
 
 

@@ -10,7 +10,7 @@ from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
 _SLOWER = 0.7  # of the low end of what was promised
-_LEAST = 2
+_LEAST = 2  # answered probes: one may have been unlucky
 
 
 def judge(view: View) -> Iterable[Sign]:
@@ -20,16 +20,16 @@ def judge(view: View) -> Iterable[Sign]:
         return []
     if engine is not None and engine.idle is not None and engine.idle < 0.5:
         return []  # it shares with others, and tells its own rate
-    kept = probe.tok_s / promise.decode_tok_s
+    fraction = probe.tok_s / promise.decode_tok_s
     if probe.tok_s >= _SLOWER * promise.decode_low_tok_s:
         return []
     return sign(
-        1 - kept,
+        1 - fraction,
         ENGINE,
         sentence(
             "watch.decode-slow.user-gets-tokens",
             "a user gets {kept} of the tokens per second that were promised",
-            kept=percent(kept),
+            kept=percent(fraction),
         ),
         sentence(
             "watch.decode-slow.requests-our-own",

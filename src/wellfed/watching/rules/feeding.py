@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from wellfed.watching.view import GpuView, ThreadView, View
 
-_WAITS = 0.85
+_WAITS = 0.85  # a GPU busy for less of the time waits for something (assumed)
 
 
 def waiting_gpu(view: View) -> GpuView | None:
     """The engine's least busy GPU, when it is idle for a part of the time."""
     if not view.on_gpu:
         return None
-    known = [gpu for gpu in view.engine_gpus if gpu.busy is not None]
-    least = min(known, key=lambda gpu: gpu.busy or 0.0, default=None)
+    metered = [gpu for gpu in view.engine_gpus if gpu.busy is not None]
+    least = min(metered, key=lambda gpu: gpu.busy or 0.0, default=None)
     return least if least is not None and (least.busy or 0.0) < _WAITS else None
 
 

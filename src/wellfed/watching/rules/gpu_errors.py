@@ -11,17 +11,17 @@ from wellfed.watching.view import GpuView, KernelView, View
 
 # NVIDIA, "XID Errors" (docs.nvidia.com/deploy/xid-errors): those that name the hardware
 _HARDWARE = frozenset({48, 61, 62, 63, 64, 74, 79, 92, 94, 95, 119, 120})
-_REPLAYS = 20.0
+_REPLAYS = 20.0  # PCIe replays in a window that are more than chance (assumed)
 
 
 def judge(view: View) -> Iterable[Sign]:
     """New XIDs, uncorrected ECC errors, replays, lanes lost; PCIe errors of the devices on the way to a GPU."""
     kernel = view.kernel or KernelView(log_readable=False)
     gpus = view.gpus or ()
-    known = {gpu.address for gpu in gpus if gpu.address is not None}
-    found = [each for gpu in gpus for each in _judge(gpu, kernel)]
-    others = {place for place, _ in kernel.xids} | set(kernel.log_gpu_resets) | _noisy(kernel)
-    return [*found, *(each for place in sorted(others - known) for each in _device(place, kernel))]
+    gpu_addresses = {gpu.address for gpu in gpus if gpu.address is not None}
+    of_gpus = [item for gpu in gpus for item in _judge(gpu, kernel)]
+    reporting = {place for place, _ in kernel.xids} | set(kernel.log_gpu_resets) | _noisy(kernel)
+    return [*of_gpus, *(item for place in sorted(reporting - gpu_addresses) for item in _device(place, kernel))]
 
 
 def _judge(gpu: GpuView, kernel: KernelView) -> list[Sign]:
@@ -67,20 +67,20 @@ def _device(place: str, kernel: KernelView) -> list[Sign]:
 
 
 def _sign(subject: str, grave: bool, lost: bool, signs: Iterable[str | None]) -> list[Sign]:
-    told = [each for each in signs if each]
-    if not told:
+    evidence = [item for item in signs if item]
+    if not evidence:
         return []
     why = (
         sentence("watch.gpu-errors.hardware-reports", "the hardware reports errors")
         if grave or lost
         else sentence("watch.gpu-errors.errors-repeated", "errors: repeated transfers, or a program's fault")
     )
-    return sign(0.95 if grave else 0.6, subject, why, *told)
+    return sign(0.95 if grave else 0.6, subject, why, *evidence)
 
 
 def _xids(xids: Iterable[int]) -> str | None:
-    told = listed(xids)
-    return f"XID {told}" if told else None
+    numbers = listed(xids)
+    return f"XID {numbers}" if numbers else None
 
 
 def _pcie(place: str, kernel: KernelView) -> Iterable[str | None]:

@@ -12,12 +12,12 @@ from wellfed.watching.view import View
 
 def judge(view: View) -> Iterable[Sign]:
     """Below 60 % of its clock, while it is busy most of the time."""
-    found: list[Sign] = []
+    signs: list[Sign] = []
     for gpu in view.engine_gpus:
         if gpu.clock_share is None or gpu.clock_share >= 0.6 or (gpu.busy or 0.0) < 0.7:
             continue
         fixed = gpu.reasons.get("applications_clocks_setting", 0.0) >= 0.5
-        found += sign(
+        signs += sign(
             1 - gpu.clock_share,
             gpu.subject,
             sentence("watch.gpu-low-clocks.clocks-set-low", "its clocks are set low")
@@ -32,7 +32,7 @@ def judge(view: View) -> Iterable[Sign]:
             None if gpu.pstate is None else f"P{gpu.pstate}",
             fix=(RELEASE_CLOCKS, RELEASE_APPLICATION_CLOCKS) if fixed else (),
         )
-    return found
+    return signs
 
 
 RULE = Rule(

@@ -14,7 +14,7 @@ _HARD = ("hw_slowdown", "hw_thermal_slowdown", "sw_thermal_slowdown", "hw_power_
 
 def judge(view: View) -> Iterable[Sign]:
     """A reason of throttling in most samples, with clocks that show it."""
-    return [each for gpu in view.engine_gpus for each in _judge(gpu)]
+    return [throttling for gpu in view.engine_gpus for throttling in _judge(gpu)]
 
 
 def _judge(gpu: GpuView) -> list[Sign]:

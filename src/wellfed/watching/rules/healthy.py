@@ -9,7 +9,8 @@ from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, hot, percent, rates, sign
 from wellfed.watching.view import View
 
-_BUSY, _NEAR = 0.85, 0.5
+_BUSY = 0.85  # share of the time from which a GPU counts as always busy (assumed)
+_NEAR = 0.5  # share of the memory's bandwidth from which decode is bound by it (assumed)
 
 
 def hbm(view: View) -> Iterable[Sign]:
@@ -59,7 +60,7 @@ def cpu(view: View) -> Iterable[Sign]:
     if waiting is not None and waiting >= 0.15:
         return []
     bound = _memory_bound(view)
-    what = (
+    limit = (
         sentence("watch.healthy.decode-memory", "decode at the memory's bandwidth")
         if bound
         else "decode"
@@ -70,7 +71,9 @@ def cpu(view: View) -> Iterable[Sign]:
         1 - (waiting or 0.0),
         ENGINE,
         sentence(
-            "watch.healthy.threads-run-all", "{what}: its threads run all the time, and nobody disturbs them", what=what
+            "watch.healthy.threads-run-all",
+            "{what}: its threads run all the time, and nobody disturbs them",
+            what=limit,
         ),
         _told(view)
         or (
@@ -90,12 +93,12 @@ def cpu(view: View) -> Iterable[Sign]:
 
 def _memory_bound(view: View) -> bool:
     """By the bytes that are read; where those are not known, by the plan's own word, where it is kept."""
-    share, promise, kept = _bandwidth_share(view), view.promise, view.against_promise
+    share, promise, fraction = _bandwidth_share(view), view.promise, view.against_promise
     if share is not None:
         return share >= _NEAR
-    if promise is None or kept is None or "memory" not in promise.limited_by:
+    if promise is None or fraction is None or "memory" not in promise.limited_by:
         return False
-    return kept >= promise.decode_low_tok_s / promise.decode_tok_s
+    return fraction >= promise.decode_low_tok_s / promise.decode_tok_s
 
 
 def _bandwidth_share(view: View) -> float | None:
@@ -119,14 +122,14 @@ def _told(view: View) -> str | None:
         "watch.healthy.gb-step", "{bytes_per_token:.3g} GB a step", bytes_per_token=(promise.bytes_per_token or 0) / 1e9
     )
     bandwidth = f"{(promise.memory_bytes_per_s or 0) / 1e9:.3g} GB/s"
-    known = f", {promise.memory}" if promise.memory else ""
+    memory_name = f", {promise.memory}" if promise.memory else ""
     return sentence(
         "watch.healthy.reads-memory",
         "reads {reads}: {share} of the memory's bandwidth ({bandwidth}{known})",
         reads=reads,
         share=percent(share),
         bandwidth=bandwidth,
-        known=known,
+        known=memory_name,
     )
 
 

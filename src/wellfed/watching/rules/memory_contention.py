@@ -10,7 +10,7 @@ from wellfed.watching.rules.base import SYSTEM, Kind, Rule, Sign, percent, rates
 from wellfed.watching.view import Baseline, View
 
 _SLOWER = 0.75  # of the baseline, or of the low end of the plan's interval
-_FOREIGN_CORES = 0.3
+_FOREIGN_CORES = 0.3  # cores' worth of other work from which it can matter (assumed)
 
 
 def judge(view: View) -> Iterable[Sign]:
@@ -21,12 +21,12 @@ def judge(view: View) -> Iterable[Sign]:
     foreign = host.foreign_cores_anywhere
     if foreign is None or foreign < _FOREIGN_CORES or (process.waiting_share or 0.0) >= 0.15:
         return []
-    kept, against = _kept(view)
-    if kept is None or kept > _SLOWER:
+    fraction, against = _kept(view)
+    if fraction is None or fraction > _SLOWER:
         return []
     beside = _beside(view)
     return sign(
-        1 - kept,
+        1 - fraction,
         SYSTEM,
         sentence(
             "watch.memory-contention.others-run-other",
@@ -40,7 +40,7 @@ def judge(view: View) -> Iterable[Sign]:
         sentence(
             "watch.memory-contention.work-per-cpu",
             "work per CPU second is {kept} of {against}",
-            kept=percent(kept),
+            kept=percent(fraction),
             against=against,
         ),
         sentence("watch.memory-contention.others-use-cores", "others use {foreign:.2f} cores", foreign=foreign),
@@ -83,10 +83,12 @@ def _beside(view: View) -> float | None:
     process, host = view.process, view.host
     if process is None or host is None:
         return None
-    own = {thread.cpu for thread in process.wanting if thread.cpu is not None}
-    cores = {host.core_of_cpu[cpu] for cpu in own if cpu in host.core_of_cpu}
-    others = [busy for cpu, busy in host.busy_by_cpu.items() if cpu not in own and host.core_of_cpu.get(cpu) in cores]
-    busiest = max(others, default=0.0)
+    engine_cpus = {thread.cpu for thread in process.wanting if thread.cpu is not None}
+    cores = {host.core_of_cpu[cpu] for cpu in engine_cpus if cpu in host.core_of_cpu}
+    siblings_busy = [
+        busy for cpu, busy in host.busy_by_cpu.items() if cpu not in engine_cpus and host.core_of_cpu.get(cpu) in cores
+    ]
+    busiest = max(siblings_busy, default=0.0)
     return busiest if busiest >= _FOREIGN_CORES else None
 
 

@@ -9,6 +9,7 @@ from wellfed.units import format_bytes, format_seconds
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, sign
 from wellfed.watching.view import View
 
+# All assumed: time enough to act, and a pace that is no noise of the allocator
 _SOON_S = 900.0
 _LEAST_BYTES_PER_S = 1e6
 _LEAST_WINDOW_S = 8.0
@@ -38,17 +39,17 @@ def judge(view: View) -> Iterable[Sign]:
                 sentence("watch.memory-runs-out.control-group-limit", "its control group's limit"),
             )
         )
-    left, which = min(rooms, default=(_SOON_S, ""))
-    if left >= _SOON_S:
+    seconds_left, limit = min(rooms, default=(_SOON_S, ""))
+    if seconds_left >= _SOON_S:
         return []
     return sign(
-        0.3 + 0.6 * (1 - left / _SOON_S),
+        0.3 + 0.6 * (1 - seconds_left / _SOON_S),
         ENGINE,
         sentence(
             "watch.memory-runs-out.grows-meets-then",
             "it grows, and meets {which} in {left}; then it is killed",
-            which=which,
-            left=format_seconds(left),
+            which=limit,
+            left=format_seconds(seconds_left),
         ),
         sentence(
             "watch.memory-runs-out.grows-minute-holds",

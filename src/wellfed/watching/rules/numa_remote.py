@@ -9,7 +9,7 @@ from wellfed.message import listed, sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
-_MUCH = 0.3
+_MUCH = 0.3  # share of pages or threads on the wrong node that costs more than it takes to move them (assumed)
 _TAKES_PART = 0.5  # of an even share of the threads: fewer do not ask for a node's bandwidth
 _SPREAD = (INTERLEAVE, ONE_SOCKET, DROP_CACHE)
 
@@ -23,12 +23,12 @@ def judge(view: View) -> Iterable[Sign]:
 def _thread_nodes(view: View) -> dict[int, float]:
     """Busy threads by node."""
     process, host = view.process, view.host
-    found: dict[int, float] = {}
+    busy_by_node: dict[int, float] = {}
     for thread in process.wanting if process else ():
         node = host.node_of_cpu.get(thread.cpu) if host and thread.cpu is not None else None
         if node is not None:
-            found[node] = found.get(node, 0.0) + thread.busy
-    return found
+            busy_by_node[node] = busy_by_node.get(node, 0.0) + thread.busy
+    return busy_by_node
 
 
 def _pages(view: View, nodes: dict[int, float]) -> list[Sign]:
@@ -101,15 +101,15 @@ def _uneven(threads: dict[int, float], pages: Mapping[int, int]) -> float:
 
 def _gpu(view: View, nodes: dict[int, float]) -> list[Sign]:
     threads = sum(nodes.values())
-    wanted = {gpu.node for gpu in view.engine_gpus if gpu.node is not None and gpu.node >= 0}
+    gpu_nodes = {gpu.node for gpu in view.engine_gpus if gpu.node is not None and gpu.node >= 0}
     if (
         not view.on_gpu
         or not threads
-        or not wanted
-        or any(node not in set(view.host.node_of_cpu.values()) for node in wanted if view.host)
+        or not gpu_nodes
+        or any(node not in set(view.host.node_of_cpu.values()) for node in gpu_nodes if view.host)
     ):
         return []
-    away = sum(share for node, share in nodes.items() if node not in wanted) / threads
+    away = sum(share for node, share in nodes.items() if node not in gpu_nodes) / threads
     if away < 0.7:
         return []
     return sign(
@@ -122,7 +122,7 @@ def _gpu(view: View, nodes: dict[int, float]) -> list[Sign]:
             "watch.numa-remote.threads-run-node-2",
             "threads run on node {nodes}, the GPU's is {wanted}",
             nodes=listed(map(str, sorted(nodes))),
-            wanted=listed(map(str, sorted(wanted))),
+            wanted=listed(map(str, sorted(gpu_nodes))),
         ),
     )
 

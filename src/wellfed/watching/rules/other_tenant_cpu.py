@@ -13,11 +13,11 @@ from wellfed.watching.view import View
 
 def judge(view: View) -> Iterable[Sign]:
     """The threads wait for others."""
-    found = wait(view)
-    if found is None or found.others < 0.1 or found.foreign_cores < 0.2:
+    queueing = wait(view)
+    if queueing is None or queueing.contention < 0.1 or queueing.foreign_cores < 0.2:
         return []
     return sign(
-        found.others,
+        queueing.contention,
         SYSTEM,
         sentence(
             "watch.other-tenant-cpu.other-processes-take",
@@ -26,13 +26,13 @@ def judge(view: View) -> Iterable[Sign]:
         sentence(
             "watch.other-tenant-cpu.others-use-cpus",
             "others use {foreign_cores:.2f} of its {cpus} CPUs",
-            foreign_cores=found.foreign_cores,
-            cpus=found.cpus,
+            foreign_cores=queueing.foreign_cores,
+            cpus=queueing.cpus,
         ),
         sentence(
             "watch.other-tenant-cpu.threads-wait-time",
             "its threads wait {others} of the time they want to run, for others",
-            others=percent(found.others),
+            others=percent(queueing.contention),
         ),
         hot(view),
         rates(view),

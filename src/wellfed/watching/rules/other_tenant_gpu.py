@@ -10,7 +10,7 @@ from wellfed.units import format_bytes
 from wellfed.watching.rules.base import Kind, Rule, Sign, percent, rates, sign
 from wellfed.watching.view import View
 
-_MUCH_BYTES = 256 * 2**20
+_MUCH_BYTES = 256 * 2**20  # a desktop's compositor holds less (assumed)
 
 
 def judge(view: View) -> Iterable[Sign]:
@@ -22,13 +22,13 @@ def judge(view: View) -> Iterable[Sign]:
         and view.promise is not None
         and (view.against_promise < 0.8 * view.promise.decode_low_tok_s / view.promise.decode_tok_s)
     )
-    found: list[Sign] = []
+    signs: list[Sign] = []
     for gpu in view.gpus or ():
         if not gpu.foreign_pids or gpu.engine_here is False or (gpu.busy or 0.0) < 0.5:
             continue
         if (gpu.foreign_bytes or 0) < _MUCH_BYTES or not (resting or slow):
             continue
-        found += sign(
+        signs += sign(
             0.8 if slow else 0.5,
             gpu.subject,
             sentence("watch.other-tenant-gpu.other-processes", "other processes compute on this GPU"),
@@ -44,7 +44,7 @@ def judge(view: View) -> Iterable[Sign]:
             + (sentence("watch.other-tenant-gpu.request-runs", ", and no request runs") if resting else ""),
             rates(view),
         )
-    return found
+    return signs
 
 
 RULE = Rule(

@@ -10,8 +10,8 @@ from wellfed.units import format_bandwidth, format_bytes
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, rates, sign
 from wellfed.watching.view import View
 
-_FAULTS_PER_S = 15.0
-_REFAULTS_PER_S = 50.0
+_FAULTS_PER_S = 15.0  # major faults; a resident model has none (assumed)
+_REFAULTS_PER_S = 50.0  # pages evicted and read again (assumed)
 
 
 def judge(view: View) -> Iterable[Sign]:

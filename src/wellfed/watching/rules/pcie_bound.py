@@ -11,10 +11,10 @@ from wellfed.watching.view import View
 
 def judge(view: View) -> Iterable[Sign]:
     """Traffic near what the negotiated link achieves."""
-    found: list[Sign] = []
+    signs: list[Sign] = []
     for gpu in view.engine_gpus:
         if gpu.link_share is not None and gpu.link_share >= 0.65:
-            found += sign(
+            signs += sign(
                 min(1.0, gpu.link_share),
                 gpu.subject,
                 sentence(
@@ -32,7 +32,7 @@ def judge(view: View) -> Iterable[Sign]:
                 ),
                 rates(view),
             )
-    return found
+    return signs
 
 
 RULE = Rule(

@@ -9,8 +9,9 @@ from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, sign
 from wellfed.watching.view import EngineView, View
 
-_LEAST_S, _LEAST = 1.0, 2
-_SHARE = 0.5
+_LEAST_S = 1.0  # seconds that nobody computed: less is a scheduler's tick or a network (assumed)
+_LEAST = 2  # answered probes
+_SHARE = 0.5  # of the time to the first token
 _TAKEN = 0.6  # of its slots: the engine and the probe are not looked at in the same instant
 
 

@@ -9,8 +9,9 @@ from wellfed.message import sentence
 from wellfed.watching.rules.base import ENGINE, Kind, Rule, Sign, percent, sign
 from wellfed.watching.view import View
 
-_IDLE_CORES = 0.05
-_LEAST, _LONG_S = 2, 20.0
+_IDLE_CORES = 0.05  # cores' worth of time below which all threads sleep (assumed)
+_LEAST = 2  # probes that ended
+_LONG_S = 20.0  # without a token: no prompt of a line takes so long (assumed)
 _NOBODY = {
     "closed": sentence("watch.unresponsive.nothing-listens", "nothing listens at its address"),
     "unreachable": sentence("watch.unresponsive.address-cannot", "its address cannot be reached from here"),

@@ -11,8 +11,8 @@ from wellfed.frozen import dataclass
 from wellfed.watching.sample import Gpu, GpuProcess
 from wellfed.watching.samplers.files import at, names, number, text
 
-_VENDOR = "0x1002"
-_SLOW_EVERY = 4
+_VENDOR = "0x1002"  # AMD, as PCI-SIG assigns it
+_SLOW_EVERY = 4  # samples between looks at links and errors, which change seldom
 _LEVEL = re.compile(r"^\s*(\d+|S):\s*(\d+)\s*[Mm][Hh]z\s*(\*?)", re.MULTILINE)
 _GENERATIONS = {2.5: 1, 5.0: 2, 8.0: 3, 16.0: 4, 32.0: 5, 64.0: 6}  # by gigatransfers a second
 
@@ -43,10 +43,10 @@ class AmdSampler:
         if self._count % _SLOW_EVERY == 0:
             self._slow = {card.address: _seldom(card) for card in self._cards}
         self._count += 1
-        held = self._held()
-        return tuple(self._gpu(self._first + index, card, held) for index, card in enumerate(self._cards))
+        processes = self._held()
+        return tuple(self._gpu(self._first + index, card, processes) for index, card in enumerate(self._cards))
 
-    def _gpu(self, index: int, card: _Card, held: dict[str, list[GpuProcess]] | None) -> Gpu:
+    def _gpu(self, index: int, card: _Card, processes: dict[str, list[GpuProcess]] | None) -> Gpu:
         clock, highest = _clocks(card)
         slow = self._slow[card.address]
         return Gpu(
@@ -60,7 +60,7 @@ class AmdSampler:
             power_w=_scaled(card.hwmon, "power1_average", 1e-6, "power1_input"),
             power_limit_w=_scaled(card.hwmon, "power1_cap", 1e-6),
             temperature_c=_scaled(card.hwmon, "temp2_input", 1e-3, "temp1_input"),  # junction, else edge
-            processes=None if held is None or card.kfd is None else tuple(held.get(card.kfd, ())),
+            processes=None if processes is None or card.kfd is None else tuple(processes.get(card.kfd, ())),
             address=card.address,
             link_generation=slow["generation"],
             link_width=slow["width"],
@@ -76,13 +76,13 @@ class AmdSampler:
         base = at(self._root, "sys/class/kfd/kfd/proc")
         if all(card.kfd is None for card in self._cards):
             return None
-        found: dict[str, list[GpuProcess]] = {}
+        by_card: dict[str, list[GpuProcess]] = {}
         for pid in names(base):
             for file in names(f"{base}/{pid}") if pid.isdigit() else ():
                 if file.startswith("vram_"):
                     size = number((text(f"{base}/{pid}/{file}") or "").strip() or None)
-                    found.setdefault(file[5:], []).append(GpuProcess(int(pid), size))
-        return found
+                    by_card.setdefault(file[5:], []).append(GpuProcess(int(pid), size))
+        return by_card
 
 
 def _cards(root: str) -> tuple[_Card, ...]:
@@ -97,8 +97,8 @@ def _cards(root: str) -> tuple[_Card, ...]:
 
 
 def _slot(folder: str) -> str | None:
-    found = re.search(r"^PCI_SLOT_NAME=(\S+)$", text(f"{folder}/uevent") or "", re.MULTILINE)
-    return found[1].lower() if found else None
+    match = re.search(r"^PCI_SLOT_NAME=(\S+)$", text(f"{folder}/uevent") or "", re.MULTILINE)
+    return match[1].lower() if match else None
 
 
 def _hwmon(folder: str) -> str | None:
@@ -108,25 +108,25 @@ def _hwmon(folder: str) -> str | None:
 def _kfd(root: str) -> dict[str, str]:
     """KFD's numbers of cards by PCI address: `location_id` is bus << 8 | device << 3 | function."""
     base = at(root, "sys/class/kfd/kfd/topology/nodes")
-    found: dict[str, str] = {}
+    card_of_address: dict[str, str] = {}
     for node in names(base):
         identity = (text(f"{base}/{node}/gpu_id") or "0").strip()
         rows = (line.split() for line in (text(f"{base}/{node}/properties") or "").splitlines())
-        told = {row[0]: number(row[1]) for row in rows if len(row) == 2}
-        location = told.get("location_id")
+        properties = {row[0]: number(row[1]) for row in rows if len(row) == 2}
+        location = properties.get("location_id")
         if identity != "0" and location is not None:
-            domain = told.get("domain") or 0
+            domain = properties.get("domain") or 0
             where = f"{domain:04x}:{location >> 8 & 255:02x}:{location >> 3 & 31:02x}.{location & 7}"
-            found[where] = identity
-    return found
+            card_of_address[where] = identity
+    return card_of_address
 
 
 def _clocks(card: _Card) -> tuple[float | None, float | None]:
     """Now and the highest, from the levels of the shader clock; a sleeping card has a level `S`."""
     levels = [(int(hertz), mark) for _, hertz, mark in _LEVEL.findall(text(f"{card.folder}/pp_dpm_sclk") or "")]
-    highest = max((each for each, _ in levels), default=None)
+    highest = max((mhz for mhz, _ in levels), default=None)
     exact = _scaled(card.hwmon, "freq1_input", 1.0)
-    marked = next((each for each, mark in levels if mark), None)
+    marked = next((mhz for mhz, mark in levels if mark), None)
     now = exact if exact is not None else None if marked is None else marked * 1e6
     return now, None if highest is None else highest * 1e6
 
@@ -145,14 +145,14 @@ def _seldom(card: _Card) -> dict[str, int | None]:
 
 def _generation(folder: str, file: str) -> int | None:
     """`16.0 GT/s PCIe` is the fourth generation."""
-    found = re.match(r"(\d{1,3}(?:\.\d)?) GT/s", text(f"{folder}/{file}") or "")
-    return _GENERATIONS.get(float(found[1])) if found else None
+    match = re.match(r"(\d{1,3}(?:\.\d)?) GT/s", text(f"{folder}/{file}") or "")
+    return _GENERATIONS.get(float(match[1])) if match else None
 
 
 def _uncorrected(folder: str) -> int | None:
     """Of the memory controller: lines `ue: 0` and `ce: 0`."""
-    found = re.search(r"^ue:\s*(\d+)", text(f"{folder}/ras/umc_err_count") or "", re.MULTILINE)
-    return int(found[1]) if found else None
+    match = re.search(r"^ue:\s*(\d+)", text(f"{folder}/ras/umc_err_count") or "", re.MULTILINE)
+    return int(match[1]) if match else None
 
 
 def _whole(folder: str, file: str) -> int | None:
@@ -160,8 +160,8 @@ def _whole(folder: str, file: str) -> int | None:
     return value if value is not None and value >= 0 else None
 
 
-def _scaled(folder: str | None, file: str, factor: float, other: str = "") -> float | None:
-    for name in (file, other) if folder is not None else ():
+def _scaled(folder: str | None, file: str, factor: float, fallback: str = "") -> float | None:
+    for name in (file, fallback) if folder is not None else ():
         value = _whole(folder or "", name) if name else None
         if value is not None:
             return value * factor

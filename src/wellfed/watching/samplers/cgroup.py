@@ -41,8 +41,8 @@ class CgroupSampler:
             self._cpu, self._memory = self._folders("cpu"), self._folders("memory")
         if not self._cpu and not self._memory:
             return None
-        quotas = [each for each in map(self._quota, self._cpu) if each is not None]
-        tightest = min(quotas, key=lambda each: each.cores, default=None)
+        quotas = [quota for quota in map(self._quota, self._cpu) if quota is not None]
+        tightest = min(quotas, key=lambda quota: quota.cores, default=None)
         limits = [(size, folder) for folder in self._memory if (size := self._limit(folder)) is not None]
         limit, where = min(limits, default=(None, self._memory[0] if self._memory else None))
         stat = table(text(f"{where}/memory.stat")) if where else {}
@@ -96,22 +96,22 @@ class CgroupSampler:
 
     def _folders(self, controller: str) -> tuple[str, ...]:
         """The group's directory for `controller` and all above it, innermost first."""
-        own = self._own()
+        groups = self._own()
         for path, kind, controllers in self._mounts():
-            if kind == "cgroup" and controller in controllers and controller in own:
-                return self._upwards(path, own[controller])
+            if kind == "cgroup" and controller in controllers and controller in groups:
+                return self._upwards(path, groups[controller])
         for path, kind, _ in self._mounts():
-            if kind == "cgroup2" and "" in own:
-                return self._upwards(path, own[""])
+            if kind == "cgroup2" and "" in groups:
+                return self._upwards(path, groups[""])
         return ()
 
     def _own(self) -> dict[str, str]:
-        found: dict[str, str] = {}
+        group_of_controller: dict[str, str] = {}
         for line in (text(at(self._root, f"proc/{self._pid}/cgroup")) or "").splitlines():
             fields = line.split(":", 2)
             if len(fields) == 3:
-                found.update(dict.fromkeys(fields[1].split(","), fields[2]))
-        return found
+                group_of_controller.update(dict.fromkeys(fields[1].split(","), fields[2]))
+        return group_of_controller
 
     def _mounts(self) -> list[tuple[str, str, list[str]]]:
         lines = (text(at(self._root, "proc/mounts")) or "").splitlines()
@@ -123,8 +123,8 @@ class CgroupSampler:
         folder = normpath(f"{base}/{group}")
         if not folder.startswith(base) or not Path(folder).is_dir():
             folder = base  # a container that sees its own group as the root
-        found = [folder]
+        folders = [folder]
         while folder != base:
             folder = folder.rpartition("/")[0]
-            found.append(folder)
-        return tuple(found)
+            folders.append(folder)
+        return tuple(folders)

@@ -33,8 +33,8 @@ class EndpointSampler:
         """The last answer with how long the open question has waited; None before the first."""
         now = time.monotonic()
         with self._lock:
-            last, asked = self._last, self._asked
-        waited = None if asked is None else now - asked
+            last, asked_at = self._last, self._asked
+        waited = None if asked_at is None else now - asked_at
         if waited is not None and waited > _SILENT_S:
             kind = last.kind if last else None
             slots = last.slots if last else None
@@ -73,8 +73,8 @@ class EndpointSampler:
             answers = error.trouble in (Trouble.CERTIFICATE, Trouble.FOREIGN, Trouble.ENDLESS, Trouble.CUT)
             return Engine(t=time.monotonic(), answers=answers, error=str(error), trouble=error.trouble.value)
         except Exception as error:  # noqa: BLE001  whatever it says, the watch goes on and tells
-            told = self._address.told(error)
-            return Engine(t=time.monotonic(), answers=True, error=told, trouble=Trouble.FOREIGN.value)
+            reason = self._address.told(error)
+            return Engine(t=time.monotonic(), answers=True, error=reason, trouble=Trouble.FOREIGN.value)
 
     def _get(self, path: str) -> tuple[int, bytes]:
         return fetch(self._address, path, within_s=self._timeout_s)

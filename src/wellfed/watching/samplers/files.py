@@ -37,13 +37,13 @@ def number(word: str | None) -> int | None:
 
 def table(content: str | None) -> dict[str, int]:
     """Lines of `name value` (vmstat, memory.stat, cpu.stat); a colon and a unit are passed over."""
-    found: dict[str, int] = {}
+    values: dict[str, int] = {}
     for line in (content or "").splitlines():
         words = line.replace(":", " ").split()
         value = number(words[1]) if len(words) >= 2 else None
         if value is not None:
-            found[words[0]] = value
-    return found
+            values[words[0]] = value
+    return values
 
 
 def names(path: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from wellfed.launch.bound import parse_list
 from wellfed.watching.sample import Cpu, Host, Node, Pressure
 from wellfed.watching.samplers.files import at, names, number, table, text
 
-_CLOCKS_EVERY = 5
+_CLOCKS_EVERY = 5  # samples between looks at cpufreq: one file a CPU
 
 
 class HostSampler:
@@ -46,12 +46,12 @@ class HostSampler:
         return at(self._root, path)
 
     def _cpus(self) -> tuple[Cpu, ...] | None:
-        found = []
+        cpus = []
         for line in (text(self._at("proc/stat")) or "").splitlines():
             words = line.split()
             if len(words) >= 8 and words[0][:3] == "cpu" and words[0][3:].isdigit():
-                found.append(self._cpu(int(words[0][3:]), [number(word) or 0 for word in words[1:]]))
-        return tuple(found) or None
+                cpus.append(self._cpu(int(words[0][3:]), [number(word) or 0 for word in words[1:]]))
+        return tuple(cpus) or None
 
     def _cpu(self, cpu: int, ticks: list[int]) -> Cpu:
         """user nice system idle iowait irq softirq steal."""
@@ -68,44 +68,44 @@ class HostSampler:
         )
 
     def _read_clocks(self) -> dict[int, tuple[float | None, float | None]]:
-        found: dict[int, tuple[float | None, float | None]] = {}
+        clocks: dict[int, tuple[float | None, float | None]] = {}
         for name in names(self._at("sys/devices/system/cpu")):
             if re.fullmatch(r"cpu\d+", name):
                 folder = self._at(f"sys/devices/system/cpu/{name}/cpufreq")
-                now, most = (number(text(f"{folder}/{each}")) for each in ("scaling_cur_freq", "cpuinfo_max_freq"))
+                now, most = (number(text(f"{folder}/{file}")) for file in ("scaling_cur_freq", "cpuinfo_max_freq"))
                 if now is not None or most is not None:
-                    found[int(name[3:])] = (_khz(now), _khz(most))
-        return found
+                    clocks[int(name[3:])] = (_khz(now), _khz(most))
+        return clocks
 
     def _node_folders(self) -> list[tuple[int, str]]:
         base = self._at("sys/devices/system/node")
         return sorted((int(name[4:]), f"{base}/{name}") for name in names(base) if re.fullmatch(r"node\d+", name))
 
     def _node_cpus(self) -> dict[int, int]:
-        found: dict[int, int] = {}
+        node_of_cpu: dict[int, int] = {}
         for node, folder in self._node_folders():
             try:
-                found.update(dict.fromkeys(parse_list((text(f"{folder}/cpulist") or "").strip()), node))
+                node_of_cpu.update(dict.fromkeys(parse_list((text(f"{folder}/cpulist") or "").strip()), node))
             except ValueError:
                 continue
-        return found
+        return node_of_cpu
 
     def _siblings(self) -> dict[int, int]:
         """The first hyperthread of each CPU's core; only where cores have several."""
-        found: dict[int, int] = {}
+        core_of_cpu: dict[int, int] = {}
         for name in names(self._at("sys/devices/system/cpu")):
             listed = text(self._at(f"sys/devices/system/cpu/{name}/topology/thread_siblings_list"))
             if re.fullmatch(r"cpu\d+", name) and listed:
                 with contextlib.suppress(ValueError):
-                    found[int(name[3:])] = min(parse_list(listed.strip()), default=int(name[3:]))
-        return found if len(set(found.values())) < len(found) else {}
+                    core_of_cpu[int(name[3:])] = min(parse_list(listed.strip()), default=int(name[3:]))
+        return core_of_cpu if len(set(core_of_cpu.values())) < len(core_of_cpu) else {}
 
     def _numastat(self) -> tuple[Node, ...] | None:
-        found = []
+        nodes = []
         for node, folder in self._node_folders():
             counts = table(text(f"{folder}/numastat"))
-            found.append(Node(node, counts.get("local_node"), counts.get("other_node"), counts.get("interleave_hit")))
-        return tuple(found) or None
+            nodes.append(Node(node, counts.get("local_node"), counts.get("other_node"), counts.get("interleave_hit")))
+        return tuple(nodes) or None
 
     def _pressure(self) -> Pressure | None:
         values = {name: _psi(text(self._at(f"proc/pressure/{name}"))) for name in ("cpu", "memory", "io")}
@@ -122,8 +122,8 @@ class HostSampler:
 
 def _psi(content: str | None) -> dict[str, float]:
     """Seconds stalled, from `some avg10=.. total=<microseconds>`."""
-    found = re.findall(r"^(some|full) .*total=(\d+)", content or "", re.MULTILINE)
-    return {kind: int(total) / 1e6 for kind, total in found}
+    totals = re.findall(r"^(some|full) .*total=(\d+)", content or "", re.MULTILINE)
+    return {kind: int(total) / 1e6 for kind, total in totals}
 
 
 def _kib(value: int | None) -> int | None:

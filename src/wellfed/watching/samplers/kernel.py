@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+from wellfed.partial_sums import total_of_known
 from wellfed.watching.sample import Kernel, KernelXid, PcieErrors
 from wellfed.watching.samplers.files import at, names, number, table, text
 
@@ -56,28 +57,28 @@ class Log:
         if not (priority.isascii() and priority.isdigit()) or int(priority[:6]) >= 8:
             return
         line = body.partition("\n")[0]
-        if found := _XID.match(line):
-            _keep(self.xids, KernelXid(address(found[1]), int(found[2])))
-        elif found := _RESET.match(line):
-            _keep(self.resets, address(found[1]))
-        elif (found := _PCIE.match(line)) and ("rror" in line or "DPC" in line):
+        if match := _XID.match(line):
+            _keep(self.xids, KernelXid(address(match[1]), int(match[2])))
+        elif match := _RESET.match(line):
+            _keep(self.resets, address(match[1]))
+        elif (match := _PCIE.match(line)) and ("rror" in line or "DPC" in line):
             source = _FROM.search(line)
-            where = address(source[1] if source else found[1])
+            where = address(source[1] if source else match[1])
             if where in self.pcie or len(self.pcie) < _MOST_KEPT:
                 self.pcie[where] = self.pcie.get(where, 0) + 1
         elif _MEMORY.match(line):
             self.memory += 1
 
 
-def _keep(known: dict[T, None], new: T) -> None:
-    if len(known) < _MOST_KEPT:
-        known[new] = None
+def _keep(records: dict[T, None], new: T) -> None:
+    if len(records) < _MOST_KEPT:
+        records[new] = None
 
 
-def address(told: str) -> str:
+def address(bdf: str) -> str:
     """As /sys writes it: four digits of domain, and a function."""
-    domain, _, rest = told.lower().partition(":")
-    return f"{domain[-4:]}:{rest}" + ("" if "." in rest else ".0")
+    domain, _, function = bdf.lower().partition(":")
+    return f"{domain[-4:]}:{function}" + ("" if "." in function else ".0")
 
 
 class KernelSampler:
@@ -98,13 +99,13 @@ class KernelSampler:
             self._pcie = tuple(map(_pcie_errors, self._devices.items()))
             self._memory = self._edac("ce_count"), self._edac("ue_count")
         self._count += 1
-        log, told = self._log, self._handle is not None
-        pcie = (replace(each, logged=log.pcie.get(each.address, 0) if told else None) for each in self._pcie)
+        log, readable = self._log, self._handle is not None
+        pcie = (replace(errors, logged=log.pcie.get(errors.address, 0) if readable else None) for errors in self._pcie)
         return Kernel(
-            log_readable=told,
-            xids=tuple(log.xids) if told else None,
-            log_gpu_resets=tuple(log.resets) if told else None,
-            log_memory=log.memory if told else None,
+            log_readable=readable,
+            xids=tuple(log.xids) if readable else None,
+            log_gpu_resets=tuple(log.resets) if readable else None,
+            log_memory=log.memory if readable else None,
             pcie=tuple(pcie) or None,
             memory_corrected=self._memory[0],
             memory_uncorrected=self._memory[1],
@@ -129,11 +130,10 @@ class KernelSampler:
                 return
             yield part.decode("utf-8", "replace")
 
-    def _edac(self, what: str) -> int | None:
+    def _edac(self, counter: str) -> int | None:
         base = at(self._root, "sys/devices/system/edac/mc")
-        values = [number((text(f"{base}/{each}/{what}") or "").strip() or None) for each in names(base)]
-        known = [value for value in values if value is not None]
-        return sum(known) if known else None
+        values = [number((text(f"{base}/{controller}/{counter}") or "").strip() or None) for controller in names(base)]
+        return total_of_known(values)
 
 
 def _opened(path: str) -> tuple[int | None, str]:
@@ -157,20 +157,22 @@ def _opened(path: str) -> tuple[int | None, str]:
 def _ways_to_gpus(root: str) -> dict[str, str]:
     """Folders of GPUs and of all bridges above them, by address."""
     base = at(root, "sys/bus/pci/devices")
-    found: dict[str, str] = {}
+    folder_of: dict[str, str] = {}
     for name in sorted(names(base)):
         if (text(f"{base}/{name}/class") or "").startswith(_GPU_CLASSES):
             folder = Path(f"{base}/{name}").resolve()
             while _PCI.fullmatch(folder.name):
-                found[folder.name] = str(folder)
+                folder_of[folder.name] = str(folder)
                 folder = folder.parent
-    return found
+    return folder_of
 
 
 def _pcie_errors(device: tuple[str, str]) -> PcieErrors:
     name, folder = device
     correctable = table(text(f"{folder}/aer_dev_correctable"))
-    replays = [correctable[each] for each in ("Rollover", "Timeout") if each in correctable]
+    replays = [
+        correctable[name_of_counter] for name_of_counter in ("Rollover", "Timeout") if name_of_counter in correctable
+    ]
     return PcieErrors(
         address=name,
         correctable=correctable.get("TOTAL_ERR_COR"),

@@ -13,36 +13,36 @@ from wellfed.watching.samplers.prometheus import MOST, metrics, total
 
 KIND = "llama.cpp"
 PREFIX = "llamacpp:"
-_MOST_SLOTS = 10_000
+_MOST_SLOTS = 10_000  # of a hostile or broken answer; servers have some tens
 
 
 def engine(t: float, answer_s: float, text: str, slots: object) -> Engine:
     """From the texts of both; `slots` is the parsed JSON of `/slots`, None where it is switched off."""
-    found = metrics(text, PREFIX)
+    figures = metrics(text, PREFIX)
     listed = slots[:_MOST_SLOTS] if isinstance(slots, list) else []
-    known = [slot for slot in listed if isinstance(slot, Mapping)]
-    active = [slot for slot in known if slot.get("is_processing")]
+    slot_states = [slot for slot in listed if isinstance(slot, Mapping)]
+    active = [slot for slot in slot_states if slot.get("is_processing")]
     made, read = sum(map(_made, active)), sum(_reading(slot) for slot in active)
     fills = [fill for fill in map(_fill, active) if fill is not None]
-    running = total(found, "llamacpp:requests_processing")
+    running = total(figures, "llamacpp:requests_processing")
     torn = slots is not None and running is not None and running != len(active)  # a request came or went in between
     return Engine(
         t=t,
         kind=KIND,
         answers=True,
         answer_s=answer_s,
-        running=running if running is not None else (float(len(active)) if known else None),
-        waiting=total(found, "llamacpp:requests_deferred"),
-        slots=len(known) or None,
-        tokens_total=None if torn else _sum(total(found, "llamacpp:tokens_predicted_total"), made),
-        prompt_tokens_total=None if torn else _sum(total(found, "llamacpp:prompt_tokens_total"), read),
-        steps_total=total(found, "llamacpp:n_decode_total"),
-        context_fill=max(fills) if fills else (0.0 if known else None),
+        running=running if running is not None else (float(len(active)) if slot_states else None),
+        waiting=total(figures, "llamacpp:requests_deferred"),
+        slots=len(slot_states) or None,
+        tokens_total=None if torn else _sum(total(figures, "llamacpp:tokens_predicted_total"), made),
+        prompt_tokens_total=None if torn else _sum(total(figures, "llamacpp:prompt_tokens_total"), read),
+        steps_total=total(figures, "llamacpp:n_decode_total"),
+        context_fill=max(fills) if fills else (0.0 if slot_states else None),
     )
 
 
 def _made(slot: Mapping[str, Any]) -> float:
-    return sum(_number(each.get("n_decoded")) for each in _next_tokens(slot))
+    return sum(_number(progress.get("n_decoded")) for progress in _next_tokens(slot))
 
 
 def _reading(slot: Mapping[str, Any]) -> float:
@@ -61,7 +61,7 @@ def _fill(slot: Mapping[str, Any]) -> float | None:
 def _next_tokens(slot: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     value = slot.get("next_token")
     many = value if isinstance(value, list) else [value]
-    return [each for each in many if isinstance(each, Mapping)]
+    return [progress for progress in many if isinstance(progress, Mapping)]
 
 
 def _number(value: object) -> float:

@@ -29,7 +29,7 @@ class GpuSampler:
         count = self._try(nvml.nvmlDeviceGetCount) or 0
         self._handles = [self._ask("nvmlDeviceGetHandleByIndex", index) for index in range(count)]
         self._addresses = [self._address(handle) for handle in self._handles]
-        self._nodes = [nodes(each) if each is not None else None for each in self._addresses]
+        self._nodes = [nodes(address) if address is not None else None for address in self._addresses]
         self._slow: dict[int, dict[str, Any]] = {}
         self._xids: dict[int, set[int]] = {}
         self._events = self._event_set()
@@ -41,9 +41,9 @@ class GpuSampler:
     def sample(self) -> tuple[Gpu, ...]:
         """Now."""
         self._collect_xids()
-        found = tuple(self._gpu(index, handle) for index, handle in enumerate(self._handles) if handle is not None)
+        gpus = tuple(self._gpu(index, handle) for index, handle in enumerate(self._handles) if handle is not None)
         self._count += 1
-        return found
+        return gpus
 
     def close(self) -> None:
         """Let the driver go."""
@@ -106,15 +106,15 @@ class GpuSampler:
             xid = _number(getattr(event, "eventData", None))
             if event is None or xid is None:
                 return
-            index = next((i for i, each in enumerate(self._handles) if _same(each, event.device)), 0)
+            index = next((i for i, handle in enumerate(self._handles) if _same(handle, event.device)), 0)
             self._xids.setdefault(index, set()).add(xid)
 
     def _address(self, handle: Any) -> str | None:
         info = self._ask("nvmlDeviceGetPciInfo", handle) if handle is not None else None
-        told = getattr(info, "busId", None)
-        if isinstance(told, bytes):
-            told = told.decode("ascii", "replace")
-        return told.lower()[-12:] if isinstance(told, str) else None
+        bus_id = getattr(info, "busId", None)
+        if isinstance(bus_id, bytes):
+            bus_id = bus_id.decode("ascii", "replace")
+        return bus_id.lower()[-12:] if isinstance(bus_id, str) else None
 
     def _ask(self, name: str, *arguments: Any) -> Any:
         function = getattr(self._nvml, name, None)
@@ -150,8 +150,11 @@ def _times(value: Any, factor: float) -> float | None:
 def _processes(value: Any) -> tuple[GpuProcess, ...] | None:
     if not isinstance(value, list):
         return None
-    return tuple(GpuProcess(int(each.pid), _number(getattr(each, "usedGpuMemory", None))) for each in value)
+    return tuple(GpuProcess(int(process.pid), _number(getattr(process, "usedGpuMemory", None))) for process in value)
 
 
-def _same(handle: Any, other: Any) -> bool:
-    return bool(getattr(handle, "contents", handle) == getattr(other, "contents", other)) or handle is other
+def _same(handle: Any, event_device: Any) -> bool:
+    return (
+        bool(getattr(handle, "contents", handle) == getattr(event_device, "contents", event_device))
+        or handle is event_device
+    )

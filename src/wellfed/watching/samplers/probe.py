@@ -20,9 +20,9 @@ from wellfed.asking.stream import Reply
 from wellfed.message import sentence
 from wellfed.watching.sample import Probe
 
-TOKENS = 16
-EVERY_S = 5.0
-_LONGEST_S = 120.0
+TOKENS = 16  # asked of each probe: enough intervals for a median, little load (assumed)
+EVERY_S = 5.0  # from the start of one probe to the next, where each answers in time
+_LONGEST_S = 120.0  # after which a probe is given up (assumed)
 
 
 class ProbeSampler:
@@ -61,12 +61,12 @@ class ProbeSampler:
         number = failures = 0
         while not self._end.is_set():
             begin = time.monotonic()
-            found = self._asked(number)
-            number, failures = number + 1, failures + (found.error is not None)
+            probe = self._asked(number)
+            number, failures = number + 1, failures + (probe.error is not None)
             with self._lock:
-                self._last, self._waits_since = replace(found, number=number, failures=failures), None
-            taken = time.monotonic() - begin
-            self._end.wait(max(self._every_s - taken, self._every_s / 2))
+                self._last, self._waits_since = replace(probe, number=number, failures=failures), None
+            took_s = time.monotonic() - begin
+            self._end.wait(max(self._every_s - took_s, self._every_s / 2))
 
     def _asked(self, number: int) -> Probe:
         try:
@@ -93,10 +93,10 @@ class ProbeSampler:
     async def _answered(self, prompt: str) -> Reply:
         from wellfed.asking.client import ask, asking  # its transport is not cheap to import
 
-        asked = question(self._forms[0], self._served, prompt, TOKENS)
+        request = question(self._forms[0], self._served, prompt, TOKENS)
         async with asking() as client:
             self._waits()
-            task = asyncio.ensure_future(ask(client, self._address, asked, _LONGEST_S, self._token_came))
+            task = asyncio.ensure_future(ask(client, self._address, request, _LONGEST_S, self._token_came))
             with self._lock:
                 self._open = asyncio.get_running_loop(), task
             if self._end.is_set():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from wellfed.launch.bound import parse_list
 from wellfed.launch.proof import numa_pages
+from wellfed.partial_sums import total_of_known
 from wellfed.watching.sample import NodePages, Process, Thread
 from wellfed.watching.samplers.files import at, names, number, text
 
@@ -48,17 +49,17 @@ class ProcessSampler:
             self._uses_gpu = self._device_files()
         self._count += 1
         status = text(f"{self._proc}/{self._pid}/status") or ""
-        faults = [each for each in map(self._faults, self._family) if each is not None]
+        faults = [counts for counts in map(self._faults, self._family) if counts is not None]
         return Process(
             pid=self._pid,
             alive=True,
             state=stat[0],
             threads=self._threads(),
             cpus_allowed=_allowed(status),
-            rss_bytes=sum(each[2] for each in faults) if faults else None,
+            rss_bytes=sum(counts[2] for counts in faults) if faults else None,
             swap_bytes=_kilobytes(status, "VmSwap"),
-            minor_faults=sum(each[0] for each in faults) if faults else None,
-            major_faults=sum(each[1] for each in faults) if faults else None,
+            minor_faults=sum(counts[0] for counts in faults) if faults else None,
+            major_faults=sum(counts[1] for counts in faults) if faults else None,
             read_bytes_total=self._read_bytes(),
             pages=self._pages,
             uses_gpu=self._uses_gpu,
@@ -75,31 +76,33 @@ class ProcessSampler:
                 stat = _stat(text(f"{self._proc}/{name}/stat"))
                 if stat is not None:
                     parents.setdefault(int(stat[1]), []).append(int(name))
-        found = [self._pid]
-        for pid in found:
-            found.extend(child for child in parents.get(pid, ()) if child not in found)
-        return tuple(found)
+        pids = [self._pid]
+        for pid in pids:
+            pids.extend(child for child in parents.get(pid, ()) if child not in pids)
+        return tuple(pids)
 
     def _faults(self, pid: int) -> tuple[int, int, int] | None:
         stat = _stat(text(f"{self._proc}/{pid}/stat"))
         return None if stat is None else (int(stat[7]), int(stat[9]), int(stat[21]) * self._page_bytes)
 
     def _threads(self) -> tuple[Thread, ...] | None:
-        found: list[Thread] = []
+        threads: list[Thread] = []
         for pid in self._family:
             for name in names(f"{self._proc}/{pid}/task"):
                 thread = self._thread(pid, name)
                 if thread is not None:
-                    found.append(thread)
-        self._known = {tid: each for tid, each in self._known.items() if any(one.tid == tid for one in found)}
-        return tuple(found) if found else None
+                    threads.append(thread)
+        self._known = {
+            tid: cached for tid, cached in self._known.items() if any(thread_here.tid == tid for thread_here in threads)
+        }
+        return tuple(threads) if threads else None
 
     def _thread(self, pid: int, name: str) -> Thread | None:
         folder, tid = f"{self._proc}/{pid}/task/{name}", int(name)
         schedule = text(f"{folder}/schedstat")
-        known = self._known.get(tid)
-        if known is not None and schedule and known[0] == schedule:
-            return known[1]
+        cached = self._known.get(tid)
+        if cached is not None and schedule and cached[0] == schedule:
+            return cached[1]
         stat_text = text(f"{folder}/stat")
         stat = _stat(stat_text)
         if stat is None or stat_text is None:
@@ -123,19 +126,18 @@ class ProcessSampler:
 
     def _read_bytes(self) -> int | None:
         values = [_value(text(f"{self._proc}/{pid}/io") or "", "read_bytes") for pid in self._family]
-        known = [value for value in values if value is not None]
-        return sum(known) if known else None
+        return total_of_known(values)
 
     def _device_files(self) -> bool | None:
-        seen = False
+        readable = False
         for pid in self._family:
             folder = f"{self._proc}/{pid}/fd"
             for name in names(folder):
-                seen = True
+                readable = True
                 with contextlib.suppress(OSError):
                     if _GPU_FILE.match(str(Path(f"{folder}/{name}").readlink())):
                         return True
-        return False if seen else None
+        return False if readable else None
 
     def _node_pages(self) -> tuple[NodePages, ...] | None:
         total: dict[int, int] = {}

@@ -33,12 +33,12 @@ Found = Mapping[str, list[Series]]
 def metrics(text: str, prefix: str = "") -> Metrics:
     """Finite values by name, one per label set. Damaged lines and histogram buckets are passed over."""
     lines = (line for line in text.splitlines() if line.startswith(prefix))
-    return {name: [each.value for each in found] for name, found in _series(lines).items()}
+    return {name: [sample.value for sample in samples] for name, samples in _series(lines).items()}
 
 
-def series(text: str, wanted: Collection[str]) -> Found:
-    """Finite values of the `wanted` names with their labels; other lines are not looked at."""
-    names = frozenset(wanted)
+def series(text: str, metric_names: Collection[str]) -> Found:
+    """Finite values of `metric_names` with their labels; other lines are not looked at."""
+    names = frozenset(metric_names)
     return _series(line for line in text.splitlines() if _name(line) in names)
 
 
@@ -47,7 +47,7 @@ def _name(line: str) -> str:
 
 
 def _series(lines: Iterable[str]) -> dict[str, list[Series]]:
-    found: dict[str, list[Series]] = {}
+    samples_of: dict[str, list[Series]] = {}
     for line in lines:
         match = None if line.startswith("#") or len(line) > _MOST_LINE else _LINE.match(line)
         if match is None or match[1].endswith("_bucket"):
@@ -56,18 +56,18 @@ def _series(lines: Iterable[str]) -> dict[str, list[Series]]:
             value = float(match[3])
         except ValueError:
             continue
-        if math.isfinite(value) and abs(value) <= MOST and len(found.get(match[1], ())) < _MOST_SERIES:
-            found.setdefault(match[1], []).append(Series(dict(_LABEL.findall(match[2] or "")), value))
-    return found
+        if math.isfinite(value) and abs(value) <= MOST and len(samples_of.get(match[1], ())) < _MOST_SERIES:
+            samples_of.setdefault(match[1], []).append(Series(dict(_LABEL.findall(match[2] or "")), value))
+    return samples_of
 
 
-def total(found: Metrics, *names: str) -> float | None:
+def total(samples: Metrics, *names: str) -> float | None:
     """The sum over label sets of the first name that is there."""
-    return _first(found, sum, *names)
+    return _first(samples, sum, *names)
 
 
-def _first(found: Metrics, fold: Callable[[list[float]], float], *names: str) -> float | None:
+def _first(samples: Metrics, fold: Callable[[list[float]], float], *names: str) -> float | None:
     for name in names:
-        if found.get(name):
-            return float(fold(found[name]))
+        if samples.get(name):
+            return float(fold(samples[name]))
     return None

@@ -42,9 +42,9 @@ class Dialect:
         """What the text says. A figure that is not told is None."""
         for alias in self.aliases:
             text = text.replace(f"\n{alias}", f"\n{self.prefix}")
-        found = series(f"\n{text}", self._names())
-        figures: dict[str, Any] = {field: _value(found, metrics, sum) for field, metrics in self.sums.items()}
-        figures |= {field: _value(found, metrics, max) for field, metrics in self.fullest.items()}
+        samples = series(f"\n{text}", self._names())
+        figures: dict[str, Any] = {field: _value(samples, metrics, sum) for field, metrics in self.sums.items()}
+        figures |= {field: _value(samples, metrics, max) for field, metrics in self.fullest.items()}
         return Engine(t=t, kind=self.kind, answers=True, answer_s=answer_s, **figures)
 
     def _names(self) -> frozenset[str]:
@@ -65,21 +65,23 @@ def histogram(field: str, *names: str) -> dict[str, tuple[Metric, ...]]:
     }
 
 
-def _value(found: Found, metrics: Iterable[Metric], fold: Callable[[list[float]], float]) -> float | None:
+def _value(samples: Found, metrics: Iterable[Metric], fold: Callable[[list[float]], float]) -> float | None:
     """Of the first metric that is told. A name whose labels do not match yet has not been counted: 0."""
     for metric in metrics:
-        told = found.get(metric.name)
-        if told:
-            values = _schedulers([each for each in told if all(each.labels.get(k) == v for k, v in metric.where)])
+        labelled = samples.get(metric.name)
+        if labelled:
+            values = _schedulers(
+                [sample for sample in labelled if all(sample.labels.get(k) == v for k, v in metric.where)]
+            )
             return fold(values) if values else 0.0
     return None
 
 
-def _schedulers(told: Sequence[Series]) -> list[float]:
+def _schedulers(samples: Sequence[Series]) -> list[float]:
     """One value a scheduler and label set."""
-    whole = [each for each in told if not each.labels.get("priority")]
+    unsplit = [sample for sample in samples if not sample.labels.get("priority")]
     values: dict[tuple[tuple[str, str], ...], float] = {}
-    for each in whole or told:
-        key = tuple(sorted(pair for pair in each.labels.items() if pair[0] not in _SAME_SCHEDULER))
-        values[key] = max(values.get(key, each.value), each.value)
+    for sample in unsplit or samples:
+        key = tuple(sorted(pair for pair in sample.labels.items() if pair[0] not in _SAME_SCHEDULER))
+        values[key] = max(values.get(key, sample.value), sample.value)
     return list(values.values())
