@@ -6,10 +6,11 @@ import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from fits.fitting import fit
+from fits.measured import local_cases
+from fits.serving import Fit, cases_of, parameters
+
 from wellfed.accuracy.case import Case
-from wellfed.accuracy.fit_serving import Fit, cases_of, parameters
-from wellfed.accuracy.fitting import fit
-from wellfed.accuracy.measured import local_cases
 from wellfed.catalog.calibration import bundled, with_old_builds
 from wellfed.errors import WellfedError
 from wellfed.hardware.parts import GpuSpec

@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 import click
+from fits.serving import folders
 
-from wellfed.accuracy.fit_serving import folders
 from wellfed.accuracy.report import Report
 from wellfed.catalog.calibration import bundled
 from wellfed.cli.main import COMMANDS, cli

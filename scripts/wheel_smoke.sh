@@ -13,6 +13,10 @@ cd "$scratch"
 "$python" -m wellfed plan qwen3-30b-a3b --on "rtx 4090, ryzen 9 7950x, 2x32GB ddr5-5600" --json | "$python" -m json.tool > /dev/null
 "$python" -m wellfed check --on "build:moe-epyc" > /dev/null || [ $? = 1 ]
 "$python" -m wellfed catalog gpus > /dev/null
+printf 'model,quant,gpu,gpu_count,decode_tok_s\nllama-3.1-8b,Q4_K_M,RTX 4090,1,120\n' > rows.csv
+"$python" -m wellfed accuracy rows.csv --json | grep -q '"predicted"'
+! "$python" -m wellfed accuracy --refit . 2> refit.txt
+grep -q checkout refit.txt  # the fits are not in the wheel
 "$python" -m wellfed completion bash > completion.bash
 bash -n completion.bash
 echo "the wheel works: $(ls "$scratch"/dist)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,3 +19,16 @@ def shared() -> Path:
     if not (folder / "truth").is_dir():
         pytest.skip("needs the shared measurement tables beside the checkout")
     return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A state folder of its own; whatever a test leaves running is killed."""
+    from wellfed.launch import state
+    from wellfed.launch.service import end
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    yield tmp_path / "state" / "wellfed"
+    for running in state.listed():
+        if running.alive:
+            end(running, grace_s=0)

@@ -15,9 +15,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from fits.cpu import CLASSES, PARAMETERS, Rows, cases_of, fit_weights, starting
+from fits.fitting import fit, leave_groups_out, linearised
+
 from wellfed.accuracy.case import Case
-from wellfed.accuracy.fit_cpu import CLASSES, PARAMETERS, Rows, cases_of, fit_weights, starting
-from wellfed.accuracy.fitting import fit, leave_groups_out, linearised
 
 
 def left_out(folder: Path) -> Iterator[tuple[Case, float, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -100,3 +101,14 @@ def test_strange_tables_are_refused_or_skipped(tmp_path: Path) -> None:
     assert found.table_rows == 3
     assert len(found.skipped) >= 2
     assert found.resolved is not None and found.resolved < 0.5
+
+
+def test_without_the_fits_the_door_says_where_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "fits.refit", None)
+    with pytest.raises(BadInput, match="in a checkout"):
+        list(predicting.refit(tmp_path))
+
+
+def test_a_folder_without_tables_is_no_source_of_a_fit(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no measurement tables"):
+        list(predicting.refit(tmp_path))

@@ -10,9 +10,7 @@ import socket
 import threading
 import tracemalloc
 import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -33,16 +31,6 @@ _STARTS, _AT_ONCE = (200, 16) if _LONG else (16, 8)
 _CLIENTS = 200
 _SAMPLES = 20_000 if _LONG else 300
 _FULL = 150  # steps of which the window keeps what it reckoned (its caches hold 128 and 256)
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A state folder of its own."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    yield
-    for running in state.listed():
-        if running.alive:
-            end(running, grace_s=0)
 
 
 def runs(service: Service) -> bool:

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,14 +20,7 @@ _LONG = os.environ.get("WELLFED_ATTACK") == "long"
 _MOST_ACTS = 60
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A state folder of its own."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    yield tmp_path / "state" / "wellfed"
-    for running in state.listed():
-        if running.alive:
-            end(running, grace_s=0)
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def wounded(last: int, when: str, *command: str) -> subprocess.CompletedProcess[str]:

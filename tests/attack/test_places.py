@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +25,7 @@ _LONG = os.environ.get("WELLFED_ATTACK") == "long"
 _DAY_S = 86_400
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A state folder of its own."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    yield tmp_path / "state" / "wellfed"
-    for running in state.listed():
-        if running.alive:
-            end(running, grace_s=0)
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def apart(setup: str, *words: str) -> subprocess.CompletedProcess[str]:

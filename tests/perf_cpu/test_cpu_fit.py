@@ -7,9 +7,9 @@ from pathlib import Path
 from statistics import median
 
 import pytest
+from fits.cpu import CLASSES, FIXED, PARAMETERS, Rows, cases_of, row_weights
 
 from wellfed.accuracy.case import Case
-from wellfed.accuracy.fit_cpu import CLASSES, FIXED, PARAMETERS, Rows, cases_of, row_weights
 from wellfed.catalog.calibration import bundled
 
 pytestmark = pytest.mark.shared

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fits.fitting import Parameter, fit, leave_groups_out, leave_one_group_out, linearised
+from fits.gpu import cases_of
+from fits.gpu_rows import GpuCase, GpuRows, gpu_cases
+from fits.measured import local_cases
+from fits.old_builds import _fit_stage
+from fits.old_builds_stages import START, stages
 
-from wellfed.accuracy import fit_local
 from wellfed.accuracy.case import Case, Row
-from wellfed.accuracy.fit_old_builds import _fit_stage
-from wellfed.accuracy.fitting import Parameter, fit, leave_groups_out, leave_one_group_out, linearised
-from wellfed.accuracy.local_rows import GpuCase, GpuRows, gpu_cases
-from wellfed.accuracy.measured import local_cases
 from wellfed.accuracy.report import report
 from wellfed.accuracy.rows_llamacpp import interpret
-from wellfed.accuracy.stages_old_builds import START, stages
 from wellfed.accuracy.tables import rows_of
 from wellfed.catalog.calibration import bundled, dump, parse, with_old_builds
 from wellfed.nouns.calibration import Calibration
@@ -141,7 +141,7 @@ def test_shared_rows(shared: Path) -> None:
 
 @pytest.mark.shared
 def test_arrays_predict_what_production_predicts_on_shared_rows(shared: Path) -> None:
-    cases = fit_local.cases_of(local_cases(shared / "truth"))
+    cases = cases_of(local_cases(shared / "truth"))
     exact = [one for one in cases if not one.case.whole_request]
     alone = [one.case.predict(KNOWN).value for one in exact]
     assert GpuRows(exact).predict(KNOWN) == pytest.approx(alone, rel=1e-12)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fits.memory import refit
 
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped, read_table
-from wellfed.accuracy.fit_memory import refit
 from wellfed.accuracy.rows_memory import interpret
 from wellfed.nouns.calibration import Calibration
 

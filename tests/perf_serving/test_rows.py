@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from fits.serving_stack import Aggregated, Disaggregated
 from tests.perf_serving.serving_requests import CALIBRATION
 
 from wellfed.accuracy import rows_mlperf, rows_serving
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped
 from wellfed.accuracy.serving_notes import Degrees, degrees, pools, weight_format
-from wellfed.accuracy.serving_stack import Aggregated, Disaggregated
 from wellfed.nouns.layout import Engine
 
 ONE = "tp=8 pp=1 attn_dp=1 moe_tp=8 moe_ep=1; gemm=fp8 moe=fp8_block; random dataset (isl/osl range ratio ~0.8-1)"

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -27,15 +26,7 @@ from wellfed.launch.process import stop as stop_pid
 from wellfed.launch.service import end, serve
 from wellfed.launch.state import Superseded
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A state folder of its own; whatever a test leaves running is killed."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    yield tmp_path / "state" / "wellfed"
-    for running in state.listed():
-        if running.alive:
-            end(running, grace_s=0)
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def come_to(phase: str) -> dict[str, Any]:

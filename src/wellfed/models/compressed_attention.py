@@ -2,9 +2,47 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from wellfed.frozen import dataclass
 from wellfed.models.attention import SparseIndexer, visible_pairs
 from wellfed.models.tensor import Part, Tensor
+
+
+class SharedHead(Protocol):
+    """Heads that share one key-value head: queries of low rank, an output of low rank in groups."""
+
+    @property
+    def heads(self) -> int: ...
+    @property
+    def head_dim(self) -> int: ...
+    @property
+    def q_rank(self) -> int: ...
+    @property
+    def output_groups(self) -> int: ...
+    @property
+    def output_rank(self) -> int: ...
+
+
+def projections(shape: SharedHead, hidden: int) -> tuple[Tensor, ...]:
+    """Low-rank q, the shared key-value, grouped low-rank output, norms and sinks."""
+    width = shape.heads * shape.head_dim
+    return (
+        Tensor("attn_q_a", Part.ATTENTION, shape.q_rank, hidden),
+        Tensor("attn_q_b", Part.ATTENTION, width, shape.q_rank),
+        Tensor("attn_kv", Part.ATTENTION, shape.head_dim, hidden),
+        Tensor("attn_output_a", Part.ATTENTION, shape.output_rank, width // shape.output_groups, shape.output_groups),
+        Tensor("attn_output_b", Part.ATTENTION, hidden, shape.output_groups * shape.output_rank),
+        Tensor("attn_vectors", Part.NORM, 1, shape.q_rank + shape.head_dim + shape.heads),
+    )
+
+
+def mixers(streams: int, hidden: int) -> tuple[Tensor, ...]:
+    """Hyper-connections: two sets a layer of (2 + s) s rows over all s streams, with offsets and three scales."""
+    if not streams:
+        return ()
+    rows = (2 + streams) * streams
+    return (Tensor("hyper_connections", Part.NORM, 2, rows * streams * hidden + rows + 3),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +64,8 @@ class CompressedAttention:
 
     def tensors(self, hidden: int) -> tuple[Tensor, ...]:
         """Low-rank q, the shared key-value, grouped low-rank output; the compressor; the indexer."""
-        grouped = self.heads * self.head_dim // self.output_groups
-        plain = (
-            Tensor("attn_q_a", Part.ATTENTION, self.q_rank, hidden),
-            Tensor("attn_q_b", Part.ATTENTION, self.heads * self.head_dim, self.q_rank),
-            Tensor("attn_kv", Part.ATTENTION, self.head_dim, hidden),
-            Tensor("attn_output_a", Part.ATTENTION, self.output_rank, grouped, self.output_groups),
-            Tensor("attn_output_b", Part.ATTENTION, hidden, self.output_groups * self.output_rank),
-            Tensor("attn_vectors", Part.NORM, 1, self.q_rank + self.head_dim + self.heads),
-        )
-        return (*plain, *self._compressor(hidden), *self._indexer(hidden), *self._mixers(hidden))
+        own = (*self._compressor(hidden), *self._indexer(hidden))
+        return (*projections(self, hidden), *own, *mixers(self.streams, hidden))
 
     @property
     def _overlap(self) -> int:
@@ -61,13 +91,6 @@ class CompressedAttention:
             Tensor("indexer_weights", Part.INDEXER, self.indexer.heads, hidden),
             Tensor("indexer_vectors", Part.NORM, 1, self.ratio * width + self.indexer.head_dim),
         )
-
-    def _mixers(self, hidden: int) -> tuple[Tensor, ...]:
-        """Two sets a layer: (2 + s) s rows over all s streams, with offsets and three scales."""
-        if not self.streams:
-            return ()
-        rows = (2 + self.streams) * self.streams
-        return (Tensor("hyper_connections", Part.NORM, 2, rows * self.streams * hidden + rows + 3),)
 
     def _entries(self, context: int) -> int:
         return context // self.ratio if self.ratio else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wellfed.frozen import dataclass
 from wellfed.models.attention import SparseIndexer, visible_pairs
+from wellfed.models.compressed_attention import mixers, projections
 from wellfed.models.tensor import Part, Tensor
 
 
@@ -30,16 +31,8 @@ class StreamAttention:
 
     def tensors(self, hidden: int) -> tuple[Tensor, ...]:
         """Low-rank q, the shared key-value, grouped low-rank output; compressor and index heads where it has them."""
-        grouped = self.heads * self.head_dim // self.output_groups
-        plain = (
-            Tensor("attn_q_a", Part.ATTENTION, self.q_rank, hidden),
-            Tensor("attn_q_b", Part.ATTENTION, self.heads * self.head_dim, self.q_rank),
-            Tensor("attn_kv", Part.ATTENTION, self.head_dim, hidden),
-            Tensor("attn_output_a", Part.ATTENTION, self.output_rank, grouped, self.output_groups),
-            Tensor("attn_output_b", Part.ATTENTION, hidden, self.output_groups * self.output_rank),
-            Tensor("attn_vectors", Part.NORM, 1, self.q_rank + self.head_dim + self.heads),
-        )
-        return (*plain, *self._compressor(hidden), *self._index_heads(hidden), *self._mixers(hidden))
+        own = (*self._compressor(hidden), *self._index_heads(hidden))
+        return (*projections(self, hidden), *own, *mixers(self.streams, hidden))
 
     def _compressor(self, hidden: int) -> tuple[Tensor, ...]:
         if not self.source:
@@ -58,12 +51,6 @@ class StreamAttention:
             Tensor("indexer_q_b", Part.INDEXER, self.indexer.heads * self.indexer.head_dim, self.q_rank),
             Tensor("indexer_weights", Part.INDEXER, self.indexer.heads, hidden),
         )
-
-    def _mixers(self, hidden: int) -> tuple[Tensor, ...]:
-        if not self.streams:
-            return ()
-        rows = (2 + self.streams) * self.streams
-        return (Tensor("hyper_connections", Part.NORM, 2, rows * self.streams * hidden + rows + 3),)
 
     def _entries(self, context: int) -> int:
         return context // self.ratio if self.ratio else 0

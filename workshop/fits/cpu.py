@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from fits.fitting import Z80, Parameter, fit, leave_groups_out, linearised, residual
+from fits.measured import local_cases
 from wellfed.accuracy.case import Case
-from wellfed.accuracy.fitting import Z80, Parameter, fit, leave_groups_out, linearised, residual
-from wellfed.accuracy.measured import local_cases
 from wellfed.catalog.calibration import bundled
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine

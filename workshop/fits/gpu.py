@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fits.fitting import Z80, Parameter, fit, leave_groups_out, linearised, residual
+from fits.gpu_rows import GpuCase, GpuRows, gpu_cases
+from fits.gpu_stages import Stage, priors, stages
+from fits.measured import local_cases
 from wellfed.accuracy.case import Case
-from wellfed.accuracy.fitting import Z80, Parameter, fit, leave_groups_out, linearised, residual
-from wellfed.accuracy.local_rows import GpuCase, GpuRows, gpu_cases
-from wellfed.accuracy.measured import local_cases
-from wellfed.accuracy.stages_local import Stage, priors, stages
 from wellfed.frozen import dataclass
 from wellfed.nouns.calibration import Calibration, Fact, Residual
 from wellfed.nouns.layout import Engine

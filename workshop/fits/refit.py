@@ -8,10 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import wellfed.catalog
-from wellfed.accuracy.fitting import Z80
+from fits.fitting import Z80
 from wellfed.catalog.calibration import bundled, dump, load
 from wellfed.errors import BadInput
-from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
 
 _LEAST_ROWS = 30  # fewer say little of how often an interval holds
@@ -21,10 +20,7 @@ _FROM_70_TO_80 = Z80 / 1.0364333894937898  # normal quantiles that leave 10 % an
 def refit_all(folder: Path, told: Callable[[str], None] = lambda _: None) -> Iterator[tuple[str, str]]:
     """Fit, write into the package's data, and yield (name, errors left out) for each part."""
     if not any(folder.glob("*.csv")):
-        raise BadInput(
-            sentence("refit.no-measurement", "no measurement tables in {folder}", folder=folder),
-            sentence("refit.give-folder-holds", "give the folder that holds the CSV files"),
-        )
+        raise BadInput(f"no measurement tables in {folder}", "give the folder that holds the CSV files")
     target = Path(wellfed.catalog.__file__).parent / "data" / "calibration"
     for name, fit in _parts():
         told(f"fitting {name} ...")
@@ -32,7 +28,7 @@ def refit_all(folder: Path, told: Callable[[str], None] = lambda _: None) -> Ite
         (target / f"{name}.json").write_text(dump(found))
         bundled.cache_clear()
         yield name, summary(found)
-    told(sentence("refit.widening-intervals", "widening intervals ..."))
+    told("widening intervals ...")
     yield from widen_all(folder)
 
 
@@ -76,27 +72,21 @@ def _least_sigmas(folder: Path, calibration: Calibration) -> dict[str, float]:
 
 def _parts() -> tuple[tuple[str, Callable[[Path], Calibration]], ...]:
     """In the order of their needs: a hybrid's CPU share is fitted with the GPU share known."""
-    from wellfed.accuracy import fit_cpu, fit_local, fit_memory, fit_old_builds, fit_serving
+    from fits import cpu, gpu, memory, old_builds, serving
 
     return (
-        ("memory", fit_memory.refit),
-        ("llamacpp_gpu", fit_local.refit),
-        ("old/llamacpp_2024", fit_old_builds.refit),
-        ("cpu", fit_cpu.refit),
-        ("serving", fit_serving.refit),
+        ("memory", memory.refit),
+        ("llamacpp_gpu", gpu.refit),
+        ("old/llamacpp_2024", old_builds.refit),
+        ("cpu", cpu.refit),
+        ("serving", serving.refit),
     )
 
 
 def summary(found: Calibration) -> str:
     """Median errors by class, with whole groups left out of the fit."""
     words = [
-        sentence(
-            "refit.rows",
-            "{name} {median_ape:.1%} of {rows} rows",
-            name=name,
-            median_ape=residual.median_ape,
-            rows=residual.rows,
-        )
+        f"{name} {residual.median_ape:.1%} of {residual.rows} rows"
         for name, residual in sorted(found.residuals.items())
         if residual.median_ape is not None
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from wellfed.accuracy.fitting import Parameter
+from fits.fitting import Parameter
 from wellfed.frozen import dataclass
 
 _L = "local."

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fits.fitting import fit, leave_groups_out, linearised, residual
+from fits.gpu_rows import GpuCase, GpuRows, gpu_cases
+from fits.measured import local_cases
+from fits.old_builds_stages import START, Stage, stages
 from wellfed.accuracy.case import Case
-from wellfed.accuracy.fitting import fit, leave_groups_out, linearised, residual
-from wellfed.accuracy.local_rows import GpuCase, GpuRows, gpu_cases
-from wellfed.accuracy.measured import local_cases
-from wellfed.accuracy.stages_old_builds import START, Stage, stages
 from wellfed.frozen import dataclass
 from wellfed.nouns.calibration import Calibration, Residual
 from wellfed.perf.gpu_rates import OLD_BUILDS

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from wellfed.accuracy.fitting import Parameter
+from fits.fitting import Parameter
 from wellfed.frozen import dataclass
 
 _GPU = "local.gpu."

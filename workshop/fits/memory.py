@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from fits.fitting import residual
 from wellfed.accuracy.case import Case
-from wellfed.accuracy.fitting import residual
 from wellfed.accuracy.rows_memory import interpret
 from wellfed.accuracy.tables import rows_of
 from wellfed.nouns.calibration import Calibration, Residual

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fits.fitting import Parameter, doubts, fit, leave_one_group_out, residual
+from fits.serving_stack import Aggregated, Disaggregated
 from wellfed.accuracy.case import Case, Outcome, Row, read_table
-from wellfed.accuracy.fitting import Parameter, doubts, fit, leave_one_group_out, residual
 from wellfed.accuracy.rows_mlperf import interpret as interpret_throughput
 from wellfed.accuracy.rows_serving import interpret
-from wellfed.accuracy.serving_stack import Aggregated, Disaggregated
 from wellfed.errors import WellfedError
 from wellfed.nouns.calibration import Calibration, Fact, Residual
 from wellfed.perf.doubt import vendor_key

@@ -1,0 +1,1 @@
+"""Fits of the bundled calibration from measurement tables: what a developer runs, outside the wheel."""
