@@ -14,3 +14,9 @@ def few(cases: Iterable[Any], every: int, name: Callable[[Any], str] = str) -> l
         pytest.param(case, id=name(case), marks=() if at % every == 0 else pytest.mark.slow)
         for at, case in enumerate(cases)
     ]
+
+
+def few_rows(rows: Iterable[tuple[Any, ...]], every: int) -> list[Any]:
+    """The same for cases of several arguments."""
+    marks = pytest.mark.slow
+    return [pytest.param(*row, marks=() if at % every == 0 else marks) for at, row in enumerate(rows)]

@@ -30,6 +30,7 @@ import check_prices  # noqa: E402
 DRAWN = Layout(Engine.LLAMA_CPP, "q4_k_m", gpus=0, offload=CPU_ONLY, numa=NumaPolicy.INTERLEAVE)
 
 
+@pytest.mark.slow
 def test_most_checks_have_a_price_for_some_plan():
     assert len(check_prices.witnesses()) >= 36
 

@@ -146,6 +146,7 @@ def test_a_replica_over_nodes_is_planned_with_what_is_left_above_a_leaf() -> Non
     assert list(rates.values()) == [100e9, 12.5e9, 100e9]
 
 
+@pytest.mark.slow
 def test_from_the_command_line() -> None:
     words = ["fleet", "plan", "qwen3-32b", "--machines", "2=8x h100, 2x xeon 8480+", "--prompt", "4000", "--rate", "5",
              "--ttft", "3", "--tpot", "40", "--network", "400g x8 rails, 2:1", "--disaggregate"]  # fmt: skip

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from emulated_fleet import FAULTS, healthy, snapshot
 
 from machines_builder import Box, gpu, root_port
+from samples import few
 from wellfed.cli.main import cli
 from wellfed.errors import BadInput
 from wellfed.fleet.checked import Group
@@ -59,13 +60,14 @@ def one_slow_port(fleet_of: Callable[..., Path]) -> Path:
     return fleet_of(node(), node(), node("100 Gb/sec (4X EDR)"), node())
 
 
+@pytest.mark.slow
 def test_alone_a_slow_port_slows_nothing(one_slow_port: Path) -> None:
     checked = fleet_check(one_slow_port, MODEL, workers=1)
     assert [odd.label for odd in checked.builds[0].odd] == ["n2"]
     assert checked.slow == ()
 
 
-@pytest.mark.parametrize("told", [None, "400Gb"])
+@pytest.mark.parametrize("told", few([None, "400Gb"], 2))
 def test_a_slow_port_drags_its_group_down(one_slow_port: Path, told: str | None) -> None:
     group = Group(2, network(told) if told else None)
     checked = fleet_check(one_slow_port, MODEL, workers=1, group=group)
@@ -76,6 +78,7 @@ def test_a_slow_port_drags_its_group_down(one_slow_port: Path, told: str | None)
     assert others == {slow.usual_tok_s}
 
 
+@pytest.mark.slow
 def test_a_network_that_is_told_is_what_the_sound_ones_have(one_slow_port: Path) -> None:
     rates = [
         fleet_check(one_slow_port, MODEL, workers=1, group=Group(2, network(rate))).nodes[0].decode_tok_s or 0.0

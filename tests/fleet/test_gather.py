@@ -63,6 +63,7 @@ def test_each_node_costs_only_itself(means: Command, tmp_path: Path, monkeypatch
     assert [n["label"] for n in report["nodes"]] == sorted(o.label for o in outcomes.values())
 
 
+@pytest.mark.slow
 def test_each_fault_from_the_command_line(means: Command, tmp_path: Path) -> None:
     """With the real limits: a node that hangs, dies, answers twice, sends 100 MB, never stops, is of another version."""
     out = tmp_path / "out"

@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from machines_builder import Box, build
+from samples import few
 from wellfed.catalog.hardware import cpu_or_none, gpu_or_none
 from wellfed.checks.run import run_checks
 from wellfed.cli.main import cli
@@ -89,7 +90,7 @@ class TestLabels:
         assert PREFIX + "numa-aligned" not in told
         assert aligned(blind) is None
 
-    @pytest.mark.parametrize("fault", [None, *FAULTS])
+    @pytest.mark.parametrize("fault", few([None, *FAULTS], 5))
     def test_every_value_is_one_that_kubernetes_takes(self, fault: str | None) -> None:
         node = sound() if fault is None else machine(FAULTS[fault](healthy()))
         for name, value in labels(node, run_checks(node)).items():
@@ -116,6 +117,7 @@ class TestNodeFeatureDiscovery:
         assert done.exit_code == 0, done.output
         assert "wellfed.dev/gpu-count=" in done.output
 
+    @pytest.mark.slow
     def test_a_fleet_as_objects(self, folder: Path) -> None:
         done = RUN.invoke(cli, ["fleet", "export", "node-features", str(folder)])
         listed = json.loads(done.output)
@@ -238,7 +240,7 @@ class TestHealth:
         done = subprocess.run([tool("shellcheck"), str(script)], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout
 
-    @pytest.mark.parametrize("shell", ["sh", "dash", "busybox"])
+    @pytest.mark.parametrize("shell", few(["sh", "dash", "busybox"], 3))
     @pytest.mark.parametrize(
         ("fault", "says"),
         [
@@ -409,7 +411,7 @@ def ranks(words: list[str]) -> int:
 
 
 class TestPlans:
-    @pytest.mark.parametrize("name", MACHINES)
+    @pytest.mark.parametrize("name", few(MACHINES, 4))
     @pytest.mark.parametrize("form", ["kubernetes", "dra"])
     def test_kubernetes_takes_them(self, name: str, form: str) -> None:
         validate = pytest.importorskip("kubernetes_validate")
@@ -508,7 +510,7 @@ class TestPlans:
             plan_export(planned("two kinds"), "llm-d")
 
     @pytest.mark.parametrize("engine", ["vllm", "sglang"])
-    @pytest.mark.parametrize("name", MACHINES)
+    @pytest.mark.parametrize("name", few(MACHINES, 4))
     def test_dynamo(self, name: str, engine: str) -> None:
         validate = pytest.importorskip("kubernetes_validate")
         plan = planned(name, engine)
@@ -566,6 +568,7 @@ class TestPlans:
             for each in replica_sets(planned(name, engine)):
                 assert ranks(list(each.spec.argv)) == each.share.capacity.plan.layout.gpus, each.spec.argv
 
+    @pytest.mark.slow
     def test_prefill_and_decode_apart(self) -> None:
         from wellfed.nouns.layout import Engine
         from wellfed.nouns.workload import PRESETS

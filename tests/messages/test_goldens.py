@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from rich.cells import cell_len
 
+from samples import few
 from wellfed.cli import console
 from wellfed.cli.main import cli
 from wellfed.messages import language
@@ -56,7 +57,7 @@ def _forget() -> None:
 
 @pytest.mark.parametrize("width", [80, 120])
 @pytest.mark.parametrize("spoken", ["en", "zh"])
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", few(COMMANDS, 3))
 def test_as_it_was(name: str, spoken: str, width: int, at: pytest.MonkeyPatch) -> None:
     at.setenv("WELLFED_LANG", spoken)
     at.setenv("COLUMNS", str(width))

@@ -130,6 +130,7 @@ def test_pinning_that_failed_is_no_lack_of_memory() -> None:
 
 
 @pytest.mark.shared
+@pytest.mark.slow
 def test_figures_on_the_shared_table(shared: Path) -> None:
     found = refit(shared / "truth").residuals
     mapes = {name: one.mape for name, one in found.items() if one.mape is not None}

@@ -41,12 +41,14 @@ def test_median_errors(serving: list[Case], cls: str, most: float) -> None:
     assert median(errors(serving, cls)) <= most
 
 
+@pytest.mark.slow
 def test_nine_in_ten_tokens(serving: list[Case]) -> None:
     found = errors(serving, "serving tpot")
     assert found[int(0.9 * len(found))] <= 0.40
 
 
 @pytest.mark.parametrize("cls", ["serving tpot", "serving ttft", "serving disaggregated tpot"])
+@pytest.mark.slow
 def test_intervals_cover(serving: list[Case], cls: str) -> None:
     chosen = [case for case in serving if case.cls == cls and not case.outlier]
     inside = 0
@@ -56,6 +58,7 @@ def test_intervals_cover(serving: list[Case], cls: str) -> None:
     assert 0.7 <= inside / len(chosen) <= 0.93  # fitted rows are covered a little more often than those left out
 
 
+@pytest.mark.slow
 def test_mlperf_offline(shared: Path) -> None:
     found = []
     for row in read_table(shared / "truth" / "mlperf.csv"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from samples import few
 from wellfed.library.planning import Planned, plan
 from wellfed.planner.dominated import Dominated
 
@@ -23,7 +24,7 @@ def _first(found: Planned) -> list[object]:
     return [(one.layout, one.estimate.decode_tok_s.value, one.estimate.ttft_s.value) for one in found.plans[:3]]
 
 
-@pytest.mark.parametrize("number", range(len(CASES)))
+@pytest.mark.parametrize("number", few(range(len(CASES)), 4))
 def test_the_answer_is_that_of_all_layouts(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, keywords = CASES[number]
     lean = plan(model, **keywords)

@@ -32,6 +32,7 @@ def test_over_a_pipeline(engine: Engine, kind: DraftKind, drafts: bool) -> None:
     assert why_not(flat, guess, PRESETS["chat"]) is None
 
 
+@pytest.mark.slow
 def test_the_best_plan_of_nodes_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     found = plan("deepseek-r1", on=THREE, nodes=2, network="400Gb", concurrency=64)
     for one in found.answer.ranking.plans:

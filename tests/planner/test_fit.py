@@ -23,7 +23,7 @@ MACHINES = (
 )
 
 
-@pytest.mark.parametrize("on", MACHINES)
+@pytest.mark.parametrize("on", few(MACHINES, 4))
 @pytest.mark.parametrize("use", ["chat", "code"])
 def test_every_row_fits_and_is_told_whole(on: str, use: str) -> None:
     done = CliRunner().invoke(cli, ["fit", "--on", on, "--for", use, "--json"])
@@ -49,6 +49,7 @@ def test_order(on: str) -> None:
     assert scores == sorted(scores, reverse=True)
 
 
+@pytest.mark.slow
 def test_one_row_a_family_unless_all_are_wanted() -> None:
     rows = fitting.fit(MACHINES[1], "chat", 20).rows
     families = [_family(row.model_id) for row in rows]
@@ -60,6 +61,7 @@ def test_one_row_a_family_unless_all_are_wanted() -> None:
 
 @pytest.mark.parametrize("name", few(["qwen3-30b-a3b", "llama-3.1-8b", "qwen3-32b", "gpt-oss-20b"], 4))
 @pytest.mark.parametrize("on", few(MACHINES, 2))
+@pytest.mark.slow
 def test_the_lean_search_hardly_misses(name: str, on: str) -> None:
     """Against the full search over the same engines: at least 75 % of its speed, or finer weights."""
     found = next((row for row in fitting.fit(on, "chat", 1000, True).rows if row.model_id == name), None)

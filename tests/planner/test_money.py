@@ -140,6 +140,7 @@ def test_cards_without_fans_are_told(on: str, fanless: bool) -> None:
     assert (cooling_words(inputs.machine(on)) is not None) is fanless
 
 
+@pytest.mark.slow
 def test_buying_says_what_it_ranks_by_and_what_is_in_each_row() -> None:
     words = ["plan", "qwen3-14b", "--buy", "--prices", "example:usd", "--top", "3"]
     console.cache_clear()

@@ -8,6 +8,7 @@ import re
 import pytest
 from click.testing import CliRunner
 
+from samples import few
 from wellfed.catalog.models import entry_ids
 from wellfed.catalog.quality import benchmark_of, quality, quantisation_loss, scored_models
 from wellfed.cli.main import cli
@@ -45,7 +46,7 @@ def test_the_loss_is_subtracted() -> None:
         assert row["quality"] is not None and row["score"] == pytest.approx(row["quality"]["value"] * (1 - loss))
 
 
-@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("use", few(USES, 3))
 def test_scored_models_stand_above_the_others(use: str) -> None:
     done = CliRunner().invoke(cli, ["fit", "--on", "rtx 3060 12gb, ryzen 5 5600, 32gb", "--for", use, "--json"])
     scores = [row["score"] for row in json.loads(done.output)["models"] if row["quick"]]

@@ -102,6 +102,7 @@ def test_the_door(words: list[str]) -> None:
         assert "which CPU" in result.stdout and "is enough" in result.stdout
 
 
+@pytest.mark.slow
 def test_buying_picks_the_host() -> None:
     result = CliRunner().invoke(cli, ["plan", "r1:70b", "--buy", "--for", "throughput", "--top", "3", "--json"])
     assert result.exit_code == 0, result.output

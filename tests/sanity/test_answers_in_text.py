@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from click.testing import CliRunner
 
+from samples import few
 from wellfed.cli.console import console
 from wellfed.cli.plan import command
 from wellfed.models.quantisation_names import quantisation
@@ -33,12 +34,16 @@ def printed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
 
 @pytest.mark.parametrize(
     "words",
-    [
-        ("qwen2.5-0.5b", "--on", "dgx h100", "--for", "throughput", "--workload", "batch"),
-        ("deepseek-v3.2", "--on", "8x h200 sxm", "--nodes", "2", "--network", "400Gb", "--concurrency", "64"),
-        ("llama-3.1-70b", "--on", "core i7-13700k, 24GB"),
-        ("r1:70b", "--on", "2x rtx 4090"),
-    ],
+    few(
+        [
+            ("r1:70b", "--on", "2x rtx 4090"),
+            ("qwen2.5-0.5b", "--on", "dgx h100", "--for", "throughput", "--workload", "batch"),
+            ("deepseek-v3.2", "--on", "8x h200 sxm", "--nodes", "2", "--network", "400Gb", "--concurrency", "64"),
+            ("llama-3.1-70b", "--on", "core i7-13700k, 24GB"),
+        ],
+        4,
+        " ".join,
+    ),
 )
 def test_narrow_terminals_lose_no_column_and_cut_no_number(printed: Callable[..., str], words: tuple[str, ...]) -> None:
     text = printed(*words)

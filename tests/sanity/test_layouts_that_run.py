@@ -38,6 +38,7 @@ def test_heads_are_divided_whole(model: str, degree: int, whole: bool) -> None:
     assert divides(by_name(model), degree) is whole
 
 
+@pytest.mark.slow
 def test_no_plan_divides_a_head() -> None:
     found = layouts("qwen2.5-7b", "8x h20, 2x xeon platinum 8480+", sweep=True, workload=PRESETS["batch"])
     assert max(layout.tensor_parallel for layout in found) == 4

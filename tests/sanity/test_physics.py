@@ -59,7 +59,7 @@ def most_decode(layout: Layout, plan: Plan, gpu: GpuSpec) -> float:
     return gpu.memory_bandwidth_bytes_per_s * layout.tensor_parallel / (plan.weights.total * share)
 
 
-@pytest.mark.parametrize("gpu", few(GPUS, 7, lambda gpu: gpu.id))
+@pytest.mark.parametrize("gpu", few(GPUS, 21, lambda gpu: gpu.id))
 @pytest.mark.parametrize("model", ["deepseek-r1:7b", "deepseek-r1"])
 def test_every_gpu_keeps_to_its_data_sheet(gpu: GpuSpec, model: str) -> None:
     for count in (1, 8):

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from samples import few
+
 _POSIX = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
 
 
@@ -45,15 +47,18 @@ def test_bytes_that_are_no_text_are_no_traceback() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [
-        ("catalog", "cpus"),
-        ("plan", "r1:7b", "--on", "rtx 4090"),
-        ("plan", "r1:7b", "--on", "rtx 4090", "--json"),
-        ("check", "--on", "2x rtx 4090"),
-        ("fit", "--on", "rtx 4090"),
-        ("compare", "rtx 4090", "rtx 3090", "-m", "qwen3-8b"),
-    ],
-    ids=" ".join,
+    few(
+        [
+            ("catalog", "cpus"),
+            ("plan", "r1:7b", "--on", "rtx 4090"),
+            ("plan", "r1:7b", "--on", "rtx 4090", "--json"),
+            ("check", "--on", "2x rtx 4090"),
+            ("fit", "--on", "rtx 4090"),
+            ("compare", "rtx 4090", "rtx 3090", "-m", "qwen3-8b"),
+        ],
+        3,
+        " ".join,
+    ),
 )
 def test_a_reader_that_had_enough_is_no_failure(words: tuple[str, ...]) -> None:
     command = [sys.executable, "-m", "wellfed", *words]
@@ -64,6 +69,7 @@ def test_a_reader_that_had_enough_is_no_failure(words: tuple[str, ...]) -> None:
     assert process.wait(timeout=60) == 0
 
 
+@pytest.mark.slow
 def test_asked_for_nothing_it_shows_this_machine_and_what_to_type() -> None:
     done = wellfed()
     assert done.returncode in (0, 1)

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from samples import few
+
 pytest.importorskip("fastapi", reason="needs the serve extra")
 
 from fastapi.testclient import TestClient
@@ -48,7 +50,7 @@ GRID: list[tuple[str, dict[str, Any], list[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("number", range(len(GRID)))
+@pytest.mark.parametrize("number", few(range(len(GRID)), 3))
 def test_the_answer_is_the_command_lines(client: TestClient, number: int) -> None:
     path, fields, words = GRID[number]
     answer = ask(client, path, **fields)
@@ -112,6 +114,7 @@ def test_the_guard_speaks_the_askers_language(client: TestClient, headers: dict[
     assert client.get("/openapi.json?lang=en", headers=headers).json()["error"]["message"].isascii()
 
 
+@pytest.mark.slow
 def test_a_workers_language_is_that_of_its_request(client: TestClient) -> None:
     """One worker, and neither answer depends on the one before."""
     first = {path: client.get(path).text for path in PAGES}

@@ -16,6 +16,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
+from samples import few
+
 pytest.importorskip("fastapi", reason="needs the serve extra")
 pytest.importorskip("playwright", reason="needs playwright")
 pytest.importorskip("axe_playwright_python", reason="needs axe-playwright-python")
@@ -115,7 +117,7 @@ def _ensure_accessible(page: Page) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", few(PAGES, 4))
 def test_every_page_is_quiet_and_accessible(page: Page, url: str, said: list[str], name: str, language: str) -> None:
     path = PAGES[name]
     answer = page.goto(url + path + ("&" if "?" in path else "?") + f"lang={language}")
@@ -163,6 +165,7 @@ def _lightness(page: Page) -> int:
 
 
 class TestPeople:
+    @pytest.mark.slow
     def test_a_hobbyist_with_one_card(self, page: Page, url: str, said: list[str]) -> None:
         """Types a model and a machine, reads the sentence, copies the command, tries a larger model, moves a slider."""
         page.goto(url)
@@ -219,6 +222,7 @@ class TestPeople:
         expect(page.locator("#verdict-head")).to_be_visible()
         _quiet(said)
 
+    @pytest.mark.slow
     def test_an_operator_of_three_nodes(self, page: Page, url: str, said: list[str]) -> None:
         """Three nodes with targets, the machine's drawing, a recording replayed to where it went wrong."""
         page.goto(

@@ -115,6 +115,7 @@ def _with_floats(value: Any, change: Callable[[float], float], keep: tuple[str, 
 @FAIR
 @example(HEALTHY[0], [reset(2), reset(1), reset(3)])  # a counter below zero, then above it
 @given(st.sampled_from(HEALTHY), st.lists(LIES, min_size=1, max_size=4))
+@pytest.mark.slow
 def test_lies_make_no_false_alarm(scene: Scene, lies: list[Lie]) -> None:
     trace = list(scene.samples(20))
     for lie in lies:
@@ -126,6 +127,7 @@ def test_lies_make_no_false_alarm(scene: Scene, lies: list[Lie]) -> None:
 
 @FAIR
 @given(st.sampled_from(HEALTHY), st.data())
+@pytest.mark.slow
 def test_nonsense_everywhere_does_not_crash(scene: Scene, data: st.DataObject) -> None:
     trace = [
         _with_floats(s, lambda v: data.draw(WEIRD) if data.draw(st.booleans()) else v, ()) for s in scene.samples(5)
