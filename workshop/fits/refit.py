@@ -53,7 +53,7 @@ def _least_sigmas(folder: Path, calibration: Calibration) -> dict[str, float]:
     """By class of many rows, the sigma whose 80 % interval holds 70 % of them in all tables; outliers left out."""
     import numpy as np
 
-    from wellfed.accuracy.measured import folders
+    from fits.measured import folders
     from wellfed.accuracy.report import report
     from wellfed.accuracy.tables import interpreters, rows_of
 
