@@ -24,7 +24,7 @@ _FAMILIES: Mapping[str, tuple[str, ...]] = {
     "float": ("F32", "F16", "BF16", "FP8", "FP8-UE8M0", "FP8-TENSOR"),
     "plain": (
         "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q6_0", "Q8_0", "Q8_1", "Q8_KV", "Q8_K", "IQ4_NL", "MXFP4", "NVFP4", "INT8",
-        "INT4-G128", "INT4-G32", "IQ1_BN", "IQ2_BN", "TQ1_0", "TQ2_0", "Q1_0",
+        "INT4-G128", "INT4-G32", "IQ1_BN", "IQ2_BN", "TQ1_0", "TQ2_0", "Q1_0", "Q2_0",
     ),
     "k": ("Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_XS"),
     "iqk": (
