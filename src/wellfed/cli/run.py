@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wellfed.cli.keys import key_options, with_key
+from wellfed.cli.numbers import Integer, Number, Tokens
 from wellfed.cli.saved import use_option
+from wellfed.cli.together import needs
 from wellfed.message import Message, joined, sentence
 from wellfed.messages.words import tell, words
 from wellfed.nouns.layout import Engine
@@ -54,8 +56,8 @@ def run_options(function: Any) -> Any:
             show_default=True,
             help="Where to fetch from; HF_ENDPOINT names a mirror of the first.",
         ),
-        click.option("--concurrency", "-c", type=click.IntRange(1, 4096), default=1, show_default=True),
-        click.option("--context", type=click.IntRange(256), help="Tokens each user has room for."),
+        click.option("--concurrency", "-c", type=Integer(1, 4096), default=1, show_default=True),
+        click.option("--context", type=Tokens(256), help="Tokens each user has room for."),
         click.option(
             "--for",
             "objective",
@@ -65,18 +67,18 @@ def run_options(function: Any) -> Any:
             help="What to rank by.",
         ),
         click.option("--workload", type=click.Choice(list(PRESETS)), default="chat", show_default=True),
-        click.option("--prompt", type=click.IntRange(1), help="Prompt tokens."),
-        click.option("--output", type=click.IntRange(1), help="Output tokens."),
+        click.option("--prompt", type=Tokens(1), help="Prompt tokens."),
+        click.option("--output", type=Tokens(1), help="Output tokens."),
         click.option("--quality", type=click.Choice(list(QUALITY)), default=None, help="Coarsest weights to accept."),
         click.option("--set", "pins", multiple=True, metavar="KEY=VALUE", help="Pin a setting, as `plan --set`."),
         click.option("--kv-type", "kv_types", multiple=True, metavar="TYPE", help="KV cache, e.g. q8_0, fp8."),
         click.option("--speculate", metavar="HOW", help="How tokens are drafted, as `plan --speculate`."),
-        click.option("--threads", "-t", type=click.IntRange(1), help="Instead of one per idle core."),
+        click.option("--threads", "-t", type=Integer(1), help="Instead of one per idle core."),
         click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
-        click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True),
+        click.option("--port", type=Integer(1, 65535), default=8080, show_default=True),
         *key_options(),
         click.option("--insecure", is_flag=True, help="Allow an address that others can reach without a key."),
-        click.option("--timeout", type=click.FloatRange(1), default=1800, show_default=True, help="Seconds to load."),
+        click.option("--timeout", type=Number(1), default=1800, show_default=True, help="Seconds to load."),
     ]
     for option in reversed(options):
         function = option(function)
@@ -97,7 +99,7 @@ def chosen(options: dict[str, Any]) -> dict[str, Any]:
 @use_option
 @run_options
 @click.option("--on", metavar="MACHINE", help="With --dry-run or --export: another machine, as `plan` takes it.")
-@click.option("--nodes", type=click.IntRange(1, 512), default=None, help="With --on: so many equal machines.")
+@click.option("--nodes", type=Integer(1, 512), default=None, help="With --on: so many equal machines.")
 @click.option("--network", metavar="RATE", help="With --nodes: network between them, e.g. 400Gb.")
 @click.option("--dry-run", is_flag=True, help="Print exactly what would run, and stop.")
 @click.option("--export", type=click.Choice(_EXPORTS), help="Write the launch down for where it will live, and stop.")
@@ -128,6 +130,8 @@ def command(
                 "--on, --nodes and --network write it down only: add --dry-run or --export FORM",
             )
         )
+    if not options["on"]:
+        needs(("nodes", "network"), "--on")
     end_on_signals()
     options = with_key(chosen(options))
     asked = running.RunOptions(

@@ -58,7 +58,9 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """Offers, best first; how many machines were looked at."""
+    """Offers, best first; how many machines were looked at. `nearest`: where none is within budget and power, the
+    cheapest that can do it, or that draws least.
+    """
 
     offers: tuple[Offer, ...]
     machines: int
@@ -66,6 +68,7 @@ class Market:
     weakest: tuple[Sensitivity, ...] = ()
     ranked_by: Message | None = None
     currency: str = ""
+    nearest: Offer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +106,22 @@ def market(demand: Demand, keep: int = 12) -> Market:
         count += len(family.machines)
         tried = family.machines[:1] if family.alike else family.machines
         first += [(offer, family) for made in tried if (offer := _offer(demand, made)) is not None]
+    able = [offer for offer, _ in first]
+    first = [pair for pair in first if _affordable(demand, pair[0])]
     first.sort(key=lambda pair: _rank(demand, pair[0]))
     offers = [offer for offer, _ in first]
     for _, family in first[: 2 * keep]:
         rest = family.machines[1:] if family.alike else ()
-        offers += [offer for made in rest if (offer := _offer(demand, made)) is not None]
+        more = [offer for made in rest if (offer := _offer(demand, made)) is not None]
+        offers += [offer for offer in more if _affordable(demand, offer)]
     offers.sort(key=lambda offer: _rank(demand, offer))
     chosen = _different(offers, keep)
     chosen = [_with_cpu(demand, offer) for offer in chosen]
     chosen.sort(key=lambda offer: _rank(demand, offer))
     found = _sensitivities(demand, chosen[0].plan) if chosen else ()
     currency = demand.prices.currency if demand.prices else ""
-    return Market(tuple(chosen), count, len(offers), found, ranked_by(demand), currency)
+    nearest = None if chosen else min(able, key=lambda offer: _excess(demand, offer), default=None)
+    return Market(tuple(chosen), count, len(offers), found, ranked_by(demand), currency, nearest)
 
 
 def _with_cpu(demand: Demand, offer: Offer) -> Offer:
@@ -263,7 +270,7 @@ def _first_fitting(
 
 
 def _offer(demand: Demand, made: Callable[[], Machine]) -> Offer | None:
-    """The machine with its best likely plan; None where it cannot be built, cannot run the model or is too dear."""
+    """The machine with its best likely plan; None where it cannot be built or cannot run the model."""
     try:
         machine = made()
     except WellfedError:
@@ -276,14 +283,19 @@ def _offer(demand: Demand, made: Callable[[], Machine]) -> Offer | None:
         if demand.prices is None
         else demand.prices.of(machine)
     )
-    offer = Offer(machine, plan, power(machine).total_w, price, reason)
-    return offer if _affordable(demand, offer) else None
+    return Offer(machine, plan, power(machine).total_w, price, reason)
 
 
 def _affordable(demand: Demand, offer: Offer) -> bool:
     if demand.budget is not None and (offer.price is None or offer.price > demand.budget):
         return False
     return demand.most_power_w is None or (offer.power_w is not None and offer.power_w <= demand.most_power_w)
+
+
+def _excess(demand: Demand, offer: Offer) -> float:
+    """How many times what was asked an offer costs or draws, the worse of the two; unknown is beyond all."""
+    limits = ((demand.budget, offer.price), (demand.most_power_w, offer.power_w))
+    return max((float("inf") if value is None else value / most for most, value in limits if most), default=0.0)
 
 
 def ranked_by(demand: Demand) -> Message:
