@@ -76,7 +76,8 @@ def quality_line(answer: Fit) -> str:
         )
     return tell(
         "fit.quick-ones-first",
-        "{use}: quick ones first, by {benchmark} ({date}) less the published loss of quantised weights; ? = no figure",
+        "{use}: quick ones first, then slow ones worth the wait, by {benchmark} ({date}) less the published loss of "
+        "quantised weights; ? = no figure",
         use=answer.use.name,
         benchmark=figure.benchmark,
         date=figure.date,

@@ -64,11 +64,11 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
               show_default=True, help="What to rank by.")  # fmt: skip
 @click.option("--workload", type=click.Choice(list(PRESETS)), default="chat", show_default=True)
 @click.option("--concurrency", "-c", type=Integer(1, 100_000), help="Users at a time.")
-@click.option("--rate", type=PerSecond(), help="Requests per second instead of concurrency.")
+@click.option("--rate", type=PerSecond(), help="Requests per second instead of concurrency; 300/min too.")
 @click.option("--prompt", type=Tokens(1), help="Prompt tokens.")
 @click.option("--output", type=Tokens(1), help="Output tokens.")
-@click.option("--context", type=Tokens(1), help="Longest context to make room for, in tokens.")
-@click.option("--ttft", type=Duration("s"), help="Wanted time to first token, seconds.")
+@click.option("--context", type=Tokens(1), help="Longest context to make room for, in tokens; 32k is 32,768.")
+@click.option("--ttft", type=Duration("s"), help="Wanted time to first token, seconds; 500ms too.")
 @click.option("--tpot", type=Duration("ms"), help="Wanted time per output token, milliseconds.")
 @click.option("--shared-prefix", type=Tokens(1), metavar="TOKENS",
               help="So many tokens of every prompt are alike, e.g. a system prompt.")  # fmt: skip
