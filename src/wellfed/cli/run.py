@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wellfed.cli.keys import key_options, with_key
-from wellfed.cli.numbers import Integer, Number, Tokens
+from wellfed.cli.numbers import Duration, Integer, Number, PerSecond, Tokens
 from wellfed.cli.saved import use_option
-from wellfed.cli.together import needs
+from wellfed.cli.together import apart, needs
 from wellfed.message import Message, joined, sentence
 from wellfed.messages.words import tell, words
 from wellfed.nouns.layout import Engine
@@ -57,6 +57,9 @@ def run_options(function: Any) -> Any:
             help="Where to fetch from; HF_ENDPOINT names a mirror of the first.",
         ),
         click.option("--concurrency", "-c", type=Integer(1, 4096), default=1, show_default=True),
+        click.option("--rate", type=PerSecond(), help="Requests per second instead of concurrency."),
+        click.option("--ttft", type=Duration("s"), help="Wanted time to first token, seconds."),
+        click.option("--tpot", type=Duration("ms"), help="Wanted time per output token, milliseconds."),
         click.option("--context", type=Tokens(256), help="Tokens each user has room for."),
         click.option(
             "--for",
@@ -73,6 +76,8 @@ def run_options(function: Any) -> Any:
         click.option("--set", "pins", multiple=True, metavar="KEY=VALUE", help="Pin a setting, as `plan --set`."),
         click.option("--kv-type", "kv_types", multiple=True, metavar="TYPE", help="KV cache, e.g. q8_0, fp8."),
         click.option("--speculate", metavar="HOW", help="How tokens are drafted, as `plan --speculate`."),
+        click.option("--vram-free", metavar="SIZE[,SIZE...]", help="Free memory of every GPU, or of each."),
+        click.option("--ram-free", metavar="SIZE", help="Free RAM."),
         click.option("--threads", "-t", type=Integer(1), help="Instead of one per idle core."),
         click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
         click.option("--port", type=Integer(1, 65535), default=8080, show_default=True),
@@ -101,6 +106,8 @@ def chosen(options: dict[str, Any]) -> dict[str, Any]:
 @click.option("--on", metavar="MACHINE", help="With --dry-run or --export: another machine, as `plan` takes it.")
 @click.option("--nodes", type=Integer(1, 512), default=None, help="With --on: so many equal machines.")
 @click.option("--network", metavar="RATE", help="With --nodes: network between them, e.g. 400Gb.")
+@click.option("--carve-out", metavar="SIZE[,SIZE]", help="Of an AMD APU's memory, as `plan --carve-out`.")
+@click.option("--os", "system", type=click.Choice(["linux", "windows", "wsl2", "macos"]), help="What it runs.")
 @click.option("--dry-run", is_flag=True, help="Print exactly what would run, and stop.")
 @click.option("--export", type=click.Choice(_EXPORTS), help="Write the launch down for where it will live, and stop.")
 @click.option("--detach", "-d", is_flag=True, help="Leave it running; see `wellfed ps`, `logs`, `stop`.")
@@ -130,6 +137,7 @@ def command(
                 "--on, --nodes and --network write it down only: add --dry-run or --export FORM",
             )
         )
+    apart("concurrency", "rate")
     if not options["on"]:
         needs(("nodes", "network"), "--on")
     end_on_signals()

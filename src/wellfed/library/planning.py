@@ -59,9 +59,9 @@ class Planned(Result):
 
     def steps(self, plan: Plan) -> NextSteps:
         """What to type for a plan of this answer."""
-        from wellfed.verbs.next_steps import next_steps
+        from wellfed.verbs.next_steps import asked_words, next_steps
 
-        return next_steps(self.model, plan, self.request.on, self.request.network)
+        return next_steps(self.model, plan, self.request.on, self.request.network, asked_words(self.request))
 
     def to_dict(self) -> dict[str, Any]:
         """The document of `wellfed plan --json`."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from wellfed.catalog.published import Published
 from wellfed.engines.ollama import is_ollama
@@ -11,7 +13,12 @@ from wellfed.frozen import dataclass
 from wellfed.message import Amount, Message, message
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Plan
+from wellfed.nouns.workload import PRESETS, Workload
+from wellfed.planner.goal import QUALITY, Objective
 from wellfed.verbs.commands import READS_GGUF, ModelReference, command_for, model_reference
+
+if TYPE_CHECKING:
+    from wellfed.verbs.planning import PlanOptions
 
 _PULLS = frozenset({Engine.LLAMA_CPP})  # whose server fetches GGUF files by itself: -hf OWNER/NAME:TYPE
 
@@ -32,21 +39,39 @@ class NextSteps:
     downloads: Published | None = None
 
 
-def next_steps(model: str, plan: Plan, on: str | None = None, network: str | None = None) -> NextSteps:
+def asked_words(request: PlanOptions) -> tuple[str, ...]:
+    """What was asked of the planner and stands in no plan, as options of `run`."""
+    quality = next((name for name, bits in QUALITY.items() if bits == request.least_quality_bits), None)
+    words = {
+        "--for": None if request.objective is Objective.BALANCED else request.objective.value,
+        "--quality": None if request.least_quality_bits is None else quality,
+        "--vram-free": request.vram_free,
+        "--ram-free": request.ram_free,
+        "--carve-out": request.carve_out,
+        "--os": request.system,
+        "--speculate": request.speculate,
+    }
+    return tuple(word for option, value in words.items() if value is not None for word in (option, value))
+
+
+def next_steps(
+    model: str, plan: Plan, on: str | None = None, network: str | None = None, asked: tuple[str, ...] = ()
+) -> NextSteps:
     """The steps for `plan` of `model` as it was named, on this machine, or `on` one that was written down.
 
+    `asked`: more that `run` is to be told, so that it comes to the same plan.
     None where the plan is an estimate only: nothing starts it.
     """
     if not can_be_started(plan.machine, plan.layout):
         return NextSteps(())
     reference = model_reference(model, plan)
     if is_ollama(plan.layout):
-        exported = [*_words(model, plan), "--export", "ollama"]
+        exported = [*_words(model, plan, asked), "--export", "ollama"]
         said = message("next.modelfile", "write a Modelfile for Ollama")
         typed = message("next.ollama", "or with Ollama's own settings")
         return NextSteps((Step(said, shlex.join(exported)), Step(typed, _by_ollama(model, plan))), reference.downloads)
     steps = (
-        Step(*_by_wellfed(model, plan, on, network)),
+        Step(*_by_wellfed(model, plan, on, network, asked)),
         Step(*_by_engine(plan, reference.argument, reference.downloads)),
     )
     return NextSteps(steps, reference.downloads)
@@ -74,24 +99,40 @@ def _by_ollama(model: str, plan: Plan) -> str:
     return f"{' '.join(settings)} ollama serve & ollama run {shlex.quote(name)}"
 
 
-def _words(model: str, plan: Plan) -> list[str]:
-    """`wellfed run` with what the plan decided."""
+def _words(model: str, plan: Plan, asked: tuple[str, ...]) -> list[str]:
+    """`wellfed run` with what was asked and what the plan decided."""
     words = ["wellfed", "run", model, "--engine", plan.layout.engine.value]
     if plan.layout.quantisation and not _is_file(model):
         words += ["--quant", plan.layout.quantisation.upper()]
     if plan.layout.kv_type != "f16":
         words += ["--kv-type", plan.layout.kv_type]
-    guess = plan.layout.speculation
-    if guess is not None and guess.kind is not None:
-        words += ["--speculate", f"{guess.kind}{':' + guess.draft if guess.draft else ''}@{guess.tokens}"]
     words += _adapter_words(plan.layout)
-    if plan.workload.concurrency > 1:
-        words += ["--concurrency", str(plan.workload.concurrency)]
-    return [*words, "--context", str(plan.workload.context)]
+    return [*words, *_load_words(plan.workload), "--context", str(plan.workload.context), *asked]
 
 
-def _by_wellfed(model: str, plan: Plan, on: str | None, network: str | None) -> tuple[Message, str]:
-    words = _words(model, plan)
+def _load_words(load: Workload) -> list[str]:
+    """The load as `run` takes it, where it is not what `run` would take for itself."""
+    usual = replace(PRESETS.get(load.name, PRESETS["chat"]), concurrency=1)
+    half = max(1, load.context // 2)
+    words = ["--workload", load.name] if load.name in PRESETS and load.name != "chat" else []
+    if load.request_rate is not None:
+        words += ["--rate", f"{load.request_rate:g}"]
+    elif load.concurrency > 1:
+        words += ["--concurrency", str(load.concurrency)]
+    for option, tokens, own in (
+        ("--prompt", load.prompt_tokens, usual.prompt_tokens),
+        ("--output", load.output_tokens, usual.output_tokens),
+    ):
+        words += [option, str(tokens)] if tokens != min(own, half) else []
+    if load.ttft_target_s is not None:
+        words += ["--ttft", f"{load.ttft_target_s:g}"]
+    return words + ([] if load.tpot_target_s is None else ["--tpot", f"{load.tpot_target_s * 1e3:g}"])
+
+
+def _by_wellfed(
+    model: str, plan: Plan, on: str | None, network: str | None, asked: tuple[str, ...]
+) -> tuple[Message, str]:
+    words = _words(model, plan, asked)
     if on is None:
         return message("next.run", "start it, bound, awaited and proven"), shlex.join(words)
     words += ["--on", on]

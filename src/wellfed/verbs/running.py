@@ -84,6 +84,13 @@ class RunOptions:
     kv_types: tuple[str, ...] = ()
     pins: tuple[str, ...] = ()  # KEY=VALUE by the engine's own flag names
     speculate: str | None = None  # how tokens are drafted; None: the model's own prediction layers, where they help
+    rate: float | None = None  # requests/s, in place of `concurrency`
+    ttft: float | None = None  # wanted, s
+    tpot: float | None = None  # wanted, ms
+    vram_free: str | None = None
+    ram_free: str | None = None
+    carve_out: str | None = None
+    system: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +199,9 @@ def _plan_options(model: str, options: RunOptions) -> planning.PlanOptions:
         context_tokens=context,
         prompt_tokens=options.prompt or min(workload.prompt_tokens, half),
         output_tokens=options.output or min(workload.output_tokens, half),
+        request_rate=options.rate,
+        ttft_target_s=options.ttft,
+        tpot_target_s=None if options.tpot is None else options.tpot / 1e3,
     )
     return planning.PlanOptions(
         on=options.on,
@@ -205,6 +215,10 @@ def _plan_options(model: str, options: RunOptions) -> planning.PlanOptions:
         kv_types=options.kv_types,
         pins=options.pins,
         speculate=options.speculate,
+        vram_free=options.vram_free,
+        ram_free=options.ram_free,
+        carve_out=options.carve_out,
+        system=options.system,
     )
 
 
