@@ -59,13 +59,27 @@ _KINDS = {
 }
 
 
+_LISTS = {
+    "command": sentence("unknown.command.list", "`wellfed --help` lists the commands"),
+    "check": sentence("unknown.check.list", "`wellfed check --list` has them all; pcie-* is a group"),
+    "quantisation": sentence("unknown.quantisation.list", "for example q4_k_m or q8_0 (GGUF), fp8, int4 (AWQ, GPTQ)"),
+    "part": sentence(
+        "unknown.part.list",
+        "`wellfed catalog gpus WORD` and `wellfed catalog cpus WORD` look it up; a machine reads like "
+        '"2x rtx 4090, ryzen 9 7950x, 64gb"',
+    ),
+    "GPU": sentence("unknown.gpu.list", "`wellfed catalog gpus WORD` looks it up"),
+    "term": sentence("unknown.term.list", "`wellfed explain` has them all, `wellfed check --list` the checks"),
+}
+
+
 class UnknownName(BadInput):
-    """A name that is in no catalogue; carries the nearest ones that are."""
+    """A name that is in no catalogue; carries the nearest ones that are, or says where the known ones are listed."""
 
     kind = "unknown"
 
     def __init__(self, what: str, name: str, near: Sequence[str] = ()) -> None:
-        hint = sentence("errors.did-you-mean", "did you mean {near}?", near=listed(near)) if near else None
+        hint = sentence("errors.did-you-mean", "did you mean {near}?", near=listed(near)) if near else _LISTS.get(what)
         said = sentence("errors.unknown", "unknown {what}: {name!r}", what=_KINDS.get(what, what), name=name)
         super().__init__(said, hint)
         self.what = what

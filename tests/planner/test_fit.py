@@ -40,13 +40,20 @@ def test_every_row_fits_and_is_told_whole(on: str, use: str) -> None:
 @pytest.mark.parametrize("on", MACHINES[:2])
 def test_order(on: str) -> None:
     rows = fitting.fit(on, "chat", 30).rows
-    quick = [row.quick for row in rows]
+    told = [row for row in rows if row.score is not None and row.bearable]
+    assert rows[: len(told)] == tuple(told), "what has a figure and can be waited for comes first"
+    quick = [row.quick for row in told]
     assert quick == sorted(quick, reverse=True), "what is too slow comes after what is not"
-    ranked = [row for row in rows if row.quick]
-    known = [row.score is not None for row in ranked]
-    assert known == sorted(known, reverse=True), "what nobody scored comes below"
+    rest = [row.quick for row in rows[len(told) :]]
+    assert rest == sorted(rest, reverse=True), "of what nobody scored, too"
+    ranked = [row for row in told if row.quick]
     scores = [row.score for row in ranked if row.score is not None]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_a_tiny_machine_is_offered_a_model_with_a_figure() -> None:
+    first = fitting.fit("ryzen 3 3200g, 1x16gb ddr4-2400", "chat", 3).rows[0]
+    assert first.score is not None and first.bearable
 
 
 @pytest.mark.slow

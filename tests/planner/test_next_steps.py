@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 
 import pytest
@@ -171,3 +172,29 @@ def test_missed_targets_are_told_and_end_with_one() -> None:
     relaxed = run(*words[:-4], "--tpot", "10000", "--json")
     assert relaxed.exit_code == 0 and json.loads(relaxed.stdout)["meets_targets"] is True
     assert json.loads(run(*words[:-4], "--json").stdout)["meets_targets"] is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "qwen3-8b --on 'rtx 4090, ryzen 9 7950x' --rate 2",
+        "deepseek-r1 --on '8x h200 sxm, 2x xeon 8480+' --nodes 3 --network 400Gb --rate 6 --ttft 3 --tpot 50",
+        "qwen3-8b --on 'rtx 4090, ryzen 9 7950x, 64gb' --vram-free 6 --for throughput -c 16",
+        "deepseek-v3.2 --on '8x h200 sxm' --nodes 2 --network 400Gb -c 64 -e vllm",
+        "qwen3-32b --on '2x a100 40gb' --workload rag --prompt 3000 --quality at-least-q8",
+    ],
+)
+def test_run_comes_to_the_plan_that_was_shown(line: str) -> None:
+    ours, by_hand = json.loads(run("plan", *shlex.split(line), "--top", "1", "--json").stdout)["plans"][0]["next"]
+    words = shlex.split(ours["command"])[1:]
+    written = words.index("--export")
+    done = run(*words[:written], *words[written + 2 :], "--dry-run")
+    assert done.exit_code == 0, done.output
+    added = re.compile(r" --cache-ram \S+|-hf \S+|--model \S+")  # what a start adds, and two ways to name the files
+    assert added.sub("", done.stdout.strip()) == added.sub("", by_hand["command"])
+
+
+@pytest.mark.parametrize("words", [("m4 max 128gb",), ("rtx 4090, i9-14900k", "--os", "windows")])
+def test_no_numactl_where_there_is_none(words: tuple[str, ...]) -> None:
+    answer = json.loads(run("plan", "qwen3-8b", "--on", *words, "--json").stdout)
+    assert not any("numactl" in step["command"] for plan in answer["plans"] for step in plan["next"])

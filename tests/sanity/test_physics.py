@@ -44,8 +44,10 @@ def hold(plan: Plan) -> None:
 
 
 def under_the_roof(plan: Plan, gpu: GpuSpec) -> None:
-    """Decode reads the weights it needs once a step; prefill computes with them."""
-    assert plan.estimate.decode_tok_s.value <= most_decode(plan.layout, plan, gpu)
+    """Decode reads the weights it needs once a step, which may bring several drafted tokens; prefill computes with them."""
+    guess = plan.layout.speculation
+    a_step = 1.0 if guess is None else guess.acceptance_length
+    assert plan.estimate.decode_tok_s.value <= a_step * most_decode(plan.layout, plan, gpu)
     peaks = (gpu.peak.fp32, gpu.peak.fp16, gpu.peak.bf16, gpu.peak.fp8, gpu.peak.fp4, gpu.peak.int8)
     body = plan.model.active_parameters - 2 * plan.model.vocabulary * plan.model.hidden  # one head for a whole prompt
     if any(peaks) and body > 0:

@@ -329,7 +329,7 @@ def test_it_answers_without_javascript(browser: Browser, url: str) -> None:
     assert "Qwen3-8B" in page.locator("#verdict-head").inner_text()
     page.locator("#gpus-at").fill("2")
     page.get_by_role("button", name="Draw again").click()
-    assert page.locator(".rates .changed").is_visible()
+    page.locator(".rates .changed").wait_for()
     assert not page.locator("button.copy").first.is_visible()  # a button that needs a script
     page.get_by_role("link", name="中文").click()
     assert "每用户速度" in page.locator("main").inner_text()

@@ -294,7 +294,7 @@ def test_shared_files_of_a_record_are_shared_memory_or_left(home: Path, tmp_path
 def test_a_stubborn_engine_is_awaited(capsys: pytest.CaptureFixture[str]) -> None:
     running = serve(spec(stubborn=True), "m", 30).running
     heard: list[float] = []
-    assert end(running, grace_s=0.2, told=heard.append) and heard and not runs(running.pid or 0)
+    assert end(running, grace_s=0.2, progress=heard.append) and heard and not runs(running.pid or 0)
 
 
 def test_logs_of_what_is_no_file(home: Path) -> None:

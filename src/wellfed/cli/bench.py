@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wellfed.cli.numbers import Integer, Number, Tokens
 from wellfed.errors import BadInput
 from wellfed.message import Message, sentence
 from wellfed.messages.words import tell, words
@@ -28,7 +29,7 @@ _out = click.option("--out", type=click.Path(path_type=Path), help="Also write t
 @command.command()
 @_json
 @_out
-@click.option("--mib", default=256, show_default=True, type=click.IntRange(1), help="Of each array, MiB per thread.")
+@click.option("--mib", default=256, show_default=True, type=Integer(1), help="Of each array, MiB per thread.")
 def memory(as_json: bool, out: Path | None, mib: int) -> None:
     """DRAM bandwidth by threads and NUMA nodes, beside the theoretical."""
     from wellfed.cli.bench_text import memory_text
@@ -51,13 +52,13 @@ def link(as_json: bool, out: Path | None) -> None:
 @command.command()
 @click.argument("url", default="http://127.0.0.1:8080")
 @click.option("--model", help="The model's name at the endpoint  [default: the first it lists].")
-@click.option("--concurrency", "-c", multiple=True, type=click.IntRange(1), default=(1,), show_default=True)
-@click.option("--prompt", default=512, show_default=True, type=click.IntRange(1), help="Tokens.")
-@click.option("--output", default=128, show_default=True, type=click.IntRange(2), help="Tokens.")
-@click.option("--requests", type=click.IntRange(1), help="Requests per concurrency  [default: 4 per user, at least 8].")
+@click.option("--concurrency", "-c", multiple=True, type=Integer(1), default=(1,), show_default=True)
+@click.option("--prompt", default=512, show_default=True, type=Tokens(1), help="Tokens.")
+@click.option("--output", default=128, show_default=True, type=Tokens(2), help="Tokens.")
+@click.option("--requests", type=Integer(1), help="Requests per concurrency  [default: 4 per user, at least 8].")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--api-key", envvar="WELLFED_API_KEY", help="Better through the variable WELLFED_API_KEY.")
-@click.option("--timeout", "timeout_s", default=600.0, show_default=True, type=click.FloatRange(1), help="Of one, s.")
+@click.option("--timeout", "timeout_s", default=600.0, show_default=True, type=Number(1), help="Of one, s.")
 @_json
 @_out
 @click.option("--svg", type=click.Path(path_type=Path), help="Write a chart of throughput over concurrency.")
@@ -79,13 +80,9 @@ def engine(url: str, as_json: bool, out: Path | None, svg: Path | None, **option
 
 @command.command()
 @click.argument("models", nargs=-1)
-@click.option(
-    "--mib", default=256, show_default=True, type=click.IntRange(0), help="Arrays of the memory part; 0 = none."
-)
-@click.option(
-    "--requests", default=3, show_default=True, type=click.IntRange(1), help="Of each scenario; medians count."
-)
-@click.option("--threads", "-t", type=click.IntRange(1), help="Of the engine, instead of one per idle core.")
+@click.option("--mib", default=256, show_default=True, type=Integer(0), help="Arrays of the memory part; 0 = none.")
+@click.option("--requests", default=3, show_default=True, type=Integer(1), help="Of each scenario; medians count.")
+@click.option("--threads", "-t", type=Integer(1), help="Of the engine, instead of one per idle core.")
 @_json
 def calibrate(models: tuple[str, ...], mib: int, requests: int, threads: int | None, as_json: bool) -> None:
     """Measure memory and MODELS (`demo`, GGUF files) on this machine; `plan`, `check` and `run` then use it."""

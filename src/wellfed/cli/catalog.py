@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wellfed.cli.numbers import Integer
 from wellfed.message import sentence
 from wellfed.messages.language import language
 from wellfed.messages.terms import term_words
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @click.argument("kind", type=click.Choice(["gpus", "cpus", "models", "builds", "update"]))
 @click.argument("search", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print everything that is known of each, with its sources.")
-@click.option("--most", type=click.IntRange(1, 5000), default=100, show_default=True,
+@click.option("--most", type=Integer(1, 5000), default=100, show_default=True,
               help="update: how many of the most downloaded models of each task are read.")  # fmt: skip
 @click.option("--hub", type=click.Choice(["huggingface", "modelscope"]), default="huggingface", show_default=True,
               help="update: whom to ask; HF_ENDPOINT and HF_TOKEN are honoured.")  # fmt: skip

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wellfed.cli.naming import say_how_read
+from wellfed.cli.numbers import Integer
+from wellfed.cli.together import needs
 from wellfed.errors import WellfedError
 from wellfed.message import sentence
 from wellfed.messages.words import tell, words
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--model", "-m", help="Price every fault for this model: a name, a GGUF file, a repository.")
 @click.option("--workload", "-w", type=click.Choice(list(PRESETS)), default="chat", show_default=True)
-@click.option("--users", "-u", type=click.IntRange(1, 100_000), help="Price for so many users at a time.")
-@click.option("--nodes", type=click.IntRange(1, 512), help="Price for so many equal machines.")
+@click.option("--users", "-u", type=Integer(1, 100_000), help="Price for so many users at a time.")
+@click.option("--nodes", type=Integer(1, 512), help="Price for so many equal machines.")
 @click.option("--network", metavar="RATE", help="Network between them, e.g. 400Gb.")
 @click.option("--on", metavar="MACHINE", help="A machine in a line, a TOML file or build:NAME.")
 @click.option("--from", "path", type=click.Path(path_type=Path), metavar="PATH",
@@ -49,12 +51,14 @@ def command(listed: bool, load: bool, **options: Any) -> None:
         _list()
         return
     from wellfed.checks.outputs.summary import exit_code
-    from wellfed.verbs import checking
+    from wellfed.verbs import checking, inputs
 
     if options["as_json"] and options["fix"]:
         raise click.UsageError(
             sentence("cli.check.json-fix-exclude", "--json and --fix exclude each other: the fixes are in the JSON too")
         )
+    if options["model"] is None:
+        needs(("workload", "users"), "--model")
     if load and (options["on"] or options["path"]):
         raise click.UsageError(
             sentence(
@@ -67,7 +71,7 @@ def command(listed: bool, load: bool, **options: Any) -> None:
         _write_error(options["junit"], error)
         raise
     if options["nodes"] or options["network"]:
-        machine = checking.joined(machine, options["nodes"], options["network"])
+        machine = inputs.joined(machine, options["nodes"], options["network"])
     if load:
         machine = _under_load(machine)
     workload = PRESETS[options["workload"]]

@@ -93,9 +93,8 @@ def _kinds() -> Mapping[str, Sentence]:
     """What click calls the kinds of values."""
     kinds = (
         sentence("click.integer", "integer"),
-        sentence("click.integer-range", "integer range"),
         sentence("click.float", "float"),
-        sentence("click.float-range", "float range"),
+        sentence("click.number-kind", "number"),
     )
     return {str(each): each for each in kinds}
 

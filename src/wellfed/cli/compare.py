@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from wellfed.cli.naming import say_how_read
+from wellfed.cli.numbers import Integer
+from wellfed.cli.together import ending
 from wellfed.messages.terms import term_words
 from wellfed.messages.words import tell, words
 from wellfed.nouns.workload import PRESETS
@@ -25,7 +27,7 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 @click.argument("machines", nargs=-1, required=True)
 @click.option("--model", "-m", required=True, help="The model to run on each.")
 @click.option("--workload", type=click.Choice(list(PRESETS)), default="chat", show_default=True)
-@click.option("--concurrency", "-c", type=click.IntRange(1, 100_000))
+@click.option("--concurrency", "-c", type=Integer(1, 100_000))
 @click.option("--quant", "-q", "quantisations", multiple=True, metavar="TYPE")
 @click.option("--svg", type=click.Path(path_type=Path), help="Also draw the comparison here (SVG).")
 @click.option("--png", type=click.Path(path_type=Path), help="The same as PNG (needs the `png` extra).")
@@ -46,6 +48,8 @@ def command(
     """
     from wellfed.verbs import comparing, planning
 
+    ending("--svg", svg, ".svg")
+    ending("--png", png, ".png")
     say_how_read(model)
     load = PRESETS[workload] if concurrency is None else replace(PRESETS[workload], concurrency=concurrency)
     found = comparing.compare(machines, model, planning.PlanOptions(workload=load, quantisations=quantisations))
@@ -55,9 +59,9 @@ def command(
         rows = [(one.machine.name, 0.0 if one.plan is None else one.plan.estimate.total_tok_s.value) for one in found]
         title = tell("compare.tokens-per-second", "{model}: tokens per second", model=model)
         if svg is not None:
-            svg.write_text(bars(title, rows))
+            _write(svg, bars(title, rows).encode())
         if png is not None:
-            png.write_bytes(bars_png(title, rows))
+            _write(png, bars_png(title, rows))
     if as_json:
         from wellfed.documents.comparison import compare_json
 
@@ -66,6 +70,13 @@ def command(
         _print(found)
     if all(one.plan is None for one in found):
         raise SystemExit(1)
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise click.FileError(str(path), error.strerror) from error
 
 
 def _print(found: list[Compared]) -> None:

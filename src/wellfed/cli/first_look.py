@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.markup import escape
 
+from wellfed.cli.numbers import Integer
 from wellfed.messages.words import tell
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def show() -> None:
 def _asked() -> tuple[str, int]:
     use = click.prompt(tell("first-look.what", "What for"), type=click.Choice(_USES), default="chat", err=True)
     users = click.prompt(
-        tell("first-look.users-time", "Users at a time"), type=click.IntRange(1, 100_000), default=1, err=True
+        tell("first-look.users-time", "Users at a time"), type=Integer(1, 100_000), default=1, err=True
     )
     click.echo(tell("first-look.looking-machine", "looking at this machine ..."), err=True)
     return use, users
@@ -49,7 +50,7 @@ def print_look(look: FirstLook) -> None:
     if look.faults:
         out.print(f"\n[bold]{phrase('look.faults', 'what holds it back')}[/]")
         for finding in look.faults[:SHOWN]:
-            out.print(f"  {escape(_fault(finding))}")
+            out.print(f"  {escape(fault_line(finding))}")
         left = len(look.faults) - SHOWN
         if left > 0:
             more = phrase("look.more-faults", "and {count} more: wellfed check", count=left)
@@ -71,7 +72,8 @@ def print_look(look: FirstLook) -> None:
         out.print(f"[dim]{escape(phrase('look.claims', text))}[/]")
 
 
-def _fault(finding: Finding) -> str:
+def fault_line(finding: Finding) -> str:
+    """A fault in a line, with its price where it has one."""
     from wellfed.cli.check_text import cost_text
     from wellfed.messages.words import words
 

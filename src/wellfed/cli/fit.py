@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wellfed.cli.numbers import Integer
 from wellfed.messages.words import tell
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _USES = ["chat", "code", "agent", "rag", "long"]
 @click.option(
     "--for", "use", type=click.Choice(_USES), default="chat", show_default=True, help="What it is wanted for."
 )
-@click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Models to show.")
+@click.option("--top", type=Integer(1), default=10, show_default=True, help="Models to show.")
 @click.option("--all", "whole_families", is_flag=True, help="Every model, not the best one of each family.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def command(on: str | None, use: str, top: int, whole_families: bool, as_json: bool) -> None:
@@ -75,7 +76,8 @@ def quality_line(answer: Fit) -> str:
         )
     return tell(
         "fit.quick-ones-first",
-        "{use}: quick ones first, by {benchmark} ({date}) less the published loss of quantised weights; ? = no figure",
+        "{use}: quick ones first, then slow ones worth the wait, by {benchmark} ({date}) less the published loss of "
+        "quantised weights; ? = no figure",
         use=answer.use.name,
         benchmark=figure.benchmark,
         date=figure.date,

@@ -17,7 +17,8 @@ import click
 from wellfed.cli.console import colon
 from wellfed.cli.fleet_export import export
 from wellfed.cli.fleet_watch import history, watch
-from wellfed.cli.plan import MONEY, POSITIVE
+from wellfed.cli.numbers import Duration, Integer, Number, PerSecond, Tokens
+from wellfed.cli.plan import MONEY
 from wellfed.errors import BadInput
 from wellfed.message import joined, message, sentence
 from wellfed.messages.words import tell, words
@@ -53,8 +54,8 @@ command.add_command(export)
 @click.option("--ray", is_flag=True, help="By tasks with node affinity in a running Ray cluster.")
 @click.option("--via", metavar="COMMAND", help="By a command that gives the script to the node {}, e.g. "
               "'docker exec -i {} sh -s'.")  # fmt: skip
-@click.option("--jobs", "-j", type=click.IntRange(1, 512), default=16, show_default=True, help="Nodes at a time.")
-@click.option("--timeout", type=click.FloatRange(1, 3600), default=120.0, show_default=True, help="Seconds a node.")
+@click.option("--jobs", "-j", type=Integer(1, 512), default=16, show_default=True, help="Nodes at a time.")
+@click.option("--timeout", type=Number(1, 3600), default=120.0, show_default=True, help="Seconds a node.")
 @click.option("--names", is_flag=True, help="Name the files by node; else node-0001 and on, and the names stay here.")
 @click.option("--refresh", is_flag=True, help="Ask nodes again whose snapshot is there.")
 @click.option("--print-script", is_flag=True, help="Print the one program that runs on a node, and leave.")
@@ -198,11 +199,11 @@ def _say(outcomes: tuple[Outcome, ...], folder: Path, as_json: bool) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--model", "-m", help="Price every fault for this model.")
 @click.option("--workload", "-w", type=click.Choice(list(PRESETS)), default="chat", show_default=True)
-@click.option("--group", type=click.IntRange(2, 1024), help="Nodes that one copy of the model may span: "
+@click.option("--group", type=Integer(2, 1024), help="Nodes that one copy of the model may span: "
               "speeds are of such groups, and who drags one down is named.")  # fmt: skip
 @click.option("--network", metavar="RATE", help="Between the nodes of a group, as for fleet plan; without it, what "
               "their ports tell.")  # fmt: skip
-@click.option("--workers", type=click.IntRange(1, 256), help="Processes that read snapshots; default: one a core.")
+@click.option("--workers", type=Integer(1, 256), help="Processes that read snapshots; default: one a core.")
 @click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML ('-': stdout).")
 @click.option("--prometheus", type=click.Path(path_type=Path), metavar="FILE", help="Write a textfile ('-': stdout).")
 @click.option("--all", "everything", is_flag=True, help="Name every node in every list.")
@@ -289,19 +290,15 @@ def _write(path: Path, text: str) -> str:
 @click.option("--network", metavar="RATE", help="Between nodes, e.g. 400Gb, or "
               "'400g x8 rails, 2:1, 16 a leaf'.")  # fmt: skip
 @click.option("--workload", "-w", type=click.Choice(list(PRESETS)), default="chat", show_default=True)
-@click.option("--prompt", type=click.IntRange(1), help="Prompt tokens.")
-@click.option("--output", type=click.IntRange(1), help="Output tokens.")
-@click.option("--context", type=click.IntRange(1), help="Longest context to make room for, in tokens.")
-@click.option(
-    "--depth", type=click.IntRange(0), help="Tokens of earlier turns, in the cache of the replica that had them."
-)
-@click.option("--rate", type=POSITIVE, help="Requests per second to carry; without it: what all nodes take.")
-@click.option("--ttft", type=POSITIVE, help="Wanted time to first token, seconds.")
-@click.option("--tpot", type=POSITIVE, help="Wanted time per output token, milliseconds.")
+@click.option("--prompt", type=Tokens(1), help="Prompt tokens.")
+@click.option("--output", type=Tokens(1), help="Output tokens.")
+@click.option("--context", type=Tokens(1), help="Longest context to make room for, in tokens.")
+@click.option("--depth", type=Tokens(0), help="Tokens of earlier turns, in the cache of the replica that had them.")
+@click.option("--rate", type=PerSecond(), help="Requests per second to carry; without it: what all nodes take.")
+@click.option("--ttft", type=Duration("s"), help="Wanted time to first token, seconds.")
+@click.option("--tpot", type=Duration("ms"), help="Wanted time per output token, milliseconds.")
 @click.option("--p99", is_flag=True, help="Hold the targets for 99 of 100 requests, not on average.")
-@click.option(
-    "--spare", type=click.IntRange(0, 64), default=0, show_default=True, help="Replicas that may be lost: 1 is N+1."
-)
+@click.option("--spare", type=Integer(0, 64), default=0, show_default=True, help="Replicas that may be lost: 1 is N+1.")
 @click.option("--price-hour", "prices_hour", type=MONEY, multiple=True, help="Of a node, for each --machines.")
 @click.option("--engine", "-e", "engines", multiple=True, type=click.Choice(["vllm", "sglang"]))
 @click.option("--quant", "-q", "quantisations", multiple=True, metavar="TYPE", help="e.g. FP8; repeatable.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wellfed.cli.numbers import Number
 from wellfed.errors import BadInput
 from wellfed.message import counted, message
 from wellfed.messages.words import words
@@ -24,7 +25,7 @@ _FORMS = ("nfd", "node-features", "slurm-gres", "slurm-nodes", "slurm-topology",
               "without it, one is printed.")  # fmt: skip
 @click.option("--switch", "switches", multiple=True, metavar="NAME=NODES",
               help="With slurm-topology: a leaf switch, e.g. leaf1=node-[0001-0016]; repeatable.")  # fmt: skip
-@click.option("--days", type=click.FloatRange(0.01, 3650), help="With nfd: how long the labels hold.")
+@click.option("--days", type=Number(0.01, 3650), help="With nfd: how long the labels hold.")
 @click.option("--namespace", default="node-feature-discovery", show_default=True, help="With node-features.")
 def export(form: str, folder: Path | None, out: Path | None, **options: Any) -> None:
     """What the nodes in FOLDER are (snapshots; without it, this machine), for the scheduler that is there.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wellfed.cli.numbers import Integer, Number
 from wellfed.errors import BadInput
 from wellfed.message import message, sentence
 from wellfed.messages.words import words
@@ -35,16 +36,16 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--ray", is_flag=True, help="One on each living node of the running Ray cluster.")
 @click.option("--k8s", is_flag=True, help="The pods that --export daemonset starts.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Of exporters named without one; default: 9907.")
+@click.option("--port", type=Integer(1, 65535), help="Of exporters named without one; default: 9907.")
 @click.option("--db", type=_FILE, metavar="FILE", help="The history; default: fleet.sqlite in the state folder.")
-@click.option("--every", type=click.FloatRange(1, 3600), default=15.0, show_default=True, help="Seconds.")
-@click.option("--jobs", "-j", type=click.IntRange(1, 512), default=64, show_default=True, help="Nodes at a time.")
-@click.option("--timeout", type=click.FloatRange(0.1, 60), default=5.0, show_default=True, help="Seconds a node.")
-@click.option("--keep", "days", type=click.FloatRange(0.25, 3650), default=30.0, show_default=True, help="Days.")
+@click.option("--every", type=Number(1, 3600), default=15.0, show_default=True, help="Seconds.")
+@click.option("--jobs", "-j", type=Integer(1, 512), default=64, show_default=True, help="Nodes at a time.")
+@click.option("--timeout", type=Number(0.1, 60), default=5.0, show_default=True, help="Seconds a node.")
+@click.option("--keep", "days", type=Number(0.25, 3650), default=30.0, show_default=True, help="Days.")
 @click.option(
     "--most",
     "most_mib",
-    type=click.IntRange(1, 1 << 20),
+    type=Integer(1, 1 << 20),
     default=2048,
     show_default=True,
     help="MiB that the history may take; what is oldest goes first.",

@@ -71,7 +71,6 @@ def _kinds() -> dict[str, str]:
     return {
         "text": phrase("click.metavar.text", "TEXT"),
         "integer": phrase("click.metavar.integer", "INTEGER"),
-        "integer range": phrase("click.metavar.integer", "INTEGER"),
         "float": phrase("click.metavar.float", "NUMBER"),
-        "float range": phrase("click.metavar.float", "NUMBER"),
+        "number": phrase("click.metavar.float", "NUMBER"),
     }

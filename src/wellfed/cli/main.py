@@ -146,15 +146,15 @@ def main() -> None:
     except WellfedError as error:
         if error.details:
             click.echo(printable_lines(error.details), err=True)
-        fail(error.said, hint=error.advice, code=error.exit_code, kind=error.kind)
+        fail(error.said, hint=error.advice or _see_help(error), code=error.exit_code, kind=error.kind)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         sys.exit(2)
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "wellfed"
-        fail(*_complaint(error), hint=sentence("error.see-help", "see `{path} --help`", path=path), kind="usage")
+        fail(*_complaint(error), hint=_help_of(path), kind="usage")
     except click.ClickException as error:
-        fail(*_complaint(error))
+        fail(*_complaint(error), hint=_help_of(_command_path()))
     except (click.Abort, KeyboardInterrupt):
         fail(sentence("error.interrupted", "interrupted"), code=130)
     except SystemExit:
@@ -173,6 +173,22 @@ def main() -> None:
         template = "internal error: {name}: {error}"
         said = sentence("error.internal", template, name=type(error).__name__, error=error)
         fail(said, hint=sentence("error.report", "WELLFED_DEBUG=1 shows where; please report it"))
+
+
+def _see_help(error: WellfedError) -> Message | str | None:
+    """Where an error of use brings no advice of its own: the command's help."""
+    return _help_of(_command_path()) if error.exit_code == 2 and error.kind != "error" else None
+
+
+def _help_of(path: str) -> Message | str:
+    return sentence("error.see-help", "see `{path} --help`", path=path)
+
+
+def _command_path() -> str:
+    """The command as it was called, without options and arguments: wellfed fleet plan."""
+    first, *rest = [*sys.argv[1:], ""]
+    inner = rest[:1] if first in ("bench", "fleet") and rest[0].isalpha() else []
+    return " ".join(["wellfed", *([first] if first in COMMANDS else []), *inner])
 
 
 def _guard_streams() -> TextIO:

@@ -29,6 +29,8 @@ def print_market(market: Market, workload: Workload) -> None:
                 machines=market.machines,
             )
         )
+        if market.nearest is not None:
+            out.print(escape(_nearest(market.nearest, market.currency)))
         return
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     price = tell("head.price", "price {currency}", currency=market.currency).rstrip()
@@ -70,6 +72,14 @@ def print_market(market: Market, workload: Workload) -> None:
     if best.price is None:
         reason = shown(best.price_reason)
         out.print(tell("market-text.price-unknown", "[dim]price: ? ({reason})[/]", reason=reason))
+
+
+def _nearest(offer: Offer, currency: str) -> str:
+    """The way out: what the least machine that can do it costs and draws."""
+    price = "?" if offer.price is None else f"{offer.price:,.0f} {currency}"
+    power = "?" if offer.power_w is None else f"{offer.power_w:.0f} W"
+    text = "the nearest that can: {machine}; price {price}, power {power}"
+    return tell("market-text.nearest", text, machine=machine_line(offer.machine), price=price, power=power)
 
 
 def print_sensitivities(found: tuple[Sensitivity, ...]) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Any
 
 import click
 
 from wellfed.catalog.han import simplified
-from wellfed.message import sentence
+from wellfed.cli.numbers import Number
 from wellfed.patterns import regex
 
 _TIMES = {"": 1.0, "k": 1e3, "千": 1e3, "w": 1e4, "万": 1e4, "百万": 1e6, "m": 1e6, "千万": 1e7, "亿": 1e8}
@@ -26,18 +25,7 @@ _CURRENCIES = {
 _SAID = "wellfed.cli.currency"
 
 
-class Positive(click.FloatRange):
-    """A number above 0 that ends: neither nan nor inf."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """As click does, then that."""
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(sentence("cli.plan.number-plan", "{value!r} is no number to plan with.", value=value), param, ctx)
-        return number
-
-
-class Money(Positive):
+class Money(Number):
     """An amount above 0; a currency behind it is kept for `currency`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from wellfed.cli.engine_option import EngineVersion
-from wellfed.cli.money import Hourly, Money, Positive, currency
+from wellfed.cli.money import Hourly, Money, currency
 from wellfed.cli.naming import say_how_read
+from wellfed.cli.numbers import Duration, Integer, Number, PerSecond, Tokens
 from wellfed.cli.saved import keep, save_option, use_option
+from wellfed.cli.together import apart, excludes, needs
 from wellfed.library import planning as library
 from wellfed.message import sentence
 from wellfed.nouns.training import Method, Optimizer, Precision, Shard
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from wellfed.verbs.planning import PlanOptions
 
 
-POSITIVE, MONEY = Positive(0, min_open=True), Money(0, min_open=True)
+POSITIVE, MONEY = Number(0, min_open=True), Money(0, min_open=True)
 
 
 @click.command()
@@ -30,7 +33,7 @@ POSITIVE, MONEY = Positive(0, min_open=True), Money(0, min_open=True)
 @use_option
 @click.option("--on", metavar="MACHINE", help="A machine in a line, a TOML file, build:NAME or a snapshot; "
               "without it: this machine.")  # fmt: skip
-@click.option("--nodes", type=click.IntRange(1, 512), default=None, help="So many equal machines.")
+@click.option("--nodes", type=Integer(1, 512), default=None, help="So many equal machines.")
 @click.option("--network", metavar="RATE", help="Network between them, e.g. 400Gb.")
 @click.option("--vram-free", metavar="SIZE[,SIZE...]", help="Free memory of every GPU, or of each.")
 @click.option("--ram-free", metavar="SIZE", help="Free RAM.")
@@ -40,14 +43,14 @@ POSITIVE, MONEY = Positive(0, min_open=True), Money(0, min_open=True)
 @click.option("--for", "objective", type=click.Choice([o.value for o in Objective]), default="balanced",
               show_default=True, help="What to rank by.")  # fmt: skip
 @click.option("--workload", type=click.Choice(list(PRESETS)), default="chat", show_default=True)
-@click.option("--concurrency", "-c", type=click.IntRange(1, 100_000), help="Users at a time.")
-@click.option("--rate", type=POSITIVE, help="Requests per second instead of concurrency.")
-@click.option("--prompt", type=click.IntRange(1), help="Prompt tokens.")
-@click.option("--output", type=click.IntRange(1), help="Output tokens.")
-@click.option("--context", type=click.IntRange(1), help="Longest context to make room for, in tokens.")
-@click.option("--ttft", type=POSITIVE, help="Wanted time to first token, seconds.")
-@click.option("--tpot", type=POSITIVE, help="Wanted time per output token, milliseconds.")
-@click.option("--shared-prefix", type=click.IntRange(1), metavar="TOKENS",
+@click.option("--concurrency", "-c", type=Integer(1, 100_000), help="Users at a time.")
+@click.option("--rate", type=PerSecond(), help="Requests per second instead of concurrency; 300/min too.")
+@click.option("--prompt", type=Tokens(1), help="Prompt tokens.")
+@click.option("--output", type=Tokens(1), help="Output tokens.")
+@click.option("--context", type=Tokens(1), help="Longest context to make room for, in tokens; 32k is 32,768.")
+@click.option("--ttft", type=Duration("s"), help="Wanted time to first token, seconds; 500ms too.")
+@click.option("--tpot", type=Duration("ms"), help="Wanted time per output token, milliseconds.")
+@click.option("--shared-prefix", type=Tokens(1), metavar="TOKENS",
               help="So many tokens of every prompt are alike, e.g. a system prompt.")  # fmt: skip
 @click.option("--images", metavar="N[@WxH]",
               help="Pictures in every prompt, e.g. 2, 2@1920x1080, or 2@1100 of 1100 tokens each.")  # fmt: skip
@@ -67,31 +70,29 @@ POSITIVE, MONEY = Positive(0, min_open=True), Money(0, min_open=True)
 @click.option("--speculate", metavar="HOW",
               help="Draft tokens: mtp, eagle, draft:MODEL, ngram, each with @TOKENS; none  [default: the model's own "
               "prediction layers, where they help].")  # fmt: skip
-@click.option("--acceptance", type=click.FloatRange(0, 1, min_open=True),
+@click.option("--acceptance", type=Number(0, 1, min_open=True),
               help="How often one drafted token is right, e.g. 0.7.")  # fmt: skip
 @click.option("--lora", metavar="N[@RANK]", help="Serve so many adapters beside the model, e.g. 4@64.")
 @click.option("--stream", is_flag=True, help="Experts that memory does not hold are read from disk (llama.cpp).")
 @click.option("--train", type=click.Choice([m.value for m in Method]), help="Fine-tune MODEL instead of serving it.")
 @click.option(
-    "--sequence", type=click.IntRange(16), default=2048, show_default=True, help="With --train: tokens of a sequence."
+    "--sequence", type=Tokens(16), default=2048, show_default=True, help="With --train: tokens of a sequence."
 )
-@click.option(
-    "--batch", type=click.IntRange(1), default=16, show_default=True, help="With --train: sequences of a step."
-)
-@click.option("--micro-batch", type=click.IntRange(1), help="With --train: sequences at a time on a GPU.")
+@click.option("--batch", type=Integer(1), default=16, show_default=True, help="With --train: sequences of a step.")
+@click.option("--micro-batch", type=Integer(1), help="With --train: sequences at a time on a GPU.")
 @click.option("--optimizer", type=click.Choice([o.value for o in Optimizer]), default="adamw", show_default=True,
               help="With --train.")  # fmt: skip
 @click.option("--precision", type=click.Choice([p.value for p in Precision]), default="bf16", show_default=True,
               help="With --train.")  # fmt: skip
-@click.option("--rank", type=click.IntRange(1, 4096), default=16, show_default=True, help="With --train: of adapters.")
+@click.option("--rank", type=Integer(1, 4096), default=16, show_default=True, help="With --train: of adapters.")
 @click.option("--train-embeddings", is_flag=True, help="With --train: input and output embedding too.")
 @click.option("--train-experts", is_flag=True, help="With --train: adapters on routed experts too.")
 @click.option("--shard", type=click.Choice([s.value for s in Shard]), help="With --train: ZeRO or FSDP over the GPUs.")
 @click.option("--checkpointing/--no-checkpointing", default=None, help="With --train: activations computed again.")
 @click.option("--offload/--no-offload", default=None, help="With --train: the optimizer on the CPU.")
 @click.option("--chunked-loss", is_flag=True, help="With --train: logits never whole in memory.")
-@click.option("--gpus", type=click.IntRange(1, 4096), help="With --train: so many GPUs.")
-@click.option("--top", type=click.IntRange(1), default=6, show_default=True, help="Plans to show.")
+@click.option("--gpus", type=Integer(1, 4096), help="With --train: so many GPUs.")
+@click.option("--top", type=Integer(1), default=6, show_default=True, help="Plans to show.")
 @click.option("--buy", is_flag=True, help="Design whole machines for MODEL instead: GPUs and what keeps them fed.")
 @click.option("--cpus", is_flag=True, help="Which CPU to put the best plan's GPUs behind, and what weaker ones lose.")
 @click.option("--prices", type=click.Path(path_type=Path),
@@ -119,6 +120,7 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
     config.json, or a hub repository id. Exits with 1 when nothing fits, or nothing meets
     the targets or keeps up with the rate.
     """
+    _together(options, as_json)
     if options["save"] is not None:
         keep(options["save"])
         if model is None and options["command_line"] is None:
@@ -138,8 +140,6 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
     if options["buy"]:
         _buy(model, plan_options(options), options, top, as_json)
         return
-    if options["budget"] or options["power"] or (options["prices"] and not options["cpus"]):
-        raise click.UsageError(sentence("cli.plan.prices-budget-power", "--prices, --budget and --power go with --buy"))
     prices = {name: options[name] for name in _PRICES}
     prices["currency"] = currency(click.get_current_context(), options["currency"])
     wishes = {name: options[name] for name in ("max_users", "cpus")}
@@ -200,6 +200,39 @@ _HERE = (
     *_TRAINING,
     *_PRICES,
 )  # not of the search
+
+
+_PLACE = ("model", "on", "nodes", "network", "vram_free", "ram_free", "system", "top", "save", "use", "as_json")
+_OF_ANSWER = ("report", "chart", "explain", "max_users", "cpus", *_PRICES)  # of a ranked answer alone
+
+
+def _together(options: dict[str, Any], as_json: bool) -> None:
+    """Refuse what the rest of the command line leaves without a meaning."""
+    apart("concurrency", "rate")
+    if options["train"]:
+        excludes("--train", {*_PLACE, *_TRAINING, "explain"})
+    else:
+        needs([name for name in _TRAINING if name != "train"], "--train")
+    if options["buy"]:
+        _apart_from("--buy", ("command_line", *_OF_ANSWER))
+    else:
+        needs(("budget", "power"), "--buy")
+    if not (options["buy"] or options["cpus"]):
+        needs(("prices",), "--buy", "--cpus")
+    if options["command_line"] is not None:
+        _apart_from("--from-command", ("speculate", "engines", "quantisations", "kv_types", "pins", *_OF_ANSWER))
+    if options["machine_price"] is None:
+        needs(("years",), "--machine-price")
+    if not any(options[name] for name in ("price_hour", "machine_price", "electricity")):
+        needs(("api_price",), "--price-hour", "--machine-price", "--electricity")
+    if as_json and options["chart"] == "-":
+        apart("as_json", "chart")
+
+
+def _apart_from(option: str, names: Iterable[str]) -> None:
+    """Refuse any of `names` beside `option`."""
+    every = {parameter.name for parameter in click.get_current_context().command.params if parameter.name is not None}
+    excludes(option, every - set(names))
 
 
 def _keywords(options: dict[str, Any]) -> dict[str, Any]:
@@ -271,7 +304,7 @@ def _buy(model: str, request: PlanOptions, options: dict[str, Any], top: int, as
         raise click.UsageError(
             sentence(
                 "cli.plan.currencies",
-                "--budget is in {said}, the prices are in {there}",
+                "--budget is in {said}, the prices of --prices are in {there}: give both in one currency",
                 said=said,
                 there=market.currency,
             )

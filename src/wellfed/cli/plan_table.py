@@ -37,7 +37,7 @@ def plans_table(plans: tuple[Plan, ...], width: int | None = None) -> Table:
     table), then intervals, then spare memory, then the layout's own words are cut last of all.
     """
     room = width or console().width
-    several = any(plan.workload.concurrency > 1 or plan.workload.request_rate is not None for plan in plans)
+    several = _several(plans)
     columns = next(
         (chosen for chosen in _narrowing(several) if _needed(chosen, plans) <= room), tuple(_narrowing(several))[-1]
     )
@@ -47,6 +47,17 @@ def plans_table(plans: tuple[Plan, ...], width: int | None = None) -> Table:
     for plan in plans:
         table.add_row(*(column.cell(plan) for column in columns), style="bold" if plan is plans[0] else None)
     return table
+
+
+def plain_rows(plans: tuple[Plan, ...]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The heads and cells of all columns, without colours: for files, where width is no matter."""
+    columns = _columns(_several(plans), intervals=True)
+    rows = [tuple(Text.from_markup(column.cell(plan)).plain for column in columns) for plan in plans]
+    return tuple(column.head for column in columns), rows
+
+
+def _several(plans: tuple[Plan, ...]) -> bool:
+    return any(plan.workload.concurrency > 1 or plan.workload.request_rate is not None for plan in plans)
 
 
 def _narrowing(several: bool) -> tuple[tuple[Column, ...], ...]:

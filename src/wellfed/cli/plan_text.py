@@ -48,7 +48,7 @@ def print_answer(
     out.print(escape(phrase("plan.on", "on {machine}", machine=words(machine_line(search.machine)))))
     for reading in readings(search.machine.assumptions + answer.assumptions):
         out.print(f"[yellow]{phrase('plan.note', 'note')}{colon()}[/]{escape(reading)}")
-    out.print(f"[dim]{_workload_line(search.workload, search.sweep)}[/]")
+    out.print(f"[dim]{workload_line(search.workload, search.sweep)}[/]")
     _print_verdict(answer)
     plans = answer.ranking.best_of_each_kind()[:top]
     if plans:
@@ -78,8 +78,11 @@ def print_answer(
 
 def _print_money(answer: Answer, plan: Plan, rates: Rates, explain: bool) -> None:
     """Energy and cost of the best plan; with `explain` what a power cap would cost."""
+    told = money(plan, rates).said()
+    if not told:
+        return
     console().print(f"\n[bold]{phrase('money.head', 'money and energy')}[/]")
-    for said in money(plan, rates).said():
+    for said in told:
         console().print(f"  {escape(words(said))}")
     for capped in power_caps(answer.search, plan) if explain else ():
         line = phrase(
@@ -143,7 +146,8 @@ def _count(parameters: int) -> str:
     return f"{parameters / 1e12:.2f}T" if parameters >= 1e12 else f"{parameters / 1e9:.3g}B"
 
 
-def _workload_line(workload: Workload, sweep: bool) -> str:
+def workload_line(workload: Workload, sweep: bool) -> str:
+    """The load in a line: users or rate, lengths, targets."""
     if sweep:
         users = phrase("plan.users-any", "any concurrency")
     elif workload.request_rate is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from wellfed.cli.numbers import Number
 from wellfed.errors import BadInput, WellfedError
 from wellfed.launch.life import Phase, Running
 from wellfed.message import listed, message, sentence
@@ -16,7 +17,7 @@ from wellfed.messages.terms import term_words
 from wellfed.messages.words import tell, words
 from wellfed.printable import printable, printable_lines
 
-_GRACE = click.FloatRange(0, 86400)
+_GRACE = Number(0, 86400)
 _FOLLOWED = 2**20  # characters at a time
 
 

@@ -8,22 +8,27 @@ from pathlib import Path
 
 from wellfed import __version__
 from wellfed.cli.console import colon
-from wellfed.cli.plan_text import gain, limits, model_line
+from wellfed.cli.first_look import fault_line
+from wellfed.cli.plan_table import plain_rows
+from wellfed.cli.plan_text import gain, limits, model_line, readings, workload_line
 from wellfed.cli.sweep_chart import line_svg, sweeps
 from wellfed.documents.machine_line import machine_line
-from wellfed.errors import BadInput
+from wellfed.errors import BadInput, WellfedError
 from wellfed.message import joined, message
 from wellfed.messages.language import language
-from wellfed.messages.terms import limit_words, term_words
+from wellfed.messages.terms import term_words
 from wellfed.messages.words import phrase, words
 from wellfed.nouns.estimate import DeviceMemory, Quantity, Term, total_seconds
 from wellfed.nouns.plan import Plan
 from wellfed.planner.answer import Answer
-from wellfed.planner.kinds import describe
 from wellfed.units import format_bytes, format_rate, format_seconds
 from wellfed.verbs.next_steps import NextSteps, disk_line
 
-_COLOURS = ("#4878a8", "#e08a3c", "#5a9e6f", "#b65d5d", "#8a72a8", "#8c7355", "#c97fa8", "#7f7f7f", "#a8a83c")
+_COLOURS = (
+    "#4878a8", "#e08a3c", "#5a9e6f", "#b65d5d", "#8a72a8", "#8c7355", "#c97fa8", "#7f7f7f", "#a8a83c", "#3ca8a8",
+    "#2f4b6e", "#c9a227",
+)  # fmt: skip
+_SHOWN = 0.002  # of a bar: what is less is no part to see
 
 
 def write_report(path: Path, answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> None:
@@ -41,28 +46,22 @@ def write_report(path: Path, answer: Answer, top: int, steps: Callable[[Plan], N
         ) from error
 
 
-def _rows(plans: Sequence[Plan]) -> list[tuple[str, ...]]:
-    return [
-        (
-            plan.layout.engine.value, plan.layout.quantisation.upper(), words(describe(plan.layout)), _spare(plan),
-            format_seconds(plan.estimate.ttft_s.value), _range(plan.estimate.decode_tok_s),
-            _range(plan.estimate.total_tok_s), limit_words(plan.estimate.limited_by),
-        )
-        for plan in plans
-    ]  # fmt: skip
+def _asked(answer: Answer) -> list[str]:
+    """The load that was planned for, and what was taken from words that can mean two things."""
+    search = answer.search
+    return [workload_line(search.workload, search.sweep), *readings(search.machine.assumptions + answer.assumptions)]
 
 
-def _heads() -> tuple[str, ...]:
-    return (
-        phrase("table.engine", "engine"), phrase("table.weights", "weights"), phrase("table.layout", "layout"),
-        phrase("table.spare", "spare"), "TTFT", phrase("table.rate-each", "tok/s each"),
-        phrase("table.rate-all", "tok/s all"), phrase("table.limit", "limited by"),
-    )  # fmt: skip
+def _faults(plan: Plan) -> list[str]:
+    """What holds the machine back, with its price for this plan."""
+    from wellfed.nouns.finding import Verdict
+    from wellfed.verbs.checking import check_plan
 
-
-def _spare(plan: Plan) -> str:
-    tightest = plan.estimate.memory.tightest
-    return "?" if tightest is None else format_bytes(tightest.spare_bytes)
+    try:
+        findings = check_plan(plan).findings
+    except WellfedError:
+        return []
+    return [fault_line(finding) for finding in findings if finding.verdict in {Verdict.FAIL, Verdict.WARN}]
 
 
 def _range(quantity: Quantity) -> str:
@@ -86,11 +85,13 @@ def _markdown(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> s
         "",
         words(machine_line(answer.search.machine)),
         "",
+        *(line for said in _asked(answer) for line in (said, "")),
         f"**{_verdict(answer)}**",
         "",
     ]
     if plans:
-        lines += [_row(_heads()), _row(["---"] * len(_heads())), *map(_row, _rows(plans)), ""]
+        heads, rows = plain_rows(plans)
+        lines += [_row(heads), _row(["---"] * len(heads)), *map(_row, rows), ""]
         lines += [words(joined("; ", (words(said) for said in limits(plans[0])))), ""]
         step = steps(plans[0])
         lines += [f"## {phrase('plan.type', 'what to type')}", ""]
@@ -102,6 +103,8 @@ def _markdown(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> s
         for device in plans[0].estimate.memory.devices:
             lines += [_device_line(device), ""]
             lines += [f"- {term_words(term.name)}{colon()}{format_bytes(term.bytes)}" for term in device.terms] + [""]
+        if faults := _faults(plans[0]):
+            lines += [f"## {phrase('look.faults', 'what holds it back')}", "", *(f"- {line}" for line in faults), ""]
     if upgrades := _upgrades(answer):
         lines += [f"## {phrase('plan.upgrade', 'next upgrade')}", "", *(f"- {line}" for line in upgrades), ""]
     return "\n".join([*lines, _assumed(answer), "", f"wellfed {__version__}", ""])
@@ -125,11 +128,12 @@ def _html(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> str:
     body = [
         f"<h1>{escape(model_line(answer.search.model))}</h1>",
         f"<p>{escape(words(machine_line(answer.search.machine)))}</p>",
+        *(f"<p>{escape(said)}</p>" for said in _asked(answer)),
         f'<p class="verdict">{escape(_verdict(answer))}</p>',
     ]
     if plans:
         body += [
-            _table(_heads(), _rows(plans)),
+            _table(*plain_rows(plans)),
             f"<p>{escape(words(joined('; ', (words(said) for said in limits(plans[0])))))}</p>",
         ]
         body += [
@@ -138,6 +142,8 @@ def _html(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> str:
             *_time_html(plans[0]),
             *_sweeps_html(answer, plans[0]),
         ]
+        if faults := _faults(plans[0]):
+            body += [f"<h2>{escape(phrase('look.faults', 'what holds it back'))}</h2>", _list(faults)]
     elif answer.ranking.near_miss:
         body += [_memory_bar(device) for device in answer.ranking.near_miss.memory.devices]
         levers = [f"{words(lever.change)}: {_range(lever.plan.estimate.decode_tok_s)} tok/s" for lever in answer.levers]
@@ -156,6 +162,7 @@ _PAGE = """<!doctype html>
 body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }}
 table {{ border-collapse: collapse; width: 100%; }} td, th {{ padding: .25rem .6rem; text-align: left; }}
 tr + tr {{ border-top: 1px solid #8884; }}
+td, th {{ white-space: nowrap; }} td:nth-child(3) {{ white-space: normal; }}
 pre {{ white-space: pre-wrap; overflow-wrap: anywhere; background: #8881; padding: .6rem; }}
 .verdict {{ font-size: 1.15rem; font-weight: 600; }}
 .small {{ color: color-mix(in srgb, CanvasText 65%, Canvas); font-size: .85rem; }}
@@ -205,7 +212,7 @@ def _time_html(plan: Plan) -> list[str]:
 def _time_bar(head: str, terms: tuple[Term, ...]) -> str:
     whole = total_seconds(terms) or 1.0
     parts = [(f"{term_words(term.name)} {term.device}", term.seconds, format_seconds(term.seconds)) for term in terms]
-    return _bar(f"{head}{colon()}{format_seconds(whole)}", [part for part in parts if part[1] > 0], whole)
+    return _bar(f"{head}{colon()}{format_seconds(whole)}", [part for part in parts if part[1] > _SHOWN * whole], whole)
 
 
 def _bar(head: str, parts: Sequence[tuple[str, float, str]], whole: float) -> str:

@@ -11,7 +11,9 @@ import click
 
 from wellfed.cli.engine_option import EngineVersion
 from wellfed.cli.keys import key_options, with_key
+from wellfed.cli.numbers import Duration, Integer, Number, PerSecond, Tokens
 from wellfed.cli.saved import use_option
+from wellfed.cli.together import apart, needs
 from wellfed.message import Message, joined, sentence
 from wellfed.messages.words import tell, words
 from wellfed.nouns.workload import PRESETS
@@ -54,8 +56,11 @@ def run_options(function: Any) -> Any:
             show_default=True,
             help="Where to fetch from; HF_ENDPOINT names a mirror of the first.",
         ),
-        click.option("--concurrency", "-c", type=click.IntRange(1, 4096), default=1, show_default=True),
-        click.option("--context", type=click.IntRange(256), help="Tokens each user has room for."),
+        click.option("--concurrency", "-c", type=Integer(1, 4096), default=1, show_default=True),
+        click.option("--rate", type=PerSecond(), help="Requests per second instead of concurrency."),
+        click.option("--ttft", type=Duration("s"), help="Wanted time to first token, seconds."),
+        click.option("--tpot", type=Duration("ms"), help="Wanted time per output token, milliseconds."),
+        click.option("--context", type=Tokens(256), help="Tokens each user has room for."),
         click.option(
             "--for",
             "objective",
@@ -65,20 +70,22 @@ def run_options(function: Any) -> Any:
             help="What to rank by.",
         ),
         click.option("--workload", type=click.Choice(list(PRESETS)), default="chat", show_default=True),
-        click.option("--prompt", type=click.IntRange(1), help="Prompt tokens."),
-        click.option("--output", type=click.IntRange(1), help="Output tokens."),
+        click.option("--prompt", type=Tokens(1), help="Prompt tokens."),
+        click.option("--output", type=Tokens(1), help="Output tokens."),
         click.option("--quality", type=click.Choice(list(QUALITY)), default=None, help="Coarsest weights to accept."),
         click.option("--set", "pins", multiple=True, metavar="KEY=VALUE", help="Pin a setting, as `plan --set`."),
         click.option("--kv-type", "kv_types", multiple=True, metavar="TYPE", help="KV cache, e.g. q8_0, fp8."),
         click.option("--speculate", metavar="HOW", help="How tokens are drafted, as `plan --speculate`."),
         click.option("--lora", metavar="N[@RANK]", help="Adapters beside the model, as `plan --lora`."),
         click.option("--images", metavar="N[@WxH]", help="Pictures in every prompt, as `plan --images`."),
-        click.option("--threads", "-t", type=click.IntRange(1), help="Instead of one per idle core."),
+        click.option("--vram-free", metavar="SIZE[,SIZE...]", help="Free memory of every GPU, or of each."),
+        click.option("--ram-free", metavar="SIZE", help="Free RAM."),
+        click.option("--threads", "-t", type=Integer(1), help="Instead of one per idle core."),
         click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
-        click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True),
+        click.option("--port", type=Integer(1, 65535), default=8080, show_default=True),
         *key_options(),
         click.option("--insecure", is_flag=True, help="Allow an address that others can reach without a key."),
-        click.option("--timeout", type=click.FloatRange(1), default=1800, show_default=True, help="Seconds to load."),
+        click.option("--timeout", type=Number(1), default=1800, show_default=True, help="Seconds to load."),
     ]
     for option in reversed(options):
         function = option(function)
@@ -99,14 +106,10 @@ def chosen(options: dict[str, Any]) -> dict[str, Any]:
 @use_option
 @run_options
 @click.option("--on", metavar="MACHINE", help="With --dry-run or --export: another machine, as `plan` takes it.")
-@click.option("--nodes", type=click.IntRange(1, 512), default=None, help="With --on: so many equal machines.")
+@click.option("--nodes", type=Integer(1, 512), default=None, help="With --on: so many equal machines.")
 @click.option("--network", metavar="RATE", help="With --nodes: network between them, e.g. 400Gb.")
-@click.option("--vram-free", metavar="SIZE[,SIZE...]", help="With --on: free memory of every GPU, or of each.")
-@click.option("--ram-free", metavar="SIZE", help="With --on: free RAM.")
-@click.option("--carve-out", metavar="SIZE[,SIZE]", help="With --on: of an AMD APU's memory, as `plan --carve-out`.")
-@click.option(
-    "--os", "system", type=click.Choice(["linux", "windows", "wsl2", "macos"]), help="With --on: what it runs."
-)
+@click.option("--carve-out", metavar="SIZE[,SIZE]", help="Of an AMD APU's memory, as `plan --carve-out`.")
+@click.option("--os", "system", type=click.Choice(["linux", "windows", "wsl2", "macos"]), help="What it runs.")
 @click.option("--dry-run", is_flag=True, help="Print exactly what would run, and stop.")
 @click.option("--export", type=click.Choice(_EXPORTS), help="Write the launch down for where it will live, and stop.")
 @click.option("--detach", "-d", is_flag=True, help="Leave it running; see `wellfed ps`, `logs`, `stop`.")
@@ -141,6 +144,9 @@ def command(
                 "--on, --nodes and --network write it down only: add --dry-run or --export FORM",
             )
         )
+    apart("concurrency", "rate")
+    if not options["on"]:
+        needs(("nodes", "network"), "--on")
     end_on_signals()
     options = with_key(chosen(options))
     asked = running.RunOptions(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wellfed.cli.together import apart, ending
 from wellfed.messages.words import tell
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ def command(on: str | None, path: Path | None, svg_file: Path | None, as_json: b
     """Draw sockets, memory channels, PCIe hops with their speeds, GPUs and links; faults in red."""
     from wellfed.verbs import checking
 
+    ending("--svg", svg_file, ".svg")
+    if as_json and svg_file is not None:
+        apart("as_json", "svg_file")
     machine = checking.read_machine(on, path)
     if as_json:
         from wellfed.topology.to_json import topology_json

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from wellfed.cli.numbers import Integer, Number
 from wellfed.message import sentence
 from wellfed.messages.words import tell, words
 
@@ -31,14 +32,12 @@ _FEW = 3  # samples: what so few say is not counted
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--pid", type=click.IntRange(1), help="The engine's process, instead of NAME.")
+@click.option("--pid", type=Integer(1), help="The engine's process, instead of NAME.")
 @click.option("--url", metavar="URL", help="The engine's address, instead of NAME.")
 @click.option("--model", "-m", help="Compare with the best plan for this model; without it, what the command names.")
-@click.option("--concurrency", "-c", type=click.IntRange(1), default=1, show_default=True, help="Users of that plan.")
-@click.option("--interval", type=click.FloatRange(0.1, 60), default=1.0, show_default=True, help="Seconds.")
-@click.option(
-    "--window", type=click.FloatRange(2, 3600), default=20.0, show_default=True, help="Seconds judged at once."
-)
+@click.option("--concurrency", "-c", type=Integer(1), default=1, show_default=True, help="Users of that plan.")
+@click.option("--interval", type=Number(0.1, 60), default=1.0, show_default=True, help="Seconds.")
+@click.option("--window", type=Number(2, 3600), default=20.0, show_default=True, help="Seconds judged at once.")
 @click.option("--once", is_flag=True, help=f"Look for {_ONCE_S:.0f} s, report and leave.")
 @click.option("--for", "seconds", metavar="TIME", help="Look for so long (60s, 5m), report and leave.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per look; with --once or --for, only the last.")
@@ -51,12 +50,10 @@ _FEW = 3  # samples: what so few say is not counted
     is_flag=True,
     help="Also ask it, one short request at a time: each costs about 40 tokens to read and 16 to answer.",
 )
-@click.option(
-    "--probe-every", type=click.FloatRange(1, 3600), default=5.0, show_default=True, help="Seconds between them."
-)
+@click.option("--probe-every", type=Number(1, 3600), default=5.0, show_default=True, help="Seconds between them.")
 @click.option(
     "--expect",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     metavar="RATE",
     help="Tokens/s that a user was promised, where no plan can tell.",
 )

@@ -36,6 +36,12 @@ def market_json(market: Market) -> dict[str, Any]:
             }
             for offer in market.offers
         ],
+        "nearest": market.nearest
+        and {
+            "machine": market.nearest.machine.name,
+            "price": market.nearest.price,
+            "power_w": market.nearest.power_w,
+        },
         "sensitivities": [sensitivity_json(sensitivity) for sensitivity in market.weakest],
     }
 

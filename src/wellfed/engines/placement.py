@@ -10,12 +10,21 @@ from wellfed.message import sentence
 from wellfed.nouns.layout import Engine, Layout, NumaPolicy
 
 
+def _can_bind(machine: Machine) -> bool:
+    family = machine.os.family
+    apple = any(gpu.spec is not None and gpu.spec.vendor == "apple" for gpu in machine.gpus)
+    return family == "linux" if apple else family not in ("macos", "windows")
+
+
 def binding(machine: Machine, layout: Layout) -> Binding:
     """The binding of a plan's process.
 
     One NUMA node: nothing to bind, but to the performance cores of a hybrid part. Several: threads and pages on the
-    socket of the GPUs used, if they share one; interleaved over all nodes when the plan says so.
+    socket of the GPUs used, if they share one; interleaved over all nodes when the plan says so. Nothing on macOS and
+    Windows: neither has numactl, and both keep busy threads on performance cores themselves.
     """
+    if not _can_bind(machine):
+        return Binding()
     nodes = [node for node in machine.numa_nodes if node.cpus]
     if layout.gpus == 0 and layout.tensor_parallel > 1 and len(nodes) > 1:
         return Binding(
@@ -109,7 +118,7 @@ def threads(machine: Machine, layout: Layout, bound: Binding) -> int | None:
         ranks = rank_cpus(machine, layout, bound)
         cores = None if ranks is None else sum(len(cpus) for cpus in ranks)
     else:
-        cores = _physical(machine, bound.cpus)
+        cores = _physical(machine, bound.cpus or _performance_cores(machine))
     if cores is None:
         return None
     quota = machine.os.cpu_quota

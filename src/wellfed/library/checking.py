@@ -12,6 +12,7 @@ from wellfed.library.result import Result, Row
 from wellfed.message import sentence
 from wellfed.nouns.workload import Workload
 from wellfed.verbs import checking
+from wellfed.verbs import inputs as described
 from wellfed.verbs.checking import Checked
 
 
@@ -71,7 +72,7 @@ def check(
     options.in_range("nodes", nodes, 1, 512)
     machine = inputs.read(on, paste, from_)
     if nodes or network:
-        machine = checking.joined(machine, nodes, network)
+        machine = described.joined(machine, nodes, network)
     load = options.workload(workload)
     load = load if users is None else replace(load, concurrency=users)
     return Diagnosed(checking.check(machine, model, load, options.several(select), options.several(ignore)))

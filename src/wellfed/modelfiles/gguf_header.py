@@ -144,8 +144,9 @@ class _Reader:
                     "gguf-header.gguf-file-starts",
                     "{value} is not a GGUF file: it starts with {data!r}",
                     value=self.name,
-                    data=bytes(self.data[:4]),
-                )
+                    data=bytes(self.data[:4]).decode("latin-1"),
+                ),
+                sentence("gguf-header.another-file", "another file under that name, or a broken one: fetch it again"),
             )
         version = self.number(_U32)
         if version not in _VERSIONS:

@@ -71,7 +71,14 @@ def parse_json_value(content: bytes, name: str) -> object:
     """Any JSON value in `content`, as `parse_json` reads it."""
     encoding = next((encoding for mark, encoding in _BOMS if content.startswith(mark)), "utf-8")
     try:
-        value: object = json.loads(content.decode(encoding), object_pairs_hook=_once)
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            sentence("safe-file.not-text", "{name} is no text", name=name),
+            sentence("safe-file.not-text.hint", "models are read from config.json, .gguf and .safetensors files"),
+        ) from error
+    try:
+        value: object = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise BadInput(
             sentence("safe-file.valid-json", "{name} is not valid JSON: {error}", name=name, error=str(error)[:100])

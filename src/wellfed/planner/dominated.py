@@ -25,6 +25,7 @@ class Dominated:
     `gpus` of one machine, `total` of all of them. `users`: at a time; None where arrivals or many counts are asked
     for. `by_gpus`: the GPUs used count in the ranking (cost), so fewer replicas may win. `dismissed`: how many layouts
     were. `holds`: whether a layout fits its GPUs; asked once for each engine, format, cache type and count.
+    `all_chunks`: whether layouts come with every chunk that their engine is tried with.
     """
 
     gpus: int
@@ -32,12 +33,14 @@ class Dominated:
     users: int | None
     by_gpus: bool
     holds: Holds
+    all_chunks: bool = True
     dismissed: int = 0
     _least: dict[tuple[Engine, str, str], int | None] = field(default_factory=dict)
 
     def worth(self, layout: Layout, load: Workload) -> bool:
         """Whether the layout is to be estimated. What is not is counted."""
-        worth = _is_least_chunk(layout, load) and self._has_most_replicas(layout) and self._is_division_of_use(layout)
+        least = not self.all_chunks or _is_least_chunk(layout, load)
+        worth = least and self._has_most_replicas(layout) and self._is_division_of_use(layout)
         self.dismissed += not worth
         return worth
 

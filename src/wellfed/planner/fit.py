@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from wellfed.catalog.models import Task, by_id, entry, model_ids
@@ -26,6 +26,8 @@ from wellfed.progress import tell
 
 _GGUF_TRIED = ("q8_0", "q6_k", "q4_k_m", "gguf-mxfp4")
 _LEAST_BYTES_PER_PARAMETER = 0.5  # of 4-bit weights: what is larger than the machine's memory is not looked at
+# Of what a use wants, this still serves who waits for it (assumed): half the speed, six times to the first token.
+_BEARABLE_SPEED, _BEARABLE_WAIT = 0.5, 6.0
 _GENERAL = frozenset({Task.TEXT, Task.VISION_LANGUAGE, Task.OMNI})
 
 
@@ -58,6 +60,7 @@ class Fitting:
     quality: Quality | None
     score: float | None
     quick: bool
+    bearable: bool
 
     @property
     def max_context(self) -> int | None:
@@ -76,7 +79,8 @@ class Fit:
 
 
 def fit(machine: Machine, use: Use, calibration: Calibration, top: int = 10, whole_families: bool = False) -> Fit:
-    """The `top` models: quick ones by quality, then slow ones by quality, then those without a known quality by size.
+    """The `top` models: quick ones by quality, then by quality what is slow but bearable, then quick ones without a
+    known quality by size, then the rest.
 
     One row a family (the best of it) unless `whole_families`.
     """
@@ -89,7 +93,7 @@ def fit(machine: Machine, use: Use, calibration: Calibration, top: int = 10, who
     families: set[str] = set()
     looked_at = 0
     for identity in (*scored, *others):
-        if len(quick) >= top and not quality(identity, use.name):
+        if not quality(identity, use.name) and _enough((*quick, *slow), top, whole_families):
             break
         family = _family(identity)
         if (not whole_families and family in families) or not _may_fit(identity, room):
@@ -105,8 +109,14 @@ def fit(machine: Machine, use: Use, calibration: Calibration, top: int = 10, who
         else:
             slow.append(row)
     others_of = (row for row in slow if whole_families or _family(row.model_id) not in families)
-    ranked = sorted(quick, key=_rank) + sorted(others_of, key=_rank)
+    ranked = sorted((*quick, *others_of), key=_rank)
     return Fit(use, tuple(_first_of_each(ranked, whole_families))[:top], looked_at, len(identities))
+
+
+def _enough(rows: Sequence[Fitting], top: int, whole_families: bool) -> bool:
+    """Whether what has a figure fills the list, so that no model without one can stand in it."""
+    good = [row for row in rows if row.score is not None and row.bearable]
+    return len(good if whole_families else {_family(row.model_id) for row in good}) >= top
 
 
 def _first_of_each(rows: list[Fitting], whole_families: bool) -> Iterator[Fitting]:
@@ -127,8 +137,10 @@ def _family(identity: str) -> str:
     return match[0].rstrip("-") if match else identity
 
 
-def _rank(row: Fitting) -> tuple[bool, float, float]:
-    return row.score is None, -(row.score or 0.0), -row.plan.model.parameters
+def _rank(row: Fitting) -> tuple[int, bool, float, float]:
+    unknown = row.score is None
+    group = 3 if not row.bearable else 2 if unknown and row.quick else 3 if unknown else 0 if row.quick else 1
+    return group, unknown, -(row.score or 0.0), -row.plan.model.parameters
 
 
 def _value(identity: str, use: Use) -> float:
@@ -168,8 +180,9 @@ def _fitting(identity: str, machine: Machine, use: Use, calibration: Calibration
     estimate, known = best.estimate, quality(identity, use.name)
     loss = quantisation_loss(best.layout.quantisation)
     score = None if known is None else known.value * (1 - (loss or 0.0))
-    quick = estimate.decode_tok_s.value >= use.least_tok_s and estimate.ttft_s.value <= use.most_ttft_s
-    return Fitting(identity, best, known, score, quick)
+    speed, wait = estimate.decode_tok_s.value / use.least_tok_s, estimate.ttft_s.value / use.most_ttft_s
+    bearable = speed >= _BEARABLE_SPEED and wait <= _BEARABLE_WAIT
+    return Fitting(identity, best, known, score, speed >= 1 and wait <= 1, bearable)
 
 
 def lean_layouts(machine: Machine, model: Model) -> Iterator[Layout]:

@@ -84,7 +84,9 @@ class _Bid:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """Offers, best first; how many machines were looked at."""
+    """Offers, best first; how many machines were looked at. `nearest`: where none is within budget and power, the
+    cheapest that can do it, or that draws least.
+    """
 
     offers: tuple[Offer, ...]
     machines: int
@@ -92,6 +94,7 @@ class Market:
     weakest: tuple[Sensitivity, ...] = ()
     ranked_by: Message | None = None
     currency: str = ""
+    nearest: Offer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +132,22 @@ def market(demand: Demand, keep: int = 12) -> Market:
         count += len(family.machines)
         tried = family.machines[:1] if family.alike else family.machines
         first += [(bid, family) for made in tried if (bid := _bid(demand, made)) is not None]
+    able = [bid for bid, _ in first]
+    first = [pair for pair in first if _affordable(demand, pair[0])]
     first.sort(key=lambda pair: _rank(demand, pair[0]))
     bids = [bid for bid, _ in first]
     for _, family in first[: 2 * keep]:
         rest = family.machines[1:] if family.alike else ()
-        bids += [bid for made in rest if (bid := _bid(demand, made)) is not None]
+        more = [bid for made in rest if (bid := _bid(demand, made)) is not None]
+        bids += [bid for bid in more if _affordable(demand, bid)]
     bids.sort(key=lambda bid: _rank(demand, bid))
     chosen = [_with_cpu(demand, bid) for bid in _different(bids, keep)]
     chosen.sort(key=lambda offer: _rank_of(demand, offer))
-    found = _sensitivities(demand, chosen[0].plan) if chosen else ()
+    weakest = _sensitivities(demand, chosen[0].plan) if chosen else ()
     currency = demand.prices.currency if demand.prices else ""
-    return Market(tuple(chosen), count, len(bids), found, ranked_by(demand), currency)
+    nearest = None if chosen else min(able, key=lambda bid: _excess(demand, bid), default=None)
+    beyond = None if nearest is None else nearest.offer(demand.calibration)
+    return Market(tuple(chosen), count, len(bids), weakest, ranked_by(demand), currency, beyond)
 
 
 def _with_cpu(demand: Demand, bid: _Bid) -> Offer:
@@ -282,7 +290,7 @@ def _first_fitting(
 
 
 def _bid(demand: Demand, made: Callable[[], Machine]) -> _Bid | None:
-    """The machine with its best likely layout; None where it cannot be built, cannot run the model or is too dear."""
+    """The machine with its best likely layout; None where it cannot be built or cannot run the model."""
     try:
         machine = made()
     except WellfedError:
@@ -307,6 +315,12 @@ def _affordable(demand: Demand, offer: _Bid) -> bool:
     if demand.budget is not None and (offer.price is None or offer.price > demand.budget):
         return False
     return demand.most_power_w is None or (offer.power_w is not None and offer.power_w <= demand.most_power_w)
+
+
+def _excess(demand: Demand, offer: _Bid) -> float:
+    """How many times what was asked an offer costs or draws, the worse of the two; unknown is beyond all."""
+    limits = ((demand.budget, offer.price), (demand.most_power_w, offer.power_w))
+    return max((float("inf") if value is None else value / most for most, value in limits if most), default=0.0)
 
 
 def ranked_by(demand: Demand) -> Message:

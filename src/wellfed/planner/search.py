@@ -79,8 +79,8 @@ class Search:
         slots = None if self.goal.pins else partial(self._slots, users)
         found = candidates(self.machine, self.model, self.goal, refused, self.workload, slots)
         if not self.sweep:
-            return self._drafting(self.rank(found, refused))
-        coarse = self.rank(found, refused, users)
+            return self._drafting(self.rank(found, refused, all_chunks=True))
+        coarse = self.rank(found, refused, users, all_chunks=True)
         widths = (replace(one.layout, max_sequences=1) for one in coarse.contenders)  # one curve, whatever the slots
         return coarse.joined(self.rank(_with_slots(islice(_distinct(widths), _REFINED)), None, _FINE))
 
@@ -132,11 +132,19 @@ class Search:
         return CAPABILITIES[layout.engine].tensor_parallel
 
     def rank(
-        self, layouts: Iterable[Layout], refused: list[Refusal] | None = None, users: tuple[int, ...] = ()
+        self,
+        layouts: Iterable[Layout],
+        refused: list[Refusal] | None = None,
+        users: tuple[int, ...] = (),
+        all_chunks: bool = False,
     ) -> Ranking:
-        """Put `layouts` that fit in order, at each of `users` at a time (none: the workload's)."""
+        """Put `layouts` that fit in order, at each of `users` at a time (none: the workload's).
+
+        `all_chunks`: they come with every chunk of prompts that their engine is tried with, so that the least that
+        bounds nothing stands for larger ones.
+        """
         standings, outs, count = Standings(), Outs(), 0
-        dominated = self._dominated(not users and not self.sweep)
+        dominated = self._dominated(not users and not self.sweep, all_chunks)
         for request in self._requests(layouts, users or (self.workload.concurrency,), dominated):
             count += 1
             tell("layouts", count)
@@ -170,13 +178,13 @@ class Search:
         for request in self._requests(layouts, (self.workload.concurrency,), self._dominated(False)):
             yield from as_many_as_fit(request)
 
-    def _dominated(self, one_load: bool) -> Dominated:
+    def _dominated(self, one_load: bool, all_chunks: bool = False) -> Dominated:
         per_node, rate = len(self.machine.gpus), self.workload.request_rate
         # groups of unequal GPUs have each their own most replicas
         users = self.workload.concurrency if one_load and rate is None and alike(self.machine) else None
         return Dominated(
             per_node, equal_ones(self.machine) * self.machine.count, users, self.goal.objective is Objective.COST,
-            self._holds,
+            self._holds, all_chunks,
         )  # fmt: skip
 
     def _holds(self, layout: Layout) -> bool:

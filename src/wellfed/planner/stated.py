@@ -39,10 +39,19 @@ def with_stated(
     return changed
 
 
+def _runs(system: str, vendor: str) -> bool:
+    """Whether the system has drivers for such GPUs: macOS for Apple's, and in older machines AMD's and Intel's."""
+    return vendor in ("apple", "amd", "intel") if system == "macos" else vendor != "apple" or system == "linux"
+
+
 def _with_system(machine: Machine, system: str) -> Machine:
     if system not in SYSTEMS:
         said = message("stated.system", "no such operating system: {name}", name=system)
         raise BadInput(said, message("stated.system.hint", "linux, windows, wsl2 or macos"))
+    alien = next((gpu for gpu in machine.gpus if gpu.spec is not None and not _runs(system, gpu.spec.vendor)), None)
+    if alien is not None:
+        said = message("stated.system.hardware", "{name} does not run {system}", name=alien.name, system=system)
+        raise BadInput(said, message("stated.system.hardware.hint", "macos goes with Apple's machines"))
     family = {"wsl2": "linux"}.get(system, system)
     return replace(machine, os=replace(machine.os, family=family, wsl=system == "wsl2"))
 

@@ -41,9 +41,10 @@ def over_context(search: Search, plan: Plan) -> tuple[Point, ...]:
 
 
 def over_users(search: Search, plan: Plan) -> tuple[Point, ...]:
-    """With 1, 2, 4 ... users at a time, as far as memory reaches."""
+    """With 1, 2, 4 ... users at a time and as many as were asked for, as far as memory reaches."""
     room = plan.estimate.memory.max_sequences
-    counts = [n for n in _USERS if room is None or n <= max(room, plan.workload.concurrency)]
+    asked = max(1, plan.workload.concurrency)
+    counts = [n for n in sorted({*_USERS, asked}) if room is None or n <= max(room, asked)]
     loads = [replace(plan.workload, concurrency=n, request_rate=None) for n in counts]
     return tuple(_points(search, plan, [(load.concurrency, load) for load in loads]))
 

@@ -45,7 +45,7 @@ def upgrades(search: Search, best: Plan | None) -> tuple[Upgrade, ...]:
         changed = replace(search, machine=machine, goal=goal, sweep=False)
         if best is not None:
             changed = replace(changed, workload=best.workload)
-        plan = changed.rank(candidates(machine, search.model, goal, [])).best
+        plan = changed.rank(candidates(machine, search.model, goal, []), all_chunks=True).best
         finer = _finer(search, machine, best)
         if finer is not None:
             found.append(Upgrade(change, finer, *_gains(best, finer), finer.layout.quantisation))
@@ -70,7 +70,7 @@ def _finer(search: Search, machine: Machine, best: Plan | None) -> Plan | None:
         return None
     goal = replace(goal, engines=(best.layout.engine,), least_quality_bits=USUAL_BITS)
     changed = replace(search, machine=machine, goal=goal, sweep=False, workload=best.workload)
-    return changed.rank(candidates(machine, search.model, goal, [])).best
+    return changed.rank(candidates(machine, search.model, goal, []), all_chunks=True).best
 
 
 def _gains(best: Plan | None, plan: Plan) -> tuple[float, float]:

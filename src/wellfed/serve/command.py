@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from wellfed.cli.numbers import Integer
 from wellfed.errors import BadInput
 from wellfed.message import listed, message, sentence
 from wellfed.messages.words import tell
@@ -24,11 +25,11 @@ _EXTRA = "pip install 'wellfed[serve]'"
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address to listen on; beyond loopback with a token."
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="0: any free one.")
+@click.option("--port", type=Integer(0, 65535), default=8787, show_default=True, help="0: any free one.")
 @click.option("--open", "browse", is_flag=True, help="Open the page in a browser.")
 @click.option("--token-file", type=click.Path(path_type=Path), metavar="FILE",
               help="The token that clients must send; beyond loopback one is made if none is given.")  # fmt: skip
-@click.option("--workers", type=click.IntRange(1, 64), help="Processes that compute; default: one a core.")
+@click.option("--workers", type=Integer(1, 64), help="Processes that compute; default: one a core.")
 @click.option("--allow-run", is_flag=True, help="Let agents start and stop engines through MCP.")
 @click.option("--fleet", type=click.Path(path_type=Path), metavar="FOLDER", help="Show these snapshots at /fleet.")
 def serve(host: str, port: int, browse: bool, token_file: Path | None, workers: int | None, allow_run: bool,

@@ -243,6 +243,12 @@ class Offer(TypedDict):
     plan: Plan
 
 
+class NearestOffer(TypedDict):
+    machine: str
+    price: float | None
+    power_w: float | None
+
+
 class MarketDocument(TypedDict):
     schema: Literal["wellfed.market/1"]
     machines: int
@@ -250,6 +256,7 @@ class MarketDocument(TypedDict):
     ranked_by: Message
     currency: str | None
     offers: list[Offer]
+    nearest: NearestOffer | None
     sensitivities: list[Sensitivity]
 
 

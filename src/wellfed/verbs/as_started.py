@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from wellfed.engines import embedded
 from wellfed.engines.placement import binding, threads
 from wellfed.engines.prompt_cache import prompt_cache_bytes
+from wellfed.errors import BadInput
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.launch.programs import Program
 from wellfed.message import sentence
@@ -61,12 +62,24 @@ def estimated(plan: Plan, layout: Layout, calibration: Calibration | None = None
     return replace(plan, layout=layout, estimate=estimate(request, chosen))
 
 
+def _ensure_at_most(asked: int | None, machine: Machine) -> None:
+    """Raises BadInput for more threads than the machine has: they would take turns, and all wait at each barrier."""
+    sockets = [socket.threads or socket.cores for socket in machine.sockets]
+    most = sum(count for count in sockets if count is not None)
+    if asked is not None and sockets and None not in sockets and asked > most:
+        raise BadInput(
+            sentence("as-started.threads", "{asked} threads: the machine has {most}", asked=asked, most=most),
+            sentence("as-started.threads.hint", "without --threads it is one per idle core"),
+        )
+
+
 def _threads(
     machine: Machine, layout: Layout, asked: int | None, elsewhere: bool
 ) -> tuple[int | None, tuple[str, ...]]:
     """Threads as asked, else one per core of the binding, and on this machine never more than cores are idle."""
     from wellfed.launch.cores import idle_cores, threads_now
 
+    _ensure_at_most(asked, machine)
     bound = binding(machine, layout)
     planned = asked or threads(machine, layout, bound)
     if layout.engine not in READS_GGUF or planned is None or asked or elsewhere or machine.origin is not Origin.LIVE:

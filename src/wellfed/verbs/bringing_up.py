@@ -20,6 +20,7 @@ from wellfed.verbs import inputs
 from wellfed.verbs.running import Prepared, Told
 
 if TYPE_CHECKING:
+    from wellfed.hardware.machine import Machine
     from wellfed.nouns.plan import Plan
 
 PROMPT_TOKENS, OUTPUT_TOKENS = 512, 64
@@ -58,7 +59,7 @@ class Report:
     rows: tuple[Held, ...]
     measurement: Measurement
     url: str | None
-    load: float | None = None  # processes that wanted a core beside the engine, per core, before it was asked
+    load: float | None = None  # threads of others that wanted a core just before the start, per core; None: not told
 
     def outside(self) -> tuple[Message, ...]:
         """Each measurement that lies outside its stated range, and why it may."""
@@ -69,10 +70,12 @@ class Report:
                 "up.busy", "other work kept {load} of the cores busy before the start: repeat it when they are idle",
                 load=Amount(min(self.load, 1.0), "%"),
             ))  # fmt: skip
-        elif rows:
+        elif rows and self.load is not None:
             said.append(
                 message("up.idle", "the cores were idle: `wellfed bench calibrate` makes the next prediction fit")
             )
+        elif rows:
+            said.append(message("up.calibrate", "`wellfed bench calibrate` makes the next prediction fit"))
         return tuple(said)
 
 
@@ -85,7 +88,7 @@ def up(
     told: Told = lambda _: None,
 ) -> Report:
     """Start, warm, ask, compare; then stop, unless `keep`. Whatever goes wrong, nothing is left running."""
-    load = _load_per_core()
+    load = _others_per_core(prepared.plan.machine)
     service = serve(prepared.spec, prepared.plan.model.id, timeout_s, keep, progress)
     done = False
     try:
@@ -108,12 +111,17 @@ def up(
             end(service.running)
 
 
-def _load_per_core() -> float | None:
-    """Runnable processes of the last minute per core; None where the system does not tell."""
-    try:
-        return os.getloadavg()[0] / (os.cpu_count() or 1)
-    except OSError:
-        return None
+def _others_per_core(machine: Machine) -> float | None:
+    """Threads of others that want a core, per core: as counted in the prediction, else by a look now.
+
+    The load averages of the system would name as busy for a minute what has ended.
+    """
+    from wellfed.launch.cores import running_threads
+
+    others = machine.os.others_running
+    if others is None:
+        others = running_threads()
+    return None if others is None else others / (os.cpu_count() or 1)
 
 
 def _lengths(plan: Plan) -> tuple[int, int]:

@@ -45,18 +45,12 @@ def calibrate(options: Options, told: Told = lambda _: None) -> OwnCalibration:
     """Measure and fit; nothing is written. Raises WellfedError where memory or a model cannot be measured."""
     from wellfed.catalog.calibration import bundled
 
+    ready = [_prepared(model, options, told) for model in options.models]  # a name that is wrong costs no measurement
     memory = _memory(options, told)
     machine = memory.of(inputs.machine())
     measured: list[Measured] = []
     keys: dict[str, float] = {}
-    for model in options.models:
-        run = RunOptions(context=_CONTEXT, port=free_port(), threads=options.threads, program=options.program)
-        prepared = prepare(model, run, told)
-        if kind_of(prepared.plan.layout) is not Kind.CPU:
-            raise WellfedError(
-                sentence("calibrating.only-plans-cpu", "only plans on the CPU can be calibrated yet"),
-                sentence("calibrating.gpu-predictions-keep", "GPU predictions keep the bundled values"),
-            )
+    for prepared in ready:
         prepared = replace(prepared, plan=replace(prepared.plan, machine=machine))
         measured += _measured(prepared, options.requests, told)
         keys |= parameters(prepared.plan, bundled())
@@ -66,6 +60,18 @@ def calibrate(options: Options, told: Told = lambda _: None) -> OwnCalibration:
         models=listed(options.models) or sentence("calibrating.no-model", "no model"),
     )
     return machine_calibration(identity(machine), memory, bundled(), keys, measured, source)
+
+
+def _prepared(model: str, options: Options, told: Told) -> Prepared:
+    """A launch on the CPU, not started. Raises WellfedError where the model cannot be had or wants a GPU."""
+    run = RunOptions(context=_CONTEXT, port=free_port(), threads=options.threads, program=options.program)
+    prepared = prepare(model, run, told)
+    if kind_of(prepared.plan.layout) is not Kind.CPU:
+        raise WellfedError(
+            sentence("calibrating.only-plans-cpu", "only plans on the CPU can be calibrated yet"),
+            sentence("calibrating.gpu-predictions-keep", "GPU predictions keep the bundled values"),
+        )
+    return prepared
 
 
 def keep(found: OwnCalibration) -> str:

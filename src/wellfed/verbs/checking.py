@@ -55,14 +55,6 @@ def read_machine(on: str | None = None, path: Path | None = None) -> Machine:
     return inputs.machine(on) if path is None else inputs.captured(path)
 
 
-def joined(machine: Machine, nodes: int | None, network: str | None) -> Machine:
-    """So many of that machine, joined by a network of that rate. Raises BadInput for a rate that is none."""
-    from wellfed.written.settings import network_bytes_per_s
-
-    rate = machine.network_bytes_per_s if network is None else network_bytes_per_s(network)
-    return replace(machine, count=nodes or machine.count, network_bytes_per_s=rate)
-
-
 def draw(machine: Machine) -> Box:
     """The machine as nested boxes, marked with the checks that complain of them."""
     from wellfed.topology.picture import picture

@@ -23,6 +23,9 @@ def line_of(text: str) -> str:
 
     Raises BadInput for files and processes that cannot be read, or that run no engine.
     """
+    if text.strip().startswith("pid:") and not _PROCESS.fullmatch(text.strip()):
+        said = message("command.pid", "{text!r} names no process", text=text.strip())
+        raise BadInput(said, message("command.pid.hint", "pid:1234; `wellfed watch` lists engines"))
     process = _PROCESS.fullmatch(text.strip())
     if process is not None:
         return _of_process(int(process[1]))

@@ -45,10 +45,16 @@ def machine(on: str | None = None, nodes: int | None = None, network: str | None
     seen = _live() if on is None else captured(Path(on))
     if nodes is None and network is None:
         return seen
-    from wellfed.written.settings import network_bytes_per_s
+    return joined(seen, nodes, network)
 
-    rate = network_bytes_per_s(network) if network else seen.network_bytes_per_s
-    return replace(seen, count=nodes or seen.count, network_bytes_per_s=rate)
+
+def joined(machine: Machine, nodes: int | None, network: str | None) -> Machine:
+    """So many of that machine, joined by a network of that rate. Raises BadInput for a rate that is none."""
+    from wellfed.written.settings import network_between
+
+    count = nodes or machine.count
+    rate = machine.network_bytes_per_s if network is None else network_between(count, network)
+    return replace(machine, count=count, network_bytes_per_s=rate)
 
 
 def _count(kept: Mapping[str, Value]) -> int | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from wellfed.catalog.published import Published
 from wellfed.engines.ollama import is_ollama
@@ -13,9 +15,13 @@ from wellfed.message import Amount, Message, message
 from wellfed.models.tensor import Part
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Plan
+from wellfed.nouns.workload import PRESETS, Workload
 from wellfed.perf.memory.context_ranks import DECODE
 from wellfed.verbs.commands import READS_GGUF, ModelReference, command_for, model_reference
 from wellfed.verbs.restated import NOTHING, Restated
+
+if TYPE_CHECKING:
+    pass
 
 _PULLS = frozenset({Engine.LLAMA_CPP})  # whose server fetches GGUF files by itself: -hf OWNER/NAME:TYPE
 
@@ -42,6 +48,7 @@ def next_steps(
     """The steps for `plan` of `model` as it was named, on this machine, or `on` one that was written down; `also`: what
     else was asked, which leads to this plan.
 
+    `asked`: more that `run` is to be told, so that it comes to the same plan.
     None where the plan is an estimate only: nothing starts it.
     """
     if not can_be_started(plan.machine, plan.layout):
@@ -90,23 +97,38 @@ def _words(model: str, plan: Plan, also: Restated) -> list[str]:
         words += ["--quant", plan.layout.quantisation.upper()]
     if plan.layout.kv_type != "f16":
         words += ["--kv-type", plan.layout.kv_type]
-    guess = plan.layout.speculation
-    if guess is not None and guess.kind is not None:
-        words += ["--speculate", f"{guess.kind}{':' + guess.draft if guess.draft else ''}@{guess.tokens}"]
     words += _adapter_words(plan.layout)
     parts = dict(plan.layout.options).get(DECODE)
     if parts and not any("dcp" in pin or DECODE.replace("_", "-") in pin for pin in also.pins):
         words += ["--set", f"decode-context-parallel-size={parts}"]
-    if plan.workload.concurrency > 1:
-        words += ["--concurrency", str(plan.workload.concurrency)]
-    return [*words, *also.load_words(), "--context", str(plan.workload.context)]
+    return [*words, *_load_words(plan.workload), "--context", str(plan.workload.context), *also.words()]
+
+
+def _load_words(load: Workload) -> list[str]:
+    """The load as `run` takes it, where it is not what `run` would take for itself."""
+    usual = replace(PRESETS.get(load.name, PRESETS["chat"]), concurrency=1)
+    half = max(1, load.context // 2)
+    text_tokens = load.prompt_tokens - (0 if load.pictures is None else load.pictures.tokens)
+    words = ["--workload", load.name] if load.name in PRESETS and load.name != "chat" else []
+    if load.request_rate is not None:
+        words += ["--rate", f"{load.request_rate:g}"]
+    elif load.concurrency > 1:
+        words += ["--concurrency", str(load.concurrency)]
+    for option, tokens, own in (
+        ("--prompt", text_tokens, usual.prompt_tokens),
+        ("--output", load.output_tokens, usual.output_tokens),
+    ):
+        words += [option, str(tokens)] if tokens != min(own, half) else []
+    if load.ttft_target_s is not None:
+        words += ["--ttft", f"{load.ttft_target_s:g}"]
+    return words + ([] if load.tpot_target_s is None else ["--tpot", f"{load.tpot_target_s * 1e3:g}"])
 
 
 def _by_wellfed(model: str, plan: Plan, on: str | None, network: str | None, also: Restated) -> tuple[Message, str]:
     words = _words(model, plan, also)
     if on is None:
         return message("next.run", "start it, bound, awaited and proven"), shlex.join(words)
-    words += ["--on", on, *also.machine_words()]
+    words += ["--on", on]
     if plan.machine.count > 1:
         words += ["--nodes", str(plan.machine.count), *(["--network", network] if network else [])]
     several = plan.machine.count > 1 and plan.layout.gpus > len(plan.machine.gpus)

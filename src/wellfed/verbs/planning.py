@@ -334,6 +334,8 @@ def within(workload: Workload, model: Model) -> tuple[Workload, tuple[Assumption
             context_tokens=workload.context_tokens,
         )
         return replace(workload, context_tokens=limit), (
-            Assumption(text, sentence("planning.attend-more", "{model} can attend to no more", model=model.name)),
+            Assumption(
+                text, sentence("planning.attend-more", "{model} can attend to no more", model=model.name), reading=True
+            ),
         )
     return workload, ()

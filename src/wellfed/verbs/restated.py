@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from wellfed.frozen import dataclass
 from wellfed.nouns.plan import Plan
-from wellfed.nouns.workload import PRESETS
-from wellfed.planner.goal import Objective
+from wellfed.planner.goal import QUALITY, Objective
 
 if TYPE_CHECKING:
     from wellfed.verbs.planning import PlanOptions
@@ -15,15 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Restated:
-    """Options of a plan that its layout does not tell."""
+    """Options of a plan that neither its layout nor its load tells; None where nothing was said."""
 
     pins: tuple[str, ...] = ()  # KEY=VALUE
     versions: tuple[tuple[str, str], ...] = ()  # of engines
     images: str | None = None
-    objective: str = Objective.BALANCED.value
-    workload: str = "chat"
-    prompt: int | None = None
-    output: int | None = None
+    objective: str | None = None
+    quality: str | None = None
+    speculate: str | None = None
     vram_free: str | None = None
     ram_free: str | None = None
     carve_out: str | None = None
@@ -35,22 +33,15 @@ class Restated:
         version = dict(self.versions).get(name)
         return f"{name}@{version}" if version else name
 
-    def load_words(self) -> list[str]:
-        """What is asked of the engine, and what was pinned."""
-        words = ["--for", self.objective] if self.objective != Objective.BALANCED.value else []
-        words += ["--workload", self.workload] if self.workload != "chat" else []
-        words += ["--prompt", str(self.prompt)] if self.prompt else []
-        words += ["--output", str(self.output)] if self.output else []
-        words += ["--images", self.images] if self.images else []
-        return words + [word for pin in self.pins for word in ("--set", pin)]
-
-    def machine_words(self) -> list[str]:
-        """What is free on a machine that was written down, and what it runs; a live one is looked at again."""
-        told = (
+    def words(self) -> list[str]:
+        """What is asked of the planner, what was pinned, and what was said of the machine."""
+        options = (
+            ("--for", self.objective), ("--quality", self.quality), ("--speculate", self.speculate),
+            ("--images", self.images), *(("--set", pin) for pin in self.pins),
             ("--vram-free", self.vram_free), ("--ram-free", self.ram_free), ("--carve-out", self.carve_out),
             ("--os", self.system),
         )  # fmt: skip
-        return [word for flag, value in told if value for word in (flag, value)]
+        return [word for option, value in options if value for word in (option, value)]
 
 
 NOTHING = Restated()
@@ -58,16 +49,14 @@ NOTHING = Restated()
 
 def restated(options: PlanOptions) -> Restated:
     """The options of a plan that its command has to repeat."""
-    load = options.workload
-    preset = PRESETS.get(load.name, load)
+    bits = options.least_quality_bits
     return Restated(
         pins=options.pins,
         versions=tuple((version.engine.value, version.text) for version in options.versions if not version.is_front),
         images=options.images,
-        objective=options.objective.value,
-        workload=load.name if load.name in PRESETS else "chat",
-        prompt=None if load.prompt_tokens == preset.prompt_tokens else load.prompt_tokens,
-        output=None if load.output_tokens == preset.output_tokens else load.output_tokens,
+        objective=None if options.objective is Objective.BALANCED else options.objective.value,
+        quality=None if bits is None else next((name for name, least in QUALITY.items() if least == bits), None),
+        speculate=options.speculate,
         vram_free=options.vram_free,
         ram_free=options.ram_free,
         carve_out=options.carve_out,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -88,7 +89,10 @@ class RunOptions:
     speculate: str | None = None  # how tokens are drafted; None: the model's own prediction layers, where they help
     lora: str | None = None  # adapters beside the model
     images: str | None = None  # pictures in every prompt
-    vram_free: str | None = None  # of a machine that is written down
+    rate: float | None = None  # requests/s, in place of `concurrency`
+    ttft: float | None = None  # wanted, s
+    tpot: float | None = None  # wanted, ms
+    vram_free: str | None = None
     ram_free: str | None = None
     carve_out: str | None = None
     system: str | None = None
@@ -106,9 +110,23 @@ class Prepared:
     fits: bool = True
 
 
+_HOST = re.compile(r"[\w.:%\[\]-]+")
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")  # owner/name, as hubs have it
+
+
+def _ensure_repository(name: str | None) -> None:
+    """Raises BadInput for what is no hub's id."""
+    if name is not None and not _REPOSITORY.fullmatch(name):
+        raise BadInput(
+            sentence("running.no-repository", "{name!r} is no repository of a hub", name=name),
+            sentence("running.no-repository.hint", "owner/name, as in unsloth/Qwen3-8B-GGUF"),
+        )
+
+
 def prepare(model: str, options: RunOptions, told: Told = lambda _: None) -> Prepared:
     """Plan, choose the engine's program, get the files, write the launch. Raises before anything is started."""
     ensure_not_ours(options.extra)
+    _ensure_repository(options.repo)
     if options.huge_pages:
         release_left_behind()  # what is free now is looked at below
     ensure_key(Endpoint(options.host, options.port, options.api_key), options.insecure)
@@ -118,6 +136,9 @@ def prepare(model: str, options: RunOptions, told: Told = lambda _: None) -> Pre
         if assumption.reading:
             told(f"{assumption.text} ({assumption.reason})")
     answer = planning.plan(named, _plan_options(named, options))
+    for assumption in answer.assumptions:
+        if assumption.reading:
+            told(f"{assumption.text} ({assumption.reason})")
     if not options.fetch:
         return _written(named, answer, options, endpoint)
     planned, found = _first_runnable(answer, options)
@@ -155,7 +176,12 @@ def keyed(options: RunOptions) -> Endpoint:
 
 
 def ensure_key(endpoint: Endpoint, insecure: bool) -> None:
-    """Raises BadInput for an address that others can reach without a key."""
+    """Raises BadInput for what is no address, and for one that others can reach without a key."""
+    if not _HOST.fullmatch(endpoint.host):
+        raise BadInput(
+            sentence("running.no-host", "{host!r} is no address to listen on", host=endpoint.host),
+            sentence("running.no-host.hint", "127.0.0.1 is this machine alone, 0.0.0.0 whoever can reach it"),
+        )
     if not insecure and not endpoint.api_key and not endpoint.is_loopback:
         hint = sentence(
             "running.give-api-key", "give --api-key (or set WELLFED_API_KEY), or --insecure if the network is trusted"
@@ -179,6 +205,9 @@ def _plan_options(model: str, options: RunOptions) -> planning.PlanOptions:
         context_tokens=context,
         prompt_tokens=options.prompt or min(workload.prompt_tokens, half),
         output_tokens=options.output or min(workload.output_tokens, half),
+        request_rate=options.rate,
+        ttft_target_s=options.ttft,
+        tpot_target_s=None if options.tpot is None else options.tpot / 1e3,
     )
     engine, version = parted(options.engine) if options.engine else (None, None)
     return planning.PlanOptions(

@@ -125,7 +125,7 @@ def _without_unknown_start(parts: PartsList, words: list[str]) -> PartsList | No
     """ "ThinkPad T480 i5-8350U": a product's name before the part that is known; it is said that it tells nothing."""
     for at in range(1, len(words)):
         start = " ".join(words[:at])
-        if speaks_of_card(start) or unnamed_cpu(start) is not None:
+        if speaks_of_card(start) or unnamed_cpu(start) is not None or _LONE_NUMBER.fullmatch(start):
             return None
         known_part = _named(parts, " ".join(words[at:]))
         if known_part is not None:
@@ -136,6 +136,9 @@ def _without_unknown_start(parts: PartsList, words: list[str]) -> PartsList | No
             )
             return replace(known_part, assumptions=(*known_part.assumptions, note))
     return None
+
+
+_LONE_NUMBER = re.compile(r"[-\u2212+]\d+x?")  # a count that is none: no product is called so
 
 
 def _named(parts: PartsList, piece: str) -> PartsList | None:

@@ -24,7 +24,7 @@ from wellfed.written.build import build
 from wellfed.written.file import parts_of_table, read_table
 from wellfed.written.line import read_line
 from wellfed.written.parts_list import PartsList
-from wellfed.written.settings import network_bytes_per_s, with_nodes
+from wellfed.written.settings import network_between, network_bytes_per_s, with_nodes
 from wellfed.written.spelling import plain_line
 
 __all__ = ["Build", "builds", "load_machine", "machine", "network_bytes_per_s", "parse_machine"]
@@ -104,7 +104,7 @@ def _with_network(parts: PartsList, nodes: int | None, network: str | None) -> P
     """The list for so many machines; a network that joins nothing is told, not dropped in silence."""
     parts = parts if nodes is None else with_nodes(parts, nodes)
     if network is not None:
-        parts = replace(parts, network_bytes_per_s=network_bytes_per_s(network))
+        parts = replace(parts, network_bytes_per_s=network_between(parts.count, network))
     if parts.network_bytes_per_s is None or parts.count > 1:
         return parts
     note = Assumption(

@@ -22,6 +22,17 @@ NODES_MAX = 512
 _NODES_PER_SOCKET = (0, 1, 2, 3, 4, 6)
 
 
+def network_between(machines: int, rate: str) -> float:
+    """B/s of a network asked for between so many machines. Raises BadInput for a bad rate, and for one machine."""
+    found = network_bytes_per_s(rate)
+    if machines == 1:
+        raise BadInput(
+            sentence("settings.network-alone", "--network joins several machines, and there is one"),
+            sentence("settings.network-alone.hint", "--nodes N says how many there are"),
+        )
+    return found
+
+
 def network_bytes_per_s(text: str) -> float:
     """One direction, of "400Gb", "8x400Gb", "100GbE", "NDR" (bits) or "50GB/s" (bytes). Raises BadInput."""
     stated = re.sub(r"^(?:ib|infiniband|roce|rdma|ethernet)\s+", "", text.strip(), flags=re.IGNORECASE)
