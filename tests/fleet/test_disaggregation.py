@@ -21,6 +21,7 @@ from wellfed.nouns.plan import Request
 from wellfed.nouns.workload import PRESETS
 from wellfed.verbs import inputs, planning
 from wellfed.verbs.fleet_planning import FleetOptions, fleet_plan
+from wellfed.written.settings import network_bytes_per_s
 
 RUN = CliRunner()
 LONG = replace(PRESETS["chat"], prompt_tokens=6000, output_tokens=400, context_tokens=8192, ttft_target_s=3.0)
@@ -31,7 +32,8 @@ def planned(line: str = "8x h100, 2x xeon 8480+", count: int = 4, tpot_s: float 
             price: float | None = None) -> Side:  # fmt: skip
     workload = replace(LONG, tpot_target_s=tpot_s)
     options = planning.PlanOptions(workload=workload, engines=(Engine.VLLM,))
-    search = planning.search("qwen3-32b", options, inputs.machine(line, 1, network))[0]
+    machine = replace(inputs.machine(line, 1), network_bytes_per_s=network_bytes_per_s(network))
+    search = planning.search("qwen3-32b", options, machine)[0]
     found = capacity(search)
     assert found is not None
     one = side(Stock(line, count, price), search, found)

@@ -220,7 +220,7 @@ def _together(options: dict[str, Any], as_json: bool) -> None:
     if not (options["buy"] or options["cpus"]):
         needs(("prices",), "--buy", "--cpus")
     if options["command_line"] is not None:
-        _apart_from("--from-command", ("speculate", "engines", "quantisations", "kv_types", "pins", *_OF_ANSWER))
+        _apart_from("--from-command", _OF_ANSWER)
     if options["machine_price"] is None:
         needs(("years",), "--machine-price")
     if not any(options[name] for name in ("price_hour", "machine_price", "electricity")):
