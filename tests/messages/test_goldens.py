@@ -16,6 +16,7 @@ from rich.cells import cell_len
 
 from samples import few
 from wellfed.cli import console
+from wellfed.cli.click_words import install
 from wellfed.cli.main import cli
 from wellfed.messages import language
 
@@ -45,6 +46,7 @@ COMMANDS: dict[str, list[str]] = {
 @pytest.fixture
 def at(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     monkeypatch.setenv("NO_COLOR", "1")
+    install()  # as after any other test: whether click wraps by columns must not hang on the order
     yield monkeypatch
     monkeypatch.undo()
     _forget()

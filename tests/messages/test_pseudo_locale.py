@@ -194,6 +194,7 @@ _MORE = (
 _NAMES = {  # of checks, rules, programs and their words
     *("numa", "thp", "acs", "stopped", "paging", "queueing", "exec", "python", "lspci", "sudo", "dmidecode", "topo"),
     *(
+        "explain",
         "static",
         "studio",
         "test",

@@ -131,6 +131,7 @@ def _translate_counted(singular: str, plural: str, count: int) -> str:
     return _translate(singular if count == 1 else plural)
 
 
+@cache
 def install() -> None:
     """Let click speak through the catalogue, and measure wide characters as wide. Once; English never."""
     for name in _MODULES:

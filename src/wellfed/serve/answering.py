@@ -98,4 +98,5 @@ def response(answer: Answer, media: str = "application/json") -> Response:
     """A command's answer over HTTP: 200 for answers (exit 1, "does not fit", is one), else the error's status."""
     if answer.error is not None:
         return JSONResponse({"error": dict(answer.error)}, STATUS.get(str(answer.error["kind"]), 422))
-    return Response(answer.text, media_type=media)
+    is_document = media != "application/json" or answer.text.lstrip().startswith(("{", "["))
+    return Response(answer.text, media_type=media if is_document else "text/plain")  # an export is a file's text
