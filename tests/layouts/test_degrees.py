@@ -8,7 +8,8 @@ from wellfed.engines.command_line import command
 from wellfed.engines.pins import pins
 from wellfed.errors import BadInput
 from wellfed.nouns.layout import Engine, Layout
-from wellfed.planner.candidates import candidates, divides, group_sizes
+from wellfed.planner.candidates import candidates
+from wellfed.planner.degrees import divides, group_sizes
 from wellfed.planner.goal import Goal
 from wellfed.verbs import inputs
 

@@ -9,7 +9,7 @@ from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.workload import PRESETS
 from wellfed.planner.answer import Answer
-from wellfed.planner.candidates import divides
+from wellfed.planner.degrees import divides
 from wellfed.planner.usable import equal_ones, usable
 from wellfed.verbs import inputs, planning
 

@@ -174,14 +174,17 @@ def draft_model(text: str) -> Change:
     return lambda layout: _drafting(layout, draft=text)
 
 
+def _json_object(text: str) -> dict[str, Any]:
+    """A flag's value that is an object in JSON. Raises ValueError for another."""
+    value = json.loads(text)  # its own error is a ValueError, too
+    if not isinstance(value, dict):
+        raise ValueError(text)
+    return value
+
+
 def speculative_config(text: str) -> Change:
     """vLLM's `--speculative-config`: JSON with method, model, num_speculative_tokens."""
-    try:
-        told = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(text) from error
-    if not isinstance(told, dict):
-        raise ValueError(text)
+    told = _json_object(text)
     method, count = str(told.get("method", "draft_model")).lower(), told.get("num_speculative_tokens", 1)
     kind = _kind_of_method(method)
     if not isinstance(count, int) or count < 0:
@@ -302,12 +305,7 @@ def stage_layers(text: str) -> Change:
 
 def picture_bounds(text: str) -> Change:
     """vLLM's `--mm-processor-kwargs`: JSON, of which the most pixels of a picture count here."""
-    try:
-        told = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(text) from error
-    if not isinstance(told, dict):
-        raise ValueError(text)
+    told = _json_object(text)
     size = told.get("size")
     pixels = told.get("max_pixels") or (size.get("longest_edge") if isinstance(size, dict) else None)
     if pixels is None:

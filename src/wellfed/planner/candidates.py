@@ -16,11 +16,8 @@ from wellfed.engines.capabilities import (
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.parts import GpuSpec
 from wellfed.message import sentence
-from wellfed.models.attention import Attention, FullAttention, LatentAttention
+from wellfed.models.attention import LatentAttention
 from wellfed.models.checkpoint_formats import why_not_loaded
-from wellfed.models.ffn import Ffn
-from wellfed.models.joint_attention import JointAttention
-from wellfed.models.linear_attention import LinearAttention
 from wellfed.models.model import Model
 from wellfed.models.quantisation_names import quantisation as quantisation_named
 from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload, Speculation
@@ -28,6 +25,7 @@ from wellfed.nouns.workload import PRESETS, Workload
 from wellfed.perf.memory.overrides import settled
 from wellfed.perf.memory.streamed import STREAMED
 from wellfed.planner import speculate
+from wellfed.planner.degrees import counts, divides, every_count, group_sizes
 from wellfed.planner.divided_contexts import with_divided_contexts
 from wellfed.planner.goal import Goal
 from wellfed.planner.groups import Group, groups, stage_split, with_stages
@@ -366,49 +364,3 @@ def _served_variants(
                         max_sequences=sequences,
                         batch_tokens=batch_tokens,
                     )
-
-
-def divides(model: Model, tensor: int) -> bool:
-    """Whether tensor parallelism of this degree divides every layer: whole heads, whole columns for each rank."""
-    return all(_heads_divide(layer.attention, tensor) and _columns(layer.ffn) % tensor == 0 for layer in model.layers)
-
-
-def _heads_divide(attention: Attention, tensor: int) -> bool:
-    if isinstance(attention, FullAttention):
-        shared = attention.kv_heads % tensor == 0 or tensor % attention.kv_heads == 0  # fewer heads than ranks: copies
-        return attention.heads % tensor == 0 and shared
-    if isinstance(attention, LinearAttention):
-        return attention.key_heads % tensor == 0 and attention.value_heads % tensor == 0
-    if isinstance(attention, JointAttention):
-        return all(_heads_divide(part, tensor) for part in attention.parts)
-    heads = getattr(attention, "heads", tensor)  # of latent, compressed and recurrent kinds; others have none
-    return heads % tensor == 0
-
-
-def _columns(ffn: Ffn) -> int:
-    return ffn.intermediate
-
-
-def counts(total: int) -> list[int]:
-    """How many GPUs to try beside a CPU: 1, 2, 4 ... and all."""
-    return sorted({*_powers(total), total})
-
-
-def every_count(total: int) -> list[int]:
-    """How many GPUs to try where they hold all: each up to eight, as fewer wait less, then 16, 32 ... and all."""
-    return sorted({*range(1, min(total, _FEW) + 1), *_powers(total), total} - {0})
-
-
-def group_sizes(total: int) -> list[int]:
-    """Degrees of parallelism to try among `total` GPUs: all up to eight, then powers of two and what divides them (12
-    of 24), so that more GPUs never take a degree away.
-    """
-    few = range(1, min(total, _FEW) + 1)
-    return sorted({*few, *_powers(total), *(size for size in range(1, total + 1) if total % size == 0)})
-
-
-_FEW = 8
-
-
-def _powers(limit: int) -> list[int]:
-    return [2**n for n in range(limit.bit_length()) if 2**n <= limit]

@@ -10,7 +10,8 @@ from wellfed.frozen import dataclass
 from wellfed.models.quantisation_names import quantisation
 from wellfed.nouns.layout import ALL_GPU, Engine, Layout, NumaPolicy
 from wellfed.nouns.workload import Workload
-from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, counts, group_sizes
+from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS
+from wellfed.planner.degrees import counts, group_sizes
 
 Holds = Callable[[Layout], bool]
 

@@ -18,7 +18,8 @@ from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, Engine, Layout
 from wellfed.nouns.plan import Plan
 from wellfed.nouns.workload import PRESETS, Workload
-from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, counts, divides
+from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS
+from wellfed.planner.degrees import counts, divides
 from wellfed.planner.goal import Goal
 from wellfed.planner.search import Search
 from wellfed.planner.usable import equal_ones

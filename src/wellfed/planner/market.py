@@ -24,7 +24,7 @@ from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import Workload
 from wellfed.perf.estimate import estimate, speeds
 from wellfed.perf.memory import spare_bytes
-from wellfed.planner.candidates import divides
+from wellfed.planner.degrees import divides
 from wellfed.planner.goal import Goal, Objective
 from wellfed.planner.power import power
 from wellfed.planner.search import QuantisationOf, lateness_of

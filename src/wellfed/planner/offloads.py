@@ -8,7 +8,8 @@ from dataclasses import replace
 from wellfed.nouns.layout import NumaPolicy, Offload
 from wellfed.nouns.plan import Request
 from wellfed.perf.memory import Fill, can_fill, fullest, holds_all, spare_bytes
-from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS, counts
+from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS
+from wellfed.planner.degrees import counts
 
 
 def as_many_as_fit(request: Request) -> Iterator[Request]:

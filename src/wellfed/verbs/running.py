@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wellfed.catalog.published import Published, gguf_repositories
+from wellfed.catalog.published import Published
 from wellfed.engines.exports import EXPORTS
 from wellfed.engines.spec import Endpoint, LaunchSpec
 from wellfed.engines.versions import parted
-from wellfed.errors import BadInput, WellfedError
+from wellfed.errors import BadInput
 from wellfed.frozen import dataclass
-from wellfed.homes import expanded
 from wellfed.launch.extra_flags import ensure_not_ours
 from wellfed.launch.pages import release_left_behind
 from wellfed.launch.preflight import DoesNotFit, ensure_fits
@@ -25,22 +23,20 @@ from wellfed.message import sentence
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Plan
 from wellfed.nouns.workload import PRESETS
-from wellfed.perf.memory.towers import PLACE
 from wellfed.planner.goal import Objective
 from wellfed.verbs import inputs, planning
 from wellfed.verbs.as_started import as_started
 from wellfed.verbs.commands import (
     READS_GGUF,
     command_for,
-    hub_repository,
     launch_spec,
     model_reference,
     near_miss_plan,
 )
 from wellfed.verbs.machine_state import costly_findings, in_huge_pages
+from wellfed.verbs.model_files import demo_or, model_file, with_projector
 
 if TYPE_CHECKING:
-    from wellfed.launch.models import Download
     from wellfed.launch.process import EngineFailed
     from wellfed.launch.service import Service
     from wellfed.planner.answer import Answer
@@ -144,7 +140,7 @@ def prepare(model: str, options: RunOptions, told: Told = lambda _: None) -> Pre
     planned, found = _first_runnable(answer, options)
     plan, warnings = as_started(planned, found, options.threads, options.elsewhere)
     ensure_fits(plan)
-    file = _files(named, plan, options, told)
+    file = model_file(named, plan, options.repo, options.hub, told)
     spec = launch_spec(with_projector(plan, file), found, file, endpoint)
     if options.hub == "modelscope" and plan.layout.engine not in READS_GGUF:
         spec = replace(spec, environment={**spec.environment, **_MODELSCOPE.get(plan.layout.engine, {})})
@@ -335,78 +331,6 @@ def _nothing_fits(answer: Answer) -> DoesNotFit:
     return DoesNotFit(
         sentence("running.nothing-fits-machine-2", "nothing fits this machine now: {short}", short=short), hint
     )
-
-
-def demo_or(model: str, say: Told = lambda _: None, fetch: bool = True) -> str:
-    """The demo model's file for `demo`, else the name itself; where nothing is fetched, the catalogue's name for it."""
-    from wellfed.launch.demo import demo_at_hand, demo_file
-    from wellfed.launch.demo_names import CATALOGUE_NAME, DEMO_NAMES
-
-    if model not in DEMO_NAMES:
-        return model
-    if not fetch and demo_at_hand() is None:
-        return CATALOGUE_NAME
-    return str(demo_file(lambda text: say(str(text))))
-
-
-def _files(model: str, plan: Plan, options: RunOptions, told: Told) -> str:
-    """The model's file, or the repository that a serving engine loads by itself."""
-    from wellfed.launch.demo import demo_path
-    from wellfed.launch.demo_names import CATALOGUE_NAME
-    from wellfed.launch.models import at_hand, fetch
-    from wellfed.units import format_bytes
-
-    if model == CATALOGUE_NAME:
-        return str(demo_path())
-    path = expanded(model)
-    if path.exists():
-        return str(path.resolve())
-    if plan.layout.engine not in READS_GGUF:
-        return model_reference(model, plan, options.repo).argument
-    places = (options.repo,) if options.repo else gguf_repositories(hub_repository(model, plan))
-    download = _first_with_files(places, plan, options.hub)
-    if at_hand(download) is None:
-        told(
-            sentence(
-                "running.fetching-from",
-                "fetching {size_bytes} from {repository}",
-                size_bytes=format_bytes(download.size_bytes),
-                repository=download.repository,
-            )
-        )
-    return str(fetch(download))
-
-
-def with_projector(plan: Plan, model_file: str) -> Plan:
-    """The plan with the file of its tower for pictures, where it has one that nobody named. Raises BadInput where no
-    such file lies beside the model's.
-    """
-    from wellfed.launch.models import projector_beside
-
-    options = dict(plan.layout.options)
-    if plan.layout.engine not in READS_GGUF or not options.get(PLACE) or options.get("mmproj_file"):
-        return plan
-    beside = projector_beside(Path(model_file))
-    if beside is None:
-        hint = sentence("running.projector.hint", "--set mmproj=FILE names it")
-        raise BadInput(sentence("running.projector", "no tower for pictures (mmproj-*.gguf) beside the model"), hint)
-    named = (*plan.layout.options, ("mmproj_file", str(beside)))
-    return replace(plan, layout=replace(plan.layout, options=named))
-
-
-def _first_with_files(repositories: Sequence[str], plan: Plan, hub: str) -> Download:
-    """The files in the first repository that has them. Raises the first one's error when none has."""
-    from wellfed.launch.models import gguf_download
-
-    first_error: WellfedError | None = None
-    for repository in repositories:
-        try:
-            return gguf_download(repository, plan.layout.quantisation, hub, plan.workload.pictures is not None)
-        except WellfedError as error:
-            first_error = first_error or error
-            if error.kind == "unreachable":
-                break
-    raise first_error or BadInput(sentence("running.no-repository-known", "no repository is known"))
 
 
 def exported(prepared: Prepared, form: str) -> str:
