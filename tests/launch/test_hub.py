@@ -59,6 +59,21 @@ def downloads(hub: Hub) -> list[str]:
     return [wanted for method, path, wanted in hub.asked if method == "GET" and "/resolve/" in path]
 
 
+def test_the_tower_for_pictures_comes_along_and_is_found_beside(tmp_path: Path, tiny: Path) -> None:
+    content = tiny.read_bytes()
+    towers = {"mmproj-Some-F32.gguf": content + b"32", "mmproj-Some-F16.gguf": content + b"16"}
+    with serving(Hub({FILE: content, **towers})) as stub:
+        with_tower = _FETCH.replace('"q8_0")', '"q8_0", with_projector=True)')
+        done = subprocess.run(
+            [sys.executable, "-c", with_tower, REPOSITORY],
+            env=environment(stub, tmp_path), capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert len(downloads(stub)) == 2, done.stdout + done.stderr
+    path = Path(done.stdout.strip())
+    beside = models.projector_beside(path)
+    assert path.name == FILE and beside is not None and beside.name == "mmproj-Some-F16.gguf"
+
+
 def test_fetched_once_and_then_at_hand_without_the_hub(hub: Hub, tmp_path: Path, tiny: Path) -> None:
     path = Path(fetched(hub, tmp_path))
     assert path.read_bytes() == tiny.read_bytes()
