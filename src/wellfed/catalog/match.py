@@ -31,7 +31,8 @@ _NOISE = frozenset(
         virtualised processor processors generation with and the of custom pc system desktop workstation server tower
         cores core gddr5 gddr5x gddr6 gddr6x gddr7 hbm hbm2 hbm2e hbm3 hbm3e hbm4 lpddr4x lpddr5 lpddr5x
         tensor accelerator module dev device snc smt off on numactl arm vm cluster asus msi gigabyte zotac palit evga
-        pny gainward inno3d sapphire xfx asrock powercolor""",
+        pny gainward inno3d sapphire xfx asrock powercolor colorful galax kfa2 maxsun manli leadtek sparkle gunnir acer
+        biostar yeston vastarmor""",
     )
 )
 _SIZES = regex(r" (?:\d+GB|\d+-core)\b")
@@ -139,9 +140,9 @@ def _fit(query: Query, part: Part, any_size: bool = False) -> Hit | None:
     if not _form_fits(query.hard.words, part) or not (any_size or _memory_fits(query.hard.memory_gb, part)):
         return None
     sizes = {f"{size:g}" for size in part.memory_gb}
-    if part.row.values.get("rare") and not any_size and not (query.hard.memory_gb or sizes & query.hard.words):
-        return None
-    for form in part.forms:
+    sized = any_size or query.hard.memory_gb or sizes & query.hard.words
+    forms = part.forms if sized or not part.row.values.get("rare") else part.forms[1:]  # a rare one by its own size
+    for form in forms:
         if not form.needed <= query.words or not form.needed:
             continue
         known = form.needed | part.allowed | _NOISE | sizes | frozenset(_FORM_WORDS)

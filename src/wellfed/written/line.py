@@ -20,20 +20,21 @@ from wellfed.message import sentence
 from wellfed.patterns import regex
 from wellfed.provenance import Assumption
 from wellfed.written.additions import with_cpu, with_gpus, with_memory_of, with_unnamed_cpu
+from wellfed.written.cuts import cut_by_parts
 from wellfed.written.modules import take_memory, with_size
 from wellfed.written.parts_list import DESKTOP_CARD_BYTES, Card, PartsList, Seat
 from wellfed.written.seats import seat_of_some, seated, take_seat
 from wellfed.written.settings import with_nodes, with_setting
-from wellfed.written.spelling import plain_line
+from wellfed.written.spelling import counted_in_words, plain_line
 from wellfed.written.unnamed import speaks_of_card, unnamed_cpu
 
 _MODULES_ON_BOARDS = frozenset({"sxm", "oam", "superchip"})
 _PIECES = regex(
-    r"[,;\n|]|\s\+\s|\+(?=[a-z0-9])|\s&\s|\s/\s|\b(?:and|with)\b|"
+    r"[,;\n|]|\s\+\s|\+(?=[a-z0-9])|\s&\s|\s/\s|\b(?:and|with)\b(?:\s+an?\b)?|"
     r"\bplus\b(?=\s+(?:an?|one|two|\d+\s*x|rtx|gtx|rx|gpu|ryzen|core|i\d|xeon|epyc|threadripper|cpu)\b)",
     re.IGNORECASE,
 )
-_NVLINK_ASIDE = regex(r"\s+(?:with\s+)?(?:nvlink|nv-link)(?:\s*bridges?|ed)?$", re.IGNORECASE)
+_NVLINK_ASIDE = regex(r"\s+(?:with\s+)?(?:nvlink|nv-link)(?:\s*bridges?|ed)?(?=$|\s+[x*]\s?\d)", re.IGNORECASE)
 _PLURAL = regex(r"(?<=\d)s\b", re.IGNORECASE)
 _EXAMPLE = sentence("written.line.example-2x-rtx", 'for example: "2x rtx 4090, ryzen 9 7950x, 2x32GB ddr5"')
 _NODES = regex(r"^(\d{1,3})\s*x?\s*(?:nodes?|machines?|servers?|hosts?)\s*(?:of|with|x|:)?\s*(?=\S)", re.IGNORECASE)
@@ -43,8 +44,8 @@ def read_line(text: str) -> PartsList:
     """The parts of a line. Raises BadInput or UnknownName, with a hint."""
     parts = PartsList()
     for piece in _PIECES.split(plain_line(text)):
-        if piece.strip():
-            parts = read_piece(parts, piece.strip())
+        for cut in cut_by_parts(piece.strip()):
+            parts = read_piece(parts, cut) if cut else parts
     return complete(parts, text)
 
 
@@ -67,7 +68,7 @@ def read_piece(parts: PartsList, piece: str) -> PartsList:
     if match := _NODES.match(piece):
         parts, piece = with_nodes(parts, int(match[1])), piece[match.end() :]
     if match := _NVLINK_ASIDE.search(piece):
-        parts, piece = replace(parts, nvlink=True), piece[: match.start()]
+        parts, piece = replace(parts, nvlink=True), piece[: match.start()] + piece[match.end() :]
     memory, other_words = take_memory(parts.memory, piece)
     parts = replace(parts, memory=memory)
     return _read_parts(parts, other_words) if other_words else parts
@@ -125,9 +126,14 @@ def _without_unknown_start(parts: PartsList, words: list[str]) -> PartsList | No
     """ "ThinkPad T480 i5-8350U": a product's name before the part that is known; it is said that it tells nothing."""
     for at in range(1, len(words)):
         start = " ".join(words[:at])
-        if speaks_of_card(start) or unnamed_cpu(start) is not None or _LONE_NUMBER.fullmatch(start):
+        if speaks_of_card(start) or unnamed_cpu(start) is not None:
             return None
-        known_part = _named(parts, " ".join(words[at:]))
+        known_part = _named(parts, counted_in_words(" ".join(words[at:])))
+        if known_part is not None and _NO_COUNT.fullmatch(start):
+            raise BadInput(
+                sentence("written.line.no-count", "{start!r} is no count of parts", start=start),
+                sentence("written.line.count-range", "1 to 72 in one machine; several machines: add nodes=N"),
+            )
         if known_part is not None:
             note = Assumption(
                 sentence("written.line.left-out", "{start!r} is left out", start=start),
@@ -138,7 +144,7 @@ def _without_unknown_start(parts: PartsList, words: list[str]) -> PartsList | No
     return None
 
 
-_LONE_NUMBER = re.compile(r"[-\u2212+]\d+x?")  # a count that is none: no product is called so
+_NO_COUNT = re.compile(r"[-\u2212+]?[\d.]+\s*[x*]?")
 
 
 def _named(parts: PartsList, piece: str) -> PartsList | None:
@@ -220,7 +226,7 @@ def _counts_by_x(spec: GpuSpec) -> bool:
     large = (
         spec.memory_type.startswith("HBM") or spec.memory_bytes > DESKTOP_CARD_BYTES or spec.serving_build is not None
     )
-    return spec.form in _MODULES_ON_BOARDS or (spec.form != "soc" and large)
+    return spec.form in _MODULES_ON_BOARDS or (spec.form != "soc" and (large or spec.ecc_by_default))
 
 
 def _machines_of(parts: PartsList, machines: int, cards: int, name: str, piece: str) -> PartsList | None:

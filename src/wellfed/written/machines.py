@@ -17,6 +17,7 @@ from wellfed.errors import BadInput, UnknownName, nearest
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.message import sentence
+from wellfed.patterns import regex
 from wellfed.plain_file import named_path
 from wellfed.provenance import Assumption
 from wellfed.written.as_asked import quoting
@@ -132,13 +133,20 @@ def _named_build(name: str) -> Build:
     return by_id[name]
 
 
+_COUNTED_TWICE = regex(r"\b([hd]gx \w+) \d{1,2} ?gpus?\b", of=("gx",))  # "hgx h200 8-gpu"
+
+
+def _without_brackets(text: str) -> str:
+    return re.sub(r"[(（][^()（）]*[)）]", " ", text)
+
+
 def _expanded(text: str) -> str:
     """The line with names of whole systems ("dgx h100") replaced by their parts."""
     plain = names.normalise(text).replace("-", " ")
     systems: Mapping[str, str] = {**table("systems.toml"), **table("instances.toml")}
     if not any(name.split()[0] in plain for name in systems):
         return text
-    plain = plain_line(plain)
+    plain = plain_line(_COUNTED_TWICE.sub(r"\1", plain))
     for name in sorted(systems, key=len, reverse=True):
         pattern = (
             rf"(?:(?P<count>\d{{1,3}})\s*x\s*)?(?:nvidia\s+|standard\s+)?\b{re.escape(name)}\b"
@@ -147,6 +155,8 @@ def _expanded(text: str) -> str:
         match = re.search(pattern, plain)
         if match is None:
             continue
+        if plain[: match.start()].rstrip().endswith("("):
+            return _without_brackets(text)  # "8x h100 (DGX H100)" tells what it is twice
         stated = match["count"] or match["after"]
         count = f", nodes={stated}" if stated else ""
         other_words = f"{plain[: match.start()]} {plain[match.end() :]}".strip(" ,;")

@@ -44,9 +44,14 @@ _SPEED_FIRST = regex(
 )
 _TOTAL = regex(
     rf"\b(?P<size>\d{{1,4}}(?:\.\d+)?)\s*(?P<unit>[gt])(?:i?b|igs?|igabytes?)?\b\s*(?:of\s+)?(?:total\s+)?(?:system\s+)?"
-    rf"(?:(?:{_SPEED})|(?:ecc\s+)?(?:ram|memory|unified)\b)(?P<tail>{_ASIDES})",
+    rf"(?:(?:{_SPEED})|(?:ecc\s+)?(?:ram|memory|unified)\b|(?:reg(?:istered)?\s+)?ecc\b)(?P<tail>{_ASIDES})",
     re.IGNORECASE,
-    of=("ddr", "mrdimm", "mcrdimm", "ram", "memory", "unified"),
+    of=("ddr", "mrdimm", "mcrdimm", "ram", "memory", "unified", "ecc"),
+)
+_SIZE_AND_SPEED = regex(
+    rf"^\s*(?P<size>\d{{1,4}})\s*(?P<unit>[gt])(?:i?b)?[\s\-@/]+(?P<mt>[1-9]\d{{3}})(?:\s*mt/?s|\s*mhz)?(?P<tail>{_ASIDES})\s*$",
+    re.IGNORECASE,
+    of=("g", "t"),
 )
 _RAM_FIRST = regex(
     rf"\b(?:ram|memory|mem)\s*[:=]?\s*(?P<size>\d{{1,4}}(?:\.\d+)?)\s*(?P<unit>[gt])(?:i?b)?\b(?:\s*(?:{_SPEED}))?(?P<tail>{_ASIDES})",
@@ -63,7 +68,7 @@ _SPEED_ONLY = regex(
     re.IGNORECASE,
     of=("ddr", "mrdimm", "mcrdimm"),
 )
-_PATTERNS = (_SPEED_FIRST, _REVERSED, _COUNTED, _TOTAL, _RAM_FIRST, _SIZE_ONLY, _SPEED_ONLY)
+_PATTERNS = (_SPEED_FIRST, _REVERSED, _COUNTED, _TOTAL, _RAM_FIRST, _SIZE_ONLY, _SIZE_AND_SPEED, _SPEED_ONLY)
 _BRACKETED = regex(r"\(\s*(\d{1,3}\s*[x×*]\s*\d{1,4}\s*gi?b?[^()]*)\)", re.IGNORECASE, of=("(",))
 _VRAM = regex(r"\b(?:vram|hbm\w*|gddr\w*|video)\b", re.IGNORECASE, of=("vram", "hbm", "gddr", "video"))
 

@@ -23,17 +23,33 @@ _NUMBER = r"(?P<count>\d{1,3})"
 _UNIT = r"(?:块|张|颗|个|卡|片|枚|路|台|根|条)"
 _BEFORE = regex(rf"^\s*(?:{_NUMBER}\s*{_UNIT}|(?P<pair>双|单)(?=\s*[\w]))\s*(?=\S)", of=beyond_ascii)
 _AFTER = regex(rf"\s*{_NUMBER}\s*{_UNIT}\s*$", of=beyond_ascii)
+_EACH = regex(r"每[台机个]|单机|各|共|总共|一共", of=beyond_ascii)
+_SPACED_UNIT = regex(rf"(\d)\s+({_UNIT})", of=beyond_ascii)
+_SIZE = regex(r"\d{1,4}[gt]b?", re.IGNORECASE, of=("g", "t"))
+_OF_MEMORY = regex(r"(?:ddr|内存|ram|显存|固态|硬盘|ssd|nvme).*", re.IGNORECASE)
 _IN_BRACKETS = regex(r"\([^()]*\)", of=("(",))
 _COUNTED = regex(rf"(?:\d{{1,3}}|双|单){_UNIT}", of=beyond_ascii)
 _COUNT_ALONE = regex(rf"(?:\d{{1,3}}|双|单){_UNIT}", of=beyond_ascii)
-_NO_GPU = regex(r"(?:没有|无|不带)(?:独立)?(?:显卡|独显|gpu)", re.IGNORECASE, of=beyond_ascii)
-_MACHINES = regex(rf"\s*{_NUMBER}\s*台\s*", of=beyond_ascii)
-_BEFORE_COUNT = regex(
-    rf"^\s*(?:每[台机个]|单机|各|共|总共|一共)\s*(?={_NUMBER.replace('?P<count>', '?:')}\s*{_UNIT})", of=beyond_ascii
+_NO_GPU = regex(
+    r"(?:没有|无|不带)(?:独立)?(?:显卡|独显|gpu)|"
+    r"\b(?:no|without)\s+(?:an?\s+|any\s+)?(?:dedicated\s+|discrete\s+)?(?:gpu|graphics(?: card)?)s?\b",
+    re.IGNORECASE,
 )
+_MACHINES = regex(rf"\s*{_NUMBER}\s*台\s*", of=beyond_ascii)
+_BEFORE_COUNT = regex(rf"^\s*(?:{_EACH.pattern})\s*(?={_NUMBER.replace('?P<count>', '?:')}\s*{_UNIT})", of=beyond_ascii)
 _WITHIN = regex(rf"\s{_NUMBER}\s*[路颗]\s", of=beyond_ascii)
 _TIMES = regex(
     r"(?P<name>\S.*?)\s*(?:\*\s*|(?<=\))\s*[x×]\s*|\s[x×]\s+)(?P<count>\d{1,2})\s*$", re.IGNORECASE, of=("*", "x", "×")
+)
+_TIMES_BEHIND = regex(
+    r"(?P<name>\S.*?)\s(?P<count>\d{1,2})(?:\s?x|[\s-]*(?:gpus?|cards?))\s*$", re.IGNORECASE, of=("x", "gpu", "card")
+)
+_LABEL = regex(r"^(?:gpu|cpu|graphics(?: card)?|processor)s?\s*[:=]\s*", re.IGNORECASE, of=(":", "="))
+_LANES_BEHIND = regex(
+    r"\b(pcie(?:\s[1-6](?:\.0)?)?|gen\s?[1-6]|slot)\s(\d{1,2})x(?=\s|$)", re.IGNORECASE, of=("pcie", "gen", "slot")
+)
+_ARTICLE = regex(
+    r"^(?:an?(?!\s+pair)|the|my|i(?: have|'ve got)|we have)\s+(?=\S)", re.IGNORECASE, of=("a", "the", "my", "i", "we")
 )
 _STOPS = str.maketrans({"、": ",", "。": ",", "×": "x", "✕": "x", "—": "-", "–": "-", "−": "-", "＊": "*"})
 _AND = regex(r"[和加与及配]|搭配", of=beyond_ascii)
@@ -43,7 +59,7 @@ _PRICE = regex(
     of=beyond_ascii,
 )
 _MODDED = regex(
-    r"(?:魔改|改装)(?=[^,]*\d\s*g)|(?<=\dg)\s*(?:魔改|改装)|(?<=\dgb)\s*(?:魔改|改装)", re.IGNORECASE, of=beyond_ascii
+    r"(?:魔改|改装)(?=[^,]*\d\s*g)|(?:(?<=\dg)|(?<=\dgb))\s*(?:魔改|改装|改版?)", re.IGNORECASE, of=beyond_ascii
 )
 _RAM_FIRST = regex(r"^\s*(?:ram|memory)\s*[:=]?\s*(?=\d)", re.IGNORECASE, of=("ram", "memory"))
 _HAN = regex(r"[\u3400-\u9fff]+", of=beyond_ascii)
@@ -74,6 +90,7 @@ def plain_line(text: str) -> str:
     line = _IN_BRACKETS.sub(lambda match: match[0].replace(",", " "), line)
     line = _PRICE.sub(_price, _MODDED.sub(" ", line))
     line = _SPELT.sub(lambda match: f" {_number(match[1])}", line)
+    line = _SPACED_UNIT.sub(r"\1\2", line)
     if _HAN.search(line):
         line = _AND.sub(",", _names_with_and(line))
     pieces = [_piece(part) for piece in line.split(",") for part in _parts_by_count(piece.strip())]
@@ -127,13 +144,16 @@ def _parts_by_count(piece: str) -> list[str]:
     for at, word in enumerate(words):
         part = parts[-1]
         alone = _COUNT_ALONE.fullmatch(word) is not None
-        named = any(not _COUNT_ALONE.fullmatch(before) for before in part)
+        named = any(not _COUNT_ALONE.fullmatch(before) and not _EACH.fullmatch(before) for before in part)
         counted = any(_COUNTED.match(before) for before in part) and not word.endswith("台")
         of_all_before = alone and word.endswith("台") and len(parts) > 1  # so many of all that came before
         if alone and counted and at == len(words) - 1 and len(part) > 1:
-            parts.append([part.pop(), word])
+            last_name = len(part) - (2 if _SIZE.fullmatch(part[-1]) and len(part) > 2 else 1)
+            parts[-1:] = [part[:last_name], [*part[last_name:], word]]
         elif of_all_before or (named and _COUNTED.match(word) and (counted or not alone)):
             parts.append([word])
+        elif len(parts) > 1 and len(part) == 1 and _SIZE.fullmatch(part[0]) and not _OF_MEMORY.match(word):
+            parts.append([word])  # "双路 128g P40 两张": the machine's memory between two parts
         else:
             part.append(word)
             if alone and named:
@@ -144,7 +164,7 @@ def _parts_by_count(piece: str) -> list[str]:
 def _piece(piece: str) -> str:
     if match := _MACHINES.fullmatch(_without(piece, "silent")):  # 3台服务器, 每台...
         return f"nodes={match['count']}"
-    piece = _counted_in_han(_BEFORE_COUNT.sub("", piece))
+    piece = _counted_in_han(_BEFORE_COUNT.sub("", _LANES_BEHIND.sub(r"\1 x\2", piece)))
     if _HAN.search(piece):
         for han, word in _words():
             piece = piece.replace(han, f" {word} ")
@@ -154,7 +174,7 @@ def _piece(piece: str) -> str:
             sentence("spelling.cannot-read", "cannot read {left!r} in {piece!r}", left=unread[0], piece=piece),
             sentence("spelling.example-2x-rtx", 'for example: "2x rtx 4090, ryzen 9 7950x, 2x32GB ddr5"'),
         )
-    return _counted_in_words(piece.strip())
+    return counted_in_words(piece.strip())
 
 
 def _counted_in_han(piece: str) -> str:
@@ -171,12 +191,14 @@ def _counted_in_han(piece: str) -> str:
         count_text = match["count"] or match["pair"] or "1"
         before.append(count_text if count_text.isdigit() else str(_DIGITS[count_text]))
         piece = piece[match.end() :].strip()
-    if not counts and not before and (match := _TIMES.fullmatch(piece)):
+    if not counts and not before and (match := _TIMES.fullmatch(piece) or _TIMES_BEHIND.fullmatch(piece)):
         return f"{match['count']}x {match['name']}"
     return "".join(f"{count}x " for count in (*reversed(counts), *before)) + piece
 
 
-def _counted_in_words(piece: str) -> str:
+def counted_in_words(piece: str) -> str:
+    """ "dual 3090", "2 3090" and "a 3090" as "2x 3090" and "3090"."""
+    piece = _ARTICLE.sub("", _LABEL.sub("", piece))
     if match := _SOCKETS_WORD.match(piece):
         word = match["word"].lower()
         return f"{word if word.isdigit() else _COUNTS[word]}x {piece[match.end() :]}"
