@@ -82,10 +82,20 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with the nearest names when there is no such command."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from wellfed.errors import UnknownName, nearest
-
-            raise UnknownName("command", args[0], nearest(args[0], COMMANDS))
+            raise _no_command(args)
         return super().resolve_command(ctx, args)
+
+
+def _no_command(args: list[str]) -> WellfedError:
+    """The error for a first word that is no command; `help plan` and `version` are options here."""
+    from wellfed.errors import BadInput, UnknownName, nearest
+
+    name, of_command = args[0], args[1:2] if args[1:2] and args[1] in COMMANDS else []
+    if name in ("help", "version"):
+        option = " ".join(["wellfed", *of_command, f"--{name}"]) if name == "help" else "wellfed --version"
+        text = sentence("cli.main.unknown-command", "unknown command: {name!r}", name=name)
+        return BadInput(text, sentence("cli.main.option-instead", "type `{option}`", option=option))
+    return UnknownName("command", name, nearest(name, COMMANDS))
 
 
 def _is_english() -> bool:

@@ -13,9 +13,10 @@ from wellfed.cli.plan_ledgers import memory_table
 from wellfed.cli.plan_text import model_line
 from wellfed.documents.answers import device_json, quantity_json
 from wellfed.documents.machine_line import machine_line
-from wellfed.message import Message, counted, joined, message, sentence
+from wellfed.message import Amount, Message, counted, joined, message, sentence
 from wellfed.messages.terms import limit_words, term_words
 from wellfed.messages.words import phrase, tell, words
+from wellfed.nouns.estimate import DeviceMemory
 from wellfed.nouns.training import TrainingLayout, TrainingPlan
 from wellfed.planner.training import TrainingAnswer
 from wellfed.units import format_bytes, format_seconds
@@ -107,15 +108,23 @@ def task_line(answer: TrainingAnswer) -> Message:
 
 def _print_miss(answer: TrainingAnswer) -> None:
     out, plan = console(), answer.nearest
-    out.print(f"[bold red]{phrase('plan.no-fit', 'does not fit')}[/]")
-    if plan is None or plan.estimate.memory.tightest is None:
+    device = None if plan is None else plan.estimate.memory.tightest
+    out.print(f"[bold red]{phrase('plan.no-fit', 'does not fit')}[/]{colon() + _shortage(device) if device else ''}")
+    if plan is None or device is None:
         return
     out.print(escape(phrase("train.nearest", "nearest: {layout}", layout=describe(plan.request.layout))))
-    out.print(memory_table(plan.estimate.memory.tightest))
+    out.print(memory_table(device))
     hint = message(
         "train.hint", "shorter sequences, adapters (--train lora or qlora), 8-bit moments or more GPUs need less"
     )
     out.print(escape(words(hint)))
+
+
+def _shortage(device: DeviceMemory) -> str:
+    if device.spare_bytes is None:
+        return phrase("train.unknown-spare", "the memory of {device} is not known", device=device.device)
+    missing = Amount(-device.spare_bytes, "B")
+    return escape(phrase("train.short", "{missing} short on {device}", missing=missing, device=device.device))
 
 
 def _table(plans: list[TrainingPlan]) -> Table:
