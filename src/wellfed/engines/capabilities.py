@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from wellfed.engines import ds4
+from wellfed.engines.models_run import why_not_on
 from wellfed.engines.versions import Version, least_capability, least_widening
 from wellfed.frozen import dataclass
 from wellfed.hardware.parts import GpuSpec
@@ -240,6 +241,8 @@ def why_not(
         )
     if gpu.vendor not in capabilities.vendors:
         return sentence("capabilities.does-support-gpus", "does not support {vendor} GPUs", vendor=gpu.vendor)
+    if (older := why_not_on(capabilities.engine, model, gpu)) is not None:
+        return older
     known = capabilities.architectures.get(gpu.vendor)
     if known is not None and gpu.architecture not in known:
         return sentence(

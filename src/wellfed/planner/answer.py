@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wellfed.catalog.parts_index import front_hosts
+from wellfed.engines.models_run import why_not_listed
 from wellfed.frozen import dataclass
+from wellfed.message import sentence
 from wellfed.planner.host_cost import HostCost, host_cost
 from wellfed.planner.ranking import Ranking
 from wellfed.planner.search import Search
@@ -38,7 +40,18 @@ def answer(search: Search, assumptions: tuple[Assumption, ...] = (), with_upgrad
     host = _host(search, ranking) if with_upgrades else None
     if host is not None and host.counts:
         bought = with_host(bought, host)
-    return Answer(search, ranking, verdict(ranking), bought, assumptions, host=host)
+    return Answer(search, ranking, verdict(ranking), bought, (*assumptions, *_unlisted(search)), host=host)
+
+
+def _unlisted(search: Search) -> tuple[Assumption, ...]:
+    """Engines that were named though their own lists do not have the model."""
+    reason = sentence("answer.named", "planned since it was named")
+    unlisted = ((engine, why_not_listed(engine, search.model)) for engine in search.goal.engines)
+    return tuple(
+        Assumption(sentence("answer.unlisted", "{engine}: {why}", engine=engine.value, why=why), reason, reading=True)
+        for engine, why in unlisted
+        if why is not None
+    )
 
 
 def _host(search: Search, ranking: Ranking) -> HostCost | None:

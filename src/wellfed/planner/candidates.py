@@ -13,6 +13,7 @@ from wellfed.engines.capabilities import (
     usable_quantisations,
     why_not,
 )
+from wellfed.engines.models_run import why_not_listed
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.parts import GpuSpec
 from wellfed.message import sentence
@@ -158,6 +159,10 @@ def _placements(
             continue
         unread = why_not_loaded(model, engine.value)
         if capabilities.on_request and engine not in goal.engines:
+            continue
+        unlisted = why_not_listed(engine, model)
+        if unread is None and unlisted is not None and engine not in goal.engines:
+            refused.append(Refusal(capabilities.label, unlisted))
             continue
         if unread is not None and engine.has_own_files and engine not in goal.engines:
             continue  # nobody asked for it, and nothing here is in its format
