@@ -133,6 +133,18 @@ def test_neighbours_are_seen() -> None:
     assert others.cores is not None and others.cores > 0.1
 
 
+def test_an_engine_that_works_for_us_is_no_neighbour() -> None:
+    engine = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        with Neighbours() as all_others, Neighbours(engine.pid) as others:
+            time.sleep(0.5)
+    finally:
+        engine.kill()
+        engine.wait()
+    assert others.cores is not None and all_others.cores is not None
+    assert others.cores < all_others.cores
+
+
 BAD = [
     b"\xff\xfe", b"", b"[]", b"null", b"3", b"[" * 100_000, b'{"schema": 3}', b'{"schema": "wellfed.calibration/1"}',
 ]  # fmt: skip

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from wellfed.launch import cores
 from wellfed.nouns.estimate import Quantity
+from wellfed.nouns.layout import CPU_ONLY, Engine, Layout
 from wellfed.verbs import bringing_up
 from wellfed.verbs.bringing_up import Held, Report
 from wellfed.written.machines import parse_machine
 
+CPU = Layout(Engine.LLAMA_CPP, "q4_k_m", gpus=0, offload=CPU_ONLY)
 INSIDE = Held("decode", "tok/s", Quantity(10.0, 8.0, 12.0), 9.0)
 OUTSIDE = Held("decode", "tok/s", Quantity(10.0, 8.0, 12.0), 5.0)
 EXACT = Held("resident memory", "B", Quantity.exact(10.0), 5.0)
@@ -43,3 +46,24 @@ def test_a_busy_minute_that_is_over_is_no_load(monkeypatch: pytest.MonkeyPatch) 
     assert bringing_up._others_per_core(looked) == pytest.approx(0.05)
     monkeypatch.setattr(cores, "running_threads", lambda: 3.0)
     assert bringing_up._others_per_core(machine) == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(
+    ("looked", "others_cores", "threads", "wanted"),
+    [
+        (3.0, 0.0, 2, 0.0),  # the load of the look is over
+        (0.0, 1.0, 2, 1.0),  # a thread of others that found a core free
+        (0.0, 4.0, 6, 6.0),  # six threads of others beside six: each has half of the eight cores
+        (2.0, None, 2, 2.0),  # nothing was told meanwhile
+        (None, 4.0, 2, None),  # not a machine that is looked at
+    ],
+)
+def test_the_load_while_asked_counts(
+    looked: float | None, others_cores: float | None, threads: int, wanted: float | None
+) -> None:
+    machine = parse_machine("ryzen 7 7700x, 32gb")
+    machine = replace(machine, os=replace(machine.os, others_running=looked))
+    plan = cast(Any, SimpleNamespace(machine=machine, layout=replace(CPU, threads=threads)))
+    assert bringing_up.beside(plan, others_cores).os.others_running == (
+        None if wanted is None else pytest.approx(wanted)
+    )

@@ -12,20 +12,24 @@ _SETTLED_S = 0.05  # a shorter look tells nothing: the kernel counts in ticks of
 
 
 class Neighbours:
-    """Looks from its beginning to its end: `with Neighbours() as others: ...; others.cores`."""
+    """Looks from its beginning to its end: `with Neighbours() as others: ...; others.cores`.
 
-    def __init__(self) -> None:
+    `engine` is the process of an engine that works for this one: it and its children are no others.
+    """
+
+    def __init__(self, engine: int | None = None) -> None:
         self.cores: float | None = None  # cores' worth of CPU time of all other processes; None: not told
+        self._engine = engine
 
     def __enter__(self) -> Neighbours:
-        self._begin = _busy_s(), _own_s(), time.monotonic()
+        self._begin = _busy_s(), _own_s() + _engine_s(self._engine), time.monotonic()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         busy, own_s, begin = self._begin
-        now_busy, now_own, seconds = _busy_s(), _own_s(), time.monotonic() - begin
+        now_busy, now_own, seconds = _busy_s(), _own_s() + _engine_s(self._engine), time.monotonic() - begin
         if busy is None or now_busy is None or seconds < _SETTLED_S:
             return
         self.cores = max(0.0, (now_busy - busy) - (now_own - own_s)) / seconds
@@ -40,6 +44,16 @@ def _busy_s() -> float | None:
     idle = times.idle + getattr(times, "iowait", 0.0)
     guest = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)  # in user and nice already
     return float(sum(times) - idle - guest)
+
+
+def _engine_s(pid: int | None) -> float:
+    """CPU seconds of a process and its children; 0 where it ended, or there is none."""
+    try:
+        family = [] if pid is None else [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+        times = [process.cpu_times() for process in family]
+    except psutil.Error:
+        return 0.0
+    return float(sum(time.user + time.system for time in times))
 
 
 def _own_s() -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -58,14 +59,29 @@ def cpu_of_generation(text: str) -> CpuSpec | None:
     if architecture is None:
         return None
     server, portable = bool(_SERVER.search(text)), bool(_PORTABLE.search(text))
-    parts = [part for part in cpus() if part.architecture == architecture]
-    fitting = [part for part in parts if (part.sockets_max > 1 or part.memory_channels > 2) == server] or parts
+    fitting = _parts_of(architecture, server)
     if not fitting:
         return None
     fitting = [part for part in fitting if bool(_PORTABLE_PART.search(part.name)) == portable] or fitting
     named = [part for part in fitting if any(word in low for word in part.name.lower().split())]
-    ordered = sorted(named or fitting, key=lambda part: (part.cores, part.id))
-    return _with_cores(ordered[len(ordered) // 2], text)
+    return _with_cores(_middle(named or fitting), text)
+
+
+def middle_part(architecture: str, brand: str) -> CpuSpec | None:
+    """The middle part, by cores, of a server brand's parts with such cores; None where the catalogue has none."""
+    parts = [part for part in _parts_of(architecture, server=True) if part.name.startswith(brand)]
+    return _middle(parts) if parts else None
+
+
+def _parts_of(architecture: str, server: bool) -> list[CpuSpec]:
+    """Servers' parts or the others; all where there are none of that kind."""
+    parts = [part for part in cpus() if part.architecture == architecture]
+    return [part for part in parts if (part.sockets_max > 1 or part.memory_channels > 2) == server] or parts
+
+
+def _middle(parts: Sequence[CpuSpec]) -> CpuSpec:
+    ordered = sorted(parts, key=lambda part: (part.cores, part.id))
+    return ordered[len(ordered) // 2]
 
 
 def _with_cores(part: CpuSpec, text: str) -> CpuSpec:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
+from typing import NamedTuple
 
 from wellfed.frozen import dataclass
 from wellfed.hardware.parts import CpuSpec, GpuSpec
@@ -39,6 +40,15 @@ class Dimm:
     ecc: bool | None = None  # total width exceeds data width
 
 
+class CpuSignature(NamedTuple):
+    """What CPUID tells of an x86 core where its name does not: leaf 0 (vendor) and leaf 1 (family, model, stepping)."""
+
+    vendor: str  # AuthenticAMD | GenuineIntel
+    family: int
+    model: int
+    stepping: int
+
+
 @dataclass(frozen=True, slots=True)
 class Socket:
     """One CPU package and the memory on it. Unknown is None."""
@@ -57,6 +67,7 @@ class Socket:
     l3_bytes: int | None = None  # of one L3 instance
     isa: frozenset[str] = frozenset()  # the kernel's CPU flags that matter here: avx2 avx512f amx_int8 ...
     clock_max_hz: float | None = None
+    signature: CpuSignature | None = None
 
     @property
     def memory_bandwidth_bytes_per_s(self) -> float | None:

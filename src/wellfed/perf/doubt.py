@@ -11,13 +11,17 @@ from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Estimate, Quantity
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Request
+from wellfed.perf.numa import cpu_share, crowding
 from wellfed.provenance import Assumption
 
 # Log errors, assumed. A vendor without rows: what leaving a whole vendor out of the local fit costs (AMD and Intel
 # from NVIDIA's constants: medians of 27 to 48 %), so that 80 % lie within about x2. An unknown CPU: its single-thread
 # rate and memory may be off by half; it matters where the CPU computes, little where it only launches.
 _VENDOR, _CPU_COMPUTES, _CPU_LAUNCHES = 0.5, 0.45, 0.15
+_CLOCK_KNOWN = 0.3  # the first of these where the clock was measured: what memory and caches leave open
 _Z80 = 1.2815515655446004  # standard normal quantile that leaves 10 % on each side
+# CPUs that are cores or threads of cores: a factor of the root of two either way holds both; taken as 80 %.
+_SIBLINGS = math.log(math.sqrt(2)) / _Z80
 
 
 def with_doubt(estimate: Estimate, request: Request, calibration: Calibration) -> Estimate:
@@ -86,22 +90,38 @@ def vendor_key(vendor: str, engine: Engine) -> str:
 
 
 def _cpu_doubts(request: Request) -> list[tuple[float, Assumption]]:
+    computes = _cpu_computes(request)
+    shared = _shared_cores(request) if computes else []
     if not _unknown_cpu(request.machine):
-        return []
-    offload = request.layout.offload
-    layers = len(request.model.layers)
-    computes = request.layout.gpus == 0 or offload.layers_on_gpu(layers) < layers
-    computes = computes or bool(request.model.is_moe and offload.expert_layers_on_cpu(layers))
-    sigma = _CPU_COMPUTES if computes else _CPU_LAUNCHES
+        return shared
+    measured = _CLOCK_KNOWN if request.machine.measured_clock_hz else _CPU_COMPUTES
+    sigma = measured if computes else _CPU_LAUNCHES
     return [
+        *shared,
         (
             sigma,
             Assumption(
                 sentence("doubt.cpu-known", "the CPU is not known"),
                 sentence("doubt.usual-class-stands", "its usual class stands for it: a wide interval"),
             ),
-        )
+        ),
     ]
+
+
+def _cpu_computes(request: Request) -> bool:
+    offload, layers = request.layout.offload, len(request.model.layers)
+    computes = request.layout.gpus == 0 or offload.layers_on_gpu(layers) < layers
+    return computes or bool(request.model.is_moe and offload.expert_layers_on_cpu(layers))
+
+
+def _shared_cores(request: Request) -> list[tuple[float, Assumption]]:
+    share = cpu_share(request.machine, request.layout)
+    crowd = crowding(request.machine, share.threads, share.cores)
+    if not crowd:
+        return []
+    text = sentence("doubt.virtual-cpus", "a CPU of this virtual machine does what 0.7 cores do")
+    why = sentence("doubt.virtual-cpus.why", "it may be a core, or one of the two threads of a core: it does not tell")
+    return [(_SIBLINGS * crowd, Assumption(text, why))]
 
 
 def _unknown_cpu(machine: Machine) -> bool:

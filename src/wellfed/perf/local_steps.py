@@ -21,8 +21,10 @@ from wellfed.perf.gpu import GpuDevice, build_name, build_number, gpu_device
 from wellfed.perf.gpu_pass import pass_of, prompt_steps
 from wellfed.perf.gpu_rates import GpuRates, gpu_rates
 from wellfed.perf.gpu_terms import Run, decode_terms, prompt_terms
+from wellfed.perf.host import single_thread_ratio
 from wellfed.perf.latent import as_run
 from wellfed.perf.memory.llamacpp_place import expert_layers, place, used_gpus
+from wellfed.perf.numa import cpu_share
 from wellfed.perf.ops import Step
 
 _GRAPH_BUILD = 2817  # llama.cpp replays decode from CUDA graphs from b2817 on (ggml-cuda, May 2024)
@@ -151,7 +153,21 @@ def decode_step(
         )
 
     run = _run(request, shares)
-    return hybrid.step_terms(request, step, calibration, on_gpus)
+    terms = hybrid.step_terms(request, step, calibration, on_gpus)
+    return terms if shares or not served(request.layout) else (*terms, _answering(request, tokens, calibration))
+
+
+_STREAMED_S = 0.15e-3  # of the reference core for each token of a stream: JSON and HTTP (measured once, on Zen 5)
+
+
+def _answering(request: Request, tokens: float, calibration: Calibration) -> Term:
+    """The server's loop and sampling, after the CPUs' step; where threads take all cores, the stream takes its turn."""
+    share = cpu_share(request.machine, request.layout)
+    words = request.model.vocabulary * tokens
+    host_s = calibration.value("local", "token_host_us") * 1e-6 + calibration.value("local", "sample_ns") * 1e-9 * words
+    if share.threads >= share.cores + share.light_cores:
+        host_s += _STREAMED_S * tokens
+    return Term("host", host_s / single_thread_ratio(request.machine), "host CPU", "host")
 
 
 def prompt(

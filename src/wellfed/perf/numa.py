@@ -33,6 +33,9 @@ _VECTOR_WIDTH: Mapping[str, float] = {
 }  # fmt: skip
 # What an efficiency core adds, against a performance core of the same part: half the vector width, less clock.
 _EFFICIENCY_CORE = 0.4
+# What a CPU of a virtual machine does at least, in cores: half, for a second thread on a core adds nothing here.
+_LEAST_OF_CPU = 0.5
+_SINGLE_THREADED = frozenset({"sierra-forest", "lion-cove", "gracemont", "tremont", "skymont"})  # no second thread
 _CLOCK_HZ, _CHANNELS, _MT_S = 3.0e9, 2, 3200.0  # taken where nothing is known, and said so
 
 
@@ -73,6 +76,7 @@ def cpu_share(machine: Machine, layout: Layout, threads: int | None = None) -> C
     if usable is not None:
         cores = min(cores, usable * used / len(sockets))
     asked = threads or layout.threads or cores
+    halved = _LEAST_OF_CPU ** (crowding(machine, asked, cores) / 2)  # between a core and a thread of one: the middle
     boost = machine.os.boost is not False
     clock = machine.measured_clock_hz or _clock(first, min(1.0, min(asked, cores) / cores), boost, notes)
     measured, small = machine.measured_memory_bandwidth_bytes_per_s, machine.measured_small_pages_bytes_per_s
@@ -88,10 +92,30 @@ def cpu_share(machine: Machine, layout: Layout, threads: int | None = None) -> C
         isa=dict(layout.options).get("isa") or instruction_set(first),  # a build may use less
         bf16=bool(_flags(first) & {"avx512_bf16", "bf16", "amx_bf16"}),
         fabric=_fabric(first.cpu),
-        width=_VECTOR_WIDTH.get(first.cpu.architecture, 1.0) if first.cpu else 1.0,
+        width=halved * (_VECTOR_WIDTH.get(first.cpu.architecture, 1.0) if first.cpu else 1.0),
         light_cores=float(sum(_light_cores(socket) for socket in sockets[:used])),
         assumptions=tuple(dict.fromkeys(notes)),
     )
+
+
+def crowding(machine: Machine, threads: float, cores: float) -> float:
+    """How far `threads` may have to share cores that a virtual machine shows as whole ones: 0 none, 1 all of them.
+
+    Clouds mostly sell hardware threads as CPUs, and may hide which two are of one core. Half as many threads as CPUs
+    need share none.
+    """
+    if not any(_hides_siblings(machine, socket) for socket in machine.sockets):
+        return 0.0
+    return min(1.0, max(0.0, 2 * threads / cores - 1))
+
+
+def _hides_siblings(machine: Machine, socket: Socket) -> bool:
+    """Whether its CPUs may be threads of cores: an x86 part whose cores have two, of which only one a core is shown."""
+    if machine.os.virtualised is not True or socket.threads is None or socket.threads != socket.cores:
+        return False
+    several = socket.cpu is None or socket.cpu.stands_for_unknown or socket.cpu.threads > socket.cpu.cores
+    single = socket.cpu is not None and socket.cpu.architecture in _SINGLE_THREADED
+    return several and not single and not instruction_set(socket).startswith(("neon", "riscv"))
 
 
 def policy_factor(machine: Machine, layout: Layout, calibration: Calibration) -> float:

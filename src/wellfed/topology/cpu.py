@@ -7,9 +7,10 @@ contradicts an earlier one is dropped. That is hwloc's rule (linux backend), and
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from wellfed.frozen import dataclass
+from wellfed.hardware.machine import CpuSignature
 from wellfed.topology.lists import cpu_list, cpu_mask, integer, keyed, kib
 from wellfed.topology.snapshot import Tree
 
@@ -159,6 +160,19 @@ def model_names(tree: Tree) -> dict[int, str]:
         if name:
             name_of.setdefault(cpu, re.sub(r"\s+", " ", name))
     return name_of
+
+
+def signature(tree: Tree) -> CpuSignature | None:
+    """What CPUID tells of the first CPU, as /proc/cpuinfo prints it; None on other architectures."""
+    return signature_of(keyed((tree.text("/proc/cpuinfo") or "").partition("\n\n")[0]))
+
+
+def signature_of(facts: Mapping[str, str]) -> CpuSignature | None:
+    """The signature by /proc/cpuinfo's keys."""
+    vendor, family, model = facts.get("vendor_id"), integer(facts.get("cpu family")), integer(facts.get("model"))
+    if vendor is None or family is None or model is None:
+        return None
+    return CpuSignature(vendor, family, model, integer(facts.get("stepping")) or 0)
 
 
 def isa(tree: Tree) -> frozenset[str]:

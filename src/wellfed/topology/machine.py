@@ -152,6 +152,7 @@ def _socket(
         l3_bytes=max((t.l3_bytes for t in threads if t.l3_bytes), default=None),
         isa=flags,
         clock_max_hz=cpu.clock_max_hz(tree, threads[0].cpu),
+        signature=cpu.signature(tree),
     )
 
 

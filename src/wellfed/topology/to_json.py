@@ -83,6 +83,7 @@ def _socket(machine: Machine, socket: Socket) -> dict[str, Any]:
         "dimms": [dimm.slot for dimm in socket.dimms],
         "numa_nodes": list(socket.numa_nodes),
         "isa": sorted(socket.isa),
+        "signature": socket.signature._asdict() if socket.signature else None,
         "memory_bandwidth_bytes_per_s": socket.memory_bandwidth_bytes_per_s,
     }
 

@@ -42,7 +42,17 @@ def _with_others(plan: Plan, elsewhere: bool) -> Plan:
     if elsewhere or plan.machine.origin is not Origin.LIVE or plan.layout.engine not in READS_GGUF:
         return plan
     system = replace(plan.machine.os, others_running=running_threads())
-    return replace(plan, machine=replace(plan.machine, os=system))
+    return replace(plan, machine=replace(_with_clock(plan.machine), os=system))
+
+
+def _with_clock(machine: Machine) -> Machine:
+    """The machine with the clock that its cores keep now, where neither a name nor a benchmark tells one."""
+    from wellfed.bench.burst import burst_clock_hz
+
+    named = all(socket.cpu is not None and not socket.cpu.stands_for_unknown for socket in machine.sockets)
+    if machine.measured_clock_hz is not None or named:
+        return machine
+    return replace(machine, measured_clock_hz=burst_clock_hz())
 
 
 def _with_prompt_cache(plan: Plan) -> Plan:

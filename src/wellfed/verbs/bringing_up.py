@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from wellfed.asking.address import Address
 from wellfed.bench.load import Measurement, Scenario, Target, measure
+from wellfed.bench.neighbours import Neighbours
 from wellfed.frozen import dataclass
 from wellfed.launch.proof import group_placement
 from wellfed.launch.service import Service, end, serve
 from wellfed.message import Amount, Message, message, sentence
 from wellfed.nouns.estimate import Estimate, Quantity
+from wellfed.perf.numa import cpu_share
 from wellfed.planner.kinds import Kind, kind_of
 from wellfed.planner.start import starts_of
 from wellfed.verbs import inputs
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 PROMPT_TOKENS, OUTPUT_TOKENS = 512, 64
 BUSY = 0.3  # of the cores
+_LEAST_LEFT = 0.1  # of the cores: less is no reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class Report:
     rows: tuple[Held, ...]
     measurement: Measurement
     url: str | None
-    load: float | None = None  # threads of others that wanted a core just before the start, per core; None: not told
+    load: float | None = None  # threads of others that wanted a core meanwhile, per core; None: not told
 
     def outside(self) -> tuple[Message, ...]:
         """Each measurement that lies outside its stated range, and why it may."""
@@ -67,7 +70,7 @@ class Report:
         said = [message("up.outside", "{what} lies outside the stated range", what=row.what) for row in rows]
         if rows and self.load is not None and self.load > BUSY:
             said.append(message(
-                "up.busy", "other work kept {load} of the cores busy before the start: repeat it when they are idle",
+                "up.busy", "other work kept {load} of the cores busy: repeat it when they are idle",
                 load=Amount(min(self.load, 1.0), "%"),
             ))  # fmt: skip
         elif rows and self.load is not None:
@@ -88,7 +91,6 @@ def up(
     told: Told = lambda _: None,
 ) -> Report:
     """Start, warm, ask, compare; then stop, unless `keep`. Whatever goes wrong, nothing is left running."""
-    load = _others_per_core(prepared.plan.machine)
     service = serve(prepared.spec, prepared.plan.model.id, timeout_s, keep, progress)
     done = False
     try:
@@ -102,13 +104,31 @@ def up(
                 output=output,
             )
         )
-        found = asked(prepared, prompt, output)
-        rows = compared(prepared.plan, found, service)
+        with Neighbours(service.engine.pid) as neighbours:
+            found = asked(prepared, prompt, output)
+        machine = beside(prepared.plan, neighbours.cores)
+        rows = compared(replace(prepared.plan, machine=machine), found, service)
         done = True
-        return Report(prepared, rows, found, service.running.url if keep else None, load)
+        return Report(prepared, rows, found, service.running.url if keep else None, _others_per_core(machine))
     finally:
         if not (keep and done):
             end(service.running)
+
+
+def beside(plan: Plan, others_cores: float | None) -> Machine:
+    """The plan's machine with the threads of others that made it wait while it was asked: the load may have changed.
+
+    All that run take turns. Others that took c of n cores, beside an engine's t threads that found too few left, wanted
+    c x t / (n - c) of them. As the machine was, where nothing was told.
+    """
+    machine = plan.machine
+    if others_cores is None or machine.os.others_running is None:
+        return machine
+    share = cpu_share(machine, plan.layout)
+    cores = share.cores + share.light_cores
+    left = max(_LEAST_LEFT * cores, cores - others_cores)
+    others = others_cores * max(1.0, min(share.threads, cores) / left)
+    return replace(machine, os=replace(machine.os, others_running=others))
 
 
 def _others_per_core(machine: Machine) -> float | None:

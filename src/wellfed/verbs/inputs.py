@@ -66,10 +66,11 @@ def _rate(kept: Mapping[str, Value]) -> str | None:
 
 
 def _live() -> Machine:
+    from wellfed.catalog.core_signatures import with_known_cores
     from wellfed.catalog.hardware import cpu_or_none, gpu_or_none
     from wellfed.topology.machine import live
 
-    return _with_measured_memory(live(gpu_spec=gpu_or_none, cpu_spec=cpu_or_none))
+    return _with_measured_memory(with_known_cores(live(gpu_spec=gpu_or_none, cpu_spec=cpu_or_none)))
 
 
 def captured(path: Path) -> Machine:
@@ -93,11 +94,12 @@ def pasted(content: bytes, name: str = "paste") -> Machine:
 
 def _understood(snapshot: Snapshot, name: str) -> Machine:
     """Raises BadInput where nothing in it is understood."""
+    from wellfed.catalog.core_signatures import with_known_cores
     from wellfed.catalog.hardware import cpu_or_none, gpu_or_none
     from wellfed.topology.machine import parse
     from wellfed.topology.readers.refusal import refuse_unread
 
-    read = parse(snapshot, gpu_spec=gpu_or_none, cpu_spec=cpu_or_none)
+    read = with_known_cores(parse(snapshot, gpu_spec=gpu_or_none, cpu_spec=cpu_or_none))
     refuse_unread(read, name)
     return read
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from wellfed.hardware.machine import Machine, Origin, OsSettings, Socket
 from wellfed.message import sentence
-from wellfed.topology.cpu import isa, model_names
+from wellfed.topology.cpu import isa, model_names, signature
 from wellfed.topology.readers.reader import Reader, partial_machine
 from wellfed.topology.snapshot import Snapshot, Tree
 
@@ -32,7 +33,10 @@ def parse(text: str) -> Machine:
     told_flags = re.search(r"^flags\s*:", text, re.M)
     return partial_machine(
         cpu_name=name,
-        sockets=tuple(_socket(index, packages[key], name, flags) for index, key in enumerate(sorted(packages))),
+        sockets=tuple(
+            replace(_socket(index, packages[key], name, flags), signature=signature(tree))
+            for index, key in enumerate(sorted(packages))
+        ),
         os=OsSettings(virtualised=True if hypervisor else False if told_flags else None, family="linux"),
     )
 

@@ -6,9 +6,9 @@ import json
 import re
 from collections.abc import Mapping
 
-from wellfed.hardware.machine import Machine, NumaNode, Origin, OsSettings, Socket
+from wellfed.hardware.machine import CpuSignature, Machine, NumaNode, Origin, OsSettings, Socket
 from wellfed.message import sentence
-from wellfed.topology.cpu import kept_flags
+from wellfed.topology.cpu import kept_flags, signature_of
 from wellfed.topology.lists import cpu_list, integer, keyed, number
 from wellfed.topology.readers.locales import in_english
 from wellfed.topology.readers.reader import Reader
@@ -161,9 +161,16 @@ def _sockets(
             l3_bytes=_l3(facts),
             isa=kept_flags(facts.get("Flags", "")),
             clock_max_hz=_clock(facts),
+            signature=_signature(facts),
         )
         for index in range(count)
     )
+
+
+def _signature(facts: Mapping[str, str]) -> CpuSignature | None:
+    """In the words of /proc/cpuinfo, which lscpu has its own for."""
+    words = {"vendor_id": "Vendor ID", "cpu family": "CPU family", "model": "Model", "stepping": "Stepping"}
+    return signature_of({key: facts[word] for key, word in words.items() if word in facts})
 
 
 def _cores(facts: Mapping[str, str]) -> int | None:
