@@ -167,3 +167,15 @@ def test_the_same_parts_in_any_words(
 def test_case_and_spaces_do_not_matter(line: str, upper: bool, spaces: int) -> None:
     changed = (line.upper() if upper else line.lower()).replace(", ", "," + " " * spaces)
     assert machine(changed).name == machine(line).name
+
+
+@pytest.mark.parametrize("count", ["1000x", "1000 x", "1000", "-1x", "2.5x"])
+def test_a_count_that_is_none_is_refused_whatever_follows(count: str) -> None:
+    with pytest.raises(BadInput, match="is no count of parts"):
+        machine(f"{count} 4090, 7950x")
+
+
+@pytest.mark.parametrize("name", ["m4 ultra", "tenstorrent n300", "hailo 8", "8x groq"])
+def test_an_accelerator_that_is_not_known_is_no_unknown_cpu(name: str) -> None:
+    with pytest.raises(UnknownName):
+        machine(name)

@@ -22,7 +22,7 @@ from wellfed.provenance import Assumption
 from wellfed.written.additions import with_cpu, with_gpus, with_memory_of, with_unnamed_cpu
 from wellfed.written.cuts import cut_by_parts
 from wellfed.written.modules import take_memory, with_size
-from wellfed.written.parts_list import DESKTOP_CARD_BYTES, Card, PartsList, Seat
+from wellfed.written.parts_list import DESKTOP_CARD_BYTES, GPUS_MAX, Card, PartsList, Seat
 from wellfed.written.seats import seat_of_some, seated, take_seat
 from wellfed.written.settings import with_nodes, with_setting
 from wellfed.written.spelling import counted_in_words, plain_line
@@ -129,7 +129,9 @@ def _without_unknown_start(parts: PartsList, words: list[str]) -> PartsList | No
         if speaks_of_card(start) or unnamed_cpu(start) is not None:
             return None
         known_part = _named(parts, counted_in_words(" ".join(words[at:])))
-        if known_part is not None and _NO_COUNT.fullmatch(start):
+        if known_part is not None and (count := _NUMBER.fullmatch(start)):
+            if count[1].isdigit() and 1 <= int(count[1]) <= GPUS_MAX:
+                return None  # a count said twice
             raise BadInput(
                 sentence("written.line.no-count", "{start!r} is no count of parts", start=start),
                 sentence("written.line.count-range", "1 to 72 in one machine; several machines: add nodes=N"),
@@ -144,7 +146,7 @@ def _without_unknown_start(parts: PartsList, words: list[str]) -> PartsList | No
     return None
 
 
-_NO_COUNT = re.compile(r"[-\u2212+]?[\d.]+\s*[x*]?")
+_NUMBER = re.compile(r"([-\u2212+]?[\d.]+)\s*[x*]?")
 
 
 def _named(parts: PartsList, piece: str) -> PartsList | None:
@@ -189,7 +191,7 @@ def _named_cpu(parts: PartsList, text: str, count: int, piece: str) -> PartsList
 _PRODUCTS = regex(r"\b(?:laptop|notebook|mini\s?pc|nuc)\b")
 _INSIDE = regex(r"\b(?:igpu|integrated graphics|apu graphics)\b")
 _SAMPLE = regex(r"\b(?:es\d?|qs|engineering samples?|qualification samples?)\b")
-_SOCKETS = regex(r"\b(\d)\s*(?:sockets?|cpus?|way|p)$|\b(dual|single|quad)[\s-]*(?:sockets?|cpus?)$")
+_SOCKETS = regex(r"\b(\d)\s*(?:sockets?|cpus?|way|p)$|\b(dual|single|quad)(?:[\s-]*(?:sockets?|cpus?))?$")
 
 
 def _without_sample(name: str) -> tuple[str, bool]:
